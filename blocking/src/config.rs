@@ -1,0 +1,78 @@
+//! Everything that can be set about a server: one plain struct, shared by both drivers.
+//!
+//! ```
+//! use doorstep_blocking::Config;
+//!
+//! let config = Config { max_connections: 64, ..Config::default() };
+//! assert_eq!(config.server, "doorstep/0.1");
+//! ```
+
+use std::time::Duration;
+
+use doorstep_core::http1::{Connection, Growing, Inbox, Limits, Outbox, Timeouts, Version};
+
+/// How a server serves. The defaults are fit for the open network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// What one peer can make us hold or read; each field names its status.
+    pub limits: Limits,
+    /// How long we wait for whom.
+    pub timeouts: Timeouts,
+    /// The version of our answers: HTTP/1.0 closes after each (B-042).
+    pub protocol: Version,
+    /// The Server field's value; empty for none (B-063).
+    pub server: String,
+    /// Fields of every final answer, name and value (B-293). What cannot be a field is left out.
+    pub fields: Vec<(String, String)>,
+    /// Connections at once, a number. When there are as many, the one that has been idle longest
+    /// makes room for a new one (B-286).
+    pub max_connections: usize,
+    /// How long a stop waits for answers under way (B-282).
+    pub grace: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            protocol: Version::Http11,
+            server: concat!("doorstep/", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR")).into(),
+            fields: Vec::new(),
+            max_connections: 512,
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What an inbox begins with, in bytes: more than nearly every head.
+const FIRST: usize = 4 << 10;
+/// What a body finds behind the largest head, in bytes.
+const ROOM: usize = 16 << 10;
+/// What an outbox may gather before it is flushed, in bytes, and keeps between connections.
+pub(crate) const GATHER: usize = 64 << 10;
+
+impl Config {
+    /// A machine for one connection.
+    #[must_use]
+    pub fn connection(&self) -> Connection {
+        Connection::new(self.limits).speaking(self.protocol)
+    }
+
+    /// An inbox for one connection; it grows to the largest head that is allowed, and a little.
+    #[must_use]
+    pub fn inbox(&self) -> Inbox<Growing> {
+        let largest = self.limits.head as usize + usize::from(self.limits.trailers) + ROOM;
+        Inbox::new(Growing::new(FIRST, largest))
+    }
+
+    /// An outbox whose answers begin with this server's fields.
+    #[must_use]
+    pub fn outbox(&self) -> Outbox {
+        let mut outbox = Outbox::new(&self.server);
+        for (name, value) in &self.fields {
+            let _ = outbox.always(name, value.as_bytes());
+        }
+        outbox
+    }
+}

@@ -1,0 +1,152 @@
+//! The threads that serve, and the doorman who makes room when all of them are taken.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::conclude::is_departure;
+use crate::config::Config;
+use crate::handler::Handler;
+use crate::serve;
+use crate::server::Stopper;
+
+/// Free threads that are kept for the next connections; more than these go home.
+const SPARE: usize = 32;
+/// How long to hold back when the system has no descriptors or threads left.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often the doorman looks up to see whether the server stops.
+const GLANCE: Duration = Duration::from_millis(250);
+
+/// Everything the threads share.
+pub(crate) struct Crew<H> {
+    handler: H,
+    config: Config,
+    stopper: Stopper,
+    hands: Mutex<Hands>,
+    changed: Condvar,
+}
+
+/// How many threads there are.
+#[derive(Default)]
+struct Hands {
+    all: usize,
+    /// Waiting for a connection.
+    free: usize,
+    /// The system refused to make another one.
+    short: bool,
+}
+
+impl<H: Handler> Crew<H> {
+    pub(crate) fn new(handler: H, config: Config, stopper: Stopper) -> Arc<Self> {
+        Arc::new(Self { handler, config, stopper, hands: Mutex::default(), changed: Condvar::new() })
+    }
+
+    /// Starts the first thread and stays at the door until the server stops.
+    pub(crate) fn work(self: &Arc<Self>) -> io::Result<()> {
+        self.hire()?;
+        while !self.stopper.is_stopping() {
+            let hands = self.hands();
+            let full = hands.free == 0 && (hands.all >= self.most() || hands.short);
+            if !full {
+                // Somebody is accepting, and will say when that ends.
+                drop(self.changed.wait(hands).unwrap_or_else(PoisonError::into_inner));
+            } else {
+                drop(hands);
+                if self.stopper.acceptor.wait_readable(GLANCE)? && self.hands().free == 0 {
+                    self.stopper.registry.make_room();
+                    drop(self.wait(self.hands(), PAUSE));
+                }
+            }
+        }
+        self.stopper.registry.close_up(); // who sat down while the stop was being said
+        Ok(())
+    }
+
+    fn most(&self) -> usize {
+        self.config.max_connections.max(1)
+    }
+
+    /// One more thread.
+    fn hire(self: &Arc<Self>) -> io::Result<()> {
+        self.hands().all += 1;
+        let crew = self.clone();
+        let hired = thread::Builder::new().name("doorstep".into()).spawn(move || crew.serve());
+        let mut hands = self.hands();
+        hands.short = hired.is_err();
+        if hired.is_err() {
+            hands.all -= 1;
+        }
+        hired.map(drop)
+    }
+
+    /// A thread's life: connection after connection.
+    fn serve(self: Arc<Self>) {
+        let mut outbox = self.config.outbox();
+        while let Some((stream, peer)) = self.next() {
+            let registry = &self.stopper.registry;
+            let seat = registry.enter(stream, peer);
+            if self.stopper.is_stopping() {
+                registry.close_up();
+            }
+            let served = serve::connection(&self.handler, &self.config, &seat, &mut outbox, false);
+            registry.leave(&seat);
+            if let Err(error) = served {
+                let word = if is_departure(&error) { "connection lost" } else { "connection broke" };
+                self.handler.note(peer.ip(), &format!("{word}: {error}"));
+            }
+            outbox.clear();
+            outbox.shrink(2 * crate::config::GATHER);
+        }
+    }
+
+    /// The next connection; `None` when the thread is to go home.
+    fn next(self: &Arc<Self>) -> Option<(TcpStream, SocketAddr)> {
+        {
+            let mut hands = self.hands();
+            if hands.free >= SPARE {
+                hands.all -= 1;
+                return None;
+            }
+            hands.free += 1;
+            self.changed.notify_all();
+        }
+        loop {
+            match self.stopper.acceptor.accept() {
+                Ok(Some(connection)) => {
+                    let wanted = {
+                        let mut hands = self.hands();
+                        hands.free -= 1;
+                        self.changed.notify_all();
+                        hands.free == 0 && hands.all < self.most()
+                    };
+                    if wanted && let Err(error) = self.hire() {
+                        self.handler.note(connection.1.ip(), &format!("no thread: {error}"));
+                    }
+                    return Some(connection);
+                }
+                Ok(None) => {
+                    let mut hands = self.hands();
+                    hands.free -= 1;
+                    hands.all -= 1;
+                    self.changed.notify_all();
+                    return None;
+                }
+                // Out of descriptors or memory: hold back, and let somebody idle go.
+                Err(_) => {
+                    self.stopper.registry.make_room();
+                    thread::sleep(PAUSE);
+                }
+            }
+        }
+    }
+
+    fn hands(&self) -> MutexGuard<'_, Hands> {
+        self.hands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, hands: MutexGuard<'a, Hands>, most: Duration) -> MutexGuard<'a, Hands> {
+        self.changed.wait_timeout(hands, most).unwrap_or_else(PoisonError::into_inner).0
+    }
+}

@@ -1,0 +1,43 @@
+//! The operating system's answers: files below a root, sockets, addresses, local time, the log.
+//!
+//! Every decision is made elsewhere; here is how it is carried out. Nothing leaves the root that
+//! was opened at start ([`Root`]), nothing but regular files is read, one call sends at most
+//! [`FAIR_SHARE`] bytes, an accepted socket needs no further set-up ([`Acceptor`]) and a log nobody
+//! reads stops nobody ([`Log`]).
+//!
+//! Linux's own calls are used where they are better; behind them stands POSIX, which every test
+//! runs on as well (cargo feature `portable`). Systems without it are not supported.
+//!
+//! ```
+//! use doorstep_blocking::host::{Opened, Root, Symlinks};
+//! # let dir = tempfile::tempdir()?;
+//! # std::fs::write(dir.path().join("hello.txt"), "hi\n")?;
+//!
+//! let root = Root::open(dir.path(), Symlinks::Beneath)?;
+//! let Opened::File(file, stat) = root.get(b"hello.txt") else { panic!("it was there") };
+//! assert_eq!(stat.size, 3);
+//! assert!(matches!(root.get(b"../hello.txt"), Opened::Nothing));
+//! # drop(file);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod accept;
+mod addresses;
+mod clock;
+mod list;
+mod listen;
+mod log;
+mod root;
+mod send;
+mod walk;
+
+pub use accept::Acceptor;
+pub use addresses::urls;
+pub use clock::Clock;
+pub use listen::bind;
+pub use log::Log;
+pub use root::{Opened, Root, Symlinks};
+pub use send::{FAIR_SHARE, send, send_file};
+
+/// Whether to use what only Linux has.
+const LINUX: bool = cfg!(all(target_os = "linux", not(feature = "portable")));

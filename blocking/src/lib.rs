@@ -1,0 +1,50 @@
+//! doorstep-blocking: an HTTP/1.1 server on std threads.
+//!
+//! A thin driver around [`doorstep_core`]: it owns sockets, files and threads, and decides nothing
+//! about HTTP. A service is a [`Handler`], or a closure; [`Files`] is a directory as one:
+//!
+//! ```no_run
+//! use std::io;
+//! use doorstep_blocking::{Exchange, Files, Handler, Server};
+//!
+//! struct Hello(Files);
+//!
+//! impl Handler for Hello {
+//!     fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+//!         match x.head().path() {
+//!             b"/hello" => x.respond(200).header("Content-Type", "text/plain").body("hello\n"),
+//!             _ => self.0.get(x),
+//!         }
+//!     }
+//! }
+//!
+//! Server::bind("127.0.0.1:8000")?.serve(Hello(Files::new(".")?))
+//! # ;Ok::<(), io::Error>(())
+//! ```
+//!
+//! Deadlines and limits are on by default ([`Config`]). The number of threads is bounded; idle
+//! connections give way to new ones. [`host`] holds what the operating system is asked for, and
+//! what is not colour here ([`Config`], [`Response`], [`pace`]) serves the other driver too.
+
+mod conclude;
+mod config;
+mod crew;
+mod exchange;
+mod files;
+mod handler;
+pub mod host;
+pub mod pace;
+mod registry;
+mod response;
+mod serve;
+mod server;
+mod wire;
+
+pub use config::Config;
+pub use doorstep_core as core;
+pub use doorstep_core::log::Record;
+pub use exchange::{Body, Exchange};
+pub use files::Files;
+pub use handler::Handler;
+pub use response::{Response, Told};
+pub use server::{Server, Stopper};

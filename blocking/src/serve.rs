@@ -1,0 +1,102 @@
+//! The loop: one connection from its first byte to its last.
+//!
+//! This is the whole driver in one screen: ask the machine, do what it says. It flushes before it
+//! waits and never before that, so the answers of a pipelined batch leave in one write. The other
+//! driver's loop has the same lines, but for `.await`.
+
+use std::io::{self, ErrorKind};
+
+use doorstep_core::http1::{Connection, Event, Inbox, Outbox, Reject, Spans, Storage, Waiting};
+
+use crate::config::{Config, GATHER};
+use crate::conclude::{Outcome, conclude, refused};
+use crate::exchange::Exchange;
+use crate::handler::Handler;
+use crate::host::clock;
+use crate::registry::Seat;
+use crate::wire::Wire;
+
+/// Serves one connection until it ends; with `once`, one request.
+pub(crate) fn connection<H: Handler>(
+    handler: &H,
+    config: &Config,
+    seat: &Seat,
+    outbox: &mut Outbox,
+    once: bool,
+) -> io::Result<()> {
+    let mut wire = Wire::new(seat.stream(), seat.peer(), config.timeouts);
+    let mut inbox = config.inbox();
+    let mut connection = config.connection();
+    outbox.clear();
+    loop {
+        if once || seat.must_leave() {
+            connection.retire();
+        }
+        match connection.next(&mut inbox) {
+            Ok(Event::Request(head)) => {
+                let spans = head.spans();
+                exchange(handler, &mut connection, spans, &mut inbox, outbox, &mut wire)?;
+            }
+            Ok(Event::NeedMore) => {
+                wire.flush(outbox, false)?;
+                let waiting = connection.waiting(outbox);
+                if seat.waits(waiting) {
+                    break; // idle, and asked to leave
+                }
+                match wire.fill(&mut inbox, waiting) {
+                    Err(error) if error.kind() == ErrorKind::TimedOut => match waiting {
+                        Waiting::Head | Waiting::Body => {
+                            refused(handler, wire.peer(), Reject::TooSlow, inbox.unread());
+                            connection.refuse(Reject::TooSlow, inbox.unread(), outbox);
+                        }
+                        _ => break,
+                    },
+                    filled => _ = filled?,
+                }
+                seat.works();
+            }
+            Ok(Event::Body(_) | Event::End(_)) => {} // left over from a handler that gave up
+            Ok(Event::Owed(_)) => connection.lost(), // never: `exchange` concludes every answer
+            Ok(Event::Switched) => return Ok(()),    // the handler has the socket
+            Ok(Event::Closed) => break,
+            Err(reject) => {
+                refused(handler, wire.peer(), reject, inbox.unread());
+                outbox.clock(clock::now());
+                connection.refuse(reject, inbox.unread(), outbox);
+            }
+        }
+    }
+    wire.flush(outbox, false)?;
+    if connection.lingers() || !inbox.unread().is_empty() {
+        wire.linger();
+    }
+    Ok(())
+}
+
+/// One request: lends the handler what it needs, and sees to it that an answer comes out.
+fn exchange<H: Handler, S: Storage>(
+    handler: &H,
+    connection: &mut Connection,
+    head: Spans,
+    inbox: &mut Inbox<S>,
+    outbox: &mut Outbox,
+    wire: &mut Wire,
+) -> io::Result<()> {
+    if outbox.len() > GATHER {
+        wire.flush(outbox, false)?;
+    }
+    outbox.clock(clock::now());
+    let (front, rest) = inbox.split(head.size());
+    let mut x = Exchange::new(head.view(front), connection, rest, outbox, wire);
+    let outcome = Outcome::of(|| {
+        if x.connection.expects() {
+            handler.expect(&mut x)?;
+        }
+        if x.is_answered() { Ok(()) } else { handler.handle(&mut x) }
+    });
+    conclude(handler, &mut x, outcome);
+    let mark = x.into_mark();
+    inbox.rejoin(mark);
+    wire.rest();
+    Ok(())
+}

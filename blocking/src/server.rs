@@ -1,0 +1,145 @@
+//! The server: listeners, a bounded crew of threads, and a stop that lets answers finish.
+//!
+//! Threads accept for themselves and are reused; one more is made when the last free one took a
+//! connection, up to [`Config::max_connections`]. When all are taken a doorman watches the
+//! listeners: for each newcomer he asks the connection that has been idle longest to leave, so idle
+//! peers never keep anybody out. When nobody is idle, newcomers wait in the listener's backlog.
+//!
+//! ```
+//! use doorstep_blocking::{Exchange, Server};
+//!
+//! let server = Server::bind("127.0.0.1:0")?;
+//! let (address, stop) = (server.local_addr()?, server.stopper());
+//! let thread = std::thread::spawn(|| server.serve(|x: &mut Exchange<'_>| x.respond(200).body("hi")));
+//!
+//! use std::io::{Read, Write};
+//! let mut client = std::net::TcpStream::connect(address)?;
+//! client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
+//! let mut answer = String::new();
+//! client.read_to_string(&mut answer)?;
+//! assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhi"));
+//!
+//! stop.stop();
+//! thread.join().expect("the server does not panic")?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::conclude::is_departure;
+use crate::crew::Crew;
+use crate::handler::Handler;
+use crate::host::listen::Acceptor;
+use crate::registry::Registry;
+use crate::serve;
+
+/// A server that is bound and not yet serving.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    stopper: Stopper,
+}
+
+/// Stops a server from anywhere.
+#[derive(Debug, Clone)]
+pub struct Stopper {
+    pub(crate) acceptor: Arc<Acceptor>,
+    pub(crate) registry: Arc<Registry>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Server {
+    /// Listens on every address that `address` stands for.
+    ///
+    /// # Errors
+    /// Those of resolving and binding.
+    pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        let listeners: io::Result<Vec<_>> =
+            address.to_socket_addrs()?.map(TcpListener::bind).collect();
+        Self::on(listeners?)
+    }
+
+    /// Serves listeners that exist: from [`crate::host::listen::bind`], or inherited.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] when there are none; those of preparing them.
+    pub fn on(listeners: Vec<TcpListener>) -> io::Result<Self> {
+        let stopper = Stopper {
+            acceptor: Arc::new(Acceptor::new(listeners)?),
+            registry: Arc::new(Registry::new()),
+            stopping: Arc::default(),
+        };
+        Ok(Self { config: Config::default(), stopper })
+    }
+
+    /// Serves as `config` says.
+    #[must_use]
+    pub fn with(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// The first address it listens on.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.stopper.acceptor.local_addr()
+    }
+
+    /// What stops it.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Serves until it is stopped: then answers under way have [`Config::grace`] to finish.
+    ///
+    /// # Errors
+    /// When not even one thread can be had.
+    pub fn serve(self, handler: impl Handler) -> io::Result<()> {
+        let registry = self.stopper.registry.clone();
+        let grace = self.config.grace;
+        Crew::new(handler, self.config, self.stopper).work()?;
+        if !registry.wait_empty(grace) {
+            registry.cut();
+        }
+        Ok(())
+    }
+
+    /// Waits for one connection, serves one request on it, and closes it (B-307).
+    ///
+    /// # Errors
+    /// Those of accepting. A peer that leaves early is no error.
+    pub fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
+        let Some((stream, peer)) = self.stopper.acceptor.accept()? else { return Ok(()) };
+        let registry = &self.stopper.registry;
+        let seat = registry.enter(stream, peer);
+        let served =
+            serve::connection(handler, &self.config, &seat, &mut self.config.outbox(), true);
+        registry.leave(&seat);
+        match served {
+            Err(error) if !is_departure(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Stopper {
+    /// No new connections; those that are idle close now, the others after their answer.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.acceptor.stop();
+        self.registry.close_up();
+    }
+
+    /// Whether [`Stopper::stop`] was said.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,103 @@
+//! The core in an event loop of your own: epoll through mio, one thread, any number of clients.
+//!
+//! Run with: `cargo run -p doorstep-core --example mio -- 127.0.0.1:8000`
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use doorstep_core::http1::{Connection, Event, Inbox, Limits, Outbox, Timeouts, Waiting};
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+
+struct Client {
+    stream: TcpStream,
+    connection: Connection,
+    inbox: Inbox<Box<[u8]>>,
+    outbox: Outbox,
+    waiting: (Waiting, Instant),
+}
+
+impl Client {
+    fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            connection: Connection::new(Limits::default()),
+            inbox: Inbox::new(vec![0; 16 << 10].into()),
+            outbox: Outbox::new("mine"),
+            waiting: (Waiting::Idle, Instant::now()),
+        }
+    }
+
+    /// Goes on until somebody has to be waited for; `false` when it is over.
+    fn turn(&mut self) -> io::Result<bool> {
+        loop {
+            match self.connection.next(&mut self.inbox) {
+                Ok(Event::Request(head)) => {
+                    let text = format!("You asked for {}\n", head.path().escape_ascii());
+                    self.connection.respond(200, &mut self.outbox).body(text.as_bytes())?;
+                }
+                Ok(Event::Body(_) | Event::End(_)) => {} // nobody here reads a body
+                Ok(Event::NeedMore) => {
+                    self.flush()?;
+                    self.inbox.fill(&mut self.stream)?;
+                }
+                Ok(Event::Owed(_) | Event::Switched | Event::Closed) => {
+                    self.flush()?;
+                    return Ok(false);
+                }
+                Err(reject) => self.connection.refuse(reject, self.inbox.unread(), &mut self.outbox),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while !self.outbox.is_empty() {
+            let n = self.stream.write(self.outbox.unsent())?;
+            self.outbox.sent(n);
+        }
+        Ok(())
+    }
+
+    /// Whether it goes on after a turn: yes while it waits, and not for too long.
+    fn lives(&mut self, turn: bool, now: Instant) -> bool {
+        let alive = !turn || match self.turn() {
+            Ok(more) => more,
+            Err(error) => error.kind() == ErrorKind::WouldBlock,
+        };
+        let waiting = self.connection.waiting(&self.outbox);
+        if self.waiting.0 != waiting || turn && waiting != Waiting::Head {
+            self.waiting = (waiting, now); // the word changed: the clock restarts
+        }
+        let since = now - self.waiting.1;
+        alive && Timeouts::default().left(waiting, since, since, 0) != Some(Duration::ZERO)
+    }
+}
+
+/// Serves until `stop` says so.
+pub fn run(mut listener: TcpListener, stop: &AtomicBool) -> io::Result<()> {
+    const DOOR: Token = Token(0);
+    let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(256));
+    poll.registry().register(&mut listener, DOOR, Interest::READABLE)?;
+    let (mut clients, mut last) = (HashMap::<Token, Client>::new(), DOOR);
+    while !stop.load(Ordering::Relaxed) {
+        poll.poll(&mut events, Some(Duration::from_millis(100)))?;
+        while let Ok((mut stream, _)) = listener.accept() {
+            last = Token(last.0 + 1);
+            poll.registry().register(&mut stream, last, Interest::READABLE | Interest::WRITABLE)?;
+            clients.insert(last, Client::new(stream));
+        }
+        let ready: Vec<Token> = events.iter().map(|event| event.token()).collect();
+        let now = Instant::now();
+        clients.retain(|token, client| client.lives(ready.contains(token), now));
+    }
+    Ok(())
+}
+
+#[allow(dead_code, reason = "the test that drives this file calls `run`")]
+fn main() -> io::Result<()> {
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
+    let address = address.parse().map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
+    run(TcpListener::bind(address)?, &AtomicBool::new(false))
+}

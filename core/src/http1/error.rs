@@ -1,0 +1,268 @@
+//! Two kinds of fault, never mixed: [`Reject`] is the peer's, [`Misuse`] is ours.
+//!
+//! A `Reject` says which rule a peer broke and which status that deserves; it is `Copy` and holds
+//! no text, so it costs nothing and can be compared. A `Misuse` says which rule the embedder broke
+//! while answering; no peer can cause one.
+//!
+//! ```
+//! use doorstep_core::http1::Reject;
+//!
+//! assert_eq!(Reject::LengthAndCoding.status(), 400);
+//! assert_eq!(Reject::UriTooLong.status(), 414);
+//! ```
+
+use core::fmt;
+
+/// A rule that the peer broke. The connection closes after [`crate::http1::Connection::refuse`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reject {
+    /// The request line has the wrong number of words or a byte that cannot stand there (B-014).
+    BadSyntax,
+    /// The last word of the request line is no HTTP version (B-009).
+    BadVersion,
+    /// A version that is not spoken here: 505 (B-011, B-018).
+    UnsupportedVersion,
+    /// A request without a version may only be a GET (B-016).
+    BadSimpleRequest,
+    /// The method is no token (B-023).
+    BadMethod,
+    /// The target has none of the four forms, or not the one its method wants (B-025).
+    BadTarget,
+    /// The request line is too long: 414 (B-003).
+    UriTooLong,
+    /// A field line is too long: 431 (B-030).
+    LineTooLong,
+    /// The head is too long: 431 (B-030).
+    HeadTooLarge,
+    /// The head has too many fields: 431 (B-031).
+    TooManyFields,
+    /// A field line is malformed: no colon, space before it, folding, a control byte (B-035…).
+    BadField,
+    /// An HTTP/1.1 request has no Host, or any request has several or a malformed one (B-027).
+    BadHost,
+    /// Content-Length is repeated, a list, signed, empty or beyond 64 bits.
+    BadLength,
+    /// Transfer-Encoding is malformed, repeats chunked or does not end in it.
+    BadCoding,
+    /// Transfer-Encoding names a coding that is not spoken here: 501.
+    UnknownCoding,
+    /// Both Content-Length and Transfer-Encoding.
+    LengthAndCoding,
+    /// Transfer-Encoding on a request older than HTTP/1.1.
+    CodingBefore11,
+    /// An expectation other than 100-continue: 417 (B-052).
+    BadExpectation,
+    /// The body is too large: 413.
+    BodyTooLarge,
+    /// A chunk's framing is malformed.
+    BadChunk,
+    /// A chunked body spends too much on its framing.
+    ChunkOverhead,
+    /// The trailer section is malformed.
+    BadTrailer,
+    /// The trailer section is too long: 431.
+    TrailersTooLarge,
+    /// The input ended inside a body.
+    Truncated,
+    /// The peer was too slow: 408. The machine never says this; a driver may.
+    TooSlow,
+}
+
+impl Reject {
+    /// The status that this deserves.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::UnsupportedVersion => 505,
+            Self::UriTooLong => 414,
+            Self::LineTooLong
+            | Self::HeadTooLarge
+            | Self::TooManyFields
+            | Self::TrailersTooLarge => 431,
+            Self::UnknownCoding => 501,
+            Self::BadExpectation => 417,
+            Self::BodyTooLarge => 413,
+            Self::TooSlow => 408,
+            _ => 400,
+        }
+    }
+
+    /// One sentence for the error page.
+    #[must_use]
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::BadSyntax => "The request line could not be understood.",
+            Self::BadVersion => "The request line does not end in an HTTP version.",
+            Self::UnsupportedVersion => "This server speaks HTTP/1.1 and HTTP/1.0.",
+            Self::BadSimpleRequest => "A request without an HTTP version can only be a GET.",
+            Self::BadMethod => "The method is not a token.",
+            Self::BadTarget => "The request target has no form that suits its method.",
+            Self::UriTooLong => "The request line is longer than this server reads.",
+            Self::LineTooLong => "A header line is longer than this server reads.",
+            Self::HeadTooLarge => "The header section is longer than this server reads.",
+            Self::TooManyFields => "There are more header fields than this server reads.",
+            Self::BadField => "A header line is malformed.",
+            Self::BadHost => "There must be exactly one valid Host field.",
+            Self::BadLength => "Content-Length must be one decimal number.",
+            Self::BadCoding => "Transfer-Encoding must be exactly chunked.",
+            Self::UnknownCoding => "That transfer coding is not spoken here.",
+            Self::LengthAndCoding => "Content-Length and Transfer-Encoding exclude each other.",
+            Self::CodingBefore11 => "Transfer-Encoding needs HTTP/1.1.",
+            Self::BadExpectation => "The only expectation that can be met is 100-continue.",
+            Self::BodyTooLarge => "The request body is larger than this server takes.",
+            Self::BadChunk => "A chunk of the request body is malformed.",
+            Self::ChunkOverhead => "The request body is mostly chunk framing.",
+            Self::BadTrailer => "A trailer line is malformed.",
+            Self::TrailersTooLarge => "The trailer section is longer than this server reads.",
+            Self::Truncated => "The request ended before its body did.",
+            Self::TooSlow => "The request took too long to arrive.",
+        }
+    }
+
+    /// Appends the reason phrase: a phrase that scripts look for, quoting `line` where
+    /// `http.server` does (B-009, B-011, B-014, B-016), or the registered one.
+    pub(crate) fn phrase(self, line: &[u8], out: &mut Vec<u8>) {
+        let (phrase, quoted) = match self {
+            Self::BadSyntax => ("Bad request syntax", Some(line)),
+            Self::BadVersion => ("Bad request version", Some(last_word(line))),
+            Self::BadSimpleRequest => ("Bad HTTP/0.9 request type", Some(first_word(line))),
+            Self::LineTooLong => ("Line too long", None),
+            Self::TooManyFields => ("Too many headers", None),
+            Self::UnsupportedVersion => {
+                let version = last_word(line);
+                out.extend_from_slice(b"Invalid HTTP version (");
+                printable(version.strip_prefix(b"HTTP/").unwrap_or(version), out);
+                out.push(b')');
+                return;
+            }
+            _ => (super::status::reason(self.status()), None),
+        };
+        out.extend_from_slice(phrase.as_bytes());
+        if let Some(text) = quoted {
+            quote(text, out);
+        }
+    }
+}
+
+/// Appends ` ('text')`, hostile bytes escaped and a long text cut, fit for a reason phrase.
+pub(crate) fn quote(text: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b" ('");
+    printable(text, out);
+    out.extend_from_slice(b"')");
+}
+
+fn printable(text: &[u8], out: &mut Vec<u8>) {
+    const MOST: usize = 200; // bytes; a page is no place for a 64 KiB request line
+    for &byte in text.iter().take(MOST) {
+        match byte {
+            b'\'' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            b' '..=b'~' => out.push(byte),
+            _ => {
+                let hex = |nibble: u8| b"0123456789abcdef"[usize::from(nibble & 15)];
+                out.extend_from_slice(&[b'\\', b'x', hex(byte >> 4), hex(byte)]);
+            }
+        }
+    }
+    if text.len() > MOST {
+        out.extend_from_slice(b"...");
+    }
+}
+
+fn words(line: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    line.split(|&b| b == b' ' || b == b'\t').filter(|word| !word.is_empty())
+}
+
+fn first_word(line: &[u8]) -> &[u8] {
+    words(line).next().unwrap_or_default()
+}
+
+fn last_word(line: &[u8]) -> &[u8] {
+    words(line).next_back().unwrap_or_default()
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.explain())
+    }
+}
+
+impl std::error::Error for Reject {}
+
+/// A rule that the embedder broke while answering. The outbox is as it was before the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Misuse {
+    /// No answer is owed now, or this part of one is not.
+    NotOwed,
+    /// A status outside 100..=999, a 1xx as a final answer, or a final one as interim.
+    BadStatus,
+    /// CR, LF or NUL in a reason phrase, a field name or a value, or a name that is no token.
+    BadField,
+    /// A field that belongs to the machine: Content-Length, Transfer-Encoding, Upgrade, Trailer,
+    /// a Connection other than close or keep-alive, or a second Date or Server.
+    ReservedField,
+    /// More bytes than were promised.
+    TooMuch,
+    /// The end before all promised bytes went by, or a length that does not match the body.
+    TooLittle,
+    /// A body where the status allows none.
+    NoBodyAllowed,
+    /// Trailers, or bytes that pass by, on an answer whose framing cannot carry them.
+    WrongFraming,
+    /// A hand-over that the peer did not ask for, or whose request body was not read.
+    NotAsked,
+}
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotOwed => "no such answer is owed now",
+            Self::BadStatus => "this status cannot stand here",
+            Self::BadField => "a field or phrase holds bytes that cannot stand there",
+            Self::ReservedField => "this field is written by the machine alone",
+            Self::TooMuch => "more bytes than were promised",
+            Self::TooLittle => "fewer bytes than were promised",
+            Self::NoBodyAllowed => "this status has no body",
+            Self::WrongFraming => "the answer's framing cannot carry this",
+            Self::NotAsked => "the peer did not ask for this hand-over",
+        })
+    }
+}
+
+impl std::error::Error for Misuse {}
+
+impl From<Misuse> for std::io::Error {
+    fn from(misuse: Misuse) -> Self {
+        Self::new(std::io::ErrorKind::InvalidInput, misuse)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn phrase(reject: Reject, line: &[u8]) -> String {
+        let mut out = Vec::new();
+        reject.phrase(line, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn b_014_syntax_is_quoted() {
+        assert_eq!(phrase(Reject::BadSyntax, b"GET"), "Bad request syntax ('GET')");
+    }
+
+    #[test]
+    fn b_009_b_011_version_is_quoted() {
+        assert_eq!(phrase(Reject::BadVersion, b"GET / XTTP"), "Bad request version ('XTTP')");
+        let unsupported = phrase(Reject::UnsupportedVersion, b"PRI * HTTP/2.0");
+        assert_eq!(unsupported, "Invalid HTTP version (2.0)");
+    }
+
+    #[test]
+    fn hostile_bytes_cannot_leave_the_quotes() {
+        assert_eq!(phrase(Reject::BadSyntax, b"\x16\x03'\r"), r"Bad request syntax ('\x16\x03\'\x0d')");
+        assert!(phrase(Reject::BadSyntax, &[b'a'; 9000]).len() < 300);
+    }
+}

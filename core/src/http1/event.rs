@@ -1,0 +1,71 @@
+//! What the machine tells its caller.
+
+use core::fmt;
+
+use super::head::{Fields, Head};
+
+/// What the bytes meant, or what is to be done now. It borrows the inbox, never the connection, so
+/// a head can be in hand while it is answered.
+pub enum Event<'b> {
+    /// A request: answer it with [`crate::http1::Connection::respond`]. Its body, if it has one,
+    /// follows.
+    Request(Head<'b>),
+    /// A part of the request's body, where it lies in the inbox.
+    Body(&'b [u8]),
+    /// The body is complete; said only after a head that announced one.
+    End(Trailers<'b>),
+    /// Flush the outbox, then wait for bytes.
+    NeedMore,
+    /// Your turn.
+    Owed(Owed),
+    /// Another protocol from here on; the unread bytes are its first words.
+    Switched,
+    /// Flush, then close; lingering if [`crate::http1::Connection::lingers`].
+    Closed,
+}
+
+/// What the caller has promised, or been asked for, and not delivered yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owed {
+    /// An answer.
+    Answer,
+    /// This many bytes of an answer's body.
+    Bytes(u64),
+    /// The rest of an answer whose length is unknown, and its end.
+    Stream,
+}
+
+/// The trailer fields of a chunked body; empty for other bodies. They are never merged with the
+/// head's fields (RFC 9110 §6.5.1).
+#[derive(Clone, Copy)]
+pub struct Trailers<'b> {
+    pub(super) section: &'b [u8],
+}
+
+impl<'b> Trailers<'b> {
+    /// Every trailer field, name and trimmed value, in order.
+    #[must_use]
+    pub fn fields(&self) -> Fields<'b> {
+        Fields { rest: self.section }
+    }
+}
+
+impl fmt::Debug for Trailers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fields().fmt(f)
+    }
+}
+
+impl fmt::Debug for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(head) => f.debug_tuple("Request").field(head).finish(),
+            Self::Body(bytes) => write!(f, "Body({} bytes)", bytes.len()),
+            Self::End(trailers) => f.debug_tuple("End").field(trailers).finish(),
+            Self::NeedMore => f.write_str("NeedMore"),
+            Self::Owed(owed) => f.debug_tuple("Owed").field(owed).finish(),
+            Self::Switched => f.write_str("Switched"),
+            Self::Closed => f.write_str("Closed"),
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! A request's head: a view over bytes that stay where they were read.
+//!
+//! [`Spans`] are the offsets, found once by the parser; they are `Copy` and borrow nothing, so
+//! they can be kept while the bytes move. [`Head`] is the two together, and what applications see.
+//! Values are bytes, trimmed and free of control characters; text they become only where somebody
+//! needs text. `Debug` shows names, and never the values of credentials.
+//!
+//! ```
+//! use doorstep_core::http1::{Connection, Event, Limits};
+//!
+//! let mut connection = Connection::new(Limits::default());
+//! let bytes = b"GET //a%20b?x=1 HTTP/1.1\r\nHost: here\r\nX-One: 1\r\n\r\n";
+//! let Ok((_, Event::Request(head))) = connection.advance(bytes) else { panic!() };
+//! assert_eq!(head.method(), b"GET");
+//! assert_eq!(head.path(), b"/a%20b", "a leading // is collapsed (B-024)");
+//! assert_eq!(head.query(), Some(&b"x=1"[..]));
+//! assert_eq!(head.field("x-one"), Some(&b"1"[..]));
+//! ```
+
+use core::fmt;
+
+/// A part of a head, as an offset and a length in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Span {
+    pub(super) at: u32,
+    pub(super) len: u32,
+}
+
+impl Span {
+    /// Offset 0 is the method's: a field whose place is 0 is not there.
+    pub(super) fn is_present(self) -> bool {
+        self.at > 0
+    }
+
+    pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
+        let at = self.at as usize;
+        bytes.get(at..at + self.len as usize).unwrap_or_default()
+    }
+}
+
+/// The protocol version a request speaks. Other 1.x versions are treated as 1.1 (B-013).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Version {
+    /// A request line of two words (B-016).
+    Http09,
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1 and above, below 2.0.
+    #[default]
+    Http11,
+}
+
+/// Request fields that somebody asks for on most requests: their places are remembered.
+macro_rules! known {
+    ($($variant:ident $name:literal,)*) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Known { $($variant,)* }
+
+        impl Known {
+            pub(super) const COUNT: usize = [$(Self::$variant,)*].len();
+
+            /// The known field of this name, in any case of letters.
+            pub(super) fn named(name: &[u8]) -> Option<Self> {
+                match name.len() {
+                    $(len if len == $name.len() && name.eq_ignore_ascii_case($name) =>
+                        Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+known! {
+    Host b"host",
+    Connection b"connection",
+    Accept b"accept",
+    AcceptEncoding b"accept-encoding",
+    IfNoneMatch b"if-none-match",
+    IfModifiedSince b"if-modified-since",
+    Range b"range",
+    Expect b"expect",
+    ContentLength b"content-length",
+    TransferEncoding b"transfer-encoding",
+    ContentType b"content-type",
+    Upgrade b"upgrade",
+    IfMatch b"if-match",
+    IfUnmodifiedSince b"if-unmodified-since",
+    IfRange b"if-range",
+    Cookie b"cookie",
+    Authorization b"authorization",
+}
+
+/// Where everything in a head lies. Small, `Copy`, and independent of where the bytes are.
+#[derive(Clone, Copy, Default)]
+pub struct Spans {
+    pub(super) size: u32,
+    pub(super) line: u32,
+    pub(super) method: u32,
+    pub(super) version: Version,
+    pub(super) path: Span,
+    pub(super) suffix: Span,
+    pub(super) authority: Option<Span>,
+    pub(super) fields: Span,
+    pub(super) known: [Span; Known::COUNT],
+}
+
+impl Spans {
+    /// The head's size, in bytes, its final empty line included.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size as usize
+    }
+
+    /// The view of `bytes`, which must be the head these spans were found in; of other bytes it is
+    /// a view of nonsense, but never a panic.
+    #[must_use]
+    pub fn view<'b>(&self, bytes: &'b [u8]) -> Head<'b> {
+        Head { bytes, spans: *self }
+    }
+}
+
+/// A request's head, where it lies in the inbox.
+#[derive(Clone, Copy)]
+pub struct Head<'b> {
+    bytes: &'b [u8],
+    spans: Spans,
+}
+
+impl<'b> Head<'b> {
+    /// Its size in bytes; [`crate::http1::Inbox::split`] wants it.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.spans.size()
+    }
+
+    /// Its offsets, to keep while the bytes are lent elsewhere.
+    #[must_use]
+    pub fn spans(&self) -> Spans {
+        self.spans
+    }
+
+    /// The request line as it came, without its line end (B-102).
+    #[must_use]
+    pub fn line(&self) -> &'b [u8] {
+        Span { at: 0, len: self.spans.line }.of(self.bytes)
+    }
+
+    /// The method, case-sensitive (B-021). It is a token.
+    #[must_use]
+    pub fn method(&self) -> &'b [u8] {
+        let line = self.line();
+        let start = line.iter().position(|&b| b != b' ' && b != b'\t').unwrap_or(0);
+        line.get(start..start + self.spans.method as usize).unwrap_or_default()
+    }
+
+    /// Whether this is a HEAD request, whose answer has no body.
+    #[must_use]
+    pub fn is_head(&self) -> bool {
+        self.method() == b"HEAD"
+    }
+
+    /// The version the request speaks.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.spans.version
+    }
+
+    /// The path, undecoded, without query and fragment. It starts with one `/` (B-024), except for
+    /// `OPTIONS *` and for CONNECT, whose target is an authority.
+    #[must_use]
+    pub fn path(&self) -> &'b [u8] {
+        match self.spans.path.of(self.bytes) {
+            b"" => b"/", // absolute-form without a path
+            path => path,
+        }
+    }
+
+    /// What follows the path in the target: query and fragment with their marks, as given.
+    #[must_use]
+    pub fn suffix(&self) -> &'b [u8] {
+        self.spans.suffix.of(self.bytes)
+    }
+
+    /// The query: what follows the first `?`, without a fragment; `None` when there is no `?`.
+    #[must_use]
+    pub fn query(&self) -> Option<&'b [u8]> {
+        let query = self.suffix().strip_prefix(b"?")?;
+        query.split(|&b| b == b'#').next()
+    }
+
+    /// Path and query as they came, undecoded (origin-form).
+    #[must_use]
+    pub fn origin_form(&self) -> (&'b [u8], &'b [u8]) {
+        (self.path(), self.suffix())
+    }
+
+    /// The host and port asked for: of an absolute-form target, else of Host (B-026).
+    #[must_use]
+    pub fn host(&self) -> Option<&'b [u8]> {
+        match self.spans.authority {
+            Some(authority) => Some(authority.of(self.bytes)),
+            None => self.known(Known::Host),
+        }
+    }
+
+    /// The first value of the field of this name, in any case of letters (B-039, B-040).
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'b [u8]> {
+        match Known::named(name.as_bytes()) {
+            Some(known) => self.known(known),
+            None => self.all(name).next(),
+        }
+    }
+
+    /// Every value of the field of this name, in order.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+        self.fields()
+            .filter(move |(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+    }
+
+    /// Every member of a list-valued field, all its lines combined (RFC 9110 §5.6.1): split at
+    /// commas, trimmed, empty members left out. Not for fields whose members may be quoted.
+    pub fn list(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+        self.all(name).flat_map(members)
+    }
+
+    /// Every field, name and trimmed value, in order.
+    #[must_use]
+    pub fn fields(&self) -> Fields<'b> {
+        Fields { rest: self.spans.fields.of(self.bytes) }
+    }
+
+    pub(super) fn known(&self, known: Known) -> Option<&'b [u8]> {
+        let span = self.spans.known[known as usize];
+        span.is_present().then(|| span.of(self.bytes))
+    }
+}
+
+/// The members of one line of a comma-separated list.
+pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&b| b == b',').map(trim).filter(|member| !member.is_empty())
+}
+
+fn trim(bytes: &[u8]) -> &[u8] {
+    bytes.trim_ascii()
+}
+
+impl fmt::Debug for Head<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Head");
+        out.field("method", &self.method().escape_ascii().to_string());
+        out.field("path", &self.path().escape_ascii().to_string());
+        out.field("version", &self.version());
+        out.field("fields", &self.fields()).finish_non_exhaustive()
+    }
+}
+
+/// Name and value of every field line, in order. The lines have been validated.
+#[derive(Clone, Copy)]
+pub struct Fields<'b> {
+    pub(super) rest: &'b [u8],
+}
+
+impl<'b> Iterator for Fields<'b> {
+    type Item = (&'b [u8], &'b [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let end = super::scan::find_lf(self.rest)?;
+        let (line, rest) = self.rest.split_at(end + 1);
+        self.rest = rest;
+        let colon = line.iter().position(|&b| b == b':')?; // none on the final empty line
+        Some((&line[..colon], trim(&line[colon + 1..])))
+    }
+}
+
+impl fmt::Debug for Fields<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
+        f.debug_map()
+            .entries(self.map(|(name, value)| {
+                let secret = SECRET.iter().any(|s| name.eq_ignore_ascii_case(s.as_bytes()));
+                let value = if secret { "…".into() } else { value.escape_ascii().to_string() };
+                (name.escape_ascii().to_string(), value)
+            }))
+            .finish()
+    }
+}

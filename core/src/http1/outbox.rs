@@ -1,0 +1,151 @@
+//! The outbox: bytes that are to be sent, in the caller's memory.
+//!
+//! Answers are appended; the caller sends from the front and says how much went. It also holds the
+//! prelude, the fields that every final answer begins with (`Server`, `Date` and what the
+//! embedder adds), rendered once and not once per answer. The caller says the time.
+//!
+//! ```
+//! use doorstep_core::http1::{Connection, Limits, Outbox};
+//!
+//! let mut connection = Connection::new(Limits::default());
+//! let mut outbox = Outbox::new("doorstep");
+//! outbox.clock(784_111_777);
+//! connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+//! connection.respond(200, &mut outbox).body(b"hi").unwrap();
+//! let sent = b"HTTP/1.1 200 OK\r\nServer: doorstep\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+//!     Content-Length: 2\r\n\r\nhi";
+//! assert_eq!(outbox.unsent(), sent);
+//! ```
+
+use super::error::Misuse;
+use super::{chunked, date};
+
+/// Bytes to send, and the fields every answer begins with.
+#[derive(Clone, Default)]
+pub struct Outbox {
+    bytes: Vec<u8>,
+    sent: usize,
+    prelude: Vec<u8>,
+    date_at: usize,
+    second: Option<u64>,
+}
+
+impl Outbox {
+    /// An empty outbox. `server` is the Server field's value, without CR, LF and NUL; with an
+    /// empty one, or an unfit one, there is no such field (B-063).
+    #[must_use]
+    pub fn new(server: &str) -> Self {
+        let mut outbox = Self::default();
+        if !server.is_empty() {
+            let _ = outbox.always("Server", server.as_bytes());
+        }
+        outbox.date_at = outbox.prelude.len();
+        outbox
+    }
+
+    /// Adds a field to every final answer from here on, after Server and Date (B-293).
+    ///
+    /// # Errors
+    /// [`Misuse::BadField`] and [`Misuse::ReservedField`], as for a field of one answer.
+    pub fn always(&mut self, name: &str, value: &[u8]) -> Result<(), Misuse> {
+        super::respond::check_field(name, value)?;
+        super::respond::push_field(name, value, &mut self.prelude);
+        Ok(())
+    }
+
+    /// Says the time, in seconds since 1970, for the Date field (RFC 9110 §6.6.1). An outbox that
+    /// was never told has no such field. Costs nothing within one second.
+    pub fn clock(&mut self, unix: u64) {
+        const NAME: &[u8] = b"Date: ";
+        const LINE: usize = NAME.len() + 29 + 2;
+        if self.second == Some(unix) {
+            return;
+        }
+        let mut line = [0; LINE];
+        line[..NAME.len()].copy_from_slice(NAME);
+        line[NAME.len()..LINE - 2].copy_from_slice(&date::format(unix.cast_signed()));
+        line[LINE - 2..].copy_from_slice(b"\r\n");
+        let old = if self.second.is_some() { LINE } else { 0 };
+        self.prelude.splice(self.date_at..self.date_at + old, line);
+        self.second = Some(unix);
+    }
+
+    /// What is to be sent.
+    #[must_use]
+    pub fn unsent(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    /// `n` bytes of [`Outbox::unsent`] went out.
+    pub fn sent(&mut self, n: usize) {
+        self.sent = (self.sent + n).min(self.bytes.len());
+        if self.is_empty() {
+            self.clear();
+        }
+    }
+
+    /// Whether there is nothing to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sent == self.bytes.len()
+    }
+
+    /// How many bytes there are to send.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    /// Forgets what is to be sent; the memory is kept.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.sent = 0;
+    }
+
+    /// Gives memory back that is above `keep` bytes. For when a connection goes idle.
+    pub fn shrink(&mut self, keep: usize) {
+        if self.is_empty() {
+            self.clear();
+            self.bytes.shrink_to(keep);
+        }
+    }
+
+    /// Room for `n` bytes of a body that the caller puts behind its head by itself, as a file's
+    /// bytes are. How many it kept is what `fill` returns; say [`crate::http1::Connection::passed`]
+    /// as many.
+    ///
+    /// # Errors
+    /// Those of `fill`; the outbox is then as it was.
+    pub fn put<E>(
+        &mut self,
+        n: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let start = self.bytes.len();
+        self.bytes.resize(start + n, 0);
+        let kept = fill(&mut self.bytes[start..]);
+        self.bytes.truncate(start + kept.as_ref().map_or(0, |kept| (*kept).min(n)));
+        kept
+    }
+
+    /// Where to write, and what every answer begins with.
+    pub(super) fn parts(&mut self) -> (&mut Vec<u8>, &[u8]) {
+        (&mut self.bytes, &self.prelude)
+    }
+
+    pub(super) fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    pub(super) fn push_chunk(&mut self, data: &[u8]) {
+        chunked::size_line(data.len(), &mut self.bytes);
+        self.bytes.extend_from_slice(data);
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+}
+
+impl core::fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Outbox").field("unsent", &self.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,141 @@
+//! The four forms of a request target (RFC 9112 §3.2), and what a host may look like.
+
+use super::error::Reject;
+use super::head::Span;
+
+/// Where path, suffix and authority lie in the target.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) path: Span,
+    pub(super) suffix: Span,
+    pub(super) authority: Option<Span>,
+}
+
+/// Takes a target apart. `at` is its offset in the head.
+pub(super) fn parse(method: &[u8], target: &[u8], at: usize) -> Result<Target, Reject> {
+    if !target.iter().all(u8::is_ascii_graphic) {
+        return Err(Reject::BadSyntax); // B-002
+    }
+    let whole = Span { at: at as u32, len: target.len() as u32 };
+    match (method, target) {
+        (b"CONNECT", _) if has_port(target) && is_host(target) => {
+            Ok(Target { path: whole, suffix: Span::default(), authority: Some(whole) })
+        }
+        (b"CONNECT", _) => Err(Reject::BadTarget),
+        (b"OPTIONS", b"*") => Ok(Target { path: whole, ..Target::default() }),
+        (_, [b'/', ..]) => Ok(origin(target, at, None)),
+        _ => absolute(target, at),
+    }
+}
+
+/// Origin-form: everything up to the first `?` or `#` is the path, whose leading slashes become
+/// one (B-024, B-120).
+fn origin(target: &[u8], at: usize, authority: Option<Span>) -> Target {
+    let end = target.iter().position(|b| matches!(b, b'?' | b'#')).unwrap_or(target.len());
+    let slashes = target[..end].iter().take_while(|&&b| b == b'/').count();
+    let start = slashes.saturating_sub(1);
+    Target {
+        path: Span { at: (at + start) as u32, len: (end - start) as u32 },
+        suffix: Span { at: (at + end) as u32, len: (target.len() - end) as u32 },
+        authority,
+    }
+}
+
+/// Absolute-form: the authority takes the place of Host, the rest is as in origin-form (B-026).
+fn absolute(target: &[u8], at: usize) -> Result<Target, Reject> {
+    let scheme = [&b"http://"[..], b"https://"]
+        .into_iter()
+        .find(|scheme| starts_with_ignore_case(target, scheme))
+        .ok_or(Reject::BadTarget)?
+        .len();
+    let rest = &target[scheme..];
+    let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at(end);
+    if authority.is_empty() || !is_host(authority) {
+        return Err(Reject::BadTarget);
+    }
+    let authority = Span { at: (at + scheme) as u32, len: authority.len() as u32 };
+    Ok(origin(rest, at + scheme + end, Some(authority)))
+}
+
+fn starts_with_ignore_case(bytes: &[u8], prefix: &[u8]) -> bool {
+    bytes.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+fn has_port(authority: &[u8]) -> bool {
+    let colon = authority.iter().rposition(|&b| b == b':');
+    colon.is_some_and(|colon| colon + 1 < authority.len() && authority[colon + 1..].iter().all(u8::is_ascii_digit))
+}
+
+/// Whether this is a host with or without a port (RFC 9110 §7.2, RFC 3986 §3.2.2): a bracketed
+/// address or a registered name, without user information. The empty host is one.
+pub(super) fn is_host(value: &[u8]) -> bool {
+    let (host, port) = match value {
+        [b'[', ..] => {
+            let Some(end) = value.iter().position(|&b| b == b']') else { return false };
+            let address = &value[1..end];
+            let fits = |b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
+            if address.is_empty() || !address.iter().all(fits) {
+                return false;
+            }
+            (&b""[..], &value[end + 1..])
+        }
+        _ => value.split_at(value.iter().position(|&b| b == b':').unwrap_or(value.len())),
+    };
+    let name = |&b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&b);
+    let port_fits = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    port_fits && host.iter().all(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts<'t>(method: &str, target: &'t str) -> Option<(&'t str, &'t str, Option<&'t str>)> {
+        let found = parse(method.as_bytes(), target.as_bytes(), 0).ok()?;
+        let text = |span: Span| str::from_utf8(span.of(target.as_bytes())).unwrap();
+        Some((text(found.path), text(found.suffix), found.authority.map(text)))
+    }
+
+    #[test]
+    fn b_024_b_120_origin_form() {
+        assert_eq!(parts("GET", "///a//b?q//?#f"), Some(("/a//b", "?q//?#f", None)));
+        assert_eq!(parts("GET", "/sub#f?q"), Some(("/sub", "#f?q", None)));
+        assert_eq!(parts("GET", "/"), Some(("/", "", None)));
+        assert_eq!(parts("GET", "//"), Some(("/", "", None)));
+    }
+
+    #[test]
+    fn b_025_other_forms_want_their_method() {
+        assert_eq!(parts("GET", "*"), None);
+        assert_eq!(parts("GET", "a.txt"), None);
+        assert_eq!(parts("OPTIONS", "*"), Some(("*", "", None)));
+        assert_eq!(parts("CONNECT", "h:443"), Some(("h:443", "", Some("h:443"))));
+        assert_eq!(parts("CONNECT", "/x"), None);
+        assert_eq!(parts("CONNECT", "h"), None);
+    }
+
+    #[test]
+    fn b_026_absolute_form() {
+        assert_eq!(parts("GET", "HTTP://h:80//x?q"), Some(("/x", "?q", Some("h:80"))));
+        assert_eq!(parts("GET", "http://h"), Some(("", "", Some("h"))));
+        assert_eq!(parts("GET", "http://h?q"), Some(("", "?q", Some("h"))));
+        assert_eq!(parts("GET", "http:///x"), None);
+        assert_eq!(parts("GET", "http://u@h/x"), None);
+        assert_eq!(parts("GET", "ftp://h/x"), None);
+    }
+
+    #[test]
+    fn b_027_hosts() {
+        for good in ["", "a", "a:80", "a:", "[::1]", "[::1]:8000", "a_b.example", "127.0.0.1:1"] {
+            assert!(is_host(good.as_bytes()), "{good:?}");
+        }
+        for bad in ["a b", "a/b", "a:b", "a@b", "[::1", "[]", "[g]", "a:1:2", "a,b:x", "a:123456"] {
+            assert!(!is_host(bad.as_bytes()), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The error page, and the escaping that every page here shares.
+//!
+//! One small self-contained page: the code, the reason and a sentence (B-083), light or dark as the
+//! reader's system is (B-088). No script, nothing to fetch. Whatever a peer or a file name put into
+//! the text is escaped, and bytes that are not UTF-8 are shown as U+FFFD (B-084), so a page is
+//! always valid UTF-8 and never holds markup that is not ours.
+//!
+//! ```
+//! use doorstep_core::page;
+//!
+//! let mut out = Vec::new();
+//! page::error(&mut out, 404, b"File <not> found", "Nothing is found at this address.");
+//! let html = String::from_utf8(out).unwrap();
+//! assert!(html.contains("<title>404 File &lt;not&gt; found</title>"));
+//! ```
+
+use std::io::Write as _;
+
+/// The `Content-Type` of [`error`]'s page (B-082).
+pub const CONTENT_TYPE: &str = "text/html;charset=utf-8";
+
+/// Appends the error page for `code`: `reason` is its title, `explain` its one sentence.
+///
+/// The page is under 700 bytes when both are of ordinary length.
+pub fn error(out: &mut Vec<u8>, code: u16, reason: &[u8], explain: &str) {
+    out.extend_from_slice(HEAD.as_bytes());
+    number(out, code.into());
+    out.push(b' ');
+    escape(out, reason);
+    out.extend_from_slice(STYLE.as_bytes());
+    number(out, code.into());
+    out.extend_from_slice(b"</b> ");
+    escape(out, reason);
+    out.extend_from_slice(b"</h1>\n<p>");
+    escape(out, explain.as_bytes());
+    out.extend_from_slice(b"</p>\n</main>\n</html>\n");
+}
+
+/// Appends `text` for use in HTML, between tags or in a double-quoted attribute.
+///
+/// `&`, `<`, `>` and `"` become entities; each maximal ill-formed piece of UTF-8 becomes U+FFFD.
+pub fn escape(out: &mut Vec<u8>, text: &[u8]) {
+    for piece in text.utf8_chunks() {
+        for byte in piece.valid().bytes() {
+            match byte {
+                b'&' => out.extend_from_slice(b"&amp;"),
+                b'<' => out.extend_from_slice(b"&lt;"),
+                b'>' => out.extend_from_slice(b"&gt;"),
+                b'"' => out.extend_from_slice(b"&quot;"),
+                _ => out.push(byte),
+            }
+        }
+        if !piece.invalid().is_empty() {
+            out.extend_from_slice("\u{FFFD}".as_bytes());
+        }
+    }
+}
+
+/// Appends `n` in decimal.
+pub(crate) fn number(out: &mut Vec<u8>, n: u64) {
+    write!(out, "{n}").expect("a Vec takes all that is written to it");
+}
+
+const HEAD: &str = r#"<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>"#;
+
+const STYLE: &str = r#"</title>
+<style>
+:root { color-scheme: light dark; font: 1.1em/1.5 system-ui, sans-serif }
+body { display: grid; place-content: center; min-height: 80vh; margin: 0 1.5em }
+h1 { font-size: 1.4em; font-weight: 500; overflow-wrap: anywhere }
+b { color: #c2410c; padding-right: .3em }
+p { opacity: .75 }
+</style>
+<main>
+<h1><b>"#;
+
+#[cfg(test)]
+mod tests {
+    use super::{error, escape};
+
+    fn page(code: u16, reason: &[u8], explain: &str) -> String {
+        let mut out = Vec::new();
+        error(&mut out, code, reason, explain);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn b_083_the_page_shows_code_reason_and_explanation() {
+        let html = page(404, b"File not found", "Nothing is found at this address.");
+        assert!(html.contains("<title>404 File not found</title>"));
+        assert!(html.contains("<h1><b>404</b> File not found</h1>"));
+        assert!(html.contains("<p>Nothing is found at this address.</p>"));
+        assert!(html.len() < 700, "{} bytes", html.len());
+    }
+
+    #[test]
+    fn b_083_what_the_peer_wrote_is_escaped() {
+        let html = page(501, b"Unsupported method ('<script>&\"')", "a < b & c > d");
+        assert!(!html.contains("<script"));
+        assert!(html.contains("('&lt;script&gt;&amp;&quot;')"));
+        assert!(html.contains("a &lt; b &amp; c &gt; d"));
+    }
+
+    #[test]
+    fn b_084_bytes_that_are_not_utf_8_become_the_replacement_character() {
+        let mut out = Vec::new();
+        escape(&mut out, b"caf\xE9 \xE2\x82 \xC3\xA9");
+        assert_eq!(out, "caf\u{FFFD} \u{FFFD} \u{E9}".as_bytes());
+    }
+
+    #[test]
+    fn b_088_the_page_is_light_or_dark_and_needs_nothing_else() {
+        let html = page(400, b"Bad Request", "The request could not be understood.");
+        assert!(html.contains("color-scheme: light dark"));
+        for foreign in ["<script", "<link", "<img", "url(", "http:", "https:"] {
+            assert!(!html.contains(foreign), "{foreign}");
+        }
+    }
+}

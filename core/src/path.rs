@@ -1,0 +1,283 @@
+//! From a target's path to a clean path below the root, decided once for everybody.
+//!
+//! The path is percent-decoded once, to bytes (B-122), then split at `/`: empty components and `.`
+//! vanish, `..` takes one component away and stops at the root (B-125). What comes out is relative,
+//! and no component of it is empty, `.` or `..`, or holds a `/` or a NUL. It is a promise about
+//! text: symbolic links are the opener's to judge.
+//!
+//! ```
+//! use doorstep_core::path::{self, Ending};
+//!
+//! let mut clean = Vec::new();
+//! assert_eq!(path::resolve(b"/a%20b/../../c/d%2f", &mut clean), Ok(Ending::Slash));
+//! assert_eq!(clean, b"c/d");
+//! assert_eq!(path::resolve(b"/x%00", &mut clean), Err(path::Refusal::Nul));
+//! ```
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
+
+/// The longest clean path that is looked up, in bytes: what Linux takes in one call.
+pub const LONGEST: usize = 4095;
+
+/// What the decoded path ends in, and so what it may name (B-121).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// A name: a file, or a directory that wants a `/` behind it.
+    Name,
+    /// `.` or `..`: a directory that wants a `/` behind it, and no file (B-127, B-128).
+    Dot,
+    /// A `/`: a directory, and no file (B-129).
+    Slash,
+}
+
+/// Why a path cannot be looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It holds a NUL: 400 (B-091).
+    Nul,
+    /// It is longer than [`LONGEST`]: 404 (B-171).
+    TooLong,
+    /// A component means more than a name on this system, as `c:` or `a\b` on Windows: 404 (B-126).
+    NotAName,
+}
+
+/// Resolves `raw`, an undecoded path without a query, into `clean`, which is overwritten.
+///
+/// The empty clean path is the root itself. `clean` never grows beyond [`LONGEST`] and two bytes;
+/// on a refusal it holds nothing of use.
+///
+/// # Errors
+/// When nothing can stand at such a path; see [`Refusal`].
+pub fn resolve(raw: &[u8], clean: &mut Vec<u8>) -> Result<Ending, Refusal> {
+    resolve_on(raw, clean, cfg!(windows))
+}
+
+/// Whether some component of a clean path starts with a dot. `.well-known` at the root is not
+/// hidden (RFC 8615, B-131).
+#[must_use]
+pub fn hidden(clean: &[u8]) -> bool {
+    let visible = match clean.strip_prefix(b".well-known") {
+        Some(rest) if rest.is_empty() || rest.starts_with(b"/") => rest,
+        _ => clean,
+    };
+    visible
+        .split(|&b| b == b'/')
+        .any(|component| component.starts_with(b"."))
+}
+
+/// Appends `name` percent-encoded for a link: all but `A-Z a-z 0-9 _ . - ~ /` is escaped (B-151).
+pub fn encode(out: &mut Vec<u8>, name: &[u8]) {
+    for piece in percent_encode(name, ESCAPED) {
+        out.extend_from_slice(piece.as_bytes());
+    }
+}
+
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'-')
+    .remove(b'~')
+    .remove(b'/');
+
+fn resolve_on(raw: &[u8], clean: &mut Vec<u8>, windows: bool) -> Result<Ending, Refusal> {
+    clean.clear();
+    let mut start = 0; // of the component being read, in `clean`
+    let mut ending = Ending::Slash;
+    // One `/` more than there is ends the last component like all others.
+    for byte in percent_decode(raw).chain([b'/']) {
+        match byte {
+            0 => return Err(Refusal::Nul),
+            b'\\' | b':' if windows => return Err(Refusal::NotAName),
+            b'/' => {
+                ending = close(clean, start);
+                start = clean.len();
+            }
+            _ => {
+                if start > 0 && clean.len() == start {
+                    clean.push(b'/');
+                    start += 1;
+                }
+                clean.push(byte);
+            }
+        }
+        if clean.len() > LONGEST {
+            return Err(Refusal::TooLong);
+        }
+    }
+    Ok(ending)
+}
+
+/// Ends the component that starts at `start`: it stays, or vanishes, or takes its parent along.
+fn close(clean: &mut Vec<u8>, start: usize) -> Ending {
+    let ending = match &clean[start..] {
+        b"" => return Ending::Slash,
+        b"." | b".." => Ending::Dot,
+        _ => return Ending::Name,
+    };
+    let up = clean[start..].len() == 2;
+    clean.truncate(start.saturating_sub(1)); // with the `/` in front
+    if up {
+        let parent = clean.iter().rposition(|&b| b == b'/').unwrap_or(0);
+        clean.truncate(parent);
+    }
+    ending
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ending, LONGEST, Refusal, encode, hidden, resolve, resolve_on};
+    use Ending::{Dot, Name, Slash};
+    use proptest::prelude::*;
+
+    fn check(raw: &[u8], clean: &[u8], ending: Ending) {
+        let mut out = b"left over".to_vec();
+        let raw_text = raw.escape_ascii();
+        assert_eq!(resolve(raw, &mut out), Ok(ending), "{raw_text}");
+        assert_eq!(
+            out.escape_ascii().to_string(),
+            clean.escape_ascii().to_string(),
+            "{raw_text}"
+        );
+    }
+
+    #[test]
+    fn b_121_the_trailing_slash_is_judged_on_the_decoded_text() {
+        check(b"/", b"", Slash);
+        check(b"/a", b"a", Name);
+        check(b"/a/", b"a", Slash);
+        check(b"/a%2f", b"a", Slash);
+        check(b"/a%2F", b"a", Slash);
+        check(b"/a//", b"a", Slash);
+    }
+
+    #[test]
+    fn b_122_it_is_decoded_once_and_invalid_escapes_stay() {
+        check(b"/a%20b", b"a b", Name);
+        check(b"/a%2520b", b"a%20b", Name);
+        check(b"/%zz%2", b"%zz%2", Name);
+        check(b"/%", b"%", Name);
+        check(b"/%c3%a9%FF", b"\xc3\xa9\xff", Name);
+    }
+
+    #[test]
+    fn b_124_plus_is_no_space() {
+        check(b"/a+b", b"a+b", Name);
+    }
+
+    #[test]
+    fn b_125_dot_dot_is_clamped_at_the_root() {
+        check(b"/../../etc/passwd", b"etc/passwd", Name);
+        check(b"/%2e%2e/%2E%2E/x", b"x", Name);
+        check(b"/..%2f..%2fx", b"x", Name);
+        check(b"/a/../../../b", b"b", Name);
+    }
+
+    #[test]
+    fn b_125_dots_and_double_slashes_collapse() {
+        check(b"/a//b/./c/../d", b"a/b/d", Name);
+        check(b"//a", b"a", Name);
+        check(b"/a/b/c/../../../d", b"d", Name);
+        check(b"/.../..a/a../.b", b".../..a/a../.b", Name);
+    }
+
+    #[test]
+    fn b_126_on_windows_a_separator_or_a_drive_is_refused() {
+        for raw in [
+            "/c:c:c:foo/filename",
+            "/\\c:../filename",
+            "/a%5cb",
+            "/c:",
+            "/x/c:\\..\\foo",
+        ] {
+            let mut out = Vec::new();
+            let refused = resolve_on(raw.as_bytes(), &mut out, true);
+            assert_eq!(refused, Err(Refusal::NotAName), "{raw}");
+            assert!(resolve_on(raw.as_bytes(), &mut out, false).is_ok(), "{raw}");
+        }
+    }
+
+    #[test]
+    fn b_127_b_128_dots_at_the_end_name_a_directory_without_its_slash() {
+        check(b"/x/.", b"x", Dot);
+        check(b"/x/y/..", b"x", Dot);
+        check(b"/x/%2e", b"x", Dot);
+        check(b"/..", b"", Dot);
+        check(b"/.", b"", Dot);
+        check(b"/x/./", b"x", Slash);
+    }
+
+    #[test]
+    fn b_091_nul_is_refused() {
+        for raw in [&b"/a%00b"[..], b"/%00", b"/a\0", b"/%00/../a"] {
+            assert_eq!(resolve(raw, &mut Vec::new()), Err(Refusal::Nul));
+        }
+    }
+
+    #[test]
+    fn b_171_a_path_no_system_takes_is_refused_and_costs_bounded_memory() {
+        let mut out = Vec::new();
+        let longest = format!("/{}", "a".repeat(LONGEST));
+        assert_eq!(resolve(longest.as_bytes(), &mut out), Ok(Name));
+        let longer = format!("/{}", "a/".repeat(60_000));
+        assert_eq!(resolve(longer.as_bytes(), &mut out), Err(Refusal::TooLong));
+        assert!(out.len() <= LONGEST + 2);
+        check("/./a/..".repeat(9_000).as_bytes(), b"", Dot);
+    }
+
+    #[test]
+    fn b_131_a_component_with_a_leading_dot_is_hidden() {
+        for path in [
+            ".git",
+            ".git/config",
+            "a/.b/c",
+            ".well-knownx",
+            "a/.well-known",
+            "..",
+        ] {
+            assert!(hidden(path.as_bytes()), "{path}");
+        }
+        assert!(hidden(b".well-known/.secret"));
+        for path in [
+            "",
+            "a",
+            "a.b/c.d",
+            ".well-known",
+            ".well-known/acme-challenge/x",
+        ] {
+            assert!(!hidden(path.as_bytes()), "{path}");
+        }
+    }
+
+    #[test]
+    fn b_151_links_escape_everything_that_could_mean_something() {
+        let mut out = Vec::new();
+        encode(&mut out, b"az-AZ_09.~/ #?%:&\"<>'\xff\xc3\xa9\n");
+        assert_eq!(
+            out,
+            b"az-AZ_09.~/%20%23%3F%25%3A%26%22%3C%3E%27%FF%C3%A9%0A"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn b_125_it_never_escapes(raw in r"(/|\.|%2e|%2F|%5c|a|%41|%zz|[\x01-\xff]){0,40}") {
+            let mut clean = Vec::new();
+            resolve(raw.as_bytes(), &mut clean).unwrap();
+            for component in clean.split(|&b| b == b'/') {
+                prop_assert!(clean.is_empty() || !component.is_empty());
+                prop_assert!(component != b"." && component != b".." && !component.contains(&0));
+            }
+        }
+
+        #[test]
+        fn b_123_what_is_linked_is_what_is_found(raw in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let (mut clean, mut link, mut again) = (Vec::new(), b"/".to_vec(), Vec::new());
+            if resolve(&raw, &mut clean).is_ok() {
+                encode(&mut link, &clean);
+                let ending = if clean.is_empty() { Slash } else { Name };
+                prop_assert_eq!(resolve(&link, &mut again), Ok(ending));
+                prop_assert_eq!(clean, again);
+            }
+        }
+    }
+}

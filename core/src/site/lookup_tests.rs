@@ -1,0 +1,349 @@
+//! The lookup against a small tree that is held in a map.
+
+use super::{Answer, Denial, Found, Lookup, Need, Stat};
+use crate::http1::{Connection, Event, Limits};
+use crate::path::Refusal;
+use crate::site::Site;
+
+const NOW: i64 = 1_700_000_000;
+const MODIFIED: i64 = 784_111_777;
+
+const FILE: Found = Found::File(Stat {
+    size: 9,
+    modified: MODIFIED,
+    modified_nanos: 0,
+    device: 1,
+    inode: 2,
+    changed: (MODIFIED, 0),
+});
+const FUTURE: Found = Found::File(Stat {
+    size: 1,
+    modified: NOW + 3600,
+    modified_nanos: 0,
+    device: 1,
+    inode: 3,
+    changed: (NOW, 0),
+});
+
+fn directory() -> Found {
+    Found::Directory(Stat::default())
+}
+
+fn found(path: &[u8]) -> Found {
+    match path {
+        b"a.txt" | b"dir/b.htm" | b"site/index.html" | b"old/index.htm" => FILE,
+        b".git/config" | b".well-known/x" | b".well-known/.y" => FILE,
+        b"future" => FUTURE,
+        b"" | b"dir" | b"site" | b"old" | b"odd" | b"odd/index.html" | b"locked" => directory(),
+        b"secret" | b".git" | b"barred" => directory(),
+        b"private.txt" | b"barred/index.html" => Found::Refused,
+        b"locked/index.html" | b"locked/index.htm" => Found::Refused,
+        b"fifo" => Found::Other,
+        _ => Found::Nothing,
+    }
+}
+
+/// What came out, in a form that borrows nothing.
+#[derive(Debug, PartialEq)]
+enum Out {
+    Page(Denial),
+    Redirect(String),
+    NotModified,
+    File(String, u64, i64),
+    Listing(String),
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The answer to `GET target`, with `fields` behind it, and the paths that were asked for.
+fn look(site: &Site, target: &str, fields: &str) -> (Out, Vec<String>) {
+    let bytes = format!("GET {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+    let mut connection = Connection::new(Limits::default());
+    let Ok((_, Event::Request(head))) = connection.advance(bytes.as_bytes()) else {
+        unreachable!("{target} is no request")
+    };
+    let mut scratch = b"left over".to_vec();
+    let mut lookup = Lookup::new(site, &head, NOW, &mut scratch);
+    let mut asked = Vec::new();
+    let answer = loop {
+        match lookup.need() {
+            Need::Open(path) => {
+                asked.push(text(path));
+                lookup.opened(found(path));
+            }
+            Need::List(path) => {
+                asked.push(format!("list {}", text(path)));
+                lookup.listed(!path.starts_with(b"secret") && !path.starts_with(b"locked"));
+            }
+            Need::Answer(answer) => break answer,
+        }
+    };
+    let out = match answer {
+        Answer::Page(denial) => Out::Page(denial),
+        Answer::Redirect(location) => {
+            let mut value = Vec::new();
+            location.write(&mut value);
+            Out::Redirect(text(&value))
+        }
+        Answer::NotModified => Out::NotModified,
+        Answer::File {
+            media_type,
+            size,
+            modified,
+        } => Out::File(media_type.essence.into(), size, modified),
+        Answer::Listing(path) => Out::Listing(text(path)),
+    };
+    (out, asked)
+}
+
+fn get(target: &str) -> Out {
+    look(&Site::default(), target, "").0
+}
+
+fn file(essence: &str) -> Out {
+    Out::File(essence.into(), 9, MODIFIED)
+}
+
+#[test]
+fn b_091_nul_in_the_path_is_a_bad_request() {
+    assert_eq!(get("/a%00.txt"), Out::Page(Denial::Path(Refusal::Nul)));
+    let denial = Denial::Path(Refusal::Nul);
+    assert_eq!((denial.status(), denial.reason()), (400, "Bad Request"));
+}
+
+#[test]
+fn b_120_query_and_fragment_do_not_count() {
+    for target in [
+        "/a.txt?x",
+        "/a.txt#x",
+        "/a.txt?x#y",
+        "/a.txt#x?y",
+        "/a.txt?/../dir/",
+    ] {
+        assert_eq!(get(target), file("text/plain"), "{target}");
+    }
+}
+
+#[test]
+fn b_121_an_escaped_slash_at_the_end_is_a_slash() {
+    assert_eq!(get("/a.txt%2f"), Out::Page(Denial::NotADirectory));
+    assert_eq!(get("/dir%2F"), Out::Listing("dir".into()));
+}
+
+#[test]
+fn b_125_nothing_above_the_root_is_asked_for() {
+    let (out, asked) = look(&Site::default(), "/../..%2f%2e%2e/a.txt", "");
+    assert_eq!((out, asked), (file("text/plain"), vec!["a.txt".to_owned()]));
+}
+
+#[test]
+fn b_127_a_directory_with_a_dot_behind_it_is_redirected() {
+    assert_eq!(get("/dir/."), Out::Redirect("/dir/./".into()));
+    assert_eq!(get("/dir/x/.."), Out::Redirect("/dir/x/../".into()));
+}
+
+#[test]
+fn b_128_b_129_a_file_is_no_directory() {
+    for target in ["/a.txt/.", "/a.txt/", "/a.txt/x/.."] {
+        assert_eq!(get(target), Out::Page(Denial::NotADirectory), "{target}");
+    }
+}
+
+#[test]
+fn b_131_hidden_names_are_not_served_unless_asked_for() {
+    for target in ["/.git/config", "/.git", "/%2egit/", "/.well-known/.y"] {
+        let (out, asked) = look(&Site::default(), target, "");
+        assert_eq!(out, Out::Page(Denial::Hidden), "{target}");
+        assert!(asked.is_empty(), "no question about {target}");
+    }
+    assert_eq!(get("/.well-known/x"), file("application/octet-stream"));
+    let open = Site {
+        hidden: true,
+        ..Site::default()
+    };
+    assert_eq!(
+        look(&open, "/.git/config", "").0,
+        file("application/octet-stream")
+    );
+    assert_eq!(
+        (Denial::Hidden.status(), Denial::Hidden.reason()),
+        (404, "File not found")
+    );
+    assert!(Denial::Hidden.note().is_some());
+}
+
+#[test]
+fn b_131_what_is_served_is_what_is_listed() {
+    let site = Site::default();
+    assert!(site.lists(b"", b"a") && site.lists(b"", b".well-known"));
+    assert!(!site.lists(b"", b".git") && !site.lists(b"dir", b".well-known"));
+    assert!(
+        Site {
+            hidden: true,
+            ..site
+        }
+        .lists(b"dir", b".git")
+    );
+}
+
+#[test]
+fn b_140_b_141_a_directory_without_its_slash_is_redirected() {
+    assert_eq!(get("/dir"), Out::Redirect("/dir/".into()));
+    assert_eq!(get("//dir"), Out::Redirect("/dir/".into()));
+    assert_eq!(get("http://h/dir"), Out::Redirect("/dir/".into()));
+}
+
+#[test]
+fn b_142_the_location_keeps_query_and_fragment_but_no_empty_query() {
+    assert_eq!(get("/dir?"), Out::Redirect("/dir/".into()));
+    assert_eq!(get("/dir?a#f"), Out::Redirect("/dir/?a#f".into()));
+    assert_eq!(get("/dir#f?q"), Out::Redirect("/dir/#f?q".into()));
+    assert_eq!(get("/dir?#f"), Out::Redirect("/dir/#f".into()));
+    assert_eq!(get("/dir??"), Out::Redirect("/dir/??".into()));
+}
+
+#[test]
+fn b_143_the_location_is_not_decoded() {
+    assert_eq!(
+        get("/x%0d%0a/../%64ir"),
+        Out::Redirect("/x%0d%0a/../%64ir/".into())
+    );
+}
+
+#[test]
+fn b_144_no_redirect_behind_a_slash_of_any_spelling() {
+    for target in ["/dir/", "/dir%2f", "/dir%2F"] {
+        assert_eq!(get(target), Out::Listing("dir".into()), "{target}");
+    }
+}
+
+#[test]
+fn b_145_b_146_the_first_index_that_is_a_file_is_served() {
+    assert_eq!(
+        look(&Site::default(), "/site/", ""),
+        (
+            file("text/html"),
+            vec!["site".into(), "site/index.html".into()],
+        )
+    );
+    assert_eq!(get("/old/"), file("text/html"));
+    assert_eq!(
+        get("/odd/"),
+        Out::Listing("odd".into()),
+        "a directory called index.html"
+    );
+    let own = Site {
+        index: vec!["b.htm".into()],
+        ..Site::default()
+    };
+    assert_eq!(look(&own, "/dir/", "").0, file("text/html"));
+}
+
+#[test]
+fn b_147_a_directory_without_an_index_is_listed() {
+    assert_eq!(
+        look(&Site::default(), "/", ""),
+        (
+            Out::Listing(String::new()),
+            vec![
+                String::new(),
+                "index.html".into(),
+                "index.htm".into(),
+                "list ".into()
+            ],
+        )
+    );
+    for target in ["/secret/", "/locked/"] {
+        assert_eq!(get(target), Out::Page(Denial::Unlistable), "{target}");
+    }
+    let denial = Denial::Unlistable;
+    assert_eq!(
+        (denial.status(), denial.reason()),
+        (404, "No permission to list directory")
+    );
+}
+
+#[test]
+fn b_145_b_171_an_index_that_cannot_be_had_does_not_uncover_its_directory() {
+    assert_eq!(get("/barred/"), Out::Page(Denial::Missing));
+}
+
+#[test]
+fn b_158_a_listing_has_no_conditions() {
+    let since = "If-Modified-Since: Fri, 31 Dec 9999 23:59:59 GMT\r\n";
+    assert_eq!(
+        look(&Site::default(), "/dir/", since).0,
+        Out::Listing("dir".into())
+    );
+    assert_eq!(
+        look(&Site::default(), "/dir", since).0,
+        Out::Redirect("/dir/".into())
+    );
+}
+
+#[test]
+fn b_171_whatever_cannot_be_opened_is_not_found() {
+    for target in ["/nothing", "/private.txt", "/a.txt+", "/nothing/"] {
+        assert_eq!(get(target), Out::Page(Denial::Missing), "{target}");
+    }
+    let long = format!("/{}", "x".repeat(5000));
+    assert_eq!(get(&long), Out::Page(Denial::Path(Refusal::TooLong)));
+    for denial in [Denial::Missing, Denial::Path(Refusal::TooLong)] {
+        assert_eq!((denial.status(), denial.reason()), (404, "File not found"));
+    }
+}
+
+#[test]
+fn b_172_a_file_comes_with_type_size_and_date() {
+    assert_eq!(get("/a.txt"), file("text/plain"));
+}
+
+#[test]
+fn b_175_what_is_no_regular_file_is_not_found() {
+    assert_eq!(get("/fifo"), Out::Page(Denial::Special));
+    assert_eq!(
+        (Denial::Special.status(), Denial::Special.reason()),
+        (404, "File not found")
+    );
+}
+
+#[test]
+fn b_176_b_177_conditions_count_for_files_and_index_pages() {
+    let since = "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    let tag = "If-None-Match: \"x\"\r\n";
+    let site = Site::default();
+    assert_eq!(look(&site, "/a.txt", since).0, Out::NotModified);
+    assert_eq!(look(&site, "/site/", since).0, Out::NotModified);
+    assert_eq!(
+        look(&site, "/a.txt", &format!("{since}{tag}")).0,
+        file("text/plain")
+    );
+    assert_eq!(look(&site, "/nothing", since).0, Out::Page(Denial::Missing));
+}
+
+#[test]
+fn b_183_no_date_is_in_the_future() {
+    assert_eq!(
+        get("/future"),
+        Out::File("application/octet-stream".into(), 1, NOW)
+    );
+}
+
+#[test]
+fn answers_out_of_turn_change_nothing() {
+    let mut connection = Connection::new(Limits::default());
+    let bytes = b"GET /a.txt HTTP/1.1\r\nHost: h\r\n\r\n";
+    let Ok((_, Event::Request(head))) = connection.advance(bytes) else {
+        unreachable!()
+    };
+    let (site, mut scratch) = (Site::default(), Vec::new());
+    let mut lookup = Lookup::new(&site, &head, NOW, &mut scratch);
+    lookup.listed(true);
+    assert_eq!(lookup.need(), Need::Open(b"a.txt"));
+    lookup.opened(Found::Nothing);
+    lookup.opened(FILE);
+    lookup.listed(true);
+    assert_eq!(lookup.need(), Need::Answer(Answer::Page(Denial::Missing)));
+}

@@ -1,0 +1,259 @@
+//! From a file's name to its media type: built in, the same on every machine (B-205).
+//!
+//! Only the last extension counts (B-202). It is looked for in the site's own additions, exactly
+//! and then in lower case; then among the compressed forms below; then in mime_guess's table; then
+//! the site's default is the answer (B-200). Text, JavaScript and JSON say their charset (B-206).
+//!
+//! ```
+//! use doorstep_core::site::media_type::Types;
+//!
+//! let types = Types::default();
+//! let mut value = Vec::new();
+//! types.guess(b"notes.TXT").write(&mut value);
+//! assert_eq!(value, b"text/plain; charset=utf-8");
+//! assert_eq!(types.guess(b"backup.tar.gz").essence, "application/gzip");
+//! ```
+
+use std::collections::BTreeMap;
+
+/// What a site knows about media types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Types {
+    /// The charset that textual types are sent with; `None` sends none (B-206).
+    pub charset: Option<String>,
+    /// The type of a file whose extension says nothing (B-208).
+    pub default: String,
+    /// Types by extension, without its dot; they come before all others (B-200, B-209).
+    pub added: BTreeMap<String, String>,
+}
+
+impl Default for Types {
+    fn default() -> Self {
+        Self {
+            charset: Some("utf-8".into()),
+            default: "application/octet-stream".into(),
+            added: BTreeMap::new(),
+        }
+    }
+}
+
+/// A file's media type, and how its bytes are coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MediaType<'a> {
+    /// Type and subtype, as `text/html`.
+    pub essence: &'a str,
+    /// The charset parameter, if it gets one.
+    pub charset: Option<&'a str>,
+    /// The `Content-Encoding` that goes with it: `.svgz` is gzip inside (B-203).
+    pub encoding: Option<&'static str>,
+}
+
+impl MediaType<'_> {
+    /// Appends the value of `Content-Type`.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.essence.as_bytes());
+        if let Some(charset) = self.charset {
+            out.extend_from_slice(b"; charset=");
+            out.extend_from_slice(charset.as_bytes());
+        }
+    }
+}
+
+impl Types {
+    /// The media type of a file called `name`; a path will do.
+    #[must_use]
+    pub fn guess(&self, name: &[u8]) -> MediaType<'_> {
+        let extension = extension(name);
+        let essence = extension.and_then(|extension| {
+            self.addition(extension)
+                .or_else(|| compressed(extension))
+                .or_else(|| mime_guess::from_ext(extension).first_raw())
+        });
+        let essence = essence.unwrap_or(&self.default);
+        let charset = self.charset.as_deref().filter(|_| is_textual(essence));
+        let svgz = extension.is_some_and(|extension| extension.eq_ignore_ascii_case("svgz"));
+        MediaType {
+            essence,
+            charset,
+            encoding: svgz.then_some("gzip"),
+        }
+    }
+
+    fn addition(&self, extension: &str) -> Option<&str> {
+        if self.added.is_empty() {
+            return None; // nothing to lower the case for
+        }
+        let exact = self.added.get(extension);
+        exact
+            .or_else(|| self.added.get(&extension.to_ascii_lowercase()))
+            .map(String::as_str)
+    }
+}
+
+/// What stands behind the last dot of the last component; dots in front of a name are part of it.
+fn extension(name: &[u8]) -> Option<&str> {
+    let file = name.rsplit(|&b| b == b'/').next()?;
+    let file = &file[file.iter().position(|&b| b != b'.')?..];
+    let dot = file.iter().rposition(|&b| b == b'.')?;
+    str::from_utf8(&file[dot + 1..])
+        .ok()
+        .filter(|extension| !extension.is_empty())
+}
+
+/// Compressed files are what they are, not what is inside (B-201, B-203, B-204).
+fn compressed(extension: &str) -> Option<&'static str> {
+    const BY_EXTENSION: [(&str, &[&str]); 3] = [
+        ("application/gzip", &["gz", "tgz", "taz", "tz"]),
+        ("application/x-bzip2", &["bz2", "tbz2"]),
+        ("application/x-xz", &["xz", "txz"]),
+    ];
+    if extension == "Z" {
+        return Some("application/octet-stream"); // not "z": B-201 means the exact letter
+    }
+    let row = BY_EXTENSION.iter().find(|(_, extensions)| {
+        extensions
+            .iter()
+            .any(|one| extension.eq_ignore_ascii_case(one))
+    });
+    row.map(|&(essence, _)| essence)
+}
+
+/// Whether a type gets a charset: text, JavaScript or JSON that does not carry a parameter already.
+fn is_textual(essence: &str) -> bool {
+    !essence.contains(';')
+        && (essence.starts_with("text/")
+            || essence.ends_with("+json")
+            || matches!(essence, "application/javascript" | "application/json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Types;
+
+    fn guess(name: &str) -> String {
+        written(&Types::default(), name)
+    }
+
+    fn written(types: &Types, name: &str) -> String {
+        let mut out = Vec::new();
+        types.guess(name.as_bytes()).write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn with(extension: &str, essence: &str) -> Types {
+        let added = [(extension.into(), essence.into())].into();
+        Types {
+            added,
+            ..Types::default()
+        }
+    }
+
+    #[test]
+    fn b_200_additions_count_exactly_then_in_lower_case_then_the_table_then_the_default() {
+        let types = with("log", "text/x-log");
+        assert_eq!(written(&types, "a.log"), "text/x-log; charset=utf-8");
+        assert_eq!(written(&types, "a.LOG"), "text/x-log; charset=utf-8");
+        let types = with("LOG", "text/x-loud");
+        assert_eq!(written(&types, "a.LOG"), "text/x-loud; charset=utf-8");
+        assert_eq!(written(&types, "a.log"), "text/plain; charset=utf-8");
+        assert_eq!(guess("a.PNG"), "image/png");
+        assert_eq!(guess("a.nothing-known"), "application/octet-stream");
+        assert_eq!(guess("Makefile"), "application/octet-stream");
+    }
+
+    #[test]
+    fn b_201_compressed_files_have_their_own_types() {
+        assert_eq!(guess("a.gz"), "application/gzip");
+        assert_eq!(guess("a.Z"), "application/octet-stream");
+        assert_eq!(guess("a.bz2"), "application/x-bzip2");
+        assert_eq!(guess("a.XZ"), "application/x-xz");
+    }
+
+    #[test]
+    fn b_202_only_the_last_extension_counts_and_a_leading_dot_makes_none() {
+        assert_eq!(guess("e.tar.gz"), "application/gzip");
+        assert_eq!(guess(".html"), "application/octet-stream");
+        assert_eq!(guess("dir.html/..txt"), "application/octet-stream");
+        assert_eq!(guess(".hidden.txt"), "text/plain; charset=utf-8");
+        for name in ["dir.html/plain", "a.", "...", "", "a.\u{e9}"] {
+            assert_eq!(guess(name), "application/octet-stream", "{name}");
+        }
+        assert_eq!(
+            Types::default().guess(b"a.\xff").essence,
+            "application/octet-stream"
+        );
+    }
+
+    #[test]
+    fn b_203_svgz_is_a_picture_that_is_gzip_inside() {
+        let types = Types::default();
+        let svgz = types.guess(b"a.svgz");
+        assert_eq!(
+            (svgz.essence, svgz.encoding),
+            ("image/svg+xml", Some("gzip"))
+        );
+        let tgz = types.guess(b"a.tgz");
+        assert_eq!((tgz.essence, tgz.encoding), ("application/gzip", None));
+    }
+
+    #[test]
+    fn b_204_what_is_inside_a_compressed_file_does_not_count() {
+        let types = Types::default();
+        let br = types.guess(b"x.js.br");
+        assert_eq!(
+            (br.essence, br.encoding),
+            ("application/octet-stream", None)
+        );
+    }
+
+    #[test]
+    fn b_206_text_javascript_and_json_say_their_charset() {
+        for name in [
+            "a.html",
+            "a.css",
+            "a.js",
+            "a.mjs",
+            "a.json",
+            "a.webmanifest",
+            "a.md",
+        ] {
+            assert!(
+                guess(name).ends_with("; charset=utf-8"),
+                "{name}: {}",
+                guess(name)
+            );
+        }
+        for name in ["a.png", "a.svg", "a.wasm", "a.pdf", "a.xml.zip"] {
+            assert!(!guess(name).contains("charset"), "{name}: {}", guess(name));
+        }
+        let none = Types {
+            charset: None,
+            ..Types::default()
+        };
+        assert_eq!(written(&none, "a.html"), "text/html");
+        let latin = Types {
+            charset: Some("iso-8859-1".into()),
+            ..Types::default()
+        };
+        assert_eq!(written(&latin, "a.html"), "text/html; charset=iso-8859-1");
+        assert_eq!(
+            written(&with("x", "text/x;charset=k"), "a.x"),
+            "text/x;charset=k"
+        );
+    }
+
+    #[test]
+    fn b_207_wasm_and_javascript_are_what_browsers_want() {
+        assert_eq!(guess("a.wasm"), "application/wasm");
+        assert_eq!(guess("a.js"), "text/javascript; charset=utf-8");
+    }
+
+    #[test]
+    fn b_208_the_default_can_be_replaced() {
+        let types = Types {
+            default: "text/plain".into(),
+            ..Types::default()
+        };
+        assert_eq!(written(&types, "README"), "text/plain; charset=utf-8");
+    }
+}

@@ -1,0 +1,54 @@
+//! From a path to an answer: which file, which status, which fields. No I/O.
+//!
+//! [`Lookup`] asks and the caller answers: *open this*, *list that*; then it says what to send.
+//! Behind it stand plain functions that can be used alone: [`conditional::check`] for the client's
+//! copy, [`media_type::Types::guess`] for `Content-Type`, [`listing::render`] for a directory. What
+//! a site is like is [`Site`], plain data.
+//!
+//! ```
+//! use doorstep_core::site::Site;
+//!
+//! let site = Site { index: vec!["start.html".into()], ..Site::default() };
+//! assert!(site.lists(b"", b"notes.txt"));
+//! assert!(!site.lists(b"", b".git"));
+//! ```
+
+pub mod conditional;
+pub mod listing;
+mod lookup;
+pub mod media_type;
+
+pub use lookup::{Answer, Denial, Found, Location, Lookup, Need, Stat};
+
+use crate::path;
+
+/// How one directory tree is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// Names of the files that stand for their directory; the first that is there wins (B-145).
+    pub index: Vec<String>,
+    /// Whether names with a leading dot are served and listed (B-131).
+    pub hidden: bool,
+    /// Media types by extension (B-200 to B-209).
+    pub types: media_type::Types,
+}
+
+impl Site {
+    /// Whether the listing of `directory`, a clean path, shows the entry `name` (B-131).
+    ///
+    /// It shows exactly what [`Lookup`] would serve.
+    #[must_use]
+    pub fn lists(&self, directory: &[u8], name: &[u8]) -> bool {
+        self.hidden || !name.starts_with(b".") || (directory.is_empty() && !path::hidden(name))
+    }
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self {
+            index: vec!["index.html".into(), "index.htm".into()],
+            hidden: false,
+            types: media_type::Types::default(),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! With a buffer that has been used before, the way from a request to a plain file allocates
+//! nothing: not the lookup, not its fields, not the log line.
+
+use doorstep_core::http1::{Connection, Event, Limits, date};
+use doorstep_core::log::{self, Record};
+use doorstep_core::site::{Answer, Found, Lookup, Need, Site, Stat};
+
+#[test]
+fn a_plain_file_costs_no_allocation() {
+    let site = Site::default();
+    let (mut scratch, mut out) = (Vec::new(), Vec::new());
+    serve(&site, &mut scratch, &mut out);
+    let used = allocation_counter::measure(|| serve(&site, &mut scratch, &mut out));
+    assert_eq!(used.count_total, 0);
+    assert!(out.starts_with(b"text/html; charset=utf-8"));
+}
+
+fn serve(site: &Site, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+    let bytes = b"GET /a%20directory/ HTTP/1.1\r\nHost: here\r\nIf-Modified-Since: x\r\n\r\n";
+    let mut connection = Connection::new(Limits::default());
+    let Ok((_, Event::Request(head))) = connection.advance(bytes) else {
+        unreachable!()
+    };
+
+    let mut lookup = Lookup::new(site, &head, 0, scratch);
+    let answer = loop {
+        match lookup.need() {
+            Need::Open(b"a directory") => lookup.opened(Found::Directory(Stat::default())),
+            Need::Open(_) => lookup.opened(Found::File(Stat::default())),
+            Need::List(_) => lookup.listed(false),
+            Need::Answer(answer) => break answer,
+        }
+    };
+
+    out.clear();
+    let Answer::File {
+        media_type,
+        size,
+        modified,
+    } = answer
+    else {
+        unreachable!()
+    };
+    media_type.write(out);
+    out.extend_from_slice(&date::format(modified));
+    let peer = [127, 0, 0, 1].into();
+    let record = Record {
+        peer,
+        line: head.line(),
+        status: 200,
+        bytes: Some(size),
+        cut: false,
+    };
+    log::write(out, &record, &date::Civil::utc(0));
+}

@@ -1,0 +1,280 @@
+//! Any bytes, any limits, any splits: the machine never panics, never takes more than it was given,
+//! and says the same however the bytes were cut.
+//!
+//! The first eight bytes of the input are settings, all zero for the defaults; the rest is what the
+//! peer sends. It is played whole, byte by byte, in random pieces (whose payload goes by outside the
+//! machine where it may), and through inboxes of two kinds. Events, answers and final states must be
+//! those of the whole; an inbox that is too small may only end the conversation earlier.
+#![no_main]
+
+use doorstep_core::http1::state::States;
+use doorstep_core::http1::{
+    Connection, Event, Growing, Head, Inbox, Limits, Outbox, Owed, Reject, Storage, Version, Waiting,
+};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let Some((settings, input)) = data.split_first_chunk::<8>() else { return };
+    let limits = limits(settings);
+    let whole = play(settings, input, |_| usize::MAX, false);
+
+    assert_eq!(play(settings, input, |_| 1, false), whole, "byte by byte");
+    let random = |i: usize| {
+        1 + (i.wrapping_mul(usize::from(settings[3]) * 2 + 1) ^ usize::from(settings[4])) % 37
+    };
+    assert_eq!(play(settings, input, random, true), whole, "in pieces");
+
+    let size = 1 << (settings[5] % 14);
+    // Room for all that must lie there at once, and for a byte more that shows that it is too long.
+    let ample = limits.head.max(limits.request_line).max(limits.trailers.into()) < size as u32;
+    let fixed = play_inbox(settings, input, Inbox::new(vec![0; size].into_boxed_slice()));
+    let growing = play_inbox(settings, input, Inbox::new(Growing::new(size / 8, size)));
+    assert_eq!(fixed, growing, "fixed and growing");
+    if ample || fixed.rejected().is_none_or(|reject| Some(reject) == whole.rejected()) {
+        assert_eq!((fixed.seen, fixed.output), (whole.seen, whole.output), "through an inbox");
+    } else {
+        let (_, before) = fixed.seen.split_last().expect("it holds the rejection");
+        assert!(whole.seen.starts_with(before), "{fixed:?} is no beginning of {whole:?}");
+    }
+});
+
+/// The conversation as the application and the peer saw it.
+#[derive(Debug, PartialEq)]
+struct Played {
+    seen: Vec<Seen>,
+    /// Up to a rejection, whose page quotes as much of the line as had arrived.
+    output: Vec<u8>,
+    /// How it rests; `None` when it is over, for then it does not matter what was left unread.
+    rest: Option<(States, u64, Waiting, usize)>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Seen {
+    Request(Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>),
+    /// Neighbours are one.
+    Body(Vec<u8>),
+    End(Vec<(Vec<u8>, Vec<u8>)>),
+    Switched,
+    Closed,
+    Rejected(Reject),
+}
+
+impl Played {
+    fn rejected(&self) -> Option<Reject> {
+        match self.seen.last() {
+            Some(Seen::Rejected(reject)) => Some(*reject),
+            _ => None,
+        }
+    }
+}
+
+fn limits(settings: &[u8; 8]) -> Limits {
+    let [a, b, c, ..] = settings.map(u32::from);
+    if (a, b, c) == (0, 0, 0) {
+        return Limits::default();
+    }
+    Limits {
+        request_line: 8 + a * 4,
+        field_line: 4 + b * 4,
+        head: 16 + c * 16,
+        fields: (a ^ b) as u8,
+        empty_lines: (b % 8) as u8,
+        body: u64::from(a * c),
+        drain: b * c,
+        chunk_overhead: 4 + b * 2,
+        trailers: (c * 2) as u16,
+    }
+}
+
+fn connection(settings: &[u8; 8]) -> Connection {
+    let version = if settings[6] & 1 == 0 { Version::Http11 } else { Version::Http10 };
+    Connection::new(limits(settings)).speaking(version)
+}
+
+/// Plays `input` through `advance`, in pieces of `step(i)` bytes.
+fn play(settings: &[u8; 8], input: &[u8], step: impl Fn(usize) -> usize, direct: bool) -> Played {
+    let mut table = Table::new(settings);
+    let mut connection = connection(settings);
+    let (mut start, mut end, mut i) = (0, 0, 0);
+    let mut finishes = settings[6] & 2 == 0;
+    loop {
+        if direct && table.reads() {
+            let n = connection.direct().min((end - start) as u64);
+            connection.received(n);
+            table.body(&input[start..start + n as usize]);
+            start += n as usize;
+        }
+        let unread = &input[start..end];
+        match connection.advance(unread) {
+            Ok((used, Event::NeedMore)) => {
+                start += used;
+                let again = connection.advance(&input[start..end]);
+                assert!(matches!(again, Ok((0, Event::NeedMore))), "a spurious call did something");
+                if end < input.len() {
+                    end = end.saturating_add(step(i)).min(input.len());
+                    i += 1;
+                } else if std::mem::take(&mut finishes) {
+                    connection.finish();
+                } else {
+                    return table.rest(&connection, start);
+                }
+            }
+            Ok((used, event)) => {
+                assert!(used <= unread.len());
+                start += used;
+                if table.take(&mut connection, event) {
+                    return table.over(&connection);
+                }
+            }
+            Err(reject) => return table.refuse(&mut connection, reject, unread),
+        }
+    }
+}
+
+/// Plays `input` through `next` over `inbox`.
+fn play_inbox<S: Storage>(settings: &[u8; 8], mut input: &[u8], mut inbox: Inbox<S>) -> Played {
+    let mut table = Table::new(settings);
+    let mut connection = connection(settings);
+    let mut finishes = settings[6] & 2 == 0;
+    loop {
+        match connection.next(&mut inbox) {
+            Ok(Event::NeedMore) => {
+                if !input.is_empty() {
+                    let n = inbox.fill(&mut input).expect("a full inbox is a rejection");
+                    assert!(n > 0);
+                } else if std::mem::take(&mut finishes) {
+                    inbox.filled(0);
+                } else {
+                    return table.rest(&connection, 0);
+                }
+            }
+            Ok(event) => {
+                if table.take(&mut connection, event) {
+                    return table.over(&connection);
+                }
+            }
+            Err(reject) => return table.refuse(&mut connection, reject, inbox.unread()),
+        }
+    }
+}
+
+/// The application: how it answers depends on the settings and the request's number alone.
+struct Table {
+    played: Played,
+    outbox: Outbox,
+    policy: u8,
+    requests: u8,
+}
+
+impl Table {
+    fn new(settings: &[u8; 8]) -> Self {
+        let played = Played { seen: Vec::new(), output: Vec::new(), rest: None };
+        Self { played, outbox: Outbox::new("f"), policy: settings[7], requests: 0 }
+    }
+
+    /// Whether bodies are for us: after an early answer the machine swallows them.
+    fn reads(&self) -> bool {
+        self.requests > 0 && !self.is_early()
+    }
+
+    fn is_early(&self) -> bool {
+        (self.policy.rotate_left(u32::from(self.requests)) & 1) == 1
+    }
+
+    /// Takes an event and does what it asks for; `true` when the conversation is over.
+    fn take(&mut self, connection: &mut Connection, event: Event<'_>) -> bool {
+        match event {
+            Event::Request(head) => {
+                self.requests = self.requests.wrapping_add(1);
+                let fields = owned(head.fields());
+                look(&head);
+                self.played.seen.push(Seen::Request(head.line().to_vec(), fields));
+                if self.is_early() {
+                    self.answer(connection);
+                } else {
+                    connection.want_body(&mut self.outbox);
+                }
+            }
+            Event::Body(bytes) => self.body(bytes),
+            Event::End(trailers) => self.played.seen.push(Seen::End(owned(trailers.fields()))),
+            Event::Owed(Owed::Answer) => self.answer(connection),
+            Event::Owed(Owed::Bytes(n)) => connection.passed(n).expect("they were asked for"),
+            Event::Owed(Owed::Stream) => {
+                connection.send(b"streamed", &mut self.outbox).expect("it was asked for");
+                connection.end(&mut self.outbox).expect("it was asked for");
+            }
+            Event::Switched => self.played.seen.push(Seen::Switched),
+            Event::Closed => self.played.seen.push(Seen::Closed),
+            Event::NeedMore => unreachable!("the players see to it"),
+        }
+        self.played.output.extend_from_slice(self.outbox.unsent());
+        self.outbox.clear();
+        matches!(event, Event::Switched | Event::Closed)
+    }
+
+    fn body(&mut self, bytes: &[u8]) {
+        match self.played.seen.last_mut() {
+            _ if bytes.is_empty() => {}
+            Some(Seen::Body(body)) => body.extend_from_slice(bytes),
+            _ => self.played.seen.push(Seen::Body(bytes.to_vec())),
+        }
+    }
+
+    /// The first of some answers that this request allows.
+    fn answer(&mut self, connection: &mut Connection) {
+        let out = &mut self.outbox;
+        let kind = self.policy.wrapping_add(self.requests) >> 1 & 7;
+        let answered = match kind {
+            0 => connection.respond(200, out).body(b"hello"),
+            1 => connection.respond(200, out).sized(5),
+            2 => connection.respond(200, out).stream(),
+            3 => connection.respond(404, out).page(""),
+            4 => connection.respond(304, out).header("ETag", "\"a\"").body(b""),
+            5 => connection.respond(101, out).upgrade("other"),
+            6 => connection.respond(200, out).tunnel(),
+            _ => connection.respond(200, out).header("Connection", "close").length(0).body(b""),
+        };
+        if answered.is_err() {
+            assert!(out.is_empty(), "a misuse left something in the outbox");
+            connection.respond(500, out).body(b"").expect("any request may be answered so");
+        }
+    }
+
+    fn refuse(mut self, connection: &mut Connection, reject: Reject, unread: &[u8]) -> Played {
+        connection.refuse(reject, unread, &mut self.outbox);
+        assert_eq!(connection.states(), States::CLOSED);
+        self.played.seen.push(Seen::Rejected(reject));
+        self.played
+    }
+
+    fn rest(mut self, connection: &Connection, used: usize) -> Played {
+        let waiting = connection.waiting(&self.outbox);
+        self.played.rest = Some((connection.states(), connection.direct(), waiting, used));
+        self.played
+    }
+
+    fn over(self, connection: &Connection) -> Played {
+        assert!(matches!(connection.states(), States::CLOSED | States::SWITCHED));
+        self.played
+    }
+}
+
+fn owned<'b>(fields: impl Iterator<Item = (&'b [u8], &'b [u8])>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fields.map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
+}
+
+/// Every promise that a head makes.
+fn look(head: &Head<'_>) {
+    assert!(!head.method().is_empty());
+    assert!(head.path().starts_with(b"/") && !head.path().starts_with(b"//")
+        || head.path() == b"*" || head.method() == b"CONNECT");
+    assert!(!head.path().contains(&b'?') || head.method() == b"CONNECT");
+    assert!(head.version() != Version::Http11 || head.host().is_some());
+    for (name, value) in head.fields() {
+        assert!(!name.is_empty() && value == value.trim_ascii());
+        assert!(!value.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)));
+        let name = str::from_utf8(name).expect("a token is ASCII");
+        assert_eq!(head.field(name), head.all(name).next());
+    }
+    assert!(!format!("{head:?}{:?}", head.query()).is_empty());
+}

@@ -1,0 +1,75 @@
+//! Any bytes as a target's path: it never escapes the root, never panics, and agrees with a naive
+//! second opinion; what is linked is what is found.
+#![no_main]
+
+use doorstep_core::path::{self, Ending, LONGEST, Refusal};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|raw: &[u8]| {
+    let mut clean = b"left over".to_vec();
+    let resolved = path::resolve(raw, &mut clean);
+    assert!(clean.len() <= LONGEST + 1);
+    path::hidden(&clean);
+
+    let decoded = decode(raw);
+    match resolved {
+        Err(Refusal::Nul) => return assert!(decoded.contains(&0)),
+        Err(Refusal::TooLong) => return assert!(decoded.len() > LONGEST),
+        Err(Refusal::NotAName) => return assert!(cfg!(windows)),
+        Ok(ending) => {
+            assert!(!decoded.contains(&0));
+            assert_eq!((clean.clone(), ending), naive(&decoded));
+        }
+    }
+    for component in clean.split(|&b| b == b'/') {
+        assert!(clean.is_empty() || !component.is_empty());
+        assert!(component != b"." && component != b"..");
+    }
+
+    let (mut link, mut again) = (b"/".to_vec(), Vec::new());
+    path::encode(&mut link, &clean);
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_.-~/%".contains(b);
+    assert!(link.iter().all(plain));
+    let ending = if clean.is_empty() { Ending::Slash } else { Ending::Name };
+    assert_eq!(path::resolve(&link, &mut again), Ok(ending));
+    assert_eq!(clean, again);
+});
+
+/// Percent-decoding, once; what is no escape stays.
+fn decode(raw: &[u8]) -> Vec<u8> {
+    let hex = |b: &u8| (*b as char).to_digit(16).map(|digit| digit as u8);
+    let mut out = Vec::new();
+    let mut rest = raw;
+    while let [first, behind @ ..] = rest {
+        rest = behind;
+        out.push(*first);
+        if let (b'%', [high, low, behind @ ..]) = (*first, behind)
+            && let (Some(high), Some(low)) = (hex(high), hex(low))
+        {
+            *out.last_mut().expect("just pushed") = high << 4 | low;
+            rest = behind;
+        }
+    }
+    out
+}
+
+/// A stack of names.
+fn naive(decoded: &[u8]) -> (Vec<u8>, Ending) {
+    let mut stack = Vec::new();
+    let mut ending = Ending::Slash;
+    for component in decoded.split(|&b| b == b'/') {
+        ending = match component {
+            b"" => Ending::Slash,
+            b"." => Ending::Dot,
+            b".." => {
+                stack.pop();
+                Ending::Dot
+            }
+            name => {
+                stack.push(name);
+                Ending::Name
+            }
+        };
+    }
+    (stack.join(&b'/'), ending)
+}

@@ -1,0 +1,134 @@
+//! What the command line says, word for word; [`crate::config`] makes out what it means.
+//!
+//! The names and defaults are those of `python -m http.server`, but for the protocol, which is
+//! HTTP/1.1. This one definition is also the help text. Nothing is looked up here: a name that does
+//! not resolve or a directory that is not there is found later, a port above 65535 is refused now.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// Serve a directory over HTTP.
+#[derive(Debug, Parser)]
+#[command(name = "doorstep", version, infer_long_args = true)]
+pub(crate) struct Arguments {
+    /// Port to listen on; 0 takes a free one and names it
+    #[arg(default_value_t = 8000)]
+    pub(crate) port: u16,
+
+    /// Listen on this address or host name only, not on all of this machine's addresses
+    #[arg(short, long, value_name = "ADDRESS")]
+    pub(crate) bind: Option<String>,
+
+    /// Serve this directory
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub(crate) directory: PathBuf,
+
+    /// HTTP version to speak
+    #[arg(short, long, value_enum, value_name = "VERSION", default_value_t = Protocol::Http11)]
+    pub(crate) protocol: Protocol,
+
+    /// Driver that does the serving
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = Runtime::Blocking)]
+    pub(crate) runtime: Runtime,
+
+    /// Do not log requests on stderr
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// Connections served at once; when there are more, idle ones are closed first
+    #[arg(long, value_name = "N", default_value = "512")]
+    pub(crate) max_connections: NonZeroUsize,
+}
+
+/// The version in our status lines; `HTTP/1.0` closes after each answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Protocol {
+    #[value(name = "HTTP/1.0")]
+    Http10,
+    #[value(name = "HTTP/1.1")]
+    Http11,
+}
+
+/// The drivers there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Runtime {
+    /// A bounded set of threads
+    Blocking,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory, error::ErrorKind};
+
+    fn parse(words: &[&str]) -> Result<Arguments, ErrorKind> {
+        Arguments::try_parse_from([&["doorstep"], words].concat()).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn b_270_272_281_defaults() {
+        let arguments = parse(&[]).unwrap();
+        assert_eq!(arguments.port, 8000);
+        assert_eq!(arguments.bind, None);
+        assert_eq!(arguments.directory, PathBuf::from("."));
+        assert_eq!(arguments.protocol, Protocol::Http11);
+        assert_eq!(arguments.runtime, Runtime::Blocking);
+        assert!(!arguments.quiet);
+    }
+
+    #[test]
+    fn b_271_every_spelling_of_an_option() {
+        for words in [
+            &["-d", "x"][..],
+            &["-dx"],
+            &["--directory", "x"],
+            &["--directory=x"],
+            &["--dir", "x"],
+            &["--di=x"],
+        ] {
+            assert_eq!(parse(words).unwrap().directory, PathBuf::from("x"), "{words:?}");
+        }
+        assert_eq!(parse(&["--bi", "::1"]).unwrap().bind.as_deref(), Some("::1"));
+    }
+
+    #[test]
+    fn b_272_one_port_in_any_place() {
+        assert_eq!(parse(&["8001"]).unwrap().port, 8001);
+        assert_eq!(parse(&["-q", "0", "-d", "x"]).unwrap().port, 0);
+        assert_eq!(parse(&["8000", "8001"]).unwrap_err(), ErrorKind::UnknownArgument);
+    }
+
+    #[test]
+    fn b_275_a_port_is_16_bits() {
+        assert_eq!(parse(&["65535"]).unwrap().port, 65535);
+        for word in ["65536", "99999", "http", ""] {
+            assert_eq!(parse(&[word]).unwrap_err(), ErrorKind::ValueValidation, "{word:?}");
+        }
+        assert_eq!(parse(&["-1"]).unwrap_err(), ErrorKind::UnknownArgument);
+    }
+
+    #[test]
+    fn b_281_two_protocols_and_no_other() {
+        assert_eq!(parse(&["-p", "HTTP/1.0"]).unwrap().protocol, Protocol::Http10);
+        assert_eq!(parse(&["--protocol=HTTP/1.1"]).unwrap().protocol, Protocol::Http11);
+        for word in ["HTTP/2", "http/1.1", "banana"] {
+            assert_eq!(parse(&["-p", word]).unwrap_err(), ErrorKind::InvalidValue, "{word:?}");
+        }
+    }
+
+    #[test]
+    fn b_286_at_least_one_connection() {
+        assert_eq!(parse(&["--max-connections", "3"]).unwrap().max_connections.get(), 3);
+        assert_eq!(
+            parse(&["--max-connections", "0"]).unwrap_err(),
+            ErrorKind::ValueValidation
+        );
+    }
+}

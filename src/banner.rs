@@ -1,0 +1,77 @@
+//! What the command says on stdout: where it serves, and that it was interrupted. Nothing else.
+//!
+//! The first line is `http.server`'s, byte for byte, so that scripts which look for it find it; it
+//! is flushed at once. That nobody reads stdout any more is no reason not to serve, so failing to
+//! write is ignored.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+/// Says where we serve: the banner for the first address, then each other URL in a line of its own.
+pub(crate) fn serving(address: SocketAddr, urls: &[String]) {
+    say(&banner(address, urls));
+}
+
+/// Says that Ctrl-C was understood.
+pub(crate) fn interrupted() {
+    say("\nKeyboard interrupt received, exiting.\n");
+}
+
+/// The banner for one listening address, and the URLs that say more than it does.
+fn banner(address: SocketAddr, urls: &[String]) -> String {
+    // Rebuilt from its parts to leave out an IPv6 scope, which no URL can carry.
+    let address = SocketAddr::new(address.ip(), address.port());
+    let url = format!("http://{address}/");
+    let mut text =
+        format!("Serving HTTP on {} port {} ({url}) ...\n", address.ip(), address.port());
+    for other in urls.iter().filter(|other| **other != url) {
+        text.push_str("  ");
+        text.push_str(other);
+        text.push('\n');
+    }
+    text
+}
+
+fn say(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(address: &str, urls: &[&str]) -> String {
+        let urls: Vec<String> = urls.iter().map(|url| (*url).to_owned()).collect();
+        banner(address.parse().unwrap(), &urls)
+    }
+
+    #[test]
+    fn b_278_the_host_is_bracketed_in_the_url_only() {
+        assert_eq!(
+            of("127.0.0.1:8000", &[]),
+            "Serving HTTP on 127.0.0.1 port 8000 (http://127.0.0.1:8000/) ...\n"
+        );
+        assert_eq!(
+            of("[::]:8000", &[]),
+            "Serving HTTP on :: port 8000 (http://[::]:8000/) ...\n"
+        );
+        assert_eq!(
+            of("[fe80::1%2]:80", &[]),
+            "Serving HTTP on fe80::1 port 80 (http://[fe80::1]:80/) ...\n"
+        );
+    }
+
+    #[test]
+    fn b_294_only_urls_that_add_something_follow() {
+        assert_eq!(
+            of("127.0.0.1:80", &["http://127.0.0.1:80/"]),
+            "Serving HTTP on 127.0.0.1 port 80 (http://127.0.0.1:80/) ...\n"
+        );
+        assert_eq!(
+            of("0.0.0.0:80", &["http://127.0.0.1:80/", "http://192.168.1.5:80/"]),
+            "Serving HTTP on 0.0.0.0 port 80 (http://0.0.0.0:80/) ...\n  \
+             http://127.0.0.1:80/\n  http://192.168.1.5:80/\n"
+        );
+    }
+}

@@ -1,0 +1,74 @@
+//! What the command line means: arguments that have been checked.
+//!
+//! A [`Config`] exists only when everything that can be known without touching the network is in
+//! order; above all its directory is there. Whether the address can be had is found by binding it.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use crate::arguments::{Arguments, Protocol, Runtime};
+use crate::failure::Failure;
+
+/// Everything [`crate::run::serve`] needs.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// An address or a name; `None` is every address of this machine.
+    pub(crate) host: Option<String>,
+    pub(crate) port: u16,
+    /// Absolute and free of links, so that it stays the same whatever happens to the way there.
+    pub(crate) root: PathBuf,
+    pub(crate) protocol: Protocol,
+    pub(crate) runtime: Runtime,
+    pub(crate) max_connections: NonZeroUsize,
+    pub(crate) access_log: bool,
+}
+
+impl Config {
+    /// Makes out what `said` means, or why it cannot be done.
+    pub(crate) fn check(said: Arguments) -> Result<Self, Failure> {
+        let root = match fs::canonicalize(&said.directory) {
+            Ok(root) if root.is_dir() => root,
+            Ok(_) => return Err(Failure::NotADirectory(said.directory)),
+            Err(error) => return Err(Failure::Directory(said.directory, error)),
+        };
+        Ok(Self {
+            host: said.bind,
+            port: said.port,
+            root,
+            protocol: said.protocol,
+            runtime: said.runtime,
+            max_connections: said.max_connections,
+            access_log: !said.quiet,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn check(words: &[&str]) -> Result<Config, Failure> {
+        Config::check(Arguments::parse_from([&["doorstep"], words].concat()))
+    }
+
+    #[test]
+    fn b_132_the_directory_is_fixed_at_start() {
+        let here = std::env::current_dir().unwrap().canonicalize().unwrap();
+        assert_eq!(check(&[]).unwrap().root, here);
+        assert_eq!(check(&["-d", "src"]).unwrap().root, here.join("src"));
+    }
+
+    #[test]
+    fn b_280_the_directory_must_be_one() {
+        assert!(matches!(check(&["-d", "nowhere"]), Err(Failure::Directory(..))));
+        assert!(matches!(check(&["-d", "Cargo.toml"]), Err(Failure::NotADirectory(_))));
+    }
+
+    #[test]
+    fn quiet_means_no_access_log() {
+        assert!(check(&[]).unwrap().access_log);
+        assert!(!check(&["--quiet"]).unwrap().access_log);
+    }
+}

@@ -1,0 +1,19 @@
+//! A directory, or a small service, on the network: HTTP/1.1 as a pure state machine, with thin
+//! drivers around it.
+//!
+//! The package `doorstep` is the command of that name; this library only gathers the crates it
+//! stands on, so that one dependency brings them all:
+//!
+//! - [`core`] is the machine: bytes in, events out; answers in, bytes out. For those who have an
+//!   event loop already.
+//! - [`blocking`] is a server on std threads, with handlers and a file handler. For those who want
+//!   neither a framework nor a runtime.
+//!
+//! It promises nothing of its own and adds nothing to either.
+//!
+//! ```
+//! assert_eq!(doorstep::core::http1::status::reason(404), "Not Found");
+//! ```
+
+pub use doorstep_blocking as blocking;
+pub use doorstep_core as core;

@@ -1,0 +1,32 @@
+//! The command `doorstep`: a directory on the network, now.
+//!
+//! What the arguments *say* is [`arguments`], what they *mean* is [`config`], the server's life from
+//! bind to stop is [`run`]. It promises `http.server`'s banner, log lines and exit codes: 0 after a
+//! stop that was asked for, 1 when the address cannot be had, 2 when the command line is at fault.
+
+mod arguments;
+mod banner;
+mod config;
+mod failure;
+mod run;
+mod signals;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::Arguments;
+use config::Config;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse(); // ends the process itself after a usage error (2) or -h (0)
+    match Config::check(arguments).and_then(|config| run::serve(&config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // With stderr gone the exit code still tells.
+            let _ = writeln!(io::stderr(), "doorstep: {failure}");
+            failure.exit_code()
+        }
+    }
+}

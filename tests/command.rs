@@ -1,0 +1,263 @@
+//! The built command from outside: arguments, banner, exit codes, signals, log lines.
+
+mod support;
+
+use std::fs::{self, File};
+use std::io;
+use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use regex::Regex;
+use support::client::Client;
+use support::{Server, doorstep, serve};
+use tempfile::TempDir;
+
+/// A document root with one file of six bytes.
+fn root() -> TempDir {
+    let root = tempfile::tempdir().expect("a temporary directory can be made");
+    fs::write(root.path().join("a.txt"), "hello\n").expect("it can be written to");
+    root
+}
+
+fn run(arguments: &[&str]) -> Output {
+    doorstep(arguments).output().expect("the command starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn b_273_help_and_version_go_to_stdout() {
+    for (argument, holds) in [("-h", "--directory"), ("--help", "--bind"), ("--version", "0.")] {
+        let output = run(&[argument]);
+        assert_eq!(output.status.code(), Some(0), "{argument}");
+        assert!(text(&output.stdout).contains(holds), "{argument}");
+        assert_eq!(text(&output.stderr), "", "{argument}");
+    }
+}
+
+#[test]
+fn b_272_273_275_281_a_usage_error_is_exit_code_2() {
+    for arguments in [
+        &["--nonsense"][..],
+        &["8000", "8001"],
+        &["99999"],
+        &["-1"],
+        &["http"],
+        &["--protocol", "HTTP/2"],
+        &["--runtime", "none"],
+        &["--max-connections", "0"],
+        &["--bind"],
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(text(&output.stdout), "", "{arguments:?}");
+        assert!(text(&output.stderr).starts_with("error: "), "{arguments:?}");
+    }
+}
+
+#[test]
+fn b_280_a_directory_that_is_none_is_exit_code_2() {
+    let root = root();
+    let missing = root.path().join("missing");
+    let file = root.path().join("a.txt");
+    for (path, says) in [(missing, "no such directory"), (file, "not a directory")] {
+        let output = doorstep(&["0", "-d"]).arg(&path).output().expect("the command starts");
+        assert_one_line(&output, 2, says);
+    }
+}
+
+#[test]
+fn b_284_an_address_that_cannot_be_had_is_exit_code_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = taken.local_addr().expect("it is bound").port().to_string();
+    assert_one_line(&run(&[&port, "-b", "127.0.0.1"]), 1, &format!("port {port} is in use"));
+    assert_one_line(&run(&["0", "-b", "192.0.2.1"]), 1, "not an address of this machine");
+    assert_one_line(&run(&["0", "-b", "no address"]), 1, "check the address");
+}
+
+fn assert_one_line(output: &Output, code: i32, says: &str) {
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with("doorstep: ") && stderr.contains(says), "{stderr}");
+    assert_eq!(text(&output.stdout), "");
+}
+
+#[test]
+fn b_274_278_279_the_banner_comes_at_once_and_names_the_port() {
+    let root = root();
+    let server = serve(root.path(), &[]); // stdout is a pipe, and the banner has been read
+    let port = server.port;
+    assert_ne!(port, 0);
+    let expected = format!("Serving HTTP on 127.0.0.1 port {port} (http://127.0.0.1:{port}/) ...\n");
+    assert_eq!(server.banner, expected);
+    assert_eq!(server.get("/a.txt").body, b"hello\n");
+}
+
+#[test]
+fn b_278_an_ipv6_host_is_bracketed_in_the_url() {
+    let root = root();
+    let server = Server::start(doorstep(&["0", "-b", "::1", "-d"]).arg(root.path()));
+    let port = server.port;
+    let expected = format!("Serving HTTP on ::1 port {port} (http://[::1]:{port}/) ...\n");
+    assert_eq!(server.banner, expected);
+}
+
+#[test]
+fn b_276_294_a_name_is_served_at_all_its_addresses() {
+    let root = root();
+    let mut server = Server::start(doorstep(&["0", "-b", "localhost", "-d"]).arg(root.path()));
+    let addresses = ("localhost", server.port).to_socket_addrs().expect("localhost is known");
+    let here: Vec<_> = addresses.filter(|found| TcpListener::bind((found.ip(), 0)).is_ok()).collect();
+    for address in &here {
+        TcpStream::connect(address).expect("each address is listened on");
+    }
+    let said = server.banner.clone() + &text(&server.end("TERM").stdout);
+    for address in here {
+        assert!(said.contains(&format!("http://{address}/")), "{said}");
+    }
+    let more = Regex::new(r"^  http://\S+:\d+/$").expect("it is a pattern");
+    assert!(said.lines().skip(1).all(|line| more.is_match(line)), "{said}");
+}
+
+#[test]
+fn b_279_a_closed_stdout_does_not_keep_it_from_serving() {
+    let root = root();
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    let port = port.expect("a port is free").port();
+    let (reader, writer) = io::pipe().expect("a pipe can be made");
+    drop(reader);
+    let mut child = doorstep(&[&port.to_string(), "-b", "127.0.0.1", "-d"])
+        .arg(root.path())
+        .stdout(writer)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the command starts");
+    let reached = (0..500).any(|_| {
+        thread::sleep(Duration::from_millis(20));
+        TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    let answer = reached.then(|| Client::connect(port).ask("GET", "/a.txt", &["Connection: close"]));
+    child.kill().expect("it still runs");
+    child.wait().expect("a child can be waited for");
+    assert_eq!(answer.expect("it listens").status, 200);
+}
+
+#[test]
+fn b_132_the_current_directory_is_served_by_default() {
+    let root = root();
+    let server =
+        Server::start(doorstep(&["0", "--bi", "127.0.0.1"]).current_dir(root.path()));
+    assert_eq!(server.get("/a.txt").body, b"hello\n");
+}
+
+#[test]
+fn b_042_281_the_protocol_is_http_1_1_unless_told() {
+    let root = root();
+    let server = serve(root.path(), &[]);
+    let mut client = server.client();
+    assert!(client.ask("GET", "/a.txt", &[]).head.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert_eq!(client.ask("GET", "/a.txt", &[]).body, b"hello\n");
+
+    let server = serve(root.path(), &["--protocol", "HTTP/1.0"]);
+    let mut client = server.client();
+    assert!(client.ask("GET", "/a.txt", &[]).head.starts_with("HTTP/1.0 200 OK\r\n"));
+    assert_eq!(client.rest(), b"");
+}
+
+#[test]
+fn b_282_ctrl_c_says_so_and_is_success() {
+    let root = root();
+    let output = serve(root.path(), &[]).end("INT");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).ends_with("\nKeyboard interrupt received, exiting.\n"));
+}
+
+#[test]
+fn b_283_sigterm_stops_silently_and_is_success() {
+    let root = root();
+    let output = serve(root.path(), &[]).end("TERM");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stdout) + &text(&output.stderr), "");
+}
+
+#[test]
+fn b_282_an_idle_client_does_not_delay_the_end() {
+    let root = root();
+    let mut server = serve(root.path(), &[]);
+    let mut client = server.client();
+    assert_eq!(client.ask("GET", "/a.txt", &[]).status, 200);
+    assert_eq!(server.end("INT").status.code(), Some(0));
+    assert_eq!(client.rest(), b"");
+}
+
+#[test]
+fn b_282_a_second_signal_ends_it_at_once() {
+    let root = root();
+    let large = File::create(root.path().join("large")).expect("a file can be made");
+    large.set_len(1 << 28).expect("it can have holes");
+    let mut server = serve(root.path(), &[]);
+    let mut client = server.client();
+    client.send(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n");
+    client.peek(); // the transfer is under way, and stays so: nobody reads on
+    server.signal("INT");
+    server.wait_for("Keyboard interrupt received, exiting.");
+    assert_eq!(server.end("INT").status.signal(), Some(2));
+}
+
+#[test]
+fn b_081_100_101_106_108_log_lines_are_on_stderr_only() {
+    let root = root();
+    let mut server = serve(root.path(), &[]);
+    let mut client = server.client();
+    let date = client.ask("GET", "/a.txt", &[]).field("Last-Modified").unwrap_or("").to_owned();
+    client.ask("HEAD", "/a.txt", &[]);
+    client.ask("GET", "/a.txt", &[&format!("If-Modified-Since: {date}")]);
+    let missing = client.ask("GET", "/none?a=b", &[]).body.len();
+    drop(client);
+    let output = server.end("TERM");
+    assert_eq!(text(&output.stdout), "");
+
+    let prefix = r"^127\.0\.0\.1 - - \[\d{2}/[A-Z][a-z]{2}/\d{4} \d{2}:\d{2}:\d{2}\] (.*)$";
+    let prefix = Regex::new(prefix).expect("it is a pattern");
+    let stderr = text(&output.stderr);
+    let messages: Vec<&str> = stderr
+        .lines()
+        .map(|line| prefix.captures(line).expect(line).get(1).expect("it has a group").as_str())
+        .collect();
+    let expected = [
+        r#""GET /a.txt HTTP/1.1" 200 6"#,
+        r#""HEAD /a.txt HTTP/1.1" 200 -"#,
+        r#""GET /a.txt HTTP/1.1" 304 -"#,
+        "code 404, message File not found",
+        &format!(r#""GET /none?a=b HTTP/1.1" 404 {missing}"#),
+    ];
+    assert_eq!(messages, expected);
+}
+
+#[test]
+fn b_103_a_hostile_request_cannot_speak_to_the_terminal() {
+    let root = root();
+    let mut server = serve(root.path(), &[]);
+    let mut client = server.client();
+    client.send(b"GET /\x1b[31m HTTP/1.1\r\nHost: test\r\n\r\n");
+    assert_eq!(client.answer(false).status, 400);
+    drop(client);
+    let stderr = text(&server.end("TERM").stderr);
+    assert!(stderr.contains(r#""GET /\x1b[31m HTTP/1.1" 400 "#), "{stderr}");
+    assert!(!stderr.contains('\x1b'), "{stderr}");
+}
+
+#[test]
+fn quiet_leaves_the_access_log_out() {
+    let root = root();
+    let mut server = serve(root.path(), &["--quiet"]);
+    assert_eq!(server.get("/a.txt").status, 200);
+    assert_eq!(server.get("/none").status, 404);
+    assert_eq!(text(&server.end("TERM").stderr), "");
+}

@@ -1,0 +1,142 @@
+//! The application that the wire transcripts talk to: small, fixed, and without a state of its own.
+//!
+//! What it does on which path is in `tests/wire/README.md`. Here it is an embedder's: it is told
+//! what the machine said and answers through the core's API. Most paths are answered at once, on
+//! the request; those that read the body are answered when the machine says that an answer is owed.
+
+use doorstep_core::http1::{Connection, Head, Misuse, Outbox, Owed, Version};
+
+/// One connection's application.
+#[derive(Debug, Default)]
+pub struct App {
+    method: Vec<u8>,
+    path: Vec<u8>,
+    trailer: bool,
+    body: Vec<u8>,
+}
+
+const PLAIN: &str = "text/plain";
+const METHODS: [&[u8]; 9] = [
+    b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH",
+];
+
+impl App {
+    /// A request came.
+    pub fn request(&mut self, head: &Head<'_>, connection: &mut Connection, outbox: &mut Outbox) {
+        self.method = head.method().to_vec();
+        self.path = head.path().to_vec();
+        self.trailer = head.query() == Some(b"trailer") && head.version() == Version::Http11;
+        self.body.clear();
+        if !METHODS.contains(&head.method()) {
+            let method = String::from_utf8_lossy(head.method());
+            let reason = format!("Unsupported method ('{method}')");
+            return expect(connection.respond(501, outbox).reason(reason.as_bytes()).page(""));
+        }
+        if head.method() == b"CONNECT" {
+            return expect(connection.respond(501, outbox).page(""));
+        }
+        match head.path() {
+            b"/echo" | b"/switch" => connection.want_body(outbox),
+            path => expect(self.answer(path, connection, outbox)),
+        }
+    }
+
+    /// A part of its body came.
+    pub fn body(&mut self, data: &[u8]) {
+        self.body.extend_from_slice(data);
+    }
+
+    /// Something is owed.
+    pub fn owed(&mut self, owed: Owed, connection: &mut Connection, outbox: &mut Outbox) {
+        expect(match (owed, &self.path[..]) {
+            (Owed::Answer, b"/switch") => {
+                let switched = connection.respond(101, outbox).upgrade("echo");
+                switched.or_else(|_| self.greet(connection, outbox))
+            }
+            (Owed::Answer, _) => connection
+                .respond(200, outbox)
+                .header("Content-Type", "application/octet-stream")
+                .body(&self.body),
+            (Owed::Bytes(_), _) => connection.send(b"world\n", outbox),
+            (Owed::Stream, _) => {
+                let trailers: &[(&str, &[u8])] = match self.trailer {
+                    true => &[("X-Sum", b"42")],
+                    false => &[],
+                };
+                let piece = connection.send(b"two\n", outbox);
+                piece.and_then(|()| connection.end_with(trailers, outbox))
+            }
+        });
+    }
+
+    /// Bytes of another protocol came: they are sent back.
+    pub fn switched(&self, bytes: &[u8], outbox: &mut Outbox) {
+        let put = outbox.put(bytes.len(), |room| {
+            room.copy_from_slice(bytes);
+            Ok::<_, std::convert::Infallible>(bytes.len())
+        });
+        assert_eq!(put, Ok(bytes.len()));
+    }
+
+    fn answer(&self, path: &[u8], connection: &mut Connection, outbox: &mut Outbox) -> Result<(), Misuse> {
+        match path {
+            b"/early" => connection.respond(200, outbox).header("Content-Type", PLAIN).body(b"early\n"),
+            b"/stream" => {
+                connection.respond(200, outbox).header("Content-Type", PLAIN).stream()?;
+                self.begin(b"one\n", connection, outbox)
+            }
+            b"/sized" => {
+                connection.respond(200, outbox).header("Content-Type", PLAIN).sized(12)?;
+                self.begin(b"hello ", connection, outbox)
+            }
+            b"/close" => connection
+                .respond(200, outbox)
+                .header("Connection", "close")
+                .header("Content-Type", PLAIN)
+                .body(b"bye\n"),
+            b"/nothing" => connection.respond(204, outbox).body(b""),
+            b"/reset" => connection.respond(205, outbox).body(b""),
+            b"/same" => connection.respond(304, outbox).header("ETag", "\"1\"").body(b""),
+            b"/hints" => {
+                connection.inform(103, &[("Link", b"</style.css>; rel=preload")], outbox)?;
+                connection.respond(200, outbox).header("Content-Type", PLAIN).body(b"hinted\n")
+            }
+            b"/long" => {
+                let body = b"0123456789".repeat(10_000);
+                connection.respond(200, outbox).header("Content-Type", PLAIN).body(&body)
+            }
+            b"/misuse" => {
+                let split = connection.respond(200, outbox).header("X", "a\r\nSet-Cookie: b").body(b"");
+                assert_eq!(split, Err(Misuse::BadField), "nothing of it is sent");
+                connection.respond(500, outbox).page("")
+            }
+            _ => match status(path) {
+                Some(code) => connection.respond(code, outbox).page(""),
+                None => self.greet(connection, outbox),
+            },
+        }
+    }
+
+    fn greet(&self, connection: &mut Connection, outbox: &mut Outbox) -> Result<(), Misuse> {
+        let body = [&self.method, &b" "[..], &self.path, b"\n"].concat();
+        connection.respond(200, outbox).header("Content-Type", PLAIN).body(&body)
+    }
+
+    /// The first half of a body, unless the answer to HEAD has none.
+    fn begin(&self, half: &[u8], connection: &mut Connection, outbox: &mut Outbox) -> Result<(), Misuse> {
+        match connection.owed() {
+            Some(_) => connection.send(half, outbox),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The code in `/status/NNN`, when an answer may end with it.
+fn status(path: &[u8]) -> Option<u16> {
+    let code = str::from_utf8(path.strip_prefix(b"/status/")?).ok()?.parse().ok()?;
+    (200..=999).contains(&code).then_some(code)
+}
+
+fn expect(answered: Result<(), Misuse>) {
+    answered.expect("the application keeps to the rules");
+}

@@ -1,0 +1,100 @@
+//! A client that speaks bytes.
+//!
+//! It shows what came over the wire and hides nothing but the framing. It refuses to wait: a server
+//! that is silent for 10 s fails the test.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// One connection.
+pub(crate) struct Client(BufReader<TcpStream>);
+
+/// One answer, its body unframed.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    /// The status line and the fields as they came, each ended by CR LF.
+    pub(crate) head: String,
+    pub(crate) status: u16,
+    pub(crate) reason: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) fn connect(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("10 s is a timeout");
+        Self(BufReader::new(stream))
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).expect("the server reads");
+    }
+
+    /// An HTTP/1.1 request with these field lines, and its answer.
+    pub(crate) fn ask(&mut self, method: &str, target: &str, fields: &[&str]) -> Answer {
+        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+        self.send(format!("{method} {target} HTTP/1.1\r\nHost: test\r\n{fields}\r\n").as_bytes());
+        self.answer(method == "HEAD")
+    }
+
+    /// The next answer; `bare` when its head is all there is, as for HEAD.
+    pub(crate) fn answer(&mut self, bare: bool) -> Answer {
+        let mut answer = Answer { head: self.head(), ..Answer::default() };
+        let mut words = answer.head.lines().next().unwrap_or("").splitn(3, ' ').skip(1);
+        answer.status = words.next().and_then(|code| code.parse().ok()).unwrap_or(0);
+        answer.reason = words.next().unwrap_or("").to_owned();
+        if bare || matches!(answer.status, 100..=199 | 204 | 304) {
+            return answer;
+        }
+        if answer.field("Transfer-Encoding") == Some("chunked") {
+            while let size @ 1.. = usize::from_str_radix(&self.line(), 16).expect("a chunk size") {
+                answer.body.extend(self.take(size));
+                assert_eq!(self.line(), "", "a chunk ends in CR LF");
+            }
+            self.head();
+        } else if let Some(length) = answer.field("Content-Length") {
+            answer.body = self.take(length.parse().expect("a length in digits"));
+        } else {
+            answer.body = self.rest();
+        }
+        answer
+    }
+
+    /// Waits until something has arrived, and leaves it there.
+    pub(crate) fn peek(&mut self) {
+        assert!(!self.0.fill_buf().expect("the server answers").is_empty());
+    }
+
+    /// Everything until the server closes.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.0.read_to_end(&mut bytes).expect("the server closes in order");
+        bytes
+    }
+
+    fn take(&mut self, size: usize) -> Vec<u8> {
+        let mut bytes = vec![0; size];
+        self.0.read_exact(&mut bytes).expect("the promised length arrives");
+        bytes
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        self.0.read_until(b'\n', &mut line).expect("the server answers");
+        String::from_utf8_lossy(&line).trim_end().to_owned()
+    }
+
+    fn head(&mut self) -> String {
+        let lines = std::iter::from_fn(|| Some(self.line()).filter(|line| !line.is_empty()));
+        lines.map(|line| line + "\r\n").collect()
+    }
+}
+
+impl Answer {
+    /// The first value of a field, its name in any case.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        let fields = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
+        fields.into_iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|found| found.1)
+    }
+}

@@ -1,0 +1,96 @@
+//! What the tests of the whole command share: a server process, and a [`client`] of it.
+//!
+//! A [`Server`] is anything that prints `http.server`'s banner: doorstep, or Python beside it. It
+//! listens on the loopback and is killed when dropped.
+
+#![allow(dead_code, reason = "each test binary uses its part of it")]
+
+pub(crate) mod client;
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use client::{Answer, Client};
+
+/// A running server, its banner read.
+pub(crate) struct Server {
+    child: Option<Child>,
+    stdout: BufReader<ChildStdout>,
+    pub(crate) banner: String,
+    pub(crate) port: u16,
+}
+
+/// The command, not started yet.
+pub(crate) fn doorstep(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_doorstep"));
+    command.args(arguments);
+    command
+}
+
+/// doorstep on a free port of 127.0.0.1, serving `root`.
+pub(crate) fn serve(root: &Path, more: &[&str]) -> Server {
+    Server::start(doorstep(&["0", "--bind", "127.0.0.1"]).args(more).arg("-d").arg(root))
+}
+
+impl Server {
+    /// Starts `command` and waits for its banner.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command starts");
+        let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let mut banner = String::new();
+        stdout.read_line(&mut banner).expect("the banner is text");
+        let port = banner.split(" port ").nth(1).and_then(|rest| rest.split(' ').next());
+        let port = port.and_then(|digits| digits.parse().ok()).unwrap_or(0);
+        let mut server = Self { child: Some(child), stdout, banner, port };
+        if port == 0 {
+            unreachable!("no banner but {:?}", server.end("KILL"));
+        }
+        server
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.port)
+    }
+
+    /// One request on a connection of its own, sent as `GET target` with `Connection: close`.
+    pub(crate) fn get(&self, target: &str) -> Answer {
+        self.client().ask("GET", target, &["Connection: close"])
+    }
+
+    /// Sends a signal, by the name that `kill` knows.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.as_ref().map(Child::id).expect("it runs").to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(sent.expect("kill is installed").success());
+    }
+
+    /// Reads on in stdout until a line is `text`.
+    pub(crate) fn wait_for(&mut self, text: &str) {
+        let mut lines = self.stdout.by_ref().lines().map_while(Result::ok);
+        assert!(lines.any(|line| line == text), "stdout ended without {text:?}");
+    }
+
+    /// Sends a signal and waits for the end: the exit code, the rest of stdout, all of stderr.
+    pub(crate) fn end(&mut self, signal: &str) -> Output {
+        self.signal(signal);
+        let child = self.child.take().expect("it runs");
+        let mut output = child.wait_with_output().expect("a child can be waited for");
+        self.stdout.read_to_end(&mut output.stdout).expect("stdout can be read");
+        output
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
