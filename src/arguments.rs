@@ -126,9 +126,6 @@ mod tests {
     #[test]
     fn b_286_at_least_one_connection() {
         assert_eq!(parse(&["--max-connections", "3"]).unwrap().max_connections.get(), 3);
-        assert_eq!(
-            parse(&["--max-connections", "0"]).unwrap_err(),
-            ErrorKind::ValueValidation
-        );
+        assert_eq!(parse(&["--max-connections", "0"]).unwrap_err(), ErrorKind::ValueValidation);
     }
 }

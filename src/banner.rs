@@ -52,10 +52,7 @@ mod tests {
             of("127.0.0.1:8000", &[]),
             "Serving HTTP on 127.0.0.1 port 8000 (http://127.0.0.1:8000/) ...\n"
         );
-        assert_eq!(
-            of("[::]:8000", &[]),
-            "Serving HTTP on :: port 8000 (http://[::]:8000/) ...\n"
-        );
+        assert_eq!(of("[::]:8000", &[]), "Serving HTTP on :: port 8000 (http://[::]:8000/) ...\n");
         assert_eq!(
             of("[fe80::1%2]:80", &[]),
             "Serving HTTP on fe80::1 port 80 (http://[fe80::1]:80/) ...\n"

@@ -55,10 +55,9 @@ fn bind(
     error: &io::Error,
 ) -> fmt::Result {
     match (error.kind(), host) {
-        (ErrorKind::AddrInUse, _) => write!(
-            f,
-            "port {port} is in use; name another, or 0 for any that is free: doorstep 0"
-        ),
+        (ErrorKind::AddrInUse, _) => {
+            write!(f, "port {port} is in use; name another, or 0 for any that is free: doorstep 0")
+        }
         (ErrorKind::PermissionDenied, _) if port < 1024 => write!(
             f,
             "no permission to listen on port {port}: ports below 1024 are for the \
@@ -73,10 +72,7 @@ fn bind(
             f,
             "cannot listen on {host:?} port {port}: {error}; check the address given with --bind"
         ),
-        (_, None) => write!(
-            f,
-            "cannot listen on port {port}: {error}; try an address with --bind"
-        ),
+        (_, None) => write!(f, "cannot listen on port {port}: {error}; try an address with --bind"),
     }
 }
 

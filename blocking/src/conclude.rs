@@ -5,11 +5,12 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use doorstep_core::http1::{Owed, Reject, refused_line};
+use doorstep_core::http1::{Connection, Outbox, Owed, Reject, refused_line};
 use doorstep_core::log::Record;
 
 use crate::exchange::Exchange;
 use crate::handler::Handler;
+use crate::host;
 
 /// How a handler ended.
 pub(crate) enum Outcome {
@@ -39,7 +40,7 @@ impl Outcome {
 }
 
 /// Completes what the handler left open and writes the log.
-pub(crate) fn conclude<H: Handler>(handler: &H, x: &mut Exchange<'_>, outcome: Outcome) {
+pub(crate) fn conclude<H: Handler>(handler: &H, x: &mut Exchange<'_>, outcome: &Outcome) {
     let trouble = outcome.trouble();
     let owed = x.connection.owed();
     let cut = matches!(owed, Some(Owed::Bytes(_) | Owed::Stream));
@@ -65,8 +66,11 @@ pub(crate) fn conclude<H: Handler>(handler: &H, x: &mut Exchange<'_>, outcome: O
 fn answer_for(x: &mut Exchange<'_>) {
     match x.reject {
         Some(reject) => {
-            x.connection.refuse(reject, b"", x.outbox);
+            let mut phrase = Vec::new();
+            reject.phrase(x.head.line(), &mut phrase);
+            x.told.bytes = x.connection.refuse(reject, x.head.line(), x.outbox) as u64;
             x.told.status = reject.status();
+            x.told.error = Some(phrase);
         }
         None => {
             if x.respond(500).page("").is_err() {
@@ -76,15 +80,27 @@ fn answer_for(x: &mut Exchange<'_>) {
     }
 }
 
-/// Logs a request that never reached a handler.
-pub(crate) fn refused<H: Handler>(handler: &H, peer: SocketAddr, reject: Reject, unread: &[u8]) {
+/// Refuses what never became a request, and logs it. `unread` are the bytes it was found in.
+pub(crate) fn refuse<H: Handler>(
+    handler: &H,
+    connection: &mut Connection,
+    reject: Reject,
+    unread: &[u8],
+    outbox: &mut Outbox,
+    peer: SocketAddr,
+) {
+    outbox.clock(host::now().max(0).cast_unsigned());
+    let line = refused_line(reject, unread);
+    let bytes = connection.refuse(reject, unread, outbox) as u64;
+    let mut phrase = Vec::new();
+    reject.phrase(line, &mut phrase);
     handler.log(&Record {
         peer: peer.ip(),
-        line: refused_line(reject, unread),
+        line,
         status: reject.status(),
-        bytes: None,
+        bytes: (bytes > 0).then_some(bytes),
         cut: false,
-        error: Some(reject.explain().as_bytes()),
+        error: Some(&phrase),
     });
 }
 

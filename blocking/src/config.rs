@@ -37,7 +37,13 @@ impl Default for Config {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             protocol: Version::Http11,
-            server: concat!("doorstep/", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR")).into(),
+            server: concat!(
+                "doorstep/",
+                env!("CARGO_PKG_VERSION_MAJOR"),
+                ".",
+                env!("CARGO_PKG_VERSION_MINOR")
+            )
+            .into(),
             fields: Vec::new(),
             max_connections: 512,
             grace: Duration::from_secs(10),

@@ -40,7 +40,13 @@ struct Hands {
 
 impl<H: Handler> Crew<H> {
     pub(crate) fn new(handler: H, config: Config, stopper: Stopper) -> Arc<Self> {
-        Arc::new(Self { handler, config, stopper, hands: Mutex::default(), changed: Condvar::new() })
+        Arc::new(Self {
+            handler,
+            config,
+            stopper,
+            hands: Mutex::default(),
+            changed: Condvar::new(),
+        })
     }
 
     /// Starts the first thread and stays at the door until the server stops.
@@ -93,7 +99,8 @@ impl<H: Handler> Crew<H> {
             let served = serve::connection(&self.handler, &self.config, &seat, &mut outbox, false);
             registry.leave(&seat);
             if let Err(error) = served {
-                let word = if is_departure(&error) { "connection lost" } else { "connection broke" };
+                let word =
+                    if is_departure(&error) { "connection lost" } else { "connection broke" };
                 self.handler.note(peer.ip(), &format!("{word}: {error}"));
             }
             outbox.clear();

@@ -17,12 +17,11 @@ use std::io;
 use std::path::Path;
 
 use doorstep_core::http1::date;
-use doorstep_core::log::Record;
-use doorstep_core::site::{Answer, Denial, Found, Lookup, Need, Site, listing};
+use doorstep_core::site::{Answer, Denial, Lookup, Need, Site, listing};
 
 use crate::exchange::Exchange;
 use crate::handler::Handler;
-use crate::host::{Opened, Root, Symlinks, clock};
+use crate::host::{self, Opened, Root, Symlinks};
 
 /// Serves what is below a directory.
 #[derive(Debug)]
@@ -42,7 +41,7 @@ impl Files {
     /// # Errors
     /// Those of opening it.
     pub fn new(directory: impl AsRef<Path>) -> io::Result<Self> {
-        Ok(Self { root: Root::open(directory.as_ref(), Symlinks::Beneath)?, site: Site::default() })
+        Ok(Self { root: Root::new(directory.as_ref(), Symlinks::Beneath)?, site: Site::default() })
     }
 
     /// The methods that files have, for Allow (B-170).
@@ -64,15 +63,23 @@ impl Files {
 
     fn look_up(&self, x: &mut Exchange<'_>, scratch: &mut Vec<u8>) -> io::Result<()> {
         let head = x.head();
-        let mut lookup = Lookup::new(&self.site, &head, clock::now(), scratch);
+        let mut lookup = Lookup::new(&self.site, &head, host::now(), scratch);
         let mut file: Option<File> = None;
         let mut entries = Vec::new();
         loop {
             match lookup.need() {
                 Need::Open(path) => {
-                    let (opened, found) = self.open(path, x);
-                    file = opened;
-                    lookup.opened(found);
+                    let opened = self.root.open(path);
+                    lookup.opened(opened.found());
+                    file = match opened {
+                        Opened::File(file, _) => Some(file),
+                        Opened::Refused(error) => {
+                            x.note(error.to_string());
+                            None
+                        }
+                        Opened::Exhausted(error) => return Self::exhausted(x, &error),
+                        _ => None,
+                    };
                 }
                 Need::List(path) => match self.root.list(path) {
                     Ok(read) => {
@@ -85,19 +92,6 @@ impl Files {
                     }
                 },
                 Need::Answer(answer) => return self.send(x, answer, file.as_ref(), entries),
-            }
-        }
-    }
-
-    fn open(&self, path: &[u8], x: &mut Exchange<'_>) -> (Option<File>, Found) {
-        match self.root.get(path) {
-            Opened::File(file, stat) => (Some(file), Found::File(stat)),
-            Opened::Directory(stat) => (None, Found::Directory(stat)),
-            Opened::Other => (None, Found::Other),
-            Opened::Nothing => (None, Found::Nothing),
-            Opened::Refused(error) => {
-                x.note(error.to_string());
-                (None, Found::Refused)
             }
         }
     }
@@ -125,11 +119,16 @@ impl Files {
                 x.respond(200).header("Content-Type", listing::CONTENT_TYPE).body(page)
             }
             Answer::File { media_type, size, modified } => {
-                let mut response = x.respond(200).header("Content-Type", media_type);
+                let mut content_type = Vec::with_capacity(64);
+                media_type.write(&mut content_type);
+                let mut response = x.respond(200).header("Content-Type", content_type);
                 if let Some(encoding) = media_type.encoding {
                     response = response.header("Content-Encoding", encoding);
                 }
-                response.length(size).header("Last-Modified", date::format(modified)).sized(size)?;
+                response
+                    .length(size)
+                    .header("Last-Modified", date::format(modified))
+                    .sized(size)?;
                 match file {
                     Some(file) => x.send_file(file, 0, size),
                     None => Ok(()),
@@ -143,6 +142,12 @@ impl Files {
             x.note(why.to_owned());
         }
         x.respond(denial.status()).reason(denial.reason()).page("")
+    }
+
+    /// Later it may be there: no descriptors are left.
+    fn exhausted(x: &mut Exchange<'_>, error: &io::Error) -> io::Result<()> {
+        x.note(error.to_string());
+        x.respond(503).header("Retry-After", "1").page("")
     }
 
     /// B-170: a file is only read.

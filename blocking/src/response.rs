@@ -101,7 +101,8 @@ impl<'a> Response<'a> {
             return self.body(b""); // B-085
         }
         let registered = http1::status::reason(self.status).as_bytes();
-        let explain = if explain.is_empty() { http1::status::explain(self.status) } else { explain };
+        let explain =
+            if explain.is_empty() { http1::status::explain(self.status) } else { explain };
         let reason = self.reason.unwrap_or(registered);
         let mut page = Vec::new();
         page::error(&mut page, self.status, reason, explain);

@@ -8,11 +8,11 @@ use std::io::{self, ErrorKind};
 
 use doorstep_core::http1::{Connection, Event, Inbox, Outbox, Reject, Spans, Storage, Waiting};
 
+use crate::conclude::{Outcome, conclude, refuse};
 use crate::config::{Config, GATHER};
-use crate::conclude::{Outcome, conclude, refused};
 use crate::exchange::Exchange;
 use crate::handler::Handler;
-use crate::host::clock;
+use crate::host;
 use crate::registry::Seat;
 use crate::wire::Wire;
 
@@ -46,8 +46,15 @@ pub(crate) fn connection<H: Handler>(
                 match wire.fill(&mut inbox, waiting) {
                     Err(error) if error.kind() == ErrorKind::TimedOut => match waiting {
                         Waiting::Head | Waiting::Body => {
-                            refused(handler, wire.peer(), Reject::TooSlow, inbox.unread());
-                            connection.refuse(Reject::TooSlow, inbox.unread(), outbox);
+                            let slow = Reject::TooSlow;
+                            refuse(
+                                handler,
+                                &mut connection,
+                                slow,
+                                inbox.unread(),
+                                outbox,
+                                wire.peer(),
+                            );
                         }
                         _ => break,
                     },
@@ -60,9 +67,7 @@ pub(crate) fn connection<H: Handler>(
             Ok(Event::Switched) => return Ok(()),    // the handler has the socket
             Ok(Event::Closed) => break,
             Err(reject) => {
-                refused(handler, wire.peer(), reject, inbox.unread());
-                outbox.clock(clock::now());
-                connection.refuse(reject, inbox.unread(), outbox);
+                refuse(handler, &mut connection, reject, inbox.unread(), outbox, wire.peer());
             }
         }
     }
@@ -85,7 +90,7 @@ fn exchange<H: Handler, S: Storage>(
     if outbox.len() > GATHER {
         wire.flush(outbox, false)?;
     }
-    outbox.clock(clock::now());
+    outbox.clock(host::now().max(0).cast_unsigned());
     let (front, rest) = inbox.split(head.size());
     let mut x = Exchange::new(head.view(front), connection, rest, outbox, wire);
     let outcome = Outcome::of(|| {
@@ -94,7 +99,7 @@ fn exchange<H: Handler, S: Storage>(
         }
         if x.is_answered() { Ok(()) } else { handler.handle(&mut x) }
     });
-    conclude(handler, &mut x, outcome);
+    conclude(handler, &mut x, &outcome);
     let mark = x.into_mark();
     inbox.rejoin(mark);
     wire.rest();

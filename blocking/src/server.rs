@@ -9,7 +9,7 @@
 //! use doorstep_blocking::{Exchange, Server};
 //!
 //! let server = Server::bind("127.0.0.1:0")?;
-//! let (address, stop) = (server.local_addr()?, server.stopper());
+//! let (address, stop) = (server.addresses()[0], server.stopper());
 //! let thread = std::thread::spawn(|| server.serve(|x: &mut Exchange<'_>| x.respond(200).body("hi")));
 //!
 //! use std::io::{Read, Write};
@@ -26,14 +26,13 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
-use crate::config::Config;
 use crate::conclude::is_departure;
+use crate::config::Config;
 use crate::crew::Crew;
 use crate::handler::Handler;
-use crate::host::listen::Acceptor;
+use crate::host::Acceptor;
 use crate::registry::Registry;
 use crate::serve;
 
@@ -49,7 +48,6 @@ pub struct Server {
 pub struct Stopper {
     pub(crate) acceptor: Arc<Acceptor>,
     pub(crate) registry: Arc<Registry>,
-    stopping: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -71,7 +69,6 @@ impl Server {
         let stopper = Stopper {
             acceptor: Arc::new(Acceptor::new(listeners)?),
             registry: Arc::new(Registry::new()),
-            stopping: Arc::default(),
         };
         Ok(Self { config: Config::default(), stopper })
     }
@@ -83,12 +80,10 @@ impl Server {
         self
     }
 
-    /// The first address it listens on.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.stopper.acceptor.local_addr()
+    /// The addresses it listens on, with the ports that were found for 0; there is at least one.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.stopper.acceptor.addresses()
     }
 
     /// What stops it.
@@ -132,7 +127,6 @@ impl Server {
 impl Stopper {
     /// No new connections; those that are idle close now, the others after their answer.
     pub fn stop(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
         self.acceptor.stop();
         self.registry.close_up();
     }
@@ -140,6 +134,6 @@ impl Stopper {
     /// Whether [`Stopper::stop`] was said.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::SeqCst)
+        self.acceptor.is_stopped()
     }
 }

@@ -54,7 +54,7 @@ impl Wire {
 
     /// Reads once straight into `buffer`.
     pub(crate) fn read_into(&mut self, buffer: &mut [u8], waiting: Waiting) -> io::Result<usize> {
-        self.read(waiting, |mut stream| stream.read(buffer))
+        self.read(waiting, |stream| stream.read(buffer))
     }
 
     fn read(

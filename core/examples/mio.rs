@@ -47,7 +47,9 @@ impl Client {
                     self.flush()?;
                     return Ok(false);
                 }
-                Err(reject) => self.connection.refuse(reject, self.inbox.unread(), &mut self.outbox),
+                Err(reject) => {
+                    self.connection.refuse(reject, self.inbox.unread(), &mut self.outbox);
+                }
             }
         }
     }
@@ -62,10 +64,11 @@ impl Client {
 
     /// Whether it goes on after a turn: yes while it waits, and not for too long.
     fn lives(&mut self, turn: bool, now: Instant) -> bool {
-        let alive = !turn || match self.turn() {
-            Ok(more) => more,
-            Err(error) => error.kind() == ErrorKind::WouldBlock,
-        };
+        let alive = !turn
+            || match self.turn() {
+                Ok(more) => more,
+                Err(error) => error.kind() == ErrorKind::WouldBlock,
+            };
         let waiting = self.connection.waiting(&self.outbox);
         if self.waiting.0 != waiting || turn && waiting != Waiting::Head {
             self.waiting = (waiting, now); // the word changed: the clock restarts
@@ -98,6 +101,7 @@ pub fn run(mut listener: TcpListener, stop: &AtomicBool) -> io::Result<()> {
 #[allow(dead_code, reason = "the test that drives this file calls `run`")]
 fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
-    let address = address.parse().map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
+    let address =
+        address.parse().map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
     run(TcpListener::bind(address)?, &AtomicBool::new(false))
 }

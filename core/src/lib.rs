@@ -31,7 +31,7 @@
 //!         Ok(Event::Body(_) | Event::End(_) | Event::Owed(_)) => unreachable!("a GET has no body"),
 //!         Ok(Event::Switched) => unreachable!("nobody asked for another protocol"),
 //!         Ok(Event::NeedMore | Event::Closed) => break, // flush the outbox; then wait, or close
-//!         Err(reject) => connection.refuse(reject, inbox.unread(), &mut outbox),
+//!         Err(reject) => _ = connection.refuse(reject, inbox.unread(), &mut outbox),
 //!     }
 //! }
 //!

@@ -60,9 +60,7 @@ pub fn hidden(clean: &[u8]) -> bool {
         Some(rest) if rest.is_empty() || rest.starts_with(b"/") => rest,
         _ => clean,
     };
-    visible
-        .split(|&b| b == b'/')
-        .any(|component| component.starts_with(b"."))
+    visible.split(|&b| b == b'/').any(|component| component.starts_with(b"."))
 }
 
 /// Appends `name` percent-encoded for a link: all but `A-Z a-z 0-9 _ . - ~ /` is escaped (B-151).
@@ -72,12 +70,8 @@ pub fn encode(out: &mut Vec<u8>, name: &[u8]) {
     }
 }
 
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'-')
-    .remove(b'~')
-    .remove(b'/');
+const ESCAPED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b'/');
 
 fn resolve_on(raw: &[u8], clean: &mut Vec<u8>, windows: bool) -> Result<Ending, Refusal> {
     clean.clear();
@@ -133,11 +127,7 @@ mod tests {
         let mut out = b"left over".to_vec();
         let raw_text = raw.escape_ascii();
         assert_eq!(resolve(raw, &mut out), Ok(ending), "{raw_text}");
-        assert_eq!(
-            out.escape_ascii().to_string(),
-            clean.escape_ascii().to_string(),
-            "{raw_text}"
-        );
+        assert_eq!(out.escape_ascii().to_string(), clean.escape_ascii().to_string(), "{raw_text}");
     }
 
     #[test]
@@ -182,13 +172,7 @@ mod tests {
 
     #[test]
     fn b_126_on_windows_a_separator_or_a_drive_is_refused() {
-        for raw in [
-            "/c:c:c:foo/filename",
-            "/\\c:../filename",
-            "/a%5cb",
-            "/c:",
-            "/x/c:\\..\\foo",
-        ] {
+        for raw in ["/c:c:c:foo/filename", "/\\c:../filename", "/a%5cb", "/c:", "/x/c:\\..\\foo"] {
             let mut out = Vec::new();
             let refused = resolve_on(raw.as_bytes(), &mut out, true);
             assert_eq!(refused, Err(Refusal::NotAName), "{raw}");
@@ -226,24 +210,11 @@ mod tests {
 
     #[test]
     fn b_131_a_component_with_a_leading_dot_is_hidden() {
-        for path in [
-            ".git",
-            ".git/config",
-            "a/.b/c",
-            ".well-knownx",
-            "a/.well-known",
-            "..",
-        ] {
+        for path in [".git", ".git/config", "a/.b/c", ".well-knownx", "a/.well-known", ".."] {
             assert!(hidden(path.as_bytes()), "{path}");
         }
         assert!(hidden(b".well-known/.secret"));
-        for path in [
-            "",
-            "a",
-            "a.b/c.d",
-            ".well-known",
-            ".well-known/acme-challenge/x",
-        ] {
+        for path in ["", "a", "a.b/c.d", ".well-known", ".well-known/acme-challenge/x"] {
             assert!(!hidden(path.as_bytes()), "{path}");
         }
     }
@@ -252,10 +223,7 @@ mod tests {
     fn b_151_links_escape_everything_that_could_mean_something() {
         let mut out = Vec::new();
         encode(&mut out, b"az-AZ_09.~/ #?%:&\"<>'\xff\xc3\xa9\n");
-        assert_eq!(
-            out,
-            b"az-AZ_09.~/%20%23%3F%25%3A%26%22%3C%3E%27%FF%C3%A9%0A"
-        );
+        assert_eq!(out, b"az-AZ_09.~/%20%23%3F%25%3A%26%22%3C%3E%27%FF%C3%A9%0A");
     }
 
     proptest! {

@@ -18,9 +18,7 @@ fn a_plain_file_costs_no_allocation() {
 fn serve(site: &Site, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
     let bytes = b"GET /a%20directory/ HTTP/1.1\r\nHost: here\r\nIf-Modified-Since: x\r\n\r\n";
     let mut connection = Connection::new(Limits::default());
-    let Ok((_, Event::Request(head))) = connection.advance(bytes) else {
-        unreachable!()
-    };
+    let Ok((_, Event::Request(head))) = connection.advance(bytes) else { unreachable!() };
 
     let mut lookup = Lookup::new(site, &head, 0, scratch);
     let answer = loop {
@@ -33,23 +31,10 @@ fn serve(site: &Site, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
     };
 
     out.clear();
-    let Answer::File {
-        media_type,
-        size,
-        modified,
-    } = answer
-    else {
-        unreachable!()
-    };
+    let Answer::File { media_type, size, modified } = answer else { unreachable!() };
     media_type.write(out);
     out.extend_from_slice(&date::format(modified));
     let peer = [127, 0, 0, 1].into();
-    let record = Record {
-        peer,
-        line: head.line(),
-        status: 200,
-        bytes: Some(size),
-        cut: false,
-    };
+    let record = Record { peer, line: head.line(), status: 200, bytes: Some(size), cut: false };
     log::write(out, &record, &date::Civil::utc(0));
 }

@@ -13,10 +13,10 @@
 //! # let dir = tempfile::tempdir()?;
 //! # std::fs::write(dir.path().join("hello.txt"), "hi\n")?;
 //!
-//! let root = Root::open(dir.path(), Symlinks::Beneath)?;
-//! let Opened::File(file, stat) = root.get(b"hello.txt") else { panic!("it was there") };
+//! let root = Root::new(dir.path(), Symlinks::Beneath)?;
+//! let Opened::File(file, stat) = root.open(b"hello.txt") else { panic!("it was there") };
 //! assert_eq!(stat.size, 3);
-//! assert!(matches!(root.get(b"../hello.txt"), Opened::Nothing));
+//! assert!(matches!(root.open(b"../hello.txt"), Opened::Nothing));
 //! # drop(file);
 //! # Ok::<(), std::io::Error>(())
 //! ```
@@ -33,7 +33,7 @@ mod walk;
 
 pub use accept::Acceptor;
 pub use addresses::urls;
-pub use clock::Clock;
+pub use clock::{Clock, now};
 pub use listen::bind;
 pub use log::Log;
 pub use root::{Opened, Root, Symlinks};

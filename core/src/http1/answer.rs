@@ -7,6 +7,7 @@ use super::outbox::Outbox;
 use super::respond::{check_field, push_field};
 use super::state::{Recv, Said, Send};
 use super::{chunked, parse, status};
+use crate::page;
 
 impl Connection {
     /// Appends a part of the answer's body. After the last byte of a [`sized`] answer its end is
@@ -124,17 +125,26 @@ impl Connection {
     /// their first line.
     ///
     /// The fault may be one that only the caller could see: [`Reject::TooSlow`].
-    pub fn refuse(&mut self, reject: Reject, unread: &[u8], outbox: &mut Outbox) {
+    ///
+    /// Returns the size of the page that was sent, in bytes; 0 when none was.
+    pub fn refuse(&mut self, reject: Reject, unread: &[u8], outbox: &mut Outbox) -> usize {
         self.fault(reject);
+        let mut sent = 0;
         if self.states.send == Send::Owed {
             // No error goes out as a bare page: no modern client would understand it (B-019).
             self.request.version = self.request.version.max(Version::Http10);
-            let mut phrase = Vec::new();
+            let (mut phrase, mut page) = (Vec::new(), Vec::new());
             reject.phrase(parse::refused_line(reject, unread), &mut phrase);
-            let page = self.respond(reject.status(), outbox).reason(&phrase).page(reject.explain());
-            debug_assert_eq!(page, Ok(()), "the phrase is printable and an answer is owed");
+            page::error(&mut page, reject.status(), &phrase, reject.explain());
+            let is_head = self.request.is_head;
+            let response = self.respond(reject.status(), outbox).reason(&phrase);
+            let response = response.header("Content-Type", page::CONTENT_TYPE);
+            if response.body(&page).is_ok() && !is_head {
+                sent = page.len();
+            }
         }
         self.lost();
+        sent
     }
 
     /// A write failed, or the caller cannot keep its promise: the conversation ends here, without

@@ -59,7 +59,8 @@ impl Decoder {
     /// `n` payload bytes went by; at most [`Decoder::payload`].
     pub(super) fn passed(&mut self, n: u64) {
         self.left -= n;
-        self.debt = self.debt.saturating_sub(u32::try_from(n).unwrap_or(u32::MAX).saturating_mul(4));
+        self.debt =
+            self.debt.saturating_sub(u32::try_from(n).unwrap_or(u32::MAX).saturating_mul(4));
         if self.left == 0 {
             self.at = At::DataCr;
         }
@@ -129,7 +130,11 @@ impl Decoder {
     }
 
     /// The trailer section, when it is whole: field lines and an empty one, all with CR LF.
-    fn trailers<'b>(&mut self, input: &'b [u8], limits: &Limits) -> Result<Option<&'b [u8]>, Reject> {
+    fn trailers<'b>(
+        &mut self,
+        input: &'b [u8],
+        limits: &Limits,
+    ) -> Result<Option<&'b [u8]>, Reject> {
         let most = limits.trailers as usize;
         let window = &input[..input.len().min(most)];
         let from = (self.left as usize).min(window.len());

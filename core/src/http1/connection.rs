@@ -271,7 +271,7 @@ impl Connection {
         let (used, lines) = parse::empty_lines(input);
         self.empty_lines = self.empty_lines.saturating_add(lines);
         if self.empty_lines > self.limits.empty_lines {
-            return Err(self.fault(Reject::BadSyntax));
+            return Err(self.fault(Reject::EmptyLines));
         }
         Ok(used)
     }
@@ -305,7 +305,9 @@ impl Connection {
             is_connect: head.method() == b"CONNECT",
             keep_alive: asked_to_stay && !parsed.close && !parsed.unusual && !self.retiring,
             expects: false,
-            upgrade: parsed.upgrade && version == Version::Http11 && head.known(Known::Upgrade).is_some(),
+            upgrade: parsed.upgrade
+                && version == Version::Http11
+                && head.known(Known::Upgrade).is_some(),
         };
         let framing = framing::of_request(head, parsed.repeated_length, self.limits.body)?;
         if version == Version::Http11 {
@@ -442,6 +444,7 @@ impl Connection {
         }
         if self.states == States::IDLE {
             self.incoming = Incoming::Head(Scan::default());
+            self.request = Request::default(); // a fault in the next head is not about this one
         }
     }
 }

@@ -47,11 +47,7 @@ impl Civil {
             (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted = (5 * day_of_year + 2) / 153; // 0 is March
-        let month = if shifted < 10 {
-            shifted + 3
-        } else {
-            shifted - 9
-        };
+        let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
         let year = era * 400 + year_of_era + i64::from(month <= 2);
 
         Self {
@@ -66,10 +62,7 @@ impl Civil {
 
     /// The month's English name in three letters; `???` when there is no such month.
     pub(crate) fn month_name(&self) -> &'static [u8; 3] {
-        MONTHS
-            .get(usize::from(self.month).wrapping_sub(1))
-            .copied()
-            .unwrap_or(b"???")
+        MONTHS.get(usize::from(self.month).wrapping_sub(1)).copied().unwrap_or(b"???")
     }
 }
 
@@ -138,13 +131,7 @@ mod tests {
 
     #[test]
     fn b_179_what_is_no_date_is_none() {
-        for text in [
-            "",
-            "0",
-            "Sun, 06 Nov 1994 08:49:37 +0100",
-            "32 Nov 1994",
-            "\u{e9}",
-        ] {
+        for text in ["", "0", "Sun, 06 Nov 1994 08:49:37 +0100", "32 Nov 1994", "\u{e9}"] {
             assert_eq!(parse(text.as_bytes()), None, "{text}");
         }
         assert_eq!(parse(b"\xff"), None);
@@ -161,25 +148,11 @@ mod tests {
 
     #[test]
     fn a_leap_day_is_the_29th_of_february() {
-        let at = Civil {
-            year: 2024,
-            month: 2,
-            day: 29,
-            hour: 23,
-            minute: 59,
-            second: 59,
-        };
+        let at = Civil { year: 2024, month: 2, day: 29, hour: 23, minute: 59, second: 59 };
         assert_eq!(Civil::utc(1_709_251_199), at);
         assert_eq!(
             Civil::utc(1_709_251_200),
-            Civil {
-                month: 3,
-                day: 1,
-                hour: 0,
-                minute: 0,
-                second: 0,
-                ..at
-            }
+            Civil { month: 3, day: 1, hour: 0, minute: 0, second: 0, ..at }
         );
     }
 

@@ -19,6 +19,8 @@ use core::fmt;
 pub enum Reject {
     /// The request line has the wrong number of words or a byte that cannot stand there (B-014).
     BadSyntax,
+    /// Too many empty lines before a request line (B-007).
+    EmptyLines,
     /// The last word of the request line is no HTTP version (B-009).
     BadVersion,
     /// A version that is not spoken here: 505 (B-011, B-018).
@@ -93,6 +95,7 @@ impl Reject {
     pub const fn explain(self) -> &'static str {
         match self {
             Self::BadSyntax => "The request line could not be understood.",
+            Self::EmptyLines => "There are too many empty lines before the request line.",
             Self::BadVersion => "The request line does not end in an HTTP version.",
             Self::UnsupportedVersion => "This server speaks HTTP/1.1 and HTTP/1.0.",
             Self::BadSimpleRequest => "A request without an HTTP version can only be a GET.",
@@ -122,7 +125,7 @@ impl Reject {
 
     /// Appends the reason phrase: a phrase that scripts look for, quoting `line` where
     /// `http.server` does (B-009, B-011, B-014, B-016), or the registered one.
-    pub(crate) fn phrase(self, line: &[u8], out: &mut Vec<u8>) {
+    pub fn phrase(self, line: &[u8], out: &mut Vec<u8>) {
         let (phrase, quoted) = match self {
             Self::BadSyntax => ("Bad request syntax", Some(line)),
             Self::BadVersion => ("Bad request version", Some(last_word(line))),
@@ -146,7 +149,7 @@ impl Reject {
 }
 
 /// Appends ` ('text')`, hostile bytes escaped and a long text cut, fit for a reason phrase.
-pub(crate) fn quote(text: &[u8], out: &mut Vec<u8>) {
+fn quote(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b" ('");
     printable(text, out);
     out.extend_from_slice(b"')");
@@ -262,7 +265,10 @@ mod tests {
 
     #[test]
     fn hostile_bytes_cannot_leave_the_quotes() {
-        assert_eq!(phrase(Reject::BadSyntax, b"\x16\x03'\r"), r"Bad request syntax ('\x16\x03\'\x0d')");
+        assert_eq!(
+            phrase(Reject::BadSyntax, b"\x16\x03'\r"),
+            r"Bad request syntax ('\x16\x03\'\x0d')"
+        );
         assert!(phrase(Reject::BadSyntax, &[b'a'; 9000]).len() < 300);
     }
 }

@@ -120,7 +120,7 @@ impl<S: Storage> Inbox<S> {
     /// `n` bytes were read into [`Inbox::space`]; 0 says that the peer has finished.
     pub fn filled(&mut self, n: usize) {
         self.finished |= n == 0;
-        self.end = (self.end + n).min(self.storage.bytes().len());
+        self.end = self.end.saturating_add(n).min(self.storage.bytes().len());
     }
 
     /// Reads once from `source` into the space: how many bytes, 0 at the end of input.
@@ -145,7 +145,7 @@ impl<S: Storage> Inbox<S> {
 
     /// `n` unread bytes are done with.
     pub fn consume(&mut self, n: usize) {
-        self.start = (self.start + n).min(self.end);
+        self.start = self.start.saturating_add(n).min(self.end);
     }
 
     /// Whether the peer has finished: no more bytes will come.

@@ -78,7 +78,7 @@ impl Outbox {
 
     /// `n` bytes of [`Outbox::unsent`] went out.
     pub fn sent(&mut self, n: usize) {
-        self.sent = (self.sent + n).min(self.bytes.len());
+        self.sent = self.sent.saturating_add(n).min(self.bytes.len());
         if self.is_empty() {
             self.clear();
         }

@@ -57,14 +57,18 @@ pub(super) fn empty_lines(input: &[u8]) -> (usize, u8) {
 }
 
 /// The first request line in `input`, without its line end: what a log and an error page show of a
-/// request that was refused. Empty when the line was too long (B-004).
+/// request that was refused. Empty when the line was too long (B-004) or there was none, and a byte
+/// long when that cannot begin a request: never does it depend on how much has arrived.
 #[must_use]
 pub fn refused_line(reject: Reject, input: &[u8]) -> &[u8] {
-    if reject == Reject::UriTooLong {
+    if matches!(reject, Reject::UriTooLong | Reject::EmptyLines) {
         return b"";
     }
     let (used, _) = empty_lines(input);
     let rest = &input[used..];
+    if rest.first().is_some_and(|&first| !may_begin(first)) {
+        return &rest[..1];
+    }
     trim_line(&rest[..find_lf(rest).unwrap_or(rest.len())])
 }
 
@@ -75,7 +79,7 @@ pub(super) fn head<'b>(
     limits: &Limits,
 ) -> Result<Option<Parsed<'b>>, Reject> {
     let Some(&first) = input.first() else { return Ok(None) };
-    if !(is_token(first) || matches!(first, b' ' | b'\t' | b'\r')) {
+    if !may_begin(first) {
         return Err(Reject::BadSyntax); // a TLS hello, say: no need to wait for its line end
     }
     let mut judged = None;
@@ -94,6 +98,10 @@ pub(super) fn head<'b>(
         None => RequestLine::parse(&input[..scan.line as usize])?,
     };
     with_fields(line, scan.line as usize + 1, whole, limits).map(Some)
+}
+
+fn may_begin(first: u8) -> bool {
+    is_token(first) || matches!(first, b' ' | b'\t' | b'\r')
 }
 
 /// The LF of the request line, when it is here.
@@ -201,7 +209,8 @@ impl RequestLine {
         };
         spans.size = line.len() as u32 + 1;
         let plain = words[0].1.len() + target.len() + words[2].1.len() + 2;
-        Ok(Self { spans, unusual: text.len() != plain || text.contains(&b'\t') })
+        let one_cr = line.len() - text.len() <= 1;
+        Ok(Self { spans, unusual: text.len() != plain || text.contains(&b'\t') || !one_cr })
     }
 
     /// HTTP/0.9: the line is the whole request (B-020).
@@ -272,7 +281,9 @@ fn with_fields<'b>(
             *place = span_in(bytes, field.value).ok_or(Reject::BadField)?;
         }
         match known {
-            Known::Host if repeated || !target::is_host(field.value) => return Err(Reject::BadHost),
+            Known::Host if repeated || !target::is_host(field.value) => {
+                return Err(Reject::BadHost);
+            }
             Known::Host => hosts += 1,
             Known::ContentLength => parsed.repeated_length |= repeated,
             Known::Connection => parsed.connection_options(field.value),
@@ -312,8 +323,20 @@ pub(super) const fn is_token(b: u8) -> bool {
     b.is_ascii_alphanumeric()
         || matches!(
             b,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_'
-                | b'`' | b'|' | b'~'
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
         )
 }
 

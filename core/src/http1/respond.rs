@@ -109,7 +109,8 @@ impl<'a> Response<'a> {
         if silent && !body.is_empty() && !self.connection.request.is_head {
             self.misuse.get_or_insert(Misuse::NoBodyAllowed);
         }
-        let keeps_fields = self.connection.request.is_head || !silent;
+        // A 304's length would be the representation's, which is not known here (RFC 9110 §8.6).
+        let keeps_fields = !silent || self.connection.request.is_head && self.status != 304;
         self.frame_length(body.len() as u64, keeps_fields);
         if self.misuse.is_none() && !silent {
             self.finish_head(false)?;

@@ -124,15 +124,9 @@ mod tests {
         assert_eq!(known.len(), 61);
         for code in known {
             let sentence = explain(code);
-            assert!(
-                sentence.starts_with(|c: char| c.is_ascii_uppercase()),
-                "{code}: {sentence}"
-            );
+            assert!(sentence.starts_with(|c: char| c.is_ascii_uppercase()), "{code}: {sentence}");
             assert_eq!(sentence.matches('.').count(), 1, "{code}: {sentence}");
-            assert!(
-                sentence.ends_with('.') && sentence.is_ascii(),
-                "{code}: {sentence}"
-            );
+            assert!(sentence.ends_with('.') && sentence.is_ascii(), "{code}: {sentence}");
         }
     }
 }

@@ -64,7 +64,9 @@ fn starts_with_ignore_case(bytes: &[u8], prefix: &[u8]) -> bool {
 
 fn has_port(authority: &[u8]) -> bool {
     let colon = authority.iter().rposition(|&b| b == b':');
-    colon.is_some_and(|colon| colon + 1 < authority.len() && authority[colon + 1..].iter().all(u8::is_ascii_digit))
+    colon.is_some_and(|colon| {
+        colon + 1 < authority.len() && authority[colon + 1..].iter().all(u8::is_ascii_digit)
+    })
 }
 
 /// Whether this is a host with or without a port (RFC 9110 §7.2, RFC 3986 §3.2.2): a bracketed

@@ -53,10 +53,7 @@ pub enum Kind {
 /// Sorts by name in Unicode lower case, directories among files; ties in code-point order (B-148).
 pub fn sort(entries: &mut [Entry]) {
     entries.sort_by_cached_key(|entry| {
-        (
-            String::from_utf8_lossy(&entry.name).to_lowercase(),
-            entry.name.clone(),
-        )
+        (String::from_utf8_lossy(&entry.name).to_lowercase(), entry.name.clone())
     });
 }
 
@@ -116,12 +113,7 @@ fn row(out: &mut Vec<u8>, entry: &Entry) {
 fn date(out: &mut Vec<u8>, unix: i64) {
     let at = Civil::utc(unix);
     out.extend_from_slice(&four(at.year));
-    for (mark, n) in [
-        (b'-', at.month),
-        (b'-', at.day),
-        (b' ', at.hour),
-        (b':', at.minute),
-    ] {
+    for (mark, n) in [(b'-', at.month), (b'-', at.day), (b' ', at.hour), (b':', at.minute)] {
         out.push(mark);
         out.extend_from_slice(&two(n));
     }
@@ -183,13 +175,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn entry(name: &[u8]) -> Entry {
-        Entry {
-            name: name.into(),
-            kind: Kind::File,
-            link: false,
-            size: 0,
-            modified: 0,
-        }
+        Entry { name: name.into(), kind: Kind::File, link: false, size: 0, modified: 0 }
     }
 
     fn page(clean: &[u8], entries: &[Entry]) -> String {
@@ -203,20 +189,13 @@ mod tests {
         let names = ["b", "B", "a", "É", "é", "z", "_", "Z", "A", "0"];
         let mut entries: Vec<_> = names.iter().map(|name| entry(name.as_bytes())).collect();
         sort(&mut entries);
-        let sorted: Vec<_> = entries
-            .iter()
-            .map(|e| str::from_utf8(&e.name).unwrap())
-            .collect();
+        let sorted: Vec<_> = entries.iter().map(|e| str::from_utf8(&e.name).unwrap()).collect();
         assert_eq!(sorted, ["0", "_", "A", "a", "B", "b", "Z", "z", "É", "é"]);
     }
 
     #[test]
     fn b_149_rows_show_size_and_date_and_the_way_up() {
-        let file = Entry {
-            size: 1_536,
-            modified: 784_111_777,
-            ..entry(b"a.txt")
-        };
+        let file = Entry { size: 1_536, modified: 784_111_777, ..entry(b"a.txt") };
         let sub = page(b"sub", &[file]);
         assert!(sub.contains(
             "<tr><td><a href=\"a.txt\">a.txt</a><td><time>1994-11-06 08:49</time><td>1.5 KiB\n"
@@ -228,20 +207,9 @@ mod tests {
 
     #[test]
     fn b_150_directories_end_in_a_slash_and_links_in_an_at_sign() {
-        let directory = Entry {
-            kind: Kind::Directory,
-            size: 4096,
-            ..entry(b"d")
-        };
-        let link = Entry {
-            link: true,
-            ..entry(b"l")
-        };
-        let both = Entry {
-            link: true,
-            kind: Kind::Directory,
-            ..entry(b"b")
-        };
+        let directory = Entry { kind: Kind::Directory, size: 4096, ..entry(b"d") };
+        let link = Entry { link: true, ..entry(b"l") };
+        let both = Entry { link: true, kind: Kind::Directory, ..entry(b"b") };
         let html = page(b"", &[directory, link, both]);
         assert!(html.contains("<a href=\"d/\">d/</a>"));
         assert!(html.contains("<a href=\"l\">l@</a>"));

@@ -140,11 +140,7 @@ impl Denial {
     /// 400 or 404.
     #[must_use]
     pub fn status(self) -> u16 {
-        if self == Self::Path(Refusal::Nul) {
-            400
-        } else {
-            404
-        }
+        if self == Self::Path(Refusal::Nul) { 400 } else { 404 }
     }
 
     /// The reason phrase, which says no more than a client may know.
@@ -228,10 +224,7 @@ impl<'a> Lookup<'a> {
     #[must_use]
     pub fn new(site: &'a Site, head: &Head<'a>, now: i64, scratch: &'a mut Vec<u8>) -> Self {
         let (ending, step) = match path::resolve(head.path(), scratch) {
-            Err(refusal) => (
-                Ending::Name,
-                Step::Done(Answer::Page(Denial::Path(refusal))),
-            ),
+            Err(refusal) => (Ending::Name, Step::Done(Answer::Page(Denial::Path(refusal)))),
             Ok(ending) if path::hidden(scratch) && !site.hidden => {
                 (ending, Step::Done(Answer::Page(Denial::Hidden)))
             }
@@ -240,10 +233,7 @@ impl<'a> Lookup<'a> {
         Self {
             site,
             conditions: Conditions::of(head),
-            location: Location {
-                path: head.path(),
-                suffix: head.suffix(),
-            },
+            location: Location { path: head.path(), suffix: head.suffix() },
             now,
             ending,
             target: scratch.len(),
@@ -293,9 +283,7 @@ impl<'a> Lookup<'a> {
 
     /// The file that is open is the one to send.
     fn file(&self, stat: &Stat) -> Step<'a> {
-        let validators = Validators {
-            modified: stat.modified,
-        };
+        let validators = Validators { modified: stat.modified };
         Step::Done(match conditional::check(&self.conditions, &validators) {
             Verdict::NotModified => Answer::NotModified,
             Verdict::Proceed => Answer::File {

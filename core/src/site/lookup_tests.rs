@@ -88,11 +88,9 @@ fn look(site: &Site, target: &str, fields: &str) -> (Out, Vec<String>) {
             Out::Redirect(text(&value))
         }
         Answer::NotModified => Out::NotModified,
-        Answer::File {
-            media_type,
-            size,
-            modified,
-        } => Out::File(media_type.essence.into(), size, modified),
+        Answer::File { media_type, size, modified } => {
+            Out::File(media_type.essence.into(), size, modified)
+        }
         Answer::Listing(path) => Out::Listing(text(path)),
     };
     (out, asked)
@@ -115,13 +113,7 @@ fn b_091_nul_in_the_path_is_a_bad_request() {
 
 #[test]
 fn b_120_query_and_fragment_do_not_count() {
-    for target in [
-        "/a.txt?x",
-        "/a.txt#x",
-        "/a.txt?x#y",
-        "/a.txt#x?y",
-        "/a.txt?/../dir/",
-    ] {
+    for target in ["/a.txt?x", "/a.txt#x", "/a.txt?x#y", "/a.txt#x?y", "/a.txt?/../dir/"] {
         assert_eq!(get(target), file("text/plain"), "{target}");
     }
 }
@@ -159,18 +151,9 @@ fn b_131_hidden_names_are_not_served_unless_asked_for() {
         assert!(asked.is_empty(), "no question about {target}");
     }
     assert_eq!(get("/.well-known/x"), file("application/octet-stream"));
-    let open = Site {
-        hidden: true,
-        ..Site::default()
-    };
-    assert_eq!(
-        look(&open, "/.git/config", "").0,
-        file("application/octet-stream")
-    );
-    assert_eq!(
-        (Denial::Hidden.status(), Denial::Hidden.reason()),
-        (404, "File not found")
-    );
+    let open = Site { hidden: true, ..Site::default() };
+    assert_eq!(look(&open, "/.git/config", "").0, file("application/octet-stream"));
+    assert_eq!((Denial::Hidden.status(), Denial::Hidden.reason()), (404, "File not found"));
     assert!(Denial::Hidden.note().is_some());
 }
 
@@ -179,13 +162,7 @@ fn b_131_what_is_served_is_what_is_listed() {
     let site = Site::default();
     assert!(site.lists(b"", b"a") && site.lists(b"", b".well-known"));
     assert!(!site.lists(b"", b".git") && !site.lists(b"dir", b".well-known"));
-    assert!(
-        Site {
-            hidden: true,
-            ..site
-        }
-        .lists(b"dir", b".git")
-    );
+    assert!(Site { hidden: true, ..site }.lists(b"dir", b".git"));
 }
 
 #[test]
@@ -206,10 +183,7 @@ fn b_142_the_location_keeps_query_and_fragment_but_no_empty_query() {
 
 #[test]
 fn b_143_the_location_is_not_decoded() {
-    assert_eq!(
-        get("/x%0d%0a/../%64ir"),
-        Out::Redirect("/x%0d%0a/../%64ir/".into())
-    );
+    assert_eq!(get("/x%0d%0a/../%64ir"), Out::Redirect("/x%0d%0a/../%64ir/".into()));
 }
 
 #[test]
@@ -223,21 +197,11 @@ fn b_144_no_redirect_behind_a_slash_of_any_spelling() {
 fn b_145_b_146_the_first_index_that_is_a_file_is_served() {
     assert_eq!(
         look(&Site::default(), "/site/", ""),
-        (
-            file("text/html"),
-            vec!["site".into(), "site/index.html".into()],
-        )
+        (file("text/html"), vec!["site".into(), "site/index.html".into()],)
     );
     assert_eq!(get("/old/"), file("text/html"));
-    assert_eq!(
-        get("/odd/"),
-        Out::Listing("odd".into()),
-        "a directory called index.html"
-    );
-    let own = Site {
-        index: vec!["b.htm".into()],
-        ..Site::default()
-    };
+    assert_eq!(get("/odd/"), Out::Listing("odd".into()), "a directory called index.html");
+    let own = Site { index: vec!["b.htm".into()], ..Site::default() };
     assert_eq!(look(&own, "/dir/", "").0, file("text/html"));
 }
 
@@ -247,22 +211,14 @@ fn b_147_a_directory_without_an_index_is_listed() {
         look(&Site::default(), "/", ""),
         (
             Out::Listing(String::new()),
-            vec![
-                String::new(),
-                "index.html".into(),
-                "index.htm".into(),
-                "list ".into()
-            ],
+            vec![String::new(), "index.html".into(), "index.htm".into(), "list ".into()],
         )
     );
     for target in ["/secret/", "/locked/"] {
         assert_eq!(get(target), Out::Page(Denial::Unlistable), "{target}");
     }
     let denial = Denial::Unlistable;
-    assert_eq!(
-        (denial.status(), denial.reason()),
-        (404, "No permission to list directory")
-    );
+    assert_eq!((denial.status(), denial.reason()), (404, "No permission to list directory"));
 }
 
 #[test]
@@ -273,14 +229,8 @@ fn b_145_b_171_an_index_that_cannot_be_had_does_not_uncover_its_directory() {
 #[test]
 fn b_158_a_listing_has_no_conditions() {
     let since = "If-Modified-Since: Fri, 31 Dec 9999 23:59:59 GMT\r\n";
-    assert_eq!(
-        look(&Site::default(), "/dir/", since).0,
-        Out::Listing("dir".into())
-    );
-    assert_eq!(
-        look(&Site::default(), "/dir", since).0,
-        Out::Redirect("/dir/".into())
-    );
+    assert_eq!(look(&Site::default(), "/dir/", since).0, Out::Listing("dir".into()));
+    assert_eq!(look(&Site::default(), "/dir", since).0, Out::Redirect("/dir/".into()));
 }
 
 #[test]
@@ -303,10 +253,7 @@ fn b_172_a_file_comes_with_type_size_and_date() {
 #[test]
 fn b_175_what_is_no_regular_file_is_not_found() {
     assert_eq!(get("/fifo"), Out::Page(Denial::Special));
-    assert_eq!(
-        (Denial::Special.status(), Denial::Special.reason()),
-        (404, "File not found")
-    );
+    assert_eq!((Denial::Special.status(), Denial::Special.reason()), (404, "File not found"));
 }
 
 #[test]
@@ -316,28 +263,20 @@ fn b_176_b_177_conditions_count_for_files_and_index_pages() {
     let site = Site::default();
     assert_eq!(look(&site, "/a.txt", since).0, Out::NotModified);
     assert_eq!(look(&site, "/site/", since).0, Out::NotModified);
-    assert_eq!(
-        look(&site, "/a.txt", &format!("{since}{tag}")).0,
-        file("text/plain")
-    );
+    assert_eq!(look(&site, "/a.txt", &format!("{since}{tag}")).0, file("text/plain"));
     assert_eq!(look(&site, "/nothing", since).0, Out::Page(Denial::Missing));
 }
 
 #[test]
 fn b_183_no_date_is_in_the_future() {
-    assert_eq!(
-        get("/future"),
-        Out::File("application/octet-stream".into(), 1, NOW)
-    );
+    assert_eq!(get("/future"), Out::File("application/octet-stream".into(), 1, NOW));
 }
 
 #[test]
 fn answers_out_of_turn_change_nothing() {
     let mut connection = Connection::new(Limits::default());
     let bytes = b"GET /a.txt HTTP/1.1\r\nHost: h\r\n\r\n";
-    let Ok((_, Event::Request(head))) = connection.advance(bytes) else {
-        unreachable!()
-    };
+    let Ok((_, Event::Request(head))) = connection.advance(bytes) else { unreachable!() };
     let (site, mut scratch) = (Site::default(), Vec::new());
     let mut lookup = Lookup::new(&site, &head, NOW, &mut scratch);
     lookup.listed(true);

@@ -72,11 +72,7 @@ impl Types {
         let essence = essence.unwrap_or(&self.default);
         let charset = self.charset.as_deref().filter(|_| is_textual(essence));
         let svgz = extension.is_some_and(|extension| extension.eq_ignore_ascii_case("svgz"));
-        MediaType {
-            essence,
-            charset,
-            encoding: svgz.then_some("gzip"),
-        }
+        MediaType { essence, charset, encoding: svgz.then_some("gzip") }
     }
 
     fn addition(&self, extension: &str) -> Option<&str> {
@@ -84,9 +80,7 @@ impl Types {
             return None; // nothing to lower the case for
         }
         let exact = self.added.get(extension);
-        exact
-            .or_else(|| self.added.get(&extension.to_ascii_lowercase()))
-            .map(String::as_str)
+        exact.or_else(|| self.added.get(&extension.to_ascii_lowercase())).map(String::as_str)
     }
 }
 
@@ -95,9 +89,7 @@ fn extension(name: &[u8]) -> Option<&str> {
     let file = name.rsplit(|&b| b == b'/').next()?;
     let file = &file[file.iter().position(|&b| b != b'.')?..];
     let dot = file.iter().rposition(|&b| b == b'.')?;
-    str::from_utf8(&file[dot + 1..])
-        .ok()
-        .filter(|extension| !extension.is_empty())
+    str::from_utf8(&file[dot + 1..]).ok().filter(|extension| !extension.is_empty())
 }
 
 /// Compressed files are what they are, not what is inside (B-201, B-203, B-204).
@@ -110,11 +102,9 @@ fn compressed(extension: &str) -> Option<&'static str> {
     if extension == "Z" {
         return Some("application/octet-stream"); // not "z": B-201 means the exact letter
     }
-    let row = BY_EXTENSION.iter().find(|(_, extensions)| {
-        extensions
-            .iter()
-            .any(|one| extension.eq_ignore_ascii_case(one))
-    });
+    let row = BY_EXTENSION
+        .iter()
+        .find(|(_, extensions)| extensions.iter().any(|one| extension.eq_ignore_ascii_case(one)));
     row.map(|&(essence, _)| essence)
 }
 
@@ -142,10 +132,7 @@ mod tests {
 
     fn with(extension: &str, essence: &str) -> Types {
         let added = [(extension.into(), essence.into())].into();
-        Types {
-            added,
-            ..Types::default()
-        }
+        Types { added, ..Types::default() }
     }
 
     #[test]
@@ -178,20 +165,14 @@ mod tests {
         for name in ["dir.html/plain", "a.", "...", "", "a.\u{e9}"] {
             assert_eq!(guess(name), "application/octet-stream", "{name}");
         }
-        assert_eq!(
-            Types::default().guess(b"a.\xff").essence,
-            "application/octet-stream"
-        );
+        assert_eq!(Types::default().guess(b"a.\xff").essence, "application/octet-stream");
     }
 
     #[test]
     fn b_203_svgz_is_a_picture_that_is_gzip_inside() {
         let types = Types::default();
         let svgz = types.guess(b"a.svgz");
-        assert_eq!(
-            (svgz.essence, svgz.encoding),
-            ("image/svg+xml", Some("gzip"))
-        );
+        assert_eq!((svgz.essence, svgz.encoding), ("image/svg+xml", Some("gzip")));
         let tgz = types.guess(b"a.tgz");
         assert_eq!((tgz.essence, tgz.encoding), ("application/gzip", None));
     }
@@ -200,46 +181,22 @@ mod tests {
     fn b_204_what_is_inside_a_compressed_file_does_not_count() {
         let types = Types::default();
         let br = types.guess(b"x.js.br");
-        assert_eq!(
-            (br.essence, br.encoding),
-            ("application/octet-stream", None)
-        );
+        assert_eq!((br.essence, br.encoding), ("application/octet-stream", None));
     }
 
     #[test]
     fn b_206_text_javascript_and_json_say_their_charset() {
-        for name in [
-            "a.html",
-            "a.css",
-            "a.js",
-            "a.mjs",
-            "a.json",
-            "a.webmanifest",
-            "a.md",
-        ] {
-            assert!(
-                guess(name).ends_with("; charset=utf-8"),
-                "{name}: {}",
-                guess(name)
-            );
+        for name in ["a.html", "a.css", "a.js", "a.mjs", "a.json", "a.webmanifest", "a.md"] {
+            assert!(guess(name).ends_with("; charset=utf-8"), "{name}: {}", guess(name));
         }
         for name in ["a.png", "a.svg", "a.wasm", "a.pdf", "a.xml.zip"] {
             assert!(!guess(name).contains("charset"), "{name}: {}", guess(name));
         }
-        let none = Types {
-            charset: None,
-            ..Types::default()
-        };
+        let none = Types { charset: None, ..Types::default() };
         assert_eq!(written(&none, "a.html"), "text/html");
-        let latin = Types {
-            charset: Some("iso-8859-1".into()),
-            ..Types::default()
-        };
+        let latin = Types { charset: Some("iso-8859-1".into()), ..Types::default() };
         assert_eq!(written(&latin, "a.html"), "text/html; charset=iso-8859-1");
-        assert_eq!(
-            written(&with("x", "text/x;charset=k"), "a.x"),
-            "text/x;charset=k"
-        );
+        assert_eq!(written(&with("x", "text/x;charset=k"), "a.x"), "text/x;charset=k");
     }
 
     #[test]
@@ -250,10 +207,7 @@ mod tests {
 
     #[test]
     fn b_208_the_default_can_be_replaced() {
-        let types = Types {
-            default: "text/plain".into(),
-            ..Types::default()
-        };
+        let types = Types { default: "text/plain".into(), ..Types::default() };
         assert_eq!(written(&types, "README"), "text/plain; charset=utf-8");
     }
 }

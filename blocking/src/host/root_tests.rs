@@ -1,0 +1,319 @@
+//! The root against links, races, nasty names and what is no file; each with the kernel and without.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use doorstep_core::site::listing::{self, Kind};
+use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::io::Errno;
+use tempfile::TempDir;
+
+use super::{Opened, Root, Symlinks};
+
+/// A directory with `root` in it, and a secret beside that.
+fn tree() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("root/sub/deep")).unwrap();
+    fs::write(dir.path().join("root/a.txt"), "a").unwrap();
+    fs::write(dir.path().join("root/sub/b.txt"), "bb").unwrap();
+    fs::create_dir(dir.path().join("outside")).unwrap();
+    fs::write(dir.path().join("outside/secret"), "secret").unwrap();
+    dir
+}
+
+fn roots(dir: &TempDir, symlinks: Symlinks) -> [Root; 2] {
+    let path = dir.path().join("root");
+    [
+        Root::new(&path, symlinks).unwrap(),
+        Root::walking(&path, symlinks),
+    ]
+}
+
+fn content(opened: Opened) -> Option<String> {
+    let Opened::File(mut file, stat) = opened else {
+        return None;
+    };
+    let mut text = String::new();
+    file.read_to_string(&mut text).unwrap();
+    assert_eq!(stat.size, text.len() as u64);
+    Some(text)
+}
+
+fn names(root: &Root, path: &[u8]) -> Vec<Vec<u8>> {
+    let mut names: Vec<_> = root
+        .list(path)
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.name)
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn b_125_files_and_directories_below_the_root_and_nothing_else() {
+    let dir = tree();
+    for symlinks in [Symlinks::Beneath, Symlinks::Follow, Symlinks::Deny] {
+        for root in roots(&dir, symlinks) {
+            assert_eq!(content(root.open(b"a.txt")).unwrap(), "a");
+            assert_eq!(content(root.open(b"sub/b.txt")).unwrap(), "bb");
+            for path in [&b""[..], b"sub", b"sub/", b"sub/deep"] {
+                assert!(matches!(root.open(path), Opened::Directory(_)), "{path:?}");
+            }
+            let long = [b'x'; 256];
+            let paths: [&[u8]; 11] = [
+                b"nothing",
+                b"a.txt/",
+                b"a.txt/x",
+                b"..",
+                b"../outside/secret",
+                b"sub/../a.txt",
+                b"/etc/passwd",
+                b"a.txt\0",
+                b"\0",
+                &long,
+                &[b'/'; 5000],
+            ];
+            for path in paths {
+                assert!(matches!(root.open(path), Opened::Nothing), "{path:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn b_130_links_are_followed_while_they_stay_below() {
+    let dir = tree();
+    let at = |name: &str| dir.path().join("root").join(name);
+    let inside = [
+        ("up", "../a.txt"),
+        ("down", "deep/../b.txt"),
+        ("dir", "../sub"),
+        ("two", "up"),
+    ];
+    for (name, target) in inside {
+        symlink(target, at("sub").join(name)).unwrap();
+    }
+    let out = [
+        "../outside/secret",
+        "../outside",
+        "..",
+        "../root/a.txt",
+        "sub/../../root/a.txt",
+    ];
+    for (n, target) in out.into_iter().enumerate() {
+        symlink(target, at(&format!("out{n}"))).unwrap();
+    }
+    symlink(at("a.txt"), at("out5")).unwrap();
+    symlink("loop", at("loop")).unwrap();
+    symlink("nowhere", at("broken")).unwrap();
+    symlink("a.txt/", at("slash")).unwrap();
+
+    for root in roots(&dir, Symlinks::Beneath) {
+        assert_eq!(content(root.open(b"sub/up")).unwrap(), "a");
+        assert_eq!(content(root.open(b"sub/two")).unwrap(), "a");
+        assert_eq!(content(root.open(b"sub/down")).unwrap(), "bb");
+        assert_eq!(content(root.open(b"sub/dir/dir/b.txt")).unwrap(), "bb");
+        for n in 0..6 {
+            let path = format!("out{n}");
+            assert!(
+                matches!(root.open(path.as_bytes()), Opened::Refused(_)),
+                "{path}"
+            );
+        }
+        assert!(matches!(root.open(b"out1/secret"), Opened::Refused(_)));
+        assert!(matches!(root.open(b"loop"), Opened::Refused(_)));
+        assert!(matches!(root.open(b"broken"), Opened::Nothing));
+        assert!(matches!(root.open(b"slash"), Opened::Nothing));
+        assert!(root.list(b"out1").is_err());
+        assert_eq!(names(&root, b""), [&b"a.txt"[..], b"sub"]);
+        assert_eq!(
+            names(&root, b"sub"),
+            [&b"b.txt"[..], b"deep", b"dir", b"down", b"two", b"up"]
+        );
+    }
+    for root in roots(&dir, Symlinks::Deny) {
+        assert!(matches!(root.open(b"sub/up"), Opened::Refused(_)));
+        assert!(matches!(root.open(b"sub/dir/b.txt"), Opened::Refused(_)));
+        assert_eq!(names(&root, b"sub"), [&b"b.txt"[..], b"deep"]);
+    }
+    for root in roots(&dir, Symlinks::Follow) {
+        assert_eq!(content(root.open(b"out0")).unwrap(), "secret");
+        assert_eq!(content(root.open(b"out5")).unwrap(), "a");
+        assert_eq!(names(&root, b"").len(), 8);
+    }
+}
+
+#[test]
+fn b_130_a_link_swapped_while_opening_never_leads_out() {
+    let dir = tree();
+    let path = |name: &str| dir.path().join("root").join(name);
+    symlink("../outside", path("bad")).unwrap();
+    fs::write(dir.path().join("outside/only outside"), "").unwrap();
+    fs::create_dir(path("good")).unwrap();
+    fs::write(path("good/secret"), "public").unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                fs::rename(path("good"), path("door")).unwrap();
+                fs::rename(path("door"), path("good")).unwrap();
+                fs::rename(path("bad"), path("door")).unwrap();
+                fs::rename(path("door"), path("bad")).unwrap();
+            }
+        });
+        for root in roots(&dir, Symlinks::Beneath) {
+            for _ in 0..20_000 {
+                if let Some(text) = content(root.open(b"door/secret")) {
+                    assert_eq!(text, "public");
+                }
+                if let Ok(entries) = root.list(b"door") {
+                    assert!(entries.iter().all(|entry| entry.name != b"only outside"));
+                }
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn b_132_the_root_is_the_directory_not_its_name() {
+    let dir = tree();
+    for root in roots(&dir, Symlinks::Beneath) {
+        fs::rename(dir.path().join("root"), dir.path().join("moved")).unwrap();
+        assert_eq!(content(root.open(b"a.txt")).unwrap(), "a");
+        fs::rename(dir.path().join("moved"), dir.path().join("root")).unwrap();
+    }
+    assert!(Root::new(&dir.path().join("nowhere"), Symlinks::Beneath).is_err());
+    assert!(Root::new(&dir.path().join("root/a.txt"), Symlinks::Beneath).is_err());
+}
+
+#[test]
+fn b_175_a_fifo_or_a_device_is_never_opened() {
+    let dir = tree();
+    let fifo = dir.path().join("root/fifo");
+    mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("root/socket")).unwrap();
+    let released = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let writer = fs::OpenOptions::new().write(true).open(&fifo); // waits for a reader
+            released.store(true, Ordering::SeqCst);
+            drop(writer);
+        });
+        for root in roots(&dir, Symlinks::Beneath) {
+            for _ in 0..1000 {
+                assert!(matches!(root.open(b"fifo"), Opened::Other));
+            }
+            assert!(matches!(root.open(b"socket"), Opened::Other));
+            assert_eq!(names(&root, b""), [&b"a.txt"[..], b"sub"]);
+        }
+        assert!(!released.load(Ordering::SeqCst), "the FIFO was opened");
+        drop(fs::File::open(&fifo).unwrap());
+    });
+    let devices = Root::new(Path::new("/dev"), Symlinks::Beneath).unwrap();
+    assert!(matches!(devices.open(b"null"), Opened::Other));
+}
+
+#[test]
+fn b_171_what_went_wrong_is_told_apart() {
+    let failed = Opened::failed;
+    for error in [Errno::NOENT, Errno::NOTDIR, Errno::NAMETOOLONG] {
+        assert!(matches!(failed(error), Opened::Nothing));
+    }
+    for error in [
+        Errno::ACCESS,
+        Errno::PERM,
+        Errno::IO,
+        Errno::LOOP,
+        Errno::XDEV,
+    ] {
+        assert!(matches!(failed(error), Opened::Refused(_)));
+    }
+    for error in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
+        assert!(matches!(failed(error), Opened::Exhausted(_)));
+    }
+}
+
+#[test]
+fn b_147_b_171_what_may_not_be_read_is_refused() {
+    if rustix::process::geteuid().is_root() {
+        eprintln!("skipped: root may read everything");
+        return;
+    }
+    let dir = tree();
+    let hide = |name: &str| {
+        let path = dir.path().join("root").join(name);
+        rustix::fs::chmod(path, Mode::empty()).unwrap();
+    };
+    hide("a.txt");
+    hide("sub/deep");
+    for root in roots(&dir, Symlinks::Beneath) {
+        assert!(matches!(root.open(b"a.txt"), Opened::Refused(_)));
+        let error = root.list(b"sub/deep").unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+    }
+}
+
+#[test]
+fn b_123_every_listed_name_can_be_opened_whatever_its_bytes() {
+    let dir = tree();
+    let long = [b'n'; 255];
+    let nasty: [&[u8]; 8] = [
+        b"new\nline",
+        b"\xff\xfe",
+        b"a b%20c?#&'\"",
+        "\u{1F980}".as_bytes(),
+        b"back\\slash",
+        b".dot",
+        b"...",
+        &long,
+    ];
+    fs::create_dir(dir.path().join("root/nasty")).unwrap();
+    for name in nasty {
+        let path = dir.path().join("root/nasty").join(OsStr::from_bytes(name));
+        fs::write(path, name).unwrap();
+    }
+    for root in roots(&dir, Symlinks::Beneath) {
+        let entries = root.list(b"nasty").unwrap();
+        assert_eq!(entries.len(), nasty.len());
+        for listing::Entry {
+            name,
+            kind,
+            link,
+            size,
+            modified,
+        } in entries
+        {
+            assert!(nasty.contains(&name.as_slice()));
+            let Opened::File(_, stat) = root.open(&[b"nasty/", &*name].concat()) else {
+                panic!("{name:?}")
+            };
+            assert_eq!((kind, link), (Kind::File, false));
+            assert_eq!((size, modified), (stat.size, stat.modified));
+        }
+        assert!(root.list(b"a.txt").is_err());
+        assert!(root.list(b"..").is_err());
+    }
+}
+
+#[test]
+fn b_184_a_change_is_noticed_by_one_look_at_the_path() {
+    let dir = tree();
+    let path = dir.path().join("root/a.txt");
+    for root in roots(&dir, Symlinks::Beneath) {
+        let Opened::File(_, stat) = root.open(b"a.txt") else {
+            panic!("it is there")
+        };
+        assert!(root.unchanged(b"a.txt", &stat));
+        assert!(!root.unchanged(b"sub/b.txt", &stat));
+        fs::copy(&path, dir.path().join("root/new")).unwrap();
+        fs::rename(dir.path().join("root/new"), &path).unwrap();
+        assert!(!root.unchanged(b"a.txt", &stat));
+    }
+}
