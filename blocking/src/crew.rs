@@ -6,11 +6,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::conclude::is_departure;
 use crate::config::Config;
 use crate::handler::Handler;
 use crate::serve;
 use crate::server::Stopper;
+use crate::turn::is_departure;
 
 /// Free threads that are kept for the next connections; more than these go home.
 const SPARE: usize = 32;

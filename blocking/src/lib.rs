@@ -24,11 +24,11 @@
 //!
 //! Deadlines and limits are on by default ([`Config`]). The number of threads is bounded; idle
 //! connections give way to new ones. [`host`] holds what the operating system is asked for, and
-//! what is not colour here ([`Config`], [`Response`], [`pace`]) serves the other driver too.
+//! what does not wait here ([`Config`], [`turn`], [`directory`], [`pace`]) serves the other driver too.
 
-mod conclude;
 mod config;
 mod crew;
+pub mod directory;
 mod exchange;
 mod files;
 mod handler;
@@ -38,6 +38,7 @@ mod registry;
 mod response;
 mod serve;
 mod server;
+pub mod turn;
 mod wire;
 
 pub use config::Config;

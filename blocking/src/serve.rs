@@ -5,15 +5,17 @@
 //! driver's loop has the same lines, but for `.await`.
 
 use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use doorstep_core::http1::{Connection, Event, Inbox, Outbox, Reject, Spans, Storage, Waiting};
 
-use crate::conclude::{Outcome, conclude, refuse};
+use doorstep_core::log::Record;
+
 use crate::config::{Config, GATHER};
 use crate::exchange::Exchange;
 use crate::handler::Handler;
-use crate::host;
 use crate::registry::Seat;
+use crate::turn::{Turn, refuse};
 use crate::wire::Wire;
 
 /// Serves one connection until it ends; with `once`, one request.
@@ -27,6 +29,7 @@ pub(crate) fn connection<H: Handler>(
     let mut wire = Wire::new(seat.stream(), seat.peer(), config.timeouts);
     let mut inbox = config.inbox();
     let mut connection = config.connection();
+    let log = |record: &Record<'_>| handler.log(record);
     outbox.clear();
     loop {
         if once || seat.must_leave() {
@@ -47,14 +50,7 @@ pub(crate) fn connection<H: Handler>(
                     Err(error) if error.kind() == ErrorKind::TimedOut => match waiting {
                         Waiting::Head | Waiting::Body => {
                             let slow = Reject::TooSlow;
-                            refuse(
-                                handler,
-                                &mut connection,
-                                slow,
-                                inbox.unread(),
-                                outbox,
-                                wire.peer(),
-                            );
+                            refuse(&mut connection, slow, inbox.unread(), outbox, wire.peer(), log);
                         }
                         _ => break,
                     },
@@ -67,7 +63,7 @@ pub(crate) fn connection<H: Handler>(
             Ok(Event::Switched) => return Ok(()),    // the handler has the socket
             Ok(Event::Closed) => break,
             Err(reject) => {
-                refuse(handler, &mut connection, reject, inbox.unread(), outbox, wire.peer());
+                refuse(&mut connection, reject, inbox.unread(), outbox, wire.peer(), log);
             }
         }
     }
@@ -90,17 +86,19 @@ fn exchange<H: Handler, S: Storage>(
     if outbox.len() > GATHER {
         wire.flush(outbox, false)?;
     }
-    outbox.clock(host::now().max(0).cast_unsigned());
     let (front, rest) = inbox.split(head.size());
-    let mut x = Exchange::new(head.view(front), connection, rest, outbox, wire);
-    let outcome = Outcome::of(|| {
+    let turn = Turn::new(head.view(front), connection, rest, outbox, wire.peer());
+    let mut x = Exchange::new(turn, wire);
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
         if x.connection.expects() {
             handler.expect(&mut x)?;
         }
         if x.is_answered() { Ok(()) } else { handler.handle(&mut x) }
-    });
-    conclude(handler, &mut x, &outcome);
-    let mark = x.into_mark();
+    }));
+    let mut turn = x.into_turn();
+    let peer = turn.peer().ip();
+    turn.conclude(outcome, |word| handler.note(peer, word), |record| handler.log(record));
+    let mark = turn.into_mark();
     inbox.rejoin(mark);
     wire.rest();
     Ok(())

@@ -28,13 +28,13 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 
-use crate::conclude::is_departure;
 use crate::config::Config;
 use crate::crew::Crew;
 use crate::handler::Handler;
 use crate::host::Acceptor;
 use crate::registry::Registry;
 use crate::serve;
+use crate::turn::is_departure;
 
 /// A server that is bound and not yet serving.
 #[derive(Debug)]

@@ -59,10 +59,7 @@ impl Acceptor {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let blocking = woken_by_shutdown && listeners.len() == 1;
-        let addresses = listeners
-            .iter()
-            .map(TcpListener::local_addr)
-            .collect::<Result<_, _>>()?;
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
         for listener in &listeners {
             listener.set_nonblocking(!blocking)?;
         }
@@ -123,10 +120,7 @@ impl Acceptor {
     /// accepted are reset; those that were are not touched.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
-        self.writer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         for listener in &self.listeners {
             // Wakes a blocked accept on Linux; other systems may refuse, and are woken by the pipe.
             let _ = shutdown(listener, Shutdown::Both);
@@ -141,11 +135,8 @@ impl Acceptor {
 
     /// Whether anything happened within `timeout`.
     fn poll(&self, timeout: Option<Duration>) -> io::Result<bool> {
-        let mut sources: Vec<_> = self
-            .listeners
-            .iter()
-            .map(|listener| PollFd::new(listener, PollFlags::IN))
-            .collect();
+        let mut sources: Vec<_> =
+            self.listeners.iter().map(|listener| PollFd::new(listener, PollFlags::IN)).collect();
         sources.push(PollFd::new(&self.reader, PollFlags::IN));
         // A time too long to be told is as good as none.
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
@@ -249,16 +240,11 @@ mod tests {
                 let threads: Vec<_> = (0..4)
                     .map(|_| scope.spawn(move || (0..10).map(|_| accept()).collect::<Vec<_>>()))
                     .collect();
-                threads
-                    .into_iter()
-                    .flat_map(|thread| thread.join().unwrap())
-                    .collect()
+                threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
             });
             peers.sort();
-            let mut expected: Vec<_> = clients
-                .iter()
-                .map(|client| client.local_addr().unwrap())
-                .collect();
+            let mut expected: Vec<_> =
+                clients.iter().map(|client| client.local_addr().unwrap()).collect();
             expected.sort();
             assert_eq!(peers, expected);
         }
@@ -279,13 +265,7 @@ mod tests {
     fn a_lack_of_descriptors_is_not_passed_over() {
         let error = |errno: Errno| io::Error::from(errno);
         assert!(concerns_one_connection(&error(Errno::CONNABORTED)));
-        for lack in [
-            Errno::MFILE,
-            Errno::NFILE,
-            Errno::NOBUFS,
-            Errno::NOMEM,
-            Errno::INVAL,
-        ] {
+        for lack in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::INVAL] {
             assert!(!concerns_one_connection(&error(lack)));
         }
     }

@@ -35,11 +35,7 @@ fn expand(bound: &[SocketAddr], machine: &[IpAddr], scheme: &str) -> Vec<String>
         }
         // The IPv6 wildcard hears both families.
         let heard = machine.iter().filter(|own| ip.is_ipv6() || own.is_ipv4());
-        reached.extend(
-            heard
-                .filter(|own| !is_link_local(own))
-                .map(|&own| (own, port)),
-        );
+        reached.extend(heard.filter(|own| !is_link_local(own)).map(|&own| (own, port)));
     }
     reached.sort_by_key(|(ip, _)| (!ip.is_loopback(), ip.is_ipv6()));
 
@@ -62,14 +58,8 @@ fn is_link_local(ip: &IpAddr) -> bool {
 mod tests {
     use super::*;
 
-    const MACHINE: [&str; 6] = [
-        "2001:db8::1",
-        "192.168.1.5",
-        "fe80::1",
-        "::1",
-        "127.0.0.1",
-        "192.168.1.5",
-    ];
+    const MACHINE: [&str; 6] =
+        ["2001:db8::1", "192.168.1.5", "fe80::1", "::1", "127.0.0.1", "192.168.1.5"];
 
     fn of(bound: &[&str]) -> Vec<String> {
         let bound: Vec<_> = bound.iter().map(|text| text.parse().unwrap()).collect();
@@ -80,12 +70,7 @@ mod tests {
     fn b_294_a_wildcard_stands_for_the_machine() {
         let four = ["http://127.0.0.1:80/", "http://192.168.1.5:80/"];
         assert_eq!(of(&["0.0.0.0:80"]), four);
-        let both = [
-            four[0],
-            "http://[::1]:80/",
-            four[1],
-            "http://[2001:db8::1]:80/",
-        ];
+        let both = [four[0], "http://[::1]:80/", four[1], "http://[2001:db8::1]:80/"];
         assert_eq!(of(&["[::]:80"]), both);
         assert_eq!(of(&["[::]:80", "0.0.0.0:80"]), both);
     }
@@ -95,11 +80,7 @@ mod tests {
         assert_eq!(of(&["[fe80::1%2]:8000"]), ["http://[fe80::1]:8000/"]);
         assert_eq!(
             of(&["[::1]:8000", "127.0.0.1:8000", "192.168.1.5:8000"]),
-            [
-                "http://127.0.0.1:8000/",
-                "http://[::1]:8000/",
-                "http://192.168.1.5:8000/"
-            ]
+            ["http://127.0.0.1:8000/", "http://[::1]:8000/", "http://192.168.1.5:8000/"]
         );
         assert!(of(&[]).is_empty());
     }
@@ -107,9 +88,6 @@ mod tests {
     #[test]
     fn b_294_this_machine_has_a_loopback_address() {
         let urls = urls(&["0.0.0.0:1".parse().unwrap()], "https");
-        assert!(
-            urls.contains(&"https://127.0.0.1:1/".to_owned()),
-            "{urls:?}"
-        );
+        assert!(urls.contains(&"https://127.0.0.1:1/".to_owned()), "{urls:?}");
     }
 }

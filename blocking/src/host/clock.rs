@@ -44,10 +44,7 @@ impl Clock {
     }
 
     fn in_zone(zone: TimeZone) -> Self {
-        Self {
-            zone,
-            cache: AtomicI64::new(i64::MAX),
-        }
+        Self { zone, cache: AtomicI64::new(i64::MAX) }
     }
 
     /// The local date and time at `unix`, in seconds since 1970.
@@ -68,8 +65,7 @@ impl Clock {
             return 0;
         };
         let offset = i64::from(self.zone.to_offset(at).seconds());
-        self.cache
-            .store(minute << 20 | (offset + BIAS), Ordering::Relaxed);
+        self.cache.store(minute << 20 | (offset + BIAS), Ordering::Relaxed);
         offset
     }
 }

@@ -42,13 +42,7 @@ impl Root {
             };
             if let Some((kind, stat)) = found {
                 let Stat { size, modified, .. } = stat;
-                entries.push(Entry {
-                    name: name.to_vec(),
-                    kind,
-                    link,
-                    size,
-                    modified,
-                });
+                entries.push(Entry { name: name.to_vec(), kind, link, size, modified });
             }
         }
         Ok(entries)
@@ -65,11 +59,7 @@ impl Root {
 }
 
 fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    if directory.is_empty() {
-        name.to_vec()
-    } else {
-        [directory, b"/", name].concat()
-    }
+    if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
 }
 
 /// Some file systems do not say what an entry is; then it is asked.

@@ -26,10 +26,9 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with, 
 pub fn bind(host: Option<&str>, port: u16) -> io::Result<Vec<TcpListener>> {
     let Some(host) = host else {
         return match listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
-            Err(error) if is_absent(&error) => Ok(vec![listen(SocketAddr::from((
-                Ipv4Addr::UNSPECIFIED,
-                port,
-            )))?]),
+            Err(error) if is_absent(&error) => {
+                Ok(vec![listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))?])
+            }
             result => Ok(vec![result?]),
         };
     };
@@ -71,11 +70,7 @@ fn listen_all(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let family = if address.is_ipv6() {
-        AddressFamily::INET6
-    } else {
-        AddressFamily::INET
-    };
+    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     #[cfg(target_os = "linux")]
     let flags = SocketFlags::CLOEXEC;
     #[cfg(not(target_os = "linux"))]
@@ -153,11 +148,7 @@ mod tests {
         let taken = bind(Some("127.0.0.1"), 0).unwrap();
         let port = taken[0].local_addr().unwrap().port();
         for host in [Some("127.0.0.1"), None] {
-            assert_eq!(
-                bind(host, port).unwrap_err().kind(),
-                ErrorKind::AddrInUse,
-                "{host:?}"
-            );
+            assert_eq!(bind(host, port).unwrap_err().kind(), ErrorKind::AddrInUse, "{host:?}");
         }
     }
 

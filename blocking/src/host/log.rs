@@ -63,9 +63,7 @@ impl Log {
     pub fn to(out: impl Write + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
-        thread::Builder::new()
-            .name("log".into())
-            .spawn(move || theirs.drain(out))?;
+        thread::Builder::new().name("log".into()).spawn(move || theirs.drain(out))?;
         Ok(Self { shared })
     }
 
@@ -93,9 +91,7 @@ impl Log {
         let (_queue, waited) = self
             .shared
             .idle
-            .wait_timeout_while(queue, timeout, |queue| {
-                queue.writing || !queue.text.is_empty()
-            })
+            .wait_timeout_while(queue, timeout, |queue| queue.writing || !queue.text.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
         !waited.timed_out()
     }

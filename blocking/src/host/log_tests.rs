@@ -77,10 +77,7 @@ fn more_than_the_queue_holds_at_once_is_dropped() {
     log.write(b"small\n");
     drop(log);
     let lines: Vec<_> = BufReader::new(reader).lines().map(Result::unwrap).collect();
-    assert_eq!(
-        lines,
-        ["small", &format!("{} log lines dropped", MOST_LINES + 2)]
-    );
+    assert_eq!(lines, ["small", &format!("{} log lines dropped", MOST_LINES + 2)]);
 }
 
 #[test]

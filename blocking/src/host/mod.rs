@@ -29,6 +29,7 @@ mod listen;
 mod log;
 mod root;
 mod send;
+mod store;
 mod walk;
 
 pub use accept::Acceptor;
@@ -38,6 +39,7 @@ pub use listen::bind;
 pub use log::Log;
 pub use root::{Opened, Root, Symlinks};
 pub use send::{FAIR_SHARE, send, send_file};
+pub use store::{Content, SMALL, Store};
 
 /// Whether to use what only Linux has.
 const LINUX: bool = cfg!(all(target_os = "linux", not(feature = "portable")));

@@ -41,9 +41,9 @@ pub enum Symlinks {
 
 /// What was found at a path.
 #[derive(Debug)]
-pub enum Opened {
+pub enum Opened<F = File> {
     /// A regular file, open for reading at its start.
-    File(File, Stat),
+    File(F, Stat),
     /// A directory.
     Directory(Stat),
     /// A FIFO, a device or a socket; it was not opened.
@@ -64,11 +64,7 @@ impl Root {
     /// When there is no such directory or it may not be entered.
     pub fn new(dir: &Path, symlinks: Symlinks) -> io::Result<Self> {
         let handle = rustix::fs::open(dir, ENTER, Mode::empty())?;
-        let mut root = Self {
-            handle,
-            symlinks,
-            kernel: LINUX,
-        };
+        let mut root = Self { handle, symlinks, kernel: LINUX };
         // Old kernels do not have the call, and some sandboxes forbid it.
         root.kernel = LINUX && root.beneath(b".", ENTER).is_ok();
         Ok(root)
@@ -139,7 +135,19 @@ impl Root {
     }
 }
 
-impl Opened {
+impl<F> Opened<F> {
+    /// With something else in the file's place.
+    pub(super) fn map<G>(self, file: impl FnOnce(F, &Stat) -> G) -> Opened<G> {
+        match self {
+            Self::File(f, stat) => Opened::File(file(f, &stat), stat),
+            Self::Directory(stat) => Opened::Directory(stat),
+            Self::Other => Opened::Other,
+            Self::Nothing => Opened::Nothing,
+            Self::Refused(error) => Opened::Refused(error),
+            Self::Exhausted(error) => Opened::Exhausted(error),
+        }
+    }
+
     /// The same in the core's words. `Exhausted` is not one of them and reads as refused.
     #[must_use]
     pub fn found(&self) -> Found {
@@ -151,7 +159,9 @@ impl Opened {
             Self::Refused(_) | Self::Exhausted(_) => Found::Refused,
         }
     }
+}
 
+impl Opened {
     fn failed(error: Errno) -> Self {
         match error {
             Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::INVAL | Errno::ILSEQ => {
@@ -195,29 +205,21 @@ pub(super) fn facts(stat: &rustix::fs::Stat) -> Stat {
 const RACES: usize = 16;
 
 /// For reading; a terminal does not become ours, and a FIFO slipped in does not block.
-const READ: OFlags = OFlags::RDONLY
-    .union(OFlags::NONBLOCK)
-    .union(OFlags::NOCTTY)
-    .union(OFlags::CLOEXEC);
+const READ: OFlags =
+    OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 /// For passing through: on Linux that takes no permission to read the directory.
 #[cfg(target_os = "linux")]
 pub(super) const ENTER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 #[cfg(not(target_os = "linux"))]
-pub(super) const ENTER: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::CLOEXEC);
+pub(super) const ENTER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 #[cfg(test)]
 impl Root {
     /// The same root without the kernel's help.
     pub(super) fn walking(dir: &Path, symlinks: Symlinks) -> Self {
         let handle = rustix::fs::open(dir, ENTER, Mode::empty()).unwrap();
-        Self {
-            handle,
-            symlinks,
-            kernel: false,
-        }
+        Self { handle, symlinks, kernel: false }
     }
 }
 

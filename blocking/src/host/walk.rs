@@ -46,12 +46,7 @@ pub(super) fn open(root: &OwnedFd, path: &[u8], flags: OFlags, links: bool) -> R
         } else if ahead.is_empty() {
             return openat(here, &*name, flags | OFlags::NOFOLLOW, Mode::empty());
         } else {
-            inside.push(openat(
-                here,
-                &*name,
-                ENTER | OFlags::NOFOLLOW,
-                Mode::empty(),
-            )?);
+            inside.push(openat(here, &*name, ENTER | OFlags::NOFOLLOW, Mode::empty())?);
         }
     }
     openat(inside.last().unwrap_or(root), c".", flags, Mode::empty())

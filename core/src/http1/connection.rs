@@ -310,13 +310,13 @@ impl Connection {
                 && head.known(Known::Upgrade).is_some(),
         };
         let framing = framing::of_request(head, parsed.repeated_length, self.limits.body)?;
-        if version == Version::Http11 {
-            self.request.expects = match head.known(Known::Expect) {
-                Some(value) if !value.eq_ignore_ascii_case(b"100-continue") => {
+        if version == Version::Http11 && head.known(Known::Expect).is_some() {
+            for expectation in head.list("expect") {
+                if !expectation.eq_ignore_ascii_case(b"100-continue") {
                     return Err(Reject::BadExpectation); // B-052
                 }
-                expect => expect.is_some() && framing != Framing::None,
-            };
+                self.request.expects = framing != Framing::None;
+            }
         }
         self.drained = 0;
         self.empty_lines = 0;
@@ -381,6 +381,7 @@ impl Connection {
                 Ok((n, Part::More)) => {
                     used += n;
                     if !self.finished {
+                        self.settle(); // a chunk may announce too much
                         break;
                     }
                     self.hear(Heard::Finished);

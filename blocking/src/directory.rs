@@ -1,0 +1,173 @@
+//! A directory's answers, but for the waiting: what both drivers' `Files` have in common.
+//!
+//! What to answer is [`Lookup`]'s, what the system says is [`host`]'s; here they are brought
+//! together, up to the bytes of the body, which each driver sends in its own way ([`Rest`]).
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use doorstep_core::http1::date;
+use doorstep_core::site::{Answer, Denial, Lookup, Need, Site, listing};
+
+use crate::host::{self, Content, Opened, Root, Store, Symlinks};
+use crate::turn::Turn;
+
+/// What is below a directory, as answers.
+#[derive(Debug)]
+pub struct Directory {
+    store: Store,
+    /// How it is served.
+    pub site: Site,
+}
+
+/// What is left to do after the head of an answer.
+#[derive(Debug)]
+pub enum Rest {
+    /// Nothing.
+    Nothing,
+    /// Send this; as much was promised.
+    Bytes(Arc<[u8]>),
+    /// Send so many bytes of this file; as much was promised.
+    File(Arc<File>, u64),
+    /// Nothing was answered yet: read this directory ([`Directory::list`]), which may take long, and
+    /// then [`Directory::show`] it.
+    List(Vec<u8>),
+}
+
+thread_local! {
+    /// The path under judgement; one buffer for each thread, so a request allocates none.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The methods that files have, for Allow (B-170).
+const ALLOWED: &str = "GET, HEAD, OPTIONS";
+
+impl Directory {
+    /// Serves `directory`, which is opened now and stays the root whatever becomes of its name.
+    ///
+    /// # Errors
+    /// Those of opening it.
+    pub fn new(directory: impl AsRef<Path>) -> io::Result<Self> {
+        let root = Root::new(directory.as_ref(), Symlinks::Beneath)?;
+        Ok(Self { store: Store::new(root), site: Site::default() })
+    }
+
+    /// Answers a request of any method.
+    ///
+    /// # Errors
+    /// [`doorstep_core::http1::Misuse`], when it was answered before.
+    pub fn answer(&self, turn: &mut Turn<'_>) -> io::Result<Rest> {
+        match turn.head().method() {
+            b"GET" | b"HEAD" => {
+                let mut scratch = SCRATCH.take();
+                let rest = self.look_up(turn, &mut scratch);
+                SCRATCH.set(scratch);
+                return rest;
+            }
+            b"OPTIONS" => turn.respond(204).header("Allow", ALLOWED).body("")?,
+            b"POST" | b"PUT" | b"PATCH" | b"DELETE" => {
+                turn.respond(405).header("Allow", ALLOWED).page("")?;
+            }
+            _ => turn.unsupported()?,
+        }
+        Ok(Rest::Nothing)
+    }
+
+    /// The page that shows the directory at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn list(&self, path: &[u8]) -> io::Result<Vec<u8>> {
+        let mut entries = self.store.list(path)?;
+        entries.retain(|entry| self.site.lists(path, &entry.name));
+        listing::sort(&mut entries);
+        let mut page = Vec::new();
+        listing::render(&mut page, path, &entries);
+        Ok(page)
+    }
+
+    /// Answers with what [`Directory::list`] gave.
+    ///
+    /// # Errors
+    /// As of [`Directory::answer`].
+    pub fn show(&self, turn: &mut Turn<'_>, page: io::Result<Vec<u8>>) -> io::Result<()> {
+        match page {
+            Ok(page) => turn.respond(200).header("Content-Type", listing::CONTENT_TYPE).body(page),
+            Err(error) => {
+                turn.note(error.to_string());
+                deny(turn, Denial::Unlistable)
+            }
+        }
+    }
+
+    fn look_up(&self, turn: &mut Turn<'_>, scratch: &mut Vec<u8>) -> io::Result<Rest> {
+        let head = turn.head();
+        let mut lookup = Lookup::new(&self.site, &head, host::now(), scratch);
+        let mut file = None;
+        loop {
+            match lookup.need() {
+                Need::Open(path) => {
+                    let opened = self.store.get(path);
+                    lookup.opened(opened.found());
+                    file = match opened {
+                        Opened::File(file, _) => Some(file),
+                        Opened::Refused(error) => {
+                            turn.note(error.to_string());
+                            None
+                        }
+                        Opened::Exhausted(error) => return exhausted(turn, &error),
+                        _ => None,
+                    };
+                }
+                // Whether it can be read is found when it is: that may take long.
+                Need::List(_) => lookup.listed(true),
+                Need::Answer(answer) => return send(turn, answer, file),
+            }
+        }
+    }
+}
+
+fn send(turn: &mut Turn<'_>, answer: Answer<'_>, file: Option<Content>) -> io::Result<Rest> {
+    match answer {
+        Answer::Page(denial) => deny(turn, denial)?,
+        Answer::NotModified => turn.respond(304).body("")?,
+        Answer::Listing(path) => return Ok(Rest::List(path.to_vec())),
+        Answer::Redirect(location) => {
+            let mut target = Vec::new();
+            location.write(&mut target);
+            turn.respond(301).header("Location", target).body("")?;
+        }
+        Answer::File { media_type, size, modified } => {
+            let mut content_type = Vec::with_capacity(64);
+            media_type.write(&mut content_type);
+            let mut response = turn.respond(200).header("Content-Type", content_type);
+            if let Some(encoding) = media_type.encoding {
+                response = response.header("Content-Encoding", encoding);
+            }
+            response.length(size).header("Last-Modified", date::format(modified)).sized(size)?;
+            return Ok(match file {
+                Some(Content::Bytes(bytes)) => Rest::Bytes(bytes),
+                Some(Content::File(file)) => Rest::File(file, size),
+                None => Rest::Nothing,
+            });
+        }
+    }
+    Ok(Rest::Nothing)
+}
+
+fn deny(turn: &mut Turn<'_>, denial: Denial) -> io::Result<()> {
+    if let Some(why) = denial.note() {
+        turn.note(why);
+    }
+    turn.respond(denial.status()).reason(denial.reason()).page("")
+}
+
+/// No descriptors are left: later it may be there.
+fn exhausted(turn: &mut Turn<'_>, error: &io::Error) -> io::Result<Rest> {
+    turn.note(error.to_string());
+    turn.respond(503).header("Retry-After", "1").page("")?;
+    Ok(Rest::Nothing)
+}

@@ -1,0 +1,258 @@
+//! Files below a root, kept at hand, and never stale.
+//!
+//! Small bodies and the descriptors of larger files are kept, within fixed bounds. Each use is
+//! validated by one look at the path: device, inode, size, and the times of the last change of
+//! content and of anything else must be what they were. A file that changed so recently that another
+//! change could hide in the same tick of its clock is not kept. So an answer is as fresh as if the
+//! file had been opened for it, at a third of the cost.
+//!
+//! ```
+//! use doorstep_blocking::host::{Content, Opened, Root, Store, Symlinks};
+//! # let dir = tempfile::tempdir()?;
+//! # std::fs::write(dir.path().join("hello.txt"), "hi\n")?;
+//!
+//! let store = Store::new(Root::new(dir.path(), Symlinks::Beneath)?);
+//! let Opened::File(Content::Bytes(bytes), _) = store.get(b"hello.txt") else { panic!() };
+//! assert_eq!(&bytes[..], b"hi\n");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::mem;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use doorstep_core::site::Stat;
+use doorstep_core::site::listing::Entry;
+
+use super::clock;
+use super::root::{Opened, Root};
+
+/// A body of at most this is kept and sent from memory; a larger file by its descriptor. In bytes.
+pub const SMALL: u64 = 32 << 10;
+/// Bounds of each of the two generations: bodies in bytes, bodies and descriptors in number.
+const MOST_BYTES: u64 = 16 << 20;
+const MOST_BODIES: usize = 16 << 10;
+const MOST_DESCRIPTORS: usize = 64;
+/// How long a change must lie back, in seconds: the coarsest clock of a file system in use.
+const SETTLED: i64 = 2;
+
+/// A root, and what is kept of it.
+#[derive(Debug)]
+pub struct Store {
+    root: Root,
+    kept: RwLock<Kept>,
+}
+
+/// A file's content.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// All of it.
+    Bytes(Arc<[u8]>),
+    /// An open file.
+    File(Arc<File>),
+}
+
+/// Two generations: what is used moves to the young one; when that is full, the old one goes.
+#[derive(Debug, Default)]
+struct Kept {
+    young: Generation,
+    old: Generation,
+}
+
+#[derive(Debug, Default)]
+struct Generation {
+    files: HashMap<Box<[u8]>, (Content, Stat)>,
+    bytes: u64,
+    descriptors: usize,
+}
+
+impl Store {
+    /// Over `root`; nothing is kept yet.
+    #[must_use]
+    pub fn new(root: Root) -> Self {
+        Self { root, kept: RwLock::default() }
+    }
+
+    /// What is at `path`, as of now.
+    #[must_use]
+    pub fn get(&self, path: &[u8]) -> Opened<Content> {
+        if let Some((content, stat, is_old)) = self.kept(path)
+            && self.root.unchanged(path, &stat)
+        {
+            if is_old {
+                self.keep(path, &content, stat);
+            }
+            return Opened::File(content, stat);
+        }
+        let opened = self.root.open(path).map(|file, stat| {
+            let (content, is_whole) = read(file, stat.size);
+            if is_whole && clock::now() - stat.changed.0.max(stat.modified) > SETTLED {
+                self.keep(path, &content, *stat);
+            }
+            content
+        });
+        if matches!(opened, Opened::Exhausted(_)) {
+            // What is held here is free for the next try.
+            *self.kept.write().unwrap_or_else(PoisonError::into_inner) = Kept::default();
+        }
+        opened
+    }
+
+    /// The entries of the directory at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn list(&self, path: &[u8]) -> io::Result<Vec<Entry>> {
+        self.root.list(path)
+    }
+
+    fn kept(&self, path: &[u8]) -> Option<(Content, Stat, bool)> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let young = kept.young.files.get(path).map(|file| (file, false));
+        let ((content, stat), is_old) =
+            young.or_else(|| kept.old.files.get(path).map(|file| (file, true)))?;
+        Some((content.clone(), *stat, is_old))
+    }
+
+    fn keep(&self, path: &[u8], content: &Content, stat: Stat) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        if kept.young.is_full() {
+            kept.old = mem::take(&mut kept.young);
+        }
+        kept.young.insert(path, content.clone(), stat);
+    }
+}
+
+impl Generation {
+    fn is_full(&self) -> bool {
+        self.bytes >= MOST_BYTES
+            || self.files.len() >= MOST_BODIES
+            || self.descriptors >= MOST_DESCRIPTORS
+    }
+
+    fn insert(&mut self, path: &[u8], content: Content, stat: Stat) {
+        let (bytes, descriptors) = content.cost();
+        self.bytes += bytes;
+        self.descriptors += descriptors;
+        if let Some((replaced, _)) = self.files.insert(path.into(), (content, stat)) {
+            let (bytes, descriptors) = replaced.cost();
+            self.bytes -= bytes;
+            self.descriptors -= descriptors;
+        }
+    }
+}
+
+impl Content {
+    fn cost(&self) -> (u64, usize) {
+        match self {
+            Self::Bytes(bytes) => (bytes.len() as u64, 0),
+            Self::File(_) => (0, 1),
+        }
+    }
+}
+
+/// The content of a file just opened, and whether it may be kept. One that is being changed is left
+/// as it is: the transfer will find out.
+fn read(file: File, size: u64) -> (Content, bool) {
+    if size > SMALL {
+        return (Content::File(Arc::new(file)), true);
+    }
+    let mut bytes = vec![0; size as usize];
+    match read_exact_at(&file, &mut bytes) {
+        Ok(()) => (Content::Bytes(bytes.into()), true),
+        Err(_) => (Content::File(Arc::new(file)), false),
+    }
+}
+
+fn read_exact_at(file: &File, bytes: &mut [u8]) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read_at(&mut bytes[filled..], filled as u64) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Symlinks;
+    use std::fs;
+    use std::time::{Duration, SystemTime};
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(Root::new(dir.path(), Symlinks::Beneath).unwrap());
+        (dir, store)
+    }
+
+    fn bytes(store: &Store, path: &str) -> Vec<u8> {
+        match store.get(path.as_bytes()) {
+            Opened::File(Content::Bytes(bytes), _) => bytes.to_vec(),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    fn is_kept(store: &Store, path: &str) -> bool {
+        store.kept(path.as_bytes()).is_some()
+    }
+
+    /// A content that is forced into the store as if it were settled.
+    fn settle(store: &Store, path: &str) {
+        let Opened::File(content, stat) = store.get(path.as_bytes()) else { unreachable!() };
+        store.keep(path.as_bytes(), &content, stat);
+    }
+
+    #[test]
+    fn what_changed_a_moment_ago_is_not_kept() {
+        let (dir, store) = store();
+        fs::write(dir.path().join("a"), "one").unwrap();
+        assert_eq!(bytes(&store, "a"), b"one");
+        assert!(!is_kept(&store, "a"));
+        fs::write(dir.path().join("a"), "two").unwrap();
+        assert_eq!(bytes(&store, "a"), b"two", "same size, same tick");
+    }
+
+    #[test]
+    fn every_change_is_seen_at_once() {
+        let (dir, store) = store();
+        let path = dir.path().join("a");
+        let write = |text: &str, seconds| {
+            fs::write(&path, text).unwrap();
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        };
+        write("one", 1000);
+        settle(&store, "a");
+        assert_eq!(bytes(&store, "a"), b"one");
+        std::thread::sleep(Duration::from_millis(20)); // another tick of the file system's clock
+        write("two", 1000);
+        assert_eq!(bytes(&store, "a"), b"two", "same size and date: ctime tells");
+        settle(&store, "a");
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(store.get(b"a"), Opened::Nothing));
+        fs::create_dir(&path).unwrap();
+        assert!(matches!(store.get(b"a"), Opened::Directory(_)));
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let (dir, store) = store();
+        fs::write(dir.path().join("large"), vec![0; SMALL as usize + 1]).unwrap();
+        let Opened::File(content, stat) = store.get(b"large") else { unreachable!() };
+        for i in 0..1000 {
+            store.keep(format!("{i}").as_bytes(), &content, stat);
+        }
+        let kept = store.kept.read().unwrap();
+        assert!(kept.young.descriptors <= MOST_DESCRIPTORS);
+        assert!(kept.old.descriptors <= MOST_DESCRIPTORS);
+        assert_eq!(kept.young.files.len(), kept.young.descriptors);
+    }
+}
