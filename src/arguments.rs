@@ -7,7 +7,8 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, Parser, ValueEnum};
 
 /// Serve a directory over HTTP.
 #[derive(Debug, Parser)]
@@ -33,13 +34,27 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Runtime::Blocking)]
     pub(crate) runtime: Runtime,
 
-    /// Do not log requests on stderr
+    /// Log nothing on stderr
     #[arg(short, long)]
     pub(crate) quiet: bool,
 
     /// Connections served at once; when there are more, idle ones are closed first
     #[arg(long, value_name = "N", default_value = "512")]
     pub(crate) max_connections: NonZeroUsize,
+}
+
+impl Arguments {
+    /// This process's arguments. After help (exit code 0) or a usage error (2) it does not return.
+    pub(crate) fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|mut error| {
+            // Every error shows the usage, as in Python; clap leaves it out for a wrong value.
+            if error.use_stderr() && error.get(ContextKind::Usage).is_none() {
+                let usage = Self::command().render_usage();
+                error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+            }
+            error.exit()
+        })
+    }
 }
 
 /// The version in our status lines; `HTTP/1.0` closes after each answer.
@@ -56,12 +71,14 @@ pub(crate) enum Protocol {
 pub(crate) enum Runtime {
     /// A bounded set of threads
     Blocking,
+    /// An event loop, for very many connections
+    Smol,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::{CommandFactory, error::ErrorKind};
+    use clap::error::ErrorKind;
 
     fn parse(words: &[&str]) -> Result<Arguments, ErrorKind> {
         Arguments::try_parse_from([&["doorstep"], words].concat()).map_err(|error| error.kind())

@@ -7,6 +7,8 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use doorstep_core::http1::Version;
+
 use crate::arguments::{Arguments, Protocol, Runtime};
 use crate::failure::Failure;
 
@@ -18,7 +20,7 @@ pub(crate) struct Config {
     pub(crate) port: u16,
     /// Absolute and free of links, so that it stays the same whatever happens to the way there.
     pub(crate) root: PathBuf,
-    pub(crate) protocol: Protocol,
+    pub(crate) protocol: Version,
     pub(crate) runtime: Runtime,
     pub(crate) max_connections: NonZeroUsize,
     pub(crate) access_log: bool,
@@ -36,7 +38,10 @@ impl Config {
             host: said.bind,
             port: said.port,
             root,
-            protocol: said.protocol,
+            protocol: match said.protocol {
+                Protocol::Http10 => Version::Http10,
+                Protocol::Http11 => Version::Http11,
+            },
             runtime: said.runtime,
             max_connections: said.max_connections,
             access_log: !said.quiet,

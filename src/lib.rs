@@ -8,6 +8,8 @@
 //!   event loop already.
 //! - [`blocking`] is a server on std threads, with handlers and a file handler. For those who want
 //!   neither a framework nor a runtime.
+//! - [`smol`] is the same on smol and async-io. For those who have very many connections, or an
+//!   executor.
 //!
 //! It promises nothing of its own and adds nothing to either.
 //!
@@ -15,5 +17,6 @@
 //! assert_eq!(doorstep::core::http1::status::reason(404), "Not Found");
 //! ```
 
+pub use doorstep_async_smol as smol;
 pub use doorstep_blocking as blocking;
 pub use doorstep_core as core;

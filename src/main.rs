@@ -8,20 +8,18 @@ mod arguments;
 mod banner;
 mod config;
 mod failure;
+mod logged;
 mod run;
 mod signals;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use arguments::Arguments;
 use config::Config;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse(); // ends the process itself after a usage error (2) or -h (0)
-    match Config::check(arguments).and_then(|config| run::serve(&config)) {
+    match Config::check(Arguments::read()).and_then(run::serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // With stderr gone the exit code still tells.

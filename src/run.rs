@@ -1,79 +1,73 @@
 //! The server's life: bind, say so, serve until a signal, stop.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
 
-use doorstep::blocking::host::{self, Clock, Log};
-use doorstep::blocking::{self, Exchange, Files, Handler, Record, Server};
-use doorstep::core::http1::Version;
-use doorstep::core::log;
+use doorstep_async_smol as smol;
+use doorstep_blocking as blocking;
+use doorstep_blocking::host::{self, Log};
 
-use crate::arguments::{Protocol, Runtime};
+use crate::arguments::Runtime;
 use crate::banner;
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::logged::Logged;
 use crate::signals::Signals;
 
+/// How long the last lines of the log may take to be read.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 /// Serves as `config` says until Ctrl-C or SIGTERM. Coming back without a failure is success.
-pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
+pub(crate) fn serve(config: Config) -> Result<(), Failure> {
+    // Caught before the banner: whoever has read that may send one.
     let signals = Signals::catch().map_err(Failure::Serve)?;
-    let files =
-        Files::new(&config.root).map_err(|error| Failure::Directory(config.root.clone(), error))?;
-    let listeners = host::bind(config.host.as_deref(), config.port)
-        .map_err(|error| Failure::Bind { host: config.host.clone(), port: config.port, error })?;
-    let logged = Logged {
-        files,
-        clock: Clock::new(),
-        log: Log::stderr().map_err(Failure::Serve)?,
-        access: config.access_log,
-    };
-    match config.runtime {
-        Runtime::Blocking => {
-            let server = Server::on(listeners).map_err(Failure::Serve)?.with(settings(config));
-            let urls = host::urls(server.addresses(), "http");
-            banner::serving(server.addresses()[0], &urls);
-            let stopper = server.stopper();
-            signals.then(move || stopper.stop()).map_err(Failure::Serve)?;
-            server.serve(logged).map_err(Failure::Serve)
-        }
-    }
-}
-
-fn settings(config: &Config) -> blocking::Config {
-    blocking::Config {
-        protocol: match config.protocol {
-            Protocol::Http10 => Version::Http10,
-            Protocol::Http11 => Version::Http11,
-        },
+    let no_root = |error| Failure::Directory(config.root.clone(), error);
+    let settings = blocking::Config {
+        protocol: config.protocol,
         max_connections: config.max_connections.get(),
-        ..blocking::Config::default()
-    }
-}
-
-/// Files, and a line on stderr for each answer.
-struct Logged {
-    files: Files,
-    clock: Clock,
-    log: Log,
-    access: bool,
-}
-
-impl Handler for Logged {
-    fn handle(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.files.handle(x)
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        if self.access {
-            let mut lines = Vec::with_capacity(128);
-            log::write(&mut lines, record, &self.clock.civil(host::now()));
-            self.log.write(&lines);
+        ..Default::default()
+    };
+    let log = Arc::new(Log::stderr().map_err(Failure::Serve)?);
+    let served = match config.runtime {
+        Runtime::Blocking => {
+            let files = blocking::Files::new(&config.root).map_err(no_root)?;
+            let server = listen(&config, blocking::Server::on)?.with(settings);
+            let handler = Logged::new(files, log.clone(), config.access_log);
+            let stopper = server.stopper();
+            announce(server.addresses(), signals, move || stopper.stop())?;
+            server.serve(handler).map_err(Failure::Serve)
         }
-    }
+        Runtime::Smol => {
+            let files = smol::Files::new(&config.root).map_err(no_root)?;
+            let server = listen(&config, smol::Server::on)?.with(settings);
+            let handler = Logged::new(files, log.clone(), config.access_log);
+            let stopper = server.stopper();
+            announce(server.addresses(), signals, move || stopper.stop())?;
+            server.run(handler, NonZeroUsize::MIN).map_err(Failure::Serve)
+        }
+    };
+    let _ = log.flush(LAST_LINES); // a reader that is stuck does not keep us
+    served
+}
 
-    fn note(&self, peer: IpAddr, message: &str) {
-        let mut line = Vec::with_capacity(128);
-        log::note(&mut line, peer, &self.clock.civil(host::now()), message.as_bytes());
-        self.log.write(&line);
-    }
+fn listen<S>(
+    config: &Config,
+    server: impl FnOnce(Vec<TcpListener>) -> io::Result<S>,
+) -> Result<S, Failure> {
+    host::bind(config.host.as_deref(), config.port)
+        .and_then(server)
+        .map_err(|error| Failure::Bind { host: config.host.clone(), port: config.port, error })
+}
+
+/// Says where we serve; from here on a signal stops it.
+fn announce(
+    addresses: &[SocketAddr],
+    signals: Signals,
+    stop: impl FnOnce() + Send + 'static,
+) -> Result<(), Failure> {
+    banner::serving(addresses[0], &host::urls(addresses, "http"));
+    signals.then(stop).map_err(Failure::Serve)
 }

@@ -12,7 +12,7 @@ use crate::banner;
 pub(crate) struct Signals(signal_hook::iterator::Signals);
 
 impl Signals {
-    /// Catches them. Comes before the banner: whoever has read that may send one.
+    /// Catches them.
     pub(crate) fn catch() -> io::Result<Self> {
         Ok(Self(signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?))
     }

@@ -56,7 +56,9 @@ fn b_272_273_275_281_a_usage_error_is_exit_code_2() {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert_eq!(text(&output.stdout), "", "{arguments:?}");
-        assert!(text(&output.stderr).starts_with("error: "), "{arguments:?}");
+        let stderr = text(&output.stderr);
+        assert!(stderr.starts_with("error: "), "{stderr}");
+        assert!(stderr.contains("Usage: doorstep [OPTIONS] [PORT]"), "{stderr}");
     }
 }
 
@@ -94,7 +96,8 @@ fn b_274_278_279_the_banner_comes_at_once_and_names_the_port() {
     let server = serve(root.path(), &[]); // stdout is a pipe, and the banner has been read
     let port = server.port;
     assert_ne!(port, 0);
-    let expected = format!("Serving HTTP on 127.0.0.1 port {port} (http://127.0.0.1:{port}/) ...\n");
+    let expected =
+        format!("Serving HTTP on 127.0.0.1 port {port} (http://127.0.0.1:{port}/) ...\n");
     assert_eq!(server.banner, expected);
     assert_eq!(server.get("/a.txt").body, b"hello\n");
 }
@@ -113,7 +116,8 @@ fn b_276_294_a_name_is_served_at_all_its_addresses() {
     let root = root();
     let mut server = Server::start(doorstep(&["0", "-b", "localhost", "-d"]).arg(root.path()));
     let addresses = ("localhost", server.port).to_socket_addrs().expect("localhost is known");
-    let here: Vec<_> = addresses.filter(|found| TcpListener::bind((found.ip(), 0)).is_ok()).collect();
+    let here: Vec<_> =
+        addresses.filter(|found| TcpListener::bind((found.ip(), 0)).is_ok()).collect();
     for address in &here {
         TcpStream::connect(address).expect("each address is listened on");
     }
@@ -142,7 +146,8 @@ fn b_279_a_closed_stdout_does_not_keep_it_from_serving() {
         thread::sleep(Duration::from_millis(20));
         TcpStream::connect(("127.0.0.1", port)).is_ok()
     });
-    let answer = reached.then(|| Client::connect(port).ask("GET", "/a.txt", &["Connection: close"]));
+    let answer =
+        reached.then(|| Client::connect(port).ask("GET", "/a.txt", &["Connection: close"]));
     child.kill().expect("it still runs");
     child.wait().expect("a child can be waited for");
     assert_eq!(answer.expect("it listens").status, 200);
@@ -151,8 +156,7 @@ fn b_279_a_closed_stdout_does_not_keep_it_from_serving() {
 #[test]
 fn b_132_the_current_directory_is_served_by_default() {
     let root = root();
-    let server =
-        Server::start(doorstep(&["0", "--bi", "127.0.0.1"]).current_dir(root.path()));
+    let server = Server::start(doorstep(&["0", "--bi", "127.0.0.1"]).current_dir(root.path()));
     assert_eq!(server.get("/a.txt").body, b"hello\n");
 }
 

@@ -265,11 +265,7 @@ fn b_176_177_178_179_180_conditional_requests() {
         ("B-179", &since(""), 200),
         ("B-180", &since("Fri, 31 Dec 2100 23:59:59 GMT"), 304),
         ("B-176", "GET /a.txt If-None-Match: \"another\"", 200),
-        (
-            "B-176",
-            &since("Sun, 06 Nov 1994 08:49:37 GMT\r\nIf-None-Match: \"another\""),
-            200,
-        ),
+        ("B-176", &since("Sun, 06 Nov 1994 08:49:37 GMT\r\nIf-None-Match: \"another\""), 200),
     ]);
 }
 
@@ -302,7 +298,8 @@ fn b_148_150_151_152_153_listings() {
 /// The entries that a listing links to, with the text of each link.
 fn links(listing: &Answer) -> Vec<(String, String)> {
     let link = Regex::new(r#"(?s)<a [^>]*?href="([^"]*)"[^>]*>(.*?)</a>"#).expect("a pattern");
-    let quotes = |text: &str| text.replace("&#39;", "'").replace("&#x27;", "'").replace("&quot;", "\"");
+    let quotes =
+        |text: &str| text.replace("&#39;", "'").replace("&#x27;", "'").replace("&quot;", "\"");
     link.captures_iter(&String::from_utf8_lossy(&listing.body))
         .map(|found| (found[1].to_owned(), quotes(found[2].trim())))
         .filter(|(link, _)| !link.starts_with(['.', '/', '?', '#']))

@@ -5,6 +5,8 @@
 //! must have one, or stand in [`UNTESTED`] with the reason; a reason that has been outlived fails
 //! too, so that the list only shrinks. Run with `--nocapture` to see the rows without a test.
 
+#![expect(clippy::print_stdout, reason = "the rows without a test are there to be read")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -125,9 +127,9 @@ fn ids(text: &str) -> BTreeSet<String> {
     let prose = Regex::new(r"\bB-(\d{3})\b").expect("it is a pattern");
     let name = Regex::new(r"\bb((?:_\d{3})+)(?:_|\b)").expect("it is a pattern");
     let in_prose = prose.captures_iter(text).map(|found| found[1].to_owned());
-    let in_names = name.captures_iter(text).flat_map(|found| {
-        found[1].split('_').skip(1).map(str::to_owned).collect::<Vec<_>>()
-    });
+    let in_names = name
+        .captures_iter(text)
+        .flat_map(|found| found[1].split('_').skip(1).map(str::to_owned).collect::<Vec<_>>());
     in_prose.chain(in_names).map(|digits| format!("B-{digits}")).collect()
 }
 

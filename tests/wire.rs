@@ -99,16 +99,14 @@ fn splits(longest: usize) -> impl Iterator<Item = usize> {
     let near = |at: usize, place: usize| at.abs_diff(place) <= 40;
     (1..longest).filter(move |&at| {
         let sparse = longest.div_ceil(SHORT) * 97;
-        longest <= SHORT || [0, 65_536, 131_072, longest].iter().any(|&p| near(at, p)) || at % sparse == 0
+        longest <= SHORT
+            || [0, 65_536, 131_072, longest].iter().any(|&p| near(at, p))
+            || at % sparse == 0
     })
 }
 
 fn directory() -> PathBuf {
-    Path::new(file!()).parent().map_or_else(PathBuf::new, |tests| manifest().join(tests).join("wire"))
-}
-
-fn manifest() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire")
 }
 
 fn read(file: &Path) -> Vec<Transcript> {
@@ -140,7 +138,7 @@ fn check(expected: &Transcript, mode: Pieces) -> Result<(), String> {
 
 /// What becomes of a transcript's requests.
 fn play(transcript: &Transcript, mode: Pieces) -> Vec<Round> {
-    let mut player = Player::new(transcript);
+    let mut player = Player::new(transcript, mode);
     transcript.rounds.iter().map(|round| player.round(round, mode)).collect()
 }
 
@@ -159,13 +157,15 @@ struct Player {
 }
 
 impl Player {
-    fn new(transcript: &Transcript) -> Self {
+    fn new(transcript: &Transcript, mode: Pieces) -> Self {
+        const MOST: usize = 1 << 20; // bytes, more than any limit
+        let room = if matches!(mode, Pieces::Of(_)) { 64 } else { MOST };
         let mut events = transcript.rounds.iter().flat_map(|round| &round.events);
         let mut outbox = Outbox::new("doorstep");
         outbox.clock(CLOCK);
         Self {
             connection: Connection::new(Limits::default()),
-            inbox: Inbox::new(Growing::new(64, 256 << 10)),
+            inbox: Inbox::new(Growing::new(room, MOST)),
             outbox,
             app: App::default(),
             events: Vec::new(),
@@ -217,7 +217,7 @@ impl Player {
         while !self.over {
             match self.connection.next(&mut self.inbox) {
                 Ok(Event::Request(head)) => {
-                    let said = self.describe(&head);
+                    let said = describe(&head, self.shows_host, self.shows_fields);
                     self.app.request(&head, &mut self.connection, &mut self.outbox);
                     said.into_iter().for_each(|line| self.say(line));
                 }
@@ -262,24 +262,6 @@ impl Player {
         self.connection.refuse(reject, self.inbox.unread(), &mut self.outbox);
     }
 
-    fn describe(&self, head: &Head<'_>) -> Vec<Vec<u8>> {
-        let version: &[u8] = match head.version() {
-            Version::Http09 => b"HTTP/0.9",
-            Version::Http10 => b"HTTP/1.0",
-            Version::Http11 => b"HTTP/1.1",
-        };
-        let (path, suffix) = head.origin_form();
-        let mut lines =
-            vec![[b"request ", head.method(), b" ", path, suffix, b" ", version].concat()];
-        if self.shows_host {
-            lines.push([b"host ", head.host().unwrap_or(b"(none)")].concat());
-        }
-        if self.shows_fields {
-            lines.extend(head.fields().map(|(name, value)| [b"field ", name, b": ", value].concat()));
-        }
-        lines
-    }
-
     fn say(&mut self, event: Vec<u8>) {
         self.flush_body();
         self.events.push(event);
@@ -291,4 +273,21 @@ impl Player {
             self.events.push([said, std::mem::take(&mut self.body)].concat());
         }
     }
+}
+
+fn describe(head: &Head<'_>, shows_host: bool, shows_fields: bool) -> Vec<Vec<u8>> {
+    let version: &[u8] = match head.version() {
+        Version::Http09 => b"HTTP/0.9",
+        Version::Http10 => b"HTTP/1.0",
+        Version::Http11 => b"HTTP/1.1",
+    };
+    let (path, suffix) = head.origin_form();
+    let mut lines = vec![[b"request ", head.method(), b" ", path, suffix, b" ", version].concat()];
+    if shows_host {
+        lines.push([b"host ", head.host().unwrap_or(b"(none)")].concat());
+    }
+    if shows_fields {
+        lines.extend(head.fields().map(|(name, value)| [b"field ", name, b": ", value].concat()));
+    }
+    lines
 }

@@ -34,7 +34,7 @@ mod files;
 mod handler;
 pub mod host;
 pub mod pace;
-mod registry;
+pub mod registry;
 mod response;
 mod serve;
 mod server;

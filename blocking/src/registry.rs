@@ -1,12 +1,12 @@
-//! Who is being served: so that the connection that has been idle longest can give way, and a stop
-//! can tell everybody.
+//! Who is being served: so that the connection that has been idle longest can give way, one that
+//! waits too long can be woken, and a stop can tell everybody. Shared by both drivers.
 //!
-//! A connection's thread says when it waits for a next request; anybody may then ask it to leave.
-//! Asking closes the reading half of the socket only: the thread wakes up and finds the end of
-//! input, but a request that arrived in the same moment is still read and answered.
+//! A connection says when it waits and until when; anybody may then ask it to leave. Asking closes
+//! the reading half of its socket only: whoever waits on it wakes up and finds the end of input, but
+//! a request that arrived in the same moment is still read and answered.
 
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,54 +14,81 @@ use doorstep_core::http1::Waiting;
 
 /// Everybody who is being served.
 #[derive(Debug)]
-pub(crate) struct Registry {
+pub struct Registry {
     start: Instant,
     seats: Mutex<Vec<Arc<Seat>>>,
     left: Condvar,
 }
 
-/// One connection's place.
+/// One connection's place. Times are in milliseconds since the registry's start, plus one; 0: none.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub struct Seat {
     stream: Arc<TcpStream>,
     peer: SocketAddr,
     start: Instant,
-    /// Since when it is idle, in milliseconds since `start`, plus one; 0 while it works.
+    /// Where in the registry it is.
+    at: AtomicUsize,
+    /// Since when it is idle; 0 while it works.
     idle: AtomicU64,
+    /// Until when it may wait.
+    deadline: AtomicU64,
+    sends: AtomicBool,
+    late: AtomicBool,
     leave: AtomicBool,
 }
 
-impl Registry {
-    pub(crate) fn new() -> Self {
+impl Default for Registry {
+    fn default() -> Self {
         Self { start: Instant::now(), seats: Mutex::default(), left: Condvar::new() }
     }
+}
 
+impl Registry {
     /// Takes a seat; it is given back by [`Registry::leave`].
-    pub(crate) fn enter(&self, stream: TcpStream, peer: SocketAddr) -> Arc<Seat> {
+    pub fn enter(&self, stream: TcpStream, peer: SocketAddr) -> Arc<Seat> {
+        let mut seats = self.seats();
         let seat = Arc::new(Seat {
             stream: Arc::new(stream),
             peer,
             start: self.start,
+            at: AtomicUsize::new(seats.len()),
             idle: AtomicU64::new(0),
+            deadline: AtomicU64::new(0),
+            sends: AtomicBool::new(false),
+            late: AtomicBool::new(false),
             leave: AtomicBool::new(false),
         });
-        self.seats().push(seat.clone());
+        seats.push(seat.clone());
         seat
     }
 
     /// Gives a seat back.
-    pub(crate) fn leave(&self, seat: &Arc<Seat>) {
+    pub fn leave(&self, seat: &Seat) {
         let mut seats = self.seats();
-        if let Some(at) = seats.iter().position(|other| Arc::ptr_eq(other, seat)) {
-            seats.swap_remove(at);
+        let at = seat.at.load(Ordering::Relaxed); // moved under the lock only
+        seats.swap_remove(at);
+        if let Some(moved) = seats.get(at) {
+            moved.at.store(at, Ordering::Relaxed);
         }
         self.left.notify_all();
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.seats().len()
+    }
+
+    /// Whether nobody is served.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Asks the connection that has been idle longest to leave; whether there was one.
-    pub(crate) fn make_room(&self) -> bool {
+    pub fn make_room(&self) -> bool {
         let seats = self.seats();
-        let idle = |seat: &&Arc<Seat>| match seat.idle.load(Ordering::SeqCst) {
+        let idle = |seat: &Arc<Seat>| match seat.idle.load(Ordering::SeqCst) {
             0 => None,
             _ if seat.must_leave() => None,
             since => Some(since),
@@ -73,15 +100,30 @@ impl Registry {
         longest.is_some()
     }
 
+    /// Wakes everybody whose deadline has passed: they find the end of input, and that they are
+    /// [`Seat::is_late`].
+    pub fn sweep(&self) {
+        let now = self.start.elapsed().as_millis() as u64 + 1;
+        for seat in self.seats().iter() {
+            let deadline = seat.deadline.load(Ordering::SeqCst);
+            if deadline != 0 && deadline <= now && !seat.late.swap(true, Ordering::SeqCst) {
+                // Who waits to send wakes up only when nothing can be sent any more.
+                let sends = seat.sends.load(Ordering::SeqCst);
+                let half = if sends { Shutdown::Both } else { Shutdown::Read };
+                let _ = seat.stream.shutdown(half);
+            }
+        }
+    }
+
     /// Asks everybody to leave after the answer that is under way.
-    pub(crate) fn close_up(&self) {
+    pub fn close_up(&self) {
         for seat in self.seats().iter() {
             seat.ask_to_leave();
         }
     }
 
     /// Waits until nobody is left, for `grace` at most; whether everybody went in time.
-    pub(crate) fn wait_empty(&self, grace: Duration) -> bool {
+    pub fn wait_empty(&self, grace: Duration) -> bool {
         let seats = self.seats();
         let (seats, _) = self
             .left
@@ -91,7 +133,7 @@ impl Registry {
     }
 
     /// Cuts off who is left.
-    pub(crate) fn cut(&self) {
+    pub fn cut(&self) {
         for seat in self.seats().iter() {
             let _ = seat.stream.shutdown(Shutdown::Both);
         }
@@ -103,31 +145,48 @@ impl Registry {
 }
 
 impl Seat {
-    pub(crate) fn stream(&self) -> Arc<TcpStream> {
+    /// The connection's socket.
+    #[must_use]
+    pub fn stream(&self) -> Arc<TcpStream> {
         self.stream.clone()
     }
 
-    pub(crate) fn peer(&self) -> SocketAddr {
+    /// The client's address and port.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
         self.peer
     }
 
-    /// Is about to wait; whether it must leave instead, which only an idle one must.
-    pub(crate) fn waits(&self, waiting: Waiting) -> bool {
+    /// Is about to wait, for `left` at most; whether it must leave instead, which only an idle one
+    /// must.
+    pub fn waits(&self, waiting: Waiting, left: Option<Duration>) -> bool {
+        let now = self.start.elapsed().as_millis() as u64 + 1;
+        let until = left.map_or(0, |left| now.saturating_add(left.as_millis() as u64));
+        self.sends.store(waiting == Waiting::Peer, Ordering::SeqCst);
+        self.deadline.store(until, Ordering::SeqCst);
         if waiting != Waiting::Idle {
             return false;
         }
-        let now = self.start.elapsed().as_millis() as u64 + 1;
         self.idle.store(now, Ordering::SeqCst);
         self.must_leave() // looked at after the store: `ask_to_leave` does it the other way round
     }
 
     /// Has something to do again.
-    pub(crate) fn works(&self) {
+    pub fn works(&self) {
         self.idle.store(0, Ordering::SeqCst);
+        self.deadline.store(0, Ordering::SeqCst);
     }
 
-    pub(crate) fn must_leave(&self) -> bool {
+    /// Whether it was asked to leave.
+    #[must_use]
+    pub fn must_leave(&self) -> bool {
         self.leave.load(Ordering::SeqCst)
+    }
+
+    /// Whether it was woken because its deadline had passed.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.late.load(Ordering::SeqCst)
     }
 
     fn ask_to_leave(&self) {

@@ -43,7 +43,7 @@ pub(crate) fn connection<H: Handler>(
             Ok(Event::NeedMore) => {
                 wire.flush(outbox, false)?;
                 let waiting = connection.waiting(outbox);
-                if seat.waits(waiting) {
+                if seat.waits(waiting, None) {
                     break; // idle, and asked to leave
                 }
                 match wire.fill(&mut inbox, waiting) {

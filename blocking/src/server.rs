@@ -68,7 +68,7 @@ impl Server {
     pub fn on(listeners: Vec<TcpListener>) -> io::Result<Self> {
         let stopper = Stopper {
             acceptor: Arc::new(Acceptor::new(listeners)?),
-            registry: Arc::new(Registry::new()),
+            registry: Arc::new(Registry::default()),
         };
         Ok(Self { config: Config::default(), stopper })
     }

@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 
-use doorstep_core::http1::state::States;
+use doorstep_core::http1::state::{Recv, Send, States};
 use doorstep_core::http1::{
     Connection, Event, Head, Inbox, Mark, Misuse, Outbox, Owed, Reject, refused_line,
 };
@@ -119,7 +119,7 @@ impl<'a> Turn<'a> {
     /// # Errors
     /// [`Misuse`] when there is an answer already.
     pub fn unsupported(&mut self) -> io::Result<()> {
-        let method = self.head.method().escape_ascii();
+        let method = String::from_utf8_lossy(self.head.method());
         let reason = format!("Unsupported method ('{method}')");
         self.respond(501).reason(&reason).page("")
     }
@@ -211,6 +211,15 @@ impl Turn<'_> {
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Reading> {
         if buffer.is_empty() {
             return Ok(Reading::Read(0));
+        }
+        match self.connection.states() {
+            // The machine would go on to the next request.
+            States { recv: Recv::Body, send: Send::Done } => return Err(Misuse::NotOwed.into()),
+            States { recv: Recv::Body | Recv::Broken, .. } => {
+                self.connection.want_body(self.outbox);
+            }
+            _ if self.pending == 0 => return Ok(Reading::Read(0)),
+            _ => {}
         }
         loop {
             if self.pending > 0 {

@@ -8,7 +8,7 @@ use doorstep_core::http1::{Connection, Head, Misuse, Outbox, Owed, Version};
 
 /// One connection's application.
 #[derive(Debug, Default)]
-pub struct App {
+pub(crate) struct App {
     method: Vec<u8>,
     path: Vec<u8>,
     trailer: bool,
@@ -16,13 +16,17 @@ pub struct App {
 }
 
 const PLAIN: &str = "text/plain";
-const METHODS: [&[u8]; 9] = [
-    b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH",
-];
+const METHODS: [&[u8]; 9] =
+    [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"];
 
 impl App {
     /// A request came.
-    pub fn request(&mut self, head: &Head<'_>, connection: &mut Connection, outbox: &mut Outbox) {
+    pub(crate) fn request(
+        &mut self,
+        head: &Head<'_>,
+        connection: &mut Connection,
+        outbox: &mut Outbox,
+    ) {
         self.method = head.method().to_vec();
         self.path = head.path().to_vec();
         self.trailer = head.query() == Some(b"trailer") && head.version() == Version::Http11;
@@ -42,12 +46,12 @@ impl App {
     }
 
     /// A part of its body came.
-    pub fn body(&mut self, data: &[u8]) {
+    pub(crate) fn body(&mut self, data: &[u8]) {
         self.body.extend_from_slice(data);
     }
 
     /// Something is owed.
-    pub fn owed(&mut self, owed: Owed, connection: &mut Connection, outbox: &mut Outbox) {
+    pub(crate) fn owed(&mut self, owed: Owed, connection: &mut Connection, outbox: &mut Outbox) {
         expect(match (owed, &self.path[..]) {
             (Owed::Answer, b"/switch") => {
                 let switched = connection.respond(101, outbox).upgrade("echo");
@@ -70,7 +74,7 @@ impl App {
     }
 
     /// Bytes of another protocol came: they are sent back.
-    pub fn switched(&self, bytes: &[u8], outbox: &mut Outbox) {
+    pub(crate) fn switched(&self, bytes: &[u8], outbox: &mut Outbox) {
         let put = outbox.put(bytes.len(), |room| {
             room.copy_from_slice(bytes);
             Ok::<_, std::convert::Infallible>(bytes.len())
@@ -78,9 +82,16 @@ impl App {
         assert_eq!(put, Ok(bytes.len()));
     }
 
-    fn answer(&self, path: &[u8], connection: &mut Connection, outbox: &mut Outbox) -> Result<(), Misuse> {
+    fn answer(
+        &self,
+        path: &[u8],
+        connection: &mut Connection,
+        outbox: &mut Outbox,
+    ) -> Result<(), Misuse> {
         match path {
-            b"/early" => connection.respond(200, outbox).header("Content-Type", PLAIN).body(b"early\n"),
+            b"/early" => {
+                connection.respond(200, outbox).header("Content-Type", PLAIN).body(b"early\n")
+            }
             b"/stream" => {
                 connection.respond(200, outbox).header("Content-Type", PLAIN).stream()?;
                 self.begin(b"one\n", connection, outbox)
@@ -106,7 +117,8 @@ impl App {
                 connection.respond(200, outbox).header("Content-Type", PLAIN).body(&body)
             }
             b"/misuse" => {
-                let split = connection.respond(200, outbox).header("X", "a\r\nSet-Cookie: b").body(b"");
+                let split =
+                    connection.respond(200, outbox).header("X", "a\r\nSet-Cookie: b").body(b"");
                 assert_eq!(split, Err(Misuse::BadField), "nothing of it is sent");
                 connection.respond(500, outbox).page("")
             }
@@ -123,7 +135,12 @@ impl App {
     }
 
     /// The first half of a body, unless the answer to HEAD has none.
-    fn begin(&self, half: &[u8], connection: &mut Connection, outbox: &mut Outbox) -> Result<(), Misuse> {
+    fn begin(
+        &self,
+        half: &[u8],
+        connection: &mut Connection,
+        outbox: &mut Outbox,
+    ) -> Result<(), Misuse> {
         match connection.owed() {
             Some(_) => connection.send(half, outbox),
             None => Ok(()),

@@ -3,8 +3,8 @@
 //! It shows what came over the wire and hides nothing but the framing. It refuses to wait: a server
 //! that is silent for 10 s fails the test.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 /// One connection.
@@ -73,7 +73,39 @@ impl Client {
         bytes
     }
 
-    fn take(&mut self, size: usize) -> Vec<u8> {
+    /// As `send`, to a server that may have closed.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.get_mut().write_all(bytes)
+    }
+
+    /// Everything until the server closes, in order or not.
+    pub(crate) fn rest_or_reset(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match self.0.read_to_end(&mut bytes) {
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => unreachable!("{error}"),
+            _ => bytes,
+        }
+    }
+
+    /// Says that no more is sent.
+    pub(crate) fn finish(&mut self) {
+        self.0.get_ref().shutdown(Shutdown::Write).expect("the connection stands");
+    }
+
+    /// Whether the server has said nothing that was not read yet, and has not closed.
+    pub(crate) fn is_silent(&mut self) -> bool {
+        if !self.0.buffer().is_empty() {
+            return false;
+        }
+        let stream = self.0.get_ref();
+        stream.set_nonblocking(true).expect("a socket can do that");
+        let silent = stream.peek(&mut [0]).is_err_and(|e| e.kind() == ErrorKind::WouldBlock);
+        stream.set_nonblocking(false).expect("a socket can do that");
+        silent
+    }
+
+    /// The next `size` bytes.
+    pub(crate) fn take(&mut self, size: usize) -> Vec<u8> {
         let mut bytes = vec![0; size];
         self.0.read_exact(&mut bytes).expect("the promised length arrives");
         bytes

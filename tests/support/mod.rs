@@ -63,6 +63,11 @@ impl Server {
         self.client().ask("GET", target, &["Connection: close"])
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().map(Child::id).expect("it runs")
+    }
+
     /// Sends a signal, by the name that `kill` knows.
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.as_ref().map(Child::id).expect("it runs").to_string();

@@ -12,35 +12,35 @@ use doorstep_core::http1::{Reject, status};
 use doorstep_core::page;
 
 /// The second that every Date field in a transcript names.
-pub const CLOCK: u64 = 784_111_777;
+pub(crate) const CLOCK: u64 = 784_111_777;
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 /// One conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transcript {
+pub(crate) struct Transcript {
     /// Ids and what is to be seen: the heading.
-    pub title: String,
+    pub(crate) title: String,
     /// The line of the heading in its file, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// What goes to and fro on one connection.
-    pub rounds: Vec<Round>,
+    pub(crate) rounds: Vec<Round>,
 }
 
 /// What the peer sends before it waits, and what comes of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Round {
-    pub request: Vec<u8>,
+pub(crate) struct Round {
+    pub(crate) request: Vec<u8>,
     /// The peer half-closes behind the request.
-    pub eof: bool,
+    pub(crate) eof: bool,
     /// What the machine says, intermediate need-mores left out and body parts merged.
-    pub events: Vec<Vec<u8>>,
-    pub answer: Vec<u8>,
+    pub(crate) events: Vec<Vec<u8>>,
+    pub(crate) answer: Vec<u8>,
 }
 
 impl Transcript {
     /// Whether we close after the last round, so that a player sees the end of input.
     #[allow(dead_code, reason = "the drivers' players ask")]
-    pub fn ends_closed(&self) -> bool {
+    pub(crate) fn ends_closed(&self) -> bool {
         let last = self.rounds.last().and_then(|round| round.events.last());
         last.is_some_and(|event| event.starts_with(b"closed"))
     }
@@ -50,7 +50,7 @@ impl Transcript {
 ///
 /// # Errors
 /// What is malformed, and in which line.
-pub fn parse(text: &str) -> Result<Vec<Transcript>, String> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Transcript>, String> {
     let mut transcripts: Vec<Transcript> = Vec::new();
     let mut lines = text.lines().enumerate().map(|(at, line)| (at + 1, line));
     let mut expected = "request";
@@ -87,7 +87,10 @@ fn read_block(kind: &str, block: &[&str], rounds: &mut Vec<Round>) -> Result<&'s
     }
     let round = rounds.last_mut().expect("a request came first");
     if kind == "events" {
-        round.events = block.iter().map(|line| bytes(&[&format!("{line}\\")], None)).collect::<Result<_, _>>()?;
+        round.events = block
+            .iter()
+            .map(|line| bytes(&[&format!("{line}\\")], None))
+            .collect::<Result<_, _>>()?;
         return Ok("answer");
     }
     round.answer = bytes(block, fault(&round.events))?;
@@ -103,7 +106,7 @@ fn bytes(block: &[&str], fault: Option<Reject>) -> Result<Vec<u8>, String> {
             _ => format!("{line}\\r\\n"),
         })
         .collect();
-    let last_page = text.rfind("{page}").or(text.rfind("{length}")).unwrap_or(0);
+    let last_page = text.rfind("{page").or(text.rfind("{length}")).unwrap_or(0);
     let (mut out, mut rest, mut length_at) = (Vec::new(), text.as_str(), None);
     while let Some(next) = rest.chars().next() {
         let at = text.len() - rest.len();
@@ -178,8 +181,8 @@ fn escape<'t>(text: &'t str, out: &mut Vec<u8>) -> Result<&'t str, String> {
 /// The error page that belongs behind `head`, or the one of `code` when there is no head.
 fn error_page(head: &[u8], code: &str, fault: Option<Reject>) -> Result<Vec<u8>, String> {
     let text = String::from_utf8_lossy(head);
-    let line = text.rfind("HTTP/1.").and_then(|at| text[at..].lines().next()).unwrap_or_default();
-    let mut words = line.splitn(3, ' ').skip(1);
+    let line = text.lines().rev().find_map(|line| line.find("HTTP/1.").map(|at| &line[at..]));
+    let mut words = line.unwrap_or_default().splitn(3, ' ').skip(1);
     let code = if code.is_empty() { words.next().unwrap_or_default() } else { code };
     let code: u16 = code.parse().map_err(|_| "no status line before {page} or {length}")?;
     let reason = words.next().unwrap_or(status::reason(code));
@@ -198,7 +201,7 @@ fn fault(events: &[Vec<u8>]) -> Option<Reject> {
 }
 
 /// A file's text with each round's events and answer replaced by what `rounds` holds, in order.
-pub fn rewrite(text: &str, rounds: &[Round]) -> String {
+pub(crate) fn rewrite(text: &str, rounds: &[Round]) -> String {
     let mut out = String::new();
     let mut rounds = rounds.iter();
     let mut round = None;
@@ -206,9 +209,14 @@ pub fn rewrite(text: &str, rounds: &[Round]) -> String {
     while let Some(line) = lines.next() {
         out.push_str(line);
         out.push('\n');
-        let Some(kind @ ("request" | "events" | "answer")) = line.strip_prefix("```") else { continue };
-        let block: String =
-            lines.by_ref().take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect();
+        let Some(kind @ ("request" | "events" | "answer")) = line.strip_prefix("```") else {
+            continue;
+        };
+        let block: String = lines
+            .by_ref()
+            .take_while(|line| *line != "```")
+            .map(|line| format!("{line}\n"))
+            .collect();
         if kind == "request" {
             round = rounds.next();
         }
@@ -228,21 +236,32 @@ pub fn rewrite(text: &str, rounds: &[Round]) -> String {
 }
 
 /// An answer as the block that stands for it.
-pub fn show_answer(answer: &[u8]) -> String {
+pub(crate) fn show_answer(answer: &[u8]) -> String {
     const OPEN: &[u8] = b"<!DOCTYPE html>";
     const CLOSE: &[u8] = b"</html>\n";
     const LENGTH: &str = "Content-Length: ";
     let find = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).position(|w| w == what);
     let (mut out, mut rest) = (String::new(), answer);
     while !rest.is_empty() {
-        if rest.starts_with(OPEN) && let Some(end) = find(rest, CLOSE) {
-            let more = rest.len() > end + CLOSE.len();
-            out.push_str(if more { "{page}\\\n" } else { "{page}\\" });
+        if rest.starts_with(OPEN)
+            && let Some(end) = find(rest, CLOSE)
+        {
+            let code = || {
+                String::from_utf8_lossy(&rest[..end])
+                    .split("<title>")
+                    .nth(1)?
+                    .get(..3)
+                    .map(str::to_owned)
+            };
+            let code = code().filter(|_| !out.contains("HTTP/1.")).map(|code| format!(" {code}"));
+            let _ = writeln!(out, "{{page{}}}\\", code.unwrap_or_default());
             rest = &rest[end + CLOSE.len()..];
             continue;
         }
         let end = find(rest, b"\r\n").map_or(rest.len(), |at| at + 2);
-        let end = find(&rest[..end], b"HTTP/1.").filter(|&at| at > 0).unwrap_or(end);
+        let end = find(&rest[..end], b"HTTP/1.")
+            .filter(|&at| at > 0 && !rest.starts_with(b"HTTP/1."))
+            .unwrap_or(end);
         let end = find(&rest[..end], OPEN).filter(|&at| at > 0).unwrap_or(end);
         let line = show(&rest[..end], true);
         let of_page = out.ends_with(&format!("Content-Type: {}\n", page::CONTENT_TYPE));
@@ -254,15 +273,12 @@ pub fn show_answer(answer: &[u8]) -> String {
         }
         rest = &rest[end..];
     }
-    if !out.is_empty() && !out.ends_with('\n') {
-        out.push('\n');
-    }
     out
 }
 
 /// One line as a block shows it; `ends` when it is one of those that end in CR LF unless told
 /// otherwise.
-pub fn show(line: &[u8], ends: bool) -> String {
+pub(crate) fn show(line: &[u8], ends: bool) -> String {
     let (mut rest, whole) = match line.strip_suffix(b"\r\n") {
         Some(text) if ends => (text, true),
         _ => (line, false),
@@ -292,7 +308,10 @@ fn run(bytes: &[u8]) -> (usize, usize) {
     const LONG: usize = 200; // bytes
     let times = |unit: usize| bytes.chunks(unit).take_while(|part| *part == &bytes[..unit]).count();
     let units = 1..=16.min(bytes.len());
-    units.map(|unit| (unit, times(unit))).find(|(unit, times)| unit * times >= LONG).unwrap_or((1, 1))
+    units
+        .map(|unit| (unit, times(unit)))
+        .find(|(unit, times)| unit * times >= LONG)
+        .unwrap_or((1, 1))
 }
 
 fn character(byte: u8) -> String {
@@ -308,15 +327,17 @@ fn character(byte: u8) -> String {
 }
 
 /// Every Markdown file of transcripts in `dir`, by name.
-pub fn files(dir: &Path) -> Vec<std::path::PathBuf> {
+pub(crate) fn files(dir: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(dir).expect("the transcripts are there");
     let mut files: Vec<_> = entries.map(|entry| entry.expect("readable").path()).collect();
-    files.retain(|file| file.extension().is_some_and(|ext| ext == "md") && !file.ends_with("README.md"));
+    files.retain(|file| {
+        file.extension().is_some_and(|ext| ext == "md") && !file.ends_with("README.md")
+    });
     files.sort();
     files
 }
 
-const REJECTS: [Reject; 25] = [
+const REJECTS: [Reject; 26] = [
     Reject::BadSyntax,
     Reject::BadVersion,
     Reject::UnsupportedVersion,
@@ -342,4 +363,5 @@ const REJECTS: [Reject; 25] = [
     Reject::TrailersTooLarge,
     Reject::Truncated,
     Reject::TooSlow,
+    Reject::EmptyLines,
 ];

@@ -7,6 +7,7 @@
 
 use std::io::{self, PipeReader, PipeWriter};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -52,6 +53,15 @@ impl Acceptor {
     /// When they cannot be set up, or there is none.
     pub fn new(listeners: Vec<TcpListener>) -> io::Result<Self> {
         Self::with(listeners, LINUX)
+    }
+
+    /// The same for who waits by other means, for [`Acceptor::sources`], and then asks
+    /// [`Acceptor::try_accept`].
+    ///
+    /// # Errors
+    /// As of [`Acceptor::new`].
+    pub fn nonblocking(listeners: Vec<TcpListener>) -> io::Result<Self> {
+        Self::with(listeners, false)
     }
 
     fn with(listeners: Vec<TcpListener>, woken_by_shutdown: bool) -> io::Result<Self> {
@@ -107,6 +117,27 @@ impl Acceptor {
         Ok(None)
     }
 
+    /// What becomes readable when there is something to accept, and after [`Acceptor::stop`].
+    pub fn sources(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.listeners.iter().map(TcpListener::as_fd).chain([self.reader.as_fd()])
+    }
+
+    /// Accepts a connection that is here, without waiting; its socket never waits either.
+    ///
+    /// # Errors
+    /// As of [`Acceptor::accept`].
+    pub fn try_accept(&self) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+        for listener in self.in_turn() {
+            match accept_nonblocking(listener) {
+                Ok(connection) => return Ok(Some(connection)),
+                Err(_) if self.is_stopped() => return Ok(None),
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
     /// Waits until a connection can be accepted, at most `timeout`. Says whether one can; another
     /// thread may be faster. False as well once stopped.
     ///
@@ -152,6 +183,24 @@ impl Acceptor {
         let first = self.turn.fetch_add(1, Ordering::Relaxed) % count;
         self.listeners.iter().cycle().skip(first).take(count)
     }
+}
+
+/// One call where the system has one for it.
+#[cfg(target_os = "linux")]
+fn accept_nonblocking(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    use rustix::net::{SocketFlags, acceptfrom_with};
+
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (socket, peer) = acceptfrom_with(listener, flags)?;
+    let peer = peer.and_then(|peer| peer.try_into().ok()).ok_or(io::ErrorKind::InvalidData)?;
+    Ok((TcpStream::from(socket), peer))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn accept_nonblocking(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, peer) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    Ok((stream, peer))
 }
 
 /// Whether the next accept may well succeed: accept(2) passes on what befell a connection while it

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use doorstep_core::site::Found;
 use doorstep_core::site::listing::{self, Kind};
-use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
 use rustix::io::Errno;
 use tempfile::TempDir;
 
@@ -46,6 +46,15 @@ fn names(root: &Root, path: &[u8]) -> Vec<Vec<u8>> {
     let mut names: Vec<_> = root.list(path).unwrap().into_iter().map(|entry| entry.name).collect();
     names.sort();
     names
+}
+
+/// Ends what a thread waits for, also when the test fails.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 #[test]
@@ -135,6 +144,7 @@ fn b_130_a_link_swapped_while_opening_never_leads_out() {
     fs::write(path("good/secret"), "public").unwrap();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _end = OnDrop(|| done.store(true, Ordering::Relaxed));
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 fs::rename(path("good"), path("door")).unwrap();
@@ -153,7 +163,6 @@ fn b_130_a_link_swapped_while_opening_never_leads_out() {
                 }
             }
         }
-        done.store(true, Ordering::Relaxed);
     });
 }
 
@@ -182,6 +191,13 @@ fn b_175_a_fifo_or_a_device_is_never_opened() {
             released.store(true, Ordering::SeqCst);
             drop(writer);
         });
+        let _end = OnDrop(|| {
+            let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+            let _reader = rustix::fs::open(&fifo, flags, Mode::empty()).unwrap();
+            while !released.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+        });
         for root in roots(&dir, Symlinks::Beneath) {
             for _ in 0..1000 {
                 assert!(matches!(root.open(b"fifo"), Opened::Other));
@@ -190,7 +206,6 @@ fn b_175_a_fifo_or_a_device_is_never_opened() {
             assert_eq!(names(&root, b""), [&b"a.txt"[..], b"sub"]);
         }
         assert!(!released.load(Ordering::SeqCst), "the FIFO was opened");
-        drop(fs::File::open(&fifo).unwrap());
     });
     let devices = Root::new(Path::new("/dev"), Symlinks::Beneath).unwrap();
     assert!(matches!(devices.open(b"null"), Opened::Other));
@@ -270,7 +285,7 @@ fn b_184_a_change_is_noticed_by_one_look_at_the_path() {
     let dir = tree();
     let path = dir.path().join("root/a.txt");
     for root in roots(&dir, Symlinks::Beneath) {
-        let Opened::File(_, stat) = root.open(b"a.txt") else { panic!("it is there") };
+        let Found::File(stat) = root.open(b"a.txt").found() else { unreachable!("it is there") };
         assert!(root.unchanged(b"a.txt", &stat));
         assert!(!root.unchanged(b"sub/b.txt", &stat));
         fs::copy(&path, dir.path().join("root/new")).unwrap();

@@ -134,7 +134,8 @@ impl Connection {
             // No error goes out as a bare page: no modern client would understand it (B-019).
             self.request.version = self.request.version.max(Version::Http10);
             let (mut phrase, mut page) = (Vec::new(), Vec::new());
-            reject.phrase(parse::refused_line(reject, unread), &mut phrase);
+            let found = unread.get(self.before_fault as usize..).unwrap_or_default();
+            reject.phrase(parse::refused_line(reject, found), &mut phrase);
             page::error(&mut page, reject.status(), &phrase, reject.explain());
             let is_head = self.request.is_head;
             let response = self.respond(reject.status(), outbox).reason(&phrase);

@@ -44,6 +44,8 @@ pub struct Connection {
     /// Bytes of an unwanted body that were swallowed.
     drained: u32,
     fault: Option<Reject>,
+    /// Bytes of a swallowed body that stood before the fault in the same input.
+    pub(super) before_fault: u32,
     empty_lines: u8,
     pub(super) protocol: Version,
     finished: bool,
@@ -78,6 +80,8 @@ pub(super) struct Request {
     /// 100 Continue is expected and was not sent.
     pub(super) expects: bool,
     pub(super) upgrade: bool,
+    /// The peer said that nothing follows this request.
+    pub(super) is_last: bool,
 }
 
 impl Connection {
@@ -93,6 +97,7 @@ impl Connection {
             request: Request::default(),
             drained: 0,
             fault: None,
+            before_fault: 0,
             empty_lines: 0,
             protocol: Version::Http11,
             finished: false,
@@ -121,9 +126,14 @@ impl Connection {
             let rest = &input[used..];
             match (self.states.recv, self.states.send) {
                 (Recv::Idle, Send::Idle) => {
-                    let blank = self.skip_empty_lines(rest)?;
-                    let (n, event) = self.read_head(&rest[blank..])?;
-                    return Ok((used + blank + n, event));
+                    let found = self.skip_empty_lines(rest).and_then(|blank| {
+                        let (n, event) = self.read_head(&rest[blank..])?;
+                        Ok((used + blank + n, event))
+                    });
+                    if found.is_err() {
+                        self.before_fault = u32::try_from(used).unwrap_or(u32::MAX);
+                    }
+                    return found;
                 }
                 (Recv::Body, Send::Done) => {
                     used += self.drain(rest);
@@ -160,14 +170,18 @@ impl Connection {
         }
         let stuck = inbox.is_stuck();
         let (unread, start) = inbox.parts();
-        match self.advance(unread)? {
-            (0, Event::NeedMore) if stuck => Err(self.fault(match self.incoming {
+        match self.advance(unread) {
+            Ok((0, Event::NeedMore)) if stuck => Err(self.fault(match self.incoming {
                 Incoming::Head(_) => Reject::HeadTooLarge,
                 _ => Reject::TrailersTooLarge,
             })),
-            (used, event) => {
+            Ok((used, event)) => {
                 *start += used;
                 Ok(event)
+            }
+            Err(reject) => {
+                *start += std::mem::take(&mut self.before_fault) as usize;
+                Err(reject)
             }
         }
     }
@@ -305,7 +319,9 @@ impl Connection {
             is_connect: head.method() == b"CONNECT",
             keep_alive: asked_to_stay && !parsed.close && !parsed.unusual && !self.retiring,
             expects: false,
+            is_last: parsed.close || version == Version::Http10 && !parsed.keep_alive,
             upgrade: parsed.upgrade
+                && !parsed.unusual
                 && version == Version::Http11
                 && head.known(Known::Upgrade).is_some(),
         };
@@ -441,7 +457,8 @@ impl Connection {
             return;
         }
         if self.states == States::CLOSED {
-            self.lingers = matches!(before.recv, Recv::Body | Recv::Broken) && !self.finished;
+            let more = matches!(before.recv, Recv::Body | Recv::Broken);
+            self.lingers = (more || !self.request.is_last) && !self.finished;
         }
         if self.states == States::IDLE {
             self.incoming = Incoming::Head(Scan::default());

@@ -153,7 +153,7 @@ impl<'a> Response<'a> {
         }
         self.closing |= !chunked && !silent;
         self.begin();
-        if chunked {
+        if chunked && !self.status_has_no_body() {
             self.push("Transfer-Encoding", b"chunked");
         }
         self.finish_head(false)?;
@@ -167,7 +167,7 @@ impl<'a> Response<'a> {
     /// # Errors
     /// The first [`Misuse`] of this answer; nothing is sent then.
     pub fn page(self, explain: &str) -> Result<(), Misuse> {
-        if matches!(self.status, 100..=199 | 204 | 205 | 304) {
+        if self.status_has_no_body() {
             return self.body(b""); // B-085
         }
         let explain = if explain.is_empty() { status::explain(self.status) } else { explain };
@@ -223,11 +223,17 @@ impl<'a> Response<'a> {
             }
             return;
         }
-        if let Err(misuse) = check_field(name, value) {
-            self.misuse.get_or_insert(misuse);
+        // RFC 9110 §15.5.22: a 426 must say to what; the only Upgrade that is not a hand-over's.
+        let offers = self.status == 426 && name.eq_ignore_ascii_case("upgrade") && is_text(value);
+        match check_field(name, value) {
+            Err(misuse) if !offers => _ = self.misuse.get_or_insert(misuse),
+            _ => {}
         }
         self.begin();
         self.push(name, value);
+        if offers {
+            self.push("Connection", b"upgrade");
+        }
     }
 
     /// Writes what every answer begins with, once.
@@ -341,7 +347,11 @@ impl<'a> Response<'a> {
 
     /// HEAD, 204, 205 and 304: the answer ends with its head (RFC 9110 §6.4.1).
     fn has_no_body(&self) -> bool {
-        self.connection.request.is_head || matches!(self.status, 100..=199 | 204 | 205 | 304)
+        self.connection.request.is_head || self.status_has_no_body()
+    }
+
+    fn status_has_no_body(&self) -> bool {
+        matches!(self.status, 100..=199 | 204 | 205 | 304)
     }
 
     /// RFC 9110 §8.6: none on 1xx and 204; a 205 says that it is empty.

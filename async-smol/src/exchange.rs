@@ -1,0 +1,145 @@
+//! One request and its answer, as a handler sees them.
+//!
+//! The same as the blocking driver's but for the waiting: what does not wait is in [`Turn`], which
+//! both share; what does is async here. The body is an [`AsyncRead`].
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::TcpStream;
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use async_io::Async;
+use doorstep_blocking::pace::Pace;
+use doorstep_blocking::turn::{Reading, Turn};
+use doorstep_core::http1::Waiting;
+use smol::io::AsyncRead;
+
+use crate::wire::Wire;
+
+/// One request, and the place for its answer: a [`Turn`], and the socket it is on.
+pub struct Exchange<'a> {
+    turn: Turn<'a>,
+    wire: &'a Wire,
+    reading: Pace,
+}
+
+impl<'a> Exchange<'a> {
+    pub(crate) fn new(turn: Turn<'a>, wire: &'a Wire) -> Self {
+        Self { turn, wire, reading: Pace::new(Instant::now()) }
+    }
+
+    pub(crate) fn into_turn(self) -> Turn<'a> {
+        self.turn
+    }
+
+    /// The body, to read. The first read sends 100 Continue when the client waits for it.
+    ///
+    /// Its errors: [`io::ErrorKind::InvalidData`] with a [`doorstep_core::http1::Reject`] inside
+    /// when the client breaks a rule, `UnexpectedEof` when it left, `TimedOut` when it is too slow.
+    pub fn body(&mut self) -> Body<'_, 'a> {
+        Body { x: self, flushing: None }
+    }
+
+    /// Sends an interim answer: 103 with `Link` fields, say.
+    ///
+    /// # Errors
+    /// [`doorstep_core::http1::Misuse`], and those of the socket.
+    pub async fn inform(&mut self, status: u16, fields: &[(&str, &[u8])]) -> io::Result<()> {
+        self.turn.connection.inform(status, fields, self.turn.outbox)?;
+        self.flush().await
+    }
+
+    /// Sends a part of the answer's body. To a HEAD request nothing is sent, and that is no error.
+    ///
+    /// # Errors
+    /// [`doorstep_core::http1::Misuse`], and those of the socket.
+    pub async fn send(&mut self, data: &[u8]) -> io::Result<()> {
+        if self.turn.append(data)? { self.flush().await } else { Ok(()) }
+    }
+
+    /// Sends what has gathered; for a body whose next part takes its time.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        self.wire.flush(self.turn.outbox, false).await
+    }
+
+    /// Sends `count` bytes of `file` from `offset`, all or part of what `sized` promised. A small
+    /// part leaves in one write with its head; a large one goes by without being copied.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the file has become shorter; those of file and socket. What is still
+    /// owed then shows the client that the answer was cut.
+    pub async fn send_file(&mut self, file: &File, offset: u64, count: u64) -> io::Result<()> {
+        if !self.turn.begin_file(file, offset, count)? {
+            return if self.turn.has_gathered() { self.flush().await } else { Ok(()) };
+        }
+        self.wire.flush(self.turn.outbox, true).await?;
+        let mut sent = 0;
+        let all = self.wire.send_file(file, offset, count, &mut sent).await;
+        self.turn.passed(sent)?;
+        all
+    }
+
+    /// After [`crate::Response::upgrade`] or `tunnel`: sends the answer, and gives the socket and
+    /// the first bytes of the new protocol to whoever speaks it.
+    ///
+    /// # Errors
+    /// `InvalidInput` when nothing was handed over; those of the socket.
+    pub async fn hand_over(&mut self) -> io::Result<(Async<TcpStream>, Vec<u8>)> {
+        let first = self.turn.first_words()?;
+        self.flush().await?;
+        Ok((self.wire.hand_over()?, first))
+    }
+}
+
+impl<'a> Deref for Exchange<'a> {
+    type Target = Turn<'a>;
+
+    fn deref(&self) -> &Turn<'a> {
+        &self.turn
+    }
+}
+
+impl<'a> DerefMut for Exchange<'a> {
+    fn deref_mut(&mut self) -> &mut Turn<'a> {
+        &mut self.turn
+    }
+}
+
+/// A request's body.
+pub struct Body<'x, 'a> {
+    x: &'x mut Exchange<'a>,
+    flushing: Option<Pace>,
+}
+
+impl AsyncRead for Body<'_, '_> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let Self { x, flushing } = self.get_mut();
+        let Exchange { turn, wire, reading } = &mut **x;
+        loop {
+            let wanted = match turn.read(buffer)? {
+                Reading::Read(n) => return Poll::Ready(Ok(n)),
+                wanted => wanted,
+            };
+            ready!(wire.poll_flush(cx, turn.outbox, false, flushing))?;
+            *flushing = None;
+            if let Reading::Receive(most) = wanted {
+                let mut read = || wire.stream().read(&mut buffer[..most]);
+                let n = ready!(wire.poll_read(cx, Waiting::Body, reading, &mut read));
+                return Poll::Ready(turn.received(n));
+            }
+            let mut fill = || turn.inbox.fill(&mut wire.stream());
+            let filled = ready!(wire.poll_read(cx, Waiting::Body, reading, &mut fill));
+            turn.filled(filled)?;
+        }
+    }
+}

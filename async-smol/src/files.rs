@@ -1,0 +1,79 @@
+//! A directory as a handler: GET and HEAD of what is in it.
+//!
+//! It can be wrapped or extended like any handler: call its methods for the paths that are files.
+//!
+//! ```no_run
+//! use doorstep_async_smol::{Files, Server};
+//!
+//! smol::block_on(Server::bind("127.0.0.1:8000")?.serve(Files::new(".")?))
+//! # ;Ok::<(), std::io::Error>(())
+//! ```
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use doorstep_blocking::directory::{Directory, Rest};
+use doorstep_core::site::Site;
+
+use crate::exchange::Exchange;
+use crate::handler::Handler;
+
+/// Serves what is below a directory.
+#[derive(Debug)]
+pub struct Files {
+    directory: Arc<Directory>,
+}
+
+impl Files {
+    /// Serves `directory`, which is opened now and stays the root whatever becomes of its name.
+    ///
+    /// # Errors
+    /// Those of opening it.
+    pub fn new(directory: impl AsRef<Path>) -> io::Result<Self> {
+        Ok(Self { directory: Arc::new(Directory::new(directory)?) })
+    }
+
+    /// Serves it as `site` says.
+    #[must_use]
+    pub fn with(mut self, site: Site) -> Self {
+        if let Some(directory) = Arc::get_mut(&mut self.directory) {
+            directory.site = site; // nobody else has it: no request runs before `serve`
+        }
+        self
+    }
+
+    async fn answer(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        match self.directory.answer(x)? {
+            Rest::Nothing => Ok(()),
+            Rest::Bytes(bytes) => x.send(&bytes).await,
+            Rest::File(file, size) => x.send_file(&file, 0, size).await,
+            Rest::List(path) => {
+                let directory = self.directory.clone();
+                let page = smol::unblock(move || directory.list(&path)).await;
+                self.directory.show(x, page)
+            }
+        }
+    }
+}
+
+impl Handler for Files {
+    async fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x).await
+    }
+    async fn post(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x).await
+    }
+    async fn put(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x).await
+    }
+    async fn delete(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x).await
+    }
+    async fn options(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x).await
+    }
+    async fn patch(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x).await
+    }
+}

@@ -1,0 +1,143 @@
+//! What a service author writes: one method for each method of HTTP.
+//!
+//! ```no_run
+//! use std::io;
+//! use doorstep_async_smol::{Exchange, Handler, Server};
+//!
+//! struct Hello;
+//!
+//! impl Handler for Hello {
+//!     async fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+//!         x.respond(200).header("Content-Type", "text/plain").body("hello\n")
+//!     }
+//! }
+//!
+//! smol::block_on(Server::bind("127.0.0.1:8000")?.serve(Hello))
+//! # as std::io::Result<()>
+//! # ;Ok::<(), io::Error>(())
+//! ```
+//!
+//! A closure that does not wait is a handler too, for every method; the same one serves the blocking
+//! driver's exchanges but for its argument's type.
+
+use std::io;
+
+use doorstep_core::log::Record;
+
+use crate::exchange::Exchange;
+
+/// Answers requests, many at once. Each method defaults to 501, but for `head`, which
+/// does what `get` does: the machine sends no body.
+///
+/// An error before anything was answered becomes a 500; after that, it ends the connection, so
+/// that the peer can see the answer was cut. Neither reaches other connections; nor does a panic.
+pub trait Handler: Send + Sync + 'static {
+    /// GET.
+    ///
+    /// # Errors
+    /// What the handler makes of it, as for all of these.
+    fn get(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+        async { x.unsupported() }
+    }
+    /// HEAD.
+    ///
+    /// # Errors
+    /// As of `get`.
+    fn head(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+        self.get(x)
+    }
+    /// POST.
+    ///
+    /// # Errors
+    /// As of `get`.
+    fn post(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+        async { x.unsupported() }
+    }
+    /// PUT.
+    ///
+    /// # Errors
+    /// As of `get`.
+    fn put(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+        async { x.unsupported() }
+    }
+    /// DELETE.
+    ///
+    /// # Errors
+    /// As of `get`.
+    fn delete(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+        async { x.unsupported() }
+    }
+    /// OPTIONS.
+    ///
+    /// # Errors
+    /// As of `get`.
+    fn options(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+        async { x.unsupported() }
+    }
+    /// PATCH.
+    ///
+    /// # Errors
+    /// As of `get`.
+    fn patch(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+        async { x.unsupported() }
+    }
+    /// Any other method (B-302): CONNECT, TRACE, and what others invent.
+    ///
+    /// # Errors
+    /// As of `get`.
+    fn other(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+        async { x.unsupported() }
+    }
+
+    /// The peer waits for 100 Continue before it sends the body. An answer given here refuses it
+    /// (417, say) and the method is not called (B-053); by itself 100 goes out when the body is
+    /// first read (B-050).
+    ///
+    /// # Errors
+    /// As of `get`.
+    fn expect(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+        async {
+            let _ = x;
+            Ok(())
+        }
+    }
+
+    /// An answer ended (B-110). Not to wait in.
+    fn log(&self, record: &Record<'_>) {
+        let _ = record;
+    }
+
+    /// Something went wrong that the access log does not show: why a file was refused, why a
+    /// connection broke. Not to wait in.
+    fn note(&self, peer: std::net::IpAddr, message: &str) {
+        let _ = (peer, message);
+    }
+
+    /// Calls the method's method. Override it to see every request before that.
+    ///
+    /// # Errors
+    /// As of `get`.
+    fn handle(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+        async {
+            match x.head().method() {
+                b"GET" => self.get(x).await,
+                b"HEAD" => self.head(x).await,
+                b"POST" => self.post(x).await,
+                b"PUT" => self.put(x).await,
+                b"DELETE" => self.delete(x).await,
+                b"OPTIONS" => self.options(x).await,
+                b"PATCH" => self.patch(x).await,
+                _ => self.other(x).await,
+            }
+        }
+    }
+}
+
+impl<F> Handler for F
+where
+    F: Fn(&mut Exchange<'_>) -> io::Result<()> + Send + Sync + 'static,
+{
+    async fn handle(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self(x)
+    }
+}

@@ -1,0 +1,172 @@
+//! One executor's share of a server: its connections, and the buffers that the busy ones use.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+use doorstep_blocking::Config;
+use doorstep_blocking::turn::is_departure;
+use doorstep_core::http1::{Connection, Growing, Inbox, Outbox};
+use smol::Executor;
+use smol::future;
+
+use crate::handler::Handler;
+use crate::serve;
+use crate::server::Stopper;
+use crate::wire::Wire;
+
+/// What an outbox may gather before it is flushed, in bytes.
+pub(crate) const GATHER: usize = 64 << 10;
+/// Pairs of buffers that are kept for the next busy connections.
+const SPARE: usize = 64;
+/// How long to hold back when there is no room or there are no descriptors.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What a connection needs while it is busy.
+pub(crate) struct Buffers {
+    pub(crate) inbox: Inbox<Growing>,
+    pub(crate) outbox: Outbox,
+}
+
+/// A server at work on one executor.
+pub(crate) struct Lane<'h, H> {
+    handler: &'h H,
+    config: &'h Config,
+    stopper: &'h Stopper,
+    spare: Mutex<Vec<Buffers>>,
+}
+
+impl<'h, H: Handler> Lane<'h, H> {
+    pub(crate) fn new(handler: &'h H, config: &'h Config, stopper: &'h Stopper) -> Self {
+        Self { handler, config, stopper, spare: Mutex::default() }
+    }
+
+    /// Accepts until the server stops, then sees its connections off.
+    pub(crate) async fn work<'l>(&'l self, executor: &Executor<'l>) -> io::Result<()> {
+        executor.spawn(self.sweep()).detach();
+        let sources = self.sources()?;
+        while !self.stopper.is_stopping() {
+            if self.stopper.registry.len() >= self.config.max_connections.max(1) {
+                self.stopper.registry.make_room(); // who leaves is gone in a moment
+                Timer::after(PAUSE).await;
+                continue;
+            }
+            match self.stopper.acceptor.try_accept() {
+                Ok(Some((stream, peer))) => {
+                    executor.spawn(self.connection(stream, peer, false)).detach();
+                }
+                Ok(None) => {
+                    poll_fn(|cx| any(&sources, cx)).await?;
+                }
+                // Out of descriptors or memory: hold back, and let somebody idle go.
+                Err(_) => {
+                    self.stopper.registry.make_room();
+                    Timer::after(PAUSE).await;
+                }
+            }
+        }
+        self.stopper.registry.close_up(); // who sat down while the stop was being said
+        let gone = async {
+            while !self.stopper.registry.is_empty() {
+                Timer::after(PAUSE / 5).await;
+            }
+        };
+        let late = async { _ = Timer::after(self.config.grace).await };
+        future::or(gone, late).await;
+        Ok(())
+    }
+
+    /// Descriptors of its own for what is to be watched: the reactor takes each but once.
+    fn sources(&self) -> io::Result<Vec<Async<OwnedFd>>> {
+        let own = |source: BorrowedFd<'_>| Async::new_nonblocking(source.try_clone_to_owned()?);
+        self.stopper.acceptor.sources().map(own).collect()
+    }
+
+    /// Waits for one connection and serves one request on it.
+    pub(crate) async fn serve_one(&self) -> io::Result<()> {
+        let sources = self.sources()?;
+        while !self.stopper.is_stopping() {
+            if let Some((stream, peer)) = self.stopper.acceptor.try_accept()? {
+                future::or(self.connection(stream, peer, true), self.sweep()).await;
+                break;
+            }
+            poll_fn(|cx| any(&sources, cx)).await?;
+        }
+        Ok(())
+    }
+
+    /// One connection's life: idle and busy in turn.
+    pub(crate) async fn connection(&self, stream: TcpStream, peer: SocketAddr, once: bool) {
+        let registry = &self.stopper.registry;
+        let seat = registry.enter(stream, peer);
+        let _left = Leave(|| registry.leave(&seat));
+        let served = async {
+            let wire = Wire::new(seat.clone(), self.config.timeouts)?;
+            let mut connection = self.config.connection();
+            loop {
+                if !wire.idle().await? {
+                    return Ok(());
+                }
+                // On the heap, so that idle connections do not hold the room for it.
+                let busy = Box::pin(self.busy(&mut connection, &wire, once));
+                if !busy.await? || once {
+                    return Ok::<_, io::Error>(());
+                }
+            }
+        };
+        if let Err(error) = served.await {
+            let word = if is_departure(&error) { "connection lost" } else { "connection broke" };
+            self.handler.note(peer.ip(), &format!("{word}: {error}"));
+        }
+    }
+
+    async fn busy(&self, connection: &mut Connection, wire: &Wire, once: bool) -> io::Result<bool> {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut buffers = spare.unwrap_or_else(|| Buffers {
+            inbox: self.config.inbox(),
+            outbox: self.config.outbox(),
+        });
+        let goes_on = serve::connection(self.handler, connection, &mut buffers, wire, once).await?;
+        if goes_on && let Some(storage) = buffers.inbox.into_storage() {
+            buffers.outbox.shrink(2 * GATHER);
+            let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+            if spare.len() < SPARE {
+                spare.push(Buffers { inbox: Inbox::new(storage), outbox: buffers.outbox });
+            }
+        }
+        Ok(goes_on)
+    }
+
+    /// Wakes who waited too long, for as long as the lane lives.
+    async fn sweep(&self) {
+        let times = &self.config.timeouts;
+        let shortest =
+            [times.idle, times.head, times.body, times.peer, times.drain].into_iter().min();
+        let often = shortest.unwrap_or_default() / 4;
+        let often = often.clamp(Duration::from_millis(20), Duration::from_secs(1));
+        loop {
+            Timer::after(often).await;
+            self.stopper.registry.sweep();
+        }
+    }
+}
+
+/// Whether any of them is readable.
+fn any(sources: &[Async<OwnedFd>], cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    let ready = sources.iter().map(|source| source.poll_readable(cx));
+    ready.fold(Poll::Pending, |any, this| if any.is_ready() { any } else { this })
+}
+
+/// Does something when it is dropped, which for a task may be at any wait.
+struct Leave<F: Fn()>(F);
+
+impl<F: Fn()> Drop for Leave<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}

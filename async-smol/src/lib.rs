@@ -1,0 +1,42 @@
+//! doorstep-async-smol: an HTTP/1.1 server on smol and async-io.
+//!
+//! A thin driver around [`doorstep_core`], with the names and the meaning of `doorstep_blocking`: a
+//! service is a [`Handler`] whose methods are async, [`Files`] is a directory as one.
+//!
+//! ```no_run
+//! use std::io;
+//! use doorstep_async_smol::{Exchange, Files, Handler, Server};
+//!
+//! struct Hello(Files);
+//!
+//! impl Handler for Hello {
+//!     async fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+//!         match x.head().path() {
+//!             b"/hello" => x.respond(200).header("Content-Type", "text/plain").body("hello\n"),
+//!             _ => self.0.get(x).await,
+//!         }
+//!     }
+//! }
+//!
+//! smol::block_on(Server::bind("127.0.0.1:8000")?.serve(Hello(Files::new(".")?)))
+//! # ;Ok::<(), io::Error>(())
+//! ```
+//!
+//! [`Server::serve`] is one future, for any executor: everything it starts lives inside it, so
+//! dropping it leaves no task and no descriptor behind. [`Server::run`] serves on several threads.
+//! An idle connection holds its socket and a small task, but no buffer; no request sets a timer.
+
+mod exchange;
+mod files;
+mod handler;
+mod lane;
+mod serve;
+mod server;
+mod wire;
+
+pub use doorstep_blocking::{Config, Record, Response, Told};
+pub use doorstep_core as core;
+pub use exchange::{Body, Exchange};
+pub use files::Files;
+pub use handler::Handler;
+pub use server::{Server, Stopper};

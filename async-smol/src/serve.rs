@@ -1,0 +1,103 @@
+//! The loop: one connection from its first byte to its last.
+//!
+//! The same lines as the blocking driver's, but for `.await`, and for one thing: while a connection
+//! is idle it leaves the loop, so that the loop's state and buffers are held by the busy ones only.
+
+use std::io::{self, ErrorKind};
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use doorstep_blocking::pace::Pace;
+use doorstep_blocking::turn::{Turn, refuse};
+use doorstep_core::http1::{Connection, Event, Inbox, Outbox, Reject, Spans, Storage, Waiting};
+use doorstep_core::log::Record;
+use smol::future::FutureExt;
+
+use crate::exchange::Exchange;
+use crate::handler::Handler;
+use crate::lane::{Buffers, GATHER};
+use crate::wire::Wire;
+
+/// Serves what has arrived; whether the connection is idle then, and not at its end.
+pub(crate) async fn connection<H: Handler>(
+    handler: &H,
+    connection: &mut Connection,
+    Buffers { inbox, outbox }: &mut Buffers,
+    wire: &Wire,
+    once: bool,
+) -> io::Result<bool> {
+    let mut reading = Pace::new(Instant::now());
+    let log = |record: &Record<'_>| handler.log(record);
+    let mut fresh = true; // the socket is known to be readable
+    loop {
+        if once || wire.seat().must_leave() {
+            connection.retire();
+        }
+        match connection.next(inbox) {
+            Ok(Event::Request(head)) => {
+                let spans = head.spans();
+                exchange(handler, connection, spans, inbox, outbox, wire).await?;
+            }
+            Ok(Event::NeedMore) => {
+                wire.flush(outbox, false).await?;
+                let waiting = connection.waiting(outbox);
+                if waiting == Waiting::Idle && !fresh {
+                    return Ok(true);
+                }
+                fresh = false;
+                match wire.fill(inbox, waiting, &mut reading).await {
+                    Err(error) if error.kind() == ErrorKind::TimedOut => match waiting {
+                        Waiting::Head | Waiting::Body => {
+                            let slow = Reject::TooSlow;
+                            refuse(connection, slow, inbox.unread(), outbox, wire.peer(), log);
+                        }
+                        _ => break,
+                    },
+                    filled => _ = filled?,
+                }
+            }
+            Ok(Event::Body(_) | Event::End(_)) => {} // left over from a handler that gave up
+            Ok(Event::Owed(_)) => connection.lost(), // never: `exchange` concludes every answer
+            Ok(Event::Switched) => return Ok(false), // the handler has the socket
+            Ok(Event::Closed) => break,
+            Err(reject) => {
+                refuse(connection, reject, inbox.unread(), outbox, wire.peer(), log);
+            }
+        }
+    }
+    wire.flush(outbox, false).await?;
+    if connection.lingers() || !inbox.unread().is_empty() {
+        wire.linger().await;
+    }
+    Ok(false)
+}
+
+/// One request: lends the handler what it needs, and sees to it that an answer comes out.
+async fn exchange<H: Handler, S: Storage>(
+    handler: &H,
+    connection: &mut Connection,
+    head: Spans,
+    inbox: &mut Inbox<S>,
+    outbox: &mut Outbox,
+    wire: &Wire,
+) -> io::Result<()> {
+    if outbox.len() > GATHER {
+        wire.flush(outbox, false).await?;
+    }
+    let (front, rest) = inbox.split(head.size());
+    let turn = Turn::new(head.view(front), connection, rest, outbox, wire.peer());
+    let mut x = Exchange::new(turn, wire);
+    let outcome = AssertUnwindSafe(async {
+        if x.connection.expects() {
+            handler.expect(&mut x).await?;
+        }
+        if x.is_answered() { Ok(()) } else { handler.handle(&mut x).await }
+    });
+    let outcome = outcome.catch_unwind().await;
+    let mut turn = x.into_turn();
+    let peer = turn.peer().ip();
+    turn.conclude(outcome, |word| handler.note(peer, word), |record| handler.log(record));
+    let mark = turn.into_mark();
+    inbox.rejoin(mark);
+    Ok(())
+}

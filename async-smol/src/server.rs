@@ -1,0 +1,151 @@
+//! The server: listeners, and one future that is all of it.
+//!
+//! [`Server::serve`] runs everything on whatever executor polls it: its connections are tasks of an
+//! executor inside the future, so when it is dropped nothing is left. [`Server::run`] polls several
+//! such lanes, each on a thread of its own, over the same listeners.
+//!
+//! ```
+//! use doorstep_async_smol::{Exchange, Server};
+//! use smol::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! smol::block_on(async {
+//!     let server = Server::bind("127.0.0.1:0")?;
+//!     let (address, stopper) = (server.addresses()[0], server.stopper());
+//!     let serving = smol::spawn(server.serve(|x: &mut Exchange<'_>| x.respond(200).body("hi")));
+//!
+//!     let mut client = smol::net::TcpStream::connect(address).await?;
+//!     client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await?;
+//!     let mut answer = String::new();
+//!     client.read_to_string(&mut answer).await?;
+//!     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhi"));
+//!
+//!     stopper.stop();
+//!     serving.await
+//! })
+//! # as std::io::Result<()>
+//! # ;Ok::<(), std::io::Error>(())
+//! ```
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread;
+
+use async_io::block_on;
+use doorstep_blocking::Config;
+use doorstep_blocking::host::Acceptor;
+use doorstep_blocking::registry::Registry;
+use smol::Executor;
+
+use crate::handler::Handler;
+use crate::lane::Lane;
+
+/// A server that is bound and not yet serving.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    stopper: Stopper,
+}
+
+/// Stops a server from anywhere.
+#[derive(Debug, Clone)]
+pub struct Stopper {
+    pub(crate) acceptor: Arc<Acceptor>,
+    pub(crate) registry: Arc<Registry>,
+}
+
+impl Server {
+    /// Listens on every address that `address` stands for.
+    ///
+    /// # Errors
+    /// Those of resolving and binding.
+    pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        let listeners: io::Result<Vec<_>> =
+            address.to_socket_addrs()?.map(TcpListener::bind).collect();
+        Self::on(listeners?)
+    }
+
+    /// Serves listeners that exist: from [`doorstep_blocking::host::bind`], or inherited.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] when there are none; those of preparing them.
+    pub fn on(listeners: Vec<TcpListener>) -> io::Result<Self> {
+        let acceptor = Arc::new(Acceptor::nonblocking(listeners)?);
+        let stopper = Stopper { acceptor, registry: Arc::default() };
+        Ok(Self { config: Config::default(), stopper })
+    }
+
+    /// Serves as `config` says.
+    #[must_use]
+    pub fn with(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// The addresses it listens on, with the ports that were found for 0; there is at least one.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.stopper.acceptor.addresses()
+    }
+
+    /// What stops it.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Serves until it is stopped: then answers under way have [`Config::grace`] to finish. Dropping
+    /// the future stops at once.
+    ///
+    /// # Errors
+    /// Those of watching the listeners.
+    pub async fn serve(self, handler: impl Handler) -> io::Result<()> {
+        self.lane(&handler).await
+    }
+
+    /// Serves on `threads` threads, this one among them, until it is stopped.
+    ///
+    /// # Errors
+    /// As of [`Server::serve`].
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a server owns what it serves, as in `serve`"
+    )]
+    pub fn run(self, handler: impl Handler, threads: NonZeroUsize) -> io::Result<()> {
+        thread::scope(|scope| {
+            for _ in 1..threads.get() {
+                scope.spawn(|| block_on(self.lane(&handler)));
+            }
+            block_on(self.lane(&handler))
+        })
+    }
+
+    /// Waits for one connection, serves one request on it, and closes it (B-307).
+    ///
+    /// # Errors
+    /// Those of accepting.
+    pub async fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
+        Lane::new(handler, &self.config, &self.stopper).serve_one().await
+    }
+
+    async fn lane<H: Handler>(&self, handler: &H) -> io::Result<()> {
+        let lane = Lane::new(handler, &self.config, &self.stopper);
+        let executor = Executor::new();
+        executor.run(lane.work(&executor)).await
+    }
+}
+
+impl Stopper {
+    /// No new connections; those that are idle close now, the others after their answer.
+    pub fn stop(&self) {
+        self.acceptor.stop();
+        self.registry.close_up();
+    }
+
+    /// Whether [`Stopper::stop`] was said.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.acceptor.is_stopped()
+    }
+}

@@ -1,0 +1,196 @@
+//! The socket of one connection: read, send, and know when it has taken too long.
+//!
+//! The calls themselves are plain ones on the inner socket; the reactor is asked only when they
+//! would wait. No timer is set: what is waited for, and until when, stands in the connection's
+//! [`Seat`], and one sweeper for all wakes who is late.
+
+use std::fs::File;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, Read};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use async_io::Async;
+use doorstep_blocking::host;
+use doorstep_blocking::pace::Pace;
+use doorstep_blocking::registry::Seat;
+use doorstep_core::http1::{Inbox, Outbox, Storage, Timeouts, Waiting};
+
+/// One connection's socket.
+pub(crate) struct Wire {
+    socket: Async<Arc<TcpStream>>,
+    seat: Arc<Seat>,
+    timeouts: Timeouts,
+}
+
+impl Wire {
+    pub(crate) fn new(seat: Arc<Seat>, timeouts: Timeouts) -> io::Result<Self> {
+        let socket = Async::new_nonblocking(seat.stream())?;
+        Ok(Self { socket, seat, timeouts })
+    }
+
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.seat
+    }
+
+    /// The socket itself, which never waits.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        self.socket.get_ref()
+    }
+
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.seat.peer()
+    }
+
+    /// Waits for the next request, holding nothing; `false` when the connection must leave instead.
+    pub(crate) async fn idle(&self) -> io::Result<bool> {
+        if self.seat.waits(Waiting::Idle, Some(self.timeouts.idle)) {
+            return Ok(false);
+        }
+        self.socket.readable().await?;
+        self.seat.works();
+        Ok(!self.seat.is_late())
+    }
+
+    /// Reads once: how many bytes, 0 at the end of input. [`ErrorKind::TimedOut`] when the peer
+    /// was too slow.
+    pub(crate) async fn fill<S: Storage>(
+        &self,
+        inbox: &mut Inbox<S>,
+        waiting: Waiting,
+        pace: &mut Pace,
+    ) -> io::Result<usize> {
+        let mut read = || inbox.fill(&mut self.stream());
+        poll_fn(|cx| self.poll_read(cx, waiting, pace, &mut read)).await
+    }
+
+    /// Reads once by `read`, as soon as that does not wait.
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        waiting: Waiting,
+        pace: &mut Pace,
+        read: &mut dyn FnMut() -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match read() {
+                Ok(0) if self.seat.is_late() => {
+                    return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+                }
+                Ok(n) => {
+                    self.seat.works();
+                    pace.moved(n, Instant::now());
+                    return Poll::Ready(Ok(n));
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+            self.seat.waits(waiting, pace.left(waiting, &self.timeouts, Instant::now()));
+            ready!(self.socket.poll_readable(cx))?;
+        }
+    }
+
+    /// Sends everything that is in the outbox; `more` says that a file follows at once.
+    pub(crate) async fn flush(&self, outbox: &mut Outbox, more: bool) -> io::Result<()> {
+        let mut pace = None;
+        poll_fn(|cx| self.poll_flush(cx, outbox, more, &mut pace)).await
+    }
+
+    /// The same for who polls; `pace` is `None` before the first call.
+    pub(crate) fn poll_flush(
+        &self,
+        cx: &mut Context<'_>,
+        outbox: &mut Outbox,
+        more: bool,
+        pace: &mut Option<Pace>,
+    ) -> Poll<io::Result<()>> {
+        while !outbox.is_empty() {
+            let socket = self.stream();
+            let mut send = || host::send(socket, outbox.unsent(), more);
+            let n = ready!(self.poll_write(cx, pace, &mut send))?;
+            outbox.sent(n);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends `count` bytes of a file by the shortest way, one fair share at a time, so that others
+    /// have their turn in between. An early end of the file is [`ErrorKind::UnexpectedEof`]. `sent`
+    /// counts what went.
+    pub(crate) async fn send_file(
+        &self,
+        file: &File,
+        offset: u64,
+        count: u64,
+        sent: &mut u64,
+    ) -> io::Result<()> {
+        let (socket, mut pace) = (self.stream(), None);
+        loop {
+            let mut send = || host::send_file(socket, file, offset + *sent, count - *sent);
+            let n = poll_fn(|cx| self.poll_write(cx, &mut pace, &mut send)).await?;
+            *sent += n as u64;
+            match n {
+                _ if *sent >= count => return Ok(()),
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                _ => smol::future::yield_now().await,
+            }
+        }
+    }
+
+    /// Writes once by `write`, as soon as that does not wait.
+    fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        pace: &mut Option<Pace>,
+        write: &mut dyn FnMut() -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match write() {
+                Ok(n) => {
+                    if let Some(pace) = pace {
+                        self.seat.works();
+                        pace.moved(n, Instant::now());
+                    }
+                    return Poll::Ready(Ok(n));
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) if self.seat.is_late() => {
+                    return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+            let now = Instant::now();
+            let pace = pace.get_or_insert(Pace::new(now));
+            self.seat.waits(Waiting::Peer, pace.left(Waiting::Peer, &self.timeouts, now));
+            ready!(self.socket.poll_writable(cx))?;
+        }
+    }
+
+    /// The answer is out and the peer may still be sending: says FIN, then reads and forgets for a
+    /// while, so that a reset cannot destroy the answer on its way (B-288, RFC 9112 §9.6).
+    pub(crate) async fn linger(&self) {
+        /// A peer that sends more than this is not listening. In bytes.
+        const MOST: usize = 4 << 20;
+        let stream = self.stream();
+        if stream.shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        let mut forgotten = [0; 1 << 10];
+        let (mut total, mut pace) = (0, Pace::new(Instant::now()));
+        while total < MOST {
+            let mut read = || (&*stream).read(&mut forgotten);
+            match poll_fn(|cx| self.poll_read(cx, Waiting::Drain, &mut pace, &mut read)).await {
+                Ok(0) | Err(_) => return,
+                Ok(n) => total += n,
+            }
+        }
+    }
+
+    /// The socket for another protocol.
+    pub(crate) fn hand_over(&self) -> io::Result<Async<TcpStream>> {
+        Async::new_nonblocking(self.socket.get_ref().try_clone()?)
+    }
+}

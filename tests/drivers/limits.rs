@@ -1,0 +1,179 @@
+//! Deadlines and limits: what becomes of peers that are slow, silent or do not stop talking.
+//!
+//! Deadlines are short here so that they are met soon; nothing is said about when.
+
+use std::io::ErrorKind;
+use std::thread;
+use std::time::Duration;
+
+use doorstep::blocking::Config;
+use doorstep::core::http1::{Limits, Timeouts};
+
+use crate::drivers::{Driver, config};
+use crate::service::{LARGE, State};
+
+const SHORT: Duration = Duration::from_millis(200);
+
+on_every_driver! {
+    fn b_049_an_idle_connection_is_closed_without_a_word(driver: Driver) {
+        let server = driver.start_with(State::app(), timing(|t| t.idle = SHORT));
+        let mut silent = server.client();
+        let mut client = server.client();
+        assert_eq!(client.ask("GET", "/", &[]).status, 200);
+        assert_eq!(client.rest(), b"");
+        assert_eq!(silent.rest(), b"");
+        assert_eq!(server.state.log(1).len(), 1, "B-005");
+    }
+
+    fn b_049_empty_lines_do_not_make_a_head(driver: Driver) {
+        let server = driver.start_with(State::app(), timing(|t| {
+            t.idle = SHORT;
+            t.head = SHORT;
+        }));
+        let mut client = server.client();
+        client.send(b"\r\n\r\n");
+        let end = String::from_utf8(client.rest()).expect("it is text");
+        assert!(end.is_empty() || end.starts_with("HTTP/1.1 408 "), "{end}");
+    }
+
+    fn b_049_a_slow_head_is_a_408(driver: Driver) {
+        let server = driver.start_with(State::app(), timing(|t| t.head = SHORT));
+        let mut client = server.client();
+        assert_eq!(client.ask("GET", "/", &[]).status, 200);
+        client.send(b"GET /slow HTTP/1.1\r\nHo");
+        let answer = client.answer(false);
+        assert_eq!((answer.status, answer.field("Connection")), (408, Some("close")));
+        assert_eq!(client.rest(), b"");
+        let log = server.state.log(2);
+        assert_eq!((log[1].status, log[1].error.as_deref()), (408, Some("Request Timeout")));
+    }
+
+    fn b_049_a_head_that_trickles_gets_no_more_time(driver: Driver) {
+        let server = driver.start_with(State::app(), timing(|t| t.head = SHORT));
+        let mut client = server.client();
+        client.send(b"GET / HTTP/1.1\r\nX: ");
+        trickle(&mut client);
+        assert_eq!(client.answer(false).status, 408);
+    }
+
+    fn b_049_a_slow_body_is_a_408(driver: Driver) {
+        let server = driver.start_with(State::app(), timing(|t| t.body = SHORT));
+        for framing in ["Content-Length: 10\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nab"] {
+            let mut client = server.client();
+            client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\n{framing}").as_bytes());
+            let answer = client.answer(false);
+            assert_eq!((answer.status, answer.field("Connection")), (408, Some("close")));
+            assert_eq!(client.rest(), b"");
+        }
+        assert!(server.state.log(2).iter().all(|entry| entry.status == 408 && !entry.cut));
+    }
+
+    fn b_049_a_body_below_the_rate_is_a_408(driver: Driver) {
+        let server = driver.start_with(State::app(), timing(|t| {
+            t.body = SHORT;
+            t.rate = 1_000_000; // bytes per second
+        }));
+        let mut client = server.client();
+        client.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+        trickle(&mut client);
+        assert_eq!(client.answer(false).status, 408);
+    }
+
+    fn b_049_the_rest_of_a_body_nobody_wants_has_a_deadline(driver: Driver) {
+        let server = driver.start_with(State::app(), timing(|t| t.drain = SHORT));
+        let mut client = server.client();
+        assert_eq!(client.ask("POST", "/early", &["Content-Length: 10"]).body, b"early\n");
+        assert_eq!(client.rest(), b"");
+    }
+
+    fn b_049_a_client_that_never_reads_is_cut_off(driver: Driver) {
+        let server = driver.start_with(State::app(), timing(|t| t.peer = SHORT));
+        let mut deaf = server.client();
+        deaf.send(b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
+        let entry = server.state.entry();
+        assert!(entry.cut && entry.bytes < Some(LARGE as u64), "{entry:?}");
+        assert_eq!(server.client().ask("GET", "/", &[]).status, 200);
+    }
+
+    fn b_049_a_reader_that_pauses_is_served_on(driver: Driver) {
+        let server = driver.start(State::app());
+        let mut client = server.client();
+        client.send(b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.peek();
+        thread::sleep(SHORT); // long enough for all buffers to be full
+        assert_eq!(client.answer(false).body.len(), LARGE);
+        assert_eq!(server.state.entry().bytes, Some(LARGE as u64));
+    }
+
+    fn b_046_a_body_too_large_to_drain_costs_the_connection_not_the_answer(driver: Driver) {
+        let server = driver.start(State::app());
+        let mut client = server.client();
+        client.send(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n");
+        client.send(&[b'x'; 2_000_000]);
+        let answer = client.answer(false);
+        assert_eq!((&answer.body[..], answer.field("Connection")), (&b"early\n"[..], Some("close")));
+        assert_eq!(client.rest(), b"", "and no reset");
+    }
+
+    fn b_046_a_body_small_enough_to_drain_keeps_the_connection(driver: Driver) {
+        let server = driver.start(State::app());
+        let mut client = server.client();
+        client.send(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
+        client.send(&[b'x'; 200_000]);
+        assert_eq!(client.answer(false).body, b"early\n");
+        assert_eq!(client.ask("GET", "/a", &[]).body, b"GET /a\n");
+    }
+
+    fn a_body_beyond_the_limit_is_a_413(driver: Driver) {
+        let limits = Limits { body: 1000, ..Limits::default() };
+        let server = driver.start_with(State::app(), Config { limits, ..config() });
+        let mut client = server.client();
+        let answer = client.ask("POST", "/echo", &["Content-Length: 1001"]);
+        assert_eq!((answer.status, answer.field("Connection")), (413, Some("close")));
+        let mut client = server.client();
+        client.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+        client.send(&[b"3e9\r\n", &[b'x'; 1001][..], b"\r\n0\r\n\r\n"].concat());
+        assert_eq!(client.answer(false).status, 413);
+        assert_eq!(client.rest(), b"");
+    }
+
+    fn a_client_of_single_bytes_is_served_beside_a_hundred_others(driver: Driver) {
+        let server = driver.start(State::app());
+        let mut others: Vec<_> = (0..100).map(|_| server.client()).collect();
+        let mut slow = server.client();
+        let request = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+        for (n, byte) in request.iter().enumerate() {
+            slow.send(&[*byte]);
+            for other in others.iter_mut().skip(n).step_by(request.len()) {
+                assert_eq!(other.ask("GET", "/a", &[]).body, b"GET /a\n");
+            }
+        }
+        assert_eq!(slow.answer(false).body, b"hello");
+        for other in &mut others {
+            assert_eq!(other.ask("GET", "/b", &[]).body, b"GET /b\n");
+        }
+    }
+}
+
+/// The usual configuration but for these deadlines.
+fn timing(change: impl FnOnce(&mut Timeouts)) -> Config {
+    let mut config = config();
+    change(&mut config.timeouts);
+    config
+}
+
+/// Sends a byte now and then until there is an answer.
+fn trickle(client: &mut crate::support::client::Client) {
+    for _ in 0..500 {
+        thread::sleep(Duration::from_millis(20));
+        if !client.is_silent() {
+            return;
+        }
+        match client.try_send(b"x") {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return,
+            Err(error) => unreachable!("{error}"),
+        }
+    }
+    unreachable!("it is served for ever");
+}

@@ -1,0 +1,133 @@
+//! The end: who is idle is closed at once, answers under way finish, what is stuck is cut, and
+//! nothing is left.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorstep::blocking::Config;
+
+use crate::drivers::{Driver, config, eventually, listener};
+use crate::service::State;
+
+on_every_driver! {
+    fn b_282_idle_connections_close_at_once(driver: Driver) {
+        let server = driver.start_with(State::app(), grace(600));
+        let mut silent = server.client();
+        let mut idle = server.client();
+        assert_eq!(idle.ask("GET", "/a", &[]).status, 200);
+        server.stop();
+        assert_eq!(idle.rest(), b"");
+        assert_eq!(silent.rest_or_reset(), b"", "it may not have been accepted");
+        server.returns();
+    }
+
+    fn b_282_an_answer_under_way_finishes(driver: Driver) {
+        let server = driver.start_with(State::app(), grace(600));
+        let mut busy = server.client();
+        busy.send(b"GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\n");
+        server.state.until_waiting(1);
+        server.stop();
+        assert!(TcpStream::connect(server.address).is_err(), "nobody new comes in");
+        assert!(server.serves());
+        server.state.let_go(1);
+        assert_eq!(busy.answer(false).body, b"waited\n");
+        assert_eq!(busy.rest(), b"");
+        server.returns();
+    }
+
+    fn b_282_requests_that_are_here_are_answered_and_the_last_answer_says_so(driver: Driver) {
+        let server = driver.start_with(State::app(), grace(600));
+        let mut busy = server.client();
+        busy.send(b"GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+        server.state.until_waiting(1);
+        server.stop();
+        server.state.let_go(1);
+        assert_eq!(busy.answer(false).body, b"waited\n");
+        let next = String::from_utf8(busy.rest()).expect("it is text");
+        assert!(next.is_empty() || next.contains("Connection: close\r\n"), "{next}");
+        server.returns();
+    }
+
+    fn b_282_what_is_stuck_is_cut_after_the_grace(driver: Driver) {
+        let server = driver.start_with(State::app(), grace(0));
+        let mut stuck = server.client();
+        stuck.send(b"GET /test/stuck HTTP/1.1\r\nHost: a\r\n\r\n");
+        server.state.until_waiting(1);
+        server.stop();
+        let all = String::from_utf8(stuck.rest()).expect("it is text");
+        assert!(all.contains("Content-Length: 10\r\n") && all.ends_with("\r\n\r\nhalf\n"), "{all}");
+        server.returns();
+    }
+
+    fn a_stop_before_the_first_client(driver: Driver) {
+        let server = driver.start_with(State::app(), grace(600));
+        server.stop();
+        server.stop();
+        server.returns();
+    }
+
+    fn the_port_can_be_bound_again(driver: Driver) {
+        let listeners = listener();
+        let address = listeners[0].local_addr().expect("it is bound");
+        let server = driver.start_on(listeners, State::app(), config());
+        let mut client = server.client();
+        assert_eq!(client.ask("GET", "/a", &[]).status, 200);
+        server.stop();
+        server.returns();
+        drop(server);
+        let listeners = vec![TcpListener::bind(address).expect("the port is free")];
+        let server = driver.start_on(listeners, State::app(), config());
+        assert_eq!(server.client().ask("GET", "/a", &[]).status, 200);
+    }
+
+    fn the_handler_is_dropped(driver: Driver) {
+        let server = driver.start(State::app());
+        let mut clients: Vec<_> = (0..20).map(|_| server.client()).collect();
+        for client in &mut clients {
+            assert_eq!(client.ask("GET", "/a", &[]).status, 200);
+        }
+        server.stop();
+        server.returns();
+        eventually("nobody holds the handler", || Arc::strong_count(&server.state) == 1);
+    }
+
+    fn a_handler_that_was_cut_off_is_dropped_when_it_ends(driver: Driver) {
+        let server = driver.start_with(State::app(), grace(0));
+        let mut stuck = server.client();
+        stuck.send(b"GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\n");
+        server.state.until_waiting(1);
+        server.stop();
+        server.returns();
+        server.state.let_go(1);
+        eventually("nobody holds the handler", || Arc::strong_count(&server.state) == 1);
+    }
+
+    fn no_thread_and_no_descriptor_is_left(driver: Driver) {
+        driver.alone("stop", "no_thread_and_no_descriptor_is_left", || {
+            let count = |what: &str| {
+                fs::read_dir(format!("/proc/self/{what}")).expect("this is Linux").count()
+            };
+            let serve = || {
+                let server = driver.start(State::app());
+                let mut clients: Vec<_> = (0..50).map(|_| server.client()).collect();
+                for client in &mut clients {
+                    assert_eq!(client.ask("GET", "/a", &[]).status, 200);
+                }
+                server.stop();
+                server.returns();
+            };
+            serve(); // what is made once stays: a reactor, say
+            eventually("one thread more at most", || count("task") <= 8);
+            let before = (count("task"), count("fd"));
+            (0..3).for_each(|_| serve());
+            eventually("no more threads", || count("task") <= before.0);
+            eventually("no more descriptors", || count("fd") <= before.1);
+        });
+    }
+}
+
+fn grace(seconds: u64) -> Config {
+    Config { grace: Duration::from_secs(seconds), ..config() }
+}

@@ -1,0 +1,109 @@
+//! The wire transcripts over a socket: the same bytes go out as from the bare machine.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::drivers::Driver;
+use crate::service::State;
+use crate::transcript::{self, Round, Transcript};
+
+on_every_driver! {
+    fn every_transcript_whole_and_in_pieces(driver: Driver) {
+        let server = driver.start(State::app());
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire");
+        let (mut played, mut wrong) = (0, Vec::new());
+        for file in transcript::files(&dir) {
+            let text = std::fs::read_to_string(&file).expect("it is text");
+            for transcript in transcript::parse(&text).expect("another test says what is wrong") {
+                for pieces in [Pieces::Whole, Pieces::Halves, Pieces::Of(7), Pieces::Of(1)] {
+                    if let Err(difference) = play(server.address, &transcript, pieces) {
+                        let name = file.file_name().unwrap_or_default().to_string_lossy();
+                        let (line, title) = (transcript.line, &transcript.title);
+                        wrong.push(format!("{name}:{line}: {title}, {pieces:?}\n{difference}"));
+                    }
+                    played += 1;
+                }
+            }
+        }
+        assert!(played >= 4 * 130, "{played}");
+        assert!(wrong.is_empty(), "{} of {played} differ\n\n{}", wrong.len(), wrong.join("\n"));
+    }
+}
+
+/// How many writes the peer makes of a request; they follow one another at once.
+#[derive(Debug, Clone, Copy)]
+enum Pieces {
+    Whole,
+    Halves,
+    Of(usize),
+}
+
+fn play(address: SocketAddr, transcript: &Transcript, pieces: Pieces) -> Result<(), String> {
+    let mut stream = TcpStream::connect(address).expect("the server listens");
+    stream.set_nodelay(true).expect("TCP can do that");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("10 s is a timeout");
+    for (at, round) in transcript.rounds.iter().enumerate() {
+        send(&mut stream, round, pieces);
+        let mut answer = vec![0; round.answer.len()];
+        let mut got = 0;
+        while got < answer.len() {
+            match stream.read(&mut answer[got..]) {
+                Ok(0) => break,
+                Ok(n) => got += n,
+                Err(error) => return Err(format!("round {}, after {got} bytes: {error}", at + 1)),
+            }
+        }
+        answer.truncate(got);
+        set_dates(&mut answer);
+        if answer != round.answer {
+            return Err(format!(
+                "round {}\n--- expected\n{}--- actual\n{}---",
+                at + 1,
+                transcript::show_answer(&round.answer),
+                transcript::show_answer(&answer),
+            ));
+        }
+    }
+    ends_as(&mut stream, transcript.ends_closed())
+}
+
+/// A server that has seen enough does not wait for the rest, so that writing may fail.
+fn send(stream: &mut TcpStream, round: &Round, pieces: Pieces) {
+    let request = &round.request;
+    let size = match pieces {
+        Pieces::Whole => request.len(),
+        Pieces::Halves => request.len().div_ceil(2),
+        // Limits are long; a system call for each of their bytes shows nothing new.
+        Pieces::Of(size) if request.len() <= 4096 => size,
+        Pieces::Of(size) => size * 1021,
+    };
+    let _ = request.chunks(size.max(1)).try_for_each(|piece| stream.write_all(piece));
+    if round.eof {
+        let _ = stream.shutdown(Shutdown::Write);
+    }
+}
+
+/// Whether the connection is closed, or stays open without another word.
+fn ends_as(stream: &mut TcpStream, closed: bool) -> Result<(), String> {
+    stream.set_nonblocking(!closed).expect("a socket can do that");
+    let mut more = [0; 200];
+    match (stream.read(&mut more), closed) {
+        (Ok(0), true) => Ok(()),
+        (Err(error), false) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+        (Ok(n), _) if n > 0 => Err(format!("then came {}", more[..n].escape_ascii())),
+        (end, _) => Err(format!("expected it closed: {closed}, found {end:?}")),
+    }
+}
+
+/// Every Date field says what the transcripts say.
+fn set_dates(answer: &mut [u8]) {
+    const NAME: &[u8] = b"\r\nDate: ";
+    const DATE: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
+    for at in 0..answer.len().saturating_sub(NAME.len() + DATE.len()) {
+        if answer[at..].starts_with(NAME) {
+            answer[at + NAME.len()..][..DATE.len()].copy_from_slice(DATE);
+        }
+    }
+}
