@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Runtime::Blocking)]
     pub(crate) runtime: Runtime,
 
-    /// Log nothing on stderr
+    /// Do not log requests on stderr
     #[arg(short, long)]
     pub(crate) quiet: bool,
 

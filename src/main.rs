@@ -19,7 +19,7 @@ use arguments::Arguments;
 use config::Config;
 
 fn main() -> ExitCode {
-    match Config::check(Arguments::read()).and_then(run::serve) {
+    match Config::check(Arguments::read()).and_then(|config| run::serve(&config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // With stderr gone the exit code still tells.

@@ -21,7 +21,7 @@ use crate::signals::Signals;
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Serves as `config` says until Ctrl-C or SIGTERM. Coming back without a failure is success.
-pub(crate) fn serve(config: Config) -> Result<(), Failure> {
+pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
     // Caught before the banner: whoever has read that may send one.
     let signals = Signals::catch().map_err(Failure::Serve)?;
     let no_root = |error| Failure::Directory(config.root.clone(), error);
@@ -34,7 +34,7 @@ pub(crate) fn serve(config: Config) -> Result<(), Failure> {
     let served = match config.runtime {
         Runtime::Blocking => {
             let files = blocking::Files::new(&config.root).map_err(no_root)?;
-            let server = listen(&config, blocking::Server::on)?.with(settings);
+            let server = listen(config, blocking::Server::on)?.with(settings);
             let handler = Logged::new(files, log.clone(), config.access_log);
             let stopper = server.stopper();
             announce(server.addresses(), signals, move || stopper.stop())?;
@@ -42,7 +42,7 @@ pub(crate) fn serve(config: Config) -> Result<(), Failure> {
         }
         Runtime::Smol => {
             let files = smol::Files::new(&config.root).map_err(no_root)?;
-            let server = listen(&config, smol::Server::on)?.with(settings);
+            let server = listen(config, smol::Server::on)?.with(settings);
             let handler = Logged::new(files, log.clone(), config.access_log);
             let stopper = server.stopper();
             announce(server.addresses(), signals, move || stopper.stop())?;

@@ -1,4 +1,4 @@
-//! The built command from outside: arguments, banner, exit codes, signals, log lines.
+//! The built command from outside: arguments, banner, exit codes, signals, connections.
 
 mod support;
 
@@ -12,22 +12,10 @@ use std::time::Duration;
 
 use regex::Regex;
 use support::client::Client;
-use support::{Server, doorstep, serve};
-use tempfile::TempDir;
-
-/// A document root with one file of six bytes.
-fn root() -> TempDir {
-    let root = tempfile::tempdir().expect("a temporary directory can be made");
-    fs::write(root.path().join("a.txt"), "hello\n").expect("it can be written to");
-    root
-}
+use support::{RUNTIMES, Server, doorstep, root, serve, text};
 
 fn run(arguments: &[&str]) -> Output {
     doorstep(arguments).output().expect("the command starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[test]
@@ -177,91 +165,110 @@ fn b_042_281_the_protocol_is_http_1_1_unless_told() {
 #[test]
 fn b_282_ctrl_c_says_so_and_is_success() {
     let root = root();
-    let output = serve(root.path(), &[]).end("INT");
-    assert_eq!(output.status.code(), Some(0));
-    assert!(text(&output.stdout).ends_with("\nKeyboard interrupt received, exiting.\n"));
+    for runtime in RUNTIMES {
+        let output = serve(root.path(), &[runtime]).end("INT");
+        assert_eq!(output.status.code(), Some(0));
+        assert!(text(&output.stdout).ends_with("\nKeyboard interrupt received, exiting.\n"));
+    }
 }
 
 #[test]
 fn b_283_sigterm_stops_silently_and_is_success() {
     let root = root();
-    let output = serve(root.path(), &[]).end("TERM");
-    assert_eq!(output.status.code(), Some(0));
-    assert_eq!(text(&output.stdout) + &text(&output.stderr), "");
+    for runtime in RUNTIMES {
+        let output = serve(root.path(), &[runtime]).end("TERM");
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(text(&output.stdout) + &text(&output.stderr), "");
+    }
 }
 
 #[test]
 fn b_282_an_idle_client_does_not_delay_the_end() {
     let root = root();
-    let mut server = serve(root.path(), &[]);
-    let mut client = server.client();
-    assert_eq!(client.ask("GET", "/a.txt", &[]).status, 200);
-    assert_eq!(server.end("INT").status.code(), Some(0));
-    assert_eq!(client.rest(), b"");
+    for runtime in RUNTIMES {
+        let mut server = serve(root.path(), &[runtime]);
+        let mut client = server.client();
+        assert_eq!(client.ask("GET", "/a.txt", &[]).status, 200);
+        assert_eq!(server.end("INT").status.code(), Some(0));
+        assert_eq!(client.rest(), b"");
+    }
 }
 
 #[test]
 fn b_282_a_second_signal_ends_it_at_once() {
     let root = root();
-    let large = File::create(root.path().join("large")).expect("a file can be made");
-    large.set_len(1 << 28).expect("it can have holes");
-    let mut server = serve(root.path(), &[]);
-    let mut client = server.client();
-    client.send(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n");
-    client.peek(); // the transfer is under way, and stays so: nobody reads on
-    server.signal("INT");
-    server.wait_for("Keyboard interrupt received, exiting.");
-    assert_eq!(server.end("INT").status.signal(), Some(2));
+    for runtime in RUNTIMES {
+        let large = File::create(root.path().join("large")).expect("a file can be made");
+        large.set_len(1 << 28).expect("it can have holes");
+        let mut server = serve(root.path(), &[runtime]);
+        let mut client = server.client();
+        client.send(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.peek(); // the transfer is under way, and stays so: nobody reads on
+        server.signal("INT");
+        server.wait_for("Keyboard interrupt received, exiting.");
+        assert_eq!(server.end("INT").status.signal(), Some(2));
+    }
 }
 
 #[test]
-fn b_081_100_101_106_108_log_lines_are_on_stderr_only() {
+fn b_063_the_server_names_itself_and_its_version() {
     let root = root();
-    let mut server = serve(root.path(), &[]);
-    let mut client = server.client();
-    let date = client.ask("GET", "/a.txt", &[]).field("Last-Modified").unwrap_or("").to_owned();
-    client.ask("HEAD", "/a.txt", &[]);
-    client.ask("GET", "/a.txt", &[&format!("If-Modified-Since: {date}")]);
-    let missing = client.ask("GET", "/none?a=b", &[]).body.len();
-    drop(client);
-    let output = server.end("TERM");
-    assert_eq!(text(&output.stdout), "");
-
-    let prefix = r"^127\.0\.0\.1 - - \[\d{2}/[A-Z][a-z]{2}/\d{4} \d{2}:\d{2}:\d{2}\] (.*)$";
-    let prefix = Regex::new(prefix).expect("it is a pattern");
-    let stderr = text(&output.stderr);
-    let messages: Vec<&str> = stderr
-        .lines()
-        .map(|line| prefix.captures(line).expect(line).get(1).expect("it has a group").as_str())
-        .collect();
-    let expected = [
-        r#""GET /a.txt HTTP/1.1" 200 6"#,
-        r#""HEAD /a.txt HTTP/1.1" 200 -"#,
-        r#""GET /a.txt HTTP/1.1" 304 -"#,
-        "code 404, message File not found",
-        &format!(r#""GET /none?a=b HTTP/1.1" 404 {missing}"#),
-    ];
-    assert_eq!(messages, expected);
+    let answer = serve(root.path(), &[]).get("/a.txt");
+    let name = Regex::new(r"^doorstep/\d+\.\d+$").expect("it is a pattern");
+    assert!(name.is_match(answer.field("Server").unwrap_or("")), "{}", answer.head);
 }
 
 #[test]
-fn b_103_a_hostile_request_cannot_speak_to_the_terminal() {
+fn b_285_the_port_is_free_again_at_once() {
     let root = root();
-    let mut server = serve(root.path(), &[]);
-    let mut client = server.client();
-    client.send(b"GET /\x1b[31m HTTP/1.1\r\nHost: test\r\n\r\n");
-    assert_eq!(client.answer(false).status, 400);
-    drop(client);
-    let stderr = text(&server.end("TERM").stderr);
-    assert!(stderr.contains(r#""GET /\x1b[31m HTTP/1.1" 400 "#), "{stderr}");
-    assert!(!stderr.contains('\x1b'), "{stderr}");
+    for runtime in RUNTIMES {
+        let mut server = serve(root.path(), &[runtime]);
+        // The side that closes first keeps the address for a while; here it is the server.
+        assert_eq!(server.get("/a.txt").status, 200);
+        let port = server.port.to_string();
+        server.end("TERM");
+        let again =
+            Server::start(doorstep(&[&port, runtime, "-b", "127.0.0.1", "-d"]).arg(root.path()));
+        assert_eq!(again.get("/a.txt").status, 200);
+    }
 }
 
 #[test]
-fn quiet_leaves_the_access_log_out() {
+fn b_308_idle_connections_block_nobody() {
     let root = root();
-    let mut server = serve(root.path(), &["--quiet"]);
-    assert_eq!(server.get("/a.txt").status, 200);
-    assert_eq!(server.get("/none").status, 404);
-    assert_eq!(text(&server.end("TERM").stderr), "");
+    for runtime in RUNTIMES {
+        let server = serve(root.path(), &[runtime, "--max-connections", "8"]);
+        let idle: Vec<Client> = (0..32).map(|_| server.client()).collect();
+        assert_eq!(server.get("/a.txt").status, 200);
+        drop(idle);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn b_186_files_are_closed_whatever_the_answer() {
+    let root = root();
+    for runtime in RUNTIMES {
+        let server = serve(root.path(), &[runtime]);
+        let large = File::create(root.path().join("large")).expect("a file can be made");
+        large.set_len(1 << 20).expect("it can have holes");
+        let open = || {
+            let descriptors = fs::read_dir(format!("/proc/{}/fd", server.id()));
+            descriptors.expect("the process is there").count()
+        };
+        let mut client = server.client();
+        let mut ask_all = || {
+            let since = "If-Modified-Since: Fri, 31 Dec 2100 23:59:59 GMT";
+            for target in ["/a.txt", "/large", "/", "/none", "/a.txt/", "/none/../large"] {
+                client.ask("GET", target, &[]);
+                client.ask("HEAD", target, &[]);
+                client.ask("GET", target, &[since]);
+                client.ask("POST", target, &["Content-Length: 0"]);
+            }
+        };
+        ask_all(); // what may be kept is kept now
+        let before = open();
+        (0..20).for_each(|_| ask_all());
+        assert_eq!(open(), before);
+    }
 }

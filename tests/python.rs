@@ -1,4 +1,4 @@
-//! doorstep beside `python3 -m http.server`: the same requests on one document root.
+//! doorstep, on each driver, beside `python3 -m http.server`: the same requests on one document root.
 //!
 //! Every case names the rows it stands for. Where doorstep differs on purpose (docs/differences.md)
 //! there is no case. What is compared is what a client goes by: status and reason, Location, the
@@ -15,7 +15,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use regex::Regex;
 use support::client::Answer;
-use support::{Server, serve};
+use support::{RUNTIMES, Server, serve};
 use tempfile::TempDir;
 
 /// Sun, 06 Nov 1994 08:49:37 GMT and most of a second, which the field leaves out.
@@ -49,14 +49,14 @@ const FILES: &[&str] = &[
 const TYPES: &str = "html htm HTML txt TXT css csv png jpg jpeg gif svg webm pdf json zip tar \
                      tar.gz gz GZ bz2 xz Z mp3 mp4 wasm doc bin unknown";
 
-/// Both servers, and the directory they serve.
-struct Pair {
-    python: Server,
-    doorstep: Server,
+/// Python, doorstep on each driver, and the directory they serve.
+struct Servers {
+    /// Python first.
+    all: [Server; 3],
     _root: TempDir,
 }
 
-impl Pair {
+impl Servers {
     fn start() -> Self {
         let root = tempfile::tempdir().expect("a temporary directory can be made");
         populate(root.path());
@@ -67,12 +67,13 @@ impl Pair {
                 .args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory"])
                 .arg(root.path()),
         );
-        Self { python, doorstep: serve(root.path(), &[]), _root: root }
+        let [blocking, smol] = RUNTIMES.map(|runtime| serve(root.path(), &[runtime]));
+        Self { all: [python, blocking, smol], _root: root }
     }
 
-    /// Asks both, Python first. Each closes after its answer, with nothing more to say.
-    fn ask(&self, method: &str, target: &str, field: &str) -> [Answer; 2] {
-        [&self.python, &self.doorstep].map(|server| {
+    /// Asks all, Python first. Each closes after its answer, with nothing more to say.
+    fn ask(&self, method: &str, target: &str, field: &str) -> [Answer; 3] {
+        self.all.each_ref().map(|server| {
             let fields = ["Connection: close", field];
             let mut client = server.client();
             let answer = client.ask(method, target, &fields[..1 + usize::from(!field.is_empty())]);
@@ -81,14 +82,16 @@ impl Pair {
         })
     }
 
-    /// Asks both and compares the facts; `status` keeps the table honest.
+    /// Asks all and compares the facts; `status` keeps the table honest.
     fn compare(&self, cases: &[(&str, &str, u16)]) {
         for &(rows, request, status) in cases {
             let mut words = request.splitn(3, ' ');
             let mut word = || words.next().unwrap_or("");
-            let [python, doorstep] = self.ask(word(), word(), word());
+            let [python, doorsteps @ ..] = self.ask(word(), word(), word());
             assert_eq!(python.status, status, "Python itself: {rows}: {request}");
-            assert_eq!(facts(&doorstep), facts(&python), "{rows}: {request}");
+            for doorstep in doorsteps {
+                assert_eq!(facts(&doorstep), facts(&python), "{rows}: {request}");
+            }
         }
     }
 }
@@ -125,7 +128,7 @@ fn facts(answer: &Answer) -> String {
 
 #[test]
 fn b_172_173_files() {
-    Pair::start().compare(&[
+    Servers::start().compare(&[
         ("B-172", "GET /a.txt", 200),
         ("B-173", "HEAD /a.txt", 200),
         ("B-172", "GET /empty/index.html", 200),
@@ -137,7 +140,7 @@ fn b_172_173_files() {
 
 #[test]
 fn b_021_022_other_methods() {
-    Pair::start().compare(&[
+    Servers::start().compare(&[
         ("B-022", "SPAM /a.txt", 501),
         ("B-021", "get /a.txt", 501),
         ("B-021", "GETs /a.txt", 501),
@@ -146,19 +149,19 @@ fn b_021_022_other_methods() {
 
 #[test]
 fn b_017_http_0_9_is_answered_with_the_bare_file() {
-    let pair = Pair::start();
-    let [python, doorstep] = [&pair.python, &pair.doorstep].map(|server| {
+    let servers = Servers::start();
+    let [python, doorsteps @ ..] = servers.all.map(|server| {
         let mut client = server.client();
         client.send(b"GET /a.txt\r\n\r\n");
         client.rest()
     });
-    assert_eq!(doorstep, python);
-    assert_eq!(doorstep, "a.txt".repeat(1000).as_bytes());
+    assert_eq!(python, "a.txt".repeat(1000).as_bytes());
+    assert_eq!(doorsteps, [python.clone(), python]);
 }
 
 #[test]
 fn b_120_122_124_125_paths() {
-    Pair::start().compare(&[
+    Servers::start().compare(&[
         ("B-120", "GET /a.txt?x=1", 200),
         ("B-120", "GET /a.txt?", 200),
         ("B-120", "GET /a.txt?x?y", 200),
@@ -193,7 +196,7 @@ fn b_120_122_124_125_paths() {
 #[test]
 fn b_129_171_not_found() {
     let long = format!("GET /{}", "x".repeat(300));
-    Pair::start().compare(&[
+    Servers::start().compare(&[
         ("B-171", "GET /missing", 404),
         ("B-171", "HEAD /missing", 404),
         ("B-171", "GET /missing/", 404),
@@ -210,7 +213,7 @@ fn b_129_171_not_found() {
 
 #[test]
 fn b_127_140_141_142_143_redirects() {
-    Pair::start().compare(&[
+    Servers::start().compare(&[
         ("B-140", "GET /sub", 301),
         ("B-140", "HEAD /sub", 301),
         ("B-140", "GET /linked", 301),
@@ -235,7 +238,7 @@ fn b_127_140_141_142_143_redirects() {
 
 #[test]
 fn b_145_146_index_pages() {
-    Pair::start().compare(&[
+    Servers::start().compare(&[
         ("B-145", "GET /both/", 200),
         ("B-145", "GET /htm/", 200),
         ("B-145", "GET /odd/", 200),
@@ -250,7 +253,7 @@ fn b_145_146_index_pages() {
 #[test]
 fn b_176_177_178_179_180_conditional_requests() {
     let since = |date: &str| format!("GET /a.txt If-Modified-Since: {date}");
-    Pair::start().compare(&[
+    Servers::start().compare(&[
         ("B-177", &since("Sun, 06 Nov 1994 08:49:37 GMT"), 304),
         ("B-177", "HEAD /a.txt If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT", 304),
         ("B-177", &since("Sun, 06 Nov 1994 08:49:38 GMT"), 304),
@@ -271,26 +274,27 @@ fn b_176_177_178_179_180_conditional_requests() {
 
 #[test]
 fn b_200_201_202_media_types() {
-    let pair = Pair::start();
+    let servers = Servers::start();
     for ext in TYPES.split_whitespace() {
-        pair.compare(&[("B-200 B-201 B-202", &format!("HEAD /types/name.{ext}"), 200)]);
+        servers.compare(&[("B-200 B-201 B-202", &format!("HEAD /types/name.{ext}"), 200)]);
     }
-    pair.compare(&[("B-202", "HEAD /types/noextension", 200)]);
+    servers.compare(&[("B-202", "HEAD /types/noextension", 200)]);
 }
 
 #[test]
 fn b_148_150_151_152_153_listings() {
-    let pair = Pair::start();
+    let servers = Servers::start();
     for (target, shown) in [("/sub/", "/sub/"), ("/sub/B%20dir/", "/sub/B dir/")] {
-        let [python, doorstep] = pair.ask("GET", target, "");
-        assert_eq!([python.status, doorstep.status], [200, 200]);
+        let [python, doorsteps @ ..] = servers.ask("GET", target, "");
         let links = links(&python);
-        assert_eq!(self::links(&doorstep), links, "B-148 B-150 B-151 B-152: {target}");
-        let heading = format!("Directory listing for {shown}");
-        assert!(String::from_utf8_lossy(&doorstep.body).contains(&heading), "B-153: {target}");
+        for doorstep in doorsteps {
+            assert_eq!([python.status, doorstep.status], [200, 200]);
+            assert_eq!(self::links(&doorstep), links, "B-148 B-150 B-151 B-152: {target}");
+            let title = format!("<title>Directory listing for {shown}</title>");
+            assert!(String::from_utf8_lossy(&doorstep.body).contains(&title), "B-153: {target}");
+        }
         for (link, _) in links.iter().filter(|(link, _)| !link.ends_with('/')) {
-            let [python, doorstep] = pair.ask("GET", &format!("{target}{link}"), "");
-            assert_eq!(facts(&doorstep), facts(&python), "{target}{link}");
+            servers.compare(&[("B-123", &format!("GET {target}{link}"), 200)]);
         }
     }
 }
@@ -308,12 +312,11 @@ fn links(listing: &Answer) -> Vec<(String, String)> {
 
 #[test]
 fn b_156_158_listings_have_a_length_and_no_conditions() {
-    let pair = Pair::start();
+    let servers = Servers::start();
     for method in ["GET", "HEAD"] {
         for field in ["", "If-Modified-Since: Fri, 31 Dec 2100 23:59:59 GMT"] {
-            let [python, doorstep] = pair.ask(method, "/sub/", field);
-            assert_eq!([python.status, doorstep.status], [200, 200], "B-158: {method} {field}");
-            for answer in [python, doorstep] {
+            for answer in servers.ask(method, "/sub/", field) {
+                assert_eq!(answer.status, 200, "B-158: {method} {field}");
                 assert!(answer.field("Content-Length").is_some(), "B-156: {method}");
                 let media_type = answer.field("Content-Type").unwrap_or("");
                 assert!(media_type.starts_with("text/html; charset=utf-8"), "B-155: {method}");

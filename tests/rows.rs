@@ -14,7 +14,18 @@ use std::path::Path;
 use regex::Regex;
 
 /// Rows that are done and have no test, and why.
-const UNTESTED: &[(&str, &str)] = &[];
+const UNTESTED: &[(&str, &str)] = &[
+    ("B-185", "only system calls show how bytes are copied"),
+    ("B-205", "the core reads no files (core/clippy.toml), so neither the machine's table"),
+    ("B-287", "that nothing is looked up shows in no answer"),
+    ("B-300", "an interface: the doctests of the drivers use it"),
+    ("B-301", "an interface: the doctests of the drivers use it"),
+    ("B-302", "an interface: the doctests of the drivers use it"),
+    ("B-303", "an interface: the doctests of the drivers use it"),
+    ("B-304", "an interface: the doctests of the drivers use it"),
+    ("B-305", "that an interim answer leaves no line is not asked for yet"),
+    ("B-306", "tests/wire.rs does nothing else, for every transcript"),
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {

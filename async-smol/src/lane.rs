@@ -51,9 +51,9 @@ impl<'h, H: Handler> Lane<'h, H> {
         executor.spawn(self.sweep()).detach();
         let sources = self.sources()?;
         while !self.stopper.is_stopping() {
-            if self.stopper.registry.len() >= self.config.max_connections.max(1) {
-                self.stopper.registry.make_room(); // who leaves is gone in a moment
-                Timer::after(PAUSE).await;
+            if self.is_full() {
+                poll_fn(|cx| any(&sources, cx)).await?; // nobody gives way to nobody
+                self.make_room().await;
                 continue;
             }
             match self.stopper.acceptor.try_accept() {
@@ -79,6 +79,21 @@ impl<'h, H: Handler> Lane<'h, H> {
         let late = async { _ = Timer::after(self.config.grace).await };
         future::or(gone, late).await;
         Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.stopper.registry.len() >= self.config.max_connections.max(1)
+    }
+
+    /// Asks who has been idle longest to leave, and waits a moment until they have.
+    async fn make_room(&self) {
+        let asked = self.is_full() && self.stopper.registry.make_room();
+        for _ in 0..10 {
+            if !self.is_full() {
+                return;
+            }
+            Timer::after(if asked { PAUSE / 50 } else { PAUSE / 10 }).await;
+        }
     }
 
     /// Descriptors of its own for what is to be watched: the reactor takes each but once.

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::handler::Handler;
+use crate::host;
 use crate::serve;
 use crate::server::Stopper;
 use crate::turn::is_departure;
 
-/// Free threads that are kept for the next connections; more than these go home.
+/// Free threads that are kept for the next connections; more than these go home. Fewer where
+/// descriptors are scarce: Linux reserves one for whoever waits in accept.
 const SPARE: usize = 32;
 /// How long to hold back when the system has no descriptors or threads left.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -24,6 +26,7 @@ pub(crate) struct Crew<H> {
     handler: H,
     config: Config,
     stopper: Stopper,
+    spare: usize,
     hands: Mutex<Hands>,
     changed: Condvar,
 }
@@ -32,10 +35,12 @@ pub(crate) struct Crew<H> {
 #[derive(Default)]
 struct Hands {
     all: usize,
-    /// Waiting for a connection.
+    /// Waiting for a connection, or about to.
     free: usize,
     /// The system refused to make another one.
     short: bool,
+    /// Connections that were accepted, ever.
+    taken: u64,
 }
 
 impl<H: Handler> Crew<H> {
@@ -44,6 +49,7 @@ impl<H: Handler> Crew<H> {
             handler,
             config,
             stopper,
+            spare: SPARE.min(host::descriptors() / 8).max(1),
             hands: Mutex::default(),
             changed: Condvar::new(),
         })
@@ -59,10 +65,11 @@ impl<H: Handler> Crew<H> {
                 // Somebody is accepting, and will say when that ends.
                 drop(self.changed.wait(hands).unwrap_or_else(PoisonError::into_inner));
             } else {
+                let before = hands.taken;
                 drop(hands);
                 if self.stopper.acceptor.wait_readable(GLANCE)? && self.hands().free == 0 {
                     self.stopper.registry.make_room();
-                    drop(self.wait(self.hands(), PAUSE));
+                    self.wait_until_taken(before);
                 }
             }
         }
@@ -76,13 +83,19 @@ impl<H: Handler> Crew<H> {
 
     /// One more thread.
     fn hire(self: &Arc<Self>) -> io::Result<()> {
-        self.hands().all += 1;
+        {
+            let mut hands = self.hands();
+            hands.all += 1;
+            hands.free += 1; // at once: the doorman must not take it for busy
+        }
         let crew = self.clone();
         let hired = thread::Builder::new().name("doorstep".into()).spawn(move || crew.serve());
         let mut hands = self.hands();
         hands.short = hired.is_err();
         if hired.is_err() {
             hands.all -= 1;
+            hands.free -= 1;
+            self.changed.notify_all();
         }
         hired.map(drop)
     }
@@ -105,26 +118,34 @@ impl<H: Handler> Crew<H> {
             }
             outbox.clear();
             outbox.shrink(2 * crate::config::GATHER);
+            if !self.stays() {
+                return;
+            }
         }
+    }
+
+    /// Whether a thread that has served is kept for the next connection.
+    fn stays(&self) -> bool {
+        let mut hands = self.hands();
+        let stays = hands.free < self.spare;
+        if stays {
+            hands.free += 1;
+        } else {
+            hands.all -= 1;
+        }
+        self.changed.notify_all();
+        stays
     }
 
     /// The next connection; `None` when the thread is to go home.
     fn next(self: &Arc<Self>) -> Option<(TcpStream, SocketAddr)> {
-        {
-            let mut hands = self.hands();
-            if hands.free >= SPARE {
-                hands.all -= 1;
-                return None;
-            }
-            hands.free += 1;
-            self.changed.notify_all();
-        }
         loop {
             match self.stopper.acceptor.accept() {
                 Ok(Some(connection)) => {
                     let wanted = {
                         let mut hands = self.hands();
                         hands.free -= 1;
+                        hands.taken += 1;
                         self.changed.notify_all();
                         hands.free == 0 && hands.all < self.most()
                     };
@@ -153,7 +174,9 @@ impl<H: Handler> Crew<H> {
         self.hands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, hands: MutexGuard<'a, Hands>, most: Duration) -> MutexGuard<'a, Hands> {
-        self.changed.wait_timeout(hands, most).unwrap_or_else(PoisonError::into_inner).0
+    /// Until somebody took a newcomer in, however soon that was.
+    fn wait_until_taken(&self, before: u64) {
+        let wait = |hands: &mut Hands| hands.taken == before;
+        drop(self.changed.wait_timeout_while(self.hands(), PAUSE, wait));
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Run with: `cargo run -p doorstep-core --example mio -- 127.0.0.1:8000`
 
+#![allow(clippy::disallowed_types, reason = "the loop has the clock that the machine has not")]
+
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -91,7 +93,7 @@ pub fn run(mut listener: TcpListener, stop: &AtomicBool) -> io::Result<()> {
             poll.registry().register(&mut stream, last, Interest::READABLE | Interest::WRITABLE)?;
             clients.insert(last, Client::new(stream));
         }
-        let ready: Vec<Token> = events.iter().map(|event| event.token()).collect();
+        let ready: Vec<Token> = events.iter().map(mio::event::Event::token).collect();
         let now = Instant::now();
         clients.retain(|token, client| client.lives(ready.contains(token), now));
     }

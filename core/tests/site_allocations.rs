@@ -35,6 +35,7 @@ fn serve(site: &Site, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
     media_type.write(out);
     out.extend_from_slice(&date::format(modified));
     let peer = [127, 0, 0, 1].into();
-    let record = Record { peer, line: head.line(), status: 200, bytes: Some(size), cut: false };
+    let record =
+        Record { peer, line: head.line(), status: 200, bytes: Some(size), cut: false, error: None };
     log::write(out, &record, &date::Civil::utc(0));
 }

@@ -29,30 +29,15 @@ fuzz_target!(|data: &[u8]| {
 
     let size = 1 << (settings[5] % 14);
     // Room for all that must lie there at once, and for a byte more that shows that it is too long.
-    let ample = limits
-        .head
-        .max(limits.request_line)
-        .max(limits.trailers.into())
-        < size as u32;
-    let fixed = play_inbox(
-        settings,
-        input,
-        Inbox::new(vec![0; size].into_boxed_slice()),
-    );
+    let ample = limits.head.max(limits.request_line).max(limits.trailers.into()) < size as u32;
+    let fixed = play_inbox(settings, input, Inbox::new(vec![0; size].into_boxed_slice()));
     let growing = play_inbox(settings, input, Inbox::new(Growing::new(size / 8, size)));
     assert_eq!(fixed, growing, "fixed and growing");
     if ample || !fixed.is_rejected() {
-        assert_eq!(
-            (fixed.seen, fixed.output),
-            (whole.seen, whole.output),
-            "through an inbox"
-        );
+        assert_eq!((fixed.seen, fixed.output), (whole.seen, whole.output), "through an inbox");
     } else {
         let (_, before) = fixed.seen.split_last().expect("it holds the rejection");
-        assert!(
-            whole.seen.starts_with(before),
-            "{fixed:?} is no beginning of {whole:?}"
-        );
+        assert!(whole.seen.starts_with(before), "{fixed:?} is no beginning of {whole:?}");
     }
 });
 
@@ -60,7 +45,6 @@ fuzz_target!(|data: &[u8]| {
 #[derive(Debug, PartialEq)]
 struct Played {
     seen: Vec<Seen>,
-    /// Up to a rejection, whose page quotes as much of the line as had arrived.
     output: Vec<u8>,
     /// How it rests; `None` when it is over, for then it does not matter what was left unread.
     rest: Option<(States, u64, Waiting, usize)>,
@@ -102,11 +86,7 @@ fn limits(settings: &[u8; 8]) -> Limits {
 }
 
 fn connection(settings: &[u8; 8]) -> Connection {
-    let version = if settings[6] & 1 == 0 {
-        Version::Http11
-    } else {
-        Version::Http10
-    };
+    let version = if settings[6] & 1 == 0 { Version::Http11 } else { Version::Http10 };
     Connection::new(limits(settings)).speaking(version)
 }
 
@@ -133,10 +113,7 @@ fn play(settings: &[u8; 8], input: &[u8], step: impl Fn(usize) -> usize, direct:
             Ok((used, Event::NeedMore)) => {
                 start += used;
                 let again = connection.advance(&input[start..end]);
-                assert!(
-                    matches!(again, Ok((0, Event::NeedMore))),
-                    "a spurious call did something"
-                );
+                assert!(matches!(again, Ok((0, Event::NeedMore))), "a spurious call did something");
                 if end < input.len() {
                     end = end.saturating_add(step(i)).min(input.len());
                     i += 1;
@@ -195,17 +172,8 @@ struct Table {
 
 impl Table {
     fn new(settings: &[u8; 8]) -> Self {
-        let played = Played {
-            seen: Vec::new(),
-            output: Vec::new(),
-            rest: None,
-        };
-        Self {
-            played,
-            outbox: Outbox::new("f"),
-            policy: settings[7],
-            requests: 0,
-        }
+        let played = Played { seen: Vec::new(), output: Vec::new(), rest: None };
+        Self { played, outbox: Outbox::new("f"), policy: settings[7], requests: 0 }
     }
 
     /// Whether bodies are for us: after an early answer the machine swallows them.
@@ -224,9 +192,7 @@ impl Table {
                 self.requests = self.requests.wrapping_add(1);
                 let fields = owned(head.fields());
                 look(&head);
-                self.played
-                    .seen
-                    .push(Seen::Request(head.line().to_vec(), fields));
+                self.played.seen.push(Seen::Request(head.line().to_vec(), fields));
                 if self.is_early() {
                     self.answer(connection);
                 } else {
@@ -238,9 +204,7 @@ impl Table {
             Event::Owed(Owed::Answer) => self.answer(connection),
             Event::Owed(Owed::Bytes(n)) => connection.passed(n).expect("they were asked for"),
             Event::Owed(Owed::Stream) => {
-                connection
-                    .send(b"streamed", &mut self.outbox)
-                    .expect("it was asked for");
+                connection.send(b"streamed", &mut self.outbox).expect("it was asked for");
                 connection.end(&mut self.outbox).expect("it was asked for");
             }
             Event::Switched => self.played.seen.push(Seen::Switched),
@@ -269,30 +233,21 @@ impl Table {
             1 => connection.respond(200, out).sized(5),
             2 => connection.respond(200, out).stream(),
             3 => connection.respond(404, out).page(""),
-            4 => connection
-                .respond(304, out)
-                .header("ETag", "\"a\"")
-                .body(b""),
+            4 => connection.respond(304, out).header("ETag", "\"a\"").body(b""),
             5 => connection.respond(101, out).upgrade("other"),
             6 => connection.respond(200, out).tunnel(),
-            _ => connection
-                .respond(200, out)
-                .header("Connection", "close")
-                .length(0)
-                .body(b""),
+            _ => connection.respond(200, out).header("Connection", "close").length(0).body(b""),
         };
         if answered.is_err() {
             assert!(out.is_empty(), "a misuse left something in the outbox");
-            connection
-                .respond(500, out)
-                .body(b"")
-                .expect("any request may be answered so");
+            connection.respond(500, out).body(b"").expect("any request may be answered so");
         }
     }
 
     fn refuse(mut self, connection: &mut Connection, reject: Reject, unread: &[u8]) -> Played {
         connection.refuse(reject, unread, &mut self.outbox);
         assert_eq!(connection.states(), States::CLOSED);
+        self.played.output.extend_from_slice(self.outbox.unsent());
         self.played.seen.push(Seen::Rejected(reject));
         self.played
     }
@@ -305,18 +260,13 @@ impl Table {
     }
 
     fn over(self, connection: &Connection) -> Played {
-        assert!(matches!(
-            connection.states(),
-            States::CLOSED | States::SWITCHED
-        ));
+        assert!(matches!(connection.states(), States::CLOSED | States::SWITCHED));
         self.played
     }
 }
 
 fn owned<'b>(fields: impl Iterator<Item = (&'b [u8], &'b [u8])>) -> Vec<(Vec<u8>, Vec<u8>)> {
-    fields
-        .map(|(name, value)| (name.to_vec(), value.to_vec()))
-        .collect()
+    fields.map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
 }
 
 /// Every promise that a head makes.

@@ -30,11 +30,7 @@ fuzz_target!(|raw: &[u8]| {
     path::encode(&mut link, &clean);
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_.-~/%".contains(b);
     assert!(link.iter().all(plain));
-    let ending = if clean.is_empty() {
-        Ending::Slash
-    } else {
-        Ending::Name
-    };
+    let ending = if clean.is_empty() { Ending::Slash } else { Ending::Name };
     assert_eq!(path::resolve(&link, &mut again), Ok(ending));
     assert_eq!(clean, again);
 });

@@ -25,13 +25,7 @@ enum Call<'a> {
     Consume(usize),
     Received(u64),
     Split(u16, &'a [u8]),
-    Respond(
-        Status,
-        Option<&'a [u8]>,
-        Vec<Field<'a>>,
-        Option<u64>,
-        Ending<'a>,
-    ),
+    Respond(Status, Option<&'a [u8]>, Vec<Field<'a>>, Option<u64>, Ending<'a>),
     Send(&'a [u8]),
     Passed(u64),
     PassAll,
@@ -84,14 +78,7 @@ impl Status {
 
 impl Name<'_> {
     fn text(&self) -> &str {
-        const USUAL: [&str; 6] = [
-            "X",
-            "Connection",
-            "Content-Length",
-            "Date",
-            "Trailer",
-            "ETag",
-        ];
+        const USUAL: [&str; 6] = ["X", "Connection", "Content-Length", "Date", "Trailer", "ETag"];
         match self {
             Self::Usual(i) => USUAL[usize::from(*i) % USUAL.len()],
             Self::Any(name) => name,
@@ -111,25 +98,13 @@ const REQUESTS: [&[u8]; 9] = [
     b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999999\r\n\r\n",
 ];
 
-const REJECTS: [Reject; 4] = [
-    Reject::TooSlow,
-    Reject::BadSyntax,
-    Reject::UriTooLong,
-    Reject::BadVersion,
-];
+const REJECTS: [Reject; 4] =
+    [Reject::TooSlow, Reject::BadSyntax, Reject::UriTooLong, Reject::BadVersion];
 
 fuzz_target!(|input: (bool, u8, u16, Vec<Call<'_>>)| {
     let (old, first, most, calls) = input;
-    let limits = Limits {
-        drain: 1000,
-        chunk_overhead: 1000,
-        ..Limits::default()
-    };
-    let version = if old {
-        Version::Http10
-    } else {
-        Version::Http11
-    };
+    let limits = Limits { drain: 1000, chunk_overhead: 1000, ..Limits::default() };
+    let version = if old { Version::Http10 } else { Version::Http11 };
     let mut session = Session {
         connection: Connection::new(limits).speaking(version),
         inbox: Inbox::new(Growing::new(first.into(), most.into())),
@@ -158,33 +133,18 @@ impl Session {
             assert_eq!(unsent, before, "a misuse left its mark: {call:?}");
         }
         let most = before.len() + asked + self.prelude + OURS;
-        assert!(
-            unsent.len() <= most,
-            "{} bytes after {call:?}",
-            unsent.len()
-        );
+        assert!(unsent.len() <= most, "{} bytes after {call:?}", unsent.len());
 
-        let Self {
-            connection, outbox, ..
-        } = self;
+        let Self { connection, outbox, .. } = self;
         let states = connection.states();
         assert!(states.can_rest(), "{states:?} after {call:?}");
-        let _ = (
-            connection.waiting(outbox),
-            connection.owed(),
-            connection.lingers(),
-        );
+        let _ = (connection.waiting(outbox), connection.owed(), connection.lingers());
         assert!(!format!("{connection:?}").is_empty());
     }
 
     /// Makes the call: how many bytes it asked to be sent, and how it went.
     fn call(&mut self, call: &Call<'_>) -> (usize, Result<(), Misuse>) {
-        let Self {
-            connection,
-            inbox,
-            outbox,
-            prelude,
-        } = self;
+        let Self { connection, inbox, outbox, prelude } = self;
         let mut asked = 0;
         let mut done = Ok(());
         match *call {
@@ -297,10 +257,7 @@ fn receive<S: doorstep_core::http1::Storage>(inbox: &mut Inbox<S>, mut bytes: &[
 }
 
 fn size(fields: &[Field<'_>]) -> usize {
-    fields
-        .iter()
-        .map(|(name, value)| name.text().len() + value.len() + 4)
-        .sum()
+    fields.iter().map(|(name, value)| name.text().len() + value.len() + 4).sum()
 }
 
 fn look(event: &Event<'_>) {

@@ -94,6 +94,24 @@ on_every_driver! {
         assert_eq!(server.state.notes().len(), 1, "{:?}", server.state.notes());
     }
 
+    fn b_046_a_handler_that_reads_too_late_does_not_read_the_next_request(driver: Driver) {
+        let server = driver.start(State::app());
+        let behind = "GET /behind HTTP/1.1\r\nHost: a\r\n\r\n";
+        for (body, framing) in [
+            ("", ""),
+            ("", "Content-Length: 0\r\n"),
+            ("hello", "Content-Length: 5\r\n"),
+            ("5\r\nhello\r\n0\r\n\r\n", "Transfer-Encoding: chunked\r\n"),
+        ] {
+            let mut client = server.client();
+            let head = format!("POST /test/late HTTP/1.1\r\nHost: a\r\n{framing}\r\n");
+            client.send([&head, body, behind].concat().as_bytes());
+            assert_eq!(client.answer(false).body, b"early\n");
+            assert_eq!(client.answer(false).body, b"GET /behind\n", "{framing}");
+        }
+        assert_eq!(server.state.log(8).len(), 8);
+    }
+
     fn b_174_not_a_byte_goes_beyond_a_promise(driver: Driver) {
         let server = driver.start(State::app());
         let mut client = server.client();

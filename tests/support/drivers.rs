@@ -21,7 +21,7 @@ use crate::support::client::Client;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Driver {
     Blocking,
-    // Smol,
+    Smol,
 }
 
 /// Makes each `fn name(driver: Driver)` a test for every driver: `blocking::name` and so on.
@@ -30,7 +30,7 @@ macro_rules! on_every_driver {
         $($(#[$meta])* fn $name($driver: $kind) $body)*
 
         on_every_driver!(@on blocking, Blocking: $($name)*);
-        // on_every_driver!(@on smol, Smol: $($name)*);
+        on_every_driver!(@on smol, Smol: $($name)*);
     };
     (@on $module:ident, $driver:ident: $($name:ident)*) => {
         mod $module {
@@ -55,6 +55,7 @@ impl Driver {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Blocking => "blocking",
+            Self::Smol => "smol",
         }
     }
 
@@ -82,6 +83,14 @@ impl Driver {
                 let serve = move || server.serve(service::blocking::Service::new(shared));
                 Running::new(address, state, move || stopper.stop(), serve)
             }
+            Self::Smol => {
+                let server = doorstep::smol::Server::on(listeners).expect("it can be prepared");
+                let server = server.with(config);
+                let (address, stopper) = (server.addresses()[0], server.stopper());
+                let service = service::smol::Service::new(shared);
+                let serve = move || smol::block_on(server.serve(service));
+                Running::new(address, state, move || stopper.stop(), serve)
+            }
         }
     }
 
@@ -94,6 +103,14 @@ impl Driver {
                 let server = server.with(config());
                 let (address, stopper) = (server.addresses()[0], server.stopper());
                 let serve = move || server.serve_one(&service::blocking::Service::new(shared));
+                Running::new(address, state, move || stopper.stop(), serve)
+            }
+            Self::Smol => {
+                let server = doorstep::smol::Server::on(listener()).expect("it can be prepared");
+                let server = server.with(config());
+                let (address, stopper) = (server.addresses()[0], server.stopper());
+                let service = service::smol::Service::new(shared);
+                let serve = move || smol::block_on(server.serve_one(&service));
                 Running::new(address, state, move || stopper.stop(), serve)
             }
         }
@@ -109,6 +126,15 @@ impl Driver {
                     x.respond(200).body(format!("closed over {word}"))
                 };
                 let serve = move || server.serve(closure);
+                Running::new(address, State::app(), move || stopper.stop(), serve)
+            }
+            Self::Smol => {
+                let server = doorstep::smol::Server::on(listener()).expect("it can be prepared");
+                let (address, stopper) = (server.addresses()[0], server.stopper());
+                let closure = move |x: &mut doorstep::smol::Exchange<'_>| {
+                    x.respond(200).body(format!("closed over {word}"))
+                };
+                let serve = move || smol::block_on(server.serve(closure));
                 Running::new(address, State::app(), move || stopper.stop(), serve)
             }
         }

@@ -7,11 +7,13 @@
 
 pub(crate) mod client;
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 
 use client::{Answer, Client};
+use tempfile::TempDir;
 
 /// A running server, its banner read.
 pub(crate) struct Server {
@@ -20,6 +22,9 @@ pub(crate) struct Server {
     pub(crate) banner: String,
     pub(crate) port: u16,
 }
+
+/// What chooses each driver.
+pub(crate) const RUNTIMES: [&str; 2] = ["--runtime=blocking", "--runtime=smol"];
 
 /// The command, not started yet.
 pub(crate) fn doorstep(arguments: &[&str]) -> Command {
@@ -31,6 +36,18 @@ pub(crate) fn doorstep(arguments: &[&str]) -> Command {
 /// doorstep on a free port of 127.0.0.1, serving `root`.
 pub(crate) fn serve(root: &Path, more: &[&str]) -> Server {
     Server::start(doorstep(&["0", "--bind", "127.0.0.1"]).args(more).arg("-d").arg(root))
+}
+
+/// A document root with one file of six bytes.
+pub(crate) fn root() -> TempDir {
+    let root = tempfile::tempdir().expect("a temporary directory can be made");
+    fs::write(root.path().join("a.txt"), "hello\n").expect("it can be written to");
+    root
+}
+
+/// What a process wrote.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 impl Server {
@@ -70,8 +87,7 @@ impl Server {
 
     /// Sends a signal, by the name that `kill` knows.
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.as_ref().map(Child::id).expect("it runs").to_string();
-        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        let sent = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
         assert!(sent.expect("kill is installed").success());
     }
 
@@ -79,6 +95,12 @@ impl Server {
     pub(crate) fn wait_for(&mut self, text: &str) {
         let mut lines = self.stdout.by_ref().lines().map_while(Result::ok);
         assert!(lines.any(|line| line == text), "stdout ended without {text:?}");
+    }
+
+    /// Waits for an end that others asked for.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("it runs");
+        child.wait().expect("a child can be waited for")
     }
 
     /// Sends a signal and waits for the end: the exit code, the rest of stdout, all of stderr.

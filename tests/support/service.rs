@@ -75,8 +75,10 @@ pub(crate) fn script(head: &Head<'_>) -> Vec<Step> {
         b"/echo" => vec![Read, Answer(200, Ending::Received)],
         b"/switch" => vec![Read, Switch, greeting()],
         b"/early" => vec![text("early\n")],
-        b"/stream" => vec![stream, Send(b"one\n"), Send(b"two\n"), End(trailers)],
-        b"/sized" => vec![Answer(200, Ending::Sized(12)), Send(b"hello "), Send(b"world\n")],
+        b"/stream" => vec![stream, Send(b"one\n"), Read, Send(b"two\n"), End(trailers)],
+        b"/sized" => {
+            vec![Answer(200, Ending::Sized(12)), Send(b"hello "), Read, Send(b"world\n")]
+        }
         b"/close" => vec![Answer(200, Ending::Last("bye\n"))],
         b"/nothing" => vec![Answer(204, Ending::Bare(None))],
         b"/reset" => vec![Answer(205, Ending::Bare(None))],
@@ -93,6 +95,7 @@ pub(crate) fn script(head: &Head<'_>) -> Vec<Step> {
         b"/test/stuck" => vec![Answer(200, Ending::Sized(10)), Send(b"half\n"), Flush, Wait],
         b"/test/fail-late" => vec![Answer(200, Ending::Sized(10)), Send(b"half\n"), Fail],
         b"/test/panic-late" => vec![stream, Send(b"half\n"), Flush, Panic],
+        b"/test/late" => vec![text("early\n"), Read],
         b"/test/twice" => vec![text("once\n"), text("twice\n")],
         b"/test/too-much" => vec![Answer(200, Ending::Sized(3)), Send(b"four")],
         path => match status(path) {
@@ -107,6 +110,11 @@ pub(crate) const LARGE: usize = 32 << 20;
 
 /// Where a client that expects 100 is told 417 instead.
 pub(crate) const REFUSED: &[u8] = b"/test/refused";
+
+#[allow(clippy::panic, reason = "that is what is tested")]
+fn panic_as_asked() -> ! {
+    panic!("as asked")
+}
 
 fn text(body: impl Into<Vec<u8>>) -> Step {
     Step::Answer(200, Ending::Text(body.into()))
@@ -255,7 +263,7 @@ pub(crate) mod blocking {
 
     use doorstep::blocking::{Exchange, Files, Handler, Record};
 
-    use super::{Ending, REFUSED, State, Step, script};
+    use super::{Ending, REFUSED, State, Step, panic_as_asked, script};
 
     pub(crate) struct Service {
         state: Arc<State>,
@@ -297,7 +305,7 @@ pub(crate) mod blocking {
                     }
                     Step::Wait => self.state.wait(),
                     Step::Fail => return Err(io::Error::other("as asked")),
-                    Step::Panic => panic!("as asked"),
+                    Step::Panic => panic_as_asked(),
                 }
             }
             Ok(())
@@ -322,5 +330,89 @@ pub(crate) mod blocking {
     fn echo(mut stream: TcpStream, first: &[u8]) -> io::Result<()> {
         stream.write_all(first)?;
         io::copy(&mut stream.try_clone()?, &mut stream).map(drop)
+    }
+}
+
+/// The application on smol: the same lines but for `.await`.
+pub(crate) mod smol {
+    use std::io;
+    use std::net::IpAddr;
+    use std::sync::Arc;
+
+    use doorstep::smol::{Exchange, Files, Handler, Record};
+    use smol::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::{Ending, REFUSED, State, Step, panic_as_asked, script};
+
+    pub(crate) struct Service {
+        state: Arc<State>,
+        files: Option<Files>,
+    }
+
+    impl Service {
+        pub(crate) fn new(state: Arc<State>) -> Self {
+            let open = |root| Files::new(root).expect("the root is there");
+            Self { files: state.root.as_ref().map(open), state }
+        }
+    }
+
+    impl Handler for Service {
+        async fn handle(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+            if let Some(files) = &self.files {
+                return files.handle(x).await;
+            }
+            let mut received = Vec::new();
+            for step in script(&x.head()) {
+                match step {
+                    Step::Unsupported => x.unsupported()?,
+                    Step::Read => _ = x.body().read_to_end(&mut received).await?,
+                    Step::Hint => {
+                        x.inform(103, &[("Link", b"</style.css>; rel=preload")]).await?;
+                    }
+                    Step::Answer(status, ending) => ending.end(x.respond(status), &received)?,
+                    Step::Send(data) => x.send(data).await?,
+                    Step::SendMany(n) => {
+                        for part in vec![b'x'; n].chunks(4096) {
+                            x.send(part).await?;
+                        }
+                    }
+                    Step::Flush => x.flush().await?,
+                    Step::End(trailers) => x.end_with(trailers)?,
+                    Step::Split => {
+                        let split = x.respond(200).header("X", "a\r\nSet-Cookie: b").body("");
+                        assert!(split.is_err(), "nothing of it is sent");
+                    }
+                    Step::Switch => {
+                        if x.respond(101).upgrade("echo").is_ok() {
+                            let (mut stream, first) = x.hand_over().await?;
+                            stream.write_all(&first).await?;
+                            return smol::io::copy(&stream, &mut &stream).await.map(drop);
+                        }
+                    }
+                    Step::Wait => {
+                        let state = self.state.clone();
+                        smol::unblock(move || state.wait()).await;
+                    }
+                    Step::Fail => return Err(io::Error::other("as asked")),
+                    Step::Panic => panic_as_asked(),
+                }
+            }
+            Ok(())
+        }
+
+        async fn expect(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+            match x.head().path() {
+                REFUSED => Ending::Page.end(x.respond(417), b""),
+                _ => Ok(()),
+            }
+        }
+
+        fn log(&self, record: &Record<'_>) {
+            self.state.record(record);
+        }
+
+        fn note(&self, _: IpAddr, message: &str) {
+            self.state.note(message);
+        }
     }
 }

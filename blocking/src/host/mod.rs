@@ -41,5 +41,12 @@ pub use root::{Opened, Root, Symlinks};
 pub use send::{FAIR_SHARE, send, send_file};
 pub use store::{Content, SMALL, Store};
 
+/// How many descriptors this process may have, a number.
+#[must_use]
+pub fn descriptors() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
 /// Whether to use what only Linux has.
 const LINUX: bool = cfg!(all(target_os = "linux", not(feature = "portable")));

@@ -169,6 +169,7 @@ impl Opened {
             }
             Errno::NXIO | Errno::NODEV => Self::Other,
             Errno::MFILE | Errno::NFILE | Errno::NOMEM => Self::Exhausted(error.into()),
+            Errno::XDEV => Self::Refused(io::Error::other("a link leads out of the root")),
             _ => Self::Refused(error.into()),
         }
     }

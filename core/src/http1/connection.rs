@@ -24,11 +24,11 @@ use super::chunked::{Decoder, Part};
 use super::error::Reject;
 use super::event::{Event, Owed, Trailers};
 use super::framing::{self, Framing};
-use super::head::{Known, Version};
+use super::head::{Head, Known, Version};
 use super::inbox::{Inbox, Storage};
 use super::limits::{Limits, Waiting};
 use super::outbox::Outbox;
-use super::parse::{self, Parsed, Scan};
+use super::parse::{self, About, Scan};
 use super::state::{Facts, Heard, Recv, Said, Send, States};
 
 /// One connection.
@@ -293,9 +293,11 @@ impl Connection {
     fn read_head<'b>(&mut self, input: &'b [u8]) -> Result<(usize, Event<'b>), Reject> {
         let Incoming::Head(scan) = &mut self.incoming else { return Ok((0, Event::Closed)) };
         match parse::head(scan, input, &self.limits) {
-            Ok(Some(parsed)) => {
-                let head = parsed.head;
-                self.begin(&parsed).map_err(|reject| self.fault(reject))?;
+            Ok(Some((line, whole))) => {
+                let mut head = line.head(whole);
+                parse::fields(&line, &mut head, &self.limits)
+                    .and_then(|about| self.begin(&head, &about))
+                    .map_err(|reject| self.fault(reject))?;
                 Ok((head.size(), Event::Request(head)))
             }
             Ok(None) if self.finished => {
@@ -308,24 +310,23 @@ impl Connection {
     }
 
     /// A head was read: what it means for this connection.
-    fn begin(&mut self, parsed: &Parsed<'_>) -> Result<(), Reject> {
-        let head = &parsed.head;
+    fn begin(&mut self, head: &Head<'_>, about: &About) -> Result<(), Reject> {
         let speaks_11 = self.protocol == Version::Http11;
         let version = head.version().min(self.protocol);
-        let asked_to_stay = version == Version::Http11 || parsed.keep_alive && speaks_11;
+        let asked_to_stay = version == Version::Http11 || about.keep_alive && speaks_11;
         self.request = Request {
             version,
             is_head: head.is_head(),
             is_connect: head.method() == b"CONNECT",
-            keep_alive: asked_to_stay && !parsed.close && !parsed.unusual && !self.retiring,
+            keep_alive: asked_to_stay && !about.close && !about.unusual && !self.retiring,
             expects: false,
-            is_last: parsed.close || version == Version::Http10 && !parsed.keep_alive,
-            upgrade: parsed.upgrade
-                && !parsed.unusual
+            is_last: about.close || version == Version::Http10 && !about.keep_alive,
+            upgrade: about.upgrade
+                && !about.unusual
                 && version == Version::Http11
                 && head.known(Known::Upgrade).is_some(),
         };
-        let framing = framing::of_request(head, parsed.repeated_length, self.limits.body)?;
+        let framing = framing::of_request(head, about.repeated_length, self.limits.body)?;
         if version == Version::Http11 && head.known(Known::Expect).is_some() {
             for expectation in head.list("expect") {
                 if !expectation.eq_ignore_ascii_case(b"100-continue") {

@@ -27,11 +27,6 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// Offset 0 is the method's: a field whose place is 0 is not there.
-    pub(super) fn is_present(self) -> bool {
-        self.at > 0
-    }
-
     pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
         let at = self.at as usize;
         bytes.get(at..at + self.len as usize).unwrap_or_default()
@@ -61,11 +56,28 @@ macro_rules! known {
 
             /// The known field of this name, in any case of letters.
             pub(super) fn named(name: &[u8]) -> Option<Self> {
+                /// For each first letter, the lengths of the names that begin with it, as bits:
+                /// that turns nearly every other field away at one look.
+                static LENGTHS: [u32; 256] = {
+                    let mut lengths = [0; 256];
+                    $(lengths[$name[0] as usize] |= 1 << $name.len();)*
+                    lengths
+                };
+                let first = name.first()?.to_ascii_lowercase();
+                let length = 1u32.checked_shl(name.len() as u32)?;
+                if LENGTHS[usize::from(first)] & length == 0 {
+                    return None;
+                }
                 match name.len() {
                     $(len if len == $name.len() && name.eq_ignore_ascii_case($name) =>
                         Some(Self::$variant),)*
                     _ => None,
                 }
+            }
+
+            /// How long its name is, in bytes.
+            fn name_len(self) -> usize {
+                match self { $(Self::$variant => $name.len(),)* }
             }
         }
     };
@@ -101,8 +113,10 @@ pub struct Spans {
     pub(super) path: Span,
     pub(super) suffix: Span,
     pub(super) authority: Option<Span>,
-    pub(super) fields: Span,
-    pub(super) known: [Span; Known::COUNT],
+    /// Where the fields begin; they reach to the end.
+    pub(super) fields: u32,
+    /// Where the names of the known fields are; 0 for those that are not there.
+    pub(super) known: [u32; Known::COUNT],
 }
 
 impl Spans {
@@ -123,8 +137,8 @@ impl Spans {
 /// A request's head, where it lies in the inbox.
 #[derive(Clone, Copy)]
 pub struct Head<'b> {
-    bytes: &'b [u8],
-    spans: Spans,
+    pub(super) bytes: &'b [u8],
+    pub(super) spans: Spans,
 }
 
 impl<'b> Head<'b> {
@@ -229,12 +243,17 @@ impl<'b> Head<'b> {
     /// Every field, name and trimmed value, in order.
     #[must_use]
     pub fn fields(&self) -> Fields<'b> {
-        Fields { rest: self.spans.fields.of(self.bytes) }
+        let Spans { fields: at, size, .. } = self.spans;
+        Fields { rest: Span { at, len: size.saturating_sub(at) }.of(self.bytes) }
     }
 
     pub(super) fn known(&self, known: Known) -> Option<&'b [u8]> {
-        let span = self.spans.known[known as usize];
-        span.is_present().then(|| span.of(self.bytes))
+        let at = self.spans.known[known as usize] as usize;
+        if at == 0 {
+            return None;
+        }
+        let value = self.bytes.get(at + known.name_len() + 1..)?;
+        Some(trim(&value[..super::scan::find_lf(value)?]))
     }
 }
 

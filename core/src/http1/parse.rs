@@ -9,10 +9,10 @@
 //! targets, and starts over when the head is not whole.
 
 use super::error::Reject;
-use super::head::{Head, Known, Span, Spans, Version, members};
+use super::head::{Head, Known, Spans, Version, members};
 use super::limits::Limits;
 use super::scan::{find_lf, has_bare_lf, head_end};
-use super::target;
+use super::target::{self, Target};
 
 /// Where the search for the end of the head stopped. Offsets from the head's first byte.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,12 +32,13 @@ impl Scan {
     }
 }
 
-/// A whole head, and what its fields say about the connection.
-pub(super) struct Parsed<'b> {
-    pub(super) head: Head<'b>,
+/// What a head says about its connection.
+#[derive(Default)]
+pub(super) struct About {
     /// Written in a way the grammar grants but nobody else uses: served, then closed (B-001, B-006).
     pub(super) unusual: bool,
     pub(super) repeated_length: bool,
+    /// The options of all Connection fields (B-041).
     pub(super) close: bool,
     pub(super) keep_alive: bool,
     pub(super) upgrade: bool,
@@ -72,32 +73,36 @@ pub fn refused_line(reject: Reject, input: &[u8]) -> &[u8] {
     trim_line(&rest[..find_lf(rest).unwrap_or(rest.len())])
 }
 
-/// Looks for a whole head at the start of `input`, which has no empty lines before it.
+/// Looks for a whole head at the start of `input`, which has no empty lines before it: its request
+/// line, and bytes that hold the whole and perhaps more. [`fields`] comes next.
 pub(super) fn head<'b>(
     scan: &mut Scan,
     input: &'b [u8],
     limits: &Limits,
-) -> Result<Option<Parsed<'b>>, Reject> {
-    let Some(&first) = input.first() else { return Ok(None) };
+) -> Result<Option<(RequestLine, &'b [u8])>, Reject> {
+    let Some(&first) = input.first() else {
+        return Ok(None);
+    };
     if !may_begin(first) {
         return Err(Reject::BadSyntax); // a TLS hello, say: no need to wait for its line end
     }
-    let mut judged = None;
-    if scan.line == 0 {
-        let Some(end) = line_end(scan, input, limits)? else { return Ok(None) };
-        let line = RequestLine::parse(&input[..end])?;
-        if line.spans.version == Version::Http09 {
-            return Ok(Some(line.alone(&input[..=end])));
-        }
+    let fresh = scan.line == 0;
+    if fresh {
+        let Some(end) = line_end(scan, input, limits)? else {
+            return Ok(None);
+        };
         *scan = Scan { line: end as u32, start: end as u32 + 1, at: end as u32 };
-        judged = Some(line);
     }
-    let Some(whole) = whole_head(scan, input, limits)? else { return Ok(None) };
-    let line = match judged {
-        Some(line) => line,
-        None => RequestLine::parse(&input[..scan.line as usize])?,
-    };
-    with_fields(line, scan.line as usize + 1, whole, limits).map(Some)
+    let end = scan.line as usize;
+    let whole = whole_head(scan, input, limits);
+    if !fresh && !matches!(whole, Ok(Some(_))) {
+        return whole.map(|_| None); // the line was judged before
+    }
+    let line = RequestLine::parse(&input[..end])?; // first: its faults go before what is behind it
+    if line.version == Version::Http09 {
+        return Ok(Some((line, &input[..=end]))); // the line is the whole request (B-020)
+    }
+    Ok(whole?.map(|whole| (line, whole)))
 }
 
 fn may_begin(first: u8) -> bool {
@@ -165,8 +170,13 @@ impl Scan {
 }
 
 /// A request line, taken apart.
-struct RequestLine {
-    spans: Spans,
+pub(super) struct RequestLine {
+    /// Its length without and with its line end.
+    text: u32,
+    size: u32,
+    method: u32,
+    version: Version,
+    target: Target,
     unusual: bool,
 }
 
@@ -174,6 +184,65 @@ impl RequestLine {
     /// `line` reaches up to its LF, which is not in it.
     fn parse(line: &[u8]) -> Result<Self, Reject> {
         let text = trim_line(line);
+        let words = match Words::plain(text) {
+            Some(words) => words,
+            None => Words::any(text)?,
+        };
+        Ok(Self {
+            text: text.len() as u32,
+            size: line.len() as u32 + 1,
+            method: words.method.len() as u32,
+            version: words.version,
+            target: target::parse(words.method, words.target, words.target_at)?,
+            unusual: words.unusual || line.len() != text.len() + 1, // not one CR before the LF
+        })
+    }
+
+    /// The head that begins with this line, without fields yet.
+    pub(super) fn head<'b>(&self, bytes: &'b [u8]) -> Head<'b> {
+        let spans = Spans {
+            size: self.size,
+            line: self.text,
+            method: self.method,
+            version: self.version,
+            path: self.target.path,
+            suffix: self.target.suffix,
+            authority: self.target.authority,
+            fields: self.size,
+            known: [0; Known::COUNT],
+        };
+        Head { bytes, spans }
+    }
+}
+
+/// The words of a request line.
+struct Words<'l> {
+    method: &'l [u8],
+    target: &'l [u8],
+    target_at: usize,
+    version: Version,
+    /// Not three words with single spaces between them.
+    unusual: bool,
+}
+
+impl<'l> Words<'l> {
+    /// The words of a line as nearly everybody writes it, at one look.
+    fn plain(text: &'l [u8]) -> Option<Self> {
+        let (rest, version) = text.split_last_chunk::<9>()?;
+        let version = match version {
+            b" HTTP/1.1" => Version::Http11,
+            b" HTTP/1.0" => Version::Http10,
+            _ => return None,
+        };
+        let space = rest.iter().position(|&b| !is_token(b))?;
+        let (method, target) = rest.split_at(space);
+        let target = target.strip_prefix(b" ")?;
+        let fits = !method.is_empty() && !target.is_empty() && is_graphic(target);
+        fits.then_some(Self { method, target, target_at: space + 1, version, unusual: false })
+    }
+
+    /// The words of any line (B-006, B-014, B-016).
+    fn any(text: &'l [u8]) -> Result<Self, Reject> {
         let mut words = [(0, &b""[..]); 4];
         let mut count = 0;
         let mut at = 0;
@@ -184,7 +253,7 @@ impl RequestLine {
             }
             at += word.len() + 1;
         }
-        let [(_, method), (target_at, target), ..] = words;
+        let [(_, method), (target_at, target), (_, third), _] = words;
         let version = match count {
             0 | 1 => return Err(Reject::BadSyntax),
             2 if method == b"GET" => Version::Http09,
@@ -197,32 +266,12 @@ impl RequestLine {
         if !method.iter().all(|&b| is_token(b)) {
             return Err(Reject::BadMethod);
         }
-        let found = target::parse(method, target, target_at)?;
-        let mut spans = Spans {
-            line: text.len() as u32,
-            method: method.len() as u32,
-            version,
-            path: found.path,
-            suffix: found.suffix,
-            authority: found.authority,
-            ..Spans::default()
-        };
-        spans.size = line.len() as u32 + 1;
-        let plain = words[0].1.len() + target.len() + words[2].1.len() + 2;
-        let one_cr = line.len() - text.len() <= 1;
-        Ok(Self { spans, unusual: text.len() != plain || text.contains(&b'\t') || !one_cr })
-    }
-
-    /// HTTP/0.9: the line is the whole request (B-020).
-    fn alone(self, bytes: &[u8]) -> Parsed<'_> {
-        Parsed {
-            head: self.spans.view(bytes),
-            unusual: self.unusual,
-            repeated_length: false,
-            close: true,
-            keep_alive: false,
-            upgrade: false,
+        if !is_graphic(target) {
+            return Err(Reject::BadSyntax); // B-002
         }
+        let plain = method.len() + target.len() + third.len() + 2;
+        let unusual = text.len() != plain || text.contains(&b'\t');
+        Ok(Self { method, target, target_at, version, unusual })
     }
 }
 
@@ -238,15 +287,18 @@ fn version(word: &[u8]) -> Result<Version, Reject> {
     }
 }
 
-/// Parses the fields, which begin at `at` in `bytes`, and remembers the places of the known ones.
-fn with_fields<'b>(
-    mut line: RequestLine,
-    at: usize,
-    bytes: &'b [u8],
+/// Parses the fields of `head`, which has its `line` so far, and remembers where the known ones are.
+pub(super) fn fields(
+    line: &RequestLine,
+    head: &mut Head<'_>,
     limits: &Limits,
-) -> Result<Parsed<'b>, Reject> {
-    const FEW: usize = 32; // nearly every head; the larger table costs more to set up
-    let block = &bytes[at..];
+) -> Result<About, Reject> {
+    let mut about = About { unusual: line.unusual, ..About::default() };
+    if line.version == Version::Http09 {
+        return Ok(About { close: true, ..about });
+    }
+    const FEW: usize = 24; // nearly every head; the larger table costs more to set up
+    let block = head.bytes.get(line.size as usize..).unwrap_or_default();
     let mut few = [httparse::EMPTY_HEADER; FEW];
     let mut many;
     let (size, fields) = match httparse::parse_headers(block, &mut few) {
@@ -265,41 +317,43 @@ fn with_fields<'b>(
     if fields.len() > usize::from(limits.fields) {
         return Err(Reject::TooManyFields);
     }
-    line.spans.size = (at + size) as u32;
-    line.spans.fields = Span { at: at as u32, len: size as u32 };
-    let unusual = line.unusual || has_bare_lf(&bytes[..at + size]);
-    let mut parsed = Parsed { unusual, ..line.alone(bytes) };
-    parsed.close = false;
+    let bytes = &head.bytes[..line.size as usize + size];
+    head.bytes = bytes;
+    let spans = &mut head.spans;
+    spans.size = bytes.len() as u32;
 
-    let mut spans = parsed.head.spans();
-    let mut hosts = 0;
+    // A CR right behind each value is enough to know that no line ends in a bare LF; where there
+    // is white space instead, every byte is looked at.
+    let mut certain = bytes.ends_with(b"\r\n");
     for field in fields {
-        let Some(known) = Known::named(field.name.as_bytes()) else { continue };
+        certain &= ends_in_cr(bytes, field.value);
+        let Some(known) = Known::named(field.name.as_bytes()) else {
+            continue;
+        };
         let place = &mut spans.known[known as usize];
-        let repeated = place.is_present();
+        let repeated = *place > 0;
         if !repeated {
-            *place = span_in(bytes, field.value).ok_or(Reject::BadField)?;
+            *place = offset_in(bytes, field.name.as_bytes()).ok_or(Reject::BadField)? as u32;
         }
         match known {
             Known::Host if repeated || !target::is_host(field.value) => {
                 return Err(Reject::BadHost);
             }
-            Known::Host => hosts += 1,
-            Known::ContentLength => parsed.repeated_length |= repeated,
-            Known::Connection => parsed.connection_options(field.value),
+            Known::ContentLength => about.repeated_length |= repeated,
+            Known::Connection => about.read_options(field.value),
             _ => {}
         }
     }
-    if hosts == 0 && spans.version == Version::Http11 {
+    if spans.known[Known::Host as usize] == 0 && spans.version == Version::Http11 {
         return Err(Reject::BadHost);
     }
-    parsed.head = spans.view(&bytes[..at + size]);
-    Ok(parsed)
+    about.unusual |= !certain && has_bare_lf(bytes);
+    Ok(about)
 }
 
-impl Parsed<'_> {
-    /// B-041: the options of every Connection field count, in any case of letters.
-    fn connection_options(&mut self, value: &[u8]) {
+impl About {
+    /// Reads the options of a Connection field, in any case of letters.
+    fn read_options(&mut self, value: &[u8]) {
         for option in members(value) {
             self.close |= option.eq_ignore_ascii_case(b"close");
             self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
@@ -309,35 +363,27 @@ impl Parsed<'_> {
 }
 
 /// Where `part` lies in `bytes`. A parser may return a slice from elsewhere: then there is none.
-/// An empty value lies nowhere in particular, but behind the request line.
-fn span_in(bytes: &[u8], part: &[u8]) -> Option<Span> {
-    if part.is_empty() {
-        return Some(Span { at: 1, len: 0 });
-    }
+fn offset_in(bytes: &[u8], part: &[u8]) -> Option<usize> {
     let at = (part.as_ptr() as usize).checked_sub(bytes.as_ptr() as usize)?;
-    (at + part.len() <= bytes.len()).then_some(Span { at: at as u32, len: part.len() as u32 })
+    (at + part.len() <= bytes.len()).then_some(at)
+}
+
+/// Whether a CR stands right behind `value`. An empty value may lie anywhere, so it is not known.
+fn ends_in_cr(bytes: &[u8], value: &[u8]) -> bool {
+    let end = offset_in(bytes, value).map(|at| at + value.len());
+    !value.is_empty() && end.and_then(|end| bytes.get(end)) == Some(&b'\r')
 }
 
 /// RFC 9110 §5.6.2.
-pub(super) const fn is_token(b: u8) -> bool {
-    b.is_ascii_alphanumeric()
-        || matches!(
-            b,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
+pub(super) fn is_token(b: u8) -> bool {
+    TOKEN[usize::from(b)]
+}
+
+static TOKEN: [bool; 256] = target::byte_set(b"!#$%&'*+-.^_`|~");
+
+fn is_graphic(target: &[u8]) -> bool {
+    // Not `all`: a loop without an early exit is vector instructions.
+    target.iter().fold(true, |fit, b| fit & b.is_ascii_graphic())
 }
 
 fn trim_line(mut line: &[u8]) -> &[u8] {

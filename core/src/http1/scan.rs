@@ -8,15 +8,18 @@ const BLOCK: usize = 32;
 
 /// The offset of the first LF.
 pub(super) fn find_lf(bytes: &[u8]) -> Option<usize> {
-    let mut blocks = bytes.chunks_exact(BLOCK);
-    let mut at = 0;
-    for block in &mut blocks {
-        if block.iter().fold(false, |hit, &b| hit | (b == b'\n')) {
-            break;
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (i, word) in words.iter().enumerate() {
+        // Subtracting one borrows from a zero byte's high bit; above the first zero it may err.
+        let zero_where_lf = u64::from_le_bytes(*word) ^ (ONES * b'\n' as u64);
+        let hit = zero_where_lf.wrapping_sub(ONES) & !zero_where_lf & (ONES << 7);
+        if hit != 0 {
+            return Some(i * 8 + hit.trailing_zeros() as usize / 8);
         }
-        at += BLOCK;
     }
-    bytes[at..].iter().position(|&b| b == b'\n').map(|offset| at + offset)
+    let at = bytes.len() - rest.len();
+    rest.iter().position(|&b| b == b'\n').map(|offset| at + offset)
 }
 
 /// The offset just behind the first empty line: LF LF or LF CR LF. The search begins at `from`,
@@ -46,7 +49,9 @@ fn first_empty_line(part: &[u8], at: usize) -> Option<usize> {
 
 /// Whether any LF stands without a CR before it.
 pub(super) fn has_bare_lf(bytes: &[u8]) -> bool {
-    let Some((&first, rest)) = bytes.split_first() else { return false };
+    let Some((&first, rest)) = bytes.split_first() else {
+        return false;
+    };
     let bare = |hit, (&b, &a): (&u8, &u8)| hit | ((b == b'\n') & (a != b'\r'));
     first == b'\n' || rest.iter().zip(bytes).fold(false, bare)
 }

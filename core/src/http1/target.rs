@@ -11,11 +11,8 @@ pub(super) struct Target {
     pub(super) authority: Option<Span>,
 }
 
-/// Takes a target apart. `at` is its offset in the head.
+/// Takes a target apart, which is printable ASCII without spaces. `at` is its offset in the head.
 pub(super) fn parse(method: &[u8], target: &[u8], at: usize) -> Result<Target, Reject> {
-    if !target.iter().all(u8::is_ascii_graphic) {
-        return Err(Reject::BadSyntax); // B-002
-    }
     let whole = Span { at: at as u32, len: target.len() as u32 };
     match (method, target) {
         (b"CONNECT", _) if has_port(target) && is_host(target) => {
@@ -74,7 +71,9 @@ fn has_port(authority: &[u8]) -> bool {
 pub(super) fn is_host(value: &[u8]) -> bool {
     let (host, port) = match value {
         [b'[', ..] => {
-            let Some(end) = value.iter().position(|&b| b == b']') else { return false };
+            let Some(end) = value.iter().position(|&b| b == b']') else {
+                return false;
+            };
             let address = &value[1..end];
             let fits = |b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
             if address.is_empty() || !address.iter().all(fits) {
@@ -84,13 +83,31 @@ pub(super) fn is_host(value: &[u8]) -> bool {
         }
         _ => value.split_at(value.iter().position(|&b| b == b':').unwrap_or(value.len())),
     };
-    let name = |&b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&b);
     let port_fits = match port {
         [] => true,
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    port_fits && host.iter().all(name)
+    port_fits && host.iter().all(|&b| NAME[usize::from(b)])
+}
+
+/// The bytes of a registered name (RFC 3986 §3.2.2).
+static NAME: [bool; 256] = byte_set(b"-._~%!$&'()*+,;=");
+
+/// Letters, digits and `others`, as a table.
+pub(super) const fn byte_set(others: &[u8]) -> [bool; 256] {
+    let mut set = [false; 256];
+    let mut b = 0;
+    while b < 128 {
+        set[b] = (b as u8).is_ascii_alphanumeric();
+        b += 1;
+    }
+    let mut i = 0;
+    while i < others.len() {
+        set[others[i] as usize] = true;
+        i += 1;
+    }
+    set
 }
 
 #[cfg(test)]

@@ -1,0 +1,106 @@
+//! After the handler: every request gets a whole answer or a visible cut, and a line in the log.
+
+use std::any::Any;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+
+use doorstep_core::http1::{Connection, Outbox, Owed, Reject, refused_line};
+use doorstep_core::log::Record;
+
+use super::Turn;
+use crate::host;
+use crate::response::Told;
+
+/// For drivers: after the handler, every request gets a whole answer or a visible cut.
+impl Turn<'_> {
+    /// Completes what the handler left open; `outcome` is what it returned, or its panic. The words
+    /// for the server's own log go to `note`, the finished record to `log`.
+    pub fn conclude(
+        &mut self,
+        outcome: Result<io::Result<()>, Box<dyn Any + Send>>,
+        note: impl Fn(&str),
+        log: impl FnOnce(&Record<'_>),
+    ) {
+        let owed = self.connection.owed();
+        let cut = matches!(owed, Some(Owed::Bytes(_) | Owed::Stream));
+        match owed {
+            Some(Owed::Answer) => self.answer_for_handler(),
+            Some(_) => self.connection.lost(),
+            None => {}
+        }
+        for word in [self.told.note.take(), trouble(outcome)].into_iter().flatten() {
+            note(&word);
+        }
+        log(&Record {
+            peer: self.peer.ip(),
+            line: self.head.line(),
+            status: self.told.status,
+            bytes: (self.told.bytes > 0).then_some(self.told.bytes),
+            cut,
+            error: self.told.error.as_deref(),
+        });
+    }
+
+    /// The handler gave no answer: the peer's fault is refused, ours is a 500.
+    fn answer_for_handler(&mut self) {
+        let Some(reject) = self.reject else {
+            if self.respond(500).page("").is_err() {
+                self.connection.lost();
+            }
+            return;
+        };
+        let mut phrase = Vec::new();
+        reject.phrase(self.head.line(), &mut phrase);
+        let bytes = self.connection.refuse(reject, self.head.line(), self.outbox) as u64;
+        self.told = Told { status: reject.status(), bytes, error: Some(phrase), note: None };
+    }
+}
+
+/// Refuses what never became a request, and logs it. `unread` are the bytes it was found in.
+pub fn refuse(
+    connection: &mut Connection,
+    reject: Reject,
+    unread: &[u8],
+    outbox: &mut Outbox,
+    peer: SocketAddr,
+    log: impl FnOnce(&Record<'_>),
+) {
+    outbox.clock(host::now().max(0).cast_unsigned());
+    let line = refused_line(reject, unread);
+    let bytes = connection.refuse(reject, unread, outbox) as u64;
+    let mut phrase = Vec::new();
+    reject.phrase(line, &mut phrase);
+    log(&Record {
+        peer: peer.ip(),
+        line,
+        status: reject.status(),
+        bytes: (bytes > 0).then_some(bytes),
+        cut: false,
+        error: Some(&phrase),
+    });
+}
+
+/// Whether an error says no more than that the peer went away (B-289).
+#[must_use]
+pub fn is_departure(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::BrokenPipe
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::NotConnected
+            | ErrorKind::TimedOut
+    )
+}
+
+fn trouble(outcome: Result<io::Result<()>, Box<dyn Any + Send>>) -> Option<String> {
+    match outcome {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            Some(format!("the handler panicked: {}", text.unwrap_or("no message")))
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Which content codings a client would rather have (RFC 9110 §12.5.3).
+//!
+//! Nothing is compressed here: a coding is had when the file lies compressed beside itself, as
+//! `page.html.br`. [`preferred`] says which of these are worth looking for, best first: those that
+//! the client likes no less than the file itself, by its q-values and at equal ones by our own
+//! order. That no coding is acceptable is not told: the file as it is then is the best there is,
+//! which §12.5.3 allows.
+//!
+//! ```
+//! use doorstep_core::site::encoding::{Coding, preferred};
+//!
+//! let browser = [&b"gzip"[..], b"deflate", b"br;q=0.9"];
+//! let codings: Vec<_> = preferred(browser).collect();
+//! assert_eq!(codings, [Coding::Gzip, Coding::Brotli]);
+//! assert_eq!(preferred([&b"identity"[..], b"gzip;q=0.5"]).next(), None);
+//! ```
+
+/// A content coding that side files are had in, the one we like best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// Brotli (RFC 7932).
+    Brotli,
+    /// Zstandard (RFC 8878).
+    Zstandard,
+    /// gzip (RFC 1952), which older clients call `x-gzip` too.
+    Gzip,
+}
+
+impl Coding {
+    const ALL: [Self; 3] = [Self::Brotli, Self::Zstandard, Self::Gzip];
+
+    /// Its name in Accept-Encoding and Content-Encoding.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Brotli => "br",
+            Self::Zstandard => "zstd",
+            Self::Gzip => "gzip",
+        }
+    }
+
+    /// What a side file's name ends in.
+    #[must_use]
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Brotli => ".br",
+            Self::Zstandard => ".zst",
+            Self::Gzip => ".gz",
+        }
+    }
+}
+
+/// Codings in the order in which they are to be looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Codings([Option<Coding>; 3]);
+
+impl Iterator for Codings {
+    type Item = Coding;
+
+    fn next(&mut self) -> Option<Coding> {
+        self.0.iter_mut().find_map(Option::take)
+    }
+}
+
+/// What to look for, by the members of Accept-Encoding. One that cannot be read is ignored.
+pub fn preferred<'b>(members: impl IntoIterator<Item = &'b [u8]>) -> Codings {
+    let (mut named, mut identity, mut star) = ([None; 3], None, None);
+    for member in members {
+        let Some((name, quality)) = weighed(member) else { continue };
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        let place = match name {
+            b"*" => &mut star,
+            _ if is("identity") => &mut identity,
+            _ if is("x-gzip") => &mut named[2],
+            _ => match Coding::ALL.iter().position(|coding| is(coding.name())) {
+                Some(n) => &mut named[n],
+                None => continue,
+            },
+        };
+        *place = Some(quality.max(place.unwrap_or(0)));
+    }
+    // Unless it is named, the file itself is acceptable, and everything else is better.
+    let least = identity.unwrap_or(0).max(1);
+    let quality = |n: usize| named[n].or(star).unwrap_or(0);
+    let mut order = [0, 1, 2];
+    order.sort_unstable_by_key(|&n| (u16::MAX - quality(n), n));
+    Codings(order.map(|n| (quality(n) >= least).then_some(Coding::ALL[n])))
+}
+
+/// A member's name and its q-value in thousandths (RFC 9110 §12.4.2).
+fn weighed(member: &[u8]) -> Option<(&[u8], u16)> {
+    let mut parts = member.splitn(2, |&b| b == b';').map(<[u8]>::trim_ascii);
+    let name = parts.next().filter(|name| !name.is_empty())?;
+    let quality = match parts.next() {
+        Some([b'q' | b'Q', b'=', value @ ..]) => thousandths(value)?,
+        Some(_) => return None,
+        None => 1_000,
+    };
+    Some((name, quality))
+}
+
+fn thousandths(value: &[u8]) -> Option<u16> {
+    let (whole, decimals) = match value {
+        [whole] => (whole, &b""[..]),
+        [whole, b'.', decimals @ ..] => (whole, decimals),
+        _ => return None,
+    };
+    if !matches!(whole, b'0' | b'1') || decimals.len() > 3 {
+        return None;
+    }
+    let digits = decimals.iter().copied().chain([b'0'; 3]).take(3);
+    let value = digits.fold(u16::from(whole - b'0'), |value, digit| {
+        value * 10 + u16::from(digit.wrapping_sub(b'0'))
+    });
+    (decimals.iter().all(u8::is_ascii_digit) && value <= 1_000).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::preferred;
+
+    fn order(field: &str) -> String {
+        let members = field.as_bytes().split(|&b| b == b',').map(<[u8]>::trim_ascii);
+        preferred(members).map(|coding| format!("{} ", coding.name())).collect()
+    }
+
+    #[test]
+    fn rfc_9110_12_5_3_by_q_value_then_by_our_own_order() {
+        let cases = [
+            ("", ""),
+            ("gzip, deflate, br, zstd", "br zstd gzip "),
+            ("zstd;q=0.5, gzip;q=1.0, br;q=0.8", "gzip br zstd "),
+            ("gzip", "gzip "),
+            ("GZIP;Q=0.5", "gzip "),
+            ("x-gzip", "gzip "),
+            ("compress, deflate", ""),
+            ("*", "br zstd gzip "),
+            ("*;q=0.5, gzip", "gzip br zstd "),
+            ("*, br;q=0", "zstd gzip "),
+            ("*;q=0", ""),
+            ("gzip;q=0", ""),
+            ("gzip;q=0.000, br;q=0.001", "br "),
+            ("br ; q=0.7 , gzip ;q=0.8", "gzip br "),
+        ];
+        for (field, expected) in cases {
+            assert_eq!(order(field), expected, "{field}");
+        }
+    }
+
+    #[test]
+    fn rfc_9110_12_5_3_identity_is_what_a_coding_must_beat() {
+        let cases = [
+            ("identity", ""),
+            ("identity, gzip", "gzip "),
+            ("identity;q=0.5, gzip;q=0.5, br;q=0.4", "gzip "),
+            ("identity;q=0.8, gzip;q=0.5", ""),
+            ("identity;q=0, gzip", "gzip "),
+            ("identity;q=0", ""),
+            ("*;q=0, gzip;q=0.1", "gzip "),
+        ];
+        for (field, expected) in cases {
+            assert_eq!(order(field), expected, "{field}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_ignored() {
+        for member in [
+            "gzip;q", "gzip;q=", "gzip;q=2", "gzip;q=1.001", "gzip;q=0.1234", "gzip;q=-1",
+            "gzip;q=.5", "gzip;q=0.x", "gzip;q=0,5", "gzip;level=1", ";q=1", "gzip q=1", "\u{ff}",
+        ] {
+            let field = format!("{member}, br");
+            let order = order(&field);
+            assert!(order == "br " || member == "gzip;q=0,5", "{member}: {order}");
+        }
+    }
+}
