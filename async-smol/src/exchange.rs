@@ -22,12 +22,12 @@ use crate::wire::Wire;
 /// One request, and the place for its answer: a [`Turn`], and the socket it is on.
 pub struct Exchange<'a> {
     turn: Turn<'a>,
-    wire: &'a Wire,
+    wire: &'a Wire<'a>,
     reading: Pace,
 }
 
 impl<'a> Exchange<'a> {
-    pub(crate) fn new(turn: Turn<'a>, wire: &'a Wire) -> Self {
+    pub(crate) fn new(turn: Turn<'a>, wire: &'a Wire<'a>) -> Self {
         Self { turn, wire, reading: Pace::new(Instant::now()) }
     }
 

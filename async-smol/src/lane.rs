@@ -3,15 +3,16 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_io::{Async, Timer};
 use doorstep_blocking::Config;
+use doorstep_blocking::registry::{Registry, Seat};
 use doorstep_blocking::turn::is_departure;
-use doorstep_core::http1::{Connection, Growing, Inbox, Outbox};
+use doorstep_core::http1::{Growing, Inbox, Outbox};
 use smol::Executor;
 use smol::future;
 
@@ -58,7 +59,7 @@ impl<'h, H: Handler> Lane<'h, H> {
             }
             match self.stopper.acceptor.try_accept() {
                 Ok(Some((stream, peer))) => {
-                    executor.spawn(self.connection(stream, peer, false)).detach();
+                    executor.spawn(self.seat(stream, peer, false)).detach();
                 }
                 Ok(None) => {
                     poll_fn(|cx| any(&sources, cx)).await?;
@@ -107,7 +108,7 @@ impl<'h, H: Handler> Lane<'h, H> {
         let sources = self.sources()?;
         while !self.stopper.is_stopping() {
             if let Some((stream, peer)) = self.stopper.acceptor.try_accept()? {
-                future::or(self.connection(stream, peer, true), self.sweep()).await;
+                future::or(self.seat(stream, peer, true), self.sweep()).await;
                 break;
             }
             poll_fn(|cx| any(&sources, cx)).await?;
@@ -115,38 +116,52 @@ impl<'h, H: Handler> Lane<'h, H> {
         Ok(())
     }
 
-    /// One connection's life: idle and busy in turn.
-    pub(crate) async fn connection(&self, stream: TcpStream, peer: SocketAddr, once: bool) {
+    /// A newcomer's life, from here on.
+    fn seat(&self, stream: TcpStream, peer: SocketAddr, once: bool) -> impl Future<Output = ()> {
         let registry = &self.stopper.registry;
-        let seat = registry.enter(stream, peer);
-        let _left = Leave(|| registry.leave(&seat));
-        let served = async {
-            let wire = Wire::new(seat.clone(), self.config.timeouts)?;
-            let mut connection = self.config.connection();
-            loop {
-                if !wire.idle().await? {
-                    return Ok(());
-                }
-                // On the heap, so that idle connections do not hold the room for it.
-                let busy = Box::pin(self.busy(&mut connection, &wire, once));
-                if !busy.await? || once {
-                    return Ok::<_, io::Error>(());
-                }
+        self.connection(Guest { registry, seat: registry.enter(stream, peer) }, once)
+    }
+
+    /// One connection's life: idle and busy in turn. What it holds while idle is all that an idle
+    /// connection costs: no machine either, since an idle one is as good as new.
+    async fn connection(&self, guest: Guest<'_>, once: bool) {
+        let peer = guest.seat.peer();
+        let wire = match Wire::new(guest, &self.config.timeouts) {
+            Ok(wire) => wire,
+            Err(error) => return self.remark(peer, &error),
+        };
+        let end = loop {
+            match wire.idle().await {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+            // On the heap, so that idle connections do not hold the room for it.
+            match Box::pin(self.busy(&wire, once)).await {
+                Ok(true) if !once => {}
+                end => break end.map(drop),
             }
         };
-        if let Err(error) = served.await {
-            let word = if is_departure(&error) { "connection lost" } else { "connection broke" };
-            self.handler.note(peer.ip(), &format!("{word}: {error}"));
+        if let Err(error) = end {
+            self.remark(wire.peer(), &error);
         }
     }
 
-    async fn busy(&self, connection: &mut Connection, wire: &Wire, once: bool) -> io::Result<bool> {
+    fn remark(&self, peer: SocketAddr, error: &io::Error) {
+        let word = if is_departure(error) { "connection lost" } else { "connection broke" };
+        self.handler.note(peer.ip(), &format!("{word}: {error}"));
+    }
+
+    /// Serves what has arrived; whether the connection is idle then.
+    async fn busy(&self, wire: &Wire<'_>, once: bool) -> io::Result<bool> {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut buffers = spare.unwrap_or_else(|| Buffers {
             inbox: self.config.inbox(),
             outbox: self.config.outbox(),
         });
-        let goes_on = serve::connection(self.handler, connection, &mut buffers, wire, once).await?;
+        let mut machine = self.config.connection();
+        let goes_on =
+            serve::connection(self.handler, &mut machine, &mut buffers, wire, once).await?;
         if goes_on && let Some(storage) = buffers.inbox.into_storage() {
             buffers.outbox.shrink(2 * GATHER);
             let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,11 +192,20 @@ fn any(sources: &[Async<OwnedFd>], cx: &mut Context<'_>) -> Poll<io::Result<()>>
     ready.fold(Poll::Pending, |any, this| if any.is_ready() { any } else { this })
 }
 
-/// Does something when it is dropped, which for a task may be at any wait.
-struct Leave<F: Fn()>(F);
+/// A connection in its seat, which it gives back when it is dropped: at any wait.
+pub(crate) struct Guest<'l> {
+    registry: &'l Registry,
+    pub(crate) seat: Arc<Seat>,
+}
 
-impl<F: Fn()> Drop for Leave<F> {
+impl AsFd for Guest<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.seat.as_fd()
+    }
+}
+
+impl Drop for Guest<'_> {
     fn drop(&mut self) {
-        (self.0)();
+        self.registry.leave(&self.seat);
     }
 }

@@ -23,7 +23,7 @@ pub(crate) async fn connection<H: Handler>(
     handler: &H,
     connection: &mut Connection,
     Buffers { inbox, outbox }: &mut Buffers,
-    wire: &Wire,
+    wire: &Wire<'_>,
     once: bool,
 ) -> io::Result<bool> {
     let mut reading = Pace::new(Instant::now());
@@ -79,7 +79,7 @@ async fn exchange<H: Handler, S: Storage>(
     head: Spans,
     inbox: &mut Inbox<S>,
     outbox: &mut Outbox,
-    wire: &Wire,
+    wire: &Wire<'_>,
 ) -> io::Result<()> {
     if outbox.len() > GATHER {
         wire.flush(outbox, false).await?;

@@ -8,7 +8,6 @@ use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -18,40 +17,40 @@ use doorstep_blocking::pace::Pace;
 use doorstep_blocking::registry::Seat;
 use doorstep_core::http1::{Inbox, Outbox, Storage, Timeouts, Waiting};
 
+use crate::lane::Guest;
+
 /// One connection's socket.
-pub(crate) struct Wire {
-    socket: Async<Arc<TcpStream>>,
-    seat: Arc<Seat>,
-    timeouts: Timeouts,
+pub(crate) struct Wire<'l> {
+    guest: Async<Guest<'l>>,
+    timeouts: &'l Timeouts,
 }
 
-impl Wire {
-    pub(crate) fn new(seat: Arc<Seat>, timeouts: Timeouts) -> io::Result<Self> {
-        let socket = Async::new_nonblocking(seat.stream())?;
-        Ok(Self { socket, seat, timeouts })
+impl<'l> Wire<'l> {
+    pub(crate) fn new(guest: Guest<'l>, timeouts: &'l Timeouts) -> io::Result<Self> {
+        Ok(Self { guest: Async::new_nonblocking(guest)?, timeouts })
     }
 
     pub(crate) fn seat(&self) -> &Seat {
-        &self.seat
+        &self.guest.get_ref().seat
     }
 
     /// The socket itself, which never waits.
     pub(crate) fn stream(&self) -> &TcpStream {
-        self.socket.get_ref()
+        self.seat().stream()
     }
 
     pub(crate) fn peer(&self) -> SocketAddr {
-        self.seat.peer()
+        self.seat().peer()
     }
 
     /// Waits for the next request, holding nothing; `false` when the connection must leave instead.
     pub(crate) async fn idle(&self) -> io::Result<bool> {
-        if self.seat.waits(Waiting::Idle, Some(self.timeouts.idle)) {
+        if self.seat().waits(Waiting::Idle, Some(self.timeouts.idle)) {
             return Ok(false);
         }
-        self.socket.readable().await?;
-        self.seat.works();
-        Ok(!self.seat.is_late())
+        poll_fn(|cx| self.guest.poll_readable(cx)).await?;
+        self.seat().works();
+        Ok(!self.seat().is_late())
     }
 
     /// Reads once: how many bytes, 0 at the end of input. [`ErrorKind::TimedOut`] when the peer
@@ -76,11 +75,11 @@ impl Wire {
     ) -> Poll<io::Result<usize>> {
         loop {
             match read() {
-                Ok(0) if self.seat.is_late() => {
+                Ok(0) if self.seat().is_late() => {
                     return Poll::Ready(Err(ErrorKind::TimedOut.into()));
                 }
                 Ok(n) => {
-                    self.seat.works();
+                    self.seat().works();
                     pace.moved(n, Instant::now());
                     return Poll::Ready(Ok(n));
                 }
@@ -88,8 +87,8 @@ impl Wire {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
-            self.seat.waits(waiting, pace.left(waiting, &self.timeouts, Instant::now()));
-            ready!(self.socket.poll_readable(cx))?;
+            self.seat().waits(waiting, pace.left(waiting, self.timeouts, Instant::now()));
+            ready!(self.guest.poll_readable(cx))?;
         }
     }
 
@@ -150,22 +149,22 @@ impl Wire {
             match write() {
                 Ok(n) => {
                     if let Some(pace) = pace {
-                        self.seat.works();
+                        self.seat().works();
                         pace.moved(n, Instant::now());
                     }
                     return Poll::Ready(Ok(n));
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) if self.seat.is_late() => {
+                Err(_) if self.seat().is_late() => {
                     return Poll::Ready(Err(ErrorKind::TimedOut.into()));
                 }
                 Err(error) => return Poll::Ready(Err(error)),
             }
             let now = Instant::now();
             let pace = pace.get_or_insert(Pace::new(now));
-            self.seat.waits(Waiting::Peer, pace.left(Waiting::Peer, &self.timeouts, now));
-            ready!(self.socket.poll_writable(cx))?;
+            self.seat().waits(Waiting::Peer, pace.left(Waiting::Peer, self.timeouts, now));
+            ready!(self.guest.poll_writable(cx))?;
         }
     }
 
@@ -191,6 +190,6 @@ impl Wire {
 
     /// The socket for another protocol.
     pub(crate) fn hand_over(&self) -> io::Result<Async<TcpStream>> {
-        Async::new_nonblocking(self.socket.get_ref().try_clone()?)
+        Async::new_nonblocking(self.stream().try_clone()?)
     }
 }

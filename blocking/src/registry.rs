@@ -5,42 +5,42 @@
 //! the reading half of its socket only: whoever waits on it wakes up and finds the end of input, but
 //! a request that arrived in the same moment is still read and answered.
 
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use doorstep_core::http1::Waiting;
 
+/// When time began, for every registry.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// In milliseconds since then, plus one.
+fn now() -> u64 {
+    START.elapsed().as_millis() as u64 + 1
+}
+
 /// Everybody who is being served.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Registry {
-    start: Instant,
     seats: Mutex<Vec<Arc<Seat>>>,
     left: Condvar,
 }
 
-/// One connection's place. Times are in milliseconds since the registry's start, plus one; 0: none.
+/// One connection's place; small, since every idle connection has one. Times are as of `now`; 0: none.
 #[derive(Debug)]
 pub struct Seat {
-    stream: Arc<TcpStream>,
-    peer: SocketAddr,
-    start: Instant,
+    stream: TcpStream,
+    peer: (IpAddr, u16),
     /// Where in the registry it is.
-    at: AtomicUsize,
-    /// Since when it is idle; 0 while it works.
-    idle: AtomicU64,
-    /// Until when it may wait.
+    at: AtomicU32,
+    /// Until when it may wait; 0 while it works. Of two that are idle, the earlier has been so longer.
     deadline: AtomicU64,
+    idle: AtomicBool,
     sends: AtomicBool,
     late: AtomicBool,
     leave: AtomicBool,
-}
-
-impl Default for Registry {
-    fn default() -> Self {
-        Self { start: Instant::now(), seats: Mutex::default(), left: Condvar::new() }
-    }
 }
 
 impl Registry {
@@ -48,12 +48,11 @@ impl Registry {
     pub fn enter(&self, stream: TcpStream, peer: SocketAddr) -> Arc<Seat> {
         let mut seats = self.seats();
         let seat = Arc::new(Seat {
-            stream: Arc::new(stream),
-            peer,
-            start: self.start,
-            at: AtomicUsize::new(seats.len()),
-            idle: AtomicU64::new(0),
+            stream,
+            peer: (peer.ip(), peer.port()),
+            at: AtomicU32::new(seats.len() as u32),
             deadline: AtomicU64::new(0),
+            idle: AtomicBool::new(false),
             sends: AtomicBool::new(false),
             late: AtomicBool::new(false),
             leave: AtomicBool::new(false),
@@ -65,10 +64,10 @@ impl Registry {
     /// Gives a seat back.
     pub fn leave(&self, seat: &Seat) {
         let mut seats = self.seats();
-        let at = seat.at.load(Ordering::Relaxed); // moved under the lock only
+        let at = seat.at.load(Ordering::Relaxed) as usize; // moved under the lock only
         seats.swap_remove(at);
         if let Some(moved) = seats.get(at) {
-            moved.at.store(at, Ordering::Relaxed);
+            moved.at.store(at as u32, Ordering::Relaxed);
         }
         self.left.notify_all();
     }
@@ -88,12 +87,10 @@ impl Registry {
     /// Asks the connection that has been idle longest to leave; whether there was one.
     pub fn make_room(&self) -> bool {
         let seats = self.seats();
-        let idle = |seat: &Arc<Seat>| match seat.idle.load(Ordering::SeqCst) {
-            0 => None,
-            _ if seat.must_leave() => None,
-            since => Some(since),
-        };
-        let longest = seats.iter().filter(|seat| idle(seat).is_some()).min_by_key(|s| idle(s));
+        let longest = seats
+            .iter()
+            .filter(|seat| seat.idle.load(Ordering::SeqCst) && !seat.must_leave())
+            .min_by_key(|seat| seat.deadline.load(Ordering::SeqCst));
         if let Some(seat) = longest {
             seat.ask_to_leave();
         }
@@ -103,7 +100,7 @@ impl Registry {
     /// Wakes everybody whose deadline has passed: they find the end of input, and that they are
     /// [`Seat::is_late`].
     pub fn sweep(&self) {
-        let now = self.start.elapsed().as_millis() as u64 + 1;
+        let now = now();
         for seat in self.seats().iter() {
             let deadline = seat.deadline.load(Ordering::SeqCst);
             if deadline != 0 && deadline <= now && !seat.late.swap(true, Ordering::SeqCst) {
@@ -144,36 +141,41 @@ impl Registry {
     }
 }
 
+impl AsFd for Seat {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
 impl Seat {
     /// The connection's socket.
     #[must_use]
-    pub fn stream(&self) -> Arc<TcpStream> {
-        self.stream.clone()
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
     }
 
     /// The client's address and port.
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
-        self.peer
+        self.peer.into()
     }
 
     /// Is about to wait, for `left` at most; whether it must leave instead, which only an idle one
     /// must.
     pub fn waits(&self, waiting: Waiting, left: Option<Duration>) -> bool {
-        let now = self.start.elapsed().as_millis() as u64 + 1;
-        let until = left.map_or(0, |left| now.saturating_add(left.as_millis() as u64));
+        /// Who may wait for ever waits so long: the order of the idle ones must stay.
+        const EVER: u64 = 1 << 48;
+        let until = left.map_or(0, |left| now() + EVER.min(left.as_millis() as u64));
         self.sends.store(waiting == Waiting::Peer, Ordering::SeqCst);
         self.deadline.store(until, Ordering::SeqCst);
-        if waiting != Waiting::Idle {
-            return false;
-        }
-        self.idle.store(now, Ordering::SeqCst);
-        self.must_leave() // looked at after the store: `ask_to_leave` does it the other way round
+        self.idle.store(waiting == Waiting::Idle, Ordering::SeqCst);
+        // Looked at after the store: `ask_to_leave` does it the other way round.
+        waiting == Waiting::Idle && self.must_leave()
     }
 
     /// Has something to do again.
     pub fn works(&self) {
-        self.idle.store(0, Ordering::SeqCst);
+        self.idle.store(false, Ordering::SeqCst);
         self.deadline.store(0, Ordering::SeqCst);
     }
 
@@ -191,7 +193,7 @@ impl Seat {
 
     fn ask_to_leave(&self) {
         self.leave.store(true, Ordering::SeqCst);
-        if self.idle.load(Ordering::SeqCst) != 0 {
+        if self.idle.load(Ordering::SeqCst) {
             let _ = self.stream.shutdown(Shutdown::Read);
         }
     }

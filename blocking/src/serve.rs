@@ -6,6 +6,7 @@
 
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use doorstep_core::http1::{Connection, Event, Inbox, Outbox, Reject, Spans, Storage, Waiting};
 
@@ -22,11 +23,11 @@ use crate::wire::Wire;
 pub(crate) fn connection<H: Handler>(
     handler: &H,
     config: &Config,
-    seat: &Seat,
+    seat: &Arc<Seat>,
     outbox: &mut Outbox,
     once: bool,
 ) -> io::Result<()> {
-    let mut wire = Wire::new(seat.stream(), seat.peer(), config.timeouts);
+    let mut wire = Wire::new(seat.clone(), config.timeouts);
     let mut inbox = config.inbox();
     let mut connection = config.connection();
     let log = |record: &Record<'_>| handler.log(record);
@@ -43,7 +44,7 @@ pub(crate) fn connection<H: Handler>(
             Ok(Event::NeedMore) => {
                 wire.flush(outbox, false)?;
                 let waiting = connection.waiting(outbox);
-                if seat.waits(waiting, None) {
+                if seat.waits(waiting, Some(config.timeouts.idle)) {
                     break; // idle, and asked to leave
                 }
                 match wire.fill(&mut inbox, waiting) {

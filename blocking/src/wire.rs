@@ -13,11 +13,11 @@ use doorstep_core::http1::{Inbox, Outbox, Storage, Timeouts, Waiting};
 
 use crate::host;
 use crate::pace::Pace;
+use crate::registry::Seat;
 
 /// One connection's socket.
 pub(crate) struct Wire {
-    stream: Arc<TcpStream>,
-    peer: SocketAddr,
+    seat: Arc<Seat>,
     timeouts: Timeouts,
     reading: Pace,
     /// What the socket's own timeouts are set to.
@@ -26,20 +26,24 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(stream: Arc<TcpStream>, peer: SocketAddr, timeouts: Timeouts) -> Self {
+    pub(crate) fn new(seat: Arc<Seat>, timeouts: Timeouts) -> Self {
         let reading = Pace::new(Instant::now());
-        Self { stream, peer, timeouts, reading, read_timeout: None, write_timeout: None }
+        Self { seat, timeouts, reading, read_timeout: None, write_timeout: None }
     }
 
     pub(crate) fn peer(&self) -> SocketAddr {
-        self.peer
+        self.seat.peer()
+    }
+
+    fn stream(&self) -> &TcpStream {
+        self.seat.stream()
     }
 
     /// The socket for another protocol, without our timeouts.
     pub(crate) fn hand_over(&self) -> io::Result<TcpStream> {
-        self.stream.set_read_timeout(None)?;
-        self.stream.set_write_timeout(None)?;
-        self.stream.try_clone()
+        self.stream().set_read_timeout(None)?;
+        self.stream().set_write_timeout(None)?;
+        self.stream().try_clone()
     }
 
     /// Reads once: how many bytes, 0 at the end of input. [`ErrorKind::TimedOut`] when the peer
@@ -69,10 +73,10 @@ impl Wire {
                 return Err(ErrorKind::TimedOut.into());
             }
             if self.read_timeout != left {
-                self.stream.set_read_timeout(left)?;
+                self.stream().set_read_timeout(left)?;
                 self.read_timeout = left;
             }
-            match read(&mut &*self.stream) {
+            match read(&mut self.stream()) {
                 Ok(n) => {
                     self.reading.moved(n, Instant::now());
                     return Ok(n);
@@ -126,12 +130,12 @@ impl Wire {
     ) -> io::Result<()> {
         if self.write_timeout.is_none() {
             self.write_timeout = Some(self.timeouts.peer.max(Duration::from_millis(1)));
-            self.stream.set_write_timeout(self.write_timeout)?;
+            self.stream().set_write_timeout(self.write_timeout)?;
         }
         let mut gone = 0;
         let mut pace: Option<Pace> = None; // only who did not finish at once is watched
         loop {
-            match write(&self.stream, gone) {
+            match write(self.stream(), gone) {
                 Ok(n) => gone += n as u64,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -157,7 +161,7 @@ impl Wire {
     pub(crate) fn linger(&mut self) {
         /// A peer that sends more than this is not listening. In bytes.
         const MOST: usize = 4 << 20;
-        if self.stream.shutdown(Shutdown::Write).is_err() {
+        if self.stream().shutdown(Shutdown::Write).is_err() {
             return;
         }
         let mut forgotten = [0; 8 << 10];
