@@ -23,6 +23,8 @@ mod files;
 mod handlers;
 #[path = "drivers/limits.rs"]
 mod limits;
+#[path = "drivers/ranges.rs"]
+mod ranges;
 #[path = "drivers/stop.rs"]
 mod stop;
 #[path = "drivers/wire.rs"]
@@ -42,5 +44,5 @@ fn nothing_is_tested_on_one_driver_only() {
         assert_eq!(text.matches("on_every_driver! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 6);
+    assert_eq!(files, 7);
 }

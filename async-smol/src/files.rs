@@ -13,8 +13,11 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use doorstep_blocking::directory::{Directory, Rest};
+use doorstep_blocking::directory::{Directory, Rest, part};
+use doorstep_blocking::host::Content;
 use doorstep_core::site::Site;
+use doorstep_core::site::multipart::Piece;
+use doorstep_core::site::range::ByteRange;
 
 use crate::exchange::Exchange;
 use crate::handler::Handler;
@@ -46,8 +49,16 @@ impl Files {
     async fn answer(&self, x: &mut Exchange<'_>) -> io::Result<()> {
         match self.directory.answer(x)? {
             Rest::Nothing => Ok(()),
-            Rest::Bytes(bytes) => x.send(&bytes).await,
-            Rest::File(file, size) => x.send_file(&file, 0, size).await,
+            Rest::Range(content, range) => send(x, &content, range).await,
+            Rest::Parts(content, multipart) => {
+                for piece in multipart.pieces() {
+                    match piece {
+                        Piece::Text(text) => x.send(text).await?,
+                        Piece::Range(range) => send(x, &content, range).await?,
+                    }
+                }
+                Ok(())
+            }
             Rest::List(path) => {
                 let directory = self.directory.clone();
                 let page = smol::unblock(move || directory.list(&path)).await;
@@ -75,5 +86,12 @@ impl Handler for Files {
     }
     async fn patch(&self, x: &mut Exchange<'_>) -> io::Result<()> {
         self.answer(x).await
+    }
+}
+
+async fn send(x: &mut Exchange<'_>, content: &Content, range: ByteRange) -> io::Result<()> {
+    match content {
+        Content::Bytes(bytes) => x.send(part(bytes, range)?).await,
+        Content::File(file) => x.send_file(file, range.first, range.len()).await,
     }
 }

@@ -84,7 +84,7 @@ async fn exchange<H: Handler, S: Storage>(
     if outbox.len() > GATHER {
         wire.flush(outbox, false).await?;
     }
-    let (front, rest) = inbox.split(head.size());
+    let (front, rest) = inbox.split(head.size(), connection.room());
     let turn = Turn::new(head.view(front), connection, rest, outbox, wire.peer());
     let mut x = Exchange::new(turn, wire);
     let outcome = AssertUnwindSafe(async {

@@ -52,7 +52,7 @@ impl Default for Config {
 }
 
 /// What an inbox begins with, in bytes: more than nearly every head.
-const FIRST: usize = 4 << 10;
+const FIRST: usize = 2 << 10;
 /// What a body finds behind the largest head, in bytes.
 const ROOM: usize = 16 << 10;
 /// What an outbox may gather before it is flushed, in bytes, and keeps between connections.

@@ -4,15 +4,16 @@
 //! together, up to the bytes of the body, which each driver sends in its own way ([`Rest`]).
 
 use std::cell::RefCell;
-use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
-use std::sync::Arc;
 
 use doorstep_core::http1::date;
-use doorstep_core::site::{Answer, Denial, Lookup, Need, Site, listing};
+use doorstep_core::site::multipart::Multipart;
+use doorstep_core::site::range::{ByteRange, Selection};
+use doorstep_core::site::{Answer, Denial, Lookup, Need, Representation, Site, listing};
 
 use crate::host::{self, Content, Opened, Root, Store, Symlinks};
+use crate::response::Response;
 use crate::turn::Turn;
 
 /// What is below a directory, as answers.
@@ -28,10 +29,10 @@ pub struct Directory {
 pub enum Rest {
     /// Nothing.
     Nothing,
-    /// Send this; as much was promised.
-    Bytes(Arc<[u8]>),
-    /// Send so many bytes of this file; as much was promised.
-    File(Arc<File>, u64),
+    /// Send these bytes of it; as much was promised.
+    Range(Content, ByteRange),
+    /// Send its pieces, one after the other; as much was promised.
+    Parts(Content, Multipart),
     /// Nothing was answered yet: read this directory ([`Directory::list`]), which may take long, and
     /// then [`Directory::show`] it.
     List(Vec<u8>),
@@ -112,15 +113,12 @@ impl Directory {
                 Need::Open(path) => {
                     let opened = self.store.get(path);
                     lookup.opened(opened.found());
-                    file = match opened {
-                        Opened::File(file, _) => Some(file),
-                        Opened::Refused(error) => {
-                            turn.note(error.to_string());
-                            None
-                        }
+                    match opened {
+                        Opened::File(content, _) => file = Some(content),
+                        Opened::Refused(error) => turn.note(error.to_string()),
                         Opened::Exhausted(error) => return exhausted(turn, &error),
-                        _ => None,
-                    };
+                        _ => {}
+                    }
                 }
                 // Whether it can be read is found when it is: that may take long.
                 Need::List(_) => lookup.listed(true),
@@ -133,29 +131,91 @@ impl Directory {
 fn send(turn: &mut Turn<'_>, answer: Answer<'_>, file: Option<Content>) -> io::Result<Rest> {
     match answer {
         Answer::Page(denial) => deny(turn, denial)?,
-        Answer::NotModified => turn.respond(304).body("")?,
+        Answer::NotModified(about) => with_validators(turn.respond(304), &about).body("")?,
+        Answer::Unsatisfiable(size) => turn
+            .respond(416)
+            .header("Accept-Ranges", "bytes")
+            .header("Content-Range", format!("bytes */{size}"))
+            .page("")?,
         Answer::Listing(path) => return Ok(Rest::List(path.to_vec())),
         Answer::Redirect(location) => {
             let mut target = Vec::new();
             location.write(&mut target);
             turn.respond(301).header("Location", target).body("")?;
         }
-        Answer::File { media_type, size, modified } => {
-            let mut content_type = Vec::with_capacity(64);
-            media_type.write(&mut content_type);
-            let mut response = turn.respond(200).header("Content-Type", content_type);
-            if let Some(encoding) = media_type.encoding {
-                response = response.header("Content-Encoding", encoding);
-            }
-            response.length(size).header("Last-Modified", date::format(modified)).sized(size)?;
-            return Ok(match file {
-                Some(Content::Bytes(bytes)) => Rest::Bytes(bytes),
-                Some(Content::File(file)) => Rest::File(file, size),
-                None => Rest::Nothing,
-            });
+        Answer::File(about, selection) => {
+            return send_file(turn, &about, selection, file);
         }
     }
     Ok(Rest::Nothing)
+}
+
+/// 200 or 206 and the fields of a file; the body is still to be sent.
+fn send_file(
+    turn: &mut Turn<'_>,
+    about: &Representation<'_>,
+    selection: &Selection,
+    file: Option<Content>,
+) -> io::Result<Rest> {
+    let mut content_type = Vec::with_capacity(64);
+    about.media_type.write(&mut content_type);
+    let parts = match selection {
+        Selection::Several(ranges) => {
+            let parts = Multipart::new(ranges, about.size, &content_type, &about.etag);
+            content_type = parts.content_type();
+            Some(parts)
+        }
+        _ => None,
+    };
+    let length = match (selection, &parts) {
+        (Selection::One(range), _) => range.len(),
+        (_, Some(parts)) => parts.length(),
+        _ => about.size,
+    };
+
+    let status = if *selection == Selection::Whole { 200 } else { 206 };
+    let mut response = turn.respond(status).header("Content-Type", content_type);
+    if let Some(encoding) = about.media_type.encoding {
+        response = response.header("Content-Encoding", encoding);
+    }
+    response = response.length(length).header("Last-Modified", date::format(about.modified));
+    response = with_validators(response, about).header("Accept-Ranges", "bytes");
+    if let Selection::One(range) = selection {
+        let mut value = Vec::with_capacity(64);
+        range.write(about.size, &mut value);
+        response = response.header("Content-Range", value);
+    }
+    response.sized(length)?;
+
+    Ok(match (file, parts, selection) {
+        (None, ..) => Rest::Nothing,
+        (Some(file), Some(parts), _) => Rest::Parts(file, parts),
+        (Some(file), None, Selection::One(range)) => Rest::Range(file, *range),
+        (Some(_), ..) if length == 0 => Rest::Nothing,
+        (Some(file), ..) => Rest::Range(file, ByteRange { first: 0, last: length - 1 }),
+    })
+}
+
+/// The fields that a 304 has too (RFC 9110 §15.4.5).
+fn with_validators<'a>(mut response: Response<'a>, about: &Representation<'_>) -> Response<'a> {
+    response = response.header("ETag", about.etag);
+    if !about.cache_control.is_empty() {
+        response = response.header("Cache-Control", about.cache_control);
+    }
+    if about.negotiated {
+        response = response.header("Vary", "Accept-Encoding");
+    }
+    response
+}
+
+/// So much of a content that is in memory.
+///
+/// # Errors
+/// [`ErrorKind::UnexpectedEof`] when it has less.
+pub fn part(bytes: &[u8], range: ByteRange) -> io::Result<&[u8]> {
+    let [first, end] = [range.first, range.last.saturating_add(1)]
+        .map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+    bytes.get(first..end).ok_or_else(|| ErrorKind::UnexpectedEof.into())
 }
 
 fn deny(turn: &mut Turn<'_>, denial: Denial) -> io::Result<()> {

@@ -13,10 +13,13 @@ use std::io;
 use std::path::Path;
 
 use doorstep_core::site::Site;
+use doorstep_core::site::multipart::Piece;
+use doorstep_core::site::range::ByteRange;
 
-use crate::directory::{Directory, Rest};
+use crate::directory::{Directory, Rest, part};
 use crate::exchange::Exchange;
 use crate::handler::Handler;
+use crate::host::Content;
 
 /// Serves what is below a directory.
 #[derive(Debug)]
@@ -43,8 +46,16 @@ impl Files {
     fn answer(&self, x: &mut Exchange<'_>) -> io::Result<()> {
         match self.directory.answer(x)? {
             Rest::Nothing => Ok(()),
-            Rest::Bytes(bytes) => x.send(&bytes),
-            Rest::File(file, size) => x.send_file(&file, 0, size),
+            Rest::Range(content, range) => send(x, &content, range),
+            Rest::Parts(content, multipart) => {
+                for piece in multipart.pieces() {
+                    match piece {
+                        Piece::Text(text) => x.send(text)?,
+                        Piece::Range(range) => send(x, &content, range)?,
+                    }
+                }
+                Ok(())
+            }
             Rest::List(path) => self.directory.show(x, self.directory.list(&path)),
         }
     }
@@ -68,5 +79,12 @@ impl Handler for Files {
     }
     fn patch(&self, x: &mut Exchange<'_>) -> io::Result<()> {
         self.answer(x)
+    }
+}
+
+fn send(x: &mut Exchange<'_>, content: &Content, range: ByteRange) -> io::Result<()> {
+    match content {
+        Content::Bytes(bytes) => x.send(part(bytes, range)?),
+        Content::File(file) => x.send_file(file, range.first, range.len()),
     }
 }

@@ -158,6 +158,7 @@ impl Wire {
 
     /// The answer is out and the peer may still be sending: says FIN, then reads and forgets for a
     /// while, so that a reset cannot destroy the answer on its way (B-288, RFC 9112 §9.6).
+    #[inline(never)] // its buffer is not to stand on every connection's stack
     pub(crate) fn linger(&mut self) {
         /// A peer that sends more than this is not listening. In bytes.
         const MOST: usize = 4 << 20;

@@ -1,10 +1,10 @@
 //! The core in an event loop of your own: epoll by hand, one thread, any number of clients.
 //!
-//! It shows that [`Connection::waiting`] is all that a loop has to know. Whom it waits for is the
-//! interest to register; how long is [`Timeouts::left`]. A POST's body is sent back as it arrives,
-//! and a client that does not read its answer is not read from.
+//! It shows that [`Connection::waiting`] is all that a loop has to know: whom it waits for is the
+//! interest to register, how long is [`Timeouts::left`]. It gives a 408 to who asks too slowly, and
+//! lingers where an answer could be lost.
 //!
-//! The calls are rustix's, which are safe; `polling` has the same ones, but registering a socket
+//! The calls are rustix's, which are safe. `polling` has the same ones, but registering a socket
 //! there is an unsafe fn, and this workspace forbids those.
 //!
 //! Run with: `cargo run -p doorstep-core --example epoll -- 127.0.0.1:8000`
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use doorstep_core::http1::{
-    Connection, Event, Growing, Inbox, Limits, Outbox, Owed, Reject, Timeouts, Waiting,
+    Connection, Event, Growing, Inbox, Limits, Outbox, Reject, Timeouts, Waiting,
 };
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -28,67 +28,49 @@ struct Client {
     connection: Connection,
     inbox: Inbox<Growing>,
     outbox: Outbox,
-    waiting: Waiting,
-    /// When the word last changed, when a byte last moved, and how many have since the change.
-    since: Instant,
-    quiet: Instant,
-    moved: u64,
+    /// Whom we wait for, and since when: since the word changed, or for most a byte moved.
+    waiting: (Waiting, Instant),
 }
 
 impl Client {
     fn new(stream: TcpStream, now: Instant) -> Self {
+        let connection = Connection::new(Limits::default());
+        let inbox = Inbox::new(Growing::new(4 << 10, 144 << 10));
         Self {
             stream,
-            connection: Connection::new(Limits::default()),
-            inbox: Inbox::new(Growing::new(4 << 10, 144 << 10)),
+            connection,
+            inbox,
             outbox: Outbox::new("epoll"),
-            waiting: Waiting::Idle,
-            since: now,
-            quiet: now,
-            moved: 0,
+            waiting: (Waiting::Idle, now),
         }
     }
 
-    /// Goes on until the socket would block, which is an error like any other, or to the end.
-    fn turn(&mut self, now: Instant) -> io::Result<()> {
+    /// Goes on for as long as it can; `false` when it is over.
+    fn turn(&mut self, now: Instant) -> bool {
+        match self.waiting.0 {
+            _ if self.left(now) > Duration::ZERO => {}
+            Waiting::Head | Waiting::Body => {
+                self.connection.refuse(Reject::TooSlow, self.inbox.unread(), &mut self.outbox);
+            }
+            _ => return false,
+        }
+        self.go_on(now).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
+    fn go_on(&mut self, now: Instant) -> io::Result<()> {
         loop {
             match self.connection.next(&mut self.inbox) {
                 Ok(Event::Request(head)) => {
-                    self.since = now; // whatever comes next, its time begins here
-                    let response = self.connection.respond(200, &mut self.outbox);
-                    match head.method() {
-                        b"POST" => response.stream()?,
-                        _ => response.body(head.path())?,
-                    }
+                    self.waiting = (Waiting::Answer, now);
+                    let text = format!("You asked for {}\n", head.path().escape_ascii());
+                    self.connection.respond(200, &mut self.outbox).body(text.as_bytes())?;
                 }
-                Ok(Event::Body(part)) if self.connection.owed() == Some(Owed::Stream) => {
-                    self.connection.send(part, &mut self.outbox)?;
+                Ok(Event::Body(_) | Event::End(_)) => {} // nobody here reads a body
+                Ok(Event::Owed(_)) => self.connection.lost(), // never: every request was answered
+                Ok(Event::Closed | Event::Switched) if self.outbox.is_empty() => {
+                    return self.hang_up(now);
                 }
-                Ok(Event::Owed(_)) => self.connection.end(&mut self.outbox)?,
-                Ok(Event::Body(_) | Event::End(_)) => {}
-                Ok(end @ (Event::NeedMore | Event::Closed | Event::Switched)) => {
-                    let is_over = matches!(end, Event::Closed);
-                    match self.waits(now) {
-                        Waiting::Nobody => return Ok(()),
-                        Waiting::Peer => {
-                            let n = self.stream.write(self.outbox.unsent())?;
-                            self.outbox.sent(n);
-                            self.moved += n as u64;
-                        }
-                        _ => {
-                            if is_over {
-                                let _ = self.stream.shutdown(Shutdown::Write); // and read on
-                                self.inbox.consume(self.inbox.unread().len());
-                            }
-                            let n = self.inbox.fill(&mut self.stream)?;
-                            if n == 0 && is_over {
-                                return Ok(());
-                            }
-                            self.moved += n as u64;
-                        }
-                    }
-                    self.quiet = now;
-                }
+                Ok(Event::NeedMore | Event::Closed | Event::Switched) => self.wait(now)?,
                 Err(reject) => {
                     self.connection.refuse(reject, self.inbox.unread(), &mut self.outbox);
                 }
@@ -96,78 +78,81 @@ impl Client {
         }
     }
 
-    /// Whom we wait for; when the word changes, the clock restarts.
-    fn waits(&mut self, now: Instant) -> Waiting {
-        let waiting = self.connection.waiting(&self.outbox);
-        if waiting != self.waiting {
-            (self.waiting, self.since, self.quiet, self.moved) = (waiting, now, now, 0);
+    /// Sends or receives, as the word says. When it changes, the clock restarts.
+    fn wait(&mut self, now: Instant) -> io::Result<()> {
+        let word = self.connection.waiting(&self.outbox);
+        if word != self.waiting.0 {
+            self.waiting = (word, now);
         }
-        waiting
+        if word == Waiting::Peer {
+            let n = self.stream.write(self.outbox.unsent())?;
+            self.outbox.sent(n);
+        } else {
+            self.inbox.fill(&mut self.stream)?;
+        }
+        if matches!(word, Waiting::Peer | Waiting::Body) {
+            self.waiting.1 = now;
+        }
+        Ok(())
+    }
+
+    /// Says FIN and reads on until the peer has said it too, so that no answer is destroyed.
+    fn hang_up(&mut self, now: Instant) -> io::Result<()> {
+        while self.connection.lingers() && !self.inbox.is_finished() {
+            let _ = self.stream.shutdown(Shutdown::Write);
+            self.inbox.consume(self.inbox.unread().len());
+            self.wait(now)?;
+        }
+        Ok(())
     }
 
     fn left(&self, now: Instant) -> Duration {
-        let (since, quiet) = (now - self.since, now - self.quiet);
-        Timeouts::default().left(self.waiting, since, quiet, self.moved).unwrap_or(Duration::MAX)
-    }
-
-    /// Its time is up: a 408 to who was in the middle of a request, for others the end.
-    fn is_late(&mut self, now: Instant) -> bool {
-        if self.left(now) > Duration::ZERO {
-            return false;
-        }
-        if !matches!(self.waiting, Waiting::Head | Waiting::Body) {
-            return true;
-        }
-        self.connection.refuse(Reject::TooSlow, self.inbox.unread(), &mut self.outbox);
-        !would_block(self.turn(now))
+        let since = now.saturating_duration_since(self.waiting.1);
+        let left = Timeouts::default().left(self.waiting.0, since, since, u64::MAX); // any rate
+        left.unwrap_or(Duration::MAX)
     }
 
     fn interest(&self) -> EventFlags {
-        if self.waiting == Waiting::Peer { EventFlags::OUT } else { EventFlags::IN }
+        if self.waiting.0 == Waiting::Peer { EventFlags::OUT } else { EventFlags::IN }
     }
 }
 
 /// Serves until `stop` says so.
-pub fn run(listener: &TcpListener, stop: &AtomicBool) -> io::Result<()> {
-    const DOOR: u64 = 0;
-    listener.set_nonblocking(true)?;
+pub fn run(door: &TcpListener, stop: &AtomicBool) -> io::Result<()> {
+    const TICK: Duration = Duration::from_millis(100); // how often `stop` is looked at
+    let key = EventData::new_u64;
     let poll = epoll::create(CreateFlags::CLOEXEC)?;
-    epoll::add(&poll, listener, EventData::new_u64(DOOR), EventFlags::IN)?;
-    let (mut clients, mut last) = (HashMap::<u64, Client>::new(), DOOR);
+    door.set_nonblocking(true)?;
+    epoll::add(&poll, door, key(0), EventFlags::IN)?;
+    let (mut clients, mut last) = (HashMap::<u64, Client>::new(), 0);
     let mut events = Vec::with_capacity(256);
     while !stop.load(Ordering::Relaxed) {
         let now = Instant::now();
         let nearest = clients.values().map(|client| client.left(now)).min();
-        let tick = nearest.unwrap_or(Duration::MAX).min(Duration::from_millis(100));
-        let tick = tick.try_into().expect("100 ms fit into a timespec");
+        let tick = nearest.unwrap_or(TICK).clamp(Duration::from_millis(1), TICK);
+        let tick = tick.try_into().expect("so little fits into a timespec");
         epoll::wait(&poll, spare_capacity(&mut events), Some(&tick))?;
         let now = Instant::now();
-        for event in events.drain(..) {
-            let token = event.data.u64();
-            if token == DOOR {
-                while let Ok((stream, _)) = listener.accept() {
-                    stream.set_nonblocking(true)?;
-                    last += 1;
-                    epoll::add(&poll, &stream, EventData::new_u64(last), EventFlags::IN)?;
-                    clients.insert(last, Client::new(stream, now));
-                }
-            } else if let Some(client) = clients.get_mut(&token) {
-                let before = client.interest();
-                if !would_block(client.turn(now)) {
-                    clients.remove(&token); // and the socket leaves epoll by being closed
-                } else if client.interest() != before {
-                    let data = EventData::new_u64(token);
-                    epoll::modify(&poll, &client.stream, data, client.interest())?;
-                }
+        while let Ok((stream, _)) = door.accept() {
+            stream.set_nonblocking(true)?;
+            last += 1;
+            epoll::add(&poll, &stream, key(last), EventFlags::IN)?;
+            clients.insert(last, Client::new(stream, now));
+        }
+        let late = clients.iter().filter(|(_, client)| client.left(now).is_zero());
+        let mut due: Vec<u64> = late.map(|(token, _)| *token).collect();
+        due.extend(events.drain(..).map(|event| event.data.u64()));
+        for token in due {
+            let Some(client) = clients.get_mut(&token) else { continue };
+            let before = client.interest();
+            if !client.turn(now) {
+                clients.remove(&token); // closed, and so out of epoll
+            } else if client.interest() != before {
+                epoll::modify(&poll, &client.stream, key(token), client.interest())?;
             }
         }
-        clients.retain(|_, client| !client.is_late(now)); // many clients: keep deadlines sorted
     }
     Ok(())
-}
-
-fn would_block(turn: io::Result<()>) -> bool {
-    turn.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
 #[allow(dead_code, reason = "the test that drives this file calls `run`")]

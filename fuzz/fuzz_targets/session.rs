@@ -166,7 +166,7 @@ impl Session {
             Call::Consume(n) => inbox.consume(n),
             Call::Received(n) => connection.received(n),
             Call::Split(n, bytes) => {
-                let (head, mut rest) = inbox.split(n.into());
+                let (head, mut rest) = inbox.split(n.into(), 64);
                 assert!(head.len() <= usize::from(n));
                 receive(&mut rest, bytes);
                 let _ = connection.next(&mut rest);

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use doorstep::blocking::{Record, Response};
 use doorstep::core::http1::{Head, Version};
+use doorstep::core::site::Site;
 
 /// What becomes of one request, step by step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +152,7 @@ impl Ending {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) root: Option<PathBuf>,
+    site: Site,
     seen: Mutex<Seen>,
     changed: Condvar,
 }
@@ -180,7 +182,11 @@ const NEVER: Duration = Duration::from_secs(10);
 
 impl State {
     pub(crate) fn files(root: impl Into<PathBuf>) -> Arc<Self> {
-        Arc::new(Self { root: Some(root.into()), ..Self::default() })
+        Self::site(root, Site::default())
+    }
+
+    pub(crate) fn site(root: impl Into<PathBuf>, site: Site) -> Arc<Self> {
+        Arc::new(Self { root: Some(root.into()), site, ..Self::default() })
     }
 
     pub(crate) fn app() -> Arc<Self> {
@@ -273,7 +279,8 @@ pub(crate) mod blocking {
     impl Service {
         pub(crate) fn new(state: Arc<State>) -> Self {
             let open = |root| Files::new(root).expect("the root is there");
-            Self { files: state.root.as_ref().map(open), state }
+            let files = state.root.as_ref().map(|root| open(root).with(state.site.clone()));
+            Self { files, state }
         }
     }
 
@@ -352,7 +359,8 @@ pub(crate) mod smol {
     impl Service {
         pub(crate) fn new(state: Arc<State>) -> Self {
             let open = |root| Files::new(root).expect("the root is there");
-            Self { files: state.root.as_ref().map(open), state }
+            let files = state.root.as_ref().map(|root| open(root).with(state.site.clone()));
+            Self { files, state }
         }
     }
 

@@ -214,6 +214,16 @@ impl Connection {
         }
     }
 
+    /// How much room in the inbox the rest of this request's body wants, in bytes: enough for the
+    /// largest trailer section, and to read with some ease. None without a body.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        match self.states.recv {
+            Recv::Body => usize::from(self.limits.trailers) + 4096,
+            _ => 0,
+        }
+    }
+
     /// `n` bytes of the body went by; more than [`Connection::direct`] are not counted. The end of
     /// the body is still an event.
     pub fn received(&mut self, n: u64) {
@@ -245,7 +255,7 @@ impl Connection {
                 _ => Waiting::Idle,
             },
             (Recv::Body, Send::Done) => Waiting::Drain,
-            (Recv::Body, Send::Owed) => Waiting::Body,
+            (Recv::Body, Send::Owed | Send::Body) => Waiting::Body,
             (_, Send::Owed | Send::Body) => Waiting::Answer,
             _ if self.lingers => Waiting::Drain,
             _ => Waiting::Nobody,

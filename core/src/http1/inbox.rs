@@ -161,11 +161,10 @@ impl<S: Storage> Inbox<S> {
     }
 
     /// Pins the last `n` bytes that were done with, which are the head just read, and lends what
-    /// lies behind them as an inbox of its own, for the body. [`Inbox::rejoin`] afterwards.
-    pub fn split(&mut self, n: usize) -> (&[u8], Inbox<&mut [u8]>) {
-        /// Room that a body finds behind its head, when the storage can grow. In bytes.
-        const ROOM: usize = 4096;
-        while self.storage.bytes().len() - self.end < ROOM && self.storage.grow() {}
+    /// lies behind them as an inbox of its own, for the body; [`Inbox::rejoin`] afterwards. It grows
+    /// first, if it can, to leave `room` bytes free: [`crate::http1::Connection::room`].
+    pub fn split(&mut self, n: usize, room: usize) -> (&[u8], Inbox<&mut [u8]>) {
+        while self.storage.bytes().len() - self.end < room && self.storage.grow() {}
         let Self { storage, start, end, finished } = self;
         let (front, rest) = storage.bytes_mut().split_at_mut(*start);
         let pinned = &front[front.len().saturating_sub(n)..];
@@ -237,7 +236,7 @@ mod tests {
         let mut inbox = Inbox::new([0u8; 16]);
         inbox.fill(&mut &b"HEAD|body"[..]).unwrap();
         inbox.consume(5);
-        let (head, mut rest) = inbox.split(5);
+        let (head, mut rest) = inbox.split(5, 0);
         assert_eq!(head, b"HEAD|");
         rest.consume(4);
         assert_eq!(rest.space().len(), 11);

@@ -1,116 +1,115 @@
 //! Whether the client's copy is still good: the conditions of a request against a file's validators.
 //!
-//! Today one condition counts, `If-Modified-Since`, and `If-None-Match` switches it off. The whole
-//! order of RFC 9110 §13.2.2 belongs in [`check`], an entity tag in [`Validators`].
+//! [`check`] is RFC 9110 §13.2.2, step by step, for GET and HEAD. A field that cannot be read is as
+//! one that was not sent, with two exceptions that are on the safe side: any If-None-Match switches
+//! If-Modified-Since off (B-176), and an If-Range that names nothing known gets the whole file.
 //!
 //! ```
-//! use doorstep_core::site::conditional::{Conditions, Validators, Verdict, check};
+//! use doorstep_core::http1::{Connection, Event, Limits};
+//! use doorstep_core::site::Stat;
+//! use doorstep_core::site::conditional::{Validators, Verdict, check};
 //!
-//! let since = Some(&b"Sun, 06 Nov 1994 08:49:37 GMT"[..]);
-//! let conditions = Conditions { if_modified_since: since, ..Conditions::default() };
-//! assert_eq!(check(&conditions, &Validators { modified: 784_111_777 }), Verdict::NotModified);
-//! assert_eq!(check(&conditions, &Validators { modified: 784_111_778 }), Verdict::Proceed);
+//! let mut connection = Connection::new(Limits::default());
+//! let bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\
+//!               If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
+//! let Ok((_, Event::Request(head))) = connection.advance(bytes) else { panic!() };
+//! let validators = |modified| {
+//!     Validators::of(&Stat { modified, ..Stat::default() }, 1_700_000_000)
+//! };
+//! assert_eq!(check(&head, &validators(784_111_777)), Verdict::NotModified);
+//! assert_eq!(check(&head, &validators(784_111_778)), Verdict::Proceed { range: false });
 //! ```
 
+use super::Stat;
+use super::etag::{Comparison, EntityTag, is_listed};
 use crate::http1::{Head, date};
-
-/// The conditions a request made: field values as they came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Conditions<'b> {
-    /// `If-None-Match`.
-    pub if_none_match: Option<&'b [u8]>,
-    /// `If-Modified-Since`; of several the first (B-039).
-    pub if_modified_since: Option<&'b [u8]>,
-}
-
-impl<'b> Conditions<'b> {
-    /// The conditions in `head`.
-    #[must_use]
-    pub fn of(head: &Head<'b>) -> Self {
-        Self {
-            if_none_match: head.field("if-none-match"),
-            if_modified_since: head.field("if-modified-since"),
-        }
-    }
-}
 
 /// What a file's state can be told by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validators {
+    /// Its entity tag.
+    pub etag: EntityTag,
     /// When it was last modified, in seconds since 1970.
     pub modified: i64,
+}
+
+impl Validators {
+    /// Those of the file that `stat` is of; `now` is in seconds since 1970.
+    #[must_use]
+    pub fn of(stat: &Stat, now: i64) -> Self {
+        Self { etag: EntityTag::of(stat, now), modified: stat.modified }
+    }
 }
 
 /// What the conditions come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Answer as if there were no conditions.
-    Proceed,
+    Proceed {
+        /// Whether there is a Range field that counts.
+        range: bool,
+    },
     /// The client's copy is good: 304.
     NotModified,
+    /// The file is not what the client takes it for: 412.
+    Failed,
 }
 
-/// Judges the conditions of a GET or HEAD request for a file.
+/// Judges the conditions of a GET or HEAD request for a file, in the order of RFC 9110 §13.2.2.
 #[must_use]
-pub fn check(conditions: &Conditions<'_>, validators: &Validators) -> Verdict {
-    if conditions.if_none_match.is_some() {
-        return Verdict::Proceed; // whatever it says, the date no longer counts (B-176)
+pub fn check(head: &Head<'_>, current: &Validators) -> Verdict {
+    // 1. If-Match, by strong comparison: 412 unless it holds.
+    match listed(head, "if-match", current, Comparison::Strong) {
+        Some(true) => {}
+        Some(false) => return Verdict::Failed,
+        // 2. Without it, If-Unmodified-Since: 412 unless it holds.
+        None => match date(head, "if-unmodified-since") {
+            Some(since) if current.modified > since => return Verdict::Failed,
+            _ => {}
+        },
     }
-    match conditions.if_modified_since.and_then(date::parse) {
-        Some(since) if validators.modified <= since => Verdict::NotModified, // B-177, B-180
-        _ => Verdict::Proceed, // no date, or none that can be read (B-178, B-179)
+    // 3. If-None-Match, by weak comparison: 304 unless it holds.
+    if head.field("if-none-match").is_some() {
+        if listed(head, "if-none-match", current, Comparison::Weak) == Some(true) {
+            return Verdict::NotModified;
+        }
+    // 4. Without it, If-Modified-Since: 304 unless it holds (B-176 to B-180).
+    } else if date(head, "if-modified-since").is_some_and(|since| current.modified <= since) {
+        return Verdict::NotModified;
     }
+    // 5. For GET with Range, If-Range: the range counts if it holds, or is not there.
+    let asked = head.method() == b"GET" && head.field("range").is_some();
+    // 6. Otherwise, go on.
+    Verdict::Proceed {
+        range: asked && head.field("if-range").is_none_or(|of| is_same(of, current)),
+    }
+}
+
+/// Whether If-Range names the file as it is, byte for byte (RFC 9110 §13.1.5).
+fn is_same(if_range: &[u8], current: &Validators) -> bool {
+    if current.etag.is(if_range, Comparison::Strong) {
+        return true;
+    }
+    // A date is a strong validator only if there was no second change within its second (§8.8.2.2):
+    // the tag knows. Any other date than this one, later or not, is another file's.
+    !current.etag.is_weak() && date::parse(if_range) == Some(current.modified)
+}
+
+/// Whether a field lists the file's tag; `None` without one that can be read.
+fn listed(
+    head: &Head<'_>,
+    field: &str,
+    current: &Validators,
+    comparison: Comparison,
+) -> Option<bool> {
+    head.field(field)?; // its place is known, so most requests are done here
+    is_listed(&current.etag, head.all(field), comparison)
+}
+
+fn date(head: &Head<'_>, field: &str) -> Option<i64> {
+    head.field(field).and_then(date::parse)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Conditions, Validators, Verdict, check};
-
-    const AT: i64 = 784_111_777;
-
-    fn since(date: &str, modified: i64) -> Verdict {
-        let if_modified_since = Some(date.as_bytes());
-        let conditions = Conditions { if_modified_since, ..Conditions::default() };
-        check(&conditions, &Validators { modified })
-    }
-
-    #[test]
-    fn b_176_any_if_none_match_switches_the_date_off() {
-        for tag in ["", "*", "\"x\"", "rubbish"] {
-            let conditions = Conditions {
-                if_none_match: Some(tag.as_bytes()),
-                if_modified_since: Some(b"Sun, 06 Nov 1994 08:49:37 GMT"),
-            };
-            assert_eq!(check(&conditions, &Validators { modified: AT }), Verdict::Proceed, "{tag}");
-        }
-    }
-
-    #[test]
-    fn b_177_not_modified_up_to_the_very_second() {
-        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
-        assert_eq!(since(date, AT - 1), Verdict::NotModified);
-        assert_eq!(since(date, AT), Verdict::NotModified);
-        assert_eq!(since(date, AT + 1), Verdict::Proceed);
-        assert_eq!(since(date, -1), Verdict::NotModified, "a file from before 1970");
-    }
-
-    #[test]
-    fn b_178_the_three_forms_count_and_no_other_zone() {
-        assert_eq!(since("Sunday, 06-Nov-94 08:49:37 GMT", AT), Verdict::NotModified);
-        assert_eq!(since("Sun Nov  6 08:49:37 1994", AT), Verdict::NotModified);
-        assert_eq!(since("Sun, 06 Nov 1994 08:49:37 +0100", 0), Verdict::Proceed);
-    }
-
-    #[test]
-    fn b_179_an_ill_formed_date_is_ignored() {
-        for date in ["", "never", "0", "Sun, 99 Nov 1994 08:49:37 GMT"] {
-            assert_eq!(since(date, 0), Verdict::Proceed, "{date}");
-        }
-        assert_eq!(check(&Conditions::default(), &Validators { modified: 0 }), Verdict::Proceed);
-    }
-
-    #[test]
-    fn b_180_a_date_in_the_future_counts() {
-        assert_eq!(since("Fri, 31 Dec 9999 23:59:59 GMT", AT), Verdict::NotModified);
-    }
-}
+#[path = "conditional_tests.rs"]
+mod tests;

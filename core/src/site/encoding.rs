@@ -63,10 +63,10 @@ impl Iterator for Codings {
 }
 
 /// What to look for, by the members of Accept-Encoding. One that cannot be read is ignored.
-pub fn preferred<'b>(members: impl IntoIterator<Item = &'b [u8]>) -> Codings {
+pub fn preferred(members: impl IntoIterator<Item: AsRef<[u8]>>) -> Codings {
     let (mut named, mut identity, mut star) = ([None; 3], None, None);
     for member in members {
-        let Some((name, quality)) = weighed(member) else { continue };
+        let Some((name, quality)) = weighed(member.as_ref()) else { continue };
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         let place = match name {
             b"*" => &mut star,
@@ -166,8 +166,19 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_ignored() {
         for member in [
-            "gzip;q", "gzip;q=", "gzip;q=2", "gzip;q=1.001", "gzip;q=0.1234", "gzip;q=-1",
-            "gzip;q=.5", "gzip;q=0.x", "gzip;q=0,5", "gzip;level=1", ";q=1", "gzip q=1", "\u{ff}",
+            "gzip;q",
+            "gzip;q=",
+            "gzip;q=2",
+            "gzip;q=1.001",
+            "gzip;q=0.1234",
+            "gzip;q=-1",
+            "gzip;q=.5",
+            "gzip;q=0.x",
+            "gzip;q=0,5",
+            "gzip;level=1",
+            ";q=1",
+            "gzip q=1",
+            "\u{ff}",
         ] {
             let field = format!("{member}, br");
             let order = order(&field);

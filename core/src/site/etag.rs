@@ -89,14 +89,14 @@ impl AsRef<[u8]> for EntityTag {
 
 /// Whether a list of tags, on one or several field lines, has `tag` in it; `*` has every tag.
 /// `None` when it is no such list, or an empty one: then the field is to be ignored.
-pub fn is_listed<'b>(
+pub fn is_listed(
     tag: &EntityTag,
-    lines: impl IntoIterator<Item = &'b [u8]>,
+    lines: impl IntoIterator<Item: AsRef<[u8]>>,
     comparison: Comparison,
 ) -> Option<bool> {
     let (mut found, mut tags, mut stars) = (false, 0_usize, 0_usize);
     for line in lines {
-        let mut rest = line;
+        let mut rest = line.as_ref();
         loop {
             rest = skip(rest, b" \t,");
             match rest {

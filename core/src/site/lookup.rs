@@ -1,9 +1,10 @@
 //! The questions that lead from a request to an answer.
 //!
 //! A [`Lookup`] says what it [`need`](Lookup::need)s: a path opened, a directory listed. The caller
-//! does it and tells what was found; a file that was opened stays with the caller, and the one
-//! opened last is the one an [`Answer::File`] is about, so its size and date cannot be another's
-//! (B-184). Each `Need::Open` is asked once; there are at most as many as index pages, and one.
+//! does it and tells what was found; a file that was opened stays with the caller, and the last one
+//! that was a file is the one an [`Answer::File`] is about, so its size and date cannot be another's
+//! (B-184). The questions are few: the path, its index pages, and where a site has compressed files
+//! beside its files, those that the client can read and none that is older than what it stands for.
 //!
 //! It promises that every path it asks for is clean ([`crate::path`]) and not hidden. That the path
 //! stays below the root through symbolic links is the opener's duty. It judges GET and HEAD; other
@@ -31,14 +32,16 @@
 //!         Need::Answer(answer) => break answer,
 //!     }
 //! };
-//! assert!(matches!(answer, Answer::File { size: 5, .. }));
+//! assert!(matches!(answer, Answer::File(file, _) if file.size == 5));
 //! ```
 
 use super::Site;
-use super::conditional::{self, Conditions, Validators, Verdict};
-use super::media_type::MediaType;
-use crate::http1::{Head, status};
-use crate::path::{self, Ending, Refusal};
+use super::answer::{Answer, Denial, Location, Representation};
+use super::conditional::{self, Validators, Verdict};
+use super::encoding::{self, Coding, Codings};
+use super::range::{self, Selection};
+use crate::http1::Head;
+use crate::path::{self, Ending};
 
 /// What the lookup wants to know, or its answer. Paths are relative; the empty one is the root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,124 +87,23 @@ pub struct Stat {
     pub changed: (i64, u32),
 }
 
-/// What to send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer<'a> {
-    /// An error page.
-    Page(Denial),
-    /// 301 with this `Location` and no body (B-140).
-    Redirect(Location<'a>),
-    /// 304 (B-177).
-    NotModified,
-    /// 200 and the file opened last.
-    File {
-        /// For `Content-Type`, and `Content-Encoding` if it has one.
-        media_type: MediaType<'a>,
-        /// How many bytes are promised, at open (B-172, B-174).
-        size: u64,
-        /// For `Last-Modified`, in seconds since 1970 and not in the future (B-183).
-        modified: i64,
-    },
-    /// 200 and the listing of the directory at this path (B-147).
-    Listing(&'a [u8]),
-}
-
-impl Answer<'_> {
-    /// The status to send.
-    #[must_use]
-    pub fn status(&self) -> u16 {
-        match self {
-            Self::Page(denial) => denial.status(),
-            Self::Redirect(_) => 301,
-            Self::NotModified => 304,
-            Self::File { .. } | Self::Listing(_) => 200,
-        }
-    }
-}
-
-/// Why there is an error page. The client sees status and reason, [`Denial::note`] is for the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Denial {
-    /// Nothing can stand at such a path: 400 for a NUL (B-091), else 404 (B-126, B-171).
-    Path(Refusal),
-    /// A component starts with a dot: 404 (B-131).
-    Hidden,
-    /// Nothing is there, or it cannot be had: 404 (B-171).
-    Missing,
-    /// A file, and the path says that it is a directory: 404 (B-128, B-129).
-    NotADirectory,
-    /// Neither a file nor a directory: 404 (B-175).
-    Special,
-    /// A directory that cannot be read: 404 (B-147).
-    Unlistable,
-}
-
-impl Denial {
-    /// 400 or 404.
-    #[must_use]
-    pub fn status(self) -> u16 {
-        if self == Self::Path(Refusal::Nul) { 400 } else { 404 }
-    }
-
-    /// The reason phrase, which says no more than a client may know.
-    #[must_use]
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::Path(Refusal::Nul) => status::reason(400),
-            Self::Unlistable => "No permission to list directory",
-            _ => "File not found",
-        }
-    }
-
-    /// What the server's own log may add, if there is anything to add.
-    #[must_use]
-    pub fn note(self) -> Option<&'static str> {
-        match self {
-            Self::Path(Refusal::Nul) => Some("the path holds a NUL"),
-            Self::Path(Refusal::TooLong) => Some("the path is too long"),
-            Self::Path(Refusal::NotAName) => Some("the path holds what is no name here"),
-            Self::Hidden => Some("hidden: a name starts with a dot"),
-            Self::NotADirectory => Some("a file, asked for as a directory"),
-            Self::Special => Some("neither a file nor a directory"),
-            Self::Missing | Self::Unlistable => None, // the caller saw the error itself
-        }
-    }
-}
-
-/// Where a directory without its trailing slash is: a relative reference (B-141).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Location<'a> {
-    path: &'a [u8],
-    suffix: &'a [u8],
-}
-
-impl Location<'_> {
-    /// Appends the value of `Location`: the path as it came, so that nothing which was escaped
-    /// comes out bare (B-143), a slash, and query and fragment unless the query is empty (B-142).
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let suffix = match self.suffix {
-            [b'?'] => b"",
-            [b'?', fragment @ ..] if fragment.starts_with(b"#") => fragment,
-            suffix => suffix,
-        };
-        out.extend_from_slice(self.path);
-        out.push(b'/');
-        out.extend_from_slice(suffix);
-    }
-}
-
 /// One request's way to its answer.
 #[derive(Debug)]
 pub struct Lookup<'a> {
     site: &'a Site,
-    conditions: Conditions<'a>,
-    location: Location<'a>,
+    head: Head<'a>,
     now: i64,
     ending: Ending,
-    /// The clean path of the target, and behind it the index page that is being tried.
+    /// The clean path of the target, behind it the index page that is being tried, and behind that
+    /// the ending of a side file.
     path: &'a mut Vec<u8>,
     /// Where in `path` the target ends.
     target: usize,
+    /// Where in `path` the file ends, once there is one.
+    file: usize,
+    /// Which side files are still to be looked for.
+    codings: Codings,
+    selection: Selection,
     step: Step<'a>,
 }
 
@@ -216,6 +118,11 @@ enum Step<'a> {
         barred: bool,
     },
     Listing,
+    /// Trying the side file of this coding, for a file of this state.
+    Side(Coding, Stat),
+    /// Back to the file itself, after a side file that will not do.
+    Again,
+    File(Representation<'a>),
     Done(Answer<'a>),
 }
 
@@ -232,12 +139,14 @@ impl<'a> Lookup<'a> {
         };
         Self {
             site,
-            conditions: Conditions::of(head),
-            location: Location { path: head.path(), suffix: head.suffix() },
+            head: *head,
             now,
             ending,
             target: scratch.len(),
+            file: 0,
             path: scratch,
+            codings: Codings::default(),
+            selection: Selection::Whole,
             step,
         }
     }
@@ -246,9 +155,10 @@ impl<'a> Lookup<'a> {
     #[must_use]
     pub fn need(&self) -> Need<'_> {
         match self.step {
-            Step::Target | Step::Index(_) => Need::Open(self.path),
+            Step::Target | Step::Index(_) | Step::Side(..) | Step::Again => Need::Open(self.path),
             Step::List { .. } => Need::List(self.path),
             Step::Listing => Need::Answer(Answer::Listing(self.path)),
+            Step::File(file) => Need::Answer(Answer::File(file, &self.selection)),
             Step::Done(answer) => Need::Answer(answer),
         }
     }
@@ -259,13 +169,28 @@ impl<'a> Lookup<'a> {
             (Step::Target, Found::File(stat)) if self.ending == Ending::Name => self.file(&stat),
             (Step::Target, Found::File(_)) => denied(Denial::NotADirectory),
             (Step::Target, Found::Directory(_)) if self.ending == Ending::Slash => self.index(0),
-            (Step::Target, Found::Directory(_)) => Step::Done(Answer::Redirect(self.location)),
+            (Step::Target, Found::Directory(_)) => {
+                let location = Location { path: self.head.path(), suffix: self.head.suffix() };
+                Step::Done(Answer::Redirect(location))
+            }
             (Step::Target, Found::Other) => denied(Denial::Special),
             (Step::Target, Found::Nothing | Found::Refused) => denied(Denial::Missing),
 
             (Step::Index(_), Found::File(stat)) => self.file(&stat),
             (Step::Index(_), Found::Refused) => self.list(true),
             (Step::Index(n), _) => self.index(n + 1), // B-145: regular files only
+
+            // One that is older is not of this state of the file. Tools set whole seconds.
+            (Step::Side(coding, file), Found::File(side)) if side.modified >= file.modified => {
+                self.chosen(&side, Some(coding))
+            }
+            (Step::Side(..), Found::File(_)) => {
+                self.path.truncate(self.file);
+                Step::Again
+            }
+            (Step::Side(_, file), _) => self.side(&file),
+            (Step::Again, Found::File(stat)) => self.chosen(&stat, None),
+            (Step::Again, _) => denied(Denial::Missing),
 
             (step, _) => step,
         };
@@ -281,17 +206,59 @@ impl<'a> Lookup<'a> {
         };
     }
 
-    /// The file that is open is the one to send.
-    fn file(&self, stat: &Stat) -> Step<'a> {
-        let validators = Validators { modified: stat.modified };
-        Step::Done(match conditional::check(&self.conditions, &validators) {
-            Verdict::NotModified => Answer::NotModified,
-            Verdict::Proceed => Answer::File {
-                media_type: self.site.types.guess(self.path),
-                size: stat.size,
-                modified: stat.modified.min(self.now),
-            },
-        })
+    /// A file is open: it is the one to send, unless a side file of it is.
+    fn file(&mut self, stat: &Stat) -> Step<'a> {
+        self.file = self.path.len();
+        if self.site.precompressed && self.head.field("accept-encoding").is_some() {
+            let is_coded = self.site.types.guess(self.path).encoding.is_some();
+            let members = self.head.list("accept-encoding");
+            self.codings = if is_coded { Codings::default() } else { encoding::preferred(members) };
+        }
+        self.side(stat)
+    }
+
+    /// Tries the next side file; behind the last the file itself is chosen.
+    fn side(&mut self, stat: &Stat) -> Step<'a> {
+        self.path.truncate(self.file);
+        let Some(coding) = self.codings.next() else {
+            return self.chosen(stat, None);
+        };
+        self.path.extend_from_slice(coding.suffix().as_bytes());
+        Step::Side(coding, *stat)
+    }
+
+    /// The file that is open is the one to send; `coding` is what a side file is in.
+    fn chosen(&mut self, stat: &Stat, coding: Option<Coding>) -> Step<'a> {
+        let mut media_type = self.site.types.guess(&self.path[..self.file]);
+        let negotiated = self.site.precompressed && media_type.encoding.is_none();
+        media_type.encoding = coding.map(Coding::name).or(media_type.encoding);
+        let current = Validators::of(stat, self.now);
+        let file = Representation {
+            media_type,
+            size: stat.size,
+            modified: stat.modified.min(self.now),
+            etag: current.etag,
+            cache_control: &self.site.cache_control,
+            negotiated,
+        };
+        match conditional::check(&self.head, &current) {
+            Verdict::Failed => return denied(Denial::Changed),
+            Verdict::NotModified => return Step::Done(Answer::NotModified(file)),
+            Verdict::Proceed { range: false } => {}
+            Verdict::Proceed { range: true } => {
+                let field = self.head.field("range").unwrap_or_default();
+                self.selection = range::select(field, stat.size);
+            }
+        }
+        match self.selection {
+            Selection::Unsatisfiable => return Step::Done(Answer::Unsatisfiable(stat.size)),
+            // To some clients the coding would be that of the parts and what is between them.
+            Selection::Several(_) if media_type.encoding.is_some() => {
+                self.selection = Selection::Whole;
+            }
+            _ => {}
+        }
+        Step::File(file)
     }
 
     /// Tries index page `n`; behind the last the directory itself is listed.

@@ -2,8 +2,9 @@
 //!
 //! [`Lookup`] asks and the caller answers: *open this*, *list that*; then it says what to send.
 //! Behind it stand plain functions that can be used alone: [`conditional::check`] for the client's
-//! copy, [`media_type::Types::guess`] for `Content-Type`, [`listing::render`] for a directory. What
-//! a site is like is [`Site`], plain data.
+//! copy, [`range::select`] for parts of a file, [`encoding::preferred`] for compressed ones,
+//! [`media_type::Types::guess`] for `Content-Type`, [`listing::render`] for a directory. What a site
+//! is like is [`Site`], plain data.
 //!
 //! ```
 //! use doorstep_core::site::Site;
@@ -13,12 +14,18 @@
 //! assert!(!site.lists(b"", b".git"));
 //! ```
 
+mod answer;
 pub mod conditional;
+pub mod encoding;
+pub mod etag;
 pub mod listing;
 mod lookup;
 pub mod media_type;
+pub mod multipart;
+pub mod range;
 
-pub use lookup::{Answer, Denial, Found, Location, Lookup, Need, Stat};
+pub use answer::{Answer, Denial, Location, Representation};
+pub use lookup::{Found, Lookup, Need, Stat};
 
 use crate::path;
 
@@ -31,6 +38,13 @@ pub struct Site {
     pub hidden: bool,
     /// Media types by extension (B-200 to B-209).
     pub types: media_type::Types,
+    /// The `Cache-Control` of files (B-182); the empty one is not sent. By default they may be kept,
+    /// and are asked about at each use.
+    pub cache_control: String,
+    /// Whether `name.br`, `name.zst` and `name.gz` are sent in place of `name` to who can read them.
+    /// Off by default: a `name.gz` may be another thing than `name`, and each one that is looked for
+    /// and is not there costs a system call.
+    pub precompressed: bool,
 }
 
 impl Site {
@@ -49,6 +63,8 @@ impl Default for Site {
             index: vec!["index.html".into(), "index.htm".into()],
             hidden: false,
             types: media_type::Types::default(),
+            cache_control: "no-cache".into(),
+            precompressed: false,
         }
     }
 }

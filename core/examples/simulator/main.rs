@@ -1,0 +1,179 @@
+//! The core without a machine under it: no socket, no thread, no sleep, and a clock that is a number.
+//!
+//! A client and a server talk through two pipes that are slow and narrow, cut everything into small
+//! pieces, and now and then lose one, which then comes a second later; nothing overtakes. The clock
+//! jumps to whatever happens next, so hours pass in milliseconds, and the same seed gives the same
+//! hours: this is how to test a service on the core, its deadlines to the microsecond.
+//!
+//! Run with: `cargo run -p doorstep-core --example simulator -- 7`
+
+#![allow(clippy::print_stdout, reason = "an example speaks")]
+
+mod world;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use doorstep_core::http1::{Connection, Event, Inbox, Limits, Outbox, Reject, Timeouts, Waiting};
+
+use world::{Dice, Line, Pipe, Time, script, trickle};
+
+/// The core at one end: it reads each body and answers with its size.
+struct Server {
+    connection: Connection,
+    inbox: Inbox<[u8; 1024]>,
+    outbox: Outbox,
+    body: usize,
+    waiting: Waiting,
+    /// When the word last changed, when a byte last moved, and how many have since the change.
+    since: Time,
+    quiet: Time,
+    moved: u64,
+    /// When it lost patience.
+    late: Option<Time>,
+}
+
+impl Server {
+    fn new() -> Self {
+        let (connection, inbox) = (Connection::new(Limits::default()), Inbox::new([0; 1024]));
+        let (outbox, waiting) = (Outbox::new(""), Waiting::Idle);
+        let (body, since, quiet, moved, late) = (0, 0, 0, 0, None);
+        Self { connection, inbox, outbox, body, waiting, since, quiet, moved, late }
+    }
+
+    /// Does what can be done now; `false` when it is over.
+    fn turn(&mut self, now: Time, up: &mut Pipe, down: &mut Pipe, dice: &mut Dice) -> bool {
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.late = Some(now);
+            if !matches!(self.waiting, Waiting::Head | Waiting::Body) {
+                return false;
+            }
+            self.connection.refuse(Reject::TooSlow, self.inbox.unread(), &mut self.outbox);
+        }
+        loop {
+            match self.connection.next(&mut self.inbox) {
+                Ok(Event::Request(_)) => (self.body, self.waiting) = (0, Waiting::Answer),
+                Ok(Event::Body(part)) => self.body += part.len(),
+                Ok(Event::End(_)) => {}
+                Ok(Event::Owed(_)) => {
+                    let text = format!("{} bytes\n", self.body);
+                    let sent = self.connection.respond(200, &mut self.outbox).body(text.as_bytes());
+                    sent.expect("it is owed, and has no fields");
+                }
+                // A pipe loses nothing when its end is dropped: no need to linger.
+                Ok(Event::Closed | Event::Switched) if self.outbox.is_empty() => return false,
+                Ok(Event::NeedMore | Event::Closed | Event::Switched) => {
+                    if self.wait(now, up, down, dice) == 0 {
+                        return true;
+                    }
+                }
+                Err(reject) => {
+                    self.connection.refuse(reject, self.inbox.unread(), &mut self.outbox);
+                }
+            }
+        }
+    }
+
+    /// Sends or receives, as the word says: how many bytes. When it changes, the clock restarts.
+    fn wait(&mut self, now: Time, up: &mut Pipe, down: &mut Pipe, dice: &mut Dice) -> usize {
+        let word = self.connection.waiting(&self.outbox);
+        if word != self.waiting {
+            (self.waiting, self.since, self.quiet, self.moved) = (word, now, now, 0);
+        }
+        let n = if word == Waiting::Peer {
+            let n = down.send(self.outbox.unsent(), now, dice);
+            self.outbox.sent(n);
+            n
+        } else if let Some(piece) = up.receive(now) {
+            self.inbox.fill(&mut &piece[..]).expect("no head leaves less room than a piece takes")
+        } else {
+            0
+        };
+        if n > 0 {
+            (self.quiet, self.moved) = (now, self.moved + n as u64);
+        }
+        n
+    }
+
+    /// When it loses patience: what is left, seen from the last byte.
+    fn deadline(&self) -> Option<Time> {
+        let since = Duration::from_micros(self.quiet - self.since);
+        let left = Timeouts::default().left(self.waiting, since, Duration::ZERO, self.moved)?;
+        Some(self.quiet + left.as_micros() as Time)
+    }
+}
+
+/// One conversation, to its end: what was answered, and how long the server's patience lasted after
+/// the first byte that it heard and after the last that moved.
+fn talk(
+    mut lines: VecDeque<Line>,
+    dice: &mut Dice,
+    time: &mut Duration,
+) -> (Vec<u8>, [Duration; 2]) {
+    let (mut server, mut up, mut down) = (Server::new(), Pipe::default(), Pipe::default());
+    let (mut now, mut open, mut first, mut received) = (0, true, None, Vec::new());
+    loop {
+        while let Some(piece) = down.receive(now) {
+            received.extend(piece);
+        }
+        open = open && server.turn(now, &mut up, &mut down, dice);
+        let may = |line: &&mut Line| line.at <= now && line.after <= received.len();
+        while let Some(line) = lines.front_mut().filter(may) {
+            let sent = up.send(&line.text, now, dice);
+            line.text.drain(..sent);
+            if !line.text.is_empty() {
+                break;
+            }
+            lines.pop_front();
+        }
+        first = first.or(up.next());
+        let server_wakes = if open { [up.next(), server.deadline()] } else { [None; 2] };
+        let client_speaks = lines.front().filter(|_| open).map(|line| line.at);
+        let next = server_wakes.into_iter().chain([down.next(), client_speaks]).flatten();
+        match next.filter(|time| *time > now).min() {
+            Some(time) => now = time,
+            None => break,
+        }
+    }
+    *time += Duration::from_micros(now);
+    let since = |then| Duration::from_micros(server.late.unwrap_or_default().saturating_sub(then));
+    (received, [since(first.unwrap_or_default()), since(server.quiet)])
+}
+
+/// What came of it all.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Requests that were answered.
+    pub requests: usize,
+    /// How long each idle client was kept, from the last byte on.
+    pub idle: Vec<Duration>,
+    /// How long each slow client had, from its first byte on, before its 408.
+    pub slow: Vec<Duration>,
+    /// How long all of it took in the virtual world, one conversation after the other.
+    pub time: Duration,
+}
+
+/// Lets clients talk; one in ten sends a byte a second, and never the end of its head.
+pub fn run(seed: u64, clients: usize) -> Report {
+    let (mut dice, mut report) = (Dice(seed.max(1)), Report::default());
+    for n in 1..=clients {
+        if n % 10 == 0 {
+            let (received, [patience, _]) = talk(trickle(), &mut dice, &mut report.time);
+            assert!(received.starts_with(b"HTTP/1.1 408 "), "it has earned one");
+            report.slow.push(patience);
+        } else {
+            let (lines, answers) = script(&mut dice);
+            report.requests += lines.len();
+            let (received, [_, patience]) = talk(lines, &mut dice, &mut report.time);
+            assert_eq!(received, answers, "to the last byte");
+            report.idle.push(patience);
+        }
+    }
+    report
+}
+
+#[allow(dead_code, reason = "the test that drives this file calls `run`")]
+fn main() {
+    let seed = std::env::args().nth(1).and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    println!("{:#?}", run(seed, 100));
+}

@@ -1,0 +1,90 @@
+//! What is around the machine in this simulation: chance, a clock, pipes, and what clients say.
+
+use std::collections::VecDeque;
+
+/// Microseconds since a conversation began.
+pub(crate) type Time = u64;
+
+/// Numbers that look like chance: xorshift.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % n
+    }
+}
+
+/// One direction: pieces under way, and when they arrive.
+#[derive(Default)]
+pub(crate) struct Pipe {
+    pieces: VecDeque<(Time, Vec<u8>)>,
+    last: Time,
+}
+
+impl Pipe {
+    /// Takes as many of `bytes` as there is room for.
+    pub(crate) fn send(&mut self, bytes: &[u8], now: Time, dice: &mut Dice) -> usize {
+        let mut sent = 0;
+        while sent < bytes.len() && self.pieces.len() < 8 {
+            let end = bytes.len().min(sent + 1 + dice.below(40) as usize);
+            let lost = if dice.below(50) == 0 { 1_000_000 } else { 0 };
+            self.last = self.last.max(now + 5_000 + dice.below(20_000) + lost);
+            self.pieces.push_back((self.last, bytes[sent..end].to_vec()));
+            sent = end;
+        }
+        sent
+    }
+
+    pub(crate) fn receive(&mut self, now: Time) -> Option<Vec<u8>> {
+        if self.next()? > now { None } else { self.pieces.pop_front().map(|(_, piece)| piece) }
+    }
+
+    pub(crate) fn next(&self) -> Option<Time> {
+        self.pieces.front().map(|(time, _)| *time)
+    }
+}
+
+/// What a client says: not before its time, and not before so many bytes were answered.
+pub(crate) struct Line {
+    pub(crate) at: Time,
+    pub(crate) after: usize,
+    pub(crate) text: Vec<u8>,
+}
+
+/// Requests of all kinds, one after the other or all at once, and what must be answered.
+pub(crate) fn script(dice: &mut Dice) -> (VecDeque<Line>, Vec<u8>) {
+    let (mut lines, mut answers, pipelined) = (VecDeque::new(), Vec::new(), dice.below(2) == 0);
+    for _ in 0..=dice.below(40) {
+        let body = "x".repeat(dice.below(300) as usize);
+        let (text, size) = match dice.below(3) {
+            0 => ("GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_string(), 0),
+            1 => {
+                let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length";
+                (format!("{head}: {}\r\n\r\n{body}", body.len()), body.len())
+            }
+            _ => {
+                let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+                (
+                    format!("{head}3\r\nabc\r\n{:x}\r\n{body}y\r\n0\r\n\r\n", body.len() + 1),
+                    body.len() + 4,
+                )
+            }
+        };
+        let after = if pipelined { 0 } else { answers.len() };
+        lines.push_back(Line { at: 0, after, text: text.into() });
+        let answer = format!("{size} bytes\n");
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len());
+        answers.extend([head, answer].concat().bytes());
+    }
+    (lines, answers)
+}
+
+/// A head that takes more than a minute, and does not end then.
+pub(crate) fn trickle() -> VecDeque<Line> {
+    let head = "GET / HTTP/1.1\r\nHost: a\r\nX: ".bytes().chain([b'x'; 60]);
+    let second = |(n, byte): (Time, u8)| Line { at: n * 1_000_000, after: 0, text: vec![byte] };
+    (0..).zip(head).map(second).collect()
+}

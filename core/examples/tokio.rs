@@ -1,0 +1,128 @@
+//! The core on tokio: one task for each client, one loop, and one place where it waits.
+//!
+//! It shows the core among futures. [`Connection::waiting`] says whether to send or to receive, and
+//! [`Timeouts::left`] how long that may take. A POST's body is sent back as it arrives; who does not
+//! read the answer is not read from.
+//!
+//! Run with: `cargo run -p doorstep-core --example tokio -- 127.0.0.1:8000`
+
+#![allow(clippy::disallowed_types, reason = "the loop has the sockets and the clock")]
+
+use std::io::{self, ErrorKind};
+use std::net::TcpListener;
+use std::time::Duration;
+
+use doorstep_core::http1::{
+    Connection, Event, Growing, Inbox, Limits, Outbox, Owed, Reject, Timeouts, Waiting,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+struct Client {
+    stream: TcpStream,
+    connection: Connection,
+    inbox: Inbox<Growing>,
+    outbox: Outbox,
+    waiting: Waiting,
+    /// When the word last changed, when a byte last moved, and how many have since the change.
+    since: Instant,
+    quiet: Instant,
+    moved: u64,
+}
+
+impl Client {
+    fn new(stream: TcpStream) -> Self {
+        let connection = Connection::new(Limits::default());
+        let inbox = Inbox::new(Growing::new(4 << 10, 144 << 10));
+        let (outbox, waiting, now) = (Outbox::new("tokio"), Waiting::Idle, Instant::now());
+        Self { stream, connection, inbox, outbox, waiting, since: now, quiet: now, moved: 0 }
+    }
+
+    async fn serve(mut self) -> io::Result<()> {
+        loop {
+            match self.connection.next(&mut self.inbox) {
+                Ok(Event::Request(head)) => {
+                    self.waiting = Waiting::Answer;
+                    let response = self.connection.respond(200, &mut self.outbox);
+                    match head.method() {
+                        b"POST" => response.stream()?,
+                        _ => response.body(head.path())?,
+                    }
+                }
+                Ok(Event::Body(part)) if self.connection.owed() == Some(Owed::Stream) => {
+                    self.connection.send(part, &mut self.outbox)?;
+                }
+                Ok(Event::Owed(_)) => self.connection.end(&mut self.outbox)?,
+                Ok(Event::Body(_) | Event::End(_)) => {} // of a request that is no POST
+                Ok(Event::Closed | Event::Switched) if self.outbox.is_empty() => {
+                    return self.hang_up().await;
+                }
+                Ok(Event::NeedMore | Event::Closed | Event::Switched) => match self.wait().await {
+                    Err(error) if error.kind() == ErrorKind::TimedOut && self.is_asking() => {
+                        let slow = Reject::TooSlow;
+                        self.connection.refuse(slow, self.inbox.unread(), &mut self.outbox);
+                    }
+                    done => done?,
+                },
+                Err(reject) => {
+                    self.connection.refuse(reject, self.inbox.unread(), &mut self.outbox);
+                }
+            }
+        }
+    }
+
+    /// Sends or receives once, as the word says. When it changes, the clock restarts.
+    async fn wait(&mut self) -> io::Result<()> {
+        let (word, now) = (self.connection.waiting(&self.outbox), Instant::now());
+        if word != self.waiting {
+            (self.waiting, self.since, self.quiet, self.moved) = (word, now, now, 0);
+        }
+        let (since, quiet) = (now - self.since, now - self.quiet);
+        let left =
+            Timeouts::default().left(word, since, quiet, self.moved).unwrap_or(Duration::MAX);
+        let n = if word == Waiting::Peer {
+            let n = timeout(left, self.stream.write(self.outbox.unsent())).await??;
+            self.outbox.sent(n);
+            n
+        } else {
+            let n = timeout(left, self.stream.read(self.inbox.space())).await??;
+            self.inbox.filled(n);
+            n
+        };
+        self.moved += n as u64;
+        self.quiet = Instant::now();
+        Ok(())
+    }
+
+    /// Says FIN and reads on until the peer has said it too, so that no answer is destroyed.
+    async fn hang_up(&mut self) -> io::Result<()> {
+        while self.connection.lingers() && !self.inbox.is_finished() {
+            let _ = self.stream.shutdown().await;
+            self.inbox.consume(self.inbox.unread().len());
+            self.wait().await?;
+        }
+        Ok(())
+    }
+
+    fn is_asking(&self) -> bool {
+        matches!(self.waiting, Waiting::Head | Waiting::Body)
+    }
+}
+
+/// Serves for as long as it is polled.
+pub async fn run(listener: TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        tokio::spawn(Client::new(stream).serve());
+    }
+}
+
+#[allow(dead_code, reason = "the test that drives this file calls `run`")]
+fn main() -> io::Result<()> {
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(run(TcpListener::bind(address)?))
+}

@@ -1,0 +1,150 @@
+//! What a request for a path comes to: a page, a redirect, a file or parts of it.
+//!
+//! An [`Answer`] is plain data. The caller writes it down with the fields that are named here, and
+//! adds nothing to what the client may know.
+//!
+//! ```
+//! use doorstep_core::path::Refusal;
+//! use doorstep_core::site::{Answer, Denial};
+//!
+//! let answer = Answer::Page(Denial::Path(Refusal::Nul));
+//! assert_eq!(answer.status(), 400);
+//! assert_eq!(Denial::Hidden.reason(), "File not found");
+//! assert_eq!(Denial::Hidden.note(), Some("hidden: a name starts with a dot"));
+//! ```
+
+use super::etag::EntityTag;
+use super::media_type::MediaType;
+use super::range::Selection;
+use crate::http1::status;
+use crate::path::Refusal;
+
+/// What to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// An error page.
+    Page(Denial),
+    /// 301 with this `Location` and no body (B-140).
+    Redirect(Location<'a>),
+    /// 304 with the fields that [`Representation`] names, and no body (B-177).
+    NotModified(Representation<'a>),
+    /// 416: no range begins within the file, which has so many bytes; Content-Range says so.
+    Unsatisfiable(u64),
+    /// 200 or 206: so much of the file opened last.
+    File(Representation<'a>, &'a Selection),
+    /// 200 and the listing of the directory at this path (B-147).
+    Listing(&'a [u8]),
+}
+
+/// A file as it is sent: what its fields say.
+///
+/// A 200 or 206 carries them all, in the order in which they stand here, and `Accept-Ranges: bytes`;
+/// a 304 carries `ETag`, `Cache-Control` and `Vary` (RFC 9110 §15.4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Representation<'a> {
+    /// For `Content-Type`, and `Content-Encoding` if it has one.
+    pub media_type: MediaType<'a>,
+    /// How many bytes it has, at open: the promise of an answer with all of them (B-172, B-174).
+    pub size: u64,
+    /// For `Last-Modified`, in seconds since 1970 and not in the future (B-183).
+    pub modified: i64,
+    /// For `ETag`.
+    pub etag: EntityTag,
+    /// For `Cache-Control`; the empty one is not sent.
+    pub cache_control: &'a str,
+    /// Whether Accept-Encoding had a say, for `Vary`.
+    pub negotiated: bool,
+}
+
+impl Answer<'_> {
+    /// The status to send.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Page(denial) => denial.status(),
+            Self::Redirect(_) => 301,
+            Self::NotModified(_) => 304,
+            Self::Unsatisfiable(_) => 416,
+            Self::File(_, Selection::One(_) | Selection::Several(_)) => 206,
+            Self::File(..) | Self::Listing(_) => 200,
+        }
+    }
+}
+
+/// Why there is an error page. The client sees status and reason, [`Denial::note`] is for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// Nothing can stand at such a path: 400 for a NUL (B-091), else 404 (B-126, B-171).
+    Path(Refusal),
+    /// A component starts with a dot: 404 (B-131).
+    Hidden,
+    /// Nothing is there, or it cannot be had: 404 (B-171).
+    Missing,
+    /// A file, and the path says that it is a directory: 404 (B-128, B-129).
+    NotADirectory,
+    /// Neither a file nor a directory: 404 (B-175).
+    Special,
+    /// A directory that cannot be read: 404 (B-147).
+    Unlistable,
+    /// The file is not what the request takes it for: 412.
+    Changed,
+}
+
+impl Denial {
+    /// 400, 404 or 412.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Path(Refusal::Nul) => 400,
+            Self::Changed => 412,
+            _ => 404,
+        }
+    }
+
+    /// The reason phrase, which says no more than a client may know.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Path(Refusal::Nul) | Self::Changed => status::reason(self.status()),
+            Self::Unlistable => "No permission to list directory",
+            _ => "File not found",
+        }
+    }
+
+    /// What the server's own log may add, if there is anything to add.
+    #[must_use]
+    pub fn note(self) -> Option<&'static str> {
+        match self {
+            Self::Path(Refusal::Nul) => Some("the path holds a NUL"),
+            Self::Path(Refusal::TooLong) => Some("the path is too long"),
+            Self::Path(Refusal::NotAName) => Some("the path holds what is no name here"),
+            Self::Hidden => Some("hidden: a name starts with a dot"),
+            Self::NotADirectory => Some("a file, asked for as a directory"),
+            Self::Special => Some("neither a file nor a directory"),
+            Self::Changed => None,
+            Self::Missing | Self::Unlistable => None, // the caller saw the error itself
+        }
+    }
+}
+
+/// Where a directory without its trailing slash is: a relative reference (B-141).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Location<'a> {
+    pub(super) path: &'a [u8],
+    pub(super) suffix: &'a [u8],
+}
+
+impl Location<'_> {
+    /// Appends the value of `Location`: the path as it came, so that nothing which was escaped
+    /// comes out bare (B-143), a slash, and query and fragment unless the query is empty (B-142).
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let suffix = match self.suffix {
+            [b'?'] => b"",
+            [b'?', fragment @ ..] if fragment.starts_with(b"#") => fragment,
+            suffix => suffix,
+        };
+        out.extend_from_slice(self.path);
+        out.push(b'/');
+        out.extend_from_slice(suffix);
+    }
+}

@@ -1,0 +1,154 @@
+//! The table of RFC 9110 §13.2.2: every field alone, wrong, and against the others.
+
+use super::{Validators, Verdict, check};
+use crate::http1::{Connection, Event, Limits};
+use crate::site::Stat;
+
+/// Sun, 06 Nov 1994 08:49:37 GMT.
+const AT: i64 = 784_111_777;
+const NOW: i64 = 1_700_000_000;
+const PROCEED: Verdict = Verdict::Proceed { range: false };
+const RANGE: Verdict = Verdict::Proceed { range: true };
+
+fn file(modified: i64) -> Stat {
+    Stat { size: 9, modified, inode: 7, changed: (modified, 0), ..Stat::default() }
+}
+
+/// The verdict on `fields` for a file of this date. `TAG` is its strong tag; `BEFORE`, `SAME` and
+/// `AFTER` are dates around [`AT`].
+fn judge(method: &str, fields: &str, modified: i64, now: i64) -> Verdict {
+    let settled = Validators::of(&file(modified), modified + 3).etag;
+    let fields = fields
+        .replace("TAG", &String::from_utf8_lossy(settled.as_ref()))
+        .replace("BEFORE", "Sun, 06 Nov 1994 08:49:36 GMT")
+        .replace("SAME", "Sun, 06 Nov 1994 08:49:37 GMT")
+        .replace("AFTER", "Sun, 06 Nov 1994 08:49:38 GMT");
+    let lines: String =
+        fields.split('|').filter(|f| !f.is_empty()).map(|f| format!("{f}\r\n")).collect();
+    let bytes = format!("{method} / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+    let mut connection = Connection::new(Limits::default());
+    let Ok((_, Event::Request(head))) = connection.advance(bytes.as_bytes()) else {
+        unreachable!("{fields} makes no request")
+    };
+    check(&head, &Validators::of(&file(modified), now))
+}
+
+/// Each row is fields, separated by `|`, and the verdict for a file of [`AT`], by GET.
+fn table(rows: &[(&str, Verdict)]) {
+    for (fields, verdict) in rows {
+        assert_eq!(judge("GET", fields, AT, NOW), *verdict, "{fields}");
+    }
+}
+
+#[test]
+fn rfc_9110_13_2_2_step_1_if_match() {
+    table(&[
+        ("", PROCEED),
+        ("If-Match: TAG", PROCEED),
+        ("If-Match: *", PROCEED),
+        ("If-Match: \"a\", TAG", PROCEED),
+        ("If-Match: \"a\"|If-Match: TAG", PROCEED),
+        ("If-Match: \"a\"", Verdict::Failed),
+        ("If-Match: W/TAG", Verdict::Failed),
+        ("If-Match: rubbish", PROCEED),
+        ("If-Match:", PROCEED),
+    ]);
+    assert_eq!(judge("GET", "If-Match: TAG", AT, AT + 1), Verdict::Failed, "weak for now");
+    assert_eq!(judge("HEAD", "If-Match: \"a\"", AT, NOW), Verdict::Failed);
+}
+
+#[test]
+fn rfc_9110_13_2_2_step_2_if_unmodified_since() {
+    table(&[
+        ("If-Unmodified-Since: BEFORE", Verdict::Failed),
+        ("If-Unmodified-Since: SAME", PROCEED),
+        ("If-Unmodified-Since: AFTER", PROCEED),
+        ("If-Unmodified-Since: yesterday", PROCEED),
+        ("If-Match: TAG|If-Unmodified-Since: BEFORE", PROCEED),
+        ("If-Match: rubbish|If-Unmodified-Since: BEFORE", Verdict::Failed),
+    ]);
+}
+
+#[test]
+fn rfc_9110_13_2_2_step_3_if_none_match() {
+    table(&[
+        ("If-None-Match: TAG", Verdict::NotModified),
+        ("If-None-Match: W/TAG", Verdict::NotModified),
+        ("If-None-Match: *", Verdict::NotModified),
+        ("If-None-Match: \"a,b\", W/TAG", Verdict::NotModified),
+        ("If-None-Match: \"a\"|If-None-Match: TAG", Verdict::NotModified),
+        ("If-None-Match: \"a\"", PROCEED),
+        ("If-Match: TAG|If-None-Match: TAG", Verdict::NotModified),
+        ("If-Match: \"a\"|If-None-Match: TAG", Verdict::Failed),
+        ("If-Unmodified-Since: BEFORE|If-None-Match: TAG", Verdict::Failed),
+        ("If-None-Match: TAG|Range: bytes=0-1", Verdict::NotModified),
+        ("If-None-Match: \"a\"|Range: bytes=0-1", RANGE),
+    ]);
+    assert_eq!(judge("HEAD", "If-None-Match: TAG", AT, NOW), Verdict::NotModified);
+    assert_eq!(judge("GET", "If-None-Match: TAG", AT, AT + 1), Verdict::NotModified, "weak");
+}
+
+#[test]
+fn b_176_any_if_none_match_switches_the_date_off() {
+    table(&[
+        ("If-None-Match: \"a\"|If-Modified-Since: SAME", PROCEED),
+        ("If-None-Match:|If-Modified-Since: SAME", PROCEED),
+        ("If-None-Match: rubbish|If-Modified-Since: SAME", PROCEED),
+        ("If-None-Match: TAG|If-Modified-Since: BEFORE", Verdict::NotModified),
+    ]);
+}
+
+#[test]
+fn b_177_not_modified_up_to_the_very_second() {
+    table(&[
+        ("If-Modified-Since: BEFORE", PROCEED),
+        ("If-Modified-Since: SAME", Verdict::NotModified),
+        ("If-Modified-Since: AFTER", Verdict::NotModified),
+        ("If-Modified-Since: SAME|Range: bytes=0-1", Verdict::NotModified),
+    ]);
+    assert_eq!(judge("HEAD", "If-Modified-Since: SAME", -1, NOW), Verdict::NotModified, "1969");
+}
+
+#[test]
+fn b_178_the_three_forms_count_and_no_other_zone() {
+    table(&[
+        ("If-Modified-Since: Sunday, 06-Nov-94 08:49:37 GMT", Verdict::NotModified),
+        ("If-Modified-Since: Sun Nov  6 08:49:37 1994", Verdict::NotModified),
+        ("If-Modified-Since: Sun, 06 Nov 1994 09:49:37 +0100", PROCEED),
+    ]);
+}
+
+#[test]
+fn b_179_an_ill_formed_date_is_ignored() {
+    for date in ["", "never", "0", "Sun, 99 Nov 1994 08:49:37 GMT"] {
+        assert_eq!(judge("GET", &format!("If-Modified-Since: {date}"), 0, NOW), PROCEED, "{date}");
+    }
+}
+
+#[test]
+fn b_180_a_date_in_the_future_counts() {
+    table(&[("If-Modified-Since: Fri, 31 Dec 9999 23:59:59 GMT", Verdict::NotModified)]);
+}
+
+#[test]
+fn rfc_9110_13_2_2_step_5_if_range() {
+    table(&[
+        ("Range: bytes=0-1", RANGE),
+        ("Range: bytes=0-1|If-Range: TAG", RANGE),
+        ("Range: bytes=0-1|If-Range: \"a\"", PROCEED),
+        ("Range: bytes=0-1|If-Range: W/TAG", PROCEED),
+        ("Range: bytes=0-1|If-Range: TAG, \"a\"", PROCEED),
+        ("Range: bytes=0-1|If-Range: SAME", RANGE),
+        ("Range: bytes=0-1|If-Range: BEFORE", PROCEED),
+        ("Range: bytes=0-1|If-Range: AFTER", PROCEED),
+        ("Range: bytes=0-1|If-Range: rubbish", PROCEED),
+        ("Range: bytes=0-1|If-Range:", PROCEED),
+        ("If-Range: TAG", PROCEED),
+        ("If-Match: \"a\"|Range: bytes=0-1|If-Range: TAG", Verdict::Failed),
+    ]);
+    for validator in ["TAG", "W/TAG", "SAME"] {
+        let fields = format!("Range: bytes=0-1|If-Range: {validator}");
+        assert_eq!(judge("GET", &fields, AT, AT + 2), PROCEED, "{validator}: too young to be sure");
+    }
+    assert_eq!(judge("HEAD", "Range: bytes=0-1", AT, NOW), PROCEED, "defined for GET only");
+}

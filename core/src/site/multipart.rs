@@ -1,0 +1,147 @@
+//! Several ranges of one file in one answer: `multipart/byteranges` (RFC 9110 §14.6).
+//!
+//! [`Multipart::new`] writes what stands between the ranges, so that the length of the whole is
+//! known before the first byte leaves; [`Multipart::pieces`] is what to send, in order. The line
+//! between the parts is made from the file's tag and the ranges, and is long enough not to stand in
+//! the file by chance.
+//!
+//! ```
+//! use doorstep_core::site::multipart::{Multipart, Piece};
+//! use doorstep_core::site::{Stat, etag::EntityTag, range::ByteRange};
+//!
+//! let ranges = [ByteRange { first: 0, last: 1 }, ByteRange { first: 8, last: 9 }];
+//! let etag = EntityTag::of(&Stat::default(), 1_000);
+//! let multipart = Multipart::new(&ranges, 10, b"text/plain", &etag);
+//!
+//! let sent = multipart.pieces().map(|piece| match piece {
+//!     Piece::Text(text) => text.len() as u64,
+//!     Piece::Range(range) => range.len(),
+//! });
+//! assert_eq!(sent.sum::<u64>(), multipart.length());
+//! ```
+
+use super::etag::{EntityTag, hash, hexadecimal};
+use super::range::ByteRange;
+
+/// The body of an answer that has several ranges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Multipart {
+    boundary: [u8; 32],
+    /// Everything but the ranges themselves.
+    text: Vec<u8>,
+    /// Each range, and where the text before it ends.
+    parts: Vec<(usize, ByteRange)>,
+}
+
+/// The next bytes of the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// These.
+    Text(&'a [u8]),
+    /// These of the file.
+    Range(ByteRange),
+}
+
+impl Multipart {
+    /// The body for `ranges` of a file of `size` bytes; every part says that it is `content_type`.
+    #[must_use]
+    pub fn new(ranges: &[ByteRange], size: u64, content_type: &[u8], etag: &EntityTag) -> Self {
+        let boundary = boundary(ranges, etag);
+        let mut text = Vec::with_capacity((content_type.len() + 160) * ranges.len());
+        let mut parts = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            text.extend_from_slice(if parts.is_empty() { b"--" } else { b"\r\n--" });
+            text.extend_from_slice(&boundary);
+            text.extend_from_slice(b"\r\nContent-Type: ");
+            text.extend_from_slice(content_type);
+            text.extend_from_slice(b"\r\nContent-Range: ");
+            range.write(size, &mut text);
+            text.extend_from_slice(b"\r\n\r\n");
+            parts.push((text.len(), *range));
+        }
+        for piece in [b"\r\n--", &boundary[..], b"--\r\n"] {
+            text.extend_from_slice(piece);
+        }
+        Self { boundary, text, parts }
+    }
+
+    /// The value of `Content-Type` of the whole.
+    #[must_use]
+    pub fn content_type(&self) -> Vec<u8> {
+        [b"multipart/byteranges; boundary=", &self.boundary[..]].concat()
+    }
+
+    /// How many bytes the whole is.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.text.len() as u64 + self.parts.iter().map(|(_, range)| range.len()).sum::<u64>()
+    }
+
+    /// The body, in order.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        let starts = [0].into_iter().chain(self.parts.iter().map(|(end, _)| *end));
+        let parts = starts.zip(&self.parts).flat_map(|(start, &(end, range))| {
+            [Piece::Text(&self.text[start..end]), Piece::Range(range)]
+        });
+        let last = self.parts.last().map_or(0, |(end, _)| *end);
+        parts.chain([Piece::Text(&self.text[last..])])
+    }
+}
+
+/// 128 bits, of which half are the tag's.
+fn boundary(ranges: &[ByteRange], etag: &EntityTag) -> [u8; 32] {
+    let tag = etag.opaque().iter().map(|&digit| u64::from(digit));
+    let offsets = ranges.iter().flat_map(|range| [range.first, range.last]);
+    let mut boundary = [0; 32];
+    boundary[..16].copy_from_slice(etag.opaque());
+    boundary[16..].copy_from_slice(&hexadecimal(hash(tag.chain(offsets))));
+    boundary
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ByteRange, EntityTag, Multipart, Piece};
+    use crate::site::Stat;
+
+    const RANGES: [ByteRange; 2] =
+        [ByteRange { first: 0, last: 1 }, ByteRange { first: 7, last: 9 }];
+
+    fn multipart() -> Multipart {
+        let etag = EntityTag::of(&Stat { size: 10, ..Stat::default() }, 1_000);
+        Multipart::new(&RANGES, 10, b"text/x", &etag)
+    }
+
+    #[test]
+    fn b_181_the_parts_are_framed_as_in_rfc_9110_14_6() {
+        let multipart = multipart();
+        let mut body = Vec::new();
+        for piece in multipart.pieces() {
+            match piece {
+                Piece::Text(text) => body.extend_from_slice(text),
+                Piece::Range(range) => {
+                    let file = b"0123456789";
+                    body.extend_from_slice(&file[range.first as usize..=range.last as usize]);
+                }
+            }
+        }
+        assert_eq!(body.len() as u64, multipart.length());
+        let content_type = String::from_utf8(multipart.content_type()).unwrap();
+        let boundary = content_type.strip_prefix("multipart/byteranges; boundary=").unwrap();
+        let expected = "--B\r\nContent-Type: text/x\r\nContent-Range: bytes 0-1/10\r\n\r\n01\r\n\
+                        --B\r\nContent-Type: text/x\r\nContent-Range: bytes 7-9/10\r\n\r\n789\r\n\
+                        --B--\r\n";
+        assert_eq!(
+            String::from_utf8(body).unwrap(),
+            expected.replace("--B", &format!("--{boundary}"))
+        );
+    }
+
+    #[test]
+    fn b_181_the_boundary_is_the_files_and_the_ranges() {
+        let (etag, ranges) = (EntityTag::of(&Stat::default(), 1_000), &RANGES[..1]);
+        let other = Multipart::new(ranges, 10, b"text/x", &etag);
+        assert_ne!(other.boundary, multipart().boundary);
+        assert_ne!(Multipart::new(&RANGES, 10, b"text/x", &etag).boundary, other.boundary);
+        assert_eq!(multipart(), multipart(), "the same question has the same answer");
+    }
+}

@@ -1,0 +1,289 @@
+//! Validators, conditions, ranges and side files, as a client sees them: all fields of all answers
+//! about one file must tell the same story.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use doorstep::core::site::Site;
+use tempfile::TempDir;
+
+use crate::drivers::{Driver, Running, eventually};
+use crate::service::State;
+use crate::support::client::{Answer, Client};
+
+/// The date of every file here, and what `Last-Modified` makes of it.
+const MODIFIED: Duration = Duration::from_millis(784_111_777_900);
+const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+/// A size that is kept in memory, and one that the system sends from the file. In bytes.
+const SIZES: [usize; 2] = [1_000, 300_000];
+
+on_every_driver! {
+    fn b_181_182_all_answers_about_a_file_agree(driver: Driver) {
+        let (_root, server) = serve(driver, Site::default());
+        let mut client = server.client();
+        for size in SIZES {
+            let target = format!("/{size}");
+            let whole = client.ask("GET", &target, &[]);
+            let of = |name| whole.field(name).unwrap_or("missing").to_owned();
+            let tag = format!("If-None-Match: {}", of("ETag"));
+            let since = format!("If-Modified-Since: {}", of("Last-Modified"));
+            let beyond = format!("Range: bytes={size}-");
+            let variants: [(&str, &[&str], u16); 12] = [
+                ("GET", &[], 200),
+                ("HEAD", &[], 200),
+                ("GET", &[&tag], 304),
+                ("HEAD", &[&tag], 304),
+                ("GET", &[&since], 304),
+                ("GET", &[&tag, "Range: bytes=0-1"], 304),
+                ("GET", &["Range: bytes=10-19"], 206),
+                ("GET", &["Range: bytes=0-"], 206),
+                ("HEAD", &["Range: bytes=10-19"], 200),
+                ("GET", &["Range: bytes=10-19", "If-Range: \"other\""], 200),
+                ("GET", &[&beyond], 416),
+                ("GET", &["If-Match: \"other\""], 412),
+            ];
+            for (method, fields, status) in variants {
+                let answer = client.ask(method, &target, fields);
+                let what = format!("{method} {target} {fields:?}:\n{}", answer.head);
+                assert_eq!(answer.status, status, "{what}");
+                assert!(answer.field("Date").is_some() && answer.field("Vary").is_none(), "{what}");
+                let same = |name: &str| assert_eq!(answer.field(name), whole.field(name), "{what}");
+                if status < 400 {
+                    same("ETag");
+                    same("Cache-Control");
+                }
+                match status {
+                    304 => assert_eq!(names(&answer), ["Server", "Date", "ETag", "Cache-Control"]),
+                    200 | 206 => {
+                        ["Content-Type", "Last-Modified", "Accept-Ranges"].iter().for_each(|n| same(n));
+                        let length = if status == 200 { size } else { answer.body.len() };
+                        assert_eq!(answer.field("Content-Length"), Some(&length.to_string()[..]));
+                        assert_eq!(answer.field("Content-Range").is_some(), status == 206, "{what}");
+                    }
+                    _ => assert!(answer.field("ETag").is_none(), "{what}"),
+                }
+            }
+            assert_eq!((of("Last-Modified"), of("Cache-Control")), (DATE.into(), "no-cache".into()));
+            assert_eq!(of("Accept-Ranges"), "bytes");
+        }
+    }
+
+    fn b_068_182_the_order_of_the_fields(driver: Driver) {
+        let (_root, server) = serve(driver, Site::default());
+        let answer = server.client().ask("GET", "/1000", &["Range: bytes=0-0"]);
+        assert_eq!(
+            names(&answer).join(" "),
+            "Server Date Content-Type Content-Length Last-Modified ETag Cache-Control \
+             Accept-Ranges Content-Range"
+        );
+    }
+
+    fn b_181_one_range_is_exactly_these_bytes(driver: Driver) {
+        let (_root, server) = serve(driver, Site::default());
+        let mut client = server.client();
+        for size in SIZES {
+            let content = content(size);
+            for (range, first, last) in [
+                ("0-0".to_owned(), 0, 0),
+                ("10-99".to_owned(), 10, 99),
+                ("500-".to_owned(), 500, size - 1),
+                ("-300".to_owned(), size - 300, size - 1),
+                (format!("{}-", size - 1), size - 1, size - 1),
+                ("200-99999999999999999999".to_owned(), 200, size - 1),
+                ("5-8, 9-20, 3-5".to_owned(), 3, 20),
+            ] {
+                let answer = client.ask("GET", &format!("/{size}"), &[&format!("Range: bytes={range}")]);
+                let shown = format!("bytes {first}-{last}/{size}");
+                assert_eq!((answer.status, answer.field("Content-Range")), (206, Some(&shown[..])));
+                assert!(answer.body == content[first..=last], "{range} of {size}");
+            }
+        }
+    }
+
+    fn b_181_several_ranges_are_parts_that_can_be_told_apart(driver: Driver) {
+        let (_root, server) = serve(driver, Site::default());
+        let mut client = server.client();
+        for size in SIZES {
+            let content = content(size);
+            let field = format!("Range: bytes=0-9,-100,20-29,25-900,{size}-");
+            let answer = client.ask("GET", &format!("/{size}"), &[&field]);
+            assert_eq!((answer.status, answer.field("Content-Range")), (206, None));
+            let parts = parts(&answer);
+            let expected = match size {
+                1_000 => vec![(0, 9), (20, 999)],
+                _ => vec![(0, 9), (size - 100, size - 1), (20, 900)],
+            };
+            assert_eq!(parts.len(), expected.len());
+            for ((fields, body), (first, last)) in parts.iter().zip(expected) {
+                assert_eq!(fields["Content-Range"], format!("bytes {first}-{last}/{size}"));
+                assert_eq!(fields["Content-Type"], "application/octet-stream");
+                assert!(*body == content[first..=last], "{first}-{last} of {size}");
+            }
+        }
+        assert_eq!(client.ask("GET", "/1000", &[]).status, 200, "framed to the byte");
+    }
+
+    fn b_181_what_cannot_be_read_or_is_too_much_is_answered_with_the_whole(driver: Driver) {
+        let (_root, server) = serve(driver, Site::default());
+        let mut client = server.client();
+        let tiny: Vec<_> = (0..1_000).map(|n| format!("{}-{}", 3 * n, 3 * n)).collect();
+        let tiny = format!("bytes={}", tiny.join(","));
+        let again = format!("bytes={}", "0-,".repeat(1_300));
+        for range in ["bytes=", "bytes=9-1", "lines=1-2", "bytes=0-1,x", &tiny, &again] {
+            let answer = client.ask("GET", "/300000", &[&format!("Range: {range}")]);
+            assert_eq!((answer.status, answer.body.len()), (200, 300_000), "{range:.20}");
+        }
+    }
+
+    fn b_181_beyond_the_end_is_416_and_the_connection_stays(driver: Driver) {
+        let (_root, server) = serve(driver, Site::default());
+        let mut client = server.client();
+        for (target, range, shown) in
+            [("/1000", "1000-", "bytes */1000"), ("/1000", "-0", "bytes */1000"), ("/empty", "0-", "bytes */0")]
+        {
+            let answer = client.ask("GET", target, &[&format!("Range: bytes={range}")]);
+            assert_eq!((answer.status, &answer.reason[..]), (416, "Range Not Satisfiable"));
+            assert_eq!(answer.field("Content-Range"), Some(shown));
+            assert!(answer.body.starts_with(b"<!DOCTYPE html>"));
+        }
+        assert_eq!(client.ask("GET", "/empty", &["Range: bytes=-1"]).status, 200);
+    }
+
+    fn b_182_a_condition_that_fails_is_412_and_the_connection_stays(driver: Driver) {
+        let (_root, server) = serve(driver, Site::default());
+        let mut client = server.client();
+        for field in ["If-Match: \"other\"", "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT"] {
+            let answer = client.ask("GET", "/1000", &[field]);
+            assert_eq!((answer.status, &answer.reason[..]), (412, "Precondition Failed"), "{field}");
+            assert_eq!(client.ask("HEAD", "/1000", &[field]).status, 412);
+        }
+        assert_eq!(client.ask("GET", "/1000", &["If-Match: *"]).status, 200);
+    }
+
+    fn b_181_a_download_is_resumed_and_never_pieced_together_from_two_files(driver: Driver) {
+        let (root, server) = serve(driver, Site::default());
+        let mut client = server.client();
+        let young = client.ask("GET", "/300000", &[]);
+        let tag = young.field("ETag").expect("a tag").to_owned();
+        let resume = |client: &mut Client, validator: &str| {
+            let if_range = format!("If-Range: {validator}");
+            client.ask("GET", "/300000", &["Range: bytes=123456-", &if_range])
+        };
+        if tag.starts_with("W/") {
+            assert_eq!(resume(&mut client, &tag).status, 200, "a weak tag resumes nothing");
+        }
+        let strong = settled(&server, "/300000");
+        assert_eq!(tag.trim_start_matches("W/"), strong, "it has only become stronger");
+        for validator in [&strong[..], DATE] {
+            let rest = resume(&mut client, validator);
+            assert_eq!((rest.status, rest.body.len()), (206, 300_000 - 123_456), "{validator}");
+            assert!([&young.body[..123_456], &rest.body].concat() == content(300_000));
+        }
+        for validator in ["Sun, 06 Nov 1994 08:49:38 GMT", "W/\"x\"", "rubbish"] {
+            assert_eq!(resume(&mut client, validator).status, 200, "{validator}");
+        }
+        write(root.path(), "300000", &vec![b'!'; 300_000]); // same size and date
+        for validator in [&strong[..], DATE] {
+            let whole = resume(&mut client, validator);
+            assert_eq!((whole.status, whole.body.len()), (200, 300_000), "{validator}");
+        }
+    }
+
+    fn b_182_side_files_are_negotiated_and_have_validators_of_their_own(driver: Driver) {
+        let site = Site { precompressed: true, ..Site::default() };
+        let (root, server) = serve(driver, site);
+        write(root.path(), "a.html", b"the page itself\n");
+        write(root.path(), "a.html.br", b"as brotli");
+        write(root.path(), "a.html.gz", b"as gzip");
+        let mut client = server.client();
+        let plain = client.ask("GET", "/a.html", &[]);
+        let mut tags = vec![plain.field("ETag").expect("a tag").to_owned()];
+        assert_eq!(plain.field("Vary"), Some("Accept-Encoding"));
+        for (accepted, coding, body) in [
+            ("gzip, deflate, br, zstd", "br", &b"as brotli"[..]),
+            ("gzip, br;q=0.5", "gzip", b"as gzip"),
+        ] {
+            let accept = format!("Accept-Encoding: {accepted}");
+            let answer = client.ask("GET", "/a.html", &[&accept]);
+            assert_eq!((answer.field("Content-Encoding"), &answer.body[..]), (Some(coding), body));
+            assert_eq!(answer.field("Vary"), Some("Accept-Encoding"));
+            assert_eq!(answer.field("Content-Type"), Some("text/html; charset=utf-8"));
+            let tag = answer.field("ETag").expect("a tag").to_owned();
+            let part = client.ask("GET", "/a.html", &[&accept, "Range: bytes=3-"]);
+            assert_eq!((part.status, &part.body[..]), (206, &body[3..]), "of what is sent");
+            let again = client.ask("GET", "/a.html", &[&accept, &format!("If-None-Match: {tag}")]);
+            assert_eq!((again.status, again.field("Vary")), (304, Some("Accept-Encoding")));
+            tags.push(tag);
+        }
+        for accepted in ["zstd", "identity", "br;q=0, gzip;q=0"] {
+            let accept = format!("Accept-Encoding: {accepted}");
+            assert_eq!(client.ask("GET", "/a.html", &[&accept]).body, plain.body, "{accepted}");
+        }
+        tags.dedup();
+        assert_eq!(tags.len(), 3, "three representations: {tags:?}");
+    }
+
+    fn b_203_182_an_svgz_is_its_own_coding(driver: Driver) {
+        let site = Site { precompressed: true, cache_control: "max-age=60".into(), ..Site::default() };
+        let (root, server) = serve(driver, site);
+        write(root.path(), "a.svgz", b"squeezed");
+        let answer = server.client().ask("GET", "/a.svgz", &["Accept-Encoding: br"]);
+        assert_eq!(answer.field("Content-Type"), Some("image/svg+xml"));
+        assert_eq!(answer.field("Content-Encoding"), Some("gzip"));
+        assert_eq!((answer.field("Vary"), answer.field("Cache-Control")), (None, Some("max-age=60")));
+    }
+}
+
+/// A server of one file of each size, called by it, and an empty one.
+fn serve(driver: Driver, site: Site) -> (TempDir, Running) {
+    let root = tempfile::tempdir().expect("a temporary directory can be made");
+    SIZES.iter().for_each(|&size| write(root.path(), &size.to_string(), &content(size)));
+    write(root.path(), "empty", b"");
+    let server = driver.start(State::site(root.path(), site));
+    (root, server)
+}
+
+fn content(size: usize) -> Vec<u8> {
+    (0..size).map(|n| (n % 251) as u8).collect()
+}
+
+fn write(root: &Path, name: &str, content: &[u8]) {
+    fs::write(root.join(name), content).expect("it can be written");
+    let file = File::options().write(true).open(root.join(name)).expect("it was just made");
+    file.set_modified(UNIX_EPOCH + MODIFIED).expect("a date can be set");
+}
+
+/// The tag of a file once it is strong: the last change must lie some seconds back.
+fn settled(server: &Running, target: &str) -> String {
+    let tag = || server.client().ask("HEAD", target, &[]).field("ETag").expect("a tag").to_owned();
+    eventually("its tag is strong", || tag().starts_with('"'));
+    tag()
+}
+
+fn names(answer: &Answer) -> Vec<&str> {
+    answer.head.lines().skip(1).filter_map(|line| Some(line.split_once(": ")?.0)).collect()
+}
+
+/// The parts of a `multipart/byteranges`, read as RFC 2046 §5.1 says: fields and body of each.
+fn parts(answer: &Answer) -> Vec<(BTreeMap<String, String>, Vec<u8>)> {
+    let content_type = answer.field("Content-Type").expect("a type");
+    let boundary = content_type.strip_prefix("multipart/byteranges; boundary=").expect("several");
+    let find = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).position(|w| w == what);
+    let line = format!("\r\n--{boundary}");
+    let mut rest = &answer.body[line.len() - 2..]; // the first needs no line end before it
+    let mut parts = Vec::new();
+    while let Some(part) = rest.strip_prefix(b"\r\n") {
+        let end = find(part, line.as_bytes()).expect("the line between parts");
+        let head = find(part, b"\r\n\r\n").expect("a head");
+        let fields = String::from_utf8_lossy(&part[..head]).into_owned();
+        let fields = fields.lines().filter_map(|line| line.split_once(": "));
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        parts.push((fields, part[head + 4..end].to_vec()));
+        rest = &part[end + line.len()..];
+    }
+    assert_eq!(rest, b"--\r\n", "the last line");
+    parts
+}
