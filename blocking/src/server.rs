@@ -61,7 +61,7 @@ impl Server {
         Self::on(listeners?)
     }
 
-    /// Serves listeners that exist: from [`crate::host::listen::bind`], or inherited.
+    /// Serves listeners that exist: from [`crate::host::bind`], or inherited.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] when there are none; those of preparing them.

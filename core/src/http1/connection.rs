@@ -180,7 +180,8 @@ impl Connection {
                 Ok(event)
             }
             Err(reject) => {
-                *start += std::mem::take(&mut self.before_fault) as usize;
+                let before = std::mem::take(&mut self.before_fault) as usize;
+                *start += before.min(unread.len()); // `advance` may have counted other bytes
                 Err(reject)
             }
         }
