@@ -4,7 +4,8 @@
 //! validated by one look at the path: device, inode, size, and the times of the last change of
 //! content and of anything else must be what they were. A file that changed so recently that another
 //! change could hide in the same tick of its clock is not kept. So an answer is as fresh as if the
-//! file had been opened for it, at a third of the cost.
+//! file had been opened for it, at a third of the cost. Kept is what was asked for twice of late: a
+//! walk through more files than there is room for leaves what is kept alone.
 //!
 //! ```
 //! use doorstep_blocking::host::{Content, Opened, Root, Store, Symlinks};
@@ -12,16 +13,18 @@
 //! # std::fs::write(dir.path().join("hello.txt"), "hi\n")?;
 //!
 //! let store = Store::new(Root::new(dir.path(), Symlinks::Beneath)?);
-//! let Opened::File(Content::Bytes(bytes), _) = store.get(b"hello.txt") else { panic!() };
-//! assert_eq!(&bytes[..], b"hi\n");
+//! let Opened::File(Content::File(file), stat) = store.get(b"hello.txt") else { panic!() };
+//! assert_eq!(stat.size, 3, "and it is too young to be kept");
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use doorstep_core::site::Stat;
@@ -36,6 +39,8 @@ pub const SMALL: u64 = 32 << 10;
 const MOST_BYTES: u64 = 16 << 20;
 const MOST_BODIES: usize = 16 << 10;
 const MOST_DESCRIPTORS: usize = 64;
+/// Paths that are remembered to have been asked for, a number.
+const SLOTS: usize = 4096;
 /// How long a change must lie back, in seconds: the coarsest clock of a file system in use.
 const SETTLED: i64 = 2;
 
@@ -44,6 +49,9 @@ const SETTLED: i64 = 2;
 pub struct Store {
     root: Root,
     kept: RwLock<Kept>,
+    hasher: RandomState,
+    /// Hashes of paths that were asked for and not kept, each in its slot until another comes.
+    seen: Box<[AtomicU64]>,
 }
 
 /// A file's content.
@@ -73,7 +81,8 @@ impl Store {
     /// Over `root`; nothing is kept yet.
     #[must_use]
     pub fn new(root: Root) -> Self {
-        Self { root, kept: RwLock::default() }
+        let seen = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
+        Self { root, kept: RwLock::default(), hasher: RandomState::new(), seen }
     }
 
     /// What is at `path`, as of now.
@@ -88,8 +97,12 @@ impl Store {
             return Opened::File(content, stat);
         }
         let opened = self.root.open(path).map(|file, stat| {
+            let is_settled = clock::now() - stat.changed.0.max(stat.modified) > SETTLED;
+            if !is_settled || !self.was_seen(path) {
+                return Content::File(Arc::new(file));
+            }
             let (content, is_whole) = read(file, stat.size);
-            if is_whole && clock::now() - stat.changed.0.max(stat.modified) > SETTLED {
+            if is_whole {
                 self.keep(path, &content, *stat);
             }
             content
@@ -107,6 +120,12 @@ impl Store {
     /// When it cannot be read.
     pub fn list(&self, path: &[u8]) -> io::Result<Vec<Entry>> {
         self.root.list(path)
+    }
+
+    /// Whether `path` was asked for before, of late; from now on it was.
+    fn was_seen(&self, path: &[u8]) -> bool {
+        let hash = self.hasher.hash_one(path);
+        self.seen[hash as usize % SLOTS].swap(hash, Ordering::Relaxed) == hash
     }
 
     fn kept(&self, path: &[u8]) -> Option<(Content, Stat, bool)> {
@@ -196,6 +215,11 @@ mod tests {
     fn bytes(store: &Store, path: &str) -> Vec<u8> {
         match store.get(path.as_bytes()) {
             Opened::File(Content::Bytes(bytes), _) => bytes.to_vec(),
+            Opened::File(Content::File(file), stat) => {
+                let mut bytes = vec![0; stat.size as usize];
+                read_exact_at(&file, &mut bytes).unwrap();
+                bytes
+            }
             other => unreachable!("{other:?}"),
         }
     }
@@ -207,7 +231,18 @@ mod tests {
     /// A content that is forced into the store as if it were settled.
     fn settle(store: &Store, path: &str) {
         let Opened::File(content, stat) = store.get(path.as_bytes()) else { unreachable!() };
+        let content = match content {
+            Content::File(file) => read(file.try_clone().unwrap(), stat.size).0,
+            bytes => bytes,
+        };
         store.keep(path.as_bytes(), &content, stat);
+    }
+
+    #[test]
+    fn only_what_is_asked_for_twice_is_kept() {
+        let (_dir, store) = store();
+        assert!(!store.was_seen(b"a"));
+        assert!(store.was_seen(b"a"));
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Decoder {
                 _ => self.at = self.framing(byte, limits)?,
             }
             used += 1;
-            self.debt += 1;
+            self.debt = self.debt.saturating_add(1);
             if self.debt > limits.chunk_overhead {
                 return Err(Reject::ChunkOverhead);
             }

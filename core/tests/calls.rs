@@ -1,0 +1,50 @@
+//! Orders of calls that no driver makes, and an embedder may: they are answered, not punished.
+
+use doorstep_core::http1::{Connection, Event, Inbox, Limits, Misuse, Outbox, Reject};
+
+const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n";
+
+#[test]
+fn advance_and_next_may_be_mixed_around_a_fault() {
+    let mut connection = Connection::new(Limits::default());
+    let (mut inbox, mut outbox) = (Inbox::new([0; 256]), Outbox::new(""));
+    inbox.fill(&mut &POST[..]).unwrap();
+    assert!(matches!(connection.next(&mut inbox), Ok(Event::Request(_))));
+    connection.respond(200, &mut outbox).body(b"").unwrap();
+    inbox.fill(&mut &b"body\x16\x03\x01"[..]).unwrap();
+
+    // The unread body is swallowed, and what follows cannot begin a request.
+    assert_eq!(connection.advance(inbox.unread()).map(drop), Err(Reject::BadSyntax));
+    inbox.consume(usize::MAX);
+    assert_eq!(connection.next(&mut inbox).map(drop), Err(Reject::BadSyntax));
+    connection.refuse(Reject::BadSyntax, inbox.unread(), &mut outbox);
+    assert!(matches!(connection.next(&mut inbox), Ok(Event::Closed)));
+}
+
+#[test]
+fn every_call_out_of_turn_is_a_misuse_and_says_nothing() {
+    let mut connection = Connection::new(Limits::default());
+    let mut outbox = Outbox::new("");
+    assert_eq!(connection.respond(200, &mut outbox).body(b"x"), Err(Misuse::NotOwed));
+    assert_eq!(connection.send(b"x", &mut outbox), Err(Misuse::NotOwed));
+    assert_eq!(connection.passed(1), Err(Misuse::NotOwed));
+    assert_eq!(connection.end(&mut outbox), Err(Misuse::NotOwed));
+    assert_eq!(connection.inform(103, &[], &mut outbox), Err(Misuse::NotOwed));
+    connection.want_body(&mut outbox);
+    connection.received(u64::MAX);
+    assert!(outbox.is_empty());
+    assert!(matches!(connection.advance(b""), Ok((0, Event::NeedMore))));
+}
+
+#[test]
+fn b_082_a_refusal_after_head_has_its_page() {
+    let mut connection = Connection::new(Limits::default());
+    let mut outbox = Outbox::new("");
+    connection.advance(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    connection.respond(200, &mut outbox).body(b"hidden").unwrap();
+    outbox.clear();
+    let reject = connection.advance(b"\x00").map(drop).unwrap_err();
+    let page = connection.refuse(reject, b"\x00", &mut outbox);
+    assert!(page > 0, "it is not an answer to HEAD any more");
+    assert!(outbox.unsent().ends_with(b"</html>\n") || outbox.len() > page);
+}
