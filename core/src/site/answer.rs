@@ -52,8 +52,8 @@ pub struct Representation<'a> {
     pub etag: EntityTag,
     /// For `Cache-Control`; the empty one is not sent.
     pub cache_control: &'a str,
-    /// Whether Accept-Encoding had a say, for `Vary`.
-    pub negotiated: bool,
+    /// For `Vary`, which fields of the request had a say; the empty one is not sent.
+    pub vary: &'static str,
 }
 
 impl Answer<'_> {
@@ -86,6 +86,8 @@ pub enum Denial {
     Special,
     /// A directory that cannot be read: 404 (B-147).
     Unlistable,
+    /// A directory, and this site shows none ([`super::Site::listing`]): 404.
+    Unlisted,
     /// The file is not what the request takes it for: 412.
     Changed,
 }
@@ -120,6 +122,7 @@ impl Denial {
             Self::Path(Refusal::NotAName) => Some("the path holds what is no name here"),
             Self::Hidden => Some("hidden: a name starts with a dot"),
             Self::NotADirectory => Some("a file, asked for as a directory"),
+            Self::Unlisted => Some("listings are off"),
             Self::Special => Some("neither a file nor a directory"),
             Self::Changed => None,
             Self::Missing | Self::Unlistable => None, // the caller saw the error itself

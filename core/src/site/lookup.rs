@@ -39,6 +39,7 @@ use super::Site;
 use super::answer::{Answer, Denial, Location, Representation};
 use super::conditional::{self, Validators, Verdict};
 use super::encoding::{self, Coding, Codings};
+use super::media_type;
 use super::range::{self, Selection};
 use crate::http1::Head;
 use crate::path::{self, Ending};
@@ -104,12 +105,16 @@ pub struct Lookup<'a> {
     /// Which side files are still to be looked for.
     codings: Codings,
     selection: Selection,
+    /// Whether the site's one page stands in for what is not there.
+    fallback: bool,
     step: Step<'a>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Step<'a> {
     Target,
+    /// Nothing is at the target: trying the site's one page.
+    Fallback,
     /// Trying the index page of this number.
     Index(usize),
     /// Listing. Barred when an index page is there and cannot be had: the files that it stands for
@@ -147,6 +152,7 @@ impl<'a> Lookup<'a> {
             path: scratch,
             codings: Codings::default(),
             selection: Selection::Whole,
+            fallback: false,
             step,
         }
     }
@@ -155,7 +161,9 @@ impl<'a> Lookup<'a> {
     #[must_use]
     pub fn need(&self) -> Need<'_> {
         match self.step {
-            Step::Target | Step::Index(_) | Step::Side(..) | Step::Again => Need::Open(self.path),
+            Step::Target | Step::Fallback | Step::Index(_) | Step::Side(..) | Step::Again => {
+                Need::Open(self.path)
+            }
             Step::List { .. } => Need::List(self.path),
             Step::Listing => Need::Answer(Answer::Listing(self.path)),
             Step::File(file) => Need::Answer(Answer::File(file, &self.selection)),
@@ -174,7 +182,11 @@ impl<'a> Lookup<'a> {
                 Step::Done(Answer::Redirect(location))
             }
             (Step::Target, Found::Other) => denied(Denial::Special),
-            (Step::Target, Found::Nothing | Found::Refused) => denied(Denial::Missing),
+            (Step::Target, Found::Nothing) => self.fallback(),
+            (Step::Target, Found::Refused) => denied(Denial::Missing),
+
+            (Step::Fallback, Found::File(stat)) => self.file(&stat),
+            (Step::Fallback, _) => denied(Denial::Missing),
 
             (Step::Index(_), Found::File(stat)) => self.file(&stat),
             (Step::Index(_), Found::Refused) => self.list(true),
@@ -231,6 +243,12 @@ impl<'a> Lookup<'a> {
     fn chosen(&mut self, stat: &Stat, coding: Option<Coding>) -> Step<'a> {
         let mut media_type = self.site.types.guess(&self.path[..self.file]);
         let negotiated = self.site.precompressed && media_type.encoding.is_none();
+        let vary = match (self.fallback, negotiated) {
+            (false, false) => "",
+            (false, true) => "Accept-Encoding",
+            (true, false) => "Accept",
+            (true, true) => "Accept, Accept-Encoding",
+        };
         media_type.encoding = coding.map(Coding::name).or(media_type.encoding);
         let current = Validators::of(stat, self.now);
         let file = Representation {
@@ -239,7 +257,7 @@ impl<'a> Lookup<'a> {
             modified: stat.modified.min(self.now),
             etag: current.etag,
             cache_control: &self.site.cache_control,
-            negotiated,
+            vary,
         };
         match conditional::check(&self.head, &current) {
             Verdict::Failed => return denied(Denial::Changed),
@@ -261,6 +279,20 @@ impl<'a> Lookup<'a> {
         Step::File(file)
     }
 
+    /// Nothing is there: the site's one page is, for who navigates.
+    fn fallback(&mut self) -> Step<'a> {
+        let site = self.site;
+        match &site.spa {
+            Some(page) if navigates(&self.head) && media_type::extension(self.path).is_none() => {
+                self.path.clear();
+                self.path.extend_from_slice(page.as_bytes());
+                self.fallback = true;
+                Step::Fallback
+            }
+            _ => denied(Denial::Missing),
+        }
+    }
+
     /// Tries index page `n`; behind the last the directory itself is listed.
     fn index(&mut self, n: usize) -> Step<'a> {
         let Some(name) = self.site.index.get(n) else {
@@ -275,9 +307,21 @@ impl<'a> Lookup<'a> {
     }
 
     fn list(&mut self, barred: bool) -> Step<'a> {
+        if !self.site.listing {
+            return denied(Denial::Unlisted);
+        }
         self.path.truncate(self.target);
         Step::List { barred }
     }
+}
+
+/// Whether a person goes there: scripts, styles and pictures are asked for by other Accepts, and
+/// must not get a page in their place.
+fn navigates(head: &Head<'_>) -> bool {
+    head.list("accept").any(|member| {
+        let essence = member.split(|&b| b == b';').next().unwrap_or_default();
+        essence.trim_ascii().eq_ignore_ascii_case(b"text/html")
+    })
 }
 
 fn denied(denial: Denial) -> Step<'static> {
