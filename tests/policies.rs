@@ -235,3 +235,23 @@ fn b_063_server_says_what_is_asked_for() {
         assert_eq!(server.get("/a.txt").field("Server"), None);
     });
 }
+
+#[test]
+fn b_171_a_404_html_is_the_page_of_a_404() {
+    let root = root();
+    write(root.path(), "404.html", "lost\n");
+    let html = ["Accept: text/html"];
+    for runtime in RUNTIMES {
+        let mut server = serve(root.path(), &[runtime]);
+        let page = ask(&server, "GET", "/missing", &html);
+        assert_eq!((page.status, &*page.reason), (404, "File not found"));
+        assert_eq!(page.body, b"lost\n");
+        assert_eq!(page.field("Content-Type"), Some("text/html; charset=utf-8"));
+        assert_eq!((page.field("ETag"), page.field("Cache-Control")), (None, None));
+        assert_eq!(ask(&server, "HEAD", "/missing", &html).field("Content-Length"), Some("5"));
+        assert_ne!(ask(&server, "GET", "/missing", &[]).body, b"lost\n");
+        assert_eq!(ask(&server, "GET", "/404.html", &html).status, 200);
+        let log = text(&server.end("TERM").stderr);
+        assert_eq!(log.matches("code 404, message File not found").count(), 3, "{log}");
+    }
+}

@@ -139,6 +139,14 @@ impl Directory {
 fn send(turn: &mut Turn<'_>, answer: Answer<'_>, file: Option<Content>) -> io::Result<Rest> {
     match answer {
         Answer::Page(denial) => deny(turn, denial)?,
+        Answer::OwnPage(denial, media_type, size) => {
+            let mut content_type = Vec::new();
+            media_type.write(&mut content_type);
+            begin(turn, denial).error().header("Content-Type", content_type).sized(size)?;
+            if let Some(file) = file.filter(|_| size > 0) {
+                return Ok(Rest::Range(file, ByteRange { first: 0, last: size - 1 }));
+            }
+        }
         Answer::NotModified(about) => with_validators(turn.respond(304), &about).body("")?,
         Answer::Unsatisfiable(size) => turn
             .respond(416)
@@ -227,10 +235,15 @@ pub fn part(bytes: &[u8], range: ByteRange) -> io::Result<&[u8]> {
 }
 
 fn deny(turn: &mut Turn<'_>, denial: Denial) -> io::Result<()> {
+    begin(turn, denial).page("")
+}
+
+/// The status, and why for the log.
+fn begin<'a>(turn: &'a mut Turn<'_>, denial: Denial) -> Response<'a> {
     if let Some(why) = denial.note() {
         turn.note(why);
     }
-    turn.respond(denial.status()).reason(denial.reason()).page("")
+    turn.respond(denial.status()).reason(denial.reason())
 }
 
 /// No descriptors are left: later it may be there.

@@ -24,6 +24,9 @@ use crate::path::Refusal;
 pub enum Answer<'a> {
     /// An error page.
     Page(Denial),
+    /// An error whose page is the site's own: the file opened last, of this type and so many bytes.
+    /// It has no validators, as it is not what was asked for.
+    OwnPage(Denial, MediaType<'a>, u64),
     /// 301 with this `Location` and no body (B-140).
     Redirect(Location<'a>),
     /// 304 with the fields that [`Representation`] names, and no body (B-177).
@@ -61,7 +64,7 @@ impl Answer<'_> {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::Page(denial) => denial.status(),
+            Self::Page(denial) | Self::OwnPage(denial, ..) => denial.status(),
             Self::Redirect(_) => 301,
             Self::NotModified(_) => 304,
             Self::Unsatisfiable(_) => 416,

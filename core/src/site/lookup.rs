@@ -128,6 +128,8 @@ enum Step<'a> {
     /// Back to the file itself, after a side file that will not do.
     Again,
     File(Representation<'a>),
+    /// Nothing to send: trying the site's page that says so.
+    OwnPage(Denial),
     Done(Answer<'a>),
 }
 
@@ -142,7 +144,7 @@ impl<'a> Lookup<'a> {
             }
             Ok(ending) => (ending, Step::Target),
         };
-        Self {
+        let mut lookup = Self {
             site,
             head: *head,
             now,
@@ -154,16 +156,17 @@ impl<'a> Lookup<'a> {
             selection: Selection::Whole,
             fallback: false,
             step,
-        }
+        };
+        lookup.excuse();
+        lookup
     }
 
     /// What it wants to know next, or the answer.
     #[must_use]
     pub fn need(&self) -> Need<'_> {
         match self.step {
-            Step::Target | Step::Fallback | Step::Index(_) | Step::Side(..) | Step::Again => {
-                Need::Open(self.path)
-            }
+            Step::Target | Step::Fallback | Step::Index(_) => Need::Open(self.path),
+            Step::Side(..) | Step::Again | Step::OwnPage(_) => Need::Open(self.path),
             Step::List { .. } => Need::List(self.path),
             Step::Listing => Need::Answer(Answer::Listing(self.path)),
             Step::File(file) => Need::Answer(Answer::File(file, &self.selection)),
@@ -173,6 +176,16 @@ impl<'a> Lookup<'a> {
 
     /// Answers [`Need::Open`]. Out of turn it changes nothing.
     pub fn opened(&mut self, found: Found) {
+        if let Step::OwnPage(denial) = self.step {
+            self.step = Step::Done(match found {
+                Found::File(stat) => {
+                    let media_type = self.site.types.guess(self.path);
+                    Answer::OwnPage(denial, media_type, stat.size)
+                }
+                _ => Answer::Page(denial),
+            });
+            return;
+        }
         self.step = match (self.step, found) {
             (Step::Target, Found::File(stat)) if self.ending == Ending::Name => self.file(&stat),
             (Step::Target, Found::File(_)) => denied(Denial::NotADirectory),
@@ -206,6 +219,7 @@ impl<'a> Lookup<'a> {
 
             (step, _) => step,
         };
+        self.excuse();
     }
 
     /// Answers [`Need::List`]: whether the directory could be read. Out of turn it changes nothing.
@@ -216,6 +230,21 @@ impl<'a> Lookup<'a> {
             Step::List { barred: false } => Step::Listing,
             step => step,
         };
+        self.excuse();
+    }
+
+    /// A 404 to a person has the site's own page, if there is one.
+    fn excuse(&mut self) {
+        let Step::Done(Answer::Page(denial)) = self.step else { return };
+        let site = self.site;
+        if let Some(page) = &site.not_found
+            && denial.status() == 404
+            && navigates(&self.head)
+        {
+            self.path.clear();
+            self.path.extend_from_slice(page.as_bytes());
+            self.step = Step::OwnPage(denial);
+        }
     }
 
     /// A file is open: it is the one to send, unless a side file of it is.

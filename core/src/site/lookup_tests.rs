@@ -58,6 +58,7 @@ fn found(path: &[u8]) -> Found {
 #[derive(Debug, PartialEq)]
 enum Out {
     Page(Denial),
+    OwnPage(Denial, String, u64),
     Redirect(String),
     NotModified,
     Unsatisfiable(u64),
@@ -97,6 +98,9 @@ fn look(site: &Site, target: &str, fields: &str) -> (Out, Vec<String>) {
     };
     let out = match answer {
         Answer::Page(denial) => Out::Page(denial),
+        Answer::OwnPage(denial, media_type, size) => {
+            Out::OwnPage(denial, media_type.essence.into(), size)
+        }
         Answer::Redirect(location) => {
             let mut value = Vec::new();
             location.write(&mut value);
@@ -337,6 +341,23 @@ fn b_171_one_page_stands_in_for_what_is_not_there_where_somebody_navigates() {
     let gone = Site { spa: Some("gone.html".into()), ..Site::default() };
     assert_eq!(
         look(&gone, "/users/7", html),
-        (missing, vec!["users/7".into(), "gone.html".into()])
+        (missing, vec!["users/7".into(), "gone.html".into(), "404.html".into()])
     );
+}
+
+#[test]
+fn b_171_a_site_has_a_404_page_of_its_own() {
+    let site = Site { not_found: Some("site/index.html".into()), ..Site::default() };
+    let html = "Accept: text/html\r\nRange: bytes=0-1\r\nIf-None-Match: *\r\n";
+    let own = |denial| Out::OwnPage(denial, "text/html".into(), 9);
+    assert_eq!(look(&site, "/x.png", html).0, own(Denial::Missing));
+    assert_eq!(
+        look(&site, "/.git/config", html),
+        (own(Denial::Hidden), vec!["site/index.html".into()])
+    );
+    assert_eq!(look(&site, "/secret/", html).0, own(Denial::Unlistable));
+    assert_eq!(look(&site, "/x.png", "Accept: */*\r\n").0, Out::Page(Denial::Missing));
+    assert_eq!(look(&site, "/a%00", html).0, Out::Page(Denial::Path(Refusal::Nul)));
+    let none = Site { not_found: None, ..Site::default() };
+    assert_eq!(look(&none, "/x.png", html), (Out::Page(Denial::Missing), vec!["x.png".into()]));
 }

@@ -41,6 +41,9 @@ pub struct Site {
     /// navigate: GET or HEAD, `Accept` names `text/html`, and the last name of the path has no
     /// extension. For applications of one page, which make out the path themselves.
     pub spa: Option<String>,
+    /// The file, a clean path from the root, that is the page of a 404 to those who accept
+    /// `text/html`, if it is there. The status stays.
+    pub not_found: Option<String>,
     /// Whether names with a leading dot are served and listed (B-131).
     pub hidden: bool,
     /// Media types by extension (B-200 to B-209).
@@ -73,6 +76,7 @@ impl Default for Site {
             index: vec!["index.html".into(), "index.htm".into()],
             listing: true,
             spa: None,
+            not_found: Some("404.html".into()),
             hidden: false,
             types: media_type::Types::default(),
             cache_control: "no-cache".into(),
