@@ -7,8 +7,10 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
+
+use crate::policies::Policies;
 
 /// Serve a directory over HTTP.
 #[derive(Debug, Parser)]
@@ -27,7 +29,9 @@ pub(crate) struct Arguments {
     pub(crate) directory: PathBuf,
 
     /// HTTP version to speak
+    // Python's abbreviations stay Python's, whatever else begins so.
     #[arg(short, long, value_enum, value_name = "VERSION", default_value_t = Protocol::Http11)]
+    #[arg(aliases = ["p", "pr"])]
     pub(crate) protocol: Protocol,
 
     /// Driver that does the serving
@@ -41,12 +45,19 @@ pub(crate) struct Arguments {
     /// Connections served at once; when there are more, idle ones are closed first
     #[arg(long, value_name = "N", default_value = "512")]
     pub(crate) max_connections: NonZeroUsize,
+
+    #[command(flatten)]
+    pub(crate) policies: Policies,
 }
 
 impl Arguments {
     /// This process's arguments. After help (exit code 0) or a usage error (2) it does not return.
     pub(crate) fn read() -> Self {
-        Self::try_parse().unwrap_or_else(|mut error| {
+        let checked = |said: Self| match said.policies.check() {
+            Ok(()) => Ok(said),
+            Err(why) => Err(Self::command().error(ErrorKind::ValueValidation, why)),
+        };
+        Self::try_parse().and_then(checked).unwrap_or_else(|mut error| {
             // Every error shows the usage, as in Python; clap leaves it out for a wrong value.
             if error.use_stderr() && error.get(ContextKind::Usage).is_none() {
                 let usage = Self::command().render_usage();
@@ -78,7 +89,6 @@ pub(crate) enum Runtime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::error::ErrorKind;
 
     fn parse(words: &[&str]) -> Result<Arguments, ErrorKind> {
         Arguments::try_parse_from([&["doorstep"], words].concat()).map_err(|error| error.kind())
@@ -113,6 +123,9 @@ mod tests {
             assert_eq!(parse(words).unwrap().directory, PathBuf::from("x"), "{words:?}");
         }
         assert_eq!(parse(&["--bi", "::1"]).unwrap().bind.as_deref(), Some("::1"));
+        for name in ["--p", "--pr", "--pro"] {
+            assert_eq!(parse(&[name, "HTTP/1.0"]).unwrap().protocol, Protocol::Http10, "{name}");
+        }
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use doorstep_blocking::host::Symlinks;
 use doorstep_core::http1::Version;
+use doorstep_core::site::Site;
 
 use crate::arguments::{Arguments, Protocol, Runtime};
 use crate::failure::Failure;
@@ -24,6 +26,12 @@ pub(crate) struct Config {
     pub(crate) runtime: Runtime,
     pub(crate) max_connections: NonZeroUsize,
     pub(crate) access_log: bool,
+    pub(crate) site: Site,
+    pub(crate) symlinks: Symlinks,
+    /// What Server says instead of our name; the empty one leaves it out.
+    pub(crate) server: Option<String>,
+    /// Fields of every answer.
+    pub(crate) fields: Vec<(String, String)>,
 }
 
 impl Config {
@@ -45,6 +53,10 @@ impl Config {
             runtime: said.runtime,
             max_connections: said.max_connections,
             access_log: !said.quiet,
+            symlinks: said.policies.symlinks(),
+            fields: said.policies.fields(),
+            server: said.policies.server_header.clone(),
+            site: said.policies.site()?,
         })
     }
 }

@@ -15,6 +15,10 @@ pub(crate) enum Failure {
     Directory(PathBuf, io::Error),
     /// What should be served is there, but is no directory.
     NotADirectory(PathBuf),
+    /// The media types cannot be read.
+    Types(PathBuf, io::Error),
+    /// This line of them, from 1, is none.
+    TypesLine(PathBuf, usize),
     /// The address cannot be listened on.
     Bind { host: Option<String>, port: u16, error: io::Error },
     /// The operating system refused something else that serving needs.
@@ -25,6 +29,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Directory(..) | Self::NotADirectory(_) => 2,
+            Self::Types(..) | Self::TypesLine(..) => 2,
             Self::Bind { .. } | Self::Serve(_) => 1,
         })
     }
@@ -42,6 +47,14 @@ impl fmt::Display for Failure {
             Self::NotADirectory(path) => {
                 write!(f, "not a directory: {path:?}; name the directory it is in with --directory")
             }
+            Self::Types(path, error) => {
+                write!(f, "cannot read {path:?}: {error}; name another file with --mime-types")
+            }
+            Self::TypesLine(path, line) => write!(
+                f,
+                "line {line} of {path:?} is no media type with its extensions, as in \"text/plain \
+                 txt\"; correct it, or name another file with --mime-types"
+            ),
             Self::Bind { host, port, error } => bind(f, host.as_deref(), *port, error),
             Self::Serve(error) => write!(f, "cannot serve: {error}"),
         }
@@ -90,6 +103,8 @@ mod tests {
         let lines = [
             (missing, "--directory"),
             (Failure::NotADirectory("a.txt".into()).to_string(), "--directory"),
+            (Failure::TypesLine("a".into(), 3).to_string(), "line 3"),
+            (Failure::Types("a".into(), ErrorKind::NotFound.into()).to_string(), "--mime-types"),
             (bind(None, 8000, ErrorKind::AddrInUse), "doorstep 0"),
             (bind(None, 80, ErrorKind::PermissionDenied), "doorstep 8000"),
             (bind(Some("192.0.2.1"), 8000, ErrorKind::AddrNotAvailable), "leave --bind out"),

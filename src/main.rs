@@ -1,6 +1,6 @@
 //! The command `doorstep`: a directory on the network, now.
 //!
-//! What the arguments *say* is [`arguments`], what they *mean* is [`config`], the server's life from
+//! What the arguments *say* is [`arguments`] and [`policies`], what they *mean* is [`config`], the server's life from
 //! bind to stop is [`run`]. It promises `http.server`'s banner, log lines and exit codes: 0 after a
 //! stop that was asked for, 1 when the address cannot be had, 2 when the command line is at fault.
 
@@ -9,6 +9,7 @@ mod banner;
 mod config;
 mod failure;
 mod logged;
+mod policies;
 mod run;
 mod signals;
 

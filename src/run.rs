@@ -25,15 +25,19 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
     // Caught before the banner: whoever has read that may send one.
     let signals = Signals::catch().map_err(Failure::Serve)?;
     let no_root = |error| Failure::Directory(config.root.clone(), error);
+    let defaults = blocking::Config::default();
     let settings = blocking::Config {
         protocol: config.protocol,
         max_connections: config.max_connections.get(),
-        ..Default::default()
+        server: config.server.clone().unwrap_or(defaults.server),
+        fields: config.fields.clone(),
+        ..blocking::Config::default()
     };
     let log = Arc::new(Log::stderr().map_err(Failure::Serve)?);
     let served = match config.runtime {
         Runtime::Blocking => {
-            let files = blocking::Files::new(&config.root).map_err(no_root)?;
+            let files = blocking::Files::linked(&config.root, config.symlinks).map_err(no_root)?;
+            let files = files.with(config.site.clone());
             let server = listen(config, blocking::Server::on)?.with(settings);
             let handler = Logged::new(files, log.clone(), config.access_log);
             let stopper = server.stopper();
@@ -41,7 +45,8 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
             server.serve(handler).map_err(Failure::Serve)
         }
         Runtime::Smol => {
-            let files = smol::Files::new(&config.root).map_err(no_root)?;
+            let files = smol::Files::linked(&config.root, config.symlinks).map_err(no_root)?;
+            let files = files.with(config.site.clone());
             let server = listen(config, smol::Server::on)?.with(settings);
             let handler = Logged::new(files, log.clone(), config.access_log);
             let stopper = server.stopper();

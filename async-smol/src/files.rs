@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use doorstep_blocking::directory::{Directory, Rest, part};
-use doorstep_blocking::host::Content;
+use doorstep_blocking::host::{Content, Symlinks};
 use doorstep_core::site::Site;
 use doorstep_core::site::multipart::Piece;
 use doorstep_core::site::range::ByteRange;
@@ -34,7 +34,15 @@ impl Files {
     /// # Errors
     /// Those of opening it.
     pub fn new(directory: impl AsRef<Path>) -> io::Result<Self> {
-        Ok(Self { directory: Arc::new(Directory::new(directory)?) })
+        Self::linked(directory, Symlinks::default())
+    }
+
+    /// As [`Files::new`]; symbolic links go as far as `symlinks` says.
+    ///
+    /// # Errors
+    /// Those of opening it.
+    pub fn linked(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
+        Ok(Self { directory: Arc::new(Directory::new(directory, symlinks)?) })
     }
 
     /// Serves it as `site` says.

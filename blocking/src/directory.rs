@@ -10,7 +10,7 @@ use std::path::Path;
 use doorstep_core::http1::date;
 use doorstep_core::site::multipart::Multipart;
 use doorstep_core::site::range::{ByteRange, Selection};
-use doorstep_core::site::{Answer, Denial, Lookup, Need, Representation, Site, listing};
+use doorstep_core::site::{Answer, Denial, Lookup, Need, Representation, Site, listing, origins};
 
 use crate::host::{self, Content, Opened, Root, Store, Symlinks};
 use crate::response::Response;
@@ -47,12 +47,13 @@ thread_local! {
 const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
 impl Directory {
-    /// Serves `directory`, which is opened now and stays the root whatever becomes of its name.
+    /// Serves `directory`, which is opened now and stays the root whatever becomes of its name; links
+    /// below it go as far as `symlinks` says.
     ///
     /// # Errors
     /// Those of opening it.
-    pub fn new(directory: impl AsRef<Path>) -> io::Result<Self> {
-        let root = Root::new(directory.as_ref(), Symlinks::Beneath)?;
+    pub fn new(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
+        let root = Root::new(directory.as_ref(), symlinks)?;
         Ok(Self { store: Store::new(root), site: Site::default() })
     }
 
@@ -68,7 +69,14 @@ impl Directory {
                 SCRATCH.set(scratch);
                 return rest;
             }
-            b"OPTIONS" => turn.respond(204).header("Allow", ALLOWED).body("")?,
+            b"OPTIONS" => {
+                let asks = self.site.cors && origins::is_preflight(&turn.head());
+                let mut response = turn.respond(204).header("Allow", ALLOWED);
+                for (name, value) in origins::PREFLIGHT.into_iter().filter(|_| asks) {
+                    response = response.header(name, value);
+                }
+                response.body("")?;
+            }
             b"POST" | b"PUT" | b"PATCH" | b"DELETE" => {
                 turn.respond(405).header("Allow", ALLOWED).page("")?;
             }
@@ -131,6 +139,14 @@ impl Directory {
 fn send(turn: &mut Turn<'_>, answer: Answer<'_>, file: Option<Content>) -> io::Result<Rest> {
     match answer {
         Answer::Page(denial) => deny(turn, denial)?,
+        Answer::OwnPage(denial, media_type, size) => {
+            let mut content_type = Vec::new();
+            media_type.write(&mut content_type);
+            begin(turn, denial).error().header("Content-Type", content_type).sized(size)?;
+            if let Some(file) = file.filter(|_| size > 0) {
+                return Ok(Rest::Range(file, ByteRange { first: 0, last: size - 1 }));
+            }
+        }
         Answer::NotModified(about) => with_validators(turn.respond(304), &about).body("")?,
         Answer::Unsatisfiable(size) => turn
             .respond(416)
@@ -202,8 +218,8 @@ fn with_validators<'a>(mut response: Response<'a>, about: &Representation<'_>) -
     if !about.cache_control.is_empty() {
         response = response.header("Cache-Control", about.cache_control);
     }
-    if about.negotiated {
-        response = response.header("Vary", "Accept-Encoding");
+    if !about.vary.is_empty() {
+        response = response.header("Vary", about.vary);
     }
     response
 }
@@ -219,10 +235,15 @@ pub fn part(bytes: &[u8], range: ByteRange) -> io::Result<&[u8]> {
 }
 
 fn deny(turn: &mut Turn<'_>, denial: Denial) -> io::Result<()> {
+    begin(turn, denial).page("")
+}
+
+/// The status, and why for the log.
+fn begin<'a>(turn: &'a mut Turn<'_>, denial: Denial) -> Response<'a> {
     if let Some(why) = denial.note() {
         turn.note(why);
     }
-    turn.respond(denial.status()).reason(denial.reason()).page("")
+    turn.respond(denial.status()).reason(denial.reason())
 }
 
 /// No descriptors are left: later it may be there.

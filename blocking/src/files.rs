@@ -19,7 +19,7 @@ use doorstep_core::site::range::ByteRange;
 use crate::directory::{Directory, Rest, part};
 use crate::exchange::Exchange;
 use crate::handler::Handler;
-use crate::host::Content;
+use crate::host::{Content, Symlinks};
 
 /// Serves what is below a directory.
 #[derive(Debug)]
@@ -33,7 +33,15 @@ impl Files {
     /// # Errors
     /// Those of opening it.
     pub fn new(directory: impl AsRef<Path>) -> io::Result<Self> {
-        Ok(Self { directory: Directory::new(directory)? })
+        Self::linked(directory, Symlinks::default())
+    }
+
+    /// As [`Files::new`]; symbolic links go as far as `symlinks` says.
+    ///
+    /// # Errors
+    /// Those of opening it.
+    pub fn linked(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
+        Ok(Self { directory: Directory::new(directory, symlinks)? })
     }
 
     /// Serves it as `site` says.

@@ -54,6 +54,13 @@ impl<'a> Response<'a> {
         self
     }
 
+    /// Marks an error whose page is not [`Response::page`]'s, for the log.
+    pub fn error(self) -> Self {
+        let registered = http1::status::reason(self.status).as_bytes();
+        self.told.error = Some(self.reason.unwrap_or(registered).to_vec());
+        self
+    }
+
     /// Writes Content-Length at this place among the fields; the ending must agree.
     pub fn length(mut self, n: u64) -> Self {
         self.core = self.core.length(n);

@@ -24,6 +24,9 @@ use crate::path::Refusal;
 pub enum Answer<'a> {
     /// An error page.
     Page(Denial),
+    /// An error whose page is the site's own: the file opened last, of this type and so many bytes.
+    /// It has no validators, as it is not what was asked for.
+    OwnPage(Denial, MediaType<'a>, u64),
     /// 301 with this `Location` and no body (B-140).
     Redirect(Location<'a>),
     /// 304 with the fields that [`Representation`] names, and no body (B-177).
@@ -52,8 +55,8 @@ pub struct Representation<'a> {
     pub etag: EntityTag,
     /// For `Cache-Control`; the empty one is not sent.
     pub cache_control: &'a str,
-    /// Whether Accept-Encoding had a say, for `Vary`.
-    pub negotiated: bool,
+    /// For `Vary`, which fields of the request had a say; the empty one is not sent.
+    pub vary: &'static str,
 }
 
 impl Answer<'_> {
@@ -61,7 +64,7 @@ impl Answer<'_> {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::Page(denial) => denial.status(),
+            Self::Page(denial) | Self::OwnPage(denial, ..) => denial.status(),
             Self::Redirect(_) => 301,
             Self::NotModified(_) => 304,
             Self::Unsatisfiable(_) => 416,
@@ -86,6 +89,8 @@ pub enum Denial {
     Special,
     /// A directory that cannot be read: 404 (B-147).
     Unlistable,
+    /// A directory, and this site shows none ([`super::Site::listing`]): 404.
+    Unlisted,
     /// The file is not what the request takes it for: 412.
     Changed,
 }
@@ -120,6 +125,7 @@ impl Denial {
             Self::Path(Refusal::NotAName) => Some("the path holds what is no name here"),
             Self::Hidden => Some("hidden: a name starts with a dot"),
             Self::NotADirectory => Some("a file, asked for as a directory"),
+            Self::Unlisted => Some("listings are off"),
             Self::Special => Some("neither a file nor a directory"),
             Self::Changed => None,
             Self::Missing | Self::Unlistable => None, // the caller saw the error itself

@@ -39,6 +39,7 @@ use super::Site;
 use super::answer::{Answer, Denial, Location, Representation};
 use super::conditional::{self, Validators, Verdict};
 use super::encoding::{self, Coding, Codings};
+use super::media_type;
 use super::range::{self, Selection};
 use crate::http1::Head;
 use crate::path::{self, Ending};
@@ -104,12 +105,16 @@ pub struct Lookup<'a> {
     /// Which side files are still to be looked for.
     codings: Codings,
     selection: Selection,
+    /// Whether the site's one page stands in for what is not there.
+    fallback: bool,
     step: Step<'a>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Step<'a> {
     Target,
+    /// Nothing is at the target: trying the site's one page.
+    Fallback,
     /// Trying the index page of this number.
     Index(usize),
     /// Listing. Barred when an index page is there and cannot be had: the files that it stands for
@@ -123,6 +128,8 @@ enum Step<'a> {
     /// Back to the file itself, after a side file that will not do.
     Again,
     File(Representation<'a>),
+    /// Nothing to send: trying the site's page that says so.
+    OwnPage(Denial),
     Done(Answer<'a>),
 }
 
@@ -137,7 +144,7 @@ impl<'a> Lookup<'a> {
             }
             Ok(ending) => (ending, Step::Target),
         };
-        Self {
+        let mut lookup = Self {
             site,
             head: *head,
             now,
@@ -147,15 +154,19 @@ impl<'a> Lookup<'a> {
             path: scratch,
             codings: Codings::default(),
             selection: Selection::Whole,
+            fallback: false,
             step,
-        }
+        };
+        lookup.excuse();
+        lookup
     }
 
     /// What it wants to know next, or the answer.
     #[must_use]
     pub fn need(&self) -> Need<'_> {
         match self.step {
-            Step::Target | Step::Index(_) | Step::Side(..) | Step::Again => Need::Open(self.path),
+            Step::Target | Step::Fallback | Step::Index(_) => Need::Open(self.path),
+            Step::Side(..) | Step::Again | Step::OwnPage(_) => Need::Open(self.path),
             Step::List { .. } => Need::List(self.path),
             Step::Listing => Need::Answer(Answer::Listing(self.path)),
             Step::File(file) => Need::Answer(Answer::File(file, &self.selection)),
@@ -165,6 +176,16 @@ impl<'a> Lookup<'a> {
 
     /// Answers [`Need::Open`]. Out of turn it changes nothing.
     pub fn opened(&mut self, found: Found) {
+        if let Step::OwnPage(denial) = self.step {
+            self.step = Step::Done(match found {
+                Found::File(stat) => {
+                    let media_type = self.site.types.guess(self.path);
+                    Answer::OwnPage(denial, media_type, stat.size)
+                }
+                _ => Answer::Page(denial),
+            });
+            return;
+        }
         self.step = match (self.step, found) {
             (Step::Target, Found::File(stat)) if self.ending == Ending::Name => self.file(&stat),
             (Step::Target, Found::File(_)) => denied(Denial::NotADirectory),
@@ -174,7 +195,11 @@ impl<'a> Lookup<'a> {
                 Step::Done(Answer::Redirect(location))
             }
             (Step::Target, Found::Other) => denied(Denial::Special),
-            (Step::Target, Found::Nothing | Found::Refused) => denied(Denial::Missing),
+            (Step::Target, Found::Nothing) => self.fallback(),
+            (Step::Target, Found::Refused) => denied(Denial::Missing),
+
+            (Step::Fallback, Found::File(stat)) => self.file(&stat),
+            (Step::Fallback, _) => denied(Denial::Missing),
 
             (Step::Index(_), Found::File(stat)) => self.file(&stat),
             (Step::Index(_), Found::Refused) => self.list(true),
@@ -194,6 +219,7 @@ impl<'a> Lookup<'a> {
 
             (step, _) => step,
         };
+        self.excuse();
     }
 
     /// Answers [`Need::List`]: whether the directory could be read. Out of turn it changes nothing.
@@ -204,6 +230,21 @@ impl<'a> Lookup<'a> {
             Step::List { barred: false } => Step::Listing,
             step => step,
         };
+        self.excuse();
+    }
+
+    /// A 404 to a person has the site's own page, if there is one.
+    fn excuse(&mut self) {
+        let Step::Done(Answer::Page(denial)) = self.step else { return };
+        let site = self.site;
+        if let Some(page) = &site.not_found
+            && denial.status() == 404
+            && navigates(&self.head)
+        {
+            self.path.clear();
+            self.path.extend_from_slice(page.as_bytes());
+            self.step = Step::OwnPage(denial);
+        }
     }
 
     /// A file is open: it is the one to send, unless a side file of it is.
@@ -231,6 +272,12 @@ impl<'a> Lookup<'a> {
     fn chosen(&mut self, stat: &Stat, coding: Option<Coding>) -> Step<'a> {
         let mut media_type = self.site.types.guess(&self.path[..self.file]);
         let negotiated = self.site.precompressed && media_type.encoding.is_none();
+        let vary = match (self.fallback, negotiated) {
+            (false, false) => "",
+            (false, true) => "Accept-Encoding",
+            (true, false) => "Accept",
+            (true, true) => "Accept, Accept-Encoding",
+        };
         media_type.encoding = coding.map(Coding::name).or(media_type.encoding);
         let current = Validators::of(stat, self.now);
         let file = Representation {
@@ -239,7 +286,7 @@ impl<'a> Lookup<'a> {
             modified: stat.modified.min(self.now),
             etag: current.etag,
             cache_control: &self.site.cache_control,
-            negotiated,
+            vary,
         };
         match conditional::check(&self.head, &current) {
             Verdict::Failed => return denied(Denial::Changed),
@@ -261,6 +308,20 @@ impl<'a> Lookup<'a> {
         Step::File(file)
     }
 
+    /// Nothing is there: the site's one page is, for who navigates.
+    fn fallback(&mut self) -> Step<'a> {
+        let site = self.site;
+        match &site.spa {
+            Some(page) if navigates(&self.head) && media_type::extension(self.path).is_none() => {
+                self.path.clear();
+                self.path.extend_from_slice(page.as_bytes());
+                self.fallback = true;
+                Step::Fallback
+            }
+            _ => denied(Denial::Missing),
+        }
+    }
+
     /// Tries index page `n`; behind the last the directory itself is listed.
     fn index(&mut self, n: usize) -> Step<'a> {
         let Some(name) = self.site.index.get(n) else {
@@ -275,9 +336,21 @@ impl<'a> Lookup<'a> {
     }
 
     fn list(&mut self, barred: bool) -> Step<'a> {
+        if !self.site.listing {
+            return denied(Denial::Unlisted);
+        }
         self.path.truncate(self.target);
         Step::List { barred }
     }
+}
+
+/// Whether a person goes there: scripts, styles and pictures are asked for by other Accepts, and
+/// must not get a page in their place.
+fn navigates(head: &Head<'_>) -> bool {
+    head.list("accept").any(|member| {
+        let essence = member.split(|&b| b == b';').next().unwrap_or_default();
+        essence.trim_ascii().eq_ignore_ascii_case(b"text/html")
+    })
 }
 
 fn denied(denial: Denial) -> Step<'static> {

@@ -58,6 +58,7 @@ fn found(path: &[u8]) -> Found {
 #[derive(Debug, PartialEq)]
 enum Out {
     Page(Denial),
+    OwnPage(Denial, String, u64),
     Redirect(String),
     NotModified,
     Unsatisfiable(u64),
@@ -97,6 +98,9 @@ fn look(site: &Site, target: &str, fields: &str) -> (Out, Vec<String>) {
     };
     let out = match answer {
         Answer::Page(denial) => Out::Page(denial),
+        Answer::OwnPage(denial, media_type, size) => {
+            Out::OwnPage(denial, media_type.essence.into(), size)
+        }
         Answer::Redirect(location) => {
             let mut value = Vec::new();
             location.write(&mut value);
@@ -106,7 +110,7 @@ fn look(site: &Site, target: &str, fields: &str) -> (Out, Vec<String>) {
         Answer::Unsatisfiable(size) => Out::Unsatisfiable(size),
         Answer::File(_, Selection::One(ByteRange { first, last })) => Out::Part(*first, *last),
         Answer::File(file, _) => match file.media_type.encoding {
-            Some(encoding) => Out::Coded(encoding, file.size, file.negotiated),
+            Some(encoding) => Out::Coded(encoding, file.size, !file.vary.is_empty()),
             None => Out::File(file.media_type.essence.into(), file.size, file.modified),
         },
         Answer::Listing(path) => Out::Listing(text(path)),
@@ -296,3 +300,64 @@ fn answers_out_of_turn_change_nothing() {
 
 #[path = "lookup_variant_tests.rs"]
 mod variants;
+
+#[test]
+fn b_147_a_site_without_listings_has_index_pages_all_the_same() {
+    let site = Site { listing: false, ..Site::default() };
+    let (out, asked) = look(&site, "/dir/", "");
+    assert_eq!(out, Out::Page(Denial::Unlisted));
+    assert_eq!(asked, ["dir", "dir/index.html", "dir/index.htm"], "and it is not read");
+    assert_eq!(look(&site, "/site/", "").0, file("text/html"));
+    assert_eq!((Denial::Unlisted.status(), Denial::Unlisted.reason()), (404, "File not found"));
+}
+
+#[test]
+fn b_145_the_site_names_its_index_pages() {
+    let site = Site { index: vec!["b.htm".into(), "index.html".into()], ..Site::default() };
+    assert_eq!(look(&site, "/dir/", "").0, file("text/html"));
+    assert_eq!(look(&site, "/site/", "").1, ["site", "site/b.htm", "site/index.html"]);
+    let none = Site { index: vec![], ..Site::default() };
+    assert_eq!(look(&none, "/site/", "").0, Out::Listing("site".into()));
+}
+
+#[test]
+fn b_171_one_page_stands_in_for_what_is_not_there_where_somebody_navigates() {
+    let site = Site { spa: Some("site/index.html".into()), ..Site::default() };
+    let html = "Accept: application/xhtml+xml, Text/HTML;q=0.9, */*;q=0.8\r\n";
+    let missing = Out::Page(Denial::Missing);
+    for target in ["/", "/users/7", "/users/", "/a.txt/x", "/v1.2/about"] {
+        let expected = if target == "/" { Out::Listing(String::new()) } else { file("text/html") };
+        assert_eq!(look(&site, target, html).0, expected, "{target}");
+    }
+    for target in ["/missing.js", "/users/7.png", "/private.txt"] {
+        assert_eq!(look(&site, target, html).0, missing, "{target}");
+    }
+    for accept in ["", "Accept: */*\r\n", "Accept: text/*\r\n", "Accept: text/htmlx\r\n"] {
+        assert_eq!(look(&site, "/users/7", accept).0, missing, "{accept}");
+    }
+    assert_eq!(look(&site, "/.git/x", html).0, Out::Page(Denial::Hidden));
+    assert_eq!(look(&site, "/a.txt", html).0, file("text/plain"));
+    assert_eq!(look(&Site::default(), "/users/7", html).0, missing);
+    let gone = Site { spa: Some("gone.html".into()), ..Site::default() };
+    assert_eq!(
+        look(&gone, "/users/7", html),
+        (missing, vec!["users/7".into(), "gone.html".into(), "404.html".into()])
+    );
+}
+
+#[test]
+fn b_171_a_site_has_a_404_page_of_its_own() {
+    let site = Site { not_found: Some("site/index.html".into()), ..Site::default() };
+    let html = "Accept: text/html\r\nRange: bytes=0-1\r\nIf-None-Match: *\r\n";
+    let own = |denial| Out::OwnPage(denial, "text/html".into(), 9);
+    assert_eq!(look(&site, "/x.png", html).0, own(Denial::Missing));
+    assert_eq!(
+        look(&site, "/.git/config", html),
+        (own(Denial::Hidden), vec!["site/index.html".into()])
+    );
+    assert_eq!(look(&site, "/secret/", html).0, own(Denial::Unlistable));
+    assert_eq!(look(&site, "/x.png", "Accept: */*\r\n").0, Out::Page(Denial::Missing));
+    assert_eq!(look(&site, "/a%00", html).0, Out::Page(Denial::Path(Refusal::Nul)));
+    let none = Site { not_found: None, ..Site::default() };
+    assert_eq!(look(&none, "/x.png", html), (Out::Page(Denial::Missing), vec!["x.png".into()]));
+}

@@ -59,7 +59,31 @@ impl MediaType<'_> {
     }
 }
 
+/// The number of a line, from 1, that is none of a `mime.types`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadLine(pub usize);
+
 impl Types {
+    /// Adds what a `mime.types` says: in each line a type and its extensions, between blanks; `#`
+    /// begins a comment. Of two lines for one extension the later counts.
+    ///
+    /// # Errors
+    /// The first line that does not begin with a type. What stands before it was added.
+    pub fn add(&mut self, text: &str) -> Result<(), BadLine> {
+        for (n, line) in text.lines().enumerate() {
+            let line = line.split('#').next().unwrap_or_default();
+            let mut words = line.split_ascii_whitespace();
+            let Some(essence) = words.next() else { continue };
+            if !is_media_type(essence) {
+                return Err(BadLine(n + 1));
+            }
+            for extension in words {
+                self.added.insert(extension.trim_start_matches('.').into(), essence.into());
+            }
+        }
+        Ok(())
+    }
+
     /// The media type of a file called `name`; a path will do.
     #[must_use]
     pub fn guess(&self, name: &[u8]) -> MediaType<'_> {
@@ -84,8 +108,24 @@ impl Types {
     }
 }
 
+/// Whether `text` is a type and a subtype, and perhaps parameters behind a semicolon (RFC 9110
+/// §8.3.1); those only cannot break a field.
+#[must_use]
+pub fn is_media_type(text: &str) -> bool {
+    let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let (kind, subtype) = essence.trim_end().split_once('/').unwrap_or_default();
+    is_token(kind) && is_token(subtype) && parameters.bytes().all(|b| matches!(b, b' '..=b'~'))
+}
+
+/// Whether `text` is a word that may stand in a field bare (RFC 9110 §5.6.2), as a charset must.
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    let is_one = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !text.is_empty() && text.bytes().all(is_one)
+}
+
 /// What stands behind the last dot of the last component; dots in front of a name are part of it.
-fn extension(name: &[u8]) -> Option<&str> {
+pub(super) fn extension(name: &[u8]) -> Option<&str> {
     let file = name.rsplit(|&b| b == b'/').next()?;
     let file = &file[file.iter().position(|&b| b != b'.')?..];
     let dot = file.iter().rposition(|&b| b == b'.')?;
@@ -118,7 +158,7 @@ fn is_textual(essence: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Types;
+    use super::{BadLine, Types, is_media_type};
 
     fn guess(name: &str) -> String {
         written(&Types::default(), name)
@@ -209,5 +249,29 @@ mod tests {
     fn b_208_the_default_can_be_replaced() {
         let types = Types { default: "text/plain".into(), ..Types::default() };
         assert_eq!(written(&types, "README"), "text/plain; charset=utf-8");
+    }
+
+    #[test]
+    fn b_200_209_a_mime_types_file_adds() {
+        let mut types = Types::default();
+        let text = "# ours\n\ntext/x-log  log .LOG2\r\nimage/x-new\tnew # new\ntext/x-last log\n";
+        types.add(text).unwrap();
+        assert_eq!(written(&types, "a.log"), "text/x-last; charset=utf-8");
+        assert_eq!(written(&types, "a.LOG2"), "text/x-log; charset=utf-8");
+        assert_eq!(written(&types, "a.new"), "image/x-new");
+        assert_eq!(written(&types, "a.png"), "image/png");
+        assert_eq!(types.add("text/plain a\ntypes {\n"), Err(BadLine(2)));
+    }
+
+    #[test]
+    fn b_208_a_media_type_is_a_type_and_a_subtype() {
+        for good in ["text/plain", "a/b+c", "text/html; charset=utf-8", "text/x ;k=\"v\""] {
+            assert!(is_media_type(good), "{good}");
+        }
+        for bad in
+            ["", "text", "/", "text/", "/plain", "te xt/a", "a/b/c", "a/b;\r\nX: y", "a/\u{e9}"]
+        {
+            assert!(!is_media_type(bad), "{bad}");
+        }
     }
 }

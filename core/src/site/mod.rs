@@ -22,6 +22,7 @@ pub mod listing;
 mod lookup;
 pub mod media_type;
 pub mod multipart;
+pub mod origins;
 pub mod range;
 
 pub use answer::{Answer, Denial, Location, Representation};
@@ -34,6 +35,15 @@ use crate::path;
 pub struct Site {
     /// Names of the files that stand for their directory; the first that is there wins (B-145).
     pub index: Vec<String>,
+    /// Whether a directory without an index page is listed. One that is not is 404 to all.
+    pub listing: bool,
+    /// The file, a clean path from the root, that is sent with 200 where nothing is, to those who
+    /// navigate: GET or HEAD, `Accept` names `text/html`, and the last name of the path has no
+    /// extension. For applications of one page, which make out the path themselves.
+    pub spa: Option<String>,
+    /// The file, a clean path from the root, that is the page of a 404 to those who accept
+    /// `text/html`, if it is there. The status stays.
+    pub not_found: Option<String>,
     /// Whether names with a leading dot are served and listed (B-131).
     pub hidden: bool,
     /// Media types by extension (B-200 to B-209).
@@ -45,6 +55,9 @@ pub struct Site {
     /// Off by default: a `name.gz` may be another thing than `name`, and each one that is looked for
     /// and is not there costs a system call.
     pub precompressed: bool,
+    /// Whether a preflight is answered with [`origins::PREFLIGHT`]. [`origins::CORS`] goes into every
+    /// answer, and is the server's to send.
+    pub cors: bool,
 }
 
 impl Site {
@@ -61,10 +74,14 @@ impl Default for Site {
     fn default() -> Self {
         Self {
             index: vec!["index.html".into(), "index.htm".into()],
+            listing: true,
+            spa: None,
+            not_found: Some("404.html".into()),
             hidden: false,
             types: media_type::Types::default(),
             cache_control: "no-cache".into(),
             precompressed: false,
+            cors: false,
         }
     }
 }

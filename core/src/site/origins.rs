@@ -1,0 +1,43 @@
+//! What pages of other origins may do with a site: read it, or not even name it.
+//!
+//! These are fields for every answer, errors too, so they go where a server keeps such fields; of a
+//! site itself only the answer to a preflight is another ([`super::Site::cors`]). By default none is
+//! sent, and the browser's own rule holds: others may show what they find here and not read it.
+//!
+//! ```
+//! use doorstep_core::site::origins::{CORS, ISOLATION};
+//!
+//! assert_eq!(CORS[0], ("Access-Control-Allow-Origin", "*"));
+//! assert!(ISOLATION.contains(&("Cross-Origin-Opener-Policy", "same-origin")));
+//! ```
+
+use crate::http1::Head;
+
+/// Everybody may read everything, the fields too: without them a reader of ranges is blind.
+/// Nothing that belongs to one person is given away, as `*` goes without cookies.
+pub const CORS: [(&str, &str); 2] =
+    [("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", "*")];
+
+/// What a preflight is told besides: which methods and fields may be sent, and that this holds for
+/// an hour.
+pub const PREFLIGHT: [(&str, &str); 3] = [
+    ("Access-Control-Allow-Methods", "GET, HEAD"),
+    ("Access-Control-Allow-Headers", "*"),
+    ("Access-Control-Max-Age", "3600"),
+];
+
+/// Pages are by themselves in their process, which `SharedArrayBuffer` and exact clocks ask for,
+/// and nobody else may show what is here.
+pub const ISOLATION: [(&str, &str); 3] = [
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Embedder-Policy", "require-corp"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+];
+
+/// Whether a browser asks before it asks (Fetch standard, "CORS-preflight request").
+#[must_use]
+pub fn is_preflight(head: &Head<'_>) -> bool {
+    head.method() == b"OPTIONS"
+        && head.field("origin").is_some()
+        && head.field("access-control-request-method").is_some()
+}
