@@ -39,6 +39,7 @@ use super::Site;
 use super::answer::{Answer, Denial, Location, Representation};
 use super::conditional::{self, Validators, Verdict};
 use super::encoding::{self, Coding, Codings};
+use super::listing::View;
 use super::range::{self, Selection};
 use crate::http1::Head;
 use crate::path::{self, Ending};
@@ -157,7 +158,7 @@ impl<'a> Lookup<'a> {
         match self.step {
             Step::Target | Step::Index(_) | Step::Side(..) | Step::Again => Need::Open(self.path),
             Step::List { .. } => Need::List(self.path),
-            Step::Listing => Need::Answer(Answer::Listing(self.path)),
+            Step::Listing => Need::Answer(Answer::Listing(self.path, View::of(&self.head))),
             Step::File(file) => Need::Answer(Answer::File(file, &self.selection)),
             Step::Done(answer) => Need::Answer(answer),
         }

@@ -3,7 +3,7 @@
 //! [`Lookup`] asks and the caller answers: *open this*, *list that*; then it says what to send.
 //! Behind it stand plain functions that can be used alone: [`conditional::check`] for the client's
 //! copy, [`range::select`] for parts of a file, [`encoding::preferred`] for compressed ones,
-//! [`media_type::Types::guess`] for `Content-Type`, [`listing::render`] for a directory. What a site
+//! [`media_type::Types::guess`] for `Content-Type`, [`listing::Rows`] for a directory. What a site
 //! is like is [`Site`], plain data.
 //!
 //! ```
@@ -45,6 +45,9 @@ pub struct Site {
     /// Off by default: a `name.gz` may be another thing than `name`, and each one that is looked for
     /// and is not there costs a system call.
     pub precompressed: bool,
+    /// How many entries a listing shows: the first ones in its order. The memory that a listing
+    /// takes is bounded by it, at about 700 bytes an entry.
+    pub listing_limit: usize,
 }
 
 impl Site {
@@ -65,6 +68,7 @@ impl Default for Site {
             types: media_type::Types::default(),
             cache_control: "no-cache".into(),
             precompressed: false,
+            listing_limit: 100_000,
         }
     }
 }
