@@ -23,6 +23,8 @@ mod files;
 mod handlers;
 #[path = "drivers/limits.rs"]
 mod limits;
+#[path = "drivers/listing.rs"]
+mod listing;
 #[path = "drivers/ranges.rs"]
 mod ranges;
 #[path = "drivers/stop.rs"]
@@ -44,5 +46,5 @@ fn nothing_is_tested_on_one_driver_only() {
         assert_eq!(text.matches("on_every_driver! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 7);
+    assert_eq!(files, 8);
 }

@@ -67,10 +67,10 @@ impl Files {
                 }
                 Ok(())
             }
-            Rest::List(path) => {
+            Rest::List(path, view) => {
                 let directory = self.directory.clone();
-                let page = smol::unblock(move || directory.list(&path)).await;
-                self.directory.show(x, page)
+                let listing = smol::unblock(move || directory.list(&path, view)).await;
+                self.directory.show(x, view, listing)
             }
         }
     }

@@ -8,9 +8,10 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use doorstep_core::http1::date;
+use doorstep_core::site::listing::{Rows, View};
 use doorstep_core::site::multipart::Multipart;
 use doorstep_core::site::range::{ByteRange, Selection};
-use doorstep_core::site::{Answer, Denial, Lookup, Need, Representation, Site, listing, origins};
+use doorstep_core::site::{Answer, Denial, Lookup, Need, Representation, Site, origins};
 
 use crate::host::{self, Content, Opened, Root, Store, Symlinks};
 use crate::response::Response;
@@ -35,7 +36,7 @@ pub enum Rest {
     Parts(Content, Multipart),
     /// Nothing was answered yet: read this directory ([`Directory::list`]), which may take long, and
     /// then [`Directory::show`] it.
-    List(Vec<u8>),
+    List(Vec<u8>, View),
 }
 
 thread_local! {
@@ -85,26 +86,36 @@ impl Directory {
         Ok(Rest::Nothing)
     }
 
-    /// The page that shows the directory at `path`.
+    /// The listing of the directory at `path`.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn list(&self, path: &[u8]) -> io::Result<Vec<u8>> {
-        let mut entries = self.store.list(path)?;
-        entries.retain(|entry| self.site.lists(path, &entry.name));
-        listing::sort(&mut entries);
-        let mut page = Vec::new();
-        listing::render(&mut page, path, &entries);
-        Ok(page)
+    pub fn list(&self, path: &[u8], view: View) -> io::Result<Vec<u8>> {
+        let mut rows = Rows::new(view, self.site.listing_limit);
+        self.store.list(path, |entry| {
+            if self.site.lists(path, &entry.name) {
+                rows.add(entry);
+            }
+        })?;
+        Ok(rows.write(path))
     }
 
     /// Answers with what [`Directory::list`] gave.
     ///
     /// # Errors
     /// As of [`Directory::answer`].
-    pub fn show(&self, turn: &mut Turn<'_>, page: io::Result<Vec<u8>>) -> io::Result<()> {
-        match page {
-            Ok(page) => turn.respond(200).header("Content-Type", listing::CONTENT_TYPE).body(page),
+    pub fn show(
+        &self,
+        turn: &mut Turn<'_>,
+        view: View,
+        listing: io::Result<Vec<u8>>,
+    ) -> io::Result<()> {
+        match listing {
+            Ok(listing) => turn
+                .respond(200)
+                .header("Content-Type", view.content_type())
+                .header("Vary", "Accept")
+                .body(listing),
             Err(error) => {
                 turn.note(error.to_string());
                 deny(turn, Denial::Unlistable)
@@ -153,7 +164,7 @@ fn send(turn: &mut Turn<'_>, answer: Answer<'_>, file: Option<Content>) -> io::R
             .header("Accept-Ranges", "bytes")
             .header("Content-Range", format!("bytes */{size}"))
             .page("")?,
-        Answer::Listing(path) => return Ok(Rest::List(path.to_vec())),
+        Answer::Listing(path, view) => return Ok(Rest::List(path.to_vec(), view)),
         Answer::Redirect(location) => {
             let mut target = Vec::new();
             location.write(&mut target);

@@ -64,7 +64,10 @@ impl Files {
                 }
                 Ok(())
             }
-            Rest::List(path) => self.directory.show(x, self.directory.list(&path)),
+            Rest::List(path, view) => {
+                let listing = self.directory.list(&path, view);
+                self.directory.show(x, view, listing)
+            }
         }
     }
 }

@@ -13,15 +13,14 @@ use rustix::fs::{AtFlags, Dir, FileType, OFlags, statat};
 use super::root::{Opened, Root, facts, kind};
 
 impl Root {
-    /// The entries of the directory at `path`. Blocks for as long as the disk takes: one system
+    /// Gives each entry of the directory at `path` to `take`, and keeps none. Blocks for as long as the disk takes: one system
     /// call for each entry, four for each link.
     ///
     /// # Errors
     /// When there is no such directory, or it cannot be read (B-147).
-    pub fn list(&self, path: &[u8]) -> io::Result<Vec<Entry>> {
+    pub fn list(&self, path: &[u8], mut take: impl FnMut(Entry)) -> io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut directory = Dir::new(self.reach(path, flags)?)?;
-        let mut entries = Vec::new();
         while let Some(entry) = directory.read() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
@@ -42,10 +41,10 @@ impl Root {
             };
             if let Some((kind, stat)) = found {
                 let Stat { size, modified, .. } = stat;
-                entries.push(Entry { name: name.to_vec(), kind, link, size, modified });
+                take(Entry { name: name.to_vec(), kind, link, size, modified });
             }
         }
-        Ok(entries)
+        Ok(())
     }
 
     /// Where the link `name` in `directory` leads, if that is in bounds.

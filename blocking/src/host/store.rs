@@ -114,12 +114,12 @@ impl Store {
         opened
     }
 
-    /// The entries of the directory at `path`.
+    /// Gives each entry of the directory at `path` to `take`.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn list(&self, path: &[u8]) -> io::Result<Vec<Entry>> {
-        self.root.list(path)
+    pub fn list(&self, path: &[u8], take: impl FnMut(Entry)) -> io::Result<()> {
+        self.root.list(path, take)
     }
 
     /// Whether `path` was asked for before, of late; from now on it was.

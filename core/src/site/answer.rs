@@ -14,6 +14,7 @@
 //! ```
 
 use super::etag::EntityTag;
+use super::listing::View;
 use super::media_type::MediaType;
 use super::range::Selection;
 use crate::http1::status;
@@ -35,8 +36,8 @@ pub enum Answer<'a> {
     Unsatisfiable(u64),
     /// 200 or 206: so much of the file opened last.
     File(Representation<'a>, &'a Selection),
-    /// 200 and the listing of the directory at this path (B-147).
-    Listing(&'a [u8]),
+    /// 200 and the listing of the directory at this path, in this view (B-147); with `Vary: Accept`.
+    Listing(&'a [u8], View),
 }
 
 /// A file as it is sent: what its fields say.
@@ -69,7 +70,7 @@ impl Answer<'_> {
             Self::NotModified(_) => 304,
             Self::Unsatisfiable(_) => 416,
             Self::File(_, Selection::One(_) | Selection::Several(_)) => 206,
-            Self::File(..) | Self::Listing(_) => 200,
+            Self::File(..) | Self::Listing(..) => 200,
         }
     }
 }

@@ -99,7 +99,8 @@ fn weighed(member: &[u8]) -> Option<(&[u8], u16)> {
     Some((name, quality))
 }
 
-fn thousandths(value: &[u8]) -> Option<u16> {
+/// A q-value in thousandths (RFC 9110 §12.4.2).
+pub(super) fn thousandths(value: &[u8]) -> Option<u16> {
     let (whole, decimals) = match value {
         [whole] => (whole, &b""[..]),
         [whole, b'.', decimals @ ..] => (whole, decimals),

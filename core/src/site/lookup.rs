@@ -39,6 +39,7 @@ use super::Site;
 use super::answer::{Answer, Denial, Location, Representation};
 use super::conditional::{self, Validators, Verdict};
 use super::encoding::{self, Coding, Codings};
+use super::listing::View;
 use super::media_type;
 use super::range::{self, Selection};
 use crate::http1::Head;
@@ -168,7 +169,7 @@ impl<'a> Lookup<'a> {
             Step::Target | Step::Fallback | Step::Index(_) => Need::Open(self.path),
             Step::Side(..) | Step::Again | Step::OwnPage(_) => Need::Open(self.path),
             Step::List { .. } => Need::List(self.path),
-            Step::Listing => Need::Answer(Answer::Listing(self.path)),
+            Step::Listing => Need::Answer(Answer::Listing(self.path, View::of(&self.head))),
             Step::File(file) => Need::Answer(Answer::File(file, &self.selection)),
             Step::Done(answer) => Need::Answer(answer),
         }

@@ -113,7 +113,7 @@ fn look(site: &Site, target: &str, fields: &str) -> (Out, Vec<String>) {
             Some(encoding) => Out::Coded(encoding, file.size, !file.vary.is_empty()),
             None => Out::File(file.media_type.essence.into(), file.size, file.modified),
         },
-        Answer::Listing(path) => Out::Listing(text(path)),
+        Answer::Listing(path, _) => Out::Listing(text(path)),
     };
     (out, asked)
 }

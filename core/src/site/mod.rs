@@ -3,7 +3,7 @@
 //! [`Lookup`] asks and the caller answers: *open this*, *list that*; then it says what to send.
 //! Behind it stand plain functions that can be used alone: [`conditional::check`] for the client's
 //! copy, [`range::select`] for parts of a file, [`encoding::preferred`] for compressed ones,
-//! [`media_type::Types::guess`] for `Content-Type`, [`listing::render`] for a directory. What a site
+//! [`media_type::Types::guess`] for `Content-Type`, [`listing::Rows`] for a directory. What a site
 //! is like is [`Site`], plain data.
 //!
 //! ```
@@ -58,6 +58,9 @@ pub struct Site {
     /// Whether a preflight is answered with [`origins::PREFLIGHT`]. [`origins::CORS`] goes into every
     /// answer, and is the server's to send.
     pub cors: bool,
+    /// How many entries a listing shows: the first ones in its order. The memory that a listing
+    /// takes is bounded by it, at about 700 bytes an entry.
+    pub listing_limit: usize,
 }
 
 impl Site {
@@ -82,6 +85,7 @@ impl Default for Site {
             cache_control: "no-cache".into(),
             precompressed: false,
             cors: false,
+            listing_limit: 100_000,
         }
     }
 }

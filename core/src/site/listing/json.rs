@@ -1,0 +1,132 @@
+//! The listing for programs.
+//!
+//! One object: `path`, `total`, `complete` and `entries`, each an object with `name`, `href`,
+//! `kind` (`file` or `directory`), `link`, `size` (bytes; null for a directory) and `modified`
+//! (RFC 3339, UTC). Always UTF-8: what is not is replaced in `name`, and exact in `href`.
+
+use super::{Entry, Kind, Rows};
+use crate::http1::date::{Civil, four, two};
+use crate::page::number;
+
+pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
+    out.reserve(160 * rows.entries.len() + 256);
+    out.extend_from_slice(b"{\"path\":");
+    let path = if clean.is_empty() { b"/".to_vec() } else { [b"/", clean, b"/"].concat() };
+    string(out, &path);
+    out.extend_from_slice(b",\"total\":");
+    number(out, rows.total);
+    out.extend_from_slice(b",\"complete\":");
+    boolean(out, rows.is_complete());
+    out.extend_from_slice(b",\"entries\":[");
+    for (n, entry) in rows.entries.iter().enumerate() {
+        out.extend_from_slice(if n == 0 { b"\n" } else { b",\n" });
+        object(out, entry);
+    }
+    out.extend_from_slice(b"\n]}\n");
+}
+
+fn object(out: &mut Vec<u8>, entry: &Entry) {
+    out.extend_from_slice(b"{\"name\":");
+    string(out, &entry.name);
+    out.extend_from_slice(b",\"href\":\"");
+    entry.href(out); // nothing in it needs an escape
+    out.extend_from_slice(match entry.kind {
+        Kind::File => b"\",\"kind\":\"file\"",
+        Kind::Directory => b"\",\"kind\":\"directory\"",
+    });
+    out.extend_from_slice(b",\"link\":");
+    boolean(out, entry.link);
+    out.extend_from_slice(b",\"size\":");
+    match entry.shown_size() {
+        Some(size) => number(out, size),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"modified\":\"");
+    date(out, entry.modified);
+    out.extend_from_slice(b"\"}");
+}
+
+fn boolean(out: &mut Vec<u8>, is: bool) {
+    out.extend_from_slice(if is { b"true" } else { b"false" });
+}
+
+/// RFC 8259 §7, with U+FFFD for what is not UTF-8.
+fn string(out: &mut Vec<u8>, text: &[u8]) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    for piece in text.utf8_chunks() {
+        for byte in piece.valid().bytes() {
+            match byte {
+                b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+                0..0x20 => {
+                    out.extend_from_slice(b"\\u00");
+                    out.push(HEX[usize::from(byte >> 4)]);
+                    out.push(HEX[usize::from(byte & 15)]);
+                }
+                _ => out.push(byte),
+            }
+        }
+        if !piece.invalid().is_empty() {
+            out.extend_from_slice("\u{FFFD}".as_bytes());
+        }
+    }
+    out.push(b'"');
+}
+
+/// RFC 3339, to the second.
+fn date(out: &mut Vec<u8>, unix: i64) {
+    let at = Civil::utc(unix);
+    out.extend_from_slice(&four(at.year));
+    let rest = [(b'-', at.month), (b'-', at.day), (b'T', at.hour)];
+    for (mark, n) in rest.into_iter().chain([(b':', at.minute), (b':', at.second)]) {
+        out.push(mark);
+        out.extend_from_slice(&two(n));
+    }
+    out.push(b'Z');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{entry, written};
+    use super::super::{Form, View};
+    use super::*;
+
+    const JSON: View = View {
+        column: super::super::Column::Name,
+        descending: false,
+        directories_first: false,
+        form: Form::Json,
+    };
+
+    #[test]
+    fn the_shape_is_as_documented() {
+        let file = Entry { size: 1_536, modified: 784_111_777, ..entry(b"a b.txt") };
+        let dir = Entry { kind: Kind::Directory, link: true, size: 4096, ..entry(b"sub") };
+        let expected = r#"{"path":"/docs/","total":2,"complete":true,"entries":[
+{"name":"a b.txt","href":"a%20b.txt","kind":"file","link":false,"size":1536,"modified":"1994-11-06T08:49:37Z"},
+{"name":"sub","href":"sub/","kind":"directory","link":true,"size":null,"modified":"1970-01-01T00:00:00Z"}
+]}
+"#;
+        assert_eq!(written(JSON, b"docs", &[dir, file]), expected);
+        let empty = "{\"path\":\"/\",\"total\":0,\"complete\":true,\"entries\":[\n]}\n";
+        assert_eq!(written(JSON, b"", &[]), empty);
+    }
+
+    #[test]
+    fn a_string_is_one_whatever_the_name_holds() {
+        let json = written(JSON, b"", &[entry(b"\"\\\n\x1f\x7f\xff\xc3\xa9")]);
+        assert!(
+            json.contains("{\"name\":\"\\\"\\\\\\u000a\\u001f\x7f\u{fffd}é\",\"href\":\"%22%5C")
+        );
+        assert!(json.contains("%FF%C3%A9\""));
+    }
+
+    #[test]
+    fn what_was_left_out_is_told() {
+        let mut rows = Rows::new(JSON, 2);
+        [b"c", b"a", b"b"].into_iter().for_each(|name| rows.add(entry(name)));
+        let json = String::from_utf8(rows.write(b"")).unwrap();
+        assert!(json.contains("\"total\":3,\"complete\":false"));
+        assert!(json.contains("\"a\"") && json.contains("\"b\"") && !json.contains("\"c\""));
+    }
+}

@@ -1,0 +1,194 @@
+//! The listing for people: one page, self-contained, without a script.
+//!
+//! Light and dark, from phone to desktop. The columns are sorted through links in their headings; a
+//! screen reader is told the order (`aria-sort`), what the table is (its caption) and where it
+//! stands (a breadcrumb).
+
+use super::{Column, Entry, Kind, Rows, View};
+use crate::http1::date::{Civil, four, two};
+use crate::page::{escape, number};
+
+/// Appends the page for the directory at `clean`; the root shows no way up (B-149 to B-155).
+pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
+    const TITLE: &[u8] = b"Directory listing for /";
+    let slash: &[u8] = if clean.is_empty() { b"" } else { b"/" };
+
+    out.reserve(HEAD.len() + STYLE.len() + 160 * rows.entries.len() + 2048);
+    for before in [HEAD, STYLE] {
+        out.extend_from_slice(before.as_bytes());
+        out.extend_from_slice(TITLE);
+        escape(out, clean);
+        out.extend_from_slice(slash);
+    }
+    out.extend_from_slice(b"</h1>\n");
+    if !clean.is_empty() {
+        breadcrumb(out, clean);
+    }
+    out.extend_from_slice(b"<main>\n<table>\n<caption>");
+    caption(out, rows);
+    out.extend_from_slice(b"</caption>\n<thead><tr>");
+    for (column, heading) in
+        [(Column::Name, "Name"), (Column::Date, "Modified (UTC)"), (Column::Size, "Size")]
+    {
+        self::heading(out, &rows.view, column, heading);
+    }
+    out.extend_from_slice(b"\n<tbody>\n");
+    if !clean.is_empty() {
+        out.extend_from_slice(b"<tr><td colspan=\"3\"><a href=\"../\">../</a>\n");
+    }
+    for entry in &rows.entries {
+        row(out, entry);
+    }
+    out.extend_from_slice(b"</table>\n");
+    if rows.entries.is_empty() {
+        out.extend_from_slice(b"<p>Nothing here.</p>\n");
+    }
+    out.extend_from_slice(b"</main>\n</html>\n");
+}
+
+/// The directories above, each a link; relative, so that they hold below any prefix of a proxy.
+fn breadcrumb(out: &mut Vec<u8>, clean: &[u8]) {
+    let depth = clean.split(|&b| b == b'/').count();
+    out.extend_from_slice(b"<nav aria-label=\"Breadcrumb\"><ol>");
+    for (n, name) in [&b"Top"[..]].into_iter().chain(clean.split(|&b| b == b'/')).enumerate() {
+        if n < depth {
+            out.extend_from_slice(b"<li><a href=\"");
+            out.extend_from_slice(&b"../".repeat(depth - n));
+            out.extend_from_slice(b"\">");
+            escape(out, name);
+            out.extend_from_slice(b"</a>");
+        } else {
+            out.extend_from_slice(b"<li aria-current=\"page\">");
+            escape(out, name);
+        }
+    }
+    out.extend_from_slice(b"</ol></nav>\n");
+}
+
+/// How many there are, how many of them are shown, and the other place for directories.
+fn caption(out: &mut Vec<u8>, rows: &Rows) {
+    if !rows.is_complete() {
+        out.extend_from_slice(b"The first ");
+        number(out, rows.entries.len() as u64);
+        out.extend_from_slice(b" in this order, of ");
+    }
+    number(out, rows.total);
+    out.extend_from_slice(if rows.total == 1 { b" entry" } else { b" entries" });
+    let other = View { directories_first: !rows.view.directories_first, ..rows.view };
+    out.extend_from_slice(b" \xc2\xb7 <a href=\"");
+    other.href(out);
+    out.extend_from_slice(if other.directories_first {
+        b"\">directories first</a>"
+    } else {
+        b"\">directories among files</a>"
+    });
+}
+
+/// A column's heading: a link to its order, or to the reverse if that is the order now. Names are
+/// first sorted upwards, sizes and dates downwards: one looks for the largest and the latest.
+fn heading(out: &mut Vec<u8>, view: &View, column: Column, text: &str) {
+    let is_sorted = view.column == column;
+    let descending = if is_sorted { !view.descending } else { column != Column::Name };
+    out.extend_from_slice(b"<th scope=\"col\"");
+    if is_sorted {
+        let order = if view.descending { "descending" } else { "ascending" };
+        out.extend_from_slice(b" aria-sort=\"");
+        out.extend_from_slice(order.as_bytes());
+        out.push(b'"');
+    }
+    out.extend_from_slice(b"><a href=\"");
+    View { column, descending, ..*view }.href(out);
+    out.extend_from_slice(b"\">");
+    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(b"</a>");
+}
+
+fn row(out: &mut Vec<u8>, entry: &Entry) {
+    let directory = entry.kind == Kind::Directory;
+
+    out.extend_from_slice(b"<tr><td><a href=\"");
+    entry.href(out);
+    out.extend_from_slice(b"\">");
+    escape(out, &entry.name);
+    let mark: &[u8] = match (entry.link, directory) {
+        (true, _) => b"@",
+        (false, true) => b"/",
+        (false, false) => b"",
+    };
+    out.extend_from_slice(mark); // B-150
+    out.extend_from_slice(b"</a><td><time>");
+    date(out, entry.modified);
+    out.extend_from_slice(b"</time><td>");
+    if let Some(bytes) = entry.shown_size() {
+        size(out, bytes);
+    }
+    out.push(b'\n');
+}
+
+/// `YYYY-MM-DD HH:MM` in UTC, which is also what `<time>` reads.
+fn date(out: &mut Vec<u8>, unix: i64) {
+    let at = Civil::utc(unix);
+    out.extend_from_slice(&four(at.year));
+    for (mark, n) in [(b'-', at.month), (b'-', at.day), (b' ', at.hour), (b':', at.minute)] {
+        out.push(mark);
+        out.extend_from_slice(&two(n));
+    }
+}
+
+/// `n` bytes for people: three digits or so, in powers of 1024, rounded down.
+fn size(out: &mut Vec<u8>, n: u64) {
+    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let power = n.checked_ilog2().unwrap_or(0) / 10;
+    let whole = n >> (10 * power);
+    number(out, whole);
+    if power > 0 && whole < 10 {
+        let tenths = (n >> (10 * (power - 1)) & 1023) * 10 / 1024;
+        out.push(b'.');
+        number(out, tenths);
+    }
+    out.push(b' ');
+    out.extend_from_slice(UNITS[power as usize].as_bytes()); // 64 bits are at most 15 EiB
+}
+
+const HEAD: &str = r#"<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>"#;
+
+const STYLE: &str = r#"</title>
+<style>
+:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif }
+body { max-width: 60rem; margin: 0 auto; padding: 1.5rem }
+h1 { font-size: 1.3rem; font-weight: 600; padding: 0 .5rem; overflow-wrap: anywhere }
+ol { display: flex; flex-wrap: wrap; margin: 0 0 1rem; padding: 0 .5rem; list-style: none }
+li { overflow-wrap: anywhere }
+li + li::before { content: "/"; padding: 0 .5em; opacity: .5 }
+table { width: 100%; border-collapse: collapse }
+caption { text-align: left; font-size: .85rem; padding: .35rem .5rem }
+th { text-align: left; font-size: .85rem; font-weight: 500 }
+th a { display: inline-block; padding: .2rem 0 }
+[aria-sort] { font-weight: 700 }
+[aria-sort] a::after { content: " \2191" }
+[aria-sort="descending"] a::after { content: " \2193" }
+th, td { padding: .35rem .5rem; border-bottom: 1px solid #8883; vertical-align: baseline }
+td:first-child a { overflow-wrap: anywhere; white-space: pre-wrap }
+:is(th, td):nth-child(n+2) { white-space: nowrap; font-variant-numeric: tabular-nums }
+:is(th, td):nth-child(3) { text-align: right }
+td:nth-child(n+2) { opacity: .8 }
+tr:hover td { background: #8881 }
+a { color: light-dark(#0550ae, #79b8ff); text-decoration: none }
+td a[href$="/"] { font-weight: 600 }
+a:hover, caption a { text-decoration: underline }
+a:focus-visible { outline: 2px solid; outline-offset: 2px; border-radius: 2px }
+@media (max-width: 36rem) {
+  body { padding: 1rem .5rem }
+  :is(th, td):nth-child(2) { font-size: .75rem; white-space: normal }
+  td { padding-block: .6rem }
+}
+</style>
+<h1>"#;
+
+#[cfg(test)]
+#[path = "page_tests.rs"]
+mod tests;

@@ -1,0 +1,197 @@
+//! How a client would like a listing: its order by the query, its form by Accept.
+//!
+//! The query is `sort=name|size|date`, `order=asc|desc` and `dirs=first`, joined by `&` in any
+//! order, in exactly these words. Anything else in it is as if it was not there: a listing has no
+//! wrong address.
+
+use crate::http1::Head;
+use crate::site::encoding::thousandths;
+
+/// How a listing is to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct View {
+    /// What it is sorted by; equals are sorted by name.
+    pub column: Column,
+    /// Whether the last comes first.
+    pub descending: bool,
+    /// Whether directories stand before files. By default they stand among them (B-148).
+    pub directories_first: bool,
+    /// What it is written in.
+    pub form: Form,
+}
+
+/// What a listing can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Column {
+    /// The name, in the order of B-148.
+    #[default]
+    Name,
+    /// The size; directories have less than any file.
+    Size,
+    /// When it was last modified.
+    Date,
+}
+
+/// What a listing can be written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Form {
+    /// HTML, for people.
+    #[default]
+    Page,
+    /// JSON, for programs.
+    Json,
+}
+
+impl View {
+    pub(in crate::site) fn of(head: &Head<'_>) -> Self {
+        Self::asked(head.query(), head.list("accept"))
+    }
+
+    /// The view that a query and the members of Accept ask for.
+    pub fn asked(query: Option<&[u8]>, accept: impl IntoIterator<Item: AsRef<[u8]>>) -> Self {
+        let mut view = Self { form: form(accept), ..Self::default() };
+        for word in query.unwrap_or_default().split(|&b| b == b'&') {
+            match word {
+                b"sort=name" => view.column = Column::Name,
+                b"sort=size" => view.column = Column::Size,
+                b"sort=date" => view.column = Column::Date,
+                b"order=asc" => view.descending = false,
+                b"order=desc" => view.descending = true,
+                b"dirs=first" => view.directories_first = true,
+                _ => {}
+            }
+        }
+        view
+    }
+
+    /// The `Content-Type` of the listing (B-155).
+    #[must_use]
+    pub fn content_type(&self) -> &'static str {
+        match self.form {
+            Form::Page => "text/html; charset=utf-8",
+            Form::Json => "application/json",
+        }
+    }
+
+    /// Appends the reference that asks for this order, for use in HTML.
+    pub(super) fn href(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"?sort=");
+        out.extend_from_slice(self.column.word().as_bytes());
+        out.extend_from_slice(if self.descending { b"&amp;order=desc" } else { b"&amp;order=asc" });
+        if self.directories_first {
+            out.extend_from_slice(b"&amp;dirs=first");
+        }
+    }
+}
+
+impl Column {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Size => "size",
+            Self::Date => "date",
+        }
+    }
+}
+
+/// JSON for who likes it better: by q-value, and at equal ones when it is named more exactly, as in
+/// `application/json, */*`. A browser names HTML, and who says nothing gets the page.
+fn form(accept: impl IntoIterator<Item: AsRef<[u8]>>) -> Form {
+    // Of the ranges that match, the most exact counts (RFC 9110 §12.5.1): (exactness, q-value).
+    let (mut page, mut json) = ((0, 0), (0, 0));
+    for member in accept {
+        let mut parts = member.as_ref().split(|&b| b == b';').map(<[u8]>::trim_ascii);
+        let range = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let quality = parts.find_map(|part| match part {
+            [b'q' | b'Q', b'=', value @ ..] => Some(thousandths(value)),
+            _ => None,
+        });
+        let Some(quality) = quality.unwrap_or(Some(1_000)) else { continue };
+        match &range[..] {
+            b"*/*" => {
+                page = page.max((1, quality));
+                json = json.max((1, quality));
+            }
+            b"text/*" => page = page.max((2, quality)),
+            b"application/*" => json = json.max((2, quality)),
+            b"text/html" => page = page.max((3, quality)),
+            b"application/json" => json = json.max((3, quality)),
+            _ => {}
+        }
+    }
+    let weight = |(exactness, quality): (u8, u16)| (quality, exactness);
+    if json.1 > 0 && weight(json) > weight(page) { Form::Json } else { Form::Page }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_exactly_a_known_word_is_not_there() {
+        let view = |query: &str| View::asked(Some(query.as_bytes()), [""; 0]);
+        for query in [
+            "",
+            "&",
+            "sort",
+            "sort=",
+            "sort=Size",
+            "sort=size;",
+            "sort=siz%65",
+            "SORT=size",
+            "sort=size=",
+            "order=up",
+            "order=DESC",
+            "dirs=",
+            "dirs=last",
+            "dirs=first ",
+            "x=1",
+        ] {
+            assert_eq!(view(query), View::default(), "{query}");
+        }
+        let expected = View { column: Column::Size, descending: true, ..View::default() };
+        assert_eq!(view("order=desc&x=1&sort=size&sort=none"), expected);
+        assert_eq!(View::asked(None, [""; 0]), View::default());
+    }
+
+    #[test]
+    fn every_view_is_found_through_its_own_link() {
+        for column in [Column::Name, Column::Size, Column::Date] {
+            for (descending, directories_first) in
+                [(false, false), (false, true), (true, false), (true, true)]
+            {
+                let view = View { column, descending, directories_first, form: Form::Page };
+                let mut href = Vec::new();
+                view.href(&mut href);
+                let query = String::from_utf8(href).unwrap().replace("&amp;", "&");
+                assert_eq!(View::asked(Some(&query.as_bytes()[1..]), [""; 0]), view);
+            }
+        }
+    }
+
+    #[test]
+    fn rfc_9110_12_5_1_json_is_for_who_likes_it_better() {
+        for (accept, json) in [
+            ("", false),
+            ("*/*", false),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", false),
+            ("application/json", true),
+            ("Application/JSON", true),
+            ("application/json;q=0", false),
+            ("application/json;q=x", false),
+            ("application/json, text/plain, */*", true),
+            ("application/json;q=0.9, text/html", false),
+            ("application/json, text/html", false),
+            ("application/json, text/html;q=0.9", true),
+            ("application/json;charset=utf-8;q=0.8, text/html;q=0.7", true),
+            ("application/*", true),
+            ("application/*, text/*", false),
+            ("*/*, application/json;q=0.5", false),
+            ("*/*, text/html;q=0.5", true),
+            ("image/png", false),
+        ] {
+            let members = accept.split(',').map(str::trim);
+            assert_eq!(form(members) == Form::Json, json, "{accept}");
+        }
+    }
+}
