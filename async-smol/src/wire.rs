@@ -126,7 +126,9 @@ impl<'l> Wire<'l> {
         sent: &mut u64,
     ) -> io::Result<()> {
         let (socket, mut pace) = (self.stream(), None);
+        let watch = host::Watch::over(file, count)?;
         loop {
+            watch.before_turn(file, count - *sent)?;
             let mut send = || host::send_file(socket, file, offset + *sent, count - *sent);
             let n = poll_fn(|cx| self.poll_write(cx, &mut pace, &mut send)).await?;
             *sent += n as u64;

@@ -107,7 +107,7 @@ impl Wire {
     }
 
     /// Sends `count` bytes of a file by the shortest way, in fair turns. An early end of the file
-    /// is [`ErrorKind::UnexpectedEof`]. `sent` counts what went.
+    /// is [`ErrorKind::UnexpectedEof`]; one that was changed meanwhile is not sent to its end. `sent` counts what went.
     pub(crate) fn send_file(
         &mut self,
         file: &File,
@@ -115,7 +115,9 @@ impl Wire {
         count: u64,
         sent: &mut u64,
     ) -> io::Result<()> {
+        let watch = host::Watch::over(file, count)?;
         self.write_all(count, |stream, gone| {
+            watch.before_turn(file, count - gone)?;
             let n = host::send_file(stream, file, offset + gone, count - gone)?;
             *sent += n as u64;
             if n == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(n) }

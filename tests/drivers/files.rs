@@ -113,6 +113,34 @@ on_every_driver! {
         assert_eq!(server.client().ask("GET", "/a.txt", &[]).body, b"hello\n");
     }
 
+    fn b_174_a_file_that_is_written_to_ends_in_a_visible_cut(driver: Driver) {
+        let (root, server) = serve(driver);
+        let file = sparse(root.path(), "changes", LARGE);
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).expect("it is ours");
+        let mut client = server.client();
+        client.send(b"GET /changes HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.peek();
+        let path = root.path().join("changes");
+        let mut again = OpenOptions::new().write(true).open(&path).expect("it is there");
+        again.write_all(b"!").expect("its first byte is written, and its length stays");
+        let all = client.rest_or_reset();
+        assert!((all.len() as u64) < LARGE, "its end is held back");
+        let entry = server.state.entry();
+        assert!(entry.cut && entry.status == 200, "{entry:?}");
+    }
+
+    fn b_174_a_file_that_is_replaced_is_sent_to_its_end(driver: Driver) {
+        let (root, server) = serve(driver);
+        sparse(root.path(), "old", LARGE);
+        sparse(root.path(), "new", 1000);
+        let mut client = server.client();
+        client.send(b"GET /old HTTP/1.1\r\nHost: a\r\n\r\nGET /old HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.peek();
+        fs::rename(root.path().join("new"), root.path().join("old")).expect("it can be replaced");
+        assert_eq!(client.answer(false).body.len() as u64, LARGE, "the one that was opened");
+        assert_eq!(client.answer(false).body.len(), 1000, "and then the new one");
+    }
+
     fn b_147_a_directory_that_cannot_be_read_is_a_404(driver: Driver) {
         let root = tempfile::tempdir().expect("a temporary directory can be made");
         let locked = root.path().join("locked");

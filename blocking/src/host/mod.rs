@@ -31,6 +31,7 @@ mod root;
 mod send;
 mod store;
 mod walk;
+mod watch;
 
 pub use accept::Acceptor;
 pub use addresses::urls;
@@ -40,6 +41,7 @@ pub use log::Log;
 pub use root::{Opened, Root, Symlinks};
 pub use send::{FAIR_SHARE, send, send_file};
 pub use store::{Content, SMALL, Store};
+pub use watch::{Transfer, Watch};
 
 /// How many descriptors this process may have, a number.
 #[must_use]
