@@ -1,0 +1,152 @@
+//! A real browser goes through a listing and seeks in a recording.
+//!
+//! Needs Chromium, so it is ignored by default. By hand: `cargo test --test browser -- --ignored`, with
+//! `chromium` on the path (Debian: `apt-get install chromium`). The page that the browser runs lies
+//! beside what it looks at, and writes what it found into itself.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::Command;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use support::{RUNTIMES, serve, text};
+
+/// Names that have tripped servers, listings and browsers.
+const NASTY: [&[u8]; 12] = [
+    b"a b.txt",
+    b"100%25 sure.txt",
+    b"what?.txt",
+    b"c#.txt",
+    b"it's \"quoted\".txt",
+    b"<script>.txt",
+    b"new\nline.txt",
+    b"a:b.txt",
+    b"back\\slash.txt",
+    b"+plus&amp;.txt",
+    "gr\u{fc}\u{df} \u{1f600}.txt".as_bytes(),
+    b"not\xff utf8.txt",
+];
+
+/// Opens every link of `nasty/` as the browser resolves it, and notes what came.
+const CLICKER: &str = r"<!doctype html><title>clicker</title><pre id=out></pre><script>
+onload = async () => {
+  const base = new URL('nasty/', location.href);
+  const page = new DOMParser().parseFromString(await (await fetch(base)).text(), 'text/html');
+  const links = [...page.querySelectorAll('td a')].map(a => a.getAttribute('href'));
+  const found = [];
+  for (const href of links.filter(href => href != '../')) {
+    const answer = await fetch(new URL(href, base));
+    found.push(answer.status + ' ' + await answer.text());
+  }
+  out.textContent = found.sort().join('\n') + '\ndone';
+};
+</script>";
+
+/// Loads a minute of sound, jumps near its end, and notes where it is then. HOLD keeps the page from
+/// being complete until that is known: it answers the picture after the knock.
+const SEEKER: &str = r"<!doctype html><title>seeker</title><pre id=out></pre><img src='HOLD/picture'>
+<audio id=a preload=auto src=minute.wav></audio><script>
+const tell = text => { out.textContent = text; fetch('HOLD/knock').catch(() => 0); };
+a.onloadedmetadata = () => { a.currentTime = 55; };
+a.onseeked = () => tell(Math.round(a.duration) + ' ' + Math.round(a.currentTime) + ' done');
+a.onerror = () => tell('error ' + a.error.message);
+</script>";
+
+/// Listens until it was called twice, for the picture and by the knock; then both are over.
+fn hold() -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it listens");
+    listener.set_nonblocking(true).expect("it can be asked");
+    let wait = move || {
+        let (mut calls, deadline) = (Vec::new(), Instant::now() + Duration::from_secs(20));
+        while calls.len() < 2 && Instant::now() < deadline {
+            match listener.accept() {
+                Ok((call, _)) => calls.push(call),
+                Err(_) => thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    };
+    (format!("http://{address}"), thread::spawn(wait))
+}
+
+/// What the page at `url` has become after its scripts ran.
+fn browse(url: &str, more: &[&str]) -> String {
+    let profile = tempfile::tempdir().expect("a temporary directory can be made");
+    let output = Command::new("chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .arg("--dump-dom")
+        .args(more)
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(url)
+        .output()
+        .expect("chromium is installed: apt-get install chromium");
+    text(&output.stdout)
+}
+
+/// 60 s of silence: 8,000 bytes a second, 8 bits, one channel.
+fn minute_of_silence() -> Vec<u8> {
+    let (rate, size) = (8000u32, 60 * 8000u32);
+    let mut wav = Vec::from(*b"RIFF");
+    wav.extend_from_slice(&(36 + size).to_le_bytes());
+    wav.extend_from_slice(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    wav.extend_from_slice(&rate.to_le_bytes());
+    wav.extend_from_slice(&rate.to_le_bytes());
+    wav.extend_from_slice(b"\x01\0\x08\0data");
+    wav.extend_from_slice(&size.to_le_bytes());
+    wav.resize(44 + size as usize, 128);
+    wav
+}
+
+fn site(root: &Path) {
+    fs::create_dir(root.join("nasty")).expect("the root is ours");
+    for (n, name) in NASTY.iter().enumerate() {
+        let path = root.join("nasty").join(OsStr::from_bytes(name));
+        fs::write(path, format!("file {n}")).expect("the name can be had");
+    }
+    fs::write(root.join("clicker.html"), CLICKER).expect("the root is ours");
+    fs::write(root.join("minute.wav"), minute_of_silence()).expect("the root is ours");
+}
+
+#[test]
+#[ignore = "needs Chromium: cargo test --test browser -- --ignored"]
+fn b_123_151_a_browser_opens_every_listed_name() {
+    let root = tempfile::tempdir().expect("a temporary directory can be made");
+    site(root.path());
+    let mut expected: Vec<String> = (0..NASTY.len()).map(|n| format!("200 file {n}")).collect();
+    expected.sort();
+    for runtime in RUNTIMES {
+        let server = serve(root.path(), &[runtime]);
+        let dom = browse(
+            &format!("http://127.0.0.1:{}/clicker.html", server.port),
+            &["--virtual-time-budget=20000"],
+        );
+        let wanted = format!("{}\ndone", expected.join("\n"));
+        assert!(dom.contains(&wanted), "{runtime}: {dom}");
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium: cargo test --test browser -- --ignored"]
+fn b_181_a_browser_seeks_in_a_recording() {
+    let root = tempfile::tempdir().expect("a temporary directory can be made");
+    site(root.path());
+    for runtime in RUNTIMES {
+        let mut server = serve(root.path(), &[runtime]);
+        let (address, held) = hold();
+        let page = SEEKER.replace("HOLD", &address);
+        fs::write(root.path().join("seeker.html"), page).expect("the root is ours");
+        let dom = browse(&format!("http://127.0.0.1:{}/seeker.html", server.port), &[]);
+        held.join().expect("it does not panic");
+        assert!(dom.contains("60 55 done"), "{runtime}: {dom}");
+        let log = text(&server.end("TERM").stderr);
+        assert!(log.contains("\"GET /minute.wav HTTP/1.1\" 206"), "{runtime}: by ranges: {log}");
+    }
+}
