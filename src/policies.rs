@@ -57,6 +57,10 @@ pub(crate) struct Policies {
     #[arg(long, value_name = "SECONDS", default_value = "no-cache", value_parser = cache_control)]
     cache: String,
 
+    /// Files whose names change with their content, as "assets/*"; to be kept for a year; repeatable
+    #[arg(long, value_name = "PATTERN")]
+    immutable: Vec<String>,
+
     /// Send this field with every answer; repeatable
     #[arg(short = 'H', long, num_args = 2, value_names = ["NAME", "VALUE"])]
     header: Vec<String>,
@@ -142,7 +146,11 @@ impl Policies {
             ..Site::default()
         };
         // Two of this field would be read as one.
-        site.cache_control = if self.names("cache-control") { String::new() } else { self.cache };
+        site.cache_control.clear();
+        if !self.names("cache-control") {
+            site.cache_control = self.cache;
+            site.immutable = self.immutable;
+        }
         site.spa = self.spa;
         if !self.index.is_empty() {
             site.index = self.index;
@@ -281,6 +289,9 @@ mod tests {
     #[test]
     fn b_182_b_206_cache_and_charset() {
         assert_eq!(policies(&["--cache", "60"]).site().unwrap().cache_control, "max-age=60");
+        let site = policies(&["--immutable", "assets/*"]).site().unwrap();
+        assert_eq!(site.cache(b"assets/app.3f2a.js"), "max-age=31536000, immutable");
+        assert_eq!(site.cache(b"index.html"), "no-cache");
         assert_eq!(policies(&["--charset", "none"]).site().unwrap().types.charset, None);
     }
 }

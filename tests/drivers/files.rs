@@ -7,6 +7,7 @@ use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -111,6 +112,37 @@ on_every_driver! {
         let entry = server.state.entry();
         assert!(entry.cut && entry.status == 200 && entry.bytes >= Some(body), "{entry:?}, {body}");
         assert_eq!(server.client().ask("GET", "/a.txt", &[]).body, b"hello\n");
+    }
+
+    fn b_130_a_link_that_is_swapped_while_requests_run_never_leads_out(driver: Driver) {
+        let (root, server) = serve(driver);
+        let outside = tempfile::tempdir().expect("a temporary directory can be made");
+        fs::write(outside.path().join("secret"), "secret").expect("it is ours");
+        let (link, aside) = (root.path().join("link"), root.path().join("aside"));
+        let swap = |target: &Path| {
+            let _ = fs::remove_file(&aside);
+            symlink(target, &aside).expect("a link can be made");
+            fs::rename(&aside, &link).expect("and put in its place at once");
+        };
+        swap(Path::new("a.txt"));
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..100_000 {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    swap(&outside.path().join("secret"));
+                    swap(Path::new("a.txt"));
+                }
+            });
+            let mut client = server.client();
+            for _ in 0..2000 {
+                let answer = client.ask("GET", "/link", &[]);
+                assert!(answer.status == 404 || answer.body == b"hello\n", "{answer:?}");
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
     }
 
     fn b_174_a_file_that_is_written_to_ends_in_a_visible_cut(driver: Driver) {

@@ -281,12 +281,15 @@ impl<'a> Lookup<'a> {
         };
         media_type.encoding = coding.map(Coding::name).or(media_type.encoding);
         let current = Validators::of(stat, self.now);
+        // Of a side file, the name that was asked for.
+        let suffix = coding.map_or(0, |coding| coding.suffix().len());
+        let name = &self.path[..self.path.len() - suffix];
         let file = Representation {
             media_type,
             size: stat.size,
             modified: stat.modified.min(self.now),
             etag: current.etag,
-            cache_control: &self.site.cache_control,
+            cache_control: self.site.cache(name),
             vary,
         };
         match conditional::check(&self.head, &current) {

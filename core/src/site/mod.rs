@@ -18,6 +18,7 @@ mod answer;
 pub mod conditional;
 pub mod encoding;
 pub mod etag;
+pub mod glob;
 pub mod listing;
 mod lookup;
 pub mod media_type;
@@ -51,6 +52,9 @@ pub struct Site {
     /// The `Cache-Control` of files (B-182); the empty one is not sent. By default they may be kept,
     /// and are asked about at each use.
     pub cache_control: String,
+    /// Patterns ([`glob`]) of files whose names change with their content: they may be kept for a
+    /// year, and are not asked about again ([`Site::FOR_EVER`]).
+    pub immutable: Vec<String>,
     /// Whether `name.br`, `name.zst` and `name.gz` are sent in place of `name` to who can read them.
     /// Off by default: a `name.gz` may be another thing than `name`, and each one that is looked for
     /// and is not there costs a system call.
@@ -64,6 +68,18 @@ pub struct Site {
 }
 
 impl Site {
+    /// The `Cache-Control` of what never changes (RFC 8246).
+    pub const FOR_EVER: &str = "max-age=31536000, immutable";
+
+    /// The `Cache-Control` of the file at `path`, a clean one.
+    #[must_use]
+    pub fn cache(&self, path: &[u8]) -> &str {
+        match self.immutable.iter().any(|pattern| glob::matches(pattern.as_bytes(), path)) {
+            true => Self::FOR_EVER,
+            false => &self.cache_control,
+        }
+    }
+
     /// Whether the listing of `directory`, a clean path, shows the entry `name` (B-131).
     ///
     /// It shows exactly what [`Lookup`] would serve.
@@ -83,6 +99,7 @@ impl Default for Site {
             hidden: false,
             types: media_type::Types::default(),
             cache_control: "no-cache".into(),
+            immutable: Vec::new(),
             precompressed: false,
             cors: false,
             listing_limit: 100_000,

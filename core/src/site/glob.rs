@@ -1,0 +1,56 @@
+//! Patterns of paths: `*` stands for any run of characters, slashes too; all else for itself.
+//!
+//! ```
+//! use doorstep_core::site::glob::matches;
+//!
+//! assert!(matches(b"assets/*.js", b"assets/app.3f2a.js"));
+//! assert!(!matches(b"assets/*.js", b"app.js"));
+//! ```
+
+/// Whether `path`, a clean one, is as `pattern` says. Costs at most the product of their lengths.
+#[must_use]
+pub fn matches(pattern: &[u8], path: &[u8]) -> bool {
+    let (mut p, mut at) = (0, 0);
+    let mut retry = None; // behind the last star, and where it began to match
+    while at < path.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                p += 1;
+                retry = Some((p, at));
+            }
+            Some(byte) if *byte == path[at] => {
+                p += 1;
+                at += 1;
+            }
+            _ => {
+                let Some((star, from)) = retry else { return false };
+                (p, at) = (star, from + 1);
+                retry = Some((star, from + 1));
+            }
+        }
+    }
+    pattern[p..].iter().all(|&byte| byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn stars_and_letters() {
+        for (pattern, path, fits) in [
+            ("", "", true),
+            ("*", "", true),
+            ("*", "a/b", true),
+            ("a*c", "abc", true),
+            ("a*c", "abcd", false),
+            ("*.js", "a.js/b.js", true),
+            ("*.js", "a.jsx", false),
+            ("a**b*", "ab", true),
+            ("*a*a*", "banana", true),
+            ("*x", "aaa", false),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), path.as_bytes()), fits, "{pattern} {path}");
+        }
+    }
+}
