@@ -24,6 +24,7 @@
 mod accept;
 mod addresses;
 mod clock;
+mod digest;
 mod list;
 mod listen;
 mod log;
@@ -35,6 +36,7 @@ mod walk;
 pub use accept::Acceptor;
 pub use addresses::urls;
 pub use clock::{Clock, now};
+pub use digest::{Digest, Digests};
 pub use listen::bind;
 pub use log::Log;
 pub use root::{Opened, Root, Symlinks};
