@@ -17,6 +17,8 @@ mod transcript;
 
 #[path = "drivers/capacity.rs"]
 mod capacity;
+#[path = "drivers/digest.rs"]
+mod digest;
 #[path = "drivers/files.rs"]
 mod files;
 #[path = "drivers/handlers.rs"]
@@ -46,5 +48,5 @@ fn nothing_is_tested_on_one_driver_only() {
         assert_eq!(text.matches("on_every_driver! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 8);
+    assert_eq!(files, 9);
 }

@@ -55,22 +55,34 @@ impl Files {
     }
 
     async fn answer(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        match self.directory.answer(x)? {
-            Rest::Nothing => Ok(()),
-            Rest::Range(content, range) => send(x, &content, range).await,
-            Rest::Parts(content, multipart) => {
-                for piece in multipart.pieces() {
-                    match piece {
-                        Piece::Text(text) => x.send(text).await?,
-                        Piece::Range(range) => send(x, &content, range).await?,
+        let mut rest = self.directory.answer(x)?;
+        loop {
+            match rest {
+                Rest::Nothing => return Ok(()),
+                Rest::Range(content, range) => return send(x, &content, range).await,
+                Rest::Parts(content, multipart) => {
+                    for piece in multipart.pieces() {
+                        match piece {
+                            Piece::Text(text) => x.send(text).await?,
+                            Piece::Range(range) => send(x, &content, range).await?,
+                        }
                     }
+                    return Ok(());
                 }
-                Ok(())
-            }
-            Rest::List(path, view) => {
-                let directory = self.directory.clone();
-                let listing = smol::unblock(move || directory.list(&path, view)).await;
-                self.directory.show(x, view, listing)
+                Rest::List(path, view) => {
+                    let directory = self.directory.clone();
+                    let listing = smol::unblock(move || directory.list(&path, view)).await;
+                    return self.directory.show(x, view, listing);
+                }
+                Rest::Digest(file) => {
+                    let directory = self.directory.clone();
+                    let (file, digests) = smol::unblock(move || {
+                        let digests = directory.digest(&file);
+                        (file, digests)
+                    })
+                    .await;
+                    rest = self.directory.finish(x, &file, &digests)?;
+                }
             }
         }
     }

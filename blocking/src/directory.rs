@@ -11,16 +11,18 @@ use doorstep_core::http1::date;
 use doorstep_core::site::listing::{Rows, View};
 use doorstep_core::site::multipart::Multipart;
 use doorstep_core::site::range::{ByteRange, Selection};
-use doorstep_core::site::{Answer, Denial, Lookup, Need, Representation, Site, origins};
+use doorstep_core::site::{Answer, Denial, Lookup, Need, Representation, Site, Stat, origins};
 
-use crate::host::{self, Content, Opened, Root, Store, Symlinks};
+use crate::host::{self, Content, Digests, Opened, Root, Store, Symlinks};
 use crate::response::Response;
 use crate::turn::Turn;
+pub use crate::undigested::{Digested, MOST as MOST_DIGESTED, Undigested};
 
 /// What is below a directory, as answers.
 #[derive(Debug)]
 pub struct Directory {
     store: Store,
+    digests: Digests,
     /// How it is served.
     pub site: Site,
 }
@@ -37,6 +39,9 @@ pub enum Rest {
     /// Nothing was answered yet: read this directory ([`Directory::list`]), which may take long, and
     /// then [`Directory::show`] it.
     List(Vec<u8>, View),
+    /// Nothing was answered yet: compute the digests of this ([`Directory::digest`]), which may take
+    /// long, and then [`Directory::finish`] it.
+    Digest(Box<Undigested>),
 }
 
 thread_local! {
@@ -55,7 +60,8 @@ impl Directory {
     /// Those of opening it.
     pub fn new(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
         let root = Root::new(directory.as_ref(), symlinks)?;
-        Ok(Self { store: Store::new(root), site: Site::default() })
+        let (store, digests) = (Store::new(root), Digests::default());
+        Ok(Self { store, digests, site: Site::default() })
     }
 
     /// Answers a request of any method.
@@ -123,6 +129,26 @@ impl Directory {
         }
     }
 
+    /// The digests that `file` is to be answered with. One that cannot be computed is left out: what
+    /// is wrong with the file is found when it is sent.
+    #[must_use]
+    pub fn digest(&self, file: &Undigested) -> Digested {
+        file.digest(&self.digests)
+    }
+
+    /// Answers with `file` and what [`Directory::digest`] gave.
+    ///
+    /// # Errors
+    /// As of [`Directory::answer`].
+    pub fn finish(
+        &self,
+        turn: &mut Turn<'_>,
+        file: &Undigested,
+        digests: &Digested,
+    ) -> io::Result<Rest> {
+        send_file(turn, &file.about(), &file.selection, Some(file.content.clone()), digests)
+    }
+
     fn look_up(&self, turn: &mut Turn<'_>, scratch: &mut Vec<u8>) -> io::Result<Rest> {
         let head = turn.head();
         let mut lookup = Lookup::new(&self.site, &head, host::now(), scratch);
@@ -133,7 +159,7 @@ impl Directory {
                     let opened = self.store.get(path);
                     lookup.opened(opened.found());
                     match opened {
-                        Opened::File(content, _) => file = Some(content),
+                        Opened::File(content, stat) => file = Some((content, stat)),
                         Opened::Refused(error) => turn.note(error.to_string()),
                         Opened::Exhausted(error) => return exhausted(turn, &error),
                         _ => {}
@@ -147,14 +173,18 @@ impl Directory {
     }
 }
 
-fn send(turn: &mut Turn<'_>, answer: Answer<'_>, file: Option<Content>) -> io::Result<Rest> {
+fn send(
+    turn: &mut Turn<'_>,
+    answer: Answer<'_>,
+    file: Option<(Content, Stat)>,
+) -> io::Result<Rest> {
     match answer {
         Answer::Page(denial) => deny(turn, denial)?,
         Answer::OwnPage(denial, media_type, size) => {
             let mut content_type = Vec::new();
             media_type.write(&mut content_type);
             begin(turn, denial).error().header("Content-Type", content_type).sized(size)?;
-            if let Some(file) = file.filter(|_| size > 0) {
+            if let Some((file, _)) = file.filter(|_| size > 0) {
                 return Ok(Rest::Range(file, ByteRange { first: 0, last: size - 1 }));
             }
         }
@@ -171,7 +201,14 @@ fn send(turn: &mut Turn<'_>, answer: Answer<'_>, file: Option<Content>) -> io::R
             turn.respond(301).header("Location", target).body("")?;
         }
         Answer::File(about, selection) => {
-            return send_file(turn, &about, selection, file);
+            let undigested = file
+                .as_ref()
+                .and_then(|file| Undigested::new(&turn.head(), &about, selection, file));
+            if let Some(undigested) = undigested {
+                return Ok(Rest::Digest(Box::new(undigested)));
+            }
+            let file = file.map(|(content, _)| content);
+            return send_file(turn, &about, selection, file, &Digested::default());
         }
     }
     Ok(Rest::Nothing)
@@ -183,6 +220,7 @@ fn send_file(
     about: &Representation<'_>,
     selection: &Selection,
     file: Option<Content>,
+    digests: &Digested,
 ) -> io::Result<Rest> {
     let mut content_type = Vec::with_capacity(64);
     about.media_type.write(&mut content_type);
@@ -211,6 +249,13 @@ fn send_file(
         let mut value = Vec::with_capacity(64);
         range.write(about.size, &mut value);
         response = response.header("Content-Range", value);
+    }
+    for (name, value) in
+        [("Repr-Digest", &digests.representation), ("Content-Digest", &digests.content)]
+    {
+        if let Some(value) = value {
+            response = response.header(name, value.field());
+        }
     }
     response.sized(length)?;
 

@@ -52,21 +52,28 @@ impl Files {
     }
 
     fn answer(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        match self.directory.answer(x)? {
-            Rest::Nothing => Ok(()),
-            Rest::Range(content, range) => send(x, &content, range),
-            Rest::Parts(content, multipart) => {
-                for piece in multipart.pieces() {
-                    match piece {
-                        Piece::Text(text) => x.send(text)?,
-                        Piece::Range(range) => send(x, &content, range)?,
+        let mut rest = self.directory.answer(x)?;
+        loop {
+            match rest {
+                Rest::Nothing => return Ok(()),
+                Rest::Range(content, range) => return send(x, &content, range),
+                Rest::Parts(content, multipart) => {
+                    for piece in multipart.pieces() {
+                        match piece {
+                            Piece::Text(text) => x.send(text)?,
+                            Piece::Range(range) => send(x, &content, range)?,
+                        }
                     }
+                    return Ok(());
                 }
-                Ok(())
-            }
-            Rest::List(path, view) => {
-                let listing = self.directory.list(&path, view);
-                self.directory.show(x, view, listing)
+                Rest::List(path, view) => {
+                    let listing = self.directory.list(&path, view);
+                    return self.directory.show(x, view, listing);
+                }
+                Rest::Digest(file) => {
+                    let digests = self.directory.digest(&file);
+                    rest = self.directory.finish(x, &file, &digests)?;
+                }
             }
         }
     }

@@ -39,6 +39,7 @@ mod response;
 mod serve;
 mod server;
 pub mod turn;
+mod undigested;
 mod wire;
 
 pub use config::Config;

@@ -24,6 +24,7 @@
 mod accept;
 mod addresses;
 mod clock;
+mod digest;
 mod list;
 mod listen;
 mod log;
@@ -36,6 +37,7 @@ mod watch;
 pub use accept::Acceptor;
 pub use addresses::urls;
 pub use clock::{Clock, now};
+pub use digest::{Digest, Digests};
 pub use listen::bind;
 pub use log::Log;
 pub use root::{Opened, Root, Symlinks};

@@ -42,7 +42,7 @@ const MOST_DESCRIPTORS: usize = 64;
 /// Paths that are remembered to have been asked for, a number.
 const SLOTS: usize = 4096;
 /// How long a change must lie back, in seconds: the coarsest clock of a file system in use.
-const SETTLED: i64 = 2;
+pub(super) const SETTLED: i64 = 2;
 
 /// A root, and what is kept of it.
 #[derive(Debug)]

@@ -16,6 +16,7 @@
 
 mod answer;
 pub mod conditional;
+pub mod digest;
 pub mod encoding;
 pub mod etag;
 pub mod glob;

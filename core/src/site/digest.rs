@@ -1,0 +1,155 @@
+//! Which digests a client asks for (RFC 9530 §4). Nothing is computed here.
+//!
+//! [`Wanted::by`] reads `Want-Repr-Digest` and `Want-Content-Digest`: dictionaries from an algorithm
+//! to how much it is liked, 0 to 10, where 0 is not at all. `sha-256` is the one that is had here, so
+//! how much it is liked beside others makes no difference. A field with a member that is no such
+//! preference is ignored whole, as RFC 9651 §4.2 has it; algorithms that are not known are no fault.
+//!
+//! ```
+//! use doorstep_core::site::digest::is_sha_256_wanted;
+//!
+//! assert!(is_sha_256_wanted([&b"sha-512=10, sha-256=3"[..]]));
+//! assert!(!is_sha_256_wanted([&b"sha-512=10, sha-256=0"[..]]));
+//! assert!(!is_sha_256_wanted([&b"sha-256=11"[..]]));
+//! ```
+
+use crate::http1::Head;
+
+/// The digests to send, by what they are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// `Repr-Digest`: of the whole file, whatever part of it is sent.
+    pub representation: bool,
+    /// `Content-Digest`: of what is sent.
+    pub content: bool,
+}
+
+impl Wanted {
+    /// What this request wants with sha-256.
+    #[must_use]
+    pub fn by(head: &Head<'_>) -> Self {
+        let wants = |wanted: &str| {
+            let named = |name: &[u8]| name.eq_ignore_ascii_case(wanted.as_bytes());
+            let lines = head.fields().filter(|(name, _)| named(name));
+            is_sha_256_wanted(lines.map(|(_, value)| value))
+        };
+        Self { representation: wants("want-repr-digest"), content: wants("want-content-digest") }
+    }
+}
+
+/// Whether the lines of one of the two fields ask for sha-256. The last of equal members counts.
+pub fn is_sha_256_wanted(lines: impl IntoIterator<Item: AsRef<[u8]>>) -> bool {
+    let mut wanted = false;
+    for line in lines {
+        let line = line.as_ref().trim_ascii();
+        if line.is_empty() {
+            continue;
+        }
+        for member in line.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
+            match preference(member) {
+                Some((b"sha-256", preference)) => wanted = preference > 0,
+                Some(_) => {}
+                None => return false,
+            }
+        }
+    }
+    wanted
+}
+
+/// An algorithm and how much it is liked; parameters say nothing here.
+fn preference(member: &[u8]) -> Option<(&[u8], u8)> {
+    let member = member.split(|&b| b == b';').next()?.trim_ascii();
+    let equals = member.iter().position(|&b| b == b'=')?;
+    let (key, digits) = (&member[..equals], &member[equals + 1..]);
+    let is_key = matches!(key, [b'a'..=b'z' | b'*', rest @ ..] if rest.iter().all(|b| {
+        matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'*')
+    }));
+    // An integer has at most 15 digits (RFC 9651 §3.3.1); it may begin with zeros.
+    let is_number = matches!(digits.len(), 1..=15) && digits.iter().all(u8::is_ascii_digit);
+    if !is_key || !is_number {
+        return None;
+    }
+    let number = digits.iter().fold(0, |n: u64, digit| n * 10 + u64::from(digit - b'0'));
+    u8::try_from(number).ok().filter(|&number| number <= 10).map(|number| (key, number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Wanted, is_sha_256_wanted};
+    use crate::http1::{Connection, Event, Limits};
+
+    #[test]
+    fn rfc_9530_4_what_asks_for_sha_256() {
+        for lines in [
+            &["sha-256=1"][..],
+            &["sha-256=10"],
+            &["sha-256=010"],
+            &["sha-512=3,sha-256=10,unixsum=0"],
+            &["sha-512=10 ,\tsha-256=1"],
+            &["sha-256=0, sha-256=1"],
+            &["sha-256=1;why=so"],
+            &["*made.up_1=4", "", "sha-256=2"],
+        ] {
+            assert!(is_sha_256_wanted(lines), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn rfc_9530_4_what_does_not() {
+        for lines in [
+            &[][..],
+            &[""],
+            &["sha-256=0"],
+            &["sha-512=10"],
+            &["sha-256=1", "sha-256=0"],
+            &["md5=1, sha=2, adler=3"],
+        ] {
+            assert!(!is_sha_256_wanted(lines), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn rfc_9651_4_2_a_field_that_is_malformed_anywhere_is_ignored_whole() {
+        for line in [
+            "sha-256",
+            "sha-256=",
+            "sha-256=11",
+            "sha-256=-1",
+            "sha-256=+1",
+            "sha-256=1.0",
+            "sha-256=?1",
+            "sha-256=\"1\"",
+            "sha-256 = 1",
+            "SHA-256=1",
+            "sha-256=0000000000000001",
+            "sha-256=1,",
+            ",sha-256=1",
+            "sha-256=1, sha-512=11",
+            "sha-256=1, sha-512",
+            "x=\"a,sha-256=1\"",
+            "1=1, sha-256=1",
+            "=1, sha-256=1",
+            "sha-256=1 sha-512=1",
+        ] {
+            assert!(!is_sha_256_wanted([line]), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn rfc_9530_4_each_field_asks_for_its_own() {
+        for (fields, representation, content) in [
+            ("", false, false),
+            ("want-repr-digest: sha-256=1\r\n", true, false),
+            ("Want-Content-Digest: sha-256=1\r\n", false, true),
+            ("Want-Content-Digest: x=1\r\nWANT-CONTENT-DIGEST: sha-256=1\r\n", false, true),
+            ("Want-Digest: sha-256\r\nRepr-Digest: sha-256=1\r\n", false, false),
+        ] {
+            let bytes = format!("GET / HTTP/1.1\r\nHost: here\r\n{fields}\r\n");
+            let mut connection = Connection::new(Limits::default());
+            let Ok((_, Event::Request(head))) = connection.advance(bytes.as_bytes()) else {
+                unreachable!()
+            };
+            assert_eq!(Wanted::by(&head), Wanted { representation, content }, "{fields}");
+        }
+    }
+}
