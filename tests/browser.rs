@@ -1,4 +1,4 @@
-//! A real browser goes through a listing and seeks in a recording.
+//! A real browser goes through a listing, and plays and seeks in a video.
 //!
 //! Needs Chromium, so it is ignored by default. By hand: `cargo test --test browser -- --ignored`, with
 //! `chromium` on the path (Debian: `apt-get install chromium`). The page that the browser runs lies
@@ -49,13 +49,14 @@ onload = async () => {
 };
 </script>";
 
-/// Loads a minute of sound, jumps near its end, and notes where it is then. HOLD keeps the page from
+/// Plays the video, jumps near its end, and notes where it is then. HOLD keeps the page from
 /// being complete until that is known: it answers the picture after the knock.
 const SEEKER: &str = r"<!doctype html><title>seeker</title><pre id=out></pre><img src='HOLD/picture'>
-<audio id=a preload=auto src=minute.wav></audio><script>
+<video id=a muted preload=auto src=clip.webm></video><script>
 const tell = text => { out.textContent = text; fetch('HOLD/knock').catch(() => 0); };
-a.onloadedmetadata = () => { a.currentTime = 55; };
-a.onseeked = () => tell(Math.round(a.duration) + ' ' + Math.round(a.currentTime) + ' done');
+a.onplaying = () => { a.onplaying = null; a.currentTime = 25; };
+a.oncanplay = () => { a.oncanplay = null; a.play().catch(error => tell('error ' + error)); };
+a.onseeked = () => a.videoWidth == 160 && tell(Math.round(a.duration) + ' ' + Math.round(a.currentTime) + ' done');
 a.onerror = () => tell('error ' + a.error.message);
 </script>";
 
@@ -91,20 +92,6 @@ fn browse(url: &str, more: &[&str]) -> String {
     text(&output.stdout)
 }
 
-/// 60 s of silence: 8,000 bytes a second, 8 bits, one channel.
-fn minute_of_silence() -> Vec<u8> {
-    let (rate, size) = (8000u32, 60 * 8000u32);
-    let mut wav = Vec::from(*b"RIFF");
-    wav.extend_from_slice(&(36 + size).to_le_bytes());
-    wav.extend_from_slice(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
-    wav.extend_from_slice(&rate.to_le_bytes());
-    wav.extend_from_slice(&rate.to_le_bytes());
-    wav.extend_from_slice(b"\x01\0\x08\0data");
-    wav.extend_from_slice(&size.to_le_bytes());
-    wav.resize(44 + size as usize, 128);
-    wav
-}
-
 fn site(root: &Path) {
     fs::create_dir(root.join("nasty")).expect("the root is ours");
     for (n, name) in NASTY.iter().enumerate() {
@@ -112,7 +99,8 @@ fn site(root: &Path) {
         fs::write(path, format!("file {n}")).expect("the name can be had");
     }
     fs::write(root.join("clicker.html"), CLICKER).expect("the root is ours");
-    fs::write(root.join("minute.wav"), minute_of_silence()).expect("the root is ours");
+    let clip = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/clip.webm");
+    fs::copy(clip, root.join("clip.webm")).expect("it is in the repository");
 }
 
 #[test]
@@ -135,7 +123,7 @@ fn b_123_151_a_browser_opens_every_listed_name() {
 
 #[test]
 #[ignore = "needs Chromium: cargo test --test browser -- --ignored"]
-fn b_181_a_browser_seeks_in_a_recording() {
+fn b_181_a_browser_plays_and_seeks_in_a_video() {
     let root = tempfile::tempdir().expect("a temporary directory can be made");
     site(root.path());
     for runtime in RUNTIMES {
@@ -145,8 +133,8 @@ fn b_181_a_browser_seeks_in_a_recording() {
         fs::write(root.path().join("seeker.html"), page).expect("the root is ours");
         let dom = browse(&format!("http://127.0.0.1:{}/seeker.html", server.port), &[]);
         held.join().expect("it does not panic");
-        assert!(dom.contains("60 55 done"), "{runtime}: {dom}");
+        assert!(dom.contains("30 25 done"), "{runtime}: {dom}");
         let log = text(&server.end("TERM").stderr);
-        assert!(log.contains("\"GET /minute.wav HTTP/1.1\" 206"), "{runtime}: by ranges: {log}");
+        assert!(log.contains("\"GET /clip.webm HTTP/1.1\" 206"), "{runtime}: by ranges: {log}");
     }
 }
