@@ -9,20 +9,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_io::{Async, Timer};
-use doorstep_blocking::Config;
 use doorstep_blocking::registry::{Registry, Seat};
 use doorstep_blocking::turn::is_departure;
+use doorstep_blocking::{Config, GATHER, Stopper};
 use doorstep_core::http1::{Growing, Inbox, Outbox};
 use smol::Executor;
 use smol::future;
 
 use crate::handler::Handler;
 use crate::serve;
-use crate::server::Stopper;
 use crate::wire::Wire;
 
-/// What an outbox may gather before it is flushed, in bytes.
-pub(crate) const GATHER: usize = 64 << 10;
 /// Pairs of buffers that are kept for the next busy connections.
 const SPARE: usize = 64;
 /// How long to hold back when there is no room or there are no descriptors.

@@ -34,9 +34,9 @@ mod serve;
 mod server;
 mod wire;
 
-pub use doorstep_blocking::{Config, Record, Response, Told};
+pub use doorstep_blocking::{Config, Record, Response, Stopper, Told};
 pub use doorstep_core as core;
 pub use exchange::{Body, Exchange};
 pub use files::Files;
 pub use handler::Handler;
-pub use server::{Server, Stopper};
+pub use server::Server;

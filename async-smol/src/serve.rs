@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind};
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
+use doorstep_blocking::GATHER;
 use doorstep_blocking::pace::Pace;
 use doorstep_blocking::turn::{Turn, refuse};
 use doorstep_core::http1::{Connection, Event, Inbox, Outbox, Reject, Spans, Storage, Waiting};
@@ -15,7 +16,7 @@ use smol::future::FutureExt;
 
 use crate::exchange::Exchange;
 use crate::handler::Handler;
-use crate::lane::{Buffers, GATHER};
+use crate::lane::Buffers;
 use crate::wire::Wire;
 
 /// Serves what has arrived; whether the connection is idle then, and not at its end.

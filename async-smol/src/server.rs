@@ -33,9 +33,8 @@ use std::sync::Arc;
 use std::thread;
 
 use async_io::block_on;
-use doorstep_blocking::Config;
 use doorstep_blocking::host::Acceptor;
-use doorstep_blocking::registry::Registry;
+use doorstep_blocking::{Config, Stopper};
 use smol::Executor;
 
 use crate::handler::Handler;
@@ -46,13 +45,6 @@ use crate::lane::Lane;
 pub struct Server {
     config: Config,
     stopper: Stopper,
-}
-
-/// Stops a server from anywhere.
-#[derive(Debug, Clone)]
-pub struct Stopper {
-    pub(crate) acceptor: Arc<Acceptor>,
-    pub(crate) registry: Arc<Registry>,
 }
 
 impl Server {
@@ -133,19 +125,5 @@ impl Server {
         let lane = Lane::new(handler, &self.config, &self.stopper);
         let executor = Executor::new();
         executor.run(lane.work(&executor)).await
-    }
-}
-
-impl Stopper {
-    /// No new connections; those that are idle close now, the others after their answer.
-    pub fn stop(&self) {
-        self.acceptor.stop();
-        self.registry.close_up();
-    }
-
-    /// Whether [`Stopper::stop`] was said.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.acceptor.is_stopped()
     }
 }

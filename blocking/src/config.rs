@@ -56,7 +56,7 @@ const FIRST: usize = 2 << 10;
 /// What a body finds behind the largest head, in bytes.
 const ROOM: usize = 16 << 10;
 /// What an outbox may gather before it is flushed, in bytes, and keeps between connections.
-pub(crate) const GATHER: usize = 64 << 10;
+pub const GATHER: usize = 64 << 10;
 
 impl Config {
     /// A machine for one connection.

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::handler::Handler;
 use crate::host;
 use crate::serve;
-use crate::server::Stopper;
+use crate::stopper::Stopper;
 use crate::turn::is_departure;
 
 /// Free threads that are kept for the next connections; more than these go home. Fewer where

@@ -34,6 +34,7 @@ use crate::handler::Handler;
 use crate::host::Acceptor;
 use crate::registry::Registry;
 use crate::serve;
+use crate::stopper::Stopper;
 use crate::turn::is_departure;
 
 /// A server that is bound and not yet serving.
@@ -41,13 +42,6 @@ use crate::turn::is_departure;
 pub struct Server {
     config: Config,
     stopper: Stopper,
-}
-
-/// Stops a server from anywhere.
-#[derive(Debug, Clone)]
-pub struct Stopper {
-    pub(crate) acceptor: Arc<Acceptor>,
-    pub(crate) registry: Arc<Registry>,
 }
 
 impl Server {
@@ -121,19 +115,5 @@ impl Server {
             Err(error) if !is_departure(&error) => Err(error),
             _ => Ok(()),
         }
-    }
-}
-
-impl Stopper {
-    /// No new connections; those that are idle close now, the others after their answer.
-    pub fn stop(&self) {
-        self.acceptor.stop();
-        self.registry.close_up();
-    }
-
-    /// Whether [`Stopper::stop`] was said.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.acceptor.is_stopped()
     }
 }
