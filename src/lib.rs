@@ -17,6 +17,8 @@
 //! assert_eq!(doorstep::core::http1::status::reason(404), "Not Found");
 //! ```
 
+#![forbid(unsafe_code)]
+
 pub use doorstep_async_smol as smol;
 pub use doorstep_blocking as blocking;
 pub use doorstep_core as core;

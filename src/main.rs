@@ -4,6 +4,8 @@
 //! bind to stop is [`run`]. It promises `http.server`'s banner, log lines and exit codes: 0 after a
 //! stop that was asked for, 1 when the address cannot be had, 2 when the command line is at fault.
 
+#![forbid(unsafe_code)]
+
 mod arguments;
 mod banner;
 mod config;

@@ -26,15 +26,20 @@
 //! dropping it leaves no task and no descriptor behind. [`Server::run`] serves on several threads.
 //! An idle connection holds its socket and a small task, but no buffer; no request sets a timer.
 
+#![forbid(unsafe_code)]
+
+mod cgi;
 mod exchange;
 mod files;
 mod handler;
 mod lane;
 mod serve;
 mod server;
+mod watch;
 mod wire;
 
-pub use doorstep_blocking::{Config, Record, Response, Stopper, Told};
+pub use cgi::Cgi;
+pub use doorstep_blocking::{Config, Record, Response, Stopper, Told, scripts};
 pub use doorstep_core as core;
 pub use exchange::{Body, Exchange};
 pub use files::Files;

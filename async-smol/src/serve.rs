@@ -86,7 +86,9 @@ async fn exchange<H: Handler, S: Storage>(
         wire.flush(outbox, false).await?;
     }
     let (front, rest) = inbox.split(head.size(), connection.room());
-    let turn = Turn::new(head.view(front), connection, rest, outbox, wire.peer());
+    let peer = wire.peer();
+    let notes = |words: &str| handler.note(peer.ip(), words);
+    let turn = Turn::new(head.view(front), connection, rest, outbox, peer, &notes);
     let mut x = Exchange::new(turn, wire);
     let outcome = AssertUnwindSafe(async {
         if x.connection.expects() {
@@ -96,8 +98,7 @@ async fn exchange<H: Handler, S: Storage>(
     });
     let outcome = outcome.catch_unwind().await;
     let mut turn = x.into_turn();
-    let peer = turn.peer().ip();
-    turn.conclude(outcome, |word| handler.note(peer, word), |record| handler.log(record));
+    turn.conclude(outcome, |record| handler.log(record));
     let mark = turn.into_mark();
     inbox.rejoin(mark);
     Ok(())

@@ -123,7 +123,11 @@ impl Server {
 
     async fn lane<H: Handler>(&self, handler: &H) -> io::Result<()> {
         let lane = Lane::new(handler, &self.config, &self.stopper);
-        let executor = Executor::new();
-        executor.run(lane.work(&executor)).await
+        let worked = {
+            let executor = Executor::new();
+            executor.run(lane.work(&executor)).await
+        }; // and here goes who is still being served
+        handler.stopped();
+        worked
     }
 }

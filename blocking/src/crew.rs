@@ -77,6 +77,10 @@ impl<H: Handler> Crew<H> {
         Ok(())
     }
 
+    pub(crate) fn handler(&self) -> &H {
+        &self.handler
+    }
+
     fn most(&self) -> usize {
         self.config.max_connections.max(1)
     }

@@ -7,10 +7,11 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
+use std::os::fd::{AsFd, BorrowedFd};
 
-use doorstep_core::http1::Waiting;
+use doorstep_core::http1::{Head, Waiting};
 
 use crate::turn::{Reading, Turn};
 use crate::wire::Wire;
@@ -28,6 +29,30 @@ impl<'a> Exchange<'a> {
 
     pub(crate) fn into_turn(self) -> Turn<'a> {
         self.turn
+    }
+
+    /// The address and port the client has connected to.
+    ///
+    /// # Errors
+    /// Those of asking the system.
+    pub fn local(&self) -> io::Result<SocketAddr> {
+        self.wire.stream().local_addr()
+    }
+
+    /// The same exchange as if `head` had been asked for, with no body; afterwards, what was
+    /// [`Turn::told`] must be taken over.
+    pub(crate) fn instead<'x>(&'x mut self, head: Head<'x>) -> Exchange<'x> {
+        Exchange { turn: self.turn.instead(head), wire: self.wire }
+    }
+
+    /// The client's socket.
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        self.wire.stream().as_fd()
+    }
+
+    /// The parts that can be used apart from each other.
+    pub(crate) fn parts(&mut self) -> (&mut Turn<'a>, &TcpStream) {
+        (&mut self.turn, self.wire.stream())
     }
 
     /// The body, to read. The first read sends 100 Continue when the client waits for it.

@@ -110,6 +110,9 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (peer, message);
     }
 
+    /// The server has stopped: nobody is served any more. For what is still to be seen off.
+    fn stopped(&self) {}
+
     /// Calls the method's method. Override it to see every request before that.
     ///
     /// # Errors

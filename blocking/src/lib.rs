@@ -24,8 +24,10 @@
 //!
 //! Deadlines and limits are on by default ([`Config`]). The number of threads is bounded; idle
 //! connections give way to new ones. [`host`] holds what the operating system is asked for, and
-//! what does not wait here ([`Config`], [`turn`], [`directory`], [`pace`]) serves the other driver too.
+//! what does not wait here ([`Config`], [`turn`], [`directory`], [`scripts`], [`pace`]) serves the other
+//! driver too.
 
+mod cgi;
 mod config;
 mod crew;
 pub mod directory;
@@ -36,6 +38,7 @@ pub mod host;
 pub mod pace;
 pub mod registry;
 mod response;
+pub mod scripts;
 mod serve;
 mod server;
 mod stopper;
@@ -43,6 +46,7 @@ pub mod turn;
 mod undigested;
 mod wire;
 
+pub use cgi::Cgi;
 pub use config::{Config, GATHER};
 pub use doorstep_core as core;
 pub use doorstep_core::log::Record;

@@ -15,8 +15,6 @@ pub struct Told {
     pub bytes: u64,
     /// The reason phrase of an error page.
     pub error: Option<Vec<u8>>,
-    /// A word for the server's own log.
-    pub note: Option<String>,
 }
 
 /// An answer in the making; one of its endings sends it.

@@ -88,7 +88,9 @@ fn exchange<H: Handler, S: Storage>(
         wire.flush(outbox, false)?;
     }
     let (front, rest) = inbox.split(head.size(), connection.room());
-    let turn = Turn::new(head.view(front), connection, rest, outbox, wire.peer());
+    let peer = wire.peer();
+    let notes = |words: &str| handler.note(peer.ip(), words);
+    let turn = Turn::new(head.view(front), connection, rest, outbox, peer, &notes);
     let mut x = Exchange::new(turn, wire);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         if x.connection.expects() {
@@ -97,8 +99,7 @@ fn exchange<H: Handler, S: Storage>(
         if x.is_answered() { Ok(()) } else { handler.handle(&mut x) }
     }));
     let mut turn = x.into_turn();
-    let peer = turn.peer().ip();
-    turn.conclude(outcome, |word| handler.note(peer, word), |record| handler.log(record));
+    turn.conclude(outcome, |record| handler.log(record));
     let mark = turn.into_mark();
     inbox.rejoin(mark);
     wire.rest();

@@ -27,6 +27,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::crew::Crew;
@@ -36,6 +37,9 @@ use crate::registry::Registry;
 use crate::serve;
 use crate::stopper::Stopper;
 use crate::turn::is_departure;
+
+/// How long connections that were cut have to notice.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// A server that is bound and not yet serving.
 #[derive(Debug)]
@@ -93,10 +97,13 @@ impl Server {
     pub fn serve(self, handler: impl Handler) -> io::Result<()> {
         let registry = self.stopper.registry.clone();
         let grace = self.config.grace;
-        Crew::new(handler, self.config, self.stopper).work()?;
+        let crew = Crew::new(handler, self.config, self.stopper);
+        crew.work()?;
         if !registry.wait_empty(grace) {
             registry.cut();
+            registry.wait_empty(LAST_WAIT);
         }
+        crew.handler().stopped();
         Ok(())
     }
 

@@ -35,7 +35,7 @@ impl Wire {
         self.seat.peer()
     }
 
-    fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &TcpStream {
         self.seat.stream()
     }
 

@@ -46,6 +46,9 @@
 //! caller answers: [`path`] from a target to a clean path, [`site`] from a path to an answer,
 //! [`page`] and [`log`] for what people read.
 
+#![forbid(unsafe_code)]
+
+pub mod cgi;
 pub mod http1;
 pub mod log;
 pub mod page;

@@ -1,9 +1,9 @@
 //! From a target's path to a clean path below the root, decided once for everybody.
 //!
 //! The path is percent-decoded once, to bytes (B-122), then split at `/`: empty components and `.`
-//! vanish, `..` takes one component away and stops at the root (B-125). What comes out is relative,
-//! and no component of it is empty, `.` or `..`, or holds a `/` or a NUL. It is a promise about
-//! text: symbolic links are the opener's to judge.
+//! vanish, `..` takes one component away and stops at the root (B-125), or is refused there by who
+//! asks strictly (B-225). What comes out is relative, and no component of it is empty, `.` or `..`,
+//! or holds a `/` or a NUL. It is a promise about text: symbolic links are the opener's to judge.
 //!
 //! ```
 //! use doorstep_core::path::{self, Ending};
@@ -49,7 +49,17 @@ pub enum Refusal {
 /// # Errors
 /// When nothing can stand at such a path; see [`Refusal`].
 pub fn resolve(raw: &[u8], clean: &mut Vec<u8>) -> Result<Ending, Refusal> {
-    resolve_on(raw, clean, cfg!(windows))
+    resolve_on(raw, clean, cfg!(windows)).map(|(ending, _)| ending)
+}
+
+/// As [`resolve`], but `None` when a `..` had to stop at the root, for who would rather refuse such
+/// a path than guess what it means (B-225).
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_strictly(raw: &[u8], clean: &mut Vec<u8>) -> Result<Option<Ending>, Refusal> {
+    let (ending, clamped) = resolve_on(raw, clean, cfg!(windows))?;
+    Ok((!clamped).then_some(ending))
 }
 
 /// Whether some component of a clean path starts with a dot. `.well-known` at the root is not
@@ -73,16 +83,19 @@ pub fn encode(out: &mut Vec<u8>, name: &[u8]) {
 const ESCAPED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b'/');
 
-fn resolve_on(raw: &[u8], clean: &mut Vec<u8>, windows: bool) -> Result<Ending, Refusal> {
+/// The ending, and whether a `..` had to stop at the root.
+fn resolve_on(raw: &[u8], clean: &mut Vec<u8>, windows: bool) -> Result<(Ending, bool), Refusal> {
     clean.clear();
     let mut start = 0; // of the component being read, in `clean`
     let mut ending = Ending::Slash;
+    let mut clamped = false;
     // One `/` more than there is ends the last component like all others.
     for byte in percent_decode(raw).chain([b'/']) {
         match byte {
             0 => return Err(Refusal::Nul),
             b'\\' | b':' if windows => return Err(Refusal::NotAName),
             b'/' => {
+                clamped |= clean.as_slice() == b".."; // with no parent in front
                 ending = close(clean, start);
                 start = clean.len();
             }
@@ -98,7 +111,7 @@ fn resolve_on(raw: &[u8], clean: &mut Vec<u8>, windows: bool) -> Result<Ending, 
             return Err(Refusal::TooLong);
         }
     }
-    Ok(ending)
+    Ok((ending, clamped))
 }
 
 /// Ends the component that starts at `start`: it stays, or vanishes, or takes its parent along.
@@ -119,7 +132,7 @@ fn close(clean: &mut Vec<u8>, start: usize) -> Ending {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ending, LONGEST, Refusal, encode, hidden, resolve, resolve_on};
+    use super::{Ending, LONGEST, Refusal, encode, hidden, resolve, resolve_on, resolve_strictly};
     use Ending::{Dot, Name, Slash};
     use proptest::prelude::*;
 
@@ -168,6 +181,20 @@ mod tests {
         check(b"//a", b"a", Name);
         check(b"/a/b/c/../../../d", b"d", Name);
         check(b"/.../..a/a../.b", b".../..a/a../.b", Name);
+    }
+
+    #[test]
+    fn b_225_strictly_nothing_climbs_above_the_root() {
+        let strictly = |raw: &str| resolve_strictly(raw.as_bytes(), &mut Vec::new());
+        for raw in
+            ["/..", "..", "/../a", "/a/../..", "/.//..", "/%2e%2e", "/..%2fa", "/a/../../a/b"]
+        {
+            assert_eq!(strictly(raw), Ok(None), "{raw}");
+        }
+        assert_eq!(strictly("/a/.."), Ok(Some(Dot)));
+        assert_eq!(strictly("/a/../b"), Ok(Some(Name)));
+        assert_eq!(strictly("/.../..a/a../"), Ok(Some(Slash)));
+        assert_eq!(strictly("/../%00"), Err(Refusal::Nul));
     }
 
     #[test]
@@ -235,6 +262,21 @@ mod tests {
                 prop_assert!(clean.is_empty() || !component.is_empty());
                 prop_assert!(component != b"." && component != b".." && !component.contains(&0));
             }
+        }
+
+        #[test]
+        fn b_225_strictly_is_the_same_but_for_what_climbs(raw in r"(/|\.|\.\.|%2e|a){0,20}") {
+            let (mut clean, mut same) = (Vec::new(), Vec::new());
+            let ending = resolve(raw.as_bytes(), &mut clean).unwrap();
+            let strictly = resolve_strictly(raw.as_bytes(), &mut same).unwrap();
+            let decoded = raw.replace("%2e", ".");
+            let mut depth = 0;
+            let climbs = decoded.split('/').any(|component| {
+                depth += match component { "" | "." => 0, ".." => -1, _ => 1 };
+                depth < 0
+            });
+            prop_assert_eq!(strictly, (!climbs).then_some(ending));
+            prop_assert_eq!(clean, same);
         }
 
         #[test]

@@ -24,10 +24,15 @@
 mod accept;
 mod addresses;
 mod clock;
+mod confine;
 mod digest;
+mod identity;
 mod list;
 mod listen;
 mod log;
+mod places;
+mod presence;
+mod process;
 mod root;
 mod send;
 mod store;
@@ -37,9 +42,14 @@ mod watch;
 pub use accept::Acceptor;
 pub use addresses::urls;
 pub use clock::{Clock, now};
+pub use confine::{Rlimits, keep_descriptors};
 pub use digest::{Digest, Digests};
+pub use identity::Identity;
 pub use listen::bind;
 pub use log::Log;
+pub use places::{Place, Places, Ticket};
+pub use presence::Presence;
+pub use process::{Pipe, Process, Woken};
 pub use root::{Opened, Root, Symlinks};
 pub use send::{FAIR_SHARE, send, send_file};
 pub use store::{Content, SMALL, Store};
@@ -50,6 +60,16 @@ pub use watch::{Transfer, Watch};
 pub fn descriptors() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+/// Whether an error says that descriptors, memory or processes are all taken.
+#[must_use]
+pub fn is_exhausted(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+
+    let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN, Errno::NOSPC];
+    let code = error.raw_os_error();
+    exhausted.iter().any(|errno| code == Some(errno.raw_os_error()))
 }
 
 /// Whether to use what only Linux has.

@@ -86,6 +86,20 @@ impl Root {
             .is_ok_and(|now| facts(&now) == *stat)
     }
 
+    /// What `path` is, without opening it to be read: whether somebody may execute a file.
+    #[must_use]
+    pub fn look(&self, path: &[u8]) -> Opened<bool> {
+        let look = || {
+            let stat = fstat(self.reach(path, LOOK)?)?;
+            Ok(match kind(&stat) {
+                FileType::RegularFile => Opened::File(stat.st_mode & 0o111 != 0, facts(&stat)),
+                FileType::Directory => Opened::Directory(facts(&stat)),
+                _ => Opened::Other,
+            })
+        };
+        look().unwrap_or_else(Opened::failed)
+    }
+
     fn try_open(&self, path: &[u8]) -> rustix::io::Result<Opened> {
         // Follows links out of the root too, but learns only the kind, and all that is refused later.
         let kind = kind(&statat(&self.handle, clean(path)?, AtFlags::empty())?);
@@ -161,7 +175,7 @@ impl<F> Opened<F> {
     }
 }
 
-impl Opened {
+impl<F> Opened<F> {
     fn failed(error: Errno) -> Self {
         match error {
             Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::INVAL | Errno::ILSEQ => {
@@ -208,6 +222,12 @@ const RACES: usize = 16;
 /// For reading; a terminal does not become ours, and a FIFO slipped in does not block.
 const READ: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+/// For asking what it is: on Linux that takes no permission to read it.
+#[cfg(target_os = "linux")]
+const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+#[cfg(not(target_os = "linux"))]
+const LOOK: OFlags = READ;
 
 /// For passing through: on Linux that takes no permission to read the directory.
 #[cfg(target_os = "linux")]

@@ -1,7 +1,7 @@
 //! The root against links, races, nasty names and what is no file; each with the kernel and without.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
@@ -213,7 +213,7 @@ fn b_175_a_fifo_or_a_device_is_never_opened() {
 
 #[test]
 fn b_171_what_went_wrong_is_told_apart() {
-    let failed = Opened::failed;
+    let failed = Opened::<File>::failed;
     for error in [Errno::NOENT, Errno::NOTDIR, Errno::NAMETOOLONG] {
         assert!(matches!(failed(error), Opened::Nothing));
     }

@@ -13,12 +13,11 @@ use crate::response::Told;
 
 /// For drivers: after the handler, every request gets a whole answer or a visible cut.
 impl Turn<'_> {
-    /// Completes what the handler left open; `outcome` is what it returned, or its panic. The words
-    /// for the server's own log go to `note`, the finished record to `log`.
+    /// Completes what the handler left open; `outcome` is what it returned, or its panic. The
+    /// finished record goes to `log`.
     pub fn conclude(
         &mut self,
         outcome: Result<io::Result<()>, Box<dyn Any + Send>>,
-        note: impl Fn(&str),
         log: impl FnOnce(&Record<'_>),
     ) {
         let owed = self.connection.owed();
@@ -28,8 +27,8 @@ impl Turn<'_> {
             Some(_) => self.connection.lost(),
             None => {}
         }
-        for word in [self.told.note.take(), trouble(outcome)].into_iter().flatten() {
-            note(&word);
+        if let Some(trouble) = trouble(outcome) {
+            self.note(trouble);
         }
         log(&Record {
             peer: self.peer.ip(),
@@ -52,7 +51,7 @@ impl Turn<'_> {
         let mut phrase = Vec::new();
         reject.phrase(self.head.line(), &mut phrase);
         let bytes = self.connection.refuse(reject, self.head.line(), self.outbox) as u64;
-        self.told = Told { status: reject.status(), bytes, error: Some(phrase), note: None };
+        self.told = Told { status: reject.status(), bytes, error: Some(phrase) };
     }
 }
 

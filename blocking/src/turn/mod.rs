@@ -22,11 +22,15 @@ use crate::config::GATHER;
 use crate::host;
 use crate::response::{Response, Told};
 
+/// Who takes words for the server's own log: [`crate::Handler::note`], with the peer.
+pub type Notes<'a> = &'a (dyn Fn(&str) + Sync);
+
 /// A request, and the place for its answer.
-#[derive(Debug)]
 pub struct Turn<'a> {
     head: Head<'a>,
     peer: SocketAddr,
+    /// Where words for the server's own log go.
+    notes: Notes<'a>,
     /// The machine.
     pub connection: &'a mut Connection,
     /// What was read of the body, and behind it.
@@ -49,16 +53,35 @@ impl<'a> Turn<'a> {
         inbox: Inbox<&'a mut [u8]>,
         outbox: &'a mut Outbox,
         peer: SocketAddr,
+        notes: Notes<'a>,
     ) -> Self {
         outbox.clock(host::now().max(0).cast_unsigned());
         let told = Told::default();
         Self {
             head,
             peer,
+            notes,
             connection,
             inbox,
             outbox,
             told,
+            reject: None,
+            pending: 0,
+            trailers: Vec::new(),
+        }
+    }
+
+    /// The same turn as if `head` had been asked for, with no body. What it was [`Turn::told`] is to
+    /// be taken over from it.
+    pub fn instead<'t>(&'t mut self, head: Head<'t>) -> Turn<'t> {
+        Turn {
+            head,
+            peer: self.peer,
+            notes: self.notes,
+            connection: self.connection,
+            inbox: Inbox::new(&mut []),
+            outbox: self.outbox,
+            told: Told::default(),
             reject: None,
             pending: 0,
             trailers: Vec::new(),
@@ -132,9 +155,9 @@ impl<'a> Turn<'a> {
         self.respond(501).reason(&reason).page("")
     }
 
-    /// Tells the server's own log why this request ends as it does; the client never sees it.
-    pub fn note(&mut self, why: impl Into<String>) {
-        self.told.note = Some(why.into());
+    /// Tells the server's own log something about this request; the client never sees it.
+    pub fn note(&self, words: impl AsRef<str>) {
+        (self.notes)(words.as_ref());
     }
 }
 

@@ -149,7 +149,7 @@ impl Reject {
 }
 
 /// Appends ` ('text')`, hostile bytes escaped and a long text cut, fit for a reason phrase.
-fn quote(text: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn quote(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b" ('");
     printable(text, out);
     out.extend_from_slice(b"')");

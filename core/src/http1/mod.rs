@@ -32,6 +32,7 @@ pub mod status;
 mod target;
 
 pub use connection::Connection;
+pub(crate) use error::quote;
 pub use error::{Misuse, Reject};
 pub use event::{Event, Owed, Trailers};
 pub use head::{Fields, Head, Spans, Version};

@@ -1,0 +1,200 @@
+//! Scripts as a handler: CGI/1.1 (RFC 3875) below a directory.
+//!
+//! The same as the blocking driver's but for the waiting. What may take the system long is done on
+//! the blocking pool: starting a process, and writing a large body to disk.
+//!
+//! ```no_run
+//! use doorstep_async_smol::scripts::Settings;
+//! use doorstep_async_smol::{Cgi, Files, Server};
+//!
+//! let scripts = Cgi::new(".", Settings::default())?.around(Files::new(".")?);
+//! smol::block_on(Server::bind("127.0.0.1:8000")?.serve(scripts))
+//! # ;Ok::<(), std::io::Error>(())
+//! ```
+
+use std::io;
+use std::path::Path;
+
+use async_io::Timer;
+use doorstep_blocking::host::{Place, Woken};
+use doorstep_blocking::scripts::{
+    LAST_WAIT, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, spans,
+};
+use doorstep_core::cgi::again;
+use smol::future;
+use smol::io::AsyncReadExt;
+
+use crate::exchange::Exchange;
+use crate::files::Files;
+use crate::handler::Handler;
+use crate::watch::Watch;
+
+/// Runs the scripts below a directory.
+#[derive(Debug)]
+pub struct Cgi {
+    scripts: Scripts,
+    files: Option<Files>,
+}
+
+/// What came of a request.
+enum Came {
+    /// Nothing: it is none of ours.
+    Elsewhere,
+    Answered,
+    /// A request to answer instead.
+    Again(Vec<u8>),
+}
+
+impl Cgi {
+    /// Runs the scripts below `root` as `settings` say.
+    ///
+    /// # Errors
+    /// Those of opening `root`; `NotFound` and `PermissionDenied` when the user that the settings
+    /// name cannot be had.
+    pub fn new(root: impl AsRef<Path>, settings: Settings) -> io::Result<Self> {
+        Ok(Self { scripts: Scripts::new(root.as_ref(), settings)?, files: None })
+    }
+
+    /// Serves `files` where no scripts are. A POST there is 501 (B-232).
+    #[must_use]
+    pub fn around(mut self, files: Files) -> Self {
+        self.files = Some(files);
+        self
+    }
+
+    /// Answers a request for a script; whether it was one.
+    ///
+    /// # Errors
+    /// As of any handler.
+    pub async fn serve(&self, x: &mut Exchange<'_>) -> io::Result<bool> {
+        let mut head = match self.run(x).await? {
+            Came::Elsewhere => return Ok(false),
+            Came::Answered => return Ok(true),
+            Came::Again(head) => head,
+        };
+        for _ in 0..MOST_AGAIN {
+            let Some(spans) = spans(&head) else { break };
+            let mut instead = x.instead(spans.view(&head));
+            let came = match self.run(&mut instead).await {
+                Ok(Came::Elsewhere) => self.elsewhere(&mut instead).await.map(|()| Came::Answered),
+                came => came,
+            };
+            x.told = instead.into_turn().told;
+            match came? {
+                Came::Again(next) => head = next,
+                _ => return Ok(true),
+            }
+        }
+        x.note("a script's local redirect leads nowhere");
+        x.respond(502).page("").map(|()| true)
+    }
+
+    async fn answer(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        if self.serve(x).await? { Ok(()) } else { self.elsewhere(x).await }
+    }
+
+    /// Answers what is for no script.
+    async fn elsewhere(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        match &self.files {
+            _ if x.head().method() == b"POST" => {
+                x.respond(501).reason("Can only POST to CGI scripts").page("")
+            }
+            Some(files) => files.handle(x).await,
+            None => x.respond(404).reason("File not found").page(""),
+        }
+    }
+
+    /// One request: the script it is for, from its body to its end.
+    async fn run(&self, x: &mut Exchange<'_>) -> io::Result<Came> {
+        let script = match self.scripts.find(x)? {
+            Meaning::Elsewhere => return Ok(Came::Elsewhere),
+            Meaning::Answered => return Ok(Came::Answered),
+            Meaning::Script(script) => script,
+        };
+        let body = self.receive(x).await?;
+        let Some(place) = self.enter().await else {
+            return self.scripts.turn_away(x).map(|()| Came::Answered);
+        };
+        let launch = self.scripts.launch(x, &script, x.local()?, body);
+        let started = smol::unblock(move || launch.start(place)).await;
+        let Some(mut run) = self.scripts.listen(x, &script, started)? else {
+            return Ok(Came::Answered);
+        };
+        let mut watch = Watch::new(&run.process)?;
+        let mut woken = Woken::default();
+        loop {
+            let (turn, socket) = x.parts();
+            match run.step(turn, woken, socket)? {
+                Next::Flush => x.flush().await?,
+                Next::Wait(most) => woken = watch.wait(&mut run.process, most).await?,
+                Next::Again(target) => return Ok(Came::Again(again::request(&x.head(), &target))),
+                Next::Over => return Ok(Came::Answered),
+            }
+        }
+    }
+
+    /// The request's whole body.
+    async fn receive(&self, x: &mut Exchange<'_>) -> io::Result<Option<Upload>> {
+        let Some(mut body) = Upload::of(&x.head(), self.scripts.settings().memory) else {
+            return Ok(None);
+        };
+        loop {
+            match x.body().read(body.space()).await? {
+                0 => return Ok(Some(body)),
+                n if body.filled(n) => body = smol::unblock(move || body.spill()).await?,
+                _ => {}
+            }
+        }
+    }
+
+    /// A place among the running scripts; `None` when too many wait for one, or this one has for
+    /// too long.
+    async fn enter(&self) -> Option<Place> {
+        let places = self.scripts.places();
+        if let Some(place) = places.take() {
+            return Some(place);
+        }
+        let ticket = places.queue()?;
+        let late = async {
+            Timer::after(self.scripts.settings().time).await;
+            None
+        };
+        let enter = async {
+            loop {
+                let listener = ticket.listen();
+                if let Some(place) = ticket.take() {
+                    return Some(place);
+                }
+                listener.await;
+            }
+        };
+        future::or(enter, late).await
+    }
+}
+
+impl Handler for Cgi {
+    async fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x).await
+    }
+    async fn post(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x).await
+    }
+    async fn put(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x).await
+    }
+    async fn delete(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x).await
+    }
+    async fn options(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x).await
+    }
+    async fn patch(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x).await
+    }
+    async fn other(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x).await
+    }
+    fn stopped(&self) {
+        self.scripts.places().wait_empty(LAST_WAIT);
+    }
+}

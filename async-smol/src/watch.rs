@@ -1,0 +1,67 @@
+//! Waiting for a process in a task: for what it writes, or for its end.
+
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+use doorstep_blocking::host::{Pipe, Process, Woken};
+use smol::future::Future;
+
+/// How often to look for an end that wakes nobody.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// A process's descriptors, as the reactor knows them.
+pub(crate) struct Watch {
+    stdout: Option<Async<Pipe>>,
+    stderr: Option<Async<Pipe>>,
+    /// Made when there is nothing else to wait for.
+    exit: Option<Async<OwnedFd>>,
+}
+
+impl Watch {
+    pub(crate) fn new(process: &Process) -> io::Result<Self> {
+        let watch = |pipe: &Option<Pipe>| pipe.clone().map(Async::new_nonblocking).transpose();
+        Ok(Self { stdout: watch(&process.stdout)?, stderr: watch(&process.stderr)?, exit: None })
+    }
+
+    /// Waits until there is something to read; when stdout has ended, until the process exits. For
+    /// `most` at most. The same as [`Process::wait`].
+    pub(crate) async fn wait(
+        &mut self,
+        process: &mut Process,
+        most: Duration,
+    ) -> io::Result<Woken> {
+        self.stdout.take_if(|_| process.stdout.is_none());
+        self.stderr.take_if(|_| process.stderr.is_none());
+        if self.stdout.is_none() && self.exit.is_none() {
+            let Some(exit) = process.exit() else {
+                Timer::after(most.min(GLANCE)).await;
+                return Ok(Woken { exit: process.has_exited(), ..Woken::default() });
+            };
+            self.exit = Some(Async::new_nonblocking(exit.try_clone_to_owned()?)?);
+        }
+        let mut timer = Timer::after(most);
+        Ok(poll_fn(|cx| match self.look(cx) {
+            woken if woken != Woken::default() => Poll::Ready(woken),
+            nothing => Pin::new(&mut timer).poll(cx).map(|_| nothing),
+        })
+        .await)
+    }
+
+    fn look(&self, cx: &mut Context<'_>) -> Woken {
+        Woken {
+            stdout: is_ready(self.stdout.as_ref(), cx),
+            stderr: is_ready(self.stderr.as_ref(), cx),
+            exit: is_ready(self.exit.as_ref(), cx),
+        }
+    }
+}
+
+/// Whether it is readable; a fault is for the reader to find.
+fn is_ready<T: AsFd>(source: Option<&Async<T>>, cx: &mut Context<'_>) -> bool {
+    source.is_some_and(|source| source.poll_readable(cx).is_ready())
+}

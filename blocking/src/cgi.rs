@@ -1,0 +1,187 @@
+//! Scripts as a handler: CGI/1.1 (RFC 3875) below a directory.
+//!
+//! Alone it answers 404 to all that is no script; around [`Files`] it is `http.server`'s
+//! CGIHTTPRequestHandler. In a handler of one's own, [`Cgi::serve`] says whether a request was its.
+//!
+//! ```no_run
+//! use doorstep_blocking::scripts::Settings;
+//! use doorstep_blocking::{Cgi, Files, Server};
+//!
+//! let scripts = Cgi::new(".", Settings::default())?.around(Files::new(".")?);
+//! Server::bind("127.0.0.1:8000")?.serve(scripts)
+//! # ;Ok::<(), std::io::Error>(())
+//! ```
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::Instant;
+
+use doorstep_core::cgi::again;
+use event_listener::Listener;
+
+use crate::exchange::Exchange;
+use crate::files::Files;
+use crate::handler::Handler;
+use crate::host::{Place, Woken};
+use crate::scripts::{LAST_WAIT, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, spans};
+
+/// Runs the scripts below a directory.
+#[derive(Debug)]
+pub struct Cgi {
+    scripts: Scripts,
+    files: Option<Files>,
+}
+
+/// What came of a request.
+enum Came {
+    /// Nothing: it is none of ours.
+    Elsewhere,
+    Answered,
+    /// A request to answer instead.
+    Again(Vec<u8>),
+}
+
+impl Cgi {
+    /// Runs the scripts below `root` as `settings` say.
+    ///
+    /// # Errors
+    /// Those of opening `root`; `NotFound` and `PermissionDenied` when the user that the settings
+    /// name cannot be had.
+    pub fn new(root: impl AsRef<Path>, settings: Settings) -> io::Result<Self> {
+        Ok(Self { scripts: Scripts::new(root.as_ref(), settings)?, files: None })
+    }
+
+    /// Serves `files` where no scripts are. A POST there is 501 (B-232).
+    #[must_use]
+    pub fn around(mut self, files: Files) -> Self {
+        self.files = Some(files);
+        self
+    }
+
+    /// Answers a request for a script; whether it was one.
+    ///
+    /// # Errors
+    /// As of any handler.
+    pub fn serve(&self, x: &mut Exchange<'_>) -> io::Result<bool> {
+        let mut head = match self.run(x)? {
+            Came::Elsewhere => return Ok(false),
+            Came::Answered => return Ok(true),
+            Came::Again(head) => head,
+        };
+        for _ in 0..MOST_AGAIN {
+            let Some(spans) = spans(&head) else { break };
+            let mut instead = x.instead(spans.view(&head));
+            let came = self.run(&mut instead).and_then(|came| match came {
+                Came::Elsewhere => self.elsewhere(&mut instead).map(|()| Came::Answered),
+                came => Ok(came),
+            });
+            x.told = instead.into_turn().told;
+            match came? {
+                Came::Again(next) => head = next,
+                _ => return Ok(true),
+            }
+        }
+        x.note("a script's local redirect leads nowhere");
+        x.respond(502).page("").map(|()| true)
+    }
+
+    fn answer(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        if self.serve(x)? { Ok(()) } else { self.elsewhere(x) }
+    }
+
+    /// Answers what is for no script.
+    fn elsewhere(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        match &self.files {
+            _ if x.head().method() == b"POST" => {
+                x.respond(501).reason("Can only POST to CGI scripts").page("")
+            }
+            Some(files) => files.handle(x),
+            None => x.respond(404).reason("File not found").page(""),
+        }
+    }
+
+    /// One request: the script it is for, from its body to its end.
+    fn run(&self, x: &mut Exchange<'_>) -> io::Result<Came> {
+        let script = match self.scripts.find(x)? {
+            Meaning::Elsewhere => return Ok(Came::Elsewhere),
+            Meaning::Answered => return Ok(Came::Answered),
+            Meaning::Script(script) => script,
+        };
+        let body = self.receive(x)?;
+        let Some(place) = self.enter() else {
+            return self.scripts.turn_away(x).map(|()| Came::Answered);
+        };
+        let started = self.scripts.launch(x, &script, x.local()?, body).start(place);
+        let Some(mut run) = self.scripts.listen(x, &script, started)? else {
+            return Ok(Came::Answered);
+        };
+        let mut woken = Woken::default();
+        loop {
+            let (turn, socket) = x.parts();
+            match run.step(turn, woken, socket)? {
+                Next::Flush => x.flush()?,
+                Next::Wait(most) => woken = run.process.wait(Some(x.socket()), most)?,
+                Next::Again(target) => return Ok(Came::Again(again::request(&x.head(), &target))),
+                Next::Over => return Ok(Came::Answered),
+            }
+        }
+    }
+
+    /// The request's whole body.
+    fn receive(&self, x: &mut Exchange<'_>) -> io::Result<Option<Upload>> {
+        let Some(mut body) = Upload::of(&x.head(), self.scripts.settings().memory) else {
+            return Ok(None);
+        };
+        loop {
+            match x.body().read(body.space())? {
+                0 => return Ok(Some(body)),
+                n if body.filled(n) => body = body.spill()?,
+                _ => {}
+            }
+        }
+    }
+
+    /// A place among the running scripts; `None` when too many wait for one, or this one has for
+    /// too long.
+    fn enter(&self) -> Option<Place> {
+        let places = self.scripts.places();
+        if let Some(place) = places.take() {
+            return Some(place);
+        }
+        let (ticket, until) = (places.queue()?, Instant::now() + self.scripts.settings().time);
+        loop {
+            let listener = ticket.listen();
+            if let Some(place) = ticket.take() {
+                return Some(place);
+            }
+            listener.wait_deadline(until)?;
+        }
+    }
+}
+
+impl Handler for Cgi {
+    fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x)
+    }
+    fn post(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x)
+    }
+    fn put(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x)
+    }
+    fn delete(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x)
+    }
+    fn options(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x)
+    }
+    fn patch(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x)
+    }
+    fn other(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(x)
+    }
+    fn stopped(&self) {
+        self.scripts.places().wait_empty(LAST_WAIT);
+    }
+}

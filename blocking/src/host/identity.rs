@@ -1,0 +1,76 @@
+//! Whose rights a process has that we start: ours, or, when we are root, somebody's who has few.
+//!
+//! It promises that nothing is ever started as root.
+
+use std::io::{self, ErrorKind};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use nix::unistd::{Gid, Uid, User};
+
+/// Who a process runs as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// Who the server runs as, and that is not root.
+    Ours,
+    /// This user, with this group and no other.
+    Theirs(Uid, Gid),
+}
+
+impl Identity {
+    /// That of `user`, by name or number; of nobody in particular: `nobody` when we are root, else
+    /// who we are.
+    ///
+    /// # Errors
+    /// `NotFound` for a user that is not there, `PermissionDenied` for root, and for anybody but
+    /// ourselves when we are not root.
+    pub fn of(user: Option<&str>) -> io::Result<Self> {
+        let ours = Uid::effective();
+        let Some(name) = user.or(ours.is_root().then_some("nobody")) else { return Ok(Self::Ours) };
+        let found = match name.parse() {
+            Ok(number) => User::from_uid(Uid::from_raw(number))?,
+            Err(_) => User::from_name(name)?,
+        };
+        let user = found.ok_or_else(|| {
+            io::Error::new(ErrorKind::NotFound, format!("there is no user {name:?}"))
+        })?;
+        let denied = |why: &str| Err(io::Error::new(ErrorKind::PermissionDenied, why));
+        match user.uid {
+            uid if uid.is_root() => denied("scripts never run as root"),
+            uid if uid == ours => Ok(Self::Ours),
+            _ if !ours.is_root() => denied("only root can start scripts as another user"),
+            uid => Ok(Self::Theirs(uid, user.gid)),
+        }
+    }
+
+    /// Makes `command` start so: with no supplementary groups either, which std gives up together
+    /// with root's user id.
+    pub fn assume(self, command: &mut Command) {
+        if let Self::Theirs(uid, gid) = self {
+            command.uid(uid.as_raw()).gid(gid.as_raw());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(user: Option<&str>) -> Result<Identity, ErrorKind> {
+        Identity::of(user).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn b_246_never_root_and_only_root_can_be_another() {
+        assert_eq!(kind(Some("nosuchuser")), Err(ErrorKind::NotFound));
+        assert_eq!(kind(Some("root")), Err(ErrorKind::PermissionDenied));
+        assert_eq!(kind(Some("0")), Err(ErrorKind::PermissionDenied));
+        let nobody = kind(Some("nobody"));
+        if Uid::effective().is_root() {
+            assert!(matches!(nobody, Ok(Identity::Theirs(..))));
+            assert_eq!(kind(None), nobody);
+        } else {
+            assert_eq!(kind(None), Ok(Identity::Ours));
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Whether the client is still there, asked while nothing is read from it or sent to it.
+
+use std::os::fd::AsFd;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// What can be seen of a client from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It is there, or seems to be.
+    Here,
+    /// It will send nothing any more. It may wait for its answer, or be gone: that looks the same.
+    Quiet,
+    /// The connection is no more.
+    Gone,
+}
+
+impl Presence {
+    /// That of the peer of `socket`. Costs one system call; what was sent ahead does not hide it.
+    #[must_use]
+    pub fn of(socket: impl AsFd) -> Self {
+        #[cfg(target_os = "linux")]
+        const QUIET: PollFlags = PollFlags::RDHUP;
+        #[cfg(not(target_os = "linux"))]
+        const QUIET: PollFlags = PollFlags::empty();
+        let mut fds = [PollFd::new(&socket, QUIET)];
+        if poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_err() {
+            return Self::Here; // nothing was learned
+        }
+        match fds[0].revents() {
+            seen if seen.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) => {
+                Self::Gone
+            }
+            seen if seen.intersects(QUIET) => Self::Quiet,
+            _ => Self::Here,
+        }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::{Shutdown, TcpListener, TcpStream};
+
+    #[test]
+    fn b_250_a_client_that_finished_sending_is_not_one_that_is_gone() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        client.write_all(b"sent ahead").unwrap();
+        assert_eq!(Presence::of(&server), Presence::Here);
+        client.shutdown(Shutdown::Write).unwrap();
+        let seen = |what| {
+            (0..1000).any(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+                Presence::of(&server) == what
+            })
+        };
+        assert!(seen(Presence::Quiet));
+        drop(client); // unread bytes or not, what is sent now is refused
+        (&server).write_all(b"answer").unwrap();
+        assert!(seen(Presence::Gone));
+    }
+}

@@ -1,0 +1,318 @@
+//! One process that somebody else wrote: started, listened to, and always brought to an end.
+//!
+//! It leads a process group of its own. Its id, which is the group's too, is nobody else's while the
+//! process is not reaped, so only then is it ever signalled. When it has exited, [`Process::reap`]
+//! kills who is left of its group. Dropped before that it gets SIGTERM, a second to comply, then
+//! SIGKILL, from a thread of its own that reaps it too: no zombie stays and nobody waits. Who makes a
+//! session of its own (`setsid`) has left the group and is let go.
+//!
+//! ```
+//! use std::io::Read;
+//! use std::process::Command;
+//! use std::time::Duration;
+//! use doorstep_blocking::host::{Places, Process};
+//!
+//! let place = Places::new(1, 0).take().expect("nobody else is here");
+//! let mut process = Process::spawn(Command::new("/bin/echo").arg("hello"), place)?;
+//! let mut said = Vec::new();
+//! while process.stdout.is_some() {
+//!     process.wait(None, Duration::from_secs(10))?;
+//!     // All there is, and then either the end or an error that says to wait.
+//!     process.stdout.take_if(|stdout| stdout.read_to_end(&mut said).is_ok());
+//! }
+//! assert_eq!(said, b"hello\n");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, ioctl_fionbio};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use super::Place;
+
+/// Between SIGTERM and SIGKILL.
+const MERCY: Duration = Duration::from_secs(1);
+/// How often to look for an end that wakes nobody: only Linux has descriptors for that.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// A running process, and the pipes of what it writes.
+#[derive(Debug)]
+pub struct Process {
+    /// `None` once it is reaped.
+    child: Option<Child>,
+    /// Its output, or `None` once that is over. Reading never waits.
+    pub stdout: Option<Pipe>,
+    /// Its complaints, or `None` once they are over. Reading never waits.
+    pub stderr: Option<Pipe>,
+    /// Readable when it has exited; made when somebody waits for that.
+    exit: Option<OwnedFd>,
+    place: Option<Place>,
+}
+
+/// The reading end of a pipe. Copies of it are the same pipe.
+#[derive(Debug, Clone)]
+pub struct Pipe(Arc<OwnedFd>);
+
+/// Why a wait ended. Nothing of it: it took too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Woken {
+    /// There is output, or its end.
+    pub stdout: bool,
+    /// There is a complaint, or their end.
+    pub stderr: bool,
+    /// The process has exited. Only seen by who has nothing else to wait for.
+    pub exit: bool,
+}
+
+impl Process {
+    /// Starts `command`, whose output comes to us. `place` is given back when the process is gone.
+    ///
+    /// # Errors
+    /// Those of starting it: `NotFound` also for an interpreter that is not there, `PermissionDenied`
+    /// also for rights that could not be given up.
+    pub fn spawn(command: &mut Command, place: Place) -> io::Result<Self> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let mut child = command.spawn()?;
+        let pipes = (child.stdout.take(), child.stderr.take());
+        // From here on it is ended whatever happens.
+        let place = Some(place);
+        let mut process =
+            Self { child: Some(child), stdout: None, stderr: None, exit: None, place };
+        process.stdout = pipes.0.map(|pipe| Pipe::new(pipe.into())).transpose()?;
+        process.stderr = pipes.1.map(|pipe| Pipe::new(pipe.into())).transpose()?;
+        Ok(process)
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Whether it has exited.
+    #[must_use]
+    pub fn has_exited(&self) -> bool {
+        self.child.as_ref().is_none_or(has_exited)
+    }
+
+    /// Waits until there is something to read; when both pipes have ended, until it exits. For
+    /// `most` at most, or until `socket`, that of the client, is gone.
+    ///
+    /// # Errors
+    /// Those of polling.
+    pub fn wait(&mut self, socket: Option<BorrowedFd<'_>>, most: Duration) -> io::Result<Woken> {
+        let only_exit = self.stdout.is_none();
+        if only_exit && self.exit().is_none() {
+            thread::sleep(most.min(GLANCE));
+            return Ok(Woken { exit: self.has_exited(), ..Woken::default() });
+        }
+        let watched = [
+            self.stdout.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::IN)),
+            self.stderr.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::IN)),
+            self.exit.as_ref().filter(|_| only_exit).map(|exit| (exit.as_fd(), PollFlags::IN)),
+            socket.map(|socket| (socket, PollFlags::empty())), // its end is always told
+        ];
+        let mut fds: Vec<PollFd<'_>> = watched
+            .iter()
+            .flatten()
+            .map(|&(fd, flags)| PollFd::from_borrowed_fd(fd, flags))
+            .collect();
+        poll_for(&mut fds, most)?;
+        let mut woken = fds.iter().map(|fd| !fd.revents().is_empty());
+        let mut was = |watched: &Option<_>| watched.is_some() && woken.next() == Some(true);
+        let [stdout, stderr, exit, _] = &watched;
+        Ok(Woken { stdout: was(stdout), stderr: was(stderr), exit: was(exit) })
+    }
+
+    /// A descriptor that is readable once it has exited; `None` where there is no such thing.
+    pub fn exit(&mut self) -> Option<BorrowedFd<'_>> {
+        if self.exit.is_none() {
+            self.exit = self.child.as_ref().and_then(exit_of);
+        }
+        self.exit.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Kills who is left of its group, and reaps it: what it ended with. To be called when it
+    /// [`Process::has_exited`]; else it is killed as well.
+    ///
+    /// # Errors
+    /// Those of waiting, when it was reaped before: this program must not ignore SIGCHLD.
+    pub fn reap(&mut self) -> io::Result<ExitStatus> {
+        let mut child = self.child.take().ok_or(io::ErrorKind::NotFound)?;
+        signal(&child, Signal::KILL);
+        let status = child.wait();
+        self.place = None;
+        status
+    }
+
+    /// Kills it and all of its group.
+    pub fn kill(&self) {
+        self.child.iter().for_each(|child| signal(child, Signal::KILL));
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let Some(child) = self.child.take() else { return };
+        signal(&child, Signal::TERM);
+        let ours = Arc::new(Mutex::new(Some((child, self.place.take()))));
+        let theirs = ours.clone();
+        let undertaker = thread::Builder::new().name("undertaker".into());
+        if undertaker.spawn(move || bury(&theirs, MERCY)).is_err() {
+            bury(&ours, Duration::ZERO); // SIGKILL takes no time worth speaking of
+        }
+    }
+}
+
+impl Pipe {
+    fn new(pipe: OwnedFd) -> io::Result<Self> {
+        ioctl_fionbio(&pipe, true)?;
+        Ok(Self(Arc::new(pipe)))
+    }
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::read(&self.0, buffer)?)
+    }
+}
+
+impl AsFd for Pipe {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Waits `mercy` for its end, then makes it; the place is free after that.
+fn bury(dying: &Mutex<Option<(Child, Option<Place>)>>, mercy: Duration) {
+    let dying = dying.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some((mut child, _place)) = dying else { return };
+    let until = Instant::now() + mercy;
+    let exit = exit_of(&child);
+    while !has_exited(&child) {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        match &exit {
+            Some(exit) => _ = poll_for(&mut [PollFd::new(exit, PollFlags::IN)], left),
+            None => thread::sleep(left.min(GLANCE)),
+        }
+    }
+    signal(&child, Signal::KILL);
+    let _ = child.wait();
+}
+
+/// To all of the group of `child`, which is not reaped.
+fn signal(child: &Child, signal: Signal) {
+    let _ = kill_process_group(Pid::from_child(child), signal); // who has exited feels nothing
+}
+
+fn has_exited(child: &Child) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    // An error means that nothing is left to wait for.
+    !matches!(waitid(WaitId::Pid(Pid::from_child(child)), options), Ok(None))
+}
+
+#[cfg(target_os = "linux")]
+fn exit_of(child: &Child) -> Option<OwnedFd> {
+    use rustix::process::{PidfdFlags, pidfd_open};
+
+    pidfd_open(Pid::from_child(child), PidfdFlags::empty()).ok().filter(|_| super::LINUX)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exit_of(_: &Child) -> Option<OwnedFd> {
+    None
+}
+
+fn poll_for(fds: &mut [PollFd<'_>], most: Duration) -> io::Result<()> {
+    // Rounded up, so that nobody wakes just before the time has come.
+    let most = most.max(Duration::from_micros(1));
+    let timeout = Timespec { tv_sec: most.as_secs() as i64, tv_nsec: most.subsec_nanos().into() };
+    match poll(fds, Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Places;
+    use std::io::Read;
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    fn start(script: &str) -> (Arc<Places>, Process) {
+        let places = Places::new(1, 0);
+        let place = places.take().unwrap();
+        let mut command = Command::new("/bin/sh");
+        (places, Process::spawn(command.args(["-c", script]), place).unwrap())
+    }
+
+    fn read(process: &mut Process) -> String {
+        let mut said = Vec::new();
+        for _ in 0..100 {
+            process.wait(None, LONG).unwrap();
+            let ended = process.stdout.as_mut().unwrap().read_to_end(&mut said).is_ok();
+            if ended || said.ends_with(b"\n") {
+                break;
+            }
+        }
+        String::from_utf8(said).unwrap()
+    }
+
+    fn is_alive(id: &str) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/stat", id.trim()));
+        status.is_ok_and(|stat| !stat.contains(") Z"))
+    }
+
+    #[test]
+    fn an_exit_is_seen_and_its_code_kept() {
+        let (places, mut process) = start("exit 3");
+        (process.stdout, process.stderr) = (None, None);
+        for _ in 0..1000 {
+            if process.wait(None, LONG).unwrap().exit {
+                break;
+            }
+        }
+        assert!(process.has_exited());
+        assert_eq!(process.reap().unwrap().code(), Some(3));
+        assert!(places.wait_empty(LONG));
+    }
+
+    #[test]
+    fn who_is_left_of_the_group_is_killed() {
+        let (places, mut process) = start("sleep 100 & echo $!");
+        let id = read(&mut process);
+        while !process.has_exited() {
+            thread::sleep(GLANCE);
+        }
+        assert!(is_alive(&id));
+        assert!(process.reap().unwrap().success());
+        assert!(places.wait_empty(LONG));
+        assert!((0..1000).any(|_| {
+            thread::sleep(GLANCE);
+            !is_alive(&id)
+        }));
+    }
+
+    #[test]
+    fn who_ignores_sigterm_is_killed_when_dropped() {
+        let (places, mut process) = start("trap '' TERM; echo here; while :; do sleep 1; done");
+        assert_eq!(read(&mut process), "here\n");
+        let id = process.id().unwrap().to_string();
+        drop(process);
+        assert!(places.wait_empty(LONG));
+        assert!(!is_alive(&id));
+    }
+}

@@ -1,0 +1,81 @@
+//! A script's stderr, line by line on its way to the server's log.
+//!
+//! Lines end in LF; long ones come in pieces. Of one run only so much is told: a script that
+//! complains for ever fills no log.
+
+/// The longest piece of a line, in bytes.
+const LINE: usize = 1 << 10;
+/// What is told of one run, in bytes.
+const MOST: usize = 64 << 10;
+
+/// What one run has complained of.
+#[derive(Debug, Default)]
+pub(super) struct Complaints {
+    line: Vec<u8>,
+    told: usize,
+}
+
+impl Complaints {
+    /// Takes what was written next, and gives each whole line to `tell`.
+    pub(super) fn hear(&mut self, bytes: &[u8], tell: &mut dyn FnMut(&str)) {
+        for piece in bytes.split_inclusive(|&b| b == b'\n') {
+            for piece in piece.chunks(LINE) {
+                if self.told > MOST {
+                    return;
+                }
+                if self.line.len() + piece.len() > LINE {
+                    self.end(tell);
+                }
+                self.line.extend_from_slice(piece);
+                if self.line.ends_with(b"\n") {
+                    self.end(tell);
+                }
+            }
+        }
+    }
+
+    /// The last line may lack its end.
+    pub(super) fn end(&mut self, tell: &mut dyn FnMut(&str)) {
+        let line = self.line.trim_ascii_end();
+        if !line.is_empty() {
+            self.told += line.len();
+            tell(&String::from_utf8_lossy(line));
+            if self.told > MOST {
+                tell("there is more on stderr, which is left out");
+            }
+        }
+        self.line.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(pieces: &[&[u8]]) -> Vec<String> {
+        let (mut complaints, mut told) = (Complaints::default(), Vec::new());
+        let mut tell = |line: &str| told.push(line.to_owned());
+        for piece in pieces {
+            complaints.hear(piece, &mut tell);
+        }
+        complaints.end(&mut tell);
+        told
+    }
+
+    #[test]
+    fn b_248_lines_are_told_whole() {
+        assert_eq!(told(&[b"one\ntw", b"o\r\n\n", b"three"]), ["one", "two", "three"]);
+        assert_eq!(told(&[]), [""; 0]);
+    }
+
+    #[test]
+    fn b_248_neither_a_line_nor_all_of_them_are_endless() {
+        assert_eq!(
+            told(&[&[b'x'; 2500]]).iter().map(String::len).collect::<Vec<_>>(),
+            [1024, 1024, 452]
+        );
+        let flood = told(&[&b"flood\n".repeat(100_000)]);
+        assert!(flood.iter().map(String::len).sum::<usize>() < MOST + LINE);
+        assert!(flood.last().is_some_and(|last| last.contains("left out")));
+    }
+}

@@ -1,0 +1,270 @@
+//! CGI but for the waiting: what both drivers' `Cgi` handlers have in common.
+//!
+//! [`Scripts`] finds the script that a path means and prepares its start; a [`Run`] reads what it
+//! writes, answers with that, and knows when it has been enough. What is decided here, and in
+//! [`doorstep_core::cgi`]; which thread or task waits, in the drivers. In order: the script is looked
+//! up and refused if need be, the request's body is received whole ([`Upload`]), a place among the
+//! running scripts is taken, and only then a process is started ([`Launch`]).
+//!
+//! It promises that a script is never started as root, sees nothing of the server's environment but
+//! what it is given, has an ordinary file as stdin, and is gone when its time is over, together with
+//! the processes it started.
+
+mod complaints;
+mod run;
+mod settings;
+mod upload;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorstep_core::cgi::environment::{self, Context};
+use doorstep_core::cgi::route::{Denial, Found, Route, Script};
+use doorstep_core::http1::{Connection, Event, Limits, Spans};
+
+use crate::host::{self, Identity, Opened, Place, Places, Process, Root};
+use crate::turn::Turn;
+
+pub use run::{Next, Run};
+pub use settings::Settings;
+pub use upload::Upload;
+
+/// How often one request may be answered by another one's answer (RFC 3875 §6.2.2); then 502.
+pub const MOST_AGAIN: usize = 10;
+
+/// How long a server that stops waits for scripts that are being ended: longer than their mercy.
+pub const LAST_WAIT: Duration = Duration::from_secs(3);
+
+/// The scripts below a directory.
+#[derive(Debug)]
+pub struct Scripts {
+    root: Root,
+    path: PathBuf,
+    settings: Settings,
+    /// Who they run as, or why nobody can be found for it.
+    identity: Result<Identity, String>,
+    places: Arc<Places>,
+}
+
+/// What a path means.
+#[derive(Debug)]
+pub enum Meaning {
+    /// No script: it is for somebody else to answer.
+    Elsewhere,
+    /// A script that cannot be run, and that was answered.
+    Answered,
+    /// A script.
+    Script(Script),
+}
+
+/// A script that is ready to be started.
+#[derive(Debug)]
+pub struct Launch {
+    command: Command,
+    body: Option<Upload>,
+}
+
+impl Scripts {
+    /// The scripts below `root`, where [`Settings::directories`] are.
+    ///
+    /// # Errors
+    /// Those of opening `root`; `NotFound` and `PermissionDenied` when [`Settings::user`] cannot be
+    /// had.
+    pub fn new(root: &Path, settings: Settings) -> io::Result<Self> {
+        let path = fs::canonicalize(root)?;
+        let identity = Identity::of(settings.user.as_deref());
+        if settings.user.is_some() {
+            identity.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
+        }
+        host::keep_descriptors();
+        Ok(Self {
+            root: Root::new(&path, settings.symlinks)?,
+            path,
+            identity: identity.map_err(|error| error.to_string()),
+            places: Places::new(settings.at_once, settings.queue),
+            settings,
+        })
+    }
+
+    /// How they are run.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Who is running.
+    #[must_use]
+    pub fn places(&self) -> &Arc<Places> {
+        &self.places
+    }
+
+    /// Whether a request is none of CGI's business.
+    #[must_use]
+    pub fn is_elsewhere(&self, turn: &Turn<'_>) -> bool {
+        matches!(self.route(turn), Ok(None))
+    }
+
+    /// Finds the script that a request is for, and refuses what can be refused before its body has
+    /// come.
+    ///
+    /// # Errors
+    /// Those of answering.
+    pub fn find(&self, turn: &mut Turn<'_>) -> io::Result<Meaning> {
+        let mut route = match self.route(turn) {
+            Ok(Some(route)) => route,
+            Ok(None) => return Ok(Meaning::Elsewhere),
+            Err(denial) => return deny(turn, &denial),
+        };
+        let script = loop {
+            let found = match self.root.look(route.path()) {
+                Opened::File(executable, _) => Found::File { executable },
+                Opened::Directory(_) => Found::Directory,
+                Opened::Other => Found::Other,
+                Opened::Nothing => Found::Nothing,
+                Opened::Refused(error) => {
+                    turn.note(error.to_string());
+                    Found::Nothing
+                }
+                Opened::Exhausted(error) => {
+                    turn.note(error.to_string());
+                    return later(turn).map(|()| Meaning::Answered);
+                }
+            };
+            match route.found(found) {
+                Ok(Some(script)) => break script,
+                Ok(None) => {}
+                Err(denial) => return deny(turn, &denial),
+            }
+        };
+        if let Err(why) = &self.identity {
+            turn.note(format!("{}: not run: {why}", name(&script)));
+            return turn.respond(403).page("").map(|()| Meaning::Answered);
+        }
+        if self.places.is_full() {
+            return self.turn_away(turn).map(|()| Meaning::Answered);
+        }
+        Ok(Meaning::Script(script))
+    }
+
+    /// Answers a request that there is no place for.
+    ///
+    /// # Errors
+    /// Those of answering.
+    pub fn turn_away(&self, turn: &mut Turn<'_>) -> io::Result<()> {
+        turn.note("too many scripts are running");
+        later(turn)
+    }
+
+    /// Prepares the start of `script` for a request that came in on `local`. `body` is what was
+    /// received with it.
+    #[must_use]
+    pub fn launch(
+        &self,
+        turn: &Turn<'_>,
+        script: &Script,
+        local: SocketAddr,
+        body: Option<Upload>,
+    ) -> Launch {
+        let head = turn.head();
+        let file = self.path.join(OsStr::from_bytes(script.file()));
+        let mut command = Command::new(&file);
+        command.env_clear().envs(self.settings.variables.iter().map(|(name, value)| (name, value)));
+        let context = Context {
+            head,
+            script,
+            root: self.path.as_os_str().as_bytes(),
+            software: &self.settings.software,
+            local,
+            peer: turn.peer(),
+            length: body.as_ref().map(Upload::length),
+            secure: false,
+        };
+        environment::variables(&context, |name, value| {
+            command.env(name, OsStr::from_bytes(value));
+        });
+        for argument in environment::arguments(&head) {
+            command.arg(OsStr::from_bytes(&argument));
+        }
+        if let (Some(name), Some(folder)) = (file.file_name(), file.parent()) {
+            command.arg0(name).current_dir(folder);
+        }
+        if let Ok(identity) = self.identity {
+            identity.assume(&mut command);
+        }
+        self.settings.rlimits.confine(&mut command);
+        Launch { command, body }
+    }
+
+    /// Begins to listen to what [`Launch::start`] started, or answers that it could not; `None` then.
+    ///
+    /// # Errors
+    /// Those of answering.
+    pub fn listen(
+        &self,
+        turn: &mut Turn<'_>,
+        script: &Script,
+        started: io::Result<Process>,
+    ) -> io::Result<Option<Run>> {
+        let error = match started {
+            Ok(process) => return Ok(Some(Run::new(process, script, &self.settings))),
+            Err(error) => error,
+        };
+        turn.note(format!("{}: cannot be started: {error}", name(script)));
+        match error.kind() {
+            ErrorKind::PermissionDenied => {
+                let denial = Denial::NotExecutable(script.name().to_vec());
+                turn.respond(403).reason(&denial.reason()).page("")?;
+            }
+            _ if host::is_exhausted(&error) => later(turn)?,
+            _ => turn.respond(502).page("")?,
+        }
+        Ok(None)
+    }
+
+    fn route(&self, turn: &Turn<'_>) -> Result<Option<Route>, Denial> {
+        Route::new(&self.settings.directories, self.settings.hidden, turn.head().path())
+    }
+}
+
+impl Launch {
+    /// Starts it. Takes as long as the system needs for that, half a millisecond or so.
+    ///
+    /// # Errors
+    /// Those of [`Process::spawn`] and of [`Upload::finish`].
+    pub fn start(mut self, place: Place) -> io::Result<Process> {
+        let stdin = self.body.map_or_else(|| Ok(Stdio::null()), Upload::finish)?;
+        Process::spawn(self.command.stdin(stdin), place)
+    }
+}
+
+/// The request that a script's local redirect stands for, read as any other; `None` when it is none.
+#[must_use]
+pub fn spans(head: &[u8]) -> Option<Spans> {
+    match Connection::new(Limits::default()).advance(head) {
+        Ok((_, Event::Request(head))) => Some(head.spans()),
+        _ => None,
+    }
+}
+
+/// What the log calls a script.
+fn name(script: &Script) -> String {
+    String::from_utf8_lossy(script.name()).into_owned()
+}
+
+fn deny(turn: &mut Turn<'_>, denial: &Denial) -> io::Result<Meaning> {
+    turn.respond(denial.status()).reason(&denial.reason()).page("")?;
+    Ok(Meaning::Answered)
+}
+
+/// What is missing now may be there in a second.
+fn later(turn: &mut Turn<'_>) -> io::Result<()> {
+    turn.respond(503).header("Retry-After", "1").page("")
+}

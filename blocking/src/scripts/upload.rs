@@ -1,0 +1,108 @@
+//! A request's body on its way to a script: received whole, then an ordinary file.
+//!
+//! It is gathered in memory; what does not fit there goes to a temporary file without a name, block
+//! by block. Memory grows with what has arrived, whatever Content-Length promises (B-254).
+
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::process::Stdio;
+
+use doorstep_core::http1::Head;
+
+/// What a read wants at least, in bytes.
+const ROOM: usize = 4 << 10;
+
+/// A body that is being received.
+#[derive(Debug)]
+pub struct Upload {
+    most: usize,
+    block: Vec<u8>,
+    filled: usize,
+    file: Option<File>,
+    spilt: u64,
+}
+
+impl Upload {
+    /// For the body of the request, at most `most` bytes of it in memory; `None` when it has none.
+    #[must_use]
+    pub fn of(head: &Head<'_>, most: usize) -> Option<Self> {
+        let has_body =
+            head.field("Content-Length").is_some() || head.field("Transfer-Encoding").is_some();
+        let most = most.max(ROOM);
+        has_body.then(|| Self { most, block: Vec::new(), filled: 0, file: None, spilt: 0 })
+    }
+
+    /// Where the next bytes go; never empty.
+    pub fn space(&mut self) -> &mut [u8] {
+        if self.block.len() - self.filled < ROOM {
+            self.block.resize((2 * self.block.len()).clamp(ROOM, self.most), 0);
+        }
+        if self.filled == self.block.len() {
+            self.filled = 0; // never: `spill` comes first
+        }
+        &mut self.block[self.filled..]
+    }
+
+    /// `n` bytes were put there; whether it is time to [`Upload::spill`].
+    #[must_use]
+    pub fn filled(&mut self, n: usize) -> bool {
+        self.filled = (self.filled + n).min(self.block.len());
+        self.filled == self.most
+    }
+
+    /// How long the body is so far, in bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.spilt + self.filled as u64
+    }
+
+    /// Moves what is in memory to the file. May wait for the disk.
+    ///
+    /// # Errors
+    /// Those of making and writing the file.
+    pub fn spill(mut self) -> io::Result<Self> {
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => tempfile::tempfile()?,
+        };
+        file.write_all(&self.block[..self.filled])?;
+        self.spilt += self.filled as u64;
+        self.filled = 0;
+        self.file = Some(file);
+        Ok(self)
+    }
+
+    /// The whole body as a script's stdin: a file, read from its start. May wait for the disk.
+    ///
+    /// # Errors
+    /// Those of making and writing the file.
+    pub fn finish(self) -> io::Result<Stdio> {
+        let mut file = match self {
+            Self { filled: 0, file: None, .. } => return Ok(Stdio::null()),
+            Self { file: None, .. } => {
+                let mut file = in_memory()?;
+                file.write_all(&self.block[..self.filled])?;
+                file
+            }
+            _ => match self.spill()?.file {
+                Some(file) => file,
+                None => return Ok(Stdio::null()), // never: it was spilt
+            },
+        };
+        file.rewind()?;
+        Ok(file.into())
+    }
+}
+
+/// An ordinary file, but for the disk.
+#[cfg(target_os = "linux")]
+fn in_memory() -> io::Result<File> {
+    use rustix::fs::{MemfdFlags, memfd_create};
+
+    Ok(memfd_create("body", MemfdFlags::CLOEXEC)?.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn in_memory() -> io::Result<File> {
+    tempfile::tempfile()
+}

@@ -1,0 +1,108 @@
+//! The request that a local redirect stands for (RFC 3875 §6.2.2).
+//!
+//! A script may answer with a path of this server: then the answer is what a client would have got
+//! that asked for that path, and the client never learns of it. [`request`] writes the head of that
+//! request; a fresh [`Connection`](crate::http1::Connection) reads it, so that it is judged like
+//! any other. How often this may happen on one request is the caller's to bound.
+//!
+//! ```
+//! use doorstep_core::cgi::again;
+//! use doorstep_core::http1::{Connection, Event, Limits};
+//!
+//! let asked = b"POST /cgi-bin/form HTTP/1.1\r\nHost: here\r\nAccept: */*\r\nContent-Length: 2\r\n\r\n";
+//! let Ok((_, Event::Request(head))) = Connection::new(Limits::default()).advance(asked) else { panic!() };
+//! let instead = again::request(&head, b"/thanks.html?to=you");
+//! assert_eq!(instead, b"GET /thanks.html?to=you HTTP/1.1\r\nHost: here\r\nAccept: */*\r\n\r\n");
+//! ```
+
+use crate::http1::{Head, Version};
+
+/// The bytes of the head: a GET of `target` (HEAD if `head` was one) without a body, of the same
+/// version (HTTP/0.9 becomes 1.0), host and fields. `target` is that of a
+/// [`Reply::Again`](super::output::Reply::Again).
+#[must_use]
+pub fn request(head: &Head<'_>, target: &[u8]) -> Vec<u8> {
+    let method: &[u8] = if head.is_head() { b"HEAD " } else { b"GET " };
+    let version: &[u8] = match head.version() {
+        Version::Http11 => b" HTTP/1.1\r\n",
+        Version::Http10 | Version::Http09 => b" HTTP/1.0\r\n",
+    };
+    let mut out = [method, target, version].concat();
+    // The authority of an absolute-form goes before Host (RFC 9112 §3.2.2).
+    let host = head.host().map(|host| (&b"Host"[..], host));
+    let others = head.fields().filter(|(name, _)| !is_of_this_request(name));
+    for (name, value) in host.into_iter().chain(others) {
+        for part in [name, b": ", value, b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+/// Whether a field is about the body or the connection, or is Host, and so not to be repeated.
+fn is_of_this_request(name: &[u8]) -> bool {
+    const NAMES: [&str; 10] = [
+        "connection",
+        "expect",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    let body = name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"));
+    body || NAMES.iter().any(|other| name.eq_ignore_ascii_case(other.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::request;
+    use crate::http1::{Connection, Event, Head, Limits, Version};
+
+    /// The head that a fresh machine reads from `bytes`, which hold nothing else.
+    fn parse(bytes: &[u8]) -> Head<'_> {
+        match Connection::new(Limits::default()).advance(bytes) {
+            Ok((used, Event::Request(head))) if used == bytes.len() => head,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn rfc_3875_6_2_2_a_request_without_a_body_that_reads_as_one() {
+        let asked = "PUT /cgi-bin/x?y HTTP/1.1\r\nAccept: a\r\nhOST: here:80\r\nCookie: c=d\r\n\
+            Content-Type: t\r\ncontent-md5: m\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\
+            Connection: upgrade, close\r\nUpgrade: h2c\r\nHTTP2-Settings: s\r\nTE: trailers\r\n\
+            Trailer: x\r\nKeep-Alive: 5\r\nProxy-Connection: close\r\nAccept: ü\r\nEmpty:\r\n\r\n";
+        let bytes = request(&parse(asked.as_bytes()), b"//a%20b/?c=/d");
+        let again = parse(&bytes);
+        assert_eq!((again.method(), again.version()), (&b"GET"[..], Version::Http11));
+        assert_eq!((again.path(), again.query()), (&b"/a%20b/"[..], Some(&b"c=/d"[..])));
+        assert_eq!(again.host(), Some(&b"here:80"[..]));
+        let fields: Vec<_> =
+            again.fields().map(|(name, _)| str::from_utf8(name).unwrap()).collect();
+        assert_eq!(fields, ["Host", "Accept", "Cookie", "Accept", "Empty"]);
+    }
+
+    #[test]
+    fn rfc_3875_6_2_2_head_version_and_host_are_the_originals() {
+        for (asked, wanted) in [
+            ("HEAD / HTTP/1.0\r\n\r\n", "HEAD /x HTTP/1.0\r\n\r\n"),
+            ("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", "HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n"),
+            ("GET /\r\n", "GET /x HTTP/1.0\r\n\r\n"),
+            ("GET / HTTP/1.7\r\nHost:\r\n\r\n", "GET /x HTTP/1.1\r\nHost: \r\n\r\n"),
+            (
+                "GET http://b:1/y HTTP/1.1\r\nHost: a\r\n\r\n",
+                "GET /x HTTP/1.1\r\nHost: b:1\r\n\r\n",
+            ),
+            ("OPTIONS * HTTP/1.1\r\nHost: [::1]\r\n\r\n", "GET /x HTTP/1.1\r\nHost: [::1]\r\n\r\n"),
+        ] {
+            let bytes = request(&parse(asked.as_bytes()), b"/x");
+            assert_eq!(str::from_utf8(&bytes).unwrap(), wanted);
+            parse(&bytes);
+        }
+    }
+}

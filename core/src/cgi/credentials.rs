@@ -1,0 +1,172 @@
+//! What an Authorization field says about who asks (RFC 9110 §11.6.2, RFC 7617).
+//!
+//! It is read, never judged: the user is whom the peer claims to be, and no password was compared
+//! with anything. Only the scheme and the user's name leave this file.
+
+/// An Authorization field of a scheme and one word: `Basic dXNlcjpwYXNz`.
+pub(super) struct Credentials<'a> {
+    /// In the peer's letters: no case is right or wrong.
+    pub(super) scheme: &'a [u8],
+    /// The user's name in Basic credentials: what stands before the first `:`, maybe nothing.
+    pub(super) user: Option<Vec<u8>>,
+}
+
+impl<'a> Credentials<'a> {
+    /// Reads the field's value. `None` when it is not two words, as that of Digest is not (B-239).
+    pub(super) fn parse(value: &'a [u8]) -> Option<Self> {
+        let words = value.split(|&b| b == b' ' || b == b'\t').filter(|word| !word.is_empty());
+        let words: Vec<_> = words.take(3).collect();
+        let [scheme, secret] = words[..] else {
+            return None;
+        };
+        let user = if scheme.eq_ignore_ascii_case(b"Basic") { user(secret) } else { None };
+        Some(Self { scheme, user })
+    }
+}
+
+/// RFC 7617 §2: user and password in base64, a `:` between them and no control byte in either.
+fn user(secret: &[u8]) -> Option<Vec<u8>> {
+    let mut user = base64(secret)?;
+    if user.iter().any(u8::is_ascii_control) {
+        return None;
+    }
+    let colon = user.iter().position(|&b| b == b':')?;
+    user.truncate(colon);
+    Some(user)
+}
+
+/// Decodes base64 with its padding (RFC 4648 §4). Every text has one spelling only: bits that
+/// decode to nothing are 0 (§3.5).
+fn base64(text: &[u8]) -> Option<Vec<u8>> {
+    let padding = text.iter().rev().take_while(|&&b| b == b'=').count();
+    if padding > 2 || !text.len().is_multiple_of(4) {
+        return None;
+    }
+    let mut out = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut count) = (0_u32, 0); // read, and not written yet: fewer than 8 between digits
+    for &digit in &text[..text.len() - padding] {
+        bits = bits << 6 | sextet(digit)?;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            out.push((bits >> count) as u8);
+            bits &= (1 << count) - 1;
+        }
+    }
+    (bits == 0).then_some(out)
+}
+
+fn sextet(digit: u8) -> Option<u32> {
+    let value = match digit {
+        b'A'..=b'Z' => digit - b'A',
+        b'a'..=b'z' => digit - b'a' + 26,
+        b'0'..=b'9' => digit - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    };
+    Some(value.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Credentials, base64};
+    use proptest::prelude::*;
+
+    /// Scheme and user, as text.
+    fn read(value: &str) -> Option<(String, Option<String>)> {
+        let credentials = Credentials::parse(value.as_bytes())?;
+        let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
+        Some((text(credentials.scheme), credentials.user.as_deref().map(text)))
+    }
+
+    fn user(value: &str) -> Option<String> {
+        read(value)?.1
+    }
+
+    #[test]
+    fn b_239_two_words_are_a_scheme_and_a_secret() {
+        assert_eq!(read("Bearer abc"), Some(("Bearer".into(), None)));
+        assert_eq!(read("bAsIc dXNlcjpwYXNz"), Some(("bAsIc".into(), Some("user".into()))));
+        assert_eq!(read("Basic \t dXNlcjpwYXNz"), Some(("Basic".into(), Some("user".into()))));
+        for other in ["", "Basic", "Basic a b", "Digest username=\"a\", realm=\"b\"", " "] {
+            assert_eq!(read(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn b_239_the_first_colon_ends_the_user() {
+        assert_eq!(user("Basic YTpiOmM="), Some("a".into()), "a:b:c");
+        assert_eq!(user("Basic OnB3"), Some(String::new()), ":pw");
+        assert_eq!(user("Basic YTo="), Some("a".into()), "a:");
+        assert_eq!(user("Basic w6k6eA=="), Some("\\xc3\\xa9".into()), "é:x");
+    }
+
+    #[test]
+    fn b_239_what_is_no_user_is_none() {
+        let not_basic =
+            ["YWJj", "YTpi!", "YTpi=", "YTp", "YTpiOg", "YTpiOh==", "=", "====", "YQ=="];
+        let control = ["YQA6Yg==", "YQo6Yg==", "YTpiAA==", "YTp/", "YX86Yg=="];
+        for secret in not_basic.into_iter().chain(control) {
+            assert_eq!(read(&format!("Basic {secret}")), Some(("Basic".into(), None)), "{secret}");
+        }
+    }
+
+    #[test]
+    fn rfc_4648_10_vectors() {
+        let encoded = ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"];
+        for (length, text) in encoded.into_iter().enumerate() {
+            assert_eq!(base64(text.as_bytes()).as_deref(), Some(&b"foobar"[..length]), "{text}");
+        }
+        assert_eq!(base64(b"+/+/").as_deref(), Some(&b"\xfb\xff\xbf"[..]));
+    }
+
+    #[test]
+    fn rfc_4648_3_what_is_not_canonical_is_refused() {
+        for text in
+            ["Zh==", "Zm9=", "Zg=", "Zg", "Z===", "=Zg=", "Z=g=", "Zg==Zg==", "Zm 9v", "-_-_"]
+        {
+            assert_eq!(base64(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    fn encode(bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for part in bytes.chunks(3) {
+            let byte = |at| u32::from(part.get(at).copied().unwrap_or(0));
+            let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+            let digit = |at| DIGITS[(bits >> (18 - 6 * at) & 63) as usize];
+            out.extend((0..4).map(|at| if at > part.len() { b'=' } else { digit(at) }));
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn rfc_4648_4_it_decodes_what_was_encoded(bytes: Vec<u8>) {
+            prop_assert_eq!(base64(&encode(&bytes)), Some(bytes));
+        }
+
+        #[test]
+        fn rfc_4648_3_5_what_it_decodes_has_one_spelling(text in "[A-D+/9=]{0,12}") {
+            if let Some(bytes) = base64(text.as_bytes()) {
+                prop_assert_eq!(encode(&bytes), text.as_bytes());
+            }
+        }
+
+        #[test]
+        fn b_239_a_user_holds_no_colon_and_no_control_byte(secret in r"[\x00\n :a-zé\x7f]{0,6}") {
+            let value = [b"Basic ", &*encode(secret.as_bytes())].concat();
+            if let Some(user) = Credentials::parse(&value).and_then(|credentials| credentials.user) {
+                prop_assert!(!user.iter().any(|b| *b == b':' || b.is_ascii_control()));
+            }
+        }
+
+        #[test]
+        fn b_239_it_never_panics(value: Vec<u8>) {
+            _ = Credentials::parse(&value);
+        }
+    }
+}

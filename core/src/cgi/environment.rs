@@ -1,0 +1,223 @@
+//! What a script starts with: its variables and its arguments (RFC 3875 §4.1 and §4.4).
+//!
+//! [`variables`] names each variable once, and gives those of the request only: nothing of the
+//! server's own environment is known here (B-237). No value holds a NUL, whatever the peer sent.
+//! Left out are the fields that would hand a script a secret, framing that no longer holds, or a
+//! setting in disguise: Authorization, Proxy, and all whose name another name could be mistaken
+//! for (B-242).
+//!
+//! REMOTE_USER is whom the peer claims to be: the server checks no password (B-239).
+//!
+//! ```
+//! use doorstep_core::cgi::environment::{self, Context};
+//! use doorstep_core::cgi::route::{Directories, Found, Route};
+//! use doorstep_core::http1::{Connection, Event, Limits};
+//!
+//! let mut connection = Connection::new(Limits::default());
+//! let bytes = b"GET /cgi-bin/find/all?red+hat HTTP/1.1\r\nHost: here:8000\r\nDNT: 1\r\n\r\n";
+//! let Ok((_, Event::Request(head))) = connection.advance(bytes) else { panic!() };
+//! let mut route = Route::new(&Directories::default(), false, head.path())?.expect("it is CGI's");
+//! let script = route.found(Found::File { executable: true })?.expect("it is a file");
+//!
+//! let context = Context {
+//!     head,
+//!     script: &script,
+//!     root: b"/srv/www",
+//!     software: "doorstep",
+//!     local: ([127, 0, 0, 1], 8000).into(),
+//!     peer: ([127, 0, 0, 1], 50123).into(),
+//!     length: None,
+//!     secure: false,
+//! };
+//! let mut lines = Vec::new();
+//! environment::variables(&context, |name, value| {
+//!     lines.push(format!("{name}={}", String::from_utf8_lossy(value)));
+//! });
+//! assert!(lines.contains(&"SCRIPT_FILENAME=/srv/www/cgi-bin/find".to_string()));
+//! assert!(lines.contains(&"PATH_INFO=/all".to_string()));
+//! assert!(lines.contains(&"HTTP_DNT=1".to_string()));
+//! assert_eq!(environment::arguments(&head), [b"red", b"hat"]);
+//! # Ok::<(), doorstep_core::cgi::route::Denial>(())
+//! ```
+
+use super::credentials::Credentials;
+use super::route::Script;
+use crate::http1::{Head, Version};
+use percent_encoding::percent_decode;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// All that a script's variables are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The request.
+    pub head: Head<'a>,
+    /// The script that answers it.
+    pub script: &'a Script,
+    /// The absolute path of the document root, as the file system knows it.
+    pub root: &'a [u8],
+    /// The server's name, as in its Server field.
+    pub software: &'a str,
+    /// Where the request came in.
+    pub local: SocketAddr,
+    /// Where it came from.
+    pub peer: SocketAddr,
+    /// How long the request's body is that the script reads, in bytes; `None` when it has none.
+    pub length: Option<u64>,
+    /// Whether the connection is encrypted.
+    pub secure: bool,
+}
+
+/// Fields that are no `HTTP_` variable of their own (B-242), in lower case.
+const NOT_PASSED: [&str; 8] = [
+    "authorization",
+    "proxy-authorization",
+    "proxy",             // would be HTTP_PROXY, which many programs obey
+    "content-type",      // CONTENT_TYPE
+    "content-length",    // CONTENT_LENGTH
+    "transfer-encoding", // the body that the script reads is no longer coded
+    "connection",
+    "host", // of an absolute-form target, if there is one
+];
+
+/// Calls `set` with name and value of every variable, each name once.
+///
+/// A value with a NUL is left out, as no process can be started with one; of all that goes in, only
+/// `root` and `software` could hold it.
+pub fn variables(context: &Context<'_>, mut set: impl FnMut(&str, &[u8])) {
+    let Context { head, script, root, software, local, peer, length, secure } = *context;
+    let mut set = |name: &str, value: &[u8]| {
+        if !value.contains(&0) {
+            set(name, value);
+        }
+    };
+
+    set("GATEWAY_INTERFACE", b"CGI/1.1");
+    set("SERVER_SOFTWARE", software.as_bytes());
+    set("SERVER_NAME", &server_name(&head, local.ip()));
+    set("SERVER_PORT", local.port().to_string().as_bytes());
+    set("REMOTE_ADDR", peer.ip().to_canonical().to_string().as_bytes());
+    set("REMOTE_PORT", peer.port().to_string().as_bytes());
+    if secure {
+        set("HTTPS", b"on");
+    }
+
+    set("SERVER_PROTOCOL", protocol(head.version()));
+    set("REQUEST_METHOD", head.method());
+    set("REQUEST_URI", &request_uri(&head));
+    set("QUERY_STRING", head.query().unwrap_or_default());
+
+    set("DOCUMENT_ROOT", root);
+    set("SCRIPT_NAME", script.name());
+    set("SCRIPT_FILENAME", &below(root, script.name()));
+    set("PATH_INFO", script.path_info());
+    if !script.path_info().is_empty() {
+        set("PATH_TRANSLATED", &below(root, script.path_info())); // B-244
+    }
+
+    if let Some(length) = length {
+        set("CONTENT_LENGTH", length.to_string().as_bytes());
+    }
+    if let Some(media_type) = head.field("Content-Type") {
+        set("CONTENT_TYPE", media_type);
+    }
+    if let Some(credentials) = head.field("Authorization").and_then(Credentials::parse) {
+        set("AUTH_TYPE", credentials.scheme);
+        if let Some(user) = credentials.user {
+            set("REMOTE_USER", &user);
+        }
+    }
+    for (name, value) in fields(&head) {
+        set(&name, &value);
+    }
+}
+
+/// The arguments behind a script's name: the words of a query that is an indexed search, decoded
+/// (RFC 3875 §4.4, B-245); empty for every other request.
+///
+/// They are the peer's words, also when they look like options: [`std::process::Command::arg`]
+/// takes them as they are, a shell must not see them.
+#[must_use]
+pub fn arguments(head: &Head<'_>) -> Vec<Vec<u8>> {
+    let query = head.query().unwrap_or_default();
+    let reads = head.method() == b"GET" || head.is_head();
+    if !reads || query.is_empty() || query.contains(&b'=') {
+        return Vec::new();
+    }
+    let words: Vec<Vec<u8>> =
+        query.split(|&b| b == b'+').map(|word| percent_decode(word).collect()).collect();
+    // What cannot be passed whole is not passed at all (§4.4).
+    if words.iter().any(|word| word.contains(&0)) { Vec::new() } else { words }
+}
+
+/// The host that was asked for, without its port; where the peer named none, the address it
+/// reached. Nothing is resolved (B-287). An IPv6 address is in brackets (RFC 3875 §4.1.14).
+fn server_name(head: &Head<'_>, local: IpAddr) -> Vec<u8> {
+    let host = head.host().unwrap_or_default();
+    let end = match host.iter().position(|&b| b == b']') {
+        Some(bracket) => bracket + 1,
+        None => host.iter().position(|&b| b == b':').unwrap_or(host.len()),
+    };
+    match (&host[..end], local.to_canonical()) {
+        (b"", IpAddr::V4(address)) => address.to_string().into_bytes(),
+        (b"", IpAddr::V6(address)) => format!("[{address}]").into_bytes(),
+        (name, _) => name.to_vec(),
+    }
+}
+
+fn protocol(version: Version) -> &'static [u8] {
+    match version {
+        Version::Http09 => b"HTTP/0.9",
+        Version::Http10 => b"HTTP/1.0",
+        Version::Http11 => b"HTTP/1.1",
+    }
+}
+
+/// Path and query, undecoded; a fragment is nobody's business on a server.
+fn request_uri(head: &Head<'_>) -> Vec<u8> {
+    let (path, suffix) = head.origin_form();
+    let end = suffix.iter().position(|&b| b == b'#').unwrap_or(suffix.len());
+    [path, &suffix[..end]].concat()
+}
+
+/// `path`, which starts with a `/`, below `root`, which may be `/` itself.
+fn below(root: &[u8], path: &[u8]) -> Vec<u8> {
+    [root.strip_suffix(b"/").unwrap_or(root), path].concat()
+}
+
+/// The `HTTP_` variables: one for each name, however often and in whatever case it came (RFC 3875
+/// §4.1.18).
+fn fields(head: &Head<'_>) -> BTreeMap<String, Vec<u8>> {
+    let mut variables = BTreeMap::new();
+    if let Some(host) = head.host() {
+        variables.insert("HTTP_HOST".to_owned(), host.to_vec());
+    }
+    for (name, value) in head.fields() {
+        let Some(variable) = variable(name) else {
+            continue;
+        };
+        // RFC 9110 §5.3, and RFC 6265 §5.4 for what is no list (B-241).
+        let separator: &[u8] = if variable == "HTTP_COOKIE" { b"; " } else { b", " };
+        variables
+            .entry(variable)
+            .and_modify(|joined: &mut Vec<u8>| {
+                joined.extend_from_slice(separator);
+                joined.extend_from_slice(value);
+            })
+            .or_insert_with(|| value.to_vec());
+    }
+    variables
+}
+
+/// The variable for the field `name`, when it is passed. A name with anything but letters, digits
+/// and `-` is not: `X_A` and `X-A` would be the same variable, and a script could not tell which.
+fn variable(name: &[u8]) -> Option<String> {
+    let name = str::from_utf8(name).ok()?;
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let passed = plain && !NOT_PASSED.iter().any(|other| name.eq_ignore_ascii_case(other));
+    passed.then(|| format!("HTTP_{}", name.replace('-', "_").to_ascii_uppercase()))
+}
+
+#[cfg(test)]
+#[path = "environment_tests.rs"]
+mod tests;

@@ -1,0 +1,317 @@
+//! What a script writes, as an answer (RFC 3875 §6).
+//!
+//! [`Output`] is fed the bytes of the script's standard output until the header block is whole, and
+//! then says what to do: send a [`Document`], or answer the request that a local redirect stands
+//! for ([`super::again`]). What it lets through can be sent as it is: names are tokens, values are
+//! free of control bytes, and what belongs to the connection, framing above all, is taken out. It
+//! remembers the header block alone, which is bounded; the body never passes through it, but for
+//! the bytes that came along with the header's last.
+//!
+//! It refuses what is no header block, with a [`Fault`] that says in one line what to mend: that is
+//! a 502 and a line in the log. A script named `nph-…` writes a whole response, status line first;
+//! it is read in the same way, and the server frames it as any other.
+//!
+//! ```
+//! use doorstep_core::cgi::output::{Fault, Output, Reply};
+//!
+//! let mut output = Output::new(false, 8192);
+//! assert_eq!(output.feed(b"Status: 404 Gone fishing\nContent-Ty"), Ok(None));
+//! let Ok(Some(Reply::Document(document))) = output.feed(b"pe: text/plain\n\nBack at") else { panic!() };
+//! assert_eq!((document.status, document.reason.as_deref()), (404, Some(&b"Gone fishing"[..])));
+//! assert_eq!(document.fields, [("Content-Type".to_string(), b"text/plain".to_vec())]);
+//! assert_eq!(document.body, b"Back at");
+//!
+//! let fault = Output::new(false, 8192).feed(b"Hello, world!\n").unwrap_err();
+//! assert_eq!(fault, Fault::Line(b"Hello, world!".to_vec()));
+//! assert_eq!(fault.to_string(), "a line of its header is no field: 'Hello, world!'");
+//! ```
+
+use core::fmt;
+use core::mem;
+
+/// The most fields that a header block may have.
+const FIELDS: usize = 200;
+
+/// The header block of a script's output, as far as it has come.
+#[derive(Debug)]
+pub struct Output {
+    nph: bool,
+    most: usize,
+    bytes: Vec<u8>,
+    /// Where the line that is being read began.
+    line: usize,
+    /// Where the search for its end goes on.
+    at: usize,
+    said: Said,
+}
+
+/// What a script wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Send this.
+    Document(Document),
+    /// Answer as if this had been asked for (RFC 3875 §6.2.2): path and query in origin-form,
+    /// printable ASCII. The rest of the output is of no use.
+    Again(Vec<u8>),
+}
+
+/// An answer's head as a script wants it, and how its body begins.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Document {
+    /// 200 to 599.
+    pub status: u16,
+    /// The reason phrase, when there is one that can be sent: printable ASCII.
+    pub reason: Option<Vec<u8>>,
+    /// The fields to send, in their order, with names as the script spelt them.
+    pub fields: Vec<(String, Vec<u8>)>,
+    /// What Content-Length said, in bytes. It is in no other place.
+    pub length: Option<u64>,
+    /// The bytes of the body that came with the end of the header block. A 204, 205 or 304 has no
+    /// body all the same.
+    pub body: Vec<u8>,
+    /// The names of fields that are not the script's to set.
+    pub dropped: Vec<String>,
+}
+
+/// Why an output is no answer: 502. Lines and values are as the script wrote them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The output ended before it began.
+    Nothing,
+    /// The output ended before the empty line that ends a header block; the line it was in.
+    Unfinished(Vec<u8>),
+    /// The header block is longer than this, in bytes.
+    TooLong(usize),
+    /// The header block has more than 200 fields.
+    TooManyFields,
+    /// A line is no `name: value`, continues another, or has a control byte in it.
+    Line(Vec<u8>),
+    /// A field that can be there once only is there again.
+    Twice(&'static str),
+    /// Neither Content-Type nor Location nor Status is there (RFC 3875 §6.2).
+    Missing,
+    /// Status is not a number from 200 to 599, with or without a phrase.
+    Status(Vec<u8>),
+    /// Location is empty, or a local one that no request line could hold.
+    Location(Vec<u8>),
+    /// Content-Length is no number of bytes.
+    Length(Vec<u8>),
+    /// The first line of an `nph-` script is no status line of HTTP/1.0 or 1.1.
+    StatusLine(Vec<u8>),
+}
+
+impl Output {
+    /// Of a script that writes its response itself when `nph`. `most` bounds the header block, its
+    /// empty line included, in bytes.
+    #[must_use]
+    pub fn new(nph: bool, most: usize) -> Self {
+        Self { nph, most, bytes: Vec::new(), line: 0, at: 0, said: Said::default() }
+    }
+
+    /// Takes what the script wrote next. `None` until the header block is whole; with the reply, or
+    /// a fault, it is done.
+    ///
+    /// # Errors
+    /// When this is no header block: as soon as a line shows it.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<Reply>, Fault> {
+        self.bytes.extend_from_slice(bytes);
+        loop {
+            let window = &self.bytes[..self.bytes.len().min(self.most)];
+            let Some(end) = window[self.at..].iter().position(|&b| b == b'\n') else {
+                self.at = window.len();
+                let room = self.bytes.len() <= self.most;
+                return if room { Ok(None) } else { Err(Fault::TooLong(self.most)) };
+            };
+            let next = self.at + end + 1;
+            let line = &window[self.line..next - 1];
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if self.nph && self.said.status.is_none() {
+                self.said.status = Some(status_line(line)?);
+            } else if line.is_empty() {
+                let body = self.bytes.split_off(next);
+                return mem::take(&mut self.said).reply(self.nph, body).map(Some);
+            } else {
+                self.said.hear(self.nph, line)?;
+            }
+            (self.line, self.at) = (next, next);
+        }
+    }
+
+    /// The output has ended, and [`Self::feed`] has given no reply yet.
+    #[must_use]
+    pub fn end(self) -> Fault {
+        match self.bytes.get(self.line..) {
+            _ if self.bytes.is_empty() => Fault::Nothing,
+            line => Fault::Unfinished(line.unwrap_or_default().to_vec()),
+        }
+    }
+}
+
+/// What the lines so far have said.
+#[derive(Debug, Default)]
+struct Said {
+    status: Option<(u16, Option<Vec<u8>>)>,
+    location: Option<Vec<u8>>,
+    /// Whether Content-Type was there.
+    typed: bool,
+    length: Option<u64>,
+    fields: Vec<(String, Vec<u8>)>,
+    dropped: Vec<String>,
+    /// How many fields there were, of all kinds.
+    count: usize,
+}
+
+impl Said {
+    fn hear(&mut self, nph: bool, line: &[u8]) -> Result<(), Fault> {
+        let (name, value) = field(line).ok_or_else(|| Fault::Line(line.to_vec()))?;
+        self.count += 1;
+        if self.count > FIELDS {
+            return Err(Fault::TooManyFields);
+        }
+        match name.to_ascii_lowercase().as_str() {
+            // It stands in the status line there.
+            "status" if nph => self.dropped.push(name),
+            "status" => {
+                let status = status(value).ok_or_else(|| Fault::Status(value.to_vec()))?;
+                once("Status", self.status.replace(status).is_none())?;
+            }
+            "content-length" => {
+                let length = number(value).ok_or_else(|| Fault::Length(value.to_vec()))?;
+                once("Content-Length", self.length.replace(length).is_none())?;
+            }
+            "content-type" => {
+                once("Content-Type", !mem::replace(&mut self.typed, true))?;
+                self.fields.push((name, value.to_vec()));
+            }
+            "location" => {
+                once("Location", self.location.replace(value.to_vec()).is_none())?;
+                self.fields.push((name, value.to_vec()));
+            }
+            lower if THE_SERVERS.contains(&lower) => self.dropped.push(name),
+            _ => self.fields.push((name, value.to_vec())),
+        }
+        Ok(())
+    }
+
+    fn reply(self, nph: bool, body: Vec<u8>) -> Result<Reply, Fault> {
+        let Self { status, location, typed, fields, length, dropped, .. } = self;
+        if !nph && !typed && location.is_none() && status.is_none() {
+            return Err(Fault::Missing);
+        }
+        if let Some(location) = &location {
+            let plain = matches!(status, None | Some((200, _)));
+            match location.first() {
+                None => return Err(Fault::Location(Vec::new())),
+                Some(b'/') if plain && !nph => return again(location),
+                Some(_) => {}
+            }
+        }
+        let implied = if location.is_some() { 302 } else { 200 };
+        let (status, reason) = status.unwrap_or((implied, None));
+        Ok(Reply::Document(Document { status, reason, fields, length, body, dropped }))
+    }
+}
+
+/// Fields of the connection (RFC 9110 §7.6.1), and those that every answer has already.
+const THE_SERVERS: [&str; 9] = [
+    "connection",
+    "date",
+    "keep-alive",
+    "proxy-connection",
+    "server",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+fn once(name: &'static str, first: bool) -> Result<(), Fault> {
+    if first { Ok(()) } else { Err(Fault::Twice(name)) }
+}
+
+/// A local redirect's target; a fragment is the client's business, and nobody's here.
+fn again(location: &[u8]) -> Result<Reply, Fault> {
+    let target = location.split(|&b| b == b'#').next().unwrap_or_default();
+    match location.iter().all(u8::is_ascii_graphic) {
+        true => Ok(Reply::Again(target.to_vec())),
+        false => Err(Fault::Location(location.to_vec())),
+    }
+}
+
+/// A field line's name and trimmed value.
+fn field(line: &[u8]) -> Option<(String, &[u8])> {
+    let (name, value) = line.split_at(line.iter().position(|&b| b == b':')?);
+    let token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+    let text = |&b: &u8| b == b'\t' || !b.is_ascii_control();
+    let fits = !name.is_empty() && name.iter().all(token) && value.iter().all(text);
+    fits.then(|| (name.iter().copied().map(char::from).collect(), trim(&value[1..])))
+}
+
+/// `HTTP/1.1 200 OK`, the phrase being optional.
+fn status_line(line: &[u8]) -> Result<(u16, Option<Vec<u8>>), Fault> {
+    let rest = line.strip_prefix(b"HTTP/1.1 ").or_else(|| line.strip_prefix(b"HTTP/1.0 "));
+    rest.and_then(status).ok_or_else(|| Fault::StatusLine(line.to_vec()))
+}
+
+/// `200 OK`, the phrase being optional; one that cannot be sent is none.
+fn status(value: &[u8]) -> Option<(u16, Option<Vec<u8>>)> {
+    let (code, phrase) = value.split_at_checked(3)?;
+    let code = u16::try_from(number(code)?).ok().filter(|code| (200..600).contains(code))?;
+    if !phrase.is_empty() && !phrase.starts_with(b" ") {
+        return None;
+    }
+    let phrase = trim(phrase);
+    let fits = !phrase.is_empty() && phrase.iter().all(|b| matches!(b, b' '..=b'~'));
+    Some((code, fits.then(|| phrase.to_vec())))
+}
+
+/// Decimal digits, and nothing but.
+fn number(digits: &[u8]) -> Option<u64> {
+    let plain = digits.iter().all(u8::is_ascii_digit); // `parse` would take a sign
+    str::from_utf8(digits).ok().filter(|_| plain)?.parse().ok()
+}
+
+fn trim(value: &[u8]) -> &[u8] {
+    let fits = |b: &u8| !matches!(b, b' ' | b'\t');
+    let start = value.iter().position(fits).unwrap_or(value.len());
+    let end = value.iter().rposition(fits).map_or(start, |last| last + 1);
+    &value[start..end]
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("it wrote nothing"),
+            Self::Unfinished(line) if line.is_empty() => {
+                f.write_str("no empty line ends its header")
+            }
+            Self::Unfinished(line) => quote(f, "it ended inside its header, at", line),
+            Self::TooLong(most) => write!(f, "its header is longer than {most} bytes"),
+            Self::TooManyFields => write!(f, "its header has more than {FIELDS} fields"),
+            Self::Line(line) => quote(f, "a line of its header is no field:", line),
+            Self::Twice(name) => write!(f, "its header has {name} twice"),
+            Self::Missing => f.write_str("its header has no Content-Type, Location or Status"),
+            Self::Status(value) => quote(f, "its Status is none:", value),
+            Self::Location(value) => quote(f, "its Location is none:", value),
+            Self::Length(value) => quote(f, "its Content-Length is none:", value),
+            Self::StatusLine(line) => quote(f, "its first line is no status line:", line),
+        }
+    }
+}
+
+/// Writes `what 'text'` in one line, hostile bytes escaped and a long text cut.
+fn quote(f: &mut fmt::Formatter<'_>, what: &str, text: &[u8]) -> fmt::Result {
+    const MOST: usize = 100; // bytes
+    let (shown, more) = match text.get(..MOST) {
+        Some(start) if text.len() > MOST => (start, "..."),
+        _ => (text, ""),
+    };
+    write!(f, "{what} '{}'{more}", shown.escape_ascii())
+}
+
+impl std::error::Error for Fault {}
+
+#[cfg(test)]
+#[path = "output_tests.rs"]
+mod tests;

@@ -1,0 +1,315 @@
+//! What scripts write, well and badly.
+
+use super::Fault::{
+    Length, Line, Location, Missing, Nothing, Status, StatusLine, TooLong, TooManyFields, Twice,
+    Unfinished,
+};
+use super::{Document, Fault, Output, Reply};
+use crate::http1::{Connection, Limits, Outbox};
+use proptest::prelude::*;
+
+const MOST: usize = 8192;
+
+/// What `text` comes to: whole, byte by byte, and with a few other bytes to begin with.
+fn read(nph: bool, text: impl AsRef<[u8]>) -> Result<Reply, Fault> {
+    let text = text.as_ref();
+    let whole = pieces(nph, MOST, text, &[]);
+    assert_eq!(whole, pieces(nph, MOST, text, &[1]), "byte by byte");
+    assert_eq!(whole, pieces(nph, MOST, text, &[3, 1, 7]));
+    whole
+}
+
+/// Feeds `text` in pieces of these sizes in turn, and the rest of it to the body.
+fn pieces(nph: bool, most: usize, text: &[u8], sizes: &[usize]) -> Result<Reply, Fault> {
+    let mut output = Output::new(nph, most);
+    let mut rest = text;
+    let mut sizes = sizes.iter().cycle();
+    while !rest.is_empty() {
+        let (piece, behind) = rest.split_at(rest.len().min(*sizes.next().unwrap_or(&rest.len())));
+        rest = behind;
+        match output.feed(piece)? {
+            Some(Reply::Document(mut document)) => {
+                document.body.extend_from_slice(rest);
+                return Ok(Reply::Document(document));
+            }
+            Some(again) => return Ok(again),
+            None => {}
+        }
+    }
+    Err(output.end())
+}
+
+fn document(text: impl AsRef<[u8]>) -> Document {
+    match read(false, text).unwrap() {
+        Reply::Document(document) => document,
+        Reply::Again(target) => panic!("again {}", target.escape_ascii()),
+    }
+}
+
+fn fault(text: impl AsRef<[u8]>) -> Fault {
+    read(false, text).unwrap_err()
+}
+
+fn field(name: &str, value: &str) -> (String, Vec<u8>) {
+    (name.to_string(), value.as_bytes().to_vec())
+}
+
+fn html() -> Document {
+    Document {
+        status: 200,
+        fields: vec![field("Content-Type", "text/html")],
+        ..Document::default()
+    }
+}
+
+#[test]
+fn rfc_3875_6_2_1_a_document() {
+    let body = b"<p>\0\n\nhi".to_vec();
+    let wanted = Document { body, ..html() };
+    assert_eq!(document("Content-Type: text/html\n\n<p>\0\n\nhi"), wanted);
+    assert_eq!(document("Content-Type:text/html \t\r\n\r\n<p>\0\n\nhi"), wanted);
+    assert_eq!(document("Content-Type: text/html\r\n\n"), html(), "line ends may be mixed");
+    assert_eq!(document("Content-Type:\n\n").fields, [field("Content-Type", "")]);
+}
+
+#[test]
+fn b_234_names_in_any_case_are_passed_on_as_they_are_spelt() {
+    let document =
+        document("cONTENT-type: a\nSTATUS: 404\nset-cookie: a=1\nSet-Cookie: b=ü:\t;\n\n");
+    let cookies = [field("set-cookie", "a=1"), field("Set-Cookie", "b=ü:\t;")];
+    assert_eq!(document.fields, [&[field("cONTENT-type", "a")][..], &cookies].concat());
+    assert_eq!((document.status, document.reason), (404, None));
+}
+
+#[test]
+fn rfc_3875_6_3_3_status() {
+    let phrases: [(&str, u16, Option<&str>); 6] = [
+        ("200", 200, None),
+        ("599 Last one", 599, Some("Last one")),
+        ("404  Not here  ", 404, Some("Not here")),
+        ("404 \t", 404, None),
+        ("500 Ü", 500, None),
+        ("500 a\tb", 500, None),
+    ];
+    for (value, code, phrase) in phrases {
+        let document = document(format!("Status: {value}\n\n"));
+        let reason = phrase.map(|phrase| phrase.as_bytes().to_vec());
+        assert_eq!(document, Document { status: code, reason, ..Document::default() }, "{value}");
+    }
+    for value in ["", "20", "2000", "199", "600", "100 Continue", "+20", "OK", "200OK", "200\tOK"] {
+        let wanted = Status(value.as_bytes().to_vec());
+        assert_eq!(fault(format!("Content-Type: a\nStatus: {value}\n\n")), wanted);
+    }
+}
+
+#[test]
+fn rfc_3875_6_2_2_local_redirects() {
+    let again = |target: &str| Ok(Reply::Again(target.as_bytes().to_vec()));
+    assert_eq!(read(false, "Location: /a?b=/c\n\nbody"), again("/a?b=/c"));
+    assert_eq!(read(false, "location:/a#here\n\n"), again("/a"));
+    assert_eq!(read(false, "Location: /?\nStatus: 200 Fine\nContent-Type: a\n\n"), again("/?"));
+    // No way to another server: read as a request, this is the path `/elsewhere/`.
+    assert_eq!(read(false, "Location: //elsewhere/\n\n"), again("//elsewhere/"));
+    for bad in ["/a b", "/ü", "/a#b c", "/a\tb"] {
+        assert_eq!(fault(format!("Location: {bad} \n\n")), Location(bad.as_bytes().to_vec()));
+    }
+}
+
+#[test]
+fn rfc_3875_6_2_3_client_redirects() {
+    for (text, status) in [
+        ("Location: http://here/ü\n\n", 302),
+        ("Location: other.html\n\n", 302),
+        ("Location: http://here/\nContent-Type: a\n\n", 302),
+        ("Status: 301\nLocation: /local\n\n", 301),
+        ("Location: /new\nStatus: 201 Created\n\n", 201),
+        ("Location: https://here/\nStatus: 200\n\n", 200),
+    ] {
+        let document = document(text);
+        assert_eq!(document.status, status, "{text}");
+        assert!(document.fields.iter().any(|(name, _)| name == "Location"), "{text}");
+    }
+    assert_eq!(fault("Location:\nStatus: 303\n\n"), Location(Vec::new()));
+}
+
+#[test]
+fn rfc_3875_6_3_one_of_three_must_be_there() {
+    for text in ["\n", "\r\nbody", "X-A: 1\n\n", "Content-Length: 5\n\nhello", "Server: me\n\n"] {
+        assert_eq!(fault(text), Missing, "{text}");
+    }
+    assert_eq!(document("Status: 204\n\n").status, 204);
+}
+
+#[test]
+fn rfc_3875_6_3_each_of_these_once() {
+    let name = "Content-Type: a\nContent-Length: 5\nStatus: 200\nLocation: http://a/\n";
+    for (line, wanted) in [
+        ("content-type: a", "Content-Type"),
+        ("content-length: 5", "Content-Length"),
+        ("status: 200", "Status"),
+        ("location: http://a/", "Location"),
+    ] {
+        assert_eq!(fault(format!("{name}{line}\n\n")), Twice(wanted));
+    }
+}
+
+#[test]
+fn b_236_content_length_frames_the_body_and_is_no_field() {
+    let text = "Content-Type: text/html\nCONTENT-LENGTH: 0012 \n\n";
+    assert_eq!(document(text), Document { length: Some(12), ..html() });
+    let most = document(format!("Status: 200\nContent-Length: {}\n\n", u64::MAX));
+    assert_eq!(most.length, Some(u64::MAX));
+    for bad in ["", "-1", "+1", "1 2", "5, 5", "0x1", "5b", "18446744073709551616"] {
+        let wanted = Length(bad.as_bytes().to_vec());
+        assert_eq!(fault(format!("Content-Type: a\nContent-Length: {bad}\n\n")), wanted);
+    }
+}
+
+#[test]
+fn b_235_to_a_head_request_the_machine_sends_the_head_alone() {
+    let document = document("Content-Type: text/html\nContent-Length: 5\n\nhello");
+    let mut connection = Connection::new(Limits::default());
+    let mut outbox = Outbox::new("");
+    connection.advance(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").expect("a request");
+    let mut response = connection.respond(document.status, &mut outbox);
+    for (name, value) in &document.fields {
+        response = response.header(name, value);
+    }
+    assert_eq!(response.sized(document.length.unwrap()), Ok(()));
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\n";
+    assert_eq!(outbox.unsent(), head);
+    assert_eq!(connection.owed(), None);
+}
+
+#[test]
+fn b_236_fields_of_the_connection_are_not_the_scripts() {
+    let names = [
+        ["Connection", "Keep-Alive", "Proxy-Connection"],
+        ["TRANSFER-ENCODING", "te", "Trailer"],
+        ["Upgrade", "Date", "Server"],
+    ];
+    let lines: String = names.iter().flatten().map(|name| format!("{name}: chunked\n")).collect();
+    let document = document(format!("{lines}Content-Type: text/html\n\n"));
+    assert_eq!(document.dropped, names.concat());
+    assert_eq!(document.fields, html().fields);
+}
+
+#[test]
+fn b_234_what_is_no_header_line_is_shown() {
+    let bad =
+        ["Hello, world!", "<p>a: b</p>", ": a", " X: 1", "X : 1", "X\t: 1", "HTTP/1.1 200 OK"];
+    for line in bad.into_iter().chain(["\tfolded", "X: \0", "X: \x1b[2J", "X: a\rb", "Ü: 1", "\r"])
+    {
+        let wanted = Line(line.as_bytes().to_vec());
+        assert_eq!(fault(format!("Content-Type: a\n{line}\r\n")), wanted, "{line:?}");
+    }
+    let mut output = Output::new(false, MOST);
+    assert!(output.feed(b"no header, and the script goes on\n").is_err(), "without waiting");
+}
+
+#[test]
+fn b_234_an_output_that_ends_too_early() {
+    assert_eq!(fault(""), Nothing);
+    assert_eq!(fault("Content-Type: a\n"), Unfinished(Vec::new()));
+    assert_eq!(fault("Content-Type: a\r\n\r"), Unfinished(b"\r".to_vec()));
+    assert_eq!(fault("Content-Type: a\nX"), Unfinished(b"X".to_vec()));
+}
+
+#[test]
+fn b_234_the_header_is_bounded() {
+    let text = b"Content-Type: a\n\nbody";
+    for sizes in [&[][..], &[1], &[16, 1]] {
+        assert!(pieces(false, 17, text, sizes).is_ok());
+        for most in 0..17 {
+            assert_eq!(pieces(false, most, text, sizes), Err(TooLong(most)));
+        }
+    }
+    let fields = |n: usize| format!("Content-Type: a\n{}\n", "Server: me\n".repeat(n));
+    assert_eq!(document(fields(199)).dropped.len(), 199);
+    assert_eq!(fault(fields(200)), TooManyFields);
+}
+
+#[test]
+fn rfc_3875_5_nph_scripts_write_the_status_line() {
+    let wanted = |status, reason: &str, fields: &[(String, Vec<u8>)]| {
+        let reason = (!reason.is_empty()).then(|| reason.as_bytes().to_vec());
+        let body = b"body".to_vec();
+        let fields = fields.to_vec();
+        Ok(Reply::Document(Document { status, reason, fields, body, ..Document::default() }))
+    };
+    assert_eq!(read(true, "HTTP/1.0 200 OK\r\n\r\nbody"), wanted(200, "OK", &[]));
+    assert_eq!(read(true, "HTTP/1.1 503\n\nbody"), wanted(503, "", &[]));
+    let local = [field("Location", "/a b")];
+    assert_eq!(read(true, "HTTP/1.1 200 \nLocation: /a b\n\nbody"), wanted(200, "", &local));
+
+    let text = "HTTP/1.1 200 OK\nStatus: 404\nConnection: close\nContent-Length: 3\n\nbody";
+    let Ok(Reply::Document(document)) = read(true, text) else { panic!() };
+    assert_eq!((document.status, document.length, document.fields), (200, Some(3), vec![]));
+    assert_eq!(document.dropped, ["Status", "Connection"]);
+
+    let versions = ["", "Status: 200", "HTTP/1.1", "HTTP/1.2 200 OK", "HTTP/2 200", "http/1.1 200"];
+    for line in versions.into_iter().chain(["HTTP/1.1  200", "HTTP/1.1 100 Continue"]) {
+        let wanted = StatusLine(line.as_bytes().to_vec());
+        assert_eq!(read(true, format!("{line}\nContent-Type: a\n\n")), Err(wanted), "{line}");
+    }
+    let bad = read(true, "HTTP/1.1 200 OK\nHTTP/1.1 200 OK\n\n");
+    assert_eq!(bad, Err(Line(b"HTTP/1.1 200 OK".to_vec())));
+}
+
+#[test]
+fn b_251_a_fault_is_one_line_that_cannot_be_forged() {
+    assert_eq!(
+        Line(b"\x1b'\n\xff".to_vec()).to_string(),
+        r"a line of its header is no field: '\x1b\'\n\xff'"
+    );
+    for text in [&[b'\n'; 9000][..], b"a"] {
+        for fault in
+            [Unfinished, Line, Status, Location, Length, StatusLine].map(|f| f(text.to_vec()))
+        {
+            let line = fault.to_string();
+            assert!(
+                line.len() < 300 && line.chars().all(|c| c == ' ' || c.is_ascii_graphic()),
+                "{line}"
+            );
+        }
+    }
+}
+
+/// Lines that mean something, and some that do not.
+fn header() -> impl Strategy<Value = Vec<u8>> {
+    let name = "(?i-u:status|location|content-type|content-length|date|x-[a-z]{1,3})";
+    let value = "(?-u:[0-9]{1,3}|/[a-z#?]{0,4}|[ -~]{0,8})";
+    let usual = proptest::string::bytes_regex(&format!("({name}: ?{value}\r?\n){{0,6}}(\r?\n)?"));
+    let any = proptest::collection::vec(any::<u8>(), 0..20);
+    (usual.expect("a regular expression"), any).prop_map(|(usual, any)| [usual, any].concat())
+}
+
+proptest! {
+    #[test]
+    fn every_cut_gives_the_same_reply(
+        text in header(),
+        nph in any::<bool>(),
+        most in prop_oneof![0..64_usize, Just(MOST)],
+        sizes in proptest::collection::vec(1..9_usize, 1..5),
+    ) {
+        let text = if nph { [b"HTTP/1.1 200\n", &text[..]].concat() } else { text };
+        prop_assert_eq!(pieces(nph, most, &text, &[]), pieces(nph, most, &text, &sizes));
+    }
+
+    #[test]
+    fn every_document_can_be_sent(text in header()) {
+        if let Ok(Reply::Document(document)) = pieces(false, MOST, &text, &[]) {
+            let mut connection = Connection::new(Limits::default());
+            let mut outbox = Outbox::new("");
+            connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("a request");
+            let mut response = connection.respond(document.status, &mut outbox);
+            if let Some(reason) = &document.reason {
+                response = response.reason(reason);
+            }
+            for (name, value) in &document.fields {
+                response = response.header(name, value);
+            }
+            prop_assert_eq!(response.body(b""), Ok(()));
+        }
+    }
+}

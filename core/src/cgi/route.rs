@@ -1,0 +1,268 @@
+//! Which part of a path is the script, and which is handed to it.
+//!
+//! A [`Route`] asks: what is at this [`path`](Route::path)? As long as the caller [`found`]
+//! directories, it asks one component further; the first that is none is the [`Script`], and what
+//! follows is its PATH_INFO (B-228, B-230). Nothing else of the file system is looked at.
+//!
+//! One normalised path, that of [`crate::path`], decides whether it is CGI's business, is looked at
+//! and names the script: no spelling of a path can pass the test and reach the source (B-255). What
+//! is below a directory of scripts is a script or a [`Denial`], never a file. A path that climbs
+//! above the root is refused, not clamped (B-225). Symbolic links are the opener's to judge.
+//!
+//! [`found`]: Route::found
+//!
+//! ```
+//! use doorstep_core::cgi::route::{Directories, Found, Route};
+//!
+//! let directories = Directories::default();
+//! let Ok(Some(mut route)) = Route::new(&directories, false, b"/cgi-bin/tools/wiki/Home%20Page")
+//! else { panic!() };
+//! let script = loop {
+//!     let found = match route.path() {
+//!         b"cgi-bin/tools" => Found::Directory,
+//!         b"cgi-bin/tools/wiki" => Found::File { executable: true },
+//!         _ => Found::Nothing,
+//!     };
+//!     if let Some(script) = route.found(found)? {
+//!         break script;
+//!     }
+//! };
+//! assert_eq!(script.name(), b"/cgi-bin/tools/wiki");
+//! assert_eq!(script.path_info(), b"/Home Page");
+//!
+//! assert_eq!(Route::new(&directories, false, b"/index.html"), Ok(None));
+//! # Ok::<(), doorstep_core::cgi::route::Denial>(())
+//! ```
+
+use crate::http1::{quote, status};
+use crate::path::{self, Ending, Refusal};
+
+/// Where scripts live, below the root: `cgi-bin` and `htbin`, unless said otherwise (B-221).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directories(Vec<Vec<u8>>);
+
+impl Directories {
+    /// Each is given as the path of a URL, with or without slashes around it; `/` makes everything
+    /// a script.
+    ///
+    /// # Errors
+    /// When no directory can stand at one of the paths.
+    pub fn new<P: AsRef<[u8]>>(paths: impl IntoIterator<Item = P>) -> Result<Self, Refusal> {
+        let clean = |path: P| {
+            let mut clean = Vec::new();
+            path::resolve(path.as_ref(), &mut clean).map(|_| clean)
+        };
+        paths.into_iter().map(clean).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl Default for Directories {
+    fn default() -> Self {
+        Self(vec![b"cgi-bin".to_vec(), b"htbin".to_vec()])
+    }
+}
+
+/// What the caller found at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing is there, or it cannot be had; the caller logs why.
+    Nothing,
+    /// A regular file, and whether the script's user may execute it.
+    File {
+        /// Whether it may be executed.
+        executable: bool,
+    },
+    /// A directory.
+    Directory,
+    /// A device, a FIFO, a socket.
+    Other,
+}
+
+/// One path's way to its script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// `/`, the clean path, and a `/` if it names a directory.
+    path: Vec<u8>,
+    /// Where in `path` the component ends that is looked at.
+    end: usize,
+    hidden: bool,
+}
+
+impl Route {
+    /// Starts on the path of a request ([`crate::http1::Head::path`], undecoded). `None` when it is
+    /// not below one of the directories: `/cgi-bin/` is, `/cgi-bin` is not (B-227). `hidden` says
+    /// whether a script, or a directory on the way to it, may have a name with a leading dot.
+    ///
+    /// # Errors
+    /// When it is clear from the text that no script can be there.
+    pub fn new(
+        directories: &Directories,
+        hidden: bool,
+        path: &[u8],
+    ) -> Result<Option<Self>, Denial> {
+        if !path.starts_with(b"/") {
+            return Ok(None); // `*`, or an authority
+        }
+        let path = normalised(path)?;
+        let below = |directory: &Vec<u8>| is_below(directory, &path, FOLD);
+        // The first on the way down: the shortest.
+        let Some(directory) = directories.0.iter().filter(|&d| below(d)).min_by_key(|d| d.len())
+        else {
+            return Ok(None);
+        };
+        let end = if directory.is_empty() { 0 } else { 1 + directory.len() };
+        let mut route = Self { path, end, hidden };
+        route.descend()?;
+        Ok(Some(route))
+    }
+
+    /// What to look at next: relative to the root, clean, never empty.
+    #[must_use]
+    pub fn path(&self) -> &[u8] {
+        &self.path[1..self.end]
+    }
+
+    /// Says what is at [`Self::path`]. `None`: there is a next path to look at.
+    ///
+    /// # Errors
+    /// When the path leads to no script.
+    pub fn found(&mut self, found: Found) -> Result<Option<Script>, Denial> {
+        let name = || self.path[..self.end].to_vec();
+        match found {
+            Found::Nothing => Err(Denial::Missing(name())),
+            Found::Other => Err(Denial::NotPlain(name())),
+            Found::File { executable: false } => Err(Denial::NotExecutable(name())),
+            Found::File { executable: true } => {
+                Ok(Some(Script { path: self.path.clone(), end: self.end }))
+            }
+            Found::Directory => self.descend().map(|()| None),
+        }
+    }
+
+    /// Goes on to the next component.
+    fn descend(&mut self) -> Result<(), Denial> {
+        let next = match self.path.get(self.end + 1..) {
+            Some(rest) if !rest.is_empty() => rest.split(|&b| b == b'/').next().unwrap_or_default(),
+            _ => return Err(Denial::NotPlain(self.path.clone())), // B-227
+        };
+        let end = self.end + 1 + next.len();
+        if next.starts_with(b".") && !self.hidden {
+            return Err(Denial::Missing(self.path[..end].to_vec()));
+        }
+        self.end = end;
+        Ok(())
+    }
+}
+
+/// A script that can be run, and what is handed to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    path: Vec<u8>,
+    /// Where in `path` the script ends.
+    end: usize,
+}
+
+impl Script {
+    /// Where it is: relative to the root, clean, never empty.
+    #[must_use]
+    pub fn file(&self) -> &[u8] {
+        &self.path[1..self.end]
+    }
+
+    /// SCRIPT_NAME, decoded: a `/` and [`Self::file`].
+    #[must_use]
+    pub fn name(&self) -> &[u8] {
+        &self.path[..self.end]
+    }
+
+    /// PATH_INFO, decoded and clean: empty, or what follows the script, starting with a `/`.
+    #[must_use]
+    pub fn path_info(&self) -> &[u8] {
+        &self.path[self.end..]
+    }
+
+    /// Whether it writes its own head, which its name says: `nph-…` (RFC 3875 §5).
+    #[must_use]
+    pub fn is_nph(&self) -> bool {
+        let name = self.name().rsplit(|&b| b == b'/').next().unwrap_or_default();
+        name.starts_with(b"nph-")
+    }
+
+    /// The script that a path leads to when each first component below `cgi-bin` is one.
+    #[cfg(test)]
+    pub(crate) fn of(path: &[u8]) -> Self {
+        let mut route = Route::new(&Directories::default(), false, path).unwrap().unwrap();
+        route.found(Found::File { executable: true }).unwrap().unwrap()
+    }
+}
+
+/// Why a path that is CGI's business leads to no script. Names start with a `/` and are decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denial {
+    /// Nothing can stand at such a path: 400 for a NUL, else 404.
+    Path(Refusal),
+    /// The path climbs above the root: 400 (B-225).
+    AboveRoot,
+    /// Nothing is there, or its name has a leading dot: 404 (B-231).
+    Missing(Vec<u8>),
+    /// A directory, or nothing that can be run: 403 (B-227, B-231).
+    NotPlain(Vec<u8>),
+    /// A file that may not be executed: 403 (B-231).
+    NotExecutable(Vec<u8>),
+}
+
+impl Denial {
+    /// 400, 403 or 404.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Path(Refusal::Nul) | Self::AboveRoot => 400,
+            Self::Path(_) | Self::Missing(_) => 404,
+            Self::NotPlain(_) | Self::NotExecutable(_) => 403,
+        }
+    }
+
+    /// The reason phrase, with the name quoted, its hostile bytes escaped and a long one cut.
+    #[must_use]
+    pub fn reason(&self) -> Vec<u8> {
+        let (phrase, name) = match self {
+            Self::Path(Refusal::Nul) | Self::AboveRoot => (status::reason(self.status()), None),
+            Self::Path(_) => ("File not found", None),
+            Self::Missing(name) => ("No such CGI script", Some(name)),
+            Self::NotPlain(name) => ("CGI script is not a plain file", Some(name)),
+            Self::NotExecutable(name) => ("CGI script is not executable", Some(name)),
+        };
+        let mut reason = phrase.as_bytes().to_vec();
+        if let Some(name) = name {
+            quote(name, &mut reason);
+        }
+        reason
+    }
+}
+
+/// Where file names are the same in any case of letters, so are the directories: no other spelling
+/// shows a source.
+const FOLD: bool = cfg!(any(target_os = "macos", windows));
+
+/// The path as it is judged: `/`, the clean path, and a `/` if it names a directory.
+fn normalised(raw: &[u8]) -> Result<Vec<u8>, Denial> {
+    let mut path = Vec::new();
+    let ending = path::resolve_strictly(raw, &mut path).map_err(Denial::Path)?;
+    let ending = ending.ok_or(Denial::AboveRoot)?;
+    if ending != Ending::Name && !path.is_empty() {
+        path.push(b'/');
+    }
+    path.insert(0, b'/');
+    Ok(path)
+}
+
+/// Whether a normalised path goes on, if only by a `/`, behind a directory.
+fn is_below(directory: &[u8], path: &[u8], fold: bool) -> bool {
+    let Some((start, rest)) = path[1..].split_at_checked(directory.len()) else { return false };
+    let same = if fold { start.eq_ignore_ascii_case(directory) } else { start == directory };
+    same && (directory.is_empty() || rest.starts_with(b"/"))
+}
+
+#[cfg(test)]
+#[path = "route_tests.rs"]
+mod tests;
