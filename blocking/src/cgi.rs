@@ -120,7 +120,10 @@ impl Cgi {
             let (turn, socket) = x.parts();
             match run.step(turn, woken, socket)? {
                 Next::Flush => x.flush()?,
-                Next::Wait(most) => woken = run.process.wait(Some(x.socket()), most)?,
+                Next::Wait(most) => {
+                    let client = run.is_answering().then(|| x.socket());
+                    woken = run.process.wait(client, most)?;
+                }
                 Next::Again(target) => return Ok(Came::Again(again::request(&x.head(), &target))),
                 Next::Over => return Ok(Came::Answered),
             }

@@ -10,6 +10,7 @@
 //! what it is given, has an ordinary file as stdin, and is gone when its time is over, together with
 //! the processes it started.
 
+mod answer;
 mod complaints;
 mod run;
 mod settings;

@@ -1,10 +1,9 @@
-//! One run of a script: what it writes becomes the answer, and it ends when it has to.
+//! One run of a script: listened to while it works, and ended when it has to.
 //!
 //! A [`Run`] never waits. [`Run::step`] reads what there is, answers with it, and says what to do
-//! next: flush, wait, or be done. It bounds the time, the output and the header block, and looks up
-//! now and then: has the script exited while somebody else holds its stdout, is the client still there?
+//! next: flush, wait, or be done. It bounds the time and the output, and looks around now and then:
+//! has the script exited while somebody else holds on to its stdout, is the client still there?
 //!
-//! An answer that is over within a moment of its head leaves whole, with its length; else it is streamed.
 //! Every way out is an answer or, when that has begun, a visible abort: what is still owed when the
 //! handler returns is cut off by [`Turn::conclude`]. A run that is dropped takes its processes along.
 
@@ -15,55 +14,36 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use doorstep_core::cgi::output::{Document, Fault, Output, Reply};
 use doorstep_core::cgi::route::Script;
 use doorstep_core::http1::Owed;
 
-use super::{Settings, complaints::Complaints, name};
-use crate::config::GATHER;
+use super::{Settings, answer::Answer, complaints::Complaints};
 use crate::host::{Presence, Process, Woken};
 use crate::turn::Turn;
 
 /// What is read at once, in bytes.
 const BUFFER: usize = 16 << 10;
-/// How long a body's begin waits for its end.
-const MOMENT: Duration = Duration::from_millis(2);
 /// The first and the longest pause between two looks around.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
-/// How long a client may be quiet that will send nothing more; it may be gone.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A script at work.
 #[derive(Debug)]
 pub struct Run {
     /// To be waited for.
     pub process: Process,
-    name: String,
-    stage: Stage,
+    answer: Answer,
     complaints: Complaints,
     buffer: Vec<u8>,
     /// Bytes of stdout so far, and how many may be.
     output: (u64, u64),
-    /// How long it was waited for, and how long that may be.
-    waited: (Duration, Duration),
-    waits_since: Option<Instant>,
+    clock: Clock,
+    /// How long it may take.
+    time: Duration,
+    /// What was said last was to wait.
+    waited: bool,
     pause: Duration,
-    quiet_since: Option<Instant>,
-}
-
-/// How far the answer is.
-#[derive(Debug)]
-enum Stage {
-    /// The header block is being read.
-    Head(Output),
-    /// The body may be over at once: since when it is held back.
-    Held(Document, Instant),
-    /// It is being sent.
-    Body,
-    /// What comes is of no use: HEAD, 204, more than Content-Length.
-    Unread,
-    /// Stdout has ended, and the answer with it.
-    Ended,
+    /// Since when the client is quiet, and how long it may be.
+    quiet: (Option<Instant>, Duration),
 }
 
 /// What to do next.
@@ -73,7 +53,7 @@ pub enum Next {
     Flush,
     /// Wait for [`Run::process`], so long at most, then step again.
     Wait(Duration),
-    /// Answer the request for this path and query instead.
+    /// It is over, and the request for this path and query is to be answered instead.
     Again(Vec<u8>),
     /// It is over.
     Over,
@@ -83,15 +63,15 @@ impl Run {
     pub(super) fn new(process: Process, script: &Script, settings: &Settings) -> Self {
         Self {
             process,
-            name: name(script),
-            stage: Stage::Head(Output::new(script.is_nph(), settings.head)),
+            answer: Answer::new(script, settings.head),
             complaints: Complaints::default(),
             buffer: vec![0; BUFFER],
             output: (0, settings.output),
-            waited: (Duration::ZERO, settings.time),
-            waits_since: None,
+            clock: Clock::start(),
+            time: settings.time,
+            waited: false,
             pause: PAUSES.0,
-            quiet_since: None,
+            quiet: (None, settings.patience),
         }
     }
 
@@ -105,231 +85,138 @@ impl Run {
         woken: Woken,
         socket: impl AsFd,
     ) -> io::Result<Next> {
-        let waited = self.waits_since.take().map(|since| since.elapsed());
-        self.waited.0 += waited.unwrap_or_default();
+        self.clock.resume();
+        let left = self.time.saturating_sub(self.clock.elapsed());
+        if left.is_zero() {
+            return self.fail(turn, 504, &format!("ended after {:?}", self.time));
+        }
+        let idle = mem::take(&mut self.waited) && woken == Woken::default();
         if woken.stderr {
-            self.hear(turn);
+            self.hear_complaints(turn);
         }
         if woken.stdout
             && let Some(next) = self.read(turn)?
         {
             return Ok(next);
         }
-        let idle = waited.is_some() && woken == Woken::default();
         if idle && let Some(next) = self.look_around(turn, socket)? {
             return Ok(next);
         }
-        if !turn.outbox.is_empty() && !matches!(self.stage, Stage::Held(..)) {
-            return Ok(Next::Flush);
+        let held_for = self.answer.held_for();
+        if held_for.is_none() && !turn.outbox.is_empty() {
+            return Ok(self.flush());
         }
-        if matches!(self.stage, Stage::Ended) && self.process.has_exited() {
+        if self.answer.has_ended() && self.process.has_exited() {
             self.leave(turn);
-            return Ok(Next::Over);
+            return Ok(self.answer.take_again().map_or(Next::Over, Next::Again));
         }
-        let left = self.waited.1.saturating_sub(self.waited.0);
-        if left.is_zero() {
-            return self.too_late(turn);
-        }
-        self.waits_since = Some(Instant::now());
-        Ok(Next::Wait(match &self.stage {
-            Stage::Held(_, since) => MOMENT.saturating_sub(since.elapsed()),
-            _ => self.pause.min(left),
-        }))
+        self.waited = true;
+        Ok(Next::Wait(held_for.unwrap_or(self.pause.min(left))))
+    }
+
+    /// Whether the client still waits for something, so that its leaving should end a wait.
+    #[must_use]
+    pub fn is_answering(&self) -> bool {
+        !self.answer.has_ended()
     }
 
     /// Reads stdout as far as it goes. `None`: there is no more for now.
     fn read(&mut self, turn: &mut Turn<'_>) -> io::Result<Option<Next>> {
         while let Some(stdout) = &mut self.process.stdout {
             let n = match stdout.read(&mut self.buffer) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Ok(0) | Err(_) => {
                     self.process.stdout = None;
-                    self.ended(turn)?;
-                    return Ok(None);
+                    self.answer.end(turn)?;
+                    break;
                 }
                 Ok(n) => n,
             };
             self.output.0 += n as u64;
             if self.output.0 > self.output.1 {
-                return self.fail(turn, 502, &format!("wrote more than {} bytes", self.output.1));
+                let words = format!("wrote more than {} bytes", self.output.1);
+                return self.fail(turn, 502, &words).map(Some);
             }
-            let bytes = mem::take(&mut self.buffer);
-            let next = self.heard(turn, &bytes[..n]);
-            self.buffer = bytes;
-            if let Some(next) = next? {
-                return Ok(Some(next));
+            self.answer.hear(turn, &self.buffer[..n])?;
+            if self.answer.has_ended() {
+                self.process.stdout = None; // it was no answer, and nobody reads on
             }
             if turn.has_gathered() {
-                return Ok(Some(Next::Flush));
+                return Ok(Some(self.flush()));
             }
             if n < BUFFER {
-                return Ok(None); // that was all: a further read would only be told so
+                break; // that was all: a further read would only say so
             }
         }
         Ok(None)
-    }
-
-    /// `bytes` came from stdout.
-    fn heard(&mut self, turn: &mut Turn<'_>, bytes: &[u8]) -> io::Result<Option<Next>> {
-        match &mut self.stage {
-            Stage::Head(output) => match output.feed(bytes) {
-                Ok(None) => {}
-                Ok(Some(Reply::Again(target))) => return Ok(Some(Next::Again(target))),
-                Ok(Some(Reply::Document(document))) => {
-                    if !document.dropped.is_empty() {
-                        let names = document.dropped.join(", ");
-                        self.note(turn, &format!("not a script's to say: {names}"));
-                    }
-                    self.stage = Stage::Held(document, Instant::now());
-                }
-                Err(fault) => return self.refuse(turn, &fault).map(Some),
-            },
-            Stage::Held(document, _) => {
-                document.body.extend_from_slice(bytes);
-                if document.body.len() > GATHER {
-                    self.begin(turn, false)?;
-                }
-            }
-            Stage::Body => self.send(turn, bytes)?,
-            Stage::Unread | Stage::Ended => {}
-        }
-        Ok(None)
-    }
-
-    /// Answers with the document that is held; all of it is there when it is `whole`.
-    fn begin(&mut self, turn: &mut Turn<'_>, whole: bool) -> io::Result<()> {
-        let Stage::Held(document, _) = mem::replace(&mut self.stage, Stage::Body) else {
-            return Ok(());
-        };
-        let is_head = turn.head().is_head();
-        let mut response = turn.respond(document.status);
-        if let Some(reason) = &document.reason {
-            response = response.reason(reason);
-        }
-        for (name, value) in &document.fields {
-            response = response.header(name, value);
-        }
-        match document.length {
-            _ if matches!(document.status, 204 | 205 | 304) => response.body("")?,
-            Some(length) => response.sized(length)?,
-            // What HEAD leaves out is not known to be empty.
-            None if whole && !is_head => return response.body(&document.body),
-            None => response.stream()?,
-        }
-        self.send(turn, &document.body)
-    }
-
-    /// Sends a part of the body, as far as it was promised.
-    fn send(&mut self, turn: &mut Turn<'_>, bytes: &[u8]) -> io::Result<()> {
-        match turn.connection.owed() {
-            Some(Owed::Stream) => turn.append(bytes).map(drop),
-            Some(Owed::Bytes(left)) if bytes.len() as u64 <= left => turn.append(bytes).map(drop),
-            Some(Owed::Bytes(left)) => {
-                self.note(turn, "wrote more than its Content-Length, which is left out");
-                self.stage = Stage::Unread;
-                turn.append(&bytes[..left as usize]).map(drop)
-            }
-            Some(Owed::Answer) | None => {
-                self.stage = Stage::Unread;
-                Ok(())
-            }
-        }
-    }
-
-    /// Stdout has ended, and so the answer ends.
-    fn ended(&mut self, turn: &mut Turn<'_>) -> io::Result<()> {
-        match mem::replace(&mut self.stage, Stage::Ended) {
-            Stage::Head(output) => _ = self.refuse(turn, &output.end())?,
-            held @ Stage::Held(..) => {
-                self.stage = held;
-                self.begin(turn, true)?;
-            }
-            Stage::Body | Stage::Unread | Stage::Ended => {}
-        }
-        self.stage = Stage::Ended;
-        match turn.connection.owed() {
-            Some(Owed::Stream) => turn.end(),
-            Some(Owed::Bytes(left)) => {
-                self.note(turn, &format!("ended {left} bytes short of its Content-Length"));
-                Ok(())
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Nothing has happened for a while.
     fn look_around(&mut self, turn: &mut Turn<'_>, socket: impl AsFd) -> io::Result<Option<Next>> {
-        if matches!(self.stage, Stage::Held(..)) {
-            self.begin(turn, false)?;
+        if self.answer.held_for().is_some() {
+            self.answer.begin(turn, false)?;
             return Ok(None);
         }
         self.pause = (2 * self.pause).min(PAUSES.1);
-        if matches!(self.stage, Stage::Ended) {
-            return Ok(None); // it has its answer; what the script does now is no client's business
+        if self.answer.has_ended() {
+            return Ok(None); // what it does now is no client's business
         }
         if self.process.has_exited() {
             // Somebody it started holds on to stdout. What was written is all there is.
             self.process.kill();
             let next = self.read(turn)?;
             if next.is_none() && self.process.stdout.take().is_some() {
-                self.ended(turn)?;
+                self.answer.end(turn)?;
             }
             return Ok(next);
         }
-        match Presence::of(socket) {
-            Presence::Here => Ok(None),
+        let words = match Presence::of(socket) {
+            Presence::Here => return Ok(None),
             Presence::Quiet => {
-                let since = *self.quiet_since.get_or_insert_with(Instant::now);
-                if since.elapsed() < PATIENCE {
+                let (since, patience) = &mut self.quiet;
+                if since.get_or_insert_with(Instant::now).elapsed() < *patience {
                     return Ok(None);
                 }
-                self.fail(turn, 504, "ended, since the client seems to have left")
+                "ended, since the client seems to have left"
             }
-            Presence::Gone => self.fail(turn, 504, "ended, since the client has left"),
-        }
+            Presence::Gone => "ended, since the client has left",
+        };
+        self.fail(turn, 504, words).map(Some)
     }
 
-    fn too_late(&mut self, turn: &mut Turn<'_>) -> io::Result<Next> {
-        let words = format!("ended after {} s", self.waited.1.as_secs_f32());
-        self.fail(turn, 504, &words).map(|next| next.unwrap_or(Next::Over))
-    }
-
-    /// No header block: 502, and why in the log. How the script exits is of interest yet.
-    fn refuse(&mut self, turn: &mut Turn<'_>, fault: &Fault) -> io::Result<Next> {
-        self.note(turn, &fault.to_string());
-        self.stage = Stage::Unread;
-        turn.respond(502).page("")?;
-        Ok(Next::Flush)
+    /// The client's turn, which is not the script's time.
+    fn flush(&mut self) -> Next {
+        self.clock.pause();
+        Next::Flush
     }
 
     /// Ends the run: with this status, unless the answer has begun.
-    fn fail(&mut self, turn: &mut Turn<'_>, status: u16, why: &str) -> io::Result<Option<Next>> {
-        self.hear(turn);
-        self.note(turn, why);
+    fn fail(&mut self, turn: &mut Turn<'_>, status: u16, why: &str) -> io::Result<Next> {
+        self.hear_complaints(turn);
+        self.answer.note(turn, why);
         if turn.connection.owed() == Some(Owed::Answer) {
             turn.respond(status).page("")?;
         }
-        Ok(Some(Next::Over))
+        Ok(Next::Over)
     }
 
     /// It has exited: the last complaints, and how it did.
-    fn leave(&mut self, turn: &mut Turn<'_>) {
-        self.hear(turn);
-        let name = &self.name;
-        self.complaints.end(&mut |line| turn.note(format!("{name}: {line}")));
+    fn leave(&mut self, turn: &Turn<'_>) {
+        self.hear_complaints(turn);
+        self.complaints.end(&mut |line| self.answer.note(turn, line));
         if let Ok(status) = self.process.reap()
             && !status.success()
         {
-            self.note(turn, &format!("CGI script exit code {}", code(status)));
+            self.answer.note(turn, &format!("CGI script exit code {}", code(status)));
         }
     }
 
-    /// Reads stderr as far as it goes.
-    fn hear(&mut self, turn: &Turn<'_>) {
-        let name = &self.name;
-        let mut tell = |line: &str| turn.note(format!("{name}: {line}"));
-        while let Some(stderr) = &mut self.process.stderr {
+    /// Reads stderr as far as it goes, but not for ever.
+    fn hear_complaints(&mut self, turn: &Turn<'_>) {
+        let mut tell = |line: &str| self.answer.note(turn, line);
+        for _ in 0..16 {
+            let Some(stderr) = &mut self.process.stderr else { return };
             match stderr.read(&mut self.buffer) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
@@ -338,9 +225,31 @@ impl Run {
             }
         }
     }
+}
 
-    fn note(&self, turn: &Turn<'_>, words: &str) {
-        turn.note(format!("{}: {words}", self.name));
+/// The time a script takes, without what its client takes.
+#[derive(Debug)]
+struct Clock {
+    began: Instant,
+    paused: Option<Instant>,
+    pauses: Duration,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { began: Instant::now(), paused: None, pauses: Duration::ZERO }
+    }
+
+    fn pause(&mut self) {
+        self.paused = Some(Instant::now());
+    }
+
+    fn resume(&mut self) {
+        self.pauses += self.paused.take().map(|since| since.elapsed()).unwrap_or_default();
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.began.elapsed().saturating_sub(self.pauses)
     }
 }
 

@@ -32,9 +32,12 @@ pub struct Settings {
     pub software: String,
     /// Who scripts run as; `None`: who the server runs as, and `nobody` when that is root (B-246).
     pub user: Option<String>,
-    /// How long the server waits for one script, all its waits together; then 504, or a visible
-    /// abort of an answer that has begun. Waiting for the client is not counted.
+    /// How long a script may take; then 504, or a visible abort of an answer that has begun. The
+    /// time its client takes to receive is not counted.
     pub time: Duration,
+    /// How long a script goes on for a client that will send nothing more: it may wait for its
+    /// answer, or have gone. One that has certainly gone is not waited for.
+    pub patience: Duration,
     /// What a script may write on stdout, in bytes; then a visible abort.
     pub output: u64,
     /// The header block of an output, in bytes; then 502.
@@ -60,6 +63,7 @@ impl Default for Settings {
             software: crate::Config::default().server,
             user: None,
             time: Duration::from_secs(60),
+            patience: Duration::from_secs(5),
             output: 1 << 30,
             head: 64 << 10,
             at_once: 32,

@@ -34,11 +34,8 @@ impl Upload {
 
     /// Where the next bytes go; never empty.
     pub fn space(&mut self) -> &mut [u8] {
-        if self.block.len() - self.filled < ROOM {
-            self.block.resize((2 * self.block.len()).clamp(ROOM, self.most), 0);
-        }
         if self.filled == self.block.len() {
-            self.filled = 0; // never: `spill` comes first
+            self.block.resize((2 * self.filled).clamp(ROOM, self.most.max(self.filled + 1)), 0);
         }
         &mut self.block[self.filled..]
     }
@@ -105,4 +102,50 @@ fn in_memory() -> io::Result<File> {
 #[cfg(not(target_os = "linux"))]
 fn in_memory() -> io::Result<File> {
     tempfile::tempfile()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    const MOST: usize = 10_000;
+
+    fn upload(body: &[u8], piece: usize) -> Upload {
+        let mut upload = Upload { most: MOST, block: Vec::new(), filled: 0, file: None, spilt: 0 };
+        let mut rest = body;
+        while !rest.is_empty() {
+            let space = upload.space();
+            let n = piece.min(space.len()).min(rest.len());
+            space[..n].copy_from_slice(&rest[..n]);
+            rest = &rest[n..];
+            if upload.filled(n) {
+                upload = upload.spill().unwrap();
+            }
+            assert!(upload.block.len() <= MOST, "memory is bounded");
+        }
+        upload
+    }
+
+    #[test]
+    fn b_254_memory_grows_with_what_arrived_and_not_with_what_was_promised() {
+        assert_eq!(upload(b"", 1).block.capacity(), 0);
+        assert!(upload(b"a", 1).block.capacity() <= ROOM);
+        assert!(upload(&[b'a'; 3 * MOST], 700).block.capacity() <= 2 * MOST);
+    }
+
+    #[test]
+    fn b_247_a_script_reads_exactly_the_body_from_a_file() {
+        for size in [0, 1, ROOM, MOST - 1, MOST, MOST + 1, 5 * MOST + 17] {
+            let body: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+            for piece in [1000, MOST] {
+                let upload = upload(&body, piece);
+                assert_eq!(upload.length(), size as u64);
+                assert_eq!(upload.file.is_some(), size >= MOST, "{size} bytes");
+                let stdin = upload.finish().unwrap();
+                let read = Command::new("cat").stdin(stdin).output().unwrap().stdout;
+                assert!(read == body, "{size} bytes in pieces of {piece}");
+            }
+        }
+    }
 }
