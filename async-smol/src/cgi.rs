@@ -14,9 +14,10 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use async_io::Timer;
-use doorstep_blocking::host::{Place, Woken};
+use doorstep_blocking::host::{Place, Places, Woken};
 use doorstep_blocking::scripts::{
     LAST_WAIT, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, spans,
 };
@@ -60,6 +61,12 @@ impl Cgi {
     pub fn around(mut self, files: Files) -> Self {
         self.files = Some(files);
         self
+    }
+
+    /// Who is running: for a program that wants to end without waiting for them.
+    #[must_use]
+    pub fn places(&self) -> Arc<Places> {
+        self.scripts.places().clone()
     }
 
     /// Answers a request for a script; whether it was one.

@@ -14,6 +14,7 @@
 
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use doorstep_core::cgi::again;
@@ -22,7 +23,7 @@ use event_listener::Listener;
 use crate::exchange::Exchange;
 use crate::files::Files;
 use crate::handler::Handler;
-use crate::host::{Place, Woken};
+use crate::host::{Place, Places, Woken};
 use crate::scripts::{LAST_WAIT, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, spans};
 
 /// Runs the scripts below a directory.
@@ -56,6 +57,12 @@ impl Cgi {
     pub fn around(mut self, files: Files) -> Self {
         self.files = Some(files);
         self
+    }
+
+    /// Who is running: for a program that wants to end without waiting for them.
+    #[must_use]
+    pub fn places(&self) -> Arc<Places> {
+        self.scripts.places().clone()
     }
 
     /// Answers a request for a script; whether it was one.

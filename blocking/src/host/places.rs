@@ -21,6 +21,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use event_listener::{Event, EventListener};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 /// The door. Shared by reference.
 #[derive(Debug)]
@@ -38,11 +39,16 @@ pub struct Places {
 struct Crowd {
     inside: usize,
     waiting: usize,
+    /// The process groups that are in, none of them reaped.
+    groups: Vec<Pid>,
 }
 
 /// The right to be in.
 #[derive(Debug)]
-pub struct Place(Arc<Places>);
+pub struct Place {
+    places: Arc<Places>,
+    group: Option<Pid>,
+}
 
 /// The right to wait for a place.
 #[derive(Debug)]
@@ -65,7 +71,7 @@ impl Places {
     #[must_use]
     pub fn take(self: &Arc<Self>) -> Option<Place> {
         let mut crowd = self.crowd();
-        (crowd.waiting == 0 && self.admit(&mut crowd)).then(|| Place(self.clone()))
+        (crowd.waiting == 0 && self.admit(&mut crowd)).then(|| Place::new(self))
     }
 
     /// A ticket, when not too many have one.
@@ -90,6 +96,14 @@ impl Places {
         waiting.unwrap_or_else(PoisonError::into_inner).0.inside == 0
     }
 
+    /// Kills every process group that is in. For a program that ends at once: who is killed still
+    /// wants to be reaped.
+    pub fn kill(&self) {
+        for &group in &self.crowd().groups {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+
     fn admit(&self, crowd: &mut Crowd) -> bool {
         let fits = crowd.inside < self.most;
         crowd.inside += usize::from(fits);
@@ -101,11 +115,30 @@ impl Places {
     }
 }
 
+impl Place {
+    fn new(places: &Arc<Places>) -> Self {
+        Self { places: places.clone(), group: None }
+    }
+
+    /// Takes in a process group.
+    pub(super) fn take_in(&mut self, group: Pid) {
+        self.group = Some(group);
+        self.places.crowd().groups.push(group);
+    }
+
+    /// The group is about to be reaped; from here on its id may be anybody's.
+    pub(super) fn let_out(&mut self) {
+        if let Some(group) = self.group.take() {
+            self.places.crowd().groups.retain(|other| *other != group);
+        }
+    }
+}
+
 impl Ticket {
     /// A place, when one is free. Listen first, then look: else a moment is missed.
     #[must_use]
     pub fn take(&self) -> Option<Place> {
-        self.0.admit(&mut self.0.crowd()).then(|| Place(self.0.clone()))
+        self.0.admit(&mut self.0.crowd()).then(|| Place::new(&self.0))
     }
 
     /// Wakes whoever has waited longest when a place becomes free.
@@ -117,13 +150,14 @@ impl Ticket {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut crowd = self.0.crowd();
+        self.let_out();
+        let mut crowd = self.places.crowd();
         crowd.inside -= 1;
         if crowd.inside == 0 {
-            self.0.empty.notify_all();
+            self.places.empty.notify_all();
         }
         drop(crowd);
-        self.0.freed.notify(1);
+        self.places.freed.notify(1);
     }
 }
 

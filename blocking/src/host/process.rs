@@ -78,9 +78,10 @@ impl Process {
     /// # Errors
     /// Those of starting it: `NotFound` also for an interpreter that is not there, `PermissionDenied`
     /// also for rights that could not be given up.
-    pub fn spawn(command: &mut Command, place: Place) -> io::Result<Self> {
+    pub fn spawn(command: &mut Command, mut place: Place) -> io::Result<Self> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn()?;
+        place.take_in(Pid::from_child(&child));
         let pipes = (child.stdout.take(), child.stderr.take());
         // From here on it is ended whatever happens.
         let place = Some(place);
@@ -148,9 +149,9 @@ impl Process {
     pub fn reap(&mut self) -> io::Result<ExitStatus> {
         let mut child = self.child.take().ok_or(io::ErrorKind::NotFound)?;
         signal(&child, Signal::KILL);
-        let status = child.wait();
-        self.place = None;
-        status
+        let mut place = self.place.take();
+        place.iter_mut().for_each(Place::let_out);
+        child.wait()
     }
 
     /// Kills it and all of its group.
@@ -194,7 +195,7 @@ impl AsFd for Pipe {
 /// Waits `mercy` for its end, then makes it; the place is free after that.
 fn bury(dying: &Mutex<Option<(Child, Option<Place>)>>, mercy: Duration) {
     let dying = dying.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some((mut child, _place)) = dying else { return };
+    let Some((mut child, mut place)) = dying else { return };
     let until = Instant::now() + mercy;
     let exit = exit_of(&child);
     while !has_exited(&child) {
@@ -208,6 +209,7 @@ fn bury(dying: &Mutex<Option<(Child, Option<Place>)>>, mercy: Duration) {
         }
     }
     signal(&child, Signal::KILL);
+    place.iter_mut().for_each(Place::let_out);
     let _ = child.wait();
 }
 
@@ -304,6 +306,18 @@ mod tests {
             thread::sleep(GLANCE);
             !is_alive(&id)
         }));
+    }
+
+    #[test]
+    fn all_can_be_killed_at_once() {
+        let (places, mut process) = start("echo here; sleep 100 & wait");
+        assert_eq!(read(&mut process), "here\n");
+        places.kill();
+        while !process.has_exited() {
+            thread::sleep(GLANCE);
+        }
+        assert!(!process.reap().unwrap().success());
+        places.kill(); // and now nobody is in
     }
 
     #[test]
