@@ -11,6 +11,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
 
 use crate::policies::Policies;
+use crate::scripts::{self, Scripts};
 
 /// Serve a directory over HTTP.
 #[derive(Debug, Parser)]
@@ -46,8 +47,15 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value = "512")]
     pub(crate) max_connections: NonZeroUsize,
 
+    /// Largest body of a request; beyond it 413
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = scripts::size)]
+    pub(crate) max_body: u64,
+
     #[command(flatten)]
     pub(crate) policies: Policies,
+
+    #[command(flatten)]
+    pub(crate) scripts: Scripts,
 }
 
 impl Arguments {
@@ -89,6 +97,7 @@ pub(crate) enum Runtime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use doorstep_core::http1::Limits;
 
     fn parse(words: &[&str]) -> Result<Arguments, ErrorKind> {
         Arguments::try_parse_from([&["doorstep"], words].concat()).map_err(|error| error.kind())
@@ -108,6 +117,7 @@ mod tests {
         assert_eq!(arguments.protocol, Protocol::Http11);
         assert_eq!(arguments.runtime, Runtime::Blocking);
         assert!(!arguments.quiet);
+        assert_eq!(arguments.max_body, Limits::default().body);
     }
 
     #[test]
@@ -118,11 +128,14 @@ mod tests {
             &["--directory", "x"],
             &["--directory=x"],
             &["--dir", "x"],
+            &["--d", "x"],
             &["--di=x"],
         ] {
             assert_eq!(parse(words).unwrap().directory, PathBuf::from("x"), "{words:?}");
         }
-        assert_eq!(parse(&["--bi", "::1"]).unwrap().bind.as_deref(), Some("::1"));
+        for name in ["--b", "--bi"] {
+            assert_eq!(parse(&[name, "::1"]).unwrap().bind.as_deref(), Some("::1"), "{name}");
+        }
         for name in ["--p", "--pr", "--pro"] {
             assert_eq!(parse(&[name, "HTTP/1.0"]).unwrap().protocol, Protocol::Http10, "{name}");
         }

@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use doorstep_blocking::host::Symlinks;
+use doorstep_blocking::scripts::Settings;
 use doorstep_core::http1::Version;
 use doorstep_core::site::Site;
 
@@ -25,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) protocol: Version,
     pub(crate) runtime: Runtime,
     pub(crate) max_connections: NonZeroUsize,
+    /// Of a request, in bytes.
+    pub(crate) max_body: u64,
     pub(crate) access_log: bool,
     pub(crate) site: Site,
     pub(crate) symlinks: Symlinks,
@@ -32,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) server: Option<String>,
     /// Fields of every answer.
     pub(crate) fields: Vec<(String, String)>,
+    /// How scripts are run; `None`: they are files (B-220).
+    pub(crate) scripts: Option<Settings>,
 }
 
 impl Config {
@@ -42,6 +47,14 @@ impl Config {
             Ok(_) => return Err(Failure::NotADirectory(said.directory)),
             Err(error) => return Err(Failure::Directory(said.directory, error)),
         };
+        let mut scripts = said.scripts.settings(&root)?;
+        if let Some(settings) = &mut scripts {
+            settings.hidden = said.policies.hidden;
+            settings.symlinks = said.policies.symlinks();
+            if let Some(server) = &said.policies.server_header {
+                settings.software.clone_from(server);
+            }
+        }
         Ok(Self {
             host: said.bind,
             port: said.port,
@@ -52,11 +65,13 @@ impl Config {
             },
             runtime: said.runtime,
             max_connections: said.max_connections,
+            max_body: said.max_body,
             access_log: !said.quiet,
             symlinks: said.policies.symlinks(),
             fields: said.policies.fields(),
             server: said.policies.server_header.clone(),
             site: said.policies.site()?,
+            scripts,
         })
     }
 }

@@ -19,6 +19,10 @@ pub(crate) enum Failure {
     Types(PathBuf, io::Error),
     /// This line of them, from 1, is none.
     TypesLine(PathBuf, usize),
+    /// What should hold scripts is no directory below the one that is served.
+    ScriptDirectory(String),
+    /// Scripts cannot run as this user.
+    User(String, io::Error),
     /// The address cannot be listened on.
     Bind { host: Option<String>, port: u16, error: io::Error },
     /// The operating system refused something else that serving needs.
@@ -30,6 +34,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::Directory(..) | Self::NotADirectory(_) => 2,
             Self::Types(..) | Self::TypesLine(..) => 2,
+            Self::ScriptDirectory(_) | Self::User(..) => 2,
             Self::Bind { .. } | Self::Serve(_) => 1,
         })
     }
@@ -55,6 +60,18 @@ impl fmt::Display for Failure {
                 "line {line} of {path:?} is no media type with its extensions, as in \"text/plain \
                  txt\"; correct it, or name another file with --mime-types"
             ),
+            Self::ScriptDirectory(path) => write!(
+                f,
+                "no directory of scripts: {path:?}; name one with --cgi-dir by its path from the \
+                 directory that is served, as cgi-bin"
+            ),
+            Self::User(user, error) => {
+                write!(f, "cannot run scripts as {user:?}: {error}; ")?;
+                f.write_str(match error.kind() {
+                    ErrorKind::NotFound => "name another user with --cgi-user",
+                    _ => "leave --cgi-user out",
+                })
+            }
             Self::Bind { host, port, error } => bind(f, host.as_deref(), *port, error),
             Self::Serve(error) => write!(f, "cannot serve: {error}"),
         }
@@ -97,6 +114,10 @@ mod tests {
         Failure::Bind { host: host.map(str::to_owned), port, error: kind.into() }.to_string()
     }
 
+    fn user(kind: ErrorKind) -> String {
+        Failure::User("a\nb".into(), kind.into()).to_string()
+    }
+
     #[test]
     fn b_284_each_failure_is_one_line_that_says_what_to_do() {
         let missing = Failure::Directory("a\nb".into(), ErrorKind::NotFound.into()).to_string();
@@ -105,6 +126,9 @@ mod tests {
             (Failure::NotADirectory("a.txt".into()).to_string(), "--directory"),
             (Failure::TypesLine("a".into(), 3).to_string(), "line 3"),
             (Failure::Types("a".into(), ErrorKind::NotFound.into()).to_string(), "--mime-types"),
+            (Failure::ScriptDirectory("a\nb".into()).to_string(), "--cgi-dir"),
+            (user(ErrorKind::NotFound), "name another user with --cgi-user"),
+            (user(ErrorKind::PermissionDenied), "leave --cgi-user out"),
             (bind(None, 8000, ErrorKind::AddrInUse), "doorstep 0"),
             (bind(None, 80, ErrorKind::PermissionDenied), "doorstep 8000"),
             (bind(Some("192.0.2.1"), 8000, ErrorKind::AddrNotAvailable), "leave --bind out"),

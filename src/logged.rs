@@ -1,4 +1,4 @@
-//! Files with the terminal's view of them: a line on stderr for every answer.
+//! A handler with the terminal's view of it: a line on stderr for every answer.
 //!
 //! It promises `http.server`'s lines, in local time, and that a log nobody reads delays no answer.
 //! Quiet leaves out the answers; what went wrong is told all the same.
@@ -13,18 +13,18 @@ use doorstep_blocking::{self as blocking, Record};
 use doorstep_core::http1::date::Civil;
 use doorstep_core::log;
 
-/// Serves `files`, and writes to the log.
-pub(crate) struct Logged<F> {
-    files: F,
+/// Serves what `handler` does, and writes to the log.
+pub(crate) struct Logged<H> {
+    handler: H,
     log: Arc<Log>,
     clock: Clock,
     access: bool,
 }
 
-impl<F> Logged<F> {
+impl<H> Logged<H> {
     /// Logs to `log`; answers only with `access`.
-    pub(crate) fn new(files: F, log: Arc<Log>, access: bool) -> Self {
-        Self { files, log, clock: Clock::new(), access }
+    pub(crate) fn new(handler: H, log: Arc<Log>, access: bool) -> Self {
+        Self { handler, log, clock: Clock::new(), access }
     }
 
     fn record(&self, record: &Record<'_>) {
@@ -45,26 +45,38 @@ impl<F> Logged<F> {
     }
 }
 
-impl blocking::Handler for Logged<blocking::Files> {
+impl<H: blocking::Handler> blocking::Handler for Logged<H> {
     fn handle(&self, x: &mut blocking::Exchange<'_>) -> io::Result<()> {
-        self.files.handle(x)
+        self.handler.handle(x)
+    }
+    fn expect(&self, x: &mut blocking::Exchange<'_>) -> io::Result<()> {
+        self.handler.expect(x)
     }
     fn log(&self, record: &Record<'_>) {
         self.record(record);
     }
     fn note(&self, peer: IpAddr, message: &str) {
         self.remark(peer, message);
+    }
+    fn stopped(&self) {
+        self.handler.stopped();
     }
 }
 
-impl smol::Handler for Logged<smol::Files> {
+impl<H: smol::Handler> smol::Handler for Logged<H> {
     async fn handle(&self, x: &mut smol::Exchange<'_>) -> io::Result<()> {
-        self.files.handle(x).await
+        self.handler.handle(x).await
+    }
+    async fn expect(&self, x: &mut smol::Exchange<'_>) -> io::Result<()> {
+        self.handler.expect(x).await
     }
     fn log(&self, record: &Record<'_>) {
         self.record(record);
     }
     fn note(&self, peer: IpAddr, message: &str) {
         self.remark(peer, message);
+    }
+    fn stopped(&self) {
+        self.handler.stopped();
     }
 }

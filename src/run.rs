@@ -9,6 +9,7 @@ use std::time::Duration;
 use doorstep_async_smol as smol;
 use doorstep_blocking as blocking;
 use doorstep_blocking::host::{self, Log};
+use doorstep_core::http1::Limits;
 
 use crate::arguments::Runtime;
 use crate::banner;
@@ -25,37 +26,52 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
     // Caught before the banner: whoever has read that may send one.
     let signals = Signals::catch().map_err(Failure::Serve)?;
     let no_root = |error| Failure::Directory(config.root.clone(), error);
-    let defaults = blocking::Config::default();
-    let settings = blocking::Config {
-        protocol: config.protocol,
-        max_connections: config.max_connections.get(),
-        server: config.server.clone().unwrap_or(defaults.server),
-        fields: config.fields.clone(),
-        ..blocking::Config::default()
-    };
     let log = Arc::new(Log::stderr().map_err(Failure::Serve)?);
     let served = match config.runtime {
         Runtime::Blocking => {
             let files = blocking::Files::linked(&config.root, config.symlinks).map_err(no_root)?;
             let files = files.with(config.site.clone());
-            let server = listen(config, blocking::Server::on)?.with(settings);
-            let handler = Logged::new(files, log.clone(), config.access_log);
+            let scripts = config.scripts.clone().map(|how| blocking::Cgi::new(&config.root, how));
+            let scripts = scripts.transpose().map_err(no_root)?;
+            let server = listen(config, blocking::Server::on)?.with(settings(config));
             let stopper = server.stopper();
             announce(server.addresses(), signals, move || stopper.stop())?;
-            server.serve(handler).map_err(Failure::Serve)
+            let (log, access) = (log.clone(), config.access_log);
+            match scripts {
+                None => server.serve(Logged::new(files, log, access)),
+                Some(scripts) => server.serve(Logged::new(scripts.around(files), log, access)),
+            }
         }
         Runtime::Smol => {
             let files = smol::Files::linked(&config.root, config.symlinks).map_err(no_root)?;
             let files = files.with(config.site.clone());
-            let server = listen(config, smol::Server::on)?.with(settings);
-            let handler = Logged::new(files, log.clone(), config.access_log);
+            let scripts = config.scripts.clone().map(|how| smol::Cgi::new(&config.root, how));
+            let scripts = scripts.transpose().map_err(no_root)?;
+            let server = listen(config, smol::Server::on)?.with(settings(config));
             let stopper = server.stopper();
             announce(server.addresses(), signals, move || stopper.stop())?;
-            server.run(handler, NonZeroUsize::MIN).map_err(Failure::Serve)
+            let (log, access, one) = (log.clone(), config.access_log, NonZeroUsize::MIN);
+            match scripts {
+                None => server.run(Logged::new(files, log, access), one),
+                Some(scripts) => server.run(Logged::new(scripts.around(files), log, access), one),
+            }
         }
     };
     let _ = log.flush(LAST_LINES); // a reader that is stuck does not keep us
-    served
+    served.map_err(Failure::Serve)
+}
+
+/// What both drivers are told.
+fn settings(config: &Config) -> blocking::Config {
+    let defaults = blocking::Config::default();
+    blocking::Config {
+        limits: Limits { body: config.max_body, ..defaults.limits },
+        protocol: config.protocol,
+        max_connections: config.max_connections.get(),
+        server: config.server.clone().unwrap_or(defaults.server),
+        fields: config.fields.clone(),
+        ..blocking::Config::default()
+    }
 }
 
 fn listen<S>(

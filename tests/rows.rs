@@ -17,7 +17,6 @@ use regex::Regex;
 const UNTESTED: &[(&str, &str)] = &[
     ("B-185", "only system calls show how bytes are copied"),
     ("B-205", "the core reads no files (core/clippy.toml), so neither the machine's table"),
-    ("B-287", "that nothing is looked up shows in no answer"),
     ("B-300", "an interface: the doctests of the drivers use it"),
     ("B-301", "an interface: the doctests of the drivers use it"),
     ("B-302", "an interface: the doctests of the drivers use it"),

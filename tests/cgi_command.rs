@@ -1,0 +1,239 @@
+//! `doorstep --cgi` from outside, on both drivers: what is run, what it is given, what is logged, and
+//! that nothing of it is left when the server is told to stop.
+#![cfg(unix)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use support::{RUNTIMES, Server, doorstep, root, serve, text};
+use tempfile::TempDir;
+
+/// Says that it ran, then the value of `$ASKED`.
+const HELLO: &str = "echo Content-Type: text/plain\necho\necho ran $ASKED\n";
+
+/// A document root that others can read: as root, scripts run as `nobody`.
+fn site(scripts: &[(&str, &str)]) -> TempDir {
+    let root = root();
+    open(root.path());
+    for (name, lines) in scripts {
+        let (draft, script) = (root.path().join("draft"), root.path().join(name));
+        let folder = script.parent().expect("it is in one");
+        fs::create_dir_all(folder).expect("it can be made");
+        fs::write(&draft, format!("#!/bin/sh\n{lines}")).expect("it can be written");
+        // By another process: what we write ourselves is open in whatever is started meanwhile, and
+        // then too busy to be run.
+        let copied = Command::new("cp").arg(draft).arg(&script).status();
+        assert!(copied.expect("cp is installed").success());
+        open(folder);
+        open(&script);
+    }
+    root
+}
+
+fn open(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+}
+
+/// Runs `test` on a server with `options`, once for each driver.
+fn with(root: &TempDir, options: &[&str], test: impl Fn(&mut Server)) {
+    for runtime in RUNTIMES {
+        test(&mut serve(root.path(), &[&[runtime], options].concat()));
+    }
+}
+
+#[test]
+fn b_220_without_being_asked_scripts_are_files() {
+    let root = site(&[("cgi-bin/hello", HELLO)]);
+    with(&root, &[], |server| {
+        assert_eq!(text(&server.get("/cgi-bin/hello").body), format!("#!/bin/sh\n{HELLO}"));
+        assert_eq!(server.client().ask("POST", "/cgi-bin/hello", &[]).status, 405);
+        assert_eq!(server.get("/cgi-bin/").status, 200);
+    });
+}
+
+#[test]
+fn b_220_232_with_cgi_they_are_run_and_files_are_served_beside_them() {
+    let root = site(&[("cgi-bin/hello", HELLO), ("htbin/hello", HELLO)]);
+    with(&root, &["--cgi"], |server| {
+        for target in ["/cgi-bin/hello", "/htbin/hello/more"] {
+            assert_eq!(text(&server.get(target).body), "ran\n", "{target}");
+        }
+        assert_eq!(server.get("/a.txt").body, b"hello\n");
+        assert_eq!(server.client().ask("POST", "/a.txt", &[]).status, 501);
+    });
+}
+
+#[test]
+fn b_226_230_252_which_script_it_is_and_whether_it_can_be_started() {
+    let root = site(&[("cgi-bin/told", "echo Content-Type: text/plain\necho\necho $PATH_INFO\n")]);
+    let lost = root.path().join("cgi-bin/lost");
+    fs::write(&lost, "#!/no/such/interpreter\n").expect("it can be written");
+    open(&lost);
+    with(&root, &["--cgi"], |server| {
+        assert_eq!(text(&server.get("/cgi-bin/told/a%20b/c/").body), "/a b/c/\n");
+        assert_eq!(server.get("cgi-bin/told").status, 400);
+        assert_eq!(server.get("/cgi-bin/lost").status, 502);
+        let log = text(&server.end("TERM").stderr);
+        assert!(log.contains("/cgi-bin/lost: cannot be started: "), "{log}");
+    });
+}
+
+#[test]
+fn b_221_other_directories_stand_instead_of_the_usual_ones() {
+    let root = site(&[("cgi-bin/hello", HELLO), ("bin/hello", HELLO), ("a/b/hello", HELLO)]);
+    with(&root, &["--cgi", "--cgi-dir", "bin", "--cgi-dir=/a/b/"], |server| {
+        assert_eq!(text(&server.get("/bin/hello").body), "ran\n");
+        assert_eq!(text(&server.get("/a/b/hello").body), "ran\n");
+        assert!(text(&server.get("/cgi-bin/hello").body).starts_with("#!/bin/sh"));
+    });
+}
+
+#[test]
+fn b_237_scripts_see_the_variables_they_are_given_and_no_others() {
+    let root = site(&[("cgi-bin/hello", HELLO)]);
+    let cases = [
+        (&[][..], "ran\n"),
+        (&["--cgi-env=ASKED"], "ran mine\n"),
+        (&["--cgi-env=ASKED=x=y"], "ran x=y\n"),
+    ];
+    for (options, expected) in cases {
+        for runtime in RUNTIMES {
+            let mut command = doorstep(&["0", "--bind=127.0.0.1", "--cgi", runtime]);
+            let command = command.args(options).env("ASKED", "mine").arg("-d").arg(root.path());
+            assert_eq!(text(&Server::start(command).get("/cgi-bin/hello").body), expected);
+        }
+    }
+}
+
+#[test]
+fn b_063_130_131_what_is_said_about_files_counts_for_scripts() {
+    let named = "echo Content-Type: text/plain\necho\necho $SERVER_SOFTWARE\n";
+    let root = site(&[("cgi-bin/.hello", HELLO), ("cgi-bin/named", named)]);
+    std::os::unix::fs::symlink("named", root.path().join("cgi-bin/link")).expect("linked");
+    with(&root, &["--cgi"], |server| {
+        assert_eq!(server.get("/cgi-bin/.hello").status, 404);
+        assert_eq!(server.get("/cgi-bin/link").status, 200);
+        assert!(text(&server.get("/cgi-bin/named").body).starts_with("doorstep/"));
+    });
+    let options = ["--cgi", "--hidden", "--symlinks=deny", "--server-header=mine/1"];
+    with(&root, &options, |server| {
+        assert_eq!(text(&server.get("/cgi-bin/.hello").body), "ran\n");
+        assert_eq!(server.get("/cgi-bin/link").status, 404);
+        assert_eq!(text(&server.get("/cgi-bin/named").body), "mine/1\n");
+    });
+}
+
+#[test]
+fn b_248_251_complaints_and_bad_ends_are_in_the_log() {
+    let sorry = "echo Content-Type: text/plain\necho\necho sorry >&2\nexit 3\n";
+    let killed = "echo Content-Type: text/plain\necho\nkill -9 $$\n";
+    let root = site(&[("cgi-bin/sorry", sorry), ("cgi-bin/killed", killed)]);
+    with(&root, &["--cgi"], |server| {
+        for script in ["sorry", "killed"] {
+            assert_eq!(server.get(&format!("/cgi-bin/{script}")).status, 200);
+        }
+        let log = text(&server.end("TERM").stderr);
+        let messages: Vec<_> = log.lines().filter_map(|line| line.split("] ").nth(1)).collect();
+        for said in [
+            "/cgi-bin/sorry: sorry",
+            "/cgi-bin/sorry: CGI script exit code 3",
+            r#""GET /cgi-bin/sorry HTTP/1.1" 200 -"#,
+            "/cgi-bin/killed: CGI script exit code -9",
+        ] {
+            assert!(messages.contains(&said), "{said}: {log}");
+        }
+    });
+}
+
+#[test]
+fn b_256_bounds_from_the_command_line() {
+    let late = "exec sleep 100\n";
+    // Written at once: what exceeds the bound once the answer has begun is a cut, not a 502.
+    let much = "printf 'Content-Type: text/plain\\n\\n%3000s'\n";
+    let files = "echo Content-Type: text/plain\necho\nulimit -t\nulimit -v\nulimit -n\n";
+    let root = site(&[("cgi-bin/late", late), ("cgi-bin/much", much), ("cgi-bin/rlimits", files)]);
+    let options = [
+        "--cgi",
+        "--max-body=10",
+        "--cgi-time=1",
+        "--cgi-output=2K",
+        "--cgi-cpu=7",
+        "--cgi-memory=1G",
+        "--cgi-files=20",
+    ];
+    with(&root, &options, |server| {
+        let ask = |length: &str| server.client().ask("POST", "/cgi-bin/rlimits", &[length]).status;
+        assert_eq!(ask("Content-Length: 11"), 413);
+        assert_eq!(server.get("/cgi-bin/late").status, 504);
+        assert_eq!(server.get("/cgi-bin/much").status, 502);
+        assert_eq!(text(&server.get("/cgi-bin/rlimits").body), "7\n1048576\n20\n");
+    });
+}
+
+#[test]
+fn b_270_every_argument_of_http_server_is_understood() {
+    let root = site(&[("cgi-bin/hello", HELLO)]);
+    for runtime in RUNTIMES {
+        let mut command = doorstep(&["--cgi", "-b", "127.0.0.1", "-p", "HTTP/1.0", runtime]);
+        command.args(["--content-type", "text/plain", "-H", "A", "b", "-d"]).arg(root.path());
+        let answer = Server::start(command.arg("0")).get("/cgi-bin/hello");
+        assert!(answer.head.starts_with("HTTP/1.0 200 OK\r\n"), "{}", answer.head);
+        assert_eq!(answer.field("A"), Some("b"));
+    }
+}
+
+#[test]
+fn b_246_a_user_that_cannot_be_had_ends_the_start() {
+    for (option, says) in [
+        ("--cgi-user=nosuchuser", "name another user with --cgi-user"),
+        ("--cgi-user=root", "leave --cgi-user out"),
+        ("--cgi-dir=nowhere", "name one with --cgi-dir"),
+    ] {
+        let output = doorstep(&["0", "--cgi", option]).output().expect("the command starts");
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(stderr.starts_with("doorstep: ") && stderr.contains(says), "{stderr}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn b_283_no_script_outlives_a_server_that_was_told_to_stop() {
+    // It does not care for SIGTERM, nor does what it starts.
+    let stubborn = "trap '' TERM\necho Content-Type: text/plain\necho\necho $$\n\
+                    sleep 1000 &\nsleep 1000\n";
+    let stop = |runtime: &str| {
+        let root = site(&[("cgi-bin/stubborn", stubborn)]);
+        let mut server = serve(root.path(), &["--cgi", runtime]);
+        let mut client = server.client();
+        client.send(b"GET /cgi-bin/stubborn HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.peek(); // it runs
+        assert_ne!(running(root.path()), 0, "{runtime}");
+        assert_eq!(server.end("TERM").status.code(), Some(0), "{runtime}");
+        // The last of them are being cleared away by the system.
+        let gone = (0..500).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            running(root.path()) == 0
+        });
+        assert!(gone, "{runtime}");
+    };
+    thread::scope(|scope| {
+        for runtime in RUNTIMES {
+            scope.spawn(move || stop(runtime));
+        }
+    });
+}
+
+/// How many processes are at work below `root`.
+fn running(root: &Path) -> usize {
+    let all = fs::read_dir("/proc").expect("this is Linux").flatten();
+    let folders = all.filter_map(|process| fs::read_link(process.path().join("cwd")).ok());
+    folders.filter(|folder| folder.starts_with(root)).count()
+}
