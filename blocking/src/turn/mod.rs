@@ -22,6 +22,10 @@ use crate::config::GATHER;
 use crate::host;
 use crate::response::{Response, Told};
 
+/// The longest part of a file that is copied behind its head, in bytes: there a second call costs
+/// more than the copy.
+const COPIED: u64 = 8 << 10;
+
 /// Who takes words for the server's own log: [`crate::Handler::note`], with the peer.
 pub type Notes<'a> = &'a (dyn Fn(&str) + Sync);
 
@@ -191,7 +195,7 @@ impl Turn<'_> {
             Some(Owed::Stream) => return Err(Misuse::WrongFraming.into()),
             _ => return Err(Misuse::NotOwed.into()),
         }
-        if count > host::SMALL {
+        if count > COPIED {
             return Ok(true);
         }
         let n = self.outbox.put(count as usize, |space| read_at(file, space, offset))? as u64;
