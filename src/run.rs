@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use doorstep_async_smol as smol;
 use doorstep_blocking as blocking;
-use doorstep_blocking::host::{self, Log};
+use doorstep_blocking::host::{self, Log, Places};
 use doorstep_core::http1::Limits;
 
 use crate::arguments::Runtime;
@@ -35,7 +35,8 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
             let scripts = scripts.transpose().map_err(no_root)?;
             let server = listen(config, blocking::Server::on)?.with(settings(config));
             let stopper = server.stopper();
-            announce(server.addresses(), signals, move || stopper.stop())?;
+            let running = scripts.as_ref().map(blocking::Cgi::places);
+            announce(server.addresses(), signals, move || stopper.stop(), running)?;
             let (log, access) = (log.clone(), config.access_log);
             match scripts {
                 None => server.serve(Logged::new(files, log, access)),
@@ -49,7 +50,8 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
             let scripts = scripts.transpose().map_err(no_root)?;
             let server = listen(config, smol::Server::on)?.with(settings(config));
             let stopper = server.stopper();
-            announce(server.addresses(), signals, move || stopper.stop())?;
+            let running = scripts.as_ref().map(smol::Cgi::places);
+            announce(server.addresses(), signals, move || stopper.stop(), running)?;
             let (log, access, one) = (log.clone(), config.access_log, NonZeroUsize::MIN);
             match scripts {
                 None => server.run(Logged::new(files, log, access), one),
@@ -83,12 +85,14 @@ fn listen<S>(
         .map_err(|error| Failure::Bind { host: config.host.clone(), port: config.port, error })
 }
 
-/// Says where we serve; from here on a signal stops it.
+/// Says where we serve; from here on a signal stops it, and a second one kills what is `running`.
 fn announce(
     addresses: &[SocketAddr],
     signals: Signals,
     stop: impl FnOnce() + Send + 'static,
+    running: Option<Arc<Places>>,
 ) -> Result<(), Failure> {
     banner::serving(addresses[0], &host::urls(addresses, "http"));
-    signals.then(stop).map_err(Failure::Serve)
+    let kill = move || running.iter().for_each(|scripts| scripts.kill());
+    signals.then(stop, kill).map_err(Failure::Serve)
 }

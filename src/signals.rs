@@ -17,9 +17,13 @@ impl Signals {
         Ok(Self(signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?))
     }
 
-    /// Calls `stop` at the first signal, from a thread of its own; a second one is not caught, so
-    /// that whoever waits for us sees which signal it was.
-    pub(crate) fn then(mut self, stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    /// Calls `stop` at the first signal, from a thread of its own, and `last` at the second, which
+    /// then does what it does to everybody, so that whoever waits for us sees which signal it was.
+    pub(crate) fn then(
+        mut self,
+        stop: impl FnOnce() + Send + 'static,
+        last: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
         thread::Builder::new().name("signals".into()).spawn(move || {
             let mut signals = self.0.forever();
             if signals.next() == Some(SIGINT) {
@@ -27,6 +31,7 @@ impl Signals {
             }
             stop();
             if let Some(second) = signals.next() {
+                last();
                 let _ = emulate_default_handler(second);
             }
         })?;

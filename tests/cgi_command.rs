@@ -6,11 +6,13 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use support::client::Client;
 use support::{RUNTIMES, Server, doorstep, root, serve, text};
 use tempfile::TempDir;
 
@@ -204,31 +206,49 @@ fn b_246_a_user_that_cannot_be_had_ends_the_start() {
 }
 
 #[test]
-#[cfg(target_os = "linux")]
 fn b_283_no_script_outlives_a_server_that_was_told_to_stop() {
-    // It does not care for SIGTERM, nor does what it starts.
-    let stubborn = "trap '' TERM\necho Content-Type: text/plain\necho\necho $$\n\
-                    sleep 1000 &\nsleep 1000\n";
     let stop = |runtime: &str| {
-        let root = site(&[("cgi-bin/stubborn", stubborn)]);
-        let mut server = serve(root.path(), &["--cgi", runtime]);
-        let mut client = server.client();
-        client.send(b"GET /cgi-bin/stubborn HTTP/1.1\r\nHost: test\r\n\r\n");
-        client.peek(); // it runs
-        assert_ne!(running(root.path()), 0, "{runtime}");
+        let (root, mut server, _client) = stubborn(runtime);
         assert_eq!(server.end("TERM").status.code(), Some(0), "{runtime}");
-        // The last of them are being cleared away by the system.
-        let gone = (0..500).any(|_| {
-            thread::sleep(Duration::from_millis(10));
-            running(root.path()) == 0
-        });
-        assert!(gone, "{runtime}");
+        assert!(comes_to_rest(root.path()), "{runtime}");
     };
     thread::scope(|scope| {
         for runtime in RUNTIMES {
             scope.spawn(move || stop(runtime));
         }
     });
+}
+
+#[test]
+fn b_282_a_second_signal_ends_the_server_and_its_scripts_at_once() {
+    for runtime in RUNTIMES {
+        let (root, mut server, _client) = stubborn(runtime);
+        server.signal("INT");
+        server.wait_for("Keyboard interrupt received, exiting.");
+        assert_eq!(server.end("INT").status.signal(), Some(2), "{runtime}");
+        assert!(comes_to_rest(root.path()), "{runtime}");
+    }
+}
+
+/// A server on which a script runs that does not care for SIGTERM, nor does what it starts.
+fn stubborn(runtime: &str) -> (TempDir, Server, Client) {
+    let script = "trap '' TERM\necho Content-Type: text/plain\necho\necho $$\n\
+                  sleep 1000 &\nsleep 1000\n";
+    let root = site(&[("cgi-bin/stubborn", script)]);
+    let server = serve(root.path(), &["--cgi", runtime]);
+    let mut client = server.client();
+    client.send(b"GET /cgi-bin/stubborn HTTP/1.1\r\nHost: test\r\n\r\n");
+    client.peek(); // it runs
+    assert_ne!(running(root.path()), 0, "{runtime}");
+    (root, server, client)
+}
+
+/// Whether nothing is at work below `root` any more, soon: the system clears away the last of them.
+fn comes_to_rest(root: &Path) -> bool {
+    (0..500).any(|_| {
+        thread::sleep(Duration::from_millis(10));
+        running(root) == 0
+    })
 }
 
 /// How many processes are at work below `root`.
