@@ -70,8 +70,12 @@ impl<'h, H: Handler> Lane<'h, H> {
         }
         self.stopper.registry.close_up(); // who sat down while the stop was being said
         let gone = async {
-            while !self.stopper.registry.is_empty() {
-                Timer::after(PAUSE / 5).await;
+            loop {
+                let left = self.stopper.registry.listen();
+                if self.stopper.registry.is_empty() {
+                    break;
+                }
+                left.await;
             }
         };
         let late = async { _ = Timer::after(self.config.grace).await };
@@ -83,14 +87,13 @@ impl<'h, H: Handler> Lane<'h, H> {
         self.stopper.registry.len() >= self.config.max_connections.max(1)
     }
 
-    /// Asks who has been idle longest to leave, and waits a moment until they have.
+    /// Asks who has been idle longest to leave, and waits a moment until somebody has.
     async fn make_room(&self) {
-        let asked = self.is_full() && self.stopper.registry.make_room();
-        for _ in 0..10 {
-            if !self.is_full() {
-                return;
-            }
-            Timer::after(if asked { PAUSE / 50 } else { PAUSE / 10 }).await;
+        let left = self.stopper.registry.listen();
+        if self.is_full() {
+            self.stopper.registry.make_room();
+            let late = async { _ = Timer::after(PAUSE).await };
+            future::or(left, late).await;
         }
     }
 

@@ -8,10 +8,11 @@
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use doorstep_core::http1::Waiting;
+use event_listener::{Event, EventListener, Listener};
 
 /// When time began, for every registry.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -25,7 +26,8 @@ fn now() -> u64 {
 #[derive(Debug, Default)]
 pub struct Registry {
     seats: Mutex<Vec<Arc<Seat>>>,
-    left: Condvar,
+    /// Somebody has left.
+    left: Event,
 }
 
 /// One connection's place; small, since every idle connection has one. Times are as of `now`; 0: none.
@@ -69,7 +71,14 @@ impl Registry {
         if let Some(moved) = seats.get(at) {
             moved.at.store(at as u32, Ordering::Relaxed);
         }
-        self.left.notify_all();
+        drop(seats);
+        self.left.notify(usize::MAX);
+    }
+
+    /// Wakes up when the next one has left. Listen first, then look: else a moment is missed.
+    #[must_use]
+    pub fn listen(&self) -> EventListener {
+        self.left.listen()
     }
 
     /// How many there are.
@@ -121,12 +130,16 @@ impl Registry {
 
     /// Waits until nobody is left, for `grace` at most; whether everybody went in time.
     pub fn wait_empty(&self, grace: Duration) -> bool {
-        let seats = self.seats();
-        let (seats, _) = self
-            .left
-            .wait_timeout_while(seats, grace, |seats| !seats.is_empty())
-            .unwrap_or_else(PoisonError::into_inner);
-        seats.is_empty()
+        let until = Instant::now() + grace;
+        loop {
+            let left = self.left.listen();
+            if self.is_empty() {
+                return true;
+            }
+            if left.wait_deadline(until).is_none() {
+                return self.is_empty();
+            }
+        }
     }
 
     /// Cuts off who is left.
