@@ -73,8 +73,9 @@ fn what_differs_is_explained_and_nothing_else() {
 
 #[test]
 fn ids_are_found_in_prose_and_in_names() {
-    let found = ids("B-001, B-2, XB-003 B-0045 fn b_006_007_nine() b_0089 sub_010 b_011");
-    assert_eq!(found.into_iter().collect::<Vec<_>>(), ["B-001", "B-006", "B-007", "B-011"]);
+    let found = ids("B-001, B-2, XB-003 B-0045 fn b_006_007_nine() b_0089 sub_010 b_011 b_012_b_013");
+    let wanted = ["B-001", "B-006", "B-007", "B-011", "B-012", "B-013"];
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), wanted);
 }
 
 fn differences() -> String {
@@ -135,12 +136,18 @@ fn test_part(path: &Path, name: &str) -> Option<String> {
 /// The ids in a text, as `B-042`.
 fn ids(text: &str) -> BTreeSet<String> {
     let prose = Regex::new(r"\bB-(\d{3})\b").expect("it is a pattern");
-    let name = Regex::new(r"\bb((?:_\d{3})+)(?:_|\b)").expect("it is a pattern");
+    let name = Regex::new(r"\bb_\w+").expect("it is a pattern");
     let in_prose = prose.captures_iter(text).map(|found| found[1].to_owned());
-    let in_names = name
-        .captures_iter(text)
-        .flat_map(|found| found[1].split('_').skip(1).map(str::to_owned).collect::<Vec<_>>());
-    in_prose.chain(in_names).map(|digits| format!("B-{digits}")).collect()
+    let in_names = name.find_iter(text).flat_map(|name| {
+        let mut behind_b = false;
+        name.as_str().split('_').filter(move |&word| {
+            let is_id = word.len() == 3 && word.bytes().all(|b| b.is_ascii_digit());
+            behind_b = word == "b" || behind_b && is_id;
+            behind_b && is_id
+        })
+    });
+    let found = in_prose.chain(in_names.map(str::to_owned));
+    found.map(|digits| format!("B-{digits}")).collect()
 }
 
 fn root() -> &'static Path {
