@@ -230,6 +230,25 @@ fn b_282_a_second_signal_ends_the_server_and_its_scripts_at_once() {
     }
 }
 
+#[test]
+fn b_107_289_a_client_that_leaves_is_one_note_and_a_mark() {
+    let endless = "echo Content-Type: text/plain\necho\nexec cat /dev/zero\n";
+    for runtime in RUNTIMES {
+        let root = site(&[("cgi-bin/endless", endless)]);
+        let mut server = serve(root.path(), &["--cgi", runtime]);
+        let mut client = server.client();
+        client.send(b"GET /cgi-bin/endless HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.peek(); // it is under way
+        drop(client);
+        assert!(comes_to_rest(root.path()), "{runtime}");
+        let log = text(&server.end("TERM").stderr);
+        let lines: Vec<_> = log.lines().collect();
+        assert_eq!(lines.len(), 2, "{log}");
+        assert!(lines[0].contains("] connection lost: "), "{log}");
+        assert!(lines[1].ends_with(" cut"), "{log}");
+    }
+}
+
 /// A server on which a script runs that does not care for SIGTERM, nor does what it starts.
 fn stubborn(runtime: &str) -> (TempDir, Server, Client) {
     let script = "trap '' TERM\necho Content-Type: text/plain\necho\necho $$\n\

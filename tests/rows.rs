@@ -73,7 +73,8 @@ fn what_differs_is_explained_and_nothing_else() {
 
 #[test]
 fn ids_are_found_in_prose_and_in_names() {
-    let found = ids("B-001, B-2, XB-003 B-0045 fn b_006_007_nine() b_0089 sub_010 b_011 b_012_b_013");
+    let found =
+        ids("B-001, B-2, XB-003 B-0045 fn b_006_007_nine() b_0089 sub_010 b_011 b_012_b_013");
     let wanted = ["B-001", "B-006", "B-007", "B-011", "B-012", "B-013"];
     assert_eq!(found.into_iter().collect::<Vec<_>>(), wanted);
 }

@@ -66,6 +66,14 @@ impl Client {
         assert!(!self.0.fill_buf().expect("the server answers").is_empty());
     }
 
+    /// The begin of an answer that has come, of which nothing was read yet. It is not read by this
+    /// either: who is dropped then is gone for good, as the system tells the server.
+    pub(crate) fn glimpse(&mut self) -> String {
+        let mut begin = [0; 12];
+        let n = self.0.get_ref().peek(&mut begin).expect("the server answers");
+        String::from_utf8_lossy(&begin[..n]).into_owned()
+    }
+
     /// Everything until the server closes.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -102,6 +110,11 @@ impl Client {
         let silent = stream.peek(&mut [0]).is_err_and(|e| e.kind() == ErrorKind::WouldBlock);
         stream.set_nonblocking(false).expect("a socket can do that");
         silent
+    }
+
+    /// Our own.
+    pub(crate) fn port(&self) -> u16 {
+        self.0.get_ref().local_addr().expect("it is connected").port()
     }
 
     /// The next `size` bytes.

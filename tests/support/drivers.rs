@@ -164,7 +164,7 @@ impl Driver {
 }
 
 impl Running {
-    fn new(
+    pub(crate) fn new(
         address: SocketAddr,
         state: Arc<State>,
         stop: impl Fn() + 'static,
@@ -214,7 +214,7 @@ pub(crate) fn listener() -> Vec<TcpListener> {
 }
 
 /// Looks again and again until `done`; never is a fault.
-pub(crate) fn eventually(what: &str, done: impl Fn() -> bool) {
+pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let seen = (0..1000).any(|_| {
         thread::sleep(Duration::from_millis(10));
         done()

@@ -3,13 +3,15 @@
 //! What it does on which path is a [`Step`] after the other, the same for every driver; a driver's
 //! handler only carries them out ([`blocking`]). The paths of the wire transcripts are those of
 //! `tests/wire/README.md`; below `/test/` are those that a transcript cannot show, because a handler
-//! waits, fails or panics there. With a root it serves files instead.
+//! waits, fails or panics there. With a root it serves files instead, and scripts around them when it
+//! is told how to run those.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use doorstep::blocking::scripts::Settings;
 use doorstep::blocking::{Record, Response};
 use doorstep::core::http1::{Head, Version};
 use doorstep::core::site::Site;
@@ -153,6 +155,7 @@ impl Ending {
 pub(crate) struct State {
     pub(crate) root: Option<PathBuf>,
     site: Site,
+    scripts: Option<Settings>,
     seen: Mutex<Seen>,
     changed: Condvar,
 }
@@ -187,6 +190,11 @@ impl State {
 
     pub(crate) fn site(root: impl Into<PathBuf>, site: Site) -> Arc<Self> {
         Arc::new(Self { root: Some(root.into()), site, ..Self::default() })
+    }
+
+    #[allow(dead_code, reason = "scripts have a test binary of their own")]
+    pub(crate) fn scripts(root: impl Into<PathBuf>, scripts: Settings) -> Arc<Self> {
+        Arc::new(Self { root: Some(root.into()), scripts: Some(scripts), ..Self::default() })
     }
 
     pub(crate) fn app() -> Arc<Self> {
@@ -267,25 +275,32 @@ pub(crate) mod blocking {
     use std::net::{IpAddr, TcpStream};
     use std::sync::Arc;
 
-    use doorstep::blocking::{Exchange, Files, Handler, Record};
+    use doorstep::blocking::{Cgi, Exchange, Files, Handler, Record};
 
     use super::{Ending, REFUSED, State, Step, panic_as_asked, script};
 
     pub(crate) struct Service {
         state: Arc<State>,
         files: Option<Files>,
+        cgi: Option<Cgi>,
     }
 
     impl Service {
         pub(crate) fn new(state: Arc<State>) -> Self {
-            let open = |root| Files::new(root).expect("the root is there");
-            let files = state.root.as_ref().map(|root| open(root).with(state.site.clone()));
-            Self { files, state }
+            let open = |root| Files::new(root).expect("the root is there").with(state.site.clone());
+            let run = |root, settings| Cgi::new(root, settings).expect("it can be had");
+            let root = state.root.as_ref();
+            let scripts = root.zip(state.scripts.clone());
+            let cgi = scripts.map(|(root, settings)| run(root, settings).around(open(root)));
+            Self { files: root.map(open), cgi, state }
         }
     }
 
     impl Handler for Service {
         fn handle(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+            if let Some(cgi) = &self.cgi {
+                return cgi.handle(x);
+            }
             if let Some(files) = &self.files {
                 return files.handle(x);
             }
@@ -332,6 +347,10 @@ pub(crate) mod blocking {
         fn note(&self, _: IpAddr, message: &str) {
             self.state.note(message);
         }
+
+        fn stopped(&self) {
+            self.cgi.iter().for_each(Handler::stopped);
+        }
     }
 
     fn echo(mut stream: TcpStream, first: &[u8]) -> io::Result<()> {
@@ -346,7 +365,7 @@ pub(crate) mod smol {
     use std::net::IpAddr;
     use std::sync::Arc;
 
-    use doorstep::smol::{Exchange, Files, Handler, Record};
+    use doorstep::smol::{Cgi, Exchange, Files, Handler, Record};
     use smol::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::{Ending, REFUSED, State, Step, panic_as_asked, script};
@@ -354,18 +373,25 @@ pub(crate) mod smol {
     pub(crate) struct Service {
         state: Arc<State>,
         files: Option<Files>,
+        cgi: Option<Cgi>,
     }
 
     impl Service {
         pub(crate) fn new(state: Arc<State>) -> Self {
-            let open = |root| Files::new(root).expect("the root is there");
-            let files = state.root.as_ref().map(|root| open(root).with(state.site.clone()));
-            Self { files, state }
+            let open = |root| Files::new(root).expect("the root is there").with(state.site.clone());
+            let run = |root, settings| Cgi::new(root, settings).expect("it can be had");
+            let root = state.root.as_ref();
+            let scripts = root.zip(state.scripts.clone());
+            let cgi = scripts.map(|(root, settings)| run(root, settings).around(open(root)));
+            Self { files: root.map(open), cgi, state }
         }
     }
 
     impl Handler for Service {
         async fn handle(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+            if let Some(cgi) = &self.cgi {
+                return cgi.handle(x).await;
+            }
             if let Some(files) = &self.files {
                 return files.handle(x).await;
             }
@@ -421,6 +447,10 @@ pub(crate) mod smol {
 
         fn note(&self, _: IpAddr, message: &str) {
             self.state.note(message);
+        }
+
+        fn stopped(&self) {
+            self.cgi.iter().for_each(Handler::stopped);
         }
     }
 }

@@ -23,6 +23,8 @@ use crate::turn::Turn;
 
 /// What is read at once, in bytes.
 const BUFFER: usize = 16 << 10;
+/// Reads of one step, a number: more than the largest pipe holds, and others have their turn.
+const READS: usize = 65;
 /// The first and the longest pause between two looks around.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
@@ -120,9 +122,10 @@ impl Run {
         !self.answer.has_ended()
     }
 
-    /// Reads stdout as far as it goes. `None`: there is no more for now.
+    /// Reads stdout as far as it goes, but not for ever. `None`: there is no more for now.
     fn read(&mut self, turn: &mut Turn<'_>) -> io::Result<Option<Next>> {
-        while let Some(stdout) = &mut self.process.stdout {
+        for _ in 0..READS {
+            let Some(stdout) = &mut self.process.stdout else { break };
             let n = match stdout.read(&mut self.buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -212,10 +215,10 @@ impl Run {
         }
     }
 
-    /// Reads stderr as far as it goes, but not for ever.
+    /// Reads stderr as far as it goes.
     fn hear_complaints(&mut self, turn: &Turn<'_>) {
         let mut tell = |line: &str| self.answer.note(turn, line);
-        for _ in 0..16 {
+        for _ in 0..READS {
             let Some(stderr) = &mut self.process.stderr else { return };
             match stderr.read(&mut self.buffer) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -27,6 +27,9 @@ impl Turn<'_> {
             Some(_) => self.connection.lost(),
             None => {}
         }
+        if cut && matches!(&outcome, Ok(Err(error)) if is_departure(error)) {
+            self.outbox.clear(); // nobody is there to take it: one note is enough (B-289)
+        }
         if let Some(trouble) = trouble(outcome) {
             self.note(trouble);
         }
@@ -95,6 +98,7 @@ pub fn is_departure(error: &io::Error) -> bool {
 fn trouble(outcome: Result<io::Result<()>, Box<dyn Any + Send>>) -> Option<String> {
     match outcome {
         Ok(Ok(())) => None,
+        Ok(Err(error)) if is_departure(&error) => Some(format!("connection lost: {error}")),
         Ok(Err(error)) => Some(error.to_string()),
         Err(panic) => {
             let text = panic.downcast_ref::<&str>().copied();

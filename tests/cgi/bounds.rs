@@ -1,0 +1,248 @@
+//! Scripts that take too much: of time, of output, of places. They are ended, and whoever asked
+//! gets an answer or a visible cut. B-250, B-256.
+
+use std::time::Duration;
+
+use doorstep::blocking::Config;
+use doorstep::blocking::scripts::Settings;
+
+use crate::drivers::{Driver, config, eventually};
+use crate::scripts::{Scripts, children, cut, end, text};
+use crate::support::client::Client;
+
+/// Too short for those who hang, and long enough for a header.
+const SHORT: Duration = Duration::from_millis(800);
+
+on_every_driver! {
+    fn b_256_who_is_late_is_ended_with_a_504_or_a_cut(driver: Driver) {
+        let scripts = Scripts::start_with(driver, short());
+        let ask = |script: &str| asking(&scripts, script);
+        let mut before = ask("hang.sh");
+        let mut half = ask("hang.sh?half");
+        let mut after = ask("hang.sh?after");
+        let mut body = ask("hang.sh?body");
+        let mut stubborn = ask("stubborn.sh");
+        let mut complains = ask("complains.sh");
+        let mut complains_after = ask("complains.sh?after");
+        for client in [&mut before, &mut half, &mut complains] {
+            let answer = client.answer(false);
+            let mut notes = scripts.server.state.notes();
+            notes.retain(|note| !note.ends_with("it is all wrong"));
+            assert_eq!((answer.status, &answer.reason[..]), (504, "Gateway Timeout"), "{notes:?}");
+        }
+        for (client, body) in [
+            (&mut after, ""),
+            (&mut body, "so far"),
+            (&mut stubborn, "so far"),
+            (&mut complains_after, "so far"),
+        ] {
+            let said = client.rest_or_reset();
+            let said = String::from_utf8_lossy(&said);
+            assert!(said.starts_with("HTTP/1.1 200 ") && said.contains(body), "{said}");
+            assert!(!said.ends_with("0\r\n\r\n"), "{said}");
+        }
+        scripts.noted("/cgi-bin/hostile/hang.sh: ended after ");
+        assert_eq!(scripts.server.state.log(7).iter().filter(|entry| entry.cut).count(), 4);
+        let told: usize = scripts.server.state.notes().iter().map(String::len).sum();
+        assert!(told < 600_000, "what is complained of for ever is told for a while");
+        scripts.are_gone();
+    }
+
+    fn b_256_a_hundred_megabytes_arrive(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        let answer = scripts.get("/cgi-bin/hostile/large.py");
+        assert_eq!((answer.status, answer.body.len()), (200, 100_000_000));
+        assert!(answer.body.iter().all(|&byte| byte == 0));
+        scripts.are_gone();
+    }
+
+    fn b_256_output_without_an_end_is_cut(driver: Driver) {
+        let scripts =
+            Scripts::start_with(driver, Settings { output: 3_000_000, ..Settings::default() });
+        let said = cut(&scripts, "hostile/endless.sh");
+        assert!(!said.ends_with("0\r\n\r\n"), "no last chunk");
+        assert!((1_000_000..4_000_000).contains(&said.len()), "{}", said.len());
+        scripts.noted("/cgi-bin/hostile/endless.sh: wrote more than 3000000 bytes");
+        let answer = scripts.client().ask("HEAD", "/cgi-bin/hostile/endless.sh", &[]);
+        assert_eq!(answer.status, 200);
+        scripts.are_gone();
+    }
+
+    fn b_256_a_client_that_never_reads_does_not_hold_a_script(driver: Driver) {
+        let mut config = config();
+        config.timeouts.peer = SHORT;
+        let scripts = Scripts::configured(driver, Settings::default(), config);
+        let mut deaf = asking(&scripts, "endless.sh");
+        assert!(scripts.server.state.entry().cut);
+        scripts.are_gone();
+        assert!(!deaf.rest_or_reset().is_empty());
+    }
+
+    fn who_closes_stdout_has_answered(driver: Driver) {
+        let scripts = Scripts::start_with(driver, short());
+        for how in ["work", "hang"] {
+            let mut client = asking(&scripts, &format!("closes-stdout.sh?{how}"));
+            assert_eq!(text(&client.answer(false)), "all of it\n");
+            assert_eq!(client.ask("GET", "/a.txt", &[]).body, b"hello\n", "{how}");
+        }
+        scripts.noted("/cgi-bin/hostile/closes-stdout.sh: has worked on");
+        scripts.noted("/cgi-bin/hostile/closes-stdout.sh: ended after ");
+        assert!(scripts.server.state.log(4).iter().all(|entry| entry.status == 200 && !entry.cut));
+        scripts.are_gone();
+    }
+
+    fn who_is_left_behind_with_stdout_keeps_nobody_waiting(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        let mut client = scripts.client();
+        let answer = client.ask("GET", "/cgi-bin/hostile/forks.sh", &[]);
+        assert_eq!((answer.status, text(&answer).lines().count()), (200, 1));
+        scripts.are_gone();
+        let answer = client.ask("GET", "/cgi-bin/hostile/forks.sh?away", &[]);
+        assert_eq!(answer.status, 200);
+        // It made itself independent, and so it is ours to end.
+        let id = text(&answer).trim().parse().expect("its id");
+        eventually("only that one is left", || scripts.processes() == [id]);
+        end(id);
+        scripts.are_gone();
+    }
+
+    fn b_250_a_client_that_leaves_takes_its_script_along(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        let mut gone = asking(&scripts, "hang.sh?body");
+        eventually("it is under way", || !gone.is_silent());
+        assert_eq!(scripts.processes().len(), 1);
+        drop(gone); // what it has not read is refused
+        scripts.noted("/cgi-bin/hostile/hang.sh: ended, since the client has left");
+        scripts.are_gone();
+        assert_eq!(scripts.get("/a.txt").body, b"hello\n");
+    }
+
+    fn b_250_a_client_that_seems_to_have_left_does_so_too(driver: Driver) {
+        let settings = Settings { patience: SHORT, ..Settings::default() };
+        let scripts = Scripts::start_with(driver, settings);
+        let mut quiet = asking(&scripts, "hang.sh?body");
+        quiet.finish();
+        let said = quiet.rest_or_reset();
+        assert!(said.starts_with(b"HTTP/1.1 200 ") && !said.ends_with(b"0\r\n\r\n"));
+        scripts.noted("/cgi-bin/hostile/hang.sh: ended, since the client seems to have left");
+        scripts.are_gone();
+    }
+
+    fn b_250_a_client_that_has_sent_all_it_will_is_answered(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        let mut client = asking(&scripts, "closes-stdout.sh?work");
+        client.finish();
+        assert_eq!(text(&client.answer(false)), "all of it\n");
+        scripts.noted("has worked on");
+    }
+
+    fn b_256_so_many_run_so_many_wait_and_the_rest_come_later(driver: Driver) {
+        let settings = Settings { at_once: 2, queue: 3, ..Settings::default() };
+        let scripts = Scripts::start_with(driver, settings);
+        let mut clients: Vec<_> = (0..9).map(|_| asking(&scripts, "hang.sh?body")).collect();
+        // Two have begun, four are turned away, three hear nothing.
+        let mut quiet = Vec::new();
+        eventually("three wait", || {
+            quiet = clients.iter_mut().map(Client::is_silent).collect();
+            quiet.iter().filter(|&&quiet| quiet).count() == 3
+        });
+        let mut running = Vec::new();
+        let mut waiting = Vec::new();
+        for (mut client, quiet) in clients.into_iter().zip(quiet) {
+            if quiet {
+                waiting.push(client);
+            } else if client.glimpse() == "HTTP/1.1 503" {
+                let answer = client.answer(false);
+                assert_eq!(answer.field("Retry-After"), Some("1"));
+                assert_eq!(client.ask("GET", "/a.txt", &[]).body, b"hello\n");
+            } else {
+                assert_eq!(client.glimpse(), "HTTP/1.1 200");
+                running.push(client);
+            }
+        }
+        assert_eq!((running.len(), waiting.len()), (2, 3));
+        assert_eq!(scripts.processes().len(), 2);
+        drop(running);
+        eventually("each has its turn, and leaves", || {
+            waiting.retain_mut(|client| client.is_silent() || client.glimpse() != "HTTP/1.1 200");
+            waiting.is_empty()
+        });
+        scripts.are_gone();
+    }
+
+    fn b_256_nobody_waits_for_a_place_for_ever(driver: Driver) {
+        let settings = Settings { at_once: 1, queue: 1, ..short() };
+        let scripts = Scripts::start_with(driver, settings);
+        // It has its place a second longer than its time.
+        let mut stubborn = asking(&scripts, "stubborn.sh");
+        eventually("it is under way", || !stubborn.is_silent());
+        let answer = scripts.get("/cgi-bin/document.sh");
+        assert_eq!((answer.status, answer.field("Retry-After")), (503, Some("1")));
+        scripts.are_gone();
+        eventually("its place is free", || scripts.get("/cgi-bin/document.sh").status == 200);
+    }
+
+    fn b_256_fifty_scripts_that_hang_keep_no_file_from_being_served(driver: Driver) {
+        let scripts = Scripts::start_with(driver, Settings { at_once: 50, ..Settings::default() });
+        let hanging: Vec<_> = (0..50).map(|_| asking(&scripts, "hang.sh?body")).collect();
+        eventually("all of them run", || scripts.processes().len() == 50);
+        let mut clients: Vec<_> = (0..20).map(|_| scripts.client()).collect();
+        for _ in 0..5 {
+            for client in &mut clients {
+                assert_eq!(client.ask("GET", "/a.txt", &[]).body, b"hello\n");
+                assert_eq!(client.ask("GET", "/folder/", &[]).status, 200);
+            }
+        }
+        assert_eq!(scripts.processes().len(), 50);
+        assert_eq!(scripts.server.state.log(200).len(), 200, "no script has ended");
+        drop(hanging);
+    }
+
+    fn b_282_a_stop_ends_the_scripts_that_hang(driver: Driver) {
+        for grace in [Duration::ZERO, Duration::from_millis(300)] {
+            let scripts =
+                Scripts::configured(driver, Settings::default(), Config { grace, ..config() });
+            let mut hanging = asking(&scripts, "hang.sh");
+            eventually("it runs", || scripts.processes().len() == 1);
+            let mut body = asking(&scripts, "hang.sh?body");
+            let mut stubborn = asking(&scripts, "stubborn.sh");
+            eventually("they are under way", || !body.is_silent() && !stubborn.is_silent());
+            scripts.server.stop();
+            scripts.server.returns();
+            let ours = children();
+            assert!(!scripts.processes().iter().any(|id| ours.contains(id)), "they are seen off");
+            scripts.are_gone(); // nor does anybody stay whom they have started
+            assert!(!hanging.rest_or_reset().starts_with(b"HTTP/1.1 200"));
+            for client in [&mut body, &mut stubborn] {
+                assert!(!client.rest_or_reset().ends_with(b"0\r\n\r\n"));
+            }
+        }
+    }
+
+    fn b_282_a_stop_waits_for_a_script_that_ends(driver: Driver) {
+        let grace = Duration::from_secs(600);
+        let scripts = Scripts::configured(driver, short(), Config { grace, ..config() });
+        let mut hangs = asking(&scripts, "hang.sh");
+        eventually("it runs", || scripts.processes().len() == 1);
+        let mut works = asking(&scripts, "closes-stdout.sh?work");
+        eventually("they run", || scripts.processes().len() >= 2);
+        scripts.server.stop();
+        assert_eq!(text(&works.answer(false)), "all of it\n");
+        assert_eq!(hangs.answer(false).status, 504);
+        drop((works, hangs));
+        scripts.server.returns();
+        scripts.noted("has worked on");
+        scripts.are_gone();
+    }
+}
+
+fn short() -> Settings {
+    Settings { time: SHORT, ..Settings::default() }
+}
+
+/// A client that has asked for a hostile script.
+fn asking(scripts: &Scripts, script: &str) -> Client {
+    let mut client = scripts.client();
+    client.send(format!("GET /cgi-bin/hostile/{script} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+    client
+}

@@ -1,0 +1,2 @@
+#!/no/such/interpreter
+# Its interpreter is not there. (corpus)

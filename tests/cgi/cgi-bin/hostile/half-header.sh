@@ -1,0 +1,3 @@
+#!/bin/sh
+# Ends in the middle of its header. (corpus)
+printf 'Content-Type: text/pl'

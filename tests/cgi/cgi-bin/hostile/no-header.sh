@@ -1,0 +1,4 @@
+#!/bin/sh
+# Begins with its document; it has no header. (corpus)
+echo "Hello, world"
+echo

@@ -1,0 +1,2 @@
+#!/bin/sh
+# Writes nothing, and is content with that. (corpus)

@@ -1,0 +1,299 @@
+//! Which path is which script's, and that no path shows the text of one. RFC 3875 §3.2 and §3.3,
+//! B-221 to B-233, B-255.
+
+use std::fs;
+use std::process::Command;
+
+use doorstep::blocking::host::Symlinks;
+use doorstep::blocking::scripts::Settings;
+use doorstep::core::cgi::route::Directories;
+
+use crate::drivers::Driver;
+use crate::scripts::{SOURCE, Scripts, alone, corpus, text};
+use crate::service::State;
+
+on_every_driver! {
+    fn b_220_without_it_scripts_are_files(driver: Driver) {
+        let root = corpus();
+        let server = driver.start(State::files(root.path()));
+        let answer = server.client().ask("GET", "/cgi-bin/document.sh", &[]);
+        assert!(answer.status == 200 && text(&answer).contains(SOURCE));
+        let answer = server.client().ask("POST", "/cgi-bin/document.sh", &[]);
+        assert_eq!((answer.status, text(&answer).contains("a document\n")), (405, false));
+    }
+
+    fn b_221_scripts_are_in_cgi_bin_and_htbin(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        let htbin = Command::new("cp")
+            .arg("-R")
+            .args(["cgi-bin", "htbin"])
+            .current_dir(&scripts.root)
+            .status();
+        assert!(htbin.expect("it is installed").success());
+        let mut client = scripts.client();
+        for folder in ["cgi-bin", "htbin"] {
+            let answer = client.ask("GET", &format!("/{folder}/document.sh"), &[]);
+            assert_eq!(text(&answer), "a document\n");
+        }
+    }
+
+    fn b_221_or_where_it_is_said(driver: Driver) {
+        let directories = Directories::new(["/cgi-bin/folder/"]).expect("it is a path");
+        let scripts = Scripts::start_with(driver, Settings { directories, ..Settings::default() });
+        let mut client = scripts.client();
+        assert!(
+            text(&client.ask("GET", "/cgi-bin/folder/deeper/here.sh", &[]))
+                .ends_with("beside it\n")
+        );
+        assert!(text(&client.ask("GET", "/cgi-bin/document.sh", &[])).contains(SOURCE), "a file");
+
+        let directories = Directories::new(["/"]).expect("it is a path");
+        let scripts = Scripts::start_with(driver, Settings { directories, ..Settings::default() });
+        let mut client = scripts.client();
+        assert_eq!(text(&client.ask("GET", "/cgi-bin/document.sh", &[])), "a document\n");
+        assert_eq!(
+            client.ask("GET", "/a.txt", &[]).reason,
+            "CGI script is not executable ('/a.txt')"
+        );
+        assert_eq!(client.ask("GET", "/", &[]).status, 403);
+    }
+
+    fn b_222_b_223_every_way_to_a_script_leads_to_it(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        let mut client = scripts.client();
+        for target in [
+            "/cgi-bin/document.sh",
+            "//cgi-bin/document.sh",
+            "/./cgi-bin/document.sh",
+            "/folder/../cgi-bin/document.sh",
+            "/nothing/../cgi-bin/./document.sh",
+            "/cgi-bin//document.sh",
+            "/cgi-bin%2fdocument.sh",
+            "/%63gi-bin/document%2Esh",
+            "/folder/%2e%2e/cgi-bin/document.sh",
+            "/folder%2f..%2fcgi-bin/document.sh",
+            "/cgi-bin/folder/../document.sh",
+            "/cgi-bin/document.sh/more/../info",
+            "http://other/cgi-bin/document.sh",
+            "/cgi-bin/link.sh",
+        ] {
+            let answer = client.ask("GET", target, &[]);
+            assert_eq!((answer.status, text(&answer)), (200, "a document\n"), "{target}");
+        }
+    }
+
+    fn b_225_a_path_above_the_root_is_a_400(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        let mut client = scripts.client();
+        for target in
+            ["/../cgi-bin/document.sh", "/cgi-bin/../../cgi-bin/document.sh", "/..", "/cgi-bin/%00"]
+        {
+            assert_eq!(client.ask("GET", target, &[]).status, 400, "{target}");
+        }
+    }
+
+    fn b_227_b_231_what_cannot_be_run_is_said_by_name(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        let mut client = scripts.client();
+        for (target, status, reason) in [
+            ("/cgi-bin/", 403, "CGI script is not a plain file ('/cgi-bin/')"),
+            ("/cgi-bin/folder", 403, "CGI script is not a plain file ('/cgi-bin/folder')"),
+            (
+                "/cgi-bin/folder/deeper/",
+                403,
+                "CGI script is not a plain file ('/cgi-bin/folder/deeper/')",
+            ),
+            ("/cgi-bin/fifo", 403, "CGI script is not a plain file ('/cgi-bin/fifo')"),
+            ("/cgi-bin/fifo/more", 403, "CGI script is not a plain file ('/cgi-bin/fifo')"),
+            ("/cgi-bin/missing.sh/a?b", 404, "No such CGI script ('/cgi-bin/missing.sh')"),
+            ("/cgi-bin/folder/missing", 404, "No such CGI script ('/cgi-bin/folder/missing')"),
+            ("/cgi-bin/.hidden.sh", 404, "No such CGI script ('/cgi-bin/.hidden.sh')"),
+            (
+                "/cgi-bin/not-executable.sh",
+                403,
+                "CGI script is not executable ('/cgi-bin/not-executable.sh')",
+            ),
+            ("/cgi-bin/index.html/a", 403, "CGI script is not executable ('/cgi-bin/index.html')"),
+            (
+                "/cgi-bin/folder/deeper/beside.txt",
+                403,
+                "CGI script is not executable ('/cgi-bin/folder/deeper/beside.txt')",
+            ),
+            (
+                "/cgi-bin/a%0d%0aSet-Cookie:%20b",
+                404,
+                "No such CGI script ('/cgi-bin/a\\x0d\\x0aSet-Cookie: b')",
+            ),
+        ] {
+            for method in ["GET", "HEAD", "POST", "DELETE"] {
+                let answer = client.ask(method, target, &[]);
+                assert_eq!(
+                    (answer.status, &answer.reason[..]),
+                    (status, reason),
+                    "{method} {target}"
+                );
+                assert_eq!(answer.field("Set-Cookie"), None);
+            }
+        }
+        let answer = client.ask("GET", "/cgi-bin", &[]);
+        assert_eq!((answer.status, answer.field("Location")), (301, Some("/cgi-bin/")));
+    }
+
+    fn b_227_hidden_scripts_run_when_they_may(driver: Driver) {
+        let scripts = Scripts::start_with(driver, Settings { hidden: true, ..Settings::default() });
+        assert_eq!(text(&scripts.get("/cgi-bin/.hidden.sh")), "hidden\n");
+    }
+
+    fn b_231_links_to_scripts_lead_as_far_as_those_to_files(driver: Driver) {
+        for (symlinks, inside, outside) in [
+            (Symlinks::Beneath, 200, 404),
+            (Symlinks::Follow, 200, 502), // `true` is no script, but it runs
+            (Symlinks::Deny, 404, 404),
+        ] {
+            let settings = Settings { symlinks, ..Settings::default() };
+            let scripts = Scripts::start_with(driver, settings);
+            assert_eq!(scripts.get("/cgi-bin/link.sh").status, inside, "{symlinks:?}");
+            assert_eq!(scripts.get("/cgi-bin/outside").status, outside, "{symlinks:?}");
+        }
+    }
+
+    fn b_228_b_229_b_230_a_path_is_folders_a_script_and_what_is_for_it(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        let root = fs::canonicalize(scripts.root.path()).expect("it is there");
+        let mut client = scripts.client();
+        for (target, info, query) in [
+            ("/cgi-bin/path-info.sh", "", ""),
+            ("/cgi-bin/path-info.sh/", "/", ""),
+            ("/cgi-bin/path-info.sh/a/b/", "/a/b/", ""),
+            ("/cgi-bin/path-info.sh/.dot/a%2fb%3f", "/.dot/a/b?", ""),
+            ("/cgi-bin/path-info.sh?a/b?c=%20", "", "a/b?c=%20"),
+            ("/cgi-bin/path-info.sh/a?/../b", "/a", "/../b"),
+            ("/cgi-bin/folder/../path-info.sh/a", "/a", ""),
+        ] {
+            let answer = client.ask("GET", target, &[]);
+            let translated = match info {
+                "" => "none".to_owned(),
+                info => format!("{}{info}", root.display()),
+            };
+            let wanted = format!("/cgi-bin/path-info.sh|{info}|{translated}|{query}\n");
+            assert_eq!(text(&answer), wanted, "{target}");
+        }
+        assert!(
+            text(&client.ask("GET", "/cgi-bin/folder/deeper/here.sh/a", &[]))
+                .ends_with("beside it\n")
+        );
+    }
+
+    fn b_232_a_post_is_for_scripts(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        let mut client = scripts.client();
+        for target in ["/a.txt", "/missing", "/", "/folder/", "/cgi-bin", "/xcgi-bin/document.sh"] {
+            let answer = client.ask("POST", target, &["Content-Length: 0"]);
+            let wanted = (501, "Can only POST to CGI scripts");
+            assert_eq!((answer.status, &answer.reason[..]), wanted, "{target}");
+        }
+        assert_eq!(text(&client.ask("GET", "/a.txt", &[])), "hello\n");
+    }
+
+    fn b_233_a_script_handles_any_method(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        let mut client = scripts.client();
+        for method in
+            ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "get", "X!#$"]
+        {
+            let answer = client.ask(method, "/cgi-bin/method.sh", &["Content-Length: 0"]);
+            assert_eq!((answer.status, text(&answer)), (200, &format!("{method}\n")[..]));
+        }
+        assert_eq!(client.ask("PUT", "/a.txt", &["Content-Length: 0"]).status, 405);
+    }
+
+    fn b_255_no_spelling_of_a_path_shows_a_source(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        let mut client = scripts.client();
+        let names = [
+            "document.sh",
+            "not-executable.sh",
+            ".hidden.sh",
+            "index.html",
+            "link.sh",
+            "hostile/silent.sh",
+        ];
+        let befores = [
+            "/cgi-bin/",
+            "//cgi-bin/",
+            "/cgi-bin//",
+            "/./cgi-bin/./",
+            "/folder/../cgi-bin/",
+            "/cgi-bin%2f",
+            "/%2fcgi-bin/",
+            "/folder/..%2fcgi-bin/",
+            "/folder%2f%2e%2e/cgi-bin%2F",
+            "/x/../cgi-bin/",
+            "/cgi-bin/folder/../",
+            "/../cgi-bin/",
+            "/a.txt/../cgi-bin/",
+            "/cgi-bin/../cgi-bin/",
+            "/CGI-BIN/",
+            "/Cgi-Bin/",
+            "/cgi-bin./",
+            "/cgi-bin%20/",
+            "/cgi-bin%00/",
+            "/cgi-bin;x/",
+            "/cgi-bin\\",
+            "/\\cgi-bin/",
+            "/cgi-bin%5c",
+            "/cgi-bin/%2e/",
+            "/cgi%E2%80%90bin/",
+            "/cgi-bin%252f",
+            "/cgi-bin/x%2f..%2f",
+            "/.%2fcgi-bin/",
+            "/;/../cgi-bin/",
+            "X:/cgi-bin/",
+        ];
+        let afters =
+            ["", "/", "/.", "%00", "%20", "/..%2f", "?", "/../", ".gz", "::$DATA", "%2f%2e"];
+        for name in names {
+            for before in befores {
+                for after in afters {
+                    let target = format!("{before}{name}{after}");
+                    let range = ["Range: bytes=0-", "Accept-Encoding: gzip, br"];
+                    let answer = client.ask("GET", &target, &range);
+                    assert!(!String::from_utf8_lossy(&answer.body).contains(SOURCE), "{target}");
+                    if answer.field("Connection") == Some("close") {
+                        client = scripts.client();
+                    }
+                }
+            }
+        }
+    }
+
+    fn a_folder_of_scripts_is_never_listed(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        fs::remove_file(scripts.root.path().join("cgi-bin/index.html")).expect("it is there");
+        let mut client = scripts.client();
+        for target in [
+            "/cgi-bin/",
+            "/cgi-bin/?a",
+            "//cgi-bin/.",
+            "/cgi-bin/folder/",
+            "/cgi-bin/folder/deeper",
+            "/cgi-bin/folder/..",
+        ] {
+            let answer = client.ask("GET", target, &[]);
+            assert_eq!(answer.status, 403, "{target}");
+            assert!(!text(&answer).contains("document.sh") && !text(&answer).contains("beside"));
+        }
+    }
+
+    fn alone_it_answers_404_where_no_scripts_are(driver: Driver) {
+        let root = corpus();
+        let server = alone(driver, root.path());
+        let mut client = server.client();
+        assert_eq!(text(&client.ask("GET", "/cgi-bin/document.sh", &[])), "a document\n");
+        for target in ["/a.txt", "/", "/cgi-bin", "/missing"] {
+            assert_eq!(client.ask("GET", target, &[]).status, 404, "{target}");
+        }
+        let answer = client.ask("GET", "/cgi-bin/local.sh?/a.txt", &[]);
+        assert_eq!(answer.status, 404, "also for a script");
+    }
+}

@@ -1,0 +1,87 @@
+//! When all hostile scripts have run, nothing of them is left: no process, no descriptor, no
+//! thread, no file.
+
+use std::fs;
+use std::time::Duration;
+
+use doorstep::blocking::scripts::Settings;
+
+use crate::drivers::{Driver, eventually};
+use crate::scripts::{Scripts, children};
+
+on_every_driver! {
+    fn nothing_is_left_of_all_hostile_scripts(driver: Driver) {
+        driver.alone("remains", "nothing_is_left_of_all_hostile_scripts", || {
+            let temporary = tempfile::tempdir().expect("a temporary directory can be made");
+            tempfile::env::override_temp_dir(temporary.path()).expect("nobody has before");
+            let settings = Settings {
+                time: Duration::from_millis(300),
+                output: 1_000_000,
+                at_once: 100,
+                memory: 0,
+                ..Settings::default()
+            };
+            let round = || {
+                let scripts = Scripts::start_with(driver, settings.clone());
+                let hostile = scripts.root.path().join("cgi-bin/hostile");
+                let names = fs::read_dir(hostile).expect("they are there").flatten();
+                let names: Vec<_> =
+                    names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+                assert!(names.len() == 25, "{names:?}");
+                let mut clients = Vec::new();
+                for name in &names {
+                    for words in ["", "?half", "?after", "?body+KILL", "?work", "?hang"] {
+                        let mut client = scripts.client();
+                        let head =
+                            format!("/cgi-bin/hostile/{name}{words} HTTP/1.1\r\nHost: a\r\n");
+                        match words {
+                            "" => {
+                                client.send(
+                                    format!("POST {head}Content-Length: 20000\r\n\r\n").as_bytes(),
+                                );
+                                client.send(&[b'x'; 20_000]);
+                            }
+                            _ => client.send(format!("GET {head}\r\n").as_bytes()),
+                        }
+                        clients.push(client);
+                    }
+                }
+                // Some leave, some wait; each of these gets an answer or a cut.
+                for (n, mut client) in clients.into_iter().enumerate() {
+                    if n % 7 > 0 {
+                        client.finish();
+                        assert!(
+                            client.rest_or_reset().starts_with(b"HTTP/1.1 "),
+                            "{}",
+                            names[n / 6]
+                        );
+                    }
+                }
+                scripts.are_gone();
+                assert_eq!(scripts.get("/a.txt").body, b"hello\n");
+                scripts.server.stop();
+                scripts.server.returns();
+            };
+            let descriptors = || fs::read_dir("/proc/self/fd").expect("this is Linux").count();
+            round(); // what is made once stays: a reactor, say
+            eventually("nobody is ours", || children().is_empty());
+            eventually("no thread is left", || threads() <= 3);
+            let before = descriptors();
+            round();
+            eventually("nobody is ours", || children().is_empty());
+            eventually("no thread is left", || threads() <= 3);
+            eventually("no more descriptors", || descriptors() <= before);
+            let left: Vec<_> =
+                fs::read_dir(temporary.path()).expect("it is there").flatten().collect();
+            assert!(left.is_empty(), "{left:?}");
+        });
+    }
+}
+
+/// The threads of this process: two of the test, and a reactor. Those of smol's blocking pool stay
+/// when they have been needed once; they are not counted.
+fn threads() -> usize {
+    let all = fs::read_dir("/proc/self/task").expect("this is Linux").flatten();
+    let names = all.filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok());
+    names.filter(|name| !name.starts_with("blocking-")).count()
+}
