@@ -82,7 +82,7 @@ fn b_226_230_252_which_script_it_is_and_whether_it_can_be_started() {
         assert_eq!(server.get("cgi-bin/told").status, 400);
         assert_eq!(server.get("/cgi-bin/lost").status, 502);
         let log = text(&server.end("TERM").stderr);
-        assert!(log.contains("/cgi-bin/lost: cannot be started: "), "{log}");
+        assert!(log.contains("/cgi-bin/lost: cannot be run: "), "{log}");
     });
 }
 

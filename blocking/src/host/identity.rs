@@ -3,8 +3,6 @@
 //! It promises that nothing is ever started as root.
 
 use std::io::{self, ErrorKind};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 
 use nix::unistd::{Gid, Uid, User};
 
@@ -40,14 +38,6 @@ impl Identity {
             uid if uid == ours => Ok(Self::Ours),
             _ if !ours.is_root() => denied("only root can start scripts as another user"),
             uid => Ok(Self::Theirs(uid, user.gid)),
-        }
-    }
-
-    /// Makes `command` start so: with no supplementary groups either, which std gives up together
-    /// with root's user id.
-    pub fn assume(self, command: &mut Command) {
-        if let Self::Theirs(uid, gid) = self {
-            command.uid(uid.as_raw()).gid(gid.as_raw());
         }
     }
 }

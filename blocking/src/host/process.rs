@@ -7,13 +7,16 @@
 //! session of its own (`setsid`) has left the group and is let go.
 //!
 //! ```
+//! use std::fs::File;
 //! use std::io::Read;
-//! use std::process::Command;
+//! use std::path::Path;
 //! use std::time::Duration;
-//! use doorstep_blocking::host::{Places, Process};
+//! use doorstep_blocking::host::{Places, Start};
 //!
 //! let place = Places::new(1, 0).take().expect("nobody else is here");
-//! let mut process = Process::spawn(Command::new("/bin/echo").arg("hello"), place)?;
+//! let mut start = Start::new(Path::new("/bin/echo"))?;
+//! start.argument(b"hello")?;
+//! let mut process = start.go(&File::open("/dev/null")?, place)?;
 //! let mut said = Vec::new();
 //! while process.stdout.is_some() {
 //!     process.wait(None, Duration::from_secs(10))?;
@@ -26,15 +29,17 @@
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, ioctl_fionbio};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, waitid, waitpid,
+};
 
 use super::Place;
 
@@ -73,35 +78,28 @@ pub struct Woken {
 }
 
 impl Process {
-    /// Starts `command`, whose output comes to us. `place` is given back when the process is gone.
-    ///
-    /// # Errors
-    /// Those of starting it: `NotFound` also for an interpreter that is not there, `PermissionDenied`
-    /// also for rights that could not be given up.
-    pub fn spawn(command: &mut Command, mut place: Place) -> io::Result<Self> {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let mut child = command.spawn()?;
-        place.take_in(Pid::from_child(&child));
-        let pipes = (child.stdout.take(), child.stderr.take());
-        // From here on it is ended whatever happens.
-        let place = Some(place);
-        let mut process =
-            Self { child: Some(child), stdout: None, stderr: None, exit: None, place };
-        process.stdout = pipes.0.map(|pipe| Pipe::new(pipe.into())).transpose()?;
-        process.stderr = pipes.1.map(|pipe| Pipe::new(pipe.into())).transpose()?;
-        Ok(process)
+    /// That was just started, and whose pipes these are.
+    pub(super) fn new(pid: Pid, [stdout, stderr]: [OwnedFd; 2], place: Place) -> Self {
+        let pipe = |end| Some(Pipe(Arc::new(end)));
+        Self {
+            child: Some(Child(pid)),
+            stdout: pipe(stdout),
+            stderr: pipe(stderr),
+            exit: None,
+            place: Some(place),
+        }
     }
 
     /// Its id.
     #[must_use]
     pub fn id(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+        self.child.as_ref().map(|child| child.0.as_raw_nonzero().get().unsigned_abs())
     }
 
     /// Whether it has exited.
     #[must_use]
     pub fn has_exited(&self) -> bool {
-        self.child.as_ref().is_none_or(has_exited)
+        self.child.as_ref().is_none_or(Child::has_exited)
     }
 
     /// Waits until there is something to read; when both pipes have ended, until it exits. For
@@ -136,7 +134,7 @@ impl Process {
     /// A descriptor that is readable once it has exited; `None` where there is no such thing.
     pub fn exit(&mut self) -> Option<BorrowedFd<'_>> {
         if self.exit.is_none() {
-            self.exit = self.child.as_ref().and_then(exit_of);
+            self.exit = self.child.as_ref().and_then(Child::exit);
         }
         self.exit.as_ref().map(AsFd::as_fd)
     }
@@ -147,36 +145,41 @@ impl Process {
     /// # Errors
     /// Those of waiting, when it was reaped before: this program must not ignore SIGCHLD.
     pub fn reap(&mut self) -> io::Result<ExitStatus> {
-        let mut child = self.child.take().ok_or(io::ErrorKind::NotFound)?;
-        signal(&child, Signal::KILL);
+        let child = self.child.take().ok_or(io::ErrorKind::NotFound)?;
+        child.signal(Signal::KILL);
         let mut place = self.place.take();
         place.iter_mut().for_each(Place::let_out);
         child.wait()
     }
 
+    /// Waits until it exits, and reaps it.
+    ///
+    /// # Errors
+    /// As of [`Process::reap`].
+    pub fn end(&mut self) -> io::Result<ExitStatus> {
+        (self.stdout, self.stderr) = (None, None);
+        while !self.has_exited() {
+            self.wait(None, Duration::from_secs(1))?;
+        }
+        self.reap()
+    }
+
     /// Kills it and all of its group.
     pub fn kill(&self) {
-        self.child.iter().for_each(|child| signal(child, Signal::KILL));
+        self.child.iter().for_each(|child| child.signal(Signal::KILL));
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         let Some(child) = self.child.take() else { return };
-        signal(&child, Signal::TERM);
+        child.signal(Signal::TERM);
         let ours = Arc::new(Mutex::new(Some((child, self.place.take()))));
         let theirs = ours.clone();
         let undertaker = thread::Builder::new().name("undertaker".into());
         if undertaker.spawn(move || bury(&theirs, MERCY)).is_err() {
             bury(&ours, Duration::ZERO); // SIGKILL takes no time worth speaking of
         }
-    }
-}
-
-impl Pipe {
-    fn new(pipe: OwnedFd) -> io::Result<Self> {
-        ioctl_fionbio(&pipe, true)?;
-        Ok(Self(Arc::new(pipe)))
     }
 }
 
@@ -195,10 +198,10 @@ impl AsFd for Pipe {
 /// Waits `mercy` for its end, then makes it; the place is free after that.
 fn bury(dying: &Mutex<Option<(Child, Option<Place>)>>, mercy: Duration) {
     let dying = dying.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some((mut child, mut place)) = dying else { return };
+    let Some((child, mut place)) = dying else { return };
     let until = Instant::now() + mercy;
-    let exit = exit_of(&child);
-    while !has_exited(&child) {
+    let exit = child.exit();
+    while !child.has_exited() {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;
@@ -208,32 +211,49 @@ fn bury(dying: &Mutex<Option<(Child, Option<Place>)>>, mercy: Duration) {
             None => thread::sleep(left.min(GLANCE)),
         }
     }
-    signal(&child, Signal::KILL);
+    child.signal(Signal::KILL);
     place.iter_mut().for_each(Place::let_out);
     let _ = child.wait();
 }
 
-/// To all of the group of `child`, which is not reaped.
-fn signal(child: &Child, signal: Signal) {
-    let _ = kill_process_group(Pid::from_child(child), signal); // who has exited feels nothing
-}
+/// A child that is not reaped.
+#[derive(Debug)]
+struct Child(Pid);
 
-fn has_exited(child: &Child) -> bool {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    // An error means that nothing is left to wait for.
-    !matches!(waitid(WaitId::Pid(Pid::from_child(child)), options), Ok(None))
-}
+impl Child {
+    /// To all of its group.
+    fn signal(&self, signal: Signal) {
+        let _ = kill_process_group(self.0, signal); // who has exited feels nothing
+    }
 
-#[cfg(target_os = "linux")]
-fn exit_of(child: &Child) -> Option<OwnedFd> {
-    use rustix::process::{PidfdFlags, pidfd_open};
+    fn has_exited(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        // An error means that nothing is left to wait for.
+        !matches!(waitid(WaitId::Pid(self.0), options), Ok(None))
+    }
 
-    pidfd_open(Pid::from_child(child), PidfdFlags::empty()).ok().filter(|_| super::LINUX)
-}
+    /// Reaps it.
+    fn wait(self) -> io::Result<ExitStatus> {
+        loop {
+            match waitpid(Some(self.0), WaitOptions::empty()) {
+                Ok(Some((_, status))) => return Ok(ExitStatus::from_raw(status.as_raw())),
+                Ok(None) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
 
-#[cfg(not(target_os = "linux"))]
-fn exit_of(_: &Child) -> Option<OwnedFd> {
-    None
+    #[cfg(target_os = "linux")]
+    fn exit(&self) -> Option<OwnedFd> {
+        use rustix::process::{PidfdFlags, pidfd_open};
+
+        pidfd_open(self.0, PidfdFlags::empty()).ok().filter(|_| super::LINUX)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn exit(&self) -> Option<OwnedFd> {
+        None
+    }
 }
 
 fn poll_for(fds: &mut [PollFd<'_>], most: Duration) -> io::Result<()> {
@@ -249,16 +269,20 @@ fn poll_for(fds: &mut [PollFd<'_>], most: Duration) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::Places;
-    use std::io::Read;
+    use crate::host::{Places, Start};
+    use std::fs::File;
+    use std::path::Path;
 
     const LONG: Duration = Duration::from_secs(10);
 
     fn start(script: &str) -> (Arc<Places>, Process) {
         let places = Places::new(1, 0);
-        let place = places.take().unwrap();
-        let mut command = Command::new("/bin/sh");
-        (places, Process::spawn(command.args(["-c", script]), place).unwrap())
+        let mut start = Start::new(Path::new("/bin/sh")).unwrap();
+        start.argument(b"-c").unwrap();
+        start.argument(script.as_bytes()).unwrap();
+        start.variable(b"PATH", b"/usr/bin:/bin").unwrap();
+        let process = start.go(&File::open("/dev/null").unwrap(), places.take().unwrap());
+        (places, process.unwrap())
     }
 
     fn read(process: &mut Process) -> String {

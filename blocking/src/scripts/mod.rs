@@ -21,9 +21,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +29,7 @@ use doorstep_core::cgi::environment::{self, Context};
 use doorstep_core::cgi::route::{Denial, Found, Route, Script};
 use doorstep_core::http1::{Connection, Event, Limits, Spans};
 
-use crate::host::{self, Identity, Opened, Place, Places, Process, Root};
+use crate::host::{self, Failure, Identity, Opened, Place, Places, Process, Root, Start, Step};
 use crate::turn::Turn;
 
 pub use run::{Next, Run};
@@ -69,7 +67,7 @@ pub enum Meaning {
 /// A script that is ready to be started.
 #[derive(Debug)]
 pub struct Launch {
-    command: Command,
+    start: io::Result<Start>,
     body: Option<Upload>,
 }
 
@@ -174,12 +172,8 @@ impl Scripts {
         local: SocketAddr,
         body: Option<Upload>,
     ) -> Launch {
-        let head = turn.head();
-        let file = self.path.join(OsStr::from_bytes(script.file()));
-        let mut command = Command::new(&file);
-        command.env_clear().envs(self.settings.variables.iter().map(|(name, value)| (name, value)));
         let context = Context {
-            head,
+            head: turn.head(),
             script,
             root: self.path.as_os_str().as_bytes(),
             software: &self.settings.software,
@@ -188,20 +182,28 @@ impl Scripts {
             length: body.as_ref().map(Upload::length),
             secure: false,
         };
-        environment::variables(&context, |name, value| {
-            command.env(name, OsStr::from_bytes(value));
-        });
-        for argument in environment::arguments(&head) {
-            command.arg(OsStr::from_bytes(&argument));
+        Launch { start: self.start(&context), body }
+    }
+
+    fn start(&self, context: &Context<'_>) -> io::Result<Start> {
+        let mut start = Start::new(&self.path.join(OsStr::from_bytes(context.script.file())))?;
+        for (name, value) in &self.settings.variables {
+            start.variable(name.as_bytes(), value.as_bytes())?;
         }
-        if let (Some(name), Some(folder)) = (file.file_name(), file.parent()) {
-            command.arg0(name).current_dir(folder);
+        let mut set = Ok(());
+        environment::variables(context, |name, value| {
+            if set.is_ok() {
+                set = start.variable(name.as_bytes(), value);
+            }
+        });
+        set?;
+        for argument in environment::arguments(&context.head) {
+            start.argument(&argument)?;
         }
         if let Ok(identity) = self.identity {
-            identity.assume(&mut command);
+            start.confine(identity, self.settings.rlimits);
         }
-        self.settings.rlimits.confine(&mut command);
-        Launch { command, body }
+        Ok(start)
     }
 
     /// Begins to listen to what [`Launch::start`] started, or answers that it could not; `None` then.
@@ -212,19 +214,21 @@ impl Scripts {
         &self,
         turn: &mut Turn<'_>,
         script: &Script,
-        started: io::Result<Process>,
+        started: Result<Process, Failure>,
     ) -> io::Result<Option<Run>> {
-        let error = match started {
+        let failure = match started {
             Ok(process) => return Ok(Some(Run::new(process, script, &self.settings))),
-            Err(error) => error,
+            Err(failure) => failure,
         };
-        turn.note(format!("{}: cannot be started: {error}", name(script)));
-        match error.kind() {
-            ErrorKind::PermissionDenied => {
+        turn.note(format!("{}: {failure}", name(script)));
+        match failure.step {
+            Step::Rights => turn.respond(403).page("")?,
+            Step::Prepare => later(turn)?,
+            _ if host::is_exhausted(&failure.error) => later(turn)?,
+            _ if failure.error.kind() == ErrorKind::PermissionDenied => {
                 let denial = Denial::NotExecutable(script.name().to_vec());
                 turn.respond(403).reason(&denial.reason()).page("")?;
             }
-            _ if host::is_exhausted(&error) => later(turn)?,
             _ => turn.respond(502).page("")?,
         }
         Ok(None)
@@ -239,10 +243,12 @@ impl Launch {
     /// Starts it. Takes as long as the system needs for that, half a millisecond or so.
     ///
     /// # Errors
-    /// Those of [`Process::spawn`] and of [`Upload::finish`].
-    pub fn start(mut self, place: Place) -> io::Result<Process> {
-        let stdin = self.body.map_or_else(|| Ok(Stdio::null()), Upload::finish)?;
-        Process::spawn(self.command.stdin(stdin), place)
+    /// Those of [`Start::go`] and of [`Upload::finish`].
+    pub fn start(self, place: Place) -> Result<Process, Failure> {
+        let prepare = |error| Failure { step: Step::Prepare, error };
+        let start = self.start.map_err(prepare)?;
+        let stdin = self.body.map_or_else(upload::nothing, Upload::finish).map_err(prepare)?;
+        start.go(&stdin, place)
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
-use std::process::Stdio;
 
 use doorstep_core::http1::Head;
 
@@ -73,22 +72,21 @@ impl Upload {
     ///
     /// # Errors
     /// Those of making and writing the file.
-    pub fn finish(self) -> io::Result<Stdio> {
-        let mut file = match self {
-            Self { filled: 0, file: None, .. } => return Ok(Stdio::null()),
-            Self { file: None, .. } => {
-                let mut file = in_memory()?;
-                file.write_all(&self.block[..self.filled])?;
-                file
-            }
-            _ => match self.spill()?.file {
-                Some(file) => file,
-                None => return Ok(Stdio::null()), // never: it was spilt
-            },
+    pub fn finish(self) -> io::Result<File> {
+        let mut file = match self.file {
+            Some(file) => file,
+            None if self.filled == 0 => return nothing(),
+            None => in_memory()?,
         };
+        file.write_all(&self.block[..self.filled])?;
         file.rewind()?;
-        Ok(file.into())
+        Ok(file)
     }
+}
+
+/// The stdin of a script whose request has no body.
+pub(super) fn nothing() -> io::Result<File> {
+    File::open("/dev/null")
 }
 
 /// An ordinary file, but for the disk.
