@@ -43,7 +43,7 @@ pub(crate) struct Scripts {
     #[arg(long, value_name = "USER", requires = "cgi")]
     cgi_user: Option<String>,
 
-    /// How long one script may keep us waiting
+    /// How long one script may take
     #[arg(long, value_name = "SECONDS", requires = "cgi", default_value = "60")]
     cgi_time: NonZeroU32,
 
