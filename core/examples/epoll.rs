@@ -5,7 +5,7 @@
 //! lingers where an answer could be lost.
 //!
 //! The calls are rustix's, which are safe. `polling` has the same ones, but registering a socket
-//! there is an unsafe fn, and this workspace forbids those.
+//! there is an unsafe fn, and this crate forbids those.
 //!
 //! Run with: `cargo run -p doorstep-core --example epoll -- 127.0.0.1:8000`
 
