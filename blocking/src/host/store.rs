@@ -6,6 +6,7 @@
 //! change could hide in the same tick of its clock is not kept. So an answer is as fresh as if the
 //! file had been opened for it, at a third of the cost. Kept is what was asked for twice of late: a
 //! walk through more files than there is room for leaves what is kept alone.
+//! When there is no room, few newcomers are let in.
 //!
 //! ```
 //! use doorstep_blocking::host::{Content, Opened, Root, Store, Symlinks};
@@ -25,7 +26,7 @@ use std::io::{self, ErrorKind};
 use std::mem;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use doorstep_core::site::Stat;
 use doorstep_core::site::listing::Entry;
@@ -41,6 +42,8 @@ const MOST_BODIES: usize = 16 << 10;
 const MOST_DESCRIPTORS: usize = 64;
 /// Paths that are remembered to have been asked for, a number.
 const SLOTS: usize = 4096;
+/// Of so many that others would have to go for, one is kept.
+const ONE_OF: u64 = 16;
 /// How long a change must lie back, in seconds: the coarsest clock of a file system in use.
 pub(super) const SETTLED: i64 = 2;
 
@@ -52,6 +55,8 @@ pub struct Store {
     hasher: RandomState,
     /// Hashes of paths that were asked for and not kept, each in its slot until another comes.
     seen: Box<[AtomicU64]>,
+    /// Files that were not kept because others would have had to go, a number.
+    turned_away: AtomicU64,
 }
 
 /// A file's content.
@@ -82,7 +87,8 @@ impl Store {
     #[must_use]
     pub fn new(root: Root) -> Self {
         let seen = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
-        Self { root, kept: RwLock::default(), hasher: RandomState::new(), seen }
+        let turned_away = AtomicU64::new(0);
+        Self { root, kept: RwLock::default(), hasher: RandomState::new(), seen, turned_away }
     }
 
     /// What is at `path`, as of now.
@@ -98,7 +104,7 @@ impl Store {
         }
         let opened = self.root.open(path).map(|file, stat| {
             let is_settled = clock::now() - stat.changed.0.max(stat.modified) > SETTLED;
-            if !is_settled || !self.was_seen(path) {
+            if !is_settled || !self.was_seen(path) || !self.admits() {
                 return Content::File(Arc::new(file));
             }
             let (content, is_whole) = read(file, stat.size);
@@ -128,12 +134,23 @@ impl Store {
         self.seen[hash as usize % SLOTS].swap(hash, Ordering::Relaxed) == hash
     }
 
+    /// Whether one more is kept: as long as nothing has to go for it, and then now and then. Where
+    /// more is asked for than there is room for, keeping costs more than it saves.
+    fn admits(&self) -> bool {
+        let is_crowded = !self.read().old.files.is_empty();
+        !is_crowded || self.turned_away.fetch_add(1, Ordering::Relaxed).is_multiple_of(ONE_OF)
+    }
+
     fn kept(&self, path: &[u8]) -> Option<(Content, Stat, bool)> {
-        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.read();
         let young = kept.young.files.get(path).map(|file| (file, false));
         let ((content, stat), is_old) =
             young.or_else(|| kept.old.files.get(path).map(|file| (file, true)))?;
         Some((content.clone(), *stat, is_old))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Kept> {
+        self.kept.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keep(&self, path: &[u8], content: &Content, stat: Stat) {
