@@ -12,6 +12,7 @@ use crate::host;
 use crate::serve;
 use crate::stopper::Stopper;
 use crate::turn::is_departure;
+use crate::wire::Wire;
 
 /// Free threads that are kept for the next connections; more than these go home. Fewer where
 /// descriptors are scarce: Linux reserves one for whoever waits in accept.
@@ -41,6 +42,8 @@ struct Hands {
     short: bool,
     /// Connections that were accepted, ever.
     taken: u64,
+    /// The doorman waits for one more to be.
+    watched: bool,
 }
 
 impl<H: Handler> Crew<H> {
@@ -60,8 +63,7 @@ impl<H: Handler> Crew<H> {
         self.hire()?;
         while !self.stopper.is_stopping() {
             let hands = self.hands();
-            let full = hands.free == 0 && (hands.all >= self.most() || hands.short);
-            if !full {
+            if !self.is_full(&hands) {
                 // Somebody is accepting, and will say when that ends.
                 drop(self.changed.wait(hands).unwrap_or_else(PoisonError::into_inner));
             } else {
@@ -79,6 +81,11 @@ impl<H: Handler> Crew<H> {
 
     pub(crate) fn handler(&self) -> &H {
         &self.handler
+    }
+
+    /// Whether nobody is accepting, nor will be.
+    fn is_full(&self, hands: &Hands) -> bool {
+        hands.free == 0 && (hands.all >= self.most() || hands.short)
     }
 
     fn most(&self) -> usize {
@@ -113,7 +120,8 @@ impl<H: Handler> Crew<H> {
             if self.stopper.is_stopping() {
                 registry.close_up();
             }
-            let served = serve::connection(&self.handler, &self.config, &seat, &mut outbox, false);
+            let wire = Wire::new(seat.clone(), self.config.timeouts);
+            let served = serve::connection(&self.handler, &self.config, wire, &mut outbox, false);
             registry.leave(&seat);
             if let Err(error) = served {
                 let word =
@@ -137,7 +145,6 @@ impl<H: Handler> Crew<H> {
         } else {
             hands.all -= 1;
         }
-        self.changed.notify_all();
         stays
     }
 
@@ -150,7 +157,9 @@ impl<H: Handler> Crew<H> {
                         let mut hands = self.hands();
                         hands.free -= 1;
                         hands.taken += 1;
-                        self.changed.notify_all();
+                        if hands.watched || self.is_full(&hands) {
+                            self.changed.notify_all(); // a system call, also when nobody listens
+                        }
                         hands.free == 0 && hands.all < self.most()
                     };
                     if wanted && let Err(error) = self.hire() {
@@ -180,7 +189,10 @@ impl<H: Handler> Crew<H> {
 
     /// Until somebody took a newcomer in, however soon that was.
     fn wait_until_taken(&self, before: u64) {
+        let mut hands = self.hands();
+        hands.watched = true;
         let wait = |hands: &mut Hands| hands.taken == before;
-        drop(self.changed.wait_timeout_while(self.hands(), PAUSE, wait));
+        let waited = self.changed.wait_timeout_while(hands, PAUSE, wait);
+        waited.unwrap_or_else(PoisonError::into_inner).0.watched = false;
     }
 }

@@ -6,7 +6,6 @@
 
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use doorstep_core::http1::{Connection, Event, Inbox, Outbox, Reject, Spans, Storage, Waiting};
 
@@ -15,7 +14,6 @@ use doorstep_core::log::Record;
 use crate::config::{Config, GATHER};
 use crate::exchange::Exchange;
 use crate::handler::Handler;
-use crate::registry::Seat;
 use crate::turn::{Turn, refuse};
 use crate::wire::Wire;
 
@@ -23,17 +21,16 @@ use crate::wire::Wire;
 pub(crate) fn connection<H: Handler>(
     handler: &H,
     config: &Config,
-    seat: &Arc<Seat>,
+    mut wire: Wire,
     outbox: &mut Outbox,
     once: bool,
 ) -> io::Result<()> {
-    let mut wire = Wire::new(seat.clone(), config.timeouts);
     let mut inbox = config.inbox();
     let mut connection = config.connection();
     let log = |record: &Record<'_>| handler.log(record);
     outbox.clear();
     loop {
-        if once || seat.must_leave() {
+        if once || wire.seat().must_leave() {
             connection.retire();
         }
         match connection.next(&mut inbox) {
@@ -44,7 +41,7 @@ pub(crate) fn connection<H: Handler>(
             Ok(Event::NeedMore) => {
                 wire.flush(outbox, false)?;
                 let waiting = connection.waiting(outbox);
-                if seat.waits(waiting, Some(config.timeouts.idle)) {
+                if wire.seat().waits(waiting, Some(config.timeouts.idle)) {
                     break; // idle, and asked to leave
                 }
                 match wire.fill(&mut inbox, waiting) {
@@ -57,7 +54,7 @@ pub(crate) fn connection<H: Handler>(
                     },
                     filled => _ = filled?,
                 }
-                seat.works();
+                wire.seat().works();
             }
             Ok(Event::Body(_) | Event::End(_)) => {} // left over from a handler that gave up
             Ok(Event::Owed(_)) => connection.lost(), // never: `exchange` concludes every answer

@@ -37,6 +37,7 @@ use crate::registry::Registry;
 use crate::serve;
 use crate::stopper::Stopper;
 use crate::turn::is_departure;
+use crate::wire::Wire;
 
 /// How long connections that were cut have to notice.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -115,8 +116,9 @@ impl Server {
         let Some((stream, peer)) = self.stopper.acceptor.accept()? else { return Ok(()) };
         let registry = &self.stopper.registry;
         let seat = registry.enter(stream, peer);
+        let wire = Wire::new(seat.clone(), self.config.timeouts);
         let served =
-            serve::connection(handler, &self.config, &seat, &mut self.config.outbox(), true);
+            serve::connection(handler, &self.config, wire, &mut self.config.outbox(), true);
         registry.leave(&seat);
         match served {
             Err(error) if !is_departure(&error) => Err(error),

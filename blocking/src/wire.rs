@@ -31,6 +31,10 @@ impl Wire {
         Self { seat, timeouts, reading, read_timeout: None, write_timeout: None }
     }
 
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.seat
+    }
+
     pub(crate) fn peer(&self) -> SocketAddr {
         self.seat.peer()
     }
@@ -96,6 +100,15 @@ impl Wire {
 
     /// Sends everything that is in the outbox; `more` says that a file follows at once.
     pub(crate) fn flush(&mut self, outbox: &mut Outbox, more: bool) -> io::Result<()> {
+        if outbox.is_empty() {
+            return Ok(());
+        }
+        // Nearly always all of it goes at once, and then nobody has to say how long to wait.
+        match host::send_now(self.stream(), outbox.unsent(), more) {
+            Ok(n) => outbox.sent(n),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
         if outbox.is_empty() {
             return Ok(());
         }

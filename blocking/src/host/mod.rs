@@ -54,7 +54,7 @@ pub use process::{Pipe, Process, Woken};
 pub use raw::keep_descriptors;
 pub use rlimits::Rlimits;
 pub use root::{Opened, Root, Symlinks};
-pub use send::{FAIR_SHARE, send, send_file};
+pub use send::{FAIR_SHARE, send, send_file, send_now};
 pub use start::{Failure, Start, Step};
 pub use store::{Content, SMALL, Store};
 pub use watch::{Transfer, Watch};

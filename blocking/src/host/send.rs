@@ -47,6 +47,15 @@ pub fn send(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize> {
     Ok(retry_on_intr(|| rustix::net::send(&socket, bytes, flags))?)
 }
 
+/// The same without waiting, on a socket that would.
+///
+/// # Errors
+/// As of [`send`].
+pub fn send_now(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize> {
+    let flags = SendFlags::DONTWAIT | if more { flags::MORE } else { flags::LAST };
+    Ok(retry_on_intr(|| rustix::net::send(&socket, bytes, flags))?)
+}
+
 /// Sends at most `count` bytes and at most [`FAIR_SHARE`] of `file` from `offset`, and says how
 /// many. Of a count above zero, zero sent means that the file ends there: it has shrunk.
 ///
