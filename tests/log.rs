@@ -99,3 +99,18 @@ fn b_107_289_a_client_that_leaves_is_a_mark_in_the_log() {
         assert!(messages.len() <= 3, "{messages:?}");
     }
 }
+
+#[test]
+fn b_289_an_idle_client_may_leave_as_it_likes() {
+    let root = root();
+    for runtime in RUNTIMES {
+        let mut server = serve(root.path(), &[runtime]);
+        let mut client = server.client();
+        client.send(b"GET /a.txt HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.glimpse();
+        drop(client); // with an answer unread that is a reset
+        assert_eq!(server.get("/a.txt").status, 200);
+        let messages = messages(&server.end("TERM").stderr);
+        assert_eq!(messages, [r#""GET /a.txt HTTP/1.1" 200 6"#; 2]);
+    }
+}

@@ -47,6 +47,7 @@ pub(crate) async fn connection<H: Handler>(
                 }
                 fresh = false;
                 match wire.fill(inbox, waiting, &mut reading).await {
+                    Err(_) if waiting == Waiting::Idle => break, // however it left: it lost nothing
                     Err(error) if error.kind() == ErrorKind::TimedOut => match waiting {
                         Waiting::Head | Waiting::Body => {
                             let slow = Reject::TooSlow;

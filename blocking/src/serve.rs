@@ -45,6 +45,7 @@ pub(crate) fn connection<H: Handler>(
                     break; // idle, and asked to leave
                 }
                 match wire.fill(&mut inbox, waiting) {
+                    Err(_) if waiting == Waiting::Idle => break, // however it left: it lost nothing
                     Err(error) if error.kind() == ErrorKind::TimedOut => match waiting {
                         Waiting::Head | Waiting::Body => {
                             let slow = Reject::TooSlow;
