@@ -67,7 +67,7 @@ pub enum Meaning {
 /// A script that is ready to be started.
 #[derive(Debug)]
 pub struct Launch {
-    start: io::Result<Start>,
+    start: Result<Start, Failure>,
     body: Option<Upload>,
 }
 
@@ -182,11 +182,16 @@ impl Scripts {
             length: body.as_ref().map(Upload::length),
             secure: false,
         };
-        Launch { start: self.start(&context), body }
+        let start = match &self.identity {
+            Ok(identity) => self.start(&context, *identity).map_err(prepare),
+            Err(why) => Err(Failure { step: Step::Rights, error: io::Error::other(why.clone()) }),
+        };
+        Launch { start, body }
     }
 
-    fn start(&self, context: &Context<'_>) -> io::Result<Start> {
+    fn start(&self, context: &Context<'_>, identity: Identity) -> io::Result<Start> {
         let mut start = Start::new(&self.path.join(OsStr::from_bytes(context.script.file())))?;
+        start.confine(identity, self.settings.rlimits);
         for (name, value) in &self.settings.variables {
             start.variable(name.as_bytes(), value.as_bytes())?;
         }
@@ -199,9 +204,6 @@ impl Scripts {
         set?;
         for argument in environment::arguments(&context.head) {
             start.argument(&argument)?;
-        }
-        if let Ok(identity) = self.identity {
-            start.confine(identity, self.settings.rlimits);
         }
         Ok(start)
     }
@@ -245,11 +247,14 @@ impl Launch {
     /// # Errors
     /// Those of [`Start::go`] and of [`Upload::finish`].
     pub fn start(self, place: Place) -> Result<Process, Failure> {
-        let prepare = |error| Failure { step: Step::Prepare, error };
-        let start = self.start.map_err(prepare)?;
+        let start = self.start?;
         let stdin = self.body.map_or_else(upload::nothing, Upload::finish).map_err(prepare)?;
         start.go(&stdin, place)
     }
+}
+
+fn prepare(error: io::Error) -> Failure {
+    Failure { step: Step::Prepare, error }
 }
 
 /// The request that a script's local redirect stands for, read as any other; `None` when it is none.
