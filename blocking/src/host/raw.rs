@@ -28,13 +28,13 @@ pub fn keep_descriptors() {
 #[cfg(not(all(target_os = "linux", not(feature = "portable"))))]
 pub(super) use with_std::limit;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
-pub(super) use without_a_copy::start;
+pub(super) use without_a_copy::{Plan, start};
 
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 mod without_a_copy {
     use std::cell::Cell;
     use std::convert::Infallible;
-    use std::ffi::{CString, c_char, c_void};
+    use std::ffi::{CStr, CString, c_char, c_void};
     use std::io;
     use std::mem::MaybeUninit;
     use std::os::fd::BorrowedFd;
@@ -46,7 +46,7 @@ mod without_a_copy {
     use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
     use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-    use crate::host::start::{Failure, Start, Step};
+    use crate::host::failure::{Failure, Step};
     use crate::host::{Identity, Rlimits};
 
     /// What the child needs until it is another program, in bytes; several times as much as it does.
@@ -54,29 +54,35 @@ mod without_a_copy {
     /// The highest signal.
     const SIGNALS: i32 = 64;
 
+    /// What is to be started, and how.
+    pub(in crate::host) struct Plan<'a> {
+        pub(in crate::host) program: &'a CStr,
+        pub(in crate::host) folder: &'a CStr,
+        pub(in crate::host) arguments: &'a [CString],
+        pub(in crate::host) environment: &'a [CString],
+        pub(in crate::host) identity: Identity,
+        pub(in crate::host) rlimits: Rlimits,
+        /// Its stdin, stdout and stderr.
+        pub(in crate::host) streams: [BorrowedFd<'a>; 3],
+    }
+
     /// All that the child works with.
     struct Child<'a> {
-        start: &'a Start,
+        plan: &'a Plan<'a>,
         arguments: Vec<*const c_char>,
         environment: Vec<*const c_char>,
-        streams: [BorrowedFd<'a>; 3],
         failure: Cell<Option<Failure>>,
     }
 
-    /// Starts a process that leads a group of its own, with these as its stdin, stdout and stderr.
-    pub(in crate::host) fn start(
-        start: &Start,
-        environment: &[CString],
-        streams: [BorrowedFd<'_>; 3],
-    ) -> Result<Pid, Failure> {
+    /// Starts a process that leads a group of its own.
+    pub(in crate::host) fn start(plan: &Plan<'_>) -> Result<Pid, Failure> {
         let pointers = |list: &[CString]| {
             list.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect::<Vec<_>>()
         };
         let child = Child {
-            start,
-            arguments: pointers(&start.arguments),
-            environment: pointers(environment),
-            streams,
+            plan,
+            arguments: pointers(plan.arguments),
+            environment: pointers(plan.environment),
             failure: Cell::new(None),
         };
         let mut stack = vec![MaybeUninit::<u128>::uninit(); STACK / size_of::<u128>()];
@@ -119,7 +125,8 @@ mod without_a_copy {
 
     impl Child<'_> {
         fn become_another(&self) -> Result<Infallible, Failure> {
-            let Self { start, streams: [stdin, stdout, stderr], .. } = self;
+            let Plan { program, folder, identity, rlimits, streams, .. } = self.plan;
+            let [stdin, stdout, stderr] = streams;
             for signal in 1..=SIGNALS {
                 // SAFETY: this process has no handlers to lose. KILL, STOP and those that the C
                 // library keeps for itself are refused, and have none.
@@ -130,17 +137,13 @@ mod without_a_copy {
             dup2_stdin(stdin).map_err(prepare)?;
             dup2_stdout(stdout).map_err(prepare)?;
             dup2_stderr(stderr).map_err(prepare)?;
-            start.rlimits.set().map_err(prepare)?;
-            start.identity.assume().map_err(|error| Step::Rights.failed(error))?;
-            chdir(&*start.folder).map_err(|error| Step::Folder.failed(error))?;
+            rlimits.set().map_err(prepare)?;
+            identity.assume().map_err(|error| Step::Rights.failed(error))?;
+            chdir(*folder).map_err(|error| Step::Folder.failed(error))?;
             SigSet::empty().thread_set_mask().map_err(|error| Step::Prepare.failed(error))?;
             // SAFETY: all three are ended as they should be, and live in our memory.
             unsafe {
-                libc::execve(
-                    start.program.as_ptr(),
-                    self.arguments.as_ptr(),
-                    self.environment.as_ptr(),
-                );
+                libc::execve(program.as_ptr(), self.arguments.as_ptr(), self.environment.as_ptr());
             }
             Err(Step::Run.failed(io::Error::last_os_error()))
         }

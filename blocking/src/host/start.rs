@@ -1,4 +1,4 @@
-//! What a process is started with, and why it was not.
+//! What a process is started with.
 //!
 //! A [`Start`] is a plan in the system's own terms, made before anything is done: a child between
 //! its making and its becoming another program must do little, so all that can be prepared is. On
@@ -32,40 +32,19 @@ use rustix::io::ioctl_fionbio;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
+use super::failure::{Failure, Step};
 use super::{Identity, Place, Process, Rlimits};
 
 /// A process that is not started yet.
 #[derive(Debug, Clone)]
 pub struct Start {
-    pub(super) program: CString,
-    pub(super) folder: CString,
+    program: CString,
+    folder: CString,
     /// The first one is the program's name.
-    pub(super) arguments: Vec<CString>,
+    arguments: Vec<CString>,
     variables: BTreeMap<Vec<u8>, Vec<u8>>,
-    pub(super) identity: Identity,
-    pub(super) rlimits: Rlimits,
-}
-
-/// What a start got stuck at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Pipes, memory, a process at all: what may be there later.
-    Prepare,
-    /// Becoming somebody else, and nobody more.
-    Rights,
-    /// Entering its folder.
-    Folder,
-    /// Becoming the program: it, or its interpreter.
-    Run,
-}
-
-/// Why a process was not started.
-#[derive(Debug)]
-pub struct Failure {
-    /// Where it got stuck.
-    pub step: Step,
-    /// What the system says.
-    pub error: io::Error,
+    identity: Identity,
+    rlimits: Rlimits,
 }
 
 impl Start {
@@ -135,11 +114,21 @@ impl Start {
 
     #[cfg(all(target_os = "linux", not(feature = "portable")))]
     fn start(&self, streams: [BorrowedFd<'_>; 3]) -> Result<Pid, Failure> {
+        use super::raw::Plan;
+
         let line = |(name, value): (&Vec<u8>, &Vec<u8>)| {
             CString::new([name, &b"="[..], value].concat()).unwrap_or_default() // there is no NUL
         };
         let environment: Vec<_> = self.variables.iter().map(line).collect();
-        super::raw::start(self, &environment, streams)
+        super::raw::start(&Plan {
+            program: &self.program,
+            folder: &self.folder,
+            arguments: &self.arguments,
+            environment: &environment,
+            identity: self.identity,
+            rlimits: self.rlimits,
+            streams,
+        })
     }
 
     #[cfg(not(all(target_os = "linux", not(feature = "portable"))))]
@@ -172,32 +161,6 @@ impl Start {
             }
             Err(error) => Err(Step::Run.failed(error)),
         }
-    }
-}
-
-impl Step {
-    pub(super) fn failed(self, error: impl Into<io::Error>) -> Failure {
-        Failure { step: self, error: error.into() }
-    }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let what = match self.step {
-            Step::Prepare => "cannot be started now",
-            Step::Rights => "cannot give up the server's rights",
-            Step::Folder => "cannot enter its folder",
-            Step::Run => "cannot be run",
-        };
-        write!(f, "{what}: {}", self.error)
-    }
-}
-
-impl std::error::Error for Failure {}
-
-impl From<Failure> for io::Error {
-    fn from(failure: Failure) -> Self {
-        Self::new(failure.error.kind(), failure)
     }
 }
 
