@@ -3,33 +3,27 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_io::{Async, Timer};
-use doorstep_blocking::registry::{Registry, Seat};
 use doorstep_blocking::turn::is_departure;
 use doorstep_blocking::{Config, GATHER, Stopper};
-use doorstep_core::http1::{Growing, Inbox, Outbox};
+use doorstep_core::http1::Inbox;
 use smol::Executor;
 use smol::future;
 
+use crate::guest::Guest;
 use crate::handler::Handler;
-use crate::serve;
+use crate::serve::{self, Buffers};
 use crate::wire::Wire;
 
 /// Pairs of buffers that are kept for the next busy connections.
 const SPARE: usize = 64;
 /// How long to hold back when there is no room or there are no descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// What a connection needs while it is busy.
-pub(crate) struct Buffers {
-    pub(crate) inbox: Inbox<Growing>,
-    pub(crate) outbox: Outbox,
-}
 
 /// A server at work on one executor.
 pub(crate) struct Lane<'h, H> {
@@ -190,22 +184,4 @@ impl<'h, H: Handler> Lane<'h, H> {
 fn any(sources: &[Async<OwnedFd>], cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     let ready = sources.iter().map(|source| source.poll_readable(cx));
     ready.fold(Poll::Pending, |any, this| if any.is_ready() { any } else { this })
-}
-
-/// A connection in its seat, which it gives back when it is dropped: at any wait.
-pub(crate) struct Guest<'l> {
-    registry: &'l Registry,
-    pub(crate) seat: Arc<Seat>,
-}
-
-impl AsFd for Guest<'_> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.seat.as_fd()
-    }
-}
-
-impl Drop for Guest<'_> {
-    fn drop(&mut self) {
-        self.registry.leave(&self.seat);
-    }
 }

@@ -31,6 +31,7 @@
 mod cgi;
 mod exchange;
 mod files;
+mod guest;
 mod handler;
 mod lane;
 mod serve;

@@ -10,14 +10,21 @@ use std::time::Instant;
 use doorstep_blocking::GATHER;
 use doorstep_blocking::pace::Pace;
 use doorstep_blocking::turn::{Turn, refuse};
-use doorstep_core::http1::{Connection, Event, Inbox, Outbox, Reject, Spans, Storage, Waiting};
+use doorstep_core::http1::{
+    Connection, Event, Growing, Inbox, Outbox, Reject, Spans, Storage, Waiting,
+};
 use doorstep_core::log::Record;
 use smol::future::FutureExt;
 
 use crate::exchange::Exchange;
 use crate::handler::Handler;
-use crate::lane::Buffers;
 use crate::wire::Wire;
+
+/// What a connection needs while it is busy.
+pub(crate) struct Buffers {
+    pub(crate) inbox: Inbox<Growing>,
+    pub(crate) outbox: Outbox,
+}
 
 /// Serves what has arrived; whether the connection is idle then, and not at its end.
 pub(crate) async fn connection<H: Handler>(

@@ -17,7 +17,7 @@ use doorstep_blocking::pace::Pace;
 use doorstep_blocking::registry::Seat;
 use doorstep_core::http1::{Inbox, Outbox, Storage, Timeouts, Waiting};
 
-use crate::lane::Guest;
+use crate::guest::Guest;
 
 /// One connection's socket.
 pub(crate) struct Wire<'l> {

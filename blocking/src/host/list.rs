@@ -10,7 +10,8 @@ use doorstep_core::site::Stat;
 use doorstep_core::site::listing::{Entry, Kind};
 use rustix::fs::{AtFlags, Dir, FileType, OFlags, statat};
 
-use super::root::{Opened, Root, facts, kind};
+use super::root::{Opened, Root};
+use super::stat::{facts, kind};
 
 impl Root {
     /// Gives each entry of the directory at `path` to `take`, and keeps none. Blocks for as long as the disk takes: one system

@@ -38,6 +38,7 @@ mod rlimits;
 mod root;
 mod send;
 mod start;
+mod stat;
 mod store;
 mod walk;
 mod watch;

@@ -16,7 +16,9 @@ use doorstep_core::site::{Found, Stat};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat};
 use rustix::io::Errno;
 
-use super::{LINUX, walk};
+use super::LINUX;
+use super::stat::{facts, kind};
+use super::walk::{self, ENTER};
 
 /// An open directory and the rule for the links in it.
 #[derive(Debug)]
@@ -102,15 +104,14 @@ impl Root {
 
     fn try_open(&self, path: &[u8]) -> rustix::io::Result<Opened> {
         // Follows links out of the root too, but learns only the kind, and all that is refused later.
-        let kind = kind(&statat(&self.handle, clean(path)?, AtFlags::empty())?);
-        let flags = match kind {
+        let flags = match kind(&statat(&self.handle, clean(path)?, AtFlags::empty())?) {
             FileType::RegularFile => READ,
             FileType::Directory => ENTER,
             _ => return Ok(Opened::Other),
         };
         let descriptor = self.reach(path, flags)?;
         let stat = fstat(&descriptor)?;
-        Ok(match self::kind(&stat) {
+        Ok(match kind(&stat) {
             FileType::RegularFile => Opened::File(File::from(descriptor), facts(&stat)),
             FileType::Directory => Opened::Directory(facts(&stat)),
             _ => Opened::Other,
@@ -198,23 +199,6 @@ fn clean(path: &[u8]) -> rustix::io::Result<&[u8]> {
     if escapes { Err(Errno::NOENT) } else { Ok(path) }
 }
 
-pub(super) fn kind(stat: &rustix::fs::Stat) -> FileType {
-    FileType::from_raw_mode(stat.st_mode)
-}
-
-/// What the core wants to know of `stat`.
-#[allow(clippy::unnecessary_cast)] // the types of these fields differ between platforms
-pub(super) fn facts(stat: &rustix::fs::Stat) -> Stat {
-    Stat {
-        size: stat.st_size as u64,
-        modified: stat.st_mtime as i64,
-        modified_nanos: stat.st_mtime_nsec as u32,
-        device: stat.st_dev as u64,
-        inode: stat.st_ino as u64,
-        changed: (stat.st_ctime as i64, stat.st_ctime_nsec as u32),
-    }
-}
-
 /// Tries to open a path while others rename what it leads through.
 #[cfg(target_os = "linux")]
 const RACES: usize = 16;
@@ -228,12 +212,6 @@ const READ: OFlags =
 const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 #[cfg(not(target_os = "linux"))]
 const LOOK: OFlags = READ;
-
-/// For passing through: on Linux that takes no permission to read the directory.
-#[cfg(target_os = "linux")]
-pub(super) const ENTER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-#[cfg(not(target_os = "linux"))]
-pub(super) const ENTER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 #[cfg(test)]
 impl Root {

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, readlinkat, statat};
 use rustix::io::{Errno, Result};
 
-use super::root::{ENTER, kind};
+use super::stat::kind;
 
 /// Opens `path` below `root` with `flags`.
 ///
@@ -59,3 +59,9 @@ fn push(ahead: &mut Vec<Vec<u8>>, path: &[u8]) {
 
 /// As many as Linux follows.
 const MOST_LINKS: usize = 40;
+
+/// For passing through: on Linux that takes no permission to read the directory.
+#[cfg(target_os = "linux")]
+pub(super) const ENTER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+#[cfg(not(target_os = "linux"))]
+pub(super) const ENTER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);

@@ -2,9 +2,9 @@
 
 use super::connection::{Connection, Outgoing};
 use super::error::{Misuse, Reject};
+use super::field::{check_field, push_field};
 use super::head::Version;
 use super::outbox::Outbox;
-use super::respond::{check_field, push_field};
 use super::state::{Recv, Said, Send};
 use super::{chunked, parse, status};
 use crate::page;

@@ -9,6 +9,7 @@
 //! | how long a request's body is | `framing.rs` |
 //! | the chunked coding | `chunked.rs` |
 //! | what an answer's head says | `respond.rs` |
+//! | which fields may be set, and what may stand in them | `field.rs` |
 //! | bodies, interim answers, refusals | `answer.rs` |
 //! | every bound and deadline | [`Limits`], [`Timeouts`] |
 //! | who owns which memory | [`Inbox`], [`Outbox`] |
@@ -19,6 +20,7 @@ mod connection;
 pub mod date;
 mod error;
 mod event;
+mod field;
 mod framing;
 mod head;
 mod inbox;

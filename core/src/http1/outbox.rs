@@ -48,8 +48,8 @@ impl Outbox {
     /// # Errors
     /// [`Misuse::BadField`] and [`Misuse::ReservedField`], as for a field of one answer.
     pub fn always(&mut self, name: &str, value: &[u8]) -> Result<(), Misuse> {
-        super::respond::check_field(name, value)?;
-        super::respond::push_field(name, value, &mut self.prelude);
+        super::field::check_field(name, value)?;
+        super::field::push_field(name, value, &mut self.prelude);
         Ok(())
     }
 

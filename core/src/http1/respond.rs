@@ -22,10 +22,11 @@
 
 use super::connection::{Connection, Outgoing};
 use super::error::Misuse;
+use super::field::{check_field, is_text, push_field};
 use super::head::{Version, members};
 use super::outbox::Outbox;
 use super::state::{Said, Send};
-use super::{chunked, status};
+use super::status;
 use crate::page;
 
 /// An answer in the making. [`Connection::respond`] begins one.
@@ -366,31 +367,4 @@ impl Drop for Response<'_> {
             self.outbox.bytes_mut().truncate(self.start);
         }
     }
-}
-
-/// Whether a field may be set by anybody but the machine.
-pub(super) fn check_field(name: &str, value: &[u8]) -> Result<(), Misuse> {
-    const RESERVED: [&str; 6] =
-        ["content-length", "transfer-encoding", "connection", "upgrade", "trailer", "keep-alive"];
-    if !chunked::is_name(name.as_bytes()) || !is_text(value) {
-        return Err(Misuse::BadField);
-    }
-    match RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
-        true => Err(Misuse::ReservedField),
-        false => Ok(()),
-    }
-}
-
-/// B-065: nothing that could end a line or a string.
-fn is_text(value: &[u8]) -> bool {
-    // Not `any`: a loop without an early exit is vector instructions.
-    !value.iter().fold(false, |unfit, b| unfit | matches!(b, b'\r' | b'\n' | 0))
-}
-
-pub(super) fn push_field(name: &str, value: &[u8], out: &mut Vec<u8>) {
-    out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }
