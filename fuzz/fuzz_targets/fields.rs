@@ -13,59 +13,70 @@ use doorstep_core::site::listing::{Column, Form, View};
 use doorstep_core::site::range::{ByteRange, MOST, Selection, select};
 use libfuzzer_sys::fuzz_target;
 
-/// What a line of the input may be the value of; its first byte says of which.
-const NAMES: [&str; 11] = [
-    "Range",
-    "If-Match",
-    "If-None-Match",
-    "If-Modified-Since",
-    "If-Unmodified-Since",
-    "If-Range",
-    "Accept-Encoding",
-    "Accept",
-    "Want-Repr-Digest",
-    "Want-Content-Digest",
-    "the query",
+/// What a line of the input may be the value of, as its first byte says, and words that belong
+/// there; the empty one is the file's tag.
+const FIELDS: [(&str, &[&[u8]]); 11] = [
+    ("Range", &[b"bytes=", b"0-", b"-1", b"-0", b"-", LONG, b", ", b"18446744073709551615"]),
+    ("If-Match", TAGS),
+    ("If-None-Match", TAGS),
+    ("If-Modified-Since", TIMES),
+    ("If-Unmodified-Since", TIMES),
+    ("If-Range", &[b"", b"W/", b"\"a\"", TIMES[0], TIMES[1], TIMES[2]]),
+    ("Accept-Encoding", CODINGS),
+    ("Accept", TYPES),
+    ("Want-Repr-Digest", DIGESTS),
+    ("Want-Content-Digest", DIGESTS),
+    (
+        "the query",
+        &[
+            b"sort=name",
+            b"sort=size",
+            b"sort=date",
+            b"order=asc",
+            b"order=desc",
+            b"&",
+            b"dirs=first",
+        ],
+    ),
 ];
-
-/// Sun, 06 Nov 1994 08:49:37 GMT, and dates around it.
-const AT: i64 = 784_111_777;
-const DATES: [i64; 7] = [AT - 1, AT, AT + 1, -1, 0, i64::MAX, i64::MIN];
-
-/// What 0x81 and the bytes above it stand for; 0x80 is the file's tag in its quotes.
-const WORDS: [&[u8]; 31] = [
-    b"W/",
-    b"\"a,b\"",
-    b"*",
+const LONG: &[u8] = b"7-,7-,7-,7-,7-,7-,7-,7-,7-,7-,7-,7-,7-,7-,7-,7-,";
+const TAGS: &[&[u8]] = &[b"", b"W/", b"\"a,b\"", b"\"a b\"", b"\"", b"*", b"*,", b", ", b" "];
+const TIMES: &[&[u8]] = &[
     b"Sun, 06 Nov 1994 08:49:36 GMT",
     b"Sun, 06 Nov 1994 08:49:37 GMT",
     b"Sunday, 06-Nov-94 08:49:37 GMT",
     b"Sun Nov  6 08:49:38 1994",
-    b"bytes=",
-    b"0-",
-    b"-1",
-    b"18446744073709551615",
-    b", ",
+];
+const CODINGS: &[&[u8]] = &[
     b"gzip",
     b"x-gzip",
     b"br",
     b"zstd",
     b"identity",
-    b";q=",
+    b"*",
+    b", ",
     b";q=0",
-    b"0.5",
+    b" ; Q=1",
+    b".5",
+    b".75",
+];
+const TYPES: &[&[u8]] = &[
     b"application/json",
     b"application/*",
     b"text/html",
     b"text/*",
     b"*/*",
-    b"sha-256=",
-    b"sha-512=10",
-    b"sort=size&",
-    b"sort=date",
-    b"order=desc",
-    b"dirs=first&",
+    b", ",
+    b";q=0",
+    b".5",
+    b".75",
 ];
+const DIGESTS: &[&[u8]] =
+    &[b"sha-256=0", b"sha-256=1", b"sha-256", b"sha-512=3", b"=1", b"0", b"1", b", ", b";a"];
+
+/// Sun, 06 Nov 1994 08:49:37 GMT, and dates around it.
+const AT: i64 = 784_111_777;
+const DATES: [i64; 7] = [AT - 1, AT, AT + 1, -1, 0, i64::MAX, i64::MIN];
 
 /// The lines of a request, by the name of their field.
 struct Lines(Vec<(&'static str, Vec<u8>)>);
@@ -91,7 +102,10 @@ struct Tag<'a> {
 
 fuzz_target!(|input: &[u8]| {
     let [count, shift, modified, changed, now, method, lines @ ..] = input else { return };
-    let size = (u64::from(*count) << (shift % 64)).wrapping_sub(1); // the largest there is, too
+    let size = match shift {
+        ..0xc0 => u64::from(*count),
+        shift => (u64::from(*count) << (shift & 63)).wrapping_sub(1), // the largest there is, too
+    };
     let modified = DATES[usize::from(*modified) % DATES.len()];
     let near = |other: &u8| modified.saturating_add(i64::from(other.cast_signed()));
     let stat = Stat { size, modified, changed: (near(changed), 0), ..Stat::default() };
@@ -100,14 +114,8 @@ fuzz_target!(|input: &[u8]| {
 
     let line = |line: &[u8]| {
         let (first, rest) = line.split_first()?;
-        let word = |b: &u8| match *b {
-            0x80 => tag.quoted.to_vec(),
-            b => match b.checked_sub(0x81).and_then(|n| WORDS.get(usize::from(n))) {
-                Some(word) => word.to_vec(),
-                None => vec![b],
-            },
-        };
-        Some((NAMES[usize::from(*first) % NAMES.len()], rest.iter().flat_map(word).collect()))
+        let (name, words) = FIELDS[usize::from(*first) % FIELDS.len()];
+        Some((name, rest.iter().flat_map(|&b| spelt(b, name, words, &tag)).collect()))
     };
     let mut lines = Lines(lines.split(|&b| b == b'\n').filter_map(line).take(64).collect());
 
@@ -154,6 +162,21 @@ fuzz_target!(|input: &[u8]| {
         }
     });
 });
+
+/// Most bytes stand for themselves; those behind ASCII for a word or, in Range, a range.
+fn spelt(b: u8, name: &str, words: &[&[u8]], tag: &Tag<'_>) -> Vec<u8> {
+    match b {
+        ..0x80 | 0xf0.. => vec![b],
+        0xa0.. if name == "Range" => {
+            let first = 3 * (b - 0xa0);
+            format!("{first}-{},", first + b % 4).into_bytes() // some touch the next, some overlap
+        }
+        _ => match words[usize::from(b) % words.len()] {
+            b"" => tag.quoted.to_vec(),
+            word => word.to_vec(),
+        },
+    }
+}
 
 /// Hands `with` the head of a request with these lines.
 fn request(method: &str, lines: &Lines, with: impl FnOnce(&Head<'_>)) {
@@ -271,7 +294,7 @@ fn range(field: &[u8], size: u64) {
 /// RFC 9110 §14.1.2 and §14.2; `None` when the field is ignored.
 fn naive_range(field: &[u8], size: u64) -> Option<Selection> {
     let equals = field.iter().position(|&b| b == b'=')?;
-    if field[..equals].to_ascii_lowercase() != b"bytes" {
+    if !field[..equals].eq_ignore_ascii_case(b"bytes") {
         return None;
     }
     let (mut asked, mut read) = (Vec::new(), 0);
