@@ -18,9 +18,7 @@ use std::sync::Arc;
 
 use async_io::Timer;
 use doorstep_blocking::host::{Place, Places, Woken};
-use doorstep_blocking::scripts::{
-    LAST_WAIT, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, spans,
-};
+use doorstep_blocking::scripts::{MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, spans};
 use doorstep_core::cgi::again;
 use smol::future;
 use smol::io::AsyncReadExt;
@@ -172,6 +170,9 @@ impl Cgi {
                 if let Some(place) = ticket.take() {
                     return Some(place);
                 }
+                if ticket.is_void() {
+                    return None;
+                }
                 listener.await;
             }
         };
@@ -202,6 +203,6 @@ impl Handler for Cgi {
         self.answer(x).await
     }
     fn stopped(&self) {
-        self.scripts.places().wait_empty(LAST_WAIT);
+        self.scripts.close();
     }
 }

@@ -13,6 +13,7 @@
 //! ```
 
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,7 +25,7 @@ use crate::exchange::Exchange;
 use crate::files::Files;
 use crate::handler::Handler;
 use crate::host::{Place, Places, Woken};
-use crate::scripts::{LAST_WAIT, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, spans};
+use crate::scripts::{MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, spans};
 
 /// Runs the scripts below a directory.
 #[derive(Debug)]
@@ -128,7 +129,7 @@ impl Cgi {
             match run.step(turn, woken, socket)? {
                 Next::Flush => x.flush()?,
                 Next::Wait(most) => {
-                    let client = run.is_answering().then(|| x.socket());
+                    let client = run.is_answering().then(|| socket.as_fd());
                     woken = run.process.wait(client, most)?;
                 }
                 Next::Again(target) => return Ok(Came::Again(again::request(&x.head(), &target))),
@@ -164,6 +165,9 @@ impl Cgi {
             if let Some(place) = ticket.take() {
                 return Some(place);
             }
+            if ticket.is_void() {
+                return None;
+            }
             listener.wait_deadline(until)?;
         }
     }
@@ -192,6 +196,6 @@ impl Handler for Cgi {
         self.answer(x)
     }
     fn stopped(&self) {
-        self.scripts.places().wait_empty(LAST_WAIT);
+        self.scripts.close();
     }
 }

@@ -9,7 +9,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
-use std::os::fd::{AsFd, BorrowedFd};
 
 use doorstep_core::http1::{Head, Waiting};
 
@@ -43,11 +42,6 @@ impl<'a> Exchange<'a> {
     /// [`Turn::told`] must be taken over.
     pub(crate) fn instead<'x>(&'x mut self, head: Head<'x>) -> Exchange<'x> {
         Exchange { turn: self.turn.instead(head), wire: self.wire }
-    }
-
-    /// The client's socket.
-    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
-        self.wire.stream().as_fd()
     }
 
     /// The parts that can be used apart from each other.

@@ -1,6 +1,7 @@
 //! Scripts that take too much: of time, of output, of places. They are ended, and whoever asked
 //! gets an answer or a visible cut. B-250, B-256.
 
+use std::thread;
 use std::time::Duration;
 
 use doorstep::blocking::Config;
@@ -217,6 +218,27 @@ on_every_driver! {
                 assert!(!client.rest_or_reset().ends_with(b"0\r\n\r\n"));
             }
         }
+    }
+
+    fn b_282_after_a_stop_nobody_who_waited_for_a_place_gets_one(driver: Driver) {
+        let settings = Settings { at_once: 1, queue: 8, ..Settings::default() };
+        let grace = Duration::ZERO;
+        let scripts = Scripts::configured(driver, settings, Config { grace, ..config() });
+        let mut stubborn = asking(&scripts, "stubborn.sh");
+        eventually("it runs", || !stubborn.is_silent());
+        let mut waiting: Vec<_> = (0..8).map(|_| asking(&scripts, "stubborn.sh")).collect();
+        eventually("the queue is full", || scripts.get("/cgi-bin/document.sh").status == 503);
+        scripts.server.stop();
+        scripts.server.returns();
+        for client in &mut waiting {
+            assert!(!client.rest_or_reset().starts_with(b"HTTP/1.1 200"));
+        }
+        for _ in 0..50 {
+            thread::sleep(Duration::from_millis(10));
+            let ours = children();
+            assert!(!scripts.processes().iter().any(|id| ours.contains(id)), "none is started");
+        }
+        scripts.are_gone();
     }
 
     fn b_282_a_stop_waits_for_a_script_that_ends(driver: Driver) {

@@ -41,6 +41,8 @@ struct Crowd {
     waiting: usize,
     /// The process groups that are in, none of them reaped.
     groups: Vec<Pid>,
+    /// Nobody comes in any more.
+    closed: bool,
 }
 
 /// The right to be in.
@@ -78,7 +80,7 @@ impl Places {
     #[must_use]
     pub fn queue(self: &Arc<Self>) -> Option<Ticket> {
         let mut crowd = self.crowd();
-        let fits = crowd.waiting < self.longest;
+        let fits = crowd.waiting < self.longest && !crowd.closed;
         crowd.waiting += usize::from(fits);
         fits.then(|| Ticket(self.clone()))
     }
@@ -88,6 +90,12 @@ impl Places {
     pub fn is_full(&self) -> bool {
         let crowd = self.crowd();
         crowd.inside >= self.most && crowd.waiting >= self.longest
+    }
+
+    /// Lets nobody in from now on, and wakes everybody who waits to be.
+    pub fn close(&self) {
+        self.crowd().closed = true;
+        self.freed.notify(usize::MAX);
     }
 
     /// Waits until nobody is in, for `most` at most; whether that is so.
@@ -105,7 +113,7 @@ impl Places {
     }
 
     fn admit(&self, crowd: &mut Crowd) -> bool {
-        let fits = crowd.inside < self.most;
+        let fits = crowd.inside < self.most && !crowd.closed;
         crowd.inside += usize::from(fits);
         fits
     }
@@ -141,7 +149,13 @@ impl Ticket {
         self.0.admit(&mut self.0.crowd()).then(|| Place::new(&self.0))
     }
 
-    /// Wakes whoever has waited longest when a place becomes free.
+    /// Whether waiting is of no use any more.
+    #[must_use]
+    pub fn is_void(&self) -> bool {
+        self.0.crowd().closed
+    }
+
+    /// Wakes whoever has waited longest when a place becomes free, and all when none will.
     #[must_use]
     pub fn listen(&self) -> EventListener {
         self.0.freed.listen()
@@ -190,6 +204,19 @@ mod tests {
         drop(two.take().unwrap());
         drop(two);
         assert!(places.take().is_some());
+    }
+
+    #[test]
+    fn b_256_a_closed_door_stays_closed_and_who_waits_is_told() {
+        let places = Places::new(1, 2);
+        let place = places.take().unwrap();
+        let ticket = places.queue().unwrap();
+        let listener = ticket.listen();
+        places.close();
+        listener.wait();
+        drop(place);
+        assert!(ticket.is_void() && ticket.take().is_none());
+        assert!(places.take().is_none() && places.queue().is_none());
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub use upload::Upload;
 pub const MOST_AGAIN: usize = 10;
 
 /// How long a server that stops waits for scripts that are being ended: longer than their mercy.
-pub const LAST_WAIT: Duration = Duration::from_secs(3);
+const LAST_WAIT: Duration = Duration::from_secs(3);
 
 /// The scripts below a directory.
 #[derive(Debug)]
@@ -105,10 +105,13 @@ impl Scripts {
         &self.places
     }
 
-    /// Whether a request is none of CGI's business.
-    #[must_use]
-    pub fn is_elsewhere(&self, turn: &Turn<'_>) -> bool {
-        matches!(self.route(turn), Ok(None))
+    /// Starts none from now on, and waits until those that are being ended are gone; who is not by
+    /// then is killed.
+    pub fn close(&self) {
+        self.places.close();
+        if !self.places.wait_empty(LAST_WAIT) {
+            self.places.kill();
+        }
     }
 
     /// Finds the script that a request is for, and refuses what can be refused before its body has
