@@ -18,7 +18,10 @@ use std::sync::Arc;
 
 use async_io::Timer;
 use doorstep_blocking::host::{Place, Places, Woken};
-use doorstep_blocking::scripts::{MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, spans};
+use doorstep_blocking::scripts::{
+    Came, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, is_for_scripts, refuse_again,
+    refuse_elsewhere, spans,
+};
 use doorstep_core::cgi::again;
 use smol::future;
 use smol::io::AsyncReadExt;
@@ -33,15 +36,6 @@ use crate::watch::Watch;
 pub struct Cgi {
     scripts: Scripts,
     files: Option<Files>,
-}
-
-/// What came of a request.
-enum Came {
-    /// Nothing: it is none of ours.
-    Elsewhere,
-    Answered,
-    /// A request to answer instead.
-    Again(Vec<u8>),
 }
 
 impl Cgi {
@@ -90,8 +84,7 @@ impl Cgi {
                 _ => return Ok(true),
             }
         }
-        x.note("a script's local redirect leads nowhere");
-        x.respond(502).page("").map(|()| true)
+        refuse_again(x).map(|()| true)
     }
 
     async fn answer(&self, x: &mut Exchange<'_>) -> io::Result<()> {
@@ -101,11 +94,8 @@ impl Cgi {
     /// Answers what is for no script.
     async fn elsewhere(&self, x: &mut Exchange<'_>) -> io::Result<()> {
         match &self.files {
-            _ if x.head().method() == b"POST" => {
-                x.respond(501).reason("Can only POST to CGI scripts").page("")
-            }
-            Some(files) => files.handle(x).await,
-            None => x.respond(404).reason("File not found").page(""),
+            Some(files) if !is_for_scripts(x) => files.handle(x).await,
+            _ => refuse_elsewhere(x),
         }
     }
 

@@ -25,22 +25,16 @@ use crate::exchange::Exchange;
 use crate::files::Files;
 use crate::handler::Handler;
 use crate::host::{Place, Places, Woken};
-use crate::scripts::{MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, spans};
+use crate::scripts::{
+    Came, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, is_for_scripts, refuse_again,
+    refuse_elsewhere, spans,
+};
 
 /// Runs the scripts below a directory.
 #[derive(Debug)]
 pub struct Cgi {
     scripts: Scripts,
     files: Option<Files>,
-}
-
-/// What came of a request.
-enum Came {
-    /// Nothing: it is none of ours.
-    Elsewhere,
-    Answered,
-    /// A request to answer instead.
-    Again(Vec<u8>),
 }
 
 impl Cgi {
@@ -89,8 +83,7 @@ impl Cgi {
                 _ => return Ok(true),
             }
         }
-        x.note("a script's local redirect leads nowhere");
-        x.respond(502).page("").map(|()| true)
+        refuse_again(x).map(|()| true)
     }
 
     fn answer(&self, x: &mut Exchange<'_>) -> io::Result<()> {
@@ -100,11 +93,8 @@ impl Cgi {
     /// Answers what is for no script.
     fn elsewhere(&self, x: &mut Exchange<'_>) -> io::Result<()> {
         match &self.files {
-            _ if x.head().method() == b"POST" => {
-                x.respond(501).reason("Can only POST to CGI scripts").page("")
-            }
-            Some(files) => files.handle(x),
-            None => x.respond(404).reason("File not found").page(""),
+            Some(files) if !is_for_scripts(x) => files.handle(x),
+            _ => refuse_elsewhere(x),
         }
     }
 

@@ -64,6 +64,17 @@ pub enum Meaning {
     Script(Script),
 }
 
+/// What came of a request.
+#[derive(Debug)]
+pub enum Came {
+    /// Nothing: it is for somebody else to answer.
+    Elsewhere,
+    /// An answer.
+    Answered,
+    /// The head of a request to answer instead.
+    Again(Vec<u8>),
+}
+
 /// A script that is ready to be started.
 #[derive(Debug)]
 pub struct Launch {
@@ -267,6 +278,33 @@ pub fn spans(head: &[u8]) -> Option<Spans> {
         Ok((_, Event::Request(head))) => Some(head.spans()),
         _ => None,
     }
+}
+
+/// Whether a method is understood where scripts are and nowhere else (B-232).
+#[must_use]
+pub fn is_for_scripts(turn: &Turn<'_>) -> bool {
+    turn.head().method() == b"POST"
+}
+
+/// Answers a request for no script that nobody else is there for: 501 to a POST, else 404.
+///
+/// # Errors
+/// Those of answering.
+pub fn refuse_elsewhere(turn: &mut Turn<'_>) -> io::Result<()> {
+    let (status, reason) = match is_for_scripts(turn) {
+        true => (501, "Can only POST to CGI scripts"),
+        false => (404, "File not found"),
+    };
+    turn.respond(status).reason(reason).page("")
+}
+
+/// Answers when local redirects lead nowhere, or never end.
+///
+/// # Errors
+/// Those of answering.
+pub fn refuse_again(turn: &mut Turn<'_>) -> io::Result<()> {
+    turn.note("a script's local redirect leads nowhere");
+    turn.respond(502).page("")
 }
 
 /// What the log calls a script.
