@@ -55,7 +55,7 @@ pub struct Store {
     hasher: RandomState,
     /// Hashes of paths that were asked for and not kept, each in its slot until another comes.
     seen: Box<[AtomicU64]>,
-    /// Files that were not kept because others would have had to go, a number.
+    /// Files that others would have had to go for, a number; few of them were kept.
     turned_away: AtomicU64,
 }
 
