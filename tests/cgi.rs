@@ -29,6 +29,8 @@ mod environment;
 mod headers;
 #[path = "cgi/paths.rs"]
 mod paths;
+#[path = "cgi/queue.rs"]
+mod queue;
 #[path = "cgi/remains.rs"]
 mod remains;
 

@@ -19,10 +19,11 @@ use std::sync::Arc;
 use async_io::Timer;
 use doorstep_blocking::host::{Place, Places, Woken};
 use doorstep_blocking::scripts::{
-    Came, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, is_for_scripts, refuse_again,
-    refuse_elsewhere, spans,
+    Admission, Came, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, is_for_scripts,
+    refuse_again, refuse_elsewhere, spans, turn_away,
 };
 use doorstep_core::cgi::again;
+use doorstep_core::cgi::route::Script;
 use smol::future;
 use smol::io::AsyncReadExt;
 
@@ -107,9 +108,7 @@ impl Cgi {
             Meaning::Script(script) => script,
         };
         let body = self.receive(x).await?;
-        let Some(place) = self.enter().await else {
-            return self.scripts.turn_away(x).map(|()| Came::Answered);
-        };
+        let Some(place) = self.enter(x, &script).await? else { return Ok(Came::Answered) };
         let launch = self.scripts.launch(x, &script, x.local()?, body);
         let started = smol::unblock(move || launch.start(place)).await;
         let Some(mut run) = self.scripts.listen(x, &script, started)? else {
@@ -142,31 +141,28 @@ impl Cgi {
         }
     }
 
-    /// A place among the running scripts; `None` when too many wait for one, or this one has for
-    /// too long.
-    async fn enter(&self) -> Option<Place> {
-        let places = self.scripts.places();
-        if let Some(place) = places.take() {
-            return Some(place);
+    /// A place among the running scripts, waited for if need be; `None` when there is none and that
+    /// was answered.
+    async fn enter(&self, x: &mut Exchange<'_>, script: &Script) -> io::Result<Option<Place>> {
+        if let Some(place) = self.scripts.places().take() {
+            return Ok(Some(place));
         }
-        let ticket = places.queue()?;
-        let late = async {
-            Timer::after(self.scripts.settings().time).await;
-            None
-        };
-        let enter = async {
-            loop {
-                let listener = ticket.listen();
-                if let Some(place) = ticket.take() {
-                    return Some(place);
+        x.flush().await?; // earlier answers do not wait with it
+        let why = match self.scripts.queue() {
+            Err(full) => full,
+            Ok(mut queue) => loop {
+                let turn = queue.listen();
+                match queue.look(x.parts().1) {
+                    Ok(Admission::In(place)) => return Ok(Some(place)),
+                    Ok(Admission::Wait(most)) => {
+                        let late = async { _ = Timer::after(most).await };
+                        future::or(turn, late).await;
+                    }
+                    Err(why) => break why,
                 }
-                if ticket.is_void() {
-                    return None;
-                }
-                listener.await;
-            }
+            },
         };
-        future::or(enter, late).await
+        turn_away(x, script, why).map(|()| None)
     }
 }
 

@@ -16,9 +16,9 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use doorstep_core::cgi::again;
+use doorstep_core::cgi::route::Script;
 use event_listener::Listener;
 
 use crate::exchange::Exchange;
@@ -26,8 +26,8 @@ use crate::files::Files;
 use crate::handler::Handler;
 use crate::host::{Place, Places, Woken};
 use crate::scripts::{
-    Came, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, is_for_scripts, refuse_again,
-    refuse_elsewhere, spans,
+    Admission, Came, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, is_for_scripts,
+    refuse_again, refuse_elsewhere, spans, turn_away,
 };
 
 /// Runs the scripts below a directory.
@@ -106,9 +106,7 @@ impl Cgi {
             Meaning::Script(script) => script,
         };
         let body = self.receive(x)?;
-        let Some(place) = self.enter() else {
-            return self.scripts.turn_away(x).map(|()| Came::Answered);
-        };
+        let Some(place) = self.enter(x, &script)? else { return Ok(Came::Answered) };
         let started = self.scripts.launch(x, &script, x.local()?, body).start(place);
         let Some(mut run) = self.scripts.listen(x, &script, started)? else {
             return Ok(Came::Answered);
@@ -142,24 +140,25 @@ impl Cgi {
         }
     }
 
-    /// A place among the running scripts; `None` when too many wait for one, or this one has for
-    /// too long.
-    fn enter(&self) -> Option<Place> {
-        let places = self.scripts.places();
-        if let Some(place) = places.take() {
-            return Some(place);
+    /// A place among the running scripts, waited for if need be; `None` when there is none and that
+    /// was answered.
+    fn enter(&self, x: &mut Exchange<'_>, script: &Script) -> io::Result<Option<Place>> {
+        if let Some(place) = self.scripts.places().take() {
+            return Ok(Some(place));
         }
-        let (ticket, until) = (places.queue()?, Instant::now() + self.scripts.settings().time);
-        loop {
-            let listener = ticket.listen();
-            if let Some(place) = ticket.take() {
-                return Some(place);
-            }
-            if ticket.is_void() {
-                return None;
-            }
-            listener.wait_deadline(until)?;
-        }
+        x.flush()?; // earlier answers do not wait with it
+        let why = match self.scripts.queue() {
+            Err(full) => full,
+            Ok(mut queue) => loop {
+                let turn = queue.listen();
+                match queue.look(x.parts().1) {
+                    Ok(Admission::In(place)) => return Ok(Some(place)),
+                    Ok(Admission::Wait(most)) => drop(turn.wait_timeout(most)),
+                    Err(why) => break why,
+                }
+            },
+        };
+        turn_away(x, script, why).map(|()| None)
     }
 }
 

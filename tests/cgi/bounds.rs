@@ -1,15 +1,13 @@
-//! Scripts that take too much: of time, of output, of places. They are ended, and whoever asked
+//! Scripts that take too much: of time, of output. They are ended, and whoever asked
 //! gets an answer or a visible cut. B-250, B-256.
 
-use std::thread;
 use std::time::Duration;
 
 use doorstep::blocking::Config;
 use doorstep::blocking::scripts::Settings;
 
 use crate::drivers::{Driver, config, eventually};
-use crate::scripts::{Scripts, children, cut, end, text};
-use crate::support::client::Client;
+use crate::scripts::{Scripts, asking, children, cut, end, text};
 
 /// Too short for those who hang, and long enough for a header.
 const SHORT: Duration = Duration::from_millis(800);
@@ -137,52 +135,6 @@ on_every_driver! {
         scripts.noted("has worked on");
     }
 
-    fn b_256_so_many_run_so_many_wait_and_the_rest_come_later(driver: Driver) {
-        let settings = Settings { at_once: 2, queue: 3, ..Settings::default() };
-        let scripts = Scripts::start_with(driver, settings);
-        let mut clients: Vec<_> = (0..9).map(|_| asking(&scripts, "hang.sh?body")).collect();
-        // Two have begun, four are turned away, three hear nothing.
-        let mut quiet = Vec::new();
-        eventually("three wait", || {
-            quiet = clients.iter_mut().map(Client::is_silent).collect();
-            quiet.iter().filter(|&&quiet| quiet).count() == 3
-        });
-        let mut running = Vec::new();
-        let mut waiting = Vec::new();
-        for (mut client, quiet) in clients.into_iter().zip(quiet) {
-            if quiet {
-                waiting.push(client);
-            } else if client.glimpse() == "HTTP/1.1 503" {
-                let answer = client.answer(false);
-                assert_eq!(answer.field("Retry-After"), Some("1"));
-                assert_eq!(client.ask("GET", "/a.txt", &[]).body, b"hello\n");
-            } else {
-                assert_eq!(client.glimpse(), "HTTP/1.1 200");
-                running.push(client);
-            }
-        }
-        assert_eq!((running.len(), waiting.len()), (2, 3));
-        assert_eq!(scripts.processes().len(), 2);
-        drop(running);
-        eventually("each has its turn, and leaves", || {
-            waiting.retain_mut(|client| client.is_silent() || client.glimpse() != "HTTP/1.1 200");
-            waiting.is_empty()
-        });
-        scripts.are_gone();
-    }
-
-    fn b_256_nobody_waits_for_a_place_for_ever(driver: Driver) {
-        let settings = Settings { at_once: 1, queue: 1, ..short() };
-        let scripts = Scripts::start_with(driver, settings);
-        // It has its place a second longer than its time.
-        let mut stubborn = asking(&scripts, "stubborn.sh");
-        eventually("it is under way", || !stubborn.is_silent());
-        let answer = scripts.get("/cgi-bin/document.sh");
-        assert_eq!((answer.status, answer.field("Retry-After")), (503, Some("1")));
-        scripts.are_gone();
-        eventually("its place is free", || scripts.get("/cgi-bin/document.sh").status == 200);
-    }
-
     fn b_256_fifty_scripts_that_hang_keep_no_file_from_being_served(driver: Driver) {
         let scripts = Scripts::start_with(driver, Settings { at_once: 50, ..Settings::default() });
         let hanging: Vec<_> = (0..50).map(|_| asking(&scripts, "hang.sh?body")).collect();
@@ -220,27 +172,6 @@ on_every_driver! {
         }
     }
 
-    fn b_282_after_a_stop_nobody_who_waited_for_a_place_gets_one(driver: Driver) {
-        let settings = Settings { at_once: 1, queue: 8, ..Settings::default() };
-        let grace = Duration::ZERO;
-        let scripts = Scripts::configured(driver, settings, Config { grace, ..config() });
-        let mut stubborn = asking(&scripts, "stubborn.sh");
-        eventually("it runs", || !stubborn.is_silent());
-        let mut waiting: Vec<_> = (0..8).map(|_| asking(&scripts, "stubborn.sh")).collect();
-        eventually("the queue is full", || scripts.get("/cgi-bin/document.sh").status == 503);
-        scripts.server.stop();
-        scripts.server.returns();
-        for client in &mut waiting {
-            assert!(!client.rest_or_reset().starts_with(b"HTTP/1.1 200"));
-        }
-        for _ in 0..50 {
-            thread::sleep(Duration::from_millis(10));
-            let ours = children();
-            assert!(!scripts.processes().iter().any(|id| ours.contains(id)), "none is started");
-        }
-        scripts.are_gone();
-    }
-
     fn b_282_a_stop_waits_for_a_script_that_ends(driver: Driver) {
         let grace = Duration::from_secs(600);
         let scripts = Scripts::configured(driver, short(), Config { grace, ..config() });
@@ -260,11 +191,4 @@ on_every_driver! {
 
 fn short() -> Settings {
     Settings { time: SHORT, ..Settings::default() }
-}
-
-/// A client that has asked for a hostile script.
-fn asking(scripts: &Scripts, script: &str) -> Client {
-    let mut client = scripts.client();
-    client.send(format!("GET /cgi-bin/hostile/{script} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
-    client
 }

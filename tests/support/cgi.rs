@@ -176,3 +176,10 @@ pub(crate) fn cut(scripts: &Scripts, script: &str) -> String {
 pub(crate) fn text(answer: &Answer) -> &str {
     str::from_utf8(&answer.body).expect("it is text")
 }
+
+/// A client that has asked for a hostile script.
+pub(crate) fn asking(scripts: &Scripts, script: &str) -> Client {
+    let mut client = scripts.client();
+    client.send(format!("GET /cgi-bin/hostile/{script} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+    client
+}

@@ -52,7 +52,7 @@ pub use identity::Identity;
 pub use listen::bind;
 pub use log::Log;
 pub use places::{Place, Places, Ticket};
-pub use presence::Presence;
+pub use presence::{Departure, Presence, Vigil};
 pub use process::{Pipe, Process, Woken};
 pub use raw::keep_descriptors;
 pub use rlimits::Rlimits;

@@ -1,7 +1,7 @@
 //! How many may be in at once, and who waits to be: a door for processes.
 //!
 //! At most so many have a [`Place`]; at most so many others have a [`Ticket`] and wait for one, first
-//! come first served; everybody else is turned away at once. Who waits does so on a thread or in a
+//! come first served, however often they look; everybody else is turned away at once. Who waits does so on a thread or in a
 //! task. Places and tickets are given back when they are dropped.
 //!
 //! ```
@@ -17,6 +17,7 @@
 //! # drop(second);
 //! ```
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,16 +30,15 @@ pub struct Places {
     most: usize,
     longest: usize,
     crowd: Mutex<Crowd>,
-    /// A place was given back.
-    freed: Event,
-    /// All are.
+    /// Nobody is in.
     empty: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Crowd {
     inside: usize,
-    waiting: usize,
+    /// Who waits, in the order they came, each to be told when it is their turn.
+    waiting: VecDeque<Arc<Event>>,
     /// The process groups that are in, none of them reaped.
     groups: Vec<Pid>,
     /// Nobody comes in any more.
@@ -54,7 +54,10 @@ pub struct Place {
 
 /// The right to wait for a place.
 #[derive(Debug)]
-pub struct Ticket(Arc<Places>);
+pub struct Ticket {
+    places: Arc<Places>,
+    turn: Arc<Event>,
+}
 
 impl Places {
     /// `most` may be in, at least one; `longest` others may wait.
@@ -64,7 +67,6 @@ impl Places {
             most: most.max(1),
             longest,
             crowd: Mutex::default(),
-            freed: Event::new(),
             empty: Condvar::new(),
         })
     }
@@ -73,29 +75,35 @@ impl Places {
     #[must_use]
     pub fn take(self: &Arc<Self>) -> Option<Place> {
         let mut crowd = self.crowd();
-        (crowd.waiting == 0 && self.admit(&mut crowd)).then(|| Place::new(self))
+        (crowd.waiting.is_empty() && self.admit(&mut crowd)).then(|| Place::new(self))
     }
 
     /// A ticket, when not too many have one.
     #[must_use]
     pub fn queue(self: &Arc<Self>) -> Option<Ticket> {
         let mut crowd = self.crowd();
-        let fits = crowd.waiting < self.longest && !crowd.closed;
-        crowd.waiting += usize::from(fits);
-        fits.then(|| Ticket(self.clone()))
+        if crowd.waiting.len() >= self.longest || crowd.closed {
+            return None;
+        }
+        let turn = Arc::new(Event::new());
+        crowd.waiting.push_back(turn.clone());
+        Some(Ticket { places: self.clone(), turn })
     }
 
     /// Whether a newcomer would be turned away.
     #[must_use]
     pub fn is_full(&self) -> bool {
         let crowd = self.crowd();
-        crowd.inside >= self.most && crowd.waiting >= self.longest
+        crowd.inside >= self.most && crowd.waiting.len() >= self.longest
     }
 
     /// Lets nobody in from now on, and wakes everybody who waits to be.
     pub fn close(&self) {
-        self.crowd().closed = true;
-        self.freed.notify(usize::MAX);
+        let mut crowd = self.crowd();
+        crowd.closed = true;
+        for turn in &crowd.waiting {
+            turn.notify(1);
+        }
     }
 
     /// Waits until nobody is in, for `most` at most; whether that is so.
@@ -116,6 +124,15 @@ impl Places {
         let fits = crowd.inside < self.most && !crowd.closed;
         crowd.inside += usize::from(fits);
         fits
+    }
+
+    /// Tells whoever is next that there is a place.
+    fn call(&self, crowd: &Crowd) {
+        if crowd.inside < self.most
+            && let Some(turn) = crowd.waiting.front()
+        {
+            turn.notify(1);
+        }
     }
 
     fn crowd(&self) -> MutexGuard<'_, Crowd> {
@@ -143,22 +160,25 @@ impl Place {
 }
 
 impl Ticket {
-    /// A place, when one is free. Listen first, then look: else a moment is missed.
+    /// A place, when one is free and nobody came before. Listen first, then look: else a moment is
+    /// missed.
     #[must_use]
     pub fn take(&self) -> Option<Place> {
-        self.0.admit(&mut self.0.crowd()).then(|| Place::new(&self.0))
+        let mut crowd = self.places.crowd();
+        let is_next = crowd.waiting.front().is_some_and(|turn| Arc::ptr_eq(turn, &self.turn));
+        (is_next && self.places.admit(&mut crowd)).then(|| Place::new(&self.places))
     }
 
     /// Whether waiting is of no use any more.
     #[must_use]
     pub fn is_void(&self) -> bool {
-        self.0.crowd().closed
+        self.places.crowd().closed
     }
 
-    /// Wakes whoever has waited longest when a place becomes free, and all when none will.
+    /// Is told when it is this one's turn, or when it never will be.
     #[must_use]
     pub fn listen(&self) -> EventListener {
-        self.0.freed.listen()
+        self.turn.listen()
     }
 }
 
@@ -170,14 +190,15 @@ impl Drop for Place {
         if crowd.inside == 0 {
             self.places.empty.notify_all();
         }
-        drop(crowd);
-        self.places.freed.notify(1);
+        self.places.call(&crowd);
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.0.crowd().waiting -= 1;
+        let mut crowd = self.places.crowd();
+        crowd.waiting.retain(|turn| !Arc::ptr_eq(turn, &self.turn));
+        self.places.call(&crowd);
     }
 }
 
@@ -193,17 +214,29 @@ mod tests {
         let first = places.take().unwrap();
         let (one, two) = (places.queue().unwrap(), places.queue().unwrap());
         assert!(places.is_full() && places.queue().is_none());
-        let (early, late) = (one.listen(), two.listen());
+        let (late, early) = (two.listen(), one.listen());
         drop(first);
         assert!(places.take().is_none(), "a newcomer does not push in");
+        assert!(two.take().is_none(), "nor does who came later");
         early.wait();
         let place = one.take().unwrap();
-        assert!(two.take().is_none());
         drop((one, place));
         late.wait();
         drop(two.take().unwrap());
         drop(two);
         assert!(places.take().is_some());
+    }
+
+    #[test]
+    fn b_256_who_leaves_the_queue_lets_the_next_one_on() {
+        let places = Places::new(1, 2);
+        let first = places.take().unwrap();
+        let (one, two) = (places.queue().unwrap(), places.queue().unwrap());
+        let listener = two.listen();
+        drop(first); // it is the turn of one who does not look any more
+        drop(one);
+        listener.wait();
+        assert!(two.take().is_some());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Whether the client is still there, asked while nothing is read from it or sent to it.
 
+use std::fmt;
 use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -37,6 +39,63 @@ impl Presence {
     }
 }
 
+/// A look now and then at a client that waits for something: has it left?
+///
+/// ```
+/// use doorstep_blocking::host::Vigil;
+/// use std::net::{TcpListener, TcpStream};
+/// use std::time::Duration;
+///
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let client = TcpStream::connect(listener.local_addr()?)?;
+/// assert!(Vigil::new(Duration::ZERO).look(&client).is_none());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Vigil {
+    /// Since when it is quiet.
+    quiet: Option<Instant>,
+    patience: Duration,
+}
+
+/// How a client has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// The connection is no more.
+    Certain,
+    /// It sends nothing more, and has not for as long as patience goes.
+    Likely,
+}
+
+impl Vigil {
+    /// One that waits for so long with a client that sends nothing more.
+    #[must_use]
+    pub fn new(patience: Duration) -> Self {
+        Self { quiet: None, patience }
+    }
+
+    /// Whether the client behind `socket` has left. Costs one system call.
+    pub fn look(&mut self, socket: impl AsFd) -> Option<Departure> {
+        match Presence::of(socket) {
+            Presence::Here => None,
+            Presence::Gone => Some(Departure::Certain),
+            Presence::Quiet => {
+                let since = self.quiet.get_or_insert_with(Instant::now);
+                (since.elapsed() >= self.patience).then_some(Departure::Likely)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Departure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Certain => "the client has left",
+            Self::Likely => "the client seems to have left",
+        })
+    }
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
@@ -53,7 +112,7 @@ mod tests {
         client.shutdown(Shutdown::Write).unwrap();
         let seen = |what| {
             (0..1000).any(|_| {
-                std::thread::sleep(std::time::Duration::from_millis(1));
+                std::thread::sleep(Duration::from_millis(1));
                 Presence::of(&server) == what
             })
         };

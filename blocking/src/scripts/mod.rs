@@ -4,7 +4,8 @@
 //! writes, answers with that, and knows when it has been enough. What is decided here, and in
 //! [`doorstep_core::cgi`]; which thread or task waits, in the drivers. In order: the script is looked
 //! up and refused if need be, the request's body is received whole ([`Upload`]), a place among the
-//! running scripts is taken, and only then a process is started ([`Launch`]).
+//! running scripts is taken or waited for ([`Queue`]), and only then a process is started
+//! ([`Launch`]).
 //!
 //! It promises that a script is never started as root, sees nothing of the server's environment but
 //! what it is given, has an ordinary file as stdin, and is gone when its time is over, together with
@@ -12,6 +13,8 @@
 
 mod answer;
 mod complaints;
+mod queue;
+mod refuse;
 mod run;
 mod settings;
 mod upload;
@@ -31,7 +34,10 @@ use doorstep_core::http1::{Connection, Event, Limits, Spans};
 
 use crate::host::{self, Failure, Identity, Opened, Place, Places, Process, Root, Start, Step};
 use crate::turn::Turn;
+use refuse::{deny, later};
 
+pub use queue::{Admission, Dismissal, Queue};
+pub use refuse::{is_for_scripts, refuse_again, refuse_elsewhere, turn_away};
 pub use run::{Next, Run};
 pub use settings::Settings;
 pub use upload::Upload;
@@ -162,18 +168,18 @@ impl Scripts {
             return turn.respond(403).page("").map(|()| Meaning::Answered);
         }
         if self.places.is_full() {
-            return self.turn_away(turn).map(|()| Meaning::Answered);
+            return turn_away(turn, &script, Dismissal::Full).map(|()| Meaning::Answered);
         }
         Ok(Meaning::Script(script))
     }
 
-    /// Answers a request that there is no place for.
+    /// A place in the queue, for when [`Places::take`] has none among those who run.
     ///
     /// # Errors
-    /// Those of answering.
-    pub fn turn_away(&self, turn: &mut Turn<'_>) -> io::Result<()> {
-        turn.note("too many scripts are running");
-        later(turn)
+    /// [`Dismissal::Full`].
+    pub fn queue(&self) -> Result<Queue, Dismissal> {
+        let ticket = self.places.queue().ok_or(Dismissal::Full)?;
+        Ok(Queue::new(ticket, &self.settings))
     }
 
     /// Prepares the start of `script` for a request that came in on `local`. `body` is what was
@@ -280,44 +286,7 @@ pub fn spans(head: &[u8]) -> Option<Spans> {
     }
 }
 
-/// Whether a method is understood where scripts are and nowhere else (B-232).
-#[must_use]
-pub fn is_for_scripts(turn: &Turn<'_>) -> bool {
-    turn.head().method() == b"POST"
-}
-
-/// Answers a request for no script that nobody else is there for: 501 to a POST, else 404.
-///
-/// # Errors
-/// Those of answering.
-pub fn refuse_elsewhere(turn: &mut Turn<'_>) -> io::Result<()> {
-    let (status, reason) = match is_for_scripts(turn) {
-        true => (501, "Can only POST to CGI scripts"),
-        false => (404, "File not found"),
-    };
-    turn.respond(status).reason(reason).page("")
-}
-
-/// Answers when local redirects lead nowhere, or never end.
-///
-/// # Errors
-/// Those of answering.
-pub fn refuse_again(turn: &mut Turn<'_>) -> io::Result<()> {
-    turn.note("a script's local redirect leads nowhere");
-    turn.respond(502).page("")
-}
-
 /// What the log calls a script.
 fn name(script: &Script) -> String {
     String::from_utf8_lossy(script.name()).into_owned()
-}
-
-fn deny(turn: &mut Turn<'_>, denial: &Denial) -> io::Result<Meaning> {
-    turn.respond(denial.status()).reason(&denial.reason()).page("")?;
-    Ok(Meaning::Answered)
-}
-
-/// What is missing now may be there in a second.
-fn later(turn: &mut Turn<'_>) -> io::Result<()> {
-    turn.respond(503).header("Retry-After", "1").page("")
 }

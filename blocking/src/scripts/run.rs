@@ -18,7 +18,7 @@ use doorstep_core::cgi::route::Script;
 use doorstep_core::http1::Owed;
 
 use super::{Settings, answer::Answer, complaints::Complaints};
-use crate::host::{Presence, Process, Woken};
+use crate::host::{Process, Vigil, Woken};
 use crate::turn::Turn;
 
 /// What is read at once, in bytes.
@@ -44,8 +44,7 @@ pub struct Run {
     /// What was said last was to wait.
     waited: bool,
     pause: Duration,
-    /// Since when the client is quiet, and how long it may be.
-    quiet: (Option<Instant>, Duration),
+    vigil: Vigil,
 }
 
 /// What to do next.
@@ -73,7 +72,7 @@ impl Run {
             time: settings.time,
             waited: false,
             pause: PAUSES.0,
-            quiet: (None, settings.patience),
+            vigil: Vigil::new(settings.patience),
         }
     }
 
@@ -174,18 +173,10 @@ impl Run {
             }
             return Ok(next);
         }
-        let words = match Presence::of(socket) {
-            Presence::Here => return Ok(None),
-            Presence::Quiet => {
-                let (since, patience) = &mut self.quiet;
-                if since.get_or_insert_with(Instant::now).elapsed() < *patience {
-                    return Ok(None);
-                }
-                "ended, since the client seems to have left"
-            }
-            Presence::Gone => "ended, since the client has left",
-        };
-        self.fail(turn, 504, words).map(Some)
+        match self.vigil.look(socket) {
+            Some(departure) => self.fail(turn, 504, &format!("ended, since {departure}")).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The client's turn, which is not the script's time.

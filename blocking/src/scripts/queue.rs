@@ -1,0 +1,91 @@
+//! A request that waits for its place among the running scripts: for a while, and for as long as its
+//! client does.
+//!
+//! As a [`super::Run`], a [`Queue`] never waits itself: it is listened to, then looked at, and says
+//! how long the wait may be.
+
+use std::fmt;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use event_listener::EventListener;
+
+use super::Settings;
+use crate::host::{Departure, Place, Ticket, Vigil};
+
+/// The longest wait before the client is looked for.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A place in the queue.
+#[derive(Debug)]
+pub struct Queue {
+    ticket: Ticket,
+    until: Instant,
+    vigil: Vigil,
+}
+
+/// How things stand with one that waits.
+#[derive(Debug)]
+pub enum Admission {
+    /// It has a place.
+    In(Place),
+    /// It has none yet: to be looked at again when told to, or after so long.
+    Wait(Duration),
+}
+
+/// Why a request gets no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dismissal {
+    /// Too many run, and too many wait.
+    Full,
+    /// It has waited for too long.
+    Late,
+    /// The server has stopped.
+    Stopped,
+    /// There is nobody left to answer.
+    Left(Departure),
+}
+
+impl Queue {
+    pub(super) fn new(ticket: Ticket, settings: &Settings) -> Self {
+        let until = Instant::now() + settings.time;
+        Self { ticket, until, vigil: Vigil::new(settings.patience) }
+    }
+
+    /// Is told when a look is worth it. Listen first, then look: else a moment is missed.
+    #[must_use]
+    pub fn listen(&self) -> EventListener {
+        self.ticket.listen()
+    }
+
+    /// How things stand, with the client behind `socket` too.
+    ///
+    /// # Errors
+    /// Why there is nothing to wait for.
+    pub fn look(&mut self, socket: impl AsFd) -> Result<Admission, Dismissal> {
+        if let Some(departure) = self.vigil.look(socket) {
+            return Err(Dismissal::Left(departure));
+        }
+        if let Some(place) = self.ticket.take() {
+            return Ok(Admission::In(place));
+        }
+        if self.ticket.is_void() {
+            return Err(Dismissal::Stopped);
+        }
+        match self.until.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(Dismissal::Late),
+            left => Ok(Admission::Wait(left.min(PAUSE))),
+        }
+    }
+}
+
+impl fmt::Display for Dismissal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("not run: too many scripts are running"),
+            Self::Late => f.write_str("not run: too many scripts were running for too long"),
+            Self::Stopped => f.write_str("not run, since the server stops"),
+            Self::Left(departure) => write!(f, "not run, since {departure}"),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What is answered when no script is run: because there is none, or may be none, or there is no
+//! place for it.
+
+use std::io;
+
+use doorstep_core::cgi::route::{Denial, Script};
+
+use super::{Dismissal, Meaning, name};
+use crate::turn::Turn;
+
+/// Whether a method is understood where scripts are and nowhere else (B-232).
+#[must_use]
+pub fn is_for_scripts(turn: &Turn<'_>) -> bool {
+    turn.head().method() == b"POST"
+}
+
+/// Answers a request for no script that nobody else is there for: 501 to a POST, else 404.
+///
+/// # Errors
+/// Those of answering.
+pub fn refuse_elsewhere(turn: &mut Turn<'_>) -> io::Result<()> {
+    let (status, reason) = match is_for_scripts(turn) {
+        true => (501, "Can only POST to CGI scripts"),
+        false => (404, "File not found"),
+    };
+    turn.respond(status).reason(reason).page("")
+}
+
+/// Answers a request that there is no place for.
+///
+/// # Errors
+/// Those of answering.
+pub fn turn_away(turn: &mut Turn<'_>, script: &Script, why: Dismissal) -> io::Result<()> {
+    turn.note(format!("{}: {why}", name(script)));
+    later(turn)
+}
+
+/// Answers when local redirects lead nowhere, or never end.
+///
+/// # Errors
+/// Those of answering.
+pub fn refuse_again(turn: &mut Turn<'_>) -> io::Result<()> {
+    turn.note("a script's local redirect leads nowhere");
+    turn.respond(502).page("")
+}
+
+pub(super) fn deny(turn: &mut Turn<'_>, denial: &Denial) -> io::Result<Meaning> {
+    turn.respond(denial.status()).reason(&denial.reason()).page("")?;
+    Ok(Meaning::Answered)
+}
+
+/// What is missing now may be there in a second.
+pub(super) fn later(turn: &mut Turn<'_>) -> io::Result<()> {
+    turn.respond(503).header("Retry-After", "1").page("")
+}
