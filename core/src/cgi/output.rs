@@ -23,11 +23,13 @@
 //!
 //! let fault = Output::new(false, 8192).feed(b"Hello, world!\n").unwrap_err();
 //! assert_eq!(fault, Fault::Line(b"Hello, world!".to_vec()));
-//! assert_eq!(fault.to_string(), "a line of its header is no field: 'Hello, world!'");
+//! assert_eq!(fault.to_string(), "a line of its header is no field ('Hello, world!')");
 //! ```
 
 use core::fmt;
 use core::mem;
+
+use crate::http1::quote;
 
 /// The most fields that a header block may have.
 const FIELDS: usize = 200;
@@ -286,28 +288,25 @@ impl fmt::Display for Fault {
             Self::Unfinished(line) if line.is_empty() => {
                 f.write_str("no empty line ends its header")
             }
-            Self::Unfinished(line) => quote(f, "it ended inside its header, at", line),
+            Self::Unfinished(line) => blame(f, "it ended inside its header", line),
             Self::TooLong(most) => write!(f, "its header is longer than {most} bytes"),
             Self::TooManyFields => write!(f, "its header has more than {FIELDS} fields"),
-            Self::Line(line) => quote(f, "a line of its header is no field:", line),
+            Self::Line(line) => blame(f, "a line of its header is no field", line),
             Self::Twice(name) => write!(f, "its header has {name} twice"),
             Self::Missing => f.write_str("its header has no Content-Type, Location or Status"),
-            Self::Status(value) => quote(f, "its Status is none:", value),
-            Self::Location(value) => quote(f, "its Location is none:", value),
-            Self::Length(value) => quote(f, "its Content-Length is none:", value),
-            Self::StatusLine(line) => quote(f, "its first line is no status line:", line),
+            Self::Status(value) => blame(f, "its Status is none", value),
+            Self::Location(value) => blame(f, "its Location is none", value),
+            Self::Length(value) => blame(f, "its Content-Length is none", value),
+            Self::StatusLine(line) => blame(f, "its first line is no status line", line),
         }
     }
 }
 
-/// Writes `what 'text'` in one line, hostile bytes escaped and a long text cut.
-fn quote(f: &mut fmt::Formatter<'_>, what: &str, text: &[u8]) -> fmt::Result {
-    const MOST: usize = 100; // bytes
-    let (shown, more) = match text.get(..MOST) {
-        Some(start) if text.len() > MOST => (start, "..."),
-        _ => (text, ""),
-    };
-    write!(f, "{what} '{}'{more}", shown.escape_ascii())
+/// Writes `what ('text')` in one line, hostile bytes escaped and a long text cut.
+fn blame(f: &mut fmt::Formatter<'_>, what: &str, text: &[u8]) -> fmt::Result {
+    let mut quoted = Vec::new();
+    quote(text, &mut quoted);
+    write!(f, "{what}{}", String::from_utf8_lossy(&quoted))
 }
 
 impl std::error::Error for Fault {}

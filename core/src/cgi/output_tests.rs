@@ -260,7 +260,7 @@ fn rfc_3875_5_nph_scripts_write_the_status_line() {
 fn b_251_a_fault_is_one_line_that_cannot_be_forged() {
     assert_eq!(
         Line(b"\x1b'\n\xff".to_vec()).to_string(),
-        r"a line of its header is no field: '\x1b\'\n\xff'"
+        r"a line of its header is no field ('\x1b\'\x0a\xff')"
     );
     for text in [&[b'\n'; 9000][..], b"a"] {
         for fault in
@@ -268,7 +268,7 @@ fn b_251_a_fault_is_one_line_that_cannot_be_forged() {
         {
             let line = fault.to_string();
             assert!(
-                line.len() < 300 && line.chars().all(|c| c == ' ' || c.is_ascii_graphic()),
+                line.len() < 900 && line.chars().all(|c| c == ' ' || c.is_ascii_graphic()),
                 "{line}"
             );
         }
