@@ -9,7 +9,6 @@ use std::net::{SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use async_io::Async;
 use doorstep_blocking::pace::Pace;
@@ -23,12 +22,12 @@ use crate::wire::Wire;
 pub struct Exchange<'a> {
     turn: Turn<'a>,
     wire: &'a Wire<'a>,
-    reading: Pace,
+    reading: Option<Pace>,
 }
 
 impl<'a> Exchange<'a> {
     pub(crate) fn new(turn: Turn<'a>, wire: &'a Wire<'a>) -> Self {
-        Self { turn, wire, reading: Pace::new(Instant::now()) }
+        Self { turn, wire, reading: None }
     }
 
     pub(crate) fn into_turn(self) -> Turn<'a> {

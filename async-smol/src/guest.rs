@@ -1,6 +1,5 @@
-//! A connection's socket as the reactor holds it: it keeps its seat, and gives it back.
+//! A connection in its seat, which it gives back.
 
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use doorstep_blocking::registry::{Registry, Seat};
@@ -9,12 +8,6 @@ use doorstep_blocking::registry::{Registry, Seat};
 pub(crate) struct Guest<'l> {
     pub(crate) registry: &'l Registry,
     pub(crate) seat: Arc<Seat>,
-}
-
-impl AsFd for Guest<'_> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.seat.as_fd()
-    }
 }
 
 impl Drop for Guest<'_> {

@@ -17,7 +17,8 @@ use smol::future;
 
 use crate::guest::Guest;
 use crate::handler::Handler;
-use crate::serve::{self, Buffers};
+use crate::haste::Haste;
+use crate::serve::{self, Buffers, Stay};
 use crate::wire::Wire;
 
 /// Pairs of buffers that are kept for the next busy connections.
@@ -31,11 +32,15 @@ pub(crate) struct Lane<'h, H> {
     config: &'h Config,
     stopper: &'h Stopper,
     spare: Mutex<Vec<Buffers>>,
+    /// Whether newcomers have something to say, and those who were answered once more.
+    arrivals: Haste,
+    returns: Haste,
 }
 
 impl<'h, H: Handler> Lane<'h, H> {
     pub(crate) fn new(handler: &'h H, config: &'h Config, stopper: &'h Stopper) -> Self {
-        Self { handler, config, stopper, spare: Mutex::default() }
+        let (arrivals, returns) = (Haste::default(), Haste::default());
+        Self { handler, config, stopper, spare: Mutex::default(), arrivals, returns }
     }
 
     /// Accepts until the server stops, then sees its connections off.
@@ -119,22 +124,30 @@ impl<'h, H: Handler> Lane<'h, H> {
     /// One connection's life: idle and busy in turn. What it holds while idle is all that an idle
     /// connection costs: no machine either, since an idle one is as good as new.
     async fn connection(&self, guest: Guest<'_>, once: bool) {
-        let peer = guest.seat.peer();
-        let wire = match Wire::new(guest, &self.config.timeouts) {
-            Ok(wire) => wire,
-            Err(error) => return self.remark(peer, &error),
-        };
+        let wire = Wire::new(guest, &self.config.timeouts);
+        let mut guess = self.arrivals.pays().then_some(&self.arrivals);
         let end = loop {
-            match wire.idle().await {
-                Ok(true) => {}
-                Ok(false) => break Ok(()),
-                Err(error) => break Err(error),
+            if guess.is_none() {
+                match wire.idle().await {
+                    Ok(true) => {}
+                    Ok(false) => break Ok(()),
+                    Err(error) => break Err(error),
+                }
             }
             // On the heap, so that idle connections do not hold the room for it.
-            match Box::pin(self.busy(&wire, once)).await {
-                Ok(true) if !once => {}
-                end => break end.map(drop),
+            let stay = Box::pin(self.busy(&wire, once)).await;
+            if let Some(haste) = guess {
+                haste.learn(!matches!(stay, Ok(Stay::Quiet)));
             }
+            guess = match stay {
+                Ok(Stay::Served) if self.returns.pays() => {
+                    future::yield_now().await; // everybody else has their turn first
+                    Some(&self.returns)
+                }
+                Ok(Stay::Served | Stay::Quiet) => None,
+                Ok(Stay::Over) => break Ok(()),
+                Err(error) => break Err(error),
+            };
         };
         if let Err(error) = end {
             self.remark(wire.peer(), &error);
@@ -146,24 +159,25 @@ impl<'h, H: Handler> Lane<'h, H> {
         self.handler.note(peer.ip(), &format!("{word}: {error}"));
     }
 
-    /// Serves what has arrived; whether the connection is idle then.
-    async fn busy(&self, wire: &Wire<'_>, once: bool) -> io::Result<bool> {
+    /// Serves what has arrived, with buffers that it gives back.
+    async fn busy(&self, wire: &Wire<'_>, once: bool) -> io::Result<Stay> {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut buffers = spare.unwrap_or_else(|| Buffers {
             inbox: self.config.inbox(),
             outbox: self.config.outbox(),
         });
         let mut machine = self.config.connection();
-        let goes_on =
-            serve::connection(self.handler, &mut machine, &mut buffers, wire, once).await?;
-        if goes_on && let Some(storage) = buffers.inbox.into_storage() {
+        let stay = serve::connection(self.handler, &mut machine, &mut buffers, wire, once).await?;
+        if stay != Stay::Over
+            && let Some(storage) = buffers.inbox.into_storage()
+        {
             buffers.outbox.shrink(2 * GATHER);
             let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
             if spare.len() < SPARE {
                 spare.push(Buffers { inbox: Inbox::new(storage), outbox: buffers.outbox });
             }
         }
-        Ok(goes_on)
+        Ok(stay)
     }
 
     /// Wakes who waited too long, for as long as the lane lives.

@@ -33,6 +33,7 @@ mod exchange;
 mod files;
 mod guest;
 mod handler;
+mod haste;
 mod lane;
 mod serve;
 mod server;

@@ -4,11 +4,10 @@
 //! is idle it leaves the loop, so that the loop's state and buffers are held by the busy ones only.
 
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
 
 use doorstep_blocking::GATHER;
-use doorstep_blocking::pace::Pace;
 use doorstep_blocking::turn::{Turn, refuse};
 use doorstep_core::http1::{
     Connection, Event, Growing, Inbox, Outbox, Reject, Spans, Storage, Waiting,
@@ -26,17 +25,28 @@ pub(crate) struct Buffers {
     pub(crate) outbox: Outbox,
 }
 
-/// Serves what has arrived; whether the connection is idle then, and not at its end.
+/// How a connection stands when it leaves the loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stay {
+    /// Idle again.
+    Served,
+    /// Idle still: nothing had arrived.
+    Quiet,
+    /// At its end.
+    Over,
+}
+
+/// Serves what has arrived, if anything has.
 pub(crate) async fn connection<H: Handler>(
     handler: &H,
     connection: &mut Connection,
     Buffers { inbox, outbox }: &mut Buffers,
     wire: &Wire<'_>,
     once: bool,
-) -> io::Result<bool> {
-    let mut reading = Pace::new(Instant::now());
+) -> io::Result<Stay> {
+    let mut reading = None;
     let log = |record: &Record<'_>| handler.log(record);
-    let mut fresh = true; // the socket is known to be readable
+    let mut fresh = true; // nobody has looked yet whether something has arrived
     loop {
         if once || wire.seat().must_leave() {
             connection.retire();
@@ -49,12 +59,19 @@ pub(crate) async fn connection<H: Handler>(
             Ok(Event::NeedMore) => {
                 wire.flush(outbox, false).await?;
                 let waiting = connection.waiting(outbox);
-                if waiting == Waiting::Idle && !fresh {
-                    return Ok(true);
+                if waiting == Waiting::Idle {
+                    if !mem::take(&mut fresh) {
+                        return Ok(Stay::Served);
+                    }
+                    match wire.glance(inbox) {
+                        Ok(_) => continue,
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                            return Ok(Stay::Quiet);
+                        }
+                        Err(_) => break, // however it left: it lost nothing
+                    }
                 }
-                fresh = false;
                 match wire.fill(inbox, waiting, &mut reading).await {
-                    Err(_) if waiting == Waiting::Idle => break, // however it left: it lost nothing
                     Err(error) if error.kind() == ErrorKind::TimedOut => match waiting {
                         Waiting::Head | Waiting::Body => {
                             let slow = Reject::TooSlow;
@@ -67,7 +84,7 @@ pub(crate) async fn connection<H: Handler>(
             }
             Ok(Event::Body(_) | Event::End(_)) => {} // left over from a handler that gave up
             Ok(Event::Owed(_)) => connection.lost(), // never: `exchange` concludes every answer
-            Ok(Event::Switched) => return Ok(false), // the handler has the socket
+            Ok(Event::Switched) => return Ok(Stay::Over), // the handler has the socket
             Ok(Event::Closed) => break,
             Err(reject) => {
                 refuse(connection, reject, inbox.unread(), outbox, wire.peer(), log);
@@ -78,7 +95,7 @@ pub(crate) async fn connection<H: Handler>(
     if connection.lingers() || !inbox.unread().is_empty() {
         wire.linger().await;
     }
-    Ok(false)
+    Ok(Stay::Over)
 }
 
 /// One request: lends the handler what it needs, and sees to it that an answer comes out.

@@ -1,13 +1,15 @@
 //! The socket of one connection: read, send, and know when it has taken too long.
 //!
 //! The calls themselves are plain ones on the inner socket; the reactor is asked only when they
-//! would wait. No timer is set: what is waited for, and until when, stands in the connection's
+//! would wait, and hears of the socket only then. No timer is set: what is waited for, and until when, stands in the connection's
 //! [`Seat`], and one sweeper for all wakes who is late.
 
 use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -21,17 +23,36 @@ use crate::guest::Guest;
 
 /// One connection's socket.
 pub(crate) struct Wire<'l> {
-    guest: Async<Guest<'l>>,
+    /// The socket as the reactor knows it; dropped before the guest.
+    watched: OnceLock<Async<Watched>>,
+    guest: Guest<'l>,
     timeouts: &'l Timeouts,
 }
 
+struct Watched(Arc<Seat>);
+
+impl AsFd for Watched {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 impl<'l> Wire<'l> {
-    pub(crate) fn new(guest: Guest<'l>, timeouts: &'l Timeouts) -> io::Result<Self> {
-        Ok(Self { guest: Async::new_nonblocking(guest)?, timeouts })
+    pub(crate) fn new(guest: Guest<'l>, timeouts: &'l Timeouts) -> Self {
+        Self { watched: OnceLock::new(), guest, timeouts }
     }
 
     pub(crate) fn seat(&self) -> &Seat {
-        &self.guest.get_ref().seat
+        &self.guest.seat
+    }
+
+    /// The socket to wait for. A connection that never waits costs the reactor nothing.
+    fn watched(&self) -> io::Result<&Async<Watched>> {
+        if let Some(watched) = self.watched.get() {
+            return Ok(watched);
+        }
+        let watched = Async::new_nonblocking(Watched(self.guest.seat.clone()))?;
+        Ok(self.watched.get_or_init(|| watched))
     }
 
     /// The socket itself, which never waits.
@@ -48,18 +69,29 @@ impl<'l> Wire<'l> {
         if self.seat().waits(Waiting::Idle, Some(self.timeouts.idle)) {
             return Ok(false);
         }
-        poll_fn(|cx| self.guest.poll_readable(cx)).await?;
+        let watched = self.watched()?;
+        poll_fn(|cx| watched.poll_readable(cx)).await?;
         self.seat().works();
         Ok(!self.seat().is_late())
     }
 
+    /// Reads what is there; [`ErrorKind::WouldBlock`] when nothing is.
+    pub(crate) fn glance<S: Storage>(&self, inbox: &mut Inbox<S>) -> io::Result<usize> {
+        loop {
+            match inbox.fill(&mut self.stream()) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                filled => return filled,
+            }
+        }
+    }
+
     /// Reads once: how many bytes, 0 at the end of input. [`ErrorKind::TimedOut`] when the peer
-    /// was too slow.
+    /// was too slow. `pace` is `None` before the first wait.
     pub(crate) async fn fill<S: Storage>(
         &self,
         inbox: &mut Inbox<S>,
         waiting: Waiting,
-        pace: &mut Pace,
+        pace: &mut Option<Pace>,
     ) -> io::Result<usize> {
         let mut read = || inbox.fill(&mut self.stream());
         poll_fn(|cx| self.poll_read(cx, waiting, pace, &mut read)).await
@@ -70,7 +102,7 @@ impl<'l> Wire<'l> {
         &self,
         cx: &mut Context<'_>,
         waiting: Waiting,
-        pace: &mut Pace,
+        pace: &mut Option<Pace>,
         read: &mut dyn FnMut() -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
@@ -79,16 +111,15 @@ impl<'l> Wire<'l> {
                     return Poll::Ready(Err(ErrorKind::TimedOut.into()));
                 }
                 Ok(n) => {
-                    self.seat().works();
-                    pace.moved(n, Instant::now());
+                    self.moved(n, pace);
                     return Poll::Ready(Ok(n));
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
-            self.seat().waits(waiting, pace.left(waiting, self.timeouts, Instant::now()));
-            ready!(self.guest.poll_readable(cx))?;
+            self.waits(waiting, pace);
+            ready!(self.watched()?.poll_readable(cx))?;
         }
     }
 
@@ -150,10 +181,7 @@ impl<'l> Wire<'l> {
         loop {
             match write() {
                 Ok(n) => {
-                    if let Some(pace) = pace {
-                        self.seat().works();
-                        pace.moved(n, Instant::now());
-                    }
+                    self.moved(n, pace);
                     return Poll::Ready(Ok(n));
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -163,10 +191,22 @@ impl<'l> Wire<'l> {
                 }
                 Err(error) => return Poll::Ready(Err(error)),
             }
-            let now = Instant::now();
-            let pace = pace.get_or_insert(Pace::new(now));
-            self.seat().waits(Waiting::Peer, pace.left(Waiting::Peer, self.timeouts, now));
-            ready!(self.guest.poll_writable(cx))?;
+            self.waits(Waiting::Peer, pace);
+            ready!(self.watched()?.poll_writable(cx))?;
+        }
+    }
+
+    /// Only who did not finish at once is watched: the clock is not asked before.
+    fn waits(&self, waiting: Waiting, pace: &mut Option<Pace>) {
+        let now = Instant::now();
+        let pace = pace.get_or_insert(Pace::new(now));
+        self.seat().waits(waiting, pace.left(waiting, self.timeouts, now));
+    }
+
+    fn moved(&self, n: usize, pace: &mut Option<Pace>) {
+        if let Some(pace) = pace {
+            self.seat().works();
+            pace.moved(n, Instant::now());
         }
     }
 
@@ -180,7 +220,7 @@ impl<'l> Wire<'l> {
             return;
         }
         let mut forgotten = [0; 1 << 10];
-        let (mut total, mut pace) = (0, Pace::new(Instant::now()));
+        let (mut total, mut pace) = (0, None);
         while total < MOST {
             let mut read = || (&*stream).read(&mut forgotten);
             match poll_fn(|cx| self.poll_read(cx, Waiting::Drain, &mut pace, &mut read)).await {
