@@ -92,7 +92,9 @@ pub(crate) async fn connection<H: Handler>(
         }
     }
     wire.flush(outbox, false).await?;
-    if connection.lingers() || !inbox.unread().is_empty() {
+    if connection.resets() {
+        wire.reset();
+    } else if connection.lingers() || !inbox.unread().is_empty() {
         wire.linger().await;
     }
     Ok(Stay::Over)

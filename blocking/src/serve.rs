@@ -67,7 +67,9 @@ pub(crate) fn connection<H: Handler>(
         }
     }
     wire.flush(outbox, false)?;
-    if connection.lingers() || !inbox.unread().is_empty() {
+    if connection.resets() {
+        wire.reset();
+    } else if connection.lingers() || !inbox.unread().is_empty() {
         wire.linger();
     }
     Ok(())

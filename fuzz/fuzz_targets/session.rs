@@ -138,7 +138,7 @@ impl Session {
         let Self { connection, outbox, .. } = self;
         let states = connection.states();
         assert!(states.can_rest(), "{states:?} after {call:?}");
-        let _ = (connection.waiting(outbox), connection.owed(), connection.lingers());
+        let _ = (connection.waiting(outbox), connection.owed(), connection.lingers(), connection.resets());
         assert!(!format!("{connection:?}").is_empty());
     }
 

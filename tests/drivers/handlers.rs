@@ -85,6 +85,20 @@ on_every_driver! {
         }
     }
 
+    fn rfc_9112_8_what_only_the_end_would_end_is_cut_by_a_reset(driver: Driver) {
+        let server = driver.start(State::app());
+        for (request, whole) in [
+            ("GET /test/panic-late HTTP/1.0\r\n\r\n", false),
+            ("GET /test/panic-late\r\n", false),
+            ("GET /stream HTTP/1.0\r\n\r\n", true),
+            ("HEAD /test/panic-late HTTP/1.0\r\n\r\n", true),
+        ] {
+            let mut client = server.client();
+            client.send(request.as_bytes());
+            assert_eq!(client.ends_in_order(), whole, "{request}");
+        }
+    }
+
     fn a_second_answer_is_refused_and_the_first_one_stands(driver: Driver) {
         let server = driver.start(State::app());
         let mut client = server.client();

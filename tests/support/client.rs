@@ -95,6 +95,14 @@ impl Client {
         }
     }
 
+    /// Reads to the end: whether it is one, and no reset.
+    pub(crate) fn ends_in_order(&mut self) -> bool {
+        match self.0.read_to_end(&mut Vec::new()) {
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            end => end.map(|_| true).expect("the server closes"),
+        }
+    }
+
     /// Says that no more is sent.
     pub(crate) fn finish(&mut self) {
         self.0.get_ref().shutdown(Shutdown::Write).expect("the connection stands");

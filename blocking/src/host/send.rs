@@ -28,6 +28,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::SendFlags;
@@ -54,6 +55,14 @@ pub fn send(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize> {
 pub fn send_now(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize> {
     let flags = SendFlags::DONTWAIT | if more { flags::MORE } else { flags::LAST };
     Ok(retry_on_intr(|| rustix::net::send(&socket, bytes, flags))?)
+}
+
+/// Makes closing `socket` a reset; what it has not sent yet is forgotten.
+///
+/// # Errors
+/// Those of the system.
+pub fn close_by_reset(socket: impl AsFd) -> io::Result<()> {
+    Ok(rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO))?)
 }
 
 /// Sends at most `count` bytes and at most [`FAIR_SHARE`] of `file` from `offset`, and says how

@@ -151,6 +151,7 @@ impl Connection {
     /// A write failed, or the caller cannot keep its promise: the conversation ends here, without
     /// another byte, so that the peer can see that it was cut.
     pub fn lost(&mut self) {
+        self.resets |= self.body_owed() == Ok(Outgoing::UntilClose);
         self.say(Said::Lost);
     }
 

@@ -51,6 +51,7 @@ pub struct Connection {
     finished: bool,
     retiring: bool,
     lingers: bool,
+    pub(super) resets: bool,
 }
 
 /// What is being read.
@@ -103,6 +104,7 @@ impl Connection {
             finished: false,
             retiring: false,
             lingers: false,
+            resets: false,
         }
     }
 
@@ -280,6 +282,13 @@ impl Connection {
     #[must_use]
     pub fn lingers(&self) -> bool {
         self.lingers
+    }
+
+    /// After [`Event::Closed`]: whether only a reset shows the peer that its answer was cut, since
+    /// the end of the connection would have ended it (RFC 9112 §8). Close without lingering then.
+    #[must_use]
+    pub fn resets(&self) -> bool {
+        self.resets
     }
 
     /// Both halves' states.

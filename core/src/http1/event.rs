@@ -20,7 +20,8 @@ pub enum Event<'b> {
     Owed(Owed),
     /// Another protocol from here on; the unread bytes are its first words.
     Switched,
-    /// Flush, then close; lingering if [`crate::http1::Connection::lingers`].
+    /// Flush, then close: by a reset if [`crate::http1::Connection::resets`], else lingering if
+    /// [`crate::http1::Connection::lingers`].
     Closed,
 }
 
