@@ -83,7 +83,8 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// Those of the socket.
     pub async fn flush(&mut self) -> io::Result<()> {
-        self.wire.flush(self.turn.outbox, false).await
+        let flushed = self.wire.flush(self.turn.outbox, false).await;
+        self.turn.flushed(flushed)
     }
 
     /// Sends `count` bytes of `file` from `offset`, all or part of what `sized` promised. A small

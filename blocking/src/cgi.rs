@@ -117,7 +117,7 @@ impl Cgi {
             match run.step(turn, woken, socket)? {
                 Next::Flush => x.flush()?,
                 Next::Wait(most) => {
-                    let client = run.is_answering().then(|| socket.as_fd());
+                    let client = turn.connection.owed().map(|_| socket.as_fd());
                     woken = run.process.wait(client, most)?;
                 }
                 Next::Again(target) => return Ok(Came::Again(again::request(&x.head(), &target))),

@@ -79,7 +79,8 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// Those of the socket.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.wire.flush(self.turn.outbox, false)
+        let flushed = self.wire.flush(self.turn.outbox, false);
+        self.turn.flushed(flushed)
     }
 
     /// Sends `count` bytes of `file` from `offset`, all or part of what `sized` promised. A small

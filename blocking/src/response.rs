@@ -15,6 +15,8 @@ pub struct Told {
     pub bytes: u64,
     /// The reason phrase of an error page.
     pub error: Option<Vec<u8>>,
+    /// A write failed, so that not all of it arrived.
+    pub lost: bool,
 }
 
 /// An answer in the making; one of its endings sends it.

@@ -105,6 +105,51 @@ on_every_driver! {
         scripts.are_gone();
     }
 
+    fn who_is_left_behind_and_writes_keeps_nobody_waiting_either(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        let answer = scripts.get("/cgi-bin/hostile/chatters.sh?child");
+        assert_eq!(answer.status, 200);
+        assert!(text(&answer).lines().all(|line| line == "x"));
+        scripts.are_gone();
+        assert!(!scripts.server.state.entry().cut);
+    }
+
+    fn b_250_a_script_that_complains_does_not_hide_that_its_client_has_left(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        let mut gone = asking(&scripts, "chatters.sh");
+        eventually("it is under way", || !gone.is_silent());
+        drop(gone); // what it has not read is refused
+        scripts.noted("/cgi-bin/hostile/chatters.sh: ended, since the client has left");
+        scripts.are_gone();
+    }
+
+    fn b_250_a_client_that_has_its_answer_may_leave(driver: Driver) {
+        let settings = Settings { patience: Duration::from_millis(100), ..Settings::default() };
+        let scripts = Scripts::start_with(driver, settings);
+        assert_eq!(scripts.get("/cgi-bin/hostile/chatters.sh?whole").body, b"hello");
+        scripts.noted("/cgi-bin/hostile/chatters.sh: has worked on");
+        assert!(!scripts.server.state.entry().cut);
+        scripts.are_gone();
+    }
+
+    fn b_250_an_answer_that_ends_with_the_connection_does_not_wait_for_the_script(driver: Driver) {
+        let scripts = Scripts::start_with(driver, short());
+        let mut client = scripts.client();
+        client.send(b"GET /cgi-bin/hostile/closes-stdout.sh?hang HTTP/1.0\r\n\r\n");
+        assert!(client.rest().ends_with(b"\r\n\r\nall of it\n"));
+        assert_eq!(scripts.processes().len(), 1, "it hangs still");
+        scripts.noted("/cgi-bin/hostile/closes-stdout.sh: ended after ");
+    }
+
+    fn b_250_who_gave_no_answer_does_not_hold_the_next_request(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        let mut client = asking(&scripts, "no-header-hangs.sh");
+        assert_eq!(client.answer(false).status, 502);
+        assert_eq!(client.ask("GET", "/a.txt", &[]).body, b"hello\n");
+        scripts.noted("/cgi-bin/hostile/no-header-hangs.sh: ended after ");
+        scripts.are_gone();
+    }
+
     fn b_250_a_client_that_leaves_takes_its_script_along(driver: Driver) {
         let scripts = Scripts::start(driver);
         let mut gone = asking(&scripts, "hang.sh?body");

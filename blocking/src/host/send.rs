@@ -57,6 +57,14 @@ pub fn send_now(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize
     Ok(retry_on_intr(|| rustix::net::send(&socket, bytes, flags))?)
 }
 
+/// Says that nothing more is sent on `socket`.
+///
+/// # Errors
+/// Those of the system, as when the peer has closed too.
+pub fn finish(socket: impl AsFd) -> io::Result<()> {
+    Ok(rustix::net::shutdown(socket, rustix::net::Shutdown::Write)?)
+}
+
 /// Makes closing `socket` a reset; what it has not sent yet is forgotten.
 ///
 /// # Errors

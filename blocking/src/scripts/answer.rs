@@ -26,6 +26,8 @@ pub(super) struct Answer {
     stage: Stage,
     /// The path and query of a local redirect.
     again: Option<Vec<u8>>,
+    /// The output was none.
+    refused: bool,
 }
 
 #[derive(Debug)]
@@ -46,7 +48,7 @@ impl Answer {
     /// That of `script`, whose header block may have `most` bytes.
     pub(super) fn new(script: &Script, most: usize) -> Self {
         let stage = Stage::Head(Output::new(script.is_nph(), most));
-        Self { name: super::name(script), stage, again: None }
+        Self { name: super::name(script), stage, again: None, refused: false }
     }
 
     /// Takes what was written next.
@@ -101,6 +103,11 @@ impl Answer {
     /// Whether the output was heard to its end.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.stage, Stage::Ended)
+    }
+
+    /// Whether the output was no answer.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused
     }
 
     /// How much longer the begin of a body is held back; `None` when none is.
@@ -167,7 +174,7 @@ impl Answer {
 
     /// No header block: 502, and why in the log.
     fn refuse(&mut self, turn: &mut Turn<'_>, fault: &Fault) -> io::Result<()> {
-        self.stage = Stage::Ended;
+        (self.stage, self.refused) = (Stage::Ended, true);
         self.note(turn, &fault.to_string());
         turn.respond(502).page("")
     }

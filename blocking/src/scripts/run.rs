@@ -1,8 +1,9 @@
 //! One run of a script: listened to while it works, and ended when it has to.
 //!
 //! A [`Run`] never waits. [`Run::step`] reads what there is, answers with it, and says what to do
-//! next: flush, wait, or be done. It bounds the time and the output, and looks around now and then:
-//! has the script exited while somebody else holds on to its stdout, is the client still there?
+//! next: flush, wait, or be done. It bounds the time and the output, and looks around now and then,
+//! however much is said meanwhile: has the script exited while somebody else holds on to its stdout,
+//! is the client that waits still there?
 //!
 //! Every way out is an answer or, when that has begun, a visible abort: what is still owed when the
 //! handler returns is cut off by [`Turn::conclude`]. A run that is dropped takes its processes along.
@@ -16,9 +17,10 @@ use std::time::{Duration, Instant};
 
 use doorstep_core::cgi::route::Script;
 use doorstep_core::http1::Owed;
+use doorstep_core::http1::state::States;
 
 use super::{Settings, answer::Answer, complaints::Complaints};
-use crate::host::{Process, Vigil, Woken};
+use crate::host::{self, Process, Vigil, Woken};
 use crate::turn::Turn;
 
 /// What is read at once, in bytes.
@@ -27,6 +29,8 @@ const BUFFER: usize = 16 << 10;
 const READS: usize = 65;
 /// The first and the longest pause between two looks around.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// What a script has left whose output is no answer.
+const LAST: Duration = Duration::from_secs(1);
 
 /// A script at work.
 #[derive(Debug)]
@@ -43,8 +47,11 @@ pub struct Run {
     time: Duration,
     /// What was said last was to wait.
     waited: bool,
+    looked: Instant,
     pause: Duration,
     vigil: Vigil,
+    /// The client was told that nothing follows.
+    closed: bool,
 }
 
 /// What to do next.
@@ -71,8 +78,10 @@ impl Run {
             clock: Clock::start(),
             time: settings.time,
             waited: false,
+            looked: Instant::now(),
             pause: PAUSES.0,
             vigil: Vigil::new(settings.patience),
+            closed: false,
         }
     }
 
@@ -100,8 +109,15 @@ impl Run {
         {
             return Ok(next);
         }
-        if idle && let Some(next) = self.look_around(turn, socket)? {
+        if self.answer.held_for() == Some(Duration::ZERO) {
+            self.answer.begin(turn, false)?;
+        } else if (idle && self.answer.held_for().is_none() || self.looked.elapsed() >= self.pause)
+            && let Some(next) = self.look_around(turn, socket)?
+        {
             return Ok(next);
+        }
+        if self.answer.is_refused() {
+            self.time = self.time.min(self.clock.elapsed() + LAST);
         }
         let held_for = self.answer.held_for();
         if held_for.is_none() && !turn.outbox.is_empty() {
@@ -113,12 +129,6 @@ impl Run {
         }
         self.waited = true;
         Ok(Next::Wait(held_for.unwrap_or(self.pause.min(left))))
-    }
-
-    /// Whether the client still waits for something, so that its leaving should end a wait.
-    #[must_use]
-    pub fn is_answering(&self) -> bool {
-        !self.answer.has_ended()
     }
 
     /// Reads stdout as far as it goes, but not for ever. `None`: there is no more for now.
@@ -154,13 +164,14 @@ impl Run {
         Ok(None)
     }
 
-    /// Nothing has happened for a while.
+    /// What nobody says.
     fn look_around(&mut self, turn: &mut Turn<'_>, socket: impl AsFd) -> io::Result<Option<Next>> {
-        if self.answer.held_for().is_some() {
-            self.answer.begin(turn, false)?;
-            return Ok(None);
-        }
+        self.looked = Instant::now();
         self.pause = (2 * self.pause).min(PAUSES.1);
+        let waits = turn.connection.owed().is_some();
+        if !waits && turn.connection.states() == States::CLOSED && !self.closed {
+            self.closed = host::finish(&socket).is_ok(); // for some that is the end of the answer
+        }
         if self.answer.has_ended() {
             return Ok(None); // what it does now is no client's business
         }
@@ -174,8 +185,10 @@ impl Run {
             return Ok(next);
         }
         match self.vigil.look(socket) {
-            Some(departure) => self.fail(turn, 504, &format!("ended, since {departure}")).map(Some),
-            None => Ok(None),
+            Some(departure) if waits => {
+                self.fail(turn, 504, &format!("ended, since {departure}")).map(Some)
+            }
+            _ => Ok(None),
         }
     }
 

@@ -21,13 +21,15 @@ impl Turn<'_> {
         log: impl FnOnce(&Record<'_>),
     ) {
         let owed = self.connection.owed();
-        let cut = matches!(owed, Some(Owed::Bytes(_) | Owed::Stream));
+        let lost = self.told.lost && !self.outbox.is_empty(); // whatever the handler made of that
+        let cut = matches!(owed, Some(Owed::Bytes(_) | Owed::Stream)) || lost;
         match owed {
             Some(Owed::Answer) => self.answer_for_handler(),
             Some(_) => self.connection.lost(),
+            None if lost => self.connection.lost(),
             None => {}
         }
-        if cut && matches!(&outcome, Ok(Err(error)) if is_departure(error)) {
+        if lost || cut && matches!(&outcome, Ok(Err(error)) if is_departure(error)) {
             self.outbox.clear(); // nobody is there to take it: one note is enough (B-289)
         }
         if let Some(trouble) = trouble(outcome) {
@@ -54,7 +56,8 @@ impl Turn<'_> {
         let mut phrase = Vec::new();
         reject.phrase(self.head.line(), &mut phrase);
         let bytes = self.connection.refuse(reject, self.head.line(), self.outbox) as u64;
-        self.told = Told { status: reject.status(), bytes, error: Some(phrase) };
+        self.told =
+            Told { status: reject.status(), bytes, error: Some(phrase), lost: self.told.lost };
     }
 }
 

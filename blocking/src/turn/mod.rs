@@ -124,6 +124,15 @@ impl<'a> Turn<'a> {
         Response::new(core, status, sends_body, &mut self.told)
     }
 
+    /// For drivers: what came of a flush, so that an answer that is lost is not taken for whole.
+    ///
+    /// # Errors
+    /// That of the flush.
+    pub fn flushed(&mut self, flushed: io::Result<()>) -> io::Result<()> {
+        self.told.lost |= flushed.is_err();
+        flushed
+    }
+
     /// Whether the answer has begun.
     #[must_use]
     pub fn is_answered(&self) -> bool {
