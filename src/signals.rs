@@ -1,9 +1,14 @@
-//! Ctrl-C and SIGTERM: the first asks the server to stop, the second ends the process at once.
+//! Ctrl-C and SIGTERM: the first asks the server to stop, the second ends the process at once. So does
+//! a SIGHUP, when the terminal is closed, and a SIGQUIT. Scripts are taken along.
 
+use std::fs;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
+use signal_hook::flag;
 use signal_hook::low_level::emulate_default_handler;
 
 use crate::banner;
@@ -12,13 +17,21 @@ use crate::banner;
 pub(crate) struct Signals(signal_hook::iterator::Signals);
 
 impl Signals {
-    /// Catches them.
+    /// Catches them. What was ignored from the start stays so (`nohup`), but for SIGCHLD: then nobody
+    /// would know how scripts end. A file that may not grow is an error and no reason to die.
     pub(crate) fn catch() -> io::Result<Self> {
-        Ok(Self(signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?))
+        let ignored = ignored();
+        flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+        if ignored(SIGCHLD) {
+            flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)))?;
+        }
+        let ends = [SIGHUP, SIGQUIT].into_iter().filter(|&signal| !ignored(signal));
+        Ok(Self(signal_hook::iterator::Signals::new([SIGINT, SIGTERM].into_iter().chain(ends))?))
     }
 
-    /// Calls `stop` at the first signal, from a thread of its own, and `last` at the second, which
-    /// then does what it does to everybody, so that whoever waits for us sees which signal it was.
+    /// Calls `stop` at the first signal that asks for it, from a thread of its own, and `last` at the
+    /// second or one that does not ask, which then does what it does to everybody, so that whoever
+    /// waits for us sees which signal it was.
     pub(crate) fn then(
         mut self,
         stop: impl FnOnce() + Send + 'static,
@@ -26,15 +39,27 @@ impl Signals {
     ) -> io::Result<()> {
         thread::Builder::new().name("signals".into()).spawn(move || {
             let mut signals = self.0.forever();
-            if signals.next() == Some(SIGINT) {
-                banner::interrupted();
+            let mut signal = signals.next();
+            if matches!(signal, Some(SIGINT | SIGTERM)) {
+                if signal == Some(SIGINT) {
+                    banner::interrupted();
+                }
+                stop();
+                signal = signals.next();
             }
-            stop();
-            if let Some(second) = signals.next() {
+            if let Some(signal) = signal {
                 last();
-                let _ = emulate_default_handler(second);
+                let _ = emulate_default_handler(signal);
             }
         })?;
         Ok(())
     }
+}
+
+/// Which signals were ignored when this program began, all of them where the system does not tell.
+fn ignored() -> impl Fn(i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(u64::MAX);
+    move |signal| mask >> (signal - 1) & 1 == 1
 }

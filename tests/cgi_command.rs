@@ -179,6 +179,69 @@ fn b_256_bounds_from_the_command_line() {
 }
 
 #[test]
+fn b_256_what_the_system_does_not_grant_is_not_asked_for() {
+    let root = site(&[("cgi-bin/files", "echo Content-Type: text/plain\necho\nulimit -n\n")]);
+    with(&root, &["--cgi", "--cgi-files=99999999999"], |server| {
+        let granted: u64 =
+            text(&server.get("/cgi-bin/files").body).trim().parse().expect("a number");
+        assert!(granted > 20 && granted < 99_999_999_999, "{granted}");
+    });
+}
+
+#[test]
+fn b_247_a_body_that_there_is_no_room_for_is_a_503() {
+    let root = site(&[("cgi-bin/hello", HELLO)]);
+    for runtime in RUNTIMES {
+        for (limit, tmpdir) in [("ulimit -f 100 && ", "/tmp"), ("", "/nonexistent")] {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("{limit}exec \"$0\" \"$@\"")]);
+            command.arg(env!("CARGO_BIN_EXE_doorstep")).env("TMPDIR", tmpdir);
+            command.args(["0", "--bind", "127.0.0.1", "--cgi", runtime, "-d"]).arg(root.path());
+            let mut server = Server::start(&mut command);
+            let mut client = server.client();
+            client
+                .send(b"POST /cgi-bin/hello HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n");
+            client.send(&[b'x'; 500_000]);
+            assert_eq!(client.answer(false).status, 503, "{tmpdir}");
+            assert_eq!(text(&server.get("/cgi-bin/hello").body), "ran\n");
+            let log = text(&server.end("TERM").stderr);
+            assert!(log.contains("/cgi-bin/hello: cannot be started now: "), "{log}");
+        }
+    }
+}
+
+#[test]
+fn b_293_what_every_answer_says_is_said_once() {
+    let script = "echo Content-Type: text/plain\necho X-A: its\necho 'Set-Cookie: c=d'\n\
+                  echo 'Access-Control-Allow-Origin: https://its.example'\necho\n";
+    let root = site(&[("cgi-bin/says", script)]);
+    let options = ["--cgi", "--cors", "-H", "X-A", "ours", "-H", "Set-Cookie", "a=b"];
+    with(&root, &options, |server| {
+        let head = server.get("/cgi-bin/says").head;
+        assert!(head.contains("X-A: ours\r\n") && !head.contains("its"), "{head}");
+        assert_eq!(head.matches("Access-Control-Allow-Origin: ").count(), 1, "{head}");
+        assert_eq!(head.matches("Set-Cookie: ").count(), 2, "{head}");
+        let log = text(&server.end("TERM").stderr);
+        assert!(log.contains("every answer has its X-A already"), "{log}");
+    });
+}
+
+#[test]
+fn b_282_a_closed_terminal_ends_the_server_and_its_scripts() {
+    for (runtime, name, number) in [(RUNTIMES[0], "HUP", 1), (RUNTIMES[1], "QUIT", 3)] {
+        let (root, mut server, _client) = stubborn(runtime);
+        assert_eq!(server.end(name).status.signal(), Some(number), "{runtime}");
+        assert!(comes_to_rest(root.path()), "{runtime}");
+    }
+    let mut command = Command::new("nohup");
+    command.arg(env!("CARGO_BIN_EXE_doorstep")).args(["0", "--bind", "127.0.0.1"]);
+    let mut server = Server::start(&mut command);
+    server.signal("HUP");
+    assert_eq!(server.get("/").status, 200, "it was told to stay");
+    server.end("TERM");
+}
+
+#[test]
 fn b_270_every_argument_of_http_server_is_understood() {
     let root = site(&[("cgi-bin/hello", HELLO)]);
     for runtime in RUNTIMES {

@@ -135,7 +135,12 @@ impl Cgi {
         loop {
             match x.body().read(body.space()).await? {
                 0 => return Ok(Some(body)),
-                n if body.filled(n) => body = smol::unblock(move || body.spill()).await?,
+                n if body.filled(n) => {
+                    body = smol::unblock(move || body.spill()).await;
+                    if body.is_lost() {
+                        return Ok(Some(body));
+                    }
+                }
                 _ => {}
             }
         }

@@ -134,7 +134,12 @@ impl Cgi {
         loop {
             match x.body().read(body.space())? {
                 0 => return Ok(Some(body)),
-                n if body.filled(n) => body = body.spill()?,
+                n if body.filled(n) => {
+                    body = body.spill();
+                    if body.is_lost() {
+                        return Ok(Some(body));
+                    }
+                }
                 _ => {}
             }
         }

@@ -130,14 +130,16 @@ impl Registry {
 
     /// Waits until nobody is left, for `grace` at most; whether everybody went in time.
     pub fn wait_empty(&self, grace: Duration) -> bool {
-        let until = Instant::now() + grace;
+        let until = Instant::now().checked_add(grace);
         loop {
             let left = self.left.listen();
             if self.is_empty() {
                 return true;
             }
-            if left.wait_deadline(until).is_none() {
-                return self.is_empty();
+            match until {
+                None => left.wait(),
+                Some(until) if left.wait_deadline(until).is_some() => {}
+                Some(_) => return self.is_empty(),
             }
         }
     }

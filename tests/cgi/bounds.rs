@@ -105,6 +105,20 @@ on_every_driver! {
         scripts.are_gone();
     }
 
+    fn b_256_who_leaves_his_process_group_is_ended_all_the_same(driver: Driver) {
+        let scripts = Scripts::start_with(driver, Settings { at_once: 1, ..short() });
+        let said = cut(&scripts, "hostile/steps-out.py");
+        assert!(said.contains("so far") && !said.ends_with("0\r\n\r\n"), "{said}");
+        scripts.are_gone();
+        eventually("its place is free", || scripts.get("/cgi-bin/document.sh").status == 200);
+    }
+
+    fn b_248_the_last_words_of_who_is_ended_are_told(driver: Driver) {
+        let scripts = Scripts::start_with(driver, short());
+        assert_eq!(scripts.get("/cgi-bin/hostile/last-words.sh").status, 504);
+        scripts.noted("/cgi-bin/hostile/last-words.sh: no end of line");
+    }
+
     fn who_is_left_behind_and_writes_keeps_nobody_waiting_either(driver: Driver) {
         let scripts = Scripts::start(driver);
         let answer = scripts.get("/cgi-bin/hostile/chatters.sh?child");

@@ -15,6 +15,21 @@ use crate::support::client::Answer;
 use crate::support::{Server, doorstep};
 
 on_every_driver! {
+    fn b_247_b_248_the_streams_can_be_opened_by_their_names(driver: Driver) {
+        let settings = Settings { memory: 1000, ..Settings::default() };
+        let scripts = Scripts::start_with(driver, settings);
+        for size in [5, 100_000] {
+            let mut client = scripts.client();
+            client.send(
+                format!("POST /cgi-bin/streams.sh HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n")
+                    .as_bytes(),
+            );
+            client.send(&vec![b'x'; size]);
+            assert_eq!(client.answer(false).body, vec![b'x'; size]);
+        }
+        scripts.noted("/cgi-bin/streams.sh: by its name");
+    }
+
     fn rfc_3875_4_1_every_variable_of_a_plain_request(driver: Driver) {
         let scripts =
             Scripts::start_with(driver, Settings { variables: vec![], ..Settings::default() });

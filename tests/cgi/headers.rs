@@ -15,6 +15,7 @@ on_every_driver! {
             ("endless-header.sh", "its header has more than 200 fields"),
             ("endless-line.py", "its header is longer than 65536 bytes"),
             ("nul-header.sh", "a line of its header is no field ('Content-Type: text/pl\\x00ain')"),
+            ("chunked.sh", "its Transfer-Encoding says that its body is coded ('chunked')"),
             (
                 "splits.sh",
                 "a line of its header is no field ('Content-Type: text/plain\\x0dSet-Cookie: a=b')",

@@ -267,6 +267,22 @@ on_every_driver! {
         }
     }
 
+    fn b_255_a_root_that_was_moved_runs_no_script_of_another(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        assert_eq!(scripts.get("/cgi-bin/document.sh").status, 200);
+        let (root, aside) = (scripts.root.path(), scripts.root.path().with_extension("moved"));
+        fs::rename(root, &aside).expect("it can be moved");
+        let moved = Command::new("cp").arg("-R").arg(&aside).arg(root).status();
+        assert!(moved.expect("cp is installed").success());
+        fs::write(root.join("a.txt"), "another\n").expect("it can be written to");
+        assert_eq!(scripts.get("/a.txt").body, b"hello\n", "files are where they were");
+        assert_eq!(scripts.get("/cgi-bin/document.sh").status, 503);
+        scripts.noted("/cgi-bin/document.sh: cannot be started now: the directory that is served");
+        fs::remove_dir_all(root).expect("it can be removed");
+        fs::rename(&aside, root).expect("it can be moved back");
+        assert_eq!(scripts.get("/cgi-bin/document.sh").status, 200);
+    }
+
     fn a_folder_of_scripts_is_never_listed(driver: Driver) {
         let scripts = Scripts::start(driver);
         fs::remove_file(scripts.root.path().join("cgi-bin/index.html")).expect("it is there");

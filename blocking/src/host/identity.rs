@@ -3,8 +3,10 @@
 //! It promises that nothing is ever started as root.
 
 use std::io::{self, ErrorKind};
+use std::os::fd::BorrowedFd;
 
 use nix::unistd::{Gid, Uid, User};
+use rustix::fs::{self, FileType, fchown, fstat};
 
 /// Who a process runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +41,16 @@ impl Identity {
             _ if !ours.is_root() => denied("only root can start scripts as another user"),
             uid => Ok(Self::Theirs(uid, user.gid)),
         }
+    }
+
+    /// Makes them the owner of a stream of theirs, or they could not open it once more by its name, as
+    /// `echo >/dev/stderr` does. A device, `/dev/null` for one, stays whose it is.
+    pub(super) fn own(self, stream: BorrowedFd<'_>) -> rustix::io::Result<()> {
+        let Self::Theirs(uid, gid) = self else { return Ok(()) };
+        if FileType::from_raw_mode(fstat(stream)?.st_mode).is_char_device() {
+            return Ok(());
+        }
+        fchown(stream, Some(fs::Uid::from_raw(uid.as_raw())), Some(fs::Gid::from_raw(gid.as_raw())))
     }
 }
 

@@ -22,7 +22,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use event_listener::{Event, EventListener};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal};
+
+use super::process::signal_group;
+
+/// How long a start is waited for whose process is to be killed.
+const START: Duration = Duration::from_secs(1);
 
 /// The door. Shared by reference.
 #[derive(Debug)]
@@ -30,8 +35,8 @@ pub struct Places {
     most: usize,
     longest: usize,
     crowd: Mutex<Crowd>,
-    /// Nobody is in.
-    empty: Condvar,
+    /// Nobody is in, or one more of them is known.
+    settled: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -41,8 +46,12 @@ struct Crowd {
     waiting: VecDeque<Arc<Event>>,
     /// The process groups that are in, none of them reaped.
     groups: Vec<Pid>,
+    /// How many of those inside have told their group, gone or not.
+    met: usize,
     /// Nobody comes in any more.
     closed: bool,
+    /// Nobody stays either.
+    killed: bool,
 }
 
 /// The right to be in.
@@ -50,6 +59,7 @@ struct Crowd {
 pub struct Place {
     places: Arc<Places>,
     group: Option<Pid>,
+    has_group: bool,
 }
 
 /// The right to wait for a place.
@@ -67,7 +77,7 @@ impl Places {
             most: most.max(1),
             longest,
             crowd: Mutex::default(),
-            empty: Condvar::new(),
+            settled: Condvar::new(),
         })
     }
 
@@ -108,16 +118,21 @@ impl Places {
 
     /// Waits until nobody is in, for `most` at most; whether that is so.
     pub fn wait_empty(&self, most: Duration) -> bool {
-        let waiting = self.empty.wait_timeout_while(self.crowd(), most, |crowd| crowd.inside > 0);
+        let waiting = self.settled.wait_timeout_while(self.crowd(), most, |crowd| crowd.inside > 0);
         waiting.unwrap_or_else(PoisonError::into_inner).0.inside == 0
     }
 
-    /// Kills every process group that is in. For a program that ends at once: who is killed still
-    /// wants to be reaped.
+    /// Lets nobody in, and kills every process group that is in or is being started: it waits a moment
+    /// for those. For a program that ends at once: who is killed still wants to be reaped.
     pub fn kill(&self) {
-        for &group in &self.crowd().groups {
-            let _ = kill_process_group(group, Signal::KILL);
+        self.close();
+        let mut crowd = self.crowd();
+        crowd.killed = true;
+        for &group in &crowd.groups {
+            signal_group(group, Signal::KILL);
         }
+        let starting = |crowd: &mut Crowd| crowd.inside > crowd.met;
+        let _ = self.settled.wait_timeout_while(crowd, START, starting);
     }
 
     fn admit(&self, crowd: &mut Crowd) -> bool {
@@ -142,13 +157,19 @@ impl Places {
 
 impl Place {
     fn new(places: &Arc<Places>) -> Self {
-        Self { places: places.clone(), group: None }
+        Self { places: places.clone(), group: None, has_group: false }
     }
 
     /// Takes in a process group.
     pub(super) fn take_in(&mut self, group: Pid) {
-        self.group = Some(group);
-        self.places.crowd().groups.push(group);
+        (self.group, self.has_group) = (Some(group), true);
+        let mut crowd = self.places.crowd();
+        crowd.groups.push(group);
+        crowd.met += 1;
+        if crowd.killed {
+            signal_group(group, Signal::KILL);
+        }
+        self.places.settled.notify_all();
     }
 
     /// The group is about to be reaped; from here on its id may be anybody's.
@@ -187,9 +208,8 @@ impl Drop for Place {
         self.let_out();
         let mut crowd = self.places.crowd();
         crowd.inside -= 1;
-        if crowd.inside == 0 {
-            self.places.empty.notify_all();
-        }
+        crowd.met -= usize::from(self.has_group);
+        self.places.settled.notify_all();
         self.places.call(&crowd);
     }
 }

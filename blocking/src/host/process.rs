@@ -38,7 +38,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, waitid, waitpid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group, waitid,
+    waitpid,
 };
 
 use super::Place;
@@ -221,9 +222,9 @@ fn bury(dying: &Mutex<Option<(Child, Option<Place>)>>, mercy: Duration) {
 struct Child(Pid);
 
 impl Child {
-    /// To all of its group.
+    /// To all of its group, and to itself if it has left that. Who has exited feels nothing.
     fn signal(&self, signal: Signal) {
-        let _ = kill_process_group(self.0, signal); // who has exited feels nothing
+        signal_group(self.0, signal);
     }
 
     fn has_exited(&self) -> bool {
@@ -254,6 +255,12 @@ impl Child {
     fn exit(&self) -> Option<OwnedFd> {
         None
     }
+}
+
+/// To all of the group of a child that is not reaped, and to the child if it is in another one.
+pub(super) fn signal_group(leader: Pid, signal: Signal) {
+    let _ = kill_process_group(leader, signal);
+    let _ = kill_process(leader, signal);
 }
 
 fn poll_for(fds: &mut [PollFd<'_>], most: Duration) -> io::Result<()> {
@@ -295,6 +302,24 @@ mod tests {
             }
         }
         String::from_utf8(said).unwrap()
+    }
+
+    #[test]
+    fn b_282_who_is_being_started_when_all_are_killed_is_killed_too() {
+        let places = Places::new(1, 1);
+        let place = places.take().unwrap();
+        let killer = thread::spawn({
+            let places = places.clone();
+            move || places.kill()
+        });
+        while places.queue().is_some() {
+            thread::yield_now();
+        }
+        let mut start = Start::new(Path::new("/bin/sleep")).unwrap();
+        start.argument(b"1000").unwrap();
+        let mut process = start.go(&File::open("/dev/null").unwrap(), place).unwrap();
+        assert_eq!(process.end().unwrap().signal(), Some(9));
+        killer.join().unwrap();
     }
 
     fn is_alive(id: &str) -> bool {

@@ -1,8 +1,8 @@
 //! What one process may use of the machine.
 
-use rustix::process::{Resource, Rlimit};
+use rustix::process::{Resource, Rlimit, getrlimit};
 
-/// What one process may use. `None`: as much as the server itself.
+/// What one process may use, and never more than the server itself. `None`: as much as it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rlimits {
     /// Processor time, in seconds (`RLIMIT_CPU`).
@@ -21,7 +21,10 @@ impl Rlimits {
             (Resource::As, self.memory),
             (Resource::Nofile, self.files),
         ];
-        let limit = |most| Rlimit { current: Some(most), maximum: Some(most) };
-        all.into_iter().filter_map(move |(resource, most)| Some((resource, limit(most?))))
+        all.into_iter().filter_map(|(resource, most)| {
+            let granted = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+            let most = Some(most?.min(granted));
+            Some((resource, Rlimit { current: most, maximum: most }))
+        })
     }
 }

@@ -13,7 +13,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use doorstep_core::site::{Found, Stat};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, stat, statat};
 use rustix::io::Errno;
 
 use super::LINUX;
@@ -86,6 +86,13 @@ impl Root {
         clean(path)
             .and_then(|path| statat(&self.handle, path, AtFlags::empty()))
             .is_ok_and(|now| facts(&now) == *stat)
+    }
+
+    /// Whether the directory is still to be found at `dir`.
+    #[must_use]
+    pub fn is_at(&self, dir: &Path) -> bool {
+        let (Ok(ours), Ok(there)) = (fstat(&self.handle), stat(dir)) else { return false };
+        (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
     }
 
     /// What `path` is, without opening it to be read: whether somebody may execute a file.

@@ -107,6 +107,9 @@ impl Start {
         let prepare = |error: rustix::io::Errno| Step::Prepare.failed(error);
         let (stdout, their_stdout) = pipe().map_err(prepare)?;
         let (stderr, their_stderr) = pipe().map_err(prepare)?;
+        for stream in [stdin.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()] {
+            self.identity.own(stream).map_err(prepare)?;
+        }
         let pid = self.start([stdin.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()])?;
         place.take_in(pid);
         Ok(Process::new(pid, [stdout, stderr], place))

@@ -128,11 +128,16 @@ impl Answer {
             }
         };
         let is_head = turn.head().is_head();
+        let (said, fields): (Vec<_>, Vec<_>) =
+            document.fields.iter().partition(|(name, _)| turn.outbox.says(name) && !repeats(name));
+        for (name, _) in said {
+            self.note(turn, &format!("every answer has its {name} already"));
+        }
         let mut response = turn.respond(document.status);
         if let Some(reason) = &document.reason {
             response = response.reason(reason);
         }
-        for (name, value) in &document.fields {
+        for (name, value) in fields {
             response = response.header(name, value);
         }
         match document.length {
@@ -178,4 +183,11 @@ impl Answer {
         self.note(turn, &fault.to_string());
         turn.respond(502).page("")
     }
+}
+
+/// Whether an answer may have a field of the server's and one of a script's: a list, or cookies.
+fn repeats(name: &str) -> bool {
+    const LISTS: [&str; 5] =
+        ["cache-control", "content-security-policy", "link", "set-cookie", "vary"];
+    LISTS.iter().any(|list| name.eq_ignore_ascii_case(list))
 }

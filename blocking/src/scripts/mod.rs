@@ -203,6 +203,10 @@ impl Scripts {
             secure: false,
         };
         let start = match &self.identity {
+            // Files are served from where the root is now; a script is started by its name.
+            _ if !self.root.is_at(&self.path) => Err(prepare(io::Error::other(
+                "the directory that is served was moved, and another server must serve it",
+            ))),
             Ok(identity) => self.start(&context, *identity).map_err(prepare),
             Err(why) => Err(Failure { step: Step::Rights, error: io::Error::other(why.clone()) }),
         };

@@ -20,7 +20,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Queue {
     ticket: Ticket,
-    until: Instant,
+    /// `None`: for ever.
+    until: Option<Instant>,
     vigil: Vigil,
 }
 
@@ -48,7 +49,7 @@ pub enum Dismissal {
 
 impl Queue {
     pub(super) fn new(ticket: Ticket, settings: &Settings) -> Self {
-        let until = Instant::now() + settings.time;
+        let until = Instant::now().checked_add(settings.time);
         Self { ticket, until, vigil: Vigil::new(settings.patience) }
     }
 
@@ -72,9 +73,9 @@ impl Queue {
         if self.ticket.is_void() {
             return Err(Dismissal::Stopped);
         }
-        match self.until.saturating_duration_since(Instant::now()) {
-            Duration::ZERO => Err(Dismissal::Late),
-            left => Ok(Admission::Wait(left.min(PAUSE))),
+        match self.until.map(|until| until.saturating_duration_since(Instant::now())) {
+            Some(Duration::ZERO) => Err(Dismissal::Late),
+            left => Ok(Admission::Wait(left.map_or(PAUSE, |left| left.min(PAUSE)))),
         }
     }
 }

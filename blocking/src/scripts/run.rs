@@ -201,6 +201,7 @@ impl Run {
     /// Ends the run: with this status, unless the answer has begun.
     fn fail(&mut self, turn: &mut Turn<'_>, status: u16, why: &str) -> io::Result<Next> {
         self.hear_complaints(turn);
+        self.complaints.end(&mut |line| self.answer.note(turn, line));
         self.answer.note(turn, why);
         if turn.connection.owed() == Some(Owed::Answer) {
             turn.respond(status).page("")?;

@@ -19,6 +19,7 @@ pub struct Upload {
     filled: usize,
     file: Option<File>,
     spilt: u64,
+    failure: Option<io::Error>,
 }
 
 impl Upload {
@@ -28,7 +29,14 @@ impl Upload {
         let has_body =
             head.field("Content-Length").is_some() || head.field("Transfer-Encoding").is_some();
         let most = most.max(ROOM);
-        has_body.then(|| Self { most, block: Vec::new(), filled: 0, file: None, spilt: 0 })
+        has_body.then(|| Self {
+            most,
+            block: Vec::new(),
+            filled: 0,
+            file: None,
+            spilt: 0,
+            failure: None,
+        })
     }
 
     /// Where the next bytes go; never empty.
@@ -52,20 +60,28 @@ impl Upload {
         self.spilt + self.filled as u64
     }
 
-    /// Moves what is in memory to the file. May wait for the disk.
-    ///
-    /// # Errors
-    /// Those of making and writing the file.
-    pub fn spill(mut self) -> io::Result<Self> {
-        let mut file = match self.file.take() {
-            Some(file) => file,
-            None => tempfile::tempfile()?,
-        };
-        file.write_all(&self.block[..self.filled])?;
+    /// Moves what is in memory to the file. May wait for the disk. When there is no room for it, the
+    /// body [is lost](Upload::is_lost).
+    #[must_use]
+    pub fn spill(mut self) -> Self {
+        let file = self.file.take().map_or_else(tempfile::tempfile, Ok);
+        let written = file.and_then(|mut file| {
+            file.write_all(&self.block[..self.filled])?;
+            Ok(file)
+        });
         self.spilt += self.filled as u64;
         self.filled = 0;
-        self.file = Some(file);
-        Ok(self)
+        match written {
+            Ok(file) => self.file = Some(file),
+            Err(error) => self.failure = Some(error),
+        }
+        self
+    }
+
+    /// Whether it could not be kept, so that the rest is of no use; [`Upload::finish`] says why.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.failure.is_some()
     }
 
     /// The whole body as a script's stdin: a file, read from its start. May wait for the disk.
@@ -73,6 +89,9 @@ impl Upload {
     /// # Errors
     /// Those of making and writing the file.
     pub fn finish(self) -> io::Result<File> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
         let mut file = match self.file {
             Some(file) => file,
             None if self.filled == 0 => return nothing(),
@@ -110,7 +129,14 @@ mod tests {
     const MOST: usize = 10_000;
 
     fn upload(body: &[u8], piece: usize) -> Upload {
-        let mut upload = Upload { most: MOST, block: Vec::new(), filled: 0, file: None, spilt: 0 };
+        let mut upload = Upload {
+            most: MOST,
+            block: Vec::new(),
+            filled: 0,
+            file: None,
+            spilt: 0,
+            failure: None,
+        };
         let mut rest = body;
         while !rest.is_empty() {
             let space = upload.space();
@@ -118,7 +144,8 @@ mod tests {
             space[..n].copy_from_slice(&rest[..n]);
             rest = &rest[n..];
             if upload.filled(n) {
-                upload = upload.spill().unwrap();
+                upload = upload.spill();
+                assert!(!upload.is_lost());
             }
             assert!(upload.block.len() <= MOST, "memory is bounded");
         }

@@ -18,7 +18,8 @@
 use crate::http1::{Head, Version};
 
 /// The bytes of the head: a GET of `target` (HEAD if `head` was one) without a body, of the same
-/// version (HTTP/0.9 becomes 1.0), host and fields. `target` is that of a
+/// version (HTTP/0.9 becomes 1.0), host and fields. Conditions and ranges are for a GET that was asked
+/// for: to another method they say something else (RFC 9110 §13.1, §14.2). `target` is that of a
 /// [`Reply::Again`](super::output::Reply::Again).
 #[must_use]
 pub fn request(head: &Head<'_>, target: &[u8]) -> Vec<u8> {
@@ -30,7 +31,10 @@ pub fn request(head: &Head<'_>, target: &[u8]) -> Vec<u8> {
     let mut out = [method, target, version].concat();
     // The authority of an absolute-form goes before Host (RFC 9112 §3.2.2).
     let host = head.host().map(|host| (&b"Host"[..], host));
-    let others = head.fields().filter(|(name, _)| !is_of_this_request(name));
+    let reads = head.method() == b"GET" || head.is_head();
+    let others = head
+        .fields()
+        .filter(|(name, _)| !is_of_this_request(name) && (reads || !is_about_what_is_read(name)));
     for (name, value) in host.into_iter().chain(others) {
         for part in [name, b": ", value, b"\r\n"] {
             out.extend_from_slice(part);
@@ -58,6 +62,12 @@ fn is_of_this_request(name: &[u8]) -> bool {
     body || NAMES.iter().any(|other| name.eq_ignore_ascii_case(other.as_bytes()))
 }
 
+/// Whether a field says when to send a representation, and which part of it.
+fn is_about_what_is_read(name: &[u8]) -> bool {
+    let condition = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"if-"));
+    condition || name.eq_ignore_ascii_case(b"range")
+}
+
 #[cfg(test)]
 mod tests {
     use super::request;
@@ -68,6 +78,17 @@ mod tests {
         match Connection::new(Limits::default()).advance(bytes) {
             Ok((used, Event::Request(head))) if used == bytes.len() => head,
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn rfc_9110_14_2_a_post_is_answered_whole_whatever_it_has() {
+        for (method, fields) in [("GET", 4), ("HEAD", 4), ("POST", 2), ("PUT", 2)] {
+            let asked = format!(
+                "{method} /cgi-bin/x HTTP/1.1\r\nHost: a\r\nRange: bytes=1-2\r\nIF-None-Match: *\r\n\
+                X-If-Match: *\r\n\r\n"
+            );
+            assert_eq!(parse(&request(&parse(asked.as_bytes()), b"/")).fields().count(), fields);
         }
     }
 

@@ -132,6 +132,9 @@ pub fn variables(context: &Context<'_>, mut set: impl FnMut(&str, &[u8])) {
     }
 }
 
+/// The most words of a query that are arguments: every system takes so many.
+const MOST_ARGUMENTS: usize = 4096;
+
 /// The arguments behind a script's name: the words of a query that is an indexed search, decoded
 /// (RFC 3875 §4.4, B-245); empty for every other request.
 ///
@@ -144,9 +147,12 @@ pub fn arguments(head: &Head<'_>) -> Vec<Vec<u8>> {
     if !reads || query.is_empty() || query.contains(&b'=') {
         return Vec::new();
     }
+    // What cannot be passed whole is not passed at all (§4.4).
+    if query.iter().filter(|&&b| b == b'+').count() >= MOST_ARGUMENTS {
+        return Vec::new();
+    }
     let words: Vec<Vec<u8>> =
         query.split(|&b| b == b'+').map(|word| percent_decode(word).collect()).collect();
-    // What cannot be passed whole is not passed at all (§4.4).
     if words.iter().any(|word| word.contains(&0)) { Vec::new() } else { words }
 }
 

@@ -99,6 +99,9 @@ pub enum Fault {
     Location(Vec<u8>),
     /// Content-Length is no number of bytes.
     Length(Vec<u8>),
+    /// Transfer-Encoding says that the body is coded, which is the server's to do: sent on as it is,
+    /// it would be another body.
+    Coding(Vec<u8>),
     /// The first line of an `nph-` script is no status line of HTTP/1.0 or 1.1.
     StatusLine(Vec<u8>),
 }
@@ -181,6 +184,9 @@ impl Said {
             "content-length" => {
                 let length = number(value).ok_or_else(|| Fault::Length(value.to_vec()))?;
                 once("Content-Length", self.length.replace(length).is_none())?;
+            }
+            "transfer-encoding" if !value.eq_ignore_ascii_case(b"identity") => {
+                return Err(Fault::Coding(value.to_vec()));
             }
             "content-type" => {
                 once("Content-Type", !mem::replace(&mut self.typed, true))?;
@@ -297,6 +303,9 @@ impl fmt::Display for Fault {
             Self::Status(value) => blame(f, "its Status is none", value),
             Self::Location(value) => blame(f, "its Location is none", value),
             Self::Length(value) => blame(f, "its Content-Length is none", value),
+            Self::Coding(value) => {
+                blame(f, "its Transfer-Encoding says that its body is coded", value)
+            }
             Self::StatusLine(line) => blame(f, "its first line is no status line", line),
         }
     }

@@ -1,8 +1,8 @@
 //! What scripts write, well and badly.
 
 use super::Fault::{
-    Length, Line, Location, Missing, Nothing, Status, StatusLine, TooLong, TooManyFields, Twice,
-    Unfinished,
+    Coding, Length, Line, Location, Missing, Nothing, Status, StatusLine, TooLong, TooManyFields,
+    Twice, Unfinished,
 };
 use super::{Document, Fault, Output, Reply};
 use crate::http1::{Connection, Limits, Outbox};
@@ -188,10 +188,14 @@ fn b_236_fields_of_the_connection_are_not_the_scripts() {
         ["TRANSFER-ENCODING", "te", "Trailer"],
         ["Upgrade", "Date", "Server"],
     ];
-    let lines: String = names.iter().flatten().map(|name| format!("{name}: chunked\n")).collect();
+    let lines: String = names.iter().flatten().map(|name| format!("{name}: Identity\n")).collect();
     let document = document(format!("{lines}Content-Type: text/html\n\n"));
     assert_eq!(document.dropped, names.concat());
     assert_eq!(document.fields, html().fields);
+    for coding in ["chunked", "gzip, chunked", ""] {
+        let bad = fault(format!("Content-Type: text/html\nTransfer-Encoding: {coding}\n\n"));
+        assert_eq!(bad, Coding(coding.as_bytes().to_vec()));
+    }
 }
 
 #[test]

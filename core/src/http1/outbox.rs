@@ -53,6 +53,14 @@ impl Outbox {
         Ok(())
     }
 
+    /// Whether every final answer has this field already.
+    #[must_use]
+    pub fn says(&self, name: &str) -> bool {
+        let lines = self.prelude.split(|&b| b == b'\n');
+        let mut names = lines.filter_map(|line| line.split(|&b| b == b':').next());
+        names.any(|other| other.eq_ignore_ascii_case(name.as_bytes()))
+    }
+
     /// Says the time, in seconds since 1970, for the Date field (RFC 9110 §6.6.1). An outbox that
     /// was never told has no such field. Costs nothing within one second.
     pub fn clock(&mut self, unix: u64) {
