@@ -15,7 +15,7 @@ use doorstep_core::http1::Inbox;
 use smol::Executor;
 use smol::future;
 
-use crate::guest::Guest;
+use crate::guest::{Guest, Home};
 use crate::handler::Handler;
 use crate::haste::Haste;
 use crate::serve::{self, Buffers, Stay};
@@ -31,6 +31,7 @@ pub(crate) struct Lane<'h, H> {
     handler: &'h H,
     config: &'h Config,
     stopper: &'h Stopper,
+    home: Home<'h>,
     spare: Mutex<Vec<Buffers>>,
     /// Whether newcomers have something to say, and those who were answered once more.
     arrivals: Haste,
@@ -40,7 +41,8 @@ pub(crate) struct Lane<'h, H> {
 impl<'h, H: Handler> Lane<'h, H> {
     pub(crate) fn new(handler: &'h H, config: &'h Config, stopper: &'h Stopper) -> Self {
         let (arrivals, returns) = (Haste::default(), Haste::default());
-        Self { handler, config, stopper, spare: Mutex::default(), arrivals, returns }
+        let home = Home { registry: &stopper.registry, timeouts: &config.timeouts };
+        Self { handler, config, stopper, home, spare: Mutex::default(), arrivals, returns }
     }
 
     /// Accepts until the server stops, then sees its connections off.
@@ -115,42 +117,39 @@ impl<'h, H: Handler> Lane<'h, H> {
         Ok(())
     }
 
-    /// A newcomer's life, from here on.
+    /// A newcomer's life: idle and busy in turn. What it holds while idle is all that an idle
+    /// connection costs: no machine either, since an idle one is as good as new, and no argument or
+    /// error, which an `async fn` would hold twice.
     fn seat(&self, stream: TcpStream, peer: SocketAddr, once: bool) -> impl Future<Output = ()> {
-        let registry = &self.stopper.registry;
-        self.connection(Guest { registry, seat: registry.enter(stream, peer) }, once)
-    }
-
-    /// One connection's life: idle and busy in turn. What it holds while idle is all that an idle
-    /// connection costs: no machine either, since an idle one is as good as new.
-    async fn connection(&self, guest: Guest<'_>, once: bool) {
-        let wire = Wire::new(guest, &self.config.timeouts);
-        let mut guess = self.arrivals.pays().then_some(&self.arrivals);
-        let end = loop {
-            if guess.is_none() {
-                match wire.idle().await {
-                    Ok(true) => {}
-                    Ok(false) => break Ok(()),
-                    Err(error) => break Err(error),
+        let seat = self.home.registry.enter(stream, peer);
+        let wire = Wire::new(Guest { home: &self.home, seat });
+        let (mut guess, mut is_new) = (self.arrivals.pays(), true);
+        async move {
+            loop {
+                if !guess {
+                    match wire.idle().await {
+                        Ok(true) => {}
+                        Ok(false) => return,
+                        Err(error) => return self.remark(wire.peer(), &error),
+                    }
                 }
-            }
-            // On the heap, so that idle connections do not hold the room for it.
-            let stay = Box::pin(self.busy(&wire, once)).await;
-            if let Some(haste) = guess {
-                haste.learn(!matches!(stay, Ok(Stay::Quiet)));
-            }
-            guess = match stay {
-                Ok(Stay::Served) if self.returns.pays() => {
+                // On the heap, so that idle connections do not hold the room for it.
+                let stay = Box::pin(self.busy(&wire, once)).await;
+                let stay = stay.map_err(|error| self.remark(wire.peer(), &error));
+                if guess {
+                    let haste = if is_new { &self.arrivals } else { &self.returns };
+                    haste.learn(stay != Ok(Stay::Quiet));
+                }
+                is_new = false;
+                guess = match stay {
+                    Ok(Stay::Served) => self.returns.pays(),
+                    Ok(Stay::Quiet) => false,
+                    Ok(Stay::Over) | Err(()) => return,
+                };
+                if guess {
                     future::yield_now().await; // everybody else has their turn first
-                    Some(&self.returns)
                 }
-                Ok(Stay::Served | Stay::Quiet) => None,
-                Ok(Stay::Over) => break Ok(()),
-                Err(error) => break Err(error),
-            };
-        };
-        if let Err(error) = end {
-            self.remark(wire.peer(), &error);
+            }
         }
     }
 

@@ -26,7 +26,6 @@ pub(crate) struct Wire<'l> {
     /// The socket as the reactor knows it; dropped before the guest.
     watched: OnceLock<Async<Watched>>,
     guest: Guest<'l>,
-    timeouts: &'l Timeouts,
 }
 
 struct Watched(Arc<Seat>);
@@ -38,12 +37,16 @@ impl AsFd for Watched {
 }
 
 impl<'l> Wire<'l> {
-    pub(crate) fn new(guest: Guest<'l>, timeouts: &'l Timeouts) -> Self {
-        Self { watched: OnceLock::new(), guest, timeouts }
+    pub(crate) fn new(guest: Guest<'l>) -> Self {
+        Self { watched: OnceLock::new(), guest }
     }
 
     pub(crate) fn seat(&self) -> &Seat {
         &self.guest.seat
+    }
+
+    fn timeouts(&self) -> &Timeouts {
+        self.guest.home.timeouts
     }
 
     /// The socket to wait for. A connection that never waits costs the reactor nothing.
@@ -65,14 +68,17 @@ impl<'l> Wire<'l> {
     }
 
     /// Waits for the next request, holding nothing; `false` when the connection must leave instead.
-    pub(crate) async fn idle(&self) -> io::Result<bool> {
-        if self.seat().waits(Waiting::Idle, Some(self.timeouts.idle)) {
-            return Ok(false);
-        }
-        let watched = self.watched()?;
-        poll_fn(|cx| watched.poll_readable(cx)).await?;
-        self.seat().works();
-        Ok(!self.seat().is_late())
+    pub(crate) fn idle(&self) -> impl Future<Output = io::Result<bool>> {
+        let mut waits = false;
+        poll_fn(move |cx| {
+            if !waits && self.seat().waits(Waiting::Idle, Some(self.timeouts().idle)) {
+                return Poll::Ready(Ok(false));
+            }
+            waits = true;
+            ready!(self.watched()?.poll_readable(cx))?;
+            self.seat().works();
+            Poll::Ready(Ok(!self.seat().is_late()))
+        })
     }
 
     /// Reads what is there; [`ErrorKind::WouldBlock`] when nothing is.
@@ -200,7 +206,7 @@ impl<'l> Wire<'l> {
     fn waits(&self, waiting: Waiting, pace: &mut Option<Pace>) {
         let now = Instant::now();
         let pace = pace.get_or_insert(Pace::new(now));
-        self.seat().waits(waiting, pace.left(waiting, self.timeouts, now));
+        self.seat().waits(waiting, pace.left(waiting, self.timeouts(), now));
     }
 
     fn moved(&self, n: usize, pace: &mut Option<Pace>) {
