@@ -30,7 +30,7 @@ const USUAL: [&[u8]; 16] = [
     b"Location: /a?b#c\r\n",
     b"Location: http://a/\n",
     b"LOCATION: /",
-    b"Transfer-Encoding: chunked\n",
+    b"Transfer-Encoding: identity\n",
     b"Date: ",
     b"X-A: \t",
     b"HTTP/1.1 200 OK\r\n",
@@ -58,7 +58,7 @@ fuzz_target!(|input: (bool, u16, [u8; 3], Vec<Piece<'_>>)| {
         Ok(Reply::Again(target)) => ask(&target),
         Err(fault) => {
             let line = fault.to_string();
-            assert!(line.len() < 600 && line.bytes().all(|b| matches!(b, b' '..=b'~')), "{line}");
+            assert!(line.len() < 900 && line.bytes().all(|b| matches!(b, b' '..=b'~')), "{line}");
             if let Fault::TooLong(most) = fault {
                 assert!(most == script.most && script.output.len() > most);
             }
