@@ -132,6 +132,15 @@ impl Client {
         bytes
     }
 
+    /// All bytes up to and with the next `end`.
+    pub(crate) fn take_until(&mut self, end: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(end) {
+            bytes.extend(self.take(1));
+        }
+        bytes
+    }
+
     fn line(&mut self) -> String {
         let mut line = Vec::new();
         self.0.read_until(b'\n', &mut line).expect("the server answers");

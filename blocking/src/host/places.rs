@@ -1,8 +1,8 @@
 //! How many may be in at once, and who waits to be: a door for processes.
 //!
 //! At most so many have a [`Place`]; at most so many others have a [`Ticket`] and wait for one, first
-//! come first served, however often they look; everybody else is turned away at once. Who waits does so on a thread or in a
-//! task. Places and tickets are given back when they are dropped.
+//! come first served, however often they look; everybody else is turned away at once. Who waits does so
+//! on a thread or in a task. Places and tickets are given back when they are dropped.
 //!
 //! ```
 //! use doorstep_blocking::host::Places;
