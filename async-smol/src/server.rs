@@ -35,7 +35,7 @@ use std::thread;
 use async_io::block_on;
 use doorstep_blocking::host::Acceptor;
 use doorstep_blocking::{Config, Stopper};
-use smol::Executor;
+use smol::{Executor, future};
 
 use crate::handler::Handler;
 use crate::lane::Lane;
@@ -125,9 +125,21 @@ impl Server {
         let lane = Lane::new(handler, &self.config, &self.stopper);
         let worked = {
             let executor = Executor::new();
-            executor.run(lane.work(&executor)).await
+            future::or(lane.work(&executor), take_turns(&executor)).await
         }; // and here goes who is still being served
         handler.stopped();
         worked
+    }
+}
+
+/// Runs tasks for ever, so many at a time: then the reactor is asked who else has something to do, so
+/// that those who are served without asking it do not keep the others waiting.
+async fn take_turns<T>(executor: &Executor<'_>) -> T {
+    const TASKS: usize = 128;
+    loop {
+        for _ in 0..TASKS {
+            executor.tick().await;
+        }
+        future::yield_now().await;
     }
 }
