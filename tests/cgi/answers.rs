@@ -98,6 +98,13 @@ on_every_driver! {
         assert_eq!(answer.field("Location"), Some("http://example.org/elsewhere?x=y"));
     }
 
+    fn rfc_3875_6_2_3_a_local_location_loses_no_cookie(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        let answer = scripts.get("/cgi-bin/local-cookie.sh");
+        assert_eq!((answer.status, answer.field("Location")), (302, Some("/a.txt")));
+        assert_eq!(answer.field("Set-Cookie"), Some("who=me"));
+    }
+
     fn rfc_3875_6_2_4_a_client_redirect_with_a_document(driver: Driver) {
         let scripts = Scripts::start(driver);
         let answer = scripts.get("/cgi-bin/client-document.sh");

@@ -207,16 +207,16 @@ impl Said {
         if !nph && !typed && location.is_none() && status.is_none() {
             return Err(Fault::Missing);
         }
-        if let Some(location) = &location {
-            let plain = matches!(status, None | Some((200, _)));
-            match location.first() {
-                None => return Err(Fault::Location(Vec::new())),
-                Some(b'/') if plain && !nph => return again(location),
-                Some(_) => {}
-            }
-        }
-        let implied = if location.is_some() { 302 } else { 200 };
-        let (status, reason) = status.unwrap_or((implied, None));
+        let local = !nph
+            && matches!(status, None | Some((200, _)))
+            && location.as_ref().is_some_and(|location| location.starts_with(b"/"));
+        let (status, reason) = match (status, location) {
+            (_, Some(location)) if location.is_empty() => return Err(Fault::Location(location)),
+            (_, Some(location)) if local && !fields.iter().any(is_more) => return again(&location),
+            (None, Some(_)) => (302, None),
+            (Some(_), Some(_)) if local => (302, None),
+            (status, _) => status.unwrap_or((200, None)),
+        };
         Ok(Reply::Document(Document { status, reason, fields, length, body, dropped }))
     }
 }
@@ -236,6 +236,12 @@ const THE_SERVERS: [&str; 9] = [
 
 fn once(name: &'static str, first: bool) -> Result<(), Fault> {
     if first { Ok(()) } else { Err(Fault::Twice(name)) }
+}
+
+/// Whether a field says more than where to go: a cookie, say, which would be lost if the server went
+/// there itself, since RFC 3875 §6.2.2 allows nothing beside a local Location.
+fn is_more((name, _): &(String, Vec<u8>)) -> bool {
+    !["content-type", "location"].iter().any(|said| name.eq_ignore_ascii_case(said))
 }
 
 /// A local redirect's target; a fragment is the client's business, and nobody's here.

@@ -108,6 +108,8 @@ fn rfc_3875_6_2_2_local_redirects() {
     assert_eq!(read(false, "Location: /a?b=/c\n\nbody"), again("/a?b=/c"));
     assert_eq!(read(false, "location:/a#here\n\n"), again("/a"));
     assert_eq!(read(false, "Location: /?\nStatus: 200 Fine\nContent-Type: a\n\n"), again("/?"));
+    let beside = "Location: /a\nContent-Type: a\nContent-Length: 3\nDate: now\n\n";
+    assert_eq!(read(false, beside), again("/a"));
     // No way to another server: read as a request, this is the path `/elsewhere/`.
     assert_eq!(read(false, "Location: //elsewhere/\n\n"), again("//elsewhere/"));
     for bad in ["/a b", "/ü", "/a#b c", "/a\tb"] {
@@ -124,6 +126,9 @@ fn rfc_3875_6_2_3_client_redirects() {
         ("Status: 301\nLocation: /local\n\n", 301),
         ("Location: /new\nStatus: 201 Created\n\n", 201),
         ("Location: https://here/\nStatus: 200\n\n", 200),
+        // What stands beside it would be lost in a local redirect, where nothing may.
+        ("Location: /local\nSet-Cookie: a=b\n\n", 302),
+        ("Status: 200\nX: y\nContent-Type: a\nLocation: /local\n\n", 302),
     ] {
         let document = document(text);
         assert_eq!(document.status, status, "{text}");
