@@ -17,6 +17,8 @@ pub struct Told {
     pub error: Option<Vec<u8>>,
     /// A write failed, so that not all of it arrived.
     pub lost: bool,
+    /// It was given up before it was whole.
+    pub cut: bool,
 }
 
 /// An answer in the making; one of its endings sends it.

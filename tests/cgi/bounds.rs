@@ -155,6 +155,52 @@ on_every_driver! {
         scripts.noted("/cgi-bin/hostile/closes-stdout.sh: ended after ");
     }
 
+    fn b_250_an_answer_that_comes_late_comes_whole_before_the_connection_closes(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        for version in ["1.0\r\n", "1.1\r\nHost: a\r\nConnection: close\r\n"] {
+            let ask = |gap| {
+                let mut client = scripts.client();
+                let head = format!("GET /cgi-bin/late.py?{gap} HTTP/{version}\r\n");
+                client.send(head.as_bytes());
+                client
+            };
+            let asked: Vec<_> = (4..40).map(ask).collect();
+            for mut client in asked {
+                let said = client.rest();
+                assert_eq!(said.iter().filter(|&&byte| byte == b'#').count(), 16384, "{version}");
+            }
+        }
+        assert!(scripts.server.state.log(72).iter().all(|entry| !entry.cut));
+        assert_eq!(scripts.server.state.notes(), [""; 0]);
+    }
+
+    fn b_250_an_answer_that_is_too_short_does_not_wait_for_the_script(driver: Driver) {
+        let scripts = Scripts::start_with(driver, short());
+        let said = cut(&scripts, "hostile/stays.sh");
+        assert!(said.ends_with("\r\n\r\nfive\n"), "{said}");
+        let notes = scripts.server.state.notes();
+        assert_eq!(notes.len(), 1, "it hangs still: {notes:?}");
+        assert!(notes[0].contains("ended 95 bytes short"), "{notes:?}");
+        scripts.noted("/cgi-bin/hostile/stays.sh: ended after ");
+        let entry = scripts.server.state.entry();
+        assert_eq!((entry.status, entry.bytes, entry.cut), (200, Some(5), true));
+    }
+
+    fn b_250_a_client_that_leaves_before_a_redirect_takes_the_script_along(driver: Driver) {
+        let settings = Settings { patience: SHORT, ..Settings::default() };
+        let scripts = Scripts::start_with(driver, settings);
+        let mut client = scripts.client();
+        client.send(b"GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.send(b"GET /cgi-bin/hostile/stays.sh?local HTTP/1.1\r\nHost: a\r\n\r\n");
+        eventually("it hangs", || !scripts.processes().is_empty() && !client.is_silent());
+        drop(client); // what it has not read is refused
+        scripts.noted("/cgi-bin/hostile/stays.sh: ended, since the client has left");
+        scripts.are_gone();
+        asking(&scripts, "stays.sh?local").finish();
+        scripts.noted("/cgi-bin/hostile/stays.sh: ended, since the client seems to have left");
+        scripts.are_gone();
+    }
+
     fn b_250_who_gave_no_answer_does_not_hold_the_next_request(driver: Driver) {
         let scripts = Scripts::start(driver);
         let mut client = asking(&scripts, "no-header-hangs.sh");

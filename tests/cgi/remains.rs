@@ -27,7 +27,7 @@ on_every_driver! {
                 let names = fs::read_dir(hostile).expect("they are there").flatten();
                 let names: Vec<_> =
                     names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-                assert!(names.len() == 31, "{names:?}");
+                assert!(names.len() == 32, "{names:?}");
                 let mut clients = Vec::new();
                 for name in &names {
                     for words in ["", "?half", "?after", "?body+KILL", "?work", "?hang"] {

@@ -94,6 +94,7 @@ impl Answer {
             Some(Owed::Stream) => turn.end(),
             Some(Owed::Bytes(left)) => {
                 self.note(turn, &format!("ended {left} bytes short of its Content-Length"));
+                turn.give_up();
                 Ok(())
             }
             Some(Owed::Answer) | None => Ok(()),

@@ -112,7 +112,7 @@ impl Run {
         if self.answer.held_for() == Some(Duration::ZERO) {
             self.answer.begin(turn, false)?;
         } else if (idle && self.answer.held_for().is_none() || self.looked.elapsed() >= self.pause)
-            && let Some(next) = self.look_around(turn, socket)?
+            && let Some(next) = self.look_around(turn, &socket)?
         {
             return Ok(next);
         }
@@ -126,6 +126,10 @@ impl Run {
         if self.answer.has_ended() && self.process.has_exited() {
             self.leave(turn);
             return Ok(self.answer.take_again().map_or(Next::Over, Next::Again));
+        }
+        if !self.closed && held_for.is_none() && turn.connection.states() == States::CLOSED {
+            let _ = host::finish(&socket); // all is sent, and for some that is the end of the answer
+            self.closed = true;
         }
         self.waited = true;
         Ok(Next::Wait(held_for.unwrap_or(self.pause.min(left))))
@@ -169,10 +173,7 @@ impl Run {
         self.looked = Instant::now();
         self.pause = (2 * self.pause).min(PAUSES.1);
         let waits = turn.connection.owed().is_some();
-        if !waits && turn.connection.states() == States::CLOSED && !self.closed {
-            self.closed = host::finish(&socket).is_ok(); // for some that is the end of the answer
-        }
-        if self.answer.has_ended() {
+        if self.answer.has_ended() && !waits {
             return Ok(None); // what it does now is no client's business
         }
         if self.process.has_exited() {

@@ -22,7 +22,7 @@ impl Turn<'_> {
     ) {
         let owed = self.connection.owed();
         let lost = self.told.lost && !self.outbox.is_empty(); // whatever the handler made of that
-        let cut = matches!(owed, Some(Owed::Bytes(_) | Owed::Stream)) || lost;
+        let cut = matches!(owed, Some(Owed::Bytes(_) | Owed::Stream)) || lost || self.told.cut;
         match owed {
             Some(Owed::Answer) => self.answer_for_handler(),
             Some(_) => self.connection.lost(),
@@ -56,8 +56,8 @@ impl Turn<'_> {
         let mut phrase = Vec::new();
         reject.phrase(self.head.line(), &mut phrase);
         let bytes = self.connection.refuse(reject, self.head.line(), self.outbox) as u64;
-        self.told =
-            Told { status: reject.status(), bytes, error: Some(phrase), lost: self.told.lost };
+        let lost = self.told.lost;
+        self.told = Told { status: reject.status(), bytes, error: Some(phrase), lost, cut: false };
     }
 }
 

@@ -133,6 +133,12 @@ impl<'a> Turn<'a> {
         flushed
     }
 
+    /// Shows the client at once that what is still owed of the answer will never come.
+    pub fn give_up(&mut self) {
+        self.told.cut = true;
+        self.connection.lost();
+    }
+
     /// Whether the answer has begun.
     #[must_use]
     pub fn is_answered(&self) -> bool {
