@@ -117,8 +117,8 @@ impl Cgi {
         let mut watch = Watch::new(&run.process)?;
         let mut woken = Woken::default();
         loop {
-            let (turn, socket) = x.parts();
-            match run.step(turn, woken, socket)? {
+            let (turn, seat) = x.parts();
+            match run.step(turn, woken, seat)? {
                 Next::Flush => x.flush().await?,
                 Next::Wait(most) => woken = watch.wait(&mut run.process, most).await?,
                 Next::Again(target) => return Ok(Came::Again(again::request(&x.head(), &target))),

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use async_io::Async;
 use doorstep_blocking::pace::Pace;
+use doorstep_blocking::registry::Seat;
 use doorstep_blocking::turn::{Reading, Turn};
 use doorstep_core::http1::{Head, Waiting};
 use smol::io::AsyncRead;
@@ -49,8 +50,8 @@ impl<'a> Exchange<'a> {
     }
 
     /// The parts that can be used apart from each other.
-    pub(crate) fn parts(&mut self) -> (&mut Turn<'a>, &TcpStream) {
-        (&mut self.turn, self.wire.stream())
+    pub(crate) fn parts(&mut self) -> (&mut Turn<'a>, &Seat) {
+        (&mut self.turn, self.wire.seat())
     }
 
     /// The body, to read. The first read sends 100 Continue when the client waits for it.

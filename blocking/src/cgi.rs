@@ -113,11 +113,11 @@ impl Cgi {
         };
         let mut woken = Woken::default();
         loop {
-            let (turn, socket) = x.parts();
-            match run.step(turn, woken, socket)? {
+            let (turn, seat) = x.parts();
+            match run.step(turn, woken, seat)? {
                 Next::Flush => x.flush()?,
                 Next::Wait(most) => {
-                    let client = turn.connection.owed().map(|_| socket.as_fd());
+                    let client = turn.connection.owed().map(|_| seat.as_fd());
                     woken = run.process.wait(client, most)?;
                 }
                 Next::Again(target) => return Ok(Came::Again(again::request(&x.head(), &target))),

@@ -12,6 +12,7 @@ use std::ops::{Deref, DerefMut};
 
 use doorstep_core::http1::{Head, Waiting};
 
+use crate::registry::Seat;
 use crate::turn::{Reading, Turn};
 use crate::wire::Wire;
 
@@ -45,8 +46,8 @@ impl<'a> Exchange<'a> {
     }
 
     /// The parts that can be used apart from each other.
-    pub(crate) fn parts(&mut self) -> (&mut Turn<'a>, &TcpStream) {
-        (&mut self.turn, self.wire.stream())
+    pub(crate) fn parts(&mut self) -> (&mut Turn<'a>, &Seat) {
+        (&mut self.turn, self.wire.seat())
     }
 
     /// The body, to read. The first read sends 100 Continue when the client waits for it.

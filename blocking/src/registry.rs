@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use doorstep_core::http1::Waiting;
 use event_listener::{Event, EventListener, Listener};
 
+use crate::host::Presence;
+
 /// When time began, for every registry.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -43,6 +45,8 @@ pub struct Seat {
     sends: AtomicBool,
     late: AtomicBool,
     leave: AtomicBool,
+    /// The reading half was closed from here.
+    deaf: AtomicBool,
 }
 
 impl Registry {
@@ -58,6 +62,7 @@ impl Registry {
             sends: AtomicBool::new(false),
             late: AtomicBool::new(false),
             leave: AtomicBool::new(false),
+            deaf: AtomicBool::new(false),
         });
         seats.push(seat.clone());
         seat
@@ -115,8 +120,11 @@ impl Registry {
             if deadline != 0 && deadline <= now && !seat.late.swap(true, Ordering::SeqCst) {
                 // Who waits to send wakes up only when nothing can be sent any more.
                 let sends = seat.sends.load(Ordering::SeqCst);
-                let half = if sends { Shutdown::Both } else { Shutdown::Read };
-                let _ = seat.stream.shutdown(half);
+                if sends {
+                    let _ = seat.stream.shutdown(Shutdown::Both);
+                } else {
+                    seat.stop_hearing();
+                }
             }
         }
     }
@@ -194,6 +202,16 @@ impl Seat {
         self.deadline.store(0, Ordering::SeqCst);
     }
 
+    /// Whether the client is still there. Costs one system call.
+    #[must_use]
+    pub fn presence(&self) -> Presence {
+        match Presence::of(self) {
+            // Our own doing looks the same: a request that came in the same moment is still answered.
+            Presence::Quiet if self.deaf.load(Ordering::SeqCst) => Presence::Here,
+            seen => seen,
+        }
+    }
+
     /// Whether it was asked to leave.
     #[must_use]
     pub fn must_leave(&self) -> bool {
@@ -209,7 +227,40 @@ impl Seat {
     fn ask_to_leave(&self) {
         self.leave.store(true, Ordering::SeqCst);
         if self.idle.load(Ordering::SeqCst) {
-            let _ = self.stream.shutdown(Shutdown::Read);
+            self.stop_hearing();
         }
+    }
+
+    fn stop_hearing(&self) {
+        self.deaf.store(true, Ordering::SeqCst);
+        let _ = self.stream.shutdown(Shutdown::Read);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn b_286_a_client_that_was_asked_to_leave_has_not_left() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, peer) = listener.accept().unwrap();
+        let registry = Registry::default();
+        let seat = registry.enter(stream, peer);
+        assert!(!seat.waits(Waiting::Idle, None));
+        assert!(registry.make_room());
+        seat.works(); // a request was read all the same
+        assert_eq!(Presence::of(&*seat), Presence::Quiet);
+        assert_eq!(seat.presence(), Presence::Here);
+        drop(client);
+        seat.stream().write_all(b"answer").unwrap();
+        assert!((0..1000).any(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            seat.presence() == Presence::Gone
+        }));
     }
 }

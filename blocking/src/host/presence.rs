@@ -42,13 +42,13 @@ impl Presence {
 /// A look now and then at a client that waits for something: has it left?
 ///
 /// ```
-/// use doorstep_blocking::host::Vigil;
+/// use doorstep_blocking::host::{Presence, Vigil};
 /// use std::net::{TcpListener, TcpStream};
 /// use std::time::Duration;
 ///
 /// let listener = TcpListener::bind("127.0.0.1:0")?;
 /// let client = TcpStream::connect(listener.local_addr()?)?;
-/// assert!(Vigil::new(Duration::ZERO).look(&client).is_none());
+/// assert!(Vigil::new(Duration::ZERO).look(Presence::of(&client)).is_none());
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
@@ -74,9 +74,9 @@ impl Vigil {
         Self { quiet: None, patience }
     }
 
-    /// Whether the client behind `socket` has left. Costs one system call.
-    pub fn look(&mut self, socket: impl AsFd) -> Option<Departure> {
-        match Presence::of(socket) {
+    /// Whether a client that is seen like this has left.
+    pub fn look(&mut self, presence: Presence) -> Option<Departure> {
+        match presence {
             Presence::Here => None,
             Presence::Gone => Some(Departure::Certain),
             Presence::Quiet => {

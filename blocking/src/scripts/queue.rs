@@ -5,13 +5,13 @@
 //! how long the wait may be.
 
 use std::fmt;
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use event_listener::EventListener;
 
 use super::Settings;
 use crate::host::{Departure, Place, Ticket, Vigil};
+use crate::registry::Seat;
 
 /// The longest wait before the client is looked for.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -59,12 +59,12 @@ impl Queue {
         self.ticket.listen()
     }
 
-    /// How things stand, with the client behind `socket` too.
+    /// How things stand, with the client on that seat too.
     ///
     /// # Errors
     /// Why there is nothing to wait for.
-    pub fn look(&mut self, socket: impl AsFd) -> Result<Admission, Dismissal> {
-        if let Some(departure) = self.vigil.look(socket) {
+    pub fn look(&mut self, seat: &Seat) -> Result<Admission, Dismissal> {
+        if let Some(departure) = self.vigil.look(seat.presence()) {
             return Err(Dismissal::Left(departure));
         }
         if let Some(place) = self.ticket.take() {

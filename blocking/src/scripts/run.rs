@@ -10,7 +10,6 @@
 
 use std::io::{self, ErrorKind, Read};
 use std::mem;
-use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -21,6 +20,7 @@ use doorstep_core::http1::state::States;
 
 use super::{Settings, answer::Answer, complaints::Complaints};
 use crate::host::{self, Process, Vigil, Woken};
+use crate::registry::Seat;
 use crate::turn::Turn;
 
 /// What is read at once, in bytes.
@@ -85,16 +85,11 @@ impl Run {
         }
     }
 
-    /// Does what can be done now. `woken` is what came of the last wait, `socket` the client's.
+    /// Does what can be done now. `woken` is what came of the last wait, and the client is on `seat`.
     ///
     /// # Errors
     /// Those of answering.
-    pub fn step(
-        &mut self,
-        turn: &mut Turn<'_>,
-        woken: Woken,
-        socket: impl AsFd,
-    ) -> io::Result<Next> {
+    pub fn step(&mut self, turn: &mut Turn<'_>, woken: Woken, seat: &Seat) -> io::Result<Next> {
         self.clock.resume();
         let left = self.time.saturating_sub(self.clock.elapsed());
         if left.is_zero() {
@@ -112,7 +107,7 @@ impl Run {
         if self.answer.held_for() == Some(Duration::ZERO) {
             self.answer.begin(turn, false)?;
         } else if (idle && self.answer.held_for().is_none() || self.looked.elapsed() >= self.pause)
-            && let Some(next) = self.look_around(turn, &socket)?
+            && let Some(next) = self.look_around(turn, seat)?
         {
             return Ok(next);
         }
@@ -128,7 +123,7 @@ impl Run {
             return Ok(self.answer.take_again().map_or(Next::Over, Next::Again));
         }
         if !self.closed && held_for.is_none() && turn.connection.states() == States::CLOSED {
-            let _ = host::finish(&socket); // all is sent, and for some that is the end of the answer
+            let _ = host::finish(seat); // all is sent, and for some that is the end of the answer
             self.closed = true;
         }
         self.waited = true;
@@ -169,7 +164,7 @@ impl Run {
     }
 
     /// What nobody says.
-    fn look_around(&mut self, turn: &mut Turn<'_>, socket: impl AsFd) -> io::Result<Option<Next>> {
+    fn look_around(&mut self, turn: &mut Turn<'_>, seat: &Seat) -> io::Result<Option<Next>> {
         self.looked = Instant::now();
         self.pause = (2 * self.pause).min(PAUSES.1);
         let waits = turn.connection.owed().is_some();
@@ -185,7 +180,7 @@ impl Run {
             }
             return Ok(next);
         }
-        match self.vigil.look(socket) {
+        match self.vigil.look(seat.presence()) {
             Some(departure) if waits => {
                 self.fail(turn, 504, &format!("ended, since {departure}")).map(Some)
             }
