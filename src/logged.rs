@@ -58,6 +58,9 @@ impl<H: blocking::Handler> blocking::Handler for Logged<H> {
     fn note(&self, peer: IpAddr, message: &str) {
         self.remark(peer, message);
     }
+    fn hurry(&self) {
+        self.handler.hurry();
+    }
     fn stopped(&self) {
         self.handler.stopped();
     }
@@ -75,6 +78,9 @@ impl<H: smol::Handler> smol::Handler for Logged<H> {
     }
     fn note(&self, peer: IpAddr, message: &str) {
         self.remark(peer, message);
+    }
+    fn hurry(&self) {
+        self.handler.hurry();
     }
     fn stopped(&self) {
         self.handler.stopped();

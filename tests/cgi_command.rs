@@ -294,6 +294,21 @@ fn b_282_a_second_signal_ends_the_server_and_its_scripts_at_once() {
 }
 
 #[test]
+fn rfc_9112_8_a_server_that_is_killed_shows_that_its_answer_was_cut() {
+    let slow = "echo Content-Type: text/plain\necho\necho so far\nsleep 2\n";
+    for runtime in RUNTIMES {
+        let root = site(&[("cgi-bin/slow", slow)]);
+        let mut server = serve(root.path(), &["--cgi", runtime]);
+        let mut client = server.client();
+        client.send(b"GET /cgi-bin/slow HTTP/1.0\r\n\r\n"); // only the end would end the answer
+        client.peek(); // it is under way
+        assert_eq!(server.end("KILL").status.signal(), Some(9), "{runtime}");
+        assert!(!client.ends_in_order(), "{runtime}");
+        assert!(comes_to_rest(root.path()), "{runtime}");
+    }
+}
+
+#[test]
 fn b_107_289_a_client_that_leaves_is_one_note_and_a_mark() {
     let endless = "echo Content-Type: text/plain\necho\nexec cat /dev/zero\n";
     for runtime in RUNTIMES {

@@ -193,6 +193,9 @@ impl Handler for Cgi {
     async fn other(&self, x: &mut Exchange<'_>) -> io::Result<()> {
         self.answer(x).await
     }
+    fn hurry(&self) {
+        self.scripts.places().close();
+    }
     fn stopped(&self) {
         self.scripts.close();
     }

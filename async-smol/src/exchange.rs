@@ -84,6 +84,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// Those of the socket.
     pub async fn flush(&mut self) -> io::Result<()> {
+        self.wire.seat().resets(self.turn.connection.ends_by_closing());
         let flushed = self.wire.flush(self.turn.outbox, false).await;
         self.turn.flushed(flushed)
     }
@@ -150,6 +151,7 @@ impl AsyncRead for Body<'_, '_> {
                 Reading::Read(n) => return Poll::Ready(Ok(n)),
                 wanted => wanted,
             };
+            wire.seat().resets(turn.connection.ends_by_closing());
             ready!(wire.poll_flush(cx, turn.outbox, false, flushing))?;
             *flushing = None;
             if let Reading::Receive(most) = wanted {

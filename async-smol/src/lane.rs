@@ -23,6 +23,8 @@ use crate::wire::Wire;
 
 /// Pairs of buffers that are kept for the next busy connections.
 const SPARE: usize = 64;
+/// How long handlers that were told to hurry have to end, and then connections that were cut.
+const LAST_WAITS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(1));
 /// How long to hold back when there is no room or there are no descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -70,18 +72,32 @@ impl<'h, H: Handler> Lane<'h, H> {
             }
         }
         self.stopper.registry.close_up(); // who sat down while the stop was being said
+        if !self.are_gone(self.config.grace).await {
+            self.handler.hurry();
+            if !self.are_gone(LAST_WAITS.0).await {
+                self.stopper.registry.cut();
+                self.are_gone(LAST_WAITS.1).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until nobody is left, for `most` at most; whether everybody went in time.
+    async fn are_gone(&self, most: Duration) -> bool {
         let gone = async {
             loop {
                 let left = self.stopper.registry.listen();
                 if self.stopper.registry.is_empty() {
-                    break;
+                    return true;
                 }
                 left.await;
             }
         };
-        let late = async { _ = Timer::after(self.config.grace).await };
-        future::or(gone, late).await;
-        Ok(())
+        let late = async {
+            Timer::after(most).await;
+            false
+        };
+        future::or(gone, late).await
     }
 
     fn is_full(&self) -> bool {

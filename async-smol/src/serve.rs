@@ -92,9 +92,11 @@ pub(crate) async fn connection<H: Handler>(
         }
     }
     wire.flush(outbox, false).await?;
+    wire.seat().resets(connection.resets()); // else it looks as if that was all of it
     if connection.resets() {
-        wire.reset();
-    } else if connection.lingers() || !inbox.unread().is_empty() {
+        return Ok(Stay::Over);
+    }
+    if connection.lingers() || !inbox.unread().is_empty() {
         wire.linger().await;
     }
     Ok(Stay::Over)

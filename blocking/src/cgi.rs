@@ -189,6 +189,9 @@ impl Handler for Cgi {
     fn other(&self, x: &mut Exchange<'_>) -> io::Result<()> {
         self.answer(x)
     }
+    fn hurry(&self) {
+        self.scripts.places().close();
+    }
     fn stopped(&self) {
         self.scripts.close();
     }

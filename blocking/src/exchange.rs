@@ -80,6 +80,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// Those of the socket.
     pub fn flush(&mut self) -> io::Result<()> {
+        self.wire.seat().resets(self.turn.connection.ends_by_closing());
         let flushed = self.wire.flush(self.turn.outbox, false);
         self.turn.flushed(flushed)
     }
@@ -136,18 +137,17 @@ impl Read for Body<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Exchange { turn, wire } = self.x;
         loop {
-            match turn.read(buffer)? {
+            let wanted = match turn.read(buffer)? {
                 Reading::Read(n) => return Ok(n),
-                Reading::Receive(most) => {
-                    wire.flush(turn.outbox, false)?;
-                    return turn.received(wire.read_into(&mut buffer[..most], Waiting::Body));
-                }
-                Reading::More => {
-                    wire.flush(turn.outbox, false)?;
-                    let filled = wire.fill(&mut turn.inbox, Waiting::Body);
-                    turn.filled(filled)?;
-                }
+                wanted => wanted,
+            };
+            wire.seat().resets(turn.connection.ends_by_closing());
+            wire.flush(turn.outbox, false)?;
+            if let Reading::Receive(most) = wanted {
+                return turn.received(wire.read_into(&mut buffer[..most], Waiting::Body));
             }
+            let filled = wire.fill(&mut turn.inbox, Waiting::Body);
+            turn.filled(filled)?;
         }
     }
 }

@@ -110,6 +110,10 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (peer, message);
     }
 
+    /// The time for the answers that are under way is over: who is still answering is cut off a moment
+    /// from now. For handlers that wait for something else than their client; may be said twice.
+    fn hurry(&self) {}
+
     /// The server has stopped: nobody is served any more. For what is still to be seen off.
     fn stopped(&self) {}
 

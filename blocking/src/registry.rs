@@ -7,14 +7,14 @@
 
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use doorstep_core::http1::Waiting;
 use event_listener::{Event, EventListener, Listener};
 
-use crate::host::Presence;
+use crate::host::{self, Presence};
 
 /// When time began, for every registry.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -41,13 +41,31 @@ pub struct Seat {
     at: AtomicU32,
     /// Until when it may wait; 0 while it works. Of two that are idle, the earlier has been so longer.
     deadline: AtomicU64,
-    idle: AtomicBool,
-    sends: AtomicBool,
-    late: AtomicBool,
-    leave: AtomicBool,
-    /// The reading half was closed from here.
-    deaf: AtomicBool,
+    flags: Flags,
 }
+
+/// In one byte, for there are many.
+#[derive(Debug, Default)]
+struct Flags(AtomicU8);
+
+#[derive(Debug, Clone, Copy)]
+#[repr(u8)]
+enum Flag {
+    /// It waits for the next request.
+    Idle = 1,
+    /// It waits until more can be sent.
+    Sends = 2,
+    /// It was woken since its deadline had passed.
+    Late = 4,
+    /// It was asked to leave.
+    Leave = 8,
+    /// The reading half was closed from here.
+    Deaf = 16,
+    /// Its end is a reset.
+    Resets = 32,
+}
+
+const _: () = assert!(size_of::<Seat>() <= 40, "an idle connection costs hardly more than this");
 
 impl Registry {
     /// Takes a seat; it is given back by [`Registry::leave`].
@@ -58,11 +76,7 @@ impl Registry {
             peer: (peer.ip(), peer.port()),
             at: AtomicU32::new(seats.len() as u32),
             deadline: AtomicU64::new(0),
-            idle: AtomicBool::new(false),
-            sends: AtomicBool::new(false),
-            late: AtomicBool::new(false),
-            leave: AtomicBool::new(false),
-            deaf: AtomicBool::new(false),
+            flags: Flags::default(),
         });
         seats.push(seat.clone());
         seat
@@ -103,7 +117,7 @@ impl Registry {
         let seats = self.seats();
         let longest = seats
             .iter()
-            .filter(|seat| seat.idle.load(Ordering::SeqCst) && !seat.must_leave())
+            .filter(|seat| seat.flags.has(Flag::Idle) && !seat.must_leave())
             .min_by_key(|seat| seat.deadline.load(Ordering::SeqCst));
         if let Some(seat) = longest {
             seat.ask_to_leave();
@@ -117,9 +131,9 @@ impl Registry {
         let now = now();
         for seat in self.seats().iter() {
             let deadline = seat.deadline.load(Ordering::SeqCst);
-            if deadline != 0 && deadline <= now && !seat.late.swap(true, Ordering::SeqCst) {
+            if deadline != 0 && deadline <= now && !seat.flags.set(Flag::Late, true) {
                 // Who waits to send wakes up only when nothing can be sent any more.
-                let sends = seat.sends.load(Ordering::SeqCst);
+                let sends = seat.flags.has(Flag::Sends);
                 if sends {
                     let _ = seat.stream.shutdown(Shutdown::Both);
                 } else {
@@ -155,7 +169,10 @@ impl Registry {
     /// Cuts off who is left.
     pub fn cut(&self) {
         for seat in self.seats().iter() {
-            let _ = seat.stream.shutdown(Shutdown::Both);
+            let resets = seat.flags.has(Flag::Resets);
+            if !resets || host::reset(&seat.stream).is_err() {
+                let _ = seat.stream.shutdown(Shutdown::Both);
+            }
         }
     }
 
@@ -189,17 +206,25 @@ impl Seat {
         /// Who may wait for ever waits so long: the order of the idle ones must stay.
         const EVER: u64 = 1 << 48;
         let until = left.map_or(0, |left| now() + EVER.min(left.as_millis() as u64));
-        self.sends.store(waiting == Waiting::Peer, Ordering::SeqCst);
+        self.flags.set(Flag::Sends, waiting == Waiting::Peer);
         self.deadline.store(until, Ordering::SeqCst);
-        self.idle.store(waiting == Waiting::Idle, Ordering::SeqCst);
+        self.flags.set(Flag::Idle, waiting == Waiting::Idle);
         // Looked at after the store: `ask_to_leave` does it the other way round.
         waiting == Waiting::Idle && self.must_leave()
     }
 
     /// Has something to do again.
     pub fn works(&self) {
-        self.idle.store(false, Ordering::SeqCst);
+        self.flags.set(Flag::Idle, false);
         self.deadline.store(0, Ordering::SeqCst);
+    }
+
+    /// From now on the connection's end is a reset, however it comes, or a plain one again. For
+    /// answers that look whole when it is plain.
+    pub fn resets(&self, yes: bool) {
+        if self.flags.set(Flag::Resets, yes) != yes {
+            let _ = host::close_by_reset(self, yes);
+        }
     }
 
     /// Whether the client is still there. Costs one system call.
@@ -207,7 +232,7 @@ impl Seat {
     pub fn presence(&self) -> Presence {
         match Presence::of(self) {
             // Our own doing looks the same: a request that came in the same moment is still answered.
-            Presence::Quiet if self.deaf.load(Ordering::SeqCst) => Presence::Here,
+            Presence::Quiet if self.flags.has(Flag::Deaf) => Presence::Here,
             seen => seen,
         }
     }
@@ -215,25 +240,40 @@ impl Seat {
     /// Whether it was asked to leave.
     #[must_use]
     pub fn must_leave(&self) -> bool {
-        self.leave.load(Ordering::SeqCst)
+        self.flags.has(Flag::Leave)
     }
 
     /// Whether it was woken because its deadline had passed.
     #[must_use]
     pub fn is_late(&self) -> bool {
-        self.late.load(Ordering::SeqCst)
+        self.flags.has(Flag::Late)
     }
 
     fn ask_to_leave(&self) {
-        self.leave.store(true, Ordering::SeqCst);
-        if self.idle.load(Ordering::SeqCst) {
+        self.flags.set(Flag::Leave, true);
+        if self.flags.has(Flag::Idle) {
             self.stop_hearing();
         }
     }
 
     fn stop_hearing(&self) {
-        self.deaf.store(true, Ordering::SeqCst);
+        self.flags.set(Flag::Deaf, true);
         let _ = self.stream.shutdown(Shutdown::Read);
+    }
+}
+
+impl Flags {
+    fn has(&self, flag: Flag) -> bool {
+        self.0.load(Ordering::SeqCst) & flag as u8 != 0
+    }
+
+    /// Whether it was set before.
+    fn set(&self, flag: Flag, yes: bool) -> bool {
+        let before = match yes {
+            true => self.0.fetch_or(flag as u8, Ordering::SeqCst),
+            false => self.0.fetch_and(!(flag as u8), Ordering::SeqCst),
+        };
+        before & flag as u8 != 0
     }
 }
 

@@ -67,9 +67,11 @@ pub(crate) fn connection<H: Handler>(
         }
     }
     wire.flush(outbox, false)?;
+    wire.seat().resets(connection.resets()); // else it looks as if that was all of it
     if connection.resets() {
-        wire.reset();
-    } else if connection.lingers() || !inbox.unread().is_empty() {
+        return Ok(());
+    }
+    if connection.lingers() || !inbox.unread().is_empty() {
         wire.linger();
     }
     Ok(())

@@ -39,8 +39,8 @@ use crate::stopper::Stopper;
 use crate::turn::is_departure;
 use crate::wire::Wire;
 
-/// How long connections that were cut have to notice.
-const LAST_WAIT: Duration = Duration::from_secs(1);
+/// How long handlers that were told to hurry have to end, and then connections that were cut.
+const LAST_WAITS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(1));
 
 /// A server that is bound and not yet serving.
 #[derive(Debug)]
@@ -101,8 +101,11 @@ impl Server {
         let crew = Crew::new(handler, self.config, self.stopper);
         crew.work()?;
         if !registry.wait_empty(grace) {
-            registry.cut();
-            registry.wait_empty(LAST_WAIT);
+            crew.handler().hurry();
+            if !registry.wait_empty(LAST_WAITS.0) {
+                registry.cut();
+                registry.wait_empty(LAST_WAITS.1);
+            }
         }
         crew.handler().stopped();
         Ok(())

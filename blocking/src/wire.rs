@@ -171,11 +171,6 @@ impl Wire {
         }
     }
 
-    /// The answer was cut, and only a reset says so: that is what closing will be.
-    pub(crate) fn reset(&self) {
-        let _ = host::close_by_reset(self.stream()); // else it looks as if that was all of it
-    }
-
     /// The answer is out and the peer may still be sending: says FIN, then reads and forgets for a
     /// while, so that a reset cannot destroy the answer on its way (B-288, RFC 9112 §9.6).
     #[inline(never)] // its buffer is not to stand on every connection's stack

@@ -269,24 +269,39 @@ on_every_driver! {
         drop(hanging);
     }
 
-    fn b_282_a_stop_ends_the_scripts_that_hang(driver: Driver) {
+    fn b_282_a_stop_ends_the_scripts_that_hang_and_tells_their_clients(driver: Driver) {
         for grace in [Duration::ZERO, Duration::from_millis(300)] {
-            let scripts =
-                Scripts::configured(driver, Settings::default(), Config { grace, ..config() });
+            let settings = Settings { at_once: 4, ..Settings::default() };
+            let scripts = Scripts::configured(driver, settings, Config { grace, ..config() });
             let mut hanging = asking(&scripts, "hang.sh");
             eventually("it runs", || scripts.processes().len() == 1);
             let mut body = asking(&scripts, "hang.sh?body");
             let mut stubborn = asking(&scripts, "stubborn.sh");
-            eventually("they are under way", || !body.is_silent() && !stubborn.is_silent());
+            let mut old = scripts.client();
+            old.send(b"GET /cgi-bin/hostile/hang.sh?body HTTP/1.0\r\n\r\n");
+            eventually("they are under way", || {
+                [&mut body, &mut stubborn, &mut old].iter_mut().all(|client| !client.is_silent())
+            });
+            let mut waiting = asking(&scripts, "hang.sh");
             scripts.server.stop();
             scripts.server.returns();
             let ours = children();
             assert!(!scripts.processes().iter().any(|id| ours.contains(id)), "they are seen off");
             scripts.are_gone(); // nor does anybody stay whom they have started
-            assert!(!hanging.rest_or_reset().starts_with(b"HTTP/1.1 200"));
+            assert_eq!(hanging.answer(false).status, 503);
+            assert!(!old.ends_in_order());
             for client in [&mut body, &mut stubborn] {
-                assert!(!client.rest_or_reset().ends_with(b"0\r\n\r\n"));
+                let said = client.rest();
+                assert!(said.starts_with(b"HTTP/1.1 200") && !said.ends_with(b"0\r\n\r\n"));
             }
+            // The stop may have been faster than the request.
+            let said = waiting.rest_or_reset();
+            let waited = said.starts_with(b"HTTP/1.1 503 ");
+            assert!(waited || said.is_empty());
+            assert_eq!(scripts.server.state.log(4).len(), 4 + usize::from(waited));
+            scripts.noted("/cgi-bin/hostile/hang.sh: ended, since the server stops");
+            scripts.noted("/cgi-bin/hostile/stubborn.sh: ended, since the server stops");
+            assert!(!scripts.server.state.notes().iter().any(|note| note.contains("client")));
         }
     }
 

@@ -62,6 +62,26 @@ on_every_driver! {
         server.returns();
     }
 
+    fn b_282_who_is_cut_after_the_grace_is_in_the_log(driver: Driver) {
+        let server = driver.start_with(State::app(), grace(0));
+        let mut slow = server.client();
+        slow.send(b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
+        eventually("it is under way", || !slow.is_silent());
+        server.stop();
+        server.returns();
+        assert!(server.state.entry().cut);
+    }
+
+    fn rfc_9112_8_what_is_stuck_and_only_the_end_would_end_is_cut_by_a_reset(driver: Driver) {
+        let server = driver.start_with(State::app(), grace(0));
+        let mut stuck = server.client();
+        stuck.send(b"GET /test/stuck-stream HTTP/1.0\r\n\r\n");
+        server.state.until_waiting(1);
+        server.stop();
+        assert!(!stuck.ends_in_order());
+        server.returns();
+    }
+
     fn a_stop_before_the_first_client(driver: Driver) {
         let server = driver.start_with(State::app(), grace(600));
         server.stop();

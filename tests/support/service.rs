@@ -96,6 +96,7 @@ pub(crate) fn script(head: &Head<'_>) -> Vec<Step> {
         b"/test/panic" => vec![Panic],
         b"/test/short" => vec![Answer(200, Ending::Sized(10)), Send(b"half\n")],
         b"/test/stuck" => vec![Answer(200, Ending::Sized(10)), Send(b"half\n"), Flush, Wait],
+        b"/test/stuck-stream" => vec![stream, Send(b"half\n"), Flush, Wait],
         b"/test/fail-late" => vec![Answer(200, Ending::Sized(10)), Send(b"half\n"), Fail],
         b"/test/panic-late" => vec![stream, Send(b"half\n"), Flush, Panic],
         b"/test/late" => vec![text("early\n"), Read],
@@ -348,6 +349,10 @@ pub(crate) mod blocking {
             self.state.note(message);
         }
 
+        fn hurry(&self) {
+            self.cgi.iter().for_each(Handler::hurry);
+        }
+
         fn stopped(&self) {
             self.cgi.iter().for_each(Handler::stopped);
         }
@@ -447,6 +452,10 @@ pub(crate) mod smol {
 
         fn note(&self, _: IpAddr, message: &str) {
             self.state.note(message);
+        }
+
+        fn hurry(&self) {
+            self.cgi.iter().for_each(Handler::hurry);
         }
 
         fn stopped(&self) {

@@ -57,7 +57,7 @@ pub use process::{Pipe, Process, Woken};
 pub use raw::keep_descriptors;
 pub use rlimits::Rlimits;
 pub use root::{Opened, Root, Symlinks};
-pub use send::{FAIR_SHARE, close_by_reset, finish, send, send_file, send_now};
+pub use send::{FAIR_SHARE, close_by_reset, finish, reset, send, send_file, send_now};
 pub use start::Start;
 pub use store::{Content, SMALL, Store};
 pub use watch::{Transfer, Watch};

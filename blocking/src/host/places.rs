@@ -107,7 +107,7 @@ impl Places {
         crowd.inside >= self.most && crowd.waiting.len() >= self.longest
     }
 
-    /// Lets nobody in from now on, and wakes everybody who waits to be.
+    /// Lets nobody in from now on, and wakes everybody who waits to be. Who is in should leave.
     pub fn close(&self) {
         let mut crowd = self.crowd();
         crowd.closed = true;
@@ -170,6 +170,11 @@ impl Place {
             signal_group(group, Signal::KILL);
         }
         self.places.settled.notify_all();
+    }
+
+    /// Whether the door was closed meanwhile.
+    pub(super) fn is_over(&self) -> bool {
+        self.places.crowd().closed
     }
 
     /// The group is about to be reaped; from here on its id may be anybody's.

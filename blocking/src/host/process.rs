@@ -97,6 +97,14 @@ impl Process {
         self.child.as_ref().map(|child| child.0.as_raw_nonzero().get().unsigned_abs())
     }
 
+    /// Whether it should end since nobody lets processes in any more ([`Places::close`]).
+    ///
+    /// [`Places::close`]: super::Places::close
+    #[must_use]
+    pub fn should_end(&self) -> bool {
+        self.place.as_ref().is_some_and(Place::is_over)
+    }
+
     /// Whether it has exited.
     #[must_use]
     pub fn has_exited(&self) -> bool {

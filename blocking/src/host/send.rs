@@ -65,12 +65,21 @@ pub fn finish(socket: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::shutdown(socket, rustix::net::Shutdown::Write)?)
 }
 
-/// Makes closing `socket` a reset; what it has not sent yet is forgotten.
+/// Makes closing `socket` a reset, whoever closes it and be it the end of this process, or a plain end
+/// again. A reset forgets what was not sent yet.
 ///
 /// # Errors
 /// Those of the system.
-pub fn close_by_reset(socket: impl AsFd) -> io::Result<()> {
-    Ok(rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO))?)
+pub fn close_by_reset(socket: impl AsFd, yes: bool) -> io::Result<()> {
+    Ok(rustix::net::sockopt::set_socket_linger(socket, yes.then_some(Duration::ZERO))?)
+}
+
+/// Resets the connection of `socket` now.
+///
+/// # Errors
+/// Those of the system, as when somebody is sending at this moment, or when it has no such thing.
+pub fn reset(socket: impl AsFd) -> io::Result<()> {
+    Ok(rustix::net::connect_unspec(socket)?)
 }
 
 /// Sends at most `count` bytes and at most [`FAIR_SHARE`] of `file` from `offset`, and says how

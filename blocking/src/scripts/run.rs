@@ -95,6 +95,9 @@ impl Run {
         if left.is_zero() {
             return self.fail(turn, 504, &format!("ended after {:?}", self.time));
         }
+        if self.process.should_end() {
+            return self.fail(turn, 503, "ended, since the server stops");
+        }
         let idle = mem::take(&mut self.waited) && woken == Woken::default();
         if woken.stderr {
             self.hear_complaints(turn);
@@ -123,6 +126,7 @@ impl Run {
             return Ok(self.answer.take_again().map_or(Next::Over, Next::Again));
         }
         if !self.closed && held_for.is_none() && turn.connection.states() == States::CLOSED {
+            seat.resets(false);
             let _ = host::finish(seat); // all is sent, and for some that is the end of the answer
             self.closed = true;
         }

@@ -291,6 +291,13 @@ impl Connection {
         self.resets
     }
 
+    /// Whether an answer is under way that only the end of the connection will end: whoever closes it
+    /// before the answer is whole must do so by a reset ([`Self::resets`]).
+    #[must_use]
+    pub fn ends_by_closing(&self) -> bool {
+        self.body_owed() == Ok(Outgoing::UntilClose)
+    }
+
     /// Both halves' states.
     #[must_use]
     pub fn states(&self) -> States {
