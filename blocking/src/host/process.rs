@@ -2,9 +2,9 @@
 //!
 //! It leads a process group of its own. Its id, which is the group's too, is nobody else's while the
 //! process is not reaped, so only then is it ever signalled. When it has exited, [`Process::reap`]
-//! kills who is left of its group. Dropped before that it gets SIGTERM, a second to comply, then
-//! SIGKILL, from a thread of its own that reaps it too: no zombie stays and nobody waits. Who makes a
-//! session of its own (`setsid`) has left the group and is let go.
+//! kills who is left of its group. Dropped before that it gets SIGTERM, a second to comply in which
+//! it may write what it likes, then SIGKILL, from a thread of its own that reaps it too: no zombie
+//! stays and nobody waits. Who makes a session of its own (`setsid`) has left the group and is let go.
 //!
 //! ```
 //! use std::fs::File;
@@ -27,7 +27,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -154,7 +154,7 @@ impl Process {
     /// # Errors
     /// Those of waiting, when it was reaped before: this program must not ignore SIGCHLD.
     pub fn reap(&mut self) -> io::Result<ExitStatus> {
-        let child = self.child.take().ok_or(io::ErrorKind::NotFound)?;
+        let child = self.child.take().ok_or(ErrorKind::NotFound)?;
         child.signal(Signal::KILL);
         let mut place = self.place.take();
         place.iter_mut().for_each(Place::let_out);
@@ -183,8 +183,14 @@ impl Drop for Process {
     fn drop(&mut self) {
         let Some(child) = self.child.take() else { return };
         child.signal(Signal::TERM);
-        let ours = Arc::new(Mutex::new(Some((child, self.place.take()))));
+        let pipes = [self.stdout.take(), self.stderr.take()];
+        let dying = Dying { child, place: self.place.take(), pipes };
+        let ours = Arc::new(Mutex::new(Some(dying)));
         let theirs = ours.clone();
+        let bury = |dying: &Mutex<Option<Dying>>, mercy| {
+            let dying = dying.lock().unwrap_or_else(PoisonError::into_inner).take();
+            dying.into_iter().for_each(|dying| dying.bury(mercy));
+        };
         let undertaker = thread::Builder::new().name("undertaker".into());
         if undertaker.spawn(move || bury(&theirs, MERCY)).is_err() {
             bury(&ours, Duration::ZERO); // SIGKILL takes no time worth speaking of
@@ -204,25 +210,43 @@ impl AsFd for Pipe {
     }
 }
 
-/// Waits `mercy` for its end, then makes it; the place is free after that.
-fn bury(dying: &Mutex<Option<(Child, Option<Place>)>>, mercy: Duration) {
-    let dying = dying.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some((child, mut place)) = dying else { return };
-    let until = Instant::now() + mercy;
-    let exit = child.exit();
-    while !child.has_exited() {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break;
+/// A process that was told to end. Its pipes stay open, or its last words would kill it before it
+/// has tidied up.
+struct Dying {
+    child: Child,
+    place: Option<Place>,
+    pipes: [Option<Pipe>; 2],
+}
+
+impl Dying {
+    /// Waits `mercy` for its end, then makes it; the place is free after that.
+    fn bury(mut self, mercy: Duration) {
+        let until = Instant::now() + mercy;
+        let exit = self.child.exit();
+        while !self.child.has_exited() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let pipes = self.pipes.iter().flatten().map(AsFd::as_fd);
+            let watched = pipes.chain(exit.as_ref().map(AsFd::as_fd));
+            let mut fds: Vec<_> =
+                watched.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+            let _ = poll_for(&mut fds, if exit.is_some() { left } else { left.min(GLANCE) });
+            self.pipes.iter_mut().for_each(forget);
         }
-        match &exit {
-            Some(exit) => _ = poll_for(&mut [PollFd::new(exit, PollFlags::IN)], left),
-            None => thread::sleep(left.min(GLANCE)),
-        }
+        self.child.signal(Signal::KILL);
+        self.place.iter_mut().for_each(Place::let_out);
+        let _ = self.child.wait();
     }
-    child.signal(Signal::KILL);
-    place.iter_mut().for_each(Place::let_out);
-    let _ = child.wait();
+}
+
+/// Reads from a pipe to nowhere.
+fn forget(pipe: &mut Option<Pipe>) {
+    pipe.take_if(|pipe| match pipe.read(&mut [0; 4096]) {
+        Ok(n) => n == 0,
+        Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+    });
 }
 
 /// A child that is not reaped.
@@ -375,6 +399,21 @@ mod tests {
         }
         assert!(!process.reap().unwrap().success());
         places.kill(); // and now nobody is in
+    }
+
+    #[test]
+    fn who_is_dropped_may_write_and_tidy_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tidied-up");
+        let script = format!(
+            "trap 'yes | head -c 200000; echo more >&2; : >{}; exit' TERM; echo here; sleep 100 & wait",
+            file.display()
+        );
+        let (places, mut process) = start(&script);
+        assert_eq!(read(&mut process), "here\n");
+        drop(process);
+        assert!(places.wait_empty(LONG));
+        assert!(file.exists());
     }
 
     #[test]
