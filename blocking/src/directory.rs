@@ -160,7 +160,10 @@ impl Directory {
                     lookup.opened(opened.found());
                     match opened {
                         Opened::File(content, stat) => file = Some((content, stat)),
-                        Opened::Refused(error) => turn.note(error.to_string()),
+                        Opened::Refused(error) => {
+                            let path = String::from_utf8_lossy(head.path());
+                            turn.note(format!("{path}: {error}"));
+                        }
                         Opened::Exhausted(error) => return exhausted(turn, &error),
                         _ => {}
                     }

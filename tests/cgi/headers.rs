@@ -67,9 +67,11 @@ on_every_driver! {
         let answer = client.ask("GET", "/cgi-bin/hostile/bad-interpreter.sh", &[]);
         assert_eq!(answer.status, 502);
         scripts.noted("/cgi-bin/hostile/bad-interpreter.sh: cannot be run: No such file");
+        scripts.noted(": what its first line names is not there, or the line ends in CR LF");
         let answer = client.ask("GET", "/cgi-bin/hostile/no-interpreter.sh", &[]);
         assert_eq!(answer.status, 502);
         scripts.noted("/cgi-bin/hostile/no-interpreter.sh: cannot be run: Exec format error");
+        scripts.noted(": its first line names no interpreter");
         assert!(!text(&answer).contains(SOURCE));
         assert_eq!(client.ask("GET", "/cgi-bin/document.sh", &[]).body, b"a document\n");
     }
@@ -91,7 +93,7 @@ on_every_driver! {
         );
         scripts.noted(
             "not a script's to say: Transfer-Encoding, Connection, Keep-Alive, Upgrade, Trailer, \
-            Date, Server",
+            Server",
         );
         assert_eq!(client.ask("GET", "/a.txt", &[]).body, b"hello\n");
     }

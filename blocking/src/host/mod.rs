@@ -53,7 +53,7 @@ pub use listen::bind;
 pub use log::Log;
 pub use places::{Place, Places, Ticket};
 pub use presence::{Departure, Presence, Vigil};
-pub use process::{Pipe, Process, Woken};
+pub use process::{Pipe, Process, UNHEARD, Woken};
 pub use raw::keep_descriptors;
 pub use rlimits::Rlimits;
 pub use root::{Opened, Root, Symlinks};
@@ -77,6 +77,12 @@ pub fn is_exhausted(error: &std::io::Error) -> bool {
     let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN, Errno::NOSPC];
     let code = error.raw_os_error();
     exhausted.iter().any(|errno| code == Some(errno.raw_os_error()))
+}
+
+/// Whether an error says that a file is no program, and no script that names one.
+#[must_use]
+pub fn is_no_program(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error())
 }
 
 /// Whether to use what only Linux has.

@@ -44,6 +44,8 @@ use rustix::process::{
 
 use super::Place;
 
+/// The signal that ends who writes while nobody listens.
+pub const UNHEARD: i32 = Signal::PIPE.as_raw();
 /// Between SIGTERM and SIGKILL.
 const MERCY: Duration = Duration::from_secs(1);
 /// How often to look for an end that wakes nobody: only Linux has descriptors for that.

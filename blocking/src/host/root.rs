@@ -191,7 +191,12 @@ impl<F> Opened<F> {
             }
             Errno::NXIO | Errno::NODEV => Self::Other,
             Errno::MFILE | Errno::NFILE | Errno::NOMEM => Self::Exhausted(error.into()),
-            Errno::XDEV => Self::Refused(io::Error::other("a link leads out of the root")),
+            Errno::XDEV => Self::Refused(io::Error::other(
+                "a link leads out of the directory that is served, and is not followed there",
+            )),
+            Errno::LOOP => {
+                Self::Refused(io::Error::other("a link that is not followed, or leads in a circle"))
+            }
             _ => Self::Refused(error.into()),
         }
     }

@@ -34,7 +34,7 @@ use doorstep_core::http1::{Connection, Event, Limits, Spans};
 
 use crate::host::{self, Failure, Identity, Opened, Place, Places, Process, Root, Start, Step};
 use crate::turn::Turn;
-use refuse::{deny, later};
+use refuse::{deny, hint, later};
 
 pub use queue::{Admission, Dismissal, Queue};
 pub use refuse::{is_for_scripts, refuse_again, refuse_elsewhere, turn_away};
@@ -149,7 +149,8 @@ impl Scripts {
                 Opened::Other => Found::Other,
                 Opened::Nothing => Found::Nothing,
                 Opened::Refused(error) => {
-                    turn.note(error.to_string());
+                    let path = String::from_utf8_lossy(route.path());
+                    turn.note(format!("/{path}: {error}"));
                     Found::Nothing
                 }
                 Opened::Exhausted(error) => {
@@ -246,7 +247,7 @@ impl Scripts {
             Ok(process) => return Ok(Some(Run::new(process, script, &self.settings))),
             Err(failure) => failure,
         };
-        turn.note(format!("{}: {failure}", name(script)));
+        turn.note(format!("{}: {failure}{}", name(script), hint(&failure)));
         match failure.step {
             Step::Rights => turn.respond(403).page("")?,
             Step::Prepare => later(turn)?,

@@ -1,11 +1,12 @@
 //! What is answered when no script is run: because there is none, or may be none, or there is no
 //! place for it.
 
-use std::io;
+use std::io::{self, ErrorKind};
 
 use doorstep_core::cgi::route::{Denial, Script};
 
 use super::{Dismissal, Meaning, name};
+use crate::host::{self, Failure, Step};
 use crate::turn::Turn;
 
 /// Whether a method is understood where scripts are and nowhere else (B-232).
@@ -40,8 +41,22 @@ pub fn turn_away(turn: &mut Turn<'_>, script: &Script, why: Dismissal) -> io::Re
 /// # Errors
 /// Those of answering.
 pub fn refuse_again(turn: &mut Turn<'_>) -> io::Result<()> {
-    turn.note("a script's local redirect leads nowhere");
+    let path = String::from_utf8_lossy(turn.head().path());
+    turn.note(format!("{path}: its local redirects lead nowhere, or do not end"));
     turn.respond(502).page("")
+}
+
+/// What may be the matter with a script that cannot be run; the system's words are short.
+pub(super) fn hint(failure: &Failure) -> &'static str {
+    match failure.error.kind() {
+        _ if failure.step != Step::Run => "",
+        ErrorKind::NotFound => {
+            ": what its first line names is not there, or the line ends in CR LF"
+        }
+        ErrorKind::PermissionDenied => ": it is not for the user whom scripts run as",
+        _ if host::is_no_program(&failure.error) => ": its first line names no interpreter",
+        _ => "",
+    }
 }
 
 pub(super) fn deny(turn: &mut Turn<'_>, denial: &Denial) -> io::Result<Meaning> {

@@ -215,6 +215,7 @@ impl Run {
         self.complaints.end(&mut |line| self.answer.note(turn, line));
         if let Ok(status) = self.process.reap()
             && !status.success()
+            && !(self.answer.is_refused() && status.signal() == Some(host::UNHEARD))
         {
             self.answer.note(turn, &format!("CGI script exit code {}", code(status)));
         }

@@ -169,6 +169,11 @@ struct Said {
 
 impl Said {
     fn hear(&mut self, nph: bool, line: &[u8]) -> Result<(), Fault> {
+        /// What Python's `cgitb` writes before its own header, in case there was one already.
+        const CGITB: &[u8] = b"<!--: spam";
+        if line == CGITB {
+            return Ok(());
+        }
         let (name, value) = field(line).ok_or_else(|| Fault::Line(line.to_vec()))?;
         self.count += 1;
         if self.count > FIELDS {
@@ -196,6 +201,7 @@ impl Said {
                 once("Location", self.location.replace(value.to_vec()).is_none())?;
                 self.fields.push((name, value.to_vec()));
             }
+            "date" => {} // of every answer; frameworks say it too
             lower if THE_SERVERS.contains(&lower) => self.dropped.push(name),
             _ => self.fields.push((name, value.to_vec())),
         }
@@ -221,10 +227,9 @@ impl Said {
     }
 }
 
-/// Fields of the connection (RFC 9110 §7.6.1), and those that every answer has already.
-const THE_SERVERS: [&str; 9] = [
+/// Fields of the connection (RFC 9110 §7.6.1), and of the server.
+const THE_SERVERS: [&str; 8] = [
     "connection",
-    "date",
     "keep-alive",
     "proxy-connection",
     "server",

@@ -191,10 +191,10 @@ fn b_236_fields_of_the_connection_are_not_the_scripts() {
     let names = [
         ["Connection", "Keep-Alive", "Proxy-Connection"],
         ["TRANSFER-ENCODING", "te", "Trailer"],
-        ["Upgrade", "Date", "Server"],
+        ["Upgrade", "tRAILER", "Server"],
     ];
     let lines: String = names.iter().flatten().map(|name| format!("{name}: Identity\n")).collect();
-    let document = document(format!("{lines}Content-Type: text/html\n\n"));
+    let document = document(format!("Date: now\n{lines}Content-Type: text/html\n\n"));
     assert_eq!(document.dropped, names.concat());
     assert_eq!(document.fields, html().fields);
     for coding in ["chunked", "gzip, chunked", ""] {
@@ -214,6 +214,12 @@ fn b_234_what_is_no_header_line_is_shown() {
     }
     let mut output = Output::new(false, MOST);
     assert!(output.feed(b"no header, and the script goes on\n").is_err(), "without waiting");
+}
+
+#[test]
+fn b_234_a_traceback_of_cgitb_is_a_page() {
+    assert_eq!(document("<!--: spam\nContent-Type: text/html\n\n"), html());
+    assert_eq!(fault("<!--: spam\n\n"), Missing);
 }
 
 #[test]
