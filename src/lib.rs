@@ -22,3 +22,7 @@
 pub use doorstep_async_smol as smol;
 pub use doorstep_blocking as blocking;
 pub use doorstep_core as core;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/cgi.md")]
+struct ItsProgramsCompile;
