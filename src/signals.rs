@@ -6,12 +6,17 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::low_level::emulate_default_handler;
 
 use crate::banner;
+
+/// A signal that comes again so soon is the same one: `timeout` and others send it to the process and
+/// to its group.
+const ECHO: Duration = Duration::from_millis(100);
 
 /// The signals that mean "stop", caught from the moment this exists.
 pub(crate) struct Signals(signal_hook::iterator::Signals);
@@ -45,7 +50,8 @@ impl Signals {
                     banner::interrupted();
                 }
                 stop();
-                signal = signals.next();
+                let (first, since) = (signal, Instant::now());
+                signal = signals.find(|&next| Some(next) != first || since.elapsed() > ECHO);
             }
             if let Some(signal) = signal {
                 last();

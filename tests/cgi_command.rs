@@ -283,11 +283,30 @@ fn b_283_no_script_outlives_a_server_that_was_told_to_stop() {
 }
 
 #[test]
+fn b_282_a_signal_that_comes_twice_at_once_is_one() {
+    let slow = "echo Content-Type: text/plain\necho\necho so far\nsleep 1\necho all\n";
+    for runtime in RUNTIMES {
+        let root = site(&[("cgi-bin/slow", slow)]);
+        let mut server = serve(root.path(), &["--cgi", runtime]);
+        let mut client = server.client();
+        client.send(b"GET /cgi-bin/slow HTTP/1.0\r\n\r\n");
+        client.peek(); // it is under way
+        let id = server.id().to_string();
+        let twice = "kill -s TERM $0; sleep 0.005; kill -s TERM $0";
+        let sent = Command::new("sh").args(["-c", twice, &id]).status();
+        assert!(sent.expect("there is a shell").success());
+        assert!(client.rest().ends_with(b"so far\nall\n"), "{runtime}");
+        assert_eq!(server.wait().code(), Some(0), "{runtime}");
+    }
+}
+
+#[test]
 fn b_282_a_second_signal_ends_the_server_and_its_scripts_at_once() {
     for runtime in RUNTIMES {
         let (root, mut server, _client) = stubborn(runtime);
         server.signal("INT");
         server.wait_for("Keyboard interrupt received, exiting.");
+        thread::sleep(Duration::from_millis(200)); // sooner, it would be an echo of the first
         assert_eq!(server.end("INT").status.signal(), Some(2), "{runtime}");
         assert!(comes_to_rest(root.path()), "{runtime}");
     }

@@ -206,6 +206,7 @@ fn b_282_a_second_signal_ends_it_at_once() {
         client.peek(); // the transfer is under way, and stays so: nobody reads on
         server.signal("INT");
         server.wait_for("Keyboard interrupt received, exiting.");
+        thread::sleep(Duration::from_millis(200)); // sooner, it would be an echo of the first
         assert_eq!(server.end("INT").status.signal(), Some(2));
     }
 }
