@@ -22,8 +22,8 @@ const ECHO: Duration = Duration::from_millis(100);
 pub(crate) struct Signals(signal_hook::iterator::Signals);
 
 impl Signals {
-    /// Catches them. What was ignored from the start stays so (`nohup`), but for SIGCHLD: then nobody
-    /// would know how scripts end. A file that may not grow is an error and no reason to die.
+    /// Catches them. A SIGHUP or SIGQUIT ignored from the start stays so (`nohup`), a SIGCHLD does not:
+    /// nobody would know how scripts end. A file that may not grow is an error and no reason to die.
     pub(crate) fn catch() -> io::Result<Self> {
         let ignored = ignored();
         flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;

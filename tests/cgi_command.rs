@@ -9,9 +9,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use signal_hook::consts::{SIGHUP, SIGQUIT};
+use signal_hook::flag;
 use support::client::Client;
 use support::{RUNTIMES, Server, doorstep, root, serve, text};
 use tempfile::TempDir;
@@ -228,6 +231,11 @@ fn b_293_what_every_answer_says_is_said_once() {
 
 #[test]
 fn b_282_a_closed_terminal_ends_the_server_and_its_scripts() {
+    // What is ignored here (in the background of a shell, say) would be ignored there as well; what is
+    // caught here is not.
+    for signal in [SIGHUP, SIGQUIT] {
+        flag::register(signal, Arc::default()).expect("it can be caught");
+    }
     for (runtime, name, number) in [(RUNTIMES[0], "HUP", 1), (RUNTIMES[1], "QUIT", 3)] {
         let (root, mut server, _client) = stubborn(runtime);
         assert_eq!(server.end(name).status.signal(), Some(number), "{runtime}");

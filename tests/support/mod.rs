@@ -11,6 +11,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use client::{Answer, Client};
 use tempfile::TempDir;
@@ -103,9 +105,14 @@ impl Server {
         child.wait().expect("a child can be waited for")
     }
 
-    /// Sends a signal and waits for the end: the exit code, the rest of stdout, all of stderr.
+    /// Sends a signal and waits for the end, for a minute: the exit code, the rest of stdout, all of
+    /// stderr, as far as a pipe holds it.
     pub(crate) fn end(&mut self, signal: &str) -> Output {
         self.signal(signal);
+        let child = self.child.as_mut().expect("it runs");
+        let mut ended = || child.try_wait().expect("a child can be waited for").is_some();
+        let mut looks = (0..6000).map(|_| thread::sleep(Duration::from_millis(10)));
+        assert!(ended() || looks.any(|()| ended()), "{signal} did not end it");
         let child = self.child.take().expect("it runs");
         let mut output = child.wait_with_output().expect("a child can be waited for");
         self.stdout.read_to_end(&mut output.stdout).expect("stdout can be read");
