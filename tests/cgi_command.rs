@@ -35,7 +35,8 @@ fn site(scripts: &[(&str, &str)]) -> TempDir {
         // then too busy to be run.
         let copied = Command::new("cp").arg(draft).arg(&script).status();
         assert!(copied.expect("cp is installed").success());
-        open(folder);
+        let inside = |folder: &&Path| folder.starts_with(root.path());
+        folder.ancestors().take_while(inside).for_each(open);
         open(&script);
     }
     root

@@ -1,6 +1,6 @@
 //! Orders of calls that no driver makes, and an embedder may: they are answered, not punished.
 
-use doorstep_core::http1::{Connection, Event, Inbox, Limits, Misuse, Outbox, Reject};
+use doorstep_core::http1::{Connection, Event, Inbox, Limits, Misuse, Outbox, Reject, Version};
 
 const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n";
 
@@ -47,4 +47,23 @@ fn b_082_a_refusal_after_head_has_its_page() {
     let page = connection.refuse(reject, b"\x00", &mut outbox);
     assert!(page > 0, "it is not an answer to HEAD any more");
     assert!(outbox.unsent().ends_with(b"</html>\n") || outbox.len() > page);
+}
+
+#[test]
+fn b_288_whoever_did_not_say_that_nothing_follows_may_still_be_sending() {
+    for (protocol, request, lingers) in [
+        (Version::Http11, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", false),
+        (Version::Http11, "GET / HTTP/1.0\r\n\r\n", false),
+        (Version::Http11, "GET /\r\n", true),
+        (Version::Http10, "GET / HTTP/1.0\r\n\r\n", false),
+        (Version::Http10, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", true),
+        (Version::Http10, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", true),
+        (Version::Http10, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", false),
+    ] {
+        let mut connection = Connection::new(Limits::default()).speaking(protocol);
+        connection.advance(request.as_bytes()).unwrap();
+        connection.respond(200, &mut Outbox::new("")).body(b"").unwrap();
+        assert!(matches!(connection.advance(b""), Ok((0, Event::Closed))));
+        assert_eq!(connection.lingers(), lingers, "{protocol:?}: {request}");
+    }
 }

@@ -25,7 +25,7 @@ on_every_driver! {
     fn b_221_scripts_are_in_cgi_bin_and_htbin(driver: Driver) {
         let scripts = Scripts::start(driver);
         let htbin = Command::new("cp")
-            .arg("-R")
+            .arg("-pR")
             .args(["cgi-bin", "htbin"])
             .current_dir(&scripts.root)
             .status();

@@ -347,7 +347,11 @@ impl Connection {
             is_connect: head.method() == b"CONNECT",
             keep_alive: asked_to_stay && !about.close && !about.unusual && !self.retiring,
             expects: false,
-            is_last: about.close || version == Version::Http10 && !about.keep_alive,
+            is_last: match head.version() {
+                Version::Http09 => false, // it cannot say so, and a second CR LF may follow
+                Version::Http10 => about.close || !about.keep_alive,
+                Version::Http11 => about.close,
+            },
             upgrade: about.upgrade
                 && !about.unusual
                 && version == Version::Http11
