@@ -16,7 +16,7 @@ use app::App;
 use doorstep_core::http1::{
     Connection, Event, Growing, Head, Inbox, Limits, Outbox, Reject, Version,
 };
-use transcript::{CLOCK, Round, Transcript};
+use transcript::{CLOCK, End, Round, Transcript};
 
 #[test]
 fn every_transcript_however_split() {
@@ -80,7 +80,7 @@ fn blocks_are_read_and_written() {
     let round = &transcripts[0].rounds[0];
     assert_eq!(round.request, b"A: xyxyxy\r\nb\rc\n\\\r\n");
     assert_eq!(round.events, [&b"body 2 \r\n"[..], b"closed"]);
-    assert!(round.eof && transcripts[0].ends_closed());
+    assert!(round.eof && transcripts[0].end() == End::Closed);
     assert_eq!(transcript::rewrite(text, &transcripts[0].rounds), text);
 }
 

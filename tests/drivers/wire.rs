@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::drivers::Driver;
 use crate::service::State;
-use crate::transcript::{self, Round, Transcript};
+use crate::transcript::{self, End, Round, Transcript};
 
 on_every_driver! {
     fn every_transcript_whole_and_in_pieces(driver: Driver) {
@@ -66,7 +66,7 @@ fn play(address: SocketAddr, transcript: &Transcript, pieces: Pieces) -> Result<
             ));
         }
     }
-    ends_as(&mut stream, transcript.ends_closed())
+    ends_as(&mut stream, transcript.end())
 }
 
 /// A server that has seen enough does not wait for the rest, so that writing may fail.
@@ -85,15 +85,16 @@ fn send(stream: &mut TcpStream, round: &Round, pieces: Pieces) {
     }
 }
 
-/// Whether the connection is closed, or stays open without another word.
-fn ends_as(stream: &mut TcpStream, closed: bool) -> Result<(), String> {
-    stream.set_nonblocking(!closed).expect("a socket can do that");
+/// Whether the connection ends so, or stays open without another word.
+fn ends_as(stream: &mut TcpStream, end: End) -> Result<(), String> {
+    stream.set_nonblocking(end == End::Open).expect("a socket can do that");
     let mut more = [0; 200];
-    match (stream.read(&mut more), closed) {
-        (Ok(0), true) => Ok(()),
-        (Err(error), false) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+    match (stream.read(&mut more), end) {
+        (Ok(0), End::Closed | End::Lingering) => Ok(()),
+        (Err(error), End::Open) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+        (Err(error), End::Closed) if error.kind() == ErrorKind::ConnectionReset => Ok(()),
         (Ok(n), _) if n > 0 => Err(format!("then came {}", more[..n].escape_ascii())),
-        (end, _) => Err(format!("expected it closed: {closed}, found {end:?}")),
+        (found, _) => Err(format!("expected: {end:?}, found {found:?}")),
     }
 }
 

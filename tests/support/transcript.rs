@@ -37,12 +37,27 @@ pub(crate) struct Round {
     pub(crate) answer: Vec<u8>,
 }
 
+/// How a transcript ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The connection stays.
+    Open,
+    /// It is closed at once: the peer has said that nothing follows. What follows all the same may
+    /// meet a reset.
+    Closed,
+    /// It is closed when the peer has heard of it.
+    Lingering,
+}
+
 impl Transcript {
-    /// Whether we close after the last round, so that a player sees the end of input.
+    /// What a player sees after the last round.
     #[allow(dead_code, reason = "the drivers' players ask")]
-    pub(crate) fn ends_closed(&self) -> bool {
-        let last = self.rounds.last().and_then(|round| round.events.last());
-        last.is_some_and(|event| event.starts_with(b"closed"))
+    pub(crate) fn end(&self) -> End {
+        match self.rounds.last().and_then(|round| round.events.last()).map(Vec::as_slice) {
+            Some(b"closed") => End::Closed,
+            Some(b"closed lingering") => End::Lingering,
+            _ => End::Open,
+        }
     }
 }
 
