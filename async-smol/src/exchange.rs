@@ -84,8 +84,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// Those of the socket.
     pub async fn flush(&mut self) -> io::Result<()> {
-        self.wire.seat().resets(self.turn.connection.ends_by_closing());
-        let flushed = self.wire.flush(self.turn.outbox, false).await;
+        let flushed = self.wire.flush(self.turn.connection, self.turn.outbox, false).await;
         self.turn.flushed(flushed)
     }
 
@@ -99,7 +98,7 @@ impl<'a> Exchange<'a> {
         if !self.turn.begin_file(file, offset, count)? {
             return if self.turn.has_gathered() { self.flush().await } else { Ok(()) };
         }
-        self.wire.flush(self.turn.outbox, true).await?;
+        self.wire.flush(self.turn.connection, self.turn.outbox, true).await?;
         let mut sent = 0;
         let all = self.wire.send_file(file, offset, count, &mut sent).await;
         self.turn.passed(sent)?;
@@ -151,8 +150,7 @@ impl AsyncRead for Body<'_, '_> {
                 Reading::Read(n) => return Poll::Ready(Ok(n)),
                 wanted => wanted,
             };
-            wire.seat().resets(turn.connection.ends_by_closing());
-            ready!(wire.poll_flush(cx, turn.outbox, false, flushing))?;
+            ready!(wire.poll_flush(cx, turn.connection, turn.outbox, false, flushing))?;
             *flushing = None;
             if let Reading::Receive(most) = wanted {
                 let mut read = || wire.stream().read(&mut buffer[..most]);

@@ -57,7 +57,7 @@ pub(crate) async fn connection<H: Handler>(
                 exchange(handler, connection, spans, inbox, outbox, wire).await?;
             }
             Ok(Event::NeedMore) => {
-                wire.flush(outbox, false).await?;
+                wire.flush(connection, outbox, false).await?;
                 let waiting = connection.waiting(outbox);
                 if waiting == Waiting::Idle {
                     if !mem::take(&mut fresh) {
@@ -91,7 +91,7 @@ pub(crate) async fn connection<H: Handler>(
             }
         }
     }
-    wire.flush(outbox, false).await?;
+    wire.flush(connection, outbox, false).await?;
     wire.seat().resets(connection.resets()); // else it looks as if that was all of it
     if connection.resets() {
         return Ok(Stay::Over);
@@ -112,7 +112,7 @@ async fn exchange<H: Handler, S: Storage>(
     wire: &Wire<'_>,
 ) -> io::Result<()> {
     if outbox.len() > GATHER {
-        wire.flush(outbox, false).await?;
+        wire.flush(connection, outbox, false).await?;
     }
     let (front, rest) = inbox.split(head.size(), connection.room());
     let peer = wire.peer();

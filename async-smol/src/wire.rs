@@ -17,7 +17,7 @@ use async_io::Async;
 use doorstep_blocking::host;
 use doorstep_blocking::pace::Pace;
 use doorstep_blocking::registry::Seat;
-use doorstep_core::http1::{Inbox, Outbox, Storage, Timeouts, Waiting};
+use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, Timeouts, Waiting};
 
 use crate::guest::Guest;
 
@@ -130,19 +130,26 @@ impl<'l> Wire<'l> {
     }
 
     /// Sends everything that is in the outbox; `more` says that a file follows at once.
-    pub(crate) async fn flush(&self, outbox: &mut Outbox, more: bool) -> io::Result<()> {
+    pub(crate) async fn flush(
+        &self,
+        connection: &Connection,
+        outbox: &mut Outbox,
+        more: bool,
+    ) -> io::Result<()> {
         let mut pace = None;
-        poll_fn(|cx| self.poll_flush(cx, outbox, more, &mut pace)).await
+        poll_fn(|cx| self.poll_flush(cx, connection, outbox, more, &mut pace)).await
     }
 
     /// The same for who polls; `pace` is `None` before the first call.
     pub(crate) fn poll_flush(
         &self,
         cx: &mut Context<'_>,
+        connection: &Connection,
         outbox: &mut Outbox,
         more: bool,
         pace: &mut Option<Pace>,
     ) -> Poll<io::Result<()>> {
+        self.seat().resets(connection.ends_by_closing());
         while !outbox.is_empty() {
             let socket = self.stream();
             let mut send = || host::send(socket, outbox.unsent(), more);

@@ -80,8 +80,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// Those of the socket.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.wire.seat().resets(self.turn.connection.ends_by_closing());
-        let flushed = self.wire.flush(self.turn.outbox, false);
+        let flushed = self.wire.flush(self.turn.connection, self.turn.outbox, false);
         self.turn.flushed(flushed)
     }
 
@@ -95,7 +94,7 @@ impl<'a> Exchange<'a> {
         if !self.turn.begin_file(file, offset, count)? {
             return if self.turn.has_gathered() { self.flush() } else { Ok(()) };
         }
-        self.wire.flush(self.turn.outbox, true)?;
+        self.wire.flush(self.turn.connection, self.turn.outbox, true)?;
         let mut sent = 0;
         let all = self.wire.send_file(file, offset, count, &mut sent);
         self.turn.passed(sent)?;
@@ -141,8 +140,7 @@ impl Read for Body<'_, '_> {
                 Reading::Read(n) => return Ok(n),
                 wanted => wanted,
             };
-            wire.seat().resets(turn.connection.ends_by_closing());
-            wire.flush(turn.outbox, false)?;
+            wire.flush(turn.connection, turn.outbox, false)?;
             if let Reading::Receive(most) = wanted {
                 return turn.received(wire.read_into(&mut buffer[..most], Waiting::Body));
             }

@@ -220,11 +220,19 @@ impl Seat {
     }
 
     /// From now on the connection's end is a reset, however it comes, or a plain one again. For
-    /// answers that look whole when it is plain.
+    /// answers that look whole when it is plain. Said by whoever serves it, and nobody else.
     pub fn resets(&self, yes: bool) {
-        if self.flags.set(Flag::Resets, yes) != yes {
+        if self.flags.has(Flag::Resets) != yes {
+            self.flags.set(Flag::Resets, yes);
             let _ = host::close_by_reset(self, yes);
         }
+    }
+
+    /// All is sent that will be, while somebody works on: the client hears the end now, and that its
+    /// answer was `cut` if so.
+    pub fn finish(&self, cut: bool) {
+        self.resets(cut);
+        let _ = if cut { host::reset(self) } else { host::finish(self) };
     }
 
     /// Whether the client is still there. Costs one system call.

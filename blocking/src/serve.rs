@@ -39,7 +39,7 @@ pub(crate) fn connection<H: Handler>(
                 exchange(handler, &mut connection, spans, &mut inbox, outbox, &mut wire)?;
             }
             Ok(Event::NeedMore) => {
-                wire.flush(outbox, false)?;
+                wire.flush(&connection, outbox, false)?;
                 let waiting = connection.waiting(outbox);
                 if wire.seat().waits(waiting, Some(config.timeouts.idle)) {
                     break; // idle, and asked to leave
@@ -66,7 +66,7 @@ pub(crate) fn connection<H: Handler>(
             }
         }
     }
-    wire.flush(outbox, false)?;
+    wire.flush(&connection, outbox, false)?;
     wire.seat().resets(connection.resets()); // else it looks as if that was all of it
     if connection.resets() {
         return Ok(());
@@ -87,7 +87,7 @@ fn exchange<H: Handler, S: Storage>(
     wire: &mut Wire,
 ) -> io::Result<()> {
     if outbox.len() > GATHER {
-        wire.flush(outbox, false)?;
+        wire.flush(connection, outbox, false)?;
     }
     let (front, rest) = inbox.split(head.size(), connection.room());
     let peer = wire.peer();

@@ -9,7 +9,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use doorstep_core::http1::{Inbox, Outbox, Storage, Timeouts, Waiting};
+use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, Timeouts, Waiting};
 
 use crate::host;
 use crate::pace::Pace;
@@ -99,7 +99,13 @@ impl Wire {
     }
 
     /// Sends everything that is in the outbox; `more` says that a file follows at once.
-    pub(crate) fn flush(&mut self, outbox: &mut Outbox, more: bool) -> io::Result<()> {
+    pub(crate) fn flush(
+        &mut self,
+        connection: &Connection,
+        outbox: &mut Outbox,
+        more: bool,
+    ) -> io::Result<()> {
+        self.seat.resets(connection.ends_by_closing());
         if outbox.is_empty() {
             return Ok(());
         }

@@ -50,6 +50,33 @@ fn b_082_a_refusal_after_head_has_its_page() {
 }
 
 #[test]
+fn rfc_9112_8_whose_end_is_the_connections_is_cut_by_a_reset() {
+    for (request, ends_by_closing) in [
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", [false, false]),
+        ("GET / HTTP/1.0\r\n\r\n", [false, true]),
+        ("HEAD / HTTP/1.0\r\n\r\n", [false, false]),
+        ("GET /\r\n", [true, true]),
+    ] {
+        for (streams, expected) in [false, true].into_iter().zip(ends_by_closing) {
+            for whole in [false, true] {
+                let mut connection = Connection::new(Limits::default());
+                let mut outbox = Outbox::new("");
+                connection.advance(request.as_bytes()).unwrap();
+                let response = connection.respond(200, &mut outbox);
+                if streams { response.stream() } else { response.sized(2) }.unwrap();
+                if whole && connection.owed().is_some() {
+                    connection.send(b"ab", &mut outbox).unwrap();
+                    assert_eq!(connection.end(&mut outbox).is_ok(), streams);
+                }
+                assert_eq!(connection.ends_by_closing(), expected, "{request}, {streams}");
+                connection.lost();
+                assert_eq!(connection.resets(), expected && !whole, "{request}, {streams}");
+            }
+        }
+    }
+}
+
+#[test]
 fn b_288_whoever_did_not_say_that_nothing_follows_may_still_be_sending() {
     for (protocol, request, lingers) in [
         (Version::Http11, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", false),

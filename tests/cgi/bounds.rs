@@ -184,6 +184,9 @@ on_every_driver! {
         scripts.noted("/cgi-bin/hostile/stays.sh: ended after ");
         let entry = scripts.server.state.entry();
         assert_eq!((entry.status, entry.bytes, entry.cut), (200, Some(5), true));
+        let mut old = scripts.client();
+        old.send(b"GET /cgi-bin/hostile/stays.sh\r\n"); // HTTP/0.9: only the end is the end
+        assert!(!old.ends_in_order());
     }
 
     fn b_250_a_client_that_leaves_before_a_redirect_takes_the_script_along(driver: Driver) {

@@ -114,6 +114,17 @@ on_every_driver! {
         assert_eq!(server.client().ask("GET", "/a.txt", &[]).body, b"hello\n");
     }
 
+    fn b_174_and_so_it_does_where_only_the_end_is_the_end(driver: Driver) {
+        let (root, server) = serve(driver);
+        let file = sparse(root.path(), "shrinks", LARGE);
+        let mut client = server.client();
+        client.send(b"GET /shrinks\r\n");
+        client.peek();
+        file.set_len(1000).expect("it can shrink");
+        assert!(!client.ends_in_order());
+        assert!(server.state.entry().cut);
+    }
+
     fn b_130_a_link_that_is_swapped_while_requests_run_never_leads_out(driver: Driver) {
         let (root, server) = serve(driver);
         let outside = tempfile::tempdir().expect("a temporary directory can be made");

@@ -90,6 +90,9 @@ on_every_driver! {
         for (request, whole) in [
             ("GET /test/panic-late HTTP/1.0\r\n\r\n", false),
             ("GET /test/panic-late\r\n", false),
+            ("GET /test/short\r\n", false),
+            ("GET /test/panic-late HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", false),
+            ("GET /long\r\n", true),
             ("GET /stream HTTP/1.0\r\n\r\n", true),
             ("HEAD /test/panic-late HTTP/1.0\r\n\r\n", true),
         ] {

@@ -95,6 +95,21 @@ on_every_driver! {
         assert_eq!(server.client().ask("GET", "/", &[]).status, 200);
     }
 
+    fn b_049_a_client_that_reads_too_late_sees_that_it_was_cut_off(driver: Driver) {
+        let server = driver.start_with(State::app(), timing(|t| t.peer = SHORT));
+        let deaf = ["/test/large", "/test/large-text"].map(|path| {
+            let mut client = server.client();
+            client.send(format!("GET {path}\r\n").as_bytes()); // HTTP/0.9: only the end is the end
+            client.peek();
+            client
+        });
+        server.stop();
+        server.returns();
+        for mut client in deaf {
+            assert!(!client.ends_in_order());
+        }
+    }
+
     fn b_049_a_reader_that_pauses_is_served_on(driver: Driver) {
         let server = driver.start(State::app());
         let mut client = server.client();

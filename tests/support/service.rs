@@ -91,6 +91,7 @@ pub(crate) fn script(head: &Head<'_>) -> Vec<Step> {
         b"/misuse" => vec![Split, Answer(500, Ending::Page)],
         b"/test/wait" => vec![Wait, text("waited\n")],
         b"/test/large" => vec![Answer(200, Ending::Sized(LARGE as u64)), SendMany(LARGE)],
+        b"/test/large-text" => vec![text(vec![b'x'; LARGE])],
         b"/test/silent" => vec![],
         b"/test/fail" => vec![Fail],
         b"/test/panic" => vec![Panic],

@@ -126,8 +126,7 @@ impl Run {
             return Ok(self.answer.take_again().map_or(Next::Over, Next::Again));
         }
         if !self.closed && held_for.is_none() && turn.connection.states() == States::CLOSED {
-            seat.resets(false);
-            let _ = host::finish(seat); // all is sent, and for some that is the end of the answer
+            seat.finish(turn.connection.resets());
             self.closed = true;
         }
         self.waited = true;

@@ -151,7 +151,7 @@ impl Connection {
     /// A write failed, or the caller cannot keep its promise: the conversation ends here, without
     /// another byte, so that the peer can see that it was cut.
     pub fn lost(&mut self) {
-        self.resets |= self.ends_by_closing();
+        self.resets |= self.body_owed().is_ok() && self.ends_by_closing();
         self.say(Said::Lost);
     }
 
@@ -159,7 +159,7 @@ impl Connection {
         matches!(self.states.recv, Recv::Done | Recv::Closed)
     }
 
-    pub(super) fn body_owed(&self) -> Result<Outgoing, Misuse> {
+    fn body_owed(&self) -> Result<Outgoing, Misuse> {
         match self.states.send {
             Send::Body => Ok(self.outgoing),
             _ => Err(Misuse::NotOwed),

@@ -291,11 +291,11 @@ impl Connection {
         self.resets
     }
 
-    /// Whether an answer is under way that only the end of the connection will end: whoever closes it
-    /// before the answer is whole must do so by a reset ([`Self::resets`]).
+    /// Whether nothing but the end of the connection ends the answer: whoever closes before all of it
+    /// is sent must do so by a reset, or it looks whole (RFC 9112 §8). True of the last answer for ever.
     #[must_use]
     pub fn ends_by_closing(&self) -> bool {
-        self.body_owed() == Ok(Outgoing::UntilClose)
+        self.outgoing == Outgoing::UntilClose || self.request.version == Version::Http09
     }
 
     /// Both halves' states.

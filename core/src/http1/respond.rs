@@ -158,7 +158,11 @@ impl<'a> Response<'a> {
             self.push("Transfer-Encoding", b"chunked");
         }
         self.finish_head(false)?;
-        self.connection.outgoing = if chunked { Outgoing::Chunked } else { Outgoing::UntilClose };
+        self.connection.outgoing = match silent {
+            true => Outgoing::Length,
+            _ if chunked => Outgoing::Chunked,
+            _ => Outgoing::UntilClose,
+        };
         self.end(if silent { Said::Answer } else { Said::AnswerWithBody })
     }
 
