@@ -295,11 +295,7 @@ fn b_283_no_script_outlives_a_server_that_was_told_to_stop() {
 fn b_282_a_signal_that_comes_twice_at_once_is_one() {
     let slow = "echo Content-Type: text/plain\necho\necho so far\nsleep 1\necho all\n";
     for runtime in RUNTIMES {
-        let root = site(&[("cgi-bin/slow", slow)]);
-        let mut server = serve(root.path(), &["--cgi", runtime]);
-        let mut client = server.client();
-        client.send(b"GET /cgi-bin/slow HTTP/1.0\r\n\r\n");
-        client.peek(); // it is under way
+        let (_root, mut server, mut client) = at_work(runtime, "HTTP/1.0", slow);
         let id = server.id().to_string();
         let twice = "kill -s TERM $0; sleep 0.005; kill -s TERM $0";
         let sent = Command::new("sh").args(["-c", twice, &id]).status();
@@ -325,11 +321,7 @@ fn b_282_a_second_signal_ends_the_server_and_its_scripts_at_once() {
 fn rfc_9112_8_a_server_that_is_killed_shows_that_its_answer_was_cut() {
     let slow = "echo Content-Type: text/plain\necho\necho so far\nsleep 2\n";
     for runtime in RUNTIMES {
-        let root = site(&[("cgi-bin/slow", slow)]);
-        let mut server = serve(root.path(), &["--cgi", runtime]);
-        let mut client = server.client();
-        client.send(b"GET /cgi-bin/slow HTTP/1.0\r\n\r\n"); // only the end would end the answer
-        client.peek(); // it is under way
+        let (root, mut server, mut client) = at_work(runtime, "HTTP/1.0", slow);
         assert_eq!(server.end("KILL").status.signal(), Some(9), "{runtime}");
         assert!(!client.ends_in_order(), "{runtime}");
         assert!(comes_to_rest(root.path()), "{runtime}");
@@ -340,11 +332,7 @@ fn rfc_9112_8_a_server_that_is_killed_shows_that_its_answer_was_cut() {
 fn b_107_289_a_client_that_leaves_is_one_note_and_a_mark() {
     let endless = "echo Content-Type: text/plain\necho\nexec cat /dev/zero\n";
     for runtime in RUNTIMES {
-        let root = site(&[("cgi-bin/endless", endless)]);
-        let mut server = serve(root.path(), &["--cgi", runtime]);
-        let mut client = server.client();
-        client.send(b"GET /cgi-bin/endless HTTP/1.1\r\nHost: test\r\n\r\n");
-        client.peek(); // it is under way
+        let (root, mut server, client) = at_work(runtime, "HTTP/1.1", endless);
         drop(client);
         assert!(comes_to_rest(root.path()), "{runtime}");
         let log = text(&server.end("TERM").stderr);
@@ -361,12 +349,19 @@ fn b_107_289_a_client_that_leaves_is_one_note_and_a_mark() {
 fn stubborn(runtime: &str) -> (TempDir, Server, Client) {
     let script = "trap '' TERM\necho Content-Type: text/plain\necho\necho $$\n\
                   sleep 1000 &\nsleep 1000\n";
-    let root = site(&[("cgi-bin/stubborn", script)]);
+    let (root, server, client) = at_work(runtime, "HTTP/1.1", script);
+    assert_ne!(running(root.path()), 0, "{runtime}");
+    (root, server, client)
+}
+
+/// A server on which a script runs whose answer has begun. In HTTP/1.0, only the connection's end ends
+/// that.
+fn at_work(runtime: &str, protocol: &str, script: &str) -> (TempDir, Server, Client) {
+    let root = site(&[("cgi-bin/script", script)]);
     let server = serve(root.path(), &["--cgi", runtime]);
     let mut client = server.client();
-    client.send(b"GET /cgi-bin/stubborn HTTP/1.1\r\nHost: test\r\n\r\n");
-    client.peek(); // it runs
-    assert_ne!(running(root.path()), 0, "{runtime}");
+    client.send(format!("GET /cgi-bin/script {protocol}\r\nHost: test\r\n\r\n").as_bytes());
+    client.peek();
     (root, server, client)
 }
 

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_io::{Async, Timer};
+use doorstep_blocking::registry::{HURRY, LAST_WAIT};
 use doorstep_blocking::turn::is_departure;
 use doorstep_blocking::{Config, GATHER, Stopper};
 use doorstep_core::http1::Inbox;
@@ -23,8 +24,6 @@ use crate::wire::Wire;
 
 /// Pairs of buffers that are kept for the next busy connections.
 const SPARE: usize = 64;
-/// How long handlers that were told to hurry have to end, and then connections that were cut.
-const LAST_WAITS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(1));
 /// How long to hold back when there is no room or there are no descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -74,9 +73,9 @@ impl<'h, H: Handler> Lane<'h, H> {
         self.stopper.registry.close_up(); // who sat down while the stop was being said
         if !self.are_gone(self.config.grace).await {
             self.handler.hurry();
-            if !self.are_gone(LAST_WAITS.0).await {
+            if !self.are_gone(HURRY).await {
                 self.stopper.registry.cut();
-                self.are_gone(LAST_WAITS.1).await;
+                self.are_gone(LAST_WAIT).await;
             }
         }
         Ok(())

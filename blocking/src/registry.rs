@@ -16,6 +16,11 @@ use event_listener::{Event, EventListener, Listener};
 
 use crate::host::{self, Presence};
 
+/// How long handlers that were told to hurry have to end, before the connections are cut.
+pub const HURRY: Duration = Duration::from_secs(2);
+/// How long connections that were cut have to end.
+pub const LAST_WAIT: Duration = Duration::from_secs(1);
+
 /// When time began, for every registry.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 

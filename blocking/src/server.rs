@@ -27,20 +27,16 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::Config;
 use crate::crew::Crew;
 use crate::handler::Handler;
 use crate::host::Acceptor;
-use crate::registry::Registry;
+use crate::registry::{HURRY, LAST_WAIT, Registry};
 use crate::serve;
 use crate::stopper::Stopper;
 use crate::turn::is_departure;
 use crate::wire::Wire;
-
-/// How long handlers that were told to hurry have to end, and then connections that were cut.
-const LAST_WAITS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(1));
 
 /// A server that is bound and not yet serving.
 #[derive(Debug)]
@@ -102,9 +98,9 @@ impl Server {
         crew.work()?;
         if !registry.wait_empty(grace) {
             crew.handler().hurry();
-            if !registry.wait_empty(LAST_WAITS.0) {
+            if !registry.wait_empty(HURRY) {
                 registry.cut();
-                registry.wait_empty(LAST_WAITS.1);
+                registry.wait_empty(LAST_WAIT);
             }
         }
         crew.handler().stopped();

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use doorstep::blocking::Config;
 
-use crate::drivers::{Driver, config, eventually, listener};
+use crate::drivers::{Driver, Running, config, eventually, listener};
 use crate::service::State;
+use crate::support::client::Client;
 
 on_every_driver! {
     fn b_282_idle_connections_close_at_once(driver: Driver) {
@@ -24,11 +25,7 @@ on_every_driver! {
     }
 
     fn b_282_an_answer_under_way_finishes(driver: Driver) {
-        let server = driver.start_with(State::app(), grace(600));
-        let mut busy = server.client();
-        busy.send(b"GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\n");
-        server.state.until_waiting(1);
-        server.stop();
+        let (server, mut busy) = stopped(driver, 600, "GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\n");
         assert!(TcpStream::connect(server.address).is_err(), "nobody new comes in");
         assert!(server.serves());
         server.state.let_go(1);
@@ -38,11 +35,8 @@ on_every_driver! {
     }
 
     fn b_282_requests_that_are_here_are_answered_and_the_last_answer_says_so(driver: Driver) {
-        let server = driver.start_with(State::app(), grace(600));
-        let mut busy = server.client();
-        busy.send(b"GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n");
-        server.state.until_waiting(1);
-        server.stop();
+        let requests = "GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n";
+        let (server, mut busy) = stopped(driver, 600, requests);
         server.state.let_go(1);
         assert_eq!(busy.answer(false).body, b"waited\n");
         let next = String::from_utf8(busy.rest()).expect("it is text");
@@ -52,11 +46,7 @@ on_every_driver! {
     }
 
     fn b_282_what_is_stuck_is_cut_after_the_grace(driver: Driver) {
-        let server = driver.start_with(State::app(), grace(0));
-        let mut stuck = server.client();
-        stuck.send(b"GET /test/stuck HTTP/1.1\r\nHost: a\r\n\r\n");
-        server.state.until_waiting(1);
-        server.stop();
+        let (server, mut stuck) = stopped(driver, 0, "GET /test/stuck HTTP/1.1\r\nHost: a\r\n\r\n");
         let all = String::from_utf8(stuck.rest()).expect("it is text");
         assert!(all.contains("Content-Length: 10\r\n") && all.ends_with("\r\n\r\nhalf\n"), "{all}");
         server.returns();
@@ -73,11 +63,7 @@ on_every_driver! {
     }
 
     fn rfc_9112_8_what_is_stuck_and_only_the_end_would_end_is_cut_by_a_reset(driver: Driver) {
-        let server = driver.start_with(State::app(), grace(0));
-        let mut stuck = server.client();
-        stuck.send(b"GET /test/stuck-stream HTTP/1.0\r\n\r\n");
-        server.state.until_waiting(1);
-        server.stop();
+        let (server, mut stuck) = stopped(driver, 0, "GET /test/stuck-stream HTTP/1.0\r\n\r\n");
         assert!(!stuck.ends_in_order());
         server.returns();
     }
@@ -147,6 +133,16 @@ on_every_driver! {
             eventually("no more descriptors", || count("fd") <= before.1);
         });
     }
+}
+
+/// A server told to stop while a handler waits, for what these requests asked, and their client.
+fn stopped(driver: Driver, seconds: u64, requests: &str) -> (Running, Client) {
+    let server = driver.start_with(State::app(), grace(seconds));
+    let mut client = server.client();
+    client.send(requests.as_bytes());
+    server.state.until_waiting(1);
+    server.stop();
+    (server, client)
 }
 
 fn grace(seconds: u64) -> Config {

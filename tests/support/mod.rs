@@ -99,20 +99,21 @@ impl Server {
         assert!(lines.any(|line| line == text), "stdout ended without {text:?}");
     }
 
-    /// Waits for an end that others asked for.
+    /// Waits for an end that others asked for, for a minute.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        let mut child = self.child.take().expect("it runs");
-        child.wait().expect("a child can be waited for")
+        let child = self.child.as_mut().expect("it runs");
+        let mut looks = (0..6000).map(|_| {
+            thread::sleep(Duration::from_millis(10));
+            child.try_wait().expect("a child can be waited for")
+        });
+        looks.find_map(|exit| exit).expect("it ends")
     }
 
-    /// Sends a signal and waits for the end, for a minute: the exit code, the rest of stdout, all of
-    /// stderr, as far as a pipe holds it.
+    /// Sends a signal and waits for the end: the exit code, the rest of stdout, all of stderr, as far as
+    /// a pipe holds it.
     pub(crate) fn end(&mut self, signal: &str) -> Output {
         self.signal(signal);
-        let child = self.child.as_mut().expect("it runs");
-        let mut ended = || child.try_wait().expect("a child can be waited for").is_some();
-        let mut looks = (0..6000).map(|_| thread::sleep(Duration::from_millis(10)));
-        assert!(ended() || looks.any(|()| ended()), "{signal} did not end it");
+        self.wait();
         let child = self.child.take().expect("it runs");
         let mut output = child.wait_with_output().expect("a child can be waited for");
         self.stdout.read_to_end(&mut output.stdout).expect("stdout can be read");
