@@ -1,8 +1,12 @@
 //! The listing for people: one page, self-contained, without a script.
 //!
-//! Light and dark, from phone to desktop. The columns are sorted through links in their headings; a
-//! screen reader is told the order (`aria-sort`), what the table is (its caption) and where it
-//! stands (a breadcrumb).
+//! Light and dark, from phone to desktop. The columns are sorted by buttons in their headings; a
+//! screen reader is told the order (`aria-sort`), what the table is (its caption) and which
+//! directory it shows (the heading).
+//!
+//! The page is plain to programs, too: its only links are the entries and `../`. Programs that
+//! follow links (mirrors, link checkers, file system layers) follow neither forms nor buttons, so
+//! they fetch each directory once, in one order, and climb one level at a time.
 
 use super::{Column, Entry, Kind, Rows, View};
 use crate::http1::date::{Civil, four, two};
@@ -20,11 +24,7 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
         escape(out, clean);
         out.extend_from_slice(slash);
     }
-    out.extend_from_slice(b"</h1>\n");
-    if !clean.is_empty() {
-        breadcrumb(out, clean);
-    }
-    out.extend_from_slice(b"<main>\n<table>\n<caption>");
+    out.extend_from_slice(b"</h1>\n<main>\n<table>\n<caption>");
     caption(out, rows);
     out.extend_from_slice(b"</caption>\n<thead><tr>");
     for (column, heading) in
@@ -46,25 +46,6 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     out.extend_from_slice(b"</main>\n</html>\n");
 }
 
-/// The directories above, each a link; relative, so that they hold below any prefix of a proxy.
-fn breadcrumb(out: &mut Vec<u8>, clean: &[u8]) {
-    let depth = clean.split(|&b| b == b'/').count();
-    out.extend_from_slice(b"<nav aria-label=\"Breadcrumb\"><ol>");
-    for (n, name) in [&b"Top"[..]].into_iter().chain(clean.split(|&b| b == b'/')).enumerate() {
-        if n < depth {
-            out.extend_from_slice(b"<li><a href=\"");
-            out.extend_from_slice(&b"../".repeat(depth - n));
-            out.extend_from_slice(b"\">");
-            escape(out, name);
-            out.extend_from_slice(b"</a>");
-        } else {
-            out.extend_from_slice(b"<li aria-current=\"page\">");
-            escape(out, name);
-        }
-    }
-    out.extend_from_slice(b"</ol></nav>\n");
-}
-
 /// How many there are, how many of them are shown, and the other place for directories.
 fn caption(out: &mut Vec<u8>, rows: &Rows) {
     if !rows.is_complete() {
@@ -75,17 +56,14 @@ fn caption(out: &mut Vec<u8>, rows: &Rows) {
     number(out, rows.total);
     out.extend_from_slice(if rows.total == 1 { b" entry" } else { b" entries" });
     let other = View { directories_first: !rows.view.directories_first, ..rows.view };
-    out.extend_from_slice(b" \xc2\xb7 <a href=\"");
-    other.href(out);
-    out.extend_from_slice(if other.directories_first {
-        b"\">directories first</a>"
-    } else {
-        b"\">directories among files</a>"
-    });
+    let text =
+        if other.directories_first { "Directories first" } else { "Directories among files" };
+    out.extend_from_slice(b" \xc2\xb7 ");
+    button(out, &other, text);
 }
 
-/// A column's heading: a link to its order, or to the reverse if that is the order now. Names are
-/// first sorted upwards, sizes and dates downwards: one looks for the largest and the latest.
+/// A column's heading: a button for its order, or for the reverse if that is the order now. Names
+/// are first sorted upwards, sizes and dates downwards: one looks for the largest and the latest.
 fn heading(out: &mut Vec<u8>, view: &View, column: Column, text: &str) {
     let is_sorted = view.column == column;
     let descending = if is_sorted { !view.descending } else { column != Column::Name };
@@ -96,11 +74,22 @@ fn heading(out: &mut Vec<u8>, view: &View, column: Column, text: &str) {
         out.extend_from_slice(order.as_bytes());
         out.push(b'"');
     }
-    out.extend_from_slice(b"><a href=\"");
-    View { column, descending, ..*view }.href(out);
-    out.extend_from_slice(b"\">");
-    out.extend_from_slice(text.as_bytes());
-    out.extend_from_slice(b"</a>");
+    out.push(b'>');
+    button(out, &View { column, descending, ..*view }, text);
+}
+
+/// A button that asks for the same directory in the order of `view`. Without an action, a form goes
+/// to the page's own address, whose query it replaces.
+fn button(out: &mut Vec<u8>, view: &View, text: &str) {
+    out.extend_from_slice(b"<form>");
+    for (name, value) in view.query() {
+        for part in ["<input type=\"hidden\" name=\"", name, "\" value=\"", value, "\">"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    }
+    for part in ["<button>", text, "</button></form>"] {
+        out.extend_from_slice(part.as_bytes());
+    }
 }
 
 fn row(out: &mut Vec<u8>, entry: &Entry) {
@@ -135,9 +124,10 @@ fn date(out: &mut Vec<u8>, unix: i64) {
     }
 }
 
-/// `n` bytes for people: three digits or so, in powers of 1024, rounded down.
+/// `n` bytes as `ls -h` and Apache write them: `812`, `3.0M`, `15G`; in powers of 1024, rounded
+/// down. One word: programs that read listings take it for a size (R-21).
 fn size(out: &mut Vec<u8>, n: u64) {
-    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    const UNITS: [&str; 7] = ["", "K", "M", "G", "T", "P", "E"];
     let power = n.checked_ilog2().unwrap_or(0) / 10;
     let whole = n >> (10 * power);
     number(out, whole);
@@ -146,8 +136,7 @@ fn size(out: &mut Vec<u8>, n: u64) {
         out.push(b'.');
         number(out, tenths);
     }
-    out.push(b' ');
-    out.extend_from_slice(UNITS[power as usize].as_bytes()); // 64 bits are at most 15 EiB
+    out.extend_from_slice(UNITS[power as usize].as_bytes()); // 64 bits are at most 15E
 }
 
 const HEAD: &str = r#"<!DOCTYPE html>
@@ -161,29 +150,28 @@ const STYLE: &str = r#"</title>
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif }
 body { max-width: 60rem; margin: 0 auto; padding: 1.5rem }
 h1 { font-size: 1.3rem; font-weight: 600; padding: 0 .5rem; overflow-wrap: anywhere }
-ol { display: flex; flex-wrap: wrap; margin: 0 0 1rem; padding: 0 .5rem; list-style: none }
-li { overflow-wrap: anywhere }
-li + li::before { content: "/"; padding: 0 .5em; opacity: .5 }
 table { width: 100%; border-collapse: collapse }
 caption { text-align: left; font-size: .85rem; padding: .35rem .5rem }
 th { text-align: left; font-size: .85rem; font-weight: 500 }
-th a { display: inline-block; padding: .2rem 0 }
+form { display: inline }
+button { font: inherit; background: none; border: 0; padding: .2rem 0; cursor: pointer }
 [aria-sort] { font-weight: 700 }
-[aria-sort] a::after { content: " \2191" }
-[aria-sort="descending"] a::after { content: " \2193" }
+[aria-sort] button::after { content: " \2191" }
+[aria-sort="descending"] button::after { content: " \2193" }
 th, td { padding: .35rem .5rem; border-bottom: 1px solid #8883; vertical-align: baseline }
 td:first-child a { overflow-wrap: anywhere; white-space: pre-wrap }
 :is(th, td):nth-child(n+2) { white-space: nowrap; font-variant-numeric: tabular-nums }
 :is(th, td):nth-child(3) { text-align: right }
 td:nth-child(n+2) { opacity: .8 }
 tr:hover td { background: #8881 }
-a { color: light-dark(#0550ae, #79b8ff); text-decoration: none }
+a, button { color: light-dark(#0550ae, #79b8ff); text-decoration: none }
 td a[href$="/"] { font-weight: 600 }
-a:hover, caption a { text-decoration: underline }
-a:focus-visible { outline: 2px solid; outline-offset: 2px; border-radius: 2px }
+:is(a, button):hover, caption button { text-decoration: underline }
+:focus-visible { outline: 2px solid; outline-offset: 2px; border-radius: 2px }
 @media (max-width: 36rem) {
   body { padding: 1rem .5rem }
-  :is(th, td):nth-child(2) { font-size: .75rem; white-space: normal }
+  :is(th, td) { padding-inline: .3rem }
+  :is(th, td):nth-child(n+2) { font-size: .75rem }
   td { padding-block: .6rem }
 }
 </style>
