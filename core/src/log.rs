@@ -2,7 +2,8 @@
 //!
 //! A [`Record`] is one finished answer; [`write()`] appends its line when the answer has *ended*, so
 //! the size is what was really sent and a cut answer is marked (B-107). What a peer wrote is
-//! escaped: no request can move a terminal's cursor or forge a line (B-103). Time comes in as
+//! escaped: no request can move a terminal's cursor, reorder what it shows or forge a line (B-103).
+//! Whatever else goes to a log or a terminal is made safe by [`printable`]. Time comes in as
 //! [`Civil`], in the zone of whoever reads the log.
 //!
 //! ```
@@ -54,7 +55,7 @@ pub fn write(out: &mut Vec<u8>, record: &Record<'_>, at: &Civil) {
         out.extend_from_slice(b"code ");
         number(out, record.status.into());
         out.extend_from_slice(b", message ");
-        escape(out, message);
+        printable(out, message);
         out.push(b'\n');
     }
     prefix(out, record.peer, at);
@@ -73,25 +74,53 @@ pub fn write(out: &mut Vec<u8>, record: &Record<'_>, at: &Civil) {
 /// Appends a line of the server's own about `peer`: why something was refused or broke off.
 pub fn note(out: &mut Vec<u8>, peer: IpAddr, at: &Civil, message: &[u8]) {
     prefix(out, peer, at);
-    escape(out, message);
+    printable(out, message);
     out.push(b'\n');
 }
 
-/// Appends `text` so that it is safe to look at: control bytes, C1 controls and what is not UTF-8
-/// become `\xNN`, a backslash is doubled, all else stays (B-103).
+/// Appends `text` as it came so that it is safe to look at and can be told from any other: as
+/// [`printable`] does, and a backslash is doubled (B-103).
 pub fn escape(out: &mut Vec<u8>, text: &[u8]) {
+    for (n, piece) in text.split(|&byte| byte == b'\\').enumerate() {
+        if n > 0 {
+            out.extend_from_slice(b"\\\\");
+        }
+        printable(out, piece);
+    }
+}
+
+/// Appends a message so that it is safe to look at: what a terminal would act on and what is not
+/// UTF-8 become `\xNN`, all else stays. What a message quotes was escaped when it was quoted, so its
+/// backslashes stay as they are (B-104).
+pub fn printable(out: &mut Vec<u8>, text: &[u8]) {
     for piece in text.utf8_chunks() {
         let mut utf8 = [0; 4];
         for c in piece.valid().chars() {
             let bytes = c.encode_utf8(&mut utf8).as_bytes();
-            match c {
-                '\\' => out.extend_from_slice(b"\\\\"),
-                c if c.is_control() => hex(out, bytes),
-                _ => out.extend_from_slice(bytes),
+            if acts_on_text(c) {
+                hex(out, bytes);
+            } else {
+                out.extend_from_slice(bytes);
             }
         }
         hex(out, piece.invalid());
     }
+}
+
+/// Whether a character shows nothing itself but changes how others are shown, or where: controls
+/// (category Cc), format characters (Cf, the bidirectional controls among them), and the separators
+/// of lines and paragraphs (Zl, Zp). Unicode 16.
+fn acts_on_text(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
+    matches!(c,
+        '\u{80}'..='\u{9f}' | '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
+        | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0001}'
+        | '\u{e0020}'..='\u{e007f}')
 }
 
 fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -119,6 +148,7 @@ fn prefix(out: &mut Vec<u8>, peer: IpAddr, at: &Civil) {
 #[cfg(test)]
 mod tests {
     use super::{Civil, Record, note, write};
+    use crate::http1::Reject;
     use std::net::IpAddr;
 
     const AT: Civil = Civil { year: 2026, month: 1, day: 2, hour: 3, minute: 4, second: 5 };
@@ -167,6 +197,30 @@ mod tests {
     }
 
     #[test]
+    fn r_14_nothing_that_reorders_or_hides_text_reaches_the_terminal() {
+        for (c, shown) in [
+            ('\u{202e}', r"\xe2\x80\xae"), // right-to-left override
+            ('\u{2066}', r"\xe2\x81\xa6"),
+            ('\u{2028}', r"\xe2\x80\xa8"),
+            ('\u{9b}', r"\xc2\x9b"),
+            ('\u{ad}', r"\xc2\xad"),
+            ('\u{feff}', r"\xef\xbb\xbf"),
+            ('\u{e0041}', r"\xf3\xa0\x81\x81"),
+        ] {
+            let hostile = format!("GET /a{c}gpj.exe HTTP/1.1");
+            let expected = format!("a{shown}gpj.exe");
+            assert!(line(Record { line: hostile.as_bytes(), ..ROOT }).contains(&expected));
+            let failed = Record { error: Some(hostile.as_bytes()), ..ROOT };
+            assert!(line(failed).contains(&expected));
+            let mut out = Vec::new();
+            note(&mut out, ROOT.peer, &AT, hostile.as_bytes());
+            assert!(String::from_utf8(out).unwrap().contains(&expected));
+        }
+        let harmless = "/Åland/e\u{301}/שלום/日本/\u{1f980}\u{fe0f}";
+        assert!(line(Record { line: harmless.as_bytes(), ..ROOT }).contains(harmless));
+    }
+
+    #[test]
     fn b_105_the_client_is_an_address_and_mapped_ones_are_unmapped() {
         for (peer, shown) in
             [("::ffff:10.1.2.3", "10.1.2.3"), ("::1", "::1"), ("fe80::2", "fe80::2")]
@@ -184,15 +238,16 @@ mod tests {
     #[test]
     fn b_081_b_104_an_error_has_a_line_of_its_own_escaped_once() {
         let mut out = Vec::new();
-        let message = b"Unsupported method ('\x16')";
-        write(&mut out, &Record { status: 501, error: Some(message), ..ROOT }, &AT);
-        note(&mut out, ROOT.peer, &AT, b"left");
+        let mut message = Vec::new();
+        Reject::BadSyntax.phrase(b"\x16\x03\\", &mut message);
+        write(&mut out, &Record { status: 400, error: Some(&message), ..ROOT }, &AT);
+        note(&mut out, ROOT.peer, &AT, b"left\x1b\\d");
         let text = String::from_utf8(out).unwrap();
         assert_eq!(
             text,
-            "127.0.0.1 - - [02/Jan/2026 03:04:05] code 501, message Unsupported method ('\\x16')\n\
-             127.0.0.1 - - [02/Jan/2026 03:04:05] \"GET / HTTP/1.1\" 501 -\n\
-             127.0.0.1 - - [02/Jan/2026 03:04:05] left\n"
+            "127.0.0.1 - - [02/Jan/2026 03:04:05] code 400, message Bad request syntax ('\\x16\\x03\\\\')\n\
+             127.0.0.1 - - [02/Jan/2026 03:04:05] \"GET / HTTP/1.1\" 400 -\n\
+             127.0.0.1 - - [02/Jan/2026 03:04:05] left\\x1b\\d\n"
         );
     }
 }
