@@ -108,8 +108,9 @@ fn row(out: &mut Vec<u8>, entry: &Entry) {
     out.extend_from_slice(b"</a><td><time>");
     date(out, entry.modified);
     out.extend_from_slice(b"</time><td>");
-    if let Some(bytes) = entry.shown_size() {
-        size(out, bytes);
+    match entry.shown_size() {
+        Some(bytes) => size(out, bytes),
+        None => out.push(b'-'), // programs that read listings expect three words
     }
     out.push(b'\n');
 }
