@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Runtime::Blocking)]
     pub(crate) runtime: Runtime,
 
-    /// Do not log requests on stderr
+    /// Do not log requests on stderr, only what goes wrong
     #[arg(short, long)]
     pub(crate) quiet: bool,
 

@@ -1,7 +1,8 @@
 //! A handler with the terminal's view of it: a line on stderr for every answer.
 //!
 //! It promises `http.server`'s lines, in local time, and that a log nobody reads delays no answer.
-//! Quiet leaves out the answers; what went wrong is told all the same.
+//! Quiet leaves out the answers; what went wrong is told all the same, and counted when it goes wrong
+//! again and again.
 
 use std::io;
 use std::net::IpAddr;
@@ -10,7 +11,6 @@ use std::sync::Arc;
 use doorstep_async_smol as smol;
 use doorstep_blocking::host::{self, Clock, Log};
 use doorstep_blocking::{self as blocking, Record};
-use doorstep_core::http1::date::Civil;
 use doorstep_core::log;
 
 /// Serves what `handler` does, and writes to the log.
@@ -29,19 +29,10 @@ impl<H> Logged<H> {
 
     fn record(&self, record: &Record<'_>) {
         if self.access {
-            self.line(|out, at| log::write(out, record, at));
+            let mut line = Vec::with_capacity(128);
+            log::write(&mut line, record, &self.clock.civil(host::now()));
+            self.log.write(&line);
         }
-    }
-
-    fn remark(&self, peer: IpAddr, message: &str) {
-        self.line(|out, at| log::note(out, peer, at, message.as_bytes()));
-    }
-
-    /// Logs what `write` makes of the time.
-    fn line(&self, write: impl FnOnce(&mut Vec<u8>, &Civil)) {
-        let mut line = Vec::with_capacity(128);
-        write(&mut line, &self.clock.civil(host::now()));
-        self.log.write(&line);
     }
 }
 
@@ -56,7 +47,7 @@ impl<H: blocking::Handler> blocking::Handler for Logged<H> {
         self.record(record);
     }
     fn note(&self, peer: IpAddr, message: &str) {
-        self.remark(peer, message);
+        self.log.note(peer, message);
     }
     fn hurry(&self) {
         self.handler.hurry();
@@ -77,7 +68,7 @@ impl<H: smol::Handler> smol::Handler for Logged<H> {
         self.record(record);
     }
     fn note(&self, peer: IpAddr, message: &str) {
-        self.remark(peer, message);
+        self.log.note(peer, message);
     }
     fn hurry(&self) {
         self.handler.hurry();

@@ -78,25 +78,78 @@ fn b_102_the_request_line_is_logged_as_it_came() {
 }
 
 #[test]
-fn b_107_289_a_client_that_leaves_is_a_mark_in_the_log() {
+fn b_107_289_r_26_a_client_that_leaves_is_a_mark_in_the_log_and_nothing_more() {
     let root = root();
-    let cut = Regex::new(r#"^"GET /large HTTP/1\.1" 200 \d+ cut$"#).expect("it is a pattern");
+    let cut = Regex::new(r#"^"GET /large HTTP/1\.1" 20[06] \d+ cut$"#).expect("it is a pattern");
     for runtime in RUNTIMES {
         let large = File::create(root.path().join("large")).expect("a file can be made");
         large.set_len(1 << 28).expect("it can have holes");
         let mut server = serve(root.path(), &[runtime]);
-        let mut client = server.client();
-        client.send(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n");
-        client.peek(); // the transfer is under way
-        drop(client);
-        assert_eq!(server.get("/a.txt").status, 200);
+        // A download that is given up, and seeks in a video, one range and several.
+        for range in ["", "Range: bytes=1000-\r\n", "Range: bytes=0-99,2000-\r\n"] {
+            let mut client = server.client();
+            client.send(format!("GET /large HTTP/1.1\r\nHost: test\r\n{range}\r\n").as_bytes());
+            client.peek(); // the transfer is under way
+        }
         let messages = messages(&server.end("TERM").stderr);
-        assert_eq!(
-            messages.iter().filter(|message| cut.is_match(message)).count(),
-            1,
-            "{messages:?}"
-        );
-        assert!(messages.len() <= 3, "{messages:?}");
+        assert_eq!(messages.len(), 3, "{runtime}: {messages:?}");
+        assert!(messages.iter().all(|message| cut.is_match(message)), "{runtime}: {messages:?}");
+    }
+}
+
+#[test]
+fn b_111_a_flood_of_connections_that_break_off_is_counted() {
+    let root = root();
+    let counted = Regex::new(r"^connection lost: .* \(\u{d7}(\d+) more in \d+ s\)$");
+    let counted = counted.expect("it is a pattern");
+    for runtime in RUNTIMES {
+        for quiet in [&[][..], &["--quiet"]] {
+            let mut server = serve(root.path(), &[&[runtime], quiet].concat());
+            for _ in 0..200 {
+                let mut client = server.client();
+                client.send(b"GET /a.txt HTTP/1.1\r\nHost: test\r\n\r\nGET /a.txt HTT");
+                client.glimpse(); // the first answer stays unread: closing is a reset
+            }
+            let messages = messages(&server.end("TERM").stderr);
+            let requests = messages.iter().filter(|line| line.starts_with("\"GET /a.txt")).count();
+            assert_eq!(requests, if quiet.is_empty() { 200 } else { 0 });
+            let notes: Vec<_> =
+                messages.iter().filter(|line| line.starts_with("connection lost")).collect();
+            let told =
+                |line: &&String| counted.captures(line).map_or(1, |n| n[1].parse().unwrap_or(0));
+            let all: u64 = notes.iter().map(told).sum();
+            assert_eq!(all, 200, "none is lost: {notes:?}");
+            assert!(notes.len() < 40, "{notes:?}");
+            assert_eq!(requests + notes.len(), messages.len(), "{messages:?}");
+        }
+    }
+}
+
+#[test]
+fn r_13_r_14_what_a_refused_client_sent_is_escaped_once() {
+    let root = root();
+    for runtime in RUNTIMES {
+        let mut server = serve(root.path(), &[runtime]);
+        for (sent, shown) in [
+            (&b"\x16\x03\x01\x02\0\x01\r\n\r\n"[..], r"\x16"), // it is read no further
+            ("GET /\u{202e}gpj.exe\r\n\r\n".as_bytes(), r"GET /\xe2\x80\xaegpj.exe"),
+            ("GET /\u{2028} HTTP/1.1\r\n\r\n".as_bytes(), r"GET /\xe2\x80\xa8 HTTP/1.1"),
+        ] {
+            let mut client = server.client();
+            client.send(sent);
+            assert_eq!(client.answer(false).status, 400);
+            drop(client);
+            let stderr = text(&server.end("TERM").stderr);
+            let mut lines = stderr.lines();
+            let message = lines.next().unwrap_or_default();
+            if message.ends_with(')') {
+                assert!(message.ends_with(&format!("('{shown}')")), "{runtime}: {stderr}");
+            }
+            let line = lines.next().unwrap_or_default();
+            assert!(line.contains(&format!("\"{shown}\" 400 ")), "{runtime}: {stderr}");
+            assert!(!stderr.contains(['\u{202e}', '\u{2028}', '\x16']), "{runtime}: {stderr}");
+            server = serve(root.path(), &[runtime]);
+        }
     }
 }
 

@@ -98,11 +98,12 @@ impl<'a> Exchange<'a> {
         if !self.turn.begin_file(file, offset, count)? {
             return if self.turn.has_gathered() { self.flush().await } else { Ok(()) };
         }
-        self.wire.flush(self.turn.connection, self.turn.outbox, true).await?;
+        let flushed = self.wire.flush(self.turn.connection, self.turn.outbox, true).await;
+        self.turn.flushed(flushed)?;
         let mut sent = 0;
         let all = self.wire.send_file(file, offset, count, &mut sent).await;
         self.turn.passed(sent)?;
-        all
+        self.turn.flushed(all)
     }
 
     /// After [`crate::Response::upgrade`] or `tunnel`: sends the answer, and gives the socket and
@@ -150,7 +151,8 @@ impl AsyncRead for Body<'_, '_> {
                 Reading::Read(n) => return Poll::Ready(Ok(n)),
                 wanted => wanted,
             };
-            ready!(wire.poll_flush(cx, turn.connection, turn.outbox, false, flushing))?;
+            let flush = wire.poll_flush(cx, turn.connection, turn.outbox, false, flushing);
+            turn.flushed(ready!(flush))?;
             *flushing = None;
             if let Reading::Receive(most) = wanted {
                 let mut read = || wire.stream().read(&mut buffer[..most]);

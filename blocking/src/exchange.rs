@@ -94,11 +94,12 @@ impl<'a> Exchange<'a> {
         if !self.turn.begin_file(file, offset, count)? {
             return if self.turn.has_gathered() { self.flush() } else { Ok(()) };
         }
-        self.wire.flush(self.turn.connection, self.turn.outbox, true)?;
+        let flushed = self.wire.flush(self.turn.connection, self.turn.outbox, true);
+        self.turn.flushed(flushed)?;
         let mut sent = 0;
         let all = self.wire.send_file(file, offset, count, &mut sent);
         self.turn.passed(sent)?;
-        all
+        self.turn.flushed(all)
     }
 
     /// After [`crate::Response::upgrade`] or `tunnel`: sends the answer, and gives the socket and
@@ -140,7 +141,8 @@ impl Read for Body<'_, '_> {
                 Reading::Read(n) => return Ok(n),
                 wanted => wanted,
             };
-            wire.flush(turn.connection, turn.outbox, false)?;
+            let flushed = wire.flush(turn.connection, turn.outbox, false);
+            turn.flushed(flushed)?;
             if let Reading::Receive(most) = wanted {
                 return turn.received(wire.read_into(&mut buffer[..most], Waiting::Body));
             }

@@ -15,7 +15,7 @@ pub struct Told {
     pub bytes: u64,
     /// The reason phrase of an error page.
     pub error: Option<Vec<u8>>,
-    /// A write failed, so that not all of it arrived.
+    /// The client has left: reading its request or sending the response failed.
     pub lost: bool,
     /// It was given up before it was whole.
     pub cut: bool,

@@ -110,6 +110,20 @@ on_every_driver! {
         }
     }
 
+    fn r_26_a_client_that_resets_within_its_upload_is_one_line(driver: Driver) {
+        let server = driver.start(State::app());
+        let mut client = server.client();
+        client.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\
+                      Content-Length: 10\r\n\r\n");
+        client.glimpse(); // the interim response stays unread: closing is a reset
+        drop(client);
+        let entry = server.state.entry();
+        assert_eq!((entry.status, entry.bytes, entry.cut), (400, None, true), "{entry:?}");
+        server.stop();
+        server.returns();
+        assert_eq!(server.state.notes(), [""; 0]);
+    }
+
     fn b_049_a_reader_that_pauses_is_served_on(driver: Driver) {
         let server = driver.start(State::app());
         let mut client = server.client();

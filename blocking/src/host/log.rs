@@ -1,9 +1,10 @@
-//! The access log's way out: a bounded queue and one thread that writes (B-111).
+//! The log's way out: a bounded queue and one thread that writes (B-111).
 //!
 //! [`Log::write`] never waits for whoever reads the log. When nobody does and the queue is full,
 //! lines are dropped and counted; the first thing written when there is room again is how many.
-//! Lines keep their order and are never torn. Dropping the log writes what is queued, but waits for
-//! a stuck reader no longer than a second.
+//! Lines keep their order and are never torn. [`Log::note`] counts notes that come again and again
+//! instead of repeating them. Dropping the log writes what is queued, but waits for a stuck reader
+//! no longer than a second.
 //!
 //! ```
 //! use doorstep_blocking::host::Log;
@@ -16,10 +17,16 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::mem;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use doorstep_core::log;
+
+use super::clock::{Clock, now};
+use super::repeats::{Repeats, Summary};
 
 /// A log that is written in the background. Shared by reference.
 #[derive(Debug)]
@@ -27,8 +34,9 @@ pub struct Log {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    clock: Clock,
     queue: Mutex<Queue>,
     /// There is something to write, or an end.
     work: Condvar,
@@ -42,6 +50,7 @@ struct Queue {
     lines: usize,
     /// Lines that found no room since the last batch was taken.
     dropped: u64,
+    repeats: Repeats,
     writing: bool,
     closed: bool,
 }
@@ -61,7 +70,12 @@ impl Log {
     /// # Errors
     /// When there is no thread left for it.
     pub fn to(out: impl Write + Send + 'static) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            clock: Clock::new(),
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            idle: Condvar::new(),
+        });
         let theirs = Arc::clone(&shared);
         thread::Builder::new().name("log".into()).spawn(move || theirs.drain(out))?;
         Ok(Self { shared })
@@ -69,24 +83,30 @@ impl Log {
 
     /// Queues `lines`, one or more, each with its line end; drops them when there is no room.
     pub fn write(&self, lines: &[u8]) {
-        let count = lines.iter().filter(|&&byte| byte == b'\n').count();
-        let mut queue = self.shared.lock();
-        if queue.lines + count > MOST_LINES || queue.text.len() + lines.len() > MOST_BYTES {
-            queue.dropped += count as u64;
-            return;
-        }
-        let wake = queue.text.is_empty() && !queue.writing;
-        queue.text.extend_from_slice(lines);
-        queue.lines += count;
-        drop(queue);
-        if wake {
-            self.shared.work.notify_one();
-        }
+        self.shared.change(|queue| queue.push(lines));
     }
 
-    /// Waits until all is written, at most `timeout`; says whether it is.
+    /// Queues a line about `peer`, with the local time. What is noted again and again in the same
+    /// words is counted, and the count written every few seconds and at the end.
+    pub fn note(&self, peer: IpAddr, message: &str) {
+        self.shared.change(|queue| {
+            let at = Instant::now();
+            let due = queue.repeats.due(at);
+            self.shared.tell(queue, due);
+            if queue.repeats.admits(peer, message, at) {
+                self.shared.line(queue, peer, message);
+            }
+        });
+    }
+
+    /// Waits until all is written, at most `timeout`; says whether it is. What was counted is told
+    /// now.
     #[must_use]
     pub fn flush(&self, timeout: Duration) -> bool {
+        self.shared.change(|queue| {
+            let counted = queue.repeats.all(Instant::now());
+            self.shared.tell(queue, counted);
+        });
         let queue = self.shared.lock();
         let (_queue, waited) = self
             .shared
@@ -99,9 +119,9 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
+        let _ = self.flush(LAST_WAIT);
         self.shared.lock().closed = true;
         self.shared.work.notify_one();
-        let _ = self.flush(LAST_WAIT);
     }
 }
 
@@ -115,10 +135,9 @@ impl Shared {
             if queue.text.is_empty() {
                 self.idle.notify_all();
             }
-            queue = self
-                .work
-                .wait_while(queue, |queue| queue.text.is_empty() && !queue.closed)
-                .unwrap_or_else(PoisonError::into_inner);
+            while queue.text.is_empty() && !queue.closed {
+                queue = self.wait(queue);
+            }
             if queue.text.is_empty() && queue.dropped == 0 {
                 return;
             }
@@ -138,8 +157,64 @@ impl Shared {
         }
     }
 
+    /// Until there may be something to write: it was said so, or a count is due.
+    fn wait<'q>(&self, queue: MutexGuard<'q, Queue>) -> MutexGuard<'q, Queue> {
+        let at = Instant::now();
+        match queue.repeats.next() {
+            None => self.work.wait(queue).unwrap_or_else(PoisonError::into_inner),
+            Some(next) if next > at => {
+                let waited = self.work.wait_timeout(queue, next - at);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+            Some(_) => {
+                let mut queue = queue;
+                let due = queue.repeats.due(at);
+                self.tell(&mut queue, due);
+                queue
+            }
+        }
+    }
+
+    /// Changes the queue, and wakes the writing thread if that gave it something to do.
+    fn change(&self, change: impl FnOnce(&mut Queue)) {
+        let mut queue = self.lock();
+        let asleep = queue.text.is_empty() && !queue.writing;
+        let next = queue.repeats.next();
+        change(&mut queue);
+        let wake = asleep && (!queue.text.is_empty() || queue.repeats.next() != next);
+        drop(queue);
+        if wake {
+            self.work.notify_one();
+        }
+    }
+
+    fn tell(&self, queue: &mut Queue, counted: Vec<Summary>) {
+        for Summary { last, text } in counted {
+            self.line(queue, last, &text);
+        }
+    }
+
+    fn line(&self, queue: &mut Queue, peer: IpAddr, message: &str) {
+        let mut line = Vec::with_capacity(128);
+        log::note(&mut line, peer, &self.clock.civil(now()), message.as_bytes());
+        queue.push(&line);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// Takes lines, or drops and counts them.
+    fn push(&mut self, lines: &[u8]) {
+        let count = lines.iter().filter(|&&byte| byte == b'\n').count();
+        if self.lines + count > MOST_LINES || self.text.len() + lines.len() > MOST_BYTES {
+            self.dropped += count as u64;
+        } else {
+            self.text.extend_from_slice(lines);
+            self.lines += count;
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! The log against readers that read, stop reading, and never come back.
 
 use std::io::{self, BufRead, BufReader, Write};
+use std::net::Ipv4Addr;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use super::super::repeats::BURST;
 use super::{Log, MOST_BYTES, MOST_LINES};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -78,6 +80,38 @@ fn more_than_the_queue_holds_at_once_is_dropped() {
     drop(log);
     let lines: Vec<_> = BufReader::new(reader).lines().map(Result::unwrap).collect();
     assert_eq!(lines, ["small", &format!("{} log lines dropped", MOST_LINES + 2)]);
+}
+
+#[test]
+fn b_111_what_is_noted_again_and_again_is_counted_and_told_at_the_end() {
+    let (reader, writer) = io::pipe().unwrap();
+    let log = Log::to(writer).unwrap();
+    for n in 0..1000 {
+        log.note(Ipv4Addr::new(192, 0, 2, n as u8).into(), "lost\x1b");
+        log.write(b"an access line\n");
+    }
+    drop(log);
+    let lines: Vec<_> = BufReader::new(reader).lines().map(Result::unwrap).collect();
+    let (access, notes): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.starts_with("an "));
+    assert_eq!((access.len(), notes.len() as u64), (1000, BURST + 1));
+    assert!(notes[0].starts_with("192.0.2.0 - - [") && notes[0].ends_with("] lost\\x1b"));
+    assert!(
+        notes[BURST as usize]
+            .ends_with(&format!("] lost\\x1b (\u{d7}{} more in 1 s)", 1000 - BURST))
+    );
+}
+
+#[test]
+fn b_111_a_count_is_told_when_its_time_is_over_whatever_else_happens() {
+    let (reader, writer) = io::pipe().unwrap();
+    let log = Log::to(writer).unwrap();
+    log.shared.lock().repeats.shorten(Duration::from_millis(50));
+    for _ in 0..=BURST {
+        log.note(Ipv4Addr::LOCALHOST.into(), "lost");
+    }
+    let mut lines = BufReader::new(reader).lines().map(Result::unwrap);
+    let last = lines.nth(BURST as usize).unwrap(); // while the log is alive
+    assert!(last.ends_with("lost (\u{d7}1 more in 1 s)"), "{last}");
 }
 
 #[test]

@@ -34,6 +34,7 @@ mod places;
 mod presence;
 mod process;
 mod raw;
+mod repeats;
 mod rlimits;
 mod root;
 mod send;

@@ -11,6 +11,13 @@ use super::Turn;
 use crate::host;
 use crate::response::Told;
 
+/// What came of a handler, other than success.
+struct Trouble {
+    /// Its error says that a peer went away.
+    departed: bool,
+    words: Option<String>,
+}
+
 /// For drivers: after the handler, every request gets a whole answer or a visible cut.
 impl Turn<'_> {
     /// Completes what the handler left open; `outcome` is what it returned, or its panic. The
@@ -21,19 +28,29 @@ impl Turn<'_> {
         log: impl FnOnce(&Record<'_>),
     ) {
         let owed = self.connection.owed();
-        let lost = self.told.lost && !self.outbox.is_empty(); // whatever the handler made of that
-        let cut = matches!(owed, Some(Owed::Bytes(_) | Owed::Stream)) || lost || self.told.cut;
+        let gone = self.told.lost; // whatever the handler made of that
+        let lost = gone && !self.outbox.is_empty();
+        let mut cut = matches!(owed, Some(Owed::Bytes(_) | Owed::Stream)) || lost || self.told.cut;
+        let trouble = self.trouble(outcome);
         match owed {
+            Some(Owed::Answer) if gone => {
+                self.reject.get_or_insert(Reject::Truncated);
+                self.answer_for_handler();
+                self.told.bytes = 0;
+                self.outbox.clear();
+                self.connection.lost();
+                cut = true;
+            }
             Some(Owed::Answer) => self.answer_for_handler(),
             Some(_) => self.connection.lost(),
             None if lost => self.connection.lost(),
             None => {}
         }
-        if lost || cut && matches!(&outcome, Ok(Err(error)) if is_departure(error)) {
-            self.outbox.clear(); // nobody is there to take it: one note is enough (B-289)
+        if lost || cut && trouble.departed {
+            self.outbox.clear(); // nobody is there to take it
         }
-        if let Some(trouble) = trouble(outcome) {
-            self.note(trouble);
+        if let Some(words) = trouble.words {
+            self.note(words);
         }
         log(&Record {
             peer: self.peer.ip(),
@@ -43,6 +60,27 @@ impl Turn<'_> {
             cut,
             error: self.told.error.as_deref(),
         });
+    }
+
+    /// What is to be noted beside the access line. A client that left within an exchange is the mark
+    /// on that line and nothing more (B-289); one that was cut off since it was too slow is told.
+    fn trouble(&self, outcome: Result<io::Result<()>, Box<dyn Any + Send>>) -> Trouble {
+        let departed = matches!(&outcome, Ok(Err(error)) if is_departure(error));
+        let words = match outcome {
+            Ok(Ok(())) => None,
+            Ok(Err(_)) if departed && self.reject.is_some() => None,
+            Ok(Err(error)) if departed && self.told.lost && error.kind() != ErrorKind::TimedOut => {
+                None
+            }
+            Ok(Err(error)) if departed => Some(format!("connection lost: {error}")),
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(panic) => {
+                let text = panic.downcast_ref::<&str>().copied();
+                let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+                Some(format!("the handler panicked: {}", text.unwrap_or("no message")))
+            }
+        };
+        Trouble { departed, words }
     }
 
     /// The handler gave no answer: the peer's fault is refused, ours is a 500.
@@ -95,18 +133,8 @@ pub fn is_departure(error: &io::Error) -> bool {
             | ErrorKind::ConnectionAborted
             | ErrorKind::NotConnected
             | ErrorKind::TimedOut
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown
     )
-}
-
-fn trouble(outcome: Result<io::Result<()>, Box<dyn Any + Send>>) -> Option<String> {
-    match outcome {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) if is_departure(&error) => Some(format!("connection lost: {error}")),
-        Ok(Err(error)) => Some(error.to_string()),
-        Err(panic) => {
-            let text = panic.downcast_ref::<&str>().copied();
-            let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-            Some(format!("the handler panicked: {}", text.unwrap_or("no message")))
-        }
-    }
 }

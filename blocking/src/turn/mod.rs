@@ -124,12 +124,12 @@ impl<'a> Turn<'a> {
         Response::new(core, status, sends_body, &mut self.told)
     }
 
-    /// For drivers: what came of a flush, so that an answer that is lost is not taken for whole.
+    /// For drivers: what came of sending, so that an answer that is lost is not taken for whole.
     ///
     /// # Errors
-    /// That of the flush.
+    /// That of sending.
     pub fn flushed(&mut self, flushed: io::Result<()>) -> io::Result<()> {
-        self.told.lost |= flushed.is_err();
+        self.told.lost |= flushed.as_ref().is_err_and(is_departure);
         flushed
     }
 

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use doorstep_core::http1::state::{self, Recv, States};
 use doorstep_core::http1::{Event, Misuse, Reject};
 
-use super::Turn;
+use super::{Turn, is_departure};
 
 /// What reading a body comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +102,10 @@ impl Turn<'_> {
             Ok(0) => Err(self.rejected(Reject::Truncated)),
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 self.reject = Some(Reject::TooSlow);
+                Err(error)
+            }
+            Err(error) if is_departure(&error) => {
+                self.told.lost = true;
                 Err(error)
             }
             result => result,

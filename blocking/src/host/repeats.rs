@@ -1,0 +1,141 @@
+//! The same note again and again: the first few are written, the rest is counted (B-111).
+//!
+//! A flood of connections that break off, or a disk that is full, must not fill the log. Notes are
+//! the same when their words are, whoever the client is. Of each [`BURST`] are written in an
+//! [`INTERVAL`]; what came beyond that is told in one line when the interval is over, or at the end.
+//! Memory is bounded: of more than [`TRACKED`] different notes in an interval, the oldest is told
+//! and forgotten. Time is an argument, so tests need no waiting.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// How long the same notes are counted together.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// How many of the same notes are written as they come in each interval, a number.
+pub(super) const BURST: u64 = 8;
+
+/// How many different notes are told apart at the same time, a number.
+const TRACKED: usize = 64;
+
+/// The notes of this moment.
+#[derive(Debug)]
+pub(super) struct Repeats {
+    interval: Duration,
+    /// In the order of their first coming.
+    recent: Vec<Recent>,
+}
+
+#[derive(Debug)]
+struct Recent {
+    words: String,
+    since: Instant,
+    count: u64,
+    last: IpAddr,
+}
+
+/// How often a note came beyond those that were written, and from whom it came last.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Summary {
+    pub(super) last: IpAddr,
+    pub(super) text: String,
+}
+
+impl Default for Repeats {
+    fn default() -> Self {
+        Self { interval: INTERVAL, recent: Vec::new() }
+    }
+}
+
+impl Repeats {
+    /// For tests, which do not want to wait.
+    #[cfg(test)]
+    pub(super) fn shorten(&mut self, interval: Duration) {
+        self.interval = interval;
+    }
+
+    /// Counts a note; whether it is to be written. Say [`Repeats::due`] before.
+    pub(super) fn admits(&mut self, peer: IpAddr, words: &str, now: Instant) -> bool {
+        let Some(recent) = self.recent.iter_mut().find(|recent| recent.words == words) else {
+            self.recent.push(Recent { words: words.into(), since: now, count: 1, last: peer });
+            return true;
+        };
+        recent.count += 1;
+        recent.last = peer;
+        recent.count <= BURST
+    }
+
+    /// Takes what is to be told at `now`: of intervals that are over, and of the oldest notes when
+    /// there are too many to tell apart.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<Summary> {
+        let over = self.recent.iter().filter(|recent| now >= recent.since + self.interval).count();
+        let crowd = self.recent.len().saturating_sub(TRACKED - 1);
+        self.take(over.max(crowd), now)
+    }
+
+    /// Takes all there is to tell.
+    pub(super) fn all(&mut self, now: Instant) -> Vec<Summary> {
+        self.take(self.recent.len(), now)
+    }
+
+    /// When something is next to be told; `None` while there is nothing.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let counted = self.recent.iter().find(|recent| recent.count > BURST);
+        counted.map(|recent| recent.since + self.interval)
+    }
+
+    /// The oldest are in front.
+    fn take(&mut self, first: usize, now: Instant) -> Vec<Summary> {
+        let taken = self.recent.drain(..first);
+        taken.filter_map(|recent| recent.summary(now)).collect()
+    }
+}
+
+impl Recent {
+    fn summary(self, now: Instant) -> Option<Summary> {
+        let more = self.count.checked_sub(BURST).filter(|&more| more > 0)?;
+        let seconds = (now - self.since).as_secs().max(1);
+        let text = format!("{} (\u{d7}{more} more in {seconds} s)", self.words);
+        Some(Summary { last: self.last, text })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn peer(last: u8) -> IpAddr {
+        Ipv4Addr::new(192, 0, 2, last).into()
+    }
+
+    #[test]
+    fn b_111_the_same_note_is_counted_and_told_once() {
+        let (mut repeats, start) = (Repeats::default(), Instant::now());
+        let written = (0..100).filter(|_| repeats.admits(peer(1), "lost", start)).count();
+        assert_eq!(written as u64, BURST);
+        assert!(repeats.admits(peer(2), "another", start));
+        assert!(!repeats.admits(peer(3), "lost", start));
+        assert_eq!(repeats.due(start + INTERVAL / 2), []);
+        assert_eq!(repeats.next(), Some(start + INTERVAL));
+        let told = repeats.due(start + INTERVAL);
+        let text = "lost (\u{d7}93 more in 10 s)".to_owned();
+        assert_eq!(told, [Summary { last: peer(3), text }]);
+        assert_eq!((repeats.next(), repeats.all(start + INTERVAL)), (None, Vec::new()));
+        assert!(repeats.admits(peer(1), "lost", start + INTERVAL), "a new interval");
+    }
+
+    #[test]
+    fn b_111_different_notes_take_bounded_memory_and_none_is_lost() {
+        let (mut repeats, start) = (Repeats::default(), Instant::now());
+        let (mut written, mut told) = (0, Vec::new());
+        for n in 0..100_000 {
+            told.extend(repeats.due(start));
+            written += u64::from(repeats.admits(peer(1), &format!("note {}", n / 10), start));
+            assert!(repeats.recent.len() <= TRACKED);
+        }
+        told.extend(repeats.all(start));
+        assert_eq!((written, told.len()), (BURST * 10_000, 10_000));
+        assert!(told.iter().all(|summary| summary.text.contains("\u{d7}2 more")));
+    }
+}
