@@ -12,6 +12,7 @@ use clap::{CommandFactory, Parser, ValueEnum};
 
 use crate::policies::Policies;
 use crate::scripts::{self, Scripts};
+use crate::timeouts::Deadlines;
 
 /// Serve a directory over HTTP.
 #[derive(Debug, Parser)]
@@ -53,6 +54,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     pub(crate) policies: Policies,
+
+    #[command(flatten)]
+    pub(crate) deadlines: Deadlines,
 
     #[command(flatten)]
     pub(crate) scripts: Scripts,

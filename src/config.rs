@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use doorstep_blocking::host::Symlinks;
 use doorstep_blocking::scripts::Settings;
-use doorstep_core::http1::Version;
+use doorstep_core::http1::{Timeouts, Version};
 use doorstep_core::site::Site;
 
 use crate::arguments::{Arguments, Protocol, Runtime};
@@ -28,6 +28,7 @@ pub(crate) struct Config {
     pub(crate) max_connections: NonZeroUsize,
     /// Of a request, in bytes.
     pub(crate) max_body: u64,
+    pub(crate) timeouts: Timeouts,
     pub(crate) access_log: bool,
     pub(crate) site: Site,
     pub(crate) symlinks: Symlinks,
@@ -66,6 +67,7 @@ impl Config {
             runtime: said.runtime,
             max_connections: said.max_connections,
             max_body: said.max_body,
+            timeouts: said.deadlines.timeouts(),
             access_log: !said.quiet,
             symlinks: said.policies.symlinks(),
             fields: said.policies.fields(),

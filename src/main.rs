@@ -1,7 +1,7 @@
 //! The command `doorstep`: a directory on the network, now.
 //!
-//! What the arguments *say* is [`arguments`], [`policies`] and [`scripts`], what they *mean* is
-//! [`config`], the server's life from bind to stop is [`run`]. It promises `http.server`'s banner, log
+//! What the arguments *say* is [`arguments`], [`policies`], [`timeouts`] and [`scripts`], what they
+//! *mean* is [`config`], the server's life from bind to stop is [`run`]. It promises `http.server`'s banner, log
 //! lines and exit codes: 0 after a stop that was asked for, 1 when the address cannot be had, 2 when
 //! the command line is at fault.
 
@@ -16,6 +16,7 @@ mod policies;
 mod run;
 mod scripts;
 mod signals;
+mod timeouts;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

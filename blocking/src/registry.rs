@@ -210,7 +210,8 @@ impl Seat {
     pub fn waits(&self, waiting: Waiting, left: Option<Duration>) -> bool {
         /// Who may wait for ever waits so long: the order of the idle ones must stay.
         const EVER: u64 = 1 << 48;
-        let until = left.map_or(0, |left| now() + EVER.min(left.as_millis() as u64));
+        let most = |left: Duration| left.as_millis().min(u128::from(EVER)) as u64;
+        let until = left.map_or(0, |left| now() + most(left));
         self.flags.set(Flag::Sends, waiting == Waiting::Peer);
         self.deadline.store(until, Ordering::SeqCst);
         self.flags.set(Flag::Idle, waiting == Waiting::Idle);

@@ -202,6 +202,6 @@ fn whole_seconds(left: Duration) -> Duration {
     match (left.as_secs(), left.subsec_nanos()) {
         _ if left < Duration::from_secs(1) => left,
         (seconds, 0) => Duration::from_secs(seconds),
-        (seconds, _) => Duration::from_secs(seconds + 1),
+        (seconds, _) => Duration::from_secs(seconds.saturating_add(1)),
     }
 }
