@@ -1,15 +1,18 @@
 //! What the command says on stdout: where it serves, and that it was interrupted. Nothing else.
 //!
-//! The first line is `http.server`'s, byte for byte, so that scripts which look for it find it; it
-//! is flushed at once. That nobody reads stdout any more is no reason not to serve, so failing to
+//! The first line is `http.server`'s, byte for byte, so that scripts which look for it find it; only
+//! the URL of a link-local address has its zone here, without which it leads nowhere. The line is
+//! flushed at once. That nobody reads stdout any more is no reason not to serve, so failing to
 //! write is ignored.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
+use doorstep_blocking::host;
+
 /// Says where we serve: the banner for the first address, then each other URL in a line of its own.
-pub(crate) fn serving(address: SocketAddr, urls: &[String]) {
-    say(&banner(address, urls));
+pub(crate) fn serving(addresses: &[SocketAddr]) {
+    say(&banner(addresses[0], &host::url(addresses[0], "http"), &host::urls(addresses, "http")));
 }
 
 /// Says that Ctrl-C was understood.
@@ -17,14 +20,11 @@ pub(crate) fn interrupted() {
     say("\nKeyboard interrupt received, exiting.\n");
 }
 
-/// The banner for one listening address, and the URLs that say more than it does.
-fn banner(address: SocketAddr, urls: &[String]) -> String {
-    // Rebuilt from its parts to leave out an IPv6 scope, which no URL can carry.
-    let address = SocketAddr::new(address.ip(), address.port());
-    let url = format!("http://{address}/");
+/// The banner for one listening address and its URL, and the URLs that say more than it does.
+fn banner(address: SocketAddr, url: &str, urls: &[String]) -> String {
     let mut text =
         format!("Serving HTTP on {} port {} ({url}) ...\n", address.ip(), address.port());
-    for other in urls.iter().filter(|other| **other != url) {
+    for other in urls.iter().filter(|other| *other != url) {
         text.push_str("  ");
         text.push_str(other);
         text.push('\n');
@@ -43,7 +43,8 @@ mod tests {
 
     fn of(address: &str, urls: &[&str]) -> String {
         let urls: Vec<String> = urls.iter().map(|url| (*url).to_owned()).collect();
-        banner(address.parse().unwrap(), &urls)
+        let address = address.parse().unwrap();
+        banner(address, &host::url(address, "http"), &urls)
     }
 
     #[test]
@@ -54,8 +55,8 @@ mod tests {
         );
         assert_eq!(of("[::]:8000", &[]), "Serving HTTP on :: port 8000 (http://[::]:8000/) ...\n");
         assert_eq!(
-            of("[fe80::1%2]:80", &[]),
-            "Serving HTTP on fe80::1 port 80 (http://[fe80::1]:80/) ...\n"
+            of("[fe80::1%4000000000]:80", &[]), // no interface has this number
+            "Serving HTTP on fe80::1 port 80 (http://[fe80::1%254000000000]:80/) ...\n"
         );
     }
 

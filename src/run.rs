@@ -93,7 +93,7 @@ fn announce(
     stop: impl FnOnce() + Send + 'static,
     running: Option<Arc<Places>>,
 ) -> Result<(), Failure> {
-    banner::serving(addresses[0], &host::urls(addresses, "http"));
+    banner::serving(addresses);
     let kill = move || running.iter().for_each(|scripts| scripts.kill());
     signals.then(stop, kill).map_err(Failure::Serve)
 }

@@ -45,7 +45,7 @@ mod walk;
 mod watch;
 
 pub use accept::Acceptor;
-pub use addresses::urls;
+pub use addresses::{url, urls};
 pub use clock::{Clock, now};
 pub use digest::{Digest, Digests};
 pub use failure::{Failure, Step};
