@@ -72,11 +72,18 @@ fn written(address: SocketAddr, scheme: &str, interface: &dyn Fn(u32) -> Option<
     format!("{scheme}://[{}{zone}]:{}/", v6.ip(), v6.port())
 }
 
-/// The name of the interface that has this number.
+/// The name of the interface that has this number; without it, the number is the zone as well.
+#[cfg(target_os = "linux")]
 fn interface(index: u32) -> Option<String> {
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    let found = interfaces.into_iter().find(|interface| interface.index == Some(index));
-    found.map(|interface| interface.name)
+    use rustix::net::{AddressFamily, SocketType, netdevice, socket};
+
+    let any = socket(AddressFamily::INET6, SocketType::DGRAM, None).ok()?;
+    netdevice::index_to_name(any, index).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn interface(_: u32) -> Option<String> {
+    None
 }
 
 fn is_link_local(ip: &IpAddr) -> bool {
