@@ -49,6 +49,25 @@ onload = async () => {
 };
 </script>";
 
+/// Shows `nasty/` as wide as a phone, counts the lines that its dates take, sorts it by a button that it
+/// focuses and presses, and notes what the page has become.
+const PHONE: &str = r"<!doctype html><title>phone</title><pre id=out></pre>
+<iframe id=frame width=360 height=640 frameborder=0 src='nasty/'></iframe><script>
+const told = [];
+const inside = () => frame.contentDocument;
+frame.onload = () => {
+  const dates = [...inside().querySelectorAll('td time')];
+  told.push(dates.length + ' dates on ' + new Set(dates.map(date => date.getClientRects().length)).size +
+    ' kind of ' + dates[0].getClientRects().length + ' line');
+  told.push('fits ' + (inside().documentElement.scrollWidth <= 360));
+  const order = inside().querySelector('th[aria-sort]');
+  told.push(order.textContent.trim() + ' ' + order.ariaSort + ' ' + inside().location.search);
+  const next = [...inside().querySelectorAll('button')].find(button => button.textContent == 'Size');
+  if (told.length == 3) { next.focus(); told.push('focus ' + (inside().activeElement == next)); next.click(); }
+  else { told.push('done'); out.textContent = told.join('\n'); }
+};
+</script>";
+
 /// Plays the video, jumps near its end, and notes where it is then. HOLD keeps the page from
 /// being complete until that is known: it answers the picture after the knock.
 const SEEKER: &str = r"<!doctype html><title>seeker</title><pre id=out></pre><img src='HOLD/picture'>
@@ -99,6 +118,7 @@ fn site(root: &Path) {
         fs::write(path, format!("file {n}")).expect("the name can be had");
     }
     fs::write(root.join("clicker.html"), CLICKER).expect("the root is ours");
+    fs::write(root.join("phone.html"), PHONE).expect("the root is ours");
     let clip = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/clip.webm");
     fs::copy(clip, root.join("clip.webm")).expect("it is in the repository");
 }
@@ -118,6 +138,25 @@ fn b_123_151_a_browser_opens_every_listed_name() {
         );
         let wanted = format!("{}\ndone", expected.join("\n"));
         assert!(dom.contains(&wanted), "{runtime}: {dom}");
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium: cargo test --test browser -- --ignored"]
+fn r_19_r_22_a_listing_on_a_phone_fits_and_is_sorted_by_its_buttons() {
+    let root = tempfile::tempdir().expect("a temporary directory can be made");
+    site(root.path());
+    let (n, lines) = (NASTY.len(), "kind of 1 line\nfits true");
+    for runtime in RUNTIMES {
+        let server = serve(root.path(), &[runtime]);
+        let url = format!("http://127.0.0.1:{}/phone.html", server.port);
+        let dom = browse(&url, &["--virtual-time-budget=20000"]);
+        for expected in [
+            format!("{n} dates on 1 {lines}\nName ascending \nfocus true\n"),
+            format!("\n{n} dates on 1 {lines}\nSize descending ?sort=size&amp;order=desc\ndone"),
+        ] {
+            assert!(dom.contains(&expected), "{runtime}: {expected} in {dom}");
+        }
     }
 }
 

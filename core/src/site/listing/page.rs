@@ -171,7 +171,7 @@ td a[href$="/"] { font-weight: 600 }
 :focus-visible { outline: 2px solid; outline-offset: 2px; border-radius: 2px }
 @media (max-width: 36rem) {
   body { padding: 1rem .5rem }
-  :is(th, td) { padding-inline: .3rem }
+  h1, caption, th, td { padding-inline: .3rem }
   :is(th, td):nth-child(n+2) { font-size: .75rem }
   td { padding-block: .6rem }
 }
