@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
+use doorstep_core::log;
 
 use crate::policies::Policies;
 use crate::scripts::{self, Scripts};
@@ -75,8 +76,30 @@ impl Arguments {
                 let usage = Self::command().render_usage();
                 error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
             }
+            make_printable(&mut error);
             error.exit()
         })
+    }
+}
+
+/// Escapes the words of the command line that an error quotes: it may be somebody else who chose them.
+fn make_printable(error: &mut clap::Error) {
+    let safe = |text: &String| {
+        let mut out = Vec::new();
+        log::printable(&mut out, text.as_bytes());
+        String::from_utf8_lossy(&out).into_owned()
+    };
+    let quoted = error.context().filter_map(|(kind, value)| match value {
+        ContextValue::String(text) => Some((kind, ContextValue::String(safe(text)))),
+        ContextValue::Strings(all) => {
+            Some((kind, ContextValue::Strings(all.iter().map(safe).collect())))
+        }
+        _ => None,
+    });
+    for (kind, value) in quoted.collect::<Vec<_>>() {
+        if error.insert(kind, value.clone()).is_some_and(|before| before != value) {
+            error.remove(ContextKind::Suggested); // which quotes it as well
+        }
     }
 }
 
@@ -167,6 +190,16 @@ mod tests {
         assert_eq!(parse(&["--protocol=HTTP/1.1"]).unwrap().protocol, Protocol::Http11);
         for word in ["HTTP/2", "http/1.1", "banana"] {
             assert_eq!(parse(&["-p", word]).unwrap_err(), ErrorKind::InvalidValue, "{word:?}");
+        }
+    }
+
+    #[test]
+    fn r_14_a_usage_error_cannot_speak_to_the_terminal() {
+        for word in ["--x\u{202e}\x1b[31m", "80\u{202e}\x1b[31m", "--runtime=\u{202e}\x1b[31m"] {
+            let mut error = Arguments::try_parse_from(["doorstep", word]).unwrap_err();
+            make_printable(&mut error);
+            let text = error.render().ansi().to_string();
+            assert!(text.contains(r"\xe2\x80\xae\x1b[31m") && !text.contains('\u{202e}'), "{text}");
         }
     }
 
