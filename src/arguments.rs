@@ -54,10 +54,10 @@ pub(crate) struct Arguments {
     pub(crate) max_body: u64,
 
     #[command(flatten)]
-    pub(crate) policies: Policies,
+    pub(crate) deadlines: Deadlines,
 
     #[command(flatten)]
-    pub(crate) deadlines: Deadlines,
+    pub(crate) policies: Policies,
 
     #[command(flatten)]
     pub(crate) scripts: Scripts,

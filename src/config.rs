@@ -26,9 +26,10 @@ pub(crate) struct Config {
     pub(crate) protocol: Version,
     pub(crate) runtime: Runtime,
     pub(crate) max_connections: NonZeroUsize,
+    /// How long clients may take.
+    pub(crate) timeouts: Timeouts,
     /// Of a request, in bytes.
     pub(crate) max_body: u64,
-    pub(crate) timeouts: Timeouts,
     pub(crate) access_log: bool,
     pub(crate) site: Site,
     pub(crate) symlinks: Symlinks,
@@ -66,8 +67,8 @@ impl Config {
             },
             runtime: said.runtime,
             max_connections: said.max_connections,
-            max_body: said.max_body,
             timeouts: said.deadlines.timeouts(),
+            max_body: said.max_body,
             access_log: !said.quiet,
             symlinks: said.policies.symlinks(),
             fields: said.policies.fields(),

@@ -14,6 +14,7 @@ use doorstep_core::http1::Timeouts;
 pub(crate) struct Deadlines {
     /// How long a connection may be idle between requests; then it is closed
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
+    #[arg(alias = "timeout-idle")]
     timeout_keep_alive: Duration,
 
     /// How long a request's header may take to arrive; then 408

@@ -329,6 +329,20 @@ fn rfc_9112_8_a_server_that_is_killed_shows_that_its_answer_was_cut() {
 }
 
 #[test]
+fn b_248_r_14_a_script_cannot_speak_to_the_terminal() {
+    let script = "printf 'a\\342\\200\\256gpj.exe \\033[2J \\\\d \\303\\251\\n' >&2\n\
+                  echo Content-Type: text/plain\necho\n";
+    for runtime in RUNTIMES {
+        let root = site(&[("cgi-bin/script", script)]);
+        let mut server = serve(root.path(), &["--cgi", runtime]);
+        assert_eq!(server.get("/cgi-bin/script").status, 200);
+        let log = text(&server.end("TERM").stderr);
+        let shown = r"/cgi-bin/script: a\xe2\x80\xaegpj.exe \x1b[2J \d é";
+        assert!(log.lines().any(|line| line.ends_with(shown)), "{runtime}: {log}");
+    }
+}
+
+#[test]
 fn b_107_289_r_26_a_client_that_leaves_is_a_mark() {
     let endless = "echo Content-Type: text/plain\necho\nexec cat /dev/zero\n";
     for runtime in RUNTIMES {
