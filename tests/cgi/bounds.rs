@@ -133,7 +133,7 @@ on_every_driver! {
         let mut gone = asking(&scripts, "chatters.sh");
         eventually("it is under way", || !gone.is_silent());
         drop(gone); // what it has not read is refused
-        scripts.noted("/cgi-bin/hostile/chatters.sh: ended, since the client has left");
+        assert!(scripts.server.state.entry().cut);
         scripts.are_gone();
     }
 
@@ -219,7 +219,8 @@ on_every_driver! {
         eventually("it is under way", || !gone.is_silent());
         assert_eq!(scripts.processes().len(), 1);
         drop(gone); // what it has not read is refused
-        scripts.noted("/cgi-bin/hostile/hang.sh: ended, since the client has left");
+        assert!(scripts.server.state.entry().cut);
+        assert_eq!(scripts.server.state.notes(), [""; 0], "R-26: the mark is all");
         scripts.are_gone();
         assert_eq!(scripts.get("/a.txt").body, b"hello\n");
     }

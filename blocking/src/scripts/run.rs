@@ -19,7 +19,7 @@ use doorstep_core::http1::Owed;
 use doorstep_core::http1::state::States;
 
 use super::{Settings, answer::Answer, complaints::Complaints};
-use crate::host::{self, Process, Vigil, Woken};
+use crate::host::{self, Departure, Process, Vigil, Woken};
 use crate::registry::Seat;
 use crate::turn::Turn;
 
@@ -184,6 +184,11 @@ impl Run {
             return Ok(next);
         }
         match self.vigil.look(seat.presence()) {
+            // The mark on the line of its request says that.
+            Some(Departure::Certain) if waits && turn.is_answered() => {
+                self.hear_last_complaints(turn);
+                Ok(Some(Next::Over))
+            }
             Some(departure) if waits => {
                 self.fail(turn, 504, &format!("ended, since {departure}")).map(Some)
             }
@@ -199,8 +204,7 @@ impl Run {
 
     /// Ends the run: with this status, unless the answer has begun.
     fn fail(&mut self, turn: &mut Turn<'_>, status: u16, why: &str) -> io::Result<Next> {
-        self.hear_complaints(turn);
-        self.complaints.end(&mut |line| self.answer.note(turn, line));
+        self.hear_last_complaints(turn);
         self.answer.note(turn, why);
         if turn.connection.owed() == Some(Owed::Answer) {
             turn.respond(status).page("")?;
@@ -210,14 +214,19 @@ impl Run {
 
     /// It has exited: the last complaints, and how it did.
     fn leave(&mut self, turn: &Turn<'_>) {
-        self.hear_complaints(turn);
-        self.complaints.end(&mut |line| self.answer.note(turn, line));
+        self.hear_last_complaints(turn);
         if let Ok(status) = self.process.reap()
             && !status.success()
             && !(self.answer.is_refused() && status.signal() == Some(host::UNHEARD))
         {
             self.answer.note(turn, &format!("CGI script exit code {}", code(status)));
         }
+    }
+
+    /// Reads stderr as far as it goes, and takes what it ends in for a line.
+    fn hear_last_complaints(&mut self, turn: &Turn<'_>) {
+        self.hear_complaints(turn);
+        self.complaints.end(&mut |line| self.answer.note(turn, line));
     }
 
     /// Reads stderr as far as it goes.
