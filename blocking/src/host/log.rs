@@ -83,19 +83,23 @@ impl Log {
 
     /// Queues `lines`, one or more, each with its line end; drops them when there is no room.
     pub fn write(&self, lines: &[u8]) {
-        self.shared.change(|queue| queue.push(lines));
+        self.shared.change(|queue| {
+            queue.push(lines);
+            false
+        });
     }
 
     /// Queues a line about `peer`, with the local time. What is noted again and again in the same
     /// words is counted, and the count written every few seconds and at the end.
     pub fn note(&self, peer: IpAddr, message: &str) {
         self.shared.change(|queue| {
-            let at = Instant::now();
+            let (at, next) = (Instant::now(), queue.repeats.next());
             let due = queue.repeats.due(at);
             self.shared.tell(queue, due);
             if queue.repeats.admits(peer, message, at) {
                 self.shared.line(queue, peer, message);
             }
+            queue.repeats.next() != next
         });
     }
 
@@ -106,6 +110,7 @@ impl Log {
         self.shared.change(|queue| {
             let counted = queue.repeats.all(Instant::now());
             self.shared.tell(queue, counted);
+            false
         });
         let queue = self.shared.lock();
         let (_queue, waited) = self
@@ -175,13 +180,13 @@ impl Shared {
         }
     }
 
-    /// Changes the queue, and wakes the writing thread if that gave it something to do.
-    fn change(&self, change: impl FnOnce(&mut Queue)) {
+    /// Changes the queue, and wakes the writing thread if it sleeps and has something to do now:
+    /// text, or another time to wake up at, as `change` says.
+    fn change(&self, change: impl FnOnce(&mut Queue) -> bool) {
         let mut queue = self.lock();
         let asleep = queue.text.is_empty() && !queue.writing;
-        let next = queue.repeats.next();
-        change(&mut queue);
-        let wake = asleep && (!queue.text.is_empty() || queue.repeats.next() != next);
+        let has_changed = change(&mut queue);
+        let wake = asleep && (!queue.text.is_empty() || has_changed);
         drop(queue);
         if wake {
             self.work.notify_one();
