@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use doorstep_async_smol as smol;
 use doorstep_blocking::host::{self, Clock, Log};
-use doorstep_blocking::{self as blocking, Record};
+use doorstep_blocking::{self as blocking, Record, Stopped};
 use doorstep_core::http1::date::Civil;
 use doorstep_core::log;
 
@@ -37,6 +37,15 @@ impl<H> Logged<H> {
         self.line(|out, at| log::note(out, peer, at, message.as_bytes()));
     }
 
+    fn report(&self, how: &Stopped) {
+        let message = match how.cut {
+            0 => return,
+            1 => "the time to stop was over: 1 connection was cut".into(),
+            cut => format!("the time to stop was over: {cut} connections were cut"),
+        };
+        self.line(|out, at| log::notice(out, at, message.as_bytes()));
+    }
+
     /// Logs what `write` makes of the time.
     fn line(&self, write: impl FnOnce(&mut Vec<u8>, &Civil)) {
         let mut line = Vec::with_capacity(128);
@@ -61,8 +70,9 @@ impl<H: blocking::Handler> blocking::Handler for Logged<H> {
     fn hurry(&self) {
         self.handler.hurry();
     }
-    fn stopped(&self) {
-        self.handler.stopped();
+    fn stopped(&self, how: &Stopped) {
+        self.report(how);
+        self.handler.stopped(how);
     }
 }
 
@@ -82,7 +92,8 @@ impl<H: smol::Handler> smol::Handler for Logged<H> {
     fn hurry(&self) {
         self.handler.hurry();
     }
-    fn stopped(&self) {
-        self.handler.stopped();
+    async fn stopped(&self, how: &Stopped) {
+        self.report(how);
+        self.handler.stopped(how).await;
     }
 }

@@ -9,6 +9,7 @@ use std::panic::AssertUnwindSafe;
 
 use doorstep_blocking::GATHER;
 use doorstep_blocking::turn::{Turn, refuse};
+use doorstep_core::http1::state::States;
 use doorstep_core::http1::{
     Connection, Event, Growing, Inbox, Outbox, Reject, Spans, Storage, Waiting,
 };
@@ -48,8 +49,8 @@ pub(crate) async fn connection<H: Handler>(
     let log = |record: &Record<'_>| handler.log(record);
     let mut fresh = true; // nobody has looked yet whether something has arrived
     loop {
-        if once || wire.seat().must_leave() {
-            connection.retire();
+        if (once || wire.seat().is_last()) && connection.states() == States::IDLE {
+            connection.retire(); // not before: what was promised stays promised
         }
         match connection.next(inbox) {
             Ok(Event::Request(head)) => {
@@ -117,7 +118,8 @@ async fn exchange<H: Handler, S: Storage>(
     let (front, rest) = inbox.split(head.size(), connection.room());
     let peer = wire.peer();
     let notes = |words: &str| handler.note(peer.ip(), words);
-    let turn = Turn::new(head.view(front), connection, rest, outbox, peer, &notes);
+    let is_last = || wire.seat().is_last();
+    let turn = Turn::new(head.view(front), connection, rest, outbox, peer, &notes, &is_last);
     let mut x = Exchange::new(turn, wire);
     let outcome = AssertUnwindSafe(async {
         if x.connection.expects() {
