@@ -49,6 +49,18 @@ on_every_driver! {
         assert_eq!(server.state.cut(), 0);
     }
 
+    fn rfc_9112_9_3_an_http_1_0_proxy_is_told_too(driver: Driver) {
+        let server = driver.start_with(State::app(), patient());
+        let ask = "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+        let mut client = sent(&server, ask);
+        assert_eq!(client.answer(false).field("Connection"), Some("keep-alive"));
+        server.stop();
+        client.send(ask.as_bytes());
+        assert_eq!(client.answer(false).field("Connection"), Some("close"));
+        drop(client);
+        server.returns();
+    }
+
     fn b_282_idle_connections_close_after_the_lame_duck_time(driver: Driver) {
         let server = driver.start_with(State::app(), grace(600));
         let mut silent = server.client();
