@@ -82,7 +82,7 @@ impl<'h, H: Handler> Lane<'h, H> {
                 executor.spawn(self.seat(stream, peer, false)).detach();
             }
         }
-        future::pending().await
+        future::pending::<()>().await;
     }
 
     /// Waits until nobody is left, and sees to it that the time suffices.

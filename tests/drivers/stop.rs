@@ -38,7 +38,7 @@ on_every_driver! {
         let server = driver.start_with(State::app(), patient());
         let mut kept = server.client();
         assert_eq!(kept.ask("GET", "/a", &[]).field("Connection"), None);
-        let mut fresh = server.client();
+        let fresh = server.client();
         server.stop();
         for mut client in [kept, fresh] {
             let answer = client.ask("GET", "/b", &[]);
