@@ -20,7 +20,7 @@ use crate::logged::Logged;
 use crate::signals::Signals;
 
 /// How long the last lines of the log may take to be read.
-const LAST_LINES: Duration = Duration::from_secs(1);
+const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// Serves as `config` says until Ctrl-C or SIGTERM. Coming back without a failure is success.
 pub(crate) fn serve(config: &Config) -> Result<(), Failure> {

@@ -35,7 +35,7 @@ use crate::handler::Handler;
 use crate::watch::Watch;
 
 /// How long the end of scripts that were killed is waited for.
-const KILL: Duration = Duration::from_secs(1);
+const KILL: Duration = Duration::from_millis(500);
 
 /// Runs the scripts below a directory.
 #[derive(Debug)]

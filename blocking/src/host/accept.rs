@@ -396,6 +396,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(all(target_os = "linux", not(feature = "portable")))]
     fn a_stop_under_way_resets_no_connection() {
         for acceptor in acceptors() {
             let addresses = acceptor.addresses();

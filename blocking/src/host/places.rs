@@ -27,7 +27,7 @@ use rustix::process::{Pid, Signal};
 use super::process::signal_group;
 
 /// How long a start is waited for whose process is to be killed, and the end of one that was.
-const KILL: Duration = Duration::from_secs(1);
+const KILL: Duration = Duration::from_millis(500);
 
 /// The door. Shared by reference.
 #[derive(Debug)]
