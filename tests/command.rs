@@ -246,7 +246,10 @@ fn hang(options: &[&str]) {
         assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
         assert_eq!(output.status.code(), Some(0));
         let log = text(&output.stderr);
-        assert!(log.contains("] the time to stop was over: 3 connections were cut\n"), "{log}");
+        // The client that was refused is not waited for as long as that, when there is time.
+        let cut =
+            Regex::new(r"- - - \[.*\] the time to stop was over: [23] connections were cut\n");
+        assert!(cut.expect("it is a pattern").is_match(&log), "{log}");
         assert!(log.contains("\"GET /large HTTP/1.1\" 200") && log.contains(" cut\n"), "{log}");
     }
 }
