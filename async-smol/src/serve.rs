@@ -9,7 +9,6 @@ use std::panic::AssertUnwindSafe;
 
 use doorstep_blocking::GATHER;
 use doorstep_blocking::turn::{Turn, refuse};
-use doorstep_core::http1::state::States;
 use doorstep_core::http1::{
     Connection, Event, Growing, Inbox, Outbox, Reject, Spans, Storage, Waiting,
 };
@@ -49,8 +48,8 @@ pub(crate) async fn connection<H: Handler>(
     let log = |record: &Record<'_>| handler.log(record);
     let mut fresh = true; // nobody has looked yet whether something has arrived
     loop {
-        if (once || wire.seat().is_last()) && connection.states() == States::IDLE {
-            connection.retire(); // not before: what was promised stays promised
+        if once || wire.seat().is_last() {
+            connection.retire();
         }
         match connection.next(inbox) {
             Ok(Event::Request(head)) => {

@@ -7,7 +7,6 @@
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use doorstep_core::http1::state::States;
 use doorstep_core::http1::{Connection, Event, Inbox, Outbox, Reject, Spans, Storage, Waiting};
 
 use doorstep_core::log::Record;
@@ -33,8 +32,8 @@ pub(crate) fn connection<H: Handler>(
     let seat = wire.shared_seat();
     outbox.clear();
     loop {
-        if (once || wire.seat().is_last()) && connection.states() == States::IDLE {
-            connection.retire(); // not before: what was promised stays promised
+        if once || wire.seat().is_last() {
+            connection.retire();
         }
         match connection.next(&mut inbox) {
             Ok(Event::Request(head)) => {
