@@ -53,6 +53,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = scripts::size)]
     pub(crate) max_body: u64,
 
+    /// Graceful shutdown on SIGTERM or Ctrl-C: most time that it takes; then connections are cut
+    #[arg(long, value_name = "SECONDS", default_value = "8")]
+    pub(crate) grace: u32,
+
     #[command(flatten)]
     pub(crate) deadlines: Deadlines,
 
@@ -124,7 +128,9 @@ pub(crate) enum Runtime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use doorstep_blocking::Config as Settings;
     use doorstep_core::http1::Limits;
+    use std::time::Duration;
 
     fn parse(words: &[&str]) -> Result<Arguments, ErrorKind> {
         Arguments::try_parse_from([&["doorstep"], words].concat()).map_err(|error| error.kind())
@@ -145,6 +151,7 @@ mod tests {
         assert_eq!(arguments.runtime, Runtime::Blocking);
         assert!(!arguments.quiet);
         assert_eq!(arguments.max_body, Limits::default().body);
+        assert_eq!(Duration::from_secs(arguments.grace.into()), Settings::default().grace);
     }
 
     #[test]

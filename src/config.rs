@@ -6,6 +6,7 @@
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use doorstep_blocking::host::Symlinks;
 use doorstep_blocking::scripts::Settings;
@@ -30,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) timeouts: Timeouts,
     /// Of a request, in bytes.
     pub(crate) max_body: u64,
+    /// Of a stop, in all.
+    pub(crate) grace: Duration,
     pub(crate) access_log: bool,
     pub(crate) site: Site,
     pub(crate) symlinks: Symlinks,
@@ -69,6 +72,7 @@ impl Config {
             max_connections: said.max_connections,
             timeouts: said.deadlines.timeouts(),
             max_body: said.max_body,
+            grace: Duration::from_secs(said.grace.into()),
             access_log: !said.quiet,
             symlinks: said.policies.symlinks(),
             fields: said.policies.fields(),

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use doorstep_async_smol as smol;
 use doorstep_blocking::host::{self, Clock, Log};
-use doorstep_blocking::{self as blocking, Record};
+use doorstep_blocking::{self as blocking, Record, Stopped};
+use doorstep_core::http1::date::Civil;
 use doorstep_core::log;
 
 /// Serves what `handler` does, and writes to the log.
@@ -29,10 +30,24 @@ impl<H> Logged<H> {
 
     fn record(&self, record: &Record<'_>) {
         if self.access {
-            let mut line = Vec::with_capacity(128);
-            log::write(&mut line, record, &self.clock.civil(host::now()));
-            self.log.write(&line);
+            self.line(|out, at| log::write(out, record, at));
         }
+    }
+
+    fn report(&self, how: &Stopped) {
+        let message = match how.cut {
+            0 => return,
+            1 => "the time to stop was over: 1 connection was cut".into(),
+            cut => format!("the time to stop was over: {cut} connections were cut"),
+        };
+        self.line(|out, at| log::notice(out, at, message.as_bytes()));
+    }
+
+    /// Logs what `write` makes of the time.
+    fn line(&self, write: impl FnOnce(&mut Vec<u8>, &Civil)) {
+        let mut line = Vec::with_capacity(128);
+        write(&mut line, &self.clock.civil(host::now()));
+        self.log.write(&line);
     }
 }
 
@@ -52,8 +67,9 @@ impl<H: blocking::Handler> blocking::Handler for Logged<H> {
     fn hurry(&self) {
         self.handler.hurry();
     }
-    fn stopped(&self) {
-        self.handler.stopped();
+    fn stopped(&self, how: &Stopped) {
+        self.report(how);
+        self.handler.stopped(how);
     }
 }
 
@@ -73,7 +89,8 @@ impl<H: smol::Handler> smol::Handler for Logged<H> {
     fn hurry(&self) {
         self.handler.hurry();
     }
-    fn stopped(&self) {
-        self.handler.stopped();
+    async fn stopped(&self, how: &Stopped) {
+        self.report(how);
+        self.handler.stopped(how).await;
     }
 }

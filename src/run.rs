@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use doorstep_async_smol as smol;
 use doorstep_blocking as blocking;
+use doorstep_blocking::Stopper;
 use doorstep_blocking::host::{self, Log, Places};
 use doorstep_core::http1::Limits;
 
@@ -19,7 +20,7 @@ use crate::logged::Logged;
 use crate::signals::Signals;
 
 /// How long the last lines of the log may take to be read.
-const LAST_LINES: Duration = Duration::from_secs(1);
+const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// Serves as `config` says until Ctrl-C or SIGTERM. Coming back without a failure is success.
 pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
@@ -36,7 +37,7 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
             let server = listen(config, blocking::Server::on)?.with(settings(config));
             let stopper = server.stopper();
             let running = scripts.as_ref().map(blocking::Cgi::places);
-            announce(server.addresses(), signals, move || stopper.stop(), running)?;
+            announce(server.addresses(), signals, stopper, running)?;
             let (log, access) = (log.clone(), config.access_log);
             match scripts {
                 None => server.serve(Logged::new(files, log, access)),
@@ -51,7 +52,7 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
             let server = listen(config, smol::Server::on)?.with(settings(config));
             let stopper = server.stopper();
             let running = scripts.as_ref().map(smol::Cgi::places);
-            announce(server.addresses(), signals, move || stopper.stop(), running)?;
+            announce(server.addresses(), signals, stopper, running)?;
             let (log, access, one) = (log.clone(), config.access_log, NonZeroUsize::MIN);
             match scripts {
                 None => server.run(Logged::new(files, log, access), one),
@@ -73,6 +74,7 @@ fn settings(config: &Config) -> blocking::Config {
         max_connections: config.max_connections.get(),
         server: config.server.clone().unwrap_or(defaults.server),
         fields: config.fields.clone(),
+        grace: config.grace,
         ..blocking::Config::default()
     }
 }
@@ -90,10 +92,16 @@ fn listen<S>(
 fn announce(
     addresses: &[SocketAddr],
     signals: Signals,
-    stop: impl FnOnce() + Send + 'static,
+    stopper: Stopper,
     running: Option<Arc<Places>>,
 ) -> Result<(), Failure> {
     banner::serving(addresses);
+    let stop = move |interactive: bool| {
+        stopper.stop();
+        if interactive {
+            stopper.close_idle(); // somebody sits and waits
+        }
+    };
     let kill = move || running.iter().for_each(|scripts| scripts.kill());
     signals.then(stop, kill).map_err(Failure::Serve)
 }

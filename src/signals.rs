@@ -34,12 +34,12 @@ impl Signals {
         Ok(Self(signal_hook::iterator::Signals::new([SIGINT, SIGTERM].into_iter().chain(ends))?))
     }
 
-    /// Calls `stop` at the first signal that asks for it, from a thread of its own, and `last` at the
-    /// second or one that does not ask, which then does what it does to everybody, so that whoever
-    /// waits for us sees which signal it was.
+    /// Calls `stop` at the first signal that asks for it, from a thread of its own, with whether it came
+    /// from the keyboard; and `last` at the second or one that does not ask, which then does what it
+    /// does to everybody, so that whoever waits for us sees which signal it was.
     pub(crate) fn then(
         mut self,
-        stop: impl FnOnce() + Send + 'static,
+        stop: impl FnOnce(bool) + Send + 'static,
         last: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
         thread::Builder::new().name("signals".into()).spawn(move || {
@@ -49,7 +49,7 @@ impl Signals {
                 if signal == Some(SIGINT) {
                     banner::interrupted();
                 }
-                stop();
+                stop(signal == Some(SIGINT));
                 let (first, since) = (signal, Instant::now());
                 signal = signals.find(|&next| Some(next) != first || since.elapsed() > ECHO);
             }

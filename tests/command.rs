@@ -4,11 +4,11 @@ mod support;
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Output, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use regex::Regex;
 use support::client::Client;
@@ -191,6 +191,66 @@ fn b_282_an_idle_client_does_not_delay_the_end() {
         assert_eq!(client.ask("GET", "/a.txt", &[]).status, 200);
         assert_eq!(server.end("INT").status.code(), Some(0));
         assert_eq!(client.rest(), b"");
+    }
+}
+
+#[test]
+fn b_283_sigterm_grants_a_kept_connection_one_more_response() {
+    let root = root();
+    for runtime in RUNTIMES {
+        let mut server = serve(root.path(), &[runtime]);
+        let mut client = server.client();
+        assert_eq!(client.ask("GET", "/a.txt", &[]).status, 200);
+        server.signal("TERM");
+        let address = SocketAddr::from(([127, 0, 0, 1], server.port));
+        // A SYN that is dropped is repeated a second later, and that would be too late.
+        let refused = || TcpStream::connect_timeout(&address, Duration::from_millis(100)).is_err();
+        assert!((0..5000).any(|_| refused()), "it stops listening");
+        let answer = client.ask("GET", "/a.txt", &[]);
+        assert_eq!((answer.status, answer.field("Connection")), (200, Some("close")));
+        assert_eq!(client.rest(), b"");
+        drop(client);
+        assert_eq!(server.wait().code(), Some(0));
+    }
+}
+
+#[test]
+fn r_28_whoever_hangs_is_cut_when_the_grace_is_over() {
+    hang(&["--grace=1"]);
+}
+
+/// As above, in the time that `docker stop` gives. Takes that time, and so it is for a full run.
+#[test]
+#[ignore = "takes 10 s"]
+fn r_28_by_default_a_stop_takes_less_than_10_s() {
+    hang(&[]);
+}
+
+/// Stops a server in the middle of a download that nobody reads, half a head and half a body.
+fn hang(options: &[&str]) {
+    let root = root();
+    let large = File::create(root.path().join("large")).expect("a file can be made");
+    large.set_len(1 << 28).expect("it can have holes");
+    let cut = r"- - - \[.*\] the time to stop was over: [23] connections were cut\n";
+    let cut = Regex::new(cut).expect("it is a pattern");
+    for runtime in RUNTIMES {
+        let mut server = serve(root.path(), &[&[runtime][..], options].concat());
+        let mut download = server.client();
+        download.send(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n");
+        download.peek();
+        let mut head = server.client();
+        head.send(b"GET /a.txt HTTP/1.1\r\nHost:");
+        let mut body = server.client();
+        body.send(b"POST /a.txt HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\nhalf");
+        assert_eq!(body.answer(false).status, 405);
+        let since = Instant::now();
+        let output = server.end("TERM");
+        assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
+        assert_eq!(output.status.code(), Some(0));
+        let log = text(&output.stderr);
+        // The client that was refused is not waited for as long as that, when there is time.
+        assert!(cut.is_match(&log), "{log}");
+        assert!(log.contains("\"GET /large HTTP/1.1\" 200") && log.contains(" cut\n"), "{log}");
     }
 }
 

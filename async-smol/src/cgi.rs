@@ -15,8 +15,10 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_io::Timer;
+use doorstep_blocking::Stopped;
 use doorstep_blocking::host::{Place, Places, Woken};
 use doorstep_blocking::scripts::{
     Admission, Came, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, is_for_scripts,
@@ -31,6 +33,9 @@ use crate::exchange::Exchange;
 use crate::files::Files;
 use crate::handler::Handler;
 use crate::watch::Watch;
+
+/// How long the end of scripts that were killed is waited for.
+const KILL: Duration = Duration::from_millis(500);
 
 /// Runs the scripts below a directory.
 #[derive(Debug)]
@@ -196,7 +201,13 @@ impl Handler for Cgi {
     fn hurry(&self) {
         self.scripts.places().close();
     }
-    fn stopped(&self) {
-        self.scripts.close();
+    async fn stopped(&self, how: &Stopped) {
+        let places = self.scripts.places();
+        places.close();
+        let late = async { _ = Timer::at(how.until).await };
+        future::or(places.empty(), late).await;
+        places.kill_all(); // whoever is left
+        let late = async { _ = Timer::after(KILL).await };
+        future::or(places.empty(), late).await;
     }
 }

@@ -22,6 +22,7 @@
 
 use std::io;
 
+use doorstep_blocking::Stopped;
 use doorstep_core::log::Record;
 
 use crate::exchange::Exchange;
@@ -113,12 +114,22 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (peer, message);
     }
 
-    /// The time for the answers that are under way is over: who is still answering is cut off a moment
-    /// from now. For handlers that wait for something else than their client; may be said twice.
+    /// The server stops and the time for responses that are under way is over: who is still responding
+    /// is cut off a moment from now ([`Shutdown`]). For handlers that wait for something else than their
+    /// client; may be said twice.
+    ///
+    /// [`Shutdown`]: doorstep_blocking::Shutdown
     fn hurry(&self) {}
 
-    /// The server has stopped: nobody is served any more. For what is still to be seen off.
-    fn stopped(&self) {}
+    /// The server has stopped: nobody is served any more. For what is still to be ended, within the
+    /// time that is left, and to report how many connections were cut. Not called when the future of
+    /// [`Server::serve`] is dropped.
+    ///
+    /// [`Server::serve`]: crate::Server::serve
+    fn stopped(&self, how: &Stopped) -> impl Future<Output = ()> + Send {
+        let _ = how;
+        async {}
+    }
 
     /// Calls the method's method. Override it to see every request before that.
     ///

@@ -6,12 +6,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_io::{Async, Timer};
-use doorstep_blocking::registry::{HURRY, LAST_WAIT};
 use doorstep_blocking::turn::is_departure;
-use doorstep_blocking::{Config, GATHER, Stopper};
+use doorstep_blocking::{Config, GATHER, Shutdown, Stopper};
 use doorstep_core::http1::Inbox;
 use smol::Executor;
 use smol::future;
@@ -46,7 +45,7 @@ impl<'h, H: Handler> Lane<'h, H> {
         Self { handler, config, stopper, home, spare: Mutex::default(), arrivals, returns }
     }
 
-    /// Accepts until the server stops, then sees its connections off.
+    /// Accepts until the server stops, then waits for its connections to end.
     pub(crate) async fn work<'l>(&'l self, executor: &Executor<'l>) -> io::Result<()> {
         executor.spawn(self.sweep()).detach();
         let sources = self.sources()?;
@@ -70,30 +69,55 @@ impl<'h, H: Handler> Lane<'h, H> {
                 }
             }
         }
-        self.stopper.registry.close_up(); // who sat down while the stop was being said
-        if !self.are_gone(self.config.grace).await {
-            self.handler.hurry();
-            if !self.are_gone(HURRY).await {
-                self.stopper.registry.cut();
-                self.are_gone(LAST_WAIT).await;
-            }
-        }
+        future::or(self.shut_down(), self.empty_backlog(executor)).await;
         Ok(())
     }
 
-    /// Waits until nobody is left, for `most` at most; whether everybody went in time.
-    async fn are_gone(&self, most: Duration) -> bool {
+    /// Serves those who were in the backlog when the server stopped, as soon as there is room.
+    async fn empty_backlog<'l>(&'l self, executor: &Executor<'l>) {
+        while self.stopper.acceptor.waiting() > 0 {
+            if self.is_full() {
+                self.make_room().await;
+            } else if let Ok(Some((stream, peer))) = self.stopper.acceptor.try_accept() {
+                executor.spawn(self.seat(stream, peer, false)).detach();
+            }
+        }
+        future::pending::<()>().await;
+    }
+
+    /// Waits until nobody is left, and sees to it that the time suffices.
+    async fn shut_down(&self) {
+        let registry = &self.stopper.registry;
+        let at = Shutdown::new(registry.shutdown_began(), self.config);
+        if self.are_gone(at.idle).await {
+            return;
+        }
+        registry.close_idle();
+        if self.are_gone(at.hurry).await {
+            return;
+        }
+        self.handler.hurry();
+        if self.are_gone(at.cut).await {
+            return;
+        }
+        registry.cut();
+        self.are_gone(at.end).await;
+    }
+
+    /// Waits until nobody is left, until then at most; whether everybody went in time.
+    async fn are_gone(&self, until: Instant) -> bool {
+        let Stopper { acceptor, registry } = self.stopper;
         let gone = async {
             loop {
-                let left = self.stopper.registry.listen();
-                if self.stopper.registry.is_empty() {
+                let left = registry.listen();
+                if registry.is_empty() && acceptor.waiting() == 0 {
                     return true;
                 }
                 left.await;
             }
         };
         let late = async {
-            Timer::after(most).await;
+            Timer::at(until).await;
             false
         };
         future::or(gone, late).await

@@ -41,7 +41,7 @@ mod watch;
 mod wire;
 
 pub use cgi::Cgi;
-pub use doorstep_blocking::{Config, Record, Response, Stopper, Told, scripts};
+pub use doorstep_blocking::{Config, Record, Response, Shutdown, Stopped, Stopper, Told, scripts};
 pub use doorstep_core as core;
 pub use exchange::{Body, Exchange};
 pub use files::Files;

@@ -48,7 +48,7 @@ pub(crate) async fn connection<H: Handler>(
     let log = |record: &Record<'_>| handler.log(record);
     let mut fresh = true; // nobody has looked yet whether something has arrived
     loop {
-        if once || wire.seat().must_leave() {
+        if once || wire.seat().is_last() {
             connection.retire();
         }
         match connection.next(inbox) {
@@ -117,7 +117,8 @@ async fn exchange<H: Handler, S: Storage>(
     let (front, rest) = inbox.split(head.size(), connection.room());
     let peer = wire.peer();
     let notes = |words: &str| handler.note(peer.ip(), words);
-    let turn = Turn::new(head.view(front), connection, rest, outbox, peer, &notes);
+    let is_last = || wire.seat().is_last();
+    let turn = Turn::new(head.view(front), connection, rest, outbox, peer, &notes, &is_last);
     let mut x = Exchange::new(turn, wire);
     let outcome = AssertUnwindSafe(async {
         if x.connection.expects() {

@@ -2,7 +2,8 @@
 //!
 //! [`Server::serve`] runs everything on whatever executor polls it: its connections are tasks of an
 //! executor inside the future, so when it is dropped nothing is left. [`Server::run`] polls several
-//! such lanes, each on a thread of its own, over the same listeners.
+//! such lanes, each on a thread of its own, over the same listeners. A graceful shutdown is awaited like
+//! everything else: it keeps no executor from other work.
 //!
 //! ```
 //! use doorstep_async_smol::{Exchange, Server};
@@ -34,7 +35,7 @@ use std::thread;
 
 use async_io::block_on;
 use doorstep_blocking::host::Acceptor;
-use doorstep_blocking::{Config, Stopper};
+use doorstep_blocking::{Config, Shutdown, Stopped, Stopper};
 use smol::{Executor, future};
 
 use crate::handler::Handler;
@@ -87,13 +88,15 @@ impl Server {
         self.stopper.clone()
     }
 
-    /// Serves until it is stopped: then answers under way have [`Config::grace`] to finish. Dropping
-    /// the future stops at once.
+    /// Serves until it is stopped; the shutdown takes [`Config::grace`] at most, and the handler's
+    /// [`Handler::stopped`]. Dropping the future stops at once.
     ///
     /// # Errors
     /// Those of watching the listeners.
     pub async fn serve(self, handler: impl Handler) -> io::Result<()> {
-        self.lane(&handler).await
+        let worked = self.lane(&handler).await;
+        self.end(&handler).await;
+        worked
     }
 
     /// Serves on `threads` threads, this one among them, until it is stopped.
@@ -105,12 +108,14 @@ impl Server {
         reason = "a server owns what it serves, as in `serve`"
     )]
     pub fn run(self, handler: impl Handler, threads: NonZeroUsize) -> io::Result<()> {
-        thread::scope(|scope| {
+        let worked = thread::scope(|scope| {
             for _ in 1..threads.get() {
                 scope.spawn(|| block_on(self.lane(&handler)));
             }
             block_on(self.lane(&handler))
-        })
+        });
+        block_on(self.end(&handler));
+        worked
     }
 
     /// Waits for one connection, serves one request on it, and closes it (B-307).
@@ -123,12 +128,17 @@ impl Server {
 
     async fn lane<H: Handler>(&self, handler: &H) -> io::Result<()> {
         let lane = Lane::new(handler, &self.config, &self.stopper);
-        let worked = {
-            let executor = Executor::new();
-            future::or(lane.work(&executor), take_turns(&executor)).await
-        }; // and here goes who is still being served
-        handler.stopped();
-        worked
+        let executor = Executor::new();
+        future::or(lane.work(&executor), take_turns(&executor)).await
+        // And here goes who is still being served.
+    }
+
+    /// After the last connection.
+    async fn end<H: Handler>(&self, handler: &H) {
+        let Stopper { acceptor, registry } = &self.stopper;
+        let until = Shutdown::new(registry.shutdown_began(), &self.config).end;
+        let cut = registry.cut_off() + acceptor.abort_waiting();
+        handler.stopped(&Stopped { cut, until }).await;
     }
 }
 

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read};
+use std::mem;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, OnceLock};
@@ -67,14 +68,14 @@ impl<'l> Wire<'l> {
         self.seat().peer()
     }
 
-    /// Waits for the next request, holding nothing; `false` when the connection must leave instead.
+    /// Waits for the next request, or for the end of input, holding nothing; `false` when it took too
+    /// long.
     pub(crate) fn idle(&self) -> impl Future<Output = io::Result<bool>> {
         let mut waits = false;
         poll_fn(move |cx| {
-            if !waits && self.seat().waits(Waiting::Idle, Some(self.timeouts().idle)) {
-                return Poll::Ready(Ok(false));
+            if !mem::replace(&mut waits, true) {
+                self.seat().waits(Waiting::Idle, Some(self.timeouts().idle));
             }
-            waits = true;
             ready!(self.watched()?.poll_readable(cx))?;
             self.seat().works();
             Poll::Ready(Ok(!self.seat().is_late()))

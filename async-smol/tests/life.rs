@@ -1,14 +1,19 @@
 //! A server's life as one future: on any executor, on several threads, and gone when it is dropped.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::Mutex;
+use std::os::unix::fs::PermissionsExt;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use doorstep_async_smol::{Exchange, Handler, Server};
+use doorstep_async_smol::scripts::Settings;
+use doorstep_async_smol::{Cgi, Exchange, Handler, Server};
+use doorstep_blocking::Stopped;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::TcpStream;
 
@@ -88,6 +93,65 @@ fn it_serves_on_an_executor_and_on_a_local_one() {
         stopper.stop();
         serving.await.expect("it stops");
     }));
+}
+
+#[test]
+fn a_stop_keeps_no_executor_from_other_work() {
+    /// Says when the last wait begins.
+    struct Scripts(Cgi, Arc<AtomicBool>);
+    impl Handler for Scripts {
+        async fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+            self.0.get(x).await
+        }
+        fn hurry(&self) {
+            self.0.hurry();
+        }
+        async fn stopped(&self, how: &Stopped) {
+            self.1.store(true, Ordering::SeqCst);
+            self.0.stopped(how).await;
+        }
+    }
+    let _turn = TURN.lock();
+    let root = tempfile::tempdir().expect("a folder can be made");
+    let script = root.path().join("cgi-bin/stubborn");
+    fs::create_dir(root.path().join("cgi-bin")).expect("it can be made");
+    fs::set_permissions(root.path(), Permissions::from_mode(0o755)).expect("it is ours");
+    // It is not gone before the second is over that it has to tidy up.
+    let text = "#!/bin/sh\ntrap '' TERM\nprintf 'Content-Type: text/plain\\n\\nso far'\nsleep 100; sleep 100\n";
+    fs::write(&script, text).expect("it can be written");
+    fs::set_permissions(&script, Permissions::from_mode(0o755)).expect("it is ours");
+
+    let waits = Arc::new(AtomicBool::new(false));
+    let scripts = Cgi::new(root.path(), Settings::default()).expect("it is there");
+    let (server, address) = bound();
+    let stopper = server.stopper();
+    let serving = server.serve(Scripts(scripts, waits.clone()));
+    let client = async {
+        let mut client = TcpStream::connect(address).await.expect("it listens");
+        let request = b"GET /cgi-bin/stubborn HTTP/1.1\r\nHost: a\r\n\r\n";
+        client.write_all(request).await.expect("it is connected");
+        client.read_exact(&mut [0; 12]).await.expect("it answers");
+        drop(client);
+        stopper.stop();
+        let mut ticks = 0;
+        loop {
+            smol::Timer::after(Duration::from_millis(10)).await;
+            ticks += usize::from(waits.load(Ordering::SeqCst));
+            if ticks == 5 {
+                return;
+            }
+        }
+    };
+    smol::block_on(async {
+        // The ticks come while the server waits, and not after that.
+        let mut serving = pin!(serving);
+        let first = smol::future::or(async { serving.as_mut().await.map(|()| false) }, async {
+            client.await;
+            Ok(true)
+        });
+        assert!(first.await.expect("it stops"), "the server was over before");
+        serving.await.expect("it stops");
+    });
 }
 
 #[test]

@@ -29,6 +29,7 @@ use crate::scripts::{
     Admission, Came, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, is_for_scripts,
     refuse_again, refuse_elsewhere, spans, turn_away,
 };
+use crate::shutdown::Stopped;
 
 /// Runs the scripts below a directory.
 #[derive(Debug)]
@@ -192,7 +193,7 @@ impl Handler for Cgi {
     fn hurry(&self) {
         self.scripts.places().close();
     }
-    fn stopped(&self) {
-        self.scripts.close();
+    fn stopped(&self, how: &Stopped) {
+        self.scripts.places().end(how.until);
     }
 }

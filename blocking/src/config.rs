@@ -27,8 +27,14 @@ pub struct Config {
     /// Connections at once, a number. When there are as many, the one that has been idle longest
     /// makes room for a new one (B-286).
     pub max_connections: usize,
-    /// How long a stop waits for answers under way (B-282).
+    /// How long a stop takes at most, all in all (B-282): responses under way have this time but for
+    /// the last quarter, or 2 s of it if that is less, in which handlers are asked to end and then
+    /// connections are cut. [`crate::Shutdown`] has the steps. Less than 100 ms is taken for that.
     pub grace: Duration,
+    /// How long a stop waits for one more request on each connection that was kept or has sent none
+    /// yet; the response says `Connection: close`. Then idle connections are closed. So a proxy that
+    /// sends a request in the moment of the stop loses none. Part of [`Config::grace`].
+    pub lame_duck: Duration,
 }
 
 impl Default for Config {
@@ -46,7 +52,8 @@ impl Default for Config {
             .into(),
             fields: Vec::new(),
             max_connections: 512,
-            grace: Duration::from_secs(10),
+            grace: Duration::from_secs(8),
+            lame_duck: Duration::from_secs(1),
         }
     }
 }

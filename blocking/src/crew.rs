@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::handler::Handler;
@@ -75,8 +75,27 @@ impl<H: Handler> Crew<H> {
                 }
             }
         }
-        self.stopper.registry.close_up(); // who sat down while the stop was being said
         Ok(())
+    }
+
+    /// After a stop: waits until no thread is left, until then at most; whether that is so. Who was in
+    /// the backlog is served meanwhile: idle connections make room.
+    pub(crate) fn wait_ended(&self, until: Instant) -> bool {
+        let Stopper { acceptor, registry } = &self.stopper;
+        loop {
+            let crowded = acceptor.waiting() > 0 && self.is_full(&self.hands());
+            if crowded {
+                registry.make_room();
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            let most = if crowded { left.min(PAUSE) } else { left };
+            let some = |hands: &mut Hands| hands.all > 0;
+            let waited = self.changed.wait_timeout_while(self.hands(), most, some);
+            let over = waited.unwrap_or_else(PoisonError::into_inner).0.all == 0;
+            if over || left <= most {
+                return over;
+            }
+        }
     }
 
     pub(crate) fn handler(&self) -> &H {
@@ -117,9 +136,6 @@ impl<H: Handler> Crew<H> {
         while let Some((stream, peer)) = self.next() {
             let registry = &self.stopper.registry;
             let seat = registry.enter(stream, peer);
-            if self.stopper.is_stopping() {
-                registry.close_up();
-            }
             let wire = Wire::new(seat.clone(), self.config.timeouts);
             let served = serve::connection(&self.handler, &self.config, wire, &mut outbox, false);
             registry.leave(&seat);

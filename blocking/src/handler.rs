@@ -24,6 +24,7 @@ use std::io;
 use doorstep_core::log::Record;
 
 use crate::exchange::Exchange;
+use crate::shutdown::Stopped;
 
 /// Answers requests, on many threads at once. Each method defaults to 501, but for `head`, which
 /// does what `get` does: the machine sends no body.
@@ -110,12 +111,18 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (peer, message);
     }
 
-    /// The time for the answers that are under way is over: who is still answering is cut off a moment
-    /// from now. For handlers that wait for something else than their client; may be said twice.
+    /// The server stops and the time for responses that are under way is over: who is still responding
+    /// is cut off a moment from now ([`Shutdown`]). For handlers that wait for something else than their
+    /// client; may be said twice.
+    ///
+    /// [`Shutdown`]: crate::Shutdown
     fn hurry(&self) {}
 
-    /// The server has stopped: nobody is served any more. For what is still to be seen off.
-    fn stopped(&self) {}
+    /// The server has stopped: nobody is served any more. For what is still to be ended, within the
+    /// time that is left, and to report how many connections were cut.
+    fn stopped(&self, how: &Stopped) {
+        let _ = how;
+    }
 
     /// Calls the method's method. Override it to see every request before that.
     ///

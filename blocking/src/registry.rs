@@ -1,25 +1,24 @@
 //! Who is being served: so that the connection that has been idle longest can give way, one that
-//! waits too long can be woken, and a stop can tell everybody. Shared by both drivers.
+//! waits too long can be woken, and a shutdown can reach everybody. Shared by both drivers.
 //!
 //! A connection says when it waits and until when; anybody may then ask it to leave. Asking closes
 //! the reading half of its socket only: whoever waits on it wakes up and finds the end of input, but
 //! a request that arrived in the same moment is still read and answered.
+//!
+//! A shutdown has steps: after [`Registry::begin_shutdown`] every connection closes with its next
+//! response, after [`Registry::close_idle`] those close that have nothing to respond to, and
+//! [`Registry::cut`] ends who is left.
 
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use doorstep_core::http1::Waiting;
-use event_listener::{Event, EventListener, Listener};
+use event_listener::{Event, EventListener};
 
 use crate::host::{self, Presence};
-
-/// How long handlers that were told to hurry have to end, before the connections are cut.
-pub const HURRY: Duration = Duration::from_secs(2);
-/// How long connections that were cut have to end.
-pub const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// When time began, for every registry.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -35,6 +34,12 @@ pub struct Registry {
     seats: Mutex<Vec<Arc<Seat>>>,
     /// Somebody has left.
     left: Event,
+    /// Since when the server stops.
+    shutdown: OnceLock<Instant>,
+    /// What new seats begin with, for the server stops.
+    flags: Flags,
+    /// How many connections were cut.
+    cut: OnceLock<usize>,
 }
 
 /// One connection's place; small, since every idle connection has one. Times are as of `now`; 0: none.
@@ -68,6 +73,8 @@ enum Flag {
     Deaf = 16,
     /// Its end is a reset.
     Resets = 32,
+    /// Its next response is its last one.
+    Last = 64,
 }
 
 const _: () = assert!(size_of::<Seat>() <= 40, "an idle connection costs hardly more than this");
@@ -81,7 +88,7 @@ impl Registry {
             peer: (peer.ip(), peer.port()),
             at: AtomicU32::new(seats.len() as u32),
             deadline: AtomicU64::new(0),
-            flags: Flags::default(),
+            flags: Flags(AtomicU8::new(self.flags.0.load(Ordering::SeqCst))),
         });
         seats.push(seat.clone());
         seat
@@ -148,37 +155,47 @@ impl Registry {
         }
     }
 
-    /// Asks everybody to leave after the answer that is under way.
-    pub fn close_up(&self) {
-        for seat in self.seats().iter() {
-            seat.ask_to_leave();
+    /// Has every connection close with its next response. A client that was promised to be kept has
+    /// its chance to send one more request; so has one that has sent none yet.
+    pub fn begin_shutdown(&self) {
+        self.shutdown.get_or_init(Instant::now);
+        let seats = self.seats(); // held while the flag is set: nobody slips through
+        self.flags.set(Flag::Last, true);
+        for seat in seats.iter() {
+            seat.flags.set(Flag::Last, true);
         }
     }
 
-    /// Waits until nobody is left, for `grace` at most; whether everybody went in time.
-    pub fn wait_empty(&self, grace: Duration) -> bool {
-        let until = Instant::now().checked_add(grace);
-        loop {
-            let left = self.left.listen();
-            if self.is_empty() {
-                return true;
-            }
-            match until {
-                None => left.wait(),
-                Some(until) if left.wait_deadline(until).is_some() => {}
-                Some(_) => return self.is_empty(),
-            }
+    /// Since when the server stops: now, unless it was said before.
+    pub fn shutdown_began(&self) -> Instant {
+        *self.shutdown.get_or_init(Instant::now)
+    }
+
+    /// Closes connections that wait for a request, now and from now on.
+    pub fn close_idle(&self) {
+        let seats = self.seats();
+        self.flags.set(Flag::Leave, true);
+        for seat in seats.iter() {
+            seat.ask_to_leave();
         }
     }
 
     /// Cuts off who is left.
     pub fn cut(&self) {
-        for seat in self.seats().iter() {
+        let seats = self.seats();
+        self.cut.get_or_init(|| seats.len());
+        for seat in seats.iter() {
             let resets = seat.flags.has(Flag::Resets);
             if !resets || host::reset(&seat.stream).is_err() {
                 let _ = seat.stream.shutdown(Shutdown::Both);
             }
         }
+    }
+
+    /// How many connections [`Registry::cut`] found when it was first said.
+    #[must_use]
+    pub fn cut_off(&self) -> usize {
+        self.cut.get().copied().unwrap_or(0)
     }
 
     fn seats(&self) -> MutexGuard<'_, Vec<Arc<Seat>>> {
@@ -205,9 +222,9 @@ impl Seat {
         self.peer.into()
     }
 
-    /// Is about to wait, for `left` at most; whether it must leave instead, which only an idle one
-    /// must.
-    pub fn waits(&self, waiting: Waiting, left: Option<Duration>) -> bool {
+    /// Is about to wait, for `left` at most. One that is idle and must leave will find what has come
+    /// already, and then the end of input.
+    pub fn waits(&self, waiting: Waiting, left: Option<Duration>) {
         /// Who may wait for ever waits so long: the order of the idle ones must stay.
         const EVER: u64 = 1 << 48;
         let most = |left: Duration| left.as_millis().min(u128::from(EVER)) as u64;
@@ -216,7 +233,9 @@ impl Seat {
         self.deadline.store(until, Ordering::SeqCst);
         self.flags.set(Flag::Idle, waiting == Waiting::Idle);
         // Looked at after the store: `ask_to_leave` does it the other way round.
-        waiting == Waiting::Idle && self.must_leave()
+        if waiting == Waiting::Idle && self.must_leave() {
+            self.stop_hearing();
+        }
     }
 
     /// Has something to do again.
@@ -251,9 +270,13 @@ impl Seat {
         }
     }
 
-    /// Whether it was asked to leave.
+    /// Whether its next response is to be its last one.
     #[must_use]
-    pub fn must_leave(&self) -> bool {
+    pub fn is_last(&self) -> bool {
+        self.flags.has(Flag::Last) || self.must_leave()
+    }
+
+    fn must_leave(&self) -> bool {
         self.flags.has(Flag::Leave)
     }
 
@@ -305,7 +328,7 @@ mod tests {
         let (stream, peer) = listener.accept().unwrap();
         let registry = Registry::default();
         let seat = registry.enter(stream, peer);
-        assert!(!seat.waits(Waiting::Idle, None));
+        seat.waits(Waiting::Idle, None);
         assert!(registry.make_room());
         seat.works(); // a request was read all the same
         assert_eq!(Presence::of(&*seat), Presence::Quiet);

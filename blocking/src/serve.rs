@@ -14,6 +14,7 @@ use doorstep_core::log::Record;
 use crate::config::{Config, GATHER};
 use crate::exchange::Exchange;
 use crate::handler::Handler;
+use crate::registry::Seat;
 use crate::turn::{Turn, refuse};
 use crate::wire::Wire;
 
@@ -28,22 +29,22 @@ pub(crate) fn connection<H: Handler>(
     let mut inbox = config.inbox();
     let mut connection = config.connection();
     let log = |record: &Record<'_>| handler.log(record);
+    let seat = wire.shared_seat();
     outbox.clear();
     loop {
-        if once || wire.seat().must_leave() {
+        if once || wire.seat().is_last() {
             connection.retire();
         }
         match connection.next(&mut inbox) {
             Ok(Event::Request(head)) => {
                 let spans = head.spans();
-                exchange(handler, &mut connection, spans, &mut inbox, outbox, &mut wire)?;
+                let (inbox, wire) = (&mut inbox, &mut wire);
+                exchange(handler, &mut connection, spans, inbox, outbox, wire, &seat)?;
             }
             Ok(Event::NeedMore) => {
                 wire.flush(&connection, outbox, false)?;
                 let waiting = connection.waiting(outbox);
-                if wire.seat().waits(waiting, Some(config.timeouts.idle)) {
-                    break; // idle, and asked to leave
-                }
+                wire.seat().waits(waiting, Some(config.timeouts.idle));
                 match wire.fill(&mut inbox, waiting) {
                     Err(_) if waiting == Waiting::Idle => break, // however it left: it lost nothing
                     Err(error) if error.kind() == ErrorKind::TimedOut => match waiting {
@@ -85,6 +86,7 @@ fn exchange<H: Handler, S: Storage>(
     inbox: &mut Inbox<S>,
     outbox: &mut Outbox,
     wire: &mut Wire,
+    seat: &Seat,
 ) -> io::Result<()> {
     if outbox.len() > GATHER {
         wire.flush(connection, outbox, false)?;
@@ -92,7 +94,8 @@ fn exchange<H: Handler, S: Storage>(
     let (front, rest) = inbox.split(head.size(), connection.room());
     let peer = wire.peer();
     let notes = |words: &str| handler.note(peer.ip(), words);
-    let turn = Turn::new(head.view(front), connection, rest, outbox, peer, &notes);
+    let is_last = || seat.is_last();
+    let turn = Turn::new(head.view(front), connection, rest, outbox, peer, &notes, &is_last);
     let mut x = Exchange::new(turn, wire);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         if x.connection.expects() {

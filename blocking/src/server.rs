@@ -1,4 +1,4 @@
-//! The server: listeners, a bounded crew of threads, and a stop that lets answers finish.
+//! The server: listeners, a bounded crew of threads, and a graceful shutdown.
 //!
 //! Threads accept for themselves and are reused; one more is made when the last free one took a
 //! connection, up to [`Config::max_connections`]. When all are taken a doorman watches the
@@ -32,8 +32,9 @@ use crate::config::Config;
 use crate::crew::Crew;
 use crate::handler::Handler;
 use crate::host::Acceptor;
-use crate::registry::{HURRY, LAST_WAIT, Registry};
+use crate::registry::Registry;
 use crate::serve;
+use crate::shutdown::{Shutdown, Stopped};
 use crate::stopper::Stopper;
 use crate::turn::is_departure;
 use crate::wire::Wire;
@@ -87,23 +88,30 @@ impl Server {
         self.stopper.clone()
     }
 
-    /// Serves until it is stopped: then answers under way have [`Config::grace`] to finish.
+    /// Serves until it is stopped; the shutdown takes [`Config::grace`] at most, and the handler's
+    /// [`Handler::stopped`]. A handler that does not end keeps its thread.
     ///
     /// # Errors
     /// When not even one thread can be had.
     pub fn serve(self, handler: impl Handler) -> io::Result<()> {
-        let registry = self.stopper.registry.clone();
-        let grace = self.config.grace;
+        let (stopper, config) = (self.stopper.clone(), self.config.clone());
+        let registry = &stopper.registry;
         let crew = Crew::new(handler, self.config, self.stopper);
         crew.work()?;
-        if !registry.wait_empty(grace) {
-            crew.handler().hurry();
-            if !registry.wait_empty(HURRY) {
-                registry.cut();
-                registry.wait_empty(LAST_WAIT);
+        let at = Shutdown::new(registry.shutdown_began(), &config);
+        let mut cut = 0;
+        if !crew.wait_ended(at.idle) {
+            registry.close_idle();
+            if !crew.wait_ended(at.hurry) {
+                crew.handler().hurry();
+                if !crew.wait_ended(at.cut) {
+                    registry.cut();
+                    cut = registry.cut_off() + stopper.acceptor.abort_waiting();
+                    crew.wait_ended(at.end);
+                }
             }
         }
-        crew.handler().stopped();
+        crew.handler().stopped(&Stopped { cut, until: at.end });
         Ok(())
     }
 

@@ -15,10 +15,22 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// No new connections; those that are idle close now, the others after their answer.
+    /// Begins a graceful shutdown: no new connections but those that wait in the backlog, and each
+    /// closes with its next response, which says so. What happens when is in [`Shutdown`]. Takes about a
+    /// millisecond.
+    ///
+    /// [`Shutdown`]: crate::Shutdown
     pub fn stop(&self) {
-        self.acceptor.stop();
-        self.registry.close_up();
+        self.acceptor.stop(); // first: who was told to close may connect again at once
+        self.registry.begin_shutdown();
+    }
+
+    /// After [`Stopper::stop`]: closes idle connections now, whatever [`Config::lame_duck`] is. For a
+    /// person who waits for the end, and where no proxy is about to send on them.
+    ///
+    /// [`Config::lame_duck`]: crate::Config::lame_duck
+    pub fn close_idle(&self) {
+        self.registry.close_idle();
     }
 
     /// Whether [`Stopper::stop`] was said.

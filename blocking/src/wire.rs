@@ -35,6 +35,10 @@ impl Wire {
         &self.seat
     }
 
+    pub(crate) fn shared_seat(&self) -> Arc<Seat> {
+        self.seat.clone()
+    }
+
     pub(crate) fn peer(&self) -> SocketAddr {
         self.seat.peer()
     }

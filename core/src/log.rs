@@ -78,6 +78,14 @@ pub fn note(out: &mut Vec<u8>, peer: IpAddr, at: &Civil, message: &[u8]) {
     out.push(b'\n');
 }
 
+/// The same about no client in particular.
+pub fn notice(out: &mut Vec<u8>, at: &Civil, message: &[u8]) {
+    out.push(b'-');
+    date(out, at);
+    printable(out, message);
+    out.push(b'\n');
+}
+
 /// Appends `text` as it came so that it is safe to look at and can be told from any other: as
 /// [`printable`] does, and a backslash is doubled (B-103).
 pub fn escape(out: &mut Vec<u8>, text: &[u8]) {
@@ -132,7 +140,12 @@ fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 fn prefix(out: &mut Vec<u8>, peer: IpAddr, at: &Civil) {
-    write!(out, "{} - - [", peer.to_canonical()).expect("a Vec takes all that is written to it");
+    write!(out, "{}", peer.to_canonical()).expect("a Vec takes all that is written to it");
+    date(out, at);
+}
+
+fn date(out: &mut Vec<u8>, at: &Civil) {
+    out.extend_from_slice(b" - - [");
     out.extend_from_slice(&two(at.day));
     out.push(b'/');
     out.extend_from_slice(at.month_name());

@@ -94,3 +94,26 @@ fn b_288_whoever_did_not_say_that_nothing_follows_may_still_be_sending() {
         assert_eq!(connection.lingers(), lingers, "{protocol:?}: {request}");
     }
 }
+
+#[test]
+fn rfc_9112_9_6_a_connection_that_retires_keeps_what_a_response_has_promised() {
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let close = b"Connection: close\r\n".as_slice();
+    let says_close = |out: &Outbox| out.unsent().windows(close.len()).any(|part| part == close);
+    for (request, rest) in [(GET, &b""[..]), (POST, b"body")] {
+        let mut connection = Connection::new(Limits::default());
+        let mut outbox = Outbox::new("");
+        connection.advance(request).unwrap();
+        connection.respond(200, &mut outbox).sized(2).unwrap();
+        connection.retire(); // now it is too late to say so
+        connection.send(b"ab", &mut outbox).unwrap();
+        connection.retire();
+        assert!(!says_close(&outbox));
+        assert!(matches!(connection.advance(rest), Ok((n, Event::NeedMore)) if n == rest.len()));
+
+        connection.advance(GET).unwrap();
+        connection.respond(200, &mut outbox).body(b"").unwrap();
+        assert!(says_close(&outbox));
+        assert!(matches!(connection.advance(GET), Ok((0, Event::Closed))));
+    }
+}

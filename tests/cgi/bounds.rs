@@ -1,7 +1,7 @@
 //! Scripts that take too much: of time, of output. They are ended, and whoever asked
 //! gets an answer or a visible cut. B-250, B-256.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use doorstep::blocking::Config;
 use doorstep::blocking::scripts::Settings;
@@ -275,7 +275,8 @@ on_every_driver! {
     }
 
     fn b_282_a_stop_ends_the_scripts_that_hang_and_tells_their_clients(driver: Driver) {
-        for grace in [Duration::ZERO, Duration::from_millis(300)] {
+        // The last quarter of it is for scripts to end in, and their clients to be told.
+        for grace in [4, 8].map(Duration::from_secs) {
             let settings = Settings { at_once: 4, ..Settings::default() };
             let scripts = Scripts::configured(driver, settings, Config { grace, ..config() });
             let mut hanging = asking(&scripts, "hang.sh");
@@ -308,6 +309,20 @@ on_every_driver! {
             scripts.noted("/cgi-bin/hostile/stubborn.sh: ended, since the server stops");
             assert!(!scripts.server.state.notes().iter().any(|note| note.contains("client")));
         }
+    }
+
+    fn r_28_no_script_outlives_the_grace_of_a_stop(driver: Driver) {
+        let grace = Duration::from_millis(400);
+        let settings = Settings { at_once: 4, ..Settings::default() };
+        let scripts = Scripts::configured(driver, settings, Config { grace, ..config() });
+        // They hang, do not mind SIGTERM, and have started others.
+        let clients = ["hang.sh", "stubborn.sh", "stubborn.sh"].map(|name| asking(&scripts, name));
+        eventually("they run", || scripts.processes().len() >= clients.len());
+        let since = Instant::now();
+        scripts.server.stop();
+        scripts.server.returns();
+        assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+        scripts.are_gone();
     }
 
     fn b_282_a_stop_waits_for_a_script_that_ends(driver: Driver) {

@@ -1,26 +1,163 @@
-//! The end: who is idle is closed at once, answers under way finish, what is stuck is cut, and
+//! The end: every connection has one more response, those under way finish, what is stuck is cut, and
 //! nothing is left.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use doorstep::blocking::Config;
 
 use crate::drivers::{Driver, Running, config, eventually, listener};
-use crate::service::State;
+use crate::service::{LARGE, State};
 use crate::support::client::Client;
 
 on_every_driver! {
-    fn b_282_idle_connections_close_at_once(driver: Driver) {
+    fn r_28_whatever_hangs_a_stop_is_over_when_its_time_is(driver: Driver) {
+        let grace = Duration::from_millis(400);
+        let server = driver.start_with(State::app(), Config { grace, ..config() });
+        let hanging = [
+            "GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n", // and nobody reads it
+            "GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\n",  // the handler does not return
+            "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf\n",
+            "GET /half-a-head HTTP/1.1\r\nHos",
+            "\x16\x03\x01 is no HTTP\r\n\r\n", // refused; then the server lingers
+        ];
+        let clients: Vec<_> = hanging.iter().map(|bytes| sent(&server, bytes)).collect();
+        server.state.until_waiting(1);
+        server.state.log(1);
+        let since = Instant::now();
+        server.stop();
+        server.returns();
+        assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+        assert_eq!(server.state.cut(), clients.len());
+    }
+
+    fn b_282_a_kept_connection_has_one_more_response_that_says_close(driver: Driver) {
+        let server = driver.start_with(State::app(), patient());
+        let mut kept = server.client();
+        assert_eq!(kept.ask("GET", "/a", &[]).field("Connection"), None);
+        let fresh = server.client();
+        server.stop();
+        for mut client in [kept, fresh] {
+            let answer = client.ask("GET", "/b", &[]);
+            assert_eq!((answer.status, answer.field("Connection")), (200, Some("close")));
+            assert_eq!(client.rest(), b"");
+        }
+        server.returns();
+        assert_eq!(server.state.cut(), 0);
+    }
+
+    fn rfc_9112_9_3_an_http_1_0_proxy_is_told_too(driver: Driver) {
+        let server = driver.start_with(State::app(), patient());
+        let ask = "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+        let mut client = sent(&server, ask);
+        assert_eq!(client.answer(false).field("Connection"), Some("keep-alive"));
+        server.stop();
+        client.send(ask.as_bytes());
+        assert_eq!(client.answer(false).field("Connection"), Some("close"));
+        drop(client);
+        server.returns();
+    }
+
+    fn b_282_idle_connections_close_after_the_lame_duck_time(driver: Driver) {
         let server = driver.start_with(State::app(), grace(600));
         let mut silent = server.client();
         let mut idle = server.client();
         assert_eq!(idle.ask("GET", "/a", &[]).status, 200);
         server.stop();
         assert_eq!(idle.rest(), b"");
-        assert_eq!(silent.rest_or_reset(), b"", "it may not have been accepted");
+        assert_eq!(silent.rest(), b"");
+        server.returns();
+    }
+
+    fn b_282_idle_connections_close_at_once_when_told_so(driver: Driver) {
+        let server = driver.start_with(State::app(), patient());
+        let mut idle = server.client();
+        assert_eq!(idle.ask("GET", "/a", &[]).status, 200);
+        server.stop();
+        server.close_idle();
+        assert_eq!(idle.rest(), b"");
+        server.returns();
+    }
+
+    fn b_282_who_is_in_the_backlog_is_served(driver: Driver) {
+        let config = Config { max_connections: 1, ..patient() };
+        let server = driver.start_with(State::app(), config);
+        let mut busy = sent(&server, "GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\n");
+        server.state.until_waiting(1);
+        let ask = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+        let waiting: Vec<_> = (0..5).map(|_| sent(&server, ask)).collect();
+        server.stop();
+        assert!(TcpStream::connect(server.address).is_err(), "nobody new comes in");
+        server.state.let_go(1);
+        assert_eq!(busy.answer(false).body, b"waited\n");
+        drop(busy);
+        for mut client in waiting {
+            let answer = client.answer(false);
+            assert_eq!((answer.status, answer.field("Connection")), (200, Some("close")));
+            assert_eq!(client.rest(), b"");
+        }
+        server.returns();
+    }
+
+    fn b_282_idle_connections_give_way_to_the_backlog(driver: Driver) {
+        let config = Config { max_connections: 2, ..patient() };
+        let server = driver.start_with(State::app(), config);
+        let mut busy: Vec<_> = (0..2).map(|_| server.client()).collect();
+        for client in &mut busy {
+            client.send(b"GET /test/slow HTTP/1.1\r\nHost: a\r\n\r\n");
+        }
+        server.state.until_waiting(2);
+        let mut waiting = sent(&server, "GET /a HTTP/1.1\r\nHost: a\r\n\r\n");
+        server.stop();
+        server.state.let_go(2); // and now they are kept, and idle
+        assert_eq!(waiting.answer(false).field("Connection"), Some("close"));
+        drop((waiting, busy));
+        server.returns();
+    }
+
+    fn b_282_no_request_is_lost_under_load(driver: Driver) {
+        for _ in 0..5 {
+            let server = driver.start_with(State::app(), patient());
+            let port = server.address.port();
+            // Each asks as fast as it can until it is refused, as a proxy does.
+            let clients: Vec<_> = (0..16).map(|_| thread::spawn(move || ask_until_refused(port))).collect();
+            server.state.log(500);
+            server.stop();
+            let asked: usize = clients.into_iter().map(|c| c.join().expect("none is lost")).sum();
+            server.returns();
+            assert_eq!(server.state.log(asked).len(), asked);
+        }
+    }
+
+    fn b_282_a_request_that_has_begun_is_read_to_its_end(driver: Driver) {
+        let server = driver.start_with(State::app(), grace(600));
+        let mut head = sent(&server, "GET /a HTTP/1.1\r\nHos");
+        let mut body = sent(&server, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\nhalf");
+        // Whoever came later has been served, and so those are being read.
+        assert_eq!(server.client().ask("GET", "/a", &["Connection: close"]).status, 200);
+        server.stop();
+        thread::sleep(2 * config().lame_duck);
+        head.send(b"t: a\r\n\r\n");
+        body.send(b"half");
+        for mut client in [head, body] {
+            let answer = client.answer(false);
+            assert_eq!((answer.status, answer.field("Connection")), (200, Some("close")));
+            assert_eq!(client.rest(), b"");
+        }
+        server.returns();
+    }
+
+    fn b_282_a_reader_that_pauses_gets_all_of_it(driver: Driver) {
+        let server = driver.start_with(State::app(), grace(600));
+        let mut slow = sent(&server, "GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
+        slow.peek();
+        server.stop();
+        thread::sleep(2 * config().lame_duck);
+        assert_eq!(slow.answer(false).body.len(), LARGE);
+        drop(slow);
         server.returns();
     }
 
@@ -29,20 +166,33 @@ on_every_driver! {
         assert!(TcpStream::connect(server.address).is_err(), "nobody new comes in");
         assert!(server.serves());
         server.state.let_go(1);
-        assert_eq!(busy.answer(false).body, b"waited\n");
+        let answer = busy.answer(false);
+        assert_eq!((&answer.body[..], answer.field("Connection")), (&b"waited\n"[..], Some("close")));
         assert_eq!(busy.rest(), b"");
+        drop(busy);
         server.returns();
     }
 
-    fn b_282_requests_that_are_here_are_answered_and_the_last_answer_says_so(driver: Driver) {
-        let requests = "GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n";
-        let (server, mut busy) = stopped(driver, 600, requests);
-        server.state.let_go(1);
-        assert_eq!(busy.answer(false).body, b"waited\n");
-        let next = String::from_utf8(busy.rest()).expect("it is text");
-        assert!(next.is_empty() || next.contains("Connection: close\r\n"), "{next}");
-        drop(busy); // a server that has not read all of it lingers
-        server.returns();
+    fn b_045_282_a_pipelined_request_is_answered_unless_the_response_before_says_close(driver: Driver) {
+        let next = "GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
+        for path in ["wait", "slow"] {
+            let first = format!("GET /test/{path} HTTP/1.1\r\nHost: a\r\n\r\n");
+            for (at_once, later) in [(next, ""), ("", next)] {
+                let (server, mut busy) = stopped(driver, 600, &format!("{first}{at_once}"));
+                busy.send(later.as_bytes());
+                server.state.let_go(1);
+                let mut answer = busy.answer(false);
+                if answer.field("Connection").is_none() {
+                    assert_eq!(path, "slow", "else it had not begun");
+                    answer = busy.answer(false);
+                    assert_eq!(answer.body, b"GET /next\n");
+                }
+                assert_eq!(answer.field("Connection"), Some("close"));
+                assert_eq!(busy.rest_or_reset(), b"");
+                drop(busy); // a server that has not read all of it lingers
+                server.returns();
+            }
+        }
     }
 
     fn b_282_what_is_stuck_is_cut_after_the_grace(driver: Driver) {
@@ -50,6 +200,7 @@ on_every_driver! {
         let all = String::from_utf8(stuck.rest()).expect("it is text");
         assert!(all.contains("Content-Length: 10\r\n") && all.ends_with("\r\n\r\nhalf\n"), "{all}");
         server.returns();
+        assert_eq!(server.state.cut(), 1);
     }
 
     fn b_282_who_is_cut_after_the_grace_is_in_the_log(driver: Driver) {
@@ -138,13 +289,42 @@ on_every_driver! {
 /// A server told to stop while a handler waits, for what these requests asked, and their client.
 fn stopped(driver: Driver, seconds: u64, requests: &str) -> (Running, Client) {
     let server = driver.start_with(State::app(), grace(seconds));
-    let mut client = server.client();
-    client.send(requests.as_bytes());
+    let client = sent(&server, requests);
     server.state.until_waiting(1);
     server.stop();
     (server, client)
 }
 
+/// A client that has sent this.
+fn sent(server: &Running, bytes: &str) -> Client {
+    let mut client = server.client();
+    client.send(bytes.as_bytes());
+    client
+}
+
+/// How many requests were answered, of which none may get no answer. A connection is kept as long as
+/// its responses promise that.
+fn ask_until_refused(port: u16) -> usize {
+    let mut asked = 0;
+    while asked < 100_000
+        && let Ok(mut client) = Client::try_connect(port)
+    {
+        let mut kept = true;
+        while kept {
+            asked += 1;
+            let answer = client.ask("GET", "/a", &[]);
+            assert_eq!(answer.status, 200, "the request {asked}: {}", answer.head);
+            kept = answer.field("Connection").is_none() && asked % 64 != 0;
+        }
+    }
+    asked
+}
+
 fn grace(seconds: u64) -> Config {
     Config { grace: Duration::from_secs(seconds), ..config() }
+}
+
+/// A stop that waits as long as it takes.
+fn patient() -> Config {
+    Config { lame_duck: Duration::from_secs(600), ..grace(1200) }
 }

@@ -89,14 +89,14 @@ pub(crate) fn alone(driver: Driver, root: &Path) -> Running {
             let server = blocking::Server::on(listener()).expect("it can be prepared");
             let (address, stopper) = (server.addresses()[0], server.stopper());
             let cgi = blocking::Cgi::new(root, settings).expect("it can be had");
-            Running::new(address, State::app(), move || stopper.stop(), move || server.serve(cgi))
+            Running::new(address, State::app(), stopper, move || server.serve(cgi))
         }
         Driver::Smol => {
             let server = doorstep::smol::Server::on(listener()).expect("it can be prepared");
             let (address, stopper) = (server.addresses()[0], server.stopper());
             let cgi = doorstep::smol::Cgi::new(root, settings).expect("it can be had");
             let serve = move || smol::block_on(server.serve(cgi));
-            Running::new(address, State::app(), move || stopper.stop(), serve)
+            Running::new(address, State::app(), stopper, serve)
         }
     }
 }

@@ -22,9 +22,14 @@ pub(crate) struct Answer {
 
 impl Client {
     pub(crate) fn connect(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
-        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("10 s is a timeout");
-        Self(BufReader::new(stream))
+        Self::try_connect(port).expect("the server listens")
+    }
+
+    /// As `connect`, to a server that may have stopped.
+    pub(crate) fn try_connect(port: u16) -> io::Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        Ok(Self(BufReader::new(stream)))
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use doorstep::blocking::host;
-use doorstep::blocking::{self, Config};
+use doorstep::blocking::{self, Config, Stopper};
 
 use crate::service::{self, State};
 use crate::support::client::Client;
@@ -46,7 +46,7 @@ macro_rules! on_every_driver {
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) state: Arc<State>,
-    stop: Box<dyn Fn()>,
+    stopper: Stopper,
     returned: Receiver<io::Result<()>>,
 }
 
@@ -81,7 +81,7 @@ impl Driver {
                 let server = server.with(config);
                 let (address, stopper) = (server.addresses()[0], server.stopper());
                 let serve = move || server.serve(service::blocking::Service::new(shared));
-                Running::new(address, state, move || stopper.stop(), serve)
+                Running::new(address, state, stopper, serve)
             }
             Self::Smol => {
                 let server = doorstep::smol::Server::on(listeners).expect("it can be prepared");
@@ -89,7 +89,7 @@ impl Driver {
                 let (address, stopper) = (server.addresses()[0], server.stopper());
                 let service = service::smol::Service::new(shared);
                 let serve = move || smol::block_on(server.serve(service));
-                Running::new(address, state, move || stopper.stop(), serve)
+                Running::new(address, state, stopper, serve)
             }
         }
     }
@@ -103,7 +103,7 @@ impl Driver {
                 let server = server.with(config());
                 let (address, stopper) = (server.addresses()[0], server.stopper());
                 let serve = move || server.serve_one(&service::blocking::Service::new(shared));
-                Running::new(address, state, move || stopper.stop(), serve)
+                Running::new(address, state, stopper, serve)
             }
             Self::Smol => {
                 let server = doorstep::smol::Server::on(listener()).expect("it can be prepared");
@@ -111,7 +111,7 @@ impl Driver {
                 let (address, stopper) = (server.addresses()[0], server.stopper());
                 let service = service::smol::Service::new(shared);
                 let serve = move || smol::block_on(server.serve_one(&service));
-                Running::new(address, state, move || stopper.stop(), serve)
+                Running::new(address, state, stopper, serve)
             }
         }
     }
@@ -126,7 +126,7 @@ impl Driver {
                     x.respond(200).body(format!("closed over {word}"))
                 };
                 let serve = move || server.serve(closure);
-                Running::new(address, State::app(), move || stopper.stop(), serve)
+                Running::new(address, State::app(), stopper, serve)
             }
             Self::Smol => {
                 let server = doorstep::smol::Server::on(listener()).expect("it can be prepared");
@@ -135,7 +135,7 @@ impl Driver {
                     x.respond(200).body(format!("closed over {word}"))
                 };
                 let serve = move || smol::block_on(server.serve(closure));
-                Running::new(address, State::app(), move || stopper.stop(), serve)
+                Running::new(address, State::app(), stopper, serve)
             }
         }
     }
@@ -167,12 +167,12 @@ impl Running {
     pub(crate) fn new(
         address: SocketAddr,
         state: Arc<State>,
-        stop: impl Fn() + 'static,
+        stopper: Stopper,
         serve: impl FnOnce() -> io::Result<()> + Send + 'static,
     ) -> Self {
         let (send, returned) = mpsc::channel();
         thread::spawn(move || _ = send.send(serve()));
-        Self { address, state, stop: Box::new(stop), returned }
+        Self { address, state, stopper, returned }
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -180,7 +180,12 @@ impl Running {
     }
 
     pub(crate) fn stop(&self) {
-        (self.stop)();
+        self.stopper.stop();
+    }
+
+    /// After [`Running::stop`]: does not wait for another request.
+    pub(crate) fn close_idle(&self) {
+        self.stopper.close_idle();
     }
 
     /// Waits until serving has ended.
@@ -205,7 +210,8 @@ impl Drop for Running {
 
 /// The usual configuration: its Server field is that of the transcripts.
 pub(crate) fn config() -> Config {
-    Config { server: "doorstep".into(), ..Config::default() }
+    let lame_duck = Duration::from_millis(200);
+    Config { server: "doorstep".into(), lame_duck, ..Config::default() }
 }
 
 /// A free port of the loopback.

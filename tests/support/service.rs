@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use doorstep::blocking::scripts::Settings;
-use doorstep::blocking::{Record, Response};
+use doorstep::blocking::{Record, Response, Stopped};
 use doorstep::core::http1::{Head, Version};
 use doorstep::core::site::Site;
 
@@ -98,6 +98,9 @@ pub(crate) fn script(head: &Head<'_>) -> Vec<Step> {
         b"/test/short" => vec![Answer(200, Ending::Sized(10)), Send(b"half\n")],
         b"/test/stuck" => vec![Answer(200, Ending::Sized(10)), Send(b"half\n"), Flush, Wait],
         b"/test/stuck-stream" => vec![stream, Send(b"half\n"), Flush, Wait],
+        b"/test/slow" => {
+            vec![Answer(200, Ending::Sized(12)), Send(b"hello "), Flush, Wait, Send(b"world\n")]
+        }
         b"/test/fail-late" => vec![Answer(200, Ending::Sized(10)), Send(b"half\n"), Fail],
         b"/test/panic-late" => vec![stream, Send(b"half\n"), Flush, Panic],
         b"/test/late" => vec![text("early\n"), Read],
@@ -168,6 +171,8 @@ struct Seen {
     notes: Vec<String>,
     /// Requests that came to [`Step::Wait`], ever.
     waited: usize,
+    /// How many connections a stop cut, once it is over.
+    cut: Option<usize>,
     /// How many more of them may go on.
     permits: usize,
 }
@@ -259,6 +264,17 @@ impl State {
         self.changed.notify_all();
     }
 
+    pub(crate) fn stopped(&self, how: &Stopped) {
+        let before = self.seen().cut.replace(how.cut);
+        assert_eq!(before, None, "once is enough");
+    }
+
+    /// How many connections were cut by the stop.
+    #[allow(dead_code, reason = "scripts have a test binary of their own")]
+    pub(crate) fn cut(&self) -> usize {
+        self.until(|seen| seen.cut.is_some()).cut.unwrap_or(0)
+    }
+
     fn until(&self, done: impl Fn(&Seen) -> bool) -> MutexGuard<'_, Seen> {
         let waited = self.changed.wait_timeout_while(self.seen(), NEVER, |seen| !done(seen));
         let (seen, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -277,7 +293,7 @@ pub(crate) mod blocking {
     use std::net::{IpAddr, TcpStream};
     use std::sync::Arc;
 
-    use doorstep::blocking::{Cgi, Exchange, Files, Handler, Record};
+    use doorstep::blocking::{Cgi, Exchange, Files, Handler, Record, Stopped};
 
     use super::{Ending, REFUSED, State, Step, panic_as_asked, script};
 
@@ -354,8 +370,9 @@ pub(crate) mod blocking {
             self.cgi.iter().for_each(Handler::hurry);
         }
 
-        fn stopped(&self) {
-            self.cgi.iter().for_each(Handler::stopped);
+        fn stopped(&self, how: &Stopped) {
+            self.state.stopped(how);
+            self.cgi.iter().for_each(|cgi| cgi.stopped(how));
         }
     }
 
@@ -371,6 +388,7 @@ pub(crate) mod smol {
     use std::net::IpAddr;
     use std::sync::Arc;
 
+    use doorstep::blocking::Stopped;
     use doorstep::smol::{Cgi, Exchange, Files, Handler, Record};
     use smol::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -459,8 +477,11 @@ pub(crate) mod smol {
             self.cgi.iter().for_each(Handler::hurry);
         }
 
-        fn stopped(&self) {
-            self.cgi.iter().for_each(Handler::stopped);
+        async fn stopped(&self, how: &Stopped) {
+            self.state.stopped(how);
+            if let Some(cgi) = &self.cgi {
+                cgi.stopped(how).await;
+            }
         }
     }
 }

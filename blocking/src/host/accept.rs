@@ -1,15 +1,18 @@
 //! New connections for many threads at once, until it is stopped.
 //!
 //! One listener on Linux costs one system call for each connection. Several listeners, or another
-//! system, are polled first. [`Acceptor::stop`] wakes everyone at once. A connection that died
-//! before it was accepted is skipped; running out of descriptors is told, so that the caller can
-//! pause instead of spinning.
+//! system, are polled first. [`Acceptor::stop`] wakes everyone at once, and resets nobody: what waits
+//! in the backlog is taken first, and handed out after that. A connection that died before it was
+//! accepted is skipped; running out of descriptors is told, so that the caller can pause instead of
+//! spinning.
 
+use std::collections::VecDeque;
 use std::io::{self, PipeReader, PipeWriter};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,6 +20,13 @@ use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown};
 
 use super::LINUX;
+
+/// How long a stop waits for the end of handshakes that have begun, where no more can begin: enough
+/// within a data centre. Longer would have more clients repeat their SYN, a second later.
+const HANDSHAKE: Duration = Duration::from_millis(1);
+
+/// A connection, and who has made it.
+type Accepted = (TcpStream, SocketAddr);
 
 /// Listeners to accept from.
 ///
@@ -38,7 +48,10 @@ pub struct Acceptor {
     addresses: Vec<SocketAddr>,
     /// Whether `accept` itself waits; otherwise `poll` does.
     blocking: bool,
+    stopping: AtomicBool,
     stopped: AtomicBool,
+    /// What was in the listeners' backlogs when they were stopped; accepted, and not handed out yet.
+    backlog: Mutex<VecDeque<Accepted>>,
     /// Hangs up when `writer` is dropped, which every `poll` sees.
     reader: PipeReader,
     writer: Mutex<Option<PipeWriter>>,
@@ -78,7 +91,9 @@ impl Acceptor {
             listeners,
             addresses,
             blocking,
+            stopping: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
+            backlog: Mutex::default(),
             reader,
             writer: Mutex::new(Some(writer)),
             turn: AtomicUsize::new(0),
@@ -91,30 +106,26 @@ impl Acceptor {
         &self.addresses
     }
 
-    /// Waits for the next connection; `None` once stopped. Any number of threads may wait.
+    /// Waits for the next connection; `None` once stopped, and the backlog is handed out. Any number
+    /// of threads may wait.
     ///
     /// # Errors
     /// When descriptors or memory are used up: the connection still waits, try again later.
-    pub fn accept(&self) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+    pub fn accept(&self) -> io::Result<Option<Accepted>> {
         while !self.is_stopped() {
-            if !self.blocking {
+            if !self.blocking || self.stopping.load(Ordering::SeqCst) {
                 self.poll(None)?;
             }
             for listener in self.in_turn() {
-                match listener.accept() {
-                    Ok((stream, peer)) => {
-                        // Only Linux does not let it inherit this.
-                        #[cfg(not(target_os = "linux"))]
-                        stream.set_nonblocking(false)?;
-                        return Ok(Some((stream, peer)));
-                    }
-                    Err(_) if self.is_stopped() => return Ok(None),
+                match accept_blocking(listener) {
+                    Ok(connection) => return Ok(Some(connection)),
+                    Err(_) if self.is_stopped() => break,
                     Err(error) if concerns_one_connection(&error) => {}
                     Err(error) => return Err(error),
                 }
             }
         }
-        Ok(None)
+        Ok(self.backlog().pop_front())
     }
 
     /// What becomes readable when there is something to accept, and after [`Acceptor::stop`].
@@ -126,16 +137,20 @@ impl Acceptor {
     ///
     /// # Errors
     /// As of [`Acceptor::accept`].
-    pub fn try_accept(&self) -> io::Result<Option<(TcpStream, SocketAddr)>> {
-        for listener in self.in_turn() {
+    pub fn try_accept(&self) -> io::Result<Option<Accepted>> {
+        for listener in self.in_turn().take_while(|_| !self.is_stopped()) {
             match accept_nonblocking(listener) {
                 Ok(connection) => return Ok(Some(connection)),
-                Err(_) if self.is_stopped() => return Ok(None),
+                Err(_) if self.is_stopped() => break,
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        let connection = self.is_stopped().then(|| self.backlog().pop_front()).flatten();
+        if let Some((stream, _)) = &connection {
+            stream.set_nonblocking(true)?;
+        }
+        Ok(connection)
     }
 
     /// Waits until a connection can be accepted, at most `timeout`. Says whether one can; another
@@ -147,9 +162,26 @@ impl Acceptor {
         Ok(self.poll(Some(timeout))? && !self.is_stopped())
     }
 
-    /// Accepts nothing from now on, and lets everyone know who waits. Connections that nobody
-    /// accepted are reset; those that were are not touched.
+    /// Takes what is in the backlog, closes the listeners, and lets everyone know who waits: what was
+    /// taken is handed out first. Takes about a millisecond.
+    ///
+    /// To close a listener resets what is in its backlog, and so what comes between a last look and
+    /// that. Where the system can do it, no handshake begins during that time: a client that tries
+    /// repeats its SYN a second later, and is refused or finds our successor.
     pub fn stop(&self) {
+        if self.stopping.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let mut quiet = true;
+        for listener in &self.listeners {
+            let _ = listener.set_nonblocking(true); // from here on everybody polls
+            quiet &= refuse_handshakes(listener);
+        }
+        self.empty_backlog();
+        if quiet {
+            thread::sleep(HANDSHAKE);
+            self.empty_backlog();
+        }
         self.stopped.store(true, Ordering::SeqCst);
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         for listener in &self.listeners {
@@ -158,10 +190,38 @@ impl Acceptor {
         }
     }
 
-    /// Whether [`Acceptor::stop`] was called.
+    /// Whether [`Acceptor::stop`] was called, and nothing but the backlog is handed out.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// How many connections were in the backlog and are still to be handed out.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.backlog().len()
+    }
+
+    /// Resets those; how many there were.
+    pub fn abort_waiting(&self) -> usize {
+        self.backlog().drain(..).count()
+    }
+
+    /// Accepts what is here, as far as the descriptors go.
+    fn empty_backlog(&self) {
+        for listener in &self.listeners {
+            loop {
+                match accept_blocking(listener) {
+                    Ok(connection) => self.backlog().push_back(connection),
+                    Err(error) if is_empty(&error) || !concerns_one_connection(&error) => break,
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+
+    fn backlog(&self) -> MutexGuard<'_, VecDeque<Accepted>> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether anything happened within `timeout`.
@@ -185,9 +245,42 @@ impl Acceptor {
     }
 }
 
+/// Lets no handshake begin from now on, and those end that have: whether the system can do that. It
+/// drops every segment that has the SYN flag before it looks at it.
+#[cfg(target_os = "linux")]
+fn refuse_handshakes(listener: &TcpListener) -> bool {
+    use socket2::{SockFilter, SockRef};
+
+    /// In the byte of a TCP header that holds the flags (RFC 9293 §3.1).
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 2;
+    /// Classic BPF: load that byte, jump when a flag is set, drop or pass.
+    const PROGRAM: [SockFilter; 4] = [
+        SockFilter::new(0x30, 0, 0, FLAGS),
+        SockFilter::new(0x45, 0, 1, SYN),
+        SockFilter::new(0x06, 0, 0, 0),
+        SockFilter::new(0x06, 0, 0, u32::MAX),
+    ];
+    LINUX && SockRef::from(listener).attach_filter(&PROGRAM).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn refuse_handshakes(_: &TcpListener) -> bool {
+    false
+}
+
+/// Its socket waits.
+fn accept_blocking(listener: &TcpListener) -> io::Result<Accepted> {
+    let connection = listener.accept()?;
+    // Only Linux does not let it inherit this.
+    #[cfg(not(target_os = "linux"))]
+    connection.0.set_nonblocking(false)?;
+    Ok(connection)
+}
+
 /// One call where the system has one for it.
 #[cfg(target_os = "linux")]
-fn accept_nonblocking(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+fn accept_nonblocking(listener: &TcpListener) -> io::Result<Accepted> {
     use rustix::net::{SocketFlags, acceptfrom_with};
 
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -197,7 +290,7 @@ fn accept_nonblocking(listener: &TcpListener) -> io::Result<(TcpStream, SocketAd
 }
 
 #[cfg(not(target_os = "linux"))]
-fn accept_nonblocking(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+fn accept_nonblocking(listener: &TcpListener) -> io::Result<Accepted> {
     let (stream, peer) = listener.accept()?;
     stream.set_nonblocking(true)?;
     Ok((stream, peer))
@@ -226,6 +319,10 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     ) || is_nonet(error)
 }
 
+fn is_empty(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
 #[cfg(target_os = "linux")]
 fn is_nonet(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::NONET)
@@ -240,8 +337,8 @@ fn is_nonet(_: &io::Error) -> bool {
 mod tests {
     use super::*;
     use crate::host::bind;
+    use std::io::{Read, Write};
     use std::sync::Barrier;
-    use std::thread;
 
     /// One listener and two, by each way of waiting.
     fn acceptors() -> Vec<Acceptor> {
@@ -274,6 +371,53 @@ mod tests {
             assert!(acceptor.accept().unwrap().is_none());
             assert!(!acceptor.wait_readable(Duration::from_secs(60)).unwrap());
             assert!(TcpStream::connect(acceptor.addresses()[0]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_stop_hands_out_what_is_in_the_backlog() {
+        for acceptor in acceptors() {
+            let addresses = acceptor.addresses();
+            let connect = |n: usize| TcpStream::connect(addresses[n % addresses.len()]);
+            let mut clients: Vec<_> = (0..20).map(|n| connect(n).unwrap()).collect();
+            acceptor.stop();
+            assert!(connect(0).is_err() && connect(1).is_err());
+            assert_eq!(acceptor.waiting(), 20);
+            for n in 0..20 {
+                let taken = if n % 2 == 0 { acceptor.accept() } else { acceptor.try_accept() };
+                let (mut stream, peer) = taken.unwrap().unwrap();
+                let at = clients.iter().position(|client| client.local_addr().unwrap() == peer);
+                stream.write_all(b"x").unwrap();
+                clients.swap_remove(at.unwrap()).read_exact(&mut [0]).unwrap();
+            }
+            assert!(acceptor.accept().unwrap().is_none());
+            assert!(acceptor.try_accept().unwrap().is_none());
+        }
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", not(feature = "portable")))]
+    fn a_stop_under_way_resets_no_connection() {
+        for acceptor in acceptors() {
+            let addresses = acceptor.addresses();
+            let ends = thread::scope(|scope| {
+                // Each connects until it is refused; whoever came in has to be handed out.
+                let clients: Vec<_> = (0..4)
+                    .map(|n| {
+                        scope.spawn(move || -> Vec<TcpStream> {
+                            let connect = || TcpStream::connect(addresses[n % addresses.len()]);
+                            (0..1000).map_while(|_| connect().ok()).collect()
+                        })
+                    })
+                    .collect();
+                assert!(acceptor.accept().unwrap().is_some());
+                acceptor.stop();
+                while acceptor.accept().unwrap().is_some() {}
+                clients.into_iter().flat_map(|client| client.join().unwrap()).collect::<Vec<_>>()
+            });
+            for mut end in ends {
+                assert_eq!(end.read(&mut [0]).unwrap(), 0, "FIN, no reset");
+            }
         }
     }
 

@@ -18,16 +18,16 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use event_listener::{Event, EventListener};
+use event_listener::{Event, EventListener, Listener};
 use rustix::process::{Pid, Signal};
 
 use super::process::signal_group;
 
-/// How long a start is waited for whose process is to be killed.
-const START: Duration = Duration::from_secs(1);
+/// How long a start is waited for whose process is to be killed, and the end of one that was.
+const KILL: Duration = Duration::from_millis(500);
 
 /// The door. Shared by reference.
 #[derive(Debug)]
@@ -35,8 +35,8 @@ pub struct Places {
     most: usize,
     longest: usize,
     crowd: Mutex<Crowd>,
-    /// Nobody is in, or one more of them is known.
-    settled: Condvar,
+    /// One more has left, or one more of those who are in is known.
+    settled: Event,
 }
 
 #[derive(Debug, Default)]
@@ -77,7 +77,7 @@ impl Places {
             most: most.max(1),
             longest,
             crowd: Mutex::default(),
-            settled: Condvar::new(),
+            settled: Event::new(),
         })
     }
 
@@ -118,21 +118,59 @@ impl Places {
 
     /// Waits until nobody is in, for `most` at most; whether that is so.
     pub fn wait_empty(&self, most: Duration) -> bool {
-        let waiting = self.settled.wait_timeout_while(self.crowd(), most, |crowd| crowd.inside > 0);
-        waiting.unwrap_or_else(PoisonError::into_inner).0.inside == 0
+        self.wait_while(most, |crowd| crowd.inside > 0)
+    }
+
+    /// Waits in a task until nobody is in.
+    pub async fn empty(&self) {
+        loop {
+            let settled = self.settled.listen();
+            if self.crowd().inside == 0 {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// Lets nobody in, and waits until nobody is; who still is at `until` is killed.
+    pub fn end(&self, until: Instant) {
+        self.close();
+        if !self.wait_empty(until.saturating_duration_since(Instant::now())) {
+            self.kill_all();
+            self.wait_empty(KILL);
+        }
     }
 
     /// Lets nobody in, and kills every process group that is in or is being started: it waits a moment
     /// for those. For a program that ends at once: who is killed still wants to be reaped.
     pub fn kill(&self) {
+        self.kill_all();
+        self.wait_while(KILL, |crowd| crowd.inside > crowd.met);
+    }
+
+    /// The same without the wait: who is being started is killed as soon as he was.
+    pub fn kill_all(&self) {
         self.close();
         let mut crowd = self.crowd();
         crowd.killed = true;
         for &group in &crowd.groups {
             signal_group(group, Signal::KILL);
         }
-        let starting = |crowd: &mut Crowd| crowd.inside > crowd.met;
-        let _ = self.settled.wait_timeout_while(crowd, START, starting);
+    }
+
+    fn wait_while(&self, most: Duration, waits: impl Fn(&Crowd) -> bool) -> bool {
+        let until = Instant::now().checked_add(most);
+        loop {
+            let settled = self.settled.listen();
+            if !waits(&self.crowd()) {
+                return true;
+            }
+            match until {
+                None => settled.wait(),
+                Some(until) if settled.wait_deadline(until).is_some() => {}
+                Some(_) => return !waits(&self.crowd()),
+            }
+        }
     }
 
     fn admit(&self, crowd: &mut Crowd) -> bool {
@@ -169,7 +207,7 @@ impl Place {
         if crowd.killed {
             signal_group(group, Signal::KILL);
         }
-        self.places.settled.notify_all();
+        self.places.settled.notify(usize::MAX);
     }
 
     /// Whether the door was closed meanwhile.
@@ -214,7 +252,7 @@ impl Drop for Place {
         let mut crowd = self.places.crowd();
         crowd.inside -= 1;
         crowd.met -= usize::from(self.has_group);
-        self.places.settled.notify_all();
+        self.places.settled.notify(usize::MAX);
         self.places.call(&crowd);
     }
 }
@@ -230,7 +268,6 @@ impl Drop for Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use event_listener::Listener;
     use std::thread;
 
     #[test]

@@ -26,7 +26,6 @@ use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use doorstep_core::cgi::environment::{self, Context};
 use doorstep_core::cgi::route::{Denial, Found, Route, Script};
@@ -44,9 +43,6 @@ pub use upload::Upload;
 
 /// How often one request may be answered by another one's answer (RFC 3875 §6.2.2); then 502.
 pub const MOST_AGAIN: usize = 10;
-
-/// How long a server that stops waits for scripts that are being ended: longer than their mercy.
-const LAST_WAIT: Duration = Duration::from_secs(3);
 
 /// The scripts below a directory.
 #[derive(Debug)]
@@ -120,15 +116,6 @@ impl Scripts {
     #[must_use]
     pub fn places(&self) -> &Arc<Places> {
         &self.places
-    }
-
-    /// Starts none from now on, and waits until those that are being ended are gone; who is not by
-    /// then is killed.
-    pub fn close(&self) {
-        self.places.close();
-        if !self.places.wait_empty(LAST_WAIT) {
-            self.places.kill();
-        }
     }
 
     /// Finds the script that a request is for, and refuses what can be refused before its body has

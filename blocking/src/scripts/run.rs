@@ -28,7 +28,8 @@ const BUFFER: usize = 16 << 10;
 /// Reads of one step, a number: more than the largest pipe holds, and others have their turn.
 const READS: usize = 65;
 /// The first and the longest pause between two looks around.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// A stop is noticed within the latter.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
 /// What a script has left whose output is no answer.
 const LAST: Duration = Duration::from_secs(1);
 

@@ -29,12 +29,16 @@ const COPIED: u64 = 8 << 10;
 /// Who takes words for the server's own log: [`crate::Handler::note`], with the peer.
 pub type Notes<'a> = &'a (dyn Fn(&str) + Sync);
 
+/// Whether the connection is to close with this response: asked when it begins.
+pub type IsLast<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// A request, and the place for its answer.
 pub struct Turn<'a> {
     head: Head<'a>,
     peer: SocketAddr,
     /// Where words for the server's own log go.
     notes: Notes<'a>,
+    is_last: IsLast<'a>,
     /// The machine.
     pub connection: &'a mut Connection,
     /// What was read of the body, and behind it.
@@ -58,6 +62,7 @@ impl<'a> Turn<'a> {
         outbox: &'a mut Outbox,
         peer: SocketAddr,
         notes: Notes<'a>,
+        is_last: IsLast<'a>,
     ) -> Self {
         outbox.clock(host::now().max(0).cast_unsigned());
         let told = Told::default();
@@ -65,6 +70,7 @@ impl<'a> Turn<'a> {
             head,
             peer,
             notes,
+            is_last,
             connection,
             inbox,
             outbox,
@@ -82,6 +88,7 @@ impl<'a> Turn<'a> {
             head,
             peer: self.peer,
             notes: self.notes,
+            is_last: self.is_last,
             connection: self.connection,
             inbox: Inbox::new(&mut []),
             outbox: self.outbox,
@@ -119,6 +126,9 @@ impl<'a> Turn<'a> {
 
     /// Begins the answer.
     pub fn respond(&mut self, status: u16) -> Response<'_> {
+        if (self.is_last)() {
+            self.connection.retire();
+        }
         let sends_body = !self.head.is_head();
         let core = self.connection.respond(status, self.outbox);
         Response::new(core, status, sends_body, &mut self.told)

@@ -194,10 +194,11 @@ impl Connection {
         self.finished = true;
     }
 
-    /// Answers what has been asked, and then closes.
+    /// Closes with the next response that begins, which says so. One that has begun and promised to keep
+    /// the connection keeps that promise: the client may send one more request.
     pub fn retire(&mut self) {
         self.retiring = true;
-        self.request.keep_alive = false;
+        self.request.keep_alive &= !matches!(self.states.send, Send::Idle | Send::Owed);
     }
 
     /// Whether the peer waits for 100 Continue before it sends its body (B-050).

@@ -1,0 +1,83 @@
+//! The time that a graceful shutdown takes, of either driver: all of it is [`Config::grace`].
+//!
+//! ```text
+//! stop              lame_duck                                          grace
+//!  |--------------------|--------------------------|---------|----------|
+//!  one more response    idle connections close     hurry     cut        end
+//!  on each connection   responses under way go on  handlers  whoever is left
+//! ```
+//!
+//! It is over as soon as no connection is left, whichever time that is.
+
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+
+/// The last two steps take an eighth of the whole time each, and that within these bounds.
+const STEP: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// A grace that is longer is as good as none. In seconds.
+const EVER: Duration = Duration::from_secs(1 << 32);
+
+/// When each step of a shutdown comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Connections that wait for a request are closed.
+    pub idle: Instant,
+    /// Handlers are asked to end.
+    pub hurry: Instant,
+    /// Connections are cut.
+    pub cut: Instant,
+    /// Nothing is waited for any more.
+    pub end: Instant,
+}
+
+/// How a shutdown went, for [`Handler::stopped`].
+///
+/// [`Handler::stopped`]: crate::Handler::stopped
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    /// Connections that were cut since the time was over, a number.
+    pub cut: usize,
+    /// Until when the handler may take its time.
+    pub until: Instant,
+}
+
+impl Shutdown {
+    /// Of one that began at `start`.
+    #[must_use]
+    pub fn new(start: Instant, config: &Config) -> Self {
+        let grace = config.grace.min(EVER);
+        let step = (grace / 8).clamp(STEP.0, STEP.1);
+        let cut = grace.saturating_sub(step);
+        Self {
+            idle: start + config.lame_duck.min(cut),
+            hurry: start + cut.saturating_sub(step),
+            cut: start + cut,
+            end: start + cut + step,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In milliseconds.
+    fn steps(grace: Duration, lame_duck: Duration) -> [u128; 4] {
+        let start = Instant::now();
+        let config = Config { grace, lame_duck, ..Config::default() };
+        let all = Shutdown::new(start, &config);
+        [all.idle, all.hurry, all.cut, all.end].map(|at| (at - start).as_millis())
+    }
+
+    #[test]
+    fn r_28_every_step_is_within_the_grace() {
+        let second = Duration::from_secs(1);
+        assert_eq!(steps(8 * second, second), [1000, 6000, 7000, 8000]);
+        assert_eq!(steps(30 * second, second), [1000, 28_000, 29_000, 30_000]);
+        assert_eq!(steps(second, second), [875, 750, 875, 1000]);
+        assert_eq!(steps(second / 2, Duration::ZERO), [0, 300, 400, 500]);
+        assert_eq!(steps(Duration::ZERO, second), [0, 0, 0, 100], "a moment to end");
+        assert!(steps(Duration::MAX, Duration::MAX)[3] > 1 << 41);
+    }
+}
