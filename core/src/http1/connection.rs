@@ -357,7 +357,7 @@ impl Connection {
                 && version == Version::Http11
                 && head.known(Known::Upgrade).is_some(),
         };
-        let framing = framing::of_request(head, about.repeated_length, self.limits.body)?;
+        let framing = framing::of_request(head, self.limits.body)?;
         if version == Version::Http11 && head.known(Known::Expect).is_some() {
             for expectation in head.list("expect") {
                 if !expectation.eq_ignore_ascii_case(b"100-continue") {

@@ -49,15 +49,22 @@ pub struct MediaType<'a> {
 }
 
 impl MediaType<'_> {
+    /// How long the value of `Content-Type` is, in bytes.
+    pub(super) fn length(&self) -> usize {
+        self.essence.len() + self.charset.map_or(0, |charset| CHARSET.len() + charset.len())
+    }
+
     /// Appends the value of `Content-Type`.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.essence.as_bytes());
         if let Some(charset) = self.charset {
-            out.extend_from_slice(b"; charset=");
+            out.extend_from_slice(CHARSET);
             out.extend_from_slice(charset.as_bytes());
         }
     }
 }
+
+const CHARSET: &[u8] = b"; charset=";
 
 /// The number of a line, from 1, that is none of a `mime.types`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
