@@ -100,7 +100,7 @@ pub fn length(ranges: &[ByteRange], size: u64, content_type: usize) -> u64 {
     let fixed = (fixed + b"bytes -/\r\n\r\n".len()) as u64 + digits(size);
     let fields = ranges.iter().map(|range| fixed + digits(range.first) + digits(range.last));
     let end = (DELIMITER.len() + BOUNDARY + b"--\r\n".len()) as u64;
-    sum(ranges) + fields.sum::<u64>() + end
+    sum(ranges).saturating_add(fields.sum::<u64>() + end)
 }
 
 fn sum(ranges: &[ByteRange]) -> u64 {

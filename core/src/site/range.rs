@@ -74,7 +74,8 @@ impl ByteRange {
 #[must_use]
 pub fn select<'a>(lines: impl IntoIterator<Item = &'a [u8]>, size: u64, most: usize) -> Selection {
     let mut lines = lines.into_iter();
-    let Some(set) = lines.next().and_then(bytes) else { return Selection::Whole };
+    let first: Option<&'a [u8]> = lines.next();
+    let Some(set) = first.and_then(bytes) else { return Selection::Whole };
     let members = iter::once(set).chain(lines).flat_map(|line| line.split(|&b| b == b','));
     let mut read = 0;
     let (mut several, mut latest) = (Vec::new(), None::<ByteRange>);
