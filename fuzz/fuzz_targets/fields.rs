@@ -129,13 +129,14 @@ fuzz_target!(|input: &[u8]| {
         if let Some(at) = date::parse(value, near(now)) {
             assert_eq!(date::parse(&date::format(at), near(now)), Some(at));
         }
-        let theirs = std::str::from_utf8(value).ok().map(httpdate::parse_http_date);
-        if let Some(Ok(theirs)) = theirs
-            && !value.contains(&b'-')
+        // httpdate reads the same, but for white space around it and the century of two digits.
+        let text = std::str::from_utf8(value).unwrap_or_default().trim();
+        if let Ok(theirs) = httpdate::parse_http_date(text)
+            && !text.contains('-')
         {
-            let since = theirs.duration_since(UNIX_EPOCH).expect("httpdate begins there");
+            let since = theirs.duration_since(UNIX_EPOCH).expect("it begins there");
             let unix = since.as_secs().cast_signed();
-            assert_eq!(date::parse(value, near(now)), Some(unix));
+            assert_eq!(date::parse(text.as_bytes(), near(now)), Some(unix));
         }
     }
     range(&lines.all("Range"), size);

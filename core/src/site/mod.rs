@@ -22,6 +22,7 @@ pub mod etag;
 pub mod glob;
 pub mod listing;
 mod lookup;
+mod media_table;
 pub mod media_type;
 pub mod multipart;
 pub mod origins;
