@@ -31,10 +31,11 @@ use std::time::Duration;
 use doorstep_core::cgi::environment::{self, Context};
 use doorstep_core::cgi::route::{Denial, Found, Route, Script};
 use doorstep_core::http1::{Connection, Event, Limits, Spans};
+use doorstep_core::site::origins;
 
 use crate::host::{self, Failure, Identity, Opened, Place, Places, Process, Root, Start, Step};
 use crate::turn::Turn;
-use refuse::{deny, hint, later};
+use refuse::{allow, deny, hint, later};
 
 pub use queue::{Admission, Dismissal, Queue};
 pub use refuse::{is_for_scripts, refuse_again, refuse_elsewhere, turn_away};
@@ -142,6 +143,9 @@ impl Scripts {
             Ok(None) => return Ok(Meaning::Elsewhere),
             Err(denial) => return deny(turn, &denial),
         };
+        if self.settings.cors && origins::is_preflight(&turn.head()) {
+            return allow(turn); // whether there is such a script, the request itself will show
+        }
         let script = loop {
             let found = match self.root.look(route.path()) {
                 Opened::File(executable, _) => Found::File { executable },
