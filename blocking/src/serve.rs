@@ -72,7 +72,7 @@ pub(crate) fn connection<H: Handler>(
         return Ok(());
     }
     if connection.lingers() || !inbox.unread().is_empty() {
-        wire.linger();
+        wire.linger(connection.limits());
     }
     Ok(())
 }

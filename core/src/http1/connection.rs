@@ -260,7 +260,7 @@ impl Connection {
             (Recv::Body, Send::Done) => Waiting::Drain,
             (Recv::Body, Send::Owed | Send::Body) => Waiting::Body,
             (_, Send::Owed | Send::Body) => Waiting::Answer,
-            _ if self.lingers => Waiting::Drain,
+            _ if self.lingers => Waiting::Linger,
             _ => Waiting::Nobody,
         }
     }
@@ -274,6 +274,12 @@ impl Connection {
             (Send::Body, _) => Some(Owed::Stream),
             _ => None,
         }
+    }
+
+    /// What it may cost.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// After [`Event::Closed`]: whether the peer may still be sending, so that closing at once

@@ -36,6 +36,9 @@ pub struct Limits {
     /// What is left of a body nobody wanted and is still swallowed, so that the connection can be
     /// kept; beyond it the connection closes (B-046).
     pub drain: u32,
+    /// What is still received of a client once its last response is out ([`Waiting::Linger`]); beyond
+    /// it the connection is reset, which may cost the client that response.
+    pub linger: u64,
     /// By how much the framing bytes of a chunked body may exceed four times its payload; beyond
     /// it 400.
     pub chunk_overhead: u32,
@@ -58,6 +61,7 @@ impl Default for Limits {
             empty_lines: 4,
             body: 64 << 20,
             drain: 256 << 10,
+            linger: 1 << 30,
             chunk_overhead: 64 << 10,
             trailers: 8 << 10,
         }
@@ -77,8 +81,10 @@ pub enum Waiting {
     Answer,
     /// For the peer to take what is in the outbox.
     Peer,
-    /// For the rest of a request body that nobody wants, or for the peer to close.
+    /// For the rest of a request body that nobody wants.
     Drain,
+    /// For the peer to close: its last answer is out, and what it still sends is forgotten.
+    Linger,
     /// For nobody: it is over, or the bytes belong to another protocol.
     Nobody,
 }
@@ -96,9 +102,15 @@ pub struct Timeouts {
     pub peer: Duration,
     /// [`Waiting::Drain`], from its start: then the connection is closed.
     pub drain: Duration,
+    /// [`Waiting::Linger`]: the longest silence, and the grace before its rate counts; then the
+    /// connection is reset.
+    pub linger: Duration,
     /// Bytes per second that [`Waiting::Body`] and [`Waiting::Peer`] must keep on average; zero
     /// asks for none.
     pub rate: u32,
+    /// The same of [`Waiting::Linger`]: a client that pushes a body which was refused is borne with,
+    /// one that trickles is not.
+    pub linger_rate: u32,
 }
 
 impl Default for Timeouts {
@@ -109,7 +121,9 @@ impl Default for Timeouts {
             body: Duration::from_secs(30),
             peer: Duration::from_secs(60),
             drain: Duration::from_secs(5),
+            linger: Duration::from_secs(5),
             rate: 250,
+            linger_rate: 64 << 10,
         }
     }
 }
@@ -128,8 +142,8 @@ impl Timeouts {
         quiet: Duration,
         moved: u64,
     ) -> Option<Duration> {
-        let paced = |grace: Duration| {
-            let earned = match self.rate {
+        let paced = |grace: Duration, rate: u32| {
+            let earned = match rate {
                 0 => Duration::MAX,
                 rate => Duration::from_secs(moved / u64::from(rate)),
             };
@@ -139,9 +153,10 @@ impl Timeouts {
         match waiting {
             Waiting::Idle => Some(self.idle.saturating_sub(since)),
             Waiting::Head => Some(self.head.saturating_sub(since)),
-            Waiting::Body => Some(paced(self.body)),
-            Waiting::Peer => Some(paced(self.peer)),
+            Waiting::Body => Some(paced(self.body, self.rate)),
+            Waiting::Peer => Some(paced(self.peer, self.rate)),
             Waiting::Drain => Some(self.drain.saturating_sub(since)),
+            Waiting::Linger => Some(paced(self.linger, self.linger_rate)),
             Waiting::Answer | Waiting::Nobody => None,
         }
     }
@@ -171,6 +186,16 @@ mod tests {
         assert_eq!(trickle, Some(Duration::ZERO));
         let silent = timeouts.left(Waiting::Body, 31 * SECOND, 31 * SECOND, u64::MAX);
         assert_eq!(silent, Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn r_18_who_pushes_is_borne_with_and_who_trickles_is_not() {
+        let timeouts = Timeouts::default();
+        let left = |since, quiet, moved| timeouts.left(Waiting::Linger, since, quiet, moved);
+        assert_eq!(left(20 * SECOND, Duration::ZERO, 60 << 20), Some(5 * SECOND));
+        assert_eq!(left(20 * SECOND, 5 * SECOND, 60 << 20), Some(Duration::ZERO), "silent");
+        assert_eq!(left(20 * SECOND, Duration::ZERO, 500_000), Some(Duration::ZERO), "too slow");
+        assert_eq!(left(4 * SECOND, Duration::ZERO, 1), Some(SECOND));
     }
 
     #[test]
