@@ -138,14 +138,15 @@ impl Scripts {
     /// # Errors
     /// Those of answering.
     pub fn find(&self, turn: &mut Turn<'_>) -> io::Result<Meaning> {
+        let asks = self.settings.cors && origins::is_preflight(&turn.head());
         let mut route = match self.route(turn) {
-            Ok(Some(route)) => route,
             Ok(None) => return Ok(Meaning::Elsewhere),
+            Err(denial) if denial.status() == 400 => return deny(turn, &denial),
+            // Whether there is a script that can be run, the request itself will show.
+            _ if asks => return allow(turn),
+            Ok(Some(route)) => route,
             Err(denial) => return deny(turn, &denial),
         };
-        if self.settings.cors && origins::is_preflight(&turn.head()) {
-            return allow(turn); // whether there is such a script, the request itself will show
-        }
         let script = loop {
             let found = match self.root.look(route.path()) {
                 Opened::File(executable, _) => Found::File { executable },
