@@ -7,7 +7,7 @@ use crate::scripts::Settings;
 use crate::turn::Turn;
 use doorstep_core::cgi::route::{Directories, Found, Route};
 use doorstep_core::http1::{Connection, Event, Inbox, Limits, Outbox};
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -55,11 +55,11 @@ fn broken(output: &str) -> (String, Vec<String>, bool) {
     run.process.stdout = Some(OwnedFd::from(File::open("/").unwrap()).into());
     let woken = Woken { stdout: true, ..Woken::default() };
     assert_eq!(run.step(&mut turn, woken, &seat).unwrap(), Next::Over);
-    let cut = RefCell::new(false);
-    turn.conclude(Ok(Ok(())), |record| cut.replace(record.cut).then_some(()).unwrap_or_default());
+    let cut = Cell::new(false);
+    turn.conclude(Ok(Ok(())), |record| cut.set(record.cut));
     drop((client, turn));
     let sent = String::from_utf8(outbox.unsent().to_vec()).unwrap();
-    (sent, notes.into_inner().unwrap(), cut.into_inner())
+    (sent, notes.into_inner().unwrap(), cut.get())
 }
 
 #[test]
