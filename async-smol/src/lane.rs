@@ -42,7 +42,8 @@ pub(crate) struct Lane<'h, H> {
 impl<'h, H: Handler> Lane<'h, H> {
     pub(crate) fn new(handler: &'h H, config: &'h Config, stopper: &'h Stopper) -> Self {
         let (arrivals, returns) = (Haste::default(), Haste::default());
-        let home = Home { registry: &stopper.registry, timeouts: &config.timeouts };
+        let home =
+            Home { registry: &stopper.registry, timeouts: &config.timeouts, linger: config.linger };
         Self { handler, config, stopper, home, spare: Mutex::default(), arrivals, returns }
     }
 

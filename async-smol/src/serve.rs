@@ -97,7 +97,7 @@ pub(crate) async fn connection<H: Handler>(
         return Ok(Stay::Over);
     }
     if connection.lingers() || !inbox.unread().is_empty() {
-        wire.linger(connection.limits()).await;
+        wire.linger().await;
     }
     Ok(Stay::Over)
 }

@@ -17,7 +17,7 @@ use async_io::Async;
 use doorstep_blocking::host;
 use doorstep_blocking::pace::Pace;
 use doorstep_blocking::registry::Seat;
-use doorstep_core::http1::{Connection, Inbox, Limits, Outbox, Storage, Timeouts, Waiting};
+use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, Timeouts, Waiting};
 
 use crate::guest::Guest;
 
@@ -225,14 +225,14 @@ impl<'l> Wire<'l> {
 
     /// The answer is out and the peer may still be sending: says FIN, then reads and forgets for a
     /// while, so that a reset cannot destroy the answer on its way (B-288, RFC 9112 §9.6).
-    pub(crate) async fn linger(&self, limits: &Limits) {
+    pub(crate) async fn linger(&self) {
         let stream = self.stream();
         if stream.shutdown(Shutdown::Write).is_err() {
             return;
         }
         let mut forgotten = vec![0; 16 << 10]; // not in the future, which would hold it all along
         let (mut total, mut pace) = (0, None);
-        while total < limits.linger {
+        while total < self.guest.home.linger {
             let mut read = || (&*stream).read(&mut forgotten);
             match poll_fn(|cx| self.poll_read(cx, Waiting::Linger, &mut pace, &mut read)).await {
                 Ok(0) | Err(_) => return,

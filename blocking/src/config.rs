@@ -27,6 +27,10 @@ pub struct Config {
     /// Connections at once, a number. When there are as many, the one that has been idle longest
     /// makes room for a new one (B-286).
     pub max_connections: usize,
+    /// What is still received of a client once its last response is out, in bytes, as long as
+    /// [`Timeouts::linger`] and its rate are kept; beyond it the connection is reset, which may cost
+    /// the client that response.
+    pub linger: u64,
     /// How long a stop waits for answers under way (B-282).
     pub grace: Duration,
 }
@@ -46,6 +50,7 @@ impl Default for Config {
             .into(),
             fields: Vec::new(),
             max_connections: 512,
+            linger: 1 << 30,
             grace: Duration::from_secs(10),
         }
     }

@@ -72,7 +72,7 @@ pub(crate) fn connection<H: Handler>(
         return Ok(());
     }
     if connection.lingers() || !inbox.unread().is_empty() {
-        wire.linger(connection.limits());
+        wire.linger(config.linger);
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use doorstep_core::http1::{Connection, Inbox, Limits, Outbox, Storage, Timeouts, Waiting};
+use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, Timeouts, Waiting};
 
 use crate::host;
 use crate::pace::Pace;
@@ -180,13 +180,13 @@ impl Wire {
     /// The answer is out and the peer may still be sending: says FIN, then reads and forgets for a
     /// while, so that a reset cannot destroy the answer on its way (B-288, RFC 9112 §9.6).
     #[inline(never)] // its buffer is not to stand on every connection's stack
-    pub(crate) fn linger(&mut self, limits: &Limits) {
+    pub(crate) fn linger(&mut self, most: u64) {
         if self.stream().shutdown(Shutdown::Write).is_err() {
             return;
         }
         let mut forgotten = [0; 16 << 10];
         let mut total = 0;
-        while total < limits.linger {
+        while total < most {
             match self.read_into(&mut forgotten, Waiting::Linger) {
                 Ok(0) | Err(_) => return,
                 Ok(n) => total += n as u64,

@@ -276,12 +276,6 @@ impl Connection {
         }
     }
 
-    /// What it may cost.
-    #[must_use]
-    pub fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
     /// After [`Event::Closed`]: whether the peer may still be sending, so that closing at once
     /// could destroy the answer on its way. Send FIN, read and forget for a while, then close
     /// (RFC 9112 §9.6).

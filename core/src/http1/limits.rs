@@ -36,9 +36,6 @@ pub struct Limits {
     /// What is left of a body nobody wanted and is still swallowed, so that the connection can be
     /// kept; beyond it the connection closes (B-046).
     pub drain: u32,
-    /// What is still received of a client once its last response is out ([`Waiting::Linger`]); beyond
-    /// it the connection is reset, which may cost the client that response.
-    pub linger: u64,
     /// By how much the framing bytes of a chunked body may exceed four times its payload; beyond
     /// it 400.
     pub chunk_overhead: u32,
@@ -61,7 +58,6 @@ impl Default for Limits {
             empty_lines: 4,
             body: 64 << 20,
             drain: 256 << 10,
-            linger: 1 << 30,
             chunk_overhead: 64 << 10,
             trailers: 8 << 10,
         }
