@@ -238,7 +238,7 @@ impl<'l> Wire<'l> {
                 Ok(0) | Err(_) => return,
                 Ok(n) => total += n as u64,
             }
-            smol::future::yield_now().await; // who pushes fast is always readable
+            smol::future::yield_now().await; // the socket of a fast uploader is always readable
         }
     }
 

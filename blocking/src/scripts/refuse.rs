@@ -1,5 +1,5 @@
 //! What is answered when no script is run: because there is none, or may be none, or there is no
-//! place for it.
+//! place for it, or the request is a CORS preflight.
 
 use std::io::{self, ErrorKind};
 
@@ -65,7 +65,7 @@ pub(super) fn deny(turn: &mut Turn<'_>, denial: &Denial) -> io::Result<Meaning> 
     Ok(Meaning::Answered)
 }
 
-/// Answers a CORS preflight: what pages of other origins may ask scripts for.
+/// Answers a CORS preflight for a script.
 pub(super) fn allow(turn: &mut Turn<'_>) -> io::Result<Meaning> {
     let mut response = turn.respond(204);
     for (name, value) in origins::SCRIPT_PREFLIGHT {

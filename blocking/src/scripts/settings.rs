@@ -28,8 +28,8 @@ pub struct Settings {
     pub hidden: bool,
     /// How far symbolic links to scripts are followed.
     pub symlinks: Symlinks,
-    /// Whether a CORS preflight is answered with [`origins::SCRIPT_PREFLIGHT`] and no script is run
-    /// for it; else it is a request like any other.
+    /// Whether a CORS preflight is answered with [`origins::SCRIPT_PREFLIGHT`] without running a
+    /// script; if not, it runs the script like any other request.
     pub cors: bool,
     /// Variables that every script gets beside those of CGI (B-237).
     pub variables: Vec<(OsString, OsString)>,

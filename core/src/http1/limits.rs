@@ -79,7 +79,7 @@ pub enum Waiting {
     Peer,
     /// For the rest of a request body that nobody wants.
     Drain,
-    /// For the peer to close: its last answer is out, and what it still sends is forgotten.
+    /// For the peer to close: its last response is out, and what it still sends is discarded.
     Linger,
     /// For nobody: it is over, or the bytes belong to another protocol.
     Nobody,
@@ -104,8 +104,8 @@ pub struct Timeouts {
     /// Bytes per second that [`Waiting::Body`] and [`Waiting::Peer`] must keep on average; zero
     /// asks for none.
     pub rate: u32,
-    /// The same of [`Waiting::Linger`]: a client that pushes a body which was refused is borne with,
-    /// one that trickles is not.
+    /// The same for [`Waiting::Linger`]: a client that is still uploading a refused body keeps this rate
+    /// and gets to read the refusal; one that sends a byte now and then is not waited for.
     pub linger_rate: u32,
 }
 
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn r_18_who_pushes_is_borne_with_and_who_trickles_is_not() {
+    fn r_18_a_client_that_uploads_is_waited_for_and_one_that_trickles_is_not() {
         let timeouts = Timeouts::default();
         let left = |since, quiet, moved| timeouts.left(Waiting::Linger, since, quiet, moved);
         assert_eq!(left(20 * SECOND, Duration::ZERO, 60 << 20), Some(5 * SECOND));

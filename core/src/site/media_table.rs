@@ -1,10 +1,11 @@
 //! Media types that doorstep knows better than mime_guess, whose table is asked next.
 //!
-//! Three kinds. Sources, configuration, logs and the like are `text/plain`, so that a browser shows
-//! them; nothing of a foreign author ever becomes `text/html` by this. Compressed files are what they
-//! are, not what is inside (B-201, B-203, B-204). And where mime_guess has a type that IANA does not
-//! register, or has none, there is the registered one, or else the one in use, unless browsers know
-//! only the other: `image/x-icon` is replaced, `audio/wav` and `video/x-matroska` are not.
+//! There are three kinds of entries. Sources, configuration, logs and the like are `text/plain`, so that
+//! a browser shows them; no entry is `text/html`, so no script of a foreign author runs because of one.
+//! Compressed files have the type of the compression, not of what is inside (B-201, B-203, B-204). Where
+//! mime_guess has a type that IANA does not register, or none, the entry is the registered type, or else
+//! the one in use. A type that browsers need stays, registered or not: `image/x-icon` is replaced,
+//! `audio/wav` and `video/x-matroska` are not.
 //!
 //! All keys are in lower case and sorted.
 
@@ -42,7 +43,7 @@ const PLAIN: &str = "text/plain";
 /// The longest key, in bytes.
 const LONGEST: usize = 14;
 
-/// Extensions of what is read as it stands.
+/// Extensions of files that are plain text.
 #[rustfmt::skip]
 static TEXT: [&str; 237] = [
     "adoc", "agda", "ahk", "am", "applescript", "as", "asciidoc", "ass", "astro", "awk", "b2",
@@ -68,7 +69,7 @@ static TEXT: [&str; 237] = [
     "yaml", "yml", "zig", "zsh",
 ];
 
-/// Names without an extension, of what is read as it stands.
+/// Names of plain text files that have no extension.
 #[rustfmt::skip]
 static NAMES: [&str; 67] = [
     "authors", "b2sums", "brewfile", "bsdmakefile", "bugs", "changelog", "changes", "codeowners",

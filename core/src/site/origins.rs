@@ -26,7 +26,7 @@ pub const PREFLIGHT: [(&str, &str); 3] = [
     ("Access-Control-Max-Age", "3600"),
 ];
 
-/// What a preflight to a script is told besides: any method of HTTP runs one (B-233).
+/// Fields of the response to a preflight for a script, besides [`CORS`]: any method runs one (B-233).
 pub const SCRIPT_PREFLIGHT: [(&str, &str); 3] = [
     ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE"),
     PREFLIGHT[1],
