@@ -56,6 +56,7 @@ impl Config {
         if let Some(settings) = &mut scripts {
             settings.hidden = said.policies.hidden;
             settings.symlinks = said.policies.symlinks();
+            settings.cors = said.policies.cors();
             if let Some(server) = &said.policies.server_header {
                 settings.software.clone_from(server);
             }

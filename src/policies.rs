@@ -128,6 +128,11 @@ impl Policies {
         }
     }
 
+    /// Whether pages of other origins may read what is here, and preflights are answered.
+    pub(crate) fn cors(&self) -> bool {
+        self.cors
+    }
+
     /// The fields of every answer. One that was asked for stands in for ours of the same name.
     pub(crate) fn fields(&self) -> Vec<(String, String)> {
         let cors = origins::CORS.into_iter().filter(|_| self.cors);

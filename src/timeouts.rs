@@ -30,7 +30,8 @@ pub(crate) struct Deadlines {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
     timeout_send: Duration,
 
-    /// How long to read on after the last response, so that the client can read that
+    /// How long a client may pause while it still sends after the last response; then the connection
+    /// is closed
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
     timeout_linger: Duration,
 }
@@ -43,7 +44,7 @@ impl Deadlines {
             head: self.timeout_header,
             body: self.timeout_body,
             peer: self.timeout_send,
-            drain: self.timeout_linger,
+            linger: self.timeout_linger,
             ..Timeouts::default()
         }
     }
@@ -92,7 +93,7 @@ mod tests {
             head: Duration::from_secs(2),
             body: Duration::from_secs(180),
             peer: Duration::from_secs(4 * 3600),
-            drain: Duration::from_millis(500),
+            linger: Duration::from_millis(500),
             ..Timeouts::default()
         };
         assert_eq!(timeouts(&all).unwrap(), expected);

@@ -231,6 +231,24 @@ fn b_293_what_every_answer_says_is_said_once() {
 }
 
 #[test]
+fn r_25_cors_answers_preflights_to_scripts_too() {
+    let root = site(&[("cgi-bin/ran", "echo Content-Type: text/plain\necho\necho ran\n")]);
+    let asks = ["Origin: http://a.example", "Access-Control-Request-Method: DELETE"];
+    for (options, status, methods) in [
+        (&["--cgi"][..], 200, None),
+        (&["--cgi", "--cors"], 204, Some("GET, HEAD, POST, PUT, PATCH, DELETE")),
+    ] {
+        with(&root, options, |server| {
+            let answer = server.client().ask("OPTIONS", "/cgi-bin/ran", &asks);
+            assert_eq!((answer.status, answer.body.is_empty()), (status, status == 204));
+            assert_eq!(answer.field("Access-Control-Allow-Methods"), methods);
+            let origin = answer.field("Access-Control-Allow-Origin");
+            assert_eq!(origin, methods.map(|_| "*"));
+        });
+    }
+}
+
+#[test]
 fn b_282_a_closed_terminal_ends_the_server_and_its_scripts() {
     // What is ignored here (in the background of a shell, say) would be ignored there as well; what is
     // caught here is not.

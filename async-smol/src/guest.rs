@@ -10,6 +10,8 @@ use doorstep_core::http1::Timeouts;
 pub(crate) struct Home<'l> {
     pub(crate) registry: &'l Registry,
     pub(crate) timeouts: &'l Timeouts,
+    /// [`doorstep_blocking::Config::linger`].
+    pub(crate) linger: u64,
 }
 
 /// A connection in its seat, which it gives back when it is dropped: at any wait.

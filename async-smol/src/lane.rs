@@ -41,7 +41,8 @@ pub(crate) struct Lane<'h, H> {
 impl<'h, H: Handler> Lane<'h, H> {
     pub(crate) fn new(handler: &'h H, config: &'h Config, stopper: &'h Stopper) -> Self {
         let (arrivals, returns) = (Haste::default(), Haste::default());
-        let home = Home { registry: &stopper.registry, timeouts: &config.timeouts };
+        let home =
+            Home { registry: &stopper.registry, timeouts: &config.timeouts, linger: config.linger };
         Self { handler, config, stopper, home, spare: Mutex::default(), arrivals, returns }
     }
 
@@ -221,8 +222,8 @@ impl<'h, H: Handler> Lane<'h, H> {
     /// Wakes who waited too long, for as long as the lane lives.
     async fn sweep(&self) {
         let times = &self.config.timeouts;
-        let shortest =
-            [times.idle, times.head, times.body, times.peer, times.drain].into_iter().min();
+        let all = [times.idle, times.head, times.body, times.peer, times.drain, times.linger];
+        let shortest = all.into_iter().min();
         let often = shortest.unwrap_or_default() / 4;
         let often = often.clamp(Duration::from_millis(20), Duration::from_secs(1));
         loop {

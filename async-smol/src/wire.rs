@@ -227,20 +227,19 @@ impl<'l> Wire<'l> {
     /// The answer is out and the peer may still be sending: says FIN, then reads and forgets for a
     /// while, so that a reset cannot destroy the answer on its way (B-288, RFC 9112 §9.6).
     pub(crate) async fn linger(&self) {
-        /// A peer that sends more than this is not listening. In bytes.
-        const MOST: usize = 4 << 20;
         let stream = self.stream();
         if stream.shutdown(Shutdown::Write).is_err() {
             return;
         }
-        let mut forgotten = [0; 1 << 10];
+        let mut forgotten = vec![0; 16 << 10]; // not in the future, which would hold it all along
         let (mut total, mut pace) = (0, None);
-        while total < MOST {
+        while total < self.guest.home.linger {
             let mut read = || (&*stream).read(&mut forgotten);
-            match poll_fn(|cx| self.poll_read(cx, Waiting::Drain, &mut pace, &mut read)).await {
+            match poll_fn(|cx| self.poll_read(cx, Waiting::Linger, &mut pace, &mut read)).await {
                 Ok(0) | Err(_) => return,
-                Ok(n) => total += n,
+                Ok(n) => total += n as u64,
             }
+            smol::future::yield_now().await; // the socket of a fast uploader is always readable
         }
     }
 

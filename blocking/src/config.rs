@@ -27,6 +27,10 @@ pub struct Config {
     /// Connections at once, a number. When there are as many, the one that has been idle longest
     /// makes room for a new one (B-286).
     pub max_connections: usize,
+    /// What is still received of a client once its last response is out, in bytes, as long as
+    /// [`Timeouts::linger`] and its rate are kept; beyond it the connection is reset, which may cost
+    /// the client that response.
+    pub linger: u64,
     /// How long a stop takes at most, all in all (B-282): responses under way have this time but for
     /// the last quarter, or 2 s of it if that is less, in which handlers are asked to end and then
     /// connections are cut. [`crate::Shutdown`] has the steps. Less than 100 ms is taken for that.
@@ -52,6 +56,7 @@ impl Default for Config {
             .into(),
             fields: Vec::new(),
             max_connections: 512,
+            linger: 1 << 30,
             grace: Duration::from_secs(8),
             lame_duck: Duration::from_secs(1),
         }

@@ -73,7 +73,7 @@ pub(crate) fn connection<H: Handler>(
         return Ok(());
     }
     if connection.lingers() || !inbox.unread().is_empty() {
-        wire.linger();
+        wire.linger(config.linger);
     }
     Ok(())
 }

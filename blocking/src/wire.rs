@@ -184,18 +184,16 @@ impl Wire {
     /// The answer is out and the peer may still be sending: says FIN, then reads and forgets for a
     /// while, so that a reset cannot destroy the answer on its way (B-288, RFC 9112 §9.6).
     #[inline(never)] // its buffer is not to stand on every connection's stack
-    pub(crate) fn linger(&mut self) {
-        /// A peer that sends more than this is not listening. In bytes.
-        const MOST: usize = 4 << 20;
+    pub(crate) fn linger(&mut self, most: u64) {
         if self.stream().shutdown(Shutdown::Write).is_err() {
             return;
         }
-        let mut forgotten = [0; 8 << 10];
+        let mut forgotten = [0; 16 << 10];
         let mut total = 0;
-        while total < MOST {
-            match self.read_into(&mut forgotten, Waiting::Drain) {
+        while total < most {
+            match self.read_into(&mut forgotten, Waiting::Linger) {
                 Ok(0) | Err(_) => return,
-                Ok(n) => total += n,
+                Ok(n) => total += n as u64,
             }
         }
     }

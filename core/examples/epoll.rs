@@ -90,7 +90,7 @@ impl Client {
         } else {
             self.inbox.fill(&mut self.stream)?;
         }
-        if matches!(word, Waiting::Peer | Waiting::Body) {
+        if matches!(word, Waiting::Peer | Waiting::Body | Waiting::Linger) {
             self.waiting.1 = now;
         }
         Ok(())

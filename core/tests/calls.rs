@@ -117,3 +117,16 @@ fn rfc_9112_9_6_a_connection_that_retires_keeps_what_a_response_has_promised() {
         assert!(matches!(connection.advance(GET), Ok((0, Event::Closed))));
     }
 }
+
+#[test]
+fn rfc_9110_5_3_a_field_of_one_value_has_one_line() {
+    let mut connection = Connection::new(Limits::default());
+    let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nIf-Range: 1\r\nX-One: 2\r\nX-Two: 3\r\nx-two: 3\r\n\
+        Range: 4\r\nRANGE: 5\r\nExpect:\r\n\r\n";
+    let Ok((_, Event::Request(head))) = connection.advance(bytes) else { unreachable!() };
+    let values = ["if-range", "X-ONE", "x-two", "range", "expect", "missing", "if-match"];
+    let single = values.map(|name| head.single(name));
+    assert_eq!(single, [Some(&b"1"[..]), Some(b"2"), None, None, Some(b""), None, None]);
+    assert_eq!(head.field("range"), Some(&b"4"[..]), "B-039: the first");
+    assert!(head.all("range").eq([b"4", b"5"]));
+}

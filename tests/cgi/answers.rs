@@ -1,5 +1,10 @@
 //! What a script answers, and what becomes of it on the wire: RFC 3875 §5 and §6, B-234 to B-236.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use doorstep::blocking::scripts::Settings;
+use doorstep::core::http1::date;
+
 use crate::drivers::Driver;
 use crate::scripts::{Scripts, text};
 
@@ -27,6 +32,59 @@ on_every_driver! {
         assert_eq!((entry.status, entry.bytes, entry.cut), (200, Some(11), false));
         scripts.are_gone();
         assert_eq!(scripts.server.state.notes(), [""; 0]);
+    }
+
+    fn b_062_the_date_is_when_the_response_was_made(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later").as_secs();
+        for (target, status) in [
+            ("late.sh", 200),
+            ("late.sh?/a.txt", 200),
+            ("late.sh?/missing", 404),
+            ("late.sh?/folder", 301),
+            ("late.sh?nothing", 502),
+        ] {
+            let asked = now();
+            let answer = scripts.get(&format!("/cgi-bin/{target}"));
+            assert_eq!(answer.status, status, "{target}");
+            let date = answer.field("Date").expect("it has one").as_bytes();
+            let date = date::parse(date, 0).expect("it is a date").cast_unsigned();
+            assert!((asked + 2..=now()).contains(&date), "{target}: a script that took 2 seconds");
+        }
+    }
+
+    fn r_25_a_preflight_runs_no_script(driver: Driver) {
+        let settings = Settings { cors: true, ..Settings::default() };
+        let scripts = Scripts::start_with(driver, settings);
+        let mut client = scripts.client();
+        let asks = ["Origin: http://a.example", "Access-Control-Request-Method: PUT"];
+        for script in ["method.sh", "missing", "not-executable.sh", "folder/", "", "hostile/hang.sh"] {
+            let answer = client.ask("OPTIONS", &format!("/cgi-bin/{script}"), &asks);
+            assert_eq!((answer.status, &answer.body[..]), (204, &b""[..]), "{script}");
+            let methods = answer.field("Access-Control-Allow-Methods").expect("it says so");
+            assert!(methods.split(", ").any(|method| method == "PUT"), "{methods}");
+            assert_eq!(answer.field("Access-Control-Allow-Headers"), Some("*"));
+            assert_eq!(answer.field("Access-Control-Max-Age"), Some("3600"));
+        }
+        assert_eq!(scripts.processes(), [], "none was run");
+        let elsewhere = client.ask("OPTIONS", "/a.txt", &asks);
+        assert_eq!(elsewhere.status, 204, "files answer for themselves");
+        let bad = client.ask("OPTIONS", "/cgi-bin/../../x", &asks);
+        assert_eq!(bad.status, 400, "B-225");
+        for fields in [&asks[..1], &asks[1..], &[]] {
+            let answer = client.ask("OPTIONS", "/cgi-bin/method.sh", fields);
+            assert_eq!((answer.status, text(&answer)), (200, "OPTIONS\n"), "no preflight: {fields:?}");
+        }
+        let answer = client.ask("PUT", "/cgi-bin/method.sh", &asks);
+        assert_eq!(text(&answer), "PUT\n", "what comes after it");
+    }
+
+    fn r_25_without_cors_a_preflight_is_a_request_like_any_other(driver: Driver) {
+        let scripts = Scripts::start(driver);
+        let asks = ["Origin: http://a.example", "Access-Control-Request-Method: PUT"];
+        let answer = scripts.client().ask("OPTIONS", "/cgi-bin/method.sh", &asks);
+        assert_eq!((answer.status, text(&answer)), (200, "OPTIONS\n"));
+        assert_eq!(answer.field("Access-Control-Allow-Methods"), None);
     }
 
     fn rfc_3875_6_2_2_a_local_redirect_to_a_file_a_folder_and_a_script(driver: Driver) {

@@ -1,7 +1,11 @@
 //! What handlers do and fail to do: each request gets a whole answer or a visible cut, and a log
 //! record; other connections notice nothing.
 
-use crate::drivers::Driver;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use doorstep::core::http1::date;
+
+use crate::drivers::{Driver, eventually};
 use crate::service::{Entry, State};
 use crate::support::client::Client;
 
@@ -23,6 +27,20 @@ on_every_driver! {
         ];
         assert_eq!(server.state.log(5), expected);
         assert!(server.state.notes().is_empty());
+    }
+
+    fn b_062_the_date_is_when_the_response_was_made(driver: Driver) {
+        let server = driver.start(State::app());
+        let mut client = server.client();
+        client.send(b"GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\n");
+        server.state.until_waiting(1);
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later").as_secs();
+        let asked = now();
+        eventually("another second", || now() > asked);
+        server.state.let_go(1);
+        let answer = client.answer(false);
+        let date = date::parse(answer.field("Date").expect("it has one").as_bytes(), 0);
+        assert!(date > Some(asked.cast_signed()), "{date:?}");
     }
 
     fn b_014_what_is_refused_before_it_is_a_request_is_logged_too(driver: Driver) {

@@ -144,6 +144,49 @@ on_every_driver! {
         assert_eq!(client.rest(), b"", "and no reset");
     }
 
+    fn r_18_a_client_that_pushes_a_refused_body_reads_the_refusal(driver: Driver) {
+        const BODY: usize = 32 << 20;
+        for (most, status) in [(1000, 413), (64 << 20, 200)] {
+            let limits = Limits { body: most, ..Limits::default() };
+            let server = driver.start_with(State::app(), Config { limits, ..config() });
+            let mut client = server.client();
+            let head = format!("PUT /early HTTP/1.1\r\nHost: a\r\nContent-Length: {BODY}\r\n\r\n");
+            client.send(head.as_bytes());
+            client.send(&vec![b'x'; BODY]);
+            assert_eq!(client.answer(false).status, status);
+            assert_eq!(client.rest(), b"", "and no reset");
+        }
+    }
+
+    fn r_18_who_pushes_beyond_the_bound_is_reset(driver: Driver) {
+        let limits = Limits { body: 1000, ..Limits::default() };
+        let config = Config { limits, linger: 1 << 20, ..config() };
+        let server = driver.start_with(State::app(), config);
+        let mut client = server.client();
+        client.send(b"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n");
+        let piece = vec![b'x'; 1 << 20];
+        let error = (0..1000).find_map(|_| client.try_send(&piece).err());
+        let kind = error.map(|error| error.kind());
+        assert!(matches!(kind, Some(ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)), "{kind:?}");
+    }
+
+    fn r_18_who_trickles_after_a_refusal_is_not_waited_for(driver: Driver) {
+        let mut config = timing(|t| {
+            t.linger = SHORT;
+            t.linger_rate = 1 << 20;
+        });
+        config.limits.body = 1000;
+        let server = driver.start_with(State::app(), config);
+        let mut client = server.client();
+        client.send(b"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+        assert_eq!(client.answer(false).status, 413);
+        let ends = (0..500).any(|_| {
+            thread::sleep(Duration::from_millis(20));
+            client.try_send(b"x").is_err()
+        });
+        assert!(ends, "it is listened to for ever");
+    }
+
     fn b_046_a_body_small_enough_to_drain_keeps_the_connection(driver: Driver) {
         let server = driver.start(State::app());
         let mut client = server.client();

@@ -138,6 +138,107 @@ on_every_driver! {
         }
     }
 
+    fn r_17_as_many_ranges_as_real_clients_ask_for(driver: Driver) {
+        let (_root, server) = serve(driver, Site::default());
+        let mut client = server.client();
+        let content = content(300_000);
+        for (count, each) in [(20, 2_048), (60, 2_048), (88, 1_000), (256, 700), (512, 1)] {
+            let ranges: Vec<_> = (0..count).map(|n| (n * 580, n * 580 + each.min(579) - 1)).collect();
+            let text: Vec<_> = ranges.iter().map(|(first, last)| format!("{first}-{last}")).collect();
+            let field = format!("Range: bytes={}", text.join(","));
+            let answer = client.ask("GET", "/300000", &[&field]);
+            assert_eq!(answer.status, 206, "{count}");
+            assert_eq!(answer.field("Content-Length"), Some(&answer.body.len().to_string()[..]));
+            let parts = parts(&answer);
+            assert_eq!(parts.len(), count);
+            for ((fields, body), (first, last)) in parts.iter().zip(ranges) {
+                assert_eq!(fields["Content-Range"], format!("bytes {first}-{last}/300000"));
+                assert!(*body == content[first..=last], "{first}-{last}");
+            }
+        }
+        let head = client.ask("HEAD", "/300000", &["Range: bytes=0-0,2-2"]);
+        assert_eq!((head.status, head.field("Content-Length")), (200, Some("300000")));
+    }
+
+    fn r_17_no_response_is_much_longer_than_the_file(driver: Driver) {
+        let site = Site { range_limit: 100, range_overhead: 1_000, ..Site::default() };
+        let (_root, server) = serve(driver, site);
+        let mut client = server.client();
+        let mut ask = |size: usize, count: usize| {
+            let text: Vec<_> = (0..count).map(|n| format!("{0}-{0}", 2 * n)).collect();
+            let answer =
+                client.ask("GET", &format!("/{size}"), &[&format!("Range: bytes={}", text.join(","))]);
+            assert!(answer.body.len() <= size + 1_000, "{}", answer.body.len());
+            (answer.status, answer.body.len() == size)
+        };
+        assert_eq!(ask(1_000, 10), (206, false));
+        assert_eq!(ask(1_000, 20), (200, true), "what is between the parts would be 3,000 bytes");
+        assert_eq!(ask(300_000, 100), (206, false));
+        assert_eq!(ask(300_000, 101), (200, true));
+    }
+
+    fn r_10_several_lines_of_range_are_one_list(driver: Driver) {
+        let (_root, server) = serve(driver, Site::default());
+        let mut client = server.client();
+        let mut ask = |fields: &[&str]| {
+            let answer = client.ask("GET", "/1000", fields);
+            (answer.status, answer.body)
+        };
+        for (lines, joined) in [
+            (["Range: bytes=0-3", "Range: bytes=5-6"], "Range: bytes=0-3, bytes=5-6"),
+            (["Range: bytes=0-3", "Range: 5-6"], "Range: bytes=0-3, 5-6"),
+            (["Range: bytes=0-3", "Range: 2-6"], "Range: bytes=0-3, 2-6"),
+        ] {
+            let as_one = ask(&[joined]);
+            assert_eq!(ask(&lines), as_one, "{joined}");
+            let with_nothing_between = [lines[0], "X: y", lines[1]];
+            assert_eq!(ask(&with_nothing_between), as_one, "{joined}");
+        }
+        assert_eq!(ask(&["Range: bytes=0-3", "Range: bytes=5-6"]).0, 200);
+        assert_eq!(ask(&["Range: bytes=0-3", "Range: 5-6"]).0, 206);
+    }
+
+    fn r_9_several_lines_of_a_date_are_ignored(driver: Driver) {
+        let (_root, server) = serve(driver, Site::default());
+        let mut client = server.client();
+        let earlier = "Sun, 06 Nov 1994 08:49:36 GMT";
+        for (field, alone) in [("If-Modified-Since", 304), ("If-Unmodified-Since", 200)] {
+            let line = format!("{field}: {DATE}");
+            assert_eq!(client.ask("GET", "/1000", &[&line]).status, alone, "{field}");
+            let other = format!("{field}: {earlier}");
+            for lines in [[&line, &other], [&other, &line], [&line, &line], [&other, &other]] {
+                let answer = client.ask("GET", "/1000", &[lines[0], lines[1]]);
+                assert_eq!(answer.status, 200, "{lines:?}");
+            }
+            let list = format!("{line}, {earlier}");
+            assert_eq!(client.ask("GET", "/1000", &[&list]).status, 200, "{list}");
+        }
+        let range = ["Range: bytes=0-3", &format!("If-Range: {DATE}"), &format!("If-Range: {DATE}")];
+        assert_eq!(client.ask("GET", "/1000", &range).status, 200);
+    }
+
+    fn r_5_r_6_r_7_r_8_every_date_is_a_date(driver: Driver) {
+        let (root, server) = serve(driver, Site::default());
+        write(root.path(), "old", b"from 1964\n");
+        let file = File::options().write(true).open(root.path().join("old")).expect("it is there");
+        file.set_modified(UNIX_EPOCH - Duration::from_secs(166_000_000)).expect("it can be set");
+        let mut client = server.client();
+        let modified = client.ask("GET", "/old", &[]).field("Last-Modified").map(str::to_owned);
+        assert_eq!(modified.as_deref(), Some("Sun, 27 Sep 1964 16:53:20 GMT"));
+        for (target, field, status) in [
+            ("/old", "If-Modified-Since: Sun, 27 Sep 1964 16:53:20 GMT", 304),
+            ("/old", "If-Modified-Since: Sun, 27 Sep 1964 16:53:19 GMT", 200),
+            ("/1000", "If-Unmodified-Since: Wed, 01 Jan 1930 00:00:00 GMT", 412),
+            ("/1000", "If-Modified-Since: Sunday, 06-Nov-94 08:49:37 GMT", 304),
+            ("/1000", "If-Modified-Since: Sunday, 06-Nov-94 08:49:36 GMT", 200),
+            ("/1000", "If-Modified-Since: Sun, 01 Jan 2027 00:00:02 GMT", 304),
+            ("/1000", "If-Modified-Since: Sat, 31 Dec 2016 23:59:60 GMT", 304),
+            ("/1000", "If-Modified-Since: Sun, 31 Feb 2027 00:00:00 GMT", 200),
+        ] {
+            assert_eq!(client.ask("GET", target, &[field]).status, status, "{field}");
+        }
+    }
+
     fn b_181_beyond_the_end_is_416_and_the_connection_stays(driver: Driver) {
         let (_root, server) = serve(driver, Site::default());
         let mut client = server.client();
@@ -273,7 +374,7 @@ fn parts(answer: &Answer) -> Vec<(BTreeMap<String, String>, Vec<u8>)> {
     let boundary = content_type.strip_prefix("multipart/byteranges; boundary=").expect("several");
     let find = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).position(|w| w == what);
     let line = format!("\r\n--{boundary}");
-    let mut rest = &answer.body[line.len() - 2..]; // the first needs no line end before it
+    let mut rest = answer.body.strip_prefix(line.as_bytes()).expect("R-16: a line end, a boundary");
     let mut parts = Vec::new();
     while let Some(part) = rest.strip_prefix(b"\r\n") {
         let end = find(part, line.as_bytes()).expect("the line between parts");

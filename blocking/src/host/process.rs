@@ -200,6 +200,13 @@ impl Drop for Process {
     }
 }
 
+#[cfg(test)]
+impl From<OwnedFd> for Pipe {
+    fn from(end: OwnedFd) -> Self {
+        Self(Arc::new(end))
+    }
+}
+
 impl Read for Pipe {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(rustix::io::read(&self.0, buffer)?)

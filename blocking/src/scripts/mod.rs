@@ -30,10 +30,11 @@ use std::sync::Arc;
 use doorstep_core::cgi::environment::{self, Context};
 use doorstep_core::cgi::route::{Denial, Found, Route, Script};
 use doorstep_core::http1::{Connection, Event, Limits, Spans};
+use doorstep_core::site::origins;
 
 use crate::host::{self, Failure, Identity, Opened, Place, Places, Process, Root, Start, Step};
 use crate::turn::Turn;
-use refuse::{deny, hint, later};
+use refuse::{allow, deny, hint, later};
 
 pub use queue::{Admission, Dismissal, Queue};
 pub use refuse::{is_for_scripts, refuse_again, refuse_elsewhere, turn_away};
@@ -124,9 +125,13 @@ impl Scripts {
     /// # Errors
     /// Those of answering.
     pub fn find(&self, turn: &mut Turn<'_>) -> io::Result<Meaning> {
+        let asks = self.settings.cors && origins::is_preflight(&turn.head());
         let mut route = match self.route(turn) {
-            Ok(Some(route)) => route,
             Ok(None) => return Ok(Meaning::Elsewhere),
+            Err(denial) if denial.status() == 400 => return deny(turn, &denial),
+            // Whether there is a script that can be run, the request itself will show.
+            _ if asks => return allow(turn),
+            Ok(Some(route)) => route,
             Err(denial) => return deny(turn, &denial),
         };
         let script = loop {

@@ -1,9 +1,10 @@
 //! What is answered when no script is run: because there is none, or may be none, or there is no
-//! place for it.
+//! place for it, or the request is a CORS preflight.
 
 use std::io::{self, ErrorKind};
 
 use doorstep_core::cgi::route::{Denial, Script};
+use doorstep_core::site::origins;
 
 use super::{Dismissal, Meaning, name};
 use crate::host::{self, Failure, Step};
@@ -61,6 +62,16 @@ pub(super) fn hint(failure: &Failure) -> &'static str {
 
 pub(super) fn deny(turn: &mut Turn<'_>, denial: &Denial) -> io::Result<Meaning> {
     turn.respond(denial.status()).reason(&denial.reason()).page("")?;
+    Ok(Meaning::Answered)
+}
+
+/// Answers a CORS preflight for a script.
+pub(super) fn allow(turn: &mut Turn<'_>) -> io::Result<Meaning> {
+    let mut response = turn.respond(204);
+    for (name, value) in origins::SCRIPT_PREFLIGHT {
+        response = response.header(name, value);
+    }
+    response.body("")?;
     Ok(Meaning::Answered)
 }
 

@@ -141,7 +141,11 @@ impl Run {
             let n = match stdout.read(&mut self.buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Ok(0) | Err(_) => {
+                Err(error) => {
+                    let why = format!("ended, since its output cannot be read: {error}");
+                    return self.fail(turn, 502, &why).map(Some);
+                }
+                Ok(0) => {
                     self.process.stdout = None;
                     self.answer.end(turn)?;
                     break;
@@ -238,7 +242,11 @@ impl Run {
             match stderr.read(&mut self.buffer) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Ok(0) | Err(_) => self.process.stderr = None,
+                Err(error) => {
+                    self.process.stderr = None;
+                    tell(&format!("its stderr cannot be read: {error}"));
+                }
+                Ok(0) => self.process.stderr = None,
                 Ok(n) => self.complaints.hear(&self.buffer[..n], &mut tell),
             }
         }
@@ -275,3 +283,7 @@ impl Clock {
 fn code(status: ExitStatus) -> i32 {
     status.code().or(status.signal().map(|signal| -signal)).unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use doorstep_core::cgi::route::Directories;
+#[cfg(doc)]
+use doorstep_core::site::origins;
 
 use crate::host::{Rlimits, Symlinks};
 
@@ -26,6 +28,9 @@ pub struct Settings {
     pub hidden: bool,
     /// How far symbolic links to scripts are followed.
     pub symlinks: Symlinks,
+    /// Whether a CORS preflight is answered with [`origins::SCRIPT_PREFLIGHT`] without running a
+    /// script; if not, it runs the script like any other request.
+    pub cors: bool,
     /// Variables that every script gets beside those of CGI (B-237).
     pub variables: Vec<(OsString, OsString)>,
     /// What SERVER_SOFTWARE says.
@@ -59,6 +64,7 @@ impl Default for Settings {
             directories: Directories::default(),
             hidden: false,
             symlinks: Symlinks::default(),
+            cors: false,
             variables: Self::inherited(),
             software: crate::Config::default().server,
             user: None,

@@ -7,8 +7,7 @@ use std::net::SocketAddr;
 use doorstep_core::http1::{Connection, Outbox, Owed, Reject, refused_line};
 use doorstep_core::log::Record;
 
-use super::Turn;
-use crate::host;
+use super::{Turn, set_date};
 use crate::response::Told;
 
 /// What came of a handler, other than success.
@@ -93,6 +92,7 @@ impl Turn<'_> {
         };
         let mut phrase = Vec::new();
         reject.phrase(self.head.line(), &mut phrase);
+        set_date(self.outbox);
         let bytes = self.connection.refuse(reject, self.head.line(), self.outbox) as u64;
         let lost = self.told.lost;
         self.told = Told { status: reject.status(), bytes, error: Some(phrase), lost, cut: false };
@@ -108,7 +108,7 @@ pub fn refuse(
     peer: SocketAddr,
     log: impl FnOnce(&Record<'_>),
 ) {
-    outbox.clock(host::now().max(0).cast_unsigned());
+    set_date(outbox);
     let line = refused_line(reject, unread);
     let bytes = connection.refuse(reject, unread, outbox) as u64;
     let mut phrase = Vec::new();

@@ -64,7 +64,6 @@ impl<'a> Turn<'a> {
         notes: Notes<'a>,
         is_last: IsLast<'a>,
     ) -> Self {
-        outbox.clock(host::now().max(0).cast_unsigned());
         let told = Told::default();
         Self {
             head,
@@ -124,11 +123,12 @@ impl<'a> Turn<'a> {
         &self.trailers
     }
 
-    /// Begins the answer.
+    /// Begins the answer. Its Date is this moment, however long ago the request came.
     pub fn respond(&mut self, status: u16) -> Response<'_> {
         if (self.is_last)() {
             self.connection.retire();
         }
+        set_date(self.outbox);
         let sends_body = !self.head.is_head();
         let core = self.connection.respond(status, self.outbox);
         Response::new(core, status, sends_body, &mut self.told)
@@ -260,6 +260,11 @@ impl Turn<'_> {
     fn is_silent(&self) -> bool {
         self.head.is_head() && self.told.status != 0
     }
+}
+
+/// The time for the Date of the response that is made now.
+fn set_date(outbox: &mut Outbox) {
+    outbox.clock(host::now().max(0).cast_unsigned());
 }
 
 /// Reads until `space` is full or the file ends.

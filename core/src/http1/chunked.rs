@@ -14,10 +14,10 @@ use super::parse;
 enum At {
     /// In the digits of a size, after this many.
     Size(u8),
-    /// In white space behind a size: only an extension may follow.
+    /// In white space behind a size or an extension's value: only an extension may follow.
     Space,
     /// In an extension, which is skipped.
-    Extension,
+    Extension(Extension),
     /// Behind the CR of a size line.
     SizeLf,
     /// In the payload: `left` bytes of it are to come.
@@ -27,6 +27,47 @@ enum At {
     DataLf,
     /// In the trailer section: `left` bytes of it were searched for its end.
     Trailers,
+}
+
+/// Where the decoder is in an extension: a name, and perhaps a value that is a token or quoted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extension {
+    /// Before its name.
+    Start,
+    Name,
+    /// In white space behind its name.
+    Named,
+    /// Behind its equals sign.
+    Equals,
+    Token,
+    Quoted,
+    /// Behind a backslash in quotes.
+    Escape,
+    /// Behind the second quote.
+    Unquoted,
+}
+
+impl Extension {
+    /// One byte of the line (RFC 9112 §7.1.1). White space may stand around `;` and `=`, and nowhere
+    /// else outside of quotes.
+    fn next(self, byte: u8) -> Option<At> {
+        let is_token = parse::is_token(byte);
+        Some(At::Extension(match (self, byte) {
+            (Self::Start | Self::Equals | Self::Named, b' ' | b'\t') => self,
+            (Self::Name, b' ' | b'\t') => Self::Named,
+            (Self::Token | Self::Unquoted, b' ' | b'\t') => return Some(At::Space),
+            (Self::Start | Self::Name, _) if is_token => Self::Name,
+            (Self::Name | Self::Named, b'=') => Self::Equals,
+            (Self::Equals | Self::Token, _) if is_token => Self::Token,
+            (Self::Equals, b'"') | (Self::Escape, b'\t' | b' '..=b'~' | 0x80..) => Self::Quoted,
+            (Self::Quoted, b'"') => Self::Unquoted,
+            (Self::Quoted, b'\\') => Self::Escape,
+            (Self::Quoted, b'\t' | b' '..=b'~' | 0x80..) => Self::Quoted,
+            (Self::Name | Self::Named | Self::Token | Self::Unquoted, b';') => Self::Start,
+            (Self::Name | Self::Token | Self::Unquoted, b'\r') => return Some(At::SizeLf),
+            _ => return None,
+        }))
+    }
 }
 
 /// Decodes one body.
@@ -111,10 +152,9 @@ impl Decoder {
             }
             (At::Size(1..), b' ' | b'\t') => At::Space,
             (At::Size(1..), b'\r') => At::SizeLf,
-            (At::Size(1..) | At::Space, b';') => At::Extension,
+            (At::Size(1..) | At::Space, b';') => At::Extension(Extension::Start),
             (At::Space, b' ' | b'\t') => At::Space,
-            (At::Extension, b'\r') => At::SizeLf,
-            (At::Extension, b'\t' | b' '..=b'~' | 0x80..) => At::Extension,
+            (At::Extension(part), _) => part.next(byte).ok_or(Reject::BadChunk)?,
             (At::SizeLf, b'\n') if self.left == 0 => At::Trailers,
             (At::SizeLf, b'\n') => {
                 self.total = self.total.saturating_add(self.left);
@@ -226,6 +266,76 @@ mod tests {
         let input = b"5\r\nhello\r\n6 ;a=\"b\"\r\n world\r\n00;x\r\nX-A: 1\r\n\r\n";
         let (body, trailers) = both(input).unwrap();
         assert_eq!((&body[..], &trailers[..]), (&b"hello world"[..], &b"X-A: 1\r\n\r\n"[..]));
+    }
+
+    #[test]
+    fn r_12_extensions_have_a_name_and_perhaps_a_value() {
+        for good in [
+            "5;a",
+            "5 ; a",
+            "5\t;\ta",
+            "5;a;b",
+            "5;a ;b",
+            "5;a=b",
+            "5;a = b",
+            "5;a\t=\tb ; c=d",
+            "5;a=\"\"",
+            "5;a=\"b;c=d\"",
+            "5;a=\"\\\"\\\\\" ;b",
+            "5;a=\" \u{e9}\t\\ \"",
+            "5;!#$%&'*+-.^_`|~=!#$%&'*+-.^_`|~",
+            "5;0=5",
+        ] {
+            let input = format!("{good}\r\nhello\r\n0{}\r\n\r\n", &good[1..]);
+            assert_eq!(
+                both(input.as_bytes()).map(|(body, _)| body),
+                Ok(b"hello".to_vec()),
+                "{good}"
+            );
+        }
+        for bad in [
+            "5;",
+            "5; ",
+            "5;;a",
+            "5; ;a",
+            "5;a;",
+            "5;a; ;b",
+            "5;a ",
+            "5;a\t",
+            "5;=x",
+            "5; =x",
+            "5;a=",
+            "5;a= ",
+            "5;a=;b",
+            "5;a=b ",
+            "5;a=b=c",
+            "5;a b",
+            "5;a=b c",
+            "5;a=\"",
+            "5;a=\"b",
+            "5;a=\"b\\\"",
+            "5;a=\"b\" ",
+            "5;a=\"b\"c",
+            "5;a=\"b\"\"c\"",
+            "5;a=b\"c\"",
+            "5;\"a\"",
+            "5;\"a\"=b",
+            "5;a/b",
+            "5;a=b/c",
+            "5;a,b",
+            "5;\u{e9}",
+            "5;a=\u{e9}",
+            "5;a=\"\u{7f}\"",
+            "5;a=\"\\\u{7f}\"",
+            "5;a=\"\0\"",
+            "5,a",
+            "5=a",
+        ] {
+            let input = format!("{bad}\r\nhello\r\n0\r\n\r\n");
+            assert_eq!(both(input.as_bytes()), Err(Reject::BadChunk), "{bad}");
+            let last = format!("0{}\r\n\r\n", &bad[1..]);
+            assert_eq!(both(last.as_bytes()), Err(Reject::BadChunk), "{bad}");
+        }
     }
 
     #[test]

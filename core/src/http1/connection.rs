@@ -261,7 +261,7 @@ impl Connection {
             (Recv::Body, Send::Done) => Waiting::Drain,
             (Recv::Body, Send::Owed | Send::Body) => Waiting::Body,
             (_, Send::Owed | Send::Body) => Waiting::Answer,
-            _ if self.lingers => Waiting::Drain,
+            _ if self.lingers => Waiting::Linger,
             _ => Waiting::Nobody,
         }
     }
@@ -358,7 +358,7 @@ impl Connection {
                 && version == Version::Http11
                 && head.known(Known::Upgrade).is_some(),
         };
-        let framing = framing::of_request(head, about.repeated_length, self.limits.body)?;
+        let framing = framing::of_request(head, self.limits.body)?;
         if version == Version::Http11 && head.known(Known::Expect).is_some() {
             for expectation in head.list("expect") {
                 if !expectation.eq_ignore_ascii_case(b"100-continue") {

@@ -1,18 +1,24 @@
 //! Dates: seconds since 1970 to the text of HTTP, and back.
 //!
-//! Written is always IMF-fixdate (B-064), without an allocation; read are the three forms of
-//! RFC 9110 §5.6.7 (B-178), by httpdate. Nothing here knows what time it is: the caller says.
+//! Written is always IMF-fixdate (B-064), by httpdate and without an allocation. Read are the three
+//! forms of RFC 9110 §5.6.7 (B-178), over the same years, 0 to 9999: httpdate's own reader knows none
+//! before 1970, has no leap seconds and takes a year of two digits for one of 1970 to 2069. Nothing
+//! here knows what time it is: the caller says, which is also what a year of two digits depends on.
 //! [`Civil`] is the same moment in the numbers of a calendar, for logs and listings.
 //!
 //! ```
 //! use doorstep_core::http1::date;
 //!
 //! assert_eq!(&date::format(784_111_777), b"Sun, 06 Nov 1994 08:49:37 GMT");
-//! assert_eq!(date::parse(b"Sunday, 06-Nov-94 08:49:37 GMT"), Some(784_111_777));
-//! assert_eq!(date::parse(b"yesterday"), None);
+//! let now = 1_700_000_000;
+//! assert_eq!(date::parse(b"Sunday, 06-Nov-94 08:49:37 GMT", now), Some(784_111_777));
+//! assert_eq!(date::parse(b"yesterday", now), None);
 //! ```
 
-use std::time::UNIX_EPOCH;
+use std::io::Write;
+use std::time::{Duration, UNIX_EPOCH};
+
+use httpdate::HttpDate;
 
 /// A moment in the numbers of the Gregorian calendar; in which time zone is its maker's to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +46,7 @@ impl Civil {
         let (days, seconds) = (unix.div_euclid(DAY), unix.rem_euclid(DAY));
 
         // Counted from 1 March of year 0, leap days come last in their year and in each 400 years.
-        let days = days + 719_468;
+        let days = days + TO_1970;
         let era = days.div_euclid(146_097);
         let day_of_era = days.rem_euclid(146_097);
         let year_of_era =
@@ -60,36 +66,155 @@ impl Civil {
         }
     }
 
+    /// This moment of UTC, in seconds since 1970; `None` when there is none of these numbers. Second
+    /// 60 is the first of the next minute, as for a clock that knows no leap seconds.
+    fn to_unix(self) -> Option<i64> {
+        let Self { year, month, day, hour, minute, second } = self;
+        let year = i64::from(year);
+        let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let length = match month {
+            2 => 28 + u8::from(is_leap),
+            4 | 6 | 9 | 11 => 30,
+            1..=12 => 31,
+            _ => return None,
+        };
+        if !(1..=length).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+            return None;
+        }
+        // As in `utc`: the year begins in March, so that the leap day is its last.
+        let (march, shifted) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+        let (era, year_of_era) = (march.div_euclid(400), march.rem_euclid(400));
+        let days = era * 146_097 + 365 * year_of_era + year_of_era / 4 - year_of_era / 100
+            + (153 * i64::from(shifted) + 2) / 5
+            + i64::from(day - 1)
+            - TO_1970;
+        let seconds = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
+        Some(days * DAY + seconds)
+    }
+
     /// The month's English name in three letters; `???` when there is no such month.
     pub(crate) fn month_name(&self) -> &'static [u8; 3] {
         MONTHS.get(usize::from(self.month).wrapping_sub(1)).copied().unwrap_or(b"???")
     }
 }
 
-/// The IMF-fixdate of `unix`, in seconds since 1970 (RFC 9110 §5.6.7, B-064).
+/// The IMF-fixdate of `unix`, in seconds since 1970 (RFC 9110 §5.6.7, B-064). Years outside 0 to 9999
+/// are cut as by [`Civil::utc`].
 #[must_use]
 pub fn format(unix: i64) -> [u8; 29] {
-    let at = Civil::utc(unix);
-    let days = unix.clamp(FIRST, LAST).div_euclid(DAY);
-    let weekday = WEEKDAYS[(days + 4).rem_euclid(7) as usize]; // 1970 began on a Thursday
-
-    let mut text = *b"Sun, 00 Jan 0000 00:00:00 GMT";
-    text[0..3].copy_from_slice(weekday);
-    text[5..7].copy_from_slice(&two(at.day));
-    text[8..11].copy_from_slice(at.month_name());
-    text[12..16].copy_from_slice(&four(at.year));
-    text[17..19].copy_from_slice(&two(at.hour));
-    text[20..22].copy_from_slice(&two(at.minute));
-    text[23..25].copy_from_slice(&two(at.second));
+    // The calendar repeats every 400 years, days of the week included. httpdate begins at 1970: of
+    // any other 400 years it writes the same moment of those, and the year is put right.
+    let unix = unix.clamp(FIRST, LAST);
+    let like = unix.rem_euclid(CYCLE);
+    let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
+    let moment = UNIX_EPOCH + Duration::from_secs(like.cast_unsigned());
+    let _ = write!(&mut text[..], "{}", HttpDate::from(moment)); // it is 29 bytes
+    if like != unix {
+        text[12..16].copy_from_slice(&four(Civil::utc(unix).year));
+    }
     text
 }
 
-/// The moment that an HTTP date names, in seconds since 1970; `None` when it is no HTTP date.
+/// The moment that an HTTP date names, in seconds since 1970; `None` when it is not one. The day of
+/// the week must be one, and is not compared with the date.
+///
+/// `now`, in seconds since 1970, decides what a year of two digits means: the last one that ends in
+/// them and is not more than 50 years ahead.
 #[must_use]
-pub fn parse(text: &[u8]) -> Option<i64> {
-    let text = str::from_utf8(text).ok()?;
-    let moment = httpdate::parse_http_date(text).ok()?; // httpdate's currency, changed at once
-    i64::try_from(moment.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
+pub fn parse(text: &[u8], now: i64) -> Option<i64> {
+    imf_fixdate(text).or_else(|| asctime(text)).or_else(|| rfc850(text, now))?.to_unix()
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`
+fn imf_fixdate(mut text: &[u8]) -> Option<Civil> {
+    let text = &mut text;
+    one_of(text, WEEKDAYS.map(|name| &name[..3]))?;
+    literal(text, b", ")?;
+    let day = digits(text, 2)? as u8;
+    literal(text, b" ")?;
+    let month = one_of(text, MONTHS.map(|name| &name[..]))? as u8 + 1;
+    literal(text, b" ")?;
+    let year = digits(text, 4)?;
+    literal(text, b" ")?;
+    let [hour, minute, second] = time(text)?;
+    literal(text, b" GMT")?;
+    text.is_empty().then_some(Civil { year, month, day, hour, minute, second })
+}
+
+/// `Sunday, 06-Nov-94 08:49:37 GMT`
+fn rfc850(mut text: &[u8], now: i64) -> Option<Civil> {
+    let text = &mut text;
+    one_of(text, WEEKDAYS)?;
+    literal(text, b", ")?;
+    let day = digits(text, 2)? as u8;
+    literal(text, b"-")?;
+    let month = one_of(text, MONTHS.map(|name| &name[..]))? as u8 + 1;
+    literal(text, b"-")?;
+    let year = digits(text, 2)?;
+    literal(text, b" ")?;
+    let [hour, minute, second] = time(text)?;
+    literal(text, b" GMT")?;
+    let at = Civil { year, month, day, hour, minute, second };
+    if text.is_empty() { in_its_century(at, now) } else { None }
+}
+
+/// `Sun Nov  6 08:49:37 1994`
+fn asctime(mut text: &[u8]) -> Option<Civil> {
+    let text = &mut text;
+    one_of(text, WEEKDAYS.map(|name| &name[..3]))?;
+    literal(text, b" ")?;
+    let month = one_of(text, MONTHS.map(|name| &name[..]))? as u8 + 1;
+    literal(text, b" ")?;
+    let day = match literal(text, b" ") {
+        Some(()) => digits(text, 1)?,
+        None => digits(text, 2)?,
+    } as u8;
+    literal(text, b" ")?;
+    let [hour, minute, second] = time(text)?;
+    literal(text, b" ")?;
+    let year = digits(text, 4)?;
+    text.is_empty().then_some(Civil { year, month, day, hour, minute, second })
+}
+
+/// `at`, whose year has two digits, in the last century where it is at most 50 years after `now`.
+fn in_its_century(at: Civil, now: i64) -> Option<Civil> {
+    let now = Civil::utc(now);
+    let within = |at: Civil| (at.month, at.day, at.hour, at.minute, at.second);
+    let last = i32::from(now.year) + 50 - i32::from(within(at) > within(now));
+    let year = last - (last - i32::from(at.year)).rem_euclid(100);
+    let year = u16::try_from(year).ok().filter(|&year| year <= 9999)?;
+    Some(Civil { year, ..at })
+}
+
+/// `08:49:37`
+fn time(text: &mut &[u8]) -> Option<[u8; 3]> {
+    let hour = digits(text, 2)?;
+    literal(text, b":")?;
+    let minute = digits(text, 2)?;
+    literal(text, b":")?;
+    let second = digits(text, 2)?;
+    Some([hour, minute, second].map(|n| n as u8))
+}
+
+/// Takes exactly `count` digits, at most 4, off the front: the number they are.
+fn digits(text: &mut &[u8], count: usize) -> Option<u16> {
+    let (digits, rest) = text.split_at_checked(count)?;
+    *text = rest;
+    digits
+        .iter()
+        .try_fold(0, |n, digit| digit.is_ascii_digit().then(|| n * 10 + u16::from(digit - b'0')))
+}
+
+fn literal(text: &mut &[u8], literal: &[u8]) -> Option<()> {
+    *text = text.strip_prefix(literal)?;
+    Some(())
+}
+
+/// Takes one of `names` off the front: its place among them.
+fn one_of<const N: usize>(text: &mut &[u8], names: [&[u8]; N]) -> Option<usize> {
+    let place = names.iter().position(|name| text.starts_with(name))?;
+    *text = &text[names[place].len()..];
+    Some(place)
 }
 
 /// `n` in two decimal digits.
@@ -106,63 +231,17 @@ pub(crate) fn four(n: u16) -> [u8; 4] {
 const DAY: i64 = 86_400;
 const FIRST: i64 = -62_167_219_200; // 0000-01-01 00:00:00
 const LAST: i64 = 253_402_300_799; // 9999-12-31 23:59:59
+/// Days from 1 March of year 0 to 1970.
+const TO_1970: i64 = 719_468;
+/// The seconds of 400 years, which are whole weeks.
+const CYCLE: i64 = 146_097 * DAY;
 
-const WEEKDAYS: [&[u8; 3]; 7] = [b"Sun", b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat"];
+const WEEKDAYS: [&[u8]; 7] =
+    [b"Sunday", b"Monday", b"Tuesday", b"Wednesday", b"Thursday", b"Friday", b"Saturday"];
 const MONTHS: [&[u8; 3]; 12] = [
     b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::{Civil, FIRST, LAST, UNIX_EPOCH, format, parse};
-    use proptest::prelude::*;
-    use std::time::Duration;
-
-    #[test]
-    fn b_064_the_three_forms_name_one_moment() {
-        for form in [
-            "Sun, 06 Nov 1994 08:49:37 GMT",
-            "Sunday, 06-Nov-94 08:49:37 GMT",
-            "Sun Nov  6 08:49:37 1994",
-        ] {
-            assert_eq!(parse(form.as_bytes()), Some(784_111_777), "{form}");
-        }
-    }
-
-    #[test]
-    fn b_179_what_is_no_date_is_none() {
-        for text in ["", "0", "Sun, 06 Nov 1994 08:49:37 +0100", "32 Nov 1994", "\u{e9}"] {
-            assert_eq!(parse(text.as_bytes()), None, "{text}");
-        }
-        assert_eq!(parse(b"\xff"), None);
-    }
-
-    #[test]
-    fn b_064_times_outside_four_digit_years_are_cut() {
-        assert_eq!(&format(i64::MIN), b"Sat, 01 Jan 0000 00:00:00 GMT");
-        assert_eq!(&format(i64::MAX), b"Fri, 31 Dec 9999 23:59:59 GMT");
-        assert_eq!(format(FIRST), format(i64::MIN));
-        assert_eq!(format(LAST), format(i64::MAX));
-        assert_eq!(&format(-1), b"Wed, 31 Dec 1969 23:59:59 GMT");
-    }
-
-    #[test]
-    fn a_leap_day_is_the_29th_of_february() {
-        let at = Civil { year: 2024, month: 2, day: 29, hour: 23, minute: 59, second: 59 };
-        assert_eq!(Civil::utc(1_709_251_199), at);
-        assert_eq!(
-            Civil::utc(1_709_251_200),
-            Civil { month: 3, day: 1, hour: 0, minute: 0, second: 0, ..at }
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn b_064_it_is_what_httpdate_writes_and_reads_back(unix in 0..=LAST) {
-            let text = format(unix);
-            let theirs = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(unix as u64));
-            prop_assert_eq!(str::from_utf8(&text).unwrap(), &theirs);
-            prop_assert_eq!(parse(&text), Some(unix));
-        }
-    }
-}
+#[path = "date_tests.rs"]
+mod tests;

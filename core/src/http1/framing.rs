@@ -14,12 +14,8 @@ pub(super) enum Framing {
     Chunked,
 }
 
-/// The framing of `head`'s body. `repeated` says whether Content-Length stands there twice.
-pub(super) fn of_request(
-    head: &Head<'_>,
-    repeated_length: bool,
-    most: u64,
-) -> Result<Framing, Reject> {
+/// The framing of `head`'s body, which may have `most` bytes.
+pub(super) fn of_request(head: &Head<'_>, most: u64) -> Result<Framing, Reject> {
     let coded = head.known(Known::TransferEncoding).is_some();
     let length = head.known(Known::ContentLength);
 
@@ -39,7 +35,7 @@ pub(super) fn of_request(
         // 7. Neither: there is no body.
         None => Ok(Framing::None),
         // 5. Not one decimal number: an unrecoverable error.
-        Some(_) if repeated_length => Err(Reject::BadLength),
+        Some(_) if head.is_repeated(Known::ContentLength) => Err(Reject::BadLength),
         Some(value) => match decimal(value).ok_or(Reject::BadLength)? {
             // 6. The length of the body.
             0 => Ok(Framing::None),

@@ -75,6 +75,12 @@ macro_rules! known {
                 }
             }
 
+            /// Its bit in [`Spans::repeated`].
+            pub(super) fn bit(self) -> u32 {
+                const { assert!(Self::COUNT <= 32) };
+                1 << self as u32
+            }
+
             /// How long its name is, in bytes.
             fn name_len(self) -> usize {
                 match self { $(Self::$variant => $name.len(),)* }
@@ -117,6 +123,8 @@ pub struct Spans {
     pub(super) fields: u32,
     /// Where the names of the known fields are; 0 for those that are not there.
     pub(super) known: [u32; Known::COUNT],
+    /// Which of the known fields came more than once, as bits.
+    pub(super) repeated: u32,
 }
 
 impl Spans {
@@ -227,6 +235,21 @@ impl<'b> Head<'b> {
         }
     }
 
+    /// The value of a field that holds one value and no list; `None` when there is none, and also
+    /// when there are several lines of it. As a list those would be, and a list is no value of such a
+    /// field (RFC 9110 §5.3).
+    #[must_use]
+    pub fn single(&self, name: &str) -> Option<&'b [u8]> {
+        match Known::named(name.as_bytes()) {
+            Some(known) if self.is_repeated(known) => None,
+            Some(known) => self.known(known),
+            None => {
+                let mut lines = self.all(name);
+                lines.next().filter(|_| lines.next().is_none())
+            }
+        }
+    }
+
     /// Every value of the field of this name, in order.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
         self.fields()
@@ -245,6 +268,11 @@ impl<'b> Head<'b> {
     pub fn fields(&self) -> Fields<'b> {
         let Spans { fields: at, size, .. } = self.spans;
         Fields { rest: Span { at, len: size.saturating_sub(at) }.of(self.bytes) }
+    }
+
+    /// Whether there is more than one line of this field.
+    pub(super) fn is_repeated(&self, known: Known) -> bool {
+        self.spans.repeated & known.bit() != 0
     }
 
     pub(super) fn known(&self, known: Known) -> Option<&'b [u8]> {

@@ -77,8 +77,10 @@ pub enum Waiting {
     Answer,
     /// For the peer to take what is in the outbox.
     Peer,
-    /// For the rest of a request body that nobody wants, or for the peer to close.
+    /// For the rest of a request body that nobody wants.
     Drain,
+    /// For the peer to close: its last response is out, and what it still sends is discarded.
+    Linger,
     /// For nobody: it is over, or the bytes belong to another protocol.
     Nobody,
 }
@@ -96,9 +98,15 @@ pub struct Timeouts {
     pub peer: Duration,
     /// [`Waiting::Drain`], from its start: then the connection is closed.
     pub drain: Duration,
+    /// [`Waiting::Linger`]: the longest silence, and the grace before its rate counts; then the
+    /// connection is reset.
+    pub linger: Duration,
     /// Bytes per second that [`Waiting::Body`] and [`Waiting::Peer`] must keep on average; zero
     /// asks for none.
     pub rate: u32,
+    /// The same for [`Waiting::Linger`]: a client that is still uploading a refused body keeps this rate
+    /// and gets to read the refusal; one that sends a byte now and then is not waited for.
+    pub linger_rate: u32,
 }
 
 impl Default for Timeouts {
@@ -109,7 +117,9 @@ impl Default for Timeouts {
             body: Duration::from_secs(30),
             peer: Duration::from_secs(60),
             drain: Duration::from_secs(5),
+            linger: Duration::from_secs(5),
             rate: 250,
+            linger_rate: 64 << 10,
         }
     }
 }
@@ -128,8 +138,8 @@ impl Timeouts {
         quiet: Duration,
         moved: u64,
     ) -> Option<Duration> {
-        let paced = |grace: Duration| {
-            let earned = match self.rate {
+        let paced = |grace: Duration, rate: u32| {
+            let earned = match rate {
                 0 => Duration::MAX,
                 rate => Duration::from_secs(moved / u64::from(rate)),
             };
@@ -139,9 +149,10 @@ impl Timeouts {
         match waiting {
             Waiting::Idle => Some(self.idle.saturating_sub(since)),
             Waiting::Head => Some(self.head.saturating_sub(since)),
-            Waiting::Body => Some(paced(self.body)),
-            Waiting::Peer => Some(paced(self.peer)),
+            Waiting::Body => Some(paced(self.body, self.rate)),
+            Waiting::Peer => Some(paced(self.peer, self.rate)),
             Waiting::Drain => Some(self.drain.saturating_sub(since)),
+            Waiting::Linger => Some(paced(self.linger, self.linger_rate)),
             Waiting::Answer | Waiting::Nobody => None,
         }
     }
@@ -171,6 +182,16 @@ mod tests {
         assert_eq!(trickle, Some(Duration::ZERO));
         let silent = timeouts.left(Waiting::Body, 31 * SECOND, 31 * SECOND, u64::MAX);
         assert_eq!(silent, Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn r_18_a_client_that_uploads_is_waited_for_and_one_that_trickles_is_not() {
+        let timeouts = Timeouts::default();
+        let left = |since, quiet, moved| timeouts.left(Waiting::Linger, since, quiet, moved);
+        assert_eq!(left(20 * SECOND, Duration::ZERO, 60 << 20), Some(5 * SECOND));
+        assert_eq!(left(20 * SECOND, 5 * SECOND, 60 << 20), Some(Duration::ZERO), "silent");
+        assert_eq!(left(20 * SECOND, Duration::ZERO, 500_000), Some(Duration::ZERO), "too slow");
+        assert_eq!(left(4 * SECOND, Duration::ZERO, 1), Some(SECOND));
     }
 
     #[test]

@@ -37,7 +37,6 @@ impl Scan {
 pub(super) struct About {
     /// Written in a way the grammar grants but nobody else uses: served, then closed (B-001, B-006).
     pub(super) unusual: bool,
-    pub(super) repeated_length: bool,
     /// The options of all Connection fields (B-041).
     pub(super) close: bool,
     pub(super) keep_alive: bool,
@@ -210,6 +209,7 @@ impl RequestLine {
             authority: self.target.authority,
             fields: self.size,
             known: [0; Known::COUNT],
+            repeated: 0,
         };
         Head { bytes, spans }
     }
@@ -332,14 +332,15 @@ pub(super) fn fields(
         };
         let place = &mut spans.known[known as usize];
         let repeated = *place > 0;
-        if !repeated {
+        if repeated {
+            spans.repeated |= known.bit();
+        } else {
             *place = offset_in(bytes, field.name.as_bytes()).ok_or(Reject::BadField)? as u32;
         }
         match known {
             Known::Host if repeated || !target::is_host(field.value) => {
                 return Err(Reject::BadHost);
             }
-            Known::ContentLength => about.repeated_length |= repeated,
             Known::Connection => about.read_options(field.value),
             _ => {}
         }

@@ -1,5 +1,7 @@
 //! The four forms of a request target (RFC 9112 §3.2), and what a host may look like.
 
+use std::net::Ipv6Addr;
+
 use super::error::Reject;
 use super::head::Span;
 
@@ -66,17 +68,16 @@ fn has_port(authority: &[u8]) -> bool {
     })
 }
 
-/// Whether this is a host with or without a port (RFC 9110 §7.2, RFC 3986 §3.2.2): a bracketed
-/// address or a registered name, without user information. The empty host is one.
+/// Whether this is a host with or without a port (RFC 9110 §7.2, RFC 3986 §3.2.2): an IP-literal in
+/// brackets or a registered name, without user information. The empty host is one. A zone is not part
+/// of it: it means nothing on another machine, and clients leave it out (RFC 9844 §6.1).
 pub(super) fn is_host(value: &[u8]) -> bool {
     let (host, port) = match value {
         [b'[', ..] => {
             let Some(end) = value.iter().position(|&b| b == b']') else {
                 return false;
             };
-            let address = &value[1..end];
-            let fits = |b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
-            if address.is_empty() || !address.iter().all(fits) {
+            if !is_ip_literal(&value[1..end]) {
                 return false;
             }
             (&b""[..], &value[end + 1..])
@@ -88,11 +89,36 @@ pub(super) fn is_host(value: &[u8]) -> bool {
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    port_fits && host.iter().all(|&b| NAME[usize::from(b)])
+    port_fits && is_registered_name(host)
 }
 
-/// The bytes of a registered name (RFC 3986 §3.2.2).
-static NAME: [bool; 256] = byte_set(b"-._~%!$&'()*+,;=");
+/// What stands in brackets: an IPv6 address, or one of a version to come.
+fn is_ip_literal(text: &[u8]) -> bool {
+    if let [b'v' | b'V', future @ ..] = text {
+        let dot = future.iter().position(|&b| b == b'.').unwrap_or(future.len());
+        let (version, address) = future.split_at(dot);
+        let fits = |&b: &u8| b == b':' || NAME[usize::from(b)];
+        return !version.is_empty()
+            && version.iter().all(u8::is_ascii_hexdigit)
+            && address.len() > 1
+            && address[1..].iter().all(fits);
+    }
+    str::from_utf8(text).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
+}
+
+/// Whether these are the bytes of a registered name, and each `%` begins an escape.
+fn is_registered_name(name: &[u8]) -> bool {
+    let mut parts = name.split(|&b| b == b'%');
+    let plain = |part: &[u8]| part.iter().all(|&b| NAME[usize::from(b)]);
+    parts.next().is_none_or(plain)
+        && parts.all(|part| match part {
+            [a, b, rest @ ..] => a.is_ascii_hexdigit() && b.is_ascii_hexdigit() && plain(rest),
+            _ => false,
+        })
+}
+
+/// `unreserved` and `sub-delims` (RFC 3986 §2).
+static NAME: [bool; 256] = byte_set(b"-._~!$&'()*+,;=");
 
 /// Letters, digits and `others`, as a table.
 pub(super) const fn byte_set(others: &[u8]) -> [bool; 256] {
@@ -150,11 +176,70 @@ mod tests {
 
     #[test]
     fn b_027_hosts() {
-        for good in ["", "a", "a:80", "a:", "[::1]", "[::1]:8000", "a_b.example", "127.0.0.1:1"] {
+        for good in ["", "a", "a:80", "a:", "a_b.example", "127.0.0.1:1", "a%20B%c3", "a,b", "1.2"]
+        {
             assert!(is_host(good.as_bytes()), "{good:?}");
         }
-        for bad in ["a b", "a/b", "a:b", "a@b", "[::1", "[]", "[g]", "a:1:2", "a,b:x", "a:123456"] {
+        for bad in ["a b", "a/b", "a:b", "a@b", "a:1:2", "a,b:x", "a:123456", "a%", "%2", "%g0"] {
             assert!(!is_host(bad.as_bytes()), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn r_11_an_ip_literal_is_an_address() {
+        for good in [
+            "[::1]",
+            "[::1]:8000",
+            "[::]",
+            "[2001:DB8::0f]:",
+            "[1:2:3:4:5:6:7:8]",
+            "[1::8]",
+            "[::ffff:192.0.2.1]:80",
+            "[64:ff9b::192.0.2.1]",
+            "[v1.fe80::a+en1]:80",
+            "[VfF.x]",
+        ] {
+            assert!(is_host(good.as_bytes()), "{good:?}");
+        }
+        for bad in [
+            "[::::::]",
+            "[1.2.3.4]",
+            "[]",
+            "[g]",
+            "[::1",
+            "[::1]]",
+            "[::1]x",
+            "[[::1]]",
+            "::1",
+            "[:]",
+            "[:::]",
+            "[.]",
+            "[1]",
+            "[1:2:3:4:5:6:7]",
+            "[1:2:3:4:5:6:7:8:9]",
+            "[1::2::3]",
+            "[12345::]",
+            "[::1.2.3]",
+            "[::256.0.0.1]",
+            "[ ::1]",
+            "[::1%eth0]",
+            "[fe80::1%25eth0]",
+            "[v1]",
+            "[v.x]",
+            "[v1.]",
+            "[vg.x]",
+            "[v1.a/b]",
+            "[v1.%20]",
+            "[w1.x]",
+            "[::1]:123456",
+            "[::\u{661}]",
+        ] {
+            assert!(!is_host(bad.as_bytes()), "{bad:?}");
+            if !bad.contains(' ') {
+                assert_eq!(parts("GET", &format!("http://{bad}/")), None, "{bad:?}");
+                assert_eq!(parts("CONNECT", &format!("{bad}:80")), None, "{bad:?}");
+            }
+        }
+        assert!(parts("GET", "http://[::1]:80/x").is_some());
     }
 }

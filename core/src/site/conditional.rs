@@ -1,8 +1,10 @@
 //! Whether the client's copy is still good: the conditions of a request against a file's validators.
 //!
-//! [`check`] is RFC 9110 §13.2.2, step by step, for GET and HEAD. A field that cannot be read is as
-//! one that was not sent, with two exceptions that are on the safe side: any If-None-Match switches
-//! If-Modified-Since off (B-176), and an If-Range that names nothing known gets the whole file.
+//! [`check`] is RFC 9110 §13.2.2, step by step, for GET and HEAD. If-Match and If-None-Match are lists,
+//! over all their lines; of the others there is one, and several lines of it are no value (§5.3). A
+//! field that cannot be read is as one that was not sent, with two exceptions that are on the safe
+//! side: any If-None-Match switches If-Modified-Since off (B-176), and an If-Range that names nothing
+//! known gets the whole file.
 //!
 //! ```
 //! use doorstep_core::http1::{Connection, Event, Limits};
@@ -16,8 +18,9 @@
 //! let validators = |modified| {
 //!     Validators::of(&Stat { modified, ..Stat::default() }, 1_700_000_000)
 //! };
-//! assert_eq!(check(&head, &validators(784_111_777)), Verdict::NotModified);
-//! assert_eq!(check(&head, &validators(784_111_778)), Verdict::Proceed { range: false });
+//! let now = 1_700_000_000;
+//! assert_eq!(check(&head, &validators(784_111_777), now), Verdict::NotModified);
+//! assert_eq!(check(&head, &validators(784_111_778), now), Verdict::Proceed { range: false });
 //! ```
 
 use super::Stat;
@@ -55,15 +58,17 @@ pub enum Verdict {
     Failed,
 }
 
-/// Judges the conditions of a GET or HEAD request for a file, in the order of RFC 9110 §13.2.2.
+/// Judges the conditions of a GET or HEAD request for a file, in the order of RFC 9110 §13.2.2. `now`
+/// is in seconds since 1970, for dates whose year has two digits.
 #[must_use]
-pub fn check(head: &Head<'_>, current: &Validators) -> Verdict {
+pub fn check(head: &Head<'_>, current: &Validators, now: i64) -> Verdict {
+    let date = |field| head.single(field).and_then(|text| date::parse(text, now));
     // 1. If-Match, by strong comparison: 412 unless it holds.
     match listed(head, "if-match", current, Comparison::Strong) {
         Some(true) => {}
         Some(false) => return Verdict::Failed,
         // 2. Without it, If-Unmodified-Since: 412 unless it holds.
-        None => match date(head, "if-unmodified-since") {
+        None => match date("if-unmodified-since") {
             Some(since) if current.modified > since => return Verdict::Failed,
             _ => {}
         },
@@ -74,25 +79,26 @@ pub fn check(head: &Head<'_>, current: &Validators) -> Verdict {
             return Verdict::NotModified;
         }
     // 4. Without it, If-Modified-Since: 304 unless it holds (B-176 to B-180).
-    } else if date(head, "if-modified-since").is_some_and(|since| current.modified <= since) {
+    } else if date("if-modified-since").is_some_and(|since| current.modified <= since) {
         return Verdict::NotModified;
     }
     // 5. For GET with Range, If-Range: the range counts if it holds, or is not there.
     let asked = head.method() == b"GET" && head.field("range").is_some();
     // 6. Otherwise, go on.
     Verdict::Proceed {
-        range: asked && head.field("if-range").is_none_or(|of| is_same(of, current)),
+        range: asked && (head.field("if-range").is_none() || is_same(head, current, now)),
     }
 }
 
 /// Whether If-Range names the file as it is, byte for byte (RFC 9110 §13.1.5).
-fn is_same(if_range: &[u8], current: &Validators) -> bool {
+fn is_same(head: &Head<'_>, current: &Validators, now: i64) -> bool {
+    let Some(if_range) = head.single("if-range") else { return false };
     if current.etag.is(if_range, Comparison::Strong) {
         return true;
     }
     // A date is a strong validator only if there was no second change within its second (§8.8.2.2):
     // the tag knows. Any other date than this one, later or not, is another file's.
-    !current.etag.is_weak() && date::parse(if_range) == Some(current.modified)
+    !current.etag.is_weak() && date::parse(if_range, now) == Some(current.modified)
 }
 
 /// Whether a field lists the file's tag; `None` without one that can be read.
@@ -104,10 +110,6 @@ fn listed(
 ) -> Option<bool> {
     head.field(field)?; // its place is known, so most requests are done here
     is_listed(&current.etag, head.all(field), comparison)
-}
-
-fn date(head: &Head<'_>, field: &str) -> Option<i64> {
-    head.field(field).and_then(date::parse)
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ fn judge(method: &str, fields: &str, modified: i64, now: i64) -> Verdict {
     let Ok((_, Event::Request(head))) = connection.advance(bytes.as_bytes()) else {
         unreachable!("{fields} makes no request")
     };
-    check(&head, &Validators::of(&file(modified), now))
+    check(&head, &Validators::of(&file(modified), now), now)
 }
 
 /// Each row is fields, separated by `|`, and the verdict for a file of [`AT`], by GET.
@@ -151,4 +151,76 @@ fn rfc_9110_13_2_2_step_5_if_range() {
         assert_eq!(judge("GET", &fields, AT, AT + 2), PROCEED, "{validator}: too young to be sure");
     }
     assert_eq!(judge("HEAD", "Range: bytes=0-1", AT, NOW), PROCEED, "defined for GET only");
+}
+
+#[test]
+fn r_9_several_lines_are_no_date_as_a_list_is_none() {
+    table(&[
+        ("If-Modified-Since: SAME|If-Modified-Since: BEFORE", PROCEED),
+        ("If-Modified-Since: BEFORE|If-Modified-Since: SAME", PROCEED),
+        ("If-Modified-Since: SAME|If-Modified-Since: SAME", PROCEED),
+        ("If-Modified-Since: SAME|if-modified-since:", PROCEED),
+        ("If-Modified-Since: SAME, SAME", PROCEED),
+        ("If-Unmodified-Since: BEFORE|If-Unmodified-Since: BEFORE", PROCEED),
+        ("If-Unmodified-Since: BEFORE, BEFORE", PROCEED),
+        (
+            "If-None-Match: TAG|If-Modified-Since: SAME|If-Modified-Since: SAME",
+            Verdict::NotModified,
+        ),
+        ("If-Match: TAG|If-Unmodified-Since: BEFORE|If-Unmodified-Since: SAME", PROCEED),
+    ]);
+}
+
+#[test]
+fn r_9_several_lines_of_if_range_name_nothing() {
+    table(&[
+        ("Range: bytes=0-1|If-Range: TAG|If-Range: TAG", PROCEED),
+        ("Range: bytes=0-1|If-Range: SAME|If-Range: SAME", PROCEED),
+        ("Range: bytes=0-1|If-Range: TAG, TAG", PROCEED),
+    ]);
+}
+
+#[test]
+fn r_9_lists_are_lists_over_all_their_lines() {
+    table(&[
+        ("If-Match: \"a\"|If-Match: \"b\"|If-Match: TAG", PROCEED),
+        ("If-Match: \"a\"|If-Match: \"b\"", Verdict::Failed),
+        ("If-Match: TAG|If-Match: *", PROCEED), // the star stands alone, so the field is ignored
+        ("If-Match: TAG|If-Match: rubbish|If-Unmodified-Since: BEFORE", Verdict::Failed),
+        ("If-None-Match: \"a\"|If-None-Match:|If-None-Match: W/TAG", Verdict::NotModified),
+        ("If-None-Match: \"a\"|If-None-Match: \"b\"", PROCEED),
+    ]);
+}
+
+#[test]
+fn r_5_r_6_dates_before_1970_are_judged() {
+    const OLD: i64 = -166_000_000; // in 1964
+    let since = |field, date| judge("GET", &format!("{field}: {date}"), OLD, NOW);
+    for (date, not_modified) in [
+        ("Sat, 27 Sep 1964 16:53:19 GMT", false),
+        ("Sat, 27 Sep 1964 16:53:20 GMT", true),
+        ("Wed, 01 Jan 1930 00:00:00 GMT", false),
+    ] {
+        let verdict = if not_modified { Verdict::NotModified } else { PROCEED };
+        assert_eq!(since("If-Modified-Since", date), verdict, "{date}");
+        let verdict = if not_modified { PROCEED } else { Verdict::Failed };
+        assert_eq!(since("If-Unmodified-Since", date), verdict, "{date}");
+    }
+    table(&[("If-Unmodified-Since: Wed, 01 Jan 1930 00:00:00 GMT", Verdict::Failed)]);
+}
+
+#[test]
+fn r_7_two_digits_count_from_now() {
+    let date = "If-Modified-Since: Wednesday, 01-Jan-76 00:00:00 GMT";
+    assert_eq!(judge("GET", date, AT, 1_795_694_400), Verdict::NotModified, "2076, in 2026");
+    assert_eq!(judge("GET", date, AT, NOW), PROCEED, "1976, in 2023");
+}
+
+#[test]
+fn r_8_a_wrong_day_of_the_week_is_still_a_date() {
+    table(&[
+        ("If-Modified-Since: Sun, 01 Jan 2027 00:00:02 GMT", Verdict::NotModified),
+        ("If-Unmodified-Since: Mon, 06 Nov 1994 08:49:36 GMT", Verdict::Failed),
+        ("Range: bytes=0-1|If-Range: Mon, 06 Nov 1994 08:49:37 GMT", RANGE),
+    ]);
 }

@@ -41,6 +41,7 @@ use super::conditional::{self, Validators, Verdict};
 use super::encoding::{self, Coding, Codings};
 use super::listing::View;
 use super::media_type;
+use super::multipart;
 use super::range::{self, Selection};
 use crate::http1::Head;
 use crate::path::{self, Ending};
@@ -292,20 +293,26 @@ impl<'a> Lookup<'a> {
             cache_control: self.site.cache(name),
             vary,
         };
-        match conditional::check(&self.head, &current) {
+        match conditional::check(&self.head, &current, self.now) {
             Verdict::Failed => return denied(Denial::Changed),
             Verdict::NotModified => return Step::Done(Answer::NotModified(file)),
             Verdict::Proceed { range: false } => {}
             Verdict::Proceed { range: true } => {
-                let field = self.head.field("range").unwrap_or_default();
-                self.selection = range::select(field, stat.size);
+                self.selection =
+                    range::select(self.head.all("range"), stat.size, self.site.range_limit);
             }
         }
-        match self.selection {
+        match &self.selection {
             Selection::Unsatisfiable => return Step::Done(Answer::Unsatisfiable(stat.size)),
             // To some clients the coding would be that of the parts and what is between them.
             Selection::Several(_) if media_type.encoding.is_some() => {
                 self.selection = Selection::Whole;
+            }
+            Selection::Several(ranges) => {
+                let length = multipart::length(ranges, stat.size, media_type.length());
+                if length > stat.size.saturating_add(self.site.range_overhead) {
+                    self.selection = Selection::Whole;
+                }
             }
             _ => {}
         }

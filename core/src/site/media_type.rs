@@ -1,8 +1,10 @@
 //! From a file's name to its media type: built in, the same on every machine (B-205).
 //!
 //! Only the last extension counts (B-202). It is looked for in the site's own additions, exactly
-//! and then in lower case; then among the compressed forms below; then in mime_guess's table; then
-//! the site's default is the answer (B-200). Text, JavaScript and JSON say their charset (B-206).
+//! and then in lower case; then in `media_table.rs`, a table of ours; then in mime_guess's. Of a
+//! file whose extension says nothing the whole name may, as `Makefile` does; else the site's default is
+//! the answer (B-200). Text, JavaScript and JSON say their charset (B-206), but not XML, which says
+//! its own.
 //!
 //! ```
 //! use doorstep_core::site::media_type::Types;
@@ -15,6 +17,8 @@
 //! ```
 
 use std::collections::BTreeMap;
+
+use super::media_table;
 
 /// What a site knows about media types.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,15 +53,22 @@ pub struct MediaType<'a> {
 }
 
 impl MediaType<'_> {
+    /// How long the value of `Content-Type` is, in bytes.
+    pub(super) fn length(&self) -> usize {
+        self.essence.len() + self.charset.map_or(0, |charset| CHARSET.len() + charset.len())
+    }
+
     /// Appends the value of `Content-Type`.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.essence.as_bytes());
         if let Some(charset) = self.charset {
-            out.extend_from_slice(b"; charset=");
+            out.extend_from_slice(CHARSET);
             out.extend_from_slice(charset.as_bytes());
         }
     }
 }
+
+const CHARSET: &[u8] = b"; charset=";
 
 /// The number of a line, from 1, that is none of a `mime.types`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,9 +101,10 @@ impl Types {
         let extension = extension(name);
         let essence = extension.and_then(|extension| {
             self.addition(extension)
-                .or_else(|| compressed(extension))
+                .or_else(|| media_table::by_extension(extension))
                 .or_else(|| mime_guess::from_ext(extension).first_raw())
         });
+        let essence = essence.or_else(|| media_table::by_name(file_name(name)));
         let essence = essence.unwrap_or(&self.default);
         let charset = self.charset.as_deref().filter(|_| is_textual(essence));
         let svgz = extension.is_some_and(|extension| extension.eq_ignore_ascii_case("svgz"));
@@ -124,33 +136,32 @@ pub fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_one)
 }
 
+/// The last component, without the dots in front of it.
+fn file_name(name: &[u8]) -> &[u8] {
+    let start = name.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+    let file = &name[start..];
+    &file[file.iter().take_while(|&&b| b == b'.').count()..]
+}
+
 /// What stands behind the last dot of the last component; dots in front of a name are part of it.
 pub(super) fn extension(name: &[u8]) -> Option<&str> {
-    let file = name.rsplit(|&b| b == b'/').next()?;
-    let file = &file[file.iter().position(|&b| b != b'.')?..];
+    let file = file_name(name);
     let dot = file.iter().rposition(|&b| b == b'.')?;
     str::from_utf8(&file[dot + 1..]).ok().filter(|extension| !extension.is_empty())
 }
 
-/// Compressed files are what they are, not what is inside (B-201, B-203, B-204).
-fn compressed(extension: &str) -> Option<&'static str> {
-    const BY_EXTENSION: [(&str, &[&str]); 3] = [
-        ("application/gzip", &["gz", "tgz", "taz", "tz"]),
-        ("application/x-bzip2", &["bz2", "tbz2"]),
-        ("application/x-xz", &["xz", "txz"]),
-    ];
-    if extension == "Z" {
-        return Some("application/octet-stream"); // not "z": B-201 means the exact letter
-    }
-    let row = BY_EXTENSION
-        .iter()
-        .find(|(_, extensions)| extensions.iter().any(|one| extension.eq_ignore_ascii_case(one)));
-    row.map(|&(essence, _)| essence)
-}
-
 /// Whether a type gets a charset: text, JavaScript or JSON that does not carry a parameter already.
+/// XML says its own in its first line, and a charset here would overrule it (RFC 7303 §3.2).
 fn is_textual(essence: &str) -> bool {
+    /// XML among the types of text, but for those whose name says so.
+    const XML: [&str; 5] =
+        ["text/mathml", "text/vnd.wap.wml", "text/x-ms-contact", "text/x-opml", "text/x-suse-ymp"];
+    let is_xml = essence.starts_with("text/xml")
+        || essence.starts_with("text/xsl")
+        || essence.ends_with("+xml")
+        || XML.contains(&essence);
     !essence.contains(';')
+        && !is_xml
         && (essence.starts_with("text/")
             || essence.ends_with("+json")
             || matches!(essence, "application/javascript" | "application/json"))
@@ -185,7 +196,7 @@ mod tests {
         assert_eq!(written(&types, "a.log"), "text/plain; charset=utf-8");
         assert_eq!(guess("a.PNG"), "image/png");
         assert_eq!(guess("a.nothing-known"), "application/octet-stream");
-        assert_eq!(guess("Makefile"), "application/octet-stream");
+        assert_eq!(guess("noextension"), "application/octet-stream");
     }
 
     #[test]
@@ -240,6 +251,42 @@ mod tests {
     }
 
     #[test]
+    fn r_15_xml_says_its_own_charset() {
+        let names = [
+            "feed.xml",
+            "a.xsl",
+            "a.xslt",
+            "a.xsd",
+            "a.wsdl",
+            "a.dtd",
+            "a.rss",
+            "a.atom",
+            "a.svg",
+            "a.xhtml",
+            "a.rdf",
+            "a.gpx",
+            "a.kml",
+            "a.mml",
+            "a.opml",
+            "a.ymp",
+            "a.wml",
+            "a.contact",
+            "a.vml",
+            "a.ttml",
+            "a.mathml",
+        ];
+        for name in names {
+            assert!(!guess(name).contains("charset"), "{name}: {}", guess(name));
+        }
+        assert_eq!(guess("feed.xml"), "text/xml");
+        for essence in ["text/xml-external-parsed-entity", "text/x+xml", "application/x+xml"] {
+            assert_eq!(written(&with("x", essence), "a.x"), essence);
+        }
+        let latin = Types { charset: Some("iso-8859-1".into()), ..Types::default() };
+        assert_eq!(written(&latin, "feed.xml"), "text/xml");
+    }
+
+    #[test]
     fn b_207_wasm_and_javascript_are_what_browsers_want() {
         assert_eq!(guess("a.wasm"), "application/wasm");
         assert_eq!(guess("a.js"), "text/javascript; charset=utf-8");
@@ -248,7 +295,18 @@ mod tests {
     #[test]
     fn b_208_the_default_can_be_replaced() {
         let types = Types { default: "text/plain".into(), ..Types::default() };
-        assert_eq!(written(&types, "README"), "text/plain; charset=utf-8");
+        assert_eq!(written(&types, "noextension"), "text/plain; charset=utf-8");
+        let types = Types { default: "image/x-own".into(), ..Types::default() };
+        assert_eq!(written(&types, "a.nothing-known"), "image/x-own");
+        assert_eq!(written(&types, "README"), "text/plain; charset=utf-8", "its name says so");
+    }
+
+    #[test]
+    fn b_200_209_what_is_added_comes_before_every_table() {
+        for extension in ["sh", "zst", "png", "ts"] {
+            let types = with(extension, "image/x-own");
+            assert_eq!(written(&types, &format!("a.{extension}")), "image/x-own");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod etag;
 pub mod glob;
 pub mod listing;
 mod lookup;
+mod media_table;
 pub mod media_type;
 pub mod multipart;
 pub mod origins;
@@ -66,6 +67,12 @@ pub struct Site {
     /// How many entries a listing shows: the first ones in its order. The memory that a listing
     /// takes is bounded by it, at about 700 bytes an entry.
     pub listing_limit: usize,
+    /// The most ranges of a request that are read; a request for more gets the whole file, with 200.
+    /// The memory of such a response is bounded by it, at about 250 bytes a range.
+    pub range_limit: usize,
+    /// How much longer than the file a response with several ranges may be, in bytes, for what stands
+    /// between its parts. If it were longer still, the whole file is sent, with 200.
+    pub range_overhead: u64,
 }
 
 impl Site {
@@ -104,6 +111,8 @@ impl Default for Site {
             precompressed: false,
             cors: false,
             listing_limit: 100_000,
+            range_limit: 512,
+            range_overhead: 64 << 10,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Several ranges of one file in one answer: `multipart/byteranges` (RFC 9110 §14.6).
 //!
 //! [`Multipart::new`] writes what stands between the ranges, so that the length of the whole is
-//! known before the first byte leaves; [`Multipart::pieces`] is what to send, in order. The line
-//! between the parts is made from the file's tag and the ranges, and is long enough not to stand in
-//! the file by chance.
+//! known before the first byte leaves; [`length`] is that number alone. [`Multipart::pieces`] is what
+//! to send, in order. The line between the parts is made from the file's tag and the ranges, and is
+//! long enough not to stand in the file by chance. The body begins with a CR LF: RFC 2046 §5.1.1 lets
+//! it, and some clients look for the first boundary behind a line end only, as zsync does.
 //!
 //! ```
 //! use doorstep_core::site::multipart::{Multipart, Piece};
@@ -26,7 +27,7 @@ use super::range::ByteRange;
 /// The body of an answer that has several ranges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Multipart {
-    boundary: [u8; 32],
+    boundary: [u8; BOUNDARY],
     /// Everything but the ranges themselves.
     text: Vec<u8>,
     /// Each range, and where the text before it ends.
@@ -47,19 +48,20 @@ impl Multipart {
     #[must_use]
     pub fn new(ranges: &[ByteRange], size: u64, content_type: &[u8], etag: &EntityTag) -> Self {
         let boundary = boundary(ranges, etag);
-        let mut text = Vec::with_capacity((content_type.len() + 160) * ranges.len());
+        let framing = length(ranges, size, content_type.len()) - sum(ranges);
+        let mut text = Vec::with_capacity(usize::try_from(framing).unwrap_or(0));
         let mut parts = Vec::with_capacity(ranges.len());
         for range in ranges {
-            text.extend_from_slice(if parts.is_empty() { b"--" } else { b"\r\n--" });
+            text.extend_from_slice(DELIMITER);
             text.extend_from_slice(&boundary);
-            text.extend_from_slice(b"\r\nContent-Type: ");
+            text.extend_from_slice(TYPE);
             text.extend_from_slice(content_type);
-            text.extend_from_slice(b"\r\nContent-Range: ");
+            text.extend_from_slice(RANGE);
             range.write(size, &mut text);
             text.extend_from_slice(b"\r\n\r\n");
             parts.push((text.len(), *range));
         }
-        for piece in [b"\r\n--", &boundary[..], b"--\r\n"] {
+        for piece in [DELIMITER, &boundary[..], b"--\r\n"] {
             text.extend_from_slice(piece);
         }
         Self { boundary, text, parts }
@@ -74,7 +76,8 @@ impl Multipart {
     /// How many bytes the whole is.
     #[must_use]
     pub fn length(&self) -> u64 {
-        self.text.len() as u64 + self.parts.iter().map(|(_, range)| range.len()).sum::<u64>()
+        let sent = self.parts.iter().map(|(_, range)| range.len());
+        self.text.len() as u64 + sent.sum::<u64>()
     }
 
     /// The body, in order.
@@ -88,11 +91,32 @@ impl Multipart {
     }
 }
 
+/// How many bytes a body for `ranges` of a file of `size` bytes is, when the media type of the parts
+/// is so many bytes long.
+#[must_use]
+pub fn length(ranges: &[ByteRange], size: u64, content_type: usize) -> u64 {
+    let digits = |n: u64| u64::from(n.checked_ilog10().unwrap_or(0)) + 1;
+    let fixed = DELIMITER.len() + BOUNDARY + TYPE.len() + content_type + RANGE.len();
+    let fixed = (fixed + b"bytes -/\r\n\r\n".len()) as u64 + digits(size);
+    let fields = ranges.iter().map(|range| fixed + digits(range.first) + digits(range.last));
+    let end = (DELIMITER.len() + BOUNDARY + b"--\r\n".len()) as u64;
+    sum(ranges).saturating_add(fields.sum::<u64>() + end)
+}
+
+fn sum(ranges: &[ByteRange]) -> u64 {
+    ranges.iter().map(ByteRange::len).sum()
+}
+
+const BOUNDARY: usize = 32;
+const DELIMITER: &[u8] = b"\r\n--";
+const TYPE: &[u8] = b"\r\nContent-Type: ";
+const RANGE: &[u8] = b"\r\nContent-Range: ";
+
 /// 128 bits, of which half are the tag's.
-fn boundary(ranges: &[ByteRange], etag: &EntityTag) -> [u8; 32] {
+fn boundary(ranges: &[ByteRange], etag: &EntityTag) -> [u8; BOUNDARY] {
     let tag = etag.opaque().iter().map(|&digit| u64::from(digit));
     let offsets = ranges.iter().flat_map(|range| [range.first, range.last]);
-    let mut boundary = [0; 32];
+    let mut boundary = [0; BOUNDARY];
     boundary[..16].copy_from_slice(etag.opaque());
     boundary[16..].copy_from_slice(&hexadecimal(hash(tag.chain(offsets))));
     boundary
@@ -100,7 +124,7 @@ fn boundary(ranges: &[ByteRange], etag: &EntityTag) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
-    use super::{ByteRange, EntityTag, Multipart, Piece};
+    use super::{ByteRange, EntityTag, Multipart, Piece, length};
     use crate::site::Stat;
 
     const RANGES: [ByteRange; 2] =
@@ -112,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn b_181_the_parts_are_framed_as_in_rfc_9110_14_6() {
+    fn r_16_the_parts_are_framed_as_in_rfc_9110_14_6_and_begin_with_crlf() {
         let multipart = multipart();
         let mut body = Vec::new();
         for piece in multipart.pieces() {
@@ -127,13 +151,28 @@ mod tests {
         assert_eq!(body.len() as u64, multipart.length());
         let content_type = String::from_utf8(multipart.content_type()).unwrap();
         let boundary = content_type.strip_prefix("multipart/byteranges; boundary=").unwrap();
-        let expected = "--B\r\nContent-Type: text/x\r\nContent-Range: bytes 0-1/10\r\n\r\n01\r\n\
+        let expected = "\r\n--B\r\nContent-Type: text/x\r\nContent-Range: bytes 0-1/10\r\n\r\n01\r\n\
                         --B\r\nContent-Type: text/x\r\nContent-Range: bytes 7-9/10\r\n\r\n789\r\n\
                         --B--\r\n";
         assert_eq!(
             String::from_utf8(body).unwrap(),
             expected.replace("--B", &format!("--{boundary}"))
         );
+    }
+
+    #[test]
+    fn r_17_the_length_is_known_without_the_text() {
+        let etag = EntityTag::of(&Stat::default(), 1_000);
+        let of = |first, last| ByteRange { first, last };
+        for (ranges, size) in [
+            (&RANGES[..], 10),
+            (&RANGES[..1], u64::MAX),
+            (&[of(0, 0), of(9, 9), of(99, 100), of(999, 99_999)][..], 1_000_000),
+        ] {
+            let whole = Multipart::new(ranges, size, b"text/x", &etag);
+            assert_eq!(length(ranges, size, 6), whole.length());
+            assert_eq!(whole.text.capacity(), whole.text.len());
+        }
     }
 
     #[test]

@@ -1,26 +1,23 @@
 //! Which bytes of a file were asked for (RFC 9110 §14).
 //!
 //! [`select`] reads the Range field against a size. Ranges that overlap or touch become one, in the
-//! place of the first of them; what is malformed, in another unit than bytes, or more than
-//! [`MOST`] ranges long is answered with the whole, as the RFC allows for all three. Whether the
-//! field counts at all is [`super::conditional::check`]'s to say.
+//! place of the first of them, so that no byte is sent twice. What is malformed, in another unit than
+//! bytes, or longer than a bound is answered with the whole, as the RFC allows for all three. Whether
+//! the field counts at all is [`super::conditional::check`]'s to say.
 //!
 //! ```
 //! use doorstep_core::site::range::{ByteRange, Selection, select};
 //!
-//! assert_eq!(select(b"bytes=10-", 100), Selection::One(ByteRange { first: 10, last: 99 }));
-//! assert_eq!(select(b"bytes=-10, 90-95", 100), Selection::One(ByteRange { first: 90, last: 99 }));
-//! assert_eq!(select(b"bytes=100-", 100), Selection::Unsatisfiable);
-//! assert_eq!(select(b"bytes=9-1", 100), Selection::Whole);
+//! let of_100 = |field: &[u8]| select([field], 100, 512);
+//! assert_eq!(of_100(b"bytes=10-"), Selection::One(ByteRange { first: 10, last: 99 }));
+//! assert_eq!(of_100(b"bytes=-10, 90-95"), Selection::One(ByteRange { first: 90, last: 99 }));
+//! assert_eq!(of_100(b"bytes=100-"), Selection::Unsatisfiable);
+//! assert_eq!(of_100(b"bytes=9-1"), Selection::Whole);
 //! ```
 
+use std::iter;
+
 use crate::page::number;
-
-/// The most ranges that are sent; whoever asks for more gets the whole.
-pub const MOST: usize = 16;
-
-/// The most ranges that are read, before any become one.
-const MOST_READ: usize = 64;
 
 /// Some bytes of a file: at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,32 +69,47 @@ impl ByteRange {
     }
 }
 
-/// Reads `field`, the value of Range, for a file of `size` bytes.
+/// Reads the lines of Range for a file of `size` bytes. Several lines are one list (RFC 9110 §5.3). A
+/// request for more than `most` ranges gets the whole file.
 #[must_use]
-pub fn select(field: &[u8], size: u64) -> Selection {
-    let Some(set) = bytes(field) else { return Selection::Whole };
-    let mut chosen = [ByteRange { first: 0, last: 0 }; MOST];
-    let (mut count, mut read) = (0, 0);
-    for spec in set.split(|&b| b == b',').map(<[u8]>::trim_ascii).filter(|spec| !spec.is_empty()) {
+pub fn select<'a>(lines: impl IntoIterator<Item = &'a [u8]>, size: u64, most: usize) -> Selection {
+    let mut lines = lines.into_iter();
+    let first: Option<&'a [u8]> = lines.next();
+    let Some(set) = first.and_then(bytes) else { return Selection::Whole };
+    let members = iter::once(set).chain(lines).flat_map(|line| line.split(|&b| b == b','));
+    let mut read = 0;
+    let (mut several, mut latest) = (Vec::new(), None::<ByteRange>);
+    for spec in members.map(<[u8]>::trim_ascii).filter(|spec| !spec.is_empty()) {
         let Some(spec) = Spec::parse(spec) else { return Selection::Whole };
         read += 1;
-        if read > MOST_READ {
+        if read > most {
             return Selection::Whole;
         }
-        match spec.within(size) {
-            Within::Nothing => {}
+        let range = match spec.within(size) {
+            Within::Nothing => continue,
             Within::All => return Selection::Whole,
-            Within::Some(range) => match insert(&mut chosen, count, range) {
-                Some(now) => count = now,
-                None => return Selection::Whole,
-            },
+            Within::Some(range) => range,
+        };
+        match latest.map(|before| before.joined(range).ok_or(before)) {
+            None => latest = Some(range),
+            Some(Ok(both)) => latest = Some(both), // a single range needs no memory
+            Some(Err(before)) => {
+                several.push(before);
+                latest = Some(range);
+            }
         }
     }
-    match (read, &chosen[..count]) {
-        (0, _) => Selection::Whole,
-        (_, []) => Selection::Unsatisfiable,
-        (_, [one]) => Selection::One(*one),
-        (_, several) => Selection::Several(several.to_vec()),
+    match latest {
+        None if read == 0 => Selection::Whole,
+        None => Selection::Unsatisfiable,
+        Some(range) if several.is_empty() => Selection::One(range),
+        Some(range) => {
+            several.push(range);
+            match coalesced(several) {
+                ranges if ranges.len() == 1 => Selection::One(ranges[0]),
+                ranges => Selection::Several(ranges),
+            }
+        }
     }
 }
 
@@ -156,32 +168,19 @@ fn position(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// Adds `range` to the first `count` of `chosen`, which neither overlap nor touch and then still do
-/// not; how many there are now, or `None` when there is no room.
-fn insert(chosen: &mut [ByteRange; MOST], count: usize, mut range: ByteRange) -> Option<usize> {
-    let (mut kept, mut place) = (0, None);
-    for at in 0..count {
-        match chosen[at].joined(range) {
-            Some(both) => {
-                range = both;
-                if place.is_none() {
-                    place = Some(kept);
-                    kept += 1;
-                }
-            }
-            None => {
-                chosen[kept] = chosen[at];
-                kept += 1;
-            }
+/// Joins all that overlap or touch; each is then where the first of them was.
+fn coalesced(ranges: Vec<ByteRange>) -> Vec<ByteRange> {
+    let mut sorted: Vec<_> = ranges.into_iter().enumerate().collect();
+    sorted.sort_unstable_by_key(|(_, range)| range.first);
+    sorted.dedup_by(|(place, range), (first, before)| {
+        let both = before.joined(*range);
+        if let Some(both) = both {
+            (*first, *before) = ((*first).min(*place), both);
         }
-    }
-    // What it grew by came from ranges that touched nothing else, so one pass finds all.
-    let place = place.unwrap_or_else(|| {
-        kept += 1;
-        kept - 1
+        both.is_some()
     });
-    *chosen.get_mut(place)? = range;
-    Some(kept)
+    sorted.sort_unstable_by_key(|&(place, _)| place);
+    sorted.into_iter().map(|(_, range)| range).collect()
 }
 
 #[cfg(test)]
