@@ -322,3 +322,7 @@ fn unavailable(turn: &mut Turn<'_>) -> io::Result<()> {
 fn noted(turn: &Turn<'_>, error: &io::Error) -> String {
     format!("{}: {error}", String::from_utf8_lossy(turn.head().path()))
 }
+
+#[cfg(test)]
+#[path = "directory_tests.rs"]
+mod tests;

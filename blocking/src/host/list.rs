@@ -158,3 +158,27 @@ fn never_listed(kind: FileType) -> bool {
         FileType::RegularFile | FileType::Directory | FileType::Symlink | FileType::Unknown
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r_4_an_entry_of_which_nothing_can_be_said_ends_the_listing() {
+        for error in [Errno::IO, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::TIMEDOUT] {
+            let known = known(Opened::failed(error));
+            assert_eq!(known.map(|_| ()).unwrap_err().raw_os_error(), Some(error.raw_os_error()));
+            assert!(unless_unknown(error).is_err());
+        }
+    }
+
+    #[test]
+    fn r_4_an_entry_that_cannot_be_had_is_left_out() {
+        for error in
+            [Errno::NOENT, Errno::ACCESS, Errno::LOOP, Errno::XDEV, Errno::STALE, Errno::NOTCONN]
+        {
+            assert!(!matches!(known(Opened::failed(error)).unwrap(), Opened::File(..)));
+            assert!(unless_unknown(error).is_ok());
+        }
+    }
+}

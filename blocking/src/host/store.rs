@@ -337,6 +337,44 @@ mod tests {
     }
 
     #[test]
+    fn r_1_nothing_is_kept_of_a_directory_that_was_replaced() {
+        let (dir, store) = store();
+        let old = dir.path().with_extension("old");
+        fs::write(dir.path().join("a"), "one").unwrap();
+        settle(&store, "a");
+        assert!(is_kept(&store, "a"));
+        fs::rename(dir.path(), &old).unwrap();
+        fs::create_dir(dir.path()).unwrap();
+        // A file of the former directory, in a place where it may not be sent from any more.
+        std::os::unix::fs::symlink(old.join("a"), dir.path().join("a")).unwrap();
+        assert!(matches!(store.get(b"b", &mut None), Opened::Nothing), "a look at the name");
+        assert!(matches!(store.get(b"a", &mut None), Opened::Refused(_)));
+        fs::remove_dir_all(dir.path()).unwrap();
+        fs::rename(&old, dir.path()).unwrap();
+        settle(&store, "a");
+        fs::rename(dir.path(), &old).unwrap();
+        assert!(matches!(store.get(b"a", &mut None), Opened::Refused(_)), "once for the log");
+        assert_eq!(store.read().young.files.len(), 0);
+        fs::rename(&old, dir.path()).unwrap();
+        assert_eq!(bytes(&store, "a"), b"one");
+    }
+
+    #[test]
+    fn r_1_one_request_sees_one_directory() {
+        let (dir, store) = store();
+        let old = dir.path().with_extension("old");
+        fs::write(dir.path().join("a"), "one").unwrap();
+        let mut tree = None;
+        assert!(matches!(store.get(b"b", &mut tree), Opened::Nothing));
+        fs::rename(dir.path(), &old).unwrap();
+        fs::create_dir(dir.path()).unwrap();
+        assert!(matches!(store.get(b"a", &mut tree), Opened::File(..)));
+        assert!(matches!(store.get(b"a", &mut None), Opened::Nothing), "the next one");
+        fs::remove_dir(dir.path()).unwrap();
+        fs::rename(&old, dir.path()).unwrap();
+    }
+
+    #[test]
     fn what_is_kept_is_bounded() {
         let (dir, store) = store();
         fs::write(dir.path().join("large"), vec![0; SMALL as usize + 1]).unwrap();

@@ -138,3 +138,7 @@ impl Default for Site {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "listed_tests.rs"]
+mod tests;
