@@ -15,7 +15,8 @@ fn shown(listing: io::Result<Vec<u8>>) -> (String, Vec<String>) {
     let notes = Mutex::new(Vec::new());
     let note = |words: &str| notes.lock().unwrap().push(words.to_owned());
     let bytes = b"GET /d/ HTTP/1.1\r\nHost: h\r\n\r\n";
-    let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new("doorstep"));
+    let (mut connection, mut outbox) =
+        (Connection::new(Limits::default()), Outbox::new("doorstep"));
     let Ok((_, Event::Request(head))) = connection.advance(bytes) else { unreachable!() };
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let inbox = Inbox::new(&mut [][..]);

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::drivers::Driver;
 use crate::service::State;
 use crate::support::client::{Answer, Client};
-use crate::support::{Server, as_user, doorstep};
+use crate::support::{Server, as_user, doorstep, text};
 
 on_every_driver! {
     fn r_1_a_link_that_is_switched_shows_at_the_next_request(driver: Driver) {
@@ -131,6 +131,46 @@ on_every_driver! {
         fs::rename(&work, dir.path().join("old")).expect("it is there");
         build("third");
         see("third");
+    }
+
+    fn r_2_a_root_that_may_not_be_entered_is_as_one_that_is_gone(driver: Driver) {
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let root = dir.path().join("root");
+        fs::create_dir(&root).expect("it can be made");
+        fs::write(root.join("a.txt"), "hello\n").expect("it can be written");
+        let mode = |path: &Path, mode: u32| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+        };
+        mode(dir.path(), 0o755);
+        mode(&root, 0o755);
+        let mut server = start_as_nobody(driver, &root);
+        for way in [dir.path(), &root] {
+            assert_eq!(server.get("/a.txt").body, b"hello\n");
+            mode(way, 0);
+            let statuses = ["/a.txt", "/", "/a.txt"].map(|target| server.get(target).status);
+            mode(way, 0o755);
+            assert_eq!(statuses, [404, 404, 404]);
+        }
+        assert_eq!(server.get("/a.txt").body, b"hello\n");
+        let log = text(&server.end("TERM").stderr);
+        assert_eq!(log.matches("nothing is served while").count(), 2, "{log}");
+        assert!(log.contains("/a.txt: nothing is served while"), "{log}");
+    }
+
+    fn r_2_a_working_directory_that_no_name_leads_to_is_served(driver: Driver) {
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let inner = dir.path().join("inner");
+        fs::create_dir(&inner).expect("it can be made");
+        fs::write(inner.join("a.txt"), "hello\n").expect("it can be written");
+        fs::set_permissions(&inner, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("it is ours");
+        let command = doorstep(&["0", "-b", "127.0.0.1", "--runtime", driver.name()]);
+        let mut nobody = as_user(65534, command.get_program());
+        let server = Server::start(nobody.args(command.get_args()).current_dir(&inner));
+        for _ in 0..2 {
+            assert_eq!(server.get("/a.txt").body, b"hello\n");
+            assert!(page(&server.get("/")).contains("\"a.txt\""));
+        }
     }
 
     fn r_2_a_file_system_that_is_mounted_over_the_root_is_served(driver: Driver) {
@@ -330,6 +370,31 @@ on_every_driver! {
         assert_eq!(client.ask("GET", &format!("{target}{name}"), &[]).status, 404);
         let removed = Command::new("rm").arg("-rf").arg(root.path()).status();
         assert!(removed.expect("rm is installed").success());
+    }
+
+    fn r_4_a_file_system_that_fails_is_503_and_never_half_a_listing(driver: Driver) {
+        let root = tempfile::tempdir().expect("a temporary directory can be made");
+        let fuse = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/failing_fs.py");
+        let try_it = [fuse.to_str().expect("it is text"), root.path().to_str().expect("text"), "true"];
+        if !can(&[&["unshare", "-m", "python3"], &try_it[..]].concat()) {
+            return skipped("no file system of our own can be mounted here");
+        }
+        let inner = doorstep(&["0", "-b", "127.0.0.1", "--runtime", driver.name(), "-d"]);
+        let mut command = Command::new("unshare");
+        command.args(["-m", "python3"]).arg(fuse).arg(root.path()).arg(inner.get_program());
+        let mut server = Server::start(command.args(inner.get_args()).arg(root.path()));
+        let listing = page(&server.get("/"));
+        for name in ["good.txt", "bad.txt", "broken/", "lost/"] {
+            assert!(listing.contains(&format!("\"{name}\"")), "{name}: {listing}");
+        }
+        assert_eq!(server.get("/good.txt").body, b"good\n");
+        for target in ["/bad.txt", "/broken/", "/lost/", "/lost/file", "/bad.txt"] {
+            let answer = server.get(target);
+            assert_eq!((answer.status, answer.field("Retry-After")), (503, Some("1")), "{target}");
+        }
+        assert_eq!(server.get("/missing").status, 404);
+        let log = text(&server.end("TERM").stderr);
+        assert!(log.contains("/broken/: Input/output error"), "{log}");
     }
 
     fn without_descriptors_it_is_503_and_never_half_a_listing(driver: Driver) {

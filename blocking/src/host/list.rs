@@ -93,7 +93,10 @@ impl Place<'_> {
         Ok(entry)
     }
 
-    fn is_shown_directory(&self, can_be_read: impl FnOnce() -> io::Result<bool>) -> io::Result<bool> {
+    fn is_shown_directory(
+        &self,
+        can_be_read: impl FnOnce() -> io::Result<bool>,
+    ) -> io::Result<bool> {
         let path = join(self.path, self.name);
         let open = |index: &str| {
             let index = join(&path, index.as_bytes());

@@ -92,7 +92,9 @@ pub(super) fn is_no(errno: Errno) -> bool {
 /// An error of the system, for the log.
 pub(super) fn explained(errno: Errno) -> io::Error {
     let words = match errno {
-        Errno::XDEV => "a link leads out of the directory that is served, and is not followed there",
+        Errno::XDEV => {
+            "a link leads out of the directory that is served, and is not followed there"
+        }
         Errno::LOOP => "a link that is not followed, or leads in a circle",
         _ => return errno.into(),
     };
@@ -136,8 +138,14 @@ mod tests {
         for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
             assert!(matches!(of(errno), Opened::Exhausted(_)) && !is_no(errno));
         }
-        let failures =
-            [Errno::IO, Errno::STALE, Errno::NOTCONN, Errno::TIMEDOUT, Errno::HOSTDOWN, Errno::AGAIN];
+        let failures = [
+            Errno::IO,
+            Errno::STALE,
+            Errno::NOTCONN,
+            Errno::TIMEDOUT,
+            Errno::HOSTDOWN,
+            Errno::AGAIN,
+        ];
         for errno in failures {
             assert!(matches!(of(errno), Opened::Failed(_)) && !is_no(errno));
         }

@@ -209,7 +209,8 @@ impl From<Missing> for io::Error {
         } else {
             ErrorKind::NotFound
         };
-        let words = format!("nothing is served while {} cannot be entered: {error}", name.display());
+        let words =
+            format!("nothing is served while {} cannot be entered: {error}", name.display());
         Self::new(kind, words)
     }
 }

@@ -43,7 +43,8 @@ fn r_3_a_link_is_judged_by_where_it_leads() {
 
     let by_name = Root::new(&at("name"), Symlinks::Beneath).unwrap();
     for root in roots(&dir, Symlinks::Beneath).into_iter().chain([by_name]) {
-        for name in ["absolute", "by-another-name", "with-dots", "relative", "over-links", "chain"] {
+        for name in ["absolute", "by-another-name", "with-dots", "relative", "over-links", "chain"]
+        {
             let path = format!("in-{name}");
             assert_eq!(content(root.open(path.as_bytes())).as_deref(), Some("a"), "{path}");
             assert!(matches!(root.look(path.as_bytes()), Opened::File(false, _)), "{path}");
@@ -112,7 +113,8 @@ fn r_3_a_way_without_an_end_is_refused() {
     for n in 0..30 {
         link(&dir, &format!("long{n}"), &target);
         let next = dir.path().join("root").join(format!("long{n}"));
-        target = [next.to_str().unwrap(), "/", &format!("long{n}"), "/sub/..".repeat(100).as_str()].concat();
+        target = [next.to_str().unwrap(), "/", &format!("long{n}"), "/sub/..".repeat(100).as_str()]
+            .concat();
     }
     for root in roots(&dir, Symlinks::Beneath) {
         assert!(matches!(root.open(b"circle"), Opened::Refused(_)));
@@ -128,7 +130,8 @@ fn r_3_the_root_of_all_has_no_outside() {
     link(&dir, "above", "../../../../../../../../../../../..");
     let path = dir.path().strip_prefix("/").unwrap().as_os_str().as_bytes();
     let top = Path::new("/");
-    for root in [Root::new(top, Symlinks::Beneath).unwrap(), Root::walking(top, Symlinks::Beneath)] {
+    for root in [Root::new(top, Symlinks::Beneath).unwrap(), Root::walking(top, Symlinks::Beneath)]
+    {
         assert_eq!(content(root.open(&[path, b"/root/absolute"].concat())).unwrap(), "a");
         assert!(matches!(root.open(&[path, b"/root/above"].concat()), Opened::Directory(_)));
     }

@@ -260,7 +260,7 @@ fn list(root: &Root, path: &[u8]) -> io::Result<Vec<listing::Entry>> {
     root.list(path, &site, |entry| entries.push(entry)).map(|()| entries)
 }
 
-#[path = "root_name_tests.rs"]
-mod name;
 #[path = "root_link_tests.rs"]
 mod links;
+#[path = "root_name_tests.rs"]
+mod name;

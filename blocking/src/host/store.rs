@@ -289,7 +289,9 @@ mod tests {
 
     /// A content that is forced into the store as if it were settled.
     fn settle(store: &Store, path: &str) {
-        let Opened::File(content, stat) = store.get(path.as_bytes(), &mut None) else { unreachable!() };
+        let Opened::File(content, stat) = store.get(path.as_bytes(), &mut None) else {
+            unreachable!()
+        };
         let content = match content {
             Content::File(file) => read(file.try_clone().unwrap(), stat.size).0,
             bytes => bytes,

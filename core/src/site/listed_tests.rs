@@ -5,8 +5,22 @@ use crate::http1::{Connection, Event, Limits};
 use crate::path;
 
 const FOUND: [Found; 5] = [
-    Found::File(Stat { size: 1, modified: 0, modified_nanos: 0, device: 1, inode: 2, changed: (0, 0) }),
-    Found::Directory(Stat { size: 1, modified: 0, modified_nanos: 0, device: 1, inode: 3, changed: (0, 0) }),
+    Found::File(Stat {
+        size: 1,
+        modified: 0,
+        modified_nanos: 0,
+        device: 1,
+        inode: 2,
+        changed: (0, 0),
+    }),
+    Found::Directory(Stat {
+        size: 1,
+        modified: 0,
+        modified_nanos: 0,
+        device: 1,
+        inode: 3,
+        changed: (0, 0),
+    }),
     Found::Refused,
     Found::Nothing,
     Found::Other,
@@ -57,9 +71,13 @@ fn r_4_a_directory_is_listed_if_it_can_be_fetched() {
 fn r_4_what_another_handler_answers_for_is_not_listed() {
     let site = Site { elsewhere: vec![b"cgi-bin".to_vec(), b"a/b".to_vec()], ..Site::default() };
     let lists = |path: &[u8]| site.lists_directory(path, |_| Ok::<_, ()>(FOUND[0]), || Ok(true));
-    for (path, expected) in
-        [(&b"cgi-bin"[..], false), (b"a/b", false), (b"a", true), (b"b", true), (b"a/cgi-bin", true)]
-    {
+    for (path, expected) in [
+        (&b"cgi-bin"[..], false),
+        (b"a/b", false),
+        (b"a", true),
+        (b"b", true),
+        (b"a/cgi-bin", true),
+    ] {
         assert_eq!(lists(path), Ok(expected), "{path:?}");
     }
 }

@@ -91,7 +91,9 @@ impl Site {
     pub fn lists(&self, directory: &[u8], name: &[u8]) -> bool {
         let separator = usize::from(!directory.is_empty());
         directory.len() + separator + name.len() <= path::LONGEST
-            && (self.hidden || !name.starts_with(b".") || (directory.is_empty() && !path::hidden(name)))
+            && (self.hidden
+                || !name.starts_with(b".")
+                || (directory.is_empty() && !path::hidden(name)))
     }
 
     /// Whether a listing shows the directory at `path`, a clean one: whether [`Lookup`] would have
