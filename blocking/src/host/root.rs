@@ -203,7 +203,11 @@ impl<F> From<Missing> for Opened<F> {
 
 impl From<Missing> for io::Error {
     fn from(Missing { error, name, .. }: Missing) -> Self {
+        let is_gone = is_no(error);
         let error = Self::from(error);
+        if !is_gone {
+            return error;
+        }
         let kind = if error.kind() == ErrorKind::PermissionDenied {
             ErrorKind::PermissionDenied
         } else {
@@ -225,10 +229,10 @@ pub fn absolute(dir: &Path) -> io::Result<PathBuf> {
     if dir.as_os_str().is_empty() {
         return Err(ErrorKind::NotFound.into());
     }
-    let meant = stat(&dir.join("."))?;
+    let meant = stat(dir.join("."))?;
     let absolute = std::path::absolute(dir);
     let is_same = |name: &PathBuf| {
-        stat(&name.join(".")).is_ok_and(|found| identity(&found) == identity(&meant))
+        stat(name.join(".")).is_ok_and(|found| identity(&found) == identity(&meant))
     };
     Ok(absolute.ok().filter(is_same).unwrap_or_else(|| dir.to_owned()))
 }

@@ -7,7 +7,8 @@
 //! file had been opened for it, at a third of the cost. Kept is what was asked for twice of late: a
 //! walk through more files than there is room for leaves what is kept alone.
 //! When there is no room, few newcomers are let in. When another directory is found under the root's
-//! name, nothing is kept of the one before.
+//! name, nothing is kept of the one before. (By its full name, a file in a directory that was moved out
+//! of the root, with a link left in its place, is what it was: it is sent until it changes.)
 //!
 //! ```
 //! use doorstep_blocking::host::{Content, Opened, Root, Store, Symlinks};
@@ -34,7 +35,7 @@ use doorstep_core::site::{Site, Stat};
 
 use super::clock;
 use super::opened::Opened;
-use super::root::Root;
+use super::root::{Missing, Root};
 use super::tree::Tree;
 
 /// A body of at most this is kept and sent from memory; a larger file by its descriptor. In bytes.
@@ -115,33 +116,40 @@ impl Store {
             }
             return Opened::File(content, stat);
         }
-        let tree = match tree {
-            Some(tree) => tree,
-            None => {
-                let now = self.root.tree();
-                self.forget_others();
-                match now {
-                    Ok(now) => tree.insert(now),
-                    Err(missing) => return missing.into(),
-                }
-            }
+        let opened = match self.tree(tree) {
+            Ok(tree) => tree.open(path).map(|file, stat| self.take(path, file, stat)),
+            Err(missing) => missing.into(),
         };
-        let opened = tree.open(path).map(|file, stat| {
-            let is_settled = clock::now() - stat.changed.0.max(stat.modified) > SETTLED;
-            if !is_settled || !self.was_seen(path) || !self.admits() {
-                return Content::File(Arc::new(file));
-            }
-            let (content, is_whole) = read(file, stat.size);
-            if is_whole {
-                self.keep(path, &content, *stat);
-            }
-            content
-        });
         if matches!(opened, Opened::Exhausted(_)) {
             // What is held here is free for the next try.
             self.forget();
         }
         opened
+    }
+
+    /// What `tree` is, or what it becomes by a look at the root's name.
+    fn tree<'t>(&self, tree: &'t mut Option<Arc<Tree>>) -> Result<&'t Tree, Missing> {
+        match tree {
+            Some(tree) => Ok(tree),
+            None => {
+                let now = self.root.tree();
+                self.forget_others();
+                Ok(tree.insert(now?))
+            }
+        }
+    }
+
+    /// The content of a file that was opened, which is kept if that is worth it.
+    fn take(&self, path: &[u8], file: File, stat: &Stat) -> Content {
+        let is_settled = clock::now() - stat.changed.0.max(stat.modified) > SETTLED;
+        if !is_settled || !self.was_seen(path) || !self.admits() {
+            return Content::File(Arc::new(file));
+        }
+        let (content, is_whole) = read(file, stat.size);
+        if is_whole {
+            self.keep(path, &content, *stat);
+        }
+        content
     }
 
     /// As [`Root::list`].
