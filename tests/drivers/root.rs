@@ -356,6 +356,19 @@ on_every_driver! {
         let listing = page(&server.get("/"));
         assert!(listing.contains("\"mine\"") && !listing.contains("not-for-me"), "{listing}");
         assert_eq!([server.get("/mine").status, server.get("/not-for-me").status], [200, 404]);
+        // Rights beyond those of files, as root has, count too.
+        for name in ["closed", "other"] {
+            let path = root.path().join(name);
+            fs::write(&path, name).expect("it can be written");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0)).expect("it is ours");
+        }
+        let ours = driver.start(State::files(root.path()));
+        let mut client = ours.client();
+        let listing = page(&client.ask("GET", "/", &[]));
+        for name in ["closed", "other", "not-for-me", "mine"] {
+            let status = client.ask("GET", &format!("/{name}"), &[]).status;
+            assert_eq!(listing.contains(&format!("\"{name}\"")), status == 200, "{name}: {status}");
+        }
     }
 
     fn r_4_access_lists_count(driver: Driver) {

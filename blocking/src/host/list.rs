@@ -3,8 +3,8 @@
 //! Listed is what this process can fetch: files that it may read, directories with an index page or
 //! with leave to read them, and links that lead to one of these in bounds. FIFOs, devices, sockets
 //! and broken or refused links are left out (B-149). Who may read what, the system says, with all
-//! that it knows of capabilities, groups and access lists; it need not be asked about a file of our
-//! own, where the owner's bits are all there is to know. Names come in the order of the file system;
+//! that it knows of capabilities, groups and access lists. It need not be asked about a file of our
+//! own that its owner may read: no list says otherwise of an owner. Names come in the order of the file system;
 //! sorting is the core's.
 
 use std::io;
@@ -71,11 +71,8 @@ impl Place<'_> {
             Ok(stat) => stat,
             Err(error) => return unless_unknown(error).map(|()| None),
         };
-        let is_ours = self.us == Some(stat.st_uid);
-        let can_be_read = || match is_ours {
-            true => Ok(stat.st_mode & 0o400 != 0),
-            false => self.can_be_read(),
-        };
+        let is_granted = self.us == Some(stat.st_uid) && stat.st_mode & 0o400 != 0;
+        let can_be_read = || if is_granted { Ok(true) } else { self.can_be_read() };
         let entry = match kind(&stat) {
             FileType::RegularFile => can_be_read()?.then(|| (Kind::File, false, facts(&stat))),
             FileType::Directory => self

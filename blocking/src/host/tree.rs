@@ -97,7 +97,8 @@ impl Tree {
             Symlinks::Deny if self.kernel => self.beneath(path, flags),
             Symlinks::Deny => walk(false),
             Symlinks::Beneath if self.kernel => match self.beneath(path, flags) {
-                Err(Errno::XDEV) => walk(true),
+                // It leaves the directory and may come in again, or the kernel could not be sure.
+                Err(Errno::XDEV | Errno::AGAIN) => walk(true),
                 result => result,
             },
             Symlinks::Beneath => walk(true),
