@@ -360,7 +360,7 @@ on_every_driver! {
         for name in ["closed", "other"] {
             let path = root.path().join(name);
             fs::write(&path, name).expect("it can be written");
-            fs::set_permissions(&path, fs::Permissions::from_mode(0)).expect("it is ours");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("it is ours");
         }
         let ours = driver.start(State::files(root.path()));
         let mut client = ours.client();
