@@ -13,7 +13,7 @@ use doorstep_core::site::multipart::Multipart;
 use doorstep_core::site::range::{ByteRange, Selection};
 use doorstep_core::site::{Answer, Denial, Lookup, Need, Representation, Site, Stat, origins};
 
-use crate::host::{self, Content, Digests, Opened, Root, Store, Symlinks};
+use crate::host::{self, Class, Content, Digests, Opened, Root, Store, Symlinks};
 use crate::response::Response;
 use crate::scripts::Scripts;
 use crate::turn::Turn;
@@ -106,7 +106,10 @@ impl Directory {
     /// When it cannot be read.
     pub fn list(&self, path: &[u8], view: View) -> io::Result<Vec<u8>> {
         let mut rows = Rows::new(view, self.site.listing_limit);
-        self.store.list(path, &self.site, |entry| rows.add(entry))?;
+        self.store.list(path, &self.site, |entry| {
+            rows.add(entry);
+            Ok(())
+        })?;
         Ok(rows.write(path))
     }
 
@@ -128,10 +131,9 @@ impl Directory {
                 .body(listing),
             Err(error) => {
                 turn.note(noted(turn, &error));
-                match Opened::<()>::from(error) {
-                    Opened::Exhausted(_) | Opened::Failed(_) => unavailable(turn),
-                    Opened::Nothing => deny(turn, Denial::Missing),
-                    _ => deny(turn, Denial::Unlistable),
+                match not_listed(&error) {
+                    Some(denial) => deny(turn, denial),
+                    None => unavailable(turn),
                 }
             }
         }
@@ -311,6 +313,15 @@ fn begin<'a>(turn: &'a mut Turn<'_>, denial: Denial) -> Response<'a> {
         turn.note(why);
     }
     turn.respond(denial.status()).reason(denial.reason())
+}
+
+/// Why there is no listing; `None` when the system cannot say what is there.
+fn not_listed(error: &io::Error) -> Option<Denial> {
+    match Class::of(error) {
+        Class::Exhausted | Class::Failed => None,
+        Class::Nothing => Some(Denial::Missing),
+        Class::Other | Class::Refused => Some(Denial::Unlistable),
+    }
 }
 
 /// No descriptors are left, or the file system fails: later it may be there.

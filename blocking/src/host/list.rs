@@ -29,8 +29,14 @@ impl Tree {
     ///
     /// # Errors
     /// When there is no such directory, or it cannot be read (B-147). When descriptors or memory are
-    /// used up, or the file system fails, on the way: half a listing is none.
-    pub fn list(&self, path: &[u8], site: &Site, mut take: impl FnMut(Entry)) -> io::Result<()> {
+    /// used up, or the file system fails, on the way: half a listing is none. That
+    /// of `take`, which ends it.
+    pub fn list(
+        &self,
+        path: &[u8],
+        site: &Site,
+        mut take: impl FnMut(Entry) -> io::Result<()>,
+    ) -> io::Result<()> {
         let us = us();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut directory = Dir::new(self.reach(path, flags).map_err(explained)?)?;
@@ -44,7 +50,7 @@ impl Tree {
             let place = Place { tree: self, site, us, here: directory.fd()?, path, name };
             if let Some((kind, link, stat)) = place.judge()? {
                 let Stat { size, modified, .. } = stat;
-                take(Entry { name: name.to_vec(), kind, link, size, modified });
+                take(Entry { name: name.to_vec(), kind, link, size, modified })?;
             }
         }
         Ok(())

@@ -53,6 +53,7 @@ pub use failure::{Failure, Step};
 pub use identity::Identity;
 pub use listen::bind;
 pub use log::Log;
+pub(crate) use opened::Class;
 pub use opened::Opened;
 pub use places::{Place, Places, Ticket};
 pub use presence::{Departure, Presence, Vigil};

@@ -65,20 +65,40 @@ impl<F> Opened<F> {
 
 impl<F> From<io::Error> for Opened<F> {
     fn from(error: io::Error) -> Self {
-        match Errno::from_io_error(&error) {
+        match Class::of(&error) {
+            Class::Nothing => Self::Nothing,
+            Class::Other => Self::Other,
+            Class::Refused => Self::Refused(error),
+            Class::Exhausted => Self::Exhausted(error),
+            Class::Failed => Self::Failed(error),
+        }
+    }
+}
+
+/// What an error says, as the variants of [`Opened`] have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    Nothing,
+    Other,
+    Refused,
+    Exhausted,
+    Failed,
+}
+
+impl Class {
+    pub(crate) fn of(error: &io::Error) -> Self {
+        match Errno::from_io_error(error) {
             Some(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => Self::Nothing,
             Some(Errno::INVAL | Errno::ILSEQ) => Self::Nothing,
             Some(Errno::NXIO | Errno::NODEV) => Self::Other,
-            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS) => {
-                Self::Exhausted(error)
-            }
-            Some(errno) if REFUSALS.contains(&errno) => Self::Refused(error),
-            Some(_) => Self::Failed(error),
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS) => Self::Exhausted,
+            Some(errno) if REFUSALS.contains(&errno) => Self::Refused,
+            Some(_) => Self::Failed,
             None => match error.kind() {
                 ErrorKind::NotFound => Self::Nothing,
-                ErrorKind::PermissionDenied => Self::Refused(error),
-                ErrorKind::OutOfMemory => Self::Exhausted(error),
-                _ => Self::Failed(error),
+                ErrorKind::PermissionDenied => Self::Refused,
+                ErrorKind::OutOfMemory => Self::Exhausted,
+                _ => Self::Failed,
             },
         }
     }
@@ -86,7 +106,7 @@ impl<F> From<io::Error> for Opened<F> {
 
 /// Whether the system says that nothing is there, or not for us.
 pub(super) fn is_no(errno: Errno) -> bool {
-    !matches!(Opened::<()>::failed(errno), Opened::Exhausted(_) | Opened::Failed(_))
+    !matches!(Class::of(&explained(errno)), Class::Exhausted | Class::Failed)
 }
 
 /// An error of the system, for the log.

@@ -115,7 +115,12 @@ impl Root {
     ///
     /// # Errors
     /// Those of [`Tree::list`].
-    pub fn list(&self, path: &[u8], site: &Site, take: impl FnMut(Entry)) -> io::Result<()> {
+    pub fn list(
+        &self,
+        path: &[u8],
+        site: &Site,
+        take: impl FnMut(Entry) -> io::Result<()>,
+    ) -> io::Result<()> {
         self.tree()?.list(path, site, take)
     }
 

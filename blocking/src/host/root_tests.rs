@@ -257,7 +257,11 @@ fn b_184_a_change_is_noticed_by_one_look_at_the_path() {
 fn list(root: &Root, path: &[u8]) -> io::Result<Vec<listing::Entry>> {
     let mut entries = Vec::new();
     let site = Site { hidden: true, ..Site::default() };
-    root.list(path, &site, |entry| entries.push(entry)).map(|()| entries)
+    let take = |entry| {
+        entries.push(entry);
+        Ok(())
+    };
+    root.list(path, &site, take).map(|()| entries)
 }
 
 #[path = "root_link_tests.rs"]

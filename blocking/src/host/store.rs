@@ -116,15 +116,18 @@ impl Store {
             }
             return Opened::File(content, stat);
         }
-        let opened = match self.tree(tree) {
-            Ok(tree) => tree.open(path).map(|file, stat| self.take(path, file, stat)),
-            Err(missing) => missing.into(),
-        };
-        if matches!(opened, Opened::Exhausted(_)) {
-            // What is held here is free for the next try.
-            self.forget();
+        let mut opened = self.open(path, tree);
+        if matches!(opened, Opened::Exhausted(_)) && self.forget() {
+            opened = self.open(path, tree); // what was held here is free now
         }
-        opened
+        opened.map(|file, stat| self.take(path, file, stat))
+    }
+
+    fn open(&self, path: &[u8], tree: &mut Option<Arc<Tree>>) -> Opened {
+        match self.tree(tree) {
+            Ok(tree) => tree.open(path),
+            Err(missing) => missing.into(),
+        }
     }
 
     /// What `tree` is, or what it becomes by a look at the root's name.
@@ -156,7 +159,12 @@ impl Store {
     ///
     /// # Errors
     /// Those of [`Root::list`].
-    pub fn list(&self, path: &[u8], site: &Site, take: impl FnMut(Entry)) -> io::Result<()> {
+    pub fn list(
+        &self,
+        path: &[u8],
+        site: &Site,
+        take: impl FnMut(Entry) -> io::Result<()>,
+    ) -> io::Result<()> {
         self.root.list(path, site, take)
     }
 
@@ -191,9 +199,12 @@ impl Store {
         }
     }
 
-    fn forget(&self) {
+    /// Lets go of everything that is kept; whether there was anything.
+    fn forget(&self) -> bool {
         let none = Kept { changes: self.root.changes(), ..Kept::default() };
-        *self.kept.write().unwrap_or_else(PoisonError::into_inner) = none;
+        let kept =
+            mem::replace(&mut *self.kept.write().unwrap_or_else(PoisonError::into_inner), none);
+        !kept.young.files.is_empty() || !kept.old.files.is_empty()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Kept> {
