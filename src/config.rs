@@ -3,12 +3,12 @@
 //! A [`Config`] exists only when everything that can be known without touching the network is in
 //! order; above all its directory is there. Whether the address can be had is found by binding it.
 
-use std::fs;
+use std::io::ErrorKind;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use doorstep_blocking::host::Symlinks;
+use doorstep_blocking::host::{self, Symlinks};
 use doorstep_blocking::scripts::Settings;
 use doorstep_core::http1::{Timeouts, Version};
 use doorstep_core::site::Site;
@@ -22,7 +22,7 @@ pub(crate) struct Config {
     /// An address or a name; `None` is every address of this machine.
     pub(crate) host: Option<String>,
     pub(crate) port: u16,
-    /// Absolute and free of links, so that it stays the same whatever happens to the way there.
+    /// Absolute, if it can be; see [`host::absolute`].
     pub(crate) root: PathBuf,
     pub(crate) protocol: Version,
     pub(crate) runtime: Runtime,
@@ -47,9 +47,11 @@ pub(crate) struct Config {
 impl Config {
     /// Makes out what `said` means, or why it cannot be done.
     pub(crate) fn check(said: Arguments) -> Result<Self, Failure> {
-        let root = match fs::canonicalize(&said.directory) {
-            Ok(root) if root.is_dir() => root,
-            Ok(_) => return Err(Failure::NotADirectory(said.directory)),
+        let root = match host::absolute(&said.directory) {
+            Ok(root) => root,
+            Err(error) if error.kind() == ErrorKind::NotADirectory => {
+                return Err(Failure::NotADirectory(said.directory));
+            }
             Err(error) => return Err(Failure::Directory(said.directory, error)),
         };
         let mut scripts = said.scripts.settings(&root)?;

@@ -81,7 +81,7 @@ pub(crate) struct Policies {
 /// [`Symlinks`] by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Links {
-    /// While they stay below the directory
+    /// If they lead to a place below the directory
     Beneath,
     /// Wherever they lead
     Follow,

@@ -29,6 +29,8 @@ mod limits;
 mod listing;
 #[path = "drivers/ranges.rs"]
 mod ranges;
+#[path = "drivers/root.rs"]
+mod root;
 #[path = "drivers/stop.rs"]
 mod stop;
 #[path = "drivers/wire.rs"]
@@ -48,5 +50,5 @@ fn nothing_is_tested_on_one_driver_only() {
         assert_eq!(text.matches("on_every_driver! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 9);
+    assert_eq!(files, 10);
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use doorstep_blocking::directory::{Directory, Rest, part};
 use doorstep_blocking::host::{Content, Symlinks};
+use doorstep_blocking::scripts::Scripts;
 use doorstep_core::site::Site;
 use doorstep_core::site::multipart::Piece;
 use doorstep_core::site::range::ByteRange;
@@ -29,10 +30,12 @@ pub struct Files {
 }
 
 impl Files {
-    /// Serves `directory`, which is opened now and stays the root whatever becomes of its name.
+    /// Serves `directory`: what stands under that name when it is asked for. So it can be replaced,
+    /// built again or mounted over; while nothing is there, all is 404. A relative name is of the
+    /// working directory at this moment.
     ///
     /// # Errors
-    /// Those of opening it.
+    /// When there is no such directory now.
     pub fn new(directory: impl AsRef<Path>) -> io::Result<Self> {
         Self::linked(directory, Symlinks::default())
     }
@@ -40,7 +43,7 @@ impl Files {
     /// As [`Files::new`]; symbolic links go as far as `symlinks` says.
     ///
     /// # Errors
-    /// Those of opening it.
+    /// As of [`Files::new`].
     pub fn linked(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
         Ok(Self { directory: Arc::new(Directory::new(directory, symlinks)?) })
     }
@@ -50,6 +53,13 @@ impl Files {
     pub fn with(mut self, site: Site) -> Self {
         if let Some(directory) = Arc::get_mut(&mut self.directory) {
             directory.site = site; // nobody else has it: no request runs before `serve`
+        }
+        self
+    }
+
+    pub(crate) fn beside(mut self, scripts: &mut Scripts) -> Self {
+        if let Some(directory) = Arc::get_mut(&mut self.directory) {
+            directory.beside(scripts); // as above
         }
         self
     }

@@ -13,8 +13,9 @@ use doorstep_core::site::multipart::Multipart;
 use doorstep_core::site::range::{ByteRange, Selection};
 use doorstep_core::site::{Answer, Denial, Lookup, Need, Representation, Site, Stat, origins};
 
-use crate::host::{self, Content, Digests, Opened, Root, Store, Symlinks};
+use crate::host::{self, Class, Content, Digests, Opened, Root, Store, Symlinks};
 use crate::response::Response;
+use crate::scripts::Scripts;
 use crate::turn::Turn;
 pub use crate::undigested::{Digested, MOST as MOST_DIGESTED, Undigested};
 
@@ -53,15 +54,22 @@ thread_local! {
 const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
 impl Directory {
-    /// Serves `directory`, which is opened now and stays the root whatever becomes of its name; links
-    /// below it go as far as `symlinks` says.
+    /// Serves `directory`: what stands under that name when it is asked for; links below it go as far
+    /// as `symlinks` says.
     ///
     /// # Errors
-    /// Those of opening it.
+    /// When there is no such directory now.
     pub fn new(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
         let root = Root::new(directory.as_ref(), symlinks)?;
         let (store, digests) = (Store::new(root), Digests::default());
         Ok(Self { store, digests, site: Site::default() })
+    }
+
+    /// Is served around `scripts`: listings do not lead to where they are, and when there is nothing
+    /// under the name of both it is told once.
+    pub fn beside(&mut self, scripts: &mut Scripts) {
+        self.site.elsewhere.extend(scripts.settings().directories.paths());
+        scripts.share(self.store.root());
     }
 
     /// Answers a request of any method.
@@ -98,10 +106,9 @@ impl Directory {
     /// When it cannot be read.
     pub fn list(&self, path: &[u8], view: View) -> io::Result<Vec<u8>> {
         let mut rows = Rows::new(view, self.site.listing_limit);
-        self.store.list(path, |entry| {
-            if self.site.lists(path, &entry.name) {
-                rows.add(entry);
-            }
+        self.store.list(path, &self.site, |entry| {
+            rows.add(entry);
+            Ok(())
         })?;
         Ok(rows.write(path))
     }
@@ -123,8 +130,11 @@ impl Directory {
                 .header("Vary", "Accept")
                 .body(listing),
             Err(error) => {
-                turn.note(error.to_string());
-                deny(turn, Denial::Unlistable)
+                turn.note(noted(turn, &error));
+                match not_listed(&error) {
+                    Some(denial) => deny(turn, denial),
+                    None => unavailable(turn),
+                }
             }
         }
     }
@@ -152,19 +162,19 @@ impl Directory {
     fn look_up(&self, turn: &mut Turn<'_>, scratch: &mut Vec<u8>) -> io::Result<Rest> {
         let head = turn.head();
         let mut lookup = Lookup::new(&self.site, &head, host::now(), scratch);
-        let mut file = None;
+        let (mut tree, mut file) = (None, None);
         loop {
             match lookup.need() {
                 Need::Open(path) => {
-                    let opened = self.store.get(path);
+                    let opened = self.store.get(path, &mut tree);
                     lookup.opened(opened.found());
                     match opened {
                         Opened::File(content, stat) => file = Some((content, stat)),
-                        Opened::Refused(error) => {
-                            let path = String::from_utf8_lossy(head.path());
-                            turn.note(format!("{path}: {error}"));
+                        Opened::Refused(error) => turn.note(noted(turn, &error)),
+                        Opened::Exhausted(error) | Opened::Failed(error) => {
+                            turn.note(noted(turn, &error));
+                            return unavailable(turn).map(|()| Rest::Nothing);
                         }
-                        Opened::Exhausted(error) => return exhausted(turn, &error),
                         _ => {}
                     }
                 }
@@ -305,9 +315,25 @@ fn begin<'a>(turn: &'a mut Turn<'_>, denial: Denial) -> Response<'a> {
     turn.respond(denial.status()).reason(denial.reason())
 }
 
-/// No descriptors are left: later it may be there.
-fn exhausted(turn: &mut Turn<'_>, error: &io::Error) -> io::Result<Rest> {
-    turn.note(error.to_string());
-    turn.respond(503).header("Retry-After", "1").page("")?;
-    Ok(Rest::Nothing)
+/// Why there is no listing; `None` when the system cannot say what is there.
+fn not_listed(error: &io::Error) -> Option<Denial> {
+    match Class::of(error) {
+        Class::Exhausted | Class::Failed => None,
+        Class::Nothing => Some(Denial::Missing),
+        Class::Other | Class::Refused => Some(Denial::Unlistable),
+    }
 }
+
+/// No descriptors are left, or the file system fails: later it may be there.
+fn unavailable(turn: &mut Turn<'_>) -> io::Result<()> {
+    turn.respond(503).header("Retry-After", "1").page("")
+}
+
+/// What the log is told about an error.
+fn noted(turn: &Turn<'_>, error: &io::Error) -> String {
+    format!("{}: {error}", String::from_utf8_lossy(turn.head().path()))
+}
+
+#[cfg(test)]
+#[path = "directory_tests.rs"]
+mod tests;

@@ -20,6 +20,7 @@ use crate::directory::{Directory, Rest, part};
 use crate::exchange::Exchange;
 use crate::handler::Handler;
 use crate::host::{Content, Symlinks};
+use crate::scripts::Scripts;
 
 /// Serves what is below a directory.
 #[derive(Debug)]
@@ -28,10 +29,12 @@ pub struct Files {
 }
 
 impl Files {
-    /// Serves `directory`, which is opened now and stays the root whatever becomes of its name.
+    /// Serves `directory`: what stands under that name when it is asked for. So it can be replaced,
+    /// built again or mounted over; while nothing is there, all is 404. A relative name is of the
+    /// working directory at this moment.
     ///
     /// # Errors
-    /// Those of opening it.
+    /// When there is no such directory now.
     pub fn new(directory: impl AsRef<Path>) -> io::Result<Self> {
         Self::linked(directory, Symlinks::default())
     }
@@ -39,7 +42,7 @@ impl Files {
     /// As [`Files::new`]; symbolic links go as far as `symlinks` says.
     ///
     /// # Errors
-    /// Those of opening it.
+    /// As of [`Files::new`].
     pub fn linked(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
         Ok(Self { directory: Directory::new(directory, symlinks)? })
     }
@@ -48,6 +51,11 @@ impl Files {
     #[must_use]
     pub fn with(mut self, site: Site) -> Self {
         self.directory.site = site;
+        self
+    }
+
+    pub(crate) fn beside(mut self, scripts: &mut Scripts) -> Self {
+        self.directory.beside(scripts);
         self
     }
 

@@ -2,11 +2,13 @@
 //! B-221 to B-233, B-255.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
 use doorstep::blocking::host::Symlinks;
 use doorstep::blocking::scripts::Settings;
 use doorstep::core::cgi::route::Directories;
+use tempfile::TempDir;
 
 use crate::drivers::Driver;
 use crate::scripts::{SOURCE, Scripts, alone, corpus, text};
@@ -267,20 +269,74 @@ on_every_driver! {
         }
     }
 
-    fn b_255_a_root_that_was_moved_runs_no_script_of_another(driver: Driver) {
+    fn r_1_scripts_are_those_that_stand_under_the_roots_name_now(driver: Driver) {
+        let corpora = [corpus(), corpus()];
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+        let root = dir.path().join("root");
+        let switch = |to: usize| {
+            symlink(corpora[to].path(), dir.path().join("aside")).expect("a link can be made");
+            fs::rename(dir.path().join("aside"), &root).expect("and put in its place at once");
+        };
+        switch(0);
+        let server = driver.start(State::scripts(&root, Settings::default()));
+        let script = |corpus: &TempDir, text: &str| {
+            // By another process: what this one writes may be busy when it starts it.
+            let write = "printf '#!/bin/sh\n%s\n%s\n%s\n' 'echo Content-Type: text/plain' echo \
+                         \"$1\" > cgi-bin/which.sh && chmod 755 cgi-bin/which.sh";
+            let made = Command::new("sh").args(["-c", write, "sh", text]).current_dir(corpus).status();
+            assert!(made.expect("there is a shell").success());
+        };
+        script(&corpora[0], "echo first");
+        script(&corpora[1], "echo second; pwd; echo $DOCUMENT_ROOT; echo $SCRIPT_FILENAME");
+        let ask = || server.client().ask("GET", "/cgi-bin/which.sh", &["Connection: close"]);
+        assert_eq!(text(&ask()), "first\n");
+        switch(1);
+        let name = root.display();
+        let pwd = corpora[1].path().join("cgi-bin").canonicalize().expect("it is there");
+        let said = text(&ask()).to_owned();
+        assert!(said.starts_with(&format!("second\n{}\n{name}\n", pwd.display())), "{said}");
+        fs::remove_file(&root).expect("the link is there");
+        for target in ["/cgi-bin/which.sh", "/cgi-bin/which.sh", "/a.txt", "/"] {
+            assert_eq!(server.client().ask("GET", target, &[]).status, 404, "{target}");
+        }
+        let notes = server.state.notes();
+        let about = notes.iter().filter(|note| note.contains("nothing is served while")).count();
+        assert_eq!(about, 1, "once for scripts and files: {notes:?}");
+        switch(0);
+        assert_eq!(text(&ask()), "first\n");
+        assert_eq!(server.client().ask("GET", "/a.txt", &[]).body, b"hello\n");
+    }
+
+    fn r_3_a_script_may_be_an_absolute_link_to_one_beneath_the_root(driver: Driver) {
         let scripts = Scripts::start(driver);
-        assert_eq!(scripts.get("/cgi-bin/document.sh").status, 200);
-        let (root, aside) = (scripts.root.path(), scripts.root.path().with_extension("moved"));
-        fs::rename(root, &aside).expect("it can be moved");
-        let moved = Command::new("cp").arg("-R").arg(&aside).arg(root).status();
-        assert!(moved.expect("cp is installed").success());
-        fs::write(root.join("a.txt"), "another\n").expect("it can be written to");
-        assert_eq!(scripts.get("/a.txt").body, b"hello\n", "files are where they were");
-        assert_eq!(scripts.get("/cgi-bin/document.sh").status, 503);
-        scripts.noted("/cgi-bin/document.sh: cannot be started now: the directory that is served");
-        fs::remove_dir_all(root).expect("it can be removed");
-        fs::rename(&aside, root).expect("it can be moved back");
-        assert_eq!(scripts.get("/cgi-bin/document.sh").status, 200);
+        let at = |name: &str| scripts.root.path().join(name);
+        fs::rename(at("cgi-bin/document.sh"), at("folder/document.sh")).expect("it is there");
+        symlink(at("folder/document.sh"), at("cgi-bin/absolute.sh")).expect("a link can be made");
+        assert_eq!(text(&scripts.get("/cgi-bin/absolute.sh")), "a document\n");
+        assert_eq!(scripts.get("/cgi-bin/outside").status, 404);
+        scripts.noted("/cgi-bin/outside: a link leads out of the directory that is served");
+    }
+
+    fn r_4_a_folder_of_scripts_is_not_in_its_parents_listing(driver: Driver) {
+        let root = corpus();
+        for folder in ["htbin", "folder/cgi-bin"] {
+            fs::create_dir(root.path().join(folder)).expect("a directory can be made");
+        }
+        let server = driver.start(State::scripts(root.path(), Settings::default()));
+        let listing = server.client().ask("GET", "/", &[]);
+        assert!(text(&listing).contains("\"folder/\""), "{}", text(&listing));
+        for folder in ["cgi-bin", "htbin"] {
+            assert!(!text(&listing).contains(folder), "{folder}");
+            assert_eq!(server.client().ask("GET", &format!("/{folder}/"), &[]).status, 403);
+        }
+        let other = server.client().ask("GET", "/folder/", &[]);
+        assert!(text(&other).contains("\"cgi-bin/\""), "another of that name is a folder of files");
+        fs::remove_dir(root.path().join("htbin")).expect("it is empty");
+        fs::write(root.path().join("htbin"), "a file\n").expect("it can be written");
+        let listing = server.client().ask("GET", "/", &[]);
+        assert!(text(&listing).contains("\"htbin\""), "a file of that name is fetchable");
+        assert_eq!(server.client().ask("GET", "/htbin", &[]).body, b"a file\n");
     }
 
     fn a_folder_of_scripts_is_never_listed(driver: Driver) {

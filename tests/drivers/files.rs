@@ -1,7 +1,6 @@
 //! Files as they come off the disk: every size by its own way, and what happens to those that
 //! change, vanish or are none.
 
-use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -15,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::drivers::{Driver, Running, eventually};
 use crate::service::State;
-use crate::support::{Server, doorstep};
+use crate::support::{Server, as_user, doorstep};
 
 /// More than the buffers of two sockets hold, in bytes.
 const LARGE: u64 = 64 << 20;
@@ -192,7 +191,7 @@ on_every_driver! {
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
         // Nothing is forbidden to root, so somebody else must ask.
         let inner = doorstep(&["0", "-b", "127.0.0.1", "--runtime", driver.name(), "-d"]);
-        let mut command = as_nobody(inner.get_program());
+        let mut command = as_user(65534, inner.get_program());
         command.args(inner.get_args()).arg(root.path());
         let answer = Server::start(&mut command).get("/locked/");
         assert_eq!(answer.status, 404);
@@ -289,17 +288,4 @@ fn sparse(root: &Path, name: &str, size: u64) -> File {
 
 fn without_date(head: &str) -> String {
     head.lines().filter(|line| !line.starts_with("Date: ")).collect()
-}
-
-/// The program run as nobody, if we may do that; who may not is not root.
-fn as_nobody(program: &OsStr) -> Command {
-    let nobody = |program: &OsStr| {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid", "65534", "--clear-groups"]).arg(program);
-        command
-    };
-    match nobody(OsStr::new("true")).output() {
-        Ok(output) if output.status.success() => nobody(program),
-        _ => Command::new(program),
-    }
 }

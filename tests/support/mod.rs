@@ -7,6 +7,7 @@
 
 pub(crate) mod client;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -45,6 +46,20 @@ pub(crate) fn root() -> TempDir {
     let root = tempfile::tempdir().expect("a temporary directory can be made");
     fs::write(root.path().join("a.txt"), "hello\n").expect("it can be written to");
     root
+}
+
+/// The program run as another user, if we may do that; who may not is not root.
+pub(crate) fn as_user(user: u32, program: &OsStr) -> Command {
+    let user = user.to_string();
+    let other = |program: &OsStr| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", &user, "--clear-groups"]).arg(program);
+        command
+    };
+    match other(OsStr::new("true")).output() {
+        Ok(output) if output.status.success() => other(program),
+        _ => Command::new(program),
+    }
 }
 
 /// What a process wrote.

@@ -1,7 +1,7 @@
 //! The operating system's answers: files below a root, sockets, addresses, local time, the log.
 //!
-//! Every decision is made elsewhere; here is how it is carried out. Nothing leaves the root that
-//! was opened at start ([`Root`]), nothing but regular files is read, one call sends at most
+//! Every decision is made elsewhere; here is how it is carried out. Nothing leaves the directory that
+//! stands under the root's name ([`Root`]), nothing but regular files is read, one call sends at most
 //! [`FAIR_SHARE`] bytes, an accepted socket needs no further set-up ([`Acceptor`]) and a log nobody
 //! reads stops nobody ([`Log`]).
 //!
@@ -30,6 +30,7 @@ mod identity;
 mod list;
 mod listen;
 mod log;
+mod opened;
 mod places;
 mod presence;
 mod process;
@@ -41,6 +42,7 @@ mod send;
 mod start;
 mod stat;
 mod store;
+mod tree;
 mod walk;
 mod watch;
 
@@ -52,15 +54,18 @@ pub use failure::{Failure, Step};
 pub use identity::Identity;
 pub use listen::bind;
 pub use log::Log;
+pub(crate) use opened::Class;
+pub use opened::Opened;
 pub use places::{Place, Places, Ticket};
 pub use presence::{Departure, Presence, Vigil};
 pub use process::{Pipe, Process, UNHEARD, Woken};
 pub use raw::keep_descriptors;
 pub use rlimits::Rlimits;
-pub use root::{Opened, Root, Symlinks};
+pub use root::{Missing, Root, absolute};
 pub use send::{FAIR_SHARE, close_by_reset, finish, reset, send, send_file, send_now};
 pub use start::Start;
 pub use store::{Content, SMALL, Store};
+pub use tree::{Symlinks, Tree};
 pub use watch::{Transfer, Watch};
 
 /// How many descriptors this process may have, a number.

@@ -1,236 +1,252 @@
-//! The directory that is served, and the only way to open what lies below it.
+//! The directory that is served, by its name.
 //!
-//! A [`Root`] is a handle, not a name: renaming or replacing the directory changes nothing. Every
-//! path is resolved beneath it, index and side files included, by the kernel (`openat2`) or where
-//! that is missing by [`super::walk`]. FIFOs, devices and sockets are never opened (B-175): what a
-//! path is, is asked first, and what the open descriptor says is what counts (B-184).
-//! It promises nothing about who else may write below the root: a FIFO put in a file's place within
-//! the microsecond between question and open is opened, without blocking, and closed unread.
+//! A [`Root`] is a name, not a handle, as in Python: what stands under the name *now* is served. A
+//! link there may be switched, the directory may be deleted and built again, a file system may be
+//! mounted over it. The name is made absolute at start, so that it does not depend on the working
+//! directory any more; it is not resolved. Beneath it, a [`Tree`] keeps every path inside.
+//!
+//! The tree of the last look is held, and with it the number of its directory, which can be no
+//! other's meanwhile. So a look costs one system call while nothing has changed. A file that is known
+//! already is looked at by its full name and needs no look of its own ([`Root::unchanged`]).
 
-use std::fs::File;
-use std::io;
-use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::cell::RefCell;
+use std::ffi::CStr;
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use doorstep_core::site::{Found, Stat};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, stat, statat};
+use doorstep_core::site::listing::Entry;
+use doorstep_core::site::{Site, Stat};
+use rustix::fs::{AtFlags, CWD, stat, statat};
 use rustix::io::Errno;
 
-use super::LINUX;
-use super::stat::{facts, kind};
-use super::walk::{self, ENTER};
+use super::opened::{Opened, is_no};
+use super::stat::{facts, identity};
+use super::tree::{Symlinks, Tree, clean};
 
-/// An open directory and the rule for the links in it.
+/// The name of the directory that is served, and the rule for the links in it.
 #[derive(Debug)]
 pub struct Root {
-    handle: OwnedFd,
+    name: PathBuf,
+    /// The name and `/.`: it leads somewhere only if a directory is there that may be entered.
+    entry: PathBuf,
     symlinks: Symlinks,
-    /// Whether the kernel keeps us beneath the root.
+    /// Whether the kernel keeps us beneath the directory.
     kernel: bool,
+    held: RwLock<Option<Arc<Tree>>>,
+    /// How often another directory than before was found, or none.
+    changes: AtomicU64,
+    /// Whether there was none at the last look.
+    is_missing: AtomicBool,
 }
 
-/// What becomes of symbolic links (B-130).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Symlinks {
-    /// Followed while they stay below the root; an absolute link never does, wherever it leads.
-    #[default]
-    Beneath,
-    /// Followed wherever they lead, as Python does.
-    Follow,
-    /// Refused.
-    Deny,
-}
-
-/// What was found at a path.
+/// Why there is no tree at this moment.
 #[derive(Debug)]
-pub enum Opened<F = File> {
-    /// A regular file, open for reading at its start.
-    File(F, Stat),
-    /// A directory.
-    Directory(Stat),
-    /// A FIFO, a device or a socket; it was not opened.
-    Other,
-    /// Nothing: no such name, or none that could be.
-    Nothing,
-    /// Something that cannot be had: no permission, a link that is refused, a fault of the disk.
-    /// The error is for the log; to the client it is as nothing (B-171).
-    Refused(io::Error),
-    /// This process or machine has no descriptor or memory left: later it may succeed (503).
-    Exhausted(io::Error),
+pub struct Missing {
+    error: Errno,
+    name: PathBuf,
+    /// Whether there was one at the last look: then somebody wants to know.
+    is_news: bool,
+}
+
+thread_local! {
+    /// A full name; one buffer for each thread, so a look at a known file allocates nothing.
+    static NAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Root {
-    /// Opens the directory `dir`, to be served until the value is dropped.
+    /// Serves what `dir` means, now and later; see [`absolute`].
     ///
     /// # Errors
-    /// When there is no such directory or it may not be entered.
+    /// When there is no such directory now, or it may not be entered.
     pub fn new(dir: &Path, symlinks: Symlinks) -> io::Result<Self> {
-        let handle = rustix::fs::open(dir, ENTER, Mode::empty())?;
-        let mut root = Self { handle, symlinks, kernel: LINUX };
-        // Old kernels do not have the call, and some sandboxes forbid it.
-        root.kernel = LINUX && root.beneath(b".", ENTER).is_ok();
-        Ok(root)
+        let name = absolute(dir)?;
+        let entry = name.join(".");
+        let kernel = Tree::new(&entry, symlinks, false)?.kernel_can();
+        Ok(Self {
+            name,
+            entry,
+            symlinks,
+            kernel,
+            held: RwLock::default(),
+            changes: AtomicU64::new(0),
+            is_missing: AtomicBool::new(false),
+        })
     }
 
-    /// Opens `path`: relative, of any bytes, the empty one is the root. One that is absolute or has
-    /// `..` or NUL in it leads to nothing.
+    /// What stands under the name now. One system call, if it is what stood there at the last look.
+    ///
+    /// # Errors
+    /// When no directory is there, or it may not be entered.
+    pub fn tree(&self) -> Result<Arc<Tree>, Missing> {
+        let found = stat(&self.entry).map_err(|error| self.missing(error))?;
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let tree = match held.filter(|tree| tree.identity() == identity(&found)) {
+            Some(tree) => tree,
+            None => self.open_tree()?,
+        };
+        if self.is_missing.load(Ordering::Relaxed) {
+            self.is_missing.store(false, Ordering::Relaxed);
+        }
+        Ok(tree)
+    }
+
+    /// As [`Tree::open`], of what stands under the name now.
     #[must_use]
     pub fn open(&self, path: &[u8]) -> Opened {
-        self.try_open(path).unwrap_or_else(Opened::failed)
+        match self.tree() {
+            Ok(tree) => tree.open(path),
+            Err(missing) => missing.into(),
+        }
+    }
+
+    /// As [`Tree::look`], of what stands under the name now.
+    #[must_use]
+    pub fn look(&self, path: &[u8]) -> Opened<bool> {
+        match self.tree() {
+            Ok(tree) => tree.look(path),
+            Err(missing) => missing.into(),
+        }
+    }
+
+    /// As [`Tree::list`], of what stands under the name now.
+    ///
+    /// # Errors
+    /// Those of [`Tree::list`].
+    pub fn list(
+        &self,
+        path: &[u8],
+        site: &Site,
+        take: impl FnMut(Entry) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.tree()?.list(path, site, take)
     }
 
     /// Whether `path` still leads to what `stat` was taken of. Costs one system call; of a path
     /// that was not opened here before it says nothing.
     #[must_use]
     pub fn unchanged(&self, path: &[u8], stat: &Stat) -> bool {
-        clean(path)
-            .and_then(|path| statat(&self.handle, path, AtFlags::empty()))
-            .is_ok_and(|now| facts(&now) == *stat)
-    }
-
-    /// Whether the directory is still to be found at `dir`.
-    #[must_use]
-    pub fn is_at(&self, dir: &Path) -> bool {
-        let (Ok(ours), Ok(there)) = (fstat(&self.handle), stat(dir)) else { return false };
-        (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
-    }
-
-    /// What `path` is, without opening it to be read: whether somebody may execute a file.
-    #[must_use]
-    pub fn look(&self, path: &[u8]) -> Opened<bool> {
-        let look = || {
-            let stat = fstat(self.reach(path, LOOK)?)?;
-            Ok(match kind(&stat) {
-                FileType::RegularFile => Opened::File(stat.st_mode & 0o111 != 0, facts(&stat)),
-                FileType::Directory => Opened::Directory(facts(&stat)),
-                _ => Opened::Other,
-            })
+        let Ok(path) = clean(path) else { return false };
+        // Where no link is followed, a link in the file's place is not the file.
+        let flags = match self.symlinks {
+            Symlinks::Deny => AtFlags::SYMLINK_NOFOLLOW,
+            _ => AtFlags::empty(),
         };
-        look().unwrap_or_else(Opened::failed)
-    }
-
-    fn try_open(&self, path: &[u8]) -> rustix::io::Result<Opened> {
-        // Follows links out of the root too, but learns only the kind, and all that is refused later.
-        let flags = match kind(&statat(&self.handle, clean(path)?, AtFlags::empty())?) {
-            FileType::RegularFile => READ,
-            FileType::Directory => ENTER,
-            _ => return Ok(Opened::Other),
+        let mut name = NAME.take();
+        name.clear();
+        for part in [self.name.as_os_str().as_bytes(), b"/", path, b"\0"] {
+            name.extend_from_slice(part);
+        }
+        let now = match CStr::from_bytes_with_nul(&name) {
+            Ok(name) => statat(CWD, name, flags),
+            Err(_) => Err(Errno::NOENT),
         };
-        let descriptor = self.reach(path, flags)?;
-        let stat = fstat(&descriptor)?;
-        Ok(match kind(&stat) {
-            FileType::RegularFile => Opened::File(File::from(descriptor), facts(&stat)),
-            FileType::Directory => Opened::Directory(facts(&stat)),
-            _ => Opened::Other,
-        })
+        NAME.set(name);
+        let now = match now {
+            // Too long in one piece: from the directory on it may be short enough.
+            Err(Errno::NAMETOOLONG) => match self.tree() {
+                Ok(tree) => tree.stat(path, flags),
+                Err(missing) => Err(missing.error),
+            },
+            now => now,
+        };
+        now.is_ok_and(|now| facts(&now) == *stat)
     }
 
-    /// Opens `path` with `flags`, beneath the root unless links are followed anywhere.
-    pub(super) fn reach(&self, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
-        let path = clean(path)?;
-        match self.symlinks {
-            Symlinks::Follow => openat(&self.handle, path, flags, Mode::empty()),
-            _ if self.kernel => self.beneath(path, flags),
-            symlinks => walk::open(&self.handle, path, flags, symlinks == Symlinks::Beneath),
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    fn beneath(&self, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
-        use rustix::fs::{ResolveFlags, openat2};
-
-        let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        resolve.set(ResolveFlags::NO_SYMLINKS, self.symlinks == Symlinks::Deny);
-        for _ in 0..RACES {
-            match openat2(&self.handle, path, flags, Mode::empty(), resolve) {
-                // Something was renamed while `..` was resolved, so the kernel could not be sure.
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                result => return result,
-            }
-        }
-        Err(Errno::AGAIN)
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn beneath(&self, _: &[u8], _: OFlags) -> rustix::io::Result<OwnedFd> {
-        Err(Errno::NOSYS)
-    }
-}
-
-impl<F> Opened<F> {
-    /// With something else in the file's place.
-    pub(super) fn map<G>(self, file: impl FnOnce(F, &Stat) -> G) -> Opened<G> {
-        match self {
-            Self::File(f, stat) => Opened::File(file(f, &stat), stat),
-            Self::Directory(stat) => Opened::Directory(stat),
-            Self::Other => Opened::Other,
-            Self::Nothing => Opened::Nothing,
-            Self::Refused(error) => Opened::Refused(error),
-            Self::Exhausted(error) => Opened::Exhausted(error),
-        }
-    }
-
-    /// The same in the core's words. `Exhausted` is not one of them and reads as refused.
+    /// Whether `other` is served in the same way.
     #[must_use]
-    pub fn found(&self) -> Found {
-        match self {
-            Self::File(_, stat) => Found::File(*stat),
-            Self::Directory(stat) => Found::Directory(*stat),
-            Self::Other => Found::Other,
-            Self::Nothing => Found::Nothing,
-            Self::Refused(_) | Self::Exhausted(_) => Found::Refused,
+    pub fn is_like(&self, other: &Self) -> bool {
+        (&self.name, self.symlinks) == (&other.name, other.symlinks)
+    }
+
+    /// A number that is another one once another directory was found under the name: what is kept of
+    /// the one before is of no use then.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    fn open_tree(&self) -> Result<Arc<Tree>, Missing> {
+        let tree = Tree::new(&self.entry, self.symlinks, self.kernel);
+        let tree = Arc::new(tree.map_err(|error| self.missing(error))?);
+        self.hold(Some(tree.clone()));
+        Ok(tree)
+    }
+
+    /// Nothing is held of a directory that is gone: its file system can be unmounted.
+    fn missing(&self, error: Errno) -> Missing {
+        let is_gone = is_no(error);
+        if is_gone {
+            self.hold(None);
+        }
+        let is_news = is_gone && !self.is_missing.swap(true, Ordering::Relaxed);
+        Missing { error, name: self.name.clone(), is_news }
+    }
+
+    fn hold(&self, tree: Option<Arc<Tree>>) {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        let identity = |tree: &Option<Arc<Tree>>| tree.as_ref().map(|tree| tree.identity());
+        if identity(&held) != identity(&tree) {
+            self.changes.fetch_add(1, Ordering::Relaxed);
+        }
+        *held = tree;
+    }
+}
+
+impl<F> From<Missing> for Opened<F> {
+    /// The first of an episode is for the log, the others are as nothing.
+    fn from(missing: Missing) -> Self {
+        match missing {
+            Missing { is_news: true, .. } => Self::Refused(missing.into()),
+            Missing { error, .. } if is_no(error) => Self::Nothing,
+            Missing { error, .. } => Self::failed(error),
         }
     }
 }
 
-impl<F> Opened<F> {
-    fn failed(error: Errno) -> Self {
-        match error {
-            Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::INVAL | Errno::ILSEQ => {
-                Self::Nothing
-            }
-            Errno::NXIO | Errno::NODEV => Self::Other,
-            Errno::MFILE | Errno::NFILE | Errno::NOMEM => Self::Exhausted(error.into()),
-            Errno::XDEV => Self::Refused(io::Error::other(
-                "a link leads out of the directory that is served, and is not followed there",
-            )),
-            Errno::LOOP => {
-                Self::Refused(io::Error::other("a link that is not followed, or leads in a circle"))
-            }
-            _ => Self::Refused(error.into()),
+impl From<Missing> for io::Error {
+    fn from(Missing { error, name, .. }: Missing) -> Self {
+        let is_gone = is_no(error);
+        let error = Self::from(error);
+        if !is_gone {
+            return error;
         }
+        let kind = if error.kind() == ErrorKind::PermissionDenied {
+            ErrorKind::PermissionDenied
+        } else {
+            ErrorKind::NotFound
+        };
+        let words =
+            format!("nothing is served while {} cannot be entered: {error}", name.display());
+        Self::new(kind, words)
     }
 }
 
-/// The path as the calls want it, if it is one that cannot leave the root by itself.
-fn clean(path: &[u8]) -> rustix::io::Result<&[u8]> {
-    if path.is_empty() {
-        return Ok(b".");
+/// The name of `dir` that stays the same when the working directory becomes another one: the
+/// absolute one, in which links and `..` stay what they are. Where that one leads elsewhere or
+/// nowhere, as above a directory that may not be passed through, it is `dir` itself.
+///
+/// # Errors
+/// When there is no such directory, or it may not be entered.
+pub fn absolute(dir: &Path) -> io::Result<PathBuf> {
+    if dir.as_os_str().is_empty() {
+        return Err(ErrorKind::NotFound.into());
     }
-    let escapes = path[0] == b'/' || path.split(|&byte| byte == b'/').any(|name| name == b"..");
-    if escapes { Err(Errno::NOENT) } else { Ok(path) }
+    let meant = stat(dir.join("."))?;
+    let absolute = std::path::absolute(dir);
+    let is_same = |name: &PathBuf| {
+        stat(name.join(".")).is_ok_and(|found| identity(&found) == identity(&meant))
+    };
+    Ok(absolute.ok().filter(is_same).unwrap_or_else(|| dir.to_owned()))
 }
-
-/// Tries to open a path while others rename what it leads through.
-#[cfg(target_os = "linux")]
-const RACES: usize = 16;
-
-/// For reading; a terminal does not become ours, and a FIFO slipped in does not block.
-const READ: OFlags =
-    OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
-
-/// For asking what it is: on Linux that takes no permission to read it.
-#[cfg(target_os = "linux")]
-const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
-#[cfg(not(target_os = "linux"))]
-const LOOK: OFlags = READ;
 
 #[cfg(test)]
 impl Root {
     /// The same root without the kernel's help.
     pub(super) fn walking(dir: &Path, symlinks: Symlinks) -> Self {
-        let handle = rustix::fs::open(dir, ENTER, Mode::empty()).unwrap();
-        Self { handle, symlinks, kernel: false }
+        Self { kernel: false, ..Self::new(dir, symlinks).unwrap() }
     }
 }
 

@@ -1,12 +1,14 @@
 //! Files below a root, kept at hand, and never stale.
 //!
 //! Small bodies and the descriptors of larger files are kept, within fixed bounds. Each use is
-//! validated by one look at the path: device, inode, size, and the times of the last change of
+//! validated by one look at the file's full name, that of the root included: device, inode, size, and the times of the last change of
 //! content and of anything else must be what they were. A file that changed so recently that another
 //! change could hide in the same tick of its clock is not kept. So an answer is as fresh as if the
 //! file had been opened for it, at a third of the cost. Kept is what was asked for twice of late: a
 //! walk through more files than there is room for leaves what is kept alone.
-//! When there is no room, few newcomers are let in.
+//! When there is no room, few newcomers are let in. When another directory is found under the root's
+//! name, nothing is kept of the one before. (By its full name, a file in a directory that was moved out
+//! of the root, with a link left in its place, is what it was: it is sent until it changes.)
 //!
 //! ```
 //! use doorstep_blocking::host::{Content, Opened, Root, Store, Symlinks};
@@ -14,7 +16,7 @@
 //! # std::fs::write(dir.path().join("hello.txt"), "hi\n")?;
 //!
 //! let store = Store::new(Root::new(dir.path(), Symlinks::Beneath)?);
-//! let Opened::File(Content::File(file), stat) = store.get(b"hello.txt") else { panic!() };
+//! let Opened::File(Content::File(file), stat) = store.get(b"hello.txt", &mut None) else { panic!() };
 //! assert_eq!(stat.size, 3, "and it is too young to be kept");
 //! # Ok::<(), std::io::Error>(())
 //! ```
@@ -28,11 +30,13 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use doorstep_core::site::Stat;
 use doorstep_core::site::listing::Entry;
+use doorstep_core::site::{Site, Stat};
 
 use super::clock;
-use super::root::{Opened, Root};
+use super::opened::Opened;
+use super::root::{Missing, Root};
+use super::tree::Tree;
 
 /// A body of at most this is kept and sent from memory; a larger file by its descriptor. In bytes.
 pub const SMALL: u64 = 32 << 10;
@@ -50,7 +54,7 @@ pub(super) const SETTLED: i64 = 2;
 /// A root, and what is kept of it.
 #[derive(Debug)]
 pub struct Store {
-    root: Root,
+    root: Arc<Root>,
     kept: RwLock<Kept>,
     hasher: RandomState,
     /// Hashes of paths that were asked for and not kept, each in its slot until another comes.
@@ -73,6 +77,8 @@ pub enum Content {
 struct Kept {
     young: Generation,
     old: Generation,
+    /// [`Root::changes`], when this was begun.
+    changes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -85,15 +91,23 @@ struct Generation {
 impl Store {
     /// Over `root`; nothing is kept yet.
     #[must_use]
-    pub fn new(root: Root) -> Self {
+    pub fn new(root: impl Into<Arc<Root>>) -> Self {
+        let root = root.into();
         let seen = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
         let turned_away = AtomicU64::new(0);
         Self { root, kept: RwLock::default(), hasher: RandomState::new(), seen, turned_away }
     }
 
-    /// What is at `path`, as of now.
+    /// The root.
     #[must_use]
-    pub fn get(&self, path: &[u8]) -> Opened<Content> {
+    pub fn root(&self) -> &Arc<Root> {
+        &self.root
+    }
+
+    /// What is at `path`, as of now. `tree` is for all paths of one request: the root's name is looked
+    /// at once for them all, if at all.
+    #[must_use]
+    pub fn get(&self, path: &[u8], tree: &mut Option<Arc<Tree>>) -> Opened<Content> {
         if let Some((content, stat, is_old)) = self.kept(path)
             && self.root.unchanged(path, &stat)
         {
@@ -102,30 +116,56 @@ impl Store {
             }
             return Opened::File(content, stat);
         }
-        let opened = self.root.open(path).map(|file, stat| {
-            let is_settled = clock::now() - stat.changed.0.max(stat.modified) > SETTLED;
-            if !is_settled || !self.was_seen(path) || !self.admits() {
-                return Content::File(Arc::new(file));
-            }
-            let (content, is_whole) = read(file, stat.size);
-            if is_whole {
-                self.keep(path, &content, *stat);
-            }
-            content
-        });
-        if matches!(opened, Opened::Exhausted(_)) {
-            // What is held here is free for the next try.
-            *self.kept.write().unwrap_or_else(PoisonError::into_inner) = Kept::default();
+        let mut opened = self.open(path, tree);
+        if matches!(opened, Opened::Exhausted(_)) && self.forget() {
+            opened = self.open(path, tree); // what was held here is free now
         }
-        opened
+        opened.map(|file, stat| self.take(path, file, stat))
     }
 
-    /// Gives each entry of the directory at `path` to `take`.
+    fn open(&self, path: &[u8], tree: &mut Option<Arc<Tree>>) -> Opened {
+        match self.tree(tree) {
+            Ok(tree) => tree.open(path),
+            Err(missing) => missing.into(),
+        }
+    }
+
+    /// What `tree` is, or what it becomes by a look at the root's name.
+    fn tree<'t>(&self, tree: &'t mut Option<Arc<Tree>>) -> Result<&'t Tree, Missing> {
+        match tree {
+            Some(tree) => Ok(tree),
+            None => {
+                let now = self.root.tree();
+                self.forget_others();
+                Ok(tree.insert(now?))
+            }
+        }
+    }
+
+    /// The content of a file that was opened, which is kept if that is worth it.
+    fn take(&self, path: &[u8], file: File, stat: &Stat) -> Content {
+        let is_settled = clock::now() - stat.changed.0.max(stat.modified) > SETTLED;
+        if !is_settled || !self.was_seen(path) || !self.admits() {
+            return Content::File(Arc::new(file));
+        }
+        let (content, is_whole) = read(file, stat.size);
+        if is_whole {
+            self.keep(path, &content, *stat);
+        }
+        content
+    }
+
+    /// As [`Root::list`].
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub fn list(&self, path: &[u8], take: impl FnMut(Entry)) -> io::Result<()> {
-        self.root.list(path, take)
+    /// Those of [`Root::list`].
+    pub fn list(
+        &self,
+        path: &[u8],
+        site: &Site,
+        take: impl FnMut(Entry) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.root.list(path, site, take)
     }
 
     /// Whether `path` was asked for before, of late; from now on it was.
@@ -143,10 +183,28 @@ impl Store {
 
     fn kept(&self, path: &[u8]) -> Option<(Content, Stat, bool)> {
         let kept = self.read();
+        if kept.changes != self.root.changes() {
+            return None;
+        }
         let young = kept.young.files.get(path).map(|file| (file, false));
         let ((content, stat), is_old) =
             young.or_else(|| kept.old.files.get(path).map(|file| (file, true)))?;
         Some((content.clone(), *stat, is_old))
+    }
+
+    /// Gives up what is kept of another directory than the root is now.
+    fn forget_others(&self) {
+        if self.read().changes != self.root.changes() {
+            self.forget();
+        }
+    }
+
+    /// Lets go of everything that is kept; whether there was anything.
+    fn forget(&self) -> bool {
+        let none = Kept { changes: self.root.changes(), ..Kept::default() };
+        let kept =
+            mem::replace(&mut *self.kept.write().unwrap_or_else(PoisonError::into_inner), none);
+        !kept.young.files.is_empty() || !kept.old.files.is_empty()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Kept> {
@@ -154,8 +212,11 @@ impl Store {
     }
 
     fn keep(&self, path: &[u8], content: &Content, stat: Stat) {
+        let changes = self.root.changes();
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
-        if kept.young.is_full() {
+        if kept.changes != changes {
+            *kept = Kept { changes, ..Kept::default() };
+        } else if kept.young.is_full() {
             kept.old = mem::take(&mut kept.young);
         }
         kept.young.insert(path, content.clone(), stat);
@@ -230,7 +291,7 @@ mod tests {
     }
 
     fn bytes(store: &Store, path: &str) -> Vec<u8> {
-        match store.get(path.as_bytes()) {
+        match store.get(path.as_bytes(), &mut None) {
             Opened::File(Content::Bytes(bytes), _) => bytes.to_vec(),
             Opened::File(Content::File(file), stat) => {
                 let mut bytes = vec![0; stat.size as usize];
@@ -247,7 +308,9 @@ mod tests {
 
     /// A content that is forced into the store as if it were settled.
     fn settle(store: &Store, path: &str) {
-        let Opened::File(content, stat) = store.get(path.as_bytes()) else { unreachable!() };
+        let Opened::File(content, stat) = store.get(path.as_bytes(), &mut None) else {
+            unreachable!()
+        };
         let content = match content {
             Content::File(file) => read(file.try_clone().unwrap(), stat.size).0,
             bytes => bytes,
@@ -289,16 +352,54 @@ mod tests {
         assert_eq!(bytes(&store, "a"), b"two", "same size and date: ctime tells");
         settle(&store, "a");
         fs::remove_file(&path).unwrap();
-        assert!(matches!(store.get(b"a"), Opened::Nothing));
+        assert!(matches!(store.get(b"a", &mut None), Opened::Nothing));
         fs::create_dir(&path).unwrap();
-        assert!(matches!(store.get(b"a"), Opened::Directory(_)));
+        assert!(matches!(store.get(b"a", &mut None), Opened::Directory(_)));
+    }
+
+    #[test]
+    fn r_1_nothing_is_kept_of_a_directory_that_was_replaced() {
+        let (dir, store) = store();
+        let old = dir.path().with_extension("old");
+        fs::write(dir.path().join("a"), "one").unwrap();
+        settle(&store, "a");
+        assert!(is_kept(&store, "a"));
+        fs::rename(dir.path(), &old).unwrap();
+        fs::create_dir(dir.path()).unwrap();
+        // A file of the former directory, in a place where it may not be sent from any more.
+        std::os::unix::fs::symlink(old.join("a"), dir.path().join("a")).unwrap();
+        assert!(matches!(store.get(b"b", &mut None), Opened::Nothing), "a look at the name");
+        assert!(matches!(store.get(b"a", &mut None), Opened::Refused(_)));
+        fs::remove_dir_all(dir.path()).unwrap();
+        fs::rename(&old, dir.path()).unwrap();
+        settle(&store, "a");
+        fs::rename(dir.path(), &old).unwrap();
+        assert!(matches!(store.get(b"a", &mut None), Opened::Refused(_)), "once for the log");
+        assert_eq!(store.read().young.files.len(), 0);
+        fs::rename(&old, dir.path()).unwrap();
+        assert_eq!(bytes(&store, "a"), b"one");
+    }
+
+    #[test]
+    fn r_1_one_request_sees_one_directory() {
+        let (dir, store) = store();
+        let old = dir.path().with_extension("old");
+        fs::write(dir.path().join("a"), "one").unwrap();
+        let mut tree = None;
+        assert!(matches!(store.get(b"b", &mut tree), Opened::Nothing));
+        fs::rename(dir.path(), &old).unwrap();
+        fs::create_dir(dir.path()).unwrap();
+        assert!(matches!(store.get(b"a", &mut tree), Opened::File(..)));
+        assert!(matches!(store.get(b"a", &mut None), Opened::Nothing), "the next one");
+        fs::remove_dir(dir.path()).unwrap();
+        fs::rename(&old, dir.path()).unwrap();
     }
 
     #[test]
     fn what_is_kept_is_bounded() {
         let (dir, store) = store();
         fs::write(dir.path().join("large"), vec![0; SMALL as usize + 1]).unwrap();
-        let Opened::File(content, stat) = store.get(b"large") else { unreachable!() };
+        let Opened::File(content, stat) = store.get(b"large", &mut None) else { unreachable!() };
         for i in 0..1000 {
             store.keep(format!("{i}").as_bytes(), &content, stat);
         }

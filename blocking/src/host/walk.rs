@@ -1,55 +1,118 @@
-//! Resolving a path beneath a directory one name at a time, where the kernel has no call for it.
+//! Resolving a path one name at a time, to see whether it leads beneath a directory in the end.
 //!
-//! Each directory on the way is held open and its names are opened without following links; a link
-//! is read and its target walked like the rest. So it can be raced no more than the kernel's own
-//! resolution: whatever is swapped meanwhile, only children of directories reached from the root
-//! are opened. The price is two system calls for each name. Links that are absolute or climb above
-//! the root are refused with `EXDEV`, as `openat2` does.
+//! It is for where the kernel has no call for it, and for links of which the kernel says no more
+//! than that they leave the directory: absolute ones, and those that climb above it. Such a link may
+//! come in again. Each directory on the way is held open and its names are opened without following
+//! links; a link is read and its target walked like the rest. Outside nothing is opened but
+//! directories, to pass through; there is one way in, through the root itself, which is known by its
+//! device and number, whatever names lead to it. So it can be raced no more than the kernel's own
+//! resolution: whatever is swapped meanwhile, only children of directories reached from the root are
+//! opened. The price is two or three system calls for each name. What ends outside is refused with
+//! `EXDEV`, as `openat2` does.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, readlinkat, statat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, readlinkat, statat};
 use rustix::io::{Errno, Result};
 
-use super::stat::kind;
+use super::stat::{Identity, identity, kind};
 
-/// Opens `path` below `root` with `flags`.
+/// Opens `path`, which begins at `root`, with `flags`. `identity` is the root's.
 ///
 /// # Errors
-/// `EXDEV` for a way out of the root, `ELOOP` for a link when `links` is false or for too many.
-pub(super) fn open(root: &OwnedFd, path: &[u8], flags: OFlags, links: bool) -> Result<OwnedFd> {
-    let mut followed = 0;
-    let mut inside: Vec<OwnedFd> = Vec::new();
+/// `EXDEV` when it ends outside of the root, `ELOOP` for a link when `links` is false, and for too
+/// many of them or too long a way.
+pub(super) fn open(
+    root: &OwnedFd,
+    root_identity: Identity,
+    path: &[u8],
+    flags: OFlags,
+    links: bool,
+) -> Result<OwnedFd> {
+    let mut place = Place::Inside(Vec::new());
+    let (mut followed, mut walked) = (0, 0);
     let mut ahead = Vec::new();
     push(&mut ahead, path);
 
     while let Some(name) = ahead.pop() {
-        let here = inside.last().unwrap_or(root).as_fd();
-        match name.as_slice() {
-            b"" | b"." => continue,
-            b".." => {
-                inside.pop().ok_or(Errno::XDEV)?;
-                continue;
-            }
-            _ => {}
+        walked += 1;
+        if walked > MOST_NAMES {
+            return Err(Errno::LOOP);
         }
-        if kind(&statat(here, &*name, AtFlags::SYMLINK_NOFOLLOW)?) == FileType::Symlink {
+        let up = name == b"..";
+        if matches!(&*name, b"" | b".") || (up && place.leave()) {
+            continue;
+        }
+        let here = place.here(root);
+        let stat = statat(here, &*name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if kind(&stat) == FileType::Symlink {
             followed += 1;
             if !links || followed > MOST_LINKS {
                 return Err(Errno::LOOP);
             }
             let target = readlinkat(here, &*name, Vec::new())?;
             if target.as_bytes().starts_with(b"/") {
-                return Err(Errno::XDEV);
+                place = Place::top(root_identity)?;
             }
             push(&mut ahead, target.as_bytes());
-        } else if ahead.is_empty() {
+        } else if identity(&stat) == root_identity {
+            place = Place::Inside(Vec::new());
+        } else if ahead.is_empty() && !up {
+            place.must_be_inside()?;
             return openat(here, &*name, flags | OFlags::NOFOLLOW, Mode::empty());
         } else {
-            inside.push(openat(here, &*name, ENTER | OFlags::NOFOLLOW, Mode::empty())?);
+            let directory = openat(here, &*name, ENTER | OFlags::NOFOLLOW, Mode::empty())?;
+            place.enter(directory, up);
         }
     }
-    openat(inside.last().unwrap_or(root), c".", flags, Mode::empty())
+    place.must_be_inside()?;
+    openat(place.here(root), c".", flags, Mode::empty())
+}
+
+/// Where the walk is.
+enum Place {
+    /// Beneath the root: in the last of these, each of which is a child of the one before, or in the
+    /// root itself.
+    Inside(Vec<OwnedFd>),
+    /// Elsewhere, in this directory.
+    Outside(OwnedFd),
+}
+
+impl Place {
+    /// Where absolute paths begin.
+    fn top(root: Identity) -> Result<Self> {
+        if identity(&statat(CWD, c"/", AtFlags::empty())?) == root {
+            return Ok(Self::Inside(Vec::new()));
+        }
+        openat(CWD, c"/", ENTER, Mode::empty()).map(Self::Outside)
+    }
+
+    /// Goes to a directory that was opened from here and is not the root.
+    fn enter(&mut self, directory: OwnedFd, up: bool) {
+        match self {
+            Self::Inside(way) if !up => way.push(directory),
+            _ => *self = Self::Outside(directory),
+        }
+    }
+
+    /// Goes back up the way that was come, if there is one.
+    fn leave(&mut self) -> bool {
+        match self {
+            Self::Inside(way) => way.pop().is_some(),
+            Self::Outside(_) => false,
+        }
+    }
+
+    fn here<'a>(&'a self, root: &'a OwnedFd) -> BorrowedFd<'a> {
+        match self {
+            Self::Inside(way) => way.last().unwrap_or(root).as_fd(),
+            Self::Outside(directory) => directory.as_fd(),
+        }
+    }
+
+    fn must_be_inside(&self) -> Result<()> {
+        if matches!(self, Self::Inside(_)) { Ok(()) } else { Err(Errno::XDEV) }
+    }
 }
 
 /// Puts the names of `path` on top of those ahead, the first to be the next.
@@ -59,6 +122,8 @@ fn push(ahead: &mut Vec<Vec<u8>>, path: &[u8]) {
 
 /// As many as Linux follows.
 const MOST_LINKS: usize = 40;
+/// Names on the way, those of all links included: as many as one path can hold, and their slashes.
+const MOST_NAMES: usize = 4096;
 
 /// For passing through: on Linux that takes no permission to read the directory.
 #[cfg(target_os = "linux")]

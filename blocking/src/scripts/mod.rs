@@ -20,7 +20,6 @@ mod settings;
 mod upload;
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
@@ -48,7 +47,8 @@ pub const MOST_AGAIN: usize = 10;
 /// The scripts below a directory.
 #[derive(Debug)]
 pub struct Scripts {
-    root: Root,
+    root: Arc<Root>,
+    /// Its name, absolute: scripts are started by it, and are told it.
     path: PathBuf,
     settings: Settings,
     /// Who they run as, or why nobody can be found for it.
@@ -86,25 +86,33 @@ pub struct Launch {
 }
 
 impl Scripts {
-    /// The scripts below `root`, where [`Settings::directories`] are.
+    /// The scripts below what stands under the name `root` when they are asked for, where
+    /// [`Settings::directories`] are.
     ///
     /// # Errors
-    /// Those of opening `root`; `NotFound` and `PermissionDenied` when [`Settings::user`] cannot be
+    /// When there is no such directory now; `NotFound` and `PermissionDenied` when [`Settings::user`] cannot be
     /// had.
     pub fn new(root: &Path, settings: Settings) -> io::Result<Self> {
-        let path = fs::canonicalize(root)?;
+        let path = std::path::absolute(root)?;
         let identity = Identity::of(settings.user.as_deref());
         if settings.user.is_some() {
             identity.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
         }
         host::keep_descriptors();
         Ok(Self {
-            root: Root::new(&path, settings.symlinks)?,
+            root: Arc::new(Root::new(root, settings.symlinks)?),
             path,
             identity: identity.map_err(|error| error.to_string()),
             places: Places::new(settings.at_once, settings.queue),
             settings,
         })
+    }
+
+    /// Has one root with files that are served by the same name.
+    pub(crate) fn share(&mut self, root: &Arc<Root>) {
+        if self.root.is_like(root) {
+            self.root = root.clone();
+        }
     }
 
     /// How they are run.
@@ -145,7 +153,7 @@ impl Scripts {
                     turn.note(format!("/{path}: {error}"));
                     Found::Nothing
                 }
-                Opened::Exhausted(error) => {
+                Opened::Exhausted(error) | Opened::Failed(error) => {
                     turn.note(error.to_string());
                     return later(turn).map(|()| Meaning::Answered);
                 }
@@ -196,10 +204,10 @@ impl Scripts {
             secure: false,
         };
         let start = match &self.identity {
-            // Files are served from where the root is now; a script is started by its name.
-            _ if !self.root.is_at(&self.path) => Err(prepare(io::Error::other(
-                "the directory that is served was moved, and another server must serve it",
-            ))),
+            // It is started by its name, and may have waited: it must still be what was found.
+            _ if !matches!(self.root.look(script.file()), Opened::File(true, _)) => {
+                Err(prepare(io::Error::other("it was replaced since its request came")))
+            }
             Ok(identity) => self.start(&context, *identity).map_err(prepare),
             Err(why) => Err(Failure { step: Step::Rights, error: io::Error::other(why.clone()) }),
         };

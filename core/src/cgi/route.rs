@@ -54,6 +54,11 @@ impl Directories {
         };
         paths.into_iter().map(clean).collect::<Result<_, _>>().map(Self)
     }
+
+    /// Each as a clean path: relative to the root, the empty one is the root itself.
+    pub fn paths(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.0.iter().cloned()
+    }
 }
 
 impl Default for Directories {

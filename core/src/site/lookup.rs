@@ -62,7 +62,7 @@ pub enum Need<'a> {
 pub enum Found {
     /// Nothing is there.
     Nothing,
-    /// Something is there and it cannot be had: no permission, a link out of the root, an error.
+    /// Something is there and it cannot be had: no permission, a link out of the root.
     /// To the client it is as nothing (B-171); the caller logs why.
     Refused,
     /// A regular file, now open.

@@ -64,6 +64,10 @@ pub struct Site {
     /// Whether a preflight is answered with [`origins::PREFLIGHT`]. [`origins::CORS`] goes into every
     /// answer, and is the server's to send.
     pub cors: bool,
+    /// Directories, as clean paths from the root, that are not listed because another handler answers
+    /// for what is below them: those of scripts. In their parents' listings they would be links to an
+    /// error.
+    pub elsewhere: Vec<Vec<u8>>,
     /// How many entries a listing shows: the first ones in its order. The memory that a listing
     /// takes is bounded by it, at about 700 bytes an entry.
     pub listing_limit: usize,
@@ -88,12 +92,40 @@ impl Site {
         }
     }
 
-    /// Whether the listing of `directory`, a clean path, shows the entry `name` (B-131).
-    ///
-    /// It shows exactly what [`Lookup`] would serve.
+    /// Whether the listing of `directory`, a clean path, may show the entry `name` (B-131): whether
+    /// [`Lookup`] would ask what is there.
     #[must_use]
     pub fn lists(&self, directory: &[u8], name: &[u8]) -> bool {
-        self.hidden || !name.starts_with(b".") || (directory.is_empty() && !path::hidden(name))
+        let separator = usize::from(!directory.is_empty());
+        directory.len() + separator + name.len() <= path::LONGEST
+            && (self.hidden
+                || !name.starts_with(b".")
+                || (directory.is_empty() && !path::hidden(name)))
+    }
+
+    /// Whether a listing shows the directory at `path`, a clean one: whether [`Lookup`] would have
+    /// more to say of it than that it cannot be had. It has an index page that can be had, or none
+    /// and can be read.
+    ///
+    /// # Errors
+    /// Those of `open`, which says what is at the index page of this name, and of `can_be_read`.
+    pub fn lists_directory<E>(
+        &self,
+        path: &[u8],
+        mut open: impl FnMut(&str) -> Result<Found, E>,
+        can_be_read: impl FnOnce() -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        if self.elsewhere.iter().any(|directory| directory == path) {
+            return Ok(false);
+        }
+        for name in &self.index {
+            match open(name)? {
+                Found::File(_) => return Ok(true),
+                Found::Refused => return Ok(false),
+                Found::Nothing | Found::Directory(_) | Found::Other => {}
+            }
+        }
+        Ok(self.listing && can_be_read()?)
     }
 }
 
@@ -110,9 +142,14 @@ impl Default for Site {
             immutable: Vec::new(),
             precompressed: false,
             cors: false,
+            elsewhere: Vec::new(),
             listing_limit: 100_000,
             range_limit: 512,
             range_overhead: 64 << 10,
         }
     }
 }
+
+#[cfg(test)]
+#[path = "listed_tests.rs"]
+mod tests;

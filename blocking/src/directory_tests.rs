@@ -1,0 +1,52 @@
+//! What becomes of a listing that could not be made, with errors that no disk here gives.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Mutex;
+
+use doorstep_core::http1::{Connection, Event, Inbox, Limits, Outbox};
+use rustix::io::Errno;
+
+use super::*;
+
+/// The answer to `GET /d/` whose listing ended so, and what the log was told.
+fn shown(listing: io::Result<Vec<u8>>) -> (String, Vec<String>) {
+    let dir = tempfile::tempdir().unwrap();
+    let directory = Directory::new(dir.path(), Symlinks::Beneath).unwrap();
+    let notes = Mutex::new(Vec::new());
+    let note = |words: &str| notes.lock().unwrap().push(words.to_owned());
+    let bytes = b"GET /d/ HTTP/1.1\r\nHost: h\r\n\r\n";
+    let (mut connection, mut outbox) =
+        (Connection::new(Limits::default()), Outbox::new("doorstep"));
+    let Ok((_, Event::Request(head))) = connection.advance(bytes) else { unreachable!() };
+    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+    let inbox = Inbox::new(&mut [][..]);
+    let mut turn = Turn::new(head, &mut connection, inbox, &mut outbox, peer, &note);
+    directory.show(&mut turn, View::default(), listing).unwrap();
+    let text = String::from_utf8(outbox.unsent().to_vec()).unwrap();
+    (text, notes.into_inner().unwrap())
+}
+
+#[test]
+fn b_147_a_listing_that_is_refused_is_404() {
+    for (error, reason) in [
+        (Errno::ACCESS, "No permission to list directory"),
+        (Errno::PERM, "No permission to list directory"),
+        (Errno::NOENT, "File not found"),
+    ] {
+        let (answer, notes) = shown(Err(error.into()));
+        assert!(answer.starts_with(&format!("HTTP/1.1 404 {reason}\r\n")), "{answer}");
+        assert_eq!(notes.len(), 1);
+    }
+}
+
+#[test]
+fn a_listing_that_could_not_be_ended_is_503_and_never_looks_whole() {
+    let lacks = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+    let failures = [Errno::IO, Errno::STALE, Errno::NOTCONN, Errno::TIMEDOUT];
+    for error in lacks.into_iter().chain(failures) {
+        let (answer, notes) = shown(Err(error.into()));
+        assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
+        assert!(answer.contains("\r\nRetry-After: 1\r\n"), "{answer}");
+        assert!(notes.len() == 1 && notes[0].starts_with("/d/: "), "{notes:?}");
+    }
+}

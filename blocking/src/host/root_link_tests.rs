@@ -1,0 +1,177 @@
+//! Links that the kernel alone would refuse: absolute ones, and those that climb out and come in
+//! again. What counts is where they lead; each with the kernel and without.
+
+use super::*;
+
+/// Two links beside `root`: `name` to it, and `other` to `outside`.
+fn named() -> TempDir {
+    let dir = tree();
+    symlink("root", dir.path().join("name")).unwrap();
+    symlink("outside", dir.path().join("other")).unwrap();
+    fs::create_dir(dir.path().join("root2")).unwrap();
+    fs::write(dir.path().join("root2/a.txt"), "not ours").unwrap();
+    dir
+}
+
+fn link(dir: &TempDir, name: &str, target: impl AsRef<Path>) {
+    symlink(target, dir.path().join("root").join(name)).unwrap();
+}
+
+#[test]
+fn r_3_a_link_is_judged_by_where_it_leads() {
+    let dir = named();
+    let at = |path: &str| dir.path().join(path);
+    link(&dir, "in-absolute", at("root/a.txt"));
+    link(&dir, "in-directory", at("root/sub"));
+    link(&dir, "in-root", at("root"));
+    link(&dir, "in-by-another-name", at("name/a.txt"));
+    link(&dir, "in-with-dots", at("outside/../root/sub/../a.txt"));
+    link(&dir, "in-relative", "../root/a.txt");
+    link(&dir, "in-over-links", at("other/back"));
+    symlink(at("root/a.txt"), at("outside/back")).unwrap();
+    link(&dir, "in-chain", at("root/in-absolute"));
+
+    link(&dir, "out-absolute", at("outside/secret"));
+    link(&dir, "out-directory", at("outside"));
+    link(&dir, "out-alike", at("root2/a.txt"));
+    link(&dir, "out-above", at(""));
+    link(&dir, "out-with-dots", at("root/sub/../../outside/secret"));
+    link(&dir, "out-over-links", at("root/out-absolute"));
+    link(&dir, "out-top", "/");
+    link(&dir, "out-device", "/dev/null");
+    link(&dir, "broken", at("root/nothing"));
+
+    let by_name = Root::new(&at("name"), Symlinks::Beneath).unwrap();
+    for root in roots(&dir, Symlinks::Beneath).into_iter().chain([by_name]) {
+        for name in ["absolute", "by-another-name", "with-dots", "relative", "over-links", "chain"]
+        {
+            let path = format!("in-{name}");
+            assert_eq!(content(root.open(path.as_bytes())).as_deref(), Some("a"), "{path}");
+            assert!(matches!(root.look(path.as_bytes()), Opened::File(false, _)), "{path}");
+        }
+        assert_eq!(content(root.open(b"in-directory/b.txt")).unwrap(), "bb");
+        assert_eq!(content(root.open(b"in-root/in-root/a.txt")).unwrap(), "a");
+        assert_eq!(content(root.open(b"in-root/in-directory/b.txt")).unwrap(), "bb");
+        assert!(matches!(root.open(b"in-root"), Opened::Directory(_)));
+        assert_eq!(names(&root, b"in-directory"), [&b"b.txt"[..], b"deep"]);
+        for name in ["absolute", "directory", "alike", "above", "with-dots", "over-links", "top"] {
+            let path = format!("out-{name}");
+            assert!(matches!(root.open(path.as_bytes()), Opened::Refused(_)), "{path}");
+            assert!(matches!(root.look(path.as_bytes()), Opened::Refused(_)), "{path}");
+            assert!(list(&root, path.as_bytes()).is_err(), "{path}");
+        }
+        let through: [&[u8]; 5] = [
+            b"out-directory/secret",
+            b"out-above/outside/secret",
+            b"out-top/etc/passwd",
+            b"in-root/out-absolute",
+            b"out-device",
+        ];
+        for path in through {
+            let opened = root.open(path);
+            assert!(matches!(opened, Opened::Refused(_) | Opened::Other), "{opened:?} at {path:?}");
+        }
+        assert!(matches!(root.open(b"broken"), Opened::Nothing));
+        let listed = names(&root, b"");
+        let links = listed.iter().filter(|name| name.contains(&b'-'));
+        assert!(links.clone().all(|name| name.starts_with(b"in-")), "{listed:?}");
+        assert_eq!(links.count(), 8);
+    }
+    for root in roots(&dir, Symlinks::Deny) {
+        assert!(matches!(root.open(b"in-absolute"), Opened::Refused(_)));
+        assert_eq!(names(&root, b""), [&b"a.txt"[..], b"sub"]);
+    }
+    for root in roots(&dir, Symlinks::Follow) {
+        assert_eq!(content(root.open(b"out-alike")).unwrap(), "not ours");
+    }
+}
+
+#[test]
+fn r_3_a_chain_that_comes_in_again_is_judged_by_its_end() {
+    let dir = named();
+    link(&dir, "leaves", dir.path().join("outside/on"));
+    symlink(dir.path().join("root/sub/comes"), dir.path().join("outside/on")).unwrap();
+    link(&dir, "sub/comes", dir.path().join("root/a.txt"));
+    for root in roots(&dir, Symlinks::Beneath) {
+        assert_eq!(content(root.open(b"leaves")).unwrap(), "a");
+    }
+    fs::remove_file(dir.path().join("root/sub/comes")).unwrap();
+    link(&dir, "sub/comes", dir.path().join("outside/secret"));
+    for root in roots(&dir, Symlinks::Beneath) {
+        assert!(matches!(root.open(b"leaves"), Opened::Refused(_)));
+    }
+}
+
+#[test]
+fn r_3_a_way_without_an_end_is_refused() {
+    let dir = named();
+    link(&dir, "circle", dir.path().join("outside/circle"));
+    symlink(dir.path().join("root/circle"), dir.path().join("outside/circle")).unwrap();
+    // Each link doubles the way, so 40 of them would never end.
+    let first = dir.path().join("root/sub/..");
+    let mut target = [first.to_str().unwrap(), &"/sub/..".repeat(100)].concat();
+    for n in 0..30 {
+        link(&dir, &format!("long{n}"), &target);
+        let next = dir.path().join("root").join(format!("long{n}"));
+        target = [next.to_str().unwrap(), "/", &format!("long{n}"), "/sub/..".repeat(100).as_str()]
+            .concat();
+    }
+    for root in roots(&dir, Symlinks::Beneath) {
+        assert!(matches!(root.open(b"circle"), Opened::Refused(_)));
+        assert!(matches!(root.open(b"long29"), Opened::Refused(_)));
+        assert!(matches!(root.open(b"long0"), Opened::Directory(_)));
+    }
+}
+
+#[test]
+fn r_3_the_root_of_all_has_no_outside() {
+    let dir = tree();
+    link(&dir, "absolute", dir.path().join("root/a.txt"));
+    link(&dir, "above", "../../../../../../../../../../../..");
+    let path = dir.path().strip_prefix("/").unwrap().as_os_str().as_bytes();
+    let top = Path::new("/");
+    for root in [Root::new(top, Symlinks::Beneath).unwrap(), Root::walking(top, Symlinks::Beneath)]
+    {
+        assert_eq!(content(root.open(&[path, b"/root/absolute"].concat())).unwrap(), "a");
+        assert!(matches!(root.open(&[path, b"/root/above"].concat()), Opened::Directory(_)));
+    }
+}
+
+#[test]
+fn r_3_a_link_that_flips_between_in_and_out_never_shows_what_is_outside() {
+    let dir = named();
+    fs::write(dir.path().join("outside/a.txt"), "secret").unwrap();
+    fs::write(dir.path().join("outside/only outside"), "").unwrap();
+    let at = |name: &str| dir.path().join("root").join(name);
+    let flip = |target: &str| {
+        symlink(dir.path().join(target), at("aside")).unwrap();
+        fs::rename(at("aside"), at("flips")).unwrap();
+    };
+    flip("root");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _end = OnDrop(|| done.store(true, Ordering::Relaxed));
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                flip("outside");
+                flip("root/sub/..");
+            }
+        });
+        let mut found = [0; 2];
+        for root in roots(&dir, Symlinks::Beneath) {
+            for _ in 0..5_000 {
+                match content(root.open(b"flips/a.txt")) {
+                    Some(text) => {
+                        assert_eq!(text, "a");
+                        found[0] += 1;
+                    }
+                    None => found[1] += 1,
+                }
+                if let Ok(entries) = list(&root, b"flips") {
+                    assert!(entries.iter().all(|entry| entry.name != b"only outside"));
+                }
+            }
+        }
+        assert!(found[0] > 0, "it was found inside at times: {found:?}");
+    });
+}
