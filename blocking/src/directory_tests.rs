@@ -20,7 +20,7 @@ fn shown(listing: io::Result<Vec<u8>>) -> (String, Vec<String>) {
     let Ok((_, Event::Request(head))) = connection.advance(bytes) else { unreachable!() };
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let inbox = Inbox::new(&mut [][..]);
-    let mut turn = Turn::new(head, &mut connection, inbox, &mut outbox, peer, &note);
+    let mut turn = Turn::new(head, &mut connection, inbox, &mut outbox, peer, &note, &|| false);
     directory.show(&mut turn, View::default(), listing).unwrap();
     let text = String::from_utf8(outbox.unsent().to_vec()).unwrap();
     (text, notes.into_inner().unwrap())
