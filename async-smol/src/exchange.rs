@@ -54,6 +54,16 @@ impl<'a> Exchange<'a> {
         (&mut self.turn, self.wire.seat())
     }
 
+    /// Does `work`, which may wait for a disk or a process, on a thread of the server's pool
+    /// ([`doorstep_blocking::Config::pool_threads`]), where it waits for nobody else's request. Unlike
+    /// `smol::unblock` it works where the system has no threads left.
+    pub async fn unblock<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        self.wire.pool().run(work).await
+    }
+
     /// The body, to read. The first read sends 100 Continue when the client waits for it.
     ///
     /// Its errors: [`io::ErrorKind::InvalidData`] with a [`doorstep_core::http1::Reject`] inside

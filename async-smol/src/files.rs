@@ -71,12 +71,12 @@ impl Files {
                 }
                 Rest::List(path, view) => {
                     let directory = self.directory.clone();
-                    let listing = smol::unblock(move || directory.list(&path, view)).await;
+                    let listing = x.unblock(move || directory.list(&path, view)).await;
                     return self.directory.show(x, view, listing);
                 }
                 Rest::Digest(file) => {
                     let directory = self.directory.clone();
-                    let (file, digests) = smol::unblock(move || {
+                    let (file, digests) = x.unblock(move || {
                         let digests = directory.digest(&file);
                         (file, digests)
                     })

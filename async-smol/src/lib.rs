@@ -35,8 +35,10 @@ mod guest;
 mod handler;
 mod haste;
 mod lane;
+mod reactor;
 mod serve;
 mod server;
+mod thread_pool;
 mod watch;
 mod wire;
 

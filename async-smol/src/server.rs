@@ -33,12 +33,17 @@ use std::sync::Arc;
 use std::thread;
 
 use async_io::block_on;
-use doorstep_blocking::host::Acceptor;
+use doorstep_blocking::host::{self, Acceptor};
 use doorstep_blocking::{Config, Stopper};
 use smol::{Executor, future};
 
 use crate::handler::Handler;
 use crate::lane::Lane;
+use crate::reactor;
+use crate::thread_pool::ThreadPool;
+
+/// What is opened to listen on a single lane, to serve one connection and to read one file.
+const DESCRIPTORS: usize = 5;
 
 /// A server that is bound and not yet serving.
 #[derive(Debug)]
@@ -91,9 +96,13 @@ impl Server {
     /// the future stops at once.
     ///
     /// # Errors
-    /// Those of watching the listeners.
+    /// Those of watching the listeners; when the system has no threads or descriptors for what serving
+    /// cannot do without. (`block_on` itself then panics at its end, as it wants a thread too;
+    /// [`Server::run`] does not.)
     pub async fn serve(self, handler: impl Handler) -> io::Result<()> {
-        self.lane(&handler).await
+        let pool = self.prepare()?;
+        handler.started();
+        self.lane(&handler, &pool).await
     }
 
     /// Serves on `threads` threads, this one among them, until it is stopped.
@@ -105,24 +114,39 @@ impl Server {
         reason = "a server owns what it serves, as in `serve`"
     )]
     pub fn run(self, handler: impl Handler, threads: NonZeroUsize) -> io::Result<()> {
+        let pool = self.prepare()?;
         thread::scope(|scope| {
             for _ in 1..threads.get() {
-                scope.spawn(|| block_on(self.lane(&handler)));
+                let lane = || block_on(self.lane(&handler, &pool));
+                let started = thread::Builder::new().name("lane".into()).spawn_scoped(scope, lane);
+                if let Err(error) = started {
+                    self.stopper.stop(); // who has started already
+                    return Err(error);
+                }
             }
-            block_on(self.lane(&handler))
+            handler.started();
+            block_on(self.lane(&handler, &pool))
         })
     }
 
     /// Waits for one connection, serves one request on it, and closes it (B-307).
     ///
     /// # Errors
-    /// Those of accepting.
+    /// Those of accepting; as of [`Server::serve`].
     pub async fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
-        Lane::new(handler, &self.config, &self.stopper).serve_one().await
+        let pool = self.prepare()?;
+        Lane::new(handler, &self.config, &self.stopper, &pool).serve_one().await
     }
 
-    async fn lane<H: Handler>(&self, handler: &H) -> io::Result<()> {
-        let lane = Lane::new(handler, &self.config, &self.stopper);
+    /// Gets what nothing can be served without, before anybody relies on it.
+    fn prepare(&self) -> io::Result<ThreadPool> {
+        reactor::start()?;
+        host::can_open(DESCRIPTORS)?;
+        ThreadPool::start(self.config.pool_threads)
+    }
+
+    async fn lane<H: Handler>(&self, handler: &H, pool: &ThreadPool) -> io::Result<()> {
+        let lane = Lane::new(handler, &self.config, &self.stopper, pool);
         let worked = {
             let executor = Executor::new();
             future::or(lane.work(&executor), take_turns(&executor)).await

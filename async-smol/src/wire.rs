@@ -20,6 +20,7 @@ use doorstep_blocking::registry::Seat;
 use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, Timeouts, Waiting};
 
 use crate::guest::Guest;
+use crate::thread_pool::ThreadPool;
 
 /// One connection's socket.
 pub(crate) struct Wire<'l> {
@@ -43,6 +44,11 @@ impl<'l> Wire<'l> {
 
     pub(crate) fn seat(&self) -> &Seat {
         &self.guest.seat
+    }
+
+    /// Where what may wait is done.
+    pub(crate) fn pool(&self) -> &'l ThreadPool {
+        self.guest.home.pool
     }
 
     fn timeouts(&self) -> &Timeouts {

@@ -29,6 +29,9 @@ pub struct Config {
     pub max_connections: usize,
     /// How long a stop waits for answers under way (B-282).
     pub grace: Duration,
+    /// Threads at once of async-smol's pool for work that may wait (listings, digests, starting
+    /// scripts, large uploads), a number, at least one. More work waits until one is free.
+    pub pool_threads: usize,
 }
 
 impl Default for Config {
@@ -47,6 +50,7 @@ impl Default for Config {
             fields: Vec::new(),
             max_connections: 512,
             grace: Duration::from_secs(10),
+            pool_threads: 64,
         }
     }
 }

@@ -110,6 +110,10 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (peer, message);
     }
 
+    /// The server has all that it needs to serve (threads above all) and begins to accept. Not called
+    /// when it cannot be had: then serving ends with an error.
+    fn started(&self) {}
+
     /// The time for the answers that are under way is over: who is still answering is cut off a moment
     /// from now. For handlers that wait for something else than their client; may be said twice.
     fn hurry(&self) {}

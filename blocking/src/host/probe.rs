@@ -1,0 +1,64 @@
+//! Whether the system still has what somebody else is about to take, and would panic without.
+//!
+//! What is found may be gone a moment later, if other processes take it: the answer is a good guess.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::thread;
+use std::time::Duration;
+
+/// How often, and how long in between, to look whether the system has forgotten a thread.
+const LOOKS: (usize, Duration) = (100, Duration::from_millis(1));
+
+/// Whether one more thread can be started.
+///
+/// # Errors
+/// Why not.
+pub fn can_start_thread() -> io::Result<()> {
+    let probe = thread::Builder::new().name("probe".into()).spawn(id)?;
+    // It is counted until the system has forgotten it, which is a little after its end.
+    if let Ok(Some(id)) = probe.join() {
+        let (looks, pause) = LOOKS;
+        for _ in 0..looks {
+            if !fs::exists(format!("/proc/self/task/{id}")).unwrap_or(false) {
+                break;
+            }
+            thread::sleep(pause);
+        }
+    }
+    Ok(())
+}
+
+/// Whether `count` more descriptors can be opened.
+///
+/// # Errors
+/// Why not.
+pub fn can_open(count: usize) -> io::Result<()> {
+    let (_reader, writer) = io::pipe()?;
+    (2..count).map(|_| writer.as_fd().try_clone_to_owned()).collect::<io::Result<Vec<_>>>()?;
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn id() -> Option<i32> {
+    Some(rustix::thread::gettid().as_raw_nonzero().get())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn id() -> Option<i32> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_there_is_room_for_is_given_back() {
+        for _ in 0..100 {
+            can_start_thread().unwrap();
+            can_open(8).unwrap();
+        }
+    }
+}
