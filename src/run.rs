@@ -17,14 +17,21 @@ use crate::failure::Failure;
 use crate::logged::{Logged, Started};
 use crate::signals::Signals;
 
+/// Memory that must be there at the start, in bytes: for the threads' stacks above all. With less, the
+/// process would be aborted at some moment that nobody chose.
+const MEMORY: usize = 16 << 20;
 /// How long the last lines of the log may take to be read.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Serves as `config` says until Ctrl-C or SIGTERM. Coming back without a failure is success.
 pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
+    host::can_allocate(MEMORY).map_err(Failure::Serve)?;
     // Caught before the banner: whoever has read that may send one.
     let signals = Signals::catch().map_err(Failure::Serve)?;
-    let no_root = |error| Failure::Directory(config.root.clone(), error);
+    let no_root = |error| match host::is_exhausted(&error) {
+        true => Failure::Serve(error),
+        false => Failure::Directory(config.root.clone(), error),
+    };
     let log = Arc::new(Log::stderr().map_err(Failure::Serve)?);
     let served = match config.runtime {
         Runtime::Blocking => {
@@ -80,8 +87,12 @@ fn settings(config: &Config) -> blocking::Config {
 }
 
 fn listen(config: &Config) -> Result<Vec<TcpListener>, Failure> {
-    host::bind(config.host.as_deref(), config.port)
-        .map_err(|error| Failure::Bind { host: config.host.clone(), port: config.port, error })
+    host::bind(config.host.as_deref(), config.port).map_err(|error| {
+        match host::is_exhausted(&error) {
+            true => Failure::Serve(error),
+            false => Failure::Bind { host: config.host.clone(), port: config.port, error },
+        }
+    })
 }
 
 /// From here on a signal stops the server, and a second one kills what is `running`. What comes back

@@ -76,11 +76,12 @@ impl Files {
                 }
                 Rest::Digest(file) => {
                     let directory = self.directory.clone();
-                    let (file, digests) = x.unblock(move || {
-                        let digests = directory.digest(&file);
-                        (file, digests)
-                    })
-                    .await;
+                    let (file, digests) = x
+                        .unblock(move || {
+                            let digests = directory.digest(&file);
+                            (file, digests)
+                        })
+                        .await;
                     rest = self.directory.finish(x, &file, &digests)?;
                 }
             }

@@ -206,7 +206,8 @@ mod tests {
     fn a_panic_is_that_of_who_waits_and_the_thread_stays() {
         let pool = ThreadPool::start(1).unwrap();
         smol::block_on(async {
-            let panicked = AssertUnwindSafe(pool.run(|| panic::resume_unwind(Box::new("on purpose"))));
+            let panicked =
+                AssertUnwindSafe(pool.run(|| panic::resume_unwind(Box::new("on purpose"))));
             let panicked: Result<(), _> = panicked.catch_unwind().await;
             assert_eq!(panicked.unwrap_err().downcast_ref(), Some(&"on purpose"));
             assert_eq!(pool.run(|| 7).await, 7);

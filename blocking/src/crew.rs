@@ -20,8 +20,8 @@ use crate::wire::Wire;
 const SPARE: usize = 32;
 /// How long to hold back when the system has no descriptors or threads left.
 const PAUSE: Duration = Duration::from_millis(100);
-/// What is opened for one connection and one file.
-const DESCRIPTORS: usize = 2;
+/// What is opened to wait for two connections and to read a file on each.
+const DESCRIPTORS: usize = 4;
 /// How often the doorman looks up to see whether the server stops.
 const GLANCE: Duration = Duration::from_millis(250);
 

@@ -54,7 +54,7 @@ pub use listen::bind;
 pub use log::Log;
 pub use places::{Place, Places, Ticket};
 pub use presence::{Departure, Presence, Vigil};
-pub use probe::{can_open, can_start_thread};
+pub use probe::{can_allocate, can_open, can_start_thread};
 pub use process::{Pipe, Process, UNHEARD, Woken};
 pub use raw::keep_descriptors;
 pub use rlimits::Rlimits;
@@ -78,7 +78,8 @@ pub fn is_exhausted(error: &std::io::Error) -> bool {
 
     let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN, Errno::NOSPC];
     let code = error.raw_os_error();
-    exhausted.iter().any(|errno| code == Some(errno.raw_os_error()))
+    error.kind() == std::io::ErrorKind::OutOfMemory
+        || exhausted.iter().any(|errno| code == Some(errno.raw_os_error()))
 }
 
 /// Whether an error says that a file is no program, and no script that names one.

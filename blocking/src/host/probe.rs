@@ -30,6 +30,15 @@ pub fn can_start_thread() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether `size` more bytes of memory can be had.
+///
+/// # Errors
+/// [`io::ErrorKind::OutOfMemory`].
+pub fn can_allocate(size: usize) -> io::Result<()> {
+    let mut memory = Vec::<u8>::new();
+    memory.try_reserve_exact(size).map_err(|_| io::ErrorKind::OutOfMemory.into())
+}
+
 /// Whether `count` more descriptors can be opened.
 ///
 /// # Errors
@@ -59,6 +68,8 @@ mod tests {
         for _ in 0..100 {
             can_start_thread().unwrap();
             can_open(8).unwrap();
+            can_allocate(1 << 20).unwrap();
         }
+        assert_eq!(can_allocate(usize::MAX).unwrap_err().kind(), io::ErrorKind::OutOfMemory);
     }
 }
