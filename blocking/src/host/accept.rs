@@ -101,13 +101,8 @@ impl Acceptor {
                 self.poll(None)?;
             }
             for listener in self.in_turn() {
-                match listener.accept() {
-                    Ok((stream, peer)) => {
-                        // Only Linux does not let it inherit this.
-                        #[cfg(not(target_os = "linux"))]
-                        stream.set_nonblocking(false)?;
-                        return Ok(Some((stream, peer)));
-                    }
+                match accept(listener, false) {
+                    Ok(connection) => return Ok(Some(connection)),
                     Err(_) if self.is_stopped() => return Ok(None),
                     Err(error) if concerns_one_connection(&error) => {}
                     Err(error) => return Err(error),
@@ -128,7 +123,7 @@ impl Acceptor {
     /// As of [`Acceptor::accept`].
     pub fn try_accept(&self) -> io::Result<Option<(TcpStream, SocketAddr)>> {
         for listener in self.in_turn() {
-            match accept_nonblocking(listener) {
+            match accept(listener, true) {
                 Ok(connection) => return Ok(Some(connection)),
                 Err(_) if self.is_stopped() => return Ok(None),
                 Err(error) if concerns_one_connection(&error) => {}
@@ -187,19 +182,30 @@ impl Acceptor {
 
 /// One call where the system has one for it.
 #[cfg(target_os = "linux")]
-fn accept_nonblocking(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-    use rustix::net::{SocketFlags, acceptfrom_with};
+fn accept(listener: &TcpListener, nonblocking: bool) -> io::Result<(TcpStream, SocketAddr)> {
+    use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
+    use rustix::net::{SocketFlags, acceptfrom, acceptfrom_with};
 
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let (socket, peer) = acceptfrom_with(listener, flags)?;
+    let mut flags = SocketFlags::CLOEXEC;
+    flags.set(SocketFlags::NONBLOCK, nonblocking);
+    let (socket, peer) = match acceptfrom_with(listener, flags) {
+        // Not every sandbox knows the call; a firewall's refusal, which looks the same, is over.
+        Err(Errno::NOSYS | Errno::PERM) => {
+            let (socket, peer) = acceptfrom(listener)?;
+            fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+            ioctl_fionbio(&socket, nonblocking)?;
+            (socket, peer)
+        }
+        accepted => accepted?,
+    };
     let peer = peer.and_then(|peer| peer.try_into().ok()).ok_or(io::ErrorKind::InvalidData)?;
     Ok((TcpStream::from(socket), peer))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn accept_nonblocking(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+fn accept(listener: &TcpListener, nonblocking: bool) -> io::Result<(TcpStream, SocketAddr)> {
     let (stream, peer) = listener.accept()?;
-    stream.set_nonblocking(true)?;
+    stream.set_nonblocking(nonblocking)?; // only Linux does not let it inherit this
     Ok((stream, peer))
 }
 
