@@ -4,12 +4,22 @@
 //! `kind` (`file` or `directory`), `link`, `size` (bytes; null for a directory) and `modified`
 //! (RFC 3339, UTC). Always UTF-8: what is not is replaced in `name`, and exact in `href`.
 
-use super::{Entry, Kind, Rows};
+use super::{Entry, Kind, Listing, Rows};
 use crate::http1::date::{Civil, four, two};
 use crate::page::number;
 
-pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
-    out.reserve(160 * rows.entries.len() + 256);
+pub(super) fn render(listing: &mut Listing, clean: &[u8], rows: &Rows) {
+    listing.append(|out| begin(out, clean, rows));
+    for (n, entry) in rows.iter().enumerate() {
+        listing.append(|out| {
+            out.extend_from_slice(if n == 0 { b"\n" } else { b",\n" });
+            object(out, &entry);
+        });
+    }
+    listing.append(|out| out.extend_from_slice(b"\n]}\n"));
+}
+
+fn begin(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     out.extend_from_slice(b"{\"path\":");
     let path = if clean.is_empty() { b"/".to_vec() } else { [b"/", clean, b"/"].concat() };
     string(out, &path);
@@ -18,16 +28,11 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     out.extend_from_slice(b",\"complete\":");
     boolean(out, rows.is_complete());
     out.extend_from_slice(b",\"entries\":[");
-    for (n, entry) in rows.entries.iter().enumerate() {
-        out.extend_from_slice(if n == 0 { b"\n" } else { b",\n" });
-        object(out, entry);
-    }
-    out.extend_from_slice(b"\n]}\n");
 }
 
-fn object(out: &mut Vec<u8>, entry: &Entry) {
+fn object(out: &mut Vec<u8>, entry: &Entry<&[u8]>) {
     out.extend_from_slice(b"{\"name\":");
-    string(out, &entry.name);
+    string(out, entry.name);
     out.extend_from_slice(b",\"href\":\"");
     entry.href(out); // nothing in it needs an escape
     out.extend_from_slice(match entry.kind {
@@ -87,7 +92,7 @@ fn date(out: &mut Vec<u8>, unix: i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{entry, written};
+    use super::super::tests::{entry, text, written};
     use super::super::{Form, View};
     use super::*;
 
@@ -125,7 +130,7 @@ mod tests {
     fn what_was_left_out_is_told() {
         let mut rows = Rows::new(JSON, 2);
         [b"c", b"a", b"b"].into_iter().for_each(|name| rows.add(entry(name)));
-        let json = String::from_utf8(rows.write(b"")).unwrap();
+        let json = text(rows.write(b""));
         assert!(json.contains("\"total\":3,\"complete\":false"));
         assert!(json.contains("\"a\"") && json.contains("\"b\"") && !json.contains("\"c\""));
     }

@@ -4,16 +4,22 @@
 //! screen reader is told the order (`aria-sort`), what the table is (its caption) and where it
 //! stands (a breadcrumb).
 
-use super::{Column, Entry, Kind, Rows, View};
+use super::{Column, Entry, Kind, Listing, Rows, View};
 use crate::http1::date::{Civil, four, two};
 use crate::page::{escape, number};
 
 /// Appends the page for the directory at `clean`; the root shows no way up (B-149 to B-155).
-pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
+pub(super) fn render(listing: &mut Listing, clean: &[u8], rows: &Rows) {
+    listing.append(|out| begin(out, clean, rows));
+    rows.iter().for_each(|entry| listing.append(|out| row(out, &entry)));
+    listing.append(|out| end(out, rows));
+}
+
+/// All that comes before the first entry.
+fn begin(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     const TITLE: &[u8] = b"Directory listing for /";
     let slash: &[u8] = if clean.is_empty() { b"" } else { b"/" };
 
-    out.reserve(HEAD.len() + STYLE.len() + 160 * rows.entries.len() + 2048);
     for before in [HEAD, STYLE] {
         out.extend_from_slice(before.as_bytes());
         out.extend_from_slice(TITLE);
@@ -36,11 +42,12 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     if !clean.is_empty() {
         out.extend_from_slice(b"<tr><td colspan=\"3\"><a href=\"../\">../</a>\n");
     }
-    for entry in &rows.entries {
-        row(out, entry);
-    }
+}
+
+/// All that comes behind the last one.
+fn end(out: &mut Vec<u8>, rows: &Rows) {
     out.extend_from_slice(b"</table>\n");
-    if rows.entries.is_empty() {
+    if rows.is_empty() {
         out.extend_from_slice(b"<p>Nothing here.</p>\n");
     }
     out.extend_from_slice(b"</main>\n</html>\n");
@@ -69,7 +76,7 @@ fn breadcrumb(out: &mut Vec<u8>, clean: &[u8]) {
 fn caption(out: &mut Vec<u8>, rows: &Rows) {
     if !rows.is_complete() {
         out.extend_from_slice(b"The first ");
-        number(out, rows.entries.len() as u64);
+        number(out, rows.len() as u64);
         out.extend_from_slice(b" in this order, of ");
     }
     number(out, rows.total);
@@ -103,13 +110,13 @@ fn heading(out: &mut Vec<u8>, view: &View, column: Column, text: &str) {
     out.extend_from_slice(b"</a>");
 }
 
-fn row(out: &mut Vec<u8>, entry: &Entry) {
+fn row(out: &mut Vec<u8>, entry: &Entry<&[u8]>) {
     let directory = entry.kind == Kind::Directory;
 
     out.extend_from_slice(b"<tr><td><a href=\"");
     entry.href(out);
     out.extend_from_slice(b"\">");
-    escape(out, &entry.name);
+    escape(out, entry.name);
     let mark: &[u8] = match (entry.link, directory) {
         (true, _) => b"@",
         (false, true) => b"/",
