@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_io::Async;
@@ -47,6 +48,16 @@ impl<'a> Exchange<'a> {
     /// [`Turn::told`] must be taken over.
     pub(crate) fn instead<'x>(&'x mut self, head: Head<'x>) -> Exchange<'x> {
         Exchange { turn: self.turn.instead(head), wire: self.wire, reading: self.reading }
+    }
+
+    /// The connection's seat, for what goes on elsewhere.
+    pub(crate) fn seat(&self) -> Arc<Seat> {
+        self.wire.shared_seat()
+    }
+
+    /// Asks a connection that is idle to leave, and waits a moment until one has.
+    pub(crate) async fn make_room(&self) {
+        self.wire.make_room().await;
     }
 
     /// The parts that can be used apart from each other.

@@ -25,7 +25,8 @@ pub struct Config {
     /// Fields of every final answer, name and value (B-293). What cannot be a field is left out.
     pub fields: Vec<(String, String)>,
     /// Connections at once, a number. When there are as many, the one that has been idle longest
-    /// makes room for a new one (B-286).
+    /// makes room for a new one (B-286). There are fewer where this process may have few descriptors
+    /// ([`crate::host::connections`]).
     pub max_connections: usize,
     /// How long a stop waits for answers under way (B-282).
     pub grace: Duration,

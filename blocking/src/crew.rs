@@ -30,6 +30,8 @@ pub(crate) struct Crew<H> {
     handler: H,
     config: Config,
     stopper: Stopper,
+    /// Connections at once.
+    most: usize,
     spare: usize,
     hands: Mutex<Hands>,
     changed: Condvar,
@@ -56,6 +58,7 @@ impl<H: Handler> Crew<H> {
     pub(crate) fn new(handler: H, config: Config, stopper: Stopper) -> Arc<Self> {
         Arc::new(Self {
             handler,
+            most: host::connections(config.max_connections),
             config,
             stopper,
             spare: SPARE.min(host::descriptors() / 8).max(1),
@@ -102,7 +105,7 @@ impl<H: Handler> Crew<H> {
     }
 
     fn most(&self) -> usize {
-        self.config.max_connections.max(1)
+        self.most
     }
 
     /// One more thread.
@@ -133,7 +136,7 @@ impl<H: Handler> Crew<H> {
             if self.stopper.is_stopping() {
                 registry.close_up();
             }
-            let wire = Wire::new(seat.clone(), self.config.timeouts);
+            let wire = Wire::new(seat.clone(), registry.clone(), self.config.timeouts);
             let served = serve::connection(&self.handler, &self.config, wire, &mut outbox, false);
             registry.leave(&seat);
             if let Err(error) = served {

@@ -8,13 +8,16 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use doorstep_core::http1::date;
-use doorstep_core::site::listing::{Rows, View};
+use doorstep_core::site::listing::View;
 use doorstep_core::site::multipart::Multipart;
 use doorstep_core::site::range::{ByteRange, Selection};
 use doorstep_core::site::{Answer, Denial, Lookup, Need, Representation, Site, Stat, origins};
 
-use crate::host::{self, Content, Digests, Opened, Root, Store, Symlinks};
+use crate::host::{self, Content, Departure, Digests, Opened, Place, Root, Store, Symlinks, Vigil};
+use crate::listings::Listings;
+pub use crate::listings::{Listed, NotListed};
 use crate::response::Response;
+use crate::scripts::{Dismissal, Queue};
 use crate::turn::Turn;
 pub use crate::undigested::{Digested, MOST as MOST_DIGESTED, Undigested};
 
@@ -23,8 +26,8 @@ pub use crate::undigested::{Digested, MOST as MOST_DIGESTED, Undigested};
 pub struct Directory {
     store: Store,
     digests: Digests,
-    /// How it is served.
-    pub site: Site,
+    listings: Listings,
+    site: Site,
 }
 
 /// What is left to do after the head of an answer.
@@ -39,6 +42,9 @@ pub enum Rest {
     /// Nothing was answered yet: read this directory ([`Directory::list`]), which may take long, and
     /// then [`Directory::show`] it.
     List(Vec<u8>, View),
+    /// Nothing was answered yet, as there is no descriptor or memory left. Make room and answer again;
+    /// if that is of no use, [`Directory::refuse`].
+    Exhausted(io::Error),
     /// Nothing was answered yet: compute the digests of this ([`Directory::digest`]), which may take
     /// long, and then [`Directory::finish`] it.
     Digest(Box<Undigested>),
@@ -60,8 +66,8 @@ impl Directory {
     /// Those of opening it.
     pub fn new(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
         let root = Root::new(directory.as_ref(), symlinks)?;
-        let (store, digests) = (Store::new(root), Digests::default());
-        Ok(Self { store, digests, site: Site::default() })
+        let (store, digests, site) = (Store::new(root), Digests::default(), Site::default());
+        Ok(Self { store, digests, listings: Listings::new(&site), site })
     }
 
     /// Answers a request of any method.
@@ -92,21 +98,43 @@ impl Directory {
         Ok(Rest::Nothing)
     }
 
-    /// The listing of the directory at `path`.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn list(&self, path: &[u8], view: View) -> io::Result<Vec<u8>> {
-        let mut rows = Rows::new(view, self.site.listing_limit);
-        self.store.list(path, |entry| {
-            if self.site.lists(path, &entry.name) {
-                rows.add(entry);
-            }
-        })?;
-        Ok(rows.write(path))
+    /// Serves it as `site` says.
+    pub fn set_site(&mut self, site: Site) {
+        self.listings = Listings::new(&site);
+        self.site = site;
     }
 
-    /// Answers with what [`Directory::list`] gave.
+    /// The listing of the directory at `path`. [`NotListed::Large`]: it needs a permit, from
+    /// [`Directory::queue`]. It ends early when `departure` says that the client has left, which it is
+    /// asked now and then.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn list(
+        &self,
+        path: &[u8],
+        view: View,
+        permit: Option<Place>,
+        departure: impl FnMut() -> Option<Departure>,
+    ) -> Result<Listed, NotListed> {
+        self.listings.make((&self.store, &self.site), (path, view), permit, departure)
+    }
+
+    /// A look at the client of a listing.
+    #[must_use]
+    pub fn vigil(&self) -> Vigil {
+        Vigil::new(self.site.listing_patience)
+    }
+
+    /// A place in the queue for a large listing's permit.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn queue(&self) -> Result<Queue, Dismissal> {
+        self.listings.queue(&self.site)
+    }
+
+    /// Answers with what [`Directory::list`] gave; what is to be sent of it, if anything is.
     ///
     /// # Errors
     /// As of [`Directory::answer`].
@@ -114,19 +142,34 @@ impl Directory {
         &self,
         turn: &mut Turn<'_>,
         view: View,
-        listing: io::Result<Vec<u8>>,
-    ) -> io::Result<()> {
-        match listing {
-            Ok(listing) => turn
-                .respond(200)
-                .header("Content-Type", view.content_type())
-                .header("Vary", "Accept")
-                .body(listing),
-            Err(error) => {
-                turn.note(error.to_string());
-                deny(turn, Denial::Unlistable)
+        listed: Result<Listed, NotListed>,
+    ) -> io::Result<Option<Listed>> {
+        match listed {
+            Ok(listed) => {
+                turn.respond(200)
+                    .header("Content-Type", view.content_type())
+                    .header("Vary", "Accept")
+                    .sized(listed.length())?;
+                Ok(Some(listed))
+            }
+            Err(why) => {
+                turn.note(why.to_string());
+                match why.denial() {
+                    Some(denial) => deny(turn, denial)?,
+                    None => later(turn)?,
+                }
+                Ok(None)
             }
         }
+    }
+
+    /// Answers that there is nothing left to answer with.
+    ///
+    /// # Errors
+    /// As of [`Directory::answer`].
+    pub fn refuse(&self, turn: &mut Turn<'_>, error: &io::Error) -> io::Result<()> {
+        turn.note(error.to_string());
+        later(turn)
     }
 
     /// The digests that `file` is to be answered with. One that cannot be computed is left out: what
@@ -164,7 +207,7 @@ impl Directory {
                             let path = String::from_utf8_lossy(head.path());
                             turn.note(format!("{path}: {error}"));
                         }
-                        Opened::Exhausted(error) => return exhausted(turn, &error),
+                        Opened::Exhausted(error) => return Ok(Rest::Exhausted(error)),
                         _ => {}
                     }
                 }
@@ -305,9 +348,7 @@ fn begin<'a>(turn: &'a mut Turn<'_>, denial: Denial) -> Response<'a> {
     turn.respond(denial.status()).reason(denial.reason())
 }
 
-/// No descriptors are left: later it may be there.
-fn exhausted(turn: &mut Turn<'_>, error: &io::Error) -> io::Result<Rest> {
-    turn.note(error.to_string());
-    turn.respond(503).header("Retry-After", "1").page("")?;
-    Ok(Rest::Nothing)
+/// What is missing now may be there in a second.
+fn later(turn: &mut Turn<'_>) -> io::Result<()> {
+    turn.respond(503).header("Retry-After", "1").page("")
 }

@@ -36,6 +36,7 @@ mod exchange;
 mod files;
 mod handler;
 pub mod host;
+mod listings;
 pub mod pace;
 pub mod registry;
 mod response;

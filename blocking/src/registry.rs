@@ -18,6 +18,8 @@ use crate::host::{self, Presence};
 
 /// How long handlers that were told to hurry have to end, before the connections are cut.
 pub const HURRY: Duration = Duration::from_secs(2);
+/// How long a request waits until a connection that was asked to leave has given its descriptor back.
+pub const ROOM: Duration = Duration::from_millis(100);
 /// How long connections that were cut have to end.
 pub const LAST_WAIT: Duration = Duration::from_secs(1);
 

@@ -115,7 +115,7 @@ impl Server {
         let Some((stream, peer)) = self.stopper.acceptor.accept()? else { return Ok(()) };
         let registry = &self.stopper.registry;
         let seat = registry.enter(stream, peer);
-        let wire = Wire::new(seat.clone(), self.config.timeouts);
+        let wire = Wire::new(seat.clone(), registry.clone(), self.config.timeouts);
         let served =
             serve::connection(handler, &self.config, wire, &mut self.config.outbox(), true);
         registry.leave(&seat);

@@ -18,8 +18,12 @@ impl Root {
     /// call for each entry, four for each link.
     ///
     /// # Errors
-    /// When there is no such directory, or it cannot be read (B-147).
-    pub fn list(&self, path: &[u8], mut take: impl FnMut(Entry)) -> io::Result<()> {
+    /// When there is no such directory, or it cannot be read (B-147); that of `take`, which ends it.
+    pub fn list(
+        &self,
+        path: &[u8],
+        mut take: impl FnMut(Entry<&[u8]>) -> io::Result<()>,
+    ) -> io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut directory = Dir::new(self.reach(path, flags)?)?;
         while let Some(entry) = directory.read() {
@@ -42,7 +46,7 @@ impl Root {
             };
             if let Some((kind, stat)) = found {
                 let Stat { size, modified, .. } = stat;
-                take(Entry { name: name.to_vec(), kind, link, size, modified });
+                take(Entry { name, kind, link, size, modified })?;
             }
         }
         Ok(())

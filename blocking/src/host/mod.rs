@@ -57,19 +57,12 @@ pub use presence::{Departure, Presence, Vigil};
 pub use probe::{can_allocate, can_open, can_start_thread};
 pub use process::{Pipe, Process, UNHEARD, Woken};
 pub use raw::keep_descriptors;
-pub use rlimits::Rlimits;
+pub use rlimits::{Rlimits, connections, descriptors};
 pub use root::{Opened, Root, Symlinks};
 pub use send::{FAIR_SHARE, close_by_reset, finish, reset, send, send_file, send_now};
 pub use start::Start;
 pub use store::{Content, SMALL, Store};
 pub use watch::{Transfer, Watch};
-
-/// How many descriptors this process may have, a number.
-#[must_use]
-pub fn descriptors() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
-}
 
 /// Whether an error says that descriptors, memory or processes are all taken.
 #[must_use]

@@ -1,6 +1,28 @@
-//! What one process may use of the machine.
+//! What one process may use of the machine: ours, and those that we start.
 
 use rustix::process::{Resource, Rlimit, getrlimit};
+
+/// Descriptors that are left to what is no connection: the server's own, and one in so many of all.
+const OWN: usize = 24;
+const ONE_OF: usize = 3;
+
+/// How many descriptors this process may have, a number.
+#[must_use]
+pub fn descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+/// How many connections there may be at once where `most` are wanted, at least one: of the descriptors
+/// of this process, a third and two dozen are left for files, listings and scripts.
+#[must_use]
+pub fn connections(most: usize) -> usize {
+    within(descriptors(), most)
+}
+
+fn within(descriptors: usize, most: usize) -> usize {
+    most.min(descriptors.saturating_sub(descriptors / ONE_OF + OWN)).max(1)
+}
 
 /// What one process may use, and never more than the server itself. `None`: as much as it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,5 +48,25 @@ impl Rlimits {
             let most = Some(most?.min(granted));
             Some((resource, Rlimit { current: most, maximum: most }))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b_286_connections_leave_descriptors_for_files() {
+        for (descriptors, most, connections) in [
+            (usize::MAX, 512, 512),
+            (1024, 512, 512),
+            (1024, 10_000, 659),
+            (256, 512, 147),
+            (64, 512, 19),
+            (30, 512, 1),
+            (0, 0, 1),
+        ] {
+            assert_eq!(within(descriptors, most), connections, "{descriptors}");
+        }
     }
 }

@@ -296,5 +296,9 @@ fn b_184_a_change_is_noticed_by_one_look_at_the_path() {
 
 fn list(root: &Root, path: &[u8]) -> io::Result<Vec<listing::Entry>> {
     let mut entries = Vec::new();
-    root.list(path, |entry| entries.push(entry)).map(|()| entries)
+    root.list(path, |listing::Entry { name, kind, link, size, modified }| {
+        entries.push(listing::Entry { name: name.to_vec(), kind, link, size, modified });
+        Ok(())
+    })
+    .map(|()| entries)
 }

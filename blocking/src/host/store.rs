@@ -102,7 +102,11 @@ impl Store {
             }
             return Opened::File(content, stat);
         }
-        let opened = self.root.open(path).map(|file, stat| {
+        let mut opened = self.root.open(path);
+        if matches!(opened, Opened::Exhausted(_)) && self.forget() {
+            opened = self.root.open(path);
+        }
+        opened.map(|file, stat| {
             let is_settled = clock::now() - stat.changed.0.max(stat.modified) > SETTLED;
             if !is_settled || !self.was_seen(path) || !self.admits() {
                 return Content::File(Arc::new(file));
@@ -112,19 +116,24 @@ impl Store {
                 self.keep(path, &content, *stat);
             }
             content
-        });
-        if matches!(opened, Opened::Exhausted(_)) {
-            // What is held here is free for the next try.
-            *self.kept.write().unwrap_or_else(PoisonError::into_inner) = Kept::default();
-        }
-        opened
+        })
+    }
+
+    /// Lets go of everything that is kept; whether there was anything.
+    fn forget(&self) -> bool {
+        let kept = mem::take(&mut *self.kept.write().unwrap_or_else(PoisonError::into_inner));
+        !kept.young.files.is_empty() || !kept.old.files.is_empty()
     }
 
     /// Gives each entry of the directory at `path` to `take`.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub fn list(&self, path: &[u8], take: impl FnMut(Entry)) -> io::Result<()> {
+    /// As of [`Root::list`].
+    pub fn list(
+        &self,
+        path: &[u8],
+        take: impl FnMut(Entry<&[u8]>) -> io::Result<()>,
+    ) -> io::Result<()> {
         self.root.list(path, take)
     }
 

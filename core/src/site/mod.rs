@@ -30,6 +30,8 @@ pub mod range;
 pub use answer::{Answer, Denial, Location, Representation};
 pub use lookup::{Found, Lookup, Need, Stat};
 
+use std::time::Duration;
+
 use crate::path;
 
 /// How one directory tree is served.
@@ -64,13 +66,24 @@ pub struct Site {
     /// answer, and is the server's to send.
     pub cors: bool,
     /// How many entries a listing shows: the first ones in its order. The memory that a listing
-    /// takes is bounded by it, at about 700 bytes an entry.
+    /// takes is bounded by it, at about 250 bytes an entry.
     pub listing_limit: usize,
+    /// How many listings of more than [`Site::LARGE_LISTING`] entries are made and sent at once, a
+    /// number, at least one. One more waits for its turn.
+    pub large_listings: usize,
+    /// How long a large listing waits for its turn; then 503 with `Retry-After`.
+    pub listing_wait: Duration,
+    /// How long a listing goes on for a client that will send nothing more: it may wait for it, or
+    /// have gone. One that has certainly gone is not waited for.
+    pub listing_patience: Duration,
 }
 
 impl Site {
     /// The `Cache-Control` of what never changes (RFC 8246).
     pub const FOR_EVER: &str = "max-age=31536000, immutable";
+
+    /// Up to so many entries a listing takes no more memory than any connection may, a number.
+    pub const LARGE_LISTING: usize = 1_000;
 
     /// The `Cache-Control` of the file at `path`, a clean one.
     #[must_use]
@@ -104,6 +117,9 @@ impl Default for Site {
             precompressed: false,
             cors: false,
             listing_limit: 100_000,
+            large_listings: 8,
+            listing_wait: Duration::from_secs(30),
+            listing_patience: Duration::from_secs(5),
         }
     }
 }
