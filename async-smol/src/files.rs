@@ -107,9 +107,8 @@ impl Files {
             };
         }
         let Some(listed) = self.directory.show(x, view, listed)? else { return Ok(()) };
-        let (pieces, _permit) = listed.into_parts();
-        for piece in pieces {
-            x.send(&piece).await?;
+        for piece in listed.pieces() {
+            x.send(piece).await?;
         }
         Ok(())
     }

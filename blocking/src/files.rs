@@ -100,8 +100,7 @@ impl Files {
             };
         }
         let Some(listed) = self.directory.show(x, view, listed)? else { return Ok(()) };
-        let (mut pieces, _permit) = listed.into_parts();
-        pieces.try_for_each(|piece| x.send(&piece))
+        listed.pieces().try_for_each(|piece| x.send(piece))
     }
 
     /// A permit for a large listing, waited for.

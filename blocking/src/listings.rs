@@ -11,9 +11,10 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use doorstep_core::site::listing::{self, Rows, View};
+use doorstep_core::site::listing::{Rows, View};
 use doorstep_core::site::{Denial, Site};
 
+use crate::config::GATHER;
 use crate::host::{self, Departure, Place, Places, Store};
 use crate::scripts::{Dismissal, Queue};
 
@@ -29,8 +30,8 @@ pub(crate) struct Listings {
 /// A listing, and the permit for its size, if it needs one.
 #[derive(Debug)]
 pub struct Listed {
-    listing: listing::Listing,
-    permit: Option<Place>,
+    listing: Vec<u8>,
+    _permit: Option<Place>,
 }
 
 /// Why there is no listing.
@@ -92,7 +93,7 @@ impl Listings {
         match (listed, why) {
             (_, Some(why)) => Err(why),
             (Err(error), None) => Err(NotListed::Failed(error)),
-            (Ok(()), None) => Ok(Listed { listing: rows.write(path), permit }),
+            (Ok(()), None) => Ok(Listed { listing: rows.write(path), _permit: permit }),
         }
     }
 }
@@ -101,13 +102,12 @@ impl Listed {
     /// How long it is, in bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
-        self.listing.length()
+        self.listing.len() as u64
     }
 
-    /// Its bytes, piece by piece. The permit is to be kept until they are sent.
-    #[must_use]
-    pub fn into_parts(self) -> (impl Iterator<Item = Vec<u8>> + Send, Option<Place>) {
-        (self.listing.into_iter(), self.permit)
+    /// Its bytes, in pieces to be sent. It keeps its permit until it is dropped.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> + Send {
+        self.listing.chunks(GATHER)
     }
 }
 

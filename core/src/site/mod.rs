@@ -118,7 +118,7 @@ impl Default for Site {
             cors: false,
             listing_limit: 100_000,
             large_listings: 8,
-            listing_wait: Duration::from_secs(30),
+            listing_wait: Duration::from_secs(60),
             listing_patience: Duration::from_secs(5),
         }
     }

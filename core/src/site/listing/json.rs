@@ -4,22 +4,12 @@
 //! `kind` (`file` or `directory`), `link`, `size` (bytes; null for a directory) and `modified`
 //! (RFC 3339, UTC). Always UTF-8: what is not is replaced in `name`, and exact in `href`.
 
-use super::{Entry, Kind, Listing, Rows};
+use super::{Entry, Kind, Rows};
 use crate::http1::date::{Civil, four, two};
 use crate::page::number;
 
-pub(super) fn render(listing: &mut Listing, clean: &[u8], rows: &Rows) {
-    listing.append(|out| begin(out, clean, rows));
-    for (n, entry) in rows.iter().enumerate() {
-        listing.append(|out| {
-            out.extend_from_slice(if n == 0 { b"\n" } else { b",\n" });
-            object(out, &entry);
-        });
-    }
-    listing.append(|out| out.extend_from_slice(b"\n]}\n"));
-}
-
-fn begin(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
+pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
+    out.reserve(160 * rows.len() + 256);
     out.extend_from_slice(b"{\"path\":");
     let path = if clean.is_empty() { b"/".to_vec() } else { [b"/", clean, b"/"].concat() };
     string(out, &path);
@@ -28,6 +18,11 @@ fn begin(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     out.extend_from_slice(b",\"complete\":");
     boolean(out, rows.is_complete());
     out.extend_from_slice(b",\"entries\":[");
+    for (n, entry) in rows.iter().enumerate() {
+        out.extend_from_slice(if n == 0 { b"\n" } else { b",\n" });
+        object(out, &entry);
+    }
+    out.extend_from_slice(b"\n]}\n");
 }
 
 fn object(out: &mut Vec<u8>, entry: &Entry<&[u8]>) {
@@ -92,7 +87,7 @@ fn date(out: &mut Vec<u8>, unix: i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{entry, text, written};
+    use super::super::tests::{entry, written};
     use super::super::{Form, View};
     use super::*;
 
@@ -130,7 +125,7 @@ mod tests {
     fn what_was_left_out_is_told() {
         let mut rows = Rows::new(JSON, 2);
         [b"c", b"a", b"b"].into_iter().for_each(|name| rows.add(entry(name)));
-        let json = text(rows.write(b""));
+        let json = String::from_utf8(rows.write(b"")).unwrap();
         assert!(json.contains("\"total\":3,\"complete\":false"));
         assert!(json.contains("\"a\"") && json.contains("\"b\"") && !json.contains("\"c\""));
     }

@@ -4,22 +4,16 @@
 //! screen reader is told the order (`aria-sort`), what the table is (its caption) and where it
 //! stands (a breadcrumb).
 
-use super::{Column, Entry, Kind, Listing, Rows, View};
+use super::{Column, Entry, Kind, Rows, View};
 use crate::http1::date::{Civil, four, two};
 use crate::page::{escape, number};
 
 /// Appends the page for the directory at `clean`; the root shows no way up (B-149 to B-155).
-pub(super) fn render(listing: &mut Listing, clean: &[u8], rows: &Rows) {
-    listing.append(|out| begin(out, clean, rows));
-    rows.iter().for_each(|entry| listing.append(|out| row(out, &entry)));
-    listing.append(|out| end(out, rows));
-}
-
-/// All that comes before the first entry.
-fn begin(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
+pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     const TITLE: &[u8] = b"Directory listing for /";
     let slash: &[u8] = if clean.is_empty() { b"" } else { b"/" };
 
+    out.reserve(HEAD.len() + STYLE.len() + 160 * rows.len() + 2048);
     for before in [HEAD, STYLE] {
         out.extend_from_slice(before.as_bytes());
         out.extend_from_slice(TITLE);
@@ -42,10 +36,9 @@ fn begin(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     if !clean.is_empty() {
         out.extend_from_slice(b"<tr><td colspan=\"3\"><a href=\"../\">../</a>\n");
     }
-}
-
-/// All that comes behind the last one.
-fn end(out: &mut Vec<u8>, rows: &Rows) {
+    for entry in rows.iter() {
+        row(out, &entry);
+    }
     out.extend_from_slice(b"</table>\n");
     if rows.is_empty() {
         out.extend_from_slice(b"<p>Nothing here.</p>\n");
