@@ -202,3 +202,49 @@ fn a_server_that_can_get_no_more_threads_lists_on() {
         assert!(used < 75, "{runtime}: {used} ticks"); // a spinning thread takes a hundred
     }
 }
+
+#[test]
+fn b_286_idle_connections_keep_no_descriptor_from_a_file() {
+    let site = site();
+    for runtime in RUNTIMES {
+        let server = Server::start(&mut limited("n", 64, site.path(), runtime));
+        let _idle: Vec<_> = (0..60).map(|_| server.client()).collect();
+        for n in 0..30 {
+            assert_eq!(server.get("/a.txt").body, b"hello\n", "{runtime}, {n}");
+            assert_eq!(server.get("/").status, 200, "{runtime}, {n}");
+        }
+    }
+}
+
+#[test]
+fn a_lack_of_descriptors_is_told_once_and_passes() {
+    let site = site();
+    for runtime in RUNTIMES {
+        let mut server = Server::start(&mut limited("n", 256, site.path(), runtime));
+        let id = server.id().to_string();
+        let limit = |soft: &str| {
+            let mut limit = Command::new("prlimit");
+            limit.args(["--pid", &id, &format!("--nofile={soft}:")]);
+            assert!(limit.status().expect("it is installed").success());
+        };
+        limit("16");
+        // In the middle of a head nobody is idle, so nobody gives way.
+        let hungry: Vec<_> = (0..30)
+            .map(|_| {
+                let mut client = server.client();
+                client.send(b"GET /a.txt HTTP/1.1\r\n");
+                client
+            })
+            .collect();
+        thread::sleep(Duration::from_secs(1));
+        limit("256");
+        let served = (0..500).any(|_| {
+            thread::sleep(Duration::from_millis(20));
+            server.get("/a.txt").body == b"hello\n"
+        });
+        assert!(served, "{runtime}");
+        drop(hungry);
+        let said = text(&server.end("TERM").stderr);
+        assert_eq!(said.matches("cannot accept connections").count(), 1, "{runtime}: {said}");
+    }
+}

@@ -9,7 +9,6 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use doorstep_core::site::listing::{Rows, View};
 use doorstep_core::site::{Denial, Site};
@@ -18,8 +17,8 @@ use crate::config::GATHER;
 use crate::host::{self, Departure, Place, Places, Store};
 use crate::scripts::{Dismissal, Queue};
 
-/// How often to look for the client, and how many entries to read before the clock is asked.
-const LOOK: (Duration, u32) = (Duration::from_millis(50), 256);
+/// After so many entries, the client is looked for.
+const LOOK: u32 = 256;
 
 /// The permits for large listings.
 #[derive(Debug)]
@@ -65,19 +64,17 @@ impl Listings {
         mut departure: impl FnMut() -> Option<Departure>,
     ) -> Result<Listed, NotListed> {
         let mut rows = Rows::new(view, site.listing_limit);
-        let (mut entries, mut looked) = (0u32, Instant::now());
-        let mut why = None;
+        let (mut entries, mut why) = (0u32, None);
         let mut stop = |reason| {
             why = Some(reason);
             Err(ErrorKind::Other.into())
         };
         let listed = store.list(path, |entry| {
             entries = entries.wrapping_add(1);
-            if entries.is_multiple_of(LOOK.1) && looked.elapsed() >= LOOK.0 {
-                looked = Instant::now();
-                if let Some(departure) = departure() {
-                    return stop(NotListed::Dismissed(Dismissal::Left(departure)));
-                }
+            if entries.is_multiple_of(LOOK)
+                && let Some(departure) = departure()
+            {
+                return stop(NotListed::Dismissed(Dismissal::Left(departure)));
             }
             if site.lists(path, entry.name) {
                 if rows.len() >= Site::LARGE_LISTING && permit.is_none() {
