@@ -81,10 +81,10 @@ impl Files {
                 // On the heap: most requests are for files, and do not need the room for it.
                 Rest::List(path, view) => return Box::pin(self.list(x, path, view)).await,
                 Rest::Digest(file) => {
-                    let directory = self.directory.clone();
+                    let (directory, look) = (self.directory.clone(), self.look(x));
                     let (file, digests) = x
                         .unblock(move || {
-                            let digests = directory.digest(&file);
+                            let digests = directory.digest(&file, look);
                             (file, digests)
                         })
                         .await;
@@ -120,15 +120,17 @@ impl Files {
         view: View,
         permit: Option<Place>,
     ) -> Result<Listed, NotListed> {
-        let (directory, path, seat) = (self.directory.clone(), path.to_vec(), x.seat());
-        x.unblock(move || {
-            let mut vigil = directory.vigil();
-            directory.list(&path, view, permit, || match Arc::strong_count(&seat) {
-                1 => Some(Departure::Certain), // this is all that is left of the connection
-                _ => vigil.look(seat.presence()),
-            })
-        })
-        .await
+        let (directory, path, look) = (self.directory.clone(), path.to_vec(), self.look(x));
+        x.unblock(move || directory.list(&path, view, permit, look)).await
+    }
+
+    /// Looks from elsewhere whether the client has left.
+    fn look(&self, x: &Exchange<'_>) -> impl FnMut() -> Option<Departure> + Send + 'static {
+        let (seat, mut vigil) = (x.seat(), self.directory.vigil());
+        move || match Arc::strong_count(&seat) {
+            1 => Some(Departure::Certain), // this is all that is left of the connection
+            _ => vigil.look(seat.presence()),
+        }
     }
 
     /// A permit for a large listing, waited for.

@@ -120,7 +120,7 @@ impl Directory {
         self.listings.make((&self.store, &self.site), (path, view), permit, departure)
     }
 
-    /// A look at the client of a listing.
+    /// A look at the client of a listing or a digest.
     #[must_use]
     pub fn vigil(&self) -> Vigil {
         Vigil::new(self.site.listing_patience)
@@ -173,10 +173,15 @@ impl Directory {
     }
 
     /// The digests that `file` is to be answered with. One that cannot be computed is left out: what
-    /// is wrong with the file is found when it is sent.
+    /// is wrong with the file is found when it is sent. So is one whose client has left, as
+    /// `departure` says.
     #[must_use]
-    pub fn digest(&self, file: &Undigested) -> Digested {
-        file.digest(&self.digests)
+    pub fn digest(
+        &self,
+        file: &Undigested,
+        mut departure: impl FnMut() -> Option<Departure>,
+    ) -> Digested {
+        file.digest(&self.digests, || departure().is_none())
     }
 
     /// Answers with `file` and what [`Directory::digest`] gave.

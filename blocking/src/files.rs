@@ -76,7 +76,8 @@ impl Files {
                 }
                 Rest::List(path, view) => return self.list(x, &path, view),
                 Rest::Digest(file) => {
-                    let digests = self.directory.digest(&file);
+                    let (seat, mut vigil) = (x.parts().1, self.directory.vigil());
+                    let digests = self.directory.digest(&file, || vigil.look(seat.presence()));
                     rest = self.directory.finish(x, &file, &digests)?;
                 }
             }

@@ -73,8 +73,8 @@ pub struct Site {
     pub large_listings: usize,
     /// How long a large listing waits for its turn; then 503 with `Retry-After`.
     pub listing_wait: Duration,
-    /// How long a listing goes on for a client that will send nothing more: it may wait for it, or
-    /// have gone. One that has certainly gone is not waited for.
+    /// How long a listing or a digest goes on for a client that will send nothing more: it may wait
+    /// for it, or have gone. One that has certainly gone is not waited for.
     pub listing_patience: Duration,
 }
 

@@ -55,6 +55,10 @@ impl Rows {
     }
 
     /// Takes an entry; in any order.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "an entry that is taken is not needed any more"
+    )]
     pub fn add(&mut self, entry: Entry<impl AsRef<[u8]>>) {
         if self.order.len() >= self.limit.saturating_mul(2) {
             self.settle(); // once in `limit` entries, so the sorting costs each little
