@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use async_io::{Async, Timer};
 use doorstep_blocking::episode::Episode;
-use doorstep_blocking::host;
 use doorstep_blocking::registry::{HURRY, LAST_WAIT};
 use doorstep_blocking::turn::is_departure;
 use doorstep_blocking::{Config, GATHER, Stopper};
@@ -42,8 +41,6 @@ pub(crate) struct Lane<'h, H> {
     returns: Haste,
     /// There was no descriptor for one more connection.
     no_descriptor: Episode,
-    /// Connections at once, of all lanes.
-    most: usize,
 }
 
 impl<'h, H: Handler> Lane<'h, H> {
@@ -56,8 +53,7 @@ impl<'h, H: Handler> Lane<'h, H> {
         let (arrivals, returns) = (Haste::default(), Haste::default());
         let home = Home { registry: &stopper.registry, timeouts: &config.timeouts, pool };
         let (spare, no_descriptor) = (Mutex::default(), Episode::default());
-        let most = host::connections(config.max_connections);
-        Self { handler, config, stopper, home, spare, arrivals, returns, no_descriptor, most }
+        Self { handler, config, stopper, home, spare, arrivals, returns, no_descriptor }
     }
 
     /// Accepts until the server stops, then sees its connections off.
@@ -118,7 +114,7 @@ impl<'h, H: Handler> Lane<'h, H> {
     }
 
     fn is_full(&self) -> bool {
-        self.stopper.registry.len() >= self.most
+        self.stopper.registry.len() >= self.config.max_connections.max(1)
     }
 
     /// Asks who has been idle longest to leave, and waits a moment until somebody has.

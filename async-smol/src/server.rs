@@ -99,7 +99,7 @@ impl Server {
     /// Those of watching the listeners; when the system has no threads or descriptors for what serving
     /// cannot do without. (`block_on` itself then panics at its end, as it wants a thread too;
     /// [`Server::run`] does not.)
-    pub async fn serve(self, handler: impl Handler) -> io::Result<()> {
+    pub async fn serve(mut self, handler: impl Handler) -> io::Result<()> {
         let pool = self.prepare()?;
         handler.started();
         self.lane(&handler, &pool).await
@@ -113,7 +113,7 @@ impl Server {
         clippy::needless_pass_by_value,
         reason = "a server owns what it serves, as in `serve`"
     )]
-    pub fn run(self, handler: impl Handler, threads: NonZeroUsize) -> io::Result<()> {
+    pub fn run(mut self, handler: impl Handler, threads: NonZeroUsize) -> io::Result<()> {
         let pool = self.prepare()?;
         thread::scope(|scope| {
             for _ in 1..threads.get() {
@@ -134,15 +134,14 @@ impl Server {
     /// # Errors
     /// Those of accepting; as of [`Server::serve`].
     pub async fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
-        let pool = self.prepare()?;
+        let pool = prepare(&self.config)?;
         Lane::new(handler, &self.config, &self.stopper, &pool).serve_one().await
     }
 
-    /// Gets what nothing can be served without, before anybody relies on it.
-    fn prepare(&self) -> io::Result<ThreadPool> {
-        reactor::start()?;
-        host::can_open(DESCRIPTORS)?;
-        ThreadPool::start(self.config.pool_threads)
+    /// As [`prepare`]; from here on there are no more connections than there are descriptors for.
+    fn prepare(&mut self) -> io::Result<ThreadPool> {
+        self.config.max_connections = host::connections(self.config.max_connections);
+        prepare(&self.config)
     }
 
     async fn lane<H: Handler>(&self, handler: &H, pool: &ThreadPool) -> io::Result<()> {
@@ -154,6 +153,13 @@ impl Server {
         handler.stopped();
         worked
     }
+}
+
+/// Gets what nothing can be served without, before anybody relies on it.
+fn prepare(config: &Config) -> io::Result<ThreadPool> {
+    reactor::start()?;
+    host::can_open(DESCRIPTORS)?;
+    ThreadPool::start(config.pool_threads)
 }
 
 /// Runs tasks for ever, so many at a time: then the reactor is asked who else has something to do, so

@@ -30,8 +30,6 @@ pub(crate) struct Crew<H> {
     handler: H,
     config: Config,
     stopper: Stopper,
-    /// Connections at once.
-    most: usize,
     spare: usize,
     hands: Mutex<Hands>,
     changed: Condvar,
@@ -58,7 +56,6 @@ impl<H: Handler> Crew<H> {
     pub(crate) fn new(handler: H, config: Config, stopper: Stopper) -> Arc<Self> {
         Arc::new(Self {
             handler,
-            most: host::connections(config.max_connections),
             config,
             stopper,
             spare: SPARE.min(host::descriptors() / 8).max(1),
@@ -105,7 +102,7 @@ impl<H: Handler> Crew<H> {
     }
 
     fn most(&self) -> usize {
-        self.most
+        self.config.max_connections.max(1)
     }
 
     /// One more thread.

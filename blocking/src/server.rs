@@ -31,7 +31,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::crew::Crew;
 use crate::handler::Handler;
-use crate::host::Acceptor;
+use crate::host::{self, Acceptor};
 use crate::registry::{HURRY, LAST_WAIT, Registry};
 use crate::serve;
 use crate::stopper::Stopper;
@@ -90,8 +90,9 @@ impl Server {
     /// Serves until it is stopped: then answers under way have [`Config::grace`] to finish.
     ///
     /// # Errors
-    /// When not even one thread can be had.
-    pub fn serve(self, handler: impl Handler) -> io::Result<()> {
+    /// When not even one thread or the descriptors for one connection can be had.
+    pub fn serve(mut self, handler: impl Handler) -> io::Result<()> {
+        self.config.max_connections = host::connections(self.config.max_connections);
         let registry = self.stopper.registry.clone();
         let grace = self.config.grace;
         let crew = Crew::new(handler, self.config, self.stopper);

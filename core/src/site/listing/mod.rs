@@ -10,9 +10,9 @@
 //! ```
 //! use doorstep_core::site::listing::{Entry, Kind, Rows, View};
 //!
-//! let file = |name: &str| Entry {
-//!     name: name.into(), kind: Kind::File, link: false, size: 1_500, modified: 0,
-//! };
+//! fn file(name: &str) -> Entry<&[u8]> {
+//!     Entry { name: name.as_bytes(), kind: Kind::File, link: false, size: 1_500, modified: 0 }
+//! }
 //! let mut rows = Rows::new(View::default(), 100);
 //! rows.add(file("b.txt"));
 //! rows.add(file("A b"));
