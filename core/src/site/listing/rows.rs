@@ -168,8 +168,11 @@ impl Packed {
     }
 }
 
-/// Moves it to a large piece of memory, if there is one to be had.
+/// Moves it to a large piece of memory, if there is one to be had and enough is left to others.
 fn enlarge<T>(vec: &mut Vec<T>) {
+    if Vec::<u8>::new().try_reserve_exact(4 * LARGE).is_err() {
+        return;
+    }
     let _ = vec.try_reserve_exact((LARGE / size_of::<T>()).saturating_sub(vec.len()));
 }
 
