@@ -16,7 +16,7 @@ use support::{RUNTIMES, Server, text};
 use tempfile::TempDir;
 
 /// The calls of the command's own and of the crates it stands on that can be done without.
-const CALLS: [&str; 12] = [
+const CALLS: [&str; 13] = [
     "accept4",
     "close_range",
     "eventfd2",
@@ -25,6 +25,7 @@ const CALLS: [&str; 12] = [
     "memfd_create",
     "openat2",
     "pidfd_open",
+    "prlimit64",
     "sendfile",
     "statx",
     "timerfd_create",
@@ -112,5 +113,28 @@ fn r_27_whatever_can_be_done_without_is_not_needed() {
                 all_is_served(&traced.server, &large, &what);
             }
         }
+    }
+}
+
+#[test]
+#[ignore = "needs strace: cargo test --test refused_calls -- --ignored"]
+fn what_cannot_be_done_without_is_said_in_a_line() {
+    let (site, _) = site();
+    for (call, runtime) in [
+        ("clone3", RUNTIMES[0]),
+        ("clone3", RUNTIMES[1]),
+        ("epoll_create1", RUNTIMES[1]),
+        ("pipe2", RUNTIMES[0]),
+        ("socketpair", RUNTIMES[1]),
+    ] {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
+        command.args(["-e", &format!("inject={call}:error=EPERM")]);
+        command.args([env!("CARGO_BIN_EXE_doorstep"), "0", "-b", "127.0.0.1", runtime]);
+        let output = command.arg("-d").arg(site.path()).output().expect("strace is installed");
+        let said = text(&output.stderr);
+        assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(1), ""), "{call}: {said}");
+        assert!(said.starts_with("doorstep: cannot serve: "), "{call}: {said}");
+        assert_eq!(said.lines().count(), 1, "{call}: {said}");
     }
 }

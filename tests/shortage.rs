@@ -25,14 +25,21 @@ fn site() -> TempDir {
     fs::set_permissions(site.path(), open.clone()).expect("it is ours");
     let command = site.path().join(".doorstep");
     fs::copy(env!("CARGO_BIN_EXE_doorstep"), &command).expect("there is room for it");
-    fs::set_permissions(&command, open).expect("it is ours");
+    let scripts = site.path().join("cgi-bin");
+    let script = scripts.join("hello");
+    fs::create_dir(&scripts).expect("a directory can be made");
+    fs::write(&script, "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'; exec cat\n")
+        .expect("it can be written");
+    for path in [command, scripts, script] {
+        fs::set_permissions(path, open.clone()).expect("it is ours");
+    }
     site
 }
 
 /// What follows the command that limits it.
 fn arguments(site: &Path, runtime: &str) -> Vec<String> {
     let path = |path: &Path| path.to_str().expect("its name is text").to_owned();
-    let rest = ["0", "-b", "127.0.0.1", runtime, "-d"].map(str::to_owned);
+    let rest = ["0", "-b", "127.0.0.1", "--cgi", runtime, "-d"].map(str::to_owned);
     [vec![path(&site.join(".doorstep"))], rest.to_vec(), vec![path(site)]].concat()
 }
 
@@ -49,7 +56,7 @@ fn limited(flag: &str, limit: usize, site: &Path, runtime: &str) -> Command {
 fn with_threads(limit: usize, user: u32, site: &Path, runtime: &str) -> Command {
     let mut command = Command::new("prlimit");
     let user = as_user(user);
-    command.arg(format!("--nproc={limit}")).arg(user.get_program()).args(user.get_args());
+    command.arg(format!("--nproc={limit}:1000")).arg(user.get_program()).args(user.get_args());
     command.args(arguments(site, runtime));
     command
 }
@@ -182,7 +189,7 @@ fn a_server_that_can_get_no_more_threads_lists_on() {
         let server = Server::start(&mut with_threads(64, user(99), site.path(), runtime));
         assert_eq!(server.get("/a.txt").status, 200);
         let mut limit = as_user(user(99));
-        limit.args(["prlimit", "--nproc=1", "--pid", &server.id().to_string()]);
+        limit.args(["prlimit", "--nproc=1:", "--pid", &server.id().to_string()]);
         assert!(limit.status().expect("it is installed").success());
         let before = cpu_time(server.id());
         for _ in 0..5 {
@@ -204,6 +211,36 @@ fn a_server_that_can_get_no_more_threads_lists_on() {
 }
 
 #[test]
+fn a_server_that_was_short_of_threads_gets_them_when_there_are_some() {
+    if !is_root() {
+        return; // nobody else can become a user without other processes
+    }
+    let site = site();
+    for runtime in RUNTIMES {
+        let fewest = 5; // less than `smol` serves with; `blocking` has two for connections then
+        let mut command = with_threads(fewest, user(98), site.path(), runtime);
+        let server = Server::start(&mut command);
+        // In the middle of a head nobody is idle, so nobody gives way.
+        let mut hungry: Vec<_> = (0..8)
+            .map(|_| {
+                let mut client = server.client();
+                client.send(b"GET /a.txt HTTP/1.1\r\n");
+                client
+            })
+            .collect();
+        thread::sleep(Duration::from_millis(500));
+        let mut limit = as_user(user(98));
+        limit.args(["prlimit", "--nproc=64:", "--pid", &server.id().to_string()]);
+        assert!(limit.status().expect("it is installed").success());
+        assert_eq!(server.get("/a.txt").body, b"hello\n", "{runtime}");
+        for client in &mut hungry {
+            client.send(b"Host: a\r\n\r\n");
+            assert_eq!(client.answer(false).body, b"hello\n", "{runtime}");
+        }
+    }
+}
+
+#[test]
 fn b_286_idle_connections_keep_no_descriptor_from_a_file() {
     let site = site();
     for runtime in RUNTIMES {
@@ -212,6 +249,8 @@ fn b_286_idle_connections_keep_no_descriptor_from_a_file() {
         for n in 0..30 {
             assert_eq!(server.get("/a.txt").body, b"hello\n", "{runtime}, {n}");
             assert_eq!(server.get("/").status, 200, "{runtime}, {n}");
+            let script = server.client().ask("GET", "/cgi-bin/hello", &["Connection: close"]);
+            assert_eq!(script.status, 200, "{runtime}, {n}");
         }
     }
 }
@@ -227,6 +266,7 @@ fn a_lack_of_descriptors_is_told_once_and_passes() {
             limit.args(["--pid", &id, &format!("--nofile={soft}:")]);
             assert!(limit.status().expect("it is installed").success());
         };
+        assert_eq!(server.get("/a.txt").status, 200);
         limit("16");
         // In the middle of a head nobody is idle, so nobody gives way.
         let hungry: Vec<_> = (0..30)

@@ -28,6 +28,7 @@ pub(crate) fn start() -> io::Result<()> {
         return Ok(());
     }
     host::can_open(DESCRIPTORS)?;
+    host::can_watch()?;
     host::can_start_thread()?;
     // Other processes may have taken it in between.
     let started = panic::catch_unwind(|| {

@@ -54,7 +54,7 @@ pub use listen::bind;
 pub use log::Log;
 pub use places::{Place, Places, Ticket};
 pub use presence::{Departure, Presence, Vigil};
-pub use probe::{can_allocate, can_open, can_start_thread};
+pub use probe::{can_allocate, can_open, can_start_thread, can_watch};
 pub use process::{Pipe, Process, UNHEARD, Woken};
 pub use raw::keep_descriptors;
 pub use rlimits::{Rlimits, connections, descriptors};

@@ -5,6 +5,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -16,17 +17,28 @@ const LOOKS: (usize, Duration) = (100, Duration::from_millis(1));
 /// # Errors
 /// Why not.
 pub fn can_start_thread() -> io::Result<()> {
-    let probe = thread::Builder::new().name("probe".into()).spawn(id)?;
+    let me = || fs::read_link("/proc/thread-self");
+    let probe = thread::Builder::new().name("probe".into()).spawn(me)?;
     // It is counted until the system has forgotten it, which is a little after its end.
-    if let Ok(Some(id)) = probe.join() {
+    if let Ok(Ok(probe)) = probe.join() {
         let (looks, pause) = LOOKS;
         for _ in 0..looks {
-            if !fs::exists(format!("/proc/self/task/{id}")).unwrap_or(false) {
+            if !fs::exists(Path::new("/proc").join(&probe)).unwrap_or(false) {
                 break;
             }
             thread::sleep(pause);
         }
     }
+    Ok(())
+}
+
+/// Whether the system has somebody who watches descriptors, and tells which are ready.
+///
+/// # Errors
+/// Why not.
+pub fn can_watch() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::event::epoll::create(rustix::event::epoll::CreateFlags::CLOEXEC)?;
     Ok(())
 }
 
@@ -49,16 +61,6 @@ pub fn can_open(count: usize) -> io::Result<()> {
     Ok(())
 }
 
-#[cfg(target_os = "linux")]
-fn id() -> Option<i32> {
-    Some(rustix::thread::gettid().as_raw_nonzero().get())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn id() -> Option<i32> {
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +70,7 @@ mod tests {
         for _ in 0..100 {
             can_start_thread().unwrap();
             can_open(8).unwrap();
+            can_watch().unwrap();
             can_allocate(1 << 20).unwrap();
         }
         assert_eq!(can_allocate(usize::MAX).unwrap_err().kind(), io::ErrorKind::OutOfMemory);
