@@ -111,12 +111,13 @@ impl<H: Handler> Crew<H> {
             let mut hands = self.hands();
             hands.all += 1;
             hands.free += 1; // at once: the doorman must not take it for busy
+            hands.short = false; // not later: the new thread may have found another lack by then
         }
         let crew = self.clone();
         let hired = thread::Builder::new().name("doorstep".into()).spawn(move || crew.serve());
-        let mut hands = self.hands();
-        hands.short = hired.is_err();
         if hired.is_err() {
+            let mut hands = self.hands();
+            hands.short = true;
             hands.all -= 1;
             hands.free -= 1;
             self.changed.notify_all();
