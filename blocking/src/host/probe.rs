@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 /// How often, and how long in between, to look whether the system has forgotten a thread.
-const LOOKS: (usize, Duration) = (100, Duration::from_millis(1));
+const LOOKS: (usize, Duration) = (500, Duration::from_micros(200));
 
 /// Whether one more thread can be started.
 ///
