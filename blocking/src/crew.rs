@@ -80,7 +80,7 @@ impl<H: Handler> Crew<H> {
                 let before = hands.taken;
                 drop(hands);
                 if self.stopper.acceptor.wait_readable(GLANCE)? && self.hands().free == 0 {
-                    if self.hands().short && self.hire().is_ok() {
+                    if self.wants_more() && self.hire().is_ok() {
                         continue; // the system has threads again
                     }
                     self.stopper.registry.make_room();
@@ -99,6 +99,12 @@ impl<H: Handler> Crew<H> {
     /// Whether nobody is accepting, nor will be.
     fn is_full(&self, hands: &Hands) -> bool {
         hands.free == 0 && (hands.all >= self.most() || hands.short)
+    }
+
+    /// Whether it is only the system that has no more threads.
+    fn wants_more(&self) -> bool {
+        let hands = self.hands();
+        hands.short && hands.all < self.most()
     }
 
     fn most(&self) -> usize {
