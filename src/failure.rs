@@ -8,6 +8,8 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use doorstep_blocking::host;
+
 /// The end of the command, other than a stop that was asked for.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -73,6 +75,11 @@ impl fmt::Display for Failure {
                 })
             }
             Self::Bind { host, port, error } => bind(f, host.as_deref(), *port, error),
+            Self::Serve(error) if host::is_exhausted(error) => write!(
+                f,
+                "cannot serve: no threads, descriptors or memory left: {error}; raise the limits of \
+                 this user or container (ulimit -u, ulimit -n, ulimit -v, pids.max)"
+            ),
             Self::Serve(error) => write!(f, "cannot serve: {error}"),
         }
     }
@@ -134,6 +141,7 @@ mod tests {
             (bind(Some("192.0.2.1"), 8000, ErrorKind::AddrNotAvailable), "leave --bind out"),
             (bind(Some("nosuch.invalid"), 8000, ErrorKind::Other), "check the address"),
             (bind(None, 8000, ErrorKind::Unsupported), "--bind"),
+            (Failure::Serve(io::Error::from_raw_os_error(11)).to_string(), "ulimit -u"),
         ];
         for (line, advice) in lines {
             assert!(line.contains(advice), "{line}");

@@ -14,18 +14,22 @@ use doorstep_blocking::{self as blocking, Record, Stopped};
 use doorstep_core::http1::date::Civil;
 use doorstep_core::log;
 
-/// Serves what `handler` does, and writes to the log.
+/// Serves what `handler` does, and writes to the log; tells when it begins.
 pub(crate) struct Logged<H> {
     handler: H,
     log: Arc<Log>,
     clock: Clock,
     access: bool,
+    started: Started,
 }
+
+/// Called when the server serves.
+pub(crate) type Started = Box<dyn Fn() + Send + Sync>;
 
 impl<H> Logged<H> {
     /// Logs to `log`; answers only with `access`.
-    pub(crate) fn new(handler: H, log: Arc<Log>, access: bool) -> Self {
-        Self { handler, log, clock: Clock::new(), access }
+    pub(crate) fn new(handler: H, log: Arc<Log>, access: bool, started: Started) -> Self {
+        Self { handler, log, clock: Clock::new(), access, started }
     }
 
     fn record(&self, record: &Record<'_>) {
@@ -64,6 +68,9 @@ impl<H: blocking::Handler> blocking::Handler for Logged<H> {
     fn note(&self, peer: IpAddr, message: &str) {
         self.log.note(peer, message);
     }
+    fn started(&self) {
+        (self.started)();
+    }
     fn hurry(&self) {
         self.handler.hurry();
     }
@@ -85,6 +92,9 @@ impl<H: smol::Handler> smol::Handler for Logged<H> {
     }
     fn note(&self, peer: IpAddr, message: &str) {
         self.log.note(peer, message);
+    }
+    fn started(&self) {
+        (self.started)();
     }
     fn hurry(&self) {
         self.handler.hurry();

@@ -1,6 +1,5 @@
 //! The server's life: bind, say so, serve until a signal, stop.
 
-use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -16,17 +15,24 @@ use crate::arguments::Runtime;
 use crate::banner;
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::logged::Logged;
+use crate::logged::{Logged, Started};
 use crate::signals::Signals;
 
+/// Memory that must be there at the start, in bytes: for the threads' stacks above all. With less, the
+/// process would be aborted at some moment that nobody chose.
+const MEMORY: usize = 16 << 20;
 /// How long the last lines of the log may take to be read.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// Serves as `config` says until Ctrl-C or SIGTERM. Coming back without a failure is success.
 pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
+    host::can_allocate(MEMORY).map_err(Failure::Serve)?;
     // Caught before the banner: whoever has read that may send one.
     let signals = Signals::catch().map_err(Failure::Serve)?;
-    let no_root = |error| Failure::Directory(config.root.clone(), error);
+    let no_root = |error| match host::is_exhausted(&error) {
+        true => Failure::Serve(error),
+        false => Failure::Directory(config.root.clone(), error),
+    };
     let log = Arc::new(Log::stderr().map_err(Failure::Serve)?);
     let served = match config.runtime {
         Runtime::Blocking => {
@@ -34,14 +40,15 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
             let files = files.with(config.site.clone());
             let scripts = config.scripts.clone().map(|how| blocking::Cgi::new(&config.root, how));
             let scripts = scripts.transpose().map_err(no_root)?;
-            let server = listen(config, blocking::Server::on)?.with(settings(config));
+            let server = blocking::Server::on(listen(config)?).map_err(Failure::Serve)?;
+            let server = server.with(settings(config));
             let stopper = server.stopper();
             let running = scripts.as_ref().map(blocking::Cgi::places);
-            announce(server.addresses(), signals, stopper, running)?;
             let (log, access) = (log.clone(), config.access_log);
+            let say = announce(server.addresses(), signals, stopper, running)?;
             match scripts {
-                None => server.serve(Logged::new(files, log, access)),
-                Some(scripts) => server.serve(Logged::new(scripts.around(files), log, access)),
+                None => server.serve(Logged::new(files, log, access, say)),
+                Some(scripts) => server.serve(Logged::new(scripts.around(files), log, access, say)),
             }
         }
         Runtime::Smol => {
@@ -49,14 +56,17 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
             let files = files.with(config.site.clone());
             let scripts = config.scripts.clone().map(|how| smol::Cgi::new(&config.root, how));
             let scripts = scripts.transpose().map_err(no_root)?;
-            let server = listen(config, smol::Server::on)?.with(settings(config));
+            let server = smol::Server::on(listen(config)?).map_err(Failure::Serve)?;
+            let server = server.with(settings(config));
             let stopper = server.stopper();
             let running = scripts.as_ref().map(smol::Cgi::places);
-            announce(server.addresses(), signals, stopper, running)?;
             let (log, access, one) = (log.clone(), config.access_log, NonZeroUsize::MIN);
+            let say = announce(server.addresses(), signals, stopper, running)?;
             match scripts {
-                None => server.run(Logged::new(files, log, access), one),
-                Some(scripts) => server.run(Logged::new(scripts.around(files), log, access), one),
+                None => server.run(Logged::new(files, log, access, say), one),
+                Some(scripts) => {
+                    server.run(Logged::new(scripts.around(files), log, access, say), one)
+                }
             }
         }
     };
@@ -79,23 +89,23 @@ fn settings(config: &Config) -> blocking::Config {
     }
 }
 
-fn listen<S>(
-    config: &Config,
-    server: impl FnOnce(Vec<TcpListener>) -> io::Result<S>,
-) -> Result<S, Failure> {
-    host::bind(config.host.as_deref(), config.port)
-        .and_then(server)
-        .map_err(|error| Failure::Bind { host: config.host.clone(), port: config.port, error })
+fn listen(config: &Config) -> Result<Vec<TcpListener>, Failure> {
+    host::bind(config.host.as_deref(), config.port).map_err(|error| {
+        match host::is_exhausted(&error) {
+            true => Failure::Serve(error),
+            false => Failure::Bind { host: config.host.clone(), port: config.port, error },
+        }
+    })
 }
 
-/// Says where we serve; from here on a signal stops it, and a second one kills what is `running`.
+/// From here on a signal stops the server, and a second one kills what is `running`. What comes back
+/// says where we serve, to be called when we do.
 fn announce(
     addresses: &[SocketAddr],
     signals: Signals,
     stopper: Stopper,
     running: Option<Arc<Places>>,
-) -> Result<(), Failure> {
-    banner::serving(addresses);
+) -> Result<Started, Failure> {
     let stop = move |interactive: bool| {
         stopper.stop();
         if interactive {
@@ -103,5 +113,7 @@ fn announce(
         }
     };
     let kill = move || running.iter().for_each(|scripts| scripts.kill());
-    signals.then(stop, kill).map_err(Failure::Serve)
+    signals.then(stop, kill).map_err(Failure::Serve)?;
+    let addresses = addresses.to_vec();
+    Ok(Box::new(move || banner::serving(&addresses)))
 }

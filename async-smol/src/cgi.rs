@@ -1,7 +1,7 @@
 //! Scripts as a handler: CGI/1.1 (RFC 3875) below a directory.
 //!
 //! The same as the blocking driver's but for the waiting. What may take the system long is done on
-//! the blocking pool: starting a process, and writing a large body to disk.
+//! the server's thread pool: starting a process, and writing a large body to disk.
 //!
 //! ```no_run
 //! use doorstep_async_smol::scripts::Settings;
@@ -116,7 +116,7 @@ impl Cgi {
         let body = self.receive(x).await?;
         let Some(place) = self.enter(x, &script).await? else { return Ok(Came::Answered) };
         let launch = self.scripts.launch(x, &script, x.local()?, body);
-        let started = smol::unblock(move || launch.start(place)).await;
+        let started = x.unblock(move || launch.start(place)).await;
         let Some(mut run) = self.scripts.listen(x, &script, started)? else {
             return Ok(Came::Answered);
         };
@@ -142,7 +142,7 @@ impl Cgi {
             match x.body().read(body.space()).await? {
                 0 => return Ok(Some(body)),
                 n if body.filled(n) => {
-                    body = smol::unblock(move || body.spill()).await;
+                    body = x.unblock(move || body.spill()).await;
                     if body.is_lost() {
                         return Ok(Some(body));
                     }

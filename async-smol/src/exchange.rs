@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_io::Async;
@@ -49,9 +50,26 @@ impl<'a> Exchange<'a> {
         Exchange { turn: self.turn.instead(head), wire: self.wire, reading: self.reading }
     }
 
+    /// The connection's seat, for what goes on elsewhere.
+    pub(crate) fn seat(&self) -> Arc<Seat> {
+        self.wire.shared_seat()
+    }
+
+    /// Asks a connection that is idle to leave, and waits a moment until one has.
+    pub(crate) async fn make_room(&self) {
+        self.wire.make_room().await;
+    }
+
     /// The parts that can be used apart from each other.
     pub(crate) fn parts(&mut self) -> (&mut Turn<'a>, &Seat) {
         (&mut self.turn, self.wire.seat())
+    }
+
+    /// Does `work`, which may wait for a disk or a process, on a thread of the server's pool
+    /// ([`doorstep_blocking::Config::pool_threads`]), where it waits for nobody else's request. Unlike
+    /// `smol::unblock` it works where the system has no threads left.
+    pub async fn unblock<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        self.wire.pool().run(work).await
     }
 
     /// The body, to read. The first read sends 100 Continue when the client waits for it.

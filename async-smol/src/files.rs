@@ -13,12 +13,15 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use doorstep_blocking::directory::{Directory, Rest, part};
-use doorstep_blocking::host::{Content, Symlinks};
-use doorstep_blocking::scripts::Scripts;
+use async_io::Timer;
+use doorstep_blocking::directory::{Directory, Listed, NotListed, Rest, part};
+use doorstep_blocking::host::{Content, Departure, Place, Symlinks};
+use doorstep_blocking::scripts::{Admission, Dismissal, Scripts};
 use doorstep_core::site::Site;
+use doorstep_core::site::listing::View;
 use doorstep_core::site::multipart::Piece;
 use doorstep_core::site::range::ByteRange;
+use smol::future;
 
 use crate::exchange::Exchange;
 use crate::handler::Handler;
@@ -52,7 +55,7 @@ impl Files {
     #[must_use]
     pub fn with(mut self, site: Site) -> Self {
         if let Some(directory) = Arc::get_mut(&mut self.directory) {
-            directory.site = site; // nobody else has it: no request runs before `serve`
+            directory.set_site(site); // nobody else has it: no request runs before `serve`
         }
         self
     }
@@ -66,9 +69,14 @@ impl Files {
 
     async fn answer(&self, x: &mut Exchange<'_>) -> io::Result<()> {
         let mut rest = self.directory.answer(x)?;
+        if matches!(rest, Rest::Exhausted(_)) {
+            x.make_room().await;
+            rest = self.directory.answer(x)?;
+        }
         loop {
             match rest {
                 Rest::Nothing => return Ok(()),
+                Rest::Exhausted(error) => return self.directory.refuse(x, &error),
                 Rest::Range(content, range) => return send(x, &content, range).await,
                 Rest::Parts(content, multipart) => {
                     for piece in multipart.pieces() {
@@ -79,20 +87,77 @@ impl Files {
                     }
                     return Ok(());
                 }
-                Rest::List(path, view) => {
-                    let directory = self.directory.clone();
-                    let listing = smol::unblock(move || directory.list(&path, view)).await;
-                    return self.directory.show(x, view, listing);
-                }
+                // On the heap: most requests are for files, and do not need the room for it.
+                Rest::List(path, view) => return Box::pin(self.list(x, path, view)).await,
                 Rest::Digest(file) => {
-                    let directory = self.directory.clone();
-                    let (file, digests) = smol::unblock(move || {
-                        let digests = directory.digest(&file);
-                        (file, digests)
-                    })
-                    .await;
+                    let (directory, look) = (self.directory.clone(), self.look(x));
+                    let (file, digests) = x
+                        .unblock(move || {
+                            let digests = directory.digest(&file, look);
+                            (file, digests)
+                        })
+                        .await;
                     rest = self.directory.finish(x, &file, &digests)?;
                 }
+            }
+        }
+    }
+
+    async fn list(&self, x: &mut Exchange<'_>, path: Vec<u8>, view: View) -> io::Result<()> {
+        let mut listed = self.make(x, &path, view, None).await;
+        if listed.as_ref().is_err_and(NotListed::is_exhausted) {
+            x.make_room().await;
+            listed = self.make(x, &path, view, None).await;
+        }
+        if matches!(listed, Err(NotListed::Large)) {
+            listed = match self.enter(x).await? {
+                Ok(permit) => self.make(x, &path, view, Some(permit)).await,
+                Err(why) => Err(NotListed::Dismissed(why)),
+            };
+        }
+        let Some(listed) = self.directory.show(x, view, listed)? else { return Ok(()) };
+        for piece in listed.pieces() {
+            x.send(piece).await?;
+        }
+        Ok(())
+    }
+
+    async fn make(
+        &self,
+        x: &Exchange<'_>,
+        path: &[u8],
+        view: View,
+        permit: Option<Place>,
+    ) -> Result<Listed, NotListed> {
+        let (directory, path, look) = (self.directory.clone(), path.to_vec(), self.look(x));
+        x.unblock(move || directory.list(&path, view, permit, look)).await
+    }
+
+    /// Looks from elsewhere whether the client has left.
+    fn look(&self, x: &Exchange<'_>) -> impl FnMut() -> Option<Departure> + Send + 'static {
+        let (seat, mut vigil) = (x.seat(), self.directory.vigil());
+        move || match Arc::strong_count(&seat) {
+            1 => Some(Departure::Certain), // this is all that is left of the connection
+            _ => vigil.look(seat.presence()),
+        }
+    }
+
+    /// A permit for a large listing, waited for.
+    async fn enter(&self, x: &mut Exchange<'_>) -> io::Result<Result<Place, Dismissal>> {
+        x.flush().await?; // earlier answers do not wait with it
+        let mut queue = match self.directory.queue() {
+            Ok(queue) => queue,
+            Err(full) => return Ok(Err(full)),
+        };
+        loop {
+            let turn = queue.listen();
+            match queue.look(x.parts().1) {
+                Ok(Admission::In(permit)) => return Ok(Ok(permit)),
+                Ok(Admission::Wait(most)) => {
+                    let late = async { _ = Timer::after(most).await };
+                    future::or(turn, late).await;
+                }
+                Err(why) => return Ok(Err(why)),
             }
         }
     }

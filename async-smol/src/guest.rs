@@ -5,6 +5,8 @@ use std::sync::Arc;
 use doorstep_blocking::registry::{Registry, Seat};
 use doorstep_core::http1::Timeouts;
 
+use crate::thread_pool::ThreadPool;
+
 /// What all connections of a lane share. They have one reference to it, since each byte of theirs is
 /// there ten thousand times.
 pub(crate) struct Home<'l> {
@@ -12,6 +14,7 @@ pub(crate) struct Home<'l> {
     pub(crate) timeouts: &'l Timeouts,
     /// [`doorstep_blocking::Config::linger`].
     pub(crate) linger: u64,
+    pub(crate) pool: &'l ThreadPool,
 }
 
 /// A connection in its seat, which it gives back when it is dropped: at any wait.

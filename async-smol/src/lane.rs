@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use async_io::{Async, Timer};
+use doorstep_blocking::episode::Episode;
 use doorstep_blocking::turn::is_departure;
 use doorstep_blocking::{Config, GATHER, Shutdown, Stopper};
 use doorstep_core::http1::Inbox;
@@ -19,6 +20,7 @@ use crate::guest::{Guest, Home};
 use crate::handler::Handler;
 use crate::haste::Haste;
 use crate::serve::{self, Buffers, Stay};
+use crate::thread_pool::ThreadPool;
 use crate::wire::Wire;
 
 /// Pairs of buffers that are kept for the next busy connections.
@@ -36,14 +38,22 @@ pub(crate) struct Lane<'h, H> {
     /// Whether newcomers have something to say, and those who were answered once more.
     arrivals: Haste,
     returns: Haste,
+    /// There was no descriptor for one more connection.
+    no_descriptor: Episode,
 }
 
 impl<'h, H: Handler> Lane<'h, H> {
-    pub(crate) fn new(handler: &'h H, config: &'h Config, stopper: &'h Stopper) -> Self {
+    pub(crate) fn new(
+        handler: &'h H,
+        config: &'h Config,
+        stopper: &'h Stopper,
+        pool: &'h ThreadPool,
+    ) -> Self {
         let (arrivals, returns) = (Haste::default(), Haste::default());
-        let home =
-            Home { registry: &stopper.registry, timeouts: &config.timeouts, linger: config.linger };
-        Self { handler, config, stopper, home, spare: Mutex::default(), arrivals, returns }
+        let Config { timeouts, linger, .. } = config;
+        let home = Home { registry: &stopper.registry, timeouts, linger: *linger, pool };
+        let (spare, no_descriptor) = (Mutex::default(), Episode::default());
+        Self { handler, config, stopper, home, spare, arrivals, returns, no_descriptor }
     }
 
     /// Accepts until the server stops, then waits for its connections to end.
@@ -64,7 +74,11 @@ impl<'h, H: Handler> Lane<'h, H> {
                     poll_fn(|cx| any(&sources, cx)).await?;
                 }
                 // Out of descriptors or memory: hold back, and let somebody idle go.
-                Err(_) => {
+                Err(error) => {
+                    if self.no_descriptor.begins() {
+                        let here = self.stopper.acceptor.addresses()[0].ip();
+                        self.handler.note(here, &format!("cannot accept connections: {error}"));
+                    }
                     self.stopper.registry.make_room();
                     Timer::after(PAUSE).await;
                 }

@@ -34,12 +34,17 @@ use std::sync::Arc;
 use std::thread;
 
 use async_io::block_on;
-use doorstep_blocking::host::Acceptor;
+use doorstep_blocking::host::{self, Acceptor};
 use doorstep_blocking::{Config, Shutdown, Stopped, Stopper};
 use smol::{Executor, future};
 
 use crate::handler::Handler;
 use crate::lane::Lane;
+use crate::reactor;
+use crate::thread_pool::ThreadPool;
+
+/// What is opened to listen on a single lane, to serve one connection and to read one file.
+const DESCRIPTORS: usize = 5;
 
 /// A server that is bound and not yet serving.
 #[derive(Debug)]
@@ -92,9 +97,13 @@ impl Server {
     /// [`Handler::stopped`]. Dropping the future stops at once.
     ///
     /// # Errors
-    /// Those of watching the listeners.
-    pub async fn serve(self, handler: impl Handler) -> io::Result<()> {
-        let worked = self.lane(&handler).await;
+    /// Those of watching the listeners; when the system has no threads or descriptors for what serving
+    /// cannot do without. (`block_on` itself then panics at its end, as it wants a thread too;
+    /// [`Server::run`] does not.)
+    pub async fn serve(mut self, handler: impl Handler) -> io::Result<()> {
+        let pool = self.prepare()?;
+        handler.started();
+        let worked = self.lane(&handler, &pool).await;
         self.end(&handler).await;
         worked
     }
@@ -107,12 +116,19 @@ impl Server {
         clippy::needless_pass_by_value,
         reason = "a server owns what it serves, as in `serve`"
     )]
-    pub fn run(self, handler: impl Handler, threads: NonZeroUsize) -> io::Result<()> {
+    pub fn run(mut self, handler: impl Handler, threads: NonZeroUsize) -> io::Result<()> {
+        let pool = self.prepare()?;
         let worked = thread::scope(|scope| {
             for _ in 1..threads.get() {
-                scope.spawn(|| block_on(self.lane(&handler)));
+                let lane = || block_on(self.lane(&handler, &pool));
+                let started = thread::Builder::new().name("lane".into()).spawn_scoped(scope, lane);
+                if let Err(error) = started {
+                    self.stopper.stop(); // who has started already
+                    return Err(error);
+                }
             }
-            block_on(self.lane(&handler))
+            handler.started();
+            block_on(self.lane(&handler, &pool))
         });
         block_on(self.end(&handler));
         worked
@@ -121,13 +137,20 @@ impl Server {
     /// Waits for one connection, serves one request on it, and closes it (B-307).
     ///
     /// # Errors
-    /// Those of accepting.
+    /// Those of accepting; as of [`Server::serve`].
     pub async fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
-        Lane::new(handler, &self.config, &self.stopper).serve_one().await
+        let pool = prepare(&self.config)?;
+        Lane::new(handler, &self.config, &self.stopper, &pool).serve_one().await
     }
 
-    async fn lane<H: Handler>(&self, handler: &H) -> io::Result<()> {
-        let lane = Lane::new(handler, &self.config, &self.stopper);
+    /// As [`prepare`]; from here on there are no more connections than there are descriptors for.
+    fn prepare(&mut self) -> io::Result<ThreadPool> {
+        self.config.max_connections = host::connections(self.config.max_connections);
+        prepare(&self.config)
+    }
+
+    async fn lane<H: Handler>(&self, handler: &H, pool: &ThreadPool) -> io::Result<()> {
+        let lane = Lane::new(handler, &self.config, &self.stopper, pool);
         let executor = Executor::new();
         future::or(lane.work(&executor), take_turns(&executor)).await
         // And here goes who is still being served.
@@ -140,6 +163,13 @@ impl Server {
         let cut = registry.cut_off() + acceptor.abort_waiting();
         handler.stopped(&Stopped { cut, until }).await;
     }
+}
+
+/// Gets what nothing can be served without, before anybody relies on it.
+fn prepare(config: &Config) -> io::Result<ThreadPool> {
+    reactor::start()?;
+    host::can_open(DESCRIPTORS)?;
+    ThreadPool::start(config.pool_threads)
 }
 
 /// Runs tasks for ever, so many at a time: then the reactor is asked who else has something to do, so

@@ -14,13 +14,14 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use async_io::Async;
+use async_io::{Async, Timer};
 use doorstep_blocking::host;
 use doorstep_blocking::pace::Pace;
-use doorstep_blocking::registry::Seat;
+use doorstep_blocking::registry::{ROOM, Seat};
 use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, Timeouts, Waiting};
 
 use crate::guest::Guest;
+use crate::thread_pool::ThreadPool;
 
 /// One connection's socket.
 pub(crate) struct Wire<'l> {
@@ -44,6 +45,25 @@ impl<'l> Wire<'l> {
 
     pub(crate) fn seat(&self) -> &Seat {
         &self.guest.seat
+    }
+
+    pub(crate) fn shared_seat(&self) -> Arc<Seat> {
+        self.guest.seat.clone()
+    }
+
+    /// Asks a connection that is idle to leave, and waits a moment until one has.
+    pub(crate) async fn make_room(&self) {
+        let registry = self.guest.home.registry;
+        let left = registry.listen();
+        if registry.make_room() {
+            let late = async { _ = Timer::after(ROOM).await };
+            smol::future::or(left, late).await;
+        }
+    }
+
+    /// Where what may wait is done.
+    pub(crate) fn pool(&self) -> &'l ThreadPool {
+        self.guest.home.pool
     }
 
     fn timeouts(&self) -> &Timeouts {

@@ -25,7 +25,8 @@ pub struct Config {
     /// Fields of every final answer, name and value (B-293). What cannot be a field is left out.
     pub fields: Vec<(String, String)>,
     /// Connections at once, a number. When there are as many, the one that has been idle longest
-    /// makes room for a new one (B-286).
+    /// makes room for a new one (B-286). There are fewer where this process may have few descriptors
+    /// ([`crate::host::connections`]).
     pub max_connections: usize,
     /// What is still received of a client once its last response is out, in bytes, as long as
     /// [`Timeouts::linger`] and its rate are kept; beyond it the connection is reset, which may cost
@@ -39,6 +40,9 @@ pub struct Config {
     /// yet; the response says `Connection: close`. Then idle connections are closed. So a proxy that
     /// sends a request in the moment of the stop loses none. Part of [`Config::grace`].
     pub lame_duck: Duration,
+    /// Threads at once of async-smol's pool for work that may wait (listings, digests, starting
+    /// scripts, large uploads), a number, at least one. More work waits until one is free.
+    pub pool_threads: usize,
 }
 
 impl Default for Config {
@@ -59,6 +63,7 @@ impl Default for Config {
             linger: 1 << 30,
             grace: Duration::from_secs(8),
             lame_duck: Duration::from_secs(1),
+            pool_threads: 64,
         }
     }
 }

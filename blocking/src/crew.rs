@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
+use crate::episode::Episode;
 use crate::handler::Handler;
 use crate::host;
 use crate::serve;
@@ -19,6 +20,8 @@ use crate::wire::Wire;
 const SPARE: usize = 32;
 /// How long to hold back when the system has no descriptors or threads left.
 const PAUSE: Duration = Duration::from_millis(100);
+/// What is opened to wait for two connections and to read a file on each.
+const DESCRIPTORS: usize = 4;
 /// How often the doorman looks up to see whether the server stops.
 const GLANCE: Duration = Duration::from_millis(250);
 
@@ -30,6 +33,9 @@ pub(crate) struct Crew<H> {
     spare: usize,
     hands: Mutex<Hands>,
     changed: Condvar,
+    /// There was no thread for one more connection; or no descriptor.
+    no_thread: Episode,
+    no_descriptor: Episode,
 }
 
 /// How many threads there are.
@@ -55,12 +61,16 @@ impl<H: Handler> Crew<H> {
             spare: SPARE.min(host::descriptors() / 8).max(1),
             hands: Mutex::default(),
             changed: Condvar::new(),
+            no_thread: Episode::default(),
+            no_descriptor: Episode::default(),
         })
     }
 
     /// Starts the first thread and stays at the door until the server stops.
     pub(crate) fn work(self: &Arc<Self>) -> io::Result<()> {
+        host::can_open(DESCRIPTORS)?;
         self.hire()?;
+        self.handler.started();
         while !self.stopper.is_stopping() {
             let hands = self.hands();
             if !self.is_full(&hands) {
@@ -70,6 +80,9 @@ impl<H: Handler> Crew<H> {
                 let before = hands.taken;
                 drop(hands);
                 if self.stopper.acceptor.wait_readable(GLANCE)? && self.hands().free == 0 {
+                    if self.wants_more() && self.hire().is_ok() {
+                        continue; // the system has threads again
+                    }
                     self.stopper.registry.make_room();
                     self.wait_until_taken(before);
                 }
@@ -107,6 +120,12 @@ impl<H: Handler> Crew<H> {
         hands.free == 0 && (hands.all >= self.most() || hands.short)
     }
 
+    /// Whether it is only the system that has no more threads.
+    fn wants_more(&self) -> bool {
+        let hands = self.hands();
+        hands.short && hands.all < self.most()
+    }
+
     fn most(&self) -> usize {
         self.config.max_connections.max(1)
     }
@@ -117,12 +136,13 @@ impl<H: Handler> Crew<H> {
             let mut hands = self.hands();
             hands.all += 1;
             hands.free += 1; // at once: the doorman must not take it for busy
+            hands.short = false; // not later: the new thread may have found another lack by then
         }
         let crew = self.clone();
         let hired = thread::Builder::new().name("doorstep".into()).spawn(move || crew.serve());
-        let mut hands = self.hands();
-        hands.short = hired.is_err();
         if hired.is_err() {
+            let mut hands = self.hands();
+            hands.short = true;
             hands.all -= 1;
             hands.free -= 1;
             self.changed.notify_all();
@@ -136,7 +156,7 @@ impl<H: Handler> Crew<H> {
         while let Some((stream, peer)) = self.next() {
             let registry = &self.stopper.registry;
             let seat = registry.enter(stream, peer);
-            let wire = Wire::new(seat.clone(), self.config.timeouts);
+            let wire = Wire::new(seat.clone(), registry.clone(), self.config.timeouts);
             let served = serve::connection(&self.handler, &self.config, wire, &mut outbox, false);
             registry.leave(&seat);
             if let Err(error) = served {
@@ -178,8 +198,12 @@ impl<H: Handler> Crew<H> {
                         }
                         hands.free == 0 && hands.all < self.most()
                     };
-                    if wanted && let Err(error) = self.hire() {
-                        self.handler.note(connection.1.ip(), &format!("no thread: {error}"));
+                    if wanted
+                        && let Err(error) = self.hire()
+                        && self.no_thread.begins()
+                    {
+                        let note = format!("no thread for more connections: {error}");
+                        self.handler.note(connection.1.ip(), &note);
                     }
                     return Some(connection);
                 }
@@ -191,7 +215,11 @@ impl<H: Handler> Crew<H> {
                     return None;
                 }
                 // Out of descriptors or memory: hold back, and let somebody idle go.
-                Err(_) => {
+                Err(error) => {
+                    if self.no_descriptor.begins() {
+                        let here = self.stopper.acceptor.addresses()[0].ip();
+                        self.handler.note(here, &format!("cannot accept connections: {error}"));
+                    }
                     self.stopper.registry.make_room();
                     thread::sleep(PAUSE);
                 }

@@ -4,18 +4,21 @@
 //! together, up to the bytes of the body, which each driver sends in its own way ([`Rest`]).
 
 use std::cell::RefCell;
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use doorstep_core::http1::date;
-use doorstep_core::site::listing::{Rows, View};
+use doorstep_core::site::listing::View;
 use doorstep_core::site::multipart::Multipart;
 use doorstep_core::site::range::{ByteRange, Selection};
 use doorstep_core::site::{Answer, Denial, Lookup, Need, Representation, Site, Stat, origins};
 
-use crate::host::{self, Class, Content, Digests, Opened, Root, Store, Symlinks};
+use crate::host::{self, Content, Departure, Digests, Opened, Place, Root, Store, Symlinks, Vigil};
+use crate::listings::Listings;
+pub use crate::listings::{Listed, NotListed};
 use crate::response::Response;
-use crate::scripts::Scripts;
+use crate::scripts::{Dismissal, Queue, Scripts};
 use crate::turn::Turn;
 pub use crate::undigested::{Digested, MOST as MOST_DIGESTED, Undigested};
 
@@ -24,8 +27,8 @@ pub use crate::undigested::{Digested, MOST as MOST_DIGESTED, Undigested};
 pub struct Directory {
     store: Store,
     digests: Digests,
-    /// How it is served.
-    pub site: Site,
+    listings: Listings,
+    site: Site,
 }
 
 /// What is left to do after the head of an answer.
@@ -40,6 +43,9 @@ pub enum Rest {
     /// Nothing was answered yet: read this directory ([`Directory::list`]), which may take long, and
     /// then [`Directory::show`] it.
     List(Vec<u8>, View),
+    /// Nothing was answered yet, as there is no descriptor or memory left. Make room and answer again;
+    /// if that is of no use, [`Directory::refuse`].
+    Exhausted(io::Error),
     /// Nothing was answered yet: compute the digests of this ([`Directory::digest`]), which may take
     /// long, and then [`Directory::finish`] it.
     Digest(Box<Undigested>),
@@ -61,8 +67,8 @@ impl Directory {
     /// When there is no such directory now.
     pub fn new(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
         let root = Root::new(directory.as_ref(), symlinks)?;
-        let (store, digests) = (Store::new(root), Digests::default());
-        Ok(Self { store, digests, site: Site::default() })
+        let (store, digests, site) = (Store::new(root), Digests::default(), Site::default());
+        Ok(Self { store, digests, listings: Listings::new(&site), site })
     }
 
     /// Is served around `scripts`: listings do not lead to where they are, and when there is nothing
@@ -100,20 +106,43 @@ impl Directory {
         Ok(Rest::Nothing)
     }
 
-    /// The listing of the directory at `path`.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn list(&self, path: &[u8], view: View) -> io::Result<Vec<u8>> {
-        let mut rows = Rows::new(view, self.site.listing_limit);
-        self.store.list(path, &self.site, |entry| {
-            rows.add(entry);
-            Ok(())
-        })?;
-        Ok(rows.write(path))
+    /// Serves it as `site` says.
+    pub fn set_site(&mut self, site: Site) {
+        self.listings = Listings::new(&site);
+        self.site = site;
     }
 
-    /// Answers with what [`Directory::list`] gave.
+    /// The listing of the directory at `path`. [`NotListed::Large`]: it needs a permit, from
+    /// [`Directory::queue`]. It ends early when `departure` says that the client has left, which it is
+    /// asked now and then.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn list(
+        &self,
+        path: &[u8],
+        view: View,
+        permit: Option<Place>,
+        departure: impl FnMut() -> Option<Departure>,
+    ) -> Result<Listed, NotListed> {
+        self.listings.make((&self.store, &self.site), (path, view), permit, departure)
+    }
+
+    /// A look at the client of a listing or a digest.
+    #[must_use]
+    pub fn vigil(&self) -> Vigil {
+        Vigil::new(self.site.listing_patience)
+    }
+
+    /// A place in the queue for a large listing's permit.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn queue(&self) -> Result<Queue, Dismissal> {
+        self.listings.queue(&self.site)
+    }
+
+    /// Answers with what [`Directory::list`] gave; what is to be sent of it, if anything is.
     ///
     /// # Errors
     /// As of [`Directory::answer`].
@@ -121,29 +150,46 @@ impl Directory {
         &self,
         turn: &mut Turn<'_>,
         view: View,
-        listing: io::Result<Vec<u8>>,
-    ) -> io::Result<()> {
-        match listing {
-            Ok(listing) => turn
-                .respond(200)
-                .header("Content-Type", view.content_type())
-                .header("Vary", "Accept")
-                .body(listing),
-            Err(error) => {
-                turn.note(noted(turn, &error));
-                match not_listed(&error) {
-                    Some(denial) => deny(turn, denial),
-                    None => unavailable(turn),
+        listed: Result<Listed, NotListed>,
+    ) -> io::Result<Option<Listed>> {
+        match listed {
+            Ok(listed) => {
+                turn.respond(200)
+                    .header("Content-Type", view.content_type())
+                    .header("Vary", "Accept")
+                    .sized(listed.length())?;
+                Ok(Some(listed))
+            }
+            Err(why) => {
+                turn.note(noted(turn, &why));
+                match why.denial() {
+                    Some(denial) => deny(turn, denial)?,
+                    None => unavailable(turn)?,
                 }
+                Ok(None)
             }
         }
     }
 
+    /// Answers 503: descriptors or memory are used up, or the file system fails.
+    ///
+    /// # Errors
+    /// As of [`Directory::answer`].
+    pub fn refuse(&self, turn: &mut Turn<'_>, error: &io::Error) -> io::Result<()> {
+        turn.note(noted(turn, error));
+        unavailable(turn)
+    }
+
     /// The digests that `file` is to be answered with. One that cannot be computed is left out: what
-    /// is wrong with the file is found when it is sent.
+    /// is wrong with the file is found when it is sent. So is one whose client has left, as
+    /// `departure` says.
     #[must_use]
-    pub fn digest(&self, file: &Undigested) -> Digested {
-        file.digest(&self.digests)
+    pub fn digest(
+        &self,
+        file: &Undigested,
+        mut departure: impl FnMut() -> Option<Departure>,
+    ) -> Digested {
+        file.digest(&self.digests, || departure().is_none())
     }
 
     /// Answers with `file` and what [`Directory::digest`] gave.
@@ -171,9 +217,10 @@ impl Directory {
                     match opened {
                         Opened::File(content, stat) => file = Some((content, stat)),
                         Opened::Refused(error) => turn.note(noted(turn, &error)),
-                        Opened::Exhausted(error) | Opened::Failed(error) => {
-                            turn.note(noted(turn, &error));
-                            return unavailable(turn).map(|()| Rest::Nothing);
+                        Opened::Exhausted(error) => return Ok(Rest::Exhausted(error)),
+                        Opened::Failed(error) => {
+                            self.refuse(turn, &error)?;
+                            return Ok(Rest::Nothing);
                         }
                         _ => {}
                     }
@@ -315,22 +362,13 @@ fn begin<'a>(turn: &'a mut Turn<'_>, denial: Denial) -> Response<'a> {
     turn.respond(denial.status()).reason(denial.reason())
 }
 
-/// Why there is no listing; `None` when the system cannot say what is there.
-fn not_listed(error: &io::Error) -> Option<Denial> {
-    match Class::of(error) {
-        Class::Exhausted | Class::Failed => None,
-        Class::Nothing => Some(Denial::Missing),
-        Class::Other | Class::Refused => Some(Denial::Unlistable),
-    }
-}
-
 /// No descriptors are left, or the file system fails: later it may be there.
 fn unavailable(turn: &mut Turn<'_>) -> io::Result<()> {
     turn.respond(503).header("Retry-After", "1").page("")
 }
 
 /// What the log is told about an error.
-fn noted(turn: &Turn<'_>, error: &io::Error) -> String {
+fn noted(turn: &Turn<'_>, error: &dyn fmt::Display) -> String {
     format!("{}: {error}", String::from_utf8_lossy(turn.head().path()))
 }
 

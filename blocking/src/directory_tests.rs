@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use super::*;
 
 /// The answer to `GET /d/` whose listing ended so, and what the log was told.
-fn shown(listing: io::Result<Vec<u8>>) -> (String, Vec<String>) {
+fn shown(error: Errno) -> (String, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
     let directory = Directory::new(dir.path(), Symlinks::Beneath).unwrap();
     let notes = Mutex::new(Vec::new());
@@ -21,7 +21,8 @@ fn shown(listing: io::Result<Vec<u8>>) -> (String, Vec<String>) {
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let inbox = Inbox::new(&mut [][..]);
     let mut turn = Turn::new(head, &mut connection, inbox, &mut outbox, peer, &note, &|| false);
-    directory.show(&mut turn, View::default(), listing).unwrap();
+    let listed = Err(NotListed::Failed(error.into()));
+    assert!(directory.show(&mut turn, View::default(), listed).unwrap().is_none());
     let text = String::from_utf8(outbox.unsent().to_vec()).unwrap();
     (text, notes.into_inner().unwrap())
 }
@@ -33,7 +34,7 @@ fn b_147_a_listing_that_is_refused_is_404() {
         (Errno::PERM, "No permission to list directory"),
         (Errno::NOENT, "File not found"),
     ] {
-        let (answer, notes) = shown(Err(error.into()));
+        let (answer, notes) = shown(error);
         assert!(answer.starts_with(&format!("HTTP/1.1 404 {reason}\r\n")), "{answer}");
         assert_eq!(notes.len(), 1);
     }
@@ -44,7 +45,7 @@ fn a_listing_that_could_not_be_ended_is_503_and_never_looks_whole() {
     let lacks = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
     let failures = [Errno::IO, Errno::STALE, Errno::NOTCONN, Errno::TIMEDOUT];
     for error in lacks.into_iter().chain(failures) {
-        let (answer, notes) = shown(Err(error.into()));
+        let (answer, notes) = shown(error);
         assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
         assert!(answer.contains("\r\nRetry-After: 1\r\n"), "{answer}");
         assert!(notes.len() == 1 && notes[0].starts_with("/d/: "), "{notes:?}");

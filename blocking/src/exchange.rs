@@ -45,6 +45,11 @@ impl<'a> Exchange<'a> {
         Exchange { turn: self.turn.instead(head), wire: self.wire }
     }
 
+    /// Asks a connection that is idle to leave, and waits a moment until one has.
+    pub(crate) fn make_room(&self) {
+        self.wire.make_room();
+    }
+
     /// The parts that can be used apart from each other.
     pub(crate) fn parts(&mut self) -> (&mut Turn<'a>, &Seat) {
         (&mut self.turn, self.wire.seat())

@@ -13,14 +13,16 @@ use std::io;
 use std::path::Path;
 
 use doorstep_core::site::Site;
+use doorstep_core::site::listing::View;
 use doorstep_core::site::multipart::Piece;
 use doorstep_core::site::range::ByteRange;
+use event_listener::Listener;
 
-use crate::directory::{Directory, Rest, part};
+use crate::directory::{Directory, NotListed, Rest, part};
 use crate::exchange::Exchange;
 use crate::handler::Handler;
-use crate::host::{Content, Symlinks};
-use crate::scripts::Scripts;
+use crate::host::{Content, Place, Symlinks};
+use crate::scripts::{Admission, Dismissal, Scripts};
 
 /// Serves what is below a directory.
 #[derive(Debug)]
@@ -50,7 +52,7 @@ impl Files {
     /// Serves it as `site` says.
     #[must_use]
     pub fn with(mut self, site: Site) -> Self {
-        self.directory.site = site;
+        self.directory.set_site(site);
         self
     }
 
@@ -61,9 +63,14 @@ impl Files {
 
     fn answer(&self, x: &mut Exchange<'_>) -> io::Result<()> {
         let mut rest = self.directory.answer(x)?;
+        if matches!(rest, Rest::Exhausted(_)) {
+            x.make_room();
+            rest = self.directory.answer(x)?;
+        }
         loop {
             match rest {
                 Rest::Nothing => return Ok(()),
+                Rest::Exhausted(error) => return self.directory.refuse(x, &error),
                 Rest::Range(content, range) => return send(x, &content, range),
                 Rest::Parts(content, multipart) => {
                     for piece in multipart.pieces() {
@@ -74,14 +81,49 @@ impl Files {
                     }
                     return Ok(());
                 }
-                Rest::List(path, view) => {
-                    let listing = self.directory.list(&path, view);
-                    return self.directory.show(x, view, listing);
-                }
+                Rest::List(path, view) => return self.list(x, &path, view),
                 Rest::Digest(file) => {
-                    let digests = self.directory.digest(&file);
+                    let (seat, mut vigil) = (x.parts().1, self.directory.vigil());
+                    let digests = self.directory.digest(&file, || vigil.look(seat.presence()));
                     rest = self.directory.finish(x, &file, &digests)?;
                 }
+            }
+        }
+    }
+
+    fn list(&self, x: &mut Exchange<'_>, path: &[u8], view: View) -> io::Result<()> {
+        let make = |x: &mut Exchange<'_>, permit| {
+            let (seat, mut vigil) = (x.parts().1, self.directory.vigil());
+            self.directory.list(path, view, permit, || vigil.look(seat.presence()))
+        };
+        let mut listed = make(x, None);
+        if listed.as_ref().is_err_and(NotListed::is_exhausted) {
+            x.make_room();
+            listed = make(x, None);
+        }
+        if matches!(listed, Err(NotListed::Large)) {
+            listed = match self.enter(x)? {
+                Ok(permit) => make(x, Some(permit)),
+                Err(why) => Err(NotListed::Dismissed(why)),
+            };
+        }
+        let Some(listed) = self.directory.show(x, view, listed)? else { return Ok(()) };
+        listed.pieces().try_for_each(|piece| x.send(piece))
+    }
+
+    /// A permit for a large listing, waited for.
+    fn enter(&self, x: &mut Exchange<'_>) -> io::Result<Result<Place, Dismissal>> {
+        x.flush()?; // earlier answers do not wait with it
+        let mut queue = match self.directory.queue() {
+            Ok(queue) => queue,
+            Err(full) => return Ok(Err(full)),
+        };
+        loop {
+            let turn = queue.listen();
+            match queue.look(x.parts().1) {
+                Ok(Admission::In(permit)) => return Ok(Ok(permit)),
+                Ok(Admission::Wait(most)) => drop(turn.wait_timeout(most)),
+                Err(why) => return Ok(Err(why)),
             }
         }
     }

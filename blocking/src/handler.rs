@@ -111,6 +111,10 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (peer, message);
     }
 
+    /// The server has all that it needs to serve (threads above all) and begins to accept. Not called
+    /// when it cannot be had: then serving ends with an error.
+    fn started(&self) {}
+
     /// The server stops and the time for responses that are under way is over: who is still responding
     /// is cut off a moment from now ([`Shutdown`]). For handlers that wait for something else than their
     /// client; may be said twice.

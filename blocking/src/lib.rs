@@ -24,17 +24,19 @@
 //!
 //! Deadlines and limits are on by default ([`Config`]). The number of threads is bounded; idle
 //! connections give way to new ones. [`host`] holds what the operating system is asked for, and
-//! what does not wait here ([`Config`], [`turn`], [`directory`], [`scripts`], [`pace`]) serves the other
+//! what does not wait here ([`Config`], [`turn`], [`directory`], [`scripts`], [`pace`], [`episode`]) serves the other
 //! driver too.
 
 mod cgi;
 mod config;
 mod crew;
 pub mod directory;
+pub mod episode;
 mod exchange;
 mod files;
 mod handler;
 pub mod host;
+mod listings;
 pub mod pace;
 pub mod registry;
 mod response;

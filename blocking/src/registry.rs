@@ -20,6 +20,9 @@ use event_listener::{Event, EventListener};
 
 use crate::host::{self, Presence};
 
+/// How long a request waits until a connection that was asked to leave has given its descriptor back.
+pub const ROOM: Duration = Duration::from_millis(100);
+
 /// When time began, for every registry.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 

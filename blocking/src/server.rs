@@ -31,7 +31,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::crew::Crew;
 use crate::handler::Handler;
-use crate::host::Acceptor;
+use crate::host::{self, Acceptor};
 use crate::registry::Registry;
 use crate::serve;
 use crate::shutdown::{Shutdown, Stopped};
@@ -92,8 +92,9 @@ impl Server {
     /// [`Handler::stopped`]. A handler that does not end keeps its thread.
     ///
     /// # Errors
-    /// When not even one thread can be had.
-    pub fn serve(self, handler: impl Handler) -> io::Result<()> {
+    /// When not even one thread or the descriptors for one connection can be had.
+    pub fn serve(mut self, handler: impl Handler) -> io::Result<()> {
+        self.config.max_connections = host::connections(self.config.max_connections);
         let (stopper, config) = (self.stopper.clone(), self.config.clone());
         let registry = &stopper.registry;
         let crew = Crew::new(handler, self.config, self.stopper);
@@ -123,7 +124,7 @@ impl Server {
         let Some((stream, peer)) = self.stopper.acceptor.accept()? else { return Ok(()) };
         let registry = &self.stopper.registry;
         let seat = registry.enter(stream, peer);
-        let wire = Wire::new(seat.clone(), self.config.timeouts);
+        let wire = Wire::new(seat.clone(), registry.clone(), self.config.timeouts);
         let served =
             serve::connection(handler, &self.config, wire, &mut self.config.outbox(), true);
         registry.leave(&seat);

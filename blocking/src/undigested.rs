@@ -84,13 +84,17 @@ impl Undigested {
         }
     }
 
-    /// Reads the file, unless `digests` knows it.
-    pub(crate) fn digest(&self, digests: &Digests) -> Digested {
-        let whole = || digests.whole(&self.content, &self.stat).ok();
-        let representation = self.wanted.representation.then(whole).flatten();
+    /// Reads the file, unless `digests` knows it, as long as that `is_wanted`.
+    pub(crate) fn digest(
+        &self,
+        digests: &Digests,
+        mut is_wanted: impl FnMut() -> bool,
+    ) -> Digested {
+        let mut whole = || digests.whole(&self.content, &self.stat, &mut is_wanted).ok();
+        let representation = if self.wanted.representation { whole() } else { None };
         let content = match &self.selection {
             _ if !self.wanted.content => None,
-            Selection::One(range) => Digest::of(&self.content, *range).ok(),
+            Selection::One(range) => Digest::of(&self.content, *range, is_wanted).ok(),
             _ => representation.or_else(whole),
         };
         Digested { representation, content }

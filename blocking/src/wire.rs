@@ -10,14 +10,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, Timeouts, Waiting};
+use event_listener::Listener;
 
 use crate::host;
 use crate::pace::Pace;
-use crate::registry::Seat;
+use crate::registry::{ROOM, Registry, Seat};
 
 /// One connection's socket.
 pub(crate) struct Wire {
     seat: Arc<Seat>,
+    registry: Arc<Registry>,
     timeouts: Timeouts,
     reading: Pace,
     /// What the socket's own timeouts are set to.
@@ -26,9 +28,9 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(seat: Arc<Seat>, timeouts: Timeouts) -> Self {
+    pub(crate) fn new(seat: Arc<Seat>, registry: Arc<Registry>, timeouts: Timeouts) -> Self {
         let reading = Pace::new(Instant::now());
-        Self { seat, timeouts, reading, read_timeout: None, write_timeout: None }
+        Self { seat, registry, timeouts, reading, read_timeout: None, write_timeout: None }
     }
 
     pub(crate) fn seat(&self) -> &Seat {
@@ -45,6 +47,14 @@ impl Wire {
 
     pub(crate) fn stream(&self) -> &TcpStream {
         self.seat.stream()
+    }
+
+    /// Asks a connection that is idle to leave, and waits a moment until one has.
+    pub(crate) fn make_room(&self) {
+        let left = self.registry.listen();
+        if self.registry.make_room() {
+            left.wait_timeout(ROOM);
+        }
     }
 
     /// The socket for another protocol, without our timeouts.

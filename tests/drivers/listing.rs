@@ -6,12 +6,13 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use doorstep::core::site::Site;
 use regex::Regex;
 use tempfile::TempDir;
 
-use crate::drivers::{Driver, Running};
+use crate::drivers::{Driver, Running, eventually};
 use crate::service::State;
 
 /// Names that break one thing or another: URLs, HTML, JSON, terminals, schemes.
@@ -95,6 +96,49 @@ on_every_driver! {
         assert_eq!(page.field("Content-Type"), Some("text/html; charset=utf-8"));
     }
 
+    fn large_listings_take_turns_and_all_are_whole(driver: Driver) {
+        let (root, server) = serve(driver, Site { large_listings: 1, ..Site::default() });
+        many(root.path(), 1_100);
+        let mut clients: Vec<_> = (0..10).map(|_| server.client()).collect();
+        for client in &mut clients {
+            client.send(b"GET /many/ HTTP/1.1\r\nHost: a\r\n\r\n");
+        }
+        for client in &mut clients {
+            let listing = client.answer(false);
+            assert_eq!((listing.status, hrefs(&listing.body).len()), (200, 1_100));
+            assert_eq!(client.ask("HEAD", "/many/", &[]).field("Content-Length"), listing.field("Content-Length"));
+        }
+    }
+
+    fn a_large_listing_that_waits_for_too_long_is_503_and_small_ones_do_not_wait(driver: Driver) {
+        let wait = Duration::from_millis(100);
+        let (root, server) =
+            serve(driver, Site { large_listings: 1, listing_wait: wait, ..Site::default() });
+        many(root.path(), 8_000);
+        let mut slow = server.client();
+        slow.send(b"GET /many/ HTTP/1.1\r\nHost: a\r\n\r\n");
+        slow.peek(); // and reads no further
+        let mut client = server.client();
+        let late = client.ask("GET", "/many/", &[]);
+        assert_eq!((late.status, late.field("Retry-After")), (503, Some("1")));
+        assert_eq!(client.ask("GET", "/", &[]).status, 200);
+        assert!(server.state.notes().iter().any(|note| note.contains("too many large")));
+        drop(slow);
+        eventually("its place is free again", || client.ask("GET", "/many/", &[]).status == 200);
+    }
+
+    fn a_listing_ends_when_its_client_has_left(driver: Driver) {
+        let patience = Duration::ZERO;
+        let (root, server) = serve(driver, Site { listing_patience: patience, ..Site::default() });
+        many(root.path(), 3_000);
+        let mut client = server.client();
+        client.send(b"GET /many/ HTTP/1.1\r\nHost: a\r\n\r\n");
+        drop(client);
+        eventually("it is given up", || {
+            server.state.notes().iter().any(|note| note.contains("not listed, since the client"))
+        });
+    }
+
     fn what_is_beyond_the_limit_is_counted_and_not_shown(driver: Driver) {
         let (root, server) = serve(driver, Site { listing_limit: 3, ..Site::default() });
         for n in 0..100 {
@@ -112,6 +156,16 @@ on_every_driver! {
         }
         let json = client.ask("GET", "/", &["Accept: application/json"]).body;
         assert!(json.starts_with(b"{\"path\":\"/\",\"total\":100,\"complete\":false,"));
+    }
+}
+
+/// Makes a directory of so many files with long names.
+fn many(root: &Path, files: usize) {
+    let directory = root.join("many");
+    fs::create_dir(&directory).expect("a directory can be made");
+    let tail = "x".repeat(240);
+    for n in 0..files {
+        fs::write(directory.join(format!("{n:06}{tail}")), "").expect("it can be written");
     }
 }
 
@@ -160,7 +214,9 @@ fn resolved(base: &str, href: &str) -> String {
 }
 
 fn serve(driver: Driver, site: Site) -> (TempDir, Running) {
-    let root = tempfile::tempdir().expect("a temporary directory can be made");
+    // In memory, where there is room for that: many files are made.
+    let root = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    let root = root.expect("a temporary directory can be made");
     let server = driver.start(State::site(root.path(), site));
     (root, server)
 }

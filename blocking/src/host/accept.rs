@@ -117,7 +117,7 @@ impl Acceptor {
                 self.poll(None)?;
             }
             for listener in self.in_turn() {
-                match accept_blocking(listener) {
+                match accept(listener, false) {
                     Ok(connection) => return Ok(Some(connection)),
                     Err(_) if self.is_stopped() => break,
                     Err(error) if concerns_one_connection(&error) => {}
@@ -138,8 +138,8 @@ impl Acceptor {
     /// # Errors
     /// As of [`Acceptor::accept`].
     pub fn try_accept(&self) -> io::Result<Option<Accepted>> {
-        for listener in self.in_turn().take_while(|_| !self.is_stopped()) {
-            match accept_nonblocking(listener) {
+        for listener in self.in_turn() {
+            match accept(listener, true) {
                 Ok(connection) => return Ok(Some(connection)),
                 Err(_) if self.is_stopped() => break,
                 Err(error) if concerns_one_connection(&error) => {}
@@ -280,19 +280,30 @@ fn accept_blocking(listener: &TcpListener) -> io::Result<Accepted> {
 
 /// One call where the system has one for it.
 #[cfg(target_os = "linux")]
-fn accept_nonblocking(listener: &TcpListener) -> io::Result<Accepted> {
-    use rustix::net::{SocketFlags, acceptfrom_with};
+fn accept(listener: &TcpListener, nonblocking: bool) -> io::Result<Accepted> {
+    use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
+    use rustix::net::{SocketFlags, acceptfrom, acceptfrom_with};
 
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let (socket, peer) = acceptfrom_with(listener, flags)?;
+    let mut flags = SocketFlags::CLOEXEC;
+    flags.set(SocketFlags::NONBLOCK, nonblocking);
+    let (socket, peer) = match acceptfrom_with(listener, flags) {
+        // Not every sandbox knows the call; a firewall's refusal, which looks the same, is over.
+        Err(Errno::NOSYS | Errno::PERM) => {
+            let (socket, peer) = acceptfrom(listener)?;
+            fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+            ioctl_fionbio(&socket, nonblocking)?;
+            (socket, peer)
+        }
+        accepted => accepted?,
+    };
     let peer = peer.and_then(|peer| peer.try_into().ok()).ok_or(io::ErrorKind::InvalidData)?;
     Ok((TcpStream::from(socket), peer))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn accept_nonblocking(listener: &TcpListener) -> io::Result<Accepted> {
+fn accept(listener: &TcpListener, nonblocking: bool) -> io::Result<Accepted> {
     let (stream, peer) = listener.accept()?;
-    stream.set_nonblocking(true)?;
+    stream.set_nonblocking(nonblocking)?; // only Linux does not let it inherit this
     Ok((stream, peer))
 }
 

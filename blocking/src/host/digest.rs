@@ -10,7 +10,7 @@
 //! use doorstep_core::site::Stat;
 //!
 //! let (content, stat) = (Content::Bytes((*b"abc").into()), Stat { size: 3, ..Stat::default() });
-//! let digest = Digests::default().whole(&content, &stat)?;
+//! let digest = Digests::default().whole(&content, &stat, || true)?;
 //! assert_eq!(digest.field(), "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:");
 //! # Ok::<(), std::io::Error>(())
 //! ```
@@ -56,15 +56,23 @@ struct Kept {
 type Generation = HashMap<(u64, u64), (Stat, Digest)>;
 
 impl Digest {
-    /// Of the bytes of `range`.
+    /// Of the bytes of `range`. It is asked now and then whether it `is_wanted` any more.
     ///
     /// # Errors
-    /// When they cannot be read; [`ErrorKind::UnexpectedEof`] when there are fewer.
-    pub fn of(content: &Content, range: ByteRange) -> io::Result<Self> {
+    /// When they cannot be read; [`ErrorKind::UnexpectedEof`] when there are fewer;
+    /// [`ErrorKind::ConnectionAborted`] when it is not wanted any more.
+    pub fn of(
+        content: &Content,
+        range: ByteRange,
+        mut is_wanted: impl FnMut() -> bool,
+    ) -> io::Result<Self> {
         let mut hasher = Sha256::new();
         match content {
             Content::Bytes(bytes) => hasher.update(part(bytes, range)?),
-            Content::File(file) => read(file, range, |bytes| hasher.update(bytes))?,
+            Content::File(file) => read(file, range, |bytes| {
+                hasher.update(bytes);
+                if is_wanted() { Ok(()) } else { Err(ErrorKind::ConnectionAborted.into()) }
+            })?,
         }
         Ok(Self(hasher.finalize().into()))
     }
@@ -87,14 +95,19 @@ impl Digests {
     ///
     /// # Errors
     /// As of [`Digest::of`].
-    pub fn whole(&self, content: &Content, stat: &Stat) -> io::Result<Digest> {
+    pub fn whole(
+        &self,
+        content: &Content,
+        stat: &Stat,
+        is_wanted: impl FnMut() -> bool,
+    ) -> io::Result<Digest> {
         if let Some(digest) = self.kept(stat) {
             return Ok(digest);
         }
         // Judged before it is read: what is read then is what these times will always stand for.
         let is_settled = clock::now() - stat.changed.0.max(stat.modified) > SETTLED;
         let digest = match stat.size.checked_sub(1) {
-            Some(last) => Digest::of(content, ByteRange { first: 0, last })?,
+            Some(last) => Digest::of(content, ByteRange { first: 0, last }, is_wanted)?,
             None => Digest::of_nothing(),
         };
         if is_settled {
@@ -119,8 +132,12 @@ impl Digests {
     }
 }
 
-/// Gives the bytes of `range` to `take`, in order.
-fn read(file: &File, range: ByteRange, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+/// Gives the bytes of `range` to `take`, in order, as long as it takes them.
+fn read(
+    file: &File,
+    range: ByteRange,
+    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
     let mut buffer = vec![0; STEP];
     let (mut at, mut left) = (range.first, range.len());
     while left > 0 {
@@ -128,7 +145,7 @@ fn read(file: &File, range: ByteRange, mut take: impl FnMut(&[u8])) -> io::Resul
         match file.read_at(&mut buffer[..step], at) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(n) => {
-                take(&buffer[..n]);
+                take(&buffer[..n])?;
                 at += n as u64;
                 left -= n as u64;
             }
@@ -161,38 +178,61 @@ mod tests {
         let (file, bytes) = (Content::File(Arc::new(file)), bytes(&text));
         for (first, last) in [(0, 0), (3, STEP as u64 + 3), (0, text.len() as u64 - 1)] {
             let range = ByteRange { first, last };
-            assert_eq!(Digest::of(&file, range).unwrap(), Digest::of(&bytes, range).unwrap());
+            assert_eq!(
+                Digest::of(&file, range, || true).unwrap(),
+                Digest::of(&bytes, range, || true).unwrap()
+            );
         }
         let beyond = ByteRange { first: 0, last: text.len() as u64 };
         for content in [file, bytes] {
-            let error = Digest::of(&content, beyond).unwrap_err();
+            let error = Digest::of(&content, beyond, || true).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
         }
     }
 
     #[test]
+    fn what_is_not_wanted_any_more_is_given_up_soon() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[7; 10 * STEP]).unwrap();
+        let (file, mut asked) = (Content::File(Arc::new(file)), 0);
+        let all = ByteRange { first: 0, last: 10 * STEP as u64 - 1 };
+        let given_up = Digest::of(&file, all, || {
+            asked += 1;
+            asked < 3
+        });
+        assert_eq!((given_up.unwrap_err().kind(), asked), (ErrorKind::ConnectionAborted, 3));
+    }
+
+    #[test]
     fn a_state_is_computed_once_and_another_state_anew() {
         let digests = Digests::default();
-        let one = digests.whole(&bytes("one"), &stat(1, 3, 1000)).unwrap();
-        assert_eq!(digests.whole(&bytes("two"), &stat(1, 3, 1000)).unwrap(), one, "not read again");
-        let two = digests.whole(&bytes("two"), &stat(1, 3, 1001)).unwrap();
+        let one = digests.whole(&bytes("one"), &stat(1, 3, 1000), || true).unwrap();
+        assert_eq!(
+            digests.whole(&bytes("two"), &stat(1, 3, 1000), || true).unwrap(),
+            one,
+            "not read again"
+        );
+        let two = digests.whole(&bytes("two"), &stat(1, 3, 1001), || true).unwrap();
         assert_ne!(one, two);
-        assert_eq!(digests.whole(&bytes(""), &stat(2, 0, 1000)).unwrap(), Digest::of_nothing());
+        assert_eq!(
+            digests.whole(&bytes(""), &stat(2, 0, 1000), || true).unwrap(),
+            Digest::of_nothing()
+        );
     }
 
     #[test]
     fn what_changed_a_moment_ago_is_not_kept() {
         let digests = Digests::default();
         let young = stat(1, 3, clock::now());
-        let one = digests.whole(&bytes("one"), &young).unwrap();
-        assert_ne!(digests.whole(&bytes("two"), &young).unwrap(), one);
+        let one = digests.whole(&bytes("one"), &young, || true).unwrap();
+        assert_ne!(digests.whole(&bytes("two"), &young, || true).unwrap(), one);
     }
 
     #[test]
     fn what_is_kept_is_bounded() {
         let digests = Digests::default();
         for inode in 0..3 * MOST as u64 {
-            digests.whole(&bytes("x"), &stat(inode, 1, 1000)).unwrap();
+            digests.whole(&bytes("x"), &stat(inode, 1, 1000), || true).unwrap();
         }
         let kept = digests.kept.lock().unwrap();
         assert_eq!((kept.young.len(), kept.old.len()), (MOST, MOST));

@@ -35,7 +35,7 @@ impl Tree {
         &self,
         path: &[u8],
         site: &Site,
-        mut take: impl FnMut(Entry) -> io::Result<()>,
+        mut take: impl FnMut(Entry<&[u8]>) -> io::Result<()>,
     ) -> io::Result<()> {
         let us = us();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -50,7 +50,7 @@ impl Tree {
             let place = Place { tree: self, site, us, here: directory.fd()?, path, name };
             if let Some((kind, link, stat)) = place.judge()? {
                 let Stat { size, modified, .. } = stat;
-                take(Entry { name: name.to_vec(), kind, link, size, modified })?;
+                take(Entry { name, kind, link, size, modified })?;
             }
         }
         Ok(())

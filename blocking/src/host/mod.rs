@@ -33,6 +33,7 @@ mod log;
 mod opened;
 mod places;
 mod presence;
+mod probe;
 mod process;
 mod raw;
 mod repeats;
@@ -58,22 +59,16 @@ pub(crate) use opened::Class;
 pub use opened::Opened;
 pub use places::{Place, Places, Ticket};
 pub use presence::{Departure, Presence, Vigil};
+pub use probe::{can_allocate, can_open, can_start_thread, can_watch};
 pub use process::{Pipe, Process, UNHEARD, Woken};
 pub use raw::keep_descriptors;
-pub use rlimits::Rlimits;
+pub use rlimits::{Rlimits, connections, descriptors};
 pub use root::{Missing, Root, absolute};
 pub use send::{FAIR_SHARE, close_by_reset, finish, reset, send, send_file, send_now};
 pub use start::Start;
 pub use store::{Content, SMALL, Store};
 pub use tree::{Symlinks, Tree};
 pub use watch::{Transfer, Watch};
-
-/// How many descriptors this process may have, a number.
-#[must_use]
-pub fn descriptors() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
-}
 
 /// Whether an error says that descriptors, memory or processes are all taken.
 #[must_use]
@@ -82,7 +77,8 @@ pub fn is_exhausted(error: &std::io::Error) -> bool {
 
     let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN, Errno::NOSPC];
     let code = error.raw_os_error();
-    exhausted.iter().any(|errno| code == Some(errno.raw_os_error()))
+    error.kind() == std::io::ErrorKind::OutOfMemory
+        || exhausted.iter().any(|errno| code == Some(errno.raw_os_error()))
 }
 
 /// Whether an error says that a file is no program, and no script that names one.

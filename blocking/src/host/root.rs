@@ -119,7 +119,7 @@ impl Root {
         &self,
         path: &[u8],
         site: &Site,
-        take: impl FnMut(Entry) -> io::Result<()>,
+        take: impl FnMut(Entry<&[u8]>) -> io::Result<()>,
     ) -> io::Result<()> {
         self.tree()?.list(path, site, take)
     }

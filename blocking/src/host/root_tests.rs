@@ -257,8 +257,8 @@ fn b_184_a_change_is_noticed_by_one_look_at_the_path() {
 fn list(root: &Root, path: &[u8]) -> io::Result<Vec<listing::Entry>> {
     let mut entries = Vec::new();
     let site = Site { hidden: true, ..Site::default() };
-    let take = |entry| {
-        entries.push(entry);
+    let take = |listing::Entry { name, kind, link, size, modified }: listing::Entry<&[u8]>| {
+        entries.push(listing::Entry { name: name.to_vec(), kind, link, size, modified });
         Ok(())
     };
     root.list(path, &site, take).map(|()| entries)

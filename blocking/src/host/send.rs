@@ -28,6 +28,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::io::{Errno, retry_on_intr};
@@ -88,12 +89,19 @@ pub fn reset(socket: impl AsFd) -> io::Result<()> {
 /// # Errors
 /// As [`send`]; also when the file cannot be read.
 pub fn send_file(socket: impl AsFd, file: &File, offset: u64, count: u64) -> io::Result<usize> {
+    /// Whether this system or sandbox has no such call for us.
+    static REFUSED: AtomicBool = AtomicBool::new(!LINUX);
+
     let count = usize::try_from(count).map_or(FAIR_SHARE, |count| count.min(FAIR_SHARE));
-    if LINUX {
+    if !REFUSED.load(Ordering::Relaxed) {
         match by_kernel(&socket, file, offset, count) {
-            // This file system cannot do it.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
-            result => return Ok(result?),
+            Ok(n) => return Ok(n),
+            Err(Errno::AGAIN) => return Err(Errno::AGAIN.into()),
+            Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) => {
+                REFUSED.store(true, Ordering::Relaxed);
+            }
+            // This file cannot be sent so, for whatever reason; or else the other way shows why not.
+            Err(_) => {}
         }
     }
     by_hand(socket, file, offset, count)

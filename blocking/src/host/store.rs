@@ -163,7 +163,7 @@ impl Store {
         &self,
         path: &[u8],
         site: &Site,
-        take: impl FnMut(Entry) -> io::Result<()>,
+        take: impl FnMut(Entry<&[u8]>) -> io::Result<()>,
     ) -> io::Result<()> {
         self.root.list(path, site, take)
     }

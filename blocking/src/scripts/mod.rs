@@ -180,7 +180,7 @@ impl Scripts {
     /// [`Dismissal::Full`].
     pub fn queue(&self) -> Result<Queue, Dismissal> {
         let ticket = self.places.queue().ok_or(Dismissal::Full)?;
-        Ok(Queue::new(ticket, &self.settings))
+        Ok(Queue::new(ticket, self.settings.time, self.settings.patience))
     }
 
     /// Prepares the start of `script` for a request that came in on `local`. `body` is what was

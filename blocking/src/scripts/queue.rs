@@ -1,5 +1,5 @@
-//! A request that waits for its place among the running scripts: for a while, and for as long as its
-//! client does.
+//! A request that waits for its place, among the running scripts or the large listings: for a while,
+//! and for as long as its client does.
 //!
 //! As a [`super::Run`], a [`Queue`] never waits itself: it is listened to, then looked at, and says
 //! how long the wait may be.
@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use event_listener::EventListener;
 
-use super::Settings;
 use crate::host::{Departure, Place, Ticket, Vigil};
 use crate::registry::Seat;
 
@@ -48,9 +47,10 @@ pub enum Dismissal {
 }
 
 impl Queue {
-    pub(super) fn new(ticket: Ticket, settings: &Settings) -> Self {
-        let until = Instant::now().checked_add(settings.time);
-        Self { ticket, until, vigil: Vigil::new(settings.patience) }
+    /// One that waits for `wait`, and so long with a client that sends nothing more.
+    pub(crate) fn new(ticket: Ticket, wait: Duration, patience: Duration) -> Self {
+        let until = Instant::now().checked_add(wait);
+        Self { ticket, until, vigil: Vigil::new(patience) }
     }
 
     /// Is told when a look is worth it. Listen first, then look: else a moment is missed.

@@ -1,12 +1,16 @@
 //! A request's body on its way to a script: received whole, then an ordinary file.
 //!
 //! It is gathered in memory; what does not fit there goes to a temporary file without a name, block
-//! by block. Memory grows with what has arrived, whatever Content-Length promises (B-254).
+//! by block. Memory grows with what has arrived, whatever Content-Length promises (B-254). Where the
+//! system gives no file in memory, a small body is in a temporary file too; where it gives none of
+//! either kind, in a pipe that holds all of it.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
+use std::os::fd::OwnedFd;
 
 use doorstep_core::http1::Head;
+use rustix::io::ioctl_fionbio;
 
 /// What a read wants at least, in bytes.
 const ROOM: usize = 4 << 10;
@@ -95,7 +99,11 @@ impl Upload {
         let mut file = match self.file {
             Some(file) => file,
             None if self.filled == 0 => return nothing(),
-            None => in_memory()?,
+            // A sandbox may refuse one of them or both.
+            None => match in_memory().or_else(|_| tempfile::tempfile()) {
+                Ok(file) => file,
+                Err(error) => return in_a_pipe(&self.block[..self.filled]).map_err(|_| error),
+            },
         };
         file.write_all(&self.block[..self.filled])?;
         file.rewind()?;
@@ -118,7 +126,18 @@ fn in_memory() -> io::Result<File> {
 
 #[cfg(not(target_os = "linux"))]
 fn in_memory() -> io::Result<File> {
-    tempfile::tempfile()
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Where there are no files at all: a pipe that holds all of `body`, and whose other end is closed.
+///
+/// # Errors
+/// Those of the system; when it does not hold so much.
+fn in_a_pipe(body: &[u8]) -> io::Result<File> {
+    let (reader, mut writer) = io::pipe()?;
+    ioctl_fionbio(&writer, true)?;
+    writer.write_all(body)?;
+    Ok(File::from(OwnedFd::from(reader)))
 }
 
 #[cfg(test)]
@@ -157,6 +176,14 @@ mod tests {
         assert_eq!(upload(b"", 1).block.capacity(), 0);
         assert!(upload(b"a", 1).block.capacity() <= ROOM);
         assert!(upload(&[b'a'; 3 * MOST], 700).block.capacity() <= 2 * MOST);
+    }
+
+    #[test]
+    fn r_27_a_pipe_holds_as_much_as_is_held_in_memory() {
+        let body = vec![7; super::super::Settings::default().memory];
+        let read = Command::new("cat").stdin(in_a_pipe(&body).unwrap()).output().unwrap().stdout;
+        assert!(read == body);
+        assert!(in_a_pipe(&[7; 1 << 20]).is_err(), "and it waits for nobody");
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub mod range;
 pub use answer::{Answer, Denial, Location, Representation};
 pub use lookup::{Found, Lookup, Need, Stat};
 
+use std::time::Duration;
+
 use crate::path;
 
 /// How one directory tree is served.
@@ -69,7 +71,7 @@ pub struct Site {
     /// error.
     pub elsewhere: Vec<Vec<u8>>,
     /// How many entries a listing shows: the first ones in its order. The memory that a listing
-    /// takes is bounded by it, at about 700 bytes an entry.
+    /// takes is bounded by it, at about 250 bytes an entry.
     pub listing_limit: usize,
     /// The most ranges of a request that are read; a request for more gets the whole file, with 200.
     /// The memory of such a response is bounded by it, at about 250 bytes a range.
@@ -77,11 +79,22 @@ pub struct Site {
     /// How much longer than the file a response with several ranges may be, in bytes, for what stands
     /// between its parts. If it were longer still, the whole file is sent, with 200.
     pub range_overhead: u64,
+    /// How many listings of more than [`Site::LARGE_LISTING`] entries are made and sent at once, a
+    /// number, at least one. One more waits for its turn.
+    pub large_listings: usize,
+    /// How long a large listing waits for its turn; then 503 with `Retry-After`.
+    pub listing_wait: Duration,
+    /// How long a listing or a digest goes on for a client that will send nothing more: it may wait
+    /// for it, or have gone. One that has certainly gone is not waited for.
+    pub listing_patience: Duration,
 }
 
 impl Site {
     /// The `Cache-Control` of what never changes (RFC 8246).
     pub const FOR_EVER: &str = "max-age=31536000, immutable";
+
+    /// Up to so many entries a listing takes no more memory than any connection may, a number.
+    pub const LARGE_LISTING: usize = 1_000;
 
     /// The `Cache-Control` of the file at `path`, a clean one.
     #[must_use]
@@ -146,6 +159,9 @@ impl Default for Site {
             listing_limit: 100_000,
             range_limit: 512,
             range_overhead: 64 << 10,
+            large_listings: 8,
+            listing_wait: Duration::from_secs(60),
+            listing_patience: Duration::from_secs(5),
         }
     }
 }

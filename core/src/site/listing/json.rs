@@ -9,7 +9,7 @@ use crate::http1::date::{Civil, four, two};
 use crate::page::number;
 
 pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
-    out.reserve(160 * rows.entries.len() + 256);
+    out.reserve(160 * rows.len() + 256);
     out.extend_from_slice(b"{\"path\":");
     let path = if clean.is_empty() { b"/".to_vec() } else { [b"/", clean, b"/"].concat() };
     string(out, &path);
@@ -18,16 +18,16 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     out.extend_from_slice(b",\"complete\":");
     boolean(out, rows.is_complete());
     out.extend_from_slice(b",\"entries\":[");
-    for (n, entry) in rows.entries.iter().enumerate() {
+    for (n, entry) in rows.iter().enumerate() {
         out.extend_from_slice(if n == 0 { b"\n" } else { b",\n" });
-        object(out, entry);
+        object(out, &entry);
     }
     out.extend_from_slice(b"\n]}\n");
 }
 
-fn object(out: &mut Vec<u8>, entry: &Entry) {
+fn object(out: &mut Vec<u8>, entry: &Entry<&[u8]>) {
     out.extend_from_slice(b"{\"name\":");
-    string(out, &entry.name);
+    string(out, entry.name);
     out.extend_from_slice(b",\"href\":\"");
     entry.href(out); // nothing in it needs an escape
     out.extend_from_slice(match entry.kind {

@@ -17,7 +17,7 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     const TITLE: &[u8] = b"Directory listing for /";
     let slash: &[u8] = if clean.is_empty() { b"" } else { b"/" };
 
-    out.reserve(HEAD.len() + STYLE.len() + 160 * rows.entries.len() + 2048);
+    out.reserve(HEAD.len() + STYLE.len() + 160 * rows.len() + 2048);
     for before in [HEAD, STYLE] {
         out.extend_from_slice(before.as_bytes());
         out.extend_from_slice(TITLE);
@@ -36,11 +36,11 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     if !clean.is_empty() {
         out.extend_from_slice(b"<tr><td colspan=\"3\"><a href=\"../\">../</a>\n");
     }
-    for entry in &rows.entries {
-        row(out, entry);
+    for entry in rows.iter() {
+        row(out, &entry);
     }
     out.extend_from_slice(b"</table>\n");
-    if rows.entries.is_empty() {
+    if rows.is_empty() {
         out.extend_from_slice(b"<p>Nothing here.</p>\n");
     }
     out.extend_from_slice(b"</main>\n</html>\n");
@@ -50,7 +50,7 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
 fn caption(out: &mut Vec<u8>, rows: &Rows) {
     if !rows.is_complete() {
         out.extend_from_slice(b"The first ");
-        number(out, rows.entries.len() as u64);
+        number(out, rows.len() as u64);
         out.extend_from_slice(b" in this order, of ");
     }
     number(out, rows.total);
@@ -92,13 +92,13 @@ fn button(out: &mut Vec<u8>, view: &View, text: &str) {
     }
 }
 
-fn row(out: &mut Vec<u8>, entry: &Entry) {
+fn row(out: &mut Vec<u8>, entry: &Entry<&[u8]>) {
     let directory = entry.kind == Kind::Directory;
 
     out.extend_from_slice(b"<tr><td><a href=\"");
     entry.href(out);
     out.extend_from_slice(b"\">");
-    escape(out, &entry.name);
+    escape(out, entry.name);
     let mark: &[u8] = match (entry.link, directory) {
         (true, _) => b"@",
         (false, true) => b"/",

@@ -1,0 +1,40 @@
+//! async-io's reactor, started while there still is somebody to hear that it cannot be.
+//!
+//! It is one for the whole process, and starts with the first thing that waits: a thread, and
+//! descriptors for epoll. What it cannot get then ends the process with a panic; so it is looked
+//! for before.
+
+use std::io;
+use std::panic;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use async_io::Timer;
+use doorstep_blocking::host;
+use smol::future;
+
+/// What the reactor opens, and one that a first connection needs.
+const DESCRIPTORS: usize = 4;
+/// Any time that does not pass while it is looked at.
+const LATER: Duration = Duration::from_secs(60);
+
+/// Starts the reactor, unless it was.
+///
+/// # Errors
+/// When there is no thread or no descriptor for it.
+pub(crate) fn start() -> io::Result<()> {
+    static STARTED: OnceLock<()> = OnceLock::new();
+    if STARTED.get().is_some() {
+        return Ok(());
+    }
+    host::can_open(DESCRIPTORS)?;
+    host::can_watch()?;
+    host::can_start_thread()?;
+    // Other processes may have taken it in between.
+    let started = panic::catch_unwind(|| {
+        future::block_on(future::poll_once(Timer::after(LATER)));
+    });
+    started.map_err(|_| io::Error::other("the reactor could not be started"))?;
+    STARTED.get_or_init(|| ());
+    Ok(())
+}

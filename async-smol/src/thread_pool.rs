@@ -1,0 +1,216 @@
+//! Threads for work that may wait: reading a directory, hashing a file, starting a process.
+//!
+//! The first one is started before the server serves, and stays as long as it does; so whatever
+//! becomes of the machine later, work is done. More are started while all of them are busy, up to a
+//! bound and as far as the system has any; beyond that, work waits in a queue. That is no longer
+//! than there are connections, each of which waits for its own work. Work that nobody waits for any
+//! more is dropped before it begins.
+//!
+//! smol's own pool is not used: while it has no thread and can get none, `smol::unblock` tries again
+//! and again on the thread that calls it, which here is the one that serves everybody.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::mem;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use smol::{channel, future};
+
+/// How long a thread beyond the first waits for more work before it ends.
+const IDLE: Duration = Duration::from_secs(5);
+/// How long not to ask again for a thread that the system has refused.
+const BACKOFF: Duration = Duration::from_millis(100);
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A bounded set of threads. They end when it is dropped.
+pub(crate) struct ThreadPool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    max: usize,
+    state: Mutex<State>,
+    /// There is work, or an end.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Job>,
+    threads: usize,
+    /// Of those, the ones that wait for work.
+    idle: usize,
+    /// When the system last refused a thread.
+    refused: Option<Instant>,
+    closed: bool,
+}
+
+impl ThreadPool {
+    /// A pool of at most `max` threads, one of which is started now.
+    ///
+    /// # Errors
+    /// When the system has no thread for it.
+    pub(crate) fn start(max: usize) -> io::Result<Self> {
+        let shared =
+            Arc::new(Shared { max: max.max(1), state: Mutex::default(), changed: Condvar::new() });
+        shared.spawn(&mut shared.lock())?;
+        Ok(Self { shared })
+    }
+
+    /// Does `work` on a thread of the pool. A panic in it goes on here.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        let (sender, receiver) = channel::bounded(1);
+        self.shared.push(Box::new(move || {
+            if !sender.is_closed() {
+                let _ = sender.try_send(panic::catch_unwind(AssertUnwindSafe(work)));
+            }
+        }));
+        match receiver.recv().await {
+            Ok(Ok(done)) => done,
+            Ok(Err(panic)) => panic::resume_unwind(panic),
+            Err(_) => future::pending().await, // never: only a pool that is gone drops work
+        }
+    }
+}
+
+impl Drop for ThreadPool {
+    fn drop(&mut self) {
+        let dropped = {
+            let mut state = self.shared.lock();
+            state.closed = true;
+            mem::take(&mut state.queue)
+        };
+        drop(dropped); // which may itself lock this or that
+        self.shared.changed.notify_all();
+    }
+}
+
+impl fmt::Debug for ThreadPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadPool").field("max", &self.shared.max).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn push(self: &Arc<Self>, job: Job) {
+        let mut state = self.lock();
+        state.queue.push_back(job);
+        let is_short = state.queue.len() > state.idle && state.threads < self.max;
+        if is_short && state.refused.is_none_or(|refused| refused.elapsed() >= BACKOFF) {
+            // Without one, a thread that there is does it when it is free.
+            state.refused = self.spawn(&mut state).err().map(|_| Instant::now());
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    fn spawn(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
+        let shared = self.clone();
+        thread::Builder::new().name("pool".into()).spawn(move || shared.work())?;
+        state.threads += 1;
+        state.idle += 1; // at once: else the next job asks for one more
+        Ok(())
+    }
+
+    /// A thread's life.
+    fn work(&self) {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return;
+            }
+            if let Some(job) = state.queue.pop_front() {
+                state.idle -= 1;
+                drop(state);
+                job();
+                state = self.lock();
+                state.idle += 1;
+                continue;
+            }
+            let waits = |state: &mut State| state.queue.is_empty() && !state.closed;
+            let waited = self.changed.wait_timeout_while(state, IDLE, waits);
+            let (next, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = next;
+            if waited.timed_out() && state.threads > 1 {
+                state.threads -= 1;
+                state.idle -= 1;
+                return;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smol::future::FutureExt;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+
+    #[test]
+    fn more_work_than_threads_waits_and_is_done() {
+        let pool = ThreadPool::start(2).unwrap();
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        smol::block_on(async {
+            let mut all = Vec::new();
+            for n in 0..20 {
+                let (now, most) = (now.clone(), most.clone());
+                let mut one = Box::pin(pool.run(move || {
+                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    thread::sleep(Duration::from_millis(1));
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    n
+                }));
+                assert!(future::poll_once(&mut one).await.is_none_or(|done| done == n));
+                all.push(one);
+            }
+            for (n, one) in all.into_iter().enumerate() {
+                assert_eq!(one.await, n);
+            }
+        });
+        assert!((1..=2).contains(&most.load(Ordering::SeqCst)));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_not_begun() {
+        let pool = ThreadPool::start(1).unwrap();
+        let (go, wait) = mpsc::channel::<()>();
+        let begun = Arc::new(AtomicUsize::new(0));
+        smol::block_on(async {
+            let mut first = Box::pin(pool.run(move || wait.recv().is_ok()));
+            assert!(future::poll_once(&mut first).await.is_none());
+            let theirs = begun.clone();
+            let mut second = Box::pin(pool.run(move || theirs.fetch_add(1, Ordering::SeqCst)));
+            assert!(future::poll_once(&mut second).await.is_none());
+            drop(second);
+            go.send(()).unwrap();
+            assert!(first.await);
+            pool.run(|| ()).await; // behind the second
+        });
+        assert_eq!(begun.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn a_panic_is_that_of_who_waits_and_the_thread_stays() {
+        let pool = ThreadPool::start(1).unwrap();
+        smol::block_on(async {
+            let panicked =
+                AssertUnwindSafe(pool.run(|| panic::resume_unwind(Box::new("on purpose"))));
+            let panicked: Result<(), _> = panicked.catch_unwind().await;
+            assert_eq!(panicked.unwrap_err().downcast_ref(), Some(&"on purpose"));
+            assert_eq!(pool.run(|| 7).await, 7);
+        });
+    }
+}

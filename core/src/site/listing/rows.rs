@@ -1,0 +1,259 @@
+//! The rows of a listing, packed: as many as there are entries, and each as small as can be.
+//!
+//! When there are many, everything about them is put into pieces of memory so large that every
+//! allocator has them from the system and gives them back to it. Of these only what is used is there:
+//! a listing of 100,000 names takes about 18 MB while it is made, and leaves nothing behind.
+
+use std::cmp::Reverse;
+
+use super::{Column, Entry, Kind, View};
+
+/// Beyond so many rows, they are many.
+const MANY: usize = 1_000;
+/// What no allocator in use keeps for itself, in bytes: glibc's does with up to 32 MiB.
+const LARGE: usize = 33 << 20;
+
+/// The rows of a listing: the first of them, in the order of a view.
+#[derive(Debug)]
+pub struct Rows {
+    pub(super) view: View,
+    limit: usize,
+    pub(super) total: u64,
+    packed: Packed,
+    /// The rows that count, by their numbers; in order once they are settled. Never more than twice
+    /// the limit.
+    order: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Packed {
+    rows: Vec<Row>,
+    names: Vec<u8>,
+}
+
+/// An entry whose name is elsewhere.
+#[derive(Debug)]
+struct Row {
+    size: u64,
+    modified: i64,
+    /// Where its name begins, and how long it is.
+    at: usize,
+    name: u32,
+    /// What it is sorted by comes behind the name, so long; of length 0, it is the name.
+    key: u32,
+    kind: Kind,
+    link: bool,
+}
+
+impl Rows {
+    /// At most `limit` rows are kept, and at least one.
+    #[must_use]
+    pub fn new(view: View, limit: usize) -> Self {
+        // Twice as many have numbers of 32 bits.
+        let limit = limit.clamp(1, u32::MAX as usize / 2);
+        Self { view, limit, total: 0, packed: Packed::default(), order: Vec::new() }
+    }
+
+    /// Takes an entry; in any order.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "an entry that is taken is not needed any more"
+    )]
+    pub fn add(&mut self, entry: Entry<impl AsRef<[u8]>>) {
+        if self.order.len() >= self.limit.saturating_mul(2) {
+            self.settle(); // once in `limit` entries, so the sorting costs each little
+        }
+        self.order.push(self.packed.push(&entry));
+        self.total += 1;
+    }
+
+    /// How many rows are kept so far, a number.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.len() as u64 == self.total
+    }
+
+    /// Where to write them.
+    pub(super) fn space(&self) -> Vec<u8> {
+        let mut space = Vec::new();
+        if self.len() > MANY {
+            enlarge(&mut space);
+        }
+        space
+    }
+
+    /// They, in order once they are settled.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Entry<&[u8]>> {
+        self.order.iter().map(|&row| self.packed.entry(row))
+    }
+
+    /// Puts them in order and drops what is beyond the limit.
+    pub(super) fn settle(&mut self) {
+        self.sort();
+        if self.order.len() > self.limit {
+            self.order.truncate(self.limit);
+            let mut kept = Packed::default();
+            for row in &mut self.order {
+                *row = kept.push(&self.packed.entry(*row));
+            }
+            self.packed = kept;
+        }
+    }
+
+    /// Sorts by name in Unicode lower case, directories among files, ties in code-point order (B-148);
+    /// then, each step keeping the order of the one before among equals, as the view says.
+    fn sort(&mut self) {
+        let Self { view, packed, order, .. } = self;
+        let entry = |row: &u32| packed.entry(*row);
+        order.sort_by_key(|&row| (packed.key(row), packed.entry(row).name));
+        match (view.column, view.descending) {
+            (Column::Name, false) => {}
+            (Column::Name, true) => order.reverse(),
+            (Column::Size, false) => order.sort_by_key(|row| entry(row).shown_size()),
+            (Column::Size, true) => order.sort_by_key(|row| Reverse(entry(row).shown_size())),
+            (Column::Date, false) => order.sort_by_key(|row| entry(row).modified),
+            (Column::Date, true) => order.sort_by_key(|row| Reverse(entry(row).modified)),
+        }
+        if view.directories_first {
+            order.sort_by_key(|row| entry(row).kind == Kind::File);
+        }
+    }
+}
+
+impl Packed {
+    /// Takes an entry; its number.
+    fn push(&mut self, entry: &Entry<impl AsRef<[u8]>>) -> u32 {
+        let number = self.rows.len();
+        if number == MANY {
+            enlarge(&mut self.rows);
+            enlarge(&mut self.names);
+        }
+        let name = entry.name.as_ref();
+        let key = key(name).unwrap_or_default();
+        self.rows.push(Row {
+            size: entry.size,
+            modified: entry.modified,
+            at: self.names.len(),
+            name: name.len() as u32,
+            key: key.len() as u32,
+            kind: entry.kind,
+            link: entry.link,
+        });
+        self.names.extend_from_slice(name);
+        self.names.extend_from_slice(&key);
+        number as u32
+    }
+
+    fn entry(&self, number: u32) -> Entry<&[u8]> {
+        let &Row { size, modified, at, name, kind, link, .. } = &self.rows[number as usize];
+        Entry { name: &self.names[at..][..name as usize], kind, link, size, modified }
+    }
+
+    fn key(&self, number: u32) -> &[u8] {
+        let &Row { at, name, key, .. } = &self.rows[number as usize];
+        match key {
+            0 => &self.names[at..][..name as usize],
+            _ => &self.names[at + name as usize..][..key as usize],
+        }
+    }
+}
+
+/// Moves it to a large piece of memory, if there is one to be had and enough is left to others.
+fn enlarge<T>(vec: &mut Vec<T>) {
+    if Vec::<u8>::new().try_reserve_exact(4 * LARGE).is_err() {
+        return;
+    }
+    let _ = vec.try_reserve_exact((LARGE / size_of::<T>()).saturating_sub(vec.len()));
+}
+
+/// The name in Unicode lower case, if that is another one. As bytes of UTF-8 it sorts as in code points.
+fn key(name: &[u8]) -> Option<Vec<u8>> {
+    if name.iter().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return None;
+    }
+    Some(String::from_utf8_lossy(name).to_lowercase().into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::entry;
+    use super::*;
+
+    fn names(view: View, entries: &[Entry]) -> Vec<String> {
+        let mut rows = Rows::new(view, 1_000);
+        entries.iter().for_each(|entry| rows.add(entry.clone()));
+        rows.settle();
+        rows.iter().map(|entry| String::from_utf8(entry.name.to_vec()).unwrap()).collect()
+    }
+
+    #[test]
+    fn b_148_names_are_sorted_in_unicode_lower_case_with_ties_in_code_point_order() {
+        let given = ["b", "B", "a", "É", "é", "z", "_", "Z", "A", "0"];
+        let entries = given.map(|name| entry(name.as_bytes()));
+        let sorted = names(View::default(), &entries);
+        assert_eq!(sorted, ["0", "_", "A", "a", "B", "b", "Z", "z", "É", "é"]);
+    }
+
+    #[test]
+    fn a_view_sorts_by_any_column_and_equals_by_name() {
+        let entries = [
+            Entry { size: 5, modified: 30, ..entry(b"b") },
+            Entry { size: 5, modified: 10, ..entry(b"A") },
+            Entry { size: 9, modified: 20, ..entry(b"c") },
+            Entry { size: 4096, kind: Kind::Directory, modified: 20, ..entry(b"d") },
+        ];
+        for (query, expected) in [
+            ("", "A b c d"),
+            ("order=desc", "d c b A"),
+            ("sort=size", "d A b c"),
+            ("sort=size&order=desc", "c A b d"),
+            ("sort=date", "A c d b"),
+            ("sort=date&order=desc", "b c d A"),
+            ("sort=date&order=desc&dirs=first", "d b c A"),
+            ("dirs=first", "d A b c"),
+        ] {
+            let view = View::asked(Some(query.as_bytes()), [""; 0]);
+            assert_eq!(names(view, &entries).join(" "), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_rows_are_the_first_of_all() {
+        let mut rows = Rows::new(View::default(), 10);
+        for n in 0..100_000 {
+            rows.add(entry(format!("{:05}", n * 7_919 % 100_000).as_bytes()));
+            assert!(rows.len() <= 20);
+            assert!(rows.packed.rows.len() <= 20 && rows.packed.names.len() <= 100);
+        }
+        assert!(rows.order.capacity() <= 40);
+        rows.settle();
+        assert!(!rows.is_complete() && rows.total == 100_000);
+        let kept: Vec<_> = rows.iter().map(|e| str::from_utf8(e.name).unwrap()).collect();
+        assert_eq!(kept.join(" "), "00000 00001 00002 00003 00004 00005 00006 00007 00008 00009");
+    }
+
+    #[test]
+    fn many_rows_stay_what_they_were_and_are_in_memory_of_their_own() {
+        let mut rows = Rows::new(View::default(), 10_000);
+        let long = |n: usize| format!("{n:06}{}", "Ö".repeat(100));
+        for n in (0..10_000).rev() {
+            rows.add(Entry { size: n as u64, ..entry(long(n).as_bytes()) });
+        }
+        rows.settle();
+        for (n, entry) in rows.iter().enumerate() {
+            assert_eq!((entry.size, entry.name), (n as u64, long(n).as_bytes()));
+        }
+        assert!(rows.packed.rows.capacity() * size_of::<Row>() > 32 << 20);
+        assert!(rows.packed.names.capacity() > 32 << 20 && rows.space().capacity() > 32 << 20);
+    }
+}

@@ -1,0 +1,140 @@
+//! The built command where the system refuses a call that has an older or plainer substitute: an old
+//! kernel (ENOSYS) or a sandbox (EPERM). Everything is served all the same, to the last byte.
+//!
+//! strace makes the refusals, so it is ignored by default. By hand:
+//! `cargo test --test refused_calls -- --ignored`.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use support::client::Client;
+use support::{RUNTIMES, Server, text};
+use tempfile::TempDir;
+
+/// The calls of the command's own and of the crates it stands on that can be done without.
+const CALLS: [&str; 13] = [
+    "accept4",
+    "close_range",
+    "eventfd2",
+    "fchown",
+    "getrandom",
+    "memfd_create",
+    "openat2",
+    "pidfd_open",
+    "prlimit64",
+    "sendfile",
+    "statx",
+    "timerfd_create",
+    "memfd_create,openat2,pidfd_open,sendfile,statx",
+];
+
+/// The command under strace; both end with it.
+struct Traced {
+    server: Server,
+    process: String,
+}
+
+impl Traced {
+    fn start(calls: &str, error: &str, runtime: &str, root: &Path) -> Self {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}")]);
+        command.args(["-e", &format!("inject={calls}:error={error}")]);
+        command.args([env!("CARGO_BIN_EXE_doorstep"), "0", "-b", "127.0.0.1", "--cgi", runtime]);
+        let server = Server::start(command.arg("-d").arg(root));
+        let id = server.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        let process = children.expect("strace runs, on Linux").trim().to_owned();
+        Self { server, process }
+    }
+}
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-s", "KILL", &self.process]).status();
+    }
+}
+
+fn site() -> (TempDir, Vec<u8>) {
+    let site = support::root();
+    let large: Vec<u8> = (0..1_000_000u32).map(|n| (n % 251) as u8).collect();
+    fs::write(site.path().join("large"), &large).expect("it can be written");
+    let scripts = site.path().join("cgi-bin");
+    fs::create_dir(&scripts).expect("a directory can be made");
+    let script = scripts.join("echo");
+    fs::write(&script, "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'; exec cat\n")
+        .expect("it can be written");
+    for path in [site.path(), &scripts, &script] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
+    (site, large)
+}
+
+fn all_is_served(server: &Server, large: &[u8], what: &str) {
+    let mut client = server.client();
+    for _ in 0..3 {
+        assert_eq!(client.ask("GET", "/a.txt", &[]).body, b"hello\n", "{what}");
+        assert!(client.ask("GET", "/large", &[]).body == large, "{what}: a large file");
+        let range = client.ask("GET", "/large", &["Range: bytes=70000-900000"]);
+        assert!(range.body == large[70_000..=900_000], "{what}: a range");
+        let listing = text(&client.ask("GET", "/", &[]).body);
+        assert!(listing.contains("large") && listing.contains("cgi-bin/"), "{what}: a listing");
+        for size in [0, 5, 65_000, 200_000] {
+            let body = &large[..size];
+            assert!(post(&mut client, body) == body, "{what}: {size} bytes to a script");
+        }
+    }
+}
+
+fn post(client: &mut Client, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    client.send(
+        format!("POST /cgi-bin/echo HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n")
+            .as_bytes(),
+    );
+    client.send(body);
+    let answer = client.answer(false);
+    assert_eq!(answer.status, 200, "{}", text(&answer.body));
+    answer.body
+}
+
+#[test]
+#[ignore = "needs strace: cargo test --test refused_calls -- --ignored"]
+fn r_27_whatever_can_be_done_without_is_not_needed() {
+    let (site, large) = site();
+    for calls in CALLS {
+        for error in ["ENOSYS", "EPERM"] {
+            for runtime in RUNTIMES {
+                let what = format!("{calls}: {error}, {runtime}");
+                let traced = Traced::start(calls, error, runtime, site.path());
+                all_is_served(&traced.server, &large, &what);
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs strace: cargo test --test refused_calls -- --ignored"]
+fn what_cannot_be_done_without_is_said_in_a_line() {
+    let (site, _) = site();
+    for (call, runtime) in [
+        ("clone3", RUNTIMES[0]),
+        ("clone3", RUNTIMES[1]),
+        ("epoll_create1", RUNTIMES[1]),
+        ("pipe2", RUNTIMES[0]),
+        ("socketpair", RUNTIMES[1]),
+    ] {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
+        command.args(["-e", &format!("inject={call}:error=EPERM")]);
+        command.args([env!("CARGO_BIN_EXE_doorstep"), "0", "-b", "127.0.0.1", runtime]);
+        let output = command.arg("-d").arg(site.path()).output().expect("strace is installed");
+        let said = text(&output.stderr);
+        assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(1), ""), "{call}: {said}");
+        assert!(said.starts_with("doorstep: cannot serve: "), "{call}: {said}");
+        assert_eq!(said.lines().count(), 1, "{call}: {said}");
+    }
+}
