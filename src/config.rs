@@ -25,7 +25,8 @@ pub(crate) struct Config {
     pub(crate) root: PathBuf,
     pub(crate) protocol: Version,
     pub(crate) runtime: Runtime,
-    pub(crate) max_connections: NonZeroUsize,
+    /// `None`: as many as suit the runtime.
+    pub(crate) max_connections: Option<NonZeroUsize>,
     /// Of a request, in bytes.
     pub(crate) max_body: u64,
     pub(crate) access_log: bool,

@@ -69,7 +69,7 @@ fn settings(config: &Config) -> blocking::Config {
     blocking::Config {
         limits: Limits { body: config.max_body, ..defaults.limits },
         protocol: config.protocol,
-        max_connections: config.max_connections.get(),
+        max_connections: config.max_connections,
         server: config.server.clone().unwrap_or(defaults.server),
         fields: config.fields.clone(),
         ..blocking::Config::default()

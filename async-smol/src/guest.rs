@@ -3,23 +3,15 @@
 use std::sync::Arc;
 
 use doorstep_blocking::registry::{Registry, Seat};
-use doorstep_core::http1::Timeouts;
-
-/// What all connections of a lane share. They have one reference to it, since each byte of theirs is
-/// there ten thousand times.
-pub(crate) struct Home<'l> {
-    pub(crate) registry: &'l Registry,
-    pub(crate) timeouts: &'l Timeouts,
-}
 
 /// A connection in its seat, which it gives back when it is dropped: at any wait.
 pub(crate) struct Guest<'l> {
-    pub(crate) home: &'l Home<'l>,
+    pub(crate) registry: &'l Registry,
     pub(crate) seat: Arc<Seat>,
 }
 
 impl Drop for Guest<'_> {
     fn drop(&mut self) {
-        self.home.registry.leave(&self.seat);
+        self.registry.leave(&self.seat);
     }
 }

@@ -3,25 +3,28 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroUsize;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_io::{Async, Timer};
-use doorstep_blocking::registry::{HURRY, LAST_WAIT};
+use doorstep_blocking::registry::{EVICTED, HURRY, LAST_WAIT, Registry, Room};
 use doorstep_blocking::turn::is_departure;
 use doorstep_blocking::{Config, GATHER, Stopper};
 use doorstep_core::http1::Inbox;
 use smol::Executor;
 use smol::future;
 
-use crate::guest::{Guest, Home};
+use crate::guest::Guest;
 use crate::handler::Handler;
 use crate::haste::Haste;
 use crate::serve::{self, Buffers, Stay};
 use crate::wire::Wire;
 
+/// [`Config::max_connections`] unless it says otherwise.
+const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
 /// Pairs of buffers that are kept for the next busy connections.
 const SPARE: usize = 64;
 /// How long to hold back when there is no room or there are no descriptors.
@@ -32,7 +35,6 @@ pub(crate) struct Lane<'h, H> {
     handler: &'h H,
     config: &'h Config,
     stopper: &'h Stopper,
-    home: Home<'h>,
     spare: Mutex<Vec<Buffers>>,
     /// Whether newcomers have something to say, and those who were answered once more.
     arrivals: Haste,
@@ -42,8 +44,7 @@ pub(crate) struct Lane<'h, H> {
 impl<'h, H: Handler> Lane<'h, H> {
     pub(crate) fn new(handler: &'h H, config: &'h Config, stopper: &'h Stopper) -> Self {
         let (arrivals, returns) = (Haste::default(), Haste::default());
-        let home = Home { registry: &stopper.registry, timeouts: &config.timeouts };
-        Self { handler, config, stopper, home, spare: Mutex::default(), arrivals, returns }
+        Self { handler, config, stopper, spare: Mutex::default(), arrivals, returns }
     }
 
     /// Accepts until the server stops, then sees its connections off.
@@ -65,7 +66,7 @@ impl<'h, H: Handler> Lane<'h, H> {
                 }
                 // Out of descriptors or memory: hold back, and let somebody idle go.
                 Err(_) => {
-                    self.stopper.registry.make_room();
+                    self.evict();
                     Timer::after(PAUSE).await;
                 }
             }
@@ -100,16 +101,32 @@ impl<'h, H: Handler> Lane<'h, H> {
     }
 
     fn is_full(&self) -> bool {
-        self.stopper.registry.len() >= self.config.max_connections.max(1)
+        self.stopper.registry.len() >= self.most()
     }
 
-    /// Asks who has been idle longest to leave, and waits a moment until somebody has.
+    fn most(&self) -> usize {
+        self.config.max_connections.unwrap_or(MAX_CONNECTIONS).get()
+    }
+
+    /// Evicts somebody if that can be done now, and waits a moment until somebody has left.
     async fn make_room(&self) {
         let left = self.stopper.registry.listen();
         if self.is_full() {
-            self.stopper.registry.make_room();
-            let late = async { _ = Timer::after(PAUSE).await };
+            let most = self.evict();
+            let late = async { _ = Timer::after(most).await };
             future::or(left, late).await;
+        }
+    }
+
+    /// Evicts somebody if that can be done now; how long that may take, or when to try again.
+    fn evict(&self) -> Duration {
+        match self.stopper.registry.make_room(self.config, self.most()) {
+            Room::Idle => PAUSE,
+            Room::Slow(peer) => {
+                self.handler.note(peer.ip(), EVICTED);
+                PAUSE
+            }
+            Room::None(most) => most,
         }
     }
 
@@ -136,8 +153,8 @@ impl<'h, H: Handler> Lane<'h, H> {
     /// connection costs: no machine either, since an idle one is as good as new, and no argument or
     /// error, which an `async fn` would hold twice.
     fn seat(&self, stream: TcpStream, peer: SocketAddr, once: bool) -> impl Future<Output = ()> {
-        let seat = self.home.registry.enter(stream, peer);
-        let wire = Wire::new(Guest { home: &self.home, seat });
+        let registry = &self.stopper.registry;
+        let wire = Wire::new(Guest { registry, seat: registry.enter(stream, peer) });
         let (mut guess, mut is_new) = (self.arrivals.pays(), true);
         async move {
             loop {
@@ -194,16 +211,17 @@ impl<'h, H: Handler> Lane<'h, H> {
         Ok(stay)
     }
 
-    /// Wakes who waited too long, for as long as the lane lives.
+    /// Wakes who waited too long, for as long as the lane lives. Sleeps while there is no connection.
     async fn sweep(&self) {
-        let times = &self.config.timeouts;
-        let shortest =
-            [times.idle, times.head, times.body, times.peer, times.drain].into_iter().min();
-        let often = shortest.unwrap_or_default() / 4;
-        let often = often.clamp(Duration::from_millis(20), Duration::from_secs(1));
+        let registry = &self.stopper.registry;
+        let interval = Registry::interval(self.config);
         loop {
-            Timer::after(often).await;
-            self.stopper.registry.sweep();
+            let came = registry.arrival();
+            if registry.is_empty() {
+                came.await;
+            }
+            Timer::after(interval).await;
+            registry.sweep(self.config);
         }
     }
 }

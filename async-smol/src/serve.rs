@@ -44,11 +44,10 @@ pub(crate) async fn connection<H: Handler>(
     wire: &Wire<'_>,
     once: bool,
 ) -> io::Result<Stay> {
-    let mut reading = None;
     let log = |record: &Record<'_>| handler.log(record);
     let mut fresh = true; // nobody has looked yet whether something has arrived
     loop {
-        if once || wire.seat().must_leave() {
+        if once || wire.seat().is_last() {
             connection.retire();
         }
         match connection.next(inbox) {
@@ -71,7 +70,7 @@ pub(crate) async fn connection<H: Handler>(
                         Err(_) => break, // however it left: it lost nothing
                     }
                 }
-                match wire.fill(inbox, waiting, &mut reading).await {
+                match wire.fill(inbox, waiting).await {
                     Err(error) if error.kind() == ErrorKind::TimedOut => match waiting {
                         Waiting::Head | Waiting::Body => {
                             let slow = Reject::TooSlow;
@@ -130,5 +129,6 @@ async fn exchange<H: Handler, S: Storage>(
     turn.conclude(outcome, |record| handler.log(record));
     let mark = turn.into_mark();
     inbox.rejoin(mark);
+    wire.seat().rest();
     Ok(())
 }

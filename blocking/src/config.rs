@@ -2,11 +2,13 @@
 //!
 //! ```
 //! use doorstep_blocking::Config;
+//! use std::num::NonZeroUsize;
 //!
-//! let config = Config { max_connections: 64, ..Config::default() };
+//! let config = Config { max_connections: NonZeroUsize::new(64), ..Config::default() };
 //! assert_eq!(config.server, "doorstep/0.1");
 //! ```
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use doorstep_core::http1::{Connection, Growing, Inbox, Limits, Outbox, Timeouts, Version};
@@ -24,9 +26,19 @@ pub struct Config {
     pub server: String,
     /// Fields of every final answer, name and value (B-293). What cannot be a field is left out.
     pub fields: Vec<(String, String)>,
-    /// Connections at once, a number. When there are as many, the one that has been idle longest
-    /// makes room for a new one (B-286).
-    pub max_connections: usize,
+    /// Connections at once, a number; `None` is the front end's default: 1,024 on threads, 10,000 on
+    /// smol. When there are as many, one that is slow or idle is evicted for a new one; while nobody
+    /// can be, new ones wait in the listener's backlog (B-286).
+    pub max_connections: Option<NonZeroUsize>,
+    /// How long a connection may be idle, or in the middle of a head, or of a body or a response below
+    /// [`Config::eviction_rate`], before it can be evicted. A second. Matters only when the server is
+    /// full: then an idle connection is closed without a word, a slow request gets a 408 and a slow
+    /// receiver a reset.
+    pub eviction_grace: Duration,
+    /// The same for a connection that has not asked for anything yet. 3 s.
+    pub first_request_grace: Duration,
+    /// Bytes per second at which a body or a response is not slow, and cannot be evicted. 4096.
+    pub eviction_rate: u32,
     /// How long a stop waits for answers under way (B-282).
     pub grace: Duration,
 }
@@ -45,7 +57,10 @@ impl Default for Config {
             )
             .into(),
             fields: Vec::new(),
-            max_connections: 512,
+            max_connections: None,
+            eviction_grace: Duration::from_secs(1),
+            first_request_grace: Duration::from_secs(3),
+            eviction_rate: 4096,
             grace: Duration::from_secs(10),
         }
     }

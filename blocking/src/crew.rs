@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -9,11 +10,14 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::handler::Handler;
 use crate::host;
+use crate::registry::{EVICTED, Room};
 use crate::serve;
 use crate::stopper::Stopper;
 use crate::turn::is_departure;
 use crate::wire::Wire;
 
+/// [`Config::max_connections`] unless it says otherwise.
+const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not 0");
 /// Free threads that are kept for the next connections; more than these go home. Fewer where
 /// descriptors are scarce: Linux reserves one for whoever waits in accept.
 const SPARE: usize = 32;
@@ -70,8 +74,8 @@ impl<H: Handler> Crew<H> {
                 let before = hands.taken;
                 drop(hands);
                 if self.stopper.acceptor.wait_readable(GLANCE)? && self.hands().free == 0 {
-                    self.stopper.registry.make_room();
-                    self.wait_until_taken(before);
+                    let most = self.evict();
+                    self.wait_until_taken(before, most);
                 }
             }
         }
@@ -89,7 +93,19 @@ impl<H: Handler> Crew<H> {
     }
 
     fn most(&self) -> usize {
-        self.config.max_connections.max(1)
+        self.config.max_connections.unwrap_or(MAX_CONNECTIONS).get()
+    }
+
+    /// Evicts somebody if that can be done now; how long that may take, or when to try again.
+    fn evict(&self) -> Duration {
+        match self.stopper.registry.make_room(&self.config, self.most()) {
+            Room::Idle => PAUSE,
+            Room::Slow(peer) => {
+                self.handler.note(peer.ip(), EVICTED);
+                PAUSE
+            }
+            Room::None(most) => most,
+        }
     }
 
     /// One more thread.
@@ -120,7 +136,7 @@ impl<H: Handler> Crew<H> {
             if self.stopper.is_stopping() {
                 registry.close_up();
             }
-            let wire = Wire::new(seat.clone(), self.config.timeouts);
+            let wire = Wire::new(seat.clone());
             let served = serve::connection(&self.handler, &self.config, wire, &mut outbox, false);
             registry.leave(&seat);
             if let Err(error) = served {
@@ -176,7 +192,7 @@ impl<H: Handler> Crew<H> {
                 }
                 // Out of descriptors or memory: hold back, and let somebody idle go.
                 Err(_) => {
-                    self.stopper.registry.make_room();
+                    self.evict();
                     thread::sleep(PAUSE);
                 }
             }
@@ -187,12 +203,12 @@ impl<H: Handler> Crew<H> {
         self.hands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Until somebody took a newcomer in, however soon that was.
-    fn wait_until_taken(&self, before: u64) {
+    /// Until somebody took a newcomer in, however soon that was; for `most` at most.
+    fn wait_until_taken(&self, before: u64, most: Duration) {
         let mut hands = self.hands();
         hands.watched = true;
         let wait = |hands: &mut Hands| hands.taken == before;
-        let waited = self.changed.wait_timeout_while(hands, PAUSE, wait);
+        let waited = self.changed.wait_timeout_while(hands, most, wait);
         waited.unwrap_or_else(PoisonError::into_inner).0.watched = false;
     }
 }

@@ -24,7 +24,7 @@
 //!
 //! Deadlines and limits are on by default ([`Config`]). The number of threads is bounded; idle
 //! connections give way to new ones. [`host`] holds what the operating system is asked for, and
-//! what does not wait here ([`Config`], [`turn`], [`directory`], [`scripts`], [`pace`]) serves the other
+//! what does not wait here ([`Config`], [`turn`], [`directory`], [`scripts`]) serves the other
 //! driver too.
 
 mod cgi;
@@ -35,7 +35,6 @@ mod exchange;
 mod files;
 mod handler;
 pub mod host;
-pub mod pace;
 pub mod registry;
 mod response;
 pub mod scripts;

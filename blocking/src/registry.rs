@@ -1,19 +1,31 @@
-//! Who is being served: so that the connection that has been idle longest can give way, one that
-//! waits too long can be woken, and a stop can tell everybody. Shared by both drivers.
+//! Who is being served: so that a connection that waits too long can be woken, one can be evicted when
+//! the server is full, and a stop can tell everybody. Shared by both drivers.
 //!
-//! A connection says when it waits and until when; anybody may then ask it to leave. Asking closes
-//! the reading half of its socket only: whoever waits on it wakes up and finds the end of input, but
-//! a request that arrived in the same moment is still read and answered.
+//! A connection says what it waits for. How long it has done so is counted by the sweep (`sweep.rs`),
+//! for all of them; no socket and no request has a timer. Who is evicted is decided in `eviction.rs`.
+//!
+//! Asking a connection to leave closes the reading half of its socket only: whoever waits on it wakes
+//! up and finds the end of input, but a request that arrived in the same moment is still read and
+//! answered.
+
+mod eviction;
+mod sweep;
+mod wait;
 
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use doorstep_core::http1::Waiting;
 use event_listener::{Event, EventListener, Listener};
 
+use self::eviction::Candidates;
+pub use self::eviction::{EVICTED, Room};
+pub(crate) use self::sweep::Sweeper;
+use self::sweep::{Slot, Steps};
+use self::wait::Wait;
 use crate::host::{self, Presence};
 
 /// How long handlers that were told to hurry have to end, before the connections are cut.
@@ -21,46 +33,52 @@ pub const HURRY: Duration = Duration::from_secs(2);
 /// How long connections that were cut have to end.
 pub const LAST_WAIT: Duration = Duration::from_secs(1);
 
-/// When time began, for every registry.
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-/// In milliseconds since then, plus one.
-fn now() -> u64 {
-    START.elapsed().as_millis() as u64 + 1
-}
-
 /// Everybody who is being served.
 #[derive(Debug, Default)]
 pub struct Registry {
-    seats: Mutex<Vec<Arc<Seat>>>,
+    table: Mutex<Table>,
+    /// Somebody has come.
+    arrivals: Event,
     /// Somebody has left.
     left: Event,
 }
 
-/// One connection's place; small, since every idle connection has one. Times are as of `now`; 0: none.
+/// All connections, and what is known of them together.
+#[derive(Debug, Default)]
+struct Table {
+    slots: Vec<Slot>,
+    steps: Steps,
+    candidates: Candidates,
+}
+
+/// One connection's place; small, since every idle connection has one.
 #[derive(Debug)]
 pub struct Seat {
     stream: TcpStream,
     peer: (IpAddr, u16),
     /// Where in the registry it is.
     at: AtomicU32,
-    /// Until when it may wait; 0 while it works. Of two that are idle, the earlier has been so longer.
-    deadline: AtomicU64,
+    /// What is waited for; only whoever serves it says so.
+    wait: Wait,
+    /// For how long, in milliseconds; only the sweep counts it.
+    waited: AtomicU32,
+    /// Bytes of a body that came, or of a response that went, since the sweep last looked.
+    moved: AtomicU32,
     flags: Flags,
 }
 
 /// In one byte, for there are many.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Flags(AtomicU8);
 
 #[derive(Debug, Clone, Copy)]
 #[repr(u8)]
 enum Flag {
-    /// It waits for the next request.
-    Idle = 1,
-    /// It waits until more can be sent.
-    Sends = 2,
-    /// It was woken since its deadline had passed.
+    /// It has not finished a response yet.
+    Fresh = 1,
+    /// Its next response is to be its last.
+    Last = 2,
+    /// It was woken since its deadline had passed, or since it was slow while the server was full.
     Late = 4,
     /// It was asked to leave.
     Leave = 8,
@@ -75,27 +93,31 @@ const _: () = assert!(size_of::<Seat>() <= 40, "an idle connection costs hardly 
 impl Registry {
     /// Takes a seat; it is given back by [`Registry::leave`].
     pub fn enter(&self, stream: TcpStream, peer: SocketAddr) -> Arc<Seat> {
-        let mut seats = self.seats();
+        let mut table = self.table();
         let seat = Arc::new(Seat {
             stream,
             peer: (peer.ip(), peer.port()),
-            at: AtomicU32::new(seats.len() as u32),
-            deadline: AtomicU64::new(0),
-            flags: Flags::default(),
+            at: AtomicU32::new(table.slots.len() as u32),
+            wait: Wait::default(),
+            waited: AtomicU32::new(0),
+            moved: AtomicU32::new(0),
+            flags: Flags(AtomicU8::new(Flag::Fresh as u8)),
         });
-        seats.push(seat.clone());
+        table.slots.push(Slot::new(seat.clone()));
+        drop(table);
+        self.arrivals.notify(usize::MAX); // nearly free when nobody listens
         seat
     }
 
     /// Gives a seat back.
     pub fn leave(&self, seat: &Seat) {
-        let mut seats = self.seats();
+        let mut table = self.table();
         let at = seat.at.load(Ordering::Relaxed) as usize; // moved under the lock only
-        seats.swap_remove(at);
-        if let Some(moved) = seats.get(at) {
-            moved.at.store(at as u32, Ordering::Relaxed);
+        table.slots.swap_remove(at);
+        if let Some(moved) = table.slots.get(at) {
+            moved.seat.at.store(at as u32, Ordering::Relaxed);
         }
-        drop(seats);
+        drop(table);
         self.left.notify(usize::MAX);
     }
 
@@ -105,10 +127,16 @@ impl Registry {
         self.left.listen()
     }
 
+    /// Wakes up when the next one has come. Listen first, then look: else a moment is missed.
+    #[must_use]
+    pub fn arrival(&self) -> EventListener {
+        self.arrivals.listen()
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.seats().len()
+        self.table().slots.len()
     }
 
     /// Whether nobody is served.
@@ -117,41 +145,10 @@ impl Registry {
         self.len() == 0
     }
 
-    /// Asks the connection that has been idle longest to leave; whether there was one.
-    pub fn make_room(&self) -> bool {
-        let seats = self.seats();
-        let longest = seats
-            .iter()
-            .filter(|seat| seat.flags.has(Flag::Idle) && !seat.must_leave())
-            .min_by_key(|seat| seat.deadline.load(Ordering::SeqCst));
-        if let Some(seat) = longest {
-            seat.ask_to_leave();
-        }
-        longest.is_some()
-    }
-
-    /// Wakes everybody whose deadline has passed: they find the end of input, and that they are
-    /// [`Seat::is_late`].
-    pub fn sweep(&self) {
-        let now = now();
-        for seat in self.seats().iter() {
-            let deadline = seat.deadline.load(Ordering::SeqCst);
-            if deadline != 0 && deadline <= now && !seat.flags.set(Flag::Late, true) {
-                // Who waits to send wakes up only when nothing can be sent any more.
-                let sends = seat.flags.has(Flag::Sends);
-                if sends {
-                    let _ = seat.stream.shutdown(Shutdown::Both);
-                } else {
-                    seat.stop_hearing();
-                }
-            }
-        }
-    }
-
     /// Asks everybody to leave after the answer that is under way.
     pub fn close_up(&self) {
-        for seat in self.seats().iter() {
-            seat.ask_to_leave();
+        for slot in &self.table().slots {
+            slot.seat.ask_to_leave();
         }
     }
 
@@ -173,7 +170,7 @@ impl Registry {
 
     /// Cuts off who is left.
     pub fn cut(&self) {
-        for seat in self.seats().iter() {
+        for Slot { seat, .. } in &self.table().slots {
             let resets = seat.flags.has(Flag::Resets);
             if !resets || host::reset(&seat.stream).is_err() {
                 let _ = seat.stream.shutdown(Shutdown::Both);
@@ -181,8 +178,8 @@ impl Registry {
         }
     }
 
-    fn seats(&self) -> MutexGuard<'_, Vec<Arc<Seat>>> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -205,23 +202,29 @@ impl Seat {
         self.peer.into()
     }
 
-    /// Is about to wait, for `left` at most; whether it must leave instead, which only an idle one
-    /// must.
-    pub fn waits(&self, waiting: Waiting, left: Option<Duration>) -> bool {
-        /// Who may wait for ever waits so long: the order of the idle ones must stay.
-        const EVER: u64 = 1 << 48;
-        let until = left.map_or(0, |left| now() + EVER.min(left.as_millis() as u64));
-        self.flags.set(Flag::Sends, waiting == Waiting::Peer);
-        self.deadline.store(until, Ordering::SeqCst);
-        self.flags.set(Flag::Idle, waiting == Waiting::Idle);
+    /// Is about to wait; whether it must leave instead, which only an idle one must.
+    pub fn waits(&self, waiting: Waiting) -> bool {
+        self.wait.begin(waiting);
         // Looked at after the store: `ask_to_leave` does it the other way round.
         waiting == Waiting::Idle && self.must_leave()
     }
 
     /// Has something to do again.
     pub fn works(&self) {
-        self.flags.set(Flag::Idle, false);
-        self.deadline.store(0, Ordering::SeqCst);
+        self.wait.pause();
+    }
+
+    /// `n` bytes of what is waited for were received or sent.
+    pub fn moved(&self, n: usize) {
+        self.moved.fetch_add(u32::try_from(n).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// An exchange ended: waiting for the next one begins anew.
+    pub fn rest(&self) {
+        self.wait.end();
+        if self.flags.has(Flag::Fresh) {
+            self.flags.set(Flag::Fresh, false);
+        }
     }
 
     /// From now on the connection's end is a reset, however it comes, or a plain one again. For
@@ -256,15 +259,26 @@ impl Seat {
         self.flags.has(Flag::Leave)
     }
 
-    /// Whether it was woken because its deadline had passed.
+    /// Whether its next response is to be its last, so that others get their turn.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        self.flags.has(Flag::Last) || self.must_leave()
+    }
+
+    /// Whether it was woken because its deadline had passed, or to be evicted.
     #[must_use]
     pub fn is_late(&self) -> bool {
         self.flags.has(Flag::Late)
     }
 
+    /// For how long it has waited, as far as the sweep has counted.
+    fn waited(&self) -> Duration {
+        Duration::from_millis(self.waited.load(Ordering::Relaxed).into())
+    }
+
     fn ask_to_leave(&self) {
         self.flags.set(Flag::Leave, true);
-        if self.flags.has(Flag::Idle) {
+        if self.wait.is(Waiting::Idle) {
             self.stop_hearing();
         }
     }
@@ -304,8 +318,8 @@ mod tests {
         let (stream, peer) = listener.accept().unwrap();
         let registry = Registry::default();
         let seat = registry.enter(stream, peer);
-        assert!(!seat.waits(Waiting::Idle, None));
-        assert!(registry.make_room());
+        assert!(!seat.waits(Waiting::Idle));
+        registry.close_up();
         seat.works(); // a request was read all the same
         assert_eq!(Presence::of(&*seat), Presence::Quiet);
         assert_eq!(seat.presence(), Presence::Here);

@@ -30,7 +30,7 @@ pub(crate) fn connection<H: Handler>(
     let log = |record: &Record<'_>| handler.log(record);
     outbox.clear();
     loop {
-        if once || wire.seat().must_leave() {
+        if once || wire.seat().is_last() {
             connection.retire();
         }
         match connection.next(&mut inbox) {
@@ -41,7 +41,7 @@ pub(crate) fn connection<H: Handler>(
             Ok(Event::NeedMore) => {
                 wire.flush(&connection, outbox, false)?;
                 let waiting = connection.waiting(outbox);
-                if wire.seat().waits(waiting, Some(config.timeouts.idle)) {
+                if wire.seat().waits(waiting) {
                     break; // idle, and asked to leave
                 }
                 match wire.fill(&mut inbox, waiting) {
@@ -55,7 +55,6 @@ pub(crate) fn connection<H: Handler>(
                     },
                     filled => _ = filled?,
                 }
-                wire.seat().works();
             }
             Ok(Event::Body(_) | Event::End(_)) => {} // left over from a handler that gave up
             Ok(Event::Owed(_)) => connection.lost(), // never: `exchange` concludes every answer
@@ -104,6 +103,6 @@ fn exchange<H: Handler, S: Storage>(
     turn.conclude(outcome, |record| handler.log(record));
     let mark = turn.into_mark();
     inbox.rejoin(mark);
-    wire.rest();
+    wire.seat().rest();
     Ok(())
 }

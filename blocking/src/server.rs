@@ -2,8 +2,8 @@
 //!
 //! Threads accept for themselves and are reused; one more is made when the last free one took a
 //! connection, up to [`Config::max_connections`]. When all are taken a doorman watches the
-//! listeners: for each newcomer he asks the connection that has been idle longest to leave, so idle
-//! peers never keep anybody out. When nobody is idle, newcomers wait in the listener's backlog.
+//! listeners: for each newcomer a connection is evicted that is slow or idle, so such peers never keep
+//! anybody out. While nobody can be evicted, newcomers wait in the listener's backlog.
 //!
 //! ```
 //! use doorstep_blocking::{Exchange, Server};
@@ -32,7 +32,7 @@ use crate::config::Config;
 use crate::crew::Crew;
 use crate::handler::Handler;
 use crate::host::Acceptor;
-use crate::registry::{HURRY, LAST_WAIT, Registry};
+use crate::registry::{HURRY, LAST_WAIT, Registry, Sweeper};
 use crate::serve;
 use crate::stopper::Stopper;
 use crate::turn::is_departure;
@@ -94,6 +94,7 @@ impl Server {
     pub fn serve(self, handler: impl Handler) -> io::Result<()> {
         let registry = self.stopper.registry.clone();
         let grace = self.config.grace;
+        let _sweeper = Sweeper::start(registry.clone(), &self.config)?;
         let crew = Crew::new(handler, self.config, self.stopper);
         crew.work()?;
         if !registry.wait_empty(grace) {
@@ -114,8 +115,9 @@ impl Server {
     pub fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
         let Some((stream, peer)) = self.stopper.acceptor.accept()? else { return Ok(()) };
         let registry = &self.stopper.registry;
+        let _sweeper = Sweeper::start(registry.clone(), &self.config)?;
         let seat = registry.enter(stream, peer);
-        let wire = Wire::new(seat.clone(), self.config.timeouts);
+        let wire = Wire::new(seat.clone());
         let served =
             serve::connection(handler, &self.config, wire, &mut self.config.outbox(), true);
         registry.leave(&seat);

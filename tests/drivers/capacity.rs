@@ -1,6 +1,7 @@
 //! When the server is full: who gives way, who waits, and that nothing spins.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
 
@@ -136,7 +137,7 @@ on_every_driver! {
 }
 
 fn most(max_connections: usize) -> Config {
-    Config { max_connections, ..config() }
+    Config { max_connections: NonZeroUsize::new(max_connections), ..config() }
 }
 
 /// What a process has used so far, in ticks of the system's clock: nearly always a hundredth of a

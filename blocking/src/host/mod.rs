@@ -54,7 +54,7 @@ pub use log::Log;
 pub use places::{Place, Places, Ticket};
 pub use presence::{Departure, Presence, Vigil};
 pub use process::{Pipe, Process, UNHEARD, Woken};
-pub use raw::keep_descriptors;
+pub use raw::{acknowledged, keep_descriptors};
 pub use rlimits::Rlimits;
 pub use root::{Opened, Root, Symlinks};
 pub use send::{FAIR_SHARE, close_by_reset, finish, reset, send, send_file, send_now};

@@ -1,0 +1,199 @@
+//! Who is evicted when the server is full, and when.
+//!
+//! Nobody is evicted before its grace is over: a newcomer waits in the listener's backlog until then.
+//! First go those who are slow in the middle of a request or a response, oldest first; then those who
+//! never asked for anything; then those who have been idle longest. Of each kind, the clients of an
+//! address that holds most of the connections go first.
+//!
+//! While nobody can be evicted, a share of the connections that were served is asked to end with their
+//! next response (`Connection: close`), so that more clients than there are places take turns.
+//!
+//! All connections are looked at once for many newcomers, and not more often than ten times in the
+//! grace: what one newcomer costs does not depend on how many there are.
+
+use std::cmp::Reverse;
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::time::{Duration, Instant};
+
+use doorstep_core::http1::Waiting;
+
+use super::{Flag, Registry, Seat, Table};
+use crate::config::Config;
+use crate::host;
+
+/// What came of asking for room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// A connection that was idle ends now.
+    Idle,
+    /// The connection of this client ends now, in the middle of a request or a response.
+    Slow(SocketAddr),
+    /// Nobody can be evicted now: to be asked again after so long, or when somebody has left.
+    None(Duration),
+}
+
+/// What the log says of a client whose connection was ended as [`Room::Slow`].
+pub const EVICTED: &str = "connection evicted: too slow while the server was full";
+
+/// Who can be evicted, as of the last look at all connections.
+#[derive(Debug, Default)]
+pub(super) struct Candidates {
+    /// Where they are in the table; the first one to go is the last one here.
+    found: Vec<u32>,
+    looked: Option<Instant>,
+    /// Where to go on asking for a last response.
+    asking: usize,
+}
+
+/// In which order they go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    Slow,
+    NeverAsked,
+    Idle,
+}
+
+impl Registry {
+    /// Makes room for a newcomer, if that can be done now; there may be `most` connections. Costs a look
+    /// at one connection, now and then at all.
+    pub fn make_room(&self, config: &Config, most: usize) -> Room {
+        let mut table = self.table();
+        if let Some(room) = table.evict(config) {
+            return room;
+        }
+        let pause = (config.eviction_grace / 10)
+            .clamp(Duration::from_millis(10), Duration::from_millis(100));
+        let now = Instant::now();
+        let since = table.candidates.looked.map(|looked| now.saturating_duration_since(looked));
+        match since.and_then(|since| pause.checked_sub(since)) {
+            Some(left) if !left.is_zero() => return Room::None(left),
+            _ => table.candidates.looked = Some(now),
+        }
+        table.sweep(config);
+        let crowding = table.majority();
+        table.look_for_candidates(config, crowding);
+        if let Some(room) = table.evict(config) {
+            return room;
+        }
+        table.ask_for_last_responses(most.div_ceil(8), crowding);
+        Room::None(pause)
+    }
+}
+
+impl Table {
+    /// Evicts the next candidate that still is one.
+    fn evict(&mut self, config: &Config) -> Option<Room> {
+        while let Some(at) = self.candidates.found.pop() {
+            let Some(slot) = self.slots.get(at as usize) else { continue };
+            match class(&slot.seat, config) {
+                None => {}
+                Some(Class::Slow) if slot.seat.evict_slow() => {
+                    return Some(Room::Slow(slot.seat.peer()));
+                }
+                Some(_) => {
+                    slot.seat.ask_to_leave();
+                    return Some(Room::Idle);
+                }
+            }
+        }
+        None
+    }
+
+    fn look_for_candidates(&mut self, config: &Config, crowding: Option<IpAddr>) {
+        let seats = self.slots.iter().map(|slot| &slot.seat).enumerate();
+        let mut found: Vec<_> = seats
+            .filter_map(|(at, seat)| {
+                let spread = Some(network(seat)) != crowding;
+                Some((class(seat, config)?, spread, Reverse(seat.waited()), at as u32))
+            })
+            .collect();
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        self.candidates.found = found.into_iter().map(|(.., at)| at).collect();
+    }
+
+    /// The network that holds more than half of all connections, but not all of them.
+    fn majority(&self) -> Option<IpAddr> {
+        let all = || self.slots.iter().map(|slot| network(&slot.seat));
+        let (mut likely, mut ahead) = (None, 0_usize); // Boyer and Moore's majority vote
+        for network in all() {
+            match ahead {
+                0 => (likely, ahead) = (Some(network), 1),
+                _ if likely == Some(network) => ahead += 1,
+                _ => ahead -= 1,
+            }
+        }
+        let count = all().filter(|network| likely == Some(*network)).count();
+        likely.filter(|_| 2 * count > self.slots.len() && count < self.slots.len())
+    }
+
+    /// Sees to it that `most` connections end with their next response.
+    fn ask_for_last_responses(&mut self, most: usize, crowding: Option<IpAddr>) {
+        let is_asked = |seat: &Seat| seat.flags.has(Flag::Last) || seat.must_leave();
+        let asked = self.slots.iter().filter(|slot| is_asked(&slot.seat)).count();
+        let mut wanted = most.saturating_sub(asked);
+        for only_crowding in [true, false] {
+            for _ in 0..self.slots.len() {
+                if wanted == 0 {
+                    return;
+                }
+                self.candidates.asking = (self.candidates.asking + 1) % self.slots.len();
+                let seat = &self.slots[self.candidates.asking].seat;
+                let fits = !only_crowding || Some(network(seat)) == crowding;
+                if fits && !is_asked(seat) && !seat.flags.has(Flag::Fresh) {
+                    seat.flags.set(Flag::Last, true);
+                    wanted -= 1;
+                }
+            }
+        }
+    }
+}
+
+impl Seat {
+    /// Ends a slow connection, if it is one still: it finds that it is late.
+    fn evict_slow(&self) -> bool {
+        let Some(waiting) = self.wait.seen() else { return false };
+        if waiting == Waiting::Peer {
+            // What the client does not take is not kept for it any longer.
+            let _ = host::close_by_reset(self, true);
+        }
+        let is_first = !self.flags.set(Flag::Late, true);
+        if is_first {
+            self.wake(waiting);
+        }
+        is_first
+    }
+
+    /// Wakes whoever waits on it.
+    pub(super) fn wake(&self, waiting: Waiting) {
+        if waiting == Waiting::Peer {
+            // A sender wakes up only when nothing can be sent any more.
+            let _ = self.stream.shutdown(Shutdown::Both);
+        } else {
+            self.stop_hearing();
+        }
+    }
+}
+
+/// What it would be evicted as, if its grace is over.
+fn class(seat: &Seat, config: &Config) -> Option<Class> {
+    if seat.must_leave() || seat.is_late() {
+        return None;
+    }
+    let (class, grace) = match seat.wait.seen()? {
+        Waiting::Idle if seat.flags.has(Flag::Fresh) => {
+            (Class::NeverAsked, config.first_request_grace)
+        }
+        Waiting::Idle => (Class::Idle, config.eviction_grace),
+        // Its time is counted anew whenever it keeps the useful pace.
+        _ => (Class::Slow, config.eviction_grace),
+    };
+    (seat.waited() >= grace).then_some(class)
+}
+
+/// Whose address it is: of IPv6, the network is one customer's.
+fn network(seat: &Seat) -> IpAddr {
+    match seat.peer().ip().to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+        address => address,
+    }
+}
