@@ -12,6 +12,7 @@ use clap::{CommandFactory, Parser, ValueEnum};
 
 use crate::policies::Policies;
 use crate::scripts::{self, Scripts};
+use crate::timeouts::Deadlines;
 
 /// Serve a directory over HTTP.
 #[derive(Debug, Parser)]
@@ -51,6 +52,9 @@ pub(crate) struct Arguments {
     /// Largest body of a request; beyond it 413
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = scripts::size)]
     pub(crate) max_body: u64,
+
+    #[command(flatten)]
+    pub(crate) deadlines: Deadlines,
 
     #[command(flatten)]
     pub(crate) policies: Policies,
@@ -169,7 +173,10 @@ mod tests {
 
     #[test]
     fn b_286_at_least_one_connection() {
-        assert_eq!(parse(&["--max-connections", "3"]).unwrap().max_connections, NonZeroUsize::new(3));
+        assert_eq!(
+            parse(&["--max-connections", "3"]).unwrap().max_connections,
+            NonZeroUsize::new(3)
+        );
         assert_eq!(parse(&["--max-connections", "0"]).unwrap_err(), ErrorKind::ValueValidation);
     }
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use doorstep_blocking::host::Symlinks;
 use doorstep_blocking::scripts::Settings;
-use doorstep_core::http1::Version;
+use doorstep_core::http1::{Timeouts, Version};
 use doorstep_core::site::Site;
 
 use crate::arguments::{Arguments, Protocol, Runtime};
@@ -27,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) runtime: Runtime,
     /// `None`: as many as suit the runtime.
     pub(crate) max_connections: Option<NonZeroUsize>,
+    /// How long clients may take.
+    pub(crate) timeouts: Timeouts,
     /// Of a request, in bytes.
     pub(crate) max_body: u64,
     pub(crate) access_log: bool,
@@ -66,6 +68,7 @@ impl Config {
             },
             runtime: said.runtime,
             max_connections: said.max_connections,
+            timeouts: said.deadlines.timeouts(),
             max_body: said.max_body,
             access_log: !said.quiet,
             symlinks: said.policies.symlinks(),

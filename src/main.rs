@@ -16,6 +16,7 @@ mod policies;
 mod run;
 mod scripts;
 mod signals;
+mod timeouts;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -68,6 +68,7 @@ fn settings(config: &Config) -> blocking::Config {
     let defaults = blocking::Config::default();
     blocking::Config {
         limits: Limits { body: config.max_body, ..defaults.limits },
+        timeouts: config.timeouts,
         protocol: config.protocol,
         max_connections: config.max_connections,
         server: config.server.clone().unwrap_or(defaults.server),

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_io::{Async, Timer};
-use doorstep_blocking::registry::{EVICTED, HURRY, LAST_WAIT, Registry, Room};
+use doorstep_blocking::registry::{HURRY, LAST_WAIT, Registry, Room};
 use doorstep_blocking::turn::is_departure;
 use doorstep_blocking::{Config, GATHER, Stopper};
 use doorstep_core::http1::Inbox;
@@ -29,6 +29,9 @@ const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is no
 const SPARE: usize = 64;
 /// How long to hold back when there is no room or there are no descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long an evicted connection has to end before another one is evicted in its stead.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// A server at work on one executor.
 pub(crate) struct Lane<'h, H> {
@@ -121,11 +124,7 @@ impl<'h, H: Handler> Lane<'h, H> {
     /// Evicts somebody if that can be done now; how long that may take, or when to try again.
     fn evict(&self) -> Duration {
         match self.stopper.registry.make_room(self.config, self.most()) {
-            Room::Idle => PAUSE,
-            Room::Slow(peer) => {
-                self.handler.note(peer.ip(), EVICTED);
-                PAUSE
-            }
+            Room::Made => LEAVING,
             Room::None(most) => most,
         }
     }

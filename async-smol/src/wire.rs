@@ -106,7 +106,7 @@ impl<'l> Wire<'l> {
         loop {
             match read() {
                 Ok(0) if self.seat().is_late() => {
-                    return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+                    return Poll::Ready(Err(self.seat().too_late()));
                 }
                 Ok(n) => {
                     self.seat().works();
@@ -193,7 +193,7 @@ impl<'l> Wire<'l> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(_) if self.seat().is_late() => {
-                    return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+                    return Poll::Ready(Err(self.seat().too_late()));
                 }
                 Err(error) => return Poll::Ready(Err(error)),
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::handler::Handler;
 use crate::host;
-use crate::registry::{EVICTED, Room};
+use crate::registry::Room;
 use crate::serve;
 use crate::stopper::Stopper;
 use crate::turn::is_departure;
@@ -23,6 +23,8 @@ const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not 
 const SPARE: usize = 32;
 /// How long to hold back when the system has no descriptors or threads left.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long an evicted connection has to end before another one is evicted in its stead.
+const LEAVING: Duration = Duration::from_secs(1);
 /// How often the doorman looks up to see whether the server stops.
 const GLANCE: Duration = Duration::from_millis(250);
 
@@ -99,11 +101,7 @@ impl<H: Handler> Crew<H> {
     /// Evicts somebody if that can be done now; how long that may take, or when to try again.
     fn evict(&self) -> Duration {
         match self.stopper.registry.make_room(&self.config, self.most()) {
-            Room::Idle => PAUSE,
-            Room::Slow(peer) => {
-                self.handler.note(peer.ip(), EVICTED);
-                PAUSE
-            }
+            Room::Made => LEAVING,
             Room::None(most) => most,
         }
     }

@@ -12,6 +12,7 @@ mod eviction;
 mod sweep;
 mod wait;
 
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -22,7 +23,7 @@ use doorstep_core::http1::Waiting;
 use event_listener::{Event, EventListener, Listener};
 
 use self::eviction::Candidates;
-pub use self::eviction::{EVICTED, Room};
+pub use self::eviction::Room;
 pub(crate) use self::sweep::Sweeper;
 use self::sweep::{Slot, Steps};
 use self::wait::Wait;
@@ -78,7 +79,7 @@ enum Flag {
     Fresh = 1,
     /// Its next response is to be its last.
     Last = 2,
-    /// It was woken since its deadline had passed, or since it was slow while the server was full.
+    /// It was woken since its deadline had passed, or to be evicted.
     Late = 4,
     /// It was asked to leave.
     Leave = 8,
@@ -86,6 +87,8 @@ enum Flag {
     Deaf = 16,
     /// Its end is a reset.
     Resets = 32,
+    /// It was slow while the server was full.
+    Evicted = 64,
 }
 
 const _: () = assert!(size_of::<Seat>() <= 40, "an idle connection costs hardly more than this");
@@ -269,6 +272,21 @@ impl Seat {
     #[must_use]
     pub fn is_late(&self) -> bool {
         self.flags.has(Flag::Late)
+    }
+
+    /// Whether it was ended to make room.
+    #[must_use]
+    pub fn is_evicted(&self) -> bool {
+        self.flags.has(Flag::Evicted)
+    }
+
+    /// What reading or sending comes to on one that [`Seat::is_late`].
+    #[must_use]
+    pub fn too_late(&self) -> io::Error {
+        match self.is_evicted() {
+            true => io::Error::new(ErrorKind::TimedOut, "too slow while the server was full"),
+            false => ErrorKind::TimedOut.into(),
+        }
     }
 
     /// For how long it has waited, as far as the sweep has counted.

@@ -50,6 +50,10 @@ pub(crate) fn connection<H: Handler>(
                         Waiting::Head | Waiting::Body => {
                             let slow = Reject::TooSlow;
                             refuse(&mut connection, slow, inbox.unread(), outbox, wire.peer(), log);
+                            if wire.seat().is_evicted() {
+                                let words = format!("connection lost: {error}");
+                                handler.note(wire.peer().ip(), &words);
+                            }
                         }
                         _ => break,
                     },

@@ -64,7 +64,7 @@ impl Wire {
         self.seat.waits(waiting);
         let read = loop {
             match read(&mut self.stream()) {
-                Ok(0) if self.seat.is_late() => break Err(ErrorKind::TimedOut.into()),
+                Ok(0) if self.seat.is_late() => break Err(self.seat.too_late()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 read => break read,
             }
@@ -138,7 +138,7 @@ impl Wire {
                     gone += n as u64;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) if self.seat.is_late() => break Err(ErrorKind::TimedOut.into()),
+                Err(_) if self.seat.is_late() => break Err(self.seat.too_late()),
                 Err(error) => break Err(error),
             }
             if gone >= count {

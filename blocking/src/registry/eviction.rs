@@ -12,7 +12,7 @@
 //! grace: what one newcomer costs does not depend on how many there are.
 
 use std::cmp::Reverse;
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown};
 use std::time::{Duration, Instant};
 
 use doorstep_core::http1::Waiting;
@@ -24,16 +24,11 @@ use crate::host;
 /// What came of asking for room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Room {
-    /// A connection that was idle ends now.
-    Idle,
-    /// The connection of this client ends now, in the middle of a request or a response.
-    Slow(SocketAddr),
+    /// A connection ends now.
+    Made,
     /// Nobody can be evicted now: to be asked again after so long, or when somebody has left.
     None(Duration),
 }
-
-/// What the log says of a client whose connection was ended as [`Room::Slow`].
-pub const EVICTED: &str = "connection evicted: too slow while the server was full";
 
 /// Who can be evicted, as of the last look at all connections.
 #[derive(Debug, Default)]
@@ -48,6 +43,8 @@ pub(super) struct Candidates {
 /// In which order they go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
+    /// It has its response, and was to close.
+    Answered,
     Slow,
     NeverAsked,
     Idle,
@@ -86,15 +83,11 @@ impl Table {
         while let Some(at) = self.candidates.found.pop() {
             let Some(slot) = self.slots.get(at as usize) else { continue };
             match class(&slot.seat, config) {
-                None => {}
-                Some(Class::Slow) if slot.seat.evict_slow() => {
-                    return Some(Room::Slow(slot.seat.peer()));
-                }
-                Some(_) => {
-                    slot.seat.ask_to_leave();
-                    return Some(Room::Idle);
-                }
+                None => continue,
+                Some(Class::NeverAsked | Class::Idle) => slot.seat.ask_to_leave(),
+                Some(Class::Answered | Class::Slow) => slot.seat.evict(),
             }
+            return Some(Room::Made);
         }
         None
     }
@@ -149,23 +142,21 @@ impl Table {
 }
 
 impl Seat {
-    /// Ends a slow connection, if it is one still: it finds that it is late.
-    fn evict_slow(&self) -> bool {
-        let Some(waiting) = self.wait.seen() else { return false };
-        if waiting == Waiting::Peer {
+    /// Ends what a connection is in the middle of: it finds that it is late.
+    fn evict(&self) {
+        self.flags.set(Flag::Evicted, true);
+        self.flags.set(Flag::Late, true);
+        let receives = self.wait.is(Waiting::Peer);
+        if receives {
             // What the client does not take is not kept for it any longer.
             let _ = host::close_by_reset(self, true);
         }
-        let is_first = !self.flags.set(Flag::Late, true);
-        if is_first {
-            self.wake(waiting);
-        }
-        is_first
+        self.wake(receives);
     }
 
-    /// Wakes whoever waits on it.
-    pub(super) fn wake(&self, waiting: Waiting) {
-        if waiting == Waiting::Peer {
+    /// Wakes whoever waits on it: to receive, or until the client `receives`.
+    pub(super) fn wake(&self, receives: bool) {
+        if receives {
             // A sender wakes up only when nothing can be sent any more.
             let _ = self.stream.shutdown(Shutdown::Both);
         } else {
@@ -184,6 +175,7 @@ fn class(seat: &Seat, config: &Config) -> Option<Class> {
             (Class::NeverAsked, config.first_request_grace)
         }
         Waiting::Idle => (Class::Idle, config.eviction_grace),
+        Waiting::Drain => (Class::Answered, config.eviction_grace),
         // Its time is counted anew whenever it keeps the useful pace.
         _ => (Class::Slow, config.eviction_grace),
     };

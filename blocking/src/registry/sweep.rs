@@ -111,7 +111,7 @@ impl Slot {
         if config.timeouts.left(waiting, waited, quiet, moved) == Some(Duration::ZERO)
             && !self.seat.flags.set(Flag::Late, true)
         {
-            self.seat.wake(waiting);
+            self.seat.wake(waiting == Waiting::Peer);
         }
     }
 }
