@@ -37,6 +37,10 @@ pub struct Config {
     pub eviction_grace: Duration,
     /// The same for a connection that has not asked for anything yet. 3 s.
     pub first_request_grace: Duration,
+    /// While the server is full and nobody can be evicted: how long it takes until every connection was
+    /// asked to end with its next response (`Connection: close`), so that all clients get their turn.
+    /// 100 ms.
+    pub turn: Duration,
     /// Bytes per second at which a body or a response is not slow, and cannot be evicted. 4096.
     pub eviction_rate: u32,
     /// How long a stop waits for answers under way (B-282).
@@ -60,6 +64,7 @@ impl Default for Config {
             max_connections: None,
             eviction_grace: Duration::from_secs(1),
             first_request_grace: Duration::from_secs(3),
+            turn: Duration::from_millis(100),
             eviction_rate: 4096,
             grace: Duration::from_secs(10),
         }

@@ -8,8 +8,8 @@
 //! While nobody can be evicted, a share of the connections that were served is asked to end with their
 //! next response (`Connection: close`), so that more clients than there are places take turns.
 //!
-//! All connections are looked at once for many newcomers, and not more often than ten times in the
-//! grace: what one newcomer costs does not depend on how many there are.
+//! All connections are looked at once for many newcomers, and so rarely that this takes a small part of
+//! the time: what one newcomer costs does not depend on how many there are.
 
 use std::cmp::Reverse;
 use std::net::{IpAddr, Shutdown};
@@ -58,8 +58,7 @@ impl Registry {
         if let Some(room) = table.evict(config) {
             return room;
         }
-        let pause = (config.eviction_grace / 10)
-            .clamp(Duration::from_millis(10), Duration::from_millis(100));
+        let pause = pause(config, table.slots.len());
         let now = Instant::now();
         let since = table.candidates.looked.map(|looked| now.saturating_duration_since(looked));
         match since.and_then(|since| pause.checked_sub(since)) {
@@ -72,9 +71,18 @@ impl Registry {
         if let Some(room) = table.evict(config) {
             return room;
         }
-        table.ask_for_last_responses(most.div_ceil(8), crowding);
+        let share = pause.as_secs_f64() / config.turn.as_secs_f64().max(0.001);
+        table.ask_for_last_responses((most as f64 * share).ceil() as usize, crowding);
         Room::None(pause)
     }
+}
+
+/// How long to rest after a look at so many connections: most of the time.
+fn pause(config: &Config, connections: usize) -> Duration {
+    const LOOK: Duration = Duration::from_micros(20); // several times what one takes
+    let most = Duration::from_millis(100);
+    let rest = LOOK.saturating_mul(u32::try_from(connections).unwrap_or(u32::MAX));
+    rest.max(config.turn / 10).clamp(Duration::from_millis(1), most)
 }
 
 impl Table {
