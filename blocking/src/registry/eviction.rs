@@ -55,12 +55,15 @@ impl Registry {
     /// at one connection, now and then at all.
     pub fn make_room(&self, config: &Config, most: usize) -> Room {
         let mut table = self.table();
-        if let Some(room) = table.evict(config) {
-            return room;
-        }
-        let pause = pause(config, table.slots.len());
         let now = Instant::now();
         let since = table.candidates.looked.map(|looked| now.saturating_duration_since(looked));
+        let pause = pause(config, table.slots.len());
+        // After that long others may have become better candidates.
+        if since.is_some_and(|since| since < config.eviction_grace.max(pause))
+            && let Some(room) = table.evict(config)
+        {
+            return room;
+        }
         match since.and_then(|since| pause.checked_sub(since)) {
             Some(left) if !left.is_zero() => return Room::None(left),
             _ => table.candidates.looked = Some(now),
@@ -129,8 +132,9 @@ impl Table {
 
     /// Sees to it that `most` connections end with their next response.
     fn ask_for_last_responses(&mut self, most: usize, crowding: Option<IpAddr>) {
-        let is_asked = |seat: &Seat| seat.flags.has(Flag::Last) || seat.must_leave();
-        let asked = self.slots.iter().filter(|slot| is_asked(&slot.seat)).count();
+        // One that is busy may be so for long.
+        let ends_soon = |seat: &Seat| seat.is_last() && seat.wait.is(Waiting::Idle);
+        let asked = self.slots.iter().filter(|slot| ends_soon(&slot.seat)).count();
         let mut wanted = most.saturating_sub(asked);
         for only_crowding in [true, false] {
             for _ in 0..self.slots.len() {
@@ -140,7 +144,7 @@ impl Table {
                 self.candidates.asking = (self.candidates.asking + 1) % self.slots.len();
                 let seat = &self.slots[self.candidates.asking].seat;
                 let fits = !only_crowding || Some(network(seat)) == crowding;
-                if fits && !is_asked(seat) && !seat.flags.has(Flag::Fresh) {
+                if fits && !seat.is_last() && !seat.flags.has(Flag::Fresh) {
                     seat.flags.set(Flag::Last, true);
                     wanted -= 1;
                 }
@@ -197,3 +201,7 @@ fn network(seat: &Seat) -> IpAddr {
         address => address,
     }
 }
+
+#[cfg(test)]
+#[path = "eviction_tests.rs"]
+mod tests;

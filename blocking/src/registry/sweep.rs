@@ -66,7 +66,7 @@ impl Registry {
     }
 
     /// Counts on, and wakes everybody whose deadline has passed: they find the end of input, or that
-    /// nothing can be sent, and that they are [`Seat::is_late`]. To be called every
+    /// nothing can be sent, and that they are [`Seat::is_late`] or, when idle, must leave. To be called every
     /// [`Registry::interval`].
     pub fn sweep(&self, config: &Config) {
         self.table().sweep(config);
@@ -108,9 +108,12 @@ impl Slot {
             (quiet, moved) = (flow.quiet, flow.moved);
         }
         self.seat.waited.store(saturated_millis(waited), Ordering::Relaxed);
-        if config.timeouts.left(waiting, waited, quiet, moved) == Some(Duration::ZERO)
-            && !self.seat.flags.set(Flag::Late, true)
-        {
+        if config.timeouts.left(waiting, waited, quiet, moved) != Some(Duration::ZERO) {
+            return;
+        }
+        if waiting == Waiting::Idle {
+            self.seat.ask_to_leave();
+        } else if !self.seat.flags.set(Flag::Late, true) {
             self.seat.wake(waiting == Waiting::Peer);
         }
     }
