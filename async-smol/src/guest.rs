@@ -12,6 +12,6 @@ pub(crate) struct Guest<'l> {
 
 impl Drop for Guest<'_> {
     fn drop(&mut self) {
-        self.registry.leave(&self.seat);
+        self.registry.leave(self.seat.clone());
     }
 }

@@ -35,7 +35,7 @@ pub struct Config {
     /// full: then an idle connection is closed without a word, a slow request gets a 408 and a slow
     /// receiver a reset.
     pub eviction_grace: Duration,
-    /// The same for a connection that has not asked for anything yet. 3 s.
+    /// The same for a connection that has not asked for anything yet. 2 s.
     pub first_request_grace: Duration,
     /// While the server is full and nobody can be evicted: how long it takes until every connection was
     /// asked to end with its next response (`Connection: close`), so that all clients get their turn.
@@ -63,7 +63,7 @@ impl Default for Config {
             fields: Vec::new(),
             max_connections: None,
             eviction_grace: Duration::from_secs(1),
-            first_request_grace: Duration::from_secs(3),
+            first_request_grace: Duration::from_secs(2),
             turn: Duration::from_millis(100),
             eviction_rate: 4096,
             grace: Duration::from_secs(10),

@@ -136,7 +136,7 @@ impl<H: Handler> Crew<H> {
             }
             let wire = Wire::new(seat.clone());
             let served = serve::connection(&self.handler, &self.config, wire, &mut outbox, false);
-            registry.leave(&seat);
+            registry.leave(seat);
             if let Err(error) = served {
                 let word =
                     if is_departure(&error) { "connection lost" } else { "connection broke" };

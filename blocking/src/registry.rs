@@ -112,8 +112,8 @@ impl Registry {
         seat
     }
 
-    /// Gives a seat back.
-    pub fn leave(&self, seat: &Seat) {
+    /// Gives a seat back. Its socket is closed before anybody hears of it, if nobody else has it.
+    pub fn leave(&self, seat: Arc<Seat>) {
         let mut table = self.table();
         let at = seat.at.load(Ordering::Relaxed) as usize; // moved under the lock only
         table.slots.swap_remove(at);
@@ -121,6 +121,7 @@ impl Registry {
             moved.seat.at.store(at as u32, Ordering::Relaxed);
         }
         drop(table);
+        drop(seat);
         self.left.notify(usize::MAX);
     }
 

@@ -120,7 +120,7 @@ impl Server {
         let wire = Wire::new(seat.clone());
         let served =
             serve::connection(handler, &self.config, wire, &mut self.config.outbox(), true);
-        registry.leave(&seat);
+        registry.leave(seat);
         match served {
             Err(error) if !is_departure(&error) => Err(error),
             _ => Ok(()),

@@ -114,7 +114,7 @@ on_every_driver! {
             }
             let mut slow: Vec<_> = (0..4).map(|_| server.client()).collect();
             slow.iter_mut().for_each(|client| client.send(begin));
-            thread::sleep(4 * GRACE);
+            thread::sleep(12 * GRACE); // also of a sweep that is held up
             let mut new: Vec<_> = (0..4).map(|_| server.client()).collect();
             for client in polite.iter_mut().chain(&mut new) {
                 assert_eq!(client.ask("GET", "/b", &[]).body, b"GET /b\n");

@@ -127,6 +127,23 @@ on_every_driver! {
         assert!(cut && entry.cut && entry.bytes < Some(LARGE as u64), "{entry:?}");
     }
 
+    fn b_049_a_steady_reader_is_served_on_however_full_the_buffers_are(driver: Driver) {
+        let server = driver.start_with(State::app(), timing(|t| t.peer = SHORT));
+        let mut steady = server.client();
+        steady.send(b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
+        steady.peek();
+        thread::sleep(SHORT / 2); // by now all buffers are full
+        // There is room for more in steps that take longer than the deadline.
+        let mut read = 0;
+        for _ in 0..100 {
+            thread::sleep(Duration::from_millis(15));
+            read += steady.take(20_000).len();
+        }
+        read += steady.take(LARGE - read).len(); // and the head is left
+        assert_eq!(read, LARGE);
+        assert_eq!(server.state.entry().bytes, Some(LARGE as u64));
+    }
+
     fn b_049_the_time_a_handler_takes_is_not_its_clients(driver: Driver) {
         let server = driver.start_with(State::app(), timing(|t| t.body = SHORT));
         let mut client = server.client();

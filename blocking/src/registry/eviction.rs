@@ -13,6 +13,7 @@
 
 use std::cmp::Reverse;
 use std::net::{IpAddr, Shutdown};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use doorstep_core::http1::Waiting;
@@ -33,8 +34,8 @@ pub enum Room {
 /// Who can be evicted, as of the last look at all connections.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
-    /// Where they are in the table; the first one to go is the last one here.
-    found: Vec<u32>,
+    /// The first one to go is the last one here.
+    found: Vec<Weak<Seat>>,
     looked: Option<Instant>,
     /// Where to go on asking for a last response.
     asking: usize,
@@ -91,12 +92,12 @@ fn pause(config: &Config, connections: usize) -> Duration {
 impl Table {
     /// Evicts the next candidate that still is one.
     fn evict(&mut self, config: &Config) -> Option<Room> {
-        while let Some(at) = self.candidates.found.pop() {
-            let Some(slot) = self.slots.get(at as usize) else { continue };
-            match class(&slot.seat, config) {
+        while let Some(candidate) = self.candidates.found.pop() {
+            let Some(seat) = candidate.upgrade() else { continue };
+            match class(&seat, config) {
                 None => continue,
-                Some(Class::NeverAsked | Class::Idle) => slot.seat.ask_to_leave(),
-                Some(Class::Answered | Class::Slow) => slot.seat.evict(),
+                Some(Class::NeverAsked | Class::Idle) => seat.ask_to_leave(),
+                Some(Class::Answered | Class::Slow) => seat.evict(),
             }
             return Some(Room::Made);
         }
@@ -112,7 +113,8 @@ impl Table {
             })
             .collect();
         found.sort_unstable_by(|a, b| b.cmp(a));
-        self.candidates.found = found.into_iter().map(|(.., at)| at).collect();
+        let seat = |at: u32| Arc::downgrade(&self.slots[at as usize].seat);
+        self.candidates.found = found.into_iter().map(|(.., at)| seat(at)).collect();
     }
 
     /// The network that holds more than half of all connections, but not all of them.
@@ -169,8 +171,11 @@ impl Seat {
     /// Wakes whoever waits on it: to receive, or until the client `receives`.
     pub(super) fn wake(&self, receives: bool) {
         if receives {
-            // A sender wakes up only when nothing can be sent any more.
-            let _ = self.stream.shutdown(Shutdown::Both);
+            // A sender wakes up only when nothing can be sent any more. A plain end may look as if that
+            // was all; but no thread that is sending can be woken by a reset.
+            if !self.flags.has(Flag::Resets) || host::reset(self).is_err() {
+                let _ = self.stream.shutdown(Shutdown::Both);
+            }
         } else {
             self.stop_hearing();
         }

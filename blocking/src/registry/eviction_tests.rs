@@ -2,7 +2,6 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::*;
@@ -91,6 +90,20 @@ fn b_286_one_that_has_work_is_no_candidate_any_more() {
     seats[0].works();
     assert_eq!(full.evicts(&seats), Some(1));
     assert_eq!(full.evicts(&seats), None);
+}
+
+#[test]
+fn b_286_those_who_leave_do_not_change_who_is_next() {
+    let mut full = Full::new();
+    let polite = full.served(A, Waiting::Idle);
+    let slow = [(); 3].map(|()| full.fresh(A, Waiting::Head));
+    in_order(&full.registry, &full.config, &[&[polite.clone()], &slow[..]].concat());
+    for n in 0..3 {
+        assert_eq!(full.evicts(&slow), Some(n));
+        full.registry.leave(slow[n].clone());
+        full.served(B, Waiting::Idle); // a newcomer takes the place
+    }
+    assert!(!polite.must_leave());
 }
 
 #[test]
