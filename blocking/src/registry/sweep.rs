@@ -47,10 +47,14 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// The time since the last one; of a standstill, hardly more than what was planned.
+    /// The time since the last one, in whole milliseconds, and the rest next time; of a standstill,
+    /// hardly more than what was planned.
     pub(super) fn next(&mut self, now: Instant, planned: Duration) -> Duration {
-        let last = self.last.replace(now).unwrap_or(now);
-        now.saturating_duration_since(last).min(2 * planned)
+        let last = *self.last.get_or_insert(now);
+        let passed = now.saturating_duration_since(last);
+        let rest = Duration::from_nanos((passed.as_nanos() % 1_000_000) as u64);
+        self.last = now.checked_sub(rest).or(Some(now));
+        (passed - rest).min(2 * planned)
     }
 }
 
@@ -194,5 +198,14 @@ mod tests {
         assert_eq!(at(1_100), Duration::from_millis(1_100));
         assert_eq!(at(71_100), Duration::from_secs(2));
         assert_eq!(at(72_100), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn short_steps_lose_nothing() {
+        let (start, planned) = (Instant::now(), Duration::from_secs(1));
+        let mut steps = Steps::default();
+        let at = |n: u32| start + n * Duration::from_micros(1_700);
+        let all: Duration = (0..=100).map(|n| steps.next(at(n), planned)).sum();
+        assert_eq!(all, Duration::from_millis(170));
     }
 }
