@@ -6,7 +6,8 @@
 //! address that holds most of the connections go first.
 //!
 //! While nobody can be evicted, a share of the connections that were served is asked to end with their
-//! next response (`Connection: close`), so that more clients than there are places take turns.
+//! next response (`Connection: close`), so that more clients than there are places take turns. Not so
+//! when most places are held by those who never were: they will be evicted, or served, in a moment.
 //!
 //! All connections are looked at once for many newcomers, and so rarely that this takes a small part of
 //! the time: what one newcomer costs does not depend on how many there are.
@@ -132,8 +133,14 @@ impl Table {
         likely.filter(|_| 2 * count > self.slots.len() && count < self.slots.len())
     }
 
-    /// Sees to it that `most` connections end with their next response.
+    /// Sees to it that `most` connections end with their next response, unless most of the places are
+    /// held by others than those who are served: these can be evicted soon.
     fn ask_for_last_responses(&mut self, most: usize, crowding: Option<IpAddr>) {
+        let is_served = |seat: &Seat| !seat.flags.has(Flag::Fresh);
+        let served = self.slots.iter().filter(|slot| is_served(&slot.seat)).count();
+        if 2 * served < self.slots.len() {
+            return;
+        }
         // One that is busy may be so for long.
         let ends_soon = |seat: &Seat| seat.is_last() && seat.wait.is(Waiting::Idle);
         let asked = self.slots.iter().filter(|slot| ends_soon(&slot.seat)).count();
@@ -146,7 +153,7 @@ impl Table {
                 self.candidates.asking = (self.candidates.asking + 1) % self.slots.len();
                 let seat = &self.slots[self.candidates.asking].seat;
                 let fits = !only_crowding || Some(network(seat)) == crowding;
-                if fits && !seat.is_last() && !seat.flags.has(Flag::Fresh) {
+                if fits && !seat.is_last() && is_served(seat) {
                     seat.flags.set(Flag::Last, true);
                     wanted -= 1;
                 }

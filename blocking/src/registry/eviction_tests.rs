@@ -97,7 +97,7 @@ fn b_286_those_who_leave_do_not_change_who_is_next() {
     let mut full = Full::new();
     let polite = full.served(A, Waiting::Idle);
     let slow = [(); 3].map(|()| full.fresh(A, Waiting::Head));
-    in_order(&full.registry, &full.config, &[&[polite.clone()], &slow[..]].concat());
+    in_order(&full.registry, &full.config, &[std::slice::from_ref(&polite), &slow[..]].concat());
     for n in 0..3 {
         assert_eq!(full.evicts(&slow), Some(n));
         full.registry.leave(slow[n].clone());
@@ -145,6 +145,17 @@ fn b_286_within_the_grace_nobody_is_evicted_and_those_served_are_asked_to_end() 
     let last: Vec<_> = seats.iter().map(|seat| seat.is_last()).collect();
     assert_eq!(last, [true, false, true, true]);
     assert!(seats.iter().all(|seat| !seat.must_leave() && !seat.is_late()));
+}
+
+#[test]
+fn b_286_a_flood_of_slow_newcomers_does_not_cost_the_others_their_connections() {
+    let mut full = Full::new();
+    full.config.eviction_grace = Duration::from_secs(600);
+    full.config.turn = Duration::from_millis(1);
+    let served = full.served(A, Waiting::Idle);
+    let slow = [(); 2].map(|()| full.fresh(B, Waiting::Head));
+    assert_eq!(full.evicts(&slow), None);
+    assert!(!served.is_last());
 }
 
 #[test]
