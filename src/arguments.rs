@@ -45,9 +45,10 @@ pub(crate) struct Arguments {
     #[arg(short, long)]
     pub(crate) quiet: bool,
 
-    /// Connections served at once; when there are more, idle ones are closed first
-    #[arg(long, value_name = "N", default_value = "512")]
-    pub(crate) max_connections: NonZeroUsize,
+    /// Connections served at once [default: 1024, with --runtime smol 10000]; beyond it slow and idle
+    /// ones are closed for new ones, which wait until then
+    #[arg(long, value_name = "N")]
+    pub(crate) max_connections: Option<NonZeroUsize>,
 
     /// Largest body of a request; beyond it 413
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = scripts::size)]
@@ -212,7 +213,10 @@ mod tests {
 
     #[test]
     fn b_286_at_least_one_connection() {
-        assert_eq!(parse(&["--max-connections", "3"]).unwrap().max_connections.get(), 3);
+        assert_eq!(
+            parse(&["--max-connections", "3"]).unwrap().max_connections,
+            NonZeroUsize::new(3)
+        );
         assert_eq!(parse(&["--max-connections", "0"]).unwrap_err(), ErrorKind::ValueValidation);
     }
 }

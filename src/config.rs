@@ -26,7 +26,8 @@ pub(crate) struct Config {
     pub(crate) root: PathBuf,
     pub(crate) protocol: Version,
     pub(crate) runtime: Runtime,
-    pub(crate) max_connections: NonZeroUsize,
+    /// `None`: as many as suit the runtime.
+    pub(crate) max_connections: Option<NonZeroUsize>,
     /// How long clients may take.
     pub(crate) timeouts: Timeouts,
     /// Of a request, in bytes.

@@ -81,7 +81,7 @@ fn settings(config: &Config) -> blocking::Config {
         limits: Limits { body: config.max_body, ..defaults.limits },
         timeouts: config.timeouts,
         protocol: config.protocol,
-        max_connections: config.max_connections.get(),
+        max_connections: config.max_connections,
         server: config.server.clone().unwrap_or(defaults.server),
         fields: config.fields.clone(),
         grace: config.grace,

@@ -299,7 +299,7 @@ fn b_308_idle_connections_block_nobody() {
     let root = root();
     for runtime in RUNTIMES {
         let server = serve(root.path(), &[runtime, "--max-connections", "8"]);
-        let idle: Vec<Client> = (0..32).map(|_| server.client()).collect();
+        let idle: Vec<Client> = (0..20).map(|_| server.client()).collect();
         assert_eq!(server.get("/a.txt").status, 200);
         drop(idle);
     }

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_io::Async;
-use doorstep_blocking::pace::Pace;
 use doorstep_blocking::registry::Seat;
 use doorstep_blocking::turn::{Reading, Turn};
 use doorstep_core::http1::{Head, Waiting};
@@ -24,12 +23,11 @@ use crate::wire::Wire;
 pub struct Exchange<'a> {
     turn: Turn<'a>,
     wire: &'a Wire<'a>,
-    reading: Option<Pace>,
 }
 
 impl<'a> Exchange<'a> {
     pub(crate) fn new(turn: Turn<'a>, wire: &'a Wire<'a>) -> Self {
-        Self { turn, wire, reading: None }
+        Self { turn, wire }
     }
 
     pub(crate) fn into_turn(self) -> Turn<'a> {
@@ -47,7 +45,7 @@ impl<'a> Exchange<'a> {
     /// The same exchange as if `head` had been asked for, with no body; afterwards, what was
     /// [`Turn::told`] must be taken over.
     pub(crate) fn instead<'x>(&'x mut self, head: Head<'x>) -> Exchange<'x> {
-        Exchange { turn: self.turn.instead(head), wire: self.wire, reading: self.reading }
+        Exchange { turn: self.turn.instead(head), wire: self.wire }
     }
 
     /// The connection's seat, for what goes on elsewhere.
@@ -77,7 +75,7 @@ impl<'a> Exchange<'a> {
     /// Its errors: [`io::ErrorKind::InvalidData`] with a [`doorstep_core::http1::Reject`] inside
     /// when the client breaks a rule, `UnexpectedEof` when it left, `TimedOut` when it is too slow.
     pub fn body(&mut self) -> Body<'_, 'a> {
-        Body { x: self, flushing: None }
+        Body { x: self }
     }
 
     /// Sends an interim answer: 103 with `Link` fields, say.
@@ -153,7 +151,6 @@ impl<'a> DerefMut for Exchange<'a> {
 /// A request's body.
 pub struct Body<'x, 'a> {
     x: &'x mut Exchange<'a>,
-    flushing: Option<Pace>,
 }
 
 impl AsyncRead for Body<'_, '_> {
@@ -162,23 +159,22 @@ impl AsyncRead for Body<'_, '_> {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let Self { x, flushing } = self.get_mut();
-        let Exchange { turn, wire, reading } = &mut **x;
+        let Self { x } = self.get_mut();
+        let Exchange { turn, wire } = &mut **x;
         loop {
             let wanted = match turn.read(buffer)? {
                 Reading::Read(n) => return Poll::Ready(Ok(n)),
                 wanted => wanted,
             };
-            let flush = wire.poll_flush(cx, turn.connection, turn.outbox, false, flushing);
+            let flush = wire.poll_flush(cx, turn.connection, turn.outbox, false);
             turn.flushed(ready!(flush))?;
-            *flushing = None;
             if let Reading::Receive(most) = wanted {
                 let mut read = || wire.stream().read(&mut buffer[..most]);
-                let n = ready!(wire.poll_read(cx, Waiting::Body, reading, &mut read));
+                let n = ready!(wire.poll_read(cx, Waiting::Body, &mut read));
                 return Poll::Ready(turn.received(n));
             }
             let mut fill = || turn.inbox.fill(&mut wire.stream());
-            let filled = ready!(wire.poll_read(cx, Waiting::Body, reading, &mut fill));
+            let filled = ready!(wire.poll_read(cx, Waiting::Body, &mut fill));
             turn.filled(filled)?;
         }
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use doorstep_blocking::Config;
 use doorstep_blocking::registry::{Registry, Seat};
-use doorstep_core::http1::Timeouts;
 
 use crate::thread_pool::ThreadPool;
 
@@ -11,9 +11,7 @@ use crate::thread_pool::ThreadPool;
 /// there ten thousand times.
 pub(crate) struct Home<'l> {
     pub(crate) registry: &'l Registry,
-    pub(crate) timeouts: &'l Timeouts,
-    /// [`doorstep_blocking::Config::linger`].
-    pub(crate) linger: u64,
+    pub(crate) config: &'l Config,
     pub(crate) pool: &'l ThreadPool,
 }
 
@@ -25,6 +23,6 @@ pub(crate) struct Guest<'l> {
 
 impl Drop for Guest<'_> {
     fn drop(&mut self) {
-        self.home.registry.leave(&self.seat);
+        self.home.registry.leave(self.seat.clone());
     }
 }

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroUsize;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use async_io::{Async, Timer};
 use doorstep_blocking::episode::Episode;
+use doorstep_blocking::registry::{Registry, Room};
 use doorstep_blocking::turn::is_departure;
 use doorstep_blocking::{Config, GATHER, Shutdown, Stopper};
 use doorstep_core::http1::Inbox;
@@ -23,10 +25,15 @@ use crate::serve::{self, Buffers, Stay};
 use crate::thread_pool::ThreadPool;
 use crate::wire::Wire;
 
+/// [`Config::max_connections`] unless it says otherwise.
+pub(crate) const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
 /// Pairs of buffers that are kept for the next busy connections.
 const SPARE: usize = 64;
 /// How long to hold back when there is no room or there are no descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long an evicted connection has to end before another one is evicted in its stead.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// A server at work on one executor.
 pub(crate) struct Lane<'h, H> {
@@ -50,8 +57,7 @@ impl<'h, H: Handler> Lane<'h, H> {
         pool: &'h ThreadPool,
     ) -> Self {
         let (arrivals, returns) = (Haste::default(), Haste::default());
-        let Config { timeouts, linger, .. } = config;
-        let home = Home { registry: &stopper.registry, timeouts, linger: *linger, pool };
+        let home = Home { registry: &stopper.registry, config, pool };
         let (spare, no_descriptor) = (Mutex::default(), Episode::default());
         Self { handler, config, stopper, home, spare, arrivals, returns, no_descriptor }
     }
@@ -79,7 +85,7 @@ impl<'h, H: Handler> Lane<'h, H> {
                         let here = self.stopper.acceptor.addresses()[0].ip();
                         self.handler.note(here, &format!("cannot accept connections: {error}"));
                     }
-                    self.stopper.registry.make_room();
+                    self.evict();
                     Timer::after(PAUSE).await;
                 }
             }
@@ -139,16 +145,28 @@ impl<'h, H: Handler> Lane<'h, H> {
     }
 
     fn is_full(&self) -> bool {
-        self.stopper.registry.len() >= self.config.max_connections.max(1)
+        self.stopper.registry.len() >= self.most()
     }
 
-    /// Asks who has been idle longest to leave, and waits a moment until somebody has.
+    fn most(&self) -> usize {
+        self.config.max_connections.unwrap_or(MAX_CONNECTIONS).get()
+    }
+
+    /// Evicts somebody if that can be done now, and waits a moment until somebody has left.
     async fn make_room(&self) {
         let left = self.stopper.registry.listen();
         if self.is_full() {
-            self.stopper.registry.make_room();
-            let late = async { _ = Timer::after(PAUSE).await };
+            let most = self.evict();
+            let late = async { _ = Timer::after(most).await };
             future::or(left, late).await;
+        }
+    }
+
+    /// Evicts somebody if that can be done now; how long that may take, or when to try again.
+    fn evict(&self) -> Duration {
+        match self.stopper.registry.make_room(self.config, self.most()) {
+            Room::Made => LEAVING,
+            Room::None(most) => most,
         }
     }
 
@@ -175,17 +193,13 @@ impl<'h, H: Handler> Lane<'h, H> {
     /// connection costs: no machine either, since an idle one is as good as new, and no argument or
     /// error, which an `async fn` would hold twice.
     fn seat(&self, stream: TcpStream, peer: SocketAddr, once: bool) -> impl Future<Output = ()> {
-        let seat = self.home.registry.enter(stream, peer);
-        let wire = Wire::new(Guest { home: &self.home, seat });
+        let registry = &self.stopper.registry;
+        let wire = Wire::new(Guest { home: &self.home, seat: registry.enter(stream, peer) });
         let (mut guess, mut is_new) = (self.arrivals.pays(), true);
         async move {
             loop {
-                if !guess {
-                    match wire.idle().await {
-                        Ok(true) => {}
-                        Ok(false) => return,
-                        Err(error) => return self.remark(wire.peer(), &error),
-                    }
+                if !guess && let Err(error) = wire.idle().await {
+                    return self.remark(wire.peer(), &error);
                 }
                 // On the heap, so that idle connections do not hold the room for it.
                 let stay = Box::pin(self.busy(&wire, once)).await;
@@ -233,16 +247,17 @@ impl<'h, H: Handler> Lane<'h, H> {
         Ok(stay)
     }
 
-    /// Wakes who waited too long, for as long as the lane lives.
+    /// Wakes who waited too long, for as long as the lane lives. Sleeps while there is no connection.
     async fn sweep(&self) {
-        let times = &self.config.timeouts;
-        let all = [times.idle, times.head, times.body, times.peer, times.drain, times.linger];
-        let shortest = all.into_iter().min();
-        let often = shortest.unwrap_or_default() / 4;
-        let often = often.clamp(Duration::from_millis(20), Duration::from_secs(1));
+        let registry = &self.stopper.registry;
+        let interval = Registry::interval(self.config);
         loop {
-            Timer::after(often).await;
-            self.stopper.registry.sweep();
+            let came = registry.arrival();
+            if registry.is_empty() {
+                came.await;
+            }
+            Timer::after(interval).await;
+            registry.sweep(self.config);
         }
     }
 }

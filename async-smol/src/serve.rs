@@ -44,7 +44,6 @@ pub(crate) async fn connection<H: Handler>(
     wire: &Wire<'_>,
     once: bool,
 ) -> io::Result<Stay> {
-    let mut reading = None;
     let log = |record: &Record<'_>| handler.log(record);
     let mut fresh = true; // nobody has looked yet whether something has arrived
     loop {
@@ -71,11 +70,15 @@ pub(crate) async fn connection<H: Handler>(
                         Err(_) => break, // however it left: it lost nothing
                     }
                 }
-                match wire.fill(inbox, waiting, &mut reading).await {
+                match wire.fill(inbox, waiting).await {
                     Err(error) if error.kind() == ErrorKind::TimedOut => match waiting {
                         Waiting::Head | Waiting::Body => {
                             let slow = Reject::TooSlow;
                             refuse(connection, slow, inbox.unread(), outbox, wire.peer(), log);
+                            if wire.seat().is_evicted() {
+                                let words = format!("connection lost: {error}");
+                                handler.note(wire.peer().ip(), &words);
+                            }
                         }
                         _ => break,
                     },
@@ -131,5 +134,6 @@ async fn exchange<H: Handler, S: Storage>(
     turn.conclude(outcome, |record| handler.log(record));
     let mark = turn.into_mark();
     inbox.rejoin(mark);
+    wire.seat().rest();
     Ok(())
 }

@@ -39,7 +39,7 @@ use doorstep_blocking::{Config, Shutdown, Stopped, Stopper};
 use smol::{Executor, future};
 
 use crate::handler::Handler;
-use crate::lane::Lane;
+use crate::lane::{Lane, MAX_CONNECTIONS};
 use crate::reactor;
 use crate::thread_pool::ThreadPool;
 
@@ -145,7 +145,8 @@ impl Server {
 
     /// As [`prepare`]; from here on there are no more connections than there are descriptors for.
     fn prepare(&mut self) -> io::Result<ThreadPool> {
-        self.config.max_connections = host::connections(self.config.max_connections);
+        let most = self.config.max_connections.unwrap_or(MAX_CONNECTIONS);
+        self.config.max_connections = Some(host::connections(most));
         prepare(&self.config)
     }
 

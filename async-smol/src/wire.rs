@@ -1,8 +1,8 @@
 //! The socket of one connection: read, send, and know when it has taken too long.
 //!
 //! The calls themselves are plain ones on the inner socket; the reactor is asked only when they
-//! would wait, and hears of the socket only then. No timer is set: what is waited for, and until when, stands in the connection's
-//! [`Seat`], and one sweeper for all wakes who is late.
+//! would wait, and hears of the socket only then. No timer is set: what is waited for stands in the
+//! connection's [`Seat`], and the sweep wakes who is late.
 
 use std::fs::File;
 use std::future::poll_fn;
@@ -12,15 +12,13 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use async_io::{Async, Timer};
 use doorstep_blocking::host;
-use doorstep_blocking::pace::Pace;
-use doorstep_blocking::registry::{ROOM, Seat};
-use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, Timeouts, Waiting};
+use doorstep_blocking::registry::{ROOM, Room, Seat};
+use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, Waiting};
 
-use crate::guest::Guest;
+use crate::guest::{Guest, Home};
 use crate::thread_pool::ThreadPool;
 
 /// One connection's socket.
@@ -53,9 +51,9 @@ impl<'l> Wire<'l> {
 
     /// Asks a connection that is idle to leave, and waits a moment until one has.
     pub(crate) async fn make_room(&self) {
-        let registry = self.guest.home.registry;
+        let Home { registry, config, .. } = self.guest.home;
         let left = registry.listen();
-        if registry.make_room() {
+        if let Room::Made = registry.make_room(config, registry.len()) {
             let late = async { _ = Timer::after(ROOM).await };
             smol::future::or(left, late).await;
         }
@@ -64,10 +62,6 @@ impl<'l> Wire<'l> {
     /// Where what may wait is done.
     pub(crate) fn pool(&self) -> &'l ThreadPool {
         self.guest.home.pool
-    }
-
-    fn timeouts(&self) -> &Timeouts {
-        self.guest.home.timeouts
     }
 
     /// The socket to wait for. A connection that never waits costs the reactor nothing.
@@ -88,17 +82,16 @@ impl<'l> Wire<'l> {
         self.seat().peer()
     }
 
-    /// Waits for the next request, or for the end of input, holding nothing; `false` when it took too
-    /// long.
-    pub(crate) fn idle(&self) -> impl Future<Output = io::Result<bool>> {
+    /// Waits for the next request, or for the end of input, holding nothing.
+    pub(crate) fn idle(&self) -> impl Future<Output = io::Result<()>> {
         let mut waits = false;
         poll_fn(move |cx| {
             if !mem::replace(&mut waits, true) {
-                self.seat().waits(Waiting::Idle, Some(self.timeouts().idle));
+                self.seat().waits(Waiting::Idle);
             }
             ready!(self.watched()?.poll_readable(cx))?;
             self.seat().works();
-            Poll::Ready(Ok(!self.seat().is_late()))
+            Poll::Ready(Ok(())) // even if it must leave: a request may have come in this moment
         })
     }
 
@@ -113,15 +106,14 @@ impl<'l> Wire<'l> {
     }
 
     /// Reads once: how many bytes, 0 at the end of input. [`ErrorKind::TimedOut`] when the peer
-    /// was too slow. `pace` is `None` before the first wait.
+    /// was too slow.
     pub(crate) async fn fill<S: Storage>(
         &self,
         inbox: &mut Inbox<S>,
         waiting: Waiting,
-        pace: &mut Option<Pace>,
     ) -> io::Result<usize> {
         let mut read = || inbox.fill(&mut self.stream());
-        poll_fn(|cx| self.poll_read(cx, waiting, pace, &mut read)).await
+        poll_fn(|cx| self.poll_read(cx, waiting, &mut read)).await
     }
 
     /// Reads once by `read`, as soon as that does not wait.
@@ -129,23 +121,25 @@ impl<'l> Wire<'l> {
         &self,
         cx: &mut Context<'_>,
         waiting: Waiting,
-        pace: &mut Option<Pace>,
         read: &mut dyn FnMut() -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
             match read() {
                 Ok(0) if self.seat().is_late() => {
-                    return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+                    return Poll::Ready(Err(self.seat().too_late()));
                 }
                 Ok(n) => {
-                    self.moved(n, pace);
+                    self.seat().works();
+                    if matches!(waiting, Waiting::Body | Waiting::Linger) {
+                        self.seat().moved(n);
+                    }
                     return Poll::Ready(Ok(n));
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
-            self.waits(waiting, pace);
+            self.seat().waits(waiting);
             ready!(self.watched()?.poll_readable(cx))?;
         }
     }
@@ -157,24 +151,22 @@ impl<'l> Wire<'l> {
         outbox: &mut Outbox,
         more: bool,
     ) -> io::Result<()> {
-        let mut pace = None;
-        poll_fn(|cx| self.poll_flush(cx, connection, outbox, more, &mut pace)).await
+        poll_fn(|cx| self.poll_flush(cx, connection, outbox, more)).await
     }
 
-    /// The same for who polls; `pace` is `None` before the first call.
+    /// The same for who polls.
     pub(crate) fn poll_flush(
         &self,
         cx: &mut Context<'_>,
         connection: &Connection,
         outbox: &mut Outbox,
         more: bool,
-        pace: &mut Option<Pace>,
     ) -> Poll<io::Result<()>> {
         self.seat().resets(connection.ends_by_closing());
         while !outbox.is_empty() {
             let socket = self.stream();
             let mut send = || host::send(socket, outbox.unsent(), more);
-            let n = ready!(self.poll_write(cx, pace, &mut send))?;
+            let n = ready!(self.poll_write(cx, &mut send))?;
             outbox.sent(n);
         }
         Poll::Ready(Ok(()))
@@ -190,12 +182,12 @@ impl<'l> Wire<'l> {
         count: u64,
         sent: &mut u64,
     ) -> io::Result<()> {
-        let (socket, mut pace) = (self.stream(), None);
+        let socket = self.stream();
         let watch = host::Watch::over(file, count)?;
         loop {
             watch.before_turn(file, count - *sent)?;
             let mut send = || host::send_file(socket, file, offset + *sent, count - *sent);
-            let n = poll_fn(|cx| self.poll_write(cx, &mut pace, &mut send)).await?;
+            let n = poll_fn(|cx| self.poll_write(cx, &mut send)).await?;
             *sent += n as u64;
             match n {
                 _ if *sent >= count => return Ok(()),
@@ -209,38 +201,24 @@ impl<'l> Wire<'l> {
     fn poll_write(
         &self,
         cx: &mut Context<'_>,
-        pace: &mut Option<Pace>,
         write: &mut dyn FnMut() -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
             match write() {
                 Ok(n) => {
-                    self.moved(n, pace);
+                    self.seat().works();
+                    self.seat().moved(n);
                     return Poll::Ready(Ok(n));
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(_) if self.seat().is_late() => {
-                    return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+                    return Poll::Ready(Err(self.seat().too_late()));
                 }
                 Err(error) => return Poll::Ready(Err(error)),
             }
-            self.waits(Waiting::Peer, pace);
+            self.seat().waits(Waiting::Peer);
             ready!(self.watched()?.poll_writable(cx))?;
-        }
-    }
-
-    /// Only who did not finish at once is watched: the clock is not asked before.
-    fn waits(&self, waiting: Waiting, pace: &mut Option<Pace>) {
-        let now = Instant::now();
-        let pace = pace.get_or_insert(Pace::new(now));
-        self.seat().waits(waiting, pace.left(waiting, self.timeouts(), now));
-    }
-
-    fn moved(&self, n: usize, pace: &mut Option<Pace>) {
-        if let Some(pace) = pace {
-            self.seat().works();
-            pace.moved(n, Instant::now());
         }
     }
 
@@ -252,10 +230,10 @@ impl<'l> Wire<'l> {
             return;
         }
         let mut forgotten = vec![0; 16 << 10]; // not in the future, which would hold it all along
-        let (mut total, mut pace) = (0, None);
-        while total < self.guest.home.linger {
+        let mut total = 0;
+        while total < self.guest.home.config.linger {
             let mut read = || (&*stream).read(&mut forgotten);
-            match poll_fn(|cx| self.poll_read(cx, Waiting::Linger, &mut pace, &mut read)).await {
+            match poll_fn(|cx| self.poll_read(cx, Waiting::Linger, &mut read)).await {
                 Ok(0) | Err(_) => return,
                 Ok(n) => total += n as u64,
             }

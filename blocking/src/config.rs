@@ -2,11 +2,13 @@
 //!
 //! ```
 //! use doorstep_blocking::Config;
+//! use std::num::NonZeroUsize;
 //!
-//! let config = Config { max_connections: 64, ..Config::default() };
+//! let config = Config { max_connections: NonZeroUsize::new(64), ..Config::default() };
 //! assert_eq!(config.server, "doorstep/0.1");
 //! ```
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use doorstep_core::http1::{Connection, Growing, Inbox, Limits, Outbox, Timeouts, Version};
@@ -24,14 +26,28 @@ pub struct Config {
     pub server: String,
     /// Fields of every final answer, name and value (B-293). What cannot be a field is left out.
     pub fields: Vec<(String, String)>,
-    /// Connections at once, a number. When there are as many, the one that has been idle longest
-    /// makes room for a new one (B-286). There are fewer where this process may have few descriptors
-    /// ([`crate::host::connections`]).
-    pub max_connections: usize,
     /// What is still received of a client once its last response is out, in bytes, as long as
     /// [`Timeouts::linger`] and its rate are kept; beyond it the connection is reset, which may cost
     /// the client that response.
     pub linger: u64,
+    /// Connections at once, a number; `None` is the front end's default: 1,024 on threads, 10,000 on
+    /// smol. When there are as many, one that is slow or idle is evicted for a new one; while nobody
+    /// can be, new ones wait in the listener's backlog (B-286). There are fewer where this process may have
+    /// few descriptors ([`crate::host::connections`]).
+    pub max_connections: Option<NonZeroUsize>,
+    /// How long a connection may be idle, or in the middle of a head, or of a body or a response below
+    /// [`Config::eviction_rate`], before it can be evicted. A second. Matters only when the server is
+    /// full: then an idle connection is closed without a word, a slow request gets a 408 and a slow
+    /// receiver a reset.
+    pub eviction_grace: Duration,
+    /// The same for a connection that has not asked for anything yet. 2 s.
+    pub first_request_grace: Duration,
+    /// While the server is full and nobody can be evicted: how long it takes until every connection was
+    /// asked to end with its next response (`Connection: close`), so that all clients get their turn.
+    /// 100 ms.
+    pub turn: Duration,
+    /// Bytes per second at which a body or a response is not slow, and cannot be evicted. 4096.
+    pub eviction_rate: u32,
     /// How long a stop takes at most, all in all (B-282): responses under way have this time but for
     /// the last quarter, or 2 s of it if that is less, in which handlers are asked to end and then
     /// connections are cut. [`crate::Shutdown`] has the steps. Less than 100 ms is taken for that.
@@ -59,11 +75,15 @@ impl Default for Config {
             )
             .into(),
             fields: Vec::new(),
-            max_connections: 512,
             linger: 1 << 30,
             grace: Duration::from_secs(8),
             lame_duck: Duration::from_secs(1),
             pool_threads: 64,
+            max_connections: None,
+            eviction_grace: Duration::from_secs(1),
+            first_request_grace: Duration::from_secs(2),
+            turn: Duration::from_millis(100),
+            eviction_rate: 4096,
         }
     }
 }

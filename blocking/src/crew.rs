@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,11 +11,14 @@ use crate::config::Config;
 use crate::episode::Episode;
 use crate::handler::Handler;
 use crate::host;
+use crate::registry::Room;
 use crate::serve;
 use crate::stopper::Stopper;
 use crate::turn::is_departure;
 use crate::wire::Wire;
 
+/// [`Config::max_connections`] unless it says otherwise.
+pub(crate) const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not 0");
 /// Free threads that are kept for the next connections; more than these go home. Fewer where
 /// descriptors are scarce: Linux reserves one for whoever waits in accept.
 const SPARE: usize = 32;
@@ -22,6 +26,8 @@ const SPARE: usize = 32;
 const PAUSE: Duration = Duration::from_millis(100);
 /// What is opened to wait for two connections and to read a file on each.
 const DESCRIPTORS: usize = 4;
+/// How long an evicted connection has to end before another one is evicted in its stead.
+const LEAVING: Duration = Duration::from_secs(1);
 /// How often the doorman looks up to see whether the server stops.
 const GLANCE: Duration = Duration::from_millis(250);
 
@@ -83,8 +89,8 @@ impl<H: Handler> Crew<H> {
                     if self.wants_more() && self.hire().is_ok() {
                         continue; // the system has threads again
                     }
-                    self.stopper.registry.make_room();
-                    self.wait_until_taken(before);
+                    let most = self.evict();
+                    self.wait_until_taken(before, most);
                 }
             }
         }
@@ -94,11 +100,10 @@ impl<H: Handler> Crew<H> {
     /// After a stop: waits until no thread is left, until then at most; whether that is so. Who was in
     /// the backlog is served meanwhile: idle connections make room.
     pub(crate) fn wait_ended(&self, until: Instant) -> bool {
-        let Stopper { acceptor, registry } = &self.stopper;
         loop {
-            let crowded = acceptor.waiting() > 0 && self.is_full(&self.hands());
+            let crowded = self.stopper.acceptor.waiting() > 0 && self.is_full(&self.hands());
             if crowded {
-                registry.make_room();
+                self.evict();
             }
             let left = until.saturating_duration_since(Instant::now());
             let most = if crowded { left.min(PAUSE) } else { left };
@@ -127,7 +132,15 @@ impl<H: Handler> Crew<H> {
     }
 
     fn most(&self) -> usize {
-        self.config.max_connections.max(1)
+        self.config.max_connections.unwrap_or(MAX_CONNECTIONS).get()
+    }
+
+    /// Evicts somebody if that can be done now; how long that may take, or when to try again.
+    fn evict(&self) -> Duration {
+        match self.stopper.registry.make_room(&self.config, self.most()) {
+            Room::Made => LEAVING,
+            Room::None(most) => most,
+        }
     }
 
     /// One more thread.
@@ -156,9 +169,9 @@ impl<H: Handler> Crew<H> {
         while let Some((stream, peer)) = self.next() {
             let registry = &self.stopper.registry;
             let seat = registry.enter(stream, peer);
-            let wire = Wire::new(seat.clone(), registry.clone(), self.config.timeouts);
-            let served = serve::connection(&self.handler, &self.config, wire, &mut outbox, false);
-            registry.leave(&seat);
+            let wire = Wire::new(seat.clone(), registry, &self.config);
+            let served = serve::connection(&self.handler, &self.config, &wire, &mut outbox, false);
+            registry.leave(seat);
             if let Err(error) = served {
                 let word =
                     if is_departure(&error) { "connection lost" } else { "connection broke" };
@@ -220,7 +233,7 @@ impl<H: Handler> Crew<H> {
                         let here = self.stopper.acceptor.addresses()[0].ip();
                         self.handler.note(here, &format!("cannot accept connections: {error}"));
                     }
-                    self.stopper.registry.make_room();
+                    self.evict();
                     thread::sleep(PAUSE);
                 }
             }
@@ -231,12 +244,12 @@ impl<H: Handler> Crew<H> {
         self.hands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Until somebody took a newcomer in, however soon that was.
-    fn wait_until_taken(&self, before: u64) {
+    /// Until somebody took a newcomer in, however soon that was; for `most` at most.
+    fn wait_until_taken(&self, before: u64, most: Duration) {
         let mut hands = self.hands();
         hands.watched = true;
         let wait = |hands: &mut Hands| hands.taken == before;
-        let waited = self.changed.wait_timeout_while(hands, PAUSE, wait);
+        let waited = self.changed.wait_timeout_while(hands, most, wait);
         waited.unwrap_or_else(PoisonError::into_inner).0.watched = false;
     }
 }

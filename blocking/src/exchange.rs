@@ -19,11 +19,11 @@ use crate::wire::Wire;
 /// One request, and the place for its answer: a [`Turn`], and the socket it is on.
 pub struct Exchange<'a> {
     turn: Turn<'a>,
-    wire: &'a mut Wire,
+    wire: &'a Wire<'a>,
 }
 
 impl<'a> Exchange<'a> {
-    pub(crate) fn new(turn: Turn<'a>, wire: &'a mut Wire) -> Self {
+    pub(crate) fn new(turn: Turn<'a>, wire: &'a Wire<'a>) -> Self {
         Self { turn, wire }
     }
 

@@ -24,7 +24,7 @@
 //!
 //! Deadlines and limits are on by default ([`Config`]). The number of threads is bounded; idle
 //! connections give way to new ones. [`host`] holds what the operating system is asked for, and
-//! what does not wait here ([`Config`], [`turn`], [`directory`], [`scripts`], [`pace`], [`episode`]) serves the other
+//! what does not wait here ([`Config`], [`turn`], [`directory`], [`scripts`], [`episode`]) serves the other
 //! driver too.
 
 mod cgi;
@@ -37,7 +37,6 @@ mod files;
 mod handler;
 pub mod host;
 mod listings;
-pub mod pace;
 pub mod registry;
 mod response;
 pub mod scripts;

@@ -1,40 +1,47 @@
-//! Who is being served: so that the connection that has been idle longest can give way, one that
-//! waits too long can be woken, and a shutdown can reach everybody. Shared by both drivers.
+//! Who is being served: so that a connection that waits too long can be woken, one can be evicted when
+//! the server is full, and a shutdown can reach everybody. Shared by both drivers.
 //!
-//! A connection says when it waits and until when; anybody may then ask it to leave. Asking closes
-//! the reading half of its socket only: whoever waits on it wakes up and finds the end of input, but
-//! a request that arrived in the same moment is still read and answered.
+//! A connection says what it waits for. How long it has done so is counted by the sweep (`sweep.rs`),
+//! for all of them; no socket and no request has a timer. Who is evicted is decided in `eviction.rs`.
+//!
+//! Asking a connection to leave closes the reading half of its socket only: whoever waits on it wakes
+//! up and finds the end of input, but a request that arrived in the same moment is still read and
+//! answered.
 //!
 //! A shutdown has steps: after [`Registry::begin_shutdown`] every connection closes with its next
 //! response, after [`Registry::close_idle`] those close that have nothing to respond to, and
 //! [`Registry::cut`] ends who is left.
 
+mod eviction;
+mod sweep;
+mod wait;
+
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use doorstep_core::http1::Waiting;
 use event_listener::{Event, EventListener};
 
+use self::eviction::Candidates;
+pub use self::eviction::Room;
+pub(crate) use self::sweep::Sweeper;
+use self::sweep::{Slot, Steps};
+use self::wait::Wait;
 use crate::host::{self, Presence};
 
 /// How long a request waits until a connection that was asked to leave has given its descriptor back.
 pub const ROOM: Duration = Duration::from_millis(100);
 
-/// When time began, for every registry.
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-/// In milliseconds since then, plus one.
-fn now() -> u64 {
-    START.elapsed().as_millis() as u64 + 1
-}
-
 /// Everybody who is being served.
 #[derive(Debug, Default)]
 pub struct Registry {
-    seats: Mutex<Vec<Arc<Seat>>>,
+    table: Mutex<Table>,
+    /// Somebody has come.
+    arrivals: Event,
     /// Somebody has left.
     left: Event,
     /// Since when the server stops.
@@ -45,15 +52,27 @@ pub struct Registry {
     cut: OnceLock<usize>,
 }
 
-/// One connection's place; small, since every idle connection has one. Times are as of `now`; 0: none.
+/// All connections, and what is known of them together.
+#[derive(Debug, Default)]
+struct Table {
+    slots: Vec<Slot>,
+    steps: Steps,
+    candidates: Candidates,
+}
+
+/// One connection's place; small, since every idle connection has one.
 #[derive(Debug)]
 pub struct Seat {
     stream: TcpStream,
     peer: (IpAddr, u16),
     /// Where in the registry it is.
     at: AtomicU32,
-    /// Until when it may wait; 0 while it works. Of two that are idle, the earlier has been so longer.
-    deadline: AtomicU64,
+    /// What is waited for; only whoever serves it says so.
+    wait: Wait,
+    /// For how long, in milliseconds; only the sweep counts it.
+    waited: AtomicU32,
+    /// Bytes of a body that came, or of a response that went, since the sweep last looked.
+    moved: AtomicU32,
     flags: Flags,
 }
 
@@ -64,11 +83,11 @@ struct Flags(AtomicU8);
 #[derive(Debug, Clone, Copy)]
 #[repr(u8)]
 enum Flag {
-    /// It waits for the next request.
-    Idle = 1,
-    /// It waits until more can be sent.
-    Sends = 2,
-    /// It was woken since its deadline had passed.
+    /// It has not finished a response yet.
+    Fresh = 1,
+    /// Its next response is to be its last.
+    Last = 2,
+    /// It was woken since its deadline had passed, or to be evicted.
     Late = 4,
     /// It was asked to leave.
     Leave = 8,
@@ -76,8 +95,8 @@ enum Flag {
     Deaf = 16,
     /// Its end is a reset.
     Resets = 32,
-    /// Its next response is its last one.
-    Last = 64,
+    /// It was slow while the server was full.
+    Evicted = 64,
 }
 
 const _: () = assert!(size_of::<Seat>() <= 40, "an idle connection costs hardly more than this");
@@ -85,27 +104,32 @@ const _: () = assert!(size_of::<Seat>() <= 40, "an idle connection costs hardly 
 impl Registry {
     /// Takes a seat; it is given back by [`Registry::leave`].
     pub fn enter(&self, stream: TcpStream, peer: SocketAddr) -> Arc<Seat> {
-        let mut seats = self.seats();
+        let mut table = self.table();
         let seat = Arc::new(Seat {
             stream,
             peer: (peer.ip(), peer.port()),
-            at: AtomicU32::new(seats.len() as u32),
-            deadline: AtomicU64::new(0),
-            flags: Flags(AtomicU8::new(self.flags.0.load(Ordering::SeqCst))),
+            at: AtomicU32::new(table.slots.len() as u32),
+            wait: Wait::default(),
+            waited: AtomicU32::new(0),
+            moved: AtomicU32::new(0),
+            flags: Flags(AtomicU8::new(Flag::Fresh as u8 | self.flags.0.load(Ordering::SeqCst))),
         });
-        seats.push(seat.clone());
+        table.slots.push(Slot::new(seat.clone()));
+        drop(table);
+        self.arrivals.notify(usize::MAX); // nearly free when nobody listens
         seat
     }
 
-    /// Gives a seat back.
-    pub fn leave(&self, seat: &Seat) {
-        let mut seats = self.seats();
+    /// Gives a seat back. Its socket is closed before anybody hears of it, if nobody else has it.
+    pub fn leave(&self, seat: Arc<Seat>) {
+        let mut table = self.table();
         let at = seat.at.load(Ordering::Relaxed) as usize; // moved under the lock only
-        seats.swap_remove(at);
-        if let Some(moved) = seats.get(at) {
-            moved.at.store(at as u32, Ordering::Relaxed);
+        table.slots.swap_remove(at);
+        if let Some(moved) = table.slots.get(at) {
+            moved.seat.at.store(at as u32, Ordering::Relaxed);
         }
-        drop(seats);
+        drop(table);
+        drop(seat);
         self.left.notify(usize::MAX);
     }
 
@@ -115,10 +139,16 @@ impl Registry {
         self.left.listen()
     }
 
+    /// Wakes up when the next one has come. Listen first, then look: else a moment is missed.
+    #[must_use]
+    pub fn arrival(&self) -> EventListener {
+        self.arrivals.listen()
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.seats().len()
+        self.table().slots.len()
     }
 
     /// Whether nobody is served.
@@ -127,45 +157,14 @@ impl Registry {
         self.len() == 0
     }
 
-    /// Asks the connection that has been idle longest to leave; whether there was one.
-    pub fn make_room(&self) -> bool {
-        let seats = self.seats();
-        let longest = seats
-            .iter()
-            .filter(|seat| seat.flags.has(Flag::Idle) && !seat.must_leave())
-            .min_by_key(|seat| seat.deadline.load(Ordering::SeqCst));
-        if let Some(seat) = longest {
-            seat.ask_to_leave();
-        }
-        longest.is_some()
-    }
-
-    /// Wakes everybody whose deadline has passed: they find the end of input, and that they are
-    /// [`Seat::is_late`].
-    pub fn sweep(&self) {
-        let now = now();
-        for seat in self.seats().iter() {
-            let deadline = seat.deadline.load(Ordering::SeqCst);
-            if deadline != 0 && deadline <= now && !seat.flags.set(Flag::Late, true) {
-                // Who waits to send wakes up only when nothing can be sent any more.
-                let sends = seat.flags.has(Flag::Sends);
-                if sends {
-                    let _ = seat.stream.shutdown(Shutdown::Both);
-                } else {
-                    seat.stop_hearing();
-                }
-            }
-        }
-    }
-
     /// Has every connection close with its next response. A client that was promised to be kept has
     /// its chance to send one more request; so has one that has sent none yet.
     pub fn begin_shutdown(&self) {
         self.shutdown.get_or_init(Instant::now);
-        let seats = self.seats(); // held while the flag is set: nobody slips through
+        let table = self.table(); // held while the flag is set: nobody slips through
         self.flags.set(Flag::Last, true);
-        for seat in seats.iter() {
-            seat.flags.set(Flag::Last, true);
+        for slot in &table.slots {
+            slot.seat.flags.set(Flag::Last, true);
         }
     }
 
@@ -176,18 +175,18 @@ impl Registry {
 
     /// Closes connections that wait for a request, now and from now on.
     pub fn close_idle(&self) {
-        let seats = self.seats();
+        let table = self.table();
         self.flags.set(Flag::Leave, true);
-        for seat in seats.iter() {
-            seat.ask_to_leave();
+        for slot in &table.slots {
+            slot.seat.ask_to_leave();
         }
     }
 
     /// Cuts off who is left.
     pub fn cut(&self) {
-        let seats = self.seats();
-        self.cut.get_or_init(|| seats.len());
-        for seat in seats.iter() {
+        let table = self.table();
+        self.cut.get_or_init(|| table.slots.len());
+        for Slot { seat, .. } in &table.slots {
             let resets = seat.flags.has(Flag::Resets);
             if !resets || host::reset(&seat.stream).is_err() {
                 let _ = seat.stream.shutdown(Shutdown::Both);
@@ -201,8 +200,8 @@ impl Registry {
         self.cut.get().copied().unwrap_or(0)
     }
 
-    fn seats(&self) -> MutexGuard<'_, Vec<Arc<Seat>>> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -225,16 +224,10 @@ impl Seat {
         self.peer.into()
     }
 
-    /// Is about to wait, for `left` at most. One that is idle and must leave will find what has come
-    /// already, and then the end of input.
-    pub fn waits(&self, waiting: Waiting, left: Option<Duration>) {
-        /// Who may wait for ever waits so long: the order of the idle ones must stay.
-        const EVER: u64 = 1 << 48;
-        let most = |left: Duration| left.as_millis().min(u128::from(EVER)) as u64;
-        let until = left.map_or(0, |left| now() + most(left));
-        self.flags.set(Flag::Sends, waiting == Waiting::Peer);
-        self.deadline.store(until, Ordering::SeqCst);
-        self.flags.set(Flag::Idle, waiting == Waiting::Idle);
+    /// Is about to wait. One that is idle and must leave will find what has come already, and then the
+    /// end of input.
+    pub fn waits(&self, waiting: Waiting) {
+        self.wait.begin(waiting);
         // Looked at after the store: `ask_to_leave` does it the other way round.
         if waiting == Waiting::Idle && self.must_leave() {
             self.stop_hearing();
@@ -243,8 +236,20 @@ impl Seat {
 
     /// Has something to do again.
     pub fn works(&self) {
-        self.flags.set(Flag::Idle, false);
-        self.deadline.store(0, Ordering::SeqCst);
+        self.wait.pause();
+    }
+
+    /// `n` bytes of what is waited for were received or sent.
+    pub fn moved(&self, n: usize) {
+        self.moved.fetch_add(u32::try_from(n).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// An exchange ended: waiting for the next one begins anew.
+    pub fn rest(&self) {
+        self.wait.end();
+        if self.flags.has(Flag::Fresh) {
+            self.flags.set(Flag::Fresh, false);
+        }
     }
 
     /// From now on the connection's end is a reset, however it comes, or a plain one again. For
@@ -273,25 +278,45 @@ impl Seat {
         }
     }
 
-    /// Whether its next response is to be its last one.
+    fn must_leave(&self) -> bool {
+        self.flags.has(Flag::Leave)
+    }
+
+    /// Whether its next response is to be its last: the server stops, or others are to get their turn.
     #[must_use]
     pub fn is_last(&self) -> bool {
         self.flags.has(Flag::Last) || self.must_leave()
     }
 
-    fn must_leave(&self) -> bool {
-        self.flags.has(Flag::Leave)
-    }
-
-    /// Whether it was woken because its deadline had passed.
+    /// Whether it was woken because its deadline had passed, or to be evicted.
     #[must_use]
     pub fn is_late(&self) -> bool {
         self.flags.has(Flag::Late)
     }
 
+    /// Whether it was ended to make room.
+    #[must_use]
+    pub fn is_evicted(&self) -> bool {
+        self.flags.has(Flag::Evicted)
+    }
+
+    /// What reading or sending comes to on one that [`Seat::is_late`].
+    #[must_use]
+    pub fn too_late(&self) -> io::Error {
+        match self.is_evicted() {
+            true => io::Error::new(ErrorKind::TimedOut, "too slow while the server was full"),
+            false => ErrorKind::TimedOut.into(),
+        }
+    }
+
+    /// For how long it has waited, as far as the sweep has counted.
+    fn waited(&self) -> Duration {
+        Duration::from_millis(self.waited.load(Ordering::Relaxed).into())
+    }
+
     fn ask_to_leave(&self) {
         self.flags.set(Flag::Leave, true);
-        if self.flags.has(Flag::Idle) {
+        if self.wait.is(Waiting::Idle) {
             self.stop_hearing();
         }
     }
@@ -331,8 +356,8 @@ mod tests {
         let (stream, peer) = listener.accept().unwrap();
         let registry = Registry::default();
         let seat = registry.enter(stream, peer);
-        seat.waits(Waiting::Idle, None);
-        assert!(registry.make_room());
+        seat.waits(Waiting::Idle);
+        registry.close_idle();
         seat.works(); // a request was read all the same
         assert_eq!(Presence::of(&*seat), Presence::Quiet);
         assert_eq!(seat.presence(), Presence::Here);

@@ -22,7 +22,7 @@ use crate::wire::Wire;
 pub(crate) fn connection<H: Handler>(
     handler: &H,
     config: &Config,
-    mut wire: Wire,
+    wire: &Wire<'_>,
     outbox: &mut Outbox,
     once: bool,
 ) -> io::Result<()> {
@@ -38,25 +38,26 @@ pub(crate) fn connection<H: Handler>(
         match connection.next(&mut inbox) {
             Ok(Event::Request(head)) => {
                 let spans = head.spans();
-                let (inbox, wire) = (&mut inbox, &mut wire);
-                exchange(handler, &mut connection, spans, inbox, outbox, wire, &seat)?;
+                exchange(handler, &mut connection, spans, &mut inbox, outbox, wire, &seat)?;
             }
             Ok(Event::NeedMore) => {
                 wire.flush(&connection, outbox, false)?;
                 let waiting = connection.waiting(outbox);
-                wire.seat().waits(waiting, Some(config.timeouts.idle));
                 match wire.fill(&mut inbox, waiting) {
                     Err(_) if waiting == Waiting::Idle => break, // however it left: it lost nothing
                     Err(error) if error.kind() == ErrorKind::TimedOut => match waiting {
                         Waiting::Head | Waiting::Body => {
                             let slow = Reject::TooSlow;
                             refuse(&mut connection, slow, inbox.unread(), outbox, wire.peer(), log);
+                            if wire.seat().is_evicted() {
+                                let words = format!("connection lost: {error}");
+                                handler.note(wire.peer().ip(), &words);
+                            }
                         }
                         _ => break,
                     },
                     filled => _ = filled?,
                 }
-                wire.seat().works();
             }
             Ok(Event::Body(_) | Event::End(_)) => {} // left over from a handler that gave up
             Ok(Event::Owed(_)) => connection.lost(), // never: `exchange` concludes every answer
@@ -85,7 +86,7 @@ fn exchange<H: Handler, S: Storage>(
     head: Spans,
     inbox: &mut Inbox<S>,
     outbox: &mut Outbox,
-    wire: &mut Wire,
+    wire: &Wire<'_>,
     seat: &Seat,
 ) -> io::Result<()> {
     if outbox.len() > GATHER {
@@ -107,6 +108,6 @@ fn exchange<H: Handler, S: Storage>(
     turn.conclude(outcome, |record| handler.log(record));
     let mark = turn.into_mark();
     inbox.rejoin(mark);
-    wire.rest();
+    wire.seat().rest();
     Ok(())
 }

@@ -2,8 +2,8 @@
 //!
 //! Threads accept for themselves and are reused; one more is made when the last free one took a
 //! connection, up to [`Config::max_connections`]. When all are taken a doorman watches the
-//! listeners: for each newcomer he asks the connection that has been idle longest to leave, so idle
-//! peers never keep anybody out. When nobody is idle, newcomers wait in the listener's backlog.
+//! listeners: for each newcomer a connection is evicted that is slow or idle, so such peers never keep
+//! anybody out. While nobody can be evicted, newcomers wait in the listener's backlog.
 //!
 //! ```
 //! use doorstep_blocking::{Exchange, Server};
@@ -29,10 +29,10 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::crew::Crew;
+use crate::crew::{Crew, MAX_CONNECTIONS};
 use crate::handler::Handler;
 use crate::host::{self, Acceptor};
-use crate::registry::Registry;
+use crate::registry::{Registry, Sweeper};
 use crate::serve;
 use crate::shutdown::{Shutdown, Stopped};
 use crate::stopper::Stopper;
@@ -94,9 +94,11 @@ impl Server {
     /// # Errors
     /// When not even one thread or the descriptors for one connection can be had.
     pub fn serve(mut self, handler: impl Handler) -> io::Result<()> {
-        self.config.max_connections = host::connections(self.config.max_connections);
+        let most = self.config.max_connections.unwrap_or(MAX_CONNECTIONS);
+        self.config.max_connections = Some(host::connections(most));
         let (stopper, config) = (self.stopper.clone(), self.config.clone());
         let registry = &stopper.registry;
+        let _sweeper = Sweeper::start(registry.clone(), &self.config)?;
         let crew = Crew::new(handler, self.config, self.stopper);
         crew.work()?;
         let at = Shutdown::new(registry.shutdown_began(), &config);
@@ -123,11 +125,12 @@ impl Server {
     pub fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
         let Some((stream, peer)) = self.stopper.acceptor.accept()? else { return Ok(()) };
         let registry = &self.stopper.registry;
+        let _sweeper = Sweeper::start(registry.clone(), &self.config)?;
         let seat = registry.enter(stream, peer);
-        let wire = Wire::new(seat.clone(), registry.clone(), self.config.timeouts);
+        let wire = Wire::new(seat.clone(), registry, &self.config);
         let served =
-            serve::connection(handler, &self.config, wire, &mut self.config.outbox(), true);
-        registry.leave(&seat);
+            serve::connection(handler, &self.config, &wire, &mut self.config.outbox(), true);
+        registry.leave(seat);
         match served {
             Err(error) if !is_departure(&error) => Err(error),
             _ => Ok(()),

@@ -124,6 +124,66 @@ on_every_driver! {
         assert_eq!(server.state.notes(), [""; 0]);
     }
 
+    fn b_049_a_client_that_reads_below_the_rate_is_cut_off(driver: Driver) {
+        let server = driver.start_with(State::app(), timing(|t| {
+            t.peer = SHORT;
+            t.rate = 100_000_000; // bytes per second
+        }));
+        let mut slow = server.client();
+        slow.send(b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
+        slow.peek();
+        // Steadily, but at a tenth of the rate. All of it would take three seconds at least.
+        let cut = (0..320).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            slow.try_take(100_000).is_err()
+        });
+        let entry = server.state.entry();
+        assert!(cut && entry.cut && entry.bytes < Some(LARGE as u64), "{entry:?}");
+    }
+
+    fn b_049_a_steady_reader_is_served_on_however_full_the_buffers_are(driver: Driver) {
+        let server = driver.start_with(State::app(), timing(|t| t.peer = SHORT));
+        let mut steady = server.client();
+        steady.send(b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
+        steady.peek();
+        thread::sleep(SHORT / 2); // by now all buffers are full
+        // There is room for more in steps that take longer than the deadline.
+        let mut read = 0;
+        for _ in 0..100 {
+            thread::sleep(Duration::from_millis(15));
+            read += steady.take(20_000).len();
+        }
+        read += steady.take(LARGE - read).len(); // and the head is left
+        assert_eq!(read, LARGE);
+        assert_eq!(server.state.entry().bytes, Some(LARGE as u64));
+    }
+
+    fn b_049_the_time_a_handler_takes_is_not_its_clients(driver: Driver) {
+        let server = driver.start_with(State::app(), timing(|t| t.body = SHORT));
+        let mut client = server.client();
+        client.send(b"POST /test/pause HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n0");
+        thread::sleep(SHORT / 8); // by now the next byte is waited for
+        client.send(b"1");
+        server.state.until_waiting(1);
+        thread::sleep(5 * SHORT);
+        server.state.let_go(1);
+        thread::sleep(SHORT / 8); // by now the rest is waited for
+        client.send(b"23456789abcdefghij");
+        assert_eq!(client.answer(false).body, b"0123456789abcdefghij");
+    }
+
+    fn b_049_each_head_has_its_own_time(driver: Driver) {
+        let server = driver.start_with(State::app(), timing(|t| t.head = 2 * SHORT));
+        let mut client = server.client();
+        // Never idle: behind each request comes the begin of the next one.
+        client.send(b"GET /a HTTP/1.1\r\nHos");
+        for _ in 0..12 {
+            thread::sleep(SHORT / 4);
+            client.send(b"t: a\r\n\r\nGET /a HTTP/1.1\r\nHos");
+            assert_eq!(client.answer(false).status, 200);
+        }
+    }
+
     fn b_049_a_reader_that_pauses_is_served_on(driver: Driver) {
         let server = driver.start(State::app());
         let mut client = server.client();

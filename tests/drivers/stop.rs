@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -83,7 +84,7 @@ on_every_driver! {
     }
 
     fn b_282_who_is_in_the_backlog_is_served(driver: Driver) {
-        let config = Config { max_connections: 1, ..patient() };
+        let config = Config { max_connections: NonZeroUsize::new(1), ..patient() };
         let server = driver.start_with(State::app(), config);
         let mut busy = sent(&server, "GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\n");
         server.state.until_waiting(1);
@@ -103,7 +104,7 @@ on_every_driver! {
     }
 
     fn b_282_idle_connections_give_way_to_the_backlog(driver: Driver) {
-        let config = Config { max_connections: 2, ..patient() };
+        let config = Config { max_connections: NonZeroUsize::new(2), ..patient() };
         let server = driver.start_with(State::app(), config);
         let mut busy: Vec<_> = (0..2).map(|_| server.client()).collect();
         for client in &mut busy {

@@ -137,6 +137,11 @@ impl Client {
         bytes
     }
 
+    /// As `take`, from a server that may have closed.
+    pub(crate) fn try_take(&mut self, size: usize) -> io::Result<()> {
+        self.0.read_exact(&mut vec![0; size])
+    }
+
     /// All bytes up to and with the next `end`.
     pub(crate) fn take_until(&mut self, end: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -23,6 +23,8 @@ pub(crate) enum Step {
     Unsupported,
     /// Receives the body.
     Read,
+    /// Receives two bytes of it.
+    ReadTwo,
     /// Sends 103.
     Hint,
     /// Begins an answer that ends so.
@@ -61,7 +63,9 @@ pub(crate) enum Ending {
 
 /// What this application does about a request.
 pub(crate) fn script(head: &Head<'_>) -> Vec<Step> {
-    use Step::{Answer, End, Fail, Flush, Hint, Panic, Read, Send, SendMany, Split, Switch, Wait};
+    use Step::{
+        Answer, End, Fail, Flush, Hint, Panic, Read, ReadTwo, Send, SendMany, Split, Switch, Wait,
+    };
     const METHODS: [&[u8]; 8] =
         [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"TRACE", b"PATCH"];
     let greeting = || text([head.method(), b" ", head.path(), b"\n"].concat());
@@ -90,6 +94,7 @@ pub(crate) fn script(head: &Head<'_>) -> Vec<Step> {
         b"/long" => vec![text("0123456789".repeat(10_000))],
         b"/misuse" => vec![Split, Answer(500, Ending::Page)],
         b"/test/wait" => vec![Wait, text("waited\n")],
+        b"/test/pause" => vec![ReadTwo, Wait, Read, Answer(200, Ending::Received)],
         b"/test/large" => vec![Answer(200, Ending::Sized(LARGE as u64)), SendMany(LARGE)],
         b"/test/large-text" => vec![text(vec![b'x'; LARGE])],
         b"/test/silent" => vec![],
@@ -327,6 +332,7 @@ pub(crate) mod blocking {
                 match step {
                     Step::Unsupported => x.unsupported()?,
                     Step::Read => _ = x.body().read_to_end(&mut received)?,
+                    Step::ReadTwo => _ = x.body().take(2).read_to_end(&mut received)?,
                     Step::Hint => x.inform(103, &[("Link", b"</style.css>; rel=preload")])?,
                     Step::Answer(status, ending) => ending.end(x.respond(status), &received)?,
                     Step::Send(data) => x.send(data)?,
@@ -424,6 +430,7 @@ pub(crate) mod smol {
                 match step {
                     Step::Unsupported => x.unsupported()?,
                     Step::Read => _ = x.body().read_to_end(&mut received).await?,
+                    Step::ReadTwo => _ = x.body().take(2).read_to_end(&mut received).await?,
                     Step::Hint => {
                         x.inform(103, &[("Link", b"</style.css>; rel=preload")]).await?;
                     }

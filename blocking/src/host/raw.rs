@@ -1,4 +1,5 @@
-//! All the unsafe code of this crate: what std and rustix do not offer about other processes.
+//! All the unsafe code of this crate: what std and rustix do not offer about other processes, and about
+//! a TCP socket.
 //!
 //! On Linux, [`start`] makes a process without copying this one, also one that is to have other rights
 //! or limits; for such a one std copies the tables of all this process's memory, which takes the
@@ -8,7 +9,9 @@
 #![allow(unsafe_code, reason = "between the making of a process and its becoming another program")]
 
 use std::fs;
-use std::os::fd::BorrowedFd;
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
+use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::io::{FdFlags, fcntl_setfd};
 
@@ -33,6 +36,29 @@ pub fn keep_descriptors() {
         let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
         let _ = fcntl_setfd(descriptor, FdFlags::CLOEXEC);
     }
+}
+
+/// How many bytes the peer of a TCP socket has acknowledged in all; `None` where the system does not
+/// say.
+#[must_use]
+pub fn acknowledged(socket: impl AsFd) -> Option<u64> {
+    #[cfg(all(target_os = "linux", not(feature = "portable")))]
+    {
+        use nix::libc::{IPPROTO_TCP, TCP_INFO, getsockopt, socklen_t};
+
+        /// Where `tcpi_bytes_acked` is in `struct tcp_info`, counted in its type (linux/tcp.h).
+        const AT: usize = 15;
+        let mut info = [0_u64; AT + 1];
+        let mut size = size_of_val(&info) as socklen_t;
+        let (socket, into) = (socket.as_fd().as_raw_fd(), info.as_mut_ptr().cast());
+        // SAFETY: the descriptor is borrowed for the call, which writes at most `size` bytes to `info`.
+        let told = unsafe { getsockopt(socket, IPPROTO_TCP, TCP_INFO, into, &raw mut size) } == 0;
+        if told && size as usize == size_of_val(&info) {
+            return Some(info[AT]);
+        }
+    }
+    let _ = socket;
+    None
 }
 
 #[cfg(not(all(target_os = "linux", not(feature = "portable"))))]

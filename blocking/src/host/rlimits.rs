@@ -1,6 +1,7 @@
 //! What one process may use of the machine: ours, and those that we start.
 
 use std::fs;
+use std::num::NonZeroUsize;
 
 use nix::sys::resource::{self, getrlimit};
 use rustix::process::{Resource, Rlimit};
@@ -26,12 +27,13 @@ fn told(name: &str) -> Option<u64> {
 /// How many connections there may be at once where `most` are wanted, at least one: of the descriptors
 /// of this process, a third and two dozen are left for files, listings and scripts.
 #[must_use]
-pub fn connections(most: usize) -> usize {
+pub fn connections(most: NonZeroUsize) -> NonZeroUsize {
     within(descriptors(), most)
 }
 
-fn within(descriptors: usize, most: usize) -> usize {
-    most.min(descriptors.saturating_sub(descriptors / ONE_OF + OWN)).max(1)
+fn within(descriptors: usize, most: NonZeroUsize) -> NonZeroUsize {
+    let left = descriptors.saturating_sub(descriptors / ONE_OF + OWN);
+    NonZeroUsize::new(left).unwrap_or(NonZeroUsize::MIN).min(most)
 }
 
 /// What one process may use, and never more than the server itself. `None`: as much as it.
@@ -83,9 +85,10 @@ mod tests {
             (256, 512, 147),
             (64, 512, 19),
             (30, 512, 1),
-            (0, 0, 1),
+            (0, 1, 1),
         ] {
-            assert_eq!(within(descriptors, most), connections, "{descriptors}");
+            let most = NonZeroUsize::new(most).unwrap();
+            assert_eq!(within(descriptors, most).get(), connections, "{descriptors}");
         }
     }
 }

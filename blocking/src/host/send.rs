@@ -208,6 +208,21 @@ mod tests {
     }
 
     #[test]
+    #[cfg(all(target_os = "linux", not(feature = "portable")))]
+    fn what_a_peer_has_acknowledged_is_told() {
+        let (mut client, server) = pair();
+        let told = || crate::host::acknowledged(&server).unwrap();
+        let before = told();
+        send(&server, &[7; 1000], false).unwrap();
+        client.read_exact(&mut [0; 1000]).unwrap();
+        let seen = (0..1000).any(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            told() == before + 1000
+        });
+        assert!(seen, "{before}, {}", told());
+    }
+
+    #[test]
     fn a_full_socket_says_so_and_a_closed_one_raises_no_signal() {
         let file = file(&[7; 100_000]);
         for way in WAYS {

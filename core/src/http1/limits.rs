@@ -125,6 +125,16 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
+    /// The bytes per second that `waiting` must keep on average; `None` when its bytes are not counted.
+    #[must_use]
+    pub fn rate_of(&self, waiting: Waiting) -> Option<u32> {
+        match waiting {
+            Waiting::Body | Waiting::Peer => Some(self.rate),
+            Waiting::Linger => Some(self.linger_rate),
+            _ => None,
+        }
+    }
+
     /// How much longer to wait; zero when it has been too long, `None` when there is no limit
     /// (the application takes the time it takes).
     ///

@@ -1,0 +1,117 @@
+//! What a connection waits for: one byte that whoever serves it writes and the sweep reads.
+//!
+//! No time is in it, so that a request costs no look at the clock: how long a wait has lasted is
+//! counted by the sweep. A wait goes on when the connection waits for the same thing again, until
+//! [`Wait::end`]; while the server works it stands still.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use doorstep_core::http1::Waiting;
+
+/// The low bits are the kind of wait.
+const KIND: u8 = 7;
+/// The peer is waited for at this moment.
+const ACTIVE: u8 = 8;
+/// The sweep has not seen this wait yet.
+const NEW: u8 = 16;
+
+/// One connection's wait.
+#[derive(Debug, Default)]
+pub(super) struct Wait(AtomicU8);
+
+impl Wait {
+    /// Waits from now on, or goes on waiting.
+    pub(super) fn begin(&self, waiting: Waiting) {
+        let kind = code(waiting);
+        if self.0.load(Ordering::Relaxed) & KIND == kind {
+            self.0.fetch_or(ACTIVE, Ordering::SeqCst);
+        } else {
+            self.0.store(kind | ACTIVE | NEW, Ordering::SeqCst);
+        }
+    }
+
+    /// The server works; the wait may go on afterwards.
+    pub(super) fn pause(&self) {
+        self.0.fetch_and(!ACTIVE, Ordering::SeqCst);
+    }
+
+    /// The next wait is another one, even if it is for the same.
+    pub(super) fn end(&self) {
+        self.0.store(0, Ordering::SeqCst);
+    }
+
+    /// What is waited for at this moment, if the sweep has seen it before.
+    pub(super) fn seen(&self) -> Option<Waiting> {
+        let word = self.0.load(Ordering::SeqCst);
+        if word & (ACTIVE | NEW) == ACTIVE { waiting(word & KIND) } else { None }
+    }
+
+    /// Whether `waiting` is waited for at this moment.
+    pub(super) fn is(&self, waiting: Waiting) -> bool {
+        self.0.load(Ordering::SeqCst) & (ACTIVE | KIND) == ACTIVE | code(waiting)
+    }
+
+    /// For the sweep: what is waited for at this moment, and whether that is new.
+    pub(super) fn look(&self) -> Option<(Waiting, bool)> {
+        let word = self.0.load(Ordering::SeqCst);
+        let kind = waiting(word & KIND).filter(|_| word & ACTIVE != 0)?;
+        let is_new = word & NEW != 0;
+        if is_new {
+            // Another one has begun meanwhile: then the next sweep sees it.
+            let (old, new) = (Ordering::SeqCst, Ordering::SeqCst);
+            self.0.compare_exchange(word, word & !NEW, old, new).ok()?;
+        }
+        Some((kind, is_new))
+    }
+}
+
+/// 0 for what has no deadline.
+fn code(waiting: Waiting) -> u8 {
+    match waiting {
+        Waiting::Idle => 1,
+        Waiting::Head => 2,
+        Waiting::Body => 3,
+        Waiting::Peer => 4,
+        Waiting::Drain => 5,
+        Waiting::Linger => 6,
+        Waiting::Answer | Waiting::Nobody => 0,
+    }
+}
+
+fn waiting(code: u8) -> Option<Waiting> {
+    KINDS.get(usize::from(code).checked_sub(1)?).copied()
+}
+
+/// In the order of their codes.
+const KINDS: [Waiting; 6] =
+    [Waiting::Idle, Waiting::Head, Waiting::Body, Waiting::Peer, Waiting::Drain, Waiting::Linger];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_goes_on_after_work_until_it_ends() {
+        let wait = Wait::default();
+        assert_eq!(wait.look(), None);
+        wait.begin(Waiting::Body);
+        assert_eq!(wait.seen(), None);
+        assert_eq!(wait.look(), Some((Waiting::Body, true)));
+        assert_eq!(wait.seen(), Some(Waiting::Body));
+        wait.pause();
+        assert_eq!((wait.look(), wait.seen()), (None, None));
+        wait.begin(Waiting::Body);
+        assert_eq!(wait.look(), Some((Waiting::Body, false)), "the same wait");
+        wait.end();
+        wait.begin(Waiting::Body);
+        assert_eq!(wait.look(), Some((Waiting::Body, true)), "the next one");
+        wait.begin(Waiting::Peer);
+        assert_eq!(wait.look(), Some((Waiting::Peer, true)));
+        for kind in KINDS {
+            wait.begin(kind);
+            assert!(wait.is(kind) && wait.look().is_some_and(|(seen, _)| seen == kind));
+        }
+        wait.begin(Waiting::Answer);
+        assert_eq!(wait.look(), None, "the application takes the time it takes");
+    }
+}
