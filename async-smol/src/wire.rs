@@ -53,7 +53,7 @@ impl<'l> Wire<'l> {
     pub(crate) async fn make_room(&self) {
         let Home { registry, config, .. } = self.guest.home;
         let left = registry.listen();
-        if let Room::Made = registry.make_room(config, registry.len()) {
+        if let Room::Made = registry.evict(config) {
             let late = async { _ = Timer::after(ROOM).await };
             smol::future::or(left, late).await;
         }

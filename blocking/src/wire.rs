@@ -47,7 +47,7 @@ impl<'c> Wire<'c> {
     /// Asks a connection that is idle to leave, and waits a moment until one has.
     pub(crate) fn make_room(&self) {
         let left = self.registry.listen();
-        if let Room::Made = self.registry.make_room(self.config, self.registry.len()) {
+        if let Room::Made = self.registry.evict(self.config) {
             left.wait_timeout(ROOM);
         }
     }

@@ -53,6 +53,11 @@ enum Class {
 }
 
 impl Registry {
+    /// Evicts a connection for the sake of its descriptor, if that can be done now.
+    pub fn evict(&self, config: &Config) -> Room {
+        self.make_room(config, 0)
+    }
+
     /// Makes room for a newcomer, if that can be done now; there may be `most` connections. Costs a look
     /// at one connection, now and then at all.
     pub fn make_room(&self, config: &Config, most: usize) -> Room {

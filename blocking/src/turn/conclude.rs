@@ -67,7 +67,10 @@ impl Turn<'_> {
         let departed = matches!(&outcome, Ok(Err(error)) if is_departure(error));
         let words = match outcome {
             Ok(Ok(())) => None,
-            Ok(Err(_)) if departed && self.reject.is_some() => None,
+            // The 408 says it; not why the client had less time than usual.
+            Ok(Err(error)) if departed && self.reject.is_some() && error.get_ref().is_none() => {
+                None
+            }
             Ok(Err(error)) if departed && self.told.lost && error.kind() != ErrorKind::TimedOut => {
                 None
             }
