@@ -168,7 +168,7 @@ fn b_286_those_that_were_asked_and_are_busy_do_not_keep_others_from_being_asked(
     assert_eq!((full.evicts(&seats), asked()), (None, 2));
     std::thread::sleep(Duration::from_millis(5));
     assert_eq!((full.evicts(&seats), asked()), (None, 2), "these are waited for");
-    seats.iter().filter(|seat| seat.is_last()).for_each(|seat| _ = seat.waits(Waiting::Peer));
+    seats.iter().filter(|seat| seat.is_last()).for_each(|seat| seat.waits(Waiting::Peer));
     std::thread::sleep(Duration::from_millis(5));
     assert_eq!((full.evicts(&seats), asked()), (None, 4));
 }
