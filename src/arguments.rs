@@ -13,7 +13,7 @@ use doorstep_core::log;
 
 use crate::policies::Policies;
 use crate::scripts::{self, Scripts};
-use crate::timeouts::Deadlines;
+use crate::timeouts::{self, Deadlines};
 
 /// Serve a directory over HTTP.
 #[derive(Debug, Parser)]
@@ -54,9 +54,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = scripts::size)]
     pub(crate) max_body: u64,
 
-    /// Graceful shutdown on SIGTERM or Ctrl-C: most time that it takes; then connections are cut
-    #[arg(long, value_name = "SECONDS", default_value = "8")]
-    pub(crate) grace: u32,
+    /// Longest time of a graceful shutdown on SIGTERM or Ctrl-C; then connections are cut. 0 cuts them
+    /// at once
+    #[arg(long, value_name = "TIME", value_parser = timeouts::duration_or_zero, default_value = "8s")]
+    pub(crate) grace: Duration,
 
     #[command(flatten)]
     pub(crate) deadlines: Deadlines,
@@ -152,7 +153,7 @@ mod tests {
         assert_eq!(arguments.runtime, Runtime::Blocking);
         assert!(!arguments.quiet);
         assert_eq!(arguments.max_body, Limits::default().body);
-        assert_eq!(Duration::from_secs(arguments.grace.into()), Settings::default().grace);
+        assert_eq!(arguments.grace, Settings::default().grace);
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Config {
             max_connections: said.max_connections,
             timeouts: said.deadlines.timeouts(),
             max_body: said.max_body,
-            grace: Duration::from_secs(said.grace.into()),
+            grace: said.grace,
             access_log: !said.quiet,
             symlinks: said.policies.symlinks(),
             fields: said.policies.fields(),

@@ -50,16 +50,22 @@ impl Deadlines {
     }
 }
 
-/// A time: `90` or `90s`, `500ms`, `5m`, `2h`, `1h 30m`; `none` for no limit. Zero would serve nobody.
-fn duration(word: &str) -> Result<Duration, &'static str> {
+/// A time: `90` or `90s`, `500ms`, `5m`, `2h`, `1h 30m`; `none` for no limit.
+pub(crate) fn duration_or_zero(word: &str) -> Result<Duration, &'static str> {
     let seconds = || word.parse().map(Duration::from_secs);
     match word {
         "none" => Ok(Duration::MAX),
-        _ => match seconds().or_else(|_| humantime::parse_duration(word)) {
-            Ok(time) if !time.is_zero() => Ok(time),
-            Ok(_) => Err("it is longer than 0; \"none\" is no limit"),
-            Err(_) => Err("a time is written as 90s, 5m or 2h; \"none\" is no limit"),
-        },
+        _ => seconds()
+            .or_else(|_| humantime::parse_duration(word))
+            .map_err(|_| "a time is written as 90s, 5m or 2h; \"none\" is no limit"),
+    }
+}
+
+/// The same, but zero: a deadline of no time would serve nobody.
+fn duration(word: &str) -> Result<Duration, &'static str> {
+    match duration_or_zero(word)? {
+        Duration::ZERO => Err("it is longer than 0; \"none\" is no limit"),
+        time => Ok(time),
     }
 }
 
