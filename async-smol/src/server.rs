@@ -160,9 +160,9 @@ impl Server {
     /// After the last connection.
     async fn end<H: Handler>(&self, handler: &H) {
         let Stopper { acceptor, registry } = &self.stopper;
-        let until = Shutdown::new(registry.shutdown_began(), &self.config).end;
+        let left = Shutdown::new(&self.config).end.saturating_sub(registry.shutdown_time());
         let cut = registry.cut_off() + acceptor.abort_waiting();
-        handler.stopped(&Stopped { cut, until }).await;
+        handler.stopped(&Stopped { cut, left }).await;
     }
 }
 

@@ -101,7 +101,7 @@ impl Server {
         let _sweeper = Sweeper::start(registry.clone(), &self.config)?;
         let crew = Crew::new(handler, self.config, self.stopper);
         crew.work()?;
-        let at = Shutdown::new(registry.shutdown_began(), &config);
+        let at = Shutdown::new(&config);
         let mut cut = 0;
         if !crew.wait_ended(at.idle) {
             registry.close_idle();
@@ -114,7 +114,8 @@ impl Server {
                 }
             }
         }
-        crew.handler().stopped(&Stopped { cut, until: at.end });
+        let left = at.end.saturating_sub(registry.shutdown_time());
+        crew.handler().stopped(&Stopped { cut, left });
         Ok(())
     }
 
