@@ -88,6 +88,13 @@ impl Server {
         self.stopper.clone()
     }
 
+    /// Raises this process's soft limit of descriptors as far as [`Config::max_connections`] needs and
+    /// the hard limit allows ([`crate::host::raise_descriptors`]). It is the whole process's, so this is not
+    /// done without being asked for. To be called before [`Server::serve`].
+    pub fn raise_descriptor_limit(&self) {
+        host::raise_descriptors(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
+    }
+
     /// Serves until it is stopped; the shutdown takes [`Config::grace`] at most, and the handler's
     /// [`Handler::stopped`]. A handler that does not end keeps its thread.
     ///

@@ -63,7 +63,7 @@ pub use presence::{Departure, Presence, Vigil};
 pub use probe::{can_allocate, can_open, can_start_thread, can_watch};
 pub use process::{Pipe, Process, UNHEARD, Woken};
 pub use raw::{acknowledged, keep_descriptors};
-pub use rlimits::{Rlimits, connections, descriptors};
+pub use rlimits::{Rlimits, connections, descriptors, raise_descriptors};
 pub use root::{Missing, Root, absolute};
 pub use send::{FAIR_SHARE, close_by_reset, finish, reset, send, send_file, send_now};
 pub use start::Start;
