@@ -42,6 +42,7 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
             let scripts = scripts.transpose().map_err(no_root)?;
             let server = blocking::Server::on(listen(config)?).map_err(Failure::Serve)?;
             let server = server.with(settings(config));
+            server.raise_descriptor_limit();
             let stopper = server.stopper();
             let running = scripts.as_ref().map(blocking::Cgi::places);
             let (log, access) = (log.clone(), config.access_log);
@@ -58,6 +59,7 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
             let scripts = scripts.transpose().map_err(no_root)?;
             let server = smol::Server::on(listen(config)?).map_err(Failure::Serve)?;
             let server = server.with(settings(config));
+            server.raise_descriptor_limit();
             let stopper = server.stopper();
             let running = scripts.as_ref().map(smol::Cgi::places);
             let (log, access, one) = (log.clone(), config.access_log, NonZeroUsize::MIN);

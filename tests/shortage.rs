@@ -287,3 +287,52 @@ fn a_lack_of_descriptors_is_told_once_and_passes() {
         assert_eq!(said.matches("cannot accept connections").count(), 1, "{runtime}: {said}");
     }
 }
+
+/// The command under a soft and a hard limit of descriptors.
+fn with_descriptors(soft: usize, hard: usize, site: &Path, runtime: &str) -> Command {
+    let mut command = Command::new("prlimit");
+    command.arg(format!("--nofile={soft}:{hard}")).args(arguments(site, runtime));
+    command
+}
+
+/// The soft and the hard limit of descriptors that a process has.
+fn descriptors(process: u32) -> Vec<u64> {
+    let limits = fs::read_to_string(format!("/proc/{process}/limits")).expect("it runs, on Linux");
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let numbers = line.expect("Linux has it").split_whitespace();
+    numbers.take(2).map(|number| number.parse().expect("a number")).collect()
+}
+
+#[test]
+fn b_286_the_limit_of_descriptors_is_raised_for_connections_but_not_for_scripts() {
+    let site = site();
+    let script = site.path().join("cgi-bin/hello");
+    fs::write(&script, "#!/bin/sh\necho Content-Type: text/plain\necho\nulimit -n; ulimit -Hn\n")
+        .expect("it can be written");
+    for runtime in RUNTIMES {
+        for (more, soft, hard, raised, a_script) in [
+            (&["--max-connections=200"][..], 64, 4096, [336, 4096], "64\n4096\n"),
+            (&["--max-connections=9999"], 64, 400, [400, 400], "64\n400\n"),
+            (&["--max-connections=10"], 64, 4096, [64, 4096], "64\n4096\n"),
+            (&[], 64, 64, [64, 64], "64\n64\n"),
+            (&["--max-connections=200", "--cgi-files=50"], 64, 4096, [336, 4096], "50\n50\n"),
+            (&["--max-connections=200", "--cgi-files=99"], 64, 4096, [336, 4096], "99\n99\n"),
+        ] {
+            let mut command = with_descriptors(soft, hard, site.path(), runtime);
+            let server = Server::start(command.args(more));
+            let what = format!("{runtime} {more:?} {soft}:{hard}");
+            assert_eq!(descriptors(server.id()), raised, "{what}");
+            assert_eq!(text(&server.get("/cgi-bin/hello").body), a_script, "{what}");
+            if raised[0] < 336 {
+                continue;
+            }
+            // More than 64 descriptors are for, all of them kept.
+            let mut clients: Vec<_> = (0..100).map(|_| server.client()).collect();
+            for _ in 0..2 {
+                for client in &mut clients {
+                    assert_eq!(client.ask("GET", "/a.txt", &[]).body, b"hello\n", "{what}");
+                }
+            }
+        }
+    }
+}

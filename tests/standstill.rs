@@ -5,6 +5,7 @@ mod support;
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -33,15 +34,7 @@ struct Clients {
 #[test]
 fn b_049_no_connection_is_lost_to_a_standstill() {
     let root = support::root();
-    let scripts = root.path().join("cgi-bin");
-    fs::create_dir(&scripts).expect("it can be made");
-    let (draft, script) = (root.path().join("draft"), scripts.join("echo"));
-    fs::write(&draft, "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\ncat\n").expect("a file");
-    // By another process: what we write ourselves may be busy when it is started.
-    assert!(Command::new("cp").arg(&draft).arg(&script).status().expect("cp").success());
-    for path in [root.path(), &scripts, &script] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours");
-    }
+    script(root.path(), "echo", "cat");
     let large = File::create(root.path().join("large")).expect("a file can be made");
     large.set_len(LARGE as u64).expect("it can have holes");
 
@@ -58,10 +51,7 @@ fn b_049_no_connection_is_lost_to_a_standstill() {
     };
     let all = RUNTIMES.map(begin);
     thread::sleep(Duration::from_millis(300)); // so that each of them is waited for
-    all.iter().for_each(|clients| clients.server.signal("STOP"));
-    thread::sleep(STANDSTILL);
-    all.iter().for_each(|clients| clients.server.signal("CONT"));
-    thread::sleep(Duration::from_millis(300)); // so that whoever thinks it is late has looked
+    stand_still(&all.each_ref().map(|clients| &clients.server), STANDSTILL);
     for mut clients in all {
         for client in [&mut clients.silent, &mut clients.idle] {
             assert_eq!(client.ask("GET", "/a.txt", &[]).body, b"hello\n");
@@ -72,4 +62,78 @@ fn b_049_no_connection_is_lost_to_a_standstill() {
         assert_eq!(clients.upload.answer(false).body, b"halfhalf");
         assert_eq!(clients.download.answer(false).body.len(), LARGE);
     }
+}
+
+/// Scripts that run and that wait, of a server that serves and of one that is shutting down.
+struct Requests {
+    servers: [Server; 2],
+    running: [Client; 2],
+    half_closed: Client,
+    queued: Client,
+}
+
+#[test]
+fn no_script_is_lost_to_a_standstill() {
+    // Longer than the scripts' time, a half-closed client's, and what a shutdown grants requests.
+    let (time, standstill) = ("--cgi-time=6", Duration::from_secs(9));
+    let root = support::root();
+    let go = script(root.path(), "wait", "until [ -e go ]; do sleep 0.1; done; echo done");
+    let begin = |runtime| {
+        let servers =
+            [(); 2].map(|()| serve(root.path(), &[runtime, "--cgi", "--cgi-processes=2", time]));
+        let ask = |server: &Server| {
+            let mut client = server.client();
+            client.send(b"GET /cgi-bin/wait HTTP/1.1\r\nHost: a\r\n\r\n");
+            client
+        };
+        let [serving, stopping] = &servers;
+        let (running, mut half_closed) = ([ask(serving), ask(stopping)], ask(serving));
+        half_closed.finish();
+        thread::sleep(Duration::from_millis(500)); // so that both run
+        let queued = ask(serving);
+        stopping.signal("TERM");
+        Requests { servers, running, half_closed, queued }
+    };
+    let all = RUNTIMES.map(begin);
+    thread::sleep(Duration::from_millis(300));
+    stand_still(&all.iter().flat_map(|requests| &requests.servers).collect::<Vec<_>>(), standstill);
+    fs::write(go, "").expect("it can be written");
+    for (requests, runtime) in all.into_iter().zip(RUNTIMES) {
+        let Requests { servers: [serving, mut stopping], running, half_closed, queued } = requests;
+        for (mut client, what) in running.into_iter().chain([half_closed, queued]).zip([
+            "running",
+            "stopping",
+            "half-closed",
+            "queued",
+        ]) {
+            let answer = client.answer(false);
+            assert_eq!((answer.status, &*answer.body), (200, &b"done\n"[..]), "{runtime}: {what}");
+        }
+        assert_eq!(stopping.wait().code(), Some(0), "{runtime}");
+        drop(serving);
+    }
+}
+
+/// A script below `root` that does this and answers with what it writes; where a file of its own
+/// directory is that is called `go`.
+fn script(root: &Path, name: &str, does: &str) -> PathBuf {
+    let (scripts, draft) = (root.join("cgi-bin"), root.join("draft"));
+    fs::create_dir(&scripts).expect("it can be made");
+    let script = scripts.join(name);
+    fs::write(&draft, format!("#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\n{does}\n"))
+        .expect("a file");
+    // By another process: what we write ourselves may be busy when it is started.
+    assert!(Command::new("cp").arg(&draft).arg(&script).status().expect("cp").success());
+    for path in [root, &scripts, &script] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
+    scripts.join("go")
+}
+
+/// Has them stand still for so long.
+fn stand_still(servers: &[&Server], time: Duration) {
+    servers.iter().for_each(|server| server.signal("STOP"));
+    thread::sleep(time);
+    servers.iter().for_each(|server| server.signal("CONT"));
+    thread::sleep(Duration::from_millis(300)); // so that whoever thinks it is late has looked
 }

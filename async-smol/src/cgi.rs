@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use async_io::Timer;
 use doorstep_blocking::Stopped;
-use doorstep_blocking::host::{Place, Places, Woken};
+use doorstep_blocking::host::{Place, Places, Stopwatch, Woken};
 use doorstep_blocking::scripts::{
     Admission, Came, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, is_for_scripts,
     refuse_again, refuse_elsewhere, spans, turn_away,
@@ -205,10 +205,16 @@ impl Handler for Cgi {
     async fn stopped(&self, how: &Stopped) {
         let places = self.scripts.places();
         places.close();
-        let late = async { _ = Timer::at(how.until).await };
-        future::or(places.empty(), late).await;
+        future::or(places.empty(), running_time(how.left)).await;
         places.kill_all(); // whoever is left
-        let late = async { _ = Timer::after(KILL).await };
-        future::or(places.empty(), late).await;
+        future::or(places.empty(), running_time(KILL)).await;
+    }
+}
+
+/// Waits for so long, without time in which the process stands still.
+async fn running_time(most: Duration) {
+    let mut waited = Stopwatch::default();
+    while let Some(step) = waited.next_step(most) {
+        Timer::after(step).await;
     }
 }

@@ -7,10 +7,11 @@ use std::num::NonZeroUsize;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_io::{Async, Timer};
 use doorstep_blocking::episode::Episode;
+use doorstep_blocking::host::STEP;
 use doorstep_blocking::registry::{Registry, Room};
 use doorstep_blocking::turn::is_departure;
 use doorstep_blocking::{Config, GATHER, Shutdown, Stopper};
@@ -109,7 +110,7 @@ impl<'h, H: Handler> Lane<'h, H> {
     /// Waits until nobody is left, and sees to it that the time suffices.
     async fn shut_down(&self) {
         let registry = &self.stopper.registry;
-        let at = Shutdown::new(registry.shutdown_began(), self.config);
+        let at = Shutdown::new(self.config);
         if self.are_gone(at.idle).await {
             return;
         }
@@ -125,8 +126,8 @@ impl<'h, H: Handler> Lane<'h, H> {
         self.are_gone(at.end).await;
     }
 
-    /// Waits until nobody is left, until then at most; whether everybody went in time.
-    async fn are_gone(&self, until: Instant) -> bool {
+    /// Waits until nobody is left, until that time of the shutdown at most; whether everybody went in time.
+    async fn are_gone(&self, until: Duration) -> bool {
         let Stopper { acceptor, registry } = self.stopper;
         let gone = async {
             loop {
@@ -138,8 +139,12 @@ impl<'h, H: Handler> Lane<'h, H> {
             }
         };
         let late = async {
-            Timer::at(until).await;
-            false
+            loop {
+                match until.saturating_sub(registry.shutdown_time()) {
+                    Duration::ZERO => return false,
+                    left => _ = Timer::after(left.min(STEP)).await,
+                }
+            }
         };
         future::or(gone, late).await
     }

@@ -93,6 +93,13 @@ impl Server {
         self.stopper.clone()
     }
 
+    /// Raises this process's soft limit of descriptors as far as [`Config::max_connections`] needs and
+    /// the hard limit allows ([`doorstep_blocking::host::raise_descriptors`]). It is the whole process's, so this is not
+    /// done without being asked for. To be called before [`Server::serve`] or [`Server::run`].
+    pub fn raise_descriptor_limit(&self) {
+        host::raise_descriptors(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
+    }
+
     /// Serves until it is stopped; the shutdown takes [`Config::grace`] at most, and the handler's
     /// [`Handler::stopped`]. Dropping the future stops at once.
     ///
@@ -160,9 +167,9 @@ impl Server {
     /// After the last connection.
     async fn end<H: Handler>(&self, handler: &H) {
         let Stopper { acceptor, registry } = &self.stopper;
-        let until = Shutdown::new(registry.shutdown_began(), &self.config).end;
+        let left = Shutdown::new(&self.config).end.saturating_sub(registry.shutdown_time());
         let cut = registry.cut_off() + acceptor.abort_waiting();
-        handler.stopped(&Stopped { cut, until }).await;
+        handler.stopped(&Stopped { cut, left }).await;
     }
 }
 

@@ -195,6 +195,6 @@ impl Handler for Cgi {
         self.scripts.places().close();
     }
     fn stopped(&self, how: &Stopped) {
-        self.scripts.places().end(how.until);
+        self.scripts.places().end(how.left);
     }
 }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::episode::Episode;
@@ -97,20 +97,19 @@ impl<H: Handler> Crew<H> {
         Ok(())
     }
 
-    /// After a stop: waits until no thread is left, until then at most; whether that is so. Who was in
-    /// the backlog is served meanwhile: idle connections make room.
-    pub(crate) fn wait_ended(&self, until: Instant) -> bool {
+    /// After a stop: waits until no thread is left, until that time of the shutdown at most; whether that
+    /// is so. Who was in the backlog is served meanwhile: idle connections make room.
+    pub(crate) fn wait_ended(&self, until: Duration) -> bool {
         loop {
             let crowded = self.stopper.acceptor.waiting() > 0 && self.is_full(&self.hands());
             if crowded {
                 self.evict();
             }
-            let left = until.saturating_duration_since(Instant::now());
-            let most = if crowded { left.min(PAUSE) } else { left };
+            let left = until.saturating_sub(self.stopper.registry.shutdown_time());
             let some = |hands: &mut Hands| hands.all > 0;
-            let waited = self.changed.wait_timeout_while(self.hands(), most, some);
+            let waited = self.changed.wait_timeout_while(self.hands(), left.min(host::STEP), some);
             let over = waited.unwrap_or_else(PoisonError::into_inner).0.all == 0;
-            if over || left <= most {
+            if over || left.is_zero() {
                 return over;
             }
         }

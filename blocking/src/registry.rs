@@ -31,7 +31,7 @@ pub use self::eviction::Room;
 pub(crate) use self::sweep::Sweeper;
 use self::sweep::{Slot, Steps};
 use self::wait::Wait;
-use crate::host::{self, Presence};
+use crate::host::{self, Presence, Stopwatch};
 
 /// How long a request waits until a connection that was asked to leave has given its descriptor back.
 pub const ROOM: Duration = Duration::from_millis(100);
@@ -44,8 +44,8 @@ pub struct Registry {
     arrivals: Event,
     /// Somebody has left.
     left: Event,
-    /// Since when the server stops.
-    shutdown: OnceLock<Instant>,
+    /// How long the server has been stopping.
+    shutdown: Mutex<Stopwatch>,
     /// What new seats begin with, for the server stops.
     flags: Flags,
     /// How many connections were cut.
@@ -160,7 +160,7 @@ impl Registry {
     /// Has every connection close with its next response. A client that was promised to be kept has
     /// its chance to send one more request; so has one that has sent none yet.
     pub fn begin_shutdown(&self) {
-        self.shutdown.get_or_init(Instant::now);
+        self.shutdown_time();
         let table = self.table(); // held while the flag is set: nobody slips through
         self.flags.set(Flag::Last, true);
         for slot in &table.slots {
@@ -168,9 +168,11 @@ impl Registry {
         }
     }
 
-    /// Since when the server stops: now, unless it was said before.
-    pub fn shutdown_began(&self) -> Instant {
-        *self.shutdown.get_or_init(Instant::now)
+    /// How long the server has been stopping: it begins now, unless it did before. To be called every
+    /// [`host::STEP`] until it is over.
+    pub fn shutdown_time(&self) -> Duration {
+        let mut time = self.shutdown.lock().unwrap_or_else(PoisonError::into_inner);
+        time.count(Instant::now(), host::STEP)
     }
 
     /// Closes connections that wait for a request, now and from now on.

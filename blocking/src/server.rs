@@ -88,6 +88,13 @@ impl Server {
         self.stopper.clone()
     }
 
+    /// Raises this process's soft limit of descriptors as far as [`Config::max_connections`] needs and
+    /// the hard limit allows ([`crate::host::raise_descriptors`]). It is the whole process's, so this is not
+    /// done without being asked for. To be called before [`Server::serve`].
+    pub fn raise_descriptor_limit(&self) {
+        host::raise_descriptors(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
+    }
+
     /// Serves until it is stopped; the shutdown takes [`Config::grace`] at most, and the handler's
     /// [`Handler::stopped`]. A handler that does not end keeps its thread.
     ///
@@ -101,7 +108,7 @@ impl Server {
         let _sweeper = Sweeper::start(registry.clone(), &self.config)?;
         let crew = Crew::new(handler, self.config, self.stopper);
         crew.work()?;
-        let at = Shutdown::new(registry.shutdown_began(), &config);
+        let at = Shutdown::new(&config);
         let mut cut = 0;
         if !crew.wait_ended(at.idle) {
             registry.close_idle();
@@ -114,7 +121,8 @@ impl Server {
                 }
             }
         }
-        crew.handler().stopped(&Stopped { cut, until: at.end });
+        let left = at.end.saturating_sub(registry.shutdown_time());
+        crew.handler().stopped(&Stopped { cut, left });
         Ok(())
     }
 

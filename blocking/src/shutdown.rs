@@ -7,9 +7,12 @@
 //!  on each connection   responses under way go on  handlers  whoever is left
 //! ```
 //!
-//! It is over as soon as no connection is left, whichever time that is.
+//! It is over as soon as no connection is left, whichever time that is. Time in which the whole process
+//! stands still is no part of it ([`Stopwatch`]).
+//!
+//! [`Stopwatch`]: crate::host::Stopwatch
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::config::Config;
 
@@ -18,17 +21,17 @@ const STEP: (Duration, Duration) = (Duration::from_millis(100), Duration::from_s
 /// A grace that is longer is as good as none. In seconds.
 const EVER: Duration = Duration::from_secs(1 << 32);
 
-/// When each step of a shutdown comes.
+/// When each step of a shutdown comes, counted from its begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shutdown {
     /// Connections that wait for a request are closed.
-    pub idle: Instant,
+    pub idle: Duration,
     /// Handlers are asked to end.
-    pub hurry: Instant,
+    pub hurry: Duration,
     /// Connections are cut.
-    pub cut: Instant,
+    pub cut: Duration,
     /// Nothing is waited for any more.
-    pub end: Instant,
+    pub end: Duration,
 }
 
 /// How a shutdown went, for [`Handler::stopped`].
@@ -38,22 +41,22 @@ pub struct Shutdown {
 pub struct Stopped {
     /// Connections that were cut since the time was over, a number.
     pub cut: usize,
-    /// Until when the handler may take its time.
-    pub until: Instant,
+    /// How long the handler may take.
+    pub left: Duration,
 }
 
 impl Shutdown {
-    /// Of one that began at `start`.
+    /// That of a server with this configuration.
     #[must_use]
-    pub fn new(start: Instant, config: &Config) -> Self {
+    pub fn new(config: &Config) -> Self {
         let grace = config.grace.min(EVER);
         let step = (grace / 8).clamp(STEP.0, STEP.1);
         let cut = grace.saturating_sub(step);
         Self {
-            idle: start + config.lame_duck.min(cut),
-            hurry: start + cut.saturating_sub(step),
-            cut: start + cut,
-            end: start + cut + step,
+            idle: config.lame_duck.min(cut),
+            hurry: cut.saturating_sub(step),
+            cut,
+            end: cut + step,
         }
     }
 }
@@ -64,10 +67,9 @@ mod tests {
 
     /// In milliseconds.
     fn steps(grace: Duration, lame_duck: Duration) -> [u128; 4] {
-        let start = Instant::now();
         let config = Config { grace, lame_duck, ..Config::default() };
-        let all = Shutdown::new(start, &config);
-        [all.idle, all.hurry, all.cut, all.end].map(|at| (at - start).as_millis())
+        let all = Shutdown::new(&config);
+        [all.idle, all.hurry, all.cut, all.end].map(|at| at.as_millis())
     }
 
     #[test]

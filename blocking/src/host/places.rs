@@ -19,11 +19,12 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use event_listener::{Event, EventListener, Listener};
 use rustix::process::{Pid, Signal};
 
+use super::Stopwatch;
 use super::process::signal_group;
 
 /// How long a start is waited for whose process is to be killed, and the end of one that was.
@@ -132,10 +133,10 @@ impl Places {
         }
     }
 
-    /// Lets nobody in, and waits until nobody is; who still is at `until` is killed.
-    pub fn end(&self, until: Instant) {
+    /// Lets nobody in, and waits until nobody is; who still is after `most` is killed.
+    pub fn end(&self, most: Duration) {
         self.close();
-        if !self.wait_empty(until.saturating_duration_since(Instant::now())) {
+        if !self.wait_empty(most) {
             self.kill_all();
             self.wait_empty(KILL);
         }
@@ -159,17 +160,14 @@ impl Places {
     }
 
     fn wait_while(&self, most: Duration, waits: impl Fn(&Crowd) -> bool) -> bool {
-        let until = Instant::now().checked_add(most);
+        let mut waited = Stopwatch::default();
         loop {
             let settled = self.settled.listen();
             if !waits(&self.crowd()) {
                 return true;
             }
-            match until {
-                None => settled.wait(),
-                Some(until) if settled.wait_deadline(until).is_some() => {}
-                Some(_) => return !waits(&self.crowd()),
-            }
+            let Some(step) = waited.next_step(most) else { return false };
+            let _ = settled.wait_timeout(step);
         }
     }
 

@@ -6,6 +6,11 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::Stopwatch;
+
+/// The longest time from one look at a client that waits to the next.
+const LOOKS: Duration = Duration::from_secs(1);
+
 /// What can be seen of a client from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
@@ -53,8 +58,8 @@ impl Presence {
 /// ```
 #[derive(Debug)]
 pub struct Vigil {
-    /// Since when it is quiet.
-    quiet: Option<Instant>,
+    /// How long it has been quiet.
+    quiet: Stopwatch,
     patience: Duration,
 }
 
@@ -71,7 +76,7 @@ impl Vigil {
     /// One that waits for so long with a client that sends nothing more.
     #[must_use]
     pub fn new(patience: Duration) -> Self {
-        Self { quiet: None, patience }
+        Self { quiet: Stopwatch::default(), patience }
     }
 
     /// Whether a client that is seen like this has left.
@@ -80,8 +85,8 @@ impl Vigil {
             Presence::Here => None,
             Presence::Gone => Some(Departure::Certain),
             Presence::Quiet => {
-                let since = self.quiet.get_or_insert_with(Instant::now);
-                (since.elapsed() >= self.patience).then_some(Departure::Likely)
+                let quiet = self.quiet.count(Instant::now(), LOOKS);
+                (quiet >= self.patience).then_some(Departure::Likely)
             }
         }
     }

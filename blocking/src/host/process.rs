@@ -33,7 +33,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -42,7 +42,7 @@ use rustix::process::{
     waitpid,
 };
 
-use super::Place;
+use super::{Place, Stopwatch};
 
 /// The signal that ends who writes while nobody listens.
 pub const UNHEARD: i32 = Signal::PIPE.as_raw();
@@ -230,18 +230,15 @@ struct Dying {
 impl Dying {
     /// Waits `mercy` for its end, then makes it; the place is free after that.
     fn bury(mut self, mercy: Duration) {
-        let until = Instant::now() + mercy;
+        let mut waited = Stopwatch::default();
         let exit = self.child.exit();
         while !self.child.has_exited() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
+            let Some(step) = waited.next_step(mercy) else { break };
             let pipes = self.pipes.iter().flatten().map(AsFd::as_fd);
             let watched = pipes.chain(exit.as_ref().map(AsFd::as_fd));
             let mut fds: Vec<_> =
                 watched.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-            let _ = poll_for(&mut fds, if exit.is_some() { left } else { left.min(GLANCE) });
+            let _ = poll_for(&mut fds, if exit.is_some() { step } else { step.min(GLANCE) });
             self.pipes.iter_mut().for_each(forget);
         }
         self.child.signal(Signal::KILL);

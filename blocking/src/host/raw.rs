@@ -217,10 +217,10 @@ mod with_std {
 
     use crate::host::Rlimits;
 
-    /// Makes `command` start within `rlimits`. Without any it is left alone: std can then start it
-    /// without copying this process.
+    /// Makes `command` start within `rlimits`. With nothing to set it is left alone: std can then start
+    /// it without copying this process.
     pub(in crate::host) fn limit(command: &mut Command, rlimits: Rlimits) {
-        if rlimits == Rlimits::default() {
+        if rlimits.limits().next().is_none() {
             return;
         }
         let limit = move || {

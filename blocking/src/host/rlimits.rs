@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::num::NonZeroUsize;
+use std::sync::OnceLock;
 
-use nix::sys::resource::{self, getrlimit};
+use nix::sys::resource::{self, getrlimit, setrlimit};
 use rustix::process::{Resource, Rlimit};
 
 /// Descriptors that are left to what is no connection: the server's own, and one in so many of all.
 const OWN: usize = 24;
 const ONE_OF: usize = 3;
+
+/// How many descriptors this process was started with, if [`raise_descriptors`] raised that.
+static STARTED_WITH: OnceLock<u64> = OnceLock::new();
 
 /// How many descriptors this process may have, a number; as good as none where nobody says so.
 #[must_use]
@@ -36,7 +40,27 @@ fn within(descriptors: usize, most: NonZeroUsize) -> NonZeroUsize {
     NonZeroUsize::new(left).unwrap_or(NonZeroUsize::MIN).min(most)
 }
 
-/// What one process may use, and never more than the server itself. `None`: as much as it.
+/// Raises this process's soft limit of descriptors as far as `most` connections need, and the hard limit
+/// allows; it is never lowered. Where the system refuses, it stays as it is. Processes that are started
+/// by [`super::Start`] have the soft limit from before: programs that call `select` rely on it.
+pub fn raise_descriptors(most: NonZeroUsize) {
+    let files = resource::Resource::RLIMIT_NOFILE;
+    let Ok((soft, hard)) = getrlimit(files) else { return };
+    if let Some(raised) = raised((soft, hard), most) {
+        STARTED_WITH.get_or_init(|| soft); // first: somebody may be starting a process
+        let _ = setrlimit(files, raised, hard);
+    }
+}
+
+/// The soft limit with which [`within`] grants `most` connections, or the nearest there can be.
+fn raised((soft, hard): (u64, u64), most: NonZeroUsize) -> Option<u64> {
+    let kept = u64::try_from(most.get().saturating_add(OWN)).unwrap_or(u64::MAX);
+    let raised = kept.saturating_add(kept.div_ceil(ONE_OF as u64 - 1)).min(hard);
+    (raised > soft).then_some(raised)
+}
+
+/// What one process may use, and never more than the server itself. `None`: as much as the server was
+/// started with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rlimits {
     /// Processor time, in seconds (`RLIMIT_CPU`).
@@ -55,13 +79,22 @@ impl Rlimits {
             (Resource::As, resource::Resource::RLIMIT_AS, self.memory),
             (Resource::Nofile, resource::Resource::RLIMIT_NOFILE, self.files),
         ];
-        all.into_iter().filter_map(|(resource, same, most)| {
+        let set = all.into_iter().filter_map(|(resource, same, most)| {
             // Where the system does not say, it does not set one either, and that is told.
             let granted = getrlimit(same).map_or(u64::MAX, |(_, hard)| hard);
             let most = Some(most?.min(granted));
             Some((resource, Rlimit { current: most, maximum: most }))
-        })
+        });
+        set.chain(self.files.is_none().then(lowered).flatten())
     }
+}
+
+/// The limit of descriptors from before it was raised.
+fn lowered() -> Option<(Resource, Rlimit)> {
+    let before = *STARTED_WITH.get()?;
+    let (soft, hard) = getrlimit(resource::Resource::RLIMIT_NOFILE).ok()?;
+    let limit = Rlimit { current: Some(before.min(soft)), maximum: Some(hard) };
+    Some((Resource::Nofile, limit))
 }
 
 #[cfg(test)]
@@ -74,6 +107,32 @@ mod tests {
         let (soft, _) = getrlimit(resource::Resource::RLIMIT_NOFILE).unwrap();
         assert_eq!(told("Max open files"), Some(soft));
         assert_eq!(told("Max nonsense"), None);
+    }
+
+    #[test]
+    fn b_286_the_limit_is_raised_as_far_as_the_bound_needs() {
+        for (soft, hard, most, limit) in [
+            (1024, 524_288, 1024, Some(1572)),
+            (1024, 524_288, 10_000, Some(15_036)),
+            (1024, 4096, 10_000, Some(4096)),
+            (1024, 1024, 10_000, None),
+            (1024, 524_288, 600, None),
+            (65_536, u64::MAX, 10_000, None),
+            (1024, u64::MAX, usize::MAX, Some(u64::MAX)),
+        ] {
+            let most = NonZeroUsize::new(most).unwrap();
+            assert_eq!(raised((soft, hard), most), limit, "{soft}, {hard}, {most}");
+        }
+        for most in (1..3000).filter_map(NonZeroUsize::new) {
+            let limit = raised((0, u64::MAX), most).unwrap();
+            let connections =
+                |limit: u64| within(usize::try_from(limit).unwrap(), NonZeroUsize::MAX);
+            assert!(connections(limit) >= most, "{most}");
+            assert!(
+                connections(limit - 2) < most || most.get() == 1,
+                "{most}: no more than needed"
+            );
+        }
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! The sweep: the only clock of all connections. It counts how long each one waits, and wakes those
 //! whose deadline has passed.
 //!
-//! Waiting time is counted in steps, from one sweep to the next, and a step is never much longer than
-//! it should be. So time in which the whole process stood still (SIGSTOP, a container that was paused)
-//! counts for nobody. Nor does a wait that the sweep has not seen: what it counts is never more than
+//! Waiting time is counted in steps, from one sweep to the next, by a [`Stopwatch`]: time in which the
+//! whole process stood still counts for nobody. Nor does a wait that the sweep has not seen: what it counts is never more than
 //! what has passed.
 //!
 //! Before the clock is asked, the socket is: a receiver is judged by what its side has acknowledged,
@@ -19,7 +18,7 @@ use doorstep_core::http1::Waiting;
 
 use super::{Flag, Registry, Seat};
 use crate::config::Config;
-use crate::host;
+use crate::host::{self, Stopwatch};
 
 /// A connection in the table.
 #[derive(Debug)]
@@ -43,18 +42,19 @@ struct Flow {
 /// How much waiting time passes from one sweep to the next.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
-    last: Option<Instant>,
+    time: Stopwatch,
+    /// What of it was in the steps so far.
+    told: Duration,
 }
 
 impl Steps {
     /// The time since the last one, in whole milliseconds, and the rest next time; of a standstill,
     /// hardly more than what was planned.
     pub(super) fn next(&mut self, now: Instant, planned: Duration) -> Duration {
-        let last = *self.last.get_or_insert(now);
-        let passed = now.saturating_duration_since(last);
-        let rest = Duration::from_nanos((passed.as_nanos() % 1_000_000) as u64);
-        self.last = now.checked_sub(rest).or(Some(now));
-        (passed - rest).min(2 * planned)
+        let passed = self.time.count(now, planned).saturating_sub(self.told);
+        let step = passed - Duration::from_nanos((passed.as_nanos() % 1_000_000) as u64);
+        self.told += step;
+        step
     }
 }
 

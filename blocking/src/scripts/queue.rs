@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use event_listener::EventListener;
 
-use crate::host::{Departure, Place, Ticket, Vigil};
+use crate::host::{Departure, Place, Stopwatch, Ticket, Vigil};
 use crate::registry::Seat;
 
 /// The longest wait before the client is looked for.
@@ -19,8 +19,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Queue {
     ticket: Ticket,
-    /// `None`: for ever.
-    until: Option<Instant>,
+    /// How long it may wait, and has.
+    wait: Duration,
+    waited: Stopwatch,
     vigil: Vigil,
 }
 
@@ -49,8 +50,8 @@ pub enum Dismissal {
 impl Queue {
     /// One that waits for `wait`, and so long with a client that sends nothing more.
     pub(crate) fn new(ticket: Ticket, wait: Duration, patience: Duration) -> Self {
-        let until = Instant::now().checked_add(wait);
-        Self { ticket, until, vigil: Vigil::new(patience) }
+        let waited = Stopwatch::started(Instant::now());
+        Self { ticket, wait, waited, vigil: Vigil::new(patience) }
     }
 
     /// Is told when a look is worth it. Listen first, then look: else a moment is missed.
@@ -73,9 +74,9 @@ impl Queue {
         if self.ticket.is_void() {
             return Err(Dismissal::Stopped);
         }
-        match self.until.map(|until| until.saturating_duration_since(Instant::now())) {
-            Some(Duration::ZERO) => Err(Dismissal::Late),
-            left => Ok(Admission::Wait(left.map_or(PAUSE, |left| left.min(PAUSE)))),
+        match self.wait.saturating_sub(self.waited.count(Instant::now(), PAUSE)) {
+            Duration::ZERO => Err(Dismissal::Late),
+            left => Ok(Admission::Wait(left.min(PAUSE))),
         }
     }
 }

@@ -19,7 +19,7 @@ use doorstep_core::http1::Owed;
 use doorstep_core::http1::state::States;
 
 use super::{Settings, answer::Answer, complaints::Complaints};
-use crate::host::{self, Departure, Process, Vigil, Woken};
+use crate::host::{self, Departure, Process, Stopwatch, Vigil, Woken};
 use crate::registry::Seat;
 use crate::turn::Turn;
 
@@ -43,7 +43,8 @@ pub struct Run {
     buffer: Vec<u8>,
     /// Bytes of stdout so far, and how many may be.
     output: (u64, u64),
-    clock: Clock,
+    /// The time it takes, without what its client takes.
+    clock: Stopwatch,
     /// How long it may take.
     time: Duration,
     /// What was said last was to wait.
@@ -76,7 +77,7 @@ impl Run {
             complaints: Complaints::default(),
             buffer: vec![0; BUFFER],
             output: (0, settings.output),
-            clock: Clock::start(),
+            clock: Stopwatch::started(Instant::now()),
             time: settings.time,
             waited: false,
             looked: Instant::now(),
@@ -91,8 +92,8 @@ impl Run {
     /// # Errors
     /// Those of answering.
     pub fn step(&mut self, turn: &mut Turn<'_>, woken: Woken, seat: &Seat) -> io::Result<Next> {
-        self.clock.resume();
-        let left = self.time.saturating_sub(self.clock.elapsed());
+        let taken = self.clock.count(Instant::now(), PAUSES.1);
+        let left = self.time.saturating_sub(taken);
         if left.is_zero() {
             return self.fail(turn, 504, &format!("ended after {:?}", self.time));
         }
@@ -116,7 +117,7 @@ impl Run {
             return Ok(next);
         }
         if self.answer.is_refused() {
-            self.time = self.time.min(self.clock.elapsed() + LAST);
+            self.time = self.time.min(taken + LAST);
         }
         let held_for = self.answer.held_for();
         if held_for.is_none() && !turn.outbox.is_empty() {
@@ -203,7 +204,7 @@ impl Run {
 
     /// The client's turn, which is not the script's time.
     fn flush(&mut self) -> Next {
-        self.clock.pause();
+        self.clock.pause(Instant::now(), PAUSES.1);
         Next::Flush
     }
 
@@ -250,32 +251,6 @@ impl Run {
                 Ok(n) => self.complaints.hear(&self.buffer[..n], &mut tell),
             }
         }
-    }
-}
-
-/// The time a script takes, without what its client takes.
-#[derive(Debug)]
-struct Clock {
-    began: Instant,
-    paused: Option<Instant>,
-    pauses: Duration,
-}
-
-impl Clock {
-    fn start() -> Self {
-        Self { began: Instant::now(), paused: None, pauses: Duration::ZERO }
-    }
-
-    fn pause(&mut self) {
-        self.paused = Some(Instant::now());
-    }
-
-    fn resume(&mut self) {
-        self.pauses += self.paused.take().map(|since| since.elapsed()).unwrap_or_default();
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.began.elapsed().saturating_sub(self.pauses)
     }
 }
 
