@@ -41,8 +41,8 @@ impl<H> Logged<H> {
     fn report(&self, how: &Stopped) {
         let message = match how.cut {
             0 => return,
-            1 => "the time to stop was over: 1 connection was cut".into(),
-            cut => format!("the time to stop was over: {cut} connections were cut"),
+            1 => "graceful shutdown timed out: 1 connection was cut".into(),
+            cut => format!("graceful shutdown timed out: {cut} connections were cut"),
         };
         self.line(|out, at| log::notice(out, at, message.as_bytes()));
     }

@@ -50,15 +50,15 @@ impl Deadlines {
     }
 }
 
-/// A time: `90` or `90s`, `500ms`, `5m`, `2h`, `1h 30m`; `none` for no limit. Zero would serve nobody.
+/// A time: `90` or `90s`, `500ms`, `5m`, `2h`, `1h 30m`; `none` for no limit. Zero is an error.
 fn duration(word: &str) -> Result<Duration, &'static str> {
     let seconds = || word.parse().map(Duration::from_secs);
     match word {
         "none" => Ok(Duration::MAX),
         _ => match seconds().or_else(|_| humantime::parse_duration(word)) {
             Ok(time) if !time.is_zero() => Ok(time),
-            Ok(_) => Err("it is longer than 0; \"none\" is no limit"),
-            Err(_) => Err("a time is written as 90s, 5m or 2h; \"none\" is no limit"),
+            Ok(_) => Err("must be longer than 0; \"none\" means no limit"),
+            Err(_) => Err("must be a time such as 90s, 5m or 2h; \"none\" means no limit"),
         },
     }
 }

@@ -53,7 +53,7 @@ impl<'a> Exchange<'a> {
         self.wire.shared_seat()
     }
 
-    /// Asks a connection that is idle to leave, and waits a moment until one has.
+    /// Evicts another connection, if one can be, and waits a moment for its descriptor.
     pub(crate) async fn make_room(&self) {
         self.wire.make_room().await;
     }

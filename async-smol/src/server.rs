@@ -123,7 +123,7 @@ impl Server {
                 let lane = || block_on(self.lane(&handler, &pool));
                 let started = thread::Builder::new().name("lane".into()).spawn_scoped(scope, lane);
                 if let Err(error) = started {
-                    self.stopper.stop(); // who has started already
+                    self.stopper.stop(); // the threads that have started already
                     return Err(error);
                 }
             }
@@ -143,7 +143,7 @@ impl Server {
         Lane::new(handler, &self.config, &self.stopper, &pool).serve_one().await
     }
 
-    /// As [`prepare`]; from here on there are no more connections than there are descriptors for.
+    /// As [`prepare`], and bounds connections by the descriptors of this process.
     fn prepare(&mut self) -> io::Result<ThreadPool> {
         let most = self.config.max_connections.unwrap_or(MAX_CONNECTIONS);
         self.config.max_connections = Some(host::connections(most));
@@ -154,7 +154,7 @@ impl Server {
         let lane = Lane::new(handler, &self.config, &self.stopper, pool);
         let executor = Executor::new();
         future::or(lane.work(&executor), take_turns(&executor)).await
-        // And here goes who is still being served.
+        // Here the connections that are left are dropped.
     }
 
     /// After the last connection.
@@ -166,15 +166,15 @@ impl Server {
     }
 }
 
-/// Gets what nothing can be served without, before anybody relies on it.
+/// Takes or probes what serving cannot do without, before the server says that it serves.
 fn prepare(config: &Config) -> io::Result<ThreadPool> {
     reactor::start()?;
     host::can_open(DESCRIPTORS)?;
     ThreadPool::start(config.pool_threads)
 }
 
-/// Runs tasks for ever, so many at a time: then the reactor is asked who else has something to do, so
-/// that those who are served without asking it do not keep the others waiting.
+/// Runs tasks for ever. After so many the reactor is polled, so that connections that never wait for
+/// it do not starve the others.
 async fn take_turns<T>(executor: &Executor<'_>) -> T {
     const TASKS: usize = 128;
     loop {

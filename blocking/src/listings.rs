@@ -14,7 +14,7 @@ use doorstep_core::site::listing::{Rows, View};
 use doorstep_core::site::{Denial, Site};
 
 use crate::config::GATHER;
-use crate::host::{self, Class, Departure, Place, Places, Store};
+use crate::host::{Class, Departure, Place, Places, Store};
 use crate::scripts::{Dismissal, Queue};
 
 /// After so many entries, the client is looked for.
@@ -38,7 +38,7 @@ pub struct Listed {
 pub enum NotListed {
     /// It is a large one, and needs a permit.
     Large,
-    /// There was no permit for it, or nobody is left to send it to.
+    /// There was no permit for it, or its client has disconnected.
     Dismissed(Dismissal),
     /// The directory cannot be read.
     Failed(io::Error),
@@ -107,14 +107,14 @@ impl Listed {
 }
 
 impl NotListed {
-    /// Whether it may be listed in a moment, when others have given back what they hold.
+    /// Whether descriptors or memory are used up: it may be listed once others have given some back.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
-        matches!(self, Self::Failed(error) if host::is_exhausted(error))
+        matches!(self, Self::Failed(error) if Class::of(error) == Class::Exhausted)
     }
 
-    /// What is answered; `None`: that it may be there later, since others hold what it takes, or the
-    /// system cannot say what is there.
+    /// What is answered; `None` is 503, since descriptors or memory are used up, or the file system
+    /// fails.
     pub(crate) fn denial(&self) -> Option<Denial> {
         let Self::Failed(error) = self else { return None };
         match Class::of(error) {

@@ -8,7 +8,7 @@ use crate::registry::Registry;
 /// Stops a server from anywhere.
 #[derive(Debug, Clone)]
 pub struct Stopper {
-    /// Where newcomers come from.
+    /// Where new connections come from.
     pub acceptor: Arc<Acceptor>,
     /// Who is being served.
     pub registry: Arc<Registry>,
@@ -33,7 +33,7 @@ impl Stopper {
         self.registry.close_idle();
     }
 
-    /// Whether [`Stopper::stop`] was said.
+    /// Whether [`Stopper::stop`] was called.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.acceptor.is_stopped()

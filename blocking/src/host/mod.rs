@@ -70,7 +70,7 @@ pub use store::{Content, SMALL, Store};
 pub use tree::{Symlinks, Tree};
 pub use watch::{Transfer, Watch};
 
-/// Whether an error says that descriptors, memory or processes are all taken.
+/// Whether an error says that descriptors, memory, disk space, threads or processes are used up.
 #[must_use]
 pub fn is_exhausted(error: &std::io::Error) -> bool {
     use rustix::io::Errno;
