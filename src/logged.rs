@@ -1,8 +1,8 @@
 //! A handler with the terminal's view of it: a line on stderr for every answer.
 //!
 //! It promises `http.server`'s lines, in local time, and that a log nobody reads delays no answer.
-//! Quiet leaves out the answers; what went wrong is told all the same, and counted when it goes wrong
-//! again and again.
+//! Quiet leaves out the answers; what went wrong is told all the same, and counted when it goes
+//! wrong again and again.
 
 use std::io;
 use std::net::IpAddr;

@@ -30,8 +30,8 @@ pub(crate) struct Deadlines {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
     timeout_send: Duration,
 
-    /// How long a client may pause while it still sends after the last response; then the connection
-    /// is closed
+    /// How long a client may pause while it still sends after the last response; then the
+    /// connection is closed
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
     timeout_linger: Duration,
 }

@@ -1,7 +1,7 @@
 //! The built command on a machine that has run out: of threads, of memory, of descriptors.
 //!
-//! Whatever the limit is, it either serves and says so, or it says in one line why it cannot and exits
-//! with 1. What it has begun to serve it goes on serving when the limit comes later.
+//! Whatever the limit is, it either serves and says so, or it says in one line why it cannot and
+//! exits with 1. What it has begun to serve it goes on serving when the limit comes later.
 
 mod support;
 

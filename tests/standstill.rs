@@ -1,5 +1,5 @@
-//! Time in which the server stands still counts for nobody: SIGSTOP and SIGCONT stand for a container
-//! that is paused and for a machine that is suspended.
+//! Time in which the server stands still counts for nobody: SIGSTOP and SIGCONT stand for a
+//! container that is paused and for a machine that is suspended.
 
 mod support;
 

@@ -2,8 +2,8 @@
 //!
 //! [`Server::serve`] runs everything on whatever executor polls it: its connections are tasks of an
 //! executor inside the future, so when it is dropped nothing is left. [`Server::run`] polls several
-//! such lanes, each on a thread of its own, over the same listeners. A graceful shutdown is awaited like
-//! everything else: it keeps no executor from other work.
+//! such lanes, each on a thread of its own, over the same listeners. A graceful shutdown is awaited
+//! like everything else: it keeps no executor from other work.
 //!
 //! ```
 //! use doorstep_async_smol::{Exchange, Server};
@@ -97,9 +97,9 @@ impl Server {
     /// [`Handler::stopped`]. Dropping the future stops at once.
     ///
     /// # Errors
-    /// Those of watching the listeners; when the system has no threads or descriptors for what serving
-    /// cannot do without. (`block_on` itself then panics at its end, as it wants a thread too;
-    /// [`Server::run`] does not.)
+    /// Those of watching the listeners; when the system has no threads or descriptors for what
+    /// serving cannot do without. (`block_on` itself then panics at its end, as it wants a thread
+    /// too; [`Server::run`] does not.)
     pub async fn serve(mut self, handler: impl Handler) -> io::Result<()> {
         let pool = self.prepare()?;
         handler.started();
@@ -137,7 +137,7 @@ impl Server {
     /// Waits for one connection, serves one request on it, and closes it (B-307).
     ///
     /// # Errors
-    /// Those of accepting; as of [`Server::serve`].
+    /// Those of accepting; as for [`Server::serve`].
     pub async fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
         let pool = prepare(&self.config)?;
         Lane::new(handler, &self.config, &self.stopper, &pool).serve_one().await
@@ -173,8 +173,8 @@ fn prepare(config: &Config) -> io::Result<ThreadPool> {
     ThreadPool::start(config.pool_threads)
 }
 
-/// Runs tasks for ever. After so many the reactor is polled, so that connections that never wait for
-/// it do not starve the others.
+/// Runs tasks for ever. After so many the reactor is polled, so that connections that never wait
+/// for it do not starve the others.
 async fn take_turns<T>(executor: &Executor<'_>) -> T {
     const TASKS: usize = 128;
     loop {

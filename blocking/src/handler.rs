@@ -111,19 +111,19 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (peer, message);
     }
 
-    /// The server has the threads and descriptors that it needs, and begins to accept. Not called when
-    /// these cannot be had: then serving ends with an error.
+    /// The server has the threads and descriptors that it needs, and begins to accept. Not called
+    /// when these cannot be had: then serving ends with an error.
     fn started(&self) {}
 
-    /// A graceful shutdown is about to cut the connections that are left ([`Shutdown`]). For handlers
-    /// that wait for something else than their client: they end their responses now. May be called
-    /// more than once.
+    /// A graceful shutdown is about to cut the connections that are left ([`Shutdown`]). For
+    /// handlers that wait for something else than their client: they end their responses now. May
+    /// be called more than once.
     ///
     /// [`Shutdown`]: crate::Shutdown
     fn hurry(&self) {}
 
-    /// The server has stopped, and no connection is left. For what is still to be ended within the time
-    /// that is left, and to report how many connections were cut.
+    /// The server has stopped, and no connection is left. For what is still to be ended within the
+    /// time that is left, and to report how many connections were cut.
     fn stopped(&self, how: &Stopped) {
         let _ = how;
     }

@@ -1,8 +1,9 @@
 //! Making listings within bounds, but for the waiting.
 //!
 //! A listing of few entries is made at once. When it turns out to be a large one it needs a permit,
-//! of which there are few ([`Site::large_listings`]), and is begun anew with it; it keeps the permit
-//! until it is sent, since until then it takes memory. It is given up when its client has left.
+//! of which there are few ([`Site::large_listings`]), and is begun anew with it; it keeps the
+//! permit until it is sent, since until then it takes memory. It is given up when its client has
+//! left.
 //!
 //! [`Site::large_listings`]: doorstep_core::site::Site::large_listings
 
@@ -55,7 +56,8 @@ impl Listings {
         Ok(Queue::new(ticket, site.listing_wait, site.listing_patience))
     }
 
-    /// The listing of the directory at `path` of `store`. `departure` says whether its client has left.
+    /// The listing of the directory at `path` of `store`. `departure` says whether its client has
+    /// left.
     pub(crate) fn make(
         &self,
         (store, site): (&Store, &Site),
@@ -107,7 +109,8 @@ impl Listed {
 }
 
 impl NotListed {
-    /// Whether descriptors or memory are used up: it may be listed once others have given some back.
+    /// Whether descriptors or memory are used up: it may be listed once others have given some
+    /// back.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
         matches!(self, Self::Failed(error) if Class::of(error) == Class::Exhausted)
