@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn r_29_what_is_no_time_is_a_usage_error() {
+    fn r_29_a_word_that_is_not_a_time_is_an_error() {
         for word in
             ["0", "0s", "", "soon", "-1", "1.5", "5 parsecs", "None", "99999999999999999999"]
         {
