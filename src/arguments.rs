@@ -46,8 +46,8 @@ pub(crate) struct Arguments {
     #[arg(short, long)]
     pub(crate) quiet: bool,
 
-    /// Connections served at once [default: 1024, with --runtime smol 10000]; beyond it slow and idle
-    /// ones are closed for new ones, which wait until then
+    /// Maximum number of concurrent connections [default: 1024, with --runtime smol 10000]; at the
+    /// limit slow and idle ones are evicted for new ones, which wait in the backlog
     #[arg(long, value_name = "N")]
     pub(crate) max_connections: Option<NonZeroUsize>,
 
@@ -55,8 +55,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = scripts::size)]
     pub(crate) max_body: u64,
 
-    /// Longest time of a graceful shutdown on SIGTERM or Ctrl-C; then connections are cut. 0 cuts them
-    /// at once
+    /// Time limit of a graceful shutdown (SIGTERM, Ctrl-C); then connections are cut
     #[arg(long, value_name = "TIME", value_parser = timeouts::duration_or_zero, default_value = "8s")]
     pub(crate) grace: Duration,
 
@@ -89,7 +88,7 @@ impl Arguments {
     }
 }
 
-/// Escapes the words of the command line that an error quotes: it may be somebody else who chose them.
+/// Escapes the arguments that an error quotes: they may be another's, as the names of files are.
 fn make_printable(error: &mut clap::Error) {
     let safe = |text: &String| {
         let mut out = Vec::new();

@@ -1,8 +1,8 @@
 //! What the command says on stdout: where it serves, and that it was interrupted. Nothing else.
 //!
-//! The first line is `http.server`'s, byte for byte, so that scripts which look for it find it; only
-//! the URL of a link-local address has its zone here, without which it leads nowhere. The line is
-//! flushed at once. That nobody reads stdout any more is no reason not to serve, so failing to
+//! The first line is `http.server`'s, byte for byte, so that scripts which look for it find it;
+//! only the URL of a link-local address has its zone here, without which it leads nowhere. The line
+//! is flushed at once. That nobody reads stdout any more is no reason not to serve, so failing to
 //! write is ignored.
 
 use std::io::{self, Write};

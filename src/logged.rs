@@ -1,8 +1,8 @@
 //! A handler with the terminal's view of it: a line on stderr for every answer.
 //!
 //! It promises `http.server`'s lines, in local time, and that a log nobody reads delays no answer.
-//! Quiet leaves out the answers; what went wrong is told all the same, and counted when it goes wrong
-//! again and again.
+//! Quiet leaves out the answers; what went wrong is told all the same, and counted when it goes
+//! wrong again and again.
 
 use std::io;
 use std::net::IpAddr;
@@ -41,8 +41,8 @@ impl<H> Logged<H> {
     fn report(&self, how: &Stopped) {
         let message = match how.cut {
             0 => return,
-            1 => "the time to stop was over: 1 connection was cut".into(),
-            cut => format!("the time to stop was over: {cut} connections were cut"),
+            1 => "graceful shutdown timed out: 1 connection was cut".into(),
+            cut => format!("graceful shutdown timed out: {cut} connections were cut"),
         };
         self.line(|out, at| log::notice(out, at, message.as_bytes()));
     }

@@ -1,9 +1,9 @@
 //! The command `doorstep`: a directory on the network, now.
 //!
 //! What the arguments *say* is [`arguments`], [`policies`], [`timeouts`] and [`scripts`], what they
-//! *mean* is [`config`], the server's life from bind to stop is [`run`]. It promises `http.server`'s banner, log
-//! lines and exit codes: 0 after a stop that was asked for, 1 when the address cannot be had, 2 when
-//! the command line is at fault.
+//! *mean* is [`config`], the server's life from bind to stop is [`run`]. It promises `http.server`'s
+//! banner, log lines and exit codes: 0 after a stop that was asked for, 1 when the server cannot
+//! begin to serve, 2 when the command line is at fault.
 
 #![forbid(unsafe_code)]
 

@@ -18,8 +18,8 @@ use crate::failure::Failure;
 use crate::logged::{Logged, Started};
 use crate::signals::Signals;
 
-/// Memory that must be there at the start, in bytes: for the threads' stacks above all. With less, the
-/// process would be aborted at some moment that nobody chose.
+/// Memory that must be there at the start, in bytes: for the threads' stacks above all. With less,
+/// a later allocation would abort the process.
 const MEMORY: usize = 16 << 20;
 /// How long the last lines of the log may take to be read.
 const LAST_LINES: Duration = Duration::from_millis(500);
@@ -100,8 +100,8 @@ fn listen(config: &Config) -> Result<Vec<TcpListener>, Failure> {
     })
 }
 
-/// From here on a signal stops the server, and a second one kills what is `running`. What comes back
-/// says where we serve, to be called when we do.
+/// From here on a signal stops the server, and a second one kills what is `running`. What comes
+/// back says where we serve, to be called when we do.
 fn announce(
     addresses: &[SocketAddr],
     signals: Signals,
@@ -111,7 +111,7 @@ fn announce(
     let stop = move |interactive: bool| {
         stopper.stop();
         if interactive {
-            stopper.close_idle(); // somebody sits and waits
+            stopper.close_idle(); // a person waits
         }
     };
     let kill = move || running.iter().for_each(|scripts| scripts.kill());

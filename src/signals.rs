@@ -34,9 +34,9 @@ impl Signals {
         Ok(Self(signal_hook::iterator::Signals::new([SIGINT, SIGTERM].into_iter().chain(ends))?))
     }
 
-    /// Calls `stop` at the first signal that asks for it, from a thread of its own, with whether it came
-    /// from the keyboard; and `last` at the second or one that does not ask, which then does what it
-    /// does to everybody, so that whoever waits for us sees which signal it was.
+    /// On a thread of its own: calls `stop` at the first SIGINT or SIGTERM, with whether it was
+    /// SIGINT; and `last` at the second, or at any other signal, which then has its default effect,
+    /// so that a parent process sees which signal it was.
     pub(crate) fn then(
         mut self,
         stop: impl FnOnce(bool) + Send + 'static,

@@ -30,8 +30,8 @@ pub(crate) struct Deadlines {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
     timeout_send: Duration,
 
-    /// How long a client may pause while it still sends after the last response; then the connection
-    /// is closed
+    /// How long a client may pause while it still sends after the last response; then the
+    /// connection is closed
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
     timeout_linger: Duration,
 }
@@ -57,14 +57,14 @@ pub(crate) fn duration_or_zero(word: &str) -> Result<Duration, &'static str> {
         "none" => Ok(Duration::MAX),
         _ => seconds()
             .or_else(|_| humantime::parse_duration(word))
-            .map_err(|_| "a time is written as 90s, 5m or 2h; \"none\" is no limit"),
+            .map_err(|_| "must be a time such as 90s, 5m or 2h; \"none\" means no limit"),
     }
 }
 
-/// The same, but zero: a deadline of no time would serve nobody.
+/// The same, but zero is an error.
 fn duration(word: &str) -> Result<Duration, &'static str> {
     match duration_or_zero(word)? {
-        Duration::ZERO => Err("it is longer than 0; \"none\" is no limit"),
+        Duration::ZERO => Err("must be longer than 0; \"none\" means no limit"),
         time => Ok(time),
     }
 }
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn r_29_what_is_no_time_is_a_usage_error() {
+    fn r_29_a_word_that_is_not_a_time_is_an_error() {
         for word in
             ["0", "0s", "", "soon", "-1", "1.5", "5 parsecs", "None", "99999999999999999999"]
         {

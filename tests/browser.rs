@@ -49,8 +49,8 @@ onload = async () => {
 };
 </script>";
 
-/// Shows `nasty/` as wide as a phone, counts the lines that its dates take, sorts it by a button that it
-/// focuses and presses, and notes what the page has become.
+/// Shows `nasty/` as wide as a phone, counts the lines that its dates take, sorts it by a button
+/// that it focuses and presses, and notes what the page has become.
 const PHONE: &str = r"<!doctype html><title>phone</title><pre id=out></pre>
 <iframe id=frame width=360 height=640 frameborder=0 src='nasty/'></iframe><script>
 const told = [];

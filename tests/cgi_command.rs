@@ -361,7 +361,7 @@ fn b_248_r_14_a_script_cannot_speak_to_the_terminal() {
 }
 
 #[test]
-fn b_107_289_r_26_a_client_that_leaves_is_a_mark() {
+fn b_107_289_r_26_a_client_that_leaves_within_a_scripts_response_is_a_mark() {
     let endless = "echo Content-Type: text/plain\necho\nexec cat /dev/zero\n";
     for runtime in RUNTIMES {
         let (root, mut server, client) = at_work(runtime, "HTTP/1.1", endless);

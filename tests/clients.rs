@@ -211,8 +211,8 @@ apt update";
     }
 }
 
-/// 16 MB that no compressor makes smaller, and the same with 88 changes far apart: an old version from
-/// which most of the new one can be taken.
+/// 16 MB that no compressor makes smaller, and the same with 88 changes far apart: an old version
+/// from which most of the new one can be taken.
 const VERSIONS: &str =
     "openssl enc -aes-128-ctr -K 00 -iv 00 -in /dev/zero 2>error | head -c 16000000 > new || true
 cp new old

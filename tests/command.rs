@@ -231,7 +231,7 @@ fn hang(options: &[&str]) {
     let root = root();
     let large = File::create(root.path().join("large")).expect("a file can be made");
     large.set_len(1 << 28).expect("it can have holes");
-    let cut = r"- - - \[.*\] the time to stop was over: [23] connections were cut\n";
+    let cut = r"- - - \[.*\] graceful shutdown timed out: [23] connections were cut\n";
     let cut = Regex::new(cut).expect("it is a pattern");
     for runtime in RUNTIMES {
         let mut server = serve(root.path(), &[&[runtime][..], options].concat());

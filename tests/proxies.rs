@@ -1,7 +1,8 @@
 //! Two servers behind a proxy, restarted in turn under load: no request may fail.
 //!
-//! Ignored unless asked for: HAProxy and nginx must be installed. Both keep their connections to the
-//! servers and refuse to repeat what may have been served, so a request that a stop loses is seen.
+//! Ignored unless asked for: HAProxy and nginx must be installed. Both keep their connections to
+//! the servers and refuse to repeat what may have been served, so a request that a stop loses is
+//! seen.
 
 mod support;
 
@@ -68,8 +69,8 @@ fn no_request_fails_behind_nginx() {
     }
 }
 
-/// Restarts two servers in turn behind the proxy that `proxy` makes of a port to listen on, theirs, and
-/// a folder: the proxy's stderr.
+/// Restarts two servers in turn behind the proxy that `proxy` makes of a port to listen on, theirs,
+/// and a folder: the proxy's stderr.
 fn restart_in_turn(runtime: &str, proxy: impl FnOnce(u16, [u16; 2], &Path) -> Command) -> String {
     let (site, folder) = (root(), tempfile::tempdir().expect("a folder can be made"));
     let start = |port: u16| {

@@ -1,5 +1,5 @@
-//! The built command where the system refuses a call that has an older or plainer substitute: an old
-//! kernel (ENOSYS) or a sandbox (EPERM). Everything is served all the same, to the last byte.
+//! The built command where the system refuses a call that has an older or plainer substitute: an
+//! old kernel (ENOSYS) or a sandbox (EPERM). Everything is served all the same, to the last byte.
 //!
 //! strace makes the refusals, so it is ignored by default. By hand:
 //! `cargo test --test refused_calls -- --ignored`.

@@ -1,7 +1,7 @@
 //! The built command on a machine that has run out: of threads, of memory, of descriptors.
 //!
-//! Whatever the limit is, it either serves and says so, or it says in one line why it cannot and exits
-//! with 1. What it has begun to serve it goes on serving when the limit comes later.
+//! Whatever the limit is, it either serves and says so, or it says in one line why it cannot and
+//! exits with 1. What it has begun to serve it goes on serving when the limit comes later.
 
 mod support;
 
@@ -24,12 +24,16 @@ fn site() -> TempDir {
     let open = fs::Permissions::from_mode(0o755);
     fs::set_permissions(site.path(), open.clone()).expect("it is ours");
     let command = site.path().join(".doorstep");
-    fs::copy(env!("CARGO_BIN_EXE_doorstep"), &command).expect("there is room for it");
     let scripts = site.path().join("cgi-bin");
-    let script = scripts.join("hello");
+    let (draft, script) = (site.path().join(".hello"), scripts.join("hello"));
     fs::create_dir(&scripts).expect("a directory can be made");
-    fs::write(&script, "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'; exec cat\n")
+    fs::write(&draft, "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'; exec cat\n")
         .expect("it can be written");
+    // By another process: a child that another test starts meanwhile would hold our descriptor, and
+    // what is open for writing cannot be executed (ETXTBSY).
+    for (from, to) in [(env!("CARGO_BIN_EXE_doorstep").as_ref(), &command), (&*draft, &script)] {
+        assert!(Command::new("cp").args([from, to]).status().expect("cp").success());
+    }
     for path in [command, scripts, script] {
         fs::set_permissions(path, open.clone()).expect("it is ours");
     }

@@ -1,5 +1,5 @@
-//! Time in which the server stands still counts for nobody: SIGSTOP and SIGCONT stand for a container
-//! that is paused and for a machine that is suspended.
+//! Time in which the server stands still counts for nobody: SIGSTOP and SIGCONT stand for a
+//! container that is paused and for a machine that is suspended.
 
 mod support;
 
@@ -16,7 +16,7 @@ use support::{RUNTIMES, Server, serve};
 /// Longer than any deadline of the servers here.
 const STANDSTILL: Duration = Duration::from_secs(5);
 const DEADLINES: [&str; 4] =
-    ["--timeout-idle=2", "--timeout-head=2", "--timeout-body=2", "--timeout-send=2"];
+    ["--timeout-keep-alive=2", "--timeout-header=2", "--timeout-body=2", "--timeout-send=2"];
 
 /// What the download is long, in bytes: more than the buffers of two sockets hold.
 const LARGE: usize = 64 << 20;

@@ -53,7 +53,7 @@ impl<'a> Exchange<'a> {
         self.wire.shared_seat()
     }
 
-    /// Asks a connection that is idle to leave, and waits a moment until one has.
+    /// Evicts another connection, if one can be, and waits a moment for its descriptor.
     pub(crate) async fn make_room(&self) {
         self.wire.make_room().await;
     }
@@ -64,8 +64,8 @@ impl<'a> Exchange<'a> {
     }
 
     /// Does `work`, which may wait for a disk or a process, on a thread of the server's pool
-    /// ([`doorstep_blocking::Config::pool_threads`]), where it waits for nobody else's request. Unlike
-    /// `smol::unblock` it works where the system has no threads left.
+    /// ([`doorstep_blocking::Config::pool_threads`]), where it waits for nobody else's request.
+    /// Unlike `smol::unblock` it works where the system has no threads left.
     pub async fn unblock<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         self.wire.pool().run(work).await
     }

@@ -46,7 +46,7 @@ impl Files {
     /// As [`Files::new`]; symbolic links go as far as `symlinks` says.
     ///
     /// # Errors
-    /// As of [`Files::new`].
+    /// As for [`Files::new`].
     pub fn linked(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
         Ok(Self { directory: Arc::new(Directory::new(directory, symlinks)?) })
     }

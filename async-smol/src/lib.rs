@@ -24,9 +24,9 @@
 //!
 //! [`Server::serve`] is one future, for any executor: everything it starts lives inside it, so
 //! dropping it leaves no task and no descriptor behind. [`Server::run`] serves on several threads.
-//! An idle connection holds its socket and a small task, but no buffer; no request sets a timer. What
-//! may wait (listings, digests, starting scripts) is done on a few threads that belong to the server
-//! and end with it; handlers can do so too ([`Exchange::unblock`]).
+//! An idle connection holds its socket and a small task, but no buffer; no request sets a timer.
+//! What may wait (listings, digests, starting scripts) is done on a few threads that belong to the
+//! server and end with it; handlers can do so too ([`Exchange::unblock`]).
 
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,7 @@
-//! async-io's reactor, started while there still is somebody to hear that it cannot be.
+//! Starts async-io's reactor before serving, so that a failure is an error and not a panic.
 //!
 //! It is one for the whole process, and starts with the first thing that waits: a thread, and
-//! descriptors for epoll. What it cannot get then ends the process with a panic; so it is looked
-//! for before.
+//! descriptors for epoll. Where these cannot be had it panics; so they are probed first.
 
 use std::io;
 use std::panic;
@@ -30,7 +29,7 @@ pub(crate) fn start() -> io::Result<()> {
     host::can_open(DESCRIPTORS)?;
     host::can_watch()?;
     host::can_start_thread()?;
-    // Other processes may have taken it in between.
+    // Other processes may have taken what was there a moment ago.
     let started = panic::catch_unwind(|| {
         future::block_on(future::poll_once(Timer::after(LATER)));
     });

@@ -2,8 +2,8 @@
 //!
 //! [`Server::serve`] runs everything on whatever executor polls it: its connections are tasks of an
 //! executor inside the future, so when it is dropped nothing is left. [`Server::run`] polls several
-//! such lanes, each on a thread of its own, over the same listeners. A graceful shutdown is awaited like
-//! everything else: it keeps no executor from other work.
+//! such lanes, each on a thread of its own, over the same listeners. A graceful shutdown is awaited
+//! like everything else: it keeps no executor from other work.
 //!
 //! ```
 //! use doorstep_async_smol::{Exchange, Server};
@@ -104,9 +104,9 @@ impl Server {
     /// [`Handler::stopped`]. Dropping the future stops at once.
     ///
     /// # Errors
-    /// Those of watching the listeners; when the system has no threads or descriptors for what serving
-    /// cannot do without. (`block_on` itself then panics at its end, as it wants a thread too;
-    /// [`Server::run`] does not.)
+    /// Those of watching the listeners; when the system has no threads or descriptors for what
+    /// serving cannot do without. (`block_on` itself then panics at its end, as it wants a thread
+    /// too; [`Server::run`] does not.)
     pub async fn serve(mut self, handler: impl Handler) -> io::Result<()> {
         let pool = self.prepare()?;
         handler.started();
@@ -130,7 +130,7 @@ impl Server {
                 let lane = || block_on(self.lane(&handler, &pool));
                 let started = thread::Builder::new().name("lane".into()).spawn_scoped(scope, lane);
                 if let Err(error) = started {
-                    self.stopper.stop(); // who has started already
+                    self.stopper.stop(); // the threads that have started already
                     return Err(error);
                 }
             }
@@ -144,13 +144,13 @@ impl Server {
     /// Waits for one connection, serves one request on it, and closes it (B-307).
     ///
     /// # Errors
-    /// Those of accepting; as of [`Server::serve`].
+    /// Those of accepting; as for [`Server::serve`].
     pub async fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
         let pool = prepare(&self.config)?;
         Lane::new(handler, &self.config, &self.stopper, &pool).serve_one().await
     }
 
-    /// As [`prepare`]; from here on there are no more connections than there are descriptors for.
+    /// As [`prepare`], and bounds connections by the descriptors of this process.
     fn prepare(&mut self) -> io::Result<ThreadPool> {
         let most = self.config.max_connections.unwrap_or(MAX_CONNECTIONS);
         self.config.max_connections = Some(host::connections(most));
@@ -161,7 +161,7 @@ impl Server {
         let lane = Lane::new(handler, &self.config, &self.stopper, pool);
         let executor = Executor::new();
         future::or(lane.work(&executor), take_turns(&executor)).await
-        // And here goes who is still being served.
+        // Here the connections that are left are dropped.
     }
 
     /// After the last connection.
@@ -173,15 +173,15 @@ impl Server {
     }
 }
 
-/// Gets what nothing can be served without, before anybody relies on it.
+/// Takes or probes what serving cannot do without, before the server says that it serves.
 fn prepare(config: &Config) -> io::Result<ThreadPool> {
     reactor::start()?;
     host::can_open(DESCRIPTORS)?;
     ThreadPool::start(config.pool_threads)
 }
 
-/// Runs tasks for ever, so many at a time: then the reactor is asked who else has something to do, so
-/// that those who are served without asking it do not keep the others waiting.
+/// Runs tasks for ever. After so many the reactor is polled, so that connections that never wait
+/// for it do not starve the others.
 async fn take_turns<T>(executor: &Executor<'_>) -> T {
     const TASKS: usize = 128;
     loop {

@@ -6,8 +6,8 @@
 //! than there are connections, each of which waits for its own work. Work that nobody waits for any
 //! more is dropped before it begins.
 //!
-//! smol's own pool is not used: while it has no thread and can get none, `smol::unblock` tries again
-//! and again on the thread that calls it, which here is the one that serves everybody.
+//! smol's own pool is not used: while it has no thread and can get none, `smol::unblock` tries
+//! again and again on the thread that calls it, which here is the one that serves everybody.
 
 use std::collections::VecDeque;
 use std::fmt;

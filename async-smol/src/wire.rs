@@ -49,7 +49,7 @@ impl<'l> Wire<'l> {
         self.guest.seat.clone()
     }
 
-    /// Asks a connection that is idle to leave, and waits a moment until one has.
+    /// Evicts another connection, if one can be, and waits a moment for its descriptor.
     pub(crate) async fn make_room(&self) {
         let Home { registry, config, .. } = self.guest.home;
         let left = registry.listen();

@@ -42,14 +42,14 @@ impl Cgi {
     /// Runs the scripts below `root` as `settings` say.
     ///
     /// # Errors
-    /// When there is no directory `root` now; `NotFound` and `PermissionDenied` when the user that the settings
-    /// name cannot be had.
+    /// When there is no directory `root` now; `NotFound` and `PermissionDenied` when the user that
+    /// the settings name cannot be had.
     pub fn new(root: impl AsRef<Path>, settings: Settings) -> io::Result<Self> {
         Ok(Self { scripts: Scripts::new(root.as_ref(), settings)?, files: None })
     }
 
-    /// Serves `files` where no scripts are; their listings do not lead to the scripts. A POST there is
-    /// 501 (B-232).
+    /// Serves `files` where no scripts are; their listings do not lead to the scripts. A POST there
+    /// is 501 (B-232).
     #[must_use]
     pub fn around(mut self, files: Files) -> Self {
         self.files = Some(files.beside(&mut self.scripts));

@@ -26,39 +26,40 @@ pub struct Config {
     pub server: String,
     /// Fields of every final answer, name and value (B-293). What cannot be a field is left out.
     pub fields: Vec<(String, String)>,
-    /// What is still received of a client once its last response is out, in bytes, as long as
-    /// [`Timeouts::linger`] and its rate are kept; beyond it the connection is reset, which may cost
-    /// the client that response.
+    /// Bytes that are still received and discarded after the last response, while
+    /// [`Timeouts::linger`] and its rate are kept; beyond it the connection is reset, which may
+    /// cost the client that response. 1 GiB.
     pub linger: u64,
-    /// Connections at once, a number; `None` is the front end's default: 1,024 on threads, 10,000 on
-    /// smol. When there are as many, one that is slow or idle is evicted for a new one; while nobody
-    /// can be, new ones wait in the listener's backlog (B-286). There are fewer where this process may have
-    /// few descriptors ([`crate::host::connections`]): with the usual soft limit of 1,024 there are 659,
-    /// unless that is raised, as [`crate::Server::raise_descriptor_limit`] does.
+    /// Concurrent connections, a number; `None` is the front end's default: 1,024 on threads,
+    /// 10,000 on smol. When there are as many, one that is slow or idle is evicted for a new one;
+    /// while nobody can be, new ones wait in the listener's backlog (B-286). There are fewer where
+    /// this process may have few descriptors ([`crate::host::connections`]): with the usual soft
+    /// limit of 1,024 there are 659, unless that is raised, as
+    /// [`crate::Server::raise_descriptor_limit`] does.
     pub max_connections: Option<NonZeroUsize>,
-    /// How long a connection may be idle, or in the middle of a head, or of a body or a response below
-    /// [`Config::eviction_rate`], before it can be evicted. A second. Matters only when the server is
-    /// full: then an idle connection is closed without a word, a slow request gets a 408 and a slow
-    /// receiver a reset.
+    /// How long a connection may be idle, or in the middle of a head, or of a body or a response
+    /// below [`Config::eviction_rate`], before it can be evicted. A second. Matters only when the
+    /// server is full: then an idle connection is closed without a word, a slow request gets a 408
+    /// and a slow receiver a reset.
     pub eviction_grace: Duration,
     /// The same for a connection that has not asked for anything yet. 2 s.
     pub first_request_grace: Duration,
-    /// While the server is full and nobody can be evicted: how long it takes until every connection was
-    /// asked to end with its next response (`Connection: close`), so that all clients get their turn.
-    /// 100 ms.
+    /// While the server is full and nobody can be evicted: how long it takes until every connection
+    /// was asked to end with its next response (`Connection: close`), so that all clients get their
+    /// turn. 100 ms.
     pub turn: Duration,
     /// Bytes per second at which a body or a response is not slow, and cannot be evicted. 4096.
     pub eviction_rate: u32,
-    /// How long a stop takes at most, all in all (B-282): responses under way have this time but for
-    /// the last quarter, or 2 s of it if that is less, in which handlers are asked to end and then
-    /// connections are cut. [`crate::Shutdown`] has the steps. Less than 100 ms is taken for that.
+    /// How long a stop takes at most, all in all (B-282): responses under way have this time but
+    /// for the last quarter, or 2 s of it if that is less, in which handlers are asked to end and
+    /// then connections are cut. 8 s. [`crate::Shutdown`] has the steps. The minimum is 100 ms.
     pub grace: Duration,
     /// How long a stop waits for one more request on each connection that was kept or has sent none
-    /// yet; the response says `Connection: close`. Then idle connections are closed. So a proxy that
-    /// sends a request in the moment of the stop loses none. Part of [`Config::grace`].
+    /// yet; the response says `Connection: close`. Then idle connections are closed. So a proxy
+    /// that sends a request in the moment of the stop loses none. Part of [`Config::grace`]. 1 s.
     pub lame_duck: Duration,
     /// Threads at once of async-smol's pool for work that may wait (listings, digests, starting
-    /// scripts, large uploads), a number, at least one. More work waits until one is free.
+    /// scripts, large uploads), a number, at least one. More work waits until one is free. 64.
     pub pool_threads: usize,
 }
 

@@ -43,8 +43,8 @@ pub enum Rest {
     /// Nothing was answered yet: read this directory ([`Directory::list`]), which may take long, and
     /// then [`Directory::show`] it.
     List(Vec<u8>, View),
-    /// Nothing was answered yet, as there is no descriptor or memory left. Make room and answer again;
-    /// if that is of no use, [`Directory::refuse`].
+    /// Nothing was answered yet, for want of descriptors or memory. Evict a connection and answer
+    /// again; if that does not help, [`Directory::refuse`].
     Exhausted(io::Error),
     /// Nothing was answered yet: compute the digests of this ([`Directory::digest`]), which may take
     /// long, and then [`Directory::finish`] it.
@@ -60,8 +60,8 @@ thread_local! {
 const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
 impl Directory {
-    /// Serves `directory`: what stands under that name when it is asked for; links below it go as far
-    /// as `symlinks` says.
+    /// Serves `directory`: what stands under that name when it is asked for; links below it go as
+    /// far as `symlinks` says.
     ///
     /// # Errors
     /// When there is no such directory now.
@@ -71,8 +71,8 @@ impl Directory {
         Ok(Self { store, digests, listings: Listings::new(&site), site })
     }
 
-    /// Is served around `scripts`: listings do not lead to where they are, and when there is nothing
-    /// under the name of both it is told once.
+    /// Serves files beside `scripts`: listings leave out their directories, and a root that is
+    /// missing is logged once for both.
     pub fn beside(&mut self, scripts: &mut Scripts) {
         self.site.elsewhere.extend(scripts.settings().directories.paths());
         scripts.share(self.store.root());
@@ -113,8 +113,8 @@ impl Directory {
     }
 
     /// The listing of the directory at `path`. [`NotListed::Large`]: it needs a permit, from
-    /// [`Directory::queue`]. It ends early when `departure` says that the client has left, which it is
-    /// asked now and then.
+    /// [`Directory::queue`]. It ends early when `departure` says that the client has left, which it
+    /// is asked now and then.
     ///
     /// # Errors
     /// Why there is none.
@@ -128,7 +128,7 @@ impl Directory {
         self.listings.make((&self.store, &self.site), (path, view), permit, departure)
     }
 
-    /// A look at the client of a listing or a digest.
+    /// Watches whether the client of a listing or a digest has disconnected.
     #[must_use]
     pub fn vigil(&self) -> Vigil {
         Vigil::new(self.site.listing_patience)
@@ -174,7 +174,7 @@ impl Directory {
     /// Answers 503: descriptors or memory are used up, or the file system fails.
     ///
     /// # Errors
-    /// As of [`Directory::answer`].
+    /// As for [`Directory::answer`].
     pub fn refuse(&self, turn: &mut Turn<'_>, error: &io::Error) -> io::Result<()> {
         turn.note(noted(turn, error));
         unavailable(turn)
@@ -362,12 +362,12 @@ fn begin<'a>(turn: &'a mut Turn<'_>, denial: Denial) -> Response<'a> {
     turn.respond(denial.status()).reason(denial.reason())
 }
 
-/// No descriptors are left, or the file system fails: later it may be there.
+/// 503: descriptors or memory are used up, or the file system fails; a later request may succeed.
 fn unavailable(turn: &mut Turn<'_>) -> io::Result<()> {
     turn.respond(503).header("Retry-After", "1").page("")
 }
 
-/// What the log is told about an error.
+/// An error with its path, for the log.
 fn noted(turn: &Turn<'_>, error: &dyn fmt::Display) -> String {
     format!("{}: {error}", String::from_utf8_lossy(turn.head().path()))
 }

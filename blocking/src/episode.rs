@@ -1,4 +1,4 @@
-//! A lack that comes again and again is told once.
+//! A shortage is logged once for as long as it goes on.
 //!
 //! ```
 //! use doorstep_blocking::episode::Episode;
@@ -11,7 +11,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// After so long without it, it is another one.
+/// Without it for so long, the next one begins a new episode.
 const APART: Duration = Duration::from_secs(10);
 
 /// Something that happens in episodes.

@@ -45,7 +45,7 @@ impl<'a> Exchange<'a> {
         Exchange { turn: self.turn.instead(head), wire: self.wire }
     }
 
-    /// Asks a connection that is idle to leave, and waits a moment until one has.
+    /// Evicts another connection, if one can be, and waits a moment for its descriptor.
     pub(crate) fn make_room(&self) {
         self.wire.make_room();
     }

@@ -31,9 +31,9 @@ pub struct Files {
 }
 
 impl Files {
-    /// Serves `directory`: what stands under that name when it is asked for. So it can be replaced,
-    /// built again or mounted over; while nothing is there, all is 404. A relative name is of the
-    /// working directory at this moment.
+    /// Serves `directory`: what stands under that name at each request. So it can be replaced,
+    /// built again or mounted over; while nothing is there, all is 404. A relative name is made
+    /// absolute against the working directory now.
     ///
     /// # Errors
     /// When there is no such directory now.
@@ -44,7 +44,7 @@ impl Files {
     /// As [`Files::new`]; symbolic links go as far as `symlinks` says.
     ///
     /// # Errors
-    /// As of [`Files::new`].
+    /// As for [`Files::new`].
     pub fn linked(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
         Ok(Self { directory: Directory::new(directory, symlinks)? })
     }

@@ -111,18 +111,18 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (peer, message);
     }
 
-    /// The server has all that it needs to serve (threads above all) and begins to accept. Not called
-    /// when it cannot be had: then serving ends with an error.
+    /// The server has the threads and descriptors that it needs, and begins to accept. Not called
+    /// when these cannot be had: then serving ends with an error.
     fn started(&self) {}
 
-    /// The server stops and the time for responses that are under way is over: who is still responding
-    /// is cut off a moment from now ([`Shutdown`]). For handlers that wait for something else than their
-    /// client; may be said twice.
+    /// A graceful shutdown is about to cut the connections that are left ([`Shutdown`]). For
+    /// handlers that wait for something else than their client: they end their responses now. May
+    /// be called more than once.
     ///
     /// [`Shutdown`]: crate::Shutdown
     fn hurry(&self) {}
 
-    /// The server has stopped: nobody is served any more. For what is still to be ended, within the
+    /// The server has stopped, and no connection is left. For what is still to be ended within the
     /// time that is left, and to report how many connections were cut.
     fn stopped(&self, how: &Stopped) {
         let _ = how;

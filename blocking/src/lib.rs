@@ -22,10 +22,10 @@
 //! # ;Ok::<(), io::Error>(())
 //! ```
 //!
-//! Deadlines and limits are on by default ([`Config`]). The number of threads is bounded; idle
-//! connections give way to new ones. [`host`] holds what the operating system is asked for, and
-//! what does not wait here ([`Config`], [`turn`], [`directory`], [`scripts`], [`episode`]) serves the other
-//! driver too.
+//! Deadlines and limits are on by default ([`Config`]). The number of threads is bounded; slow and
+//! idle connections are evicted for new ones. [`host`] holds what the operating system is asked
+//! for, and what does not wait here ([`Config`], [`turn`], [`directory`], [`scripts`], [`episode`])
+//! serves the other driver too.
 
 mod cgi;
 mod config;

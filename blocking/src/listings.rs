@@ -1,8 +1,9 @@
 //! Making listings within bounds, but for the waiting.
 //!
 //! A listing of few entries is made at once. When it turns out to be a large one it needs a permit,
-//! of which there are few ([`Site::large_listings`]), and is begun anew with it; it keeps the permit
-//! until it is sent, since until then it takes memory. It is given up when its client has left.
+//! of which there are few ([`Site::large_listings`]), and is begun anew with it; it keeps the
+//! permit until it is sent, since until then it takes memory. It is given up when its client has
+//! left.
 //!
 //! [`Site::large_listings`]: doorstep_core::site::Site::large_listings
 
@@ -14,7 +15,7 @@ use doorstep_core::site::listing::{Rows, View};
 use doorstep_core::site::{Denial, Site};
 
 use crate::config::GATHER;
-use crate::host::{self, Class, Departure, Place, Places, Store};
+use crate::host::{Class, Departure, Place, Places, Store};
 use crate::scripts::{Dismissal, Queue};
 
 /// After so many entries, the client is looked for.
@@ -38,7 +39,7 @@ pub struct Listed {
 pub enum NotListed {
     /// It is a large one, and needs a permit.
     Large,
-    /// There was no permit for it, or nobody is left to send it to.
+    /// There was no permit for it, or its client has disconnected.
     Dismissed(Dismissal),
     /// The directory cannot be read.
     Failed(io::Error),
@@ -55,7 +56,8 @@ impl Listings {
         Ok(Queue::new(ticket, site.listing_wait, site.listing_patience))
     }
 
-    /// The listing of the directory at `path` of `store`. `departure` says whether its client has left.
+    /// The listing of the directory at `path` of `store`. `departure` says whether its client has
+    /// left.
     pub(crate) fn make(
         &self,
         (store, site): (&Store, &Site),
@@ -107,14 +109,15 @@ impl Listed {
 }
 
 impl NotListed {
-    /// Whether it may be listed in a moment, when others have given back what they hold.
+    /// Whether descriptors or memory are used up: it may be listed once others have given some
+    /// back.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
-        matches!(self, Self::Failed(error) if host::is_exhausted(error))
+        matches!(self, Self::Failed(error) if Class::of(error) == Class::Exhausted)
     }
 
-    /// What is answered; `None`: that it may be there later, since others hold what it takes, or the
-    /// system cannot say what is there.
+    /// What is answered; `None` is 503, since descriptors or memory are used up, or the file system
+    /// fails.
     pub(crate) fn denial(&self) -> Option<Denial> {
         let Self::Failed(error) = self else { return None };
         match Class::of(error) {

@@ -8,13 +8,11 @@ use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use doorstep_core::http1::{Connection, Event, Inbox, Outbox, Reject, Spans, Storage, Waiting};
-
 use doorstep_core::log::Record;
 
 use crate::config::{Config, GATHER};
 use crate::exchange::Exchange;
 use crate::handler::Handler;
-use crate::registry::Seat;
 use crate::turn::{Turn, refuse};
 use crate::wire::Wire;
 
@@ -29,7 +27,6 @@ pub(crate) fn connection<H: Handler>(
     let mut inbox = config.inbox();
     let mut connection = config.connection();
     let log = |record: &Record<'_>| handler.log(record);
-    let seat = wire.shared_seat();
     outbox.clear();
     loop {
         if once || wire.seat().is_last() {
@@ -38,7 +35,7 @@ pub(crate) fn connection<H: Handler>(
         match connection.next(&mut inbox) {
             Ok(Event::Request(head)) => {
                 let spans = head.spans();
-                exchange(handler, &mut connection, spans, &mut inbox, outbox, wire, &seat)?;
+                exchange(handler, &mut connection, spans, &mut inbox, outbox, wire)?;
             }
             Ok(Event::NeedMore) => {
                 wire.flush(&connection, outbox, false)?;
@@ -87,7 +84,6 @@ fn exchange<H: Handler, S: Storage>(
     inbox: &mut Inbox<S>,
     outbox: &mut Outbox,
     wire: &Wire<'_>,
-    seat: &Seat,
 ) -> io::Result<()> {
     if outbox.len() > GATHER {
         wire.flush(connection, outbox, false)?;
@@ -95,7 +91,7 @@ fn exchange<H: Handler, S: Storage>(
     let (front, rest) = inbox.split(head.size(), connection.room());
     let peer = wire.peer();
     let notes = |words: &str| handler.note(peer.ip(), words);
-    let is_last = || seat.is_last();
+    let is_last = || wire.seat().is_last();
     let turn = Turn::new(head.view(front), connection, rest, outbox, peer, &notes, &is_last);
     let mut x = Exchange::new(turn, wire);
     let outcome = catch_unwind(AssertUnwindSafe(|| {

@@ -2,8 +2,8 @@
 //!
 //! Threads accept for themselves and are reused; one more is made when the last free one took a
 //! connection, up to [`Config::max_connections`]. When all are taken a doorman watches the
-//! listeners: for each newcomer a connection is evicted that is slow or idle, so such peers never keep
-//! anybody out. While nobody can be evicted, newcomers wait in the listener's backlog.
+//! listeners: for each newcomer a connection is evicted that is slow or idle, so such peers never
+//! keep anybody out. While nobody can be evicted, newcomers wait in the listener's backlog.
 //!
 //! ```
 //! use doorstep_blocking::{Exchange, Server};

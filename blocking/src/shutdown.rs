@@ -1,10 +1,10 @@
-//! The time that a graceful shutdown takes, of either driver: all of it is [`Config::grace`].
+//! The steps of a graceful shutdown, in both drivers, and their times within [`Config::grace`].
 //!
 //! ```text
 //! stop              lame_duck                                          grace
 //!  |--------------------|--------------------------|---------|----------|
 //!  one more response    idle connections close     hurry     cut        end
-//!  on each connection   responses under way go on  handlers  whoever is left
+//!  on each connection   responses under way go on  handlers  all others
 //! ```
 //!
 //! It is over as soon as no connection is left, whichever time that is. Time in which the whole process
@@ -18,7 +18,7 @@ use crate::config::Config;
 
 /// The last two steps take an eighth of the whole time each, and that within these bounds.
 const STEP: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
-/// A grace that is longer is as good as none. In seconds.
+/// Longer times are treated as this one, so that adding it to an instant cannot overflow.
 const EVER: Duration = Duration::from_secs(1 << 32);
 
 /// When each step of a shutdown comes, counted from its begin.

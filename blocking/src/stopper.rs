@@ -8,7 +8,7 @@ use crate::registry::Registry;
 /// Stops a server from anywhere.
 #[derive(Debug, Clone)]
 pub struct Stopper {
-    /// Where newcomers come from.
+    /// Where new connections come from.
     pub acceptor: Arc<Acceptor>,
     /// Who is being served.
     pub registry: Arc<Registry>,
@@ -16,8 +16,8 @@ pub struct Stopper {
 
 impl Stopper {
     /// Begins a graceful shutdown: no new connections but those that wait in the backlog, and each
-    /// closes with its next response, which says so. What happens when is in [`Shutdown`]. Takes about a
-    /// millisecond.
+    /// closes with its next response, which says so. What happens when is in [`Shutdown`]. Takes
+    /// about a millisecond.
     ///
     /// [`Shutdown`]: crate::Shutdown
     pub fn stop(&self) {
@@ -25,15 +25,15 @@ impl Stopper {
         self.registry.begin_shutdown();
     }
 
-    /// After [`Stopper::stop`]: closes idle connections now, whatever [`Config::lame_duck`] is. For a
-    /// person who waits for the end, and where no proxy is about to send on them.
+    /// After [`Stopper::stop`]: closes idle connections now, whatever [`Config::lame_duck`] is. For
+    /// a person who waits for the end, and where no proxy is about to send on them.
     ///
     /// [`Config::lame_duck`]: crate::Config::lame_duck
     pub fn close_idle(&self) {
         self.registry.close_idle();
     }
 
-    /// Whether [`Stopper::stop`] was said.
+    /// Whether [`Stopper::stop`] was called.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.acceptor.is_stopped()

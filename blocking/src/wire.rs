@@ -32,10 +32,6 @@ impl<'c> Wire<'c> {
         &self.seat
     }
 
-    pub(crate) fn shared_seat(&self) -> Arc<Seat> {
-        self.seat.clone()
-    }
-
     pub(crate) fn peer(&self) -> SocketAddr {
         self.seat.peer()
     }
@@ -44,7 +40,7 @@ impl<'c> Wire<'c> {
         self.seat.stream()
     }
 
-    /// Asks a connection that is idle to leave, and waits a moment until one has.
+    /// Evicts another connection, if one can be, and waits a moment for its descriptor.
     pub(crate) fn make_room(&self) {
         let left = self.registry.listen();
         if let Room::Made = self.registry.evict(self.config) {

@@ -98,8 +98,8 @@ pub fn escape(out: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// Appends a message so that it is safe to look at: what a terminal would act on and what is not
-/// UTF-8 become `\xNN`, all else stays. What a message quotes was escaped when it was quoted, so its
-/// backslashes stay as they are (B-104).
+/// UTF-8 become `\xNN`, all else stays. What a message quotes was escaped when it was quoted, so
+/// its backslashes stay as they are (B-104).
 pub fn printable(out: &mut Vec<u8>, text: &[u8]) {
     for piece in text.utf8_chunks() {
         let mut utf8 = [0; 4];

@@ -34,7 +34,7 @@ on_every_driver! {
         assert_eq!(scripts.server.state.notes(), [""; 0]);
     }
 
-    fn b_062_the_date_is_when_the_response_was_made(driver: Driver) {
+    fn b_062_the_date_is_when_the_scripts_response_was_made(driver: Driver) {
         let scripts = Scripts::start(driver);
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later").as_secs();
         for (target, status) in [

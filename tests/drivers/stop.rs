@@ -1,5 +1,5 @@
-//! The end: every connection has one more response, those under way finish, what is stuck is cut, and
-//! nothing is left.
+//! The end: every connection has one more response, those under way finish, what is stuck is cut,
+//! and nothing is left.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -303,8 +303,8 @@ fn sent(server: &Running, bytes: &str) -> Client {
     client
 }
 
-/// How many requests were answered, of which none may get no answer. A connection is kept as long as
-/// its responses promise that.
+/// How many requests were answered, of which none may get no answer. A connection is kept as long
+/// as its responses promise that.
 fn ask_until_refused(port: u16) -> usize {
     let mut asked = 0;
     while asked < 100_000

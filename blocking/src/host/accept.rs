@@ -1,10 +1,10 @@
 //! New connections for many threads at once, until it is stopped.
 //!
 //! One listener on Linux costs one system call for each connection. Several listeners, or another
-//! system, are polled first. [`Acceptor::stop`] wakes everyone at once, and resets nobody: what waits
-//! in the backlog is taken first, and handed out after that. A connection that died before it was
-//! accepted is skipped; running out of descriptors is told, so that the caller can pause instead of
-//! spinning.
+//! system, are polled first. [`Acceptor::stop`] wakes all threads at once, and no connection is
+//! reset: what waits in the backlog is taken first, and handed out after that. A connection that
+//! died before it was accepted is skipped; running out of descriptors is told, so that the caller
+//! can pause instead of spinning.
 
 use std::collections::VecDeque;
 use std::io::{self, PipeReader, PipeWriter};
@@ -25,7 +25,7 @@ use super::LINUX;
 /// within a data centre. Longer would have more clients repeat their SYN, a second later.
 const HANDSHAKE: Duration = Duration::from_millis(1);
 
-/// A connection, and who has made it.
+/// A connection, and the client's address.
 type Accepted = (TcpStream, SocketAddr);
 
 /// Listeners to accept from.
@@ -50,7 +50,8 @@ pub struct Acceptor {
     blocking: bool,
     stopping: AtomicBool,
     stopped: AtomicBool,
-    /// What was in the listeners' backlogs when they were stopped; accepted, and not handed out yet.
+    /// What was in the listeners' backlogs when they were stopped; accepted, and not handed out
+    /// yet.
     backlog: Mutex<VecDeque<Accepted>>,
     /// Hangs up when `writer` is dropped, which every `poll` sees.
     reader: PipeReader,
@@ -68,7 +69,7 @@ impl Acceptor {
         Self::with(listeners, LINUX)
     }
 
-    /// The same for who waits by other means, for [`Acceptor::sources`], and then asks
+    /// The same for a caller that waits for [`Acceptor::sources`] by other means and then calls
     /// [`Acceptor::try_accept`].
     ///
     /// # Errors
@@ -106,8 +107,8 @@ impl Acceptor {
         &self.addresses
     }
 
-    /// Waits for the next connection; `None` once stopped, and the backlog is handed out. Any number
-    /// of threads may wait.
+    /// Waits for the next connection; `None` once stopped, and the backlog is handed out. Any
+    /// number of threads may wait.
     ///
     /// # Errors
     /// When descriptors or memory are used up: the connection still waits, try again later.
@@ -162,8 +163,8 @@ impl Acceptor {
         Ok(self.poll(Some(timeout))? && !self.is_stopped())
     }
 
-    /// Takes what is in the backlog, closes the listeners, and lets everyone know who waits: what was
-    /// taken is handed out first. Takes about a millisecond.
+    /// Takes what is in the backlog, closes the listeners, and wakes all that wait in
+    /// [`Acceptor::accept`]; what was taken is handed out first. Takes about a millisecond.
     ///
     /// To close a listener resets what is in its backlog, and so what comes between a last look and
     /// that. Where the system can do it, no handshake begins during that time: a client that tries
@@ -202,7 +203,7 @@ impl Acceptor {
         self.backlog().len()
     }
 
-    /// Resets those; how many there were.
+    /// Closes those; how many there were. (The kernel resets one whose request was not read.)
     pub fn abort_waiting(&self) -> usize {
         self.backlog().drain(..).count()
     }

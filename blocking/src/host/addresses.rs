@@ -2,8 +2,8 @@
 //!
 //! An address that was bound is its own URL; a wildcard stands for every address of the machine.
 //! Loopback comes first, IPv6 last. An IPv6 link-local address is only complete with its zone, the
-//! interface it belongs to (RFC 6874): a URL that names the zone is of use to programs such as curl,
-//! on this machine. Browsers take none and others call their interfaces otherwise, so what a
+//! interface it belongs to (RFC 6874): a URL that names the zone is of use to programs such as
+//! curl, on this machine. Browsers take none and others call their interfaces otherwise, so what a
 //! wildcard stands for leaves such addresses out.
 
 use std::net::{IpAddr, SocketAddr};

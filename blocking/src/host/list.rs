@@ -2,10 +2,10 @@
 //!
 //! Listed is what this process can fetch: files that it may read, directories with an index page or
 //! with leave to read them, and links that lead to one of these in bounds. FIFOs, devices, sockets
-//! and broken or refused links are left out (B-149). Who may read what, the system says, with all
-//! that it knows of capabilities, groups and access lists. It need not be asked about a file of our
-//! own that its owner may read: no list says otherwise of an owner. Names come in the order of the file system;
-//! sorting is the core's.
+//! and broken or refused links are left out (B-149). What may be read is asked of the system, which
+//! knows capabilities, groups and access lists. It is not asked about a file of this process's user
+//! that its owner may read: no access list takes that from an owner. Names come in the order of the
+//! file system; sorting is the core's.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -23,14 +23,14 @@ use super::tree::{READ, Tree};
 impl Tree {
     /// Gives each entry of the directory at `path` that `site` shows to `take`, and keeps none.
     ///
-    /// Blocks for as long as the disk takes. Of system calls it costs one for each file, and one more
-    /// for a file of somebody else; for a directory as many and one for each index page that is looked
-    /// for; five or so for a link.
+    /// Blocks for as long as the disk takes. System calls: one for each file, and one more if it
+    /// belongs to another user; two for a directory, and one for each index page that is looked
+    /// for; about five for a link.
     ///
     /// # Errors
-    /// When there is no such directory, or it cannot be read (B-147). When descriptors or memory are
-    /// used up, or the file system fails, on the way: half a listing is none. That
-    /// of `take`, which ends it.
+    /// When there is no such directory, or it cannot be read (B-147). When descriptors or memory
+    /// are used up, or the file system fails, on the way: no partial listing is given. That of
+    /// `take`, which ends it.
     pub fn list(
         &self,
         path: &[u8],
@@ -61,7 +61,7 @@ impl Tree {
 struct Place<'a> {
     tree: &'a Tree,
     site: &'a Site,
-    /// Our user, if files of that number are ours for sure.
+    /// Our user id, if it stands for no other user.
     us: Option<u32>,
     /// The directory, open.
     here: BorrowedFd<'a>,
@@ -129,8 +129,8 @@ fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
 }
 
-/// An error about one entry that says that it cannot be had. Where nothing can be said about it, the
-/// listing would look whole and not be.
+/// An error about one entry that says that it cannot be had. Where nothing can be said about it,
+/// the listing would look whole and not be.
 fn unless_unknown(error: Errno) -> io::Result<()> {
     // It was replaced meanwhile; another file system stood here, and its server is gone.
     let is_gone = matches!(error, Errno::STALE | Errno::NOTCONN);
@@ -149,12 +149,12 @@ fn known(opened: Opened) -> io::Result<Opened> {
     }
 }
 
-/// Our user. Not one whose number also stands for users that have none here.
+/// Our user id; `None` if it also stands for users without an id in this namespace.
 fn us() -> Option<u32> {
     Some(geteuid().as_raw()).filter(|&us| us != OVERFLOW)
 }
 
-/// What a kernel shows for a user that has no number in this namespace.
+/// The id that Linux shows for a user without one in this namespace.
 const OVERFLOW: u32 = 65534;
 
 /// Some file systems do not say what an entry is; then it is asked.

@@ -1,9 +1,9 @@
 //! The operating system's answers: files below a root, sockets, addresses, local time, the log.
 //!
-//! Every decision is made elsewhere; here is how it is carried out. Nothing leaves the directory that
-//! stands under the root's name ([`Root`]), nothing but regular files is read, one call sends at most
-//! [`FAIR_SHARE`] bytes, an accepted socket needs no further set-up ([`Acceptor`]) and a log nobody
-//! reads stops nobody ([`Log`]).
+//! Every decision is made elsewhere; here is how it is carried out. Nothing leaves the directory
+//! that stands under the root's name ([`Root`]), nothing but regular files is read, one call sends
+//! at most [`FAIR_SHARE`] bytes, an accepted socket needs no further set-up ([`Acceptor`]) and a
+//! log nobody reads stops nobody ([`Log`]).
 //!
 //! Linux's own calls are used where they are better; behind them stands POSIX, which every test
 //! runs on as well (cargo feature `portable`). Systems without it are not supported.
@@ -72,7 +72,7 @@ pub use store::{Content, SMALL, Store};
 pub use tree::{Symlinks, Tree};
 pub use watch::{Transfer, Watch};
 
-/// Whether an error says that descriptors, memory or processes are all taken.
+/// Whether an error says that descriptors, memory, disk space, threads or processes are used up.
 #[must_use]
 pub fn is_exhausted(error: &std::io::Error) -> bool {
     use rustix::io::Errno;

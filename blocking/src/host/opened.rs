@@ -1,7 +1,7 @@
 //! What was found at a path, and what an error of the system says about it.
 //!
-//! An error is a *no* (nothing is there, or not for us), a lack of what this process needs for
-//! asking, or a failure of the file system, which says neither yes nor no. To a client the first is
+//! An error means *no* (nothing is there, or not for this process), a shortage of descriptors or
+//! memory, or a failure of the file system, which says neither yes nor no. To a client the first is
 //! 404, whatever the reason (B-171), the others are 503: later it may be there.
 
 use std::fs::File;
@@ -45,7 +45,8 @@ impl<F> Opened<F> {
         }
     }
 
-    /// The same in the core's words. `Exhausted` and `Failed` are not among them and read as refused.
+    /// The same in the core's words. `Exhausted` and `Failed` are not among them and read as
+    /// refused.
     #[must_use]
     pub fn found(&self) -> Found {
         match self {

@@ -1,6 +1,6 @@
-//! Whether the system still has what somebody else is about to take, and would panic without.
+//! Whether threads, memory and descriptors can still be had, before code runs that panics without.
 //!
-//! What is found may be gone a moment later, if other processes take it: the answer is a good guess.
+//! Other processes may take what was found a moment later: the answer is a good guess.
 
 use std::fs;
 use std::io;
@@ -32,7 +32,7 @@ pub fn can_start_thread() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the system has somebody who watches descriptors, and tells which are ready.
+/// Whether the system can watch descriptors for readiness: epoll, on Linux.
 ///
 /// # Errors
 /// Why not.

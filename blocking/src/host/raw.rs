@@ -1,5 +1,5 @@
-//! All the unsafe code of this crate: what std and rustix do not offer about other processes, and about
-//! a TCP socket.
+//! All the unsafe code of this crate: what std and rustix do not offer about other processes, and
+//! about a TCP socket.
 //!
 //! On Linux, [`start`] makes a process without copying this one, also one that is to have other rights
 //! or limits; for such a one std copies the tables of all this process's memory, which takes the
@@ -38,8 +38,8 @@ pub fn keep_descriptors() {
     }
 }
 
-/// How many bytes the peer of a TCP socket has acknowledged in all; `None` where the system does not
-/// say.
+/// How many bytes the peer of a TCP socket has acknowledged in all; `None` where the system does
+/// not say.
 #[must_use]
 pub fn acknowledged(socket: impl AsFd) -> Option<u64> {
     #[cfg(all(target_os = "linux", not(feature = "portable")))]
@@ -51,7 +51,8 @@ pub fn acknowledged(socket: impl AsFd) -> Option<u64> {
         let mut info = [0_u64; AT + 1];
         let mut size = size_of_val(&info) as socklen_t;
         let (socket, into) = (socket.as_fd().as_raw_fd(), info.as_mut_ptr().cast());
-        // SAFETY: the descriptor is borrowed for the call, which writes at most `size` bytes to `info`.
+        // SAFETY: the descriptor is borrowed for the call, which writes at most `size` bytes to
+        // `info`.
         let told = unsafe { getsockopt(socket, IPPROTO_TCP, TCP_INFO, into, &raw mut size) } == 0;
         if told && size as usize == size_of_val(&info) {
             return Some(info[AT]);

@@ -2,9 +2,9 @@
 //!
 //! A flood of connections that break off, or a disk that is full, must not fill the log. Notes are
 //! the same when their words are, whoever the client is. Of each [`BURST`] are written in an
-//! [`INTERVAL`]; what came beyond that is told in one line when the interval is over, or at the end.
-//! Memory is bounded: of more than [`TRACKED`] different notes in an interval, the oldest is told
-//! and forgotten. Time is an argument, so tests need no waiting.
+//! [`INTERVAL`]; what came beyond that is told in one line when the interval is over, or at the
+//! end. Memory is bounded: of more than [`TRACKED`] different notes in an interval, the oldest is
+//! told and forgotten. Time is an argument, so tests need no waiting.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

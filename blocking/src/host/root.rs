@@ -6,8 +6,8 @@
 //! directory any more; it is not resolved. Beneath it, a [`Tree`] keeps every path inside.
 //!
 //! The tree of the last look is held, and with it the number of its directory, which can be no
-//! other's meanwhile. So a look costs one system call while nothing has changed. A file that is known
-//! already is looked at by its full name and needs no look of its own ([`Root::unchanged`]).
+//! other's meanwhile. So a look costs one system call while nothing has changed. A file that is
+//! known already is looked at by its full name and needs no look of its own ([`Root::unchanged`]).
 
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -47,7 +47,7 @@ pub struct Root {
 pub struct Missing {
     error: Errno,
     name: PathBuf,
-    /// Whether there was one at the last look: then somebody wants to know.
+    /// Whether there was one at the last look: then it is logged.
     is_news: bool,
 }
 
@@ -161,8 +161,8 @@ impl Root {
         (&self.name, self.symlinks) == (&other.name, other.symlinks)
     }
 
-    /// A number that is another one once another directory was found under the name: what is kept of
-    /// the one before is of no use then.
+    /// A number that is another one once another directory was found under the name: what is kept
+    /// of the one before is of no use then.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Relaxed)
@@ -196,7 +196,7 @@ impl Root {
 }
 
 impl<F> From<Missing> for Opened<F> {
-    /// The first of an episode is for the log, the others are as nothing.
+    /// The first one in a row is for the log.
     fn from(missing: Missing) -> Self {
         match missing {
             Missing { is_news: true, .. } => Self::Refused(missing.into()),

@@ -100,7 +100,8 @@ pub fn send_file(socket: impl AsFd, file: &File, offset: u64, count: u64) -> io:
             Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) => {
                 REFUSED.store(true, Ordering::Relaxed);
             }
-            // This file cannot be sent so, for whatever reason; or else the other way shows why not.
+            // This file cannot be sent so, for whatever reason; or else the other way shows why
+            // not.
             Err(_) => {}
         }
     }

@@ -1,14 +1,15 @@
 //! Files below a root, kept at hand, and never stale.
 //!
 //! Small bodies and the descriptors of larger files are kept, within fixed bounds. Each use is
-//! validated by one look at the file's full name, that of the root included: device, inode, size, and the times of the last change of
-//! content and of anything else must be what they were. A file that changed so recently that another
-//! change could hide in the same tick of its clock is not kept. So an answer is as fresh as if the
-//! file had been opened for it, at a third of the cost. Kept is what was asked for twice of late: a
-//! walk through more files than there is room for leaves what is kept alone.
-//! When there is no room, few newcomers are let in. When another directory is found under the root's
-//! name, nothing is kept of the one before. (By its full name, a file in a directory that was moved out
-//! of the root, with a link left in its place, is what it was: it is sent until it changes.)
+//! validated by one look at the file's full name, that of the root included: device, inode, size,
+//! and the times of the last change of content and of anything else must be what they were. A file
+//! that changed so recently that another change could hide in the same tick of its clock is not
+//! kept. So an answer is as fresh as if the file had been opened for it, at a third of the cost.
+//! Kept is what was asked for twice of late: a walk through more files than there is room for
+//! leaves what is kept alone. When there is no room, few new files are kept. When another directory
+//! is found under the root's name, nothing is kept of the one before. (By its full name, a file in
+//! a directory that was moved out of the root, with a link left in its place, is what it was: it is
+//! sent until it changes.)
 //!
 //! ```
 //! use doorstep_blocking::host::{Content, Opened, Root, Store, Symlinks};
@@ -104,8 +105,8 @@ impl Store {
         &self.root
     }
 
-    /// What is at `path`, as of now. `tree` is for all paths of one request: the root's name is looked
-    /// at once for them all, if at all.
+    /// What is at `path`, as of now. `tree` is for all paths of one request: the root's name is
+    /// looked at once for them all, if at all.
     #[must_use]
     pub fn get(&self, path: &[u8], tree: &mut Option<Arc<Tree>>) -> Opened<Content> {
         if let Some((content, stat, is_old)) = self.kept(path)
@@ -142,7 +143,7 @@ impl Store {
         }
     }
 
-    /// The content of a file that was opened, which is kept if that is worth it.
+    /// The content of a file that was opened; it is kept if [`Store::admits`] it.
     fn take(&self, path: &[u8], file: File, stat: &Stat) -> Content {
         let is_settled = clock::now() - stat.changed.0.max(stat.modified) > SETTLED;
         if !is_settled || !self.was_seen(path) || !self.admits() {

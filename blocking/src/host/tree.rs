@@ -52,8 +52,8 @@ impl Tree {
         Ok(Self { handle, identity, symlinks, kernel })
     }
 
-    /// Whether the kernel can keep us beneath the directory: old ones do not have the call, and some
-    /// sandboxes forbid it.
+    /// Whether the kernel can keep us beneath the directory: old ones do not have the call, and
+    /// some sandboxes forbid it.
     pub(super) fn kernel_can(&self) -> bool {
         LINUX && self.beneath(b".", ENTER).is_ok()
     }
@@ -106,7 +106,8 @@ impl Tree {
     }
 
     fn try_open(&self, path: &[u8]) -> Result<Opened> {
-        // Follows links out of the root too, but learns only the kind, and all that is refused later.
+        // Follows links out of the root too, but learns only the kind, and all that is refused
+        // later.
         let flags = match kind(&self.stat(clean(path)?, AtFlags::empty())?) {
             FileType::RegularFile => READ,
             FileType::Directory => ENTER,

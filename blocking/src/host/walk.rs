@@ -1,14 +1,14 @@
 //! Resolving a path one name at a time, to see whether it leads beneath a directory in the end.
 //!
 //! It is for where the kernel has no call for it, and for links of which the kernel says no more
-//! than that they leave the directory: absolute ones, and those that climb above it. Such a link may
-//! come in again. Each directory on the way is held open and its names are opened without following
-//! links; a link is read and its target walked like the rest. Outside nothing is opened but
-//! directories, to pass through; there is one way in, through the root itself, which is known by its
-//! device and number, whatever names lead to it. So it can be raced no more than the kernel's own
-//! resolution: whatever is swapped meanwhile, only children of directories reached from the root are
-//! opened. The price is two or three system calls for each name. What ends outside is refused with
-//! `EXDEV`, as `openat2` does.
+//! than that they leave the directory: absolute ones, and those that climb above it. Such a link
+//! may come in again. Each directory on the way is held open and its names are opened without
+//! following links; a link is read and its target walked like the rest. Outside nothing is opened
+//! but directories, to pass through; there is one way in, through the root itself, which is known
+//! by its device and number, whatever names lead to it. So it can be raced no more than the
+//! kernel's own resolution: whatever is swapped meanwhile, only children of directories reached
+//! from the root are opened. The price is two or three system calls for each name. What ends
+//! outside is refused with `EXDEV`, as `openat2` does.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -71,8 +71,8 @@ pub(super) fn open(
 
 /// Where the walk is.
 enum Place {
-    /// Beneath the root: in the last of these, each of which is a child of the one before, or in the
-    /// root itself.
+    /// Beneath the root: in the last of these, each of which is a child of the one before, or in
+    /// the root itself.
     Inside(Vec<OwnedFd>),
     /// Elsewhere, in this directory.
     Outside(OwnedFd),

@@ -1,9 +1,10 @@
 //! Who is evicted when the server is full, and when.
 //!
-//! Nobody is evicted before its grace is over: a newcomer waits in the listener's backlog until then.
-//! First go those who are slow in the middle of a request or a response, oldest first; then those who
-//! never asked for anything; then those who have been idle longest. Of each kind, the clients of an
-//! address that holds most of the connections go first.
+//! No connection is evicted before its grace is over; until then a new one waits in the listener's
+//! backlog. First go those that linger after their last response; then those that are slow in the
+//! middle of a request or a response, oldest first; then those that never asked for anything; then
+//! those that have been idle longest. Of each kind, the clients of an address that holds most of the
+//! connections go first.
 //!
 //! While nobody can be evicted, a share of the connections that were served is asked to end with their
 //! next response (`Connection: close`), so that more clients than there are places take turns. Not so

@@ -61,8 +61,9 @@ impl Turn<'_> {
         });
     }
 
-    /// What is to be noted beside the access line. A client that left within an exchange is the mark
-    /// on that line and nothing more (B-289); one that was cut off since it was too slow is told.
+    /// What is to be noted beside the access line. A client that left within an exchange is the
+    /// mark on that line and nothing more (B-289); one that was cut off since it was too slow is
+    /// told.
     fn trouble(&self, outcome: Result<io::Result<()>, Box<dyn Any + Send>>) -> Trouble {
         let departed = matches!(&outcome, Ok(Err(error)) if is_departure(error));
         let words = match outcome {

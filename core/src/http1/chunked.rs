@@ -48,8 +48,8 @@ enum Extension {
 }
 
 impl Extension {
-    /// One byte of the line (RFC 9112 §7.1.1). White space may stand around `;` and `=`, and nowhere
-    /// else outside of quotes.
+    /// One byte of the line (RFC 9112 §7.1.1). White space may stand around `;` and `=`, and
+    /// nowhere else outside of quotes.
     fn next(self, byte: u8) -> Option<At> {
         let is_token = parse::is_token(byte);
         Some(At::Extension(match (self, byte) {

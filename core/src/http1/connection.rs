@@ -194,8 +194,8 @@ impl Connection {
         self.finished = true;
     }
 
-    /// Closes with the next response that begins, which says so. One that has begun and promised to keep
-    /// the connection keeps that promise: the client may send one more request.
+    /// Closes with the next response that begins, which says so. One that has begun and promised to
+    /// keep the connection keeps that promise: the client may send one more request.
     pub fn retire(&mut self) {
         self.retiring = true;
         self.request.keep_alive &= !matches!(self.states.send, Send::Idle | Send::Owed);

@@ -1,10 +1,10 @@
 //! Dates: seconds since 1970 to the text of HTTP, and back.
 //!
 //! Written is always IMF-fixdate (B-064), by httpdate and without an allocation. Read are the three
-//! forms of RFC 9110 §5.6.7 (B-178), over the same years, 0 to 9999: httpdate's own reader knows none
-//! before 1970, has no leap seconds and takes a year of two digits for one of 1970 to 2069. Nothing
-//! here knows what time it is: the caller says, which is also what a year of two digits depends on.
-//! [`Civil`] is the same moment in the numbers of a calendar, for logs and listings.
+//! forms of RFC 9110 §5.6.7 (B-178), over the same years, 0 to 9999: httpdate's own reader knows
+//! none before 1970, has no leap seconds and takes a year of two digits for one of 1970 to 2069.
+//! Nothing here knows what time it is: the caller says, which is also what a year of two digits
+//! depends on. [`Civil`] is the same moment in the numbers of a calendar, for logs and listings.
 //!
 //! ```
 //! use doorstep_core::http1::date;
@@ -66,8 +66,8 @@ impl Civil {
         }
     }
 
-    /// This moment of UTC, in seconds since 1970; `None` when there is none of these numbers. Second
-    /// 60 is the first of the next minute, as for a clock that knows no leap seconds.
+    /// This moment of UTC, in seconds since 1970; `None` when there is none of these numbers.
+    /// Second 60 is the first of the next minute, as for a clock that knows no leap seconds.
     fn to_unix(self) -> Option<i64> {
         let Self { year, month, day, hour, minute, second } = self;
         let year = i64::from(year);
@@ -98,8 +98,8 @@ impl Civil {
     }
 }
 
-/// The IMF-fixdate of `unix`, in seconds since 1970 (RFC 9110 §5.6.7, B-064). Years outside 0 to 9999
-/// are cut as by [`Civil::utc`].
+/// The IMF-fixdate of `unix`, in seconds since 1970 (RFC 9110 §5.6.7, B-064). Years outside 0 to
+/// 9999 are cut as by [`Civil::utc`].
 #[must_use]
 pub fn format(unix: i64) -> [u8; 29] {
     // The calendar repeats every 400 years, days of the week included. httpdate begins at 1970: of

@@ -1,4 +1,5 @@
-//! What is written and read, against httpdate where it knows the year, and against itself elsewhere.
+//! What is written and read, against httpdate where it knows the year, and against itself
+//! elsewhere.
 
 use super::{CYCLE, Civil, DAY, FIRST, LAST, WEEKDAYS, format, parse};
 use proptest::prelude::*;

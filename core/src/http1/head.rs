@@ -236,8 +236,8 @@ impl<'b> Head<'b> {
     }
 
     /// The value of a field that holds one value and no list; `None` when there is none, and also
-    /// when there are several lines of it. As a list those would be, and a list is no value of such a
-    /// field (RFC 9110 §5.3).
+    /// when there are several lines of it. As a list those would be, and a list is no value of such
+    /// a field (RFC 9110 §5.3).
     #[must_use]
     pub fn single(&self, name: &str) -> Option<&'b [u8]> {
         match Known::named(name.as_bytes()) {

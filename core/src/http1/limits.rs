@@ -104,8 +104,8 @@ pub struct Timeouts {
     /// Bytes per second that [`Waiting::Body`] and [`Waiting::Peer`] must keep on average; zero
     /// asks for none.
     pub rate: u32,
-    /// The same for [`Waiting::Linger`]: a client that is still uploading a refused body keeps this rate
-    /// and gets to read the refusal; one that sends a byte now and then is not waited for.
+    /// The same for [`Waiting::Linger`]: a client that is still uploading a refused body keeps this
+    /// rate and gets to read the refusal; one that sends a byte now and then is not waited for.
     pub linger_rate: u32,
 }
 
@@ -125,7 +125,8 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// The bytes per second that `waiting` must keep on average; `None` when its bytes are not counted.
+    /// The bytes per second that `waiting` must keep on average; `None` when its bytes are not
+    /// counted.
     #[must_use]
     pub fn rate_of(&self, waiting: Waiting) -> Option<u32> {
         match waiting {

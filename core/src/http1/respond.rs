@@ -268,8 +268,8 @@ impl<'a> Response<'a> {
     /// `Connection: close`, to those who would otherwise stay, and on errors as ever (B-069, B-082).
     fn tell_close(&mut self) {
         let Connection { request, protocol, .. } = &self.connection;
-        // HTTP/1.1 in our status line means to stay, also to an HTTP/1.0 client that asked for that: a
-        // proxy, say (RFC 9112 §9.3).
+        // HTTP/1.1 in our status line means to stay, also to an HTTP/1.0 client that asked for
+        // that: a proxy, say (RFC 9112 §9.3).
         let would_stay = *protocol == Version::Http11 && !request.is_last;
         if request.version == Version::Http11 || would_stay || self.status >= 400 {
             self.push("Connection", b"close");

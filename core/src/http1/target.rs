@@ -69,8 +69,8 @@ fn has_port(authority: &[u8]) -> bool {
 }
 
 /// Whether this is a host with or without a port (RFC 9110 §7.2, RFC 3986 §3.2.2): an IP-literal in
-/// brackets or a registered name, without user information. The empty host is one. A zone is not part
-/// of it: it means nothing on another machine, and clients leave it out (RFC 9844 §6.1).
+/// brackets or a registered name, without user information. The empty host is one. A zone is not
+/// part of it: it means nothing on another machine, and clients leave it out (RFC 9844 §6.1).
 pub(super) fn is_host(value: &[u8]) -> bool {
     let (host, port) = match value {
         [b'[', ..] => {

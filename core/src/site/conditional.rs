@@ -1,10 +1,10 @@
 //! Whether the client's copy is still good: the conditions of a request against a file's validators.
 //!
-//! [`check`] is RFC 9110 §13.2.2, step by step, for GET and HEAD. If-Match and If-None-Match are lists,
-//! over all their lines; of the others there is one, and several lines of it are no value (§5.3). A
-//! field that cannot be read is as one that was not sent, with two exceptions that are on the safe
-//! side: any If-None-Match switches If-Modified-Since off (B-176), and an If-Range that names nothing
-//! known gets the whole file.
+//! [`check`] is RFC 9110 §13.2.2, step by step, for GET and HEAD. If-Match and If-None-Match are
+//! lists, over all their lines; of the others there is one, and several lines of it are no value
+//! (§5.3). A field that cannot be read is as one that was not sent, with two exceptions that are on
+//! the safe side: any If-None-Match switches If-Modified-Since off (B-176), and an If-Range that
+//! names nothing known gets the whole file.
 //!
 //! ```
 //! use doorstep_core::http1::{Connection, Event, Limits};
@@ -58,8 +58,8 @@ pub enum Verdict {
     Failed,
 }
 
-/// Judges the conditions of a GET or HEAD request for a file, in the order of RFC 9110 §13.2.2. `now`
-/// is in seconds since 1970, for dates whose year has two digits.
+/// Judges the conditions of a GET or HEAD request for a file, in the order of RFC 9110 §13.2.2.
+/// `now` is in seconds since 1970, for dates whose year has two digits.
 #[must_use]
 pub fn check(head: &Head<'_>, current: &Validators, now: i64) -> Verdict {
     let date = |field| head.single(field).and_then(|text| date::parse(text, now));

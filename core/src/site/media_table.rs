@@ -1,11 +1,11 @@
 //! Media types that doorstep knows better than mime_guess, whose table is asked next.
 //!
-//! There are three kinds of entries. Sources, configuration, logs and the like are `text/plain`, so that
-//! a browser shows them; no entry is `text/html`, so no script of a foreign author runs because of one.
-//! Compressed files have the type of the compression, not of what is inside (B-201, B-203, B-204). Where
-//! mime_guess has a type that IANA does not register, or none, the entry is the registered type, or else
-//! the one in use. A type that browsers need stays, registered or not: `image/x-icon` is replaced,
-//! `audio/wav` and `video/x-matroska` are not.
+//! There are three kinds of entries. Sources, configuration, logs and the like are `text/plain`, so
+//! that a browser shows them; no entry is `text/html`, so no script of a foreign author runs
+//! because of one. Compressed files have the type of the compression, not of what is inside (B-201,
+//! B-203, B-204). Where mime_guess has a type that IANA does not register, or none, the entry is
+//! the registered type, or else the one in use. A type that browsers need stays, registered or not:
+//! `image/x-icon` is replaced, `audio/wav` and `video/x-matroska` are not.
 //!
 //! All keys are in lower case and sorted.
 
@@ -23,7 +23,8 @@ pub(super) fn by_extension(extension: &str) -> Option<&'static str> {
     place.ok().map(|place| OTHERS[place].1)
 }
 
-/// The media type of a file whose extension says nothing, by its whole name, in any case of letters.
+/// The media type of a file whose extension says nothing, by its whole name, in any case of
+/// letters.
 pub(super) fn by_name(name: &[u8]) -> Option<&'static str> {
     let mut buffer = [0; LONGEST];
     let name = lower_case(name, &mut buffer)?;

@@ -2,9 +2,9 @@
 //!
 //! Only the last extension counts (B-202). It is looked for in the site's own additions, exactly
 //! and then in lower case; then in `media_table.rs`, a table of ours; then in mime_guess's. Of a
-//! file whose extension says nothing the whole name may, as `Makefile` does; else the site's default is
-//! the answer (B-200). Text, JavaScript and JSON say their charset (B-206), but not XML, which says
-//! its own.
+//! file whose extension says nothing the whole name may, as `Makefile` does; else the site's
+//! default is the answer (B-200). Text, JavaScript and JSON say their charset (B-206), but not XML,
+//! which says its own.
 //!
 //! ```
 //! use doorstep_core::site::media_type::Types;

@@ -66,18 +66,18 @@ pub struct Site {
     /// Whether a preflight is answered with [`origins::PREFLIGHT`]. [`origins::CORS`] goes into every
     /// answer, and is the server's to send.
     pub cors: bool,
-    /// Directories, as clean paths from the root, that are not listed because another handler answers
-    /// for what is below them: those of scripts. In their parents' listings they would be links to an
-    /// error.
+    /// Directories, as clean paths from the root, that are not listed because another handler
+    /// answers for what is below them: those of scripts. In their parents' listings they would be
+    /// links to an error.
     pub elsewhere: Vec<Vec<u8>>,
     /// How many entries a listing shows: the first ones in its order. The memory that a listing
     /// takes is bounded by it, at about 250 bytes an entry.
     pub listing_limit: usize,
-    /// The most ranges of a request that are read; a request for more gets the whole file, with 200.
-    /// The memory of such a response is bounded by it, at about 250 bytes a range.
+    /// The most ranges of a request that are read; a request for more gets the whole file, with
+    /// 200. The memory of such a response is bounded by it, at about 250 bytes a range.
     pub range_limit: usize,
-    /// How much longer than the file a response with several ranges may be, in bytes, for what stands
-    /// between its parts. If it were longer still, the whole file is sent, with 200.
+    /// How much longer than the file a response with several ranges may be, in bytes, for what
+    /// stands between its parts. If it were longer still, the whole file is sent, with 200.
     pub range_overhead: u64,
     /// How many listings of more than [`Site::LARGE_LISTING`] entries are made and sent at once, a
     /// number, at least one. One more waits for its turn.

@@ -1,10 +1,11 @@
 //! Several ranges of one file in one answer: `multipart/byteranges` (RFC 9110 §14.6).
 //!
 //! [`Multipart::new`] writes what stands between the ranges, so that the length of the whole is
-//! known before the first byte leaves; [`length`] is that number alone. [`Multipart::pieces`] is what
-//! to send, in order. The line between the parts is made from the file's tag and the ranges, and is
-//! long enough not to stand in the file by chance. The body begins with a CR LF: RFC 2046 §5.1.1 lets
-//! it, and some clients look for the first boundary behind a line end only, as zsync does.
+//! known before the first byte leaves; [`length`] is that number alone. [`Multipart::pieces`] is
+//! what to send, in order. The line between the parts is made from the file's tag and the ranges,
+//! and is long enough not to stand in the file by chance. The body begins with a CR LF: RFC 2046
+//! §5.1.1 lets it, and some clients look for the first boundary behind a line end only, as zsync
+//! does.
 //!
 //! ```
 //! use doorstep_core::site::multipart::{Multipart, Piece};
@@ -91,8 +92,8 @@ impl Multipart {
     }
 }
 
-/// How many bytes a body for `ranges` of a file of `size` bytes is, when the media type of the parts
-/// is so many bytes long.
+/// How many bytes a body for `ranges` of a file of `size` bytes is, when the media type of the
+/// parts is so many bytes long.
 #[must_use]
 pub fn length(ranges: &[ByteRange], size: u64, content_type: usize) -> u64 {
     let digits = |n: u64| u64::from(n.checked_ilog10().unwrap_or(0)) + 1;

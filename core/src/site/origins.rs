@@ -26,7 +26,8 @@ pub const PREFLIGHT: [(&str, &str); 3] = [
     ("Access-Control-Max-Age", "3600"),
 ];
 
-/// Fields of the response to a preflight for a script, besides [`CORS`]: any method runs one (B-233).
+/// Fields of the response to a preflight for a script, besides [`CORS`]: any method runs one
+/// (B-233).
 pub const SCRIPT_PREFLIGHT: [(&str, &str); 3] = [
     ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE"),
     PREFLIGHT[1],

@@ -1,9 +1,9 @@
 //! Which bytes of a file were asked for (RFC 9110 §14).
 //!
 //! [`select`] reads the Range field against a size. Ranges that overlap or touch become one, in the
-//! place of the first of them, so that no byte is sent twice. What is malformed, in another unit than
-//! bytes, or longer than a bound is answered with the whole, as the RFC allows for all three. Whether
-//! the field counts at all is [`super::conditional::check`]'s to say.
+//! place of the first of them, so that no byte is sent twice. What is malformed, in another unit
+//! than bytes, or longer than a bound is answered with the whole, as the RFC allows for all three.
+//! Whether the field counts at all is [`super::conditional::check`]'s to say.
 //!
 //! ```
 //! use doorstep_core::site::range::{ByteRange, Selection, select};
@@ -69,8 +69,8 @@ impl ByteRange {
     }
 }
 
-/// Reads the lines of Range for a file of `size` bytes. Several lines are one list (RFC 9110 §5.3). A
-/// request for more than `most` ranges gets the whole file.
+/// Reads the lines of Range for a file of `size` bytes. Several lines are one list (RFC 9110 §5.3).
+/// A request for more than `most` ranges gets the whole file.
 #[must_use]
 pub fn select<'a>(lines: impl IntoIterator<Item = &'a [u8]>, size: u64, most: usize) -> Selection {
     let mut lines = lines.into_iter();

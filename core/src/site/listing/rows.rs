@@ -1,8 +1,8 @@
 //! The rows of a listing, packed: as many as there are entries, and each as small as can be.
 //!
 //! When there are many, everything about them is put into pieces of memory so large that every
-//! allocator has them from the system and gives them back to it. Of these only what is used is there:
-//! a listing of 100,000 names takes about 18 MB while it is made, and leaves nothing behind.
+//! allocator has them from the system and gives them back to it. Of these only what is used is
+//! there: a listing of 100,000 names takes about 18 MB while it is made, and leaves nothing behind.
 
 use std::cmp::Reverse;
 
@@ -110,8 +110,8 @@ impl Rows {
         }
     }
 
-    /// Sorts by name in Unicode lower case, directories among files, ties in code-point order (B-148);
-    /// then, each step keeping the order of the one before among equals, as the view says.
+    /// Sorts by name in Unicode lower case, directories among files, ties in code-point order
+    /// (B-148); then, each step keeping the order of the one before among equals, as the view says.
     fn sort(&mut self) {
         let Self { view, packed, order, .. } = self;
         let entry = |row: &u32| packed.entry(*row);
@@ -176,7 +176,8 @@ fn enlarge<T>(vec: &mut Vec<T>) {
     let _ = vec.try_reserve_exact((LARGE / size_of::<T>()).saturating_sub(vec.len()));
 }
 
-/// The name in Unicode lower case, if that is another one. As bytes of UTF-8 it sorts as in code points.
+/// The name in Unicode lower case, if that is another one. As bytes of UTF-8 it sorts as in code
+/// points.
 fn key(name: &[u8]) -> Option<Vec<u8>> {
     if name.iter().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
         return None;
