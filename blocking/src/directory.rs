@@ -357,7 +357,7 @@ fn deny(turn: &mut Turn<'_>, denial: Denial) -> io::Result<()> {
 /// The status, and why for the log.
 fn begin<'a>(turn: &'a mut Turn<'_>, denial: Denial) -> Response<'a> {
     if let Some(why) = denial.note() {
-        turn.note(why);
+        turn.note(noted(turn, &why));
     }
     turn.respond(denial.status()).reason(denial.reason())
 }

@@ -187,7 +187,9 @@ impl Registry {
     /// Cuts off who is left.
     pub fn cut(&self) {
         let table = self.table();
-        self.cut.get_or_init(|| table.slots.len());
+        let has_response = |slot: &&Slot| slot.seat.wait.is(Waiting::Linger);
+        let unfinished = || table.slots.iter().filter(|slot| !has_response(slot)).count();
+        self.cut.get_or_init(unfinished);
         for Slot { seat, .. } in &table.slots {
             let resets = seat.flags.has(Flag::Resets);
             if !resets || host::reset(&seat.stream).is_err() {
@@ -196,7 +198,8 @@ impl Registry {
         }
     }
 
-    /// How many connections [`Registry::cut`] found when it was first said.
+    /// How many connections [`Registry::cut`] found whose last response was not sent, when it was
+    /// first called.
     #[must_use]
     pub fn cut_off(&self) -> usize {
         self.cut.get().copied().unwrap_or(0)

@@ -124,6 +124,16 @@ on_every_driver! {
         assert_eq!(server.state.notes(), [""; 0]);
     }
 
+    fn r_26_an_upload_that_ends_early_is_a_400_and_no_note(driver: Driver) {
+        let server = driver.start(State::app());
+        let mut client = server.client();
+        client.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1234");
+        client.finish();
+        assert_eq!(client.answer(false).status, 400);
+        assert_eq!(server.state.entry().status, 400);
+        assert_eq!(server.state.notes(), [""; 0]);
+    }
+
     fn b_049_a_client_that_reads_below_the_rate_is_cut_off(driver: Driver) {
         let server = driver.start_with(State::app(), timing(|t| {
             t.peer = SHORT;

@@ -50,6 +50,19 @@ on_every_driver! {
         assert_eq!(server.state.cut(), 0);
     }
 
+    fn b_282_a_client_that_stays_after_its_last_response_holds_up_no_stop(driver: Driver) {
+        let mut config = grace(600);
+        config.timeouts.linger = Duration::from_secs(600);
+        config.lame_duck = Duration::from_millis(300);
+        let server = driver.start_with(State::app(), config);
+        let mut stays = server.client();
+        assert_eq!(stays.ask("GET", "/a", &[]).status, 200);
+        server.stop();
+        assert_eq!(stays.ask("GET", "/b", &[]).field("Connection"), Some("close"));
+        server.returns();
+        assert_eq!((server.state.cut(), stays.rest()), (0, Vec::new()));
+    }
+
     fn rfc_9112_9_3_an_http_1_0_proxy_is_told_too(driver: Driver) {
         let server = driver.start_with(State::app(), patient());
         let ask = "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";

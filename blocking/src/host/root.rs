@@ -235,11 +235,15 @@ pub fn absolute(dir: &Path) -> io::Result<PathBuf> {
         return Err(ErrorKind::NotFound.into());
     }
     let meant = stat(dir.join("."))?;
-    let absolute = std::path::absolute(dir);
+    let absolute = match std::path::absolute(dir) {
+        // The working directory was deleted: nothing will ever stand under a name relative to it.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(error),
+        absolute => absolute.ok(),
+    };
     let is_same = |name: &PathBuf| {
         stat(name.join(".")).is_ok_and(|found| identity(&found) == identity(&meant))
     };
-    Ok(absolute.ok().filter(is_same).unwrap_or_else(|| dir.to_owned()))
+    Ok(absolute.filter(is_same).unwrap_or_else(|| dir.to_owned()))
 }
 
 #[cfg(test)]

@@ -112,7 +112,11 @@ impl Slot {
             (quiet, moved) = (flow.quiet, flow.moved);
         }
         self.seat.waited.store(saturated_millis(waited), Ordering::Relaxed);
-        if config.timeouts.left(waiting, waited, quiet, moved) != Some(Duration::ZERO) {
+        // A shutdown waits no longer for a client that has its last response than for a request.
+        let is_over =
+            waiting == Waiting::Linger && self.seat.must_leave() && waited >= config.lame_duck;
+        let left = config.timeouts.left(waiting, waited, quiet, moved);
+        if !is_over && left != Some(Duration::ZERO) {
             return;
         }
         if waiting == Waiting::Idle {

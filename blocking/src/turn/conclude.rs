@@ -72,6 +72,7 @@ impl Turn<'_> {
             Ok(Err(error)) if departed && self.reject.is_some() && error.get_ref().is_none() => {
                 None
             }
+            Ok(Err(_)) if self.reject == Some(Reject::Truncated) => None, // the 400 says it
             Ok(Err(error)) if departed && self.told.lost && error.kind() != ErrorKind::TimedOut => {
                 None
             }
