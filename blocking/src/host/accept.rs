@@ -211,7 +211,7 @@ impl Acceptor {
     fn empty_backlog(&self) {
         for listener in &self.listeners {
             loop {
-                match accept_blocking(listener) {
+                match accept(listener, false) {
                     Ok(connection) => self.backlog().push_back(connection),
                     Err(error) if is_empty(&error) || !concerns_one_connection(&error) => break,
                     Err(_) => {}
@@ -267,15 +267,6 @@ fn refuse_handshakes(listener: &TcpListener) -> bool {
 #[cfg(not(target_os = "linux"))]
 fn refuse_handshakes(_: &TcpListener) -> bool {
     false
-}
-
-/// Its socket waits.
-fn accept_blocking(listener: &TcpListener) -> io::Result<Accepted> {
-    let connection = listener.accept()?;
-    // Only Linux does not let it inherit this.
-    #[cfg(not(target_os = "linux"))]
-    connection.0.set_nonblocking(false)?;
-    Ok(connection)
 }
 
 /// One call where the system has one for it.
