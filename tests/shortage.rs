@@ -24,7 +24,10 @@ fn site() -> TempDir {
     let open = fs::Permissions::from_mode(0o755);
     fs::set_permissions(site.path(), open.clone()).expect("it is ours");
     let command = site.path().join(".doorstep");
-    fs::copy(env!("CARGO_BIN_EXE_doorstep"), &command).expect("there is room for it");
+    // By another process: a child that is started meanwhile would inherit our descriptor, and while
+    // any writes to it nobody can run it.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_doorstep")).arg(&command).status();
+    assert!(copied.expect("cp is installed").success(), "there is room for it");
     let scripts = site.path().join("cgi-bin");
     let script = scripts.join("hello");
     fs::create_dir(&scripts).expect("a directory can be made");
