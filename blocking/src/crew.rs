@@ -101,12 +101,13 @@ impl<H: Handler> Crew<H> {
     /// the backlog is served meanwhile: idle connections make room.
     pub(crate) fn wait_ended(&self, until: Instant) -> bool {
         loop {
-            let crowded = self.stopper.acceptor.waiting() > 0 && self.is_full(&self.hands());
-            if crowded {
+            // Whether all threads are taken may change at any moment, until none of these is left.
+            let some_wait = self.stopper.acceptor.waiting() > 0;
+            if some_wait && self.is_full(&self.hands()) {
                 self.evict();
             }
             let left = until.saturating_duration_since(Instant::now());
-            let most = if crowded { left.min(PAUSE) } else { left };
+            let most = if some_wait { left.min(PAUSE) } else { left };
             let some = |hands: &mut Hands| hands.all > 0;
             let waited = self.changed.wait_timeout_while(self.hands(), most, some);
             let over = waited.unwrap_or_else(PoisonError::into_inner).0.all == 0;
