@@ -73,6 +73,21 @@ fn site() -> (TempDir, Vec<u8>) {
     (site, large)
 }
 
+#[test]
+#[ignore = "needs strace: cargo test --test refused_calls -- --ignored"]
+fn b_282_a_stop_takes_no_call_that_serving_does_without() {
+    let (site, _) = site();
+    for error in ["ENOSYS", "EPERM"] {
+        for runtime in RUNTIMES {
+            let mut traced = Traced::start("accept4", error, runtime, site.path());
+            assert_eq!(traced.server.get("/a.txt").body, b"hello\n");
+            let stopped = Command::new("kill").arg(&traced.process).status();
+            assert!(stopped.expect("kill is installed").success());
+            assert_eq!(traced.server.wait().code(), Some(0), "{error}, {runtime}");
+        }
+    }
+}
+
 fn all_is_served(server: &Server, large: &[u8], what: &str) {
     let mut client = server.client();
     for _ in 0..3 {

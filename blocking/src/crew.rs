@@ -101,8 +101,9 @@ impl<H: Handler> Crew<H> {
     /// is so. Who was in the backlog is served meanwhile: idle connections make room.
     pub(crate) fn wait_ended(&self, until: Duration) -> bool {
         loop {
-            let crowded = self.stopper.acceptor.waiting() > 0 && self.is_full(&self.hands());
-            if crowded {
+            // Whether all threads are taken may change at any moment, until none of these is left.
+            let some_wait = self.stopper.acceptor.waiting() > 0;
+            if some_wait && self.is_full(&self.hands()) {
                 self.evict();
             }
             let left = until.saturating_sub(self.stopper.registry.shutdown_time());

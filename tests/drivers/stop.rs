@@ -132,6 +132,22 @@ on_every_driver! {
         server.returns();
     }
 
+    fn b_282_slow_connections_give_way_to_the_backlog(driver: Driver) {
+        let config = Config {
+            max_connections: NonZeroUsize::new(1),
+            eviction_grace: Duration::from_millis(20),
+            ..grace(600)
+        };
+        let server = driver.start_with(State::app(), config);
+        let slow: Vec<_> = (0..4).map(|_| sent(&server, "GET /a HTTP/1.1\r\nHos")).collect();
+        let mut waiting = sent(&server, "GET /a HTTP/1.1\r\nHost: a\r\n\r\n");
+        server.stop();
+        server.close_idle();
+        assert_eq!(waiting.answer(false).field("Connection"), Some("close"));
+        drop((slow, waiting));
+        server.returns();
+    }
+
     fn b_282_no_request_is_lost_under_load(driver: Driver) {
         for _ in 0..5 {
             let server = driver.start_with(State::app(), patient());

@@ -168,6 +168,14 @@ impl Root {
         self.changes.load(Ordering::Relaxed)
     }
 
+    /// [`Root::changes`] as long as `tree` is what was found last.
+    #[must_use]
+    pub fn changes_to(&self, tree: &Tree) -> Option<u64> {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        let is_held = held.as_ref().is_some_and(|held| held.identity() == tree.identity());
+        is_held.then(|| self.changes()) // changed under the lock only
+    }
+
     fn open_tree(&self) -> Result<Arc<Tree>, Missing> {
         let tree = Tree::new(&self.entry, self.symlinks, self.kernel);
         let tree = Arc::new(tree.map_err(|error| self.missing(error))?);

@@ -109,11 +109,12 @@ impl Store {
     /// looked at once for them all, if at all.
     #[must_use]
     pub fn get(&self, path: &[u8], tree: &mut Option<Arc<Tree>>) -> Opened<Content> {
+        let changes = self.root.changes();
         if let Some((content, stat, is_old)) = self.kept(path)
             && self.root.unchanged(path, &stat)
         {
             if is_old {
-                self.keep(path, &content, stat);
+                self.keep(path, &content, stat, changes);
             }
             return Opened::File(content, stat);
         }
@@ -121,7 +122,8 @@ impl Store {
         if matches!(opened, Opened::Exhausted(_)) && self.forget() {
             opened = self.open(path, tree); // what was held here is free now
         }
-        opened.map(|file, stat| self.take(path, file, stat))
+        let changes = tree.as_ref().and_then(|tree| self.root.changes_to(tree));
+        opened.map(|file, stat| self.take(path, file, stat, changes))
     }
 
     fn open(&self, path: &[u8], tree: &mut Option<Arc<Tree>>) -> Opened {
@@ -143,15 +145,17 @@ impl Store {
         }
     }
 
-    /// The content of a file that was opened; it is kept if [`Store::admits`] it.
-    fn take(&self, path: &[u8], file: File, stat: &Stat) -> Content {
+    /// The content of a file that was opened, which is kept if that is worth it and the directory is
+    /// still the root's.
+    fn take(&self, path: &[u8], file: File, stat: &Stat, changes: Option<u64>) -> Content {
+        let Some(changes) = changes else { return Content::File(Arc::new(file)) };
         let is_settled = clock::now() - stat.changed.0.max(stat.modified) > SETTLED;
         if !is_settled || !self.was_seen(path) || !self.admits() {
             return Content::File(Arc::new(file));
         }
         let (content, is_whole) = read(file, stat.size);
         if is_whole {
-            self.keep(path, &content, *stat);
+            self.keep(path, &content, *stat, changes);
         }
         content
     }
@@ -212,9 +216,12 @@ impl Store {
         self.kept.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, path: &[u8], content: &Content, stat: Stat) {
-        let changes = self.root.changes();
+    /// Keeps what belongs to the directory that the root was at so many `changes`, if it still is.
+    fn keep(&self, path: &[u8], content: &Content, stat: Stat, changes: u64) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        if changes != self.root.changes() {
+            return;
+        }
         if kept.changes != changes {
             *kept = Kept { changes, ..Kept::default() };
         } else if kept.young.is_full() {
@@ -316,7 +323,7 @@ mod tests {
             Content::File(file) => read(file.try_clone().unwrap(), stat.size).0,
             bytes => bytes,
         };
-        store.keep(path.as_bytes(), &content, stat);
+        store.keep(path.as_bytes(), &content, stat, store.root.changes());
     }
 
     #[test]
@@ -382,6 +389,28 @@ mod tests {
     }
 
     #[test]
+    fn r_1_what_a_request_opened_of_a_former_directory_is_not_kept() {
+        let (dir, store) = store();
+        let old = dir.path().with_extension("old");
+        fs::write(dir.path().join("a"), "one").unwrap();
+        let mut tree = None;
+        assert!(matches!(store.get(b"b", &mut tree), Opened::Nothing));
+        let before = store.root.changes_to(tree.as_ref().unwrap()).unwrap();
+        fs::rename(dir.path(), &old).unwrap();
+        fs::create_dir(dir.path()).unwrap();
+        // By its name it is what was opened, but it may not be sent from there.
+        std::os::unix::fs::symlink(old.join("a"), dir.path().join("a")).unwrap();
+        assert!(matches!(store.get(b"b", &mut None), Opened::Nothing), "another request's look");
+        let Opened::File(content, stat) = store.get(b"a", &mut tree) else { unreachable!() };
+        assert_eq!(store.root.changes_to(tree.as_ref().unwrap()), None);
+        store.keep(b"a", &content, stat, before);
+        assert!(!is_kept(&store, "a"));
+        assert!(matches!(store.get(b"a", &mut None), Opened::Refused(_)));
+        fs::remove_dir_all(dir.path()).unwrap();
+        fs::rename(&old, dir.path()).unwrap();
+    }
+
+    #[test]
     fn r_1_one_request_sees_one_directory() {
         let (dir, store) = store();
         let old = dir.path().with_extension("old");
@@ -402,7 +431,7 @@ mod tests {
         fs::write(dir.path().join("large"), vec![0; SMALL as usize + 1]).unwrap();
         let Opened::File(content, stat) = store.get(b"large", &mut None) else { unreachable!() };
         for i in 0..1000 {
-            store.keep(format!("{i}").as_bytes(), &content, stat);
+            store.keep(format!("{i}").as_bytes(), &content, stat, store.root.changes());
         }
         let kept = store.kept.read().unwrap();
         assert!(kept.young.descriptors <= MOST_DESCRIPTORS);

@@ -197,10 +197,12 @@ impl Seat {
 
 /// What it would be evicted as, if its grace is over.
 fn class(seat: &Seat, config: &Config) -> Option<Class> {
-    if seat.must_leave() || seat.is_late() {
+    if seat.is_late() {
         return None;
     }
     let (class, grace) = match seat.wait.seen()? {
+        // It goes already. After a stop all are asked to, and who is slow must still make room.
+        Waiting::Idle if seat.must_leave() => return None,
         Waiting::Idle if seat.flags.has(Flag::Fresh) => {
             (Class::NeverAsked, config.first_request_grace)
         }

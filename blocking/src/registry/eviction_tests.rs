@@ -148,6 +148,23 @@ fn b_286_within_the_grace_nobody_is_evicted_and_those_served_are_asked_to_end() 
 }
 
 #[test]
+fn b_282_who_is_slow_makes_room_for_the_backlog_of_a_stop() {
+    let mut full = Full::new();
+    let seats = [
+        full.served(A, Waiting::Linger),
+        full.fresh(A, Waiting::Head),
+        full.served(A, Waiting::Idle),
+    ];
+    full.registry.begin_shutdown();
+    full.registry.close_idle();
+    in_order(&full.registry, &full.config, &seats);
+    let rooms: Vec<_> =
+        (0..3).map(|_| full.registry.make_room(&full.config, 3) == Room::Made).collect();
+    assert_eq!(rooms, [true, true, false]);
+    assert_eq!([0, 1, 2].map(|n| seats[n].is_late()), [true, true, false]);
+}
+
+#[test]
 fn b_286_a_flood_of_slow_newcomers_does_not_cost_the_others_their_connections() {
     let mut full = Full::new();
     full.config.eviction_grace = Duration::from_secs(600);
