@@ -65,7 +65,7 @@ fn b_280_a_directory_that_is_none_is_exit_code_2() {
 fn b_280_a_working_directory_that_was_deleted_is_exit_code_2() {
     let root = root();
     let deleted = root.path().join("deleted");
-    std::fs::create_dir(&deleted).expect("a directory can be made");
+    fs::create_dir(&deleted).expect("a directory can be made");
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", "cd \"$1\" && rmdir \"$1\" && exec \"$0\" 0 -b 127.0.0.1"]);
     shell.arg(env!("CARGO_BIN_EXE_doorstep")).arg(&deleted);
