@@ -14,35 +14,60 @@ pub(super) fn by_extension(extension: &str) -> Option<&'static str> {
     if extension == "Z" {
         return Some("application/octet-stream"); // not "z": B-201 means the exact letter
     }
-    let mut buffer = [0; LONGEST];
-    let extension = lower_case(extension.as_bytes(), &mut buffer)?;
-    if TEXT.binary_search_by(|key| key.as_bytes().cmp(extension)).is_ok() {
+    let wanted = Key::of(extension.as_bytes())?;
+    if TEXT_KEYS.binary_search(&wanted).is_ok() {
         return Some(PLAIN);
     }
-    let place = OTHERS.binary_search_by(|(key, _)| key.as_bytes().cmp(extension));
-    place.ok().map(|place| OTHERS[place].1)
+    OTHER_KEYS.binary_search(&wanted).ok().map(|place| OTHERS[place].1)
 }
 
 /// The media type of a file whose extension says nothing, by its whole name, in any case of
 /// letters.
 pub(super) fn by_name(name: &[u8]) -> Option<&'static str> {
-    let mut buffer = [0; LONGEST];
-    let name = lower_case(name, &mut buffer)?;
-    NAMES.binary_search_by(|key| key.as_bytes().cmp(name)).is_ok().then_some(PLAIN)
+    NAME_KEYS.binary_search(&Key::of(name)?).is_ok().then_some(PLAIN)
 }
 
-/// `text` in lower case; `None` when it is longer than every key.
-fn lower_case<'b>(text: &[u8], buffer: &'b mut [u8; LONGEST]) -> Option<&'b [u8]> {
-    let lower = buffer.get_mut(..text.len())?;
-    lower.copy_from_slice(text);
-    lower.make_ascii_lowercase();
-    Some(lower)
+/// A word of a table as one number, in the order of the words: compared at once, as this is done for
+/// each response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(u128);
+
+impl Key {
+    /// Of `text` in lower case; `None` when it is longer than a key can be.
+    const fn of(text: &[u8]) -> Option<Self> {
+        if text.len() > size_of::<u128>() {
+            return None;
+        }
+        let (mut bytes, mut n) = ([0; size_of::<u128>()], 0);
+        while n < text.len() {
+            bytes[n] = text[n].to_ascii_lowercase();
+            n += 1;
+        }
+        Some(Self(u128::from_be_bytes(bytes)))
+    }
+
+    const fn all<const N: usize>(words: &[&str; N]) -> [Self; N] {
+        let (mut keys, mut n) = ([Self(0); N], 0);
+        while n < N {
+            keys[n] = Self::of(words[n].as_bytes()).expect("every word of a table is short enough");
+            n += 1;
+        }
+        keys
+    }
 }
+
+static TEXT_KEYS: [Key; TEXT.len()] = Key::all(&TEXT);
+static NAME_KEYS: [Key; NAMES.len()] = Key::all(&NAMES);
+static OTHER_KEYS: [Key; OTHERS.len()] = {
+    let (mut words, mut n) = ([""; OTHERS.len()], 0);
+    while n < OTHERS.len() {
+        words[n] = OTHERS[n].0;
+        n += 1;
+    }
+    Key::all(&words)
+};
 
 const PLAIN: &str = "text/plain";
-
-/// The longest key, in bytes.
-const LONGEST: usize = 14;
 
 /// Extensions of files that are plain text.
 #[rustfmt::skip]
