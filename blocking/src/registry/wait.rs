@@ -32,7 +32,10 @@ impl Wait {
 
     /// The server works; the wait may go on afterwards.
     pub(super) fn pause(&self) {
-        self.0.fetch_and(!ACTIVE, Ordering::SeqCst);
+        // Only the caller sets this bit, and a look is cheaper than an exchange for nothing.
+        if self.0.load(Ordering::Relaxed) & ACTIVE != 0 {
+            self.0.fetch_and(!ACTIVE, Ordering::SeqCst);
+        }
     }
 
     /// The next wait is another one, even if it is for the same.
