@@ -130,8 +130,8 @@ pub(crate) enum Runtime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use doorstep_blocking::Config as Settings;
     use doorstep_core::http1::Limits;
+    use doorstep_driver::Config as Settings;
 
     fn parse(words: &[&str]) -> Result<Arguments, ErrorKind> {
         Arguments::try_parse_from([&["doorstep"], words].concat()).map_err(|error| error.kind())

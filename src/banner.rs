@@ -8,7 +8,7 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
-use doorstep_blocking::host;
+use doorstep_driver::host;
 
 /// Says where we serve: the banner for the first address, then each other URL in a line of its own.
 pub(crate) fn serving(addresses: &[SocketAddr]) {

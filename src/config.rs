@@ -8,10 +8,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use doorstep_blocking::host::{self, Symlinks};
-use doorstep_blocking::scripts::Settings;
 use doorstep_core::http1::{Timeouts, Version};
 use doorstep_core::site::Site;
+use doorstep_driver::host::{self, Symlinks};
+use doorstep_driver::scripts::Settings;
 
 use crate::arguments::{Arguments, Protocol, Runtime};
 use crate::failure::Failure;

@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use doorstep_blocking::host;
+use doorstep_driver::host;
 
 /// The end of the command, other than a stop that was asked for.
 #[derive(Debug)]

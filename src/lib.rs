@@ -22,6 +22,7 @@
 pub use doorstep_async_smol as smol;
 pub use doorstep_blocking as blocking;
 pub use doorstep_core as core;
+pub use doorstep_driver as driver;
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/cgi.md")]

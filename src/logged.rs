@@ -9,10 +9,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use doorstep_async_smol as smol;
-use doorstep_blocking::host::{self, Clock, Log};
-use doorstep_blocking::{self as blocking, Record, Stopped};
+use doorstep_blocking as blocking;
 use doorstep_core::http1::date::Civil;
 use doorstep_core::log;
+use doorstep_driver::host::{self, Clock, Log};
+use doorstep_driver::{Record, Stopped};
 
 /// Serves what `handler` does, and writes to the log; tells when it begins.
 pub(crate) struct Logged<H> {

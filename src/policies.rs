@@ -7,9 +7,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use doorstep_blocking::host::Symlinks;
 use doorstep_core::http1::Outbox;
 use doorstep_core::site::{Site, media_type, origins};
+use doorstep_driver::host::Symlinks;
 
 use crate::failure::Failure;
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use doorstep_async_smol as smol;
 use doorstep_blocking as blocking;
-use doorstep_blocking::Stopper;
-use doorstep_blocking::host::{self, Log, Places};
 use doorstep_core::http1::Limits;
+use doorstep_driver::Stopper;
+use doorstep_driver::host::{self, Log, Places};
 
 use crate::arguments::Runtime;
 use crate::banner;

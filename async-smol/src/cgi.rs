@@ -18,14 +18,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_io::Timer;
-use doorstep_blocking::Stopped;
-use doorstep_blocking::host::{Place, Places, Stopwatch, Woken};
-use doorstep_blocking::scripts::{
+use doorstep_core::cgi::again;
+use doorstep_core::cgi::route::Script;
+use doorstep_driver::Stopped;
+use doorstep_driver::host::{Place, Places, Stopwatch, Woken};
+use doorstep_driver::scripts::{
     Admission, Came, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, is_for_scripts,
     refuse_again, refuse_elsewhere, spans, turn_away,
 };
-use doorstep_core::cgi::again;
-use doorstep_core::cgi::route::Script;
 use smol::future;
 use smol::io::AsyncReadExt;
 

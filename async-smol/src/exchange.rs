@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_io::Async;
-use doorstep_blocking::registry::Seat;
-use doorstep_blocking::turn::{Reading, Turn};
 use doorstep_core::http1::{Head, Waiting};
+use doorstep_driver::registry::Seat;
+use doorstep_driver::turn::{Reading, Turn};
 use smol::io::AsyncRead;
 
 use crate::wire::Wire;
@@ -64,7 +64,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Does `work`, which may wait for a disk or a process, on a thread of the server's pool
-    /// ([`doorstep_blocking::Config::pool_threads`]), where it waits for nobody else's request.
+    /// ([`doorstep_driver::Config::pool_threads`]), where it waits for nobody else's request.
     /// Unlike `smol::unblock` it works where the system has no threads left.
     pub async fn unblock<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         self.wire.pool().run(work).await

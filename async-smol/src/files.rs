@@ -14,13 +14,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_io::Timer;
-use doorstep_blocking::directory::{Directory, Listed, NotListed, Rest, part};
-use doorstep_blocking::host::{Content, Departure, Place, Symlinks};
-use doorstep_blocking::scripts::{Admission, Dismissal, Scripts};
 use doorstep_core::site::Site;
 use doorstep_core::site::listing::View;
 use doorstep_core::site::multipart::Piece;
 use doorstep_core::site::range::ByteRange;
+use doorstep_driver::directory::{Directory, Listed, NotListed, Rest, part};
+use doorstep_driver::host::{Content, Departure, Place, Symlinks};
+use doorstep_driver::scripts::{Admission, Dismissal, Scripts};
 use smol::future;
 
 use crate::exchange::Exchange;

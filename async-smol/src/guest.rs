@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use doorstep_blocking::Config;
-use doorstep_blocking::registry::{Registry, Seat};
+use doorstep_driver::Config;
+use doorstep_driver::registry::{Registry, Seat};
 
 use crate::thread_pool::ThreadPool;
 

@@ -22,8 +22,8 @@
 
 use std::io;
 
-use doorstep_blocking::Stopped;
 use doorstep_core::log::Record;
+use doorstep_driver::Stopped;
 
 use crate::exchange::Exchange;
 
@@ -122,7 +122,7 @@ pub trait Handler: Send + Sync + 'static {
     /// handlers that wait for something else than their client: they end their responses now. May
     /// be called more than once.
     ///
-    /// [`Shutdown`]: doorstep_blocking::Shutdown
+    /// [`Shutdown`]: doorstep_driver::Shutdown
     fn hurry(&self) {}
 
     /// The server has stopped, and no connection is left. For what is still to be ended within the

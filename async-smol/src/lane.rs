@@ -10,12 +10,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_io::{Async, Timer};
-use doorstep_blocking::episode::Episode;
-use doorstep_blocking::host::STEP;
-use doorstep_blocking::registry::{Registry, Room};
-use doorstep_blocking::turn::is_departure;
-use doorstep_blocking::{Config, GATHER, Shutdown, Stopper};
 use doorstep_core::http1::Inbox;
+use doorstep_driver::episode::Episode;
+use doorstep_driver::host::STEP;
+use doorstep_driver::registry::{Registry, Room};
+use doorstep_driver::turn::is_departure;
+use doorstep_driver::{Config, GATHER, Shutdown, Stopper};
 use smol::Executor;
 use smol::future;
 

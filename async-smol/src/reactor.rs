@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_io::Timer;
-use doorstep_blocking::host;
+use doorstep_driver::host;
 use smol::future;
 
 /// What the reactor opens, and one that a first connection needs.

@@ -7,12 +7,12 @@ use std::io::{self, ErrorKind};
 use std::mem;
 use std::panic::AssertUnwindSafe;
 
-use doorstep_blocking::GATHER;
-use doorstep_blocking::turn::{Turn, refuse};
 use doorstep_core::http1::{
     Connection, Event, Growing, Inbox, Outbox, Reject, Spans, Storage, Waiting,
 };
 use doorstep_core::log::Record;
+use doorstep_driver::GATHER;
+use doorstep_driver::turn::{Turn, refuse};
 use smol::future::FutureExt;
 
 use crate::exchange::Exchange;

@@ -34,8 +34,8 @@ use std::sync::Arc;
 use std::thread;
 
 use async_io::block_on;
-use doorstep_blocking::host::{self, Acceptor};
-use doorstep_blocking::{Config, Shutdown, Stopped, Stopper};
+use doorstep_driver::host::{self, Acceptor};
+use doorstep_driver::{Config, Shutdown, Stopped, Stopper};
 use smol::{Executor, future};
 
 use crate::handler::Handler;
@@ -64,7 +64,7 @@ impl Server {
         Self::on(listeners?)
     }
 
-    /// Serves listeners that exist: from [`doorstep_blocking::host::bind`], or inherited.
+    /// Serves listeners that exist: from [`doorstep_driver::host::bind`], or inherited.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] when there are none; those of preparing them.
@@ -94,7 +94,7 @@ impl Server {
     }
 
     /// Raises this process's soft limit of descriptors as far as [`Config::max_connections`] needs and
-    /// the hard limit allows ([`doorstep_blocking::host::raise_descriptors`]). It is the whole process's, so this is not
+    /// the hard limit allows ([`doorstep_driver::host::raise_descriptors`]). It is the whole process's, so this is not
     /// done without being asked for. To be called before [`Server::serve`] or [`Server::run`].
     pub fn raise_descriptor_limit(&self) {
         host::raise_descriptors(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));

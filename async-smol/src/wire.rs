@@ -14,9 +14,9 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use async_io::{Async, Timer};
-use doorstep_blocking::host;
-use doorstep_blocking::registry::{ROOM, Room, Seat};
 use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, Waiting};
+use doorstep_driver::host;
+use doorstep_driver::registry::{ROOM, Room, Seat};
 
 use crate::guest::{Guest, Home};
 use crate::thread_pool::ThreadPool;

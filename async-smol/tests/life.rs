@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use doorstep_async_smol::scripts::Settings;
 use doorstep_async_smol::{Cgi, Exchange, Handler, Server};
-use doorstep_blocking::Stopped;
+use doorstep_driver::Stopped;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::TcpStream;
 

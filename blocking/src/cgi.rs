@@ -24,12 +24,12 @@ use event_listener::Listener;
 use crate::exchange::Exchange;
 use crate::files::Files;
 use crate::handler::Handler;
-use crate::host::{Place, Places, Woken};
-use crate::scripts::{
+use doorstep_driver::host::{Place, Places, Woken};
+use doorstep_driver::scripts::{
     Admission, Came, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, is_for_scripts,
     refuse_again, refuse_elsewhere, spans, turn_away,
 };
-use crate::shutdown::Stopped;
+use doorstep_driver::shutdown::Stopped;
 
 /// Runs the scripts below a directory.
 #[derive(Debug)]

@@ -7,15 +7,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::config::Config;
-use crate::episode::Episode;
 use crate::handler::Handler;
-use crate::host;
-use crate::registry::Room;
 use crate::serve;
-use crate::stopper::Stopper;
-use crate::turn::is_departure;
 use crate::wire::Wire;
+use doorstep_driver::config::Config;
+use doorstep_driver::episode::Episode;
+use doorstep_driver::host;
+use doorstep_driver::registry::Room;
+use doorstep_driver::stopper::Stopper;
+use doorstep_driver::turn::is_departure;
 
 /// [`Config::max_connections`] unless it says otherwise.
 pub(crate) const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not 0");
@@ -178,7 +178,7 @@ impl<H: Handler> Crew<H> {
                 self.handler.note(peer.ip(), &format!("{word}: {error}"));
             }
             outbox.clear();
-            outbox.shrink(2 * crate::config::GATHER);
+            outbox.shrink(2 * doorstep_driver::config::GATHER);
             if !self.stays() {
                 return;
             }

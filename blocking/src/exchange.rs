@@ -12,9 +12,9 @@ use std::ops::{Deref, DerefMut};
 
 use doorstep_core::http1::{Head, Waiting};
 
-use crate::registry::Seat;
-use crate::turn::{Reading, Turn};
 use crate::wire::Wire;
+use doorstep_driver::registry::Seat;
+use doorstep_driver::turn::{Reading, Turn};
 
 /// One request, and the place for its answer: a [`Turn`], and the socket it is on.
 pub struct Exchange<'a> {

@@ -18,11 +18,11 @@ use doorstep_core::site::multipart::Piece;
 use doorstep_core::site::range::ByteRange;
 use event_listener::Listener;
 
-use crate::directory::{Directory, NotListed, Rest, part};
 use crate::exchange::Exchange;
 use crate::handler::Handler;
-use crate::host::{Content, Place, Symlinks};
-use crate::scripts::{Admission, Dismissal, Scripts};
+use doorstep_driver::directory::{Directory, NotListed, Rest, part};
+use doorstep_driver::host::{Content, Place, Symlinks};
+use doorstep_driver::scripts::{Admission, Dismissal, Scripts};
 
 /// Serves what is below a directory.
 #[derive(Debug)]

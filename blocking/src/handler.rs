@@ -24,7 +24,7 @@ use std::io;
 use doorstep_core::log::Record;
 
 use crate::exchange::Exchange;
-use crate::shutdown::Stopped;
+use doorstep_driver::shutdown::Stopped;
 
 /// Answers requests, on many threads at once. Each method defaults to 501, but for `head`, which
 /// does what `get` does: the machine sends no body.

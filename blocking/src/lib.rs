@@ -23,39 +23,26 @@
 //! ```
 //!
 //! Deadlines and limits are on by default ([`Config`]). The number of threads is bounded; slow and
-//! idle connections are evicted for new ones. [`host`] holds what the operating system is asked
-//! for, and what does not wait here ([`Config`], [`turn`], [`directory`], [`scripts`], [`episode`])
-//! serves the other driver too.
+//! idle connections are evicted for new ones.
+
+#![forbid(unsafe_code)]
 
 mod cgi;
-mod config;
 mod crew;
-pub mod directory;
-pub mod episode;
 mod exchange;
 mod files;
 mod handler;
-pub mod host;
-mod listings;
-pub mod registry;
-mod response;
-pub mod scripts;
 mod serve;
 mod server;
-mod shutdown;
-mod stopper;
-pub mod turn;
-mod undigested;
+mod sweeper;
 mod wire;
 
 pub use cgi::Cgi;
-pub use config::{Config, GATHER};
 pub use doorstep_core as core;
-pub use doorstep_core::log::Record;
+pub use doorstep_driver::{
+    Config, Record, Response, Shutdown, Stopped, Stopper, Told, host, scripts,
+};
 pub use exchange::{Body, Exchange};
 pub use files::Files;
 pub use handler::Handler;
-pub use response::{Response, Told};
 pub use server::Server;
-pub use shutdown::{Shutdown, Stopped};
-pub use stopper::Stopper;

@@ -10,11 +10,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use doorstep_core::http1::{Connection, Event, Inbox, Outbox, Reject, Spans, Storage, Waiting};
 use doorstep_core::log::Record;
 
-use crate::config::{Config, GATHER};
 use crate::exchange::Exchange;
 use crate::handler::Handler;
-use crate::turn::{Turn, refuse};
 use crate::wire::Wire;
+use doorstep_driver::config::{Config, GATHER};
+use doorstep_driver::turn::{Turn, refuse};
 
 /// Serves one connection until it ends; with `once`, one request.
 pub(crate) fn connection<H: Handler>(

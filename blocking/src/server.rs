@@ -28,16 +28,17 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 
-use crate::config::Config;
 use crate::crew::{Crew, MAX_CONNECTIONS};
 use crate::handler::Handler;
-use crate::host::{self, Acceptor};
-use crate::registry::{Registry, Sweeper};
 use crate::serve;
-use crate::shutdown::{Shutdown, Stopped};
-use crate::stopper::Stopper;
-use crate::turn::is_departure;
+use crate::sweeper::Sweeper;
 use crate::wire::Wire;
+use doorstep_driver::config::Config;
+use doorstep_driver::host::{self, Acceptor};
+use doorstep_driver::registry::Registry;
+use doorstep_driver::shutdown::{Shutdown, Stopped};
+use doorstep_driver::stopper::Stopper;
+use doorstep_driver::turn::is_departure;
 
 /// A server that is bound and not yet serving.
 #[derive(Debug)]
@@ -57,7 +58,7 @@ impl Server {
         Self::on(listeners?)
     }
 
-    /// Serves listeners that exist: from [`crate::host::bind`], or inherited.
+    /// Serves listeners that exist: from [`doorstep_driver::host::bind`], or inherited.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] when there are none; those of preparing them.
@@ -89,7 +90,7 @@ impl Server {
     }
 
     /// Raises this process's soft limit of descriptors as far as [`Config::max_connections`] needs and
-    /// the hard limit allows ([`crate::host::raise_descriptors`]). It is the whole process's, so this is not
+    /// the hard limit allows ([`doorstep_driver::host::raise_descriptors`]). It is the whole process's, so this is not
     /// done without being asked for. To be called before [`Server::serve`].
     pub fn raise_descriptor_limit(&self) {
         host::raise_descriptors(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, Waiting};
 use event_listener::Listener;
 
-use crate::config::Config;
-use crate::host;
-use crate::registry::{ROOM, Registry, Room, Seat};
+use doorstep_driver::config::Config;
+use doorstep_driver::host;
+use doorstep_driver::registry::{ROOM, Registry, Room, Seat};
 
 /// One connection's socket.
 pub(crate) struct Wire<'c> {

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use doorstep::blocking::directory::MOST_DIGESTED;
+use doorstep::driver::directory::MOST_DIGESTED;
 use doorstep::core::site::Site;
 use tempfile::TempDir;
 

@@ -1,7 +1,7 @@
 //! A shortage is logged once for as long as it goes on.
 //!
 //! ```
-//! use doorstep_blocking::episode::Episode;
+//! use doorstep_driver::episode::Episode;
 //!
 //! let lack = Episode::default();
 //! assert!(lack.begins());

@@ -7,7 +7,7 @@
 //! no longer than a second.
 //!
 //! ```
-//! use doorstep_blocking::host::Log;
+//! use doorstep_driver::host::Log;
 //!
 //! let log = Log::stderr()?;
 //! log.write(b"127.0.0.1 - - [21/Nov/2026 05:07:13] \"GET / HTTP/1.1\" 200 5\n");

@@ -5,7 +5,7 @@
 //! on a thread or in a task. Places and tickets are given back when they are dropped.
 //!
 //! ```
-//! use doorstep_blocking::host::Places;
+//! use doorstep_driver::host::Places;
 //!
 //! let places = Places::new(1, 1);
 //! let first = places.take().expect("it is free");

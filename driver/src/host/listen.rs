@@ -5,7 +5,7 @@
 //! program has the port is refused; an address whose family this machine lacks is left out.
 //!
 //! ```
-//! use doorstep_blocking::host;
+//! use doorstep_driver::host;
 //!
 //! let listeners = host::bind(Some("127.0.0.1"), 0)?; // any free port
 //! assert_ne!(listeners[0].local_addr()?.port(), 0);

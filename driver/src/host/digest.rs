@@ -6,7 +6,7 @@
 //! time. Computing takes as long as reading the file: it belongs where one may wait.
 //!
 //! ```
-//! use doorstep_blocking::host::{Content, Digests};
+//! use doorstep_driver::host::{Content, Digests};
 //! use doorstep_core::site::Stat;
 //!
 //! let (content, stat) = (Content::Bytes((*b"abc").into()), Stat { size: 3, ..Stat::default() });

@@ -14,7 +14,7 @@ use crate::host::{Rlimits, Symlinks};
 /// that of a request's body is [`doorstep_core::http1::Limits::body`].
 ///
 /// ```
-/// use doorstep_blocking::scripts::Settings;
+/// use doorstep_driver::scripts::Settings;
 /// use std::time::Duration;
 ///
 /// let settings = Settings { time: Duration::from_secs(5), ..Settings::default() };

@@ -9,10 +9,8 @@
 //! not by when there was room to send more. A connection that keeps a useful pace starts afresh.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use std::{io, mem};
 
 use doorstep_core::http1::Waiting;
 
@@ -144,49 +142,6 @@ impl Flow {
 /// 49 days are for ever.
 fn saturated_millis(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
-}
-
-/// A thread that sweeps until it is dropped. It sleeps while there is no connection.
-#[derive(Debug)]
-pub(crate) struct Sweeper {
-    registry: Arc<Registry>,
-    ended: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Sweeper {
-    /// Starts it.
-    ///
-    /// # Errors
-    /// When there is no thread to be had.
-    pub(crate) fn start(registry: Arc<Registry>, config: &Config) -> io::Result<Self> {
-        let ended = Arc::new(AtomicBool::new(false));
-        let (theirs, end, config) = (registry.clone(), ended.clone(), config.clone());
-        let interval = Registry::interval(&config);
-        let sweep = move || {
-            while !end.load(Ordering::SeqCst) {
-                let came = theirs.arrival();
-                if theirs.is_empty() && !end.load(Ordering::SeqCst) {
-                    event_listener::Listener::wait(came);
-                }
-                thread::park_timeout(interval);
-                theirs.sweep(&config);
-            }
-        };
-        let thread = Some(thread::Builder::new().name("sweeper".into()).spawn(sweep)?);
-        Ok(Self { registry, ended, thread })
-    }
-}
-
-impl Drop for Sweeper {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::SeqCst);
-        self.registry.arrivals.notify(usize::MAX);
-        if let Some(thread) = mem::take(&mut self.thread) {
-            thread.thread().unpark();
-            let _ = thread.join();
-        }
-    }
 }
 
 #[cfg(test)]

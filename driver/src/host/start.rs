@@ -8,7 +8,7 @@
 //! ```
 //! use std::fs::File;
 //! use std::path::Path;
-//! use doorstep_blocking::host::{Places, Start};
+//! use doorstep_driver::host::{Places, Start};
 //!
 //! let mut start = Start::new(Path::new("/bin/sh"))?;
 //! start.argument(b"-c")?;

@@ -12,7 +12,7 @@
 //! sent until it changes.)
 //!
 //! ```
-//! use doorstep_blocking::host::{Content, Opened, Root, Store, Symlinks};
+//! use doorstep_driver::host::{Content, Opened, Root, Store, Symlinks};
 //! # let dir = tempfile::tempdir()?;
 //! # std::fs::write(dir.path().join("hello.txt"), "hi\n")?;
 //!

@@ -31,7 +31,7 @@ type Accepted = (TcpStream, SocketAddr);
 /// Listeners to accept from.
 ///
 /// ```
-/// use doorstep_blocking::host::{self, Acceptor};
+/// use doorstep_driver::host::{self, Acceptor};
 ///
 /// let acceptor = Acceptor::new(host::bind(Some("127.0.0.1"), 0)?)?;
 /// let client = std::net::TcpStream::connect(acceptor.addresses()[0])?;

@@ -6,7 +6,7 @@
 //! changed: the one that was opened is sent to its end.
 //!
 //! ```
-//! use doorstep_blocking::host::Watch;
+//! use doorstep_driver::host::Watch;
 //! # let dir = tempfile::tempdir()?;
 //! # let path = dir.path().join("a");
 //! # std::fs::write(&path, "hello")?;

@@ -47,7 +47,7 @@ impl Presence {
 /// A look now and then at a client that waits for something: has it left?
 ///
 /// ```
-/// use doorstep_blocking::host::{Presence, Vigil};
+/// use doorstep_driver::host::{Presence, Vigil};
 /// use std::net::{TcpListener, TcpStream};
 /// use std::time::Duration;
 ///

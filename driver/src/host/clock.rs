@@ -4,7 +4,7 @@
 //! change on whole minutes. Any number of threads may ask.
 //!
 //! ```
-//! use doorstep_blocking::host::{Clock, now};
+//! use doorstep_driver::host::{Clock, now};
 //!
 //! let clock = Clock::new();
 //! let civil = clock.civil(now());

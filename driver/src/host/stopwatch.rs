@@ -8,7 +8,7 @@
 //!
 //! ```
 //! use std::time::{Duration, Instant};
-//! use doorstep_blocking::host::Stopwatch;
+//! use doorstep_driver::host::Stopwatch;
 //!
 //! let (start, second) = (Instant::now(), Duration::from_secs(1));
 //! let mut time = Stopwatch::started(start);

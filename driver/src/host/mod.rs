@@ -9,7 +9,7 @@
 //! runs on as well (cargo feature `portable`). Systems without it are not supported.
 //!
 //! ```
-//! use doorstep_blocking::host::{Opened, Root, Symlinks};
+//! use doorstep_driver::host::{Opened, Root, Symlinks};
 //! # let dir = tempfile::tempdir()?;
 //! # std::fs::write(dir.path().join("hello.txt"), "hi\n")?;
 //!

@@ -1,7 +1,7 @@
 //! Everything that can be set about a server: one plain struct, shared by both drivers.
 //!
 //! ```
-//! use doorstep_blocking::Config;
+//! use doorstep_driver::Config;
 //! use std::num::NonZeroUsize;
 //!
 //! let config = Config { max_connections: NonZeroUsize::new(64), ..Config::default() };

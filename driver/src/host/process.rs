@@ -11,7 +11,7 @@
 //! use std::io::Read;
 //! use std::path::Path;
 //! use std::time::Duration;
-//! use doorstep_blocking::host::{Places, Start};
+//! use doorstep_driver::host::{Places, Start};
 //!
 //! let place = Places::new(1, 0).take().expect("nobody else is here");
 //! let mut start = Start::new(Path::new("/bin/echo"))?;

@@ -14,8 +14,8 @@
 //! let (server, _) = listener.accept()?;
 //!
 //! let more = true; // so that head and body share a packet
-//! assert_eq!(doorstep_blocking::host::send(&server, b"head ", more)?, 5);
-//! assert_eq!(doorstep_blocking::host::send_file(&server, &file, 7, 100)?, 3);
+//! assert_eq!(doorstep_driver::host::send(&server, b"head ", more)?, 5);
+//! assert_eq!(doorstep_driver::host::send_file(&server, &file, 7, 100)?, 3);
 //! drop(server);
 //!
 //! let mut received = String::new();

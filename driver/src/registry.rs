@@ -28,7 +28,6 @@ use event_listener::{Event, EventListener};
 
 use self::eviction::Candidates;
 pub use self::eviction::Room;
-pub(crate) use self::sweep::Sweeper;
 use self::sweep::{Slot, Steps};
 use self::wait::Wait;
 use crate::host::{self, Presence, Stopwatch};
@@ -143,6 +142,11 @@ impl Registry {
     #[must_use]
     pub fn arrival(&self) -> EventListener {
         self.arrivals.listen()
+    }
+
+    /// Wakes whoever waits for [`Registry::arrival`], though nobody has come.
+    pub fn wake_sweeper(&self) {
+        self.arrivals.notify(usize::MAX);
     }
 
     /// How many there are.

@@ -21,7 +21,7 @@ pub fn url(bound: SocketAddr, scheme: &str) -> String {
 /// machine. Addresses the system does not tell are missing.
 ///
 /// ```
-/// let urls = doorstep_blocking::host::urls(&["127.0.0.1:8000".parse()?], "http");
+/// let urls = doorstep_driver::host::urls(&["127.0.0.1:8000".parse()?], "http");
 /// assert_eq!(urls, ["http://127.0.0.1:8000/"]);
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```

@@ -1,0 +1,53 @@
+//! The thread that sweeps: it wakes connections whose deadline has passed ([`Registry::sweep`]).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::{io, mem};
+
+use doorstep_driver::Config;
+use doorstep_driver::registry::Registry;
+use event_listener::Listener;
+
+/// A thread that sweeps until it is dropped. It sleeps while there is no connection.
+#[derive(Debug)]
+pub(crate) struct Sweeper {
+    registry: Arc<Registry>,
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sweeper {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub(crate) fn start(registry: Arc<Registry>, config: &Config) -> io::Result<Self> {
+        let ended = Arc::new(AtomicBool::new(false));
+        let (theirs, end, config) = (registry.clone(), ended.clone(), config.clone());
+        let interval = Registry::interval(&config);
+        let sweep = move || {
+            while !end.load(Ordering::SeqCst) {
+                let came = theirs.arrival();
+                if theirs.is_empty() && !end.load(Ordering::SeqCst) {
+                    came.wait();
+                }
+                thread::park_timeout(interval);
+                theirs.sweep(&config);
+            }
+        };
+        let thread = Some(thread::Builder::new().name("sweeper".into()).spawn(sweep)?);
+        Ok(Self { registry, ended, thread })
+    }
+}
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.registry.wake_sweeper();
+        if let Some(thread) = mem::take(&mut self.thread) {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
