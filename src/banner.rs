@@ -8,11 +8,11 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
-use doorstep_driver::host;
+use doorstep_driver::net;
 
 /// Says where we serve: the banner for the first address, then each other URL in a line of its own.
 pub(crate) fn serving(addresses: &[SocketAddr]) {
-    say(&banner(addresses[0], &host::url(addresses[0], "http"), &host::urls(addresses, "http")));
+    say(&banner(addresses[0], &net::url(addresses[0], "http"), &net::urls(addresses, "http")));
 }
 
 /// Says that Ctrl-C was understood.
@@ -44,7 +44,7 @@ mod tests {
     fn of(address: &str, urls: &[&str]) -> String {
         let urls: Vec<String> = urls.iter().map(|url| (*url).to_owned()).collect();
         let address = address.parse().unwrap();
-        banner(address, &host::url(address, "http"), &urls)
+        banner(address, &net::url(address, "http"), &urls)
     }
 
     #[test]

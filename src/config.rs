@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use doorstep_core::http1::{Timeouts, Version};
 use doorstep_core::site::Site;
-use doorstep_driver::host::{self, Symlinks};
-use doorstep_driver::scripts::Settings;
+use doorstep_driver::cgi::Settings;
+use doorstep_driver::os::{self, Symlinks};
 
 use crate::arguments::{Arguments, Protocol, Runtime};
 use crate::failure::Failure;
@@ -22,7 +22,7 @@ pub(crate) struct Config {
     /// An address or a name; `None` is every address of this machine.
     pub(crate) host: Option<String>,
     pub(crate) port: u16,
-    /// Absolute, if it can be; see [`host::absolute`].
+    /// Absolute, if it can be; see [`os::absolute`].
     pub(crate) root: PathBuf,
     pub(crate) protocol: Version,
     pub(crate) runtime: Runtime,
@@ -48,7 +48,7 @@ pub(crate) struct Config {
 impl Config {
     /// Makes out what `said` means, or why it cannot be done.
     pub(crate) fn check(said: Arguments) -> Result<Self, Failure> {
-        let root = match host::absolute(&said.directory) {
+        let root = match os::absolute(&said.directory) {
             Ok(root) => root,
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
                 return Err(Failure::NotADirectory(said.directory));

@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use doorstep_driver::host;
+use doorstep_driver::os;
 
 /// The end of the command, other than a stop that was asked for.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl fmt::Display for Failure {
                 })
             }
             Self::Bind { host, port, error } => bind(f, host.as_deref(), *port, error),
-            Self::Serve(error) if host::is_exhausted(error) => write!(
+            Self::Serve(error) if os::is_exhausted(error) => write!(
                 f,
                 "cannot serve: no threads, descriptors or memory left: {error}; raise the limits of \
                  this user or container (ulimit -u, ulimit -n, ulimit -v, pids.max)"

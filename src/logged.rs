@@ -12,7 +12,7 @@ use doorstep_async_smol as smol;
 use doorstep_blocking as blocking;
 use doorstep_core::http1::date::Civil;
 use doorstep_core::log;
-use doorstep_driver::host::{self, Clock, Log};
+use doorstep_driver::os::{self, Clock, Log};
 use doorstep_driver::{Record, Stopped};
 
 /// Serves what `handler` does, and writes to the log; tells when it begins.
@@ -51,7 +51,7 @@ impl<H> Logged<H> {
     /// Logs what `write` makes of the time.
     fn line(&self, write: impl FnOnce(&mut Vec<u8>, &Civil)) {
         let mut line = Vec::with_capacity(128);
-        write(&mut line, &self.clock.civil(host::now()));
+        write(&mut line, &self.clock.civil(os::now()));
         self.log.write(&line);
     }
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use doorstep_core::http1::Outbox;
 use doorstep_core::site::{Site, media_type, origins};
-use doorstep_driver::host::Symlinks;
+use doorstep_driver::os::Symlinks;
 
 use crate::failure::Failure;
 

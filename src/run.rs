@@ -9,7 +9,9 @@ use doorstep_async_smol as smol;
 use doorstep_blocking as blocking;
 use doorstep_core::http1::Limits;
 use doorstep_driver::Stopper;
-use doorstep_driver::host::{self, Log, Places};
+use doorstep_driver::net;
+use doorstep_driver::os::{self, Log};
+use doorstep_driver::semaphore::Places;
 
 use crate::arguments::Runtime;
 use crate::banner;
@@ -26,10 +28,10 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// Serves as `config` says until Ctrl-C or SIGTERM. Coming back without a failure is success.
 pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
-    host::can_allocate(MEMORY).map_err(Failure::Serve)?;
+    os::can_allocate(MEMORY).map_err(Failure::Serve)?;
     // Caught before the banner: whoever has read that may send one.
     let signals = Signals::catch().map_err(Failure::Serve)?;
-    let no_root = |error| match host::is_exhausted(&error) {
+    let no_root = |error| match os::is_exhausted(&error) {
         true => Failure::Serve(error),
         false => Failure::Directory(config.root.clone(), error),
     };
@@ -92,11 +94,9 @@ fn settings(config: &Config) -> blocking::Config {
 }
 
 fn listen(config: &Config) -> Result<Vec<TcpListener>, Failure> {
-    host::bind(config.host.as_deref(), config.port).map_err(|error| {
-        match host::is_exhausted(&error) {
-            true => Failure::Serve(error),
-            false => Failure::Bind { host: config.host.clone(), port: config.port, error },
-        }
+    net::bind(config.host.as_deref(), config.port).map_err(|error| match os::is_exhausted(&error) {
+        true => Failure::Serve(error),
+        false => Failure::Bind { host: config.host.clone(), port: config.port, error },
     })
 }
 

@@ -15,8 +15,8 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use doorstep_core::cgi::route::Directories;
 use doorstep_core::path;
-use doorstep_driver::host::{Identity, Rlimits};
-use doorstep_driver::scripts::Settings;
+use doorstep_driver::cgi::Settings;
+use doorstep_driver::os::{Identity, Rlimits};
 
 use crate::failure::Failure;
 
@@ -141,7 +141,7 @@ mod tests {
     use crate::config::Config;
     use clap::Parser;
     use clap::error::ErrorKind;
-    use doorstep_driver::host::Symlinks;
+    use doorstep_driver::os::Symlinks;
 
     fn check(words: &[&str]) -> Result<Config, Failure> {
         Config::check(Arguments::parse_from([&["doorstep"], words].concat()))

@@ -21,11 +21,12 @@ use async_io::Timer;
 use doorstep_core::cgi::again;
 use doorstep_core::cgi::route::Script;
 use doorstep_driver::Stopped;
-use doorstep_driver::host::{Place, Places, Stopwatch, Woken};
-use doorstep_driver::scripts::{
+use doorstep_driver::cgi::{
     Admission, Came, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, is_for_scripts,
     refuse_again, refuse_elsewhere, spans, turn_away,
 };
+use doorstep_driver::os::{Stopwatch, Woken};
+use doorstep_driver::semaphore::{Place, Places};
 use smol::future;
 use smol::io::AsyncReadExt;
 

@@ -13,8 +13,8 @@ use std::task::{Context, Poll, ready};
 
 use async_io::Async;
 use doorstep_core::http1::{Head, Waiting};
-use doorstep_driver::registry::Seat;
-use doorstep_driver::turn::{Reading, Turn};
+use doorstep_driver::connections::Seat;
+use doorstep_driver::exchange::{Reading, Turn};
 use smol::io::AsyncRead;
 
 use crate::wire::Wire;

@@ -18,9 +18,12 @@ use doorstep_core::site::Site;
 use doorstep_core::site::listing::View;
 use doorstep_core::site::multipart::Piece;
 use doorstep_core::site::range::ByteRange;
-use doorstep_driver::directory::{Directory, Listed, NotListed, Rest, part};
-use doorstep_driver::host::{Content, Departure, Place, Symlinks};
-use doorstep_driver::scripts::{Admission, Dismissal, Scripts};
+use doorstep_driver::cgi::{Admission, Dismissal, Scripts};
+use doorstep_driver::files::Content;
+use doorstep_driver::files::{Directory, Listed, NotListed, Rest, part};
+use doorstep_driver::net::Departure;
+use doorstep_driver::os::Symlinks;
+use doorstep_driver::semaphore::Place;
 use smol::future;
 
 use crate::exchange::Exchange;

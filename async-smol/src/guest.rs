@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use doorstep_driver::Config;
-use doorstep_driver::registry::{Registry, Seat};
+use doorstep_driver::connections::{Registry, Seat};
 
 use crate::thread_pool::ThreadPool;
 

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use async_io::{Async, Timer};
 use doorstep_core::http1::Inbox;
+use doorstep_driver::connections::{Registry, Room};
 use doorstep_driver::episode::Episode;
-use doorstep_driver::host::STEP;
-use doorstep_driver::registry::{Registry, Room};
-use doorstep_driver::turn::is_departure;
+use doorstep_driver::exchange::is_departure;
+use doorstep_driver::os::STEP;
 use doorstep_driver::{Config, GATHER, Shutdown, Stopper};
 use smol::Executor;
 use smol::future;

@@ -46,7 +46,9 @@ mod wire;
 
 pub use cgi::Cgi;
 pub use doorstep_core as core;
-pub use doorstep_driver::{Config, Record, Response, Shutdown, Stopped, Stopper, Told, scripts};
+pub use doorstep_driver::{
+    Config, Record, Response, Shutdown, Stopped, Stopper, Told, cgi as scripts,
+};
 pub use exchange::{Body, Exchange};
 pub use files::Files;
 pub use handler::Handler;

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_io::Timer;
-use doorstep_driver::host;
+use doorstep_driver::os;
 use smol::future;
 
 /// What the reactor opens, and one that a first connection needs.
@@ -26,9 +26,9 @@ pub(crate) fn start() -> io::Result<()> {
     if STARTED.get().is_some() {
         return Ok(());
     }
-    host::can_open(DESCRIPTORS)?;
-    host::can_watch()?;
-    host::can_start_thread()?;
+    os::can_open(DESCRIPTORS)?;
+    os::can_watch()?;
+    os::can_start_thread()?;
     // Other processes may have taken what was there a moment ago.
     let started = panic::catch_unwind(|| {
         future::block_on(future::poll_once(Timer::after(LATER)));

@@ -12,7 +12,7 @@ use doorstep_core::http1::{
 };
 use doorstep_core::log::Record;
 use doorstep_driver::GATHER;
-use doorstep_driver::turn::{Turn, refuse};
+use doorstep_driver::exchange::{Turn, refuse};
 use smol::future::FutureExt;
 
 use crate::exchange::Exchange;

@@ -34,7 +34,8 @@ use std::sync::Arc;
 use std::thread;
 
 use async_io::block_on;
-use doorstep_driver::host::{self, Acceptor};
+use doorstep_driver::net::Acceptor;
+use doorstep_driver::os;
 use doorstep_driver::{Config, Shutdown, Stopped, Stopper};
 use smol::{Executor, future};
 
@@ -64,7 +65,7 @@ impl Server {
         Self::on(listeners?)
     }
 
-    /// Serves listeners that exist: from [`doorstep_driver::host::bind`], or inherited.
+    /// Serves listeners that exist: from [`doorstep_driver::net::bind`], or inherited.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] when there are none; those of preparing them.
@@ -94,10 +95,10 @@ impl Server {
     }
 
     /// Raises this process's soft limit of descriptors as far as [`Config::max_connections`] needs and
-    /// the hard limit allows ([`doorstep_driver::host::raise_descriptors`]). It is the whole process's, so this is not
+    /// the hard limit allows ([`doorstep_driver::os::raise_descriptors`]). It is the whole process's, so this is not
     /// done without being asked for. To be called before [`Server::serve`] or [`Server::run`].
     pub fn raise_descriptor_limit(&self) {
-        host::raise_descriptors(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
+        os::raise_descriptors(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
     }
 
     /// Serves until it is stopped; the shutdown takes [`Config::grace`] at most, and the handler's
@@ -153,7 +154,7 @@ impl Server {
     /// As [`prepare`], and bounds connections by the descriptors of this process.
     fn prepare(&mut self) -> io::Result<ThreadPool> {
         let most = self.config.max_connections.unwrap_or(MAX_CONNECTIONS);
-        self.config.max_connections = Some(host::connections(most));
+        self.config.max_connections = Some(os::connections(most));
         prepare(&self.config)
     }
 
@@ -176,7 +177,7 @@ impl Server {
 /// Takes or probes what serving cannot do without, before the server says that it serves.
 fn prepare(config: &Config) -> io::Result<ThreadPool> {
     reactor::start()?;
-    host::can_open(DESCRIPTORS)?;
+    os::can_open(DESCRIPTORS)?;
     ThreadPool::start(config.pool_threads)
 }
 

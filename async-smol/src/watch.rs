@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_io::{Async, Timer};
-use doorstep_driver::host::{Pipe, Process, Woken};
+use doorstep_driver::os::{Pipe, Process, Woken};
 use smol::future::Future;
 
 /// How often to look for an end that wakes nobody.

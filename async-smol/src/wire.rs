@@ -15,8 +15,9 @@ use std::task::{Context, Poll, ready};
 
 use async_io::{Async, Timer};
 use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, Waiting};
-use doorstep_driver::host;
-use doorstep_driver::registry::{ROOM, Room, Seat};
+use doorstep_driver::connections::{ROOM, Room, Seat};
+use doorstep_driver::files;
+use doorstep_driver::net;
 
 use crate::guest::{Guest, Home};
 use crate::thread_pool::ThreadPool;
@@ -165,7 +166,7 @@ impl<'l> Wire<'l> {
         self.seat().resets(connection.ends_by_closing());
         while !outbox.is_empty() {
             let socket = self.stream();
-            let mut send = || host::send(socket, outbox.unsent(), more);
+            let mut send = || net::send(socket, outbox.unsent(), more);
             let n = ready!(self.poll_write(cx, &mut send))?;
             outbox.sent(n);
         }
@@ -183,10 +184,10 @@ impl<'l> Wire<'l> {
         sent: &mut u64,
     ) -> io::Result<()> {
         let socket = self.stream();
-        let watch = host::Watch::over(file, count)?;
+        let watch = files::Watch::over(file, count)?;
         loop {
             watch.before_turn(file, count - *sent)?;
-            let mut send = || host::send_file(socket, file, offset + *sent, count - *sent);
+            let mut send = || net::send_file(socket, file, offset + *sent, count - *sent);
             let n = poll_fn(|cx| self.poll_write(cx, &mut send)).await?;
             *sent += n as u64;
             match n {

@@ -4,7 +4,7 @@
 //! CGIHTTPRequestHandler. In a handler of one's own, [`Cgi::serve`] says whether a request was its.
 //!
 //! ```no_run
-//! use doorstep_blocking::scripts::Settings;
+//! use doorstep_driver::cgi::Settings;
 //! use doorstep_blocking::{Cgi, Files, Server};
 //!
 //! let scripts = Cgi::new(".", Settings::default())?.around(Files::new(".")?);
@@ -24,11 +24,12 @@ use event_listener::Listener;
 use crate::exchange::Exchange;
 use crate::files::Files;
 use crate::handler::Handler;
-use doorstep_driver::host::{Place, Places, Woken};
-use doorstep_driver::scripts::{
+use doorstep_driver::cgi::{
     Admission, Came, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, is_for_scripts,
     refuse_again, refuse_elsewhere, spans, turn_away,
 };
+use doorstep_driver::os::Woken;
+use doorstep_driver::semaphore::{Place, Places};
 use doorstep_driver::shutdown::Stopped;
 
 /// Runs the scripts below a directory.

@@ -11,11 +11,11 @@ use crate::handler::Handler;
 use crate::serve;
 use crate::wire::Wire;
 use doorstep_driver::config::Config;
+use doorstep_driver::connections::Room;
 use doorstep_driver::episode::Episode;
-use doorstep_driver::host;
-use doorstep_driver::registry::Room;
-use doorstep_driver::stopper::Stopper;
-use doorstep_driver::turn::is_departure;
+use doorstep_driver::exchange::is_departure;
+use doorstep_driver::os;
+use doorstep_driver::shutdown_handle::Stopper;
 
 /// [`Config::max_connections`] unless it says otherwise.
 pub(crate) const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not 0");
@@ -64,7 +64,7 @@ impl<H: Handler> Crew<H> {
             handler,
             config,
             stopper,
-            spare: SPARE.min(host::descriptors() / 8).max(1),
+            spare: SPARE.min(os::descriptors() / 8).max(1),
             hands: Mutex::default(),
             changed: Condvar::new(),
             no_thread: Episode::default(),
@@ -74,7 +74,7 @@ impl<H: Handler> Crew<H> {
 
     /// Starts the first thread and stays at the door until the server stops.
     pub(crate) fn work(self: &Arc<Self>) -> io::Result<()> {
-        host::can_open(DESCRIPTORS)?;
+        os::can_open(DESCRIPTORS)?;
         self.hire()?;
         self.handler.started();
         while !self.stopper.is_stopping() {
@@ -108,7 +108,7 @@ impl<H: Handler> Crew<H> {
             }
             let left = until.saturating_sub(self.stopper.registry.shutdown_time());
             let some = |hands: &mut Hands| hands.all > 0;
-            let waited = self.changed.wait_timeout_while(self.hands(), left.min(host::STEP), some);
+            let waited = self.changed.wait_timeout_while(self.hands(), left.min(os::STEP), some);
             let over = waited.unwrap_or_else(PoisonError::into_inner).0.all == 0;
             if over || left.is_zero() {
                 return over;

@@ -13,8 +13,8 @@ use std::ops::{Deref, DerefMut};
 use doorstep_core::http1::{Head, Waiting};
 
 use crate::wire::Wire;
-use doorstep_driver::registry::Seat;
-use doorstep_driver::turn::{Reading, Turn};
+use doorstep_driver::connections::Seat;
+use doorstep_driver::exchange::{Reading, Turn};
 
 /// One request, and the place for its answer: a [`Turn`], and the socket it is on.
 pub struct Exchange<'a> {

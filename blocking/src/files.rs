@@ -20,9 +20,11 @@ use event_listener::Listener;
 
 use crate::exchange::Exchange;
 use crate::handler::Handler;
-use doorstep_driver::directory::{Directory, NotListed, Rest, part};
-use doorstep_driver::host::{Content, Place, Symlinks};
-use doorstep_driver::scripts::{Admission, Dismissal, Scripts};
+use doorstep_driver::cgi::{Admission, Dismissal, Scripts};
+use doorstep_driver::files::Content;
+use doorstep_driver::files::{Directory, NotListed, Rest, part};
+use doorstep_driver::os::Symlinks;
+use doorstep_driver::semaphore::Place;
 
 /// Serves what is below a directory.
 #[derive(Debug)]

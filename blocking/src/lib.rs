@@ -40,7 +40,7 @@ mod wire;
 pub use cgi::Cgi;
 pub use doorstep_core as core;
 pub use doorstep_driver::{
-    Config, Record, Response, Shutdown, Stopped, Stopper, Told, host, scripts,
+    Config, Record, Response, Shutdown, Stopped, Stopper, Told, cgi as scripts,
 };
 pub use exchange::{Body, Exchange};
 pub use files::Files;

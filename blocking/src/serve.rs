@@ -14,7 +14,7 @@ use crate::exchange::Exchange;
 use crate::handler::Handler;
 use crate::wire::Wire;
 use doorstep_driver::config::{Config, GATHER};
-use doorstep_driver::turn::{Turn, refuse};
+use doorstep_driver::exchange::{Turn, refuse};
 
 /// Serves one connection until it ends; with `once`, one request.
 pub(crate) fn connection<H: Handler>(

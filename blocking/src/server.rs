@@ -34,11 +34,12 @@ use crate::serve;
 use crate::sweeper::Sweeper;
 use crate::wire::Wire;
 use doorstep_driver::config::Config;
-use doorstep_driver::host::{self, Acceptor};
-use doorstep_driver::registry::Registry;
+use doorstep_driver::connections::Registry;
+use doorstep_driver::exchange::is_departure;
+use doorstep_driver::net::Acceptor;
+use doorstep_driver::os;
 use doorstep_driver::shutdown::{Shutdown, Stopped};
-use doorstep_driver::stopper::Stopper;
-use doorstep_driver::turn::is_departure;
+use doorstep_driver::shutdown_handle::Stopper;
 
 /// A server that is bound and not yet serving.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl Server {
         Self::on(listeners?)
     }
 
-    /// Serves listeners that exist: from [`doorstep_driver::host::bind`], or inherited.
+    /// Serves listeners that exist: from [`doorstep_driver::net::bind`], or inherited.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] when there are none; those of preparing them.
@@ -90,10 +91,10 @@ impl Server {
     }
 
     /// Raises this process's soft limit of descriptors as far as [`Config::max_connections`] needs and
-    /// the hard limit allows ([`doorstep_driver::host::raise_descriptors`]). It is the whole process's, so this is not
+    /// the hard limit allows ([`doorstep_driver::os::raise_descriptors`]). It is the whole process's, so this is not
     /// done without being asked for. To be called before [`Server::serve`].
     pub fn raise_descriptor_limit(&self) {
-        host::raise_descriptors(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
+        os::raise_descriptors(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
     }
 
     /// Serves until it is stopped; the shutdown takes [`Config::grace`] at most, and the handler's
@@ -103,7 +104,7 @@ impl Server {
     /// When not even one thread or the descriptors for one connection can be had.
     pub fn serve(mut self, handler: impl Handler) -> io::Result<()> {
         let most = self.config.max_connections.unwrap_or(MAX_CONNECTIONS);
-        self.config.max_connections = Some(host::connections(most));
+        self.config.max_connections = Some(os::connections(most));
         let (stopper, config) = (self.stopper.clone(), self.config.clone());
         let registry = &stopper.registry;
         let _sweeper = Sweeper::start(registry.clone(), &self.config)?;

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::{io, mem};
 
 use doorstep_driver::Config;
-use doorstep_driver::registry::Registry;
+use doorstep_driver::connections::Registry;
 use event_listener::Listener;
 
 /// A thread that sweeps until it is dropped. It sleeps while there is no connection.

@@ -13,8 +13,9 @@ use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, Waiting};
 use event_listener::Listener;
 
 use doorstep_driver::config::Config;
-use doorstep_driver::host;
-use doorstep_driver::registry::{ROOM, Registry, Room, Seat};
+use doorstep_driver::connections::{ROOM, Registry, Room, Seat};
+use doorstep_driver::files;
+use doorstep_driver::net;
 
 /// One connection's socket.
 pub(crate) struct Wire<'c> {
@@ -102,7 +103,7 @@ impl<'c> Wire<'c> {
             return Ok(());
         }
         // Nearly always all of it goes at once, and then nobody has to say how long to wait.
-        match host::send_now(self.stream(), outbox.unsent(), more) {
+        match net::send_now(self.stream(), outbox.unsent(), more) {
             Ok(n) => outbox.sent(n),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
@@ -111,7 +112,7 @@ impl<'c> Wire<'c> {
             return Ok(());
         }
         self.write_all(outbox.len() as u64, |stream, _| {
-            let n = host::send(stream, outbox.unsent(), more)?;
+            let n = net::send(stream, outbox.unsent(), more)?;
             outbox.sent(n);
             Ok(n)
         })
@@ -126,10 +127,10 @@ impl<'c> Wire<'c> {
         count: u64,
         sent: &mut u64,
     ) -> io::Result<()> {
-        let watch = host::Watch::over(file, count)?;
+        let watch = files::Watch::over(file, count)?;
         self.write_all(count, |stream, gone| {
             watch.before_turn(file, count - gone)?;
-            let n = host::send_file(stream, file, offset + gone, count - gone)?;
+            let n = net::send_file(stream, file, offset + gone, count - gone)?;
             *sent += n as u64;
             if n == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(n) }
         })

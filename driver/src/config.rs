@@ -33,7 +33,7 @@ pub struct Config {
     /// Concurrent connections, a number; `None` is the front end's default: 1,024 on threads,
     /// 10,000 on smol. When there are as many, one that is slow or idle is evicted for a new one;
     /// while nobody can be, new ones wait in the listener's backlog (B-286). There are fewer where
-    /// this process may have few descriptors ([`crate::host::connections`]): with the usual soft
+    /// this process may have few descriptors ([`crate::os::connections`]): with the usual soft
     /// limit of 1,024 there are 659, unless that is raised, as
     /// [`crate::Server::raise_descriptor_limit`] does.
     pub max_connections: Option<NonZeroUsize>,

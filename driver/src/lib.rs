@@ -4,22 +4,21 @@
 //! connections, deadlines, the shutdown. It never waits and starts no executor: what has to be
 //! waited for is returned to the front end.
 
+pub mod cgi;
 pub mod config;
-pub mod directory;
+pub mod connections;
 pub mod episode;
-pub mod host;
-mod listings;
-pub mod registry;
-pub mod response;
-pub mod scripts;
+pub mod exchange;
+pub mod files;
+pub mod net;
+pub mod os;
+pub mod semaphore;
 pub mod shutdown;
-pub mod stopper;
-pub mod turn;
-mod undigested;
+pub mod shutdown_handle;
 
 pub use config::{Config, GATHER};
 pub use doorstep_core as core;
 pub use doorstep_core::log::Record;
-pub use response::{Response, Told};
+pub use exchange::response::{Response, Told};
 pub use shutdown::{Shutdown, Stopped};
-pub use stopper::Stopper;
+pub use shutdown_handle::Stopper;

@@ -10,7 +10,7 @@
 //! It is over as soon as no connection is left, whichever time that is. Time in which the whole process
 //! stands still is no part of it ([`Stopwatch`]).
 //!
-//! [`Stopwatch`]: crate::host::Stopwatch
+//! [`Stopwatch`]: crate::os::Stopwatch
 
 use std::time::Duration;
 

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use doorstep::blocking::host::Rlimits;
 use doorstep::blocking::scripts::Settings;
+use doorstep::driver::os::Rlimits;
 
 use crate::drivers::Driver;
 use crate::scripts::{Scripts, corpus, text};

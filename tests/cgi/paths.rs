@@ -5,9 +5,9 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
-use doorstep::blocking::host::Symlinks;
 use doorstep::blocking::scripts::Settings;
 use doorstep::core::cgi::route::Directories;
+use doorstep::driver::os::Symlinks;
 use tempfile::TempDir;
 
 use crate::drivers::Driver;

@@ -3,8 +3,8 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use doorstep::driver::directory::MOST_DIGESTED;
 use doorstep::core::site::Site;
+use doorstep::driver::files::MOST_DIGESTED;
 use tempfile::TempDir;
 
 use crate::drivers::{Driver, Running};

@@ -11,8 +11,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use doorstep::blocking::host;
 use doorstep::blocking::{self, Config, Stopper};
+use doorstep::driver::net;
 
 use crate::service::{self, State};
 use crate::support::client::Client;
@@ -216,7 +216,7 @@ pub(crate) fn config() -> Config {
 
 /// A free port of the loopback.
 pub(crate) fn listener() -> Vec<TcpListener> {
-    host::bind(Some("127.0.0.1"), 0).expect("a port is free")
+    net::bind(Some("127.0.0.1"), 0).expect("a port is free")
 }
 
 /// Looks again and again until `done`; never is a fault.

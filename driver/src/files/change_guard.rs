@@ -1,0 +1,115 @@
+//! Whether a file stays what it was while it is being sent.
+//!
+//! A file that grows is as good as it was: what was promised of it is still there, as in a log. One
+//! that became shorter, or was written to at the same length, is not: who sends it stops before the
+//! end, so that the client can see it. A file that was replaced by another of its name is not
+//! changed: the one that was opened is sent to its end.
+//!
+//! ```
+//! use doorstep_driver::files::Watch;
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("a");
+//! # std::fs::write(&path, "hello")?;
+//!
+//! let file = std::fs::File::open(&path)?;
+//! let watch = Watch::new(&file)?;
+//! watch.check(&file)?;
+//! std::fs::write(&path, "hi")?;
+//! assert!(watch.check(&file).is_err());
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::time::SystemTime;
+
+use crate::net::FAIR_SHARE;
+
+/// What a file was when its transfer began.
+#[derive(Debug, Clone, Copy)]
+pub struct Watch {
+    size: u64,
+    modified: SystemTime,
+}
+
+/// A watch over the transfer of so many bytes; over one that is done in a single turn there is none.
+#[derive(Debug, Clone, Copy)]
+pub struct Transfer(Option<Watch>);
+
+impl Transfer {
+    /// To be called before each turn, with what is left: before the last one the file is looked at.
+    ///
+    /// # Errors
+    /// Those of [`Watch::check`].
+    pub fn before_turn(&self, file: &File, left: u64) -> io::Result<()> {
+        match &self.0 {
+            Some(watch) if left <= FAIR_SHARE as u64 => watch.check(file),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Watch {
+    /// As `file` is now. One system call, as for [`Watch::check`].
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn new(file: &File) -> io::Result<Self> {
+        let now = file.metadata()?;
+        Ok(Self { size: now.len(), modified: now.modified()? })
+    }
+
+    /// Watches over the transfer of `count` bytes of `file`.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn over(file: &File, count: u64) -> io::Result<Transfer> {
+        let watched = count > FAIR_SHARE as u64;
+        watched.then(|| Self::new(file)).transpose().map(Transfer)
+    }
+
+    /// Whether it still is what it was, or that and more.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnexpectedEof`] when it is shorter, [`ErrorKind::InvalidData`] when it was
+    /// written to; those of the system.
+    pub fn check(&self, file: &File) -> io::Result<()> {
+        let now = Self::new(file)?;
+        if now.size < self.size {
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, "the file became shorter"));
+        }
+        if now.size == self.size && now.modified != self.modified {
+            return Err(io::Error::new(ErrorKind::InvalidData, "the file was changed"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::io::Write;
+    use std::time::Duration;
+
+    #[test]
+    fn b_174_growing_is_no_change_and_writing_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, "hello").unwrap();
+        let file = File::options().read(true).append(true).open(&path).unwrap();
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        file.set_modified(long_ago).unwrap();
+        let watch = Watch::new(&file).unwrap();
+        fs::rename(&path, dir.path().join("b")).unwrap();
+        watch.check(&file).unwrap();
+        (&file).write_all(b" and more").unwrap();
+        watch.check(&file).unwrap();
+
+        let watch = Watch::new(&file).unwrap();
+        file.set_modified(long_ago).unwrap();
+        assert_eq!(watch.check(&file).unwrap_err().kind(), ErrorKind::InvalidData);
+        file.set_len(3).unwrap();
+        assert_eq!(watch.check(&file).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    }
+}

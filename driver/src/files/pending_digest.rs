@@ -1,0 +1,102 @@
+//! A file that is to be answered with digests: the question, kept until they are computed.
+//!
+//! It owns what it needs, so that it can go where one may wait.
+
+use doorstep_core::http1::Head;
+use doorstep_core::site::digest::Wanted;
+use doorstep_core::site::etag::EntityTag;
+use doorstep_core::site::media_type::MediaType;
+use doorstep_core::site::range::Selection;
+use doorstep_core::site::{Representation, Stat};
+
+use crate::files::{Content, Digest, Digests};
+
+/// The largest file that is read for a digest, in bytes. A larger one is sent without.
+pub const MOST: u64 = 1 << 30;
+
+/// A file, found and not yet answered with, and which digests are wanted.
+#[derive(Debug, Clone)]
+pub struct Undigested {
+    pub(crate) content: Content,
+    pub(crate) selection: Selection,
+    stat: Stat,
+    wanted: Wanted,
+    essence: String,
+    charset: Option<String>,
+    encoding: Option<&'static str>,
+    modified: i64,
+    etag: EntityTag,
+    cache_control: String,
+    vary: &'static str,
+}
+
+/// The digests to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Digested {
+    /// For `Repr-Digest`.
+    pub representation: Option<Digest>,
+    /// For `Content-Digest`.
+    pub content: Option<Digest>,
+}
+
+impl Undigested {
+    /// `None` when there is nothing to compute: no digest is wanted that can be had.
+    pub(crate) fn new(
+        head: &Head<'_>,
+        about: &Representation<'_>,
+        selection: &Selection,
+        (content, stat): &(Content, Stat),
+    ) -> Option<Self> {
+        let mut wanted = Wanted::by(head);
+        // Of what is put together from parts there is none, and HEAD is sent nothing.
+        wanted.content &= !head.is_head() && !matches!(selection, Selection::Several(_));
+        if wanted == Wanted::default() || stat.size > MOST {
+            return None;
+        }
+        Some(Self {
+            content: content.clone(),
+            selection: selection.clone(),
+            stat: *stat,
+            wanted,
+            essence: about.media_type.essence.into(),
+            charset: about.media_type.charset.map(Into::into),
+            encoding: about.media_type.encoding,
+            modified: about.modified,
+            etag: about.etag,
+            cache_control: about.cache_control.into(),
+            vary: about.vary,
+        })
+    }
+
+    /// What its fields say.
+    pub(crate) fn about(&self) -> Representation<'_> {
+        Representation {
+            media_type: MediaType {
+                essence: &self.essence,
+                charset: self.charset.as_deref(),
+                encoding: self.encoding,
+            },
+            size: self.stat.size,
+            modified: self.modified,
+            etag: self.etag,
+            cache_control: &self.cache_control,
+            vary: self.vary,
+        }
+    }
+
+    /// Reads the file, unless `digests` knows it, as long as that `is_wanted`.
+    pub(crate) fn digest(
+        &self,
+        digests: &Digests,
+        mut is_wanted: impl FnMut() -> bool,
+    ) -> Digested {
+        let mut whole = || digests.whole(&self.content, &self.stat, &mut is_wanted).ok();
+        let representation = if self.wanted.representation { whole() } else { None };
+        let content = match &self.selection {
+            _ if !self.wanted.content => None,
+            Selection::One(range) => Digest::of(&self.content, *range, is_wanted).ok(),
+            _ => representation.or_else(whole),
+        };
+        Digested { representation, content }
+    }
+}

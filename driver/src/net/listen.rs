@@ -1,0 +1,163 @@
+//! Listening sockets, bound and ready: every accepted socket inherits what it needs from them.
+//!
+//! Without a host that is every address of the machine in both families by one socket (B-277); a
+//! name stands for all the addresses it resolves to (B-276). Binding half of them because another
+//! program has the port is refused; an address whose family this machine lacks is left out.
+//!
+//! ```
+//! use doorstep_driver::net;
+//!
+//! let listeners = net::bind(Some("127.0.0.1"), 0)?; // any free port
+//! assert_ne!(listeners[0].local_addr()?.port(), 0);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with, sockopt};
+
+/// Listens on `port` of `host`, an address or a name; `None` is the whole machine. Port 0 is any
+/// free port, the same one for every listener. There is at least one.
+///
+/// # Errors
+/// When the name does not resolve, or with the first address's error when none can be had.
+/// `AddrInUse` when any of them is taken.
+pub fn bind(host: Option<&str>, port: u16) -> io::Result<Vec<TcpListener>> {
+    let Some(host) = host else {
+        return match listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
+            Err(error) if is_absent(&error) => {
+                Ok(vec![listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))?])
+            }
+            result => Ok(vec![result?]),
+        };
+    };
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for address in (host, port).to_socket_addrs()? {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    // A port that is free for the first address may be taken for the second.
+    let tries = if port == 0 { PORTS_TRIED } else { 1 };
+    let mut result = listen_all(&addresses);
+    for _ in 1..tries {
+        match &result {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => result = listen_all(&addresses),
+            _ => break,
+        }
+    }
+    result
+}
+
+fn listen_all(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    let mut absent = None;
+    for &(mut address) in addresses {
+        if let Some(first) = listeners.first() {
+            address.set_port(first.local_addr()?.port());
+        }
+        match listen(address) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if is_absent(&error) => absent = absent.or(Some(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    if listeners.is_empty() {
+        return Err(absent.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into()));
+    }
+    Ok(listeners)
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    #[cfg(target_os = "linux")]
+    let flags = SocketFlags::CLOEXEC;
+    #[cfg(not(target_os = "linux"))]
+    let flags = SocketFlags::empty();
+    let socket = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
+    #[cfg(not(target_os = "linux"))]
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+
+    if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+        // A system that cannot do both families by one socket has only IPv6 here.
+        let _ = sockopt::set_ipv6_v6only(&socket, false);
+    }
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Whether the machine lacks the address or its whole family.
+fn is_absent(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT)
+    )
+}
+
+/// Connections the kernel holds until they are accepted; it may cut this down (B-285).
+const BACKLOG: i32 = 1024;
+
+/// Free ports tried until one is free on every address.
+const PORTS_TRIED: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+
+    #[test]
+    fn b_277_without_a_host_both_families_reach_one_socket() {
+        let listeners = bind(None, 0).unwrap();
+        assert_eq!(listeners.len(), 1);
+        let address = listeners[0].local_addr().unwrap();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, address.port())).unwrap();
+        if address.is_ipv6() {
+            assert!(!sockopt::ipv6_v6only(&listeners[0]).unwrap());
+        }
+    }
+
+    #[test]
+    fn b_276_all_addresses_of_a_name_share_a_port() {
+        let listeners = bind(Some("localhost"), 0).unwrap();
+        let port = listeners[0].local_addr().unwrap().port();
+        assert_ne!(port, 0);
+        for listener in &listeners {
+            let address = listener.local_addr().unwrap();
+            assert_eq!(address.port(), port);
+            TcpStream::connect(address).unwrap();
+        }
+    }
+
+    #[test]
+    fn b_276_absent_families_are_left_out_but_not_all() {
+        let here: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let elsewhere: SocketAddr = "192.0.2.1:0".parse().unwrap(); // nobody's (RFC 5737)
+        assert_eq!(listen_all(&[elsewhere, here]).unwrap().len(), 1);
+        let error = listen_all(&[elsewhere]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+        assert!(listen_all(&[]).is_err());
+    }
+
+    #[test]
+    fn b_284_a_port_in_use_is_an_error_of_that_kind() {
+        let taken = bind(Some("127.0.0.1"), 0).unwrap();
+        let port = taken[0].local_addr().unwrap().port();
+        for host in [Some("127.0.0.1"), None] {
+            assert_eq!(bind(host, port).unwrap_err().kind(), ErrorKind::AddrInUse, "{host:?}");
+        }
+    }
+
+    #[test]
+    fn accepted_sockets_inherit_what_they_need() {
+        let listener = bind(Some("127.0.0.1"), 0).unwrap().remove(0);
+        assert!(sockopt::socket_reuseaddr(&listener).unwrap());
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        assert!(accepted.nodelay().unwrap());
+    }
+}

@@ -1,0 +1,241 @@
+//! Bytes to a socket, from memory or straight from a file.
+//!
+//! Both calls send what the socket takes and say how much that was; neither raises `SIGPIPE`, waits
+//! for more than one fair share or buffers anything. Interruptions by signals are not seen.
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use std::net::{TcpListener, TcpStream};
+//! # let mut file = tempfile::tempfile()?;
+//! # file.write_all(b"0123456789")?;
+//!
+//! let listener = TcpListener::bind("127.0.0.1:0")?;
+//! let mut client = TcpStream::connect(listener.local_addr()?)?;
+//! let (server, _) = listener.accept()?;
+//!
+//! let more = true; // so that head and body share a packet
+//! assert_eq!(doorstep_driver::net::send(&server, b"head ", more)?, 5);
+//! assert_eq!(doorstep_driver::net::send_file(&server, &file, 7, 100)?, 3);
+//! drop(server);
+//!
+//! let mut received = String::new();
+//! client.read_to_string(&mut received)?;
+//! assert_eq!(received, "head 789");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::SendFlags;
+
+use crate::os::LINUX;
+
+/// The most bytes one call takes from a file, so that one download cannot starve the others.
+pub const FAIR_SHARE: usize = 256 * 1024;
+
+/// Sends the start of `bytes` and says how many. With `more` the kernel may hold them back a
+/// moment for what follows.
+///
+/// # Errors
+/// `WouldBlock` when the socket takes nothing now; any other when it takes nothing any more.
+pub fn send(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize> {
+    let flags = if more { flags::MORE } else { flags::LAST };
+    Ok(retry_on_intr(|| rustix::net::send(&socket, bytes, flags))?)
+}
+
+/// The same without waiting, on a socket that would.
+///
+/// # Errors
+/// As of [`send`].
+pub fn send_now(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize> {
+    let flags = SendFlags::DONTWAIT | if more { flags::MORE } else { flags::LAST };
+    Ok(retry_on_intr(|| rustix::net::send(&socket, bytes, flags))?)
+}
+
+/// Says that nothing more is sent on `socket`.
+///
+/// # Errors
+/// Those of the system, as when the peer has closed too.
+pub fn finish(socket: impl AsFd) -> io::Result<()> {
+    Ok(rustix::net::shutdown(socket, rustix::net::Shutdown::Write)?)
+}
+
+/// Makes closing `socket` a reset, whoever closes it and be it the end of this process, or a plain end
+/// again. A reset forgets what was not sent yet.
+///
+/// # Errors
+/// Those of the system.
+pub fn close_by_reset(socket: impl AsFd, yes: bool) -> io::Result<()> {
+    Ok(rustix::net::sockopt::set_socket_linger(socket, yes.then_some(Duration::ZERO))?)
+}
+
+/// Resets the connection of `socket` now.
+///
+/// # Errors
+/// Those of the system, as when somebody is sending at this moment, or when it has no such thing.
+pub fn reset(socket: impl AsFd) -> io::Result<()> {
+    Ok(rustix::net::connect_unspec(socket)?)
+}
+
+/// Sends at most `count` bytes and at most [`FAIR_SHARE`] of `file` from `offset`, and says how
+/// many. Of a count above zero, zero sent means that the file ends there: it has shrunk.
+///
+/// # Errors
+/// As [`send`]; also when the file cannot be read.
+pub fn send_file(socket: impl AsFd, file: &File, offset: u64, count: u64) -> io::Result<usize> {
+    /// Whether this system or sandbox has no such call for us.
+    static REFUSED: AtomicBool = AtomicBool::new(!LINUX);
+
+    let count = usize::try_from(count).map_or(FAIR_SHARE, |count| count.min(FAIR_SHARE));
+    if !REFUSED.load(Ordering::Relaxed) {
+        match by_kernel(&socket, file, offset, count) {
+            Ok(n) => return Ok(n),
+            Err(Errno::AGAIN) => return Err(Errno::AGAIN.into()),
+            Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) => {
+                REFUSED.store(true, Ordering::Relaxed);
+            }
+            // This file cannot be sent so, for whatever reason; or else the other way shows why
+            // not.
+            Err(_) => {}
+        }
+    }
+    by_hand(socket, file, offset, count)
+}
+
+#[cfg(target_os = "linux")]
+fn by_kernel(
+    socket: impl AsFd,
+    file: &File,
+    offset: u64,
+    count: usize,
+) -> rustix::io::Result<usize> {
+    retry_on_intr(|| rustix::fs::sendfile(&socket, file, Some(&mut { offset }), count))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn by_kernel(_: impl AsFd, _: &File, _: u64, _: usize) -> rustix::io::Result<usize> {
+    Err(Errno::NOSYS)
+}
+
+/// What the socket does not take is read again: the caller keeps the only account.
+fn by_hand(socket: impl AsFd, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+    let mut buffer = vec![0; count.min(64 * 1024)];
+    loop {
+        match file.read_at(&mut buffer, offset) {
+            Ok(0) => return Ok(0),
+            Ok(n) => return send(socket, &buffer[..n], n < count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod flags {
+    use super::SendFlags;
+    pub(super) const LAST: SendFlags = SendFlags::NOSIGNAL;
+    pub(super) const MORE: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::MORE);
+}
+
+/// Where there are no such flags, Rust's start-up code has `SIGPIPE` ignored.
+#[cfg(not(target_os = "linux"))]
+mod flags {
+    use super::SendFlags;
+    pub(super) const LAST: SendFlags = SendFlags::empty();
+    pub(super) const MORE: SendFlags = SendFlags::empty();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, listener.accept().unwrap().0)
+    }
+
+    fn file(content: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content).unwrap();
+        file
+    }
+
+    type Way = fn(&TcpStream, &File, u64, usize) -> io::Result<usize>;
+    const WAYS: [Way; 2] = [
+        |socket, file, offset, count| send_file(socket, file, offset, count as u64),
+        |socket, file, offset, count| by_hand(socket, file, offset, count),
+    ];
+
+    #[test]
+    fn b_174_a_range_arrives_whole_and_nothing_beyond_it() {
+        let content: Vec<u8> = (0..1_000_000u32).map(|n| (n % 251) as u8).collect();
+        let file = file(&content);
+        for way in WAYS {
+            let (mut client, server) = pair();
+            let reader = std::thread::spawn(move || {
+                let mut received = Vec::new();
+                client.read_to_end(&mut received).unwrap();
+                received
+            });
+            let (mut at, end) = (7, 900_001);
+            while at < end {
+                let n = way(&server, &file, at as u64, end - at).unwrap();
+                assert!((1..=FAIR_SHARE).contains(&n));
+                at += n;
+            }
+            drop(server);
+            assert!(reader.join().unwrap() == content[7..900_001]);
+        }
+    }
+
+    #[test]
+    fn b_174_a_shrunken_file_is_noticed() {
+        let file = file(b"0123456789");
+        for way in WAYS {
+            let (_client, server) = pair();
+            assert_eq!(way(&server, &file, 8, 10).unwrap(), 2);
+            assert_eq!(way(&server, &file, 10, 8).unwrap(), 0);
+            assert_eq!(way(&server, &file, 99, 8).unwrap(), 0);
+        }
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", not(feature = "portable")))]
+    fn what_a_peer_has_acknowledged_is_told() {
+        let (mut client, server) = pair();
+        let told = || crate::os::acknowledged(&server).unwrap();
+        let before = told();
+        send(&server, &[7; 1000], false).unwrap();
+        client.read_exact(&mut [0; 1000]).unwrap();
+        let seen = (0..1000).any(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            told() == before + 1000
+        });
+        assert!(seen, "{before}, {}", told());
+    }
+
+    #[test]
+    fn a_full_socket_says_so_and_a_closed_one_raises_no_signal() {
+        let file = file(&[7; 100_000]);
+        for way in WAYS {
+            let (client, server) = pair();
+            server.set_nonblocking(true).unwrap();
+            let full = (0..10_000).find_map(|_| way(&server, &file, 0, 100_000).err());
+            assert_eq!(full.unwrap().kind(), io::ErrorKind::WouldBlock);
+            server.set_nonblocking(false).unwrap();
+            drop(client); // with unread bytes: a reset
+            let lost = (0..10_000).find_map(|_| way(&server, &file, 0, 100_000).err());
+            assert!(lost.is_some());
+            assert!(send(&server, b"x", false).is_err());
+        }
+    }
+}

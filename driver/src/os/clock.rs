@@ -1,0 +1,122 @@
+//! The time: in seconds for the core, in local numbers for the log.
+//!
+//! The zone is the system's at start; its offset is looked up once a minute at most, since clocks
+//! change on whole minutes. Any number of threads may ask.
+//!
+//! ```
+//! use doorstep_driver::os::{Clock, now};
+//!
+//! let clock = Clock::new();
+//! let civil = clock.civil(now());
+//! assert!(civil.year >= 2026);
+//! ```
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use doorstep_core::http1::date::Civil;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// A clock on the wall of this machine.
+#[derive(Debug)]
+pub struct Clock {
+    zone: TimeZone,
+    /// A minute since 1970 and the zone's offset in it, in one word: `minute << 20 | offset + BIAS`.
+    cache: AtomicI64,
+}
+
+/// Seconds since 1970; before that negative. No system call on common machines.
+#[must_use]
+pub fn now() -> i64 {
+    let seconds = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => seconds(since.as_secs()),
+        Err(before) => -seconds(before.duration().as_secs()),
+    }
+}
+
+impl Clock {
+    /// A clock in the system's time zone; in UTC when that is unknown.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::in_zone(TimeZone::system())
+    }
+
+    fn in_zone(zone: TimeZone) -> Self {
+        Self { zone, cache: AtomicI64::new(i64::MAX) }
+    }
+
+    /// The local date and time at `unix`, in seconds since 1970.
+    #[must_use]
+    pub fn civil(&self, unix: i64) -> Civil {
+        Civil::utc(unix.saturating_add(self.offset(unix)))
+    }
+
+    /// Local time minus UTC at `unix`, in seconds.
+    fn offset(&self, unix: i64) -> i64 {
+        let minute = unix.div_euclid(60);
+        let known = self.cache.load(Ordering::Relaxed);
+        if known >> 20 == minute {
+            return (known & (2 * BIAS - 1)) - BIAS;
+        }
+        // Before year -9999 or after 9999 there is no zone to speak of.
+        let Ok(at) = Timestamp::from_second(unix) else {
+            return 0;
+        };
+        let offset = i64::from(self.zone.to_offset(at).seconds());
+        self.cache.store(minute << 20 | (offset + BIAS), Ordering::Relaxed);
+        offset
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Makes every offset positive; none is six days.
+const BIAS: i64 = 1 << 19;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b_100_the_log_has_local_time_across_a_change_of_clocks() {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let clock = Clock::in_zone(zone);
+        let change = 1_774_746_000; // 29 March 2026, 01:00 UTC: 02:00 becomes 03:00
+        for (unix, hour, minute, second) in [
+            (change - 1, 1, 59, 59),
+            (change, 3, 0, 0),
+            (change - 1, 1, 59, 59),
+            (change + 59, 3, 0, 59),
+        ] {
+            for _ in 0..2 {
+                let at = clock.civil(unix);
+                assert_eq!((at.year, at.month, at.day), (2026, 3, 29));
+                assert_eq!((at.hour, at.minute, at.second), (hour, minute, second));
+            }
+        }
+    }
+
+    #[test]
+    fn any_second_and_any_offset_has_a_date() {
+        for zone in ["AAA24:59:59", "BBB-24:59:59", "UTC0"] {
+            let clock = Clock::in_zone(TimeZone::posix(zone).unwrap());
+            let offset = clock.offset(0);
+            for unix in [i64::MIN, -1, 0, 59, 60, 253_402_300_799, i64::MAX] {
+                assert_eq!(clock.civil(unix), clock.civil(unix));
+            }
+            assert_eq!(clock.offset(0), offset);
+            assert_eq!(clock.civil(-1), Civil::utc(-1 + offset));
+        }
+    }
+
+    #[test]
+    fn now_is_after_this_was_written() {
+        assert!(now() > 1_790_000_000);
+    }
+}

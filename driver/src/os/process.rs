@@ -1,0 +1,437 @@
+//! One process that somebody else wrote: started, listened to, and always brought to an end.
+//!
+//! It leads a process group of its own. Its id, which is the group's too, is nobody else's while the
+//! process is not reaped, so only then is it ever signalled. When it has exited, [`Process::reap`]
+//! kills who is left of its group. Dropped before that it gets SIGTERM, a second to comply in which
+//! it may write what it likes, then SIGKILL, from a thread of its own that reaps it too: no zombie
+//! stays and nobody waits. Who makes a session of its own (`setsid`) has left the group and is let go.
+//!
+//! ```
+//! use std::fs::File;
+//! use std::io::Read;
+//! use std::path::Path;
+//! use std::time::Duration;
+//! use doorstep_driver::os::Start;
+//! use doorstep_driver::semaphore::Places;
+//!
+//! let place = Places::new(1, 0).take().expect("nobody else is here");
+//! let mut start = Start::new(Path::new("/bin/echo"))?;
+//! start.argument(b"hello")?;
+//! let mut process = start.go(&File::open("/dev/null")?, place)?;
+//! let mut said = Vec::new();
+//! while process.stdout.is_some() {
+//!     process.wait(None, Duration::from_secs(10))?;
+//!     // All there is, and then either the end or an error that says to wait.
+//!     process.stdout.take_if(|stdout| stdout.read_to_end(&mut said).is_ok());
+//! }
+//! assert_eq!(said, b"hello\n");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group, waitid,
+    waitpid,
+};
+
+use super::Stopwatch;
+use crate::semaphore::Place;
+
+/// The signal that ends who writes while nobody listens.
+pub const UNHEARD: i32 = Signal::PIPE.as_raw();
+/// Between SIGTERM and SIGKILL.
+const MERCY: Duration = Duration::from_secs(1);
+/// How often to look for an end that wakes nobody: only Linux has descriptors for that.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// A running process, and the pipes of what it writes.
+#[derive(Debug)]
+pub struct Process {
+    /// `None` once it is reaped.
+    child: Option<Child>,
+    /// Its output, or `None` once that is over. Reading never waits.
+    pub stdout: Option<Pipe>,
+    /// Its complaints, or `None` once they are over. Reading never waits.
+    pub stderr: Option<Pipe>,
+    /// Readable when it has exited; made when somebody waits for that.
+    exit: Option<OwnedFd>,
+    place: Option<Place>,
+}
+
+/// The reading end of a pipe. Copies of it are the same pipe.
+#[derive(Debug, Clone)]
+pub struct Pipe(Arc<OwnedFd>);
+
+/// Why a wait ended. Nothing of it: it took too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Woken {
+    /// There is output, or its end.
+    pub stdout: bool,
+    /// There is a complaint, or their end.
+    pub stderr: bool,
+    /// The process has exited. Only seen by who has nothing else to wait for.
+    pub exit: bool,
+}
+
+impl Process {
+    /// That was just started, and whose pipes these are.
+    pub(super) fn new(pid: Pid, [stdout, stderr]: [OwnedFd; 2], place: Place) -> Self {
+        let pipe = |end| Some(Pipe(Arc::new(end)));
+        Self {
+            child: Some(Child(pid)),
+            stdout: pipe(stdout),
+            stderr: pipe(stderr),
+            exit: None,
+            place: Some(place),
+        }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref().map(|child| child.0.as_raw_nonzero().get().unsigned_abs())
+    }
+
+    /// Whether it should end since nobody lets processes in any more ([`Places::close`]).
+    ///
+    /// [`Places::close`]: super::Places::close
+    #[must_use]
+    pub fn should_end(&self) -> bool {
+        self.place.as_ref().is_some_and(Place::is_over)
+    }
+
+    /// Whether it has exited.
+    #[must_use]
+    pub fn has_exited(&self) -> bool {
+        self.child.as_ref().is_none_or(Child::has_exited)
+    }
+
+    /// Waits until there is something to read; when both pipes have ended, until it exits. For
+    /// `most` at most, or until `socket`, that of the client, is gone.
+    ///
+    /// # Errors
+    /// Those of polling.
+    pub fn wait(&mut self, socket: Option<BorrowedFd<'_>>, most: Duration) -> io::Result<Woken> {
+        let only_exit = self.stdout.is_none();
+        if only_exit && self.exit().is_none() {
+            thread::sleep(most.min(GLANCE));
+            return Ok(Woken { exit: self.has_exited(), ..Woken::default() });
+        }
+        let watched = [
+            self.stdout.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::IN)),
+            self.stderr.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::IN)),
+            self.exit.as_ref().filter(|_| only_exit).map(|exit| (exit.as_fd(), PollFlags::IN)),
+            socket.map(|socket| (socket, PollFlags::empty())), // its end is always told
+        ];
+        let mut fds: Vec<PollFd<'_>> = watched
+            .iter()
+            .flatten()
+            .map(|&(fd, flags)| PollFd::from_borrowed_fd(fd, flags))
+            .collect();
+        poll_for(&mut fds, most)?;
+        let mut woken = fds.iter().map(|fd| !fd.revents().is_empty());
+        let mut was = |watched: &Option<_>| watched.is_some() && woken.next() == Some(true);
+        let [stdout, stderr, exit, _] = &watched;
+        Ok(Woken { stdout: was(stdout), stderr: was(stderr), exit: was(exit) })
+    }
+
+    /// A descriptor that is readable once it has exited; `None` where there is no such thing.
+    pub fn exit(&mut self) -> Option<BorrowedFd<'_>> {
+        if self.exit.is_none() {
+            self.exit = self.child.as_ref().and_then(Child::exit);
+        }
+        self.exit.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Kills who is left of its group, and reaps it: what it ended with. To be called when it
+    /// [`Process::has_exited`]; else it is killed as well.
+    ///
+    /// # Errors
+    /// Those of waiting, when it was reaped before: this program must not ignore SIGCHLD.
+    pub fn reap(&mut self) -> io::Result<ExitStatus> {
+        let child = self.child.take().ok_or(ErrorKind::NotFound)?;
+        child.signal(Signal::KILL);
+        let mut place = self.place.take();
+        place.iter_mut().for_each(Place::let_out);
+        child.wait()
+    }
+
+    /// Waits until it exits, and reaps it.
+    ///
+    /// # Errors
+    /// As of [`Process::reap`].
+    pub fn end(&mut self) -> io::Result<ExitStatus> {
+        (self.stdout, self.stderr) = (None, None);
+        while !self.has_exited() {
+            self.wait(None, Duration::from_secs(1))?;
+        }
+        self.reap()
+    }
+
+    /// Kills it and all of its group.
+    pub fn kill(&self) {
+        self.child.iter().for_each(|child| child.signal(Signal::KILL));
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let Some(child) = self.child.take() else { return };
+        child.signal(Signal::TERM);
+        let pipes = [self.stdout.take(), self.stderr.take()];
+        let dying = Dying { child, place: self.place.take(), pipes };
+        let ours = Arc::new(Mutex::new(Some(dying)));
+        let theirs = ours.clone();
+        let bury = |dying: &Mutex<Option<Dying>>, mercy| {
+            let dying = dying.lock().unwrap_or_else(PoisonError::into_inner).take();
+            dying.into_iter().for_each(|dying| dying.bury(mercy));
+        };
+        let undertaker = thread::Builder::new().name("undertaker".into());
+        if undertaker.spawn(move || bury(&theirs, MERCY)).is_err() {
+            bury(&ours, Duration::ZERO); // SIGKILL takes no time worth speaking of
+        }
+    }
+}
+
+#[cfg(test)]
+impl From<OwnedFd> for Pipe {
+    fn from(end: OwnedFd) -> Self {
+        Self(Arc::new(end))
+    }
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::read(&self.0, buffer)?)
+    }
+}
+
+impl AsFd for Pipe {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// A process that was told to end. Its pipes stay open, or its last words would kill it before it
+/// has tidied up.
+struct Dying {
+    child: Child,
+    place: Option<Place>,
+    pipes: [Option<Pipe>; 2],
+}
+
+impl Dying {
+    /// Waits `mercy` for its end, then makes it; the place is free after that.
+    fn bury(mut self, mercy: Duration) {
+        let mut waited = Stopwatch::default();
+        let exit = self.child.exit();
+        while !self.child.has_exited() {
+            let Some(step) = waited.next_step(mercy) else { break };
+            let pipes = self.pipes.iter().flatten().map(AsFd::as_fd);
+            let watched = pipes.chain(exit.as_ref().map(AsFd::as_fd));
+            let mut fds: Vec<_> =
+                watched.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+            let _ = poll_for(&mut fds, if exit.is_some() { step } else { step.min(GLANCE) });
+            self.pipes.iter_mut().for_each(forget);
+        }
+        self.child.signal(Signal::KILL);
+        self.place.iter_mut().for_each(Place::let_out);
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads from a pipe to nowhere.
+fn forget(pipe: &mut Option<Pipe>) {
+    pipe.take_if(|pipe| match pipe.read(&mut [0; 4096]) {
+        Ok(n) => n == 0,
+        Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+    });
+}
+
+/// A child that is not reaped.
+#[derive(Debug)]
+struct Child(Pid);
+
+impl Child {
+    /// To all of its group, and to itself if it has left that. Who has exited feels nothing.
+    fn signal(&self, signal: Signal) {
+        signal_group(self.0, signal);
+    }
+
+    fn has_exited(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        // An error means that nothing is left to wait for.
+        !matches!(waitid(WaitId::Pid(self.0), options), Ok(None))
+    }
+
+    /// Reaps it.
+    fn wait(self) -> io::Result<ExitStatus> {
+        loop {
+            match waitpid(Some(self.0), WaitOptions::empty()) {
+                Ok(Some((_, status))) => return Ok(ExitStatus::from_raw(status.as_raw())),
+                Ok(None) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn exit(&self) -> Option<OwnedFd> {
+        use rustix::process::{PidfdFlags, pidfd_open};
+
+        pidfd_open(self.0, PidfdFlags::empty()).ok().filter(|_| super::LINUX)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn exit(&self) -> Option<OwnedFd> {
+        None
+    }
+}
+
+/// To all of the group of a child that is not reaped, and to the child if it is in another one.
+pub(crate) fn signal_group(leader: Pid, signal: Signal) {
+    let _ = kill_process_group(leader, signal);
+    let _ = kill_process(leader, signal);
+}
+
+fn poll_for(fds: &mut [PollFd<'_>], most: Duration) -> io::Result<()> {
+    // Rounded up, so that nobody wakes just before the time has come.
+    let most = most.max(Duration::from_micros(1));
+    let timeout = Timespec { tv_sec: most.as_secs() as i64, tv_nsec: most.subsec_nanos().into() };
+    match poll(fds, Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::Start;
+    use crate::semaphore::Places;
+    use std::fs::File;
+    use std::path::Path;
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    fn start(script: &str) -> (Arc<Places>, Process) {
+        let places = Places::new(1, 0);
+        let mut start = Start::new(Path::new("/bin/sh")).unwrap();
+        start.argument(b"-c").unwrap();
+        start.argument(script.as_bytes()).unwrap();
+        start.variable(b"PATH", b"/usr/bin:/bin").unwrap();
+        let process = start.go(&File::open("/dev/null").unwrap(), places.take().unwrap());
+        (places, process.unwrap())
+    }
+
+    fn read(process: &mut Process) -> String {
+        let mut said = Vec::new();
+        for _ in 0..100 {
+            process.wait(None, LONG).unwrap();
+            let ended = process.stdout.as_mut().unwrap().read_to_end(&mut said).is_ok();
+            if ended || said.ends_with(b"\n") {
+                break;
+            }
+        }
+        String::from_utf8(said).unwrap()
+    }
+
+    #[test]
+    fn b_282_who_is_being_started_when_all_are_killed_is_killed_too() {
+        let places = Places::new(1, 1);
+        let place = places.take().unwrap();
+        let killer = thread::spawn({
+            let places = places.clone();
+            move || places.kill()
+        });
+        while places.queue().is_some() {
+            thread::yield_now();
+        }
+        let mut start = Start::new(Path::new("/bin/sleep")).unwrap();
+        start.argument(b"1000").unwrap();
+        let mut process = start.go(&File::open("/dev/null").unwrap(), place).unwrap();
+        assert_eq!(process.end().unwrap().signal(), Some(9));
+        killer.join().unwrap();
+    }
+
+    fn is_alive(id: &str) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/stat", id.trim()));
+        status.is_ok_and(|stat| !stat.contains(") Z"))
+    }
+
+    #[test]
+    fn an_exit_is_seen_and_its_code_kept() {
+        let (places, mut process) = start("exit 3");
+        (process.stdout, process.stderr) = (None, None);
+        for _ in 0..1000 {
+            if process.wait(None, LONG).unwrap().exit {
+                break;
+            }
+        }
+        assert!(process.has_exited());
+        assert_eq!(process.reap().unwrap().code(), Some(3));
+        assert!(places.wait_empty(LONG));
+    }
+
+    #[test]
+    fn who_is_left_of_the_group_is_killed() {
+        let (places, mut process) = start("sleep 100 & echo $!");
+        let id = read(&mut process);
+        while !process.has_exited() {
+            thread::sleep(GLANCE);
+        }
+        assert!(is_alive(&id));
+        assert!(process.reap().unwrap().success());
+        assert!(places.wait_empty(LONG));
+        assert!((0..1000).any(|_| {
+            thread::sleep(GLANCE);
+            !is_alive(&id)
+        }));
+    }
+
+    #[test]
+    fn all_can_be_killed_at_once() {
+        let (places, mut process) = start("echo here; sleep 100 & wait");
+        assert_eq!(read(&mut process), "here\n");
+        places.kill();
+        while !process.has_exited() {
+            thread::sleep(GLANCE);
+        }
+        assert!(!process.reap().unwrap().success());
+        places.kill(); // and now nobody is in
+    }
+
+    #[test]
+    fn who_is_dropped_may_write_and_tidy_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tidied-up");
+        let script = format!(
+            "trap 'yes | head -c 200000; echo more >&2; : >{}; exit' TERM; echo here; sleep 100 & wait",
+            file.display()
+        );
+        let (places, mut process) = start(&script);
+        assert_eq!(read(&mut process), "here\n");
+        drop(process);
+        assert!(places.wait_empty(LONG));
+        assert!(file.exists());
+    }
+
+    #[test]
+    fn who_ignores_sigterm_is_killed_when_dropped() {
+        let (places, mut process) = start("trap '' TERM; echo here; while :; do sleep 1; done");
+        assert_eq!(read(&mut process), "here\n");
+        let id = process.id().unwrap().to_string();
+        drop(process);
+        assert!(places.wait_empty(LONG));
+        assert!(!is_alive(&id));
+    }
+}

@@ -1,0 +1,162 @@
+//! The root is a name: what stands under it now is served; each with the kernel and
+//! without.
+
+use super::*;
+use crate::os::absolute;
+
+fn is_open(root: &Root, text: &str) -> bool {
+    content(root.open(b"a.txt")).as_deref() == Some(text)
+}
+
+fn note(opened: Opened) -> String {
+    match opened {
+        Opened::Refused(error) => error.to_string(),
+        other => unreachable!("{other:?}"),
+    }
+}
+
+#[test]
+fn r_1_a_link_that_is_switched_leads_to_the_new_directory() {
+    let dir = tree();
+    let at = |name: &str| dir.path().join(name);
+    fs::create_dir(at("new")).unwrap();
+    fs::write(at("new/a.txt"), "new").unwrap();
+    symlink("root", at("name")).unwrap();
+    for root in [
+        Root::new(&at("name"), Symlinks::Beneath).unwrap(),
+        Root::walking(&at("name"), Symlinks::Beneath),
+    ] {
+        let changes = root.changes();
+        let Found::File(stat) = root.open(b"a.txt").found() else { unreachable!("it is there") };
+        let changes_then = root.changes();
+        assert!(is_open(&root, "a") && root.unchanged(b"a.txt", &stat));
+        assert_eq!(root.changes(), changes_then, "nothing changed");
+        symlink("new", at("aside")).unwrap();
+        fs::rename(at("aside"), at("name")).unwrap();
+        assert!(!root.unchanged(b"a.txt", &stat));
+        assert!(is_open(&root, "new") && root.changes() > changes);
+        assert_eq!(names(&root, b""), [b"a.txt"]);
+        symlink("root", at("aside")).unwrap();
+        fs::rename(at("aside"), at("name")).unwrap();
+        assert!(root.unchanged(b"a.txt", &stat) && is_open(&root, "a"));
+    }
+}
+
+#[test]
+fn r_2_a_directory_that_is_built_again_is_served_and_meanwhile_nothing() {
+    let dir = tree();
+    let path = dir.path().join("root");
+    for root in roots(&dir, Symlinks::Beneath) {
+        for round in 0..3 {
+            let text = format!("{round}");
+            fs::remove_dir_all(&path).unwrap();
+            let words = note(root.open(b"a.txt"));
+            assert!(words.contains(path.to_str().unwrap()), "{words}");
+            for _ in 0..3 {
+                assert!(matches!(root.open(b"a.txt"), Opened::Nothing), "told once");
+                assert!(matches!(root.open(b""), Opened::Nothing));
+                assert!(matches!(root.look(b"a.txt"), Opened::Nothing));
+                assert_eq!(list(&root, b"").unwrap_err().kind(), io::ErrorKind::NotFound);
+            }
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("a.txt"), &text).unwrap();
+            assert!(is_open(&root, &text));
+        }
+    }
+}
+
+#[test]
+fn r_2_what_is_no_directory_is_not_served() {
+    let dir = tree();
+    let path = dir.path().join("root");
+    for root in roots(&dir, Symlinks::Beneath) {
+        assert!(is_open(&root, "a"));
+        fs::rename(&path, dir.path().join("aside")).unwrap();
+        fs::write(&path, "a file").unwrap();
+        note(root.open(b""));
+        assert!(matches!(root.open(b"a.txt"), Opened::Nothing));
+        fs::remove_file(&path).unwrap();
+        symlink("root", &path).unwrap();
+        assert!(matches!(root.open(b""), Opened::Nothing), "the same episode");
+        fs::remove_file(&path).unwrap();
+        fs::rename(dir.path().join("aside"), &path).unwrap();
+        assert!(is_open(&root, "a"));
+        fs::rename(&path, dir.path().join("aside")).unwrap();
+        note(root.open(b""));
+        fs::rename(dir.path().join("aside"), &path).unwrap();
+    }
+}
+
+#[test]
+fn r_2_a_directory_that_is_gone_is_not_held() {
+    let dir = tree();
+    let root = Root::new(&dir.path().join("root"), Symlinks::Beneath).unwrap();
+    let held = || {
+        let fds = fs::read_dir("/proc/self/fd").unwrap().flatten();
+        fds.filter_map(|fd| fs::read_link(fd.path()).ok())
+            .filter(|target| target.starts_with(dir.path()))
+            .count()
+    };
+    if !Path::new("/proc/self/fd").exists() {
+        return;
+    }
+    assert!(is_open(&root, "a"));
+    assert_eq!(held(), 1);
+    fs::remove_dir_all(dir.path().join("root")).unwrap();
+    note(root.open(b""));
+    assert_eq!(held(), 0);
+}
+
+#[test]
+fn r_1_one_tree_is_one_directory_whatever_becomes_of_the_name() {
+    let dir = tree();
+    for root in roots(&dir, Symlinks::Beneath) {
+        let tree = root.tree().unwrap();
+        fs::rename(dir.path().join("root"), dir.path().join("moved")).unwrap();
+        fs::create_dir(dir.path().join("root")).unwrap();
+        assert_eq!(content(tree.open(b"a.txt")).unwrap(), "a");
+        assert!(matches!(root.open(b"a.txt"), Opened::Nothing));
+        fs::remove_dir(dir.path().join("root")).unwrap();
+        fs::rename(dir.path().join("moved"), dir.path().join("root")).unwrap();
+    }
+}
+
+#[test]
+fn r_1_a_known_file_is_looked_at_however_long_its_name_is() {
+    let dir = tree();
+    let name = "n".repeat(250);
+    let mut path = Vec::new();
+    let mut here = rustix::fs::open(dir.path().join("root"), OFlags::PATH, Mode::empty()).unwrap();
+    while path.len() + 251 < 4090 {
+        rustix::fs::mkdirat(&here, &name, Mode::RWXU).unwrap();
+        here = rustix::fs::openat(&here, &name, OFlags::PATH, Mode::empty()).unwrap();
+        path.extend_from_slice(name.as_bytes());
+        path.push(b'/');
+    }
+    let last = "x".repeat(4090 - path.len());
+    path.extend_from_slice(last.as_bytes());
+    rustix::fs::openat(&here, &last, OFlags::CREATE | OFlags::WRONLY, Mode::RWXU).unwrap();
+    for root in roots(&dir, Symlinks::Beneath) {
+        let Found::File(stat) = root.open(&path).found() else { unreachable!("it is there") };
+        assert!(root.unchanged(&path, &stat));
+        assert!(!root.unchanged(&path[..path.len() - 1], &stat));
+    }
+    // One step at a time, as the whole is too long a name to be removed by.
+    let removed = std::process::Command::new("rm").arg("-rf").arg(dir.path().join("root")).status();
+    assert!(removed.unwrap().success());
+}
+
+#[test]
+fn r_1_a_relative_name_is_made_absolute_and_no_more() {
+    let dir = tree();
+    symlink("root", dir.path().join("name")).unwrap();
+    let name = dir.path().join("name");
+    assert_eq!(absolute(&name).unwrap(), name, "links stay");
+    let dots = dir.path().join("outside/../name/sub/..");
+    assert_eq!(absolute(&dots).unwrap(), dots, "and so do dots");
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(absolute(Path::new(".")).unwrap(), here);
+    assert_eq!(absolute(Path::new("src")).unwrap(), here.join("src"));
+    assert!(absolute(Path::new("nowhere")).is_err());
+    assert!(absolute(Path::new("")).is_err());
+}
