@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(arguments.runtime, Runtime::Blocking);
         assert!(!arguments.quiet);
         assert_eq!(arguments.max_body, Limits::default().body);
-        assert_eq!(arguments.grace, Settings::default().grace);
+        assert_eq!(arguments.grace, Settings::default().shutdown_grace);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use doorstep_core::http1::{Timeouts, Version};
 use doorstep_core::site::Site;
-use doorstep_driver::cgi::Settings;
+use doorstep_driver::cgi::CgiSettings;
 use doorstep_driver::os::{self, Symlinks};
 
 use crate::arguments::{Arguments, Protocol, Runtime};
@@ -42,7 +42,7 @@ pub(crate) struct Config {
     /// Fields of every answer.
     pub(crate) fields: Vec<(String, String)>,
     /// How scripts are run; `None`: they are files (B-220).
-    pub(crate) scripts: Option<Settings>,
+    pub(crate) scripts: Option<CgiSettings>,
 }
 
 impl Config {

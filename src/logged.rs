@@ -13,7 +13,7 @@ use doorstep_blocking as blocking;
 use doorstep_core::http1::date::Civil;
 use doorstep_core::log;
 use doorstep_driver::os::{self, Clock, Log};
-use doorstep_driver::{Record, Stopped};
+use doorstep_driver::{Record, ShutdownReport};
 
 /// Serves what `handler` does, and writes to the log; tells when it begins.
 pub(crate) struct Logged<H> {
@@ -39,8 +39,8 @@ impl<H> Logged<H> {
         }
     }
 
-    fn report(&self, how: &Stopped) {
-        let message = match how.cut {
+    fn report(&self, how: &ShutdownReport) {
+        let message = match how.aborted {
             0 => return,
             1 => "graceful shutdown timed out: 1 connection was cut".into(),
             cut => format!("graceful shutdown timed out: {cut} connections were cut"),
@@ -66,18 +66,18 @@ impl<H: blocking::Handler> blocking::Handler for Logged<H> {
     fn log(&self, record: &Record<'_>) {
         self.record(record);
     }
-    fn note(&self, peer: IpAddr, message: &str) {
+    fn on_error(&self, peer: IpAddr, message: &str) {
         self.log.note(peer, message);
     }
-    fn started(&self) {
+    fn on_start(&self) {
         (self.started)();
     }
-    fn hurry(&self) {
-        self.handler.hurry();
+    fn on_grace_expired(&self) {
+        self.handler.on_grace_expired();
     }
-    fn stopped(&self, how: &Stopped) {
+    fn on_stopped(&self, how: &ShutdownReport) {
         self.report(how);
-        self.handler.stopped(how);
+        self.handler.on_stopped(how);
     }
 }
 
@@ -91,17 +91,17 @@ impl<H: smol::Handler> smol::Handler for Logged<H> {
     fn log(&self, record: &Record<'_>) {
         self.record(record);
     }
-    fn note(&self, peer: IpAddr, message: &str) {
+    fn on_error(&self, peer: IpAddr, message: &str) {
         self.log.note(peer, message);
     }
-    fn started(&self) {
+    fn on_start(&self) {
         (self.started)();
     }
-    fn hurry(&self) {
-        self.handler.hurry();
+    fn on_grace_expired(&self) {
+        self.handler.on_grace_expired();
     }
-    async fn stopped(&self, how: &Stopped) {
+    async fn on_stopped(&self, how: &ShutdownReport) {
         self.report(how);
-        self.handler.stopped(how).await;
+        self.handler.on_stopped(how).await;
     }
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use doorstep_async_smol as smol;
 use doorstep_blocking as blocking;
 use doorstep_core::http1::Limits;
-use doorstep_driver::Stopper;
+use doorstep_driver::ShutdownHandle;
 use doorstep_driver::net;
 use doorstep_driver::os::{self, Log};
-use doorstep_driver::semaphore::Places;
+use doorstep_driver::semaphore::Semaphore;
 
 use crate::arguments::Runtime;
 use crate::banner;
@@ -38,38 +38,43 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
     let log = Arc::new(Log::stderr().map_err(Failure::Serve)?);
     let served = match config.runtime {
         Runtime::Blocking => {
-            let files = blocking::Files::linked(&config.root, config.symlinks).map_err(no_root)?;
-            let files = files.with(config.site.clone());
+            let files =
+                blocking::Files::with_symlinks(&config.root, config.symlinks).map_err(no_root)?;
+            let files = files.with_site(config.site.clone());
             let scripts = config.scripts.clone().map(|how| blocking::Cgi::new(&config.root, how));
             let scripts = scripts.transpose().map_err(no_root)?;
-            let server = blocking::Server::on(listen(config)?).map_err(Failure::Serve)?;
-            let server = server.with(settings(config));
+            let server =
+                blocking::Server::from_listeners(listen(config)?).map_err(Failure::Serve)?;
+            let server = server.with_config(settings(config));
             server.raise_descriptor_limit();
-            let stopper = server.stopper();
-            let running = scripts.as_ref().map(blocking::Cgi::places);
+            let stopper = server.shutdown_handle();
+            let running = scripts.as_ref().map(blocking::Cgi::process_limit);
             let (log, access) = (log.clone(), config.access_log);
             let say = announce(server.addresses(), signals, stopper, running)?;
             match scripts {
                 None => server.serve(Logged::new(files, log, access, say)),
-                Some(scripts) => server.serve(Logged::new(scripts.around(files), log, access, say)),
+                Some(scripts) => {
+                    server.serve(Logged::new(scripts.with_fallback(files), log, access, say))
+                }
             }
         }
         Runtime::Smol => {
-            let files = smol::Files::linked(&config.root, config.symlinks).map_err(no_root)?;
-            let files = files.with(config.site.clone());
+            let files =
+                smol::Files::with_symlinks(&config.root, config.symlinks).map_err(no_root)?;
+            let files = files.with_site(config.site.clone());
             let scripts = config.scripts.clone().map(|how| smol::Cgi::new(&config.root, how));
             let scripts = scripts.transpose().map_err(no_root)?;
-            let server = smol::Server::on(listen(config)?).map_err(Failure::Serve)?;
-            let server = server.with(settings(config));
+            let server = smol::Server::from_listeners(listen(config)?).map_err(Failure::Serve)?;
+            let server = server.with_config(settings(config));
             server.raise_descriptor_limit();
-            let stopper = server.stopper();
-            let running = scripts.as_ref().map(smol::Cgi::places);
+            let stopper = server.shutdown_handle();
+            let running = scripts.as_ref().map(smol::Cgi::process_limit);
             let (log, access, one) = (log.clone(), config.access_log, NonZeroUsize::MIN);
             let say = announce(server.addresses(), signals, stopper, running)?;
             match scripts {
                 None => server.run(Logged::new(files, log, access, say), one),
                 Some(scripts) => {
-                    server.run(Logged::new(scripts.around(files), log, access, say), one)
+                    server.run(Logged::new(scripts.with_fallback(files), log, access, say), one)
                 }
             }
         }
@@ -87,8 +92,8 @@ fn settings(config: &Config) -> blocking::Config {
         protocol: config.protocol,
         max_connections: config.max_connections,
         server: config.server.clone().unwrap_or(defaults.server),
-        fields: config.fields.clone(),
-        grace: config.grace,
+        headers: config.fields.clone(),
+        shutdown_grace: config.grace,
         ..blocking::Config::default()
     }
 }
@@ -105,8 +110,8 @@ fn listen(config: &Config) -> Result<Vec<TcpListener>, Failure> {
 fn announce(
     addresses: &[SocketAddr],
     signals: Signals,
-    stopper: Stopper,
-    running: Option<Arc<Places>>,
+    stopper: ShutdownHandle,
+    running: Option<Arc<Semaphore>>,
 ) -> Result<Started, Failure> {
     let stop = move |interactive: bool| {
         stopper.stop();

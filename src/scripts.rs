@@ -15,7 +15,7 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use doorstep_core::cgi::route::Directories;
 use doorstep_core::path;
-use doorstep_driver::cgi::Settings;
+use doorstep_driver::cgi::CgiSettings;
 use doorstep_driver::os::{Identity, Rlimits};
 
 use crate::failure::Failure;
@@ -75,25 +75,25 @@ pub(crate) struct Scripts {
 impl Scripts {
     /// How scripts below `root` are run; `None`: not at all. What they share with files is left as
     /// it is by default.
-    pub(crate) fn settings(self, root: &Path) -> Result<Option<Settings>, Failure> {
+    pub(crate) fn settings(self, root: &Path) -> Result<Option<CgiSettings>, Failure> {
         if !self.cgi {
             return Ok(None);
         }
         if let Some(user) = &self.cgi_user {
             Identity::of(Some(user)).map_err(|error| Failure::User(user.clone(), error))?;
         }
-        let mut settings = Settings {
+        let mut settings = CgiSettings {
             user: self.cgi_user,
-            time: Duration::from_secs(self.cgi_time.get().into()),
-            output: self.cgi_output,
-            at_once: self.cgi_processes.get(),
-            queue: self.cgi_queue,
+            timeout: Duration::from_secs(self.cgi_time.get().into()),
+            max_output: self.cgi_output,
+            max_processes: self.cgi_processes.get(),
+            max_queued: self.cgi_queue,
             rlimits: Rlimits {
                 cpu: self.cgi_cpu.map(NonZeroU64::get),
                 memory: self.cgi_memory,
                 files: self.cgi_files.map(NonZeroU64::get),
             },
-            ..Settings::default()
+            ..CgiSettings::default()
         };
         if let Some(none) = self.cgi_dir.iter().find(|dir| !is_below(root, dir)) {
             return Err(Failure::ScriptDirectory(none.clone()));
@@ -147,7 +147,7 @@ mod tests {
         Config::check(Arguments::parse_from([&["doorstep"], words].concat()))
     }
 
-    fn settings(words: &[&str]) -> Settings {
+    fn settings(words: &[&str]) -> CgiSettings {
         check(&[&["--cgi"], words].concat()).unwrap().scripts.unwrap()
     }
 
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn b_221_256_unless_told_scripts_are_as_the_library_has_them() {
-        assert_eq!(settings(&[]), Settings::default());
+        assert_eq!(settings(&[]), CgiSettings::default());
     }
 
     #[test]
@@ -203,9 +203,9 @@ mod tests {
             "--cgi-memory=1G",
             "--cgi-files=20",
         ]);
-        assert_eq!(settings.time, Duration::from_secs(5));
-        assert_eq!(settings.output, 10 << 10);
-        assert_eq!((settings.at_once, settings.queue), (2, 0));
+        assert_eq!(settings.timeout, Duration::from_secs(5));
+        assert_eq!(settings.max_output, 10 << 10);
+        assert_eq!((settings.max_processes, settings.max_queued), (2, 0));
         let rlimits = Rlimits { cpu: Some(3), memory: Some(1 << 30), files: Some(20) };
         assert_eq!(settings.rlimits, rlimits);
     }
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn b_237_variables_are_given_or_passed_on() {
-        let inherited = Settings::inherited();
+        let inherited = CgiSettings::inherited();
         let settings = settings(&[
             "--cgi-env=A=b=c",
             "--cgi-env",

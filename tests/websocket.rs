@@ -32,7 +32,7 @@ impl Running {
 
 fn blocking() -> Running {
     let server = doorstep_blocking::Server::bind("127.0.0.1:0").expect("a port is free");
-    let (address, stopper) = (server.addresses()[0], server.stopper());
+    let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
     let thread = thread::spawn(|| server.serve(blocking_example::Echo));
     let stop = move || {
         stopper.stop();
@@ -43,7 +43,7 @@ fn blocking() -> Running {
 
 fn on_smol() -> Running {
     let server = doorstep_async_smol::Server::bind("127.0.0.1:0").expect("a port is free");
-    let (address, stopper) = (server.addresses()[0], server.stopper());
+    let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
     let thread = thread::spawn(|| smol::block_on(server.serve(smol_example::Echo)));
     let stop = move || {
         stopper.stop();

@@ -20,17 +20,17 @@ use smol::stream::StreamExt;
 pub struct Echo;
 
 impl Handler for Echo {
-    async fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        let Some(key) = key(&x.head()) else {
-            let answer = x.respond(426).header("Sec-WebSocket-Version", "13");
+    async fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        let Some(key) = key(&exchange.head()) else {
+            let answer = exchange.respond(426).header("Sec-WebSocket-Version", "13");
             return answer.header("Upgrade", "websocket").page("Here one speaks WebSocket only.");
         };
         let accept = derive_accept_key(key);
-        let answer = x.respond(101).header("Sec-WebSocket-Accept", accept);
+        let answer = exchange.respond(101).header("Sec-WebSocket-Accept", accept);
         if answer.upgrade("websocket").is_err() {
-            return x.respond(400).page("An upgrade wants Connection: Upgrade and no body.");
+            return exchange.respond(400).page("An upgrade wants Connection: Upgrade and no body.");
         }
-        let (socket, first) = x.hand_over().await?;
+        let (socket, first) = exchange.upgraded().await?;
         let mut socket =
             WebSocketStream::from_partially_read(socket, first, Role::Server, None).await;
         while let Some(Ok(message)) = socket.next().await {

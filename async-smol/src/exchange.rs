@@ -1,6 +1,6 @@
 //! One request and its answer, as a handler sees them.
 //!
-//! The same as the blocking driver's but for the waiting: what does not wait is in [`Turn`], which
+//! The same as the blocking driver's but for the waiting: what does not wait is in [`ExchangeState`], which
 //! both share; what does is async here. The body is an [`AsyncRead`].
 
 use std::fs::File;
@@ -13,61 +13,64 @@ use std::task::{Context, Poll, ready};
 
 use async_io::Async;
 use doorstep_core::http1::{Head, Waiting};
-use doorstep_driver::connections::Seat;
-use doorstep_driver::exchange::{Reading, Turn};
+use doorstep_driver::connections::ConnectionHandle;
+use doorstep_driver::exchange::{BodyRead, ExchangeState};
 use smol::io::AsyncRead;
 
-use crate::wire::Wire;
+use crate::socket::Socket;
 
-/// One request, and the place for its answer: a [`Turn`], and the socket it is on.
+/// One request, and the place for its answer: a [`ExchangeState`], and the socket it is on.
 pub struct Exchange<'a> {
-    turn: Turn<'a>,
-    wire: &'a Wire<'a>,
+    state: ExchangeState<'a>,
+    socket: &'a Socket<'a>,
 }
 
 impl<'a> Exchange<'a> {
-    pub(crate) fn new(turn: Turn<'a>, wire: &'a Wire<'a>) -> Self {
-        Self { turn, wire }
+    pub(crate) fn new(turn: ExchangeState<'a>, socket: &'a Socket<'a>) -> Self {
+        Self { state, socket }
     }
 
-    pub(crate) fn into_turn(self) -> Turn<'a> {
-        self.turn
+    pub(crate) fn into_state(self) -> ExchangeState<'a> {
+        self.state
     }
 
     /// The address and port the client has connected to.
     ///
     /// # Errors
     /// Those of asking the system.
-    pub fn local(&self) -> io::Result<SocketAddr> {
-        self.wire.stream().local_addr()
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.stream().local_addr()
     }
 
     /// The same exchange as if `head` had been asked for, with no body; afterwards, what was
-    /// [`Turn::told`] must be taken over.
-    pub(crate) fn instead<'x>(&'x mut self, head: Head<'x>) -> Exchange<'x> {
-        Exchange { turn: self.turn.instead(head), wire: self.wire }
+    /// [`ExchangeState::record`] must be taken over.
+    pub(crate) fn internal_redirect<'exchange>(
+        &'exchange mut self,
+        head: Head<'exchange>,
+    ) -> Exchange<'exchange> {
+        Exchange { state: self.state.internal_redirect(head), socket: self.socket }
     }
 
-    /// The connection's seat, for what goes on elsewhere.
-    pub(crate) fn seat(&self) -> Arc<Seat> {
-        self.wire.shared_seat()
+    /// The connection's connection, for what goes on elsewhere.
+    pub(crate) fn shared_connection(&self) -> Arc<ConnectionHandle> {
+        self.socket.shared_connection()
     }
 
     /// Evicts another connection, if one can be, and waits a moment for its descriptor.
-    pub(crate) async fn make_room(&self) {
-        self.wire.make_room().await;
+    pub(crate) async fn evict_for_descriptor(&self) {
+        self.socket.evict_for_descriptor().await;
     }
 
     /// The parts that can be used apart from each other.
-    pub(crate) fn parts(&mut self) -> (&mut Turn<'a>, &Seat) {
-        (&mut self.turn, self.wire.seat())
+    pub(crate) fn parts(&mut self) -> (&mut ExchangeState<'a>, &ConnectionHandle) {
+        (&mut self.state, self.socket.connection())
     }
 
     /// Does `work`, which may wait for a disk or a process, on a thread of the server's pool
     /// ([`doorstep_driver::Config::pool_threads`]), where it waits for nobody else's request.
     /// Unlike `smol::unblock` it works where the system has no threads left.
     pub async fn unblock<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        self.wire.pool().run(work).await
+        self.socket.pool().run(work).await
     }
 
     /// The body, to read. The first read sends 100 Continue when the client waits for it.
@@ -75,15 +78,15 @@ impl<'a> Exchange<'a> {
     /// Its errors: [`io::ErrorKind::InvalidData`] with a [`doorstep_core::http1::Reject`] inside
     /// when the client breaks a rule, `UnexpectedEof` when it left, `TimedOut` when it is too slow.
     pub fn body(&mut self) -> Body<'_, 'a> {
-        Body { x: self }
+        Body { exchange: self }
     }
 
     /// Sends an interim answer: 103 with `Link` fields, say.
     ///
     /// # Errors
     /// [`doorstep_core::http1::Misuse`], and those of the socket.
-    pub async fn inform(&mut self, status: u16, fields: &[(&str, &[u8])]) -> io::Result<()> {
-        self.turn.connection.inform(status, fields, self.turn.outbox)?;
+    pub async fn send_interim(&mut self, status: u16, fields: &[(&str, &[u8])]) -> io::Result<()> {
+        self.state.connection.inform(status, fields, self.state.outbox)?;
         self.flush().await
     }
 
@@ -92,7 +95,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// [`doorstep_core::http1::Misuse`], and those of the socket.
     pub async fn send(&mut self, data: &[u8]) -> io::Result<()> {
-        if self.turn.append(data)? { self.flush().await } else { Ok(()) }
+        if self.state.append_body(data)? { self.flush().await } else { Ok(()) }
     }
 
     /// Sends what has gathered; for a body whose next part takes its time.
@@ -100,8 +103,8 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// Those of the socket.
     pub async fn flush(&mut self) -> io::Result<()> {
-        let flushed = self.wire.flush(self.turn.connection, self.turn.outbox, false).await;
-        self.turn.flushed(flushed)
+        let flushed = self.socket.flush(self.state.connection, self.state.outbox, false).await;
+        self.state.record_flush(flushed)
     }
 
     /// Sends `count` bytes of `file` from `offset`, all or part of what `sized` promised. A small
@@ -111,15 +114,15 @@ impl<'a> Exchange<'a> {
     /// `UnexpectedEof` when the file has become shorter; those of file and socket. What is still
     /// owed then shows the client that the answer was cut.
     pub async fn send_file(&mut self, file: &File, offset: u64, count: u64) -> io::Result<()> {
-        if !self.turn.begin_file(file, offset, count)? {
-            return if self.turn.has_gathered() { self.flush().await } else { Ok(()) };
+        if !self.state.begin_file(file, offset, count)? {
+            return if self.state.should_flush() { self.flush().await } else { Ok(()) };
         }
-        let flushed = self.wire.flush(self.turn.connection, self.turn.outbox, true).await;
-        self.turn.flushed(flushed)?;
+        let flushed = self.socket.flush(self.state.connection, self.state.outbox, true).await;
+        self.state.record_flush(flushed)?;
         let mut sent = 0;
-        let all = self.wire.send_file(file, offset, count, &mut sent).await;
-        self.turn.passed(sent)?;
-        self.turn.flushed(all)
+        let all = self.socket.send_file(file, offset, count, &mut sent).await;
+        self.state.body_sent(sent)?;
+        self.state.record_flush(all)
     }
 
     /// After [`crate::Response::upgrade`] or `tunnel`: sends the answer, and gives the socket and
@@ -127,30 +130,30 @@ impl<'a> Exchange<'a> {
     ///
     /// # Errors
     /// `InvalidInput` when nothing was handed over; those of the socket.
-    pub async fn hand_over(&mut self) -> io::Result<(Async<TcpStream>, Vec<u8>)> {
-        let first = self.turn.first_words()?;
+    pub async fn upgraded(&mut self) -> io::Result<(Async<TcpStream>, Vec<u8>)> {
+        let first = self.state.take_unread()?;
         self.flush().await?;
-        Ok((self.wire.hand_over()?, first))
+        Ok((self.socket.try_clone()?, first))
     }
 }
 
 impl<'a> Deref for Exchange<'a> {
-    type Target = Turn<'a>;
+    type Target = ExchangeState<'a>;
 
-    fn deref(&self) -> &Turn<'a> {
-        &self.turn
+    fn deref(&self) -> &ExchangeState<'a> {
+        &self.state
     }
 }
 
 impl<'a> DerefMut for Exchange<'a> {
-    fn deref_mut(&mut self) -> &mut Turn<'a> {
-        &mut self.turn
+    fn deref_mut(&mut self) -> &mut ExchangeState<'a> {
+        &mut self.state
     }
 }
 
 /// A request's body.
-pub struct Body<'x, 'a> {
-    x: &'x mut Exchange<'a>,
+pub struct Body<'exchange, 'a> {
+    exchange: &'exchange mut Exchange<'a>,
 }
 
 impl AsyncRead for Body<'_, '_> {
@@ -159,23 +162,23 @@ impl AsyncRead for Body<'_, '_> {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let Self { x } = self.get_mut();
-        let Exchange { turn, wire } = &mut **x;
+        let Self { exchange } = self.get_mut();
+        let Exchange { state, socket } = &mut **exchange;
         loop {
-            let wanted = match turn.read(buffer)? {
-                Reading::Read(n) => return Poll::Ready(Ok(n)),
+            let wanted = match state.read(buffer)? {
+                BodyRead::Read(n) => return Poll::Ready(Ok(n)),
                 wanted => wanted,
             };
-            let flush = wire.poll_flush(cx, turn.connection, turn.outbox, false);
-            turn.flushed(ready!(flush))?;
-            if let Reading::Receive(most) = wanted {
-                let mut read = || wire.stream().read(&mut buffer[..most]);
-                let n = ready!(wire.poll_read(cx, Waiting::Body, &mut read));
-                return Poll::Ready(turn.received(n));
+            let flush = socket.poll_flush(cx, state.connection, state.outbox, false);
+            state.record_flush(ready!(flush))?;
+            if let BodyRead::Receive(most) = wanted {
+                let mut read = || socket.stream().read(&mut buffer[..most]);
+                let n = ready!(socket.poll_read(cx, Waiting::Body, &mut read));
+                return Poll::Ready(state.received(n));
             }
-            let mut fill = || turn.inbox.fill(&mut wire.stream());
-            let filled = ready!(wire.poll_read(cx, Waiting::Body, &mut fill));
-            turn.filled(filled)?;
+            let mut fill = || state.inbox.fill(&mut socket.stream());
+            let filled = ready!(socket.poll_read(cx, Waiting::Body, &mut fill));
+            state.filled(filled)?;
         }
     }
 }

@@ -18,12 +18,12 @@ use doorstep_core::site::Site;
 use doorstep_core::site::listing::View;
 use doorstep_core::site::multipart::Piece;
 use doorstep_core::site::range::ByteRange;
-use doorstep_driver::cgi::{Admission, Dismissal, Scripts};
+use doorstep_driver::cgi::{NoPermit, PermitPoll, ScriptDirectory};
 use doorstep_driver::files::Content;
 use doorstep_driver::files::{Directory, Listed, NotListed, Rest, part};
 use doorstep_driver::net::Departure;
 use doorstep_driver::os::Symlinks;
-use doorstep_driver::semaphore::Place;
+use doorstep_driver::semaphore::Permit;
 use smol::future;
 
 use crate::exchange::Exchange;
@@ -43,120 +43,120 @@ impl Files {
     /// # Errors
     /// When there is no such directory now.
     pub fn new(directory: impl AsRef<Path>) -> io::Result<Self> {
-        Self::linked(directory, Symlinks::default())
+        Self::with_symlinks(directory, Symlinks::default())
     }
 
     /// As [`Files::new`]; symbolic links go as far as `symlinks` says.
     ///
     /// # Errors
     /// As for [`Files::new`].
-    pub fn linked(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
+    pub fn with_symlinks(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
         Ok(Self { directory: Arc::new(Directory::new(directory, symlinks)?) })
     }
 
     /// Serves it as `site` says.
     #[must_use]
-    pub fn with(mut self, site: Site) -> Self {
+    pub fn with_site(mut self, site: Site) -> Self {
         if let Some(directory) = Arc::get_mut(&mut self.directory) {
             directory.set_site(site); // nobody else has it: no request runs before `serve`
         }
         self
     }
 
-    pub(crate) fn beside(mut self, scripts: &mut Scripts) -> Self {
+    pub(crate) fn beside(mut self, scripts: &mut ScriptDirectory) -> Self {
         if let Some(directory) = Arc::get_mut(&mut self.directory) {
             directory.beside(scripts); // as above
         }
         self
     }
 
-    async fn answer(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        let mut rest = self.directory.answer(x)?;
+    async fn answer(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        let mut rest = self.directory.answer(exchange)?;
         if matches!(rest, Rest::Exhausted(_)) {
-            x.make_room().await;
-            rest = self.directory.answer(x)?;
+            exchange.evict_for_descriptor().await;
+            rest = self.directory.answer(exchange)?;
         }
         loop {
             match rest {
                 Rest::Nothing => return Ok(()),
-                Rest::Exhausted(error) => return self.directory.refuse(x, &error),
-                Rest::Range(content, range) => return send(x, &content, range).await,
+                Rest::Exhausted(error) => return self.directory.refuse(exchange, &error),
+                Rest::Range(content, range) => return send(exchange, &content, range).await,
                 Rest::Parts(content, multipart) => {
                     for piece in multipart.pieces() {
                         match piece {
-                            Piece::Text(text) => x.send(text).await?,
-                            Piece::Range(range) => send(x, &content, range).await?,
+                            Piece::Text(text) => exchange.send(text).await?,
+                            Piece::Range(range) => send(exchange, &content, range).await?,
                         }
                     }
                     return Ok(());
                 }
                 // On the heap: most requests are for files, and do not need the room for it.
-                Rest::List(path, view) => return Box::pin(self.list(x, path, view)).await,
+                Rest::List(path, view) => return Box::pin(self.list(exchange, path, view)).await,
                 Rest::Digest(file) => {
-                    let (directory, look) = (self.directory.clone(), self.look(x));
-                    let (file, digests) = x
+                    let (directory, look) = (self.directory.clone(), self.look(exchange));
+                    let (file, digests) = exchange
                         .unblock(move || {
                             let digests = directory.digest(&file, look);
                             (file, digests)
                         })
                         .await;
-                    rest = self.directory.finish(x, &file, &digests)?;
+                    rest = self.directory.finish(exchange, &file, &digests)?;
                 }
             }
         }
     }
 
-    async fn list(&self, x: &mut Exchange<'_>, path: Vec<u8>, view: View) -> io::Result<()> {
-        let mut listed = self.make(x, &path, view, None).await;
+    async fn list(&self, exchange: &mut Exchange<'_>, path: Vec<u8>, view: View) -> io::Result<()> {
+        let mut listed = self.make(exchange, &path, view, None).await;
         if listed.as_ref().is_err_and(NotListed::is_exhausted) {
-            x.make_room().await;
-            listed = self.make(x, &path, view, None).await;
+            exchange.evict_for_descriptor().await;
+            listed = self.make(exchange, &path, view, None).await;
         }
         if matches!(listed, Err(NotListed::Large)) {
-            listed = match self.enter(x).await? {
-                Ok(permit) => self.make(x, &path, view, Some(permit)).await,
+            listed = match self.enter(exchange).await? {
+                Ok(permit) => self.make(exchange, &path, view, Some(permit)).await,
                 Err(why) => Err(NotListed::Dismissed(why)),
             };
         }
-        let Some(listed) = self.directory.show(x, view, listed)? else { return Ok(()) };
+        let Some(listed) = self.directory.show(exchange, view, listed)? else { return Ok(()) };
         for piece in listed.pieces() {
-            x.send(piece).await?;
+            exchange.send(piece).await?;
         }
         Ok(())
     }
 
     async fn make(
         &self,
-        x: &Exchange<'_>,
+        exchange: &Exchange<'_>,
         path: &[u8],
         view: View,
-        permit: Option<Place>,
+        permit: Option<Permit>,
     ) -> Result<Listed, NotListed> {
-        let (directory, path, look) = (self.directory.clone(), path.to_vec(), self.look(x));
-        x.unblock(move || directory.list(&path, view, permit, look)).await
+        let (directory, path, look) = (self.directory.clone(), path.to_vec(), self.look(exchange));
+        exchange.unblock(move || directory.list(&path, view, permit, look)).await
     }
 
     /// Looks from elsewhere whether the client has left.
-    fn look(&self, x: &Exchange<'_>) -> impl FnMut() -> Option<Departure> + Send + 'static {
-        let (seat, mut vigil) = (x.seat(), self.directory.vigil());
-        move || match Arc::strong_count(&seat) {
+    fn look(&self, exchange: &Exchange<'_>) -> impl FnMut() -> Option<Departure> + Send + 'static {
+        let (connection, mut vigil) = (exchange.shared_connection(), self.directory.vigil());
+        move || match Arc::strong_count(&connection) {
             1 => Some(Departure::Certain), // this is all that is left of the connection
-            _ => vigil.look(seat.presence()),
+            _ => vigil.look(connection.presence()),
         }
     }
 
     /// A permit for a large listing, waited for.
-    async fn enter(&self, x: &mut Exchange<'_>) -> io::Result<Result<Place, Dismissal>> {
-        x.flush().await?; // earlier answers do not wait with it
+    async fn enter(&self, exchange: &mut Exchange<'_>) -> io::Result<Result<Permit, NoPermit>> {
+        exchange.flush().await?; // earlier answers do not wait with it
         let mut queue = match self.directory.queue() {
             Ok(queue) => queue,
             Err(full) => return Ok(Err(full)),
         };
         loop {
             let turn = queue.listen();
-            match queue.look(x.parts().1) {
-                Ok(Admission::In(permit)) => return Ok(Ok(permit)),
-                Ok(Admission::Wait(most)) => {
+            match queue.poll(exchange.parts().1) {
+                Ok(PermitPoll::Granted(permit)) => return Ok(Ok(permit)),
+                Ok(PermitPoll::Wait(most)) => {
                     let late = async { _ = Timer::after(most).await };
                     future::or(turn, late).await;
                 }
@@ -167,29 +167,29 @@ impl Files {
 }
 
 impl Handler for Files {
-    async fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.answer(x).await
+    async fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(exchange).await
     }
-    async fn post(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.answer(x).await
+    async fn post(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(exchange).await
     }
-    async fn put(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.answer(x).await
+    async fn put(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(exchange).await
     }
-    async fn delete(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.answer(x).await
+    async fn delete(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(exchange).await
     }
-    async fn options(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.answer(x).await
+    async fn options(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(exchange).await
     }
-    async fn patch(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.answer(x).await
+    async fn patch(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(exchange).await
     }
 }
 
-async fn send(x: &mut Exchange<'_>, content: &Content, range: ByteRange) -> io::Result<()> {
+async fn send(exchange: &mut Exchange<'_>, content: &Content, range: ByteRange) -> io::Result<()> {
     match content {
-        Content::Bytes(bytes) => x.send(part(bytes, range)?).await,
-        Content::File(file) => x.send_file(file, range.first, range.len()).await,
+        Content::Bytes(bytes) => exchange.send(part(bytes, range)?).await,
+        Content::File(file) => exchange.send_file(file, range.first, range.len()).await,
     }
 }

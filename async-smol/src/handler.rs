@@ -7,8 +7,8 @@
 //! struct Hello;
 //!
 //! impl Handler for Hello {
-//!     async fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-//!         x.respond(200).header("Content-Type", "text/plain").body("hello\n")
+//!     async fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+//!         exchange.respond(200).header("Content-Type", "text/plain").body("hello\n")
 //!     }
 //! }
 //!
@@ -23,7 +23,7 @@
 use std::io;
 
 use doorstep_core::log::Record;
-use doorstep_driver::Stopped;
+use doorstep_driver::ShutdownReport;
 
 use crate::exchange::Exchange;
 
@@ -37,57 +37,57 @@ pub trait Handler: Send + Sync + 'static {
     ///
     /// # Errors
     /// What the handler makes of it, as for all of these.
-    fn get(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
-        async { x.unsupported() }
+    fn get(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+        async { exchange.unsupported() }
     }
     /// HEAD.
     ///
     /// # Errors
     /// As of `get`.
-    fn head(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
-        self.get(x)
+    fn head(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+        self.get(exchange)
     }
     /// POST.
     ///
     /// # Errors
     /// As of `get`.
-    fn post(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
-        async { x.unsupported() }
+    fn post(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+        async { exchange.unsupported() }
     }
     /// PUT.
     ///
     /// # Errors
     /// As of `get`.
-    fn put(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
-        async { x.unsupported() }
+    fn put(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+        async { exchange.unsupported() }
     }
     /// DELETE.
     ///
     /// # Errors
     /// As of `get`.
-    fn delete(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
-        async { x.unsupported() }
+    fn delete(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+        async { exchange.unsupported() }
     }
     /// OPTIONS.
     ///
     /// # Errors
     /// As of `get`.
-    fn options(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
-        async { x.unsupported() }
+    fn options(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+        async { exchange.unsupported() }
     }
     /// PATCH.
     ///
     /// # Errors
     /// As of `get`.
-    fn patch(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
-        async { x.unsupported() }
+    fn patch(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+        async { exchange.unsupported() }
     }
     /// Any other method (B-302): CONNECT, TRACE, and what others invent.
     ///
     /// # Errors
     /// As of `get`.
-    fn other(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
-        async { x.unsupported() }
+    fn fallback(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+        async { exchange.unsupported() }
     }
 
     /// The peer waits for 100 Continue before it sends the body. An answer given here refuses it
@@ -96,9 +96,9 @@ pub trait Handler: Send + Sync + 'static {
     ///
     /// # Errors
     /// As of `get`.
-    fn expect(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+    fn expect(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
         async {
-            let _ = x;
+            let _ = exchange;
             Ok(())
         }
     }
@@ -110,27 +110,27 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Something went wrong that the access log does not show: why a file was refused, why a
     /// connection broke. Not to wait in.
-    fn note(&self, peer: std::net::IpAddr, message: &str) {
+    fn on_error(&self, peer: std::net::IpAddr, message: &str) {
         let _ = (peer, message);
     }
 
     /// The server has the threads and descriptors that it needs, and begins to accept. Not called
     /// when these cannot be had: then serving ends with an error.
-    fn started(&self) {}
+    fn on_start(&self) {}
 
-    /// A graceful shutdown is about to cut the connections that are left ([`Shutdown`]). For
+    /// A graceful shutdown is about to cut the connections that are left ([`ShutdownSchedule`]). For
     /// handlers that wait for something else than their client: they end their responses now. May
     /// be called more than once.
     ///
-    /// [`Shutdown`]: doorstep_driver::Shutdown
-    fn hurry(&self) {}
+    /// [`ShutdownSchedule`]: doorstep_driver::ShutdownSchedule
+    fn on_grace_expired(&self) {}
 
     /// The server has stopped, and no connection is left. For what is still to be ended within the
     /// time that is left, and to report how many connections were cut. Not called when the future
     /// of [`Server::serve`] is dropped.
     ///
     /// [`Server::serve`]: crate::Server::serve
-    fn stopped(&self, how: &Stopped) -> impl Future<Output = ()> + Send {
+    fn on_stopped(&self, how: &ShutdownReport) -> impl Future<Output = ()> + Send {
         let _ = how;
         async {}
     }
@@ -139,17 +139,17 @@ pub trait Handler: Send + Sync + 'static {
     ///
     /// # Errors
     /// As of `get`.
-    fn handle(&self, x: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
+    fn handle(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
         async {
-            match x.head().method() {
-                b"GET" => self.get(x).await,
-                b"HEAD" => self.head(x).await,
-                b"POST" => self.post(x).await,
-                b"PUT" => self.put(x).await,
-                b"DELETE" => self.delete(x).await,
-                b"OPTIONS" => self.options(x).await,
-                b"PATCH" => self.patch(x).await,
-                _ => self.other(x).await,
+            match exchange.head().method() {
+                b"GET" => self.get(exchange).await,
+                b"HEAD" => self.head(exchange).await,
+                b"POST" => self.post(exchange).await,
+                b"PUT" => self.put(exchange).await,
+                b"DELETE" => self.delete(exchange).await,
+                b"OPTIONS" => self.options(exchange).await,
+                b"PATCH" => self.patch(exchange).await,
+                _ => self.fallback(exchange).await,
             }
         }
     }
@@ -159,7 +159,7 @@ impl<F> Handler for F
 where
     F: Fn(&mut Exchange<'_>) -> io::Result<()> + Send + Sync + 'static,
 {
-    async fn handle(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self(x)
+    async fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self(exchange)
     }
 }

@@ -10,10 +10,10 @@
 //! struct Hello(Files);
 //!
 //! impl Handler for Hello {
-//!     async fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-//!         match x.head().path() {
-//!             b"/hello" => x.respond(200).header("Content-Type", "text/plain").body("hello\n"),
-//!             _ => self.0.get(x).await,
+//!     async fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+//!         match exchange.head().path() {
+//!             b"/hello" => exchange.respond(200).header("Content-Type", "text/plain").body("hello\n"),
+//!             _ => self.0.get(exchange).await,
 //!         }
 //!     }
 //! }
@@ -31,23 +31,24 @@
 #![forbid(unsafe_code)]
 
 mod cgi;
+mod connection_guard;
+mod eager_read;
 mod exchange;
 mod files;
-mod guest;
 mod handler;
-mod haste;
-mod lane;
+mod process_io;
 mod reactor;
 mod serve;
 mod server;
+mod socket;
 mod thread_pool;
-mod watch;
-mod wire;
+mod worker;
 
 pub use cgi::Cgi;
 pub use doorstep_core as core;
 pub use doorstep_driver::{
-    Config, Record, Response, Shutdown, Stopped, Stopper, Told, cgi as scripts,
+    Config, Record, Response, ResponseRecord, ShutdownHandle, ShutdownReport, ShutdownSchedule,
+    cgi as scripts,
 };
 pub use exchange::{Body, Exchange};
 pub use files::Files;

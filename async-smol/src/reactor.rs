@@ -13,9 +13,9 @@ use doorstep_driver::os;
 use smol::future;
 
 /// What the reactor opens, and one that a first connection needs.
-const DESCRIPTORS: usize = 4;
+const REACTOR_DESCRIPTORS: usize = 4;
 /// Any time that does not pass while it is looked at.
-const LATER: Duration = Duration::from_secs(60);
+const FAR_FUTURE: Duration = Duration::from_secs(60);
 
 /// Starts the reactor, unless it was.
 ///
@@ -26,12 +26,12 @@ pub(crate) fn start() -> io::Result<()> {
     if STARTED.get().is_some() {
         return Ok(());
     }
-    os::can_open(DESCRIPTORS)?;
+    os::can_open(REACTOR_DESCRIPTORS)?;
     os::can_watch()?;
     os::can_start_thread()?;
     // Other processes may have taken what was there a moment ago.
     let started = panic::catch_unwind(|| {
-        future::block_on(future::poll_once(Timer::after(LATER)));
+        future::block_on(future::poll_once(Timer::after(FAR_FUTURE)));
     });
     started.map_err(|_| io::Error::other("the reactor could not be started"))?;
     STARTED.get_or_init(|| ());

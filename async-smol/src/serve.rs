@@ -11,13 +11,13 @@ use doorstep_core::http1::{
     Connection, Event, Growing, Inbox, Outbox, Reject, Spans, Storage, Waiting,
 };
 use doorstep_core::log::Record;
-use doorstep_driver::GATHER;
-use doorstep_driver::exchange::{Turn, refuse};
+use doorstep_driver::FLUSH_THRESHOLD;
+use doorstep_driver::exchange::{ExchangeState, refuse};
 use smol::future::FutureExt;
 
 use crate::exchange::Exchange;
 use crate::handler::Handler;
-use crate::wire::Wire;
+use crate::socket::Socket;
 
 /// What a connection needs while it is busy.
 pub(crate) struct Buffers {
@@ -27,13 +27,13 @@ pub(crate) struct Buffers {
 
 /// How a connection stands when it leaves the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stay {
+pub(crate) enum Outcome {
     /// Idle again.
-    Served,
+    Idle,
     /// Idle still: nothing had arrived.
-    Quiet,
+    NoData,
     /// At its end.
-    Over,
+    Closed,
 }
 
 /// Serves what has arrived, if anything has.
@@ -41,43 +41,43 @@ pub(crate) async fn connection<H: Handler>(
     handler: &H,
     connection: &mut Connection,
     Buffers { inbox, outbox }: &mut Buffers,
-    wire: &Wire<'_>,
+    socket: &Socket<'_>,
     once: bool,
-) -> io::Result<Stay> {
+) -> io::Result<Outcome> {
     let log = |record: &Record<'_>| handler.log(record);
     let mut fresh = true; // nobody has looked yet whether something has arrived
     loop {
-        if once || wire.seat().is_last() {
+        if once || socket.connection().should_close() {
             connection.retire();
         }
         match connection.next(inbox) {
             Ok(Event::Request(head)) => {
                 let spans = head.spans();
-                exchange(handler, connection, spans, inbox, outbox, wire).await?;
+                exchange(handler, connection, spans, inbox, outbox, socket).await?;
             }
             Ok(Event::NeedMore) => {
-                wire.flush(connection, outbox, false).await?;
+                socket.flush(connection, outbox, false).await?;
                 let waiting = connection.waiting(outbox);
                 if waiting == Waiting::Idle {
                     if !mem::take(&mut fresh) {
-                        return Ok(Stay::Served);
+                        return Ok(Outcome::Idle);
                     }
-                    match wire.glance(inbox) {
+                    match socket.try_fill(inbox) {
                         Ok(_) => continue,
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                            return Ok(Stay::Quiet);
+                            return Ok(Outcome::NoData);
                         }
                         Err(_) => break, // however it left: it lost nothing
                     }
                 }
-                match wire.fill(inbox, waiting).await {
+                match socket.fill(inbox, waiting).await {
                     Err(error) if error.kind() == ErrorKind::TimedOut => match waiting {
                         Waiting::Head | Waiting::Body => {
                             let slow = Reject::TooSlow;
-                            refuse(connection, slow, inbox.unread(), outbox, wire.peer(), log);
-                            if wire.seat().is_evicted() {
+                            refuse(connection, slow, inbox.unread(), outbox, socket.peer(), log);
+                            if socket.connection().is_evicted() {
                                 let words = format!("connection lost: {error}");
-                                handler.note(wire.peer().ip(), &words);
+                                handler.on_error(socket.peer().ip(), &words);
                             }
                         }
                         _ => break,
@@ -87,22 +87,22 @@ pub(crate) async fn connection<H: Handler>(
             }
             Ok(Event::Body(_) | Event::End(_)) => {} // left over from a handler that gave up
             Ok(Event::Owed(_)) => connection.lost(), // never: `exchange` concludes every answer
-            Ok(Event::Switched) => return Ok(Stay::Over), // the handler has the socket
+            Ok(Event::Switched) => return Ok(Outcome::Closed), // the handler has the socket
             Ok(Event::Closed) => break,
             Err(reject) => {
-                refuse(connection, reject, inbox.unread(), outbox, wire.peer(), log);
+                refuse(connection, reject, inbox.unread(), outbox, socket.peer(), log);
             }
         }
     }
-    wire.flush(connection, outbox, false).await?;
-    wire.seat().resets(connection.resets()); // else it looks as if that was all of it
+    socket.flush(connection, outbox, false).await?;
+    socket.connection().set_reset_on_close(connection.resets()); // else it looks as if that was all of it
     if connection.resets() {
-        return Ok(Stay::Over);
+        return Ok(Outcome::Closed);
     }
     if connection.lingers() || !inbox.unread().is_empty() {
-        wire.linger().await;
+        socket.linger().await;
     }
-    Ok(Stay::Over)
+    Ok(Outcome::Closed)
 }
 
 /// One request: lends the handler what it needs, and sees to it that an answer comes out.
@@ -112,28 +112,29 @@ async fn exchange<H: Handler, S: Storage>(
     head: Spans,
     inbox: &mut Inbox<S>,
     outbox: &mut Outbox,
-    wire: &Wire<'_>,
+    socket: &Socket<'_>,
 ) -> io::Result<()> {
-    if outbox.len() > GATHER {
-        wire.flush(connection, outbox, false).await?;
+    if outbox.len() > FLUSH_THRESHOLD {
+        socket.flush(connection, outbox, false).await?;
     }
     let (front, rest) = inbox.split(head.size(), connection.room());
-    let peer = wire.peer();
-    let notes = |words: &str| handler.note(peer.ip(), words);
-    let is_last = || wire.seat().is_last();
-    let turn = Turn::new(head.view(front), connection, rest, outbox, peer, &notes, &is_last);
-    let mut x = Exchange::new(turn, wire);
+    let peer = socket.peer();
+    let notes = |words: &str| handler.on_error(peer.ip(), words);
+    let is_last = || socket.connection().should_close();
+    let turn =
+        ExchangeState::new(head.view(front), connection, rest, outbox, peer, &notes, &is_last);
+    let mut exchange = Exchange::new(turn, socket);
     let outcome = AssertUnwindSafe(async {
-        if x.connection.expects() {
-            handler.expect(&mut x).await?;
+        if exchange.connection.expects() {
+            handler.expect(&mut exchange).await?;
         }
-        if x.is_answered() { Ok(()) } else { handler.handle(&mut x).await }
+        if exchange.has_responded() { Ok(()) } else { handler.handle(&mut exchange).await }
     });
     let outcome = outcome.catch_unwind().await;
-    let mut turn = x.into_turn();
-    turn.conclude(outcome, |record| handler.log(record));
-    let mark = turn.into_mark();
+    let mut turn = exchange.into_state();
+    turn.finish(outcome, |record| handler.log(record));
+    let mark = turn.into_position();
     inbox.rejoin(mark);
-    wire.seat().rest();
+    socket.connection().exchange_done();
     Ok(())
 }

@@ -11,8 +11,8 @@
 //!
 //! smol::block_on(async {
 //!     let server = Server::bind("127.0.0.1:0")?;
-//!     let (address, stopper) = (server.addresses()[0], server.stopper());
-//!     let serving = smol::spawn(server.serve(|x: &mut Exchange<'_>| x.respond(200).body("hi")));
+//!     let (address, shutdown) = (server.addresses()[0], server.shutdown());
+//!     let serving = smol::spawn(server.serve(|exchange: &mut Exchange<'_>| exchange.respond(200).body("hi")));
 //!
 //!     let mut client = smol::net::TcpStream::connect(address).await?;
 //!     client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await?;
@@ -20,7 +20,7 @@
 //!     client.read_to_string(&mut answer).await?;
 //!     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhi"));
 //!
-//!     stopper.stop();
+//!     shutdown.stop();
 //!     serving.await
 //! })
 //! # as std::io::Result<()>
@@ -36,22 +36,22 @@ use std::thread;
 use async_io::block_on;
 use doorstep_driver::net::Acceptor;
 use doorstep_driver::os;
-use doorstep_driver::{Config, Shutdown, Stopped, Stopper};
+use doorstep_driver::{Config, ShutdownHandle, ShutdownReport, ShutdownSchedule};
 use smol::{Executor, future};
 
 use crate::handler::Handler;
-use crate::lane::{Lane, MAX_CONNECTIONS};
 use crate::reactor;
 use crate::thread_pool::ThreadPool;
+use crate::worker::{MAX_CONNECTIONS, Worker};
 
-/// What is opened to listen on a single lane, to serve one connection and to read one file.
-const DESCRIPTORS: usize = 5;
+/// What is opened to listen on a single worker, to serve one connection and to read one file.
+const MIN_DESCRIPTORS: usize = 5;
 
 /// A server that is bound and not yet serving.
 #[derive(Debug)]
 pub struct Server {
     config: Config,
-    stopper: Stopper,
+    shutdown: ShutdownHandle,
 }
 
 impl Server {
@@ -62,22 +62,22 @@ impl Server {
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         let listeners: io::Result<Vec<_>> =
             address.to_socket_addrs()?.map(TcpListener::bind).collect();
-        Self::on(listeners?)
+        Self::from_listeners(listeners?)
     }
 
     /// Serves listeners that exist: from [`doorstep_driver::net::bind`], or inherited.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] when there are none; those of preparing them.
-    pub fn on(listeners: Vec<TcpListener>) -> io::Result<Self> {
+    pub fn from_listeners(listeners: Vec<TcpListener>) -> io::Result<Self> {
         let acceptor = Arc::new(Acceptor::nonblocking(listeners)?);
-        let stopper = Stopper { acceptor, registry: Arc::default() };
-        Ok(Self { config: Config::default(), stopper })
+        let shutdown = ShutdownHandle { acceptor, connections: Arc::default() };
+        Ok(Self { config: Config::default(), shutdown })
     }
 
     /// Serves as `config` says.
     #[must_use]
-    pub fn with(mut self, config: Config) -> Self {
+    pub fn with_config(mut self, config: Config) -> Self {
         self.config = config;
         self
     }
@@ -85,13 +85,13 @@ impl Server {
     /// The addresses it listens on, with the ports that were found for 0; there is at least one.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
-        self.stopper.acceptor.addresses()
+        self.shutdown.acceptor.addresses()
     }
 
     /// What stops it.
     #[must_use]
-    pub fn stopper(&self) -> Stopper {
-        self.stopper.clone()
+    pub fn shutdown_handle(&self) -> ShutdownHandle {
+        self.shutdown.clone()
     }
 
     /// Raises this process's soft limit of descriptors as far as [`Config::max_connections`] needs and
@@ -101,8 +101,8 @@ impl Server {
         os::raise_descriptors(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
     }
 
-    /// Serves until it is stopped; the shutdown takes [`Config::grace`] at most, and the handler's
-    /// [`Handler::stopped`]. Dropping the future stops at once.
+    /// Serves until it is stopped; the shutdown takes [`Config::shutdown_grace`] at most, and the handler's
+    /// [`Handler::on_stopped`]. Dropping the future stops at once.
     ///
     /// # Errors
     /// Those of watching the listeners; when the system has no threads or descriptors for what
@@ -110,9 +110,9 @@ impl Server {
     /// too; [`Server::run`] does not.)
     pub async fn serve(mut self, handler: impl Handler) -> io::Result<()> {
         let pool = self.prepare()?;
-        handler.started();
-        let worked = self.lane(&handler, &pool).await;
-        self.end(&handler).await;
+        handler.on_start();
+        let worked = self.run_worker(&handler, &pool).await;
+        self.finish_shutdown(&handler).await;
         worked
     }
 
@@ -128,17 +128,18 @@ impl Server {
         let pool = self.prepare()?;
         let worked = thread::scope(|scope| {
             for _ in 1..threads.get() {
-                let lane = || block_on(self.lane(&handler, &pool));
-                let started = thread::Builder::new().name("lane".into()).spawn_scoped(scope, lane);
+                let worker = || block_on(self.run_worker(&handler, &pool));
+                let started =
+                    thread::Builder::new().name("worker".into()).spawn_scoped(scope, worker);
                 if let Err(error) = started {
-                    self.stopper.stop(); // the threads that have started already
+                    self.shutdown.stop(); // the threads that have started already
                     return Err(error);
                 }
             }
-            handler.started();
-            block_on(self.lane(&handler, &pool))
+            handler.on_start();
+            block_on(self.run_worker(&handler, &pool))
         });
-        block_on(self.end(&handler));
+        block_on(self.finish_shutdown(&handler));
         worked
     }
 
@@ -148,7 +149,7 @@ impl Server {
     /// Those of accepting; as for [`Server::serve`].
     pub async fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
         let pool = prepare(&self.config)?;
-        Lane::new(handler, &self.config, &self.stopper, &pool).serve_one().await
+        Worker::new(handler, &self.config, &self.shutdown, &pool).serve_one().await
     }
 
     /// As [`prepare`], and bounds connections by the descriptors of this process.
@@ -158,26 +159,27 @@ impl Server {
         prepare(&self.config)
     }
 
-    async fn lane<H: Handler>(&self, handler: &H, pool: &ThreadPool) -> io::Result<()> {
-        let lane = Lane::new(handler, &self.config, &self.stopper, pool);
+    async fn run_worker<H: Handler>(&self, handler: &H, pool: &ThreadPool) -> io::Result<()> {
+        let worker = Worker::new(handler, &self.config, &self.shutdown, pool);
         let executor = Executor::new();
-        future::or(lane.work(&executor), take_turns(&executor)).await
+        future::or(worker.run(&executor), take_turns(&executor)).await
         // Here the connections that are left are dropped.
     }
 
     /// After the last connection.
-    async fn end<H: Handler>(&self, handler: &H) {
-        let Stopper { acceptor, registry } = &self.stopper;
-        let left = Shutdown::new(&self.config).end.saturating_sub(registry.shutdown_time());
-        let cut = registry.cut_off() + acceptor.abort_waiting();
-        handler.stopped(&Stopped { cut, left }).await;
+    async fn finish_shutdown<H: Handler>(&self, handler: &H) {
+        let ShutdownHandle { acceptor, connections } = &self.shutdown;
+        let left =
+            ShutdownSchedule::new(&self.config).end.saturating_sub(connections.shutdown_elapsed());
+        let cut = connections.aborted() + acceptor.abort_waiting();
+        handler.on_stopped(&ShutdownReport { aborted: cut, time_left: left }).await;
     }
 }
 
 /// Takes or probes what serving cannot do without, before the server says that it serves.
 fn prepare(config: &Config) -> io::Result<ThreadPool> {
     reactor::start()?;
-    os::can_open(DESCRIPTORS)?;
+    os::can_open(MIN_DESCRIPTORS)?;
     ThreadPool::start(config.pool_threads)
 }
 

@@ -11,17 +11,17 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use doorstep_async_smol::scripts::Settings;
+use doorstep_async_smol::scripts::CgiSettings;
 use doorstep_async_smol::{Cgi, Exchange, Handler, Server};
-use doorstep_driver::Stopped;
+use doorstep_driver::ShutdownReport;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::TcpStream;
 
 /// Descriptors are counted, so these tests take turns.
 static TURN: Mutex<()> = Mutex::new(());
 
-fn hello(x: &mut Exchange<'_>) -> io::Result<()> {
-    x.respond(200).body("hi")
+fn hello(exchange: &mut Exchange<'_>) -> io::Result<()> {
+    exchange.respond(200).body("hi")
 }
 
 fn bound() -> (Server, SocketAddr) {
@@ -76,21 +76,21 @@ fn it_serves_on_an_executor_and_on_a_local_one() {
     let _turn = TURN.lock();
     let executor = smol::Executor::new();
     let (server, address) = bound();
-    let stopper = server.stopper();
+    let shutdown = server.shutdown_handle();
     let serving = executor.spawn(server.serve(hello));
     smol::block_on(executor.run(async {
         ask(&mut TcpStream::connect(address).await.expect("it listens")).await;
-        stopper.stop();
+        shutdown.stop();
         serving.await.expect("it stops");
     }));
 
     let local = smol::LocalExecutor::new();
     let (server, address) = bound();
-    let stopper = server.stopper();
+    let shutdown = server.shutdown_handle();
     let serving = local.spawn(server.serve(hello));
     smol::block_on(local.run(async {
         ask(&mut TcpStream::connect(address).await.expect("it listens")).await;
-        stopper.stop();
+        shutdown.stop();
         serving.await.expect("it stops");
     }));
 }
@@ -100,15 +100,15 @@ fn a_stop_keeps_no_executor_from_other_work() {
     /// Says when the last wait begins.
     struct Scripts(Cgi, Arc<AtomicBool>);
     impl Handler for Scripts {
-        async fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-            self.0.get(x).await
+        async fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+            self.0.get(exchange).await
         }
-        fn hurry(&self) {
-            self.0.hurry();
+        fn on_grace_expired(&self) {
+            self.0.on_grace_expired();
         }
-        async fn stopped(&self, how: &Stopped) {
+        async fn on_stopped(&self, how: &ShutdownReport) {
             self.1.store(true, Ordering::SeqCst);
-            self.0.stopped(how).await;
+            self.0.on_stopped(how).await;
         }
     }
     let _turn = TURN.lock();
@@ -122,9 +122,9 @@ fn a_stop_keeps_no_executor_from_other_work() {
     fs::set_permissions(&script, Permissions::from_mode(0o755)).expect("it is ours");
 
     let waits = Arc::new(AtomicBool::new(false));
-    let scripts = Cgi::new(root.path(), Settings::default()).expect("it is there");
+    let scripts = Cgi::new(root.path(), CgiSettings::default()).expect("it is there");
     let (server, address) = bound();
-    let stopper = server.stopper();
+    let shutdown = server.shutdown_handle();
     let serving = server.serve(Scripts(scripts, waits.clone()));
     let client = async {
         let mut client = TcpStream::connect(address).await.expect("it listens");
@@ -132,7 +132,7 @@ fn a_stop_keeps_no_executor_from_other_work() {
         client.write_all(request).await.expect("it is connected");
         client.read_exact(&mut [0; 12]).await.expect("it answers");
         drop(client);
-        stopper.stop();
+        shutdown.stop();
         let mut ticks = 0;
         loop {
             smol::Timer::after(Duration::from_millis(10)).await;
@@ -159,14 +159,14 @@ fn several_threads_serve_the_same_listener() {
     /// Answers with the thread's name.
     struct Who;
     impl Handler for Who {
-        async fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        async fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
             let thread = format!("{:?}", thread::current().id());
-            x.respond(200).header("X-Thread", thread).body("hi")
+            exchange.respond(200).header("X-Thread", thread).body("hi")
         }
     }
     let _turn = TURN.lock();
     let (server, address) = bound();
-    let stopper = server.stopper();
+    let shutdown = server.shutdown_handle();
     let three = NonZeroUsize::new(3).expect("3 is not 0");
     let serving = thread::spawn(move || server.run(Who, three));
     smol::block_on(async {
@@ -180,6 +180,6 @@ fn several_threads_serve_the_same_listener() {
             ask(client).await;
         }
     });
-    stopper.stop();
+    shutdown.stop();
     serving.join().expect("no thread panics").expect("it stops");
 }

@@ -18,17 +18,17 @@ use tungstenite::protocol::{Role, WebSocket};
 pub struct Echo;
 
 impl Handler for Echo {
-    fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        let Some(key) = key(&x.head()) else {
-            let answer = x.respond(426).header("Sec-WebSocket-Version", "13");
+    fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        let Some(key) = key(&exchange.head()) else {
+            let answer = exchange.respond(426).header("Sec-WebSocket-Version", "13");
             return answer.header("Upgrade", "websocket").page("Here one speaks WebSocket only.");
         };
         let accept = derive_accept_key(key);
-        let answer = x.respond(101).header("Sec-WebSocket-Accept", accept);
+        let answer = exchange.respond(101).header("Sec-WebSocket-Accept", accept);
         if answer.upgrade("websocket").is_err() {
-            return x.respond(400).page("An upgrade wants Connection: Upgrade and no body.");
+            return exchange.respond(400).page("An upgrade wants Connection: Upgrade and no body.");
         }
-        let (socket, first) = x.hand_over()?;
+        let (socket, first) = exchange.upgraded()?;
         let mut socket = WebSocket::from_partially_read(socket, first, Role::Server, None);
         while let Ok(message) = socket.read() {
             if (message.is_text() || message.is_binary()) && socket.send(message).is_err() {

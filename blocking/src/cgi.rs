@@ -7,7 +7,7 @@
 //! use doorstep_driver::cgi::Settings;
 //! use doorstep_blocking::{Cgi, Files, Server};
 //!
-//! let scripts = Cgi::new(".", Settings::default())?.around(Files::new(".")?);
+//! let scripts = Cgi::new(".", Settings::default())?.with_fallback(Files::new(".")?);
 //! Server::bind("127.0.0.1:8000")?.serve(scripts)
 //! # ;Ok::<(), std::io::Error>(())
 //! ```
@@ -25,17 +25,18 @@ use crate::exchange::Exchange;
 use crate::files::Files;
 use crate::handler::Handler;
 use doorstep_driver::cgi::{
-    Admission, Came, MOST_AGAIN, Meaning, Next, Scripts, Settings, Upload, is_for_scripts,
-    refuse_again, refuse_elsewhere, spans, turn_away,
+    CgiSettings, JobStep, MAX_LOCAL_REDIRECTS, PermitPoll, RequestBody, Resolution,
+    ScriptDirectory, ScriptOutcome, is_script_method, parse_head, respond_not_cgi,
+    respond_redirect_loop, respond_unavailable,
 };
 use doorstep_driver::os::Woken;
-use doorstep_driver::semaphore::{Place, Places};
-use doorstep_driver::shutdown::Stopped;
+use doorstep_driver::semaphore::{Permit, Semaphore};
+use doorstep_driver::shutdown::ShutdownReport;
 
 /// Runs the scripts below a directory.
 #[derive(Debug)]
 pub struct Cgi {
-    scripts: Scripts,
+    scripts: ScriptDirectory,
     files: Option<Files>,
 }
 
@@ -45,101 +46,115 @@ impl Cgi {
     /// # Errors
     /// When there is no directory `root` now; `NotFound` and `PermissionDenied` when the user that
     /// the settings name cannot be had.
-    pub fn new(root: impl AsRef<Path>, settings: Settings) -> io::Result<Self> {
-        Ok(Self { scripts: Scripts::new(root.as_ref(), settings)?, files: None })
+    pub fn new(root: impl AsRef<Path>, settings: CgiSettings) -> io::Result<Self> {
+        Ok(Self { scripts: ScriptDirectory::new(root.as_ref(), settings)?, files: None })
     }
 
     /// Serves `files` where no scripts are; their listings do not lead to the scripts. A POST there
     /// is 501 (B-232).
     #[must_use]
-    pub fn around(mut self, files: Files) -> Self {
+    pub fn with_fallback(mut self, files: Files) -> Self {
         self.files = Some(files.beside(&mut self.scripts));
         self
     }
 
     /// Who is running: for a program that wants to end without waiting for them.
     #[must_use]
-    pub fn places(&self) -> Arc<Places> {
-        self.scripts.places().clone()
+    pub fn process_limit(&self) -> Arc<Semaphore> {
+        self.scripts.process_limit().clone()
     }
 
     /// Answers a request for a script; whether it was one.
     ///
     /// # Errors
     /// As of any handler.
-    pub fn serve(&self, x: &mut Exchange<'_>) -> io::Result<bool> {
-        let mut head = match self.run(x)? {
-            Came::Elsewhere => return Ok(false),
-            Came::Answered => return Ok(true),
-            Came::Again(head) => head,
+    pub fn serve(&self, exchange: &mut Exchange<'_>) -> io::Result<bool> {
+        let mut head = match self.run(exchange)? {
+            ScriptOutcome::NotScript => return Ok(false),
+            ScriptOutcome::Responded => return Ok(true),
+            ScriptOutcome::LocalRedirect(head) => head,
         };
-        for _ in 0..MOST_AGAIN {
-            let Some(spans) = spans(&head) else { break };
-            let mut instead = x.instead(spans.view(&head));
+        for _ in 0..MAX_LOCAL_REDIRECTS {
+            let Some(offsets) = parse_head(&head) else { break };
+            let mut instead = exchange.internal_redirect(offsets.view(&head));
             let came = self.run(&mut instead).and_then(|came| match came {
-                Came::Elsewhere => self.elsewhere(&mut instead).map(|()| Came::Answered),
+                ScriptOutcome::NotScript => {
+                    self.elsewhere(&mut instead).map(|()| ScriptOutcome::Responded)
+                }
                 came => Ok(came),
             });
-            x.told = instead.into_turn().told;
+            exchange.record = instead.into_state().record;
             match came? {
-                Came::Again(next) => head = next,
+                ScriptOutcome::LocalRedirect(next) => head = next,
                 _ => return Ok(true),
             }
         }
-        refuse_again(x).map(|()| true)
+        respond_redirect_loop(exchange).map(|()| true)
     }
 
-    fn answer(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        if self.serve(x)? { Ok(()) } else { self.elsewhere(x) }
+    fn answer(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        if self.serve(exchange)? { Ok(()) } else { self.elsewhere(exchange) }
     }
 
     /// Answers what is for no script.
-    fn elsewhere(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+    fn elsewhere(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
         match &self.files {
-            Some(files) if !is_for_scripts(x) => files.handle(x),
-            _ => refuse_elsewhere(x),
+            Some(files) if !is_script_method(exchange) => files.handle(exchange),
+            _ => respond_not_cgi(exchange),
         }
     }
 
     /// One request: the script it is for, from its body to its end.
-    fn run(&self, x: &mut Exchange<'_>) -> io::Result<Came> {
-        let script = match self.scripts.find(x)? {
-            Meaning::Elsewhere => return Ok(Came::Elsewhere),
-            Meaning::Answered => return Ok(Came::Answered),
-            Meaning::Script(script) => script,
+    fn run(&self, exchange: &mut Exchange<'_>) -> io::Result<ScriptOutcome> {
+        let script = match self.scripts.resolve(exchange)? {
+            Resolution::NotScript => return Ok(ScriptOutcome::NotScript),
+            Resolution::Responded => return Ok(ScriptOutcome::Responded),
+            Resolution::Script(script) => script,
         };
-        let body = self.receive(x)?;
-        let Some(place) = self.enter(x, &script)? else { return Ok(Came::Answered) };
-        let started = self.scripts.launch(x, &script, x.local()?, body).start(place);
-        let Some(mut run) = self.scripts.listen(x, &script, started)? else {
-            return Ok(Came::Answered);
+        let body = self.receive(exchange)?;
+        let Some(place) = self.enter(exchange, &script)? else {
+            return Ok(ScriptOutcome::Responded);
+        };
+        let started = self
+            .scripts
+            .prepare_script(exchange, &script, exchange.local_addr()?, body)
+            .start(place);
+        let Some(mut run) = self.scripts.started(exchange, &script, started)? else {
+            return Ok(ScriptOutcome::Responded);
         };
         let mut woken = Woken::default();
         loop {
-            let (turn, seat) = x.parts();
-            match run.step(turn, woken, seat)? {
-                Next::Flush => x.flush()?,
-                Next::Wait(most) => {
-                    let client = turn.connection.owed().map(|_| seat.as_fd());
+            let (turn, connection) = exchange.parts();
+            match run.step(turn, woken, connection)? {
+                JobStep::Flush => exchange.flush()?,
+                JobStep::Wait(most) => {
+                    let client = turn.connection.owed().map(|_| connection.as_fd());
                     woken = run.process.wait(client, most)?;
                 }
-                Next::Again(target) => return Ok(Came::Again(again::request(&x.head(), &target))),
-                Next::Over => return Ok(Came::Answered),
+                JobStep::LocalRedirect(target) => {
+                    return Ok(ScriptOutcome::LocalRedirect(again::request(
+                        &exchange.head(),
+                        &target,
+                    )));
+                }
+                JobStep::Done => return Ok(ScriptOutcome::Responded),
             }
         }
     }
 
     /// The request's whole body.
-    fn receive(&self, x: &mut Exchange<'_>) -> io::Result<Option<Upload>> {
-        let Some(mut body) = Upload::of(&x.head(), self.scripts.settings().memory) else {
+    fn receive(&self, exchange: &mut Exchange<'_>) -> io::Result<Option<RequestBody>> {
+        let Some(mut body) =
+            RequestBody::for_request(&exchange.head(), self.scripts.settings().body_buffer)
+        else {
             return Ok(None);
         };
         loop {
-            match x.body().read(body.space())? {
+            match exchange.body().read(body.space())? {
                 0 => return Ok(Some(body)),
                 n if body.filled(n) => {
                     body = body.spill();
-                    if body.is_lost() {
+                    if body.has_failed() {
                         return Ok(Some(body));
                     }
                 }
@@ -150,52 +165,52 @@ impl Cgi {
 
     /// A place among the running scripts, waited for if need be; `None` when there is none and that
     /// was answered.
-    fn enter(&self, x: &mut Exchange<'_>, script: &Script) -> io::Result<Option<Place>> {
-        if let Some(place) = self.scripts.places().take() {
+    fn enter(&self, exchange: &mut Exchange<'_>, script: &Script) -> io::Result<Option<Permit>> {
+        if let Some(place) = self.scripts.process_limit().try_acquire() {
             return Ok(Some(place));
         }
-        x.flush()?; // earlier answers do not wait with it
+        exchange.flush()?; // earlier answers do not wait with it
         let why = match self.scripts.queue() {
             Err(full) => full,
             Ok(mut queue) => loop {
                 let turn = queue.listen();
-                match queue.look(x.parts().1) {
-                    Ok(Admission::In(place)) => return Ok(Some(place)),
-                    Ok(Admission::Wait(most)) => drop(turn.wait_timeout(most)),
+                match queue.poll(exchange.parts().1) {
+                    Ok(PermitPoll::Granted(place)) => return Ok(Some(place)),
+                    Ok(PermitPoll::Wait(most)) => drop(turn.wait_timeout(most)),
                     Err(why) => break why,
                 }
             },
         };
-        turn_away(x, script, why).map(|()| None)
+        respond_unavailable(exchange, script, why).map(|()| None)
     }
 }
 
 impl Handler for Cgi {
-    fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.answer(x)
+    fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(exchange)
     }
-    fn post(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.answer(x)
+    fn post(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(exchange)
     }
-    fn put(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.answer(x)
+    fn put(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(exchange)
     }
-    fn delete(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.answer(x)
+    fn delete(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(exchange)
     }
-    fn options(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.answer(x)
+    fn options(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(exchange)
     }
-    fn patch(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.answer(x)
+    fn patch(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(exchange)
     }
-    fn other(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.answer(x)
+    fn fallback(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(exchange)
     }
-    fn hurry(&self) {
-        self.scripts.places().close();
+    fn on_grace_expired(&self) {
+        self.scripts.process_limit().close();
     }
-    fn stopped(&self, how: &Stopped) {
-        self.scripts.places().end(how.left);
+    fn on_stopped(&self, how: &ShutdownReport) {
+        self.scripts.process_limit().drain(how.time_left);
     }
 }

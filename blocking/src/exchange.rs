@@ -1,9 +1,9 @@
 //! One request and its answer, as a handler sees them.
 //!
 //! The head is a view of bytes that stay where they are; the body is read behind them. An answer
-//! begins with [`Turn::respond`]; what it promises is sent with [`Exchange::send`] and
-//! [`Exchange::send_file`] and ended with [`Turn::end`]. Nothing goes out before the loop has to
-//! wait, or 64 KiB have gathered. What does not wait is in [`Turn`], which both drivers share.
+//! begins with [`ExchangeState::respond`]; what it promises is sent with [`Exchange::send`] and
+//! [`Exchange::send_file`] and ended with [`ExchangeState::end`]. Nothing goes out before the loop has to
+//! wait, or 64 KiB have gathered. What does not wait is in [`ExchangeState`], which both drivers share.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,47 +12,50 @@ use std::ops::{Deref, DerefMut};
 
 use doorstep_core::http1::{Head, Waiting};
 
-use crate::wire::Wire;
-use doorstep_driver::connections::Seat;
-use doorstep_driver::exchange::{Reading, Turn};
+use crate::socket::Socket;
+use doorstep_driver::connections::ConnectionHandle;
+use doorstep_driver::exchange::{BodyRead, ExchangeState};
 
-/// One request, and the place for its answer: a [`Turn`], and the socket it is on.
+/// One request, and the place for its answer: a [`ExchangeState`], and the socket it is on.
 pub struct Exchange<'a> {
-    turn: Turn<'a>,
-    wire: &'a Wire<'a>,
+    state: ExchangeState<'a>,
+    socket: &'a Socket<'a>,
 }
 
 impl<'a> Exchange<'a> {
-    pub(crate) fn new(turn: Turn<'a>, wire: &'a Wire<'a>) -> Self {
-        Self { turn, wire }
+    pub(crate) fn new(turn: ExchangeState<'a>, socket: &'a Socket<'a>) -> Self {
+        Self { state, socket }
     }
 
-    pub(crate) fn into_turn(self) -> Turn<'a> {
-        self.turn
+    pub(crate) fn into_state(self) -> ExchangeState<'a> {
+        self.state
     }
 
     /// The address and port the client has connected to.
     ///
     /// # Errors
     /// Those of asking the system.
-    pub fn local(&self) -> io::Result<SocketAddr> {
-        self.wire.stream().local_addr()
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.stream().local_addr()
     }
 
     /// The same exchange as if `head` had been asked for, with no body; afterwards, what was
-    /// [`Turn::told`] must be taken over.
-    pub(crate) fn instead<'x>(&'x mut self, head: Head<'x>) -> Exchange<'x> {
-        Exchange { turn: self.turn.instead(head), wire: self.wire }
+    /// [`ExchangeState::record`] must be taken over.
+    pub(crate) fn internal_redirect<'exchange>(
+        &'exchange mut self,
+        head: Head<'exchange>,
+    ) -> Exchange<'exchange> {
+        Exchange { state: self.state.internal_redirect(head), socket: self.socket }
     }
 
     /// Evicts another connection, if one can be, and waits a moment for its descriptor.
-    pub(crate) fn make_room(&self) {
-        self.wire.make_room();
+    pub(crate) fn evict_for_descriptor(&self) {
+        self.socket.evict_for_descriptor();
     }
 
     /// The parts that can be used apart from each other.
-    pub(crate) fn parts(&mut self) -> (&mut Turn<'a>, &Seat) {
-        (&mut self.turn, self.wire.seat())
+    pub(crate) fn parts(&mut self) -> (&mut ExchangeState<'a>, &ConnectionHandle) {
+        (&mut self.state, self.socket.connection())
     }
 
     /// The body, to read. The first read sends 100 Continue when the client waits for it.
@@ -60,15 +63,15 @@ impl<'a> Exchange<'a> {
     /// Its errors: [`io::ErrorKind::InvalidData`] with a [`doorstep_core::http1::Reject`] inside
     /// when the client breaks a rule, `UnexpectedEof` when it left, `TimedOut` when it is too slow.
     pub fn body(&mut self) -> Body<'_, 'a> {
-        Body { x: self }
+        Body { exchange: self }
     }
 
     /// Sends an interim answer: 103 with `Link` fields, say.
     ///
     /// # Errors
     /// [`doorstep_core::http1::Misuse`], and those of the socket.
-    pub fn inform(&mut self, status: u16, fields: &[(&str, &[u8])]) -> io::Result<()> {
-        self.turn.connection.inform(status, fields, self.turn.outbox)?;
+    pub fn send_interim(&mut self, status: u16, fields: &[(&str, &[u8])]) -> io::Result<()> {
+        self.state.connection.inform(status, fields, self.state.outbox)?;
         self.flush()
     }
 
@@ -77,7 +80,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// [`doorstep_core::http1::Misuse`], and those of the socket.
     pub fn send(&mut self, data: &[u8]) -> io::Result<()> {
-        if self.turn.append(data)? { self.flush() } else { Ok(()) }
+        if self.state.append_body(data)? { self.flush() } else { Ok(()) }
     }
 
     /// Sends what has gathered; for a body whose next part takes its time.
@@ -85,8 +88,8 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// Those of the socket.
     pub fn flush(&mut self) -> io::Result<()> {
-        let flushed = self.wire.flush(self.turn.connection, self.turn.outbox, false);
-        self.turn.flushed(flushed)
+        let flushed = self.socket.flush(self.state.connection, self.state.outbox, false);
+        self.state.record_flush(flushed)
     }
 
     /// Sends `count` bytes of `file` from `offset`, all or part of what `sized` promised. A small
@@ -96,15 +99,15 @@ impl<'a> Exchange<'a> {
     /// `UnexpectedEof` when the file has become shorter; those of file and socket. What is still
     /// owed then shows the client that the answer was cut.
     pub fn send_file(&mut self, file: &File, offset: u64, count: u64) -> io::Result<()> {
-        if !self.turn.begin_file(file, offset, count)? {
-            return if self.turn.has_gathered() { self.flush() } else { Ok(()) };
+        if !self.state.begin_file(file, offset, count)? {
+            return if self.state.should_flush() { self.flush() } else { Ok(()) };
         }
-        let flushed = self.wire.flush(self.turn.connection, self.turn.outbox, true);
-        self.turn.flushed(flushed)?;
+        let flushed = self.socket.flush(self.state.connection, self.state.outbox, true);
+        self.state.record_flush(flushed)?;
         let mut sent = 0;
-        let all = self.wire.send_file(file, offset, count, &mut sent);
-        self.turn.passed(sent)?;
-        self.turn.flushed(all)
+        let all = self.socket.send_file(file, offset, count, &mut sent);
+        self.state.body_sent(sent)?;
+        self.state.record_flush(all)
     }
 
     /// After [`crate::Response::upgrade`] or `tunnel`: sends the answer, and gives the socket and
@@ -112,47 +115,47 @@ impl<'a> Exchange<'a> {
     ///
     /// # Errors
     /// `InvalidInput` when nothing was handed over; those of the socket.
-    pub fn hand_over(&mut self) -> io::Result<(TcpStream, Vec<u8>)> {
-        let first = self.turn.first_words()?;
+    pub fn upgraded(&mut self) -> io::Result<(TcpStream, Vec<u8>)> {
+        let first = self.state.take_unread()?;
         self.flush()?;
-        Ok((self.wire.hand_over()?, first))
+        Ok((self.socket.try_clone()?, first))
     }
 }
 
 impl<'a> Deref for Exchange<'a> {
-    type Target = Turn<'a>;
+    type Target = ExchangeState<'a>;
 
-    fn deref(&self) -> &Turn<'a> {
-        &self.turn
+    fn deref(&self) -> &ExchangeState<'a> {
+        &self.state
     }
 }
 
 impl<'a> DerefMut for Exchange<'a> {
-    fn deref_mut(&mut self) -> &mut Turn<'a> {
-        &mut self.turn
+    fn deref_mut(&mut self) -> &mut ExchangeState<'a> {
+        &mut self.state
     }
 }
 
 /// A request's body.
-pub struct Body<'x, 'a> {
-    x: &'x mut Exchange<'a>,
+pub struct Body<'exchange, 'a> {
+    exchange: &'exchange mut Exchange<'a>,
 }
 
 impl Read for Body<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Exchange { turn, wire } = self.x;
+        let Exchange { state, socket } = self.exchange;
         loop {
-            let wanted = match turn.read(buffer)? {
-                Reading::Read(n) => return Ok(n),
+            let wanted = match state.read(buffer)? {
+                BodyRead::Read(n) => return Ok(n),
                 wanted => wanted,
             };
-            let flushed = wire.flush(turn.connection, turn.outbox, false);
-            turn.flushed(flushed)?;
-            if let Reading::Receive(most) = wanted {
-                return turn.received(wire.read_into(&mut buffer[..most], Waiting::Body));
+            let flushed = socket.flush(state.connection, state.outbox, false);
+            state.record_flush(flushed)?;
+            if let BodyRead::Receive(most) = wanted {
+                return state.received(socket.read_into(&mut buffer[..most], Waiting::Body));
             }
-            let filled = wire.fill(&mut turn.inbox, Waiting::Body);
-            turn.filled(filled)?;
+            let filled = socket.fill(&mut state.inbox, Waiting::Body);
+            state.filled(filled)?;
         }
     }
 }

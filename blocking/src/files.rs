@@ -20,11 +20,11 @@ use event_listener::Listener;
 
 use crate::exchange::Exchange;
 use crate::handler::Handler;
-use doorstep_driver::cgi::{Admission, Dismissal, Scripts};
+use doorstep_driver::cgi::{NoPermit, PermitPoll, ScriptDirectory};
 use doorstep_driver::files::Content;
 use doorstep_driver::files::{Directory, NotListed, Rest, part};
 use doorstep_driver::os::Symlinks;
-use doorstep_driver::semaphore::Place;
+use doorstep_driver::semaphore::Permit;
 
 /// Serves what is below a directory.
 #[derive(Debug)]
@@ -40,91 +40,92 @@ impl Files {
     /// # Errors
     /// When there is no such directory now.
     pub fn new(directory: impl AsRef<Path>) -> io::Result<Self> {
-        Self::linked(directory, Symlinks::default())
+        Self::with_symlinks(directory, Symlinks::default())
     }
 
     /// As [`Files::new`]; symbolic links go as far as `symlinks` says.
     ///
     /// # Errors
     /// As for [`Files::new`].
-    pub fn linked(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
+    pub fn with_symlinks(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
         Ok(Self { directory: Directory::new(directory, symlinks)? })
     }
 
     /// Serves it as `site` says.
     #[must_use]
-    pub fn with(mut self, site: Site) -> Self {
+    pub fn with_site(mut self, site: Site) -> Self {
         self.directory.set_site(site);
         self
     }
 
-    pub(crate) fn beside(mut self, scripts: &mut Scripts) -> Self {
+    pub(crate) fn beside(mut self, scripts: &mut ScriptDirectory) -> Self {
         self.directory.beside(scripts);
         self
     }
 
-    fn answer(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        let mut rest = self.directory.answer(x)?;
+    fn answer(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        let mut rest = self.directory.answer(exchange)?;
         if matches!(rest, Rest::Exhausted(_)) {
-            x.make_room();
-            rest = self.directory.answer(x)?;
+            exchange.evict_for_descriptor();
+            rest = self.directory.answer(exchange)?;
         }
         loop {
             match rest {
                 Rest::Nothing => return Ok(()),
-                Rest::Exhausted(error) => return self.directory.refuse(x, &error),
-                Rest::Range(content, range) => return send(x, &content, range),
+                Rest::Exhausted(error) => return self.directory.refuse(exchange, &error),
+                Rest::Range(content, range) => return send(exchange, &content, range),
                 Rest::Parts(content, multipart) => {
                     for piece in multipart.pieces() {
                         match piece {
-                            Piece::Text(text) => x.send(text)?,
-                            Piece::Range(range) => send(x, &content, range)?,
+                            Piece::Text(text) => exchange.send(text)?,
+                            Piece::Range(range) => send(exchange, &content, range)?,
                         }
                     }
                     return Ok(());
                 }
-                Rest::List(path, view) => return self.list(x, &path, view),
+                Rest::List(path, view) => return self.list(exchange, &path, view),
                 Rest::Digest(file) => {
-                    let (seat, mut vigil) = (x.parts().1, self.directory.vigil());
-                    let digests = self.directory.digest(&file, || vigil.look(seat.presence()));
-                    rest = self.directory.finish(x, &file, &digests)?;
+                    let (connection, mut vigil) = (exchange.parts().1, self.directory.vigil());
+                    let digests =
+                        self.directory.digest(&file, || vigil.look(connection.presence()));
+                    rest = self.directory.finish(exchange, &file, &digests)?;
                 }
             }
         }
     }
 
-    fn list(&self, x: &mut Exchange<'_>, path: &[u8], view: View) -> io::Result<()> {
-        let make = |x: &mut Exchange<'_>, permit| {
-            let (seat, mut vigil) = (x.parts().1, self.directory.vigil());
-            self.directory.list(path, view, permit, || vigil.look(seat.presence()))
+    fn list(&self, exchange: &mut Exchange<'_>, path: &[u8], view: View) -> io::Result<()> {
+        let make = |exchange: &mut Exchange<'_>, permit| {
+            let (connection, mut vigil) = (exchange.parts().1, self.directory.vigil());
+            self.directory.list(path, view, permit, || vigil.look(connection.presence()))
         };
-        let mut listed = make(x, None);
+        let mut listed = make(exchange, None);
         if listed.as_ref().is_err_and(NotListed::is_exhausted) {
-            x.make_room();
-            listed = make(x, None);
+            exchange.evict_for_descriptor();
+            listed = make(exchange, None);
         }
         if matches!(listed, Err(NotListed::Large)) {
-            listed = match self.enter(x)? {
-                Ok(permit) => make(x, Some(permit)),
+            listed = match self.enter(exchange)? {
+                Ok(permit) => make(exchange, Some(permit)),
                 Err(why) => Err(NotListed::Dismissed(why)),
             };
         }
-        let Some(listed) = self.directory.show(x, view, listed)? else { return Ok(()) };
-        listed.pieces().try_for_each(|piece| x.send(piece))
+        let Some(listed) = self.directory.show(exchange, view, listed)? else { return Ok(()) };
+        listed.pieces().try_for_each(|piece| exchange.send(piece))
     }
 
     /// A permit for a large listing, waited for.
-    fn enter(&self, x: &mut Exchange<'_>) -> io::Result<Result<Place, Dismissal>> {
-        x.flush()?; // earlier answers do not wait with it
+    fn enter(&self, exchange: &mut Exchange<'_>) -> io::Result<Result<Permit, NoPermit>> {
+        exchange.flush()?; // earlier answers do not wait with it
         let mut queue = match self.directory.queue() {
             Ok(queue) => queue,
             Err(full) => return Ok(Err(full)),
         };
         loop {
             let turn = queue.listen();
-            match queue.look(x.parts().1) {
-                Ok(Admission::In(permit)) => return Ok(Ok(permit)),
-                Ok(Admission::Wait(most)) => drop(turn.wait_timeout(most)),
+            match queue.poll(exchange.parts().1) {
+                Ok(PermitPoll::Granted(permit)) => return Ok(Ok(permit)),
+                Ok(PermitPoll::Wait(most)) => drop(turn.wait_timeout(most)),
                 Err(why) => return Ok(Err(why)),
             }
         }
@@ -132,29 +133,29 @@ impl Files {
 }
 
 impl Handler for Files {
-    fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.answer(x)
+    fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(exchange)
     }
-    fn post(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.answer(x)
+    fn post(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(exchange)
     }
-    fn put(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.answer(x)
+    fn put(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(exchange)
     }
-    fn delete(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.answer(x)
+    fn delete(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(exchange)
     }
-    fn options(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.answer(x)
+    fn options(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(exchange)
     }
-    fn patch(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.answer(x)
+    fn patch(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.answer(exchange)
     }
 }
 
-fn send(x: &mut Exchange<'_>, content: &Content, range: ByteRange) -> io::Result<()> {
+fn send(exchange: &mut Exchange<'_>, content: &Content, range: ByteRange) -> io::Result<()> {
     match content {
-        Content::Bytes(bytes) => x.send(part(bytes, range)?),
-        Content::File(file) => x.send_file(file, range.first, range.len()),
+        Content::Bytes(bytes) => exchange.send(part(bytes, range)?),
+        Content::File(file) => exchange.send_file(file, range.first, range.len()),
     }
 }

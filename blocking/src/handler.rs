@@ -7,8 +7,8 @@
 //! struct Hello;
 //!
 //! impl Handler for Hello {
-//!     fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-//!         x.respond(200).header("Content-Type", "text/plain").body("hello\n")
+//!     fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+//!         exchange.respond(200).header("Content-Type", "text/plain").body("hello\n")
 //!     }
 //! }
 //!
@@ -24,7 +24,7 @@ use std::io;
 use doorstep_core::log::Record;
 
 use crate::exchange::Exchange;
-use doorstep_driver::shutdown::Stopped;
+use doorstep_driver::shutdown::ShutdownReport;
 
 /// Answers requests, on many threads at once. Each method defaults to 501, but for `head`, which
 /// does what `get` does: the machine sends no body.
@@ -36,57 +36,57 @@ pub trait Handler: Send + Sync + 'static {
     ///
     /// # Errors
     /// What the handler makes of it, as for all of these.
-    fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        x.unsupported()
+    fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        exchange.unsupported()
     }
     /// HEAD.
     ///
     /// # Errors
     /// As of `get`.
-    fn head(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self.get(x)
+    fn head(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.get(exchange)
     }
     /// POST.
     ///
     /// # Errors
     /// As of `get`.
-    fn post(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        x.unsupported()
+    fn post(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        exchange.unsupported()
     }
     /// PUT.
     ///
     /// # Errors
     /// As of `get`.
-    fn put(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        x.unsupported()
+    fn put(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        exchange.unsupported()
     }
     /// DELETE.
     ///
     /// # Errors
     /// As of `get`.
-    fn delete(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        x.unsupported()
+    fn delete(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        exchange.unsupported()
     }
     /// OPTIONS.
     ///
     /// # Errors
     /// As of `get`.
-    fn options(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        x.unsupported()
+    fn options(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        exchange.unsupported()
     }
     /// PATCH.
     ///
     /// # Errors
     /// As of `get`.
-    fn patch(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        x.unsupported()
+    fn patch(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        exchange.unsupported()
     }
     /// Any other method (B-302): CONNECT, TRACE, and what others invent.
     ///
     /// # Errors
     /// As of `get`.
-    fn other(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        x.unsupported()
+    fn fallback(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        exchange.unsupported()
     }
 
     /// The peer waits for 100 Continue before it sends the body. An answer given here refuses it
@@ -95,8 +95,8 @@ pub trait Handler: Send + Sync + 'static {
     ///
     /// # Errors
     /// As of `get`.
-    fn expect(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        let _ = x;
+    fn expect(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        let _ = exchange;
         Ok(())
     }
 
@@ -107,24 +107,24 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Something went wrong that the access log does not show: why a file was refused, why a
     /// connection broke. Not to wait in.
-    fn note(&self, peer: std::net::IpAddr, message: &str) {
+    fn on_error(&self, peer: std::net::IpAddr, message: &str) {
         let _ = (peer, message);
     }
 
     /// The server has the threads and descriptors that it needs, and begins to accept. Not called
     /// when these cannot be had: then serving ends with an error.
-    fn started(&self) {}
+    fn on_start(&self) {}
 
-    /// A graceful shutdown is about to cut the connections that are left ([`Shutdown`]). For
+    /// A graceful shutdown is about to cut the connections that are left ([`ShutdownSchedule`]). For
     /// handlers that wait for something else than their client: they end their responses now. May
     /// be called more than once.
     ///
-    /// [`Shutdown`]: crate::Shutdown
-    fn hurry(&self) {}
+    /// [`ShutdownSchedule`]: crate::ShutdownSchedule
+    fn on_grace_expired(&self) {}
 
     /// The server has stopped, and no connection is left. For what is still to be ended within the
     /// time that is left, and to report how many connections were cut.
-    fn stopped(&self, how: &Stopped) {
+    fn on_stopped(&self, how: &ShutdownReport) {
         let _ = how;
     }
 
@@ -132,16 +132,16 @@ pub trait Handler: Send + Sync + 'static {
     ///
     /// # Errors
     /// As of `get`.
-    fn handle(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        match x.head().method() {
-            b"GET" => self.get(x),
-            b"HEAD" => self.head(x),
-            b"POST" => self.post(x),
-            b"PUT" => self.put(x),
-            b"DELETE" => self.delete(x),
-            b"OPTIONS" => self.options(x),
-            b"PATCH" => self.patch(x),
-            _ => self.other(x),
+    fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        match exchange.head().method() {
+            b"GET" => self.get(exchange),
+            b"HEAD" => self.head(exchange),
+            b"POST" => self.post(exchange),
+            b"PUT" => self.put(exchange),
+            b"DELETE" => self.delete(exchange),
+            b"OPTIONS" => self.options(exchange),
+            b"PATCH" => self.patch(exchange),
+            _ => self.fallback(exchange),
         }
     }
 }
@@ -150,7 +150,7 @@ impl<F> Handler for F
 where
     F: Fn(&mut Exchange<'_>) -> io::Result<()> + Send + Sync + 'static,
 {
-    fn handle(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-        self(x)
+    fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self(exchange)
     }
 }

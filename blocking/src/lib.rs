@@ -10,10 +10,10 @@
 //! struct Hello(Files);
 //!
 //! impl Handler for Hello {
-//!     fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-//!         match x.head().path() {
-//!             b"/hello" => x.respond(200).header("Content-Type", "text/plain").body("hello\n"),
-//!             _ => self.0.get(x),
+//!     fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+//!         match exchange.head().path() {
+//!             b"/hello" => exchange.respond(200).header("Content-Type", "text/plain").body("hello\n"),
+//!             _ => self.0.get(exchange),
 //!         }
 //!     }
 //! }
@@ -28,19 +28,20 @@
 #![forbid(unsafe_code)]
 
 mod cgi;
-mod crew;
 mod exchange;
 mod files;
 mod handler;
 mod serve;
 mod server;
+mod socket;
 mod sweeper;
-mod wire;
+mod thread_pool;
 
 pub use cgi::Cgi;
 pub use doorstep_core as core;
 pub use doorstep_driver::{
-    Config, Record, Response, Shutdown, Stopped, Stopper, Told, cgi as scripts,
+    Config, Record, Response, ResponseRecord, ShutdownHandle, ShutdownReport, ShutdownSchedule,
+    cgi as scripts,
 };
 pub use exchange::{Body, Exchange};
 pub use files::Files;

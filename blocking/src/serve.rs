@@ -12,15 +12,15 @@ use doorstep_core::log::Record;
 
 use crate::exchange::Exchange;
 use crate::handler::Handler;
-use crate::wire::Wire;
-use doorstep_driver::config::{Config, GATHER};
-use doorstep_driver::exchange::{Turn, refuse};
+use crate::socket::Socket;
+use doorstep_driver::config::{Config, FLUSH_THRESHOLD};
+use doorstep_driver::exchange::{ExchangeState, refuse};
 
 /// Serves one connection until it ends; with `once`, one request.
 pub(crate) fn connection<H: Handler>(
     handler: &H,
     config: &Config,
-    wire: &Wire<'_>,
+    socket: &Socket<'_>,
     outbox: &mut Outbox,
     once: bool,
 ) -> io::Result<()> {
@@ -29,26 +29,33 @@ pub(crate) fn connection<H: Handler>(
     let log = |record: &Record<'_>| handler.log(record);
     outbox.clear();
     loop {
-        if once || wire.seat().is_last() {
+        if once || socket.connection().should_close() {
             connection.retire();
         }
         match connection.next(&mut inbox) {
             Ok(Event::Request(head)) => {
                 let spans = head.spans();
-                exchange(handler, &mut connection, spans, &mut inbox, outbox, wire)?;
+                exchange(handler, &mut connection, spans, &mut inbox, outbox, socket)?;
             }
             Ok(Event::NeedMore) => {
-                wire.flush(&connection, outbox, false)?;
+                socket.flush(&connection, outbox, false)?;
                 let waiting = connection.waiting(outbox);
-                match wire.fill(&mut inbox, waiting) {
+                match socket.fill(&mut inbox, waiting) {
                     Err(_) if waiting == Waiting::Idle => break, // however it left: it lost nothing
                     Err(error) if error.kind() == ErrorKind::TimedOut => match waiting {
                         Waiting::Head | Waiting::Body => {
                             let slow = Reject::TooSlow;
-                            refuse(&mut connection, slow, inbox.unread(), outbox, wire.peer(), log);
-                            if wire.seat().is_evicted() {
+                            refuse(
+                                &mut connection,
+                                slow,
+                                inbox.unread(),
+                                outbox,
+                                socket.peer(),
+                                log,
+                            );
+                            if socket.connection().is_evicted() {
                                 let words = format!("connection lost: {error}");
-                                handler.note(wire.peer().ip(), &words);
+                                handler.on_error(socket.peer().ip(), &words);
                             }
                         }
                         _ => break,
@@ -61,17 +68,17 @@ pub(crate) fn connection<H: Handler>(
             Ok(Event::Switched) => return Ok(()),    // the handler has the socket
             Ok(Event::Closed) => break,
             Err(reject) => {
-                refuse(&mut connection, reject, inbox.unread(), outbox, wire.peer(), log);
+                refuse(&mut connection, reject, inbox.unread(), outbox, socket.peer(), log);
             }
         }
     }
-    wire.flush(&connection, outbox, false)?;
-    wire.seat().resets(connection.resets()); // else it looks as if that was all of it
+    socket.flush(&connection, outbox, false)?;
+    socket.connection().set_reset_on_close(connection.resets()); // else it looks as if that was all of it
     if connection.resets() {
         return Ok(());
     }
     if connection.lingers() || !inbox.unread().is_empty() {
-        wire.linger(config.linger);
+        socket.linger(config.max_linger_bytes);
     }
     Ok(())
 }
@@ -83,27 +90,28 @@ fn exchange<H: Handler, S: Storage>(
     head: Spans,
     inbox: &mut Inbox<S>,
     outbox: &mut Outbox,
-    wire: &Wire<'_>,
+    socket: &Socket<'_>,
 ) -> io::Result<()> {
-    if outbox.len() > GATHER {
-        wire.flush(connection, outbox, false)?;
+    if outbox.len() > FLUSH_THRESHOLD {
+        socket.flush(connection, outbox, false)?;
     }
     let (front, rest) = inbox.split(head.size(), connection.room());
-    let peer = wire.peer();
-    let notes = |words: &str| handler.note(peer.ip(), words);
-    let is_last = || wire.seat().is_last();
-    let turn = Turn::new(head.view(front), connection, rest, outbox, peer, &notes, &is_last);
-    let mut x = Exchange::new(turn, wire);
+    let peer = socket.peer();
+    let notes = |words: &str| handler.on_error(peer.ip(), words);
+    let is_last = || socket.connection().should_close();
+    let turn =
+        ExchangeState::new(head.view(front), connection, rest, outbox, peer, &notes, &is_last);
+    let mut exchange = Exchange::new(turn, socket);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        if x.connection.expects() {
-            handler.expect(&mut x)?;
+        if exchange.connection.expects() {
+            handler.expect(&mut exchange)?;
         }
-        if x.is_answered() { Ok(()) } else { handler.handle(&mut x) }
+        if exchange.has_responded() { Ok(()) } else { handler.handle(&mut exchange) }
     }));
-    let mut turn = x.into_turn();
-    turn.conclude(outcome, |record| handler.log(record));
-    let mark = turn.into_mark();
+    let mut turn = exchange.into_state();
+    turn.finish(outcome, |record| handler.log(record));
+    let mark = turn.into_position();
     inbox.rejoin(mark);
-    wire.seat().rest();
+    socket.connection().exchange_done();
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The server: listeners, a bounded crew of threads, and a graceful shutdown.
+//! The server: listeners, a bounded pool of threads, and a graceful shutdown.
 //!
 //! Threads accept for themselves and are reused; one more is made when the last free one took a
 //! connection, up to [`Config::max_connections`]. When all are taken a doorman watches the
@@ -9,8 +9,8 @@
 //! use doorstep_blocking::{Exchange, Server};
 //!
 //! let server = Server::bind("127.0.0.1:0")?;
-//! let (address, stop) = (server.addresses()[0], server.stopper());
-//! let thread = std::thread::spawn(|| server.serve(|x: &mut Exchange<'_>| x.respond(200).body("hi")));
+//! let (address, stop) = (server.addresses()[0], server.shutdown());
+//! let thread = std::thread::spawn(|| server.serve(|exchange: &mut Exchange<'_>| exchange.respond(200).body("hi")));
 //!
 //! use std::io::{Read, Write};
 //! let mut client = std::net::TcpStream::connect(address)?;
@@ -28,24 +28,24 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 
-use crate::crew::{Crew, MAX_CONNECTIONS};
 use crate::handler::Handler;
 use crate::serve;
+use crate::socket::Socket;
 use crate::sweeper::Sweeper;
-use crate::wire::Wire;
+use crate::thread_pool::{MAX_CONNECTIONS, ThreadPool};
 use doorstep_driver::config::Config;
-use doorstep_driver::connections::Registry;
-use doorstep_driver::exchange::is_departure;
+use doorstep_driver::connections::Connections;
+use doorstep_driver::exchange::is_disconnect;
 use doorstep_driver::net::Acceptor;
 use doorstep_driver::os;
-use doorstep_driver::shutdown::{Shutdown, Stopped};
-use doorstep_driver::shutdown_handle::Stopper;
+use doorstep_driver::shutdown::{ShutdownReport, ShutdownSchedule};
+use doorstep_driver::shutdown_handle::ShutdownHandle;
 
 /// A server that is bound and not yet serving.
 #[derive(Debug)]
 pub struct Server {
     config: Config,
-    stopper: Stopper,
+    shutdown: ShutdownHandle,
 }
 
 impl Server {
@@ -56,24 +56,24 @@ impl Server {
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         let listeners: io::Result<Vec<_>> =
             address.to_socket_addrs()?.map(TcpListener::bind).collect();
-        Self::on(listeners?)
+        Self::from_listeners(listeners?)
     }
 
     /// Serves listeners that exist: from [`doorstep_driver::net::bind`], or inherited.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] when there are none; those of preparing them.
-    pub fn on(listeners: Vec<TcpListener>) -> io::Result<Self> {
-        let stopper = Stopper {
+    pub fn from_listeners(listeners: Vec<TcpListener>) -> io::Result<Self> {
+        let shutdown = ShutdownHandle {
             acceptor: Arc::new(Acceptor::new(listeners)?),
-            registry: Arc::new(Registry::default()),
+            connections: Arc::new(Connections::default()),
         };
-        Ok(Self { config: Config::default(), stopper })
+        Ok(Self { config: Config::default(), shutdown })
     }
 
     /// Serves as `config` says.
     #[must_use]
-    pub fn with(mut self, config: Config) -> Self {
+    pub fn with_config(mut self, config: Config) -> Self {
         self.config = config;
         self
     }
@@ -81,13 +81,13 @@ impl Server {
     /// The addresses it listens on, with the ports that were found for 0; there is at least one.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
-        self.stopper.acceptor.addresses()
+        self.shutdown.acceptor.addresses()
     }
 
     /// What stops it.
     #[must_use]
-    pub fn stopper(&self) -> Stopper {
-        self.stopper.clone()
+    pub fn shutdown_handle(&self) -> ShutdownHandle {
+        self.shutdown.clone()
     }
 
     /// Raises this process's soft limit of descriptors as far as [`Config::max_connections`] needs and
@@ -97,34 +97,34 @@ impl Server {
         os::raise_descriptors(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
     }
 
-    /// Serves until it is stopped; the shutdown takes [`Config::grace`] at most, and the handler's
-    /// [`Handler::stopped`]. A handler that does not end keeps its thread.
+    /// Serves until it is stopped; the shutdown takes [`Config::shutdown_grace`] at most, and the handler's
+    /// [`Handler::on_stopped`]. A handler that does not end keeps its thread.
     ///
     /// # Errors
     /// When not even one thread or the descriptors for one connection can be had.
     pub fn serve(mut self, handler: impl Handler) -> io::Result<()> {
         let most = self.config.max_connections.unwrap_or(MAX_CONNECTIONS);
         self.config.max_connections = Some(os::connections(most));
-        let (stopper, config) = (self.stopper.clone(), self.config.clone());
-        let registry = &stopper.registry;
-        let _sweeper = Sweeper::start(registry.clone(), &self.config)?;
-        let crew = Crew::new(handler, self.config, self.stopper);
-        crew.work()?;
-        let at = Shutdown::new(&config);
+        let (shutdown, config) = (self.shutdown.clone(), self.config.clone());
+        let connections = &shutdown.connections;
+        let _sweeper = Sweeper::start(connections.clone(), &self.config)?;
+        let pool = ThreadPool::new(handler, self.config, self.shutdown);
+        pool.run()?;
+        let at = ShutdownSchedule::new(&config);
         let mut cut = 0;
-        if !crew.wait_ended(at.idle) {
-            registry.close_idle();
-            if !crew.wait_ended(at.hurry) {
-                crew.handler().hurry();
-                if !crew.wait_ended(at.cut) {
-                    registry.cut();
-                    cut = registry.cut_off() + stopper.acceptor.abort_waiting();
-                    crew.wait_ended(at.end);
+        if !pool.wait_ended(at.close_idle) {
+            connections.close_idle();
+            if !pool.wait_ended(at.grace_expired) {
+                pool.handler().on_grace_expired();
+                if !pool.wait_ended(at.abort) {
+                    connections.abort_all();
+                    cut = connections.aborted() + shutdown.acceptor.abort_waiting();
+                    pool.wait_ended(at.end);
                 }
             }
         }
-        let left = at.end.saturating_sub(registry.shutdown_time());
-        crew.handler().stopped(&Stopped { cut, left });
+        let left = at.end.saturating_sub(connections.shutdown_elapsed());
+        pool.handler().on_stopped(&ShutdownReport { aborted: cut, time_left: left });
         Ok(())
     }
 
@@ -133,16 +133,16 @@ impl Server {
     /// # Errors
     /// Those of accepting. A peer that leaves early is no error.
     pub fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
-        let Some((stream, peer)) = self.stopper.acceptor.accept()? else { return Ok(()) };
-        let registry = &self.stopper.registry;
-        let _sweeper = Sweeper::start(registry.clone(), &self.config)?;
-        let seat = registry.enter(stream, peer);
-        let wire = Wire::new(seat.clone(), registry, &self.config);
+        let Some((stream, peer)) = self.shutdown.acceptor.accept()? else { return Ok(()) };
+        let connections = &self.shutdown.connections;
+        let _sweeper = Sweeper::start(connections.clone(), &self.config)?;
+        let connection = connections.register(stream, peer);
+        let socket = Socket::new(connection.clone(), connections, &self.config);
         let served =
-            serve::connection(handler, &self.config, &wire, &mut self.config.outbox(), true);
-        registry.leave(seat);
+            serve::connection(handler, &self.config, &socket, &mut self.config.outbox(), true);
+        connections.unregister(connection);
         match served {
-            Err(error) if !is_departure(&error) => Err(error),
+            Err(error) if !is_disconnect(&error) => Err(error),
             _ => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! The thread that sweeps: it wakes connections whose deadline has passed ([`Registry::sweep`]).
+//! The thread that sweeps: it wakes connections whose deadline has passed ([`Connections::sweep`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,13 +6,13 @@ use std::thread::{self, JoinHandle};
 use std::{io, mem};
 
 use doorstep_driver::Config;
-use doorstep_driver::connections::Registry;
+use doorstep_driver::connections::Connections;
 use event_listener::Listener;
 
 /// A thread that sweeps until it is dropped. It sleeps while there is no connection.
 #[derive(Debug)]
 pub(crate) struct Sweeper {
-    registry: Arc<Registry>,
+    connections: Arc<Connections>,
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -22,13 +22,13 @@ impl Sweeper {
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub(crate) fn start(registry: Arc<Registry>, config: &Config) -> io::Result<Self> {
+    pub(crate) fn start(connections: Arc<Connections>, config: &Config) -> io::Result<Self> {
         let ended = Arc::new(AtomicBool::new(false));
-        let (theirs, end, config) = (registry.clone(), ended.clone(), config.clone());
-        let interval = Registry::interval(&config);
+        let (theirs, end, config) = (connections.clone(), ended.clone(), config.clone());
+        let interval = Connections::interval(&config);
         let sweep = move || {
             while !end.load(Ordering::SeqCst) {
-                let came = theirs.arrival();
+                let came = theirs.listen_register();
                 if theirs.is_empty() && !end.load(Ordering::SeqCst) {
                     came.wait();
                 }
@@ -37,14 +37,14 @@ impl Sweeper {
             }
         };
         let thread = Some(thread::Builder::new().name("sweeper".into()).spawn(sweep)?);
-        Ok(Self { registry, ended, thread })
+        Ok(Self { connections, ended, thread })
     }
 }
 
 impl Drop for Sweeper {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::SeqCst);
-        self.registry.wake_sweeper();
+        self.connections.wake_sweeper();
         if let Some(thread) = mem::take(&mut self.thread) {
             thread.thread().unpark();
             let _ = thread.join();

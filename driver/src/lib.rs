@@ -7,18 +7,18 @@
 pub mod cgi;
 pub mod config;
 pub mod connections;
-pub mod episode;
 pub mod exchange;
 pub mod files;
+pub mod log_throttle;
 pub mod net;
 pub mod os;
 pub mod semaphore;
 pub mod shutdown;
 pub mod shutdown_handle;
 
-pub use config::{Config, GATHER};
+pub use config::{Config, FLUSH_THRESHOLD};
 pub use doorstep_core as core;
 pub use doorstep_core::log::Record;
-pub use exchange::response::{Response, Told};
-pub use shutdown::{Shutdown, Stopped};
-pub use shutdown_handle::Stopper;
+pub use exchange::response::{Response, ResponseRecord};
+pub use shutdown::{ShutdownReport, ShutdownSchedule};
+pub use shutdown_handle::ShutdownHandle;

@@ -1,4 +1,4 @@
-//! The steps of a graceful shutdown, in both drivers, and their times within [`Config::grace`].
+//! The steps of a graceful shutdown, in both drivers, and their times within [`Config::shutdown_grace`].
 //!
 //! ```text
 //! stop              lame_duck                                          grace
@@ -17,45 +17,43 @@ use std::time::Duration;
 use crate::config::Config;
 
 /// The last two steps take an eighth of the whole time each, and that within these bounds.
-const STEP: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+const LAST_STEPS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// Longer times are treated as this one, so that adding it to an instant cannot overflow.
-const EVER: Duration = Duration::from_secs(1 << 32);
+const MAX_GRACE: Duration = Duration::from_secs(1 << 32);
 
 /// When each step of a shutdown comes, counted from its begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shutdown {
+pub struct ShutdownSchedule {
     /// Connections that wait for a request are closed.
-    pub idle: Duration,
+    pub close_idle: Duration,
     /// Handlers are asked to end.
-    pub hurry: Duration,
+    pub grace_expired: Duration,
     /// Connections are cut.
-    pub cut: Duration,
+    pub abort: Duration,
     /// Nothing is waited for any more.
     pub end: Duration,
 }
 
-/// How a shutdown went, for [`Handler::stopped`].
-///
-/// [`Handler::stopped`]: crate::Handler::stopped
+/// How a shutdown went, for `Handler::on_stopped`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stopped {
+pub struct ShutdownReport {
     /// Connections that were cut since the time was over, a number.
-    pub cut: usize,
+    pub aborted: usize,
     /// How long the handler may take.
-    pub left: Duration,
+    pub time_left: Duration,
 }
 
-impl Shutdown {
+impl ShutdownSchedule {
     /// That of a server with this configuration.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let grace = config.grace.min(EVER);
-        let step = (grace / 8).clamp(STEP.0, STEP.1);
+        let grace = config.shutdown_grace.min(MAX_GRACE);
+        let step = (grace / 8).clamp(LAST_STEPS.0, LAST_STEPS.1);
         let cut = grace.saturating_sub(step);
         Self {
-            idle: config.lame_duck.min(cut),
-            hurry: cut.saturating_sub(step),
-            cut,
+            close_idle: config.lame_duck.min(cut),
+            grace_expired: cut.saturating_sub(step),
+            abort: cut,
             end: cut + step,
         }
     }
@@ -67,9 +65,9 @@ mod tests {
 
     /// In milliseconds.
     fn steps(grace: Duration, lame_duck: Duration) -> [u128; 4] {
-        let config = Config { grace, lame_duck, ..Config::default() };
-        let all = Shutdown::new(&config);
-        [all.idle, all.hurry, all.cut, all.end].map(|at| at.as_millis())
+        let config = Config { shutdown_grace: grace, lame_duck, ..Config::default() };
+        let all = ShutdownSchedule::new(&config);
+        [all.close_idle, all.grace_expired, all.abort, all.end].map(|at| at.as_millis())
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use doorstep::blocking::scripts::Settings;
+use doorstep::blocking::scripts::CgiSettings;
 use doorstep::core::http1::date;
 
 use crate::drivers::Driver;
@@ -54,7 +54,7 @@ on_every_driver! {
     }
 
     fn r_25_a_preflight_runs_no_script(driver: Driver) {
-        let settings = Settings { cors: true, ..Settings::default() };
+        let settings = CgiSettings { cors: true, ..CgiSettings::default() };
         let scripts = Scripts::start_with(driver, settings);
         let mut client = scripts.client();
         let asks = ["Origin: http://a.example", "Access-Control-Request-Method: PUT"];

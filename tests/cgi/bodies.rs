@@ -2,7 +2,7 @@
 //! B-247, B-250, B-254.
 
 use doorstep::blocking::Config;
-use doorstep::blocking::scripts::Settings;
+use doorstep::blocking::scripts::CgiSettings;
 use doorstep::core::http1::Limits;
 
 use crate::drivers::{Driver, config};
@@ -13,7 +13,7 @@ on_every_driver! {
     fn rfc_3875_4_2_a_body_is_an_ordinary_file_of_known_length(driver: Driver) {
         // In memory, at its edges, and beyond.
         let scripts =
-            Scripts::start_with(driver, Settings { memory: 10_000, ..Settings::default() });
+            Scripts::start_with(driver, CgiSettings { body_buffer: 10_000, ..CgiSettings::default() });
         let mut client = scripts.client();
         for size in [0, 1, 4096, 9_999, 10_000, 10_001, 300_000] {
             let body: Vec<u8> = (0..size).map(|n: u32| (n % 251) as u8).collect();
@@ -70,7 +70,7 @@ on_every_driver! {
     fn b_254_a_body_beyond_the_limit_is_a_413_and_nothing_is_run(driver: Driver) {
         let limits = Limits { body: 1000, ..Limits::default() };
         let scripts =
-            Scripts::configured(driver, Settings::default(), Config { limits, ..config() });
+            Scripts::configured(driver, CgiSettings::default(), Config { limits, ..config() });
         let answer =
             scripts.client().ask("POST", "/cgi-bin/hostile/stderr.sh", &["Content-Length: 1001"]);
         assert_eq!((answer.status, answer.field("Connection")), (413, Some("close")));

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use doorstep::blocking::Config;
-use doorstep::blocking::scripts::Settings;
+use doorstep::blocking::scripts::CgiSettings;
 
 use crate::drivers::{Driver, config, eventually};
 use crate::scripts::{Scripts, asking, children, cut, end, text};
@@ -57,7 +57,7 @@ on_every_driver! {
 
     fn b_256_output_without_an_end_is_cut(driver: Driver) {
         let scripts =
-            Scripts::start_with(driver, Settings { output: 3_000_000, ..Settings::default() });
+            Scripts::start_with(driver, CgiSettings { max_output: 3_000_000, ..CgiSettings::default() });
         let said = cut(&scripts, "hostile/endless.sh");
         assert!(!said.ends_with("0\r\n\r\n"), "no last chunk");
         assert!((1_000_000..4_000_000).contains(&said.len()), "{}", said.len());
@@ -70,7 +70,7 @@ on_every_driver! {
     fn b_256_a_client_that_never_reads_does_not_hold_a_script(driver: Driver) {
         let mut config = config();
         config.timeouts.peer = SHORT;
-        let scripts = Scripts::configured(driver, Settings::default(), config);
+        let scripts = Scripts::configured(driver, CgiSettings::default(), config);
         let mut deaf = asking(&scripts, "endless.sh");
         assert!(scripts.server.state.entry().cut);
         scripts.are_gone();
@@ -106,7 +106,7 @@ on_every_driver! {
     }
 
     fn b_256_who_leaves_his_process_group_is_ended_all_the_same(driver: Driver) {
-        let scripts = Scripts::start_with(driver, Settings { at_once: 1, ..short() });
+        let scripts = Scripts::start_with(driver, CgiSettings { max_processes: 1, ..short() });
         let said = cut(&scripts, "hostile/steps-out.py");
         assert!(said.contains("so far") && !said.ends_with("0\r\n\r\n"), "{said}");
         scripts.are_gone();
@@ -138,7 +138,7 @@ on_every_driver! {
     }
 
     fn b_250_a_client_that_has_its_answer_may_leave(driver: Driver) {
-        let settings = Settings { patience: Duration::from_millis(100), ..Settings::default() };
+        let settings = CgiSettings { half_close_timeout: Duration::from_millis(100), ..CgiSettings::default() };
         let scripts = Scripts::start_with(driver, settings);
         assert_eq!(scripts.get("/cgi-bin/hostile/chatters.sh?whole").body, b"hello");
         scripts.noted("/cgi-bin/hostile/chatters.sh: has worked on");
@@ -190,7 +190,7 @@ on_every_driver! {
     }
 
     fn b_250_a_client_that_leaves_before_a_redirect_takes_the_script_along(driver: Driver) {
-        let settings = Settings { patience: SHORT, ..Settings::default() };
+        let settings = CgiSettings { half_close_timeout: SHORT, ..CgiSettings::default() };
         let scripts = Scripts::start_with(driver, settings);
         let mut client = scripts.client();
         client.send(b"GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -240,7 +240,7 @@ on_every_driver! {
     }
 
     fn b_250_a_client_that_seems_to_have_left_does_so_too(driver: Driver) {
-        let settings = Settings { patience: SHORT, ..Settings::default() };
+        let settings = CgiSettings { half_close_timeout: SHORT, ..CgiSettings::default() };
         let scripts = Scripts::start_with(driver, settings);
         let mut quiet = asking(&scripts, "hang.sh?body");
         quiet.finish();
@@ -259,7 +259,7 @@ on_every_driver! {
     }
 
     fn b_256_fifty_scripts_that_hang_keep_no_file_from_being_served(driver: Driver) {
-        let scripts = Scripts::start_with(driver, Settings { at_once: 50, ..Settings::default() });
+        let scripts = Scripts::start_with(driver, CgiSettings { max_processes: 50, ..CgiSettings::default() });
         let hanging: Vec<_> = (0..50).map(|_| asking(&scripts, "hang.sh?body")).collect();
         eventually("all of them run", || scripts.processes().len() == 50);
         let mut clients: Vec<_> = (0..20).map(|_| scripts.client()).collect();
@@ -277,8 +277,8 @@ on_every_driver! {
     fn b_282_a_stop_ends_the_scripts_that_hang_and_tells_their_clients(driver: Driver) {
         // The last quarter of it is for scripts to end in, and their clients to be told.
         for grace in [4, 8].map(Duration::from_secs) {
-            let settings = Settings { at_once: 4, ..Settings::default() };
-            let scripts = Scripts::configured(driver, settings, Config { grace, ..config() });
+            let settings = CgiSettings { max_processes: 4, ..CgiSettings::default() };
+            let scripts = Scripts::configured(driver, settings, Config { shutdown_grace, ..config() });
             let mut hanging = asking(&scripts, "hang.sh");
             eventually("it runs", || scripts.processes().len() == 1);
             let mut body = asking(&scripts, "hang.sh?body");
@@ -313,8 +313,8 @@ on_every_driver! {
 
     fn r_28_no_script_outlives_the_grace_of_a_stop(driver: Driver) {
         let grace = Duration::from_millis(400);
-        let settings = Settings { at_once: 4, ..Settings::default() };
-        let scripts = Scripts::configured(driver, settings, Config { grace, ..config() });
+        let settings = CgiSettings { max_processes: 4, ..CgiSettings::default() };
+        let scripts = Scripts::configured(driver, settings, Config { shutdown_grace, ..config() });
         // They hang, do not mind SIGTERM, and have started others.
         let clients = ["hang.sh", "stubborn.sh", "stubborn.sh"].map(|name| asking(&scripts, name));
         eventually("they run", || scripts.processes().len() >= clients.len());
@@ -327,7 +327,7 @@ on_every_driver! {
 
     fn b_282_a_stop_waits_for_a_script_that_ends(driver: Driver) {
         let grace = Duration::from_secs(600);
-        let scripts = Scripts::configured(driver, short(), Config { grace, ..config() });
+        let scripts = Scripts::configured(driver, short(), Config { shutdown_grace, ..config() });
         let mut hangs = asking(&scripts, "hang.sh");
         eventually("it runs", || scripts.processes().len() == 1);
         let mut works = asking(&scripts, "closes-stdout.sh?work");
@@ -342,6 +342,6 @@ on_every_driver! {
     }
 }
 
-fn short() -> Settings {
-    Settings { time: SHORT, ..Settings::default() }
+fn short() -> CgiSettings {
+    CgiSettings { timeout: SHORT, ..CgiSettings::default() }
 }

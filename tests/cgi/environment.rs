@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use doorstep::blocking::scripts::Settings;
+use doorstep::blocking::scripts::CgiSettings;
 use doorstep::driver::os::Rlimits;
 
 use crate::drivers::Driver;
@@ -16,7 +16,7 @@ use crate::support::{Server, doorstep};
 
 on_every_driver! {
     fn b_247_b_248_the_streams_can_be_opened_by_their_names(driver: Driver) {
-        let settings = Settings { memory: 1000, ..Settings::default() };
+        let settings = CgiSettings { body_buffer: 1000, ..CgiSettings::default() };
         let scripts = Scripts::start_with(driver, settings);
         for size in [5, 100_000] {
             let mut client = scripts.client();
@@ -32,7 +32,7 @@ on_every_driver! {
 
     fn rfc_3875_4_1_every_variable_of_a_plain_request(driver: Driver) {
         let scripts =
-            Scripts::start_with(driver, Settings { variables: vec![], ..Settings::default() });
+            Scripts::start_with(driver, CgiSettings { variables: vec![], ..CgiSettings::default() });
         let root = fs::canonicalize(scripts.root.path()).expect("it is there");
         let root = root.display();
         let mut client = scripts.client();
@@ -55,7 +55,7 @@ on_every_driver! {
             ("SERVER_NAME", "test".into()),
             ("SERVER_PORT", scripts.server.address.port().to_string()),
             ("SERVER_PROTOCOL", "HTTP/1.1".into()),
-            ("SERVER_SOFTWARE", Settings::default().software),
+            ("SERVER_SOFTWARE", CgiSettings::default().software),
         ];
         let wanted: BTreeMap<_, _> = wanted.map(|(name, value)| (name.to_owned(), value)).into();
         assert_eq!(seen.variables, wanted);
@@ -85,7 +85,7 @@ on_every_driver! {
     fn b_237_more_variables_when_they_are_asked_for(driver: Driver) {
         let variables =
             vec![("MORE".into(), "a=b c".into()), ("HTTP_HOST".into(), "forged".into())];
-        let scripts = Scripts::start_with(driver, Settings { variables, ..Settings::default() });
+        let scripts = Scripts::start_with(driver, CgiSettings { variables, ..CgiSettings::default() });
         let seen = Myself::from(&scripts.get("/cgi-bin/myself"));
         assert_eq!(seen.variables["MORE"], "a=b c");
         assert_eq!(seen.variables["HTTP_HOST"], "test", "what the request says comes last");
@@ -256,7 +256,7 @@ on_every_driver! {
 
     fn b_256_the_system_grants_it_what_is_said(driver: Driver) {
         let rlimits = Rlimits { cpu: Some(7), memory: Some(1 << 30), files: Some(50) };
-        let scripts = Scripts::start_with(driver, Settings { rlimits, ..Settings::default() });
+        let scripts = Scripts::start_with(driver, CgiSettings { rlimits, ..CgiSettings::default() });
         assert_eq!(text(&scripts.get("/cgi-bin/limits.sh")), "7 1048576 50\n");
         let seen = Myself::from(&scripts.get("/cgi-bin/myself"));
         assert!(!seen.status("Uid").contains("\t0\t"), "B-246 holds all the same");

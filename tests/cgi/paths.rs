@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
-use doorstep::blocking::scripts::Settings;
+use doorstep::blocking::scripts::CgiSettings;
 use doorstep::core::cgi::route::Directories;
 use doorstep::driver::os::Symlinks;
 use tempfile::TempDir;
@@ -41,7 +41,7 @@ on_every_driver! {
 
     fn b_221_or_where_it_is_said(driver: Driver) {
         let directories = Directories::new(["/cgi-bin/folder/"]).expect("it is a path");
-        let scripts = Scripts::start_with(driver, Settings { directories, ..Settings::default() });
+        let scripts = Scripts::start_with(driver, CgiSettings { directories, ..CgiSettings::default() });
         let mut client = scripts.client();
         assert!(
             text(&client.ask("GET", "/cgi-bin/folder/deeper/here.sh", &[]))
@@ -50,7 +50,7 @@ on_every_driver! {
         assert!(text(&client.ask("GET", "/cgi-bin/document.sh", &[])).contains(SOURCE), "a file");
 
         let directories = Directories::new(["/"]).expect("it is a path");
-        let scripts = Scripts::start_with(driver, Settings { directories, ..Settings::default() });
+        let scripts = Scripts::start_with(driver, CgiSettings { directories, ..CgiSettings::default() });
         let mut client = scripts.client();
         assert_eq!(text(&client.ask("GET", "/cgi-bin/document.sh", &[])), "a document\n");
         assert_eq!(
@@ -142,7 +142,7 @@ on_every_driver! {
     }
 
     fn b_227_hidden_scripts_run_when_they_may(driver: Driver) {
-        let scripts = Scripts::start_with(driver, Settings { hidden: true, ..Settings::default() });
+        let scripts = Scripts::start_with(driver, CgiSettings { hidden: true, ..CgiSettings::default() });
         assert_eq!(text(&scripts.get("/cgi-bin/.hidden.sh")), "hidden\n");
     }
 
@@ -152,7 +152,7 @@ on_every_driver! {
             (Symlinks::Follow, 200, 502), // `true` is no script, but it runs
             (Symlinks::Deny, 404, 404),
         ] {
-            let settings = Settings { symlinks, ..Settings::default() };
+            let settings = CgiSettings { symlinks, ..CgiSettings::default() };
             let scripts = Scripts::start_with(driver, settings);
             assert_eq!(scripts.get("/cgi-bin/link.sh").status, inside, "{symlinks:?}");
             assert_eq!(scripts.get("/cgi-bin/outside").status, outside, "{symlinks:?}");
@@ -279,7 +279,7 @@ on_every_driver! {
             fs::rename(dir.path().join("aside"), &root).expect("and put in its place at once");
         };
         switch(0);
-        let server = driver.start(State::scripts(&root, Settings::default()));
+        let server = driver.start(State::scripts(&root, CgiSettings::default()));
         let script = |corpus: &TempDir, text: &str| {
             // By another process: what this one writes may be busy when it starts it.
             let write = "printf '#!/bin/sh\n%s\n%s\n%s\n' 'echo Content-Type: text/plain' echo \
@@ -323,7 +323,7 @@ on_every_driver! {
         for folder in ["htbin", "folder/cgi-bin"] {
             fs::create_dir(root.path().join(folder)).expect("a directory can be made");
         }
-        let server = driver.start(State::scripts(root.path(), Settings::default()));
+        let server = driver.start(State::scripts(root.path(), CgiSettings::default()));
         let listing = server.client().ask("GET", "/", &[]);
         assert!(text(&listing).contains("\"folder/\""), "{}", text(&listing));
         for folder in ["cgi-bin", "htbin"] {

@@ -4,15 +4,15 @@ use std::thread;
 use std::time::Duration;
 
 use doorstep::blocking::Config;
-use doorstep::blocking::scripts::Settings;
+use doorstep::blocking::scripts::CgiSettings;
 
 use crate::drivers::{Driver, config, eventually};
 use crate::scripts::{Scripts, asking, children};
 use crate::support::client::Client;
 
 /// One at a time, and one more waits.
-fn narrow() -> Settings {
-    Settings { at_once: 1, queue: 1, ..Settings::default() }
+fn narrow() -> CgiSettings {
+    CgiSettings { max_processes: 1, max_queued: 1, ..CgiSettings::default() }
 }
 
 /// A client that waits in the queue behind another's script.
@@ -24,7 +24,7 @@ fn waiting(scripts: &Scripts) -> Client {
 
 on_every_driver! {
     fn b_256_so_many_run_so_many_wait_and_the_rest_come_later(driver: Driver) {
-        let settings = Settings { at_once: 2, queue: 3, ..Settings::default() };
+        let settings = CgiSettings { max_processes: 2, max_queued: 3, ..CgiSettings::default() };
         let scripts = Scripts::start_with(driver, settings);
         let mut clients: Vec<_> = (0..9).map(|_| asking(&scripts, "hang.sh?body")).collect();
         // Two have begun, four are turned away, three hear nothing.
@@ -58,7 +58,7 @@ on_every_driver! {
     }
 
     fn b_256_nobody_waits_for_a_place_for_ever(driver: Driver) {
-        let settings = Settings { time: Duration::from_millis(800), ..narrow() };
+        let settings = CgiSettings { timeout: Duration::from_millis(800), ..narrow() };
         let scripts = Scripts::start_with(driver, settings);
         // It has its place a second longer than its time.
         let mut stubborn = asking(&scripts, "stubborn.sh");
@@ -70,9 +70,9 @@ on_every_driver! {
     }
 
     fn b_282_after_a_stop_nobody_who_waited_for_a_place_gets_one(driver: Driver) {
-        let settings = Settings { at_once: 1, queue: 8, ..Settings::default() };
+        let settings = CgiSettings { max_processes: 1, max_queued: 8, ..CgiSettings::default() };
         let grace = Duration::ZERO;
-        let scripts = Scripts::configured(driver, settings, Config { grace, ..config() });
+        let scripts = Scripts::configured(driver, settings, Config { shutdown_grace, ..config() });
         let mut stubborn = asking(&scripts, "stubborn.sh");
         eventually("it runs", || !stubborn.is_silent());
         let mut waiting: Vec<_> = (0..8).map(|_| asking(&scripts, "stubborn.sh")).collect();
@@ -123,7 +123,7 @@ on_every_driver! {
     }
 
     fn b_250_who_waited_and_seems_to_have_left_neither(driver: Driver) {
-        let settings = Settings { patience: Duration::from_millis(800), ..narrow() };
+        let settings = CgiSettings { half_close_timeout: Duration::from_millis(800), ..narrow() };
         let scripts = Scripts::start_with(driver, settings);
         let mut running = asking(&scripts, "hang.sh?body");
         eventually("it runs", || !running.is_silent());

@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
-use doorstep::blocking::scripts::Settings;
+use doorstep::blocking::scripts::CgiSettings;
 
 use crate::drivers::{Driver, eventually};
 use crate::scripts::{Scripts, children};
@@ -14,12 +14,12 @@ on_every_driver! {
         driver.alone("remains", "nothing_is_left_of_all_hostile_scripts", || {
             let temporary = tempfile::tempdir().expect("a temporary directory can be made");
             tempfile::env::override_temp_dir(temporary.path()).expect("nobody has before");
-            let settings = Settings {
-                time: Duration::from_millis(300),
-                output: 1_000_000,
-                at_once: 100,
-                memory: 0,
-                ..Settings::default()
+            let settings = CgiSettings {
+                timeout: Duration::from_millis(300),
+                max_output: 1_000_000,
+                max_processes: 100,
+                body_buffer: 0,
+                ..CgiSettings::default()
             };
             let round = || {
                 let scripts = Scripts::start_with(driver, settings.clone());

@@ -230,7 +230,7 @@ on_every_driver! {
 
     fn r_18_who_pushes_beyond_the_bound_is_reset(driver: Driver) {
         let limits = Limits { body: 1000, ..Limits::default() };
-        let config = Config { limits, linger: 1 << 20, ..config() };
+        let config = Config { limits, max_linger_bytes: 1 << 20, ..config() };
         let server = driver.start_with(State::app(), config);
         let mut client = server.client();
         client.send(b"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n");

@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
-use doorstep::blocking::scripts::Settings;
+use doorstep::blocking::scripts::CgiSettings;
 use doorstep::blocking::{self, Config};
 use tempfile::TempDir;
 
@@ -34,14 +34,14 @@ pub(crate) struct Scripts {
 impl Scripts {
     /// Runs them as the defaults say.
     pub(crate) fn start(driver: Driver) -> Self {
-        Self::start_with(driver, Settings::default())
+        Self::start_with(driver, CgiSettings::default())
     }
 
-    pub(crate) fn start_with(driver: Driver, settings: Settings) -> Self {
+    pub(crate) fn start_with(driver: Driver, settings: CgiSettings) -> Self {
         Self::configured(driver, settings, config())
     }
 
-    pub(crate) fn configured(driver: Driver, settings: Settings, config: Config) -> Self {
+    pub(crate) fn configured(driver: Driver, settings: CgiSettings, config: Config) -> Self {
         let root = corpus();
         let server = driver.start_with(State::scripts(root.path(), settings), config);
         Self { server, root }
@@ -83,17 +83,18 @@ impl Scripts {
 
 /// A server of scripts and nothing else: [`blocking::Cgi`] is a handler itself.
 pub(crate) fn alone(driver: Driver, root: &Path) -> Running {
-    let (root, settings) = (root.to_owned(), Settings::default());
+    let (root, settings) = (root.to_owned(), CgiSettings::default());
     match driver {
         Driver::Blocking => {
-            let server = blocking::Server::on(listener()).expect("it can be prepared");
-            let (address, stopper) = (server.addresses()[0], server.stopper());
+            let server = blocking::Server::from_listeners(listener()).expect("it can be prepared");
+            let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
             let cgi = blocking::Cgi::new(root, settings).expect("it can be had");
             Running::new(address, State::app(), stopper, move || server.serve(cgi))
         }
         Driver::Smol => {
-            let server = doorstep::smol::Server::on(listener()).expect("it can be prepared");
-            let (address, stopper) = (server.addresses()[0], server.stopper());
+            let server =
+                doorstep::smol::Server::from_listeners(listener()).expect("it can be prepared");
+            let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
             let cgi = doorstep::smol::Cgi::new(root, settings).expect("it can be had");
             let serve = move || smol::block_on(server.serve(cgi));
             Running::new(address, State::app(), stopper, serve)

@@ -11,7 +11,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use doorstep::blocking::{self, Config, Stopper};
+use doorstep::blocking::{self, Config, ShutdownHandle};
 use doorstep::driver::net;
 
 use crate::service::{self, State};
@@ -46,7 +46,7 @@ macro_rules! on_every_driver {
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) state: Arc<State>,
-    stopper: Stopper,
+    stopper: ShutdownHandle,
     returned: Receiver<io::Result<()>>,
 }
 
@@ -77,16 +77,18 @@ impl Driver {
         let shared = state.clone();
         match self {
             Self::Blocking => {
-                let server = blocking::Server::on(listeners).expect("it can be prepared");
-                let server = server.with(config);
-                let (address, stopper) = (server.addresses()[0], server.stopper());
+                let server =
+                    blocking::Server::from_listeners(listeners).expect("it can be prepared");
+                let server = server.with_config(config);
+                let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
                 let serve = move || server.serve(service::blocking::Service::new(shared));
                 Running::new(address, state, stopper, serve)
             }
             Self::Smol => {
-                let server = doorstep::smol::Server::on(listeners).expect("it can be prepared");
-                let server = server.with(config);
-                let (address, stopper) = (server.addresses()[0], server.stopper());
+                let server =
+                    doorstep::smol::Server::from_listeners(listeners).expect("it can be prepared");
+                let server = server.with_config(config);
+                let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
                 let service = service::smol::Service::new(shared);
                 let serve = move || smol::block_on(server.serve(service));
                 Running::new(address, state, stopper, serve)
@@ -99,16 +101,18 @@ impl Driver {
         let shared = state.clone();
         match self {
             Self::Blocking => {
-                let server = blocking::Server::on(listener()).expect("it can be prepared");
-                let server = server.with(config());
-                let (address, stopper) = (server.addresses()[0], server.stopper());
+                let server =
+                    blocking::Server::from_listeners(listener()).expect("it can be prepared");
+                let server = server.with_config(config());
+                let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
                 let serve = move || server.serve_one(&service::blocking::Service::new(shared));
                 Running::new(address, state, stopper, serve)
             }
             Self::Smol => {
-                let server = doorstep::smol::Server::on(listener()).expect("it can be prepared");
-                let server = server.with(config());
-                let (address, stopper) = (server.addresses()[0], server.stopper());
+                let server =
+                    doorstep::smol::Server::from_listeners(listener()).expect("it can be prepared");
+                let server = server.with_config(config());
+                let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
                 let service = service::smol::Service::new(shared);
                 let serve = move || smol::block_on(server.serve_one(&service));
                 Running::new(address, state, stopper, serve)
@@ -120,8 +124,9 @@ impl Driver {
     pub(crate) fn start_closure(self, word: &'static str) -> Running {
         match self {
             Self::Blocking => {
-                let server = blocking::Server::on(listener()).expect("it can be prepared");
-                let (address, stopper) = (server.addresses()[0], server.stopper());
+                let server =
+                    blocking::Server::from_listeners(listener()).expect("it can be prepared");
+                let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
                 let closure = move |x: &mut blocking::Exchange<'_>| {
                     x.respond(200).body(format!("closed over {word}"))
                 };
@@ -129,8 +134,9 @@ impl Driver {
                 Running::new(address, State::app(), stopper, serve)
             }
             Self::Smol => {
-                let server = doorstep::smol::Server::on(listener()).expect("it can be prepared");
-                let (address, stopper) = (server.addresses()[0], server.stopper());
+                let server =
+                    doorstep::smol::Server::from_listeners(listener()).expect("it can be prepared");
+                let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
                 let closure = move |x: &mut doorstep::smol::Exchange<'_>| {
                     x.respond(200).body(format!("closed over {word}"))
                 };
@@ -167,7 +173,7 @@ impl Running {
     pub(crate) fn new(
         address: SocketAddr,
         state: Arc<State>,
-        stopper: Stopper,
+        stopper: ShutdownHandle,
         serve: impl FnOnce() -> io::Result<()> + Send + 'static,
     ) -> Self {
         let (send, returned) = mpsc::channel();

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use doorstep::blocking::scripts::Settings;
-use doorstep::blocking::{Record, Response, Stopped};
+use doorstep::blocking::scripts::CgiSettings;
+use doorstep::blocking::{Record, Response, ShutdownReport};
 use doorstep::core::http1::{Head, Version};
 use doorstep::core::site::Site;
 
@@ -165,7 +165,7 @@ impl Ending {
 pub(crate) struct State {
     pub(crate) root: Option<PathBuf>,
     site: Site,
-    scripts: Option<Settings>,
+    scripts: Option<CgiSettings>,
     seen: Mutex<Seen>,
     changed: Condvar,
 }
@@ -205,7 +205,7 @@ impl State {
     }
 
     #[allow(dead_code, reason = "scripts have a test binary of their own")]
-    pub(crate) fn scripts(root: impl Into<PathBuf>, scripts: Settings) -> Arc<Self> {
+    pub(crate) fn scripts(root: impl Into<PathBuf>, scripts: CgiSettings) -> Arc<Self> {
         Arc::new(Self { root: Some(root.into()), scripts: Some(scripts), ..Self::default() })
     }
 
@@ -269,8 +269,8 @@ impl State {
         self.changed.notify_all();
     }
 
-    pub(crate) fn stopped(&self, how: &Stopped) {
-        let before = self.seen().cut.replace(how.cut);
+    pub(crate) fn stopped(&self, how: &ShutdownReport) {
+        let before = self.seen().cut.replace(how.aborted);
         assert_eq!(before, None, "once is enough");
     }
 
@@ -298,7 +298,7 @@ pub(crate) mod blocking {
     use std::net::{IpAddr, TcpStream};
     use std::sync::Arc;
 
-    use doorstep::blocking::{Cgi, Exchange, Files, Handler, Record, Stopped};
+    use doorstep::blocking::{Cgi, Exchange, Files, Handler, Record, ShutdownReport};
 
     use super::{Ending, REFUSED, State, Step, panic_as_asked, script};
 
@@ -310,11 +310,12 @@ pub(crate) mod blocking {
 
     impl Service {
         pub(crate) fn new(state: Arc<State>) -> Self {
-            let open = |root| Files::new(root).expect("the root is there").with(state.site.clone());
+            let open =
+                |root| Files::new(root).expect("the root is there").with_site(state.site.clone());
             let run = |root, settings| Cgi::new(root, settings).expect("it can be had");
             let root = state.root.as_ref();
             let scripts = root.zip(state.scripts.clone());
-            let cgi = scripts.map(|(root, settings)| run(root, settings).around(open(root)));
+            let cgi = scripts.map(|(root, settings)| run(root, settings).with_fallback(open(root)));
             Self { files: root.map(open), cgi, state }
         }
     }
@@ -333,7 +334,7 @@ pub(crate) mod blocking {
                     Step::Unsupported => x.unsupported()?,
                     Step::Read => _ = x.body().read_to_end(&mut received)?,
                     Step::ReadTwo => _ = x.body().take(2).read_to_end(&mut received)?,
-                    Step::Hint => x.inform(103, &[("Link", b"</style.css>; rel=preload")])?,
+                    Step::Hint => x.send_interim(103, &[("Link", b"</style.css>; rel=preload")])?,
                     Step::Answer(status, ending) => ending.end(x.respond(status), &received)?,
                     Step::Send(data) => x.send(data)?,
                     Step::SendMany(n) => vec![b'x'; n].chunks(4096).try_for_each(|c| x.send(c))?,
@@ -345,7 +346,7 @@ pub(crate) mod blocking {
                     }
                     Step::Switch => {
                         if x.respond(101).upgrade("echo").is_ok() {
-                            let (stream, first) = x.hand_over()?;
+                            let (stream, first) = x.upgraded()?;
                             return echo(stream, &first);
                         }
                     }
@@ -368,17 +369,17 @@ pub(crate) mod blocking {
             self.state.record(record);
         }
 
-        fn note(&self, _: IpAddr, message: &str) {
+        fn on_error(&self, _: IpAddr, message: &str) {
             self.state.note(message);
         }
 
-        fn hurry(&self) {
-            self.cgi.iter().for_each(Handler::hurry);
+        fn on_grace_expired(&self) {
+            self.cgi.iter().for_each(Handler::on_grace_expired);
         }
 
-        fn stopped(&self, how: &Stopped) {
+        fn on_stopped(&self, how: &ShutdownReport) {
             self.state.stopped(how);
-            self.cgi.iter().for_each(|cgi| cgi.stopped(how));
+            self.cgi.iter().for_each(|cgi| cgi.on_stopped(how));
         }
     }
 
@@ -394,7 +395,7 @@ pub(crate) mod smol {
     use std::net::IpAddr;
     use std::sync::Arc;
 
-    use doorstep::blocking::Stopped;
+    use doorstep::blocking::ShutdownReport;
     use doorstep::smol::{Cgi, Exchange, Files, Handler, Record};
     use smol::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -408,11 +409,12 @@ pub(crate) mod smol {
 
     impl Service {
         pub(crate) fn new(state: Arc<State>) -> Self {
-            let open = |root| Files::new(root).expect("the root is there").with(state.site.clone());
+            let open =
+                |root| Files::new(root).expect("the root is there").with_site(state.site.clone());
             let run = |root, settings| Cgi::new(root, settings).expect("it can be had");
             let root = state.root.as_ref();
             let scripts = root.zip(state.scripts.clone());
-            let cgi = scripts.map(|(root, settings)| run(root, settings).around(open(root)));
+            let cgi = scripts.map(|(root, settings)| run(root, settings).with_fallback(open(root)));
             Self { files: root.map(open), cgi, state }
         }
     }
@@ -432,7 +434,7 @@ pub(crate) mod smol {
                     Step::Read => _ = x.body().read_to_end(&mut received).await?,
                     Step::ReadTwo => _ = x.body().take(2).read_to_end(&mut received).await?,
                     Step::Hint => {
-                        x.inform(103, &[("Link", b"</style.css>; rel=preload")]).await?;
+                        x.send_interim(103, &[("Link", b"</style.css>; rel=preload")]).await?;
                     }
                     Step::Answer(status, ending) => ending.end(x.respond(status), &received)?,
                     Step::Send(data) => x.send(data).await?,
@@ -449,7 +451,7 @@ pub(crate) mod smol {
                     }
                     Step::Switch => {
                         if x.respond(101).upgrade("echo").is_ok() {
-                            let (mut stream, first) = x.hand_over().await?;
+                            let (mut stream, first) = x.upgraded().await?;
                             stream.write_all(&first).await?;
                             return smol::io::copy(&stream, &mut &stream).await.map(drop);
                         }
@@ -476,18 +478,18 @@ pub(crate) mod smol {
             self.state.record(record);
         }
 
-        fn note(&self, _: IpAddr, message: &str) {
+        fn on_error(&self, _: IpAddr, message: &str) {
             self.state.note(message);
         }
 
-        fn hurry(&self) {
-            self.cgi.iter().for_each(Handler::hurry);
+        fn on_grace_expired(&self) {
+            self.cgi.iter().for_each(Handler::on_grace_expired);
         }
 
-        async fn stopped(&self, how: &Stopped) {
+        async fn on_stopped(&self, how: &ShutdownReport) {
             self.state.stopped(how);
             if let Some(cgi) = &self.cgi {
-                cgi.stopped(how).await;
+                cgi.on_stopped(how).await;
             }
         }
     }

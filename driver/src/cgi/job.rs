@@ -1,12 +1,12 @@
 //! One run of a script: listened to while it works, and ended when it has to.
 //!
-//! A [`Run`] never waits. [`Run::step`] reads what there is, answers with it, and says what to do
+//! A [`Job`] never waits. [`Job::step`] reads what there is, answers with it, and says what to do
 //! next: flush, wait, or be done. It bounds the time and the output, and looks around now and then,
 //! however much is said meanwhile: has the script exited while somebody else holds on to its stdout,
 //! is the client that waits still there?
 //!
 //! Every way out is an answer or, when that has begun, a visible abort: what is still owed when the
-//! handler returns is cut off by [`Turn::conclude`]. A run that is dropped takes its processes along.
+//! handler returns is cut off by [`ExchangeState::finish`]. A run that is dropped takes its processes along.
 
 use std::io::{self, ErrorKind, Read};
 use std::mem;
@@ -18,40 +18,41 @@ use doorstep_core::cgi::route::Script;
 use doorstep_core::http1::Owed;
 use doorstep_core::http1::state::States;
 
-use super::{Settings, response::Answer, stderr::Complaints};
-use crate::connections::Seat;
-use crate::exchange::Turn;
+use super::{CgiSettings, response::ScriptResponse, stderr::StderrLines};
+use crate::connections::ConnectionHandle;
+use crate::exchange::ExchangeState;
 use crate::net::{Departure, Vigil};
 use crate::os::{self, Process, Stopwatch, Woken};
 
 /// What is read at once, in bytes.
-const BUFFER: usize = 16 << 10;
-/// Reads of one step, a number: more than the largest pipe holds, and others have their turn.
-const READS: usize = 65;
+const READ_SIZE: usize = 16 << 10;
+/// Reads of one step, a number: more than the largest pipe holds, and others have their exchange.
+const MAX_READS: usize = 65;
 /// The first and the longest pause between two looks around.
 /// A stop is noticed within the latter.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
+const CHECK_INTERVALS: (Duration, Duration) =
+    (Duration::from_millis(20), Duration::from_millis(250));
 /// What a script has left whose output is no answer.
-const LAST: Duration = Duration::from_secs(1);
+const EXIT_WAIT: Duration = Duration::from_secs(1);
 
 /// A script at work.
 #[derive(Debug)]
-pub struct Run {
+pub struct Job {
     /// To be waited for.
     pub process: Process,
-    answer: Answer,
-    complaints: Complaints,
+    response: ScriptResponse,
+    stderr: StderrLines,
     buffer: Vec<u8>,
     /// Bytes of stdout so far, and how many may be.
     output: (u64, u64),
     /// The time it takes, without what its client takes.
     clock: Stopwatch,
     /// How long it may take.
-    time: Duration,
+    timeout: Duration,
     /// What was said last was to wait.
     waited: bool,
-    looked: Instant,
-    pause: Duration,
+    checked: Instant,
+    check_interval: Duration,
     vigil: Vigil,
     /// The client was told that nothing follows.
     closed: bool,
@@ -59,97 +60,106 @@ pub struct Run {
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum JobStep {
     /// Flush, then step again.
     Flush,
-    /// Wait for [`Run::process`], so long at most, then step again.
+    /// Wait for [`Job::process`], so long at most, then step again.
     Wait(Duration),
     /// It is over, and the request for this path and query is to be answered instead.
-    Again(Vec<u8>),
+    LocalRedirect(Vec<u8>),
     /// It is over.
-    Over,
+    Done,
 }
 
-impl Run {
-    pub(super) fn new(process: Process, script: &Script, settings: &Settings) -> Self {
+impl Job {
+    pub(super) fn new(process: Process, script: &Script, settings: &CgiSettings) -> Self {
         Self {
             process,
-            answer: Answer::new(script, settings.head),
-            complaints: Complaints::default(),
-            buffer: vec![0; BUFFER],
-            output: (0, settings.output),
+            response: ScriptResponse::new(script, settings.max_header),
+            stderr: StderrLines::default(),
+            buffer: vec![0; READ_SIZE],
+            output: (0, settings.max_output),
             clock: Stopwatch::started(Instant::now()),
-            time: settings.time,
+            timeout: settings.timeout,
             waited: false,
-            looked: Instant::now(),
-            pause: PAUSES.0,
-            vigil: Vigil::new(settings.patience),
+            checked: Instant::now(),
+            check_interval: CHECK_INTERVALS.0,
+            vigil: Vigil::new(settings.half_close_timeout),
             closed: false,
         }
     }
 
-    /// Does what can be done now. `woken` is what came of the last wait, and the client is on `seat`.
+    /// Does what can be done now. `woken` is what came of the last wait, and the client is on `connection`.
     ///
     /// # Errors
     /// Those of answering.
-    pub fn step(&mut self, turn: &mut Turn<'_>, woken: Woken, seat: &Seat) -> io::Result<Next> {
-        let taken = self.clock.count(Instant::now(), PAUSES.1);
-        let left = self.time.saturating_sub(taken);
+    pub fn step(
+        &mut self,
+        exchange: &mut ExchangeState<'_>,
+        woken: Woken,
+        connection: &ConnectionHandle,
+    ) -> io::Result<JobStep> {
+        let taken = self.clock.count(Instant::now(), CHECK_INTERVALS.1);
+        let left = self.timeout.saturating_sub(taken);
         if left.is_zero() {
-            return self.fail(turn, 504, &format!("ended after {:?}", self.time));
+            return self.fail(exchange, 504, &format!("ended after {:?}", self.timeout));
         }
         if self.process.should_end() {
-            return self.fail(turn, 503, "ended, since the server stops");
+            return self.fail(exchange, 503, "ended, since the server stops");
         }
         let idle = mem::take(&mut self.waited) && woken == Woken::default();
         if woken.stderr {
-            self.hear_complaints(turn);
+            self.read_stderr(exchange);
         }
         if woken.stdout
-            && let Some(next) = self.read(turn)?
+            && let Some(next) = self.read(exchange)?
         {
             return Ok(next);
         }
-        if self.answer.held_for() == Some(Duration::ZERO) {
-            self.answer.begin(turn, false)?;
-        } else if (idle && self.answer.held_for().is_none() || self.looked.elapsed() >= self.pause)
-            && let Some(next) = self.look_around(turn, seat)?
+        if self.response.held_for() == Some(Duration::ZERO) {
+            self.response.begin(exchange, false)?;
+        } else if (idle && self.response.held_for().is_none()
+            || self.checked.elapsed() >= self.check_interval)
+            && let Some(next) = self.check(exchange, connection)?
         {
             return Ok(next);
         }
-        if self.answer.is_refused() {
-            self.time = self.time.min(taken + LAST);
+        if self.response.is_invalid() {
+            self.timeout = self.timeout.min(taken + EXIT_WAIT);
         }
-        let held_for = self.answer.held_for();
-        if held_for.is_none() && !turn.outbox.is_empty() {
+        let held_for = self.response.held_for();
+        if held_for.is_none() && !exchange.outbox.is_empty() {
             return Ok(self.flush());
         }
-        if self.answer.has_ended() && self.process.has_exited() {
-            self.leave(turn);
-            return Ok(self.answer.take_again().map_or(Next::Over, Next::Again));
+        if self.response.has_ended() && self.process.has_exited() {
+            self.report_exit(exchange);
+            return Ok(self
+                .response
+                .take_local_redirect()
+                .map_or(JobStep::Done, JobStep::LocalRedirect));
         }
-        if !self.closed && held_for.is_none() && turn.connection.states() == States::CLOSED {
-            seat.finish(turn.connection.resets());
+        if !self.closed && held_for.is_none() && exchange.connection.states() == States::CLOSED {
+            connection.close_response(exchange.connection.resets());
             self.closed = true;
         }
         self.waited = true;
-        Ok(Next::Wait(held_for.unwrap_or(self.pause.min(left))))
+        Ok(JobStep::Wait(held_for.unwrap_or(self.check_interval.min(left))))
     }
 
     /// Reads stdout as far as it goes, but not for ever. `None`: there is no more for now.
-    fn read(&mut self, turn: &mut Turn<'_>) -> io::Result<Option<Next>> {
-        for _ in 0..READS {
+    fn read(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<Option<JobStep>> {
+        for _ in 0..MAX_READS {
             let Some(stdout) = &mut self.process.stdout else { break };
             let n = match stdout.read(&mut self.buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => {
                     let why = format!("ended, since its output cannot be read: {error}");
-                    return self.fail(turn, 502, &why).map(Some);
+                    return self.fail(exchange, 502, &why).map(Some);
                 }
                 Ok(0) => {
                     self.process.stdout = None;
-                    self.answer.end(turn)?;
+                    self.response.end(exchange)?;
                     break;
                 }
                 Ok(n) => n,
@@ -157,16 +167,16 @@ impl Run {
             self.output.0 += n as u64;
             if self.output.0 > self.output.1 {
                 let words = format!("wrote more than {} bytes", self.output.1);
-                return self.fail(turn, 502, &words).map(Some);
+                return self.fail(exchange, 502, &words).map(Some);
             }
-            self.answer.hear(turn, &self.buffer[..n])?;
-            if self.answer.has_ended() {
+            self.response.feed(exchange, &self.buffer[..n])?;
+            if self.response.has_ended() {
                 self.process.stdout = None; // it was no answer, and nobody reads on
             }
-            if turn.has_gathered() {
+            if exchange.should_flush() {
                 return Ok(Some(self.flush()));
             }
-            if n < BUFFER {
+            if n < READ_SIZE {
                 break; // that was all: a further read would only say so
             }
         }
@@ -174,72 +184,82 @@ impl Run {
     }
 
     /// What nobody says.
-    fn look_around(&mut self, turn: &mut Turn<'_>, seat: &Seat) -> io::Result<Option<Next>> {
-        self.looked = Instant::now();
-        self.pause = (2 * self.pause).min(PAUSES.1);
-        let waits = turn.connection.owed().is_some();
-        if self.answer.has_ended() && !waits {
+    fn check(
+        &mut self,
+        exchange: &mut ExchangeState<'_>,
+        connection: &ConnectionHandle,
+    ) -> io::Result<Option<JobStep>> {
+        self.checked = Instant::now();
+        self.check_interval = (2 * self.check_interval).min(CHECK_INTERVALS.1);
+        let waits = exchange.connection.owed().is_some();
+        if self.response.has_ended() && !waits {
             return Ok(None); // what it does now is no client's business
         }
         if self.process.has_exited() {
             // Somebody it started holds on to stdout. What was written is all there is.
             self.process.kill();
-            let next = self.read(turn)?;
+            let next = self.read(exchange)?;
             if next.is_none() && self.process.stdout.take().is_some() {
-                self.answer.end(turn)?;
+                self.response.end(exchange)?;
             }
             return Ok(next);
         }
-        match self.vigil.look(seat.presence()) {
+        match self.vigil.look(connection.presence()) {
             // The mark on the line of its request says that.
-            Some(Departure::Certain) if waits && turn.is_answered() => {
-                self.hear_last_complaints(turn);
-                Ok(Some(Next::Over))
+            Some(Departure::Certain) if waits && exchange.has_responded() => {
+                self.finish_stderr(exchange);
+                Ok(Some(JobStep::Done))
             }
             Some(departure) if waits => {
-                self.fail(turn, 504, &format!("ended, since {departure}")).map(Some)
+                self.fail(exchange, 504, &format!("ended, since {departure}")).map(Some)
             }
             _ => Ok(None),
         }
     }
 
-    /// The client's turn, which is not the script's time.
-    fn flush(&mut self) -> Next {
-        self.clock.pause(Instant::now(), PAUSES.1);
-        Next::Flush
+    /// The client's exchange, which is not the script's time.
+    fn flush(&mut self) -> JobStep {
+        self.clock.pause(Instant::now(), CHECK_INTERVALS.1);
+        JobStep::Flush
     }
 
     /// Ends the run: with this status, unless the answer has begun.
-    fn fail(&mut self, turn: &mut Turn<'_>, status: u16, why: &str) -> io::Result<Next> {
-        self.hear_last_complaints(turn);
-        self.answer.note(turn, why);
-        if turn.connection.owed() == Some(Owed::Answer) {
-            turn.respond(status).page("")?;
+    fn fail(
+        &mut self,
+        exchange: &mut ExchangeState<'_>,
+        status: u16,
+        why: &str,
+    ) -> io::Result<JobStep> {
+        self.finish_stderr(exchange);
+        self.response.log_error(exchange, why);
+        if exchange.connection.owed() == Some(Owed::Answer) {
+            exchange.respond(status).page("")?;
         }
-        Ok(Next::Over)
+        Ok(JobStep::Done)
     }
 
     /// It has exited: the last complaints, and how it did.
-    fn leave(&mut self, turn: &Turn<'_>) {
-        self.hear_last_complaints(turn);
+    fn report_exit(&mut self, exchange: &ExchangeState<'_>) {
+        self.finish_stderr(exchange);
         if let Ok(status) = self.process.reap()
             && !status.success()
-            && !(self.answer.is_refused() && status.signal() == Some(os::UNHEARD))
+            && !(self.response.is_invalid() && status.signal() == Some(os::UNHEARD))
         {
-            self.answer.note(turn, &format!("CGI script exit code {}", code(status)));
+            self.response
+                .log_error(exchange, &format!("CGI script exit code {}", exit_code(status)));
         }
     }
 
     /// Reads stderr as far as it goes, and takes what it ends in for a line.
-    fn hear_last_complaints(&mut self, turn: &Turn<'_>) {
-        self.hear_complaints(turn);
-        self.complaints.end(&mut |line| self.answer.note(turn, line));
+    fn finish_stderr(&mut self, exchange: &ExchangeState<'_>) {
+        self.read_stderr(exchange);
+        self.stderr.end(&mut |line| self.response.log_error(exchange, line));
     }
 
     /// Reads stderr as far as it goes.
-    fn hear_complaints(&mut self, turn: &Turn<'_>) {
-        let mut tell = |line: &str| self.answer.note(turn, line);
-        for _ in 0..READS {
+    fn read_stderr(&mut self, exchange: &ExchangeState<'_>) {
+        let mut tell = |line: &str| self.response.log_error(exchange, line);
+        for _ in 0..MAX_READS {
             let Some(stderr) = &mut self.process.stderr else { return };
             match stderr.read(&mut self.buffer) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -249,14 +269,14 @@ impl Run {
                     tell(&format!("its stderr cannot be read: {error}"));
                 }
                 Ok(0) => self.process.stderr = None,
-                Ok(n) => self.complaints.hear(&self.buffer[..n], &mut tell),
+                Ok(n) => self.stderr.feed(&self.buffer[..n], &mut tell),
             }
         }
     }
 }
 
 /// As Python counts: a signal is a negative number (B-251).
-fn code(status: ExitStatus) -> i32 {
+fn exit_code(status: ExitStatus) -> i32 {
     status.code().or(status.signal().map(|signal| -signal)).unwrap_or_default()
 }
 

@@ -1,11 +1,11 @@
 //! A pipe that cannot be read: an error is not the end of a script's output.
 
-use super::{Next, Run};
-use crate::cgi::Settings;
-use crate::connections::Registry;
-use crate::exchange::Turn;
+use super::{Job, JobStep};
+use crate::cgi::CgiSettings;
+use crate::connections::Connections;
+use crate::exchange::ExchangeState;
 use crate::os::{Start, Woken};
-use crate::semaphore::Places;
+use crate::semaphore::Semaphore;
 use doorstep_core::cgi::route::{Directories, Found, Route};
 use doorstep_core::http1::{Connection, Event, Inbox, Limits, Outbox};
 use std::cell::Cell;
@@ -21,18 +21,18 @@ use std::time::Duration;
 fn broken(output: &str) -> (String, Vec<String>, bool) {
     let mut route = Route::new(&Directories::default(), false, b"/cgi-bin/x").unwrap().unwrap();
     let script = route.found(Found::File { executable: true }).unwrap().unwrap();
-    let place = Places::new(1, 0).take().expect("nobody else is here");
+    let place = Semaphore::new(1, 0).try_acquire().expect("nobody else is here");
     let mut start = Start::new(Path::new("/bin/sh")).unwrap();
     for argument in ["-c", "printf %b \"$1\"; exec sleep 60", "sh", output] {
         start.argument(argument.as_bytes()).unwrap();
     }
     let process = start.go(&File::open("/dev/null").unwrap(), place).unwrap();
-    let mut run = Run::new(process, &script, &Settings::default());
+    let mut run = Job::new(process, &script, &CgiSettings::default());
 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (stream, peer) = listener.accept().unwrap();
-    let seat = Registry::default().enter(stream, peer);
+    let connection = Connections::default().register(stream, peer);
 
     let mut connection = Connection::new(Limits::default());
     let request = b"GET /cgi-bin/x HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -40,10 +40,15 @@ fn broken(output: &str) -> (String, Vec<String>, bool) {
     let (mut outbox, notes) = (Outbox::new(""), Mutex::new(Vec::new()));
     let note = |words: &str| notes.lock().unwrap().push(words.to_owned());
     let mut empty = [];
-    let mut turn =
-        Turn::new(head, &mut connection, Inbox::new(&mut empty), &mut outbox, peer, &note, &|| {
-            false
-        });
+    let mut exchange = ExchangeState::new(
+        head,
+        &mut connection,
+        Inbox::new(&mut empty),
+        &mut outbox,
+        peer,
+        &note,
+        &|| false,
+    );
 
     let most = output.replace("\\n", "\n").len() as u64;
     for _ in 0..1000 {
@@ -51,16 +56,16 @@ fn broken(output: &str) -> (String, Vec<String>, bool) {
             break;
         }
         let woken = run.process.wait(None, Duration::from_secs(10)).unwrap();
-        run.step(&mut turn, woken, &seat).unwrap();
+        run.step(&mut exchange, woken, &connection).unwrap();
     }
     assert_eq!(run.output.0, most);
     // A directory is open, and read(2) refuses it: EISDIR, as EIO would come from a bad disk.
     run.process.stdout = Some(OwnedFd::from(File::open("/").unwrap()).into());
     let woken = Woken { stdout: true, ..Woken::default() };
-    assert_eq!(run.step(&mut turn, woken, &seat).unwrap(), Next::Over);
+    assert_eq!(run.step(&mut exchange, woken, &connection).unwrap(), JobStep::Done);
     let cut = Cell::new(false);
-    turn.conclude(Ok(Ok(())), |record| cut.set(record.cut));
-    drop((client, turn));
+    exchange.finish(Ok(Ok(())), |record| cut.set(record.cut));
+    drop((client, exchange));
     let sent = String::from_utf8(outbox.unsent().to_vec()).unwrap();
     (sent, notes.into_inner().unwrap(), cut.get())
 }

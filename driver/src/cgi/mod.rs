@@ -1,11 +1,11 @@
 //! CGI but for the waiting: what both drivers' `Cgi` handlers have in common.
 //!
-//! [`Scripts`] finds the script that a path means and prepares its start; a [`Run`] reads what it
+//! [`ScriptDirectory`] finds the script that a path means and prepares its start; a [`Job`] reads what it
 //! writes, answers with that, and knows when it has been enough. What is decided here, and in
 //! [`doorstep_core::cgi`]; which thread or task waits, in the drivers. In order: the script is looked
-//! up and refused if need be, the request's body is received whole ([`Upload`]), a place among the
-//! running scripts is taken or waited for ([`Queue`]), and only then a process is started
-//! ([`Launch`]).
+//! up and refused if need be, the request's body is received whole ([`RequestBody`]), a place among the
+//! running scripts is taken or waited for ([`PermitWait`]), and only then a process is started
+//! ([`PreparedScript`]).
 //!
 //! It promises that a script is never started as root, sees nothing of the server's environment but
 //! what it is given, has an ordinary file as stdin, and is gone when its time is over, together with
@@ -31,69 +31,69 @@ use doorstep_core::cgi::route::{Denial, Found, Route, Script};
 use doorstep_core::http1::{Connection, Event, Limits, Spans};
 use doorstep_core::site::origins;
 
-use crate::exchange::Turn;
+use crate::exchange::ExchangeState;
 use crate::os::{self, Failure, Identity, Opened, Process, Root, Start, Step};
-use crate::semaphore::{Place, Places};
-use refuse::{allow, deny, hint, later};
+use crate::semaphore::{Permit, Semaphore};
+use refuse::{respond_503, respond_denied, respond_preflight, start_hint};
 
-pub use job::{Next, Run};
-pub use queue::{Admission, Dismissal, Queue};
-pub use refuse::{is_for_scripts, refuse_again, refuse_elsewhere, turn_away};
-pub use request_body::Upload;
-pub use settings::Settings;
+pub use job::{Job, JobStep};
+pub use queue::{NoPermit, PermitPoll, PermitWait};
+pub use refuse::{is_script_method, respond_not_cgi, respond_redirect_loop, respond_unavailable};
+pub use request_body::RequestBody;
+pub use settings::CgiSettings;
 
 /// How often one request may be answered by another one's answer (RFC 3875 §6.2.2); then 502.
-pub const MOST_AGAIN: usize = 10;
+pub const MAX_LOCAL_REDIRECTS: usize = 10;
 
 /// The scripts below a directory.
 #[derive(Debug)]
-pub struct Scripts {
+pub struct ScriptDirectory {
     root: Arc<Root>,
     /// Its name, absolute: scripts are started by it, and are told it.
     path: PathBuf,
-    settings: Settings,
+    settings: CgiSettings,
     /// Who they run as, or why nobody can be found for it.
     identity: Result<Identity, String>,
-    places: Arc<Places>,
+    process_limit: Arc<Semaphore>,
 }
 
 /// What a path means.
 #[derive(Debug)]
-pub enum Meaning {
+pub enum Resolution {
     /// No script: it is for somebody else to answer.
-    Elsewhere,
+    NotScript,
     /// A script that cannot be run, and that was answered.
-    Answered,
+    Responded,
     /// A script.
     Script(Script),
 }
 
 /// What came of a request.
 #[derive(Debug)]
-pub enum Came {
+pub enum ScriptOutcome {
     /// Nothing: it is for somebody else to answer.
-    Elsewhere,
+    NotScript,
     /// An answer.
-    Answered,
+    Responded,
     /// The head of a request to answer instead.
-    Again(Vec<u8>),
+    LocalRedirect(Vec<u8>),
 }
 
 /// A script that is ready to be started.
 #[derive(Debug)]
-pub struct Launch {
+pub struct PreparedScript {
     start: Result<Start, Failure>,
-    body: Option<Upload>,
+    body: Option<RequestBody>,
 }
 
-impl Scripts {
+impl ScriptDirectory {
     /// The scripts below what stands under the name `root` when they are asked for, where
-    /// [`Settings::directories`] are.
+    /// [`CgiSettings::directories`] are.
     ///
     /// # Errors
-    /// When there is no such directory now; `NotFound` and `PermissionDenied` when [`Settings::user`] cannot be
+    /// When there is no such directory now; `NotFound` and `PermissionDenied` when [`CgiSettings::user`] cannot be
     /// had.
-    pub fn new(root: &Path, settings: Settings) -> io::Result<Self> {
+    pub fn new(root: &Path, settings: CgiSettings) -> io::Result<Self> {
         let path = std::path::absolute(root)?;
         let identity = Identity::of(settings.user.as_deref());
         if settings.user.is_some() {
@@ -104,7 +104,7 @@ impl Scripts {
             root: Arc::new(Root::new(root, settings.symlinks)?),
             path,
             identity: identity.map_err(|error| error.to_string()),
-            places: Places::new(settings.at_once, settings.queue),
+            process_limit: Semaphore::new(settings.max_processes, settings.max_queued),
             settings,
         })
     }
@@ -118,14 +118,14 @@ impl Scripts {
 
     /// How they are run.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &CgiSettings {
         &self.settings
     }
 
     /// Who is running.
     #[must_use]
-    pub fn places(&self) -> &Arc<Places> {
-        &self.places
+    pub fn process_limit(&self) -> &Arc<Semaphore> {
+        &self.process_limit
     }
 
     /// Finds the script that a request is for, and refuses what can be refused before its body has
@@ -133,15 +133,15 @@ impl Scripts {
     ///
     /// # Errors
     /// Those of answering.
-    pub fn find(&self, turn: &mut Turn<'_>) -> io::Result<Meaning> {
-        let asks = self.settings.cors && origins::is_preflight(&turn.head());
-        let mut route = match self.route(turn) {
-            Ok(None) => return Ok(Meaning::Elsewhere),
-            Err(denial) if denial.status() == 400 => return deny(turn, &denial),
+    pub fn resolve(&self, exchange: &mut ExchangeState<'_>) -> io::Result<Resolution> {
+        let asks = self.settings.cors && origins::is_preflight(&exchange.head());
+        let mut route = match self.route(exchange) {
+            Ok(None) => return Ok(Resolution::NotScript),
+            Err(denial) if denial.status() == 400 => return respond_denied(exchange, &denial),
             // Whether there is a script that can be run, the request itself will show.
-            _ if asks => return allow(turn),
+            _ if asks => return respond_preflight(exchange),
             Ok(Some(route)) => route,
-            Err(denial) => return deny(turn, &denial),
+            Err(denial) => return respond_denied(exchange, &denial),
         };
         let script = loop {
             let found = match self.root.look(route.path()) {
@@ -151,57 +151,58 @@ impl Scripts {
                 Opened::Nothing => Found::Nothing,
                 Opened::Refused(error) => {
                     let path = String::from_utf8_lossy(route.path());
-                    turn.note(format!("/{path}: {error}"));
+                    exchange.log_error(format!("/{path}: {error}"));
                     Found::Nothing
                 }
                 Opened::Exhausted(error) | Opened::Failed(error) => {
-                    turn.note(error.to_string());
-                    return later(turn).map(|()| Meaning::Answered);
+                    exchange.log_error(error.to_string());
+                    return respond_503(exchange).map(|()| Resolution::Responded);
                 }
             };
             match route.found(found) {
                 Ok(Some(script)) => break script,
                 Ok(None) => {}
-                Err(denial) => return deny(turn, &denial),
+                Err(denial) => return respond_denied(exchange, &denial),
             }
         };
         if let Err(why) = &self.identity {
-            turn.note(format!("{}: not run: {why}", name(&script)));
-            return turn.respond(403).page("").map(|()| Meaning::Answered);
+            exchange.log_error(format!("{}: not run: {why}", script_name(&script)));
+            return exchange.respond(403).page("").map(|()| Resolution::Responded);
         }
-        if self.places.is_full() {
-            return turn_away(turn, &script, Dismissal::Full).map(|()| Meaning::Answered);
+        if self.process_limit.is_full() {
+            return respond_unavailable(exchange, &script, NoPermit::Full)
+                .map(|()| Resolution::Responded);
         }
-        Ok(Meaning::Script(script))
+        Ok(Resolution::Script(script))
     }
 
-    /// A place in the queue, for when [`Places::take`] has none among those who run.
+    /// A place in the queue, for when [`Semaphore::try_acquire`] has none among those who run.
     ///
     /// # Errors
-    /// [`Dismissal::Full`].
-    pub fn queue(&self) -> Result<Queue, Dismissal> {
-        let ticket = self.places.queue().ok_or(Dismissal::Full)?;
-        Ok(Queue::new(ticket, self.settings.time, self.settings.patience))
+    /// [`NoPermit::Full`].
+    pub fn queue(&self) -> Result<PermitWait, NoPermit> {
+        let ticket = self.process_limit.enqueue().ok_or(NoPermit::Full)?;
+        Ok(PermitWait::new(ticket, self.settings.timeout, self.settings.half_close_timeout))
     }
 
     /// Prepares the start of `script` for a request that came in on `local`. `body` is what was
     /// received with it.
     #[must_use]
-    pub fn launch(
+    pub fn prepare_script(
         &self,
-        turn: &Turn<'_>,
+        exchange: &ExchangeState<'_>,
         script: &Script,
         local: SocketAddr,
-        body: Option<Upload>,
-    ) -> Launch {
+        body: Option<RequestBody>,
+    ) -> PreparedScript {
         let context = Context {
-            head: turn.head(),
+            head: exchange.head(),
             script,
             root: self.path.as_os_str().as_bytes(),
             software: &self.settings.software,
             local,
-            peer: turn.peer(),
-            length: body.as_ref().map(Upload::length),
+            peer: exchange.peer_addr(),
+            length: body.as_ref().map(RequestBody::length),
             secure: false,
         };
         let start = match &self.identity {
@@ -212,7 +213,7 @@ impl Scripts {
             Ok(identity) => self.start(&context, *identity).map_err(prepare),
             Err(why) => Err(Failure { step: Step::Rights, error: io::Error::other(why.clone()) }),
         };
-        Launch { start, body }
+        PreparedScript { start, body }
     }
 
     fn start(&self, context: &Context<'_>, identity: Identity) -> io::Result<Start> {
@@ -234,48 +235,50 @@ impl Scripts {
         Ok(start)
     }
 
-    /// Begins to listen to what [`Launch::start`] started, or answers that it could not; `None` then.
+    /// Begins to listen to what [`PreparedScript::start`] started, or answers that it could not; `None` then.
     ///
     /// # Errors
     /// Those of answering.
-    pub fn listen(
+    pub fn started(
         &self,
-        turn: &mut Turn<'_>,
+        exchange: &mut ExchangeState<'_>,
         script: &Script,
         started: Result<Process, Failure>,
-    ) -> io::Result<Option<Run>> {
+    ) -> io::Result<Option<Job>> {
         let failure = match started {
-            Ok(process) => return Ok(Some(Run::new(process, script, &self.settings))),
+            Ok(process) => return Ok(Some(Job::new(process, script, &self.settings))),
             Err(failure) => failure,
         };
-        turn.note(format!("{}: {failure}{}", name(script), hint(&failure)));
+        exchange.log_error(format!("{}: {failure}{}", script_name(script), start_hint(&failure)));
         match failure.step {
-            Step::Rights => turn.respond(403).page("")?,
-            Step::Prepare => later(turn)?,
-            _ if os::is_exhausted(&failure.error) => later(turn)?,
+            Step::Rights => exchange.respond(403).page("")?,
+            Step::Prepare => respond_503(exchange)?,
+            _ if os::is_exhausted(&failure.error) => respond_503(exchange)?,
             _ if failure.error.kind() == ErrorKind::PermissionDenied => {
                 let denial = Denial::NotExecutable(script.name().to_vec());
-                turn.respond(403).reason(&denial.reason()).page("")?;
+                exchange.respond(403).reason(&denial.reason()).page("")?;
             }
-            _ => turn.respond(502).page("")?,
+            _ => exchange.respond(502).page("")?,
         }
         Ok(None)
     }
 
-    fn route(&self, turn: &Turn<'_>) -> Result<Option<Route>, Denial> {
-        Route::new(&self.settings.directories, self.settings.hidden, turn.head().path())
+    fn route(&self, exchange: &ExchangeState<'_>) -> Result<Option<Route>, Denial> {
+        Route::new(&self.settings.directories, self.settings.hidden, exchange.head().path())
     }
 }
 
-impl Launch {
+impl PreparedScript {
     /// Starts it. Takes as long as the system needs for that, half a millisecond or so.
     ///
     /// # Errors
-    /// Those of [`Start::go`] and of [`Upload::finish`].
-    pub fn start(self, place: Place) -> Result<Process, Failure> {
+    /// Those of [`Start::go`] and of [`RequestBody::finish`].
+    pub fn start(self, place: Permit) -> Result<Process, Failure> {
         let start = self.start?;
-        let stdin =
-            self.body.map_or_else(request_body::nothing, Upload::finish).map_err(prepare)?;
+        let stdin = self
+            .body
+            .map_or_else(request_body::empty_stdin, RequestBody::finish)
+            .map_err(prepare)?;
         start.go(&stdin, place)
     }
 }
@@ -286,7 +289,7 @@ fn prepare(error: io::Error) -> Failure {
 
 /// The request that a script's local redirect stands for, read as any other; `None` when it is none.
 #[must_use]
-pub fn spans(head: &[u8]) -> Option<Spans> {
+pub fn parse_head(head: &[u8]) -> Option<Spans> {
     match Connection::new(Limits::default()).advance(head) {
         Ok((_, Event::Request(head))) => Some(head.spans()),
         _ => None,
@@ -294,6 +297,6 @@ pub fn spans(head: &[u8]) -> Option<Spans> {
 }
 
 /// What the log calls a script.
-fn name(script: &Script) -> String {
+fn script_name(script: &Script) -> String {
     String::from_utf8_lossy(script.name()).into_owned()
 }

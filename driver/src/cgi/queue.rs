@@ -1,7 +1,7 @@
 //! A request that waits for its place, among the running scripts or the large listings: for a while,
 //! and for as long as its client does.
 //!
-//! As a [`super::Run`], a [`Queue`] never waits itself: it is listened to, then looked at, and says
+//! As a [`super::Job`], a [`PermitWait`] never waits itself: it is listened to, then looked at, and says
 //! how long the wait may be.
 
 use std::fmt;
@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 
 use event_listener::EventListener;
 
-use crate::connections::Seat;
+use crate::connections::ConnectionHandle;
 use crate::net::{Departure, Vigil};
 use crate::os::Stopwatch;
-use crate::semaphore::{Place, Ticket};
+use crate::semaphore::{Permit, Waiter};
 
 /// The longest wait before the client is looked for.
-const PAUSE: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A place in the queue.
 #[derive(Debug)]
-pub struct Queue {
-    ticket: Ticket,
+pub struct PermitWait {
+    ticket: Waiter,
     /// How long it may wait, and has.
     wait: Duration,
     waited: Stopwatch,
@@ -29,29 +29,29 @@ pub struct Queue {
 
 /// How things stand with one that waits.
 #[derive(Debug)]
-pub enum Admission {
+pub enum PermitPoll {
     /// It has a place.
-    In(Place),
+    Granted(Permit),
     /// It has none yet: to be looked at again when told to, or after so long.
     Wait(Duration),
 }
 
 /// Why a request gets no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dismissal {
+pub enum NoPermit {
     /// Too many run, and too many wait.
     Full,
     /// It has waited for too long.
-    Late,
+    TimedOut,
     /// The server has stopped.
-    Stopped,
+    ShuttingDown,
     /// There is nobody left to answer.
-    Left(Departure),
+    Disconnected(Departure),
 }
 
-impl Queue {
+impl PermitWait {
     /// One that waits for `wait`, and so long with a client that sends nothing more.
-    pub(crate) fn new(ticket: Ticket, wait: Duration, patience: Duration) -> Self {
+    pub(crate) fn new(ticket: Waiter, wait: Duration, patience: Duration) -> Self {
         let waited = Stopwatch::started(Instant::now());
         Self { ticket, wait, waited, vigil: Vigil::new(patience) }
     }
@@ -62,34 +62,34 @@ impl Queue {
         self.ticket.listen()
     }
 
-    /// How things stand, with the client on that seat too.
+    /// How things stand, with the client on that connection too.
     ///
     /// # Errors
     /// Why there is nothing to wait for.
-    pub fn look(&mut self, seat: &Seat) -> Result<Admission, Dismissal> {
-        if let Some(departure) = self.vigil.look(seat.presence()) {
-            return Err(Dismissal::Left(departure));
+    pub fn poll(&mut self, connection: &ConnectionHandle) -> Result<PermitPoll, NoPermit> {
+        if let Some(departure) = self.vigil.look(connection.presence()) {
+            return Err(NoPermit::Disconnected(departure));
         }
-        if let Some(place) = self.ticket.take() {
-            return Ok(Admission::In(place));
+        if let Some(place) = self.ticket.try_acquire() {
+            return Ok(PermitPoll::Granted(place));
         }
-        if self.ticket.is_void() {
-            return Err(Dismissal::Stopped);
+        if self.ticket.is_closed() {
+            return Err(NoPermit::ShuttingDown);
         }
-        match self.wait.saturating_sub(self.waited.count(Instant::now(), PAUSE)) {
-            Duration::ZERO => Err(Dismissal::Late),
-            left => Ok(Admission::Wait(left.min(PAUSE))),
+        match self.wait.saturating_sub(self.waited.count(Instant::now(), CHECK_INTERVAL)) {
+            Duration::ZERO => Err(NoPermit::TimedOut),
+            left => Ok(PermitPoll::Wait(left.min(CHECK_INTERVAL))),
         }
     }
 }
 
-impl fmt::Display for Dismissal {
+impl fmt::Display for NoPermit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full => f.write_str("not run: too many scripts are running"),
-            Self::Late => f.write_str("not run: too many scripts were running for too long"),
-            Self::Stopped => f.write_str("not run, since the server stops"),
-            Self::Left(departure) => write!(f, "not run, since {departure}"),
+            Self::TimedOut => f.write_str("not run: too many scripts were running for too long"),
+            Self::ShuttingDown => f.write_str("not run, since the server stops"),
+            Self::Disconnected(departure) => write!(f, "not run, since {departure}"),
         }
     }
 }

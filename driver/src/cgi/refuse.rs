@@ -6,49 +6,53 @@ use std::io::{self, ErrorKind};
 use doorstep_core::cgi::route::{Denial, Script};
 use doorstep_core::site::origins;
 
-use super::{Dismissal, Meaning, name};
-use crate::exchange::Turn;
+use super::{NoPermit, Resolution, script_name};
+use crate::exchange::ExchangeState;
 use crate::os::{self, Failure, Step};
 
 /// Whether a method is understood where scripts are and nowhere else (B-232).
 #[must_use]
-pub fn is_for_scripts(turn: &Turn<'_>) -> bool {
-    turn.head().method() == b"POST"
+pub fn is_script_method(exchange: &ExchangeState<'_>) -> bool {
+    exchange.head().method() == b"POST"
 }
 
 /// Answers a request for no script that nobody else is there for: 501 to a POST, else 404.
 ///
 /// # Errors
 /// Those of answering.
-pub fn refuse_elsewhere(turn: &mut Turn<'_>) -> io::Result<()> {
-    let (status, reason) = match is_for_scripts(turn) {
+pub fn respond_not_cgi(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
+    let (status, reason) = match is_script_method(exchange) {
         true => (501, "Can only POST to CGI scripts"),
         false => (404, "File not found"),
     };
-    turn.respond(status).reason(reason).page("")
+    exchange.respond(status).reason(reason).page("")
 }
 
 /// Answers a request that there is no place for.
 ///
 /// # Errors
 /// Those of answering.
-pub fn turn_away(turn: &mut Turn<'_>, script: &Script, why: Dismissal) -> io::Result<()> {
-    turn.note(format!("{}: {why}", name(script)));
-    later(turn)
+pub fn respond_unavailable(
+    exchange: &mut ExchangeState<'_>,
+    script: &Script,
+    why: NoPermit,
+) -> io::Result<()> {
+    exchange.log_error(format!("{}: {why}", script_name(script)));
+    respond_503(exchange)
 }
 
 /// Answers when local redirects lead nowhere, or never end.
 ///
 /// # Errors
 /// Those of answering.
-pub fn refuse_again(turn: &mut Turn<'_>) -> io::Result<()> {
-    let path = String::from_utf8_lossy(turn.head().path());
-    turn.note(format!("{path}: its local redirects lead nowhere, or do not end"));
-    turn.respond(502).page("")
+pub fn respond_redirect_loop(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
+    let path = String::from_utf8_lossy(exchange.head().path());
+    exchange.log_error(format!("{path}: its local redirects lead nowhere, or do not end"));
+    exchange.respond(502).page("")
 }
 
 /// What may be the matter with a script that cannot be run; the system's words are short.
-pub(super) fn hint(failure: &Failure) -> &'static str {
+pub(super) fn start_hint(failure: &Failure) -> &'static str {
     match failure.error.kind() {
         _ if failure.step != Step::Run => "",
         ErrorKind::NotFound => {
@@ -60,22 +64,25 @@ pub(super) fn hint(failure: &Failure) -> &'static str {
     }
 }
 
-pub(super) fn deny(turn: &mut Turn<'_>, denial: &Denial) -> io::Result<Meaning> {
-    turn.respond(denial.status()).reason(&denial.reason()).page("")?;
-    Ok(Meaning::Answered)
+pub(super) fn respond_denied(
+    exchange: &mut ExchangeState<'_>,
+    denial: &Denial,
+) -> io::Result<Resolution> {
+    exchange.respond(denial.status()).reason(&denial.reason()).page("")?;
+    Ok(Resolution::Responded)
 }
 
 /// Answers a CORS preflight for a script.
-pub(super) fn allow(turn: &mut Turn<'_>) -> io::Result<Meaning> {
-    let mut response = turn.respond(204);
+pub(super) fn respond_preflight(exchange: &mut ExchangeState<'_>) -> io::Result<Resolution> {
+    let mut response = exchange.respond(204);
     for (name, value) in origins::SCRIPT_PREFLIGHT {
         response = response.header(name, value);
     }
     response.body("")?;
-    Ok(Meaning::Answered)
+    Ok(Resolution::Responded)
 }
 
 /// What is missing now may be there in a second.
-pub(super) fn later(turn: &mut Turn<'_>) -> io::Result<()> {
-    turn.respond(503).header("Retry-After", "1").page("")
+pub(super) fn respond_503(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
+    exchange.respond(503).header("Retry-After", "1").page("")
 }

@@ -13,32 +13,32 @@ use doorstep_core::http1::Head;
 use rustix::io::ioctl_fionbio;
 
 /// What a read wants at least, in bytes.
-const ROOM: usize = 4 << 10;
+const MIN_READ: usize = 4 << 10;
 
 /// A body that is being received.
 #[derive(Debug)]
-pub struct Upload {
-    most: usize,
+pub struct RequestBody {
+    max_in_memory: usize,
     block: Vec<u8>,
     filled: usize,
     file: Option<File>,
-    spilt: u64,
+    spilled: u64,
     failure: Option<io::Error>,
 }
 
-impl Upload {
+impl RequestBody {
     /// For the body of the request, at most `most` bytes of it in memory; `None` when it has none.
     #[must_use]
-    pub fn of(head: &Head<'_>, most: usize) -> Option<Self> {
+    pub fn for_request(head: &Head<'_>, most: usize) -> Option<Self> {
         let has_body =
             head.field("Content-Length").is_some() || head.field("Transfer-Encoding").is_some();
-        let most = most.max(ROOM);
+        let most = most.max(MIN_READ);
         has_body.then(|| Self {
-            most,
+            max_in_memory: most,
             block: Vec::new(),
             filled: 0,
             file: None,
-            spilt: 0,
+            spilled: 0,
             failure: None,
         })
     }
@@ -46,26 +46,29 @@ impl Upload {
     /// Where the next bytes go; never empty.
     pub fn space(&mut self) -> &mut [u8] {
         if self.filled == self.block.len() {
-            self.block.resize((2 * self.filled).clamp(ROOM, self.most.max(self.filled + 1)), 0);
+            self.block.resize(
+                (2 * self.filled).clamp(MIN_READ, self.max_in_memory.max(self.filled + 1)),
+                0,
+            );
         }
         &mut self.block[self.filled..]
     }
 
-    /// `n` bytes were put there; whether it is time to [`Upload::spill`].
+    /// `n` bytes were put there; whether it is time to [`RequestBody::spill`].
     #[must_use]
     pub fn filled(&mut self, n: usize) -> bool {
         self.filled = (self.filled + n).min(self.block.len());
-        self.filled == self.most
+        self.filled == self.max_in_memory
     }
 
     /// How long the body is so far, in bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
-        self.spilt + self.filled as u64
+        self.spilled + self.filled as u64
     }
 
     /// Moves what is in memory to the file. May wait for the disk. When there is no room for it, the
-    /// body [is lost](Upload::is_lost).
+    /// body [is lost](RequestBody::has_failed).
     #[must_use]
     pub fn spill(mut self) -> Self {
         let file = self.file.take().map_or_else(tempfile::tempfile, Ok);
@@ -73,7 +76,7 @@ impl Upload {
             file.write_all(&self.block[..self.filled])?;
             Ok(file)
         });
-        self.spilt += self.filled as u64;
+        self.spilled += self.filled as u64;
         self.filled = 0;
         match written {
             Ok(file) => self.file = Some(file),
@@ -82,9 +85,9 @@ impl Upload {
         self
     }
 
-    /// Whether it could not be kept, so that the rest is of no use; [`Upload::finish`] says why.
+    /// Whether it could not be kept, so that the rest is of no use; [`RequestBody::finish`] says why.
     #[must_use]
-    pub fn is_lost(&self) -> bool {
+    pub fn has_failed(&self) -> bool {
         self.failure.is_some()
     }
 
@@ -98,11 +101,11 @@ impl Upload {
         }
         let mut file = match self.file {
             Some(file) => file,
-            None if self.filled == 0 => return nothing(),
+            None if self.filled == 0 => return empty_stdin(),
             // A sandbox may refuse one of them or both.
-            None => match in_memory().or_else(|_| tempfile::tempfile()) {
+            None => match memory_file().or_else(|_| tempfile::tempfile()) {
                 Ok(file) => file,
-                Err(error) => return in_a_pipe(&self.block[..self.filled]).map_err(|_| error),
+                Err(error) => return filled_pipe(&self.block[..self.filled]).map_err(|_| error),
             },
         };
         file.write_all(&self.block[..self.filled])?;
@@ -112,13 +115,13 @@ impl Upload {
 }
 
 /// The stdin of a script whose request has no body.
-pub(super) fn nothing() -> io::Result<File> {
+pub(super) fn empty_stdin() -> io::Result<File> {
     File::open("/dev/null")
 }
 
 /// An ordinary file, but for the disk.
 #[cfg(target_os = "linux")]
-fn in_memory() -> io::Result<File> {
+fn memory_file() -> io::Result<File> {
     use rustix::fs::{MemfdFlags, memfd_create};
 
     Ok(memfd_create("body", MemfdFlags::CLOEXEC)?.into())
@@ -133,7 +136,7 @@ fn in_memory() -> io::Result<File> {
 ///
 /// # Errors
 /// Those of the system; when it does not hold so much.
-fn in_a_pipe(body: &[u8]) -> io::Result<File> {
+fn filled_pipe(body: &[u8]) -> io::Result<File> {
     let (reader, mut writer) = io::pipe()?;
     ioctl_fionbio(&writer, true)?;
     writer.write_all(body)?;
@@ -147,13 +150,13 @@ mod tests {
 
     const MOST: usize = 10_000;
 
-    fn upload(body: &[u8], piece: usize) -> Upload {
-        let mut upload = Upload {
-            most: MOST,
+    fn upload(body: &[u8], piece: usize) -> RequestBody {
+        let mut upload = RequestBody {
+            max_in_memory: MOST,
             block: Vec::new(),
             filled: 0,
             file: None,
-            spilt: 0,
+            spilled: 0,
             failure: None,
         };
         let mut rest = body;
@@ -164,7 +167,7 @@ mod tests {
             rest = &rest[n..];
             if upload.filled(n) {
                 upload = upload.spill();
-                assert!(!upload.is_lost());
+                assert!(!upload.has_failed());
             }
             assert!(upload.block.len() <= MOST, "memory is bounded");
         }
@@ -174,21 +177,21 @@ mod tests {
     #[test]
     fn b_254_memory_grows_with_what_arrived_and_not_with_what_was_promised() {
         assert_eq!(upload(b"", 1).block.capacity(), 0);
-        assert!(upload(b"a", 1).block.capacity() <= ROOM);
+        assert!(upload(b"a", 1).block.capacity() <= MIN_READ);
         assert!(upload(&[b'a'; 3 * MOST], 700).block.capacity() <= 2 * MOST);
     }
 
     #[test]
     fn r_27_a_pipe_holds_as_much_as_is_held_in_memory() {
-        let body = vec![7; super::super::Settings::default().memory];
-        let read = Command::new("cat").stdin(in_a_pipe(&body).unwrap()).output().unwrap().stdout;
+        let body = vec![7; super::super::CgiSettings::default().body_buffer];
+        let read = Command::new("cat").stdin(filled_pipe(&body).unwrap()).output().unwrap().stdout;
         assert!(read == body);
-        assert!(in_a_pipe(&[7; 1 << 20]).is_err(), "and it waits for nobody");
+        assert!(filled_pipe(&[7; 1 << 20]).is_err(), "and it waits for nobody");
     }
 
     #[test]
     fn b_247_a_script_reads_exactly_the_body_from_a_file() {
-        for size in [0, 1, ROOM, MOST - 1, MOST, MOST + 1, 5 * MOST + 17] {
+        for size in [0, 1, MIN_READ, MOST - 1, MOST, MOST + 1, 5 * MOST + 17] {
             let body: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
             for piece in [1000, MOST] {
                 let upload = upload(&body, piece);

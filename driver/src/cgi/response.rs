@@ -13,21 +13,21 @@ use doorstep_core::cgi::output::{Document, Fault, Output, Reply};
 use doorstep_core::cgi::route::Script;
 use doorstep_core::http1::Owed;
 
-use crate::config::GATHER;
-use crate::exchange::Turn;
+use crate::config::FLUSH_THRESHOLD;
+use crate::exchange::ExchangeState;
 
 /// How long the begin of a body waits for its end.
-const MOMENT: Duration = Duration::from_millis(2);
+const HOLD_TIME: Duration = Duration::from_millis(2);
 
 /// One answer, as far as it is.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ScriptResponse {
     name: String,
     stage: Stage,
     /// The path and query of a local redirect.
-    again: Option<Vec<u8>>,
+    local_redirect: Option<Vec<u8>>,
     /// The output was none.
-    refused: bool,
+    invalid: bool,
 }
 
 #[derive(Debug)]
@@ -44,57 +44,68 @@ enum Stage {
     Ended,
 }
 
-impl Answer {
+impl ScriptResponse {
     /// That of `script`, whose header block may have `most` bytes.
     pub(super) fn new(script: &Script, most: usize) -> Self {
         let stage = Stage::Head(Output::new(script.is_nph(), most));
-        Self { name: super::name(script), stage, again: None, refused: false }
+        Self { name: super::script_name(script), stage, local_redirect: None, invalid: false }
     }
 
     /// Takes what was written next.
-    pub(super) fn hear(&mut self, turn: &mut Turn<'_>, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn feed(
+        &mut self,
+        exchange: &mut ExchangeState<'_>,
+        bytes: &[u8],
+    ) -> io::Result<()> {
         match &mut self.stage {
             Stage::Head(output) => match output.feed(bytes) {
                 Ok(None) => Ok(()),
                 Ok(Some(Reply::Again(target))) => {
-                    (self.stage, self.again) = (Stage::Unread, Some(target));
+                    (self.stage, self.local_redirect) = (Stage::Unread, Some(target));
                     Ok(())
                 }
                 Ok(Some(Reply::Document(document))) => {
                     if !document.dropped.is_empty() {
                         let names = document.dropped.join(", ");
-                        self.note(turn, &format!("not a script's to say: {names}"));
+                        self.log_error(exchange, &format!("not a script's to say: {names}"));
                     }
                     self.stage = Stage::Held(document, Instant::now());
                     Ok(())
                 }
-                Err(fault) => self.refuse(turn, &fault),
+                Err(fault) => self.respond_bad_gateway(exchange, &fault),
             },
             Stage::Held(document, _) => {
                 document.body.extend_from_slice(bytes);
-                if document.body.len() > GATHER { self.begin(turn, false) } else { Ok(()) }
+                if document.body.len() > FLUSH_THRESHOLD {
+                    self.begin(exchange, false)
+                } else {
+                    Ok(())
+                }
             }
-            Stage::Body => self.send(turn, bytes),
+            Stage::Body => self.send(exchange, bytes),
             Stage::Unread | Stage::Ended => Ok(()),
         }
     }
 
     /// The output has ended, and so the answer ends.
-    pub(super) fn end(&mut self, turn: &mut Turn<'_>) -> io::Result<()> {
+    pub(super) fn end(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<()> {
         match mem::replace(&mut self.stage, Stage::Ended) {
-            Stage::Head(output) => self.refuse(turn, &output.end())?,
+            Stage::Head(output) => self.respond_bad_gateway(exchange, &output.end())?,
             held @ Stage::Held(..) => {
                 self.stage = held;
-                self.begin(turn, true)?;
+                self.begin(exchange, true)?;
                 self.stage = Stage::Ended;
             }
             Stage::Body | Stage::Unread | Stage::Ended => {}
         }
-        match turn.connection.owed() {
-            Some(Owed::Stream) => turn.end(),
+        match exchange.connection.owed() {
+            Some(Owed::Stream) => exchange.end(),
             Some(Owed::Bytes(left)) => {
-                self.note(turn, &format!("ended {left} bytes short of its Content-Length"));
-                turn.give_up();
+                self.log_error(
+                    exchange,
+                    &format!("ended {left} bytes short of its Content-Length"),
+                );
+                exchange.abort();
                 Ok(())
             }
             Some(Owed::Answer) | None => Ok(()),
@@ -107,20 +118,24 @@ impl Answer {
     }
 
     /// Whether the output was no answer.
-    pub(super) fn is_refused(&self) -> bool {
-        self.refused
+    pub(super) fn is_invalid(&self) -> bool {
+        self.invalid
     }
 
     /// How much longer the begin of a body is held back; `None` when none is.
     pub(super) fn held_for(&self) -> Option<Duration> {
         match &self.stage {
-            Stage::Held(_, since) => Some(MOMENT.saturating_sub(since.elapsed())),
+            Stage::Held(_, since) => Some(HOLD_TIME.saturating_sub(since.elapsed())),
             _ => None,
         }
     }
 
     /// Sends what is held back; `whole` says that it is all there is.
-    pub(super) fn begin(&mut self, turn: &mut Turn<'_>, whole: bool) -> io::Result<()> {
+    pub(super) fn begin(
+        &mut self,
+        exchange: &mut ExchangeState<'_>,
+        whole: bool,
+    ) -> io::Result<()> {
         let document = match mem::replace(&mut self.stage, Stage::Body) {
             Stage::Held(document, _) => document,
             other => {
@@ -128,13 +143,15 @@ impl Answer {
                 return Ok(());
             }
         };
-        let is_head = turn.head().is_head();
-        let (said, fields): (Vec<_>, Vec<_>) =
-            document.fields.iter().partition(|(name, _)| turn.outbox.says(name) && !repeats(name));
+        let is_head = exchange.head().is_head();
+        let (said, fields): (Vec<_>, Vec<_>) = document
+            .fields
+            .iter()
+            .partition(|(name, _)| exchange.outbox.says(name) && !may_repeat(name));
         for (name, _) in said {
-            self.note(turn, &format!("every answer has its {name} already"));
+            self.log_error(exchange, &format!("every answer has its {name} already"));
         }
-        let mut response = turn.respond(document.status);
+        let mut response = exchange.respond(document.status);
         if let Some(reason) = &document.reason {
             response = response.reason(reason);
         }
@@ -148,28 +165,30 @@ impl Answer {
             None if whole && !is_head => return response.body(&document.body),
             None => response.stream()?,
         }
-        self.send(turn, &document.body)
+        self.send(exchange, &document.body)
     }
 
     /// The local redirect, if that was the answer.
-    pub(super) fn take_again(&mut self) -> Option<Vec<u8>> {
-        self.again.take()
+    pub(super) fn take_local_redirect(&mut self) -> Option<Vec<u8>> {
+        self.local_redirect.take()
     }
 
     /// Tells the server's log about the script.
-    pub(super) fn note(&self, turn: &Turn<'_>, words: &str) {
-        turn.note(format!("{}: {words}", self.name));
+    pub(super) fn log_error(&self, exchange: &ExchangeState<'_>, words: &str) {
+        exchange.log_error(format!("{}: {words}", self.name));
     }
 
     /// Sends a part of the body, as far as it was promised.
-    fn send(&mut self, turn: &mut Turn<'_>, bytes: &[u8]) -> io::Result<()> {
-        match turn.connection.owed() {
-            Some(Owed::Stream) => turn.append(bytes).map(drop),
-            Some(Owed::Bytes(left)) if bytes.len() as u64 <= left => turn.append(bytes).map(drop),
+    fn send(&mut self, exchange: &mut ExchangeState<'_>, bytes: &[u8]) -> io::Result<()> {
+        match exchange.connection.owed() {
+            Some(Owed::Stream) => exchange.append_body(bytes).map(drop),
+            Some(Owed::Bytes(left)) if bytes.len() as u64 <= left => {
+                exchange.append_body(bytes).map(drop)
+            }
             Some(Owed::Bytes(left)) => {
                 self.stage = Stage::Unread;
-                self.note(turn, "wrote more than its Content-Length, which is left out");
-                turn.append(&bytes[..left as usize]).map(drop)
+                self.log_error(exchange, "wrote more than its Content-Length, which is left out");
+                exchange.append_body(&bytes[..left as usize]).map(drop)
             }
             Some(Owed::Answer) | None => {
                 self.stage = Stage::Unread;
@@ -179,15 +198,19 @@ impl Answer {
     }
 
     /// No header block: 502, and why in the log.
-    fn refuse(&mut self, turn: &mut Turn<'_>, fault: &Fault) -> io::Result<()> {
-        (self.stage, self.refused) = (Stage::Ended, true);
-        self.note(turn, &fault.to_string());
-        turn.respond(502).page("")
+    fn respond_bad_gateway(
+        &mut self,
+        exchange: &mut ExchangeState<'_>,
+        fault: &Fault,
+    ) -> io::Result<()> {
+        (self.stage, self.invalid) = (Stage::Ended, true);
+        self.log_error(exchange, &fault.to_string());
+        exchange.respond(502).page("")
     }
 }
 
 /// Whether an answer may have a field of the server's and one of a script's: a list, or cookies.
-fn repeats(name: &str) -> bool {
+fn may_repeat(name: &str) -> bool {
     const LISTS: [&str; 5] =
         ["cache-control", "content-security-policy", "link", "set-cookie", "vary"];
     LISTS.iter().any(|list| name.eq_ignore_ascii_case(list))

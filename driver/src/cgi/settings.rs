@@ -21,7 +21,7 @@ use crate::os::{Rlimits, Symlinks};
 /// assert_eq!(settings.at_once, 32);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct CgiSettings {
     /// Where scripts live (B-221).
     pub directories: Directories,
     /// Whether names with a leading dot are run.
@@ -39,26 +39,26 @@ pub struct Settings {
     pub user: Option<String>,
     /// How long a script may take; then 504, or a visible abort of an answer that has begun. The
     /// time its client takes to receive is not counted.
-    pub time: Duration,
+    pub timeout: Duration,
     /// How long a script goes on for a client that will send nothing more: it may wait for its
     /// answer, or have gone. One that has certainly gone is not waited for.
-    pub patience: Duration,
+    pub half_close_timeout: Duration,
     /// What a script may write on stdout, in bytes; then a visible abort.
-    pub output: u64,
+    pub max_output: u64,
     /// The header block of an output, in bytes; then 502.
-    pub head: usize,
+    pub max_header: usize,
     /// Scripts at once, a number.
-    pub at_once: usize,
+    pub max_processes: usize,
     /// Requests that wait for one of those to end, a number; beyond it 503. So it is after
-    /// [`Settings::time`] of waiting.
-    pub queue: usize,
+    /// [`CgiSettings::timeout`] of waiting.
+    pub max_queued: usize,
     /// How much of a request's body is held in memory before it goes to a temporary file, in bytes.
-    pub memory: usize,
+    pub body_buffer: usize,
     /// What the system grants each process of a script.
     pub rlimits: Rlimits,
 }
 
-impl Default for Settings {
+impl Default for CgiSettings {
     fn default() -> Self {
         Self {
             directories: Directories::default(),
@@ -68,19 +68,19 @@ impl Default for Settings {
             variables: Self::inherited(),
             software: crate::Config::default().server,
             user: None,
-            time: Duration::from_secs(60),
-            patience: Duration::from_secs(5),
-            output: 1 << 30,
-            head: 64 << 10,
-            at_once: 32,
-            queue: 256,
-            memory: 64 << 10,
+            timeout: Duration::from_secs(60),
+            half_close_timeout: Duration::from_secs(5),
+            max_output: 1 << 30,
+            max_header: 64 << 10,
+            max_processes: 32,
+            max_queued: 256,
+            body_buffer: 64 << 10,
             rlimits: Rlimits::default(),
         }
     }
 }
 
-impl Settings {
+impl CgiSettings {
     /// What scripts may see of this process's own variables: PATH, LANG, LC_* and TZ (B-237).
     #[must_use]
     pub fn inherited() -> Vec<(OsString, OsString)> {

@@ -4,46 +4,46 @@
 //! complains for ever fills no log.
 
 /// The longest piece of a line, in bytes.
-const LINE: usize = 1 << 10;
+const MAX_LINE: usize = 1 << 10;
 /// What is told of one run, in bytes of the log.
-const MOST: usize = 64 << 10;
+const MAX_LOGGED: usize = 64 << 10;
 /// What stands in front of each line there, about.
 const PREFIX: usize = 64;
 
 /// What one run has complained of.
 #[derive(Debug, Default)]
-pub(super) struct Complaints {
+pub(super) struct StderrLines {
     line: Vec<u8>,
-    told: usize,
+    logged: usize,
 }
 
-impl Complaints {
-    /// Takes what was written next, and gives each whole line to `tell`.
-    pub(super) fn hear(&mut self, bytes: &[u8], tell: &mut dyn FnMut(&str)) {
+impl StderrLines {
+    /// Takes what was written next, and gives each whole line to `emit`.
+    pub(super) fn feed(&mut self, bytes: &[u8], emit: &mut dyn FnMut(&str)) {
         for piece in bytes.split_inclusive(|&b| b == b'\n') {
-            for piece in piece.chunks(LINE) {
-                if self.told > MOST {
+            for piece in piece.chunks(MAX_LINE) {
+                if self.logged > MAX_LOGGED {
                     return;
                 }
-                if self.line.len() + piece.len() > LINE {
-                    self.end(tell);
+                if self.line.len() + piece.len() > MAX_LINE {
+                    self.end(emit);
                 }
                 self.line.extend_from_slice(piece);
                 if self.line.ends_with(b"\n") {
-                    self.end(tell);
+                    self.end(emit);
                 }
             }
         }
     }
 
     /// The last line may lack its end.
-    pub(super) fn end(&mut self, tell: &mut dyn FnMut(&str)) {
+    pub(super) fn end(&mut self, emit: &mut dyn FnMut(&str)) {
         let line = self.line.trim_ascii_end();
         if !line.is_empty() {
-            self.told += PREFIX + line.len();
-            tell(&String::from_utf8_lossy(line));
-            if self.told > MOST {
-                tell("there is more on stderr, which is left out");
+            self.logged += PREFIX + line.len();
+            emit(&String::from_utf8_lossy(line));
+            if self.logged > MAX_LOGGED {
+                emit("there is more on stderr, which is left out");
             }
         }
         self.line.clear();
@@ -55,12 +55,12 @@ mod tests {
     use super::*;
 
     fn told(pieces: &[&[u8]]) -> Vec<String> {
-        let (mut complaints, mut told) = (Complaints::default(), Vec::new());
-        let mut tell = |line: &str| told.push(line.to_owned());
+        let (mut complaints, mut told) = (StderrLines::default(), Vec::new());
+        let mut emit = |line: &str| told.push(line.to_owned());
         for piece in pieces {
-            complaints.hear(piece, &mut tell);
+            complaints.feed(piece, &mut emit);
         }
-        complaints.end(&mut tell);
+        complaints.end(&mut emit);
         told
     }
 
@@ -79,7 +79,7 @@ mod tests {
         for line in [&b"x\n"[..], b"flood and flood\n"] {
             let flood = told(&[&line.repeat(100_000)]);
             let bytes: usize = flood.iter().map(|line| PREFIX + line.len()).sum();
-            assert!(bytes < MOST + LINE);
+            assert!(bytes < MAX_LOGGED + MAX_LINE);
             assert!(flood.last().is_some_and(|last| last.contains("left out")));
         }
     }

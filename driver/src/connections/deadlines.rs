@@ -14,23 +14,23 @@ use std::time::{Duration, Instant};
 
 use doorstep_core::http1::Waiting;
 
-use super::{Flag, Registry, Seat};
+use super::{ConnectionHandle, Connections, Flag};
 use crate::config::Config;
 use crate::os::{self, Stopwatch};
 
 /// A connection in the table.
 #[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) seat: Arc<Seat>,
+pub(super) struct Entry {
+    pub(super) connection: Arc<ConnectionHandle>,
     /// While a body comes or a response goes.
-    flow: Option<Box<Flow>>,
+    transfer: Option<Box<Transfer>>,
 }
 
 /// Bytes that move during a wait.
 #[derive(Debug, Default)]
-struct Flow {
+struct Transfer {
     /// Since the wait began, or since the pace was last a useful one.
-    moved: u64,
+    bytes: u64,
     /// How long nothing has.
     quiet: Duration,
     /// What the peer had acknowledged in all, when it was last asked.
@@ -42,21 +42,21 @@ struct Flow {
 pub(super) struct Steps {
     time: Stopwatch,
     /// What of it was in the steps so far.
-    told: Duration,
+    counted: Duration,
 }
 
 impl Steps {
     /// The time since the last one, in whole milliseconds, and the rest next time; of a standstill,
     /// hardly more than what was planned.
     pub(super) fn next(&mut self, now: Instant, planned: Duration) -> Duration {
-        let passed = self.time.count(now, planned).saturating_sub(self.told);
+        let passed = self.time.count(now, planned).saturating_sub(self.counted);
         let step = passed - Duration::from_nanos((passed.as_nanos() % 1_000_000) as u64);
-        self.told += step;
+        self.counted += step;
         step
     }
 }
 
-impl Registry {
+impl Connections {
     /// How long to wait between two sweeps: a quarter of the shortest deadline.
     #[must_use]
     pub fn interval(config: &Config) -> Duration {
@@ -68,8 +68,8 @@ impl Registry {
     }
 
     /// Counts on, and wakes everybody whose deadline has passed: they find the end of input, or that
-    /// nothing can be sent, and that they are [`Seat::is_late`] or, when idle, must leave. To be called every
-    /// [`Registry::interval`].
+    /// nothing can be sent, and that they are [`ConnectionHandle::has_timed_out`] or, when idle, must leave. To be called every
+    /// [`Connections::interval`].
     pub fn sweep(&self, config: &Config) {
         self.table().sweep(config);
     }
@@ -77,64 +77,65 @@ impl Registry {
 
 impl super::Table {
     pub(super) fn sweep(&mut self, config: &Config) {
-        let step = self.steps.next(Instant::now(), Registry::interval(config));
-        for slot in &mut self.slots {
+        let step = self.steps.next(Instant::now(), Connections::interval(config));
+        for slot in &mut self.entries {
             slot.sweep(step, config);
         }
     }
 }
 
-impl Slot {
-    pub(super) fn new(seat: Arc<Seat>) -> Self {
-        Self { seat, flow: None }
+impl Entry {
+    pub(super) fn new(connection: Arc<ConnectionHandle>) -> Self {
+        Self { connection, transfer: None }
     }
 
     fn sweep(&mut self, step: Duration, config: &Config) {
-        let Some((waiting, is_new)) = self.seat.wait.look() else { return };
-        let mut waited = self.seat.waited();
+        let Some((waiting, is_new)) = self.connection.wait.observe() else { return };
+        let mut waited = self.connection.waited();
         if is_new {
-            (waited, self.flow) = (Duration::ZERO, None);
+            (waited, self.transfer) = (Duration::ZERO, None);
         } else {
             waited = waited.saturating_add(step);
         }
         let (mut quiet, mut moved) = (waited, 0);
         if let Some(rate) = config.timeouts.rate_of(waiting) {
-            let flow = self.flow.get_or_insert_default();
-            flow.count(&self.seat, waiting, if is_new { Duration::ZERO } else { step });
+            let flow = self.transfer.get_or_insert_default();
+            flow.count(&self.connection, waiting, if is_new { Duration::ZERO } else { step });
             let useful = u64::from(config.eviction_rate.max(rate));
-            if flow.moved > 0
-                && u128::from(flow.moved) * 1000 >= u128::from(useful) * waited.as_millis()
+            if flow.bytes > 0
+                && u128::from(flow.bytes) * 1000 >= u128::from(useful) * waited.as_millis()
             {
-                (waited, flow.moved) = (Duration::ZERO, 0);
+                (waited, flow.bytes) = (Duration::ZERO, 0);
             }
-            (quiet, moved) = (flow.quiet, flow.moved);
+            (quiet, moved) = (flow.quiet, flow.bytes);
         }
-        self.seat.waited.store(saturated_millis(waited), Ordering::Relaxed);
+        self.connection.waited.store(saturated_millis(waited), Ordering::Relaxed);
         // A shutdown waits no longer for a client that has its last response than for a request.
-        let is_over =
-            waiting == Waiting::Linger && self.seat.must_leave() && waited >= config.lame_duck;
+        let is_over = waiting == Waiting::Linger
+            && self.connection.is_closing()
+            && waited >= config.lame_duck;
         let left = config.timeouts.left(waiting, waited, quiet, moved);
         if !is_over && left != Some(Duration::ZERO) {
             return;
         }
         if waiting == Waiting::Idle {
-            self.seat.ask_to_leave();
-        } else if !self.seat.flags.set(Flag::Late, true) {
-            self.seat.wake(waiting == Waiting::Peer);
+            self.connection.request_close();
+        } else if !self.connection.flags.set(Flag::TimedOut, true) {
+            self.connection.wake(waiting == Waiting::Peer);
         }
     }
 }
 
-impl Flow {
+impl Transfer {
     /// What has moved since the last look.
-    fn count(&mut self, seat: &Seat, waiting: Waiting, step: Duration) {
-        let mut moved = u64::from(seat.moved.swap(0, Ordering::Relaxed));
+    fn count(&mut self, connection: &ConnectionHandle, waiting: Waiting, step: Duration) {
+        let mut moved = u64::from(connection.bytes.swap(0, Ordering::Relaxed));
         if waiting == Waiting::Peer
-            && let Some(now) = os::acknowledged(seat)
+            && let Some(now) = os::acknowledged(connection)
         {
             moved = now - self.acknowledged.replace(now).unwrap_or(now).min(now);
         }
-        self.moved += moved;
+        self.bytes += moved;
         self.quiet = if moved > 0 { Duration::ZERO } else { self.quiet.saturating_add(step) };
     }
 }

@@ -20,52 +20,52 @@ use std::time::{Duration, Instant};
 
 use doorstep_core::http1::Waiting;
 
-use super::{Flag, Registry, Seat, Table};
+use super::{ConnectionHandle, Connections, Flag, Table};
 use crate::config::Config;
 use crate::net;
 
 /// What came of asking for room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
+pub enum Eviction {
     /// A connection ends now.
-    Made,
+    Started,
     /// Nobody can be evicted now: to be asked again after so long, or when somebody has left.
-    None(Duration),
+    RetryAfter(Duration),
 }
 
 /// Who can be evicted, as of the last look at all connections.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
     /// The first one to go is the last one here.
-    found: Vec<Weak<Seat>>,
-    looked: Option<Instant>,
+    found: Vec<Weak<ConnectionHandle>>,
+    scanned: Option<Instant>,
     /// Where to go on asking for a last response.
-    asking: usize,
+    next_to_ask: usize,
 }
 
 /// In which order they go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Class {
+enum EvictionClass {
     /// It has its response, and was to close.
-    Answered,
+    Responded,
     Slow,
-    NeverAsked,
+    NoRequest,
     Idle,
 }
 
-impl Registry {
+impl Connections {
     /// Evicts a connection for the sake of its descriptor, if that can be done now.
-    pub fn evict(&self, config: &Config) -> Room {
-        self.make_room(config, 0)
+    pub fn evict_for_descriptor(&self, config: &Config) -> Eviction {
+        self.evict_for_connection(config, 0)
     }
 
     /// Makes room for a newcomer, if that can be done now; there may be `most` connections. Costs a look
     /// at one connection, now and then at all.
-    pub fn make_room(&self, config: &Config, most: usize) -> Room {
+    pub fn evict_for_connection(&self, config: &Config, most: usize) -> Eviction {
         let mut table = self.table();
         let now = Instant::now();
-        let since = table.candidates.looked.map(|looked| now.saturating_duration_since(looked));
-        let pause = pause(config, table.slots.len());
+        let since = table.candidates.scanned.map(|looked| now.saturating_duration_since(looked));
+        let pause = scan_interval(config, table.entries.len());
         // After that long others may have become better candidates.
         if since.is_some_and(|since| since < config.eviction_grace.max(pause))
             && let Some(room) = table.evict(config)
@@ -73,60 +73,65 @@ impl Registry {
             return room;
         }
         match since.and_then(|since| pause.checked_sub(since)) {
-            Some(left) if !left.is_zero() => return Room::None(left),
-            _ => table.candidates.looked = Some(now),
+            Some(left) if !left.is_zero() => return Eviction::RetryAfter(left),
+            _ => table.candidates.scanned = Some(now),
         }
         table.sweep(config);
         let crowding = table.majority();
-        table.look_for_candidates(config, crowding);
+        table.find_candidates(config, crowding);
         if let Some(room) = table.evict(config) {
             return room;
         }
-        let share = pause.as_secs_f64() / config.turn.as_secs_f64().max(0.001);
-        table.ask_for_last_responses((most as f64 * share).ceil() as usize, crowding);
-        Room::None(pause)
+        let share = pause.as_secs_f64() / config.rotation_interval.as_secs_f64().max(0.001);
+        table.request_last_responses((most as f64 * share).ceil() as usize, crowding);
+        Eviction::RetryAfter(pause)
     }
 }
 
 /// How long to rest after a look at so many connections: most of the time.
-fn pause(config: &Config, connections: usize) -> Duration {
+fn scan_interval(config: &Config, connections: usize) -> Duration {
     const LOOK: Duration = Duration::from_micros(20); // several times what one takes
     let most = Duration::from_millis(100);
     let rest = LOOK.saturating_mul(u32::try_from(connections).unwrap_or(u32::MAX));
-    rest.max(config.turn / 10).clamp(Duration::from_millis(1), most)
+    rest.max(config.rotation_interval / 10).clamp(Duration::from_millis(1), most)
 }
 
 impl Table {
     /// Evicts the next candidate that still is one.
-    fn evict(&mut self, config: &Config) -> Option<Room> {
+    fn evict(&mut self, config: &Config) -> Option<Eviction> {
         while let Some(candidate) = self.candidates.found.pop() {
-            let Some(seat) = candidate.upgrade() else { continue };
-            match class(&seat, config) {
+            let Some(connection) = candidate.upgrade() else { continue };
+            match eviction_class(&connection, config) {
                 None => continue,
-                Some(Class::NeverAsked | Class::Idle) => seat.ask_to_leave(),
-                Some(Class::Answered | Class::Slow) => seat.evict(),
+                Some(EvictionClass::NoRequest | EvictionClass::Idle) => connection.request_close(),
+                Some(EvictionClass::Responded | EvictionClass::Slow) => connection.evict(),
             }
-            return Some(Room::Made);
+            return Some(Eviction::Started);
         }
         None
     }
 
-    fn look_for_candidates(&mut self, config: &Config, crowding: Option<IpAddr>) {
-        let seats = self.slots.iter().map(|slot| &slot.seat).enumerate();
-        let mut found: Vec<_> = seats
-            .filter_map(|(at, seat)| {
-                let spread = Some(network(seat)) != crowding;
-                Some((class(seat, config)?, spread, Reverse(seat.waited()), at as u32))
+    fn find_candidates(&mut self, config: &Config, crowding: Option<IpAddr>) {
+        let connections = self.entries.iter().map(|slot| &slot.connection).enumerate();
+        let mut found: Vec<_> = connections
+            .filter_map(|(at, connection)| {
+                let spread = Some(network(connection)) != crowding;
+                Some((
+                    eviction_class(connection, config)?,
+                    spread,
+                    Reverse(connection.waited()),
+                    at as u32,
+                ))
             })
             .collect();
         found.sort_unstable_by(|a, b| b.cmp(a));
-        let seat = |at: u32| Arc::downgrade(&self.slots[at as usize].seat);
-        self.candidates.found = found.into_iter().map(|(.., at)| seat(at)).collect();
+        let connection = |at: u32| Arc::downgrade(&self.entries[at as usize].connection);
+        self.candidates.found = found.into_iter().map(|(.., at)| connection(at)).collect();
     }
 
     /// The network that holds more than half of all connections, but not all of them.
     fn majority(&self) -> Option<IpAddr> {
-        let all = || self.slots.iter().map(|slot| network(&slot.seat));
+        let all = || self.entries.iter().map(|slot| network(&slot.connection));
         let (mut likely, mut ahead) = (None, 0_usize); // Boyer and Moore's majority vote
         for network in all() {
             match ahead {
@@ -136,31 +141,34 @@ impl Table {
             }
         }
         let count = all().filter(|network| likely == Some(*network)).count();
-        likely.filter(|_| 2 * count > self.slots.len() && count < self.slots.len())
+        likely.filter(|_| 2 * count > self.entries.len() && count < self.entries.len())
     }
 
     /// Sees to it that `most` connections end with their next response, unless most of the places are
     /// held by others than those who are served: these can be evicted soon.
-    fn ask_for_last_responses(&mut self, most: usize, crowding: Option<IpAddr>) {
-        let is_served = |seat: &Seat| !seat.flags.has(Flag::Fresh);
-        let served = self.slots.iter().filter(|slot| is_served(&slot.seat)).count();
-        if 2 * served < self.slots.len() {
+    fn request_last_responses(&mut self, most: usize, crowding: Option<IpAddr>) {
+        let is_served = |connection: &ConnectionHandle| !connection.flags.has(Flag::NoResponseYet);
+        let served = self.entries.iter().filter(|slot| is_served(&slot.connection)).count();
+        if 2 * served < self.entries.len() {
             return;
         }
         // One that is busy may be so for long.
-        let ends_soon = |seat: &Seat| seat.is_last() && seat.wait.is(Waiting::Idle);
-        let asked = self.slots.iter().filter(|slot| ends_soon(&slot.seat)).count();
+        let ends_soon = |connection: &ConnectionHandle| {
+            connection.should_close() && connection.wait.is(Waiting::Idle)
+        };
+        let asked = self.entries.iter().filter(|slot| ends_soon(&slot.connection)).count();
         let mut wanted = most.saturating_sub(asked);
         for only_crowding in [true, false] {
-            for _ in 0..self.slots.len() {
+            for _ in 0..self.entries.len() {
                 if wanted == 0 {
                     return;
                 }
-                self.candidates.asking = (self.candidates.asking + 1) % self.slots.len();
-                let seat = &self.slots[self.candidates.asking].seat;
-                let fits = !only_crowding || Some(network(seat)) == crowding;
-                if fits && !seat.is_last() && is_served(seat) {
-                    seat.flags.set(Flag::Last, true);
+                self.candidates.next_to_ask =
+                    (self.candidates.next_to_ask + 1) % self.entries.len();
+                let connection = &self.entries[self.candidates.next_to_ask].connection;
+                let fits = !only_crowding || Some(network(connection)) == crowding;
+                if fits && !connection.should_close() && is_served(connection) {
+                    connection.flags.set(Flag::LastResponse, true);
                     wanted -= 1;
                 }
             }
@@ -168,11 +176,11 @@ impl Table {
     }
 }
 
-impl Seat {
+impl ConnectionHandle {
     /// Ends what a connection is in the middle of: it finds that it is late.
     fn evict(&self) {
         self.flags.set(Flag::Evicted, true);
-        self.flags.set(Flag::Late, true);
+        self.flags.set(Flag::TimedOut, true);
         let receives = self.wait.is(Waiting::Peer);
         if receives {
             // What the client does not take is not kept for it any longer.
@@ -186,37 +194,37 @@ impl Seat {
         if receives {
             // A sender wakes up only when nothing can be sent any more. A plain end may look as if that
             // was all; but no thread that is sending can be woken by a reset.
-            if !self.flags.has(Flag::Resets) || net::reset(self).is_err() {
+            if !self.flags.has(Flag::ResetOnClose) || net::reset(self).is_err() {
                 let _ = self.stream.shutdown(Shutdown::Both);
             }
         } else {
-            self.stop_hearing();
+            self.shutdown_read();
         }
     }
 }
 
 /// What it would be evicted as, if its grace is over.
-fn class(seat: &Seat, config: &Config) -> Option<Class> {
-    if seat.is_late() {
+fn eviction_class(connection: &ConnectionHandle, config: &Config) -> Option<EvictionClass> {
+    if connection.has_timed_out() {
         return None;
     }
-    let (class, grace) = match seat.wait.seen()? {
+    let (class, grace) = match connection.wait.observed()? {
         // It goes already. After a stop all are asked to, and who is slow must still make room.
-        Waiting::Idle if seat.must_leave() => return None,
-        Waiting::Idle if seat.flags.has(Flag::Fresh) => {
-            (Class::NeverAsked, config.first_request_grace)
+        Waiting::Idle if connection.is_closing() => return None,
+        Waiting::Idle if connection.flags.has(Flag::NoResponseYet) => {
+            (EvictionClass::NoRequest, config.first_request_grace)
         }
-        Waiting::Idle => (Class::Idle, config.eviction_grace),
-        Waiting::Drain | Waiting::Linger => (Class::Answered, config.eviction_grace),
+        Waiting::Idle => (EvictionClass::Idle, config.eviction_grace),
+        Waiting::Drain | Waiting::Linger => (EvictionClass::Responded, config.eviction_grace),
         // Its time is counted anew whenever it keeps the useful pace.
-        _ => (Class::Slow, config.eviction_grace),
+        _ => (EvictionClass::Slow, config.eviction_grace),
     };
-    (seat.waited() >= grace).then_some(class)
+    (connection.waited() >= grace).then_some(class)
 }
 
 /// Whose address it is: of IPv6, the network is one customer's.
-fn network(seat: &Seat) -> IpAddr {
-    match seat.peer().ip().to_canonical() {
+fn network(connection: &ConnectionHandle) -> IpAddr {
+    match connection.peer().ip().to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
         address => address,
     }

@@ -8,9 +8,9 @@
 //! up and finds the end of input, but a request that arrived in the same moment is still read and
 //! answered.
 //!
-//! A shutdown has steps: after [`Registry::begin_shutdown`] every connection closes with its next
-//! response, after [`Registry::close_idle`] those close that have nothing to respond to, and
-//! [`Registry::cut`] ends who is left.
+//! A shutdown has steps: after [`Connections::begin_shutdown`] every connection closes with its next
+//! response, after [`Connections::close_idle`] those close that have nothing to respond to, and
+//! [`Connections::abort_all`] ends who is left.
 
 mod deadlines;
 mod eviction;
@@ -26,53 +26,53 @@ use std::time::{Duration, Instant};
 use doorstep_core::http1::Waiting;
 use event_listener::{Event, EventListener};
 
-use self::deadlines::{Slot, Steps};
+use self::deadlines::{Entry, Steps};
 use self::eviction::Candidates;
-pub use self::eviction::Room;
+pub use self::eviction::Eviction;
 use self::wait::Wait;
 use crate::net::{self, Presence};
 use crate::os::{self, Stopwatch};
 
 /// How long a request waits until a connection that was asked to leave has given its descriptor back.
-pub const ROOM: Duration = Duration::from_millis(100);
+pub const EVICTION_WAIT: Duration = Duration::from_millis(100);
 
 /// Everybody who is being served.
 #[derive(Debug, Default)]
-pub struct Registry {
+pub struct Connections {
     table: Mutex<Table>,
     /// Somebody has come.
-    arrivals: Event,
+    registered: Event,
     /// Somebody has left.
-    left: Event,
+    unregistered: Event,
     /// How long the server has been stopping.
     shutdown: Mutex<Stopwatch>,
-    /// What new seats begin with, for the server stops.
+    /// What new connections begin with, for the server stops.
     flags: Flags,
     /// How many connections were cut.
-    cut: OnceLock<usize>,
+    aborted: OnceLock<usize>,
 }
 
 /// All connections, and what is known of them together.
 #[derive(Debug, Default)]
 struct Table {
-    slots: Vec<Slot>,
+    entries: Vec<Entry>,
     steps: Steps,
     candidates: Candidates,
 }
 
 /// One connection's place; small, since every idle connection has one.
 #[derive(Debug)]
-pub struct Seat {
+pub struct ConnectionHandle {
     stream: TcpStream,
     peer: (IpAddr, u16),
-    /// Where in the registry it is.
+    /// Where in the connections it is.
     at: AtomicU32,
     /// What is waited for; only whoever serves it says so.
     wait: Wait,
     /// For how long, in milliseconds; only the sweep counts it.
     waited: AtomicU32,
     /// Bytes of a body that came, or of a response that went, since the sweep last looked.
-    moved: AtomicU32,
+    bytes: AtomicU32,
     flags: Flags,
 }
 
@@ -84,76 +84,79 @@ struct Flags(AtomicU8);
 #[repr(u8)]
 enum Flag {
     /// It has not finished a response yet.
-    Fresh = 1,
+    NoResponseYet = 1,
     /// Its next response is to be its last.
-    Last = 2,
+    LastResponse = 2,
     /// It was woken since its deadline had passed, or to be evicted.
-    Late = 4,
+    TimedOut = 4,
     /// It was asked to leave.
-    Leave = 8,
+    Closing = 8,
     /// The reading half was closed from here.
-    Deaf = 16,
+    ReadShutdown = 16,
     /// Its end is a reset.
-    Resets = 32,
+    ResetOnClose = 32,
     /// It was slow while the server was full.
     Evicted = 64,
 }
 
-const _: () = assert!(size_of::<Seat>() <= 40, "an idle connection costs hardly more than this");
+const _: () =
+    assert!(size_of::<ConnectionHandle>() <= 40, "an idle connection costs hardly more than this");
 
-impl Registry {
-    /// Takes a seat; it is given back by [`Registry::leave`].
-    pub fn enter(&self, stream: TcpStream, peer: SocketAddr) -> Arc<Seat> {
+impl Connections {
+    /// Takes a connection; it is given back by [`Connections::unregister`].
+    pub fn register(&self, stream: TcpStream, peer: SocketAddr) -> Arc<ConnectionHandle> {
         let mut table = self.table();
-        let seat = Arc::new(Seat {
+        let connection = Arc::new(ConnectionHandle {
             stream,
             peer: (peer.ip(), peer.port()),
-            at: AtomicU32::new(table.slots.len() as u32),
+            at: AtomicU32::new(table.entries.len() as u32),
             wait: Wait::default(),
             waited: AtomicU32::new(0),
-            moved: AtomicU32::new(0),
-            flags: Flags(AtomicU8::new(Flag::Fresh as u8 | self.flags.0.load(Ordering::SeqCst))),
+            bytes: AtomicU32::new(0),
+            flags: Flags(AtomicU8::new(
+                Flag::NoResponseYet as u8 | self.flags.0.load(Ordering::SeqCst),
+            )),
         });
-        table.slots.push(Slot::new(seat.clone()));
+        table.entries.push(Entry::new(connection.clone()));
         drop(table);
-        self.arrivals.notify(usize::MAX); // nearly free when nobody listens
-        seat
+        self.registered.notify(usize::MAX); // nearly free when nobody listens
+        connection
     }
 
-    /// Gives a seat back. Its socket is closed before anybody hears of it, if nobody else has it.
-    pub fn leave(&self, seat: Arc<Seat>) {
+    /// Gives a connection back. Its socket is closed before anybody hears of it, if nobody else has it.
+    pub fn unregister(&self, connection: Arc<ConnectionHandle>) {
         let mut table = self.table();
-        let at = seat.at.load(Ordering::Relaxed) as usize; // moved under the lock only
-        table.slots.swap_remove(at);
-        if let Some(moved) = table.slots.get(at) {
-            moved.seat.at.store(at as u32, Ordering::Relaxed);
+        let at = connection.at.load(Ordering::Relaxed) as usize; // moved under the lock only
+        table.entries.swap_remove(at);
+        if let Some(moved) = table.entries.get(at) {
+            moved.connection.at.store(at as u32, Ordering::Relaxed);
         }
         drop(table);
-        drop(seat);
-        self.left.notify(usize::MAX);
+        drop(connection);
+        self.unregistered.notify(usize::MAX);
     }
 
     /// Wakes up when the next one has left. Listen first, then look: else a moment is missed.
     #[must_use]
-    pub fn listen(&self) -> EventListener {
-        self.left.listen()
+    pub fn listen_unregister(&self) -> EventListener {
+        self.unregistered.listen()
     }
 
     /// Wakes up when the next one has come. Listen first, then look: else a moment is missed.
     #[must_use]
-    pub fn arrival(&self) -> EventListener {
-        self.arrivals.listen()
+    pub fn listen_register(&self) -> EventListener {
+        self.registered.listen()
     }
 
-    /// Wakes whoever waits for [`Registry::arrival`], though nobody has come.
+    /// Wakes whoever waits for [`Connections::listen_register`], though nobody has come.
     pub fn wake_sweeper(&self) {
-        self.arrivals.notify(usize::MAX);
+        self.registered.notify(usize::MAX);
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.table().slots.len()
+        self.table().entries.len()
     }
 
     /// Whether nobody is served.
@@ -165,17 +168,17 @@ impl Registry {
     /// Has every connection close with its next response. A client that was promised to be kept has
     /// its chance to send one more request; so has one that has sent none yet.
     pub fn begin_shutdown(&self) {
-        self.shutdown_time();
+        self.shutdown_elapsed();
         let table = self.table(); // held while the flag is set: nobody slips through
-        self.flags.set(Flag::Last, true);
-        for slot in &table.slots {
-            slot.seat.flags.set(Flag::Last, true);
+        self.flags.set(Flag::LastResponse, true);
+        for slot in &table.entries {
+            slot.connection.flags.set(Flag::LastResponse, true);
         }
     }
 
     /// How long the server has been stopping: it begins now, unless it did before. To be called every
     /// [`os::STEP`] until it is over.
-    pub fn shutdown_time(&self) -> Duration {
+    pub fn shutdown_elapsed(&self) -> Duration {
         let mut time = self.shutdown.lock().unwrap_or_else(PoisonError::into_inner);
         time.count(Instant::now(), os::STEP)
     }
@@ -183,31 +186,31 @@ impl Registry {
     /// Closes connections that wait for a request, now and from now on.
     pub fn close_idle(&self) {
         let table = self.table();
-        self.flags.set(Flag::Leave, true);
-        for slot in &table.slots {
-            slot.seat.ask_to_leave();
+        self.flags.set(Flag::Closing, true);
+        for slot in &table.entries {
+            slot.connection.request_close();
         }
     }
 
     /// Cuts off who is left.
-    pub fn cut(&self) {
+    pub fn abort_all(&self) {
         let table = self.table();
-        let has_response = |slot: &&Slot| slot.seat.wait.is(Waiting::Linger);
-        let unfinished = || table.slots.iter().filter(|slot| !has_response(slot)).count();
-        self.cut.get_or_init(unfinished);
-        for Slot { seat, .. } in &table.slots {
-            let resets = seat.flags.has(Flag::Resets);
-            if !resets || net::reset(&seat.stream).is_err() {
-                let _ = seat.stream.shutdown(Shutdown::Both);
+        let has_response = |slot: &&Entry| slot.connection.wait.is(Waiting::Linger);
+        let unfinished = || table.entries.iter().filter(|slot| !has_response(slot)).count();
+        self.aborted.get_or_init(unfinished);
+        for Entry { connection, .. } in &table.entries {
+            let resets = connection.flags.has(Flag::ResetOnClose);
+            if !resets || net::reset(&connection.stream).is_err() {
+                let _ = connection.stream.shutdown(Shutdown::Both);
             }
         }
     }
 
-    /// How many connections [`Registry::cut`] found whose last response was not sent, when it was
+    /// How many connections [`Connections::abort_all`] found whose last response was not sent, when it was
     /// first called.
     #[must_use]
-    pub fn cut_off(&self) -> usize {
-        self.cut.get().copied().unwrap_or(0)
+    pub fn aborted(&self) -> usize {
+        self.aborted.get().copied().unwrap_or(0)
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -215,13 +218,13 @@ impl Registry {
     }
 }
 
-impl AsFd for Seat {
+impl AsFd for ConnectionHandle {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
 }
 
-impl Seat {
+impl ConnectionHandle {
     /// The connection's socket.
     #[must_use]
     pub fn stream(&self) -> &TcpStream {
@@ -236,45 +239,45 @@ impl Seat {
 
     /// Is about to wait. One that is idle and must leave will find what has come already, and then the
     /// end of input.
-    pub fn waits(&self, waiting: Waiting) {
+    pub fn begin_wait(&self, waiting: Waiting) {
         self.wait.begin(waiting);
         // Looked at after the store: `ask_to_leave` does it the other way round.
-        if waiting == Waiting::Idle && self.must_leave() {
-            self.stop_hearing();
+        if waiting == Waiting::Idle && self.is_closing() {
+            self.shutdown_read();
         }
     }
 
     /// Has something to do again.
-    pub fn works(&self) {
+    pub fn end_wait(&self) {
         self.wait.pause();
     }
 
     /// `n` bytes of what is waited for were received or sent.
-    pub fn moved(&self, n: usize) {
-        self.moved.fetch_add(u32::try_from(n).unwrap_or(u32::MAX), Ordering::Relaxed);
+    pub fn record_bytes(&self, n: usize) {
+        self.bytes.fetch_add(u32::try_from(n).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// An exchange ended: waiting for the next one begins anew.
-    pub fn rest(&self) {
+    pub fn exchange_done(&self) {
         self.wait.end();
-        if self.flags.has(Flag::Fresh) {
-            self.flags.set(Flag::Fresh, false);
+        if self.flags.has(Flag::NoResponseYet) {
+            self.flags.set(Flag::NoResponseYet, false);
         }
     }
 
     /// From now on the connection's end is a reset, however it comes, or a plain one again. For
     /// answers that look whole when it is plain. Said by whoever serves it, and nobody else.
-    pub fn resets(&self, yes: bool) {
-        if self.flags.has(Flag::Resets) != yes {
-            self.flags.set(Flag::Resets, yes);
+    pub fn set_reset_on_close(&self, yes: bool) {
+        if self.flags.has(Flag::ResetOnClose) != yes {
+            self.flags.set(Flag::ResetOnClose, yes);
             let _ = net::close_by_reset(self, yes);
         }
     }
 
     /// All is sent that will be, while somebody works on: the client hears the end now, and that its
     /// answer was `cut` if so.
-    pub fn finish(&self, cut: bool) {
-        self.resets(cut);
+    pub fn close_response(&self, cut: bool) {
+        self.set_reset_on_close(cut);
         let _ = if cut { net::reset(self) } else { net::finish(self) };
     }
 
@@ -283,25 +286,25 @@ impl Seat {
     pub fn presence(&self) -> Presence {
         match Presence::of(self) {
             // Our own doing looks the same: a request that came in the same moment is still answered.
-            Presence::Quiet if self.flags.has(Flag::Deaf) => Presence::Here,
+            Presence::Quiet if self.flags.has(Flag::ReadShutdown) => Presence::Here,
             seen => seen,
         }
     }
 
-    fn must_leave(&self) -> bool {
-        self.flags.has(Flag::Leave)
+    fn is_closing(&self) -> bool {
+        self.flags.has(Flag::Closing)
     }
 
-    /// Whether its next response is to be its last: the server stops, or others are to get their turn.
+    /// Whether its next response is to be its last: the server stops, or others are to get their exchange.
     #[must_use]
-    pub fn is_last(&self) -> bool {
-        self.flags.has(Flag::Last) || self.must_leave()
+    pub fn should_close(&self) -> bool {
+        self.flags.has(Flag::LastResponse) || self.is_closing()
     }
 
     /// Whether it was woken because its deadline had passed, or to be evicted.
     #[must_use]
-    pub fn is_late(&self) -> bool {
-        self.flags.has(Flag::Late)
+    pub fn has_timed_out(&self) -> bool {
+        self.flags.has(Flag::TimedOut)
     }
 
     /// Whether it was ended to make room.
@@ -310,9 +313,9 @@ impl Seat {
         self.flags.has(Flag::Evicted)
     }
 
-    /// What reading or sending comes to on one that [`Seat::is_late`].
+    /// What reading or sending comes to on one that [`ConnectionHandle::has_timed_out`].
     #[must_use]
-    pub fn too_late(&self) -> io::Error {
+    pub fn timeout_error(&self) -> io::Error {
         match self.is_evicted() {
             true => io::Error::new(ErrorKind::TimedOut, "too slow while the server was full"),
             false => ErrorKind::TimedOut.into(),
@@ -324,15 +327,15 @@ impl Seat {
         Duration::from_millis(self.waited.load(Ordering::Relaxed).into())
     }
 
-    fn ask_to_leave(&self) {
-        self.flags.set(Flag::Leave, true);
+    fn request_close(&self) {
+        self.flags.set(Flag::Closing, true);
         if self.wait.is(Waiting::Idle) {
-            self.stop_hearing();
+            self.shutdown_read();
         }
     }
 
-    fn stop_hearing(&self) {
-        self.flags.set(Flag::Deaf, true);
+    fn shutdown_read(&self) {
+        self.flags.set(Flag::ReadShutdown, true);
         let _ = self.stream.shutdown(Shutdown::Read);
     }
 }
@@ -364,18 +367,18 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, peer) = listener.accept().unwrap();
-        let registry = Registry::default();
-        let seat = registry.enter(stream, peer);
-        seat.waits(Waiting::Idle);
-        registry.close_idle();
-        seat.works(); // a request was read all the same
-        assert_eq!(Presence::of(&*seat), Presence::Quiet);
-        assert_eq!(seat.presence(), Presence::Here);
+        let connections = Connections::default();
+        let connection = connections.register(stream, peer);
+        connection.begin_wait(Waiting::Idle);
+        connections.close_idle();
+        connection.end_wait(); // a request was read all the same
+        assert_eq!(Presence::of(&*connection), Presence::Quiet);
+        assert_eq!(connection.presence(), Presence::Here);
         drop(client);
-        seat.stream().write_all(b"answer").unwrap();
+        connection.stream().write_all(b"answer").unwrap();
         assert!((0..1000).any(|_| {
             std::thread::sleep(Duration::from_millis(1));
-            seat.presence() == Presence::Gone
+            connection.presence() == Presence::Gone
         }));
     }
 }

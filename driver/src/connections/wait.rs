@@ -44,7 +44,7 @@ impl Wait {
     }
 
     /// What is waited for at this moment, if the sweep has seen it before.
-    pub(super) fn seen(&self) -> Option<Waiting> {
+    pub(super) fn observed(&self) -> Option<Waiting> {
         let word = self.0.load(Ordering::SeqCst);
         if word & (ACTIVE | NEW) == ACTIVE { waiting(word & KIND) } else { None }
     }
@@ -55,7 +55,7 @@ impl Wait {
     }
 
     /// For the sweep: what is waited for at this moment, and whether that is new.
-    pub(super) fn look(&self) -> Option<(Waiting, bool)> {
+    pub(super) fn observe(&self) -> Option<(Waiting, bool)> {
         let word = self.0.load(Ordering::SeqCst);
         let kind = waiting(word & KIND).filter(|_| word & ACTIVE != 0)?;
         let is_new = word & NEW != 0;
@@ -96,25 +96,25 @@ mod tests {
     #[test]
     fn a_wait_goes_on_after_work_until_it_ends() {
         let wait = Wait::default();
-        assert_eq!(wait.look(), None);
+        assert_eq!(wait.observe(), None);
         wait.begin(Waiting::Body);
-        assert_eq!(wait.seen(), None);
-        assert_eq!(wait.look(), Some((Waiting::Body, true)));
-        assert_eq!(wait.seen(), Some(Waiting::Body));
+        assert_eq!(wait.observed(), None);
+        assert_eq!(wait.observe(), Some((Waiting::Body, true)));
+        assert_eq!(wait.observed(), Some(Waiting::Body));
         wait.pause();
-        assert_eq!((wait.look(), wait.seen()), (None, None));
+        assert_eq!((wait.observe(), wait.observed()), (None, None));
         wait.begin(Waiting::Body);
-        assert_eq!(wait.look(), Some((Waiting::Body, false)), "the same wait");
+        assert_eq!(wait.observe(), Some((Waiting::Body, false)), "the same wait");
         wait.end();
         wait.begin(Waiting::Body);
-        assert_eq!(wait.look(), Some((Waiting::Body, true)), "the next one");
+        assert_eq!(wait.observe(), Some((Waiting::Body, true)), "the next one");
         wait.begin(Waiting::Peer);
-        assert_eq!(wait.look(), Some((Waiting::Peer, true)));
+        assert_eq!(wait.observe(), Some((Waiting::Peer, true)));
         for kind in KINDS {
             wait.begin(kind);
-            assert!(wait.is(kind) && wait.look().is_some_and(|(seen, _)| seen == kind));
+            assert!(wait.is(kind) && wait.observe().is_some_and(|(seen, _)| seen == kind));
         }
         wait.begin(Waiting::Answer);
-        assert_eq!(wait.look(), None, "the application takes the time it takes");
+        assert_eq!(wait.observe(), None, "the application takes the time it takes");
     }
 }

@@ -7,65 +7,69 @@ use std::net::SocketAddr;
 use doorstep_core::http1::{Connection, Outbox, Owed, Reject, refused_line};
 use doorstep_core::log::Record;
 
-use super::{Turn, set_date};
-use crate::exchange::response::Told;
+use super::{ExchangeState, set_date};
+use crate::exchange::response::ResponseRecord;
 
 /// What came of a handler, other than success.
-struct Trouble {
+struct HandlerFailure {
     /// Its error says that a peer went away.
-    departed: bool,
-    words: Option<String>,
+    disconnected: bool,
+    message: Option<String>,
 }
 
 /// For drivers: after the handler, every request gets a whole answer or a visible cut.
-impl Turn<'_> {
+impl ExchangeState<'_> {
     /// Completes what the handler left open; `outcome` is what it returned, or its panic. The
     /// finished record goes to `log`.
-    pub fn conclude(
+    pub fn finish(
         &mut self,
         outcome: Result<io::Result<()>, Box<dyn Any + Send>>,
         log: impl FnOnce(&Record<'_>),
     ) {
         let owed = self.connection.owed();
-        let gone = self.told.lost; // whatever the handler made of that
+        let gone = self.record.disconnected; // whatever the handler made of that
         let lost = gone && !self.outbox.is_empty();
-        let mut cut = matches!(owed, Some(Owed::Bytes(_) | Owed::Stream)) || lost || self.told.cut;
-        let trouble = self.trouble(outcome);
+        let mut cut =
+            matches!(owed, Some(Owed::Bytes(_) | Owed::Stream)) || lost || self.record.aborted;
+        let trouble = self.handler_failure(outcome);
         match owed {
             Some(Owed::Answer) if gone => {
                 self.reject.get_or_insert(Reject::Truncated);
-                self.answer_for_handler();
-                self.told.bytes = 0;
+                self.respond_for_handler();
+                self.record.bytes = 0;
                 self.outbox.clear();
                 self.connection.lost();
                 cut = true;
             }
-            Some(Owed::Answer) => self.answer_for_handler(),
+            Some(Owed::Answer) => self.respond_for_handler(),
             Some(_) => self.connection.lost(),
             None if lost => self.connection.lost(),
             None => {}
         }
-        if lost || cut && trouble.departed {
+        if lost || cut && trouble.disconnected {
             self.outbox.clear(); // nobody is there to take it
         }
-        if let Some(words) = trouble.words {
-            self.note(words);
+        if let Some(words) = trouble.message {
+            self.log_error(words);
         }
         log(&Record {
             peer: self.peer.ip(),
             line: self.head.line(),
-            status: self.told.status,
-            bytes: (self.told.bytes > 0).then_some(self.told.bytes),
+            status: self.record.status,
+            bytes: (self.record.bytes > 0).then_some(self.record.bytes),
             cut,
-            error: self.told.error.as_deref(),
+            error: self.record.error.as_deref(),
         });
     }
 
     /// What is to be noted beside the access line. A client that left within an exchange is the
     /// mark on that line and nothing more (B-289); one that was cut off since it was too slow is
     /// told.
-    fn trouble(&self, outcome: Result<io::Result<()>, Box<dyn Any + Send>>) -> Trouble {
-        let departed = matches!(&outcome, Ok(Err(error)) if is_departure(error));
+    fn handler_failure(
+        &self,
+        outcome: Result<io::Result<()>, Box<dyn Any + Send>>,
+    ) -> HandlerFailure {
+        let departed = matches!(&outcome, Ok(Err(error)) if is_disconnect(error));
         let words = match outcome {
             Ok(Ok(())) => None,
             // The 408 says it; not why the client had less time than usual.
@@ -73,7 +77,9 @@ impl Turn<'_> {
                 None
             }
             Ok(Err(_)) if self.reject == Some(Reject::Truncated) => None, // the 400 says it
-            Ok(Err(error)) if departed && self.told.lost && error.kind() != ErrorKind::TimedOut => {
+            Ok(Err(error))
+                if departed && self.record.disconnected && error.kind() != ErrorKind::TimedOut =>
+            {
                 None
             }
             Ok(Err(error)) if departed => Some(format!("connection lost: {error}")),
@@ -84,11 +90,11 @@ impl Turn<'_> {
                 Some(format!("the handler panicked: {}", text.unwrap_or("no message")))
             }
         };
-        Trouble { departed, words }
+        HandlerFailure { disconnected: departed, message: words }
     }
 
     /// The handler gave no answer: the peer's fault is refused, ours is a 500.
-    fn answer_for_handler(&mut self) {
+    fn respond_for_handler(&mut self) {
         let Some(reject) = self.reject else {
             if self.respond(500).page("").is_err() {
                 self.connection.lost();
@@ -99,8 +105,14 @@ impl Turn<'_> {
         reject.phrase(self.head.line(), &mut phrase);
         set_date(self.outbox);
         let bytes = self.connection.refuse(reject, self.head.line(), self.outbox) as u64;
-        let lost = self.told.lost;
-        self.told = Told { status: reject.status(), bytes, error: Some(phrase), lost, cut: false };
+        let lost = self.record.disconnected;
+        self.record = ResponseRecord {
+            status: reject.status(),
+            bytes,
+            error: Some(phrase),
+            disconnected: lost,
+            aborted: false,
+        };
     }
 }
 
@@ -130,7 +142,7 @@ pub fn refuse(
 
 /// Whether an error says no more than that the peer went away (B-289).
 #[must_use]
-pub fn is_departure(error: &io::Error) -> bool {
+pub fn is_disconnect(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::BrokenPipe

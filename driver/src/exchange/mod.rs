@@ -1,15 +1,15 @@
 //! One request and its answer, but for the waiting: what both drivers' exchanges have in common.
 //!
-//! A [`Turn`] holds the head, the body's books and the note for the log. It never touches a socket:
-//! what it answers goes to the outbox, and where bytes are needed it says so ([`Reading`]). Each
-//! driver's `Exchange` is a turn and a socket, and so it offers all that a turn does.
+//! A [`ExchangeState`] holds the head, the body's books and the note for the log. It never touches a socket:
+//! what it answers goes to the outbox, and where bytes are needed it says so ([`BodyRead`]). Each
+//! driver's `Exchange` is a exchange and a socket, and so it offers all that a exchange does.
 
 mod finish;
 mod reading;
 pub mod response;
 
-pub use finish::{is_departure, refuse};
-pub use reading::Reading;
+pub use finish::{is_disconnect, refuse};
+pub use reading::BodyRead;
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -19,27 +19,27 @@ use std::os::unix::fs::FileExt;
 use doorstep_core::http1::state::States;
 use doorstep_core::http1::{Connection, Head, Inbox, Mark, Misuse, Outbox, Owed, Reject};
 
-use crate::config::GATHER;
-use crate::exchange::response::{Response, Told};
+use crate::config::FLUSH_THRESHOLD;
+use crate::exchange::response::{Response, ResponseRecord};
 use crate::os;
 
 /// The longest part of a file that is copied behind its head, in bytes: there a second call costs
 /// more than the copy.
-const COPIED: u64 = 8 << 10;
+const MAX_COPIED: u64 = 8 << 10;
 
-/// Who takes words for the server's own log: [`crate::Handler::note`], with the peer.
-pub type Notes<'a> = &'a (dyn Fn(&str) + Sync);
+/// Who takes words for the server's own log: `Handler::on_error`, with the peer.
+pub type ErrorLog<'a> = &'a (dyn Fn(&str) + Sync);
 
 /// Whether the connection is to close with this response: asked when it begins.
-pub type IsLast<'a> = &'a (dyn Fn() -> bool + Sync);
+pub type ShouldClose<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// A request, and the place for its answer.
-pub struct Turn<'a> {
+pub struct ExchangeState<'a> {
     head: Head<'a>,
     peer: SocketAddr,
     /// Where words for the server's own log go.
-    notes: Notes<'a>,
-    is_last: IsLast<'a>,
+    error_log: ErrorLog<'a>,
+    should_close: ShouldClose<'a>,
     /// The machine.
     pub connection: &'a mut Connection,
     /// What was read of the body, and behind it.
@@ -47,52 +47,52 @@ pub struct Turn<'a> {
     /// What is to be sent.
     pub outbox: &'a mut Outbox,
     /// What was answered.
-    pub told: Told,
+    pub record: ResponseRecord,
     reject: Option<Reject>,
     /// Bytes at the front of the inbox that are body and were counted, but not yet read.
     pending: usize,
     trailers: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-impl<'a> Turn<'a> {
-    /// Begins a turn: `head` is pinned, `inbox` is what lies behind it.
+impl<'a> ExchangeState<'a> {
+    /// Begins a exchange: `head` is pinned, `inbox` is what lies behind it.
     pub fn new(
         head: Head<'a>,
         connection: &'a mut Connection,
         inbox: Inbox<&'a mut [u8]>,
         outbox: &'a mut Outbox,
         peer: SocketAddr,
-        notes: Notes<'a>,
-        is_last: IsLast<'a>,
+        notes: ErrorLog<'a>,
+        is_last: ShouldClose<'a>,
     ) -> Self {
-        let told = Told::default();
+        let told = ResponseRecord::default();
         Self {
             head,
             peer,
-            notes,
-            is_last,
+            error_log: notes,
+            should_close: is_last,
             connection,
             inbox,
             outbox,
-            told,
+            record: told,
             reject: None,
             pending: 0,
             trailers: Vec::new(),
         }
     }
 
-    /// The same turn as if `head` had been asked for, with no body. What it was [`Turn::told`] is to
+    /// The same exchange as if `head` had been asked for, with no body. What it was [`ExchangeState::record`] is to
     /// be taken over from it.
-    pub fn instead<'t>(&'t mut self, head: Head<'t>) -> Turn<'t> {
-        Turn {
+    pub fn internal_redirect<'t>(&'t mut self, head: Head<'t>) -> ExchangeState<'t> {
+        ExchangeState {
             head,
             peer: self.peer,
-            notes: self.notes,
-            is_last: self.is_last,
+            error_log: self.error_log,
+            should_close: self.should_close,
             connection: self.connection,
             inbox: Inbox::new(&mut []),
             outbox: self.outbox,
-            told: Told::default(),
+            record: ResponseRecord::default(),
             reject: None,
             pending: 0,
             trailers: Vec::new(),
@@ -101,7 +101,7 @@ impl<'a> Turn<'a> {
 
     /// Ends it: where the inbox was left.
     #[must_use]
-    pub fn into_mark(mut self) -> Mark {
+    pub fn into_position(mut self) -> Mark {
         self.inbox.consume(self.pending);
         self.inbox.mark()
     }
@@ -114,7 +114,7 @@ impl<'a> Turn<'a> {
 
     /// The client's address and port (B-301).
     #[must_use]
-    pub fn peer(&self) -> SocketAddr {
+    pub fn peer_addr(&self) -> SocketAddr {
         self.peer
     }
 
@@ -126,33 +126,33 @@ impl<'a> Turn<'a> {
 
     /// Begins the answer. Its Date is this moment, however long ago the request came.
     pub fn respond(&mut self, status: u16) -> Response<'_> {
-        if (self.is_last)() {
+        if (self.should_close)() {
             self.connection.retire();
         }
         set_date(self.outbox);
         let sends_body = !self.head.is_head();
         let core = self.connection.respond(status, self.outbox);
-        Response::new(core, status, sends_body, &mut self.told)
+        Response::new(core, status, sends_body, &mut self.record)
     }
 
     /// For drivers: what came of sending, so that an answer that is lost is not taken for whole.
     ///
     /// # Errors
     /// That of sending.
-    pub fn flushed(&mut self, flushed: io::Result<()>) -> io::Result<()> {
-        self.told.lost |= flushed.as_ref().is_err_and(is_departure);
+    pub fn record_flush(&mut self, flushed: io::Result<()>) -> io::Result<()> {
+        self.record.disconnected |= flushed.as_ref().is_err_and(is_disconnect);
         flushed
     }
 
     /// Shows the client at once that what is still owed of the answer will never come.
-    pub fn give_up(&mut self) {
-        self.told.cut = true;
+    pub fn abort(&mut self) {
+        self.record.aborted = true;
         self.connection.lost();
     }
 
     /// Whether the answer has begun.
     #[must_use]
-    pub fn is_answered(&self) -> bool {
+    pub fn has_responded(&self) -> bool {
         self.connection.owed() != Some(Owed::Answer)
     }
 
@@ -169,7 +169,7 @@ impl<'a> Turn<'a> {
     /// # Errors
     /// [`Misuse`].
     pub fn end_with(&mut self, trailers: &[(&str, &[u8])]) -> io::Result<()> {
-        if self.is_silent() {
+        if self.omits_body() {
             return Ok(());
         }
         Ok(self.connection.end_with(trailers, self.outbox)?)
@@ -186,33 +186,33 @@ impl<'a> Turn<'a> {
     }
 
     /// Tells the server's own log something about this request; the client never sees it.
-    pub fn note(&self, words: impl AsRef<str>) {
-        (self.notes)(words.as_ref());
+    pub fn log_error(&self, words: impl AsRef<str>) {
+        (self.error_log)(words.as_ref());
     }
 }
 
 /// For drivers: the parts of sending that do not wait.
-impl Turn<'_> {
+impl ExchangeState<'_> {
     /// Appends a part of the answer's body; whether enough has gathered to be sent. To a HEAD
     /// request nothing is sent, and that is no error.
     ///
     /// # Errors
     /// [`Misuse`].
-    pub fn append(&mut self, data: &[u8]) -> io::Result<bool> {
-        if !self.is_silent() {
+    pub fn append_body(&mut self, data: &[u8]) -> io::Result<bool> {
+        if !self.omits_body() {
             self.connection.send(data, self.outbox)?;
-            self.told.bytes += data.len() as u64;
+            self.record.bytes += data.len() as u64;
         }
-        Ok(self.has_gathered())
+        Ok(self.should_flush())
     }
 
     /// Before `count` bytes of a file: whether they go by in large pieces, which the driver sends
-    /// and then tells [`Turn::passed`]. A small part is read here, right behind its head.
+    /// and then tells [`ExchangeState::body_sent`]. A small part is read here, right behind its head.
     ///
     /// # Errors
     /// [`Misuse`]; those of the file, [`ErrorKind::UnexpectedEof`] when it has become shorter.
     pub fn begin_file(&mut self, file: &File, offset: u64, count: u64) -> io::Result<bool> {
-        if self.is_silent() || count == 0 {
+        if self.omits_body() || count == 0 {
             return Ok(false);
         }
         match self.connection.owed() {
@@ -221,11 +221,11 @@ impl Turn<'_> {
             Some(Owed::Stream) => return Err(Misuse::WrongFraming.into()),
             _ => return Err(Misuse::NotOwed.into()),
         }
-        if count > COPIED {
+        if count > MAX_COPIED {
             return Ok(true);
         }
         let n = self.outbox.put(count as usize, |space| read_at(file, space, offset))? as u64;
-        self.passed(n)?;
+        self.body_sent(n)?;
         if n < count { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(false) }
     }
 
@@ -233,22 +233,22 @@ impl Turn<'_> {
     ///
     /// # Errors
     /// [`Misuse`].
-    pub fn passed(&mut self, n: u64) -> io::Result<()> {
-        self.told.bytes += n;
+    pub fn body_sent(&mut self, n: u64) -> io::Result<()> {
+        self.record.bytes += n;
         Ok(self.connection.passed(n)?)
     }
 
     /// Whether enough has gathered in the outbox to be sent.
     #[must_use]
-    pub fn has_gathered(&self) -> bool {
-        self.outbox.len() > GATHER
+    pub fn should_flush(&self) -> bool {
+        self.outbox.len() > FLUSH_THRESHOLD
     }
 
     /// After a hand-over was answered: the first bytes of the new protocol.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] when nothing was handed over.
-    pub fn first_words(&mut self) -> io::Result<Vec<u8>> {
+    pub fn take_unread(&mut self) -> io::Result<Vec<u8>> {
         if self.connection.states() != States::SWITCHED {
             return Err(io::Error::new(ErrorKind::InvalidInput, "no other protocol was agreed on"));
         }
@@ -258,8 +258,8 @@ impl Turn<'_> {
     }
 
     /// To HEAD, a body is not an error: it is just not sent.
-    fn is_silent(&self) -> bool {
-        self.head.is_head() && self.told.status != 0
+    fn omits_body(&self) -> bool {
+        self.head.is_head() && self.record.status != 0
     }
 }
 

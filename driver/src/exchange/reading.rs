@@ -5,28 +5,28 @@ use std::io::{self, ErrorKind};
 use doorstep_core::http1::state::{self, Recv, States};
 use doorstep_core::http1::{Event, Misuse, Reject};
 
-use super::{Turn, is_departure};
+use super::{ExchangeState, is_disconnect};
 
 /// What reading a body comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reading {
+pub enum BodyRead {
     /// So many bytes are in the buffer; 0 is the end.
     Read(usize),
-    /// Receive up to so many bytes into the buffer, then say [`Turn::received`].
+    /// Receive up to so many bytes into the buffer, then say [`ExchangeState::received`].
     Receive(usize),
-    /// Fill the inbox, say [`Turn::filled`], and read again.
-    More,
+    /// Fill the inbox, say [`ExchangeState::filled`], and read again.
+    Fill,
 }
 
 /// For drivers: the parts of reading a body that do not wait.
-impl Turn<'_> {
+impl ExchangeState<'_> {
     /// Reads what is here into `buffer`, or says what is wanted.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidData`] with a [`Reject`] inside when the peer breaks a rule.
-    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Reading> {
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<BodyRead> {
         if buffer.is_empty() {
-            return Ok(Reading::Read(0));
+            return Ok(BodyRead::Read(0));
         }
         match self.connection.states() {
             // The machine would go on to the next request.
@@ -36,7 +36,7 @@ impl Turn<'_> {
             States { recv: Recv::Body | Recv::Broken, .. } => {
                 self.connection.want_body(self.outbox);
             }
-            _ if self.pending == 0 => return Ok(Reading::Read(0)),
+            _ if self.pending == 0 => return Ok(BodyRead::Read(0)),
             _ => {}
         }
         loop {
@@ -45,13 +45,13 @@ impl Turn<'_> {
                 buffer[..n].copy_from_slice(&self.inbox.unread()[..n]);
                 self.inbox.consume(n);
                 self.pending -= n;
-                return Ok(Reading::Read(n));
+                return Ok(BodyRead::Read(n));
             }
             let direct = self.connection.direct();
             if direct > 0 && self.inbox.unread().is_empty() {
                 self.connection.want_body(self.outbox);
                 let most = usize::try_from(direct).unwrap_or(usize::MAX);
-                return Ok(Reading::Receive(most.min(buffer.len())));
+                return Ok(BodyRead::Receive(most.min(buffer.len())));
             }
             match self.connection.advance(self.inbox.unread()) {
                 Ok((used, Event::Body(data))) => {
@@ -64,7 +64,7 @@ impl Turn<'_> {
                     if self.inbox.space().is_empty() {
                         return Err(self.rejected(Reject::TrailersTooLarge));
                     }
-                    return Ok(Reading::More);
+                    return Ok(BodyRead::Fill);
                 }
                 Ok((used, event)) => {
                     if let Event::End(trailers) = event {
@@ -72,40 +72,40 @@ impl Turn<'_> {
                         self.trailers = trailers.fields().map(owned).collect();
                     }
                     self.inbox.consume(used);
-                    return Ok(Reading::Read(0));
+                    return Ok(BodyRead::Read(0));
                 }
                 Err(reject) => return Err(self.rejected(reject)),
             }
         }
     }
 
-    /// What came of [`Reading::Receive`].
+    /// What came of [`BodyRead::Receive`].
     ///
     /// # Errors
     /// [`ErrorKind::UnexpectedEof`] when the peer left, [`ErrorKind::TimedOut`] when it is too slow.
     pub fn received(&mut self, received: io::Result<usize>) -> io::Result<usize> {
-        let n = self.arrived(received)?;
+        let n = self.check_received(received)?;
         self.connection.received(n as u64);
         Ok(n)
     }
 
-    /// What came of [`Reading::More`].
+    /// What came of [`BodyRead::Fill`].
     ///
     /// # Errors
-    /// As of [`Turn::received`].
+    /// As of [`ExchangeState::received`].
     pub fn filled(&mut self, filled: io::Result<usize>) -> io::Result<()> {
-        self.arrived(filled).map(drop)
+        self.check_received(filled).map(drop)
     }
 
-    fn arrived(&mut self, result: io::Result<usize>) -> io::Result<usize> {
+    fn check_received(&mut self, result: io::Result<usize>) -> io::Result<usize> {
         match result {
             Ok(0) => Err(self.rejected(Reject::Truncated)),
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 self.reject = Some(Reject::TooSlow);
                 Err(error)
             }
-            Err(error) if is_departure(&error) => {
-                self.told.lost = true;
+            Err(error) if is_disconnect(&error) => {
+                self.record.disconnected = true;
                 Err(error)
             }
             result => result,

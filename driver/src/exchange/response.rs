@@ -8,7 +8,7 @@ use doorstep_core::{http1, page};
 
 /// What was answered, for the access log.
 #[derive(Debug, Clone, Default)]
-pub struct Told {
+pub struct ResponseRecord {
     /// The status; 0 before there is an answer.
     pub status: u16,
     /// Bytes of body, as far as they went.
@@ -16,16 +16,16 @@ pub struct Told {
     /// The reason phrase of an error page.
     pub error: Option<Vec<u8>>,
     /// The client has left: reading its request or sending the response failed.
-    pub lost: bool,
+    pub disconnected: bool,
     /// It was given up before it was whole.
-    pub cut: bool,
+    pub aborted: bool,
 }
 
 /// An answer in the making; one of its endings sends it.
 #[must_use = "an answer is sent by its ending: body, sized, stream, page, upgrade or tunnel"]
 pub struct Response<'a> {
     core: http1::Response<'a>,
-    told: &'a mut Told,
+    record: &'a mut ResponseRecord,
     status: u16,
     reason: Option<&'a [u8]>,
     sends_body: bool,
@@ -38,9 +38,9 @@ impl<'a> Response<'a> {
         core: http1::Response<'a>,
         status: u16,
         sends_body: bool,
-        told: &'a mut Told,
+        told: &'a mut ResponseRecord,
     ) -> Self {
-        Self { core, told, status, reason: None, sends_body }
+        Self { core, record: told, status, reason: None, sends_body }
     }
 
     /// Another reason phrase than the registered one; call it before any field.
@@ -59,7 +59,7 @@ impl<'a> Response<'a> {
     /// Marks an error whose page is not [`Response::page`]'s, for the log.
     pub fn error(self) -> Self {
         let registered = http1::status::reason(self.status).as_bytes();
-        self.told.error = Some(self.reason.unwrap_or(registered).to_vec());
+        self.record.error = Some(self.reason.unwrap_or(registered).to_vec());
         self
     }
 
@@ -75,8 +75,8 @@ impl<'a> Response<'a> {
     /// [`http1::Misuse`] inside an [`io::Error`]; nothing is sent then. So for every ending.
     pub fn body(self, body: impl AsRef<[u8]>) -> io::Result<()> {
         self.core.body(body.as_ref())?;
-        self.told.status = self.status;
-        self.told.bytes = if self.sends_body { body.as_ref().len() as u64 } else { 0 };
+        self.record.status = self.status;
+        self.record.bytes = if self.sends_body { body.as_ref().len() as u64 } else { 0 };
         Ok(())
     }
 
@@ -86,7 +86,7 @@ impl<'a> Response<'a> {
     /// As of [`Response::body`].
     pub fn sized(self, n: u64) -> io::Result<()> {
         self.core.sized(n)?;
-        self.told.status = self.status;
+        self.record.status = self.status;
         Ok(())
     }
 
@@ -96,7 +96,7 @@ impl<'a> Response<'a> {
     /// As of [`Response::body`].
     pub fn stream(self) -> io::Result<()> {
         self.core.stream()?;
-        self.told.status = self.status;
+        self.record.status = self.status;
         Ok(())
     }
 
@@ -115,7 +115,7 @@ impl<'a> Response<'a> {
         let reason = self.reason.unwrap_or(registered);
         let mut page = Vec::new();
         page::error(&mut page, self.status, reason, explain);
-        self.told.error = Some(reason.to_vec());
+        self.record.error = Some(reason.to_vec());
         self = self.header("Content-Type", page::CONTENT_TYPE);
         self.body(page)
     }
@@ -126,7 +126,7 @@ impl<'a> Response<'a> {
     /// As of [`Response::body`].
     pub fn upgrade(self, protocol: &str) -> io::Result<()> {
         self.core.upgrade(protocol)?;
-        self.told.status = self.status;
+        self.record.status = self.status;
         Ok(())
     }
 
@@ -136,7 +136,7 @@ impl<'a> Response<'a> {
     /// As of [`Response::body`].
     pub fn tunnel(self) -> io::Result<()> {
         self.core.tunnel()?;
-        self.told.status = self.status;
+        self.record.status = self.status;
         Ok(())
     }
 }

@@ -32,12 +32,12 @@ pub struct Watch {
     modified: SystemTime,
 }
 
-/// A watch over the transfer of so many bytes; over one that is done in a single turn there is none.
+/// A watch over the transfer of so many bytes; over one that is done in a single exchange there is none.
 #[derive(Debug, Clone, Copy)]
 pub struct Transfer(Option<Watch>);
 
 impl Transfer {
-    /// To be called before each turn, with what is left: before the last one the file is looked at.
+    /// To be called before each exchange, with what is left: before the last one the file is looked at.
     ///
     /// # Errors
     /// Those of [`Watch::check`].

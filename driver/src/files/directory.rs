@@ -17,12 +17,12 @@ use doorstep_core::site::{Answer, Denial, Lookup, Need, Representation, Site, St
 use super::listings::{Listed, Listings, NotListed};
 use super::pending_digest::{Digested, Undigested};
 use super::{Content, Digests, Store};
-use crate::cgi::{Dismissal, Queue, Scripts};
-use crate::exchange::Turn;
+use crate::cgi::{NoPermit, PermitWait, ScriptDirectory};
+use crate::exchange::ExchangeState;
 use crate::exchange::response::Response;
 use crate::net::{Departure, Vigil};
 use crate::os::{self, Opened, Root, Symlinks};
-use crate::semaphore::Place;
+use crate::semaphore::Permit;
 
 /// What is below a directory, as answers.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl Directory {
 
     /// Serves files beside `scripts`: listings leave out their directories, and a root that is
     /// missing is logged once for both.
-    pub fn beside(&mut self, scripts: &mut Scripts) {
+    pub fn beside(&mut self, scripts: &mut ScriptDirectory) {
         self.site.elsewhere.extend(scripts.settings().directories.paths());
         scripts.share(self.store.root());
     }
@@ -84,26 +84,26 @@ impl Directory {
     ///
     /// # Errors
     /// [`doorstep_core::http1::Misuse`], when it was answered before.
-    pub fn answer(&self, turn: &mut Turn<'_>) -> io::Result<Rest> {
-        match turn.head().method() {
+    pub fn answer(&self, exchange: &mut ExchangeState<'_>) -> io::Result<Rest> {
+        match exchange.head().method() {
             b"GET" | b"HEAD" => {
                 let mut scratch = SCRATCH.take();
-                let rest = self.look_up(turn, &mut scratch);
+                let rest = self.look_up(exchange, &mut scratch);
                 SCRATCH.set(scratch);
                 return rest;
             }
             b"OPTIONS" => {
-                let asks = self.site.cors && origins::is_preflight(&turn.head());
-                let mut response = turn.respond(204).header("Allow", ALLOWED);
+                let asks = self.site.cors && origins::is_preflight(&exchange.head());
+                let mut response = exchange.respond(204).header("Allow", ALLOWED);
                 for (name, value) in origins::PREFLIGHT.into_iter().filter(|_| asks) {
                     response = response.header(name, value);
                 }
                 response.body("")?;
             }
             b"POST" | b"PUT" | b"PATCH" | b"DELETE" => {
-                turn.respond(405).header("Allow", ALLOWED).page("")?;
+                exchange.respond(405).header("Allow", ALLOWED).page("")?;
             }
-            _ => turn.unsupported()?,
+            _ => exchange.unsupported()?,
         }
         Ok(Rest::Nothing)
     }
@@ -124,7 +124,7 @@ impl Directory {
         &self,
         path: &[u8],
         view: View,
-        permit: Option<Place>,
+        permit: Option<Permit>,
         departure: impl FnMut() -> Option<Departure>,
     ) -> Result<Listed, NotListed> {
         self.listings.make((&self.store, &self.site), (path, view), permit, departure)
@@ -140,7 +140,7 @@ impl Directory {
     ///
     /// # Errors
     /// Why there is none.
-    pub fn queue(&self) -> Result<Queue, Dismissal> {
+    pub fn queue(&self) -> Result<PermitWait, NoPermit> {
         self.listings.queue(&self.site)
     }
 
@@ -150,23 +150,24 @@ impl Directory {
     /// As of [`Directory::answer`].
     pub fn show(
         &self,
-        turn: &mut Turn<'_>,
+        exchange: &mut ExchangeState<'_>,
         view: View,
         listed: Result<Listed, NotListed>,
     ) -> io::Result<Option<Listed>> {
         match listed {
             Ok(listed) => {
-                turn.respond(200)
+                exchange
+                    .respond(200)
                     .header("Content-Type", view.content_type())
                     .header("Vary", "Accept")
                     .sized(listed.length())?;
                 Ok(Some(listed))
             }
             Err(why) => {
-                turn.note(noted(turn, &why));
+                exchange.log_error(noted(exchange, &why));
                 match why.denial() {
-                    Some(denial) => deny(turn, denial)?,
-                    None => unavailable(turn)?,
+                    Some(denial) => deny(exchange, denial)?,
+                    None => unavailable(exchange)?,
                 }
                 Ok(None)
             }
@@ -177,9 +178,9 @@ impl Directory {
     ///
     /// # Errors
     /// As for [`Directory::answer`].
-    pub fn refuse(&self, turn: &mut Turn<'_>, error: &io::Error) -> io::Result<()> {
-        turn.note(noted(turn, error));
-        unavailable(turn)
+    pub fn refuse(&self, exchange: &mut ExchangeState<'_>, error: &io::Error) -> io::Result<()> {
+        exchange.log_error(noted(exchange, error));
+        unavailable(exchange)
     }
 
     /// The digests that `file` is to be answered with. One that cannot be computed is left out: what
@@ -200,15 +201,15 @@ impl Directory {
     /// As of [`Directory::answer`].
     pub fn finish(
         &self,
-        turn: &mut Turn<'_>,
+        exchange: &mut ExchangeState<'_>,
         file: &Undigested,
         digests: &Digested,
     ) -> io::Result<Rest> {
-        send_file(turn, &file.about(), &file.selection, Some(file.content.clone()), digests)
+        send_file(exchange, &file.about(), &file.selection, Some(file.content.clone()), digests)
     }
 
-    fn look_up(&self, turn: &mut Turn<'_>, scratch: &mut Vec<u8>) -> io::Result<Rest> {
-        let head = turn.head();
+    fn look_up(&self, exchange: &mut ExchangeState<'_>, scratch: &mut Vec<u8>) -> io::Result<Rest> {
+        let head = exchange.head();
         let mut lookup = Lookup::new(&self.site, &head, os::now(), scratch);
         let (mut tree, mut file) = (None, None);
         loop {
@@ -218,10 +219,10 @@ impl Directory {
                     lookup.opened(opened.found());
                     match opened {
                         Opened::File(content, stat) => file = Some((content, stat)),
-                        Opened::Refused(error) => turn.note(noted(turn, &error)),
+                        Opened::Refused(error) => exchange.log_error(noted(exchange, &error)),
                         Opened::Exhausted(error) => return Ok(Rest::Exhausted(error)),
                         Opened::Failed(error) => {
-                            self.refuse(turn, &error)?;
+                            self.refuse(exchange, &error)?;
                             return Ok(Rest::Nothing);
                         }
                         _ => {}
@@ -229,29 +230,29 @@ impl Directory {
                 }
                 // Whether it can be read is found when it is: that may take long.
                 Need::List(_) => lookup.listed(true),
-                Need::Answer(answer) => return send(turn, answer, file),
+                Need::Answer(answer) => return send(exchange, answer, file),
             }
         }
     }
 }
 
 fn send(
-    turn: &mut Turn<'_>,
+    exchange: &mut ExchangeState<'_>,
     answer: Answer<'_>,
     file: Option<(Content, Stat)>,
 ) -> io::Result<Rest> {
     match answer {
-        Answer::Page(denial) => deny(turn, denial)?,
+        Answer::Page(denial) => deny(exchange, denial)?,
         Answer::OwnPage(denial, media_type, size) => {
             let mut content_type = Vec::new();
             media_type.write(&mut content_type);
-            begin(turn, denial).error().header("Content-Type", content_type).sized(size)?;
+            begin(exchange, denial).error().header("Content-Type", content_type).sized(size)?;
             if let Some((file, _)) = file.filter(|_| size > 0) {
                 return Ok(Rest::Range(file, ByteRange { first: 0, last: size - 1 }));
             }
         }
-        Answer::NotModified(about) => with_validators(turn.respond(304), &about).body("")?,
-        Answer::Unsatisfiable(size) => turn
+        Answer::NotModified(about) => with_validators(exchange.respond(304), &about).body("")?,
+        Answer::Unsatisfiable(size) => exchange
             .respond(416)
             .header("Accept-Ranges", "bytes")
             .header("Content-Range", format!("bytes */{size}"))
@@ -260,17 +261,17 @@ fn send(
         Answer::Redirect(location) => {
             let mut target = Vec::new();
             location.write(&mut target);
-            turn.respond(301).header("Location", target).body("")?;
+            exchange.respond(301).header("Location", target).body("")?;
         }
         Answer::File(about, selection) => {
             let undigested = file
                 .as_ref()
-                .and_then(|file| Undigested::new(&turn.head(), &about, selection, file));
+                .and_then(|file| Undigested::new(&exchange.head(), &about, selection, file));
             if let Some(undigested) = undigested {
                 return Ok(Rest::Digest(Box::new(undigested)));
             }
             let file = file.map(|(content, _)| content);
-            return send_file(turn, &about, selection, file, &Digested::default());
+            return send_file(exchange, &about, selection, file, &Digested::default());
         }
     }
     Ok(Rest::Nothing)
@@ -278,7 +279,7 @@ fn send(
 
 /// 200 or 206 and the fields of a file; the body is still to be sent.
 fn send_file(
-    turn: &mut Turn<'_>,
+    exchange: &mut ExchangeState<'_>,
     about: &Representation<'_>,
     selection: &Selection,
     file: Option<Content>,
@@ -301,7 +302,7 @@ fn send_file(
     };
 
     let status = if *selection == Selection::Whole { 200 } else { 206 };
-    let mut response = turn.respond(status).header("Content-Type", content_type);
+    let mut response = exchange.respond(status).header("Content-Type", content_type);
     if let Some(encoding) = about.media_type.encoding {
         response = response.header("Content-Encoding", encoding);
     }
@@ -352,26 +353,26 @@ pub fn part(bytes: &[u8], range: ByteRange) -> io::Result<&[u8]> {
     bytes.get(first..end).ok_or_else(|| ErrorKind::UnexpectedEof.into())
 }
 
-fn deny(turn: &mut Turn<'_>, denial: Denial) -> io::Result<()> {
-    begin(turn, denial).page("")
+fn deny(exchange: &mut ExchangeState<'_>, denial: Denial) -> io::Result<()> {
+    begin(exchange, denial).page("")
 }
 
 /// The status, and why for the log.
-fn begin<'a>(turn: &'a mut Turn<'_>, denial: Denial) -> Response<'a> {
+fn begin<'a>(exchange: &'a mut ExchangeState<'_>, denial: Denial) -> Response<'a> {
     if let Some(why) = denial.note() {
-        turn.note(noted(turn, &why));
+        exchange.log_error(noted(exchange, &why));
     }
-    turn.respond(denial.status()).reason(denial.reason())
+    exchange.respond(denial.status()).reason(denial.reason())
 }
 
 /// 503: descriptors or memory are used up, or the file system fails; a later request may succeed.
-fn unavailable(turn: &mut Turn<'_>) -> io::Result<()> {
-    turn.respond(503).header("Retry-After", "1").page("")
+fn unavailable(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
+    exchange.respond(503).header("Retry-After", "1").page("")
 }
 
 /// An error with its path, for the log.
-fn noted(turn: &Turn<'_>, error: &dyn fmt::Display) -> String {
-    format!("{}: {error}", String::from_utf8_lossy(turn.head().path()))
+fn noted(exchange: &ExchangeState<'_>, error: &dyn fmt::Display) -> String {
+    format!("{}: {error}", String::from_utf8_lossy(exchange.head().path()))
 }
 
 #[cfg(test)]

@@ -20,9 +20,10 @@ fn shown(error: Errno) -> (String, Vec<String>) {
     let Ok((_, Event::Request(head))) = connection.advance(bytes) else { unreachable!() };
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let inbox = Inbox::new(&mut [][..]);
-    let mut turn = Turn::new(head, &mut connection, inbox, &mut outbox, peer, &note, &|| false);
+    let mut exchange =
+        ExchangeState::new(head, &mut connection, inbox, &mut outbox, peer, &note, &|| false);
     let listed = Err(NotListed::Failed(error.into()));
-    assert!(directory.show(&mut turn, View::default(), listed).unwrap().is_none());
+    assert!(directory.show(&mut exchange, View::default(), listed).unwrap().is_none());
     let text = String::from_utf8(outbox.unsent().to_vec()).unwrap();
     (text, notes.into_inner().unwrap())
 }

@@ -14,12 +14,12 @@ use std::sync::Arc;
 use doorstep_core::site::listing::{Rows, View};
 use doorstep_core::site::{Denial, Site};
 
-use crate::cgi::{Dismissal, Queue};
-use crate::config::GATHER;
+use crate::cgi::{NoPermit, PermitWait};
+use crate::config::FLUSH_THRESHOLD;
 use crate::files::Store;
 use crate::net::Departure;
 use crate::os::Class;
-use crate::semaphore::{Place, Places};
+use crate::semaphore::{Permit, Semaphore};
 
 /// After so many entries, the client is looked for.
 const LOOK: u32 = 256;
@@ -27,14 +27,14 @@ const LOOK: u32 = 256;
 /// The permits for large listings.
 #[derive(Debug)]
 pub(crate) struct Listings {
-    permits: Arc<Places>,
+    permits: Arc<Semaphore>,
 }
 
 /// A listing, and the permit for its size, if it needs one.
 #[derive(Debug)]
 pub struct Listed {
     listing: Vec<u8>,
-    _permit: Option<Place>,
+    _permit: Option<Permit>,
 }
 
 /// Why there is no listing.
@@ -43,20 +43,20 @@ pub enum NotListed {
     /// It is a large one, and needs a permit.
     Large,
     /// There was no permit for it, or its client has disconnected.
-    Dismissed(Dismissal),
+    Dismissed(NoPermit),
     /// The directory cannot be read.
     Failed(io::Error),
 }
 
 impl Listings {
     pub(crate) fn new(site: &Site) -> Self {
-        Self { permits: Places::new(site.large_listings, usize::MAX) }
+        Self { permits: Semaphore::new(site.large_listings, usize::MAX) }
     }
 
     /// A place in the queue for a permit.
-    pub(crate) fn queue(&self, site: &Site) -> Result<Queue, Dismissal> {
-        let ticket = self.permits.queue().ok_or(Dismissal::Full)?;
-        Ok(Queue::new(ticket, site.listing_wait, site.listing_patience))
+    pub(crate) fn queue(&self, site: &Site) -> Result<PermitWait, NoPermit> {
+        let ticket = self.permits.enqueue().ok_or(NoPermit::Full)?;
+        Ok(PermitWait::new(ticket, site.listing_wait, site.listing_patience))
     }
 
     /// The listing of the directory at `path` of `store`. `departure` says whether its client has
@@ -65,7 +65,7 @@ impl Listings {
         &self,
         (store, site): (&Store, &Site),
         (path, view): (&[u8], View),
-        mut permit: Option<Place>,
+        mut permit: Option<Permit>,
         mut departure: impl FnMut() -> Option<Departure>,
     ) -> Result<Listed, NotListed> {
         let mut rows = Rows::new(view, site.listing_limit);
@@ -79,10 +79,10 @@ impl Listings {
             if entries.is_multiple_of(LOOK)
                 && let Some(departure) = departure()
             {
-                return stop(NotListed::Dismissed(Dismissal::Left(departure)));
+                return stop(NotListed::Dismissed(NoPermit::Disconnected(departure)));
             }
             if rows.len() >= Site::LARGE_LISTING && permit.is_none() {
-                permit = self.permits.take();
+                permit = self.permits.try_acquire();
                 if permit.is_none() {
                     return stop(NotListed::Large);
                 }
@@ -107,7 +107,7 @@ impl Listed {
 
     /// Its bytes, in pieces to be sent. It keeps its permit until it is dropped.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> + Send {
-        self.listing.chunks(GATHER)
+        self.listing.chunks(FLUSH_THRESHOLD)
     }
 }
 
@@ -134,13 +134,13 @@ impl NotListed {
 impl fmt::Display for NotListed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Large | Self::Dismissed(Dismissal::Full | Dismissal::Late) => {
+            Self::Large | Self::Dismissed(NoPermit::Full | NoPermit::TimedOut) => {
                 f.write_str("not listed: too many large directories are being listed")
             }
-            Self::Dismissed(Dismissal::Stopped) => {
+            Self::Dismissed(NoPermit::ShuttingDown) => {
                 f.write_str("not listed, since the server stops")
             }
-            Self::Dismissed(Dismissal::Left(departure)) => {
+            Self::Dismissed(NoPermit::Disconnected(departure)) => {
                 write!(f, "not listed, since {departure}")
             }
             Self::Failed(error) => error.fmt(f),

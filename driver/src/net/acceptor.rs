@@ -57,7 +57,7 @@ pub struct Acceptor {
     reader: PipeReader,
     writer: Mutex<Option<PipeWriter>>,
     /// Which listener is asked first, so that a busy one does not starve another.
-    turn: AtomicUsize,
+    exchange: AtomicUsize,
 }
 
 impl Acceptor {
@@ -97,7 +97,7 @@ impl Acceptor {
             backlog: Mutex::default(),
             reader,
             writer: Mutex::new(Some(writer)),
-            turn: AtomicUsize::new(0),
+            exchange: AtomicUsize::new(0),
         })
     }
 
@@ -241,7 +241,7 @@ impl Acceptor {
 
     fn in_turn(&self) -> impl Iterator<Item = &TcpListener> {
         let count = self.listeners.len();
-        let first = self.turn.fetch_add(1, Ordering::Relaxed) % count;
+        let first = self.exchange.fetch_add(1, Ordering::Relaxed) % count;
         self.listeners.iter().cycle().skip(first).take(count)
     }
 }

@@ -35,7 +35,7 @@ use rustix::process::Pid;
 
 use super::spawn_error::{Failure, Step};
 use super::{Identity, Process, Rlimits};
-use crate::semaphore::Place;
+use crate::semaphore::Permit;
 
 /// A process that is not started yet.
 #[derive(Debug, Clone)]
@@ -100,7 +100,7 @@ impl Start {
     ///
     /// # Errors
     /// See [`Step`].
-    pub fn go(&self, stdin: &File, mut place: Place) -> Result<Process, Failure> {
+    pub fn go(&self, stdin: &File, mut place: Permit) -> Result<Process, Failure> {
         let pipe = || {
             let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
             ioctl_fionbio(&ours, true)?;
@@ -113,7 +113,7 @@ impl Start {
             let _ = self.identity.own(stream); // without it, it can still be read and written
         }
         let pid = self.start([stdin.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()])?;
-        place.take_in(pid);
+        place.add_group(pid);
         Ok(Process::new(pid, [stdout, stderr], place))
     }
 

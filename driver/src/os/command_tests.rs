@@ -11,7 +11,7 @@ use nix::unistd::{Gid, Uid};
 
 use super::{Failure, Start, Step};
 use crate::os::{Identity, Process, Rlimits};
-use crate::semaphore::Places;
+use crate::semaphore::Semaphore;
 
 fn shell(script: &str) -> Start {
     let mut start = Start::new(Path::new("/bin/sh")).unwrap();
@@ -22,7 +22,7 @@ fn shell(script: &str) -> Start {
 }
 
 fn go(start: &Start) -> Result<Process, Failure> {
-    start.go(&File::open("/dev/null").unwrap(), Places::new(1, 0).take().unwrap())
+    start.go(&File::open("/dev/null").unwrap(), Semaphore::new(1, 0).try_acquire().unwrap())
 }
 
 /// All that it writes.

@@ -1,9 +1,8 @@
 //! The operating system's answers: files below a root, sockets, addresses, local time, the log.
 //!
 //! Every decision is made elsewhere; here is how it is carried out. Nothing leaves the directory
-//! that stands under the root's name ([`Root`]), nothing but regular files is read, one call sends
-//! at most [`FAIR_SHARE`] bytes, an accepted socket needs no further set-up ([`Acceptor`]) and a
-//! log nobody reads stops nobody ([`Log`]).
+//! that stands under the root's name ([`Root`]), nothing but regular files is read, and a log that
+//! nobody reads blocks no request ([`Log`]).
 //!
 //! Linux's own calls are used where they are better; behind them stands POSIX, which every test
 //! runs on as well (cargo feature `portable`). Systems without it are not supported.

@@ -44,7 +44,7 @@ use rustix::process::{
 };
 
 use super::Stopwatch;
-use crate::semaphore::Place;
+use crate::semaphore::Permit;
 
 /// The signal that ends who writes while nobody listens.
 pub const UNHEARD: i32 = Signal::PIPE.as_raw();
@@ -64,7 +64,7 @@ pub struct Process {
     pub stderr: Option<Pipe>,
     /// Readable when it has exited; made when somebody waits for that.
     exit: Option<OwnedFd>,
-    place: Option<Place>,
+    place: Option<Permit>,
 }
 
 /// The reading end of a pipe. Copies of it are the same pipe.
@@ -84,7 +84,7 @@ pub struct Woken {
 
 impl Process {
     /// That was just started, and whose pipes these are.
-    pub(super) fn new(pid: Pid, [stdout, stderr]: [OwnedFd; 2], place: Place) -> Self {
+    pub(super) fn new(pid: Pid, [stdout, stderr]: [OwnedFd; 2], place: Permit) -> Self {
         let pipe = |end| Some(Pipe(Arc::new(end)));
         Self {
             child: Some(Child(pid)),
@@ -101,12 +101,12 @@ impl Process {
         self.child.as_ref().map(|child| child.0.as_raw_nonzero().get().unsigned_abs())
     }
 
-    /// Whether it should end since nobody lets processes in any more ([`Places::close`]).
+    /// Whether it should end since nobody lets processes in any more ([`Semaphore::close`]).
     ///
-    /// [`Places::close`]: super::Places::close
+    /// [`Semaphore::close`]: crate::semaphore::Semaphore::close
     #[must_use]
     pub fn should_end(&self) -> bool {
-        self.place.as_ref().is_some_and(Place::is_over)
+        self.place.as_ref().is_some_and(Permit::is_closed)
     }
 
     /// Whether it has exited.
@@ -161,7 +161,7 @@ impl Process {
         let child = self.child.take().ok_or(ErrorKind::NotFound)?;
         child.signal(Signal::KILL);
         let mut place = self.place.take();
-        place.iter_mut().for_each(Place::let_out);
+        place.iter_mut().for_each(Permit::remove_group);
         child.wait()
     }
 
@@ -225,7 +225,7 @@ impl AsFd for Pipe {
 /// has tidied up.
 struct Dying {
     child: Child,
-    place: Option<Place>,
+    place: Option<Permit>,
     pipes: [Option<Pipe>; 2],
 }
 
@@ -244,7 +244,7 @@ impl Dying {
             self.pipes.iter_mut().for_each(forget);
         }
         self.child.signal(Signal::KILL);
-        self.place.iter_mut().for_each(Place::let_out);
+        self.place.iter_mut().for_each(Permit::remove_group);
         let _ = self.child.wait();
     }
 }
@@ -317,19 +317,19 @@ fn poll_for(fds: &mut [PollFd<'_>], most: Duration) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::os::Start;
-    use crate::semaphore::Places;
+    use crate::semaphore::Semaphore;
     use std::fs::File;
     use std::path::Path;
 
     const LONG: Duration = Duration::from_secs(10);
 
-    fn start(script: &str) -> (Arc<Places>, Process) {
-        let places = Places::new(1, 0);
+    fn start(script: &str) -> (Arc<Semaphore>, Process) {
+        let places = Semaphore::new(1, 0);
         let mut start = Start::new(Path::new("/bin/sh")).unwrap();
         start.argument(b"-c").unwrap();
         start.argument(script.as_bytes()).unwrap();
         start.variable(b"PATH", b"/usr/bin:/bin").unwrap();
-        let process = start.go(&File::open("/dev/null").unwrap(), places.take().unwrap());
+        let process = start.go(&File::open("/dev/null").unwrap(), places.try_acquire().unwrap());
         (places, process.unwrap())
     }
 
@@ -347,13 +347,13 @@ mod tests {
 
     #[test]
     fn b_282_who_is_being_started_when_all_are_killed_is_killed_too() {
-        let places = Places::new(1, 1);
-        let place = places.take().unwrap();
+        let places = Semaphore::new(1, 1);
+        let place = places.try_acquire().unwrap();
         let killer = thread::spawn({
             let places = places.clone();
             move || places.kill()
         });
-        while places.queue().is_some() {
+        while places.enqueue().is_some() {
             thread::yield_now();
         }
         let mut start = Start::new(Path::new("/bin/sleep")).unwrap();
@@ -379,7 +379,7 @@ mod tests {
         }
         assert!(process.has_exited());
         assert_eq!(process.reap().unwrap().code(), Some(3));
-        assert!(places.wait_empty(LONG));
+        assert!(places.wait_idle(LONG));
     }
 
     #[test]
@@ -391,7 +391,7 @@ mod tests {
         }
         assert!(is_alive(&id));
         assert!(process.reap().unwrap().success());
-        assert!(places.wait_empty(LONG));
+        assert!(places.wait_idle(LONG));
         assert!((0..1000).any(|_| {
             thread::sleep(GLANCE);
             !is_alive(&id)
@@ -421,7 +421,7 @@ mod tests {
         let (places, mut process) = start(&script);
         assert_eq!(read(&mut process), "here\n");
         drop(process);
-        assert!(places.wait_empty(LONG));
+        assert!(places.wait_idle(LONG));
         assert!(file.exists());
     }
 
@@ -431,7 +431,7 @@ mod tests {
         assert_eq!(read(&mut process), "here\n");
         let id = process.id().unwrap().to_string();
         drop(process);
-        assert!(places.wait_empty(LONG));
+        assert!(places.wait_idle(LONG));
         assert!(!is_alive(&id));
     }
 }

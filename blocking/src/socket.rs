@@ -1,7 +1,7 @@
 //! The socket of one connection: read, send, and know when it has taken too long.
 //!
 //! It flushes before it waits and never before that. No timeout is set: what is waited for stands in
-//! the connection's [`Seat`], and the sweep wakes who is late. The wire tells apart what the loop must
+//! the connection's [`ConnectionHandle`], and the sweep wakes who is late. The socket tells apart what the loop must
 //! tell apart: the peer was too slow, or the peer is gone.
 
 use std::fs::File;
@@ -13,44 +13,48 @@ use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, Waiting};
 use event_listener::Listener;
 
 use doorstep_driver::config::Config;
-use doorstep_driver::connections::{ROOM, Registry, Room, Seat};
+use doorstep_driver::connections::{ConnectionHandle, Connections, EVICTION_WAIT, Eviction};
 use doorstep_driver::files;
 use doorstep_driver::net;
 
 /// One connection's socket.
-pub(crate) struct Wire<'c> {
-    seat: Arc<Seat>,
-    registry: &'c Registry,
+pub(crate) struct Socket<'c> {
+    connection: Arc<ConnectionHandle>,
+    connections: &'c Connections,
     config: &'c Config,
 }
 
-impl<'c> Wire<'c> {
-    pub(crate) fn new(seat: Arc<Seat>, registry: &'c Registry, config: &'c Config) -> Self {
-        Self { seat, registry, config }
+impl<'c> Socket<'c> {
+    pub(crate) fn new(
+        connection: Arc<ConnectionHandle>,
+        connections: &'c Connections,
+        config: &'c Config,
+    ) -> Self {
+        Self { connection, connections, config }
     }
 
-    pub(crate) fn seat(&self) -> &Seat {
-        &self.seat
+    pub(crate) fn connection(&self) -> &ConnectionHandle {
+        &self.connection
     }
 
     pub(crate) fn peer(&self) -> SocketAddr {
-        self.seat.peer()
+        self.connection.peer()
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
-        self.seat.stream()
+        self.connection.stream()
     }
 
     /// Evicts another connection, if one can be, and waits a moment for its descriptor.
-    pub(crate) fn make_room(&self) {
-        let left = self.registry.listen();
-        if let Room::Made = self.registry.evict(self.config) {
-            left.wait_timeout(ROOM);
+    pub(crate) fn evict_for_descriptor(&self) {
+        let left = self.connections.listen_unregister();
+        if let Eviction::Started = self.connections.evict_for_descriptor(self.config) {
+            left.wait_timeout(EVICTION_WAIT);
         }
     }
 
     /// The socket for another protocol.
-    pub(crate) fn hand_over(&self) -> io::Result<TcpStream> {
+    pub(crate) fn try_clone(&self) -> io::Result<TcpStream> {
         self.stream().try_clone()
     }
 
@@ -74,19 +78,21 @@ impl<'c> Wire<'c> {
         waiting: Waiting,
         mut read: impl FnMut(&mut &TcpStream) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        self.seat.waits(waiting);
+        self.connection.begin_wait(waiting);
         let read = loop {
             match read(&mut self.stream()) {
-                Ok(0) if self.seat.is_late() => break Err(self.seat.too_late()),
+                Ok(0) if self.connection.has_timed_out() => {
+                    break Err(self.connection.timeout_error());
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 read => break read,
             }
         };
-        self.seat.works();
+        self.connection.end_wait();
         if matches!(waiting, Waiting::Body | Waiting::Linger)
             && let Ok(n) = read
         {
-            self.seat.moved(n);
+            self.connection.record_bytes(n);
         }
         read
     }
@@ -98,7 +104,7 @@ impl<'c> Wire<'c> {
         outbox: &mut Outbox,
         more: bool,
     ) -> io::Result<()> {
-        self.seat.resets(connection.ends_by_closing());
+        self.connection.set_reset_on_close(connection.ends_by_closing());
         if outbox.is_empty() {
             return Ok(());
         }
@@ -142,23 +148,25 @@ impl<'c> Wire<'c> {
         count: u64,
         mut write: impl FnMut(&TcpStream, u64) -> io::Result<usize>,
     ) -> io::Result<()> {
-        self.seat.waits(Waiting::Peer);
+        self.connection.begin_wait(Waiting::Peer);
         let mut gone = 0;
         let written = loop {
             match write(self.stream(), gone) {
                 Ok(n) => {
-                    self.seat.moved(n);
+                    self.connection.record_bytes(n);
                     gone += n as u64;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) if self.seat.is_late() => break Err(self.seat.too_late()),
+                Err(_) if self.connection.has_timed_out() => {
+                    break Err(self.connection.timeout_error());
+                }
                 Err(error) => break Err(error),
             }
             if gone >= count {
                 break Ok(());
             }
         };
-        self.seat.works();
+        self.connection.end_wait();
         written
     }
 

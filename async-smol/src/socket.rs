@@ -2,7 +2,7 @@
 //!
 //! The calls themselves are plain ones on the inner socket; the reactor is asked only when they
 //! would wait, and hears of the socket only then. No timer is set: what is waited for stands in the
-//! connection's [`Seat`], and the sweep wakes who is late.
+//! connection's [`ConnectionHandle`], and the sweep wakes who is late.
 
 use std::fs::File;
 use std::future::poll_fn;
@@ -15,72 +15,72 @@ use std::task::{Context, Poll, ready};
 
 use async_io::{Async, Timer};
 use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, Waiting};
-use doorstep_driver::connections::{ROOM, Room, Seat};
+use doorstep_driver::connections::{ConnectionHandle, EVICTION_WAIT, Eviction};
 use doorstep_driver::files;
 use doorstep_driver::net;
 
-use crate::guest::{Guest, Home};
+use crate::connection_guard::{ConnectionGuard, Shared};
 use crate::thread_pool::ThreadPool;
 
 /// One connection's socket.
-pub(crate) struct Wire<'l> {
-    /// The socket as the reactor knows it; dropped before the guest.
-    watched: OnceLock<Async<Watched>>,
-    guest: Guest<'l>,
+pub(crate) struct Socket<'l> {
+    /// The socket as the reactor knows it; dropped before the guard.
+    registered: OnceLock<Async<Registered>>,
+    guard: ConnectionGuard<'l>,
 }
 
-struct Watched(Arc<Seat>);
+struct Registered(Arc<ConnectionHandle>);
 
-impl AsFd for Watched {
+impl AsFd for Registered {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 }
 
-impl<'l> Wire<'l> {
-    pub(crate) fn new(guest: Guest<'l>) -> Self {
-        Self { watched: OnceLock::new(), guest }
+impl<'l> Socket<'l> {
+    pub(crate) fn new(guard: ConnectionGuard<'l>) -> Self {
+        Self { registered: OnceLock::new(), guard }
     }
 
-    pub(crate) fn seat(&self) -> &Seat {
-        &self.guest.seat
+    pub(crate) fn connection(&self) -> &ConnectionHandle {
+        &self.guard.connection
     }
 
-    pub(crate) fn shared_seat(&self) -> Arc<Seat> {
-        self.guest.seat.clone()
+    pub(crate) fn shared_connection(&self) -> Arc<ConnectionHandle> {
+        self.guard.connection.clone()
     }
 
     /// Evicts another connection, if one can be, and waits a moment for its descriptor.
-    pub(crate) async fn make_room(&self) {
-        let Home { registry, config, .. } = self.guest.home;
-        let left = registry.listen();
-        if let Room::Made = registry.evict(config) {
-            let late = async { _ = Timer::after(ROOM).await };
+    pub(crate) async fn evict_for_descriptor(&self) {
+        let Shared { connections, config, .. } = self.guard.shared;
+        let left = connections.listen_unregister();
+        if let Eviction::Started = connections.evict_for_descriptor(config) {
+            let late = async { _ = Timer::after(EVICTION_WAIT).await };
             smol::future::or(left, late).await;
         }
     }
 
     /// Where what may wait is done.
     pub(crate) fn pool(&self) -> &'l ThreadPool {
-        self.guest.home.pool
+        self.guard.shared.pool
     }
 
     /// The socket to wait for. A connection that never waits costs the reactor nothing.
-    fn watched(&self) -> io::Result<&Async<Watched>> {
-        if let Some(watched) = self.watched.get() {
+    fn registered(&self) -> io::Result<&Async<Registered>> {
+        if let Some(watched) = self.registered.get() {
             return Ok(watched);
         }
-        let watched = Async::new_nonblocking(Watched(self.guest.seat.clone()))?;
-        Ok(self.watched.get_or_init(|| watched))
+        let watched = Async::new_nonblocking(Registered(self.guard.connection.clone()))?;
+        Ok(self.registered.get_or_init(|| watched))
     }
 
     /// The socket itself, which never waits.
     pub(crate) fn stream(&self) -> &TcpStream {
-        self.seat().stream()
+        self.connection().stream()
     }
 
     pub(crate) fn peer(&self) -> SocketAddr {
-        self.seat().peer()
+        self.connection().peer()
     }
 
     /// Waits for the next request, or for the end of input, holding nothing.
@@ -88,16 +88,16 @@ impl<'l> Wire<'l> {
         let mut waits = false;
         poll_fn(move |cx| {
             if !mem::replace(&mut waits, true) {
-                self.seat().waits(Waiting::Idle);
+                self.connection().begin_wait(Waiting::Idle);
             }
-            ready!(self.watched()?.poll_readable(cx))?;
-            self.seat().works();
+            ready!(self.registered()?.poll_readable(cx))?;
+            self.connection().end_wait();
             Poll::Ready(Ok(())) // even if it must leave: a request may have come in this moment
         })
     }
 
     /// Reads what is there; [`ErrorKind::WouldBlock`] when nothing is.
-    pub(crate) fn glance<S: Storage>(&self, inbox: &mut Inbox<S>) -> io::Result<usize> {
+    pub(crate) fn try_fill<S: Storage>(&self, inbox: &mut Inbox<S>) -> io::Result<usize> {
         loop {
             match inbox.fill(&mut self.stream()) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -126,13 +126,13 @@ impl<'l> Wire<'l> {
     ) -> Poll<io::Result<usize>> {
         loop {
             match read() {
-                Ok(0) if self.seat().is_late() => {
-                    return Poll::Ready(Err(self.seat().too_late()));
+                Ok(0) if self.connection().has_timed_out() => {
+                    return Poll::Ready(Err(self.connection().timeout_error()));
                 }
                 Ok(n) => {
-                    self.seat().works();
+                    self.connection().end_wait();
                     if matches!(waiting, Waiting::Body | Waiting::Linger) {
-                        self.seat().moved(n);
+                        self.connection().record_bytes(n);
                     }
                     return Poll::Ready(Ok(n));
                 }
@@ -140,8 +140,8 @@ impl<'l> Wire<'l> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
-            self.seat().waits(waiting);
-            ready!(self.watched()?.poll_readable(cx))?;
+            self.connection().begin_wait(waiting);
+            ready!(self.registered()?.poll_readable(cx))?;
         }
     }
 
@@ -163,7 +163,7 @@ impl<'l> Wire<'l> {
         outbox: &mut Outbox,
         more: bool,
     ) -> Poll<io::Result<()>> {
-        self.seat().resets(connection.ends_by_closing());
+        self.connection().set_reset_on_close(connection.ends_by_closing());
         while !outbox.is_empty() {
             let socket = self.stream();
             let mut send = || net::send(socket, outbox.unsent(), more);
@@ -207,19 +207,19 @@ impl<'l> Wire<'l> {
         loop {
             match write() {
                 Ok(n) => {
-                    self.seat().works();
-                    self.seat().moved(n);
+                    self.connection().end_wait();
+                    self.connection().record_bytes(n);
                     return Poll::Ready(Ok(n));
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) if self.seat().is_late() => {
-                    return Poll::Ready(Err(self.seat().too_late()));
+                Err(_) if self.connection().has_timed_out() => {
+                    return Poll::Ready(Err(self.connection().timeout_error()));
                 }
                 Err(error) => return Poll::Ready(Err(error)),
             }
-            self.seat().waits(Waiting::Peer);
-            ready!(self.watched()?.poll_writable(cx))?;
+            self.connection().begin_wait(Waiting::Peer);
+            ready!(self.registered()?.poll_writable(cx))?;
         }
     }
 
@@ -232,7 +232,7 @@ impl<'l> Wire<'l> {
         }
         let mut forgotten = vec![0; 16 << 10]; // not in the future, which would hold it all along
         let mut total = 0;
-        while total < self.guest.home.config.linger {
+        while total < self.guard.shared.config.max_linger_bytes {
             let mut read = || (&*stream).read(&mut forgotten);
             match poll_fn(|cx| self.poll_read(cx, Waiting::Linger, &mut read)).await {
                 Ok(0) | Err(_) => return,
@@ -243,7 +243,7 @@ impl<'l> Wire<'l> {
     }
 
     /// The socket for another protocol.
-    pub(crate) fn hand_over(&self) -> io::Result<Async<TcpStream>> {
+    pub(crate) fn try_clone(&self) -> io::Result<Async<TcpStream>> {
         Async::new_nonblocking(self.stream().try_clone()?)
     }
 }

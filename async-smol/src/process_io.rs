@@ -12,17 +12,17 @@ use doorstep_driver::os::{Pipe, Process, Woken};
 use smol::future::Future;
 
 /// How often to look for an end that wakes nobody.
-const GLANCE: Duration = Duration::from_millis(10);
+const EXIT_POLL: Duration = Duration::from_millis(10);
 
 /// A process's descriptors, as the reactor knows them.
-pub(crate) struct Watch {
+pub(crate) struct ProcessIo {
     stdout: Option<Async<Pipe>>,
     stderr: Option<Async<Pipe>>,
     /// Made when there is nothing else to wait for.
     exit: Option<Async<OwnedFd>>,
 }
 
-impl Watch {
+impl ProcessIo {
     pub(crate) fn new(process: &Process) -> io::Result<Self> {
         let watch = |pipe: &Option<Pipe>| pipe.clone().map(Async::new_nonblocking).transpose();
         Ok(Self { stdout: watch(&process.stdout)?, stderr: watch(&process.stderr)?, exit: None })
@@ -39,20 +39,20 @@ impl Watch {
         self.stderr.take_if(|_| process.stderr.is_none());
         if self.stdout.is_none() && self.exit.is_none() {
             let Some(exit) = process.exit() else {
-                Timer::after(most.min(GLANCE)).await;
+                Timer::after(most.min(EXIT_POLL)).await;
                 return Ok(Woken { exit: process.has_exited(), ..Woken::default() });
             };
             self.exit = Some(Async::new_nonblocking(exit.try_clone_to_owned()?)?);
         }
         let mut timer = Timer::after(most);
-        Ok(poll_fn(|cx| match self.look(cx) {
+        Ok(poll_fn(|cx| match self.poll_ready(cx) {
             woken if woken != Woken::default() => Poll::Ready(woken),
             nothing => Pin::new(&mut timer).poll(cx).map(|_| nothing),
         })
         .await)
     }
 
-    fn look(&self, cx: &mut Context<'_>) -> Woken {
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Woken {
         Woken {
             stdout: is_ready(self.stdout.as_ref(), cx),
             stderr: is_ready(self.stderr.as_ref(), cx),
