@@ -23,7 +23,7 @@ pub struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    pub(crate) fn new(turn: ExchangeState<'a>, socket: &'a Socket<'a>) -> Self {
+    pub(crate) fn new(state: ExchangeState<'a>, socket: &'a Socket<'a>) -> Self {
         Self { state, socket }
     }
 
