@@ -278,7 +278,7 @@ on_every_driver! {
         // The last quarter of it is for scripts to end in, and their clients to be told.
         for grace in [4, 8].map(Duration::from_secs) {
             let settings = CgiSettings { max_processes: 4, ..CgiSettings::default() };
-            let scripts = Scripts::configured(driver, settings, Config { shutdown_grace, ..config() });
+            let scripts = Scripts::configured(driver, settings, Config { shutdown_grace: grace, ..config() });
             let mut hanging = asking(&scripts, "hang.sh");
             eventually("it runs", || scripts.processes().len() == 1);
             let mut body = asking(&scripts, "hang.sh?body");
@@ -314,7 +314,7 @@ on_every_driver! {
     fn r_28_no_script_outlives_the_grace_of_a_stop(driver: Driver) {
         let grace = Duration::from_millis(400);
         let settings = CgiSettings { max_processes: 4, ..CgiSettings::default() };
-        let scripts = Scripts::configured(driver, settings, Config { shutdown_grace, ..config() });
+        let scripts = Scripts::configured(driver, settings, Config { shutdown_grace: grace, ..config() });
         // They hang, do not mind SIGTERM, and have started others.
         let clients = ["hang.sh", "stubborn.sh", "stubborn.sh"].map(|name| asking(&scripts, name));
         eventually("they run", || scripts.processes().len() >= clients.len());
@@ -327,7 +327,7 @@ on_every_driver! {
 
     fn b_282_a_stop_waits_for_a_script_that_ends(driver: Driver) {
         let grace = Duration::from_secs(600);
-        let scripts = Scripts::configured(driver, short(), Config { shutdown_grace, ..config() });
+        let scripts = Scripts::configured(driver, short(), Config { shutdown_grace: grace, ..config() });
         let mut hangs = asking(&scripts, "hang.sh");
         eventually("it runs", || scripts.processes().len() == 1);
         let mut works = asking(&scripts, "closes-stdout.sh?work");

@@ -72,7 +72,7 @@ on_every_driver! {
     fn b_282_after_a_stop_nobody_who_waited_for_a_place_gets_one(driver: Driver) {
         let settings = CgiSettings { max_processes: 1, max_queued: 8, ..CgiSettings::default() };
         let grace = Duration::ZERO;
-        let scripts = Scripts::configured(driver, settings, Config { shutdown_grace, ..config() });
+        let scripts = Scripts::configured(driver, settings, Config { shutdown_grace: grace, ..config() });
         let mut stubborn = asking(&scripts, "stubborn.sh");
         eventually("it runs", || !stubborn.is_silent());
         let mut waiting: Vec<_> = (0..8).map(|_| asking(&scripts, "stubborn.sh")).collect();

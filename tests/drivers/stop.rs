@@ -17,7 +17,7 @@ use crate::support::client::Client;
 on_every_driver! {
     fn r_28_whatever_hangs_a_stop_is_over_when_its_time_is(driver: Driver) {
         let grace = Duration::from_millis(400);
-        let server = driver.start_with(State::app(), Config { shutdown_grace, ..config() });
+        let server = driver.start_with(State::app(), Config { shutdown_grace: grace, ..config() });
         let hanging = [
             "GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n", // and nobody reads it
             "GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\n",  // the handler does not return
