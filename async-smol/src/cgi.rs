@@ -118,11 +118,11 @@ impl Cgi {
             Resolution::Script(script) => script,
         };
         let body = self.receive(exchange).await?;
-        let Some(place) = self.enter(exchange, &script).await? else {
+        let Some(permit) = self.enter(exchange, &script).await? else {
             return Ok(ScriptOutcome::Responded);
         };
         let launch = self.scripts.prepare_script(exchange, &script, exchange.local_addr()?, body);
-        let started = exchange.unblock(move || launch.start(place)).await;
+        let started = exchange.unblock(move || launch.start(permit)).await;
         let Some(mut run) = self.scripts.started(exchange, &script, started)? else {
             return Ok(ScriptOutcome::Responded);
         };
@@ -165,15 +165,15 @@ impl Cgi {
         }
     }
 
-    /// A place among the running scripts, waited for if need be; `None` when there is none and that
+    /// A permit among the running scripts, waited for if need be; `None` when there is none and that
     /// was answered.
     async fn enter(
         &self,
         exchange: &mut Exchange<'_>,
         script: &Script,
     ) -> io::Result<Option<Permit>> {
-        if let Some(place) = self.scripts.process_limit().try_acquire() {
-            return Ok(Some(place));
+        if let Some(permit) = self.scripts.process_limit().try_acquire() {
+            return Ok(Some(permit));
         }
         exchange.flush().await?; // earlier answers do not wait with it
         let why = match self.scripts.queue() {
@@ -181,7 +181,7 @@ impl Cgi {
             Ok(mut queue) => loop {
                 let turn = queue.listen();
                 match queue.poll(exchange.parts().1) {
-                    Ok(PermitPoll::Granted(place)) => return Ok(Some(place)),
+                    Ok(PermitPoll::Granted(permit)) => return Ok(Some(permit)),
                     Ok(PermitPoll::Wait(most)) => {
                         let late = async { _ = Timer::after(most).await };
                         future::or(turn, late).await;

@@ -112,13 +112,13 @@ impl Cgi {
             Resolution::Script(script) => script,
         };
         let body = self.receive(exchange)?;
-        let Some(place) = self.enter(exchange, &script)? else {
+        let Some(permit) = self.enter(exchange, &script)? else {
             return Ok(ScriptOutcome::Responded);
         };
         let started = self
             .scripts
             .prepare_script(exchange, &script, exchange.local_addr()?, body)
-            .start(place);
+            .start(permit);
         let Some(mut run) = self.scripts.started(exchange, &script, started)? else {
             return Ok(ScriptOutcome::Responded);
         };
@@ -163,11 +163,11 @@ impl Cgi {
         }
     }
 
-    /// A place among the running scripts, waited for if need be; `None` when there is none and that
+    /// A permit among the running scripts, waited for if need be; `None` when there is none and that
     /// was answered.
     fn enter(&self, exchange: &mut Exchange<'_>, script: &Script) -> io::Result<Option<Permit>> {
-        if let Some(place) = self.scripts.process_limit().try_acquire() {
-            return Ok(Some(place));
+        if let Some(permit) = self.scripts.process_limit().try_acquire() {
+            return Ok(Some(permit));
         }
         exchange.flush()?; // earlier answers do not wait with it
         let why = match self.scripts.queue() {
@@ -175,7 +175,7 @@ impl Cgi {
             Ok(mut queue) => loop {
                 let turn = queue.listen();
                 match queue.poll(exchange.parts().1) {
-                    Ok(PermitPoll::Granted(place)) => return Ok(Some(place)),
+                    Ok(PermitPoll::Granted(permit)) => return Ok(Some(permit)),
                     Ok(PermitPoll::Wait(most)) => drop(turn.wait_timeout(most)),
                     Err(why) => break why,
                 }

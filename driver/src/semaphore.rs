@@ -2,7 +2,7 @@
 //!
 //! At most so many have a [`Permit`]; at most so many others have a [`Waiter`] and wait for one, first
 //! come first served, however often they look; everybody else is turned away at once. Who waits does so
-//! on a thread or in a task. Places and tickets are given back when they are dropped.
+//! on a thread or in a task. Places and waiters are given back when they are dropped.
 //!
 //! ```
 //! use doorstep_driver::semaphore::Places;
@@ -13,7 +13,7 @@
 //! let waiter = places.queue().expect("nobody else waits");
 //! assert!(places.queue().is_none());
 //! drop(first);
-//! let second = ticket.take().expect("it is free again");
+//! let second = waiter.take().expect("it is free again");
 //! # drop(second);
 //! ```
 
@@ -62,7 +62,7 @@ pub struct Permit {
     has_group: bool,
 }
 
-/// The right to wait for a place.
+/// The right to wait for a permit.
 #[derive(Debug)]
 pub struct Waiter {
     semaphore: Arc<Semaphore>,
@@ -81,14 +81,14 @@ impl Semaphore {
         })
     }
 
-    /// A place, when one is free and nobody waits for it.
+    /// A permit, when one is free and nobody waits for it.
     #[must_use]
     pub fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
         let mut crowd = self.state();
         (crowd.waiting.is_empty() && self.grant(&mut crowd)).then(|| Permit::new(self))
     }
 
-    /// A ticket, when not too many have one.
+    /// A waiter, when not too many have one.
     #[must_use]
     pub fn enqueue(self: &Arc<Self>) -> Option<Waiter> {
         let mut crowd = self.state();
@@ -176,7 +176,7 @@ impl Semaphore {
         fits
     }
 
-    /// Tells whoever is next that there is a place.
+    /// Tells whoever is next that there is a permit.
     fn notify_first(&self, crowd: &State) {
         if crowd.held < self.max_permits
             && let Some(exchange) = crowd.waiting.front()
@@ -221,7 +221,7 @@ impl Permit {
 }
 
 impl Waiter {
-    /// A place, when one is free and nobody came before. Listen first, then look: else a moment is
+    /// A permit, when one is free and nobody came before. Listen first, then look: else a moment is
     /// missed.
     #[must_use]
     pub fn try_acquire(&self) -> Option<Permit> {
@@ -279,8 +279,8 @@ mod tests {
         assert!(places.try_acquire().is_none(), "a newcomer does not push in");
         assert!(two.try_acquire().is_none(), "nor does who came later");
         early.wait();
-        let place = one.try_acquire().unwrap();
-        drop((one, place));
+        let permit = one.try_acquire().unwrap();
+        drop((one, permit));
         late.wait();
         drop(two.try_acquire().unwrap());
         drop(two);
@@ -302,13 +302,13 @@ mod tests {
     #[test]
     fn b_256_a_closed_door_stays_closed_and_who_waits_is_told() {
         let places = Semaphore::new(1, 2);
-        let place = places.try_acquire().unwrap();
+        let permit = places.try_acquire().unwrap();
         let waiter = places.enqueue().unwrap();
-        let listener = ticket.listen();
+        let listener = waiter.listen();
         places.close();
         listener.wait();
-        drop(place);
-        assert!(ticket.is_closed() && ticket.try_acquire().is_none());
+        drop(permit);
+        assert!(waiter.is_closed() && waiter.try_acquire().is_none());
         assert!(places.try_acquire().is_none() && places.enqueue().is_none());
     }
 
@@ -316,11 +316,11 @@ mod tests {
     fn b_256_emptiness_can_be_waited_for() {
         let places = Semaphore::new(2, 0);
         assert!(places.wait_idle(Duration::ZERO));
-        let place = places.try_acquire().unwrap();
+        let permit = places.try_acquire().unwrap();
         assert!(!places.wait_idle(Duration::ZERO));
         let waiting = places.clone();
         let waiter = thread::spawn(move || waiting.wait_idle(Duration::from_secs(10)));
-        drop(place);
+        drop(permit);
         assert!(waiter.join().unwrap());
     }
 }

@@ -21,18 +21,18 @@ use std::time::Duration;
 fn broken(output: &str) -> (String, Vec<String>, bool) {
     let mut route = Route::new(&Directories::default(), false, b"/cgi-bin/x").unwrap().unwrap();
     let script = route.found(Found::File { executable: true }).unwrap().unwrap();
-    let place = Semaphore::new(1, 0).try_acquire().expect("nobody else is here");
+    let permit = Semaphore::new(1, 0).try_acquire().expect("nobody else is here");
     let mut start = Start::new(Path::new("/bin/sh")).unwrap();
     for argument in ["-c", "printf %b \"$1\"; exec sleep 60", "sh", output] {
         start.argument(argument.as_bytes()).unwrap();
     }
-    let process = start.go(&File::open("/dev/null").unwrap(), place).unwrap();
+    let process = start.go(&File::open("/dev/null").unwrap(), permit).unwrap();
     let mut run = Job::new(process, &script, &CgiSettings::default());
 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (stream, peer) = listener.accept().unwrap();
-    let connection = Connections::default().register(stream, peer);
+    let handle = Connections::default().register(stream, peer);
 
     let mut connection = Connection::new(Limits::default());
     let request = b"GET /cgi-bin/x HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -56,13 +56,13 @@ fn broken(output: &str) -> (String, Vec<String>, bool) {
             break;
         }
         let woken = run.process.wait(None, Duration::from_secs(10)).unwrap();
-        run.step(&mut exchange, woken, &connection).unwrap();
+        run.step(&mut exchange, woken, &handle).unwrap();
     }
     assert_eq!(run.output.0, most);
     // A directory is open, and read(2) refuses it: EISDIR, as EIO would come from a bad disk.
     run.process.stdout = Some(OwnedFd::from(File::open("/").unwrap()).into());
     let woken = Woken { stdout: true, ..Woken::default() };
-    assert_eq!(run.step(&mut exchange, woken, &connection).unwrap(), JobStep::Done);
+    assert_eq!(run.step(&mut exchange, woken, &handle).unwrap(), JobStep::Done);
     let cut = Cell::new(false);
     exchange.finish(Ok(Ok(())), |record| cut.set(record.cut));
     drop((client, exchange));

@@ -3,7 +3,7 @@
 //! [`ScriptDirectory`] finds the script that a path means and prepares its start; a [`Job`] reads what it
 //! writes, answers with that, and knows when it has been enough. What is decided here, and in
 //! [`doorstep_core::cgi`]; which thread or task waits, in the drivers. In order: the script is looked
-//! up and refused if need be, the request's body is received whole ([`RequestBody`]), a place among the
+//! up and refused if need be, the request's body is received whole ([`RequestBody`]), a permit among the
 //! running scripts is taken or waited for ([`PermitWait`]), and only then a process is started
 //! ([`PreparedScript`]).
 //!
@@ -176,13 +176,13 @@ impl ScriptDirectory {
         Ok(Resolution::Script(script))
     }
 
-    /// A place in the queue, for when [`Semaphore::try_acquire`] has none among those who run.
+    /// A permit in the queue, for when [`Semaphore::try_acquire`] has none among those who run.
     ///
     /// # Errors
     /// [`NoPermit::Full`].
     pub fn queue(&self) -> Result<PermitWait, NoPermit> {
-        let ticket = self.process_limit.enqueue().ok_or(NoPermit::Full)?;
-        Ok(PermitWait::new(ticket, self.settings.timeout, self.settings.half_close_timeout))
+        let waiter = self.process_limit.enqueue().ok_or(NoPermit::Full)?;
+        Ok(PermitWait::new(waiter, self.settings.timeout, self.settings.half_close_timeout))
     }
 
     /// Prepares the start of `script` for a request that came in on `local`. `body` is what was
@@ -273,13 +273,13 @@ impl PreparedScript {
     ///
     /// # Errors
     /// Those of [`Start::go`] and of [`RequestBody::finish`].
-    pub fn start(self, place: Permit) -> Result<Process, Failure> {
+    pub fn start(self, permit: Permit) -> Result<Process, Failure> {
         let start = self.start?;
         let stdin = self
             .body
             .map_or_else(request_body::empty_stdin, RequestBody::finish)
             .map_err(prepare)?;
-        start.go(&stdin, place)
+        start.go(&stdin, permit)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A request that waits for its place, among the running scripts or the large listings: for a while,
+//! A request that waits for its permit, among the running scripts or the large listings: for a while,
 //! and for as long as its client does.
 //!
 //! As a [`super::Job`], a [`PermitWait`] never waits itself: it is listened to, then looked at, and says
@@ -17,10 +17,10 @@ use crate::semaphore::{Permit, Waiter};
 /// The longest wait before the client is looked for.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A place in the queue.
+/// A permit in the queue.
 #[derive(Debug)]
 pub struct PermitWait {
-    ticket: Waiter,
+    waiter: Waiter,
     /// How long it may wait, and has.
     wait: Duration,
     waited: Stopwatch,
@@ -30,13 +30,13 @@ pub struct PermitWait {
 /// How things stand with one that waits.
 #[derive(Debug)]
 pub enum PermitPoll {
-    /// It has a place.
+    /// It has a permit.
     Granted(Permit),
     /// It has none yet: to be looked at again when told to, or after so long.
     Wait(Duration),
 }
 
-/// Why a request gets no place.
+/// Why a request gets no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoPermit {
     /// Too many run, and too many wait.
@@ -51,15 +51,15 @@ pub enum NoPermit {
 
 impl PermitWait {
     /// One that waits for `wait`, and so long with a client that sends nothing more.
-    pub(crate) fn new(ticket: Waiter, wait: Duration, patience: Duration) -> Self {
+    pub(crate) fn new(waiter: Waiter, wait: Duration, patience: Duration) -> Self {
         let waited = Stopwatch::started(Instant::now());
-        Self { ticket, wait, waited, vigil: Vigil::new(patience) }
+        Self { waiter, wait, waited, vigil: Vigil::new(patience) }
     }
 
     /// Is told when a look is worth it. Listen first, then look: else a moment is missed.
     #[must_use]
     pub fn listen(&self) -> EventListener {
-        self.ticket.listen()
+        self.waiter.listen()
     }
 
     /// How things stand, with the client on that connection too.
@@ -70,10 +70,10 @@ impl PermitWait {
         if let Some(departure) = self.vigil.look(connection.presence()) {
             return Err(NoPermit::Disconnected(departure));
         }
-        if let Some(place) = self.ticket.try_acquire() {
-            return Ok(PermitPoll::Granted(place));
+        if let Some(permit) = self.waiter.try_acquire() {
+            return Ok(PermitPoll::Granted(permit));
         }
-        if self.ticket.is_closed() {
+        if self.waiter.is_closed() {
             return Err(NoPermit::ShuttingDown);
         }
         match self.wait.saturating_sub(self.waited.count(Instant::now(), CHECK_INTERVAL)) {

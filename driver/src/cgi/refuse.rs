@@ -1,5 +1,5 @@
 //! What is answered when no script is run: because there is none, or may be none, or there is no
-//! place for it, or the request is a CORS preflight.
+//! permit for it, or the request is a CORS preflight.
 
 use std::io::{self, ErrorKind};
 
@@ -28,7 +28,7 @@ pub fn respond_not_cgi(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
     exchange.respond(status).reason(reason).page("")
 }
 
-/// Answers a request that there is no place for.
+/// Answers a request that there is no permit for.
 ///
 /// # Errors
 /// Those of answering.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::*;
 
-/// A connections, and what keeps its sockets open.
+/// A table of connections, and what keeps its sockets open.
 struct Full {
     connections: Connections,
     config: Config,
@@ -60,8 +60,8 @@ impl Full {
 }
 
 /// Each has waited longer than those behind it.
-fn in_order(connections: &Connections, config: &Config, connections: &[Arc<ConnectionHandle>]) {
-    connections.sweep(config);
+fn in_order(table: &Connections, config: &Config, connections: &[Arc<ConnectionHandle>]) {
+    table.sweep(config);
     for (n, connection) in connections.iter().rev().enumerate() {
         connection.waited.store(1000 * (n as u32 + 1), Ordering::Relaxed);
     }

@@ -55,8 +55,8 @@ impl Listings {
 
     /// A place in the queue for a permit.
     pub(crate) fn queue(&self, site: &Site) -> Result<PermitWait, NoPermit> {
-        let ticket = self.permits.enqueue().ok_or(NoPermit::Full)?;
-        Ok(PermitWait::new(ticket, site.listing_wait, site.listing_patience))
+        let waiter = self.permits.enqueue().ok_or(NoPermit::Full)?;
+        Ok(PermitWait::new(waiter, site.listing_wait, site.listing_patience))
     }
 
     /// The listing of the directory at `path` of `store`. `departure` says whether its client has
