@@ -86,7 +86,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// [`doorstep_core::http1::Misuse`], and those of the socket.
     pub async fn send_interim(&mut self, status: u16, fields: &[(&str, &[u8])]) -> io::Result<()> {
-        self.state.connection.inform(status, fields, self.state.outbox)?;
+        self.state.machine.inform(status, fields, self.state.outbox)?;
         self.flush().await
     }
 
@@ -103,7 +103,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// Those of the socket.
     pub async fn flush(&mut self) -> io::Result<()> {
-        let flushed = self.socket.flush(self.state.connection, self.state.outbox, false).await;
+        let flushed = self.socket.flush(self.state.machine, self.state.outbox, false).await;
         self.state.record_flush(flushed)
     }
 
@@ -117,7 +117,7 @@ impl<'a> Exchange<'a> {
         if !self.state.begin_file(file, offset, count)? {
             return if self.state.should_flush() { self.flush().await } else { Ok(()) };
         }
-        let flushed = self.socket.flush(self.state.connection, self.state.outbox, true).await;
+        let flushed = self.socket.flush(self.state.machine, self.state.outbox, true).await;
         self.state.record_flush(flushed)?;
         let mut sent = 0;
         let all = self.socket.send_file(file, offset, count, &mut sent).await;
@@ -169,7 +169,7 @@ impl AsyncRead for Body<'_, '_> {
                 BodyRead::Read(n) => return Poll::Ready(Ok(n)),
                 wanted => wanted,
             };
-            let flush = socket.poll_flush(cx, state.connection, state.outbox, false);
+            let flush = socket.poll_flush(cx, state.machine, state.outbox, false);
             state.record_flush(ready!(flush))?;
             if let BodyRead::Receive(most) = wanted {
                 let mut read = || socket.stream().read(&mut buffer[..most]);

@@ -125,7 +125,7 @@ async fn exchange<H: Handler, S: Storage>(
         ExchangeState::new(head.view(front), connection, rest, outbox, peer, &notes, &is_last);
     let mut exchange = Exchange::new(turn, socket);
     let outcome = AssertUnwindSafe(async {
-        if exchange.connection.expects() {
+        if exchange.machine.expects() {
             handler.expect(&mut exchange).await?;
         }
         if exchange.has_responded() { Ok(()) } else { handler.handle(&mut exchange).await }

@@ -128,7 +128,7 @@ impl Cgi {
             match run.step(turn, woken, connection)? {
                 JobStep::Flush => exchange.flush()?,
                 JobStep::Wait(most) => {
-                    let client = turn.connection.owed().map(|_| connection.as_fd());
+                    let client = turn.machine.owed().map(|_| connection.as_fd());
                     woken = run.process.wait(client, most)?;
                 }
                 JobStep::LocalRedirect(target) => {

@@ -71,7 +71,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// [`doorstep_core::http1::Misuse`], and those of the socket.
     pub fn send_interim(&mut self, status: u16, fields: &[(&str, &[u8])]) -> io::Result<()> {
-        self.state.connection.inform(status, fields, self.state.outbox)?;
+        self.state.machine.inform(status, fields, self.state.outbox)?;
         self.flush()
     }
 
@@ -88,7 +88,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// Those of the socket.
     pub fn flush(&mut self) -> io::Result<()> {
-        let flushed = self.socket.flush(self.state.connection, self.state.outbox, false);
+        let flushed = self.socket.flush(self.state.machine, self.state.outbox, false);
         self.state.record_flush(flushed)
     }
 
@@ -102,7 +102,7 @@ impl<'a> Exchange<'a> {
         if !self.state.begin_file(file, offset, count)? {
             return if self.state.should_flush() { self.flush() } else { Ok(()) };
         }
-        let flushed = self.socket.flush(self.state.connection, self.state.outbox, true);
+        let flushed = self.socket.flush(self.state.machine, self.state.outbox, true);
         self.state.record_flush(flushed)?;
         let mut sent = 0;
         let all = self.socket.send_file(file, offset, count, &mut sent);
@@ -149,7 +149,7 @@ impl Read for Body<'_, '_> {
                 BodyRead::Read(n) => return Ok(n),
                 wanted => wanted,
             };
-            let flushed = socket.flush(state.connection, state.outbox, false);
+            let flushed = socket.flush(state.machine, state.outbox, false);
             state.record_flush(flushed)?;
             if let BodyRead::Receive(most) = wanted {
                 return state.received(socket.read_into(&mut buffer[..most], Waiting::Body));

@@ -103,7 +103,7 @@ fn exchange<H: Handler, S: Storage>(
         ExchangeState::new(head.view(front), connection, rest, outbox, peer, &notes, &is_last);
     let mut exchange = Exchange::new(turn, socket);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        if exchange.connection.expects() {
+        if exchange.machine.expects() {
             handler.expect(&mut exchange)?;
         }
         if exchange.has_responded() { Ok(()) } else { handler.handle(&mut exchange) }

@@ -138,8 +138,8 @@ impl Job {
                 .take_local_redirect()
                 .map_or(JobStep::Done, JobStep::LocalRedirect));
         }
-        if !self.closed && held_for.is_none() && exchange.connection.states() == States::CLOSED {
-            connection.close_response(exchange.connection.resets());
+        if !self.closed && held_for.is_none() && exchange.machine.states() == States::CLOSED {
+            connection.close_response(exchange.machine.resets());
             self.closed = true;
         }
         self.waited = true;
@@ -191,7 +191,7 @@ impl Job {
     ) -> io::Result<Option<JobStep>> {
         self.checked = Instant::now();
         self.check_interval = (2 * self.check_interval).min(CHECK_INTERVALS.1);
-        let waits = exchange.connection.owed().is_some();
+        let waits = exchange.machine.owed().is_some();
         if self.response.has_ended() && !waits {
             return Ok(None); // what it does now is no client's business
         }
@@ -232,7 +232,7 @@ impl Job {
     ) -> io::Result<JobStep> {
         self.finish_stderr(exchange);
         self.response.log_error(exchange, why);
-        if exchange.connection.owed() == Some(Owed::Answer) {
+        if exchange.machine.owed() == Some(Owed::Answer) {
             exchange.respond(status).page("")?;
         }
         Ok(JobStep::Done)

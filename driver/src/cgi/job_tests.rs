@@ -1,20 +1,17 @@
 //! A pipe that cannot be read: an error is not the end of a script's output.
 
-use super::{Job, JobStep};
-use crate::cgi::CgiSettings;
-use crate::connections::Connections;
-use crate::exchange::ExchangeState;
-use crate::os::{Start, Woken};
-use crate::semaphore::Semaphore;
-use doorstep_core::cgi::route::{Directories, Found, Route};
-use doorstep_core::http1::{Connection, Event, Inbox, Limits, Outbox};
-use std::cell::Cell;
 use std::fs::File;
-use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Mutex;
 use std::time::Duration;
+
+use doorstep_core::cgi::route::{Directories, Found, Route};
+
+use super::{Job, JobStep};
+use crate::cgi::CgiSettings;
+use crate::exchange::fixture::respond;
+use crate::os::{Start, Woken};
+use crate::semaphore::Semaphore;
 
 /// What goes out, and what the log is told, of a script that writes `output` into a pipe which then
 /// fails; at last whether the answer was cut.
@@ -29,45 +26,23 @@ fn broken(output: &str) -> (String, Vec<String>, bool) {
     let process = start.go(&File::open("/dev/null").unwrap(), permit).unwrap();
     let mut run = Job::new(process, &script, &CgiSettings::default());
 
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (stream, peer) = listener.accept().unwrap();
-    let handle = Connections::default().register(stream, peer);
-
-    let mut connection = Connection::new(Limits::default());
-    let request = b"GET /cgi-bin/x HTTP/1.1\r\nHost: a\r\n\r\n";
-    let Ok((_, Event::Request(head))) = connection.advance(request) else { unreachable!() };
-    let (mut outbox, notes) = (Outbox::new(""), Mutex::new(Vec::new()));
-    let note = |words: &str| notes.lock().unwrap().push(words.to_owned());
-    let mut empty = [];
-    let mut exchange = ExchangeState::new(
-        head,
-        &mut connection,
-        Inbox::new(&mut empty),
-        &mut outbox,
-        peer,
-        &note,
-        &|| false,
-    );
-
-    let most = output.replace("\\n", "\n").len() as u64;
-    for _ in 0..1000 {
-        if run.output.0 == most {
-            break;
+    let seen = respond(b"GET /cgi-bin/x HTTP/1.1\r\nHost: a\r\n\r\n", |exchange| {
+        let connection = exchange.connection().clone();
+        let most = output.replace("\\n", "\n").len() as u64;
+        for _ in 0..1000 {
+            if run.output.0 == most {
+                break;
+            }
+            let woken = run.process.wait(None, Duration::from_secs(10)).unwrap();
+            run.step(exchange, woken, &connection).unwrap();
         }
-        let woken = run.process.wait(None, Duration::from_secs(10)).unwrap();
-        run.step(&mut exchange, woken, &handle).unwrap();
-    }
-    assert_eq!(run.output.0, most);
-    // A directory is open, and read(2) refuses it: EISDIR, as EIO would come from a bad disk.
-    run.process.stdout = Some(OwnedFd::from(File::open("/").unwrap()).into());
-    let woken = Woken { stdout: true, ..Woken::default() };
-    assert_eq!(run.step(&mut exchange, woken, &handle).unwrap(), JobStep::Done);
-    let cut = Cell::new(false);
-    exchange.finish(Ok(Ok(())), |record| cut.set(record.cut));
-    drop((client, exchange));
-    let sent = String::from_utf8(outbox.unsent().to_vec()).unwrap();
-    (sent, notes.into_inner().unwrap(), cut.get())
+        assert_eq!(run.output.0, most);
+        // A directory is open, and read(2) refuses it: EISDIR, as EIO would come from a bad disk.
+        run.process.stdout = Some(OwnedFd::from(File::open("/").unwrap()).into());
+        let woken = Woken { stdout: true, ..Woken::default() };
+        assert_eq!(run.step(exchange, woken, &connection).unwrap(), JobStep::Done);
+    });
+    (seen.sent, seen.errors, seen.aborted)
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl ScriptResponse {
             }
             Stage::Body | Stage::Unread | Stage::Ended => {}
         }
-        match exchange.connection.owed() {
+        match exchange.machine.owed() {
             Some(Owed::Stream) => exchange.end(),
             Some(Owed::Bytes(left)) => {
                 self.log_error(
@@ -180,7 +180,7 @@ impl ScriptResponse {
 
     /// Sends a part of the body, as far as it was promised.
     fn send(&mut self, exchange: &mut ExchangeState<'_>, bytes: &[u8]) -> io::Result<()> {
-        match exchange.connection.owed() {
+        match exchange.machine.owed() {
             Some(Owed::Stream) => exchange.append_body(bytes).map(drop),
             Some(Owed::Bytes(left)) if bytes.len() as u64 <= left => {
                 exchange.append_body(bytes).map(drop)

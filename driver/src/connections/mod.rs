@@ -253,8 +253,49 @@ impl ConnectionHandle {
     }
 
     /// `n` bytes of what is waited for were received or sent.
-    pub fn record_bytes(&self, n: usize) {
+    fn record_bytes(&self, n: usize) {
         self.bytes.fetch_add(u32::try_from(n).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// Reads by `read`, which is repeated if a signal interrupts it; `waiting` is what for.
+    ///
+    /// # Errors
+    /// Returns [`ErrorKind::TimedOut`] if the peer was too slow, or the error of `read`.
+    pub fn read(
+        &self,
+        waiting: Waiting,
+        mut read: impl FnMut(&mut &TcpStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let n = loop {
+            match read(&mut &self.stream) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(0) if self.has_timed_out() => return Err(self.timeout_error()),
+                result => break result?,
+            }
+        };
+        if matches!(waiting, Waiting::Body | Waiting::Linger) {
+            self.record_bytes(n);
+        }
+        Ok(n)
+    }
+
+    /// Sends by `send`, which is repeated if a signal interrupts it.
+    ///
+    /// # Errors
+    /// Returns [`ErrorKind::TimedOut`] if the peer was too slow, or the error of `send`.
+    pub fn send(&self, mut send: impl FnMut(&TcpStream) -> io::Result<usize>) -> io::Result<usize> {
+        loop {
+            match send(&self.stream) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(error),
+                Err(_) if self.has_timed_out() => return Err(self.timeout_error()),
+                result => {
+                    let n = result?;
+                    self.record_bytes(n);
+                    return Ok(n);
+                }
+            }
+        }
     }
 
     /// An exchange ended: waiting for the next one begins anew.
@@ -303,7 +344,7 @@ impl ConnectionHandle {
 
     /// Whether it was woken because its deadline had passed, or to be evicted.
     #[must_use]
-    pub fn has_timed_out(&self) -> bool {
+    fn has_timed_out(&self) -> bool {
         self.flags.has(Flag::TimedOut)
     }
 
@@ -315,7 +356,7 @@ impl ConnectionHandle {
 
     /// What reading or sending comes to on one that [`ConnectionHandle::has_timed_out`].
     #[must_use]
-    pub fn timeout_error(&self) -> io::Error {
+    fn timeout_error(&self) -> io::Error {
         match self.is_evicted() {
             true => io::Error::new(ErrorKind::TimedOut, "too slow while the server was full"),
             false => ErrorKind::TimedOut.into(),

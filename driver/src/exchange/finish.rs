@@ -1,13 +1,12 @@
 //! After the handler: every request gets a whole answer or a visible cut, and a line in the log.
 
-use std::any::Any;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-use doorstep_core::http1::{Connection, Outbox, Owed, Reject, refused_line};
+use doorstep_core::http1::{Connection, Mark, Outbox, Owed, Reject, refused_line};
 use doorstep_core::log::Record;
 
-use super::{ExchangeState, set_date};
+use super::{ExchangeState, Outcome, set_date};
 use crate::exchange::response::ResponseRecord;
 
 /// What came of a handler, other than success.
@@ -17,16 +16,18 @@ struct HandlerFailure {
     message: Option<String>,
 }
 
-/// For drivers: after the handler, every request gets a whole answer or a visible cut.
 impl ExchangeState<'_> {
-    /// Completes what the handler left open; `outcome` is what it returned, or its panic. The
-    /// finished record goes to `log`.
-    pub fn finish(
-        &mut self,
-        outcome: Result<io::Result<()>, Box<dyn Any + Send>>,
-        log: impl FnOnce(&Record<'_>),
-    ) {
-        let owed = self.connection.owed();
+    /// Completes the response that the handler left incomplete, and logs it. Returns where the next
+    /// request begins in the inbox.
+    pub fn finish(mut self, outcome: Outcome) -> Mark {
+        self.complete(outcome);
+        self.connection.exchange_done();
+        self.inbox.consume(self.pending);
+        self.inbox.mark()
+    }
+
+    pub(crate) fn complete(&mut self, outcome: Outcome) {
+        let owed = self.machine.owed();
         let gone = self.record.disconnected; // whatever the handler made of that
         let lost = gone && !self.outbox.is_empty();
         let mut cut =
@@ -38,12 +39,12 @@ impl ExchangeState<'_> {
                 self.respond_for_handler();
                 self.record.bytes = 0;
                 self.outbox.clear();
-                self.connection.lost();
+                self.machine.lost();
                 cut = true;
             }
             Some(Owed::Answer) => self.respond_for_handler(),
-            Some(_) => self.connection.lost(),
-            None if lost => self.connection.lost(),
+            Some(_) => self.machine.lost(),
+            None if lost => self.machine.lost(),
             None => {}
         }
         if lost || cut && trouble.disconnected {
@@ -52,8 +53,8 @@ impl ExchangeState<'_> {
         if let Some(words) = trouble.message {
             self.log_error(words);
         }
-        log(&Record {
-            peer: self.peer.ip(),
+        self.observer.log(&Record {
+            peer: self.peer_addr().ip(),
             line: self.head.line(),
             status: self.record.status,
             bytes: (self.record.bytes > 0).then_some(self.record.bytes),
@@ -65,10 +66,7 @@ impl ExchangeState<'_> {
     /// What is to be noted beside the access line. A client that left within an exchange is the
     /// mark on that line and nothing more (B-289); one that was cut off since it was too slow is
     /// told.
-    fn handler_failure(
-        &self,
-        outcome: Result<io::Result<()>, Box<dyn Any + Send>>,
-    ) -> HandlerFailure {
+    fn handler_failure(&self, outcome: Outcome) -> HandlerFailure {
         let departed = matches!(&outcome, Ok(Err(error)) if is_disconnect(error));
         let words = match outcome {
             Ok(Ok(())) => None,
@@ -97,14 +95,14 @@ impl ExchangeState<'_> {
     fn respond_for_handler(&mut self) {
         let Some(reject) = self.reject else {
             if self.respond(500).page("").is_err() {
-                self.connection.lost();
+                self.machine.lost();
             }
             return;
         };
         let mut phrase = Vec::new();
         reject.phrase(self.head.line(), &mut phrase);
         set_date(self.outbox);
-        let bytes = self.connection.refuse(reject, self.head.line(), self.outbox) as u64;
+        let bytes = self.machine.refuse(reject, self.head.line(), self.outbox) as u64;
         let lost = self.record.disconnected;
         self.record = ResponseRecord {
             status: reject.status(),

@@ -5,49 +5,47 @@
 //! driver's `Exchange` is a exchange and a socket, and so it offers all that a exchange does.
 
 mod finish;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod reading;
 pub mod response;
+mod session;
 
 pub use finish::{is_disconnect, refuse};
 pub use reading::BodyRead;
+pub use session::{Outcome, Session, Step, log_connection_error};
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use doorstep_core::http1::state::States;
-use doorstep_core::http1::{Connection, Head, Inbox, Mark, Misuse, Outbox, Owed, Reject};
+use doorstep_core::http1::{Connection, Head, Inbox, Misuse, Outbox, Owed, Reject};
 
 use crate::config::FLUSH_THRESHOLD;
+use crate::connections::ConnectionHandle;
 use crate::exchange::response::{Response, ResponseRecord};
+use crate::files::FileTransfer;
+use crate::observer::Observer;
 use crate::os;
 
 /// The longest part of a file that is copied behind its head, in bytes: there a second call costs
 /// more than the copy.
 const MAX_COPIED: u64 = 8 << 10;
 
-/// Who takes words for the server's own log: `Handler::on_error`, with the peer.
-pub type ErrorLog<'a> = &'a (dyn Fn(&str) + Sync);
-
-/// Whether the connection is to close with this response: asked when it begins.
-pub type ShouldClose<'a> = &'a (dyn Fn() -> bool + Sync);
-
 /// A request, and the place for its answer.
 pub struct ExchangeState<'a> {
     head: Head<'a>,
-    peer: SocketAddr,
-    /// Where words for the server's own log go.
-    error_log: ErrorLog<'a>,
-    should_close: ShouldClose<'a>,
-    /// The machine.
-    pub connection: &'a mut Connection,
+    connection: &'a Arc<ConnectionHandle>,
+    observer: &'a dyn Observer,
+    pub(crate) machine: &'a mut Connection,
     /// What was read of the body, and behind it.
-    pub inbox: Inbox<&'a mut [u8]>,
-    /// What is to be sent.
-    pub outbox: &'a mut Outbox,
-    /// What was answered.
-    pub record: ResponseRecord,
+    inbox: Inbox<&'a mut [u8]>,
+    pub(crate) outbox: &'a mut Outbox,
+    record: ResponseRecord,
     reject: Option<Reject>,
     /// Bytes at the front of the inbox that are body and were counted, but not yet read.
     pending: usize,
@@ -55,43 +53,22 @@ pub struct ExchangeState<'a> {
 }
 
 impl<'a> ExchangeState<'a> {
-    /// Begins a exchange: `head` is pinned, `inbox` is what lies behind it.
-    pub fn new(
+    /// A request with this head; its body begins in `inbox`.
+    pub(crate) fn new(
         head: Head<'a>,
-        connection: &'a mut Connection,
         inbox: Inbox<&'a mut [u8]>,
         outbox: &'a mut Outbox,
-        peer: SocketAddr,
-        notes: ErrorLog<'a>,
-        is_last: ShouldClose<'a>,
+        machine: &'a mut Connection,
+        connection: &'a Arc<ConnectionHandle>,
+        observer: &'a dyn Observer,
     ) -> Self {
-        let told = ResponseRecord::default();
         Self {
             head,
-            peer,
-            error_log: notes,
-            should_close: is_last,
             connection,
+            observer,
+            machine,
             inbox,
             outbox,
-            record: told,
-            reject: None,
-            pending: 0,
-            trailers: Vec::new(),
-        }
-    }
-
-    /// The same exchange as if `head` had been asked for, with no body. What it was [`ExchangeState::record`] is to
-    /// be taken over from it.
-    pub fn internal_redirect<'t>(&'t mut self, head: Head<'t>) -> ExchangeState<'t> {
-        ExchangeState {
-            head,
-            peer: self.peer,
-            error_log: self.error_log,
-            should_close: self.should_close,
-            connection: self.connection,
-            inbox: Inbox::new(&mut []),
-            outbox: self.outbox,
             record: ResponseRecord::default(),
             reject: None,
             pending: 0,
@@ -99,11 +76,29 @@ impl<'a> ExchangeState<'a> {
         }
     }
 
-    /// Ends it: where the inbox was left.
-    #[must_use]
-    pub fn into_position(mut self) -> Mark {
-        self.inbox.consume(self.pending);
-        self.inbox.mark()
+    /// Responds to the request `head` instead, which has no body: a local redirect
+    /// (RFC 3875 §6.2.2).
+    #[expect(dead_code, reason = "local redirects")]
+    pub(crate) fn redirected<T>(
+        &mut self,
+        head: Head<'_>,
+        respond: impl FnOnce(&mut ExchangeState<'_>) -> T,
+    ) -> T {
+        let mut redirected = ExchangeState {
+            head,
+            connection: self.connection,
+            observer: self.observer,
+            machine: self.machine,
+            inbox: Inbox::new(&mut []),
+            outbox: self.outbox,
+            record: mem::take(&mut self.record),
+            reject: None,
+            pending: 0,
+            trailers: Vec::new(),
+        };
+        let responded = respond(&mut redirected);
+        self.record = redirected.record;
+        responded
     }
 
     /// The request's head.
@@ -112,10 +107,30 @@ impl<'a> ExchangeState<'a> {
         self.head
     }
 
+    /// The connection in the table of all connections.
+    #[must_use]
+    pub fn connection(&self) -> &'a Arc<ConnectionHandle> {
+        self.connection
+    }
+
     /// The client's address and port (B-301).
     #[must_use]
     pub fn peer_addr(&self) -> SocketAddr {
-        self.peer
+        self.connection.peer()
+    }
+
+    /// The address and port that the client has connected to.
+    ///
+    /// # Errors
+    /// Returns an error if the system does not know it any more.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.connection.stream().local_addr()
+    }
+
+    /// Whether the client waits for 100 Continue before it sends the body.
+    #[must_use]
+    pub fn expects_continue(&self) -> bool {
+        self.machine.expects()
     }
 
     /// The trailer fields of a chunked body, name and value, once it was read to its end.
@@ -126,13 +141,24 @@ impl<'a> ExchangeState<'a> {
 
     /// Begins the answer. Its Date is this moment, however long ago the request came.
     pub fn respond(&mut self, status: u16) -> Response<'_> {
-        if (self.should_close)() {
-            self.connection.retire();
+        if self.connection.should_close() {
+            self.machine.retire();
         }
         set_date(self.outbox);
         let sends_body = !self.head.is_head();
-        let core = self.connection.respond(status, self.outbox);
+        let core = self.machine.respond(status, self.outbox);
         Response::new(core, status, sends_body, &mut self.record)
+    }
+
+    /// What is to be sent now.
+    pub fn to_send(&mut self) -> &mut Outbox {
+        self.connection.set_reset_on_close(self.machine.ends_by_closing());
+        self.outbox
+    }
+
+    /// Where the next bytes of the body are received: for [`BodyRead::Fill`].
+    pub fn inbox(&mut self) -> &mut Inbox<&'a mut [u8]> {
+        &mut self.inbox
     }
 
     /// For drivers: what came of sending, so that an answer that is lost is not taken for whole.
@@ -147,13 +173,13 @@ impl<'a> ExchangeState<'a> {
     /// Shows the client at once that what is still owed of the answer will never come.
     pub fn abort(&mut self) {
         self.record.aborted = true;
-        self.connection.lost();
+        self.machine.lost();
     }
 
     /// Whether the answer has begun.
     #[must_use]
     pub fn has_responded(&self) -> bool {
-        self.connection.owed() != Some(Owed::Answer)
+        self.machine.owed() != Some(Owed::Answer)
     }
 
     /// Ends a streamed body.
@@ -172,7 +198,7 @@ impl<'a> ExchangeState<'a> {
         if self.omits_body() {
             return Ok(());
         }
-        Ok(self.connection.end_with(trailers, self.outbox)?)
+        Ok(self.machine.end_with(trailers, self.outbox)?)
     }
 
     /// The answer to a method that nobody handles: 501, as `http.server` words it (B-022).
@@ -187,7 +213,7 @@ impl<'a> ExchangeState<'a> {
 
     /// Tells the server's own log something about this request; the client never sees it.
     pub fn log_error(&self, words: impl AsRef<str>) {
-        (self.error_log)(words.as_ref());
+        self.observer.on_error(self.peer_addr().ip(), words.as_ref());
     }
 }
 
@@ -200,42 +226,58 @@ impl ExchangeState<'_> {
     /// [`Misuse`].
     pub fn append_body(&mut self, data: &[u8]) -> io::Result<bool> {
         if !self.omits_body() {
-            self.connection.send(data, self.outbox)?;
+            self.machine.send(data, self.outbox)?;
             self.record.bytes += data.len() as u64;
         }
         Ok(self.should_flush())
     }
 
-    /// Before `count` bytes of a file: whether they go by in large pieces, which the driver sends
-    /// and then tells [`ExchangeState::body_sent`]. A small part is read here, right behind its head.
+    /// Begins to send `count` bytes of `file` from `offset`. A small part is read here, right behind
+    /// its head; a larger one is returned, to be sent after what is in the outbox, and then given to
+    /// [`ExchangeState::file_sent`].
     ///
     /// # Errors
-    /// [`Misuse`]; those of the file, [`ErrorKind::UnexpectedEof`] when it has become shorter.
-    pub fn begin_file(&mut self, file: &File, offset: u64, count: u64) -> io::Result<bool> {
+    /// Returns [`Misuse`] if so much was not promised, [`ErrorKind::UnexpectedEof`] if the file has
+    /// become shorter, or the error of the file.
+    pub fn begin_file<'f>(
+        &mut self,
+        file: &'f File,
+        offset: u64,
+        count: u64,
+    ) -> io::Result<Option<FileTransfer<'f>>> {
         if self.omits_body() || count == 0 {
-            return Ok(false);
+            return Ok(None);
         }
-        match self.connection.owed() {
+        match self.machine.owed() {
             Some(Owed::Bytes(owed)) if count <= owed => {}
             Some(Owed::Bytes(_)) => return Err(Misuse::TooMuch.into()),
             Some(Owed::Stream) => return Err(Misuse::WrongFraming.into()),
             _ => return Err(Misuse::NotOwed.into()),
         }
         if count > MAX_COPIED {
-            return Ok(true);
+            return FileTransfer::new(file, offset, count).map(Some);
         }
         let n = self.outbox.put(count as usize, |space| read_at(file, space, offset))? as u64;
         self.body_sent(n)?;
-        if n < count { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(false) }
+        if n < count { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(None) }
+    }
+
+    /// Reports how far a part of a file was sent.
+    ///
+    /// # Errors
+    /// Returns the error of `result`.
+    pub fn file_sent(&mut self, sent: u64, result: io::Result<()>) -> io::Result<()> {
+        self.body_sent(sent)?;
+        self.record_flush(result)
     }
 
     /// `n` promised bytes went by.
     ///
     /// # Errors
     /// [`Misuse`].
-    pub fn body_sent(&mut self, n: u64) -> io::Result<()> {
+    fn body_sent(&mut self, n: u64) -> io::Result<()> {
         self.record.bytes += n;
-        Ok(self.connection.passed(n)?)
+        Ok(self.machine.passed(n)?)
     }
 
     /// Whether enough has gathered in the outbox to be sent.
@@ -249,7 +291,7 @@ impl ExchangeState<'_> {
     /// # Errors
     /// [`ErrorKind::InvalidInput`] when nothing was handed over.
     pub fn take_unread(&mut self) -> io::Result<Vec<u8>> {
-        if self.connection.states() != States::SWITCHED {
+        if self.machine.states() != States::SWITCHED {
             return Err(io::Error::new(ErrorKind::InvalidInput, "no other protocol was agreed on"));
         }
         let first = self.inbox.unread().to_vec();

@@ -28,13 +28,13 @@ impl ExchangeState<'_> {
         if buffer.is_empty() {
             return Ok(BodyRead::Read(0));
         }
-        match self.connection.states() {
+        match self.machine.states() {
             // The machine would go on to the next request.
             States { recv: Recv::Body, send: state::Send::Done } => {
                 return Err(Misuse::NotOwed.into());
             }
             States { recv: Recv::Body | Recv::Broken, .. } => {
-                self.connection.want_body(self.outbox);
+                self.machine.want_body(self.outbox);
             }
             _ if self.pending == 0 => return Ok(BodyRead::Read(0)),
             _ => {}
@@ -47,20 +47,20 @@ impl ExchangeState<'_> {
                 self.pending -= n;
                 return Ok(BodyRead::Read(n));
             }
-            let direct = self.connection.direct();
+            let direct = self.machine.direct();
             if direct > 0 && self.inbox.unread().is_empty() {
-                self.connection.want_body(self.outbox);
+                self.machine.want_body(self.outbox);
                 let most = usize::try_from(direct).unwrap_or(usize::MAX);
                 return Ok(BodyRead::Receive(most.min(buffer.len())));
             }
-            match self.connection.advance(self.inbox.unread()) {
+            match self.machine.advance(self.inbox.unread()) {
                 Ok((used, Event::Body(data))) => {
                     self.pending = data.len();
                     self.inbox.consume(used - self.pending);
                 }
                 Ok((used, Event::NeedMore)) => {
                     self.inbox.consume(used);
-                    self.connection.want_body(self.outbox);
+                    self.machine.want_body(self.outbox);
                     if self.inbox.space().is_empty() {
                         return Err(self.rejected(Reject::TrailersTooLarge));
                     }
@@ -85,7 +85,7 @@ impl ExchangeState<'_> {
     /// [`ErrorKind::UnexpectedEof`] when the peer left, [`ErrorKind::TimedOut`] when it is too slow.
     pub fn received(&mut self, received: io::Result<usize>) -> io::Result<usize> {
         let n = self.check_received(received)?;
-        self.connection.received(n as u64);
+        self.machine.received(n as u64);
         Ok(n)
     }
 

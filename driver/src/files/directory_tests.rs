@@ -1,31 +1,19 @@
 //! What becomes of a listing that could not be made, with errors that no disk here gives.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Mutex;
-
-use doorstep_core::http1::{Connection, Event, Inbox, Limits, Outbox};
 use rustix::io::Errno;
 
 use super::*;
+use crate::exchange::fixture::respond;
 
 /// The answer to `GET /d/` whose listing ended so, and what the log was told.
 fn shown(error: Errno) -> (String, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
     let directory = Directory::new(dir.path(), Symlinks::Beneath).unwrap();
-    let notes = Mutex::new(Vec::new());
-    let note = |words: &str| notes.lock().unwrap().push(words.to_owned());
-    let bytes = b"GET /d/ HTTP/1.1\r\nHost: h\r\n\r\n";
-    let (mut connection, mut outbox) =
-        (Connection::new(Limits::default()), Outbox::new("doorstep"));
-    let Ok((_, Event::Request(head))) = connection.advance(bytes) else { unreachable!() };
-    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-    let inbox = Inbox::new(&mut [][..]);
-    let mut exchange =
-        ExchangeState::new(head, &mut connection, inbox, &mut outbox, peer, &note, &|| false);
-    let listed = Err(NotListed::Failed(error.into()));
-    assert!(directory.show(&mut exchange, View::default(), listed).unwrap().is_none());
-    let text = String::from_utf8(outbox.unsent().to_vec()).unwrap();
-    (text, notes.into_inner().unwrap())
+    let seen = respond(b"GET /d/ HTTP/1.1\r\nHost: h\r\n\r\n", |exchange| {
+        let listed = Err(NotListed::Failed(error.into()));
+        assert!(directory.show(exchange, View::default(), listed).unwrap().is_none());
+    });
+    (seen.sent, seen.errors)
 }
 
 #[test]

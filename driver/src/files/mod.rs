@@ -4,6 +4,7 @@ mod change_guard;
 mod digest;
 mod directory;
 mod file_cache;
+mod file_transfer;
 mod listings;
 mod pending_digest;
 
@@ -11,5 +12,6 @@ pub use change_guard::{Transfer, Watch};
 pub use digest::{Digest, Digests};
 pub use directory::{Directory, Rest, part};
 pub use file_cache::{Content, SMALL, Store};
+pub use file_transfer::FileTransfer;
 pub use listings::{Listed, NotListed};
 pub use pending_digest::{Digested, MOST as MOST_DIGESTED, Undigested};

@@ -1,0 +1,234 @@
+//! One connection from its first byte to its last: what to do next.
+//!
+//! [`Session::step`] never waits and touches no socket but to set its options. It asks the front end
+//! for what it needs ([`Step`]) and is told what came of it. A front end's loop is these lines, with
+//! or without `.await`:
+//!
+//! ```text
+//! loop {
+//!     match session.step(&mut inbox, &mut outbox) {
+//!         Step::Handle(head) => handle one request,
+//!         Step::Flush => socket.flush(&mut outbox)?,
+//!         Step::Fill(waiting) => session.filled(socket.fill(&mut inbox, waiting))?,
+//!         Step::Discard => session.discarded(socket.discard()),
+//!         Step::Close | Step::Upgraded => return,
+//!     }
+//! }
+//! ```
+//!
+//! It flushes before it waits and never before that, so the responses to pipelined requests leave in
+//! one write. It decides about keep-alive, the 408 of a slow request, lingering, and whether the
+//! connection is closed by FIN or by RST.
+
+use std::any::Any;
+use std::io::{self, ErrorKind};
+use std::net::Shutdown;
+use std::sync::Arc;
+
+use doorstep_core::http1::{Connection, Event, Inbox, Outbox, Reject, Spans, Storage, Waiting};
+
+use super::{ExchangeState, is_disconnect, refuse};
+use crate::config::{Config, FLUSH_THRESHOLD};
+use crate::connections::ConnectionHandle;
+use crate::observer::Observer;
+
+/// The decisions about one connection.
+pub struct Session<'c> {
+    machine: Connection,
+    connection: &'c Arc<ConnectionHandle>,
+    observer: &'c dyn Observer,
+    /// Close after one response, whatever the client asks for.
+    once: bool,
+    /// A request that waits for the responses before it to be sent.
+    request: Option<Spans>,
+    /// What is waited for.
+    waiting: Waiting,
+    closing: Closing,
+    /// How many bytes may still be discarded after the last response.
+    linger_left: u64,
+}
+
+/// How far the end of the connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    No,
+    /// The last response is still to be flushed.
+    Flush,
+    /// The peer may still be sending.
+    Discard,
+    Done,
+}
+
+/// What the front end has to do next.
+pub enum Step {
+    /// Call the application's handler with [`Session::exchange`], then
+    /// [`ExchangeState::finish`], and give what that returns to [`Inbox::rejoin`].
+    Handle(Spans),
+    /// Send everything that is in the outbox.
+    Flush,
+    /// Wait until the peer has sent something, and read it into the inbox; then call
+    /// [`Session::filled`].
+    Fill(Waiting),
+    /// Wait until the peer has sent something, read it and discard it; then call
+    /// [`Session::discarded`].
+    Discard,
+    /// Close the socket.
+    Close,
+    /// The handler has the socket, for another protocol.
+    Upgraded,
+}
+
+impl<'c> Session<'c> {
+    /// The session of a connection that was accepted just now, or has been idle.
+    #[must_use]
+    pub fn new(
+        config: &Config,
+        connection: &'c Arc<ConnectionHandle>,
+        observer: &'c dyn Observer,
+    ) -> Self {
+        Self {
+            machine: config.connection(),
+            connection,
+            observer,
+            once: false,
+            request: None,
+            waiting: Waiting::Idle,
+            closing: Closing::No,
+            linger_left: config.max_linger_bytes,
+        }
+    }
+
+    /// Closes the connection after one response.
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        self.once = true;
+        self
+    }
+
+    /// What to do next.
+    pub fn step<S: Storage>(&mut self, inbox: &mut Inbox<S>, outbox: &mut Outbox) -> Step {
+        if let Some(head) = self.request.take() {
+            return Step::Handle(head);
+        }
+        while self.closing == Closing::No {
+            if self.once || self.connection.should_close() {
+                self.machine.retire();
+            }
+            match self.machine.next(inbox) {
+                Ok(Event::Request(head)) => {
+                    let head = head.spans();
+                    if outbox.len() <= FLUSH_THRESHOLD {
+                        return Step::Handle(head);
+                    }
+                    self.request = Some(head);
+                    return self.flush();
+                }
+                Ok(Event::NeedMore) if !outbox.is_empty() => return self.flush(),
+                Ok(Event::NeedMore) => {
+                    self.waiting = self.machine.waiting(outbox);
+                    return Step::Fill(self.waiting);
+                }
+                Ok(Event::Body(_) | Event::End(_)) => {} // the handler did not read all of it
+                Ok(Event::Owed(_)) => self.machine.lost(), // never: `finish` completes every response
+                Ok(Event::Switched) => return Step::Upgraded,
+                Ok(Event::Closed) => self.closing = Closing::Flush,
+                Err(reject) => self.refuse(reject, inbox.unread(), outbox),
+            }
+        }
+        self.close(inbox, outbox)
+    }
+
+    /// Reports the result of [`Step::Fill`]: the number of bytes, 0 for the end of input.
+    ///
+    /// # Errors
+    /// Returns the error if it ends the connection in the middle of a request.
+    pub fn filled<S: Storage>(
+        &mut self,
+        inbox: &Inbox<S>,
+        outbox: &mut Outbox,
+        result: io::Result<usize>,
+    ) -> io::Result<()> {
+        let Err(error) = result else { return Ok(()) };
+        match self.waiting {
+            Waiting::Idle => self.closing = Closing::Flush, // nothing is lost
+            Waiting::Head | Waiting::Body if error.kind() == ErrorKind::TimedOut => {
+                self.refuse(Reject::TooSlow, inbox.unread(), outbox);
+                if self.connection.is_evicted() {
+                    log_connection_error(self.observer, self.connection, &error);
+                }
+            }
+            _ if error.kind() == ErrorKind::TimedOut => self.closing = Closing::Flush,
+            _ => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Reports the result of [`Step::Discard`]: the number of bytes, 0 for the end of input.
+    pub fn discarded(&mut self, result: io::Result<usize>) {
+        let n = result.unwrap_or(0) as u64;
+        self.linger_left = self.linger_left.saturating_sub(n);
+        if n == 0 || self.linger_left == 0 {
+            self.closing = Closing::Done;
+        }
+    }
+
+    /// The request of [`Step::Handle`], for the handler; the bytes of its head and body stay in the
+    /// inbox.
+    pub fn exchange<'x, S: Storage>(
+        &'x mut self,
+        head: Spans,
+        inbox: &'x mut Inbox<S>,
+        outbox: &'x mut Outbox,
+    ) -> ExchangeState<'x> {
+        let (front, rest) = inbox.split(head.size(), self.machine.room());
+        let head = head.view(front);
+        ExchangeState::new(head, rest, outbox, &mut self.machine, self.connection, self.observer)
+    }
+
+    fn flush(&self) -> Step {
+        self.connection.set_reset_on_close(self.machine.ends_by_closing());
+        Step::Flush
+    }
+
+    /// Refuses what is not a request.
+    fn refuse(&mut self, reject: Reject, unread: &[u8], outbox: &mut Outbox) {
+        let (peer, observer) = (self.connection.peer(), self.observer);
+        refuse(&mut self.machine, reject, unread, outbox, peer, |record| observer.log(record));
+    }
+
+    /// The end of the connection (RFC 9112 §9.6): flush, then a reset if the response would look
+    /// complete otherwise; else FIN, after which input is discarded for a while, so that a reset
+    /// cannot destroy the response on its way (B-288).
+    fn close<S: Storage>(&mut self, inbox: &Inbox<S>, outbox: &Outbox) -> Step {
+        match self.closing {
+            Closing::No | Closing::Flush if !outbox.is_empty() => self.flush(),
+            Closing::No | Closing::Flush => {
+                let resets = self.machine.resets();
+                self.connection.set_reset_on_close(resets);
+                let lingers = self.machine.lingers() || !inbox.unread().is_empty();
+                let stream = self.connection.stream();
+                if resets || !lingers || stream.shutdown(Shutdown::Write).is_err() {
+                    self.closing = Closing::Done;
+                    return Step::Close;
+                }
+                self.closing = Closing::Discard;
+                self.close(inbox, outbox)
+            }
+            Closing::Discard if self.linger_left > 0 => Step::Discard,
+            Closing::Discard | Closing::Done => Step::Close,
+        }
+    }
+}
+
+/// What a handler returned, or the panic that ended it.
+pub type Outcome = Result<io::Result<()>, Box<dyn Any + Send>>;
+
+/// Logs why a connection has ended in the middle of a request or of a response.
+pub fn log_connection_error(
+    observer: &dyn Observer,
+    connection: &ConnectionHandle,
+    error: &io::Error,
+) {
+    let event = if is_disconnect(error) { "connection lost" } else { "connection broke" };
+    observer.on_error(connection.peer().ip(), &format!("{event}: {error}"));
+}

@@ -1,0 +1,66 @@
+//! What a server tells its application apart from requests: finished responses, errors, and the
+//! steps of its life.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use doorstep_core::log::Record;
+
+use crate::semaphore::Semaphore;
+use crate::shutdown::ShutdownReport;
+
+/// Receives what a server reports. Every method does nothing unless it is overridden, and none may
+/// wait: they are called on the threads that serve. The methods are called by many threads at once.
+///
+/// ```
+/// use std::net::IpAddr;
+/// use doorstep_driver::{Observer, Record};
+///
+/// struct Log;
+///
+/// impl Observer for Log {
+///     fn log(&self, record: &Record<'_>) {
+///         println!("{} {}", record.peer, record.status);
+///     }
+///     fn on_error(&self, peer: IpAddr, message: &str) {
+///         eprintln!("{peer}: {message}");
+///     }
+/// }
+/// ```
+pub trait Observer: Send + Sync {
+    /// A response has ended: one line of the access log (B-110).
+    fn log(&self, record: &Record<'_>) {
+        let _ = record;
+    }
+
+    /// Something failed that the access log does not show: why a file was refused, why a connection
+    /// broke. `peer` is the client's address, or the server's own if no client is concerned.
+    fn on_error(&self, peer: IpAddr, message: &str) {
+        let _ = (peer, message);
+    }
+
+    /// The server has the threads and descriptors that it needs, and begins to accept. It is not
+    /// called if these are not available: then serving returns an error.
+    fn on_start(&self) {}
+
+    /// A graceful shutdown is about to abort the remaining connections ([`ShutdownSchedule`]).
+    /// Handlers that wait for something other than their client should end their responses now. It
+    /// may be called more than once.
+    ///
+    /// [`ShutdownSchedule`]: crate::ShutdownSchedule
+    fn on_grace_expired(&self) {}
+
+    /// The server has stopped, and no connection is left.
+    fn on_stopped(&self, report: &ShutdownReport) {
+        let _ = report;
+    }
+
+    /// The processes that the handler runs, if it runs any. When the server stops, they are waited
+    /// for until [`ShutdownReport::time_left`] is over, and then killed.
+    fn processes(&self) -> Option<&Arc<Semaphore>> {
+        None
+    }
+}
+
+/// Ignores everything.
+impl Observer for () {}
