@@ -1,25 +1,27 @@
-//! One request and its answer, as a handler sees them.
+//! One request and its response, as a handler sees them.
 //!
-//! The same as the blocking driver's but for the waiting: what does not wait is in [`ExchangeState`], which
-//! both share; what does is async here. The body is an [`AsyncRead`].
+//! The head is a view of bytes that stay where they are; the body is read behind them. A response
+//! begins with [`Exchange::respond`]; what it promises is sent with [`Exchange::send`] and
+//! [`Exchange::send_file`] and ended with [`Exchange::end`]. Nothing is sent before the connection
+//! has to wait, or 64 KiB have been written.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
-use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_io::Async;
 use doorstep_core::http1::{Head, Waiting};
-use doorstep_driver::connections::ConnectionHandle;
+use doorstep_driver::Response;
+use doorstep_driver::cgi::Cgi;
 use doorstep_driver::exchange::{BodyRead, ExchangeState};
 use smol::io::AsyncRead;
 
+use crate::job;
 use crate::socket::Socket;
 
-/// One request, and the place for its answer: a [`ExchangeState`], and the socket it is on.
+/// A request, and the means to respond to it.
 pub struct Exchange<'a> {
     state: ExchangeState<'a>,
     socket: &'a Socket<'a>,
@@ -30,130 +32,177 @@ impl<'a> Exchange<'a> {
         Self { state, socket }
     }
 
-    pub(crate) fn into_state(self) -> ExchangeState<'a> {
-        self.state
+    /// The request's head: method, target, headers.
+    #[must_use]
+    pub fn head(&self) -> Head<'a> {
+        self.state.head()
     }
 
-    /// The address and port the client has connected to.
+    /// The client's address and port (B-301).
+    #[must_use]
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.state.peer_addr()
+    }
+
+    /// The address and port that the client has connected to.
     ///
     /// # Errors
-    /// Those of asking the system.
+    /// Returns an error if the system does not know it any more.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.stream().local_addr()
+        self.state.local_addr()
     }
 
-    /// The same exchange as if `head` had been asked for, with no body; afterwards, what was
-    /// [`ExchangeState::record`] must be taken over.
-    pub(crate) fn internal_redirect<'exchange>(
-        &'exchange mut self,
-        head: Head<'exchange>,
-    ) -> Exchange<'exchange> {
-        Exchange { state: self.state.internal_redirect(head), socket: self.socket }
-    }
-
-    /// The connection's connection, for what goes on elsewhere.
-    pub(crate) fn shared_connection(&self) -> Arc<ConnectionHandle> {
-        self.socket.shared_connection()
-    }
-
-    /// Evicts another connection, if one can be, and waits a moment for its descriptor.
-    pub(crate) async fn evict_for_descriptor(&self) {
-        self.socket.evict_for_descriptor().await;
-    }
-
-    /// The parts that can be used apart from each other.
-    pub(crate) fn parts(&mut self) -> (&mut ExchangeState<'a>, &ConnectionHandle) {
-        (&mut self.state, self.socket.connection())
-    }
-
-    /// Does `work`, which may wait for a disk or a process, on a thread of the server's pool
-    /// ([`doorstep_driver::Config::pool_threads`]), where it waits for nobody else's request.
-    /// Unlike `smol::unblock` it works where the system has no threads left.
+    /// Runs `work`, which may wait for a disk or a process, on a thread of the server's pool
+    /// ([`Config::pool_threads`]). Unlike `smol::unblock` it works where the system has no threads
+    /// left.
+    ///
+    /// [`Config::pool_threads`]: crate::Config::pool_threads
     pub async fn unblock<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         self.socket.pool().run(work).await
     }
 
-    /// The body, to read. The first read sends 100 Continue when the client waits for it.
+    /// The body, to read. The first read sends `100 Continue` if the client waits for it
+    /// (RFC 9110 §10.1.1).
     ///
-    /// Its errors: [`io::ErrorKind::InvalidData`] with a [`doorstep_core::http1::Reject`] inside
-    /// when the client breaks a rule, `UnexpectedEof` when it left, `TimedOut` when it is too slow.
+    /// Reading returns [`io::ErrorKind::InvalidData`] with a [`doorstep_core::http1::Reject`] inside
+    /// if the client breaks a rule of framing, `UnexpectedEof` if it has closed the connection,
+    /// `TimedOut` if it is too slow.
     pub fn body(&mut self) -> Body<'_, 'a> {
         Body { exchange: self }
     }
 
-    /// Sends an interim answer: 103 with `Link` fields, say.
+    /// The trailer fields of a chunked body, name and value, once the body was read to its end.
+    #[must_use]
+    pub fn trailers(&self) -> &[(Vec<u8>, Vec<u8>)] {
+        self.state.trailers()
+    }
+
+    /// Begins the response. Its Date is this moment.
+    pub fn respond(&mut self, status: u16) -> Response<'_> {
+        self.state.respond(status)
+    }
+
+    /// Responds 501 to a method that is not supported, as `http.server` does (B-022).
     ///
     /// # Errors
-    /// [`doorstep_core::http1::Misuse`], and those of the socket.
-    pub async fn send_interim(&mut self, status: u16, fields: &[(&str, &[u8])]) -> io::Result<()> {
-        self.state.machine.inform(status, fields, self.state.outbox)?;
+    /// Returns [`doorstep_core::http1::Misuse`] if a response has begun.
+    pub fn unsupported(&mut self) -> io::Result<()> {
+        self.state.unsupported()
+    }
+
+    /// Whether a response has begun.
+    #[must_use]
+    pub fn has_responded(&self) -> bool {
+        self.state.has_responded()
+    }
+
+    /// Sends an interim response: 103 with `Link` headers, for example.
+    ///
+    /// # Errors
+    /// Returns [`doorstep_core::http1::Misuse`] if `status` is not 1xx or the final response has
+    /// begun, or the error of the socket.
+    pub async fn send_interim(&mut self, status: u16, headers: &[(&str, &[u8])]) -> io::Result<()> {
+        self.state.write_interim(status, headers)?;
         self.flush().await
     }
 
-    /// Sends a part of the answer's body. To a HEAD request nothing is sent, and that is no error.
+    /// Sends a part of the response's body. To a HEAD request nothing is sent, which is not an error.
     ///
     /// # Errors
-    /// [`doorstep_core::http1::Misuse`], and those of the socket.
+    /// Returns [`doorstep_core::http1::Misuse`] if no body, or less of it, was promised, or the error
+    /// of the socket.
     pub async fn send(&mut self, data: &[u8]) -> io::Result<()> {
         if self.state.append_body(data)? { self.flush().await } else { Ok(()) }
     }
 
-    /// Sends what has gathered; for a body whose next part takes its time.
+    /// Sends `count` bytes of `file` from `offset`: all or part of the body that was promised. A
+    /// small part leaves in one write with its head; a larger one is sent without being copied.
     ///
     /// # Errors
-    /// Those of the socket.
+    /// Returns `UnexpectedEof` if the file has become shorter, or the error of the file or the
+    /// socket. The client then sees that the response is incomplete.
+    pub async fn send_file(&mut self, file: &File, offset: u64, count: u64) -> io::Result<()> {
+        let Some(mut transfer) = self.state.begin_file(file, offset, count)? else {
+            return if self.state.should_flush() { self.flush().await } else { Ok(()) };
+        };
+        let flushed = self.socket.flush(self.state.to_send(), true).await;
+        self.state.record_flush(flushed)?;
+        let sent = self.socket.send_file(&mut transfer).await;
+        self.state.file_sent(transfer.sent(), sent)
+    }
+
+    /// Ends a body whose length was not promised.
+    ///
+    /// # Errors
+    /// Returns [`doorstep_core::http1::Misuse`] if there is no such body.
+    pub fn end(&mut self) -> io::Result<()> {
+        self.state.end()
+    }
+
+    /// Ends a body whose length was not promised, with trailer fields.
+    ///
+    /// # Errors
+    /// Returns [`doorstep_core::http1::Misuse`] if there is no such body.
+    pub fn end_with(&mut self, trailers: &[(&str, &[u8])]) -> io::Result<()> {
+        self.state.end_with(trailers)
+    }
+
+    /// Sends what has been written so far; for a body whose next part takes its time.
+    ///
+    /// # Errors
+    /// Returns the error of the socket.
     pub async fn flush(&mut self) -> io::Result<()> {
-        let flushed = self.socket.flush(self.state.machine, self.state.outbox, false).await;
+        let flushed = self.socket.flush(self.state.to_send(), false).await;
         self.state.record_flush(flushed)
     }
 
-    /// Sends `count` bytes of `file` from `offset`, all or part of what `sized` promised. A small
-    /// part leaves in one write with its head; a large one goes by without being copied.
+    /// Runs the script that the request is for. Returns whether there is one; if not, nothing was
+    /// responded.
     ///
     /// # Errors
-    /// `UnexpectedEof` when the file has become shorter; those of file and socket. What is still
-    /// owed then shows the client that the answer was cut.
-    pub async fn send_file(&mut self, file: &File, offset: u64, count: u64) -> io::Result<()> {
-        if !self.state.begin_file(file, offset, count)? {
-            return if self.state.should_flush() { self.flush().await } else { Ok(()) };
-        }
-        let flushed = self.socket.flush(self.state.machine, self.state.outbox, true).await;
-        self.state.record_flush(flushed)?;
-        let mut sent = 0;
-        let all = self.socket.send_file(file, offset, count, &mut sent).await;
-        self.state.body_sent(sent)?;
-        self.state.record_flush(all)
+    /// Returns the error of the socket or of the script.
+    pub async fn run_script(&mut self, scripts: &Cgi) -> io::Result<bool> {
+        job::run(self, &mut scripts.script_job()).await
     }
 
-    /// After [`crate::Response::upgrade`] or `tunnel`: sends the answer, and gives the socket and
-    /// the first bytes of the new protocol to whoever speaks it.
+    /// After [`Response::upgrade`] or [`Response::tunnel`]: sends the response, and returns the
+    /// socket with the bytes of the new protocol that have come already.
     ///
     /// # Errors
-    /// `InvalidInput` when nothing was handed over; those of the socket.
+    /// Returns `InvalidInput` if no other protocol was agreed on, or the error of the socket.
     pub async fn upgraded(&mut self) -> io::Result<(Async<TcpStream>, Vec<u8>)> {
-        let first = self.state.take_unread()?;
+        let unread = self.state.take_unread()?;
         self.flush().await?;
-        Ok((self.socket.try_clone()?, first))
+        Ok((self.socket.try_clone()?, unread))
     }
-}
 
-impl<'a> Deref for Exchange<'a> {
-    type Target = ExchangeState<'a>;
-
-    fn deref(&self) -> &ExchangeState<'a> {
-        &self.state
+    /// Reports an error of this request to [`Observer::on_error`]. The client never sees it.
+    ///
+    /// [`Observer::on_error`]: crate::Observer::on_error
+    pub fn log_error(&self, message: impl AsRef<str>) {
+        self.state.log_error(message);
     }
-}
 
-impl<'a> DerefMut for Exchange<'a> {
-    fn deref_mut(&mut self) -> &mut ExchangeState<'a> {
+    pub(crate) fn into_state(self) -> ExchangeState<'a> {
+        self.state
+    }
+
+    pub(crate) fn state(&mut self) -> &mut ExchangeState<'a> {
         &mut self.state
+    }
+
+    pub(crate) fn socket(&self) -> &'a Socket<'a> {
+        self.socket
+    }
+
+    pub(crate) fn expects_continue(&self) -> bool {
+        self.state.expects_continue()
     }
 }
 
 /// A request's body.
-pub struct Body<'exchange, 'a> {
-    exchange: &'exchange mut Exchange<'a>,
+pub struct Body<'x, 'a> {
+    exchange: &'x mut Exchange<'a>,
 }
 
 impl AsyncRead for Body<'_, '_> {
@@ -162,22 +211,21 @@ impl AsyncRead for Body<'_, '_> {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let Self { exchange } = self.get_mut();
-        let Exchange { state, socket } = &mut **exchange;
+        let Exchange { state, socket } = &mut *self.get_mut().exchange;
         loop {
-            let wanted = match state.read(buffer)? {
-                BodyRead::Read(n) => return Poll::Ready(Ok(n)),
-                wanted => wanted,
-            };
-            let flush = socket.poll_flush(cx, state.machine, state.outbox, false);
-            state.record_flush(ready!(flush))?;
-            if let BodyRead::Receive(most) = wanted {
-                let mut read = || socket.stream().read(&mut buffer[..most]);
-                let n = ready!(socket.poll_read(cx, Waiting::Body, &mut read));
-                return Poll::Ready(state.received(n));
+            let wanted = state.read_body(buffer)?;
+            if let BodyRead::Read(n) = wanted {
+                return Poll::Ready(Ok(n));
             }
-            let mut fill = || state.inbox.fill(&mut socket.stream());
-            let filled = ready!(socket.poll_read(cx, Waiting::Body, &mut fill));
+            let flushed = ready!(socket.poll_flush(cx, state.to_send(), false));
+            state.record_flush(flushed)?;
+            if let BodyRead::Receive(most) = wanted {
+                let read = |stream: &mut &TcpStream| stream.read(&mut buffer[..most]);
+                let received = ready!(socket.poll_read(cx, Waiting::Body, read));
+                return Poll::Ready(state.received(received));
+            }
+            let fill = |stream: &mut &TcpStream| state.inbox().fill(stream);
+            let filled = ready!(socket.poll_read(cx, Waiting::Body, fill));
             state.filled(filled)?;
         }
     }

@@ -22,80 +22,80 @@
 
 use std::io;
 
-use doorstep_core::log::Record;
-use doorstep_driver::ShutdownReport;
+use doorstep_driver::Observer;
 
 use crate::exchange::Exchange;
 
-/// Answers requests, many at once. Each method defaults to 501, but for `head`, which
-/// does what `get` does: the machine sends no body.
+/// Responds to requests, many of them at once. A method that is not overridden calls
+/// [`Handler::fallback`], which responds 501; `head` calls `get`, since to HEAD no body is sent.
 ///
-/// An error before anything was answered becomes a 500; after that, it ends the connection, so
-/// that the peer can see the answer was cut. Neither reaches other connections; nor does a panic.
+/// If a method returns an error before a response has begun, the client gets a 500. After that the
+/// connection is closed in such a way that the client sees that the response is incomplete. Neither
+/// affects other connections; nor does a panic.
 pub trait Handler: Send + Sync + 'static {
     /// GET.
     ///
     /// # Errors
-    /// What the handler makes of it, as for all of these.
+    /// Returns an error if the handler cannot respond; so do all methods.
     fn get(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
-        async { exchange.unsupported() }
+        self.fallback(exchange)
     }
     /// HEAD.
     ///
     /// # Errors
-    /// As of `get`.
+    /// As for [`Handler::get`].
     fn head(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
         self.get(exchange)
     }
     /// POST.
     ///
     /// # Errors
-    /// As of `get`.
+    /// As for [`Handler::get`].
     fn post(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
-        async { exchange.unsupported() }
+        self.fallback(exchange)
     }
     /// PUT.
     ///
     /// # Errors
-    /// As of `get`.
+    /// As for [`Handler::get`].
     fn put(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
-        async { exchange.unsupported() }
+        self.fallback(exchange)
     }
     /// DELETE.
     ///
     /// # Errors
-    /// As of `get`.
+    /// As for [`Handler::get`].
     fn delete(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
-        async { exchange.unsupported() }
+        self.fallback(exchange)
     }
     /// OPTIONS.
     ///
     /// # Errors
-    /// As of `get`.
+    /// As for [`Handler::get`].
     fn options(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
-        async { exchange.unsupported() }
+        self.fallback(exchange)
     }
     /// PATCH.
     ///
     /// # Errors
-    /// As of `get`.
+    /// As for [`Handler::get`].
     fn patch(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
-        async { exchange.unsupported() }
+        self.fallback(exchange)
     }
-    /// Any other method (B-302): CONNECT, TRACE, and what others invent.
+    /// Every request whose method has no method here, or one that is not overridden (B-302).
     ///
     /// # Errors
-    /// As of `get`.
+    /// As for [`Handler::get`].
     fn fallback(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
         async { exchange.unsupported() }
     }
 
-    /// The peer waits for 100 Continue before it sends the body. An answer given here refuses it
-    /// (417, say) and the method is not called (B-053); by itself 100 goes out when the body is
-    /// first read (B-050).
+    /// The client waits for `100 Continue` before it sends the body. A response given here refuses
+    /// the request (with 417, for example), and no other method is called (B-053). If none is given,
+    /// `100 Continue` is sent when the body is first read (B-050; RFC 9110 §10.1.1).
     ///
     /// # Errors
-    /// As of `get`.
+    /// As for [`Handler::get`].
     fn expect(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
         async {
             let _ = exchange;
@@ -103,42 +103,10 @@ pub trait Handler: Send + Sync + 'static {
         }
     }
 
-    /// An answer ended (B-110). Not to wait in.
-    fn log(&self, record: &Record<'_>) {
-        let _ = record;
-    }
-
-    /// Something went wrong that the access log does not show: why a file was refused, why a
-    /// connection broke. Not to wait in.
-    fn on_error(&self, peer: std::net::IpAddr, message: &str) {
-        let _ = (peer, message);
-    }
-
-    /// The server has the threads and descriptors that it needs, and begins to accept. Not called
-    /// when these cannot be had: then serving ends with an error.
-    fn on_start(&self) {}
-
-    /// A graceful shutdown is about to cut the connections that are left ([`ShutdownSchedule`]). For
-    /// handlers that wait for something else than their client: they end their responses now. May
-    /// be called more than once.
-    ///
-    /// [`ShutdownSchedule`]: doorstep_driver::ShutdownSchedule
-    fn on_grace_expired(&self) {}
-
-    /// The server has stopped, and no connection is left. For what is still to be ended within the
-    /// time that is left, and to report how many connections were cut. Not called when the future
-    /// of [`Server::serve`] is dropped.
-    ///
-    /// [`Server::serve`]: crate::Server::serve
-    fn on_stopped(&self, how: &ShutdownReport) -> impl Future<Output = ()> + Send {
-        let _ = how;
-        async {}
-    }
-
-    /// Calls the method's method. Override it to see every request before that.
+    /// Calls the method for the request's method. Override it to see every request first.
     ///
     /// # Errors
-    /// As of `get`.
+    /// As for [`Handler::get`].
     fn handle(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
         async {
             match exchange.head().method() {
@@ -152,6 +120,12 @@ pub trait Handler: Send + Sync + 'static {
                 _ => self.fallback(exchange).await,
             }
         }
+    }
+
+    /// What receives the access log, errors, and the events of a shutdown. By default nothing does. A
+    /// handler that wraps another one returns the other's, or its own.
+    fn observer(&self) -> &dyn Observer {
+        &()
     }
 }
 

@@ -30,12 +30,10 @@
 
 #![forbid(unsafe_code)]
 
-mod cgi;
-mod connection_guard;
 mod eager_read;
 mod exchange;
-mod files;
 mod handler;
+mod job;
 mod process_io;
 mod reactor;
 mod serve;
@@ -44,13 +42,12 @@ mod socket;
 mod thread_pool;
 mod worker;
 
-pub use cgi::Cgi;
 pub use doorstep_core as core;
+pub use doorstep_driver::cgi::{Cgi, CgiSettings};
+pub use doorstep_driver::files::Files;
 pub use doorstep_driver::{
-    Config, Record, Response, ResponseRecord, ShutdownHandle, ShutdownReport, ShutdownSchedule,
-    cgi as scripts,
+    Config, Observer, Record, Response, ShutdownHandle, ShutdownReport, ShutdownSchedule,
 };
 pub use exchange::{Body, Exchange};
-pub use files::Files;
 pub use handler::Handler;
 pub use server::Server;

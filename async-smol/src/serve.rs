@@ -1,18 +1,14 @@
-//! The loop: one connection from its first byte to its last.
+//! One connection, from the moment something may have arrived until it is idle again or closed.
 //!
-//! The same lines as the blocking driver's, but for `.await`, and for one thing: while a connection
-//! is idle it leaves the loop, so that the loop's state and buffers are held by the busy ones only.
+//! [`Session`] decides what is done next; here it is done, and awaited where it has to be. An idle
+//! connection leaves this loop, so that only busy ones hold its state and buffers.
 
 use std::io::{self, ErrorKind};
-use std::mem;
 use std::panic::AssertUnwindSafe;
 
-use doorstep_core::http1::{
-    Connection, Event, Growing, Inbox, Outbox, Reject, Spans, Storage, Waiting,
-};
-use doorstep_core::log::Record;
-use doorstep_driver::FLUSH_THRESHOLD;
-use doorstep_driver::exchange::{ExchangeState, refuse};
+use doorstep_core::http1::{Growing, Inbox, Outbox, Waiting};
+use doorstep_driver::Config;
+use doorstep_driver::exchange::{Session, Step};
 use smol::future::FutureExt;
 
 use crate::exchange::Exchange;
@@ -25,116 +21,60 @@ pub(crate) struct Buffers {
     pub(crate) outbox: Outbox,
 }
 
-/// How a connection stands when it leaves the loop.
+/// The state of a connection that leaves the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Idle again.
+    /// It was served, and is idle again.
     Idle,
-    /// Idle still: nothing had arrived.
+    /// Nothing had arrived.
     NoData,
-    /// At its end.
+    /// It is to be closed, or has another owner.
     Closed,
 }
 
-/// Serves what has arrived, if anything has.
+/// Serves what has arrived, if anything has; with `once`, one request.
 pub(crate) async fn connection<H: Handler>(
     handler: &H,
-    connection: &mut Connection,
+    config: &Config,
     Buffers { inbox, outbox }: &mut Buffers,
     socket: &Socket<'_>,
     once: bool,
 ) -> io::Result<Outcome> {
-    let log = |record: &Record<'_>| handler.log(record);
-    let mut fresh = true; // nobody has looked yet whether something has arrived
+    let mut session = Session::new(config, socket.connection(), handler.observer(), once);
+    let mut tried = false;
     loop {
-        if once || socket.connection().should_close() {
-            connection.retire();
-        }
-        match connection.next(inbox) {
-            Ok(Event::Request(head)) => {
-                let spans = head.spans();
-                exchange(handler, connection, spans, inbox, outbox, socket).await?;
+        match session.step(inbox, outbox) {
+            Step::Handle(head) => {
+                let state = session.exchange(head, inbox, outbox);
+                let mut exchange = Exchange::new(state, socket);
+                let handled = AssertUnwindSafe(respond(handler, &mut exchange));
+                let outcome = handled.catch_unwind().await;
+                let end = exchange.into_state().finish(outcome);
+                inbox.rejoin(end);
             }
-            Ok(Event::NeedMore) => {
-                socket.flush(connection, outbox, false).await?;
-                let waiting = connection.waiting(outbox);
-                if waiting == Waiting::Idle {
-                    if !mem::take(&mut fresh) {
-                        return Ok(Outcome::Idle);
-                    }
-                    match socket.try_fill(inbox) {
-                        Ok(_) => continue,
-                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                            return Ok(Outcome::NoData);
-                        }
-                        Err(_) => break, // however it left: it lost nothing
-                    }
+            Step::Flush => socket.flush(outbox, false).await?,
+            Step::Fill(Waiting::Idle) if tried => return Ok(Outcome::Idle),
+            Step::Fill(Waiting::Idle) => {
+                let filled = socket.try_fill(inbox);
+                if filled.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+                    return Ok(Outcome::NoData);
                 }
-                match socket.fill(inbox, waiting).await {
-                    Err(error) if error.kind() == ErrorKind::TimedOut => match waiting {
-                        Waiting::Head | Waiting::Body => {
-                            let slow = Reject::TooSlow;
-                            refuse(connection, slow, inbox.unread(), outbox, socket.peer(), log);
-                            if socket.connection().is_evicted() {
-                                let words = format!("connection lost: {error}");
-                                handler.on_error(socket.peer().ip(), &words);
-                            }
-                        }
-                        _ => break,
-                    },
-                    filled => _ = filled?,
-                }
+                session.filled(inbox, outbox, filled)?;
             }
-            Ok(Event::Body(_) | Event::End(_)) => {} // left over from a handler that gave up
-            Ok(Event::Owed(_)) => connection.lost(), // never: `exchange` concludes every answer
-            Ok(Event::Switched) => return Ok(Outcome::Closed), // the handler has the socket
-            Ok(Event::Closed) => break,
-            Err(reject) => {
-                refuse(connection, reject, inbox.unread(), outbox, socket.peer(), log);
+            Step::Fill(waiting) => {
+                let filled = socket.fill(inbox, waiting).await;
+                session.filled(inbox, outbox, filled)?;
             }
+            Step::Discard => session.discarded(socket.discard().await),
+            Step::Close | Step::Upgraded => return Ok(Outcome::Closed),
         }
+        tried = true;
     }
-    socket.flush(connection, outbox, false).await?;
-    socket.connection().set_reset_on_close(connection.resets()); // else it looks as if that was all of it
-    if connection.resets() {
-        return Ok(Outcome::Closed);
-    }
-    if connection.lingers() || !inbox.unread().is_empty() {
-        socket.linger().await;
-    }
-    Ok(Outcome::Closed)
 }
 
-/// One request: lends the handler what it needs, and sees to it that an answer comes out.
-async fn exchange<H: Handler, S: Storage>(
-    handler: &H,
-    connection: &mut Connection,
-    head: Spans,
-    inbox: &mut Inbox<S>,
-    outbox: &mut Outbox,
-    socket: &Socket<'_>,
-) -> io::Result<()> {
-    if outbox.len() > FLUSH_THRESHOLD {
-        socket.flush(connection, outbox, false).await?;
+async fn respond<H: Handler>(handler: &H, exchange: &mut Exchange<'_>) -> io::Result<()> {
+    if exchange.expects_continue() {
+        handler.expect(exchange).await?;
     }
-    let (front, rest) = inbox.split(head.size(), connection.room());
-    let peer = socket.peer();
-    let notes = |words: &str| handler.on_error(peer.ip(), words);
-    let is_last = || socket.connection().should_close();
-    let turn =
-        ExchangeState::new(head.view(front), connection, rest, outbox, peer, &notes, &is_last);
-    let mut exchange = Exchange::new(turn, socket);
-    let outcome = AssertUnwindSafe(async {
-        if exchange.machine.expects() {
-            handler.expect(&mut exchange).await?;
-        }
-        if exchange.has_responded() { Ok(()) } else { handler.handle(&mut exchange).await }
-    });
-    let outcome = outcome.catch_unwind().await;
-    let mut turn = exchange.into_state();
-    turn.finish(outcome, |record| handler.log(record));
-    let mark = turn.into_position();
-    inbox.rejoin(mark);
-    socket.connection().exchange_done();
-    Ok(())
+    if exchange.has_responded() { Ok(()) } else { handler.handle(exchange).await }
 }

@@ -1,32 +1,43 @@
-//! The socket of one connection: read, send, and know when it has taken too long.
+//! The socket of one connection: read, send, and wait for either.
 //!
-//! The calls themselves are plain ones on the inner socket; the reactor is asked only when they
-//! would wait, and hears of the socket only then. No timer is set: what is waited for stands in the
-//! connection's [`ConnectionHandle`], and the sweep wakes who is late.
+//! The calls are plain ones on the socket. The reactor is asked only when they would wait, and a
+//! connection that never waits is never registered with it. No timer is set: what is waited for
+//! stands in the table of connections, and the sweep wakes those that wait for too long.
 
-use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read};
 use std::mem;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use async_io::{Async, Timer};
-use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, Waiting};
-use doorstep_driver::connections::{ConnectionHandle, EVICTION_WAIT, Eviction};
-use doorstep_driver::files;
+use doorstep_core::http1::{Inbox, Outbox, Storage, Waiting};
+use doorstep_driver::Config;
+use doorstep_driver::connections::{
+    ConnectionHandle, Connections, EVICTION_WAIT, Eviction, Registration,
+};
+use doorstep_driver::files::FileTransfer;
 use doorstep_driver::net;
+use smol::future;
 
-use crate::connection_guard::{ConnectionGuard, Shared};
 use crate::thread_pool::ThreadPool;
 
-/// One connection's socket.
-pub(crate) struct Socket<'l> {
-    /// The socket as the reactor knows it; dropped before the guard.
+/// What all connections of a worker share. Each has one reference to it, since an idle connection is
+/// to be small.
+pub(crate) struct Shared<'w> {
+    pub(crate) connections: &'w Connections,
+    pub(crate) config: &'w Config,
+    pub(crate) pool: &'w ThreadPool,
+}
+
+/// One connection's socket. Dropping it closes the connection.
+pub(crate) struct Socket<'w> {
+    /// The socket as the reactor knows it. Dropped before the connection is unregistered.
     registered: OnceLock<Async<Registered>>,
-    guard: ConnectionGuard<'l>,
+    connection: Registration<'w>,
+    shared: &'w Shared<'w>,
 }
 
 struct Registered(Arc<ConnectionHandle>);
@@ -37,213 +48,147 @@ impl AsFd for Registered {
     }
 }
 
-impl<'l> Socket<'l> {
-    pub(crate) fn new(guard: ConnectionGuard<'l>) -> Self {
-        Self { registered: OnceLock::new(), guard }
+impl<'w> Socket<'w> {
+    pub(crate) fn new(stream: TcpStream, peer: SocketAddr, shared: &'w Shared<'w>) -> Self {
+        let connection = shared.connections.register(stream, peer);
+        Self { registered: OnceLock::new(), connection, shared }
     }
 
-    pub(crate) fn connection(&self) -> &ConnectionHandle {
-        &self.guard.connection
+    pub(crate) fn connection(&self) -> &Arc<ConnectionHandle> {
+        &self.connection
     }
 
-    pub(crate) fn shared_connection(&self) -> Arc<ConnectionHandle> {
-        self.guard.connection.clone()
+    /// The threads for work that may wait.
+    pub(crate) fn pool(&self) -> &'w ThreadPool {
+        self.shared.pool
     }
 
-    /// Evicts another connection, if one can be, and waits a moment for its descriptor.
+    /// A second handle of the socket.
+    pub(crate) fn try_clone(&self) -> io::Result<Async<TcpStream>> {
+        Async::new_nonblocking(self.connection.stream().try_clone()?)
+    }
+
+    /// Evicts another connection, if one can be evicted, and waits a moment for its descriptor.
     pub(crate) async fn evict_for_descriptor(&self) {
-        let Shared { connections, config, .. } = self.guard.shared;
-        let left = connections.listen_unregister();
+        let Shared { connections, config, .. } = self.shared;
+        let closed = connections.listen_unregister();
         if let Eviction::Started = connections.evict_for_descriptor(config) {
             let late = async { _ = Timer::after(EVICTION_WAIT).await };
-            smol::future::or(left, late).await;
+            future::or(closed, late).await;
         }
     }
 
-    /// Where what may wait is done.
-    pub(crate) fn pool(&self) -> &'l ThreadPool {
-        self.guard.shared.pool
-    }
-
-    /// The socket to wait for. A connection that never waits costs the reactor nothing.
-    fn registered(&self) -> io::Result<&Async<Registered>> {
-        if let Some(watched) = self.registered.get() {
-            return Ok(watched);
-        }
-        let watched = Async::new_nonblocking(Registered(self.guard.connection.clone()))?;
-        Ok(self.registered.get_or_init(|| watched))
-    }
-
-    /// The socket itself, which never waits.
-    pub(crate) fn stream(&self) -> &TcpStream {
-        self.connection().stream()
-    }
-
-    pub(crate) fn peer(&self) -> SocketAddr {
-        self.connection().peer()
-    }
-
-    /// Waits for the next request, or for the end of input, holding nothing.
+    /// Waits for the next request or the end of input, without a buffer.
     pub(crate) fn idle(&self) -> impl Future<Output = io::Result<()>> {
         let mut waits = false;
         poll_fn(move |cx| {
             if !mem::replace(&mut waits, true) {
-                self.connection().begin_wait(Waiting::Idle);
+                self.connection.begin_wait(Waiting::Idle);
             }
             ready!(self.registered()?.poll_readable(cx))?;
-            self.connection().end_wait();
-            Poll::Ready(Ok(())) // even if it must leave: a request may have come in this moment
+            self.connection.end_wait();
+            Poll::Ready(Ok(())) // even if it must close: a request may have come in this moment
         })
     }
 
-    /// Reads what is there; [`ErrorKind::WouldBlock`] when nothing is.
+    /// Reads what has arrived; [`ErrorKind::WouldBlock`] if nothing has.
     pub(crate) fn try_fill<S: Storage>(&self, inbox: &mut Inbox<S>) -> io::Result<usize> {
-        loop {
-            match inbox.fill(&mut self.stream()) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                filled => return filled,
-            }
-        }
+        self.connection.read(Waiting::Idle, |stream| inbox.fill(stream))
     }
 
-    /// Reads once: how many bytes, 0 at the end of input. [`ErrorKind::TimedOut`] when the peer
-    /// was too slow.
+    /// Reads once into the inbox. Returns the number of bytes, 0 at the end of input.
     pub(crate) async fn fill<S: Storage>(
         &self,
         inbox: &mut Inbox<S>,
         waiting: Waiting,
     ) -> io::Result<usize> {
-        let mut read = || inbox.fill(&mut self.stream());
-        poll_fn(|cx| self.poll_read(cx, waiting, &mut read)).await
+        poll_fn(|cx| self.poll_read(cx, waiting, |stream| inbox.fill(stream))).await
     }
 
-    /// Reads once by `read`, as soon as that does not wait.
+    /// Reads once and forgets what was read.
+    pub(crate) async fn discard(&self) -> io::Result<usize> {
+        future::yield_now().await; // the socket of a fast sender is always readable
+        poll_fn(|cx| {
+            let mut buffer = [0; 16 << 10]; // on the stack: not in the future
+            self.poll_read(cx, Waiting::Linger, |stream| stream.read(&mut buffer))
+        })
+        .await
+    }
+
+    /// Reads once by `read`.
     pub(crate) fn poll_read(
         &self,
         cx: &mut Context<'_>,
         waiting: Waiting,
-        read: &mut dyn FnMut() -> io::Result<usize>,
+        mut read: impl FnMut(&mut &TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
-            match read() {
-                Ok(0) if self.connection().has_timed_out() => {
-                    return Poll::Ready(Err(self.connection().timeout_error()));
-                }
-                Ok(n) => {
-                    self.connection().end_wait();
-                    if matches!(waiting, Waiting::Body | Waiting::Linger) {
-                        self.connection().record_bytes(n);
-                    }
-                    return Poll::Ready(Ok(n));
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            match self.connection.read(waiting, &mut read) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                result => {
+                    self.connection.end_wait();
+                    return Poll::Ready(result);
+                }
             }
-            self.connection().begin_wait(waiting);
+            self.connection.begin_wait(waiting);
             ready!(self.registered()?.poll_readable(cx))?;
         }
     }
 
     /// Sends everything that is in the outbox; `more` says that a file follows at once.
-    pub(crate) async fn flush(
-        &self,
-        connection: &Connection,
-        outbox: &mut Outbox,
-        more: bool,
-    ) -> io::Result<()> {
-        poll_fn(|cx| self.poll_flush(cx, connection, outbox, more)).await
+    pub(crate) async fn flush(&self, outbox: &mut Outbox, more: bool) -> io::Result<()> {
+        poll_fn(|cx| self.poll_flush(cx, outbox, more)).await
     }
 
-    /// The same for who polls.
     pub(crate) fn poll_flush(
         &self,
         cx: &mut Context<'_>,
-        connection: &Connection,
         outbox: &mut Outbox,
         more: bool,
     ) -> Poll<io::Result<()>> {
-        self.connection().set_reset_on_close(connection.ends_by_closing());
         while !outbox.is_empty() {
-            let socket = self.stream();
-            let mut send = || net::send(socket, outbox.unsent(), more);
-            let n = ready!(self.poll_write(cx, &mut send))?;
+            let send = |stream: &TcpStream| net::send(stream, outbox.unsent(), more);
+            let n = ready!(self.poll_send(cx, send))?;
             outbox.sent(n);
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Sends `count` bytes of a file by the shortest way, one fair share at a time, so that others
-    /// have their turn in between. An early end of the file is [`ErrorKind::UnexpectedEof`]. `sent`
-    /// counts what went.
-    pub(crate) async fn send_file(
-        &self,
-        file: &File,
-        offset: u64,
-        count: u64,
-        sent: &mut u64,
-    ) -> io::Result<()> {
-        let socket = self.stream();
-        let watch = files::Watch::over(file, count)?;
+    /// Sends a part of a file, one fair share at a time, so that others have their turn in between.
+    pub(crate) async fn send_file(&self, transfer: &mut FileTransfer<'_>) -> io::Result<()> {
         loop {
-            watch.before_turn(file, count - *sent)?;
-            let mut send = || net::send_file(socket, file, offset + *sent, count - *sent);
-            let n = poll_fn(|cx| self.poll_write(cx, &mut send)).await?;
-            *sent += n as u64;
-            match n {
-                _ if *sent >= count => return Ok(()),
-                0 => return Err(ErrorKind::UnexpectedEof.into()),
-                _ => smol::future::yield_now().await,
+            poll_fn(|cx| self.poll_send(cx, |stream| transfer.send(stream))).await?;
+            if transfer.is_done() {
+                return Ok(());
             }
+            future::yield_now().await;
         }
     }
 
-    /// Writes once by `write`, as soon as that does not wait.
-    fn poll_write(
+    /// Sends once by `send`.
+    fn poll_send(
         &self,
         cx: &mut Context<'_>,
-        write: &mut dyn FnMut() -> io::Result<usize>,
+        mut send: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
-            match write() {
-                Ok(n) => {
-                    self.connection().end_wait();
-                    self.connection().record_bytes(n);
-                    return Poll::Ready(Ok(n));
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            match self.connection.send(&mut send) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) if self.connection().has_timed_out() => {
-                    return Poll::Ready(Err(self.connection().timeout_error()));
+                result => {
+                    self.connection.end_wait();
+                    return Poll::Ready(result);
                 }
-                Err(error) => return Poll::Ready(Err(error)),
             }
-            self.connection().begin_wait(Waiting::Peer);
+            self.connection.begin_wait(Waiting::Peer);
             ready!(self.registered()?.poll_writable(cx))?;
         }
     }
 
-    /// The answer is out and the peer may still be sending: says FIN, then reads and forgets for a
-    /// while, so that a reset cannot destroy the answer on its way (B-288, RFC 9112 §9.6).
-    pub(crate) async fn linger(&self) {
-        let stream = self.stream();
-        if stream.shutdown(Shutdown::Write).is_err() {
-            return;
+    fn registered(&self) -> io::Result<&Async<Registered>> {
+        if let Some(registered) = self.registered.get() {
+            return Ok(registered);
         }
-        let mut forgotten = vec![0; 16 << 10]; // not in the future, which would hold it all along
-        let mut total = 0;
-        while total < self.guard.shared.config.max_linger_bytes {
-            let mut read = || (&*stream).read(&mut forgotten);
-            match poll_fn(|cx| self.poll_read(cx, Waiting::Linger, &mut read)).await {
-                Ok(0) | Err(_) => return,
-                Ok(n) => total += n as u64,
-            }
-            smol::future::yield_now().await; // the socket of a fast uploader is always readable
-        }
-    }
-
-    /// The socket for another protocol.
-    pub(crate) fn try_clone(&self) -> io::Result<Async<TcpStream>> {
-        Async::new_nonblocking(self.stream().try_clone()?)
+        let registered = Async::new_nonblocking(Registered(self.connection.clone()))?;
+        Ok(self.registered.get_or_init(|| registered))
     }
 }

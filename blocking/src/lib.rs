@@ -27,23 +27,21 @@
 
 #![forbid(unsafe_code)]
 
-mod cgi;
 mod exchange;
-mod files;
 mod handler;
+mod job;
 mod serve;
 mod server;
 mod socket;
 mod sweeper;
 mod thread_pool;
 
-pub use cgi::Cgi;
 pub use doorstep_core as core;
+pub use doorstep_driver::cgi::{Cgi, CgiSettings};
+pub use doorstep_driver::files::Files;
 pub use doorstep_driver::{
-    Config, Record, Response, ResponseRecord, ShutdownHandle, ShutdownReport, ShutdownSchedule,
-    cgi as scripts,
+    Config, Observer, Record, Response, ShutdownHandle, ShutdownReport, ShutdownSchedule,
 };
 pub use exchange::{Body, Exchange};
-pub use files::Files;
 pub use handler::Handler;
 pub use server::Server;

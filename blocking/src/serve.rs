@@ -1,22 +1,19 @@
-//! The loop: one connection from its first byte to its last.
+//! One connection from its first byte to its last.
 //!
-//! This is the whole driver in one screen: ask the machine, do what it says. It flushes before it
-//! waits and never before that, so the answers of a pipelined batch leave in one write. The other
-//! driver's loop has the same lines, but for `.await`.
+//! [`Session`] decides what is done next; here it is done, and waited for where it has to be.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use doorstep_core::http1::{Connection, Event, Inbox, Outbox, Reject, Spans, Storage, Waiting};
-use doorstep_core::log::Record;
+use doorstep_core::http1::Outbox;
+use doorstep_driver::Config;
+use doorstep_driver::exchange::{Session, Step};
 
 use crate::exchange::Exchange;
 use crate::handler::Handler;
 use crate::socket::Socket;
-use doorstep_driver::config::{Config, FLUSH_THRESHOLD};
-use doorstep_driver::exchange::{ExchangeState, refuse};
 
-/// Serves one connection until it ends; with `once`, one request.
+/// Serves a connection until it ends; with `once`, one request of it.
 pub(crate) fn connection<H: Handler>(
     handler: &H,
     config: &Config,
@@ -25,93 +22,32 @@ pub(crate) fn connection<H: Handler>(
     once: bool,
 ) -> io::Result<()> {
     let mut inbox = config.inbox();
-    let mut connection = config.connection();
-    let log = |record: &Record<'_>| handler.log(record);
+    let mut session = Session::new(config, socket.connection(), handler.observer(), once);
     outbox.clear();
     loop {
-        if once || socket.connection().should_close() {
-            connection.retire();
-        }
-        match connection.next(&mut inbox) {
-            Ok(Event::Request(head)) => {
-                let spans = head.spans();
-                exchange(handler, &mut connection, spans, &mut inbox, outbox, socket)?;
+        match session.step(&mut inbox, outbox) {
+            Step::Handle(head) => {
+                let state = session.exchange(head, &mut inbox, outbox);
+                let mut exchange = Exchange::new(state, socket);
+                let handled = AssertUnwindSafe(|| respond(handler, &mut exchange));
+                let outcome = catch_unwind(handled);
+                let end = exchange.into_state().finish(outcome);
+                inbox.rejoin(end);
             }
-            Ok(Event::NeedMore) => {
-                socket.flush(&connection, outbox, false)?;
-                let waiting = connection.waiting(outbox);
-                match socket.fill(&mut inbox, waiting) {
-                    Err(_) if waiting == Waiting::Idle => break, // however it left: it lost nothing
-                    Err(error) if error.kind() == ErrorKind::TimedOut => match waiting {
-                        Waiting::Head | Waiting::Body => {
-                            let slow = Reject::TooSlow;
-                            refuse(
-                                &mut connection,
-                                slow,
-                                inbox.unread(),
-                                outbox,
-                                socket.peer(),
-                                log,
-                            );
-                            if socket.connection().is_evicted() {
-                                let words = format!("connection lost: {error}");
-                                handler.on_error(socket.peer().ip(), &words);
-                            }
-                        }
-                        _ => break,
-                    },
-                    filled => _ = filled?,
-                }
+            Step::Flush => socket.flush(outbox, false)?,
+            Step::Fill(waiting) => {
+                let filled = socket.fill(&mut inbox, waiting);
+                session.filled(&inbox, outbox, filled)?;
             }
-            Ok(Event::Body(_) | Event::End(_)) => {} // left over from a handler that gave up
-            Ok(Event::Owed(_)) => connection.lost(), // never: `exchange` concludes every answer
-            Ok(Event::Switched) => return Ok(()),    // the handler has the socket
-            Ok(Event::Closed) => break,
-            Err(reject) => {
-                refuse(&mut connection, reject, inbox.unread(), outbox, socket.peer(), log);
-            }
+            Step::Discard => session.discarded(socket.discard()),
+            Step::Close | Step::Upgraded => return Ok(()),
         }
     }
-    socket.flush(&connection, outbox, false)?;
-    socket.connection().set_reset_on_close(connection.resets()); // else it looks as if that was all of it
-    if connection.resets() {
-        return Ok(());
-    }
-    if connection.lingers() || !inbox.unread().is_empty() {
-        socket.linger(config.max_linger_bytes);
-    }
-    Ok(())
 }
 
-/// One request: lends the handler what it needs, and sees to it that an answer comes out.
-fn exchange<H: Handler, S: Storage>(
-    handler: &H,
-    connection: &mut Connection,
-    head: Spans,
-    inbox: &mut Inbox<S>,
-    outbox: &mut Outbox,
-    socket: &Socket<'_>,
-) -> io::Result<()> {
-    if outbox.len() > FLUSH_THRESHOLD {
-        socket.flush(connection, outbox, false)?;
+fn respond<H: Handler>(handler: &H, exchange: &mut Exchange<'_>) -> io::Result<()> {
+    if exchange.expects_continue() {
+        handler.expect(exchange)?;
     }
-    let (front, rest) = inbox.split(head.size(), connection.room());
-    let peer = socket.peer();
-    let notes = |words: &str| handler.on_error(peer.ip(), words);
-    let is_last = || socket.connection().should_close();
-    let turn =
-        ExchangeState::new(head.view(front), connection, rest, outbox, peer, &notes, &is_last);
-    let mut exchange = Exchange::new(turn, socket);
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        if exchange.machine.expects() {
-            handler.expect(&mut exchange)?;
-        }
-        if exchange.has_responded() { Ok(()) } else { handler.handle(&mut exchange) }
-    }));
-    let mut turn = exchange.into_state();
-    turn.finish(outcome, |record| handler.log(record));
-    let mark = turn.into_position();
-    inbox.rejoin(mark);
-    socket.connection().exchange_done();
-    Ok(())
+    if exchange.has_responded() { Ok(()) } else { handler.handle(exchange) }
 }

@@ -139,6 +139,20 @@ impl<'a> ExchangeState<'a> {
         &self.trailers
     }
 
+    /// Writes an interim response.
+    ///
+    /// # Errors
+    /// Returns [`Misuse`] if `status` is not 1xx or the final response has begun.
+    pub fn write_interim(&mut self, status: u16, headers: &[(&str, &[u8])]) -> io::Result<()> {
+        Ok(self.machine.inform(status, headers, self.outbox)?)
+    }
+
+    /// Whether a response, or a part of one, is still to be sent.
+    #[must_use]
+    pub fn owes_response(&self) -> bool {
+        self.machine.owed().is_some()
+    }
+
     /// Begins the answer. Its Date is this moment, however long ago the request came.
     pub fn respond(&mut self, status: u16) -> Response<'_> {
         if self.connection.should_close() {

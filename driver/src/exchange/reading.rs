@@ -24,7 +24,7 @@ impl ExchangeState<'_> {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidData`] with a [`Reject`] inside when the peer breaks a rule.
-    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<BodyRead> {
+    pub fn read_body(&mut self, buffer: &mut [u8]) -> io::Result<BodyRead> {
         if buffer.is_empty() {
             return Ok(BodyRead::Read(0));
         }

@@ -79,30 +79,25 @@ pub enum Step {
 }
 
 impl<'c> Session<'c> {
-    /// The session of a connection that was accepted just now, or has been idle.
+    /// The session of a connection that was accepted just now, or has been idle. With `once` it is
+    /// closed after one response.
     #[must_use]
     pub fn new(
         config: &Config,
         connection: &'c Arc<ConnectionHandle>,
         observer: &'c dyn Observer,
+        once: bool,
     ) -> Self {
         Self {
             machine: config.connection(),
             connection,
             observer,
-            once: false,
+            once,
             request: None,
             waiting: Waiting::Idle,
             closing: Closing::No,
             linger_left: config.max_linger_bytes,
         }
-    }
-
-    /// Closes the connection after one response.
-    #[must_use]
-    pub fn once(mut self) -> Self {
-        self.once = true;
-        self
     }
 
     /// What to do next.

@@ -1,0 +1,87 @@
+//! Carries out what a job of the driver crate waits for: files, listings, scripts.
+
+use std::io;
+
+use async_io::Timer;
+use doorstep_driver::Observer;
+use doorstep_driver::cgi::Cgi;
+use doorstep_driver::files::Files;
+use doorstep_driver::job::{Job, JobStep};
+use smol::future;
+use smol::io::AsyncReadExt;
+
+use crate::exchange::Exchange;
+use crate::handler::Handler;
+use crate::process_io::ProcessIo;
+
+/// Runs a job to its end. Returns whether it has responded.
+pub(crate) async fn run(exchange: &mut Exchange<'_>, job: &mut impl Job) -> io::Result<bool> {
+    loop {
+        match job.step(exchange.state())? {
+            JobStep::Done => return Ok(true),
+            JobStep::SendFile(file, offset, count) => {
+                exchange.send_file(&file, offset, count).await?;
+            }
+            // On the heap: most requests are for files, and do not need the room for it.
+            step => return Box::pin(run_from(exchange, job, step)).await,
+        }
+    }
+}
+
+async fn run_from(
+    exchange: &mut Exchange<'_>,
+    job: &mut impl Job,
+    mut step: JobStep,
+) -> io::Result<bool> {
+    let mut process_io = None;
+    loop {
+        match step {
+            JobStep::Flush => exchange.flush().await?,
+            JobStep::SendFile(file, offset, count) => {
+                exchange.send_file(&file, offset, count).await?;
+            }
+            JobStep::Evict => exchange.socket().evict_for_descriptor().await,
+            JobStep::Block(work) => exchange.unblock(work).await,
+            JobStep::ReadBody => {
+                let n = exchange.body().read(job.body_space()).await?;
+                job.body_read(n);
+            }
+            JobStep::Wait(listener, timeout) => {
+                let late = async { _ = Timer::after(timeout).await };
+                future::or(listener, late).await;
+            }
+            JobStep::WaitProcess(timeout) => {
+                if let Some(process) = job.process() {
+                    let io = process_io.take().map_or_else(|| ProcessIo::new(process), Ok)?;
+                    let io = process_io.insert(io);
+                    let woken = io.wait(process, timeout).await?;
+                    job.woken(woken);
+                }
+            }
+            JobStep::Declined => return Ok(false),
+            JobStep::Done => return Ok(true),
+        }
+        step = job.step(exchange.state())?;
+    }
+}
+
+impl Handler for Files {
+    async fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        run(exchange, &mut self.job()).await.map(drop)
+    }
+    async fn fallback(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.handle(exchange).await
+    }
+}
+
+impl Handler for Cgi {
+    async fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        run(exchange, &mut self.job()).await.map(drop)
+    }
+    async fn fallback(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.handle(exchange).await
+    }
+    fn observer(&self) -> &dyn Observer {
+        self
+    }
+}

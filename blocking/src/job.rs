@@ -1,0 +1,61 @@
+//! Carries out what a job of the driver crate waits for: files, listings, scripts.
+
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+
+use doorstep_driver::Observer;
+use doorstep_driver::cgi::Cgi;
+use doorstep_driver::files::Files;
+use doorstep_driver::job::{Job, JobStep};
+use event_listener::Listener;
+
+use crate::exchange::Exchange;
+use crate::handler::Handler;
+
+/// Runs a job to its end. Returns whether it has responded.
+pub(crate) fn run(exchange: &mut Exchange<'_>, job: &mut impl Job) -> io::Result<bool> {
+    loop {
+        match job.step(exchange.state())? {
+            JobStep::Flush => exchange.flush()?,
+            JobStep::SendFile(file, offset, count) => exchange.send_file(&file, offset, count)?,
+            JobStep::Evict => exchange.socket().evict_for_descriptor(),
+            JobStep::Block(work) => work(),
+            JobStep::ReadBody => {
+                let n = exchange.body().read(job.body_space())?;
+                job.body_read(n);
+            }
+            JobStep::Wait(listener, timeout) => drop(listener.wait_timeout(timeout)),
+            JobStep::WaitProcess(timeout) => {
+                let client = exchange.state().owes_response();
+                let client = client.then(|| exchange.socket().connection().as_fd());
+                if let Some(process) = job.process() {
+                    let woken = process.wait(client, timeout)?;
+                    job.woken(woken);
+                }
+            }
+            JobStep::Declined => return Ok(false),
+            JobStep::Done => return Ok(true),
+        }
+    }
+}
+
+impl Handler for Files {
+    fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        run(exchange, &mut self.job()).map(drop)
+    }
+    fn fallback(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.handle(exchange)
+    }
+}
+
+impl Handler for Cgi {
+    fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        run(exchange, &mut self.job()).map(drop)
+    }
+    fn fallback(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.handle(exchange)
+    }
+    fn observer(&self) -> &dyn Observer {
+        self
+    }
+}
