@@ -52,15 +52,14 @@ pub(crate) struct CgiOptions {
 
     /// Script timeout, in seconds
     ///
-    /// Then the script is terminated, and the client gets 504.
+    /// Then the script is terminated. The client gets 504, or an aborted response if it has begun.
     #[arg(long, value_name = "SECONDS", requires = "cgi", default_value = "60")]
     #[arg(value_parser = values::at_least_one::<NonZeroU32>)]
     cgi_time: NonZeroU32,
 
     /// Maximum output of a script, in bytes
     ///
-    /// Then the script is terminated, and its response is aborted. Units: K, M and G, in steps of
-    /// 1024.
+    /// Then the script is terminated. The client gets 502, or an aborted response if it has begun.
     #[arg(long, value_name = "SIZE", requires = "cgi", default_value = "1G")]
     #[arg(value_parser = values::size)]
     cgi_output: u64,
@@ -80,9 +79,7 @@ pub(crate) struct CgiOptions {
     #[arg(value_parser = values::at_least_one::<NonZeroU64>)]
     cgi_cpu: Option<NonZeroU64>,
 
-    /// Memory limit of each process: address space in bytes (ulimit -v) [default: no limit]
-    ///
-    /// Units: K, M and G, in steps of 1024.
+    /// Memory limit of each process: address space, in bytes (ulimit -v) [default: no limit]
     #[arg(long, value_name = "SIZE", requires = "cgi", value_parser = values::size)]
     cgi_memory: Option<u64>,
 

@@ -41,9 +41,10 @@ pub(crate) struct FileOptions {
 
     /// Single-page application (SPA) fallback: send FILE instead of a 404 [default: none]
     ///
-    /// FILE is a path from the served directory, such as index.html. It is sent with status 200 for
-    /// a missing path without a file extension, if the client accepts text/html, as browsers do for
-    /// pages. Missing scripts, styles and images stay 404.
+    /// FILE is a path from the served directory, such as index.html. It is sent with status 200
+    /// for a missing path without a file extension, if the client accepts text/html, as browsers
+    /// do for pages. Missing scripts, styles and images stay 404.
+    #[arg(verbatim_doc_comment)]
     #[arg(long, value_name = "FILE", value_parser = path_below)]
     spa: Option<String>,
 
@@ -72,15 +73,18 @@ pub(crate) struct FileOptions {
 
     /// Cache matching files for a year, as immutable; repeatable [default: none]
     ///
-    /// For files whose names change with their content. PATTERN is a path from the served directory,
-    /// in which * matches any characters and /, such as 'assets/*'; quote it, or the shell expands
-    /// it. Their Cache-Control is max-age=31536000, immutable.
+    /// For files whose names change with their content, as bundlers write them: they are sent with
+    /// Cache-Control: max-age=31536000, immutable. PATTERN is a path from the served directory,
+    /// such as 'assets/*'; * matches any characters, / too. Quote it, or the shell expands it.
+    #[arg(verbatim_doc_comment)]
     #[arg(long, value_name = "PATTERN", help_heading = HEADERS, value_parser = immutable_pattern)]
     immutable: Vec<String>,
 
     /// Add a header to every response; repeatable [default: none]
     ///
-    /// -H Cache-Control VALUE replaces --cache and --immutable.
+    /// Also to errors and responses of scripts. -H Cache-Control VALUE replaces --cache and
+    /// --immutable.
+    #[arg(verbatim_doc_comment)]
     #[arg(short = 'H', long, num_args = 2, value_names = ["NAME", "VALUE"])]
     #[arg(help_heading = HEADERS)]
     header: Vec<String>,
@@ -94,7 +98,8 @@ pub(crate) struct FileOptions {
     /// Enable cross-origin isolation, which SharedArrayBuffer and WebAssembly threads need
     ///
     /// Sends Cross-Origin-Opener-Policy (COOP), Cross-Origin-Embedder-Policy (COEP) and
-    /// Cross-Origin-Resource-Policy (CORP). Pages of other origins can then not embed these files.
+    /// Cross-Origin-Resource-Policy (CORP). Other origins can then not embed these files.
+    #[arg(verbatim_doc_comment)]
     #[arg(long, help_heading = HEADERS)]
     isolate: bool,
 

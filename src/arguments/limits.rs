@@ -18,12 +18,11 @@ pub(crate) struct LimitOptions {
     ///
     /// When it is reached, slow and idle keep-alive connections are closed for new ones. If there
     /// are none, new connections wait in the listen backlog.
+    #[arg(verbatim_doc_comment)]
     #[arg(long, value_name = "N", value_parser = values::at_least_one::<NonZeroUsize>)]
     pub(crate) max_connections: Option<NonZeroUsize>,
 
-    /// Request body limit, in bytes; a larger upload gets 413
-    ///
-    /// Units: K, M and G, in steps of 1024.
+    /// Request body limit (maximum upload size), in bytes; a larger request gets 413
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = values::size)]
     pub(crate) max_body: u64,
 
@@ -55,9 +54,9 @@ pub(crate) struct LimitOptions {
     #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "60s")]
     timeout_send: Duration,
 
-    /// Lingering close timeout: how long a client may pause in what it sends after the last response
+    /// Lingering close timeout: how long a client may pause that sends after the last response
     ///
-    /// What a client still sends then is discarded, so that it can read the response to the end.
+    /// What it sends then is discarded, so that it can read the response to the end.
     #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "5s")]
     timeout_linger: Duration,
 }

@@ -59,7 +59,7 @@ pub(crate) struct Arguments {
     #[arg(aliases = ["p", "pr"])]
     pub(crate) protocol: Protocol,
 
-    /// Threads or event loop
+    /// Concurrency: threads, or an event loop (async)
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Runtime::Blocking)]
     pub(crate) runtime: Runtime,
 
@@ -74,9 +74,9 @@ pub(crate) struct Arguments {
 
     /// Disable the access log: log errors only, not requests
     ///
-    /// The access log has a line on stderr for each request, as python -m http.server writes it. The
-    /// line of a response that was not sent to its end is marked, for example if the client
-    /// disconnected.
+    /// The access log has a line on stderr for each request, as python -m http.server writes it.
+    /// The line of an incomplete response is marked, for example if the client disconnected.
+    #[arg(verbatim_doc_comment)]
     #[arg(short, long, help_heading = "Logging")]
     pub(crate) quiet: bool,
 }
