@@ -1,26 +1,25 @@
-//! What the command says on stdout: where it serves, and that it was interrupted. Nothing else.
+//! What the command prints on stdout: the addresses it serves on, and that it was interrupted.
 //!
-//! The first line is `http.server`'s, byte for byte, so that scripts which look for it find it;
-//! only the URL of a link-local address has its zone here, without which it leads nowhere. The line
-//! is flushed at once. That nobody reads stdout any more is no reason not to serve, so failing to
-//! write is ignored.
+//! The first line is that of `http.server`, byte for byte, for programs that look for it. Only the URL
+//! of a link-local address also has its zone, without which it cannot be opened. Each text is flushed
+//! at once (B-279). Write errors are ignored: a server whose stdout is closed still serves.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use doorstep_driver::net;
 
-/// Says where we serve: the banner for the first address, then each other URL in a line of its own.
-pub(crate) fn serving(addresses: &[SocketAddr]) {
-    say(&banner(addresses[0], &net::url(addresses[0], "http"), &net::urls(addresses, "http")));
+/// Prints the banner for the first address, then every other URL on a line of its own.
+pub(crate) fn print_serving(addresses: &[SocketAddr]) {
+    print(&banner(addresses[0], &net::url(addresses[0], "http"), &net::urls(addresses, "http")));
 }
 
-/// Says that Ctrl-C was understood.
-pub(crate) fn interrupted() {
-    say("\nKeyboard interrupt received, exiting.\n");
+/// Prints that Ctrl-C was received.
+pub(crate) fn print_interrupted() {
+    print("\nKeyboard interrupt received, exiting.\n");
 }
 
-/// The banner for one listening address and its URL, and the URLs that say more than it does.
+/// The banner for one listening address and its URL, followed by the other `urls`.
 fn banner(address: SocketAddr, url: &str, urls: &[String]) -> String {
     let mut text =
         format!("Serving HTTP on {} port {} ({url}) ...\n", address.ip(), address.port());
@@ -32,7 +31,7 @@ fn banner(address: SocketAddr, url: &str, urls: &[String]) -> String {
     text
 }
 
-fn say(text: &str) {
+fn print(text: &str) {
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
@@ -41,7 +40,7 @@ fn say(text: &str) {
 mod tests {
     use super::*;
 
-    fn of(address: &str, urls: &[&str]) -> String {
+    fn banner_of(address: &str, urls: &[&str]) -> String {
         let urls: Vec<String> = urls.iter().map(|url| (*url).to_owned()).collect();
         let address = address.parse().unwrap();
         banner(address, &net::url(address, "http"), &urls)
@@ -50,12 +49,15 @@ mod tests {
     #[test]
     fn b_278_the_host_is_bracketed_in_the_url_only() {
         assert_eq!(
-            of("127.0.0.1:8000", &[]),
+            banner_of("127.0.0.1:8000", &[]),
             "Serving HTTP on 127.0.0.1 port 8000 (http://127.0.0.1:8000/) ...\n"
         );
-        assert_eq!(of("[::]:8000", &[]), "Serving HTTP on :: port 8000 (http://[::]:8000/) ...\n");
         assert_eq!(
-            of("[fe80::1%4000000000]:80", &[]), // no interface has this number
+            banner_of("[::]:8000", &[]),
+            "Serving HTTP on :: port 8000 (http://[::]:8000/) ...\n"
+        );
+        assert_eq!(
+            banner_of("[fe80::1%4000000000]:80", &[]), // no interface has this number
             "Serving HTTP on fe80::1 port 80 (http://[fe80::1%254000000000]:80/) ...\n"
         );
     }
@@ -63,11 +65,11 @@ mod tests {
     #[test]
     fn b_294_only_urls_that_add_something_follow() {
         assert_eq!(
-            of("127.0.0.1:80", &["http://127.0.0.1:80/"]),
+            banner_of("127.0.0.1:80", &["http://127.0.0.1:80/"]),
             "Serving HTTP on 127.0.0.1 port 80 (http://127.0.0.1:80/) ...\n"
         );
         assert_eq!(
-            of("0.0.0.0:80", &["http://127.0.0.1:80/", "http://192.168.1.5:80/"]),
+            banner_of("0.0.0.0:80", &["http://127.0.0.1:80/", "http://192.168.1.5:80/"]),
             "Serving HTTP on 0.0.0.0 port 80 (http://0.0.0.0:80/) ...\n  \
              http://127.0.0.1:80/\n  http://192.168.1.5:80/\n"
         );

@@ -1,89 +1,111 @@
-//! What the command line means: arguments that have been checked.
+//! The checked configuration of the command.
 //!
-//! A [`Config`] exists only when everything that can be known without touching the network is in
-//! order; above all its directory is there. Whether the address can be had is found by binding it.
+//! A [`CommandConfig`] exists only if everything that can be checked without the network is valid: the
+//! served directory exists, and so does every file and user that the arguments name. Whether the
+//! address can be listened on shows when it is bound.
 
 use std::io::ErrorKind;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use doorstep_core::http1::{Timeouts, Version};
 use doorstep_core::site::Site;
 use doorstep_driver::cgi::CgiSettings;
-use doorstep_driver::os::{self, Symlinks};
+use doorstep_driver::os::{self, Opened, Root, Symlinks};
 
 use crate::arguments::{Arguments, Protocol, Runtime};
 use crate::failure::Failure;
 
 /// Everything [`crate::run::serve`] needs.
 #[derive(Debug)]
-pub(crate) struct Config {
-    /// An address or a name; `None` is every address of this machine.
-    pub(crate) host: Option<String>,
+pub(crate) struct CommandConfig {
+    /// The address or name to listen on; `None` is every address of this machine.
+    pub(crate) bind: Option<String>,
     pub(crate) port: u16,
-    /// Absolute, if it can be; see [`os::absolute`].
+    /// The served directory. An absolute path if possible; see [`os::absolute`].
     pub(crate) root: PathBuf,
     pub(crate) protocol: Version,
     pub(crate) runtime: Runtime,
-    /// `None`: as many as suit the runtime.
+    /// `None` is the default of the runtime.
     pub(crate) max_connections: Option<NonZeroUsize>,
-    /// How long clients may take.
     pub(crate) timeouts: Timeouts,
-    /// Of a request, in bytes.
+    /// The limit of a request body, in bytes.
     pub(crate) max_body: u64,
-    /// Of a stop, in all.
+    /// The time limit of a graceful shutdown.
     pub(crate) grace: Duration,
     pub(crate) access_log: bool,
     pub(crate) site: Site,
     pub(crate) symlinks: Symlinks,
-    /// What Server says instead of our name; the empty one leaves it out.
-    pub(crate) server: Option<String>,
-    /// Fields of every answer.
-    pub(crate) fields: Vec<(String, String)>,
-    /// How scripts are run; `None`: they are files (B-220).
-    pub(crate) scripts: Option<CgiSettings>,
+    /// The value of the Server header; empty omits the header, `None` is the default.
+    pub(crate) server_header: Option<String>,
+    /// Additional headers of every response.
+    pub(crate) headers: Vec<(String, String)>,
+    /// How CGI scripts are run; `None` serves them as files (B-220).
+    pub(crate) cgi: Option<CgiSettings>,
 }
 
-impl Config {
-    /// Makes out what `said` means, or why it cannot be done.
-    pub(crate) fn check(said: Arguments) -> Result<Self, Failure> {
-        let root = match os::absolute(&said.directory) {
+impl CommandConfig {
+    /// Checks `arguments` against the system.
+    pub(crate) fn from_arguments(arguments: Arguments) -> Result<Self, Failure> {
+        let Arguments { files, cgi, limits, .. } = arguments;
+        let root = match os::absolute(&arguments.directory) {
             Ok(root) => root,
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
-                return Err(Failure::NotADirectory(said.directory));
+                return Err(Failure::NotADirectory(arguments.directory));
             }
-            Err(error) => return Err(Failure::Directory(said.directory, error)),
+            Err(error) => return Err(Failure::Directory(arguments.directory, error)),
         };
-        let mut scripts = said.scripts.settings(&root)?;
-        if let Some(settings) = &mut scripts {
-            settings.hidden = said.policies.hidden;
-            settings.symlinks = said.policies.symlinks();
-            settings.cors = said.policies.cors();
-            if let Some(server) = &said.policies.server_header {
+        let mut cgi = cgi.settings(&root)?;
+        if let Some(settings) = &mut cgi {
+            settings.hidden = files.hidden;
+            settings.symlinks = files.symlinks();
+            settings.cors = files.cors();
+            if let Some(server) = &files.server_header {
                 settings.software.clone_from(server);
             }
         }
+        let symlinks = files.symlinks();
+        let headers = files.headers();
+        let server_header = files.server_header.clone();
+        let site = files.site()?;
+        if let Some(page) = &site.spa {
+            check_spa_page(&root, symlinks, page)?;
+        }
         Ok(Self {
-            host: said.bind,
-            port: said.port,
+            bind: arguments.bind,
+            port: arguments.port,
             root,
-            protocol: match said.protocol {
+            protocol: match arguments.protocol {
                 Protocol::Http10 => Version::Http10,
                 Protocol::Http11 => Version::Http11,
             },
-            runtime: said.runtime,
-            max_connections: said.max_connections,
-            timeouts: said.deadlines.timeouts(),
-            max_body: said.max_body,
-            grace: said.grace,
-            access_log: !said.quiet,
-            symlinks: said.policies.symlinks(),
-            fields: said.policies.fields(),
-            server: said.policies.server_header.clone(),
-            site: said.policies.site()?,
-            scripts,
+            runtime: arguments.runtime,
+            max_connections: limits.max_connections,
+            timeouts: limits.timeouts(),
+            max_body: limits.max_body,
+            grace: limits.grace,
+            access_log: !arguments.quiet,
+            site,
+            symlinks,
+            server_header,
+            headers,
+            cgi,
         })
+    }
+}
+
+/// Checks that the page of `--spa` can be served now. Like the directory itself it may be replaced
+/// later (B-132, B-280).
+fn check_spa_page(root: &Path, symlinks: Symlinks, page: &str) -> Result<(), Failure> {
+    let failure = |reason: String| Err(Failure::SpaPage(page.to_owned(), reason));
+    let root = Root::new(root, symlinks).map_err(|error| Failure::directory(root, error))?;
+    match root.open(page.as_bytes()) {
+        Opened::File(..) => Ok(()),
+        Opened::Nothing => failure("no such file in the served directory".into()),
+        Opened::Directory(_) | Opened::Other => failure("not a regular file".into()),
+        Opened::Exhausted(error) => Err(Failure::Serve(error)),
+        Opened::Refused(error) | Opened::Failed(error) => failure(error.to_string()),
     }
 }
 
@@ -92,8 +114,8 @@ mod tests {
     use super::*;
     use clap::Parser;
 
-    fn check(words: &[&str]) -> Result<Config, Failure> {
-        Config::check(Arguments::parse_from([&["doorstep"], words].concat()))
+    fn check(words: &[&str]) -> Result<CommandConfig, Failure> {
+        CommandConfig::from_arguments(Arguments::parse_from([&["doorstep"], words].concat()))
     }
 
     #[test]
@@ -107,6 +129,14 @@ mod tests {
     fn b_280_the_directory_must_be_one() {
         assert!(matches!(check(&["-d", "nowhere"]), Err(Failure::Directory(..))));
         assert!(matches!(check(&["-d", "Cargo.toml"]), Err(Failure::NotADirectory(_))));
+    }
+
+    #[test]
+    fn a_spa_page_must_be_a_file_that_can_be_served() {
+        assert_eq!(check(&["--spa", "Cargo.toml"]).unwrap().site.spa.unwrap(), "Cargo.toml");
+        for page in ["missing.html", "src"] {
+            assert!(matches!(check(&["--spa", page]), Err(Failure::SpaPage(..))), "{page}");
+        }
     }
 
     #[test]

@@ -1,41 +1,51 @@
-//! Why the command could not start or go on, each in one line that says what to do about it.
+//! Errors that end the command, each as one line with what is wrong and what to do.
 //!
-//! Exit codes: 2 when the command line is at fault, 1 when the machine is. Names that the user gave
-//! are quoted and escaped, so a line stays a line whatever they hold.
+//! Exit codes: 2 if the command line is at fault, 1 if the system is. Names from the command line are
+//! quoted and escaped, so that a message is one line, whatever they contain.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use doorstep_driver::os;
 
-/// The end of the command, other than a stop that was asked for.
+/// Why the command could not start or could not continue.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The directory to serve cannot be reached.
+    /// The directory to serve cannot be opened.
     Directory(PathBuf, io::Error),
-    /// What should be served is there, but is no directory.
+    /// The path to serve is not a directory.
     NotADirectory(PathBuf),
-    /// The media types cannot be read.
-    Types(PathBuf, io::Error),
-    /// This line of them, from 1, is none.
-    TypesLine(PathBuf, usize),
-    /// What should hold scripts is no directory below the one that is served.
+    /// The page of `--spa` cannot be served, and why.
+    SpaPage(String, String),
+    /// The file of MIME types cannot be read.
+    MimeTypes(PathBuf, io::Error),
+    /// This line of the file of MIME types, counted from 1, is invalid.
+    MimeTypesLine(PathBuf, usize),
+    /// The value of `--cgi-dir` is not a directory below the served one.
     ScriptDirectory(String),
     /// Scripts cannot run as this user.
     User(String, io::Error),
     /// The address cannot be listened on.
-    Bind { host: Option<String>, port: u16, error: io::Error },
+    Bind { address: Option<String>, port: u16, error: io::Error },
     /// The operating system refused something else that serving needs.
     Serve(io::Error),
 }
 
 impl Failure {
+    /// The failure to open the served directory, which may be a lack of descriptors or memory.
+    pub(crate) fn directory(root: &Path, error: io::Error) -> Self {
+        match os::is_exhausted(&error) {
+            true => Self::Serve(error),
+            false => Self::Directory(root.to_owned(), error),
+        }
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Directory(..) | Self::NotADirectory(_) => 2,
-            Self::Types(..) | Self::TypesLine(..) => 2,
+            Self::Directory(..) | Self::NotADirectory(_) | Self::SpaPage(..) => 2,
+            Self::MimeTypes(..) | Self::MimeTypesLine(..) => 2,
             Self::ScriptDirectory(_) | Self::User(..) => 2,
             Self::Bind { .. } | Self::Serve(_) => 1,
         })
@@ -46,35 +56,41 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(path, error) if error.kind() == ErrorKind::NotFound => {
-                write!(f, "no such directory: {path:?}; name one that is there with --directory")
+                write!(f, "no such directory: {path:?}; give an existing one with --directory")
             }
             Self::Directory(path, error) => {
-                write!(f, "cannot serve {path:?}: {error}; name another with --directory")
+                write!(f, "cannot serve {path:?}: {error}; give another directory with --directory")
             }
-            Self::NotADirectory(path) => {
-                write!(f, "not a directory: {path:?}; name the directory it is in with --directory")
-            }
-            Self::Types(path, error) => {
-                write!(f, "cannot read {path:?}: {error}; name another file with --mime-types")
-            }
-            Self::TypesLine(path, line) => write!(
+            Self::NotADirectory(path) => write!(
                 f,
-                "line {line} of {path:?} is no media type with its extensions, as in \"text/plain \
-                 txt\"; correct it, or name another file with --mime-types"
+                "not a directory: {path:?}; give the directory that contains it with --directory"
+            ),
+            Self::SpaPage(page, reason) => write!(
+                f,
+                "cannot use {page:?} as single-page application fallback: {reason}; give the path of \
+                 a file from the served directory with --spa"
+            ),
+            Self::MimeTypes(path, error) => {
+                write!(f, "cannot read {path:?}: {error}; give another file with --mime-types")
+            }
+            Self::MimeTypesLine(path, line) => write!(
+                f,
+                "line {line} of {path:?} is not a MIME type with its extensions, such as \"text/plain \
+                 txt\"; correct it, or give another file with --mime-types"
             ),
             Self::ScriptDirectory(path) => write!(
                 f,
-                "no directory of scripts: {path:?}; name one with --cgi-dir by its path from the \
-                 directory that is served, as cgi-bin"
+                "not a directory of scripts: {path:?}; give --cgi-dir a path from the served \
+                 directory, such as cgi-bin"
             ),
             Self::User(user, error) => {
                 write!(f, "cannot run scripts as {user:?}: {error}; ")?;
                 f.write_str(match error.kind() {
-                    ErrorKind::NotFound => "name another user with --cgi-user",
-                    _ => "leave --cgi-user out",
+                    ErrorKind::NotFound => "give another user with --cgi-user",
+                    _ => "omit --cgi-user",
                 })
             }
-            Self::Bind { host, port, error } => bind(f, host.as_deref(), *port, error),
+            Self::Bind { address, port, error } => fmt_bind(f, address.as_deref(), *port, error),
             Self::Serve(error) if os::is_exhausted(error) => write!(
                 f,
                 "cannot serve: no threads, descriptors or memory left: {error}; raise the limits of \
@@ -85,31 +101,33 @@ impl fmt::Display for Failure {
     }
 }
 
-fn bind(
+fn fmt_bind(
     f: &mut fmt::Formatter<'_>,
-    host: Option<&str>,
+    address: Option<&str>,
     port: u16,
     error: &io::Error,
 ) -> fmt::Result {
-    match (error.kind(), host) {
+    match (error.kind(), address) {
         (ErrorKind::AddrInUse, _) => {
-            write!(f, "port {port} is in use; name another, or 0 for any that is free: doorstep 0")
+            write!(f, "port {port} is in use; give another, or 0 for any free port: doorstep 0")
         }
         (ErrorKind::PermissionDenied, _) if port < 1024 => write!(
             f,
-            "no permission to listen on port {port}: ports below 1024 are for the \
-             administrator; name a higher one: doorstep 8000"
+            "no permission to listen on port {port}: ports below 1024 need administrator rights; \
+             give a higher one: doorstep 8000"
         ),
-        (ErrorKind::AddrNotAvailable, Some(host)) => write!(
+        (ErrorKind::AddrNotAvailable, Some(address)) => write!(
             f,
-            "{host:?} is not an address of this machine; name one that is with --bind, or leave \
-             --bind out to listen on all of them"
+            "{address:?} is not an address of this machine; give one that is with --bind, or omit \
+             --bind to listen on all of them"
         ),
-        (_, Some(host)) => write!(
+        (_, Some(address)) => write!(
             f,
-            "cannot listen on {host:?} port {port}: {error}; check the address given with --bind"
+            "cannot listen on {address:?} port {port}: {error}; check the address given with --bind"
         ),
-        (_, None) => write!(f, "cannot listen on port {port}: {error}; try an address with --bind"),
+        (_, None) => {
+            write!(f, "cannot listen on port {port}: {error}; give an address with --bind")
+        }
     }
 }
 
@@ -117,8 +135,8 @@ fn bind(
 mod tests {
     use super::*;
 
-    fn bind(host: Option<&str>, port: u16, kind: ErrorKind) -> String {
-        Failure::Bind { host: host.map(str::to_owned), port, error: kind.into() }.to_string()
+    fn bind(address: Option<&str>, port: u16, kind: ErrorKind) -> String {
+        Failure::Bind { address: address.map(str::to_owned), port, error: kind.into() }.to_string()
     }
 
     fn user(kind: ErrorKind) -> String {
@@ -131,26 +149,30 @@ mod tests {
         let lines = [
             (missing, "--directory"),
             (Failure::NotADirectory("a.txt".into()).to_string(), "--directory"),
-            (Failure::TypesLine("a".into(), 3).to_string(), "line 3"),
-            (Failure::Types("a".into(), ErrorKind::NotFound.into()).to_string(), "--mime-types"),
+            (Failure::MimeTypesLine("a".into(), 3).to_string(), "line 3"),
+            (
+                Failure::MimeTypes("a".into(), ErrorKind::NotFound.into()).to_string(),
+                "--mime-types",
+            ),
             (Failure::ScriptDirectory("a\nb".into()).to_string(), "--cgi-dir"),
-            (user(ErrorKind::NotFound), "name another user with --cgi-user"),
-            (user(ErrorKind::PermissionDenied), "leave --cgi-user out"),
+            (Failure::SpaPage("a\nb".into(), "not a file".into()).to_string(), "--spa"),
+            (user(ErrorKind::NotFound), "give another user with --cgi-user"),
+            (user(ErrorKind::PermissionDenied), "omit --cgi-user"),
             (bind(None, 8000, ErrorKind::AddrInUse), "doorstep 0"),
             (bind(None, 80, ErrorKind::PermissionDenied), "doorstep 8000"),
-            (bind(Some("192.0.2.1"), 8000, ErrorKind::AddrNotAvailable), "leave --bind out"),
+            (bind(Some("192.0.2.1"), 8000, ErrorKind::AddrNotAvailable), "omit --bind"),
             (bind(Some("nosuch.invalid"), 8000, ErrorKind::Other), "check the address"),
             (bind(None, 8000, ErrorKind::Unsupported), "--bind"),
             (Failure::Serve(io::Error::from_raw_os_error(11)).to_string(), "ulimit -u"),
         ];
-        for (line, advice) in lines {
-            assert!(line.contains(advice), "{line}");
+        for (line, remedy) in lines {
+            assert!(line.contains(remedy), "{line}");
             assert!(!line.contains('\n'), "{line}");
         }
     }
 
     #[test]
-    fn b_284_a_port_above_1023_is_not_blamed_for_a_refusal() {
+    fn b_284_a_refusal_above_port_1023_is_not_about_the_port() {
         let line = bind(None, 8000, ErrorKind::PermissionDenied);
         assert!(line.starts_with("cannot listen on port 8000: permission denied"), "{line}");
     }

@@ -1,17 +1,18 @@
-//! A directory, or a small service, on the network: HTTP/1.1 as a pure state machine, with thin
-//! drivers around it.
+//! Serve a directory, or a small service, over HTTP/1.1: a pure state machine with thin front ends
+//! that do the I/O.
 //!
-//! The package `doorstep` is the command of that name; this library only gathers the crates it
-//! stands on, so that one dependency brings them all:
+//! The package `doorstep` is the command of that name. This library re-exports the crates that the
+//! command is built on, so that one dependency provides them all:
 //!
-//! - [`core`] is the machine: bytes in, events out; answers in, bytes out. For those who have an
-//!   event loop already.
-//! - [`blocking`] is a server on std threads, with handlers and a file handler. For those who want
-//!   neither a framework nor a runtime.
-//! - [`smol`] is the same on smol and async-io. For those who have very many connections, or an
-//!   executor.
+//! - [`core`] is the state machine: bytes in, events out; responses in, bytes out. For programs that
+//!   have an event loop already.
+//! - [`driver`] has everything a runtime needs that does not wait. For front ends on other runtimes.
+//! - [`blocking`] is a server on std threads, with handlers and a handler for files. For programs
+//!   that use neither a framework nor an async runtime.
+//! - [`smol`] is the same on smol and async-io. For very many connections, or for programs that have
+//!   an executor.
 //!
-//! It promises nothing of its own and adds nothing to either.
+//! It has no items of its own.
 //!
 //! ```
 //! assert_eq!(doorstep::core::http1::status::reason(404), "Not Found");
@@ -26,4 +27,4 @@ pub use doorstep_driver as driver;
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/cgi.md")]
-struct ItsProgramsCompile;
+struct DocExamplesCompile;

@@ -1,34 +1,32 @@
-//! The command `doorstep`: a directory on the network, now.
+//! The command `doorstep`: serves a directory over HTTP.
 //!
-//! What the arguments *say* is [`arguments`], [`policies`], [`timeouts`] and [`scripts`], what they
-//! *mean* is [`config`], the server's life from bind to stop is [`run`]. It promises `http.server`'s
-//! banner, log lines and exit codes: 0 after a stop that was asked for, 1 when the server cannot
-//! begin to serve, 2 when the command line is at fault.
+//! [`arguments`] parses the command line, [`config`] checks it against the system, and [`run`] serves
+//! from bind to shutdown. Banner, log lines and exit codes are those of `http.server`: 0 after a
+//! shutdown that was asked for, 1 if the server cannot start, 2 if the command line is at fault.
 
 #![forbid(unsafe_code)]
 
+mod access_log;
 mod arguments;
 mod banner;
 mod config;
 mod failure;
-mod logged;
-mod policies;
 mod run;
-mod scripts;
+mod runtime;
 mod signals;
-mod timeouts;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use arguments::Arguments;
-use config::Config;
+use config::CommandConfig;
 
 fn main() -> ExitCode {
-    match Config::check(Arguments::read()).and_then(|config| run::serve(&config)) {
+    let config = CommandConfig::from_arguments(Arguments::parse_or_exit());
+    match config.and_then(|config| run::serve(&config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // With stderr gone the exit code still tells.
+            // If stderr is closed, the exit code still shows it.
             let _ = writeln!(io::stderr(), "doorstep: {failure}");
             failure.exit_code()
         }

@@ -1,126 +1,104 @@
-//! The server's life: bind, say so, serve until a signal, stop.
+//! The life of the server: bind, print the banner, serve until a signal, shut down.
 
-use std::net::{SocketAddr, TcpListener};
-use std::num::NonZeroUsize;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use doorstep_async_smol as smol;
 use doorstep_blocking as blocking;
 use doorstep_core::http1::Limits;
-use doorstep_driver::ShutdownHandle;
-use doorstep_driver::net;
 use doorstep_driver::os::{self, Log};
 use doorstep_driver::semaphore::Semaphore;
+use doorstep_driver::{Cgi, Config, Files, ShutdownHandle, net};
 
+use crate::access_log::{AccessLog, OnStarted};
 use crate::arguments::Runtime;
 use crate::banner;
-use crate::config::Config;
+use crate::config::CommandConfig;
 use crate::failure::Failure;
-use crate::logged::{Logged, Started};
+use crate::runtime::RuntimeServer;
 use crate::signals::Signals;
 
-/// Memory that must be there at the start, in bytes: for the threads' stacks above all. With less,
+/// Memory that must be available at the start, in bytes, mostly for the stacks of threads. With less,
 /// a later allocation would abort the process.
-const MEMORY: usize = 16 << 20;
-/// How long the last lines of the log may take to be read.
-const LAST_LINES: Duration = Duration::from_millis(500);
+const MIN_MEMORY: usize = 16 << 20;
+/// How long the exit waits for the reader of stderr to take the last lines.
+const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Serves as `config` says until Ctrl-C or SIGTERM. Coming back without a failure is success.
-pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
-    os::can_allocate(MEMORY).map_err(Failure::Serve)?;
-    // Caught before the banner: whoever has read that may send one.
+/// Serves until Ctrl-C or SIGTERM. Returning without a failure is success.
+pub(crate) fn serve(config: &CommandConfig) -> Result<(), Failure> {
+    os::can_allocate(MIN_MEMORY).map_err(Failure::Serve)?;
+    // Caught before the banner is printed: a program that has read it may send a signal at once.
     let signals = Signals::catch().map_err(Failure::Serve)?;
-    let no_root = |error| match os::is_exhausted(&error) {
-        true => Failure::Serve(error),
-        false => Failure::Directory(config.root.clone(), error),
-    };
     let log = Arc::new(Log::stderr().map_err(Failure::Serve)?);
     let served = match config.runtime {
-        Runtime::Blocking => {
-            let files =
-                blocking::Files::with_symlinks(&config.root, config.symlinks).map_err(no_root)?;
-            let files = files.with_site(config.site.clone());
-            let scripts = config.scripts.clone().map(|how| blocking::Cgi::new(&config.root, how));
-            let scripts = scripts.transpose().map_err(no_root)?;
-            let server =
-                blocking::Server::from_listeners(listen(config)?).map_err(Failure::Serve)?;
-            let server = server.with_config(settings(config));
-            server.raise_descriptor_limit();
-            let stopper = server.shutdown_handle();
-            let running = scripts.as_ref().map(blocking::Cgi::process_limit);
-            let (log, access) = (log.clone(), config.access_log);
-            let say = announce(server.addresses(), signals, stopper, running)?;
-            match scripts {
-                None => server.serve(Logged::new(files, log, access, say)),
-                Some(scripts) => {
-                    server.serve(Logged::new(scripts.with_fallback(files), log, access, say))
-                }
-            }
-        }
-        Runtime::Smol => {
-            let files =
-                smol::Files::with_symlinks(&config.root, config.symlinks).map_err(no_root)?;
-            let files = files.with_site(config.site.clone());
-            let scripts = config.scripts.clone().map(|how| smol::Cgi::new(&config.root, how));
-            let scripts = scripts.transpose().map_err(no_root)?;
-            let server = smol::Server::from_listeners(listen(config)?).map_err(Failure::Serve)?;
-            let server = server.with_config(settings(config));
-            server.raise_descriptor_limit();
-            let stopper = server.shutdown_handle();
-            let running = scripts.as_ref().map(smol::Cgi::process_limit);
-            let (log, access, one) = (log.clone(), config.access_log, NonZeroUsize::MIN);
-            let say = announce(server.addresses(), signals, stopper, running)?;
-            match scripts {
-                None => server.run(Logged::new(files, log, access, say), one),
-                Some(scripts) => {
-                    server.run(Logged::new(scripts.with_fallback(files), log, access, say), one)
-                }
-            }
+        Runtime::Blocking => serve_on::<blocking::Server>(config, signals, log.clone()),
+        Runtime::Smol => serve_on::<smol::Server>(config, signals, log.clone()),
+    };
+    let _ = log.flush(LOG_FLUSH_TIMEOUT); // a stuck reader does not delay the exit any longer
+    served
+}
+
+fn serve_on<S: RuntimeServer>(
+    config: &CommandConfig,
+    signals: Signals,
+    log: Arc<Log>,
+) -> Result<(), Failure> {
+    let no_directory = |error| Failure::directory(&config.root, error);
+    let files = Files::with_symlinks(&config.root, config.symlinks).map_err(no_directory)?;
+    let files = files.with_site(config.site.clone());
+    let cgi = config.cgi.clone().map(|settings| Cgi::new(&config.root, settings));
+    let cgi = cgi.transpose().map_err(no_directory)?;
+    let server = S::new(listen(config)?, server_config(config)).map_err(Failure::Serve)?;
+    let processes = cgi.as_ref().map(Cgi::process_limit);
+    handle_signals(signals, server.shutdown_handle(), processes)?;
+    let addresses = server.addresses().to_vec();
+    let on_started: OnStarted = Box::new(move || banner::print_serving(&addresses));
+    let access_log = config.access_log;
+    let served = match cgi {
+        None => server.serve(AccessLog::new(files, log, access_log, on_started)),
+        Some(cgi) => {
+            let cgi = cgi.with_fallback(files);
+            server.serve(AccessLog::new(cgi, log, access_log, on_started))
         }
     };
-    let _ = log.flush(LAST_LINES); // a reader that is stuck does not keep us
     served.map_err(Failure::Serve)
 }
 
-/// What both drivers are told.
-fn settings(config: &Config) -> blocking::Config {
-    let defaults = blocking::Config::default();
-    blocking::Config {
+/// The configuration of the server, for either runtime.
+fn server_config(config: &CommandConfig) -> Config {
+    let defaults = Config::default();
+    Config {
         limits: Limits { body: config.max_body, ..defaults.limits },
         timeouts: config.timeouts,
         protocol: config.protocol,
         max_connections: config.max_connections,
-        server: config.server.clone().unwrap_or(defaults.server),
-        headers: config.fields.clone(),
+        server: config.server_header.clone().unwrap_or(defaults.server),
+        headers: config.headers.clone(),
         shutdown_grace: config.grace,
-        ..blocking::Config::default()
+        ..Config::default()
     }
 }
 
-fn listen(config: &Config) -> Result<Vec<TcpListener>, Failure> {
-    net::bind(config.host.as_deref(), config.port).map_err(|error| match os::is_exhausted(&error) {
+fn listen(config: &CommandConfig) -> Result<Vec<TcpListener>, Failure> {
+    net::bind(config.bind.as_deref(), config.port).map_err(|error| match os::is_exhausted(&error) {
         true => Failure::Serve(error),
-        false => Failure::Bind { host: config.host.clone(), port: config.port, error },
+        false => Failure::Bind { address: config.bind.clone(), port: config.port, error },
     })
 }
 
-/// From here on a signal stops the server, and a second one kills what is `running`. What comes
-/// back says where we serve, to be called when we do.
-fn announce(
-    addresses: &[SocketAddr],
+/// From here on the first signal shuts the server down, and the second one kills the `processes`.
+fn handle_signals(
     signals: Signals,
-    stopper: ShutdownHandle,
-    running: Option<Arc<Semaphore>>,
-) -> Result<Started, Failure> {
-    let stop = move |interactive: bool| {
-        stopper.stop();
-        if interactive {
-            stopper.close_idle(); // a person waits
+    shutdown: ShutdownHandle,
+    processes: Option<Arc<Semaphore>>,
+) -> Result<(), Failure> {
+    let shut_down = move |is_interrupt: bool| {
+        shutdown.stop();
+        if is_interrupt {
+            shutdown.close_idle(); // without the time for one more request on kept connections
         }
     };
-    let kill = move || running.iter().for_each(|scripts| scripts.kill());
-    signals.then(stop, kill).map_err(Failure::Serve)?;
-    let addresses = addresses.to_vec();
-    Ok(Box::new(move || banner::serving(&addresses)))
+    let kill = move || processes.iter().for_each(|processes| processes.kill());
+    signals.handle(shut_down, kill).map_err(Failure::Serve)
 }

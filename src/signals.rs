@@ -1,5 +1,5 @@
-//! Ctrl-C and SIGTERM: the first asks the server to stop, the second ends the process at once. So does
-//! a SIGHUP, when the terminal is closed, and a SIGQUIT. Scripts are taken along.
+//! Signals. The first SIGINT (Ctrl-C) or SIGTERM shuts the server down gracefully. A second one ends
+//! the process and its scripts at once; so does SIGHUP, when the terminal is closed, and SIGQUIT.
 
 use std::fs;
 use std::io;
@@ -14,47 +14,50 @@ use signal_hook::low_level::emulate_default_handler;
 
 use crate::banner;
 
-/// A signal that comes again so soon is the same one: `timeout` and others send it to the process and
-/// to its group.
-const ECHO: Duration = Duration::from_millis(100);
+/// The same signal within this time is a duplicate: `timeout` and others send it to the process and
+/// to its process group.
+const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 
-/// The signals that mean "stop", caught from the moment this exists.
+/// The signals that stop the server, caught as soon as this exists.
 pub(crate) struct Signals(signal_hook::iterator::Signals);
 
 impl Signals {
-    /// Catches them. A SIGHUP or SIGQUIT ignored from the start stays so (`nohup`), a SIGCHLD does not:
-    /// nobody would know how scripts end. A file that may not grow is an error and no reason to die.
+    /// Catches the signals. SIGHUP and SIGQUIT stay ignored if they were (`nohup`). SIGCHLD does not,
+    /// because the exit status of scripts would be lost. SIGXFSZ is caught so that a write above the
+    /// file size limit is an error and does not end the process.
     pub(crate) fn catch() -> io::Result<Self> {
         let ignored = ignored();
         flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
         if ignored(SIGCHLD) {
             flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)))?;
         }
-        let ends = [SIGHUP, SIGQUIT].into_iter().filter(|&signal| !ignored(signal));
-        Ok(Self(signal_hook::iterator::Signals::new([SIGINT, SIGTERM].into_iter().chain(ends))?))
+        let caught = [SIGHUP, SIGQUIT].into_iter().filter(|&signal| !ignored(signal));
+        Ok(Self(signal_hook::iterator::Signals::new([SIGINT, SIGTERM].into_iter().chain(caught))?))
     }
 
-    /// On a thread of its own: calls `stop` at the first SIGINT or SIGTERM, with whether it was
-    /// SIGINT; and `last` at the second, or at any other signal, which then has its default effect,
-    /// so that a parent process sees which signal it was.
-    pub(crate) fn then(
+    /// Starts a thread that handles the signals. The first SIGINT or SIGTERM calls `shut_down` with
+    /// whether it was SIGINT. The second one, or any other signal, calls `before_exit` and then has
+    /// its default effect, so that the parent process sees which signal it was.
+    pub(crate) fn handle(
         mut self,
-        stop: impl FnOnce(bool) + Send + 'static,
-        last: impl FnOnce() + Send + 'static,
+        shut_down: impl FnOnce(bool) + Send + 'static,
+        before_exit: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
         thread::Builder::new().name("signals".into()).spawn(move || {
             let mut signals = self.0.forever();
             let mut signal = signals.next();
             if matches!(signal, Some(SIGINT | SIGTERM)) {
                 if signal == Some(SIGINT) {
-                    banner::interrupted();
+                    banner::print_interrupted();
                 }
-                stop(signal == Some(SIGINT));
+                shut_down(signal == Some(SIGINT));
                 let (first, since) = (signal, Instant::now());
-                signal = signals.find(|&next| Some(next) != first || since.elapsed() > ECHO);
+                let is_duplicate =
+                    |next| Some(next) == first && since.elapsed() <= DUPLICATE_WINDOW;
+                signal = signals.find(|&next| !is_duplicate(next));
             }
             if let Some(signal) = signal {
-                last();
+                before_exit();
                 let _ = emulate_default_handler(signal);
             }
         })?;
@@ -62,7 +65,8 @@ impl Signals {
     }
 }
 
-/// Which signals were ignored when this program began, all of them where the system does not tell.
+/// Returns which signals were ignored when the process started. All of them count as ignored if the
+/// system does not report it.
 fn ignored() -> impl Fn(i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,5 +1,5 @@
-//! `doorstep --cgi` from outside, on both drivers: what is run, what it is given, what is logged, and
-//! that nothing of it is left when the server is told to stop.
+//! `doorstep --cgi` from outside, on both runtimes: which scripts are run, their environment, what is
+//! logged, and that no process is left after a shutdown.
 #![cfg(unix)]
 
 mod support;
@@ -19,7 +19,7 @@ use support::client::Client;
 use support::{RUNTIMES, Server, doorstep, root, serve, text};
 use tempfile::TempDir;
 
-/// Says that it ran, then the value of `$ASKED`.
+/// Prints "ran" and the value of `$ASKED`.
 const HELLO: &str = "echo Content-Type: text/plain\necho\necho ran $ASKED\n";
 
 /// A document root that others can read: as root, scripts run as `nobody`.
@@ -31,8 +31,8 @@ fn site(scripts: &[(&str, &str)]) -> TempDir {
         let folder = script.parent().expect("it is in one");
         fs::create_dir_all(folder).expect("it can be made");
         fs::write(&draft, format!("#!/bin/sh\n{lines}")).expect("it can be written");
-        // By another process: what we write ourselves is open in whatever is started meanwhile, and
-        // then too busy to be run.
+        // Copied by another process: a file that we write is also open in processes that we start
+        // meanwhile, and then running it fails with ETXTBSY.
         let copied = Command::new("cp").arg(draft).arg(&script).status();
         assert!(copied.expect("cp is installed").success());
         let inside = |folder: &&Path| folder.starts_with(root.path());
@@ -46,7 +46,7 @@ fn open(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours");
 }
 
-/// Runs `test` on a server with `options`, once for each driver.
+/// Runs `test` on a server with `options`, once for each runtime.
 fn with(root: &TempDir, options: &[&str], test: impl Fn(&mut Server)) {
     for runtime in RUNTIMES {
         test(&mut serve(root.path(), &[&[runtime], options].concat()));
@@ -54,7 +54,7 @@ fn with(root: &TempDir, options: &[&str], test: impl Fn(&mut Server)) {
 }
 
 #[test]
-fn b_220_without_being_asked_scripts_are_files() {
+fn b_220_without_the_option_scripts_are_files() {
     let root = site(&[("cgi-bin/hello", HELLO)]);
     with(&root, &[], |server| {
         assert_eq!(text(&server.get("/cgi-bin/hello").body), format!("#!/bin/sh\n{HELLO}"));
@@ -76,7 +76,7 @@ fn b_220_232_with_cgi_they_are_run_and_files_are_served_beside_them() {
 }
 
 #[test]
-fn b_226_230_252_which_script_it_is_and_whether_it_can_be_started() {
+fn b_226_230_252_which_script_is_run_and_whether_it_can_be_started() {
     let root = site(&[("cgi-bin/told", "echo Content-Type: text/plain\necho\necho $PATH_INFO\n")]);
     let lost = root.path().join("cgi-bin/lost");
     fs::write(&lost, "#!/no/such/interpreter\n").expect("it can be written");
@@ -91,7 +91,7 @@ fn b_226_230_252_which_script_it_is_and_whether_it_can_be_started() {
 }
 
 #[test]
-fn b_221_other_directories_stand_instead_of_the_usual_ones() {
+fn b_221_other_directories_replace_the_default_ones() {
     let root = site(&[("cgi-bin/hello", HELLO), ("bin/hello", HELLO), ("a/b/hello", HELLO)]);
     with(&root, &["--cgi", "--cgi-dir", "bin", "--cgi-dir=/a/b/"], |server| {
         assert_eq!(text(&server.get("/bin/hello").body), "ran\n");
@@ -118,7 +118,7 @@ fn b_237_scripts_see_the_variables_they_are_given_and_no_others() {
 }
 
 #[test]
-fn b_063_130_131_what_is_said_about_files_counts_for_scripts() {
+fn b_063_130_131_options_for_files_apply_to_scripts() {
     let named = "echo Content-Type: text/plain\necho\necho $SERVER_SOFTWARE\n";
     let root = site(&[("cgi-bin/.hello", HELLO), ("cgi-bin/named", named)]);
     std::os::unix::fs::symlink("named", root.path().join("cgi-bin/link")).expect("linked");
@@ -136,7 +136,7 @@ fn b_063_130_131_what_is_said_about_files_counts_for_scripts() {
 }
 
 #[test]
-fn b_248_251_complaints_and_bad_ends_are_in_the_log() {
+fn b_248_251_stderr_and_exit_codes_are_logged() {
     let sorry = "echo Content-Type: text/plain\necho\necho sorry >&2\nexit 3\n";
     let killed = "echo Content-Type: text/plain\necho\nkill -9 $$\n";
     let root = site(&[("cgi-bin/sorry", sorry), ("cgi-bin/killed", killed)]);
@@ -158,9 +158,9 @@ fn b_248_251_complaints_and_bad_ends_are_in_the_log() {
 }
 
 #[test]
-fn b_256_bounds_from_the_command_line() {
+fn b_256_limits_from_the_command_line() {
     let late = "exec sleep 100\n";
-    // Written at once: what exceeds the bound once the answer has begun is a cut, not a 502.
+    // Written at once: output above the limit is a 502 only if the response has not begun.
     let much = "printf 'Content-Type: text/plain\\n\\n%3000s'\n";
     let files = "echo Content-Type: text/plain\necho\nulimit -t\nulimit -v\nulimit -n\n";
     let root = site(&[("cgi-bin/late", late), ("cgi-bin/much", much), ("cgi-bin/rlimits", files)]);
@@ -183,7 +183,7 @@ fn b_256_bounds_from_the_command_line() {
 }
 
 #[test]
-fn b_256_what_the_system_does_not_grant_is_not_asked_for() {
+fn b_256_limits_are_not_above_those_of_the_system() {
     let root = site(&[("cgi-bin/files", "echo Content-Type: text/plain\necho\nulimit -n\n")]);
     with(&root, &["--cgi", "--cgi-files=99999999999"], |server| {
         let granted: u64 =
@@ -193,7 +193,7 @@ fn b_256_what_the_system_does_not_grant_is_not_asked_for() {
 }
 
 #[test]
-fn b_247_a_body_that_there_is_no_room_for_is_a_503() {
+fn b_247_a_body_for_which_there_is_no_space_is_a_503() {
     let root = site(&[("cgi-bin/hello", HELLO)]);
     for runtime in RUNTIMES {
         for (limit, tmpdir) in [("ulimit -f 100 && ", "/tmp"), ("", "/nonexistent")] {
@@ -215,7 +215,7 @@ fn b_247_a_body_that_there_is_no_room_for_is_a_503() {
 }
 
 #[test]
-fn b_293_what_every_answer_says_is_said_once() {
+fn b_293_headers_of_every_response_are_sent_once() {
     let script = "echo Content-Type: text/plain\necho X-A: its\necho 'Set-Cookie: c=d'\n\
                   echo 'Access-Control-Allow-Origin: https://its.example'\necho\n";
     let root = site(&[("cgi-bin/says", script)]);
@@ -258,7 +258,7 @@ fn b_282_a_closed_terminal_ends_the_server_and_its_scripts() {
     for (runtime, name, number) in [(RUNTIMES[0], "HUP", 1), (RUNTIMES[1], "QUIT", 3)] {
         let (root, mut server, _client) = stubborn(runtime);
         assert_eq!(server.end(name).status.signal(), Some(number), "{runtime}");
-        assert!(comes_to_rest(root.path()), "{runtime}");
+        assert!(all_end(root.path()), "{runtime}");
     }
     let mut command = Command::new("nohup");
     command.arg(env!("CARGO_BIN_EXE_doorstep")).args(["0", "--bind", "127.0.0.1"]);
@@ -269,7 +269,7 @@ fn b_282_a_closed_terminal_ends_the_server_and_its_scripts() {
 }
 
 #[test]
-fn b_270_every_argument_of_http_server_is_understood() {
+fn b_270_every_argument_of_http_server_is_accepted() {
     let root = site(&[("cgi-bin/hello", HELLO)]);
     for runtime in RUNTIMES {
         let mut command = doorstep(&["--cgi", "-b", "127.0.0.1", "-p", "HTTP/1.0", runtime]);
@@ -281,11 +281,11 @@ fn b_270_every_argument_of_http_server_is_understood() {
 }
 
 #[test]
-fn b_246_a_user_that_cannot_be_had_ends_the_start() {
+fn b_246_a_user_that_scripts_cannot_run_as_is_exit_code_2() {
     for (option, says) in [
-        ("--cgi-user=nosuchuser", "name another user with --cgi-user"),
-        ("--cgi-user=root", "leave --cgi-user out"),
-        ("--cgi-dir=nowhere", "name one with --cgi-dir"),
+        ("--cgi-user=nosuchuser", "give another user with --cgi-user"),
+        ("--cgi-user=root", "omit --cgi-user"),
+        ("--cgi-dir=nowhere", "give --cgi-dir a path from the served directory"),
     ] {
         let output = doorstep(&["0", "--cgi", option]).output().expect("the command starts");
         let stderr = text(&output.stderr);
@@ -300,7 +300,7 @@ fn b_283_no_script_outlives_a_server_that_was_told_to_stop() {
     let stop = |runtime: &str| {
         let (root, mut server, _client) = stubborn(runtime);
         assert_eq!(server.end("TERM").status.code(), Some(0), "{runtime}");
-        assert!(comes_to_rest(root.path()), "{runtime}");
+        assert!(all_end(root.path()), "{runtime}");
     };
     thread::scope(|scope| {
         for runtime in RUNTIMES {
@@ -310,10 +310,10 @@ fn b_283_no_script_outlives_a_server_that_was_told_to_stop() {
 }
 
 #[test]
-fn b_282_a_signal_that_comes_twice_at_once_is_one() {
+fn b_282_a_duplicate_signal_counts_once() {
     let slow = "echo Content-Type: text/plain\necho\necho so far\nsleep 1\necho all\n";
     for runtime in RUNTIMES {
-        let (_root, mut server, mut client) = at_work(runtime, "HTTP/1.0", slow);
+        let (_root, mut server, mut client) = running_script(runtime, "HTTP/1.0", slow);
         let id = server.id().to_string();
         let twice = "kill -s TERM $0; sleep 0.005; kill -s TERM $0";
         let sent = Command::new("sh").args(["-c", twice, &id]).status();
@@ -329,25 +329,25 @@ fn b_282_a_second_signal_ends_the_server_and_its_scripts_at_once() {
         let (root, mut server, _client) = stubborn(runtime);
         server.signal("INT");
         server.wait_for("Keyboard interrupt received, exiting.");
-        thread::sleep(Duration::from_millis(200)); // sooner, it would be an echo of the first
+        thread::sleep(Duration::from_millis(200)); // sooner, it would count as a duplicate of the first
         assert_eq!(server.end("INT").status.signal(), Some(2), "{runtime}");
-        assert!(comes_to_rest(root.path()), "{runtime}");
+        assert!(all_end(root.path()), "{runtime}");
     }
 }
 
 #[test]
-fn rfc_9112_8_a_server_that_is_killed_shows_that_its_answer_was_cut() {
+fn rfc_9112_8_a_killed_server_shows_that_its_response_is_incomplete() {
     let slow = "echo Content-Type: text/plain\necho\necho so far\nsleep 2\n";
     for runtime in RUNTIMES {
-        let (root, mut server, mut client) = at_work(runtime, "HTTP/1.0", slow);
+        let (root, mut server, mut client) = running_script(runtime, "HTTP/1.0", slow);
         assert_eq!(server.end("KILL").status.signal(), Some(9), "{runtime}");
         assert!(!client.ends_in_order(), "{runtime}");
-        assert!(comes_to_rest(root.path()), "{runtime}");
+        assert!(all_end(root.path()), "{runtime}");
     }
 }
 
 #[test]
-fn b_248_r_14_a_script_cannot_speak_to_the_terminal() {
+fn b_248_r_14_control_characters_of_a_scripts_stderr_are_escaped() {
     let script = "printf 'a\\342\\200\\256gpj.exe \\033[2J \\\\d \\303\\251\\n' >&2\n\
                   echo Content-Type: text/plain\necho\n";
     for runtime in RUNTIMES {
@@ -361,32 +361,32 @@ fn b_248_r_14_a_script_cannot_speak_to_the_terminal() {
 }
 
 #[test]
-fn b_107_289_r_26_a_client_that_leaves_within_a_scripts_response_is_a_mark() {
+fn b_107_289_r_26_a_client_that_disconnects_within_a_scripts_response_is_a_mark() {
     let endless = "echo Content-Type: text/plain\necho\nexec cat /dev/zero\n";
     for runtime in RUNTIMES {
-        let (root, mut server, client) = at_work(runtime, "HTTP/1.1", endless);
+        let (root, mut server, client) = running_script(runtime, "HTTP/1.1", endless);
         drop(client);
-        assert!(comes_to_rest(root.path()), "{runtime}");
+        assert!(all_end(root.path()), "{runtime}");
         let log = text(&server.end("TERM").stderr);
-        // Whichever is noticed first: that nothing can be sent, or that nobody is there.
+        // The same whichever is noticed first: a failed send, or the disconnect.
         let lines: Vec<_> = log.lines().collect();
         assert_eq!(lines.len(), 1, "{log}");
         assert!(lines[0].ends_with(" cut"), "{log}");
     }
 }
 
-/// A server on which a script runs that does not care for SIGTERM, nor does what it starts.
+/// A server that runs a script which ignores SIGTERM and has started another process.
 fn stubborn(runtime: &str) -> (TempDir, Server, Client) {
     let script = "trap '' TERM\necho Content-Type: text/plain\necho\necho $$\n\
                   sleep 1000 &\nsleep 1000\n";
-    let (root, server, client) = at_work(runtime, "HTTP/1.1", script);
-    assert_ne!(running(root.path()), 0, "{runtime}");
+    let (root, server, client) = running_script(runtime, "HTTP/1.1", script);
+    assert_ne!(processes(root.path()), 0, "{runtime}");
     (root, server, client)
 }
 
-/// A server on which a script runs whose answer has begun. In HTTP/1.0, only the connection's end ends
-/// that.
-fn at_work(runtime: &str, protocol: &str, script: &str) -> (TempDir, Server, Client) {
+/// A server that runs a script whose response has begun. With HTTP/1.0 the response ends when the
+/// connection is closed.
+fn running_script(runtime: &str, protocol: &str, script: &str) -> (TempDir, Server, Client) {
     let root = site(&[("cgi-bin/script", script)]);
     let server = serve(root.path(), &["--cgi", runtime]);
     let mut client = server.client();
@@ -395,16 +395,16 @@ fn at_work(runtime: &str, protocol: &str, script: &str) -> (TempDir, Server, Cli
     (root, server, client)
 }
 
-/// Whether nothing is at work below `root` any more, soon: the system clears away the last of them.
-fn comes_to_rest(root: &Path) -> bool {
+/// Whether all processes below `root` end within a few seconds.
+fn all_end(root: &Path) -> bool {
     (0..500).any(|_| {
         thread::sleep(Duration::from_millis(10));
-        running(root) == 0
+        processes(root) == 0
     })
 }
 
-/// How many processes are at work below `root`.
-fn running(root: &Path) -> usize {
+/// The number of processes whose working directory is below `root`.
+fn processes(root: &Path) -> usize {
     let all = fs::read_dir("/proc").expect("this is Linux").flatten();
     let folders = all.filter_map(|process| fs::read_link(process.path().join("cwd")).ok());
     folders.filter(|folder| folder.starts_with(root)).count()

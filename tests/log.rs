@@ -42,7 +42,7 @@ fn b_081_100_101_106_108_310_log_lines_are_on_stderr_only() {
 }
 
 #[test]
-fn b_103_a_hostile_request_cannot_speak_to_the_terminal() {
+fn b_103_control_characters_of_a_request_are_escaped() {
     let root = root();
     let mut server = serve(root.path(), &[]);
     let mut client = server.client();
@@ -55,7 +55,7 @@ fn b_103_a_hostile_request_cannot_speak_to_the_terminal() {
 }
 
 #[test]
-fn quiet_leaves_the_access_log_out() {
+fn quiet_disables_the_access_log() {
     let root = root();
     let mut server = serve(root.path(), &["--quiet"]);
     assert_eq!(server.get("/a.txt").status, 200);
@@ -78,14 +78,14 @@ fn b_102_the_request_line_is_logged_as_it_came() {
 }
 
 #[test]
-fn b_107_289_r_26_a_client_that_leaves_is_a_mark_in_the_log_and_nothing_more() {
+fn b_107_289_r_26_a_disconnected_client_is_a_mark_on_its_line_and_nothing_more() {
     let root = root();
     let cut = Regex::new(r#"^"GET /large HTTP/1\.1" 20[06] \d+ cut$"#).expect("it is a pattern");
     for runtime in RUNTIMES {
         let large = File::create(root.path().join("large")).expect("a file can be made");
         large.set_len(1 << 28).expect("it can have holes");
         let mut server = serve(root.path(), &[runtime]);
-        // A download that is given up, and seeks in a video, one range and several.
+        // A cancelled download, and seeks in a video, with one range and with several.
         for range in ["", "Range: bytes=1000-\r\n", "Range: bytes=0-99,2000-\r\n"] {
             let mut client = server.client();
             client.send(format!("GET /large HTTP/1.1\r\nHost: test\r\n{range}\r\n").as_bytes());
@@ -98,7 +98,7 @@ fn b_107_289_r_26_a_client_that_leaves_is_a_mark_in_the_log_and_nothing_more() {
 }
 
 #[test]
-fn b_111_a_flood_of_connections_that_break_off_is_counted() {
+fn b_111_repeated_connection_errors_are_counted() {
     let root = root();
     let counted = Regex::new(r"^connection lost: .* \(\u{d7}(\d+) more in \d+ s\)$");
     let counted = counted.expect("it is a pattern");
@@ -126,7 +126,7 @@ fn b_111_a_flood_of_connections_that_break_off_is_counted() {
 }
 
 #[test]
-fn r_13_r_14_what_a_refused_client_sent_is_escaped_once() {
+fn r_13_r_14_a_refused_request_is_escaped_once() {
     let root = root();
     for runtime in RUNTIMES {
         let mut server = serve(root.path(), &[runtime]);
@@ -154,7 +154,7 @@ fn r_13_r_14_what_a_refused_client_sent_is_escaped_once() {
 }
 
 #[test]
-fn b_289_an_idle_client_may_leave_as_it_likes() {
+fn b_289_an_idle_client_may_disconnect_in_any_way() {
     let root = root();
     for runtime in RUNTIMES {
         let mut server = serve(root.path(), &[runtime]);

@@ -103,12 +103,17 @@ fn a_stop_keeps_no_executor_from_other_work() {
         async fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
             self.0.get(exchange).await
         }
+        fn observer(&self) -> &dyn Observer {
+            self
+        }
+    }
+    impl Observer for Scripts {
         fn on_grace_expired(&self) {
             self.0.on_grace_expired();
         }
-        async fn on_stopped(&self, how: &ShutdownReport) {
+        fn processes(&self) -> Option<&Arc<Semaphore>> {
             self.1.store(true, Ordering::SeqCst);
-            self.0.on_stopped(how).await;
+            self.0.processes()
         }
     }
     let _turn = TURN.lock();

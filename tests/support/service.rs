@@ -292,31 +292,61 @@ impl State {
     }
 }
 
+/// Records what the server reports, and runs the scripts' part of a shutdown.
+struct Watcher {
+    state: Arc<State>,
+    cgi: Option<Cgi>,
+}
+
+impl Observer for Watcher {
+    fn log(&self, record: &Record<'_>) {
+        self.state.record(record);
+    }
+    fn on_error(&self, _: IpAddr, message: &str) {
+        self.state.note(message);
+    }
+    fn on_grace_expired(&self) {
+        self.cgi.iter().for_each(Observer::on_grace_expired);
+    }
+    fn on_stopped(&self, report: &ShutdownReport) {
+        self.state.stopped(report);
+    }
+    fn processes(&self) -> Option<&Arc<Semaphore>> {
+        self.cgi.as_ref().and_then(Observer::processes)
+    }
+}
+
+/// The handlers of an application with this state, and what observes it.
+fn handlers(state: &Arc<State>) -> (Option<Files>, Option<Cgi>, Watcher) {
+    let open = |root| Files::new(root).expect("the root is there").with_site(state.site.clone());
+    let run = |root, settings| Cgi::new(root, settings).expect("it can be had");
+    let root = state.root.as_ref();
+    let scripts = root.zip(state.scripts.clone());
+    let cgi = scripts.map(|(root, settings)| run(root, settings).with_fallback(open(root)));
+    (root.map(open), cgi.clone(), Watcher { state: state.clone(), cgi })
+}
+
 /// The application on std threads.
 pub(crate) mod blocking {
     use std::io::{self, Read, Write};
-    use std::net::{IpAddr, TcpStream};
+    use std::net::TcpStream;
     use std::sync::Arc;
 
-    use doorstep::blocking::{Cgi, Exchange, Files, Handler, Record, ShutdownReport};
+    use doorstep::blocking::{Cgi, Exchange, Files, Handler, Observer};
 
-    use super::{Ending, REFUSED, State, Step, panic_as_asked, script};
+    use super::{Ending, REFUSED, State, Step, Watcher, handlers, panic_as_asked, script};
 
     pub(crate) struct Service {
         state: Arc<State>,
         files: Option<Files>,
         cgi: Option<Cgi>,
+        observer: Watcher,
     }
 
     impl Service {
         pub(crate) fn new(state: Arc<State>) -> Self {
-            let open =
-                |root| Files::new(root).expect("the root is there").with_site(state.site.clone());
-            let run = |root, settings| Cgi::new(root, settings).expect("it can be had");
-            let root = state.root.as_ref();
-            let scripts = root.zip(state.scripts.clone());
-            let cgi = scripts.map(|(root, settings)| run(root, settings).with_fallback(open(root)));
-            Self { files: root.map(open), cgi, state }
+            let (files, cgi, observer) = handlers(&state);
+            Self { state, files, cgi, observer }
         }
     }
 
@@ -365,21 +395,8 @@ pub(crate) mod blocking {
             }
         }
 
-        fn log(&self, record: &Record<'_>) {
-            self.state.record(record);
-        }
-
-        fn on_error(&self, _: IpAddr, message: &str) {
-            self.state.note(message);
-        }
-
-        fn on_grace_expired(&self) {
-            self.cgi.iter().for_each(Handler::on_grace_expired);
-        }
-
-        fn on_stopped(&self, how: &ShutdownReport) {
-            self.state.stopped(how);
-            self.cgi.iter().for_each(|cgi| cgi.on_stopped(how));
+        fn observer(&self) -> &dyn Observer {
+            &self.observer
         }
     }
 
@@ -392,30 +409,24 @@ pub(crate) mod blocking {
 /// The application on smol: the same lines but for `.await`.
 pub(crate) mod smol {
     use std::io;
-    use std::net::IpAddr;
     use std::sync::Arc;
 
-    use doorstep::blocking::ShutdownReport;
-    use doorstep::smol::{Cgi, Exchange, Files, Handler, Record};
+    use doorstep::smol::{Cgi, Exchange, Files, Handler, Observer};
     use smol::io::{AsyncReadExt, AsyncWriteExt};
 
-    use super::{Ending, REFUSED, State, Step, panic_as_asked, script};
+    use super::{Ending, REFUSED, State, Step, Watcher, handlers, panic_as_asked, script};
 
     pub(crate) struct Service {
         state: Arc<State>,
         files: Option<Files>,
         cgi: Option<Cgi>,
+        observer: Watcher,
     }
 
     impl Service {
         pub(crate) fn new(state: Arc<State>) -> Self {
-            let open =
-                |root| Files::new(root).expect("the root is there").with_site(state.site.clone());
-            let run = |root, settings| Cgi::new(root, settings).expect("it can be had");
-            let root = state.root.as_ref();
-            let scripts = root.zip(state.scripts.clone());
-            let cgi = scripts.map(|(root, settings)| run(root, settings).with_fallback(open(root)));
-            Self { files: root.map(open), cgi, state }
+            let (files, cgi, observer) = handlers(&state);
+            Self { state, files, cgi, observer }
         }
     }
 
@@ -474,23 +485,8 @@ pub(crate) mod smol {
             }
         }
 
-        fn log(&self, record: &Record<'_>) {
-            self.state.record(record);
-        }
-
-        fn on_error(&self, _: IpAddr, message: &str) {
-            self.state.note(message);
-        }
-
-        fn on_grace_expired(&self) {
-            self.cgi.iter().for_each(Handler::on_grace_expired);
-        }
-
-        async fn on_stopped(&self, how: &ShutdownReport) {
-            self.state.stopped(how);
-            if let Some(cgi) = &self.cgi {
-                cgi.on_stopped(how).await;
-            }
+        fn observer(&self) -> &dyn Observer {
+            &self.observer
         }
     }
 }

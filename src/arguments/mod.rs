@@ -1,115 +1,129 @@
-//! What the command line says, word for word; [`crate::config`] makes out what it means.
+//! The command line, as clap reads it. [`crate::config`] checks what can only be checked against
+//! the system.
 //!
-//! The names and defaults are those of `python -m http.server`, but for the protocol, which is
-//! HTTP/1.1. This one definition is also the help text. Nothing is looked up here: a name that does
-//! not resolve or a directory that is not there is found later, a port above 65535 is refused now.
+//! The names and defaults are those of `python -m http.server`, except for the protocol, which is
+//! HTTP/1.1 by default. These definitions are also the help text. A single value that is invalid is
+//! a usage error. No file is opened and no name is resolved here.
 
-use std::num::NonZeroUsize;
+mod cgi;
+mod files;
+mod limits;
+mod values;
+
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
 use doorstep_core::log;
 
-use crate::policies::Policies;
-use crate::scripts::{self, Scripts};
-use crate::timeouts::{self, Deadlines};
+use cgi::CgiOptions;
+use files::FileOptions;
+use limits::LimitOptions;
 
-/// Serve a directory over HTTP.
+const UNITS_AND_EXAMPLES: &str = "\
+Units:
+  SIZE  bytes, or with K, M, G in steps of 1024: 4096, 64K, 10M, 1G
+  TIME  seconds, or with a unit: 90, 90s, 500ms, 5m, 2h; \"none\" for no limit
+
+Examples:
+  doorstep                              Serve the current directory on port 8000
+  doorstep 8080 -d site -b 127.0.0.1    Serve the directory \"site\" to this machine only
+  doorstep -d dist --spa index.html --precompressed --immutable 'assets/*'
+                                        Serve a single-page application from \"dist\"
+  doorstep --cgi --cgi-time 30          Run the CGI scripts in cgi-bin, each for at most 30 seconds";
+
+/// Serve a directory over HTTP, as python -m http.server does
 #[derive(Debug, Parser)]
 #[command(name = "doorstep", version, infer_long_args = true)]
+#[command(after_help = UNITS_AND_EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Port to listen on; 0 takes a free one and names it
-    #[arg(default_value_t = 8000)]
+    /// TCP port to listen on; 0 selects a free port, which is printed
+    #[arg(default_value_t = 8000, value_parser = values::port)]
     pub(crate) port: u16,
 
-    /// Listen on this address or host name only, not on all of this machine's addresses
+    /// Address or host name to listen on [default: all addresses, IPv4 and IPv6]
+    ///
+    /// 127.0.0.1 serves this machine only. A host name stands for all of its addresses.
     #[arg(short, long, value_name = "ADDRESS")]
     pub(crate) bind: Option<String>,
 
-    /// Serve this directory
+    /// Directory to serve
+    ///
+    /// A file 404.html in it is the custom 404 page.
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub(crate) directory: PathBuf,
 
-    /// HTTP version to speak
-    // Python's abbreviations stay Python's, whatever else begins so.
+    /// HTTP protocol version of the responses; HTTP/1.0 disables keep-alive
+    // Python's abbreviations keep their meaning, although other options begin with the same letters.
     #[arg(short, long, value_enum, value_name = "VERSION", default_value_t = Protocol::Http11)]
     #[arg(aliases = ["p", "pr"])]
     pub(crate) protocol: Protocol,
 
-    /// Driver that does the serving
+    /// Concurrency: threads, or an event loop (async)
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Runtime::Blocking)]
     pub(crate) runtime: Runtime,
 
-    /// Do not log requests on stderr, only what goes wrong
-    #[arg(short, long)]
+    #[command(flatten)]
+    pub(crate) files: FileOptions,
+
+    #[command(flatten)]
+    pub(crate) cgi: CgiOptions,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitOptions,
+
+    /// Disable the access log: log errors only, not requests
+    ///
+    /// The access log has a line on stderr for each request, as python -m http.server writes it.
+    /// The line of an incomplete response is marked, for example if the client disconnected.
+    #[arg(verbatim_doc_comment)]
+    #[arg(short, long, help_heading = "Logging")]
     pub(crate) quiet: bool,
-
-    /// Maximum number of concurrent connections [default: 1024, with --runtime smol 10000]; at the
-    /// limit slow and idle ones are evicted for new ones, which wait in the backlog
-    #[arg(long, value_name = "N")]
-    pub(crate) max_connections: Option<NonZeroUsize>,
-
-    /// Largest body of a request; beyond it 413
-    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = scripts::size)]
-    pub(crate) max_body: u64,
-
-    /// Time limit of a graceful shutdown (SIGTERM, Ctrl-C); then connections are cut
-    #[arg(long, value_name = "TIME", value_parser = timeouts::duration_or_zero, default_value = "8s")]
-    pub(crate) grace: Duration,
-
-    #[command(flatten)]
-    pub(crate) deadlines: Deadlines,
-
-    #[command(flatten)]
-    pub(crate) policies: Policies,
-
-    #[command(flatten)]
-    pub(crate) scripts: Scripts,
 }
 
 impl Arguments {
-    /// This process's arguments. After help (exit code 0) or a usage error (2) it does not return.
-    pub(crate) fn read() -> Self {
-        let checked = |said: Self| match said.policies.check() {
-            Ok(()) => Ok(said),
-            Err(why) => Err(Self::command().error(ErrorKind::ValueValidation, why)),
+    /// Parses this process's arguments. Exits after `--help` and `--version` (code 0) and after a
+    /// usage error (code 2).
+    pub(crate) fn parse_or_exit() -> Self {
+        let check = |arguments: Self| match arguments.files.check() {
+            Ok(()) => Ok(arguments),
+            Err(message) => Err(Self::command().error(ErrorKind::ValueValidation, message)),
         };
-        Self::try_parse().and_then(checked).unwrap_or_else(|mut error| {
-            // Every error shows the usage, as in Python; clap leaves it out for a wrong value.
+        Self::try_parse().and_then(check).unwrap_or_else(|mut error| {
+            // Every error shows the usage, as in Python (B-273). clap omits it for an invalid value.
             if error.use_stderr() && error.get(ContextKind::Usage).is_none() {
                 let usage = Self::command().render_usage();
                 error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
             }
-            make_printable(&mut error);
+            escape_quoted(&mut error);
             error.exit()
         })
     }
 }
 
-/// Escapes the arguments that an error quotes: they may be another's, as the names of files are.
-fn make_printable(error: &mut clap::Error) {
-    let safe = |text: &String| {
+/// Escapes the arguments that an error message quotes. They may be file names that somebody else
+/// chose, with control characters for the terminal.
+fn escape_quoted(error: &mut clap::Error) {
+    let escape = |text: &String| {
         let mut out = Vec::new();
         log::printable(&mut out, text.as_bytes());
         String::from_utf8_lossy(&out).into_owned()
     };
-    let quoted = error.context().filter_map(|(kind, value)| match value {
-        ContextValue::String(text) => Some((kind, ContextValue::String(safe(text)))),
+    let escaped = error.context().filter_map(|(kind, value)| match value {
+        ContextValue::String(text) => Some((kind, ContextValue::String(escape(text)))),
         ContextValue::Strings(all) => {
-            Some((kind, ContextValue::Strings(all.iter().map(safe).collect())))
+            Some((kind, ContextValue::Strings(all.iter().map(escape).collect())))
         }
         _ => None,
     });
-    for (kind, value) in quoted.collect::<Vec<_>>() {
+    for (kind, value) in escaped.collect::<Vec<_>>() {
         if error.insert(kind, value.clone()).is_some_and(|before| before != value) {
-            error.remove(ContextKind::Suggested); // which quotes it as well
+            error.remove(ContextKind::Suggested); // it quotes the argument as well
         }
     }
 }
 
-/// The version in our status lines; `HTTP/1.0` closes after each answer.
+/// The protocol version of responses (B-281).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Protocol {
     #[value(name = "HTTP/1.0")]
@@ -118,12 +132,12 @@ pub(crate) enum Protocol {
     Http11,
 }
 
-/// The drivers there are.
+/// The runtimes by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Runtime {
-    /// A bounded set of threads
+    /// A thread pool, with a thread for each connection
     Blocking,
-    /// An event loop, for very many connections
+    /// An asynchronous event loop, for thousands of connections
     Smol,
 }
 
@@ -131,7 +145,8 @@ pub(crate) enum Runtime {
 mod tests {
     use super::*;
     use doorstep_core::http1::Limits;
-    use doorstep_driver::Config as Settings;
+    use doorstep_driver::Config;
+    use std::num::NonZeroUsize;
 
     fn parse(words: &[&str]) -> Result<Arguments, ErrorKind> {
         Arguments::try_parse_from([&["doorstep"], words].concat()).map_err(|error| error.kind())
@@ -151,8 +166,8 @@ mod tests {
         assert_eq!(arguments.protocol, Protocol::Http11);
         assert_eq!(arguments.runtime, Runtime::Blocking);
         assert!(!arguments.quiet);
-        assert_eq!(arguments.max_body, Limits::default().body);
-        assert_eq!(arguments.grace, Settings::default().shutdown_grace);
+        assert_eq!(arguments.limits.max_body, Limits::default().body);
+        assert_eq!(arguments.limits.grace, Config::default().grace);
     }
 
     #[test]
@@ -177,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn b_272_one_port_in_any_place() {
+    fn b_272_one_port_in_any_position() {
         assert_eq!(parse(&["8001"]).unwrap().port, 8001);
         assert_eq!(parse(&["-q", "0", "-d", "x"]).unwrap().port, 0);
         assert_eq!(parse(&["8000", "8001"]).unwrap_err(), ErrorKind::UnknownArgument);
@@ -193,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn b_281_two_protocols_and_no_other() {
+    fn b_281_two_protocol_versions_are_accepted() {
         assert_eq!(parse(&["-p", "HTTP/1.0"]).unwrap().protocol, Protocol::Http10);
         assert_eq!(parse(&["--protocol=HTTP/1.1"]).unwrap().protocol, Protocol::Http11);
         for word in ["HTTP/2", "http/1.1", "banana"] {
@@ -202,10 +217,10 @@ mod tests {
     }
 
     #[test]
-    fn r_14_a_usage_error_cannot_speak_to_the_terminal() {
+    fn r_14_a_usage_error_is_escaped_for_the_terminal() {
         for word in ["--x\u{202e}\x1b[31m", "80\u{202e}\x1b[31m", "--runtime=\u{202e}\x1b[31m"] {
             let mut error = Arguments::try_parse_from(["doorstep", word]).unwrap_err();
-            make_printable(&mut error);
+            escape_quoted(&mut error);
             let text = error.render().ansi().to_string();
             assert!(text.contains(r"\xe2\x80\xae\x1b[31m") && !text.contains('\u{202e}'), "{text}");
         }
@@ -214,7 +229,7 @@ mod tests {
     #[test]
     fn b_286_at_least_one_connection() {
         assert_eq!(
-            parse(&["--max-connections", "3"]).unwrap().max_connections,
+            parse(&["--max-connections", "3"]).unwrap().limits.max_connections,
             NonZeroUsize::new(3)
         );
         assert_eq!(parse(&["--max-connections", "0"]).unwrap_err(), ErrorKind::ValueValidation);

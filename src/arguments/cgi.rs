@@ -1,8 +1,7 @@
-//! Whether scripts are run and what they may cost, as the command line says it and as the library
-//! takes it.
+//! The options for CGI scripts.
 //!
-//! Without `--cgi` nothing is run, and no other option of these is understood (B-220). The defaults
-//! are the library's; docs/cgi.md says what each bound is for and what is answered beyond it.
+//! Without `--cgi` no script is run, and every other option here is a usage error (B-220). The
+//! defaults are the library's. docs/cgi.md describes each limit and the response beyond it.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -18,63 +17,81 @@ use doorstep_core::path;
 use doorstep_driver::cgi::CgiSettings;
 use doorstep_driver::os::{Identity, Rlimits};
 
+use super::values;
 use crate::failure::Failure;
 
-/// The options about scripts.
+/// The options under "Scripts (CGI)".
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Scripts")]
-pub(crate) struct Scripts {
-    /// Run what is in cgi-bin and htbin, as CGI/1.1
-    // Python's abbreviations stay Python's, whatever else begins so.
+#[command(next_help_heading = "Scripts (CGI)")]
+pub(crate) struct CgiOptions {
+    /// Run the programs in cgi-bin and htbin as CGI scripts (CGI/1.1, RFC 3875)
+    ///
+    /// By default they are served as files. The other options of this section need this one.
+    // Python's abbreviations keep their meaning, although other options begin with the same letters.
     #[arg(long, aliases = ["c", "cg"])]
     cgi: bool,
 
-    /// Directory of scripts, instead of cgi-bin and htbin; a path below the one that is served;
-    /// repeatable
+    /// Directory of scripts; repeatable [default: cgi-bin, htbin]
+    ///
+    /// A path from the served directory.
     #[arg(long, value_name = "DIR", requires = "cgi")]
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     cgi_dir: Vec<String>,
 
-    /// Variable that every script gets; without a value, the server's own; repeatable
+    /// Environment variable of scripts; repeatable [default: only PATH, LANG, LC_* and TZ]
+    ///
+    /// NAME without a value passes on the server's own variable.
     #[arg(long, value_name = "NAME[=VALUE]", requires = "cgi", value_parser = variable)]
     cgi_env: Vec<(String, Option<String>)>,
 
-    /// Who scripts run as, when the server is root [default: nobody]
+    /// Drop privileges: run scripts as this user, if the server is root [default: nobody]
+    ///
+    /// Scripts never run as root. If the server is not root, they run as its own user.
     #[arg(long, value_name = "USER", requires = "cgi")]
     cgi_user: Option<String>,
 
-    /// How long one script may take
+    /// Script timeout, in seconds
+    ///
+    /// Then the script is terminated. The client gets 504, or an aborted response if it has begun.
     #[arg(long, value_name = "SECONDS", requires = "cgi", default_value = "60")]
+    #[arg(value_parser = values::at_least_one::<NonZeroU32>)]
     cgi_time: NonZeroU32,
 
-    /// What one script may write
-    #[arg(long, value_name = "SIZE", requires = "cgi", default_value = "1G", value_parser = size)]
+    /// Maximum output of a script, in bytes
+    ///
+    /// Then the script is terminated. The client gets 502, or an aborted response if it has begun.
+    #[arg(long, value_name = "SIZE", requires = "cgi", default_value = "1G")]
+    #[arg(value_parser = values::size)]
     cgi_output: u64,
 
-    /// Scripts at once
+    /// Maximum number of concurrent scripts; further requests are queued
     #[arg(long, value_name = "N", requires = "cgi", default_value = "32")]
+    #[arg(value_parser = values::at_least_one::<NonZeroUsize>)]
     cgi_processes: NonZeroUsize,
 
-    /// Requests that wait for one of those to end
+    /// Maximum length of the queue for scripts, in requests; further requests get 503
     #[arg(long, value_name = "N", requires = "cgi", default_value = "256")]
+    #[arg(value_parser = values::number)]
     cgi_queue: usize,
 
-    /// Processor time of each process
+    /// CPU time limit of each process, in seconds (ulimit -t) [default: no limit]
     #[arg(long, value_name = "SECONDS", requires = "cgi")]
+    #[arg(value_parser = values::at_least_one::<NonZeroU64>)]
     cgi_cpu: Option<NonZeroU64>,
 
-    /// Address space of each process
-    #[arg(long, value_name = "SIZE", requires = "cgi", value_parser = size)]
+    /// Memory limit of each process: address space, in bytes (ulimit -v) [default: no limit]
+    #[arg(long, value_name = "SIZE", requires = "cgi", value_parser = values::size)]
     cgi_memory: Option<u64>,
 
-    /// Open files of each process
+    /// Maximum number of open files of each process (ulimit -n) [default: the server's]
     #[arg(long, value_name = "N", requires = "cgi")]
+    #[arg(value_parser = values::at_least_one::<NonZeroU64>)]
     cgi_files: Option<NonZeroU64>,
 }
 
-impl Scripts {
-    /// How scripts below `root` are run; `None`: not at all. What they share with files is left as
-    /// it is by default.
+impl CgiOptions {
+    /// How scripts below `root` are run; `None` without `--cgi`. What scripts share with files is
+    /// left at its default.
     pub(crate) fn settings(self, root: &Path) -> Result<Option<CgiSettings>, Failure> {
         if !self.cgi {
             return Ok(None);
@@ -95,8 +112,8 @@ impl Scripts {
             },
             ..CgiSettings::default()
         };
-        if let Some(none) = self.cgi_dir.iter().find(|dir| !is_below(root, dir)) {
-            return Err(Failure::ScriptDirectory(none.clone()));
+        if let Some(dir) = self.cgi_dir.iter().find(|dir| !is_directory_below(root, dir)) {
+            return Err(Failure::ScriptDirectory(dir.clone()));
         }
         if !self.cgi_dir.is_empty() {
             settings.directories =
@@ -111,17 +128,12 @@ impl Scripts {
     }
 }
 
-/// Whether the path of a URL means a directory below `root`, or `root` itself. The same reading of
-/// it decides later what is a script (B-255).
-fn is_below(root: &Path, dir: &str) -> bool {
+/// Whether `dir`, read as the path of a URL, is a directory below `root`, or `root` itself. Requests
+/// for scripts are matched with the same reading of it (B-255).
+fn is_directory_below(root: &Path, dir: &str) -> bool {
     let mut clean = Vec::new();
     let resolved = path::resolve_strictly(dir.as_bytes(), &mut clean);
     matches!(resolved, Ok(Some(_))) && root.join(OsStr::from_bytes(&clean)).is_dir()
-}
-
-/// A number of bytes: `4096`, `64K`, `10M`, `1G`, in steps of 1024.
-pub(crate) fn size(word: &str) -> Result<u64, parse_size::Error> {
-    parse_size::Config::new().with_binary().parse_size(word)
 }
 
 fn variable(word: &str) -> Result<(String, Option<String>), &'static str> {
@@ -129,7 +141,7 @@ fn variable(word: &str) -> Result<(String, Option<String>), &'static str> {
         Some((name, value)) => (name, Some(value.to_owned())),
         None => (word, None),
     };
-    if name.is_empty() { Err("a name is wanted") } else { Ok((name.to_owned(), value)) }
+    if name.is_empty() { Err("must be NAME or NAME=VALUE") } else { Ok((name.to_owned(), value)) }
 }
 
 #[cfg(test)]
@@ -138,43 +150,43 @@ mod tests {
 
     use super::*;
     use crate::arguments::Arguments;
-    use crate::config::Config;
+    use crate::config::CommandConfig;
     use clap::Parser;
     use clap::error::ErrorKind;
     use doorstep_driver::os::Symlinks;
 
-    fn check(words: &[&str]) -> Result<Config, Failure> {
-        Config::check(Arguments::parse_from([&["doorstep"], words].concat()))
+    fn check(words: &[&str]) -> Result<CommandConfig, Failure> {
+        CommandConfig::from_arguments(Arguments::parse_from([&["doorstep"], words].concat()))
     }
 
     fn settings(words: &[&str]) -> CgiSettings {
-        check(&[&["--cgi"], words].concat()).unwrap().scripts.unwrap()
+        check(&[&["--cgi"], words].concat()).unwrap().cgi.unwrap()
     }
 
     fn refused(words: &[&str]) -> Option<ErrorKind> {
-        let said = Arguments::try_parse_from([&["doorstep"], words].concat());
-        said.err().map(|error| error.kind())
+        let arguments = Arguments::try_parse_from([&["doorstep"], words].concat());
+        arguments.err().map(|error| error.kind())
     }
 
     #[test]
-    fn b_220_nothing_is_run_unless_told() {
-        assert_eq!(check(&[]).unwrap().scripts, None);
+    fn b_220_scripts_are_not_run_by_default() {
+        assert_eq!(check(&[]).unwrap().cgi, None);
     }
 
     #[test]
     fn b_271_the_abbreviations_of_pythons_option_are_its_own() {
         for name in ["--c", "--cg", "--cgi"] {
-            assert!(check(&[name]).unwrap().scripts.is_some(), "{name}");
+            assert!(check(&[name]).unwrap().cgi.is_some(), "{name}");
         }
     }
 
     #[test]
-    fn b_221_256_unless_told_scripts_are_as_the_library_has_them() {
+    fn b_221_256_the_default_settings_are_the_librarys() {
         assert_eq!(settings(&[]), CgiSettings::default());
     }
 
     #[test]
-    fn b_220_no_other_option_without_it() {
+    fn b_220_every_other_option_needs_cgi() {
         for words in [
             &["--cgi-dir", "src"][..],
             &["--cgi-env", "A"],
@@ -193,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn b_256_every_bound_is_settable() {
+    fn b_256_every_limit_has_an_option() {
         let settings = settings(&[
             "--cgi-time=5",
             "--cgi-output=10K",
@@ -211,22 +223,15 @@ mod tests {
     }
 
     #[test]
-    fn b_256_a_size_is_in_bytes_or_in_steps_of_1024() {
-        for (word, bytes) in [("0", 0), ("4096", 4096), ("64K", 1 << 16), ("10m", 10 << 20)] {
-            assert_eq!(size(word).ok(), Some(bytes), "{word}");
-            assert_eq!(check(&["--max-body", word]).unwrap().max_body, bytes);
-        }
-        assert_eq!(size("1G").ok(), Some(1 << 30));
-        for word in ["", "K", "-1", "1X", "20000000000G"] {
-            assert!(size(word).is_err(), "{word}");
-        }
+    fn b_256_limits_that_are_zero_or_no_number_are_usage_errors() {
+        assert_eq!(check(&["--max-body", "10m"]).unwrap().max_body, 10 << 20);
         for words in [["--cgi-time", "0"], ["--cgi-processes", "0"], ["--cgi-output", "some"]] {
             assert!(refused(&[&["--cgi"], &words[..]].concat()).is_some(), "{words:?}");
         }
     }
 
     #[test]
-    fn b_221_directories_of_scripts_are_below_the_one_that_is_served() {
+    fn b_221_script_directories_are_below_the_served_one() {
         let src = Directories::new(["src"]).unwrap();
         for word in ["src", "/src", "/src/", "./src", "%73rc"] {
             assert_eq!(settings(&["--cgi-dir", word]).directories, src, "{word}");
@@ -243,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn b_237_variables_are_given_or_passed_on() {
+    fn b_237_variables_are_set_or_passed_on() {
         let inherited = CgiSettings::inherited();
         let settings = settings(&[
             "--cgi-env=A=b=c",
@@ -260,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn b_246_a_user_that_scripts_cannot_run_as_is_found_at_start() {
+    fn b_246_a_user_that_scripts_cannot_run_as_is_an_error() {
         for user in ["nosuchuser", "root", "0"] {
             let failure = check(&["--cgi", "--cgi-user", user]).unwrap_err();
             assert!(matches!(failure, Failure::User(ref name, _) if name == user), "{user}");
@@ -268,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn b_063_130_131_what_files_and_scripts_share() {
+    fn b_063_130_131_settings_that_files_and_scripts_share() {
         let settings = settings(&["--hidden", "--symlinks=deny", "--server-header", "mine/1"]);
         assert!(settings.hidden);
         assert_eq!(settings.symlinks, Symlinks::Deny);

@@ -1,4 +1,4 @@
-//! The options about files, from outside, on both drivers: what is served, and what is said of it.
+//! The options for files and response headers, from outside, on both runtimes.
 
 mod support;
 
@@ -9,7 +9,7 @@ use std::path::Path;
 use support::client::Answer;
 use support::{RUNTIMES, Server, doorstep, root, serve, text};
 
-/// Runs `test` on a server with `options`, once for each driver.
+/// Runs `test` on a server with `options`, once for each runtime.
 fn with(root: &Path, options: &[&str], test: impl Fn(&Server)) {
     for runtime in RUNTIMES {
         test(&serve(root, &[&[runtime], options].concat()));
@@ -27,7 +27,7 @@ fn write(root: &Path, name: &str, content: &str) {
 }
 
 #[test]
-fn b_131_hidden_names_are_served_and_listed_when_asked_for() {
+fn b_131_hidden_files_are_served_and_listed_with_the_option() {
     let root = root();
     write(root.path(), ".profile", "mine\n");
     with(root.path(), &[], |server| {
@@ -41,7 +41,7 @@ fn b_131_hidden_names_are_served_and_listed_when_asked_for() {
 }
 
 #[test]
-fn b_130_symbolic_links_go_as_far_as_they_may() {
+fn b_130_symbolic_links_are_followed_by_the_rule() {
     let (root, outside) = (root(), root());
     let link = |to: &Path, name: &str| symlink(to, root.path().join(name)).expect("linked");
     link(Path::new("a.txt"), "inside");
@@ -69,7 +69,7 @@ fn b_130_symbolic_links_go_as_far_as_they_may() {
 }
 
 #[test]
-fn b_293_fields_go_with_every_answer_in_their_order() {
+fn b_293_headers_are_added_to_every_response_in_order() {
     let root = root();
     let options = ["-H", "X-One", "1", "--header", "X-Two", "a: b", "-H", "X-One", ""];
     with(root.path(), &options, |server| {
@@ -88,7 +88,7 @@ fn b_293_fields_go_with_every_answer_in_their_order() {
 }
 
 #[test]
-fn b_182_files_may_be_kept_for_as_long_as_said() {
+fn b_182_cache_control_of_files() {
     let root = root();
     let said = |server: &Server| {
         server.get("/a.txt").field("Cache-Control").map(str::to_owned).unwrap_or_default()
@@ -108,7 +108,7 @@ fn b_182_files_may_be_kept_for_as_long_as_said() {
 }
 
 #[test]
-fn b_206_208_209_media_types_and_charset_are_the_users() {
+fn b_206_208_209_media_types_and_charset_are_settable() {
     let root = root();
     write(root.path(), "README", "read\n");
     write(root.path(), "a.odd", "odd\n");
@@ -157,7 +157,7 @@ fn b_145_147_index_pages_and_no_listing() {
 }
 
 #[test]
-fn b_182_side_files_are_sent_when_asked_for() {
+fn b_182_precompressed_files_are_sent_with_the_option() {
     let root = root();
     write(root.path(), "a.txt.gz", "compressed");
     let accepts = ["Accept-Encoding: gzip"];
@@ -173,7 +173,7 @@ fn b_182_side_files_are_sent_when_asked_for() {
 }
 
 #[test]
-fn b_170_293_other_origins_may_read_what_cors_allows() {
+fn b_170_293_cors_headers_and_preflight_responses() {
     let root = root();
     let asks = ["Origin: http://a.example", "Access-Control-Request-Method: GET"];
     let origin = "Access-Control-Allow-Origin";
@@ -195,7 +195,7 @@ fn b_170_293_other_origins_may_read_what_cors_allows() {
 }
 
 #[test]
-fn b_293_isolation_is_three_fields() {
+fn b_293_cross_origin_isolation_is_three_headers() {
     let root = root();
     with(root.path(), &["--isolate"], |server| {
         for target in ["/a.txt", "/missing"] {
@@ -208,7 +208,7 @@ fn b_293_isolation_is_three_fields() {
 }
 
 #[test]
-fn b_171_one_page_stands_in_where_somebody_navigates() {
+fn b_171_the_page_of_a_single_page_application_replaces_404s() {
     let root = root();
     write(root.path(), "app.html", "app\n");
     let html = ["Accept: text/html,application/xhtml+xml,*/*;q=0.8"];
@@ -226,7 +226,7 @@ fn b_171_one_page_stands_in_where_somebody_navigates() {
 }
 
 #[test]
-fn b_063_server_says_what_is_asked_for() {
+fn b_063_the_server_header_is_settable() {
     let root = root();
     with(root.path(), &["--server-header", "front/1 (a)"], |server| {
         assert_eq!(server.get("/a.txt").field("Server"), Some("front/1 (a)"));
@@ -237,7 +237,7 @@ fn b_063_server_says_what_is_asked_for() {
 }
 
 #[test]
-fn b_171_a_404_html_is_the_page_of_a_404() {
+fn b_171_the_custom_404_page() {
     let root = root();
     write(root.path(), "404.html", "lost\n");
     let html = ["Accept: text/html"];

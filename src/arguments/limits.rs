@@ -1,0 +1,124 @@
+//! The options for limits and timeouts.
+//!
+//! The timeouts have the names that other servers use. The defaults are the library's.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use clap::Args;
+use doorstep_core::http1::Timeouts;
+
+use super::values;
+
+/// The options under "Limits and timeouts".
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits and timeouts")]
+pub(crate) struct LimitOptions {
+    /// Maximum number of concurrent connections [default: 1024; 10000 with --runtime smol]
+    ///
+    /// When it is reached, slow and idle keep-alive connections are closed for new ones. If there
+    /// are none, new connections wait in the listen backlog.
+    #[arg(verbatim_doc_comment)]
+    #[arg(long, value_name = "N", value_parser = values::at_least_one::<NonZeroUsize>)]
+    pub(crate) max_connections: Option<NonZeroUsize>,
+
+    /// Request body limit (maximum upload size), in bytes; a larger request gets 413
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = values::size)]
+    pub(crate) max_body: u64,
+
+    /// Time limit of a graceful shutdown (SIGTERM, Ctrl-C)
+    ///
+    /// Requests in progress may finish within this time. Then their connections are aborted.
+    #[arg(long, value_name = "TIME", value_parser = values::duration_or_zero)]
+    #[arg(default_value = "8s")]
+    pub(crate) grace: Duration,
+
+    /// Keep-alive timeout (idle timeout): how long a connection may be idle between requests
+    ///
+    /// Then the connection is closed.
+    #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "60s")]
+    #[arg(alias = "timeout-idle")]
+    timeout_keep_alive: Duration,
+
+    /// Header timeout: how long a whole request header may take to arrive; then 408
+    #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "30s")]
+    timeout_header: Duration,
+
+    /// Body timeout: how long a client may pause within a request body; then 408
+    #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "30s")]
+    timeout_body: Duration,
+
+    /// Send timeout: how long a client may pause while it receives a response
+    ///
+    /// Then the connection is aborted. A paused video needs more than the default, such as 2h.
+    #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "60s")]
+    timeout_send: Duration,
+
+    /// Lingering close timeout: how long a client may pause that sends after the last response
+    ///
+    /// What it sends then is discarded, so that it can read the response to the end.
+    #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "5s")]
+    timeout_linger: Duration,
+}
+
+impl LimitOptions {
+    /// The timeouts of a connection. The minimum rate is the library's default.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            idle: self.timeout_keep_alive,
+            head: self.timeout_header,
+            body: self.timeout_body,
+            peer: self.timeout_send,
+            linger: self.timeout_linger,
+            ..Timeouts::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::Arguments;
+    use clap::Parser;
+
+    fn timeouts(words: &[&str]) -> Result<Timeouts, clap::Error> {
+        let arguments = Arguments::try_parse_from([&["doorstep"], words].concat());
+        arguments.map(|arguments| arguments.limits.timeouts())
+    }
+
+    #[test]
+    fn r_29_the_default_timeouts_are_the_librarys() {
+        assert_eq!(timeouts(&[]).unwrap(), Timeouts::default());
+    }
+
+    #[test]
+    fn r_29_every_timeout_has_an_option() {
+        let all = [
+            "--timeout-keep-alive=1",
+            "--timeout-header=2s",
+            "--timeout-body=3m",
+            "--timeout-send=4h",
+            "--timeout-linger=500ms",
+        ];
+        let expected = Timeouts {
+            idle: Duration::from_secs(1),
+            head: Duration::from_secs(2),
+            body: Duration::from_secs(180),
+            peer: Duration::from_secs(4 * 3600),
+            linger: Duration::from_millis(500),
+            ..Timeouts::default()
+        };
+        assert_eq!(timeouts(&all).unwrap(), expected);
+        assert_eq!(timeouts(&["--timeout-send", "none"]).unwrap().peer, Duration::MAX);
+        assert_eq!(timeouts(&["--timeout-send", "1h 30m"]).unwrap().peer.as_secs(), 5400);
+    }
+
+    #[test]
+    fn r_29_an_invalid_time_is_an_error() {
+        for word in
+            ["0", "0s", "", "soon", "-1", "1.5", "5 parsecs", "None", "99999999999999999999"]
+        {
+            assert!(timeouts(&["--timeout-send", word]).is_err(), "{word:?}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The values of options: numbers, sizes and times. Every error says what is expected.
+
+use std::num::{IntErrorKind, ParseIntError};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A TCP port.
+pub(super) fn port(word: &str) -> Result<u16, &'static str> {
+    word.parse().map_err(|_| "must be a number from 0 to 65535")
+}
+
+/// A whole number.
+pub(super) fn number(word: &str) -> Result<usize, &'static str> {
+    word.parse().map_err(|error: ParseIntError| match error.kind() {
+        IntErrorKind::PosOverflow => "is too large",
+        _ => "must be a whole number",
+    })
+}
+
+/// A whole number of a type without zero, such as `NonZeroUsize`.
+pub(super) fn at_least_one<T: FromStr<Err = ParseIntError>>(word: &str) -> Result<T, &'static str> {
+    word.parse().map_err(|error: ParseIntError| match error.kind() {
+        IntErrorKind::Zero => "must be at least 1",
+        IntErrorKind::PosOverflow => "is too large",
+        _ => "must be a whole number, at least 1",
+    })
+}
+
+/// A number of bytes: `4096`, `64K`, `10M`, `1G`, in steps of 1024.
+pub(super) fn size(word: &str) -> Result<u64, &'static str> {
+    let size = parse_size::Config::new().with_binary().parse_size(word);
+    size.map_err(|_| "must be a number of bytes such as 4096, 64K, 10M or 1G")
+}
+
+/// A time: `90` or `90s`, `500ms`, `5m`, `2h`, `1h 30m`; `none` for no limit.
+pub(super) fn duration_or_zero(word: &str) -> Result<Duration, &'static str> {
+    let seconds = || word.parse().map(Duration::from_secs);
+    match word {
+        "none" => Ok(Duration::MAX),
+        _ => seconds()
+            .or_else(|_| humantime::parse_duration(word))
+            .map_err(|_| "must be a time such as 90s, 5m or 2h; \"none\" means no limit"),
+    }
+}
+
+/// A time other than zero.
+pub(super) fn duration(word: &str) -> Result<Duration, &'static str> {
+    match duration_or_zero(word)? {
+        Duration::ZERO => Err("must be longer than 0; \"none\" means no limit"),
+        time => Ok(time),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::num::{NonZeroU32, NonZeroUsize};
+
+    #[test]
+    fn b_256_a_size_is_in_bytes_or_in_steps_of_1024() {
+        for (word, bytes) in [("0", 0), ("4096", 4096), ("64K", 1 << 16), ("10m", 10 << 20)] {
+            assert_eq!(size(word), Ok(bytes), "{word}");
+        }
+        assert_eq!(size("1G"), Ok(1 << 30));
+        for word in ["", "K", "-1", "1X", "20000000000G"] {
+            assert!(size(word).is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn b_286_errors_of_numbers_say_what_is_expected() {
+        assert_eq!(at_least_one::<NonZeroUsize>("0"), Err("must be at least 1"));
+        assert_eq!(at_least_one::<NonZeroU32>("99999999999"), Err("is too large"));
+        for word in ["", "-1", "1.5", "many"] {
+            assert_eq!(
+                at_least_one::<NonZeroUsize>(word),
+                Err("must be a whole number, at least 1"),
+                "{word}"
+            );
+            assert_eq!(number(word), Err("must be a whole number"), "{word}");
+        }
+        assert_eq!((number("0"), number("12")), (Ok(0), Ok(12)));
+        assert_eq!(port("65536"), Err("must be a number from 0 to 65535"));
+    }
+}
