@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use doorstep_async_smol::scripts::CgiSettings;
+use doorstep_async_smol::CgiSettings;
 use doorstep_async_smol::{Cgi, Exchange, Handler, Server};
 use doorstep_driver::ShutdownReport;
 use smol::io::{AsyncReadExt, AsyncWriteExt};

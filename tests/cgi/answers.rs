@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use doorstep::blocking::scripts::CgiSettings;
+use doorstep::blocking::CgiSettings;
 use doorstep::core::http1::date;
 
 use crate::drivers::Driver;

@@ -2,7 +2,7 @@
 //! B-247, B-250, B-254.
 
 use doorstep::blocking::Config;
-use doorstep::blocking::scripts::CgiSettings;
+use doorstep::blocking::CgiSettings;
 use doorstep::core::http1::Limits;
 
 use crate::drivers::{Driver, config};

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use doorstep::blocking::Config;
-use doorstep::blocking::scripts::CgiSettings;
+use doorstep::blocking::CgiSettings;
 
 use crate::drivers::{Driver, config, eventually};
 use crate::scripts::{Scripts, asking, children, cut, end, text};

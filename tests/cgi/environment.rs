@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use doorstep::blocking::scripts::CgiSettings;
+use doorstep::blocking::CgiSettings;
 use doorstep::driver::os::Rlimits;
 
 use crate::drivers::Driver;

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
-use doorstep::blocking::scripts::CgiSettings;
+use doorstep::blocking::CgiSettings;
 use doorstep::core::cgi::route::Directories;
 use doorstep::driver::os::Symlinks;
 use tempfile::TempDir;

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use doorstep::blocking::Config;
-use doorstep::blocking::scripts::CgiSettings;
+use doorstep::blocking::CgiSettings;
 
 use crate::drivers::{Driver, config, eventually};
 use crate::scripts::{Scripts, asking, children};

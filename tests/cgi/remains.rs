@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
-use doorstep::blocking::scripts::CgiSettings;
+use doorstep::blocking::CgiSettings;
 
 use crate::drivers::{Driver, eventually};
 use crate::scripts::{Scripts, children};

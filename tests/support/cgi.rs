@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
-use doorstep::blocking::scripts::CgiSettings;
+use doorstep::blocking::CgiSettings;
 use doorstep::blocking::{self, Config};
 use tempfile::TempDir;
 

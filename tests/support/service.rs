@@ -7,12 +7,14 @@
 //! is told how to run those.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use doorstep::blocking::scripts::CgiSettings;
-use doorstep::blocking::{Record, Response, ShutdownReport};
+use doorstep::blocking::CgiSettings;
+use doorstep::blocking::{Cgi, Files, Observer, Record, Response, ShutdownReport};
+use doorstep::driver::semaphore::Semaphore;
 use doorstep::core::http1::{Head, Version};
 use doorstep::core::site::Site;
 
