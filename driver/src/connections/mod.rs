@@ -402,6 +402,25 @@ mod tests {
     use std::io::Write;
     use std::net::TcpListener;
 
+    /// A fault: the index of the connection is no longer its own after the first call.
+    #[test]
+    fn unregistering_twice_removes_another_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connections = Connections::default();
+        let accept = || {
+            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (stream, peer) = listener.accept().unwrap();
+            (connections.register(stream, peer), client)
+        };
+        let [_first, (second, _client), (third, _other)] = [(); 3].map(|()| accept());
+        connections.unregister(second.clone());
+        assert_eq!(connections.len(), 2);
+        connections.unregister(second);
+        assert_eq!(connections.len(), 1);
+        let still_there = |entry: &Entry| Arc::ptr_eq(&entry.connection, &third);
+        assert!(!connections.table().entries.iter().any(still_there), "it is not closed at all");
+    }
+
     #[test]
     #[cfg(target_os = "linux")]
     fn b_286_a_client_that_was_asked_to_leave_has_not_left() {
