@@ -220,4 +220,9 @@ fn b_286_the_more_connections_the_less_often_all_are_looked_at() {
     let config = Config { rotation_interval: Duration::from_millis(100), ..Config::default() };
     let pauses = [12, 1_000, 10_000, usize::MAX].map(|n| scan_interval(&config, n).as_millis());
     assert_eq!(pauses, [10, 20, 100, 100]);
+    for (millis, least) in [(5, 5), (0, 1)] {
+        let eviction_scan_interval = Duration::from_millis(millis);
+        let config = Config { eviction_scan_interval, ..Config::default() };
+        assert_eq!(scan_interval(&config, 1_000).as_millis(), least);
+    }
 }

@@ -35,9 +35,6 @@ use self::wait::Wait;
 use crate::net::{self, Presence};
 use crate::os::{self, Stopwatch};
 
-/// How long a request waits until a connection that was asked to leave has given its descriptor back.
-pub const EVICTION_WAIT: Duration = Duration::from_millis(100);
-
 /// Everybody who is being served.
 #[derive(Debug, Default)]
 pub struct Connections {
