@@ -1,4 +1,7 @@
-//! Everything that can be set about a server: one plain struct, shared by both drivers.
+//! The configuration of a server: one plain struct, shared by all front ends.
+//!
+//! Together with [`Limits`] and [`Timeouts`], which are two of its fields, it holds every bound that
+//! a client can meet.
 //!
 //! ```
 //! use doorstep_driver::Config;
@@ -13,54 +16,108 @@ use std::time::Duration;
 
 use doorstep_core::http1::{Connection, Growing, Inbox, Limits, Outbox, Timeouts, Version};
 
-/// How a server serves. The defaults are fit for the open network.
+/// How a server serves. The defaults, which each field names, are fit for the open network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// What one peer can make us hold or read; each field names its status.
+    /// Bounds of what one client can make the server hold or read. Each field names the status of
+    /// the response to a request that exceeds it.
     pub limits: Limits,
-    /// How long we wait for whom.
+    /// The longest times to wait for a client, and the rates that it must keep.
     pub timeouts: Timeouts,
-    /// The version of our answers: HTTP/1.0 closes after each (B-042).
+    /// The version of responses. With HTTP/1.0 each connection closes after its first response
+    /// (B-042). HTTP/1.1.
     pub protocol: Version,
-    /// The Server field's value; empty for none (B-063).
+    /// The value of the Server header; empty for none (B-063). `doorstep/` and the version.
     pub server: String,
-    /// Fields of every final answer, name and value (B-293). What cannot be a field is left out.
+    /// Headers of every final response, name and value (B-293). A pair that is not a valid header is
+    /// left out. None.
     pub headers: Vec<(String, String)>,
-    /// Bytes that are still received and discarded after the last response, while
-    /// [`Timeouts::linger`] and its rate are kept; beyond it the connection is reset, which may
-    /// cost the client that response. 1 GiB.
-    pub max_linger_bytes: u64,
-    /// Concurrent connections, a number; `None` is the front end's default: 1,024 on threads,
-    /// 10,000 on smol. When there are as many, one that is slow or idle is evicted for a new one;
-    /// while nobody can be, new ones wait in the listener's backlog (B-286). There are fewer where
-    /// this process may have few descriptors ([`crate::os::connections`]): with the usual soft
-    /// limit of 1,024 there are 659, unless that is raised, as
-    /// `Server::raise_descriptor_limit` does.
+
+    /// Concurrent connections. `None` is the front end's default: 1,024 on threads, 10,000 on smol.
+    /// When there are as many, a connection that is slow or idle is evicted for a new one; while none
+    /// can be evicted, new ones wait in the listener's backlog (B-286). There are fewer where this
+    /// process may have few descriptors ([`crate::os::connections`]): with the usual soft limit of
+    /// 1,024 there are 659, unless that limit is raised, as `Server::raise_descriptor_limit` does.
     pub max_connections: Option<NonZeroUsize>,
-    /// How long a connection may be idle, or in the middle of a head, or of a body or a response
-    /// below [`Config::eviction_rate`], before it can be evicted. A second. Matters only when the
-    /// server is full: then an idle connection is closed without a word, a slow request gets a 408
-    /// and a slow receiver a reset.
+    /// The pause after the system has refused a descriptor, memory or a thread for a new connection,
+    /// before the server asks again. Meanwhile new connections wait in the listener's backlog. 100 ms.
+    pub accept_backoff: Duration,
+
+    /// How long a connection may be idle, in the middle of a head, or in the middle of a body or a
+    /// response below [`Config::eviction_rate`], before it can be evicted. 1 s. It matters only when
+    /// the server is full: then an idle connection is closed without a response, a slow request gets
+    /// a 408, and a slow receiver a reset.
     pub eviction_grace: Duration,
-    /// The same for a connection that has not asked for anything yet. 2 s.
+    /// The same for a connection that has not sent a request yet. 2 s.
     pub first_request_grace: Duration,
-    /// While the server is full and nobody can be evicted: how long it takes until every connection
-    /// was asked to end with its next response (`Connection: close`), so that all clients get their
-    /// exchange. 100 ms.
-    pub rotation_interval: Duration,
-    /// Bytes per second at which a body or a response is not slow, and cannot be evicted. 4096.
+    /// Bytes per second at which a body or a response is not slow, and cannot be evicted. 4,096.
     pub eviction_rate: u32,
-    /// How long a stop takes at most, all in all (B-282): responses under way have this time but
-    /// for the last quarter, or 2 s of it if that is less, in which handlers are asked to end and
-    /// then connections are cut. 8 s. [`crate::ShutdownSchedule`] has the steps. The minimum is 100 ms.
+    /// How long an evicted connection has to close before another one is evicted in its place. 1 s.
+    pub eviction_timeout: Duration,
+    /// The longest time between two scans of all connections for those that can be evicted, while
+    /// the server is full: a new connection waits at most this much longer than the others' graces
+    /// require. Between 1 ms and this, it is 20 µs for each connection, and at least a tenth of
+    /// [`Config::rotation_interval`]. 100 ms.
+    pub eviction_scan_interval: Duration,
+    /// How long a request that needs a file waits for the descriptor of a connection that was evicted
+    /// because this process had none left. If there is none after that time, the response is a
+    /// 503. 100 ms.
+    pub descriptor_wait: Duration,
+    /// While the server is full and no connection can be evicted: the time in which every connection
+    /// is asked to close with its next response (`Connection: close`), so that waiting clients get
+    /// their turn. 100 ms.
+    pub rotation_interval: Duration,
+
+    /// The longest time between two checks of all deadlines, and so how late one may be noticed. It
+    /// is a quarter of the shortest deadline if that is less, but at least 20 ms. 1 s.
+    pub sweep_interval: Duration,
+    /// Bytes that are still received and discarded after the last response, while
+    /// [`Timeouts::linger`] and its rate are kept. When a client sends more, the connection is reset,
+    /// which may cost the client that response. 1 GiB.
+    pub max_linger_bytes: u64,
+
+    /// The longest time that a shutdown takes (B-282). For all but the last quarter of it, or its
+    /// last two [`Config::shutdown_step`]s if these are less, responses in progress go on. Then
+    /// handlers are asked to end, and then connections are aborted. [`crate::ShutdownSchedule`] has
+    /// the steps. At least 100 ms. 8 s.
     pub shutdown_grace: Duration,
-    /// How long a stop waits for one more request on each connection that was kept or has sent none
-    /// yet; the response says `Connection: close`. Then idle connections are closed. So a proxy
-    /// that sends a request in the moment of the stop loses none. Part of [`Config::shutdown_grace`]. 1 s.
+    /// How long a shutdown waits for one more request on each connection that is kept alive or has
+    /// not sent a request yet; the response says `Connection: close`. Then idle connections are
+    /// closed. So a proxy that sends a request at the moment of the shutdown does not lose it. Part
+    /// of [`Config::shutdown_grace`]. 1 s.
     pub lame_duck: Duration,
-    /// Threads at once of async-smol's pool for work that may wait (listings, digests, starting
-    /// scripts, large uploads), a number, at least one. More work waits until one is free. 64.
+    /// The longest time of each of the last two steps of a shutdown: how long handlers have to end
+    /// after [`Observer::on_grace_expired`](crate::Observer::on_grace_expired), and then how long
+    /// aborted connections have to close. An eighth of [`Config::shutdown_grace`] if that is less,
+    /// but at least 100 ms. 1 s.
+    pub shutdown_step: Duration,
+    /// How long a shutdown waits for the end of processes that it has killed because
+    /// [`Config::shutdown_grace`] was over; this wait is not part of it. 500 ms.
+    pub kill_wait: Duration,
+
+    /// Bytes of a request body that are received before the handler reads them: together with the
+    /// largest head and the largest trailer section ([`Limits`]) this is the most memory for input on
+    /// one connection. At least 4 KiB. 16 KiB.
+    pub body_read_ahead: usize,
+    /// Bytes of responses that wait in memory before they are sent: when pipelined requests have
+    /// filled it, their responses are sent before the next request is handled. A response that is
+    /// written in parts is sent when it exceeds this, too. Twice as much memory is kept between
+    /// requests for the next responses. 64 KiB.
+    pub flush_threshold: usize,
+    /// Idle threads that the blocking front end keeps for new connections, at least one; more of them
+    /// end. Fewer are kept where this process may have few descriptors. 32.
+    pub max_idle_threads: usize,
+    /// Pairs of idle buffers, one for input and one for output, that each worker of the smol front
+    /// end keeps for busy connections; more of them are freed. 64.
+    pub max_spare_buffers: usize,
+    /// Threads of the smol front end's pool for work that may wait (listings, digests, starting
+    /// scripts, large uploads), at least one. More work waits in a queue. 64.
     pub pool_threads: usize,
+    /// How long a thread of that pool, apart from the first, waits for work before it ends. 5 s.
+    pub pool_idle_timeout: Duration,
+    /// A shortage of descriptors or threads is logged when it begins, and not again until it has been
+    /// over for so long. 10 s.
+    pub log_quiet_time: Duration,
 }
 
 impl Default for Config {
@@ -77,41 +134,57 @@ impl Default for Config {
             )
             .into(),
             headers: Vec::new(),
+            max_connections: None,
+            accept_backoff: Duration::from_millis(100),
+            eviction_grace: Duration::from_secs(1),
+            first_request_grace: Duration::from_secs(2),
+            eviction_rate: 4096,
+            eviction_timeout: Duration::from_secs(1),
+            eviction_scan_interval: Duration::from_millis(100),
+            descriptor_wait: Duration::from_millis(100),
+            rotation_interval: Duration::from_millis(100),
+            sweep_interval: Duration::from_secs(1),
             max_linger_bytes: 1 << 30,
             shutdown_grace: Duration::from_secs(8),
             lame_duck: Duration::from_secs(1),
+            shutdown_step: Duration::from_secs(1),
+            kill_wait: Duration::from_millis(500),
+            body_read_ahead: 16 << 10,
+            flush_threshold: FLUSH_THRESHOLD,
+            max_idle_threads: 32,
+            max_spare_buffers: 64,
             pool_threads: 64,
-            max_connections: None,
-            eviction_grace: Duration::from_secs(1),
-            first_request_grace: Duration::from_secs(2),
-            rotation_interval: Duration::from_millis(100),
-            eviction_rate: 4096,
+            pool_idle_timeout: Duration::from_secs(5),
+            log_quiet_time: Duration::from_secs(10),
         }
     }
 }
 
-/// What an inbox begins with, in bytes: more than nearly every head.
+/// The size of a new inbox, in bytes: more than nearly every head. It bounds nothing: an inbox grows.
 const INITIAL_INBOX: usize = 2 << 10;
-/// What a body finds behind the largest head, in bytes.
-const BODY_SPACE: usize = 16 << 10;
-/// What an outbox may gather before it is flushed, in bytes, and keeps between connections.
+/// The least [`Config::body_read_ahead`], in bytes: with less, a body could not be decoded.
+const MIN_READ_AHEAD: usize = 4 << 10;
+/// The default of [`Config::flush_threshold`], in bytes; and the size of the parts in which generated
+/// content, such as a listing, is written.
 pub const FLUSH_THRESHOLD: usize = 64 << 10;
 
 impl Config {
-    /// A machine for one connection.
+    /// The state machine of one connection.
     #[must_use]
     pub fn connection(&self) -> Connection {
         Connection::new(self.limits).speaking(self.protocol)
     }
 
-    /// An inbox for one connection; it grows to the largest head that is allowed, and a little.
+    /// An inbox for one connection. It is small at first, and grows up to the largest head, the
+    /// largest trailer section and [`Config::body_read_ahead`] together.
     #[must_use]
     pub fn inbox(&self) -> Inbox<Growing> {
-        let largest = self.limits.head as usize + usize::from(self.limits.trailers) + BODY_SPACE;
+        let head = self.limits.head as usize + usize::from(self.limits.trailers);
+        let largest = head.saturating_add(self.body_read_ahead.max(MIN_READ_AHEAD));
         Inbox::new(Growing::new(INITIAL_INBOX, largest))
     }
 
-    /// An outbox whose answers begin with this server's fields.
+    /// An outbox whose responses begin with this server's headers.
     #[must_use]
     pub fn outbox(&self) -> Outbox {
         let mut outbox = Outbox::new(&self.server);
@@ -119,5 +192,25 @@ impl Config {
             let _ = outbox.always(name, value.as_bytes());
         }
         outbox
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inbox_holds_the_largest_head_and_trailers_and_what_is_read_ahead() {
+        let limits = Limits { head: 1000, trailers: 100, ..Limits::default() };
+        for (body_read_ahead, largest) in [(10_000, 11_100), (0, 5_196)] {
+            let config = Config { limits, body_read_ahead, ..Config::default() };
+            let mut inbox = config.inbox();
+            while !inbox.space().is_empty() {
+                let n = inbox.space().len();
+                inbox.filled(n);
+            }
+            assert_eq!(inbox.unread().len(), largest);
+        }
+        let _ = Config { body_read_ahead: usize::MAX, ..Config::default() }.inbox();
     }
 }

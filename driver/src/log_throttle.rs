@@ -1,32 +1,40 @@
-//! A shortage is logged once for as long as it goes on.
+//! Logs a shortage once, when it begins.
 //!
 //! ```
+//! use std::time::Duration;
 //! use doorstep_driver::log_throttle::LogThrottle;
 //!
-//! let lack = LogThrottle::default();
-//! assert!(lack.should_log());
-//! assert!(!lack.should_log(), "it is the same one");
+//! let no_descriptors = LogThrottle::new(Duration::from_secs(10));
+//! assert!(no_descriptors.should_log());
+//! assert!(!no_descriptors.should_log(), "the same shortage");
 //! ```
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Without it for so long, the next one begins a new episode.
-const QUIET_TIME: Duration = Duration::from_secs(10);
-
-/// Something that happens in episodes.
-#[derive(Debug, Default)]
-pub struct LogThrottle(Mutex<Option<Instant>>);
+/// Decides whether an event that comes in series is logged: the first one of each series is.
+#[derive(Debug)]
+pub struct LogThrottle {
+    quiet_time: Duration,
+    last: Mutex<Option<Instant>>,
+}
 
 impl LogThrottle {
-    /// It happened; whether that begins an episode.
+    /// A series has ended after `quiet_time` without an event. A server's is
+    /// [`Config::log_quiet_time`](crate::Config::log_quiet_time).
+    #[must_use]
+    pub fn new(quiet_time: Duration) -> Self {
+        Self { quiet_time, last: Mutex::default() }
+    }
+
+    /// Records an event, and returns whether to log it.
     pub fn should_log(&self) -> bool {
         self.should_log_at(Instant::now())
     }
 
     fn should_log_at(&self, now: Instant) -> bool {
-        let before = self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
-        before.is_none_or(|before| now.saturating_duration_since(before) > QUIET_TIME)
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
+        last.is_none_or(|last| now.saturating_duration_since(last) > self.quiet_time)
     }
 }
 
@@ -35,12 +43,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_episode_lasts_as_long_as_it_goes_on() {
-        let (lack, start) = (LogThrottle::default(), Instant::now());
-        assert!(lack.should_log_at(start));
+    fn a_series_is_logged_once_however_long_it_is() {
+        let (quiet_time, start) = (Duration::from_secs(10), Instant::now());
+        let throttle = LogThrottle::new(quiet_time);
+        assert!(throttle.should_log_at(start));
         for n in 1..10 {
-            assert!(!lack.should_log_at(start + n * QUIET_TIME));
+            assert!(!throttle.should_log_at(start + n * quiet_time));
         }
-        assert!(lack.should_log_at(start + 11 * QUIET_TIME));
+        assert!(throttle.should_log_at(start + 11 * quiet_time));
     }
 }

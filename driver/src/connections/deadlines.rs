@@ -57,23 +57,28 @@ impl Steps {
 }
 
 impl Connections {
-    /// How long to wait between two sweeps: a quarter of the shortest deadline.
+    /// The time between two sweeps: a quarter of the shortest deadline, at most
+    /// [`Config::sweep_interval`], and at least 20 ms.
     #[must_use]
     pub fn interval(config: &Config) -> Duration {
         let times = &config.timeouts;
         let all = [times.idle, times.head, times.body, times.peer, times.drain, times.linger];
         let all = all.into_iter().chain([config.eviction_grace, config.first_request_grace]);
         let shortest = all.min().unwrap_or_default();
-        (shortest / 4).clamp(Duration::from_millis(20), Duration::from_secs(1))
+        (shortest / 4).min(config.sweep_interval).max(MIN_INTERVAL)
     }
 
-    /// Counts on, and wakes everybody whose deadline has passed: they find the end of input, or that
-    /// nothing can be sent, and that they are [`ConnectionHandle::has_timed_out`] or, when idle, must leave. To be called every
-    /// [`Connections::interval`].
+    /// Counts the time that each connection has waited, and wakes those whose deadline has passed.
+    /// What such a connection waits for ends: reading returns the end of input, and sending an error,
+    /// which [`ConnectionHandle::read`] and [`ConnectionHandle::send`] report as a timeout. An idle
+    /// connection is closed without one. To be called every [`Connections::interval`].
     pub fn sweep(&self, config: &Config) {
         self.table().sweep(config);
     }
 }
+
+/// The shortest time between two sweeps: bounds the processor time that they take.
+const MIN_INTERVAL: Duration = Duration::from_millis(20);
 
 impl super::Table {
     pub(super) fn sweep(&mut self, config: &Config) {
@@ -167,5 +172,20 @@ mod tests {
         let at = |n: u32| start + n * Duration::from_micros(1_700);
         let all: Duration = (0..=100).map(|n| steps.next(at(n), planned)).sum();
         assert_eq!(all, Duration::from_millis(170));
+    }
+    #[test]
+    fn a_sweep_comes_four_times_in_the_shortest_deadline_within_bounds() {
+        let interval = |grace, sweep_interval| {
+            let (eviction_grace, most) = [grace, sweep_interval].map(Duration::from_millis).into();
+            Connections::interval(&Config {
+                eviction_grace,
+                first_request_grace: eviction_grace,
+                sweep_interval: most,
+                ..Config::default()
+            })
+        };
+        let all = [(400, 1_000), (60_000, 1_000), (60_000, 0), (0, 1_000), (60_000, 60_000)];
+        let all = all.map(|(grace, most)| interval(grace, most).as_millis());
+        assert_eq!(all, [100, 1_000, 20, 20, 1_250], "the last is a quarter of 5 s");
     }
 }

@@ -88,12 +88,17 @@ impl Connections {
     }
 }
 
-/// How long to rest after a look at so many connections: most of the time.
+/// About how long the scan of one connection takes, several times over: so scans take a small part
+/// of the time.
+const SCAN_COST: Duration = Duration::from_micros(20);
+/// The shortest time between two scans.
+const MIN_SCAN_INTERVAL: Duration = Duration::from_millis(1);
+
+/// The time between two scans of so many connections, at most [`Config::eviction_scan_interval`].
 fn scan_interval(config: &Config, connections: usize) -> Duration {
-    const LOOK: Duration = Duration::from_micros(20); // several times what one takes
-    let most = Duration::from_millis(100);
-    let rest = LOOK.saturating_mul(u32::try_from(connections).unwrap_or(u32::MAX));
-    rest.max(config.rotation_interval / 10).clamp(Duration::from_millis(1), most)
+    let rest = SCAN_COST.saturating_mul(u32::try_from(connections).unwrap_or(u32::MAX));
+    let rest = rest.max(config.rotation_interval / 10).min(config.eviction_scan_interval);
+    rest.max(MIN_SCAN_INTERVAL)
 }
 
 impl Table {

@@ -5,10 +5,13 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering;
 
 use super::*;
+use crate::connections::Registration;
 
-/// A table of connections, and what keeps its sockets open.
+/// A table of connections, with both ends of each.
 struct Full {
-    connections: Connections,
+    /// Leaked, so that it can be borrowed from here.
+    connections: &'static Connections,
+    registered: Vec<Registration<'static>>,
     config: Config,
     listener: TcpListener,
     clients: Vec<TcpStream>,
@@ -24,7 +27,8 @@ impl Full {
             ..Config::default()
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        Self { connections: Connections::default(), config, listener, clients: Vec::new() }
+        let connections = Box::leak(Box::default());
+        Self { connections, registered: Vec::new(), config, listener, clients: Vec::new() }
     }
 
     /// A connection of `client` that was served before, and waits.
@@ -39,10 +43,16 @@ impl Full {
     fn fresh(&mut self, client: &str, waiting: Waiting) -> Arc<ConnectionHandle> {
         self.clients.push(TcpStream::connect(self.listener.local_addr().unwrap()).unwrap());
         let (stream, _) = self.listener.accept().unwrap();
-        let connection =
-            self.connections.register(stream, (client.parse::<IpAddr>().unwrap(), 1).into());
+        let address = client.parse::<IpAddr>().unwrap();
+        self.registered.push(self.connections.register(stream, (address, 1).into()));
+        let connection = self.registered.last().unwrap();
         connection.begin_wait(waiting);
-        connection
+        Arc::clone(connection)
+    }
+
+    /// Removes a connection from the table.
+    fn unregister(&mut self, connection: &Arc<ConnectionHandle>) {
+        self.registered.retain(|registration| !Arc::ptr_eq(registration, connection));
     }
 
     /// Who is evicted for the next newcomer, by their places in `connections`.
@@ -80,7 +90,7 @@ fn b_286_slow_peers_go_first_and_who_behaved_last() {
         full.served(A, Waiting::Peer),
         full.served(A, Waiting::Drain),
     ];
-    in_order(&full.connections, &full.config, &connections);
+    in_order(full.connections, &full.config, &connections);
     let order: Vec<_> = (0..6).map(|_| full.evicts(&connections)).collect();
     assert_eq!(order, [Some(4), Some(2), Some(3), Some(1), Some(0), None]);
     assert!(
@@ -92,7 +102,7 @@ fn b_286_slow_peers_go_first_and_who_behaved_last() {
 fn b_286_one_that_has_work_is_no_candidate_any_more() {
     let mut full = Full::new();
     let connections = [full.served(A, Waiting::Idle), full.served(A, Waiting::Idle)];
-    in_order(&full.connections, &full.config, &connections);
+    in_order(full.connections, &full.config, &connections);
     connections[0].end_wait();
     assert_eq!(full.evicts(&connections), Some(1));
     assert_eq!(full.evicts(&connections), None);
@@ -103,10 +113,10 @@ fn b_286_those_who_leave_do_not_change_who_is_next() {
     let mut full = Full::new();
     let polite = full.served(A, Waiting::Idle);
     let slow = [(); 3].map(|()| full.fresh(A, Waiting::Head));
-    in_order(&full.connections, &full.config, &[std::slice::from_ref(&polite), &slow[..]].concat());
+    in_order(full.connections, &full.config, &[std::slice::from_ref(&polite), &slow[..]].concat());
     for n in 0..3 {
         assert_eq!(full.evicts(&slow), Some(n));
-        full.connections.unregister(slow[n].clone());
+        full.unregister(&slow[n]);
         full.served(B, Waiting::Idle); // a newcomer takes the place
     }
     assert!(!polite.is_closing());
@@ -117,7 +127,7 @@ fn b_286_an_address_that_holds_most_connections_loses_them_first() {
     let mut full = Full::new();
     let mut connections = vec![full.served(B, Waiting::Idle)];
     connections.extend([(); 3].map(|()| full.served(A, Waiting::Idle)));
-    in_order(&full.connections, &full.config, &connections);
+    in_order(full.connections, &full.config, &connections);
     let order: Vec<_> = (0..4).map(|_| full.evicts(&connections)).collect();
     assert_eq!(order, [1, 2, 3, 0].map(Some));
 
@@ -125,12 +135,12 @@ fn b_286_an_address_that_holds_most_connections_loses_them_first() {
     let mut connections = vec![full.served("2001:db8:0:1::1", Waiting::Idle)];
     let of = |last: &str| format!("2001:db8::{last}");
     connections.extend(["1", "2", "3"].map(|last| full.served(&of(last), Waiting::Idle)));
-    in_order(&full.connections, &full.config, &connections);
+    in_order(full.connections, &full.config, &connections);
     assert_eq!(full.evicts(&connections), Some(1));
 
     let mut full = Full::new(); // a proxy in front: all are the same
     let connections = [(); 4].map(|()| full.served(A, Waiting::Idle));
-    in_order(&full.connections, &full.config, &connections);
+    in_order(full.connections, &full.config, &connections);
     let order: Vec<_> = (0..4).map(|_| full.evicts(&connections)).collect();
     assert_eq!(order, [0, 1, 2, 3].map(Some));
 }
@@ -168,7 +178,7 @@ fn b_282_who_is_slow_makes_room_for_the_backlog_of_a_stop() {
     ];
     full.connections.begin_shutdown();
     full.connections.close_idle();
-    in_order(&full.connections, &full.config, &connections);
+    in_order(full.connections, &full.config, &connections);
     let rooms: Vec<_> = (0..3)
         .map(|_| full.connections.evict_for_connection(&full.config, 3) == Eviction::Started)
         .collect();
@@ -210,4 +220,9 @@ fn b_286_the_more_connections_the_less_often_all_are_looked_at() {
     let config = Config { rotation_interval: Duration::from_millis(100), ..Config::default() };
     let pauses = [12, 1_000, 10_000, usize::MAX].map(|n| scan_interval(&config, n).as_millis());
     assert_eq!(pauses, [10, 20, 100, 100]);
+    for (millis, least) in [(5, 5), (0, 1)] {
+        let eviction_scan_interval = Duration::from_millis(millis);
+        let config = Config { eviction_scan_interval, ..Config::default() };
+        assert_eq!(scan_interval(&config, 1_000).as_millis(), least);
+    }
 }

@@ -14,6 +14,7 @@
 
 mod deadlines;
 mod eviction;
+mod registration;
 mod wait;
 
 use std::io::{self, ErrorKind};
@@ -29,12 +30,10 @@ use event_listener::{Event, EventListener};
 use self::deadlines::{Entry, Steps};
 use self::eviction::Candidates;
 pub use self::eviction::Eviction;
+pub use self::registration::Registration;
 use self::wait::Wait;
 use crate::net::{self, Presence};
 use crate::os::{self, Stopwatch};
-
-/// How long a request waits until a connection that was asked to leave has given its descriptor back.
-pub const EVICTION_WAIT: Duration = Duration::from_millis(100);
 
 /// Everybody who is being served.
 #[derive(Debug, Default)]
@@ -103,8 +102,8 @@ const _: () =
     assert!(size_of::<ConnectionHandle>() <= 40, "an idle connection costs hardly more than this");
 
 impl Connections {
-    /// Takes a connection; it is given back by [`Connections::unregister`].
-    pub fn register(&self, stream: TcpStream, peer: SocketAddr) -> Arc<ConnectionHandle> {
+    /// Adds a connection to the table.
+    fn insert(&self, stream: TcpStream, peer: SocketAddr) -> Arc<ConnectionHandle> {
         let mut table = self.table();
         let connection = Arc::new(ConnectionHandle {
             stream,
@@ -123,17 +122,15 @@ impl Connections {
         connection
     }
 
-    /// Gives a connection back. Its socket is closed before anybody hears of it, if nobody else has it.
-    pub fn unregister(&self, connection: Arc<ConnectionHandle>) {
+    /// Removes a connection from the table; to be called exactly once for each, by its
+    /// [`Registration`].
+    fn remove(&self, connection: &ConnectionHandle) {
         let mut table = self.table();
-        let at = connection.at.load(Ordering::Relaxed) as usize; // moved under the lock only
+        let at = connection.at.load(Ordering::Relaxed) as usize; // changes under the lock only
         table.entries.swap_remove(at);
         if let Some(moved) = table.entries.get(at) {
             moved.connection.at.store(at as u32, Ordering::Relaxed);
         }
-        drop(table);
-        drop(connection);
-        self.unregistered.notify(usize::MAX);
     }
 
     /// Wakes up when the next one has left. Listen first, then look: else a moment is missed.

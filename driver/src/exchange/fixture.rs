@@ -39,7 +39,8 @@ pub(crate) fn respond(request: &[u8], respond: impl FnOnce(&mut ExchangeState<'_
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (stream, peer) = listener.accept().unwrap();
-    let connection = Connections::default().register(stream, peer);
+    let connections = Connections::default();
+    let connection = connections.register(stream, peer);
     let (mut machine, mut outbox) = (Connection::new(Limits::default()), Outbox::new("doorstep"));
     let Ok((_, Event::Request(head))) = machine.advance(request) else { unreachable!() };
     let (log, mut empty) = (Log::default(), []);
