@@ -13,6 +13,7 @@ pub mod log_throttle;
 pub mod net;
 mod observer;
 pub mod os;
+pub mod permit_wait;
 pub mod semaphore;
 pub mod shutdown;
 pub mod shutdown_handle;

@@ -1,6 +1,6 @@
 //! CGI but for the waiting: what both drivers' `Cgi` handlers have in common.
 //!
-//! [`ScriptDirectory`] finds the script that a path means and prepares its start; a [`Job`] reads what it
+//! [`ScriptDirectory`] finds the script that a path means and prepares its start; a [`ScriptRun`] reads what it
 //! writes, answers with that, and knows when it has been enough. What is decided here, and in
 //! [`doorstep_core::cgi`]; which thread or task waits, in the drivers. In order: the script is looked
 //! up and refused if need be, the request's body is received whole ([`RequestBody`]), a permit among the
@@ -11,11 +11,10 @@
 //! what it is given, has an ordinary file as stdin, and is gone when its time is over, together with
 //! the processes it started.
 
-mod job;
-mod queue;
 mod refuse;
 mod request_body;
 mod response;
+mod run;
 mod settings;
 mod stderr;
 
@@ -33,13 +32,13 @@ use doorstep_core::site::origins;
 
 use crate::exchange::ExchangeState;
 use crate::os::{self, Failure, Identity, Opened, Process, Root, Start, Step};
+use crate::permit_wait::{NoPermit, PermitWait};
 use crate::semaphore::{Permit, Semaphore};
 use refuse::{respond_503, respond_denied, respond_preflight, start_hint};
 
-pub use job::{Job, JobStep};
-pub use queue::{NoPermit, PermitPoll, PermitWait};
 pub use refuse::{is_script_method, respond_not_cgi, respond_redirect_loop, respond_unavailable};
 pub use request_body::RequestBody;
+pub use run::{RunStep, ScriptRun};
 pub use settings::CgiSettings;
 
 /// How often one request may be answered by another one's answer (RFC 3875 §6.2.2); then 502.
@@ -176,13 +175,11 @@ impl ScriptDirectory {
         Ok(Resolution::Script(script))
     }
 
-    /// A permit in the queue, for when [`Semaphore::try_acquire`] has none among those who run.
-    ///
-    /// # Errors
-    /// [`NoPermit::Full`].
-    pub fn queue(&self) -> Result<PermitWait, NoPermit> {
-        let waiter = self.process_limit.enqueue().ok_or(NoPermit::Full)?;
-        Ok(PermitWait::new(waiter, self.settings.timeout, self.settings.half_close_timeout))
+    /// Waits for a permit, if [`Semaphore::try_acquire`] has none.
+    #[must_use]
+    pub fn queue(&self) -> PermitWait {
+        let settings = &self.settings;
+        PermitWait::new(&self.process_limit, settings.timeout, settings.half_close_timeout)
     }
 
     /// Prepares the start of `script` for a request that came in on `local`. `body` is what was
@@ -244,9 +241,9 @@ impl ScriptDirectory {
         exchange: &mut ExchangeState<'_>,
         script: &Script,
         started: Result<Process, Failure>,
-    ) -> io::Result<Option<Job>> {
+    ) -> io::Result<Option<ScriptRun>> {
         let failure = match started {
-            Ok(process) => return Ok(Some(Job::new(process, script, &self.settings))),
+            Ok(process) => return Ok(Some(ScriptRun::new(process, script, &self.settings))),
             Err(failure) => failure,
         };
         exchange.log_error(format!("{}: {failure}{}", script_name(script), start_hint(&failure)));

@@ -182,6 +182,12 @@ impl<'a> ExchangeState<'a> {
         self.machine.owed() != Some(Owed::Answer)
     }
 
+    /// Whether any of the response is still to be made: all of it, or more of its body.
+    #[must_use]
+    pub fn owes_response(&self) -> bool {
+        self.machine.owed().is_some()
+    }
+
     /// Ends a streamed body.
     ///
     /// # Errors

@@ -17,11 +17,12 @@ use doorstep_core::site::{Answer, Denial, Lookup, Need, Representation, Site, St
 use super::listings::{Listed, Listings, NotListed};
 use super::pending_digest::{Digested, Undigested};
 use super::{Content, Digests, Store};
-use crate::cgi::{NoPermit, PermitWait, ScriptDirectory};
+use crate::cgi::ScriptDirectory;
 use crate::exchange::ExchangeState;
 use crate::exchange::response::Response;
 use crate::net::{Departure, Vigil};
 use crate::os::{self, Opened, Root, Symlinks};
+use crate::permit_wait::PermitWait;
 use crate::semaphore::Permit;
 
 /// What is below a directory, as answers.
@@ -136,11 +137,9 @@ impl Directory {
         Vigil::new(self.site.listing_patience)
     }
 
-    /// A place in the queue for a large listing's permit.
-    ///
-    /// # Errors
-    /// Why there is none.
-    pub fn queue(&self) -> Result<PermitWait, NoPermit> {
+    /// Waits for the permit of a large listing.
+    #[must_use]
+    pub fn queue(&self) -> PermitWait {
         self.listings.queue(&self.site)
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use doorstep_core::cgi::route::{Directories, Found, Route};
 
-use super::{Job, JobStep};
+use super::{RunStep, ScriptRun};
 use crate::cgi::CgiSettings;
 use crate::exchange::fixture::respond;
 use crate::os::{Start, Woken};
@@ -24,23 +24,22 @@ fn broken(output: &str) -> (String, Vec<String>, bool) {
         start.argument(argument.as_bytes()).unwrap();
     }
     let process = start.go(&File::open("/dev/null").unwrap(), permit).unwrap();
-    let mut run = Job::new(process, &script, &CgiSettings::default());
+    let mut run = ScriptRun::new(process, &script, &CgiSettings::default());
 
     let seen = respond(b"GET /cgi-bin/x HTTP/1.1\r\nHost: a\r\n\r\n", |exchange| {
-        let connection = exchange.connection().clone();
         let most = output.replace("\\n", "\n").len() as u64;
         for _ in 0..1000 {
             if run.output.0 == most {
                 break;
             }
             let woken = run.process.wait(None, Duration::from_secs(10)).unwrap();
-            run.step(exchange, woken, &connection).unwrap();
+            run.step(exchange, woken).unwrap();
         }
         assert_eq!(run.output.0, most);
         // A directory is open, and read(2) refuses it: EISDIR, as EIO would come from a bad disk.
         run.process.stdout = Some(OwnedFd::from(File::open("/").unwrap()).into());
         let woken = Woken { stdout: true, ..Woken::default() };
-        assert_eq!(run.step(exchange, woken, &connection).unwrap(), JobStep::Done);
+        assert_eq!(run.step(exchange, woken).unwrap(), RunStep::Done);
     });
     (seen.sent, seen.errors, seen.aborted)
 }

@@ -1,12 +1,13 @@
-//! One run of a script: listened to while it works, and ended when it has to.
+//! One run of a script: its output becomes the response, and it is ended when it has to be.
 //!
-//! A [`Job`] never waits. [`Job::step`] reads what there is, answers with it, and says what to do
-//! next: flush, wait, or be done. It bounds the time and the output, and looks around now and then,
-//! however much is said meanwhile: has the script exited while somebody else holds on to its stdout,
-//! is the client that waits still there?
+//! A [`ScriptRun`] never waits. [`ScriptRun::step`] reads the output there is, responds with it, and
+//! returns what to do next ([`RunStep`]). It bounds the time and the output. It checks now and then,
+//! however much output there is, whether the script has exited while another process holds its
+//! stdout open, and whether the client is still connected.
 //!
-//! Every way out is an answer or, when that has begun, a visible abort: what is still owed when the
-//! handler returns is cut off by [`ExchangeState::finish`]. A run that is dropped takes its processes along.
+//! Every run ends with a response or, if that has begun, with a visible abort: what is still owed
+//! when the handler returns is cut off by [`ExchangeState::finish`]. A run that is dropped ends its
+//! processes.
 
 use std::io::{self, ErrorKind, Read};
 use std::mem;
@@ -19,7 +20,6 @@ use doorstep_core::http1::Owed;
 use doorstep_core::http1::state::States;
 
 use super::{CgiSettings, response::ScriptResponse, stderr::StderrLines};
-use crate::connections::ConnectionHandle;
 use crate::exchange::ExchangeState;
 use crate::net::{Departure, Vigil};
 use crate::os::{self, Process, Stopwatch, Woken};
@@ -35,9 +35,9 @@ const CHECK_INTERVALS: (Duration, Duration) =
 /// What a script has left whose output is no answer.
 const EXIT_WAIT: Duration = Duration::from_secs(1);
 
-/// A script at work.
+/// A running script.
 #[derive(Debug)]
-pub struct Job {
+pub struct ScriptRun {
     /// To be waited for.
     pub process: Process,
     response: ScriptResponse,
@@ -60,10 +60,10 @@ pub struct Job {
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum JobStep {
+pub enum RunStep {
     /// Flush, then step again.
     Flush,
-    /// Wait for [`Job::process`], so long at most, then step again.
+    /// Wait for [`ScriptRun::process`], so long at most, then step again.
     Wait(Duration),
     /// It is over, and the request for this path and query is to be answered instead.
     LocalRedirect(Vec<u8>),
@@ -71,7 +71,7 @@ pub enum JobStep {
     Done,
 }
 
-impl Job {
+impl ScriptRun {
     pub(super) fn new(process: Process, script: &Script, settings: &CgiSettings) -> Self {
         Self {
             process,
@@ -89,16 +89,11 @@ impl Job {
         }
     }
 
-    /// Does what can be done now. `woken` is what came of the last wait, and the client is on `connection`.
+    /// Does what can be done now. `woken` is the result of the last wait.
     ///
     /// # Errors
-    /// Those of answering.
-    pub fn step(
-        &mut self,
-        exchange: &mut ExchangeState<'_>,
-        woken: Woken,
-        connection: &ConnectionHandle,
-    ) -> io::Result<JobStep> {
+    /// Returns the error of responding.
+    pub fn step(&mut self, exchange: &mut ExchangeState<'_>, woken: Woken) -> io::Result<RunStep> {
         let taken = self.clock.count(Instant::now(), CHECK_INTERVALS.1);
         let left = self.timeout.saturating_sub(taken);
         if left.is_zero() {
@@ -120,7 +115,7 @@ impl Job {
             self.response.begin(exchange, false)?;
         } else if (idle && self.response.held_for().is_none()
             || self.checked.elapsed() >= self.check_interval)
-            && let Some(next) = self.check(exchange, connection)?
+            && let Some(next) = self.check(exchange)?
         {
             return Ok(next);
         }
@@ -136,18 +131,18 @@ impl Job {
             return Ok(self
                 .response
                 .take_local_redirect()
-                .map_or(JobStep::Done, JobStep::LocalRedirect));
+                .map_or(RunStep::Done, RunStep::LocalRedirect));
         }
         if !self.closed && held_for.is_none() && exchange.machine.states() == States::CLOSED {
-            connection.close_response(exchange.machine.resets());
+            exchange.connection().close_response(exchange.machine.resets());
             self.closed = true;
         }
         self.waited = true;
-        Ok(JobStep::Wait(held_for.unwrap_or(self.check_interval.min(left))))
+        Ok(RunStep::Wait(held_for.unwrap_or(self.check_interval.min(left))))
     }
 
     /// Reads stdout as far as it goes, but not for ever. `None`: there is no more for now.
-    fn read(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<Option<JobStep>> {
+    fn read(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<Option<RunStep>> {
         for _ in 0..MAX_READS {
             let Some(stdout) = &mut self.process.stdout else { break };
             let n = match stdout.read(&mut self.buffer) {
@@ -184,14 +179,10 @@ impl Job {
     }
 
     /// What nobody says.
-    fn check(
-        &mut self,
-        exchange: &mut ExchangeState<'_>,
-        connection: &ConnectionHandle,
-    ) -> io::Result<Option<JobStep>> {
+    fn check(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<Option<RunStep>> {
         self.checked = Instant::now();
         self.check_interval = (2 * self.check_interval).min(CHECK_INTERVALS.1);
-        let waits = exchange.machine.owed().is_some();
+        let waits = exchange.owes_response();
         if self.response.has_ended() && !waits {
             return Ok(None); // what it does now is no client's business
         }
@@ -204,11 +195,11 @@ impl Job {
             }
             return Ok(next);
         }
-        match self.vigil.look(connection.presence()) {
+        match self.vigil.look(exchange.connection().presence()) {
             // The mark on the line of its request says that.
             Some(Departure::Certain) if waits && exchange.has_responded() => {
                 self.finish_stderr(exchange);
-                Ok(Some(JobStep::Done))
+                Ok(Some(RunStep::Done))
             }
             Some(departure) if waits => {
                 self.fail(exchange, 504, &format!("ended, since {departure}")).map(Some)
@@ -218,9 +209,9 @@ impl Job {
     }
 
     /// The client's exchange, which is not the script's time.
-    fn flush(&mut self) -> JobStep {
+    fn flush(&mut self) -> RunStep {
         self.clock.pause(Instant::now(), CHECK_INTERVALS.1);
-        JobStep::Flush
+        RunStep::Flush
     }
 
     /// Ends the run: with this status, unless the answer has begun.
@@ -229,13 +220,13 @@ impl Job {
         exchange: &mut ExchangeState<'_>,
         status: u16,
         why: &str,
-    ) -> io::Result<JobStep> {
+    ) -> io::Result<RunStep> {
         self.finish_stderr(exchange);
         self.response.log_error(exchange, why);
         if exchange.machine.owed() == Some(Owed::Answer) {
             exchange.respond(status).page("")?;
         }
-        Ok(JobStep::Done)
+        Ok(RunStep::Done)
     }
 
     /// It has exited: the last complaints, and how it did.
@@ -281,5 +272,5 @@ fn exit_code(status: ExitStatus) -> i32 {
 }
 
 #[cfg(test)]
-#[path = "job_tests.rs"]
+#[path = "run_tests.rs"]
 mod tests;
