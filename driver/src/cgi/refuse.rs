@@ -13,7 +13,7 @@ use crate::permit_wait::NoPermit;
 
 /// Whether a method is understood where scripts are and nowhere else (B-232).
 #[must_use]
-pub fn is_script_method(exchange: &ExchangeState<'_>) -> bool {
+pub(super) fn is_script_method(exchange: &ExchangeState<'_>) -> bool {
     exchange.head().method() == b"POST"
 }
 
@@ -21,7 +21,7 @@ pub fn is_script_method(exchange: &ExchangeState<'_>) -> bool {
 ///
 /// # Errors
 /// Those of answering.
-pub fn respond_not_cgi(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
+pub(super) fn respond_not_cgi(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
     let (status, reason) = match is_script_method(exchange) {
         true => (501, "Can only POST to CGI scripts"),
         false => (404, "File not found"),
@@ -33,7 +33,7 @@ pub fn respond_not_cgi(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
 ///
 /// # Errors
 /// Returns the error of responding.
-pub fn respond_unavailable(
+pub(super) fn respond_unavailable(
     exchange: &mut ExchangeState<'_>,
     script: &Script,
     why: NoPermit,
@@ -52,7 +52,7 @@ pub fn respond_unavailable(
 ///
 /// # Errors
 /// Those of answering.
-pub fn respond_redirect_loop(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
+pub(super) fn respond_redirect_loop(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
     let path = String::from_utf8_lossy(exchange.head().path());
     exchange.log_error(format!("{path}: its local redirects lead nowhere, or do not end"));
     exchange.respond(502).page("")

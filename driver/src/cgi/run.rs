@@ -37,9 +37,9 @@ const EXIT_WAIT: Duration = Duration::from_secs(1);
 
 /// A running script.
 #[derive(Debug)]
-pub struct ScriptRun {
+pub(super) struct ScriptRun {
     /// To be waited for.
-    pub process: Process,
+    pub(super) process: Process,
     response: ScriptResponse,
     stderr: StderrLines,
     buffer: Vec<u8>,
@@ -60,7 +60,7 @@ pub struct ScriptRun {
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum RunStep {
+pub(super) enum RunStep {
     /// Flush, then step again.
     Flush,
     /// Wait for [`ScriptRun::process`], so long at most, then step again.
@@ -93,7 +93,11 @@ impl ScriptRun {
     ///
     /// # Errors
     /// Returns the error of responding.
-    pub fn step(&mut self, exchange: &mut ExchangeState<'_>, woken: Woken) -> io::Result<RunStep> {
+    pub(super) fn step(
+        &mut self,
+        exchange: &mut ExchangeState<'_>,
+        woken: Woken,
+    ) -> io::Result<RunStep> {
         let taken = self.clock.count(Instant::now(), CHECK_INTERVALS.1);
         let left = self.timeout.saturating_sub(taken);
         if left.is_zero() {

@@ -78,7 +78,6 @@ impl<'a> ExchangeState<'a> {
 
     /// Responds to the request `head` instead, which has no body: a local redirect
     /// (RFC 3875 §6.2.2).
-    #[expect(dead_code, reason = "local redirects")]
     pub(crate) fn redirected<T>(
         &mut self,
         head: Head<'_>,

@@ -62,6 +62,19 @@ thread_local! {
 /// The methods that files have, for Allow (B-170).
 const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
+/// A clone has the same root and site, and caches and limits of its own.
+impl Clone for Directory {
+    fn clone(&self) -> Self {
+        let site = self.site.clone();
+        Self {
+            store: Store::new(self.store.root().clone()),
+            digests: Digests::default(),
+            listings: Listings::new(&site),
+            site,
+        }
+    }
+}
+
 impl Directory {
     /// Serves `directory`: what stands under that name when it is asked for; links below it go as
     /// far as `symlinks` says.
@@ -76,7 +89,7 @@ impl Directory {
 
     /// Serves files beside `scripts`: listings leave out their directories, and a root that is
     /// missing is logged once for both.
-    pub fn beside(&mut self, scripts: &mut ScriptDirectory) {
+    pub(crate) fn beside(&mut self, scripts: &mut ScriptDirectory) {
         self.site.elsewhere.extend(scripts.settings().directories.paths());
         scripts.share(self.store.root());
     }
