@@ -5,15 +5,15 @@
 //! on a thread or in a task. Places and waiters are given back when they are dropped.
 //!
 //! ```
-//! use doorstep_driver::semaphore::Places;
+//! use doorstep_driver::semaphore::Semaphore;
 //!
-//! let places = Places::new(1, 1);
-//! let first = places.take().expect("it is free");
-//! assert!(places.take().is_none());
-//! let waiter = places.queue().expect("nobody else waits");
-//! assert!(places.queue().is_none());
+//! let semaphore = Semaphore::new(1, 1);
+//! let first = semaphore.try_acquire().expect("it is free");
+//! assert!(semaphore.try_acquire().is_none());
+//! let waiter = semaphore.enqueue().expect("the queue is empty");
+//! assert!(semaphore.enqueue().is_none());
 //! drop(first);
-//! let second = waiter.take().expect("it is free again");
+//! let second = waiter.try_acquire().expect("it is free again");
 //! # drop(second);
 //! ```
 

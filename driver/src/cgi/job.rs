@@ -1,283 +1,161 @@
-//! One run of a script: listened to while it works, and ended when it has to.
+//! The response to one request that may be a script's, step by step.
 //!
-//! A [`Job`] never waits. [`Job::step`] reads what there is, answers with it, and says what to do
-//! next: flush, wait, or be done. It bounds the time and the output, and looks around now and then,
-//! however much is said meanwhile: has the script exited while somebody else holds on to its stdout,
-//! is the client that waits still there?
-//!
-//! Every way out is an answer or, when that has begun, a visible abort: what is still owed when the
-//! handler returns is cut off by [`ExchangeState::finish`]. A run that is dropped takes its processes along.
+//! A script's local redirect (RFC 3875 §6.2.2) begins another request on the same exchange. What is
+//! not a script's is the files' to respond to, if there are any.
 
-use std::io::{self, ErrorKind, Read};
+use std::io;
 use std::mem;
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
-use std::time::{Duration, Instant};
 
-use doorstep_core::cgi::route::Script;
-use doorstep_core::http1::Owed;
-use doorstep_core::http1::state::States;
+use doorstep_core::http1::Spans;
 
-use super::{CgiSettings, response::ScriptResponse, stderr::StderrLines};
-use crate::connections::ConnectionHandle;
+use super::handler::Service;
+use super::refuse::{is_script_method, respond_not_cgi, respond_redirect_loop};
+use super::script_job::{ScriptJob, ScriptStep};
+use super::{MAX_LOCAL_REDIRECTS, Resolution, parse_head};
 use crate::exchange::ExchangeState;
-use crate::net::{Departure, Vigil};
-use crate::os::{self, Process, Stopwatch, Woken};
+use crate::files::FilesJob;
+use crate::job::{Job, JobStep};
+use crate::os::{Process, Woken};
 
-/// What is read at once, in bytes.
-const READ_SIZE: usize = 16 << 10;
-/// Reads of one step, a number: more than the largest pipe holds, and others have their exchange.
-const MAX_READS: usize = 65;
-/// The first and the longest pause between two looks around.
-/// A stop is noticed within the latter.
-const CHECK_INTERVALS: (Duration, Duration) =
-    (Duration::from_millis(20), Duration::from_millis(250));
-/// What a script has left whose output is no answer.
-const EXIT_WAIT: Duration = Duration::from_secs(1);
-
-/// A script at work.
-#[derive(Debug)]
-pub struct Job {
-    /// To be waited for.
-    pub process: Process,
-    response: ScriptResponse,
-    stderr: StderrLines,
-    buffer: Vec<u8>,
-    /// Bytes of stdout so far, and how many may be.
-    output: (u64, u64),
-    /// The time it takes, without what its client takes.
-    clock: Stopwatch,
-    /// How long it may take.
-    timeout: Duration,
-    /// What was said last was to wait.
-    waited: bool,
-    checked: Instant,
-    check_interval: Duration,
-    vigil: Vigil,
-    /// The client was told that nothing follows.
-    closed: bool,
+/// The response to one request from [`Cgi`](crate::Cgi).
+pub struct CgiJob<'c> {
+    service: &'c Service,
+    only_scripts: bool,
+    /// The request that is responded to instead.
+    redirect: Option<Box<LocalRedirect>>,
+    /// How many local redirects were followed.
+    redirects: usize,
+    state: State<'c>,
 }
 
-/// What to do next.
-#[derive(Debug, PartialEq, Eq)]
-pub enum JobStep {
-    /// Flush, then step again.
-    Flush,
-    /// Wait for [`Job::process`], so long at most, then step again.
-    Wait(Duration),
-    /// It is over, and the request for this path and query is to be answered instead.
-    LocalRedirect(Vec<u8>),
-    /// It is over.
+/// The target of a local redirect.
+struct LocalRedirect {
+    head: Vec<u8>,
+    offsets: Spans,
+}
+
+enum State<'c> {
+    /// The request is to be resolved.
+    Resolve,
+    Script(Box<ScriptJob>),
+    Files(FilesJob<'c>),
     Done,
 }
 
-impl Job {
-    pub(super) fn new(process: Process, script: &Script, settings: &CgiSettings) -> Self {
-        Self {
-            process,
-            response: ScriptResponse::new(script, settings.max_header),
-            stderr: StderrLines::default(),
-            buffer: vec![0; READ_SIZE],
-            output: (0, settings.max_output),
-            clock: Stopwatch::started(Instant::now()),
-            timeout: settings.timeout,
-            waited: false,
-            checked: Instant::now(),
-            check_interval: CHECK_INTERVALS.0,
-            vigil: Vigil::new(settings.half_close_timeout),
-            closed: false,
-        }
+impl<'c> CgiJob<'c> {
+    pub(super) fn new(service: &'c Service) -> Self {
+        let state = State::Resolve;
+        Self { service, only_scripts: false, redirect: None, redirects: 0, state }
     }
 
-    /// Does what can be done now. `woken` is what came of the last wait, and the client is on `connection`.
-    ///
-    /// # Errors
-    /// Those of answering.
-    pub fn step(
+    /// Responds to requests for scripts only: the job ends with [`JobStep::Declined`] if the request
+    /// is not for one. The target of a local redirect is still responded to.
+    #[must_use]
+    pub fn only_scripts(mut self) -> Self {
+        self.only_scripts = true;
+        self
+    }
+
+    /// Begins to respond to the request `head` instead.
+    fn follow(&mut self, exchange: &mut ExchangeState<'_>, head: Vec<u8>) -> io::Result<()> {
+        let offsets = if self.redirects < MAX_LOCAL_REDIRECTS { parse_head(&head) } else { None };
+        let Some(offsets) = offsets else { return respond_redirect_loop(exchange) };
+        self.redirects += 1;
+        self.redirect = Some(Box::new(LocalRedirect { head, offsets }));
+        self.state = State::Resolve;
+        Ok(())
+    }
+}
+
+impl<'c> State<'c> {
+    /// Takes one step on the current request.
+    fn step(
         &mut self,
+        service: &'c Service,
+        only_scripts: bool,
         exchange: &mut ExchangeState<'_>,
-        woken: Woken,
-        connection: &ConnectionHandle,
-    ) -> io::Result<JobStep> {
-        let taken = self.clock.count(Instant::now(), CHECK_INTERVALS.1);
-        let left = self.timeout.saturating_sub(taken);
-        if left.is_zero() {
-            return self.fail(exchange, 504, &format!("ended after {:?}", self.timeout));
-        }
-        if self.process.should_end() {
-            return self.fail(exchange, 503, "ended, since the server stops");
-        }
-        let idle = mem::take(&mut self.waited) && woken == Woken::default();
-        if woken.stderr {
-            self.read_stderr(exchange);
-        }
-        if woken.stdout
-            && let Some(next) = self.read(exchange)?
-        {
-            return Ok(next);
-        }
-        if self.response.held_for() == Some(Duration::ZERO) {
-            self.response.begin(exchange, false)?;
-        } else if (idle && self.response.held_for().is_none()
-            || self.checked.elapsed() >= self.check_interval)
-            && let Some(next) = self.check(exchange, connection)?
-        {
-            return Ok(next);
-        }
-        if self.response.is_invalid() {
-            self.timeout = self.timeout.min(taken + EXIT_WAIT);
-        }
-        let held_for = self.response.held_for();
-        if held_for.is_none() && !exchange.outbox.is_empty() {
-            return Ok(self.flush());
-        }
-        if self.response.has_ended() && self.process.has_exited() {
-            self.report_exit(exchange);
-            return Ok(self
-                .response
-                .take_local_redirect()
-                .map_or(JobStep::Done, JobStep::LocalRedirect));
-        }
-        if !self.closed && held_for.is_none() && exchange.machine.states() == States::CLOSED {
-            connection.close_response(exchange.machine.resets());
-            self.closed = true;
-        }
-        self.waited = true;
-        Ok(JobStep::Wait(held_for.unwrap_or(self.check_interval.min(left))))
-    }
-
-    /// Reads stdout as far as it goes, but not for ever. `None`: there is no more for now.
-    fn read(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<Option<JobStep>> {
-        for _ in 0..MAX_READS {
-            let Some(stdout) = &mut self.process.stdout else { break };
-            let n = match stdout.read(&mut self.buffer) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    let why = format!("ended, since its output cannot be read: {error}");
-                    return self.fail(exchange, 502, &why).map(Some);
+    ) -> io::Result<ScriptStep> {
+        loop {
+            let step = match self {
+                Self::Resolve => {
+                    *self = Self::Done;
+                    match service.scripts.resolve(exchange)? {
+                        Resolution::Script(script) => {
+                            *self = Self::Script(Box::new(ScriptJob::new(
+                                &service.scripts,
+                                exchange,
+                                script,
+                            )));
+                            continue;
+                        }
+                        Resolution::NotScript if only_scripts => JobStep::Declined,
+                        Resolution::NotScript => match &service.files {
+                            Some(files) if !is_script_method(exchange) => {
+                                *self = Self::Files(files.job());
+                                continue;
+                            }
+                            _ => {
+                                respond_not_cgi(exchange)?;
+                                JobStep::Done
+                            }
+                        },
+                        Resolution::Responded => JobStep::Done,
+                    }
                 }
-                Ok(0) => {
-                    self.process.stdout = None;
-                    self.response.end(exchange)?;
-                    break;
-                }
-                Ok(n) => n,
+                Self::Script(script) => return script.step(&service.scripts, exchange),
+                Self::Files(files) => files.step(exchange)?,
+                Self::Done => JobStep::Done,
             };
-            self.output.0 += n as u64;
-            if self.output.0 > self.output.1 {
-                let words = format!("wrote more than {} bytes", self.output.1);
-                return self.fail(exchange, 502, &words).map(Some);
-            }
-            self.response.feed(exchange, &self.buffer[..n])?;
-            if self.response.has_ended() {
-                self.process.stdout = None; // it was no answer, and nobody reads on
-            }
-            if exchange.should_flush() {
-                return Ok(Some(self.flush()));
-            }
-            if n < READ_SIZE {
-                break; // that was all: a further read would only say so
-            }
-        }
-        Ok(None)
-    }
-
-    /// What nobody says.
-    fn check(
-        &mut self,
-        exchange: &mut ExchangeState<'_>,
-        connection: &ConnectionHandle,
-    ) -> io::Result<Option<JobStep>> {
-        self.checked = Instant::now();
-        self.check_interval = (2 * self.check_interval).min(CHECK_INTERVALS.1);
-        let waits = exchange.machine.owed().is_some();
-        if self.response.has_ended() && !waits {
-            return Ok(None); // what it does now is no client's business
-        }
-        if self.process.has_exited() {
-            // Somebody it started holds on to stdout. What was written is all there is.
-            self.process.kill();
-            let next = self.read(exchange)?;
-            if next.is_none() && self.process.stdout.take().is_some() {
-                self.response.end(exchange)?;
-            }
-            return Ok(next);
-        }
-        match self.vigil.look(connection.presence()) {
-            // The mark on the line of its request says that.
-            Some(Departure::Certain) if waits && exchange.has_responded() => {
-                self.finish_stderr(exchange);
-                Ok(Some(JobStep::Done))
-            }
-            Some(departure) if waits => {
-                self.fail(exchange, 504, &format!("ended, since {departure}")).map(Some)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// The client's exchange, which is not the script's time.
-    fn flush(&mut self) -> JobStep {
-        self.clock.pause(Instant::now(), CHECK_INTERVALS.1);
-        JobStep::Flush
-    }
-
-    /// Ends the run: with this status, unless the answer has begun.
-    fn fail(
-        &mut self,
-        exchange: &mut ExchangeState<'_>,
-        status: u16,
-        why: &str,
-    ) -> io::Result<JobStep> {
-        self.finish_stderr(exchange);
-        self.response.log_error(exchange, why);
-        if exchange.machine.owed() == Some(Owed::Answer) {
-            exchange.respond(status).page("")?;
-        }
-        Ok(JobStep::Done)
-    }
-
-    /// It has exited: the last complaints, and how it did.
-    fn report_exit(&mut self, exchange: &ExchangeState<'_>) {
-        self.finish_stderr(exchange);
-        if let Ok(status) = self.process.reap()
-            && !status.success()
-            && !(self.response.is_invalid() && status.signal() == Some(os::UNHEARD))
-        {
-            self.response
-                .log_error(exchange, &format!("CGI script exit code {}", exit_code(status)));
-        }
-    }
-
-    /// Reads stderr as far as it goes, and takes what it ends in for a line.
-    fn finish_stderr(&mut self, exchange: &ExchangeState<'_>) {
-        self.read_stderr(exchange);
-        self.stderr.end(&mut |line| self.response.log_error(exchange, line));
-    }
-
-    /// Reads stderr as far as it goes.
-    fn read_stderr(&mut self, exchange: &ExchangeState<'_>) {
-        let mut tell = |line: &str| self.response.log_error(exchange, line);
-        for _ in 0..MAX_READS {
-            let Some(stderr) = &mut self.process.stderr else { return };
-            match stderr.read(&mut self.buffer) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) => {
-                    self.process.stderr = None;
-                    tell(&format!("its stderr cannot be read: {error}"));
-                }
-                Ok(0) => self.process.stderr = None,
-                Ok(n) => self.stderr.feed(&self.buffer[..n], &mut tell),
-            }
+            return Ok(ScriptStep::Job(step));
         }
     }
 }
 
-/// As Python counts: a signal is a negative number (B-251).
-fn exit_code(status: ExitStatus) -> i32 {
-    status.code().or(status.signal().map(|signal| -signal)).unwrap_or_default()
+impl Job for CgiJob<'_> {
+    fn step(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<JobStep> {
+        loop {
+            let (state, service) = (&mut self.state, self.service);
+            let step = match &self.redirect {
+                None => state.step(service, self.only_scripts, exchange)?,
+                Some(to) => exchange.redirected(to.offsets.view(&to.head), |exchange| {
+                    state.step(service, false, exchange)
+                })?,
+            };
+            match step {
+                ScriptStep::Job(step) => return Ok(step),
+                ScriptStep::LocalRedirect(head) => {
+                    drop(mem::replace(&mut self.state, State::Done)); // the script has ended
+                    self.follow(exchange, head)?;
+                }
+            }
+        }
+    }
+
+    fn body_space(&mut self) -> &mut [u8] {
+        match &mut self.state {
+            State::Script(script) => script.body_space(),
+            _ => &mut [],
+        }
+    }
+
+    fn body_read(&mut self, n: usize) {
+        if let State::Script(script) = &mut self.state {
+            script.body_read(n);
+        }
+    }
+
+    fn process(&mut self) -> Option<&mut Process> {
+        match &mut self.state {
+            State::Script(script) => script.process(),
+            _ => None,
+        }
+    }
+
+    fn woken(&mut self, woken: Woken) {
+        if let State::Script(script) = &mut self.state {
+            script.woken(woken);
+        }
+    }
 }
 
 #[cfg(test)]

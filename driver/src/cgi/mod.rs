@@ -1,21 +1,21 @@
-//! CGI but for the waiting: what both drivers' `Cgi` handlers have in common.
+//! CGI/1.1 (RFC 3875) below a directory.
 //!
-//! [`ScriptDirectory`] finds the script that a path means and prepares its start; a [`Job`] reads what it
-//! writes, answers with that, and knows when it has been enough. What is decided here, and in
-//! [`doorstep_core::cgi`]; which thread or task waits, in the drivers. In order: the script is looked
-//! up and refused if need be, the request's body is received whole ([`RequestBody`]), a permit among the
-//! running scripts is taken or waited for ([`PermitWait`]), and only then a process is started
-//! ([`PreparedScript`]).
+//! A [`CgiJob`] is the response to one request. In order: the script is looked up, and refused if
+//! need be; the request's body is received whole; a permit among the running scripts is taken or
+//! waited for; and only then a process is started, whose output becomes the response. The decisions
+//! are made here and in [`doorstep_core::cgi`]; the waiting is the front end's.
 //!
-//! It promises that a script is never started as root, sees nothing of the server's environment but
-//! what it is given, has an ordinary file as stdin, and is gone when its time is over, together with
-//! the processes it started.
+//! A script is never started as root, sees nothing of the server's environment but what it is given,
+//! has an ordinary file as stdin, and is ended when its time is over, together with the processes it
+//! started.
 
+mod handler;
 mod job;
-mod queue;
 mod refuse;
 mod request_body;
 mod response;
+mod run;
+mod script_job;
 mod settings;
 mod stderr;
 
@@ -33,21 +33,22 @@ use doorstep_core::site::origins;
 
 use crate::exchange::ExchangeState;
 use crate::os::{self, Failure, Identity, Opened, Process, Root, Start, Step};
+use crate::permit_wait::{NoPermit, PermitWait};
 use crate::semaphore::{Permit, Semaphore};
-use refuse::{respond_503, respond_denied, respond_preflight, start_hint};
+use refuse::{respond_503, respond_denied, respond_preflight, respond_unavailable, start_hint};
+use request_body::RequestBody;
+use run::ScriptRun;
 
-pub use job::{Job, JobStep};
-pub use queue::{NoPermit, PermitPoll, PermitWait};
-pub use refuse::{is_script_method, respond_not_cgi, respond_redirect_loop, respond_unavailable};
-pub use request_body::RequestBody;
+pub use handler::Cgi;
+pub use job::CgiJob;
 pub use settings::CgiSettings;
 
-/// How often one request may be answered by another one's answer (RFC 3875 §6.2.2); then 502.
-pub const MAX_LOCAL_REDIRECTS: usize = 10;
+/// How many local redirects of one request are followed (RFC 3875 §6.2.2); then 502.
+const MAX_LOCAL_REDIRECTS: usize = 10;
 
 /// The scripts below a directory.
-#[derive(Debug)]
-pub struct ScriptDirectory {
+#[derive(Debug, Clone)]
+pub(crate) struct ScriptDirectory {
     root: Arc<Root>,
     /// Its name, absolute: scripts are started by it, and are told it.
     path: PathBuf,
@@ -59,7 +60,7 @@ pub struct ScriptDirectory {
 
 /// What a path means.
 #[derive(Debug)]
-pub enum Resolution {
+enum Resolution {
     /// No script: it is for somebody else to answer.
     NotScript,
     /// A script that cannot be run, and that was answered.
@@ -68,20 +69,9 @@ pub enum Resolution {
     Script(Script),
 }
 
-/// What came of a request.
-#[derive(Debug)]
-pub enum ScriptOutcome {
-    /// Nothing: it is for somebody else to answer.
-    NotScript,
-    /// An answer.
-    Responded,
-    /// The head of a request to answer instead.
-    LocalRedirect(Vec<u8>),
-}
-
 /// A script that is ready to be started.
 #[derive(Debug)]
-pub struct PreparedScript {
+struct PreparedScript {
     start: Result<Start, Failure>,
     body: Option<RequestBody>,
 }
@@ -93,7 +83,7 @@ impl ScriptDirectory {
     /// # Errors
     /// When there is no such directory now; `NotFound` and `PermissionDenied` when [`CgiSettings::user`] cannot be
     /// had.
-    pub fn new(root: &Path, settings: CgiSettings) -> io::Result<Self> {
+    fn new(root: &Path, settings: CgiSettings) -> io::Result<Self> {
         let path = std::path::absolute(root)?;
         let identity = Identity::of(settings.user.as_deref());
         if settings.user.is_some() {
@@ -118,13 +108,12 @@ impl ScriptDirectory {
 
     /// How they are run.
     #[must_use]
-    pub fn settings(&self) -> &CgiSettings {
+    pub(crate) fn settings(&self) -> &CgiSettings {
         &self.settings
     }
 
     /// Who is running.
-    #[must_use]
-    pub fn process_limit(&self) -> &Arc<Semaphore> {
+    fn process_limit(&self) -> &Arc<Semaphore> {
         &self.process_limit
     }
 
@@ -133,7 +122,7 @@ impl ScriptDirectory {
     ///
     /// # Errors
     /// Those of answering.
-    pub fn resolve(&self, exchange: &mut ExchangeState<'_>) -> io::Result<Resolution> {
+    fn resolve(&self, exchange: &mut ExchangeState<'_>) -> io::Result<Resolution> {
         let asks = self.settings.cors && origins::is_preflight(&exchange.head());
         let mut route = match self.route(exchange) {
             Ok(None) => return Ok(Resolution::NotScript),
@@ -176,19 +165,15 @@ impl ScriptDirectory {
         Ok(Resolution::Script(script))
     }
 
-    /// A permit in the queue, for when [`Semaphore::try_acquire`] has none among those who run.
-    ///
-    /// # Errors
-    /// [`NoPermit::Full`].
-    pub fn queue(&self) -> Result<PermitWait, NoPermit> {
-        let waiter = self.process_limit.enqueue().ok_or(NoPermit::Full)?;
-        Ok(PermitWait::new(waiter, self.settings.timeout, self.settings.half_close_timeout))
+    /// Waits for a permit, if [`Semaphore::try_acquire`] has none.
+    fn queue(&self) -> PermitWait {
+        let settings = &self.settings;
+        PermitWait::new(&self.process_limit, settings.timeout, settings.half_close_timeout)
     }
 
     /// Prepares the start of `script` for a request that came in on `local`. `body` is what was
     /// received with it.
-    #[must_use]
-    pub fn prepare_script(
+    fn prepare_script(
         &self,
         exchange: &ExchangeState<'_>,
         script: &Script,
@@ -235,18 +220,18 @@ impl ScriptDirectory {
         Ok(start)
     }
 
-    /// Begins to listen to what [`PreparedScript::start`] started, or answers that it could not; `None` then.
+    /// Begins to listen to what `PreparedScript::start` started, or answers that it could not; `None` then.
     ///
     /// # Errors
     /// Those of answering.
-    pub fn started(
+    fn started(
         &self,
         exchange: &mut ExchangeState<'_>,
         script: &Script,
         started: Result<Process, Failure>,
-    ) -> io::Result<Option<Job>> {
+    ) -> io::Result<Option<ScriptRun>> {
         let failure = match started {
-            Ok(process) => return Ok(Some(Job::new(process, script, &self.settings))),
+            Ok(process) => return Ok(Some(ScriptRun::new(process, script, &self.settings))),
             Err(failure) => failure,
         };
         exchange.log_error(format!("{}: {failure}{}", script_name(script), start_hint(&failure)));
@@ -273,7 +258,7 @@ impl PreparedScript {
     ///
     /// # Errors
     /// Those of [`Start::go`] and of [`RequestBody::finish`].
-    pub fn start(self, permit: Permit) -> Result<Process, Failure> {
+    fn start(self, permit: Permit) -> Result<Process, Failure> {
         let start = self.start?;
         let stdin = self
             .body
@@ -288,8 +273,7 @@ fn prepare(error: io::Error) -> Failure {
 }
 
 /// The request that a script's local redirect stands for, read as any other; `None` when it is none.
-#[must_use]
-pub fn parse_head(head: &[u8]) -> Option<Spans> {
+fn parse_head(head: &[u8]) -> Option<Spans> {
     match Connection::new(Limits::default()).advance(head) {
         Ok((_, Event::Request(head))) => Some(head.spans()),
         _ => None,

@@ -6,13 +6,14 @@ use std::io::{self, ErrorKind};
 use doorstep_core::cgi::route::{Denial, Script};
 use doorstep_core::site::origins;
 
-use super::{NoPermit, Resolution, script_name};
+use super::{Resolution, script_name};
 use crate::exchange::ExchangeState;
 use crate::os::{self, Failure, Step};
+use crate::permit_wait::NoPermit;
 
 /// Whether a method is understood where scripts are and nowhere else (B-232).
 #[must_use]
-pub fn is_script_method(exchange: &ExchangeState<'_>) -> bool {
+pub(super) fn is_script_method(exchange: &ExchangeState<'_>) -> bool {
     exchange.head().method() == b"POST"
 }
 
@@ -20,7 +21,7 @@ pub fn is_script_method(exchange: &ExchangeState<'_>) -> bool {
 ///
 /// # Errors
 /// Those of answering.
-pub fn respond_not_cgi(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
+pub(super) fn respond_not_cgi(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
     let (status, reason) = match is_script_method(exchange) {
         true => (501, "Can only POST to CGI scripts"),
         false => (404, "File not found"),
@@ -28,15 +29,21 @@ pub fn respond_not_cgi(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
     exchange.respond(status).reason(reason).page("")
 }
 
-/// Answers a request that there is no permit for.
+/// Responds to a request that gets no permit: 503.
 ///
 /// # Errors
-/// Those of answering.
-pub fn respond_unavailable(
+/// Returns the error of responding.
+pub(super) fn respond_unavailable(
     exchange: &mut ExchangeState<'_>,
     script: &Script,
     why: NoPermit,
 ) -> io::Result<()> {
+    let why = match why {
+        NoPermit::Full => "not run: too many scripts are running".into(),
+        NoPermit::TimedOut => "not run: too many scripts were running for too long".into(),
+        NoPermit::ShuttingDown => "not run, since the server stops".into(),
+        NoPermit::Disconnected(departure) => format!("not run, since {departure}"),
+    };
     exchange.log_error(format!("{}: {why}", script_name(script)));
     respond_503(exchange)
 }
@@ -45,7 +52,7 @@ pub fn respond_unavailable(
 ///
 /// # Errors
 /// Those of answering.
-pub fn respond_redirect_loop(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
+pub(super) fn respond_redirect_loop(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
     let path = String::from_utf8_lossy(exchange.head().path());
     exchange.log_error(format!("{path}: its local redirects lead nowhere, or do not end"));
     exchange.respond(502).page("")

@@ -17,7 +17,7 @@ const MIN_READ: usize = 4 << 10;
 
 /// A body that is being received.
 #[derive(Debug)]
-pub struct RequestBody {
+pub(super) struct RequestBody {
     max_in_memory: usize,
     block: Vec<u8>,
     filled: usize,
@@ -29,7 +29,7 @@ pub struct RequestBody {
 impl RequestBody {
     /// For the body of the request, at most `most` bytes of it in memory; `None` when it has none.
     #[must_use]
-    pub fn for_request(head: &Head<'_>, most: usize) -> Option<Self> {
+    pub(super) fn for_request(head: &Head<'_>, most: usize) -> Option<Self> {
         let has_body =
             head.field("Content-Length").is_some() || head.field("Transfer-Encoding").is_some();
         let most = most.max(MIN_READ);
@@ -44,7 +44,7 @@ impl RequestBody {
     }
 
     /// Where the next bytes go; never empty.
-    pub fn space(&mut self) -> &mut [u8] {
+    pub(super) fn space(&mut self) -> &mut [u8] {
         if self.filled == self.block.len() {
             self.block.resize(
                 (2 * self.filled).clamp(MIN_READ, self.max_in_memory.max(self.filled + 1)),
@@ -56,21 +56,21 @@ impl RequestBody {
 
     /// `n` bytes were put there; whether it is time to [`RequestBody::spill`].
     #[must_use]
-    pub fn filled(&mut self, n: usize) -> bool {
+    pub(super) fn filled(&mut self, n: usize) -> bool {
         self.filled = (self.filled + n).min(self.block.len());
         self.filled == self.max_in_memory
     }
 
     /// How long the body is so far, in bytes.
     #[must_use]
-    pub fn length(&self) -> u64 {
+    pub(super) fn length(&self) -> u64 {
         self.spilled + self.filled as u64
     }
 
     /// Moves what is in memory to the file. May wait for the disk. When there is no room for it, the
     /// body [is lost](RequestBody::has_failed).
     #[must_use]
-    pub fn spill(mut self) -> Self {
+    pub(super) fn spill(mut self) -> Self {
         let file = self.file.take().map_or_else(tempfile::tempfile, Ok);
         let written = file.and_then(|mut file| {
             file.write_all(&self.block[..self.filled])?;
@@ -87,7 +87,7 @@ impl RequestBody {
 
     /// Whether it could not be kept, so that the rest is of no use; [`RequestBody::finish`] says why.
     #[must_use]
-    pub fn has_failed(&self) -> bool {
+    pub(super) fn has_failed(&self) -> bool {
         self.failure.is_some()
     }
 
@@ -95,7 +95,7 @@ impl RequestBody {
     ///
     /// # Errors
     /// Those of making and writing the file.
-    pub fn finish(self) -> io::Result<File> {
+    pub(super) fn finish(self) -> io::Result<File> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }

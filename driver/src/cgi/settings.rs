@@ -14,11 +14,11 @@ use crate::os::{Rlimits, Symlinks};
 /// that of a request's body is [`doorstep_core::http1::Limits::body`].
 ///
 /// ```
-/// use doorstep_driver::cgi::Settings;
+/// use doorstep_driver::cgi::CgiSettings;
 /// use std::time::Duration;
 ///
-/// let settings = Settings { time: Duration::from_secs(5), ..Settings::default() };
-/// assert_eq!(settings.at_once, 32);
+/// let settings = CgiSettings { timeout: Duration::from_secs(5), ..CgiSettings::default() };
+/// assert_eq!(settings.max_processes, 32);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CgiSettings {

@@ -78,7 +78,6 @@ impl<'a> ExchangeState<'a> {
 
     /// Responds to the request `head` instead, which has no body: a local redirect
     /// (RFC 3875 §6.2.2).
-    #[expect(dead_code, reason = "local redirects")]
     pub(crate) fn redirected<T>(
         &mut self,
         head: Head<'_>,
@@ -194,6 +193,12 @@ impl<'a> ExchangeState<'a> {
     #[must_use]
     pub fn has_responded(&self) -> bool {
         self.machine.owed() != Some(Owed::Answer)
+    }
+
+    /// Whether any of the response is still to be made: all of it, or more of its body.
+    #[must_use]
+    pub fn owes_response(&self) -> bool {
+        self.machine.owed().is_some()
     }
 
     /// Ends a streamed body.

@@ -17,11 +17,12 @@ use doorstep_core::site::{Answer, Denial, Lookup, Need, Representation, Site, St
 use super::listings::{Listed, Listings, NotListed};
 use super::pending_digest::{Digested, Undigested};
 use super::{Content, Digests, Store};
-use crate::cgi::{NoPermit, PermitWait, ScriptDirectory};
+use crate::cgi::ScriptDirectory;
 use crate::exchange::ExchangeState;
 use crate::exchange::response::Response;
 use crate::net::{Departure, Vigil};
 use crate::os::{self, Opened, Root, Symlinks};
+use crate::permit_wait::PermitWait;
 use crate::semaphore::Permit;
 
 /// What is below a directory, as answers.
@@ -61,6 +62,19 @@ thread_local! {
 /// The methods that files have, for Allow (B-170).
 const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
+/// A clone has the same root and site, and caches and limits of its own.
+impl Clone for Directory {
+    fn clone(&self) -> Self {
+        let site = self.site.clone();
+        Self {
+            store: Store::new(self.store.root().clone()),
+            digests: Digests::default(),
+            listings: Listings::new(&site),
+            site,
+        }
+    }
+}
+
 impl Directory {
     /// Serves `directory`: what stands under that name when it is asked for; links below it go as
     /// far as `symlinks` says.
@@ -75,7 +89,7 @@ impl Directory {
 
     /// Serves files beside `scripts`: listings leave out their directories, and a root that is
     /// missing is logged once for both.
-    pub fn beside(&mut self, scripts: &mut ScriptDirectory) {
+    pub(crate) fn beside(&mut self, scripts: &mut ScriptDirectory) {
         self.site.elsewhere.extend(scripts.settings().directories.paths());
         scripts.share(self.store.root());
     }
@@ -136,11 +150,9 @@ impl Directory {
         Vigil::new(self.site.listing_patience)
     }
 
-    /// A place in the queue for a large listing's permit.
-    ///
-    /// # Errors
-    /// Why there is none.
-    pub fn queue(&self) -> Result<PermitWait, NoPermit> {
+    /// Waits for the permit of a large listing.
+    #[must_use]
+    pub fn queue(&self) -> PermitWait {
         self.listings.queue(&self.site)
     }
 

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use doorstep_core::site::listing::{Rows, View};
 use doorstep_core::site::{Denial, Site};
 
-use crate::cgi::{NoPermit, PermitWait};
 use crate::config::FLUSH_THRESHOLD;
 use crate::files::Store;
 use crate::net::Departure;
 use crate::os::Class;
+use crate::permit_wait::{NoPermit, PermitWait};
 use crate::semaphore::{Permit, Semaphore};
 
 /// After so many entries, the client is looked for.
@@ -53,10 +53,9 @@ impl Listings {
         Self { permits: Semaphore::new(site.large_listings, usize::MAX) }
     }
 
-    /// A place in the queue for a permit.
-    pub(crate) fn queue(&self, site: &Site) -> Result<PermitWait, NoPermit> {
-        let waiter = self.permits.enqueue().ok_or(NoPermit::Full)?;
-        Ok(PermitWait::new(waiter, site.listing_wait, site.listing_patience))
+    /// Waits for a permit.
+    pub(crate) fn queue(&self, site: &Site) -> PermitWait {
+        PermitWait::new(&self.permits, site.listing_wait, site.listing_patience)
     }
 
     /// The listing of the directory at `path` of `store`. `departure` says whether its client has

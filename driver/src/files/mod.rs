@@ -5,6 +5,8 @@ mod digest;
 mod directory;
 mod file_cache;
 mod file_transfer;
+mod handler;
+mod job;
 mod listings;
 mod pending_digest;
 
@@ -13,5 +15,7 @@ pub use digest::{Digest, Digests};
 pub use directory::{Directory, Rest, part};
 pub use file_cache::{Content, SMALL, Store};
 pub use file_transfer::FileTransfer;
+pub use handler::Files;
+pub use job::FilesJob;
 pub use listings::{Listed, NotListed};
 pub use pending_digest::{Digested, MOST as MOST_DIGESTED, Undigested};

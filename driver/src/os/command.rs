@@ -9,14 +9,14 @@
 //! use std::fs::File;
 //! use std::path::Path;
 //! use doorstep_driver::os::Start;
-//! use doorstep_driver::semaphore::Places;
+//! use doorstep_driver::semaphore::Semaphore;
 //!
 //! let mut start = Start::new(Path::new("/bin/sh"))?;
 //! start.argument(b"-c")?;
 //! start.argument(b"exit $CODE")?;
 //! start.variable(b"CODE", b"3")?;
-//! let place = Places::new(1, 0).take().expect("nobody else is here");
-//! let mut process = start.go(&File::open("/dev/null")?, place)?;
+//! let permit = Semaphore::new(1, 0).try_acquire().expect("it is free");
+//! let mut process = start.go(&File::open("/dev/null")?, permit)?;
 //! assert_eq!(process.end()?.code(), Some(3));
 //! # Ok::<(), std::io::Error>(())
 //! ```

@@ -12,12 +12,12 @@
 //! use std::path::Path;
 //! use std::time::Duration;
 //! use doorstep_driver::os::Start;
-//! use doorstep_driver::semaphore::Places;
+//! use doorstep_driver::semaphore::Semaphore;
 //!
-//! let place = Places::new(1, 0).take().expect("nobody else is here");
+//! let permit = Semaphore::new(1, 0).try_acquire().expect("it is free");
 //! let mut start = Start::new(Path::new("/bin/echo"))?;
 //! start.argument(b"hello")?;
-//! let mut process = start.go(&File::open("/dev/null")?, place)?;
+//! let mut process = start.go(&File::open("/dev/null")?, permit)?;
 //! let mut said = Vec::new();
 //! while process.stdout.is_some() {
 //!     process.wait(None, Duration::from_secs(10))?;

@@ -1,0 +1,76 @@
+//! The scripts below a directory, as front ends serve them.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{CgiJob, CgiSettings, ScriptDirectory};
+use crate::files::Files;
+use crate::observer::Observer;
+use crate::semaphore::Semaphore;
+
+/// Runs the scripts below a directory: CGI/1.1 (RFC 3875). Every other request is 404, unless there
+/// are files to fall back to. Clones share the limit of running scripts.
+///
+/// ```
+/// use doorstep_driver::cgi::CgiSettings;
+/// use doorstep_driver::{Cgi, Files};
+///
+/// let scripts = Cgi::new(".", CgiSettings::default())?.with_fallback(Files::new(".")?);
+/// let job = scripts.job();
+/// # drop(job);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Cgi {
+    service: Arc<Service>,
+}
+
+/// Scripts, and the files beside them.
+#[derive(Debug, Clone)]
+pub(super) struct Service {
+    pub(super) scripts: ScriptDirectory,
+    pub(super) files: Option<Files>,
+}
+
+impl Cgi {
+    /// Runs the scripts below `root` as configured by `settings`.
+    ///
+    /// # Errors
+    /// Returns an error if there is no directory `root` now; `NotFound` or `PermissionDenied` if the
+    /// server cannot run scripts as the user that the settings name.
+    pub fn new(root: impl AsRef<Path>, settings: CgiSettings) -> io::Result<Self> {
+        let scripts = ScriptDirectory::new(root.as_ref(), settings)?;
+        Ok(Self { service: Arc::new(Service { scripts, files: None }) })
+    }
+
+    /// Serves `files` for every path that is not a script's. Listings leave out the directories of
+    /// scripts. A POST to a file is 501 (B-232).
+    #[must_use]
+    pub fn with_fallback(mut self, files: Files) -> Self {
+        let service = Arc::make_mut(&mut self.service);
+        service.files = Some(files.beside(&mut service.scripts));
+        self
+    }
+
+    /// The running scripts: for a program that ends without waiting for them.
+    #[must_use]
+    pub fn process_limit(&self) -> &Arc<Semaphore> {
+        self.service.scripts.process_limit()
+    }
+
+    /// The response to one request, of any method. It is to be stepped until it is done.
+    #[must_use]
+    pub fn job(&self) -> CgiJob<'_> {
+        CgiJob::new(&self.service)
+    }
+}
+
+impl Observer for Cgi {
+    fn on_grace_expired(&self) {
+        self.process_limit().close();
+    }
+    fn processes(&self) -> Option<&Arc<Semaphore>> {
+        Some(self.process_limit())
+    }
+}

@@ -1,0 +1,61 @@
+//! A pipe that cannot be read: an error is not the end of a script's output.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+
+use doorstep_core::cgi::route::{Directories, Found, Route};
+
+use super::{RunStep, ScriptRun};
+use crate::cgi::CgiSettings;
+use crate::exchange::fixture::respond;
+use crate::os::{Start, Woken};
+use crate::semaphore::Semaphore;
+
+/// What goes out, and what the log is told, of a script that writes `output` into a pipe which then
+/// fails; at last whether the answer was cut.
+fn broken(output: &str) -> (String, Vec<String>, bool) {
+    let mut route = Route::new(&Directories::default(), false, b"/cgi-bin/x").unwrap().unwrap();
+    let script = route.found(Found::File { executable: true }).unwrap().unwrap();
+    let permit = Semaphore::new(1, 0).try_acquire().expect("nobody else is here");
+    let mut start = Start::new(Path::new("/bin/sh")).unwrap();
+    for argument in ["-c", "printf %b \"$1\"; exec sleep 60", "sh", output] {
+        start.argument(argument.as_bytes()).unwrap();
+    }
+    let process = start.go(&File::open("/dev/null").unwrap(), permit).unwrap();
+    let mut run = ScriptRun::new(process, &script, &CgiSettings::default());
+
+    let seen = respond(b"GET /cgi-bin/x HTTP/1.1\r\nHost: a\r\n\r\n", |exchange| {
+        let most = output.replace("\\n", "\n").len() as u64;
+        for _ in 0..1000 {
+            if run.output.0 == most {
+                break;
+            }
+            let woken = run.process.wait(None, Duration::from_secs(10)).unwrap();
+            run.step(exchange, woken).unwrap();
+        }
+        assert_eq!(run.output.0, most);
+        // A directory is open, and read(2) refuses it: EISDIR, as EIO would come from a bad disk.
+        run.process.stdout = Some(OwnedFd::from(File::open("/").unwrap()).into());
+        let woken = Woken { stdout: true, ..Woken::default() };
+        assert_eq!(run.step(exchange, woken).unwrap(), RunStep::Done);
+    });
+    (seen.sent, seen.errors, seen.aborted)
+}
+
+#[test]
+fn an_output_that_cannot_be_read_is_a_502_or_a_cut_and_never_whole() {
+    for output in ["", "Content-Type: text/pl", "Content-Type: text/plain\\n"] {
+        let (sent, notes, cut) = broken(output);
+        assert!(sent.starts_with("HTTP/1.1 502 ") && !cut, "{output}: {sent}");
+        assert!(notes.iter().any(|note| note.contains("cannot be read")), "{notes:?}");
+    }
+    let long = "x".repeat(70_000); // more than is held back, so that it has begun
+    for (head, end) in [("X: y", "0\r\n\r\n"), ("Content-Length: 99999", "")] {
+        let (sent, notes, cut) = broken(&format!("Content-Type: a/b\\n{head}\\n\\n{long}"));
+        assert!(sent.starts_with("HTTP/1.1 200 ") && cut, "{head}: {sent:.200}");
+        assert!(end.is_empty() || !sent.ends_with(end), "{head}: it looks whole");
+        assert!(notes.iter().any(|note| note.contains("cannot be read")), "{notes:?}");
+    }
+}

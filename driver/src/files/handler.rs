@@ -1,0 +1,69 @@
+//! The files below a directory, as front ends serve them.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use doorstep_core::site::Site;
+
+use super::{Directory, FilesJob};
+use crate::cgi::ScriptDirectory;
+use crate::observer::Observer;
+use crate::os::Symlinks;
+
+/// Serves the files below a directory. Clones share the cache.
+///
+/// ```
+/// use doorstep_driver::Files;
+/// use doorstep_driver::core::site::Site;
+///
+/// let files = Files::new(".")?.with_site(Site { cors: true, ..Site::default() });
+/// let job = files.job();
+/// # drop(job);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Files {
+    directory: Arc<Directory>,
+}
+
+impl Files {
+    /// Serves `directory`. The name is looked up again at each request, so the directory can be
+    /// replaced, rebuilt or mounted over; while there is none, every response is 404. A relative name
+    /// is resolved against the current working directory now.
+    ///
+    /// # Errors
+    /// Returns an error if there is no such directory now.
+    pub fn new(directory: impl AsRef<Path>) -> io::Result<Self> {
+        Self::with_symlinks(directory, Symlinks::default())
+    }
+
+    /// Serves `directory`, and follows symbolic links as far as `symlinks` allows.
+    ///
+    /// # Errors
+    /// Returns an error if there is no such directory now.
+    pub fn with_symlinks(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
+        Ok(Self { directory: Arc::new(Directory::new(directory, symlinks)?) })
+    }
+
+    /// Uses the settings `site`.
+    #[must_use]
+    pub fn with_site(mut self, site: Site) -> Self {
+        Arc::make_mut(&mut self.directory).set_site(site);
+        self
+    }
+
+    /// Leaves the directories of `scripts` out of listings.
+    pub(crate) fn beside(mut self, scripts: &mut ScriptDirectory) -> Self {
+        Arc::make_mut(&mut self.directory).beside(scripts);
+        self
+    }
+
+    /// The response to one request, of any method. It is to be stepped until it is done.
+    #[must_use]
+    pub fn job(&self) -> FilesJob<'_> {
+        FilesJob::new(&self.directory)
+    }
+}
+
+impl Observer for Files {}

@@ -1,0 +1,95 @@
+//! A request that waits for a permit: for a running script or for a large listing.
+//!
+//! A [`PermitWait`] never blocks. It is polled, and either has the permit, or returns what to wait
+//! for until it is polled again. It gives up after a time, and when the client has disconnected.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use event_listener::EventListener;
+
+use crate::connections::ConnectionHandle;
+use crate::net::{Departure, Vigil};
+use crate::os::Stopwatch;
+use crate::semaphore::{Permit, Semaphore, Waiter};
+
+/// The longest wait before it is checked whether the client is still connected.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A place in a semaphore's queue.
+#[derive(Debug)]
+pub struct PermitWait {
+    semaphore: Arc<Semaphore>,
+    /// `None` before the first poll.
+    waiter: Option<Waiter>,
+    timeout: Duration,
+    waited: Stopwatch,
+    vigil: Vigil,
+}
+
+/// The state of one that waits.
+#[derive(Debug)]
+pub enum PermitPoll {
+    /// It has a permit.
+    Granted(Permit),
+    /// It has none yet. Poll again when the listener is notified, or after so long.
+    Wait(EventListener, Duration),
+}
+
+/// Why a request gets no permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoPermit {
+    /// All permits are taken, and the queue is full.
+    Full,
+    /// It has waited for too long.
+    TimedOut,
+    /// The server is stopping.
+    ShuttingDown,
+    /// The client has disconnected.
+    Disconnected(Departure),
+}
+
+impl PermitWait {
+    /// Waits for a permit of `semaphore`, at most for `timeout`; after a client has closed its half
+    /// of the connection, at most for `half_close_timeout`. It enters the queue when it is first
+    /// polled, and the time counts from then.
+    #[must_use]
+    pub fn new(
+        semaphore: &Arc<Semaphore>,
+        timeout: Duration,
+        half_close_timeout: Duration,
+    ) -> Self {
+        Self {
+            semaphore: semaphore.clone(),
+            waiter: None,
+            timeout,
+            waited: Stopwatch::default(),
+            vigil: Vigil::new(half_close_timeout),
+        }
+    }
+
+    /// Takes the permit if it can be had now. The client is on `connection`.
+    ///
+    /// # Errors
+    /// Returns the reason if there is nothing to wait for any more.
+    pub fn poll(&mut self, connection: &ConnectionHandle) -> Result<PermitPoll, NoPermit> {
+        let waiter = match &mut self.waiter {
+            Some(waiter) => waiter,
+            empty => empty.insert(self.semaphore.enqueue().ok_or(NoPermit::Full)?),
+        };
+        let notified = waiter.listen(); // before the look at the permits: nothing is missed
+        if let Some(departure) = self.vigil.look(connection.presence()) {
+            return Err(NoPermit::Disconnected(departure));
+        }
+        if let Some(permit) = waiter.try_acquire() {
+            return Ok(PermitPoll::Granted(permit));
+        }
+        if waiter.is_closed() {
+            return Err(NoPermit::ShuttingDown);
+        }
+        match self.timeout.saturating_sub(self.waited.count(Instant::now(), CHECK_INTERVAL)) {
+            Duration::ZERO => Err(NoPermit::TimedOut),
+            left => Ok(PermitPoll::Wait(notified, left.min(CHECK_INTERVAL))),
+        }
+    }
+}
