@@ -146,12 +146,6 @@ impl<'a> ExchangeState<'a> {
         Ok(self.machine.inform(status, headers, self.outbox)?)
     }
 
-    /// Whether a response, or a part of one, is still to be sent.
-    #[must_use]
-    pub fn owes_response(&self) -> bool {
-        self.machine.owed().is_some()
-    }
-
     /// Begins the answer. Its Date is this moment, however long ago the request came.
     pub fn respond(&mut self, status: u16) -> Response<'_> {
         if self.connection.should_close() {
