@@ -32,11 +32,13 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
-use async_io::block_on;
+use async_io::{Timer, block_on};
+use doorstep_driver::admission::Admission;
 use doorstep_driver::net::Acceptor;
-use doorstep_driver::os;
-use doorstep_driver::{Config, ShutdownHandle, ShutdownReport, ShutdownSchedule};
+use doorstep_driver::os::Stopwatch;
+use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle, os};
 use smol::{Executor, future};
 
 use crate::handler::Handler;
@@ -58,7 +60,7 @@ impl Server {
     /// Listens on every address that `address` stands for.
     ///
     /// # Errors
-    /// Those of resolving and binding.
+    /// Returns an error if the name cannot be resolved, or an address cannot be bound.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         let listeners: io::Result<Vec<_>> =
             address.to_socket_addrs()?.map(TcpListener::bind).collect();
@@ -68,124 +70,148 @@ impl Server {
     /// Serves listeners that exist: from [`doorstep_driver::net::bind`], or inherited.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] when there are none; those of preparing them.
+    /// Returns [`io::ErrorKind::InvalidInput`] if there are none, or an error if one cannot be
+    /// prepared.
     pub fn from_listeners(listeners: Vec<TcpListener>) -> io::Result<Self> {
         let acceptor = Arc::new(Acceptor::nonblocking(listeners)?);
         let shutdown = ShutdownHandle { acceptor, connections: Arc::default() };
         Ok(Self { config: Config::default(), shutdown })
     }
 
-    /// Serves as `config` says.
+    /// Serves with this configuration.
     #[must_use]
     pub fn with_config(mut self, config: Config) -> Self {
         self.config = config;
         self
     }
 
-    /// The addresses it listens on, with the ports that were found for 0; there is at least one.
+    /// The addresses that it listens on, at least one. Port 0 is replaced by the one that was chosen.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         self.shutdown.acceptor.addresses()
     }
 
-    /// What stops it.
+    /// A handle that stops the server from anywhere.
     #[must_use]
     pub fn shutdown_handle(&self) -> ShutdownHandle {
         self.shutdown.clone()
     }
 
-    /// Raises this process's soft limit of descriptors as far as [`Config::max_connections`] needs and
-    /// the hard limit allows ([`doorstep_driver::os::raise_descriptors`]). It is the whole process's, so this is not
-    /// done without being asked for. To be called before [`Server::serve`] or [`Server::run`].
+    /// Raises the soft limit of descriptors of this process as far as [`Config::max_connections`]
+    /// needs and the hard limit allows ([`os::raise_descriptors`]). This affects the whole process, so
+    /// it is not done unless it is asked for. To be called before the server serves.
     pub fn raise_descriptor_limit(&self) {
         os::raise_descriptors(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
     }
 
-    /// Serves until it is stopped; the shutdown takes [`Config::shutdown_grace`] at most, and the handler's
-    /// [`Handler::on_stopped`]. Dropping the future stops at once.
+    /// Serves until it is stopped. The shutdown takes at most [`Config::shutdown_grace`]. Dropping the
+    /// future stops at once.
     ///
     /// # Errors
-    /// Those of watching the listeners; when the system has no threads or descriptors for what
-    /// serving cannot do without. (`block_on` itself then panics at its end, as it wants a thread
-    /// too; [`Server::run`] does not.)
-    pub async fn serve(mut self, handler: impl Handler) -> io::Result<()> {
-        let pool = self.prepare()?;
-        handler.on_start();
-        let worked = self.run_worker(&handler, &pool).await;
+    /// Returns an error if the listeners cannot be watched, or if the system has no thread or not
+    /// enough descriptors. (`block_on` itself then panics at its end, since it needs a thread too;
+    /// [`Server::run`] does not.)
+    pub async fn serve(self, handler: impl Handler) -> io::Result<()> {
+        let process = Process::new(&self)?;
+        handler.observer().on_start();
+        let served = self.work(&handler, &process).await;
         self.finish_shutdown(&handler).await;
-        worked
+        served
     }
 
-    /// Serves on `threads` threads, this one among them, until it is stopped.
+    /// Serves on `threads` threads, the calling one among them, until it is stopped.
     ///
     /// # Errors
-    /// As of [`Server::serve`].
+    /// As for [`Server::serve`].
     #[expect(
         clippy::needless_pass_by_value,
         reason = "a server owns what it serves, as in `serve`"
     )]
-    pub fn run(mut self, handler: impl Handler, threads: NonZeroUsize) -> io::Result<()> {
-        let pool = self.prepare()?;
-        let worked = thread::scope(|scope| {
+    pub fn run(self, handler: impl Handler, threads: NonZeroUsize) -> io::Result<()> {
+        let process = Process::new(&self)?;
+        let served = thread::scope(|scope| {
             for _ in 1..threads.get() {
-                let worker = || block_on(self.run_worker(&handler, &pool));
-                let started =
-                    thread::Builder::new().name("worker".into()).spawn_scoped(scope, worker);
+                let work = || block_on(self.work(&handler, &process));
+                let started = thread::Builder::new().name("worker".into()).spawn_scoped(scope, work);
                 if let Err(error) = started {
                     self.shutdown.stop(); // the threads that have started already
                     return Err(error);
                 }
             }
-            handler.on_start();
-            block_on(self.run_worker(&handler, &pool))
+            handler.observer().on_start();
+            block_on(self.work(&handler, &process))
         });
         block_on(self.finish_shutdown(&handler));
-        worked
+        served
     }
 
     /// Waits for one connection, serves one request on it, and closes it (B-307).
     ///
     /// # Errors
-    /// Those of accepting; as for [`Server::serve`].
+    /// Returns an error if the system cannot accept connections; as for [`Server::serve`].
     pub async fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
-        let pool = prepare(&self.config)?;
-        Worker::new(handler, &self.config, &self.shutdown, &pool).serve_one().await
+        let process = Process::new(self)?;
+        Worker::new(handler, &self.config, &self.shutdown, &process).serve_one().await
     }
 
-    /// As [`prepare`], and bounds connections by the descriptors of this process.
-    fn prepare(&mut self) -> io::Result<ThreadPool> {
-        let most = self.config.max_connections.unwrap_or(MAX_CONNECTIONS);
-        self.config.max_connections = Some(os::connections(most));
-        prepare(&self.config)
-    }
-
-    async fn run_worker<H: Handler>(&self, handler: &H, pool: &ThreadPool) -> io::Result<()> {
-        let worker = Worker::new(handler, &self.config, &self.shutdown, pool);
+    async fn work<H: Handler>(&self, handler: &H, process: &Process) -> io::Result<()> {
+        let worker = Worker::new(handler, &self.config, &self.shutdown, process);
         let executor = Executor::new();
-        future::or(worker.run(&executor), take_turns(&executor)).await
+        future::or(worker.run(&executor), run_tasks(&executor)).await
         // Here the connections that are left are dropped.
     }
 
-    /// After the last connection.
+    /// After the last connection: ends the processes of the handler.
     async fn finish_shutdown<H: Handler>(&self, handler: &H) {
-        let ShutdownHandle { acceptor, connections } = &self.shutdown;
-        let left =
-            ShutdownSchedule::new(&self.config).end.saturating_sub(connections.shutdown_elapsed());
-        let cut = connections.aborted() + acceptor.abort_waiting();
-        handler.on_stopped(&ShutdownReport { aborted: cut, time_left: left }).await;
+        let observer = handler.observer();
+        let mut shutdown = GracefulShutdown::new(&self.shutdown, &self.config);
+        let mut idle = false;
+        while let Some(timeout) = shutdown.step_processes(observer, idle) {
+            if let Some(processes) = observer.processes() {
+                let all_ended = async {
+                    processes.idle().await;
+                    true
+                };
+                let late = async {
+                    wait_running(timeout).await;
+                    false
+                };
+                idle = future::or(all_ended, late).await;
+            }
+        }
+        shutdown.finish(observer);
     }
 }
 
-/// Takes or probes what serving cannot do without, before the server says that it serves.
-fn prepare(config: &Config) -> io::Result<ThreadPool> {
-    reactor::start()?;
-    os::can_open(MIN_DESCRIPTORS)?;
-    ThreadPool::start(config.pool_threads)
+/// What all workers of a server share.
+pub(crate) struct Process {
+    pub(crate) pool: ThreadPool,
+    pub(crate) admission: Admission,
 }
 
-/// Runs tasks for ever. After so many the reactor is polled, so that connections that never wait
+impl Process {
+    /// Takes, or probes for, what serving needs, before the server reports that it has started.
+    fn new(server: &Server) -> io::Result<Self> {
+        reactor::start()?;
+        os::can_open(MIN_DESCRIPTORS)?;
+        Ok(Self {
+            pool: ThreadPool::start(server.config.pool_threads)?,
+            admission: Admission::new(&server.shutdown, &server.config, MAX_CONNECTIONS),
+        })
+    }
+}
+
+/// Waits for so long, without the time in which the whole process stands still.
+async fn wait_running(timeout: Duration) {
+    let mut waited = Stopwatch::default();
+    while let Some(step) = waited.next_step(timeout) {
+        Timer::after(step).await;
+    }
+}
+
+/// Runs tasks forever. After so many the reactor is polled, so that connections that never wait
 /// for it do not starve the others.
-async fn take_turns<T>(executor: &Executor<'_>) -> T {
+async fn run_tasks<T>(executor: &Executor<'_>) -> T {
     const TASKS: usize = 128;
     loop {
         for _ in 0..TASKS {

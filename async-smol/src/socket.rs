@@ -7,7 +7,7 @@
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read};
 use std::mem;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
@@ -15,9 +15,7 @@ use std::task::{Context, Poll, ready};
 use async_io::{Async, Timer};
 use doorstep_core::http1::{Inbox, Outbox, Storage, Waiting};
 use doorstep_driver::Config;
-use doorstep_driver::connections::{
-    ConnectionHandle, Connections, EVICTION_WAIT, Eviction, Registration,
-};
+use doorstep_driver::connections::{ConnectionHandle, Eviction, Registration};
 use doorstep_driver::files::FileTransfer;
 use doorstep_driver::net;
 use smol::future;
@@ -27,7 +25,6 @@ use crate::thread_pool::ThreadPool;
 /// What all connections of a worker share. Each has one reference to it, since an idle connection is
 /// to be small.
 pub(crate) struct Shared<'w> {
-    pub(crate) connections: &'w Connections,
     pub(crate) config: &'w Config,
     pub(crate) pool: &'w ThreadPool,
 }
@@ -49,8 +46,7 @@ impl AsFd for Registered {
 }
 
 impl<'w> Socket<'w> {
-    pub(crate) fn new(stream: TcpStream, peer: SocketAddr, shared: &'w Shared<'w>) -> Self {
-        let connection = shared.connections.register(stream, peer);
+    pub(crate) fn new(connection: Registration<'w>, shared: &'w Shared<'w>) -> Self {
         Self { registered: OnceLock::new(), connection, shared }
     }
 
@@ -70,10 +66,10 @@ impl<'w> Socket<'w> {
 
     /// Evicts another connection, if one can be evicted, and waits a moment for its descriptor.
     pub(crate) async fn evict_for_descriptor(&self) {
-        let Shared { connections, config, .. } = self.shared;
+        let (connections, config) = (self.connection.connections(), self.shared.config);
         let closed = connections.listen_unregister();
         if let Eviction::Started = connections.evict_for_descriptor(config) {
-            let late = async { _ = Timer::after(EVICTION_WAIT).await };
+            let late = async { _ = Timer::after(config.descriptor_wait).await };
             future::or(closed, late).await;
         }
     }

@@ -1,4 +1,4 @@
-//! One executor's share of a server: its connections, and the buffers that the busy ones use.
+//! One executor's share of a server: its connections, and the buffers that busy ones use.
 
 use std::future::poll_fn;
 use std::io;
@@ -11,43 +11,33 @@ use std::time::Duration;
 
 use async_io::{Async, Timer};
 use doorstep_core::http1::Inbox;
-use doorstep_driver::connections::{Connections, Eviction};
-use doorstep_driver::exchange::is_disconnect;
-use doorstep_driver::log_throttle::LogThrottle;
-use doorstep_driver::os::STEP;
-use doorstep_driver::{Config, FLUSH_THRESHOLD, ShutdownHandle, ShutdownSchedule};
+use doorstep_driver::admission::Admission;
+use doorstep_driver::connections::Connections;
+use doorstep_driver::exchange::log_connection_error;
+use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle};
 use smol::Executor;
 use smol::future;
 
-use crate::connection_guard::{ConnectionGuard, Shared};
 use crate::eager_read::EagerRead;
 use crate::handler::Handler;
 use crate::serve::{self, Buffers, Outcome};
-use crate::socket::Socket;
-use crate::thread_pool::ThreadPool;
+use crate::server::Process;
+use crate::socket::{Shared, Socket};
 
-/// [`Config::max_connections`] unless it says otherwise.
+/// The default of [`Config::max_connections`].
 pub(crate) const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
-/// Pairs of buffers that are kept for the next busy connections.
-const MAX_SPARE_BUFFERS: usize = 64;
-/// How long to hold back when there is no room or there are no descriptors.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
-
-/// How long an evicted connection has to end before another one is evicted in its stead.
-const EVICTION_TIME: Duration = Duration::from_secs(1);
 
 /// A server at work on one executor.
 pub(crate) struct Worker<'h, H> {
     handler: &'h H,
     config: &'h Config,
     shutdown: &'h ShutdownHandle,
+    admission: &'h Admission,
     shared: Shared<'h>,
     spare: Mutex<Vec<Buffers>>,
-    /// Whether newcomers have something to say, and those who were answered once more.
+    /// Whether it pays to read before polling, on new connections and after a response.
     first_reads: EagerRead,
     next_reads: EagerRead,
-    /// There was no descriptor for one more connection.
-    no_descriptor: LogThrottle,
 }
 
 impl<'h, H: Handler> Worker<'h, H> {
@@ -55,139 +45,41 @@ impl<'h, H: Handler> Worker<'h, H> {
         handler: &'h H,
         config: &'h Config,
         shutdown: &'h ShutdownHandle,
-        pool: &'h ThreadPool,
+        process: &'h Process,
     ) -> Self {
-        let (arrivals, returns) = (EagerRead::default(), EagerRead::default());
-        let shared = Shared { connections: &shutdown.connections, config, pool };
-        let (spare, no_descriptor) = (Mutex::default(), LogThrottle::default());
         Self {
             handler,
             config,
             shutdown,
-            shared,
-            spare,
-            first_reads: arrivals,
-            next_reads: returns,
-            no_descriptor,
+            admission: &process.admission,
+            shared: Shared { config, pool: &process.pool },
+            spare: Mutex::default(),
+            first_reads: EagerRead::default(),
+            next_reads: EagerRead::default(),
         }
     }
 
-    /// Accepts until the server stops, then waits for its connections to end.
-    pub(crate) async fn run<'l>(&'l self, executor: &Executor<'l>) -> io::Result<()> {
+    /// Accepts until the server stops, then waits until its connections are closed.
+    pub(crate) async fn run<'w>(&'w self, executor: &Executor<'w>) -> io::Result<()> {
         executor.spawn(self.sweep()).detach();
         let sources = self.sources()?;
         while !self.shutdown.is_stopping() {
-            if self.is_full() {
-                poll_fn(|cx| poll_any(&sources, cx)).await?; // nobody gives way to nobody
+            if self.admission.is_full() {
+                poll_fn(|cx| poll_any(&sources, cx)).await?; // only for a connection that waits
                 self.wait_for_eviction().await;
                 continue;
             }
             match self.shutdown.acceptor.try_accept() {
-                Ok(Some((stream, peer))) => {
-                    executor.spawn(self.serve_connection(stream, peer, false)).detach();
-                }
-                Ok(None) => {
-                    poll_fn(|cx| poll_any(&sources, cx)).await?;
-                }
-                // Out of descriptors or memory: hold back, and let somebody idle go.
+                Ok(Some((stream, peer))) => self.spawn(executor, stream, peer),
+                Ok(None) => poll_fn(|cx| poll_any(&sources, cx)).await?,
                 Err(error) => {
-                    if self.no_descriptor.should_log() {
-                        let here = self.shutdown.acceptor.addresses()[0].ip();
-                        self.handler.on_error(here, &format!("cannot accept connections: {error}"));
-                    }
-                    self.evict();
-                    Timer::after(ACCEPT_BACKOFF).await;
+                    let backoff = self.admission.accept_failed(self.handler.observer(), &error);
+                    Timer::after(backoff).await;
                 }
             }
         }
         future::or(self.shut_down(), self.drain_backlog(executor)).await;
         Ok(())
-    }
-
-    /// Serves those who were in the backlog when the server stopped, as soon as there is room.
-    async fn drain_backlog<'l>(&'l self, executor: &Executor<'l>) {
-        while self.shutdown.acceptor.waiting() > 0 {
-            if self.is_full() {
-                self.wait_for_eviction().await;
-            } else if let Ok(Some((stream, peer))) = self.shutdown.acceptor.try_accept() {
-                executor.spawn(self.serve_connection(stream, peer, false)).detach();
-            }
-        }
-        future::pending::<()>().await;
-    }
-
-    /// Waits until nobody is left, and sees to it that the time suffices.
-    async fn shut_down(&self) {
-        let connections = &self.shutdown.connections;
-        let at = ShutdownSchedule::new(self.config);
-        if self.wait_closed(at.close_idle).await {
-            return;
-        }
-        connections.close_idle();
-        if self.wait_closed(at.grace_expired).await {
-            return;
-        }
-        self.handler.on_grace_expired();
-        if self.wait_closed(at.abort).await {
-            return;
-        }
-        connections.abort_all();
-        self.wait_closed(at.end).await;
-    }
-
-    /// Waits until nobody is left, until that time of the shutdown at most; whether everybody went in time.
-    async fn wait_closed(&self, until: Duration) -> bool {
-        let ShutdownHandle { acceptor, connections } = self.shutdown;
-        let gone = async {
-            loop {
-                let left = connections.listen_unregister();
-                if connections.is_empty() && acceptor.waiting() == 0 {
-                    return true;
-                }
-                left.await;
-            }
-        };
-        let late = async {
-            loop {
-                match until.saturating_sub(connections.shutdown_elapsed()) {
-                    Duration::ZERO => return false,
-                    left => _ = Timer::after(left.min(STEP)).await,
-                }
-            }
-        };
-        future::or(gone, late).await
-    }
-
-    fn is_full(&self) -> bool {
-        self.shutdown.connections.len() >= self.max_connections()
-    }
-
-    fn max_connections(&self) -> usize {
-        self.config.max_connections.unwrap_or(MAX_CONNECTIONS).get()
-    }
-
-    /// Evicts somebody if that can be done now, and waits a moment until somebody has left.
-    async fn wait_for_eviction(&self) {
-        let left = self.shutdown.connections.listen_unregister();
-        if self.is_full() {
-            let most = self.evict();
-            let late = async { _ = Timer::after(most).await };
-            future::or(left, late).await;
-        }
-    }
-
-    /// Evicts somebody if that can be done now; how long that may take, or when to try again.
-    fn evict(&self) -> Duration {
-        match self.shutdown.connections.evict_for_connection(self.config, self.max_connections()) {
-            Eviction::Started => EVICTION_TIME,
-            Eviction::RetryAfter(most) => most,
-        }
-    }
-
-    /// Descriptors of its own for what is to be watched: the reactor takes each but once.
-    fn sources(&self) -> io::Result<Vec<Async<OwnedFd>>> {
-        let own = |source: BorrowedFd<'_>| Async::new_nonblocking(source.try_clone_to_owned()?);
-        self.shutdown.acceptor.sources().map(own).collect()
     }
 
     /// Waits for one connection and serves one request on it.
@@ -203,74 +95,126 @@ impl<'h, H: Handler> Worker<'h, H> {
         Ok(())
     }
 
-    /// A newcomer's life: idle and busy in turn. What it holds while idle is all that an idle
-    /// connection costs: no machine either, since an idle one is as good as new, and no argument or
-    /// error, which an `async fn` would hold twice.
+    /// Serves the connections that were in the backlog when the server stopped.
+    async fn drain_backlog<'w>(&'w self, executor: &Executor<'w>) {
+        while self.shutdown.acceptor.waiting() > 0 {
+            if self.admission.is_full() {
+                self.wait_for_eviction().await;
+            } else if let Ok(Some((stream, peer))) = self.shutdown.acceptor.try_accept() {
+                self.spawn(executor, stream, peer);
+            }
+        }
+        future::pending::<()>().await;
+    }
+
+    async fn shut_down(&self) {
+        let mut shutdown = GracefulShutdown::new(self.shutdown, self.config);
+        let mut all_closed = false;
+        while let Some(until) = shutdown.step(self.handler.observer(), all_closed) {
+            all_closed = future::or(self.wait_closed(), self.wait_until(until)).await;
+        }
+    }
+
+    /// Waits until no connection is left, and returns true.
+    async fn wait_closed(&self) -> bool {
+        let ShutdownHandle { acceptor, connections } = self.shutdown;
+        loop {
+            let closed = connections.listen_unregister();
+            if connections.is_empty() && acceptor.waiting() == 0 {
+                return true;
+            }
+            closed.await;
+        }
+    }
+
+    /// Waits until that time of the shutdown, and returns false.
+    async fn wait_until(&self, until: Duration) -> bool {
+        while let Some(wait) = self.shutdown.next_wait(until) {
+            Timer::after(wait).await;
+        }
+        false
+    }
+
+    /// Evicts a connection if one can be evicted, and waits a moment until one is closed.
+    async fn wait_for_eviction(&self) {
+        let closed = self.shutdown.connections.listen_unregister();
+        if self.admission.is_full() {
+            let timeout = self.admission.evict();
+            let late = async { _ = Timer::after(timeout).await };
+            future::or(closed, late).await;
+        }
+    }
+
+    /// Descriptors of their own for what is to be polled: the reactor takes each only once.
+    fn sources(&self) -> io::Result<Vec<Async<OwnedFd>>> {
+        let own = |source: BorrowedFd<'_>| Async::new_nonblocking(source.try_clone_to_owned()?);
+        self.shutdown.acceptor.sources().map(own).collect()
+    }
+
+    fn spawn<'w>(&'w self, executor: &Executor<'w>, stream: TcpStream, peer: SocketAddr) {
+        executor.spawn(self.serve_connection(stream, peer, false)).detach();
+    }
+
+    /// A connection, idle and busy in turn. What this future holds while the connection is idle is all
+    /// that an idle connection costs: no state of the protocol, since that of an idle connection is the
+    /// initial one, and no argument or error, which an `async fn` would hold twice.
     fn serve_connection(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
         once: bool,
     ) -> impl Future<Output = ()> {
-        let connections = &self.shutdown.connections;
-        let socket = Socket::new(ConnectionGuard {
-            shared: &self.shared,
-            connection: connections.register(stream, peer),
-        });
-        let (mut guess, mut is_new) = (self.first_reads.should_try(), true);
+        let socket = Socket::new(self.shutdown.connections.register(stream, peer), &self.shared);
+        let (mut read_eagerly, mut is_new) = (self.first_reads.should_try(), true);
         async move {
+            let log = |error| {
+                log_connection_error(self.handler.observer(), socket.connection(), &error);
+            };
             loop {
-                if !guess && let Err(error) = socket.idle().await {
-                    return self.log_connection_error(socket.peer(), &error);
+                if !read_eagerly && let Err(error) = socket.idle().await {
+                    return log(error);
                 }
                 // On the heap, so that idle connections do not hold the room for it.
-                let stay = Box::pin(self.serve_ready(&socket, once)).await;
-                let stay = stay.map_err(|error| self.log_connection_error(socket.peer(), &error));
-                if guess {
-                    let haste = if is_new { &self.first_reads } else { &self.next_reads };
-                    haste.record(stay != Ok(Outcome::NoData));
+                let outcome = Box::pin(self.serve_ready(&socket, once)).await.map_err(log);
+                if read_eagerly {
+                    let eager_read = if is_new { &self.first_reads } else { &self.next_reads };
+                    eager_read.record(outcome != Ok(Outcome::NoData));
                 }
                 is_new = false;
-                guess = match stay {
+                read_eagerly = match outcome {
                     Ok(Outcome::Idle) => self.next_reads.should_try(),
                     Ok(Outcome::NoData) => false,
                     Ok(Outcome::Closed) | Err(()) => return,
                 };
-                if guess {
-                    future::yield_now().await; // everybody else has their turn first
+                if read_eagerly {
+                    future::yield_now().await; // after all other connections
                 }
             }
         }
     }
 
-    fn log_connection_error(&self, peer: SocketAddr, error: &io::Error) {
-        let word = if is_disconnect(error) { "connection lost" } else { "connection broke" };
-        self.handler.on_error(peer.ip(), &format!("{word}: {error}"));
-    }
-
-    /// Serves what has arrived, with buffers that it gives back.
+    /// Serves what has arrived, with buffers that are given back.
     async fn serve_ready(&self, socket: &Socket<'_>, once: bool) -> io::Result<Outcome> {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut buffers = spare.unwrap_or_else(|| Buffers {
             inbox: self.config.inbox(),
             outbox: self.config.outbox(),
         });
-        let mut machine = self.config.connection();
-        let stay =
-            serve::connection(self.handler, &mut machine, &mut buffers, socket, once).await?;
-        if stay != Outcome::Closed
+        let served = serve::connection(self.handler, self.config, &mut buffers, socket, once);
+        let outcome = served.await?;
+        if outcome != Outcome::Closed
             && let Some(storage) = buffers.inbox.into_storage()
         {
-            buffers.outbox.shrink(2 * FLUSH_THRESHOLD);
+            buffers.outbox.shrink(2 * self.config.flush_threshold);
             let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-            if spare.len() < MAX_SPARE_BUFFERS {
+            if spare.len() < self.config.max_spare_buffers {
                 spare.push(Buffers { inbox: Inbox::new(storage), outbox: buffers.outbox });
             }
         }
-        Ok(stay)
+        Ok(outcome)
     }
 
-    /// Wakes who waited too long, for as long as the worker lives. Sleeps while there is no connection.
+    /// Wakes the connections whose deadline has passed. Sleeps while there is no connection.
     async fn sweep(&self) {
         let connections = &self.shutdown.connections;
         let interval = Connections::interval(self.config);

@@ -28,18 +28,15 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 
+use doorstep_driver::exchange::is_disconnect;
+use doorstep_driver::net::Acceptor;
+use doorstep_driver::{Config, ShutdownHandle, os};
+
 use crate::handler::Handler;
 use crate::serve;
 use crate::socket::Socket;
 use crate::sweeper::Sweeper;
 use crate::thread_pool::{MAX_CONNECTIONS, ThreadPool};
-use doorstep_driver::config::Config;
-use doorstep_driver::connections::Connections;
-use doorstep_driver::exchange::is_disconnect;
-use doorstep_driver::net::Acceptor;
-use doorstep_driver::os;
-use doorstep_driver::shutdown::{ShutdownReport, ShutdownSchedule};
-use doorstep_driver::shutdown_handle::ShutdownHandle;
 
 /// A server that is bound and not yet serving.
 #[derive(Debug)]
@@ -52,7 +49,7 @@ impl Server {
     /// Listens on every address that `address` stands for.
     ///
     /// # Errors
-    /// Those of resolving and binding.
+    /// Returns an error if the name cannot be resolved, or an address cannot be bound.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         let listeners: io::Result<Vec<_>> =
             address.to_socket_addrs()?.map(TcpListener::bind).collect();
@@ -62,86 +59,65 @@ impl Server {
     /// Serves listeners that exist: from [`doorstep_driver::net::bind`], or inherited.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] when there are none; those of preparing them.
+    /// Returns [`io::ErrorKind::InvalidInput`] if there are none, or an error if one cannot be
+    /// prepared.
     pub fn from_listeners(listeners: Vec<TcpListener>) -> io::Result<Self> {
-        let shutdown = ShutdownHandle {
-            acceptor: Arc::new(Acceptor::new(listeners)?),
-            connections: Arc::new(Connections::default()),
-        };
+        let acceptor = Arc::new(Acceptor::new(listeners)?);
+        let shutdown = ShutdownHandle { acceptor, connections: Arc::default() };
         Ok(Self { config: Config::default(), shutdown })
     }
 
-    /// Serves as `config` says.
+    /// Serves with this configuration.
     #[must_use]
     pub fn with_config(mut self, config: Config) -> Self {
         self.config = config;
         self
     }
 
-    /// The addresses it listens on, with the ports that were found for 0; there is at least one.
+    /// The addresses that it listens on, at least one. Port 0 is replaced by the one that was chosen.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         self.shutdown.acceptor.addresses()
     }
 
-    /// What stops it.
+    /// A handle that stops the server from anywhere.
     #[must_use]
     pub fn shutdown_handle(&self) -> ShutdownHandle {
         self.shutdown.clone()
     }
 
-    /// Raises this process's soft limit of descriptors as far as [`Config::max_connections`] needs and
-    /// the hard limit allows ([`doorstep_driver::os::raise_descriptors`]). It is the whole process's, so this is not
-    /// done without being asked for. To be called before [`Server::serve`].
+    /// Raises the soft limit of descriptors of this process as far as [`Config::max_connections`]
+    /// needs and the hard limit allows ([`os::raise_descriptors`]). This affects the whole process, so
+    /// it is not done unless it is asked for. To be called before the server serves.
     pub fn raise_descriptor_limit(&self) {
         os::raise_descriptors(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
     }
 
-    /// Serves until it is stopped; the shutdown takes [`Config::shutdown_grace`] at most, and the handler's
-    /// [`Handler::on_stopped`]. A handler that does not end keeps its thread.
+    /// Serves until it is stopped. The shutdown takes at most [`Config::shutdown_grace`]. A handler
+    /// that does not return keeps its thread.
     ///
     /// # Errors
-    /// When not even one thread or the descriptors for one connection can be had.
-    pub fn serve(mut self, handler: impl Handler) -> io::Result<()> {
-        let most = self.config.max_connections.unwrap_or(MAX_CONNECTIONS);
-        self.config.max_connections = Some(os::connections(most));
-        let (shutdown, config) = (self.shutdown.clone(), self.config.clone());
-        let connections = &shutdown.connections;
-        let _sweeper = Sweeper::start(connections.clone(), &self.config)?;
+    /// Returns an error if the system has no thread, or not enough descriptors for one connection.
+    pub fn serve(self, handler: impl Handler) -> io::Result<()> {
+        let _sweeper = Sweeper::start(self.shutdown.connections.clone(), &self.config)?;
         let pool = ThreadPool::new(handler, self.config, self.shutdown);
         pool.run()?;
-        let at = ShutdownSchedule::new(&config);
-        let mut cut = 0;
-        if !pool.wait_ended(at.close_idle) {
-            connections.close_idle();
-            if !pool.wait_ended(at.grace_expired) {
-                pool.handler().on_grace_expired();
-                if !pool.wait_ended(at.abort) {
-                    connections.abort_all();
-                    cut = connections.aborted() + shutdown.acceptor.abort_waiting();
-                    pool.wait_ended(at.end);
-                }
-            }
-        }
-        let left = at.end.saturating_sub(connections.shutdown_elapsed());
-        pool.handler().on_stopped(&ShutdownReport { aborted: cut, time_left: left });
+        pool.shut_down();
         Ok(())
     }
 
     /// Waits for one connection, serves one request on it, and closes it (B-307).
     ///
     /// # Errors
-    /// Those of accepting. A peer that leaves early is no error.
+    /// Returns an error if the system cannot accept connections, or the handler's.
+    /// A client that disconnects early is not an error.
     pub fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
         let Some((stream, peer)) = self.shutdown.acceptor.accept()? else { return Ok(()) };
         let connections = &self.shutdown.connections;
         let _sweeper = Sweeper::start(connections.clone(), &self.config)?;
-        let connection = connections.register(stream, peer);
-        let socket = Socket::new(connection.clone(), connections, &self.config);
-        let served =
-            serve::connection(handler, &self.config, &socket, &mut self.config.outbox(), true);
-        connections.unregister(connection);
-        match served {
+        let socket = Socket::new(connections.register(stream, peer), &self.config);
+        let mut outbox = self.config.outbox();
+        match serve::connection(handler, &self.config, &socket, &mut outbox, true) {
             Err(error) if !is_disconnect(&error) => Err(error),
             _ => Ok(()),
         }

@@ -9,9 +9,7 @@ use std::sync::Arc;
 
 use doorstep_core::http1::{Inbox, Outbox, Storage, Waiting};
 use doorstep_driver::Config;
-use doorstep_driver::connections::{
-    ConnectionHandle, Connections, EVICTION_WAIT, Eviction, Registration,
-};
+use doorstep_driver::connections::{ConnectionHandle, Eviction, Registration};
 use doorstep_driver::files::FileTransfer;
 use doorstep_driver::net;
 use event_listener::Listener;
@@ -19,17 +17,12 @@ use event_listener::Listener;
 /// One connection's socket. Dropping it closes the connection.
 pub(crate) struct Socket<'c> {
     connection: Registration<'c>,
-    connections: &'c Connections,
     config: &'c Config,
 }
 
 impl<'c> Socket<'c> {
-    pub(crate) fn new(
-        connection: Registration<'c>,
-        connections: &'c Connections,
-        config: &'c Config,
-    ) -> Self {
-        Self { connection, connections, config }
+    pub(crate) fn new(connection: Registration<'c>, config: &'c Config) -> Self {
+        Self { connection, config }
     }
 
     pub(crate) fn connection(&self) -> &Arc<ConnectionHandle> {
@@ -43,9 +36,10 @@ impl<'c> Socket<'c> {
 
     /// Evicts another connection, if one can be evicted, and waits a moment for its descriptor.
     pub(crate) fn evict_for_descriptor(&self) {
-        let closed = self.connections.listen_unregister();
-        if let Eviction::Started = self.connections.evict_for_descriptor(self.config) {
-            closed.wait_timeout(EVICTION_WAIT);
+        let connections = self.connection.connections();
+        let closed = connections.listen_unregister();
+        if let Eviction::Started = connections.evict_for_descriptor(self.config) {
+            closed.wait_timeout(self.config.descriptor_wait);
         }
     }
 
