@@ -22,5 +22,5 @@ pub use doorstep_core as core;
 pub use doorstep_core::log::Record;
 pub use exchange::response::{Response, ResponseRecord};
 pub use observer::Observer;
-pub use shutdown::{ShutdownReport, ShutdownSchedule};
+pub use shutdown::{GracefulShutdown, ShutdownReport, ShutdownSchedule};
 pub use shutdown_handle::ShutdownHandle;
