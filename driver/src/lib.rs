@@ -27,5 +27,5 @@ pub use exchange::response::{Response, ResponseRecord};
 pub use files::Files;
 pub use job::{Job, JobStep};
 pub use observer::Observer;
-pub use shutdown::{ShutdownReport, ShutdownSchedule};
+pub use shutdown::{GracefulShutdown, ShutdownReport, ShutdownSchedule};
 pub use shutdown_handle::ShutdownHandle;

@@ -1,83 +1,207 @@
-//! The steps of a graceful shutdown, in both drivers, and their times within [`Config::shutdown_grace`].
+//! A graceful shutdown: its steps, and their times within [`Config::shutdown_grace`].
 //!
 //! ```text
-//! stop              lame_duck                                          grace
-//!  |--------------------|--------------------------|---------|----------|
-//!  one more response    idle connections close     hurry     cut        end
-//!  on each connection   responses under way go on  handlers  all others
+//! stop              lame_duck                                    step  step
+//!  |--------------------|-------------------------------|---------|-----|
+//!  each connection      idle connections      handlers are   connections  end
+//!  closes with its      are closed            asked to end   are aborted
+//!  next response
 //! ```
 //!
-//! It is over as soon as no connection is left, whichever time that is. Time in which the whole process
-//! stands still is no part of it ([`Stopwatch`]).
+//! It ends as soon as no connection is left. Time in which the whole process stands still is not part
+//! of it ([`Stopwatch`](crate::os::Stopwatch)). Then the processes that the handler runs are waited
+//! for until the end of that time, and killed.
 //!
-//! [`Stopwatch`]: crate::os::Stopwatch
+//! [`GracefulShutdown`] takes these steps. It never waits: a front end does, for what it is told.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//! use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle, net};
+//!
+//! # let wait_until_closed = |_: &ShutdownHandle, _: Duration| true;
+//! # let wait_until_idle = |_: Duration| true;
+//! let acceptor = Arc::new(net::Acceptor::new(net::bind(Some("127.0.0.1"), 0)?)?);
+//! let handle = ShutdownHandle { acceptor, connections: Arc::default() };
+//! handle.stop();
+//!
+//! let observer = (); // a server's handler is one
+//! let mut shutdown = GracefulShutdown::new(&handle, &Config::default());
+//! let mut all_closed = false;
+//! while let Some(until) = shutdown.step(&observer, all_closed) {
+//!     all_closed = wait_until_closed(&handle, until);
+//! }
+//! let mut idle = false;
+//! while let Some(most) = shutdown.step_processes(&observer, idle) {
+//!     idle = wait_until_idle(most);
+//! }
+//! let report = shutdown.finish(&observer);
+//! assert_eq!(report.aborted, 0);
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::observer::Observer;
+use crate::shutdown_handle::ShutdownHandle;
 
-/// The last two steps take an eighth of the whole time each, and that within these bounds.
-const LAST_STEPS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// The shortest time of each of the last two steps, so that there is time for their effect.
+const MIN_STEP: Duration = Duration::from_millis(100);
 /// Longer times are treated as this one, so that adding it to an instant cannot overflow.
 const MAX_GRACE: Duration = Duration::from_secs(1 << 32);
 
-/// When each step of a shutdown comes, counted from its begin.
+/// When each step of a shutdown comes, as the time since [`ShutdownHandle::stop`]. Within a grace that
+/// is short the steps come closer together, and connections may still be idle when handlers are asked
+/// to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShutdownSchedule {
     /// Connections that wait for a request are closed.
     pub close_idle: Duration,
     /// Handlers are asked to end.
     pub grace_expired: Duration,
-    /// Connections are cut.
+    /// Connections are aborted.
     pub abort: Duration,
-    /// Nothing is waited for any more.
+    /// Connections are not waited for any longer, and processes are killed.
     pub end: Duration,
 }
 
-/// How a shutdown went, for `Handler::on_stopped`.
+/// How a shutdown went, for [`Observer::on_stopped`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShutdownReport {
-    /// Connections that were cut since the time was over, a number.
+    /// The number of connections that were aborted before their last response was sent, because the
+    /// grace was over; those that were never served are among them.
     pub aborted: usize,
-    /// How long the handler may take.
+    /// What is left of [`Config::shutdown_grace`]: how long the observer may take to end its own work.
     pub time_left: Duration,
 }
 
 impl ShutdownSchedule {
-    /// That of a server with this configuration.
+    /// The schedule of a server with this configuration.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let grace = config.shutdown_grace.min(MAX_GRACE);
-        let step = (grace / 8).clamp(LAST_STEPS.0, LAST_STEPS.1);
-        let cut = grace.saturating_sub(step);
+        let step = (grace / 8).min(config.shutdown_step).max(MIN_STEP);
+        let abort = grace.saturating_sub(step);
         Self {
-            close_idle: config.lame_duck.min(cut),
-            grace_expired: cut.saturating_sub(step),
-            abort: cut,
-            end: cut + step,
+            close_idle: config.lame_duck.min(abort),
+            grace_expired: abort.saturating_sub(step),
+            abort,
+            end: abort + step,
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The steps of a shutdown, in their order. Several threads or tasks may each have one of the same
+/// server, and take the steps at the same time: what a step does is done once.
+#[derive(Debug)]
+pub struct GracefulShutdown<'s> {
+    handle: &'s ShutdownHandle,
+    schedule: ShutdownSchedule,
+    kill_wait: Duration,
+    next: Next,
+    next_of_processes: NextOfProcesses,
+}
 
-    /// In milliseconds.
-    fn steps(grace: Duration, lame_duck: Duration) -> [u128; 4] {
-        let config = Config { shutdown_grace: grace, lame_duck, ..Config::default() };
-        let all = ShutdownSchedule::new(&config);
-        [all.close_idle, all.grace_expired, all.abort, all.end].map(|at| at.as_millis())
+/// What the next call of [`GracefulShutdown::step`] does.
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    WaitForLastRequests,
+    CloseIdle,
+    ExpireGrace,
+    Abort,
+    Nothing,
+}
+
+/// What the next call of [`GracefulShutdown::step_processes`] does.
+#[derive(Debug, Clone, Copy)]
+enum NextOfProcesses {
+    Close,
+    Kill,
+    Nothing,
+}
+
+impl<'s> GracefulShutdown<'s> {
+    /// The shutdown that [`ShutdownHandle::stop`] has begun.
+    #[must_use]
+    pub fn new(handle: &'s ShutdownHandle, config: &Config) -> Self {
+        Self {
+            handle,
+            schedule: ShutdownSchedule::new(config),
+            kill_wait: config.kill_wait,
+            next: Next::WaitForLastRequests,
+            next_of_processes: NextOfProcesses::Close,
+        }
     }
 
-    #[test]
-    fn r_28_every_step_is_within_the_grace() {
-        let second = Duration::from_secs(1);
-        assert_eq!(steps(8 * second, second), [1000, 6000, 7000, 8000]);
-        assert_eq!(steps(30 * second, second), [1000, 28_000, 29_000, 30_000]);
-        assert_eq!(steps(second, second), [875, 750, 875, 1000]);
-        assert_eq!(steps(second / 2, Duration::ZERO), [0, 300, 400, 500]);
-        assert_eq!(steps(Duration::ZERO, second), [0, 0, 0, 100], "a moment to end");
-        assert!(steps(Duration::MAX, Duration::MAX)[3] > 1 << 41);
+    /// Takes the next step, unless `all_closed` says that no connection is left. Returns until when to
+    /// wait for that afterwards, as the time since the begin of the shutdown
+    /// ([`ShutdownHandle::next_wait`]); `None` if the connections are not to be waited for any longer.
+    pub fn step(&mut self, observer: &dyn Observer, all_closed: bool) -> Option<Duration> {
+        let ShutdownHandle { acceptor, connections } = self.handle;
+        if all_closed {
+            self.next = Next::Nothing;
+        }
+        let (next, until) = match self.next {
+            Next::WaitForLastRequests => (Next::CloseIdle, self.schedule.close_idle),
+            Next::CloseIdle => {
+                connections.close_idle();
+                (Next::ExpireGrace, self.schedule.grace_expired)
+            }
+            Next::ExpireGrace => {
+                if connections.expire_grace() {
+                    observer.on_grace_expired();
+                }
+                (Next::Abort, self.schedule.abort)
+            }
+            Next::Abort => {
+                connections.abort_all();
+                connections.add_aborted(acceptor.abort_waiting());
+                (Next::Nothing, self.schedule.end)
+            }
+            Next::Nothing => return None,
+        };
+        self.next = next;
+        Some(until)
+    }
+
+    /// After [`GracefulShutdown::step`]: takes the next step for [`Observer::processes`], where `idle`
+    /// says whether none was left at the end of the last wait. The first call lets no more processes
+    /// start; the second kills those that are left. Returns how long to wait until none is left;
+    /// `None` if there is nothing more to wait for.
+    pub fn step_processes(&mut self, observer: &dyn Observer, idle: bool) -> Option<Duration> {
+        let processes = observer.processes()?;
+        let (next, most) = match self.next_of_processes {
+            NextOfProcesses::Close => {
+                processes.close();
+                (NextOfProcesses::Kill, self.time_left())
+            }
+            NextOfProcesses::Kill if !idle => {
+                processes.kill_all();
+                (NextOfProcesses::Nothing, self.kill_wait)
+            }
+            NextOfProcesses::Kill | NextOfProcesses::Nothing => return None,
+        };
+        self.next_of_processes = next;
+        Some(most)
+    }
+
+    /// The end: calls [`Observer::on_stopped`] with the report that it returns. Connections that were
+    /// in the listeners' backlogs and were never served are aborted, if any is left.
+    pub fn finish(self, observer: &dyn Observer) -> ShutdownReport {
+        let ShutdownHandle { acceptor, connections } = self.handle;
+        connections.add_aborted(acceptor.abort_waiting());
+        let report = ShutdownReport { aborted: connections.aborted(), time_left: self.time_left() };
+        observer.on_stopped(&report);
+        report
+    }
+
+    /// What is left of the grace.
+    fn time_left(&self) -> Duration {
+        self.schedule.end.saturating_sub(self.handle.connections.shutdown_elapsed())
     }
 }
+
+#[cfg(test)]
+#[path = "shutdown_tests.rs"]
+mod tests;

@@ -1,41 +1,58 @@
-//! What stops a server, of either driver, from anywhere.
+//! A handle that stops a server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::connections::Connections;
 use crate::net::Acceptor;
+use crate::os;
 
-/// Stops a server from anywhere.
+/// Stops a server from any thread. Clones stop the same server.
 #[derive(Debug, Clone)]
 pub struct ShutdownHandle {
-    /// Where new connections come from.
+    /// The listeners.
     pub acceptor: Arc<Acceptor>,
-    /// Who is being served.
+    /// The connections that are open.
     pub connections: Arc<Connections>,
 }
 
 impl ShutdownHandle {
-    /// Begins a graceful shutdown: no new connections but those that wait in the backlog, and each
-    /// closes with its next response, which says so. What happens when is in [`ShutdownSchedule`]. Takes
-    /// about a millisecond.
-    ///
-    /// [`ShutdownSchedule`]: crate::ShutdownSchedule
+    /// Begins a graceful shutdown. No new connection is accepted, but for those in the listeners'
+    /// backlogs, and each connection closes with its next response, which says so.
+    /// [`ShutdownSchedule`](crate::ShutdownSchedule) says what happens when. Takes about a
+    /// millisecond. Calling it again has no effect.
     pub fn stop(&self) {
-        self.acceptor.stop(); // first: who was told to close may connect again at once
+        self.acceptor.stop(); // first: a client whose connection closes may connect again at once
         self.connections.begin_shutdown();
     }
 
-    /// After [`ShutdownHandle::stop`]: closes idle connections now, whatever [`Config::lame_duck`] is. For
-    /// a person who waits for the end, and where no proxy is about to send on them.
-    ///
-    /// [`Config::lame_duck`]: crate::Config::lame_duck
+    /// After [`ShutdownHandle::stop`]: closes idle connections now, not after
+    /// [`Config::lame_duck`](crate::Config::lame_duck). For a person who waits for the end, and where
+    /// there is no proxy that is about to send requests on them.
     pub fn close_idle(&self) {
         self.connections.close_idle();
     }
 
-    /// Whether [`ShutdownHandle::stop`] was called.
+    /// Whether [`ShutdownHandle::stop`] was called, by any clone.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.acceptor.is_stopped()
+    }
+
+    /// After [`ShutdownHandle::stop`]: whether no connection is open, and none waits to be served. A
+    /// connection that another thread has accepted and not registered yet is neither.
+    #[must_use]
+    pub fn all_closed(&self) -> bool {
+        // In this order: a connection goes from the first to the second.
+        self.acceptor.waiting() == 0 && self.connections.is_empty()
+    }
+
+    /// For a wait that [`GracefulShutdown::step`](crate::GracefulShutdown::step) bounds by `until`: how
+    /// long to wait before calling this again; `None` if that time has come. It is never longer than
+    /// [`os::STEP`], since time in which the whole process stands still must not count.
+    #[must_use]
+    pub fn next_wait(&self, until: Duration) -> Option<Duration> {
+        let left = until.saturating_sub(self.connections.shutdown_elapsed());
+        (!left.is_zero()).then(|| left.min(os::STEP))
     }
 }

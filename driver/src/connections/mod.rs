@@ -20,7 +20,7 @@ mod wait;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -47,8 +47,12 @@ pub struct Connections {
     shutdown: Mutex<Stopwatch>,
     /// What new connections begin with, for the server stops.
     flags: Flags,
-    /// How many connections were cut.
+    /// How many open connections [`Connections::abort_all`] has aborted.
     aborted: OnceLock<usize>,
+    /// How many were aborted that had not been registered.
+    aborted_waiting: AtomicUsize,
+    /// Whether [`Connections::expire_grace`] was called.
+    grace_expired: AtomicBool,
 }
 
 /// All connections, and what is known of them together.
@@ -203,11 +207,20 @@ impl Connections {
         }
     }
 
-    /// How many connections [`Connections::abort_all`] found whose last response was not sent, when it was
-    /// first called.
+    /// Counts `n` connections as aborted that were never registered.
+    pub(crate) fn add_aborted(&self, n: usize) {
+        self.aborted_waiting.fetch_add(n, Ordering::SeqCst);
+    }
+
+    /// How many connections a shutdown has aborted before their last response was sent.
     #[must_use]
     pub fn aborted(&self) -> usize {
-        self.aborted.get().copied().unwrap_or(0)
+        self.aborted.get().copied().unwrap_or(0) + self.aborted_waiting.load(Ordering::SeqCst)
+    }
+
+    /// Whether this is the first call.
+    pub(crate) fn expire_grace(&self) -> bool {
+        !self.grace_expired.swap(true, Ordering::SeqCst)
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

@@ -1,0 +1,199 @@
+//! The steps of a shutdown, taken without waiting, and what an observer sees of them.
+
+use std::net::TcpStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use doorstep_core::http1::Waiting;
+use rustix::process::Pid;
+
+use super::*;
+use crate::connections::Registration;
+use crate::net::{self, Acceptor};
+use crate::semaphore::Semaphore;
+
+/// In milliseconds.
+fn schedule(grace: Duration, lame_duck: Duration, shutdown_step: Duration) -> [u128; 4] {
+    let config = Config { shutdown_grace: grace, lame_duck, shutdown_step, ..Config::default() };
+    let all = ShutdownSchedule::new(&config);
+    [all.close_idle, all.grace_expired, all.abort, all.end].map(|at| at.as_millis())
+}
+
+#[test]
+fn r_28_every_step_is_within_the_grace() {
+    let second = Duration::from_secs(1);
+    let steps = |grace, lame_duck| schedule(grace, lame_duck, second);
+    assert_eq!(steps(8 * second, second), [1000, 6000, 7000, 8000]);
+    assert_eq!(steps(30 * second, second), [1000, 28_000, 29_000, 30_000]);
+    assert_eq!(steps(second, second), [875, 750, 875, 1000]);
+    assert_eq!(steps(second / 2, Duration::ZERO), [0, 300, 400, 500]);
+    assert_eq!(steps(Duration::ZERO, second), [0, 0, 0, 100], "time for the abort");
+    assert!(steps(Duration::MAX, Duration::MAX)[3] > 1 << 41);
+    assert_eq!(schedule(80 * second, second, 5 * second), [1000, 70_000, 75_000, 80_000]);
+    assert_eq!(schedule(8 * second, second, Duration::ZERO), [1000, 7800, 7900, 8000]);
+}
+
+#[derive(Default)]
+struct Seen {
+    calls: Mutex<Vec<&'static str>>,
+    processes: Option<Arc<Semaphore>>,
+}
+
+impl Seen {
+    fn calls(&self) -> Vec<&'static str> {
+        self.calls.lock().unwrap().clone()
+    }
+}
+
+impl Observer for Seen {
+    fn on_grace_expired(&self) {
+        self.calls.lock().unwrap().push("expired");
+    }
+    fn on_stopped(&self, _: &ShutdownReport) {
+        self.calls.lock().unwrap().push("stopped");
+    }
+    fn processes(&self) -> Option<&Arc<Semaphore>> {
+        self.processes.as_ref()
+    }
+}
+
+fn server() -> ShutdownHandle {
+    let listeners = net::bind(Some("127.0.0.1"), 0).unwrap();
+    let acceptor = Arc::new(Acceptor::nonblocking(listeners).unwrap());
+    ShutdownHandle { acceptor, connections: Arc::default() }
+}
+
+fn connect(handle: &ShutdownHandle) -> TcpStream {
+    TcpStream::connect(handle.acceptor.addresses()[0]).unwrap()
+}
+
+/// A connection that waits for its first request, and the client.
+fn idle(handle: &ShutdownHandle) -> (Registration<'_>, TcpStream) {
+    let client = connect(handle);
+    assert!(handle.acceptor.wait_readable(Duration::from_secs(10)).unwrap());
+    let (stream, peer) = handle.acceptor.try_accept().unwrap().unwrap();
+    let registration = handle.connections.register(stream, peer);
+    registration.begin_wait(Waiting::Idle);
+    (registration, client)
+}
+
+/// Whether reading is over.
+fn is_closed(connection: &Registration<'_>) -> bool {
+    matches!(connection.stream().peek(&mut [0]), Ok(0))
+}
+
+#[test]
+fn b_282_connections_that_stay_are_aborted_after_every_other_step() {
+    let (handle, config, seen) = (server(), Config::default(), Seen::default());
+    let (connection, _client) = idle(&handle);
+    let _in_the_backlog = connect(&handle);
+    handle.stop();
+    assert!(connection.should_close());
+    let at = ShutdownSchedule::new(&config);
+    let mut shutdown = GracefulShutdown::new(&handle, &config);
+
+    assert_eq!(shutdown.step(&seen, false), Some(at.close_idle));
+    assert!(!is_closed(&connection), "it may send one more request");
+    assert_eq!(shutdown.step(&seen, false), Some(at.grace_expired));
+    assert!(is_closed(&connection), "it was idle, and was closed");
+    assert_eq!(seen.calls(), [""; 0]);
+    assert_eq!(shutdown.step(&seen, false), Some(at.abort));
+    assert_eq!(seen.calls(), ["expired"]);
+    assert_eq!((handle.connections.aborted(), handle.acceptor.waiting()), (0, 1));
+    assert_eq!(shutdown.step(&seen, false), Some(at.end));
+    assert_eq!((handle.connections.aborted(), handle.acceptor.waiting()), (2, 0));
+    assert_eq!(shutdown.step(&seen, false), None);
+    assert_eq!(shutdown.step(&seen, false), None);
+
+    assert_eq!(shutdown.step_processes(&seen, false), None);
+    let report = shutdown.finish(&seen);
+    assert_eq!((report.aborted, seen.calls()), (2, vec!["expired", "stopped"]));
+    assert!(report.time_left <= at.end);
+}
+
+#[test]
+fn b_282_a_shutdown_ends_with_the_last_connection_and_aborts_nothing() {
+    for steps in 0..=3 {
+        let (handle, config, seen) = (server(), Config::default(), Seen::default());
+        let (connection, _client) = idle(&handle);
+        handle.stop();
+        let mut shutdown = GracefulShutdown::new(&handle, &config);
+        for _ in 0..steps {
+            assert!(shutdown.step(&seen, false).is_some());
+        }
+        assert!(!handle.all_closed());
+        drop(connection);
+        assert!(handle.all_closed());
+        assert_eq!(shutdown.step(&seen, true), None);
+        assert_eq!(shutdown.step(&seen, false), None, "it stays over");
+        assert_eq!(shutdown.finish(&seen).aborted, 0);
+        assert_eq!(seen.calls().contains(&"expired"), steps >= 3);
+    }
+}
+
+#[test]
+fn b_282_several_workers_take_each_step_once() {
+    let (handle, config, seen) = (server(), Config::default(), Seen::default());
+    let connections = [(); 3].map(|()| idle(&handle));
+    let _in_the_backlog = [(); 2].map(|()| connect(&handle));
+    handle.stop();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut shutdown = GracefulShutdown::new(&handle, &config);
+                while shutdown.step(&seen, false).is_some() {}
+            });
+        }
+    });
+    drop(connections);
+    let report = GracefulShutdown::new(&handle, &config).finish(&seen);
+    assert_eq!((report.aborted, seen.calls()), (5, vec!["expired", "stopped"]));
+}
+
+#[test]
+fn b_282_processes_have_the_time_that_is_left_and_are_killed_then() {
+    let (handle, config) = (server(), Config::default());
+    let seen = Seen { processes: Some(Semaphore::new(2, 0)), ..Seen::default() };
+    let processes = seen.processes.as_ref().unwrap();
+    let mut permit = processes.try_acquire().unwrap();
+    let mut child = Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
+    permit.add_group(Pid::from_child(&child));
+    handle.stop();
+
+    let mut shutdown = GracefulShutdown::new(&handle, &config);
+    assert_eq!(shutdown.step(&seen, true), None);
+    assert!(!permit.is_closed());
+    let most = shutdown.step_processes(&seen, false).unwrap();
+    assert!(most > config.shutdown_grace / 2 && most <= config.shutdown_grace);
+    assert!(permit.is_closed() && child.try_wait().unwrap().is_none());
+    assert_eq!(shutdown.step_processes(&seen, false), Some(config.kill_wait));
+    assert_eq!(child.wait().unwrap().signal(), Some(9));
+    assert_eq!(shutdown.step_processes(&seen, false), None);
+    permit.remove_group();
+    drop(permit);
+    shutdown.finish(&seen);
+    assert_eq!(seen.calls(), ["stopped"]);
+}
+
+#[test]
+fn b_282_processes_that_end_in_time_are_not_waited_for_any_longer() {
+    let (handle, config) = (server(), Config::default());
+    let seen = Seen { processes: Some(Semaphore::new(2, 0)), ..Seen::default() };
+    handle.stop();
+    let mut shutdown = GracefulShutdown::new(&handle, &config);
+    assert!(shutdown.step_processes(&seen, false).is_some());
+    assert!(seen.processes().unwrap().try_acquire().is_none(), "no more of them start");
+    assert_eq!(shutdown.step_processes(&seen, true), None);
+}
+
+#[test]
+fn a_wait_has_steps_and_ends() {
+    let handle = server();
+    handle.stop();
+    assert_eq!(handle.next_wait(Duration::MAX), Some(crate::os::STEP));
+    assert_eq!(handle.next_wait(Duration::ZERO), None);
+    let millisecond = Duration::from_millis(1);
+    std::thread::sleep(2 * millisecond);
+    assert_eq!(handle.next_wait(millisecond), None);
+}
