@@ -50,7 +50,7 @@ fn serve_on<S: RuntimeServer>(
     let cgi = config.cgi.clone().map(|settings| Cgi::new(&config.root, settings));
     let cgi = cgi.transpose().map_err(no_directory)?;
     let server = S::new(listen(config)?, server_config(config)).map_err(Failure::Serve)?;
-    let processes = cgi.as_ref().map(Cgi::process_limit);
+    let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
     handle_signals(signals, server.shutdown_handle(), processes)?;
     let addresses = server.addresses().to_vec();
     let on_started: OnStarted = Box::new(move || banner::print_serving(&addresses));

@@ -162,7 +162,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// Returns the error of the socket or of the script.
     pub async fn run_script(&mut self, scripts: &Cgi) -> io::Result<bool> {
-        job::run(self, &mut scripts.script_job()).await
+        job::run(self, &mut scripts.job().only_scripts()).await
     }
 
     /// After [`Response::upgrade`] or [`Response::tunnel`]: sends the response, and returns the

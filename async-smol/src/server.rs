@@ -132,7 +132,8 @@ impl Server {
         let served = thread::scope(|scope| {
             for _ in 1..threads.get() {
                 let work = || block_on(self.work(&handler, &process));
-                let started = thread::Builder::new().name("worker".into()).spawn_scoped(scope, work);
+                let started =
+                    thread::Builder::new().name("worker".into()).spawn_scoped(scope, work);
                 if let Err(error) = started {
                     self.shutdown.stop(); // the threads that have started already
                     return Err(error);

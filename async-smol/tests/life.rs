@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use doorstep_async_smol::CgiSettings;
 use doorstep_async_smol::{Cgi, Exchange, Handler, Server};
-use doorstep_driver::ShutdownReport;
+use doorstep_driver::Observer;
+use doorstep_driver::semaphore::Semaphore;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::TcpStream;
 

@@ -149,7 +149,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// Returns the error of the socket or of the script.
     pub fn run_script(&mut self, scripts: &Cgi) -> io::Result<bool> {
-        job::run(self, &mut scripts.script_job())
+        job::run(self, &mut scripts.job().only_scripts())
     }
 
     /// After [`Response::upgrade`] or [`Response::tunnel`]: sends the response, and returns the

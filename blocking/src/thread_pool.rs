@@ -201,7 +201,8 @@ impl<H: Handler> ThreadPool<H> {
                         state.idle == 0 && state.threads < self.admission.max_connections()
                     };
                     if is_last && let Err(error) = self.spawn_worker() {
-                        self.admission.spawn_failed(self.handler.observer(), &error);
+                        let peer = connection.1.ip();
+                        self.admission.spawn_failed(self.handler.observer(), peer, &error);
                     }
                     return Some(connection);
                 }

@@ -4,6 +4,7 @@
 //! connections, deadlines, the shutdown. It never waits and starts no executor: what has to be
 //! waited for is returned to the front end.
 
+pub mod admission;
 pub mod cgi;
 pub mod config;
 pub mod connections;

@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(arguments.runtime, Runtime::Blocking);
         assert!(!arguments.quiet);
         assert_eq!(arguments.limits.max_body, Limits::default().body);
-        assert_eq!(arguments.limits.grace, Config::default().grace);
+        assert_eq!(arguments.limits.grace, Config::default().shutdown_grace);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What is sent to a script: received whole and bounded, then an ordinary file. RFC 3875 §4.2,
 //! B-247, B-250, B-254.
 
-use doorstep::blocking::Config;
 use doorstep::blocking::CgiSettings;
+use doorstep::blocking::Config;
 use doorstep::core::http1::Limits;
 
 use crate::drivers::{Driver, config};

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use doorstep::blocking::Config;
 use doorstep::blocking::CgiSettings;
+use doorstep::blocking::Config;
 
 use crate::drivers::{Driver, config, eventually};
 use crate::scripts::{Scripts, asking, children, cut, end, text};

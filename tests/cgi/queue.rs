@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use doorstep::blocking::Config;
 use doorstep::blocking::CgiSettings;
+use doorstep::blocking::Config;
 
 use crate::drivers::{Driver, config, eventually};
 use crate::scripts::{Scripts, asking, children};

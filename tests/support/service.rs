@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use doorstep::blocking::CgiSettings;
 use doorstep::blocking::{Cgi, Files, Observer, Record, Response, ShutdownReport};
-use doorstep::driver::semaphore::Semaphore;
 use doorstep::core::http1::{Head, Version};
 use doorstep::core::site::Site;
+use doorstep::driver::semaphore::Semaphore;
 
 /// What becomes of one request, step by step.
 #[derive(Debug, Clone, PartialEq, Eq)]
