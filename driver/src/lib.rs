@@ -1,12 +1,12 @@
 //! doorstep-driver: the part of a server that every front end needs and that does not wait.
 //!
 //! It makes every decision that is not HTTP's: about files beneath a root, scripts, connections,
-//! their deadlines, and shutdown. It never waits and starts neither a thread nor an executor: it
-//! returns what has to be waited for to the front end.
+//! their deadlines, and shutdown. It starts no executor and does not wait: it returns what has to be
+//! waited for to the front end.
 //!
-//! - [`Config`] has every bound and deadline.
-//! - [`Admission`] decides about new connections, [`connections::Connections`] has those that are open,
-//!   and [`exchange::Session`] decides about one of them.
+//! - [`Config`] has the bounds and deadlines of connections.
+//! - [`Admission`] decides about new connections, [`connections::Connections`] has those that are
+//!   open, and [`exchange::Session`] decides about one of them.
 //! - [`ShutdownHandle`] stops a server, and [`GracefulShutdown`] takes the steps of that.
 //! - [`Observer`] receives what a server reports.
 
