@@ -1,7 +1,7 @@
 //! The configuration of a server: one plain struct, shared by all front ends.
 //!
-//! Together with [`Limits`] and [`Timeouts`], which are two of its fields, it holds every bound
-//! that a client can meet.
+//! Together with [`Limits`] and [`Timeouts`], which are two of its fields, it holds the bounds that a
+//! client can meet on a connection. Those of scripts are in [`CgiSettings`](crate::cgi::CgiSettings).
 //!
 //! ```
 //! use doorstep_driver::Config;
@@ -40,9 +40,9 @@ pub struct Config {
     /// limit of 1,024 there are 659, unless that limit is raised, as
     /// `Server::raise_descriptor_limit` does.
     pub max_connections: Option<NonZeroUsize>,
-    /// The pause after the system has refused a descriptor, memory or a thread for a new
-    /// connection, before the server asks again. Meanwhile new connections wait in the listener's
-    /// backlog. 100 ms.
+    /// The pause after the system has refused a descriptor, memory or a thread, before the server
+    /// asks again. Meanwhile new connections wait in the listener's backlog, and work for the smol
+    /// front end's pool in its queue. 100 ms.
     pub accept_backoff: Duration,
 
     /// How long a connection may be idle, in the middle of a head, or in the middle of a body or a
