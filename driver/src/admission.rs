@@ -27,8 +27,8 @@ use crate::observer::Observer;
 use crate::os;
 use crate::shutdown_handle::ShutdownHandle;
 
-/// Decides what happens to new connections that cannot be served at once. Each server has one, which
-/// all of its threads share: so a shortage is logged once for all of them.
+/// Decides what happens to new connections that cannot be served at once. Each server has one,
+/// which all of its threads share: so a shortage is logged once for all of them.
 #[derive(Debug)]
 pub struct Admission {
     handle: ShutdownHandle,
@@ -59,15 +59,15 @@ impl Admission {
         self.max_connections.get()
     }
 
-    /// Whether as many connections are open as there may be. Then no more are to be accepted, and when
-    /// one waits, [`Admission::evict`] is to be called.
+    /// Whether as many connections are open as there may be. Then no more are to be accepted, and
+    /// when one waits, [`Admission::evict`] is to be called.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.handle.connections.len() >= self.max_connections()
     }
 
-    /// Evicts a connection for a new one, if one can be evicted now. Returns how long to wait until a
-    /// connection has closed, before calling this again: [`Config::eviction_timeout`], or less if
+    /// Evicts a connection for a new one, if one can be evicted now. Returns how long to wait until
+    /// a connection has closed, before calling this again: [`Config::eviction_timeout`], or less if
     /// none can be evicted now. Costs little, however many connections there are.
     #[must_use = "calling this again at once would evict another connection"]
     pub fn evict(&self) -> Duration {
@@ -78,10 +78,10 @@ impl Admission {
         }
     }
 
-    /// Accepting has failed with `error`, since descriptors or memory are used up: the connection still
-    /// waits in the listener's backlog. Logs the error under the server's own address when the
-    /// shortage begins, evicts a connection for its descriptor, and returns how long to wait before
-    /// accepting again: [`Config::accept_backoff`].
+    /// Accepting has failed with `error`, since descriptors or memory are used up: the connection
+    /// still waits in the listener's backlog. Logs the error under the server's own address when
+    /// the shortage begins, evicts a connection for its descriptor, and returns how long to wait
+    /// before accepting again: [`Config::accept_backoff`].
     #[must_use = "accepting again at once would fail again"]
     pub fn accept_failed(&self, observer: &dyn Observer, error: &io::Error) -> Duration {
         if self.no_descriptor.should_log() {

@@ -1,7 +1,7 @@
 //! The configuration of a server: one plain struct, shared by all front ends.
 //!
-//! Together with [`Limits`] and [`Timeouts`], which are two of its fields, it holds every bound that
-//! a client can meet.
+//! Together with [`Limits`] and [`Timeouts`], which are two of its fields, it holds the bounds that a
+//! client can meet on a connection. Those of scripts are in [`CgiSettings`](crate::cgi::CgiSettings).
 //!
 //! ```
 //! use doorstep_driver::Config;
@@ -29,24 +29,26 @@ pub struct Config {
     pub protocol: Version,
     /// The value of the Server header; empty for none (B-063). `doorstep/` and the version.
     pub server: String,
-    /// Headers of every final response, name and value (B-293). A pair that is not a valid header is
-    /// left out. None.
+    /// Headers of every final response, name and value (B-293). A pair that is not a valid header
+    /// is left out. None.
     pub headers: Vec<(String, String)>,
 
     /// Concurrent connections. `None` is the front end's default: 1,024 on threads, 10,000 on smol.
-    /// When there are as many, a connection that is slow or idle is evicted for a new one; while none
-    /// can be evicted, new ones wait in the listener's backlog (B-286). There are fewer where this
-    /// process may have few descriptors ([`crate::os::connections`]): with the usual soft limit of
-    /// 1,024 there are 659, unless that limit is raised, as `Server::raise_descriptor_limit` does.
+    /// When there are as many, a connection that is slow or idle is evicted for a new one; while
+    /// none can be evicted, new ones wait in the listener's backlog (B-286). There are fewer where
+    /// this process may have few descriptors ([`crate::os::connections`]): with the usual soft
+    /// limit of 1,024 there are 659, unless that limit is raised, as
+    /// `Server::raise_descriptor_limit` does.
     pub max_connections: Option<NonZeroUsize>,
-    /// The pause after the system has refused a descriptor, memory or a thread for a new connection,
-    /// before the server asks again. Meanwhile new connections wait in the listener's backlog. 100 ms.
+    /// The pause after the system has refused a descriptor, memory or a thread, before the server
+    /// asks again. Meanwhile new connections wait in the listener's backlog, and work for the smol
+    /// front end's pool in its queue. 100 ms.
     pub accept_backoff: Duration,
 
     /// How long a connection may be idle, in the middle of a head, or in the middle of a body or a
-    /// response below [`Config::eviction_rate`], before it can be evicted. 1 s. It matters only when
-    /// the server is full: then an idle connection is closed without a response, a slow request gets
-    /// a 408, and a slow receiver a reset.
+    /// response below [`Config::eviction_rate`], before it can be evicted. 1 s. It matters only
+    /// when the server is full: then an idle connection is closed without a response, a slow
+    /// request gets a 408, and a slow receiver a reset.
     pub eviction_grace: Duration,
     /// The same for a connection that has not sent a request yet. 2 s.
     pub first_request_grace: Duration,
@@ -59,21 +61,21 @@ pub struct Config {
     /// require. Between 1 ms and this, it is 20 µs for each connection, and at least a tenth of
     /// [`Config::rotation_interval`]. 100 ms.
     pub eviction_scan_interval: Duration,
-    /// How long a request that needs a file waits for the descriptor of a connection that was evicted
-    /// because this process had none left. If there is none after that time, the response is a
-    /// 503. 100 ms.
+    /// How long a request that needs a file waits for the descriptor of a connection that was
+    /// evicted because this process had none left. If there is none after that time, the response
+    /// is a 503. 100 ms.
     pub descriptor_wait: Duration,
-    /// While the server is full and no connection can be evicted: the time in which every connection
-    /// is asked to close with its next response (`Connection: close`), so that waiting clients get
-    /// their turn. 100 ms.
+    /// While the server is full and no connection can be evicted: the time in which every
+    /// connection is asked to close with its next response (`Connection: close`), so that waiting
+    /// clients get their turn. 100 ms.
     pub rotation_interval: Duration,
 
     /// The longest time between two checks of all deadlines, and so how late one may be noticed. It
     /// is a quarter of the shortest deadline if that is less, but at least 20 ms. 1 s.
     pub sweep_interval: Duration,
     /// Bytes that are still received and discarded after the last response, while
-    /// [`Timeouts::linger`] and its rate are kept. When a client sends more, the connection is reset,
-    /// which may cost the client that response. 1 GiB.
+    /// [`Timeouts::linger`] and its rate are kept. When a client sends more, the connection is
+    /// reset, which may cost the client that response. 1 GiB.
     pub max_linger_bytes: u64,
 
     /// The longest time that a shutdown takes (B-282). For all but the last quarter of it, or its
@@ -96,16 +98,16 @@ pub struct Config {
     pub kill_wait: Duration,
 
     /// Bytes of a request body that are received before the handler reads them: together with the
-    /// largest head and the largest trailer section ([`Limits`]) this is the most memory for input on
-    /// one connection. At least 4 KiB. 16 KiB.
+    /// largest head and the largest trailer section ([`Limits`]) this is the most memory for input
+    /// on one connection. At least 4 KiB. 16 KiB.
     pub body_read_ahead: usize,
     /// Bytes of responses that wait in memory before they are sent: when pipelined requests have
     /// filled it, their responses are sent before the next request is handled. A response that is
     /// written in parts is sent when it exceeds this, too. Twice as much memory is kept between
     /// requests for the next responses. 64 KiB.
     pub flush_threshold: usize,
-    /// Idle threads that the blocking front end keeps for new connections, at least one; more of them
-    /// end. Fewer are kept where this process may have few descriptors. 32.
+    /// Idle threads that the blocking front end keeps for new connections, at least one; more of
+    /// them end. Fewer are kept where this process may have few descriptors. 32.
     pub max_idle_threads: usize,
     /// Pairs of idle buffers, one for input and one for output, that each worker of the smol front
     /// end keeps for busy connections; more of them are freed. 64.
@@ -115,8 +117,8 @@ pub struct Config {
     pub pool_threads: usize,
     /// How long a thread of that pool, apart from the first, waits for work before it ends. 5 s.
     pub pool_idle_timeout: Duration,
-    /// A shortage of descriptors or threads is logged when it begins, and not again until it has been
-    /// over for so long. 10 s.
+    /// A shortage of descriptors or threads is logged when it begins, and not again until it has
+    /// been over for so long. 10 s.
     pub log_quiet_time: Duration,
 }
 
@@ -160,12 +162,13 @@ impl Default for Config {
     }
 }
 
-/// The size of a new inbox, in bytes: more than nearly every head. It bounds nothing: an inbox grows.
+/// The size of a new inbox, in bytes: more than nearly every head. It bounds nothing: an inbox
+/// grows.
 const INITIAL_INBOX: usize = 2 << 10;
 /// The least [`Config::body_read_ahead`], in bytes: with less, a body could not be decoded.
 const MIN_READ_AHEAD: usize = 4 << 10;
-/// The default of [`Config::flush_threshold`], in bytes; and the size of the parts in which generated
-/// content, such as a listing, is written.
+/// The default of [`Config::flush_threshold`], in bytes; and the size of the parts in which
+/// generated content, such as a listing, is written.
 pub const FLUSH_THRESHOLD: usize = 64 << 10;
 
 impl Config {

@@ -1,8 +1,14 @@
-//! doorstep-driver: what every front end needs and none should write again.
+//! doorstep-driver: the part of a server that every front end needs and that does not wait.
 //!
-//! It holds every decision of a server that is not HTTP's: files beneath a root, scripts,
-//! connections, deadlines, the shutdown. It never waits and starts no executor: what has to be
-//! waited for is returned to the front end.
+//! It makes every decision that is not HTTP's: about files beneath a root, scripts, connections,
+//! their deadlines, and shutdown. It starts no executor and does not wait: it returns what has to be
+//! waited for to the front end.
+//!
+//! - [`Config`] has the bounds and deadlines of connections.
+//! - [`Admission`] decides about new connections, [`connections::Connections`] has those that are
+//!   open, and [`exchange::Session`] decides about one of them.
+//! - [`ShutdownHandle`] stops a server, and [`GracefulShutdown`] takes the steps of that.
+//! - [`Observer`] receives what a server reports.
 
 pub mod admission;
 pub mod cgi;
@@ -21,6 +27,7 @@ pub mod shutdown;
 pub mod shutdown_handle;
 
 pub use cgi::Cgi;
+pub use admission::Admission;
 pub use config::{Config, FLUSH_THRESHOLD};
 pub use doorstep_core as core;
 pub use doorstep_core::log::Record;

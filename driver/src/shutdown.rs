@@ -8,9 +8,9 @@
 //!  next response
 //! ```
 //!
-//! It ends as soon as no connection is left. Time in which the whole process stands still is not part
-//! of it ([`Stopwatch`](crate::os::Stopwatch)). Then the processes that the handler runs are waited
-//! for until the end of that time, and killed.
+//! It ends as soon as no connection is left. Time in which the whole process stands still is not
+//! part of it ([`Stopwatch`](crate::os::Stopwatch)). Then the processes that the handler runs are
+//! waited for until the end of that time, and killed.
 //!
 //! [`GracefulShutdown`] takes these steps. It never waits: a front end does, for what it is told.
 //!
@@ -51,9 +51,9 @@ const MIN_STEP: Duration = Duration::from_millis(100);
 /// Longer times are treated as this one, so that adding it to an instant cannot overflow.
 const MAX_GRACE: Duration = Duration::from_secs(1 << 32);
 
-/// When each step of a shutdown comes, as the time since [`ShutdownHandle::stop`]. Within a grace that
-/// is short the steps come closer together, and connections may still be idle when handlers are asked
-/// to end.
+/// When each step of a shutdown comes, as the time since [`ShutdownHandle::stop`]. Within a grace
+/// that is short the steps come closer together, and connections may still be idle when handlers
+/// are asked to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShutdownSchedule {
     /// Connections that wait for a request are closed.
@@ -72,7 +72,8 @@ pub struct ShutdownReport {
     /// The number of connections that were aborted before their last response was sent, because the
     /// grace was over; those that were never served are among them.
     pub aborted: usize,
-    /// What is left of [`Config::shutdown_grace`]: how long the observer may take to end its own work.
+    /// What is left of [`Config::shutdown_grace`]: how long the observer may take to end its own
+    /// work.
     pub time_left: Duration,
 }
 
@@ -134,9 +135,10 @@ impl<'s> GracefulShutdown<'s> {
         }
     }
 
-    /// Takes the next step, unless `all_closed` says that no connection is left. Returns until when to
-    /// wait for that afterwards, as the time since the begin of the shutdown
-    /// ([`ShutdownHandle::next_wait`]); `None` if the connections are not to be waited for any longer.
+    /// Takes the next step, unless `all_closed` says that no connection is left. Returns until when
+    /// to wait for that afterwards, as the time since the begin of the shutdown
+    /// ([`ShutdownHandle::next_wait`]); `None` if the connections are not to be waited for any
+    /// longer.
     pub fn step(&mut self, observer: &dyn Observer, all_closed: bool) -> Option<Duration> {
         let ShutdownHandle { acceptor, connections } = self.handle;
         if all_closed {
@@ -165,10 +167,10 @@ impl<'s> GracefulShutdown<'s> {
         Some(until)
     }
 
-    /// After [`GracefulShutdown::step`]: takes the next step for [`Observer::processes`], where `idle`
-    /// says whether none was left at the end of the last wait. The first call lets no more processes
-    /// start; the second kills those that are left. Returns how long to wait until none is left;
-    /// `None` if there is nothing more to wait for.
+    /// After [`GracefulShutdown::step`]: takes the next step for [`Observer::processes`], where
+    /// `idle` says whether none was left at the end of the last wait. The first call lets no more
+    /// processes start; the second kills those that are left. Returns how long to wait until none
+    /// is left; `None` if there is nothing more to wait for.
     pub fn step_processes(&mut self, observer: &dyn Observer, idle: bool) -> Option<Duration> {
         let processes = observer.processes()?;
         let (next, most) = match self.next_of_processes {
@@ -186,8 +188,8 @@ impl<'s> GracefulShutdown<'s> {
         Some(most)
     }
 
-    /// The end: calls [`Observer::on_stopped`] with the report that it returns. Connections that were
-    /// in the listeners' backlogs and were never served are aborted, if any is left.
+    /// The end: calls [`Observer::on_stopped`] with the report that it returns. Connections that
+    /// were in the listeners' backlogs and were never served are aborted, if any is left.
     pub fn finish(self, observer: &dyn Observer) -> ShutdownReport {
         let ShutdownHandle { acceptor, connections } = self.handle;
         connections.add_aborted(acceptor.abort_waiting());

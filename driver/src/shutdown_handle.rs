@@ -27,8 +27,8 @@ impl ShutdownHandle {
     }
 
     /// After [`ShutdownHandle::stop`]: closes idle connections now, not after
-    /// [`Config::lame_duck`](crate::Config::lame_duck). For a person who waits for the end, and where
-    /// there is no proxy that is about to send requests on them.
+    /// [`Config::lame_duck`](crate::Config::lame_duck). For a person who waits for the end, and
+    /// where there is no proxy that is about to send requests on them.
     pub fn close_idle(&self) {
         self.connections.close_idle();
     }
@@ -39,17 +39,17 @@ impl ShutdownHandle {
         self.acceptor.is_stopped()
     }
 
-    /// After [`ShutdownHandle::stop`]: whether no connection is open, and none waits to be served. A
-    /// connection that another thread has accepted and not registered yet is neither.
+    /// After [`ShutdownHandle::stop`]: whether no connection is open, and none waits to be served.
+    /// A connection that another thread has accepted and not registered yet is neither.
     #[must_use]
     pub fn all_closed(&self) -> bool {
         // In this order: a connection goes from the first to the second.
         self.acceptor.waiting() == 0 && self.connections.is_empty()
     }
 
-    /// For a wait that [`GracefulShutdown::step`](crate::GracefulShutdown::step) bounds by `until`: how
-    /// long to wait before calling this again; `None` if that time has come. It is never longer than
-    /// [`os::STEP`], since time in which the whole process stands still must not count.
+    /// For a wait that [`GracefulShutdown::step`](crate::GracefulShutdown::step) bounds by `until`:
+    /// how long to wait before calling this again; `None` if that time has come. It is never longer
+    /// than [`os::STEP`], since time in which the whole process stands still must not count.
     #[must_use]
     pub fn next_wait(&self, until: Duration) -> Option<Duration> {
         let left = until.saturating_sub(self.connections.shutdown_elapsed());

@@ -1,12 +1,13 @@
-//! The sweep: the only clock of all connections. It counts how long each one waits, and wakes those
-//! whose deadline has passed.
+//! The sweep: one clock for all connections. It counts how long each one has waited, and wakes
+//! those whose deadline has passed.
 //!
-//! Waiting time is counted in steps, from one sweep to the next, by a [`Stopwatch`]: time in which the
-//! whole process stood still counts for nobody. Nor does a wait that the sweep has not seen: what it counts is never more than
-//! what has passed.
+//! Waiting time is counted in steps, from one sweep to the next, by a [`Stopwatch`]: time in which
+//! the whole process stood still does not count. A wait counts from the first sweep that finds it,
+//! so never more is counted than has passed.
 //!
-//! Before the clock is asked, the socket is: a receiver is judged by what its side has acknowledged,
-//! not by when there was room to send more. A connection that keeps a useful pace starts afresh.
+//! The progress of a client that receives is measured by the bytes that it has acknowledged, not by
+//! when there was room to send more. The waiting time of a connection that keeps
+//! [`Config::eviction_rate`] begins anew.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,32 +23,32 @@ use crate::os::{self, Stopwatch};
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) connection: Arc<ConnectionHandle>,
-    /// While a body comes or a response goes.
+    /// While a body is received or a response is sent.
     transfer: Option<Box<Transfer>>,
 }
 
-/// Bytes that move during a wait.
+/// The bytes that are received or sent during a wait.
 #[derive(Debug, Default)]
 struct Transfer {
-    /// Since the wait began, or since the pace was last a useful one.
+    /// Their number since the wait began, or since it last kept [`Config::eviction_rate`].
     bytes: u64,
-    /// How long nothing has.
+    /// The time since the last of them.
     quiet: Duration,
-    /// What the peer had acknowledged in all, when it was last asked.
+    /// How many bytes the peer had acknowledged in all at the last sweep.
     acknowledged: Option<u64>,
 }
 
-/// How much waiting time passes from one sweep to the next.
+/// Measures the waiting time from one sweep to the next.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
     time: Stopwatch,
-    /// What of it was in the steps so far.
+    /// How much of it the steps so far have covered.
     counted: Duration,
 }
 
 impl Steps {
-    /// The time since the last one, in whole milliseconds, and the rest next time; of a standstill,
-    /// hardly more than what was planned.
+    /// The time since the last step, in whole milliseconds; the rest is part of the next one. If
+    /// the process stood still, it is at most twice what was `planned`.
     pub(super) fn next(&mut self, now: Instant, planned: Duration) -> Duration {
         let passed = self.time.count(now, planned).saturating_sub(self.counted);
         let step = passed - Duration::from_nanos((passed.as_nanos() % 1_000_000) as u64);
@@ -69,9 +70,9 @@ impl Connections {
     }
 
     /// Counts the time that each connection has waited, and wakes those whose deadline has passed.
-    /// What such a connection waits for ends: reading returns the end of input, and sending an error,
-    /// which [`ConnectionHandle::read`] and [`ConnectionHandle::send`] report as a timeout. An idle
-    /// connection is closed without one. To be called every [`Connections::interval`].
+    /// What such a connection waits for ends: reading returns the end of input, and sending an
+    /// error, which [`ConnectionHandle::read`] and [`ConnectionHandle::send`] report as a timeout.
+    /// An idle connection is closed without one. To be called every [`Connections::interval`].
     pub fn sweep(&self, config: &Config) {
         self.table().sweep(config);
     }
@@ -115,7 +116,8 @@ impl Entry {
             (quiet, moved) = (flow.quiet, flow.bytes);
         }
         self.connection.waited.store(saturated_millis(waited), Ordering::Relaxed);
-        // A shutdown waits no longer for a client that has its last response than for a request.
+        // During a shutdown, a client that has its last response has as long as one that may still
+        // send a request.
         let is_over = waiting == Waiting::Linger
             && self.connection.is_closing()
             && waited >= config.lame_duck;
@@ -132,7 +134,7 @@ impl Entry {
 }
 
 impl Transfer {
-    /// What has moved since the last look.
+    /// Counts the bytes since the last sweep.
     fn count(&mut self, connection: &ConnectionHandle, waiting: Waiting, step: Duration) {
         let mut moved = u64::from(connection.bytes.swap(0, Ordering::Relaxed));
         if waiting == Waiting::Peer
@@ -145,7 +147,7 @@ impl Transfer {
     }
 }
 
-/// 49 days are for ever.
+/// At most 49 days, which is longer than any wait.
 fn saturated_millis(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }

@@ -1,17 +1,18 @@
-//! Who is evicted when the server is full, and when.
+//! Which connection is evicted when the server is full, and when.
 //!
 //! No connection is evicted before its grace is over; until then a new one waits in the listener's
-//! backlog. First go those that linger after their last response; then those that are slow in the
-//! middle of a request or a response, oldest first; then those that never asked for anything; then
-//! those that have been idle longest. Of each kind, the clients of an address that holds most of the
-//! connections go first.
+//! backlog. Evicted first are those that linger after their last response; then those that are slow
+//! in the middle of a request or a response; then those that have sent no request; then idle ones.
+//! Within each class, connections of a network that holds more than half of all come first, and
+//! then those that have waited longest.
 //!
-//! While nobody can be evicted, a share of the connections that were served is asked to end with their
-//! next response (`Connection: close`), so that more clients than there are places take turns. Not so
-//! when most places are held by those who never were: they will be evicted, or served, in a moment.
+//! While none can be evicted, a share of the connections that were served is asked to close with
+//! the next response (`Connection: close`), so that more clients than there may be connections take
+//! turns. Not so while most connections have not had a response yet: these will soon be served, or
+//! evicted.
 //!
-//! All connections are looked at once for many newcomers, and so rarely that this takes a small part of
-//! the time: what one newcomer costs does not depend on how many there are.
+//! All connections are scanned at once, for many new ones, and so rarely that this takes a small
+//! part of the time: the cost of a new connection does not depend on how many are open.
 
 use std::cmp::Reverse;
 use std::net::{IpAddr, Shutdown};
@@ -24,29 +25,31 @@ use super::{ConnectionHandle, Connections, Flag, Table};
 use crate::config::Config;
 use crate::net;
 
-/// What came of asking for room.
+/// The outcome of an attempt to evict a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Eviction {
-    /// A connection ends now.
+    /// A connection was evicted. It closes soon, and then [`Connections::listen_unregister`] is
+    /// notified.
     Started,
-    /// Nobody can be evicted now: to be asked again after so long, or when somebody has left.
+    /// No connection can be evicted now. Try again after this time, or when one has closed.
     RetryAfter(Duration),
 }
 
-/// Who can be evicted, as of the last look at all connections.
+/// The connections that could be evicted at the last scan.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
-    /// The first one to go is the last one here.
+    /// In reverse order: the next one is the last.
     found: Vec<Weak<ConnectionHandle>>,
+    /// When the last scan began.
     scanned: Option<Instant>,
-    /// Where to go on asking for a last response.
+    /// The index of the connection that was last asked to close with its next response.
     next_to_ask: usize,
 }
 
-/// In which order they go.
+/// The classes of connections that can be evicted, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum EvictionClass {
-    /// It has its response, and was to close.
+    /// Its last response was sent, and what the client still sends is discarded.
     Responded,
     Slow,
     NoRequest,
@@ -54,19 +57,21 @@ enum EvictionClass {
 }
 
 impl Connections {
-    /// Evicts a connection for the sake of its descriptor, if that can be done now.
+    /// Evicts a connection because a request needs a descriptor, if one can be evicted now. The
+    /// request then waits for [`Connections::listen_unregister`], for at most
+    /// [`Config::descriptor_wait`].
     pub fn evict_for_descriptor(&self, config: &Config) -> Eviction {
         self.evict_for_connection(config, 0)
     }
 
-    /// Makes room for a newcomer, if that can be done now; there may be `most` connections. Costs a look
-    /// at one connection, now and then at all.
+    /// Evicts a connection for a new one, if one can be evicted now, where there may be `most` of
+    /// them at once. Most calls look at one connection; now and then all are scanned.
     pub fn evict_for_connection(&self, config: &Config, most: usize) -> Eviction {
         let mut table = self.table();
         let now = Instant::now();
         let since = table.candidates.scanned.map(|looked| now.saturating_duration_since(looked));
         let pause = scan_interval(config, table.entries.len());
-        // After that long others may have become better candidates.
+        // After a grace others may have become better candidates.
         if since.is_some_and(|since| since < config.eviction_grace.max(pause))
             && let Some(room) = table.evict(config)
         {
@@ -102,7 +107,7 @@ fn scan_interval(config: &Config, connections: usize) -> Duration {
 }
 
 impl Table {
-    /// Evicts the next candidate that still is one.
+    /// Evicts the next candidate that still can be evicted.
     fn evict(&mut self, config: &Config) -> Option<Eviction> {
         while let Some(candidate) = self.candidates.found.pop() {
             let Some(connection) = candidate.upgrade() else { continue };
@@ -149,15 +154,15 @@ impl Table {
         likely.filter(|_| 2 * count > self.entries.len() && count < self.entries.len())
     }
 
-    /// Sees to it that `most` connections end with their next response, unless most of the places are
-    /// held by others than those who are served: these can be evicted soon.
+    /// Asks connections to close with their next response, until `most` of them soon will; none if
+    /// most connections have not had a response yet.
     fn request_last_responses(&mut self, most: usize, crowding: Option<IpAddr>) {
         let is_served = |connection: &ConnectionHandle| !connection.flags.has(Flag::NoResponseYet);
         let served = self.entries.iter().filter(|slot| is_served(&slot.connection)).count();
         if 2 * served < self.entries.len() {
             return;
         }
-        // One that is busy may be so for long.
+        // One that is busy may stay so for long.
         let ends_soon = |connection: &ConnectionHandle| {
             connection.should_close() && connection.wait.is(Waiting::Idle)
         };
@@ -182,23 +187,23 @@ impl Table {
 }
 
 impl ConnectionHandle {
-    /// Ends what a connection is in the middle of: it finds that it is late.
+    /// Ends the request or response that is in progress, as if its deadline had passed.
     fn evict(&self) {
         self.flags.set(Flag::Evicted, true);
         self.flags.set(Flag::TimedOut, true);
         let receives = self.wait.is(Waiting::Peer);
         if receives {
-            // What the client does not take is not kept for it any longer.
+            // The system does not keep any longer what the client has not received.
             let _ = net::close_by_reset(self, true);
         }
         self.wake(receives);
     }
 
-    /// Wakes whoever waits on it: to receive, or until the client `receives`.
+    /// Wakes the thread or task that waits for input, or for room to send if the client `receives`.
     pub(super) fn wake(&self, receives: bool) {
         if receives {
-            // A sender wakes up only when nothing can be sent any more. A plain end may look as if that
-            // was all; but no thread that is sending can be woken by a reset.
+            // A sender wakes up only when nothing can be sent any more. After a FIN the response
+            // may look complete; but a thread that is sending cannot be woken by a reset.
             if !self.flags.has(Flag::ResetOnClose) || net::reset(self).is_err() {
                 let _ = self.stream.shutdown(Shutdown::Both);
             }
@@ -208,26 +213,28 @@ impl ConnectionHandle {
     }
 }
 
-/// What it would be evicted as, if its grace is over.
+/// The class in which a connection can be evicted; `None` before its grace is over.
 fn eviction_class(connection: &ConnectionHandle, config: &Config) -> Option<EvictionClass> {
     if connection.has_timed_out() {
         return None;
     }
     let (class, grace) = match connection.wait.observed()? {
-        // It goes already. After a stop all are asked to, and who is slow must still make room.
+        // It closes already. During a shutdown all are asked to, and slow ones can still be
+        // evicted.
         Waiting::Idle if connection.is_closing() => return None,
         Waiting::Idle if connection.flags.has(Flag::NoResponseYet) => {
             (EvictionClass::NoRequest, config.first_request_grace)
         }
         Waiting::Idle => (EvictionClass::Idle, config.eviction_grace),
         Waiting::Drain | Waiting::Linger => (EvictionClass::Responded, config.eviction_grace),
-        // Its time is counted anew whenever it keeps the useful pace.
+        // Its waiting time begins anew whenever it keeps `eviction_rate`.
         _ => (EvictionClass::Slow, config.eviction_grace),
     };
     (connection.waited() >= grace).then_some(class)
 }
 
-/// Whose address it is: of IPv6, the network is one customer's.
+/// The client's network: its IPv4 address, or the first 64 bits of its IPv6 address, which belong
+/// to one site.
 fn network(connection: &ConnectionHandle) -> IpAddr {
     match connection.peer().ip().to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),

@@ -1,16 +1,20 @@
-//! Who is being served: so that a connection that waits too long can be woken, one can be evicted when
-//! the server is full, and a shutdown can reach everybody. Shared by both drivers.
+//! The table of open connections, shared by all front ends: so that a connection that waits too
+//! long can be woken, one can be evicted when the server is full, and a shutdown can reach each of
+//! them.
 //!
-//! A connection says what it waits for. How long it has done so is counted by the sweep (`sweep.rs`),
-//! for all of them; no socket and no request has a timer. Who is evicted is decided in `eviction.rs`.
+//! A connection records what it waits for (`wait.rs`). How long it has done so is counted by the
+//! sweep (`deadlines.rs`), for all of them: no socket and no request has a timer. `eviction.rs`
+//! decides which connection is evicted. A connection is in the table as long as its
+//! [`Registration`] (`registration.rs`).
 //!
-//! Asking a connection to leave closes the reading half of its socket only: whoever waits on it wakes
-//! up and finds the end of input, but a request that arrived in the same moment is still read and
-//! answered.
+//! To close an idle connection, only the reading half of its socket is shut down: whatever waits
+//! for it wakes up and finds the end of input, but a request that arrived at the same moment is
+//! still read and responded to.
 //!
-//! A shutdown has steps: after [`Connections::begin_shutdown`] every connection closes with its next
-//! response, after [`Connections::close_idle`] those close that have nothing to respond to, and
-//! [`Connections::abort_all`] ends who is left.
+//! A shutdown has steps: after [`Connections::begin_shutdown`] each connection closes with its next
+//! response, [`Connections::close_idle`] closes those that wait for a request, and
+//! [`Connections::abort_all`] ends all others. [`GracefulShutdown`](crate::GracefulShutdown) takes
+//! them in time.
 
 mod deadlines;
 mod eviction;
@@ -35,17 +39,17 @@ use self::wait::Wait;
 use crate::net::{self, Presence};
 use crate::os::{self, Stopwatch};
 
-/// Everybody who is being served.
+/// All open connections.
 #[derive(Debug, Default)]
 pub struct Connections {
     table: Mutex<Table>,
-    /// Somebody has come.
+    /// A connection was added.
     registered: Event,
-    /// Somebody has left.
+    /// A connection was removed.
     unregistered: Event,
-    /// How long the server has been stopping.
+    /// The time since the begin of the shutdown.
     shutdown: Mutex<Stopwatch>,
-    /// What new connections begin with, for the server stops.
+    /// Flags of new connections: those that a shutdown has set.
     flags: Flags,
     /// How many open connections [`Connections::abort_all`] has aborted.
     aborted: OnceLock<usize>,
@@ -55,7 +59,7 @@ pub struct Connections {
     grace_expired: AtomicBool,
 }
 
-/// All connections, and what is known of them together.
+/// What the lock protects.
 #[derive(Debug, Default)]
 struct Table {
     entries: Vec<Entry>,
@@ -63,23 +67,24 @@ struct Table {
     candidates: Candidates,
 }
 
-/// One connection's place; small, since every idle connection has one.
+/// An open connection: its socket, and what is known of it. It is small, since every idle
+/// connection has one. The socket is closed when the last reference is dropped.
 #[derive(Debug)]
 pub struct ConnectionHandle {
     stream: TcpStream,
     peer: (IpAddr, u16),
-    /// Where in the connections it is.
+    /// Its index in the table.
     at: AtomicU32,
-    /// What is waited for; only whoever serves it says so.
+    /// What is waited for; set only by the thread that serves it.
     wait: Wait,
-    /// For how long, in milliseconds; only the sweep counts it.
+    /// For how long, in milliseconds; set only by the sweep.
     waited: AtomicU32,
-    /// Bytes of a body that came, or of a response that went, since the sweep last looked.
+    /// Bytes of a body that were received, or of a response that were sent, since the last sweep.
     bytes: AtomicU32,
     flags: Flags,
 }
 
-/// In one byte, for there are many.
+/// A set of [`Flag`]s, in one byte.
 #[derive(Debug, Default)]
 struct Flags(AtomicU8);
 
@@ -90,15 +95,15 @@ enum Flag {
     NoResponseYet = 1,
     /// Its next response is to be its last.
     LastResponse = 2,
-    /// It was woken since its deadline had passed, or to be evicted.
+    /// It was woken because its deadline had passed, or to be evicted.
     TimedOut = 4,
-    /// It was asked to leave.
+    /// It closes as soon as it is idle.
     Closing = 8,
-    /// The reading half was closed from here.
+    /// The reading half was shut down by the server.
     ReadShutdown = 16,
-    /// Its end is a reset.
+    /// It is closed by a reset.
     ResetOnClose = 32,
-    /// It was slow while the server was full.
+    /// It was ended because it was slow while the server was full.
     Evicted = 64,
 }
 
@@ -137,54 +142,57 @@ impl Connections {
         }
     }
 
-    /// Wakes up when the next one has left. Listen first, then look: else a moment is missed.
+    /// A listener that is notified when a connection was removed; its socket is closed by then, if
+    /// only its [`Registration`] held it. To miss none, listen before looking.
     #[must_use]
     pub fn listen_unregister(&self) -> EventListener {
         self.unregistered.listen()
     }
 
-    /// Wakes up when the next one has come. Listen first, then look: else a moment is missed.
+    /// A listener that is notified when a connection was added. To miss none, listen before
+    /// looking.
     #[must_use]
     pub fn listen_register(&self) -> EventListener {
         self.registered.listen()
     }
 
-    /// Wakes whoever waits for [`Connections::listen_register`], though nobody has come.
+    /// Notifies the listeners of [`Connections::listen_register`], though no connection was added.
     pub fn wake_sweeper(&self) {
         self.registered.notify(usize::MAX);
     }
 
-    /// How many there are.
+    /// The number of open connections.
     #[must_use]
     pub fn len(&self) -> usize {
         self.table().entries.len()
     }
 
-    /// Whether nobody is served.
+    /// Whether no connection is open.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Has every connection close with its next response. A client that was promised to be kept has
-    /// its chance to send one more request; so has one that has sent none yet.
+    /// Lets every connection close with its next response. A client that keeps its connection
+    /// alive, or has not sent a request yet, can send one more.
     pub fn begin_shutdown(&self) {
         self.shutdown_elapsed();
-        let table = self.table(); // held while the flag is set: nobody slips through
+        let table = self.table(); // held while the flag is set, so that no connection is missed
         self.flags.set(Flag::LastResponse, true);
         for slot in &table.entries {
             slot.connection.flags.set(Flag::LastResponse, true);
         }
     }
 
-    /// How long the server has been stopping: it begins now, unless it did before. To be called every
-    /// [`os::STEP`] until it is over.
+    /// The time since the begin of the shutdown, which is now unless it was before. To be called at
+    /// least every [`os::STEP`] until the shutdown is over: of a longer time, only twice as much
+    /// counts.
     pub fn shutdown_elapsed(&self) -> Duration {
         let mut time = self.shutdown.lock().unwrap_or_else(PoisonError::into_inner);
         time.count(Instant::now(), os::STEP)
     }
 
-    /// Closes connections that wait for a request, now and from now on.
+    /// Closes the connections that wait for a request, and from now on each one that begins to.
     pub fn close_idle(&self) {
         let table = self.table();
         self.flags.set(Flag::Closing, true);
@@ -193,7 +201,8 @@ impl Connections {
         }
     }
 
-    /// Cuts off who is left.
+    /// Aborts all connections: whatever waits for one wakes up, and can neither read nor send.
+    /// Calling it again aborts those that were added since then.
     pub fn abort_all(&self) {
         let table = self.table();
         let has_response = |slot: &&Entry| slot.connection.wait.is(Waiting::Linger);
@@ -247,27 +256,27 @@ impl ConnectionHandle {
         self.peer.into()
     }
 
-    /// Is about to wait. One that is idle and must leave will find what has come already, and then the
-    /// end of input.
+    /// Records that `waiting` is about to be waited for. An idle connection that is to close finds
+    /// what has arrived already, and then the end of input.
     pub fn begin_wait(&self, waiting: Waiting) {
         self.wait.begin(waiting);
-        // Looked at after the store: `ask_to_leave` does it the other way round.
+        // Read after the store: `request_close` does both in the other order.
         if waiting == Waiting::Idle && self.is_closing() {
             self.shutdown_read();
         }
     }
 
-    /// Has something to do again.
+    /// Records that the wait has ended.
     pub fn end_wait(&self) {
         self.wait.pause();
     }
 
-    /// `n` bytes of what is waited for were received or sent.
+    /// Records that `n` bytes of what is waited for were received or sent.
     fn record_bytes(&self, n: usize) {
         self.bytes.fetch_add(u32::try_from(n).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
-    /// Reads by `read`, which is repeated if a signal interrupts it; `waiting` is what for.
+    /// Reads by `read`, which is repeated if a signal interrupts it, for what is `waiting`.
     ///
     /// # Errors
     /// Returns [`ErrorKind::TimedOut`] if the peer was too slow, or the error of `read`.
@@ -308,7 +317,7 @@ impl ConnectionHandle {
         }
     }
 
-    /// An exchange ended: waiting for the next one begins anew.
+    /// Records the end of an exchange: the wait for the next request is another one.
     pub fn exchange_done(&self) {
         self.wait.end();
         if self.flags.has(Flag::NoResponseYet) {
@@ -316,8 +325,9 @@ impl ConnectionHandle {
         }
     }
 
-    /// From now on the connection's end is a reset, however it comes, or a plain one again. For
-    /// answers that look whole when it is plain. Said by whoever serves it, and nobody else.
+    /// From now on the connection is closed by a reset, however that comes about; or by a FIN
+    /// again. A reset is for a response that is incomplete and would look complete otherwise. To be
+    /// called only by the thread that serves the connection.
     pub fn set_reset_on_close(&self, yes: bool) {
         if self.flags.has(Flag::ResetOnClose) != yes {
             self.flags.set(Flag::ResetOnClose, yes);
@@ -325,18 +335,18 @@ impl ConnectionHandle {
         }
     }
 
-    /// All is sent that will be, while somebody works on: the client hears the end now, and that its
-    /// answer was `cut` if so.
+    /// Ends the response for the client while the handler goes on working: by a reset if it was
+    /// `cut`, that is, incomplete.
     pub fn close_response(&self, cut: bool) {
         self.set_reset_on_close(cut);
         let _ = if cut { net::reset(self) } else { net::finish(self) };
     }
 
-    /// Whether the client is still there. Costs one system call.
+    /// Whether the client still has its end of the connection open. Costs one system call.
     #[must_use]
     pub fn presence(&self) -> Presence {
         match Presence::of(self) {
-            // Our own doing looks the same: a request that came in the same moment is still answered.
+            // The server has shut it down itself; a request that arrived then is still served.
             Presence::Quiet if self.flags.has(Flag::ReadShutdown) => Presence::Here,
             seen => seen,
         }
@@ -346,7 +356,7 @@ impl ConnectionHandle {
         self.flags.has(Flag::Closing)
     }
 
-    /// Whether its next response is to be its last: the server stops, or others are to get their exchange.
+    /// Whether its next response is to be its last one, because the server stops or is full.
     #[must_use]
     pub fn should_close(&self) -> bool {
         self.flags.has(Flag::LastResponse) || self.is_closing()
@@ -358,13 +368,13 @@ impl ConnectionHandle {
         self.flags.has(Flag::TimedOut)
     }
 
-    /// Whether it was ended to make room.
+    /// Whether it was ended because it was slow while the server was full.
     #[must_use]
     pub fn is_evicted(&self) -> bool {
         self.flags.has(Flag::Evicted)
     }
 
-    /// What reading or sending comes to on one that [`ConnectionHandle::has_timed_out`].
+    /// The error of reading or sending after [`ConnectionHandle::has_timed_out`].
     #[must_use]
     fn timeout_error(&self) -> io::Error {
         match self.is_evicted() {
@@ -373,7 +383,7 @@ impl ConnectionHandle {
         }
     }
 
-    /// For how long it has waited, as far as the sweep has counted.
+    /// How long it has waited, as counted by the sweep.
     fn waited(&self) -> Duration {
         Duration::from_millis(self.waited.load(Ordering::Relaxed).into())
     }
@@ -396,7 +406,7 @@ impl Flags {
         self.0.load(Ordering::SeqCst) & flag as u8 != 0
     }
 
-    /// Whether it was set before.
+    /// Sets or clears a flag, and returns whether it was set before.
     fn set(&self, flag: Flag, yes: bool) -> bool {
         let before = match yes {
             true => self.0.fetch_or(flag as u8, Ordering::SeqCst),
@@ -414,7 +424,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn b_286_a_client_that_was_asked_to_leave_has_not_left() {
+    fn b_286_a_client_whose_idle_connection_is_closed_has_not_left() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, peer) = listener.accept().unwrap();

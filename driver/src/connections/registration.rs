@@ -9,8 +9,8 @@ use super::{ConnectionHandle, Connections};
 
 /// A connection in the table of all connections. Dropping it removes the connection from the table,
 /// drops its [`ConnectionHandle`], and then notifies the listeners of
-/// [`Connections::listen_unregister`], in this order: if nothing else holds the handle, the socket is
-/// closed before anything is notified.
+/// [`Connections::listen_unregister`], in this order: if nothing else holds the handle, the socket
+/// is closed before anything is notified.
 ///
 /// It cannot be cloned, and nothing else removes a connection. So none can be removed twice, which
 /// would remove another connection in its place:

@@ -1,14 +1,15 @@
-//! What a connection waits for: one byte that whoever serves it writes and the sweep reads.
+//! What a connection waits for: one byte, which the thread that serves it writes and the sweep
+//! reads.
 //!
-//! No time is in it, so that a request costs no look at the clock: how long a wait has lasted is
+//! It contains no time, so that a request does not read the clock: how long a wait has lasted is
 //! counted by the sweep. A wait goes on when the connection waits for the same thing again, until
-//! [`Wait::end`]; while the server works it stands still.
+//! [`Wait::end`]; the time in which the server works between them does not count.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use doorstep_core::http1::Waiting;
 
-/// The low bits are the kind of wait.
+/// The bits that hold the kind of the wait.
 const KIND: u8 = 7;
 /// The peer is waited for at this moment.
 const ACTIVE: u8 = 8;
@@ -20,7 +21,7 @@ const NEW: u8 = 16;
 pub(super) struct Wait(AtomicU8);
 
 impl Wait {
-    /// Waits from now on, or goes on waiting.
+    /// Begins a wait, or goes on with it.
     pub(super) fn begin(&self, waiting: Waiting) {
         let kind = code(waiting);
         if self.0.load(Ordering::Relaxed) & KIND == kind {
@@ -30,15 +31,15 @@ impl Wait {
         }
     }
 
-    /// The server works; the wait may go on afterwards.
+    /// Pauses the wait while the server works.
     pub(super) fn pause(&self) {
-        // Only the caller sets this bit, and a look is cheaper than an exchange for nothing.
+        // Only the caller sets this bit, and a load is cheaper than a needless exchange.
         if self.0.load(Ordering::Relaxed) & ACTIVE != 0 {
             self.0.fetch_and(!ACTIVE, Ordering::SeqCst);
         }
     }
 
-    /// The next wait is another one, even if it is for the same.
+    /// Ends the wait: the next one is another, even if it is for the same thing.
     pub(super) fn end(&self) {
         self.0.store(0, Ordering::SeqCst);
     }
@@ -60,7 +61,7 @@ impl Wait {
         let kind = waiting(word & KIND).filter(|_| word & ACTIVE != 0)?;
         let is_new = word & NEW != 0;
         if is_new {
-            // Another one has begun meanwhile: then the next sweep sees it.
+            // If another one has begun meanwhile, the next sweep finds it.
             let (old, new) = (Ordering::SeqCst, Ordering::SeqCst);
             self.0.compare_exchange(word, word & !NEW, old, new).ok()?;
         }
@@ -68,7 +69,7 @@ impl Wait {
     }
 }
 
-/// 0 for what has no deadline.
+/// The code of a kind of wait; 0 for what has no deadline.
 fn code(waiting: Waiting) -> u8 {
     match waiting {
         Waiting::Idle => 1,
@@ -85,7 +86,7 @@ fn waiting(code: u8) -> Option<Waiting> {
     KINDS.get(usize::from(code).checked_sub(1)?).copied()
 }
 
-/// In the order of their codes.
+/// The kinds of waits, in the order of their codes.
 const KINDS: [Waiting; 6] =
     [Waiting::Idle, Waiting::Head, Waiting::Body, Waiting::Peer, Waiting::Drain, Waiting::Linger];
 

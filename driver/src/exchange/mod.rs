@@ -50,6 +50,8 @@ pub struct ExchangeState<'a> {
     /// Bytes at the front of the inbox that are body and were counted, but not yet read.
     pending: usize,
     trailers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// [`Config::flush_threshold`](crate::Config::flush_threshold).
+    flush_threshold: usize,
 }
 
 impl<'a> ExchangeState<'a> {
@@ -73,6 +75,7 @@ impl<'a> ExchangeState<'a> {
             reject: None,
             pending: 0,
             trailers: Vec::new(),
+            flush_threshold: FLUSH_THRESHOLD,
         }
     }
 
@@ -94,6 +97,7 @@ impl<'a> ExchangeState<'a> {
             reject: None,
             pending: 0,
             trailers: Vec::new(),
+            flush_threshold: self.flush_threshold,
         };
         let responded = respond(&mut redirected);
         self.record = redirected.record;
@@ -296,7 +300,7 @@ impl ExchangeState<'_> {
     /// Whether enough has gathered in the outbox to be sent.
     #[must_use]
     pub fn should_flush(&self) -> bool {
-        self.outbox.len() > FLUSH_THRESHOLD
+        self.outbox.len() > self.flush_threshold
     }
 
     /// After a hand-over was answered: the first bytes of the new protocol.

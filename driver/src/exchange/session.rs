@@ -28,7 +28,7 @@ use std::sync::Arc;
 use doorstep_core::http1::{Connection, Event, Inbox, Outbox, Reject, Spans, Storage, Waiting};
 
 use super::{ExchangeState, is_disconnect, refuse};
-use crate::config::{Config, FLUSH_THRESHOLD};
+use crate::config::Config;
 use crate::connections::ConnectionHandle;
 use crate::observer::Observer;
 
@@ -46,6 +46,8 @@ pub struct Session<'c> {
     closing: Closing,
     /// How many bytes may still be discarded after the last response.
     linger_left: u64,
+    /// [`Config::flush_threshold`].
+    flush_threshold: usize,
 }
 
 /// How far the end of the connection has come.
@@ -97,6 +99,7 @@ impl<'c> Session<'c> {
             waiting: Waiting::Idle,
             closing: Closing::No,
             linger_left: config.max_linger_bytes,
+            flush_threshold: config.flush_threshold,
         }
     }
 
@@ -112,7 +115,7 @@ impl<'c> Session<'c> {
             match self.machine.next(inbox) {
                 Ok(Event::Request(head)) => {
                     let head = head.spans();
-                    if outbox.len() <= FLUSH_THRESHOLD {
+                    if outbox.len() <= self.flush_threshold {
                         return Step::Handle(head);
                     }
                     self.request = Some(head);
@@ -177,7 +180,11 @@ impl<'c> Session<'c> {
     ) -> ExchangeState<'x> {
         let (front, rest) = inbox.split(head.size(), self.machine.room());
         let head = head.view(front);
-        ExchangeState::new(head, rest, outbox, &mut self.machine, self.connection, self.observer)
+        let (machine, connection) = (&mut self.machine, self.connection);
+        let mut exchange =
+            ExchangeState::new(head, rest, outbox, machine, connection, self.observer);
+        exchange.flush_threshold = self.flush_threshold;
+        exchange
     }
 
     fn flush(&self) -> Step {
@@ -227,3 +234,7 @@ pub fn log_connection_error(
     let event = if is_disconnect(error) { "connection lost" } else { "connection broke" };
     observer.on_error(connection.peer().ip(), &format!("{event}: {error}"));
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;
