@@ -2,11 +2,10 @@
 //! steps of its life.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use doorstep_core::log::Record;
 
-use crate::semaphore::Semaphore;
+use crate::cgi::ProcessLimit;
 use crate::shutdown::ShutdownReport;
 
 /// Receives what a server reports. Every method does nothing unless it is overridden, and none may
@@ -57,7 +56,7 @@ pub trait Observer: Send + Sync {
 
     /// The processes that the handler runs, if it runs any. When the server stops, they are waited
     /// for until [`ShutdownReport::time_left`] is over, and then killed.
-    fn processes(&self) -> Option<&Arc<Semaphore>> {
+    fn processes(&self) -> Option<&ProcessLimit> {
         None
     }
 }

@@ -29,9 +29,9 @@ pub struct PermitWait {
 
 /// The state of one that waits.
 #[derive(Debug)]
-pub enum PermitPoll {
+pub enum PermitPoll<P = Permit> {
     /// It has a permit.
-    Granted(Permit),
+    Granted(P),
     /// It has none yet. Poll again when the listener is notified, or after so long.
     Wait(EventListener, Duration),
 }

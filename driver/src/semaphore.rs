@@ -1,8 +1,8 @@
-//! How many may be in at once, and who waits to be: a door for processes.
+//! A counting semaphore with a bounded queue.
 //!
-//! At most so many have a [`Permit`]; at most so many others have a [`Waiter`] and wait for one, first
-//! come first served, however often they look; everybody else is turned away at once. Who waits does so
-//! on a thread or in a task. Places and waiters are given back when they are dropped.
+//! At most so many have a [`Permit`]. At most so many others have a [`Waiter`] and wait for one,
+//! first come first served, however often they try. Everybody else is refused at once. Waiters wait
+//! on a thread or in a task. Permits and waiters are given back when they are dropped.
 //!
 //! ```
 //! use doorstep_driver::semaphore::Semaphore;
@@ -22,47 +22,34 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use event_listener::{Event, EventListener, Listener};
-use rustix::process::{Pid, Signal};
 
-use crate::os::{Stopwatch, signal_group};
+use crate::os::Stopwatch;
 
-/// How long a start is waited for whose process is to be killed, and the end of one that was.
-const KILL_WAIT: Duration = Duration::from_millis(500);
-
-/// The door. Shared by reference.
+/// A number of permits, and the queue for them.
 #[derive(Debug)]
 pub struct Semaphore {
     max_permits: usize,
     max_waiting: usize,
     state: Mutex<State>,
-    /// One more has left, or one more of those who are in is known.
-    changed: Event,
+    /// A permit was given back.
+    released: Event,
 }
 
 #[derive(Debug, Default)]
 struct State {
     held: usize,
-    /// Who waits, in the order they came, each to be told when it is their exchange.
+    /// The queue, in order; each is notified when it is its turn.
     waiting: VecDeque<Arc<Event>>,
-    /// The process groups that are in, none of them reaped.
-    groups: Vec<Pid>,
-    /// How many of those inside have told their group, gone or not.
-    with_group: usize,
-    /// Nobody comes in any more.
     closed: bool,
-    /// Nobody stays either.
-    killed: bool,
 }
 
-/// The right to be in.
+/// One of a semaphore's permits.
 #[derive(Debug)]
 pub struct Permit {
     semaphore: Arc<Semaphore>,
-    group: Option<Pid>,
-    has_group: bool,
 }
 
-/// The right to wait for a permit.
+/// A place in the queue for a permit.
 #[derive(Debug)]
 pub struct Waiter {
     semaphore: Arc<Semaphore>,
@@ -70,118 +57,92 @@ pub struct Waiter {
 }
 
 impl Semaphore {
-    /// `most` may be in, at least one; `longest` others may wait.
+    /// With `max_permits`, at least one, and at most `max_waiting` waiters.
     #[must_use]
-    pub fn new(most: usize, longest: usize) -> Arc<Self> {
+    pub fn new(max_permits: usize, max_waiting: usize) -> Arc<Self> {
         Arc::new(Self {
-            max_permits: most.max(1),
-            max_waiting: longest,
+            max_permits: max_permits.max(1),
+            max_waiting,
             state: Mutex::default(),
-            changed: Event::new(),
+            released: Event::new(),
         })
     }
 
-    /// A permit, when one is free and nobody waits for it.
+    /// A permit, if one is free and nobody waits for it.
     #[must_use]
     pub fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
-        let mut crowd = self.state();
-        (crowd.waiting.is_empty() && self.grant(&mut crowd)).then(|| Permit::new(self))
+        let mut state = self.state();
+        (state.waiting.is_empty() && self.grant(&mut state)).then(|| Permit::new(self))
     }
 
-    /// A waiter, when not too many have one.
+    /// A place in the queue, unless it is full or the semaphore is closed.
     #[must_use]
     pub fn enqueue(self: &Arc<Self>) -> Option<Waiter> {
-        let mut crowd = self.state();
-        if crowd.waiting.len() >= self.max_waiting || crowd.closed {
+        let mut state = self.state();
+        if state.waiting.len() >= self.max_waiting || state.closed {
             return None;
         }
-        let exchange = Arc::new(Event::new());
-        crowd.waiting.push_back(exchange.clone());
-        Some(Waiter { semaphore: self.clone(), notified: exchange })
+        let notified = Arc::new(Event::new());
+        state.waiting.push_back(notified.clone());
+        Some(Waiter { semaphore: self.clone(), notified })
     }
 
-    /// Whether a newcomer would be turned away.
+    /// Whether all permits are held and the queue is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let crowd = self.state();
-        crowd.held >= self.max_permits && crowd.waiting.len() >= self.max_waiting
+        let state = self.state();
+        state.held >= self.max_permits && state.waiting.len() >= self.max_waiting
     }
 
-    /// Lets nobody in from now on, and wakes everybody who waits to be. Who is in should leave.
+    /// Grants no permit from now on, and notifies all waiters. Permits that are held stay valid.
     pub fn close(&self) {
-        let mut crowd = self.state();
-        crowd.closed = true;
-        for exchange in &crowd.waiting {
-            exchange.notify(1);
+        let mut state = self.state();
+        state.closed = true;
+        for notified in &state.waiting {
+            notified.notify(1);
         }
     }
 
-    /// Waits until nobody is in, for `most` at most; whether that is so.
-    pub fn wait_idle(&self, most: Duration) -> bool {
-        self.wait_while(most, |crowd| crowd.held > 0)
-    }
-
-    /// Waits in a task until nobody is in.
-    pub async fn idle(&self) {
-        loop {
-            let settled = self.changed.listen();
-            if self.state().held == 0 {
-                return;
-            }
-            settled.await;
-        }
-    }
-
-    /// Lets nobody in, and waits until nobody is; who still is after `most` is killed.
-    pub fn drain(&self, most: Duration) {
-        self.close();
-        if !self.wait_idle(most) {
-            self.kill_all();
-            self.wait_idle(KILL_WAIT);
-        }
-    }
-
-    /// Lets nobody in, and kills every process group that is in or is being started: it waits a moment
-    /// for those. For a program that ends at once: who is killed still wants to be reaped.
-    pub fn kill(&self) {
-        self.kill_all();
-        self.wait_while(KILL_WAIT, |crowd| crowd.held > crowd.with_group);
-    }
-
-    /// The same without the wait: who is being started is killed as soon as he was.
-    pub fn kill_all(&self) {
-        self.close();
-        let mut crowd = self.state();
-        crowd.killed = true;
-        for &group in &crowd.groups {
-            signal_group(group, Signal::KILL);
-        }
-    }
-
-    fn wait_while(&self, most: Duration, waits: impl Fn(&State) -> bool) -> bool {
+    /// Waits until no permit is held, at most for `timeout`. Returns whether that is so.
+    pub fn wait_idle(&self, timeout: Duration) -> bool {
         let mut waited = Stopwatch::default();
         loop {
-            let settled = self.changed.listen();
-            if !waits(&self.state()) {
+            let released = self.released.listen();
+            if self.is_idle() {
                 return true;
             }
-            let Some(step) = waited.next_step(most) else { return false };
-            let _ = settled.wait_timeout(step);
+            let Some(step) = waited.next_step(timeout) else { return false };
+            let _ = released.wait_timeout(step);
         }
     }
 
-    fn grant(&self, crowd: &mut State) -> bool {
-        let fits = crowd.held < self.max_permits && !crowd.closed;
-        crowd.held += usize::from(fits);
+    /// Waits in a task until no permit is held.
+    pub async fn idle(&self) {
+        loop {
+            let released = self.released.listen();
+            if self.is_idle() {
+                return;
+            }
+            released.await;
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.state().held == 0
+    }
+
+    fn grant(&self, state: &mut State) -> bool {
+        let fits = state.held < self.max_permits && !state.closed;
+        state.held += usize::from(fits);
         fits
     }
 
-    /// Tells whoever is next that there is a permit.
-    fn notify_first(&self, crowd: &State) {
-        if crowd.held < self.max_permits
-            && let Some(exchange) = crowd.waiting.front()
+    /// Notifies the first waiter if there is a permit for it.
+    fn notify_first(&self, state: &State) {
+        if state.held < self.max_permits
+            && let Some(notified) = state.waiting.front()
         {
-            exchange.notify(1);
+            notified.notify(1);
         }
     }
 
@@ -191,53 +152,35 @@ impl Semaphore {
 }
 
 impl Permit {
-    fn new(places: &Arc<Semaphore>) -> Self {
-        Self { semaphore: places.clone(), group: None, has_group: false }
+    fn new(semaphore: &Arc<Semaphore>) -> Self {
+        Self { semaphore: semaphore.clone() }
     }
 
-    /// Takes in a process group.
-    pub(crate) fn add_group(&mut self, group: Pid) {
-        (self.group, self.has_group) = (Some(group), true);
-        let mut crowd = self.semaphore.state();
-        crowd.groups.push(group);
-        crowd.with_group += 1;
-        if crowd.killed {
-            signal_group(group, Signal::KILL);
-        }
-        self.semaphore.changed.notify(usize::MAX);
-    }
-
-    /// Whether the door was closed meanwhile.
-    pub(crate) fn is_closed(&self) -> bool {
+    /// Whether the semaphore was closed meanwhile.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
         self.semaphore.state().closed
-    }
-
-    /// The group is about to be reaped; from here on its id may be anybody's.
-    pub(crate) fn remove_group(&mut self) {
-        if let Some(group) = self.group.take() {
-            self.semaphore.state().groups.retain(|other| *other != group);
-        }
     }
 }
 
 impl Waiter {
-    /// A permit, when one is free and nobody came before. Listen first, then look: else a moment is
-    /// missed.
+    /// A permit, if one is free and no other waiter came before. Listen first, then try: else a
+    /// notification can be missed.
     #[must_use]
     pub fn try_acquire(&self) -> Option<Permit> {
-        let mut crowd = self.semaphore.state();
-        let is_next =
-            crowd.waiting.front().is_some_and(|exchange| Arc::ptr_eq(exchange, &self.notified));
-        (is_next && self.semaphore.grant(&mut crowd)).then(|| Permit::new(&self.semaphore))
+        let mut state = self.semaphore.state();
+        let is_first =
+            state.waiting.front().is_some_and(|first| Arc::ptr_eq(first, &self.notified));
+        (is_first && self.semaphore.grant(&mut state)).then(|| Permit::new(&self.semaphore))
     }
 
-    /// Whether waiting is of no use any more.
+    /// Whether the semaphore was closed, so that there will be no permit.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.semaphore.state().closed
     }
 
-    /// Is told when it is this one's exchange, or when it never will be.
+    /// Notified when it is this waiter's turn, or when the semaphore is closed.
     #[must_use]
     pub fn listen(&self) -> EventListener {
         self.notified.listen()
@@ -246,20 +189,18 @@ impl Waiter {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.remove_group();
-        let mut crowd = self.semaphore.state();
-        crowd.held -= 1;
-        crowd.with_group -= usize::from(self.has_group);
-        self.semaphore.changed.notify(usize::MAX);
-        self.semaphore.notify_first(&crowd);
+        let mut state = self.semaphore.state();
+        state.held -= 1;
+        self.semaphore.released.notify(usize::MAX);
+        self.semaphore.notify_first(&state);
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        let mut crowd = self.semaphore.state();
-        crowd.waiting.retain(|exchange| !Arc::ptr_eq(exchange, &self.notified));
-        self.semaphore.notify_first(&crowd);
+        let mut state = self.semaphore.state();
+        state.waiting.retain(|other| !Arc::ptr_eq(other, &self.notified));
+        self.semaphore.notify_first(&state);
     }
 }
 
@@ -269,56 +210,56 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn b_256_nobody_overtakes_who_waits() {
-        let places = Semaphore::new(1, 2);
-        let first = places.try_acquire().unwrap();
-        let (one, two) = (places.enqueue().unwrap(), places.enqueue().unwrap());
-        assert!(places.is_full() && places.enqueue().is_none());
+    fn b_256_waiters_are_served_in_order() {
+        let semaphore = Semaphore::new(1, 2);
+        let first = semaphore.try_acquire().unwrap();
+        let (one, two) = (semaphore.enqueue().unwrap(), semaphore.enqueue().unwrap());
+        assert!(semaphore.is_full() && semaphore.enqueue().is_none());
         let (late, early) = (two.listen(), one.listen());
         drop(first);
-        assert!(places.try_acquire().is_none(), "a newcomer does not push in");
-        assert!(two.try_acquire().is_none(), "nor does who came later");
+        assert!(semaphore.try_acquire().is_none(), "the waiters come first");
+        assert!(two.try_acquire().is_none(), "it came later");
         early.wait();
         let permit = one.try_acquire().unwrap();
         drop((one, permit));
         late.wait();
         drop(two.try_acquire().unwrap());
         drop(two);
-        assert!(places.try_acquire().is_some());
+        assert!(semaphore.try_acquire().is_some());
     }
 
     #[test]
-    fn b_256_who_leaves_the_queue_lets_the_next_one_on() {
-        let places = Semaphore::new(1, 2);
-        let first = places.try_acquire().unwrap();
-        let (one, two) = (places.enqueue().unwrap(), places.enqueue().unwrap());
+    fn b_256_a_waiter_that_is_dropped_lets_the_next_one_on() {
+        let semaphore = Semaphore::new(1, 2);
+        let first = semaphore.try_acquire().unwrap();
+        let (one, two) = (semaphore.enqueue().unwrap(), semaphore.enqueue().unwrap());
         let listener = two.listen();
-        drop(first); // it is the exchange of one who does not look any more
+        drop(first); // it is the turn of one that does not try any more
         drop(one);
         listener.wait();
         assert!(two.try_acquire().is_some());
     }
 
     #[test]
-    fn b_256_a_closed_door_stays_closed_and_who_waits_is_told() {
-        let places = Semaphore::new(1, 2);
-        let permit = places.try_acquire().unwrap();
-        let waiter = places.enqueue().unwrap();
+    fn b_256_a_closed_semaphore_stays_closed_and_waiters_are_notified() {
+        let semaphore = Semaphore::new(1, 2);
+        let permit = semaphore.try_acquire().unwrap();
+        let waiter = semaphore.enqueue().unwrap();
         let listener = waiter.listen();
-        places.close();
+        semaphore.close();
         listener.wait();
         drop(permit);
         assert!(waiter.is_closed() && waiter.try_acquire().is_none());
-        assert!(places.try_acquire().is_none() && places.enqueue().is_none());
+        assert!(semaphore.try_acquire().is_none() && semaphore.enqueue().is_none());
     }
 
     #[test]
-    fn b_256_emptiness_can_be_waited_for() {
-        let places = Semaphore::new(2, 0);
-        assert!(places.wait_idle(Duration::ZERO));
-        let permit = places.try_acquire().unwrap();
-        assert!(!places.wait_idle(Duration::ZERO));
-        let waiting = places.clone();
+    fn b_256_the_last_release_can_be_waited_for() {
+        let semaphore = Semaphore::new(2, 0);
+        assert!(semaphore.wait_idle(Duration::ZERO));
+        let permit = semaphore.try_acquire().unwrap();
+        assert!(!semaphore.wait_idle(Duration::ZERO));
+        let waiting = semaphore.clone();
         let waiter = thread::spawn(move || waiting.wait_idle(Duration::from_secs(10)));
         drop(permit);
         assert!(waiter.join().unwrap());

@@ -4,10 +4,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{CgiJob, CgiSettings, ScriptDirectory};
+use super::{CgiJob, CgiSettings, ProcessLimit, ScriptDirectory};
 use crate::files::Files;
 use crate::observer::Observer;
-use crate::semaphore::Semaphore;
 
 /// Runs the scripts below a directory: CGI/1.1 (RFC 3875). Every other request is 404, unless there
 /// are files to fall back to. Clones share the limit of running scripts.
@@ -55,7 +54,7 @@ impl Cgi {
 
     /// The running scripts: for a program that ends without waiting for them.
     #[must_use]
-    pub fn process_limit(&self) -> &Arc<Semaphore> {
+    pub fn process_limit(&self) -> &ProcessLimit {
         self.service.scripts.process_limit()
     }
 
@@ -70,7 +69,7 @@ impl Observer for Cgi {
     fn on_grace_expired(&self) {
         self.process_limit().close();
     }
-    fn processes(&self) -> Option<&Arc<Semaphore>> {
+    fn processes(&self) -> Option<&ProcessLimit> {
         Some(self.process_limit())
     }
 }

@@ -11,6 +11,7 @@
 
 mod handler;
 mod job;
+mod process_limit;
 mod refuse;
 mod request_body;
 mod response;
@@ -32,15 +33,15 @@ use doorstep_core::http1::{Connection, Event, Limits, Spans};
 use doorstep_core::site::origins;
 
 use crate::exchange::ExchangeState;
-use crate::os::{self, Failure, Identity, Opened, Process, Root, Start, Step};
+use crate::os::{self, Failure, Identity, Opened, Process, ProcessPermit, Root, Start, Step};
 use crate::permit_wait::{NoPermit, PermitWait};
-use crate::semaphore::{Permit, Semaphore};
 use refuse::{respond_503, respond_denied, respond_preflight, respond_unavailable, start_hint};
 use request_body::RequestBody;
 use run::ScriptRun;
 
 pub use handler::Cgi;
 pub use job::CgiJob;
+pub use process_limit::{KILL_WAIT, ProcessLimit};
 pub use settings::CgiSettings;
 
 /// How many local redirects of one request are followed (RFC 3875 §6.2.2); then 502.
@@ -55,7 +56,7 @@ pub(crate) struct ScriptDirectory {
     settings: CgiSettings,
     /// Who they run as, or why nobody can be found for it.
     identity: Result<Identity, String>,
-    process_limit: Arc<Semaphore>,
+    process_limit: ProcessLimit,
 }
 
 /// What a path means.
@@ -94,7 +95,7 @@ impl ScriptDirectory {
             root: Arc::new(Root::new(root, settings.symlinks)?),
             path,
             identity: identity.map_err(|error| error.to_string()),
-            process_limit: Semaphore::new(settings.max_processes, settings.max_queued),
+            process_limit: ProcessLimit::new(settings.max_processes, settings.max_queued),
             settings,
         })
     }
@@ -113,7 +114,7 @@ impl ScriptDirectory {
     }
 
     /// Who is running.
-    fn process_limit(&self) -> &Arc<Semaphore> {
+    fn process_limit(&self) -> &ProcessLimit {
         &self.process_limit
     }
 
@@ -165,10 +166,10 @@ impl ScriptDirectory {
         Ok(Resolution::Script(script))
     }
 
-    /// Waits for a permit, if [`Semaphore::try_acquire`] has none.
+    /// Waits for a permit, if [`ProcessLimit::try_acquire`] has none.
     fn queue(&self) -> PermitWait {
         let settings = &self.settings;
-        PermitWait::new(&self.process_limit, settings.timeout, settings.half_close_timeout)
+        self.process_limit.queue(settings.timeout, settings.half_close_timeout)
     }
 
     /// Prepares the start of `script` for a request that came in on `local`. `body` is what was
@@ -258,7 +259,7 @@ impl PreparedScript {
     ///
     /// # Errors
     /// Those of [`Start::go`] and of [`RequestBody::finish`].
-    fn start(self, permit: Permit) -> Result<Process, Failure> {
+    fn start(self, permit: ProcessPermit) -> Result<Process, Failure> {
         let start = self.start?;
         let stdin = self
             .body

@@ -128,7 +128,7 @@ fn memory_file() -> io::Result<File> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn in_memory() -> io::Result<File> {
+fn memory_file() -> io::Result<File> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -8,17 +8,16 @@ use std::time::Duration;
 use doorstep_core::cgi::route::{Directories, Found, Route};
 
 use super::{RunStep, ScriptRun};
-use crate::cgi::CgiSettings;
+use crate::cgi::{CgiSettings, ProcessLimit};
 use crate::exchange::fixture::respond;
 use crate::os::{Start, Woken};
-use crate::semaphore::Semaphore;
 
 /// What goes out, and what the log is told, of a script that writes `output` into a pipe which then
 /// fails; at last whether the answer was cut.
 fn broken(output: &str) -> (String, Vec<String>, bool) {
     let mut route = Route::new(&Directories::default(), false, b"/cgi-bin/x").unwrap().unwrap();
     let script = route.found(Found::File { executable: true }).unwrap().unwrap();
-    let permit = Semaphore::new(1, 0).try_acquire().expect("nobody else is here");
+    let permit = ProcessLimit::new(1, 0).try_acquire().expect("nobody else is here");
     let mut start = Start::new(Path::new("/bin/sh")).unwrap();
     for argument in ["-c", "printf %b \"$1\"; exec sleep 60", "sh", output] {
         start.argument(argument.as_bytes()).unwrap();

@@ -12,9 +12,8 @@ use super::request_body::RequestBody;
 use super::run::{RunStep, ScriptRun};
 use crate::exchange::ExchangeState;
 use crate::job::{JobStep, Pending};
-use crate::os::{Failure, Process, Woken};
+use crate::os::{Failure, Process, ProcessPermit, Woken};
 use crate::permit_wait::{PermitPoll, PermitWait};
-use crate::semaphore::Permit;
 
 /// The response of a script to one request.
 pub(super) struct ScriptJob {
@@ -105,19 +104,21 @@ impl ScriptJob {
                         JobStep::Flush // earlier responses do not wait with it
                     }
                 },
-                State::Queue(body, mut wait) => match wait.poll(exchange.connection()) {
-                    Ok(PermitPoll::Granted(permit)) => {
-                        self.start(scripts, exchange, body, permit)?
+                State::Queue(body, mut wait) => {
+                    match scripts.process_limit().poll(&mut wait, exchange.connection()) {
+                        Ok(PermitPoll::Granted(permit)) => {
+                            self.start(scripts, exchange, body, permit)?
+                        }
+                        Ok(PermitPoll::Wait(notified, timeout)) => {
+                            self.state = State::Queue(body, wait);
+                            JobStep::Wait(notified, timeout)
+                        }
+                        Err(why) => {
+                            respond_unavailable(exchange, &self.script, why)?;
+                            JobStep::Done
+                        }
                     }
-                    Ok(PermitPoll::Wait(notified, timeout)) => {
-                        self.state = State::Queue(body, wait);
-                        JobStep::Wait(notified, timeout)
-                    }
-                    Err(why) => {
-                        respond_unavailable(exchange, &self.script, why)?;
-                        JobStep::Done
-                    }
-                },
+                }
                 State::Start(pending) => {
                     if let Some(run) = scripts.started(exchange, &self.script, pending.take()?)? {
                         self.state = State::Run(Box::new(run), Woken::default());
@@ -148,7 +149,7 @@ impl ScriptJob {
         scripts: &ScriptDirectory,
         exchange: &ExchangeState<'_>,
         body: Option<RequestBody>,
-        permit: Permit,
+        permit: ProcessPermit,
     ) -> io::Result<JobStep> {
         let local = exchange.local_addr()?;
         let prepared = scripts.prepare_script(exchange, &self.script, local, body);

@@ -1,13 +1,18 @@
-//! For tests: one request on a connection over loopback, and what came of it.
+//! For tests: one request on a connection over loopback, and the response to it.
 
 use std::net::{IpAddr, TcpListener, TcpStream};
+use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use doorstep_core::http1::{Connection, Event, Inbox, Limits, Outbox};
 use doorstep_core::log::Record;
 
-use super::ExchangeState;
+use event_listener::Listener;
+
+use super::{BodyRead, ExchangeState};
 use crate::connections::Connections;
+use crate::job::{Job, JobStep};
 use crate::observer::Observer;
 
 /// What was sent and logged.
@@ -34,7 +39,8 @@ impl Observer for Log {
     }
 }
 
-/// Responds to `request` by `respond`, with the client's end of the connection open.
+/// Responds to `request`, a head and perhaps a body, by `respond`. The client's end of the
+/// connection is open meanwhile.
 pub(crate) fn respond(request: &[u8], respond: impl FnOnce(&mut ExchangeState<'_>)) -> Seen {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -42,9 +48,13 @@ pub(crate) fn respond(request: &[u8], respond: impl FnOnce(&mut ExchangeState<'_
     let connections = Connections::default();
     let connection = connections.register(stream, peer);
     let (mut machine, mut outbox) = (Connection::new(Limits::default()), Outbox::new("doorstep"));
-    let Ok((_, Event::Request(head))) = machine.advance(request) else { unreachable!() };
-    let (log, mut empty) = (Log::default(), []);
-    let inbox = Inbox::new(&mut empty[..]);
+    let Ok((used, Event::Request(head))) = machine.advance(request) else { unreachable!() };
+    let (log, mut body) = (Log::default(), request[used..].to_vec());
+    let length = body.len();
+    let mut inbox = Inbox::new(&mut body[..]);
+    if length > 0 {
+        inbox.filled(length);
+    }
     let mut exchange =
         ExchangeState::new(head, inbox, &mut outbox, &mut machine, &connection, &log);
     respond(&mut exchange);
@@ -53,5 +63,68 @@ pub(crate) fn respond(request: &[u8], respond: impl FnOnce(&mut ExchangeState<'_
         sent: String::from_utf8(outbox.unsent().to_vec()).unwrap(),
         errors: log.errors.into_inner().unwrap(),
         aborted: log.aborted.into_inner().unwrap(),
+    }
+}
+
+/// What a job has sent, and the steps that it has asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Ran {
+    pub(crate) sent: String,
+    /// One word for each step.
+    pub(crate) steps: Vec<String>,
+}
+
+impl Ran {
+    pub(crate) fn has(&self, step: &str) -> bool {
+        self.steps.iter().any(|other| other == step)
+    }
+}
+
+/// Carries out the steps of `job` until it has ended.
+pub(crate) fn run(job: &mut dyn Job, exchange: &mut ExchangeState<'_>) -> Ran {
+    let mut ran = Ran::default();
+    loop {
+        let step = job.step(exchange).unwrap();
+        let name = format!("{step:?}");
+        ran.steps.push(name.split('(').next().unwrap().into());
+        match step {
+            JobStep::Flush => ran.flush(exchange),
+            JobStep::SendFile(file, offset, count) => {
+                if let Some(transfer) = exchange.begin_file(&file, offset, count).unwrap() {
+                    assert!(!transfer.is_done());
+                    ran.flush(exchange);
+                    let mut bytes = vec![0; usize::try_from(count).unwrap()];
+                    file.read_exact_at(&mut bytes, offset).unwrap();
+                    ran.sent.push_str(&String::from_utf8(bytes).unwrap());
+                    exchange.file_sent(count, Ok(())).unwrap();
+                }
+            }
+            JobStep::Evict => {}
+            JobStep::Block(work) => work(),
+            JobStep::ReadBody => {
+                let BodyRead::Read(n) = exchange.read(job.body_space()).unwrap() else {
+                    panic!("the whole body was sent with the head")
+                };
+                job.body_read(n);
+            }
+            JobStep::Wait(listener, timeout) => drop(listener.wait_timeout(timeout)),
+            JobStep::WaitProcess(timeout) => {
+                assert!(timeout <= Duration::from_secs(10));
+                let woken = job.process().unwrap().wait(None, timeout).unwrap();
+                job.woken(woken);
+            }
+            JobStep::Declined | JobStep::Done => {
+                ran.flush(exchange);
+                return ran;
+            }
+        }
+    }
+}
+
+impl Ran {
+    fn flush(&mut self, exchange: &mut ExchangeState<'_>) {
+        let outbox = exchange.to_send();
+        self.sent.push_str(std::str::from_utf8(outbox.unsent()).unwrap());
+        outbox.sent(outbox.len());
     }
 }

@@ -241,3 +241,7 @@ fn departure(
         _ => vigil.look(connection.presence()),
     }
 }
+
+#[cfg(test)]
+#[path = "job_tests.rs"]
+mod tests;

@@ -8,14 +8,14 @@
 //! ```
 //! use std::fs::File;
 //! use std::path::Path;
+//! use doorstep_driver::cgi::ProcessLimit;
 //! use doorstep_driver::os::Start;
-//! use doorstep_driver::semaphore::Semaphore;
 //!
 //! let mut start = Start::new(Path::new("/bin/sh"))?;
 //! start.argument(b"-c")?;
 //! start.argument(b"exit $CODE")?;
 //! start.variable(b"CODE", b"3")?;
-//! let permit = Semaphore::new(1, 0).try_acquire().expect("it is free");
+//! let permit = ProcessLimit::new(1, 0).try_acquire().expect("it is free");
 //! let mut process = start.go(&File::open("/dev/null")?, permit)?;
 //! assert_eq!(process.end()?.code(), Some(3));
 //! # Ok::<(), std::io::Error>(())
@@ -34,8 +34,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
 use super::spawn_error::{Failure, Step};
-use super::{Identity, Process, Rlimits};
-use crate::semaphore::Permit;
+use super::{Identity, Process, ProcessPermit, Rlimits};
 
 /// A process that is not started yet.
 #[derive(Debug, Clone)]
@@ -100,7 +99,7 @@ impl Start {
     ///
     /// # Errors
     /// See [`Step`].
-    pub fn go(&self, stdin: &File, mut place: Permit) -> Result<Process, Failure> {
+    pub fn go(&self, stdin: &File, mut place: ProcessPermit) -> Result<Process, Failure> {
         let pipe = || {
             let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
             ioctl_fionbio(&ours, true)?;
@@ -113,7 +112,7 @@ impl Start {
             let _ = self.identity.own(stream); // without it, it can still be read and written
         }
         let pid = self.start([stdin.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()])?;
-        place.add_group(pid);
+        place.started(pid);
         Ok(Process::new(pid, [stdout, stderr], place))
     }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use nix::unistd::{Gid, Uid};
 
 use super::{Failure, Start, Step};
+use crate::cgi::ProcessLimit;
 use crate::os::{Identity, Process, Rlimits};
-use crate::semaphore::Semaphore;
 
 fn shell(script: &str) -> Start {
     let mut start = Start::new(Path::new("/bin/sh")).unwrap();
@@ -22,7 +22,7 @@ fn shell(script: &str) -> Start {
 }
 
 fn go(start: &Start) -> Result<Process, Failure> {
-    start.go(&File::open("/dev/null").unwrap(), Semaphore::new(1, 0).try_acquire().unwrap())
+    start.go(&File::open("/dev/null").unwrap(), ProcessLimit::new(1, 0).try_acquire().unwrap())
 }
 
 /// All that it writes.

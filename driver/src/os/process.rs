@@ -11,10 +11,10 @@
 //! use std::io::Read;
 //! use std::path::Path;
 //! use std::time::Duration;
+//! use doorstep_driver::cgi::ProcessLimit;
 //! use doorstep_driver::os::Start;
-//! use doorstep_driver::semaphore::Semaphore;
 //!
-//! let permit = Semaphore::new(1, 0).try_acquire().expect("it is free");
+//! let permit = ProcessLimit::new(1, 0).try_acquire().expect("it is free");
 //! let mut start = Start::new(Path::new("/bin/echo"))?;
 //! start.argument(b"hello")?;
 //! let mut process = start.go(&File::open("/dev/null")?, permit)?;
@@ -43,8 +43,7 @@ use rustix::process::{
     waitpid,
 };
 
-use super::Stopwatch;
-use crate::semaphore::Permit;
+use super::{ProcessPermit, Stopwatch};
 
 /// The signal that ends who writes while nobody listens.
 pub const UNHEARD: i32 = Signal::PIPE.as_raw();
@@ -64,7 +63,7 @@ pub struct Process {
     pub stderr: Option<Pipe>,
     /// Readable when it has exited; made when somebody waits for that.
     exit: Option<OwnedFd>,
-    place: Option<Permit>,
+    place: Option<ProcessPermit>,
 }
 
 /// The reading end of a pipe. Copies of it are the same pipe.
@@ -84,7 +83,7 @@ pub struct Woken {
 
 impl Process {
     /// That was just started, and whose pipes these are.
-    pub(super) fn new(pid: Pid, [stdout, stderr]: [OwnedFd; 2], place: Permit) -> Self {
+    pub(super) fn new(pid: Pid, [stdout, stderr]: [OwnedFd; 2], place: ProcessPermit) -> Self {
         let pipe = |end| Some(Pipe(Arc::new(end)));
         Self {
             child: Some(Child(pid)),
@@ -101,12 +100,12 @@ impl Process {
         self.child.as_ref().map(|child| child.0.as_raw_nonzero().get().unsigned_abs())
     }
 
-    /// Whether it should end since nobody lets processes in any more ([`Semaphore::close`]).
+    /// Whether it should end, since no more processes are to run ([`ProcessLimit::close`]).
     ///
-    /// [`Semaphore::close`]: crate::semaphore::Semaphore::close
+    /// [`ProcessLimit::close`]: crate::cgi::ProcessLimit::close
     #[must_use]
     pub fn should_end(&self) -> bool {
-        self.place.as_ref().is_some_and(Permit::is_closed)
+        self.place.as_ref().is_some_and(ProcessPermit::is_closed)
     }
 
     /// Whether it has exited.
@@ -161,7 +160,7 @@ impl Process {
         let child = self.child.take().ok_or(ErrorKind::NotFound)?;
         child.signal(Signal::KILL);
         let mut place = self.place.take();
-        place.iter_mut().for_each(Permit::remove_group);
+        place.iter_mut().for_each(ProcessPermit::reaped);
         child.wait()
     }
 
@@ -225,7 +224,7 @@ impl AsFd for Pipe {
 /// has tidied up.
 struct Dying {
     child: Child,
-    place: Option<Permit>,
+    place: Option<ProcessPermit>,
     pipes: [Option<Pipe>; 2],
 }
 
@@ -244,7 +243,7 @@ impl Dying {
             self.pipes.iter_mut().for_each(forget);
         }
         self.child.signal(Signal::KILL);
-        self.place.iter_mut().for_each(Permit::remove_group);
+        self.place.iter_mut().for_each(ProcessPermit::reaped);
         let _ = self.child.wait();
     }
 }
@@ -298,7 +297,7 @@ impl Child {
 }
 
 /// To all of the group of a child that is not reaped, and to the child if it is in another one.
-pub(crate) fn signal_group(leader: Pid, signal: Signal) {
+pub(super) fn signal_group(leader: Pid, signal: Signal) {
     let _ = kill_process_group(leader, signal);
     let _ = kill_process(leader, signal);
 }
@@ -316,15 +315,15 @@ fn poll_for(fds: &mut [PollFd<'_>], most: Duration) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cgi::ProcessLimit;
     use crate::os::Start;
-    use crate::semaphore::Semaphore;
     use std::fs::File;
     use std::path::Path;
 
     const LONG: Duration = Duration::from_secs(10);
 
-    fn start(script: &str) -> (Arc<Semaphore>, Process) {
-        let places = Semaphore::new(1, 0);
+    fn start(script: &str) -> (ProcessLimit, Process) {
+        let places = ProcessLimit::new(1, 0);
         let mut start = Start::new(Path::new("/bin/sh")).unwrap();
         start.argument(b"-c").unwrap();
         start.argument(script.as_bytes()).unwrap();
@@ -343,24 +342,6 @@ mod tests {
             }
         }
         String::from_utf8(said).unwrap()
-    }
-
-    #[test]
-    fn b_282_who_is_being_started_when_all_are_killed_is_killed_too() {
-        let places = Semaphore::new(1, 1);
-        let place = places.try_acquire().unwrap();
-        let killer = thread::spawn({
-            let places = places.clone();
-            move || places.kill()
-        });
-        while places.enqueue().is_some() {
-            thread::yield_now();
-        }
-        let mut start = Start::new(Path::new("/bin/sleep")).unwrap();
-        start.argument(b"1000").unwrap();
-        let mut process = start.go(&File::open("/dev/null").unwrap(), place).unwrap();
-        assert_eq!(process.end().unwrap().signal(), Some(9));
-        killer.join().unwrap();
     }
 
     fn is_alive(id: &str) -> bool {
