@@ -11,8 +11,8 @@ use doorstep_async_smol as smol;
 use doorstep_blocking as blocking;
 use doorstep_core::http1::date::Civil;
 use doorstep_core::log;
+use doorstep_driver::cgi::ProcessLimit;
 use doorstep_driver::os::{self, Clock, Log};
-use doorstep_driver::semaphore::Semaphore;
 use doorstep_driver::{Observer, Record, ShutdownReport};
 
 /// Serves as `handler` does, and logs.
@@ -93,7 +93,7 @@ impl<H: Observer> Observer for AccessLog<H> {
         };
         self.write_line(|out, at| log::notice(out, at, message.as_bytes()));
     }
-    fn processes(&self) -> Option<&Arc<Semaphore>> {
+    fn processes(&self) -> Option<&ProcessLimit> {
         self.handler.processes()
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use doorstep_async_smol as smol;
 use doorstep_blocking as blocking;
 use doorstep_core::http1::Limits;
+use doorstep_driver::cgi::ProcessLimit;
 use doorstep_driver::os::{self, Log};
-use doorstep_driver::semaphore::Semaphore;
 use doorstep_driver::{Cgi, Config, Files, ShutdownHandle, net};
 
 use crate::access_log::{AccessLog, OnStarted};
@@ -91,7 +91,7 @@ fn listen(config: &CommandConfig) -> Result<Vec<TcpListener>, Failure> {
 fn handle_signals(
     signals: Signals,
     shutdown: ShutdownHandle,
-    processes: Option<Arc<Semaphore>>,
+    processes: Option<ProcessLimit>,
 ) -> Result<(), Failure> {
     let shut_down = move |is_interrupt: bool| {
         shutdown.stop();
@@ -99,6 +99,6 @@ fn handle_signals(
             shutdown.close_idle(); // without the time for one more request on kept connections
         }
     };
-    let kill = move || processes.iter().for_each(|processes| processes.kill());
+    let kill = move || processes.iter().for_each(ProcessLimit::kill);
     signals.handle(shut_down, kill).map_err(Failure::Serve)
 }

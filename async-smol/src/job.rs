@@ -41,7 +41,10 @@ async fn run_from(
                 exchange.send_file(&file, offset, count).await?;
             }
             JobStep::Evict => exchange.socket().evict_for_descriptor().await,
-            JobStep::Block(work) => exchange.unblock(work).await,
+            JobStep::Block(work) => {
+                process_io = None; // it may start another process
+                exchange.unblock(work).await;
+            }
             JobStep::ReadBody => {
                 let n = exchange.body().read(job.body_space()).await?;
                 job.body_read(n);

@@ -11,7 +11,7 @@
 //!
 //! smol::block_on(async {
 //!     let server = Server::bind("127.0.0.1:0")?;
-//!     let (address, shutdown) = (server.addresses()[0], server.shutdown());
+//!     let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
 //!     let serving = smol::spawn(server.serve(|exchange: &mut Exchange<'_>| exchange.respond(200).body("hi")));
 //!
 //!     let mut client = smol::net::TcpStream::connect(address).await?;
@@ -196,7 +196,7 @@ impl Process {
         reactor::start()?;
         os::can_open(MIN_DESCRIPTORS)?;
         Ok(Self {
-            pool: ThreadPool::start(server.config.pool_threads)?,
+            pool: ThreadPool::start(&server.config)?,
             admission: Admission::new(&server.shutdown, &server.config, MAX_CONNECTIONS),
         })
     }

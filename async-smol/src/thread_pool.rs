@@ -18,12 +18,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use doorstep_driver::Config;
 use smol::{channel, future};
-
-/// How long a thread beyond the first waits for more work before it ends.
-const IDLE: Duration = Duration::from_secs(5);
-/// How long not to ask again for a thread that the system has refused.
-const BACKOFF: Duration = Duration::from_millis(100);
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -34,6 +30,10 @@ pub(crate) struct ThreadPool {
 
 struct Shared {
     max: usize,
+    /// How long a thread beyond the first waits for more work before it ends.
+    idle_timeout: Duration,
+    /// How long not to ask again for a thread that the system has refused.
+    backoff: Duration,
     state: Mutex<State>,
     /// There is work, or an end.
     changed: Condvar,
@@ -51,13 +51,18 @@ struct State {
 }
 
 impl ThreadPool {
-    /// A pool of at most `max` threads, one of which is started now.
+    /// A pool of at most [`Config::pool_threads`] threads, one of which is started now.
     ///
     /// # Errors
     /// When the system has no thread for it.
-    pub(crate) fn start(max: usize) -> io::Result<Self> {
-        let shared =
-            Arc::new(Shared { max: max.max(1), state: Mutex::default(), changed: Condvar::new() });
+    pub(crate) fn start(config: &Config) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            max: config.pool_threads.max(1),
+            idle_timeout: config.pool_idle_timeout,
+            backoff: config.accept_backoff,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
         shared.spawn(&mut shared.lock())?;
         Ok(Self { shared })
     }
@@ -104,7 +109,7 @@ impl Shared {
         let mut state = self.lock();
         state.queue.push_back(job);
         let is_short = state.queue.len() > state.idle && state.threads < self.max;
-        if is_short && state.refused.is_none_or(|refused| refused.elapsed() >= BACKOFF) {
+        if is_short && state.refused.is_none_or(|refused| refused.elapsed() >= self.backoff) {
             // Without one, a thread that there is does it when it is free.
             state.refused = self.spawn(&mut state).err().map(|_| Instant::now());
         }
@@ -136,7 +141,7 @@ impl Shared {
                 continue;
             }
             let waits = |state: &mut State| state.queue.is_empty() && !state.closed;
-            let waited = self.changed.wait_timeout_while(state, IDLE, waits);
+            let waited = self.changed.wait_timeout_while(state, self.idle_timeout, waits);
             let (next, waited) = waited.unwrap_or_else(PoisonError::into_inner);
             state = next;
             if waited.timed_out() && state.threads > 1 {
@@ -159,9 +164,13 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
 
+    fn threads(n: usize) -> Config {
+        Config { pool_threads: n, ..Config::default() }
+    }
+
     #[test]
     fn more_work_than_threads_waits_and_is_done() {
-        let pool = ThreadPool::start(2).unwrap();
+        let pool = ThreadPool::start(&threads(2)).unwrap();
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         smol::block_on(async {
             let mut all = Vec::new();
@@ -185,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_nobody_waits_for_is_not_begun() {
-        let pool = ThreadPool::start(1).unwrap();
+        let pool = ThreadPool::start(&threads(1)).unwrap();
         let (go, wait) = mpsc::channel::<()>();
         let begun = Arc::new(AtomicUsize::new(0));
         smol::block_on(async {
@@ -204,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_that_of_who_waits_and_the_thread_stays() {
-        let pool = ThreadPool::start(1).unwrap();
+        let pool = ThreadPool::start(&threads(1)).unwrap();
         smol::block_on(async {
             let panicked =
                 AssertUnwindSafe(pool.run(|| panic::resume_unwind(Box::new("on purpose"))));

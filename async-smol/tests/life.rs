@@ -14,7 +14,7 @@ use std::time::Duration;
 use doorstep_async_smol::CgiSettings;
 use doorstep_async_smol::{Cgi, Exchange, Handler, Server};
 use doorstep_driver::Observer;
-use doorstep_driver::semaphore::Semaphore;
+use doorstep_driver::cgi::ProcessLimit;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::TcpStream;
 
@@ -112,7 +112,7 @@ fn a_stop_keeps_no_executor_from_other_work() {
         fn on_grace_expired(&self) {
             self.0.on_grace_expired();
         }
-        fn processes(&self) -> Option<&Arc<Semaphore>> {
+        fn processes(&self) -> Option<&ProcessLimit> {
             self.1.store(true, Ordering::SeqCst);
             self.0.processes()
         }

@@ -26,8 +26,8 @@ pub(crate) fn run(exchange: &mut Exchange<'_>, job: &mut impl Job) -> io::Result
             }
             JobStep::Wait(listener, timeout) => drop(listener.wait_timeout(timeout)),
             JobStep::WaitProcess(timeout) => {
-                let client = exchange.state().owes_response();
-                let client = client.then(|| exchange.socket().connection().as_fd());
+                let owes_response = exchange.state().owes_response();
+                let client = owes_response.then(|| exchange.socket().connection().as_fd());
                 if let Some(process) = job.process() {
                     let woken = process.wait(client, timeout)?;
                     job.woken(woken);

@@ -9,7 +9,7 @@
 //! use doorstep_blocking::{Exchange, Server};
 //!
 //! let server = Server::bind("127.0.0.1:0")?;
-//! let (address, stop) = (server.addresses()[0], server.shutdown());
+//! let (address, stop) = (server.addresses()[0], server.shutdown_handle());
 //! let thread = std::thread::spawn(|| server.serve(|exchange: &mut Exchange<'_>| exchange.respond(200).body("hi")));
 //!
 //! use std::io::{Read, Write};

@@ -26,8 +26,8 @@ pub mod semaphore;
 pub mod shutdown;
 pub mod shutdown_handle;
 
-pub use cgi::Cgi;
 pub use admission::Admission;
+pub use cgi::Cgi;
 pub use config::{Config, FLUSH_THRESHOLD};
 pub use doorstep_core as core;
 pub use doorstep_core::log::Record;

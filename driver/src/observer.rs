@@ -43,8 +43,7 @@ pub trait Observer: Send + Sync {
     fn on_start(&self) {}
 
     /// A graceful shutdown is about to abort the remaining connections ([`ShutdownSchedule`]).
-    /// Handlers that wait for something other than their client should end their responses now. It
-    /// may be called more than once.
+    /// Handlers that wait for something other than their client should end their responses now.
     ///
     /// [`ShutdownSchedule`]: crate::ShutdownSchedule
     fn on_grace_expired(&self) {}

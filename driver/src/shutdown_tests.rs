@@ -1,17 +1,18 @@
 //! The steps of a shutdown, taken without waiting, and what an observer sees of them.
 
+use std::fs::File;
 use std::net::TcpStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::Command;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use doorstep_core::http1::Waiting;
-use rustix::process::Pid;
 
 use super::*;
+use crate::cgi::ProcessLimit;
 use crate::connections::Registration;
 use crate::net::{self, Acceptor};
-use crate::semaphore::Semaphore;
+use crate::os::Start;
 
 /// In milliseconds.
 fn schedule(grace: Duration, lame_duck: Duration, shutdown_step: Duration) -> [u128; 4] {
@@ -37,7 +38,7 @@ fn r_28_every_step_is_within_the_grace() {
 #[derive(Default)]
 struct Seen {
     calls: Mutex<Vec<&'static str>>,
-    processes: Option<Arc<Semaphore>>,
+    processes: Option<ProcessLimit>,
 }
 
 impl Seen {
@@ -53,7 +54,7 @@ impl Observer for Seen {
     fn on_stopped(&self, _: &ShutdownReport) {
         self.calls.lock().unwrap().push("stopped");
     }
-    fn processes(&self) -> Option<&Arc<Semaphore>> {
+    fn processes(&self) -> Option<&ProcessLimit> {
         self.processes.as_ref()
     }
 }
@@ -154,24 +155,24 @@ fn b_282_several_workers_take_each_step_once() {
 #[test]
 fn b_282_processes_have_the_time_that_is_left_and_are_killed_then() {
     let (handle, config) = (server(), Config::default());
-    let seen = Seen { processes: Some(Semaphore::new(2, 0)), ..Seen::default() };
+    let seen = Seen { processes: Some(ProcessLimit::new(2, 0)), ..Seen::default() };
     let processes = seen.processes.as_ref().unwrap();
-    let mut permit = processes.try_acquire().unwrap();
-    let mut child = Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
-    permit.add_group(Pid::from_child(&child));
+    let mut start = Start::new(Path::new("/bin/sleep")).unwrap();
+    start.argument(b"60").unwrap();
+    let stdin = File::open("/dev/null").unwrap();
+    let mut process = start.go(&stdin, processes.try_acquire().unwrap()).unwrap();
     handle.stop();
 
     let mut shutdown = GracefulShutdown::new(&handle, &config);
     assert_eq!(shutdown.step(&seen, true), None);
-    assert!(!permit.is_closed());
+    assert!(!process.should_end());
     let most = shutdown.step_processes(&seen, false).unwrap();
     assert!(most > config.shutdown_grace / 2 && most <= config.shutdown_grace);
-    assert!(permit.is_closed() && child.try_wait().unwrap().is_none());
+    assert!(process.should_end() && !process.has_exited());
     assert_eq!(shutdown.step_processes(&seen, false), Some(config.kill_wait));
-    assert_eq!(child.wait().unwrap().signal(), Some(9));
+    assert_eq!(process.reap().unwrap().signal(), Some(9));
     assert_eq!(shutdown.step_processes(&seen, false), None);
-    permit.remove_group();
-    drop(permit);
+    drop(process);
     shutdown.finish(&seen);
     assert_eq!(seen.calls(), ["stopped"]);
 }
@@ -179,7 +180,7 @@ fn b_282_processes_have_the_time_that_is_left_and_are_killed_then() {
 #[test]
 fn b_282_processes_that_end_in_time_are_not_waited_for_any_longer() {
     let (handle, config) = (server(), Config::default());
-    let seen = Seen { processes: Some(Semaphore::new(2, 0)), ..Seen::default() };
+    let seen = Seen { processes: Some(ProcessLimit::new(2, 0)), ..Seen::default() };
     handle.stop();
     let mut shutdown = GracefulShutdown::new(&handle, &config);
     assert!(shutdown.step_processes(&seen, false).is_some());

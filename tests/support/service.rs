@@ -16,7 +16,7 @@ use doorstep::blocking::CgiSettings;
 use doorstep::blocking::{Cgi, Files, Observer, Record, Response, ShutdownReport};
 use doorstep::core::http1::{Head, Version};
 use doorstep::core::site::Site;
-use doorstep::driver::semaphore::Semaphore;
+use doorstep::driver::cgi::ProcessLimit;
 
 /// What becomes of one request, step by step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -313,7 +313,7 @@ impl Observer for Watcher {
     fn on_stopped(&self, report: &ShutdownReport) {
         self.state.stopped(report);
     }
-    fn processes(&self) -> Option<&Arc<Semaphore>> {
+    fn processes(&self) -> Option<&ProcessLimit> {
         self.cgi.as_ref().and_then(Observer::processes)
     }
 }

@@ -102,7 +102,7 @@ pub(crate) fn run(job: &mut dyn Job, exchange: &mut ExchangeState<'_>) -> Ran {
             JobStep::Evict => {}
             JobStep::Block(work) => work(),
             JobStep::ReadBody => {
-                let BodyRead::Read(n) = exchange.read(job.body_space()).unwrap() else {
+                let BodyRead::Read(n) = exchange.read_body(job.body_space()).unwrap() else {
                     panic!("the whole body was sent with the head")
                 };
                 job.body_read(n);

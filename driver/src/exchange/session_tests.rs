@@ -19,7 +19,7 @@ fn steps(flush_threshold: usize) -> String {
     inbox.space()[..requests.len()].copy_from_slice(&requests);
     inbox.filled(requests.len());
 
-    let mut session = Session::new(&config, &connection, &());
+    let mut session = Session::new(&config, &connection, &(), false);
     let mut steps = String::new();
     loop {
         match session.step(&mut inbox, &mut outbox) {
