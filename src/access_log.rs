@@ -91,7 +91,7 @@ impl<H: Observer> Observer for AccessLog<H> {
             1 => "graceful shutdown timed out: 1 connection aborted".into(),
             aborted => format!("graceful shutdown timed out: {aborted} connections aborted"),
         };
-        self.write_line(|out, at| log::notice(out, at, message.as_bytes()));
+        self.write_line(|out, at| log::write_server_message(out, at, message.as_bytes()));
     }
     fn processes(&self) -> Option<&ProcessLimit> {
         self.handler.processes()

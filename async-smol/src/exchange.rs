@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use async_io::Async;
-use doorstep_core::http1::{Head, Waiting};
+use doorstep_core::http1::{Head, WaitingFor};
 use doorstep_driver::Response;
 use doorstep_driver::cgi::Cgi;
 use doorstep_driver::exchange::{BodyRead, ExchangeState};
@@ -221,11 +221,11 @@ impl AsyncRead for Body<'_, '_> {
             state.record_flush(flushed)?;
             if let BodyRead::Receive(most) = wanted {
                 let read = |stream: &mut &TcpStream| stream.read(&mut buffer[..most]);
-                let received = ready!(socket.poll_read(cx, Waiting::Body, read));
+                let received = ready!(socket.poll_read(cx, WaitingFor::Body, read));
                 return Poll::Ready(state.received(received));
             }
             let fill = |stream: &mut &TcpStream| state.inbox().fill(stream);
-            let filled = ready!(socket.poll_read(cx, Waiting::Body, fill));
+            let filled = ready!(socket.poll_read(cx, WaitingFor::Body, fill));
             state.filled(filled)?;
         }
     }

@@ -6,7 +6,7 @@
 use std::io::{self, ErrorKind};
 use std::panic::AssertUnwindSafe;
 
-use doorstep_core::http1::{Growing, Inbox, Outbox, Waiting};
+use doorstep_core::http1::{GrowableBuffer, Inbox, Outbox, WaitingFor};
 use doorstep_driver::Config;
 use doorstep_driver::exchange::{Session, Step};
 use smol::future::FutureExt;
@@ -17,7 +17,7 @@ use crate::socket::Socket;
 
 /// What a connection needs while it is busy.
 pub(crate) struct Buffers {
-    pub(crate) inbox: Inbox<Growing>,
+    pub(crate) inbox: Inbox<GrowableBuffer>,
     pub(crate) outbox: Outbox,
 }
 
@@ -53,8 +53,8 @@ pub(crate) async fn connection<H: Handler>(
                 inbox.rejoin(end);
             }
             Step::Flush => socket.flush(outbox, false).await?,
-            Step::Fill(Waiting::Idle) if tried => return Ok(Outcome::Idle),
-            Step::Fill(Waiting::Idle) => {
+            Step::Fill(WaitingFor::Request) if tried => return Ok(Outcome::Idle),
+            Step::Fill(WaitingFor::Request) => {
                 let filled = socket.try_fill(inbox);
                 if filled.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
                     return Ok(Outcome::NoData);

@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use async_io::{Async, Timer};
-use doorstep_core::http1::{Inbox, Outbox, Storage, Waiting};
+use doorstep_core::http1::{Inbox, Outbox, Storage, WaitingFor};
 use doorstep_driver::Config;
 use doorstep_driver::connections::{ConnectionHandle, Eviction, Registration};
 use doorstep_driver::files::FileTransfer;
@@ -79,7 +79,7 @@ impl<'w> Socket<'w> {
         let mut waits = false;
         poll_fn(move |cx| {
             if !mem::replace(&mut waits, true) {
-                self.connection.begin_wait(Waiting::Idle);
+                self.connection.begin_wait(WaitingFor::Request);
             }
             ready!(self.registered()?.poll_readable(cx))?;
             self.connection.end_wait();
@@ -89,14 +89,14 @@ impl<'w> Socket<'w> {
 
     /// Reads what has arrived; [`ErrorKind::WouldBlock`] if nothing has.
     pub(crate) fn try_fill<S: Storage>(&self, inbox: &mut Inbox<S>) -> io::Result<usize> {
-        self.connection.read(Waiting::Idle, |stream| inbox.fill(stream))
+        self.connection.read(WaitingFor::Request, |stream| inbox.fill(stream))
     }
 
     /// Reads once into the inbox. Returns the number of bytes, 0 at the end of input.
     pub(crate) async fn fill<S: Storage>(
         &self,
         inbox: &mut Inbox<S>,
-        waiting: Waiting,
+        waiting: WaitingFor,
     ) -> io::Result<usize> {
         poll_fn(|cx| self.poll_read(cx, waiting, |stream| inbox.fill(stream))).await
     }
@@ -106,7 +106,7 @@ impl<'w> Socket<'w> {
         future::yield_now().await; // the socket of a fast sender is always readable
         poll_fn(|cx| {
             let mut buffer = [0; 16 << 10]; // on the stack: not in the future
-            self.poll_read(cx, Waiting::Linger, |stream| stream.read(&mut buffer))
+            self.poll_read(cx, WaitingFor::Linger, |stream| stream.read(&mut buffer))
         })
         .await
     }
@@ -115,7 +115,7 @@ impl<'w> Socket<'w> {
     pub(crate) fn poll_read(
         &self,
         cx: &mut Context<'_>,
-        waiting: Waiting,
+        waiting: WaitingFor,
         mut read: impl FnMut(&mut &TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
@@ -175,7 +175,7 @@ impl<'w> Socket<'w> {
                     return Poll::Ready(result);
                 }
             }
-            self.connection.begin_wait(Waiting::Peer);
+            self.connection.begin_wait(WaitingFor::Writable);
             ready!(self.registered()?.poll_writable(cx))?;
         }
     }

@@ -205,7 +205,7 @@ impl<'h, H: Handler> Worker<'h, H> {
         if outcome != Outcome::Closed
             && let Some(storage) = buffers.inbox.into_storage()
         {
-            buffers.outbox.shrink(2 * self.config.flush_threshold);
+            buffers.outbox.shrink_to(2 * self.config.flush_threshold);
             let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
             if spare.len() < self.config.max_spare_buffers {
                 spare.push(Buffers { inbox: Inbox::new(storage), outbox: buffers.outbox });

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
 
-use doorstep_core::http1::{Head, Waiting};
+use doorstep_core::http1::{Head, WaitingFor};
 use doorstep_driver::Response;
 use doorstep_driver::cgi::Cgi;
 use doorstep_driver::exchange::{BodyRead, ExchangeState};
@@ -202,9 +202,9 @@ impl Read for Body<'_, '_> {
             self.exchange.flush()?;
             let Exchange { state, socket } = self.exchange;
             if let BodyRead::Receive(most) = wanted {
-                return state.received(socket.read_into(&mut buffer[..most], Waiting::Body));
+                return state.received(socket.read_into(&mut buffer[..most], WaitingFor::Body));
             }
-            let filled = socket.fill(state.inbox(), Waiting::Body);
+            let filled = socket.fill(state.inbox(), WaitingFor::Body);
             state.filled(filled)?;
         }
     }

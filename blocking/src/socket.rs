@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use doorstep_core::http1::{Inbox, Outbox, Storage, Waiting};
+use doorstep_core::http1::{Inbox, Outbox, Storage, WaitingFor};
 use doorstep_driver::Config;
 use doorstep_driver::connections::{ConnectionHandle, Eviction, Registration};
 use doorstep_driver::files::FileTransfer;
@@ -47,20 +47,20 @@ impl<'c> Socket<'c> {
     pub(crate) fn fill<S: Storage>(
         &self,
         inbox: &mut Inbox<S>,
-        waiting: Waiting,
+        waiting: WaitingFor,
     ) -> io::Result<usize> {
         self.wait(waiting, || self.connection.read(waiting, |stream| inbox.fill(stream)))
     }
 
     /// Reads once into `buffer`.
-    pub(crate) fn read_into(&self, buffer: &mut [u8], waiting: Waiting) -> io::Result<usize> {
+    pub(crate) fn read_into(&self, buffer: &mut [u8], waiting: WaitingFor) -> io::Result<usize> {
         self.wait(waiting, || self.connection.read(waiting, |stream| stream.read(buffer)))
     }
 
     /// Reads once and forgets what was read.
     #[inline(never)] // its buffer would stand on every connection's stack
     pub(crate) fn discard(&self) -> io::Result<usize> {
-        self.read_into(&mut [0; 16 << 10], Waiting::Linger)
+        self.read_into(&mut [0; 16 << 10], WaitingFor::Linger)
     }
 
     /// Sends everything that is in the outbox; `more` says that a file follows at once.
@@ -77,7 +77,7 @@ impl<'c> Socket<'c> {
         if outbox.is_empty() {
             return Ok(());
         }
-        self.wait(Waiting::Peer, || {
+        self.wait(WaitingFor::Writable, || {
             while !outbox.is_empty() {
                 let n = self.connection.send(|stream| net::send(stream, outbox.unsent(), more))?;
                 outbox.sent(n);
@@ -88,7 +88,7 @@ impl<'c> Socket<'c> {
 
     /// Sends a part of a file.
     pub(crate) fn send_file(&self, transfer: &mut FileTransfer<'_>) -> io::Result<()> {
-        self.wait(Waiting::Peer, || {
+        self.wait(WaitingFor::Writable, || {
             while !transfer.is_done() {
                 self.connection.send(|stream| transfer.send(stream))?;
             }
@@ -96,7 +96,11 @@ impl<'c> Socket<'c> {
         })
     }
 
-    fn wait<T>(&self, waiting: Waiting, mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    fn wait<T>(
+        &self,
+        waiting: WaitingFor,
+        mut call: impl FnMut() -> io::Result<T>,
+    ) -> io::Result<T> {
         self.connection.begin_wait(waiting);
         let result = call();
         self.connection.end_wait();

@@ -168,7 +168,7 @@ impl<H: Handler> ThreadPool<H> {
             }
             drop(socket);
             outbox.clear();
-            outbox.shrink(2 * self.config.flush_threshold);
+            outbox.shrink_to(2 * self.config.flush_threshold);
             if !self.keep_worker() {
                 return;
             }

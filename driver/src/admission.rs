@@ -112,7 +112,7 @@ mod tests {
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
     use std::sync::{Arc, Mutex};
 
-    use doorstep_core::http1::Waiting;
+    use doorstep_core::http1::WaitingFor;
 
     use crate::connections::Registration;
     use crate::net::Acceptor;
@@ -137,7 +137,7 @@ mod tests {
         let client = TcpStream::connect(handle.acceptor.addresses()[0]).unwrap();
         let (stream, peer) = handle.acceptor.accept().unwrap().unwrap();
         let registration = handle.connections.register(stream, peer);
-        registration.begin_wait(Waiting::Idle);
+        registration.begin_wait(WaitingFor::Request);
         handle.connections.sweep(config);
         (registration, client)
     }

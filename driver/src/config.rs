@@ -14,7 +14,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use doorstep_core::http1::{Connection, Growing, Inbox, Limits, Outbox, Timeouts, Version};
+use doorstep_core::http1::{Connection, GrowableBuffer, Inbox, Limits, Outbox, Timeouts, Version};
 
 /// How a server serves. The defaults, which each field names, are fit for the open network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,16 +175,16 @@ impl Config {
     /// The state machine of one connection.
     #[must_use]
     pub fn connection(&self) -> Connection {
-        Connection::new(self.limits).speaking(self.protocol)
+        Connection::new(self.limits).with_version(self.protocol)
     }
 
     /// An inbox for one connection. It is small at first, and grows up to the largest head, the
     /// largest trailer section and [`Config::body_read_ahead`] together.
     #[must_use]
-    pub fn inbox(&self) -> Inbox<Growing> {
+    pub fn inbox(&self) -> Inbox<GrowableBuffer> {
         let head = self.limits.head as usize + usize::from(self.limits.trailers);
         let largest = head.saturating_add(self.body_read_ahead.max(MIN_READ_AHEAD));
-        Inbox::new(Growing::new(INITIAL_INBOX, largest))
+        Inbox::new(GrowableBuffer::new(INITIAL_INBOX, largest))
     }
 
     /// An outbox whose responses begin with this server's headers.
@@ -192,7 +192,7 @@ impl Config {
     pub fn outbox(&self) -> Outbox {
         let mut outbox = Outbox::new(&self.server);
         for (name, value) in &self.headers {
-            let _ = outbox.always(name, value.as_bytes());
+            let _ = outbox.add_default_header(name, value.as_bytes());
         }
         outbox
     }

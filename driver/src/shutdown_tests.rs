@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use doorstep_core::http1::Waiting;
+use doorstep_core::http1::WaitingFor;
 
 use super::*;
 use crate::cgi::ProcessLimit;
@@ -75,7 +75,7 @@ fn idle(handle: &ShutdownHandle) -> (Registration<'_>, TcpStream) {
     assert!(handle.acceptor.wait_readable(Duration::from_secs(10)).unwrap());
     let (stream, peer) = handle.acceptor.try_accept().unwrap().unwrap();
     let registration = handle.connections.register(stream, peer);
-    registration.begin_wait(Waiting::Idle);
+    registration.begin_wait(WaitingFor::Request);
     (registration, client)
 }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use doorstep_core::http1::Outbox;
-use doorstep_core::site::{Site, media_type, origins};
+use doorstep_core::site::{Site, cors, media_type};
 use doorstep_driver::os::Symlinks;
 
 use crate::failure::Failure;
@@ -144,7 +144,7 @@ impl FileOptions {
             if RESERVED_HEADERS.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
                 return Err(invalid(name, "doorstep sets this header itself"));
             }
-            let appended = Outbox::new("").always(name, value.as_bytes());
+            let appended = Outbox::new("").add_default_header(name, value.as_bytes());
             appended.map_err(|misuse| invalid(name, &misuse.to_string()))?;
         }
         Ok(())
@@ -166,8 +166,8 @@ impl FileOptions {
 
     /// The headers of every response. One from `--header` replaces ours of the same name.
     pub(crate) fn headers(&self) -> Vec<(String, String)> {
-        let cors = origins::CORS.into_iter().filter(|_| self.cors);
-        let isolation = origins::ISOLATION.into_iter().filter(|_| self.isolate);
+        let cors = cors::CORS_HEADERS.into_iter().filter(|_| self.cors);
+        let isolation = cors::ISOLATION_HEADERS.into_iter().filter(|_| self.isolate);
         let ours = cors.chain(isolation).filter(|(name, _)| !self.sets_header(name));
         let all = ours.chain(self.additional_headers());
         all.map(|(name, value)| (name.into(), value.into())).collect()
@@ -192,15 +192,15 @@ impl FileOptions {
         if !self.index.is_empty() {
             site.index = self.index;
         }
-        site.types.charset = Some(self.charset).filter(|name| name != "none");
+        site.media_types.charset = Some(self.charset).filter(|name| name != "none");
         if let Some(default) = self.content_type {
-            site.types.default = default;
+            site.media_types.default = default;
         }
         if let Some(path) = self.mime_types {
             match fs::read_to_string(&path) {
                 Err(error) => return Err(Failure::MimeTypes(path, error)),
                 Ok(text) => {
-                    let added = site.types.add(&text);
+                    let added = site.media_types.add_mime_types(&text);
                     added.map_err(|line| Failure::MimeTypesLine(path, line.0))?;
                 }
             }
@@ -264,7 +264,7 @@ fn cache_control(word: &str) -> Result<String, &'static str> {
 }
 
 fn header_value(word: &str) -> Result<String, &'static str> {
-    let is_valid = Outbox::new("").always("Server", word.as_bytes()).is_ok();
+    let is_valid = Outbox::new("").add_default_header("Server", word.as_bytes()).is_ok();
     is_valid.then(|| word.into()).ok_or("must not contain control characters such as a line break")
 }
 
@@ -347,8 +347,8 @@ mod tests {
     fn b_182_b_206_cache_and_charset() {
         assert_eq!(options(&["--cache", "60"]).site().unwrap().cache_control, "max-age=60");
         let site = options(&["--immutable", "assets/*"]).site().unwrap();
-        assert_eq!(site.cache(b"assets/app.3f2a.js"), "max-age=31536000, immutable");
-        assert_eq!(site.cache(b"index.html"), "no-cache");
-        assert_eq!(options(&["--charset", "none"]).site().unwrap().types.charset, None);
+        assert_eq!(site.cache_control_for(b"assets/app.3f2a.js"), "max-age=31536000, immutable");
+        assert_eq!(site.cache_control_for(b"index.html"), "no-cache");
+        assert_eq!(options(&["--charset", "none"]).site().unwrap().media_types.charset, None);
     }
 }

@@ -106,7 +106,7 @@ impl Arguments {
 fn escape_quoted(error: &mut clap::Error) {
     let escape = |text: &String| {
         let mut out = Vec::new();
-        log::printable(&mut out, text.as_bytes());
+        log::escape_controls(&mut out, text.as_bytes());
         String::from_utf8_lossy(&out).into_owned()
     };
     let escaped = error.context().filter_map(|(kind, value)| match value {

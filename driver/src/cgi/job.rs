@@ -6,7 +6,7 @@
 use std::io;
 use std::mem;
 
-use doorstep_core::http1::Spans;
+use doorstep_core::http1::HeadOffsets;
 
 use super::handler::Service;
 use super::refuse::{is_script_method, respond_not_cgi, respond_redirect_loop};
@@ -31,7 +31,7 @@ pub struct CgiJob<'c> {
 /// The target of a local redirect.
 struct LocalRedirect {
     head: Vec<u8>,
-    offsets: Spans,
+    offsets: HeadOffsets,
 }
 
 enum State<'c> {

@@ -28,9 +28,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use doorstep_core::cgi::environment::{self, Context};
-use doorstep_core::cgi::route::{Denial, Found, Route, Script};
-use doorstep_core::http1::{Connection, Event, Limits, Spans};
-use doorstep_core::site::origins;
+use doorstep_core::cgi::route::{Found, Route, RouteError, Script};
+use doorstep_core::http1::{Connection, Event, HeadOffsets, Limits};
+use doorstep_core::site::cors;
 
 use crate::exchange::ExchangeState;
 use crate::os::{self, Failure, Identity, Opened, Process, ProcessPermit, Root, Start, Step};
@@ -124,7 +124,7 @@ impl ScriptDirectory {
     /// # Errors
     /// Those of answering.
     fn resolve(&self, exchange: &mut ExchangeState<'_>) -> io::Result<Resolution> {
-        let asks = self.settings.cors && origins::is_preflight(&exchange.head());
+        let asks = self.settings.cors && cors::is_preflight(&exchange.head());
         let mut route = match self.route(exchange) {
             Ok(None) => return Ok(Resolution::NotScript),
             Err(denial) if denial.status() == 400 => return respond_denied(exchange, &denial),
@@ -184,11 +184,11 @@ impl ScriptDirectory {
         let context = Context {
             head: exchange.head(),
             script,
-            root: self.path.as_os_str().as_bytes(),
-            software: &self.settings.software,
-            local,
-            peer: exchange.peer_addr(),
-            length: body.as_ref().map(RequestBody::length),
+            document_root: self.path.as_os_str().as_bytes(),
+            server_software: &self.settings.software,
+            local_addr: local,
+            remote_addr: exchange.peer_addr(),
+            content_length: body.as_ref().map(RequestBody::length),
             secure: false,
         };
         let start = match &self.identity {
@@ -241,7 +241,7 @@ impl ScriptDirectory {
             Step::Prepare => respond_503(exchange)?,
             _ if os::is_exhausted(&failure.error) => respond_503(exchange)?,
             _ if failure.error.kind() == ErrorKind::PermissionDenied => {
-                let denial = Denial::NotExecutable(script.name().to_vec());
+                let denial = RouteError::NotExecutable(script.name().to_vec());
                 exchange.respond(403).reason(&denial.reason()).page("")?;
             }
             _ => exchange.respond(502).page("")?,
@@ -249,7 +249,7 @@ impl ScriptDirectory {
         Ok(None)
     }
 
-    fn route(&self, exchange: &ExchangeState<'_>) -> Result<Option<Route>, Denial> {
+    fn route(&self, exchange: &ExchangeState<'_>) -> Result<Option<Route>, RouteError> {
         Route::new(&self.settings.directories, self.settings.hidden, exchange.head().path())
     }
 }
@@ -274,9 +274,9 @@ fn prepare(error: io::Error) -> Failure {
 }
 
 /// The request that a script's local redirect stands for, read as any other; `None` when it is none.
-fn parse_head(head: &[u8]) -> Option<Spans> {
+fn parse_head(head: &[u8]) -> Option<HeadOffsets> {
     match Connection::new(Limits::default()).advance(head) {
-        Ok((_, Event::Request(head))) => Some(head.spans()),
+        Ok((_, Event::Request(head))) => Some(head.offsets()),
         _ => None,
     }
 }

@@ -3,8 +3,8 @@
 
 use std::io::{self, ErrorKind};
 
-use doorstep_core::cgi::route::{Denial, Script};
-use doorstep_core::site::origins;
+use doorstep_core::cgi::route::{RouteError, Script};
+use doorstep_core::site::cors;
 
 use super::{Resolution, script_name};
 use crate::exchange::ExchangeState;
@@ -73,7 +73,7 @@ pub(super) fn start_hint(failure: &Failure) -> &'static str {
 
 pub(super) fn respond_denied(
     exchange: &mut ExchangeState<'_>,
-    denial: &Denial,
+    denial: &RouteError,
 ) -> io::Result<Resolution> {
     exchange.respond(denial.status()).reason(&denial.reason()).page("")?;
     Ok(Resolution::Responded)
@@ -82,7 +82,7 @@ pub(super) fn respond_denied(
 /// Answers a CORS preflight for a script.
 pub(super) fn respond_preflight(exchange: &mut ExchangeState<'_>) -> io::Result<Resolution> {
     let mut response = exchange.respond(204);
-    for (name, value) in origins::SCRIPT_PREFLIGHT {
+    for (name, value) in cors::SCRIPT_PREFLIGHT_HEADERS {
         response = response.header(name, value);
     }
     response.body("")?;

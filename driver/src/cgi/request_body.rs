@@ -31,7 +31,7 @@ impl RequestBody {
     #[must_use]
     pub(super) fn for_request(head: &Head<'_>, most: usize) -> Option<Self> {
         let has_body =
-            head.field("Content-Length").is_some() || head.field("Transfer-Encoding").is_some();
+            head.header("Content-Length").is_some() || head.header("Transfer-Encoding").is_some();
         let most = most.max(MIN_READ);
         has_body.then(|| Self {
             max_in_memory: most,

@@ -9,9 +9,9 @@ use std::io;
 use std::mem;
 use std::time::{Duration, Instant};
 
-use doorstep_core::cgi::output::{Document, Fault, Output, Reply};
+use doorstep_core::cgi::output::{Document, OutputError, OutputParser, Reply};
 use doorstep_core::cgi::route::Script;
-use doorstep_core::http1::Owed;
+use doorstep_core::http1::ResponseDue;
 
 use crate::config::FLUSH_THRESHOLD;
 use crate::exchange::ExchangeState;
@@ -33,7 +33,7 @@ pub(super) struct ScriptResponse {
 #[derive(Debug)]
 enum Stage {
     /// The header block is being read.
-    Head(Output),
+    Head(OutputParser),
     /// The body may be over at once: since when it is held back.
     Held(Document, Instant),
     /// It is being sent.
@@ -47,7 +47,7 @@ enum Stage {
 impl ScriptResponse {
     /// That of `script`, whose header block may have `most` bytes.
     pub(super) fn new(script: &Script, most: usize) -> Self {
-        let stage = Stage::Head(Output::new(script.is_nph(), most));
+        let stage = Stage::Head(OutputParser::new(script.is_nph(), most));
         Self { name: super::script_name(script), stage, local_redirect: None, invalid: false }
     }
 
@@ -60,13 +60,13 @@ impl ScriptResponse {
         match &mut self.stage {
             Stage::Head(output) => match output.feed(bytes) {
                 Ok(None) => Ok(()),
-                Ok(Some(Reply::Again(target))) => {
+                Ok(Some(Reply::LocalRedirect(target))) => {
                     (self.stage, self.local_redirect) = (Stage::Unread, Some(target));
                     Ok(())
                 }
                 Ok(Some(Reply::Document(document))) => {
-                    if !document.dropped.is_empty() {
-                        let names = document.dropped.join(", ");
+                    if !document.dropped_headers.is_empty() {
+                        let names = document.dropped_headers.join(", ");
                         self.log_error(exchange, &format!("not a script's to say: {names}"));
                     }
                     self.stage = Stage::Held(document, Instant::now());
@@ -98,9 +98,9 @@ impl ScriptResponse {
             }
             Stage::Body | Stage::Unread | Stage::Ended => {}
         }
-        match exchange.machine.owed() {
-            Some(Owed::Stream) => exchange.end(),
-            Some(Owed::Bytes(left)) => {
+        match exchange.machine.response_due() {
+            Some(ResponseDue::Stream) => exchange.end(),
+            Some(ResponseDue::Bytes(left)) => {
                 self.log_error(
                     exchange,
                     &format!("ended {left} bytes short of its Content-Length"),
@@ -108,7 +108,7 @@ impl ScriptResponse {
                 exchange.abort();
                 Ok(())
             }
-            Some(Owed::Answer) | None => Ok(()),
+            Some(ResponseDue::Head) | None => Ok(()),
         }
     }
 
@@ -145,9 +145,9 @@ impl ScriptResponse {
         };
         let is_head = exchange.head().is_head();
         let (said, fields): (Vec<_>, Vec<_>) = document
-            .fields
+            .headers
             .iter()
-            .partition(|(name, _)| exchange.outbox.says(name) && !may_repeat(name));
+            .partition(|(name, _)| exchange.outbox.has_default_header(name) && !may_repeat(name));
         for (name, _) in said {
             self.log_error(exchange, &format!("every answer has its {name} already"));
         }
@@ -158,7 +158,7 @@ impl ScriptResponse {
         for (name, value) in fields {
             response = response.header(name, value);
         }
-        match document.length {
+        match document.content_length {
             _ if matches!(document.status, 204 | 205 | 304) => response.body("")?,
             Some(length) => response.sized(length)?,
             // To HEAD, scripts leave the body out: how long it would be is not known.
@@ -180,17 +180,17 @@ impl ScriptResponse {
 
     /// Sends a part of the body, as far as it was promised.
     fn send(&mut self, exchange: &mut ExchangeState<'_>, bytes: &[u8]) -> io::Result<()> {
-        match exchange.machine.owed() {
-            Some(Owed::Stream) => exchange.append_body(bytes).map(drop),
-            Some(Owed::Bytes(left)) if bytes.len() as u64 <= left => {
+        match exchange.machine.response_due() {
+            Some(ResponseDue::Stream) => exchange.append_body(bytes).map(drop),
+            Some(ResponseDue::Bytes(left)) if bytes.len() as u64 <= left => {
                 exchange.append_body(bytes).map(drop)
             }
-            Some(Owed::Bytes(left)) => {
+            Some(ResponseDue::Bytes(left)) => {
                 self.stage = Stage::Unread;
                 self.log_error(exchange, "wrote more than its Content-Length, which is left out");
                 exchange.append_body(&bytes[..left as usize]).map(drop)
             }
-            Some(Owed::Answer) | None => {
+            Some(ResponseDue::Head) | None => {
                 self.stage = Stage::Unread;
                 Ok(())
             }
@@ -201,7 +201,7 @@ impl ScriptResponse {
     fn respond_bad_gateway(
         &mut self,
         exchange: &mut ExchangeState<'_>,
-        fault: &Fault,
+        fault: &OutputError,
     ) -> io::Result<()> {
         (self.stage, self.invalid) = (Stage::Ended, true);
         self.log_error(exchange, &fault.to_string());

@@ -16,7 +16,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use doorstep_core::cgi::route::Script;
-use doorstep_core::http1::Owed;
+use doorstep_core::http1::ResponseDue;
 use doorstep_core::http1::state::States;
 
 use super::{CgiSettings, response::ScriptResponse, stderr::StderrLines};
@@ -138,7 +138,7 @@ impl ScriptRun {
                 .map_or(RunStep::Done, RunStep::LocalRedirect));
         }
         if !self.closed && held_for.is_none() && exchange.machine.states() == States::CLOSED {
-            exchange.connection().close_response(exchange.machine.resets());
+            exchange.connection().close_response(exchange.machine.should_reset());
             self.closed = true;
         }
         self.waited = true;
@@ -227,7 +227,7 @@ impl ScriptRun {
     ) -> io::Result<RunStep> {
         self.finish_stderr(exchange);
         self.response.log_error(exchange, why);
-        if exchange.machine.owed() == Some(Owed::Answer) {
+        if exchange.machine.response_due() == Some(ResponseDue::Head) {
             exchange.respond(status).page("")?;
         }
         Ok(RunStep::Done)

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
-use doorstep_core::cgi::route::{Directories, Found, Route};
+use doorstep_core::cgi::route::{Found, Route, ScriptDirectories};
 
 use super::{RunStep, ScriptRun};
 use crate::cgi::{CgiSettings, ProcessLimit};
@@ -15,7 +15,8 @@ use crate::os::{Start, Woken};
 /// What goes out, and what the log is told, of a script that writes `output` into a pipe which then
 /// fails; at last whether the answer was cut.
 fn broken(output: &str) -> (String, Vec<String>, bool) {
-    let mut route = Route::new(&Directories::default(), false, b"/cgi-bin/x").unwrap().unwrap();
+    let mut route =
+        Route::new(&ScriptDirectories::default(), false, b"/cgi-bin/x").unwrap().unwrap();
     let script = route.found(Found::File { executable: true }).unwrap().unwrap();
     let permit = ProcessLimit::new(1, 0).try_acquire().expect("nobody else is here");
     let mut start = Start::new(Path::new("/bin/sh")).unwrap();

@@ -3,7 +3,7 @@
 use std::io;
 use std::mem;
 
-use doorstep_core::cgi::again;
+use doorstep_core::cgi::local_redirect;
 use doorstep_core::cgi::route::Script;
 
 use super::ScriptDirectory;
@@ -130,7 +130,7 @@ impl ScriptJob {
                         RunStep::Flush => JobStep::Flush,
                         RunStep::Wait(timeout) => JobStep::WaitProcess(timeout),
                         RunStep::LocalRedirect(target) => {
-                            let head = again::request(&exchange.head(), &target);
+                            let head = local_redirect::request_head(&exchange.head(), &target);
                             return Ok(ScriptStep::LocalRedirect(head));
                         }
                         RunStep::Done => return Ok(ScriptStep::Job(JobStep::Done)),

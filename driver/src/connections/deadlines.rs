@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use doorstep_core::http1::Waiting;
+use doorstep_core::http1::WaitingFor;
 
 use super::{ConnectionHandle, Connections, Flag};
 use crate::config::Config;
@@ -63,7 +63,7 @@ impl Connections {
     #[must_use]
     pub fn interval(config: &Config) -> Duration {
         let times = &config.timeouts;
-        let all = [times.idle, times.head, times.body, times.peer, times.drain, times.linger];
+        let all = [times.idle, times.head, times.body, times.send, times.drain, times.linger];
         let all = all.into_iter().chain([config.eviction_grace, config.first_request_grace]);
         let shortest = all.min().unwrap_or_default();
         (shortest / 4).min(config.sweep_interval).max(MIN_INTERVAL)
@@ -104,7 +104,7 @@ impl Entry {
             waited = waited.saturating_add(step);
         }
         let (mut quiet, mut moved) = (waited, 0);
-        if let Some(rate) = config.timeouts.rate_of(waiting) {
+        if let Some(rate) = config.timeouts.min_rate_of(waiting) {
             let flow = self.transfer.get_or_insert_default();
             flow.count(&self.connection, waiting, if is_new { Duration::ZERO } else { step });
             let useful = u64::from(config.eviction_rate.max(rate));
@@ -118,26 +118,26 @@ impl Entry {
         self.connection.waited.store(saturated_millis(waited), Ordering::Relaxed);
         // During a shutdown, a client that has its last response has as long as one that may still
         // send a request.
-        let is_over = waiting == Waiting::Linger
+        let is_over = waiting == WaitingFor::Linger
             && self.connection.is_closing()
             && waited >= config.lame_duck;
-        let left = config.timeouts.left(waiting, waited, quiet, moved);
+        let left = config.timeouts.remaining(waiting, waited, quiet, moved);
         if !is_over && left != Some(Duration::ZERO) {
             return;
         }
-        if waiting == Waiting::Idle {
+        if waiting == WaitingFor::Request {
             self.connection.request_close();
         } else if !self.connection.flags.set(Flag::TimedOut, true) {
-            self.connection.wake(waiting == Waiting::Peer);
+            self.connection.wake(waiting == WaitingFor::Writable);
         }
     }
 }
 
 impl Transfer {
     /// Counts the bytes since the last sweep.
-    fn count(&mut self, connection: &ConnectionHandle, waiting: Waiting, step: Duration) {
+    fn count(&mut self, connection: &ConnectionHandle, waiting: WaitingFor, step: Duration) {
         let mut moved = u64::from(connection.bytes.swap(0, Ordering::Relaxed));
-        if waiting == Waiting::Peer
+        if waiting == WaitingFor::Writable
             && let Some(now) = os::acknowledged(connection)
         {
             moved = now - self.acknowledged.replace(now).unwrap_or(now).min(now);

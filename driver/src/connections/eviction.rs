@@ -19,7 +19,7 @@ use std::net::{IpAddr, Shutdown};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use doorstep_core::http1::Waiting;
+use doorstep_core::http1::WaitingFor;
 
 use super::{ConnectionHandle, Connections, Flag, Table};
 use crate::config::Config;
@@ -164,7 +164,7 @@ impl Table {
         }
         // One that is busy may stay so for long.
         let ends_soon = |connection: &ConnectionHandle| {
-            connection.should_close() && connection.wait.is(Waiting::Idle)
+            connection.should_close() && connection.wait.is(WaitingFor::Request)
         };
         let asked = self.entries.iter().filter(|slot| ends_soon(&slot.connection)).count();
         let mut wanted = most.saturating_sub(asked);
@@ -191,7 +191,7 @@ impl ConnectionHandle {
     fn evict(&self) {
         self.flags.set(Flag::Evicted, true);
         self.flags.set(Flag::TimedOut, true);
-        let receives = self.wait.is(Waiting::Peer);
+        let receives = self.wait.is(WaitingFor::Writable);
         if receives {
             // The system does not keep any longer what the client has not received.
             let _ = net::close_by_reset(self, true);
@@ -221,12 +221,12 @@ fn eviction_class(connection: &ConnectionHandle, config: &Config) -> Option<Evic
     let (class, grace) = match connection.wait.observed()? {
         // It closes already. During a shutdown all are asked to, and slow ones can still be
         // evicted.
-        Waiting::Idle if connection.is_closing() => return None,
-        Waiting::Idle if connection.flags.has(Flag::NoResponseYet) => {
+        WaitingFor::Request if connection.is_closing() => return None,
+        WaitingFor::Request if connection.flags.has(Flag::NoResponseYet) => {
             (EvictionClass::NoRequest, config.first_request_grace)
         }
-        Waiting::Idle => (EvictionClass::Idle, config.eviction_grace),
-        Waiting::Drain | Waiting::Linger => (EvictionClass::Responded, config.eviction_grace),
+        WaitingFor::Request => (EvictionClass::Idle, config.eviction_grace),
+        WaitingFor::Drain | WaitingFor::Linger => (EvictionClass::Responded, config.eviction_grace),
         // Its waiting time begins anew whenever it keeps `eviction_rate`.
         _ => (EvictionClass::Slow, config.eviction_grace),
     };

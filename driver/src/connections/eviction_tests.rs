@@ -32,7 +32,7 @@ impl Full {
     }
 
     /// A connection of `client` that was served before, and waits.
-    fn served(&mut self, client: &str, waiting: Waiting) -> Arc<ConnectionHandle> {
+    fn served(&mut self, client: &str, waiting: WaitingFor) -> Arc<ConnectionHandle> {
         let connection = self.fresh(client, waiting);
         connection.exchange_done();
         connection.begin_wait(waiting);
@@ -40,7 +40,7 @@ impl Full {
     }
 
     /// One that was never served, and waits.
-    fn fresh(&mut self, client: &str, waiting: Waiting) -> Arc<ConnectionHandle> {
+    fn fresh(&mut self, client: &str, waiting: WaitingFor) -> Arc<ConnectionHandle> {
         self.clients.push(TcpStream::connect(self.listener.local_addr().unwrap()).unwrap());
         let (stream, _) = self.listener.accept().unwrap();
         let address = client.parse::<IpAddr>().unwrap();
@@ -84,11 +84,11 @@ const B: &str = "192.0.2.2";
 fn b_286_slow_peers_go_first_and_who_behaved_last() {
     let mut full = Full::new();
     let connections = [
-        full.served(A, Waiting::Idle),
-        full.fresh(A, Waiting::Idle),
-        full.fresh(A, Waiting::Head),
-        full.served(A, Waiting::Peer),
-        full.served(A, Waiting::Drain),
+        full.served(A, WaitingFor::Request),
+        full.fresh(A, WaitingFor::Request),
+        full.fresh(A, WaitingFor::Head),
+        full.served(A, WaitingFor::Writable),
+        full.served(A, WaitingFor::Drain),
     ];
     in_order(full.connections, &full.config, &connections);
     let order: Vec<_> = (0..6).map(|_| full.evicts(&connections)).collect();
@@ -101,7 +101,7 @@ fn b_286_slow_peers_go_first_and_who_behaved_last() {
 #[test]
 fn b_286_one_that_has_work_is_no_candidate_any_more() {
     let mut full = Full::new();
-    let connections = [full.served(A, Waiting::Idle), full.served(A, Waiting::Idle)];
+    let connections = [full.served(A, WaitingFor::Request), full.served(A, WaitingFor::Request)];
     in_order(full.connections, &full.config, &connections);
     connections[0].end_wait();
     assert_eq!(full.evicts(&connections), Some(1));
@@ -111,13 +111,13 @@ fn b_286_one_that_has_work_is_no_candidate_any_more() {
 #[test]
 fn b_286_those_who_leave_do_not_change_who_is_next() {
     let mut full = Full::new();
-    let polite = full.served(A, Waiting::Idle);
-    let slow = [(); 3].map(|()| full.fresh(A, Waiting::Head));
+    let polite = full.served(A, WaitingFor::Request);
+    let slow = [(); 3].map(|()| full.fresh(A, WaitingFor::Head));
     in_order(full.connections, &full.config, &[std::slice::from_ref(&polite), &slow[..]].concat());
     for n in 0..3 {
         assert_eq!(full.evicts(&slow), Some(n));
         full.unregister(&slow[n]);
-        full.served(B, Waiting::Idle); // a newcomer takes the place
+        full.served(B, WaitingFor::Request); // a newcomer takes the place
     }
     assert!(!polite.is_closing());
 }
@@ -125,21 +125,21 @@ fn b_286_those_who_leave_do_not_change_who_is_next() {
 #[test]
 fn b_286_an_address_that_holds_most_connections_loses_them_first() {
     let mut full = Full::new();
-    let mut connections = vec![full.served(B, Waiting::Idle)];
-    connections.extend([(); 3].map(|()| full.served(A, Waiting::Idle)));
+    let mut connections = vec![full.served(B, WaitingFor::Request)];
+    connections.extend([(); 3].map(|()| full.served(A, WaitingFor::Request)));
     in_order(full.connections, &full.config, &connections);
     let order: Vec<_> = (0..4).map(|_| full.evicts(&connections)).collect();
     assert_eq!(order, [1, 2, 3, 0].map(Some));
 
     let mut full = Full::new(); // one customer's network
-    let mut connections = vec![full.served("2001:db8:0:1::1", Waiting::Idle)];
+    let mut connections = vec![full.served("2001:db8:0:1::1", WaitingFor::Request)];
     let of = |last: &str| format!("2001:db8::{last}");
-    connections.extend(["1", "2", "3"].map(|last| full.served(&of(last), Waiting::Idle)));
+    connections.extend(["1", "2", "3"].map(|last| full.served(&of(last), WaitingFor::Request)));
     in_order(full.connections, &full.config, &connections);
     assert_eq!(full.evicts(&connections), Some(1));
 
     let mut full = Full::new(); // a proxy in front: all are the same
-    let connections = [(); 4].map(|()| full.served(A, Waiting::Idle));
+    let connections = [(); 4].map(|()| full.served(A, WaitingFor::Request));
     in_order(full.connections, &full.config, &connections);
     let order: Vec<_> = (0..4).map(|_| full.evicts(&connections)).collect();
     assert_eq!(order, [0, 1, 2, 3].map(Some));
@@ -152,10 +152,10 @@ fn b_286_within_the_grace_nobody_is_evicted_and_those_served_are_asked_to_end() 
     full.config.first_request_grace = Duration::from_secs(600);
     full.config.rotation_interval = Duration::from_millis(1); // all at once
     let connections = [
-        full.served(A, Waiting::Idle),
-        full.fresh(A, Waiting::Idle),
-        full.served(A, Waiting::Head),
-        full.served(A, Waiting::Peer),
+        full.served(A, WaitingFor::Request),
+        full.fresh(A, WaitingFor::Request),
+        full.served(A, WaitingFor::Head),
+        full.served(A, WaitingFor::Writable),
     ];
     assert_eq!(full.evicts(&connections), None);
     let last: Vec<_> = connections.iter().map(|connection| connection.should_close()).collect();
@@ -172,9 +172,9 @@ fn b_282_who_is_slow_makes_room_for_the_backlog_of_a_stop() {
     let mut full = Full::new();
     full.config.lame_duck = Duration::MAX; // or the sweep would end one of them by itself
     let connections = [
-        full.served(A, Waiting::Linger),
-        full.fresh(A, Waiting::Head),
-        full.served(A, Waiting::Idle),
+        full.served(A, WaitingFor::Linger),
+        full.fresh(A, WaitingFor::Head),
+        full.served(A, WaitingFor::Request),
     ];
     full.connections.begin_shutdown();
     full.connections.close_idle();
@@ -191,8 +191,8 @@ fn b_286_a_flood_of_slow_newcomers_does_not_cost_the_others_their_connections() 
     let mut full = Full::new();
     full.config.eviction_grace = Duration::from_secs(600);
     full.config.rotation_interval = Duration::from_millis(1);
-    let served = full.served(A, Waiting::Idle);
-    let slow = [(); 2].map(|()| full.fresh(B, Waiting::Head));
+    let served = full.served(A, WaitingFor::Request);
+    let slow = [(); 2].map(|()| full.fresh(B, WaitingFor::Head));
     assert_eq!(full.evicts(&slow), None);
     assert!(!served.should_close());
 }
@@ -202,7 +202,7 @@ fn b_286_those_that_were_asked_and_are_busy_do_not_keep_others_from_being_asked(
     let mut full = Full::new();
     full.config.eviction_grace = Duration::from_secs(600);
     full.config.rotation_interval = Duration::from_millis(2); // half of them at each look
-    let connections = [(); 4].map(|()| full.served(A, Waiting::Idle));
+    let connections = [(); 4].map(|()| full.served(A, WaitingFor::Request));
     let asked = || connections.iter().filter(|connection| connection.should_close()).count();
     assert_eq!((full.evicts(&connections), asked()), (None, 2));
     std::thread::sleep(Duration::from_millis(5));
@@ -210,7 +210,7 @@ fn b_286_those_that_were_asked_and_are_busy_do_not_keep_others_from_being_asked(
     connections
         .iter()
         .filter(|connection| connection.should_close())
-        .for_each(|connection| connection.begin_wait(Waiting::Peer));
+        .for_each(|connection| connection.begin_wait(WaitingFor::Writable));
     std::thread::sleep(Duration::from_millis(5));
     assert_eq!((full.evicts(&connections), asked()), (None, 4));
 }

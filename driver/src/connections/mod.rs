@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use doorstep_core::http1::Waiting;
+use doorstep_core::http1::WaitingFor;
 use event_listener::{Event, EventListener};
 
 use self::deadlines::{Entry, Steps};
@@ -205,7 +205,7 @@ impl Connections {
     /// Calling it again aborts those that were added since then.
     pub fn abort_all(&self) {
         let table = self.table();
-        let has_response = |slot: &&Entry| slot.connection.wait.is(Waiting::Linger);
+        let has_response = |slot: &&Entry| slot.connection.wait.is(WaitingFor::Linger);
         let unfinished = || table.entries.iter().filter(|slot| !has_response(slot)).count();
         self.aborted.get_or_init(unfinished);
         for Entry { connection, .. } in &table.entries {
@@ -258,10 +258,10 @@ impl ConnectionHandle {
 
     /// Records that `waiting` is about to be waited for. An idle connection that is to close finds
     /// what has arrived already, and then the end of input.
-    pub fn begin_wait(&self, waiting: Waiting) {
+    pub fn begin_wait(&self, waiting: WaitingFor) {
         self.wait.begin(waiting);
         // Read after the store: `request_close` does both in the other order.
-        if waiting == Waiting::Idle && self.is_closing() {
+        if waiting == WaitingFor::Request && self.is_closing() {
             self.shutdown_read();
         }
     }
@@ -282,7 +282,7 @@ impl ConnectionHandle {
     /// Returns [`ErrorKind::TimedOut`] if the peer was too slow, or the error of `read`.
     pub fn read(
         &self,
-        waiting: Waiting,
+        waiting: WaitingFor,
         mut read: impl FnMut(&mut &TcpStream) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let n = loop {
@@ -292,7 +292,7 @@ impl ConnectionHandle {
                 result => break result?,
             }
         };
-        if matches!(waiting, Waiting::Body | Waiting::Linger) {
+        if matches!(waiting, WaitingFor::Body | WaitingFor::Linger) {
             self.record_bytes(n);
         }
         Ok(n)
@@ -390,7 +390,7 @@ impl ConnectionHandle {
 
     fn request_close(&self) {
         self.flags.set(Flag::Closing, true);
-        if self.wait.is(Waiting::Idle) {
+        if self.wait.is(WaitingFor::Request) {
             self.shutdown_read();
         }
     }
@@ -430,7 +430,7 @@ mod tests {
         let (stream, peer) = listener.accept().unwrap();
         let connections = Connections::default();
         let connection = connections.register(stream, peer);
-        connection.begin_wait(Waiting::Idle);
+        connection.begin_wait(WaitingFor::Request);
         connections.close_idle();
         connection.end_wait(); // a request was read all the same
         assert_eq!(Presence::of(&*connection), Presence::Quiet);

@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use doorstep_core::http1::Waiting;
+use doorstep_core::http1::WaitingFor;
 
 /// The bits that hold the kind of the wait.
 const KIND: u8 = 7;
@@ -22,7 +22,7 @@ pub(super) struct Wait(AtomicU8);
 
 impl Wait {
     /// Begins a wait, or goes on with it.
-    pub(super) fn begin(&self, waiting: Waiting) {
+    pub(super) fn begin(&self, waiting: WaitingFor) {
         let kind = code(waiting);
         if self.0.load(Ordering::Relaxed) & KIND == kind {
             self.0.fetch_or(ACTIVE, Ordering::SeqCst);
@@ -45,18 +45,18 @@ impl Wait {
     }
 
     /// What is waited for at this moment, if the sweep has seen it before.
-    pub(super) fn observed(&self) -> Option<Waiting> {
+    pub(super) fn observed(&self) -> Option<WaitingFor> {
         let word = self.0.load(Ordering::SeqCst);
         if word & (ACTIVE | NEW) == ACTIVE { waiting(word & KIND) } else { None }
     }
 
     /// Whether `waiting` is waited for at this moment.
-    pub(super) fn is(&self, waiting: Waiting) -> bool {
+    pub(super) fn is(&self, waiting: WaitingFor) -> bool {
         self.0.load(Ordering::SeqCst) & (ACTIVE | KIND) == ACTIVE | code(waiting)
     }
 
     /// For the sweep: what is waited for at this moment, and whether that is new.
-    pub(super) fn observe(&self) -> Option<(Waiting, bool)> {
+    pub(super) fn observe(&self) -> Option<(WaitingFor, bool)> {
         let word = self.0.load(Ordering::SeqCst);
         let kind = waiting(word & KIND).filter(|_| word & ACTIVE != 0)?;
         let is_new = word & NEW != 0;
@@ -70,25 +70,31 @@ impl Wait {
 }
 
 /// The code of a kind of wait; 0 for what has no deadline.
-fn code(waiting: Waiting) -> u8 {
+fn code(waiting: WaitingFor) -> u8 {
     match waiting {
-        Waiting::Idle => 1,
-        Waiting::Head => 2,
-        Waiting::Body => 3,
-        Waiting::Peer => 4,
-        Waiting::Drain => 5,
-        Waiting::Linger => 6,
-        Waiting::Answer | Waiting::Nobody => 0,
+        WaitingFor::Request => 1,
+        WaitingFor::Head => 2,
+        WaitingFor::Body => 3,
+        WaitingFor::Writable => 4,
+        WaitingFor::Drain => 5,
+        WaitingFor::Linger => 6,
+        WaitingFor::Response | WaitingFor::Nothing => 0,
     }
 }
 
-fn waiting(code: u8) -> Option<Waiting> {
+fn waiting(code: u8) -> Option<WaitingFor> {
     KINDS.get(usize::from(code).checked_sub(1)?).copied()
 }
 
 /// The kinds of waits, in the order of their codes.
-const KINDS: [Waiting; 6] =
-    [Waiting::Idle, Waiting::Head, Waiting::Body, Waiting::Peer, Waiting::Drain, Waiting::Linger];
+const KINDS: [WaitingFor; 6] = [
+    WaitingFor::Request,
+    WaitingFor::Head,
+    WaitingFor::Body,
+    WaitingFor::Writable,
+    WaitingFor::Drain,
+    WaitingFor::Linger,
+];
 
 #[cfg(test)]
 mod tests {
@@ -98,24 +104,24 @@ mod tests {
     fn a_wait_goes_on_after_work_until_it_ends() {
         let wait = Wait::default();
         assert_eq!(wait.observe(), None);
-        wait.begin(Waiting::Body);
+        wait.begin(WaitingFor::Body);
         assert_eq!(wait.observed(), None);
-        assert_eq!(wait.observe(), Some((Waiting::Body, true)));
-        assert_eq!(wait.observed(), Some(Waiting::Body));
+        assert_eq!(wait.observe(), Some((WaitingFor::Body, true)));
+        assert_eq!(wait.observed(), Some(WaitingFor::Body));
         wait.pause();
         assert_eq!((wait.observe(), wait.observed()), (None, None));
-        wait.begin(Waiting::Body);
-        assert_eq!(wait.observe(), Some((Waiting::Body, false)), "the same wait");
+        wait.begin(WaitingFor::Body);
+        assert_eq!(wait.observe(), Some((WaitingFor::Body, false)), "the same wait");
         wait.end();
-        wait.begin(Waiting::Body);
-        assert_eq!(wait.observe(), Some((Waiting::Body, true)), "the next one");
-        wait.begin(Waiting::Peer);
-        assert_eq!(wait.observe(), Some((Waiting::Peer, true)));
+        wait.begin(WaitingFor::Body);
+        assert_eq!(wait.observe(), Some((WaitingFor::Body, true)), "the next one");
+        wait.begin(WaitingFor::Writable);
+        assert_eq!(wait.observe(), Some((WaitingFor::Writable, true)));
         for kind in KINDS {
             wait.begin(kind);
             assert!(wait.is(kind) && wait.observe().is_some_and(|(seen, _)| seen == kind));
         }
-        wait.begin(Waiting::Answer);
+        wait.begin(WaitingFor::Response);
         assert_eq!(wait.observe(), None, "the application takes the time it takes");
     }
 }

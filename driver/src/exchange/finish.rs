@@ -3,7 +3,9 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-use doorstep_core::http1::{Connection, Mark, Outbox, Owed, Reject, refused_line};
+use doorstep_core::http1::{
+    Connection, Outbox, Position, Reject, ResponseDue, rejected_request_line,
+};
 use doorstep_core::log::Record;
 
 use super::{ExchangeState, Outcome, set_date};
@@ -19,32 +21,33 @@ struct HandlerFailure {
 impl ExchangeState<'_> {
     /// Completes the response that the handler left incomplete, and logs it. Returns where the next
     /// request begins in the inbox.
-    pub fn finish(mut self, outcome: Outcome) -> Mark {
+    pub fn finish(mut self, outcome: Outcome) -> Position {
         self.complete(outcome);
         self.connection.exchange_done();
         self.inbox.consume(self.pending);
-        self.inbox.mark()
+        self.inbox.position()
     }
 
     pub(crate) fn complete(&mut self, outcome: Outcome) {
-        let owed = self.machine.owed();
+        let owed = self.machine.response_due();
         let gone = self.record.disconnected; // whatever the handler made of that
         let lost = gone && !self.outbox.is_empty();
-        let mut cut =
-            matches!(owed, Some(Owed::Bytes(_) | Owed::Stream)) || lost || self.record.aborted;
+        let mut cut = matches!(owed, Some(ResponseDue::Bytes(_) | ResponseDue::Stream))
+            || lost
+            || self.record.aborted;
         let trouble = self.handler_failure(outcome);
         match owed {
-            Some(Owed::Answer) if gone => {
+            Some(ResponseDue::Head) if gone => {
                 self.reject.get_or_insert(Reject::Truncated);
                 self.respond_for_handler();
                 self.record.bytes = 0;
                 self.outbox.clear();
-                self.machine.lost();
+                self.machine.abort();
                 cut = true;
             }
-            Some(Owed::Answer) => self.respond_for_handler(),
-            Some(_) => self.machine.lost(),
-            None if lost => self.machine.lost(),
+            Some(ResponseDue::Head) => self.respond_for_handler(),
+            Some(_) => self.machine.abort(),
+            None if lost => self.machine.abort(),
             None => {}
         }
         if lost || cut && trouble.disconnected {
@@ -54,12 +57,12 @@ impl ExchangeState<'_> {
             self.log_error(words);
         }
         self.observer.log(&Record {
-            peer: self.peer_addr().ip(),
-            line: self.head.line(),
+            remote_addr: self.peer_addr().ip(),
+            request_line: self.head.request_line(),
             status: self.record.status,
-            bytes: (self.record.bytes > 0).then_some(self.record.bytes),
-            cut,
-            error: self.record.error.as_deref(),
+            body_bytes_sent: (self.record.bytes > 0).then_some(self.record.bytes),
+            aborted: cut,
+            error_message: self.record.error.as_deref(),
         });
     }
 
@@ -95,14 +98,14 @@ impl ExchangeState<'_> {
     fn respond_for_handler(&mut self) {
         let Some(reject) = self.reject else {
             if self.respond(500).page("").is_err() {
-                self.machine.lost();
+                self.machine.abort();
             }
             return;
         };
         let mut phrase = Vec::new();
-        reject.phrase(self.head.line(), &mut phrase);
+        reject.write_reason(self.head.request_line(), &mut phrase);
         set_date(self.outbox);
-        let bytes = self.machine.refuse(reject, self.head.line(), self.outbox) as u64;
+        let bytes = self.machine.refuse(reject, self.head.request_line(), self.outbox) as u64;
         let lost = self.record.disconnected;
         self.record = ResponseRecord {
             status: reject.status(),
@@ -124,17 +127,17 @@ pub fn refuse(
     log: impl FnOnce(&Record<'_>),
 ) {
     set_date(outbox);
-    let line = refused_line(reject, unread);
+    let line = rejected_request_line(reject, unread);
     let bytes = connection.refuse(reject, unread, outbox) as u64;
     let mut phrase = Vec::new();
-    reject.phrase(line, &mut phrase);
+    reject.write_reason(line, &mut phrase);
     log(&Record {
-        peer: peer.ip(),
-        line,
+        remote_addr: peer.ip(),
+        request_line: line,
         status: reject.status(),
-        bytes: (bytes > 0).then_some(bytes),
-        cut: false,
-        error: Some(&phrase),
+        body_bytes_sent: (bytes > 0).then_some(bytes),
+        aborted: false,
+        error_message: Some(&phrase),
     });
 }
 

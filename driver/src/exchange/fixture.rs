@@ -32,7 +32,7 @@ struct Log {
 
 impl Observer for Log {
     fn log(&self, record: &Record<'_>) {
-        *self.aborted.lock().unwrap() = record.cut;
+        *self.aborted.lock().unwrap() = record.aborted;
     }
     fn on_error(&self, _: IpAddr, message: &str) {
         self.errors.lock().unwrap().push(message.to_owned());

@@ -23,7 +23,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use doorstep_core::http1::state::States;
-use doorstep_core::http1::{Connection, Head, Inbox, Misuse, Outbox, Owed, Reject};
+use doorstep_core::http1::{Connection, Head, Inbox, Misuse, Outbox, Reject, ResponseDue};
 
 use crate::config::FLUSH_THRESHOLD;
 use crate::connections::ConnectionHandle;
@@ -133,7 +133,7 @@ impl<'a> ExchangeState<'a> {
     /// Whether the client waits for 100 Continue before it sends the body.
     #[must_use]
     pub fn expects_continue(&self) -> bool {
-        self.machine.expects()
+        self.machine.expects_continue()
     }
 
     /// The trailer fields of a chunked body, name and value, once it was read to its end.
@@ -147,13 +147,13 @@ impl<'a> ExchangeState<'a> {
     /// # Errors
     /// Returns [`Misuse`] if `status` is not 1xx or the final response has begun.
     pub fn write_interim(&mut self, status: u16, headers: &[(&str, &[u8])]) -> io::Result<()> {
-        Ok(self.machine.inform(status, headers, self.outbox)?)
+        Ok(self.machine.send_interim(status, headers, self.outbox)?)
     }
 
     /// Begins the answer. Its Date is this moment, however long ago the request came.
     pub fn respond(&mut self, status: u16) -> Response<'_> {
         if self.connection.should_close() {
-            self.machine.retire();
+            self.machine.disable_keep_alive();
         }
         set_date(self.outbox);
         let sends_body = !self.head.is_head();
@@ -163,7 +163,7 @@ impl<'a> ExchangeState<'a> {
 
     /// What is to be sent now.
     pub fn to_send(&mut self) -> &mut Outbox {
-        self.connection.set_reset_on_close(self.machine.ends_by_closing());
+        self.connection.set_reset_on_close(self.machine.is_close_delimited());
         self.outbox
     }
 
@@ -184,19 +184,19 @@ impl<'a> ExchangeState<'a> {
     /// Shows the client at once that what is still owed of the answer will never come.
     pub fn abort(&mut self) {
         self.record.aborted = true;
-        self.machine.lost();
+        self.machine.abort();
     }
 
     /// Whether the answer has begun.
     #[must_use]
     pub fn has_responded(&self) -> bool {
-        self.machine.owed() != Some(Owed::Answer)
+        self.machine.response_due() != Some(ResponseDue::Head)
     }
 
     /// Whether any of the response is still to be made: all of it, or more of its body.
     #[must_use]
     pub fn owes_response(&self) -> bool {
-        self.machine.owed().is_some()
+        self.machine.response_due().is_some()
     }
 
     /// Ends a streamed body.
@@ -215,7 +215,7 @@ impl<'a> ExchangeState<'a> {
         if self.omits_body() {
             return Ok(());
         }
-        Ok(self.machine.end_with(trailers, self.outbox)?)
+        Ok(self.machine.end_with_trailers(trailers, self.outbox)?)
     }
 
     /// The answer to a method that nobody handles: 501, as `http.server` words it (B-022).
@@ -265,16 +265,17 @@ impl ExchangeState<'_> {
         if self.omits_body() || count == 0 {
             return Ok(None);
         }
-        match self.machine.owed() {
-            Some(Owed::Bytes(owed)) if count <= owed => {}
-            Some(Owed::Bytes(_)) => return Err(Misuse::TooMuch.into()),
-            Some(Owed::Stream) => return Err(Misuse::WrongFraming.into()),
-            _ => return Err(Misuse::NotOwed.into()),
+        match self.machine.response_due() {
+            Some(ResponseDue::Bytes(owed)) if count <= owed => {}
+            Some(ResponseDue::Bytes(_)) => return Err(Misuse::BodyTooLong.into()),
+            Some(ResponseDue::Stream) => return Err(Misuse::WrongFraming.into()),
+            _ => return Err(Misuse::NoResponseDue.into()),
         }
         if count > MAX_COPIED {
             return FileTransfer::new(file, offset, count).map(Some);
         }
-        let n = self.outbox.put(count as usize, |space| read_at(file, space, offset))? as u64;
+        let n =
+            self.outbox.append_with(count as usize, |space| read_at(file, space, offset))? as u64;
         self.body_sent(n)?;
         if n < count { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(None) }
     }
@@ -294,7 +295,7 @@ impl ExchangeState<'_> {
     /// [`Misuse`].
     fn body_sent(&mut self, n: u64) -> io::Result<()> {
         self.record.bytes += n;
-        Ok(self.machine.passed(n)?)
+        Ok(self.machine.body_sent(n)?)
     }
 
     /// Whether enough has gathered in the outbox to be sent.
@@ -308,7 +309,7 @@ impl ExchangeState<'_> {
     /// # Errors
     /// [`ErrorKind::InvalidInput`] when nothing was handed over.
     pub fn take_unread(&mut self) -> io::Result<Vec<u8>> {
-        if self.machine.states() != States::SWITCHED {
+        if self.machine.states() != States::SWITCHED_PROTOCOL {
             return Err(io::Error::new(ErrorKind::InvalidInput, "no other protocol was agreed on"));
         }
         let first = self.inbox.unread().to_vec();
@@ -324,7 +325,7 @@ impl ExchangeState<'_> {
 
 /// The time for the Date of the response that is made now.
 fn set_date(outbox: &mut Outbox) {
-    outbox.clock(os::now().max(0).cast_unsigned());
+    outbox.set_date(os::now().max(0).cast_unsigned());
 }
 
 /// Reads until `space` is full or the file ends.

@@ -25,7 +25,9 @@ use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::sync::Arc;
 
-use doorstep_core::http1::{Connection, Event, Inbox, Outbox, Reject, Spans, Storage, Waiting};
+use doorstep_core::http1::{
+    Connection, Event, HeadOffsets, Inbox, Outbox, Reject, Storage, WaitingFor,
+};
 
 use super::{ExchangeState, is_disconnect, refuse};
 use crate::config::Config;
@@ -40,9 +42,9 @@ pub struct Session<'c> {
     /// Close after one response, whatever the client asks for.
     once: bool,
     /// A request that waits for the responses before it to be sent.
-    request: Option<Spans>,
+    request: Option<HeadOffsets>,
     /// What is waited for.
-    waiting: Waiting,
+    waiting: WaitingFor,
     closing: Closing,
     /// How many bytes may still be discarded after the last response.
     linger_left: u64,
@@ -65,12 +67,12 @@ enum Closing {
 pub enum Step {
     /// Call the application's handler with [`Session::exchange`], then
     /// [`ExchangeState::finish`], and give what that returns to [`Inbox::rejoin`].
-    Handle(Spans),
+    Handle(HeadOffsets),
     /// Send everything that is in the outbox.
     Flush,
     /// Wait until the peer has sent something, and read it into the inbox; then call
     /// [`Session::filled`].
-    Fill(Waiting),
+    Fill(WaitingFor),
     /// Wait until the peer has sent something, read it and discard it; then call
     /// [`Session::discarded`].
     Discard,
@@ -96,7 +98,7 @@ impl<'c> Session<'c> {
             observer,
             once,
             request: None,
-            waiting: Waiting::Idle,
+            waiting: WaitingFor::Request,
             closing: Closing::No,
             linger_left: config.max_linger_bytes,
             flush_threshold: config.flush_threshold,
@@ -110,25 +112,25 @@ impl<'c> Session<'c> {
         }
         while self.closing == Closing::No {
             if self.once || self.connection.should_close() {
-                self.machine.retire();
+                self.machine.disable_keep_alive();
             }
             match self.machine.next(inbox) {
                 Ok(Event::Request(head)) => {
-                    let head = head.spans();
+                    let head = head.offsets();
                     if outbox.len() <= self.flush_threshold {
                         return Step::Handle(head);
                     }
                     self.request = Some(head);
                     return self.flush();
                 }
-                Ok(Event::NeedMore) if !outbox.is_empty() => return self.flush(),
-                Ok(Event::NeedMore) => {
-                    self.waiting = self.machine.waiting(outbox);
+                Ok(Event::NeedData) if !outbox.is_empty() => return self.flush(),
+                Ok(Event::NeedData) => {
+                    self.waiting = self.machine.waiting_for(outbox);
                     return Step::Fill(self.waiting);
                 }
                 Ok(Event::Body(_) | Event::End(_)) => {} // the handler did not read all of it
-                Ok(Event::Owed(_)) => self.machine.lost(), // never: `finish` completes every response
-                Ok(Event::Switched) => return Step::Upgraded,
+                Ok(Event::ResponseDue(_)) => self.machine.abort(), // never: `finish` completes every response
+                Ok(Event::SwitchedProtocol) => return Step::Upgraded,
                 Ok(Event::Closed) => self.closing = Closing::Flush,
                 Err(reject) => self.refuse(reject, inbox.unread(), outbox),
             }
@@ -148,9 +150,9 @@ impl<'c> Session<'c> {
     ) -> io::Result<()> {
         let Err(error) = result else { return Ok(()) };
         match self.waiting {
-            Waiting::Idle => self.closing = Closing::Flush, // nothing is lost
-            Waiting::Head | Waiting::Body if error.kind() == ErrorKind::TimedOut => {
-                self.refuse(Reject::TooSlow, inbox.unread(), outbox);
+            WaitingFor::Request => self.closing = Closing::Flush, // nothing is lost
+            WaitingFor::Head | WaitingFor::Body if error.kind() == ErrorKind::TimedOut => {
+                self.refuse(Reject::RequestTimeout, inbox.unread(), outbox);
                 if self.connection.is_evicted() {
                     log_connection_error(self.observer, self.connection, &error);
                 }
@@ -174,11 +176,11 @@ impl<'c> Session<'c> {
     /// inbox.
     pub fn exchange<'x, S: Storage>(
         &'x mut self,
-        head: Spans,
+        head: HeadOffsets,
         inbox: &'x mut Inbox<S>,
         outbox: &'x mut Outbox,
     ) -> ExchangeState<'x> {
-        let (front, rest) = inbox.split(head.size(), self.machine.room());
+        let (front, rest) = inbox.split(head.size(), self.machine.body_buffer_hint());
         let head = head.view(front);
         let (machine, connection) = (&mut self.machine, self.connection);
         let mut exchange =
@@ -188,7 +190,7 @@ impl<'c> Session<'c> {
     }
 
     fn flush(&self) -> Step {
-        self.connection.set_reset_on_close(self.machine.ends_by_closing());
+        self.connection.set_reset_on_close(self.machine.is_close_delimited());
         Step::Flush
     }
 
@@ -205,9 +207,9 @@ impl<'c> Session<'c> {
         match self.closing {
             Closing::No | Closing::Flush if !outbox.is_empty() => self.flush(),
             Closing::No | Closing::Flush => {
-                let resets = self.machine.resets();
+                let resets = self.machine.should_reset();
                 self.connection.set_reset_on_close(resets);
-                let lingers = self.machine.lingers() || !inbox.unread().is_empty();
+                let lingers = self.machine.should_linger() || !inbox.unread().is_empty();
                 let stream = self.connection.stream();
                 if resets || !lingers || stream.shutdown(Shutdown::Write).is_err() {
                     self.closing = Closing::Done;

@@ -110,11 +110,14 @@ fn a_listing_is_made_where_one_may_wait() {
 #[test]
 fn a_listing_that_waits_too_long_for_its_permit_is_503() {
     let dir = tempfile::tempdir().unwrap();
-    for i in 0..=Site::LARGE_LISTING {
+    for i in 0..=Site::LARGE_LISTING_ENTRIES {
         fs::write(dir.path().join(i.to_string()), "").unwrap();
     }
-    let site =
-        Site { large_listings: 1, listing_wait: Duration::from_millis(20), ..Site::default() };
+    let site = Site {
+        max_large_listings: 1,
+        listing_queue_timeout: Duration::from_millis(20),
+        ..Site::default()
+    };
     let files = Files::new(dir.path()).unwrap().with_site(site);
     let mut first = files.job();
     let request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
