@@ -92,7 +92,7 @@ impl Arguments {
 fn make_printable(error: &mut clap::Error) {
     let safe = |text: &String| {
         let mut out = Vec::new();
-        log::printable(&mut out, text.as_bytes());
+        log::escape_controls(&mut out, text.as_bytes());
         String::from_utf8_lossy(&out).into_owned()
     };
     let quoted = error.context().filter_map(|(kind, value)| match value {

@@ -45,7 +45,7 @@ impl<H> Logged<H> {
             1 => "graceful shutdown timed out: 1 connection was cut".into(),
             cut => format!("graceful shutdown timed out: {cut} connections were cut"),
         };
-        self.line(|out, at| log::notice(out, at, message.as_bytes()));
+        self.line(|out, at| log::write_server_message(out, at, message.as_bytes()));
     }
 
     /// Logs what `write` makes of the time.

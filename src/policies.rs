@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use doorstep_core::http1::Outbox;
-use doorstep_core::site::{Site, media_type, origins};
+use doorstep_core::site::{Site, cors, media_type};
 use doorstep_driver::os::Symlinks;
 
 use crate::failure::Failure;
@@ -113,7 +113,7 @@ impl Policies {
             if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
                 return Err(fault(name, "doorstep says this itself"));
             }
-            let sent = Outbox::new("").always(name, value.as_bytes());
+            let sent = Outbox::new("").add_default_header(name, value.as_bytes());
             sent.map_err(|misuse| fault(name, &misuse.to_string()))?;
         }
         Ok(())
@@ -135,8 +135,8 @@ impl Policies {
 
     /// The fields of every answer. One that was asked for stands in for ours of the same name.
     pub(crate) fn fields(&self) -> Vec<(String, String)> {
-        let cors = origins::CORS.into_iter().filter(|_| self.cors);
-        let isolation = origins::ISOLATION.into_iter().filter(|_| self.isolate);
+        let cors = cors::CORS_HEADERS.into_iter().filter(|_| self.cors);
+        let isolation = cors::ISOLATION_HEADERS.into_iter().filter(|_| self.isolate);
         let ours = cors.chain(isolation).filter(|(name, _)| !self.names(name));
         ours.chain(self.headers()).map(|(name, value)| (name.into(), value.into())).collect()
     }
@@ -160,15 +160,15 @@ impl Policies {
         if !self.index.is_empty() {
             site.index = self.index;
         }
-        site.types.charset = Some(self.charset).filter(|name| name != "none");
+        site.media_types.charset = Some(self.charset).filter(|name| name != "none");
         if let Some(default) = self.content_type {
-            site.types.default = default;
+            site.media_types.default = default;
         }
         if let Some(path) = self.mime_types {
             match fs::read_to_string(&path) {
                 Err(error) => return Err(Failure::Types(path, error)),
                 Ok(text) => {
-                    let added = site.types.add(&text);
+                    let added = site.media_types.add_mime_types(&text);
                     added.map_err(|line| Failure::TypesLine(path, line.0))?;
                 }
             }
@@ -218,7 +218,7 @@ fn cache_control(word: &str) -> Result<String, &'static str> {
 }
 
 fn field_value(word: &str) -> Result<String, &'static str> {
-    let fits = Outbox::new("").always("Server", word.as_bytes()).is_ok();
+    let fits = Outbox::new("").add_default_header("Server", word.as_bytes()).is_ok();
     fits.then(|| word.into()).ok_or("a line break cannot be sent")
 }
 
@@ -295,8 +295,8 @@ mod tests {
     fn b_182_b_206_cache_and_charset() {
         assert_eq!(policies(&["--cache", "60"]).site().unwrap().cache_control, "max-age=60");
         let site = policies(&["--immutable", "assets/*"]).site().unwrap();
-        assert_eq!(site.cache(b"assets/app.3f2a.js"), "max-age=31536000, immutable");
-        assert_eq!(site.cache(b"index.html"), "no-cache");
-        assert_eq!(policies(&["--charset", "none"]).site().unwrap().types.charset, None);
+        assert_eq!(site.cache_control_for(b"assets/app.3f2a.js"), "max-age=31536000, immutable");
+        assert_eq!(site.cache_control_for(b"index.html"), "no-cache");
+        assert_eq!(policies(&["--charset", "none"]).site().unwrap().media_types.charset, None);
     }
 }

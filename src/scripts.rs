@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
-use doorstep_core::cgi::route::Directories;
+use doorstep_core::cgi::route::ScriptDirectories;
 use doorstep_core::path;
 use doorstep_driver::cgi::Settings;
 use doorstep_driver::os::{Identity, Rlimits};
@@ -100,7 +100,7 @@ impl Scripts {
         }
         if !self.cgi_dir.is_empty() {
             settings.directories =
-                Directories::new(&self.cgi_dir).expect("each was resolved a moment ago");
+                ScriptDirectories::new(&self.cgi_dir).expect("each was resolved a moment ago");
         }
         for (name, value) in self.cgi_env {
             if let Some(value) = value.map(OsString::from).or_else(|| env::var_os(&name)) {
@@ -115,7 +115,7 @@ impl Scripts {
 /// it decides later what is a script (B-255).
 fn is_below(root: &Path, dir: &str) -> bool {
     let mut clean = Vec::new();
-    let resolved = path::resolve_strictly(dir.as_bytes(), &mut clean);
+    let resolved = path::normalize_strict(dir.as_bytes(), &mut clean);
     matches!(resolved, Ok(Some(_))) && root.join(OsStr::from_bytes(&clean)).is_dir()
 }
 
@@ -227,13 +227,16 @@ mod tests {
 
     #[test]
     fn b_221_directories_of_scripts_are_below_the_one_that_is_served() {
-        let src = Directories::new(["src"]).unwrap();
+        let src = ScriptDirectories::new(["src"]).unwrap();
         for word in ["src", "/src", "/src/", "./src", "%73rc"] {
             assert_eq!(settings(&["--cgi-dir", word]).directories, src, "{word}");
         }
-        assert_eq!(settings(&["--cgi-dir", "/"]).directories, Directories::new([""]).unwrap());
+        assert_eq!(
+            settings(&["--cgi-dir", "/"]).directories,
+            ScriptDirectories::new([""]).unwrap()
+        );
         let two = settings(&["--cgi-dir", "src", "--cgi-dir", "core/src"]).directories;
-        assert_eq!(two, Directories::new(["src", "core/src"]).unwrap());
+        assert_eq!(two, ScriptDirectories::new(["src", "core/src"]).unwrap());
         let here = fs::canonicalize(".").unwrap();
         for word in ["nowhere", "Cargo.toml", "../src", "%00", here.to_str().unwrap()] {
             let failure = check(&["--cgi", "--cgi-dir", "src", "--cgi-dir", word]).unwrap_err();

@@ -43,7 +43,7 @@ impl Deadlines {
             idle: self.timeout_keep_alive,
             head: self.timeout_header,
             body: self.timeout_body,
-            peer: self.timeout_send,
+            send: self.timeout_send,
             linger: self.timeout_linger,
             ..Timeouts::default()
         }
@@ -98,13 +98,13 @@ mod tests {
             idle: Duration::from_secs(1),
             head: Duration::from_secs(2),
             body: Duration::from_secs(180),
-            peer: Duration::from_secs(4 * 3600),
+            send: Duration::from_secs(4 * 3600),
             linger: Duration::from_millis(500),
             ..Timeouts::default()
         };
         assert_eq!(timeouts(&all).unwrap(), expected);
-        assert_eq!(timeouts(&["--timeout-send", "none"]).unwrap().peer, Duration::MAX);
-        assert_eq!(timeouts(&["--timeout-send", "1h 30m"]).unwrap().peer.as_secs(), 5400);
+        assert_eq!(timeouts(&["--timeout-send", "none"]).unwrap().send, Duration::MAX);
+        assert_eq!(timeouts(&["--timeout-send", "1h 30m"]).unwrap().send.as_secs(), 5400);
     }
 
     #[test]

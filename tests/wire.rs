@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use app::App;
 use doorstep_core::http1::{
-    Connection, Event, Growing, Head, Inbox, Limits, Outbox, Reject, Version,
+    Connection, Event, GrowableBuffer, Head, Inbox, Limits, Outbox, Reject, Version,
 };
 use transcript::{CLOCK, End, Round, Transcript};
 
@@ -145,7 +145,7 @@ fn play(transcript: &Transcript, mode: Pieces) -> Vec<Round> {
 /// One connection with its application: the event loop of an embedder.
 struct Player {
     connection: Connection,
-    inbox: Inbox<Growing>,
+    inbox: Inbox<GrowableBuffer>,
     outbox: Outbox,
     app: App,
     events: Vec<Vec<u8>>,
@@ -162,16 +162,16 @@ impl Player {
         let room = if matches!(mode, Pieces::Of(_)) { 64 } else { MOST };
         let mut events = transcript.rounds.iter().flat_map(|round| &round.events);
         let mut outbox = Outbox::new("doorstep");
-        outbox.clock(CLOCK);
+        outbox.set_date(CLOCK);
         Self {
             connection: Connection::new(Limits::default()),
-            inbox: Inbox::new(Growing::new(room, MOST)),
+            inbox: Inbox::new(GrowableBuffer::new(room, MOST)),
             outbox,
             app: App::default(),
             events: Vec::new(),
             body: Vec::new(),
             over: false,
-            shows_fields: events.clone().any(|event| event.starts_with(b"field ")),
+            shows_fields: events.clone().any(|event| event.starts_with(b"header ")),
             shows_host: events.any(|event| event.starts_with(b"host ")),
         }
     }
@@ -192,7 +192,7 @@ impl Player {
         }
         self.flush_body();
         if !self.over && !self.events.iter().any(|event| event == b"switched") {
-            self.say(b"need-more".to_vec());
+            self.say(b"need-data".to_vec());
         }
         let events = std::mem::take(&mut self.events);
         let answer = self.outbox.unsent().to_vec();
@@ -227,17 +227,17 @@ impl Player {
                 }
                 Ok(Event::End(trailers)) => {
                     let lines: Vec<_> = trailers
-                        .fields()
+                        .iter()
                         .map(|(name, value)| [b"trailer ", name, b": ", value].concat())
                         .collect();
                     lines.into_iter().for_each(|line| self.say(line));
                     self.say(b"end".to_vec());
                 }
-                Ok(Event::Owed(owed)) => {
+                Ok(Event::ResponseDue(owed)) => {
                     self.app.owed(owed, &mut self.connection, &mut self.outbox);
-                    self.say(format!("owed {owed:?}").to_lowercase().into_bytes());
+                    self.say(format!("response-due {owed:?}").to_lowercase().into_bytes());
                 }
-                Ok(Event::Switched) => {
+                Ok(Event::SwitchedProtocol) => {
                     if self.events.last().is_none_or(|event| event != b"switched") {
                         self.say(b"switched".to_vec());
                     }
@@ -246,9 +246,9 @@ impl Player {
                     self.inbox.consume(first.len());
                     return;
                 }
-                Ok(Event::NeedMore) => return,
+                Ok(Event::NeedData) => return,
                 Ok(Event::Closed) => {
-                    let lingers = if self.connection.lingers() { " lingering" } else { "" };
+                    let lingers = if self.connection.should_linger() { " lingering" } else { "" };
                     self.say(format!("closed{lingers}").into_bytes());
                     self.over = true;
                 }
@@ -287,7 +287,7 @@ fn describe(head: &Head<'_>, shows_host: bool, shows_fields: bool) -> Vec<Vec<u8
         lines.push([b"host ", head.host().unwrap_or(b"(none)")].concat());
     }
     if shows_fields {
-        lines.extend(head.fields().map(|(name, value)| [b"field ", name, b": ", value].concat()));
+        lines.extend(head.headers().map(|(name, value)| [b"header ", name, b": ", value].concat()));
     }
     lines
 }

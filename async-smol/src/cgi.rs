@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_io::Timer;
-use doorstep_core::cgi::again;
+use doorstep_core::cgi::local_redirect;
 use doorstep_core::cgi::route::Script;
 use doorstep_driver::Stopped;
 use doorstep_driver::cgi::{
@@ -128,7 +128,9 @@ impl Cgi {
             match run.step(turn, woken, seat)? {
                 Next::Flush => x.flush().await?,
                 Next::Wait(most) => woken = watch.wait(&mut run.process, most).await?,
-                Next::Again(target) => return Ok(Came::Again(again::request(&x.head(), &target))),
+                Next::Again(target) => {
+                    return Ok(Came::Again(local_redirect::request_head(&x.head(), &target)));
+                }
                 Next::Over => return Ok(Came::Answered),
             }
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_io::Async;
-use doorstep_core::http1::{Head, Waiting};
+use doorstep_core::http1::{Head, WaitingFor};
 use doorstep_driver::connections::Seat;
 use doorstep_driver::exchange::{Reading, Turn};
 use smol::io::AsyncRead;
@@ -83,7 +83,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// [`doorstep_core::http1::Misuse`], and those of the socket.
     pub async fn inform(&mut self, status: u16, fields: &[(&str, &[u8])]) -> io::Result<()> {
-        self.turn.connection.inform(status, fields, self.turn.outbox)?;
+        self.turn.connection.send_interim(status, fields, self.turn.outbox)?;
         self.flush().await
     }
 
@@ -170,11 +170,11 @@ impl AsyncRead for Body<'_, '_> {
             turn.flushed(ready!(flush))?;
             if let Reading::Receive(most) = wanted {
                 let mut read = || wire.stream().read(&mut buffer[..most]);
-                let n = ready!(wire.poll_read(cx, Waiting::Body, &mut read));
+                let n = ready!(wire.poll_read(cx, WaitingFor::Body, &mut read));
                 return Poll::Ready(turn.received(n));
             }
             let mut fill = || turn.inbox.fill(&mut wire.stream());
-            let filled = ready!(wire.poll_read(cx, Waiting::Body, &mut fill));
+            let filled = ready!(wire.poll_read(cx, WaitingFor::Body, &mut fill));
             turn.filled(filled)?;
         }
     }

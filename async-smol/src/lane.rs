@@ -243,7 +243,7 @@ impl<'h, H: Handler> Lane<'h, H> {
         if stay != Stay::Over
             && let Some(storage) = buffers.inbox.into_storage()
         {
-            buffers.outbox.shrink(2 * GATHER);
+            buffers.outbox.shrink_to(2 * GATHER);
             let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
             if spare.len() < SPARE {
                 spare.push(Buffers { inbox: Inbox::new(storage), outbox: buffers.outbox });

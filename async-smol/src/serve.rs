@@ -8,7 +8,7 @@ use std::mem;
 use std::panic::AssertUnwindSafe;
 
 use doorstep_core::http1::{
-    Connection, Event, Growing, Inbox, Outbox, Reject, Spans, Storage, Waiting,
+    Connection, Event, GrowableBuffer, HeadOffsets, Inbox, Outbox, Reject, Storage, WaitingFor,
 };
 use doorstep_core::log::Record;
 use doorstep_driver::GATHER;
@@ -21,7 +21,7 @@ use crate::wire::Wire;
 
 /// What a connection needs while it is busy.
 pub(crate) struct Buffers {
-    pub(crate) inbox: Inbox<Growing>,
+    pub(crate) inbox: Inbox<GrowableBuffer>,
     pub(crate) outbox: Outbox,
 }
 
@@ -48,17 +48,17 @@ pub(crate) async fn connection<H: Handler>(
     let mut fresh = true; // nobody has looked yet whether something has arrived
     loop {
         if once || wire.seat().is_last() {
-            connection.retire();
+            connection.disable_keep_alive();
         }
         match connection.next(inbox) {
             Ok(Event::Request(head)) => {
-                let spans = head.spans();
+                let spans = head.offsets();
                 exchange(handler, connection, spans, inbox, outbox, wire).await?;
             }
-            Ok(Event::NeedMore) => {
+            Ok(Event::NeedData) => {
                 wire.flush(connection, outbox, false).await?;
-                let waiting = connection.waiting(outbox);
-                if waiting == Waiting::Idle {
+                let waiting = connection.waiting_for(outbox);
+                if waiting == WaitingFor::Request {
                     if !mem::take(&mut fresh) {
                         return Ok(Stay::Served);
                     }
@@ -72,8 +72,8 @@ pub(crate) async fn connection<H: Handler>(
                 }
                 match wire.fill(inbox, waiting).await {
                     Err(error) if error.kind() == ErrorKind::TimedOut => match waiting {
-                        Waiting::Head | Waiting::Body => {
-                            let slow = Reject::TooSlow;
+                        WaitingFor::Head | WaitingFor::Body => {
+                            let slow = Reject::RequestTimeout;
                             refuse(connection, slow, inbox.unread(), outbox, wire.peer(), log);
                             if wire.seat().is_evicted() {
                                 let words = format!("connection lost: {error}");
@@ -86,8 +86,8 @@ pub(crate) async fn connection<H: Handler>(
                 }
             }
             Ok(Event::Body(_) | Event::End(_)) => {} // left over from a handler that gave up
-            Ok(Event::Owed(_)) => connection.lost(), // never: `exchange` concludes every answer
-            Ok(Event::Switched) => return Ok(Stay::Over), // the handler has the socket
+            Ok(Event::ResponseDue(_)) => connection.abort(), // never: `exchange` concludes every answer
+            Ok(Event::SwitchedProtocol) => return Ok(Stay::Over), // the handler has the socket
             Ok(Event::Closed) => break,
             Err(reject) => {
                 refuse(connection, reject, inbox.unread(), outbox, wire.peer(), log);
@@ -95,11 +95,11 @@ pub(crate) async fn connection<H: Handler>(
         }
     }
     wire.flush(connection, outbox, false).await?;
-    wire.seat().resets(connection.resets()); // else it looks as if that was all of it
-    if connection.resets() {
+    wire.seat().resets(connection.should_reset()); // else it looks as if that was all of it
+    if connection.should_reset() {
         return Ok(Stay::Over);
     }
-    if connection.lingers() || !inbox.unread().is_empty() {
+    if connection.should_linger() || !inbox.unread().is_empty() {
         wire.linger().await;
     }
     Ok(Stay::Over)
@@ -109,7 +109,7 @@ pub(crate) async fn connection<H: Handler>(
 async fn exchange<H: Handler, S: Storage>(
     handler: &H,
     connection: &mut Connection,
-    head: Spans,
+    head: HeadOffsets,
     inbox: &mut Inbox<S>,
     outbox: &mut Outbox,
     wire: &Wire<'_>,
@@ -117,14 +117,14 @@ async fn exchange<H: Handler, S: Storage>(
     if outbox.len() > GATHER {
         wire.flush(connection, outbox, false).await?;
     }
-    let (front, rest) = inbox.split(head.size(), connection.room());
+    let (front, rest) = inbox.split(head.size(), connection.body_buffer_hint());
     let peer = wire.peer();
     let notes = |words: &str| handler.note(peer.ip(), words);
     let is_last = || wire.seat().is_last();
     let turn = Turn::new(head.view(front), connection, rest, outbox, peer, &notes, &is_last);
     let mut x = Exchange::new(turn, wire);
     let outcome = AssertUnwindSafe(async {
-        if x.connection.expects() {
+        if x.connection.expects_continue() {
             handler.expect(&mut x).await?;
         }
         if x.is_answered() { Ok(()) } else { handler.handle(&mut x).await }

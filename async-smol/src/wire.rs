@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use async_io::{Async, Timer};
-use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, Waiting};
+use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, WaitingFor};
 use doorstep_driver::connections::{ROOM, Room, Seat};
 use doorstep_driver::files;
 use doorstep_driver::net;
@@ -88,7 +88,7 @@ impl<'l> Wire<'l> {
         let mut waits = false;
         poll_fn(move |cx| {
             if !mem::replace(&mut waits, true) {
-                self.seat().waits(Waiting::Idle);
+                self.seat().waits(WaitingFor::Request);
             }
             ready!(self.watched()?.poll_readable(cx))?;
             self.seat().works();
@@ -111,7 +111,7 @@ impl<'l> Wire<'l> {
     pub(crate) async fn fill<S: Storage>(
         &self,
         inbox: &mut Inbox<S>,
-        waiting: Waiting,
+        waiting: WaitingFor,
     ) -> io::Result<usize> {
         let mut read = || inbox.fill(&mut self.stream());
         poll_fn(|cx| self.poll_read(cx, waiting, &mut read)).await
@@ -121,7 +121,7 @@ impl<'l> Wire<'l> {
     pub(crate) fn poll_read(
         &self,
         cx: &mut Context<'_>,
-        waiting: Waiting,
+        waiting: WaitingFor,
         read: &mut dyn FnMut() -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
@@ -131,7 +131,7 @@ impl<'l> Wire<'l> {
                 }
                 Ok(n) => {
                     self.seat().works();
-                    if matches!(waiting, Waiting::Body | Waiting::Linger) {
+                    if matches!(waiting, WaitingFor::Body | WaitingFor::Linger) {
                         self.seat().moved(n);
                     }
                     return Poll::Ready(Ok(n));
@@ -163,7 +163,7 @@ impl<'l> Wire<'l> {
         outbox: &mut Outbox,
         more: bool,
     ) -> Poll<io::Result<()>> {
-        self.seat().resets(connection.ends_by_closing());
+        self.seat().resets(connection.is_close_delimited());
         while !outbox.is_empty() {
             let socket = self.stream();
             let mut send = || net::send(socket, outbox.unsent(), more);
@@ -218,7 +218,7 @@ impl<'l> Wire<'l> {
                 }
                 Err(error) => return Poll::Ready(Err(error)),
             }
-            self.seat().waits(Waiting::Peer);
+            self.seat().waits(WaitingFor::Writable);
             ready!(self.watched()?.poll_writable(cx))?;
         }
     }
@@ -234,7 +234,7 @@ impl<'l> Wire<'l> {
         let mut total = 0;
         while total < self.guest.home.config.linger {
             let mut read = || (&*stream).read(&mut forgotten);
-            match poll_fn(|cx| self.poll_read(cx, Waiting::Linger, &mut read)).await {
+            match poll_fn(|cx| self.poll_read(cx, WaitingFor::Linger, &mut read)).await {
                 Ok(0) | Err(_) => return,
                 Ok(n) => total += n as u64,
             }

@@ -41,9 +41,9 @@ impl Handler for Echo {
 
 /// The key of an opening handshake, when it is one (RFC 6455 §4.2.1).
 fn key<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
-    let wants = head.list("upgrade").any(|name| name.eq_ignore_ascii_case(b"websocket"));
-    let speaks = head.field("sec-websocket-version") == Some(b"13");
-    head.field("sec-websocket-key").filter(|_| wants && speaks)
+    let wants = head.header_list("upgrade").any(|name| name.eq_ignore_ascii_case(b"websocket"));
+    let speaks = head.header("sec-websocket-version") == Some(b"13");
+    head.header("sec-websocket-key").filter(|_| wants && speaks)
 }
 
 #[allow(dead_code, reason = "the test that drives this file brings its own server")]

@@ -17,7 +17,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use doorstep_core::cgi::again;
+use doorstep_core::cgi::local_redirect;
 use doorstep_core::cgi::route::Script;
 use event_listener::Listener;
 
@@ -120,10 +120,12 @@ impl Cgi {
             match run.step(turn, woken, seat)? {
                 Next::Flush => x.flush()?,
                 Next::Wait(most) => {
-                    let client = turn.connection.owed().map(|_| seat.as_fd());
+                    let client = turn.connection.response_due().map(|_| seat.as_fd());
                     woken = run.process.wait(client, most)?;
                 }
-                Next::Again(target) => return Ok(Came::Again(again::request(&x.head(), &target))),
+                Next::Again(target) => {
+                    return Ok(Came::Again(local_redirect::request_head(&x.head(), &target)));
+                }
                 Next::Over => return Ok(Came::Answered),
             }
         }

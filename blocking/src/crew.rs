@@ -178,7 +178,7 @@ impl<H: Handler> Crew<H> {
                 self.handler.note(peer.ip(), &format!("{word}: {error}"));
             }
             outbox.clear();
-            outbox.shrink(2 * doorstep_driver::config::GATHER);
+            outbox.shrink_to(2 * doorstep_driver::config::GATHER);
             if !self.stays() {
                 return;
             }

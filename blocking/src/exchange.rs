@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
 
-use doorstep_core::http1::{Head, Waiting};
+use doorstep_core::http1::{Head, WaitingFor};
 
 use crate::wire::Wire;
 use doorstep_driver::connections::Seat;
@@ -68,7 +68,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// [`doorstep_core::http1::Misuse`], and those of the socket.
     pub fn inform(&mut self, status: u16, fields: &[(&str, &[u8])]) -> io::Result<()> {
-        self.turn.connection.inform(status, fields, self.turn.outbox)?;
+        self.turn.connection.send_interim(status, fields, self.turn.outbox)?;
         self.flush()
     }
 
@@ -149,9 +149,9 @@ impl Read for Body<'_, '_> {
             let flushed = wire.flush(turn.connection, turn.outbox, false);
             turn.flushed(flushed)?;
             if let Reading::Receive(most) = wanted {
-                return turn.received(wire.read_into(&mut buffer[..most], Waiting::Body));
+                return turn.received(wire.read_into(&mut buffer[..most], WaitingFor::Body));
             }
-            let filled = wire.fill(&mut turn.inbox, Waiting::Body);
+            let filled = wire.fill(&mut turn.inbox, WaitingFor::Body);
             turn.filled(filled)?;
         }
     }

@@ -7,7 +7,9 @@
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use doorstep_core::http1::{Connection, Event, Inbox, Outbox, Reject, Spans, Storage, Waiting};
+use doorstep_core::http1::{
+    Connection, Event, HeadOffsets, Inbox, Outbox, Reject, Storage, WaitingFor,
+};
 use doorstep_core::log::Record;
 
 use crate::exchange::Exchange;
@@ -30,21 +32,21 @@ pub(crate) fn connection<H: Handler>(
     outbox.clear();
     loop {
         if once || wire.seat().is_last() {
-            connection.retire();
+            connection.disable_keep_alive();
         }
         match connection.next(&mut inbox) {
             Ok(Event::Request(head)) => {
-                let spans = head.spans();
+                let spans = head.offsets();
                 exchange(handler, &mut connection, spans, &mut inbox, outbox, wire)?;
             }
-            Ok(Event::NeedMore) => {
+            Ok(Event::NeedData) => {
                 wire.flush(&connection, outbox, false)?;
-                let waiting = connection.waiting(outbox);
+                let waiting = connection.waiting_for(outbox);
                 match wire.fill(&mut inbox, waiting) {
-                    Err(_) if waiting == Waiting::Idle => break, // however it left: it lost nothing
+                    Err(_) if waiting == WaitingFor::Request => break, // however it left: it lost nothing
                     Err(error) if error.kind() == ErrorKind::TimedOut => match waiting {
-                        Waiting::Head | Waiting::Body => {
-                            let slow = Reject::TooSlow;
+                        WaitingFor::Head | WaitingFor::Body => {
+                            let slow = Reject::RequestTimeout;
                             refuse(&mut connection, slow, inbox.unread(), outbox, wire.peer(), log);
                             if wire.seat().is_evicted() {
                                 let words = format!("connection lost: {error}");
@@ -57,8 +59,8 @@ pub(crate) fn connection<H: Handler>(
                 }
             }
             Ok(Event::Body(_) | Event::End(_)) => {} // left over from a handler that gave up
-            Ok(Event::Owed(_)) => connection.lost(), // never: `exchange` concludes every answer
-            Ok(Event::Switched) => return Ok(()),    // the handler has the socket
+            Ok(Event::ResponseDue(_)) => connection.abort(), // never: `exchange` concludes every answer
+            Ok(Event::SwitchedProtocol) => return Ok(()),    // the handler has the socket
             Ok(Event::Closed) => break,
             Err(reject) => {
                 refuse(&mut connection, reject, inbox.unread(), outbox, wire.peer(), log);
@@ -66,11 +68,11 @@ pub(crate) fn connection<H: Handler>(
         }
     }
     wire.flush(&connection, outbox, false)?;
-    wire.seat().resets(connection.resets()); // else it looks as if that was all of it
-    if connection.resets() {
+    wire.seat().resets(connection.should_reset()); // else it looks as if that was all of it
+    if connection.should_reset() {
         return Ok(());
     }
-    if connection.lingers() || !inbox.unread().is_empty() {
+    if connection.should_linger() || !inbox.unread().is_empty() {
         wire.linger(config.linger);
     }
     Ok(())
@@ -80,7 +82,7 @@ pub(crate) fn connection<H: Handler>(
 fn exchange<H: Handler, S: Storage>(
     handler: &H,
     connection: &mut Connection,
-    head: Spans,
+    head: HeadOffsets,
     inbox: &mut Inbox<S>,
     outbox: &mut Outbox,
     wire: &Wire<'_>,
@@ -88,14 +90,14 @@ fn exchange<H: Handler, S: Storage>(
     if outbox.len() > GATHER {
         wire.flush(connection, outbox, false)?;
     }
-    let (front, rest) = inbox.split(head.size(), connection.room());
+    let (front, rest) = inbox.split(head.size(), connection.body_buffer_hint());
     let peer = wire.peer();
     let notes = |words: &str| handler.note(peer.ip(), words);
     let is_last = || wire.seat().is_last();
     let turn = Turn::new(head.view(front), connection, rest, outbox, peer, &notes, &is_last);
     let mut x = Exchange::new(turn, wire);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        if x.connection.expects() {
+        if x.connection.expects_continue() {
             handler.expect(&mut x)?;
         }
         if x.is_answered() { Ok(()) } else { handler.handle(&mut x) }

@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, Waiting};
+use doorstep_core::http1::{Connection, Inbox, Outbox, Storage, WaitingFor};
 use event_listener::Listener;
 
 use doorstep_driver::config::Config;
@@ -59,19 +59,19 @@ impl<'c> Wire<'c> {
     pub(crate) fn fill<S: Storage>(
         &self,
         inbox: &mut Inbox<S>,
-        waiting: Waiting,
+        waiting: WaitingFor,
     ) -> io::Result<usize> {
         self.read(waiting, |stream| inbox.fill(stream))
     }
 
     /// Reads once straight into `buffer`.
-    pub(crate) fn read_into(&self, buffer: &mut [u8], waiting: Waiting) -> io::Result<usize> {
+    pub(crate) fn read_into(&self, buffer: &mut [u8], waiting: WaitingFor) -> io::Result<usize> {
         self.read(waiting, |stream| stream.read(buffer))
     }
 
     fn read(
         &self,
-        waiting: Waiting,
+        waiting: WaitingFor,
         mut read: impl FnMut(&mut &TcpStream) -> io::Result<usize>,
     ) -> io::Result<usize> {
         self.seat.waits(waiting);
@@ -83,7 +83,7 @@ impl<'c> Wire<'c> {
             }
         };
         self.seat.works();
-        if matches!(waiting, Waiting::Body | Waiting::Linger)
+        if matches!(waiting, WaitingFor::Body | WaitingFor::Linger)
             && let Ok(n) = read
         {
             self.seat.moved(n);
@@ -98,7 +98,7 @@ impl<'c> Wire<'c> {
         outbox: &mut Outbox,
         more: bool,
     ) -> io::Result<()> {
-        self.seat.resets(connection.ends_by_closing());
+        self.seat.resets(connection.is_close_delimited());
         if outbox.is_empty() {
             return Ok(());
         }
@@ -142,7 +142,7 @@ impl<'c> Wire<'c> {
         count: u64,
         mut write: impl FnMut(&TcpStream, u64) -> io::Result<usize>,
     ) -> io::Result<()> {
-        self.seat.waits(Waiting::Peer);
+        self.seat.waits(WaitingFor::Writable);
         let mut gone = 0;
         let written = loop {
             match write(self.stream(), gone) {
@@ -172,7 +172,7 @@ impl<'c> Wire<'c> {
         let mut forgotten = [0; 16 << 10];
         let mut total = 0;
         while total < most {
-            match self.read_into(&mut forgotten, Waiting::Linger) {
+            match self.read_into(&mut forgotten, WaitingFor::Linger) {
                 Ok(0) | Err(_) => return,
                 Ok(n) => total += n as u64,
             }

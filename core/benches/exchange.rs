@@ -73,8 +73,8 @@ fn doorstep_in_place(bencher: Bencher<'_, '_>, request: Request) {
             unreachable!("the bytes hold a request")
         };
         black_box(head.path());
-        let answer = connection.respond(200, &mut outbox).header("Content-Type", TYPE);
-        answer.body(black_box(&PAGE)).expect("an answer is owed");
+        let response = connection.respond(200, &mut outbox).header("Content-Type", TYPE);
+        response.body(black_box(&PAGE)).expect("an answer is owed");
         black_box(outbox.unsent());
         outbox.clear();
     });
@@ -134,7 +134,7 @@ fn chunked_doorstep(bencher: Bencher<'_, '_>, chunk: usize) {
             }
         }
         assert_eq!(size, MIB);
-        server.answer();
+        server.respond();
         server.outbox.clear();
     });
 }
@@ -158,7 +158,7 @@ fn chunked_http_net(bencher: Bencher<'_, '_>, chunk: usize) {
             }
         }
         assert_eq!(size, MIB);
-        server.answer();
+        server.respond();
         server.out.clear();
     });
 }
@@ -184,7 +184,7 @@ struct Doorstep {
 impl Doorstep {
     fn new() -> Self {
         let mut outbox = Outbox::new("bench");
-        outbox.clock(NOW);
+        outbox.set_date(NOW);
         Self { connection: Connection::new(Limits::default()), outbox }
     }
 
@@ -197,10 +197,10 @@ impl Doorstep {
             match self.connection.next(inbox) {
                 Ok(Event::Request(head)) => {
                     black_box(head.path());
-                    self.answer();
+                    self.respond();
                     served += 1;
                 }
-                Ok(Event::NeedMore) => break,
+                Ok(Event::NeedData) => break,
                 _ => unreachable!("the bytes hold requests without bodies"),
             }
         }
@@ -209,9 +209,9 @@ impl Doorstep {
         self.outbox.clear();
     }
 
-    fn answer(&mut self) {
-        let answer = self.connection.respond(200, &mut self.outbox).header("Content-Type", TYPE);
-        answer.body(black_box(&PAGE)).expect("an answer is owed");
+    fn respond(&mut self) {
+        let response = self.connection.respond(200, &mut self.outbox).header("Content-Type", TYPE);
+        response.body(black_box(&PAGE)).expect("an answer is owed");
     }
 }
 
@@ -243,7 +243,7 @@ impl HttpNet {
                     black_box(head.path());
                 }
                 Ok(ServerEvent::RequestEnd) => {
-                    self.answer();
+                    self.respond();
                     served += 1;
                 }
                 Ok(ServerEvent::NeedInput) => break,
@@ -255,7 +255,7 @@ impl HttpNet {
         self.out.clear();
     }
 
-    fn answer(&mut self) {
+    fn respond(&mut self) {
         let date = self.dates.update(NOW);
         let answered = self.connection.respond_with_date(&self.response, date, &mut self.out);
         answered.expect("an answer is owed");

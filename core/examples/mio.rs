@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use doorstep_core::http1::{Connection, Event, Inbox, Limits, Outbox, Timeouts, Waiting};
+use doorstep_core::http1::{Connection, Event, Inbox, Limits, Outbox, Timeouts, WaitingFor};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
@@ -18,7 +18,7 @@ struct Client {
     connection: Connection,
     inbox: Inbox<Box<[u8]>>,
     outbox: Outbox,
-    waiting: (Waiting, Instant),
+    waiting: (WaitingFor, Instant),
 }
 
 impl Client {
@@ -28,12 +28,12 @@ impl Client {
             connection: Connection::new(Limits::default()),
             inbox: Inbox::new(vec![0; 16 << 10].into()),
             outbox: Outbox::new("mine"),
-            waiting: (Waiting::Idle, Instant::now()),
+            waiting: (WaitingFor::Request, Instant::now()),
         }
     }
 
     /// Goes on until somebody has to be waited for; `false` when it is over.
-    fn turn(&mut self) -> io::Result<bool> {
+    fn advance(&mut self) -> io::Result<bool> {
         loop {
             match self.connection.next(&mut self.inbox) {
                 Ok(Event::Request(head)) => {
@@ -41,11 +41,11 @@ impl Client {
                     self.connection.respond(200, &mut self.outbox).body(text.as_bytes())?;
                 }
                 Ok(Event::Body(_) | Event::End(_)) => {} // nobody here reads a body
-                Ok(Event::NeedMore) => {
+                Ok(Event::NeedData) => {
                     self.flush()?;
                     self.inbox.fill(&mut self.stream)?;
                 }
-                Ok(Event::Owed(_) | Event::Switched | Event::Closed) => {
+                Ok(Event::ResponseDue(_) | Event::SwitchedProtocol | Event::Closed) => {
                     self.flush()?;
                     return Ok(false);
                 }
@@ -65,27 +65,27 @@ impl Client {
     }
 
     /// Whether it goes on after a turn: yes while it waits, and not for too long.
-    fn lives(&mut self, turn: bool, now: Instant) -> bool {
-        let alive = !turn
-            || match self.turn() {
+    fn poll(&mut self, ready: bool, now: Instant) -> bool {
+        let alive = !ready
+            || match self.advance() {
                 Ok(more) => more,
                 Err(error) => error.kind() == ErrorKind::WouldBlock,
             };
-        let waiting = self.connection.waiting(&self.outbox);
-        if self.waiting.0 != waiting || turn && waiting != Waiting::Head {
+        let waiting = self.connection.waiting_for(&self.outbox);
+        if self.waiting.0 != waiting || ready && waiting != WaitingFor::Head {
             self.waiting = (waiting, now); // the word changed: the clock restarts
         }
         let since = now - self.waiting.1;
-        alive && Timeouts::default().left(waiting, since, since, 0) != Some(Duration::ZERO)
+        alive && Timeouts::default().remaining(waiting, since, since, 0) != Some(Duration::ZERO)
     }
 }
 
 /// Serves until `stop` says so.
 pub fn run(mut listener: TcpListener, stop: &AtomicBool) -> io::Result<()> {
-    const DOOR: Token = Token(0);
+    const LISTENER: Token = Token(0);
     let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(256));
-    poll.registry().register(&mut listener, DOOR, Interest::READABLE)?;
-    let (mut clients, mut last) = (HashMap::<Token, Client>::new(), DOOR);
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+    let (mut clients, mut last) = (HashMap::<Token, Client>::new(), LISTENER);
     while !stop.load(Ordering::Relaxed) {
         poll.poll(&mut events, Some(Duration::from_millis(100)))?;
         while let Ok((mut stream, _)) = listener.accept() {
@@ -95,7 +95,7 @@ pub fn run(mut listener: TcpListener, stop: &AtomicBool) -> io::Result<()> {
         }
         let ready: Vec<Token> = events.iter().map(mio::event::Event::token).collect();
         let now = Instant::now();
-        clients.retain(|token, client| client.lives(ready.contains(token), now));
+        clients.retain(|token, client| client.poll(ready.contains(token), now));
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The core on tokio: one task for each client, one loop, and one place where it waits.
 //!
-//! It shows the core among futures. [`Connection::waiting`] says whether to send or to receive, and
-//! [`Timeouts::left`] how long that may take. A POST's body is sent back as it arrives; who does not
+//! It shows the core among futures. [`Connection::waiting_for`] says whether to send or to receive, and
+//! [`Timeouts::remaining`] how long that may take. A POST's body is sent back as it arrives; who does not
 //! read the answer is not read from.
 //!
 //! Run with: `cargo run -p doorstep-core --example tokio -- 127.0.0.1:8000`
@@ -13,7 +13,8 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use doorstep_core::http1::{
-    Connection, Event, Growing, Inbox, Limits, Outbox, Owed, Reject, Timeouts, Waiting,
+    Connection, Event, GrowableBuffer, Inbox, Limits, Outbox, Reject, ResponseDue, Timeouts,
+    WaitingFor,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -22,9 +23,9 @@ use tokio::time::{Instant, timeout};
 struct Client {
     stream: TcpStream,
     connection: Connection,
-    inbox: Inbox<Growing>,
+    inbox: Inbox<GrowableBuffer>,
     outbox: Outbox,
-    waiting: Waiting,
+    waiting: WaitingFor,
     /// When the word last changed, when a byte last moved, and how many have since the change.
     since: Instant,
     quiet: Instant,
@@ -34,8 +35,8 @@ struct Client {
 impl Client {
     fn new(stream: TcpStream) -> Self {
         let connection = Connection::new(Limits::default());
-        let inbox = Inbox::new(Growing::new(4 << 10, 144 << 10));
-        let (outbox, waiting, now) = (Outbox::new("tokio"), Waiting::Idle, Instant::now());
+        let inbox = Inbox::new(GrowableBuffer::new(4 << 10, 144 << 10));
+        let (outbox, waiting, now) = (Outbox::new("tokio"), WaitingFor::Request, Instant::now());
         Self { stream, connection, inbox, outbox, waiting, since: now, quiet: now, moved: 0 }
     }
 
@@ -43,24 +44,29 @@ impl Client {
         loop {
             match self.connection.next(&mut self.inbox) {
                 Ok(Event::Request(head)) => {
-                    self.waiting = Waiting::Answer;
+                    self.waiting = WaitingFor::Response;
                     let response = self.connection.respond(200, &mut self.outbox);
                     match head.method() {
-                        b"POST" => response.stream()?,
+                        b"POST" => response.streamed_body()?,
                         _ => response.body(head.path())?,
                     }
                 }
-                Ok(Event::Body(part)) if self.connection.owed() == Some(Owed::Stream) => {
+                Ok(Event::Body(part))
+                    if self.connection.response_due() == Some(ResponseDue::Stream) =>
+                {
                     self.connection.send(part, &mut self.outbox)?;
                 }
-                Ok(Event::Owed(_)) => self.connection.end(&mut self.outbox)?,
+                Ok(Event::ResponseDue(_)) => self.connection.end(&mut self.outbox)?,
                 Ok(Event::Body(_) | Event::End(_)) => {} // of a request that is no POST
-                Ok(Event::Closed | Event::Switched) if self.outbox.is_empty() => {
-                    return self.hang_up().await;
+                Ok(Event::Closed | Event::SwitchedProtocol) if self.outbox.is_empty() => {
+                    return self.linger().await;
                 }
-                Ok(Event::NeedMore | Event::Closed | Event::Switched) => match self.wait().await {
-                    Err(error) if error.kind() == ErrorKind::TimedOut && self.is_asking() => {
-                        let slow = Reject::TooSlow;
+                Ok(Event::NeedData | Event::Closed | Event::SwitchedProtocol) => match self
+                    .wait()
+                    .await
+                {
+                    Err(error) if error.kind() == ErrorKind::TimedOut && self.awaits_request() => {
+                        let slow = Reject::RequestTimeout;
                         self.connection.refuse(slow, self.inbox.unread(), &mut self.outbox);
                     }
                     done => done?,
@@ -74,14 +80,15 @@ impl Client {
 
     /// Sends or receives once, as the word says. When it changes, the clock restarts.
     async fn wait(&mut self) -> io::Result<()> {
-        let (word, now) = (self.connection.waiting(&self.outbox), Instant::now());
-        if word != self.waiting {
-            (self.waiting, self.since, self.quiet, self.moved) = (word, now, now, 0);
+        let (waiting_for, now) = (self.connection.waiting_for(&self.outbox), Instant::now());
+        if waiting_for != self.waiting {
+            (self.waiting, self.since, self.quiet, self.moved) = (waiting_for, now, now, 0);
         }
         let (since, quiet) = (now - self.since, now - self.quiet);
-        let left =
-            Timeouts::default().left(word, since, quiet, self.moved).unwrap_or(Duration::MAX);
-        let n = if word == Waiting::Peer {
+        let left = Timeouts::default()
+            .remaining(waiting_for, since, quiet, self.moved)
+            .unwrap_or(Duration::MAX);
+        let n = if waiting_for == WaitingFor::Writable {
             let n = timeout(left, self.stream.write(self.outbox.unsent())).await??;
             self.outbox.sent(n);
             n
@@ -96,8 +103,8 @@ impl Client {
     }
 
     /// Says FIN and reads on until the peer has said it too, so that no answer is destroyed.
-    async fn hang_up(&mut self) -> io::Result<()> {
-        while self.connection.lingers() && !self.inbox.is_finished() {
+    async fn linger(&mut self) -> io::Result<()> {
+        while self.connection.should_linger() && !self.inbox.is_eof() {
             let _ = self.stream.shutdown().await;
             self.inbox.consume(self.inbox.unread().len());
             self.wait().await?;
@@ -105,8 +112,8 @@ impl Client {
         Ok(())
     }
 
-    fn is_asking(&self) -> bool {
-        matches!(self.waiting, Waiting::Head | Waiting::Body)
+    fn awaits_request(&self) -> bool {
+        matches!(self.waiting, WaitingFor::Head | WaitingFor::Body)
     }
 }
 

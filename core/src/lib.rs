@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!    bytes from the peer          the application            bytes to the peer
-//!  ───────────────────▶ Inbox ──▶ Connection ──▶ Event ──▶ respond ──▶ Outbox ─────▶
+//!  ───────────────────▶ Inbox ──▶ Connection ──▶ Event ──▶ Response ─▶ Outbox ─────▶
 //! ```
 //!
 //! One whole conversation:
@@ -28,9 +28,9 @@
 //!             assert_eq!(head.path(), b"/hello");
 //!             connection.respond(200, &mut outbox).header("Content-Type", "text/plain").body(b"hi\n")?;
 //!         }
-//!         Ok(Event::Body(_) | Event::End(_) | Event::Owed(_)) => unreachable!("a GET has no body"),
-//!         Ok(Event::Switched) => unreachable!("nobody asked for another protocol"),
-//!         Ok(Event::NeedMore | Event::Closed) => break, // flush the outbox; then wait, or close
+//!         Ok(Event::Body(_) | Event::End(_) | Event::ResponseDue(_)) => unreachable!("a GET has no body"),
+//!         Ok(Event::SwitchedProtocol) => unreachable!("nobody asked for another protocol"),
+//!         Ok(Event::NeedData | Event::Closed) => break, // flush the outbox; then wait, or close
 //!         Err(reject) => _ = connection.refuse(reject, inbox.unread(), &mut outbox),
 //!     }
 //! }

@@ -3,7 +3,7 @@
 //! A [`Record`] is one finished answer; [`write()`] appends its line when the answer has *ended*, so
 //! the size is what was really sent and a cut answer is marked (B-107). What a peer wrote is
 //! escaped: no request can move a terminal's cursor, reorder what it shows or forge a line (B-103).
-//! Whatever else goes to a log or a terminal is made safe by [`printable`]. Time comes in as
+//! Whatever else goes to a log or a terminal is made safe by [`escape_controls`]. Time comes in as
 //! [`Civil`], in the zone of whoever reads the log.
 //!
 //! ```
@@ -12,20 +12,20 @@
 //!
 //! let at = Civil { year: 2026, month: 11, day: 3, hour: 9, minute: 5, second: 7 };
 //! let record = Record {
-//!     peer: [127, 0, 0, 1].into(),
-//!     line: b"GET / HTTP/1.1",
+//!     remote_addr: [127, 0, 0, 1].into(),
+//!     request_line: b"GET / HTTP/1.1",
 //!     status: 200,
-//!     bytes: Some(512),
-//!     cut: false,
-//!     error: None,
+//!     body_bytes_sent: Some(512),
+//!     aborted: false,
+//!     error_message: None,
 //! };
 //! let mut out = Vec::new();
 //! log::write(&mut out, &record, &at);
 //! assert_eq!(out, b"127.0.0.1 - - [03/Nov/2026 09:05:07] \"GET / HTTP/1.1\" 200 512\n");
 //! ```
 
-use crate::http1::date::{Civil, four, two};
-use crate::page::number;
+use crate::http1::date::{Civil, four_digits, two_digits};
+use crate::page::write_decimal;
 use std::io::Write as _;
 use std::net::IpAddr;
 
@@ -33,79 +33,79 @@ use std::net::IpAddr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
     /// The client's address; an IPv4 address mapped into IPv6 is shown as IPv4 (B-105).
-    pub peer: IpAddr,
+    pub remote_addr: IpAddr,
     /// The request line as it came, without its line end (B-102); empty if there was none (B-004).
-    pub line: &'a [u8],
+    pub request_line: &'a [u8],
     /// The status that was sent.
     pub status: u16,
     /// How many bytes of body were sent; `None` when the answer has no body (B-101).
-    pub bytes: Option<u64>,
+    pub body_bytes_sent: Option<u64>,
     /// Whether the answer broke off before its end (B-107).
-    pub cut: bool,
+    pub aborted: bool,
     /// The message of an error answer: it has a line of its own, above (B-081).
-    pub error: Option<&'a [u8]>,
+    pub error_message: Option<&'a [u8]>,
 }
 
 /// Appends the line for `record` (B-100): `IP - - [DD/Mon/YYYY HH:MM:SS] "LINE" STATUS BYTES`,
 /// with ` cut` at the end of an answer that broke off; above it, for an error answer, the line
 /// `… code 404, message File not found` (B-081).
 pub fn write(out: &mut Vec<u8>, record: &Record<'_>, at: &Civil) {
-    if let Some(message) = record.error {
-        prefix(out, record.peer, at);
+    if let Some(message) = record.error_message {
+        prefix(out, record.remote_addr, at);
         out.extend_from_slice(b"code ");
-        number(out, record.status.into());
+        write_decimal(out, record.status.into());
         out.extend_from_slice(b", message ");
-        printable(out, message);
+        escape_controls(out, message);
         out.push(b'\n');
     }
-    prefix(out, record.peer, at);
+    prefix(out, record.remote_addr, at);
     out.push(b'"');
-    escape(out, record.line);
+    escape(out, record.request_line);
     out.extend_from_slice(b"\" ");
-    number(out, record.status.into());
+    write_decimal(out, record.status.into());
     out.push(b' ');
-    match record.bytes {
-        Some(bytes) => number(out, bytes),
+    match record.body_bytes_sent {
+        Some(bytes) => write_decimal(out, bytes),
         None => out.push(b'-'),
     }
-    out.extend_from_slice(if record.cut { b" cut\n" } else { b"\n" });
+    out.extend_from_slice(if record.aborted { b" cut\n" } else { b"\n" });
 }
 
 /// Appends a line of the server's own about `peer`: why something was refused or broke off.
-pub fn note(out: &mut Vec<u8>, peer: IpAddr, at: &Civil, message: &[u8]) {
+pub fn write_client_message(out: &mut Vec<u8>, peer: IpAddr, at: &Civil, message: &[u8]) {
     prefix(out, peer, at);
-    printable(out, message);
+    escape_controls(out, message);
     out.push(b'\n');
 }
 
 /// The same about no client in particular.
-pub fn notice(out: &mut Vec<u8>, at: &Civil, message: &[u8]) {
+pub fn write_server_message(out: &mut Vec<u8>, at: &Civil, message: &[u8]) {
     out.push(b'-');
     date(out, at);
-    printable(out, message);
+    escape_controls(out, message);
     out.push(b'\n');
 }
 
 /// Appends `text` as it came so that it is safe to look at and can be told from any other: as
-/// [`printable`] does, and a backslash is doubled (B-103).
+/// [`escape_controls`] does, and a backslash is doubled (B-103).
 pub fn escape(out: &mut Vec<u8>, text: &[u8]) {
     for (n, piece) in text.split(|&byte| byte == b'\\').enumerate() {
         if n > 0 {
             out.extend_from_slice(b"\\\\");
         }
-        printable(out, piece);
+        escape_controls(out, piece);
     }
 }
 
 /// Appends a message so that it is safe to look at: what a terminal would act on and what is not
 /// UTF-8 become `\xNN`, all else stays. What a message quotes was escaped when it was quoted, so
 /// its backslashes stay as they are (B-104).
-pub fn printable(out: &mut Vec<u8>, text: &[u8]) {
+pub fn escape_controls(out: &mut Vec<u8>, text: &[u8]) {
     for piece in text.utf8_chunks() {
         let mut utf8 = [0; 4];
         for c in piece.valid().chars() {
             let bytes = c.encode_utf8(&mut utf8).as_bytes();
-            if acts_on_text(c) {
+            if is_control_or_format(c) {
                 hex(out, bytes);
             } else {
                 out.extend_from_slice(bytes);
@@ -118,7 +118,7 @@ pub fn printable(out: &mut Vec<u8>, text: &[u8]) {
 /// Whether a character shows nothing itself but changes how others are shown, or where: controls
 /// (category Cc), format characters (Cf, the bidirectional controls among them), and the separators
 /// of lines and paragraphs (Zl, Zp). Unicode 16.
-fn acts_on_text(c: char) -> bool {
+fn is_control_or_format(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control();
     }
@@ -146,32 +146,32 @@ fn prefix(out: &mut Vec<u8>, peer: IpAddr, at: &Civil) {
 
 fn date(out: &mut Vec<u8>, at: &Civil) {
     out.extend_from_slice(b" - - [");
-    out.extend_from_slice(&two(at.day));
+    out.extend_from_slice(&two_digits(at.day));
     out.push(b'/');
     out.extend_from_slice(at.month_name());
     out.push(b'/');
-    out.extend_from_slice(&four(at.year));
+    out.extend_from_slice(&four_digits(at.year));
     for (mark, n) in [(b' ', at.hour), (b':', at.minute), (b':', at.second)] {
         out.push(mark);
-        out.extend_from_slice(&two(n));
+        out.extend_from_slice(&two_digits(n));
     }
     out.extend_from_slice(b"] ");
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Civil, Record, note, write};
+    use super::{Civil, Record, write, write_client_message};
     use crate::http1::Reject;
     use std::net::IpAddr;
 
     const AT: Civil = Civil { year: 2026, month: 1, day: 2, hour: 3, minute: 4, second: 5 };
     const ROOT: Record<'_> = Record {
-        peer: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-        line: b"GET / HTTP/1.1",
+        remote_addr: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        request_line: b"GET / HTTP/1.1",
         status: 200,
-        bytes: None,
-        cut: false,
-        error: None,
+        body_bytes_sent: None,
+        aborted: false,
+        error_message: None,
     };
 
     fn line(record: Record<'_>) -> String {
@@ -187,25 +187,30 @@ mod tests {
 
     #[test]
     fn b_101_the_size_is_what_was_sent() {
-        assert!(line(Record { bytes: Some(0), ..ROOT }).ends_with("\" 200 0\n"));
+        assert!(line(Record { body_bytes_sent: Some(0), ..ROOT }).ends_with("\" 200 0\n"));
         assert!(
-            line(Record { bytes: Some(u64::MAX), ..ROOT }).ends_with(" 18446744073709551615\n")
+            line(Record { body_bytes_sent: Some(u64::MAX), ..ROOT })
+                .ends_with(" 18446744073709551615\n")
         );
     }
 
     #[test]
     fn b_004_b_102_the_request_line_is_raw_and_may_be_empty() {
-        let spaced = line(Record { line: b"  GET   /a.txt   HTTP/1.0  ", ..ROOT });
+        let spaced = line(Record { request_line: b"  GET   /a.txt   HTTP/1.0  ", ..ROOT });
         assert!(spaced.contains("] \"  GET   /a.txt   HTTP/1.0  \" 200"));
-        assert!(line(Record { line: b"", status: 414, ..ROOT }).ends_with("] \"\" 414 -\n"));
+        assert!(
+            line(Record { request_line: b"", status: 414, ..ROOT }).ends_with("] \"\" 414 -\n")
+        );
     }
 
     #[test]
     fn b_103_no_control_byte_reaches_the_terminal() {
-        let hostile = line(Record { line: b"a\x1b[2J\r\n\x7f\\\xc2\x85\xff\"\x00", ..ROOT });
+        let hostile =
+            line(Record { request_line: b"a\x1b[2J\r\n\x7f\\\xc2\x85\xff\"\x00", ..ROOT });
         assert!(hostile.contains(r#""a\x1b[2J\x0d\x0a\x7f\\\xc2\x85\xff"\x00" 200"#), "{hostile}");
         assert!(
-            line(Record { line: "GET /é😀\u{a0}".as_bytes(), ..ROOT }).contains("/é😀\u{a0}\"")
+            line(Record { request_line: "GET /é😀\u{a0}".as_bytes(), ..ROOT })
+                .contains("/é😀\u{a0}\"")
         );
     }
 
@@ -222,15 +227,15 @@ mod tests {
         ] {
             let hostile = format!("GET /a{c}gpj.exe HTTP/1.1");
             let expected = format!("a{shown}gpj.exe");
-            assert!(line(Record { line: hostile.as_bytes(), ..ROOT }).contains(&expected));
-            let failed = Record { error: Some(hostile.as_bytes()), ..ROOT };
+            assert!(line(Record { request_line: hostile.as_bytes(), ..ROOT }).contains(&expected));
+            let failed = Record { error_message: Some(hostile.as_bytes()), ..ROOT };
             assert!(line(failed).contains(&expected));
             let mut out = Vec::new();
-            note(&mut out, ROOT.peer, &AT, hostile.as_bytes());
+            write_client_message(&mut out, ROOT.remote_addr, &AT, hostile.as_bytes());
             assert!(String::from_utf8(out).unwrap().contains(&expected));
         }
         let harmless = "/Åland/e\u{301}/שלום/日本/\u{1f980}\u{fe0f}";
-        assert!(line(Record { line: harmless.as_bytes(), ..ROOT }).contains(harmless));
+        assert!(line(Record { request_line: harmless.as_bytes(), ..ROOT }).contains(harmless));
     }
 
     #[test]
@@ -238,23 +243,26 @@ mod tests {
         for (peer, shown) in
             [("::ffff:10.1.2.3", "10.1.2.3"), ("::1", "::1"), ("fe80::2", "fe80::2")]
         {
-            let text = line(Record { peer: peer.parse().unwrap(), ..ROOT });
+            let text = line(Record { remote_addr: peer.parse().unwrap(), ..ROOT });
             assert!(text.starts_with(&format!("{shown} - - [")), "{text}");
         }
     }
 
     #[test]
-    fn b_107_a_cut_answer_is_marked() {
-        assert!(line(Record { bytes: Some(7), cut: true, ..ROOT }).ends_with("\" 200 7 cut\n"));
+    fn b_107_an_aborted_response_is_marked() {
+        assert!(
+            line(Record { body_bytes_sent: Some(7), aborted: true, ..ROOT })
+                .ends_with("\" 200 7 cut\n")
+        );
     }
 
     #[test]
     fn b_081_b_104_an_error_has_a_line_of_its_own_escaped_once() {
         let mut out = Vec::new();
         let mut message = Vec::new();
-        Reject::BadSyntax.phrase(b"\x16\x03\\", &mut message);
-        write(&mut out, &Record { status: 400, error: Some(&message), ..ROOT }, &AT);
-        note(&mut out, ROOT.peer, &AT, b"left\x1b\\d");
+        Reject::BadSyntax.write_reason(b"\x16\x03\\", &mut message);
+        write(&mut out, &Record { status: 400, error_message: Some(&message), ..ROOT }, &AT);
+        write_client_message(&mut out, ROOT.remote_addr, &AT, b"left\x1b\\d");
         let text = String::from_utf8(out).unwrap();
         assert_eq!(
             text,

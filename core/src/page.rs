@@ -23,23 +23,23 @@ pub const CONTENT_TYPE: &str = "text/html;charset=utf-8";
 ///
 /// The page is under 700 bytes when both are of ordinary length.
 pub fn error(out: &mut Vec<u8>, code: u16, reason: &[u8], explain: &str) {
-    out.extend_from_slice(HEAD.as_bytes());
-    number(out, code.into());
+    out.extend_from_slice(HTML_HEAD.as_bytes());
+    write_decimal(out, code.into());
     out.push(b' ');
-    escape(out, reason);
+    escape_html(out, reason);
     out.extend_from_slice(STYLE.as_bytes());
-    number(out, code.into());
+    write_decimal(out, code.into());
     out.extend_from_slice(b"</b> ");
-    escape(out, reason);
+    escape_html(out, reason);
     out.extend_from_slice(b"</h1>\n<p>");
-    escape(out, explain.as_bytes());
+    escape_html(out, explain.as_bytes());
     out.extend_from_slice(b"</p>\n</main>\n</html>\n");
 }
 
 /// Appends `text` for use in HTML, between tags or in a double-quoted attribute.
 ///
 /// `&`, `<`, `>` and `"` become entities; each maximal ill-formed piece of UTF-8 becomes U+FFFD.
-pub fn escape(out: &mut Vec<u8>, text: &[u8]) {
+pub fn escape_html(out: &mut Vec<u8>, text: &[u8]) {
     for piece in text.utf8_chunks() {
         for byte in piece.valid().bytes() {
             match byte {
@@ -57,11 +57,11 @@ pub fn escape(out: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// Appends `n` in decimal.
-pub(crate) fn number(out: &mut Vec<u8>, n: u64) {
+pub(crate) fn write_decimal(out: &mut Vec<u8>, n: u64) {
     write!(out, "{n}").expect("a Vec takes all that is written to it");
 }
 
-const HEAD: &str = r#"<!DOCTYPE html>
+const HTML_HEAD: &str = r#"<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
@@ -80,7 +80,7 @@ p { opacity: .75 }
 
 #[cfg(test)]
 mod tests {
-    use super::{error, escape};
+    use super::{error, escape_html};
 
     fn page(code: u16, reason: &[u8], explain: &str) -> String {
         let mut out = Vec::new();
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn b_084_bytes_that_are_not_utf_8_become_the_replacement_character() {
         let mut out = Vec::new();
-        escape(&mut out, b"caf\xE9 \xE2\x82 \xC3\xA9");
+        escape_html(&mut out, b"caf\xE9 \xE2\x82 \xC3\xA9");
         assert_eq!(out, "caf\u{FFFD} \u{FFFD} \u{E9}".as_bytes());
     }
 

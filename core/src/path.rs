@@ -9,15 +9,15 @@
 //! use doorstep_core::path::{self, Ending};
 //!
 //! let mut clean = Vec::new();
-//! assert_eq!(path::resolve(b"/a%20b/../../c/d%2f", &mut clean), Ok(Ending::Slash));
+//! assert_eq!(path::normalize(b"/a%20b/../../c/d%2f", &mut clean), Ok(Ending::Slash));
 //! assert_eq!(clean, b"c/d");
-//! assert_eq!(path::resolve(b"/x%00", &mut clean), Err(path::Refusal::Nul));
+//! assert_eq!(path::normalize(b"/x%00", &mut clean), Err(path::PathError::Nul));
 //! ```
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 
 /// The longest clean path that is looked up, in bytes: what Linux takes in one call.
-pub const LONGEST: usize = 4095;
+pub const MAX_PATH_LEN: usize = 4095;
 
 /// What the decoded path ends in, and so what it may name (B-121).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,40 +32,40 @@ pub enum Ending {
 
 /// Why a path cannot be looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum PathError {
     /// It holds a NUL: 400 (B-091).
     Nul,
-    /// It is longer than [`LONGEST`]: 404 (B-171).
+    /// It is longer than [`MAX_PATH_LEN`]: 404 (B-171).
     TooLong,
     /// A component means more than a name on this system, as `c:` or `a\b` on Windows: 404 (B-126).
-    NotAName,
+    InvalidName,
 }
 
-/// Resolves `raw`, an undecoded path without a query, into `clean`, which is overwritten.
+/// Normalizes `raw`, an undecoded path without a query, into `clean`, which is overwritten.
 ///
-/// The empty clean path is the root itself. `clean` never grows beyond [`LONGEST`] and two bytes;
+/// The empty clean path is the root itself. `clean` never grows beyond [`MAX_PATH_LEN`] and two bytes;
 /// on a refusal it holds nothing of use.
 ///
 /// # Errors
-/// When nothing can stand at such a path; see [`Refusal`].
-pub fn resolve(raw: &[u8], clean: &mut Vec<u8>) -> Result<Ending, Refusal> {
-    resolve_on(raw, clean, cfg!(windows)).map(|(ending, _)| ending)
+/// When nothing can stand at such a path; see [`PathError`].
+pub fn normalize(raw: &[u8], clean: &mut Vec<u8>) -> Result<Ending, PathError> {
+    normalize_on(raw, clean, cfg!(windows)).map(|(ending, _)| ending)
 }
 
-/// As [`resolve`], but `None` when a `..` had to stop at the root, for who would rather refuse such
+/// As [`normalize`], but `None` when a `..` had to stop at the root, for who would rather refuse such
 /// a path than guess what it means (B-225).
 ///
 /// # Errors
-/// As [`resolve`].
-pub fn resolve_strictly(raw: &[u8], clean: &mut Vec<u8>) -> Result<Option<Ending>, Refusal> {
-    let (ending, clamped) = resolve_on(raw, clean, cfg!(windows))?;
+/// As [`normalize`].
+pub fn normalize_strict(raw: &[u8], clean: &mut Vec<u8>) -> Result<Option<Ending>, PathError> {
+    let (ending, clamped) = normalize_on(raw, clean, cfg!(windows))?;
     Ok((!clamped).then_some(ending))
 }
 
 /// Whether some component of a clean path starts with a dot. `.well-known` at the root is not
 /// hidden (RFC 8615, B-131).
 #[must_use]
-pub fn hidden(clean: &[u8]) -> bool {
+pub fn is_hidden(clean: &[u8]) -> bool {
     let visible = match clean.strip_prefix(b".well-known") {
         Some(rest) if rest.is_empty() || rest.starts_with(b"/") => rest,
         _ => clean,
@@ -84,7 +84,11 @@ const ESCAPED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b'/');
 
 /// The ending, and whether a `..` had to stop at the root.
-fn resolve_on(raw: &[u8], clean: &mut Vec<u8>, windows: bool) -> Result<(Ending, bool), Refusal> {
+fn normalize_on(
+    raw: &[u8],
+    clean: &mut Vec<u8>,
+    windows: bool,
+) -> Result<(Ending, bool), PathError> {
     clean.clear();
     let mut start = 0; // of the component being read, in `clean`
     let mut ending = Ending::Slash;
@@ -92,11 +96,11 @@ fn resolve_on(raw: &[u8], clean: &mut Vec<u8>, windows: bool) -> Result<(Ending,
     // One `/` more than there is ends the last component like all others.
     for byte in percent_decode(raw).chain([b'/']) {
         match byte {
-            0 => return Err(Refusal::Nul),
-            b'\\' | b':' if windows => return Err(Refusal::NotAName),
+            0 => return Err(PathError::Nul),
+            b'\\' | b':' if windows => return Err(PathError::InvalidName),
             b'/' => {
                 clamped |= clean.as_slice() == b".."; // with no parent in front
-                ending = close(clean, start);
+                ending = end_component(clean, start);
                 start = clean.len();
             }
             _ => {
@@ -107,15 +111,15 @@ fn resolve_on(raw: &[u8], clean: &mut Vec<u8>, windows: bool) -> Result<(Ending,
                 clean.push(byte);
             }
         }
-        if clean.len() > LONGEST {
-            return Err(Refusal::TooLong);
+        if clean.len() > MAX_PATH_LEN {
+            return Err(PathError::TooLong);
         }
     }
     Ok((ending, clamped))
 }
 
 /// Ends the component that starts at `start`: it stays, or vanishes, or takes its parent along.
-fn close(clean: &mut Vec<u8>, start: usize) -> Ending {
+fn end_component(clean: &mut Vec<u8>, start: usize) -> Ending {
     let ending = match &clean[start..] {
         b"" => return Ending::Slash,
         b"." | b".." => Ending::Dot,
@@ -132,14 +136,17 @@ fn close(clean: &mut Vec<u8>, start: usize) -> Ending {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ending, LONGEST, Refusal, encode, hidden, resolve, resolve_on, resolve_strictly};
+    use super::{
+        Ending, MAX_PATH_LEN, PathError, encode, is_hidden, normalize, normalize_on,
+        normalize_strict,
+    };
     use Ending::{Dot, Name, Slash};
     use proptest::prelude::*;
 
     fn check(raw: &[u8], clean: &[u8], ending: Ending) {
         let mut out = b"left over".to_vec();
         let raw_text = raw.escape_ascii();
-        assert_eq!(resolve(raw, &mut out), Ok(ending), "{raw_text}");
+        assert_eq!(normalize(raw, &mut out), Ok(ending), "{raw_text}");
         assert_eq!(out.escape_ascii().to_string(), clean.escape_ascii().to_string(), "{raw_text}");
     }
 
@@ -185,7 +192,7 @@ mod tests {
 
     #[test]
     fn b_225_strictly_nothing_climbs_above_the_root() {
-        let strictly = |raw: &str| resolve_strictly(raw.as_bytes(), &mut Vec::new());
+        let strictly = |raw: &str| normalize_strict(raw.as_bytes(), &mut Vec::new());
         for raw in
             ["/..", "..", "/../a", "/a/../..", "/.//..", "/%2e%2e", "/..%2fa", "/a/../../a/b"]
         {
@@ -194,16 +201,16 @@ mod tests {
         assert_eq!(strictly("/a/.."), Ok(Some(Dot)));
         assert_eq!(strictly("/a/../b"), Ok(Some(Name)));
         assert_eq!(strictly("/.../..a/a../"), Ok(Some(Slash)));
-        assert_eq!(strictly("/../%00"), Err(Refusal::Nul));
+        assert_eq!(strictly("/../%00"), Err(PathError::Nul));
     }
 
     #[test]
     fn b_126_on_windows_a_separator_or_a_drive_is_refused() {
         for raw in ["/c:c:c:foo/filename", "/\\c:../filename", "/a%5cb", "/c:", "/x/c:\\..\\foo"] {
             let mut out = Vec::new();
-            let refused = resolve_on(raw.as_bytes(), &mut out, true);
-            assert_eq!(refused, Err(Refusal::NotAName), "{raw}");
-            assert!(resolve_on(raw.as_bytes(), &mut out, false).is_ok(), "{raw}");
+            let refused = normalize_on(raw.as_bytes(), &mut out, true);
+            assert_eq!(refused, Err(PathError::InvalidName), "{raw}");
+            assert!(normalize_on(raw.as_bytes(), &mut out, false).is_ok(), "{raw}");
         }
     }
 
@@ -220,29 +227,29 @@ mod tests {
     #[test]
     fn b_091_nul_is_refused() {
         for raw in [&b"/a%00b"[..], b"/%00", b"/a\0", b"/%00/../a"] {
-            assert_eq!(resolve(raw, &mut Vec::new()), Err(Refusal::Nul));
+            assert_eq!(normalize(raw, &mut Vec::new()), Err(PathError::Nul));
         }
     }
 
     #[test]
     fn b_171_a_path_no_system_takes_is_refused_and_costs_bounded_memory() {
         let mut out = Vec::new();
-        let longest = format!("/{}", "a".repeat(LONGEST));
-        assert_eq!(resolve(longest.as_bytes(), &mut out), Ok(Name));
+        let longest = format!("/{}", "a".repeat(MAX_PATH_LEN));
+        assert_eq!(normalize(longest.as_bytes(), &mut out), Ok(Name));
         let longer = format!("/{}", "a/".repeat(60_000));
-        assert_eq!(resolve(longer.as_bytes(), &mut out), Err(Refusal::TooLong));
-        assert!(out.len() <= LONGEST + 2);
+        assert_eq!(normalize(longer.as_bytes(), &mut out), Err(PathError::TooLong));
+        assert!(out.len() <= MAX_PATH_LEN + 2);
         check("/./a/..".repeat(9_000).as_bytes(), b"", Dot);
     }
 
     #[test]
     fn b_131_a_component_with_a_leading_dot_is_hidden() {
         for path in [".git", ".git/config", "a/.b/c", ".well-knownx", "a/.well-known", ".."] {
-            assert!(hidden(path.as_bytes()), "{path}");
+            assert!(is_hidden(path.as_bytes()), "{path}");
         }
-        assert!(hidden(b".well-known/.secret"));
+        assert!(is_hidden(b".well-known/.secret"));
         for path in ["", "a", "a.b/c.d", ".well-known", ".well-known/acme-challenge/x"] {
-            assert!(!hidden(path.as_bytes()), "{path}");
+            assert!(!is_hidden(path.as_bytes()), "{path}");
         }
     }
 
@@ -257,7 +264,7 @@ mod tests {
         #[test]
         fn b_125_it_never_escapes(raw in r"(/|\.|%2e|%2F|%5c|a|%41|%zz|[\x01-\xff]){0,40}") {
             let mut clean = Vec::new();
-            resolve(raw.as_bytes(), &mut clean).unwrap();
+            normalize(raw.as_bytes(), &mut clean).unwrap();
             for component in clean.split(|&b| b == b'/') {
                 prop_assert!(clean.is_empty() || !component.is_empty());
                 prop_assert!(component != b"." && component != b".." && !component.contains(&0));
@@ -267,8 +274,8 @@ mod tests {
         #[test]
         fn b_225_strictly_is_the_same_but_for_what_climbs(raw in r"(/|\.|\.\.|%2e|a){0,20}") {
             let (mut clean, mut same) = (Vec::new(), Vec::new());
-            let ending = resolve(raw.as_bytes(), &mut clean).unwrap();
-            let strictly = resolve_strictly(raw.as_bytes(), &mut same).unwrap();
+            let ending = normalize(raw.as_bytes(), &mut clean).unwrap();
+            let strictly = normalize_strict(raw.as_bytes(), &mut same).unwrap();
             let decoded = raw.replace("%2e", ".");
             let mut depth = 0;
             let climbs = decoded.split('/').any(|component| {
@@ -282,10 +289,10 @@ mod tests {
         #[test]
         fn b_123_what_is_linked_is_what_is_found(raw in proptest::collection::vec(any::<u8>(), 0..60)) {
             let (mut clean, mut link, mut again) = (Vec::new(), b"/".to_vec(), Vec::new());
-            if resolve(&raw, &mut clean).is_ok() {
+            if normalize(&raw, &mut clean).is_ok() {
                 encode(&mut link, &clean);
                 let ending = if clean.is_empty() { Slash } else { Name };
-                prop_assert_eq!(resolve(&link, &mut again), Ok(ending));
+                prop_assert_eq!(normalize(&link, &mut again), Ok(ending));
                 prop_assert_eq!(clean, again);
             }
         }

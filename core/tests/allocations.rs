@@ -68,10 +68,10 @@ fn allocations(request: &[u8], status: u16) -> u64 {
     let mut now = 784_111_777;
     let mut exchange = || {
         now += 1; // a new Date each time: the dearest case
-        outbox.clock(now);
+        outbox.set_date(now);
         let mut peer = request;
         inbox.fill(&mut peer).expect("a slice can be read");
-        answer_all(&mut connection, &mut inbox, &mut outbox, status);
+        respond_all(&mut connection, &mut inbox, &mut outbox, status);
         let sent = outbox.len();
         outbox.sent(sent);
     };
@@ -79,7 +79,7 @@ fn allocations(request: &[u8], status: u16) -> u64 {
     measure(|| (1..100).for_each(|_| exchange())).count_total
 }
 
-fn answer_all(
+fn respond_all(
     connection: &mut Connection,
     inbox: &mut Inbox<[u8; 4096]>,
     outbox: &mut Outbox,
@@ -88,18 +88,18 @@ fn answer_all(
     loop {
         match connection.next(inbox).expect("the request is well formed") {
             Event::Body(_) => {}
-            Event::End(trailers) => assert!(trailers.fields().count() < 2),
+            Event::End(trailers) => assert!(trailers.iter().count() < 2),
             Event::Request(head) => {
-                assert!(head.field("host").is_some() && !head.path().is_empty());
+                assert!(head.header("host").is_some() && !head.path().is_empty());
             }
-            Event::Owed(_) => {
+            Event::ResponseDue(_) => {
                 let body: &[u8] = if status == 304 { b"" } else { b"hello, world\n" };
-                let answer =
+                let response =
                     connection.respond(status, outbox).header("Content-Type", "text/plain");
-                answer.body(body).expect("an answer is owed");
+                response.body(body).expect("an answer is owed");
             }
-            Event::NeedMore => break,
-            Event::Switched | Event::Closed => unreachable!("the connection is kept"),
+            Event::NeedData => break,
+            Event::SwitchedProtocol | Event::Closed => unreachable!("the connection is kept"),
         }
     }
 }

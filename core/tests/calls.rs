@@ -22,18 +22,18 @@ fn advance_and_next_may_be_mixed_around_a_fault() {
 }
 
 #[test]
-fn every_call_out_of_turn_is_a_misuse_and_says_nothing() {
+fn every_call_out_of_order_is_a_misuse_and_sends_nothing() {
     let mut connection = Connection::new(Limits::default());
     let mut outbox = Outbox::new("");
-    assert_eq!(connection.respond(200, &mut outbox).body(b"x"), Err(Misuse::NotOwed));
-    assert_eq!(connection.send(b"x", &mut outbox), Err(Misuse::NotOwed));
-    assert_eq!(connection.passed(1), Err(Misuse::NotOwed));
-    assert_eq!(connection.end(&mut outbox), Err(Misuse::NotOwed));
-    assert_eq!(connection.inform(103, &[], &mut outbox), Err(Misuse::NotOwed));
-    connection.want_body(&mut outbox);
-    connection.received(u64::MAX);
+    assert_eq!(connection.respond(200, &mut outbox).body(b"x"), Err(Misuse::NoResponseDue));
+    assert_eq!(connection.send(b"x", &mut outbox), Err(Misuse::NoResponseDue));
+    assert_eq!(connection.body_sent(1), Err(Misuse::NoResponseDue));
+    assert_eq!(connection.end(&mut outbox), Err(Misuse::NoResponseDue));
+    assert_eq!(connection.send_interim(103, &[], &mut outbox), Err(Misuse::NoResponseDue));
+    connection.send_continue(&mut outbox);
+    connection.body_received(u64::MAX);
     assert!(outbox.is_empty());
-    assert!(matches!(connection.advance(b""), Ok((0, Event::NeedMore))));
+    assert!(matches!(connection.advance(b""), Ok((0, Event::NeedData))));
 }
 
 #[test]
@@ -50,27 +50,27 @@ fn b_082_a_refusal_after_head_has_its_page() {
 }
 
 #[test]
-fn rfc_9112_8_whose_end_is_the_connections_is_cut_by_a_reset() {
-    for (request, ends_by_closing) in [
+fn rfc_9112_8_an_incomplete_close_delimited_response_ends_in_a_reset() {
+    for (request, close_delimited) in [
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", [false, false]),
         ("GET / HTTP/1.0\r\n\r\n", [false, true]),
         ("HEAD / HTTP/1.0\r\n\r\n", [false, false]),
         ("GET /\r\n", [true, true]),
     ] {
-        for (streams, expected) in [false, true].into_iter().zip(ends_by_closing) {
+        for (streamed, expected) in [false, true].into_iter().zip(close_delimited) {
             for whole in [false, true] {
                 let mut connection = Connection::new(Limits::default());
                 let mut outbox = Outbox::new("");
                 connection.advance(request.as_bytes()).unwrap();
                 let response = connection.respond(200, &mut outbox);
-                if streams { response.stream() } else { response.sized(2) }.unwrap();
-                if whole && connection.owed().is_some() {
+                if streamed { response.streamed_body() } else { response.sized_body(2) }.unwrap();
+                if whole && connection.response_due().is_some() {
                     connection.send(b"ab", &mut outbox).unwrap();
-                    assert_eq!(connection.end(&mut outbox).is_ok(), streams);
+                    assert_eq!(connection.end(&mut outbox).is_ok(), streamed);
                 }
-                assert_eq!(connection.ends_by_closing(), expected, "{request}, {streams}");
-                connection.lost();
-                assert_eq!(connection.resets(), expected && !whole, "{request}, {streams}");
+                assert_eq!(connection.is_close_delimited(), expected, "{request}, {streamed}");
+                connection.abort();
+                assert_eq!(connection.should_reset(), expected && !whole, "{request}, {streamed}");
             }
         }
     }
@@ -78,7 +78,7 @@ fn rfc_9112_8_whose_end_is_the_connections_is_cut_by_a_reset() {
 
 #[test]
 fn b_288_whoever_did_not_say_that_nothing_follows_may_still_be_sending() {
-    for (protocol, request, lingers) in [
+    for (protocol, request, should_linger) in [
         (Version::Http11, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", false),
         (Version::Http11, "GET / HTTP/1.0\r\n\r\n", false),
         (Version::Http11, "GET /\r\n", true),
@@ -87,46 +87,46 @@ fn b_288_whoever_did_not_say_that_nothing_follows_may_still_be_sending() {
         (Version::Http10, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", true),
         (Version::Http10, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", false),
     ] {
-        let mut connection = Connection::new(Limits::default()).speaking(protocol);
+        let mut connection = Connection::new(Limits::default()).with_version(protocol);
         connection.advance(request.as_bytes()).unwrap();
         connection.respond(200, &mut Outbox::new("")).body(b"").unwrap();
         assert!(matches!(connection.advance(b""), Ok((0, Event::Closed))));
-        assert_eq!(connection.lingers(), lingers, "{protocol:?}: {request}");
+        assert_eq!(connection.should_linger(), should_linger, "{protocol:?}: {request}");
     }
 }
 
 #[test]
-fn rfc_9112_9_6_a_connection_that_retires_keeps_what_a_response_has_promised() {
+fn rfc_9112_9_6_disabling_keep_alive_keeps_what_a_response_has_promised() {
     const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let close = b"Connection: close\r\n".as_slice();
-    let says_close = |out: &Outbox| out.unsent().windows(close.len()).any(|part| part == close);
+    let has_close = |out: &Outbox| out.unsent().windows(close.len()).any(|part| part == close);
     for (request, rest) in [(GET, &b""[..]), (POST, b"body")] {
         let mut connection = Connection::new(Limits::default());
         let mut outbox = Outbox::new("");
         connection.advance(request).unwrap();
-        connection.respond(200, &mut outbox).sized(2).unwrap();
-        connection.retire(); // now it is too late to say so
+        connection.respond(200, &mut outbox).sized_body(2).unwrap();
+        connection.disable_keep_alive(); // now it is too late to say so
         connection.send(b"ab", &mut outbox).unwrap();
-        connection.retire();
-        assert!(!says_close(&outbox));
-        assert!(matches!(connection.advance(rest), Ok((n, Event::NeedMore)) if n == rest.len()));
+        connection.disable_keep_alive();
+        assert!(!has_close(&outbox));
+        assert!(matches!(connection.advance(rest), Ok((n, Event::NeedData)) if n == rest.len()));
 
         connection.advance(GET).unwrap();
         connection.respond(200, &mut outbox).body(b"").unwrap();
-        assert!(says_close(&outbox));
+        assert!(has_close(&outbox));
         assert!(matches!(connection.advance(GET), Ok((0, Event::Closed))));
     }
 }
 
 #[test]
-fn rfc_9110_5_3_a_field_of_one_value_has_one_line() {
+fn rfc_9110_5_3_a_single_header_has_one_line() {
     let mut connection = Connection::new(Limits::default());
     let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nIf-Range: 1\r\nX-One: 2\r\nX-Two: 3\r\nx-two: 3\r\n\
         Range: 4\r\nRANGE: 5\r\nExpect:\r\n\r\n";
     let Ok((_, Event::Request(head))) = connection.advance(bytes) else { unreachable!() };
     let values = ["if-range", "X-ONE", "x-two", "range", "expect", "missing", "if-match"];
-    let single = values.map(|name| head.single(name));
+    let single = values.map(|name| head.single_header(name));
     assert_eq!(single, [Some(&b"1"[..]), Some(b"2"), None, None, Some(b""), None, None]);
-    assert_eq!(head.field("range"), Some(&b"4"[..]), "B-039: the first");
-    assert!(head.all("range").eq([b"4", b"5"]));
+    assert_eq!(head.header("range"), Some(&b"4"[..]), "B-039: the first");
+    assert!(head.header_values("range").eq([b"4", b"5"]));
 }

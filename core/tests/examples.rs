@@ -53,7 +53,7 @@ fn request(path: &str) -> Vec<u8> {
 }
 
 /// The next answer's status and body; it has a length.
-fn answer(client: &mut TcpStream) -> (u16, String) {
+fn read_response(client: &mut TcpStream) -> (u16, String) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -72,7 +72,7 @@ fn ok(path: &str) -> (u16, String) {
     (200, format!("You asked for {path}\n"))
 }
 
-fn rest(client: &mut TcpStream) -> Vec<u8> {
+fn read_to_end(client: &mut TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
     client.read_to_end(&mut rest).expect("it closes in order");
     rest
@@ -84,10 +84,10 @@ fn mio_keeps_connections_alive() {
     let mut client = server.client();
     for path in ["/", "/a", "/b?c"] {
         client.write_all(&request(path)).expect("it reads");
-        assert_eq!(answer(&mut client), ok(path.split('?').next().unwrap_or_default()));
+        assert_eq!(read_response(&mut client), ok(path.split('?').next().unwrap_or_default()));
     }
     client.shutdown(Shutdown::Write).expect("the connection stands");
-    assert_eq!(rest(&mut client), b"");
+    assert_eq!(read_to_end(&mut client), b"");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn mio_answers_a_pipelined_batch_in_order() {
     let batch: Vec<u8> = (0..100).flat_map(|n| request(&format!("/{n}"))).collect();
     client.write_all(&batch).expect("it reads");
     for n in 0..100 {
-        assert_eq!(answer(&mut client), ok(&format!("/{n}")));
+        assert_eq!(read_response(&mut client), ok(&format!("/{n}")));
     }
 }
 
@@ -110,13 +110,13 @@ fn mio_passes_over_a_body() {
         &[b'x'; 100_000][..],
     ];
     client.write_all(&sized.concat()).expect("it reads");
-    assert_eq!(answer(&mut client), ok("/sized"));
+    assert_eq!(read_response(&mut client), ok("/sized"));
     let chunked = b"POST /chunked HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
         5\r\nhello\r\n0\r\n\r\n";
     client.write_all(chunked).expect("it reads");
-    assert_eq!(answer(&mut client), ok("/chunked"));
+    assert_eq!(read_response(&mut client), ok("/chunked"));
     client.write_all(&request("/behind")).expect("it reads");
-    assert_eq!(answer(&mut client), ok("/behind"));
+    assert_eq!(read_response(&mut client), ok("/behind"));
 }
 
 #[test]
@@ -124,8 +124,8 @@ fn mio_refuses_nonsense_and_closes() {
     let server = Running::start();
     let mut client = server.client();
     client.write_all(b"GET / HTTP/1.1\r\nno field\r\n\r\n").expect("it reads");
-    assert_eq!(answer(&mut client).0, 400);
-    assert_eq!(rest(&mut client), b"");
+    assert_eq!(read_response(&mut client).0, 400);
+    assert_eq!(read_to_end(&mut client), b"");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn mio_takes_requests_byte_by_byte() {
     for byte in request("/slow") {
         client.write_all(&[byte]).expect("it reads");
     }
-    assert_eq!(answer(&mut client), ok("/slow"));
+    assert_eq!(read_response(&mut client), ok("/slow"));
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn mio_serves_fifty_at_once_and_those_who_leave() {
             client.write_all(&request(&format!("/{n}/{round}"))).expect("it reads");
         }
         for (n, client) in clients.iter_mut().enumerate() {
-            assert_eq!(answer(client), ok(&format!("/{n}/{round}")));
+            assert_eq!(read_response(client), ok(&format!("/{n}/{round}")));
         }
         clients.truncate(50 - 4 * round);
     }

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use doorstep_core::http1::{Connection, Event, Limits, Outbox, Timeouts, Waiting};
+use doorstep_core::http1::{Connection, Event, Limits, Outbox, Timeouts, WaitingFor};
 
 /// A loop on a thread of its own; it ends when this is dropped, and without an error.
 struct Running {
@@ -78,12 +78,12 @@ impl Drop for Running {
 struct Client(BufReader<TcpStream>);
 
 impl Client {
-    fn say(&mut self, bytes: impl AsRef<[u8]>) {
+    fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.get_mut().write_all(bytes.as_ref()).expect("it reads");
     }
 
     fn get(&mut self, path: &str) {
-        self.say(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
     }
 
     fn line(&mut self) -> String {
@@ -99,7 +99,7 @@ impl Client {
     }
 
     /// The next answer's status and body, which has a length or is chunked.
-    fn answer(&mut self) -> (String, String) {
+    fn read_response(&mut self) -> (String, String) {
         let status = self.line().split(' ').nth(1).unwrap_or_default().to_owned();
         let (mut length, mut body) = (None, String::new());
         loop {
@@ -124,7 +124,7 @@ impl Client {
     }
 
     fn expect(&mut self, body: &str) {
-        assert_eq!(self.answer(), ("200".into(), body.into()));
+        assert_eq!(self.read_response(), ("200".into(), body.into()));
     }
 
     fn expect_end(&mut self) {
@@ -135,12 +135,12 @@ impl Client {
 }
 
 /// What every loop must do. `said` is its answer to a GET, `echoed` its answer to a POST.
-fn serves(server: &Running, said: fn(&str) -> String, echoed: fn(&str) -> String) {
+fn check_server(server: &Running, expect_get: fn(&str) -> String, expect_post: fn(&str) -> String) {
     // Kept alive, until the client leaves.
     let mut client = server.client();
     for path in ["/", "/a", "/b"] {
         client.get(path);
-        client.expect(&said(path));
+        client.expect(&expect_get(path));
     }
     client.0.get_mut().shutdown(Shutdown::Write).expect("the connection stands");
     client.expect_end();
@@ -148,54 +148,54 @@ fn serves(server: &Running, said: fn(&str) -> String, echoed: fn(&str) -> String
     // Pipelined, in order.
     let mut client = server.client();
     let get = |n| format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n");
-    client.say((0..100).map(get).collect::<String>());
-    (0..100).for_each(|n| client.expect(&said(&format!("/{n}"))));
+    client.send((0..100).map(get).collect::<String>());
+    (0..100).for_each(|n| client.expect(&expect_get(&format!("/{n}"))));
 
     // Bodies, and a request behind them; a byte at a time too.
     let body = "0123456789".repeat(10_000);
-    client.say("POST /sized HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
-    client.say(&body);
-    client.expect(&echoed(&body));
+    client.send("POST /sized HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+    client.send(&body);
+    client.expect(&expect_post(&body));
     let chunked = "POST /chunked HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
         5\r\nhello\r\n0\r\n\r\n";
-    chunked.bytes().for_each(|byte| client.say([byte]));
-    client.expect(&echoed("hello"));
+    chunked.bytes().for_each(|byte| client.send([byte]));
+    client.expect(&expect_post("hello"));
     client.get("/behind");
-    client.expect(&said("/behind"));
+    client.expect(&expect_get("/behind"));
 
     // Nonsense: 400, and the answer survives what the client still sends.
     let mut client = server.client();
-    client.say("GET / HTTP/1.1\r\nno field\r\n\r\nand so on");
-    assert_eq!(client.answer().0, "400");
-    client.say("and on");
+    client.send("GET / HTTP/1.1\r\nno field\r\n\r\nand so on");
+    assert_eq!(client.read_response().0, "400");
+    client.send("and on");
     client.expect_end();
 
     // Fifty at once, and those who leave in the middle of a word.
     let mut clients: Vec<_> = (0..50).map(|_| server.client()).collect();
     for round in 0..10 {
         clients.iter_mut().for_each(|client| client.get(&format!("/{round}")));
-        clients.iter_mut().for_each(|client| client.expect(&said(&format!("/{round}"))));
+        clients.iter_mut().for_each(|client| client.expect(&expect_get(&format!("/{round}"))));
     }
-    clients.iter_mut().for_each(|client| client.say("GET / HT"));
+    clients.iter_mut().for_each(|client| client.send("GET / HT"));
     drop(clients);
     let mut client = server.client();
     client.get("/still");
-    client.expect(&said("/still"));
+    client.expect(&expect_get("/still"));
 }
 
 #[test]
 fn epoll_serves() {
-    let said = |path: &str| format!("You asked for {path}\n");
-    let says = |request: &str| {
+    let expect_get = |path: &str| format!("You asked for {path}\n");
+    let expect_post = |request: &str| {
         let path = if request == "hello" { "/chunked" } else { "/sized" };
         format!("You asked for {path}\n")
     };
-    serves(&Running::epoll(), said, says);
+    check_server(&Running::epoll(), expect_get, expect_post);
 }
 
 #[test]
 fn tokio_serves() {
-    serves(&Running::tokio(), str::to_owned, str::to_owned);
+    check_server(&Running::tokio(), str::to_owned, str::to_owned);
 }
 
 #[test]
@@ -219,8 +219,12 @@ fn b_049_a_body_is_waited_for_while_its_echo_streams() {
     let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new(""));
     let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n";
     connection.advance(head).expect("it is a head");
-    connection.respond(200, &mut outbox).stream().expect("an answer is owed");
+    connection.respond(200, &mut outbox).streamed_body().expect("an answer is owed");
     outbox.clear();
-    assert!(matches!(connection.advance(b""), Ok((0, Event::NeedMore))));
-    assert_eq!(connection.waiting(&outbox), Waiting::Body, "else nobody would ever lose patience");
+    assert!(matches!(connection.advance(b""), Ok((0, Event::NeedData))));
+    assert_eq!(
+        connection.waiting_for(&outbox),
+        WaitingFor::Body,
+        "else nobody would ever lose patience"
+    );
 }

@@ -1,7 +1,7 @@
 //! Properties of the machine under any input: however it is split, it says the same; it never takes
 //! more than it was given; what it answers can be read by a reader that shares no code with it.
 
-use doorstep_core::http1::{Connection, Event, Limits, Outbox, Owed};
+use doorstep_core::http1::{Connection, Event, Limits, Outbox, ResponseDue};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -15,10 +15,10 @@ proptest! {
         cuts in vec(any::<Index>(), 0..8),
         finishes in any::<bool>(),
     ) {
-        let whole = play(&[&input], finishes);
-        prop_assert_eq!(&play(&pieces(&input, &cuts), finishes), &whole, "{}", input.escape_ascii());
+        let whole = run(&[&input], finishes);
+        prop_assert_eq!(&run(&pieces(&input, &cuts), finishes), &whole, "{}", input.escape_ascii());
         let bytes: Vec<&[u8]> = input.chunks(1).collect();
-        prop_assert_eq!(&play(&bytes, finishes), &whole, "{}", input.escape_ascii());
+        prop_assert_eq!(&run(&bytes, finishes), &whole, "{}", input.escape_ascii());
     }
 
     #[test]
@@ -26,17 +26,17 @@ proptest! {
         input in vec(any::<u8>(), 0..200),
         cuts in vec(any::<Index>(), 0..4),
     ) {
-        prop_assert_eq!(play(&pieces(&input, &cuts), true), play(&[&input], true));
+        prop_assert_eq!(run(&pieces(&input, &cuts), true), run(&[&input], true));
     }
 
     #[test]
     fn what_it_answers_can_be_read(input in conversation()) {
-        let said = play(&[&input], true);
-        let methods: Vec<_> = said.requests.iter().map(|line| line.starts_with(b"HEAD ")).collect();
-        prop_assert!(said.answer.len() <= 2000 * (said.requests.len() + 1), "unbounded answers");
-        if !said.requests.iter().any(|line| line.ends_with(b"Http09")) {
-            let read = read_answers(&said.answer, &methods);
-            prop_assert!(read.is_ok(), "{:?} in {}", read, said.answer.escape_ascii());
+        let transcript = run(&[&input], true);
+        let methods: Vec<_> = transcript.requests.iter().map(|line| line.starts_with(b"HEAD ")).collect();
+        prop_assert!(transcript.responses.len() <= 2000 * (transcript.requests.len() + 1), "unbounded answers");
+        if !transcript.requests.iter().any(|line| line.ends_with(b"Http09")) {
+            let read = read_responses(&transcript.responses, &methods);
+            prop_assert!(read.is_ok(), "{:?} in {}", read, transcript.responses.escape_ascii());
         }
     }
 
@@ -48,74 +48,74 @@ proptest! {
         let mut outbox = Outbox::new("");
         let mut sender = Connection::new(Limits::default());
         sender.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("well formed");
-        sender.respond(200, &mut outbox).stream().expect("owed");
+        sender.respond(200, &mut outbox).streamed_body().expect("owed");
         outbox.clear();
         for part in &parts {
             sender.send(part, &mut outbox).expect("a stream was begun");
         }
-        sender.end_with(&[("X-Sum", b"42")], &mut outbox).expect("a stream was begun");
+        sender.end_with_trailers(&[("X-Sum", b"42")], &mut outbox).expect("a stream was begun");
 
         let mut request = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
         request.extend_from_slice(outbox.unsent());
         let pieces: Vec<&[u8]> = request.chunks(step).collect();
-        let said = play(&pieces, true);
-        prop_assert_eq!(said.body, parts.concat());
-        prop_assert_eq!(said.faults, Vec::<String>::new());
-        prop_assert_eq!(said.ends, [b"X-Sum=42".to_vec()]);
+        let transcript = run(&pieces, true);
+        prop_assert_eq!(transcript.body, parts.concat());
+        prop_assert_eq!(transcript.faults, Vec::<String>::new());
+        prop_assert_eq!(transcript.ends, [b"X-Sum=42".to_vec()]);
     }
 }
 
 /// Everything the machine said and answered, in one comparable value.
 #[derive(Default, PartialEq, Eq)]
-struct Said {
+struct Transcript {
     requests: Vec<Vec<u8>>,
     body: Vec<u8>,
     ends: Vec<Vec<u8>>,
     faults: Vec<String>,
     closed: bool,
-    answer: Vec<u8>,
+    responses: Vec<u8>,
 }
 
-impl std::fmt::Debug for Said {
+impl std::fmt::Debug for Transcript {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let shown = |lines: &[Vec<u8>]| lines.join(&b'|').escape_ascii().to_string();
         write!(f, "\nrequests {}, ends {}, ", shown(&self.requests), shown(&self.ends))?;
         write!(f, "body {}, ", self.body.escape_ascii())?;
         writeln!(f, "faults {:?}, closed {}", self.faults, self.closed)?;
-        writeln!(f, "{}", self.answer.escape_ascii())
+        writeln!(f, "{}", self.responses.escape_ascii())
     }
 }
 
 /// Plays an input in pieces through the primitive, `advance`.
-fn play(pieces: &[&[u8]], finishes: bool) -> Said {
+fn run(pieces: &[&[u8]], finishes: bool) -> Transcript {
     let mut connection = Connection::new(Limits::default());
     let mut outbox = Outbox::new("doorstep");
-    let (mut said, mut input, mut start) = (Said::default(), Vec::new(), 0);
+    let (mut transcript, mut input, mut start) = (Transcript::default(), Vec::new(), 0);
     let ends = std::iter::once(None).filter(|_| finishes);
     for piece in pieces.iter().map(Some).chain(ends) {
         match piece {
             Some(piece) => input.extend_from_slice(piece),
-            None => connection.finish(),
+            None => connection.receive_eof(),
         }
-        while !said.closed {
+        while !transcript.closed {
             let rest = &input[start..];
             match connection.advance(rest) {
                 Ok((used, event)) => {
                     assert!(used <= rest.len(), "took {used} of {}", rest.len());
                     start += used;
-                    if !respond(&event, &mut connection, &mut outbox, &mut said) {
+                    if !respond(&event, &mut connection, &mut outbox, &mut transcript) {
                         break;
                     }
                 }
                 Err(reject) => {
-                    said.faults.push(format!("{reject:?}"));
+                    transcript.faults.push(format!("{reject:?}"));
                     connection.refuse(reject, rest, &mut outbox);
                 }
             }
         }
     }
-    said.answer = outbox.unsent().to_vec();
-    said
+    transcript.responses = outbox.unsent().to_vec();
+    transcript
 }
 
 /// An application that reads the bodies of POST and answers everything else at once; `false` when
@@ -124,31 +124,35 @@ fn respond(
     event: &Event<'_>,
     connection: &mut Connection,
     outbox: &mut Outbox,
-    said: &mut Said,
+    transcript: &mut Transcript,
 ) -> bool {
     match event {
         Event::Request(head) => {
             let version = format!(" {:?}", head.version());
-            said.requests.push([head.method(), b" ", head.path(), version.as_bytes()].concat());
+            transcript
+                .requests
+                .push([head.method(), b" ", head.path(), version.as_bytes()].concat());
             match head.method() {
-                b"POST" => connection.want_body(outbox),
-                b"CONNECT" => connection.respond(501, outbox).page("").expect("owed"),
-                b"PUT" => connection.respond(200, outbox).stream().expect("owed"),
+                b"POST" => connection.send_continue(outbox),
+                b"CONNECT" => connection.respond(501, outbox).error_page("").expect("owed"),
+                b"PUT" => connection.respond(200, outbox).streamed_body().expect("owed"),
                 _ => connection.respond(200, outbox).body(b"hello\n").expect("owed"),
             }
         }
-        Event::Body(data) => said.body.extend_from_slice(data),
+        Event::Body(data) => transcript.body.extend_from_slice(data),
         Event::End(trailers) => {
-            let fields = trailers.fields().map(|(name, value)| [name, b"=", value].concat());
-            said.ends.push(fields.collect::<Vec<_>>().concat());
+            let fields = trailers.iter().map(|(name, value)| [name, b"=", value].concat());
+            transcript.ends.push(fields.collect::<Vec<_>>().concat());
         }
-        Event::Owed(Owed::Answer) => connection.respond(204, outbox).body(b"").expect("owed"),
-        Event::Owed(_) => {
+        Event::ResponseDue(ResponseDue::Head) => {
+            connection.respond(204, outbox).body(b"").expect("owed");
+        }
+        Event::ResponseDue(_) => {
             connection.send(b"streamed\n", outbox).expect("owed");
             connection.end(outbox).expect("owed");
         }
-        Event::Closed => said.closed = true,
-        Event::NeedMore | Event::Switched => return false,
+        Event::Closed => transcript.closed = true,
+        Event::NeedData | Event::SwitchedProtocol => return false,
     }
     true
 }
@@ -208,8 +212,8 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Reads answers as a client would, independently: an error says what it could not read.
-fn read_answers(mut rest: &[u8], to_head: &[bool]) -> Result<usize, String> {
-    let mut answers = 0;
+fn read_responses(mut rest: &[u8], to_head: &[bool]) -> Result<usize, String> {
+    let mut responses = 0;
     while !rest.is_empty() {
         let end = rest.windows(4).position(|w| w == b"\r\n\r\n").ok_or("a head without an end")?;
         let head = str::from_utf8(&rest[..end]).map_err(|_| "a head that is no text")?;
@@ -220,8 +224,8 @@ fn read_answers(mut rest: &[u8], to_head: &[bool]) -> Result<usize, String> {
         let fields: Vec<_> =
             lines.map(|l| l.split_once(": ").ok_or("no field")).collect::<Result<_, _>>()?;
         let field = |name| fields.iter().filter(|f| f.0 == name).map(|f| f.1).collect::<Vec<_>>();
-        let is_head = to_head.get(answers).copied().unwrap_or(false);
-        answers += usize::from(code >= 200);
+        let is_head = to_head.get(responses).copied().unwrap_or(false);
+        responses += usize::from(code >= 200);
         let (length, coding) = (field("Content-Length"), field("Transfer-Encoding"));
         if length.len() + coding.len() > 1 {
             return Err("framed twice".into());
@@ -232,18 +236,18 @@ fn read_answers(mut rest: &[u8], to_head: &[bool]) -> Result<usize, String> {
             }
         } else if let Some(length) = length.first() {
             let length: usize = length.parse().map_err(|_| "a length that is no number")?;
-            if rest.is_empty() && answers > to_head.len() {
-                return Ok(answers); // a HEAD was refused
+            if rest.is_empty() && responses > to_head.len() {
+                return Ok(responses); // a HEAD was refused
             }
             rest = rest.get(length..).ok_or("a body shorter than promised")?;
         } else if coding.is_empty() {
-            return Ok(answers); // until the connection closes
+            return Ok(responses); // until the connection closes
         } else {
             match rest.windows(5).position(|w| w == b"0\r\n\r\n") {
                 Some(end) => rest = &rest[end + 5..],
-                None => return Ok(answers), // cut by a fault in the request's body
+                None => return Ok(responses), // cut by a fault in the request's body
             }
         }
     }
-    Ok(answers)
+    Ok(responses)
 }

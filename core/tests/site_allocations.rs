@@ -1,9 +1,9 @@
 //! With a buffer that has been used before, the way from a request to a file or a part of it
-//! allocates nothing: not the lookup, not its conditions, not its fields, not the log line.
+//! allocates nothing: not the resolver, not its conditions, not its fields, not the log line.
 
 use doorstep_core::http1::{Connection, Event, Limits, date};
 use doorstep_core::log::{self, Record};
-use doorstep_core::site::{Answer, Found, Lookup, Need, Site, Stat};
+use doorstep_core::site::{Action, Found, Resolver, ResponsePlan, Site, Stat};
 
 #[test]
 fn a_plain_file_costs_no_allocation() {
@@ -21,32 +21,32 @@ fn serve(site: &Site, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
     let mut connection = Connection::new(Limits::default());
     let Ok((_, Event::Request(head))) = connection.advance(bytes) else { unreachable!() };
 
-    let mut lookup = Lookup::new(site, &head, 0, scratch);
-    let answer = loop {
-        match lookup.need() {
-            Need::Open(b"a directory") => lookup.opened(Found::Directory(Stat::default())),
-            Need::Open(b"a directory/index.html") => {
-                lookup.opened(Found::File(Stat { size: 5, ..Stat::default() }));
+    let mut resolver = Resolver::new(site, &head, 0, scratch);
+    let plan = loop {
+        match resolver.action() {
+            Action::Open(b"a directory") => resolver.opened(Found::Directory(Stat::default())),
+            Action::Open(b"a directory/index.html") => {
+                resolver.opened(Found::File(Stat { size: 5, ..Stat::default() }));
             }
-            Need::Open(_) => lookup.opened(Found::Nothing),
-            Need::List(_) => lookup.listed(false),
-            Need::Answer(answer) => break answer,
+            Action::Open(_) => resolver.opened(Found::Nothing),
+            Action::List(_) => resolver.listed(false),
+            Action::Respond(plan) => break plan,
         }
     };
 
     out.clear();
-    let Answer::File(file, _) = answer else { unreachable!() };
+    let ResponsePlan::File(file, _) = plan else { unreachable!() };
     file.media_type.write(out);
     out.extend_from_slice(&date::format(file.modified));
     out.extend_from_slice(file.etag.as_ref());
     let peer = [127, 0, 0, 1].into();
     let record = Record {
-        peer,
-        line: head.line(),
+        remote_addr: peer,
+        request_line: head.request_line(),
         status: 200,
-        bytes: Some(file.size),
-        cut: false,
-        error: None,
+        body_bytes_sent: Some(file.size),
+        aborted: false,
+        error_message: None,
     };
     log::write(out, &record, &date::Civil::utc(0));
 }

@@ -8,61 +8,71 @@ use std::collections::BTreeSet;
 use std::fmt::{Debug, Write as _};
 use std::path::Path;
 
-use doorstep_core::http1::state::{Facts, Heard, Recv, Said, Send, States};
+use doorstep_core::http1::state::{Conditions, RecvEvent, RecvState, SendEvent, SendState, States};
 
 #[test]
 fn every_transition_leads_somewhere_and_final_states_have_none() {
-    let heard: usize = count(Recv::ALL.map(|recv| legal(&Heard::ALL.map(|heard| recv.on(heard)))));
-    let said: usize = count(Send::ALL.map(|send| legal(&Said::ALL.map(|said| send.on(said)))));
+    let received: usize =
+        count(RecvState::ALL.map(|recv| legal(&RecvEvent::ALL.map(|received| recv.on(received)))));
+    let sent: usize =
+        count(SendState::ALL.map(|send| legal(&SendEvent::ALL.map(|sent| send.on(sent)))));
     assert_eq!(
-        (heard, said),
+        (received, sent),
         (10, 15),
         "a transition was added or lost: is the table in the docs?"
     );
-    for recv in [Recv::Closed, Recv::Broken, Recv::Switched] {
-        assert!(Heard::ALL.into_iter().all(|heard| recv.on(heard).is_none()), "{recv:?}");
+    for recv in [RecvState::Closed, RecvState::Error, RecvState::SwitchedProtocol] {
+        assert!(RecvEvent::ALL.into_iter().all(|received| recv.on(received).is_none()), "{recv:?}");
     }
-    for send in [Send::Closed, Send::Switched] {
-        assert!(Said::ALL.into_iter().all(|said| send.on(said).is_none()), "{send:?}");
+    for send in [SendState::Closed, SendState::SwitchedProtocol] {
+        assert!(SendEvent::ALL.into_iter().all(|sent| send.on(sent).is_none()), "{send:?}");
     }
 }
 
 #[test]
-fn one_answer_for_each_request_and_none_without() {
-    for said in [Said::Answer, Said::AnswerWithBody, Said::Switch, Said::Interim] {
-        let from = Send::ALL.into_iter().filter(|send| send.on(said).is_some());
-        assert_eq!(from.collect::<Vec<_>>(), [Send::Owed], "{said:?}");
+fn one_response_for_each_request_and_none_without() {
+    for sent in [
+        SendEvent::Response,
+        SendEvent::ResponseWithBody,
+        SendEvent::SwitchProtocol,
+        SendEvent::Interim,
+    ] {
+        let from = SendState::ALL.into_iter().filter(|send| send.on(sent).is_some());
+        assert_eq!(from.collect::<Vec<_>>(), [SendState::ResponseDue], "{sent:?}");
     }
-    let asked = Send::ALL.into_iter().filter(|send| send.on(Said::Asked).is_some());
-    assert_eq!(asked.collect::<Vec<_>>(), [Send::Idle]);
+    let requested = SendState::ALL.into_iter().filter(|send| send.on(SendEvent::Request).is_some());
+    assert_eq!(requested.collect::<Vec<_>>(), [SendState::Idle]);
 }
 
 #[test]
-fn settling_twice_is_settling_once() {
+fn joint_rules_are_idempotent() {
     for states in pairs() {
-        for facts in all_facts() {
-            let settled = states.settle(facts);
-            assert_eq!(settled.settle(facts), settled, "{states:?} {facts:?}");
-            assert!(settled == states || settled.can_rest(), "{states:?} moves to {settled:?}");
+        for conditions in all_conditions() {
+            let settled = states.apply_joint_rules(conditions);
+            assert_eq!(settled.apply_joint_rules(conditions), settled, "{states:?} {conditions:?}");
+            assert!(settled == states || settled.is_stable(), "{states:?} moves to {settled:?}");
         }
     }
 }
 
 #[test]
-fn what_can_rest_is_what_can_be_reached() {
-    let expected: BTreeSet<_> = pairs().filter(|states| states.can_rest()).map(name).collect();
+fn stable_states_are_the_reachable_ones() {
+    let expected: BTreeSet<_> = pairs().filter(|states| states.is_stable()).map(name).collect();
     let reached: BTreeSet<_> = reachable().into_iter().map(name).collect();
     assert_eq!(reached, expected);
 }
 
 #[test]
-fn a_fault_gets_at_most_one_answer_and_ends_the_connection() {
+fn a_fault_gets_at_most_one_response_and_ends_the_connection() {
     for states in reachable() {
-        for facts in all_facts() {
-            let faulty = step(states, &[Said::Fault], &[Heard::Fault], facts);
-            let answered = step(faulty, &[Said::Answer], &[], facts);
-            let cut = step(answered, &[Said::Lost], &[], facts);
-            assert!([States::CLOSED, States::SWITCHED].contains(&cut), "{states:?} {cut:?}");
+        for conditions in all_conditions() {
+            let faulty = step(states, &[SendEvent::Fault], &[RecvEvent::Fault], conditions);
+            let answered = step(faulty, &[SendEvent::Response], &[], conditions);
+            let cut = step(answered, &[SendEvent::Abort], &[], conditions);
+            assert!(
+                [States::CLOSED, States::SWITCHED_PROTOCOL].contains(&cut),
+                "{states:?} {cut:?}"
+            );
         }
     }
 }
@@ -83,25 +93,30 @@ fn the_tables_in_the_docs_are_these() {
 }
 
 fn pairs() -> impl Iterator<Item = States> {
-    Recv::ALL.into_iter().flat_map(|recv| Send::ALL.map(|send| States { recv, send }))
+    RecvState::ALL.into_iter().flat_map(|recv| SendState::ALL.map(|send| States { recv, send }))
 }
 
-fn all_facts() -> impl Iterator<Item = Facts> {
+fn all_conditions() -> impl Iterator<Item = Conditions> {
     [(false, false), (false, true), (true, false), (true, true)]
         .into_iter()
-        .map(|(keep_alive, may_drain)| Facts { keep_alive, may_drain })
+        .map(|(keep_alive, may_drain)| Conditions { keep_alive, may_drain })
 }
 
-/// What a connection does when these things are said and heard at once: parts that are not in the
+/// What a connection does when these things are sent and received at once: parts that are not in the
 /// table change nothing, and the joint rules apply behind each.
-fn step(mut states: States, said: &[Said], heard: &[Heard], facts: Facts) -> States {
-    for &said in said {
-        states.send = states.send.on(said).unwrap_or(states.send);
-        states = states.settle(facts);
+fn step(
+    mut states: States,
+    sent: &[SendEvent],
+    received: &[RecvEvent],
+    conditions: Conditions,
+) -> States {
+    for &sent in sent {
+        states.send = states.send.on(sent).unwrap_or(states.send);
+        states = states.apply_joint_rules(conditions);
     }
-    for &heard in heard {
-        states.recv = states.recv.on(heard).unwrap_or(states.recv);
-        states = states.settle(facts);
+    for &received in received {
+        states.recv = states.recv.on(received).unwrap_or(states.recv);
+        states = states.apply_joint_rules(conditions);
     }
     states
 }
@@ -112,18 +127,24 @@ fn reachable() -> Vec<States> {
     let mut next = 0;
     while let Some(&states) = found.get(next) {
         next += 1;
-        for facts in all_facts() {
-            let mut after = vec![step(states, &[Said::Fault], &[Heard::Fault], facts)];
+        for conditions in all_conditions() {
+            let mut after =
+                vec![step(states, &[SendEvent::Fault], &[RecvEvent::Fault], conditions)];
             if states == States::IDLE {
-                after.push(step(states, &[Said::Asked], &[Heard::Head], facts));
-                after.push(step(states, &[Said::Asked], &[Heard::HeadWithBody], facts));
+                after.push(step(states, &[SendEvent::Request], &[RecvEvent::Head], conditions));
+                after.push(step(
+                    states,
+                    &[SendEvent::Request],
+                    &[RecvEvent::HeadWithBody],
+                    conditions,
+                ));
             }
-            for heard in [Heard::Data, Heard::End, Heard::Finished] {
-                after.push(step(states, &[], &[heard], facts));
+            for received in [RecvEvent::Data, RecvEvent::End, RecvEvent::Eof] {
+                after.push(step(states, &[], &[received], conditions));
             }
-            let of_a_head = [Said::Asked, Said::Fault];
-            for said in Said::ALL.into_iter().filter(|said| !of_a_head.contains(said)) {
-                after.push(step(states, &[said], &[], facts));
+            let of_a_head = [SendEvent::Request, SendEvent::Fault];
+            for sent in SendEvent::ALL.into_iter().filter(|sent| !of_a_head.contains(sent)) {
+                after.push(step(states, &[sent], &[], conditions));
             }
             after.retain(|states| !found.contains(states));
             after.dedup();
@@ -139,21 +160,23 @@ fn reachable() -> Vec<States> {
 
 /// The three tables, as Markdown.
 fn tables() -> String {
-    let mut out = String::from("\nWhat the peer sends (`recv`), by what is heard:\n\n");
-    table(&mut out, "recv", &Recv::ALL, &Heard::ALL, |recv, heard| recv.on(heard).map(name));
-    out.push_str("\nWhat we send (`send`), by what is said:\n\n");
-    table(&mut out, "send", &Send::ALL, &Said::ALL, |send, said| send.on(said).map(name));
+    let mut out = String::from("\nWhat the peer sends (`recv`), by what is received:\n\n");
+    table(&mut out, "recv", &RecvState::ALL, &RecvEvent::ALL, |recv, received| {
+        recv.on(received).map(name)
+    });
+    out.push_str("\nWhat we send (`send`), by what is sent:\n\n");
+    table(&mut out, "send", &SendState::ALL, &SendEvent::ALL, |send, sent| send.on(sent).map(name));
     out.push_str(
         "\nBoth together: in which pairs a connection rests, and where the others move. A pair \
          with two targets\ndepends on whether the connection is kept, or on whether the rest of \
          the body may be swallowed;\nan empty one does not happen.\n\n",
     );
-    table(&mut out, "recv \\ send", &Recv::ALL, &Send::ALL, |recv, send| {
+    table(&mut out, "recv \\ send", &RecvState::ALL, &SendState::ALL, |recv, send| {
         let states = States { recv, send };
-        let goals: BTreeSet<_> = all_facts()
-            .map(|facts| states.settle(facts))
-            .filter(|settled| settled.can_rest())
-            .map(|settled| if settled == states { "rests".into() } else { name(settled.recv) })
+        let goals: BTreeSet<_> = all_conditions()
+            .map(|conditions| states.apply_joint_rules(conditions))
+            .filter(|settled| settled.is_stable())
+            .map(|settled| if settled == states { "stable".into() } else { name(settled.recv) })
             .collect();
         Some(goals.into_iter().collect::<Vec<_>>().join(" or "))
     });

@@ -11,7 +11,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use doorstep_core::http1::{Connection, Growing, Inbox, Limits, Outbox, Timeouts, Version};
+use doorstep_core::http1::{Connection, GrowableBuffer, Inbox, Limits, Outbox, Timeouts, Version};
 
 /// How a server serves. The defaults are fit for the open network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,14 +101,14 @@ impl Config {
     /// A machine for one connection.
     #[must_use]
     pub fn connection(&self) -> Connection {
-        Connection::new(self.limits).speaking(self.protocol)
+        Connection::new(self.limits).with_version(self.protocol)
     }
 
     /// An inbox for one connection; it grows to the largest head that is allowed, and a little.
     #[must_use]
-    pub fn inbox(&self) -> Inbox<Growing> {
+    pub fn inbox(&self) -> Inbox<GrowableBuffer> {
         let largest = self.limits.head as usize + usize::from(self.limits.trailers) + ROOM;
-        Inbox::new(Growing::new(FIRST, largest))
+        Inbox::new(GrowableBuffer::new(FIRST, largest))
     }
 
     /// An outbox whose answers begin with this server's fields.
@@ -116,7 +116,7 @@ impl Config {
     pub fn outbox(&self) -> Outbox {
         let mut outbox = Outbox::new(&self.server);
         for (name, value) in &self.fields {
-            let _ = outbox.always(name, value.as_bytes());
+            let _ = outbox.add_default_header(name, value.as_bytes());
         }
         outbox
     }

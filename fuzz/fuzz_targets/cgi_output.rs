@@ -3,8 +3,8 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use doorstep_core::cgi::again;
-use doorstep_core::cgi::output::{Document, Fault, Output, Reply};
+use doorstep_core::cgi::local_redirect;
+use doorstep_core::cgi::output::{Document, OutputError, OutputParser, Reply};
 use doorstep_core::http1::{Connection, Event, Limits, Outbox};
 use libfuzzer_sys::fuzz_target;
 
@@ -57,11 +57,11 @@ fuzz_target!(|input: (bool, u16, [u8; 3], Vec<Piece<'_>>)| {
             account(&script, &document);
             send(&document);
         }
-        Ok(Reply::Again(target)) => ask(&target),
+        Ok(Reply::LocalRedirect(target)) => ask(&target),
         Err(fault) => {
             let line = fault.to_string();
             assert!(line.len() < 900 && line.bytes().all(|b| matches!(b, b' '..=b'~')), "{line}");
-            if let Fault::TooLong(most) = fault {
+            if let OutputError::HeaderTooLong(most) = fault {
                 assert!(most == script.most && script.output.len() > most);
             }
         }
@@ -69,8 +69,8 @@ fuzz_target!(|input: (bool, u16, [u8; 3], Vec<Piece<'_>>)| {
 });
 
 /// Feeds the output in pieces of these sizes in turn; what is behind the header goes to the body.
-fn read(script: &Script, sizes: &[usize]) -> Result<Reply, Fault> {
-    let mut output = Output::new(script.nph, script.most);
+fn read(script: &Script, sizes: &[usize]) -> Result<Reply, OutputError> {
+    let mut output = OutputParser::new(script.nph, script.most);
     let mut rest = &script.output[..];
     for size in sizes.iter().cycle() {
         if rest.is_empty() {
@@ -105,10 +105,11 @@ fn account(script: &Script, document: &Document) {
         lines.iter().filter(is).count()
     };
     let status = if script.nph { 1 } else { named("status:") };
-    let kept = document.fields.len() + document.dropped.len() + named("content-length:") + status;
+    let kept =
+        document.headers.len() + document.dropped_headers.len() + named("content-length:") + status;
     let idle = named("date:") + named("<!--: spam");
     assert_eq!(kept + idle, lines.iter().filter(|line| !line.is_empty()).count());
-    assert_eq!(document.length.is_some(), named("content-length:") == 1);
+    assert_eq!(document.content_length.is_some(), named("content-length:") == 1);
     assert!((200..600).contains(&document.status));
 }
 
@@ -121,13 +122,13 @@ fn send(document: &Document) {
     if let Some(reason) = &document.reason {
         response = response.reason(reason);
     }
-    for (name, value) in &document.fields {
+    for (name, value) in &document.headers {
         response = response.header(name, value);
     }
-    let sent = match (document.status, document.length) {
+    let sent = match (document.status, document.content_length) {
         (204 | 205 | 304, _) => response.body(b""),
-        (_, Some(length)) => response.sized(length),
-        (_, None) => response.stream(),
+        (_, Some(length)) => response.sized_body(length),
+        (_, None) => response.streamed_body(),
     };
     assert_eq!(sent, Ok(()), "{document:?}");
 }
@@ -138,13 +139,13 @@ fn ask(target: &[u8]) {
     let asked = b"HEAD /cgi-bin/a HTTP/1.1\r\nHost: a\r\nContent-Type: b\r\n\r\n";
     let mut connection = Connection::new(limits);
     let Ok((_, Event::Request(head))) = connection.advance(asked) else { panic!("a request") };
-    let bytes = again::request(&head, target);
+    let bytes = local_redirect::request_head(&head, target);
     let mut connection = Connection::new(limits);
     let Ok((used, Event::Request(again))) = connection.advance(&bytes) else {
         panic!("no request: {}", bytes.escape_ascii())
     };
     assert_eq!(used, bytes.len());
-    assert!(again.is_head() && again.host() == Some(b"a") && again.fields().count() == 1);
+    assert!(again.is_head() && again.host() == Some(b"a") && again.headers().count() == 1);
     let (path, suffix) = again.origin_form();
     assert!(target.ends_with(&[path, suffix].concat()) && path.starts_with(b"/"));
 }

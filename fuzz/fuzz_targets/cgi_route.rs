@@ -2,8 +2,8 @@
 //! directory, and what comes out is what a naive second opinion says.
 #![no_main]
 
-use doorstep_core::cgi::route::{Denial, Directories, Found, Route};
-use doorstep_core::path::{LONGEST, Refusal};
+use doorstep_core::cgi::route::{Found, Route, RouteError, ScriptDirectories};
+use doorstep_core::path::{MAX_PATH_LEN, PathError};
 use libfuzzer_sys::fuzz_target;
 
 /// The directories that a site may have, as names.
@@ -18,7 +18,8 @@ fuzz_target!(|input: &[u8]| {
     let [settings, answers, raw @ ..] = input else { return };
     let hidden = settings & 1 == 1;
     let site = SITES[usize::from(settings >> 1 & 3)];
-    let directories = Directories::new(site.iter().map(|names| names.join("/"))).expect("names");
+    let directories =
+        ScriptDirectories::new(site.iter().map(|names| names.join("/"))).expect("names");
 
     let (took, asked) = take(&directories, hidden, *answers, raw);
     if !raw.starts_with(b"/") {
@@ -26,15 +27,15 @@ fuzz_target!(|input: &[u8]| {
     }
     let decoded = decode(raw);
     match &took {
-        Err(Denial::Path(Refusal::Nul)) => return assert!(decoded.contains(&0)),
-        Err(Denial::Path(Refusal::TooLong)) => return assert!(decoded.len() > LONGEST),
-        Err(Denial::Path(Refusal::NotAName)) => return assert!(cfg!(windows)),
+        Err(RouteError::Path(PathError::Nul)) => return assert!(decoded.contains(&0)),
+        Err(RouteError::Path(PathError::TooLong)) => return assert!(decoded.len() > MAX_PATH_LEN),
+        Err(RouteError::Path(PathError::InvalidName)) => return assert!(cfg!(windows)),
         _ => assert!(!decoded.contains(&0)),
     }
     assert_eq!(took, naive(site, hidden, *answers, &decoded));
 
     for (number, path) in asked.iter().enumerate() {
-        assert!(path.len() <= LONGEST);
+        assert!(path.len() <= MAX_PATH_LEN);
         let names: Vec<_> = path.split(|&b| b == b'/').collect();
         assert!(names.iter().all(|&name| !matches!(name, b"" | b"." | b"..")));
         let below = |directory: &&[&str]| {
@@ -62,22 +63,22 @@ fn answer(answers: u8, number: usize) -> Found {
 
 /// Goes the whole way; what comes out, and what was asked.
 fn take(
-    directories: &Directories,
+    directories: &ScriptDirectories,
     hidden: bool,
     answers: u8,
     raw: &[u8],
-) -> (Result<Option<Script>, Denial>, Vec<Vec<u8>>) {
+) -> (Result<Option<Script>, RouteError>, Vec<Vec<u8>>) {
     let mut asked = Vec::new();
     let mut route = match Route::new(directories, hidden, raw) {
         Ok(Some(route)) => route,
         Ok(None) => return (Ok(None), asked),
-        Err(denial) => return (Err(said(denial)), asked),
+        Err(error) => return (Err(said(error)), asked),
     };
     loop {
         asked.push(route.path().to_vec());
         match route.found(answer(answers, asked.len() - 1)) {
             Ok(None) => {}
-            Err(denial) => return (Err(said(denial)), asked),
+            Err(error) => return (Err(said(error)), asked),
             Ok(Some(script)) => {
                 assert_eq!(Some(script.file()), asked.last().map(Vec::as_slice));
                 assert_eq!(script.name(), [b"/", script.file()].concat());
@@ -90,13 +91,13 @@ fn take(
     }
 }
 
-/// A denial, whose reason phrase can stand in an answer.
-fn said(denial: Denial) -> Denial {
-    assert!([400, 403, 404].contains(&denial.status()));
-    let reason = denial.reason();
+/// A error, whose reason phrase can stand in an answer.
+fn said(error: RouteError) -> RouteError {
+    assert!([400, 403, 404].contains(&error.status()));
+    let reason = error.reason();
     assert!(!reason.is_empty() && reason.len() < 1_000);
     assert!(reason.iter().all(|b| (b' '..=b'~').contains(b)));
-    denial
+    error
 }
 
 /// A list of names, walked from its start.
@@ -105,14 +106,14 @@ fn naive(
     hidden: bool,
     answers: u8,
     decoded: &[u8],
-) -> Result<Option<Script>, Denial> {
+) -> Result<Option<Script>, RouteError> {
     let mut names: Vec<&[u8]> = Vec::new();
     let mut slash = true;
     for component in decoded.split(|&b| b == b'/') {
         slash = matches!(component, b"" | b"." | b"..");
         match component {
             b"" | b"." => {}
-            b".." => _ = names.pop().ok_or(Denial::AboveRoot)?,
+            b".." => _ = names.pop().ok_or(RouteError::AboveRoot)?,
             name => names.push(name),
         }
     }
@@ -134,20 +135,20 @@ fn naive(
     for (number, last) in (depth..names.len()).enumerate() {
         let name = text(&names[..=last]);
         if names[last].starts_with(b".") && !hidden {
-            return Err(Denial::Missing(name));
+            return Err(RouteError::NotFound(name));
         }
         return match answer(answers, number) {
             Found::Directory => continue,
-            Found::Nothing => Err(Denial::Missing(name)),
-            Found::Other => Err(Denial::NotPlain(name)),
-            Found::File { executable: false } => Err(Denial::NotExecutable(name)),
+            Found::Nothing => Err(RouteError::NotFound(name)),
+            Found::Other => Err(RouteError::NotRegularFile(name)),
+            Found::File { executable: false } => Err(RouteError::NotExecutable(name)),
             Found::File { executable: true } => {
                 let info = whole[name.len()..].to_vec();
                 Ok(Some((name, info)))
             }
         };
     }
-    Err(Denial::NotPlain(whole))
+    Err(RouteError::NotRegularFile(whole))
 }
 
 /// Percent-decoding, once; what is no escape stays.

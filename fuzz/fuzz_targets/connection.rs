@@ -9,8 +9,8 @@
 
 use doorstep_core::http1::state::States;
 use doorstep_core::http1::{
-    Connection, Event, Growing, Head, Inbox, Limits, Outbox, Owed, Reject, Storage, Version,
-    Waiting,
+    Connection, Event, GrowableBuffer, Head, Inbox, Limits, Outbox, Reject, ResponseDue, Storage,
+    Version, WaitingFor,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -31,7 +31,7 @@ fuzz_target!(|data: &[u8]| {
     // Room for all that must lie there at once, and for a byte more that shows that it is too long.
     let ample = limits.head.max(limits.request_line).max(limits.trailers.into()) < size as u32;
     let fixed = play_inbox(settings, input, Inbox::new(vec![0; size].into_boxed_slice()));
-    let growing = play_inbox(settings, input, Inbox::new(Growing::new(size / 8, size)));
+    let growing = play_inbox(settings, input, Inbox::new(GrowableBuffer::new(size / 8, size)));
     assert_eq!(fixed, growing, "fixed and growing");
     if ample || !fixed.is_rejected() {
         assert_eq!((fixed.seen, fixed.output), (whole.seen, whole.output), "through an inbox");
@@ -43,11 +43,11 @@ fuzz_target!(|data: &[u8]| {
 
 /// The conversation as the application and the peer saw it.
 #[derive(Debug, PartialEq)]
-struct Played {
+struct Outcome {
     seen: Vec<Seen>,
     output: Vec<u8>,
     /// How it rests; `None` when it is over, for then it does not matter what was left unread.
-    rest: Option<(States, u64, Waiting, usize)>,
+    rest: Option<(States, u64, WaitingFor, usize)>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -61,7 +61,7 @@ enum Seen {
     Rejected(Reject),
 }
 
-impl Played {
+impl Outcome {
     fn is_rejected(&self) -> bool {
         matches!(self.seen.last(), Some(Seen::Rejected(_)))
     }
@@ -74,9 +74,9 @@ fn limits(settings: &[u8; 8]) -> Limits {
     }
     Limits {
         request_line: 8 + a * 4,
-        field_line: 4 + b * 4,
+        header_line: 4 + b * 4,
         head: 16 + c * 16,
-        fields: (a ^ b) as u8,
+        header_count: (a ^ b) as u8,
         empty_lines: (b % 8) as u8,
         body: u64::from(a * c),
         drain: b * c,
@@ -87,7 +87,7 @@ fn limits(settings: &[u8; 8]) -> Limits {
 
 fn connection(settings: &[u8; 8]) -> Connection {
     let version = if settings[6] & 1 == 0 { Version::Http11 } else { Version::Http10 };
-    Connection::new(limits(settings)).speaking(version)
+    Connection::new(limits(settings)).with_version(version)
 }
 
 /// Whether the peer finishes behind its bytes, or falls silent.
@@ -96,29 +96,29 @@ fn finishes(settings: &[u8; 8]) -> bool {
 }
 
 /// Plays `input` through `advance`, in pieces of `step(i)` bytes.
-fn play(settings: &[u8; 8], input: &[u8], step: impl Fn(usize) -> usize, direct: bool) -> Played {
+fn play(settings: &[u8; 8], input: &[u8], step: impl Fn(usize) -> usize, direct: bool) -> Outcome {
     let mut table = Table::new(settings);
     let mut connection = connection(settings);
     let (mut start, mut end, mut i) = (0, 0, 0);
     let mut finishes = finishes(settings);
     loop {
         if direct && table.reads() {
-            let n = connection.direct().min((end - start) as u64);
-            connection.received(n);
+            let n = connection.raw_body_len().min((end - start) as u64);
+            connection.body_received(n);
             table.body(&input[start..start + n as usize]);
             start += n as usize;
         }
         let unread = &input[start..end];
         match connection.advance(unread) {
-            Ok((used, Event::NeedMore)) => {
+            Ok((used, Event::NeedData)) => {
                 start += used;
                 let again = connection.advance(&input[start..end]);
-                assert!(matches!(again, Ok((0, Event::NeedMore))), "a spurious call did something");
+                assert!(matches!(again, Ok((0, Event::NeedData))), "a spurious call did something");
                 if end < input.len() {
                     end = end.saturating_add(step(i)).min(input.len());
                     i += 1;
                 } else if std::mem::take(&mut finishes) {
-                    connection.finish();
+                    connection.receive_eof();
                 } else {
                     return table.rest(settings, &connection, start);
                 }
@@ -136,13 +136,13 @@ fn play(settings: &[u8; 8], input: &[u8], step: impl Fn(usize) -> usize, direct:
 }
 
 /// Plays `input` through `next` over `inbox`.
-fn play_inbox<S: Storage>(settings: &[u8; 8], mut input: &[u8], mut inbox: Inbox<S>) -> Played {
+fn play_inbox<S: Storage>(settings: &[u8; 8], mut input: &[u8], mut inbox: Inbox<S>) -> Outcome {
     let mut table = Table::new(settings);
     let mut connection = connection(settings);
     let mut finishes = finishes(settings);
     loop {
         match connection.next(&mut inbox) {
-            Ok(Event::NeedMore) => {
+            Ok(Event::NeedData) => {
                 if !input.is_empty() {
                     let n = inbox.fill(&mut input).expect("a full inbox is a rejection");
                     assert!(n > 0);
@@ -164,7 +164,7 @@ fn play_inbox<S: Storage>(settings: &[u8; 8], mut input: &[u8], mut inbox: Inbox
 
 /// The application: how it answers depends on the settings and the request's number alone.
 struct Table {
-    played: Played,
+    played: Outcome,
     outbox: Outbox,
     policy: u8,
     requests: u8,
@@ -172,7 +172,7 @@ struct Table {
 
 impl Table {
     fn new(settings: &[u8; 8]) -> Self {
-        let played = Played { seen: Vec::new(), output: Vec::new(), rest: None };
+        let played = Outcome { seen: Vec::new(), output: Vec::new(), rest: None };
         Self { played, outbox: Outbox::new("f"), policy: settings[7], requests: 0 }
     }
 
@@ -190,30 +190,32 @@ impl Table {
         match event {
             Event::Request(head) => {
                 self.requests = self.requests.wrapping_add(1);
-                let fields = owned(head.fields());
+                let fields = owned(head.headers());
                 look(&head);
-                self.played.seen.push(Seen::Request(head.line().to_vec(), fields));
+                self.played.seen.push(Seen::Request(head.request_line().to_vec(), fields));
                 if self.is_early() {
                     self.answer(connection);
                 } else {
-                    connection.want_body(&mut self.outbox);
+                    connection.send_continue(&mut self.outbox);
                 }
             }
             Event::Body(bytes) => self.body(bytes),
-            Event::End(trailers) => self.played.seen.push(Seen::End(owned(trailers.fields()))),
-            Event::Owed(Owed::Answer) => self.answer(connection),
-            Event::Owed(Owed::Bytes(n)) => connection.passed(n).expect("they were asked for"),
-            Event::Owed(Owed::Stream) => {
+            Event::End(trailers) => self.played.seen.push(Seen::End(owned(trailers.iter()))),
+            Event::ResponseDue(ResponseDue::Head) => self.answer(connection),
+            Event::ResponseDue(ResponseDue::Bytes(n)) => {
+                connection.body_sent(n).expect("they were asked for")
+            }
+            Event::ResponseDue(ResponseDue::Stream) => {
                 connection.send(b"streamed", &mut self.outbox).expect("it was asked for");
                 connection.end(&mut self.outbox).expect("it was asked for");
             }
-            Event::Switched => self.played.seen.push(Seen::Switched),
+            Event::SwitchedProtocol => self.played.seen.push(Seen::Switched),
             Event::Closed => self.played.seen.push(Seen::Closed),
-            Event::NeedMore => unreachable!("the players see to it"),
+            Event::NeedData => unreachable!("the players see to it"),
         }
         self.played.output.extend_from_slice(self.outbox.unsent());
         self.outbox.clear();
-        matches!(event, Event::Switched | Event::Closed)
+        matches!(event, Event::SwitchedProtocol | Event::Closed)
     }
 
     fn body(&mut self, bytes: &[u8]) {
@@ -230,13 +232,17 @@ impl Table {
         let kind = self.policy.wrapping_add(self.requests) >> 1 & 7;
         let answered = match kind {
             0 => connection.respond(200, out).body(b"hello"),
-            1 => connection.respond(200, out).sized(5),
-            2 => connection.respond(200, out).stream(),
-            3 => connection.respond(404, out).page(""),
+            1 => connection.respond(200, out).sized_body(5),
+            2 => connection.respond(200, out).streamed_body(),
+            3 => connection.respond(404, out).error_page(""),
             4 => connection.respond(304, out).header("ETag", "\"a\"").body(b""),
             5 => connection.respond(101, out).upgrade("other"),
             6 => connection.respond(200, out).tunnel(),
-            _ => connection.respond(200, out).header("Connection", "close").length(0).body(b""),
+            _ => connection
+                .respond(200, out)
+                .header("Connection", "close")
+                .content_length(0)
+                .body(b""),
         };
         if answered.is_err() {
             assert!(out.is_empty(), "a misuse left something in the outbox");
@@ -244,7 +250,7 @@ impl Table {
         }
     }
 
-    fn refuse(mut self, connection: &mut Connection, reject: Reject, unread: &[u8]) -> Played {
+    fn refuse(mut self, connection: &mut Connection, reject: Reject, unread: &[u8]) -> Outcome {
         connection.refuse(reject, unread, &mut self.outbox);
         assert_eq!(connection.states(), States::CLOSED);
         self.played.output.extend_from_slice(self.outbox.unsent());
@@ -252,15 +258,15 @@ impl Table {
         self.played
     }
 
-    fn rest(mut self, settings: &[u8; 8], connection: &Connection, used: usize) -> Played {
+    fn rest(mut self, settings: &[u8; 8], connection: &Connection, used: usize) -> Outcome {
         assert!(!finishes(settings), "it waits for a peer that has finished");
-        let waiting = connection.waiting(&self.outbox);
-        self.played.rest = Some((connection.states(), connection.direct(), waiting, used));
+        let waiting = connection.waiting_for(&self.outbox);
+        self.played.rest = Some((connection.states(), connection.raw_body_len(), waiting, used));
         self.played
     }
 
-    fn over(self, connection: &Connection) -> Played {
-        assert!(matches!(connection.states(), States::CLOSED | States::SWITCHED));
+    fn over(self, connection: &Connection) -> Outcome {
+        assert!(matches!(connection.states(), States::CLOSED | States::SWITCHED_PROTOCOL));
         self.played
     }
 }
@@ -279,11 +285,11 @@ fn look(head: &Head<'_>) {
     );
     assert!(!head.path().contains(&b'?') || head.method() == b"CONNECT");
     assert!(head.version() != Version::Http11 || head.host().is_some());
-    for (name, value) in head.fields() {
+    for (name, value) in head.headers() {
         assert!(!name.is_empty() && value == value.trim_ascii());
         assert!(!value.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)));
         let name = str::from_utf8(name).expect("a token is ASCII");
-        assert_eq!(head.field(name), head.all(name).next());
+        assert_eq!(head.header(name), head.header_values(name).next());
     }
     assert!(!format!("{head:?}{:?}", head.query()).is_empty());
 }

@@ -1,15 +1,15 @@
 //! Any bytes as the fields of a request for a file or a listing: which part of it, which coding,
-//! which digest, which form, and whether it is wanted at all. What comes out is what a naive second
+//! which digest, which format, and whether it is wanted at all. What comes out is what a naive second
 //! opinion says, written from the RFCs; nothing is sent that is not in the file or was refused.
 #![no_main]
 
 use doorstep_core::http1::{Connection, Event, Head, Limits, date};
 use doorstep_core::site::Stat;
-use doorstep_core::site::conditional::{Validators, Verdict, check};
-use doorstep_core::site::digest::{Wanted, is_sha_256_wanted};
-use doorstep_core::site::encoding::{Coding, preferred};
-use doorstep_core::site::etag::{Comparison, EntityTag, is_listed};
-use doorstep_core::site::listing::{Column, Form, View};
+use doorstep_core::site::digest::{WantedDigests, is_sha_256_wanted};
+use doorstep_core::site::etag::{Comparison, EntityTag, matches_any};
+use doorstep_core::site::listing::{Column, Format, View};
+use doorstep_core::site::precompressed::{Coding, preferred_codings};
+use doorstep_core::site::preconditions::{Evaluation, Validators, evaluate};
 use doorstep_core::site::range::{ByteRange, Selection, select};
 use libfuzzer_sys::fuzz_target;
 use std::time::UNIX_EPOCH;
@@ -112,7 +112,7 @@ fuzz_target!(|input: &[u8]| {
     let modified = DATES[usize::from(*modified) % DATES.len()];
     let near = |other: &u8| modified.saturating_add(i64::from(other.cast_signed()));
     let stat = Stat { size, modified, changed: (near(changed), 0), ..Stat::default() };
-    let current = Validators::of(&stat, near(now));
+    let current = Validators::from_stat(&stat, near(now));
     let tag = tag(&current.etag, &stat, near(now));
 
     let line = |line: &[u8]| {
@@ -124,7 +124,7 @@ fuzz_target!(|input: &[u8]| {
 
     for (_, value) in &lines.0 {
         for comparison in [Comparison::Strong, Comparison::Weak] {
-            assert_eq!(current.etag.is(value, comparison), tag.is(value, comparison));
+            assert_eq!(current.etag.matches(value, comparison), tag.is(value, comparison));
         }
         if let Some(at) = date::parse(value, near(now)) {
             assert_eq!(date::parse(&date::format(at), near(now)), Some(at));
@@ -142,7 +142,7 @@ fuzz_target!(|input: &[u8]| {
     range(&lines.all("Range"), size);
     for name in ["If-Match", "If-None-Match"] {
         for comparison in [Comparison::Strong, Comparison::Weak] {
-            let listed = is_listed(&current.etag, lines.all(name), comparison);
+            let listed = matches_any(&current.etag, lines.all(name), comparison);
             assert_eq!(listed, tag.listed(&lines.all(name), comparison));
         }
     }
@@ -160,16 +160,16 @@ fuzz_target!(|input: &[u8]| {
     let method = if method & 1 == 0 { "GET" } else { "HEAD" };
     request(method, &lines, |head| {
         let naive = naive_check(method, &lines, &tag, modified, near(now));
-        assert_eq!(check(head, &current, near(now)), naive);
+        assert_eq!(evaluate(head, &current, near(now)), naive);
         assert_eq!(
-            Wanted::by(head),
-            Wanted {
+            WantedDigests::from_head(head),
+            WantedDigests {
                 representation: is_sha_256_wanted(lines.all("Want-Repr-Digest")),
                 content: is_sha_256_wanted(lines.all("Want-Content-Digest")),
             }
         );
         for name in ["Accept-Encoding", "Accept"] {
-            assert!(head.list(name).eq(lines.members(name)));
+            assert!(head.header_list(name).eq(lines.members(name)));
         }
     });
 });
@@ -196,7 +196,7 @@ fn request(method: &str, lines: &Lines, with: impl FnOnce(&Head<'_>)) {
         bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
     }
     bytes.extend(b"\r\n");
-    let limits = Limits { field_line: 1 << 20, head: 1 << 20, ..Limits::default() };
+    let limits = Limits { header_line: 1 << 20, head: 1 << 20, ..Limits::default() };
     let mut connection = Connection::new(limits);
     match connection.advance(&bytes) {
         Ok((_, Event::Request(head))) => with(&head),
@@ -256,7 +256,7 @@ fn blanks_off(mut text: &[u8]) -> &[u8] {
 }
 
 /// RFC 9110 §13.2.2: each condition alone, `None` when it does not count, then the order of them.
-fn naive_check(method: &str, lines: &Lines, tag: &Tag<'_>, modified: i64, now: i64) -> Verdict {
+fn naive_check(method: &str, lines: &Lines, tag: &Tag<'_>, modified: i64, now: i64) -> Evaluation {
     let first = |name| lines.all(name).first().copied();
     let single = |name| first(name).filter(|_| lines.all(name).len() == 1);
     let date = |name| single(name).and_then(|text| date::parse(text, now));
@@ -276,9 +276,9 @@ fn naive_check(method: &str, lines: &Lines, tag: &Tag<'_>, modified: i64, now: i
     let range = method == "GET" && first("Range").is_some() && if_range != Some(false);
 
     match (if_match.or(if_unmodified_since), if_none_match.or(if_modified_since)) {
-        (Some(false), _) => Verdict::Failed,
-        (_, Some(false)) => Verdict::NotModified,
-        _ => Verdict::Proceed { range },
+        (Some(false), _) => Evaluation::PreconditionFailed,
+        (_, Some(false)) => Evaluation::NotModified,
+        _ => Evaluation::Proceed { range },
     }
 }
 
@@ -299,7 +299,7 @@ fn range(lines: &[&[u8]], size: u64) {
         let others = &ranges[..n];
         assert!(others.iter().all(|other| last + 1 < other.first || other.last + 1 < first));
         let mut text = Vec::new();
-        range.write(size, &mut text);
+        range.write_content_range(size, &mut text);
         assert_eq!(text, format!("bytes {first}-{last}/{size}").as_bytes());
     }
     let joined = lines.join(&b", "[..]);
@@ -392,9 +392,12 @@ fn encoding(members: &[&[u8]]) {
     });
     expected.sort_by_key(|&coding| 1_000 - liked(coding));
 
-    let codings: Vec<_> = preferred(members).collect();
+    let codings: Vec<_> = preferred_codings(members).collect();
     assert_eq!(codings, expected);
-    assert!(preferred(members.iter().rev()).eq(expected), "in whatever order they are sent");
+    assert!(
+        preferred_codings(members.iter().rev()).eq(expected),
+        "in whatever order they are sent"
+    );
     for coding in codings {
         let mut names = members.iter().filter_map(|member| member.split(|&b| b == b';').next());
         let is = |name: &[u8], known: &str| name.eq_ignore_ascii_case(known.as_bytes());
@@ -422,12 +425,12 @@ fn weight(part: &[u8]) -> Option<u16> {
     (value <= 1.0).then_some((value * 1_000.0).round() as u16)
 }
 
-/// A listing's order is that of the last words that are known; its form is weighed by
+/// A listing's order is that of the last words that are known; its format is weighed by
 /// RFC 9110 §12.5.1.
 fn listing(lines: &Lines) {
     let query = lines.all("the query").last().copied();
     let accept = lines.members("Accept");
-    let view = View::asked(query, &accept);
+    let view = View::parse(query, &accept);
 
     let words: Vec<_> = query.unwrap_or_default().split(|&b| b == b'&').collect();
     let last = |known: &[&[u8]]| words.iter().copied().rfind(|word| known.contains(word));
@@ -443,9 +446,9 @@ fn listing(lines: &Lines) {
     let [page, json] =
         [["text/html", "text/*", "*/*"], ["application/json", "application/*", "*/*"]]
             .map(|ranges| liking(&accept, ranges));
-    let form = if json > page && json.0 > 0 { Form::Json } else { Form::Page };
-    assert_eq!(view.form, form);
-    assert_eq!(view.content_type().starts_with("application/json"), form == Form::Json);
+    let format = if json > page && json.0 > 0 { Format::Json } else { Format::Html };
+    assert_eq!(view.format, format);
+    assert_eq!(view.content_type().starts_with("application/json"), format == Format::Json);
 }
 
 /// How much a type is liked, and by how exact a range: that which is named first in `ranges`.

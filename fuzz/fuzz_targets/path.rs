@@ -2,20 +2,20 @@
 //! second opinion; what is linked is what is found.
 #![no_main]
 
-use doorstep_core::path::{self, Ending, LONGEST, Refusal};
+use doorstep_core::path::{self, Ending, MAX_PATH_LEN, PathError};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|raw: &[u8]| {
     let mut clean = b"left over".to_vec();
-    let resolved = path::resolve(raw, &mut clean);
-    assert!(clean.len() <= LONGEST + 1);
-    let _ = path::hidden(&clean);
+    let resolved = path::normalize(raw, &mut clean);
+    assert!(clean.len() <= MAX_PATH_LEN + 1);
+    let _ = path::is_hidden(&clean);
 
     let decoded = decode(raw);
     match resolved {
-        Err(Refusal::Nul) => return assert!(decoded.contains(&0)),
-        Err(Refusal::TooLong) => return assert!(decoded.len() > LONGEST),
-        Err(Refusal::NotAName) => return assert!(cfg!(windows)),
+        Err(PathError::Nul) => return assert!(decoded.contains(&0)),
+        Err(PathError::TooLong) => return assert!(decoded.len() > MAX_PATH_LEN),
+        Err(PathError::InvalidName) => return assert!(cfg!(windows)),
         Ok(ending) => {
             assert!(!decoded.contains(&0));
             assert_eq!((clean.clone(), ending), naive(&decoded));
@@ -31,7 +31,7 @@ fuzz_target!(|raw: &[u8]| {
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_.-~/%".contains(b);
     assert!(link.iter().all(plain));
     let ending = if clean.is_empty() { Ending::Slash } else { Ending::Name };
-    assert_eq!(path::resolve(&link, &mut again), Ok(ending));
+    assert_eq!(path::normalize(&link, &mut again), Ok(ending));
     assert_eq!(clean, again);
 });
 

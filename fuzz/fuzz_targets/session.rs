@@ -6,7 +6,7 @@
 
 use arbitrary::Arbitrary;
 use doorstep_core::http1::{
-    Connection, Event, Growing, Inbox, Limits, Misuse, Outbox, Reject, Response, Version,
+    Connection, Event, GrowableBuffer, Inbox, Limits, Misuse, Outbox, Reject, Response, Version,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -19,36 +19,36 @@ type Field<'a> = (Name<'a>, &'a [u8]);
 enum Call<'a> {
     Receive(&'a [u8]),
     Request(u8),
-    Finish,
+    ReceiveEof,
     Next,
     Advance,
     Consume(usize),
-    Received(u64),
+    BodyReceived(u64),
     Split(u16, &'a [u8]),
     Respond(Status, Option<&'a [u8]>, Vec<Field<'a>>, Option<u64>, Ending<'a>),
     Send(&'a [u8]),
-    Passed(u64),
-    PassAll,
+    BodySent(u64),
+    SendRest,
     End,
-    EndWith(Vec<Field<'a>>),
-    Inform(Status, Vec<Field<'a>>),
-    WantBody,
+    EndWithTrailers(Vec<Field<'a>>),
+    SendInterim(Status, Vec<Field<'a>>),
+    SendContinue,
     Refuse(u8),
-    Lost,
+    Abort,
     Sent(usize),
     Clear,
-    Shrink(u16),
-    Put(u16, usize),
-    Clock(u64),
-    Always(Name<'a>, &'a [u8]),
+    ShrinkTo(u16),
+    AppendWith(u16, usize),
+    SetDate(u64),
+    AddDefaultHeader(Name<'a>, &'a [u8]),
 }
 
 #[derive(Arbitrary, Debug)]
 enum Ending<'a> {
     Body(&'a [u8]),
-    Sized(u64),
-    Stream,
-    Page(&'a str),
+    SizedBody(u64),
+    StreamedBody,
+    ErrorPage(&'a str),
     Upgrade(&'a str),
     Tunnel,
     None,
@@ -99,17 +99,17 @@ const REQUESTS: [&[u8]; 9] = [
 ];
 
 const REJECTS: [Reject; 4] =
-    [Reject::TooSlow, Reject::BadSyntax, Reject::UriTooLong, Reject::BadVersion];
+    [Reject::RequestTimeout, Reject::BadSyntax, Reject::UriTooLong, Reject::BadVersion];
 
 fuzz_target!(|input: (bool, u8, u16, Vec<Call<'_>>)| {
     let (old, first, most, calls) = input;
     let limits = Limits { drain: 1000, chunk_overhead: 1000, ..Limits::default() };
     let version = if old { Version::Http10 } else { Version::Http11 };
     let mut session = Session {
-        connection: Connection::new(limits).speaking(version),
-        inbox: Inbox::new(Growing::new(first.into(), most.into())),
+        connection: Connection::new(limits).with_version(version),
+        inbox: Inbox::new(GrowableBuffer::new(first.into(), most.into())),
         outbox: Outbox::new("f"),
-        prelude: 0,
+        default_headers: 0,
     };
     for call in calls {
         session.make(&call);
@@ -118,10 +118,10 @@ fuzz_target!(|input: (bool, u8, u16, Vec<Call<'_>>)| {
 
 struct Session {
     connection: Connection,
-    inbox: Inbox<Growing>,
+    inbox: Inbox<GrowableBuffer>,
     outbox: Outbox,
-    /// Bytes that [`Outbox::always`] adds to each answer.
-    prelude: usize,
+    /// Bytes that [`Outbox::add_default_header`] adds to each answer.
+    default_headers: usize,
 }
 
 impl Session {
@@ -132,25 +132,30 @@ impl Session {
         if done.is_err() {
             assert_eq!(unsent, before, "a misuse left its mark: {call:?}");
         }
-        let most = before.len() + asked + self.prelude + OURS;
+        let most = before.len() + asked + self.default_headers + OURS;
         assert!(unsent.len() <= most, "{} bytes after {call:?}", unsent.len());
 
         let Self { connection, outbox, .. } = self;
         let states = connection.states();
-        assert!(states.can_rest(), "{states:?} after {call:?}");
-        let _ = (connection.waiting(outbox), connection.owed(), connection.lingers(), connection.resets());
+        assert!(states.is_stable(), "{states:?} after {call:?}");
+        let _ = (
+            connection.waiting_for(outbox),
+            connection.response_due(),
+            connection.should_linger(),
+            connection.should_reset(),
+        );
         assert!(!format!("{connection:?}").is_empty());
     }
 
     /// Makes the call: how many bytes it asked to be sent, and how it went.
     fn call(&mut self, call: &Call<'_>) -> (usize, Result<(), Misuse>) {
-        let Self { connection, inbox, outbox, prelude } = self;
+        let Self { connection, inbox, outbox, default_headers } = self;
         let mut asked = 0;
         let mut done = Ok(());
         match *call {
             Call::Receive(bytes) => receive(inbox, bytes),
             Call::Request(i) => receive(inbox, REQUESTS[usize::from(i) % REQUESTS.len()]),
-            Call::Finish => inbox.filled(0),
+            Call::ReceiveEof => inbox.filled(0),
             Call::Next => {
                 if let Ok(event) = connection.next(inbox) {
                     look(&event);
@@ -164,14 +169,14 @@ impl Session {
                 }
             }
             Call::Consume(n) => inbox.consume(n),
-            Call::Received(n) => connection.received(n),
+            Call::BodyReceived(n) => connection.body_received(n),
             Call::Split(n, bytes) => {
                 let (head, mut rest) = inbox.split(n.into(), 64);
                 assert!(head.len() <= usize::from(n));
                 receive(&mut rest, bytes);
                 let _ = connection.next(&mut rest);
-                let mark = rest.mark();
-                inbox.rejoin(mark);
+                let position = rest.position();
+                inbox.rejoin(position);
             }
             Call::Respond(ref status, reason, ref fields, length, ref ending) => {
                 let mut response = connection.respond(status.code(), outbox);
@@ -183,7 +188,7 @@ impl Session {
                     response = response.header(name.text(), value);
                 }
                 if let Some(length) = length {
-                    response = response.length(length);
+                    response = response.content_length(length);
                 }
                 let (more, ended) = end(response, ending);
                 asked += more + size(fields);
@@ -193,43 +198,44 @@ impl Session {
                 asked = bytes.len();
                 done = connection.send(bytes, outbox);
             }
-            Call::Passed(n) => done = connection.passed(n),
-            Call::PassAll => {
-                if let Some(doorstep_core::http1::Owed::Bytes(n)) = connection.owed() {
-                    assert_eq!(connection.passed(n), Ok(()));
+            Call::BodySent(n) => done = connection.body_sent(n),
+            Call::SendRest => {
+                if let Some(doorstep_core::http1::ResponseDue::Bytes(n)) = connection.response_due()
+                {
+                    assert_eq!(connection.body_sent(n), Ok(()));
                 }
             }
             Call::End => done = connection.end(outbox),
-            Call::EndWith(ref fields) => {
+            Call::EndWithTrailers(ref fields) => {
                 asked = size(fields);
                 let fields: Vec<_> = fields.iter().map(|(name, v)| (name.text(), *v)).collect();
-                done = connection.end_with(&fields, outbox);
+                done = connection.end_with_trailers(&fields, outbox);
             }
-            Call::Inform(ref status, ref fields) => {
+            Call::SendInterim(ref status, ref fields) => {
                 asked = size(fields);
                 let fields: Vec<_> = fields.iter().map(|(name, v)| (name.text(), *v)).collect();
-                done = connection.inform(status.code(), &fields, outbox);
+                done = connection.send_interim(status.code(), &fields, outbox);
             }
-            Call::WantBody => connection.want_body(outbox),
+            Call::SendContinue => connection.send_continue(outbox),
             Call::Refuse(i) => {
                 let reject = REJECTS[usize::from(i) % REJECTS.len()];
                 connection.refuse(reject, inbox.unread(), outbox);
             }
-            Call::Lost => connection.lost(),
+            Call::Abort => connection.abort(),
             Call::Sent(n) => outbox.sent(n),
             Call::Clear => outbox.clear(),
-            Call::Shrink(keep) => outbox.shrink(keep.into()),
-            Call::Put(n, kept) => {
+            Call::ShrinkTo(keep) => outbox.shrink_to(keep.into()),
+            Call::AppendWith(n, kept) => {
                 asked = n.into();
-                let _ = outbox.put::<()>(n.into(), |space| {
+                let _ = outbox.append_with::<()>(n.into(), |space| {
                     space.fill(b'p');
                     if kept == 0 { Err(()) } else { Ok(kept) }
                 });
             }
-            Call::Clock(unix) => outbox.clock(unix),
-            Call::Always(ref name, value) => {
-                *prelude += name.text().len() + value.len() + 4;
-                done = outbox.always(name.text(), value);
+            Call::SetDate(unix) => outbox.set_date(unix),
+            Call::AddDefaultHeader(ref name, value) => {
+                *default_headers += name.text().len() + value.len() + 4;
+                done = outbox.add_default_header(name.text(), value);
             }
         }
         (asked, done)
@@ -240,14 +246,14 @@ impl Session {
 fn end(response: Response<'_>, ending: &Ending<'_>) -> (usize, Result<(), Misuse>) {
     match *ending {
         Ending::Body(body) => (body.len(), response.body(body)),
-        Ending::Sized(n) => (0, response.sized(n)),
-        Ending::Stream => (0, response.stream()),
-        Ending::Page(explain) => (6 * explain.len(), response.page(explain)),
+        Ending::SizedBody(n) => (0, response.sized_body(n)),
+        Ending::StreamedBody => (0, response.streamed_body()),
+        Ending::ErrorPage(explain) => (6 * explain.len(), response.error_page(explain)),
         Ending::Upgrade(protocol) => (protocol.len(), response.upgrade(protocol)),
         Ending::Tunnel => (0, response.tunnel()),
         Ending::None => {
             drop(response);
-            (0, Err(Misuse::NotOwed)) // nothing may have been sent
+            (0, Err(Misuse::NoResponseDue)) // nothing may have been sent
         }
     }
 }

@@ -69,7 +69,7 @@ on_every_driver! {
 
     fn b_256_a_client_that_never_reads_does_not_hold_a_script(driver: Driver) {
         let mut config = config();
-        config.timeouts.peer = SHORT;
+        config.timeouts.send = SHORT;
         let scripts = Scripts::configured(driver, Settings::default(), config);
         let mut deaf = asking(&scripts, "endless.sh");
         assert!(scripts.server.state.entry().cut);

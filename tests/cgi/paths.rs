@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
 use doorstep::blocking::scripts::Settings;
-use doorstep::core::cgi::route::Directories;
+use doorstep::core::cgi::route::ScriptDirectories;
 use doorstep::driver::os::Symlinks;
 use tempfile::TempDir;
 
@@ -40,7 +40,7 @@ on_every_driver! {
     }
 
     fn b_221_or_where_it_is_said(driver: Driver) {
-        let directories = Directories::new(["/cgi-bin/folder/"]).expect("it is a path");
+        let directories = ScriptDirectories::new(["/cgi-bin/folder/"]).expect("it is a path");
         let scripts = Scripts::start_with(driver, Settings { directories, ..Settings::default() });
         let mut client = scripts.client();
         assert!(
@@ -49,7 +49,7 @@ on_every_driver! {
         );
         assert!(text(&client.ask("GET", "/cgi-bin/document.sh", &[])).contains(SOURCE), "a file");
 
-        let directories = Directories::new(["/"]).expect("it is a path");
+        let directories = ScriptDirectories::new(["/"]).expect("it is a path");
         let scripts = Scripts::start_with(driver, Settings { directories, ..Settings::default() });
         let mut client = scripts.client();
         assert_eq!(text(&client.ask("GET", "/cgi-bin/document.sh", &[])), "a document\n");

@@ -71,7 +71,7 @@ on_every_driver! {
     fn b_049_a_body_below_the_rate_is_a_408(driver: Driver) {
         let server = driver.start_with(State::app(), timing(|t| {
             t.body = SHORT;
-            t.rate = 1_000_000; // bytes per second
+            t.min_rate = 1_000_000; // bytes per second
         }));
         let mut client = server.client();
         client.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
@@ -87,7 +87,7 @@ on_every_driver! {
     }
 
     fn b_049_a_client_that_never_reads_is_cut_off(driver: Driver) {
-        let server = driver.start_with(State::app(), timing(|t| t.peer = SHORT));
+        let server = driver.start_with(State::app(), timing(|t| t.send = SHORT));
         let mut deaf = server.client();
         deaf.send(b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
         let entry = server.state.entry();
@@ -96,7 +96,7 @@ on_every_driver! {
     }
 
     fn b_049_a_client_that_reads_too_late_sees_that_it_was_cut_off(driver: Driver) {
-        let server = driver.start_with(State::app(), timing(|t| t.peer = SHORT));
+        let server = driver.start_with(State::app(), timing(|t| t.send = SHORT));
         let deaf = ["/test/large", "/test/large-text"].map(|path| {
             let mut client = server.client();
             client.send(format!("GET {path}\r\n").as_bytes()); // HTTP/0.9: only the end is the end
@@ -136,8 +136,8 @@ on_every_driver! {
 
     fn b_049_a_client_that_reads_below_the_rate_is_cut_off(driver: Driver) {
         let server = driver.start_with(State::app(), timing(|t| {
-            t.peer = SHORT;
-            t.rate = 100_000_000; // bytes per second
+            t.send = SHORT;
+            t.min_rate = 100_000_000; // bytes per second
         }));
         let mut slow = server.client();
         slow.send(b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -152,7 +152,7 @@ on_every_driver! {
     }
 
     fn b_049_a_steady_reader_is_served_on_however_full_the_buffers_are(driver: Driver) {
-        let server = driver.start_with(State::app(), timing(|t| t.peer = SHORT));
+        let server = driver.start_with(State::app(), timing(|t| t.send = SHORT));
         let mut steady = server.client();
         steady.send(b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
         steady.peek();
@@ -243,7 +243,7 @@ on_every_driver! {
     fn r_18_who_trickles_after_a_refusal_is_not_waited_for(driver: Driver) {
         let mut config = timing(|t| {
             t.linger = SHORT;
-            t.linger_rate = 1 << 20;
+            t.min_linger_rate = 1 << 20;
         });
         config.limits.body = 1000;
         let server = driver.start_with(State::app(), config);

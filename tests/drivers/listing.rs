@@ -97,7 +97,7 @@ on_every_driver! {
     }
 
     fn large_listings_take_turns_and_all_are_whole(driver: Driver) {
-        let (root, server) = serve(driver, Site { large_listings: 1, ..Site::default() });
+        let (root, server) = serve(driver, Site { max_large_listings: 1, ..Site::default() });
         many(root.path(), 1_100);
         let mut clients: Vec<_> = (0..10).map(|_| server.client()).collect();
         for client in &mut clients {
@@ -113,7 +113,7 @@ on_every_driver! {
     fn a_large_listing_that_waits_for_too_long_is_503_and_small_ones_do_not_wait(driver: Driver) {
         let wait = Duration::from_millis(100);
         let (root, server) =
-            serve(driver, Site { large_listings: 1, listing_wait: wait, ..Site::default() });
+            serve(driver, Site { max_large_listings: 1, listing_queue_timeout: wait, ..Site::default() });
         many(root.path(), 8_000);
         let mut slow = server.client();
         slow.send(b"GET /many/ HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -129,7 +129,7 @@ on_every_driver! {
 
     fn a_listing_ends_when_its_client_has_left(driver: Driver) {
         let patience = Duration::ZERO;
-        let (root, server) = serve(driver, Site { listing_patience: patience, ..Site::default() });
+        let (root, server) = serve(driver, Site { half_close_timeout: patience, ..Site::default() });
         many(root.path(), 3_000);
         let mut client = server.client();
         client.send(b"GET /many/ HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -140,7 +140,7 @@ on_every_driver! {
     }
 
     fn what_is_beyond_the_limit_is_counted_and_not_shown(driver: Driver) {
-        let (root, server) = serve(driver, Site { listing_limit: 3, ..Site::default() });
+        let (root, server) = serve(driver, Site { max_listing_entries: 3, ..Site::default() });
         for n in 0..100 {
             fs::write(root.path().join(format!("{:02}", n * 37 % 100)), vec![0; n]).expect("written");
         }

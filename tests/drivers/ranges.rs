@@ -161,7 +161,7 @@ on_every_driver! {
     }
 
     fn r_17_no_response_is_much_longer_than_the_file(driver: Driver) {
-        let site = Site { range_limit: 100, range_overhead: 1_000, ..Site::default() };
+        let site = Site { max_ranges: 100, max_multipart_overhead: 1_000, ..Site::default() };
         let (_root, server) = serve(driver, site);
         let mut client = server.client();
         let mut ask = |size: usize, count: usize| {

@@ -4,7 +4,7 @@
 //! what the machine said and answers through the core's API. Most paths are answered at once, on
 //! the request; those that read the body are answered when the machine says that an answer is owed.
 
-use doorstep_core::http1::{Connection, Head, Misuse, Outbox, Owed, Version};
+use doorstep_core::http1::{Connection, Head, Misuse, Outbox, ResponseDue, Version};
 
 /// One connection's application.
 #[derive(Debug, Default)]
@@ -34,13 +34,15 @@ impl App {
         if !METHODS.contains(&head.method()) {
             let method = String::from_utf8_lossy(head.method());
             let reason = format!("Unsupported method ('{method}')");
-            return expect(connection.respond(501, outbox).reason(reason.as_bytes()).page(""));
+            return expect(
+                connection.respond(501, outbox).reason(reason.as_bytes()).error_page(""),
+            );
         }
         if head.method() == b"CONNECT" {
-            return expect(connection.respond(501, outbox).page(""));
+            return expect(connection.respond(501, outbox).error_page(""));
         }
         match head.path() {
-            b"/echo" | b"/switch" => connection.want_body(outbox),
+            b"/echo" | b"/switch" => connection.send_continue(outbox),
             path => expect(self.answer(path, connection, outbox)),
         }
     }
@@ -51,31 +53,36 @@ impl App {
     }
 
     /// Something is owed.
-    pub(crate) fn owed(&mut self, owed: Owed, connection: &mut Connection, outbox: &mut Outbox) {
+    pub(crate) fn owed(
+        &mut self,
+        owed: ResponseDue,
+        connection: &mut Connection,
+        outbox: &mut Outbox,
+    ) {
         expect(match (owed, &self.path[..]) {
-            (Owed::Answer, b"/switch") => {
+            (ResponseDue::Head, b"/switch") => {
                 let switched = connection.respond(101, outbox).upgrade("echo");
                 switched.or_else(|_| self.greet(connection, outbox))
             }
-            (Owed::Answer, _) => connection
+            (ResponseDue::Head, _) => connection
                 .respond(200, outbox)
                 .header("Content-Type", "application/octet-stream")
                 .body(&self.body),
-            (Owed::Bytes(_), _) => connection.send(b"world\n", outbox),
-            (Owed::Stream, _) => {
+            (ResponseDue::Bytes(_), _) => connection.send(b"world\n", outbox),
+            (ResponseDue::Stream, _) => {
                 let trailers: &[(&str, &[u8])] = match self.trailer {
                     true => &[("X-Sum", b"42")],
                     false => &[],
                 };
                 let piece = connection.send(b"two\n", outbox);
-                piece.and_then(|()| connection.end_with(trailers, outbox))
+                piece.and_then(|()| connection.end_with_trailers(trailers, outbox))
             }
         });
     }
 
     /// Bytes of another protocol came: they are sent back.
     pub(crate) fn switched(&self, bytes: &[u8], outbox: &mut Outbox) {
-        let put = outbox.put(bytes.len(), |room| {
+        let put = outbox.append_with(bytes.len(), |room| {
             room.copy_from_slice(bytes);
             Ok::<_, std::convert::Infallible>(bytes.len())
         });
@@ -93,11 +100,11 @@ impl App {
                 connection.respond(200, outbox).header("Content-Type", PLAIN).body(b"early\n")
             }
             b"/stream" => {
-                connection.respond(200, outbox).header("Content-Type", PLAIN).stream()?;
+                connection.respond(200, outbox).header("Content-Type", PLAIN).streamed_body()?;
                 self.begin(b"one\n", connection, outbox)
             }
             b"/sized" => {
-                connection.respond(200, outbox).header("Content-Type", PLAIN).sized(12)?;
+                connection.respond(200, outbox).header("Content-Type", PLAIN).sized_body(12)?;
                 self.begin(b"hello ", connection, outbox)
             }
             b"/close" => connection
@@ -109,7 +116,7 @@ impl App {
             b"/reset" => connection.respond(205, outbox).body(b""),
             b"/same" => connection.respond(304, outbox).header("ETag", "\"1\"").body(b""),
             b"/hints" => {
-                connection.inform(103, &[("Link", b"</style.css>; rel=preload")], outbox)?;
+                connection.send_interim(103, &[("Link", b"</style.css>; rel=preload")], outbox)?;
                 connection.respond(200, outbox).header("Content-Type", PLAIN).body(b"hinted\n")
             }
             b"/long" => {
@@ -119,11 +126,11 @@ impl App {
             b"/misuse" => {
                 let split =
                     connection.respond(200, outbox).header("X", "a\r\nSet-Cookie: b").body(b"");
-                assert_eq!(split, Err(Misuse::BadField), "nothing of it is sent");
-                connection.respond(500, outbox).page("")
+                assert_eq!(split, Err(Misuse::BadHeader), "nothing of it is sent");
+                connection.respond(500, outbox).error_page("")
             }
             _ => match status(path) {
-                Some(code) => connection.respond(code, outbox).page(""),
+                Some(code) => connection.respond(code, outbox).error_page(""),
                 None => self.greet(connection, outbox),
             },
         }
@@ -141,7 +148,7 @@ impl App {
         connection: &mut Connection,
         outbox: &mut Outbox,
     ) -> Result<(), Misuse> {
-        match connection.owed() {
+        match connection.response_due() {
             Some(_) => connection.send(half, outbox),
             None => Ok(()),
         }

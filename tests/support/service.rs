@@ -255,11 +255,11 @@ impl State {
     pub(crate) fn record(&self, record: &Record<'_>) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         self.seen().entries.push(Entry {
-            line: text(record.line),
+            line: text(record.request_line),
             status: record.status,
-            bytes: record.bytes,
-            cut: record.cut,
-            error: record.error.map(text),
+            bytes: record.body_bytes_sent,
+            cut: record.aborted,
+            error: record.error_message.map(text),
         });
         self.changed.notify_all();
     }

@@ -32,7 +32,7 @@ pub(crate) struct Round {
     pub(crate) request: Vec<u8>,
     /// The peer half-closes behind the request.
     pub(crate) eof: bool,
-    /// What the machine says, intermediate need-mores left out and body parts merged.
+    /// What the machine says, intermediate need-datas left out and body parts merged.
     pub(crate) events: Vec<Vec<u8>>,
     pub(crate) answer: Vec<u8>,
 }
@@ -360,16 +360,16 @@ const REJECTS: [Reject; 26] = [
     Reject::BadMethod,
     Reject::BadTarget,
     Reject::UriTooLong,
-    Reject::LineTooLong,
+    Reject::HeaderLineTooLong,
     Reject::HeadTooLarge,
-    Reject::TooManyFields,
-    Reject::BadField,
+    Reject::TooManyHeaders,
+    Reject::BadHeader,
     Reject::BadHost,
-    Reject::BadLength,
-    Reject::BadCoding,
-    Reject::UnknownCoding,
-    Reject::LengthAndCoding,
-    Reject::CodingBefore11,
+    Reject::BadContentLength,
+    Reject::BadTransferEncoding,
+    Reject::UnsupportedTransferCoding,
+    Reject::LengthAndTransferEncoding,
+    Reject::TransferEncodingBefore11,
     Reject::BadExpectation,
     Reject::BodyTooLarge,
     Reject::BadChunk,
@@ -377,6 +377,6 @@ const REJECTS: [Reject; 26] = [
     Reject::BadTrailer,
     Reject::TrailersTooLarge,
     Reject::Truncated,
-    Reject::TooSlow,
-    Reject::EmptyLines,
+    Reject::RequestTimeout,
+    Reject::TooManyEmptyLines,
 ];

@@ -14,9 +14,11 @@ mod world;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use doorstep_core::http1::{Connection, Event, Inbox, Limits, Outbox, Reject, Timeouts, Waiting};
+use doorstep_core::http1::{
+    Connection, Event, Inbox, Limits, Outbox, Reject, Timeouts, WaitingFor,
+};
 
-use world::{Dice, Line, Pipe, Time, script, trickle};
+use world::{Message, Pipe, Rng, Time, requests, slow_head};
 
 /// The core at one end: it reads each body and answers with its size.
 struct Server {
@@ -24,46 +26,48 @@ struct Server {
     inbox: Inbox<[u8; 1024]>,
     outbox: Outbox,
     body: usize,
-    waiting: Waiting,
+    waiting: WaitingFor,
     /// When the word last changed, when a byte last moved, and how many have since the change.
     since: Time,
     quiet: Time,
     moved: u64,
     /// When it lost patience.
-    late: Option<Time>,
+    timed_out: Option<Time>,
 }
 
 impl Server {
     fn new() -> Self {
         let (connection, inbox) = (Connection::new(Limits::default()), Inbox::new([0; 1024]));
-        let (outbox, waiting) = (Outbox::new(""), Waiting::Idle);
+        let (outbox, waiting) = (Outbox::new(""), WaitingFor::Request);
         let (body, since, quiet, moved, late) = (0, 0, 0, 0, None);
-        Self { connection, inbox, outbox, body, waiting, since, quiet, moved, late }
+        Self { connection, inbox, outbox, body, waiting, since, quiet, moved, timed_out: late }
     }
 
     /// Does what can be done now; `false` when it is over.
-    fn turn(&mut self, now: Time, up: &mut Pipe, down: &mut Pipe, dice: &mut Dice) -> bool {
+    fn step(&mut self, now: Time, up: &mut Pipe, down: &mut Pipe, rng: &mut Rng) -> bool {
         if self.deadline().is_some_and(|deadline| deadline <= now) {
-            self.late = Some(now);
-            if !matches!(self.waiting, Waiting::Head | Waiting::Body) {
+            self.timed_out = Some(now);
+            if !matches!(self.waiting, WaitingFor::Head | WaitingFor::Body) {
                 return false;
             }
-            self.connection.refuse(Reject::TooSlow, self.inbox.unread(), &mut self.outbox);
+            self.connection.refuse(Reject::RequestTimeout, self.inbox.unread(), &mut self.outbox);
         }
         loop {
             match self.connection.next(&mut self.inbox) {
-                Ok(Event::Request(_)) => (self.body, self.waiting) = (0, Waiting::Answer),
+                Ok(Event::Request(_)) => (self.body, self.waiting) = (0, WaitingFor::Response),
                 Ok(Event::Body(part)) => self.body += part.len(),
                 Ok(Event::End(_)) => {}
-                Ok(Event::Owed(_)) => {
+                Ok(Event::ResponseDue(_)) => {
                     let text = format!("{} bytes\n", self.body);
                     let sent = self.connection.respond(200, &mut self.outbox).body(text.as_bytes());
                     sent.expect("it is owed, and has no fields");
                 }
                 // A pipe loses nothing when its end is dropped: no need to linger.
-                Ok(Event::Closed | Event::Switched) if self.outbox.is_empty() => return false,
-                Ok(Event::NeedMore | Event::Closed | Event::Switched) => {
-                    if self.wait(now, up, down, dice) == 0 {
+                Ok(Event::Closed | Event::SwitchedProtocol) if self.outbox.is_empty() => {
+                    return false;
+                }
+                Ok(Event::NeedData | Event::Closed | Event::SwitchedProtocol) => {
+                    if self.wait(now, up, down, rng) == 0 {
                         return true;
                     }
                 }
@@ -75,13 +79,13 @@ impl Server {
     }
 
     /// Sends or receives, as the word says: how many bytes. When it changes, the clock restarts.
-    fn wait(&mut self, now: Time, up: &mut Pipe, down: &mut Pipe, dice: &mut Dice) -> usize {
-        let word = self.connection.waiting(&self.outbox);
-        if word != self.waiting {
-            (self.waiting, self.since, self.quiet, self.moved) = (word, now, now, 0);
+    fn wait(&mut self, now: Time, up: &mut Pipe, down: &mut Pipe, rng: &mut Rng) -> usize {
+        let waiting_for = self.connection.waiting_for(&self.outbox);
+        if waiting_for != self.waiting {
+            (self.waiting, self.since, self.quiet, self.moved) = (waiting_for, now, now, 0);
         }
-        let n = if word == Waiting::Peer {
-            let n = down.send(self.outbox.unsent(), now, dice);
+        let n = if waiting_for == WaitingFor::Writable {
+            let n = down.send(self.outbox.unsent(), now, rng);
             self.outbox.sent(n);
             n
         } else if let Some(piece) = up.receive(now) {
@@ -98,16 +102,17 @@ impl Server {
     /// When it loses patience: what is left, seen from the last byte.
     fn deadline(&self) -> Option<Time> {
         let since = Duration::from_micros(self.quiet - self.since);
-        let left = Timeouts::default().left(self.waiting, since, Duration::ZERO, self.moved)?;
+        let left =
+            Timeouts::default().remaining(self.waiting, since, Duration::ZERO, self.moved)?;
         Some(self.quiet + left.as_micros() as Time)
     }
 }
 
 /// One conversation, to its end: what was answered, and how long the server's patience lasted after
 /// the first byte that it heard and after the last that moved.
-fn talk(
-    mut lines: VecDeque<Line>,
-    dice: &mut Dice,
+fn run_conversation(
+    mut lines: VecDeque<Message>,
+    rng: &mut Rng,
     time: &mut Duration,
 ) -> (Vec<u8>, [Duration; 2]) {
     let (mut server, mut up, mut down) = (Server::new(), Pipe::default(), Pipe::default());
@@ -116,10 +121,10 @@ fn talk(
         while let Some(piece) = down.receive(now) {
             received.extend(piece);
         }
-        open = open && server.turn(now, &mut up, &mut down, dice);
-        let may = |line: &&mut Line| line.at <= now && line.after <= received.len();
+        open = open && server.step(now, &mut up, &mut down, rng);
+        let may = |line: &&mut Message| line.at <= now && line.after <= received.len();
         while let Some(line) = lines.front_mut().filter(may) {
-            let sent = up.send(&line.text, now, dice);
+            let sent = up.send(&line.text, now, rng);
             line.text.drain(..sent);
             if !line.text.is_empty() {
                 break;
@@ -127,16 +132,17 @@ fn talk(
             lines.pop_front();
         }
         first = first.or(up.next());
-        let server_wakes = if open { [up.next(), server.deadline()] } else { [None; 2] };
-        let client_speaks = lines.front().filter(|_| open).map(|line| line.at);
-        let next = server_wakes.into_iter().chain([down.next(), client_speaks]).flatten();
+        let server_times = if open { [up.next(), server.deadline()] } else { [None; 2] };
+        let client_sends = lines.front().filter(|_| open).map(|line| line.at);
+        let next = server_times.into_iter().chain([down.next(), client_sends]).flatten();
         match next.filter(|time| *time > now).min() {
             Some(time) => now = time,
             None => break,
         }
     }
     *time += Duration::from_micros(now);
-    let since = |then| Duration::from_micros(server.late.unwrap_or_default().saturating_sub(then));
+    let since =
+        |then| Duration::from_micros(server.timed_out.unwrap_or_default().saturating_sub(then));
     (received, [since(first.unwrap_or_default()), since(server.quiet)])
 }
 
@@ -155,17 +161,18 @@ pub struct Report {
 
 /// Lets clients talk; one in ten sends a byte a second, and never the end of its head.
 pub fn run(seed: u64, clients: usize) -> Report {
-    let (mut dice, mut report) = (Dice(seed.max(1)), Report::default());
+    let (mut rng, mut report) = (Rng(seed.max(1)), Report::default());
     for n in 1..=clients {
         if n % 10 == 0 {
-            let (received, [patience, _]) = talk(trickle(), &mut dice, &mut report.time);
+            let (received, [patience, _]) =
+                run_conversation(slow_head(), &mut rng, &mut report.time);
             assert!(received.starts_with(b"HTTP/1.1 408 "), "it has earned one");
             report.slow.push(patience);
         } else {
-            let (lines, answers) = script(&mut dice);
+            let (lines, responses) = requests(&mut rng);
             report.requests += lines.len();
-            let (received, [_, patience]) = talk(lines, &mut dice, &mut report.time);
-            assert_eq!(received, answers, "to the last byte");
+            let (received, [_, patience]) = run_conversation(lines, &mut rng, &mut report.time);
+            assert_eq!(received, responses, "to the last byte");
             report.idle.push(patience);
         }
     }

@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 pub(crate) type Time = u64;
 
 /// Numbers that look like chance: xorshift.
-pub(crate) struct Dice(pub(crate) u64);
+pub(crate) struct Rng(pub(crate) u64);
 
-impl Dice {
+impl Rng {
     pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -26,12 +26,12 @@ pub(crate) struct Pipe {
 
 impl Pipe {
     /// Takes as many of `bytes` as there is room for.
-    pub(crate) fn send(&mut self, bytes: &[u8], now: Time, dice: &mut Dice) -> usize {
+    pub(crate) fn send(&mut self, bytes: &[u8], now: Time, rng: &mut Rng) -> usize {
         let mut sent = 0;
         while sent < bytes.len() && self.pieces.len() < 8 {
-            let end = bytes.len().min(sent + 1 + dice.below(40) as usize);
-            let lost = if dice.below(50) == 0 { 1_000_000 } else { 0 };
-            self.last = self.last.max(now + 5_000 + dice.below(20_000) + lost);
+            let end = bytes.len().min(sent + 1 + rng.below(40) as usize);
+            let lost = if rng.below(50) == 0 { 1_000_000 } else { 0 };
+            self.last = self.last.max(now + 5_000 + rng.below(20_000) + lost);
             self.pieces.push_back((self.last, bytes[sent..end].to_vec()));
             sent = end;
         }
@@ -48,18 +48,18 @@ impl Pipe {
 }
 
 /// What a client says: not before its time, and not before so many bytes were answered.
-pub(crate) struct Line {
+pub(crate) struct Message {
     pub(crate) at: Time,
     pub(crate) after: usize,
     pub(crate) text: Vec<u8>,
 }
 
 /// Requests of all kinds, one after the other or all at once, and what must be answered.
-pub(crate) fn script(dice: &mut Dice) -> (VecDeque<Line>, Vec<u8>) {
-    let (mut lines, mut answers, pipelined) = (VecDeque::new(), Vec::new(), dice.below(2) == 0);
-    for _ in 0..=dice.below(40) {
-        let body = "x".repeat(dice.below(300) as usize);
-        let (text, size) = match dice.below(3) {
+pub(crate) fn requests(rng: &mut Rng) -> (VecDeque<Message>, Vec<u8>) {
+    let (mut lines, mut responses, pipelined) = (VecDeque::new(), Vec::new(), rng.below(2) == 0);
+    for _ in 0..=rng.below(40) {
+        let body = "x".repeat(rng.below(300) as usize);
+        let (text, size) = match rng.below(3) {
             0 => ("GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_string(), 0),
             1 => {
                 let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length";
@@ -73,18 +73,18 @@ pub(crate) fn script(dice: &mut Dice) -> (VecDeque<Line>, Vec<u8>) {
                 )
             }
         };
-        let after = if pipelined { 0 } else { answers.len() };
-        lines.push_back(Line { at: 0, after, text: text.into() });
-        let answer = format!("{size} bytes\n");
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len());
-        answers.extend([head, answer].concat().bytes());
+        let after = if pipelined { 0 } else { responses.len() };
+        lines.push_back(Message { at: 0, after, text: text.into() });
+        let response = format!("{size} bytes\n");
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", response.len());
+        responses.extend([head, response].concat().bytes());
     }
-    (lines, answers)
+    (lines, responses)
 }
 
 /// A head that takes more than a minute, and does not end then.
-pub(crate) fn trickle() -> VecDeque<Line> {
+pub(crate) fn slow_head() -> VecDeque<Message> {
     let head = "GET / HTTP/1.1\r\nHost: a\r\nX: ".bytes().chain([b'x'; 60]);
-    let second = |(n, byte): (Time, u8)| Line { at: n * 1_000_000, after: 0, text: vec![byte] };
+    let second = |(n, byte): (Time, u8)| Message { at: n * 1_000_000, after: 0, text: vec![byte] };
     (0..).zip(head).map(second).collect()
 }

@@ -19,14 +19,14 @@ impl<'a> Credentials<'a> {
         let [scheme, secret] = words[..] else {
             return None;
         };
-        let user = if scheme.eq_ignore_ascii_case(b"Basic") { user(secret) } else { None };
+        let user = if scheme.eq_ignore_ascii_case(b"Basic") { basic_user(secret) } else { None };
         Some(Self { scheme, user })
     }
 }
 
 /// RFC 7617 §2: user and password in base64, a `:` between them and no control byte in either.
-fn user(secret: &[u8]) -> Option<Vec<u8>> {
-    let mut user = base64(secret)?;
+fn basic_user(secret: &[u8]) -> Option<Vec<u8>> {
+    let mut user = decode_base64(secret)?;
     if user.iter().any(u8::is_ascii_control) {
         return None;
     }
@@ -37,7 +37,7 @@ fn user(secret: &[u8]) -> Option<Vec<u8>> {
 
 /// Decodes base64 with its padding (RFC 4648 §4). Every text has one spelling only: bits that
 /// decode to nothing are 0 (§3.5).
-fn base64(text: &[u8]) -> Option<Vec<u8>> {
+fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
     let padding = text.iter().rev().take_while(|&&b| b == b'=').count();
     if padding > 2 || !text.len().is_multiple_of(4) {
         return None;
@@ -70,7 +70,7 @@ fn sextet(digit: u8) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Credentials, base64};
+    use super::{Credentials, decode_base64};
     use proptest::prelude::*;
 
     /// Scheme and user, as text.
@@ -116,9 +116,13 @@ mod tests {
     fn rfc_4648_10_vectors() {
         let encoded = ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"];
         for (length, text) in encoded.into_iter().enumerate() {
-            assert_eq!(base64(text.as_bytes()).as_deref(), Some(&b"foobar"[..length]), "{text}");
+            assert_eq!(
+                decode_base64(text.as_bytes()).as_deref(),
+                Some(&b"foobar"[..length]),
+                "{text}"
+            );
         }
-        assert_eq!(base64(b"+/+/").as_deref(), Some(&b"\xfb\xff\xbf"[..]));
+        assert_eq!(decode_base64(b"+/+/").as_deref(), Some(&b"\xfb\xff\xbf"[..]));
     }
 
     #[test]
@@ -126,7 +130,7 @@ mod tests {
         for text in
             ["Zh==", "Zm9=", "Zg=", "Zg", "Z===", "=Zg=", "Z=g=", "Zg==Zg==", "Zm 9v", "-_-_"]
         {
-            assert_eq!(base64(text.as_bytes()), None, "{text}");
+            assert_eq!(decode_base64(text.as_bytes()), None, "{text}");
         }
     }
 
@@ -146,12 +150,12 @@ mod tests {
     proptest! {
         #[test]
         fn rfc_4648_4_it_decodes_what_was_encoded(bytes: Vec<u8>) {
-            prop_assert_eq!(base64(&encode(&bytes)), Some(bytes));
+            prop_assert_eq!(decode_base64(&encode(&bytes)), Some(bytes));
         }
 
         #[test]
         fn rfc_4648_3_5_what_it_decodes_has_one_spelling(text in "[A-D+/9=]{0,12}") {
-            if let Some(bytes) = base64(text.as_bytes()) {
+            if let Some(bytes) = decode_base64(text.as_bytes()) {
                 prop_assert_eq!(encode(&bytes), text.as_bytes());
             }
         }

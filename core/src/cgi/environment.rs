@@ -10,23 +10,23 @@
 //!
 //! ```
 //! use doorstep_core::cgi::environment::{self, Context};
-//! use doorstep_core::cgi::route::{Directories, Found, Route};
+//! use doorstep_core::cgi::route::{ScriptDirectories, Found, Route};
 //! use doorstep_core::http1::{Connection, Event, Limits};
 //!
 //! let mut connection = Connection::new(Limits::default());
 //! let bytes = b"GET /cgi-bin/find/all?red+hat HTTP/1.1\r\nHost: here:8000\r\nDNT: 1\r\n\r\n";
 //! let Ok((_, Event::Request(head))) = connection.advance(bytes) else { panic!() };
-//! let mut route = Route::new(&Directories::default(), false, head.path())?.expect("it is CGI's");
+//! let mut route = Route::new(&ScriptDirectories::default(), false, head.path())?.expect("it is CGI's");
 //! let script = route.found(Found::File { executable: true })?.expect("it is a file");
 //!
 //! let context = Context {
 //!     head,
 //!     script: &script,
-//!     root: b"/srv/www",
-//!     software: "doorstep",
-//!     local: ([127, 0, 0, 1], 8000).into(),
-//!     peer: ([127, 0, 0, 1], 50123).into(),
-//!     length: None,
+//!     document_root: b"/srv/www",
+//!     server_software: "doorstep",
+//!     local_addr: ([127, 0, 0, 1], 8000).into(),
+//!     remote_addr: ([127, 0, 0, 1], 50123).into(),
+//!     content_length: None,
 //!     secure: false,
 //! };
 //! let mut lines = Vec::new();
@@ -37,7 +37,7 @@
 //! assert!(lines.contains(&"PATH_INFO=/all".to_string()));
 //! assert!(lines.contains(&"HTTP_DNT=1".to_string()));
 //! assert_eq!(environment::arguments(&head), [b"red", b"hat"]);
-//! # Ok::<(), doorstep_core::cgi::route::Denial>(())
+//! # Ok::<(), doorstep_core::cgi::route::RouteError>(())
 //! ```
 
 use super::credentials::Credentials;
@@ -55,21 +55,21 @@ pub struct Context<'a> {
     /// The script that answers it.
     pub script: &'a Script,
     /// The absolute path of the document root, as the file system knows it.
-    pub root: &'a [u8],
+    pub document_root: &'a [u8],
     /// The server's name, as in its Server field.
-    pub software: &'a str,
+    pub server_software: &'a str,
     /// Where the request came in.
-    pub local: SocketAddr,
+    pub local_addr: SocketAddr,
     /// Where it came from.
-    pub peer: SocketAddr,
+    pub remote_addr: SocketAddr,
     /// How long the request's body is that the script reads, in bytes; `None` when it has none.
-    pub length: Option<u64>,
+    pub content_length: Option<u64>,
     /// Whether the connection is encrypted.
     pub secure: bool,
 }
 
 /// Fields that are no `HTTP_` variable of their own (B-242), in lower case.
-const NOT_PASSED: [&str; 8] = [
+const EXCLUDED_HEADERS: [&str; 8] = [
     "authorization",
     "proxy-authorization",
     "proxy",             // would be HTTP_PROXY, which many programs obey
@@ -83,9 +83,18 @@ const NOT_PASSED: [&str; 8] = [
 /// Calls `set` with name and value of every variable, each name once.
 ///
 /// A value with a NUL is left out, as no process can be started with one; of all that goes in, only
-/// `root` and `software` could hold it.
+/// `document_root` and `server_software` could hold it.
 pub fn variables(context: &Context<'_>, mut set: impl FnMut(&str, &[u8])) {
-    let Context { head, script, root, software, local, peer, length, secure } = *context;
+    let Context {
+        head,
+        script,
+        document_root,
+        server_software,
+        local_addr,
+        remote_addr,
+        content_length,
+        secure,
+    } = *context;
     let mut set = |name: &str, value: &[u8]| {
         if !value.contains(&0) {
             set(name, value);
@@ -93,11 +102,11 @@ pub fn variables(context: &Context<'_>, mut set: impl FnMut(&str, &[u8])) {
     };
 
     set("GATEWAY_INTERFACE", b"CGI/1.1");
-    set("SERVER_SOFTWARE", software.as_bytes());
-    set("SERVER_NAME", &server_name(&head, local.ip()));
-    set("SERVER_PORT", local.port().to_string().as_bytes());
-    set("REMOTE_ADDR", peer.ip().to_canonical().to_string().as_bytes());
-    set("REMOTE_PORT", peer.port().to_string().as_bytes());
+    set("SERVER_SOFTWARE", server_software.as_bytes());
+    set("SERVER_NAME", &server_name(&head, local_addr.ip()));
+    set("SERVER_PORT", local_addr.port().to_string().as_bytes());
+    set("REMOTE_ADDR", remote_addr.ip().to_canonical().to_string().as_bytes());
+    set("REMOTE_PORT", remote_addr.port().to_string().as_bytes());
     if secure {
         set("HTTPS", b"on");
     }
@@ -107,33 +116,33 @@ pub fn variables(context: &Context<'_>, mut set: impl FnMut(&str, &[u8])) {
     set("REQUEST_URI", &request_uri(&head));
     set("QUERY_STRING", head.query().unwrap_or_default());
 
-    set("DOCUMENT_ROOT", root);
+    set("DOCUMENT_ROOT", document_root);
     set("SCRIPT_NAME", script.name());
-    set("SCRIPT_FILENAME", &below(root, script.name()));
+    set("SCRIPT_FILENAME", &join_path(document_root, script.name()));
     set("PATH_INFO", script.path_info());
     if !script.path_info().is_empty() {
-        set("PATH_TRANSLATED", &below(root, script.path_info())); // B-244
+        set("PATH_TRANSLATED", &join_path(document_root, script.path_info())); // B-244
     }
 
-    if let Some(length) = length {
+    if let Some(length) = content_length {
         set("CONTENT_LENGTH", length.to_string().as_bytes());
     }
-    if let Some(media_type) = head.field("Content-Type") {
+    if let Some(media_type) = head.header("Content-Type") {
         set("CONTENT_TYPE", media_type);
     }
-    if let Some(credentials) = head.field("Authorization").and_then(Credentials::parse) {
+    if let Some(credentials) = head.header("Authorization").and_then(Credentials::parse) {
         set("AUTH_TYPE", credentials.scheme);
         if let Some(user) = credentials.user {
             set("REMOTE_USER", &user);
         }
     }
-    for (name, value) in fields(&head) {
+    for (name, value) in header_variables(&head) {
         set(&name, &value);
     }
 }
 
 /// The most words of a query that are arguments: every system takes so many.
-const MOST_ARGUMENTS: usize = 4096;
+const MAX_ARGUMENTS: usize = 4096;
 
 /// The arguments behind a script's name: the words of a query that is an indexed search, decoded
 /// (RFC 3875 §4.4, B-245); empty for every other request.
@@ -148,7 +157,7 @@ pub fn arguments(head: &Head<'_>) -> Vec<Vec<u8>> {
         return Vec::new();
     }
     // What cannot be passed whole is not passed at all (§4.4).
-    if query.iter().filter(|&&b| b == b'+').count() >= MOST_ARGUMENTS {
+    if query.iter().filter(|&&b| b == b'+').count() >= MAX_ARGUMENTS {
         return Vec::new();
     }
     let words: Vec<Vec<u8>> =
@@ -187,19 +196,19 @@ fn request_uri(head: &Head<'_>) -> Vec<u8> {
 }
 
 /// `path`, which starts with a `/`, below `root`, which may be `/` itself.
-fn below(root: &[u8], path: &[u8]) -> Vec<u8> {
+fn join_path(root: &[u8], path: &[u8]) -> Vec<u8> {
     [root.strip_suffix(b"/").unwrap_or(root), path].concat()
 }
 
 /// The `HTTP_` variables: one for each name, however often and in whatever case it came (RFC 3875
 /// §4.1.18).
-fn fields(head: &Head<'_>) -> BTreeMap<String, Vec<u8>> {
+fn header_variables(head: &Head<'_>) -> BTreeMap<String, Vec<u8>> {
     let mut variables = BTreeMap::new();
     if let Some(host) = head.host() {
         variables.insert("HTTP_HOST".to_owned(), host.to_vec());
     }
-    for (name, value) in head.fields() {
-        let Some(variable) = variable(name) else {
+    for (name, value) in head.headers() {
+        let Some(variable) = header_variable_name(name) else {
             continue;
         };
         // RFC 9110 §5.3, and RFC 6265 §5.4 for what is no list (B-241).
@@ -217,10 +226,10 @@ fn fields(head: &Head<'_>) -> BTreeMap<String, Vec<u8>> {
 
 /// The variable for the field `name`, when it is passed. A name with anything but letters, digits
 /// and `-` is not: `X_A` and `X-A` would be the same variable, and a script could not tell which.
-fn variable(name: &[u8]) -> Option<String> {
+fn header_variable_name(name: &[u8]) -> Option<String> {
     let name = str::from_utf8(name).ok()?;
     let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    let passed = plain && !NOT_PASSED.iter().any(|other| name.eq_ignore_ascii_case(other));
+    let passed = plain && !EXCLUDED_HEADERS.iter().any(|other| name.eq_ignore_ascii_case(other));
     passed.then(|| format!("HTTP_{}", name.replace('-', "_").to_ascii_uppercase()))
 }
 

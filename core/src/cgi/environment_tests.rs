@@ -22,15 +22,15 @@ fn with_head<T>(request: &[u8], f: impl FnOnce(Head<'_>) -> T) -> T {
 /// on a NUL.
 fn of(request: &[u8], change: impl FnOnce(&mut Context<'_>)) -> Variables {
     with_head(request, |head| {
-        let script = Script::of(head.path());
+        let script = Script::for_path(head.path());
         let mut context = Context {
             head,
             script: &script,
-            root: b"/srv/www",
-            software: "doorstep/1",
-            local: address("10.0.0.1:8000"),
-            peer: address("10.9.8.7:50123"),
-            length: None,
+            document_root: b"/srv/www",
+            server_software: "doorstep/1",
+            local_addr: address("10.0.0.1:8000"),
+            remote_addr: address("10.9.8.7:50123"),
+            content_length: None,
             secure: false,
         };
         change(&mut context);
@@ -67,7 +67,7 @@ fn at(target: &str, name: &str) -> Option<String> {
 
 fn addresses(local: &str, peer: &str) -> Variables {
     of(b"GET /cgi-bin/x HTTP/1.0\r\n\r\n", |context| {
-        (context.local, context.peer) = (address(local), address(peer));
+        (context.local_addr, context.remote_addr) = (address(local), address(peer));
     })
 }
 
@@ -75,7 +75,7 @@ fn addresses(local: &str, peer: &str) -> Variables {
 fn b_237_these_and_no_others() {
     let request = b"POST //cgi-bin/do%20it/a%2fb//?q=%20#f HTTP/1.1\r\nHost: here:81\r\n\
         Content-Type: text/plain\r\nContent-Length: 3\r\nAuthorization: Basic YTpi\r\n\r\n";
-    let all = of(request, |context| (context.length, context.secure) = (Some(3), true));
+    let all = of(request, |context| (context.content_length, context.secure) = (Some(3), true));
     let expected = [
         ("AUTH_TYPE", "Basic"),
         ("CONTENT_LENGTH", "3"),
@@ -138,7 +138,7 @@ fn b_243_what_a_request_lacks_is_not_set() {
 #[test]
 fn b_243_the_length_is_that_of_the_body_a_script_reads() {
     let chunked = b"POST /cgi-bin/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let all = of(chunked, |context| context.length = Some(u64::MAX));
+    let all = of(chunked, |context| context.content_length = Some(u64::MAX));
     assert_eq!(all["CONTENT_LENGTH"], "18446744073709551615");
     assert!(!all.contains_key("HTTP_TRANSFER_ENCODING"));
     assert!(!fields("Content-Length: 0").contains_key("CONTENT_LENGTH"));
@@ -157,7 +157,7 @@ fn b_244_path_info_is_decoded_and_translated_when_there_is_some() {
 #[test]
 fn b_244_the_root_may_be_that_of_the_file_system() {
     for root in [&b"/"[..], b""] {
-        let all = of(b"GET /cgi-bin/x/y HTTP/1.0\r\n\r\n", |context| context.root = root);
+        let all = of(b"GET /cgi-bin/x/y HTTP/1.0\r\n\r\n", |context| context.document_root = root);
         assert_eq!(all["DOCUMENT_ROOT"].as_bytes(), root);
         assert_eq!(all["SCRIPT_FILENAME"], "/cgi-bin/x");
         assert_eq!(all["PATH_TRANSLATED"], "/y");
@@ -264,7 +264,7 @@ fn b_242_no_field_can_pass_for_another() {
 
 #[test]
 fn rfc_3875_7_2_a_value_with_a_nul_is_left_out() {
-    let all = of(b"GET /cgi-bin/x HTTP/1.0\r\n\r\n", |context| context.root = b"/a\0b");
+    let all = of(b"GET /cgi-bin/x HTTP/1.0\r\n\r\n", |context| context.document_root = b"/a\0b");
     assert!(!all.contains_key("DOCUMENT_ROOT") && !all.contains_key("SCRIPT_FILENAME"));
     assert_eq!(all["SCRIPT_NAME"], "/cgi-bin/x");
 }

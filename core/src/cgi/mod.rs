@@ -2,11 +2,11 @@
 //!
 //! [`route`] finds which part of a path is the script, as questions that the caller answers;
 //! [`environment`] makes the variables and arguments it starts with; [`output`] makes an answer of
-//! what it writes, and [`again`] a request of a local redirect. Nothing here starts anything:
+//! what it writes, and [`local_redirect`] a request of a local redirect. Nothing here starts anything:
 //! processes, their limits and their end are the driver's.
 
-pub mod again;
 mod credentials;
 pub mod environment;
+pub mod local_redirect;
 pub mod output;
 pub mod route;

@@ -1,29 +1,29 @@
 //! What a script writes, as an answer (RFC 3875 §6).
 //!
-//! [`Output`] is fed the bytes of the script's standard output until the header block is whole, and
+//! [`OutputParser`] is fed the bytes of the script's standard output until the header block is whole, and
 //! then says what to do: send a [`Document`], or answer the request that a local redirect stands
-//! for ([`super::again`]). What it lets through can be sent as it is: names are tokens, values are
+//! for ([`super::local_redirect`]). What it lets through can be sent as it is: names are tokens, values are
 //! free of control bytes, and what belongs to the connection, framing above all, is taken out. It
 //! remembers the header block alone, which is bounded; the body never passes through it, but for
 //! the bytes that came along with the header's last.
 //!
-//! It refuses what is no header block, with a [`Fault`] that says in one line what to mend: that is
+//! It refuses what is no header block, with a [`OutputError`] that says in one line what to mend: that is
 //! a 502 and a line in the log. A script named `nph-…` writes a whole response, status line first;
 //! it is read in the same way, and the server frames it as any other.
 //!
 //! ```
-//! use doorstep_core::cgi::output::{Fault, Output, Reply};
+//! use doorstep_core::cgi::output::{OutputError, OutputParser, Reply};
 //!
-//! let mut output = Output::new(false, 8192);
+//! let mut output = OutputParser::new(false, 8192);
 //! assert_eq!(output.feed(b"Status: 404 Gone fishing\nContent-Ty"), Ok(None));
 //! let Ok(Some(Reply::Document(document))) = output.feed(b"pe: text/plain\n\nBack at") else { panic!() };
 //! assert_eq!((document.status, document.reason.as_deref()), (404, Some(&b"Gone fishing"[..])));
-//! assert_eq!(document.fields, [("Content-Type".to_string(), b"text/plain".to_vec())]);
+//! assert_eq!(document.headers, [("Content-Type".to_string(), b"text/plain".to_vec())]);
 //! assert_eq!(document.body, b"Back at");
 //!
-//! let fault = Output::new(false, 8192).feed(b"Hello, world!\n").unwrap_err();
-//! assert_eq!(fault, Fault::Line(b"Hello, world!".to_vec()));
-//! assert_eq!(fault.to_string(), "a line of its header is no field ('Hello, world!')");
+//! let error = OutputParser::new(false, 8192).feed(b"Hello, world!\n").unwrap_err();
+//! assert_eq!(error, OutputError::InvalidLine(b"Hello, world!".to_vec()));
+//! assert_eq!(error.to_string(), "a line of its header is no field ('Hello, world!')");
 //! ```
 
 use core::fmt;
@@ -32,19 +32,19 @@ use core::mem;
 use crate::http1::quote;
 
 /// The most fields that a header block may have.
-const FIELDS: usize = 200;
+const MAX_HEADERS: usize = 200;
 
 /// The header block of a script's output, as far as it has come.
 #[derive(Debug)]
-pub struct Output {
+pub struct OutputParser {
     nph: bool,
-    most: usize,
+    max_header: usize,
     bytes: Vec<u8>,
     /// Where the line that is being read began.
-    line: usize,
+    line_start: usize,
     /// Where the search for its end goes on.
-    at: usize,
-    said: Said,
+    scan_start: usize,
+    header: ParsedHeader,
 }
 
 /// What a script wants done.
@@ -54,7 +54,7 @@ pub enum Reply {
     Document(Document),
     /// Answer as if this had been asked for (RFC 3875 §6.2.2): path and query in origin-form,
     /// printable ASCII. The rest of the output is of no use.
-    Again(Vec<u8>),
+    LocalRedirect(Vec<u8>),
 }
 
 /// An answer's head as a script wants it, and how its body begins.
@@ -65,53 +65,60 @@ pub struct Document {
     /// The reason phrase, when there is one that can be sent: printable ASCII.
     pub reason: Option<Vec<u8>>,
     /// The fields to send, in their order, with names as the script spelt them.
-    pub fields: Vec<(String, Vec<u8>)>,
+    pub headers: Vec<(String, Vec<u8>)>,
     /// What Content-Length said, in bytes. It is in no other place.
-    pub length: Option<u64>,
+    pub content_length: Option<u64>,
     /// The bytes of the body that came with the end of the header block. A 204, 205 or 304 has no
     /// body all the same.
     pub body: Vec<u8>,
     /// The names of fields that are not the script's to set.
-    pub dropped: Vec<String>,
+    pub dropped_headers: Vec<String>,
 }
 
 /// Why an output is no answer: 502. Lines and values are as the script wrote them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum OutputError {
     /// The output ended before it began.
-    Nothing,
+    Empty,
     /// The output ended before the empty line that ends a header block; the line it was in.
-    Unfinished(Vec<u8>),
+    UnexpectedEnd(Vec<u8>),
     /// The header block is longer than this, in bytes.
-    TooLong(usize),
+    HeaderTooLong(usize),
     /// The header block has more than 200 fields.
-    TooManyFields,
+    TooManyHeaders,
     /// A line is no `name: value`, continues another, or has a control byte in it.
-    Line(Vec<u8>),
+    InvalidLine(Vec<u8>),
     /// A field that can be there once only is there again.
-    Twice(&'static str),
+    DuplicateHeader(&'static str),
     /// Neither Content-Type nor Location nor Status is there (RFC 3875 §6.2).
-    Missing,
+    MissingHeader,
     /// Status is not a number from 200 to 599, with or without a phrase.
-    Status(Vec<u8>),
+    InvalidStatus(Vec<u8>),
     /// Location is empty, or a local one that no request line could hold.
-    Location(Vec<u8>),
+    InvalidLocation(Vec<u8>),
     /// Content-Length is no number of bytes.
-    Length(Vec<u8>),
+    InvalidContentLength(Vec<u8>),
     /// Transfer-Encoding says that the body is coded, which is the server's to do: sent on as it is,
     /// it would be another body.
-    Coding(Vec<u8>),
+    UnsupportedTransferEncoding(Vec<u8>),
     /// The first line of an `nph-` script is no status line of HTTP/1.0 or 1.1.
-    StatusLine(Vec<u8>),
+    InvalidStatusLine(Vec<u8>),
 }
 
-impl Output {
-    /// Of a script that writes its response itself when `nph`. `most` bounds the header block, its
+impl OutputParser {
+    /// Of a script that writes its response itself when `nph`. `max_header` bounds the header block, its
     /// empty line included, in bytes.
     #[must_use]
-    pub fn new(nph: bool, most: usize) -> Self {
-        Self { nph, most, bytes: Vec::new(), line: 0, at: 0, said: Said::default() }
+    pub fn new(nph: bool, max_header: usize) -> Self {
+        Self {
+            nph,
+            max_header,
+            bytes: Vec::new(),
+            line_start: 0,
+            scan_start: 0,
+            header: ParsedHeader::default(),
+        }
     }
 
     /// Takes what the script wrote next. `None` until the header block is whole; with the reply, or
@@ -119,116 +126,142 @@ impl Output {
     ///
     /// # Errors
     /// When this is no header block: as soon as a line shows it.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<Reply>, Fault> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<Reply>, OutputError> {
         self.bytes.extend_from_slice(bytes);
         loop {
-            let window = &self.bytes[..self.bytes.len().min(self.most)];
-            let Some(end) = window[self.at..].iter().position(|&b| b == b'\n') else {
-                self.at = window.len();
-                let room = self.bytes.len() <= self.most;
-                return if room { Ok(None) } else { Err(Fault::TooLong(self.most)) };
+            let window = &self.bytes[..self.bytes.len().min(self.max_header)];
+            let Some(end) = window[self.scan_start..].iter().position(|&b| b == b'\n') else {
+                self.scan_start = window.len();
+                let room = self.bytes.len() <= self.max_header;
+                return if room {
+                    Ok(None)
+                } else {
+                    Err(OutputError::HeaderTooLong(self.max_header))
+                };
             };
-            let next = self.at + end + 1;
-            let line = &window[self.line..next - 1];
+            let next = self.scan_start + end + 1;
+            let line = &window[self.line_start..next - 1];
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if self.nph && self.said.status.is_none() {
-                self.said.status = Some(status_line(line)?);
+            if self.nph && self.header.status.is_none() {
+                self.header.status = Some(parse_status_line(line)?);
             } else if line.is_empty() {
                 let body = self.bytes.split_off(next);
-                return mem::take(&mut self.said).reply(self.nph, body).map(Some);
+                return mem::take(&mut self.header).into_reply(self.nph, body).map(Some);
             } else {
-                self.said.hear(self.nph, line)?;
+                self.header.add_line(self.nph, line)?;
             }
-            (self.line, self.at) = (next, next);
+            (self.line_start, self.scan_start) = (next, next);
         }
     }
 
     /// The output has ended, and [`Self::feed`] has given no reply yet.
     #[must_use]
-    pub fn end(self) -> Fault {
-        match self.bytes.get(self.line..) {
-            _ if self.bytes.is_empty() => Fault::Nothing,
-            line => Fault::Unfinished(line.unwrap_or_default().to_vec()),
+    pub fn end(self) -> OutputError {
+        match self.bytes.get(self.line_start..) {
+            _ if self.bytes.is_empty() => OutputError::Empty,
+            line => OutputError::UnexpectedEnd(line.unwrap_or_default().to_vec()),
         }
     }
 }
 
 /// What the lines so far have said.
 #[derive(Debug, Default)]
-struct Said {
+struct ParsedHeader {
     status: Option<(u16, Option<Vec<u8>>)>,
     location: Option<Vec<u8>>,
     /// Whether Content-Type was there.
-    typed: bool,
-    length: Option<u64>,
-    fields: Vec<(String, Vec<u8>)>,
-    dropped: Vec<String>,
+    has_content_type: bool,
+    content_length: Option<u64>,
+    headers: Vec<(String, Vec<u8>)>,
+    dropped_headers: Vec<String>,
     /// How many fields there were, of all kinds.
     count: usize,
 }
 
-impl Said {
-    fn hear(&mut self, nph: bool, line: &[u8]) -> Result<(), Fault> {
+impl ParsedHeader {
+    fn add_line(&mut self, nph: bool, line: &[u8]) -> Result<(), OutputError> {
         /// What Python's `cgitb` writes before its own header, in case there was one already.
         const CGITB: &[u8] = b"<!--: spam";
         if line == CGITB {
             return Ok(());
         }
-        let (name, value) = field(line).ok_or_else(|| Fault::Line(line.to_vec()))?;
+        let (name, value) =
+            parse_header_line(line).ok_or_else(|| OutputError::InvalidLine(line.to_vec()))?;
         self.count += 1;
-        if self.count > FIELDS {
-            return Err(Fault::TooManyFields);
+        if self.count > MAX_HEADERS {
+            return Err(OutputError::TooManyHeaders);
         }
         match name.to_ascii_lowercase().as_str() {
             // It stands in the status line there.
-            "status" if nph => self.dropped.push(name),
+            "status" if nph => self.dropped_headers.push(name),
             "status" => {
-                let status = status(value).ok_or_else(|| Fault::Status(value.to_vec()))?;
-                once("Status", self.status.replace(status).is_none())?;
+                let status = parse_status(value)
+                    .ok_or_else(|| OutputError::InvalidStatus(value.to_vec()))?;
+                ensure_first("Status", self.status.replace(status).is_none())?;
             }
             "content-length" => {
-                let length = number(value).ok_or_else(|| Fault::Length(value.to_vec()))?;
-                once("Content-Length", self.length.replace(length).is_none())?;
+                let length = parse_decimal(value)
+                    .ok_or_else(|| OutputError::InvalidContentLength(value.to_vec()))?;
+                ensure_first("Content-Length", self.content_length.replace(length).is_none())?;
             }
             "transfer-encoding" if !value.eq_ignore_ascii_case(b"identity") => {
-                return Err(Fault::Coding(value.to_vec()));
+                return Err(OutputError::UnsupportedTransferEncoding(value.to_vec()));
             }
             "content-type" => {
-                once("Content-Type", !mem::replace(&mut self.typed, true))?;
-                self.fields.push((name, value.to_vec()));
+                ensure_first("Content-Type", !mem::replace(&mut self.has_content_type, true))?;
+                self.headers.push((name, value.to_vec()));
             }
             "location" => {
-                once("Location", self.location.replace(value.to_vec()).is_none())?;
-                self.fields.push((name, value.to_vec()));
+                ensure_first("Location", self.location.replace(value.to_vec()).is_none())?;
+                self.headers.push((name, value.to_vec()));
             }
             "date" => {} // of every answer; frameworks say it too
-            lower if THE_SERVERS.contains(&lower) => self.dropped.push(name),
-            _ => self.fields.push((name, value.to_vec())),
+            lower if CONNECTION_HEADERS.contains(&lower) => self.dropped_headers.push(name),
+            _ => self.headers.push((name, value.to_vec())),
         }
         Ok(())
     }
 
-    fn reply(self, nph: bool, body: Vec<u8>) -> Result<Reply, Fault> {
-        let Self { status, location, typed, fields, length, dropped, .. } = self;
-        if !nph && !typed && location.is_none() && status.is_none() {
-            return Err(Fault::Missing);
+    fn into_reply(self, nph: bool, body: Vec<u8>) -> Result<Reply, OutputError> {
+        let Self {
+            status,
+            location,
+            has_content_type,
+            headers,
+            content_length,
+            dropped_headers,
+            ..
+        } = self;
+        if !nph && !has_content_type && location.is_none() && status.is_none() {
+            return Err(OutputError::MissingHeader);
         }
         let local = !nph
             && matches!(status, None | Some((200, _)))
             && location.as_ref().is_some_and(|location| location.starts_with(b"/"));
         let (status, reason) = match (status, location) {
-            (_, Some(location)) if location.is_empty() => return Err(Fault::Location(location)),
-            (_, Some(location)) if local && !fields.iter().any(is_more) => return again(&location),
+            (_, Some(location)) if location.is_empty() => {
+                return Err(OutputError::InvalidLocation(location));
+            }
+            (_, Some(location)) if local && !headers.iter().any(is_other_header) => {
+                return local_redirect(&location);
+            }
             (None, Some(_)) => (302, None),
             (Some(_), Some(_)) if local => (302, None),
             (status, _) => status.unwrap_or((200, None)),
         };
-        Ok(Reply::Document(Document { status, reason, fields, length, body, dropped }))
+        Ok(Reply::Document(Document {
+            status,
+            reason,
+            headers,
+            content_length,
+            body,
+            dropped_headers,
+        }))
     }
 }
 
 /// Fields of the connection (RFC 9110 §7.6.1), and of the server.
-const THE_SERVERS: [&str; 8] = [
+const CONNECTION_HEADERS: [&str; 8] = [
     "connection",
     "keep-alive",
     "proxy-connection",
@@ -239,27 +272,27 @@ const THE_SERVERS: [&str; 8] = [
     "upgrade",
 ];
 
-fn once(name: &'static str, first: bool) -> Result<(), Fault> {
-    if first { Ok(()) } else { Err(Fault::Twice(name)) }
+fn ensure_first(name: &'static str, first: bool) -> Result<(), OutputError> {
+    if first { Ok(()) } else { Err(OutputError::DuplicateHeader(name)) }
 }
 
 /// Whether a field says more than where to go: a cookie, say, which would be lost if the server went
 /// there itself, since RFC 3875 §6.2.2 allows nothing beside a local Location.
-fn is_more((name, _): &(String, Vec<u8>)) -> bool {
+fn is_other_header((name, _): &(String, Vec<u8>)) -> bool {
     !["content-type", "location"].iter().any(|said| name.eq_ignore_ascii_case(said))
 }
 
 /// A local redirect's target; a fragment is the client's business, and nobody's here.
-fn again(location: &[u8]) -> Result<Reply, Fault> {
+fn local_redirect(location: &[u8]) -> Result<Reply, OutputError> {
     let target = location.split(|&b| b == b'#').next().unwrap_or_default();
     match location.iter().all(u8::is_ascii_graphic) {
-        true => Ok(Reply::Again(target.to_vec())),
-        false => Err(Fault::Location(location.to_vec())),
+        true => Ok(Reply::LocalRedirect(target.to_vec())),
+        false => Err(OutputError::InvalidLocation(location.to_vec())),
     }
 }
 
 /// A field line's name and trimmed value.
-fn field(line: &[u8]) -> Option<(String, &[u8])> {
+fn parse_header_line(line: &[u8]) -> Option<(String, &[u8])> {
     let (name, value) = line.split_at(line.iter().position(|&b| b == b':')?);
     let token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
     let text = |&b: &u8| b == b'\t' || !b.is_ascii_control();
@@ -268,15 +301,15 @@ fn field(line: &[u8]) -> Option<(String, &[u8])> {
 }
 
 /// `HTTP/1.1 200 OK`, the phrase being optional.
-fn status_line(line: &[u8]) -> Result<(u16, Option<Vec<u8>>), Fault> {
+fn parse_status_line(line: &[u8]) -> Result<(u16, Option<Vec<u8>>), OutputError> {
     let rest = line.strip_prefix(b"HTTP/1.1 ").or_else(|| line.strip_prefix(b"HTTP/1.0 "));
-    rest.and_then(status).ok_or_else(|| Fault::StatusLine(line.to_vec()))
+    rest.and_then(parse_status).ok_or_else(|| OutputError::InvalidStatusLine(line.to_vec()))
 }
 
 /// `200 OK`, the phrase being optional; one that cannot be sent is none.
-fn status(value: &[u8]) -> Option<(u16, Option<Vec<u8>>)> {
+fn parse_status(value: &[u8]) -> Option<(u16, Option<Vec<u8>>)> {
     let (code, phrase) = value.split_at_checked(3)?;
-    let code = u16::try_from(number(code)?).ok().filter(|code| (200..600).contains(code))?;
+    let code = u16::try_from(parse_decimal(code)?).ok().filter(|code| (200..600).contains(code))?;
     if !phrase.is_empty() && !phrase.starts_with(b" ") {
         return None;
     }
@@ -286,7 +319,7 @@ fn status(value: &[u8]) -> Option<(u16, Option<Vec<u8>>)> {
 }
 
 /// Decimal digits, and nothing but.
-fn number(digits: &[u8]) -> Option<u64> {
+fn parse_decimal(digits: &[u8]) -> Option<u64> {
     let plain = digits.iter().all(u8::is_ascii_digit); // `parse` would take a sign
     str::from_utf8(digits).ok().filter(|_| plain)?.parse().ok()
 }
@@ -298,38 +331,44 @@ fn trim(value: &[u8]) -> &[u8] {
     &value[start..end]
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for OutputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing => f.write_str("it wrote nothing"),
-            Self::Unfinished(line) if line.is_empty() => {
+            Self::Empty => f.write_str("it wrote nothing"),
+            Self::UnexpectedEnd(line) if line.is_empty() => {
                 f.write_str("no empty line ends its header")
             }
-            Self::Unfinished(line) => blame(f, "it ended inside its header", line),
-            Self::TooLong(most) => write!(f, "its header is longer than {most} bytes"),
-            Self::TooManyFields => write!(f, "its header has more than {FIELDS} fields"),
-            Self::Line(line) => blame(f, "a line of its header is no field", line),
-            Self::Twice(name) => write!(f, "its header has {name} twice"),
-            Self::Missing => f.write_str("its header has no Content-Type, Location or Status"),
-            Self::Status(value) => blame(f, "its Status is none", value),
-            Self::Location(value) => blame(f, "its Location is none", value),
-            Self::Length(value) => blame(f, "its Content-Length is none", value),
-            Self::Coding(value) => {
-                blame(f, "its Transfer-Encoding says that its body is coded", value)
+            Self::UnexpectedEnd(line) => write_quoted(f, "it ended inside its header", line),
+            Self::HeaderTooLong(most) => write!(f, "its header is longer than {most} bytes"),
+            Self::TooManyHeaders => write!(f, "its header has more than {MAX_HEADERS} fields"),
+            Self::InvalidLine(line) => write_quoted(f, "a line of its header is no field", line),
+            Self::DuplicateHeader(name) => write!(f, "its header has {name} twice"),
+            Self::MissingHeader => {
+                f.write_str("its header has no Content-Type, Location or Status")
             }
-            Self::StatusLine(line) => blame(f, "its first line is no status line", line),
+            Self::InvalidStatus(value) => write_quoted(f, "its Status is none", value),
+            Self::InvalidLocation(value) => write_quoted(f, "its Location is none", value),
+            Self::InvalidContentLength(value) => {
+                write_quoted(f, "its Content-Length is none", value)
+            }
+            Self::UnsupportedTransferEncoding(value) => {
+                write_quoted(f, "its Transfer-Encoding says that its body is coded", value)
+            }
+            Self::InvalidStatusLine(line) => {
+                write_quoted(f, "its first line is no status line", line)
+            }
         }
     }
 }
 
 /// Writes `what ('text')` in one line, hostile bytes escaped and a long text cut.
-fn blame(f: &mut fmt::Formatter<'_>, what: &str, text: &[u8]) -> fmt::Result {
+fn write_quoted(f: &mut fmt::Formatter<'_>, what: &str, text: &[u8]) -> fmt::Result {
     let mut quoted = Vec::new();
     quote(text, &mut quoted);
     write!(f, "{what}{}", String::from_utf8_lossy(&quoted))
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for OutputError {}
 
 #[cfg(test)]
 #[path = "output_tests.rs"]

@@ -1,27 +1,28 @@
 //! What scripts write, well and badly.
 
-use super::Fault::{
-    Coding, Length, Line, Location, Missing, Nothing, Status, StatusLine, TooLong, TooManyFields,
-    Twice, Unfinished,
+use super::OutputError::{
+    DuplicateHeader, Empty, HeaderTooLong, InvalidContentLength, InvalidLine, InvalidLocation,
+    InvalidStatus, InvalidStatusLine, MissingHeader, TooManyHeaders, UnexpectedEnd,
+    UnsupportedTransferEncoding,
 };
-use super::{Document, Fault, Output, Reply};
+use super::{Document, OutputError, OutputParser, Reply};
 use crate::http1::{Connection, Limits, Outbox};
 use proptest::prelude::*;
 
-const MOST: usize = 8192;
+const MAX_HEADER: usize = 8192;
 
 /// What `text` comes to: whole, byte by byte, and with a few other bytes to begin with.
-fn read(nph: bool, text: impl AsRef<[u8]>) -> Result<Reply, Fault> {
+fn read(nph: bool, text: impl AsRef<[u8]>) -> Result<Reply, OutputError> {
     let text = text.as_ref();
-    let whole = pieces(nph, MOST, text, &[]);
-    assert_eq!(whole, pieces(nph, MOST, text, &[1]), "byte by byte");
-    assert_eq!(whole, pieces(nph, MOST, text, &[3, 1, 7]));
+    let whole = pieces(nph, MAX_HEADER, text, &[]);
+    assert_eq!(whole, pieces(nph, MAX_HEADER, text, &[1]), "byte by byte");
+    assert_eq!(whole, pieces(nph, MAX_HEADER, text, &[3, 1, 7]));
     whole
 }
 
 /// Feeds `text` in pieces of these sizes in turn, and the rest of it to the body.
-fn pieces(nph: bool, most: usize, text: &[u8], sizes: &[usize]) -> Result<Reply, Fault> {
-    let mut output = Output::new(nph, most);
+fn pieces(nph: bool, most: usize, text: &[u8], sizes: &[usize]) -> Result<Reply, OutputError> {
+    let mut output = OutputParser::new(nph, most);
     let mut rest = text;
     let mut sizes = sizes.iter().cycle();
     while !rest.is_empty() {
@@ -42,11 +43,11 @@ fn pieces(nph: bool, most: usize, text: &[u8], sizes: &[usize]) -> Result<Reply,
 fn document(text: impl AsRef<[u8]>) -> Document {
     match read(false, text).unwrap() {
         Reply::Document(document) => document,
-        Reply::Again(target) => panic!("again {}", target.escape_ascii()),
+        Reply::LocalRedirect(target) => panic!("local redirect {}", target.escape_ascii()),
     }
 }
 
-fn fault(text: impl AsRef<[u8]>) -> Fault {
+fn error(text: impl AsRef<[u8]>) -> OutputError {
     read(false, text).unwrap_err()
 }
 
@@ -57,7 +58,7 @@ fn field(name: &str, value: &str) -> (String, Vec<u8>) {
 fn html() -> Document {
     Document {
         status: 200,
-        fields: vec![field("Content-Type", "text/html")],
+        headers: vec![field("Content-Type", "text/html")],
         ..Document::default()
     }
 }
@@ -69,7 +70,7 @@ fn rfc_3875_6_2_1_a_document() {
     assert_eq!(document("Content-Type: text/html\n\n<p>\0\n\nhi"), wanted);
     assert_eq!(document("Content-Type:text/html \t\r\n\r\n<p>\0\n\nhi"), wanted);
     assert_eq!(document("Content-Type: text/html\r\n\n"), html(), "line ends may be mixed");
-    assert_eq!(document("Content-Type:\n\n").fields, [field("Content-Type", "")]);
+    assert_eq!(document("Content-Type:\n\n").headers, [field("Content-Type", "")]);
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn b_234_names_in_any_case_are_passed_on_as_they_are_spelt() {
     let document =
         document("cONTENT-type: a\nSTATUS: 404\nset-cookie: a=1\nSet-Cookie: b=ü:\t;\n\n");
     let cookies = [field("set-cookie", "a=1"), field("Set-Cookie", "b=ü:\t;")];
-    assert_eq!(document.fields, [&[field("cONTENT-type", "a")][..], &cookies].concat());
+    assert_eq!(document.headers, [&[field("cONTENT-type", "a")][..], &cookies].concat());
     assert_eq!((document.status, document.reason), (404, None));
 }
 
@@ -97,14 +98,14 @@ fn rfc_3875_6_3_3_status() {
         assert_eq!(document, Document { status: code, reason, ..Document::default() }, "{value}");
     }
     for value in ["", "20", "2000", "199", "600", "100 Continue", "+20", "OK", "200OK", "200\tOK"] {
-        let wanted = Status(value.as_bytes().to_vec());
-        assert_eq!(fault(format!("Content-Type: a\nStatus: {value}\n\n")), wanted);
+        let wanted = InvalidStatus(value.as_bytes().to_vec());
+        assert_eq!(error(format!("Content-Type: a\nStatus: {value}\n\n")), wanted);
     }
 }
 
 #[test]
 fn rfc_3875_6_2_2_local_redirects() {
-    let again = |target: &str| Ok(Reply::Again(target.as_bytes().to_vec()));
+    let again = |target: &str| Ok(Reply::LocalRedirect(target.as_bytes().to_vec()));
     assert_eq!(read(false, "Location: /a?b=/c\n\nbody"), again("/a?b=/c"));
     assert_eq!(read(false, "location:/a#here\n\n"), again("/a"));
     assert_eq!(read(false, "Location: /?\nStatus: 200 Fine\nContent-Type: a\n\n"), again("/?"));
@@ -113,7 +114,10 @@ fn rfc_3875_6_2_2_local_redirects() {
     // No way to another server: read as a request, this is the path `/elsewhere/`.
     assert_eq!(read(false, "Location: //elsewhere/\n\n"), again("//elsewhere/"));
     for bad in ["/a b", "/ü", "/a#b c", "/a\tb"] {
-        assert_eq!(fault(format!("Location: {bad} \n\n")), Location(bad.as_bytes().to_vec()));
+        assert_eq!(
+            error(format!("Location: {bad} \n\n")),
+            InvalidLocation(bad.as_bytes().to_vec())
+        );
     }
 }
 
@@ -132,15 +136,15 @@ fn rfc_3875_6_2_3_client_redirects() {
     ] {
         let document = document(text);
         assert_eq!(document.status, status, "{text}");
-        assert!(document.fields.iter().any(|(name, _)| name == "Location"), "{text}");
+        assert!(document.headers.iter().any(|(name, _)| name == "Location"), "{text}");
     }
-    assert_eq!(fault("Location:\nStatus: 303\n\n"), Location(Vec::new()));
+    assert_eq!(error("Location:\nStatus: 303\n\n"), InvalidLocation(Vec::new()));
 }
 
 #[test]
 fn rfc_3875_6_3_one_of_three_must_be_there() {
     for text in ["\n", "\r\nbody", "X-A: 1\n\n", "Content-Length: 5\n\nhello", "Server: me\n\n"] {
-        assert_eq!(fault(text), Missing, "{text}");
+        assert_eq!(error(text), MissingHeader, "{text}");
     }
     assert_eq!(document("Status: 204\n\n").status, 204);
 }
@@ -154,19 +158,19 @@ fn rfc_3875_6_3_each_of_these_once() {
         ("status: 200", "Status"),
         ("location: http://a/", "Location"),
     ] {
-        assert_eq!(fault(format!("{name}{line}\n\n")), Twice(wanted));
+        assert_eq!(error(format!("{name}{line}\n\n")), DuplicateHeader(wanted));
     }
 }
 
 #[test]
 fn b_236_content_length_frames_the_body_and_is_no_field() {
     let text = "Content-Type: text/html\nCONTENT-LENGTH: 0012 \n\n";
-    assert_eq!(document(text), Document { length: Some(12), ..html() });
+    assert_eq!(document(text), Document { content_length: Some(12), ..html() });
     let most = document(format!("Status: 200\nContent-Length: {}\n\n", u64::MAX));
-    assert_eq!(most.length, Some(u64::MAX));
+    assert_eq!(most.content_length, Some(u64::MAX));
     for bad in ["", "-1", "+1", "1 2", "5, 5", "0x1", "5b", "18446744073709551616"] {
-        let wanted = Length(bad.as_bytes().to_vec());
-        assert_eq!(fault(format!("Content-Type: a\nContent-Length: {bad}\n\n")), wanted);
+        let wanted = InvalidContentLength(bad.as_bytes().to_vec());
+        assert_eq!(error(format!("Content-Type: a\nContent-Length: {bad}\n\n")), wanted);
     }
 }
 
@@ -177,13 +181,13 @@ fn b_235_to_a_head_request_the_machine_sends_the_head_alone() {
     let mut outbox = Outbox::new("");
     connection.advance(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").expect("a request");
     let mut response = connection.respond(document.status, &mut outbox);
-    for (name, value) in &document.fields {
+    for (name, value) in &document.headers {
         response = response.header(name, value);
     }
-    assert_eq!(response.sized(document.length.unwrap()), Ok(()));
+    assert_eq!(response.sized_body(document.content_length.unwrap()), Ok(()));
     let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\n";
     assert_eq!(outbox.unsent(), head);
-    assert_eq!(connection.owed(), None);
+    assert_eq!(connection.response_due(), None);
 }
 
 #[test]
@@ -195,11 +199,11 @@ fn b_236_fields_of_the_connection_are_not_the_scripts() {
     ];
     let lines: String = names.iter().flatten().map(|name| format!("{name}: Identity\n")).collect();
     let document = document(format!("Date: now\n{lines}Content-Type: text/html\n\n"));
-    assert_eq!(document.dropped, names.concat());
-    assert_eq!(document.fields, html().fields);
+    assert_eq!(document.dropped_headers, names.concat());
+    assert_eq!(document.headers, html().headers);
     for coding in ["chunked", "gzip, chunked", ""] {
-        let bad = fault(format!("Content-Type: text/html\nTransfer-Encoding: {coding}\n\n"));
-        assert_eq!(bad, Coding(coding.as_bytes().to_vec()));
+        let bad = error(format!("Content-Type: text/html\nTransfer-Encoding: {coding}\n\n"));
+        assert_eq!(bad, UnsupportedTransferEncoding(coding.as_bytes().to_vec()));
     }
 }
 
@@ -209,25 +213,25 @@ fn b_234_what_is_no_header_line_is_shown() {
         ["Hello, world!", "<p>a: b</p>", ": a", " X: 1", "X : 1", "X\t: 1", "HTTP/1.1 200 OK"];
     for line in bad.into_iter().chain(["\tfolded", "X: \0", "X: \x1b[2J", "X: a\rb", "Ü: 1", "\r"])
     {
-        let wanted = Line(line.as_bytes().to_vec());
-        assert_eq!(fault(format!("Content-Type: a\n{line}\r\n")), wanted, "{line:?}");
+        let wanted = InvalidLine(line.as_bytes().to_vec());
+        assert_eq!(error(format!("Content-Type: a\n{line}\r\n")), wanted, "{line:?}");
     }
-    let mut output = Output::new(false, MOST);
+    let mut output = OutputParser::new(false, MAX_HEADER);
     assert!(output.feed(b"no header, and the script goes on\n").is_err(), "without waiting");
 }
 
 #[test]
 fn b_234_a_traceback_of_cgitb_is_a_page() {
     assert_eq!(document("<!--: spam\nContent-Type: text/html\n\n"), html());
-    assert_eq!(fault("<!--: spam\n\n"), Missing);
+    assert_eq!(error("<!--: spam\n\n"), MissingHeader);
 }
 
 #[test]
 fn b_234_an_output_that_ends_too_early() {
-    assert_eq!(fault(""), Nothing);
-    assert_eq!(fault("Content-Type: a\n"), Unfinished(Vec::new()));
-    assert_eq!(fault("Content-Type: a\r\n\r"), Unfinished(b"\r".to_vec()));
-    assert_eq!(fault("Content-Type: a\nX"), Unfinished(b"X".to_vec()));
+    assert_eq!(error(""), Empty);
+    assert_eq!(error("Content-Type: a\n"), UnexpectedEnd(Vec::new()));
+    assert_eq!(error("Content-Type: a\r\n\r"), UnexpectedEnd(b"\r".to_vec()));
+    assert_eq!(error("Content-Type: a\nX"), UnexpectedEnd(b"X".to_vec()));
 }
 
 #[test]
@@ -236,12 +240,12 @@ fn b_234_the_header_is_bounded() {
     for sizes in [&[][..], &[1], &[16, 1]] {
         assert!(pieces(false, 17, text, sizes).is_ok());
         for most in 0..17 {
-            assert_eq!(pieces(false, most, text, sizes), Err(TooLong(most)));
+            assert_eq!(pieces(false, most, text, sizes), Err(HeaderTooLong(most)));
         }
     }
     let fields = |n: usize| format!("Content-Type: a\n{}\n", "Server: me\n".repeat(n));
-    assert_eq!(document(fields(199)).dropped.len(), 199);
-    assert_eq!(fault(fields(200)), TooManyFields);
+    assert_eq!(document(fields(199)).dropped_headers.len(), 199);
+    assert_eq!(error(fields(200)), TooManyHeaders);
 }
 
 #[test]
@@ -250,7 +254,13 @@ fn rfc_3875_5_nph_scripts_write_the_status_line() {
         let reason = (!reason.is_empty()).then(|| reason.as_bytes().to_vec());
         let body = b"body".to_vec();
         let fields = fields.to_vec();
-        Ok(Reply::Document(Document { status, reason, fields, body, ..Document::default() }))
+        Ok(Reply::Document(Document {
+            status,
+            reason,
+            headers: fields,
+            body,
+            ..Document::default()
+        }))
     };
     assert_eq!(read(true, "HTTP/1.0 200 OK\r\n\r\nbody"), wanted(200, "OK", &[]));
     assert_eq!(read(true, "HTTP/1.1 503\n\nbody"), wanted(503, "", &[]));
@@ -259,29 +269,39 @@ fn rfc_3875_5_nph_scripts_write_the_status_line() {
 
     let text = "HTTP/1.1 200 OK\nStatus: 404\nConnection: close\nContent-Length: 3\n\nbody";
     let Ok(Reply::Document(document)) = read(true, text) else { panic!() };
-    assert_eq!((document.status, document.length, document.fields), (200, Some(3), vec![]));
-    assert_eq!(document.dropped, ["Status", "Connection"]);
+    assert_eq!(
+        (document.status, document.content_length, document.headers),
+        (200, Some(3), vec![])
+    );
+    assert_eq!(document.dropped_headers, ["Status", "Connection"]);
 
     let versions = ["", "Status: 200", "HTTP/1.1", "HTTP/1.2 200 OK", "HTTP/2 200", "http/1.1 200"];
     for line in versions.into_iter().chain(["HTTP/1.1  200", "HTTP/1.1 100 Continue"]) {
-        let wanted = StatusLine(line.as_bytes().to_vec());
+        let wanted = InvalidStatusLine(line.as_bytes().to_vec());
         assert_eq!(read(true, format!("{line}\nContent-Type: a\n\n")), Err(wanted), "{line}");
     }
     let bad = read(true, "HTTP/1.1 200 OK\nHTTP/1.1 200 OK\n\n");
-    assert_eq!(bad, Err(Line(b"HTTP/1.1 200 OK".to_vec())));
+    assert_eq!(bad, Err(InvalidLine(b"HTTP/1.1 200 OK".to_vec())));
 }
 
 #[test]
-fn b_251_a_fault_is_one_line_that_cannot_be_forged() {
+fn b_251_an_error_is_one_line_that_cannot_be_forged() {
     assert_eq!(
-        Line(b"\x1b'\n\xff".to_vec()).to_string(),
+        InvalidLine(b"\x1b'\n\xff".to_vec()).to_string(),
         r"a line of its header is no field ('\x1b\'\x0a\xff')"
     );
     for text in [&[b'\n'; 9000][..], b"a"] {
-        for fault in
-            [Unfinished, Line, Status, Location, Length, StatusLine].map(|f| f(text.to_vec()))
+        for error in [
+            UnexpectedEnd,
+            InvalidLine,
+            InvalidStatus,
+            InvalidLocation,
+            InvalidContentLength,
+            InvalidStatusLine,
+        ]
+        .map(|f| f(text.to_vec()))
         {
-            let line = fault.to_string();
+            let line = error.to_string();
             assert!(
                 line.len() < 900 && line.chars().all(|c| c == ' ' || c.is_ascii_graphic()),
                 "{line}"
@@ -304,7 +324,7 @@ proptest! {
     fn every_cut_gives_the_same_reply(
         text in header(),
         nph in any::<bool>(),
-        most in prop_oneof![0..64_usize, Just(MOST)],
+        most in prop_oneof![0..64_usize, Just(MAX_HEADER)],
         sizes in proptest::collection::vec(1..9_usize, 1..5),
     ) {
         let text = if nph { [b"HTTP/1.1 200\n", &text[..]].concat() } else { text };
@@ -313,7 +333,7 @@ proptest! {
 
     #[test]
     fn every_document_can_be_sent(text in header()) {
-        if let Ok(Reply::Document(document)) = pieces(false, MOST, &text, &[]) {
+        if let Ok(Reply::Document(document)) = pieces(false, MAX_HEADER, &text, &[]) {
             let mut connection = Connection::new(Limits::default());
             let mut outbox = Outbox::new("");
             connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("a request");
@@ -321,7 +341,7 @@ proptest! {
             if let Some(reason) = &document.reason {
                 response = response.reason(reason);
             }
-            for (name, value) in &document.fields {
+            for (name, value) in &document.headers {
                 response = response.header(name, value);
             }
             prop_assert_eq!(response.body(b""), Ok(()));

@@ -6,15 +6,15 @@
 //!
 //! One normalised path, that of [`crate::path`], decides whether it is CGI's business, is looked at
 //! and names the script: no spelling of a path can pass the test and reach the source (B-255). What
-//! is below a directory of scripts is a script or a [`Denial`], never a file. A path that climbs
+//! is below a directory of scripts is a script or a [`RouteError`], never a file. A path that climbs
 //! above the root is refused, not clamped (B-225). Symbolic links are the opener's to judge.
 //!
 //! [`found`]: Route::found
 //!
 //! ```
-//! use doorstep_core::cgi::route::{Directories, Found, Route};
+//! use doorstep_core::cgi::route::{ScriptDirectories, Found, Route};
 //!
-//! let directories = Directories::default();
+//! let directories = ScriptDirectories::default();
 //! let Ok(Some(mut route)) = Route::new(&directories, false, b"/cgi-bin/tools/wiki/Home%20Page")
 //! else { panic!() };
 //! let script = loop {
@@ -31,26 +31,26 @@
 //! assert_eq!(script.path_info(), b"/Home Page");
 //!
 //! assert_eq!(Route::new(&directories, false, b"/index.html"), Ok(None));
-//! # Ok::<(), doorstep_core::cgi::route::Denial>(())
+//! # Ok::<(), doorstep_core::cgi::route::RouteError>(())
 //! ```
 
 use crate::http1::{quote, status};
-use crate::path::{self, Ending, Refusal};
+use crate::path::{self, Ending, PathError};
 
 /// Where scripts live, below the root: `cgi-bin` and `htbin`, unless said otherwise (B-221).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Directories(Vec<Vec<u8>>);
+pub struct ScriptDirectories(Vec<Vec<u8>>);
 
-impl Directories {
+impl ScriptDirectories {
     /// Each is given as the path of a URL, with or without slashes around it; `/` makes everything
     /// a script.
     ///
     /// # Errors
     /// When no directory can stand at one of the paths.
-    pub fn new<P: AsRef<[u8]>>(paths: impl IntoIterator<Item = P>) -> Result<Self, Refusal> {
+    pub fn new<P: AsRef<[u8]>>(paths: impl IntoIterator<Item = P>) -> Result<Self, PathError> {
         let clean = |path: P| {
             let mut clean = Vec::new();
-            path::resolve(path.as_ref(), &mut clean).map(|_| clean)
+            path::normalize(path.as_ref(), &mut clean).map(|_| clean)
         };
         paths.into_iter().map(clean).collect::<Result<_, _>>().map(Self)
     }
@@ -61,7 +61,7 @@ impl Directories {
     }
 }
 
-impl Default for Directories {
+impl Default for ScriptDirectories {
     fn default() -> Self {
         Self(vec![b"cgi-bin".to_vec(), b"htbin".to_vec()])
     }
@@ -101,15 +101,15 @@ impl Route {
     /// # Errors
     /// When it is clear from the text that no script can be there.
     pub fn new(
-        directories: &Directories,
+        directories: &ScriptDirectories,
         hidden: bool,
         path: &[u8],
-    ) -> Result<Option<Self>, Denial> {
+    ) -> Result<Option<Self>, RouteError> {
         if !path.starts_with(b"/") {
             return Ok(None); // `*`, or an authority
         }
-        let path = normalised(path)?;
-        let below = |directory: &Vec<u8>| is_below(directory, &path, FOLD);
+        let path = normalize(path)?;
+        let below = |directory: &Vec<u8>| is_below(directory, &path, CASE_INSENSITIVE);
         // The first on the way down: the shortest.
         let Some(directory) = directories.0.iter().filter(|&d| below(d)).min_by_key(|d| d.len())
         else {
@@ -131,12 +131,12 @@ impl Route {
     ///
     /// # Errors
     /// When the path leads to no script.
-    pub fn found(&mut self, found: Found) -> Result<Option<Script>, Denial> {
+    pub fn found(&mut self, found: Found) -> Result<Option<Script>, RouteError> {
         let name = || self.path[..self.end].to_vec();
         match found {
-            Found::Nothing => Err(Denial::Missing(name())),
-            Found::Other => Err(Denial::NotPlain(name())),
-            Found::File { executable: false } => Err(Denial::NotExecutable(name())),
+            Found::Nothing => Err(RouteError::NotFound(name())),
+            Found::Other => Err(RouteError::NotRegularFile(name())),
+            Found::File { executable: false } => Err(RouteError::NotExecutable(name())),
             Found::File { executable: true } => {
                 Ok(Some(Script { path: self.path.clone(), end: self.end }))
             }
@@ -145,14 +145,14 @@ impl Route {
     }
 
     /// Goes on to the next component.
-    fn descend(&mut self) -> Result<(), Denial> {
+    fn descend(&mut self) -> Result<(), RouteError> {
         let next = match self.path.get(self.end + 1..) {
             Some(rest) if !rest.is_empty() => rest.split(|&b| b == b'/').next().unwrap_or_default(),
-            _ => return Err(Denial::NotPlain(self.path.clone())), // B-227
+            _ => return Err(RouteError::NotRegularFile(self.path.clone())), // B-227
         };
         let end = self.end + 1 + next.len();
         if next.starts_with(b".") && !self.hidden {
-            return Err(Denial::Missing(self.path[..end].to_vec()));
+            return Err(RouteError::NotFound(self.path[..end].to_vec()));
         }
         self.end = end;
         Ok(())
@@ -195,35 +195,35 @@ impl Script {
 
     /// The script that a path leads to when each first component below `cgi-bin` is one.
     #[cfg(test)]
-    pub(crate) fn of(path: &[u8]) -> Self {
-        let mut route = Route::new(&Directories::default(), false, path).unwrap().unwrap();
+    pub(crate) fn for_path(path: &[u8]) -> Self {
+        let mut route = Route::new(&ScriptDirectories::default(), false, path).unwrap().unwrap();
         route.found(Found::File { executable: true }).unwrap().unwrap()
     }
 }
 
 /// Why a path that is CGI's business leads to no script. Names start with a `/` and are decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Denial {
+pub enum RouteError {
     /// Nothing can stand at such a path: 400 for a NUL, else 404.
-    Path(Refusal),
+    Path(PathError),
     /// The path climbs above the root: 400 (B-225).
     AboveRoot,
     /// Nothing is there, or its name has a leading dot: 404 (B-231).
-    Missing(Vec<u8>),
+    NotFound(Vec<u8>),
     /// A directory, or nothing that can be run: 403 (B-227, B-231).
-    NotPlain(Vec<u8>),
+    NotRegularFile(Vec<u8>),
     /// A file that may not be executed: 403 (B-231).
     NotExecutable(Vec<u8>),
 }
 
-impl Denial {
+impl RouteError {
     /// 400, 403 or 404.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::Path(Refusal::Nul) | Self::AboveRoot => 400,
-            Self::Path(_) | Self::Missing(_) => 404,
-            Self::NotPlain(_) | Self::NotExecutable(_) => 403,
+            Self::Path(PathError::Nul) | Self::AboveRoot => 400,
+            Self::Path(_) | Self::NotFound(_) => 404,
+            Self::NotRegularFile(_) | Self::NotExecutable(_) => 403,
         }
     }
 
@@ -231,10 +231,10 @@ impl Denial {
     #[must_use]
     pub fn reason(&self) -> Vec<u8> {
         let (phrase, name) = match self {
-            Self::Path(Refusal::Nul) | Self::AboveRoot => (status::reason(self.status()), None),
+            Self::Path(PathError::Nul) | Self::AboveRoot => (status::reason(self.status()), None),
             Self::Path(_) => ("File not found", None),
-            Self::Missing(name) => ("No such CGI script", Some(name)),
-            Self::NotPlain(name) => ("CGI script is not a plain file", Some(name)),
+            Self::NotFound(name) => ("No such CGI script", Some(name)),
+            Self::NotRegularFile(name) => ("CGI script is not a plain file", Some(name)),
             Self::NotExecutable(name) => ("CGI script is not executable", Some(name)),
         };
         let mut reason = phrase.as_bytes().to_vec();
@@ -247,13 +247,13 @@ impl Denial {
 
 /// Where file names are the same in any case of letters, so are the directories: no other spelling
 /// shows a source.
-const FOLD: bool = cfg!(any(target_os = "macos", windows));
+const CASE_INSENSITIVE: bool = cfg!(any(target_os = "macos", windows));
 
 /// The path as it is judged: `/`, the clean path, and a `/` if it names a directory.
-fn normalised(raw: &[u8]) -> Result<Vec<u8>, Denial> {
+fn normalize(raw: &[u8]) -> Result<Vec<u8>, RouteError> {
     let mut path = Vec::new();
-    let ending = path::resolve_strictly(raw, &mut path).map_err(Denial::Path)?;
-    let ending = ending.ok_or(Denial::AboveRoot)?;
+    let ending = path::normalize_strict(raw, &mut path).map_err(RouteError::Path)?;
+    let ending = ending.ok_or(RouteError::AboveRoot)?;
     if ending != Ending::Name && !path.is_empty() {
         path.push(b'/');
     }

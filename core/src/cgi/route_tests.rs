@@ -1,19 +1,25 @@
 //! From paths to scripts, and to what is none.
 
-use super::{Denial, Directories, FOLD, Found, Route, Script, is_below, normalised};
+use super::{
+    CASE_INSENSITIVE, Found, Route, RouteError, Script, ScriptDirectories, is_below, normalize,
+};
 use crate::http1::{Connection, Event, Limits};
-use crate::path::Refusal;
+use crate::path::PathError;
 use proptest::prelude::*;
 
-const RUNS: Found = Found::File { executable: true };
+const EXECUTABLE: Found = Found::File { executable: true };
 
 /// Walks a path below `cgi-bin` and `htbin`: names that begin with `dir` are directories, with
 /// `data` files that are not executable, with `fifo` neither, with `no` nothing, others scripts.
-fn walk(path: &str) -> Result<Option<Script>, Denial> {
-    walk_in(&Directories::default(), false, path)
+fn walk(path: &str) -> Result<Option<Script>, RouteError> {
+    walk_in(&ScriptDirectories::default(), false, path)
 }
 
-fn walk_in(directories: &Directories, hidden: bool, path: &str) -> Result<Option<Script>, Denial> {
+fn walk_in(
+    directories: &ScriptDirectories,
+    hidden: bool,
+    path: &str,
+) -> Result<Option<Script>, RouteError> {
     let Some(mut route) = Route::new(directories, hidden, path.as_bytes())? else {
         return Ok(None);
     };
@@ -24,7 +30,7 @@ fn walk_in(directories: &Directories, hidden: bool, path: &str) -> Result<Option
             _ if name.starts_with(b"data") => Found::File { executable: false },
             _ if name.starts_with(b"fifo") => Found::Other,
             _ if name.starts_with(b"no") => Found::Nothing,
-            _ => RUNS,
+            _ => EXECUTABLE,
         };
         if let Some(script) = route.found(found)? {
             return Ok(Some(script));
@@ -42,19 +48,19 @@ fn script(path: &str) -> (String, String) {
 
 /// What a client is told.
 fn denied(path: &str) -> (u16, String) {
-    let denial = walk(path).unwrap_err();
-    (denial.status(), String::from_utf8(denial.reason()).unwrap())
+    let error = walk(path).unwrap_err();
+    (error.status(), String::from_utf8(error.reason()).unwrap())
 }
 
-fn directories(paths: &[&str]) -> Directories {
-    Directories::new(paths).unwrap()
+fn directories(paths: &[&str]) -> ScriptDirectories {
+    ScriptDirectories::new(paths).unwrap()
 }
 
 #[test]
 fn b_221_directories_are_named_in_any_way() {
-    assert_eq!(directories(&["/cgi-bin", "htbin/"]), Directories::default());
-    assert_eq!(directories(&["//cgi-bin/./", "/x/../ht%62in"]), Directories::default());
-    assert_eq!(Directories::new(["/a%00"]), Err(Refusal::Nul));
+    assert_eq!(directories(&["/cgi-bin", "htbin/"]), ScriptDirectories::default());
+    assert_eq!(directories(&["//cgi-bin/./", "/x/../ht%62in"]), ScriptDirectories::default());
+    assert_eq!(ScriptDirectories::new(["/a%00"]), Err(PathError::Nul));
     let nested = directories(&["/sub/dir/cgi-bin"]);
     let found = walk_in(&nested, false, "/sub/dir/cgi-bin/x/y").unwrap().unwrap();
     assert_eq!((found.file(), found.path_info()), (&b"sub/dir/cgi-bin/x"[..], &b"/y"[..]));
@@ -68,8 +74,8 @@ fn b_221_the_root_makes_everything_a_script() {
     let root = directories(&["/"]);
     let found = walk_in(&root, false, "/dir/x/y").unwrap().unwrap();
     assert_eq!((found.file(), found.path_info()), (&b"dir/x"[..], &b"/y"[..]));
-    assert_eq!(walk_in(&root, false, "/"), Err(Denial::NotPlain(b"/".to_vec())));
-    assert_eq!(walk_in(&root, false, "/dir/"), Err(Denial::NotPlain(b"/dir/".to_vec())));
+    assert_eq!(walk_in(&root, false, "/"), Err(RouteError::NotRegularFile(b"/".to_vec())));
+    assert_eq!(walk_in(&root, false, "/dir/"), Err(RouteError::NotRegularFile(b"/dir/".to_vec())));
     assert_eq!(walk_in(&root, false, "*"), Ok(None), "OPTIONS *");
     assert_eq!(walk_in(&root, false, "host:443"), Ok(None), "CONNECT");
 }
@@ -97,7 +103,7 @@ fn b_223_the_decoded_path_is_judged() {
 /// The normalised path as `http.server` writes it, which says the root once more when there is
 /// nothing above the last component.
 fn collapsed(raw: &str) -> Option<String> {
-    let path = String::from_utf8(normalised(raw.as_bytes()).ok()?).unwrap();
+    let path = String::from_utf8(normalize(raw.as_bytes()).ok()?).unwrap();
     let is_at_the_root = path.rfind('/') == Some(0);
     Some(if is_at_the_root { format!("/{path}") } else { path })
 }
@@ -133,7 +139,7 @@ fn b_224_paths_collapse_as_those_of_http_server() {
     }
     let above = ["..", "/.//..", "../a/b", "/a/b/c/../d/e/../../../../../f", "/a/../.."];
     for raw in above {
-        assert_eq!(normalised(raw.as_bytes()), Err(Denial::AboveRoot), "{raw}");
+        assert_eq!(normalize(raw.as_bytes()), Err(RouteError::AboveRoot), "{raw}");
     }
 }
 
@@ -151,7 +157,7 @@ fn b_224_b_229_the_query_is_no_part_of_the_path() {
         let Ok((_, Event::Request(head))) = connection.advance(bytes.as_bytes()) else {
             panic!("{target}");
         };
-        assert_eq!(normalised(head.path()), Ok(path.as_bytes().to_vec()), "{target}");
+        assert_eq!(normalize(head.path()), Ok(path.as_bytes().to_vec()), "{target}");
         assert_eq!(head.query(), Some(query.as_bytes()), "{target}");
     }
 }
@@ -203,7 +209,7 @@ fn b_231_what_cannot_be_run_is_named() {
     let data = (403, "CGI script is not executable ('/cgi-bin/data.py')".to_owned());
     assert_eq!(denied("/cgi-bin/data.py"), data);
     assert_eq!(denied("/cgi-bin/%00"), (400, "Bad Request".into()));
-    assert_eq!(Denial::Path(Refusal::NotAName).status(), 404);
+    assert_eq!(RouteError::Path(PathError::InvalidName).status(), 404);
     let long = format!("/cgi-bin/x/{}", "a".repeat(5_000));
     assert_eq!(denied(&long), (404, "File not found".into()));
 }
@@ -213,7 +219,7 @@ fn b_131_hidden_names_are_not_looked_at() {
     let missing = |name: &str| (404, format!("No such CGI script ('{name}')"));
     assert_eq!(denied("/cgi-bin/.git/config"), missing("/cgi-bin/.git"));
     assert_eq!(denied("/cgi-bin/dir/%2ex"), missing("/cgi-bin/dir/.x"));
-    let found = walk_in(&Directories::default(), true, "/cgi-bin/.x/y").unwrap().unwrap();
+    let found = walk_in(&ScriptDirectories::default(), true, "/cgi-bin/.x/y").unwrap().unwrap();
     assert_eq!(found.file(), b"cgi-bin/.x");
     let chosen = walk_in(&directories(&[".scripts"]), false, "/.scripts/x").unwrap().unwrap();
     assert_eq!(chosen.file(), b".scripts/x", "the site says so itself");
@@ -236,7 +242,7 @@ fn b_255_no_other_spelling_shows_a_source() {
     assert!(is_below(b"cgi-bin", b"/CGI-Bin/x", true));
     assert!(!is_below(b"cgi-bin", b"/CGI-Binx/x", true));
     assert!(!is_below(b"cgi-bin", b"/CGI-Bin/x", false));
-    assert_eq!(walk("/CGI-BIN/x").unwrap().is_some(), FOLD);
+    assert_eq!(walk("/CGI-BIN/x").unwrap().is_some(), CASE_INSENSITIVE);
     if cfg!(windows) {
         assert_eq!(denied("/X:/cgi-bin/hi.py").0, 404);
     }
@@ -244,17 +250,19 @@ fn b_255_no_other_spelling_shows_a_source() {
 
 #[test]
 fn asking_in_another_order_is_harmless() {
-    let mut route = Route::new(&Directories::default(), false, b"/cgi-bin/a/b/").unwrap().unwrap();
-    let script = route.found(RUNS).unwrap();
-    assert_eq!(route.found(RUNS).unwrap(), script);
+    let mut route =
+        Route::new(&ScriptDirectories::default(), false, b"/cgi-bin/a/b/").unwrap().unwrap();
+    let script = route.found(EXECUTABLE).unwrap();
+    assert_eq!(route.found(EXECUTABLE).unwrap(), script);
     assert_eq!(route.found(Found::Directory), Ok(None));
-    let denial = Denial::NotPlain(b"/cgi-bin/a/b/".to_vec());
-    assert_eq!(route.found(Found::Directory), Err(denial.clone()));
-    assert_eq!(route.found(Found::Directory), Err(denial));
+    let error = RouteError::NotRegularFile(b"/cgi-bin/a/b/".to_vec());
+    assert_eq!(route.found(Found::Directory), Err(error.clone()));
+    assert_eq!(route.found(Found::Directory), Err(error));
     assert_eq!(route.path(), b"cgi-bin/a/b");
 
-    let mut route = Route::new(&Directories::default(), false, b"/cgi-bin/a/.b").unwrap().unwrap();
-    assert_eq!(route.found(Found::Directory), Err(Denial::Missing(b"/cgi-bin/a/.b".to_vec())));
+    let mut route =
+        Route::new(&ScriptDirectories::default(), false, b"/cgi-bin/a/.b").unwrap().unwrap();
+    assert_eq!(route.found(Found::Directory), Err(RouteError::NotFound(b"/cgi-bin/a/.b".to_vec())));
     assert_eq!(route.path(), b"cgi-bin/a", "after a refusal nothing hidden is asked for");
 }
 
@@ -267,7 +275,7 @@ proptest! {
     ) {
         let places = directories(&["cgi-bin", "s/c"]);
         let raw = format!("/{raw}");
-        let whole = normalised(raw.as_bytes());
+        let whole = normalize(raw.as_bytes());
         let Ok(Some(mut route)) = Route::new(&places, hidden, raw.as_bytes()) else {
             return Ok(());
         };
@@ -276,7 +284,7 @@ proptest! {
             let asked = route.path().to_vec();
             prop_assert!(asked.len() > before, "each question is one component further");
             before = asked.len();
-            let found = if bits >> (step % 32) & 1 == 0 { RUNS } else { Found::Directory };
+            let found = if bits >> (step % 32) & 1 == 0 { EXECUTABLE } else { Found::Directory };
             let Ok(script) = route.found(found) else { break };
             let Some(script) = script else { continue };
             prop_assert_eq!(script.file(), asked);

@@ -5,66 +5,70 @@
 //! [`Limits::chunk_overhead`], and that no size overflows. What is ambiguous anywhere is refused.
 
 use super::error::Reject;
-use super::head::Fields;
+use super::head::Headers;
 use super::limits::Limits;
 use super::parse;
 
 /// Where the decoder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
+enum ChunkState {
     /// In the digits of a size, after this many.
     Size(u8),
     /// In white space behind a size or an extension's value: only an extension may follow.
-    Space,
+    AfterSize,
     /// In an extension, which is skipped.
-    Extension(Extension),
+    Extension(ExtensionState),
     /// Behind the CR of a size line.
     SizeLf,
-    /// In the payload: `left` bytes of it are to come.
+    /// In the payload: `remaining` bytes of it are to come.
     Data,
     /// Behind the payload: its CR, then its LF.
     DataCr,
     DataLf,
-    /// In the trailer section: `left` bytes of it were searched for its end.
+    /// In the trailer section: `remaining` bytes of it were searched for its end.
     Trailers,
 }
 
 /// Where the decoder is in an extension: a name, and perhaps a value that is a token or quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Extension {
+enum ExtensionState {
     /// Before its name.
     Start,
     Name,
     /// In white space behind its name.
-    Named,
+    AfterName,
     /// Behind its equals sign.
-    Equals,
+    AfterEquals,
     Token,
     Quoted,
     /// Behind a backslash in quotes.
     Escape,
     /// Behind the second quote.
-    Unquoted,
+    AfterQuotes,
 }
 
-impl Extension {
+impl ExtensionState {
     /// One byte of the line (RFC 9112 §7.1.1). White space may stand around `;` and `=`, and
     /// nowhere else outside of quotes.
-    fn next(self, byte: u8) -> Option<At> {
+    fn next(self, byte: u8) -> Option<ChunkState> {
         let is_token = parse::is_token(byte);
-        Some(At::Extension(match (self, byte) {
-            (Self::Start | Self::Equals | Self::Named, b' ' | b'\t') => self,
-            (Self::Name, b' ' | b'\t') => Self::Named,
-            (Self::Token | Self::Unquoted, b' ' | b'\t') => return Some(At::Space),
+        Some(ChunkState::Extension(match (self, byte) {
+            (Self::Start | Self::AfterEquals | Self::AfterName, b' ' | b'\t') => self,
+            (Self::Name, b' ' | b'\t') => Self::AfterName,
+            (Self::Token | Self::AfterQuotes, b' ' | b'\t') => return Some(ChunkState::AfterSize),
             (Self::Start | Self::Name, _) if is_token => Self::Name,
-            (Self::Name | Self::Named, b'=') => Self::Equals,
-            (Self::Equals | Self::Token, _) if is_token => Self::Token,
-            (Self::Equals, b'"') | (Self::Escape, b'\t' | b' '..=b'~' | 0x80..) => Self::Quoted,
-            (Self::Quoted, b'"') => Self::Unquoted,
+            (Self::Name | Self::AfterName, b'=') => Self::AfterEquals,
+            (Self::AfterEquals | Self::Token, _) if is_token => Self::Token,
+            (Self::AfterEquals, b'"') | (Self::Escape, b'\t' | b' '..=b'~' | 0x80..) => {
+                Self::Quoted
+            }
+            (Self::Quoted, b'"') => Self::AfterQuotes,
             (Self::Quoted, b'\\') => Self::Escape,
             (Self::Quoted, b'\t' | b' '..=b'~' | 0x80..) => Self::Quoted,
-            (Self::Name | Self::Named | Self::Token | Self::Unquoted, b';') => Self::Start,
-            (Self::Name | Self::Token | Self::Unquoted, b'\r') => return Some(At::SizeLf),
+            (Self::Name | Self::AfterName | Self::Token | Self::AfterQuotes, b';') => Self::Start,
+            (Self::Name | Self::Token | Self::AfterQuotes, b'\r') => {
+                return Some(ChunkState::SizeLf);
+            }
             _ => return None,
         }))
     }
@@ -73,37 +77,38 @@ impl Extension {
 /// Decodes one body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Decoder {
-    at: At,
-    left: u64,
+    state: ChunkState,
+    remaining: u64,
     total: u64,
     /// Framing bytes less four for each payload byte: 80 % of framing is what it stands for.
-    debt: u32,
+    overhead: u32,
 }
 
 /// What the decoder found.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Part<'b> {
-    More,
+pub(super) enum BodyPart<'b> {
+    NeedData,
     Data(&'b [u8]),
     /// The end, with the trailer section: field lines and the empty line.
     End(&'b [u8]),
 }
 
 impl Decoder {
-    pub(super) const NEW: Self = Self { at: At::Size(0), left: 0, total: 0, debt: 0 };
+    pub(super) const NEW: Self =
+        Self { state: ChunkState::Size(0), remaining: 0, total: 0, overhead: 0 };
 
     /// How many payload bytes come next, before any framing.
-    pub(super) fn payload(&self) -> u64 {
-        if self.at == At::Data { self.left } else { 0 }
+    pub(super) fn chunk_remaining(&self) -> u64 {
+        if self.state == ChunkState::Data { self.remaining } else { 0 }
     }
 
-    /// `n` payload bytes went by; at most [`Decoder::payload`].
-    pub(super) fn passed(&mut self, n: u64) {
-        self.left -= n;
-        self.debt =
-            self.debt.saturating_sub(u32::try_from(n).unwrap_or(u32::MAX).saturating_mul(4));
-        if self.left == 0 {
-            self.at = At::DataCr;
+    /// `n` payload bytes went by; at most [`Decoder::chunk_remaining`].
+    pub(super) fn payload_received(&mut self, n: u64) {
+        self.remaining -= n;
+        self.overhead =
+            self.overhead.saturating_sub(u32::try_from(n).unwrap_or(u32::MAX).saturating_mul(4));
+        if self.remaining == 0 {
+            self.state = ChunkState::DataCr;
         }
     }
 
@@ -112,72 +117,74 @@ impl Decoder {
         &mut self,
         input: &'b [u8],
         limits: &Limits,
-    ) -> Result<(usize, Part<'b>), Reject> {
+    ) -> Result<(usize, BodyPart<'b>), Reject> {
         let mut used = 0;
         while let Some(&byte) = input.get(used) {
-            match self.at {
-                At::Data => {
+            match self.state {
+                ChunkState::Data => {
                     let rest = &input[used..];
-                    let n = rest.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-                    self.passed(n as u64);
-                    return Ok((used + n, Part::Data(&rest[..n])));
+                    let n = rest.len().min(usize::try_from(self.remaining).unwrap_or(usize::MAX));
+                    self.payload_received(n as u64);
+                    return Ok((used + n, BodyPart::Data(&rest[..n])));
                 }
-                At::Trailers => {
-                    return Ok(match self.trailers(&input[used..], limits)? {
-                        Some(section) => (used + section.len(), Part::End(section)),
-                        None => (used, Part::More),
+                ChunkState::Trailers => {
+                    return Ok(match self.find_trailers(&input[used..], limits)? {
+                        Some(section) => (used + section.len(), BodyPart::End(section)),
+                        None => (used, BodyPart::NeedData),
                     });
                 }
-                _ => self.at = self.framing(byte, limits)?,
+                _ => self.state = self.decode_framing(byte, limits)?,
             }
             used += 1;
-            self.debt = self.debt.saturating_add(1);
-            if self.debt > limits.chunk_overhead {
+            self.overhead = self.overhead.saturating_add(1);
+            if self.overhead > limits.chunk_overhead {
                 return Err(Reject::ChunkOverhead);
             }
         }
-        Ok((used, Part::More))
+        Ok((used, BodyPart::NeedData))
     }
 
     /// One byte of a size line, or of the line end behind a payload.
-    fn framing(&mut self, byte: u8, limits: &Limits) -> Result<At, Reject> {
-        Ok(match (self.at, byte) {
-            (At::Size(digits), _) if byte.is_ascii_hexdigit() => {
+    fn decode_framing(&mut self, byte: u8, limits: &Limits) -> Result<ChunkState, Reject> {
+        Ok(match (self.state, byte) {
+            (ChunkState::Size(digits), _) if byte.is_ascii_hexdigit() => {
                 if digits == 16 {
                     return Err(Reject::BadChunk); // 64 bits hold no more
                 }
                 let digit = (byte as char).to_digit(16).unwrap_or_default();
-                self.left = self.left << 4 | u64::from(digit);
-                At::Size(digits + 1)
+                self.remaining = self.remaining << 4 | u64::from(digit);
+                ChunkState::Size(digits + 1)
             }
-            (At::Size(1..), b' ' | b'\t') => At::Space,
-            (At::Size(1..), b'\r') => At::SizeLf,
-            (At::Size(1..) | At::Space, b';') => At::Extension(Extension::Start),
-            (At::Space, b' ' | b'\t') => At::Space,
-            (At::Extension(part), _) => part.next(byte).ok_or(Reject::BadChunk)?,
-            (At::SizeLf, b'\n') if self.left == 0 => At::Trailers,
-            (At::SizeLf, b'\n') => {
-                self.total = self.total.saturating_add(self.left);
+            (ChunkState::Size(1..), b' ' | b'\t') => ChunkState::AfterSize,
+            (ChunkState::Size(1..), b'\r') => ChunkState::SizeLf,
+            (ChunkState::Size(1..) | ChunkState::AfterSize, b';') => {
+                ChunkState::Extension(ExtensionState::Start)
+            }
+            (ChunkState::AfterSize, b' ' | b'\t') => ChunkState::AfterSize,
+            (ChunkState::Extension(part), _) => part.next(byte).ok_or(Reject::BadChunk)?,
+            (ChunkState::SizeLf, b'\n') if self.remaining == 0 => ChunkState::Trailers,
+            (ChunkState::SizeLf, b'\n') => {
+                self.total = self.total.saturating_add(self.remaining);
                 if self.total > limits.body {
                     return Err(Reject::BodyTooLarge);
                 }
-                At::Data
+                ChunkState::Data
             }
-            (At::DataCr, b'\r') => At::DataLf,
-            (At::DataLf, b'\n') => At::Size(0),
+            (ChunkState::DataCr, b'\r') => ChunkState::DataLf,
+            (ChunkState::DataLf, b'\n') => ChunkState::Size(0),
             _ => return Err(Reject::BadChunk),
         })
     }
 
     /// The trailer section, when it is whole: field lines and an empty one, all with CR LF.
-    fn trailers<'b>(
+    fn find_trailers<'b>(
         &mut self,
         input: &'b [u8],
         limits: &Limits,
     ) -> Result<Option<&'b [u8]>, Reject> {
-        let most = limits.trailers as usize;
-        let window = &input[..input.len().min(most)];
-        let from = (self.left as usize).min(window.len());
+        let max = limits.trailers as usize;
+        let window = &input[..input.len().min(max)];
+        let from = (self.remaining as usize).min(window.len());
         for at in from..window.len() {
             if window[at] != b'\n' {
                 continue;
@@ -185,42 +192,46 @@ impl Decoder {
             match window[..at] {
                 [b'\r'] | [.., b'\n', b'\r'] => {
                     let section = &window[..=at];
-                    return check(section, limits).map(|()| Some(section));
+                    return check_trailers(section, limits).map(|()| Some(section));
                 }
                 [.., b'\r'] => {}
                 _ => return Err(Reject::BadTrailer), // a bare LF ends nothing here
             }
         }
-        if input.len() > most {
+        if input.len() > max {
             return Err(Reject::TrailersTooLarge);
         }
-        self.left = window.len() as u64;
+        self.remaining = window.len() as u64;
         Ok(None)
     }
 }
 
-fn check(section: &[u8], limits: &Limits) -> Result<(), Reject> {
-    let mut fields = [httparse::EMPTY_HEADER; Limits::MOST_FIELDS as usize];
+fn check_trailers(section: &[u8], limits: &Limits) -> Result<(), Reject> {
+    let mut fields = [httparse::EMPTY_HEADER; Limits::MAX_HEADERS as usize];
     match httparse::parse_headers(section, &mut fields) {
         Ok(httparse::Status::Complete((n, _))) if n == section.len() => Ok(()),
         Err(httparse::Error::TooManyHeaders) => Err(Reject::TrailersTooLarge),
         _ => Err(Reject::BadTrailer),
     }
     .and_then(|()| {
-        let lines = Fields { rest: section }.count();
-        if lines > usize::from(limits.fields) { Err(Reject::TrailersTooLarge) } else { Ok(()) }
+        let lines = Headers { rest: section }.count();
+        if lines > usize::from(limits.header_count) {
+            Err(Reject::TrailersTooLarge)
+        } else {
+            Ok(())
+        }
     })
 }
 
 /// Appends a chunk's size line.
-pub(super) fn size_line(n: usize, out: &mut Vec<u8>) {
+pub(super) fn push_size_line(n: usize, out: &mut Vec<u8>) {
     let digits = (usize::BITS - n.leading_zeros()).div_ceil(4).max(1);
     out.extend((0..digits).rev().map(|i| b"0123456789abcdef"[n >> (4 * i) & 15]));
     out.extend_from_slice(b"\r\n");
 }
 
 /// Appends the last chunk and the trailers.
-pub(super) fn end(trailers: &[(&str, &[u8])], out: &mut Vec<u8>) {
+pub(super) fn push_last_chunk(trailers: &[(&str, &[u8])], out: &mut Vec<u8>) {
     out.extend_from_slice(b"0\r\n");
     for (name, value) in trailers {
         out.extend_from_slice(name.as_bytes());
@@ -232,7 +243,7 @@ pub(super) fn end(trailers: &[(&str, &[u8])], out: &mut Vec<u8>) {
 }
 
 /// A trailer may only be called what a field may be called.
-pub(super) fn is_name(name: &[u8]) -> bool {
+pub(super) fn is_header_name(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(|&b| parse::is_token(b))
 }
 
@@ -247,10 +258,10 @@ mod tests {
             let (used, part) = decoder.decode(&input[start..end], limits)?;
             start += used;
             match part {
-                Part::Data(data) => body.extend_from_slice(data),
-                Part::End(section) => return Ok((body, section.to_vec())),
-                Part::More if end == input.len() => return Err(Reject::Truncated),
-                Part::More => end = (end + step).min(input.len()),
+                BodyPart::Data(data) => body.extend_from_slice(data),
+                BodyPart::End(section) => return Ok((body, section.to_vec())),
+                BodyPart::NeedData if end == input.len() => return Err(Reject::Truncated),
+                BodyPart::NeedData => end = (end + step).min(input.len()),
             }
         }
     }
@@ -372,7 +383,7 @@ mod tests {
     fn size_lines() {
         for n in [0, 1, 15, 16, 255, 256, 4096, usize::MAX] {
             let mut out = Vec::new();
-            size_line(n, &mut out);
+            push_size_line(n, &mut out);
             assert_eq!(out, format!("{n:x}\r\n").into_bytes());
         }
     }

@@ -1,13 +1,13 @@
 //! The machine: one connection's protocol, in less than a hundred bytes and without a heap.
 //!
-//! This file is the peer's half: bytes in, events out. The half that answers is in `respond.rs`
-//! and `answer.rs`; who may do what when is in `state.rs` and nowhere else. It promises to be
+//! This file is the peer's half: bytes in, events out. The half that answers is in `response.rs`
+//! and `response_body.rs`; who may do what when is in `state.rs` and nowhere else. It promises to be
 //! total: no input and no order of calls makes it panic, and what is wrong is a [`Reject`] when the
 //! peer did it and a [`Misuse`](crate::http1::Misuse) when the caller did. It never waits, and it
-//! never looks at a clock: [`Connection::waiting`] says whom the caller waits for.
+//! never looks at a clock: [`Connection::waiting_for`] says whom the caller waits for.
 //!
 //! ```
-//! use doorstep_core::http1::{Connection, Event, Limits, Outbox, Owed};
+//! use doorstep_core::http1::{Connection, Event, Limits, Outbox, ResponseDue};
 //!
 //! let mut connection = Connection::new(Limits::default());
 //! let mut outbox = Outbox::new("");
@@ -20,51 +20,51 @@
 //! assert_eq!(outbox.unsent(), b"HTTP/1.1 204 No Content\r\n\r\n");
 //! ```
 
-use super::chunked::{Decoder, Part};
+use super::chunked::{BodyPart, Decoder};
 use super::error::Reject;
-use super::event::{Event, Owed, Trailers};
+use super::event::{Event, ResponseDue, Trailers};
 use super::framing::{self, Framing};
-use super::head::{Head, Known, Version};
+use super::head::{Head, KnownHeader, Version};
 use super::inbox::{Inbox, Storage};
-use super::limits::{Limits, Waiting};
+use super::limits::{Limits, WaitingFor};
 use super::outbox::Outbox;
-use super::parse::{self, About, Scan};
-use super::state::{Facts, Heard, Recv, Said, Send, States};
+use super::parse::{self, ConnectionOptions, HeadScan};
+use super::state::{Conditions, RecvEvent, RecvState, SendEvent, SendState, States};
 
 /// One connection.
 #[derive(Debug, Clone)]
 pub struct Connection {
     limits: Limits,
     incoming: Incoming,
-    /// Bytes of a [`Outgoing::Length`] that are still to go.
-    pub(super) left: u64,
-    pub(super) outgoing: Outgoing,
+    /// Bytes of a [`ResponseFraming::Length`] that are still to go.
+    pub(super) body_remaining: u64,
+    pub(super) response_framing: ResponseFraming,
     pub(super) states: States,
     pub(super) request: Request,
     /// Bytes of an unwanted body that were swallowed.
     drained: u32,
     fault: Option<Reject>,
     /// Bytes of a swallowed body that stood before the fault in the same input.
-    pub(super) before_fault: u32,
+    pub(super) fault_offset: u32,
     empty_lines: u8,
-    pub(super) protocol: Version,
-    finished: bool,
-    retiring: bool,
-    lingers: bool,
-    pub(super) resets: bool,
+    pub(super) our_version: Version,
+    eof: bool,
+    keep_alive_disabled: bool,
+    should_linger: bool,
+    pub(super) should_reset: bool,
 }
 
 /// What is being read.
 #[derive(Debug, Clone, Copy)]
 enum Incoming {
-    Head(Scan),
+    Head(HeadScan),
     Length(u64),
     Chunked(Decoder),
 }
 
 /// How the answer's body is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outgoing {
+pub(super) enum ResponseFraming {
     Length,
     Chunked,
     UntilClose,
@@ -79,8 +79,8 @@ pub(super) struct Request {
     pub(super) is_connect: bool,
     pub(super) keep_alive: bool,
     /// 100 Continue is expected and was not sent.
-    pub(super) expects: bool,
-    pub(super) upgrade: bool,
+    pub(super) expects_continue: bool,
+    pub(super) wants_upgrade: bool,
     /// The peer said that nothing follows this request.
     pub(super) is_last: bool,
 }
@@ -91,34 +91,34 @@ impl Connection {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            incoming: Incoming::Head(Scan::default()),
-            left: 0,
-            outgoing: Outgoing::Length,
+            incoming: Incoming::Head(HeadScan::default()),
+            body_remaining: 0,
+            response_framing: ResponseFraming::Length,
             states: States::IDLE,
             request: Request::default(),
             drained: 0,
             fault: None,
-            before_fault: 0,
+            fault_offset: 0,
             empty_lines: 0,
-            protocol: Version::Http11,
-            finished: false,
-            retiring: false,
-            lingers: false,
-            resets: false,
+            our_version: Version::Http11,
+            eof: false,
+            keep_alive_disabled: false,
+            should_linger: false,
+            should_reset: false,
         }
     }
 
     /// Speaks `version` from here on: with HTTP/1.0 every answer says so, and closes (B-042).
     #[must_use]
-    pub fn speaking(mut self, version: Version) -> Self {
-        self.protocol = version.max(Version::Http10);
+    pub fn with_version(mut self, version: Version) -> Self {
+        self.our_version = version.max(Version::Http10);
         self
     }
 
     /// Looks at unread bytes: how many are done with, and what they meant.
     ///
     /// Call it again with the rest, and more, whenever there is something new: bytes, the end of
-    /// input ([`Connection::finish`]), or an answer given. Spurious calls are harmless.
+    /// input ([`Connection::receive_eof`]), or an answer given. Spurious calls are harmless.
     ///
     /// # Errors
     /// The rule that the peer broke: [`Connection::refuse`] it. Until then the error stays.
@@ -127,35 +127,38 @@ impl Connection {
         loop {
             let rest = &input[used..];
             match (self.states.recv, self.states.send) {
-                (Recv::Idle, Send::Idle) => {
+                (RecvState::Idle, SendState::Idle) => {
                     let found = self.skip_empty_lines(rest).and_then(|blank| {
                         let (n, event) = self.read_head(&rest[blank..])?;
                         Ok((used + blank + n, event))
                     });
                     if found.is_err() {
-                        self.before_fault = u32::try_from(used).unwrap_or(u32::MAX);
+                        self.fault_offset = u32::try_from(used).unwrap_or(u32::MAX);
                     }
                     return found;
                 }
-                (Recv::Body, Send::Done) => {
+                (RecvState::Body, SendState::Done) => {
                     used += self.drain(rest);
-                    if self.states.recv == Recv::Body {
-                        return Ok((used, Event::NeedMore));
+                    if self.states.recv == RecvState::Body {
+                        return Ok((used, Event::NeedData));
                     }
                 }
-                (Recv::Body, _) => {
+                (RecvState::Body, _) => {
                     let (n, event) = self.read_body(rest)?;
                     return Ok((used + n, event));
                 }
-                (Recv::Switched, _) => return Ok((used, Event::Switched)),
-                (_, Send::Owed | Send::Body) => {
-                    if let (Some(reject), Send::Owed) = (self.fault, self.states.send) {
+                (RecvState::SwitchedProtocol, _) => return Ok((used, Event::SwitchedProtocol)),
+                (_, SendState::ResponseDue | SendState::Body) => {
+                    if let (Some(reject), SendState::ResponseDue) = (self.fault, self.states.send) {
                         return Err(reject);
                     }
-                    if self.finished && rest.is_empty() && self.states.recv == Recv::Done {
-                        self.hear(Heard::Finished);
+                    if self.eof && rest.is_empty() && self.states.recv == RecvState::Done {
+                        self.on_recv(RecvEvent::Eof);
                     }
-                    return Ok((used, self.owed().map_or(Event::NeedMore, Event::Owed)));
+                    return Ok((
+                        used,
+                        self.response_due().map_or(Event::NeedData, Event::ResponseDue),
+                    ));
                 }
                 _ => return Ok((used, Event::Closed)),
             }
@@ -167,13 +170,13 @@ impl Connection {
     /// # Errors
     /// As of `advance`; and 431 when the inbox is full and cannot grow.
     pub fn next<'b, S: Storage>(&mut self, inbox: &'b mut Inbox<S>) -> Result<Event<'b>, Reject> {
-        if inbox.is_finished() {
-            self.finish();
+        if inbox.is_eof() {
+            self.receive_eof();
         }
-        let stuck = inbox.is_stuck();
+        let full = inbox.is_full();
         let (unread, start) = inbox.parts();
         match self.advance(unread) {
-            Ok((0, Event::NeedMore)) if stuck => Err(self.fault(match self.incoming {
+            Ok((0, Event::NeedData)) if full => Err(self.record_fault(match self.incoming {
                 Incoming::Head(_) => Reject::HeadTooLarge,
                 _ => Reject::TrailersTooLarge,
             })),
@@ -182,7 +185,7 @@ impl Connection {
                 Ok(event)
             }
             Err(reject) => {
-                let before = std::mem::take(&mut self.before_fault) as usize;
+                let before = std::mem::take(&mut self.fault_offset) as usize;
                 *start += before.min(unread.len()); // `advance` may have counted other bytes
                 Err(reject)
             }
@@ -190,30 +193,31 @@ impl Connection {
     }
 
     /// The peer has finished: nothing follows the bytes that are here.
-    pub fn finish(&mut self) {
-        self.finished = true;
+    pub fn receive_eof(&mut self) {
+        self.eof = true;
     }
 
     /// Closes with the next response that begins, which says so. One that has begun and promised to
     /// keep the connection keeps that promise: the client may send one more request.
-    pub fn retire(&mut self) {
-        self.retiring = true;
-        self.request.keep_alive &= !matches!(self.states.send, Send::Idle | Send::Owed);
+    pub fn disable_keep_alive(&mut self) {
+        self.keep_alive_disabled = true;
+        self.request.keep_alive &=
+            !matches!(self.states.send, SendState::Idle | SendState::ResponseDue);
     }
 
     /// Whether the peer waits for 100 Continue before it sends its body (B-050).
     #[must_use]
-    pub fn expects(&self) -> bool {
-        self.request.expects
+    pub fn expects_continue(&self) -> bool {
+        self.request.expects_continue
     }
 
     /// How many bytes of the body come next without any framing between them: the caller may
-    /// receive up to as many by itself, wherever it likes, and then say [`Connection::received`].
+    /// receive up to as many by itself, wherever it likes, and then say [`Connection::body_received`].
     #[must_use]
-    pub fn direct(&self) -> u64 {
+    pub fn raw_body_len(&self) -> u64 {
         match (self.states.recv, &self.incoming) {
-            (Recv::Body, Incoming::Length(left)) => *left,
-            (Recv::Body, Incoming::Chunked(decoder)) => decoder.payload(),
+            (RecvState::Body, Incoming::Length(left)) => *left,
+            (RecvState::Body, Incoming::Chunked(decoder)) => decoder.chunk_remaining(),
             _ => 0,
         }
     }
@@ -221,58 +225,65 @@ impl Connection {
     /// How much room in the inbox the rest of this request's body wants, in bytes: enough for the
     /// largest trailer section, and to read with some ease. None without a body.
     #[must_use]
-    pub fn room(&self) -> usize {
+    pub fn body_buffer_hint(&self) -> usize {
         match self.states.recv {
-            Recv::Body => usize::from(self.limits.trailers) + 4096,
+            RecvState::Body => usize::from(self.limits.trailers) + 4096,
             _ => 0,
         }
     }
 
-    /// `n` bytes of the body went by; more than [`Connection::direct`] are not counted. The end of
+    /// `n` bytes of the body went by; more than [`Connection::raw_body_len`] are not counted. The end of
     /// the body is still an event.
-    pub fn received(&mut self, n: u64) {
-        let n = n.min(self.direct());
+    pub fn body_received(&mut self, n: u64) {
+        let n = n.min(self.raw_body_len());
         match &mut self.incoming {
             _ if n == 0 => {}
             Incoming::Length(left) => *left -= n,
-            Incoming::Chunked(decoder) => decoder.passed(n),
+            Incoming::Chunked(decoder) => decoder.payload_received(n),
             Incoming::Head(_) => {}
         }
     }
 
     /// Somebody wants the body: sends 100 Continue when the peer waits for it (B-050).
-    pub fn want_body(&mut self, outbox: &mut Outbox) {
+    pub fn send_continue(&mut self, outbox: &mut Outbox) {
         let States { recv, send } = self.states;
-        if self.request.expects && recv == Recv::Body && send == Send::Owed {
+        if self.request.expects_continue
+            && recv == RecvState::Body
+            && send == SendState::ResponseDue
+        {
             outbox.bytes_mut().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-            self.request.expects = false;
+            self.request.expects_continue = false;
         }
     }
 
     /// Whom the connection waits for; never for how long.
     #[must_use]
-    pub fn waiting(&self, outbox: &Outbox) -> Waiting {
+    pub fn waiting_for(&self, outbox: &Outbox) -> WaitingFor {
         match (self.states.recv, self.states.send) {
-            _ if !outbox.is_empty() => Waiting::Peer,
-            (Recv::Idle, Send::Idle) => match self.incoming {
-                Incoming::Head(scan) if scan.has_begun() || self.empty_lines > 0 => Waiting::Head,
-                _ => Waiting::Idle,
+            _ if !outbox.is_empty() => WaitingFor::Writable,
+            (RecvState::Idle, SendState::Idle) => match self.incoming {
+                Incoming::Head(scan) if scan.has_begun() || self.empty_lines > 0 => {
+                    WaitingFor::Head
+                }
+                _ => WaitingFor::Request,
             },
-            (Recv::Body, Send::Done) => Waiting::Drain,
-            (Recv::Body, Send::Owed | Send::Body) => Waiting::Body,
-            (_, Send::Owed | Send::Body) => Waiting::Answer,
-            _ if self.lingers => Waiting::Linger,
-            _ => Waiting::Nobody,
+            (RecvState::Body, SendState::Done) => WaitingFor::Drain,
+            (RecvState::Body, SendState::ResponseDue | SendState::Body) => WaitingFor::Body,
+            (_, SendState::ResponseDue | SendState::Body) => WaitingFor::Response,
+            _ if self.should_linger => WaitingFor::Linger,
+            _ => WaitingFor::Nothing,
         }
     }
 
     /// What the caller owes the peer, if anything.
     #[must_use]
-    pub fn owed(&self) -> Option<Owed> {
-        match (self.states.send, self.outgoing) {
-            (Send::Owed, _) => Some(Owed::Answer),
-            (Send::Body, Outgoing::Length) => Some(Owed::Bytes(self.left)),
-            (Send::Body, _) => Some(Owed::Stream),
+    pub fn response_due(&self) -> Option<ResponseDue> {
+        match (self.states.send, self.response_framing) {
+            (SendState::ResponseDue, _) => Some(ResponseDue::Head),
+            (SendState::Body, ResponseFraming::Length) => {
+                Some(ResponseDue::Bytes(self.body_remaining))
+            }
+            (SendState::Body, _) => Some(ResponseDue::Stream),
             _ => None,
         }
     }
@@ -281,22 +292,23 @@ impl Connection {
     /// could destroy the answer on its way. Send FIN, read and forget for a while, then close
     /// (RFC 9112 §9.6).
     #[must_use]
-    pub fn lingers(&self) -> bool {
-        self.lingers
+    pub fn should_linger(&self) -> bool {
+        self.should_linger
     }
 
     /// After [`Event::Closed`]: whether only a reset shows the peer that its answer was cut, since
     /// the end of the connection would have ended it (RFC 9112 §8). Close without lingering then.
     #[must_use]
-    pub fn resets(&self) -> bool {
-        self.resets
+    pub fn should_reset(&self) -> bool {
+        self.should_reset
     }
 
     /// Whether nothing but the end of the connection ends the answer: whoever closes before all of it
     /// is sent must do so by a reset, or it looks whole (RFC 9112 §8). True of the last answer for ever.
     #[must_use]
-    pub fn ends_by_closing(&self) -> bool {
-        self.outgoing == Outgoing::UntilClose || self.request.version == Version::Http09
+    pub fn is_close_delimited(&self) -> bool {
+        self.response_framing == ResponseFraming::UntilClose
+            || self.request.version == Version::Http09
     }
 
     /// Both halves' states.
@@ -310,106 +322,113 @@ impl Connection {
         if !matches!(input.first(), Some(b'\r' | b'\n')) {
             return Ok(0);
         }
-        let (used, lines) = parse::empty_lines(input);
+        let (used, lines) = parse::count_empty_lines(input);
         self.empty_lines = self.empty_lines.saturating_add(lines);
         if self.empty_lines > self.limits.empty_lines {
-            return Err(self.fault(Reject::EmptyLines));
+            return Err(self.record_fault(Reject::TooManyEmptyLines));
         }
         Ok(used)
     }
 
     fn read_head<'b>(&mut self, input: &'b [u8]) -> Result<(usize, Event<'b>), Reject> {
         let Incoming::Head(scan) = &mut self.incoming else { return Ok((0, Event::Closed)) };
-        match parse::head(scan, input, &self.limits) {
+        match parse::find_head(scan, input, &self.limits) {
             Ok(Some((line, whole))) => {
                 let mut head = line.head(whole);
-                parse::fields(&line, &mut head, &self.limits)
-                    .and_then(|about| self.begin(&head, &about))
-                    .map_err(|reject| self.fault(reject))?;
+                parse::parse_headers(&line, &mut head, &self.limits)
+                    .and_then(|options| self.begin_request(&head, &options))
+                    .map_err(|reject| self.record_fault(reject))?;
                 Ok((head.size(), Event::Request(head)))
             }
-            Ok(None) if self.finished => {
-                self.hear(Heard::Finished); // B-005, B-033
+            Ok(None) if self.eof => {
+                self.on_recv(RecvEvent::Eof); // B-005, B-033
                 Ok((0, Event::Closed))
             }
-            Ok(None) => Ok((0, Event::NeedMore)),
-            Err(reject) => Err(self.fault(reject)),
+            Ok(None) => Ok((0, Event::NeedData)),
+            Err(reject) => Err(self.record_fault(reject)),
         }
     }
 
     /// A head was read: what it means for this connection.
-    fn begin(&mut self, head: &Head<'_>, about: &About) -> Result<(), Reject> {
-        let speaks_11 = self.protocol == Version::Http11;
-        let version = head.version().min(self.protocol);
-        let asked_to_stay = version == Version::Http11 || about.keep_alive && speaks_11;
+    fn begin_request(
+        &mut self,
+        head: &Head<'_>,
+        options: &ConnectionOptions,
+    ) -> Result<(), Reject> {
+        let is_11 = self.our_version == Version::Http11;
+        let version = head.version().min(self.our_version);
+        let wants_keep_alive = version == Version::Http11 || options.keep_alive && is_11;
         self.request = Request {
             version,
             is_head: head.is_head(),
             is_connect: head.method() == b"CONNECT",
-            keep_alive: asked_to_stay && !about.close && !about.unusual && !self.retiring,
-            expects: false,
+            keep_alive: wants_keep_alive
+                && !options.close
+                && !options.lenient
+                && !self.keep_alive_disabled,
+            expects_continue: false,
             is_last: match head.version() {
                 Version::Http09 => false, // it cannot say so, and a second CR LF may follow
-                Version::Http10 => about.close || !about.keep_alive,
-                Version::Http11 => about.close,
+                Version::Http10 => options.close || !options.keep_alive,
+                Version::Http11 => options.close,
             },
-            upgrade: about.upgrade
-                && !about.unusual
+            wants_upgrade: options.upgrade
+                && !options.lenient
                 && version == Version::Http11
-                && head.known(Known::Upgrade).is_some(),
+                && head.known_header(KnownHeader::Upgrade).is_some(),
         };
-        let framing = framing::of_request(head, self.limits.body)?;
-        if version == Version::Http11 && head.known(Known::Expect).is_some() {
-            for expectation in head.list("expect") {
+        let framing = framing::request_framing(head, self.limits.body)?;
+        if version == Version::Http11 && head.known_header(KnownHeader::Expect).is_some() {
+            for expectation in head.header_list("expect") {
                 if !expectation.eq_ignore_ascii_case(b"100-continue") {
                     return Err(Reject::BadExpectation); // B-052
                 }
-                self.request.expects = framing != Framing::None;
+                self.request.expects_continue = framing != Framing::None;
             }
         }
         self.drained = 0;
         self.empty_lines = 0;
-        self.say(Said::Asked);
+        self.on_send(SendEvent::Request);
         match framing {
-            Framing::None => self.hear(Heard::Head),
+            Framing::None => self.on_recv(RecvEvent::Head),
             Framing::Length(n) => {
                 self.incoming = Incoming::Length(n);
-                self.hear(Heard::HeadWithBody);
+                self.on_recv(RecvEvent::HeadWithBody);
             }
             Framing::Chunked => {
                 self.incoming = Incoming::Chunked(Decoder::NEW);
-                self.hear(Heard::HeadWithBody);
+                self.on_recv(RecvEvent::HeadWithBody);
             }
         }
         Ok(())
     }
 
     fn read_body<'b>(&mut self, input: &'b [u8]) -> Result<(usize, Event<'b>), Reject> {
-        let (used, part) = self.read_part(input)?;
+        let (used, part) = self.read_body_part(input)?;
         Ok(match part {
-            Part::Data(data) => (used, Event::Body(data)),
-            Part::End(section) => (used, Event::End(Trailers { section })),
-            Part::More if self.finished => return Err(self.fault(Reject::Truncated)),
-            Part::More => (used, Event::NeedMore),
+            BodyPart::Data(data) => (used, Event::Body(data)),
+            BodyPart::End(section) => (used, Event::End(Trailers { section })),
+            BodyPart::NeedData if self.eof => return Err(self.record_fault(Reject::Truncated)),
+            BodyPart::NeedData => (used, Event::NeedData),
         })
     }
 
-    fn read_part<'b>(&mut self, input: &'b [u8]) -> Result<(usize, Part<'b>), Reject> {
+    fn read_body_part<'b>(&mut self, input: &'b [u8]) -> Result<(usize, BodyPart<'b>), Reject> {
         let found = match &mut self.incoming {
-            Incoming::Head(_) | Incoming::Length(0) => Ok((0, Part::End(b""))),
-            Incoming::Length(_) if input.is_empty() => Ok((0, Part::More)),
+            Incoming::Head(_) | Incoming::Length(0) => Ok((0, BodyPart::End(b""))),
+            Incoming::Length(_) if input.is_empty() => Ok((0, BodyPart::NeedData)),
             Incoming::Length(left) => {
                 let n = input.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= n as u64;
-                Ok((n, Part::Data(&input[..n])))
+                Ok((n, BodyPart::Data(&input[..n])))
             }
             Incoming::Chunked(decoder) => decoder.decode(input, &self.limits),
         };
         match found {
-            Ok((_, Part::End(_))) => self.hear(Heard::End),
-            Ok((_, Part::Data(_))) => self.hear(Heard::Data),
-            Ok((_, Part::More)) => {}
-            Err(reject) => return Err(self.fault(reject)),
+            Ok((_, BodyPart::End(_))) => self.on_recv(RecvEvent::End),
+            Ok((_, BodyPart::Data(_))) => self.on_recv(RecvEvent::Data),
+            Ok((_, BodyPart::NeedData)) => {}
+            Err(reject) => return Err(self.record_fault(reject)),
         }
         found
     }
@@ -418,22 +437,22 @@ impl Connection {
     /// state has moved when that is over.
     fn drain(&mut self, input: &[u8]) -> usize {
         let mut used = 0;
-        while self.states.recv == Recv::Body {
-            match self.read_part(&input[used..]) {
-                Ok((n, Part::Data(data))) => {
+        while self.states.recv == RecvState::Body {
+            match self.read_body_part(&input[used..]) {
+                Ok((n, BodyPart::Data(data))) => {
                     used += n;
                     let n = u32::try_from(data.len()).unwrap_or(u32::MAX);
                     self.drained = self.drained.saturating_add(n);
-                    self.settle(); // perhaps it was too much
+                    self.apply_joint_rules(); // perhaps it was too much
                 }
-                Ok((n, Part::End(_))) => used += n,
-                Ok((n, Part::More)) => {
+                Ok((n, BodyPart::End(_))) => used += n,
+                Ok((n, BodyPart::NeedData)) => {
                     used += n;
-                    if !self.finished {
-                        self.settle(); // a chunk may announce too much
+                    if !self.eof {
+                        self.apply_joint_rules(); // a chunk may announce too much
                         break;
                     }
-                    self.hear(Heard::Finished);
+                    self.on_recv(RecvEvent::Eof);
                 }
                 Err(_) => {} // broken, and so closed: nobody is owed a word
             }
@@ -445,56 +464,57 @@ impl Connection {
     pub(super) fn may_drain(&self) -> bool {
         let known = match &self.incoming {
             Incoming::Length(left) => *left,
-            Incoming::Chunked(decoder) => decoder.payload(),
+            Incoming::Chunked(decoder) => decoder.chunk_remaining(),
             Incoming::Head(_) => 0,
         };
-        let most = u64::from(self.limits.drain);
-        !self.request.expects && known.saturating_add(u64::from(self.drained)) <= most
+        let max = u64::from(self.limits.drain);
+        !self.request.expects_continue && known.saturating_add(u64::from(self.drained)) <= max
     }
 
     /// Whether, as things stand, the connection is kept after this exchange.
-    pub(super) fn may_keep(&self) -> bool {
-        let drained = self.states.recv != Recv::Body || self.may_drain();
-        let here = matches!(self.states.recv, Recv::Body | Recv::Done);
+    pub(super) fn may_keep_alive(&self) -> bool {
+        let drained = self.states.recv != RecvState::Body || self.may_drain();
+        let here = matches!(self.states.recv, RecvState::Body | RecvState::Done);
         self.request.keep_alive && drained && here
     }
 
     /// The peer broke a rule: the connection is over but for one answer.
-    pub(super) fn fault(&mut self, reject: Reject) -> Reject {
+    pub(super) fn record_fault(&mut self, reject: Reject) -> Reject {
         self.fault = Some(reject);
         self.request.keep_alive = false;
-        self.say(Said::Fault); // first: one error answer is allowed
-        self.hear(Heard::Fault);
+        self.on_send(SendEvent::Fault); // first: one error answer is allowed
+        self.on_recv(RecvEvent::Fault);
         reject
     }
 
-    fn hear(&mut self, heard: Heard) {
-        if let Some(recv) = self.states.recv.on(heard) {
+    fn on_recv(&mut self, event: RecvEvent) {
+        if let Some(recv) = self.states.recv.on(event) {
             self.states.recv = recv;
-            self.settle();
+            self.apply_joint_rules();
         }
     }
 
-    pub(super) fn say(&mut self, said: Said) {
-        if let Some(send) = self.states.send.on(said) {
+    pub(super) fn on_send(&mut self, event: SendEvent) {
+        if let Some(send) = self.states.send.on(event) {
             self.states.send = send;
-            self.settle();
+            self.apply_joint_rules();
         }
     }
 
-    fn settle(&mut self) {
+    fn apply_joint_rules(&mut self) {
         let before = self.states;
-        let facts = Facts { keep_alive: self.request.keep_alive, may_drain: self.may_drain() };
-        self.states = before.settle(facts);
+        let conditions =
+            Conditions { keep_alive: self.request.keep_alive, may_drain: self.may_drain() };
+        self.states = before.apply_joint_rules(conditions);
         if self.states == before {
             return;
         }
         if self.states == States::CLOSED {
-            let more = matches!(before.recv, Recv::Body | Recv::Broken);
-            self.lingers = (more || !self.request.is_last) && !self.finished;
+            let more = matches!(before.recv, RecvState::Body | RecvState::Error);
+            self.should_linger = (more || !self.request.is_last) && !self.eof;
         }
         if self.states == States::IDLE {
-            self.incoming = Incoming::Head(Scan::default());
+            self.incoming = Incoming::Head(HeadScan::default());
             self.request = Request::default(); // a fault in the next head is not about this one
         }
     }

@@ -42,11 +42,11 @@ impl Civil {
     /// or last second of that span.
     #[must_use]
     pub fn utc(unix: i64) -> Self {
-        let unix = unix.clamp(FIRST, LAST);
-        let (days, seconds) = (unix.div_euclid(DAY), unix.rem_euclid(DAY));
+        let unix = unix.clamp(MIN_UNIX, MAX_UNIX);
+        let (days, seconds) = (unix.div_euclid(DAY_SECS), unix.rem_euclid(DAY_SECS));
 
         // Counted from 1 March of year 0, leap days come last in their year and in each 400 years.
-        let days = days + TO_1970;
+        let days = days + DAYS_TO_1970;
         let era = days.div_euclid(146_097);
         let day_of_era = days.rem_euclid(146_097);
         let year_of_era =
@@ -87,9 +87,9 @@ impl Civil {
         let days = era * 146_097 + 365 * year_of_era + year_of_era / 4 - year_of_era / 100
             + (153 * i64::from(shifted) + 2) / 5
             + i64::from(day - 1)
-            - TO_1970;
+            - DAYS_TO_1970;
         let seconds = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
-        Some(days * DAY + seconds)
+        Some(days * DAY_SECS + seconds)
     }
 
     /// The month's English name in three letters; `???` when there is no such month.
@@ -104,13 +104,13 @@ impl Civil {
 pub fn format(unix: i64) -> [u8; 29] {
     // The calendar repeats every 400 years, days of the week included. httpdate begins at 1970: of
     // any other 400 years it writes the same moment of those, and the year is put right.
-    let unix = unix.clamp(FIRST, LAST);
-    let like = unix.rem_euclid(CYCLE);
+    let unix = unix.clamp(MIN_UNIX, MAX_UNIX);
+    let like = unix.rem_euclid(CYCLE_SECS);
     let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
     let moment = UNIX_EPOCH + Duration::from_secs(like.cast_unsigned());
     let _ = write!(&mut text[..], "{}", HttpDate::from(moment)); // it is 29 bytes
     if like != unix {
-        text[12..16].copy_from_slice(&four(Civil::utc(unix).year));
+        text[12..16].copy_from_slice(&four_digits(Civil::utc(unix).year));
     }
     text
 }
@@ -122,62 +122,65 @@ pub fn format(unix: i64) -> [u8; 29] {
 /// them and is not more than 50 years ahead.
 #[must_use]
 pub fn parse(text: &[u8], now: i64) -> Option<i64> {
-    imf_fixdate(text).or_else(|| asctime(text)).or_else(|| rfc850(text, now))?.to_unix()
+    parse_imf_fixdate(text)
+        .or_else(|| parse_asctime(text))
+        .or_else(|| parse_rfc850(text, now))?
+        .to_unix()
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`
-fn imf_fixdate(mut text: &[u8]) -> Option<Civil> {
+fn parse_imf_fixdate(mut text: &[u8]) -> Option<Civil> {
     let text = &mut text;
-    one_of(text, WEEKDAYS.map(|name| &name[..3]))?;
-    literal(text, b", ")?;
-    let day = digits(text, 2)? as u8;
-    literal(text, b" ")?;
-    let month = one_of(text, MONTHS.map(|name| &name[..]))? as u8 + 1;
-    literal(text, b" ")?;
-    let year = digits(text, 4)?;
-    literal(text, b" ")?;
-    let [hour, minute, second] = time(text)?;
-    literal(text, b" GMT")?;
+    take_one_of(text, WEEKDAYS.map(|name| &name[..3]))?;
+    take_literal(text, b", ")?;
+    let day = take_digits(text, 2)? as u8;
+    take_literal(text, b" ")?;
+    let month = take_one_of(text, MONTHS.map(|name| &name[..]))? as u8 + 1;
+    take_literal(text, b" ")?;
+    let year = take_digits(text, 4)?;
+    take_literal(text, b" ")?;
+    let [hour, minute, second] = take_time(text)?;
+    take_literal(text, b" GMT")?;
     text.is_empty().then_some(Civil { year, month, day, hour, minute, second })
 }
 
 /// `Sunday, 06-Nov-94 08:49:37 GMT`
-fn rfc850(mut text: &[u8], now: i64) -> Option<Civil> {
+fn parse_rfc850(mut text: &[u8], now: i64) -> Option<Civil> {
     let text = &mut text;
-    one_of(text, WEEKDAYS)?;
-    literal(text, b", ")?;
-    let day = digits(text, 2)? as u8;
-    literal(text, b"-")?;
-    let month = one_of(text, MONTHS.map(|name| &name[..]))? as u8 + 1;
-    literal(text, b"-")?;
-    let year = digits(text, 2)?;
-    literal(text, b" ")?;
-    let [hour, minute, second] = time(text)?;
-    literal(text, b" GMT")?;
+    take_one_of(text, WEEKDAYS)?;
+    take_literal(text, b", ")?;
+    let day = take_digits(text, 2)? as u8;
+    take_literal(text, b"-")?;
+    let month = take_one_of(text, MONTHS.map(|name| &name[..]))? as u8 + 1;
+    take_literal(text, b"-")?;
+    let year = take_digits(text, 2)?;
+    take_literal(text, b" ")?;
+    let [hour, minute, second] = take_time(text)?;
+    take_literal(text, b" GMT")?;
     let at = Civil { year, month, day, hour, minute, second };
-    if text.is_empty() { in_its_century(at, now) } else { None }
+    if text.is_empty() { resolve_century(at, now) } else { None }
 }
 
 /// `Sun Nov  6 08:49:37 1994`
-fn asctime(mut text: &[u8]) -> Option<Civil> {
+fn parse_asctime(mut text: &[u8]) -> Option<Civil> {
     let text = &mut text;
-    one_of(text, WEEKDAYS.map(|name| &name[..3]))?;
-    literal(text, b" ")?;
-    let month = one_of(text, MONTHS.map(|name| &name[..]))? as u8 + 1;
-    literal(text, b" ")?;
-    let day = match literal(text, b" ") {
-        Some(()) => digits(text, 1)?,
-        None => digits(text, 2)?,
+    take_one_of(text, WEEKDAYS.map(|name| &name[..3]))?;
+    take_literal(text, b" ")?;
+    let month = take_one_of(text, MONTHS.map(|name| &name[..]))? as u8 + 1;
+    take_literal(text, b" ")?;
+    let day = match take_literal(text, b" ") {
+        Some(()) => take_digits(text, 1)?,
+        None => take_digits(text, 2)?,
     } as u8;
-    literal(text, b" ")?;
-    let [hour, minute, second] = time(text)?;
-    literal(text, b" ")?;
-    let year = digits(text, 4)?;
+    take_literal(text, b" ")?;
+    let [hour, minute, second] = take_time(text)?;
+    take_literal(text, b" ")?;
+    let year = take_digits(text, 4)?;
     text.is_empty().then_some(Civil { year, month, day, hour, minute, second })
 }
 
 /// `at`, whose year has two digits, in the last century where it is at most 50 years after `now`.
-fn in_its_century(at: Civil, now: i64) -> Option<Civil> {
+fn resolve_century(at: Civil, now: i64) -> Option<Civil> {
     let now = Civil::utc(now);
     let within = |at: Civil| (at.month, at.day, at.hour, at.minute, at.second);
     let last = i32::from(now.year) + 50 - i32::from(within(at) > within(now));
@@ -187,17 +190,17 @@ fn in_its_century(at: Civil, now: i64) -> Option<Civil> {
 }
 
 /// `08:49:37`
-fn time(text: &mut &[u8]) -> Option<[u8; 3]> {
-    let hour = digits(text, 2)?;
-    literal(text, b":")?;
-    let minute = digits(text, 2)?;
-    literal(text, b":")?;
-    let second = digits(text, 2)?;
+fn take_time(text: &mut &[u8]) -> Option<[u8; 3]> {
+    let hour = take_digits(text, 2)?;
+    take_literal(text, b":")?;
+    let minute = take_digits(text, 2)?;
+    take_literal(text, b":")?;
+    let second = take_digits(text, 2)?;
     Some([hour, minute, second].map(|n| n as u8))
 }
 
 /// Takes exactly `count` digits, at most 4, off the front: the number they are.
-fn digits(text: &mut &[u8], count: usize) -> Option<u16> {
+fn take_digits(text: &mut &[u8], count: usize) -> Option<u16> {
     let (digits, rest) = text.split_at_checked(count)?;
     *text = rest;
     digits
@@ -205,36 +208,36 @@ fn digits(text: &mut &[u8], count: usize) -> Option<u16> {
         .try_fold(0, |n, digit| digit.is_ascii_digit().then(|| n * 10 + u16::from(digit - b'0')))
 }
 
-fn literal(text: &mut &[u8], literal: &[u8]) -> Option<()> {
+fn take_literal(text: &mut &[u8], literal: &[u8]) -> Option<()> {
     *text = text.strip_prefix(literal)?;
     Some(())
 }
 
 /// Takes one of `names` off the front: its place among them.
-fn one_of<const N: usize>(text: &mut &[u8], names: [&[u8]; N]) -> Option<usize> {
+fn take_one_of<const N: usize>(text: &mut &[u8], names: [&[u8]; N]) -> Option<usize> {
     let place = names.iter().position(|name| text.starts_with(name))?;
     *text = &text[names[place].len()..];
     Some(place)
 }
 
 /// `n` in two decimal digits.
-pub(crate) fn two(n: u8) -> [u8; 2] {
+pub(crate) fn two_digits(n: u8) -> [u8; 2] {
     [b'0' + n / 10 % 10, b'0' + n % 10]
 }
 
 /// `n` in four decimal digits.
-pub(crate) fn four(n: u16) -> [u8; 4] {
-    let ([a, b], [c, d]) = (two((n / 100 % 100) as u8), two((n % 100) as u8));
+pub(crate) fn four_digits(n: u16) -> [u8; 4] {
+    let ([a, b], [c, d]) = (two_digits((n / 100 % 100) as u8), two_digits((n % 100) as u8));
     [a, b, c, d]
 }
 
-const DAY: i64 = 86_400;
-const FIRST: i64 = -62_167_219_200; // 0000-01-01 00:00:00
-const LAST: i64 = 253_402_300_799; // 9999-12-31 23:59:59
+const DAY_SECS: i64 = 86_400;
+const MIN_UNIX: i64 = -62_167_219_200; // 0000-01-01 00:00:00
+const MAX_UNIX: i64 = 253_402_300_799; // 9999-12-31 23:59:59
 /// Days from 1 March of year 0 to 1970.
-const TO_1970: i64 = 719_468;
+const DAYS_TO_1970: i64 = 719_468;
 /// The seconds of 400 years, which are whole weeks.
-const CYCLE: i64 = 146_097 * DAY;
+const CYCLE_SECS: i64 = 146_097 * DAY_SECS;
 
 const WEEKDAYS: [&[u8]; 7] =
     [b"Sunday", b"Monday", b"Tuesday", b"Wednesday", b"Thursday", b"Friday", b"Saturday"];

@@ -7,7 +7,7 @@
 //! ```
 //! use doorstep_core::http1::Reject;
 //!
-//! assert_eq!(Reject::LengthAndCoding.status(), 400);
+//! assert_eq!(Reject::LengthAndTransferEncoding.status(), 400);
 //! assert_eq!(Reject::UriTooLong.status(), 414);
 //! ```
 
@@ -20,7 +20,7 @@ pub enum Reject {
     /// The request line has the wrong number of words or a byte that cannot stand there (B-014).
     BadSyntax,
     /// Too many empty lines before a request line (B-007).
-    EmptyLines,
+    TooManyEmptyLines,
     /// The last word of the request line is no HTTP version (B-009).
     BadVersion,
     /// A version that is not spoken here: 505 (B-011, B-018).
@@ -34,25 +34,25 @@ pub enum Reject {
     /// The request line is too long: 414 (B-003).
     UriTooLong,
     /// A field line is too long: 431 (B-030).
-    LineTooLong,
+    HeaderLineTooLong,
     /// The head is too long: 431 (B-030).
     HeadTooLarge,
     /// The head has too many fields: 431 (B-031).
-    TooManyFields,
+    TooManyHeaders,
     /// A field line is malformed: no colon, space before it, folding, a control byte (B-035…).
-    BadField,
+    BadHeader,
     /// An HTTP/1.1 request has no Host, or any request has several or a malformed one (B-027).
     BadHost,
     /// Content-Length is repeated, a list, signed, empty or beyond 64 bits.
-    BadLength,
+    BadContentLength,
     /// Transfer-Encoding is malformed, repeats chunked or does not end in it.
-    BadCoding,
+    BadTransferEncoding,
     /// Transfer-Encoding names a coding that is not spoken here: 501.
-    UnknownCoding,
+    UnsupportedTransferCoding,
     /// Both Content-Length and Transfer-Encoding.
-    LengthAndCoding,
+    LengthAndTransferEncoding,
     /// Transfer-Encoding on a request older than HTTP/1.1.
-    CodingBefore11,
+    TransferEncodingBefore11,
     /// An expectation other than 100-continue: 417 (B-052).
     BadExpectation,
     /// The body is too large: 413.
@@ -68,7 +68,7 @@ pub enum Reject {
     /// The input ended inside a body.
     Truncated,
     /// The peer was too slow: 408. The machine never says this; a driver may.
-    TooSlow,
+    RequestTimeout,
 }
 
 impl Reject {
@@ -78,14 +78,14 @@ impl Reject {
         match self {
             Self::UnsupportedVersion => 505,
             Self::UriTooLong => 414,
-            Self::LineTooLong
+            Self::HeaderLineTooLong
             | Self::HeadTooLarge
-            | Self::TooManyFields
+            | Self::TooManyHeaders
             | Self::TrailersTooLarge => 431,
-            Self::UnknownCoding => 501,
+            Self::UnsupportedTransferCoding => 501,
             Self::BadExpectation => 417,
             Self::BodyTooLarge => 413,
-            Self::TooSlow => 408,
+            Self::RequestTimeout => 408,
             _ => 400,
         }
     }
@@ -95,23 +95,25 @@ impl Reject {
     pub const fn explain(self) -> &'static str {
         match self {
             Self::BadSyntax => "The request line could not be understood.",
-            Self::EmptyLines => "There are too many empty lines before the request line.",
+            Self::TooManyEmptyLines => "There are too many empty lines before the request line.",
             Self::BadVersion => "The request line does not end in an HTTP version.",
             Self::UnsupportedVersion => "This server speaks HTTP/1.1 and HTTP/1.0.",
             Self::BadSimpleRequest => "A request without an HTTP version can only be a GET.",
             Self::BadMethod => "The method is not a token.",
             Self::BadTarget => "The request target has no form that suits its method.",
             Self::UriTooLong => "The request line is longer than this server reads.",
-            Self::LineTooLong => "A header line is longer than this server reads.",
+            Self::HeaderLineTooLong => "A header line is longer than this server reads.",
             Self::HeadTooLarge => "The header section is longer than this server reads.",
-            Self::TooManyFields => "There are more header fields than this server reads.",
-            Self::BadField => "A header line is malformed.",
+            Self::TooManyHeaders => "There are more header fields than this server reads.",
+            Self::BadHeader => "A header line is malformed.",
             Self::BadHost => "There must be exactly one valid Host field.",
-            Self::BadLength => "Content-Length must be one decimal number.",
-            Self::BadCoding => "Transfer-Encoding must be exactly chunked.",
-            Self::UnknownCoding => "That transfer coding is not spoken here.",
-            Self::LengthAndCoding => "Content-Length and Transfer-Encoding exclude each other.",
-            Self::CodingBefore11 => "Transfer-Encoding needs HTTP/1.1.",
+            Self::BadContentLength => "Content-Length must be one decimal number.",
+            Self::BadTransferEncoding => "Transfer-Encoding must be exactly chunked.",
+            Self::UnsupportedTransferCoding => "That transfer coding is not spoken here.",
+            Self::LengthAndTransferEncoding => {
+                "Content-Length and Transfer-Encoding exclude each other."
+            }
+            Self::TransferEncodingBefore11 => "Transfer-Encoding needs HTTP/1.1.",
             Self::BadExpectation => "The only expectation that can be met is 100-continue.",
             Self::BodyTooLarge => "The request body is larger than this server takes.",
             Self::BadChunk => "A chunk of the request body is malformed.",
@@ -119,23 +121,23 @@ impl Reject {
             Self::BadTrailer => "A trailer line is malformed.",
             Self::TrailersTooLarge => "The trailer section is longer than this server reads.",
             Self::Truncated => "The request ended before its body did.",
-            Self::TooSlow => "The request took too long to arrive.",
+            Self::RequestTimeout => "The request took too long to arrive.",
         }
     }
 
     /// Appends the reason phrase: a phrase that scripts look for, quoting `line` where
     /// `http.server` does (B-009, B-011, B-014, B-016), or the registered one.
-    pub fn phrase(self, line: &[u8], out: &mut Vec<u8>) {
+    pub fn write_reason(self, line: &[u8], out: &mut Vec<u8>) {
         let (phrase, quoted) = match self {
             Self::BadSyntax => ("Bad request syntax", Some(line)),
             Self::BadVersion => ("Bad request version", Some(last_word(line))),
             Self::BadSimpleRequest => ("Bad HTTP/0.9 request type", Some(first_word(line))),
-            Self::LineTooLong => ("Line too long", None),
-            Self::TooManyFields => ("Too many headers", None),
+            Self::HeaderLineTooLong => ("Line too long", None),
+            Self::TooManyHeaders => ("Too many headers", None),
             Self::UnsupportedVersion => {
                 let version = last_word(line);
                 out.extend_from_slice(b"Invalid HTTP version (");
-                printable(version.strip_prefix(b"HTTP/").unwrap_or(version), out);
+                push_escaped(version.strip_prefix(b"HTTP/").unwrap_or(version), out);
                 out.push(b')');
                 return;
             }
@@ -151,13 +153,13 @@ impl Reject {
 /// Appends ` ('text')`, hostile bytes escaped and a long text cut, fit for a reason phrase.
 pub(crate) fn quote(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b" ('");
-    printable(text, out);
+    push_escaped(text, out);
     out.extend_from_slice(b"')");
 }
 
-fn printable(text: &[u8], out: &mut Vec<u8>) {
-    const MOST: usize = 200; // bytes; a page is no place for a 64 KiB request line
-    for &byte in text.iter().take(MOST) {
+fn push_escaped(text: &[u8], out: &mut Vec<u8>) {
+    const MAX_QUOTED: usize = 200; // bytes; a page is no place for a 64 KiB request line
+    for &byte in text.iter().take(MAX_QUOTED) {
         match byte {
             b'\'' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
             b' '..=b'~' => out.push(byte),
@@ -167,7 +169,7 @@ fn printable(text: &[u8], out: &mut Vec<u8>) {
             }
         }
     }
-    if text.len() > MOST {
+    if text.len() > MAX_QUOTED {
         out.extend_from_slice(b"...");
     }
 }
@@ -197,38 +199,38 @@ impl std::error::Error for Reject {}
 #[non_exhaustive]
 pub enum Misuse {
     /// No answer is owed now, or this part of one is not.
-    NotOwed,
+    NoResponseDue,
     /// A status outside 100..=999, a 1xx as a final answer, or a final one as interim.
     BadStatus,
     /// CR, LF or NUL in a reason phrase, a field name or a value, or a name that is no token.
-    BadField,
+    BadHeader,
     /// A field that belongs to the machine: Content-Length, Transfer-Encoding, Upgrade, Trailer,
     /// a Connection other than close or keep-alive, or a second Date or Server.
-    ReservedField,
+    ReservedHeader,
     /// More bytes than were promised.
-    TooMuch,
+    BodyTooLong,
     /// The end before all promised bytes went by, or a length that does not match the body.
-    TooLittle,
+    BodyTooShort,
     /// A body where the status allows none.
     NoBodyAllowed,
     /// Trailers, or bytes that pass by, on an answer whose framing cannot carry them.
     WrongFraming,
     /// A hand-over that the peer did not ask for, or whose request body was not read.
-    NotAsked,
+    NotRequested,
 }
 
 impl fmt::Display for Misuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotOwed => "no such answer is owed now",
+            Self::NoResponseDue => "no such answer is owed now",
             Self::BadStatus => "this status cannot stand here",
-            Self::BadField => "a field or phrase holds bytes that cannot stand there",
-            Self::ReservedField => "this field is written by the machine alone",
-            Self::TooMuch => "more bytes than were promised",
-            Self::TooLittle => "fewer bytes than were promised",
+            Self::BadHeader => "a field or phrase holds bytes that cannot stand there",
+            Self::ReservedHeader => "this field is written by the machine alone",
+            Self::BodyTooLong => "more bytes than were promised",
+            Self::BodyTooShort => "fewer bytes than were promised",
             Self::NoBodyAllowed => "this status has no body",
             Self::WrongFraming => "the answer's framing cannot carry this",
-            Self::NotAsked => "the peer did not ask for this hand-over",
+            Self::NotRequested => "the peer did not ask for this hand-over",
         })
     }
 }
@@ -247,7 +249,7 @@ mod tests {
 
     fn phrase(reject: Reject, line: &[u8]) -> String {
         let mut out = Vec::new();
-        reject.phrase(line, &mut out);
+        reject.write_reason(line, &mut out);
         String::from_utf8(out).unwrap()
     }
 

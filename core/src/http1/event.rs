@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::head::{Fields, Head};
+use super::head::{Head, Headers};
 
 /// What the bytes meant, or what is to be done now. It borrows the inbox, never the connection, so
 /// a head can be in hand while it is answered.
@@ -15,21 +15,21 @@ pub enum Event<'b> {
     /// The body is complete; said only after a head that announced one.
     End(Trailers<'b>),
     /// Flush the outbox, then wait for bytes.
-    NeedMore,
+    NeedData,
     /// Your turn.
-    Owed(Owed),
+    ResponseDue(ResponseDue),
     /// Another protocol from here on; the unread bytes are its first words.
-    Switched,
-    /// Flush, then close: by a reset if [`crate::http1::Connection::resets`], else lingering if
-    /// [`crate::http1::Connection::lingers`].
+    SwitchedProtocol,
+    /// Flush, then close: by a reset if [`crate::http1::Connection::should_reset`], else lingering if
+    /// [`crate::http1::Connection::should_linger`].
     Closed,
 }
 
 /// What the caller has promised, or been asked for, and not delivered yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Owed {
+pub enum ResponseDue {
     /// An answer.
-    Answer,
+    Head,
     /// This many bytes of an answer's body.
     Bytes(u64),
     /// The rest of an answer whose length is unknown, and its end.
@@ -46,14 +46,14 @@ pub struct Trailers<'b> {
 impl<'b> Trailers<'b> {
     /// Every trailer field, name and trimmed value, in order.
     #[must_use]
-    pub fn fields(&self) -> Fields<'b> {
-        Fields { rest: self.section }
+    pub fn iter(&self) -> Headers<'b> {
+        Headers { rest: self.section }
     }
 }
 
 impl fmt::Debug for Trailers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.fields().fmt(f)
+        self.iter().fmt(f)
     }
 }
 
@@ -63,9 +63,9 @@ impl fmt::Debug for Event<'_> {
             Self::Request(head) => f.debug_tuple("Request").field(head).finish(),
             Self::Body(bytes) => write!(f, "Body({} bytes)", bytes.len()),
             Self::End(trailers) => f.debug_tuple("End").field(trailers).finish(),
-            Self::NeedMore => f.write_str("NeedMore"),
-            Self::Owed(owed) => f.debug_tuple("Owed").field(owed).finish(),
-            Self::Switched => f.write_str("Switched"),
+            Self::NeedData => f.write_str("NeedData"),
+            Self::ResponseDue(due) => f.debug_tuple("ResponseDue").field(due).finish(),
+            Self::SwitchedProtocol => f.write_str("SwitchedProtocol"),
             Self::Closed => f.write_str("Closed"),
         }
     }

@@ -4,7 +4,7 @@
 //! code are the steps of §6.3 that concern a request.
 
 use super::error::Reject;
-use super::head::{Head, Known, Version, members};
+use super::head::{Head, KnownHeader, Version, list_members};
 
 /// What frames a request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,57 +14,57 @@ pub(super) enum Framing {
     Chunked,
 }
 
-/// The framing of `head`'s body, which may have `most` bytes.
-pub(super) fn of_request(head: &Head<'_>, most: u64) -> Result<Framing, Reject> {
-    let coded = head.known(Known::TransferEncoding).is_some();
-    let length = head.known(Known::ContentLength);
+/// The framing of `head`'s body, which may have `max_body` bytes.
+pub(super) fn request_framing(head: &Head<'_>, max_body: u64) -> Result<Framing, Reject> {
+    let coded = head.known_header(KnownHeader::TransferEncoding).is_some();
+    let length = head.known_header(KnownHeader::ContentLength);
 
     // 1, 2: about responses only.
     // 3. Both: "ought to be handled as an error".
     if coded && length.is_some() {
-        return Err(Reject::LengthAndCoding);
+        return Err(Reject::LengthAndTransferEncoding);
     }
     // 4. A transfer coding must end in chunked; here it must be chunked.
     if coded {
         if head.version() < Version::Http11 {
-            return Err(Reject::CodingBefore11);
+            return Err(Reject::TransferEncodingBefore11);
         }
-        return transfer_coding(head).map(|()| Framing::Chunked);
+        return check_transfer_encoding(head).map(|()| Framing::Chunked);
     }
     match length {
         // 7. Neither: there is no body.
         None => Ok(Framing::None),
         // 5. Not one decimal number: an unrecoverable error.
-        Some(_) if head.is_repeated(Known::ContentLength) => Err(Reject::BadLength),
-        Some(value) => match decimal(value).ok_or(Reject::BadLength)? {
+        Some(_) if head.is_repeated(KnownHeader::ContentLength) => Err(Reject::BadContentLength),
+        Some(value) => match parse_decimal(value).ok_or(Reject::BadContentLength)? {
             // 6. The length of the body.
             0 => Ok(Framing::None),
-            n if n > most => Err(Reject::BodyTooLarge),
+            n if n > max_body => Err(Reject::BodyTooLarge),
             n => Ok(Framing::Length(n)),
         },
     }
 }
 
 /// Only `chunked`, once, however it is cased; what else there is decides the status.
-fn transfer_coding(head: &Head<'_>) -> Result<(), Reject> {
+fn check_transfer_encoding(head: &Head<'_>) -> Result<(), Reject> {
     let mut last_is_chunked = false;
     let mut unknown = false;
-    for coding in head.all("transfer-encoding").flat_map(members) {
+    for coding in head.header_values("transfer-encoding").flat_map(list_members) {
         if last_is_chunked || !coding.iter().all(|&b| super::parse::is_token(b)) {
-            return Err(Reject::BadCoding); // chunked twice, or not at the end
+            return Err(Reject::BadTransferEncoding); // chunked twice, or not at the end
         }
         last_is_chunked = coding.eq_ignore_ascii_case(b"chunked");
         unknown |= !last_is_chunked;
     }
     match (last_is_chunked, unknown) {
-        (_, true) => Err(Reject::UnknownCoding),
+        (_, true) => Err(Reject::UnsupportedTransferCoding),
         (true, false) => Ok(()),
-        (false, false) => Err(Reject::BadCoding), // an empty list
+        (false, false) => Err(Reject::BadTransferEncoding), // an empty list
     }
 }
 
 /// Decimal digits and nothing else, within 64 bits.
-fn decimal(digits: &[u8]) -> Option<u64> {
+fn parse_decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -79,11 +79,11 @@ mod tests {
 
     #[test]
     fn a_length_is_digits_within_64_bits() {
-        assert_eq!(decimal(b"0"), Some(0));
-        assert_eq!(decimal(b"007"), Some(7));
-        assert_eq!(decimal(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(parse_decimal(b"0"), Some(0));
+        assert_eq!(parse_decimal(b"007"), Some(7));
+        assert_eq!(parse_decimal(b"18446744073709551615"), Some(u64::MAX));
         for bad in ["", "18446744073709551616", "+1", "-1", "1 ", "1,1", "0x1", "1_0", "\u{663}"] {
-            assert_eq!(decimal(bad.as_bytes()), None, "{bad:?}");
+            assert_eq!(parse_decimal(bad.as_bytes()), None, "{bad:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A request's head: a view over bytes that stay where they were read.
 //!
-//! [`Spans`] are the offsets, found once by the parser; they are `Copy` and borrow nothing, so
+//! [`HeadOffsets`] are the offsets, found once by the parser; they are `Copy` and borrow nothing, so
 //! they can be kept while the bytes move. [`Head`] is the two together, and what applications see.
 //! Values are bytes, trimmed and free of control characters; text they become only where somebody
 //! needs text. `Debug` shows names, and never the values of credentials.
@@ -14,7 +14,7 @@
 //! assert_eq!(head.method(), b"GET");
 //! assert_eq!(head.path(), b"/a%20b", "a leading // is collapsed (B-024)");
 //! assert_eq!(head.query(), Some(&b"x=1"[..]));
-//! assert_eq!(head.field("x-one"), Some(&b"1"[..]));
+//! assert_eq!(head.header("x-one"), Some(&b"1"[..]));
 //! ```
 
 use core::fmt;
@@ -27,7 +27,7 @@ pub(super) struct Span {
 }
 
 impl Span {
-    pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
+    pub(super) fn slice_of(self, bytes: &[u8]) -> &[u8] {
         let at = self.at as usize;
         bytes.get(at..at + self.len as usize).unwrap_or_default()
     }
@@ -46,16 +46,16 @@ pub enum Version {
 }
 
 /// Request fields that somebody asks for on most requests: their places are remembered.
-macro_rules! known {
+macro_rules! known_headers {
     ($($variant:ident $name:literal,)*) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(super) enum Known { $($variant,)* }
+        pub(super) enum KnownHeader { $($variant,)* }
 
-        impl Known {
+        impl KnownHeader {
             pub(super) const COUNT: usize = [$(Self::$variant,)*].len();
 
             /// The known field of this name, in any case of letters.
-            pub(super) fn named(name: &[u8]) -> Option<Self> {
+            pub(super) fn from_name(name: &[u8]) -> Option<Self> {
                 /// For each first letter, the lengths of the names that begin with it, as bits:
                 /// that turns nearly every other field away at one look.
                 static LENGTHS: [u32; 256] = {
@@ -75,7 +75,7 @@ macro_rules! known {
                 }
             }
 
-            /// Its bit in [`Spans::repeated`].
+            /// Its bit in [`HeadOffsets::repeated`].
             pub(super) fn bit(self) -> u32 {
                 const { assert!(Self::COUNT <= 32) };
                 1 << self as u32
@@ -89,7 +89,7 @@ macro_rules! known {
     };
 }
 
-known! {
+known_headers! {
     Host b"host",
     Connection b"connection",
     Accept b"accept",
@@ -111,23 +111,23 @@ known! {
 
 /// Where everything in a head lies. Small, `Copy`, and independent of where the bytes are.
 #[derive(Clone, Copy, Default)]
-pub struct Spans {
+pub struct HeadOffsets {
     pub(super) size: u32,
-    pub(super) line: u32,
-    pub(super) method: u32,
+    pub(super) request_line_len: u32,
+    pub(super) method_len: u32,
     pub(super) version: Version,
     pub(super) path: Span,
-    pub(super) suffix: Span,
+    pub(super) query_and_fragment: Span,
     pub(super) authority: Option<Span>,
     /// Where the fields begin; they reach to the end.
-    pub(super) fields: u32,
+    pub(super) headers_start: u32,
     /// Where the names of the known fields are; 0 for those that are not there.
-    pub(super) known: [u32; Known::COUNT],
+    pub(super) known: [u32; KnownHeader::COUNT],
     /// Which of the known fields came more than once, as bits.
     pub(super) repeated: u32,
 }
 
-impl Spans {
+impl HeadOffsets {
     /// The head's size, in bytes, its final empty line included.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -138,7 +138,7 @@ impl Spans {
     /// a view of nonsense, but never a panic.
     #[must_use]
     pub fn view<'b>(&self, bytes: &'b [u8]) -> Head<'b> {
-        Head { bytes, spans: *self }
+        Head { bytes, offsets: *self }
     }
 }
 
@@ -146,34 +146,34 @@ impl Spans {
 #[derive(Clone, Copy)]
 pub struct Head<'b> {
     pub(super) bytes: &'b [u8],
-    pub(super) spans: Spans,
+    pub(super) offsets: HeadOffsets,
 }
 
 impl<'b> Head<'b> {
     /// Its size in bytes; [`crate::http1::Inbox::split`] wants it.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.spans.size()
+        self.offsets.size()
     }
 
     /// Its offsets, to keep while the bytes are lent elsewhere.
     #[must_use]
-    pub fn spans(&self) -> Spans {
-        self.spans
+    pub fn offsets(&self) -> HeadOffsets {
+        self.offsets
     }
 
     /// The request line as it came, without its line end (B-102).
     #[must_use]
-    pub fn line(&self) -> &'b [u8] {
-        Span { at: 0, len: self.spans.line }.of(self.bytes)
+    pub fn request_line(&self) -> &'b [u8] {
+        Span { at: 0, len: self.offsets.request_line_len }.slice_of(self.bytes)
     }
 
     /// The method, case-sensitive (B-021). It is a token.
     #[must_use]
     pub fn method(&self) -> &'b [u8] {
-        let line = self.line();
+        let line = self.request_line();
         let start = line.iter().position(|&b| b != b' ' && b != b'\t').unwrap_or(0);
-        line.get(start..start + self.spans.method as usize).unwrap_or_default()
+        line.get(start..start + self.offsets.method_len as usize).unwrap_or_default()
     }
 
     /// Whether this is a HEAD request, whose answer has no body.
@@ -185,14 +185,14 @@ impl<'b> Head<'b> {
     /// The version the request speaks.
     #[must_use]
     pub fn version(&self) -> Version {
-        self.spans.version
+        self.offsets.version
     }
 
     /// The path, undecoded, without query and fragment. It starts with one `/` (B-024), except for
     /// `OPTIONS *` and for CONNECT, whose target is an authority.
     #[must_use]
     pub fn path(&self) -> &'b [u8] {
-        match self.spans.path.of(self.bytes) {
+        match self.offsets.path.slice_of(self.bytes) {
             b"" => b"/", // absolute-form without a path
             path => path,
         }
@@ -200,38 +200,38 @@ impl<'b> Head<'b> {
 
     /// What follows the path in the target: query and fragment with their marks, as given.
     #[must_use]
-    pub fn suffix(&self) -> &'b [u8] {
-        self.spans.suffix.of(self.bytes)
+    pub fn query_and_fragment(&self) -> &'b [u8] {
+        self.offsets.query_and_fragment.slice_of(self.bytes)
     }
 
     /// The query: what follows the first `?`, without a fragment; `None` when there is no `?`.
     #[must_use]
     pub fn query(&self) -> Option<&'b [u8]> {
-        let query = self.suffix().strip_prefix(b"?")?;
+        let query = self.query_and_fragment().strip_prefix(b"?")?;
         query.split(|&b| b == b'#').next()
     }
 
     /// Path and query as they came, undecoded (origin-form).
     #[must_use]
     pub fn origin_form(&self) -> (&'b [u8], &'b [u8]) {
-        (self.path(), self.suffix())
+        (self.path(), self.query_and_fragment())
     }
 
     /// The host and port asked for: of an absolute-form target, else of Host (B-026).
     #[must_use]
     pub fn host(&self) -> Option<&'b [u8]> {
-        match self.spans.authority {
-            Some(authority) => Some(authority.of(self.bytes)),
-            None => self.known(Known::Host),
+        match self.offsets.authority {
+            Some(authority) => Some(authority.slice_of(self.bytes)),
+            None => self.known_header(KnownHeader::Host),
         }
     }
 
     /// The first value of the field of this name, in any case of letters (B-039, B-040).
     #[must_use]
-    pub fn field(&self, name: &str) -> Option<&'b [u8]> {
-        match Known::named(name.as_bytes()) {
-            Some(known) => self.known(known),
-            None => self.all(name).next(),
+    pub fn header(&self, name: &str) -> Option<&'b [u8]> {
+        match KnownHeader::from_name(name.as_bytes()) {
+            Some(known) => self.known_header(known),
+            None => self.header_values(name).next(),
         }
     }
 
@@ -239,44 +239,44 @@ impl<'b> Head<'b> {
     /// when there are several lines of it. As a list those would be, and a list is no value of such
     /// a field (RFC 9110 §5.3).
     #[must_use]
-    pub fn single(&self, name: &str) -> Option<&'b [u8]> {
-        match Known::named(name.as_bytes()) {
+    pub fn single_header(&self, name: &str) -> Option<&'b [u8]> {
+        match KnownHeader::from_name(name.as_bytes()) {
             Some(known) if self.is_repeated(known) => None,
-            Some(known) => self.known(known),
+            Some(known) => self.known_header(known),
             None => {
-                let mut lines = self.all(name);
+                let mut lines = self.header_values(name);
                 lines.next().filter(|_| lines.next().is_none())
             }
         }
     }
 
     /// Every value of the field of this name, in order.
-    pub fn all(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
-        self.fields()
+    pub fn header_values(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+        self.headers()
             .filter(move |(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)
     }
 
     /// Every member of a list-valued field, all its lines combined (RFC 9110 §5.6.1): split at
     /// commas, trimmed, empty members left out. Not for fields whose members may be quoted.
-    pub fn list(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
-        self.all(name).flat_map(members)
+    pub fn header_list(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+        self.header_values(name).flat_map(list_members)
     }
 
     /// Every field, name and trimmed value, in order.
     #[must_use]
-    pub fn fields(&self) -> Fields<'b> {
-        let Spans { fields: at, size, .. } = self.spans;
-        Fields { rest: Span { at, len: size.saturating_sub(at) }.of(self.bytes) }
+    pub fn headers(&self) -> Headers<'b> {
+        let HeadOffsets { headers_start: at, size, .. } = self.offsets;
+        Headers { rest: Span { at, len: size.saturating_sub(at) }.slice_of(self.bytes) }
     }
 
     /// Whether there is more than one line of this field.
-    pub(super) fn is_repeated(&self, known: Known) -> bool {
-        self.spans.repeated & known.bit() != 0
+    pub(super) fn is_repeated(&self, known: KnownHeader) -> bool {
+        self.offsets.repeated & known.bit() != 0
     }
 
-    pub(super) fn known(&self, known: Known) -> Option<&'b [u8]> {
-        let at = self.spans.known[known as usize] as usize;
+    pub(super) fn known_header(&self, known: KnownHeader) -> Option<&'b [u8]> {
+        let at = self.offsets.known[known as usize] as usize;
         if at == 0 {
             return None;
         }
@@ -286,7 +286,7 @@ impl<'b> Head<'b> {
 }
 
 /// The members of one line of a comma-separated list.
-pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&b| b == b',').map(trim).filter(|member| !member.is_empty())
 }
 
@@ -300,17 +300,17 @@ impl fmt::Debug for Head<'_> {
         out.field("method", &self.method().escape_ascii().to_string());
         out.field("path", &self.path().escape_ascii().to_string());
         out.field("version", &self.version());
-        out.field("fields", &self.fields()).finish_non_exhaustive()
+        out.field("headers", &self.headers()).finish_non_exhaustive()
     }
 }
 
 /// Name and value of every field line, in order. The lines have been validated.
 #[derive(Clone, Copy)]
-pub struct Fields<'b> {
+pub struct Headers<'b> {
     pub(super) rest: &'b [u8],
 }
 
-impl<'b> Iterator for Fields<'b> {
+impl<'b> Iterator for Headers<'b> {
     type Item = (&'b [u8], &'b [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -322,7 +322,7 @@ impl<'b> Iterator for Fields<'b> {
     }
 }
 
-impl fmt::Debug for Fields<'_> {
+impl fmt::Debug for Headers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
         f.debug_map()

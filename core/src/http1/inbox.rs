@@ -1,7 +1,7 @@
 //! The inbox: bytes that were read and are not yet done with, in the caller's memory.
 //!
 //! It keeps the books over any [`Storage`]: a boxed slice, an array, a slice of a pool buffer, or
-//! [`Growing`], which starts small and never passes its bound. It promises never to copy what it
+//! [`GrowableBuffer`], which starts small and never passes its bound. It promises never to copy what it
 //! does not have to, and to give its storage back when nothing is unread.
 //!
 //! ```
@@ -56,20 +56,20 @@ impl Storage for &mut [u8] {
 
 /// Storage that doubles when it is full, up to a bound.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Growing {
+pub struct GrowableBuffer {
     bytes: Vec<u8>,
-    most: usize,
+    max: usize,
 }
 
-impl Growing {
-    /// Begins with `first` bytes and never holds more than `most`.
+impl GrowableBuffer {
+    /// Begins with `initial` bytes and never holds more than `max`.
     #[must_use]
-    pub fn new(first: usize, most: usize) -> Self {
-        Self { bytes: vec![0; first.min(most)], most }
+    pub fn new(initial: usize, max: usize) -> Self {
+        Self { bytes: vec![0; initial.min(max)], max }
     }
 }
 
-impl Storage for Growing {
+impl Storage for GrowableBuffer {
     fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -77,7 +77,7 @@ impl Storage for Growing {
         &mut self.bytes
     }
     fn grow(&mut self) -> bool {
-        let larger = (self.bytes.len() * 2).max(64).min(self.most);
+        let larger = (self.bytes.len() * 2).max(64).min(self.max);
         let grows = larger > self.bytes.len();
         if grows {
             self.bytes.resize(larger, 0);
@@ -91,13 +91,13 @@ pub struct Inbox<S> {
     storage: S,
     start: usize,
     end: usize,
-    finished: bool,
+    eof: bool,
 }
 
 impl<S: Storage> Inbox<S> {
     /// An empty inbox over `storage`.
     pub const fn new(storage: S) -> Self {
-        Self { storage, start: 0, end: 0, finished: false }
+        Self { storage, start: 0, end: 0, eof: false }
     }
 
     /// Room to read into. Empty only when the storage is full of unread bytes and cannot grow;
@@ -119,7 +119,7 @@ impl<S: Storage> Inbox<S> {
 
     /// `n` bytes were read into [`Inbox::space`]; 0 says that the peer has finished.
     pub fn filled(&mut self, n: usize) {
-        self.finished |= n == 0;
+        self.eof |= n == 0;
         self.end = self.end.saturating_add(n).min(self.storage.bytes().len());
     }
 
@@ -150,46 +150,46 @@ impl<S: Storage> Inbox<S> {
 
     /// Whether the peer has finished: no more bytes will come.
     #[must_use]
-    pub fn is_finished(&self) -> bool {
-        self.finished
+    pub fn is_eof(&self) -> bool {
+        self.eof
     }
 
     /// Whether no byte more fits, now or after growing.
-    pub(super) fn is_stuck(&mut self) -> bool {
+    pub(super) fn is_full(&mut self) -> bool {
         let full = self.end - self.start == self.storage.bytes().len();
         full && !self.storage.grow()
     }
 
     /// Pins the last `n` bytes that were done with, which are the head just read, and lends what
     /// lies behind them as an inbox of its own, for the body; [`Inbox::rejoin`] afterwards. It grows
-    /// first, if it can, to leave `room` bytes free: [`crate::http1::Connection::room`].
+    /// first, if it can, to leave `room` bytes free: [`crate::http1::Connection::body_buffer_hint`].
     pub fn split(&mut self, n: usize, room: usize) -> (&[u8], Inbox<&mut [u8]>) {
         while self.storage.bytes().len() - self.end < room && self.storage.grow() {}
-        let Self { storage, start, end, finished } = self;
+        let Self { storage, start, end, eof: finished } = self;
         let (front, rest) = storage.bytes_mut().split_at_mut(*start);
         let pinned = &front[front.len().saturating_sub(n)..];
         let (start, end) = (0, *end - *start);
-        (pinned, Inbox { storage: rest, start, end, finished: *finished })
+        (pinned, Inbox { storage: rest, start, end, eof: *finished })
     }
 
-    /// Takes over where the inbox of [`Inbox::split`] stopped: its [`Inbox::mark`].
-    pub fn rejoin(&mut self, mark: Mark) {
-        let most = self.storage.bytes().len();
-        self.end = (self.start + mark.end).min(most);
-        self.start = (self.start + mark.start).min(self.end);
-        self.finished |= mark.finished;
+    /// Takes over where the inbox of [`Inbox::split`] stopped: its [`Inbox::position`].
+    pub fn rejoin(&mut self, position: Position) {
+        let capacity = self.storage.bytes().len();
+        self.end = (self.start + position.end).min(capacity);
+        self.start = (self.start + position.start).min(self.end);
+        self.eof |= position.eof;
     }
 
     /// Where this inbox is.
     #[must_use]
-    pub fn mark(&self) -> Mark {
-        Mark { start: self.start, end: self.end, finished: self.finished }
+    pub fn position(&self) -> Position {
+        Position { start: self.start, end: self.end, eof: self.eof }
     }
 
     /// Gives the storage back; `None` while bytes are unread or the peer has finished.
     #[must_use]
     pub fn into_storage(self) -> Option<S> {
-        (self.start == self.end && !self.finished).then_some(self.storage)
+        (self.start == self.end && !self.eof).then_some(self.storage)
     }
 
     /// The parts that [`crate::http1::Connection::next`] needs at once: the unread bytes, and the
@@ -201,16 +201,16 @@ impl<S: Storage> Inbox<S> {
 
 /// Where a split inbox stopped, for [`Inbox::rejoin`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
+pub struct Position {
     start: usize,
     end: usize,
-    finished: bool,
+    eof: bool,
 }
 
 impl<S: Storage> core::fmt::Debug for Inbox<S> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let unread = self.end - self.start; // a number: bytes may be credentials
-        f.debug_struct("Inbox").field("unread", &unread).field("finished", &self.finished).finish()
+        f.debug_struct("Inbox").field("unread", &unread).field("eof", &self.eof).finish()
     }
 }
 
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn growing_stops_at_its_bound() {
-        let mut inbox = Inbox::new(Growing::new(4, 10));
+        let mut inbox = Inbox::new(GrowableBuffer::new(4, 10));
         let mut endless = io::repeat(b'x');
         while !inbox.space().is_empty() {
             inbox.fill(&mut endless).unwrap();
@@ -242,8 +242,8 @@ mod tests {
         assert_eq!(rest.space().len(), 11);
         rest.fill(&mut &b"NEXT"[..]).unwrap();
         assert_eq!(head, b"HEAD|");
-        let mark = rest.mark();
-        inbox.rejoin(mark);
+        let position = rest.position();
+        inbox.rejoin(position);
         assert_eq!(inbox.unread(), b"NEXT");
     }
 }

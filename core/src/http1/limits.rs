@@ -2,18 +2,18 @@
 //!
 //! [`Limits`] bounds what one peer can make us hold or read; each field names the status that
 //! crossing it yields. [`Timeouts`] bounds how long we wait for whom; the machine itself has no
-//! clock, it only says whom it waits for ([`Waiting`]).
+//! clock, it only says whom it waits for ([`WaitingFor`]).
 //!
 //! ```
-//! use doorstep_core::http1::{Limits, Timeouts, Waiting};
+//! use doorstep_core::http1::{Limits, Timeouts, WaitingFor};
 //! use std::time::Duration;
 //!
 //! let limits = Limits { body: 10 << 20, ..Limits::default() };
-//! assert_eq!(limits.fields, 100);
+//! assert_eq!(limits.header_count, 100);
 //!
 //! let timeouts = Timeouts::default();
 //! let waited = Duration::from_secs(61);
-//! assert_eq!(timeouts.left(Waiting::Idle, waited, waited, 0), Some(Duration::ZERO));
+//! assert_eq!(timeouts.remaining(WaitingFor::Request, waited, waited, 0), Some(Duration::ZERO));
 //! ```
 
 use core::time::Duration;
@@ -24,11 +24,11 @@ pub struct Limits {
     /// A request line, its line end included; beyond it 414 (B-003).
     pub request_line: u32,
     /// One field line, its line end included; beyond it 431 (B-030).
-    pub field_line: u32,
+    pub header_line: u32,
     /// The whole head; beyond it 431 (B-030).
     pub head: u32,
-    /// Fields in a head, a number; beyond it 431 (B-031). At most [`Limits::MOST_FIELDS`].
-    pub fields: u8,
+    /// Fields in a head, a number; beyond it 431 (B-031). At most [`Limits::MAX_HEADERS`].
+    pub header_count: u8,
     /// Empty lines before a request line, a number; beyond it 400 (B-007).
     pub empty_lines: u8,
     /// A request body; beyond it 413.
@@ -45,16 +45,16 @@ pub struct Limits {
 
 impl Limits {
     /// The most fields that can be asked for: the parser's table lives on the stack.
-    pub const MOST_FIELDS: u8 = 100;
+    pub const MAX_HEADERS: u8 = 100;
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             request_line: 64 << 10,
-            field_line: 64 << 10,
+            header_line: 64 << 10,
             head: 128 << 10,
-            fields: Self::MOST_FIELDS,
+            header_count: Self::MAX_HEADERS,
             empty_lines: 4,
             body: 64 << 20,
             drain: 256 << 10,
@@ -66,47 +66,47 @@ impl Default for Limits {
 
 /// Whom a connection waits for. When the word changes, the clock restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Waiting {
+pub enum WaitingFor {
     /// For the peer's next request; not a byte of it is here.
-    Idle,
+    Request,
     /// For the rest of a head.
     Head,
     /// For the rest of a request body that somebody reads.
     Body,
     /// For the application's answer.
-    Answer,
+    Response,
     /// For the peer to take what is in the outbox.
-    Peer,
+    Writable,
     /// For the rest of a request body that nobody wants.
     Drain,
     /// For the peer to close: its last response is out, and what it still sends is discarded.
     Linger,
     /// For nobody: it is over, or the bytes belong to another protocol.
-    Nobody,
+    Nothing,
 }
 
 /// How long to wait for whom. Zero means at once; the drivers' defaults are these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// [`Waiting::Idle`]: then the connection is closed without a word.
+    /// [`WaitingFor::Request`]: then the connection is closed without a word.
     pub idle: Duration,
-    /// [`Waiting::Head`], from the head's first byte: then 408.
+    /// [`WaitingFor::Head`], from the head's first byte: then 408.
     pub head: Duration,
-    /// [`Waiting::Body`]: the longest silence, and the grace before the rate counts; then 408.
+    /// [`WaitingFor::Body`]: the longest silence, and the grace before the rate counts; then 408.
     pub body: Duration,
-    /// [`Waiting::Peer`]: the longest silence, and the grace before the rate counts; then an abort.
-    pub peer: Duration,
-    /// [`Waiting::Drain`], from its start: then the connection is closed.
+    /// [`WaitingFor::Writable`]: the longest silence, and the grace before the rate counts; then an abort.
+    pub send: Duration,
+    /// [`WaitingFor::Drain`], from its start: then the connection is closed.
     pub drain: Duration,
-    /// [`Waiting::Linger`]: the longest silence, and the grace before its rate counts; then the
+    /// [`WaitingFor::Linger`]: the longest silence, and the grace before its rate counts; then the
     /// connection is reset.
     pub linger: Duration,
-    /// Bytes per second that [`Waiting::Body`] and [`Waiting::Peer`] must keep on average; zero
+    /// Bytes per second that [`WaitingFor::Body`] and [`WaitingFor::Writable`] must keep on average; zero
     /// asks for none.
-    pub rate: u32,
-    /// The same for [`Waiting::Linger`]: a client that is still uploading a refused body keeps this
+    pub min_rate: u32,
+    /// The same for [`WaitingFor::Linger`]: a client that is still uploading a refused body keeps this
     /// rate and gets to read the refusal; one that sends a byte now and then is not waited for.
-    pub linger_rate: u32,
+    pub min_linger_rate: u32,
 }
 
 impl Default for Timeouts {
@@ -115,11 +115,11 @@ impl Default for Timeouts {
             idle: Duration::from_secs(60),
             head: Duration::from_secs(30),
             body: Duration::from_secs(30),
-            peer: Duration::from_secs(60),
+            send: Duration::from_secs(60),
             drain: Duration::from_secs(5),
             linger: Duration::from_secs(5),
-            rate: 250,
-            linger_rate: 64 << 10,
+            min_rate: 250,
+            min_linger_rate: 64 << 10,
         }
     }
 }
@@ -128,10 +128,10 @@ impl Timeouts {
     /// The bytes per second that `waiting` must keep on average; `None` when its bytes are not
     /// counted.
     #[must_use]
-    pub fn rate_of(&self, waiting: Waiting) -> Option<u32> {
+    pub fn min_rate_of(&self, waiting: WaitingFor) -> Option<u32> {
         match waiting {
-            Waiting::Body | Waiting::Peer => Some(self.rate),
-            Waiting::Linger => Some(self.linger_rate),
+            WaitingFor::Body | WaitingFor::Writable => Some(self.min_rate),
+            WaitingFor::Linger => Some(self.min_linger_rate),
             _ => None,
         }
     }
@@ -142,9 +142,9 @@ impl Timeouts {
     /// `since` is the time since the word became `waiting`, `quiet` the time since a byte last
     /// moved, `moved` the bytes that moved since the word changed.
     #[must_use]
-    pub fn left(
+    pub fn remaining(
         &self,
-        waiting: Waiting,
+        waiting: WaitingFor,
         since: Duration,
         quiet: Duration,
         moved: u64,
@@ -158,13 +158,13 @@ impl Timeouts {
             pace.min(grace.saturating_sub(quiet))
         };
         match waiting {
-            Waiting::Idle => Some(self.idle.saturating_sub(since)),
-            Waiting::Head => Some(self.head.saturating_sub(since)),
-            Waiting::Body => Some(paced(self.body, self.rate)),
-            Waiting::Peer => Some(paced(self.peer, self.rate)),
-            Waiting::Drain => Some(self.drain.saturating_sub(since)),
-            Waiting::Linger => Some(paced(self.linger, self.linger_rate)),
-            Waiting::Answer | Waiting::Nobody => None,
+            WaitingFor::Request => Some(self.idle.saturating_sub(since)),
+            WaitingFor::Head => Some(self.head.saturating_sub(since)),
+            WaitingFor::Body => Some(paced(self.body, self.min_rate)),
+            WaitingFor::Writable => Some(paced(self.send, self.min_rate)),
+            WaitingFor::Drain => Some(self.drain.saturating_sub(since)),
+            WaitingFor::Linger => Some(paced(self.linger, self.min_linger_rate)),
+            WaitingFor::Response | WaitingFor::Nothing => None,
         }
     }
 }
@@ -178,27 +178,28 @@ mod tests {
     #[test]
     fn b_049_head_and_drain_run_from_their_start_whatever_arrives() {
         let timeouts = Timeouts::default();
-        let left = timeouts.left(Waiting::Head, 29 * SECOND, Duration::ZERO, 1 << 20);
+        let left = timeouts.remaining(WaitingFor::Head, 29 * SECOND, Duration::ZERO, 1 << 20);
         assert_eq!(left, Some(SECOND));
-        let left = timeouts.left(Waiting::Drain, 6 * SECOND, Duration::ZERO, 1 << 20);
+        let left = timeouts.remaining(WaitingFor::Drain, 6 * SECOND, Duration::ZERO, 1 << 20);
         assert_eq!(left, Some(Duration::ZERO));
     }
 
     #[test]
     fn b_049_a_body_must_keep_its_rate_and_never_fall_silent() {
         let timeouts = Timeouts::default();
-        let steady = timeouts.left(Waiting::Body, 100 * SECOND, SECOND, 250 * 100);
+        let steady = timeouts.remaining(WaitingFor::Body, 100 * SECOND, SECOND, 250 * 100);
         assert_eq!(steady, Some(29 * SECOND), "only its silence counts");
-        let trickle = timeouts.left(Waiting::Body, 100 * SECOND, SECOND, 100);
+        let trickle = timeouts.remaining(WaitingFor::Body, 100 * SECOND, SECOND, 100);
         assert_eq!(trickle, Some(Duration::ZERO));
-        let silent = timeouts.left(Waiting::Body, 31 * SECOND, 31 * SECOND, u64::MAX);
+        let silent = timeouts.remaining(WaitingFor::Body, 31 * SECOND, 31 * SECOND, u64::MAX);
         assert_eq!(silent, Some(Duration::ZERO));
     }
 
     #[test]
     fn r_18_a_client_that_uploads_is_waited_for_and_one_that_trickles_is_not() {
         let timeouts = Timeouts::default();
-        let left = |since, quiet, moved| timeouts.left(Waiting::Linger, since, quiet, moved);
+        let left =
+            |since, quiet, moved| timeouts.remaining(WaitingFor::Linger, since, quiet, moved);
         assert_eq!(left(20 * SECOND, Duration::ZERO, 60 << 20), Some(5 * SECOND));
         assert_eq!(left(20 * SECOND, 5 * SECOND, 60 << 20), Some(Duration::ZERO), "silent");
         assert_eq!(left(20 * SECOND, Duration::ZERO, 500_000), Some(Duration::ZERO), "too slow");
@@ -207,6 +208,9 @@ mod tests {
 
     #[test]
     fn the_application_has_no_deadline() {
-        assert_eq!(Timeouts::default().left(Waiting::Answer, Duration::MAX, SECOND, 0), None);
+        assert_eq!(
+            Timeouts::default().remaining(WaitingFor::Response, Duration::MAX, SECOND, 0),
+            None
+        );
     }
 }

@@ -8,26 +8,26 @@
 //! | request line, head, limits of both | `parse.rs`, `target.rs`, `scan.rs` |
 //! | how long a request's body is | `framing.rs` |
 //! | the chunked coding | `chunked.rs` |
-//! | what an answer's head says | `respond.rs` |
-//! | which fields may be set, and what may stand in them | `field.rs` |
-//! | bodies, interim answers, refusals | `answer.rs` |
+//! | what an answer's head says | `response.rs` |
+//! | which fields may be set, and what may stand in them | `header.rs` |
+//! | bodies, interim answers, refusals | `response_body.rs` |
 //! | every bound and deadline | [`Limits`], [`Timeouts`] |
 //! | who owns which memory | [`Inbox`], [`Outbox`] |
 
-mod answer;
 mod chunked;
 mod connection;
 pub mod date;
 mod error;
 mod event;
-mod field;
 mod framing;
 mod head;
+mod header;
 mod inbox;
 mod limits;
 mod outbox;
 mod parse;
-mod respond;
+mod response;
+mod response_body;
 mod scan;
 pub mod state;
 pub mod status;
@@ -36,10 +36,10 @@ mod target;
 pub use connection::Connection;
 pub(crate) use error::quote;
 pub use error::{Misuse, Reject};
-pub use event::{Event, Owed, Trailers};
-pub use head::{Fields, Head, Spans, Version};
-pub use inbox::{Growing, Inbox, Mark, Storage};
-pub use limits::{Limits, Timeouts, Waiting};
+pub use event::{Event, ResponseDue, Trailers};
+pub use head::{Head, HeadOffsets, Headers, Version};
+pub use inbox::{GrowableBuffer, Inbox, Position, Storage};
+pub use limits::{Limits, Timeouts, WaitingFor};
 pub use outbox::Outbox;
-pub use parse::refused_line;
-pub use respond::Response;
+pub use parse::rejected_request_line;
+pub use response::Response;

@@ -9,7 +9,7 @@
 //!
 //! let mut connection = Connection::new(Limits::default());
 //! let mut outbox = Outbox::new("doorstep");
-//! outbox.clock(784_111_777);
+//! outbox.set_date(784_111_777);
 //! connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
 //! connection.respond(200, &mut outbox).body(b"hi").unwrap();
 //! let sent = b"HTTP/1.1 200 OK\r\nServer: doorstep\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
@@ -25,9 +25,9 @@ use super::{chunked, date};
 pub struct Outbox {
     bytes: Vec<u8>,
     sent: usize,
-    prelude: Vec<u8>,
+    default_headers: Vec<u8>,
     date_at: usize,
-    second: Option<u64>,
+    date_unix: Option<u64>,
 }
 
 impl Outbox {
@@ -37,45 +37,45 @@ impl Outbox {
     pub fn new(server: &str) -> Self {
         let mut outbox = Self::default();
         if !server.is_empty() {
-            let _ = outbox.always("Server", server.as_bytes());
+            let _ = outbox.add_default_header("Server", server.as_bytes());
         }
-        outbox.date_at = outbox.prelude.len();
+        outbox.date_at = outbox.default_headers.len();
         outbox
     }
 
     /// Adds a field to every final answer from here on, after Server and Date (B-293).
     ///
     /// # Errors
-    /// [`Misuse::BadField`] and [`Misuse::ReservedField`], as for a field of one answer.
-    pub fn always(&mut self, name: &str, value: &[u8]) -> Result<(), Misuse> {
-        super::field::check_field(name, value)?;
-        super::field::push_field(name, value, &mut self.prelude);
+    /// [`Misuse::BadHeader`] and [`Misuse::ReservedHeader`], as for a field of one answer.
+    pub fn add_default_header(&mut self, name: &str, value: &[u8]) -> Result<(), Misuse> {
+        super::header::check_header(name, value)?;
+        super::header::push_header(name, value, &mut self.default_headers);
         Ok(())
     }
 
     /// Whether every final answer has this field already.
     #[must_use]
-    pub fn says(&self, name: &str) -> bool {
-        let lines = self.prelude.split(|&b| b == b'\n');
+    pub fn has_default_header(&self, name: &str) -> bool {
+        let lines = self.default_headers.split(|&b| b == b'\n');
         let mut names = lines.filter_map(|line| line.split(|&b| b == b':').next());
         names.any(|other| other.eq_ignore_ascii_case(name.as_bytes()))
     }
 
     /// Says the time, in seconds since 1970, for the Date field (RFC 9110 §6.6.1). An outbox that
     /// was never told has no such field. Costs nothing within one second.
-    pub fn clock(&mut self, unix: u64) {
+    pub fn set_date(&mut self, unix: u64) {
         const NAME: &[u8] = b"Date: ";
         const LINE: usize = NAME.len() + 29 + 2;
-        if self.second == Some(unix) {
+        if self.date_unix == Some(unix) {
             return;
         }
         let mut line = [0; LINE];
         line[..NAME.len()].copy_from_slice(NAME);
         line[NAME.len()..LINE - 2].copy_from_slice(&date::format(unix.cast_signed()));
         line[LINE - 2..].copy_from_slice(b"\r\n");
-        let old = if self.second.is_some() { LINE } else { 0 };
-        self.prelude.splice(self.date_at..self.date_at + old, line);
-        self.second = Some(unix);
+        let old = if self.date_unix.is_some() { LINE } else { 0 };
+        self.default_headers.splice(self.date_at..self.date_at + old, line);
+        self.date_unix = Some(unix);
     }
 
     /// What is to be sent.
@@ -111,7 +111,7 @@ impl Outbox {
     }
 
     /// Gives memory back that is above `keep` bytes. For when a connection goes idle.
-    pub fn shrink(&mut self, keep: usize) {
+    pub fn shrink_to(&mut self, keep: usize) {
         if self.is_empty() {
             self.clear();
             self.bytes.shrink_to(keep);
@@ -119,12 +119,12 @@ impl Outbox {
     }
 
     /// Room for `n` bytes of a body that the caller puts behind its head by itself, as a file's
-    /// bytes are. How many it kept is what `fill` returns; say [`crate::http1::Connection::passed`]
+    /// bytes are. How many it kept is what `fill` returns; say [`crate::http1::Connection::body_sent`]
     /// as many.
     ///
     /// # Errors
     /// Those of `fill`; the outbox is then as it was.
-    pub fn put<E>(
+    pub fn append_with<E>(
         &mut self,
         n: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
@@ -138,7 +138,7 @@ impl Outbox {
 
     /// Where to write, and what every answer begins with.
     pub(super) fn parts(&mut self) -> (&mut Vec<u8>, &[u8]) {
-        (&mut self.bytes, &self.prelude)
+        (&mut self.bytes, &self.default_headers)
     }
 
     pub(super) fn bytes_mut(&mut self) -> &mut Vec<u8> {
@@ -146,7 +146,7 @@ impl Outbox {
     }
 
     pub(super) fn push_chunk(&mut self, data: &[u8]) {
-        chunked::size_line(data.len(), &mut self.bytes);
+        chunked::push_size_line(data.len(), &mut self.bytes);
         self.bytes.extend_from_slice(data);
         self.bytes.extend_from_slice(b"\r\n");
     }

@@ -9,34 +9,34 @@
 //! targets, and starts over when the head is not whole.
 
 use super::error::Reject;
-use super::head::{Head, Known, Spans, Version, members};
+use super::head::{Head, HeadOffsets, KnownHeader, Version, list_members};
 use super::limits::Limits;
-use super::scan::{find_lf, has_bare_lf, head_end};
+use super::scan::{find_head_end, find_lf, has_bare_lf};
 use super::target::{self, Target};
 
 /// Where the search for the end of the head stopped. Offsets from the head's first byte.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Scan {
+pub(super) struct HeadScan {
     /// The LF of the request line; 0 while there is none.
-    line: u32,
+    request_line_end: u32,
     /// Where the line that is being read began.
-    start: u32,
+    line_start: u32,
     /// Where to go on.
-    at: u32,
+    resume_at: u32,
 }
 
-impl Scan {
+impl HeadScan {
     /// Whether a part of a head is here.
     pub(super) fn has_begun(&self) -> bool {
-        self.at > 0
+        self.resume_at > 0
     }
 }
 
 /// What a head says about its connection.
 #[derive(Default)]
-pub(super) struct About {
+pub(super) struct ConnectionOptions {
     /// Written in a way the grammar grants but nobody else uses: served, then closed (B-001, B-006).
-    pub(super) unusual: bool,
+    pub(super) lenient: bool,
     /// The options of all Connection fields (B-041).
     pub(super) close: bool,
     pub(super) keep_alive: bool,
@@ -44,7 +44,7 @@ pub(super) struct About {
 }
 
 /// How many bytes of empty lines precede a request line, and how many lines that is (B-007).
-pub(super) fn empty_lines(input: &[u8]) -> (usize, u8) {
+pub(super) fn count_empty_lines(input: &[u8]) -> (usize, u8) {
     let (mut used, mut lines) = (0, 0u8);
     loop {
         used += match input[used..] {
@@ -60,40 +60,44 @@ pub(super) fn empty_lines(input: &[u8]) -> (usize, u8) {
 /// request that was refused. Empty when the line was too long (B-004) or there was none, and a byte
 /// long when that cannot begin a request: never does it depend on how much has arrived.
 #[must_use]
-pub fn refused_line(reject: Reject, input: &[u8]) -> &[u8] {
-    if matches!(reject, Reject::UriTooLong | Reject::EmptyLines) {
+pub fn rejected_request_line(reject: Reject, input: &[u8]) -> &[u8] {
+    if matches!(reject, Reject::UriTooLong | Reject::TooManyEmptyLines) {
         return b"";
     }
-    let (used, _) = empty_lines(input);
+    let (used, _) = count_empty_lines(input);
     let rest = &input[used..];
-    if rest.first().is_some_and(|&first| !may_begin(first)) {
+    if rest.first().is_some_and(|&first| !can_begin_request(first)) {
         return &rest[..1];
     }
     trim_line(&rest[..find_lf(rest).unwrap_or(rest.len())])
 }
 
 /// Looks for a whole head at the start of `input`, which has no empty lines before it: its request
-/// line, and bytes that hold the whole and perhaps more. [`fields`] comes next.
-pub(super) fn head<'b>(
-    scan: &mut Scan,
+/// line, and bytes that hold the whole and perhaps more. [`parse_headers`] comes next.
+pub(super) fn find_head<'b>(
+    scan: &mut HeadScan,
     input: &'b [u8],
     limits: &Limits,
 ) -> Result<Option<(RequestLine, &'b [u8])>, Reject> {
     let Some(&first) = input.first() else {
         return Ok(None);
     };
-    if !may_begin(first) {
+    if !can_begin_request(first) {
         return Err(Reject::BadSyntax); // a TLS hello, say: no need to wait for its line end
     }
-    let fresh = scan.line == 0;
+    let fresh = scan.request_line_end == 0;
     if fresh {
-        let Some(end) = line_end(scan, input, limits)? else {
+        let Some(end) = find_request_line_end(scan, input, limits)? else {
             return Ok(None);
         };
-        *scan = Scan { line: end as u32, start: end as u32 + 1, at: end as u32 };
+        *scan = HeadScan {
+            request_line_end: end as u32,
+            line_start: end as u32 + 1,
+            resume_at: end as u32,
+        };
     }
-    let end = scan.line as usize;
-    let whole = whole_head(scan, input, limits);
+    let end = scan.request_line_end as usize;
+    let whole = find_whole_head(scan, input, limits);
     if !fresh && !matches!(whole, Ok(Some(_))) {
         return whole.map(|_| None); // the line was judged before
     }
@@ -104,66 +108,70 @@ pub(super) fn head<'b>(
     Ok(whole?.map(|whole| (line, whole)))
 }
 
-fn may_begin(first: u8) -> bool {
+fn can_begin_request(first: u8) -> bool {
     is_token(first) || matches!(first, b' ' | b'\t' | b'\r')
 }
 
 /// The LF of the request line, when it is here.
-fn line_end(scan: &mut Scan, input: &[u8], limits: &Limits) -> Result<Option<usize>, Reject> {
-    let from = (scan.at as usize).min(input.len());
+fn find_request_line_end(
+    scan: &mut HeadScan,
+    input: &[u8],
+    limits: &Limits,
+) -> Result<Option<usize>, Reject> {
+    let from = (scan.resume_at as usize).min(input.len());
     let end = find_lf(&input[from..]).map(|offset| from + offset);
     if end.map_or(input.len(), |end| end + 1) > limits.request_line as usize {
         return Err(Reject::UriTooLong);
     }
-    scan.at = input.len() as u32;
+    scan.resume_at = input.len() as u32;
     Ok(end)
 }
 
 /// The bytes that hold the whole head, when it is here; they may hold more behind it.
-fn whole_head<'b>(
-    scan: &mut Scan,
+fn find_whole_head<'b>(
+    scan: &mut HeadScan,
     input: &'b [u8],
     limits: &Limits,
 ) -> Result<Option<&'b [u8]>, Reject> {
-    let small = input.len() <= limits.field_line.min(limits.head) as usize;
+    let small = input.len() <= limits.header_line.min(limits.head) as usize;
     if small && input.ends_with(b"\r\n\r\n") {
         return Ok(Some(input)); // an end is certain, and no limit is near
     }
-    let most = limits.head as usize;
-    let window = &input[..input.len().min(most + 1)];
-    match head_end(window, scan.at as usize) {
-        Some(end) if end <= most => {
-            if end > limits.field_line as usize {
-                scan.measure(&window[..end], limits)?;
+    let max = limits.head as usize;
+    let window = &input[..input.len().min(max + 1)];
+    match find_head_end(window, scan.resume_at as usize) {
+        Some(end) if end <= max => {
+            if end > limits.header_line as usize {
+                scan.check_line_lengths(&window[..end], limits)?;
             }
             Ok(Some(&input[..end]))
         }
         _ => {
-            scan.measure(window, limits)?;
-            if window.len() > most { Err(Reject::HeadTooLarge) } else { Ok(None) }
+            scan.check_line_lengths(window, limits)?;
+            if window.len() > max { Err(Reject::HeadTooLarge) } else { Ok(None) }
         }
     }
 }
 
-impl Scan {
+impl HeadScan {
     /// Walks the lines that are new in `window`, so that none passes its limit unseen.
-    fn measure(&mut self, window: &[u8], limits: &Limits) -> Result<(), Reject> {
-        let most = limits.field_line as usize;
-        let mut start = self.start as usize;
-        let mut at = start.max(self.at as usize);
+    fn check_line_lengths(&mut self, window: &[u8], limits: &Limits) -> Result<(), Reject> {
+        let max = limits.header_line as usize;
+        let mut start = self.line_start as usize;
+        let mut at = start.max(self.resume_at as usize);
         while let Some(lf) = window.get(at..).and_then(find_lf) {
             at += lf + 1;
-            if at - start > most {
-                return Err(Reject::LineTooLong);
+            if at - start > max {
+                return Err(Reject::HeaderLineTooLong);
             }
             start = at;
         }
-        if window.len().saturating_sub(start) > most {
-            return Err(Reject::LineTooLong);
+        if window.len().saturating_sub(start) > max {
+            return Err(Reject::HeaderLineTooLong);
         }
         // Two bytes back: the empty line may have begun there.
-        self.at = window.len().saturating_sub(2).max(self.line as usize) as u32;
-        self.start = start as u32;
+        self.resume_at = window.len().saturating_sub(2).max(self.request_line_end as usize) as u32;
+        self.line_start = start as u32;
         Ok(())
     }
 }
@@ -171,47 +179,47 @@ impl Scan {
 /// A request line, taken apart.
 pub(super) struct RequestLine {
     /// Its length without and with its line end.
-    text: u32,
-    size: u32,
-    method: u32,
+    len: u32,
+    len_with_eol: u32,
+    method_len: u32,
     version: Version,
     target: Target,
-    unusual: bool,
+    lenient: bool,
 }
 
 impl RequestLine {
     /// `line` reaches up to its LF, which is not in it.
     fn parse(line: &[u8]) -> Result<Self, Reject> {
         let text = trim_line(line);
-        let words = match Words::plain(text) {
+        let words = match Words::parse_common(text) {
             Some(words) => words,
-            None => Words::any(text)?,
+            None => Words::parse_lenient(text)?,
         };
         Ok(Self {
-            text: text.len() as u32,
-            size: line.len() as u32 + 1,
-            method: words.method.len() as u32,
+            len: text.len() as u32,
+            len_with_eol: line.len() as u32 + 1,
+            method_len: words.method.len() as u32,
             version: words.version,
             target: target::parse(words.method, words.target, words.target_at)?,
-            unusual: words.unusual || line.len() != text.len() + 1, // not one CR before the LF
+            lenient: words.lenient || line.len() != text.len() + 1, // not one CR before the LF
         })
     }
 
     /// The head that begins with this line, without fields yet.
     pub(super) fn head<'b>(&self, bytes: &'b [u8]) -> Head<'b> {
-        let spans = Spans {
-            size: self.size,
-            line: self.text,
-            method: self.method,
+        let offsets = HeadOffsets {
+            size: self.len_with_eol,
+            request_line_len: self.len,
+            method_len: self.method_len,
             version: self.version,
             path: self.target.path,
-            suffix: self.target.suffix,
+            query_and_fragment: self.target.query_and_fragment,
             authority: self.target.authority,
-            fields: self.size,
-            known: [0; Known::COUNT],
+            headers_start: self.len_with_eol,
+            known: [0; KnownHeader::COUNT],
             repeated: 0,
         };
-        Head { bytes, spans }
+        Head { bytes, offsets }
     }
 }
 
@@ -222,12 +230,12 @@ struct Words<'l> {
     target_at: usize,
     version: Version,
     /// Not three words with single spaces between them.
-    unusual: bool,
+    lenient: bool,
 }
 
 impl<'l> Words<'l> {
     /// The words of a line as nearly everybody writes it, at one look.
-    fn plain(text: &'l [u8]) -> Option<Self> {
+    fn parse_common(text: &'l [u8]) -> Option<Self> {
         let (rest, version) = text.split_last_chunk::<9>()?;
         let version = match version {
             b" HTTP/1.1" => Version::Http11,
@@ -238,11 +246,11 @@ impl<'l> Words<'l> {
         let (method, target) = rest.split_at(space);
         let target = target.strip_prefix(b" ")?;
         let fits = !method.is_empty() && !target.is_empty() && is_graphic(target);
-        fits.then_some(Self { method, target, target_at: space + 1, version, unusual: false })
+        fits.then_some(Self { method, target, target_at: space + 1, version, lenient: false })
     }
 
     /// The words of any line (B-006, B-014, B-016).
-    fn any(text: &'l [u8]) -> Result<Self, Reject> {
+    fn parse_lenient(text: &'l [u8]) -> Result<Self, Reject> {
         let mut words = [(0, &b""[..]); 4];
         let mut count = 0;
         let mut at = 0;
@@ -258,7 +266,7 @@ impl<'l> Words<'l> {
             0 | 1 => return Err(Reject::BadSyntax),
             2 if method == b"GET" => Version::Http09,
             2 => return Err(Reject::BadSimpleRequest),
-            _ => version(words[count.min(4) - 1].1)?,
+            _ => parse_version(words[count.min(4) - 1].1)?,
         };
         if count > 3 {
             return Err(Reject::BadSyntax);
@@ -270,13 +278,13 @@ impl<'l> Words<'l> {
             return Err(Reject::BadSyntax); // B-002
         }
         let plain = method.len() + target.len() + third.len() + 2;
-        let unusual = text.len() != plain || text.contains(&b'\t');
-        Ok(Self { method, target, target_at, version, unusual })
+        let lenient = text.len() != plain || text.contains(&b'\t');
+        Ok(Self { method, target, target_at, version, lenient })
     }
 }
 
 /// B-009, B-010, B-011, B-018: exactly `HTTP/`, a digit, a dot and a digit.
-fn version(word: &[u8]) -> Result<Version, Reject> {
+fn parse_version(word: &[u8]) -> Result<Version, Reject> {
     match word {
         b"HTTP/1.0" => Ok(Version::Http10),
         [b'H', b'T', b'T', b'P', b'/', major @ b'0'..=b'9', b'.', b'0'..=b'9'] => match major {
@@ -288,74 +296,76 @@ fn version(word: &[u8]) -> Result<Version, Reject> {
 }
 
 /// Parses the fields of `head`, which has its `line` so far, and remembers where the known ones are.
-pub(super) fn fields(
+pub(super) fn parse_headers(
     line: &RequestLine,
     head: &mut Head<'_>,
     limits: &Limits,
-) -> Result<About, Reject> {
-    let mut about = About { unusual: line.unusual, ..About::default() };
+) -> Result<ConnectionOptions, Reject> {
+    let mut options = ConnectionOptions { lenient: line.lenient, ..ConnectionOptions::default() };
     if line.version == Version::Http09 {
-        return Ok(About { close: true, ..about });
+        return Ok(ConnectionOptions { close: true, ..options });
     }
-    const FEW: usize = 24; // nearly every head; the larger table costs more to set up
-    let block = head.bytes.get(line.size as usize..).unwrap_or_default();
-    let mut few = [httparse::EMPTY_HEADER; FEW];
-    let mut many;
-    let (size, fields) = match httparse::parse_headers(block, &mut few) {
+    const SMALL_TABLE_LEN: usize = 24; // nearly every head; the larger table costs more to set up
+    let block = head.bytes.get(line.len_with_eol as usize..).unwrap_or_default();
+    let mut small_table = [httparse::EMPTY_HEADER; SMALL_TABLE_LEN];
+    let mut large_table;
+    let (size, fields) = match httparse::parse_headers(block, &mut small_table) {
         Ok(httparse::Status::Complete(parsed)) => parsed,
-        Err(httparse::Error::TooManyHeaders) if usize::from(limits.fields) > FEW => {
-            many = [httparse::EMPTY_HEADER; Limits::MOST_FIELDS as usize];
-            match httparse::parse_headers(block, &mut many) {
+        Err(httparse::Error::TooManyHeaders)
+            if usize::from(limits.header_count) > SMALL_TABLE_LEN =>
+        {
+            large_table = [httparse::EMPTY_HEADER; Limits::MAX_HEADERS as usize];
+            match httparse::parse_headers(block, &mut large_table) {
                 Ok(httparse::Status::Complete(parsed)) => parsed,
-                Err(httparse::Error::TooManyHeaders) => return Err(Reject::TooManyFields),
-                _ => return Err(Reject::BadField),
+                Err(httparse::Error::TooManyHeaders) => return Err(Reject::TooManyHeaders),
+                _ => return Err(Reject::BadHeader),
             }
         }
-        Err(httparse::Error::TooManyHeaders) => return Err(Reject::TooManyFields),
-        _ => return Err(Reject::BadField),
+        Err(httparse::Error::TooManyHeaders) => return Err(Reject::TooManyHeaders),
+        _ => return Err(Reject::BadHeader),
     };
-    if fields.len() > usize::from(limits.fields) {
-        return Err(Reject::TooManyFields);
+    if fields.len() > usize::from(limits.header_count) {
+        return Err(Reject::TooManyHeaders);
     }
-    let bytes = &head.bytes[..line.size as usize + size];
+    let bytes = &head.bytes[..line.len_with_eol as usize + size];
     head.bytes = bytes;
-    let spans = &mut head.spans;
-    spans.size = bytes.len() as u32;
+    let offsets = &mut head.offsets;
+    offsets.size = bytes.len() as u32;
 
     // A CR right behind each value is enough to know that no line ends in a bare LF; where there
     // is white space instead, every byte is looked at.
     let mut certain = bytes.ends_with(b"\r\n");
     for field in fields {
         certain &= ends_in_cr(bytes, field.value);
-        let Some(known) = Known::named(field.name.as_bytes()) else {
+        let Some(known) = KnownHeader::from_name(field.name.as_bytes()) else {
             continue;
         };
-        let place = &mut spans.known[known as usize];
+        let place = &mut offsets.known[known as usize];
         let repeated = *place > 0;
         if repeated {
-            spans.repeated |= known.bit();
+            offsets.repeated |= known.bit();
         } else {
-            *place = offset_in(bytes, field.name.as_bytes()).ok_or(Reject::BadField)? as u32;
+            *place = offset_in(bytes, field.name.as_bytes()).ok_or(Reject::BadHeader)? as u32;
         }
         match known {
-            Known::Host if repeated || !target::is_host(field.value) => {
+            KnownHeader::Host if repeated || !target::is_host(field.value) => {
                 return Err(Reject::BadHost);
             }
-            Known::Connection => about.read_options(field.value),
+            KnownHeader::Connection => options.read_options(field.value),
             _ => {}
         }
     }
-    if spans.known[Known::Host as usize] == 0 && spans.version == Version::Http11 {
+    if offsets.known[KnownHeader::Host as usize] == 0 && offsets.version == Version::Http11 {
         return Err(Reject::BadHost);
     }
-    about.unusual |= !certain && has_bare_lf(bytes);
-    Ok(about)
+    options.lenient |= !certain && has_bare_lf(bytes);
+    Ok(options)
 }
 
-impl About {
+impl ConnectionOptions {
     /// Reads the options of a Connection field, in any case of letters.
     fn read_options(&mut self, value: &[u8]) {
-        for option in members(value) {
+        for option in list_members(value) {
             self.close |= option.eq_ignore_ascii_case(b"close");
             self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             self.upgrade |= option.eq_ignore_ascii_case(b"upgrade");

@@ -1,7 +1,7 @@
 //! Finding line ends and the end of a head, a block of bytes at a time.
 //!
 //! Plain loops that the compiler turns into vector instructions; no parsing happens here. A search
-//! can be resumed: [`head_end`] takes the offset where an earlier one stopped, so a peer that
+//! can be resumed: [`find_head_end`] takes the offset where an earlier one stopped, so a peer that
 //! sends a byte at a time costs linear work.
 
 const BLOCK: usize = 32;
@@ -24,22 +24,22 @@ pub(super) fn find_lf(bytes: &[u8]) -> Option<usize> {
 
 /// The offset just behind the first empty line: LF LF or LF CR LF. The search begins at `from`,
 /// which must not lie behind the LF that comes before the empty line.
-pub(super) fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
+pub(super) fn find_head_end(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     while let Some(block) = bytes.get(at..at + BLOCK + 2) {
         let mut hit = false;
         for i in 0..BLOCK {
             hit |= (block[i] == b'\n') & ((block[i + 1] == b'\n') | (block[i + 2] == b'\n'));
         }
-        if hit && let Some(end) = first_empty_line(block, at) {
+        if hit && let Some(end) = find_empty_line(block, at) {
             return Some(end);
         }
         at += BLOCK;
     }
-    first_empty_line(bytes.get(at..)?, at)
+    find_empty_line(bytes.get(at..)?, at)
 }
 
-fn first_empty_line(part: &[u8], at: usize) -> Option<usize> {
+fn find_empty_line(part: &[u8], at: usize) -> Option<usize> {
     (0..part.len()).find_map(|i| match part[i..] {
         [b'\n', b'\n', ..] => Some(at + i + 2),
         [b'\n', b'\r', b'\n', ..] => Some(at + i + 3),
@@ -68,9 +68,9 @@ mod tests {
                 bytes.extend_from_slice(end);
                 let found = bytes.len();
                 bytes.extend_from_slice(b"tail\n\nmore");
-                assert_eq!(head_end(&bytes, 0), Some(found));
-                assert_eq!(head_end(&bytes, before), Some(found));
-                assert_eq!(head_end(&bytes[..found - 1], 0), None);
+                assert_eq!(find_head_end(&bytes, 0), Some(found));
+                assert_eq!(find_head_end(&bytes, before), Some(found));
+                assert_eq!(find_head_end(&bytes[..found - 1], 0), None);
                 assert_eq!(find_lf(&bytes), bytes.iter().position(|&b| b == b'\n'));
             }
         }
@@ -79,9 +79,9 @@ mod tests {
     #[test]
     fn a_near_miss_is_no_end() {
         let mut bytes = b"a\nb\nc\r\n d\r\r\n".repeat(20);
-        assert_eq!(head_end(&bytes, 0), None);
+        assert_eq!(find_head_end(&bytes, 0), None);
         bytes.extend_from_slice(b"\r\n");
-        assert_eq!(head_end(&bytes, 0), Some(bytes.len()));
+        assert_eq!(find_head_end(&bytes, 0), Some(bytes.len()));
     }
 
     #[test]

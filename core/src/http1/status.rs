@@ -15,18 +15,18 @@
 /// The reason phrase that is registered for `code`, or the empty string.
 #[must_use]
 pub const fn reason(code: u16) -> &'static str {
-    words(code).0
+    entry(code).0
 }
 
 /// What `code` means to the person who reads the error page: one sentence, or the empty string.
 #[must_use]
 pub const fn explain(code: u16) -> &'static str {
-    words(code).1
+    entry(code).1
 }
 
 /// The table: reason phrase and explanation.
 #[rustfmt::skip] // one row, one line or two
-const fn words(code: u16) -> (&'static str, &'static str) {
+const fn entry(code: u16) -> (&'static str, &'static str) {
     match code {
         100 => ("Continue", "The server is ready for the body of the request."),
         101 => ("Switching Protocols", "The connection goes on in another protocol."),

@@ -9,7 +9,7 @@ use super::head::Span;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) path: Span,
-    pub(super) suffix: Span,
+    pub(super) query_and_fragment: Span,
     pub(super) authority: Option<Span>,
 }
 
@@ -18,30 +18,30 @@ pub(super) fn parse(method: &[u8], target: &[u8], at: usize) -> Result<Target, R
     let whole = Span { at: at as u32, len: target.len() as u32 };
     match (method, target) {
         (b"CONNECT", _) if has_port(target) && is_host(target) => {
-            Ok(Target { path: whole, suffix: Span::default(), authority: Some(whole) })
+            Ok(Target { path: whole, query_and_fragment: Span::default(), authority: Some(whole) })
         }
         (b"CONNECT", _) => Err(Reject::BadTarget),
         (b"OPTIONS", b"*") => Ok(Target { path: whole, ..Target::default() }),
-        (_, [b'/', ..]) => Ok(origin(target, at, None)),
-        _ => absolute(target, at),
+        (_, [b'/', ..]) => Ok(parse_origin_form(target, at, None)),
+        _ => parse_absolute_form(target, at),
     }
 }
 
 /// Origin-form: everything up to the first `?` or `#` is the path, whose leading slashes become
 /// one (B-024, B-120).
-fn origin(target: &[u8], at: usize, authority: Option<Span>) -> Target {
+fn parse_origin_form(target: &[u8], at: usize, authority: Option<Span>) -> Target {
     let end = target.iter().position(|b| matches!(b, b'?' | b'#')).unwrap_or(target.len());
     let slashes = target[..end].iter().take_while(|&&b| b == b'/').count();
     let start = slashes.saturating_sub(1);
     Target {
         path: Span { at: (at + start) as u32, len: (end - start) as u32 },
-        suffix: Span { at: (at + end) as u32, len: (target.len() - end) as u32 },
+        query_and_fragment: Span { at: (at + end) as u32, len: (target.len() - end) as u32 },
         authority,
     }
 }
 
 /// Absolute-form: the authority takes the place of Host, the rest is as in origin-form (B-026).
-fn absolute(target: &[u8], at: usize) -> Result<Target, Reject> {
+fn parse_absolute_form(target: &[u8], at: usize) -> Result<Target, Reject> {
     let scheme = [&b"http://"[..], b"https://"]
         .into_iter()
         .find(|scheme| starts_with_ignore_case(target, scheme))
@@ -54,7 +54,7 @@ fn absolute(target: &[u8], at: usize) -> Result<Target, Reject> {
         return Err(Reject::BadTarget);
     }
     let authority = Span { at: (at + scheme) as u32, len: authority.len() as u32 };
-    Ok(origin(rest, at + scheme + end, Some(authority)))
+    Ok(parse_origin_form(rest, at + scheme + end, Some(authority)))
 }
 
 fn starts_with_ignore_case(bytes: &[u8], prefix: &[u8]) -> bool {
@@ -97,7 +97,7 @@ fn is_ip_literal(text: &[u8]) -> bool {
     if let [b'v' | b'V', future @ ..] = text {
         let dot = future.iter().position(|&b| b == b'.').unwrap_or(future.len());
         let (version, address) = future.split_at(dot);
-        let fits = |&b: &u8| b == b':' || NAME[usize::from(b)];
+        let fits = |&b: &u8| b == b':' || REG_NAME[usize::from(b)];
         return !version.is_empty()
             && version.iter().all(u8::is_ascii_hexdigit)
             && address.len() > 1
@@ -109,7 +109,7 @@ fn is_ip_literal(text: &[u8]) -> bool {
 /// Whether these are the bytes of a registered name, and each `%` begins an escape.
 fn is_registered_name(name: &[u8]) -> bool {
     let mut parts = name.split(|&b| b == b'%');
-    let plain = |part: &[u8]| part.iter().all(|&b| NAME[usize::from(b)]);
+    let plain = |part: &[u8]| part.iter().all(|&b| REG_NAME[usize::from(b)]);
     parts.next().is_none_or(plain)
         && parts.all(|part| match part {
             [a, b, rest @ ..] => a.is_ascii_hexdigit() && b.is_ascii_hexdigit() && plain(rest),
@@ -118,7 +118,7 @@ fn is_registered_name(name: &[u8]) -> bool {
 }
 
 /// `unreserved` and `sub-delims` (RFC 3986 §2).
-static NAME: [bool; 256] = byte_set(b"-._~!$&'()*+,;=");
+static REG_NAME: [bool; 256] = byte_set(b"-._~!$&'()*+,;=");
 
 /// Letters, digits and `others`, as a table.
 pub(super) const fn byte_set(others: &[u8]) -> [bool; 256] {
@@ -142,8 +142,8 @@ mod tests {
 
     fn parts<'t>(method: &str, target: &'t str) -> Option<(&'t str, &'t str, Option<&'t str>)> {
         let found = parse(method.as_bytes(), target.as_bytes(), 0).ok()?;
-        let text = |span: Span| str::from_utf8(span.of(target.as_bytes())).unwrap();
-        Some((text(found.path), text(found.suffix), found.authority.map(text)))
+        let text = |span: Span| str::from_utf8(span.slice_of(target.as_bytes())).unwrap();
+        Some((text(found.path), text(found.query_and_fragment), found.authority.map(text)))
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Which digests a client asks for (RFC 9530 §4). Nothing is computed here.
 //!
-//! [`Wanted::by`] reads `Want-Repr-Digest` and `Want-Content-Digest`: dictionaries from an algorithm
+//! [`WantedDigests::from_head`] reads `Want-Repr-Digest` and `Want-Content-Digest`: dictionaries from an algorithm
 //! to how much it is liked, 0 to 10, where 0 is not at all. `sha-256` is the one that is had here, so
 //! how much it is liked beside others makes no difference. A field with a member that is no such
 //! preference is ignored whole, as RFC 9651 §4.2 has it; algorithms that are not known are no fault.
@@ -17,20 +17,20 @@ use crate::http1::Head;
 
 /// The digests to send, by what they are of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Wanted {
+pub struct WantedDigests {
     /// `Repr-Digest`: of the whole file, whatever part of it is sent.
     pub representation: bool,
     /// `Content-Digest`: of what is sent.
     pub content: bool,
 }
 
-impl Wanted {
+impl WantedDigests {
     /// What this request wants with sha-256.
     #[must_use]
-    pub fn by(head: &Head<'_>) -> Self {
+    pub fn from_head(head: &Head<'_>) -> Self {
         let wants = |wanted: &str| {
             let named = |name: &[u8]| name.eq_ignore_ascii_case(wanted.as_bytes());
-            let lines = head.fields().filter(|(name, _)| named(name));
+            let lines = head.headers().filter(|(name, _)| named(name));
             is_sha_256_wanted(lines.map(|(_, value)| value))
         };
         Self { representation: wants("want-repr-digest"), content: wants("want-content-digest") }
@@ -75,7 +75,7 @@ fn preference(member: &[u8]) -> Option<(&[u8], u8)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Wanted, is_sha_256_wanted};
+    use super::{WantedDigests, is_sha_256_wanted};
     use crate::http1::{Connection, Event, Limits};
 
     #[test]
@@ -149,7 +149,11 @@ mod tests {
             let Ok((_, Event::Request(head))) = connection.advance(bytes.as_bytes()) else {
                 unreachable!()
             };
-            assert_eq!(Wanted::by(&head), Wanted { representation, content }, "{fields}");
+            assert_eq!(
+                WantedDigests::from_head(&head),
+                WantedDigests { representation, content },
+                "{fields}"
+            );
         }
     }
 }

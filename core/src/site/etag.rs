@@ -1,23 +1,23 @@
 //! Entity tags: what names one state of a file (RFC 9110 §8.8.3).
 //!
-//! [`EntityTag::of`] makes a tag from what the file system knows: identity, size, and the times of
+//! [`EntityTag::from_stat`] makes a tag from what the file system knows: identity, size, and the times of
 //! the last change of content and of anything else. It is opaque: none of these can be read off it.
 //! It is strong only when the last change lies so far back that no second one can hide behind the
 //! same times; until then it is weak, with the same opaque text, so that it still saves a 304.
-//! [`is_listed`] reads the lists of If-Match and If-None-Match, and refuses what is none.
+//! [`matches_any`] reads the lists of If-Match and If-None-Match, and refuses what is none.
 //!
 //! ```
 //! use doorstep_core::site::Stat;
-//! use doorstep_core::site::etag::{Comparison, EntityTag, is_listed};
+//! use doorstep_core::site::etag::{Comparison, EntityTag, matches_any};
 //!
 //! let stat = Stat { size: 5, modified: 1_000, ..Stat::default() };
-//! let (fresh, settled) = (EntityTag::of(&stat, 1_001), EntityTag::of(&stat, 1_003));
+//! let (fresh, settled) = (EntityTag::from_stat(&stat, 1_001), EntityTag::from_stat(&stat, 1_003));
 //! assert!(fresh.is_weak() && !settled.is_weak());
 //!
 //! let list = [fresh.as_ref()];
-//! assert_eq!(is_listed(&settled, list, Comparison::Weak), Some(true));
-//! assert_eq!(is_listed(&settled, list, Comparison::Strong), Some(false));
-//! assert_eq!(is_listed(&settled, [&b"rubbish"[..]], Comparison::Weak), None);
+//! assert_eq!(matches_any(&settled, list, Comparison::Weak), Some(true));
+//! assert_eq!(matches_any(&settled, list, Comparison::Strong), Some(false));
+//! assert_eq!(matches_any(&settled, [&b"rubbish"[..]], Comparison::Weak), None);
 //! ```
 
 use super::Stat;
@@ -41,12 +41,12 @@ pub enum Comparison {
 
 /// How far back a change must lie before no other can hide behind the same times, in seconds: the
 /// coarsest clock of a file system in use.
-const SETTLED: i64 = 2;
+const MTIME_GRANULARITY_SECS: i64 = 2;
 
 impl EntityTag {
     /// The tag of the file that `stat` is of; `now` is in seconds since 1970.
     #[must_use]
-    pub fn of(stat: &Stat, now: i64) -> Self {
+    pub fn from_stat(stat: &Stat, now: i64) -> Self {
         // The time of any change counts too: that of the content can be set back, it cannot.
         let (changed, changed_nanos) = stat.changed;
         let nanos = u64::from(stat.modified_nanos) << 32 | u64::from(changed_nanos);
@@ -55,7 +55,10 @@ impl EntityTag {
 
         let mut text = *b"W/\"0123456789abcdef\"";
         text[3..19].copy_from_slice(&hexadecimal(hash));
-        Self { text, weak: now.saturating_sub(stat.modified.max(changed)) <= SETTLED }
+        Self {
+            text,
+            weak: now.saturating_sub(stat.modified.max(changed)) <= MTIME_GRANULARITY_SECS,
+        }
     }
 
     /// Whether it promises less than the same bytes.
@@ -71,8 +74,8 @@ impl EntityTag {
 
     /// Whether `text`, one entity tag and nothing else, is this one.
     #[must_use]
-    pub fn is(&self, text: &[u8], comparison: Comparison) -> bool {
-        matches!(split(text), Some((weak, opaque, b"")) if self.equals(weak, opaque, comparison))
+    pub fn matches(&self, text: &[u8], comparison: Comparison) -> bool {
+        matches!(split_tag(text), Some((weak, opaque, b"")) if self.equals(weak, opaque, comparison))
     }
 
     fn equals(&self, weak: bool, opaque: &[u8], comparison: Comparison) -> bool {
@@ -89,7 +92,7 @@ impl AsRef<[u8]> for EntityTag {
 
 /// Whether a list of tags, on one or several field lines, has `tag` in it; `*` has every tag.
 /// `None` when it is no such list, or an empty one: then the field is to be ignored.
-pub fn is_listed(
+pub fn matches_any(
     tag: &EntityTag,
     lines: impl IntoIterator<Item: AsRef<[u8]>>,
     comparison: Comparison,
@@ -98,7 +101,7 @@ pub fn is_listed(
     for line in lines {
         let mut rest = line.as_ref();
         loop {
-            rest = skip(rest, b" \t,");
+            rest = skip_bytes(rest, b" \t,");
             match rest {
                 [] => break,
                 [b'*', after @ ..] => {
@@ -106,13 +109,13 @@ pub fn is_listed(
                     rest = after;
                 }
                 _ => {
-                    let (weak, opaque, after) = split(rest)?;
+                    let (weak, opaque, after) = split_tag(rest)?;
                     tags += 1;
                     found |= tag.equals(weak, opaque, comparison);
                     rest = after;
                 }
             }
-            rest = skip(rest, b" \t");
+            rest = skip_bytes(rest, b" \t");
             if !rest.is_empty() && rest[0] != b',' {
                 return None; // two tags without a comma between them
             }
@@ -127,7 +130,7 @@ pub fn is_listed(
 }
 
 /// Takes an entity tag off the front: whether it is weak, what is between its quotes, what follows.
-fn split(text: &[u8]) -> Option<(bool, &[u8], &[u8])> {
+fn split_tag(text: &[u8]) -> Option<(bool, &[u8], &[u8])> {
     let (weak, quoted) = match text.strip_prefix(b"W/") {
         Some(quoted) => (true, quoted), // in upper case only
         None => (false, text),
@@ -139,7 +142,7 @@ fn split(text: &[u8]) -> Option<(bool, &[u8], &[u8])> {
     fits.then_some((weak, opaque, &inside[end + 1..]))
 }
 
-fn skip<'b>(text: &'b [u8], what: &[u8]) -> &'b [u8] {
+fn skip_bytes<'b>(text: &'b [u8], what: &[u8]) -> &'b [u8] {
     let end = text.iter().position(|b| !what.contains(b)).unwrap_or(text.len());
     &text[end..]
 }
@@ -165,7 +168,7 @@ pub(super) fn hexadecimal(n: u64) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use super::Comparison::{Strong, Weak};
-    use super::{EntityTag, Stat, hash, hexadecimal, is_listed};
+    use super::{EntityTag, Stat, hash, hexadecimal, matches_any};
 
     const STAT: Stat = Stat {
         size: 9,
@@ -177,13 +180,13 @@ mod tests {
     };
 
     fn strong() -> EntityTag {
-        EntityTag::of(&STAT, 2_000)
+        EntityTag::from_stat(&STAT, 2_000)
     }
 
     /// `list` with `T` for the strong tag's quoted text.
     fn listed(list: &str, comparison: super::Comparison) -> Option<bool> {
         let tag = String::from_utf8(strong().as_ref().to_vec()).unwrap();
-        is_listed(&strong(), [list.replace('T', &tag).as_bytes()], comparison)
+        matches_any(&strong(), [list.replace('T', &tag).as_bytes()], comparison)
     }
 
     #[test]
@@ -198,27 +201,33 @@ mod tests {
             Stat { changed: (1_000, 5), ..STAT },
         ];
         for other in others {
-            assert_ne!(EntityTag::of(&other, 2_000), strong(), "{other:?}");
+            assert_ne!(EntityTag::from_stat(&other, 2_000), strong(), "{other:?}");
         }
-        assert_eq!(EntityTag::of(&STAT, 3_000), strong(), "time itself changes nothing");
+        assert_eq!(EntityTag::from_stat(&STAT, 3_000), strong(), "time itself changes nothing");
     }
 
     #[test]
     fn b_182_a_tag_is_strong_once_no_change_can_hide() {
         for (now, weak) in [(0, true), (1_000, true), (1_002, true), (1_003, false)] {
-            assert_eq!(EntityTag::of(&STAT, now).is_weak(), weak, "{now}");
+            assert_eq!(EntityTag::from_stat(&STAT, now).is_weak(), weak, "{now}");
         }
         let touched = Stat { changed: (1_500, 0), ..STAT };
-        assert!(EntityTag::of(&touched, 1_501).is_weak(), "its date was set back a moment ago");
+        assert!(
+            EntityTag::from_stat(&touched, 1_501).is_weak(),
+            "its date was set back a moment ago"
+        );
         let future = Stat { modified: i64::MAX, ..STAT };
-        assert!(EntityTag::of(&future, i64::MIN).is_weak());
+        assert!(EntityTag::from_stat(&future, i64::MIN).is_weak());
         assert_eq!(strong().as_ref().len(), 18);
-        assert_eq!(EntityTag::of(&STAT, 1_000).as_ref(), [b"W/", strong().as_ref()].concat());
+        assert_eq!(
+            EntityTag::from_stat(&STAT, 1_000).as_ref(),
+            [b"W/", strong().as_ref()].concat()
+        );
     }
 
     #[test]
     fn rfc_9110_8_8_3_2_strong_and_weak_comparison() {
-        let weak = EntityTag::of(&STAT, 1_000);
+        let weak = EntityTag::from_stat(&STAT, 1_000);
         let cases = [
             (strong(), strong(), true, true),
             (strong(), weak, false, true),
@@ -226,11 +235,11 @@ mod tests {
             (weak, weak, false, true),
         ];
         for (one, other, strongly, weakly) in cases {
-            assert_eq!(one.is(other.as_ref(), Strong), strongly);
-            assert_eq!(one.is(other.as_ref(), Weak), weakly);
+            assert_eq!(one.matches(other.as_ref(), Strong), strongly);
+            assert_eq!(one.matches(other.as_ref(), Weak), weakly);
         }
-        assert!(!strong().is(b"\"another\"", Weak) && !strong().is(b"", Weak));
-        assert!(!strong().is(b"*", Weak), "a list only");
+        assert!(!strong().matches(b"\"another\"", Weak) && !strong().matches(b"", Weak));
+        assert!(!strong().matches(b"*", Weak), "a list only");
     }
 
     #[test]
@@ -257,8 +266,8 @@ mod tests {
     fn a_list_may_be_on_several_lines() {
         let tag = strong();
         let lines = [&b"\"a\""[..], b"", tag.as_ref()];
-        assert_eq!(is_listed(&tag, lines, Strong), Some(true));
-        assert_eq!(is_listed(&tag, [&b"*"[..], b"\"a\""], Strong), None);
+        assert_eq!(matches_any(&tag, lines, Strong), Some(true));
+        assert_eq!(matches_any(&tag, [&b"*"[..], b"\"a\""], Strong), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! What is listed against what [`Lookup`] would answer to who follows the link.
+//! What is listed against what [`Resolver`] would answer to who follows the link.
 
-use super::{Found, Lookup, Need, Site, Stat};
+use super::{Action, Found, Resolver, Site, Stat};
 use crate::http1::{Connection, Event, Limits};
 use crate::path;
 
@@ -21,7 +21,7 @@ const FOUND: [Found; 5] = [
         inode: 3,
         changed: (0, 0),
     }),
-    Found::Refused,
+    Found::Inaccessible,
     Found::Nothing,
     Found::Other,
 ];
@@ -34,15 +34,15 @@ fn status(site: &Site, index: [Found; 2], can_be_read: bool) -> u16 {
         unreachable!("it is a request")
     };
     let mut scratch = Vec::new();
-    let mut lookup = Lookup::new(site, &head, 0, &mut scratch);
+    let mut resolver = Resolver::new(site, &head, 0, &mut scratch);
     loop {
-        match lookup.need() {
-            Need::Open(b"d") => lookup.opened(Found::Directory(Stat::default())),
-            Need::Open(b"d/index.html") => lookup.opened(index[0]),
-            Need::Open(b"d/index.htm") => lookup.opened(index[1]),
-            Need::Open(_) => lookup.opened(Found::Nothing),
-            Need::List(_) => lookup.listed(can_be_read),
-            Need::Answer(answer) => return answer.status(),
+        match resolver.action() {
+            Action::Open(b"d") => resolver.opened(Found::Directory(Stat::default())),
+            Action::Open(b"d/index.html") => resolver.opened(index[0]),
+            Action::Open(b"d/index.htm") => resolver.opened(index[1]),
+            Action::Open(_) => resolver.opened(Found::Nothing),
+            Action::List(_) => resolver.listed(can_be_read),
+            Action::Respond(plan) => return plan.status(),
         }
     }
 }
@@ -69,7 +69,10 @@ fn r_4_a_directory_is_listed_if_it_can_be_fetched() {
 
 #[test]
 fn r_4_what_another_handler_answers_for_is_not_listed() {
-    let site = Site { elsewhere: vec![b"cgi-bin".to_vec(), b"a/b".to_vec()], ..Site::default() };
+    let site = Site {
+        unlisted_directories: vec![b"cgi-bin".to_vec(), b"a/b".to_vec()],
+        ..Site::default()
+    };
     let lists = |path: &[u8]| site.lists_directory(path, |_| Ok::<_, ()>(FOUND[0]), || Ok(true));
     for (path, expected) in [
         (&b"cgi-bin"[..], false),
@@ -86,16 +89,16 @@ fn r_4_what_another_handler_answers_for_is_not_listed() {
 fn r_4_what_is_too_long_to_be_asked_for_is_not_listed() {
     let site = Site::default();
     for (directory, name, expected) in [
-        (path::LONGEST - 11, 10, true),
-        (path::LONGEST - 10, 10, false),
-        (path::LONGEST - 256, 255, true),
+        (path::MAX_PATH_LEN - 11, 10, true),
+        (path::MAX_PATH_LEN - 10, 10, false),
+        (path::MAX_PATH_LEN - 256, 255, true),
         (0, 255, true),
     ] {
         let (directory, name) = ("d".repeat(directory), "n".repeat(name));
-        assert_eq!(site.lists(directory.as_bytes(), name.as_bytes()), expected);
+        assert_eq!(site.lists_entry(directory.as_bytes(), name.as_bytes()), expected);
         let separator = if directory.is_empty() { "" } else { "/" };
         let target = format!("/{directory}{separator}{name}");
-        let resolved = path::resolve(target.as_bytes(), &mut Vec::new());
+        let resolved = path::normalize(target.as_bytes(), &mut Vec::new());
         assert_eq!(resolved.is_ok(), expected, "as it is asked for");
     }
 }

@@ -1,15 +1,15 @@
 //! From a file's name to its media type: built in, the same on every machine (B-205).
 //!
 //! Only the last extension counts (B-202). It is looked for in the site's own additions, exactly
-//! and then in lower case; then in `media_table.rs`, a table of ours; then in mime_guess's. Of a
+//! and then in lower case; then in `builtin_types.rs`, a table of ours; then in mime_guess's. Of a
 //! file whose extension says nothing the whole name may, as `Makefile` does; else the site's
 //! default is the answer (B-200). Text, JavaScript and JSON say their charset (B-206), but not XML,
 //! which says its own.
 //!
 //! ```
-//! use doorstep_core::site::media_type::Types;
+//! use doorstep_core::site::media_type::MediaTypes;
 //!
-//! let types = Types::default();
+//! let types = MediaTypes::default();
 //! let mut value = Vec::new();
 //! types.guess(b"notes.TXT").write(&mut value);
 //! assert_eq!(value, b"text/plain; charset=utf-8");
@@ -18,25 +18,25 @@
 
 use std::collections::BTreeMap;
 
-use super::media_table;
+use super::builtin_types;
 
 /// What a site knows about media types.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Types {
+pub struct MediaTypes {
     /// The charset that textual types are sent with; `None` sends none (B-206).
     pub charset: Option<String>,
     /// The type of a file whose extension says nothing (B-208).
     pub default: String,
     /// Types by extension, without its dot; they come before all others (B-200, B-209).
-    pub added: BTreeMap<String, String>,
+    pub overrides: BTreeMap<String, String>,
 }
 
-impl Default for Types {
+impl Default for MediaTypes {
     fn default() -> Self {
         Self {
             charset: Some("utf-8".into()),
             default: "application/octet-stream".into(),
-            added: BTreeMap::new(),
+            overrides: BTreeMap::new(),
         }
     }
 }
@@ -72,24 +72,24 @@ const CHARSET: &[u8] = b"; charset=";
 
 /// The number of a line, from 1, that is none of a `mime.types`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BadLine(pub usize);
+pub struct InvalidLine(pub usize);
 
-impl Types {
+impl MediaTypes {
     /// Adds what a `mime.types` says: in each line a type and its extensions, between blanks; `#`
     /// begins a comment. Of two lines for one extension the later counts.
     ///
     /// # Errors
     /// The first line that does not begin with a type. What stands before it was added.
-    pub fn add(&mut self, text: &str) -> Result<(), BadLine> {
+    pub fn add_mime_types(&mut self, text: &str) -> Result<(), InvalidLine> {
         for (n, line) in text.lines().enumerate() {
             let line = line.split('#').next().unwrap_or_default();
             let mut words = line.split_ascii_whitespace();
             let Some(essence) = words.next() else { continue };
             if !is_media_type(essence) {
-                return Err(BadLine(n + 1));
+                return Err(InvalidLine(n + 1));
             }
             for extension in words {
-                self.added.insert(extension.trim_start_matches('.').into(), essence.into());
+                self.overrides.insert(extension.trim_start_matches('.').into(), essence.into());
             }
         }
         Ok(())
@@ -100,23 +100,23 @@ impl Types {
     pub fn guess(&self, name: &[u8]) -> MediaType<'_> {
         let extension = extension(name);
         let essence = extension.and_then(|extension| {
-            self.addition(extension)
-                .or_else(|| media_table::by_extension(extension))
+            self.find_override(extension)
+                .or_else(|| builtin_types::by_extension(extension))
                 .or_else(|| mime_guess::from_ext(extension).first_raw())
         });
-        let essence = essence.or_else(|| media_table::by_name(file_name(name)));
+        let essence = essence.or_else(|| builtin_types::by_file_name(file_name(name)));
         let essence = essence.unwrap_or(&self.default);
         let charset = self.charset.as_deref().filter(|_| is_textual(essence));
         let svgz = extension.is_some_and(|extension| extension.eq_ignore_ascii_case("svgz"));
         MediaType { essence, charset, encoding: svgz.then_some("gzip") }
     }
 
-    fn addition(&self, extension: &str) -> Option<&str> {
-        if self.added.is_empty() {
+    fn find_override(&self, extension: &str) -> Option<&str> {
+        if self.overrides.is_empty() {
             return None; // nothing to lower the case for
         }
-        let exact = self.added.get(extension);
-        exact.or_else(|| self.added.get(&extension.to_ascii_lowercase())).map(String::as_str)
+        let exact = self.overrides.get(extension);
+        exact.or_else(|| self.overrides.get(&extension.to_ascii_lowercase())).map(String::as_str)
     }
 }
 
@@ -169,21 +169,21 @@ fn is_textual(essence: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{BadLine, Types, is_media_type};
+    use super::{InvalidLine, MediaTypes, is_media_type};
 
     fn guess(name: &str) -> String {
-        written(&Types::default(), name)
+        written(&MediaTypes::default(), name)
     }
 
-    fn written(types: &Types, name: &str) -> String {
+    fn written(types: &MediaTypes, name: &str) -> String {
         let mut out = Vec::new();
         types.guess(name.as_bytes()).write(&mut out);
         String::from_utf8(out).unwrap()
     }
 
-    fn with(extension: &str, essence: &str) -> Types {
+    fn with(extension: &str, essence: &str) -> MediaTypes {
         let added = [(extension.into(), essence.into())].into();
-        Types { added, ..Types::default() }
+        MediaTypes { overrides: added, ..MediaTypes::default() }
     }
 
     #[test]
@@ -216,12 +216,12 @@ mod tests {
         for name in ["dir.html/plain", "a.", "...", "", "a.\u{e9}"] {
             assert_eq!(guess(name), "application/octet-stream", "{name}");
         }
-        assert_eq!(Types::default().guess(b"a.\xff").essence, "application/octet-stream");
+        assert_eq!(MediaTypes::default().guess(b"a.\xff").essence, "application/octet-stream");
     }
 
     #[test]
     fn b_203_svgz_is_a_picture_that_is_gzip_inside() {
-        let types = Types::default();
+        let types = MediaTypes::default();
         let svgz = types.guess(b"a.svgz");
         assert_eq!((svgz.essence, svgz.encoding), ("image/svg+xml", Some("gzip")));
         let tgz = types.guess(b"a.tgz");
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn b_204_what_is_inside_a_compressed_file_does_not_count() {
-        let types = Types::default();
+        let types = MediaTypes::default();
         let br = types.guess(b"x.js.br");
         assert_eq!((br.essence, br.encoding), ("application/octet-stream", None));
     }
@@ -243,9 +243,9 @@ mod tests {
         for name in ["a.png", "a.svg", "a.wasm", "a.pdf", "a.xml.zip"] {
             assert!(!guess(name).contains("charset"), "{name}: {}", guess(name));
         }
-        let none = Types { charset: None, ..Types::default() };
+        let none = MediaTypes { charset: None, ..MediaTypes::default() };
         assert_eq!(written(&none, "a.html"), "text/html");
-        let latin = Types { charset: Some("iso-8859-1".into()), ..Types::default() };
+        let latin = MediaTypes { charset: Some("iso-8859-1".into()), ..MediaTypes::default() };
         assert_eq!(written(&latin, "a.html"), "text/html; charset=iso-8859-1");
         assert_eq!(written(&with("x", "text/x;charset=k"), "a.x"), "text/x;charset=k");
     }
@@ -282,7 +282,7 @@ mod tests {
         for essence in ["text/xml-external-parsed-entity", "text/x+xml", "application/x+xml"] {
             assert_eq!(written(&with("x", essence), "a.x"), essence);
         }
-        let latin = Types { charset: Some("iso-8859-1".into()), ..Types::default() };
+        let latin = MediaTypes { charset: Some("iso-8859-1".into()), ..MediaTypes::default() };
         assert_eq!(written(&latin, "feed.xml"), "text/xml");
     }
 
@@ -294,9 +294,9 @@ mod tests {
 
     #[test]
     fn b_208_the_default_can_be_replaced() {
-        let types = Types { default: "text/plain".into(), ..Types::default() };
+        let types = MediaTypes { default: "text/plain".into(), ..MediaTypes::default() };
         assert_eq!(written(&types, "noextension"), "text/plain; charset=utf-8");
-        let types = Types { default: "image/x-own".into(), ..Types::default() };
+        let types = MediaTypes { default: "image/x-own".into(), ..MediaTypes::default() };
         assert_eq!(written(&types, "a.nothing-known"), "image/x-own");
         assert_eq!(written(&types, "README"), "text/plain; charset=utf-8", "its name says so");
     }
@@ -311,14 +311,14 @@ mod tests {
 
     #[test]
     fn b_200_209_a_mime_types_file_adds() {
-        let mut types = Types::default();
+        let mut types = MediaTypes::default();
         let text = "# ours\n\ntext/x-log  log .LOG2\r\nimage/x-new\tnew # new\ntext/x-last log\n";
-        types.add(text).unwrap();
+        types.add_mime_types(text).unwrap();
         assert_eq!(written(&types, "a.log"), "text/x-last; charset=utf-8");
         assert_eq!(written(&types, "a.LOG2"), "text/x-log; charset=utf-8");
         assert_eq!(written(&types, "a.new"), "image/x-new");
         assert_eq!(written(&types, "a.png"), "image/png");
-        assert_eq!(types.add("text/plain a\ntypes {\n"), Err(BadLine(2)));
+        assert_eq!(types.add_mime_types("text/plain a\ntypes {\n"), Err(InvalidLine(2)));
     }
 
     #[test]

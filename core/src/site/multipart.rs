@@ -12,7 +12,7 @@
 //! use doorstep_core::site::{Stat, etag::EntityTag, range::ByteRange};
 //!
 //! let ranges = [ByteRange { first: 0, last: 1 }, ByteRange { first: 8, last: 9 }];
-//! let etag = EntityTag::of(&Stat::default(), 1_000);
+//! let etag = EntityTag::from_stat(&Stat::default(), 1_000);
 //! let multipart = Multipart::new(&ranges, 10, b"text/plain", &etag);
 //!
 //! let sent = multipart.pieces().map(|piece| match piece {
@@ -28,7 +28,7 @@ use super::range::ByteRange;
 /// The body of an answer that has several ranges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Multipart {
-    boundary: [u8; BOUNDARY],
+    boundary: [u8; BOUNDARY_LEN],
     /// Everything but the ranges themselves.
     text: Vec<u8>,
     /// Each range, and where the text before it ends.
@@ -49,16 +49,16 @@ impl Multipart {
     #[must_use]
     pub fn new(ranges: &[ByteRange], size: u64, content_type: &[u8], etag: &EntityTag) -> Self {
         let boundary = boundary(ranges, etag);
-        let framing = length(ranges, size, content_type.len()) - sum(ranges);
+        let framing = length(ranges, size, content_type.len()) - total_len(ranges);
         let mut text = Vec::with_capacity(usize::try_from(framing).unwrap_or(0));
         let mut parts = Vec::with_capacity(ranges.len());
         for range in ranges {
             text.extend_from_slice(DELIMITER);
             text.extend_from_slice(&boundary);
-            text.extend_from_slice(TYPE);
+            text.extend_from_slice(CONTENT_TYPE);
             text.extend_from_slice(content_type);
-            text.extend_from_slice(RANGE);
-            range.write(size, &mut text);
+            text.extend_from_slice(CONTENT_RANGE);
+            range.write_content_range(size, &mut text);
             text.extend_from_slice(b"\r\n\r\n");
             parts.push((text.len(), *range));
         }
@@ -97,27 +97,28 @@ impl Multipart {
 #[must_use]
 pub fn length(ranges: &[ByteRange], size: u64, content_type: usize) -> u64 {
     let digits = |n: u64| u64::from(n.checked_ilog10().unwrap_or(0)) + 1;
-    let fixed = DELIMITER.len() + BOUNDARY + TYPE.len() + content_type + RANGE.len();
+    let fixed =
+        DELIMITER.len() + BOUNDARY_LEN + CONTENT_TYPE.len() + content_type + CONTENT_RANGE.len();
     let fixed = (fixed + b"bytes -/\r\n\r\n".len()) as u64 + digits(size);
     let fields = ranges.iter().map(|range| fixed + digits(range.first) + digits(range.last));
-    let end = (DELIMITER.len() + BOUNDARY + b"--\r\n".len()) as u64;
-    sum(ranges).saturating_add(fields.sum::<u64>() + end)
+    let end = (DELIMITER.len() + BOUNDARY_LEN + b"--\r\n".len()) as u64;
+    total_len(ranges).saturating_add(fields.sum::<u64>() + end)
 }
 
-fn sum(ranges: &[ByteRange]) -> u64 {
+fn total_len(ranges: &[ByteRange]) -> u64 {
     ranges.iter().map(ByteRange::len).sum()
 }
 
-const BOUNDARY: usize = 32;
+const BOUNDARY_LEN: usize = 32;
 const DELIMITER: &[u8] = b"\r\n--";
-const TYPE: &[u8] = b"\r\nContent-Type: ";
-const RANGE: &[u8] = b"\r\nContent-Range: ";
+const CONTENT_TYPE: &[u8] = b"\r\nContent-Type: ";
+const CONTENT_RANGE: &[u8] = b"\r\nContent-Range: ";
 
 /// 128 bits, of which half are the tag's.
-fn boundary(ranges: &[ByteRange], etag: &EntityTag) -> [u8; BOUNDARY] {
+fn boundary(ranges: &[ByteRange], etag: &EntityTag) -> [u8; BOUNDARY_LEN] {
     let tag = etag.opaque().iter().map(|&digit| u64::from(digit));
     let offsets = ranges.iter().flat_map(|range| [range.first, range.last]);
-    let mut boundary = [0; BOUNDARY];
+    let mut boundary = [0; BOUNDARY_LEN];
     boundary[..16].copy_from_slice(etag.opaque());
     boundary[16..].copy_from_slice(&hexadecimal(hash(tag.chain(offsets))));
     boundary
@@ -132,7 +133,7 @@ mod tests {
         [ByteRange { first: 0, last: 1 }, ByteRange { first: 7, last: 9 }];
 
     fn multipart() -> Multipart {
-        let etag = EntityTag::of(&Stat { size: 10, ..Stat::default() }, 1_000);
+        let etag = EntityTag::from_stat(&Stat { size: 10, ..Stat::default() }, 1_000);
         Multipart::new(&RANGES, 10, b"text/x", &etag)
     }
 
@@ -163,7 +164,7 @@ mod tests {
 
     #[test]
     fn r_17_the_length_is_known_without_the_text() {
-        let etag = EntityTag::of(&Stat::default(), 1_000);
+        let etag = EntityTag::from_stat(&Stat::default(), 1_000);
         let of = |first, last| ByteRange { first, last };
         for (ranges, size) in [
             (&RANGES[..], 10),
@@ -178,7 +179,7 @@ mod tests {
 
     #[test]
     fn b_181_the_boundary_is_the_files_and_the_ranges() {
-        let (etag, ranges) = (EntityTag::of(&Stat::default(), 1_000), &RANGES[..1]);
+        let (etag, ranges) = (EntityTag::from_stat(&Stat::default(), 1_000), &RANGES[..1]);
         let other = Multipart::new(ranges, 10, b"text/x", &etag);
         assert_ne!(other.boundary, multipart().boundary);
         assert_ne!(Multipart::new(&RANGES, 10, b"text/x", &etag).boundary, other.boundary);

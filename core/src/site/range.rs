@@ -3,7 +3,7 @@
 //! [`select`] reads the Range field against a size. Ranges that overlap or touch become one, in the
 //! place of the first of them, so that no byte is sent twice. What is malformed, in another unit
 //! than bytes, or longer than a bound is answered with the whole, as the RFC allows for all three.
-//! Whether the field counts at all is [`super::conditional::check`]'s to say.
+//! Whether the field counts at all is [`super::preconditions::evaluate`]'s to say.
 //!
 //! ```
 //! use doorstep_core::site::range::{ByteRange, Selection, select};
@@ -17,7 +17,7 @@
 
 use std::iter;
 
-use crate::page::number;
+use crate::page::write_decimal;
 
 /// Some bytes of a file: at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,17 +52,17 @@ impl ByteRange {
     }
 
     /// Appends the value of Content-Range (RFC 9110 §14.4).
-    pub fn write(&self, size: u64, out: &mut Vec<u8>) {
+    pub fn write_content_range(&self, size: u64, out: &mut Vec<u8>) {
         out.extend_from_slice(b"bytes ");
-        number(out, self.first);
+        write_decimal(out, self.first);
         out.push(b'-');
-        number(out, self.last);
+        write_decimal(out, self.last);
         out.push(b'/');
-        number(out, size);
+        write_decimal(out, size);
     }
 
     /// Both as one, if no byte lies between them.
-    fn joined(self, other: Self) -> Option<Self> {
+    fn merge(self, other: Self) -> Option<Self> {
         let apart = self.first.max(other.first) > self.last.min(other.last).saturating_add(1);
         let (first, last) = (self.first.min(other.first), self.last.max(other.last));
         (!apart).then_some(Self { first, last })
@@ -70,27 +70,31 @@ impl ByteRange {
 }
 
 /// Reads the lines of Range for a file of `size` bytes. Several lines are one list (RFC 9110 §5.3).
-/// A request for more than `most` ranges gets the whole file.
+/// A request for more than `max_ranges` ranges gets the whole file.
 #[must_use]
-pub fn select<'a>(lines: impl IntoIterator<Item = &'a [u8]>, size: u64, most: usize) -> Selection {
+pub fn select<'a>(
+    lines: impl IntoIterator<Item = &'a [u8]>,
+    size: u64,
+    max_ranges: usize,
+) -> Selection {
     let mut lines = lines.into_iter();
     let first: Option<&'a [u8]> = lines.next();
-    let Some(set) = first.and_then(bytes) else { return Selection::Whole };
+    let Some(set) = first.and_then(strip_bytes_unit) else { return Selection::Whole };
     let members = iter::once(set).chain(lines).flat_map(|line| line.split(|&b| b == b','));
     let mut read = 0;
     let (mut several, mut latest) = (Vec::new(), None::<ByteRange>);
     for spec in members.map(<[u8]>::trim_ascii).filter(|spec| !spec.is_empty()) {
-        let Some(spec) = Spec::parse(spec) else { return Selection::Whole };
+        let Some(spec) = RangeSpec::parse(spec) else { return Selection::Whole };
         read += 1;
-        if read > most {
+        if read > max_ranges {
             return Selection::Whole;
         }
-        let range = match spec.within(size) {
-            Within::Nothing => continue,
-            Within::All => return Selection::Whole,
-            Within::Some(range) => range,
+        let range = match spec.satisfy(size) {
+            Satisfied::Unsatisfiable => continue,
+            Satisfied::Whole => return Selection::Whole,
+            Satisfied::Range(range) => range,
         };
-        match latest.map(|before| before.joined(range).ok_or(before)) {
+        match latest.map(|before| before.merge(range).ok_or(before)) {
             None => latest = Some(range),
             Some(Ok(both)) => latest = Some(both), // a single range needs no memory
             Some(Err(before)) => {
@@ -105,7 +109,7 @@ pub fn select<'a>(lines: impl IntoIterator<Item = &'a [u8]>, size: u64, most: us
         Some(range) if several.is_empty() => Selection::One(range),
         Some(range) => {
             several.push(range);
-            match coalesced(several) {
+            match coalesce(several) {
                 ranges if ranges.len() == 1 => Selection::One(ranges[0]),
                 ranges => Selection::Several(ranges),
             }
@@ -114,52 +118,54 @@ pub fn select<'a>(lines: impl IntoIterator<Item = &'a [u8]>, size: u64, most: us
 }
 
 /// What follows `bytes=`; a unit may be in any case of letters.
-fn bytes(field: &[u8]) -> Option<&[u8]> {
+fn strip_bytes_unit(field: &[u8]) -> Option<&[u8]> {
     let (unit, set) = field.split_at_checked(6)?;
     unit.eq_ignore_ascii_case(b"bytes=").then_some(set)
 }
 
 /// One member of the field: `first-`, `first-last` or `-suffix`.
-enum Spec {
-    From(u64, u64),
+enum RangeSpec {
+    Int(u64, u64),
     Suffix(u64),
 }
 
-/// What a [`Spec`] comes to for a certain size.
-enum Within {
-    Nothing,
-    Some(ByteRange),
+/// What a [`RangeSpec`] comes to for a certain size.
+enum Satisfied {
+    Unsatisfiable,
+    Range(ByteRange),
     /// Of an empty file: satisfiable, and there is no range to name.
-    All,
+    Whole,
 }
 
-impl Spec {
+impl RangeSpec {
     fn parse(text: &[u8]) -> Option<Self> {
         let dash = text.iter().position(|&b| b == b'-')?;
         let (first, last) = (&text[..dash], &text[dash + 1..]);
         if first.is_empty() {
-            return position(last).map(Self::Suffix);
+            return parse_offset(last).map(Self::Suffix);
         }
-        let first = position(first)?;
-        let last = if last.is_empty() { u64::MAX } else { position(last)? };
-        (first <= last).then_some(Self::From(first, last))
+        let first = parse_offset(first)?;
+        let last = if last.is_empty() { u64::MAX } else { parse_offset(last)? };
+        (first <= last).then_some(Self::Int(first, last))
     }
 
-    fn within(&self, size: u64) -> Within {
+    fn satisfy(&self, size: u64) -> Satisfied {
         match *self {
-            Self::Suffix(0) => Within::Nothing,
-            Self::Suffix(_) if size == 0 => Within::All,
+            Self::Suffix(0) => Satisfied::Unsatisfiable,
+            Self::Suffix(_) if size == 0 => Satisfied::Whole,
             Self::Suffix(n) => {
-                Within::Some(ByteRange { first: size.saturating_sub(n), last: size - 1 })
+                Satisfied::Range(ByteRange { first: size.saturating_sub(n), last: size - 1 })
             }
-            Self::From(first, _) if first >= size => Within::Nothing,
-            Self::From(first, last) => Within::Some(ByteRange { first, last: last.min(size - 1) }),
+            Self::Int(first, _) if first >= size => Satisfied::Unsatisfiable,
+            Self::Int(first, last) => {
+                Satisfied::Range(ByteRange { first, last: last.min(size - 1) })
+            }
         }
     }
 }
 
 /// Digits, at least one; a number beyond every file is as good as the largest.
-fn position(digits: &[u8]) -> Option<u64> {
+fn parse_offset(digits: &[u8]) -> Option<u64> {
     let fits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     fits.then(|| {
         digits
@@ -169,11 +175,11 @@ fn position(digits: &[u8]) -> Option<u64> {
 }
 
 /// Joins all that overlap or touch; each is then where the first of them was.
-fn coalesced(ranges: Vec<ByteRange>) -> Vec<ByteRange> {
+fn coalesce(ranges: Vec<ByteRange>) -> Vec<ByteRange> {
     let mut sorted: Vec<_> = ranges.into_iter().enumerate().collect();
     sorted.sort_unstable_by_key(|(_, range)| range.first);
     sorted.dedup_by(|(place, range), (first, before)| {
-        let both = before.joined(*range);
+        let both = before.merge(*range);
         if let Some(both) = both {
             (*first, *before) = ((*first).min(*place), both);
         }

@@ -146,7 +146,7 @@ fn r_10_several_lines_are_one_list() {
 #[test]
 fn b_181_content_range() {
     let mut out = Vec::new();
-    ByteRange { first: 42, last: 1_233 }.write(1_234, &mut out);
+    ByteRange { first: 42, last: 1_233 }.write_content_range(1_234, &mut out);
     assert_eq!(out, b"bytes 42-1233/1234");
     assert_eq!(ByteRange { first: 42, last: 42 }.len(), 1);
 }

@@ -15,7 +15,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use doorstep_core::cgi::route::Script;
-use doorstep_core::http1::Owed;
+use doorstep_core::http1::ResponseDue;
 use doorstep_core::http1::state::States;
 
 use super::{Settings, response::Answer, stderr::Complaints};
@@ -129,7 +129,7 @@ impl Run {
             return Ok(self.answer.take_again().map_or(Next::Over, Next::Again));
         }
         if !self.closed && held_for.is_none() && turn.connection.states() == States::CLOSED {
-            seat.finish(turn.connection.resets());
+            seat.finish(turn.connection.should_reset());
             self.closed = true;
         }
         self.waited = true;
@@ -177,7 +177,7 @@ impl Run {
     fn look_around(&mut self, turn: &mut Turn<'_>, seat: &Seat) -> io::Result<Option<Next>> {
         self.looked = Instant::now();
         self.pause = (2 * self.pause).min(PAUSES.1);
-        let waits = turn.connection.owed().is_some();
+        let waits = turn.connection.response_due().is_some();
         if self.answer.has_ended() && !waits {
             return Ok(None); // what it does now is no client's business
         }
@@ -213,7 +213,7 @@ impl Run {
     fn fail(&mut self, turn: &mut Turn<'_>, status: u16, why: &str) -> io::Result<Next> {
         self.hear_last_complaints(turn);
         self.answer.note(turn, why);
-        if turn.connection.owed() == Some(Owed::Answer) {
+        if turn.connection.response_due() == Some(ResponseDue::Head) {
             turn.respond(status).page("")?;
         }
         Ok(Next::Over)

@@ -6,7 +6,7 @@ use crate::connections::Registry;
 use crate::exchange::Turn;
 use crate::os::{Start, Woken};
 use crate::semaphore::Places;
-use doorstep_core::cgi::route::{Directories, Found, Route};
+use doorstep_core::cgi::route::{Found, Route, ScriptDirectories};
 use doorstep_core::http1::{Connection, Event, Inbox, Limits, Outbox};
 use std::cell::Cell;
 use std::fs::File;
@@ -19,7 +19,8 @@ use std::time::Duration;
 /// What goes out, and what the log is told, of a script that writes `output` into a pipe which then
 /// fails; at last whether the answer was cut.
 fn broken(output: &str) -> (String, Vec<String>, bool) {
-    let mut route = Route::new(&Directories::default(), false, b"/cgi-bin/x").unwrap().unwrap();
+    let mut route =
+        Route::new(&ScriptDirectories::default(), false, b"/cgi-bin/x").unwrap().unwrap();
     let script = route.found(Found::File { executable: true }).unwrap().unwrap();
     let place = Places::new(1, 0).take().expect("nobody else is here");
     let mut start = Start::new(Path::new("/bin/sh")).unwrap();
@@ -59,7 +60,7 @@ fn broken(output: &str) -> (String, Vec<String>, bool) {
     let woken = Woken { stdout: true, ..Woken::default() };
     assert_eq!(run.step(&mut turn, woken, &seat).unwrap(), Next::Over);
     let cut = Cell::new(false);
-    turn.conclude(Ok(Ok(())), |record| cut.set(record.cut));
+    turn.conclude(Ok(Ok(())), |record| cut.set(record.aborted));
     drop((client, turn));
     let sent = String::from_utf8(outbox.unsent().to_vec()).unwrap();
     (sent, notes.into_inner().unwrap(), cut.get())

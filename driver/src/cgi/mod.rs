@@ -27,9 +27,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use doorstep_core::cgi::environment::{self, Context};
-use doorstep_core::cgi::route::{Denial, Found, Route, Script};
-use doorstep_core::http1::{Connection, Event, Limits, Spans};
-use doorstep_core::site::origins;
+use doorstep_core::cgi::route::{Found, Route, RouteError, Script};
+use doorstep_core::http1::{Connection, Event, HeadOffsets, Limits};
+use doorstep_core::site::cors;
 
 use crate::exchange::Turn;
 use crate::os::{self, Failure, Identity, Opened, Process, Root, Start, Step};
@@ -134,7 +134,7 @@ impl Scripts {
     /// # Errors
     /// Those of answering.
     pub fn find(&self, turn: &mut Turn<'_>) -> io::Result<Meaning> {
-        let asks = self.settings.cors && origins::is_preflight(&turn.head());
+        let asks = self.settings.cors && cors::is_preflight(&turn.head());
         let mut route = match self.route(turn) {
             Ok(None) => return Ok(Meaning::Elsewhere),
             Err(denial) if denial.status() == 400 => return deny(turn, &denial),
@@ -197,11 +197,11 @@ impl Scripts {
         let context = Context {
             head: turn.head(),
             script,
-            root: self.path.as_os_str().as_bytes(),
-            software: &self.settings.software,
-            local,
-            peer: turn.peer(),
-            length: body.as_ref().map(Upload::length),
+            document_root: self.path.as_os_str().as_bytes(),
+            server_software: &self.settings.software,
+            local_addr: local,
+            remote_addr: turn.peer(),
+            content_length: body.as_ref().map(Upload::length),
             secure: false,
         };
         let start = match &self.identity {
@@ -254,7 +254,7 @@ impl Scripts {
             Step::Prepare => later(turn)?,
             _ if os::is_exhausted(&failure.error) => later(turn)?,
             _ if failure.error.kind() == ErrorKind::PermissionDenied => {
-                let denial = Denial::NotExecutable(script.name().to_vec());
+                let denial = RouteError::NotExecutable(script.name().to_vec());
                 turn.respond(403).reason(&denial.reason()).page("")?;
             }
             _ => turn.respond(502).page("")?,
@@ -262,7 +262,7 @@ impl Scripts {
         Ok(None)
     }
 
-    fn route(&self, turn: &Turn<'_>) -> Result<Option<Route>, Denial> {
+    fn route(&self, turn: &Turn<'_>) -> Result<Option<Route>, RouteError> {
         Route::new(&self.settings.directories, self.settings.hidden, turn.head().path())
     }
 }
@@ -286,9 +286,9 @@ fn prepare(error: io::Error) -> Failure {
 
 /// The request that a script's local redirect stands for, read as any other; `None` when it is none.
 #[must_use]
-pub fn spans(head: &[u8]) -> Option<Spans> {
+pub fn spans(head: &[u8]) -> Option<HeadOffsets> {
     match Connection::new(Limits::default()).advance(head) {
-        Ok((_, Event::Request(head))) => Some(head.spans()),
+        Ok((_, Event::Request(head))) => Some(head.offsets()),
         _ => None,
     }
 }

@@ -3,8 +3,8 @@
 
 use std::io::{self, ErrorKind};
 
-use doorstep_core::cgi::route::{Denial, Script};
-use doorstep_core::site::origins;
+use doorstep_core::cgi::route::{RouteError, Script};
+use doorstep_core::site::cors;
 
 use super::{Dismissal, Meaning, name};
 use crate::exchange::Turn;
@@ -60,7 +60,7 @@ pub(super) fn hint(failure: &Failure) -> &'static str {
     }
 }
 
-pub(super) fn deny(turn: &mut Turn<'_>, denial: &Denial) -> io::Result<Meaning> {
+pub(super) fn deny(turn: &mut Turn<'_>, denial: &RouteError) -> io::Result<Meaning> {
     turn.respond(denial.status()).reason(&denial.reason()).page("")?;
     Ok(Meaning::Answered)
 }
@@ -68,7 +68,7 @@ pub(super) fn deny(turn: &mut Turn<'_>, denial: &Denial) -> io::Result<Meaning> 
 /// Answers a CORS preflight for a script.
 pub(super) fn allow(turn: &mut Turn<'_>) -> io::Result<Meaning> {
     let mut response = turn.respond(204);
-    for (name, value) in origins::SCRIPT_PREFLIGHT {
+    for (name, value) in cors::SCRIPT_PREFLIGHT_HEADERS {
         response = response.header(name, value);
     }
     response.body("")?;

@@ -31,7 +31,7 @@ impl Upload {
     #[must_use]
     pub fn of(head: &Head<'_>, most: usize) -> Option<Self> {
         let has_body =
-            head.field("Content-Length").is_some() || head.field("Transfer-Encoding").is_some();
+            head.header("Content-Length").is_some() || head.header("Transfer-Encoding").is_some();
         let most = most.max(ROOM);
         has_body.then(|| Self {
             most,

@@ -9,9 +9,9 @@ use std::io;
 use std::mem;
 use std::time::{Duration, Instant};
 
-use doorstep_core::cgi::output::{Document, Fault, Output, Reply};
+use doorstep_core::cgi::output::{Document, OutputError, OutputParser, Reply};
 use doorstep_core::cgi::route::Script;
-use doorstep_core::http1::Owed;
+use doorstep_core::http1::ResponseDue;
 
 use crate::config::GATHER;
 use crate::exchange::Turn;
@@ -33,7 +33,7 @@ pub(super) struct Answer {
 #[derive(Debug)]
 enum Stage {
     /// The header block is being read.
-    Head(Output),
+    Head(OutputParser),
     /// The body may be over at once: since when it is held back.
     Held(Document, Instant),
     /// It is being sent.
@@ -47,7 +47,7 @@ enum Stage {
 impl Answer {
     /// That of `script`, whose header block may have `most` bytes.
     pub(super) fn new(script: &Script, most: usize) -> Self {
-        let stage = Stage::Head(Output::new(script.is_nph(), most));
+        let stage = Stage::Head(OutputParser::new(script.is_nph(), most));
         Self { name: super::name(script), stage, again: None, refused: false }
     }
 
@@ -56,13 +56,13 @@ impl Answer {
         match &mut self.stage {
             Stage::Head(output) => match output.feed(bytes) {
                 Ok(None) => Ok(()),
-                Ok(Some(Reply::Again(target))) => {
+                Ok(Some(Reply::LocalRedirect(target))) => {
                     (self.stage, self.again) = (Stage::Unread, Some(target));
                     Ok(())
                 }
                 Ok(Some(Reply::Document(document))) => {
-                    if !document.dropped.is_empty() {
-                        let names = document.dropped.join(", ");
+                    if !document.dropped_headers.is_empty() {
+                        let names = document.dropped_headers.join(", ");
                         self.note(turn, &format!("not a script's to say: {names}"));
                     }
                     self.stage = Stage::Held(document, Instant::now());
@@ -90,14 +90,14 @@ impl Answer {
             }
             Stage::Body | Stage::Unread | Stage::Ended => {}
         }
-        match turn.connection.owed() {
-            Some(Owed::Stream) => turn.end(),
-            Some(Owed::Bytes(left)) => {
+        match turn.connection.response_due() {
+            Some(ResponseDue::Stream) => turn.end(),
+            Some(ResponseDue::Bytes(left)) => {
                 self.note(turn, &format!("ended {left} bytes short of its Content-Length"));
                 turn.give_up();
                 Ok(())
             }
-            Some(Owed::Answer) | None => Ok(()),
+            Some(ResponseDue::Head) | None => Ok(()),
         }
     }
 
@@ -129,8 +129,10 @@ impl Answer {
             }
         };
         let is_head = turn.head().is_head();
-        let (said, fields): (Vec<_>, Vec<_>) =
-            document.fields.iter().partition(|(name, _)| turn.outbox.says(name) && !repeats(name));
+        let (said, fields): (Vec<_>, Vec<_>) = document
+            .headers
+            .iter()
+            .partition(|(name, _)| turn.outbox.has_default_header(name) && !repeats(name));
         for (name, _) in said {
             self.note(turn, &format!("every answer has its {name} already"));
         }
@@ -141,7 +143,7 @@ impl Answer {
         for (name, value) in fields {
             response = response.header(name, value);
         }
-        match document.length {
+        match document.content_length {
             _ if matches!(document.status, 204 | 205 | 304) => response.body("")?,
             Some(length) => response.sized(length)?,
             // To HEAD, scripts leave the body out: how long it would be is not known.
@@ -163,15 +165,17 @@ impl Answer {
 
     /// Sends a part of the body, as far as it was promised.
     fn send(&mut self, turn: &mut Turn<'_>, bytes: &[u8]) -> io::Result<()> {
-        match turn.connection.owed() {
-            Some(Owed::Stream) => turn.append(bytes).map(drop),
-            Some(Owed::Bytes(left)) if bytes.len() as u64 <= left => turn.append(bytes).map(drop),
-            Some(Owed::Bytes(left)) => {
+        match turn.connection.response_due() {
+            Some(ResponseDue::Stream) => turn.append(bytes).map(drop),
+            Some(ResponseDue::Bytes(left)) if bytes.len() as u64 <= left => {
+                turn.append(bytes).map(drop)
+            }
+            Some(ResponseDue::Bytes(left)) => {
                 self.stage = Stage::Unread;
                 self.note(turn, "wrote more than its Content-Length, which is left out");
                 turn.append(&bytes[..left as usize]).map(drop)
             }
-            Some(Owed::Answer) | None => {
+            Some(ResponseDue::Head) | None => {
                 self.stage = Stage::Unread;
                 Ok(())
             }
@@ -179,7 +183,7 @@ impl Answer {
     }
 
     /// No header block: 502, and why in the log.
-    fn refuse(&mut self, turn: &mut Turn<'_>, fault: &Fault) -> io::Result<()> {
+    fn refuse(&mut self, turn: &mut Turn<'_>, fault: &OutputError) -> io::Result<()> {
         (self.stage, self.refused) = (Stage::Ended, true);
         self.note(turn, &fault.to_string());
         turn.respond(502).page("")

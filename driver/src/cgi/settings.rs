@@ -4,9 +4,9 @@ use std::env;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use doorstep_core::cgi::route::Directories;
+use doorstep_core::cgi::route::ScriptDirectories;
 #[cfg(doc)]
-use doorstep_core::site::origins;
+use doorstep_core::site::cors;
 
 use crate::os::{Rlimits, Symlinks};
 
@@ -23,12 +23,12 @@ use crate::os::{Rlimits, Symlinks};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Where scripts live (B-221).
-    pub directories: Directories,
+    pub directories: ScriptDirectories,
     /// Whether names with a leading dot are run.
     pub hidden: bool,
     /// How far symbolic links to scripts are followed.
     pub symlinks: Symlinks,
-    /// Whether a CORS preflight is answered with [`origins::SCRIPT_PREFLIGHT`] without running a
+    /// Whether a CORS preflight is answered with [`cors::SCRIPT_PREFLIGHT_HEADERS`] without running a
     /// script; if not, it runs the script like any other request.
     pub cors: bool,
     /// Variables that every script gets beside those of CGI (B-237).
@@ -61,7 +61,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            directories: Directories::default(),
+            directories: ScriptDirectories::default(),
             hidden: false,
             symlinks: Symlinks::default(),
             cors: false,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use doorstep_core::http1::Waiting;
+use doorstep_core::http1::WaitingFor;
 
 use super::{Flag, Registry, Seat};
 use crate::config::Config;
@@ -61,7 +61,7 @@ impl Registry {
     #[must_use]
     pub fn interval(config: &Config) -> Duration {
         let times = &config.timeouts;
-        let all = [times.idle, times.head, times.body, times.peer, times.drain, times.linger];
+        let all = [times.idle, times.head, times.body, times.send, times.drain, times.linger];
         let all = all.into_iter().chain([config.eviction_grace, config.first_request_grace]);
         let shortest = all.min().unwrap_or_default();
         (shortest / 4).clamp(Duration::from_millis(20), Duration::from_secs(1))
@@ -98,7 +98,7 @@ impl Slot {
             waited = waited.saturating_add(step);
         }
         let (mut quiet, mut moved) = (waited, 0);
-        if let Some(rate) = config.timeouts.rate_of(waiting) {
+        if let Some(rate) = config.timeouts.min_rate_of(waiting) {
             let flow = self.flow.get_or_insert_default();
             flow.count(&self.seat, waiting, if is_new { Duration::ZERO } else { step });
             let useful = u64::from(config.eviction_rate.max(rate));
@@ -112,24 +112,24 @@ impl Slot {
         self.seat.waited.store(saturated_millis(waited), Ordering::Relaxed);
         // A shutdown waits no longer for a client that has its last response than for a request.
         let is_over =
-            waiting == Waiting::Linger && self.seat.must_leave() && waited >= config.lame_duck;
-        let left = config.timeouts.left(waiting, waited, quiet, moved);
+            waiting == WaitingFor::Linger && self.seat.must_leave() && waited >= config.lame_duck;
+        let left = config.timeouts.remaining(waiting, waited, quiet, moved);
         if !is_over && left != Some(Duration::ZERO) {
             return;
         }
-        if waiting == Waiting::Idle {
+        if waiting == WaitingFor::Request {
             self.seat.ask_to_leave();
         } else if !self.seat.flags.set(Flag::Late, true) {
-            self.seat.wake(waiting == Waiting::Peer);
+            self.seat.wake(waiting == WaitingFor::Writable);
         }
     }
 }
 
 impl Flow {
     /// What has moved since the last look.
-    fn count(&mut self, seat: &Seat, waiting: Waiting, step: Duration) {
+    fn count(&mut self, seat: &Seat, waiting: WaitingFor, step: Duration) {
         let mut moved = u64::from(seat.moved.swap(0, Ordering::Relaxed));
-        if waiting == Waiting::Peer
+        if waiting == WaitingFor::Writable
             && let Some(now) = os::acknowledged(seat)
         {
             moved = now - self.acknowledged.replace(now).unwrap_or(now).min(now);

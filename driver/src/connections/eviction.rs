@@ -18,7 +18,7 @@ use std::net::{IpAddr, Shutdown};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use doorstep_core::http1::Waiting;
+use doorstep_core::http1::WaitingFor;
 
 use super::{Flag, Registry, Seat, Table};
 use crate::config::Config;
@@ -148,7 +148,7 @@ impl Table {
             return;
         }
         // One that is busy may be so for long.
-        let ends_soon = |seat: &Seat| seat.is_last() && seat.wait.is(Waiting::Idle);
+        let ends_soon = |seat: &Seat| seat.is_last() && seat.wait.is(WaitingFor::Request);
         let asked = self.slots.iter().filter(|slot| ends_soon(&slot.seat)).count();
         let mut wanted = most.saturating_sub(asked);
         for only_crowding in [true, false] {
@@ -173,7 +173,7 @@ impl Seat {
     fn evict(&self) {
         self.flags.set(Flag::Evicted, true);
         self.flags.set(Flag::Late, true);
-        let receives = self.wait.is(Waiting::Peer);
+        let receives = self.wait.is(WaitingFor::Writable);
         if receives {
             // What the client does not take is not kept for it any longer.
             let _ = net::close_by_reset(self, true);
@@ -202,12 +202,12 @@ fn class(seat: &Seat, config: &Config) -> Option<Class> {
     }
     let (class, grace) = match seat.wait.seen()? {
         // It goes already. After a stop all are asked to, and who is slow must still make room.
-        Waiting::Idle if seat.must_leave() => return None,
-        Waiting::Idle if seat.flags.has(Flag::Fresh) => {
+        WaitingFor::Request if seat.must_leave() => return None,
+        WaitingFor::Request if seat.flags.has(Flag::Fresh) => {
             (Class::NeverAsked, config.first_request_grace)
         }
-        Waiting::Idle => (Class::Idle, config.eviction_grace),
-        Waiting::Drain | Waiting::Linger => (Class::Answered, config.eviction_grace),
+        WaitingFor::Request => (Class::Idle, config.eviction_grace),
+        WaitingFor::Drain | WaitingFor::Linger => (Class::Answered, config.eviction_grace),
         // Its time is counted anew whenever it keeps the useful pace.
         _ => (Class::Slow, config.eviction_grace),
     };

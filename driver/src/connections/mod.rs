@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use doorstep_core::http1::Waiting;
+use doorstep_core::http1::WaitingFor;
 use event_listener::{Event, EventListener};
 
 use self::deadlines::{Slot, Steps};
@@ -192,7 +192,7 @@ impl Registry {
     /// Cuts off who is left.
     pub fn cut(&self) {
         let table = self.table();
-        let has_response = |slot: &&Slot| slot.seat.wait.is(Waiting::Linger);
+        let has_response = |slot: &&Slot| slot.seat.wait.is(WaitingFor::Linger);
         let unfinished = || table.slots.iter().filter(|slot| !has_response(slot)).count();
         self.cut.get_or_init(unfinished);
         for Slot { seat, .. } in &table.slots {
@@ -236,10 +236,10 @@ impl Seat {
 
     /// Is about to wait. One that is idle and must leave will find what has come already, and then the
     /// end of input.
-    pub fn waits(&self, waiting: Waiting) {
+    pub fn waits(&self, waiting: WaitingFor) {
         self.wait.begin(waiting);
         // Looked at after the store: `ask_to_leave` does it the other way round.
-        if waiting == Waiting::Idle && self.must_leave() {
+        if waiting == WaitingFor::Request && self.must_leave() {
             self.stop_hearing();
         }
     }
@@ -326,7 +326,7 @@ impl Seat {
 
     fn ask_to_leave(&self) {
         self.flags.set(Flag::Leave, true);
-        if self.wait.is(Waiting::Idle) {
+        if self.wait.is(WaitingFor::Request) {
             self.stop_hearing();
         }
     }
@@ -366,7 +366,7 @@ mod tests {
         let (stream, peer) = listener.accept().unwrap();
         let registry = Registry::default();
         let seat = registry.enter(stream, peer);
-        seat.waits(Waiting::Idle);
+        seat.waits(WaitingFor::Request);
         registry.close_idle();
         seat.works(); // a request was read all the same
         assert_eq!(Presence::of(&*seat), Presence::Quiet);

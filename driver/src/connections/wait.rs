@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use doorstep_core::http1::Waiting;
+use doorstep_core::http1::WaitingFor;
 
 /// The low bits are the kind of wait.
 const KIND: u8 = 7;
@@ -21,7 +21,7 @@ pub(super) struct Wait(AtomicU8);
 
 impl Wait {
     /// Waits from now on, or goes on waiting.
-    pub(super) fn begin(&self, waiting: Waiting) {
+    pub(super) fn begin(&self, waiting: WaitingFor) {
         let kind = code(waiting);
         if self.0.load(Ordering::Relaxed) & KIND == kind {
             self.0.fetch_or(ACTIVE, Ordering::SeqCst);
@@ -44,18 +44,18 @@ impl Wait {
     }
 
     /// What is waited for at this moment, if the sweep has seen it before.
-    pub(super) fn seen(&self) -> Option<Waiting> {
+    pub(super) fn seen(&self) -> Option<WaitingFor> {
         let word = self.0.load(Ordering::SeqCst);
         if word & (ACTIVE | NEW) == ACTIVE { waiting(word & KIND) } else { None }
     }
 
     /// Whether `waiting` is waited for at this moment.
-    pub(super) fn is(&self, waiting: Waiting) -> bool {
+    pub(super) fn is(&self, waiting: WaitingFor) -> bool {
         self.0.load(Ordering::SeqCst) & (ACTIVE | KIND) == ACTIVE | code(waiting)
     }
 
     /// For the sweep: what is waited for at this moment, and whether that is new.
-    pub(super) fn look(&self) -> Option<(Waiting, bool)> {
+    pub(super) fn look(&self) -> Option<(WaitingFor, bool)> {
         let word = self.0.load(Ordering::SeqCst);
         let kind = waiting(word & KIND).filter(|_| word & ACTIVE != 0)?;
         let is_new = word & NEW != 0;
@@ -69,25 +69,31 @@ impl Wait {
 }
 
 /// 0 for what has no deadline.
-fn code(waiting: Waiting) -> u8 {
+fn code(waiting: WaitingFor) -> u8 {
     match waiting {
-        Waiting::Idle => 1,
-        Waiting::Head => 2,
-        Waiting::Body => 3,
-        Waiting::Peer => 4,
-        Waiting::Drain => 5,
-        Waiting::Linger => 6,
-        Waiting::Answer | Waiting::Nobody => 0,
+        WaitingFor::Request => 1,
+        WaitingFor::Head => 2,
+        WaitingFor::Body => 3,
+        WaitingFor::Writable => 4,
+        WaitingFor::Drain => 5,
+        WaitingFor::Linger => 6,
+        WaitingFor::Response | WaitingFor::Nothing => 0,
     }
 }
 
-fn waiting(code: u8) -> Option<Waiting> {
+fn waiting(code: u8) -> Option<WaitingFor> {
     KINDS.get(usize::from(code).checked_sub(1)?).copied()
 }
 
 /// In the order of their codes.
-const KINDS: [Waiting; 6] =
-    [Waiting::Idle, Waiting::Head, Waiting::Body, Waiting::Peer, Waiting::Drain, Waiting::Linger];
+const KINDS: [WaitingFor; 6] = [
+    WaitingFor::Request,
+    WaitingFor::Head,
+    WaitingFor::Body,
+    WaitingFor::Writable,
+    WaitingFor::Drain,
+    WaitingFor::Linger,
+];
 
 #[cfg(test)]
 mod tests {
@@ -97,24 +103,24 @@ mod tests {
     fn a_wait_goes_on_after_work_until_it_ends() {
         let wait = Wait::default();
         assert_eq!(wait.look(), None);
-        wait.begin(Waiting::Body);
+        wait.begin(WaitingFor::Body);
         assert_eq!(wait.seen(), None);
-        assert_eq!(wait.look(), Some((Waiting::Body, true)));
-        assert_eq!(wait.seen(), Some(Waiting::Body));
+        assert_eq!(wait.look(), Some((WaitingFor::Body, true)));
+        assert_eq!(wait.seen(), Some(WaitingFor::Body));
         wait.pause();
         assert_eq!((wait.look(), wait.seen()), (None, None));
-        wait.begin(Waiting::Body);
-        assert_eq!(wait.look(), Some((Waiting::Body, false)), "the same wait");
+        wait.begin(WaitingFor::Body);
+        assert_eq!(wait.look(), Some((WaitingFor::Body, false)), "the same wait");
         wait.end();
-        wait.begin(Waiting::Body);
-        assert_eq!(wait.look(), Some((Waiting::Body, true)), "the next one");
-        wait.begin(Waiting::Peer);
-        assert_eq!(wait.look(), Some((Waiting::Peer, true)));
+        wait.begin(WaitingFor::Body);
+        assert_eq!(wait.look(), Some((WaitingFor::Body, true)), "the next one");
+        wait.begin(WaitingFor::Writable);
+        assert_eq!(wait.look(), Some((WaitingFor::Writable, true)));
         for kind in KINDS {
             wait.begin(kind);
             assert!(wait.is(kind) && wait.look().is_some_and(|(seen, _)| seen == kind));
         }
-        wait.begin(Waiting::Answer);
+        wait.begin(WaitingFor::Response);
         assert_eq!(wait.look(), None, "the application takes the time it takes");
     }
 }

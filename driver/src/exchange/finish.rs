@@ -4,7 +4,7 @@ use std::any::Any;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-use doorstep_core::http1::{Connection, Outbox, Owed, Reject, refused_line};
+use doorstep_core::http1::{Connection, Outbox, Reject, ResponseDue, rejected_request_line};
 use doorstep_core::log::Record;
 
 use super::{Turn, set_date};
@@ -26,23 +26,25 @@ impl Turn<'_> {
         outcome: Result<io::Result<()>, Box<dyn Any + Send>>,
         log: impl FnOnce(&Record<'_>),
     ) {
-        let owed = self.connection.owed();
+        let owed = self.connection.response_due();
         let gone = self.told.lost; // whatever the handler made of that
         let lost = gone && !self.outbox.is_empty();
-        let mut cut = matches!(owed, Some(Owed::Bytes(_) | Owed::Stream)) || lost || self.told.cut;
+        let mut cut = matches!(owed, Some(ResponseDue::Bytes(_) | ResponseDue::Stream))
+            || lost
+            || self.told.cut;
         let trouble = self.trouble(outcome);
         match owed {
-            Some(Owed::Answer) if gone => {
+            Some(ResponseDue::Head) if gone => {
                 self.reject.get_or_insert(Reject::Truncated);
                 self.answer_for_handler();
                 self.told.bytes = 0;
                 self.outbox.clear();
-                self.connection.lost();
+                self.connection.abort();
                 cut = true;
             }
-            Some(Owed::Answer) => self.answer_for_handler(),
-            Some(_) => self.connection.lost(),
-            None if lost => self.connection.lost(),
+            Some(ResponseDue::Head) => self.answer_for_handler(),
+            Some(_) => self.connection.abort(),
+            None if lost => self.connection.abort(),
             None => {}
         }
         if lost || cut && trouble.departed {
@@ -52,12 +54,12 @@ impl Turn<'_> {
             self.note(words);
         }
         log(&Record {
-            peer: self.peer.ip(),
-            line: self.head.line(),
+            remote_addr: self.peer.ip(),
+            request_line: self.head.request_line(),
             status: self.told.status,
-            bytes: (self.told.bytes > 0).then_some(self.told.bytes),
-            cut,
-            error: self.told.error.as_deref(),
+            body_bytes_sent: (self.told.bytes > 0).then_some(self.told.bytes),
+            aborted: cut,
+            error_message: self.told.error.as_deref(),
         });
     }
 
@@ -91,14 +93,14 @@ impl Turn<'_> {
     fn answer_for_handler(&mut self) {
         let Some(reject) = self.reject else {
             if self.respond(500).page("").is_err() {
-                self.connection.lost();
+                self.connection.abort();
             }
             return;
         };
         let mut phrase = Vec::new();
-        reject.phrase(self.head.line(), &mut phrase);
+        reject.write_reason(self.head.request_line(), &mut phrase);
         set_date(self.outbox);
-        let bytes = self.connection.refuse(reject, self.head.line(), self.outbox) as u64;
+        let bytes = self.connection.refuse(reject, self.head.request_line(), self.outbox) as u64;
         let lost = self.told.lost;
         self.told = Told { status: reject.status(), bytes, error: Some(phrase), lost, cut: false };
     }
@@ -114,17 +116,17 @@ pub fn refuse(
     log: impl FnOnce(&Record<'_>),
 ) {
     set_date(outbox);
-    let line = refused_line(reject, unread);
+    let line = rejected_request_line(reject, unread);
     let bytes = connection.refuse(reject, unread, outbox) as u64;
     let mut phrase = Vec::new();
-    reject.phrase(line, &mut phrase);
+    reject.write_reason(line, &mut phrase);
     log(&Record {
-        peer: peer.ip(),
-        line,
+        remote_addr: peer.ip(),
+        request_line: line,
         status: reject.status(),
-        bytes: (bytes > 0).then_some(bytes),
-        cut: false,
-        error: Some(&phrase),
+        body_bytes_sent: (bytes > 0).then_some(bytes),
+        aborted: false,
+        error_message: Some(&phrase),
     });
 }
 

@@ -17,7 +17,9 @@ use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 
 use doorstep_core::http1::state::States;
-use doorstep_core::http1::{Connection, Head, Inbox, Mark, Misuse, Outbox, Owed, Reject};
+use doorstep_core::http1::{
+    Connection, Head, Inbox, Misuse, Outbox, Position, Reject, ResponseDue,
+};
 
 use crate::config::GATHER;
 use crate::exchange::response::{Response, Told};
@@ -101,9 +103,9 @@ impl<'a> Turn<'a> {
 
     /// Ends it: where the inbox was left.
     #[must_use]
-    pub fn into_mark(mut self) -> Mark {
+    pub fn into_mark(mut self) -> Position {
         self.inbox.consume(self.pending);
-        self.inbox.mark()
+        self.inbox.position()
     }
 
     /// The request's head.
@@ -127,7 +129,7 @@ impl<'a> Turn<'a> {
     /// Begins the answer. Its Date is this moment, however long ago the request came.
     pub fn respond(&mut self, status: u16) -> Response<'_> {
         if (self.is_last)() {
-            self.connection.retire();
+            self.connection.disable_keep_alive();
         }
         set_date(self.outbox);
         let sends_body = !self.head.is_head();
@@ -147,13 +149,13 @@ impl<'a> Turn<'a> {
     /// Shows the client at once that what is still owed of the answer will never come.
     pub fn give_up(&mut self) {
         self.told.cut = true;
-        self.connection.lost();
+        self.connection.abort();
     }
 
     /// Whether the answer has begun.
     #[must_use]
     pub fn is_answered(&self) -> bool {
-        self.connection.owed() != Some(Owed::Answer)
+        self.connection.response_due() != Some(ResponseDue::Head)
     }
 
     /// Ends a streamed body.
@@ -172,7 +174,7 @@ impl<'a> Turn<'a> {
         if self.is_silent() {
             return Ok(());
         }
-        Ok(self.connection.end_with(trailers, self.outbox)?)
+        Ok(self.connection.end_with_trailers(trailers, self.outbox)?)
     }
 
     /// The answer to a method that nobody handles: 501, as `http.server` words it (B-022).
@@ -215,16 +217,17 @@ impl Turn<'_> {
         if self.is_silent() || count == 0 {
             return Ok(false);
         }
-        match self.connection.owed() {
-            Some(Owed::Bytes(owed)) if count <= owed => {}
-            Some(Owed::Bytes(_)) => return Err(Misuse::TooMuch.into()),
-            Some(Owed::Stream) => return Err(Misuse::WrongFraming.into()),
-            _ => return Err(Misuse::NotOwed.into()),
+        match self.connection.response_due() {
+            Some(ResponseDue::Bytes(owed)) if count <= owed => {}
+            Some(ResponseDue::Bytes(_)) => return Err(Misuse::BodyTooLong.into()),
+            Some(ResponseDue::Stream) => return Err(Misuse::WrongFraming.into()),
+            _ => return Err(Misuse::NoResponseDue.into()),
         }
         if count > COPIED {
             return Ok(true);
         }
-        let n = self.outbox.put(count as usize, |space| read_at(file, space, offset))? as u64;
+        let n =
+            self.outbox.append_with(count as usize, |space| read_at(file, space, offset))? as u64;
         self.passed(n)?;
         if n < count { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(false) }
     }
@@ -235,7 +238,7 @@ impl Turn<'_> {
     /// [`Misuse`].
     pub fn passed(&mut self, n: u64) -> io::Result<()> {
         self.told.bytes += n;
-        Ok(self.connection.passed(n)?)
+        Ok(self.connection.body_sent(n)?)
     }
 
     /// Whether enough has gathered in the outbox to be sent.
@@ -249,7 +252,7 @@ impl Turn<'_> {
     /// # Errors
     /// [`ErrorKind::InvalidInput`] when nothing was handed over.
     pub fn first_words(&mut self) -> io::Result<Vec<u8>> {
-        if self.connection.states() != States::SWITCHED {
+        if self.connection.states() != States::SWITCHED_PROTOCOL {
             return Err(io::Error::new(ErrorKind::InvalidInput, "no other protocol was agreed on"));
         }
         let first = self.inbox.unread().to_vec();
@@ -265,7 +268,7 @@ impl Turn<'_> {
 
 /// The time for the Date of the response that is made now.
 fn set_date(outbox: &mut Outbox) {
-    outbox.clock(os::now().max(0).cast_unsigned());
+    outbox.set_date(os::now().max(0).cast_unsigned());
 }
 
 /// Reads until `space` is full or the file ends.

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use doorstep_core::http1::state::{self, Recv, States};
+use doorstep_core::http1::state::{RecvState, SendState, States};
 use doorstep_core::http1::{Event, Misuse, Reject};
 
 use super::{Turn, is_departure};
@@ -30,11 +30,11 @@ impl Turn<'_> {
         }
         match self.connection.states() {
             // The machine would go on to the next request.
-            States { recv: Recv::Body, send: state::Send::Done } => {
-                return Err(Misuse::NotOwed.into());
+            States { recv: RecvState::Body, send: SendState::Done } => {
+                return Err(Misuse::NoResponseDue.into());
             }
-            States { recv: Recv::Body | Recv::Broken, .. } => {
-                self.connection.want_body(self.outbox);
+            States { recv: RecvState::Body | RecvState::Error, .. } => {
+                self.connection.send_continue(self.outbox);
             }
             _ if self.pending == 0 => return Ok(Reading::Read(0)),
             _ => {}
@@ -47,9 +47,9 @@ impl Turn<'_> {
                 self.pending -= n;
                 return Ok(Reading::Read(n));
             }
-            let direct = self.connection.direct();
+            let direct = self.connection.raw_body_len();
             if direct > 0 && self.inbox.unread().is_empty() {
-                self.connection.want_body(self.outbox);
+                self.connection.send_continue(self.outbox);
                 let most = usize::try_from(direct).unwrap_or(usize::MAX);
                 return Ok(Reading::Receive(most.min(buffer.len())));
             }
@@ -58,9 +58,9 @@ impl Turn<'_> {
                     self.pending = data.len();
                     self.inbox.consume(used - self.pending);
                 }
-                Ok((used, Event::NeedMore)) => {
+                Ok((used, Event::NeedData)) => {
                     self.inbox.consume(used);
-                    self.connection.want_body(self.outbox);
+                    self.connection.send_continue(self.outbox);
                     if self.inbox.space().is_empty() {
                         return Err(self.rejected(Reject::TrailersTooLarge));
                     }
@@ -69,7 +69,7 @@ impl Turn<'_> {
                 Ok((used, event)) => {
                     if let Event::End(trailers) = event {
                         let owned = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
-                        self.trailers = trailers.fields().map(owned).collect();
+                        self.trailers = trailers.iter().map(owned).collect();
                     }
                     self.inbox.consume(used);
                     return Ok(Reading::Read(0));
@@ -85,7 +85,7 @@ impl Turn<'_> {
     /// [`ErrorKind::UnexpectedEof`] when the peer left, [`ErrorKind::TimedOut`] when it is too slow.
     pub fn received(&mut self, received: io::Result<usize>) -> io::Result<usize> {
         let n = self.arrived(received)?;
-        self.connection.received(n as u64);
+        self.connection.body_received(n as u64);
         Ok(n)
     }
 
@@ -101,7 +101,7 @@ impl Turn<'_> {
         match result {
             Ok(0) => Err(self.rejected(Reject::Truncated)),
             Err(error) if error.kind() == ErrorKind::TimedOut => {
-                self.reject = Some(Reject::TooSlow);
+                self.reject = Some(Reject::RequestTimeout);
                 Err(error)
             }
             Err(error) if is_departure(&error) => {

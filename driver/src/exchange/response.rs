@@ -65,7 +65,7 @@ impl<'a> Response<'a> {
 
     /// Writes Content-Length at this place among the fields; the ending must agree.
     pub fn length(mut self, n: u64) -> Self {
-        self.core = self.core.length(n);
+        self.core = self.core.content_length(n);
         self
     }
 
@@ -85,7 +85,7 @@ impl<'a> Response<'a> {
     /// # Errors
     /// As of [`Response::body`].
     pub fn sized(self, n: u64) -> io::Result<()> {
-        self.core.sized(n)?;
+        self.core.sized_body(n)?;
         self.told.status = self.status;
         Ok(())
     }
@@ -95,7 +95,7 @@ impl<'a> Response<'a> {
     /// # Errors
     /// As of [`Response::body`].
     pub fn stream(self) -> io::Result<()> {
-        self.core.stream()?;
+        self.core.streamed_body()?;
         self.told.status = self.status;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! A directory's answers, but for the waiting: what both drivers' `Files` have in common.
 //!
-//! What to answer is [`Lookup`]'s, what the system says is [`os`]'s; here they are brought
+//! What to answer is [`Resolver`]'s, what the system says is [`os`]'s; here they are brought
 //! together, up to the bytes of the body, which each driver sends in its own way ([`Rest`]).
 
 use std::cell::RefCell;
@@ -12,7 +12,9 @@ use doorstep_core::http1::date;
 use doorstep_core::site::listing::View;
 use doorstep_core::site::multipart::Multipart;
 use doorstep_core::site::range::{ByteRange, Selection};
-use doorstep_core::site::{Answer, Denial, Lookup, Need, Representation, Site, Stat, origins};
+use doorstep_core::site::{
+    Action, NotServed, Representation, Resolver, ResponsePlan, Site, Stat, cors,
+};
 
 use super::listings::{Listed, Listings, NotListed};
 use super::pending_digest::{Digested, Undigested};
@@ -76,7 +78,7 @@ impl Directory {
     /// Serves files beside `scripts`: listings leave out their directories, and a root that is
     /// missing is logged once for both.
     pub fn beside(&mut self, scripts: &mut Scripts) {
-        self.site.elsewhere.extend(scripts.settings().directories.paths());
+        self.site.unlisted_directories.extend(scripts.settings().directories.paths());
         scripts.share(self.store.root());
     }
 
@@ -93,9 +95,9 @@ impl Directory {
                 return rest;
             }
             b"OPTIONS" => {
-                let asks = self.site.cors && origins::is_preflight(&turn.head());
+                let asks = self.site.cors && cors::is_preflight(&turn.head());
                 let mut response = turn.respond(204).header("Allow", ALLOWED);
-                for (name, value) in origins::PREFLIGHT.into_iter().filter(|_| asks) {
+                for (name, value) in cors::PREFLIGHT_HEADERS.into_iter().filter(|_| asks) {
                     response = response.header(name, value);
                 }
                 response.body("")?;
@@ -133,7 +135,7 @@ impl Directory {
     /// Watches whether the client of a listing or a digest has disconnected.
     #[must_use]
     pub fn vigil(&self) -> Vigil {
-        Vigil::new(self.site.listing_patience)
+        Vigil::new(self.site.half_close_timeout)
     }
 
     /// A place in the queue for a large listing's permit.
@@ -209,11 +211,11 @@ impl Directory {
 
     fn look_up(&self, turn: &mut Turn<'_>, scratch: &mut Vec<u8>) -> io::Result<Rest> {
         let head = turn.head();
-        let mut lookup = Lookup::new(&self.site, &head, os::now(), scratch);
+        let mut lookup = Resolver::new(&self.site, &head, os::now(), scratch);
         let (mut tree, mut file) = (None, None);
         loop {
-            match lookup.need() {
-                Need::Open(path) => {
+            match lookup.action() {
+                Action::Open(path) => {
                     let opened = self.store.get(path, &mut tree);
                     lookup.opened(opened.found());
                     match opened {
@@ -228,8 +230,8 @@ impl Directory {
                     }
                 }
                 // Whether it can be read is found when it is: that may take long.
-                Need::List(_) => lookup.listed(true),
-                Need::Answer(answer) => return send(turn, answer, file),
+                Action::List(_) => lookup.listed(true),
+                Action::Respond(answer) => return send(turn, answer, file),
             }
         }
     }
@@ -237,12 +239,12 @@ impl Directory {
 
 fn send(
     turn: &mut Turn<'_>,
-    answer: Answer<'_>,
+    answer: ResponsePlan<'_>,
     file: Option<(Content, Stat)>,
 ) -> io::Result<Rest> {
     match answer {
-        Answer::Page(denial) => deny(turn, denial)?,
-        Answer::OwnPage(denial, media_type, size) => {
+        ResponsePlan::ErrorPage(denial) => deny(turn, denial)?,
+        ResponsePlan::CustomErrorPage(denial, media_type, size) => {
             let mut content_type = Vec::new();
             media_type.write(&mut content_type);
             begin(turn, denial).error().header("Content-Type", content_type).sized(size)?;
@@ -250,19 +252,19 @@ fn send(
                 return Ok(Rest::Range(file, ByteRange { first: 0, last: size - 1 }));
             }
         }
-        Answer::NotModified(about) => with_validators(turn.respond(304), &about).body("")?,
-        Answer::Unsatisfiable(size) => turn
+        ResponsePlan::NotModified(about) => with_validators(turn.respond(304), &about).body("")?,
+        ResponsePlan::RangeNotSatisfiable(size) => turn
             .respond(416)
             .header("Accept-Ranges", "bytes")
             .header("Content-Range", format!("bytes */{size}"))
             .page("")?,
-        Answer::Listing(path, view) => return Ok(Rest::List(path.to_vec(), view)),
-        Answer::Redirect(location) => {
+        ResponsePlan::Listing(path, view) => return Ok(Rest::List(path.to_vec(), view)),
+        ResponsePlan::Redirect(location) => {
             let mut target = Vec::new();
             location.write(&mut target);
             turn.respond(301).header("Location", target).body("")?;
         }
-        Answer::File(about, selection) => {
+        ResponsePlan::File(about, selection) => {
             let undigested = file
                 .as_ref()
                 .and_then(|file| Undigested::new(&turn.head(), &about, selection, file));
@@ -309,7 +311,7 @@ fn send_file(
     response = with_validators(response, about).header("Accept-Ranges", "bytes");
     if let Selection::One(range) = selection {
         let mut value = Vec::with_capacity(64);
-        range.write(about.size, &mut value);
+        range.write_content_range(about.size, &mut value);
         response = response.header("Content-Range", value);
     }
     for (name, value) in
@@ -352,13 +354,13 @@ pub fn part(bytes: &[u8], range: ByteRange) -> io::Result<&[u8]> {
     bytes.get(first..end).ok_or_else(|| ErrorKind::UnexpectedEof.into())
 }
 
-fn deny(turn: &mut Turn<'_>, denial: Denial) -> io::Result<()> {
+fn deny(turn: &mut Turn<'_>, denial: NotServed) -> io::Result<()> {
     begin(turn, denial).page("")
 }
 
 /// The status, and why for the log.
-fn begin<'a>(turn: &'a mut Turn<'_>, denial: Denial) -> Response<'a> {
-    if let Some(why) = denial.note() {
+fn begin<'a>(turn: &'a mut Turn<'_>, denial: NotServed) -> Response<'a> {
+    if let Some(why) = denial.log_message() {
         turn.note(noted(turn, &why));
     }
     turn.respond(denial.status()).reason(denial.reason())

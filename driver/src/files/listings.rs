@@ -1,18 +1,18 @@
 //! Making listings within bounds, but for the waiting.
 //!
 //! A listing of few entries is made at once. When it turns out to be a large one it needs a permit,
-//! of which there are few ([`Site::large_listings`]), and is begun anew with it; it keeps the
+//! of which there are few ([`Site::max_large_listings`]), and is begun anew with it; it keeps the
 //! permit until it is sent, since until then it takes memory. It is given up when its client has
 //! left.
 //!
-//! [`Site::large_listings`]: doorstep_core::site::Site::large_listings
+//! [`Site::max_large_listings`]: doorstep_core::site::Site::max_large_listings
 
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use doorstep_core::site::listing::{Rows, View};
-use doorstep_core::site::{Denial, Site};
+use doorstep_core::site::{NotServed, Site};
 
 use crate::cgi::{Dismissal, Queue};
 use crate::config::GATHER;
@@ -50,13 +50,13 @@ pub enum NotListed {
 
 impl Listings {
     pub(crate) fn new(site: &Site) -> Self {
-        Self { permits: Places::new(site.large_listings, usize::MAX) }
+        Self { permits: Places::new(site.max_large_listings, usize::MAX) }
     }
 
     /// A place in the queue for a permit.
     pub(crate) fn queue(&self, site: &Site) -> Result<Queue, Dismissal> {
         let ticket = self.permits.queue().ok_or(Dismissal::Full)?;
-        Ok(Queue::new(ticket, site.listing_wait, site.listing_patience))
+        Ok(Queue::new(ticket, site.listing_queue_timeout, site.half_close_timeout))
     }
 
     /// The listing of the directory at `path` of `store`. `departure` says whether its client has
@@ -68,7 +68,7 @@ impl Listings {
         mut permit: Option<Place>,
         mut departure: impl FnMut() -> Option<Departure>,
     ) -> Result<Listed, NotListed> {
-        let mut rows = Rows::new(view, site.listing_limit);
+        let mut rows = Rows::new(view, site.max_listing_entries);
         let (mut entries, mut why) = (0u32, None);
         let mut stop = |reason| {
             why = Some(reason);
@@ -81,7 +81,7 @@ impl Listings {
             {
                 return stop(NotListed::Dismissed(Dismissal::Left(departure)));
             }
-            if rows.len() >= Site::LARGE_LISTING && permit.is_none() {
+            if rows.len() >= Site::LARGE_LISTING_ENTRIES && permit.is_none() {
                 permit = self.permits.take();
                 if permit.is_none() {
                     return stop(NotListed::Large);
@@ -121,12 +121,12 @@ impl NotListed {
 
     /// What is answered; `None` is 503, since descriptors or memory are used up, or the file system
     /// fails.
-    pub(crate) fn denial(&self) -> Option<Denial> {
+    pub(crate) fn denial(&self) -> Option<NotServed> {
         let Self::Failed(error) = self else { return None };
         match Class::of(error) {
             Class::Exhausted | Class::Failed => None,
-            Class::Nothing => Some(Denial::Missing),
-            Class::Other | Class::Refused => Some(Denial::Unlistable),
+            Class::Nothing => Some(NotServed::NotFound),
+            Class::Other | Class::Refused => Some(NotServed::UnreadableDirectory),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! It owns what it needs, so that it can go where one may wait.
 
 use doorstep_core::http1::Head;
-use doorstep_core::site::digest::Wanted;
+use doorstep_core::site::digest::WantedDigests;
 use doorstep_core::site::etag::EntityTag;
 use doorstep_core::site::media_type::MediaType;
 use doorstep_core::site::range::Selection;
@@ -20,7 +20,7 @@ pub struct Undigested {
     pub(crate) content: Content,
     pub(crate) selection: Selection,
     stat: Stat,
-    wanted: Wanted,
+    wanted: WantedDigests,
     essence: String,
     charset: Option<String>,
     encoding: Option<&'static str>,
@@ -47,10 +47,10 @@ impl Undigested {
         selection: &Selection,
         (content, stat): &(Content, Stat),
     ) -> Option<Self> {
-        let mut wanted = Wanted::by(head);
+        let mut wanted = WantedDigests::from_head(head);
         // Of what is put together from parts there is none, and HEAD is sent nothing.
         wanted.content &= !head.is_head() && !matches!(selection, Selection::Several(_));
-        if wanted == Wanted::default() || stat.size > MOST {
+        if wanted == WantedDigests::default() || stat.size > MOST {
             return None;
         }
         Some(Self {

@@ -43,14 +43,14 @@ impl Tree {
         while let Some(entry) = directory.read() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
-            let is_listed = !matches!(name, b"." | b"..") && site.lists(path, name);
+            let is_listed = !matches!(name, b"." | b"..") && site.lists_entry(path, name);
             if !is_listed || never_listed(entry.file_type()) {
                 continue;
             }
             let place = Place { tree: self, site, us, here: directory.fd()?, path, name };
             if let Some((kind, link, stat)) = place.judge()? {
                 let Stat { size, modified, .. } = stat;
-                take(Entry { name, kind, link, size, modified })?;
+                take(Entry { name, kind, is_symlink: link, size, modified })?;
             }
         }
         Ok(())

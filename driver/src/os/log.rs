@@ -201,7 +201,7 @@ impl Shared {
 
     fn line(&self, queue: &mut Queue, peer: IpAddr, message: &str) {
         let mut line = Vec::with_capacity(128);
-        log::note(&mut line, peer, &self.clock.civil(now()), message.as_bytes());
+        log::write_client_message(&mut line, peer, &self.clock.civil(now()), message.as_bytes());
         queue.push(&line);
     }
 

@@ -54,7 +54,7 @@ impl<F> Opened<F> {
             Self::Directory(stat) => Found::Directory(*stat),
             Self::Other => Found::Other,
             Self::Nothing => Found::Nothing,
-            Self::Refused(_) | Self::Exhausted(_) | Self::Failed(_) => Found::Refused,
+            Self::Refused(_) | Self::Exhausted(_) | Self::Failed(_) => Found::Inaccessible,
         }
     }
 

@@ -228,7 +228,7 @@ fn b_123_every_listed_name_can_be_opened_whatever_its_bytes() {
     for root in roots(&dir, Symlinks::Beneath) {
         let entries = list(&root, b"nasty").unwrap();
         assert_eq!(entries.len(), nasty.len());
-        for listing::Entry { name, kind, link, size, modified } in entries {
+        for listing::Entry { name, kind, is_symlink: link, size, modified } in entries {
             assert!(nasty.contains(&name.as_slice()));
             let opened = root.open(&[b"nasty/", &*name].concat());
             let Found::File(stat) = opened.found() else { unreachable!("{opened:?} at {name:?}") };
@@ -257,10 +257,17 @@ fn b_184_a_change_is_noticed_by_one_look_at_the_path() {
 fn list(root: &Root, path: &[u8]) -> io::Result<Vec<listing::Entry>> {
     let mut entries = Vec::new();
     let site = Site { hidden: true, ..Site::default() };
-    let take = |listing::Entry { name, kind, link, size, modified }: listing::Entry<&[u8]>| {
-        entries.push(listing::Entry { name: name.to_vec(), kind, link, size, modified });
-        Ok(())
-    };
+    let take =
+        |listing::Entry { name, kind, is_symlink: link, size, modified }: listing::Entry<&[u8]>| {
+            entries.push(listing::Entry {
+                name: name.to_vec(),
+                kind,
+                is_symlink: link,
+                size,
+                modified,
+            });
+            Ok(())
+        };
     root.list(path, &site, take).map(|()| entries)
 }
 

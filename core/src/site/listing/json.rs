@@ -5,8 +5,8 @@
 //! (RFC 3339, UTC). Always UTF-8: what is not is replaced in `name`, and exact in `href`.
 
 use super::{Entry, Kind, Rows};
-use crate::http1::date::{Civil, four, two};
-use crate::page::number;
+use crate::http1::date::{Civil, four_digits, two_digits};
+use crate::page::write_decimal;
 
 pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     out.reserve(160 * rows.len() + 256);
@@ -14,7 +14,7 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     let path = if clean.is_empty() { b"/".to_vec() } else { [b"/", clean, b"/"].concat() };
     string(out, &path);
     out.extend_from_slice(b",\"total\":");
-    number(out, rows.total);
+    write_decimal(out, rows.total);
     out.extend_from_slice(b",\"complete\":");
     boolean(out, rows.is_complete());
     out.extend_from_slice(b",\"entries\":[");
@@ -35,10 +35,10 @@ fn object(out: &mut Vec<u8>, entry: &Entry<&[u8]>) {
         Kind::Directory => b"\",\"kind\":\"directory\"",
     });
     out.extend_from_slice(b",\"link\":");
-    boolean(out, entry.link);
+    boolean(out, entry.is_symlink);
     out.extend_from_slice(b",\"size\":");
-    match entry.shown_size() {
-        Some(size) => number(out, size),
+    match entry.display_size() {
+        Some(size) => write_decimal(out, size),
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"modified\":\"");
@@ -76,11 +76,11 @@ fn string(out: &mut Vec<u8>, text: &[u8]) {
 /// RFC 3339, to the second.
 fn date(out: &mut Vec<u8>, unix: i64) {
     let at = Civil::utc(unix);
-    out.extend_from_slice(&four(at.year));
+    out.extend_from_slice(&four_digits(at.year));
     let rest = [(b'-', at.month), (b'-', at.day), (b'T', at.hour)];
     for (mark, n) in rest.into_iter().chain([(b':', at.minute), (b':', at.second)]) {
         out.push(mark);
-        out.extend_from_slice(&two(n));
+        out.extend_from_slice(&two_digits(n));
     }
     out.push(b'Z');
 }
@@ -88,20 +88,20 @@ fn date(out: &mut Vec<u8>, unix: i64) {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{entry, written};
-    use super::super::{Form, View};
+    use super::super::{Format, View};
     use super::*;
 
     const JSON: View = View {
         column: super::super::Column::Name,
         descending: false,
         directories_first: false,
-        form: Form::Json,
+        format: Format::Json,
     };
 
     #[test]
     fn the_shape_is_as_documented() {
         let file = Entry { size: 1_536, modified: 784_111_777, ..entry(b"a b.txt") };
-        let dir = Entry { kind: Kind::Directory, link: true, size: 4096, ..entry(b"sub") };
+        let dir = Entry { kind: Kind::Directory, is_symlink: true, size: 4096, ..entry(b"sub") };
         let expected = r#"{"path":"/docs/","total":2,"complete":true,"entries":[
 {"name":"a b.txt","href":"a%20b.txt","kind":"file","link":false,"size":1536,"modified":"1994-11-06T08:49:37Z"},
 {"name":"sub","href":"sub/","kind":"directory","link":true,"size":null,"modified":"1970-01-01T00:00:00Z"}

@@ -1,6 +1,6 @@
 //! What a directory's listing shows, in which order and which form.
 //!
-//! Entries come from the caller, which leaves out what [`super::Site::lists`] does not show and
+//! Entries come from the caller, which leaves out what [`super::Site::lists_entry`] does not show and
 //! what leads nowhere: broken links, sockets, FIFOs (B-149). [`Rows`] takes them one by one and
 //! keeps the first so many in the order of the [`View`], so that memory is bounded whatever the
 //! directory holds; it counts the rest, and the listing says that there is more. The form is a page
@@ -11,7 +11,7 @@
 //! use doorstep_core::site::listing::{Entry, Kind, Rows, View};
 //!
 //! fn file(name: &str) -> Entry<&[u8]> {
-//!     Entry { name: name.as_bytes(), kind: Kind::File, link: false, size: 1_500, modified: 0 }
+//!     Entry { name: name.as_bytes(), kind: Kind::File, is_symlink: false, size: 1_500, modified: 0 }
 //! }
 //! let mut rows = Rows::new(View::default(), 100);
 //! rows.add(file("b.txt"));
@@ -20,13 +20,13 @@
 //! assert!(page.contains(r#"<a href="A%20b">A b</a>"#));
 //! ```
 
+mod html;
 mod json;
-mod page;
 mod rows;
 mod view;
 
 pub use rows::Rows;
-pub use view::{Column, Form, View};
+pub use view::{Column, Format, View};
 
 use crate::path;
 
@@ -38,7 +38,7 @@ pub struct Entry<N = Vec<u8>> {
     /// What it is, or for a symbolic link what it leads to.
     pub kind: Kind,
     /// Whether it is a symbolic link.
-    pub link: bool,
+    pub is_symlink: bool,
     /// In bytes; not shown for a directory.
     pub size: u64,
     /// When it was last modified, in seconds since 1970.
@@ -68,7 +68,7 @@ impl<N: AsRef<[u8]>> Entry<N> {
     }
 
     /// A directory's own size says nothing to anybody.
-    fn shown_size(&self) -> Option<u64> {
+    fn display_size(&self) -> Option<u64> {
         (self.kind == Kind::File).then_some(self.size)
     }
 }
@@ -77,11 +77,11 @@ impl Rows {
     /// The listing of the directory at `clean`, a clean path; the empty one is the root.
     #[must_use]
     pub fn write(mut self, clean: &[u8]) -> Vec<u8> {
-        self.settle();
-        let mut out = self.space();
-        match self.view.form {
-            Form::Page => page::render(&mut out, clean, &self),
-            Form::Json => json::render(&mut out, clean, &self),
+        self.sort_and_truncate();
+        let mut out = self.output_buffer();
+        match self.view.format {
+            Format::Html => html::render(&mut out, clean, &self),
+            Format::Json => json::render(&mut out, clean, &self),
         }
         out
     }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     pub(super) fn entry(name: &[u8]) -> Entry {
-        Entry { name: name.into(), kind: Kind::File, link: false, size: 0, modified: 0 }
+        Entry { name: name.into(), kind: Kind::File, is_symlink: false, size: 0, modified: 0 }
     }
 
     pub(super) fn written(view: View, clean: &[u8], entries: &[Entry]) -> String {

@@ -9,9 +9,9 @@ use std::cmp::Reverse;
 use super::{Column, Entry, Kind, View};
 
 /// Beyond so many rows, they are many.
-const MANY: usize = 1_000;
+const MMAP_MIN_ROWS: usize = 1_000;
 /// What no allocator in use keeps for itself, in bytes: glibc's does with up to 32 MiB.
-const LARGE: usize = 33 << 20;
+const MMAP_BYTES: usize = 33 << 20;
 
 /// The rows of a listing: the first of them, in the order of a view.
 #[derive(Debug)]
@@ -37,12 +37,12 @@ struct Row {
     size: u64,
     modified: i64,
     /// Where its name begins, and how long it is.
-    at: usize,
-    name: u32,
+    name_start: usize,
+    name_len: u32,
     /// What it is sorted by comes behind the name, so long; of length 0, it is the name.
-    key: u32,
+    key_len: u32,
     kind: Kind,
-    link: bool,
+    is_symlink: bool,
 }
 
 impl Rows {
@@ -61,7 +61,7 @@ impl Rows {
     )]
     pub fn add(&mut self, entry: Entry<impl AsRef<[u8]>>) {
         if self.order.len() >= self.limit.saturating_mul(2) {
-            self.settle(); // once in `limit` entries, so the sorting costs each little
+            self.sort_and_truncate(); // once in `limit` entries, so the sorting costs each little
         }
         self.order.push(self.packed.push(&entry));
         self.total += 1;
@@ -84,10 +84,10 @@ impl Rows {
     }
 
     /// Where to write them.
-    pub(super) fn space(&self) -> Vec<u8> {
+    pub(super) fn output_buffer(&self) -> Vec<u8> {
         let mut space = Vec::new();
-        if self.len() > MANY {
-            enlarge(&mut space);
+        if self.len() > MMAP_MIN_ROWS {
+            reserve_mmapped(&mut space);
         }
         space
     }
@@ -98,7 +98,7 @@ impl Rows {
     }
 
     /// Puts them in order and drops what is beyond the limit.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn sort_and_truncate(&mut self) {
         self.sort();
         if self.order.len() > self.limit {
             self.order.truncate(self.limit);
@@ -115,12 +115,12 @@ impl Rows {
     fn sort(&mut self) {
         let Self { view, packed, order, .. } = self;
         let entry = |row: &u32| packed.entry(*row);
-        order.sort_by_key(|&row| (packed.key(row), packed.entry(row).name));
+        order.sort_by_key(|&row| (packed.sort_key(row), packed.entry(row).name));
         match (view.column, view.descending) {
             (Column::Name, false) => {}
             (Column::Name, true) => order.reverse(),
-            (Column::Size, false) => order.sort_by_key(|row| entry(row).shown_size()),
-            (Column::Size, true) => order.sort_by_key(|row| Reverse(entry(row).shown_size())),
+            (Column::Size, false) => order.sort_by_key(|row| entry(row).display_size()),
+            (Column::Size, true) => order.sort_by_key(|row| Reverse(entry(row).display_size())),
             (Column::Date, false) => order.sort_by_key(|row| entry(row).modified),
             (Column::Date, true) => order.sort_by_key(|row| Reverse(entry(row).modified)),
         }
@@ -134,20 +134,20 @@ impl Packed {
     /// Takes an entry; its number.
     fn push(&mut self, entry: &Entry<impl AsRef<[u8]>>) -> u32 {
         let number = self.rows.len();
-        if number == MANY {
-            enlarge(&mut self.rows);
-            enlarge(&mut self.names);
+        if number == MMAP_MIN_ROWS {
+            reserve_mmapped(&mut self.rows);
+            reserve_mmapped(&mut self.names);
         }
         let name = entry.name.as_ref();
-        let key = key(name).unwrap_or_default();
+        let key = sort_key(name).unwrap_or_default();
         self.rows.push(Row {
             size: entry.size,
             modified: entry.modified,
-            at: self.names.len(),
-            name: name.len() as u32,
-            key: key.len() as u32,
+            name_start: self.names.len(),
+            name_len: name.len() as u32,
+            key_len: key.len() as u32,
             kind: entry.kind,
-            link: entry.link,
+            is_symlink: entry.is_symlink,
         });
         self.names.extend_from_slice(name);
         self.names.extend_from_slice(&key);
@@ -155,30 +155,37 @@ impl Packed {
     }
 
     fn entry(&self, number: u32) -> Entry<&[u8]> {
-        let &Row { size, modified, at, name, kind, link, .. } = &self.rows[number as usize];
-        Entry { name: &self.names[at..][..name as usize], kind, link, size, modified }
+        let &Row { size, modified, name_start, name_len, kind, is_symlink, .. } =
+            &self.rows[number as usize];
+        Entry {
+            name: &self.names[name_start..][..name_len as usize],
+            kind,
+            is_symlink,
+            size,
+            modified,
+        }
     }
 
-    fn key(&self, number: u32) -> &[u8] {
-        let &Row { at, name, key, .. } = &self.rows[number as usize];
-        match key {
-            0 => &self.names[at..][..name as usize],
-            _ => &self.names[at + name as usize..][..key as usize],
+    fn sort_key(&self, number: u32) -> &[u8] {
+        let &Row { name_start, name_len, key_len, .. } = &self.rows[number as usize];
+        match key_len {
+            0 => &self.names[name_start..][..name_len as usize],
+            _ => &self.names[name_start + name_len as usize..][..key_len as usize],
         }
     }
 }
 
 /// Moves it to a large piece of memory, if there is one to be had and enough is left to others.
-fn enlarge<T>(vec: &mut Vec<T>) {
-    if Vec::<u8>::new().try_reserve_exact(4 * LARGE).is_err() {
+fn reserve_mmapped<T>(vec: &mut Vec<T>) {
+    if Vec::<u8>::new().try_reserve_exact(4 * MMAP_BYTES).is_err() {
         return;
     }
-    let _ = vec.try_reserve_exact((LARGE / size_of::<T>()).saturating_sub(vec.len()));
+    let _ = vec.try_reserve_exact((MMAP_BYTES / size_of::<T>()).saturating_sub(vec.len()));
 }
 
 /// The name in Unicode lower case, if that is another one. As bytes of UTF-8 it sorts as in code
 /// points.
-fn key(name: &[u8]) -> Option<Vec<u8>> {
+fn sort_key(name: &[u8]) -> Option<Vec<u8>> {
     if name.iter().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
         return None;
     }
@@ -193,7 +200,7 @@ mod tests {
     fn names(view: View, entries: &[Entry]) -> Vec<String> {
         let mut rows = Rows::new(view, 1_000);
         entries.iter().for_each(|entry| rows.add(entry.clone()));
-        rows.settle();
+        rows.sort_and_truncate();
         rows.iter().map(|entry| String::from_utf8(entry.name.to_vec()).unwrap()).collect()
     }
 
@@ -223,7 +230,7 @@ mod tests {
             ("sort=date&order=desc&dirs=first", "d b c A"),
             ("dirs=first", "d A b c"),
         ] {
-            let view = View::asked(Some(query.as_bytes()), [""; 0]);
+            let view = View::parse(Some(query.as_bytes()), [""; 0]);
             assert_eq!(names(view, &entries).join(" "), expected, "{query}");
         }
     }
@@ -237,7 +244,7 @@ mod tests {
             assert!(rows.packed.rows.len() <= 20 && rows.packed.names.len() <= 100);
         }
         assert!(rows.order.capacity() <= 40);
-        rows.settle();
+        rows.sort_and_truncate();
         assert!(!rows.is_complete() && rows.total == 100_000);
         let kept: Vec<_> = rows.iter().map(|e| str::from_utf8(e.name).unwrap()).collect();
         assert_eq!(kept.join(" "), "00000 00001 00002 00003 00004 00005 00006 00007 00008 00009");
@@ -250,11 +257,13 @@ mod tests {
         for n in (0..10_000).rev() {
             rows.add(Entry { size: n as u64, ..entry(long(n).as_bytes()) });
         }
-        rows.settle();
+        rows.sort_and_truncate();
         for (n, entry) in rows.iter().enumerate() {
             assert_eq!((entry.size, entry.name), (n as u64, long(n).as_bytes()));
         }
         assert!(rows.packed.rows.capacity() * size_of::<Row>() > 32 << 20);
-        assert!(rows.packed.names.capacity() > 32 << 20 && rows.space().capacity() > 32 << 20);
+        assert!(
+            rows.packed.names.capacity() > 32 << 20 && rows.output_buffer().capacity() > 32 << 20
+        );
     }
 }

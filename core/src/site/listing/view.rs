@@ -5,7 +5,7 @@
 //! wrong address.
 
 use crate::http1::Head;
-use crate::site::encoding::thousandths;
+use crate::site::precompressed::parse_qvalue;
 
 /// How a listing is to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,7 +17,7 @@ pub struct View {
     /// Whether directories stand before files. By default they stand among them (B-148).
     pub directories_first: bool,
     /// What it is written in.
-    pub form: Form,
+    pub format: Format,
 }
 
 /// What a listing can be sorted by.
@@ -34,22 +34,22 @@ pub enum Column {
 
 /// What a listing can be written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Form {
+pub enum Format {
     /// HTML, for people.
     #[default]
-    Page,
+    Html,
     /// JSON, for programs.
     Json,
 }
 
 impl View {
-    pub(in crate::site) fn of(head: &Head<'_>) -> Self {
-        Self::asked(head.query(), head.list("accept"))
+    pub(in crate::site) fn from_head(head: &Head<'_>) -> Self {
+        Self::parse(head.query(), head.header_list("accept"))
     }
 
     /// The view that a query and the members of Accept ask for.
-    pub fn asked(query: Option<&[u8]>, accept: impl IntoIterator<Item: AsRef<[u8]>>) -> Self {
-        let mut view = Self { form: form(accept), ..Self::default() };
+    pub fn parse(query: Option<&[u8]>, accept: impl IntoIterator<Item: AsRef<[u8]>>) -> Self {
+        let mut view = Self { format: preferred_format(accept), ..Self::default() };
         for word in query.unwrap_or_default().split(|&b| b == b'&') {
             match word {
                 b"sort=name" => view.column = Column::Name,
@@ -67,22 +67,22 @@ impl View {
     /// The `Content-Type` of the listing (B-155).
     #[must_use]
     pub fn content_type(&self) -> &'static str {
-        match self.form {
-            Form::Page => "text/html; charset=utf-8",
-            Form::Json => "application/json",
+        match self.format {
+            Format::Html => "text/html; charset=utf-8",
+            Format::Json => "application/json",
         }
     }
 
     /// What asks for this order, name by name.
-    pub(super) fn query(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+    pub(super) fn query_pairs(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let order = if self.descending { "desc" } else { "asc" };
         let dirs = self.directories_first.then_some(("dirs", "first"));
-        [("sort", self.column.word()), ("order", order)].into_iter().chain(dirs)
+        [("sort", self.column.query_value()), ("order", order)].into_iter().chain(dirs)
     }
 }
 
 impl Column {
-    fn word(self) -> &'static str {
+    fn query_value(self) -> &'static str {
         match self {
             Self::Name => "name",
             Self::Size => "size",
@@ -93,14 +93,14 @@ impl Column {
 
 /// JSON for who likes it better: by q-value, and at equal ones when it is named more exactly, as in
 /// `application/json, */*`. A browser names HTML, and who says nothing gets the page.
-fn form(accept: impl IntoIterator<Item: AsRef<[u8]>>) -> Form {
+fn preferred_format(accept: impl IntoIterator<Item: AsRef<[u8]>>) -> Format {
     // Of the ranges that match, the most exact counts (RFC 9110 §12.5.1): (exactness, q-value).
     let (mut page, mut json) = ((0, 0), (0, 0));
     for member in accept {
         let mut parts = member.as_ref().split(|&b| b == b';').map(<[u8]>::trim_ascii);
         let range = parts.next().unwrap_or_default().to_ascii_lowercase();
         let quality = parts.find_map(|part| match part {
-            [b'q' | b'Q', b'=', value @ ..] => Some(thousandths(value)),
+            [b'q' | b'Q', b'=', value @ ..] => Some(parse_qvalue(value)),
             _ => None,
         });
         let Some(quality) = quality.unwrap_or(Some(1_000)) else { continue };
@@ -117,7 +117,7 @@ fn form(accept: impl IntoIterator<Item: AsRef<[u8]>>) -> Form {
         }
     }
     let weight = |(exactness, quality): (u8, u16)| (quality, exactness);
-    if json.1 > 0 && weight(json) > weight(page) { Form::Json } else { Form::Page }
+    if json.1 > 0 && weight(json) > weight(page) { Format::Json } else { Format::Html }
 }
 
 #[cfg(test)]
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_is_not_exactly_a_known_word_is_not_there() {
-        let view = |query: &str| View::asked(Some(query.as_bytes()), [""; 0]);
+        let view = |query: &str| View::parse(Some(query.as_bytes()), [""; 0]);
         for query in [
             "",
             "&",
@@ -148,7 +148,7 @@ mod tests {
         }
         let expected = View { column: Column::Size, descending: true, ..View::default() };
         assert_eq!(view("order=desc&x=1&sort=size&sort=none"), expected);
-        assert_eq!(View::asked(None, [""; 0]), View::default());
+        assert_eq!(View::parse(None, [""; 0]), View::default());
     }
 
     #[test]
@@ -157,10 +157,10 @@ mod tests {
             for (descending, directories_first) in
                 [(false, false), (false, true), (true, false), (true, true)]
             {
-                let view = View { column, descending, directories_first, form: Form::Page };
-                let pairs = view.query().map(|(name, value)| format!("{name}={value}"));
+                let view = View { column, descending, directories_first, format: Format::Html };
+                let pairs = view.query_pairs().map(|(name, value)| format!("{name}={value}"));
                 let query = pairs.collect::<Vec<_>>().join("&");
-                assert_eq!(View::asked(Some(query.as_bytes()), [""; 0]), view);
+                assert_eq!(View::parse(Some(query.as_bytes()), [""; 0]), view);
             }
         }
     }
@@ -187,7 +187,7 @@ mod tests {
             ("image/png", false),
         ] {
             let members = accept.split(',').map(str::trim);
-            assert_eq!(form(members) == Form::Json, json, "{accept}");
+            assert_eq!(preferred_format(members) == Format::Json, json, "{accept}");
         }
     }
 }

@@ -5,38 +5,38 @@
 //! sent, and the browser's own rule holds: others may show what they find here and not read it.
 //!
 //! ```
-//! use doorstep_core::site::origins::{CORS, ISOLATION};
+//! use doorstep_core::site::cors::{CORS_HEADERS, ISOLATION_HEADERS};
 //!
-//! assert_eq!(CORS[0], ("Access-Control-Allow-Origin", "*"));
-//! assert!(ISOLATION.contains(&("Cross-Origin-Opener-Policy", "same-origin")));
+//! assert_eq!(CORS_HEADERS[0], ("Access-Control-Allow-Origin", "*"));
+//! assert!(ISOLATION_HEADERS.contains(&("Cross-Origin-Opener-Policy", "same-origin")));
 //! ```
 
 use crate::http1::Head;
 
 /// Everybody may read everything, the fields too: without them a reader of ranges is blind.
 /// Nothing that belongs to one person is given away, as `*` goes without cookies.
-pub const CORS: [(&str, &str); 2] =
+pub const CORS_HEADERS: [(&str, &str); 2] =
     [("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", "*")];
 
 /// What a preflight is told besides: which methods and fields may be sent, and that this holds for
 /// an hour.
-pub const PREFLIGHT: [(&str, &str); 3] = [
+pub const PREFLIGHT_HEADERS: [(&str, &str); 3] = [
     ("Access-Control-Allow-Methods", "GET, HEAD"),
     ("Access-Control-Allow-Headers", "*"),
     ("Access-Control-Max-Age", "3600"),
 ];
 
-/// Fields of the response to a preflight for a script, besides [`CORS`]: any method runs one
+/// Fields of the response to a preflight for a script, besides [`CORS_HEADERS`]: any method runs one
 /// (B-233).
-pub const SCRIPT_PREFLIGHT: [(&str, &str); 3] = [
+pub const SCRIPT_PREFLIGHT_HEADERS: [(&str, &str); 3] = [
     ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE"),
-    PREFLIGHT[1],
-    PREFLIGHT[2],
+    PREFLIGHT_HEADERS[1],
+    PREFLIGHT_HEADERS[2],
 ];
 
 /// Pages are by themselves in their process, which `SharedArrayBuffer` and exact clocks ask for,
 /// and nobody else may show what is here.
-pub const ISOLATION: [(&str, &str); 3] = [
+pub const ISOLATION_HEADERS: [(&str, &str); 3] = [
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Embedder-Policy", "require-corp"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
@@ -46,6 +46,6 @@ pub const ISOLATION: [(&str, &str); 3] = [
 #[must_use]
 pub fn is_preflight(head: &Head<'_>) -> bool {
     head.method() == b"OPTIONS"
-        && head.field("origin").is_some()
-        && head.field("access-control-request-method").is_some()
+        && head.header("origin").is_some()
+        && head.header("access-control-request-method").is_some()
 }

@@ -1,10 +1,10 @@
 //! What was decided, for the extensions and names that people have, whichever table says so.
 
-use super::{NAMES, OTHERS, TEXT, by_name};
-use crate::site::media_type::Types;
+use super::{OTHER_TYPES, TEXT_EXTENSIONS, TEXT_FILE_NAMES, by_file_name};
+use crate::site::media_type::MediaTypes;
 
 /// R-24: what a browser shows.
-const SHOWN: [&str; 8] = [
+const PLAIN_TEXT: [&str; 8] = [
     // source
     "org cu tpl sh bash zsh fish ksh csh tcsh bat cmd ps1 psm1 psd1 vbs awk sed java kt kts \
      groovy scala sc clj cljs cljc edn go mod rs c h cc cpp cxx hpp hh hxx inl m mm swift d di \
@@ -34,7 +34,7 @@ const SHOWN: [&str; 8] = [
 ];
 
 /// R-23, and the rest of the table: types of IANA's, or those in use where there is none.
-const OWN: [(&str, &str); 88] = [
+const TYPES: [(&str, &str); 88] = [
     ("application/gzip", "gz tgz taz tz"),
     ("application/x-bzip2", "bz2 tbz2"),
     ("application/x-xz", "xz txz"),
@@ -127,13 +127,13 @@ const OWN: [(&str, &str); 88] = [
 
 fn guess(name: &str) -> String {
     let mut value = Vec::new();
-    Types::default().guess(name.as_bytes()).write(&mut value);
+    MediaTypes::default().guess(name.as_bytes()).write(&mut value);
     String::from_utf8(value).unwrap()
 }
 
 #[test]
 fn r_24_sources_configuration_and_logs_are_shown() {
-    for extension in SHOWN.iter().flat_map(|line| line.split(' ')) {
+    for extension in PLAIN_TEXT.iter().flat_map(|line| line.split(' ')) {
         assert_eq!(guess(&format!("a.{extension}")), "text/plain; charset=utf-8", "{extension}");
         let upper = extension.to_uppercase();
         assert_eq!(guess(&format!("a.{upper}")), "text/plain; charset=utf-8", "{upper}");
@@ -196,7 +196,7 @@ fn r_24_other_names_without_an_extension_are_not_known() {
 
 #[test]
 fn r_23_types_are_those_of_iana_or_of_use() {
-    for (essence, extensions) in OWN {
+    for (essence, extensions) in TYPES {
         for extension in extensions.split(' ') {
             let guess = guess(&format!("a.{extension}"));
             assert_eq!(guess.split(';').next(), Some(essence), "{extension}");
@@ -206,33 +206,35 @@ fn r_23_types_are_those_of_iana_or_of_use() {
 
 #[test]
 fn nothing_becomes_a_page_by_our_table() {
-    for (_, essence) in OTHERS {
+    for (_, essence) in OTHER_TYPES {
         assert!(!essence.contains("html") && !essence.contains("svg"), "{essence}");
     }
 }
 
 #[test]
 fn the_tables_are_sorted_in_lower_case_and_short() {
-    let others: Vec<_> = OTHERS.iter().map(|(extension, _)| *extension).collect();
-    for keys in [&TEXT[..], &NAMES, &others] {
+    let others: Vec<_> = OTHER_TYPES.iter().map(|(extension, _)| *extension).collect();
+    for keys in [&TEXT_EXTENSIONS[..], &TEXT_FILE_NAMES, &others] {
         assert!(keys.is_sorted_by(|a, b| a < b));
         assert!(keys.iter().all(|key| *key == key.to_lowercase()));
     }
     assert!(
-        others.iter().all(|extension| TEXT.binary_search(extension).is_err()),
+        others.iter().all(|extension| TEXT_EXTENSIONS.binary_search(extension).is_err()),
         "one table each"
     );
-    assert!(NAMES.iter().all(|name| by_name(name.to_uppercase().as_bytes()).is_some()));
+    assert!(
+        TEXT_FILE_NAMES.iter().all(|name| by_file_name(name.to_uppercase().as_bytes()).is_some())
+    );
 }
 
 /// Where mime_guess says the same, an entry is of no use.
 #[test]
 fn only_what_differs_from_mime_guess_is_in_the_table() {
     let theirs = |extension: &str| mime_guess::from_ext(extension).first_raw();
-    for extension in TEXT {
+    for extension in TEXT_EXTENSIONS {
         assert_ne!(theirs(extension), Some("text/plain"), "{extension}");
     }
-    for (extension, essence) in OTHERS {
+    for (extension, essence) in OTHER_TYPES {
         assert_ne!(theirs(extension), Some(essence), "{extension}");
     }
 }

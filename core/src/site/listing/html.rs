@@ -9,19 +9,19 @@
 //! they fetch each directory once, in one order, and climb one level at a time.
 
 use super::{Column, Entry, Kind, Rows, View};
-use crate::http1::date::{Civil, four, two};
-use crate::page::{escape, number};
+use crate::http1::date::{Civil, four_digits, two_digits};
+use crate::page::{escape_html, write_decimal};
 
 /// Appends the page for the directory at `clean`; the root shows no way up (B-149 to B-155).
 pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     const TITLE: &[u8] = b"Directory listing for /";
     let slash: &[u8] = if clean.is_empty() { b"" } else { b"/" };
 
-    out.reserve(HEAD.len() + STYLE.len() + 160 * rows.len() + 2048);
-    for before in [HEAD, STYLE] {
+    out.reserve(HTML_HEAD.len() + STYLE.len() + 160 * rows.len() + 2048);
+    for before in [HTML_HEAD, STYLE] {
         out.extend_from_slice(before.as_bytes());
         out.extend_from_slice(TITLE);
-        escape(out, clean);
+        escape_html(out, clean);
         out.extend_from_slice(slash);
     }
     out.extend_from_slice(b"</h1>\n<main>\n<table>\n<caption>");
@@ -50,10 +50,10 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
 fn caption(out: &mut Vec<u8>, rows: &Rows) {
     if !rows.is_complete() {
         out.extend_from_slice(b"The first ");
-        number(out, rows.len() as u64);
+        write_decimal(out, rows.len() as u64);
         out.extend_from_slice(b" in this order, of ");
     }
-    number(out, rows.total);
+    write_decimal(out, rows.total);
     out.extend_from_slice(if rows.total == 1 { b" entry" } else { b" entries" });
     let other = View { directories_first: !rows.view.directories_first, ..rows.view };
     let text =
@@ -82,7 +82,7 @@ fn heading(out: &mut Vec<u8>, view: &View, column: Column, text: &str) {
 /// to the page's own address, whose query it replaces.
 fn button(out: &mut Vec<u8>, view: &View, text: &str) {
     out.extend_from_slice(b"<form>");
-    for (name, value) in view.query() {
+    for (name, value) in view.query_pairs() {
         for part in ["<input type=\"hidden\" name=\"", name, "\" value=\"", value, "\">"] {
             out.extend_from_slice(part.as_bytes());
         }
@@ -98,8 +98,8 @@ fn row(out: &mut Vec<u8>, entry: &Entry<&[u8]>) {
     out.extend_from_slice(b"<tr><td><a href=\"");
     entry.href(out);
     out.extend_from_slice(b"\">");
-    escape(out, entry.name);
-    let mark: &[u8] = match (entry.link, directory) {
+    escape_html(out, entry.name);
+    let mark: &[u8] = match (entry.is_symlink, directory) {
         (true, _) => b"@",
         (false, true) => b"/",
         (false, false) => b"",
@@ -108,7 +108,7 @@ fn row(out: &mut Vec<u8>, entry: &Entry<&[u8]>) {
     out.extend_from_slice(b"</a><td><time>");
     date(out, entry.modified);
     out.extend_from_slice(b"</time><td>");
-    match entry.shown_size() {
+    match entry.display_size() {
         Some(bytes) => size(out, bytes),
         None => out.push(b'-'), // programs that read listings expect three words (R-21)
     }
@@ -118,10 +118,10 @@ fn row(out: &mut Vec<u8>, entry: &Entry<&[u8]>) {
 /// `YYYY-MM-DD HH:MM` in UTC, which is also what `<time>` reads.
 fn date(out: &mut Vec<u8>, unix: i64) {
     let at = Civil::utc(unix);
-    out.extend_from_slice(&four(at.year));
+    out.extend_from_slice(&four_digits(at.year));
     for (mark, n) in [(b'-', at.month), (b'-', at.day), (b' ', at.hour), (b':', at.minute)] {
         out.push(mark);
-        out.extend_from_slice(&two(n));
+        out.extend_from_slice(&two_digits(n));
     }
 }
 
@@ -131,16 +131,16 @@ fn size(out: &mut Vec<u8>, n: u64) {
     const UNITS: [&str; 7] = ["", "K", "M", "G", "T", "P", "E"];
     let power = n.checked_ilog2().unwrap_or(0) / 10;
     let whole = n >> (10 * power);
-    number(out, whole);
+    write_decimal(out, whole);
     if power > 0 && whole < 10 {
         let tenths = (n >> (10 * (power - 1)) & 1023) * 10 / 1024;
         out.push(b'.');
-        number(out, tenths);
+        write_decimal(out, tenths);
     }
     out.extend_from_slice(UNITS[power as usize].as_bytes()); // 64 bits are at most 15E
 }
 
-const HEAD: &str = r#"<!DOCTYPE html>
+const HTML_HEAD: &str = r#"<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -179,5 +179,5 @@ td a[href$="/"] { font-weight: 600 }
 <h1>"#;
 
 #[cfg(test)]
-#[path = "page_tests.rs"]
+#[path = "html_tests.rs"]
 mod tests;

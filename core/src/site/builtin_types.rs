@@ -14,17 +14,17 @@ pub(super) fn by_extension(extension: &str) -> Option<&'static str> {
     if extension == "Z" {
         return Some("application/octet-stream"); // not "z": B-201 means the exact letter
     }
-    let wanted = Key::of(extension.as_bytes())?;
-    if TEXT_KEYS.binary_search(&wanted).is_ok() {
-        return Some(PLAIN);
+    let wanted = Key::new(extension.as_bytes())?;
+    if TEXT_EXTENSION_KEYS.binary_search(&wanted).is_ok() {
+        return Some(TEXT_PLAIN);
     }
-    OTHER_KEYS.binary_search(&wanted).ok().map(|place| OTHERS[place].1)
+    OTHER_TYPE_KEYS.binary_search(&wanted).ok().map(|place| OTHER_TYPES[place].1)
 }
 
 /// The media type of a file whose extension says nothing, by its whole name, in any case of
 /// letters.
-pub(super) fn by_name(name: &[u8]) -> Option<&'static str> {
-    NAME_KEYS.binary_search(&Key::of(name)?).is_ok().then_some(PLAIN)
+pub(super) fn by_file_name(name: &[u8]) -> Option<&'static str> {
+    TEXT_FILE_NAME_KEYS.binary_search(&Key::new(name)?).is_ok().then_some(TEXT_PLAIN)
 }
 
 /// A word of a table as one number, in the order of the words: compared at once, as this is done for
@@ -34,7 +34,7 @@ struct Key(u128);
 
 impl Key {
     /// Of `text` in lower case; `None` when it is longer than a key can be.
-    const fn of(text: &[u8]) -> Option<Self> {
+    const fn new(text: &[u8]) -> Option<Self> {
         if text.len() > size_of::<u128>() {
             return None;
         }
@@ -46,32 +46,33 @@ impl Key {
         Some(Self(u128::from_be_bytes(bytes)))
     }
 
-    const fn all<const N: usize>(words: &[&str; N]) -> [Self; N] {
+    const fn from_words<const N: usize>(words: &[&str; N]) -> [Self; N] {
         let (mut keys, mut n) = ([Self(0); N], 0);
         while n < N {
-            keys[n] = Self::of(words[n].as_bytes()).expect("every word of a table is short enough");
+            keys[n] =
+                Self::new(words[n].as_bytes()).expect("every word of a table is short enough");
             n += 1;
         }
         keys
     }
 }
 
-static TEXT_KEYS: [Key; TEXT.len()] = Key::all(&TEXT);
-static NAME_KEYS: [Key; NAMES.len()] = Key::all(&NAMES);
-static OTHER_KEYS: [Key; OTHERS.len()] = {
-    let (mut words, mut n) = ([""; OTHERS.len()], 0);
-    while n < OTHERS.len() {
-        words[n] = OTHERS[n].0;
+static TEXT_EXTENSION_KEYS: [Key; TEXT_EXTENSIONS.len()] = Key::from_words(&TEXT_EXTENSIONS);
+static TEXT_FILE_NAME_KEYS: [Key; TEXT_FILE_NAMES.len()] = Key::from_words(&TEXT_FILE_NAMES);
+static OTHER_TYPE_KEYS: [Key; OTHER_TYPES.len()] = {
+    let (mut words, mut n) = ([""; OTHER_TYPES.len()], 0);
+    while n < OTHER_TYPES.len() {
+        words[n] = OTHER_TYPES[n].0;
         n += 1;
     }
-    Key::all(&words)
+    Key::from_words(&words)
 };
 
-const PLAIN: &str = "text/plain";
+const TEXT_PLAIN: &str = "text/plain";
 
 /// Extensions of files that are plain text.
 #[rustfmt::skip]
-static TEXT: [&str; 237] = [
+static TEXT_EXTENSIONS: [&str; 237] = [
     "adoc", "agda", "ahk", "am", "applescript", "as", "asciidoc", "ass", "astro", "awk", "b2",
     "b2sum", "bash", "bat", "bazel", "bib", "buildinfo", "bzl", "capnp", "changes", "cl", "clj",
     "cljc", "cljs", "cls", "cmake", "coffee", "config", "containerfile", "cr", "csh", "csx", "cts",
@@ -97,7 +98,7 @@ static TEXT: [&str; 237] = [
 
 /// Names of plain text files that have no extension.
 #[rustfmt::skip]
-static NAMES: [&str; 67] = [
+static TEXT_FILE_NAMES: [&str; 67] = [
     "authors", "b2sums", "brewfile", "bsdmakefile", "bugs", "changelog", "changes", "codeowners",
     "containerfile", "contributors", "copying", "copying.lesser", "copyright", "credits",
     "dockerfile", "dockerignore", "doxyfile", "editorconfig", "faq", "fastfile", "gemfile",
@@ -110,7 +111,7 @@ static NAMES: [&str; 67] = [
     "vagrantfile", "version",
 ];
 
-static OTHERS: [(&str, &str); 70] = [
+static OTHER_TYPES: [(&str, &str); 70] = [
     ("3mf", "model/3mf"),
     ("arrow", "application/vnd.apache.arrow.file"),
     ("azw3", "application/vnd.amazon.mobi8-ebook"),
@@ -184,5 +185,5 @@ static OTHERS: [(&str, &str); 70] = [
 ];
 
 #[cfg(test)]
-#[path = "media_table_tests.rs"]
+#[path = "builtin_types_tests.rs"]
 mod tests;

@@ -13,24 +13,24 @@
 //! connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
 //!
 //! let split = connection.respond(200, &mut outbox).header("X", "a\r\nSet-Cookie: b").body(b"");
-//! assert_eq!(split, Err(Misuse::BadField));
+//! assert_eq!(split, Err(Misuse::BadHeader));
 //! assert!(outbox.is_empty());
 //!
 //! connection.respond(200, &mut outbox).header("X", "a").body(b"").unwrap();
 //! assert_eq!(outbox.unsent(), b"HTTP/1.1 200 OK\r\nX: a\r\nContent-Length: 0\r\n\r\n");
 //! ```
 
-use super::connection::{Connection, Outgoing};
+use super::connection::{Connection, ResponseFraming};
 use super::error::Misuse;
-use super::field::{check_field, is_text, push_field};
-use super::head::{Version, members};
+use super::head::{Version, list_members};
+use super::header::{check_header, is_header_value, push_header};
 use super::outbox::Outbox;
-use super::state::{Said, Send};
+use super::state::{SendEvent, SendState};
 use super::status;
 use crate::page;
 
 /// An answer in the making. [`Connection::respond`] begins one.
-#[must_use = "an answer is sent by its ending: body, sized, stream, page, upgrade or tunnel"]
+#[must_use = "an answer is sent by its ending: body, sized_body, streamed_body, error_page, upgrade or tunnel"]
 pub struct Response<'a> {
     connection: &'a mut Connection,
     outbox: &'a mut Outbox,
@@ -38,11 +38,11 @@ pub struct Response<'a> {
     /// Where the outbox ended before this answer.
     start: usize,
     reason: Option<&'a [u8]>,
-    begun: bool,
+    head_begun: bool,
     ended: bool,
-    closing: bool,
+    close: bool,
     /// `Connection: close` was written.
-    told: bool,
+    close_written: bool,
     length: Option<u64>,
     misuse: Option<Misuse>,
 }
@@ -53,20 +53,20 @@ impl Connection {
     pub fn respond<'a>(&'a mut self, status: u16, outbox: &'a mut Outbox) -> Response<'a> {
         let misuse = match self.states.send {
             _ if !(101..=999).contains(&status) => Some(Misuse::BadStatus),
-            Send::Owed => None,
-            _ => Some(Misuse::NotOwed),
+            SendState::ResponseDue => None,
+            _ => Some(Misuse::NoResponseDue),
         };
-        let (start, closing) = (outbox.bytes_mut().len(), !self.may_keep());
+        let (start, closing) = (outbox.bytes_mut().len(), !self.may_keep_alive());
         Response {
             connection: self,
             outbox,
             status,
             start,
             reason: None,
-            begun: false,
+            head_begun: false,
             ended: false,
-            closing,
-            told: false,
+            close: closing,
+            close_written: false,
             length: None,
             misuse,
         }
@@ -76,8 +76,8 @@ impl Connection {
 impl<'a> Response<'a> {
     /// Another reason phrase than the registered one (B-061, B-080). Call it before any field.
     pub fn reason(mut self, phrase: &'a [u8]) -> Self {
-        if self.begun || !is_text(phrase) {
-            self.misuse.get_or_insert(Misuse::BadField);
+        if self.head_begun || !is_header_value(phrase) {
+            self.misuse.get_or_insert(Misuse::BadHeader);
         }
         self.reason = Some(phrase);
         self
@@ -86,18 +86,18 @@ impl<'a> Response<'a> {
     /// Adds a field. `Connection: close` closes after this answer (B-066); fields of framing are
     /// the machine's.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.add(name, value.as_ref());
+        self.add_header(name, value.as_ref());
         self
     }
 
     /// Writes Content-Length at this place among the fields instead of behind them (B-068). The
     /// ending must agree.
-    pub fn length(mut self, n: u64) -> Self {
-        if self.length.is_some() || self.forbids_length(n) {
-            self.misuse.get_or_insert(Misuse::ReservedField);
+    pub fn content_length(mut self, n: u64) -> Self {
+        if self.length.is_some() || self.forbids_content_length(n) {
+            self.misuse.get_or_insert(Misuse::ReservedHeader);
         }
-        self.begin();
-        self.push_length(n);
+        self.begin_head();
+        self.push_content_length(n);
         self
     }
 
@@ -106,35 +106,35 @@ impl<'a> Response<'a> {
     /// # Errors
     /// The first [`Misuse`] of this answer; nothing is sent then.
     pub fn body(mut self, body: &[u8]) -> Result<(), Misuse> {
-        let silent = self.has_no_body();
-        if silent && !body.is_empty() && !self.connection.request.is_head {
+        let no_body = self.has_no_body();
+        if no_body && !body.is_empty() && !self.connection.request.is_head {
             self.misuse.get_or_insert(Misuse::NoBodyAllowed);
         }
         // A 304's length would be the representation's, which is not known here (RFC 9110 §8.6).
-        let keeps_fields = !silent || self.connection.request.is_head && self.status != 304;
-        self.frame_length(body.len() as u64, keeps_fields);
-        if self.misuse.is_none() && !silent {
+        let keeps_headers = !no_body || self.connection.request.is_head && self.status != 304;
+        self.frame_by_length(body.len() as u64, keeps_headers);
+        if self.misuse.is_none() && !no_body {
             self.finish_head(false)?;
             self.outbox.bytes_mut().extend_from_slice(body);
-            return self.end(Said::Answer);
+            return self.end(SendEvent::Response);
         }
         self.finish_head(false)?;
-        self.end(Said::Answer)
+        self.end(SendEvent::Response)
     }
 
     /// Ends the head with a promise of `n` bytes: [`Connection::send`] them, or send them by other
-    /// means and say [`Connection::passed`]. [`Connection::owed`] tells whether any are owed: to a
+    /// means and say [`Connection::body_sent`]. [`Connection::response_due`] tells whether any are owed: to a
     /// HEAD request, none are.
     ///
     /// # Errors
     /// The first [`Misuse`] of this answer; nothing is sent then.
-    pub fn sized(mut self, n: u64) -> Result<(), Misuse> {
-        self.frame_length(n, true);
-        let silent = self.has_no_body() || n == 0;
+    pub fn sized_body(mut self, n: u64) -> Result<(), Misuse> {
+        self.frame_by_length(n, true);
+        let no_body = self.has_no_body() || n == 0;
         self.finish_head(false)?;
-        self.connection.left = n;
-        self.connection.outgoing = Outgoing::Length;
-        self.end(if silent { Said::Answer } else { Said::AnswerWithBody })
+        self.connection.body_remaining = n;
+        self.connection.response_framing = ResponseFraming::Length;
+        self.end(if no_body { SendEvent::Response } else { SendEvent::ResponseWithBody })
     }
 
     /// Ends the head; the length is not known. [`Connection::send`] the body, then
@@ -143,27 +143,27 @@ impl<'a> Response<'a> {
     ///
     /// # Errors
     /// The first [`Misuse`] of this answer; nothing is sent then.
-    pub fn stream(mut self) -> Result<(), Misuse> {
-        let silent = self.has_no_body();
+    pub fn streamed_body(mut self) -> Result<(), Misuse> {
+        let no_body = self.has_no_body();
         let chunked = self.connection.request.version == Version::Http11;
-        if silent && !self.connection.request.is_head {
+        if no_body && !self.connection.request.is_head {
             self.misuse.get_or_insert(Misuse::NoBodyAllowed);
         }
         if self.length.is_some() {
-            self.misuse.get_or_insert(Misuse::ReservedField);
+            self.misuse.get_or_insert(Misuse::ReservedHeader);
         }
-        self.closing |= !chunked && !silent;
-        self.begin();
+        self.close |= !chunked && !no_body;
+        self.begin_head();
         if chunked && !self.status_has_no_body() {
             self.push("Transfer-Encoding", b"chunked");
         }
         self.finish_head(false)?;
-        self.connection.outgoing = match silent {
-            true => Outgoing::Length,
-            _ if chunked => Outgoing::Chunked,
-            _ => Outgoing::UntilClose,
+        self.connection.response_framing = match no_body {
+            true => ResponseFraming::Length,
+            _ if chunked => ResponseFraming::Chunked,
+            _ => ResponseFraming::UntilClose,
         };
-        self.end(if silent { Said::Answer } else { Said::AnswerWithBody })
+        self.end(if no_body { SendEvent::Response } else { SendEvent::ResponseWithBody })
     }
 
     /// Ends the answer with the page for its status, which `explain` adds a sentence to (B-082,
@@ -171,7 +171,7 @@ impl<'a> Response<'a> {
     ///
     /// # Errors
     /// The first [`Misuse`] of this answer; nothing is sent then.
-    pub fn page(self, explain: &str) -> Result<(), Misuse> {
+    pub fn error_page(self, explain: &str) -> Result<(), Misuse> {
         if self.status_has_no_body() {
             return self.body(b""); // B-085
         }
@@ -190,17 +190,17 @@ impl<'a> Response<'a> {
     pub fn upgrade(mut self, protocol: &str) -> Result<(), Misuse> {
         if self.status != 101 {
             self.misuse.get_or_insert(Misuse::BadStatus);
-        } else if !self.connection.request.upgrade || !self.connection.request_is_read() {
-            self.misuse.get_or_insert(Misuse::NotAsked);
-        } else if !is_text(protocol.as_bytes()) {
-            self.misuse.get_or_insert(Misuse::BadField);
+        } else if !self.connection.request.wants_upgrade || !self.connection.request_is_read() {
+            self.misuse.get_or_insert(Misuse::NotRequested);
+        } else if !is_header_value(protocol.as_bytes()) {
+            self.misuse.get_or_insert(Misuse::BadHeader);
         }
-        self.closing = false;
-        self.begin();
+        self.close = false;
+        self.begin_head();
         self.push("Connection", b"upgrade");
         self.push("Upgrade", protocol.as_bytes());
         self.finish_head(true)?;
-        self.end(Said::Switch)
+        self.end(SendEvent::SwitchProtocol)
     }
 
     /// Ends a 2xx to CONNECT: the connection is a tunnel from here on (RFC 9110 §9.3.6).
@@ -209,96 +209,97 @@ impl<'a> Response<'a> {
     /// The first [`Misuse`] of this answer; nothing is sent then.
     pub fn tunnel(mut self) -> Result<(), Misuse> {
         if !self.connection.request.is_connect || !self.connection.request_is_read() {
-            self.misuse.get_or_insert(Misuse::NotAsked);
+            self.misuse.get_or_insert(Misuse::NotRequested);
         } else if !(200..300).contains(&self.status) || self.length.is_some() {
             self.misuse.get_or_insert(Misuse::BadStatus);
         }
-        self.closing = false;
-        self.begin();
+        self.close = false;
+        self.begin_head();
         self.finish_head(true)?;
-        self.end(Said::Switch)
+        self.end(SendEvent::SwitchProtocol)
     }
 
-    fn add(&mut self, name: &str, value: &[u8]) {
+    fn add_header(&mut self, name: &str, value: &[u8]) {
         if name.eq_ignore_ascii_case("connection") {
-            if members(value).all(|option| option.eq_ignore_ascii_case(b"close")) {
-                self.closing = true;
+            if list_members(value).all(|option| option.eq_ignore_ascii_case(b"close")) {
+                self.close = true;
             } else if !value.eq_ignore_ascii_case(b"keep-alive") {
-                self.misuse.get_or_insert(Misuse::ReservedField);
+                self.misuse.get_or_insert(Misuse::ReservedHeader);
             }
             return;
         }
         // RFC 9110 §15.5.22: a 426 must say to what; the only Upgrade that is not a hand-over's.
-        let offers = self.status == 426 && name.eq_ignore_ascii_case("upgrade") && is_text(value);
-        match check_field(name, value) {
-            Err(misuse) if !offers => _ = self.misuse.get_or_insert(misuse),
+        let offers_upgrade =
+            self.status == 426 && name.eq_ignore_ascii_case("upgrade") && is_header_value(value);
+        match check_header(name, value) {
+            Err(misuse) if !offers_upgrade => _ = self.misuse.get_or_insert(misuse),
             _ => {}
         }
-        self.begin();
+        self.begin_head();
         self.push(name, value);
-        if offers {
+        if offers_upgrade {
             self.push("Connection", b"upgrade");
         }
     }
 
     /// Writes what every answer begins with, once.
-    fn begin(&mut self) {
-        if self.begun || self.misuse.is_some() {
+    fn begin_head(&mut self) {
+        if self.head_begun || self.misuse.is_some() {
             return;
         }
-        self.begun = true;
-        if self.is_simple() {
+        self.head_begun = true;
+        if self.is_http09() {
             return; // B-017, B-070: the body is the answer
         }
         let reason = self.reason.unwrap_or(status::reason(self.status).as_bytes());
         let hundreds = b'0' + (self.status / 100) as u8;
         let (tens, ones) = (b'0' + (self.status / 10 % 10) as u8, b'0' + (self.status % 10) as u8);
-        let version = if self.connection.protocol == Version::Http11 { b'1' } else { b'0' };
-        let (out, prelude) = self.outbox.parts();
+        let version = if self.connection.our_version == Version::Http11 { b'1' } else { b'0' };
+        let (out, default_headers) = self.outbox.parts();
         out.extend_from_slice(b"HTTP/1.");
         out.extend_from_slice(&[version, b' ', hundreds, tens, ones, b' ']);
         out.extend_from_slice(reason);
         out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(prelude);
-        if self.closing {
-            self.tell_close();
+        out.extend_from_slice(default_headers);
+        if self.close {
+            self.push_close();
         }
     }
 
     /// `Connection: close`, to those who would otherwise stay, and on errors as ever (B-069, B-082).
-    fn tell_close(&mut self) {
-        let Connection { request, protocol, .. } = &self.connection;
+    fn push_close(&mut self) {
+        let Connection { request, our_version: protocol, .. } = &self.connection;
         // HTTP/1.1 in our status line means to stay, also to an HTTP/1.0 client that asked for
         // that: a proxy, say (RFC 9112 §9.3).
-        let would_stay = *protocol == Version::Http11 && !request.is_last;
-        if request.version == Version::Http11 || would_stay || self.status >= 400 {
+        let would_keep_alive = *protocol == Version::Http11 && !request.is_last;
+        if request.version == Version::Http11 || would_keep_alive || self.status >= 400 {
             self.push("Connection", b"close");
         }
-        self.told = true;
+        self.close_written = true;
     }
 
-    fn frame_length(&mut self, n: u64, keeps_fields: bool) {
+    fn frame_by_length(&mut self, n: u64, keeps_headers: bool) {
         if self.connection.request.is_connect && (200..300).contains(&self.status) {
             self.misuse.get_or_insert(Misuse::BadStatus); // a 2xx to CONNECT is a tunnel
         }
         if self.length.is_some_and(|length| length != n) {
             self.misuse.get_or_insert(if self.length < Some(n) {
-                Misuse::TooMuch
+                Misuse::BodyTooLong
             } else {
-                Misuse::TooLittle
+                Misuse::BodyTooShort
             });
         }
-        self.begin();
-        if self.length.is_some() || !keeps_fields && self.status != 205 {
+        self.begin_head();
+        if self.length.is_some() || !keeps_headers && self.status != 205 {
             return;
         }
-        if self.forbids_length(n) {
+        if self.forbids_content_length(n) {
             if n > 0 {
                 self.misuse.get_or_insert(Misuse::NoBodyAllowed);
             }
             return;
         }
-        self.push_length(n);
+        self.push_content_length(n);
     }
 
     /// Writes the last fields and the empty line; `switching` answers say nothing of closing.
@@ -309,26 +310,26 @@ impl<'a> Response<'a> {
         if let Some(misuse) = self.misuse {
             return Err(misuse); // and the drop takes everything back
         }
-        if switching || self.is_simple() {
-        } else if self.closing && !self.told {
-            self.tell_close();
-        } else if !self.closing && self.connection.request.version == Version::Http10 {
+        if switching || self.is_http09() {
+        } else if self.close && !self.close_written {
+            self.push_close();
+        } else if !self.close && self.connection.request.version == Version::Http10 {
             self.push("Connection", b"keep-alive"); // B-044
         }
-        if !self.is_simple() {
+        if !self.is_http09() {
             self.outbox.bytes_mut().extend_from_slice(b"\r\n");
         }
-        self.connection.request.keep_alive &= !self.closing;
+        self.connection.request.keep_alive &= !self.close;
         Ok(())
     }
 
-    fn end(mut self, said: Said) -> Result<(), Misuse> {
+    fn end(mut self, event: SendEvent) -> Result<(), Misuse> {
         self.ended = true;
-        self.connection.say(said);
+        self.connection.on_send(event);
         Ok(())
     }
 
-    fn push_length(&mut self, n: u64) {
+    fn push_content_length(&mut self, n: u64) {
         self.length = Some(n);
         let mut digits = [0; 20];
         let mut at = digits.len();
@@ -345,12 +346,12 @@ impl<'a> Response<'a> {
     }
 
     fn push(&mut self, name: &str, value: &[u8]) {
-        if self.begun && self.misuse.is_none() && !self.is_simple() {
-            push_field(name, value, self.outbox.bytes_mut());
+        if self.head_begun && self.misuse.is_none() && !self.is_http09() {
+            push_header(name, value, self.outbox.bytes_mut());
         }
     }
 
-    fn is_simple(&self) -> bool {
+    fn is_http09(&self) -> bool {
         self.connection.request.version == Version::Http09
     }
 
@@ -364,7 +365,7 @@ impl<'a> Response<'a> {
     }
 
     /// RFC 9110 §8.6: none on 1xx and 204; a 205 says that it is empty.
-    fn forbids_length(&self, n: u64) -> bool {
+    fn forbids_content_length(&self, n: u64) -> bool {
         matches!(self.status, 100..=199 | 204) || self.status == 205 && n > 0
     }
 }

@@ -1,6 +1,6 @@
 //! Whether the client's copy is still good: the conditions of a request against a file's validators.
 //!
-//! [`check`] is RFC 9110 §13.2.2, step by step, for GET and HEAD. If-Match and If-None-Match are
+//! [`evaluate`] is RFC 9110 §13.2.2, step by step, for GET and HEAD. If-Match and If-None-Match are
 //! lists, over all their lines; of the others there is one, and several lines of it are no value
 //! (§5.3). A field that cannot be read is as one that was not sent, with two exceptions that are on
 //! the safe side: any If-None-Match switches If-Modified-Since off (B-176), and an If-Range that
@@ -9,22 +9,22 @@
 //! ```
 //! use doorstep_core::http1::{Connection, Event, Limits};
 //! use doorstep_core::site::Stat;
-//! use doorstep_core::site::conditional::{Validators, Verdict, check};
+//! use doorstep_core::site::preconditions::{Evaluation, Validators, evaluate};
 //!
 //! let mut connection = Connection::new(Limits::default());
 //! let bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\
 //!               If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
 //! let Ok((_, Event::Request(head))) = connection.advance(bytes) else { panic!() };
 //! let validators = |modified| {
-//!     Validators::of(&Stat { modified, ..Stat::default() }, 1_700_000_000)
+//!     Validators::from_stat(&Stat { modified, ..Stat::default() }, 1_700_000_000)
 //! };
 //! let now = 1_700_000_000;
-//! assert_eq!(check(&head, &validators(784_111_777), now), Verdict::NotModified);
-//! assert_eq!(check(&head, &validators(784_111_778), now), Verdict::Proceed { range: false });
+//! assert_eq!(evaluate(&head, &validators(784_111_777), now), Evaluation::NotModified);
+//! assert_eq!(evaluate(&head, &validators(784_111_778), now), Evaluation::Proceed { range: false });
 //! ```
 
 use super::Stat;
-use super::etag::{Comparison, EntityTag, is_listed};
+use super::etag::{Comparison, EntityTag, matches_any};
 use crate::http1::{Head, date};
 
 /// What a file's state can be told by.
@@ -39,15 +39,15 @@ pub struct Validators {
 impl Validators {
     /// Those of the file that `stat` is of; `now` is in seconds since 1970.
     #[must_use]
-    pub fn of(stat: &Stat, now: i64) -> Self {
-        Self { etag: EntityTag::of(stat, now), modified: stat.modified }
+    pub fn from_stat(stat: &Stat, now: i64) -> Self {
+        Self { etag: EntityTag::from_stat(stat, now), modified: stat.modified }
     }
 }
 
 /// What the conditions come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Answer as if there were no conditions.
+pub enum Evaluation {
+    /// ResponsePlan as if there were no conditions.
     Proceed {
         /// Whether there is a Range field that counts.
         range: bool,
@@ -55,45 +55,45 @@ pub enum Verdict {
     /// The client's copy is good: 304.
     NotModified,
     /// The file is not what the client takes it for: 412.
-    Failed,
+    PreconditionFailed,
 }
 
 /// Judges the conditions of a GET or HEAD request for a file, in the order of RFC 9110 §13.2.2.
 /// `now` is in seconds since 1970, for dates whose year has two digits.
 #[must_use]
-pub fn check(head: &Head<'_>, current: &Validators, now: i64) -> Verdict {
-    let date = |field| head.single(field).and_then(|text| date::parse(text, now));
+pub fn evaluate(head: &Head<'_>, current: &Validators, now: i64) -> Evaluation {
+    let date = |field| head.single_header(field).and_then(|text| date::parse(text, now));
     // 1. If-Match, by strong comparison: 412 unless it holds.
-    match listed(head, "if-match", current, Comparison::Strong) {
+    match lists_current_tag(head, "if-match", current, Comparison::Strong) {
         Some(true) => {}
-        Some(false) => return Verdict::Failed,
+        Some(false) => return Evaluation::PreconditionFailed,
         // 2. Without it, If-Unmodified-Since: 412 unless it holds.
         None => match date("if-unmodified-since") {
-            Some(since) if current.modified > since => return Verdict::Failed,
+            Some(since) if current.modified > since => return Evaluation::PreconditionFailed,
             _ => {}
         },
     }
     // 3. If-None-Match, by weak comparison: 304 unless it holds.
-    if head.field("if-none-match").is_some() {
-        if listed(head, "if-none-match", current, Comparison::Weak) == Some(true) {
-            return Verdict::NotModified;
+    if head.header("if-none-match").is_some() {
+        if lists_current_tag(head, "if-none-match", current, Comparison::Weak) == Some(true) {
+            return Evaluation::NotModified;
         }
     // 4. Without it, If-Modified-Since: 304 unless it holds (B-176 to B-180).
     } else if date("if-modified-since").is_some_and(|since| current.modified <= since) {
-        return Verdict::NotModified;
+        return Evaluation::NotModified;
     }
     // 5. For GET with Range, If-Range: the range counts if it holds, or is not there.
-    let asked = head.method() == b"GET" && head.field("range").is_some();
+    let asked = head.method() == b"GET" && head.header("range").is_some();
     // 6. Otherwise, go on.
-    Verdict::Proceed {
-        range: asked && (head.field("if-range").is_none() || is_same(head, current, now)),
+    Evaluation::Proceed {
+        range: asked && (head.header("if-range").is_none() || if_range_matches(head, current, now)),
     }
 }
 
 /// Whether If-Range names the file as it is, byte for byte (RFC 9110 §13.1.5).
-fn is_same(head: &Head<'_>, current: &Validators, now: i64) -> bool {
-    let Some(if_range) = head.single("if-range") else { return false };
-    if current.etag.is(if_range, Comparison::Strong) {
+fn if_range_matches(head: &Head<'_>, current: &Validators, now: i64) -> bool {
+    let Some(if_range) = head.single_header("if-range") else { return false };
+    if current.etag.matches(if_range, Comparison::Strong) {
         return true;
     }
     // A date is a strong validator only if there was no second change within its second (§8.8.2.2):
@@ -102,16 +102,16 @@ fn is_same(head: &Head<'_>, current: &Validators, now: i64) -> bool {
 }
 
 /// Whether a field lists the file's tag; `None` without one that can be read.
-fn listed(
+fn lists_current_tag(
     head: &Head<'_>,
     field: &str,
     current: &Validators,
     comparison: Comparison,
 ) -> Option<bool> {
-    head.field(field)?; // its place is known, so most requests are done here
-    is_listed(&current.etag, head.all(field), comparison)
+    head.header(field)?; // its place is known, so most requests are done here
+    matches_any(&current.etag, head.header_values(field), comparison)
 }
 
 #[cfg(test)]
-#[path = "conditional_tests.rs"]
+#[path = "preconditions_tests.rs"]
 mod tests;

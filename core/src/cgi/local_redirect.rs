@@ -1,18 +1,18 @@
 //! The request that a local redirect stands for (RFC 3875 §6.2.2).
 //!
 //! A script may answer with a path of this server: then the answer is what a client would have got
-//! that asked for that path, and the client never learns of it. [`request`] writes the head of that
+//! that asked for that path, and the client never learns of it. [`request_head`] writes the head of that
 //! request; a fresh [`Connection`](crate::http1::Connection) reads it, so that it is judged like
 //! any other. How often this may happen on one request is the caller's to bound.
 //!
 //! ```
-//! use doorstep_core::cgi::again;
+//! use doorstep_core::cgi::local_redirect;
 //! use doorstep_core::http1::{Connection, Event, Limits};
 //!
 //! let asked = b"POST /cgi-bin/form HTTP/1.1\r\nHost: here\r\nAccept: */*\r\nContent-Length: 2\r\n\r\n";
 //! let Ok((_, Event::Request(head))) = Connection::new(Limits::default()).advance(asked) else { panic!() };
-//! let instead = again::request(&head, b"/thanks.html?to=you");
-//! assert_eq!(instead, b"GET /thanks.html?to=you HTTP/1.1\r\nHost: here\r\nAccept: */*\r\n\r\n");
+//! let redirected = local_redirect::request_head(&head, b"/thanks.html?to=you");
+//! assert_eq!(redirected, b"GET /thanks.html?to=you HTTP/1.1\r\nHost: here\r\nAccept: */*\r\n\r\n");
 //! ```
 
 use crate::http1::{Head, Version};
@@ -20,9 +20,9 @@ use crate::http1::{Head, Version};
 /// The bytes of the head: a GET of `target` (HEAD if `head` was one) without a body, of the same
 /// version (HTTP/0.9 becomes 1.0), host and fields. Conditions and ranges are for a GET that was asked
 /// for: to another method they say something else (RFC 9110 §13.1, §14.2). `target` is that of a
-/// [`Reply::Again`](super::output::Reply::Again).
+/// [`Reply::LocalRedirect`](super::output::Reply::LocalRedirect).
 #[must_use]
-pub fn request(head: &Head<'_>, target: &[u8]) -> Vec<u8> {
+pub fn request_head(head: &Head<'_>, target: &[u8]) -> Vec<u8> {
     let method: &[u8] = if head.is_head() { b"HEAD " } else { b"GET " };
     let version: &[u8] = match head.version() {
         Version::Http11 => b" HTTP/1.1\r\n",
@@ -33,8 +33,8 @@ pub fn request(head: &Head<'_>, target: &[u8]) -> Vec<u8> {
     let host = head.host().map(|host| (&b"Host"[..], host));
     let reads = head.method() == b"GET" || head.is_head();
     let others = head
-        .fields()
-        .filter(|(name, _)| !is_of_this_request(name) && (reads || !is_about_what_is_read(name)));
+        .headers()
+        .filter(|(name, _)| !is_not_forwarded(name) && (reads || !is_conditional_or_range(name)));
     for (name, value) in host.into_iter().chain(others) {
         for part in [name, b": ", value, b"\r\n"] {
             out.extend_from_slice(part);
@@ -45,7 +45,7 @@ pub fn request(head: &Head<'_>, target: &[u8]) -> Vec<u8> {
 }
 
 /// Whether a field is about the body or the connection, or is Host, and so not to be repeated.
-fn is_of_this_request(name: &[u8]) -> bool {
+fn is_not_forwarded(name: &[u8]) -> bool {
     const NAMES: [&str; 10] = [
         "connection",
         "expect",
@@ -63,14 +63,14 @@ fn is_of_this_request(name: &[u8]) -> bool {
 }
 
 /// Whether a field says when to send a representation, and which part of it.
-fn is_about_what_is_read(name: &[u8]) -> bool {
+fn is_conditional_or_range(name: &[u8]) -> bool {
     let condition = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"if-"));
     condition || name.eq_ignore_ascii_case(b"range")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::request;
+    use super::request_head;
     use crate::http1::{Connection, Event, Head, Limits, Version};
 
     /// The head that a fresh machine reads from `bytes`, which hold nothing else.
@@ -88,7 +88,10 @@ mod tests {
                 "{method} /cgi-bin/x HTTP/1.1\r\nHost: a\r\nRange: bytes=1-2\r\nIF-None-Match: *\r\n\
                 X-If-Match: *\r\n\r\n"
             );
-            assert_eq!(parse(&request(&parse(asked.as_bytes()), b"/")).fields().count(), fields);
+            assert_eq!(
+                parse(&request_head(&parse(asked.as_bytes()), b"/")).headers().count(),
+                fields
+            );
         }
     }
 
@@ -98,13 +101,13 @@ mod tests {
             Content-Type: t\r\ncontent-md5: m\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\
             Connection: upgrade, close\r\nUpgrade: h2c\r\nHTTP2-Settings: s\r\nTE: trailers\r\n\
             Trailer: x\r\nKeep-Alive: 5\r\nProxy-Connection: close\r\nAccept: ü\r\nEmpty:\r\n\r\n";
-        let bytes = request(&parse(asked.as_bytes()), b"//a%20b/?c=/d");
+        let bytes = request_head(&parse(asked.as_bytes()), b"//a%20b/?c=/d");
         let again = parse(&bytes);
         assert_eq!((again.method(), again.version()), (&b"GET"[..], Version::Http11));
         assert_eq!((again.path(), again.query()), (&b"/a%20b/"[..], Some(&b"c=/d"[..])));
         assert_eq!(again.host(), Some(&b"here:80"[..]));
         let fields: Vec<_> =
-            again.fields().map(|(name, _)| str::from_utf8(name).unwrap()).collect();
+            again.headers().map(|(name, _)| str::from_utf8(name).unwrap()).collect();
         assert_eq!(fields, ["Host", "Accept", "Cookie", "Accept", "Empty"]);
     }
 
@@ -121,7 +124,7 @@ mod tests {
             ),
             ("OPTIONS * HTTP/1.1\r\nHost: [::1]\r\n\r\n", "GET /x HTTP/1.1\r\nHost: [::1]\r\n\r\n"),
         ] {
-            let bytes = request(&parse(asked.as_bytes()), b"/x");
+            let bytes = request_head(&parse(asked.as_bytes()), b"/x");
             assert_eq!(str::from_utf8(&bytes).unwrap(), wanted);
             parse(&bytes);
         }

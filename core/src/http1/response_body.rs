@@ -1,86 +1,89 @@
 //! Our half after the head: bodies in pieces, interim answers, and the two ways to give up.
 
-use super::connection::{Connection, Outgoing};
+use super::connection::{Connection, ResponseFraming};
 use super::error::{Misuse, Reject};
-use super::field::{check_field, push_field};
 use super::head::Version;
+use super::header::{check_header, push_header};
 use super::outbox::Outbox;
-use super::state::{Recv, Said, Send};
+use super::state::{RecvState, SendEvent, SendState};
 use super::{chunked, parse, status};
 use crate::page;
 
 impl Connection {
-    /// Appends a part of the answer's body. After the last byte of a [`sized`] answer its end is
+    /// Appends a part of the answer's body. After the last byte of a [`sized_body`] answer its end is
     /// said by itself.
     ///
-    /// [`sized`]: crate::http1::Response::sized
+    /// [`sized_body`]: crate::http1::Response::sized_body
     ///
     /// # Errors
-    /// [`Misuse::NotOwed`] when no body is, [`Misuse::TooMuch`] beyond the promise; nothing is
+    /// [`Misuse::NoResponseDue`] when no body is, [`Misuse::BodyTooLong`] beyond the promise; nothing is
     /// appended then.
     pub fn send(&mut self, data: &[u8], outbox: &mut Outbox) -> Result<(), Misuse> {
-        match self.body_owed()? {
-            Outgoing::Length => {
-                self.passed(data.len() as u64)?;
+        match self.body_due()? {
+            ResponseFraming::Length => {
+                self.body_sent(data.len() as u64)?;
                 outbox.bytes_mut().extend_from_slice(data);
             }
-            Outgoing::Chunked if data.is_empty() => {} // an empty chunk would be the end
-            Outgoing::Chunked => outbox.push_chunk(data),
-            Outgoing::UntilClose => outbox.bytes_mut().extend_from_slice(data),
+            ResponseFraming::Chunked if data.is_empty() => {} // an empty chunk would be the end
+            ResponseFraming::Chunked => outbox.push_chunk(data),
+            ResponseFraming::UntilClose => outbox.bytes_mut().extend_from_slice(data),
         }
-        self.say(Said::Data);
+        self.on_send(SendEvent::Data);
         Ok(())
     }
 
     /// `n` bytes of the answer's body went by without passing through here: sent from a file, say.
     ///
     /// # Errors
-    /// [`Misuse::NotOwed`] when no body is, [`Misuse::TooMuch`] beyond the promise,
+    /// [`Misuse::NoResponseDue`] when no body is, [`Misuse::BodyTooLong`] beyond the promise,
     /// [`Misuse::WrongFraming`] when the body is chunked.
-    pub fn passed(&mut self, n: u64) -> Result<(), Misuse> {
-        match self.body_owed()? {
-            Outgoing::Length => {
-                self.left = self.left.checked_sub(n).ok_or(Misuse::TooMuch)?;
-                if self.left == 0 {
-                    self.say(Said::End);
+    pub fn body_sent(&mut self, n: u64) -> Result<(), Misuse> {
+        match self.body_due()? {
+            ResponseFraming::Length => {
+                self.body_remaining =
+                    self.body_remaining.checked_sub(n).ok_or(Misuse::BodyTooLong)?;
+                if self.body_remaining == 0 {
+                    self.on_send(SendEvent::End);
                 }
                 Ok(())
             }
-            Outgoing::Chunked => Err(Misuse::WrongFraming),
-            Outgoing::UntilClose => Ok(()),
+            ResponseFraming::Chunked => Err(Misuse::WrongFraming),
+            ResponseFraming::UntilClose => Ok(()),
         }
     }
 
     /// Ends the answer's body.
     ///
     /// # Errors
-    /// [`Misuse::NotOwed`] when no body is owed, [`Misuse::TooLittle`] while promised bytes are
-    /// missing: who cannot deliver them says [`Connection::lost`].
+    /// [`Misuse::NoResponseDue`] when no body is owed, [`Misuse::BodyTooShort`] while promised bytes are
+    /// missing: who cannot deliver them says [`Connection::abort`].
     pub fn end(&mut self, outbox: &mut Outbox) -> Result<(), Misuse> {
-        self.end_with(&[], outbox)
+        self.end_with_trailers(&[], outbox)
     }
 
     /// Ends a chunked body with trailer fields (RFC 9110 §6.5).
     ///
     /// # Errors
     /// As of [`Connection::end`]; [`Misuse::WrongFraming`] when there are trailers and the body is
-    /// not chunked, [`Misuse::BadField`] and [`Misuse::ReservedField`] as for fields.
-    pub fn end_with(
+    /// not chunked, [`Misuse::BadHeader`] and [`Misuse::ReservedHeader`] as for fields.
+    pub fn end_with_trailers(
         &mut self,
         trailers: &[(&str, &[u8])],
         outbox: &mut Outbox,
     ) -> Result<(), Misuse> {
-        let framing = self.body_owed()?;
+        let framing = self.body_due()?;
         for (name, value) in trailers {
-            check_field(name, value)?;
+            check_header(name, value)?;
         }
         match framing {
-            Outgoing::Length => return Err(Misuse::TooLittle),
-            Outgoing::Chunked => chunked::end(trailers, outbox.bytes_mut()),
-            Outgoing::UntilClose if !trailers.is_empty() => return Err(Misuse::WrongFraming),
-            Outgoing::UntilClose => {}
+            ResponseFraming::Length => return Err(Misuse::BodyTooShort),
+            ResponseFraming::Chunked => chunked::push_last_chunk(trailers, outbox.bytes_mut()),
+            ResponseFraming::UntilClose if !trailers.is_empty() => {
+                return Err(Misuse::WrongFraming);
+            }
+            ResponseFraming::UntilClose => {}
         }
-        self.say(Said::End);
+        self.on_send(SendEvent::End);
         Ok(())
     }
 
@@ -88,21 +91,21 @@ impl Connection {
     /// (RFC 9110 §15.2).
     ///
     /// # Errors
-    /// [`Misuse::NotOwed`], [`Misuse::BadStatus`], and those of fields; nothing is sent then.
-    pub fn inform(
+    /// [`Misuse::NoResponseDue`], [`Misuse::BadStatus`], and those of fields; nothing is sent then.
+    pub fn send_interim(
         &mut self,
         code: u16,
-        fields: &[(&str, &[u8])],
+        headers: &[(&str, &[u8])],
         outbox: &mut Outbox,
     ) -> Result<(), Misuse> {
-        if self.states.send != Send::Owed {
-            return Err(Misuse::NotOwed);
+        if self.states.send != SendState::ResponseDue {
+            return Err(Misuse::NoResponseDue);
         }
         if !(102..200).contains(&code) {
             return Err(Misuse::BadStatus);
         }
-        for (name, value) in fields {
-            check_field(name, value)?;
+        for (name, value) in headers {
+            check_header(name, value)?;
         }
         if self.request.version == Version::Http11 {
             let out = outbox.bytes_mut();
@@ -111,12 +114,12 @@ impl Connection {
             out.push(b' ');
             out.extend_from_slice(status::reason(code).as_bytes());
             out.extend_from_slice(b"\r\n");
-            for (name, value) in fields {
-                push_field(name, value, out);
+            for (name, value) in headers {
+                push_header(name, value, out);
             }
             out.extend_from_slice(b"\r\n");
         }
-        self.say(Said::Interim);
+        self.on_send(SendEvent::Interim);
         Ok(())
     }
 
@@ -124,18 +127,18 @@ impl Connection {
     /// the conversation. `unread` are the bytes in which the fault was found: some pages quote
     /// their first line.
     ///
-    /// The fault may be one that only the caller could see: [`Reject::TooSlow`].
+    /// The fault may be one that only the caller could see: [`Reject::RequestTimeout`].
     ///
     /// Returns the size of the page that was sent, in bytes; 0 when none was.
     pub fn refuse(&mut self, reject: Reject, unread: &[u8], outbox: &mut Outbox) -> usize {
-        self.fault(reject);
+        self.record_fault(reject);
         let mut sent = 0;
-        if self.states.send == Send::Owed {
+        if self.states.send == SendState::ResponseDue {
             // No error goes out as a bare page: no modern client would understand it (B-019).
             self.request.version = self.request.version.max(Version::Http10);
             let (mut phrase, mut page) = (Vec::new(), Vec::new());
-            let found = unread.get(self.before_fault as usize..).unwrap_or_default();
-            reject.phrase(parse::refused_line(reject, found), &mut phrase);
+            let found = unread.get(self.fault_offset as usize..).unwrap_or_default();
+            reject.write_reason(parse::rejected_request_line(reject, found), &mut phrase);
             page::error(&mut page, reject.status(), &phrase, reject.explain());
             let is_head = self.request.is_head;
             let response = self.respond(reject.status(), outbox).reason(&phrase);
@@ -144,25 +147,25 @@ impl Connection {
                 sent = page.len();
             }
         }
-        self.lost();
+        self.abort();
         sent
     }
 
     /// A write failed, or the caller cannot keep its promise: the conversation ends here, without
     /// another byte, so that the peer can see that it was cut.
-    pub fn lost(&mut self) {
-        self.resets |= self.body_owed().is_ok() && self.ends_by_closing();
-        self.say(Said::Lost);
+    pub fn abort(&mut self) {
+        self.should_reset |= self.body_due().is_ok() && self.is_close_delimited();
+        self.on_send(SendEvent::Abort);
     }
 
     pub(super) fn request_is_read(&self) -> bool {
-        matches!(self.states.recv, Recv::Done | Recv::Closed)
+        matches!(self.states.recv, RecvState::Done | RecvState::Closed)
     }
 
-    fn body_owed(&self) -> Result<Outgoing, Misuse> {
+    fn body_due(&self) -> Result<ResponseFraming, Misuse> {
         match self.states.send {
-            Send::Body => Ok(self.outgoing),
-            _ => Err(Misuse::NotOwed),
+            SendState::Body => Ok(self.response_framing),
+            _ => Err(Misuse::NoResponseDue),
         }
     }
 }

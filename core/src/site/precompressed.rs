@@ -1,18 +1,18 @@
 //! Which content codings a client would rather have (RFC 9110 §12.5.3).
 //!
 //! Nothing is compressed here: a coding is had when the file lies compressed beside itself, as
-//! `page.html.br`. [`preferred`] says which of these are worth looking for, best first: those that
+//! `page.html.br`. [`preferred_codings`] says which of these are worth looking for, best first: those that
 //! the client likes no less than the file itself, by its q-values and at equal ones by our own
 //! order. That no coding is acceptable is not told: the file as it is then is the best there is,
 //! which §12.5.3 allows.
 //!
 //! ```
-//! use doorstep_core::site::encoding::{Coding, preferred};
+//! use doorstep_core::site::precompressed::{Coding, preferred_codings};
 //!
 //! let browser = [&b"gzip"[..], b"deflate", b"br;q=0.9"];
-//! let codings: Vec<_> = preferred(browser).collect();
+//! let codings: Vec<_> = preferred_codings(browser).collect();
 //! assert_eq!(codings, [Coding::Gzip, Coding::Brotli]);
-//! assert_eq!(preferred([&b"identity"[..], b"gzip;q=0.5"]).next(), None);
+//! assert_eq!(preferred_codings([&b"identity"[..], b"gzip;q=0.5"]).next(), None);
 //! ```
 
 /// A content coding that side files are had in, the one we like best first.
@@ -63,10 +63,10 @@ impl Iterator for Codings {
 }
 
 /// What to look for, by the members of Accept-Encoding. One that cannot be read is ignored.
-pub fn preferred(members: impl IntoIterator<Item: AsRef<[u8]>>) -> Codings {
+pub fn preferred_codings(members: impl IntoIterator<Item: AsRef<[u8]>>) -> Codings {
     let (mut named, mut identity, mut star) = ([None; 3], None, None);
     for member in members {
-        let Some((name, quality)) = weighed(member.as_ref()) else { continue };
+        let Some((name, quality)) = parse_member(member.as_ref()) else { continue };
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         let place = match name {
             b"*" => &mut star,
@@ -88,11 +88,11 @@ pub fn preferred(members: impl IntoIterator<Item: AsRef<[u8]>>) -> Codings {
 }
 
 /// A member's name and its q-value in thousandths (RFC 9110 §12.4.2).
-fn weighed(member: &[u8]) -> Option<(&[u8], u16)> {
+fn parse_member(member: &[u8]) -> Option<(&[u8], u16)> {
     let mut parts = member.splitn(2, |&b| b == b';').map(<[u8]>::trim_ascii);
     let name = parts.next().filter(|name| !name.is_empty())?;
     let quality = match parts.next() {
-        Some([b'q' | b'Q', b'=', value @ ..]) => thousandths(value)?,
+        Some([b'q' | b'Q', b'=', value @ ..]) => parse_qvalue(value)?,
         Some(_) => return None,
         None => 1_000,
     };
@@ -100,7 +100,7 @@ fn weighed(member: &[u8]) -> Option<(&[u8], u16)> {
 }
 
 /// A q-value in thousandths (RFC 9110 §12.4.2).
-pub(super) fn thousandths(value: &[u8]) -> Option<u16> {
+pub(super) fn parse_qvalue(value: &[u8]) -> Option<u16> {
     let (whole, decimals) = match value {
         [whole] => (whole, &b""[..]),
         [whole, b'.', decimals @ ..] => (whole, decimals),
@@ -118,11 +118,11 @@ pub(super) fn thousandths(value: &[u8]) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::preferred;
+    use super::preferred_codings;
 
     fn order(field: &str) -> String {
         let members = field.as_bytes().split(|&b| b == b',').map(<[u8]>::trim_ascii);
-        preferred(members).map(|coding| format!("{} ", coding.name())).collect()
+        preferred_codings(members).map(|coding| format!("{} ", coding.name())).collect()
     }
 
     #[test]

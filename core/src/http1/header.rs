@@ -7,25 +7,25 @@ use super::chunked;
 use super::error::Misuse;
 
 /// Whether a field may be set by anybody but the machine.
-pub(super) fn check_field(name: &str, value: &[u8]) -> Result<(), Misuse> {
+pub(super) fn check_header(name: &str, value: &[u8]) -> Result<(), Misuse> {
     const RESERVED: [&str; 6] =
         ["content-length", "transfer-encoding", "connection", "upgrade", "trailer", "keep-alive"];
-    if !chunked::is_name(name.as_bytes()) || !is_text(value) {
-        return Err(Misuse::BadField);
+    if !chunked::is_header_name(name.as_bytes()) || !is_header_value(value) {
+        return Err(Misuse::BadHeader);
     }
     match RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
-        true => Err(Misuse::ReservedField),
+        true => Err(Misuse::ReservedHeader),
         false => Ok(()),
     }
 }
 
 /// B-065: nothing that could end a line or a string.
-pub(super) fn is_text(value: &[u8]) -> bool {
+pub(super) fn is_header_value(value: &[u8]) -> bool {
     // Not `any`: a loop without an early exit is vector instructions.
     !value.iter().fold(false, |unfit, b| unfit | matches!(b, b'\r' | b'\n' | 0))
 }
 
-pub(super) fn push_field(name: &str, value: &[u8], out: &mut Vec<u8>) {
+pub(super) fn push_header(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");

@@ -1,14 +1,14 @@
 //! The table of RFC 9110 §13.2.2: every field alone, wrong, and against the others.
 
-use super::{Validators, Verdict, check};
+use super::{Evaluation, Validators, evaluate};
 use crate::http1::{Connection, Event, Limits};
 use crate::site::Stat;
 
 /// Sun, 06 Nov 1994 08:49:37 GMT.
 const AT: i64 = 784_111_777;
 const NOW: i64 = 1_700_000_000;
-const PROCEED: Verdict = Verdict::Proceed { range: false };
-const RANGE: Verdict = Verdict::Proceed { range: true };
+const PROCEED: Evaluation = Evaluation::Proceed { range: false };
+const RANGE: Evaluation = Evaluation::Proceed { range: true };
 
 fn file(modified: i64) -> Stat {
     Stat { size: 9, modified, inode: 7, changed: (modified, 0), ..Stat::default() }
@@ -16,8 +16,8 @@ fn file(modified: i64) -> Stat {
 
 /// The verdict on `fields` for a file of this date. `TAG` is its strong tag; `BEFORE`, `SAME` and
 /// `AFTER` are dates around [`AT`].
-fn judge(method: &str, fields: &str, modified: i64, now: i64) -> Verdict {
-    let settled = Validators::of(&file(modified), modified + 3).etag;
+fn evaluate_request(method: &str, fields: &str, modified: i64, now: i64) -> Evaluation {
+    let settled = Validators::from_stat(&file(modified), modified + 3).etag;
     let fields = fields
         .replace("TAG", &String::from_utf8_lossy(settled.as_ref()))
         .replace("BEFORE", "Sun, 06 Nov 1994 08:49:36 GMT")
@@ -30,13 +30,13 @@ fn judge(method: &str, fields: &str, modified: i64, now: i64) -> Verdict {
     let Ok((_, Event::Request(head))) = connection.advance(bytes.as_bytes()) else {
         unreachable!("{fields} makes no request")
     };
-    check(&head, &Validators::of(&file(modified), now), now)
+    evaluate(&head, &Validators::from_stat(&file(modified), now), now)
 }
 
 /// Each row is fields, separated by `|`, and the verdict for a file of [`AT`], by GET.
-fn table(rows: &[(&str, Verdict)]) {
+fn table(rows: &[(&str, Evaluation)]) {
     for (fields, verdict) in rows {
-        assert_eq!(judge("GET", fields, AT, NOW), *verdict, "{fields}");
+        assert_eq!(evaluate_request("GET", fields, AT, NOW), *verdict, "{fields}");
     }
 }
 
@@ -48,44 +48,55 @@ fn rfc_9110_13_2_2_step_1_if_match() {
         ("If-Match: *", PROCEED),
         ("If-Match: \"a\", TAG", PROCEED),
         ("If-Match: \"a\"|If-Match: TAG", PROCEED),
-        ("If-Match: \"a\"", Verdict::Failed),
-        ("If-Match: W/TAG", Verdict::Failed),
+        ("If-Match: \"a\"", Evaluation::PreconditionFailed),
+        ("If-Match: W/TAG", Evaluation::PreconditionFailed),
         ("If-Match: rubbish", PROCEED),
         ("If-Match:", PROCEED),
     ]);
-    assert_eq!(judge("GET", "If-Match: TAG", AT, AT + 1), Verdict::Failed, "weak for now");
-    assert_eq!(judge("HEAD", "If-Match: \"a\"", AT, NOW), Verdict::Failed);
+    assert_eq!(
+        evaluate_request("GET", "If-Match: TAG", AT, AT + 1),
+        Evaluation::PreconditionFailed,
+        "weak for now"
+    );
+    assert_eq!(
+        evaluate_request("HEAD", "If-Match: \"a\"", AT, NOW),
+        Evaluation::PreconditionFailed
+    );
 }
 
 #[test]
 fn rfc_9110_13_2_2_step_2_if_unmodified_since() {
     table(&[
-        ("If-Unmodified-Since: BEFORE", Verdict::Failed),
+        ("If-Unmodified-Since: BEFORE", Evaluation::PreconditionFailed),
         ("If-Unmodified-Since: SAME", PROCEED),
         ("If-Unmodified-Since: AFTER", PROCEED),
         ("If-Unmodified-Since: yesterday", PROCEED),
         ("If-Match: TAG|If-Unmodified-Since: BEFORE", PROCEED),
-        ("If-Match: rubbish|If-Unmodified-Since: BEFORE", Verdict::Failed),
+        ("If-Match: rubbish|If-Unmodified-Since: BEFORE", Evaluation::PreconditionFailed),
     ]);
 }
 
 #[test]
 fn rfc_9110_13_2_2_step_3_if_none_match() {
     table(&[
-        ("If-None-Match: TAG", Verdict::NotModified),
-        ("If-None-Match: W/TAG", Verdict::NotModified),
-        ("If-None-Match: *", Verdict::NotModified),
-        ("If-None-Match: \"a,b\", W/TAG", Verdict::NotModified),
-        ("If-None-Match: \"a\"|If-None-Match: TAG", Verdict::NotModified),
+        ("If-None-Match: TAG", Evaluation::NotModified),
+        ("If-None-Match: W/TAG", Evaluation::NotModified),
+        ("If-None-Match: *", Evaluation::NotModified),
+        ("If-None-Match: \"a,b\", W/TAG", Evaluation::NotModified),
+        ("If-None-Match: \"a\"|If-None-Match: TAG", Evaluation::NotModified),
         ("If-None-Match: \"a\"", PROCEED),
-        ("If-Match: TAG|If-None-Match: TAG", Verdict::NotModified),
-        ("If-Match: \"a\"|If-None-Match: TAG", Verdict::Failed),
-        ("If-Unmodified-Since: BEFORE|If-None-Match: TAG", Verdict::Failed),
-        ("If-None-Match: TAG|Range: bytes=0-1", Verdict::NotModified),
+        ("If-Match: TAG|If-None-Match: TAG", Evaluation::NotModified),
+        ("If-Match: \"a\"|If-None-Match: TAG", Evaluation::PreconditionFailed),
+        ("If-Unmodified-Since: BEFORE|If-None-Match: TAG", Evaluation::PreconditionFailed),
+        ("If-None-Match: TAG|Range: bytes=0-1", Evaluation::NotModified),
         ("If-None-Match: \"a\"|Range: bytes=0-1", RANGE),
     ]);
-    assert_eq!(judge("HEAD", "If-None-Match: TAG", AT, NOW), Verdict::NotModified);
-    assert_eq!(judge("GET", "If-None-Match: TAG", AT, AT + 1), Verdict::NotModified, "weak");
+    assert_eq!(evaluate_request("HEAD", "If-None-Match: TAG", AT, NOW), Evaluation::NotModified);
+    assert_eq!(
+        evaluate_request("GET", "If-None-Match: TAG", AT, AT + 1),
+        Evaluation::NotModified,
+        "weak"
+    );
 }
 
 #[test]
@@ -94,7 +105,7 @@ fn b_176_any_if_none_match_switches_the_date_off() {
         ("If-None-Match: \"a\"|If-Modified-Since: SAME", PROCEED),
         ("If-None-Match:|If-Modified-Since: SAME", PROCEED),
         ("If-None-Match: rubbish|If-Modified-Since: SAME", PROCEED),
-        ("If-None-Match: TAG|If-Modified-Since: BEFORE", Verdict::NotModified),
+        ("If-None-Match: TAG|If-Modified-Since: BEFORE", Evaluation::NotModified),
     ]);
 }
 
@@ -102,18 +113,22 @@ fn b_176_any_if_none_match_switches_the_date_off() {
 fn b_177_not_modified_up_to_the_very_second() {
     table(&[
         ("If-Modified-Since: BEFORE", PROCEED),
-        ("If-Modified-Since: SAME", Verdict::NotModified),
-        ("If-Modified-Since: AFTER", Verdict::NotModified),
-        ("If-Modified-Since: SAME|Range: bytes=0-1", Verdict::NotModified),
+        ("If-Modified-Since: SAME", Evaluation::NotModified),
+        ("If-Modified-Since: AFTER", Evaluation::NotModified),
+        ("If-Modified-Since: SAME|Range: bytes=0-1", Evaluation::NotModified),
     ]);
-    assert_eq!(judge("HEAD", "If-Modified-Since: SAME", -1, NOW), Verdict::NotModified, "1969");
+    assert_eq!(
+        evaluate_request("HEAD", "If-Modified-Since: SAME", -1, NOW),
+        Evaluation::NotModified,
+        "1969"
+    );
 }
 
 #[test]
 fn b_178_the_three_forms_count_and_no_other_zone() {
     table(&[
-        ("If-Modified-Since: Sunday, 06-Nov-94 08:49:37 GMT", Verdict::NotModified),
-        ("If-Modified-Since: Sun Nov  6 08:49:37 1994", Verdict::NotModified),
+        ("If-Modified-Since: Sunday, 06-Nov-94 08:49:37 GMT", Evaluation::NotModified),
+        ("If-Modified-Since: Sun Nov  6 08:49:37 1994", Evaluation::NotModified),
         ("If-Modified-Since: Sun, 06 Nov 1994 09:49:37 +0100", PROCEED),
     ]);
 }
@@ -121,13 +136,17 @@ fn b_178_the_three_forms_count_and_no_other_zone() {
 #[test]
 fn b_179_an_ill_formed_date_is_ignored() {
     for date in ["", "never", "0", "Sun, 99 Nov 1994 08:49:37 GMT"] {
-        assert_eq!(judge("GET", &format!("If-Modified-Since: {date}"), 0, NOW), PROCEED, "{date}");
+        assert_eq!(
+            evaluate_request("GET", &format!("If-Modified-Since: {date}"), 0, NOW),
+            PROCEED,
+            "{date}"
+        );
     }
 }
 
 #[test]
 fn b_180_a_date_in_the_future_counts() {
-    table(&[("If-Modified-Since: Fri, 31 Dec 9999 23:59:59 GMT", Verdict::NotModified)]);
+    table(&[("If-Modified-Since: Fri, 31 Dec 9999 23:59:59 GMT", Evaluation::NotModified)]);
 }
 
 #[test]
@@ -144,13 +163,21 @@ fn rfc_9110_13_2_2_step_5_if_range() {
         ("Range: bytes=0-1|If-Range: rubbish", PROCEED),
         ("Range: bytes=0-1|If-Range:", PROCEED),
         ("If-Range: TAG", PROCEED),
-        ("If-Match: \"a\"|Range: bytes=0-1|If-Range: TAG", Verdict::Failed),
+        ("If-Match: \"a\"|Range: bytes=0-1|If-Range: TAG", Evaluation::PreconditionFailed),
     ]);
     for validator in ["TAG", "W/TAG", "SAME"] {
         let fields = format!("Range: bytes=0-1|If-Range: {validator}");
-        assert_eq!(judge("GET", &fields, AT, AT + 2), PROCEED, "{validator}: too young to be sure");
+        assert_eq!(
+            evaluate_request("GET", &fields, AT, AT + 2),
+            PROCEED,
+            "{validator}: too young to be sure"
+        );
     }
-    assert_eq!(judge("HEAD", "Range: bytes=0-1", AT, NOW), PROCEED, "defined for GET only");
+    assert_eq!(
+        evaluate_request("HEAD", "Range: bytes=0-1", AT, NOW),
+        PROCEED,
+        "defined for GET only"
+    );
 }
 
 #[test]
@@ -165,7 +192,7 @@ fn r_9_several_lines_are_no_date_as_a_list_is_none() {
         ("If-Unmodified-Since: BEFORE, BEFORE", PROCEED),
         (
             "If-None-Match: TAG|If-Modified-Since: SAME|If-Modified-Since: SAME",
-            Verdict::NotModified,
+            Evaluation::NotModified,
         ),
         ("If-Match: TAG|If-Unmodified-Since: BEFORE|If-Unmodified-Since: SAME", PROCEED),
     ]);
@@ -184,10 +211,13 @@ fn r_9_several_lines_of_if_range_name_nothing() {
 fn r_9_lists_are_lists_over_all_their_lines() {
     table(&[
         ("If-Match: \"a\"|If-Match: \"b\"|If-Match: TAG", PROCEED),
-        ("If-Match: \"a\"|If-Match: \"b\"", Verdict::Failed),
+        ("If-Match: \"a\"|If-Match: \"b\"", Evaluation::PreconditionFailed),
         ("If-Match: TAG|If-Match: *", PROCEED), // the star stands alone, so the field is ignored
-        ("If-Match: TAG|If-Match: rubbish|If-Unmodified-Since: BEFORE", Verdict::Failed),
-        ("If-None-Match: \"a\"|If-None-Match:|If-None-Match: W/TAG", Verdict::NotModified),
+        (
+            "If-Match: TAG|If-Match: rubbish|If-Unmodified-Since: BEFORE",
+            Evaluation::PreconditionFailed,
+        ),
+        ("If-None-Match: \"a\"|If-None-Match:|If-None-Match: W/TAG", Evaluation::NotModified),
         ("If-None-Match: \"a\"|If-None-Match: \"b\"", PROCEED),
     ]);
 }
@@ -195,32 +225,39 @@ fn r_9_lists_are_lists_over_all_their_lines() {
 #[test]
 fn r_5_r_6_dates_before_1970_are_judged() {
     const OLD: i64 = -166_000_000; // in 1964
-    let since = |field, date| judge("GET", &format!("{field}: {date}"), OLD, NOW);
+    let since = |field, date| evaluate_request("GET", &format!("{field}: {date}"), OLD, NOW);
     for (date, not_modified) in [
         ("Sat, 27 Sep 1964 16:53:19 GMT", false),
         ("Sat, 27 Sep 1964 16:53:20 GMT", true),
         ("Wed, 01 Jan 1930 00:00:00 GMT", false),
     ] {
-        let verdict = if not_modified { Verdict::NotModified } else { PROCEED };
+        let verdict = if not_modified { Evaluation::NotModified } else { PROCEED };
         assert_eq!(since("If-Modified-Since", date), verdict, "{date}");
-        let verdict = if not_modified { PROCEED } else { Verdict::Failed };
+        let verdict = if not_modified { PROCEED } else { Evaluation::PreconditionFailed };
         assert_eq!(since("If-Unmodified-Since", date), verdict, "{date}");
     }
-    table(&[("If-Unmodified-Since: Wed, 01 Jan 1930 00:00:00 GMT", Verdict::Failed)]);
+    table(&[(
+        "If-Unmodified-Since: Wed, 01 Jan 1930 00:00:00 GMT",
+        Evaluation::PreconditionFailed,
+    )]);
 }
 
 #[test]
 fn r_7_two_digits_count_from_now() {
     let date = "If-Modified-Since: Wednesday, 01-Jan-76 00:00:00 GMT";
-    assert_eq!(judge("GET", date, AT, 1_795_694_400), Verdict::NotModified, "2076, in 2026");
-    assert_eq!(judge("GET", date, AT, NOW), PROCEED, "1976, in 2023");
+    assert_eq!(
+        evaluate_request("GET", date, AT, 1_795_694_400),
+        Evaluation::NotModified,
+        "2076, in 2026"
+    );
+    assert_eq!(evaluate_request("GET", date, AT, NOW), PROCEED, "1976, in 2023");
 }
 
 #[test]
 fn r_8_a_wrong_day_of_the_week_is_still_a_date() {
     table(&[
-        ("If-Modified-Since: Sun, 01 Jan 2027 00:00:02 GMT", Verdict::NotModified),
-        ("If-Unmodified-Since: Mon, 06 Nov 1994 08:49:36 GMT", Verdict::Failed),
+        ("If-Modified-Since: Sun, 01 Jan 2027 00:00:02 GMT", Evaluation::NotModified),
+        ("If-Unmodified-Since: Mon, 06 Nov 1994 08:49:36 GMT", Evaluation::PreconditionFailed),
         ("Range: bytes=0-1|If-Range: Mon, 06 Nov 1994 08:49:37 GMT", RANGE),
     ]);
 }

@@ -1,16 +1,16 @@
 //! What a request for a path comes to: a page, a redirect, a file or parts of it.
 //!
-//! An [`Answer`] is plain data. The caller writes it down with the fields that are named here, and
+//! A [`ResponsePlan`] is plain data. The caller writes it down with the fields that are named here, and
 //! adds nothing to what the client may know.
 //!
 //! ```
-//! use doorstep_core::path::Refusal;
-//! use doorstep_core::site::{Answer, Denial};
+//! use doorstep_core::path::PathError;
+//! use doorstep_core::site::{ResponsePlan, NotServed};
 //!
-//! let answer = Answer::Page(Denial::Path(Refusal::Nul));
-//! assert_eq!(answer.status(), 400);
-//! assert_eq!(Denial::Hidden.reason(), "File not found");
-//! assert_eq!(Denial::Hidden.note(), Some("hidden: a name starts with a dot"));
+//! let plan = ResponsePlan::ErrorPage(NotServed::Path(PathError::Nul));
+//! assert_eq!(plan.status(), 400);
+//! assert_eq!(NotServed::Hidden.reason(), "File not found");
+//! assert_eq!(NotServed::Hidden.log_message(), Some("hidden: a name starts with a dot"));
 //! ```
 
 use super::etag::EntityTag;
@@ -18,22 +18,22 @@ use super::listing::View;
 use super::media_type::MediaType;
 use super::range::Selection;
 use crate::http1::status;
-use crate::path::Refusal;
+use crate::path::PathError;
 
 /// What to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer<'a> {
+pub enum ResponsePlan<'a> {
     /// An error page.
-    Page(Denial),
+    ErrorPage(NotServed),
     /// An error whose page is the site's own: the file opened last, of this type and so many bytes.
     /// It has no validators, as it is not what was asked for.
-    OwnPage(Denial, MediaType<'a>, u64),
+    CustomErrorPage(NotServed, MediaType<'a>, u64),
     /// 301 with this `Location` and no body (B-140).
     Redirect(Location<'a>),
     /// 304 with the fields that [`Representation`] names, and no body (B-177).
     NotModified(Representation<'a>),
     /// 416: no range begins within the file, which has so many bytes; Content-Range says so.
-    Unsatisfiable(u64),
+    RangeNotSatisfiable(u64),
     /// 200 or 206: so much of the file opened last.
     File(Representation<'a>, &'a Selection),
     /// 200 and the listing of the directory at this path, in this view (B-147); with `Vary: Accept`.
@@ -60,49 +60,49 @@ pub struct Representation<'a> {
     pub vary: &'static str,
 }
 
-impl Answer<'_> {
+impl ResponsePlan<'_> {
     /// The status to send.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::Page(denial) | Self::OwnPage(denial, ..) => denial.status(),
+            Self::ErrorPage(error) | Self::CustomErrorPage(error, ..) => error.status(),
             Self::Redirect(_) => 301,
             Self::NotModified(_) => 304,
-            Self::Unsatisfiable(_) => 416,
+            Self::RangeNotSatisfiable(_) => 416,
             Self::File(_, Selection::One(_) | Selection::Several(_)) => 206,
             Self::File(..) | Self::Listing(..) => 200,
         }
     }
 }
 
-/// Why there is an error page. The client sees status and reason, [`Denial::note`] is for the log.
+/// Why there is an error page. The client sees status and reason, [`NotServed::log_message`] is for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Denial {
+pub enum NotServed {
     /// Nothing can stand at such a path: 400 for a NUL (B-091), else 404 (B-126, B-171).
-    Path(Refusal),
+    Path(PathError),
     /// A component starts with a dot: 404 (B-131).
     Hidden,
     /// Nothing is there, or it cannot be had: 404 (B-171).
-    Missing,
+    NotFound,
     /// A file, and the path says that it is a directory: 404 (B-128, B-129).
     NotADirectory,
     /// Neither a file nor a directory: 404 (B-175).
-    Special,
+    SpecialFile,
     /// A directory that cannot be read: 404 (B-147).
-    Unlistable,
+    UnreadableDirectory,
     /// A directory, and this site shows none ([`super::Site::listing`]): 404.
-    Unlisted,
+    ListingDisabled,
     /// The file is not what the request takes it for: 412.
-    Changed,
+    PreconditionFailed,
 }
 
-impl Denial {
+impl NotServed {
     /// 400, 404 or 412.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
-            Self::Path(Refusal::Nul) => 400,
-            Self::Changed => 412,
+            Self::Path(PathError::Nul) => 400,
+            Self::PreconditionFailed => 412,
             _ => 404,
         }
     }
@@ -111,25 +111,25 @@ impl Denial {
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
-            Self::Path(Refusal::Nul) | Self::Changed => status::reason(self.status()),
-            Self::Unlistable => "No permission to list directory",
+            Self::Path(PathError::Nul) | Self::PreconditionFailed => status::reason(self.status()),
+            Self::UnreadableDirectory => "No permission to list directory",
             _ => "File not found",
         }
     }
 
     /// What the server's own log may add, if there is anything to add.
     #[must_use]
-    pub fn note(self) -> Option<&'static str> {
+    pub fn log_message(self) -> Option<&'static str> {
         match self {
-            Self::Path(Refusal::Nul) => Some("the path holds a NUL"),
-            Self::Path(Refusal::TooLong) => Some("the path is too long"),
-            Self::Path(Refusal::NotAName) => Some("the path holds what is no name here"),
+            Self::Path(PathError::Nul) => Some("the path holds a NUL"),
+            Self::Path(PathError::TooLong) => Some("the path is too long"),
+            Self::Path(PathError::InvalidName) => Some("the path holds what is no name here"),
             Self::Hidden => Some("hidden: a name starts with a dot"),
             Self::NotADirectory => Some("a file, asked for as a directory"),
-            Self::Unlisted => Some("listings are off"),
-            Self::Special => Some("neither a file nor a directory"),
-            Self::Changed => None,
-            Self::Missing | Self::Unlistable => None, // the caller saw the error itself
+            Self::ListingDisabled => Some("listings are off"),
+            Self::SpecialFile => Some("neither a file nor a directory"),
+            Self::PreconditionFailed => None,
+            Self::NotFound | Self::UnreadableDirectory => None, // the caller saw the error itself
         }
     }
 }
@@ -138,14 +138,14 @@ impl Denial {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Location<'a> {
     pub(super) path: &'a [u8],
-    pub(super) suffix: &'a [u8],
+    pub(super) query_and_fragment: &'a [u8],
 }
 
 impl Location<'_> {
     /// Appends the value of `Location`: the path as it came, so that nothing which was escaped
     /// comes out bare (B-143), a slash, and query and fragment unless the query is empty (B-142).
     pub fn write(&self, out: &mut Vec<u8>) {
-        let suffix = match self.suffix {
+        let suffix = match self.query_and_fragment {
             [b'?'] => b"",
             [b'?', fragment @ ..] if fragment.starts_with(b"#") => fragment,
             suffix => suffix,
