@@ -77,7 +77,7 @@ impl<H: Observer> Observer for AccessLog<H> {
         }
     }
     fn on_error(&self, peer: IpAddr, message: &str) {
-        self.log.note(peer, message);
+        self.log.log_message(peer, message);
     }
     fn on_start(&self) {
         (self.on_started)();

@@ -102,10 +102,10 @@ fn check_spa_page(root: &Path, symlinks: Symlinks, page: &str) -> Result<(), Fai
     let root = Root::new(root, symlinks).map_err(|error| Failure::directory(root, error))?;
     match root.open(page.as_bytes()) {
         Opened::File(..) => Ok(()),
-        Opened::Nothing => failure("no such file in the served directory".into()),
-        Opened::Directory(_) | Opened::Other => failure("not a regular file".into()),
+        Opened::NotFound => failure("no such file in the served directory".into()),
+        Opened::Directory(_) | Opened::Special => failure("not a regular file".into()),
         Opened::Exhausted(error) => Err(Failure::Serve(error)),
-        Opened::Refused(error) | Opened::Failed(error) => failure(error.to_string()),
+        Opened::Denied(error) | Opened::Failed(error) => failure(error.to_string()),
     }
 }
 

@@ -57,8 +57,8 @@ async fn run_from(
                 if let Some(process) = job.process() {
                     let io = process_io.take().map_or_else(|| ProcessIo::new(process), Ok)?;
                     let io = process_io.insert(io);
-                    let woken = io.wait(process, timeout).await?;
-                    job.woken(woken);
+                    let ready = io.wait(process, timeout).await?;
+                    job.process_ready(ready);
                 }
             }
             JobStep::Declined => return Ok(false),

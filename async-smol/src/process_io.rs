@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_io::{Async, Timer};
-use doorstep_driver::os::{Pipe, Process, Woken};
+use doorstep_driver::os::{Pipe, Process, Readiness};
 use smol::future::Future;
 
 /// How often to look for an end that wakes nobody.
@@ -29,31 +29,31 @@ impl ProcessIo {
     }
 
     /// Waits until there is something to read; when stdout has ended, until the process exits. For
-    /// `most` at most. The same as [`Process::wait`].
+    /// `most` at most. The same as [`Process::wait_ready`].
     pub(crate) async fn wait(
         &mut self,
         process: &mut Process,
         most: Duration,
-    ) -> io::Result<Woken> {
+    ) -> io::Result<Readiness> {
         self.stdout.take_if(|_| process.stdout.is_none());
         self.stderr.take_if(|_| process.stderr.is_none());
         if self.stdout.is_none() && self.exit.is_none() {
-            let Some(exit) = process.exit() else {
+            let Some(exit) = process.exit_fd() else {
                 Timer::after(most.min(EXIT_POLL)).await;
-                return Ok(Woken { exit: process.has_exited(), ..Woken::default() });
+                return Ok(Readiness { exit: process.has_exited(), ..Readiness::default() });
             };
             self.exit = Some(Async::new_nonblocking(exit.try_clone_to_owned()?)?);
         }
         let mut timer = Timer::after(most);
         Ok(poll_fn(|cx| match self.poll_ready(cx) {
-            woken if woken != Woken::default() => Poll::Ready(woken),
+            ready if ready != Readiness::default() => Poll::Ready(ready),
             nothing => Pin::new(&mut timer).poll(cx).map(|_| nothing),
         })
         .await)
     }
 
-    fn poll_ready(&self, cx: &mut Context<'_>) -> Woken {
-        Woken {
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Readiness {
+        Readiness {
             stdout: is_ready(self.stdout.as_ref(), cx),
             stderr: is_ready(self.stderr.as_ref(), cx),
             exit: is_ready(self.exit.as_ref(), cx),

@@ -26,8 +26,8 @@ pub(crate) fn start() -> io::Result<()> {
     if STARTED.get().is_some() {
         return Ok(());
     }
-    os::can_open(REACTOR_DESCRIPTORS)?;
-    os::can_watch()?;
+    os::can_open_descriptors(REACTOR_DESCRIPTORS)?;
+    os::can_create_poller()?;
     os::can_start_thread()?;
     // Other processes may have taken what was there a moment ago.
     let started = panic::catch_unwind(|| {

@@ -98,10 +98,10 @@ impl Server {
     }
 
     /// Raises the soft limit of descriptors of this process as far as [`Config::max_connections`]
-    /// needs and the hard limit allows ([`os::raise_descriptors`]). This affects the whole process, so
+    /// needs and the hard limit allows ([`os::raise_descriptor_limit`]). This affects the whole process, so
     /// it is not done unless it is asked for. To be called before the server serves.
     pub fn raise_descriptor_limit(&self) {
-        os::raise_descriptors(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
+        os::raise_descriptor_limit(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
     }
 
     /// Serves until it is stopped. The shutdown takes at most [`Config::shutdown_grace`]. Dropping the
@@ -194,7 +194,7 @@ impl Process {
     /// Takes, or probes for, what serving needs, before the server reports that it has started.
     fn new(server: &Server) -> io::Result<Self> {
         reactor::start()?;
-        os::can_open(MIN_DESCRIPTORS)?;
+        os::can_open_descriptors(MIN_DESCRIPTORS)?;
         Ok(Self {
             pool: ThreadPool::start(&server.config)?,
             admission: Admission::new(&server.shutdown, &server.config, MAX_CONNECTIONS),
@@ -205,7 +205,7 @@ impl Process {
 /// Waits for so long, without the time in which the whole process stands still.
 async fn wait_running(timeout: Duration) {
     let mut waited = Stopwatch::default();
-    while let Some(step) = waited.next_step(timeout) {
+    while let Some(step) = waited.next_wait(timeout) {
         Timer::after(step).await;
     }
 }

@@ -97,7 +97,7 @@ impl<'h, H: Handler> Worker<'h, H> {
 
     /// Serves the connections that were in the backlog when the server stopped.
     async fn drain_backlog<'w>(&'w self, executor: &Executor<'w>) {
-        while self.shutdown.acceptor.waiting() > 0 {
+        while self.shutdown.acceptor.backlog_len() > 0 {
             if self.admission.is_full() {
                 self.wait_for_eviction().await;
             } else if let Ok(Some((stream, peer))) = self.shutdown.acceptor.try_accept() {
@@ -120,7 +120,7 @@ impl<'h, H: Handler> Worker<'h, H> {
         let ShutdownHandle { acceptor, connections } = self.shutdown;
         loop {
             let closed = connections.listen_unregister();
-            if connections.is_empty() && acceptor.waiting() == 0 {
+            if connections.is_empty() && acceptor.backlog_len() == 0 {
                 return true;
             }
             closed.await;

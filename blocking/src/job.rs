@@ -29,8 +29,8 @@ pub(crate) fn run(exchange: &mut Exchange<'_>, job: &mut impl Job) -> io::Result
                 let owes_response = exchange.state().owes_response();
                 let client = owes_response.then(|| exchange.socket().connection().as_fd());
                 if let Some(process) = job.process() {
-                    let woken = process.wait(client, timeout)?;
-                    job.woken(woken);
+                    let ready = process.wait_ready(client, timeout)?;
+                    job.process_ready(ready);
                 }
             }
             JobStep::Declined => return Ok(false),

@@ -87,10 +87,10 @@ impl Server {
     }
 
     /// Raises the soft limit of descriptors of this process as far as [`Config::max_connections`]
-    /// needs and the hard limit allows ([`os::raise_descriptors`]). This affects the whole process, so
+    /// needs and the hard limit allows ([`os::raise_descriptor_limit`]). This affects the whole process, so
     /// it is not done unless it is asked for. To be called before the server serves.
     pub fn raise_descriptor_limit(&self) {
-        os::raise_descriptors(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
+        os::raise_descriptor_limit(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
     }
 
     /// Serves until it is stopped. The shutdown takes at most [`Config::shutdown_grace`]. A handler

@@ -69,7 +69,7 @@ impl<'c> Socket<'c> {
             return Ok(());
         }
         // Nearly always all of it goes at once, and nothing has to be waited for.
-        match net::send_now(self.connection.stream(), outbox.unsent(), more) {
+        match net::send_nonblocking(self.connection.stream(), outbox.unsent(), more) {
             Ok(n) => outbox.sent(n),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),

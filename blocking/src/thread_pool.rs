@@ -57,7 +57,7 @@ impl<H: Handler> ThreadPool<H> {
     pub(crate) fn new(handler: H, config: Config, shutdown: ShutdownHandle) -> Arc<Self> {
         Arc::new(Self {
             admission: Admission::new(&shutdown, &config, MAX_CONNECTIONS),
-            max_idle: config.max_idle_threads.min(os::descriptors() / 8).max(1),
+            max_idle: config.max_idle_threads.min(os::descriptor_limit() / 8).max(1),
             handler,
             config,
             shutdown,
@@ -68,7 +68,7 @@ impl<H: Handler> ThreadPool<H> {
 
     /// Starts the first thread, and watches the listeners until the server stops.
     pub(crate) fn run(self: &Arc<Self>) -> io::Result<()> {
-        os::can_open(MIN_DESCRIPTORS)?;
+        os::can_open_descriptors(MIN_DESCRIPTORS)?;
         self.spawn_worker()?;
         self.handler.observer().on_start();
         while !self.shutdown.is_stopping() {
@@ -111,7 +111,7 @@ impl<H: Handler> ThreadPool<H> {
     fn wait_closed(&self, until: Duration) -> bool {
         loop {
             // All threads may be taken at any moment, until none of these is left.
-            if self.shutdown.acceptor.waiting() > 0 && self.is_full(&self.state()) {
+            if self.shutdown.acceptor.backlog_len() > 0 && self.is_full(&self.state()) {
                 let _ = self.admission.evict();
             }
             let left = self.shutdown.next_wait(until);

@@ -41,13 +41,13 @@ pub struct Admission {
 impl Admission {
     /// The admission of a server that begins to accept. There are at most
     /// [`Config::max_connections`] connections, by default `default_max`, and fewer if this process
-    /// may have too few descriptors for them ([`os::connections`]).
+    /// may have too few descriptors for them ([`os::max_connections`]).
     #[must_use]
     pub fn new(handle: &ShutdownHandle, config: &Config, default_max: NonZeroUsize) -> Self {
         Self {
             handle: handle.clone(),
             config: config.clone(),
-            max_connections: os::connections(config.max_connections.unwrap_or(default_max)),
+            max_connections: os::max_connections(config.max_connections.unwrap_or(default_max)),
             no_descriptor: LogThrottle::new(config.log_quiet_time),
             no_thread: LogThrottle::new(config.log_quiet_time),
         }
@@ -176,7 +176,7 @@ mod tests {
         let config = Config { max_connections: NonZeroUsize::new(3), ..Config::default() };
         assert_eq!(most(&config), 3);
         let config = Config { max_connections: NonZeroUsize::new(usize::MAX), ..config };
-        assert_eq!(NonZeroUsize::new(most(&config)), Some(os::connections(NonZeroUsize::MAX)));
+        assert_eq!(NonZeroUsize::new(most(&config)), Some(os::max_connections(NonZeroUsize::MAX)));
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub struct Config {
     /// Concurrent connections. `None` is the front end's default: 1,024 on threads, 10,000 on smol.
     /// When there are as many, a connection that is slow or idle is evicted for a new one; while
     /// none can be evicted, new ones wait in the listener's backlog (B-286). There are fewer where
-    /// this process may have few descriptors ([`crate::os::connections`]): with the usual soft
+    /// this process may have few descriptors ([`crate::os::max_connections`]): with the usual soft
     /// limit of 1,024 there are 659, unless that limit is raised, as
     /// `Server::raise_descriptor_limit` does.
     pub max_connections: Option<NonZeroUsize>,

@@ -16,8 +16,8 @@
 //!         }
 //!         JobStep::Wait(listener, timeout) => listener.wait_timeout(timeout),
 //!         JobStep::WaitProcess(timeout) => {
-//!             let woken = job.process()?.wait(the client's socket, timeout)?;
-//!             job.woken(woken);
+//!             let ready = job.process()?.wait(the client's socket, timeout)?;
+//!             job.process_ready(ready);
 //!         }
 //!         JobStep::Declined => return Ok(false),
 //!         JobStep::Done => return Ok(true),
@@ -36,7 +36,7 @@ use std::time::Duration;
 use event_listener::EventListener;
 
 use crate::exchange::ExchangeState;
-use crate::os::{Process, Woken};
+use crate::os::{Process, Readiness};
 
 /// A response in the making.
 pub trait Job: Send {
@@ -64,8 +64,8 @@ pub trait Job: Send {
     }
 
     /// Reports why the wait for [`Job::process`] has ended.
-    fn woken(&mut self, woken: Woken) {
-        let _ = woken;
+    fn process_ready(&mut self, ready: Readiness) {
+        let _ = ready;
     }
 }
 
@@ -89,7 +89,7 @@ pub enum JobStep {
     /// Wait until the listener is notified, at most for so long.
     Wait(EventListener, Duration),
     /// Wait for [`Job::process`] as [`Process::wait`] does, at most for so long, and report the
-    /// result to [`Job::woken`]. While [`ExchangeState::owes_response`], the wait may also end when
+    /// result to [`Job::process_ready`]. While [`ExchangeState::owes_response`], the wait may also end when
     /// the client disconnects.
     WaitProcess(Duration),
     /// The request is not for this handler; nothing was responded.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use event_listener::EventListener;
 
 use crate::connections::ConnectionHandle;
-use crate::net::{Departure, Vigil};
+use crate::net::{Disconnect, DisconnectDetector};
 use crate::os::Stopwatch;
 use crate::semaphore::{Permit, Semaphore, Waiter};
 
@@ -24,7 +24,7 @@ pub struct PermitWait {
     waiter: Option<Waiter>,
     timeout: Duration,
     waited: Stopwatch,
-    vigil: Vigil,
+    disconnect_detector: DisconnectDetector,
 }
 
 /// The state of one that waits.
@@ -46,7 +46,7 @@ pub enum NoPermit {
     /// The server is stopping.
     ShuttingDown,
     /// The client has disconnected.
-    Disconnected(Departure),
+    Disconnected(Disconnect),
 }
 
 impl PermitWait {
@@ -64,7 +64,7 @@ impl PermitWait {
             waiter: None,
             timeout,
             waited: Stopwatch::default(),
-            vigil: Vigil::new(half_close_timeout),
+            disconnect_detector: DisconnectDetector::new(half_close_timeout),
         }
     }
 
@@ -78,8 +78,8 @@ impl PermitWait {
             empty => empty.insert(self.semaphore.enqueue().ok_or(NoPermit::Full)?),
         };
         let notified = waiter.listen(); // before the look at the permits: nothing is missed
-        if let Some(departure) = self.vigil.look(connection.presence()) {
-            return Err(NoPermit::Disconnected(departure));
+        if let Some(disconnect) = self.disconnect_detector.update(connection.peer_state()) {
+            return Err(NoPermit::Disconnected(disconnect));
         }
         if let Some(permit) = waiter.try_acquire() {
             return Ok(PermitPoll::Granted(permit));
@@ -87,7 +87,7 @@ impl PermitWait {
         if waiter.is_closed() {
             return Err(NoPermit::ShuttingDown);
         }
-        match self.timeout.saturating_sub(self.waited.count(Instant::now(), CHECK_INTERVAL)) {
+        match self.timeout.saturating_sub(self.waited.tick(Instant::now(), CHECK_INTERVAL)) {
             Duration::ZERO => Err(NoPermit::TimedOut),
             left => Ok(PermitPoll::Wait(notified, left.min(CHECK_INTERVAL))),
         }

@@ -111,7 +111,7 @@ impl Semaphore {
             if self.is_idle() {
                 return true;
             }
-            let Some(step) = waited.next_step(timeout) else { return false };
+            let Some(step) = waited.next_wait(timeout) else { return false };
             let _ = released.wait_timeout(step);
         }
     }

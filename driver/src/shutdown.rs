@@ -158,7 +158,7 @@ impl<'s> GracefulShutdown<'s> {
             }
             Next::Abort => {
                 connections.abort_all();
-                connections.add_aborted(acceptor.abort_waiting());
+                connections.add_aborted(acceptor.abort_backlog());
                 (Next::Nothing, self.schedule.end)
             }
             Next::Nothing => return None,
@@ -192,7 +192,7 @@ impl<'s> GracefulShutdown<'s> {
     /// were in the listeners' backlogs and were never served are aborted, if any is left.
     pub fn finish(self, observer: &dyn Observer) -> ShutdownReport {
         let ShutdownHandle { acceptor, connections } = self.handle;
-        connections.add_aborted(acceptor.abort_waiting());
+        connections.add_aborted(acceptor.abort_backlog());
         let report = ShutdownReport { aborted: connections.aborted(), time_left: self.time_left() };
         observer.on_stopped(&report);
         report

@@ -44,15 +44,15 @@ impl ShutdownHandle {
     #[must_use]
     pub fn all_closed(&self) -> bool {
         // In this order: a connection goes from the first to the second.
-        self.acceptor.waiting() == 0 && self.connections.is_empty()
+        self.acceptor.backlog_len() == 0 && self.connections.is_empty()
     }
 
     /// For a wait that [`GracefulShutdown::step`](crate::GracefulShutdown::step) bounds by `until`:
     /// how long to wait before calling this again; `None` if that time has come. It is never longer
-    /// than [`os::STEP`], since time in which the whole process stands still must not count.
+    /// than [`os::POLL_INTERVAL`], since time in which the whole process stands still must not count.
     #[must_use]
     pub fn next_wait(&self, until: Duration) -> Option<Duration> {
         let left = until.saturating_sub(self.connections.shutdown_elapsed());
-        (!left.is_zero()).then(|| left.min(os::STEP))
+        (!left.is_zero()).then(|| left.min(os::POLL_INTERVAL))
     }
 }

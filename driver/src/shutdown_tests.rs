@@ -12,7 +12,7 @@ use super::*;
 use crate::cgi::ProcessLimit;
 use crate::connections::Registration;
 use crate::net::{self, Acceptor};
-use crate::os::Start;
+use crate::os::Command;
 
 /// In milliseconds.
 fn schedule(grace: Duration, lame_duck: Duration, shutdown_step: Duration) -> [u128; 4] {
@@ -101,9 +101,9 @@ fn b_282_connections_that_stay_are_aborted_after_every_other_step() {
     assert_eq!(seen.calls(), [""; 0]);
     assert_eq!(shutdown.step(&seen, false), Some(at.abort));
     assert_eq!(seen.calls(), ["expired"]);
-    assert_eq!((handle.connections.aborted(), handle.acceptor.waiting()), (0, 1));
+    assert_eq!((handle.connections.aborted(), handle.acceptor.backlog_len()), (0, 1));
     assert_eq!(shutdown.step(&seen, false), Some(at.end));
-    assert_eq!((handle.connections.aborted(), handle.acceptor.waiting()), (2, 0));
+    assert_eq!((handle.connections.aborted(), handle.acceptor.backlog_len()), (2, 0));
     assert_eq!(shutdown.step(&seen, false), None);
     assert_eq!(shutdown.step(&seen, false), None);
 
@@ -157,18 +157,18 @@ fn b_282_processes_have_the_time_that_is_left_and_are_killed_then() {
     let (handle, config) = (server(), Config::default());
     let seen = Seen { processes: Some(ProcessLimit::new(2, 0)), ..Seen::default() };
     let processes = seen.processes.as_ref().unwrap();
-    let mut start = Start::new(Path::new("/bin/sleep")).unwrap();
-    start.argument(b"60").unwrap();
+    let mut start = Command::new(Path::new("/bin/sleep")).unwrap();
+    start.arg(b"60").unwrap();
     let stdin = File::open("/dev/null").unwrap();
-    let mut process = start.go(&stdin, processes.try_acquire().unwrap()).unwrap();
+    let mut process = start.spawn(&stdin, processes.try_acquire().unwrap()).unwrap();
     handle.stop();
 
     let mut shutdown = GracefulShutdown::new(&handle, &config);
     assert_eq!(shutdown.step(&seen, true), None);
-    assert!(!process.should_end());
+    assert!(!process.should_terminate());
     let most = shutdown.step_processes(&seen, false).unwrap();
     assert!(most > config.shutdown_grace / 2 && most <= config.shutdown_grace);
-    assert!(process.should_end() && !process.has_exited());
+    assert!(process.should_terminate() && !process.has_exited());
     assert_eq!(shutdown.step_processes(&seen, false), Some(config.kill_wait));
     assert_eq!(process.reap().unwrap().signal(), Some(9));
     assert_eq!(shutdown.step_processes(&seen, false), None);
@@ -192,7 +192,7 @@ fn b_282_processes_that_end_in_time_are_not_waited_for_any_longer() {
 fn a_wait_has_steps_and_ends() {
     let handle = server();
     handle.stop();
-    assert_eq!(handle.next_wait(Duration::MAX), Some(crate::os::STEP));
+    assert_eq!(handle.next_wait(Duration::MAX), Some(crate::os::POLL_INTERVAL));
     assert_eq!(handle.next_wait(Duration::ZERO), None);
     let millisecond = Duration::from_millis(1);
     std::thread::sleep(2 * millisecond);

@@ -15,7 +15,7 @@ use clap::builder::NonEmptyStringValueParser;
 use doorstep_core::cgi::route::ScriptDirectories;
 use doorstep_core::path;
 use doorstep_driver::cgi::CgiSettings;
-use doorstep_driver::os::{Identity, Rlimits};
+use doorstep_driver::os::{Credentials, Rlimits};
 
 use super::values;
 use crate::failure::Failure;
@@ -97,7 +97,8 @@ impl CgiOptions {
             return Ok(None);
         }
         if let Some(user) = &self.cgi_user {
-            Identity::of(Some(user)).map_err(|error| Failure::User(user.clone(), error))?;
+            Credentials::for_user(Some(user))
+                .map_err(|error| Failure::User(user.clone(), error))?;
         }
         let mut settings = CgiSettings {
             user: self.cgi_user,

@@ -25,7 +25,7 @@ pub struct Cgi {
     service: Arc<Service>,
 }
 
-/// Scripts, and the files beside them.
+/// Scripts, and the files attach_scripts them.
 #[derive(Debug, Clone)]
 pub(super) struct Service {
     pub(super) scripts: ScriptDirectory,
@@ -48,7 +48,7 @@ impl Cgi {
     #[must_use]
     pub fn with_fallback(mut self, files: Files) -> Self {
         let service = Arc::make_mut(&mut self.service);
-        service.files = Some(files.beside(&mut service.scripts));
+        service.files = Some(files.attach_scripts(&mut service.scripts));
         self
     }
 

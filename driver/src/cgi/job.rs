@@ -15,7 +15,7 @@ use super::{MAX_LOCAL_REDIRECTS, Resolution, parse_head};
 use crate::exchange::ExchangeState;
 use crate::files::FilesJob;
 use crate::job::{Job, JobStep};
-use crate::os::{Process, Woken};
+use crate::os::{Process, Readiness};
 
 /// The response to one request from [`Cgi`](crate::Cgi).
 pub struct CgiJob<'c> {
@@ -151,9 +151,9 @@ impl Job for CgiJob<'_> {
         }
     }
 
-    fn woken(&mut self, woken: Woken) {
+    fn process_ready(&mut self, ready: Readiness) {
         if let State::Script(script) = &mut self.state {
-            script.woken(woken);
+            script.process_ready(ready);
         }
     }
 }

@@ -33,7 +33,9 @@ use doorstep_core::http1::{Connection, Event, HeadOffsets, Limits};
 use doorstep_core::site::cors;
 
 use crate::exchange::ExchangeState;
-use crate::os::{self, Failure, Identity, Opened, Process, ProcessPermit, Root, Start, Step};
+use crate::os::{
+    self, Command, Credentials, Opened, Process, ProcessPermit, Root, SpawnError, SpawnStage,
+};
 use crate::permit_wait::{NoPermit, PermitWait};
 use refuse::{respond_503, respond_denied, respond_preflight, respond_unavailable, start_hint};
 use request_body::RequestBody;
@@ -55,7 +57,7 @@ pub(crate) struct ScriptDirectory {
     path: PathBuf,
     settings: CgiSettings,
     /// Who they run as, or why nobody can be found for it.
-    identity: Result<Identity, String>,
+    credentials: Result<Credentials, String>,
     process_limit: ProcessLimit,
 }
 
@@ -73,7 +75,7 @@ enum Resolution {
 /// A script that is ready to be started.
 #[derive(Debug)]
 struct PreparedScript {
-    start: Result<Start, Failure>,
+    command: Result<Command, SpawnError>,
     body: Option<RequestBody>,
 }
 
@@ -86,15 +88,17 @@ impl ScriptDirectory {
     /// had.
     fn new(root: &Path, settings: CgiSettings) -> io::Result<Self> {
         let path = std::path::absolute(root)?;
-        let identity = Identity::of(settings.user.as_deref());
+        let credentials = Credentials::for_user(settings.user.as_deref());
         if settings.user.is_some() {
-            identity.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
+            credentials
+                .as_ref()
+                .map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
         }
-        os::keep_descriptors();
+        os::set_inherited_cloexec();
         Ok(Self {
             root: Arc::new(Root::new(root, settings.symlinks)?),
             path,
-            identity: identity.map_err(|error| error.to_string()),
+            credentials: credentials.map_err(|error| error.to_string()),
             process_limit: ProcessLimit::new(settings.max_processes, settings.max_queued),
             settings,
         })
@@ -102,7 +106,7 @@ impl ScriptDirectory {
 
     /// Has one root with files that are served by the same name.
     pub(crate) fn share(&mut self, root: &Arc<Root>) {
-        if self.root.is_like(root) {
+        if self.root.is_equivalent(root) {
             self.root = root.clone();
         }
     }
@@ -134,12 +138,12 @@ impl ScriptDirectory {
             Err(denial) => return respond_denied(exchange, &denial),
         };
         let script = loop {
-            let found = match self.root.look(route.path()) {
+            let found = match self.root.inspect(route.path()) {
                 Opened::File(executable, _) => Found::File { executable },
                 Opened::Directory(_) => Found::Directory,
-                Opened::Other => Found::Other,
-                Opened::Nothing => Found::Nothing,
-                Opened::Refused(error) => {
+                Opened::Special => Found::Other,
+                Opened::NotFound => Found::Nothing,
+                Opened::Denied(error) => {
                     let path = String::from_utf8_lossy(route.path());
                     exchange.log_error(format!("/{path}: {error}"));
                     Found::Nothing
@@ -155,7 +159,7 @@ impl ScriptDirectory {
                 Err(denial) => return respond_denied(exchange, &denial),
             }
         };
-        if let Err(why) = &self.identity {
+        if let Err(why) = &self.credentials {
             exchange.log_error(format!("{}: not run: {why}", script_name(&script)));
             return exchange.respond(403).page("").map(|()| Resolution::Responded);
         }
@@ -191,34 +195,41 @@ impl ScriptDirectory {
             content_length: body.as_ref().map(RequestBody::length),
             secure: false,
         };
-        let start = match &self.identity {
+        let command = match &self.credentials {
             // It is started by its name, and may have waited: it must still be what was found.
-            _ if !matches!(self.root.look(script.file()), Opened::File(true, _)) => {
+            _ if !matches!(self.root.inspect(script.file()), Opened::File(true, _)) => {
                 Err(prepare(io::Error::other("it was replaced since its request came")))
             }
-            Ok(identity) => self.start(&context, *identity).map_err(prepare),
-            Err(why) => Err(Failure { step: Step::Rights, error: io::Error::other(why.clone()) }),
+            Ok(credentials) => self.build_command(&context, *credentials).map_err(prepare),
+            Err(why) => Err(SpawnError {
+                stage: SpawnStage::Privileges,
+                error: io::Error::other(why.clone()),
+            }),
         };
-        PreparedScript { start, body }
+        PreparedScript { command, body }
     }
 
-    fn start(&self, context: &Context<'_>, identity: Identity) -> io::Result<Start> {
-        let mut start = Start::new(&self.path.join(OsStr::from_bytes(context.script.file())))?;
-        start.confine(identity, self.settings.rlimits);
+    fn build_command(
+        &self,
+        context: &Context<'_>,
+        credentials: Credentials,
+    ) -> io::Result<Command> {
+        let mut command = Command::new(&self.path.join(OsStr::from_bytes(context.script.file())))?;
+        command.confine(credentials, self.settings.rlimits);
         for (name, value) in &self.settings.variables {
-            start.variable(name.as_bytes(), value.as_bytes())?;
+            command.env(name.as_bytes(), value.as_bytes())?;
         }
         let mut set = Ok(());
         environment::variables(context, |name, value| {
             if set.is_ok() {
-                set = start.variable(name.as_bytes(), value);
+                set = command.env(name.as_bytes(), value);
             }
         });
         set?;
         for argument in environment::arguments(&context.head) {
-            start.argument(&argument)?;
+            command.arg(&argument)?;
         }
-        Ok(start)
+        Ok(command)
     }
 
     /// Begins to listen to what `PreparedScript::start` started, or answers that it could not; `None` then.
@@ -229,16 +240,16 @@ impl ScriptDirectory {
         &self,
         exchange: &mut ExchangeState<'_>,
         script: &Script,
-        started: Result<Process, Failure>,
+        started: Result<Process, SpawnError>,
     ) -> io::Result<Option<ScriptRun>> {
         let failure = match started {
             Ok(process) => return Ok(Some(ScriptRun::new(process, script, &self.settings))),
             Err(failure) => failure,
         };
         exchange.log_error(format!("{}: {failure}{}", script_name(script), start_hint(&failure)));
-        match failure.step {
-            Step::Rights => exchange.respond(403).page("")?,
-            Step::Prepare => respond_503(exchange)?,
+        match failure.stage {
+            SpawnStage::Privileges => exchange.respond(403).page("")?,
+            SpawnStage::Prepare => respond_503(exchange)?,
             _ if os::is_exhausted(&failure.error) => respond_503(exchange)?,
             _ if failure.error.kind() == ErrorKind::PermissionDenied => {
                 let denial = RouteError::NotExecutable(script.name().to_vec());
@@ -258,19 +269,19 @@ impl PreparedScript {
     /// Starts it. Takes as long as the system needs for that, half a millisecond or so.
     ///
     /// # Errors
-    /// Those of [`Start::go`] and of [`RequestBody::finish`].
-    fn start(self, permit: ProcessPermit) -> Result<Process, Failure> {
-        let start = self.start?;
+    /// Those of [`Command::spawn`] and of [`RequestBody::finish`].
+    fn start(self, permit: ProcessPermit) -> Result<Process, SpawnError> {
+        let command = self.command?;
         let stdin = self
             .body
             .map_or_else(request_body::empty_stdin, RequestBody::finish)
             .map_err(prepare)?;
-        start.go(&stdin, permit)
+        command.spawn(&stdin, permit)
     }
 }
 
-fn prepare(error: io::Error) -> Failure {
-    Failure { step: Step::Prepare, error }
+fn prepare(error: io::Error) -> SpawnError {
+    SpawnError { stage: SpawnStage::Prepare, error }
 }
 
 /// The request that a script's local redirect stands for, read as any other; `None` when it is none.

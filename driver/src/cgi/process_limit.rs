@@ -112,7 +112,7 @@ impl ProcessLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::Start;
+    use crate::os::Command;
     use std::fs::File;
     use std::os::unix::process::ExitStatusExt;
     use std::path::Path;
@@ -130,10 +130,10 @@ mod tests {
         while limit.permits.enqueue().is_some() {
             thread::yield_now();
         }
-        let mut start = Start::new(Path::new("/bin/sleep")).unwrap();
-        start.argument(b"1000").unwrap();
-        let mut process = start.go(&File::open("/dev/null").unwrap(), permit).unwrap();
-        assert_eq!(process.end().unwrap().signal(), Some(9));
+        let mut start = Command::new(Path::new("/bin/sleep")).unwrap();
+        start.arg(b"1000").unwrap();
+        let mut process = start.spawn(&File::open("/dev/null").unwrap(), permit).unwrap();
+        assert_eq!(process.wait().unwrap().signal(), Some(9));
         killer.join().unwrap();
     }
 

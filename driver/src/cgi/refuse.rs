@@ -8,7 +8,7 @@ use doorstep_core::site::cors;
 
 use super::{Resolution, script_name};
 use crate::exchange::ExchangeState;
-use crate::os::{self, Failure, Step};
+use crate::os::{self, SpawnError, SpawnStage};
 use crate::permit_wait::NoPermit;
 
 /// Whether a method is understood where scripts are and nowhere else (B-232).
@@ -42,7 +42,7 @@ pub(super) fn respond_unavailable(
         NoPermit::Full => "not run: too many scripts are running".into(),
         NoPermit::TimedOut => "not run: too many scripts were running for too long".into(),
         NoPermit::ShuttingDown => "not run, since the server stops".into(),
-        NoPermit::Disconnected(departure) => format!("not run, since {departure}"),
+        NoPermit::Disconnected(disconnect) => format!("not run, since {disconnect}"),
     };
     exchange.log_error(format!("{}: {why}", script_name(script)));
     respond_503(exchange)
@@ -59,23 +59,23 @@ pub(super) fn respond_redirect_loop(exchange: &mut ExchangeState<'_>) -> io::Res
 }
 
 /// What may be the matter with a script that cannot be run; the system's words are short.
-pub(super) fn start_hint(failure: &Failure) -> &'static str {
+pub(super) fn start_hint(failure: &SpawnError) -> &'static str {
     match failure.error.kind() {
-        _ if failure.step != Step::Run => "",
+        _ if failure.stage != SpawnStage::Exec => "",
         ErrorKind::NotFound => {
             ": what its first line names is not there, or the line ends in CR LF"
         }
         ErrorKind::PermissionDenied => ": it is not for the user whom scripts run as",
-        _ if os::is_no_program(&failure.error) => ": its first line names no interpreter",
+        _ if os::is_exec_format_error(&failure.error) => ": its first line names no interpreter",
         _ => "",
     }
 }
 
 pub(super) fn respond_denied(
     exchange: &mut ExchangeState<'_>,
-    denial: &RouteError,
+    error: &RouteError,
 ) -> io::Result<Resolution> {
-    exchange.respond(denial.status()).reason(&denial.reason()).page("")?;
+    exchange.respond(error.status()).reason(&error.reason()).page("")?;
     Ok(Resolution::Responded)
 }
 

@@ -21,8 +21,8 @@ use doorstep_core::http1::state::States;
 
 use super::{CgiSettings, response::ScriptResponse, stderr::StderrLines};
 use crate::exchange::ExchangeState;
-use crate::net::{Departure, Vigil};
-use crate::os::{self, Process, Stopwatch, Woken};
+use crate::net::{Disconnect, DisconnectDetector};
+use crate::os::{self, Process, Readiness, Stopwatch};
 
 /// What is read at once, in bytes.
 const READ_SIZE: usize = 16 << 10;
@@ -53,7 +53,7 @@ pub(super) struct ScriptRun {
     waited: bool,
     checked: Instant,
     check_interval: Duration,
-    vigil: Vigil,
+    vigil: DisconnectDetector,
     /// The client was told that nothing follows.
     closed: bool,
 }
@@ -79,38 +79,38 @@ impl ScriptRun {
             stderr: StderrLines::default(),
             buffer: vec![0; READ_SIZE],
             output: (0, settings.max_output),
-            clock: Stopwatch::started(Instant::now()),
+            clock: Stopwatch::started_at(Instant::now()),
             timeout: settings.timeout,
             waited: false,
             checked: Instant::now(),
             check_interval: CHECK_INTERVALS.0,
-            vigil: Vigil::new(settings.half_close_timeout),
+            vigil: DisconnectDetector::new(settings.half_close_timeout),
             closed: false,
         }
     }
 
-    /// Does what can be done now. `woken` is the result of the last wait.
+    /// Does what can be done now. `ready` is the result of the last wait.
     ///
     /// # Errors
     /// Returns the error of responding.
     pub(super) fn step(
         &mut self,
         exchange: &mut ExchangeState<'_>,
-        woken: Woken,
+        ready: Readiness,
     ) -> io::Result<RunStep> {
-        let taken = self.clock.count(Instant::now(), CHECK_INTERVALS.1);
+        let taken = self.clock.tick(Instant::now(), CHECK_INTERVALS.1);
         let left = self.timeout.saturating_sub(taken);
         if left.is_zero() {
             return self.fail(exchange, 504, &format!("ended after {:?}", self.timeout));
         }
-        if self.process.should_end() {
+        if self.process.should_terminate() {
             return self.fail(exchange, 503, "ended, since the server stops");
         }
-        let idle = mem::take(&mut self.waited) && woken == Woken::default();
-        if woken.stderr {
+        let idle = mem::take(&mut self.waited) && ready == Readiness::default();
+        if ready.stderr {
             self.read_stderr(exchange);
         }
-        if woken.stdout
+        if ready.stdout
             && let Some(next) = self.read(exchange)?
         {
             return Ok(next);
@@ -199,9 +199,9 @@ impl ScriptRun {
             }
             return Ok(next);
         }
-        match self.vigil.look(exchange.connection().presence()) {
+        match self.vigil.update(exchange.connection().peer_state()) {
             // The mark on the line of its request says that.
-            Some(Departure::Certain) if waits && exchange.has_responded() => {
+            Some(Disconnect::Closed) if waits && exchange.has_responded() => {
                 self.finish_stderr(exchange);
                 Ok(Some(RunStep::Done))
             }
@@ -238,7 +238,7 @@ impl ScriptRun {
         self.finish_stderr(exchange);
         if let Ok(status) = self.process.reap()
             && !status.success()
-            && !(self.response.is_invalid() && status.signal() == Some(os::UNHEARD))
+            && !(self.response.is_invalid() && status.signal() == Some(os::SIGPIPE))
         {
             self.response
                 .log_error(exchange, &format!("CGI script exit code {}", exit_code(status)));

@@ -10,7 +10,7 @@ use doorstep_core::cgi::route::{Found, Route, ScriptDirectories};
 use super::{RunStep, ScriptRun};
 use crate::cgi::{CgiSettings, ProcessLimit};
 use crate::exchange::fixture::respond;
-use crate::os::{Start, Woken};
+use crate::os::{Command, Readiness};
 
 /// What goes out, and what the log is told, of a script that writes `output` into a pipe which then
 /// fails; at last whether the answer was cut.
@@ -19,11 +19,11 @@ fn broken(output: &str) -> (String, Vec<String>, bool) {
         Route::new(&ScriptDirectories::default(), false, b"/cgi-bin/x").unwrap().unwrap();
     let script = route.found(Found::File { executable: true }).unwrap().unwrap();
     let permit = ProcessLimit::new(1, 0).try_acquire().expect("nobody else is here");
-    let mut start = Start::new(Path::new("/bin/sh")).unwrap();
+    let mut start = Command::new(Path::new("/bin/sh")).unwrap();
     for argument in ["-c", "printf %b \"$1\"; exec sleep 60", "sh", output] {
-        start.argument(argument.as_bytes()).unwrap();
+        start.arg(argument.as_bytes()).unwrap();
     }
-    let process = start.go(&File::open("/dev/null").unwrap(), permit).unwrap();
+    let process = start.spawn(&File::open("/dev/null").unwrap(), permit).unwrap();
     let mut run = ScriptRun::new(process, &script, &CgiSettings::default());
 
     let seen = respond(b"GET /cgi-bin/x HTTP/1.1\r\nHost: a\r\n\r\n", |exchange| {
@@ -32,14 +32,14 @@ fn broken(output: &str) -> (String, Vec<String>, bool) {
             if run.output.0 == most {
                 break;
             }
-            let woken = run.process.wait(None, Duration::from_secs(10)).unwrap();
-            run.step(exchange, woken).unwrap();
+            let ready = run.process.wait_ready(None, Duration::from_secs(10)).unwrap();
+            run.step(exchange, ready).unwrap();
         }
         assert_eq!(run.output.0, most);
         // A directory is open, and read(2) refuses it: EISDIR, as EIO would come from a bad disk.
         run.process.stdout = Some(OwnedFd::from(File::open("/").unwrap()).into());
-        let woken = Woken { stdout: true, ..Woken::default() };
-        assert_eq!(run.step(exchange, woken).unwrap(), RunStep::Done);
+        let ready = Readiness { stdout: true, ..Readiness::default() };
+        assert_eq!(run.step(exchange, ready).unwrap(), RunStep::Done);
     });
     (seen.sent, seen.errors, seen.aborted)
 }

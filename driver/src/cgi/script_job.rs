@@ -12,7 +12,7 @@ use super::request_body::RequestBody;
 use super::run::{RunStep, ScriptRun};
 use crate::exchange::ExchangeState;
 use crate::job::{JobStep, Pending};
-use crate::os::{Failure, Process, ProcessPermit, Woken};
+use crate::os::{Process, ProcessPermit, Readiness, SpawnError};
 use crate::permit_wait::{PermitPoll, PermitWait};
 
 /// The response of a script to one request.
@@ -38,9 +38,9 @@ enum State {
     /// It is waited for.
     Queue(Option<RequestBody>, PermitWait),
     /// The script is being started.
-    Start(Pending<Result<Process, Failure>>),
+    Start(Pending<Result<Process, SpawnError>>),
     /// It is running; and the result of the last wait.
-    Run(Box<ScriptRun>, Woken),
+    Run(Box<ScriptRun>, Readiness),
     /// It has been responded to.
     Done,
 }
@@ -121,12 +121,12 @@ impl ScriptJob {
                 }
                 State::Start(pending) => {
                     if let Some(run) = scripts.started(exchange, &self.script, pending.take()?)? {
-                        self.state = State::Run(Box::new(run), Woken::default());
+                        self.state = State::Run(Box::new(run), Readiness::default());
                     }
                     continue;
                 }
-                State::Run(mut run, woken) => {
-                    let step = match run.step(exchange, woken)? {
+                State::Run(mut run, ready) => {
+                    let step = match run.step(exchange, ready)? {
                         RunStep::Flush => JobStep::Flush,
                         RunStep::Wait(timeout) => JobStep::WaitProcess(timeout),
                         RunStep::LocalRedirect(target) => {
@@ -135,7 +135,7 @@ impl ScriptJob {
                         }
                         RunStep::Done => return Ok(ScriptStep::Job(JobStep::Done)),
                     };
-                    self.state = State::Run(run, woken);
+                    self.state = State::Run(run, ready);
                     step
                 }
                 State::Done => JobStep::Done,
@@ -182,9 +182,9 @@ impl ScriptJob {
         }
     }
 
-    pub(super) fn woken(&mut self, woken: Woken) {
+    pub(super) fn process_ready(&mut self, ready: Readiness) {
         if let State::Run(_, last) = &mut self.state {
-            *last = woken;
+            *last = ready;
         }
     }
 }

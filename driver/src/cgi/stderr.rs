@@ -1,11 +1,11 @@
 //! A script's stderr, line by line on its way to the server's log.
 //!
-//! Lines end in LF; long ones come in pieces. Of one run only so much is told: a script that
+//! Lines end in LF; long ones come in pieces. Of one run only so much is logged: a script that
 //! complains for ever fills no log.
 
 /// The longest piece of a line, in bytes.
 const MAX_LINE: usize = 1 << 10;
-/// What is told of one run, in bytes of the log.
+/// What is logged of one run, in bytes of the log.
 const MAX_LOGGED: usize = 64 << 10;
 /// What stands in front of each line there, about.
 const PREFIX: usize = 64;
@@ -54,30 +54,30 @@ impl StderrLines {
 mod tests {
     use super::*;
 
-    fn told(pieces: &[&[u8]]) -> Vec<String> {
-        let (mut complaints, mut told) = (StderrLines::default(), Vec::new());
-        let mut emit = |line: &str| told.push(line.to_owned());
+    fn logged(pieces: &[&[u8]]) -> Vec<String> {
+        let (mut lines, mut logged) = (StderrLines::default(), Vec::new());
+        let mut emit = |line: &str| logged.push(line.to_owned());
         for piece in pieces {
-            complaints.feed(piece, &mut emit);
+            lines.feed(piece, &mut emit);
         }
-        complaints.end(&mut emit);
-        told
+        lines.end(&mut emit);
+        logged
     }
 
     #[test]
     fn b_248_lines_are_told_whole() {
-        assert_eq!(told(&[b"one\ntw", b"o\r\n\n", b"three"]), ["one", "two", "three"]);
-        assert_eq!(told(&[]), [""; 0]);
+        assert_eq!(logged(&[b"one\ntw", b"o\r\n\n", b"three"]), ["one", "two", "three"]);
+        assert_eq!(logged(&[]), [""; 0]);
     }
 
     #[test]
     fn b_248_neither_a_line_nor_all_of_them_are_endless() {
         assert_eq!(
-            told(&[&[b'x'; 2500]]).iter().map(String::len).collect::<Vec<_>>(),
+            logged(&[&[b'x'; 2500]]).iter().map(String::len).collect::<Vec<_>>(),
             [1024, 1024, 452]
         );
         for line in [&b"x\n"[..], b"flood and flood\n"] {
-            let flood = told(&[&line.repeat(100_000)]);
+            let flood = logged(&[&line.repeat(100_000)]);
             let bytes: usize = flood.iter().map(|line| PREFIX + line.len()).sum();
             assert!(bytes < MAX_LOGGED + MAX_LINE);
             assert!(flood.last().is_some_and(|last| last.contains("left out")));

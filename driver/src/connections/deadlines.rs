@@ -50,7 +50,7 @@ impl Steps {
     /// The time since the last step, in whole milliseconds; the rest is part of the next one. If
     /// the process stood still, it is at most twice what was `planned`.
     pub(super) fn next(&mut self, now: Instant, planned: Duration) -> Duration {
-        let passed = self.time.count(now, planned).saturating_sub(self.counted);
+        let passed = self.time.tick(now, planned).saturating_sub(self.counted);
         let step = passed - Duration::from_nanos((passed.as_nanos() % 1_000_000) as u64);
         self.counted += step;
         step
@@ -138,7 +138,7 @@ impl Transfer {
     fn count(&mut self, connection: &ConnectionHandle, waiting: WaitingFor, step: Duration) {
         let mut moved = u64::from(connection.bytes.swap(0, Ordering::Relaxed));
         if waiting == WaitingFor::Writable
-            && let Some(now) = os::acknowledged(connection)
+            && let Some(now) = os::bytes_acked(connection)
         {
             moved = now - self.acknowledged.replace(now).unwrap_or(now).min(now);
         }

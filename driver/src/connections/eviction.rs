@@ -194,7 +194,7 @@ impl ConnectionHandle {
         let receives = self.wait.is(WaitingFor::Writable);
         if receives {
             // The system does not keep any longer what the client has not received.
-            let _ = net::close_by_reset(self, true);
+            let _ = net::set_reset_on_close(self, true);
         }
         self.wake(receives);
     }
@@ -203,7 +203,7 @@ impl ConnectionHandle {
     pub(super) fn wake(&self, receives: bool) {
         if receives {
             // A sender wakes up only when nothing can be sent any more. After a FIN the response
-            // may look complete; but a thread that is sending cannot be woken by a reset.
+            // may look complete; but a thread that is sending cannot be ready by a reset.
             if !self.flags.has(Flag::ResetOnClose) || net::reset(self).is_err() {
                 let _ = self.stream.shutdown(Shutdown::Both);
             }

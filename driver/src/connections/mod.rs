@@ -1,5 +1,5 @@
 //! The table of open connections, shared by all front ends: so that a connection that waits too
-//! long can be woken, one can be evicted when the server is full, and a shutdown can reach each of
+//! long can be ready, one can be evicted when the server is full, and a shutdown can reach each of
 //! them.
 //!
 //! A connection records what it waits for (`wait.rs`). How long it has done so is counted by the
@@ -36,7 +36,7 @@ use self::eviction::Candidates;
 pub use self::eviction::Eviction;
 pub use self::registration::Registration;
 use self::wait::Wait;
-use crate::net::{self, Presence};
+use crate::net::{self, PeerState};
 use crate::os::{self, Stopwatch};
 
 /// All open connections.
@@ -95,7 +95,7 @@ enum Flag {
     NoResponseYet = 1,
     /// Its next response is to be its last.
     LastResponse = 2,
-    /// It was woken because its deadline had passed, or to be evicted.
+    /// It was ready because its deadline had passed, or to be evicted.
     TimedOut = 4,
     /// It closes as soon as it is idle.
     Closing = 8,
@@ -185,11 +185,11 @@ impl Connections {
     }
 
     /// The time since the begin of the shutdown, which is now unless it was before. To be called at
-    /// least every [`os::STEP`] until the shutdown is over: of a longer time, only twice as much
+    /// least every [`os::POLL_INTERVAL`] until the shutdown is over: of a longer time, only twice as much
     /// counts.
     pub fn shutdown_elapsed(&self) -> Duration {
         let mut time = self.shutdown.lock().unwrap_or_else(PoisonError::into_inner);
-        time.count(Instant::now(), os::STEP)
+        time.tick(Instant::now(), os::POLL_INTERVAL)
     }
 
     /// Closes the connections that wait for a request, and from now on each one that begins to.
@@ -331,7 +331,7 @@ impl ConnectionHandle {
     pub fn set_reset_on_close(&self, yes: bool) {
         if self.flags.has(Flag::ResetOnClose) != yes {
             self.flags.set(Flag::ResetOnClose, yes);
-            let _ = net::close_by_reset(self, yes);
+            let _ = net::set_reset_on_close(self, yes);
         }
     }
 
@@ -339,15 +339,15 @@ impl ConnectionHandle {
     /// `cut`, that is, incomplete.
     pub fn close_response(&self, cut: bool) {
         self.set_reset_on_close(cut);
-        let _ = if cut { net::reset(self) } else { net::finish(self) };
+        let _ = if cut { net::reset(self) } else { net::shutdown_write(self) };
     }
 
     /// Whether the client still has its end of the connection open. Costs one system call.
     #[must_use]
-    pub fn presence(&self) -> Presence {
-        match Presence::of(self) {
+    pub fn peer_state(&self) -> PeerState {
+        match PeerState::of(self) {
             // The server has shut it down itself; a request that arrived then is still served.
-            Presence::Quiet if self.flags.has(Flag::ReadShutdown) => Presence::Here,
+            PeerState::HalfClosed if self.flags.has(Flag::ReadShutdown) => PeerState::Open,
             seen => seen,
         }
     }
@@ -362,7 +362,7 @@ impl ConnectionHandle {
         self.flags.has(Flag::LastResponse) || self.is_closing()
     }
 
-    /// Whether it was woken because its deadline had passed, or to be evicted.
+    /// Whether it was ready because its deadline had passed, or to be evicted.
     #[must_use]
     fn has_timed_out(&self) -> bool {
         self.flags.has(Flag::TimedOut)
@@ -433,13 +433,13 @@ mod tests {
         connection.begin_wait(WaitingFor::Request);
         connections.close_idle();
         connection.end_wait(); // a request was read all the same
-        assert_eq!(Presence::of(&*connection), Presence::Quiet);
-        assert_eq!(connection.presence(), Presence::Here);
+        assert_eq!(PeerState::of(&*connection), PeerState::HalfClosed);
+        assert_eq!(connection.peer_state(), PeerState::Open);
         drop(client);
         connection.stream().write_all(b"answer").unwrap();
         assert!((0..1000).any(|_| {
             std::thread::sleep(Duration::from_millis(1));
-            connection.presence() == Presence::Gone
+            connection.peer_state() == PeerState::Closed
         }));
     }
 }

@@ -110,8 +110,8 @@ pub(crate) fn run(job: &mut dyn Job, exchange: &mut ExchangeState<'_>) -> Ran {
             JobStep::Wait(listener, timeout) => drop(listener.wait_timeout(timeout)),
             JobStep::WaitProcess(timeout) => {
                 assert!(timeout <= Duration::from_secs(10));
-                let woken = job.process().unwrap().wait(None, timeout).unwrap();
-                job.woken(woken);
+                let ready = job.process().unwrap().wait_ready(None, timeout).unwrap();
+                job.process_ready(ready);
             }
             JobStep::Declined | JobStep::Done => {
                 ran.flush(exchange);

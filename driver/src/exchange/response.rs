@@ -32,15 +32,15 @@ pub struct Response<'a> {
 }
 
 impl<'a> Response<'a> {
-    /// Over the core's builder for `status`; `told` is filled in by the ending. To a HEAD request
+    /// Over the core's builder for `status`; `record` is filled in by the ending. To a HEAD request
     /// no body is sent, and none is counted.
     pub fn new(
         core: http1::Response<'a>,
         status: u16,
         sends_body: bool,
-        told: &'a mut ResponseRecord,
+        record: &'a mut ResponseRecord,
     ) -> Self {
-        Self { core, record: told, status, reason: None, sends_body }
+        Self { core, record, status, reason: None, sends_body }
     }
 
     /// Another reason phrase than the registered one; call it before any field.

@@ -6,16 +6,16 @@
 //! changed: the one that was opened is sent to its end.
 //!
 //! ```
-//! use doorstep_driver::files::Watch;
+//! use doorstep_driver::files::ChangeGuard;
 //! # let dir = tempfile::tempdir()?;
 //! # let path = dir.path().join("a");
 //! # std::fs::write(&path, "hello")?;
 //!
 //! let file = std::fs::File::open(&path)?;
-//! let watch = Watch::new(&file)?;
-//! watch.check(&file)?;
+//! let guard = ChangeGuard::new(&file)?;
+//! guard.check(&file)?;
 //! std::fs::write(&path, "hi")?;
-//! assert!(watch.check(&file).is_err());
+//! assert!(guard.check(&file).is_err());
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
@@ -23,34 +23,34 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::time::SystemTime;
 
-use crate::net::FAIR_SHARE;
+use crate::net::MAX_SENDFILE_CHUNK;
 
 /// What a file was when its transfer began.
 #[derive(Debug, Clone, Copy)]
-pub struct Watch {
+pub struct ChangeGuard {
     size: u64,
     modified: SystemTime,
 }
 
 /// A watch over the transfer of so many bytes; over one that is done in a single exchange there is none.
 #[derive(Debug, Clone, Copy)]
-pub struct Transfer(Option<Watch>);
+pub struct TransferGuard(Option<ChangeGuard>);
 
-impl Transfer {
+impl TransferGuard {
     /// To be called before each exchange, with what is left: before the last one the file is looked at.
     ///
     /// # Errors
-    /// Those of [`Watch::check`].
-    pub fn before_turn(&self, file: &File, left: u64) -> io::Result<()> {
+    /// Those of [`ChangeGuard::check`].
+    pub fn check_before_send(&self, file: &File, left: u64) -> io::Result<()> {
         match &self.0 {
-            Some(watch) if left <= FAIR_SHARE as u64 => watch.check(file),
+            Some(guard) if left <= MAX_SENDFILE_CHUNK as u64 => guard.check(file),
             _ => Ok(()),
         }
     }
 }
 
-impl Watch {
-    /// As `file` is now. One system call, as for [`Watch::check`].
+impl ChangeGuard {
+    /// As `file` is now. One system call, as for [`ChangeGuard::check`].
     ///
     /// # Errors
     /// Those of the system.
@@ -63,9 +63,9 @@ impl Watch {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn over(file: &File, count: u64) -> io::Result<Transfer> {
-        let watched = count > FAIR_SHARE as u64;
-        watched.then(|| Self::new(file)).transpose().map(Transfer)
+    pub fn for_transfer(file: &File, count: u64) -> io::Result<TransferGuard> {
+        let is_needed = count > MAX_SENDFILE_CHUNK as u64;
+        is_needed.then(|| Self::new(file)).transpose().map(TransferGuard)
     }
 
     /// Whether it still is what it was, or that and more.
@@ -100,16 +100,16 @@ mod tests {
         let file = File::options().read(true).append(true).open(&path).unwrap();
         let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
         file.set_modified(long_ago).unwrap();
-        let watch = Watch::new(&file).unwrap();
+        let guard = ChangeGuard::new(&file).unwrap();
         fs::rename(&path, dir.path().join("b")).unwrap();
-        watch.check(&file).unwrap();
+        guard.check(&file).unwrap();
         (&file).write_all(b" and more").unwrap();
-        watch.check(&file).unwrap();
+        guard.check(&file).unwrap();
 
-        let watch = Watch::new(&file).unwrap();
+        let guard = ChangeGuard::new(&file).unwrap();
         file.set_modified(long_ago).unwrap();
-        assert_eq!(watch.check(&file).unwrap_err().kind(), ErrorKind::InvalidData);
+        assert_eq!(guard.check(&file).unwrap_err().kind(), ErrorKind::InvalidData);
         file.set_len(3).unwrap();
-        assert_eq!(watch.check(&file).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        assert_eq!(guard.check(&file).unwrap_err().kind(), ErrorKind::UnexpectedEof);
     }
 }

@@ -1,17 +1,17 @@
 //! SHA-256 of files, computed once for each state of a file.
 //!
 //! What a digest is kept under is what tells one state from another: device, inode, size, and the
-//! times of the last change of content and of anything else. As with [`super::Store`], a file that
+//! times of the last change of content and of anything else. As with [`super::FileCache`], a file that
 //! changed so recently that another change could hide behind the same times is computed anew each
 //! time. Computing takes as long as reading the file: it belongs where one may wait.
 //!
 //! ```
-//! use doorstep_driver::files::{Content, Digests};
+//! use doorstep_driver::files::{Content, DigestCache};
 //! use doorstep_core::site::Stat;
 //!
 //! let (content, stat) = (Content::Bytes((*b"abc").into()), Stat { size: 3, ..Stat::default() });
-//! let digest = Digests::default().whole(&content, &stat, || true)?;
-//! assert_eq!(digest.field(), "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:");
+//! let digest = DigestCache::default().get_or_compute(&content, &stat, || true)?;
+//! assert_eq!(digest.header_value(), "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:");
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
@@ -26,14 +26,14 @@ use doorstep_core::site::Stat;
 use doorstep_core::site::range::ByteRange;
 use sha2::{Digest as _, Sha256};
 
-use super::directory::part;
-use super::file_cache::{Content, SETTLED};
+use super::directory::slice_range;
+use super::file_cache::{Content, TIMESTAMP_GRANULARITY};
 use crate::os;
 
 /// Digests in each of the two generations, a number: about 200 KiB in all.
-const MOST: usize = 512;
+const MAX_DIGESTS: usize = 512;
 /// How much of a file is read at once, in bytes.
-const STEP: usize = 64 << 10;
+const READ_SIZE: usize = 64 << 10;
 
 /// The SHA-256 of some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,13 +41,13 @@ pub struct Digest([u8; 32]);
 
 /// Digests of whole files, as many as there is room for.
 #[derive(Debug, Default)]
-pub struct Digests {
-    kept: Mutex<Kept>,
+pub struct DigestCache {
+    generations: Mutex<Generations>,
 }
 
 /// Two generations: when the young one is full, the old one goes.
 #[derive(Debug, Default)]
-struct Kept {
+struct Generations {
     young: Generation,
     old: Generation,
 }
@@ -68,8 +68,8 @@ impl Digest {
     ) -> io::Result<Self> {
         let mut hasher = Sha256::new();
         match content {
-            Content::Bytes(bytes) => hasher.update(part(bytes, range)?),
-            Content::File(file) => read(file, range, |bytes| {
+            Content::Bytes(bytes) => hasher.update(slice_range(bytes, range)?),
+            Content::File(file) => read_range(file, range, |bytes| {
                 hasher.update(bytes);
                 if is_wanted() { Ok(()) } else { Err(ErrorKind::ConnectionAborted.into()) }
             })?,
@@ -79,73 +79,73 @@ impl Digest {
 
     /// Of no bytes at all.
     #[must_use]
-    pub fn of_nothing() -> Self {
+    pub fn of_empty() -> Self {
         Self(Sha256::digest(b"").into())
     }
 
     /// The value of `Repr-Digest` and `Content-Digest` (RFC 9530 §2, §3).
     #[must_use]
-    pub fn field(&self) -> String {
+    pub fn header_value(&self) -> String {
         format!("sha-256=:{}:", data_encoding::BASE64.encode(&self.0))
     }
 }
 
-impl Digests {
+impl DigestCache {
     /// Of all of `content`, which was opened when it was as `stat` says.
     ///
     /// # Errors
     /// As of [`Digest::of`].
-    pub fn whole(
+    pub fn get_or_compute(
         &self,
         content: &Content,
         stat: &Stat,
         is_wanted: impl FnMut() -> bool,
     ) -> io::Result<Digest> {
-        if let Some(digest) = self.kept(stat) {
+        if let Some(digest) = self.get(stat) {
             return Ok(digest);
         }
         // Judged before it is read: what is read then is what these times will always stand for.
-        let is_settled = os::now() - stat.changed.0.max(stat.modified) > SETTLED;
+        let is_old_enough = os::now() - stat.changed.0.max(stat.modified) > TIMESTAMP_GRANULARITY;
         let digest = match stat.size.checked_sub(1) {
             Some(last) => Digest::of(content, ByteRange { first: 0, last }, is_wanted)?,
-            None => Digest::of_nothing(),
+            None => Digest::of_empty(),
         };
-        if is_settled {
-            self.keep(*stat, digest);
+        if is_old_enough {
+            self.insert(*stat, digest);
         }
         Ok(digest)
     }
 
-    fn kept(&self, stat: &Stat) -> Option<Digest> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+    fn get(&self, stat: &Stat) -> Option<Digest> {
+        let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (stat.device, stat.inode);
-        let (known, digest) = kept.young.get(&key).or_else(|| kept.old.get(&key))?;
+        let (known, digest) = generations.young.get(&key).or_else(|| generations.old.get(&key))?;
         (known == stat).then_some(*digest)
     }
 
-    fn keep(&self, stat: Stat, digest: Digest) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.young.len() >= MOST {
-            kept.old = mem::take(&mut kept.young);
+    fn insert(&self, stat: Stat, digest: Digest) {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        if generations.young.len() >= MAX_DIGESTS {
+            generations.old = mem::take(&mut generations.young);
         }
-        kept.young.insert((stat.device, stat.inode), (stat, digest));
+        generations.young.insert((stat.device, stat.inode), (stat, digest));
     }
 }
 
-/// Gives the bytes of `range` to `take`, in order, as long as it takes them.
-fn read(
+/// Gives the bytes of `range` to `sink`, in order, as long as it takes them.
+fn read_range(
     file: &File,
     range: ByteRange,
-    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+    mut sink: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut buffer = vec![0; STEP];
+    let mut buffer = vec![0; READ_SIZE];
     let (mut at, mut left) = (range.first, range.len());
     while left > 0 {
-        let step = usize::try_from(left).map_or(STEP, |left| left.min(STEP));
+        let step = usize::try_from(left).map_or(READ_SIZE, |left| left.min(READ_SIZE));
         match file.read_at(&mut buffer[..step], at) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(n) => {
-                take(&buffer[..n])?;
+                sink(&buffer[..n])?;
                 at += n as u64;
                 left -= n as u64;
             }
@@ -172,11 +172,11 @@ mod tests {
 
     #[test]
     fn a_file_and_the_same_bytes_have_the_same_digest() {
-        let text = "0123456789".repeat(STEP / 8); // more than one step, and no multiple of it
+        let text = "0123456789".repeat(READ_SIZE / 8); // more than one step, and no multiple of it
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(text.as_bytes()).unwrap();
         let (file, bytes) = (Content::File(Arc::new(file)), bytes(&text));
-        for (first, last) in [(0, 0), (3, STEP as u64 + 3), (0, text.len() as u64 - 1)] {
+        for (first, last) in [(0, 0), (3, READ_SIZE as u64 + 3), (0, text.len() as u64 - 1)] {
             let range = ByteRange { first, last };
             assert_eq!(
                 Digest::of(&file, range, || true).unwrap(),
@@ -193,9 +193,9 @@ mod tests {
     #[test]
     fn what_is_not_wanted_any_more_is_given_up_soon() {
         let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&[7; 10 * STEP]).unwrap();
+        file.write_all(&[7; 10 * READ_SIZE]).unwrap();
         let (file, mut asked) = (Content::File(Arc::new(file)), 0);
-        let all = ByteRange { first: 0, last: 10 * STEP as u64 - 1 };
+        let all = ByteRange { first: 0, last: 10 * READ_SIZE as u64 - 1 };
         let given_up = Digest::of(&file, all, || {
             asked += 1;
             asked < 3
@@ -205,36 +205,36 @@ mod tests {
 
     #[test]
     fn a_state_is_computed_once_and_another_state_anew() {
-        let digests = Digests::default();
-        let one = digests.whole(&bytes("one"), &stat(1, 3, 1000), || true).unwrap();
+        let digests = DigestCache::default();
+        let one = digests.get_or_compute(&bytes("one"), &stat(1, 3, 1000), || true).unwrap();
         assert_eq!(
-            digests.whole(&bytes("two"), &stat(1, 3, 1000), || true).unwrap(),
+            digests.get_or_compute(&bytes("two"), &stat(1, 3, 1000), || true).unwrap(),
             one,
             "not read again"
         );
-        let two = digests.whole(&bytes("two"), &stat(1, 3, 1001), || true).unwrap();
+        let two = digests.get_or_compute(&bytes("two"), &stat(1, 3, 1001), || true).unwrap();
         assert_ne!(one, two);
         assert_eq!(
-            digests.whole(&bytes(""), &stat(2, 0, 1000), || true).unwrap(),
-            Digest::of_nothing()
+            digests.get_or_compute(&bytes(""), &stat(2, 0, 1000), || true).unwrap(),
+            Digest::of_empty()
         );
     }
 
     #[test]
     fn what_changed_a_moment_ago_is_not_kept() {
-        let digests = Digests::default();
+        let digests = DigestCache::default();
         let young = stat(1, 3, os::now());
-        let one = digests.whole(&bytes("one"), &young, || true).unwrap();
-        assert_ne!(digests.whole(&bytes("two"), &young, || true).unwrap(), one);
+        let one = digests.get_or_compute(&bytes("one"), &young, || true).unwrap();
+        assert_ne!(digests.get_or_compute(&bytes("two"), &young, || true).unwrap(), one);
     }
 
     #[test]
     fn what_is_kept_is_bounded() {
-        let digests = Digests::default();
-        for inode in 0..3 * MOST as u64 {
-            digests.whole(&bytes("x"), &stat(inode, 1, 1000), || true).unwrap();
+        let digests = DigestCache::default();
+        for inode in 0..3 * MAX_DIGESTS as u64 {
+            digests.get_or_compute(&bytes("x"), &stat(inode, 1, 1000), || true).unwrap();
         }
-        let kept = digests.kept.lock().unwrap();
-        assert_eq!((kept.young.len(), kept.old.len()), (MOST, MOST));
+        let generations = digests.generations.lock().unwrap();
+        assert_eq!((generations.young.len(), generations.old.len()), (MAX_DIGESTS, MAX_DIGESTS));
     }
 }

@@ -1,7 +1,7 @@
 //! A directory's answers, but for the waiting: what both drivers' `Files` have in common.
 //!
 //! What to answer is [`Resolver`]'s, what the system says is [`os`]'s; here they are brought
-//! together, up to the bytes of the body, which each driver sends in its own way ([`Rest`]).
+//! together, up to the bytes of the body, which each driver sends in its own way ([`BodyPlan`]).
 
 use std::cell::RefCell;
 use std::fmt;
@@ -16,13 +16,13 @@ use doorstep_core::site::{
     Action, NotServed, Representation, Resolver, ResponsePlan, Site, Stat, cors,
 };
 
-use super::listings::{Listed, Listings, NotListed};
-use super::pending_digest::{Digested, Undigested};
-use super::{Content, Digests, Store};
+use super::listings::{Listing, ListingError, ListingPermits};
+use super::pending_digest::{Digests, PendingDigest};
+use super::{Content, DigestCache, FileCache};
 use crate::cgi::ScriptDirectory;
 use crate::exchange::ExchangeState;
 use crate::exchange::response::Response;
-use crate::net::{Departure, Vigil};
+use crate::net::{Disconnect, DisconnectDetector};
 use crate::os::{self, Opened, Root, Symlinks};
 use crate::permit_wait::PermitWait;
 use crate::semaphore::Permit;
@@ -30,30 +30,30 @@ use crate::semaphore::Permit;
 /// What is below a directory, as answers.
 #[derive(Debug)]
 pub struct Directory {
-    store: Store,
-    digests: Digests,
-    listings: Listings,
+    cache: FileCache,
+    digest_cache: DigestCache,
+    listings: ListingPermits,
     site: Site,
 }
 
 /// What is left to do after the head of an answer.
 #[derive(Debug)]
-pub enum Rest {
+pub enum BodyPlan {
     /// Nothing.
-    Nothing,
+    Done,
     /// Send these bytes of it; as much was promised.
     Range(Content, ByteRange),
     /// Send its pieces, one after the other; as much was promised.
-    Parts(Content, Multipart),
+    Multipart(Content, Multipart),
     /// Nothing was answered yet: read this directory ([`Directory::list`]), which may take long, and
-    /// then [`Directory::show`] it.
+    /// then [`Directory::respond_listing`] it.
     List(Vec<u8>, View),
     /// Nothing was answered yet, for want of descriptors or memory. Evict a connection and answer
-    /// again; if that does not help, [`Directory::refuse`].
+    /// again; if that does not help, [`Directory::respond_unavailable`].
     Exhausted(io::Error),
-    /// Nothing was answered yet: compute the digests of this ([`Directory::digest`]), which may take
-    /// long, and then [`Directory::finish`] it.
-    Digest(Box<Undigested>),
+    /// Nothing was answered yet: compute the digests of this ([`Directory::compute_digests`]), which may take
+    /// long, and then [`Directory::respond_with_digests`] it.
+    Digest(Box<PendingDigest>),
 }
 
 thread_local! {
@@ -62,16 +62,16 @@ thread_local! {
 }
 
 /// The methods that files have, for Allow (B-170).
-const ALLOWED: &str = "GET, HEAD, OPTIONS";
+const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// A clone has the same root and site, and caches and limits of its own.
 impl Clone for Directory {
     fn clone(&self) -> Self {
         let site = self.site.clone();
         Self {
-            store: Store::new(self.store.root().clone()),
-            digests: Digests::default(),
-            listings: Listings::new(&site),
+            cache: FileCache::new(self.cache.root().clone()),
+            digest_cache: DigestCache::default(),
+            listings: ListingPermits::new(&site),
             site,
         }
     }
@@ -85,53 +85,54 @@ impl Directory {
     /// When there is no such directory now.
     pub fn new(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
         let root = Root::new(directory.as_ref(), symlinks)?;
-        let (store, digests, site) = (Store::new(root), Digests::default(), Site::default());
-        Ok(Self { store, digests, listings: Listings::new(&site), site })
+        let (cache, digest_cache, site) =
+            (FileCache::new(root), DigestCache::default(), Site::default());
+        Ok(Self { cache, digest_cache, listings: ListingPermits::new(&site), site })
     }
 
-    /// Serves files beside `scripts`: listings leave out their directories, and a root that is
+    /// Serves files attach_scripts `scripts`: listings leave out their directories, and a root that is
     /// missing is logged once for both.
-    pub(crate) fn beside(&mut self, scripts: &mut ScriptDirectory) {
+    pub(crate) fn attach_scripts(&mut self, scripts: &mut ScriptDirectory) {
         self.site.unlisted_directories.extend(scripts.settings().directories.paths());
-        scripts.share(self.store.root());
+        scripts.share(self.cache.root());
     }
 
     /// Answers a request of any method.
     ///
     /// # Errors
     /// [`doorstep_core::http1::Misuse`], when it was answered before.
-    pub fn answer(&self, exchange: &mut ExchangeState<'_>) -> io::Result<Rest> {
+    pub fn respond(&self, exchange: &mut ExchangeState<'_>) -> io::Result<BodyPlan> {
         match exchange.head().method() {
             b"GET" | b"HEAD" => {
                 let mut scratch = SCRATCH.take();
-                let rest = self.look_up(exchange, &mut scratch);
+                let plan = self.resolve(exchange, &mut scratch);
                 SCRATCH.set(scratch);
-                return rest;
+                return plan;
             }
             b"OPTIONS" => {
                 let asks = self.site.cors && cors::is_preflight(&exchange.head());
-                let mut response = exchange.respond(204).header("Allow", ALLOWED);
+                let mut response = exchange.respond(204).header("Allow", ALLOWED_METHODS);
                 for (name, value) in cors::PREFLIGHT_HEADERS.into_iter().filter(|_| asks) {
                     response = response.header(name, value);
                 }
                 response.body("")?;
             }
             b"POST" | b"PUT" | b"PATCH" | b"DELETE" => {
-                exchange.respond(405).header("Allow", ALLOWED).page("")?;
+                exchange.respond(405).header("Allow", ALLOWED_METHODS).page("")?;
             }
             _ => exchange.unsupported()?,
         }
-        Ok(Rest::Nothing)
+        Ok(BodyPlan::Done)
     }
 
     /// Serves it as `site` says.
     pub fn set_site(&mut self, site: Site) {
-        self.listings = Listings::new(&site);
+        self.listings = ListingPermits::new(&site);
         self.site = site;
     }
 
-    /// The listing of the directory at `path`. [`NotListed::Large`]: it needs a permit, from
-    /// [`Directory::queue`]. It ends early when `departure` says that the client has left, which it
+    /// The listing of the directory at `path`. [`ListingError::NeedsPermit`]: it needs a permit, from
+    /// [`Directory::queue_for_permit`]. It ends early when `disconnect` says that the client has left, which it
     /// is asked now and then.
     ///
     /// # Errors
@@ -141,33 +142,33 @@ impl Directory {
         path: &[u8],
         view: View,
         permit: Option<Permit>,
-        departure: impl FnMut() -> Option<Departure>,
-    ) -> Result<Listed, NotListed> {
-        self.listings.make((&self.store, &self.site), (path, view), permit, departure)
+        disconnect: impl FnMut() -> Option<Disconnect>,
+    ) -> Result<Listing, ListingError> {
+        self.listings.build((&self.cache, &self.site), (path, view), permit, disconnect)
     }
 
     /// Watches whether the client of a listing or a digest has disconnected.
     #[must_use]
-    pub fn vigil(&self) -> Vigil {
-        Vigil::new(self.site.half_close_timeout)
+    pub fn disconnect_detector(&self) -> DisconnectDetector {
+        DisconnectDetector::new(self.site.half_close_timeout)
     }
 
     /// Waits for the permit of a large listing.
     #[must_use]
-    pub fn queue(&self) -> PermitWait {
+    pub fn queue_for_permit(&self) -> PermitWait {
         self.listings.queue(&self.site)
     }
 
     /// Answers with what [`Directory::list`] gave; what is to be sent of it, if anything is.
     ///
     /// # Errors
-    /// As of [`Directory::answer`].
-    pub fn show(
+    /// As of [`Directory::respond`].
+    pub fn respond_listing(
         &self,
         exchange: &mut ExchangeState<'_>,
         view: View,
-        listed: Result<Listed, NotListed>,
-    ) -> io::Result<Option<Listed>> {
+        listed: Result<Listing, ListingError>,
+    ) -> io::Result<Option<Listing>> {
         match listed {
             Ok(listed) => {
                 exchange
@@ -178,10 +179,10 @@ impl Directory {
                 Ok(Some(listed))
             }
             Err(why) => {
-                exchange.log_error(noted(exchange, &why));
-                match why.denial() {
-                    Some(denial) => deny(exchange, denial)?,
-                    None => unavailable(exchange)?,
+                exchange.log_error(with_path(exchange, &why));
+                match why.not_served() {
+                    Some(denial) => send_error_page(exchange, denial)?,
+                    None => respond_503(exchange)?,
                 }
                 Ok(None)
             }
@@ -191,78 +192,95 @@ impl Directory {
     /// Answers 503: descriptors or memory are used up, or the file system fails.
     ///
     /// # Errors
-    /// As for [`Directory::answer`].
-    pub fn refuse(&self, exchange: &mut ExchangeState<'_>, error: &io::Error) -> io::Result<()> {
-        exchange.log_error(noted(exchange, error));
-        unavailable(exchange)
+    /// As for [`Directory::respond`].
+    pub fn respond_unavailable(
+        &self,
+        exchange: &mut ExchangeState<'_>,
+        error: &io::Error,
+    ) -> io::Result<()> {
+        exchange.log_error(with_path(exchange, error));
+        respond_503(exchange)
     }
 
     /// The digests that `file` is to be answered with. One that cannot be computed is left out: what
     /// is wrong with the file is found when it is sent. So is one whose client has left, as
-    /// `departure` says.
+    /// `disconnect` says.
     #[must_use]
-    pub fn digest(
+    pub fn compute_digests(
         &self,
-        file: &Undigested,
-        mut departure: impl FnMut() -> Option<Departure>,
-    ) -> Digested {
-        file.digest(&self.digests, || departure().is_none())
+        file: &PendingDigest,
+        mut disconnect: impl FnMut() -> Option<Disconnect>,
+    ) -> Digests {
+        file.compute(&self.digest_cache, || disconnect().is_none())
     }
 
-    /// Answers with `file` and what [`Directory::digest`] gave.
+    /// Answers with `file` and what [`Directory::compute_digests`] gave.
     ///
     /// # Errors
-    /// As of [`Directory::answer`].
-    pub fn finish(
+    /// As of [`Directory::respond`].
+    pub fn respond_with_digests(
         &self,
         exchange: &mut ExchangeState<'_>,
-        file: &Undigested,
-        digests: &Digested,
-    ) -> io::Result<Rest> {
-        send_file(exchange, &file.about(), &file.selection, Some(file.content.clone()), digests)
+        file: &PendingDigest,
+        digests: &Digests,
+    ) -> io::Result<BodyPlan> {
+        send_file_head(
+            exchange,
+            &file.representation(),
+            &file.selection,
+            Some(file.content.clone()),
+            digests,
+        )
     }
 
-    fn look_up(&self, exchange: &mut ExchangeState<'_>, scratch: &mut Vec<u8>) -> io::Result<Rest> {
+    fn resolve(
+        &self,
+        exchange: &mut ExchangeState<'_>,
+        scratch: &mut Vec<u8>,
+    ) -> io::Result<BodyPlan> {
         let head = exchange.head();
-        let mut lookup = Resolver::new(&self.site, &head, os::now(), scratch);
-        let (mut tree, mut file) = (None, None);
+        let mut resolver = Resolver::new(&self.site, &head, os::now(), scratch);
+        let (mut root_dir, mut file) = (None, None);
         loop {
-            match lookup.action() {
+            match resolver.action() {
                 Action::Open(path) => {
-                    let opened = self.store.get(path, &mut tree);
-                    lookup.opened(opened.found());
+                    let opened = self.cache.get(path, &mut root_dir);
+                    resolver.opened(opened.to_found());
                     match opened {
                         Opened::File(content, stat) => file = Some((content, stat)),
-                        Opened::Refused(error) => exchange.log_error(noted(exchange, &error)),
-                        Opened::Exhausted(error) => return Ok(Rest::Exhausted(error)),
+                        Opened::Denied(error) => exchange.log_error(with_path(exchange, &error)),
+                        Opened::Exhausted(error) => return Ok(BodyPlan::Exhausted(error)),
                         Opened::Failed(error) => {
-                            self.refuse(exchange, &error)?;
-                            return Ok(Rest::Nothing);
+                            self.respond_unavailable(exchange, &error)?;
+                            return Ok(BodyPlan::Done);
                         }
                         _ => {}
                     }
                 }
                 // Whether it can be read is found when it is: that may take long.
-                Action::List(_) => lookup.listed(true),
-                Action::Respond(answer) => return send(exchange, answer, file),
+                Action::List(_) => resolver.listed(true),
+                Action::Respond(answer) => return send_head(exchange, answer, file),
             }
         }
     }
 }
 
-fn send(
+fn send_head(
     exchange: &mut ExchangeState<'_>,
     answer: ResponsePlan<'_>,
     file: Option<(Content, Stat)>,
-) -> io::Result<Rest> {
+) -> io::Result<BodyPlan> {
     match answer {
-        ResponsePlan::ErrorPage(denial) => deny(exchange, denial)?,
+        ResponsePlan::ErrorPage(denial) => send_error_page(exchange, denial)?,
         ResponsePlan::CustomErrorPage(denial, media_type, size) => {
             let mut content_type = Vec::new();
             media_type.write(&mut content_type);
-            begin(exchange, denial).error().header("Content-Type", content_type).sized(size)?;
+            error_response(exchange, denial)
+                .error()
+                .header("Content-Type", content_type)
+                .sized(size)?;
             if let Some((file, _)) = file.filter(|_| size > 0) {
-                return Ok(Rest::Range(file, ByteRange { first: 0, last: size - 1 }));
+                return Ok(BodyPlan::Range(file, ByteRange { first: 0, last: size - 1 }));
             }
         }
         ResponsePlan::NotModified(about) => {
@@ -273,39 +291,40 @@ fn send(
             .header("Accept-Ranges", "bytes")
             .header("Content-Range", format!("bytes */{size}"))
             .page("")?,
-        ResponsePlan::Listing(path, view) => return Ok(Rest::List(path.to_vec(), view)),
+        ResponsePlan::Listing(path, view) => return Ok(BodyPlan::List(path.to_vec(), view)),
         ResponsePlan::Redirect(location) => {
             let mut target = Vec::new();
             location.write(&mut target);
             exchange.respond(301).header("Location", target).body("")?;
         }
-        ResponsePlan::File(about, selection) => {
-            let undigested = file
-                .as_ref()
-                .and_then(|file| Undigested::new(&exchange.head(), &about, selection, file));
-            if let Some(undigested) = undigested {
-                return Ok(Rest::Digest(Box::new(undigested)));
+        ResponsePlan::File(representation, selection) => {
+            let pending = file.as_ref().and_then(|file| {
+                PendingDigest::new(&exchange.head(), &representation, selection, file)
+            });
+            if let Some(pending) = pending {
+                return Ok(BodyPlan::Digest(Box::new(pending)));
             }
             let file = file.map(|(content, _)| content);
-            return send_file(exchange, &about, selection, file, &Digested::default());
+            return send_file_head(exchange, &representation, selection, file, &Digests::default());
         }
     }
-    Ok(Rest::Nothing)
+    Ok(BodyPlan::Done)
 }
 
 /// 200 or 206 and the fields of a file; the body is still to be sent.
-fn send_file(
+fn send_file_head(
     exchange: &mut ExchangeState<'_>,
-    about: &Representation<'_>,
+    representation: &Representation<'_>,
     selection: &Selection,
     file: Option<Content>,
-    digests: &Digested,
-) -> io::Result<Rest> {
+    digests: &Digests,
+) -> io::Result<BodyPlan> {
     let mut content_type = Vec::with_capacity(64);
-    about.media_type.write(&mut content_type);
+    representation.media_type.write(&mut content_type);
     let parts = match selection {
         Selection::Several(ranges) => {
-            let parts = Multipart::new(ranges, about.size, &content_type, &about.etag);
+            let parts =
+                Multipart::new(ranges, representation.size, &content_type, &representation.etag);
             content_type = parts.content_type();
             Some(parts)
         }
@@ -314,47 +333,51 @@ fn send_file(
     let length = match (selection, &parts) {
         (Selection::One(range), _) => range.len(),
         (_, Some(parts)) => parts.length(),
-        _ => about.size,
+        _ => representation.size,
     };
 
     let status = if *selection == Selection::Whole { 200 } else { 206 };
     let mut response = exchange.respond(status).header("Content-Type", content_type);
-    if let Some(encoding) = about.media_type.encoding {
+    if let Some(encoding) = representation.media_type.encoding {
         response = response.header("Content-Encoding", encoding);
     }
-    response = response.length(length).header("Last-Modified", date::format(about.modified));
-    response = with_validators(response, about).header("Accept-Ranges", "bytes");
+    response =
+        response.length(length).header("Last-Modified", date::format(representation.modified));
+    response = with_validators(response, representation).header("Accept-Ranges", "bytes");
     if let Selection::One(range) = selection {
         let mut value = Vec::with_capacity(64);
-        range.write_content_range(about.size, &mut value);
+        range.write_content_range(representation.size, &mut value);
         response = response.header("Content-Range", value);
     }
     for (name, value) in
         [("Repr-Digest", &digests.representation), ("Content-Digest", &digests.content)]
     {
         if let Some(value) = value {
-            response = response.header(name, value.field());
+            response = response.header(name, value.header_value());
         }
     }
     response.sized(length)?;
 
     Ok(match (file, parts, selection) {
-        (None, ..) => Rest::Nothing,
-        (Some(file), Some(parts), _) => Rest::Parts(file, parts),
-        (Some(file), None, Selection::One(range)) => Rest::Range(file, *range),
-        (Some(_), ..) if length == 0 => Rest::Nothing,
-        (Some(file), ..) => Rest::Range(file, ByteRange { first: 0, last: length - 1 }),
+        (None, ..) => BodyPlan::Done,
+        (Some(file), Some(parts), _) => BodyPlan::Multipart(file, parts),
+        (Some(file), None, Selection::One(range)) => BodyPlan::Range(file, *range),
+        (Some(_), ..) if length == 0 => BodyPlan::Done,
+        (Some(file), ..) => BodyPlan::Range(file, ByteRange { first: 0, last: length - 1 }),
     })
 }
 
 /// The fields that a 304 has too (RFC 9110 §15.4.5).
-fn with_validators<'a>(mut response: Response<'a>, about: &Representation<'_>) -> Response<'a> {
-    response = response.header("ETag", about.etag);
-    if !about.cache_control.is_empty() {
-        response = response.header("Cache-Control", about.cache_control);
+fn with_validators<'a>(
+    mut response: Response<'a>,
+    representation: &Representation<'_>,
+) -> Response<'a> {
+    response = response.header("ETag", representation.etag);
+    if !representation.cache_control.is_empty() {
+        response = response.header("Cache-Control", representation.cache_control);
     }
-    if !about.vary.is_empty() {
-        response = response.header("Vary", about.vary);
+    if !representation.vary.is_empty() {
+        response = response.header("Vary", representation.vary);
     }
     response
 }
@@ -363,31 +386,31 @@ fn with_validators<'a>(mut response: Response<'a>, about: &Representation<'_>) -
 ///
 /// # Errors
 /// [`ErrorKind::UnexpectedEof`] when it has less.
-pub fn part(bytes: &[u8], range: ByteRange) -> io::Result<&[u8]> {
+pub fn slice_range(bytes: &[u8], range: ByteRange) -> io::Result<&[u8]> {
     let [first, end] = [range.first, range.last.saturating_add(1)]
         .map(|n| usize::try_from(n).unwrap_or(usize::MAX));
     bytes.get(first..end).ok_or_else(|| ErrorKind::UnexpectedEof.into())
 }
 
-fn deny(exchange: &mut ExchangeState<'_>, denial: NotServed) -> io::Result<()> {
-    begin(exchange, denial).page("")
+fn send_error_page(exchange: &mut ExchangeState<'_>, denial: NotServed) -> io::Result<()> {
+    error_response(exchange, denial).page("")
 }
 
 /// The status, and why for the log.
-fn begin<'a>(exchange: &'a mut ExchangeState<'_>, denial: NotServed) -> Response<'a> {
+fn error_response<'a>(exchange: &'a mut ExchangeState<'_>, denial: NotServed) -> Response<'a> {
     if let Some(why) = denial.log_message() {
-        exchange.log_error(noted(exchange, &why));
+        exchange.log_error(with_path(exchange, &why));
     }
     exchange.respond(denial.status()).reason(denial.reason())
 }
 
 /// 503: descriptors or memory are used up, or the file system fails; a later request may succeed.
-fn unavailable(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
+fn respond_503(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
     exchange.respond(503).header("Retry-After", "1").page("")
 }
 
 /// An error with its path, for the log.
-fn noted(exchange: &ExchangeState<'_>, error: &dyn fmt::Display) -> String {
+fn with_path(exchange: &ExchangeState<'_>, error: &dyn fmt::Display) -> String {
     format!("{}: {error}", String::from_utf8_lossy(exchange.head().path()))
 }
 

@@ -12,13 +12,13 @@
 //! sent until it changes.)
 //!
 //! ```
-//! use doorstep_driver::files::{Content, Store};
+//! use doorstep_driver::files::{Content, FileCache};
 //! use doorstep_driver::os::{Opened, Root, Symlinks};
 //! # let dir = tempfile::tempdir()?;
 //! # std::fs::write(dir.path().join("hello.txt"), "hi\n")?;
 //!
-//! let store = Store::new(Root::new(dir.path(), Symlinks::Beneath)?);
-//! let Opened::File(Content::File(file), stat) = store.get(b"hello.txt", &mut None) else { panic!() };
+//! let cache = FileCache::new(Root::new(dir.path(), Symlinks::Beneath)?);
+//! let Opened::File(Content::File(file), stat) = cache.get(b"hello.txt", &mut None) else { panic!() };
 //! assert_eq!(stat.size, 3, "and it is too young to be kept");
 //! # Ok::<(), std::io::Error>(())
 //! ```
@@ -35,31 +35,31 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use doorstep_core::site::listing::Entry;
 use doorstep_core::site::{Site, Stat};
 
-use crate::os::{self, Missing, Opened, Root, Tree};
+use crate::os::{self, Opened, Root, RootDir, RootError};
 
 /// A body of at most this is kept and sent from memory; a larger file by its descriptor. In bytes.
-pub const SMALL: u64 = 32 << 10;
+pub const MAX_BODY_IN_MEMORY: u64 = 32 << 10;
 /// Bounds of each of the two generations: bodies in bytes, bodies and descriptors in number.
-const MOST_BYTES: u64 = 16 << 20;
-const MOST_BODIES: usize = 16 << 10;
-const MOST_DESCRIPTORS: usize = 64;
+const MAX_BYTES: u64 = 16 << 20;
+const MAX_ENTRIES: usize = 16 << 10;
+const MAX_DESCRIPTORS: usize = 64;
 /// Paths that are remembered to have been asked for, a number.
-const SLOTS: usize = 4096;
+const REQUESTED_SLOTS: usize = 4096;
 /// Of so many that others would have to go for, one is kept.
-const ONE_OF: u64 = 16;
+const ADMIT_ONE_IN: u64 = 16;
 /// How long a change must lie back, in seconds: the coarsest clock of a file system in use.
-pub(super) const SETTLED: i64 = 2;
+pub(super) const TIMESTAMP_GRANULARITY: i64 = 2;
 
 /// A root, and what is kept of it.
 #[derive(Debug)]
-pub struct Store {
+pub struct FileCache {
     root: Arc<Root>,
-    kept: RwLock<Kept>,
+    generations: RwLock<Generations>,
     hasher: RandomState,
     /// Hashes of paths that were asked for and not kept, each in its slot until another comes.
-    seen: Box<[AtomicU64]>,
+    requested: Box<[AtomicU64]>,
     /// Files that others would have had to go for, a number; few of them were kept.
-    turned_away: AtomicU64,
+    rejected: AtomicU64,
 }
 
 /// A file's content.
@@ -73,11 +73,11 @@ pub enum Content {
 
 /// Two generations: what is used moves to the young one; when that is full, the old one goes.
 #[derive(Debug, Default)]
-struct Kept {
+struct Generations {
     young: Generation,
     old: Generation,
-    /// [`Root::changes`], when this was begun.
-    changes: u64,
+    /// [`Root::revision`], when this was begun.
+    revision: u64,
 }
 
 #[derive(Debug, Default)]
@@ -87,14 +87,20 @@ struct Generation {
     descriptors: usize,
 }
 
-impl Store {
+impl FileCache {
     /// Over `root`; nothing is kept yet.
     #[must_use]
     pub fn new(root: impl Into<Arc<Root>>) -> Self {
         let root = root.into();
-        let seen = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
-        let turned_away = AtomicU64::new(0);
-        Self { root, kept: RwLock::default(), hasher: RandomState::new(), seen, turned_away }
+        let requested = (0..REQUESTED_SLOTS).map(|_| AtomicU64::new(0)).collect();
+        let rejected = AtomicU64::new(0);
+        Self {
+            root,
+            generations: RwLock::default(),
+            hasher: RandomState::new(),
+            requested,
+            rejected,
+        }
     }
 
     /// The root.
@@ -103,57 +109,60 @@ impl Store {
         &self.root
     }
 
-    /// What is at `path`, as of now. `tree` is for all paths of one request: the root's name is
+    /// What is at `path`, as of now. `root_dir` is for all paths of one request: the root's name is
     /// looked at once for them all, if at all.
     #[must_use]
-    pub fn get(&self, path: &[u8], tree: &mut Option<Arc<Tree>>) -> Opened<Content> {
-        let changes = self.root.changes();
-        if let Some((content, stat, is_old)) = self.kept(path)
-            && self.root.unchanged(path, &stat)
+    pub fn get(&self, path: &[u8], root_dir: &mut Option<Arc<RootDir>>) -> Opened<Content> {
+        let revision = self.root.revision();
+        if let Some((content, stat, is_old)) = self.cached(path)
+            && self.root.is_unchanged(path, &stat)
         {
             if is_old {
-                self.keep(path, &content, stat, changes);
+                self.insert(path, &content, stat, revision);
             }
             return Opened::File(content, stat);
         }
-        let mut opened = self.open(path, tree);
-        if matches!(opened, Opened::Exhausted(_)) && self.forget() {
-            opened = self.open(path, tree); // what was held here is free now
+        let mut opened = self.open(path, root_dir);
+        if matches!(opened, Opened::Exhausted(_)) && self.clear() {
+            opened = self.open(path, root_dir); // what was held here is free now
         }
-        let changes = tree.as_ref().and_then(|tree| self.root.changes_to(tree));
-        opened.map(|file, stat| self.take(path, file, stat, changes))
+        let revision = root_dir.as_ref().and_then(|root_dir| self.root.revision_of(root_dir));
+        opened.map_file(|file, stat| self.load(path, file, stat, revision))
     }
 
-    fn open(&self, path: &[u8], tree: &mut Option<Arc<Tree>>) -> Opened {
-        match self.tree(tree) {
-            Ok(tree) => tree.open(path),
+    fn open(&self, path: &[u8], root_dir: &mut Option<Arc<RootDir>>) -> Opened {
+        match self.root_dir(root_dir) {
+            Ok(root_dir) => root_dir.open(path),
             Err(missing) => missing.into(),
         }
     }
 
-    /// What `tree` is, or what it becomes by a look at the root's name.
-    fn tree<'t>(&self, tree: &'t mut Option<Arc<Tree>>) -> Result<&'t Tree, Missing> {
-        match tree {
-            Some(tree) => Ok(tree),
+    /// What `root_dir` is, or what it becomes by a look at the root's name.
+    fn root_dir<'t>(
+        &self,
+        root_dir: &'t mut Option<Arc<RootDir>>,
+    ) -> Result<&'t RootDir, RootError> {
+        match root_dir {
+            Some(root_dir) => Ok(root_dir),
             None => {
-                let now = self.root.tree();
-                self.forget_others();
-                Ok(tree.insert(now?))
+                let now = self.root.open_dir();
+                self.discard_stale();
+                Ok(root_dir.insert(now?))
             }
         }
     }
 
     /// The content of a file that was opened, which is kept if that is worth it and the directory is
     /// still the root's.
-    fn take(&self, path: &[u8], file: File, stat: &Stat, changes: Option<u64>) -> Content {
-        let Some(changes) = changes else { return Content::File(Arc::new(file)) };
-        let is_settled = os::now() - stat.changed.0.max(stat.modified) > SETTLED;
-        if !is_settled || !self.was_seen(path) || !self.admits() {
+    fn load(&self, path: &[u8], file: File, stat: &Stat, revision: Option<u64>) -> Content {
+        let Some(revision) = revision else { return Content::File(Arc::new(file)) };
+        let is_old_enough = os::now() - stat.changed.0.max(stat.modified) > TIMESTAMP_GRANULARITY;
+        if !is_old_enough || !self.mark_requested(path) || !self.should_admit() {
             return Content::File(Arc::new(file));
         }
-        let (content, is_whole) = read(file, stat.size);
+        let (content, is_whole) = read_content(file, stat.size);
         if is_whole {
-            self.keep(path, &content, *stat, changes);
+            self.insert(path, &content, *stat, revision);
         }
         content
     }
@@ -166,74 +175,76 @@ impl Store {
         &self,
         path: &[u8],
         site: &Site,
-        take: impl FnMut(Entry<&[u8]>) -> io::Result<()>,
+        visit: impl FnMut(Entry<&[u8]>) -> io::Result<()>,
     ) -> io::Result<()> {
-        self.root.list(path, site, take)
+        self.root.list(path, site, visit)
     }
 
     /// Whether `path` was asked for before, of late; from now on it was.
-    fn was_seen(&self, path: &[u8]) -> bool {
+    fn mark_requested(&self, path: &[u8]) -> bool {
         let hash = self.hasher.hash_one(path);
-        self.seen[hash as usize % SLOTS].swap(hash, Ordering::Relaxed) == hash
+        self.requested[hash as usize % REQUESTED_SLOTS].swap(hash, Ordering::Relaxed) == hash
     }
 
     /// Whether one more is kept: as long as nothing has to go for it, and then now and then. Where
     /// more is asked for than there is room for, keeping costs more than it saves.
-    fn admits(&self) -> bool {
-        let is_crowded = !self.read().old.files.is_empty();
-        !is_crowded || self.turned_away.fetch_add(1, Ordering::Relaxed).is_multiple_of(ONE_OF)
+    fn should_admit(&self) -> bool {
+        let is_full = !self.read_generations().old.files.is_empty();
+        !is_full || self.rejected.fetch_add(1, Ordering::Relaxed).is_multiple_of(ADMIT_ONE_IN)
     }
 
-    fn kept(&self, path: &[u8]) -> Option<(Content, Stat, bool)> {
-        let kept = self.read();
-        if kept.changes != self.root.changes() {
+    fn cached(&self, path: &[u8]) -> Option<(Content, Stat, bool)> {
+        let generations = self.read_generations();
+        if generations.revision != self.root.revision() {
             return None;
         }
-        let young = kept.young.files.get(path).map(|file| (file, false));
+        let young = generations.young.files.get(path).map(|file| (file, false));
         let ((content, stat), is_old) =
-            young.or_else(|| kept.old.files.get(path).map(|file| (file, true)))?;
+            young.or_else(|| generations.old.files.get(path).map(|file| (file, true)))?;
         Some((content.clone(), *stat, is_old))
     }
 
     /// Gives up what is kept of another directory than the root is now.
-    fn forget_others(&self) {
-        if self.read().changes != self.root.changes() {
-            self.forget();
+    fn discard_stale(&self) {
+        if self.read_generations().revision != self.root.revision() {
+            self.clear();
         }
     }
 
     /// Lets go of everything that is kept; whether there was anything.
-    fn forget(&self) -> bool {
-        let none = Kept { changes: self.root.changes(), ..Kept::default() };
-        let kept =
-            mem::replace(&mut *self.kept.write().unwrap_or_else(PoisonError::into_inner), none);
-        !kept.young.files.is_empty() || !kept.old.files.is_empty()
+    fn clear(&self) -> bool {
+        let none = Generations { revision: self.root.revision(), ..Generations::default() };
+        let generations = mem::replace(
+            &mut *self.generations.write().unwrap_or_else(PoisonError::into_inner),
+            none,
+        );
+        !generations.young.files.is_empty() || !generations.old.files.is_empty()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Kept> {
-        self.kept.read().unwrap_or_else(PoisonError::into_inner)
+    fn read_generations(&self) -> RwLockReadGuard<'_, Generations> {
+        self.generations.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what belongs to the directory that the root was at so many `changes`, if it still is.
-    fn keep(&self, path: &[u8], content: &Content, stat: Stat, changes: u64) {
-        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
-        if changes != self.root.changes() {
+    /// Keeps what belongs to the directory that the root was at so many `revision`, if it still is.
+    fn insert(&self, path: &[u8], content: &Content, stat: Stat, revision: u64) {
+        let mut generations = self.generations.write().unwrap_or_else(PoisonError::into_inner);
+        if revision != self.root.revision() {
             return;
         }
-        if kept.changes != changes {
-            *kept = Kept { changes, ..Kept::default() };
-        } else if kept.young.is_full() {
-            kept.old = mem::take(&mut kept.young);
+        if generations.revision != revision {
+            *generations = Generations { revision, ..Generations::default() };
+        } else if generations.young.is_full() {
+            generations.old = mem::take(&mut generations.young);
         }
-        kept.young.insert(path, content.clone(), stat);
+        generations.young.insert(path, content.clone(), stat);
     }
 }
 
 impl Generation {
     fn is_full(&self) -> bool {
-        self.bytes >= MOST_BYTES
-            || self.files.len() >= MOST_BODIES
-            || self.descriptors >= MOST_DESCRIPTORS
+        self.bytes >= MAX_BYTES
+            || self.files.len() >= MAX_ENTRIES
+            || self.descriptors >= MAX_DESCRIPTORS
     }
 
     fn insert(&mut self, path: &[u8], content: Content, stat: Stat) {
@@ -259,8 +270,8 @@ impl Content {
 
 /// The content of a file just opened, and whether it may be kept. One that is being changed is left
 /// as it is: the transfer will find out.
-fn read(file: File, size: u64) -> (Content, bool) {
-    if size > SMALL {
+fn read_content(file: File, size: u64) -> (Content, bool) {
+    if size > MAX_BODY_IN_MEMORY {
         return (Content::File(Arc::new(file)), true);
     }
     let mut bytes = vec![0; size as usize];
@@ -290,14 +301,14 @@ mod tests {
     use std::fs;
     use std::time::{Duration, SystemTime};
 
-    fn store() -> (tempfile::TempDir, Store) {
+    fn cache() -> (tempfile::TempDir, FileCache) {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(Root::new(dir.path(), Symlinks::Beneath).unwrap());
-        (dir, store)
+        let cache = FileCache::new(Root::new(dir.path(), Symlinks::Beneath).unwrap());
+        (dir, cache)
     }
 
-    fn bytes(store: &Store, path: &str) -> Vec<u8> {
-        match store.get(path.as_bytes(), &mut None) {
+    fn bytes(cache: &FileCache, path: &str) -> Vec<u8> {
+        match cache.get(path.as_bytes(), &mut None) {
             Opened::File(Content::Bytes(bytes), _) => bytes.to_vec(),
             Opened::File(Content::File(file), stat) => {
                 let mut bytes = vec![0; stat.size as usize];
@@ -308,42 +319,42 @@ mod tests {
         }
     }
 
-    fn is_kept(store: &Store, path: &str) -> bool {
-        store.kept(path.as_bytes()).is_some()
+    fn is_cached(cache: &FileCache, path: &str) -> bool {
+        cache.cached(path.as_bytes()).is_some()
     }
 
-    /// A content that is forced into the store as if it were settled.
-    fn settle(store: &Store, path: &str) {
-        let Opened::File(content, stat) = store.get(path.as_bytes(), &mut None) else {
+    /// A content that is forced into the cache as if it were settled.
+    fn force_insert(cache: &FileCache, path: &str) {
+        let Opened::File(content, stat) = cache.get(path.as_bytes(), &mut None) else {
             unreachable!()
         };
         let content = match content {
-            Content::File(file) => read(file.try_clone().unwrap(), stat.size).0,
+            Content::File(file) => read_content(file.try_clone().unwrap(), stat.size).0,
             bytes => bytes,
         };
-        store.keep(path.as_bytes(), &content, stat, store.root.changes());
+        cache.insert(path.as_bytes(), &content, stat, cache.root.revision());
     }
 
     #[test]
     fn only_what_is_asked_for_twice_is_kept() {
-        let (_dir, store) = store();
-        assert!(!store.was_seen(b"a"));
-        assert!(store.was_seen(b"a"));
+        let (_dir, cache) = cache();
+        assert!(!cache.mark_requested(b"a"));
+        assert!(cache.mark_requested(b"a"));
     }
 
     #[test]
     fn what_changed_a_moment_ago_is_not_kept() {
-        let (dir, store) = store();
+        let (dir, cache) = cache();
         fs::write(dir.path().join("a"), "one").unwrap();
-        assert_eq!(bytes(&store, "a"), b"one");
-        assert!(!is_kept(&store, "a"));
+        assert_eq!(bytes(&cache, "a"), b"one");
+        assert!(!is_cached(&cache, "a"));
         fs::write(dir.path().join("a"), "two").unwrap();
-        assert_eq!(bytes(&store, "a"), b"two", "same size, same tick");
+        assert_eq!(bytes(&cache, "a"), b"two", "same size, same tick");
     }
 
     #[test]
     fn every_change_is_seen_at_once() {
-        let (dir, store) = store();
+        let (dir, cache) = cache();
         let path = dir.path().join("a");
         let write = |text: &str, seconds| {
             fs::write(&path, text).unwrap();
@@ -351,89 +362,89 @@ mod tests {
             File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
         };
         write("one", 1000);
-        settle(&store, "a");
-        assert_eq!(bytes(&store, "a"), b"one");
+        force_insert(&cache, "a");
+        assert_eq!(bytes(&cache, "a"), b"one");
         std::thread::sleep(Duration::from_millis(20)); // another tick of the file system's clock
         write("two", 1000);
-        assert_eq!(bytes(&store, "a"), b"two", "same size and date: ctime tells");
-        settle(&store, "a");
+        assert_eq!(bytes(&cache, "a"), b"two", "same size and date: ctime tells");
+        force_insert(&cache, "a");
         fs::remove_file(&path).unwrap();
-        assert!(matches!(store.get(b"a", &mut None), Opened::Nothing));
+        assert!(matches!(cache.get(b"a", &mut None), Opened::NotFound));
         fs::create_dir(&path).unwrap();
-        assert!(matches!(store.get(b"a", &mut None), Opened::Directory(_)));
+        assert!(matches!(cache.get(b"a", &mut None), Opened::Directory(_)));
     }
 
     #[test]
     fn r_1_nothing_is_kept_of_a_directory_that_was_replaced() {
-        let (dir, store) = store();
+        let (dir, cache) = cache();
         let old = dir.path().with_extension("old");
         fs::write(dir.path().join("a"), "one").unwrap();
-        settle(&store, "a");
-        assert!(is_kept(&store, "a"));
+        force_insert(&cache, "a");
+        assert!(is_cached(&cache, "a"));
         fs::rename(dir.path(), &old).unwrap();
         fs::create_dir(dir.path()).unwrap();
         // A file of the former directory, in a place where it may not be sent from any more.
         std::os::unix::fs::symlink(old.join("a"), dir.path().join("a")).unwrap();
-        assert!(matches!(store.get(b"b", &mut None), Opened::Nothing), "a look at the name");
-        assert!(matches!(store.get(b"a", &mut None), Opened::Refused(_)));
+        assert!(matches!(cache.get(b"b", &mut None), Opened::NotFound), "a look at the name");
+        assert!(matches!(cache.get(b"a", &mut None), Opened::Denied(_)));
         fs::remove_dir_all(dir.path()).unwrap();
         fs::rename(&old, dir.path()).unwrap();
-        settle(&store, "a");
+        force_insert(&cache, "a");
         fs::rename(dir.path(), &old).unwrap();
-        assert!(matches!(store.get(b"a", &mut None), Opened::Refused(_)), "once for the log");
-        assert_eq!(store.read().young.files.len(), 0);
+        assert!(matches!(cache.get(b"a", &mut None), Opened::Denied(_)), "once for the log");
+        assert_eq!(cache.read_generations().young.files.len(), 0);
         fs::rename(&old, dir.path()).unwrap();
-        assert_eq!(bytes(&store, "a"), b"one");
+        assert_eq!(bytes(&cache, "a"), b"one");
     }
 
     #[test]
     fn r_1_what_a_request_opened_of_a_former_directory_is_not_kept() {
-        let (dir, store) = store();
+        let (dir, cache) = cache();
         let old = dir.path().with_extension("old");
         fs::write(dir.path().join("a"), "one").unwrap();
-        let mut tree = None;
-        assert!(matches!(store.get(b"b", &mut tree), Opened::Nothing));
-        let before = store.root.changes_to(tree.as_ref().unwrap()).unwrap();
+        let mut root_dir = None;
+        assert!(matches!(cache.get(b"b", &mut root_dir), Opened::NotFound));
+        let before = cache.root.revision_of(root_dir.as_ref().unwrap()).unwrap();
         fs::rename(dir.path(), &old).unwrap();
         fs::create_dir(dir.path()).unwrap();
         // By its name it is what was opened, but it may not be sent from there.
         std::os::unix::fs::symlink(old.join("a"), dir.path().join("a")).unwrap();
-        assert!(matches!(store.get(b"b", &mut None), Opened::Nothing), "another request's look");
-        let Opened::File(content, stat) = store.get(b"a", &mut tree) else { unreachable!() };
-        assert_eq!(store.root.changes_to(tree.as_ref().unwrap()), None);
-        store.keep(b"a", &content, stat, before);
-        assert!(!is_kept(&store, "a"));
-        assert!(matches!(store.get(b"a", &mut None), Opened::Refused(_)));
+        assert!(matches!(cache.get(b"b", &mut None), Opened::NotFound), "another request's look");
+        let Opened::File(content, stat) = cache.get(b"a", &mut root_dir) else { unreachable!() };
+        assert_eq!(cache.root.revision_of(root_dir.as_ref().unwrap()), None);
+        cache.insert(b"a", &content, stat, before);
+        assert!(!is_cached(&cache, "a"));
+        assert!(matches!(cache.get(b"a", &mut None), Opened::Denied(_)));
         fs::remove_dir_all(dir.path()).unwrap();
         fs::rename(&old, dir.path()).unwrap();
     }
 
     #[test]
     fn r_1_one_request_sees_one_directory() {
-        let (dir, store) = store();
+        let (dir, cache) = cache();
         let old = dir.path().with_extension("old");
         fs::write(dir.path().join("a"), "one").unwrap();
-        let mut tree = None;
-        assert!(matches!(store.get(b"b", &mut tree), Opened::Nothing));
+        let mut root_dir = None;
+        assert!(matches!(cache.get(b"b", &mut root_dir), Opened::NotFound));
         fs::rename(dir.path(), &old).unwrap();
         fs::create_dir(dir.path()).unwrap();
-        assert!(matches!(store.get(b"a", &mut tree), Opened::File(..)));
-        assert!(matches!(store.get(b"a", &mut None), Opened::Nothing), "the next one");
+        assert!(matches!(cache.get(b"a", &mut root_dir), Opened::File(..)));
+        assert!(matches!(cache.get(b"a", &mut None), Opened::NotFound), "the next one");
         fs::remove_dir(dir.path()).unwrap();
         fs::rename(&old, dir.path()).unwrap();
     }
 
     #[test]
     fn what_is_kept_is_bounded() {
-        let (dir, store) = store();
-        fs::write(dir.path().join("large"), vec![0; SMALL as usize + 1]).unwrap();
-        let Opened::File(content, stat) = store.get(b"large", &mut None) else { unreachable!() };
+        let (dir, cache) = cache();
+        fs::write(dir.path().join("large"), vec![0; MAX_BODY_IN_MEMORY as usize + 1]).unwrap();
+        let Opened::File(content, stat) = cache.get(b"large", &mut None) else { unreachable!() };
         for i in 0..1000 {
-            store.keep(format!("{i}").as_bytes(), &content, stat, store.root.changes());
+            cache.insert(format!("{i}").as_bytes(), &content, stat, cache.root.revision());
         }
-        let kept = store.kept.read().unwrap();
-        assert!(kept.young.descriptors <= MOST_DESCRIPTORS);
-        assert!(kept.old.descriptors <= MOST_DESCRIPTORS);
-        assert_eq!(kept.young.files.len(), kept.young.descriptors);
+        let generations = cache.generations.read().unwrap();
+        assert!(generations.young.descriptors <= MAX_DESCRIPTORS);
+        assert!(generations.old.descriptors <= MAX_DESCRIPTORS);
+        assert_eq!(generations.young.files.len(), generations.young.descriptors);
     }
 }

@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 
-use super::Watch;
-use super::change_guard::Transfer;
+use super::ChangeGuard;
+use super::change_guard::TransferGuard;
 use crate::net;
 
 /// Bytes of a file that are still to be sent.
@@ -19,7 +19,7 @@ pub struct FileTransfer<'f> {
     offset: u64,
     left: u64,
     sent: u64,
-    guard: Transfer,
+    guard: TransferGuard,
 }
 
 impl<'f> FileTransfer<'f> {
@@ -28,7 +28,7 @@ impl<'f> FileTransfer<'f> {
     /// # Errors
     /// Returns an error if the system does not tell how long the file is.
     pub fn new(file: &'f File, offset: u64, count: u64) -> io::Result<Self> {
-        let guard = Watch::over(file, count)?;
+        let guard = ChangeGuard::for_transfer(file, count)?;
         Ok(Self { file, offset, left: count, sent: 0, guard })
     }
 
@@ -44,14 +44,14 @@ impl<'f> FileTransfer<'f> {
         self.sent
     }
 
-    /// Sends a part by one call, at most [`net::FAIR_SHARE`] bytes. Returns how many were sent.
+    /// Sends a part by one call, at most [`net::MAX_SENDFILE_CHUNK`] bytes. Returns how many were sent.
     ///
     /// # Errors
     /// Returns [`ErrorKind::UnexpectedEof`] if the file has become shorter,
     /// [`ErrorKind::InvalidData`] if it was written to, [`ErrorKind::WouldBlock`] if the socket
     /// takes nothing now, or the error of the file or the socket.
     pub fn send(&mut self, stream: &TcpStream) -> io::Result<usize> {
-        self.guard.before_turn(self.file, self.left)?;
+        self.guard.check_before_send(self.file, self.left)?;
         let n = net::send_file(stream, self.file, self.offset, self.left)?;
         if n == 0 && self.left > 0 {
             return Err(ErrorKind::UnexpectedEof.into());

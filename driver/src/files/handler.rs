@@ -54,8 +54,8 @@ impl Files {
     }
 
     /// Leaves the directories of `scripts` out of listings.
-    pub(crate) fn beside(mut self, scripts: &mut ScriptDirectory) -> Self {
-        Arc::make_mut(&mut self.directory).beside(scripts);
+    pub(crate) fn attach_scripts(mut self, scripts: &mut ScriptDirectory) -> Self {
+        Arc::make_mut(&mut self.directory).attach_scripts(scripts);
         self
     }
 

@@ -8,11 +8,11 @@ use doorstep_core::site::listing::View;
 use doorstep_core::site::multipart::{Multipart, Piece};
 use doorstep_core::site::range::ByteRange;
 
-use super::pending_digest::{Digested, Undigested};
-use super::{Content, Directory, Listed, NotListed, Rest, part};
+use super::pending_digest::{Digests, PendingDigest};
+use super::{BodyPlan, Content, Directory, Listing, ListingError, slice_range};
 use crate::exchange::ExchangeState;
 use crate::job::{Job, JobStep, Pending};
-use crate::net::Departure;
+use crate::net::Disconnect;
 use crate::permit_wait::{PermitPoll, PermitWait};
 use crate::semaphore::Permit;
 
@@ -29,15 +29,15 @@ enum State {
     /// Several ranges are being sent; so many pieces were.
     Parts(Box<(Content, Multipart)>, usize),
     /// The digests of a file are being computed.
-    Digest(Pending<(Box<Undigested>, Digested)>),
+    Digest(Pending<(Box<PendingDigest>, Digests)>),
     /// A directory is being listed.
-    List(Box<Listing>),
+    List(Box<ListingJob>),
     /// Nothing is left to do.
     Done,
 }
 
 /// A listing in the making.
-struct Listing {
+struct ListingJob {
     path: Arc<[u8]>,
     view: View,
     evicted: bool,
@@ -48,11 +48,11 @@ enum ListState {
     /// It is to be begun.
     Begin(Option<Permit>),
     /// It is being made; whether it has a permit.
-    Make(Pending<Result<Listed, NotListed>>, bool),
+    Make(Pending<Result<Listing, ListingError>>, bool),
     /// It is large, and waits for a permit.
     Queue(PermitWait),
     /// It is being sent; so many pieces were.
-    Send(Listed, usize),
+    Send(Listing, usize),
 }
 
 impl<'f> FilesJob<'f> {
@@ -61,34 +61,34 @@ impl<'f> FilesJob<'f> {
     }
 
     /// Handles what is left after the head; `None` when another state was reached.
-    fn rest(
+    fn carry_out(
         &mut self,
         exchange: &mut ExchangeState<'_>,
-        rest: Rest,
+        plan: BodyPlan,
     ) -> io::Result<Option<JobStep>> {
-        match rest {
-            Rest::Nothing => Ok(Some(JobStep::Done)),
-            Rest::Exhausted(error) => {
-                self.directory.refuse(exchange, &error).map(|()| Some(JobStep::Done))
+        match plan {
+            BodyPlan::Done => Ok(Some(JobStep::Done)),
+            BodyPlan::Exhausted(error) => {
+                self.directory.respond_unavailable(exchange, &error).map(|()| Some(JobStep::Done))
             }
-            Rest::Range(content, range) => {
+            BodyPlan::Range(content, range) => {
                 send(exchange, &content, range).map(|step| step.or(Some(JobStep::Done)))
             }
-            Rest::Parts(content, multipart) => {
+            BodyPlan::Multipart(content, multipart) => {
                 self.state = State::Parts(Box::new((content, multipart)), 0);
                 Ok(None)
             }
-            Rest::List(path, view) => {
+            BodyPlan::List(path, view) => {
                 let state = ListState::Begin(None);
-                let listing = Listing { path: path.into(), view, evicted: false, state };
+                let listing = ListingJob { path: path.into(), view, evicted: false, state };
                 self.state = State::List(Box::new(listing));
                 Ok(None)
             }
-            Rest::Digest(file) => {
-                let (directory, departure) =
-                    (self.directory.clone(), departure(self.directory, exchange));
+            BodyPlan::Digest(file) => {
+                let (directory, disconnect) =
+                    (self.directory.clone(), disconnect_check(self.directory, exchange));
                 let (pending, step) = Pending::block(move || {
-                    let digests = directory.digest(&file, departure);
+                    let digests = directory.compute_digests(&file, disconnect);
                     (file, digests)
                 });
                 self.state = State::Digest(pending);
@@ -101,13 +101,13 @@ impl<'f> FilesJob<'f> {
 impl Job for FilesJob<'_> {
     fn step(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<JobStep> {
         loop {
-            let rest = match mem::replace(&mut self.state, State::Done) {
-                State::Resolve { evicted } => match self.directory.answer(exchange)? {
-                    Rest::Exhausted(_) if !evicted => {
+            let plan = match mem::replace(&mut self.state, State::Done) {
+                State::Resolve { evicted } => match self.directory.respond(exchange)? {
+                    BodyPlan::Exhausted(_) if !evicted => {
                         self.state = State::Resolve { evicted: true };
                         return Ok(JobStep::Evict);
                     }
-                    rest => rest,
+                    plan => plan,
                 },
                 State::Parts(parts, mut sent) => {
                     let mut step = None;
@@ -129,7 +129,7 @@ impl Job for FilesJob<'_> {
                 }
                 State::Digest(pending) => {
                     let (file, digests) = pending.take()?;
-                    self.directory.finish(exchange, &file, &digests)?
+                    self.directory.respond_with_digests(exchange, &file, &digests)?
                 }
                 State::List(mut listing) => {
                     let step = listing.step(self.directory, exchange)?;
@@ -140,14 +140,14 @@ impl Job for FilesJob<'_> {
                 }
                 State::Done => return Ok(JobStep::Done),
             };
-            if let Some(step) = self.rest(exchange, rest)? {
+            if let Some(step) = self.carry_out(exchange, plan)? {
                 return Ok(step);
             }
         }
     }
 }
 
-impl Listing {
+impl ListingJob {
     fn step(
         &mut self,
         directory: &Arc<Directory>,
@@ -161,8 +161,8 @@ impl Listing {
                         self.evicted = true;
                         return Ok(JobStep::Evict);
                     }
-                    Err(NotListed::Large) if !has_permit => {
-                        self.state = ListState::Queue(directory.queue());
+                    Err(ListingError::NeedsPermit) if !has_permit => {
+                        self.state = ListState::Queue(directory.queue_for_permit());
                         return Ok(JobStep::Flush); // earlier responses do not wait with it
                     }
                     listed => listed,
@@ -175,11 +175,11 @@ impl Listing {
                         self.state = ListState::Queue(wait);
                         return Ok(JobStep::Wait(notified, timeout));
                     }
-                    Err(why) => Err(NotListed::Dismissed(why)),
+                    Err(why) => Err(ListingError::NoPermit(why)),
                 },
                 ListState::Send(listed, mut sent) => {
                     let mut flush = false;
-                    for piece in listed.pieces().skip(sent) {
+                    for piece in listed.chunks().skip(sent) {
                         sent += 1;
                         flush = exchange.append_body(piece)?;
                         if flush {
@@ -193,7 +193,7 @@ impl Listing {
                     return Ok(JobStep::Flush);
                 }
             };
-            match directory.show(exchange, self.view, listed)? {
+            match directory.respond_listing(exchange, self.view, listed)? {
                 Some(listed) => self.state = ListState::Send(listed, 0),
                 None => return Ok(JobStep::Done),
             }
@@ -207,9 +207,9 @@ impl Listing {
         permit: Option<Permit>,
     ) -> JobStep {
         let (path, view, has_permit) = (self.path.clone(), self.view, permit.is_some());
-        let (directory, departure) = (directory.clone(), departure(directory, exchange));
+        let (directory, disconnect) = (directory.clone(), disconnect_check(directory, exchange));
         let (pending, step) =
-            Pending::block(move || directory.list(&path, view, permit, departure));
+            Pending::block(move || directory.list(&path, view, permit, disconnect));
         self.state = ListState::Make(pending, has_permit);
         step
     }
@@ -223,7 +223,7 @@ fn send(
 ) -> io::Result<Option<JobStep>> {
     match content {
         Content::Bytes(bytes) => {
-            let flush = exchange.append_body(part(bytes, range)?)?;
+            let flush = exchange.append_body(slice_range(bytes, range)?)?;
             Ok(flush.then_some(JobStep::Flush))
         }
         Content::File(file) => Ok(Some(JobStep::SendFile(file.clone(), range.first, range.len()))),
@@ -231,14 +231,15 @@ fn send(
 }
 
 /// Checks from another thread whether the client has disconnected.
-fn departure(
+fn disconnect_check(
     directory: &Directory,
     exchange: &ExchangeState<'_>,
-) -> impl FnMut() -> Option<Departure> + Send + 'static {
-    let (connection, mut vigil) = (exchange.connection().clone(), directory.vigil());
+) -> impl FnMut() -> Option<Disconnect> + Send + 'static {
+    let (connection, mut detector) =
+        (exchange.connection().clone(), directory.disconnect_detector());
     move || match Arc::strong_count(&connection) {
-        1 => Some(Departure::Certain), // the front end has given it up
-        _ => vigil.look(connection.presence()),
+        1 => Some(Disconnect::Closed), // the front end has given it up
+        _ => detector.update(connection.peer_state()),
     }
 }
 

@@ -15,40 +15,40 @@ use doorstep_core::site::listing::{Rows, View};
 use doorstep_core::site::{NotServed, Site};
 
 use crate::config::FLUSH_THRESHOLD;
-use crate::files::Store;
-use crate::net::Departure;
-use crate::os::Class;
+use crate::files::FileCache;
+use crate::net::Disconnect;
+use crate::os::ErrorClass;
 use crate::permit_wait::{NoPermit, PermitWait};
 use crate::semaphore::{Permit, Semaphore};
 
 /// After so many entries, the client is looked for.
-const LOOK: u32 = 256;
+const ENTRIES_PER_DISCONNECT_CHECK: u32 = 256;
 
 /// The permits for large listings.
 #[derive(Debug)]
-pub(crate) struct Listings {
+pub(crate) struct ListingPermits {
     permits: Arc<Semaphore>,
 }
 
 /// A listing, and the permit for its size, if it needs one.
 #[derive(Debug)]
-pub struct Listed {
-    listing: Vec<u8>,
+pub struct Listing {
+    bytes: Vec<u8>,
     _permit: Option<Permit>,
 }
 
 /// Why there is no listing.
 #[derive(Debug)]
-pub enum NotListed {
+pub enum ListingError {
     /// It is a large one, and needs a permit.
-    Large,
+    NeedsPermit,
     /// There was no permit for it, or its client has disconnected.
-    Dismissed(NoPermit),
+    NoPermit(NoPermit),
     /// The directory cannot be read.
-    Failed(io::Error),
+    Io(io::Error),
 }
 
-impl Listings {
+impl ListingPermits {
     pub(crate) fn new(site: &Site) -> Self {
         Self { permits: Semaphore::new(site.max_large_listings, usize::MAX) }
     }
@@ -58,32 +58,32 @@ impl Listings {
         PermitWait::new(&self.permits, site.listing_queue_timeout, site.half_close_timeout)
     }
 
-    /// The listing of the directory at `path` of `store`. `departure` says whether its client has
+    /// The listing of the directory at `path` of `cache`. `disconnect` says whether its client has
     /// left.
-    pub(crate) fn make(
+    pub(crate) fn build(
         &self,
-        (store, site): (&Store, &Site),
+        (cache, site): (&FileCache, &Site),
         (path, view): (&[u8], View),
         mut permit: Option<Permit>,
-        mut departure: impl FnMut() -> Option<Departure>,
-    ) -> Result<Listed, NotListed> {
+        mut disconnect: impl FnMut() -> Option<Disconnect>,
+    ) -> Result<Listing, ListingError> {
         let mut rows = Rows::new(view, site.max_listing_entries);
         let (mut entries, mut why) = (0u32, None);
         let mut stop = |reason| {
             why = Some(reason);
             Err(ErrorKind::Other.into())
         };
-        let listed = store.list(path, site, |entry| {
+        let listed = cache.list(path, site, |entry| {
             entries = entries.wrapping_add(1);
-            if entries.is_multiple_of(LOOK)
-                && let Some(departure) = departure()
+            if entries.is_multiple_of(ENTRIES_PER_DISCONNECT_CHECK)
+                && let Some(disconnect) = disconnect()
             {
-                return stop(NotListed::Dismissed(NoPermit::Disconnected(departure)));
+                return stop(ListingError::NoPermit(NoPermit::Disconnected(disconnect)));
             }
             if rows.len() >= Site::LARGE_LISTING_ENTRIES && permit.is_none() {
                 permit = self.permits.try_acquire();
                 if permit.is_none() {
-                    return stop(NotListed::Large);
+                    return stop(ListingError::NeedsPermit);
                 }
             }
             rows.add(entry);
@@ -91,58 +91,58 @@ impl Listings {
         });
         match (listed, why) {
             (_, Some(why)) => Err(why),
-            (Err(error), None) => Err(NotListed::Failed(error)),
-            (Ok(()), None) => Ok(Listed { listing: rows.write(path), _permit: permit }),
+            (Err(error), None) => Err(ListingError::Io(error)),
+            (Ok(()), None) => Ok(Listing { bytes: rows.write(path), _permit: permit }),
         }
     }
 }
 
-impl Listed {
+impl Listing {
     /// How long it is, in bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
-        self.listing.len() as u64
+        self.bytes.len() as u64
     }
 
     /// Its bytes, in pieces to be sent. It keeps its permit until it is dropped.
-    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> + Send {
-        self.listing.chunks(FLUSH_THRESHOLD)
+    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> + Send {
+        self.bytes.chunks(FLUSH_THRESHOLD)
     }
 }
 
-impl NotListed {
+impl ListingError {
     /// Whether descriptors or memory are used up: it may be listed once others have given some
     /// back.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
-        matches!(self, Self::Failed(error) if Class::of(error) == Class::Exhausted)
+        matches!(self, Self::Io(error) if ErrorClass::of(error) == ErrorClass::Exhausted)
     }
 
     /// What is answered; `None` is 503, since descriptors or memory are used up, or the file system
     /// fails.
-    pub(crate) fn denial(&self) -> Option<NotServed> {
-        let Self::Failed(error) = self else { return None };
-        match Class::of(error) {
-            Class::Exhausted | Class::Failed => None,
-            Class::Nothing => Some(NotServed::NotFound),
-            Class::Other | Class::Refused => Some(NotServed::UnreadableDirectory),
+    pub(crate) fn not_served(&self) -> Option<NotServed> {
+        let Self::Io(error) = self else { return None };
+        match ErrorClass::of(error) {
+            ErrorClass::Exhausted | ErrorClass::Failed => None,
+            ErrorClass::NotFound => Some(NotServed::NotFound),
+            ErrorClass::Special | ErrorClass::Denied => Some(NotServed::UnreadableDirectory),
         }
     }
 }
 
-impl fmt::Display for NotListed {
+impl fmt::Display for ListingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Large | Self::Dismissed(NoPermit::Full | NoPermit::TimedOut) => {
+            Self::NeedsPermit | Self::NoPermit(NoPermit::Full | NoPermit::TimedOut) => {
                 f.write_str("not listed: too many large directories are being listed")
             }
-            Self::Dismissed(NoPermit::ShuttingDown) => {
+            Self::NoPermit(NoPermit::ShuttingDown) => {
                 f.write_str("not listed, since the server stops")
             }
-            Self::Dismissed(NoPermit::Disconnected(departure)) => {
-                write!(f, "not listed, since {departure}")
+            Self::NoPermit(NoPermit::Disconnected(disconnect)) => {
+                write!(f, "not listed, since {disconnect}")
             }
-            Self::Failed(error) => error.fmt(f),
+            Self::Io(error) => error.fmt(f),
         }
     }
 }

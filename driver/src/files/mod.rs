@@ -10,12 +10,12 @@ mod job;
 mod listings;
 mod pending_digest;
 
-pub use change_guard::{Transfer, Watch};
-pub use digest::{Digest, Digests};
-pub use directory::{Directory, Rest, part};
-pub use file_cache::{Content, SMALL, Store};
+pub use change_guard::{ChangeGuard, TransferGuard};
+pub use digest::{Digest, DigestCache};
+pub use directory::{BodyPlan, Directory, slice_range};
+pub use file_cache::{Content, FileCache, MAX_BODY_IN_MEMORY};
 pub use file_transfer::FileTransfer;
 pub use handler::Files;
 pub use job::FilesJob;
-pub use listings::{Listed, NotListed};
-pub use pending_digest::{Digested, MOST as MOST_DIGESTED, Undigested};
+pub use listings::{Listing, ListingError};
+pub use pending_digest::{Digests, MAX_DIGEST_FILE_SIZE, PendingDigest};

@@ -9,14 +9,14 @@ use doorstep_core::site::media_type::MediaType;
 use doorstep_core::site::range::Selection;
 use doorstep_core::site::{Representation, Stat};
 
-use crate::files::{Content, Digest, Digests};
+use crate::files::{Content, Digest, DigestCache};
 
 /// The largest file that is read for a digest, in bytes. A larger one is sent without.
-pub const MOST: u64 = 1 << 30;
+pub const MAX_DIGEST_FILE_SIZE: u64 = 1 << 30;
 
 /// A file, found and not yet answered with, and which digests are wanted.
 #[derive(Debug, Clone)]
-pub struct Undigested {
+pub struct PendingDigest {
     pub(crate) content: Content,
     pub(crate) selection: Selection,
     stat: Stat,
@@ -32,25 +32,25 @@ pub struct Undigested {
 
 /// The digests to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Digested {
+pub struct Digests {
     /// For `Repr-Digest`.
     pub representation: Option<Digest>,
     /// For `Content-Digest`.
     pub content: Option<Digest>,
 }
 
-impl Undigested {
+impl PendingDigest {
     /// `None` when there is nothing to compute: no digest is wanted that can be had.
     pub(crate) fn new(
         head: &Head<'_>,
-        about: &Representation<'_>,
+        representation: &Representation<'_>,
         selection: &Selection,
         (content, stat): &(Content, Stat),
     ) -> Option<Self> {
         let mut wanted = WantedDigests::from_head(head);
         // Of what is put together from parts there is none, and HEAD is sent nothing.
         wanted.content &= !head.is_head() && !matches!(selection, Selection::Several(_));
-        if wanted == WantedDigests::default() || stat.size > MOST {
+        if wanted == WantedDigests::default() || stat.size > MAX_DIGEST_FILE_SIZE {
             return None;
         }
         Some(Self {
@@ -58,18 +58,18 @@ impl Undigested {
             selection: selection.clone(),
             stat: *stat,
             wanted,
-            essence: about.media_type.essence.into(),
-            charset: about.media_type.charset.map(Into::into),
-            encoding: about.media_type.encoding,
-            modified: about.modified,
-            etag: about.etag,
-            cache_control: about.cache_control.into(),
-            vary: about.vary,
+            essence: representation.media_type.essence.into(),
+            charset: representation.media_type.charset.map(Into::into),
+            encoding: representation.media_type.encoding,
+            modified: representation.modified,
+            etag: representation.etag,
+            cache_control: representation.cache_control.into(),
+            vary: representation.vary,
         })
     }
 
     /// What its fields say.
-    pub(crate) fn about(&self) -> Representation<'_> {
+    pub(crate) fn representation(&self) -> Representation<'_> {
         Representation {
             media_type: MediaType {
                 essence: &self.essence,
@@ -84,19 +84,19 @@ impl Undigested {
         }
     }
 
-    /// Reads the file, unless `digests` knows it, as long as that `is_wanted`.
-    pub(crate) fn digest(
+    /// Reads the file, unless `cache` knows it, as long as that `is_wanted`.
+    pub(crate) fn compute(
         &self,
-        digests: &Digests,
+        cache: &DigestCache,
         mut is_wanted: impl FnMut() -> bool,
-    ) -> Digested {
-        let mut whole = || digests.whole(&self.content, &self.stat, &mut is_wanted).ok();
+    ) -> Digests {
+        let mut whole = || cache.get_or_compute(&self.content, &self.stat, &mut is_wanted).ok();
         let representation = if self.wanted.representation { whole() } else { None };
         let content = match &self.selection {
             _ if !self.wanted.content => None,
             Selection::One(range) => Digest::of(&self.content, *range, is_wanted).ok(),
             _ => representation.or_else(whole),
         };
-        Digested { representation, content }
+        Digests { representation, content }
     }
 }

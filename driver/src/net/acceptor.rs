@@ -23,7 +23,7 @@ use crate::os::LINUX;
 
 /// How long a stop waits for the end of handshakes that have begun, where no more can begin: enough
 /// within a data centre. Longer would have more clients repeat their SYN, a second later.
-const HANDSHAKE: Duration = Duration::from_millis(1);
+const HANDSHAKE_WAIT: Duration = Duration::from_millis(1);
 
 /// A connection, and the client's address.
 type Accepted = (TcpStream, SocketAddr);
@@ -57,7 +57,7 @@ pub struct Acceptor {
     reader: PipeReader,
     writer: Mutex<Option<PipeWriter>>,
     /// Which listener is asked first, so that a busy one does not starve another.
-    exchange: AtomicUsize,
+    next_listener: AtomicUsize,
 }
 
 impl Acceptor {
@@ -66,7 +66,7 @@ impl Acceptor {
     /// # Errors
     /// When they cannot be set up, or there is none.
     pub fn new(listeners: Vec<TcpListener>) -> io::Result<Self> {
-        Self::with(listeners, LINUX)
+        Self::from_listeners(listeners, LINUX)
     }
 
     /// The same for a caller that waits for [`Acceptor::sources`] by other means and then calls
@@ -75,10 +75,10 @@ impl Acceptor {
     /// # Errors
     /// As of [`Acceptor::new`].
     pub fn nonblocking(listeners: Vec<TcpListener>) -> io::Result<Self> {
-        Self::with(listeners, false)
+        Self::from_listeners(listeners, false)
     }
 
-    fn with(listeners: Vec<TcpListener>, woken_by_shutdown: bool) -> io::Result<Self> {
+    fn from_listeners(listeners: Vec<TcpListener>, woken_by_shutdown: bool) -> io::Result<Self> {
         if listeners.is_empty() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -97,7 +97,7 @@ impl Acceptor {
             backlog: Mutex::default(),
             reader,
             writer: Mutex::new(Some(writer)),
-            exchange: AtomicUsize::new(0),
+            next_listener: AtomicUsize::new(0),
         })
     }
 
@@ -117,11 +117,11 @@ impl Acceptor {
             if !self.blocking || self.stopping.load(Ordering::SeqCst) {
                 self.poll(None)?;
             }
-            for listener in self.in_turn() {
+            for listener in self.round_robin() {
                 match accept(listener, false) {
                     Ok(connection) => return Ok(Some(connection)),
                     Err(_) if self.is_stopped() => break,
-                    Err(error) if concerns_one_connection(&error) => {}
+                    Err(error) if is_connection_error(&error) => {}
                     Err(error) => return Err(error),
                 }
             }
@@ -139,11 +139,11 @@ impl Acceptor {
     /// # Errors
     /// As of [`Acceptor::accept`].
     pub fn try_accept(&self) -> io::Result<Option<Accepted>> {
-        for listener in self.in_turn() {
+        for listener in self.round_robin() {
             match accept(listener, true) {
                 Ok(connection) => return Ok(Some(connection)),
                 Err(_) if self.is_stopped() => break,
-                Err(error) if concerns_one_connection(&error) => {}
+                Err(error) if is_connection_error(&error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -173,20 +173,20 @@ impl Acceptor {
         if self.stopping.swap(true, Ordering::SeqCst) {
             return;
         }
-        let mut quiet = true;
+        let mut refused = true;
         for listener in &self.listeners {
             let _ = listener.set_nonblocking(true); // from here on everybody polls
-            quiet &= refuse_handshakes(listener);
+            refused &= refuse_handshakes(listener);
         }
-        self.empty_backlog();
-        if quiet {
-            thread::sleep(HANDSHAKE);
-            self.empty_backlog();
+        self.drain_backlog();
+        if refused {
+            thread::sleep(HANDSHAKE_WAIT);
+            self.drain_backlog();
         }
         self.stopped.store(true, Ordering::SeqCst);
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         for listener in &self.listeners {
-            // Wakes a blocked accept on Linux; other systems may refuse, and are woken by the pipe.
+            // Wakes a blocked accept on Linux; other systems may refuse, and are ready by the pipe.
             let _ = shutdown(listener, Shutdown::Both);
         }
     }
@@ -199,22 +199,22 @@ impl Acceptor {
 
     /// How many connections were in the backlog and are still to be handed out.
     #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub fn backlog_len(&self) -> usize {
         self.backlog().len()
     }
 
     /// Closes those; how many there were. (The kernel resets one whose request was not read.)
-    pub fn abort_waiting(&self) -> usize {
+    pub fn abort_backlog(&self) -> usize {
         self.backlog().drain(..).count()
     }
 
     /// Accepts what is here, as far as the descriptors go.
-    fn empty_backlog(&self) {
+    fn drain_backlog(&self) {
         for listener in &self.listeners {
             loop {
                 match accept(listener, false) {
                     Ok(connection) => self.backlog().push_back(connection),
-                    Err(error) if is_empty(&error) || !concerns_one_connection(&error) => break,
+                    Err(error) if is_would_block(&error) || !is_connection_error(&error) => break,
                     Err(_) => {}
                 }
             }
@@ -239,9 +239,9 @@ impl Acceptor {
         }
     }
 
-    fn in_turn(&self) -> impl Iterator<Item = &TcpListener> {
+    fn round_robin(&self) -> impl Iterator<Item = &TcpListener> {
         let count = self.listeners.len();
-        let first = self.exchange.fetch_add(1, Ordering::Relaxed) % count;
+        let first = self.next_listener.fetch_add(1, Ordering::Relaxed) % count;
         self.listeners.iter().cycle().skip(first).take(count)
     }
 }
@@ -301,7 +301,7 @@ fn accept(listener: &TcpListener, nonblocking: bool) -> io::Result<Accepted> {
 
 /// Whether the next accept may well succeed: accept(2) passes on what befell a connection while it
 /// was waiting, and with several threads another one may have been faster.
-fn concerns_one_connection(error: &io::Error) -> bool {
+fn is_connection_error(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
         Some(
@@ -322,7 +322,7 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     ) || is_nonet(error)
 }
 
-fn is_empty(error: &io::Error) -> bool {
+fn is_would_block(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
 
@@ -348,9 +348,9 @@ mod tests {
         let one = || bind(Some("127.0.0.1"), 0).unwrap();
         let two = || one().into_iter().chain(one()).collect();
         vec![
-            Acceptor::with(one(), LINUX).unwrap(),
-            Acceptor::with(one(), false).unwrap(),
-            Acceptor::with(two(), LINUX).unwrap(),
+            Acceptor::from_listeners(one(), LINUX).unwrap(),
+            Acceptor::from_listeners(one(), false).unwrap(),
+            Acceptor::from_listeners(two(), LINUX).unwrap(),
         ]
     }
 
@@ -385,7 +385,7 @@ mod tests {
             let mut clients: Vec<_> = (0..20).map(|n| connect(n).unwrap()).collect();
             acceptor.stop();
             assert!(connect(0).is_err() && connect(1).is_err());
-            assert_eq!(acceptor.waiting(), 20);
+            assert_eq!(acceptor.backlog_len(), 20);
             for n in 0..20 {
                 let taken = if n % 2 == 0 { acceptor.accept() } else { acceptor.try_accept() };
                 let (mut stream, peer) = taken.unwrap().unwrap();
@@ -460,9 +460,9 @@ mod tests {
     #[test]
     fn a_lack_of_descriptors_is_not_passed_over() {
         let error = |errno: Errno| io::Error::from(errno);
-        assert!(concerns_one_connection(&error(Errno::CONNABORTED)));
+        assert!(is_connection_error(&error(Errno::CONNABORTED)));
         for lack in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::INVAL] {
-            assert!(!concerns_one_connection(&error(lack)));
+            assert!(!is_connection_error(&error(lack)));
         }
     }
 

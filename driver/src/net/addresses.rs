@@ -14,7 +14,7 @@ use doorstep_core::path;
 /// `http`. The zone of a link-local address is written as in `http://[fe80::1%25eth0]:8000/`.
 #[must_use]
 pub fn url(bound: SocketAddr, scheme: &str) -> String {
-    written(bound, scheme, &interface)
+    format_url(bound, scheme, &interface)
 }
 
 /// The URLs of a server that listens on `bound`, each once; a wildcard is all addresses of the
@@ -27,14 +27,14 @@ pub fn url(bound: SocketAddr, scheme: &str) -> String {
 /// ```
 #[must_use]
 pub fn urls(bound: &[SocketAddr], scheme: &str) -> Vec<String> {
-    let machine = if bound.iter().any(|address| address.ip().is_unspecified()) {
+    let local_ips = if bound.iter().any(|address| address.ip().is_unspecified()) {
         let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
         interfaces.iter().map(if_addrs::Interface::ip).collect()
     } else {
         Vec::new()
     };
     let mut urls = Vec::new();
-    for address in expand(bound, &machine) {
+    for address in expand(bound, &local_ips) {
         let url = url(address, scheme);
         if !urls.contains(&url) {
             urls.push(url);
@@ -43,7 +43,7 @@ pub fn urls(bound: &[SocketAddr], scheme: &str) -> Vec<String> {
     urls
 }
 
-fn expand(bound: &[SocketAddr], machine: &[IpAddr]) -> Vec<SocketAddr> {
+fn expand(bound: &[SocketAddr], local_ips: &[IpAddr]) -> Vec<SocketAddr> {
     let mut reached: Vec<SocketAddr> = Vec::new();
     for &address in bound {
         let ip = address.ip();
@@ -52,15 +52,19 @@ fn expand(bound: &[SocketAddr], machine: &[IpAddr]) -> Vec<SocketAddr> {
             continue;
         }
         // The IPv6 wildcard hears both families.
-        let heard = machine.iter().filter(|own| ip.is_ipv6() || own.is_ipv4());
-        let heard = heard.filter(|own| !is_link_local(own));
-        reached.extend(heard.map(|&own| SocketAddr::new(own, address.port())));
+        let matching = local_ips.iter().filter(|own| ip.is_ipv6() || own.is_ipv4());
+        let matching = matching.filter(|own| !is_link_local(own));
+        reached.extend(matching.map(|&own| SocketAddr::new(own, address.port())));
     }
     reached.sort_by_key(|address| (!address.ip().is_loopback(), address.is_ipv6()));
     reached
 }
 
-fn written(address: SocketAddr, scheme: &str, interface: &dyn Fn(u32) -> Option<String>) -> String {
+fn format_url(
+    address: SocketAddr,
+    scheme: &str,
+    interface: &dyn Fn(u32) -> Option<String>,
+) -> String {
     let SocketAddr::V6(v6) = address else { return format!("{scheme}://{address}/") };
     let mut zone = Vec::new();
     if v6.scope_id() != 0 {
@@ -102,7 +106,7 @@ mod tests {
         let reached = expand(&bound, &MACHINE.map(|text| text.parse().unwrap()));
         let interface = |index| [None, None, Some("eth0.1~ %".to_owned())][index as usize].clone();
         let mut urls: Vec<_> =
-            reached.into_iter().map(|address| written(address, "http", &interface)).collect();
+            reached.into_iter().map(|address| format_url(address, "http", &interface)).collect();
         urls.dedup();
         urls
     }

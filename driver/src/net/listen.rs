@@ -26,7 +26,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with, 
 pub fn bind(host: Option<&str>, port: u16) -> io::Result<Vec<TcpListener>> {
     let Some(host) = host else {
         return match listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
-            Err(error) if is_absent(&error) => {
+            Err(error) if is_address_unavailable(&error) => {
                 Ok(vec![listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))?])
             }
             result => Ok(vec![result?]),
@@ -39,7 +39,7 @@ pub fn bind(host: Option<&str>, port: u16) -> io::Result<Vec<TcpListener>> {
         }
     }
     // A port that is free for the first address may be taken for the second.
-    let tries = if port == 0 { PORTS_TRIED } else { 1 };
+    let tries = if port == 0 { MAX_PORT_TRIES } else { 1 };
     let mut result = listen_all(&addresses);
     for _ in 1..tries {
         match &result {
@@ -59,7 +59,7 @@ fn listen_all(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
         }
         match listen(address) {
             Ok(listener) => listeners.push(listener),
-            Err(error) if is_absent(&error) => absent = absent.or(Some(error)),
+            Err(error) if is_address_unavailable(&error) => absent = absent.or(Some(error)),
             Err(error) => return Err(error),
         }
     }
@@ -91,7 +91,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Whether the machine lacks the address or its whole family.
-fn is_absent(error: &io::Error) -> bool {
+fn is_address_unavailable(error: &io::Error) -> bool {
     use rustix::io::Errno;
     matches!(
         Errno::from_io_error(error),
@@ -103,7 +103,7 @@ fn is_absent(error: &io::Error) -> bool {
 const BACKLOG: i32 = 1024;
 
 /// Free ports tried until one is free on every address.
-const PORTS_TRIED: usize = 16;
+const MAX_PORT_TRIES: usize = 16;
 
 #[cfg(test)]
 mod tests {

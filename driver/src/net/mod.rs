@@ -9,5 +9,8 @@ mod send;
 pub use acceptor::Acceptor;
 pub use addresses::{url, urls};
 pub use listen::bind;
-pub use peer_state::{Departure, Presence, Vigil};
-pub use send::{FAIR_SHARE, close_by_reset, finish, reset, send, send_file, send_now};
+pub use peer_state::{Disconnect, DisconnectDetector, PeerState};
+pub use send::{
+    MAX_SENDFILE_CHUNK, reset, send, send_file, send_nonblocking, set_reset_on_close,
+    shutdown_write,
+};

@@ -9,37 +9,37 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::os::Stopwatch;
 
 /// The longest time from one look at a client that waits to the next.
-const LOOKS: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What can be seen of a client from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Presence {
+pub enum PeerState {
     /// It is there, or seems to be.
-    Here,
+    Open,
     /// It will send nothing any more. It may wait for its answer, or be gone: that looks the same.
-    Quiet,
+    HalfClosed,
     /// The connection is no more.
-    Gone,
+    Closed,
 }
 
-impl Presence {
+impl PeerState {
     /// That of the peer of `socket`. Costs one system call; what was sent ahead does not hide it.
     #[must_use]
     pub fn of(socket: impl AsFd) -> Self {
         #[cfg(target_os = "linux")]
-        const QUIET: PollFlags = PollFlags::RDHUP;
+        const RDHUP: PollFlags = PollFlags::RDHUP;
         #[cfg(not(target_os = "linux"))]
-        const QUIET: PollFlags = PollFlags::empty();
-        let mut fds = [PollFd::new(&socket, QUIET)];
+        const RDHUP: PollFlags = PollFlags::empty();
+        let mut fds = [PollFd::new(&socket, RDHUP)];
         if poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_err() {
-            return Self::Here; // nothing was learned
+            return Self::Open; // nothing was learned
         }
         match fds[0].revents() {
             seen if seen.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) => {
-                Self::Gone
+                Self::Closed
             }
-            seen if seen.intersects(QUIET) => Self::Quiet,
-            _ => Self::Here,
+            seen if seen.intersects(RDHUP) => Self::HalfClosed,
+            _ => Self::Open,
         }
     }
 }
@@ -47,56 +47,56 @@ impl Presence {
 /// A look now and then at a client that waits for something: has it left?
 ///
 /// ```
-/// use doorstep_driver::net::{Presence, Vigil};
+/// use doorstep_driver::net::{PeerState, DisconnectDetector};
 /// use std::net::{TcpListener, TcpStream};
 /// use std::time::Duration;
 ///
 /// let listener = TcpListener::bind("127.0.0.1:0")?;
 /// let client = TcpStream::connect(listener.local_addr()?)?;
-/// assert!(Vigil::new(Duration::ZERO).look(Presence::of(&client)).is_none());
+/// assert!(DisconnectDetector::new(Duration::ZERO).update(PeerState::of(&client)).is_none());
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Vigil {
+pub struct DisconnectDetector {
     /// How long it has been quiet.
-    quiet: Stopwatch,
-    patience: Duration,
+    half_closed: Stopwatch,
+    half_close_timeout: Duration,
 }
 
 /// How a client has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Departure {
+pub enum Disconnect {
     /// The connection is no more.
-    Certain,
+    Closed,
     /// It sends nothing more, and has not for as long as patience goes.
-    Likely,
+    HalfCloseTimeout,
 }
 
-impl Vigil {
+impl DisconnectDetector {
     /// One that waits for so long with a client that sends nothing more.
     #[must_use]
-    pub fn new(patience: Duration) -> Self {
-        Self { quiet: Stopwatch::default(), patience }
+    pub fn new(half_close_timeout: Duration) -> Self {
+        Self { half_closed: Stopwatch::default(), half_close_timeout }
     }
 
     /// Whether a client that is seen like this has left.
-    pub fn look(&mut self, presence: Presence) -> Option<Departure> {
-        match presence {
-            Presence::Here => None,
-            Presence::Gone => Some(Departure::Certain),
-            Presence::Quiet => {
-                let quiet = self.quiet.count(Instant::now(), LOOKS);
-                (quiet >= self.patience).then_some(Departure::Likely)
+    pub fn update(&mut self, state: PeerState) -> Option<Disconnect> {
+        match state {
+            PeerState::Open => None,
+            PeerState::Closed => Some(Disconnect::Closed),
+            PeerState::HalfClosed => {
+                let half_closed = self.half_closed.tick(Instant::now(), POLL_INTERVAL);
+                (half_closed >= self.half_close_timeout).then_some(Disconnect::HalfCloseTimeout)
             }
         }
     }
 }
 
-impl fmt::Display for Departure {
+impl fmt::Display for Disconnect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Certain => "the client has left",
-            Self::Likely => "the client seems to have left",
+            Self::Closed => "the client has left",
+            Self::HalfCloseTimeout => "the client seems to have left",
         })
     }
 }
@@ -113,17 +113,17 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (server, _) = listener.accept().unwrap();
         client.write_all(b"sent ahead").unwrap();
-        assert_eq!(Presence::of(&server), Presence::Here);
+        assert_eq!(PeerState::of(&server), PeerState::Open);
         client.shutdown(Shutdown::Write).unwrap();
         let seen = |what| {
             (0..1000).any(|_| {
                 std::thread::sleep(Duration::from_millis(1));
-                Presence::of(&server) == what
+                PeerState::of(&server) == what
             })
         };
-        assert!(seen(Presence::Quiet));
+        assert!(seen(PeerState::HalfClosed));
         drop(client); // unread bytes or not, what is sent now is refused
         (&server).write_all(b"answer").unwrap();
-        assert!(seen(Presence::Gone));
+        assert!(seen(PeerState::Closed));
     }
 }

@@ -37,7 +37,7 @@ use rustix::net::SendFlags;
 use crate::os::LINUX;
 
 /// The most bytes one call takes from a file, so that one download cannot starve the others.
-pub const FAIR_SHARE: usize = 256 * 1024;
+pub const MAX_SENDFILE_CHUNK: usize = 256 * 1024;
 
 /// Sends the start of `bytes` and says how many. With `more` the kernel may hold them back a
 /// moment for what follows.
@@ -45,7 +45,7 @@ pub const FAIR_SHARE: usize = 256 * 1024;
 /// # Errors
 /// `WouldBlock` when the socket takes nothing now; any other when it takes nothing any more.
 pub fn send(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize> {
-    let flags = if more { flags::MORE } else { flags::LAST };
+    let flags = if more { flags::MORE } else { flags::NO_MORE };
     Ok(retry_on_intr(|| rustix::net::send(&socket, bytes, flags))?)
 }
 
@@ -53,8 +53,8 @@ pub fn send(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize> {
 ///
 /// # Errors
 /// As of [`send`].
-pub fn send_now(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize> {
-    let flags = SendFlags::DONTWAIT | if more { flags::MORE } else { flags::LAST };
+pub fn send_nonblocking(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize> {
+    let flags = SendFlags::DONTWAIT | if more { flags::MORE } else { flags::NO_MORE };
     Ok(retry_on_intr(|| rustix::net::send(&socket, bytes, flags))?)
 }
 
@@ -62,7 +62,7 @@ pub fn send_now(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize
 ///
 /// # Errors
 /// Those of the system, as when the peer has closed too.
-pub fn finish(socket: impl AsFd) -> io::Result<()> {
+pub fn shutdown_write(socket: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::shutdown(socket, rustix::net::Shutdown::Write)?)
 }
 
@@ -71,8 +71,8 @@ pub fn finish(socket: impl AsFd) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of the system.
-pub fn close_by_reset(socket: impl AsFd, yes: bool) -> io::Result<()> {
-    Ok(rustix::net::sockopt::set_socket_linger(socket, yes.then_some(Duration::ZERO))?)
+pub fn set_reset_on_close(socket: impl AsFd, enabled: bool) -> io::Result<()> {
+    Ok(rustix::net::sockopt::set_socket_linger(socket, enabled.then_some(Duration::ZERO))?)
 }
 
 /// Resets the connection of `socket` now.
@@ -83,33 +83,34 @@ pub fn reset(socket: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::connect_unspec(socket)?)
 }
 
-/// Sends at most `count` bytes and at most [`FAIR_SHARE`] of `file` from `offset`, and says how
+/// Sends at most `count` bytes and at most [`MAX_SENDFILE_CHUNK`] of `file` from `offset`, and says how
 /// many. Of a count above zero, zero sent means that the file ends there: it has shrunk.
 ///
 /// # Errors
 /// As [`send`]; also when the file cannot be read.
 pub fn send_file(socket: impl AsFd, file: &File, offset: u64, count: u64) -> io::Result<usize> {
     /// Whether this system or sandbox has no such call for us.
-    static REFUSED: AtomicBool = AtomicBool::new(!LINUX);
+    static UNSUPPORTED: AtomicBool = AtomicBool::new(!LINUX);
 
-    let count = usize::try_from(count).map_or(FAIR_SHARE, |count| count.min(FAIR_SHARE));
-    if !REFUSED.load(Ordering::Relaxed) {
-        match by_kernel(&socket, file, offset, count) {
+    let count =
+        usize::try_from(count).map_or(MAX_SENDFILE_CHUNK, |count| count.min(MAX_SENDFILE_CHUNK));
+    if !UNSUPPORTED.load(Ordering::Relaxed) {
+        match sendfile(&socket, file, offset, count) {
             Ok(n) => return Ok(n),
             Err(Errno::AGAIN) => return Err(Errno::AGAIN.into()),
             Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) => {
-                REFUSED.store(true, Ordering::Relaxed);
+                UNSUPPORTED.store(true, Ordering::Relaxed);
             }
             // This file cannot be sent so, for whatever reason; or else the other way shows why
             // not.
             Err(_) => {}
         }
     }
-    by_hand(socket, file, offset, count)
+    read_and_send(socket, file, offset, count)
 }
 
 #[cfg(target_os = "linux")]
-fn by_kernel(
+fn sendfile(
     socket: impl AsFd,
     file: &File,
     offset: u64,
@@ -119,12 +120,12 @@ fn by_kernel(
 }
 
 #[cfg(not(target_os = "linux"))]
-fn by_kernel(_: impl AsFd, _: &File, _: u64, _: usize) -> rustix::io::Result<usize> {
+fn sendfile(_: impl AsFd, _: &File, _: u64, _: usize) -> rustix::io::Result<usize> {
     Err(Errno::NOSYS)
 }
 
 /// What the socket does not take is read again: the caller keeps the only account.
-fn by_hand(socket: impl AsFd, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+fn read_and_send(socket: impl AsFd, file: &File, offset: u64, count: usize) -> io::Result<usize> {
     let mut buffer = vec![0; count.min(64 * 1024)];
     loop {
         match file.read_at(&mut buffer, offset) {
@@ -139,7 +140,7 @@ fn by_hand(socket: impl AsFd, file: &File, offset: u64, count: usize) -> io::Res
 #[cfg(target_os = "linux")]
 mod flags {
     use super::SendFlags;
-    pub(super) const LAST: SendFlags = SendFlags::NOSIGNAL;
+    pub(super) const NO_MORE: SendFlags = SendFlags::NOSIGNAL;
     pub(super) const MORE: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::MORE);
 }
 
@@ -147,7 +148,7 @@ mod flags {
 #[cfg(not(target_os = "linux"))]
 mod flags {
     use super::SendFlags;
-    pub(super) const LAST: SendFlags = SendFlags::empty();
+    pub(super) const NO_MORE: SendFlags = SendFlags::empty();
     pub(super) const MORE: SendFlags = SendFlags::empty();
 }
 
@@ -169,17 +170,17 @@ mod tests {
         file
     }
 
-    type Way = fn(&TcpStream, &File, u64, usize) -> io::Result<usize>;
-    const WAYS: [Way; 2] = [
+    type SendFn = fn(&TcpStream, &File, u64, usize) -> io::Result<usize>;
+    const SEND_FNS: [SendFn; 2] = [
         |socket, file, offset, count| send_file(socket, file, offset, count as u64),
-        |socket, file, offset, count| by_hand(socket, file, offset, count),
+        |socket, file, offset, count| read_and_send(socket, file, offset, count),
     ];
 
     #[test]
     fn b_174_a_range_arrives_whole_and_nothing_beyond_it() {
         let content: Vec<u8> = (0..1_000_000u32).map(|n| (n % 251) as u8).collect();
         let file = file(&content);
-        for way in WAYS {
+        for send_fn in SEND_FNS {
             let (mut client, server) = pair();
             let reader = std::thread::spawn(move || {
                 let mut received = Vec::new();
@@ -188,8 +189,8 @@ mod tests {
             });
             let (mut at, end) = (7, 900_001);
             while at < end {
-                let n = way(&server, &file, at as u64, end - at).unwrap();
-                assert!((1..=FAIR_SHARE).contains(&n));
+                let n = send_fn(&server, &file, at as u64, end - at).unwrap();
+                assert!((1..=MAX_SENDFILE_CHUNK).contains(&n));
                 at += n;
             }
             drop(server);
@@ -200,11 +201,11 @@ mod tests {
     #[test]
     fn b_174_a_shrunken_file_is_noticed() {
         let file = file(b"0123456789");
-        for way in WAYS {
+        for send_fn in SEND_FNS {
             let (_client, server) = pair();
-            assert_eq!(way(&server, &file, 8, 10).unwrap(), 2);
-            assert_eq!(way(&server, &file, 10, 8).unwrap(), 0);
-            assert_eq!(way(&server, &file, 99, 8).unwrap(), 0);
+            assert_eq!(send_fn(&server, &file, 8, 10).unwrap(), 2);
+            assert_eq!(send_fn(&server, &file, 10, 8).unwrap(), 0);
+            assert_eq!(send_fn(&server, &file, 99, 8).unwrap(), 0);
         }
     }
 
@@ -212,28 +213,28 @@ mod tests {
     #[cfg(all(target_os = "linux", not(feature = "portable")))]
     fn what_a_peer_has_acknowledged_is_told() {
         let (mut client, server) = pair();
-        let told = || crate::os::acknowledged(&server).unwrap();
-        let before = told();
+        let acked = || crate::os::bytes_acked(&server).unwrap();
+        let before = acked();
         send(&server, &[7; 1000], false).unwrap();
         client.read_exact(&mut [0; 1000]).unwrap();
         let seen = (0..1000).any(|_| {
             std::thread::sleep(Duration::from_millis(1));
-            told() == before + 1000
+            acked() == before + 1000
         });
-        assert!(seen, "{before}, {}", told());
+        assert!(seen, "{before}, {}", acked());
     }
 
     #[test]
     fn a_full_socket_says_so_and_a_closed_one_raises_no_signal() {
         let file = file(&[7; 100_000]);
-        for way in WAYS {
+        for send_fn in SEND_FNS {
             let (client, server) = pair();
             server.set_nonblocking(true).unwrap();
-            let full = (0..10_000).find_map(|_| way(&server, &file, 0, 100_000).err());
+            let full = (0..10_000).find_map(|_| send_fn(&server, &file, 0, 100_000).err());
             assert_eq!(full.unwrap().kind(), io::ErrorKind::WouldBlock);
             server.set_nonblocking(false).unwrap();
             drop(client); // with unread bytes: a reset
-            let lost = (0..10_000).find_map(|_| way(&server, &file, 0, 100_000).err());
+            let lost = (0..10_000).find_map(|_| send_fn(&server, &file, 0, 100_000).err());
             assert!(lost.is_some());
             assert!(send(&server, b"x", false).is_err());
         }

@@ -22,7 +22,7 @@ use jiff::tz::TimeZone;
 #[derive(Debug)]
 pub struct Clock {
     zone: TimeZone,
-    /// A minute since 1970 and the zone's offset in it, in one word: `minute << 20 | offset + BIAS`.
+    /// A minute since 1970 and the zone's offset in it, in one word: `minute << 20 | offset + OFFSET_BIAS`.
     cache: AtomicI64,
 }
 
@@ -56,16 +56,16 @@ impl Clock {
     /// Local time minus UTC at `unix`, in seconds.
     fn offset(&self, unix: i64) -> i64 {
         let minute = unix.div_euclid(60);
-        let known = self.cache.load(Ordering::Relaxed);
-        if known >> 20 == minute {
-            return (known & (2 * BIAS - 1)) - BIAS;
+        let cached = self.cache.load(Ordering::Relaxed);
+        if cached >> 20 == minute {
+            return (cached & (2 * OFFSET_BIAS - 1)) - OFFSET_BIAS;
         }
         // Before year -9999 or after 9999 there is no zone to speak of.
         let Ok(at) = Timestamp::from_second(unix) else {
             return 0;
         };
         let offset = i64::from(self.zone.to_offset(at).seconds());
-        self.cache.store(minute << 20 | (offset + BIAS), Ordering::Relaxed);
+        self.cache.store(minute << 20 | (offset + OFFSET_BIAS), Ordering::Relaxed);
         offset
     }
 }
@@ -77,7 +77,7 @@ impl Default for Clock {
 }
 
 /// Makes every offset positive; none is six days.
-const BIAS: i64 = 1 << 19;
+const OFFSET_BIAS: i64 = 1 << 19;
 
 #[cfg(test)]
 mod tests {

@@ -1,23 +1,23 @@
 //! What a process is started with.
 //!
-//! A [`Start`] is a plan in the system's own terms, made before anything is done: a child between
+//! A [`Command`] is a plan in the system's own terms, made before anything is done: a child between
 //! its making and its becoming another program must do little, so all that can be prepared is. On
-//! Linux the start is [`super::raw`]'s, which copies nothing of this process, whoever the child is to
+//! Linux the start is [`super::spawn`]'s, which copies nothing of this process, whoever the child is to
 //! be; elsewhere it is std's.
 //!
 //! ```
 //! use std::fs::File;
 //! use std::path::Path;
 //! use doorstep_driver::cgi::ProcessLimit;
-//! use doorstep_driver::os::Start;
+//! use doorstep_driver::os::Command;
 //!
-//! let mut start = Start::new(Path::new("/bin/sh"))?;
-//! start.argument(b"-c")?;
-//! start.argument(b"exit $CODE")?;
-//! start.variable(b"CODE", b"3")?;
+//! let mut command = Command::new(Path::new("/bin/sh"))?;
+//! command.arg(b"-c")?;
+//! command.arg(b"exit $CODE")?;
+//! command.env(b"CODE", b"3")?;
 //! let permit = ProcessLimit::new(1, 0).try_acquire().expect("it is free");
-//! let mut process = start.go(&File::open("/dev/null")?, permit)?;
-//! assert_eq!(process.end()?.code(), Some(3));
+//! let mut process = command.spawn(&File::open("/dev/null")?, permit)?;
+//! assert_eq!(process.wait()?.code(), Some(3));
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
@@ -33,36 +33,36 @@ use rustix::io::ioctl_fionbio;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
-use super::spawn_error::{Failure, Step};
-use super::{Identity, Process, ProcessPermit, Rlimits};
+use super::spawn_error::{SpawnError, SpawnStage};
+use super::{Credentials, Process, ProcessPermit, Rlimits};
 
 /// A process that is not started yet.
 #[derive(Debug, Clone)]
-pub struct Start {
+pub struct Command {
     program: CString,
-    folder: CString,
+    directory: CString,
     /// The first one is the program's name.
-    arguments: Vec<CString>,
-    variables: BTreeMap<Vec<u8>, Vec<u8>>,
-    identity: Identity,
+    args: Vec<CString>,
+    env: BTreeMap<Vec<u8>, Vec<u8>>,
+    credentials: Credentials,
     rlimits: Rlimits,
 }
 
-impl Start {
-    /// Of the program at this absolute path, in the folder it is in, with our rights, without any
+impl Command {
+    /// Of the program at this absolute path, in the directory it is in, with our rights, without any
     /// variables.
     ///
     /// # Errors
     /// `InvalidInput` for a NUL in the path. So for everything that is added.
     pub fn new(program: &Path) -> io::Result<Self> {
-        let folder = program.parent().unwrap_or(Path::new("/"));
+        let directory = program.parent().unwrap_or(Path::new("/"));
         let name = program.file_name().unwrap_or(program.as_os_str());
         Ok(Self {
             program: CString::new(program.as_os_str().as_bytes())?,
-            folder: CString::new(folder.as_os_str().as_bytes())?,
-            arguments: vec![CString::new(name.as_bytes())?],
-            variables: BTreeMap::new(),
-            identity: Identity::Ours,
+            directory: CString::new(directory.as_os_str().as_bytes())?,
+            args: vec![CString::new(name.as_bytes())?],
+            env: BTreeMap::new(),
+            credentials: Credentials::Inherited,
             rlimits: Rlimits::default(),
         })
     }
@@ -70,88 +70,88 @@ impl Start {
     /// Adds an argument.
     ///
     /// # Errors
-    /// As of [`Start::new`].
-    pub fn argument(&mut self, argument: &[u8]) -> io::Result<()> {
-        self.arguments.push(CString::new(argument)?);
+    /// As of [`Command::new`].
+    pub fn arg(&mut self, arg: &[u8]) -> io::Result<()> {
+        self.args.push(CString::new(arg)?);
         Ok(())
     }
 
     /// Sets a variable; the last value counts.
     ///
     /// # Errors
-    /// As of [`Start::new`].
-    pub fn variable(&mut self, name: &[u8], value: &[u8]) -> io::Result<()> {
+    /// As of [`Command::new`].
+    pub fn env(&mut self, name: &[u8], value: &[u8]) -> io::Result<()> {
         if name.contains(&0) || value.contains(&0) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        self.variables.insert(name.to_vec(), value.to_vec());
+        self.env.insert(name.to_vec(), value.to_vec());
         Ok(())
     }
 
-    /// Starts it as `identity`, within `rlimits`.
-    pub fn confine(&mut self, identity: Identity, rlimits: Rlimits) {
-        (self.identity, self.rlimits) = (identity, rlimits);
+    /// Starts it as `credentials`, within `rlimits`.
+    pub fn confine(&mut self, credentials: Credentials, rlimits: Rlimits) {
+        (self.credentials, self.rlimits) = (credentials, rlimits);
     }
 
     /// Starts it. It reads `stdin`, and what it writes comes to us. It leads a process group, has no
-    /// other descriptor of ours, and no signal is blocked or ignored. `place` is given back when it is
+    /// other descriptor of ours, and no signal is blocked or ignored. `permit` is given back when it is
     /// gone.
     ///
     /// # Errors
-    /// See [`Step`].
-    pub fn go(&self, stdin: &File, mut place: ProcessPermit) -> Result<Process, Failure> {
+    /// See [`SpawnStage`].
+    pub fn spawn(&self, stdin: &File, mut permit: ProcessPermit) -> Result<Process, SpawnError> {
         let pipe = || {
             let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
             ioctl_fionbio(&ours, true)?;
             Ok((ours, theirs))
         };
-        let prepare = |error: rustix::io::Errno| Step::Prepare.failed(error);
+        let prepare = |error: rustix::io::Errno| SpawnStage::Prepare.failed(error);
         let (stdout, their_stdout) = pipe().map_err(prepare)?;
         let (stderr, their_stderr) = pipe().map_err(prepare)?;
         for stream in [stdin.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()] {
-            let _ = self.identity.own(stream); // without it, it can still be read and written
+            let _ = self.credentials.chown(stream); // without it, it can still be read and written
         }
-        let pid = self.start([stdin.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()])?;
-        place.started(pid);
-        Ok(Process::new(pid, [stdout, stderr], place))
+        let pid = self.spawn_child([stdin.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()])?;
+        permit.started(pid);
+        Ok(Process::new(pid, [stdout, stderr], permit))
     }
 
     #[cfg(all(target_os = "linux", not(feature = "portable")))]
-    fn start(&self, streams: [BorrowedFd<'_>; 3]) -> Result<Pid, Failure> {
-        use super::spawn::Plan;
+    fn spawn_child(&self, streams: [BorrowedFd<'_>; 3]) -> Result<Pid, SpawnError> {
+        use super::spawn::SpawnArgs;
 
         let line = |(name, value): (&Vec<u8>, &Vec<u8>)| {
             CString::new([name, &b"="[..], value].concat()).unwrap_or_default() // there is no NUL
         };
-        let environment: Vec<_> = self.variables.iter().map(line).collect();
-        super::spawn::start(&Plan {
+        let environment: Vec<_> = self.env.iter().map(line).collect();
+        super::spawn::spawn(&SpawnArgs {
             program: &self.program,
-            folder: &self.folder,
-            arguments: &self.arguments,
+            directory: &self.directory,
+            args: &self.args,
             environment: &environment,
-            identity: self.identity,
+            credentials: self.credentials,
             rlimits: self.rlimits,
             streams,
         })
     }
 
     #[cfg(not(all(target_os = "linux", not(feature = "portable"))))]
-    fn start(&self, streams: [BorrowedFd<'_>; 3]) -> Result<Pid, Failure> {
+    fn spawn_child(&self, streams: [BorrowedFd<'_>; 3]) -> Result<Pid, SpawnError> {
         use std::ffi::OsStr;
         use std::os::unix::process::CommandExt;
         use std::process::Command;
 
         let os = |text: &CString| OsStr::from_bytes(text.as_bytes()).to_owned();
         let mut command = Command::new(os(&self.program));
-        command.arg0(os(&self.arguments[0])).args(self.arguments[1..].iter().map(os));
-        command.env_clear().current_dir(os(&self.folder)).process_group(0);
-        for (name, value) in &self.variables {
+        command.arg0(os(&self.args[0])).args(self.args[1..].iter().map(os));
+        command.env_clear().current_dir(os(&self.directory)).process_group(0);
+        for (name, value) in &self.env {
             command.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
         }
-        if let Identity::Theirs(uid, gid) = self.identity {
+        if let Credentials::User(uid, gid) = self.credentials {
             command.uid(uid.as_raw()).gid(gid.as_raw()); // std then gives up root's groups as well
         }
-        super::spawn::limit(&mut command, self.rlimits);
+        super::spawn::set_rlimits(&mut command, self.rlimits);
         let own = |stream: BorrowedFd<'_>| stream.try_clone_to_owned();
         let started = (|| {
             let [stdin, stdout, stderr] = streams;
@@ -159,11 +159,11 @@ impl Start {
         })();
         match started {
             Ok(child) => Ok(Pid::from_child(&child)),
-            Err(error) if super::is_exhausted(&error) => Err(Step::Prepare.failed(error)),
+            Err(error) if super::is_exhausted(&error) => Err(SpawnStage::Prepare.failed(error)),
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error()) => {
-                Err(Step::Rights.failed(error))
+                Err(SpawnStage::Privileges.failed(error))
             }
-            Err(error) => Err(Step::Run.failed(error)),
+            Err(error) => Err(SpawnStage::Exec.failed(error)),
         }
     }
 }

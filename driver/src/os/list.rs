@@ -16,12 +16,12 @@ use rustix::fs::{Access, AtFlags, Dir, FileType, Mode, OFlags, accessat, openat,
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::metadata::{facts, kind};
-use super::opened::{Opened, explained, is_no};
-use super::tree::{READ, Tree};
+use super::metadata::{core_stat, file_type};
+use super::opened::{Opened, is_inaccessible, to_io_error};
+use super::root_dir::{READ_FLAGS, RootDir};
 
-impl Tree {
-    /// Gives each entry of the directory at `path` that `site` shows to `take`, and keeps none.
+impl RootDir {
+    /// Gives each entry of the directory at `path` that `site` shows to `visit`, and keeps none.
     ///
     /// Blocks for as long as the disk takes. System calls: one for each file, and one more if it
     /// belongs to another user; two for a directory, and one for each index page that is looked
@@ -30,27 +30,28 @@ impl Tree {
     /// # Errors
     /// When there is no such directory, or it cannot be read (B-147). When descriptors or memory
     /// are used up, or the file system fails, on the way: no partial listing is given. That of
-    /// `take`, which ends it.
+    /// `visit`, which ends it.
     pub fn list(
         &self,
         path: &[u8],
         site: &Site,
-        mut take: impl FnMut(Entry<&[u8]>) -> io::Result<()>,
+        mut visit: impl FnMut(Entry<&[u8]>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let us = us();
+        let our_uid = our_uid();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let mut directory = Dir::new(self.reach(path, flags).map_err(explained)?)?;
+        let mut directory = Dir::new(self.resolve(path, flags).map_err(to_io_error)?)?;
         while let Some(entry) = directory.read() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             let is_listed = !matches!(name, b"." | b"..") && site.lists_entry(path, name);
-            if !is_listed || never_listed(entry.file_type()) {
+            if !is_listed || is_never_listed(entry.file_type()) {
                 continue;
             }
-            let place = Place { tree: self, site, us, here: directory.fd()?, path, name };
-            if let Some((kind, link, stat)) = place.judge()? {
+            let candidate =
+                Candidate { root_dir: self, site, our_uid, dir: directory.fd()?, path, name };
+            if let Some((kind, link, stat)) = candidate.classify()? {
                 let Stat { size, modified, .. } = stat;
-                take(Entry { name, kind, is_symlink: link, size, modified })?;
+                visit(Entry { name, kind, is_symlink: link, size, modified })?;
             }
         }
         Ok(())
@@ -58,69 +59,71 @@ impl Tree {
 }
 
 /// An entry under judgement.
-struct Place<'a> {
-    tree: &'a Tree,
+struct Candidate<'a> {
+    root_dir: &'a RootDir,
     site: &'a Site,
     /// Our user id, if it stands for no other user.
-    us: Option<u32>,
+    our_uid: Option<u32>,
     /// The directory, open.
-    here: BorrowedFd<'a>,
+    dir: BorrowedFd<'a>,
     /// From the root to it.
     path: &'a [u8],
     name: &'a [u8],
 }
 
-impl Place<'_> {
+impl Candidate<'_> {
     /// What is listed, and whether it is a link; `None` for what cannot be fetched.
-    fn judge(&self) -> io::Result<Option<(Kind, bool, Stat)>> {
-        let stat = match statat(self.here, self.name, AtFlags::SYMLINK_NOFOLLOW) {
+    fn classify(&self) -> io::Result<Option<(Kind, bool, Stat)>> {
+        let stat = match statat(self.dir, self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
-            Err(error) => return unless_unknown(error).map(|()| None),
+            Err(error) => return ignore_inaccessible(error).map(|()| None),
         };
-        let is_granted = self.us == Some(stat.st_uid) && stat.st_mode & 0o400 != 0;
-        let can_be_read = || if is_granted { Ok(true) } else { self.can_be_read() };
-        let entry = match kind(&stat) {
-            FileType::RegularFile => can_be_read()?.then(|| (Kind::File, false, facts(&stat))),
+        let owner_can_read = self.our_uid == Some(stat.st_uid) && stat.st_mode & 0o400 != 0;
+        let is_readable = || if owner_can_read { Ok(true) } else { self.is_readable() };
+        let entry = match file_type(&stat) {
+            FileType::RegularFile => is_readable()?.then(|| (Kind::File, false, core_stat(&stat))),
             FileType::Directory => self
-                .is_shown_directory(can_be_read)?
-                .then(|| (Kind::Directory, false, facts(&stat))),
-            FileType::Symlink => match known(self.tree.open(&join(self.path, self.name)))? {
-                Opened::File(_, stat) => Some((Kind::File, true, stat)),
-                Opened::Directory(stat) => self
-                    .is_shown_directory(|| self.can_be_read())?
-                    .then_some((Kind::Directory, true, stat)),
-                _ => None,
-            },
+                .is_listed_directory(is_readable)?
+                .then(|| (Kind::Directory, false, core_stat(&stat))),
+            FileType::Symlink => {
+                match ignore_inaccessible_entry(self.root_dir.open(&join(self.path, self.name)))? {
+                    Opened::File(_, stat) => Some((Kind::File, true, stat)),
+                    Opened::Directory(stat) => self
+                        .is_listed_directory(|| self.is_readable())?
+                        .then_some((Kind::Directory, true, stat)),
+                    _ => None,
+                }
+            }
             _ => None,
         };
         Ok(entry)
     }
 
-    fn is_shown_directory(
+    fn is_listed_directory(
         &self,
-        can_be_read: impl FnOnce() -> io::Result<bool>,
+        is_readable: impl FnOnce() -> io::Result<bool>,
     ) -> io::Result<bool> {
         let path = join(self.path, self.name);
         let open = |index: &str| {
             let index = join(&path, index.as_bytes());
-            known(self.tree.open(&index)).map(|opened| opened.found())
+            ignore_inaccessible_entry(self.root_dir.open(&index)).map(|opened| opened.to_found())
         };
-        self.site.lists_directory(&path, open, can_be_read)
+        self.site.lists_directory(&path, open, is_readable)
     }
 
     /// Whether the system would let us read what is here.
-    fn can_be_read(&self) -> io::Result<bool> {
-        match accessat(self.here, self.name, Access::READ_OK, AtFlags::EACCESS) {
+    fn is_readable(&self) -> io::Result<bool> {
+        match accessat(self.dir, self.name, Access::READ_OK, AtFlags::EACCESS) {
             Ok(()) => Ok(true),
             Err(Errno::ACCESS) => Ok(false),
             // Not asked: an old kernel or a sandbox does not know the call. Then it is tried.
             Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {
-                match openat(self.here, self.name, READ, Mode::empty()) {
+                match openat(self.dir, self.name, READ_FLAGS, Mode::empty()) {
                     Ok(_) => Ok(true),
-                    Err(error) => unless_unknown(error).map(|()| false),
+                    Err(error) => ignore_inaccessible(error).map(|()| false),
                 }
             }
-            Err(error) => unless_unknown(error).map(|()| false),
+            Err(error) => ignore_inaccessible(error).map(|()| false),
         }
     }
 }
@@ -131,18 +134,18 @@ fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
 
 /// An error about one entry that says that it cannot be had. Where nothing can be said about it,
 /// the listing would look whole and not be.
-fn unless_unknown(error: Errno) -> io::Result<()> {
+fn ignore_inaccessible(error: Errno) -> io::Result<()> {
     // It was replaced meanwhile; another file system stood here, and its server is gone.
     let is_gone = matches!(error, Errno::STALE | Errno::NOTCONN);
-    if is_gone || is_no(error) { Ok(()) } else { Err(error.into()) }
+    if is_gone || is_inaccessible(error) { Ok(()) } else { Err(error.into()) }
 }
 
 /// The same of what was opened.
-fn known(opened: Opened) -> io::Result<Opened> {
+fn ignore_inaccessible_entry(opened: Opened) -> io::Result<Opened> {
     match opened {
         Opened::Exhausted(error) => Err(error),
         Opened::Failed(error) => match Errno::from_io_error(&error) {
-            Some(errno) => unless_unknown(errno).map(|()| Opened::Nothing),
+            Some(errno) => ignore_inaccessible(errno).map(|()| Opened::NotFound),
             None => Err(error),
         },
         opened => Ok(opened),
@@ -150,15 +153,15 @@ fn known(opened: Opened) -> io::Result<Opened> {
 }
 
 /// Our user id; `None` if it also stands for users without an id in this namespace.
-fn us() -> Option<u32> {
-    Some(geteuid().as_raw()).filter(|&us| us != OVERFLOW)
+fn our_uid() -> Option<u32> {
+    Some(geteuid().as_raw()).filter(|&uid| uid != OVERFLOW_UID)
 }
 
 /// The id that Linux shows for a user without one in this namespace.
-const OVERFLOW: u32 = 65534;
+const OVERFLOW_UID: u32 = 65534;
 
 /// Some file systems do not say what an entry is; then it is asked.
-fn never_listed(kind: FileType) -> bool {
+fn is_never_listed(kind: FileType) -> bool {
     !matches!(
         kind,
         FileType::RegularFile | FileType::Directory | FileType::Symlink | FileType::Unknown
@@ -172,9 +175,9 @@ mod tests {
     #[test]
     fn r_4_an_entry_of_which_nothing_can_be_said_ends_the_listing() {
         for error in [Errno::IO, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::TIMEDOUT] {
-            let known = known(Opened::failed(error));
-            assert_eq!(known.map(|_| ()).unwrap_err().raw_os_error(), Some(error.raw_os_error()));
-            assert!(unless_unknown(error).is_err());
+            let result = ignore_inaccessible_entry(Opened::from_errno(error));
+            assert_eq!(result.map(|_| ()).unwrap_err().raw_os_error(), Some(error.raw_os_error()));
+            assert!(ignore_inaccessible(error).is_err());
         }
     }
 
@@ -183,8 +186,11 @@ mod tests {
         for error in
             [Errno::NOENT, Errno::ACCESS, Errno::LOOP, Errno::XDEV, Errno::STALE, Errno::NOTCONN]
         {
-            assert!(!matches!(known(Opened::failed(error)).unwrap(), Opened::File(..)));
-            assert!(unless_unknown(error).is_ok());
+            assert!(!matches!(
+                ignore_inaccessible_entry(Opened::from_errno(error)).unwrap(),
+                Opened::File(..)
+            ));
+            assert!(ignore_inaccessible(error).is_ok());
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Log::write`] never waits for whoever reads the log. When nobody does and the queue is full,
 //! lines are dropped and counted; the first thing written when there is room again is how many.
-//! Lines keep their order and are never torn. [`Log::note`] counts notes that come again and again
+//! Lines keep their order and are never torn. [`Log::log_message`] counts notes that come again and again
 //! instead of repeating them. Dropping the log writes what is queued, but waits for a stuck reader
 //! no longer than a second.
 //!
@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use doorstep_core::log;
 
 use super::clock::{Clock, now};
-use super::log_repeats::{Repeats, Summary};
+use super::repeat_filter::{RepeatFilter, Summary};
 
 /// A log that is written in the background. Shared by reference.
 #[derive(Debug)]
@@ -37,20 +37,20 @@ pub struct Log {
 #[derive(Debug)]
 struct Shared {
     clock: Clock,
-    queue: Mutex<Queue>,
+    queue: Mutex<LogQueue>,
     /// There is something to write, or an end.
-    work: Condvar,
+    not_empty: Condvar,
     /// All is written.
-    idle: Condvar,
+    flushed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct LogQueue {
     text: Vec<u8>,
     lines: usize,
     /// Lines that found no room since the last batch was taken.
     dropped: u64,
-    repeats: Repeats,
+    repeat_filter: RepeatFilter,
     writing: bool,
     closed: bool,
 }
@@ -62,28 +62,28 @@ impl Log {
     /// When there is no descriptor or thread left for it.
     pub fn stderr() -> io::Result<Self> {
         // A handle of our own: a stuck write must not hold the lock that others' messages need.
-        Self::to(File::from(io::stderr().as_fd().try_clone_to_owned()?))
+        Self::from_writer(File::from(io::stderr().as_fd().try_clone_to_owned()?))
     }
 
     /// A log into `out`, which gets whole lines, many in one write. What it fails to take is lost.
     ///
     /// # Errors
     /// When there is no thread left for it.
-    pub fn to(out: impl Write + Send + 'static) -> io::Result<Self> {
+    pub fn from_writer(out: impl Write + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             clock: Clock::new(),
             queue: Mutex::default(),
-            work: Condvar::new(),
-            idle: Condvar::new(),
+            not_empty: Condvar::new(),
+            flushed: Condvar::new(),
         });
-        let theirs = Arc::clone(&shared);
-        thread::Builder::new().name("log".into()).spawn(move || theirs.drain(out))?;
+        let writer_shared = Arc::clone(&shared);
+        thread::Builder::new().name("log".into()).spawn(move || writer_shared.run_writer(out))?;
         Ok(Self { shared })
     }
 
     /// Queues `lines`, one or more, each with its line end; drops them when there is no room.
     pub fn write(&self, lines: &[u8]) {
-        self.shared.change(|queue| {
+        self.shared.update(|queue| {
             queue.push(lines);
             false
         });
@@ -91,15 +91,15 @@ impl Log {
 
     /// Queues a line about `peer`, with the local time. What is noted again and again in the same
     /// words is counted, and the count written every few seconds and at the end.
-    pub fn note(&self, peer: IpAddr, message: &str) {
-        self.shared.change(|queue| {
-            let (at, next) = (Instant::now(), queue.repeats.next());
-            let due = queue.repeats.due(at);
-            self.shared.tell(queue, due);
-            if queue.repeats.admits(peer, message, at) {
-                self.shared.line(queue, peer, message);
+    pub fn log_message(&self, peer: IpAddr, message: &str) {
+        self.shared.update(|queue| {
+            let (at, next) = (Instant::now(), queue.repeat_filter.next_due());
+            let due = queue.repeat_filter.take_due(at);
+            self.shared.push_summaries(queue, due);
+            if queue.repeat_filter.should_log(peer, message, at) {
+                self.shared.push_message(queue, peer, message);
             }
-            queue.repeats.next() != next
+            queue.repeat_filter.next_due() != next
         });
     }
 
@@ -107,15 +107,15 @@ impl Log {
     /// now.
     #[must_use]
     pub fn flush(&self, timeout: Duration) -> bool {
-        self.shared.change(|queue| {
-            let counted = queue.repeats.all(Instant::now());
-            self.shared.tell(queue, counted);
+        self.shared.update(|queue| {
+            let counted = queue.repeat_filter.take_all(Instant::now());
+            self.shared.push_summaries(queue, counted);
             false
         });
         let queue = self.shared.lock();
         let (_queue, waited) = self
             .shared
-            .idle
+            .flushed
             .wait_timeout_while(queue, timeout, |queue| queue.writing || !queue.text.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
         !waited.timed_out()
@@ -124,24 +124,24 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        let _ = self.flush(LAST_WAIT);
+        let _ = self.flush(DROP_FLUSH_TIMEOUT);
         self.shared.lock().closed = true;
-        self.shared.work.notify_one();
+        self.shared.not_empty.notify_one();
     }
 }
 
 impl Shared {
     /// The writing thread's whole life.
-    fn drain(&self, mut out: impl Write) {
+    fn run_writer(&self, mut out: impl Write) {
         let mut batch = Vec::new();
         loop {
             let mut queue = self.lock();
             queue.writing = false;
             if queue.text.is_empty() {
-                self.idle.notify_all();
+                self.flushed.notify_all();
             }
             while queue.text.is_empty() && !queue.closed {
-                queue = self.wait(queue);
+                queue = self.wait_for_work(queue);
             }
             if queue.text.is_empty() && queue.dropped == 0 {
                 return;
@@ -163,18 +163,18 @@ impl Shared {
     }
 
     /// Until there may be something to write: it was said so, or a count is due.
-    fn wait<'q>(&self, queue: MutexGuard<'q, Queue>) -> MutexGuard<'q, Queue> {
+    fn wait_for_work<'q>(&self, queue: MutexGuard<'q, LogQueue>) -> MutexGuard<'q, LogQueue> {
         let at = Instant::now();
-        match queue.repeats.next() {
-            None => self.work.wait(queue).unwrap_or_else(PoisonError::into_inner),
+        match queue.repeat_filter.next_due() {
+            None => self.not_empty.wait(queue).unwrap_or_else(PoisonError::into_inner),
             Some(next) if next > at => {
-                let waited = self.work.wait_timeout(queue, next - at);
+                let waited = self.not_empty.wait_timeout(queue, next - at);
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
             Some(_) => {
                 let mut queue = queue;
-                let due = queue.repeats.due(at);
-                self.tell(&mut queue, due);
+                let due = queue.repeat_filter.take_due(at);
+                self.push_summaries(&mut queue, due);
                 queue
             }
         }
@@ -182,39 +182,40 @@ impl Shared {
 
     /// Changes the queue, and wakes the writing thread if it sleeps and has something to do now:
     /// text, or another time to wake up at, as `change` says.
-    fn change(&self, change: impl FnOnce(&mut Queue) -> bool) {
+    fn update(&self, change: impl FnOnce(&mut LogQueue) -> bool) {
         let mut queue = self.lock();
         let asleep = queue.text.is_empty() && !queue.writing;
         let has_changed = change(&mut queue);
         let wake = asleep && (!queue.text.is_empty() || has_changed);
         drop(queue);
         if wake {
-            self.work.notify_one();
+            self.not_empty.notify_one();
         }
     }
 
-    fn tell(&self, queue: &mut Queue, counted: Vec<Summary>) {
-        for Summary { last, text } in counted {
-            self.line(queue, last, &text);
+    fn push_summaries(&self, queue: &mut LogQueue, counted: Vec<Summary>) {
+        for Summary { last_peer, text } in counted {
+            self.push_message(queue, last_peer, &text);
         }
     }
 
-    fn line(&self, queue: &mut Queue, peer: IpAddr, message: &str) {
+    fn push_message(&self, queue: &mut LogQueue, peer: IpAddr, message: &str) {
         let mut line = Vec::with_capacity(128);
         log::write_client_message(&mut line, peer, &self.clock.civil(now()), message.as_bytes());
         queue.push(&line);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, LogQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Queue {
+impl LogQueue {
     /// Takes lines, or drops and counts them.
     fn push(&mut self, lines: &[u8]) {
         let count = lines.iter().filter(|&&byte| byte == b'\n').count();
-        if self.lines + count > MOST_LINES || self.text.len() + lines.len() > MOST_BYTES {
+        if self.lines + count > MAX_QUEUED_LINES || self.text.len() + lines.len() > MAX_QUEUED_BYTES
+        {
             self.dropped += count as u64;
         } else {
             self.text.extend_from_slice(lines);
@@ -240,11 +241,11 @@ fn write_all(out: &mut impl Write, mut bytes: &[u8]) {
 }
 
 /// The most lines and bytes that wait to be written; as much again may be on its way.
-const MOST_LINES: usize = 8192;
-const MOST_BYTES: usize = 1024 * 1024;
+const MAX_QUEUED_LINES: usize = 8192;
+const MAX_QUEUED_BYTES: usize = 1024 * 1024;
 
 /// How long an exit waits for a log that nobody reads.
-const LAST_WAIT: Duration = Duration::from_secs(1);
+const DROP_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 #[path = "log_tests.rs"]

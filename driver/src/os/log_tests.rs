@@ -5,15 +5,15 @@ use std::net::Ipv4Addr;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::super::log_repeats::BURST;
-use super::{Log, MOST_BYTES, MOST_LINES};
+use super::super::repeat_filter::BURST;
+use super::{Log, MAX_QUEUED_BYTES, MAX_QUEUED_LINES};
 
 const LONG: Duration = Duration::from_secs(60);
 
 #[test]
 fn lines_arrive_whole_and_in_order() {
     let (reader, writer) = io::pipe().unwrap();
-    let log = Log::to(writer).unwrap();
+    let log = Log::from_writer(writer).unwrap();
     let thread = std::thread::spawn(move || BufReader::new(reader).lines().collect::<Vec<_>>());
     for n in 0..5000 {
         log.write(format!("line {n}\n").as_bytes());
@@ -30,9 +30,9 @@ fn lines_arrive_whole_and_in_order() {
 #[test]
 fn b_111_a_full_pipe_stops_nobody_and_what_was_dropped_is_counted() {
     let (reader, writer) = io::pipe().unwrap();
-    let log = Log::to(writer).unwrap();
+    let log = Log::from_writer(writer).unwrap();
     let line = [&[b'x'; 999][..], b"\n"].concat();
-    let written = 4 * MOST_BYTES / line.len();
+    let written = 4 * MAX_QUEUED_BYTES / line.len();
     for _ in 0..written {
         log.write(&line); // nobody reads: this would hang if it waited
     }
@@ -61,8 +61,8 @@ fn b_111_a_full_pipe_stops_nobody_and_what_was_dropped_is_counted() {
 #[test]
 fn b_111_a_reader_that_never_comes_back_does_not_hang_the_exit() {
     let (reader, writer) = io::pipe().unwrap();
-    let log = Log::to(writer).unwrap();
-    for _ in 0..MOST_LINES {
+    let log = Log::from_writer(writer).unwrap();
+    for _ in 0..MAX_QUEUED_LINES {
         log.write(&[&[b'x'; 120][..], b"\n"].concat());
     }
     assert!(!log.flush(Duration::ZERO));
@@ -73,21 +73,21 @@ fn b_111_a_reader_that_never_comes_back_does_not_hang_the_exit() {
 #[test]
 fn more_than_the_queue_holds_at_once_is_dropped() {
     let (reader, writer) = io::pipe().unwrap();
-    let log = Log::to(writer).unwrap();
-    log.write(&[vec![b'x'; MOST_BYTES], b"\n".to_vec()].concat());
-    log.write(&vec![b'\n'; MOST_LINES + 1]);
+    let log = Log::from_writer(writer).unwrap();
+    log.write(&[vec![b'x'; MAX_QUEUED_BYTES], b"\n".to_vec()].concat());
+    log.write(&vec![b'\n'; MAX_QUEUED_LINES + 1]);
     log.write(b"small\n");
     drop(log);
     let lines: Vec<_> = BufReader::new(reader).lines().map(Result::unwrap).collect();
-    assert_eq!(lines, ["small", &format!("{} log lines dropped", MOST_LINES + 2)]);
+    assert_eq!(lines, ["small", &format!("{} log lines dropped", MAX_QUEUED_LINES + 2)]);
 }
 
 #[test]
 fn b_111_what_is_noted_again_and_again_is_counted_and_told_at_the_end() {
     let (reader, writer) = io::pipe().unwrap();
-    let log = Log::to(writer).unwrap();
+    let log = Log::from_writer(writer).unwrap();
     for n in 0..1000 {
-        log.note(Ipv4Addr::new(192, 0, 2, n as u8).into(), "lost\x1b");
+        log.log_message(Ipv4Addr::new(192, 0, 2, n as u8).into(), "lost\x1b");
         log.write(b"an access line\n");
     }
     drop(log);
@@ -104,10 +104,10 @@ fn b_111_what_is_noted_again_and_again_is_counted_and_told_at_the_end() {
 #[test]
 fn b_111_a_count_is_told_when_its_time_is_over_whatever_else_happens() {
     let (reader, writer) = io::pipe().unwrap();
-    let log = Log::to(writer).unwrap();
-    log.shared.lock().repeats.shorten(Duration::from_millis(50));
+    let log = Log::from_writer(writer).unwrap();
+    log.shared.lock().repeat_filter.set_interval(Duration::from_millis(50));
     for _ in 0..=BURST {
-        log.note(Ipv4Addr::LOCALHOST.into(), "lost");
+        log.log_message(Ipv4Addr::LOCALHOST.into(), "lost");
     }
     let mut lines = BufReader::new(reader).lines().map(Result::unwrap);
     let last = lines.nth(BURST as usize).unwrap(); // while the log is alive
@@ -125,7 +125,7 @@ fn a_writer_that_fails_loses_lines_and_nothing_else() {
             Ok(())
         }
     }
-    let log = Log::to(Broken).unwrap();
+    let log = Log::from_writer(Broken).unwrap();
     log.write(b"lost\n");
     assert!(log.flush(LONG));
     log.write(b"lost too\n");

@@ -4,21 +4,21 @@ use doorstep_core::site::Stat;
 use rustix::fs::FileType;
 
 /// Device and number: what tells one file from another while both are there.
-pub(super) type Identity = (u64, u64);
+pub(super) type FileId = (u64, u64);
 
-pub(super) fn kind(stat: &rustix::fs::Stat) -> FileType {
+pub(super) fn file_type(stat: &rustix::fs::Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
 }
 
 #[allow(clippy::unnecessary_cast)] // the types of these fields differ between platforms
-pub(super) fn identity(stat: &rustix::fs::Stat) -> Identity {
+pub(super) fn file_id(stat: &rustix::fs::Stat) -> FileId {
     (stat.st_dev as u64, stat.st_ino as u64)
 }
 
 /// What the core wants to know of `stat`.
 #[allow(clippy::unnecessary_cast)] // as above
-pub(super) fn facts(stat: &rustix::fs::Stat) -> Stat {
-    let (device, inode) = identity(stat);
+pub(super) fn core_stat(stat: &rustix::fs::Stat) -> Stat {
+    let (device, inode) = file_id(stat);
     Stat {
         size: stat.st_size as u64,
         modified: stat.st_mtime as i64,

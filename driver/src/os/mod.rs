@@ -15,46 +15,46 @@
 //! let root = Root::new(dir.path(), Symlinks::Beneath)?;
 //! let Opened::File(file, stat) = root.open(b"hello.txt") else { panic!("it was there") };
 //! assert_eq!(stat.size, 3);
-//! assert!(matches!(root.open(b"../hello.txt"), Opened::Nothing));
+//! assert!(matches!(root.open(b"../hello.txt"), Opened::NotFound));
 //! # drop(file);
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
 mod clock;
 mod command;
-mod identity;
+mod credentials;
 mod list;
 mod log;
-mod log_repeats;
 mod metadata;
 mod opened;
 mod probe;
 mod process;
 mod process_groups;
+mod repeat_filter;
 mod rlimits;
 mod root;
+mod root_dir;
 mod spawn;
 mod spawn_error;
 mod stopwatch;
-mod tree;
 mod walk;
 
 pub use clock::{Clock, now};
-pub use command::Start;
-pub use identity::Identity;
+pub use command::Command;
+pub use credentials::Credentials;
 pub use log::Log;
-pub(crate) use opened::Class;
+pub(crate) use opened::ErrorClass;
 pub use opened::Opened;
-pub use probe::{can_allocate, can_open, can_start_thread, can_watch};
+pub use probe::{can_allocate, can_create_poller, can_open_descriptors, can_start_thread};
 use process::signal_group;
-pub use process::{Pipe, Process, UNHEARD, Woken};
+pub use process::{Pipe, Process, Readiness, SIGPIPE};
 pub use process_groups::{ProcessGroup, ProcessGroups, ProcessPermit};
-pub use rlimits::{Rlimits, connections, descriptors, raise_descriptors};
-pub use root::{Missing, Root, absolute};
-pub use spawn::{acknowledged, keep_descriptors};
-pub use spawn_error::{Failure, Step};
-pub use stopwatch::{STEP, Stopwatch};
-pub use tree::{Symlinks, Tree};
+pub use rlimits::{Rlimits, descriptor_limit, max_connections, raise_descriptor_limit};
+pub use root::{Root, RootError, absolute};
+pub use root_dir::{RootDir, Symlinks};
+pub use spawn::{bytes_acked, set_inherited_cloexec};
+pub use spawn_error::{SpawnError, SpawnStage};
+pub use stopwatch::{POLL_INTERVAL, Stopwatch};
 
 /// Whether an error says that descriptors, memory, disk space, threads or processes are used up.
 #[must_use]
@@ -69,7 +69,7 @@ pub fn is_exhausted(error: &std::io::Error) -> bool {
 
 /// Whether an error says that a file is no program, and no script that names one.
 #[must_use]
-pub fn is_no_program(error: &std::io::Error) -> bool {
+pub fn is_exec_format_error(error: &std::io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error())
 }
 

@@ -18,12 +18,12 @@ pub enum Opened<F = File> {
     /// A directory.
     Directory(Stat),
     /// A FIFO, a device or a socket; it was not opened.
-    Other,
+    Special,
     /// Nothing: no such name, or none that could be.
-    Nothing,
+    NotFound,
     /// Something that cannot be had: no permission, a link that is refused. The error is for the
     /// log; to the client it is as nothing (B-171).
-    Refused(io::Error),
+    Denied(io::Error),
     /// This process or machine has no descriptor or memory left: later it may succeed (503).
     Exhausted(io::Error),
     /// The file system fails: a fault of the disk, a server on the network that does not answer.
@@ -33,13 +33,13 @@ pub enum Opened<F = File> {
 
 impl<F> Opened<F> {
     /// With something else in the file's place.
-    pub(crate) fn map<G>(self, file: impl FnOnce(F, &Stat) -> G) -> Opened<G> {
+    pub(crate) fn map_file<G>(self, file: impl FnOnce(F, &Stat) -> G) -> Opened<G> {
         match self {
             Self::File(f, stat) => Opened::File(file(f, &stat), stat),
             Self::Directory(stat) => Opened::Directory(stat),
-            Self::Other => Opened::Other,
-            Self::Nothing => Opened::Nothing,
-            Self::Refused(error) => Opened::Refused(error),
+            Self::Special => Opened::Special,
+            Self::NotFound => Opened::NotFound,
+            Self::Denied(error) => Opened::Denied(error),
             Self::Exhausted(error) => Opened::Exhausted(error),
             Self::Failed(error) => Opened::Failed(error),
         }
@@ -48,56 +48,56 @@ impl<F> Opened<F> {
     /// The same in the core's words. `Exhausted` and `Failed` are not among them and read as
     /// refused.
     #[must_use]
-    pub fn found(&self) -> Found {
+    pub fn to_found(&self) -> Found {
         match self {
             Self::File(_, stat) => Found::File(*stat),
             Self::Directory(stat) => Found::Directory(*stat),
-            Self::Other => Found::Other,
-            Self::Nothing => Found::Nothing,
-            Self::Refused(_) | Self::Exhausted(_) | Self::Failed(_) => Found::Inaccessible,
+            Self::Special => Found::Other,
+            Self::NotFound => Found::Nothing,
+            Self::Denied(_) | Self::Exhausted(_) | Self::Failed(_) => Found::Inaccessible,
         }
     }
 
     /// What the system's error comes to.
-    pub(super) fn failed(errno: Errno) -> Self {
-        Self::from(explained(errno))
+    pub(super) fn from_errno(errno: Errno) -> Self {
+        Self::from(to_io_error(errno))
     }
 }
 
 impl<F> From<io::Error> for Opened<F> {
     fn from(error: io::Error) -> Self {
-        match Class::of(&error) {
-            Class::Nothing => Self::Nothing,
-            Class::Other => Self::Other,
-            Class::Refused => Self::Refused(error),
-            Class::Exhausted => Self::Exhausted(error),
-            Class::Failed => Self::Failed(error),
+        match ErrorClass::of(&error) {
+            ErrorClass::NotFound => Self::NotFound,
+            ErrorClass::Special => Self::Special,
+            ErrorClass::Denied => Self::Denied(error),
+            ErrorClass::Exhausted => Self::Exhausted(error),
+            ErrorClass::Failed => Self::Failed(error),
         }
     }
 }
 
 /// What an error says, as the variants of [`Opened`] have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
-    Nothing,
-    Other,
-    Refused,
+pub(crate) enum ErrorClass {
+    NotFound,
+    Special,
+    Denied,
     Exhausted,
     Failed,
 }
 
-impl Class {
+impl ErrorClass {
     pub(crate) fn of(error: &io::Error) -> Self {
         match Errno::from_io_error(error) {
-            Some(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => Self::Nothing,
-            Some(Errno::INVAL | Errno::ILSEQ) => Self::Nothing,
-            Some(Errno::NXIO | Errno::NODEV) => Self::Other,
+            Some(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => Self::NotFound,
+            Some(Errno::INVAL | Errno::ILSEQ) => Self::NotFound,
+            Some(Errno::NXIO | Errno::NODEV) => Self::Special,
             Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS) => Self::Exhausted,
-            Some(errno) if REFUSALS.contains(&errno) => Self::Refused,
+            Some(errno) if DENIED_ERRNOS.contains(&errno) => Self::Denied,
             Some(_) => Self::Failed,
             None => match error.kind() {
-                ErrorKind::NotFound => Self::Nothing,
-                ErrorKind::PermissionDenied => Self::Refused,
+                ErrorKind::NotFound => Self::NotFound,
+                ErrorKind::PermissionDenied => Self::Denied,
                 ErrorKind::OutOfMemory => Self::Exhausted,
                 _ => Self::Failed,
             },
@@ -106,12 +106,12 @@ impl Class {
 }
 
 /// Whether the system says that nothing is there, or not for us.
-pub(super) fn is_no(errno: Errno) -> bool {
-    !matches!(Class::of(&explained(errno)), Class::Exhausted | Class::Failed)
+pub(super) fn is_inaccessible(errno: Errno) -> bool {
+    !matches!(ErrorClass::of(&to_io_error(errno)), ErrorClass::Exhausted | ErrorClass::Failed)
 }
 
 /// An error of the system, for the log.
-pub(super) fn explained(errno: Errno) -> io::Error {
+pub(super) fn to_io_error(errno: Errno) -> io::Error {
     let words = match errno {
         Errno::XDEV => {
             "a link leads out of the directory that is served, and is not followed there"
@@ -123,7 +123,7 @@ pub(super) fn explained(errno: Errno) -> io::Error {
 }
 
 /// The errors by which a system refuses what is there.
-const REFUSALS: [Errno; 7] = [
+const DENIED_ERRNOS: [Errno; 7] = [
     Errno::ACCESS,
     Errno::PERM,
     Errno::LOOP,
@@ -140,24 +140,24 @@ const REFUSALS: [Errno; 7] = [
 mod tests {
     use super::*;
 
-    fn of(errno: Errno) -> Opened {
-        Opened::failed(errno)
+    fn opened(errno: Errno) -> Opened {
+        Opened::from_errno(errno)
     }
 
     #[test]
     fn b_171_what_is_not_there_or_not_for_us_is_told_apart() {
         for errno in [Errno::NOENT, Errno::NOTDIR, Errno::NAMETOOLONG] {
-            assert!(matches!(of(errno), Opened::Nothing) && is_no(errno));
+            assert!(matches!(opened(errno), Opened::NotFound) && is_inaccessible(errno));
         }
         for errno in [Errno::ACCESS, Errno::PERM, Errno::LOOP, Errno::XDEV] {
-            assert!(matches!(of(errno), Opened::Refused(_)) && is_no(errno));
+            assert!(matches!(opened(errno), Opened::Denied(_)) && is_inaccessible(errno));
         }
     }
 
     #[test]
     fn what_the_system_cannot_say_now_is_no_answer() {
         for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
-            assert!(matches!(of(errno), Opened::Exhausted(_)) && !is_no(errno));
+            assert!(matches!(opened(errno), Opened::Exhausted(_)) && !is_inaccessible(errno));
         }
         let failures = [
             Errno::IO,
@@ -168,9 +168,9 @@ mod tests {
             Errno::AGAIN,
         ];
         for errno in failures {
-            assert!(matches!(of(errno), Opened::Failed(_)) && !is_no(errno));
+            assert!(matches!(opened(errno), Opened::Failed(_)) && !is_inaccessible(errno));
         }
         #[cfg(target_os = "linux")]
-        assert!(matches!(of(Errno::REMOTEIO), Opened::Failed(_)));
+        assert!(matches!(opened(Errno::REMOTEIO), Opened::Failed(_)));
     }
 }

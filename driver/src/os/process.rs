@@ -12,19 +12,19 @@
 //! use std::path::Path;
 //! use std::time::Duration;
 //! use doorstep_driver::cgi::ProcessLimit;
-//! use doorstep_driver::os::Start;
+//! use doorstep_driver::os::Command;
 //!
 //! let permit = ProcessLimit::new(1, 0).try_acquire().expect("it is free");
-//! let mut start = Start::new(Path::new("/bin/echo"))?;
-//! start.argument(b"hello")?;
-//! let mut process = start.go(&File::open("/dev/null")?, permit)?;
-//! let mut said = Vec::new();
+//! let mut command = Command::new(Path::new("/bin/echo"))?;
+//! command.arg(b"hello")?;
+//! let mut process = command.spawn(&File::open("/dev/null")?, permit)?;
+//! let mut output = Vec::new();
 //! while process.stdout.is_some() {
-//!     process.wait(None, Duration::from_secs(10))?;
+//!     process.wait_ready(None, Duration::from_secs(10))?;
 //!     // All there is, and then either the end or an error that says to wait.
-//!     process.stdout.take_if(|stdout| stdout.read_to_end(&mut said).is_ok());
+//!     process.stdout.take_if(|stdout| stdout.read_to_end(&mut output).is_ok());
 //! }
-//! assert_eq!(said, b"hello\n");
+//! assert_eq!(output, b"hello\n");
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
@@ -46,11 +46,11 @@ use rustix::process::{
 use super::{ProcessPermit, Stopwatch};
 
 /// The signal that ends who writes while nobody listens.
-pub const UNHEARD: i32 = Signal::PIPE.as_raw();
+pub const SIGPIPE: i32 = Signal::PIPE.as_raw();
 /// Between SIGTERM and SIGKILL.
-const MERCY: Duration = Duration::from_secs(1);
+const KILL_DELAY: Duration = Duration::from_secs(1);
 /// How often to look for an end that wakes nobody: only Linux has descriptors for that.
-const GLANCE: Duration = Duration::from_millis(10);
+const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A running process, and the pipes of what it writes.
 #[derive(Debug)]
@@ -62,8 +62,8 @@ pub struct Process {
     /// Its complaints, or `None` once they are over. Reading never waits.
     pub stderr: Option<Pipe>,
     /// Readable when it has exited; made when somebody waits for that.
-    exit: Option<OwnedFd>,
-    place: Option<ProcessPermit>,
+    exit_fd: Option<OwnedFd>,
+    permit: Option<ProcessPermit>,
 }
 
 /// The reading end of a pipe. Copies of it are the same pipe.
@@ -72,7 +72,7 @@ pub struct Pipe(Arc<OwnedFd>);
 
 /// Why a wait ended. Nothing of it: it took too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Woken {
+pub struct Readiness {
     /// There is output, or its end.
     pub stdout: bool,
     /// There is a complaint, or their end.
@@ -83,14 +83,14 @@ pub struct Woken {
 
 impl Process {
     /// That was just started, and whose pipes these are.
-    pub(super) fn new(pid: Pid, [stdout, stderr]: [OwnedFd; 2], place: ProcessPermit) -> Self {
+    pub(super) fn new(pid: Pid, [stdout, stderr]: [OwnedFd; 2], permit: ProcessPermit) -> Self {
         let pipe = |end| Some(Pipe(Arc::new(end)));
         Self {
             child: Some(Child(pid)),
             stdout: pipe(stdout),
             stderr: pipe(stderr),
-            exit: None,
-            place: Some(place),
+            exit_fd: None,
+            permit: Some(permit),
         }
     }
 
@@ -104,8 +104,8 @@ impl Process {
     ///
     /// [`ProcessLimit::close`]: crate::cgi::ProcessLimit::close
     #[must_use]
-    pub fn should_end(&self) -> bool {
-        self.place.as_ref().is_some_and(ProcessPermit::is_closed)
+    pub fn should_terminate(&self) -> bool {
+        self.permit.as_ref().is_some_and(ProcessPermit::is_closed)
     }
 
     /// Whether it has exited.
@@ -115,20 +115,24 @@ impl Process {
     }
 
     /// Waits until there is something to read; when both pipes have ended, until it exits. For
-    /// `most` at most, or until `socket`, that of the client, is gone.
+    /// `timeout` at most, or until `socket`, that of the client, is gone.
     ///
     /// # Errors
     /// Those of polling.
-    pub fn wait(&mut self, socket: Option<BorrowedFd<'_>>, most: Duration) -> io::Result<Woken> {
+    pub fn wait_ready(
+        &mut self,
+        socket: Option<BorrowedFd<'_>>,
+        timeout: Duration,
+    ) -> io::Result<Readiness> {
         let only_exit = self.stdout.is_none();
-        if only_exit && self.exit().is_none() {
-            thread::sleep(most.min(GLANCE));
-            return Ok(Woken { exit: self.has_exited(), ..Woken::default() });
+        if only_exit && self.exit_fd().is_none() {
+            thread::sleep(timeout.min(EXIT_POLL_INTERVAL));
+            return Ok(Readiness { exit: self.has_exited(), ..Readiness::default() });
         }
         let watched = [
             self.stdout.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::IN)),
             self.stderr.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::IN)),
-            self.exit.as_ref().filter(|_| only_exit).map(|exit| (exit.as_fd(), PollFlags::IN)),
+            self.exit_fd.as_ref().filter(|_| only_exit).map(|exit| (exit.as_fd(), PollFlags::IN)),
             socket.map(|socket| (socket, PollFlags::empty())), // its end is always told
         ];
         let mut fds: Vec<PollFd<'_>> = watched
@@ -136,19 +140,19 @@ impl Process {
             .flatten()
             .map(|&(fd, flags)| PollFd::from_borrowed_fd(fd, flags))
             .collect();
-        poll_for(&mut fds, most)?;
-        let mut woken = fds.iter().map(|fd| !fd.revents().is_empty());
-        let mut was = |watched: &Option<_>| watched.is_some() && woken.next() == Some(true);
+        poll_timeout(&mut fds, timeout)?;
+        let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
+        let mut was = |watched: &Option<_>| watched.is_some() && ready.next() == Some(true);
         let [stdout, stderr, exit, _] = &watched;
-        Ok(Woken { stdout: was(stdout), stderr: was(stderr), exit: was(exit) })
+        Ok(Readiness { stdout: was(stdout), stderr: was(stderr), exit: was(exit) })
     }
 
     /// A descriptor that is readable once it has exited; `None` where there is no such thing.
-    pub fn exit(&mut self) -> Option<BorrowedFd<'_>> {
-        if self.exit.is_none() {
-            self.exit = self.child.as_ref().and_then(Child::exit);
+    pub fn exit_fd(&mut self) -> Option<BorrowedFd<'_>> {
+        if self.exit_fd.is_none() {
+            self.exit_fd = self.child.as_ref().and_then(Child::pidfd);
         }
-        self.exit.as_ref().map(AsFd::as_fd)
+        self.exit_fd.as_ref().map(AsFd::as_fd)
     }
 
     /// Kills who is left of its group, and reaps it: what it ended with. To be called when it
@@ -159,8 +163,8 @@ impl Process {
     pub fn reap(&mut self) -> io::Result<ExitStatus> {
         let child = self.child.take().ok_or(ErrorKind::NotFound)?;
         child.signal(Signal::KILL);
-        let mut place = self.place.take();
-        place.iter_mut().for_each(ProcessPermit::reaped);
+        let mut permit = self.permit.take();
+        permit.iter_mut().for_each(ProcessPermit::reaped);
         child.wait()
     }
 
@@ -168,10 +172,10 @@ impl Process {
     ///
     /// # Errors
     /// As of [`Process::reap`].
-    pub fn end(&mut self) -> io::Result<ExitStatus> {
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
         (self.stdout, self.stderr) = (None, None);
         while !self.has_exited() {
-            self.wait(None, Duration::from_secs(1))?;
+            self.wait_ready(None, Duration::from_secs(1))?;
         }
         self.reap()
     }
@@ -187,16 +191,16 @@ impl Drop for Process {
         let Some(child) = self.child.take() else { return };
         child.signal(Signal::TERM);
         let pipes = [self.stdout.take(), self.stderr.take()];
-        let dying = Dying { child, place: self.place.take(), pipes };
-        let ours = Arc::new(Mutex::new(Some(dying)));
-        let theirs = ours.clone();
-        let bury = |dying: &Mutex<Option<Dying>>, mercy| {
-            let dying = dying.lock().unwrap_or_else(PoisonError::into_inner).take();
-            dying.into_iter().for_each(|dying| dying.bury(mercy));
+        let terminating = Terminating { child, permit: self.permit.take(), pipes };
+        let shared = Arc::new(Mutex::new(Some(terminating)));
+        let in_thread = shared.clone();
+        let reap = |terminating: &Mutex<Option<Terminating>>, delay| {
+            let terminating = terminating.lock().unwrap_or_else(PoisonError::into_inner).take();
+            terminating.into_iter().for_each(|terminating| terminating.reap(delay));
         };
-        let undertaker = thread::Builder::new().name("undertaker".into());
-        if undertaker.spawn(move || bury(&theirs, MERCY)).is_err() {
-            bury(&ours, Duration::ZERO); // SIGKILL takes no time worth speaking of
+        let reaper = thread::Builder::new().name("reaper".into());
+        if reaper.spawn(move || reap(&in_thread, KILL_DELAY)).is_err() {
+            reap(&shared, Duration::ZERO); // SIGKILL takes no time worth speaking of
         }
     }
 }
@@ -222,34 +226,37 @@ impl AsFd for Pipe {
 
 /// A process that was told to end. Its pipes stay open, or its last words would kill it before it
 /// has tidied up.
-struct Dying {
+struct Terminating {
     child: Child,
-    place: Option<ProcessPermit>,
+    permit: Option<ProcessPermit>,
     pipes: [Option<Pipe>; 2],
 }
 
-impl Dying {
-    /// Waits `mercy` for its end, then makes it; the place is free after that.
-    fn bury(mut self, mercy: Duration) {
+impl Terminating {
+    /// Waits `delay` for its end, then makes it; the permit is free after that.
+    fn reap(mut self, delay: Duration) {
         let mut waited = Stopwatch::default();
-        let exit = self.child.exit();
+        let exit = self.child.pidfd();
         while !self.child.has_exited() {
-            let Some(step) = waited.next_step(mercy) else { break };
+            let Some(step) = waited.next_wait(delay) else { break };
             let pipes = self.pipes.iter().flatten().map(AsFd::as_fd);
             let watched = pipes.chain(exit.as_ref().map(AsFd::as_fd));
             let mut fds: Vec<_> =
                 watched.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-            let _ = poll_for(&mut fds, if exit.is_some() { step } else { step.min(GLANCE) });
-            self.pipes.iter_mut().for_each(forget);
+            let _ = poll_timeout(
+                &mut fds,
+                if exit.is_some() { step } else { step.min(EXIT_POLL_INTERVAL) },
+            );
+            self.pipes.iter_mut().for_each(discard_available);
         }
         self.child.signal(Signal::KILL);
-        self.place.iter_mut().for_each(ProcessPermit::reaped);
+        self.permit.iter_mut().for_each(ProcessPermit::reaped);
         let _ = self.child.wait();
     }
 }
 
 /// Reads from a pipe to nowhere.
-fn forget(pipe: &mut Option<Pipe>) {
+fn discard_available(pipe: &mut Option<Pipe>) {
     pipe.take_if(|pipe| match pipe.read(&mut [0; 4096]) {
         Ok(n) => n == 0,
         Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
@@ -284,14 +291,14 @@ impl Child {
     }
 
     #[cfg(target_os = "linux")]
-    fn exit(&self) -> Option<OwnedFd> {
+    fn pidfd(&self) -> Option<OwnedFd> {
         use rustix::process::{PidfdFlags, pidfd_open};
 
         pidfd_open(self.0, PidfdFlags::empty()).ok().filter(|_| super::LINUX)
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn exit(&self) -> Option<OwnedFd> {
+    fn pidfd(&self) -> Option<OwnedFd> {
         None
     }
 }
@@ -302,10 +309,11 @@ pub(super) fn signal_group(leader: Pid, signal: Signal) {
     let _ = kill_process(leader, signal);
 }
 
-fn poll_for(fds: &mut [PollFd<'_>], most: Duration) -> io::Result<()> {
+fn poll_timeout(fds: &mut [PollFd<'_>], timeout: Duration) -> io::Result<()> {
     // Rounded up, so that nobody wakes just before the time has come.
-    let most = most.max(Duration::from_micros(1));
-    let timeout = Timespec { tv_sec: most.as_secs() as i64, tv_nsec: most.subsec_nanos().into() };
+    let timeout = timeout.max(Duration::from_micros(1));
+    let timeout =
+        Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
     match poll(fds, Some(&timeout)) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
@@ -316,32 +324,33 @@ fn poll_for(fds: &mut [PollFd<'_>], most: Duration) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::cgi::ProcessLimit;
-    use crate::os::Start;
+    use crate::os::Command;
     use std::fs::File;
     use std::path::Path;
 
     const LONG: Duration = Duration::from_secs(10);
 
-    fn start(script: &str) -> (ProcessLimit, Process) {
-        let places = ProcessLimit::new(1, 0);
-        let mut start = Start::new(Path::new("/bin/sh")).unwrap();
-        start.argument(b"-c").unwrap();
-        start.argument(script.as_bytes()).unwrap();
-        start.variable(b"PATH", b"/usr/bin:/bin").unwrap();
-        let process = start.go(&File::open("/dev/null").unwrap(), places.try_acquire().unwrap());
-        (places, process.unwrap())
+    fn spawn(script: &str) -> (ProcessLimit, Process) {
+        let semaphore = ProcessLimit::new(1, 0);
+        let mut command = Command::new(Path::new("/bin/sh")).unwrap();
+        command.arg(b"-c").unwrap();
+        command.arg(script.as_bytes()).unwrap();
+        command.env(b"PATH", b"/usr/bin:/bin").unwrap();
+        let process =
+            command.spawn(&File::open("/dev/null").unwrap(), semaphore.try_acquire().unwrap());
+        (semaphore, process.unwrap())
     }
 
     fn read(process: &mut Process) -> String {
-        let mut said = Vec::new();
+        let mut output = Vec::new();
         for _ in 0..100 {
-            process.wait(None, LONG).unwrap();
-            let ended = process.stdout.as_mut().unwrap().read_to_end(&mut said).is_ok();
-            if ended || said.ends_with(b"\n") {
+            process.wait_ready(None, LONG).unwrap();
+            let ended = process.stdout.as_mut().unwrap().read_to_end(&mut output).is_ok();
+            if ended || output.ends_with(b"\n") {
                 break;
             }
         }
-        String::from_utf8(said).unwrap()
+        String::from_utf8(output).unwrap()
     }
 
     fn is_alive(id: &str) -> bool {
@@ -351,68 +360,68 @@ mod tests {
 
     #[test]
     fn an_exit_is_seen_and_its_code_kept() {
-        let (places, mut process) = start("exit 3");
+        let (semaphore, mut process) = spawn("exit 3");
         (process.stdout, process.stderr) = (None, None);
         for _ in 0..1000 {
-            if process.wait(None, LONG).unwrap().exit {
+            if process.wait_ready(None, LONG).unwrap().exit {
                 break;
             }
         }
         assert!(process.has_exited());
         assert_eq!(process.reap().unwrap().code(), Some(3));
-        assert!(places.wait_idle(LONG));
+        assert!(semaphore.wait_idle(LONG));
     }
 
     #[test]
     fn who_is_left_of_the_group_is_killed() {
-        let (places, mut process) = start("sleep 100 & echo $!");
+        let (semaphore, mut process) = spawn("sleep 100 & echo $!");
         let id = read(&mut process);
         while !process.has_exited() {
-            thread::sleep(GLANCE);
+            thread::sleep(EXIT_POLL_INTERVAL);
         }
         assert!(is_alive(&id));
         assert!(process.reap().unwrap().success());
-        assert!(places.wait_idle(LONG));
+        assert!(semaphore.wait_idle(LONG));
         assert!((0..1000).any(|_| {
-            thread::sleep(GLANCE);
+            thread::sleep(EXIT_POLL_INTERVAL);
             !is_alive(&id)
         }));
     }
 
     #[test]
     fn all_can_be_killed_at_once() {
-        let (places, mut process) = start("echo here; sleep 100 & wait");
+        let (semaphore, mut process) = spawn("echo here; sleep 100 & wait");
         assert_eq!(read(&mut process), "here\n");
-        places.kill();
+        semaphore.kill();
         while !process.has_exited() {
-            thread::sleep(GLANCE);
+            thread::sleep(EXIT_POLL_INTERVAL);
         }
         assert!(!process.reap().unwrap().success());
-        places.kill(); // and now nobody is in
+        semaphore.kill(); // and now nobody is in
     }
 
     #[test]
     fn who_is_dropped_may_write_and_tidy_up() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("tidied-up");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("tidied-up");
         let script = format!(
             "trap 'yes | head -c 200000; echo more >&2; : >{}; exit' TERM; echo here; sleep 100 & wait",
             file.display()
         );
-        let (places, mut process) = start(&script);
+        let (semaphore, mut process) = spawn(&script);
         assert_eq!(read(&mut process), "here\n");
         drop(process);
-        assert!(places.wait_idle(LONG));
+        assert!(semaphore.wait_idle(LONG));
         assert!(file.exists());
     }
 
     #[test]
     fn who_ignores_sigterm_is_killed_when_dropped() {
-        let (places, mut process) = start("trap '' TERM; echo here; while :; do sleep 1; done");
+        let (semaphore, mut process) = spawn("trap '' TERM; echo here; while :; do sleep 1; done");
         assert_eq!(read(&mut process), "here\n");
         let id = process.id().unwrap().to_string();
         drop(process);
-        assert!(places.wait_idle(LONG));
+        assert!(semaphore.wait_idle(LONG));
         assert!(!is_alive(&id));
     }
 }

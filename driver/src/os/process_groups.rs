@@ -75,7 +75,7 @@ impl ProcessGroups {
             if self.state().starting == 0 {
                 return true;
             }
-            let Some(step) = waited.next_step(timeout) else { return false };
+            let Some(step) = waited.next_wait(timeout) else { return false };
             let _ = settled.wait_timeout(step);
         }
     }

@@ -8,54 +8,54 @@ use nix::sys::resource::{self, getrlimit, setrlimit};
 use rustix::process::{Resource, Rlimit};
 
 /// Descriptors that are left to what is no connection: the server's own, and one in so many of all.
-const OWN: usize = 24;
-const ONE_OF: usize = 3;
+const RESERVED_DESCRIPTORS: usize = 24;
+const RESERVED_ONE_IN: usize = 3;
 
-/// How many descriptors this process was started with, if [`raise_descriptors`] raised that.
-static STARTED_WITH: OnceLock<u64> = OnceLock::new();
+/// How many descriptors this process was started with, if [`raise_descriptor_limit`] raised that.
+static INITIAL_DESCRIPTOR_LIMIT: OnceLock<u64> = OnceLock::new();
 
 /// How many descriptors this process may have, a number; as good as none where nobody says so.
 #[must_use]
-pub fn descriptors() -> usize {
+pub fn descriptor_limit() -> usize {
     let limit = getrlimit(resource::Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft);
-    let limit = limit.or_else(|| told("Max open files")); // a sandbox may refuse the call
+    let limit = limit.or_else(|| proc_limit("Max open files")); // a sandbox may refuse the call
     limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
 /// What Linux tells of a limit in a file.
-fn told(name: &str) -> Option<u64> {
+fn proc_limit(name: &str) -> Option<u64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
     limits.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
 
-/// How many connections there may be at once where `most` are wanted, at least one: of the descriptors
+/// How many connections there may be at once where `wanted` are wanted, at least one: of the descriptors
 /// of this process, a third and two dozen are left for files, listings and scripts.
 #[must_use]
-pub fn connections(most: NonZeroUsize) -> NonZeroUsize {
-    within(descriptors(), most)
+pub fn max_connections(wanted: NonZeroUsize) -> NonZeroUsize {
+    connections_within(descriptor_limit(), wanted)
 }
 
-fn within(descriptors: usize, most: NonZeroUsize) -> NonZeroUsize {
-    let left = descriptors.saturating_sub(descriptors / ONE_OF + OWN);
-    NonZeroUsize::new(left).unwrap_or(NonZeroUsize::MIN).min(most)
+fn connections_within(descriptors: usize, wanted: NonZeroUsize) -> NonZeroUsize {
+    let left = descriptors.saturating_sub(descriptors / RESERVED_ONE_IN + RESERVED_DESCRIPTORS);
+    NonZeroUsize::new(left).unwrap_or(NonZeroUsize::MIN).min(wanted)
 }
 
-/// Raises this process's soft limit of descriptors as far as `most` connections need, and the hard limit
+/// Raises this process's soft limit of descriptors as far as `wanted` connections need, and the hard limit
 /// allows; it is never lowered. Where the system refuses, it stays as it is. Processes that are started
-/// by [`super::Start`] have the soft limit from before: programs that call `select` rely on it.
-pub fn raise_descriptors(most: NonZeroUsize) {
+/// by [`super::Command`] have the soft limit from before: programs that call `select` rely on it.
+pub fn raise_descriptor_limit(wanted: NonZeroUsize) {
     let files = resource::Resource::RLIMIT_NOFILE;
     let Ok((soft, hard)) = getrlimit(files) else { return };
-    if let Some(raised) = raised((soft, hard), most) {
-        STARTED_WITH.get_or_init(|| soft); // first: somebody may be starting a process
+    if let Some(raised) = raised_limit((soft, hard), wanted) {
+        INITIAL_DESCRIPTOR_LIMIT.get_or_init(|| soft); // first: somebody may be starting a process
         let _ = setrlimit(files, raised, hard);
     }
 }
 
-/// The soft limit with which [`within`] grants `most` connections, or the nearest there can be.
-fn raised((soft, hard): (u64, u64), most: NonZeroUsize) -> Option<u64> {
-    let kept = u64::try_from(most.get().saturating_add(OWN)).unwrap_or(u64::MAX);
-    let raised = kept.saturating_add(kept.div_ceil(ONE_OF as u64 - 1)).min(hard);
+/// The soft limit with which [`connections_within`] grants `wanted` connections, or the nearest there can be.
+fn raised_limit((soft, hard): (u64, u64), wanted: NonZeroUsize) -> Option<u64> {
+    let kept = u64::try_from(wanted.get().saturating_add(RESERVED_DESCRIPTORS)).unwrap_or(u64::MAX);
+    let raised = kept.saturating_add(kept.div_ceil(RESERVED_ONE_IN as u64 - 1)).min(hard);
     (raised > soft).then_some(raised)
 }
 
@@ -79,19 +79,19 @@ impl Rlimits {
             (Resource::As, resource::Resource::RLIMIT_AS, self.memory),
             (Resource::Nofile, resource::Resource::RLIMIT_NOFILE, self.files),
         ];
-        let set = all.into_iter().filter_map(|(resource, same, most)| {
+        let set = all.into_iter().filter_map(|(resource, same, wanted)| {
             // Where the system does not say, it does not set one either, and that is told.
             let granted = getrlimit(same).map_or(u64::MAX, |(_, hard)| hard);
-            let most = Some(most?.min(granted));
-            Some((resource, Rlimit { current: most, maximum: most }))
+            let wanted = Some(wanted?.min(granted));
+            Some((resource, Rlimit { current: wanted, maximum: wanted }))
         });
-        set.chain(self.files.is_none().then(lowered).flatten())
+        set.chain(self.files.is_none().then(initial_limit).flatten())
     }
 }
 
 /// The limit of descriptors from before it was raised.
-fn lowered() -> Option<(Resource, Rlimit)> {
-    let before = *STARTED_WITH.get()?;
+fn initial_limit() -> Option<(Resource, Rlimit)> {
+    let before = *INITIAL_DESCRIPTOR_LIMIT.get()?;
     let (soft, hard) = getrlimit(resource::Resource::RLIMIT_NOFILE).ok()?;
     let limit = Rlimit { current: Some(before.min(soft)), maximum: Some(hard) };
     Some((Resource::Nofile, limit))
@@ -105,13 +105,13 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn the_file_tells_what_the_call_does() {
         let (soft, _) = getrlimit(resource::Resource::RLIMIT_NOFILE).unwrap();
-        assert_eq!(told("Max open files"), Some(soft));
-        assert_eq!(told("Max nonsense"), None);
+        assert_eq!(proc_limit("Max open files"), Some(soft));
+        assert_eq!(proc_limit("Max nonsense"), None);
     }
 
     #[test]
     fn b_286_the_limit_is_raised_as_far_as_the_bound_needs() {
-        for (soft, hard, most, limit) in [
+        for (soft, hard, wanted, limit) in [
             (1024, 524_288, 1024, Some(1572)),
             (1024, 524_288, 10_000, Some(15_036)),
             (1024, 4096, 10_000, Some(4096)),
@@ -120,24 +120,24 @@ mod tests {
             (65_536, u64::MAX, 10_000, None),
             (1024, u64::MAX, usize::MAX, Some(u64::MAX)),
         ] {
-            let most = NonZeroUsize::new(most).unwrap();
-            assert_eq!(raised((soft, hard), most), limit, "{soft}, {hard}, {most}");
+            let wanted = NonZeroUsize::new(wanted).unwrap();
+            assert_eq!(raised_limit((soft, hard), wanted), limit, "{soft}, {hard}, {wanted}");
         }
-        for most in (1..3000).filter_map(NonZeroUsize::new) {
-            let limit = raised((0, u64::MAX), most).unwrap();
+        for wanted in (1..3000).filter_map(NonZeroUsize::new) {
+            let limit = raised_limit((0, u64::MAX), wanted).unwrap();
             let connections =
-                |limit: u64| within(usize::try_from(limit).unwrap(), NonZeroUsize::MAX);
-            assert!(connections(limit) >= most, "{most}");
+                |limit: u64| connections_within(usize::try_from(limit).unwrap(), NonZeroUsize::MAX);
+            assert!(connections(limit) >= wanted, "{wanted}");
             assert!(
-                connections(limit - 2) < most || most.get() == 1,
-                "{most}: no more than needed"
+                connections(limit - 2) < wanted || wanted.get() == 1,
+                "{wanted}: no more than needed"
             );
         }
     }
 
     #[test]
     fn b_286_connections_leave_descriptors_for_files() {
-        for (descriptors, most, connections) in [
+        for (descriptors, wanted, connections) in [
             (usize::MAX, 512, 512),
             (1024, 512, 512),
             (1024, 10_000, 659),
@@ -146,8 +146,8 @@ mod tests {
             (30, 512, 1),
             (0, 1, 1),
         ] {
-            let most = NonZeroUsize::new(most).unwrap();
-            assert_eq!(within(descriptors, most).get(), connections, "{descriptors}");
+            let wanted = NonZeroUsize::new(wanted).unwrap();
+            assert_eq!(connections_within(descriptors, wanted).get(), connections, "{descriptors}");
         }
     }
 }

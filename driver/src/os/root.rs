@@ -3,11 +3,11 @@
 //! A [`Root`] is a name, not a handle, as in Python: what stands under the name *now* is served. A
 //! link there may be switched, the directory may be deleted and built again, a file system may be
 //! mounted over it. The name is made absolute at start, so that it does not depend on the working
-//! directory any more; it is not resolved. Beneath it, a [`Tree`] keeps every path inside.
+//! directory any more; it is not resolved. Beneath it, a [`RootDir`] keeps every path inside.
 //!
 //! The tree of the last look is held, and with it the number of its directory, which can be no
 //! other's meanwhile. So a look costs one system call while nothing has changed. A file that is
-//! known already is looked at by its full name and needs no look of its own ([`Root::unchanged`]).
+//! known already is looked at by its full name and needs no look of its own ([`Root::is_unchanged`]).
 
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -22,38 +22,38 @@ use doorstep_core::site::{Site, Stat};
 use rustix::fs::{AtFlags, CWD, stat, statat};
 use rustix::io::Errno;
 
-use super::metadata::{facts, identity};
-use super::opened::{Opened, is_no};
-use super::tree::{Symlinks, Tree, clean};
+use super::metadata::{core_stat, file_id};
+use super::opened::{Opened, is_inaccessible};
+use super::root_dir::{RootDir, Symlinks, check_relative};
 
 /// The name of the directory that is served, and the rule for the links in it.
 #[derive(Debug)]
 pub struct Root {
-    name: PathBuf,
+    path: PathBuf,
     /// The name and `/.`: it leads somewhere only if a directory is there that may be entered.
-    entry: PathBuf,
+    dot_path: PathBuf,
     symlinks: Symlinks,
     /// Whether the kernel keeps us beneath the directory.
-    kernel: bool,
-    held: RwLock<Option<Arc<Tree>>>,
+    use_openat2: bool,
+    current: RwLock<Option<Arc<RootDir>>>,
     /// How often another directory than before was found, or none.
-    changes: AtomicU64,
+    revision: AtomicU64,
     /// Whether there was none at the last look.
     is_missing: AtomicBool,
 }
 
 /// Why there is no tree at this moment.
 #[derive(Debug)]
-pub struct Missing {
+pub struct RootError {
     error: Errno,
     name: PathBuf,
     /// Whether there was one at the last look: then it is logged.
-    is_news: bool,
+    should_log: bool,
 }
 
 thread_local! {
     /// A full name; one buffer for each thread, so a look at a known file allocates nothing.
-    static NAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static PATH_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Root {
@@ -62,16 +62,16 @@ impl Root {
     /// # Errors
     /// When there is no such directory now, or it may not be entered.
     pub fn new(dir: &Path, symlinks: Symlinks) -> io::Result<Self> {
-        let name = absolute(dir)?;
-        let entry = name.join(".");
-        let kernel = Tree::new(&entry, symlinks, false)?.kernel_can();
+        let path = absolute(dir)?;
+        let dot_path = path.join(".");
+        let use_openat2 = RootDir::new(&dot_path, symlinks, false)?.supports_openat2();
         Ok(Self {
-            name,
-            entry,
+            path,
+            dot_path,
             symlinks,
-            kernel,
-            held: RwLock::default(),
-            changes: AtomicU64::new(0),
+            use_openat2,
+            current: RwLock::default(),
+            revision: AtomicU64::new(0),
             is_missing: AtomicBool::new(false),
         })
     }
@@ -80,143 +80,143 @@ impl Root {
     ///
     /// # Errors
     /// When no directory is there, or it may not be entered.
-    pub fn tree(&self) -> Result<Arc<Tree>, Missing> {
-        let found = stat(&self.entry).map_err(|error| self.missing(error))?;
-        let held = self.held.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let tree = match held.filter(|tree| tree.identity() == identity(&found)) {
-            Some(tree) => tree,
-            None => self.open_tree()?,
+    pub fn open_dir(&self) -> Result<Arc<RootDir>, RootError> {
+        let found = stat(&self.dot_path).map_err(|error| self.root_error(error))?;
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let root_dir = match current.filter(|root_dir| root_dir.id() == file_id(&found)) {
+            Some(root_dir) => root_dir,
+            None => self.reopen()?,
         };
         if self.is_missing.load(Ordering::Relaxed) {
             self.is_missing.store(false, Ordering::Relaxed);
         }
-        Ok(tree)
+        Ok(root_dir)
     }
 
-    /// As [`Tree::open`], of what stands under the name now.
+    /// As [`RootDir::open`], of what stands under the name now.
     #[must_use]
     pub fn open(&self, path: &[u8]) -> Opened {
-        match self.tree() {
-            Ok(tree) => tree.open(path),
+        match self.open_dir() {
+            Ok(root_dir) => root_dir.open(path),
             Err(missing) => missing.into(),
         }
     }
 
-    /// As [`Tree::look`], of what stands under the name now.
+    /// As [`RootDir::inspect`], of what stands under the name now.
     #[must_use]
-    pub fn look(&self, path: &[u8]) -> Opened<bool> {
-        match self.tree() {
-            Ok(tree) => tree.look(path),
+    pub fn inspect(&self, path: &[u8]) -> Opened<bool> {
+        match self.open_dir() {
+            Ok(root_dir) => root_dir.inspect(path),
             Err(missing) => missing.into(),
         }
     }
 
-    /// As [`Tree::list`], of what stands under the name now.
+    /// As [`RootDir::list`], of what stands under the name now.
     ///
     /// # Errors
-    /// Those of [`Tree::list`].
+    /// Those of [`RootDir::list`].
     pub fn list(
         &self,
         path: &[u8],
         site: &Site,
-        take: impl FnMut(Entry<&[u8]>) -> io::Result<()>,
+        visit: impl FnMut(Entry<&[u8]>) -> io::Result<()>,
     ) -> io::Result<()> {
-        self.tree()?.list(path, site, take)
+        self.open_dir()?.list(path, site, visit)
     }
 
     /// Whether `path` still leads to what `stat` was taken of. Costs one system call; of a path
     /// that was not opened here before it says nothing.
     #[must_use]
-    pub fn unchanged(&self, path: &[u8], stat: &Stat) -> bool {
-        let Ok(path) = clean(path) else { return false };
+    pub fn is_unchanged(&self, path: &[u8], stat: &Stat) -> bool {
+        let Ok(path) = check_relative(path) else { return false };
         // Where no link is followed, a link in the file's place is not the file.
         let flags = match self.symlinks {
             Symlinks::Deny => AtFlags::SYMLINK_NOFOLLOW,
             _ => AtFlags::empty(),
         };
-        let mut name = NAME.take();
+        let mut name = PATH_BUFFER.take();
         name.clear();
-        for part in [self.name.as_os_str().as_bytes(), b"/", path, b"\0"] {
+        for part in [self.path.as_os_str().as_bytes(), b"/", path, b"\0"] {
             name.extend_from_slice(part);
         }
         let now = match CStr::from_bytes_with_nul(&name) {
             Ok(name) => statat(CWD, name, flags),
             Err(_) => Err(Errno::NOENT),
         };
-        NAME.set(name);
+        PATH_BUFFER.set(name);
         let now = match now {
             // Too long in one piece: from the directory on it may be short enough.
-            Err(Errno::NAMETOOLONG) => match self.tree() {
-                Ok(tree) => tree.stat(path, flags),
+            Err(Errno::NAMETOOLONG) => match self.open_dir() {
+                Ok(root_dir) => root_dir.stat(path, flags),
                 Err(missing) => Err(missing.error),
             },
             now => now,
         };
-        now.is_ok_and(|now| facts(&now) == *stat)
+        now.is_ok_and(|now| core_stat(&now) == *stat)
     }
 
     /// Whether `other` is served in the same way.
     #[must_use]
-    pub fn is_like(&self, other: &Self) -> bool {
-        (&self.name, self.symlinks) == (&other.name, other.symlinks)
+    pub fn is_equivalent(&self, other: &Self) -> bool {
+        (&self.path, self.symlinks) == (&other.path, other.symlinks)
     }
 
     /// A number that is another one once another directory was found under the name: what is kept
     /// of the one before is of no use then.
     #[must_use]
-    pub fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Relaxed)
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Relaxed)
     }
 
-    /// [`Root::changes`] as long as `tree` is what was found last.
+    /// [`Root::revision`] as long as `root_dir` is what was found last.
     #[must_use]
-    pub fn changes_to(&self, tree: &Tree) -> Option<u64> {
-        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
-        let is_held = held.as_ref().is_some_and(|held| held.identity() == tree.identity());
-        is_held.then(|| self.changes()) // changed under the lock only
+    pub fn revision_of(&self, root_dir: &RootDir) -> Option<u64> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let is_current = current.as_ref().is_some_and(|current| current.id() == root_dir.id());
+        is_current.then(|| self.revision()) // changed under the lock only
     }
 
-    fn open_tree(&self) -> Result<Arc<Tree>, Missing> {
-        let tree = Tree::new(&self.entry, self.symlinks, self.kernel);
-        let tree = Arc::new(tree.map_err(|error| self.missing(error))?);
-        self.hold(Some(tree.clone()));
-        Ok(tree)
+    fn reopen(&self) -> Result<Arc<RootDir>, RootError> {
+        let root_dir = RootDir::new(&self.dot_path, self.symlinks, self.use_openat2);
+        let root_dir = Arc::new(root_dir.map_err(|error| self.root_error(error))?);
+        self.set_current(Some(root_dir.clone()));
+        Ok(root_dir)
     }
 
     /// Nothing is held of a directory that is gone: its file system can be unmounted.
-    fn missing(&self, error: Errno) -> Missing {
-        let is_gone = is_no(error);
+    fn root_error(&self, error: Errno) -> RootError {
+        let is_gone = is_inaccessible(error);
         if is_gone {
-            self.hold(None);
+            self.set_current(None);
         }
-        let is_news = is_gone && !self.is_missing.swap(true, Ordering::Relaxed);
-        Missing { error, name: self.name.clone(), is_news }
+        let should_log = is_gone && !self.is_missing.swap(true, Ordering::Relaxed);
+        RootError { error, name: self.path.clone(), should_log }
     }
 
-    fn hold(&self, tree: Option<Arc<Tree>>) {
-        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        let identity = |tree: &Option<Arc<Tree>>| tree.as_ref().map(|tree| tree.identity());
-        if identity(&held) != identity(&tree) {
-            self.changes.fetch_add(1, Ordering::Relaxed);
+    fn set_current(&self, root_dir: Option<Arc<RootDir>>) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let id = |root_dir: &Option<Arc<RootDir>>| root_dir.as_ref().map(|root_dir| root_dir.id());
+        if id(&current) != id(&root_dir) {
+            self.revision.fetch_add(1, Ordering::Relaxed);
         }
-        *held = tree;
+        *current = root_dir;
     }
 }
 
-impl<F> From<Missing> for Opened<F> {
+impl<F> From<RootError> for Opened<F> {
     /// The first one in a row is for the log.
-    fn from(missing: Missing) -> Self {
+    fn from(missing: RootError) -> Self {
         match missing {
-            Missing { is_news: true, .. } => Self::Refused(missing.into()),
-            Missing { error, .. } if is_no(error) => Self::Nothing,
-            Missing { error, .. } => Self::failed(error),
+            RootError { should_log: true, .. } => Self::Denied(missing.into()),
+            RootError { error, .. } if is_inaccessible(error) => Self::NotFound,
+            RootError { error, .. } => Self::from_errno(error),
         }
     }
 }
 
-impl From<Missing> for io::Error {
-    fn from(Missing { error, name, .. }: Missing) -> Self {
-        let is_gone = is_no(error);
+impl From<RootError> for io::Error {
+    fn from(RootError { error, name, .. }: RootError) -> Self {
+        let is_gone = is_inaccessible(error);
         let error = Self::from(error);
         if !is_gone {
             return error;
@@ -248,17 +248,16 @@ pub fn absolute(dir: &Path) -> io::Result<PathBuf> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(error),
         absolute => absolute.ok(),
     };
-    let is_same = |name: &PathBuf| {
-        stat(name.join(".")).is_ok_and(|found| identity(&found) == identity(&meant))
-    };
+    let is_same =
+        |name: &PathBuf| stat(name.join(".")).is_ok_and(|found| file_id(&found) == file_id(&meant));
     Ok(absolute.filter(is_same).unwrap_or_else(|| dir.to_owned()))
 }
 
 #[cfg(test)]
 impl Root {
     /// The same root without the kernel's help.
-    pub(super) fn walking(dir: &Path, symlinks: Symlinks) -> Self {
-        Self { kernel: false, ..Self::new(dir, symlinks).unwrap() }
+    pub(super) fn without_openat2(dir: &Path, symlinks: Symlinks) -> Self {
+        Self { use_openat2: false, ..Self::new(dir, symlinks).unwrap() }
     }
 }
 

@@ -10,7 +10,7 @@ fn is_open(root: &Root, text: &str) -> bool {
 
 fn note(opened: Opened) -> String {
     match opened {
-        Opened::Refused(error) => error.to_string(),
+        Opened::Denied(error) => error.to_string(),
         other => unreachable!("{other:?}"),
     }
 }
@@ -24,21 +24,21 @@ fn r_1_a_link_that_is_switched_leads_to_the_new_directory() {
     symlink("root", at("name")).unwrap();
     for root in [
         Root::new(&at("name"), Symlinks::Beneath).unwrap(),
-        Root::walking(&at("name"), Symlinks::Beneath),
+        Root::without_openat2(&at("name"), Symlinks::Beneath),
     ] {
-        let changes = root.changes();
-        let Found::File(stat) = root.open(b"a.txt").found() else { unreachable!("it is there") };
-        let changes_then = root.changes();
-        assert!(is_open(&root, "a") && root.unchanged(b"a.txt", &stat));
-        assert_eq!(root.changes(), changes_then, "nothing changed");
+        let revision = root.revision();
+        let Found::File(stat) = root.open(b"a.txt").to_found() else { unreachable!("it is there") };
+        let revision_then = root.revision();
+        assert!(is_open(&root, "a") && root.is_unchanged(b"a.txt", &stat));
+        assert_eq!(root.revision(), revision_then, "nothing changed");
         symlink("new", at("aside")).unwrap();
         fs::rename(at("aside"), at("name")).unwrap();
-        assert!(!root.unchanged(b"a.txt", &stat));
-        assert!(is_open(&root, "new") && root.changes() > changes);
+        assert!(!root.is_unchanged(b"a.txt", &stat));
+        assert!(is_open(&root, "new") && root.revision() > revision);
         assert_eq!(names(&root, b""), [b"a.txt"]);
         symlink("root", at("aside")).unwrap();
         fs::rename(at("aside"), at("name")).unwrap();
-        assert!(root.unchanged(b"a.txt", &stat) && is_open(&root, "a"));
+        assert!(root.is_unchanged(b"a.txt", &stat) && is_open(&root, "a"));
     }
 }
 
@@ -53,9 +53,9 @@ fn r_2_a_directory_that_is_built_again_is_served_and_meanwhile_nothing() {
             let words = note(root.open(b"a.txt"));
             assert!(words.contains(path.to_str().unwrap()), "{words}");
             for _ in 0..3 {
-                assert!(matches!(root.open(b"a.txt"), Opened::Nothing), "told once");
-                assert!(matches!(root.open(b""), Opened::Nothing));
-                assert!(matches!(root.look(b"a.txt"), Opened::Nothing));
+                assert!(matches!(root.open(b"a.txt"), Opened::NotFound), "told once");
+                assert!(matches!(root.open(b""), Opened::NotFound));
+                assert!(matches!(root.inspect(b"a.txt"), Opened::NotFound));
                 assert_eq!(list(&root, b"").unwrap_err().kind(), io::ErrorKind::NotFound);
             }
             fs::create_dir(&path).unwrap();
@@ -74,10 +74,10 @@ fn r_2_what_is_no_directory_is_not_served() {
         fs::rename(&path, dir.path().join("aside")).unwrap();
         fs::write(&path, "a file").unwrap();
         note(root.open(b""));
-        assert!(matches!(root.open(b"a.txt"), Opened::Nothing));
+        assert!(matches!(root.open(b"a.txt"), Opened::NotFound));
         fs::remove_file(&path).unwrap();
         symlink("root", &path).unwrap();
-        assert!(matches!(root.open(b""), Opened::Nothing), "the same episode");
+        assert!(matches!(root.open(b""), Opened::NotFound), "the same episode");
         fs::remove_file(&path).unwrap();
         fs::rename(dir.path().join("aside"), &path).unwrap();
         assert!(is_open(&root, "a"));
@@ -111,11 +111,11 @@ fn r_2_a_directory_that_is_gone_is_not_held() {
 fn r_1_one_tree_is_one_directory_whatever_becomes_of_the_name() {
     let dir = tree();
     for root in roots(&dir, Symlinks::Beneath) {
-        let tree = root.tree().unwrap();
+        let root_dir = root.open_dir().unwrap();
         fs::rename(dir.path().join("root"), dir.path().join("moved")).unwrap();
         fs::create_dir(dir.path().join("root")).unwrap();
-        assert_eq!(content(tree.open(b"a.txt")).unwrap(), "a");
-        assert!(matches!(root.open(b"a.txt"), Opened::Nothing));
+        assert_eq!(content(root_dir.open(b"a.txt")).unwrap(), "a");
+        assert!(matches!(root.open(b"a.txt"), Opened::NotFound));
         fs::remove_dir(dir.path().join("root")).unwrap();
         fs::rename(dir.path().join("moved"), dir.path().join("root")).unwrap();
     }
@@ -137,9 +137,9 @@ fn r_1_a_known_file_is_looked_at_however_long_its_name_is() {
     path.extend_from_slice(last.as_bytes());
     rustix::fs::openat(&here, &last, OFlags::CREATE | OFlags::WRONLY, Mode::RWXU).unwrap();
     for root in roots(&dir, Symlinks::Beneath) {
-        let Found::File(stat) = root.open(&path).found() else { unreachable!("it is there") };
-        assert!(root.unchanged(&path, &stat));
-        assert!(!root.unchanged(&path[..path.len() - 1], &stat));
+        let Found::File(stat) = root.open(&path).to_found() else { unreachable!("it is there") };
+        assert!(root.is_unchanged(&path, &stat));
+        assert!(!root.is_unchanged(&path[..path.len() - 1], &stat));
     }
     // One step at a time, as the whole is too long a name to be removed by.
     let removed = std::process::Command::new("rm").arg("-rf").arg(dir.path().join("root")).status();

@@ -1,7 +1,7 @@
 //! All the unsafe code of this crate: what std and rustix do not offer about other processes, and
 //! about a TCP socket.
 //!
-//! On Linux, [`start`] makes a process without copying this one, also one that is to have other rights
+//! On Linux, [`spawn`] makes a process without copying this one, also one that is to have other rights
 //! or limits; for such a one std copies the tables of all this process's memory, which takes the
 //! longer the more threads there are (docs/choosing.md has figures). It is what `posix_spawn` does:
 //! the child runs in our memory, on a stack of its own, while the thread that made it waits, until the
@@ -17,7 +17,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 
 /// Sees to it that no descriptor this program was started with is passed on to what it starts. Those
 /// that it opens itself never are.
-pub fn keep_descriptors() {
+pub fn set_inherited_cloexec() {
     #[cfg(target_os = "linux")]
     {
         use nix::libc::{CLOSE_RANGE_CLOEXEC, SYS_close_range, syscall};
@@ -41,21 +41,22 @@ pub fn keep_descriptors() {
 /// How many bytes the peer of a TCP socket has acknowledged in all; `None` where the system does
 /// not say.
 #[must_use]
-pub fn acknowledged(socket: impl AsFd) -> Option<u64> {
+pub fn bytes_acked(socket: impl AsFd) -> Option<u64> {
     #[cfg(all(target_os = "linux", not(feature = "portable")))]
     {
         use nix::libc::{IPPROTO_TCP, TCP_INFO, getsockopt, socklen_t};
 
         /// Where `tcpi_bytes_acked` is in `struct tcp_info`, counted in its type (linux/tcp.h).
-        const AT: usize = 15;
-        let mut info = [0_u64; AT + 1];
+        const BYTES_ACKED_INDEX: usize = 15;
+        let mut info = [0_u64; BYTES_ACKED_INDEX + 1];
         let mut size = size_of_val(&info) as socklen_t;
         let (socket, into) = (socket.as_fd().as_raw_fd(), info.as_mut_ptr().cast());
         // SAFETY: the descriptor is borrowed for the call, which writes at most `size` bytes to
         // `info`.
-        let told = unsafe { getsockopt(socket, IPPROTO_TCP, TCP_INFO, into, &raw mut size) } == 0;
-        if told && size as usize == size_of_val(&info) {
-            return Some(info[AT]);
+        let succeeded =
+            unsafe { getsockopt(socket, IPPROTO_TCP, TCP_INFO, into, &raw mut size) } == 0;
+        if succeeded && size as usize == size_of_val(&info) {
+            return Some(info[BYTES_ACKED_INDEX]);
         }
     }
     let _ = socket;
@@ -63,12 +64,12 @@ pub fn acknowledged(socket: impl AsFd) -> Option<u64> {
 }
 
 #[cfg(not(all(target_os = "linux", not(feature = "portable"))))]
-pub(super) use with_std::limit;
+pub(super) use std_command::set_rlimits;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
-pub(super) use without_a_copy::{Plan, start};
+pub(super) use vfork::{SpawnArgs, spawn};
 
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
-mod without_a_copy {
+mod vfork {
     use std::cell::Cell;
     use std::convert::Infallible;
     use std::ffi::{CStr, CString, c_char, c_void};
@@ -84,21 +85,21 @@ mod without_a_copy {
     use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
     use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-    use crate::os::spawn_error::{Failure, Step};
-    use crate::os::{Identity, Rlimits};
+    use crate::os::spawn_error::{SpawnError, SpawnStage};
+    use crate::os::{Credentials, Rlimits};
 
     /// What the child needs until it is another program, in bytes; several times as much as it does.
-    const STACK: usize = 64 << 10;
+    const CHILD_STACK_SIZE: usize = 64 << 10;
     /// The highest signal.
-    const SIGNALS: i32 = 64;
+    const MAX_SIGNAL: i32 = 64;
 
     /// What is to be started, and how.
-    pub(in crate::os) struct Plan<'a> {
+    pub(in crate::os) struct SpawnArgs<'a> {
         pub(in crate::os) program: &'a CStr,
-        pub(in crate::os) folder: &'a CStr,
-        pub(in crate::os) arguments: &'a [CString],
+        pub(in crate::os) directory: &'a CStr,
+        pub(in crate::os) args: &'a [CString],
         pub(in crate::os) environment: &'a [CString],
-        pub(in crate::os) identity: Identity,
+        pub(in crate::os) credentials: Credentials,
         pub(in crate::os) rlimits: Rlimits,
         /// Its stdin, stdout and stderr.
         pub(in crate::os) streams: [BorrowedFd<'a>; 3],
@@ -106,33 +107,33 @@ mod without_a_copy {
 
     /// All that the child works with.
     struct Child<'a> {
-        plan: &'a Plan<'a>,
-        arguments: Vec<*const c_char>,
+        spawn_args: &'a SpawnArgs<'a>,
+        args: Vec<*const c_char>,
         environment: Vec<*const c_char>,
-        failure: Cell<Option<Failure>>,
+        error: Cell<Option<SpawnError>>,
     }
 
     /// Starts a process that leads a group of its own.
-    pub(in crate::os) fn start(plan: &Plan<'_>) -> Result<Pid, Failure> {
+    pub(in crate::os) fn spawn(spawn_args: &SpawnArgs<'_>) -> Result<Pid, SpawnError> {
         let pointers = |list: &[CString]| {
             list.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect::<Vec<_>>()
         };
         let child = Child {
-            plan,
-            arguments: pointers(plan.arguments),
-            environment: pointers(plan.environment),
-            failure: Cell::new(None),
+            spawn_args,
+            args: pointers(spawn_args.args),
+            environment: pointers(spawn_args.environment),
+            error: Cell::new(None),
         };
-        let mut stack = vec![MaybeUninit::<u128>::uninit(); STACK / size_of::<u128>()];
-        let prepare = |error: nix::Error| Step::Prepare.failed(error);
+        let mut stack = vec![MaybeUninit::<u128>::uninit(); CHILD_STACK_SIZE / size_of::<u128>()];
+        let prepare = |error: nix::Error| SpawnStage::Prepare.failed(error);
         // No handler of ours may run in the child, whose memory is ours.
         let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(prepare)?;
         // SAFETY: with CLONE_VFORK this thread goes on only when the child has left our memory, so
         // `child` and `stack` outlive its use of them, and nobody else knows of them. It runs
-        // `run` alone, which needs far less stack than this and neither panics nor returns to us.
+        // `child_main` alone, which needs far less stack than this and neither panics nor returns to us.
         let pid = unsafe {
             libc::clone(
-                run,
+                child_main,
                 stack.as_mut_ptr_range().end.cast(),
                 libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
                 ptr::from_ref(&child).cast_mut().cast(),
@@ -142,58 +143,59 @@ mod without_a_copy {
         let _ = mask.thread_set_mask(); // cannot fail: it is the mask this thread had
         cloned.map_err(prepare)?;
         let Some(pid) = Pid::from_raw(pid) else { return Err(prepare(nix::Error::ESRCH)) };
-        match child.failure.take() {
+        match child.error.take() {
             None => Ok(pid),
-            Some(failure) => {
+            Some(error) => {
                 while matches!(waitpid(Some(pid), WaitOptions::empty()), Err(Errno::INTR)) {}
-                Err(failure)
+                Err(error)
             }
         }
     }
 
     /// The child's whole life in our memory. What it returns is its exit code.
-    extern "C" fn run(child: *mut c_void) -> i32 {
-        // SAFETY: it is the `Child` that `start` passes, and it stays where it is.
+    extern "C" fn child_main(child: *mut c_void) -> i32 {
+        // SAFETY: it is the `Child` that `spawn` passes, and it stays where it is.
         let child = unsafe { &*child.cast::<Child<'_>>() };
-        let Err(failure) = child.become_another();
-        child.failure.set(Some(failure));
+        let Err(error) = child.exec();
+        child.error.set(Some(error));
         127
     }
 
     impl Child<'_> {
-        fn become_another(&self) -> Result<Infallible, Failure> {
-            let Plan { program, folder, identity, rlimits, streams, .. } = self.plan;
+        fn exec(&self) -> Result<Infallible, SpawnError> {
+            let SpawnArgs { program, directory, credentials, rlimits, streams, .. } =
+                self.spawn_args;
             let [stdin, stdout, stderr] = streams;
-            for signal in 1..=SIGNALS {
+            for signal in 1..=MAX_SIGNAL {
                 // SAFETY: this process has no handlers to lose. KILL, STOP and those that the C
                 // library keeps for itself are refused, and have none.
                 unsafe { libc::signal(signal, libc::SIG_DFL) };
             }
-            let prepare = |error: Errno| Step::Prepare.failed(error);
+            let prepare = |error: Errno| SpawnStage::Prepare.failed(error);
             setpgid(None, None).map_err(prepare)?;
             dup2_stdin(stdin).map_err(prepare)?;
             dup2_stdout(stdout).map_err(prepare)?;
             dup2_stderr(stderr).map_err(prepare)?;
-            rlimits.set().map_err(prepare)?;
-            identity.assume().map_err(|error| Step::Rights.failed(error))?;
-            chdir(*folder).map_err(|error| Step::Folder.failed(error))?;
-            SigSet::empty().thread_set_mask().map_err(|error| Step::Prepare.failed(error))?;
+            rlimits.apply().map_err(prepare)?;
+            credentials.apply().map_err(|error| SpawnStage::Privileges.failed(error))?;
+            chdir(*directory).map_err(|error| SpawnStage::Directory.failed(error))?;
+            SigSet::empty().thread_set_mask().map_err(|error| SpawnStage::Prepare.failed(error))?;
             // SAFETY: all three are ended as they should be, and live in our memory.
             unsafe {
-                libc::execve(program.as_ptr(), self.arguments.as_ptr(), self.environment.as_ptr());
+                libc::execve(program.as_ptr(), self.args.as_ptr(), self.environment.as_ptr());
             }
-            Err(Step::Run.failed(io::Error::last_os_error()))
+            Err(SpawnStage::Exec.failed(io::Error::last_os_error()))
         }
     }
 
-    impl Identity {
+    impl Credentials {
         /// Makes this one process theirs, without return: the C library's own calls would do so with
         /// all threads it knows of, and those are the server's.
         ///
         /// It has our memory a moment longer. No other process of that user can look into it there:
         /// memory whose owner has changed rights is closed to all but root (`PR_SET_DUMPABLE`).
-        fn assume(self) -> rustix::io::Result<()> {
-            let Self::Theirs(uid, gid) = self else { return Ok(()) };
+        fn apply(self) -> rustix::io::Result<()> {
+            let Self::User(uid, gid) = self else { return Ok(()) };
             let (uid, gid) = (Uid::from_raw(uid.as_raw()), Gid::from_raw(gid.as_raw()));
             set_thread_groups(&[])?;
             set_thread_res_gid(gid, gid, gid)?;
@@ -202,7 +204,7 @@ mod without_a_copy {
     }
 
     impl Rlimits {
-        fn set(self) -> rustix::io::Result<()> {
+        fn apply(self) -> rustix::io::Result<()> {
             self.limits()
                 .try_for_each(|(resource, limit)| rustix::process::setrlimit(resource, limit))
         }
@@ -210,7 +212,7 @@ mod without_a_copy {
 }
 
 #[cfg(not(all(target_os = "linux", not(feature = "portable"))))]
-mod with_std {
+mod std_command {
     use std::os::unix::process::CommandExt;
     use std::process::Command;
 
@@ -220,7 +222,7 @@ mod with_std {
 
     /// Makes `command` start within `rlimits`. With nothing to set it is left alone: std can then start
     /// it without copying this process.
-    pub(in crate::os) fn limit(command: &mut Command, rlimits: Rlimits) {
+    pub(in crate::os) fn set_rlimits(command: &mut Command, rlimits: Rlimits) {
         if rlimits.limits().next().is_none() {
             return;
         }

@@ -4,48 +4,48 @@ use std::{fmt, io};
 
 /// What a start got stuck at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum SpawnStage {
     /// Pipes, memory, a process at all: what may be there later.
     Prepare,
     /// Becoming somebody else, and nobody more.
-    Rights,
+    Privileges,
     /// Entering its folder.
-    Folder,
+    Directory,
     /// Becoming the program: it, or its interpreter.
-    Run,
+    Exec,
 }
 
 /// Why a process was not started.
 #[derive(Debug)]
-pub struct Failure {
+pub struct SpawnError {
     /// Where it got stuck.
-    pub step: Step,
+    pub stage: SpawnStage,
     /// What the system says.
     pub error: io::Error,
 }
 
-impl Step {
-    pub(super) fn failed(self, error: impl Into<io::Error>) -> Failure {
-        Failure { step: self, error: error.into() }
+impl SpawnStage {
+    pub(super) fn failed(self, error: impl Into<io::Error>) -> SpawnError {
+        SpawnError { stage: self, error: error.into() }
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.step {
-            Step::Prepare => "cannot be started now",
-            Step::Rights => "cannot give up the server's rights",
-            Step::Folder => "cannot enter its folder",
-            Step::Run => "cannot be run",
+        let what = match self.stage {
+            SpawnStage::Prepare => "cannot be started now",
+            SpawnStage::Privileges => "cannot give up the server's rights",
+            SpawnStage::Directory => "cannot enter its folder",
+            SpawnStage::Exec => "cannot be run",
         };
         write!(f, "{what}: {}", self.error)
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for SpawnError {}
 
-impl From<Failure> for io::Error {
-    fn from(failure: Failure) -> Self {
-        Self::new(failure.error.kind(), failure)
+impl From<SpawnError> for io::Error {
+    fn from(error: SpawnError) -> Self {
+        Self::new(error.error.kind(), error)
     }
 }

@@ -15,62 +15,63 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, readlinkat, statat};
 use rustix::io::{Errno, Result};
 
-use super::metadata::{Identity, identity, kind};
+use super::metadata::{FileId, file_id, file_type};
 
-/// Opens `path`, which begins at `root`, with `flags`. `identity` is the root's.
+/// Opens `path`, which begins at `root`, with `flags`. `root_id` is the root's.
 ///
 /// # Errors
-/// `EXDEV` when it ends outside of the root, `ELOOP` for a link when `links` is false, and for too
+/// `EXDEV` when it ends outside of the root, `ELOOP` for a link when `follow_links` is false, and for too
 /// many of them or too long a way.
 pub(super) fn open(
     root: &OwnedFd,
-    root_identity: Identity,
+    root_id: FileId,
     path: &[u8],
     flags: OFlags,
-    links: bool,
+    follow_links: bool,
 ) -> Result<OwnedFd> {
-    let mut place = Place::Inside(Vec::new());
-    let (mut followed, mut walked) = (0, 0);
-    let mut ahead = Vec::new();
-    push(&mut ahead, path);
+    let mut location = Location::Inside(Vec::new());
+    let (mut links_followed, mut names_walked) = (0, 0);
+    let mut pending = Vec::new();
+    push_names(&mut pending, path);
 
-    while let Some(name) = ahead.pop() {
-        walked += 1;
-        if walked > MOST_NAMES {
+    while let Some(name) = pending.pop() {
+        names_walked += 1;
+        if names_walked > MAX_COMPONENTS {
             return Err(Errno::LOOP);
         }
-        let up = name == b"..";
-        if matches!(&*name, b"" | b".") || (up && place.leave()) {
+        let is_parent = name == b"..";
+        if matches!(&*name, b"" | b".") || (is_parent && location.ascend()) {
             continue;
         }
-        let here = place.here(root);
-        let stat = statat(here, &*name, AtFlags::SYMLINK_NOFOLLOW)?;
-        if kind(&stat) == FileType::Symlink {
-            followed += 1;
-            if !links || followed > MOST_LINKS {
+        let current = location.directory(root);
+        let stat = statat(current, &*name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if file_type(&stat) == FileType::Symlink {
+            links_followed += 1;
+            if !follow_links || links_followed > MAX_SYMLINKS {
                 return Err(Errno::LOOP);
             }
-            let target = readlinkat(here, &*name, Vec::new())?;
+            let target = readlinkat(current, &*name, Vec::new())?;
             if target.as_bytes().starts_with(b"/") {
-                place = Place::top(root_identity)?;
+                location = Location::filesystem_root(root_id)?;
             }
-            push(&mut ahead, target.as_bytes());
-        } else if identity(&stat) == root_identity {
-            place = Place::Inside(Vec::new());
-        } else if ahead.is_empty() && !up {
-            place.must_be_inside()?;
-            return openat(here, &*name, flags | OFlags::NOFOLLOW, Mode::empty());
+            push_names(&mut pending, target.as_bytes());
+        } else if file_id(&stat) == root_id {
+            location = Location::Inside(Vec::new());
+        } else if pending.is_empty() && !is_parent {
+            location.require_inside()?;
+            return openat(current, &*name, flags | OFlags::NOFOLLOW, Mode::empty());
         } else {
-            let directory = openat(here, &*name, ENTER | OFlags::NOFOLLOW, Mode::empty())?;
-            place.enter(directory, up);
+            let directory =
+                openat(current, &*name, TRAVERSE_FLAGS | OFlags::NOFOLLOW, Mode::empty())?;
+            location.enter(directory, is_parent);
         }
     }
-    place.must_be_inside()?;
-    openat(place.here(root), c".", flags, Mode::empty())
+    location.require_inside()?;
+    openat(location.directory(root), c".", flags, Mode::empty())
 }
 
 /// Where the walk is.
-enum Place {
+enum Location {
     /// Beneath the root: in the last of these, each of which is a child of the one before, or in
     /// the root itself.
     Inside(Vec<OwnedFd>),
@@ -78,55 +79,57 @@ enum Place {
     Outside(OwnedFd),
 }
 
-impl Place {
+impl Location {
     /// Where absolute paths begin.
-    fn top(root: Identity) -> Result<Self> {
-        if identity(&statat(CWD, c"/", AtFlags::empty())?) == root {
+    fn filesystem_root(root: FileId) -> Result<Self> {
+        if file_id(&statat(CWD, c"/", AtFlags::empty())?) == root {
             return Ok(Self::Inside(Vec::new()));
         }
-        openat(CWD, c"/", ENTER, Mode::empty()).map(Self::Outside)
+        openat(CWD, c"/", TRAVERSE_FLAGS, Mode::empty()).map(Self::Outside)
     }
 
     /// Goes to a directory that was opened from here and is not the root.
-    fn enter(&mut self, directory: OwnedFd, up: bool) {
+    fn enter(&mut self, directory: OwnedFd, is_parent: bool) {
         match self {
-            Self::Inside(way) if !up => way.push(directory),
+            Self::Inside(ancestors) if !is_parent => ancestors.push(directory),
             _ => *self = Self::Outside(directory),
         }
     }
 
     /// Goes back up the way that was come, if there is one.
-    fn leave(&mut self) -> bool {
+    fn ascend(&mut self) -> bool {
         match self {
-            Self::Inside(way) => way.pop().is_some(),
+            Self::Inside(ancestors) => ancestors.pop().is_some(),
             Self::Outside(_) => false,
         }
     }
 
-    fn here<'a>(&'a self, root: &'a OwnedFd) -> BorrowedFd<'a> {
+    fn directory<'a>(&'a self, root: &'a OwnedFd) -> BorrowedFd<'a> {
         match self {
-            Self::Inside(way) => way.last().unwrap_or(root).as_fd(),
+            Self::Inside(ancestors) => ancestors.last().unwrap_or(root).as_fd(),
             Self::Outside(directory) => directory.as_fd(),
         }
     }
 
-    fn must_be_inside(&self) -> Result<()> {
+    fn require_inside(&self) -> Result<()> {
         if matches!(self, Self::Inside(_)) { Ok(()) } else { Err(Errno::XDEV) }
     }
 }
 
-/// Puts the names of `path` on top of those ahead, the first to be the next.
-fn push(ahead: &mut Vec<Vec<u8>>, path: &[u8]) {
-    ahead.extend(path.rsplit(|&byte| byte == b'/').map(<[u8]>::to_vec));
+/// Puts the names of `path` on top of those pending, the first to be the next.
+fn push_names(pending: &mut Vec<Vec<u8>>, path: &[u8]) {
+    pending.extend(path.rsplit(|&byte| byte == b'/').map(<[u8]>::to_vec));
 }
 
 /// As many as Linux follows.
-const MOST_LINKS: usize = 40;
+const MAX_SYMLINKS: usize = 40;
 /// Names on the way, those of all links included: as many as one path can hold, and their slashes.
-const MOST_NAMES: usize = 4096;
+const MAX_COMPONENTS: usize = 4096;
 
 /// For passing through: on Linux that takes no permission to read the directory.
 #[cfg(target_os = "linux")]
-pub(super) const ENTER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+pub(super) const TRAVERSE_FLAGS: OFlags =
+    OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 #[cfg(not(target_os = "linux"))]
-pub(super) const ENTER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+pub(super) const TRAVERSE_FLAGS: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);

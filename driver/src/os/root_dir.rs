@@ -16,19 +16,19 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat};
 use rustix::io::{Errno, Result};
 
 use super::LINUX;
-use super::metadata::{Identity, facts, identity, kind};
+use super::metadata::{FileId, core_stat, file_id, file_type};
 use super::opened::Opened;
-use super::walk::{self, ENTER};
+use super::walk::{self, TRAVERSE_FLAGS};
 
 /// An open directory and the rule for the links in it.
 #[derive(Debug)]
-pub struct Tree {
+pub struct RootDir {
     handle: OwnedFd,
     /// The directory's: no other has it while this one is open.
-    identity: Identity,
+    id: FileId,
     symlinks: Symlinks,
     /// Whether the kernel keeps us beneath the directory.
-    kernel: bool,
+    use_openat2: bool,
 }
 
 /// What becomes of symbolic links (B-130).
@@ -44,43 +44,43 @@ pub enum Symlinks {
     Deny,
 }
 
-impl Tree {
+impl RootDir {
     /// Opens the directory `dir`.
-    pub(super) fn new(dir: &Path, symlinks: Symlinks, kernel: bool) -> Result<Self> {
-        let handle = rustix::fs::open(dir, ENTER, Mode::empty())?;
-        let identity = identity(&fstat(&handle)?);
-        Ok(Self { handle, identity, symlinks, kernel })
+    pub(super) fn new(dir: &Path, symlinks: Symlinks, use_openat2: bool) -> Result<Self> {
+        let handle = rustix::fs::open(dir, TRAVERSE_FLAGS, Mode::empty())?;
+        let id = file_id(&fstat(&handle)?);
+        Ok(Self { handle, id, symlinks, use_openat2 })
     }
 
     /// Whether the kernel can keep us beneath the directory: old ones do not have the call, and
     /// some sandboxes forbid it.
-    pub(super) fn kernel_can(&self) -> bool {
-        LINUX && self.beneath(b".", ENTER).is_ok()
+    pub(super) fn supports_openat2(&self) -> bool {
+        LINUX && self.openat2_beneath(b".", TRAVERSE_FLAGS).is_ok()
     }
 
     /// Opens `path`: relative, of any bytes, the empty one is the root. One that is absolute or has
     /// `..` or NUL in it leads to nothing.
     #[must_use]
     pub fn open(&self, path: &[u8]) -> Opened {
-        self.try_open(path).unwrap_or_else(Opened::failed)
+        self.try_open(path).unwrap_or_else(Opened::from_errno)
     }
 
     /// What `path` is, without opening it to be read: whether somebody may execute a file.
     #[must_use]
-    pub fn look(&self, path: &[u8]) -> Opened<bool> {
-        let look = || {
-            let stat = fstat(self.reach(path, LOOK)?)?;
-            Ok(match kind(&stat) {
-                FileType::RegularFile => Opened::File(stat.st_mode & 0o111 != 0, facts(&stat)),
-                FileType::Directory => Opened::Directory(facts(&stat)),
-                _ => Opened::Other,
+    pub fn inspect(&self, path: &[u8]) -> Opened<bool> {
+        let inspect = || {
+            let stat = fstat(self.resolve(path, INSPECT_FLAGS)?)?;
+            Ok(match file_type(&stat) {
+                FileType::RegularFile => Opened::File(stat.st_mode & 0o111 != 0, core_stat(&stat)),
+                FileType::Directory => Opened::Directory(core_stat(&stat)),
+                _ => Opened::Special,
             })
         };
-        look().unwrap_or_else(Opened::failed)
+        inspect().unwrap_or_else(Opened::from_errno)
     }
 
-    pub(super) fn identity(&self) -> Identity {
-        self.identity
+    pub(super) fn id(&self) -> FileId {
+        self.id
     }
 
     /// What a clean path leads to, out of the root too.
@@ -89,14 +89,14 @@ impl Tree {
     }
 
     /// Opens `path` with `flags`, beneath the root unless links are followed anywhere.
-    pub(super) fn reach(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
-        let path = clean(path)?;
-        let walk = |links| walk::open(&self.handle, self.identity, path, flags, links);
+    pub(super) fn resolve(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
+        let path = check_relative(path)?;
+        let walk = |follow_links| walk::open(&self.handle, self.id, path, flags, follow_links);
         match self.symlinks {
             Symlinks::Follow => openat(&self.handle, path, flags, Mode::empty()),
-            Symlinks::Deny if self.kernel => self.beneath(path, flags),
+            Symlinks::Deny if self.use_openat2 => self.openat2_beneath(path, flags),
             Symlinks::Deny => walk(false),
-            Symlinks::Beneath if self.kernel => match self.beneath(path, flags) {
+            Symlinks::Beneath if self.use_openat2 => match self.openat2_beneath(path, flags) {
                 // It leaves the directory and may come in again, or the kernel could not be sure.
                 Err(Errno::XDEV | Errno::AGAIN) => walk(true),
                 result => result,
@@ -108,27 +108,27 @@ impl Tree {
     fn try_open(&self, path: &[u8]) -> Result<Opened> {
         // Follows links out of the root too, but learns only the kind, and all that is refused
         // later.
-        let flags = match kind(&self.stat(clean(path)?, AtFlags::empty())?) {
-            FileType::RegularFile => READ,
-            FileType::Directory => ENTER,
-            _ => return Ok(Opened::Other),
+        let flags = match file_type(&self.stat(check_relative(path)?, AtFlags::empty())?) {
+            FileType::RegularFile => READ_FLAGS,
+            FileType::Directory => TRAVERSE_FLAGS,
+            _ => return Ok(Opened::Special),
         };
-        let descriptor = self.reach(path, flags)?;
+        let descriptor = self.resolve(path, flags)?;
         let stat = fstat(&descriptor)?;
-        Ok(match kind(&stat) {
-            FileType::RegularFile => Opened::File(File::from(descriptor), facts(&stat)),
-            FileType::Directory => Opened::Directory(facts(&stat)),
-            _ => Opened::Other,
+        Ok(match file_type(&stat) {
+            FileType::RegularFile => Opened::File(File::from(descriptor), core_stat(&stat)),
+            FileType::Directory => Opened::Directory(core_stat(&stat)),
+            _ => Opened::Special,
         })
     }
 
     #[cfg(target_os = "linux")]
-    fn beneath(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
+    fn openat2_beneath(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
         use rustix::fs::{ResolveFlags, openat2};
 
         let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         resolve.set(ResolveFlags::NO_SYMLINKS, self.symlinks == Symlinks::Deny);
-        for _ in 0..RACES {
+        for _ in 0..MAX_OPENAT2_TRIES {
             match openat2(&self.handle, path, flags, Mode::empty(), resolve) {
                 // Something was renamed while `..` was resolved, so the kernel could not be sure.
                 Err(Errno::AGAIN | Errno::INTR) => {}
@@ -139,13 +139,13 @@ impl Tree {
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn beneath(&self, _: &[u8], _: OFlags) -> Result<OwnedFd> {
+    fn openat2_beneath(&self, _: &[u8], _: OFlags) -> Result<OwnedFd> {
         Err(Errno::NOSYS)
     }
 }
 
 /// The path as the calls want it, if it is one that cannot leave the root by itself.
-pub(super) fn clean(path: &[u8]) -> Result<&[u8]> {
+pub(super) fn check_relative(path: &[u8]) -> Result<&[u8]> {
     if path.is_empty() {
         return Ok(b".");
     }
@@ -155,14 +155,14 @@ pub(super) fn clean(path: &[u8]) -> Result<&[u8]> {
 
 /// Tries to open a path while others rename what it leads through.
 #[cfg(target_os = "linux")]
-const RACES: usize = 16;
+const MAX_OPENAT2_TRIES: usize = 16;
 
 /// For reading; a terminal does not become ours, and a FIFO slipped in does not block.
-pub(super) const READ: OFlags =
+pub(super) const READ_FLAGS: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 /// For asking what it is: on Linux that takes no permission to read it.
 #[cfg(target_os = "linux")]
-const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+const INSPECT_FLAGS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 #[cfg(not(target_os = "linux"))]
-const LOOK: OFlags = READ;
+const INSPECT_FLAGS: OFlags = READ_FLAGS;
