@@ -23,12 +23,16 @@ impl Handler for Echo {
     async fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
         let Some(key) = key(&exchange.head()) else {
             let answer = exchange.respond(426).header("Sec-WebSocket-Version", "13");
-            return answer.header("Upgrade", "websocket").page("Here one speaks WebSocket only.");
+            return answer
+                .header("Upgrade", "websocket")
+                .error_page("Here one speaks WebSocket only.");
         };
         let accept = derive_accept_key(key);
         let answer = exchange.respond(101).header("Sec-WebSocket-Accept", accept);
         if answer.upgrade("websocket").is_err() {
-            return exchange.respond(400).page("An upgrade wants Connection: Upgrade and no body.");
+            return exchange
+                .respond(400)
+                .error_page("An upgrade wants Connection: Upgrade and no body.");
         }
         let (socket, first) = exchange.upgraded().await?;
         let mut socket =

@@ -78,7 +78,7 @@ pub enum JobStep {
     /// part of the body that was promised, so [`ExchangeState::begin_file`] begins it.
     SendFile(Arc<File>, u64, u64),
     /// Evict another connection to free its descriptor, and wait a moment
-    /// ([`EVICTION_WAIT`](crate::connections::EVICTION_WAIT)) until one was closed.
+    /// ([`Config::descriptor_wait`](crate::Config::descriptor_wait)) until one was closed.
     Evict,
     /// Run this where waiting for the disk or the system is allowed: inline on a thread, in a pool
     /// under an executor. Processes are started here: after it, [`Job::process`] may be another one.

@@ -155,9 +155,9 @@ impl Ending {
             }
             Self::Bare(None) => response.body(b""),
             Self::Bare(Some((name, value))) => response.header(name, value).body(b""),
-            Self::Page => response.page(""),
-            Self::Sized(n) => response.header(plain.0, plain.1).sized(*n),
-            Self::Stream => response.header(plain.0, plain.1).stream(),
+            Self::Page => response.error_page(""),
+            Self::Sized(n) => response.header(plain.0, plain.1).sized_body(*n),
+            Self::Stream => response.header(plain.0, plain.1).streamed_body(),
         }
     }
 }

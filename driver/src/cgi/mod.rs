@@ -161,7 +161,7 @@ impl ScriptDirectory {
         };
         if let Err(why) = &self.credentials {
             exchange.log_error(format!("{}: not run: {why}", script_name(&script)));
-            return exchange.respond(403).page("").map(|()| Resolution::Responded);
+            return exchange.respond(403).error_page("").map(|()| Resolution::Responded);
         }
         if self.process_limit.is_full() {
             return respond_unavailable(exchange, &script, NoPermit::Full)
@@ -248,14 +248,14 @@ impl ScriptDirectory {
         };
         exchange.log_error(format!("{}: {failure}{}", script_name(script), start_hint(&failure)));
         match failure.stage {
-            SpawnStage::Privileges => exchange.respond(403).page("")?,
+            SpawnStage::Privileges => exchange.respond(403).error_page("")?,
             SpawnStage::Prepare => respond_503(exchange)?,
             _ if os::is_exhausted(&failure.error) => respond_503(exchange)?,
             _ if failure.error.kind() == ErrorKind::PermissionDenied => {
                 let denial = RouteError::NotExecutable(script.name().to_vec());
-                exchange.respond(403).reason(&denial.reason()).page("")?;
+                exchange.respond(403).reason(&denial.reason()).error_page("")?;
             }
-            _ => exchange.respond(502).page("")?,
+            _ => exchange.respond(502).error_page("")?,
         }
         Ok(None)
     }

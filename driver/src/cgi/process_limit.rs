@@ -69,7 +69,7 @@ impl ProcessLimit {
     }
 
     /// Starts no process from now on. Running ones are asked to end
-    /// ([`Process::should_end`](crate::os::Process::should_end)).
+    /// ([`Process::should_terminate`](crate::os::Process::should_terminate)).
     pub fn close(&self) {
         self.permits.close();
     }

@@ -26,7 +26,7 @@ pub(super) fn respond_not_cgi(exchange: &mut ExchangeState<'_>) -> io::Result<()
         true => (501, "Can only POST to CGI scripts"),
         false => (404, "File not found"),
     };
-    exchange.respond(status).reason(reason).page("")
+    exchange.respond(status).reason(reason).error_page("")
 }
 
 /// Responds to a request that gets no permit: 503.
@@ -55,7 +55,7 @@ pub(super) fn respond_unavailable(
 pub(super) fn respond_redirect_loop(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
     let path = String::from_utf8_lossy(exchange.head().path());
     exchange.log_error(format!("{path}: its local redirects lead nowhere, or do not end"));
-    exchange.respond(502).page("")
+    exchange.respond(502).error_page("")
 }
 
 /// What may be the matter with a script that cannot be run; the system's words are short.
@@ -75,7 +75,7 @@ pub(super) fn respond_denied(
     exchange: &mut ExchangeState<'_>,
     error: &RouteError,
 ) -> io::Result<Resolution> {
-    exchange.respond(error.status()).reason(&error.reason()).page("")?;
+    exchange.respond(error.status()).reason(&error.reason()).error_page("")?;
     Ok(Resolution::Responded)
 }
 
@@ -91,5 +91,5 @@ pub(super) fn respond_preflight(exchange: &mut ExchangeState<'_>) -> io::Result<
 
 /// What is missing now may be there in a second.
 pub(super) fn respond_503(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
-    exchange.respond(503).header("Retry-After", "1").page("")
+    exchange.respond(503).header("Retry-After", "1").error_page("")
 }

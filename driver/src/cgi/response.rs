@@ -160,10 +160,10 @@ impl ScriptResponse {
         }
         match document.content_length {
             _ if matches!(document.status, 204 | 205 | 304) => response.body("")?,
-            Some(length) => response.sized(length)?,
+            Some(length) => response.sized_body(length)?,
             // To HEAD, scripts leave the body out: how long it would be is not known.
             None if whole && !is_head => return response.body(&document.body),
-            None => response.stream()?,
+            None => response.streamed_body()?,
         }
         self.send(exchange, &document.body)
     }
@@ -205,7 +205,7 @@ impl ScriptResponse {
     ) -> io::Result<()> {
         (self.stage, self.invalid) = (Stage::Ended, true);
         self.log_error(exchange, &fault.to_string());
-        exchange.respond(502).page("")
+        exchange.respond(502).error_page("")
     }
 }
 

@@ -228,7 +228,7 @@ impl ScriptRun {
         self.finish_stderr(exchange);
         self.response.log_error(exchange, why);
         if exchange.machine.response_due() == Some(ResponseDue::Head) {
-            exchange.respond(status).page("")?;
+            exchange.respond(status).error_page("")?;
         }
         Ok(RunStep::Done)
     }

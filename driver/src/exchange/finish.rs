@@ -97,7 +97,7 @@ impl ExchangeState<'_> {
     /// The handler gave no answer: the peer's fault is refused, ours is a 500.
     fn respond_for_handler(&mut self) {
         let Some(reject) = self.reject else {
-            if self.respond(500).page("").is_err() {
+            if self.respond(500).error_page("").is_err() {
                 self.machine.abort();
             }
             return;

@@ -225,7 +225,7 @@ impl<'a> ExchangeState<'a> {
     pub fn unsupported(&mut self) -> io::Result<()> {
         let method = String::from_utf8_lossy(self.head.method());
         let reason = format!("Unsupported method ('{method}')");
-        self.respond(501).reason(&reason).page("")
+        self.respond(501).reason(&reason).error_page("")
     }
 
     /// Tells the server's own log something about this request; the client never sees it.

@@ -56,15 +56,15 @@ impl<'a> Response<'a> {
         self
     }
 
-    /// Marks an error whose page is not [`Response::page`]'s, for the log.
-    pub fn error(self) -> Self {
+    /// Marks an error whose page is not [`Response::error_page`]'s, for the log.
+    pub fn log_as_error(self) -> Self {
         let registered = http1::status::reason(self.status).as_bytes();
         self.record.error = Some(self.reason.unwrap_or(registered).to_vec());
         self
     }
 
     /// Writes Content-Length at this place among the fields; the ending must agree.
-    pub fn length(mut self, n: u64) -> Self {
+    pub fn content_length(mut self, n: u64) -> Self {
         self.core = self.core.content_length(n);
         self
     }
@@ -84,7 +84,7 @@ impl<'a> Response<'a> {
     ///
     /// # Errors
     /// As of [`Response::body`].
-    pub fn sized(self, n: u64) -> io::Result<()> {
+    pub fn sized_body(self, n: u64) -> io::Result<()> {
         self.core.sized_body(n)?;
         self.record.status = self.status;
         Ok(())
@@ -94,7 +94,7 @@ impl<'a> Response<'a> {
     ///
     /// # Errors
     /// As of [`Response::body`].
-    pub fn stream(self) -> io::Result<()> {
+    pub fn streamed_body(self) -> io::Result<()> {
         self.core.streamed_body()?;
         self.record.status = self.status;
         Ok(())
@@ -105,7 +105,7 @@ impl<'a> Response<'a> {
     ///
     /// # Errors
     /// As of [`Response::body`].
-    pub fn page(mut self, explain: &str) -> io::Result<()> {
+    pub fn error_page(mut self, explain: &str) -> io::Result<()> {
         if matches!(self.status, 100..=199 | 204 | 205 | 304) {
             return self.body(b""); // B-085
         }

@@ -118,7 +118,7 @@ impl Directory {
                 response.body("")?;
             }
             b"POST" | b"PUT" | b"PATCH" | b"DELETE" => {
-                exchange.respond(405).header("Allow", ALLOWED_METHODS).page("")?;
+                exchange.respond(405).header("Allow", ALLOWED_METHODS).error_page("")?;
             }
             _ => exchange.unsupported()?,
         }
@@ -175,7 +175,7 @@ impl Directory {
                     .respond(200)
                     .header("Content-Type", view.content_type())
                     .header("Vary", "Accept")
-                    .sized(listed.length())?;
+                    .sized_body(listed.length())?;
                 Ok(Some(listed))
             }
             Err(why) => {
@@ -276,9 +276,9 @@ fn send_head(
             let mut content_type = Vec::new();
             media_type.write(&mut content_type);
             error_response(exchange, denial)
-                .error()
+                .log_as_error()
                 .header("Content-Type", content_type)
-                .sized(size)?;
+                .sized_body(size)?;
             if let Some((file, _)) = file.filter(|_| size > 0) {
                 return Ok(BodyPlan::Range(file, ByteRange { first: 0, last: size - 1 }));
             }
@@ -290,7 +290,7 @@ fn send_head(
             .respond(416)
             .header("Accept-Ranges", "bytes")
             .header("Content-Range", format!("bytes */{size}"))
-            .page("")?,
+            .error_page("")?,
         ResponsePlan::Listing(path, view) => return Ok(BodyPlan::List(path.to_vec(), view)),
         ResponsePlan::Redirect(location) => {
             let mut target = Vec::new();
@@ -341,8 +341,9 @@ fn send_file_head(
     if let Some(encoding) = representation.media_type.encoding {
         response = response.header("Content-Encoding", encoding);
     }
-    response =
-        response.length(length).header("Last-Modified", date::format(representation.modified));
+    response = response
+        .content_length(length)
+        .header("Last-Modified", date::format(representation.modified));
     response = with_validators(response, representation).header("Accept-Ranges", "bytes");
     if let Selection::One(range) = selection {
         let mut value = Vec::with_capacity(64);
@@ -356,7 +357,7 @@ fn send_file_head(
             response = response.header(name, value.header_value());
         }
     }
-    response.sized(length)?;
+    response.sized_body(length)?;
 
     Ok(match (file, parts, selection) {
         (None, ..) => BodyPlan::Done,
@@ -393,7 +394,7 @@ pub fn slice_range(bytes: &[u8], range: ByteRange) -> io::Result<&[u8]> {
 }
 
 fn send_error_page(exchange: &mut ExchangeState<'_>, denial: NotServed) -> io::Result<()> {
-    error_response(exchange, denial).page("")
+    error_response(exchange, denial).error_page("")
 }
 
 /// The status, and why for the log.
@@ -406,7 +407,7 @@ fn error_response<'a>(exchange: &'a mut ExchangeState<'_>, denial: NotServed) ->
 
 /// 503: descriptors or memory are used up, or the file system fails; a later request may succeed.
 fn respond_503(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
-    exchange.respond(503).header("Retry-After", "1").page("")
+    exchange.respond(503).header("Retry-After", "1").error_page("")
 }
 
 /// An error with its path, for the log.
