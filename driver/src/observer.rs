@@ -19,7 +19,7 @@ use crate::shutdown::ShutdownReport;
 ///
 /// impl Observer for Log {
 ///     fn log(&self, record: &Record<'_>) {
-///         println!("{} {}", record.peer, record.status);
+///         println!("{} {}", record.remote_addr, record.status);
 ///     }
 ///     fn on_error(&self, peer: IpAddr, message: &str) {
 ///         eprintln!("{peer}: {message}");
