@@ -1,7 +1,8 @@
-//! docs/architecture.md against the source files.
+//! The documents against the files of the workspace.
 //!
-//! The page has tables from the RFCs' rules to files. Every file that it names in full must exist, and
-//! every source file of the workspace must be named, so that the tables can be trusted.
+//! docs/architecture.md has tables from the RFCs' rules to files. Every file that it names must exist,
+//! and every source file of the workspace must be in a row, so that the tables can be trusted. Paths and
+//! links of the other documents must lead somewhere, too.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,11 +30,41 @@ fn every_row_names_files_that_exist() {
 }
 
 #[test]
-fn every_path_in_the_text_exists() {
-    let text = architecture();
-    let missing: Vec<_> =
-        named(&text).into_iter().filter(|path| !root().join(path).exists()).collect();
-    assert!(missing.is_empty(), "docs/architecture.md names what is not there: {missing:?}");
+fn every_path_in_the_documents_exists() {
+    for (document, text) in documents() {
+        let missing: Vec<_> =
+            named(&text).into_iter().filter(|path| !root().join(path).exists()).collect();
+        assert!(missing.is_empty(), "{document} names what is not there: {missing:?}");
+    }
+}
+
+#[test]
+fn every_link_between_the_documents_leads_somewhere() {
+    let documents = documents();
+    let link = Regex::new(r"\]\(([^)\s]+)\)").expect("it is a pattern");
+    for (document, text) in &documents {
+        let directory = Path::new(document).parent().unwrap_or(Path::new(""));
+        for found in link.captures_iter(text) {
+            let (path, anchor) = found[1].split_once('#').unwrap_or((&found[1], ""));
+            if path.contains("://") {
+                continue;
+            }
+            let target = match path {
+                "" => root().join(document),
+                path => root().join(directory).join(path),
+            };
+            let target = target.canonicalize();
+            assert!(target.is_ok(), "{document}: there is no {path}");
+            let linked = documents.iter().find(|(other, _)| {
+                target.as_ref().is_ok_and(|target| {
+                    root().join(other).canonicalize().is_ok_and(|path| path == *target)
+                })
+            });
+            if let (false, Some((_, linked))) = (anchor.is_empty(), linked) {
+                assert!(anchors(linked).contains(anchor), "{document}: no heading {}", &found[1]);
+            }
+        }
+    }
 }
 
 #[test]
@@ -42,6 +73,14 @@ fn every_source_file_is_in_a_row() {
     let named: BTreeSet<_> = rows.into_iter().flat_map(|(_, files)| files).collect();
     let missing: Vec<_> = sources().into_iter().filter(|file| !named.contains(file)).collect();
     assert!(missing.is_empty(), "docs/architecture.md has no row for {missing:?}");
+}
+
+#[test]
+fn anchors_are_those_of_headings() {
+    let text =
+        "# A runtime of one's own: `the` crate\n```sh\n# no heading\n```\n## When it is full\n";
+    let anchors: Vec<_> = anchors(text).into_iter().collect();
+    assert_eq!(anchors, ["a-runtime-of-ones-own-the-crate", "when-it-is-full"]);
 }
 
 #[test]
@@ -93,6 +132,32 @@ fn sources() -> BTreeSet<String> {
     }
     assert!(files.len() > 100, "only {} source files", files.len());
     files
+}
+
+/// The anchors of the headings, as web pages of Markdown have them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let mut in_code = false;
+    let heading = |line: &str| {
+        in_code ^= line.starts_with("```");
+        let title = line.strip_prefix('#').filter(|_| !in_code)?.trim_start_matches('#').trim();
+        let kept = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        Some(kept.collect::<String>().to_lowercase().replace(' ', "-"))
+    };
+    text.lines().filter_map(heading).collect()
+}
+
+/// The documents whose paths and links are checked: their paths and texts.
+fn documents() -> Vec<(String, String)> {
+    let guides = fs::read_dir(root().join("docs")).expect("the repository can be read");
+    let guides = guides.map(|entry| entry.expect("the repository can be read").file_name());
+    let guides = guides.filter_map(|name| name.into_string().ok());
+    let guides = guides.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}"));
+    let others = ["README.md", "CONTRIBUTING.md", "tests/wire/README.md"].map(str::to_owned);
+    let read = |name: String| {
+        let text = fs::read_to_string(root().join(&name)).expect("it can be read");
+        (name, text)
+    };
+    guides.chain(others).map(read).collect()
 }
 
 fn architecture() -> String {
