@@ -23,46 +23,46 @@ impl ExchangeState<'_> {
     /// request begins in the inbox.
     pub fn finish(mut self, outcome: Outcome) -> Position {
         self.complete(outcome);
-        self.connection.exchange_done();
-        self.inbox.consume(self.pending);
-        self.inbox.position()
+        self.view.connection.exchange_done();
+        self.view.inbox.consume(self.view.pending);
+        self.view.inbox.position()
     }
 
     pub(crate) fn complete(&mut self, outcome: Outcome) {
-        let owed = self.machine.response_due();
-        let gone = self.record.disconnected; // whatever the handler made of that
-        let lost = gone && !self.outbox.is_empty();
+        let owed = self.view.machine.response_due();
+        let gone = self.view.record.disconnected; // whatever the handler made of that
+        let lost = gone && !self.view.outbox.is_empty();
         let mut cut = matches!(owed, Some(ResponseDue::Bytes(_) | ResponseDue::Stream))
             || lost
-            || self.record.aborted;
+            || self.view.record.aborted;
         let trouble = self.handler_failure(outcome);
         match owed {
             Some(ResponseDue::Head) if gone => {
-                self.reject.get_or_insert(Reject::Truncated);
+                self.view.reject.get_or_insert(Reject::Truncated);
                 self.respond_for_handler();
-                self.record.bytes = 0;
-                self.outbox.clear();
-                self.machine.abort();
+                self.view.record.bytes = 0;
+                self.view.outbox.clear();
+                self.view.machine.abort();
                 cut = true;
             }
             Some(ResponseDue::Head) => self.respond_for_handler(),
-            Some(_) => self.machine.abort(),
-            None if lost => self.machine.abort(),
+            Some(_) => self.view.machine.abort(),
+            None if lost => self.view.machine.abort(),
             None => {}
         }
         if lost || cut && trouble.disconnected {
-            self.outbox.clear(); // nobody is there to take it
+            self.view.outbox.clear(); // nobody is there to take it
         }
         if let Some(words) = trouble.message {
             self.log_error(words);
         }
-        self.observer.log(&Record {
+        self.view.observer.log(&Record {
             remote_addr: self.peer_addr().ip(),
-            request_line: self.head.request_line(),
-            status: self.record.status,
-            body_bytes_sent: (self.record.bytes > 0).then_some(self.record.bytes),
+            request_line: self.view.head.request_line(),
+            status: self.view.record.status,
+            body_bytes_sent: (self.view.record.bytes > 0).then_some(self.view.record.bytes),
             aborted: cut,
-            error_message: self.record.error.as_deref(),
+            error_message: self.view.record.error.as_deref(),
         });
     }
 
@@ -74,12 +74,16 @@ impl ExchangeState<'_> {
         let words = match outcome {
             Ok(Ok(())) => None,
             // The 408 says it; not why the client had less time than usual.
-            Ok(Err(error)) if departed && self.reject.is_some() && error.get_ref().is_none() => {
+            Ok(Err(error))
+                if departed && self.view.reject.is_some() && error.get_ref().is_none() =>
+            {
                 None
             }
-            Ok(Err(_)) if self.reject == Some(Reject::Truncated) => None, // the 400 says it
+            Ok(Err(_)) if self.view.reject == Some(Reject::Truncated) => None, // the 400 says it
             Ok(Err(error))
-                if departed && self.record.disconnected && error.kind() != ErrorKind::TimedOut =>
+                if departed
+                    && self.view.record.disconnected
+                    && error.kind() != ErrorKind::TimedOut =>
             {
                 None
             }
@@ -96,18 +100,20 @@ impl ExchangeState<'_> {
 
     /// The handler gave no answer: the peer's fault is refused, ours is a 500.
     fn respond_for_handler(&mut self) {
-        let Some(reject) = self.reject else {
+        let Some(reject) = self.view.reject else {
             if self.respond(500).error_page("").is_err() {
-                self.machine.abort();
+                self.view.machine.abort();
             }
             return;
         };
         let mut phrase = Vec::new();
-        reject.write_reason(self.head.request_line(), &mut phrase);
-        set_date(self.outbox);
-        let bytes = self.machine.refuse(reject, self.head.request_line(), self.outbox) as u64;
-        let lost = self.record.disconnected;
-        self.record = ResponseRecord {
+        reject.write_reason(self.view.head.request_line(), &mut phrase);
+        set_date(self.view.outbox);
+        let bytes =
+            self.view.machine.refuse(reject, self.view.head.request_line(), self.view.outbox)
+                as u64;
+        let lost = self.view.record.disconnected;
+        self.view.record = ResponseRecord {
             status: reject.status(),
             bytes,
             error: Some(phrase),
