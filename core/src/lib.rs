@@ -48,6 +48,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bytes;
 pub mod cgi;
 pub mod http1;
 pub mod log;

@@ -24,8 +24,8 @@
 //! assert_eq!(out, b"127.0.0.1 - - [03/Nov/2026 09:05:07] \"GET / HTTP/1.1\" 200 512\n");
 //! ```
 
+use crate::bytes::{push_decimal, push_hex};
 use crate::http1::date::{Civil, four_digits, two_digits};
-use crate::page::write_decimal;
 use std::io::Write as _;
 use std::net::IpAddr;
 
@@ -53,7 +53,7 @@ pub fn write(out: &mut Vec<u8>, record: &Record<'_>, at: &Civil) {
     if let Some(message) = record.error_message {
         prefix(out, record.remote_addr, at);
         out.extend_from_slice(b"code ");
-        write_decimal(out, record.status.into());
+        push_decimal(out, record.status.into());
         out.extend_from_slice(b", message ");
         escape_controls(out, message);
         out.push(b'\n');
@@ -62,10 +62,10 @@ pub fn write(out: &mut Vec<u8>, record: &Record<'_>, at: &Civil) {
     out.push(b'"');
     escape(out, record.request_line);
     out.extend_from_slice(b"\" ");
-    write_decimal(out, record.status.into());
+    push_decimal(out, record.status.into());
     out.push(b' ');
     match record.body_bytes_sent {
-        Some(bytes) => write_decimal(out, bytes),
+        Some(bytes) => push_decimal(out, bytes),
         None => out.push(b'-'),
     }
     out.extend_from_slice(if record.aborted { b" cut\n" } else { b"\n" });
@@ -106,12 +106,12 @@ pub fn escape_controls(out: &mut Vec<u8>, text: &[u8]) {
         for c in piece.valid().chars() {
             let bytes = c.encode_utf8(&mut utf8).as_bytes();
             if is_control_or_format(c) {
-                hex(out, bytes);
+                push_escaped(out, bytes);
             } else {
                 out.extend_from_slice(bytes);
             }
         }
-        hex(out, piece.invalid());
+        push_escaped(out, piece.invalid());
     }
 }
 
@@ -131,11 +131,11 @@ fn is_control_or_format(c: char) -> bool {
         | '\u{e0020}'..='\u{e007f}')
 }
 
-fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        let (high, low) = (DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]);
-        out.extend_from_slice(&[b'\\', b'x', high, low]);
+/// Appends each byte as `\xNN`.
+fn push_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+    for &byte in bytes {
+        out.extend_from_slice(b"\\x");
+        push_hex(out, byte);
     }
 }
 

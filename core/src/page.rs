@@ -14,7 +14,7 @@
 //! assert!(html.contains("<title>404 File &lt;not&gt; found</title>"));
 //! ```
 
-use std::io::Write as _;
+use crate::bytes::push_decimal;
 
 /// The `Content-Type` of [`error`]'s page (B-082).
 pub const CONTENT_TYPE: &str = "text/html;charset=utf-8";
@@ -24,11 +24,11 @@ pub const CONTENT_TYPE: &str = "text/html;charset=utf-8";
 /// The page is under 700 bytes when both are of ordinary length.
 pub fn error(out: &mut Vec<u8>, code: u16, reason: &[u8], explain: &str) {
     out.extend_from_slice(HTML_HEAD.as_bytes());
-    write_decimal(out, code.into());
+    push_decimal(out, code.into());
     out.push(b' ');
     escape_html(out, reason);
     out.extend_from_slice(STYLE.as_bytes());
-    write_decimal(out, code.into());
+    push_decimal(out, code.into());
     out.extend_from_slice(b"</b> ");
     escape_html(out, reason);
     out.extend_from_slice(b"</h1>\n<p>");
@@ -54,11 +54,6 @@ pub fn escape_html(out: &mut Vec<u8>, text: &[u8]) {
             out.extend_from_slice("\u{FFFD}".as_bytes());
         }
     }
-}
-
-/// Appends `n` in decimal.
-pub(crate) fn write_decimal(out: &mut Vec<u8>, n: u64) {
-    write!(out, "{n}").expect("a Vec takes all that is written to it");
 }
 
 const HTML_HEAD: &str = r#"<!DOCTYPE html>

@@ -42,6 +42,7 @@
 
 use super::credentials::Credentials;
 use super::route::Script;
+use crate::bytes::Decimal;
 use crate::http1::{Head, Version};
 use percent_encoding::percent_decode;
 use std::collections::BTreeMap;
@@ -104,9 +105,9 @@ pub fn variables(context: &Context<'_>, mut set: impl FnMut(&str, &[u8])) {
     set("GATEWAY_INTERFACE", b"CGI/1.1");
     set("SERVER_SOFTWARE", server_software.as_bytes());
     set("SERVER_NAME", &server_name(&head, local_addr.ip()));
-    set("SERVER_PORT", local_addr.port().to_string().as_bytes());
+    set("SERVER_PORT", Decimal::new(local_addr.port().into()).as_bytes());
     set("REMOTE_ADDR", remote_addr.ip().to_canonical().to_string().as_bytes());
-    set("REMOTE_PORT", remote_addr.port().to_string().as_bytes());
+    set("REMOTE_PORT", Decimal::new(remote_addr.port().into()).as_bytes());
     if secure {
         set("HTTPS", b"on");
     }
@@ -125,7 +126,7 @@ pub fn variables(context: &Context<'_>, mut set: impl FnMut(&str, &[u8])) {
     }
 
     if let Some(length) = content_length {
-        set("CONTENT_LENGTH", length.to_string().as_bytes());
+        set("CONTENT_LENGTH", Decimal::new(length).as_bytes());
     }
     if let Some(media_type) = head.header("Content-Type") {
         set("CONTENT_TYPE", media_type);

@@ -29,6 +29,7 @@
 use core::fmt;
 use core::mem;
 
+use crate::bytes::{is_token, parse_decimal, trim_ows};
 use crate::http1::quote;
 
 /// The most fields that a header block may have.
@@ -294,10 +295,9 @@ fn local_redirect(location: &[u8]) -> Result<Reply, OutputError> {
 /// A field line's name and trimmed value.
 fn parse_header_line(line: &[u8]) -> Option<(String, &[u8])> {
     let (name, value) = line.split_at(line.iter().position(|&b| b == b':')?);
-    let token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
     let text = |&b: &u8| b == b'\t' || !b.is_ascii_control();
-    let fits = !name.is_empty() && name.iter().all(token) && value.iter().all(text);
-    fits.then(|| (name.iter().copied().map(char::from).collect(), trim(&value[1..])))
+    let fits = is_token(name) && value.iter().all(text);
+    fits.then(|| (name.iter().copied().map(char::from).collect(), trim_ows(&value[1..])))
 }
 
 /// `HTTP/1.1 200 OK`, the phrase being optional.
@@ -313,22 +313,9 @@ fn parse_status(value: &[u8]) -> Option<(u16, Option<Vec<u8>>)> {
     if !phrase.is_empty() && !phrase.starts_with(b" ") {
         return None;
     }
-    let phrase = trim(phrase);
+    let phrase = trim_ows(phrase);
     let fits = !phrase.is_empty() && phrase.iter().all(|b| matches!(b, b' '..=b'~'));
     Some((code, fits.then(|| phrase.to_vec())))
-}
-
-/// Decimal digits, and nothing but.
-fn parse_decimal(digits: &[u8]) -> Option<u64> {
-    let plain = digits.iter().all(u8::is_ascii_digit); // `parse` would take a sign
-    str::from_utf8(digits).ok().filter(|_| plain)?.parse().ok()
-}
-
-fn trim(value: &[u8]) -> &[u8] {
-    let fits = |b: &u8| !matches!(b, b' ' | b'\t');
-    let start = value.iter().position(fits).unwrap_or(value.len());
-    let end = value.iter().rposition(fits).map_or(start, |last| last + 1);
-    &value[start..end]
 }
 
 impl fmt::Display for OutputError {

@@ -6,8 +6,9 @@
 
 use super::error::Reject;
 use super::head::Headers;
+use super::header::push_header;
 use super::limits::Limits;
-use super::parse;
+use crate::bytes::{hex, hex_value, is_tchar};
 
 /// Where the decoder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl ExtensionState {
     /// One byte of the line (RFC 9112 §7.1.1). White space may stand around `;` and `=`, and
     /// nowhere else outside of quotes.
     fn next(self, byte: u8) -> Option<ChunkState> {
-        let is_token = parse::is_token(byte);
+        let is_token = is_tchar(byte);
         Some(ChunkState::Extension(match (self, byte) {
             (Self::Start | Self::AfterEquals | Self::AfterName, b' ' | b'\t') => self,
             (Self::Name, b' ' | b'\t') => Self::AfterName,
@@ -151,8 +152,8 @@ impl Decoder {
                 if digits == 16 {
                     return Err(Reject::BadChunk); // 64 bits hold no more
                 }
-                let digit = (byte as char).to_digit(16).unwrap_or_default();
-                self.remaining = self.remaining << 4 | u64::from(digit);
+                self.remaining =
+                    self.remaining << 4 | u64::from(hex_value(byte).unwrap_or_default());
                 ChunkState::Size(digits + 1)
             }
             (ChunkState::Size(1..), b' ' | b'\t') => ChunkState::AfterSize,
@@ -225,8 +226,9 @@ fn check_trailers(section: &[u8], limits: &Limits) -> Result<(), Reject> {
 
 /// Appends a chunk's size line.
 pub(super) fn push_size_line(n: usize, out: &mut Vec<u8>) {
-    let digits = (usize::BITS - n.leading_zeros()).div_ceil(4).max(1);
-    out.extend((0..digits).rev().map(|i| b"0123456789abcdef"[n >> (4 * i) & 15]));
+    let digits = hex(n as u64);
+    let zeros = digits[..digits.len() - 1].iter().take_while(|&&digit| digit == b'0').count();
+    out.extend_from_slice(&digits[zeros..]);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -234,17 +236,9 @@ pub(super) fn push_size_line(n: usize, out: &mut Vec<u8>) {
 pub(super) fn push_last_chunk(trailers: &[(&str, &[u8])], out: &mut Vec<u8>) {
     out.extend_from_slice(b"0\r\n");
     for (name, value) in trailers {
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value);
-        out.extend_from_slice(b"\r\n");
+        push_header(name, value, out);
     }
     out.extend_from_slice(b"\r\n");
-}
-
-/// A trailer may only be called what a field may be called.
-pub(super) fn is_header_name(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|&b| parse::is_token(b))
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use httpdate::HttpDate;
 
+use crate::bytes::parse_decimal;
+
 /// A moment in the numbers of the Gregorian calendar; in which time zone is its maker's to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Civil {
@@ -203,9 +205,7 @@ fn take_time(text: &mut &[u8]) -> Option<[u8; 3]> {
 fn take_digits(text: &mut &[u8], count: usize) -> Option<u16> {
     let (digits, rest) = text.split_at_checked(count)?;
     *text = rest;
-    digits
-        .iter()
-        .try_fold(0, |n, digit| digit.is_ascii_digit().then(|| n * 10 + u16::from(digit - b'0')))
+    parse_decimal(digits).map(|n| n as u16)
 }
 
 fn take_literal(text: &mut &[u8], literal: &[u8]) -> Option<()> {

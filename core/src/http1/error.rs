@@ -13,6 +13,8 @@
 
 use core::fmt;
 
+use crate::bytes::push_hex;
+
 /// A rule that the peer broke. The connection closes after [`crate::http1::Connection::refuse`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -164,8 +166,8 @@ fn push_escaped(text: &[u8], out: &mut Vec<u8>) {
             b'\'' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
             b' '..=b'~' => out.push(byte),
             _ => {
-                let hex = |nibble: u8| b"0123456789abcdef"[usize::from(nibble & 15)];
-                out.extend_from_slice(&[b'\\', b'x', hex(byte >> 4), hex(byte)]);
+                out.extend_from_slice(b"\\x");
+                push_hex(out, byte);
             }
         }
     }

@@ -4,7 +4,8 @@
 //! code are the steps of §6.3 that concern a request.
 
 use super::error::Reject;
-use super::head::{Head, KnownHeader, Version, list_members};
+use super::head::{Head, KnownHeader, Version};
+use crate::bytes::{is_token, list_members, parse_decimal};
 
 /// What frames a request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,7 @@ fn check_transfer_encoding(head: &Head<'_>) -> Result<(), Reject> {
     let mut last_is_chunked = false;
     let mut unknown = false;
     for coding in head.header_values("transfer-encoding").flat_map(list_members) {
-        if last_is_chunked || !coding.iter().all(|&b| super::parse::is_token(b)) {
+        if last_is_chunked || !is_token(coding) {
             return Err(Reject::BadTransferEncoding); // chunked twice, or not at the end
         }
         last_is_chunked = coding.eq_ignore_ascii_case(b"chunked");
@@ -60,30 +61,5 @@ fn check_transfer_encoding(head: &Head<'_>) -> Result<(), Reject> {
         (_, true) => Err(Reject::UnsupportedTransferCoding),
         (true, false) => Ok(()),
         (false, false) => Err(Reject::BadTransferEncoding), // an empty list
-    }
-}
-
-/// Decimal digits and nothing else, within 64 bits.
-fn parse_decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    digits
-        .iter()
-        .try_fold(0u64, |n, &digit| n.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_length_is_digits_within_64_bits() {
-        assert_eq!(parse_decimal(b"0"), Some(0));
-        assert_eq!(parse_decimal(b"007"), Some(7));
-        assert_eq!(parse_decimal(b"18446744073709551615"), Some(u64::MAX));
-        for bad in ["", "18446744073709551616", "+1", "-1", "1 ", "1,1", "0x1", "1_0", "\u{663}"] {
-            assert_eq!(parse_decimal(bad.as_bytes()), None, "{bad:?}");
-        }
     }
 }

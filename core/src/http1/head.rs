@@ -19,6 +19,8 @@
 
 use core::fmt;
 
+use crate::bytes::list_members;
+
 /// A part of a head, as an offset and a length in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Span {
@@ -281,17 +283,8 @@ impl<'b> Head<'b> {
             return None;
         }
         let value = self.bytes.get(at + known.name_len() + 1..)?;
-        Some(trim(&value[..super::scan::find_lf(value)?]))
+        Some(value[..super::scan::find_lf(value)?].trim_ascii()) // OWS and the CR
     }
-}
-
-/// The members of one line of a comma-separated list.
-pub(super) fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&b| b == b',').map(trim).filter(|member| !member.is_empty())
-}
-
-fn trim(bytes: &[u8]) -> &[u8] {
-    bytes.trim_ascii()
 }
 
 impl fmt::Debug for Head<'_> {
@@ -318,7 +311,7 @@ impl<'b> Iterator for Headers<'b> {
         let (line, rest) = self.rest.split_at(end + 1);
         self.rest = rest;
         let colon = line.iter().position(|&b| b == b':')?; // none on the final empty line
-        Some((&line[..colon], trim(&line[colon + 1..])))
+        Some((&line[..colon], line[colon + 1..].trim_ascii())) // OWS, CR and LF
     }
 }
 

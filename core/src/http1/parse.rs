@@ -9,10 +9,11 @@
 //! targets, and starts over when the head is not whole.
 
 use super::error::Reject;
-use super::head::{Head, HeadOffsets, KnownHeader, Version, list_members};
+use super::head::{Head, HeadOffsets, KnownHeader, Version};
 use super::limits::Limits;
 use super::scan::{find_head_end, find_lf, has_bare_lf};
 use super::target::{self, Target};
+use crate::bytes::{is_tchar, is_token, list_members};
 
 /// Where the search for the end of the head stopped. Offsets from the head's first byte.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -109,7 +110,7 @@ pub(super) fn find_head<'b>(
 }
 
 fn can_begin_request(first: u8) -> bool {
-    is_token(first) || matches!(first, b' ' | b'\t' | b'\r')
+    is_tchar(first) || matches!(first, b' ' | b'\t' | b'\r')
 }
 
 /// The LF of the request line, when it is here.
@@ -242,7 +243,7 @@ impl<'l> Words<'l> {
             b" HTTP/1.0" => Version::Http10,
             _ => return None,
         };
-        let space = rest.iter().position(|&b| !is_token(b))?;
+        let space = rest.iter().position(|&b| !is_tchar(b))?;
         let (method, target) = rest.split_at(space);
         let target = target.strip_prefix(b" ")?;
         let fits = !method.is_empty() && !target.is_empty() && is_graphic(target);
@@ -271,7 +272,7 @@ impl<'l> Words<'l> {
         if count > 3 {
             return Err(Reject::BadSyntax);
         }
-        if !method.iter().all(|&b| is_token(b)) {
+        if !is_token(method) {
             return Err(Reject::BadMethod);
         }
         if !is_graphic(target) {
@@ -384,13 +385,6 @@ fn ends_in_cr(bytes: &[u8], value: &[u8]) -> bool {
     let end = offset_in(bytes, value).map(|at| at + value.len());
     !value.is_empty() && end.and_then(|end| bytes.get(end)) == Some(&b'\r')
 }
-
-/// RFC 9110 §5.6.2.
-pub(super) fn is_token(b: u8) -> bool {
-    TOKEN[usize::from(b)]
-}
-
-static TOKEN: [bool; 256] = target::byte_set(b"!#$%&'*+-.^_`|~");
 
 fn is_graphic(target: &[u8]) -> bool {
     // Not `all`: a loop without an early exit is vector instructions.

@@ -22,11 +22,12 @@
 
 use super::connection::{Connection, ResponseFraming};
 use super::error::Misuse;
-use super::head::{Version, list_members};
-use super::header::{check_header, is_header_value, push_header};
+use super::head::Version;
+use super::header::{check_header, is_header_value, push_header, push_status_line};
 use super::outbox::Outbox;
 use super::state::{SendEvent, SendState};
 use super::status;
+use crate::bytes::{Decimal, list_members};
 use crate::page;
 
 /// An answer in the making. [`Connection::respond`] begins one.
@@ -251,15 +252,9 @@ impl<'a> Response<'a> {
         if self.is_http09() {
             return; // B-017, B-070: the body is the answer
         }
-        let reason = self.reason.unwrap_or(status::reason(self.status).as_bytes());
-        let hundreds = b'0' + (self.status / 100) as u8;
-        let (tens, ones) = (b'0' + (self.status / 10 % 10) as u8, b'0' + (self.status % 10) as u8);
-        let version = if self.connection.our_version == Version::Http11 { b'1' } else { b'0' };
+        let minor = if self.connection.our_version == Version::Http11 { b'1' } else { b'0' };
         let (out, default_headers) = self.outbox.parts();
-        out.extend_from_slice(b"HTTP/1.");
-        out.extend_from_slice(&[version, b' ', hundreds, tens, ones, b' ']);
-        out.extend_from_slice(reason);
-        out.extend_from_slice(b"\r\n");
+        push_status_line(minor, self.status, self.reason, out);
         out.extend_from_slice(default_headers);
         if self.close {
             self.push_close();
@@ -331,18 +326,7 @@ impl<'a> Response<'a> {
 
     fn push_content_length(&mut self, n: u64) {
         self.length = Some(n);
-        let mut digits = [0; 20];
-        let mut at = digits.len();
-        let mut rest = n;
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        self.push("Content-Length", &digits[at..]);
+        self.push("Content-Length", Decimal::new(n).as_bytes());
     }
 
     fn push(&mut self, name: &str, value: &[u8]) {

@@ -3,10 +3,10 @@
 use super::connection::{Connection, ResponseFraming};
 use super::error::{Misuse, Reject};
 use super::head::Version;
-use super::header::{check_header, push_header};
+use super::header::{check_header, push_header, push_status_line};
 use super::outbox::Outbox;
 use super::state::{RecvState, SendEvent, SendState};
-use super::{chunked, parse, status};
+use super::{chunked, parse};
 use crate::page;
 
 impl Connection {
@@ -109,11 +109,7 @@ impl Connection {
         }
         if self.request.version == Version::Http11 {
             let out = outbox.bytes_mut();
-            out.extend_from_slice(b"HTTP/1.1 ");
-            out.extend([code / 100, code / 10 % 10, code % 10].map(|digit| b'0' + digit as u8));
-            out.push(b' ');
-            out.extend_from_slice(status::reason(code).as_bytes());
-            out.extend_from_slice(b"\r\n");
+            push_status_line(b'1', code, None, out);
             for (name, value) in headers {
                 push_header(name, value, out);
             }

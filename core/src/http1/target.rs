@@ -4,6 +4,7 @@ use std::net::Ipv6Addr;
 
 use super::error::Reject;
 use super::head::Span;
+use crate::bytes::{byte_set, is_decimal};
 
 /// Where path, suffix and authority lie in the target.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,9 +64,7 @@ fn starts_with_ignore_case(bytes: &[u8], prefix: &[u8]) -> bool {
 
 fn has_port(authority: &[u8]) -> bool {
     let colon = authority.iter().rposition(|&b| b == b':');
-    colon.is_some_and(|colon| {
-        colon + 1 < authority.len() && authority[colon + 1..].iter().all(u8::is_ascii_digit)
-    })
+    colon.is_some_and(|colon| is_decimal(&authority[colon + 1..]))
 }
 
 /// Whether this is a host with or without a port (RFC 9110 §7.2, RFC 3986 §3.2.2): an IP-literal in
@@ -119,22 +118,6 @@ fn is_registered_name(name: &[u8]) -> bool {
 
 /// `unreserved` and `sub-delims` (RFC 3986 §2).
 static REG_NAME: [bool; 256] = byte_set(b"-._~!$&'()*+,;=");
-
-/// Letters, digits and `others`, as a table.
-pub(super) const fn byte_set(others: &[u8]) -> [bool; 256] {
-    let mut set = [false; 256];
-    let mut b = 0;
-    while b < 128 {
-        set[b] = (b as u8).is_ascii_alphanumeric();
-        b += 1;
-    }
-    let mut i = 0;
-    while i < others.len() {
-        set[others[i] as usize] = true;
-        i += 1;
-    }
-    set
-}
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@
 //! assert!(!is_sha_256_wanted([&b"sha-256=11"[..]]));
 //! ```
 
+use crate::bytes::{parse_decimal, trim_ows};
 use crate::http1::Head;
 
 /// The digests to send, by what they are of.
@@ -41,11 +42,11 @@ impl WantedDigests {
 pub fn is_sha_256_wanted(lines: impl IntoIterator<Item: AsRef<[u8]>>) -> bool {
     let mut wanted = false;
     for line in lines {
-        let line = line.as_ref().trim_ascii();
+        let line = trim_ows(line.as_ref());
         if line.is_empty() {
             continue;
         }
-        for member in line.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
+        for member in line.split(|&b| b == b',').map(trim_ows) {
             match preference(member) {
                 Some((b"sha-256", preference)) => wanted = preference > 0,
                 Some(_) => {}
@@ -58,19 +59,18 @@ pub fn is_sha_256_wanted(lines: impl IntoIterator<Item: AsRef<[u8]>>) -> bool {
 
 /// An algorithm and how much it is liked; parameters say nothing here.
 fn preference(member: &[u8]) -> Option<(&[u8], u8)> {
-    let member = member.split(|&b| b == b';').next()?.trim_ascii();
+    let member = trim_ows(member.split(|&b| b == b';').next()?);
     let equals = member.iter().position(|&b| b == b'=')?;
     let (key, digits) = (&member[..equals], &member[equals + 1..]);
     let is_key = matches!(key, [b'a'..=b'z' | b'*', rest @ ..] if rest.iter().all(|b| {
         matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'*')
     }));
     // An integer has at most 15 digits (RFC 9651 §3.3.1); it may begin with zeros.
-    let is_number = matches!(digits.len(), 1..=15) && digits.iter().all(u8::is_ascii_digit);
-    if !is_key || !is_number {
+    if !is_key || digits.len() > 15 {
         return None;
     }
-    let number = digits.iter().fold(0, |n: u64, digit| n * 10 + u64::from(digit - b'0'));
-    u8::try_from(number).ok().filter(|&number| number <= 10).map(|number| (key, number))
+    let number = parse_decimal(digits).filter(|&number| number <= 10)?;
+    Some((key, number as u8))
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@
 //! ```
 
 use super::Stat;
+use crate::bytes::hex;
 
 /// A file's entity tag as it is sent: `"0123456789abcdef"`, or with `W/` in front.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +55,7 @@ impl EntityTag {
         let hash = hash([stat.device, stat.inode, stat.size, modified, changed_at, nanos]);
 
         let mut text = *b"W/\"0123456789abcdef\"";
-        text[3..19].copy_from_slice(&hexadecimal(hash));
+        text[3..19].copy_from_slice(&hex(hash));
         Self {
             text,
             weak: now.saturating_sub(stat.modified.max(changed)) <= MTIME_GRANULARITY_SECS,
@@ -157,18 +158,10 @@ pub(super) fn hash(words: impl IntoIterator<Item = u64>) -> u64 {
     })
 }
 
-pub(super) fn hexadecimal(n: u64) -> [u8; 16] {
-    let mut digits = [0; 16];
-    for (at, digit) in digits.iter_mut().enumerate() {
-        *digit = b"0123456789abcdef"[(n >> (60 - 4 * at) & 15) as usize];
-    }
-    digits
-}
-
 #[cfg(test)]
 mod tests {
     use super::Comparison::{Strong, Weak};
-    use super::{EntityTag, Stat, hash, hexadecimal, matches_any};
+    use super::{EntityTag, Stat, hash, matches_any};
 
     const STAT: Stat = Stat {
         size: 9,
@@ -274,6 +267,5 @@ mod tests {
     fn numbers_side_by_side_have_nothing_in_common() {
         let bits = (0..1_000_u64).map(|n| (hash([n]) ^ hash([n + 1])).count_ones());
         assert!((28..36).contains(&(bits.sum::<u32>() / 1_000)), "half of 64");
-        assert_eq!(&hexadecimal(0x0123_4567_89ab_cdef), b"0123456789abcdef");
     }
 }

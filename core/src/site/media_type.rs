@@ -19,6 +19,7 @@
 use std::collections::BTreeMap;
 
 use super::builtin_types;
+use crate::bytes;
 
 /// What a site knows about media types.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,8 +133,7 @@ pub fn is_media_type(text: &str) -> bool {
 /// Whether `text` is a word that may stand in a field bare (RFC 9110 §5.6.2), as a charset must.
 #[must_use]
 pub fn is_token(text: &str) -> bool {
-    let is_one = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    !text.is_empty() && text.bytes().all(is_one)
+    bytes::is_token(text.as_bytes())
 }
 
 /// The last component, without the dots in front of it.

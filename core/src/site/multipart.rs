@@ -22,8 +22,9 @@
 //! assert_eq!(sent.sum::<u64>(), multipart.length());
 //! ```
 
-use super::etag::{EntityTag, hash, hexadecimal};
+use super::etag::{EntityTag, hash};
 use super::range::ByteRange;
+use crate::bytes::hex;
 
 /// The body of an answer that has several ranges.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +121,7 @@ fn boundary(ranges: &[ByteRange], etag: &EntityTag) -> [u8; BOUNDARY_LEN] {
     let offsets = ranges.iter().flat_map(|range| [range.first, range.last]);
     let mut boundary = [0; BOUNDARY_LEN];
     boundary[..16].copy_from_slice(etag.opaque());
-    boundary[16..].copy_from_slice(&hexadecimal(hash(tag.chain(offsets))));
+    boundary[16..].copy_from_slice(&hex(hash(tag.chain(offsets))));
     boundary
 }
 

@@ -17,7 +17,7 @@
 
 use std::iter;
 
-use crate::page::write_decimal;
+use crate::bytes::{self, push_decimal};
 
 /// Some bytes of a file: at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,11 +54,11 @@ impl ByteRange {
     /// Appends the value of Content-Range (RFC 9110 §14.4).
     pub fn write_content_range(&self, size: u64, out: &mut Vec<u8>) {
         out.extend_from_slice(b"bytes ");
-        write_decimal(out, self.first);
+        push_decimal(out, self.first);
         out.push(b'-');
-        write_decimal(out, self.last);
+        push_decimal(out, self.last);
         out.push(b'/');
-        write_decimal(out, size);
+        push_decimal(out, size);
     }
 
     /// Both as one, if no byte lies between them.
@@ -80,10 +80,10 @@ pub fn select<'a>(
     let mut lines = lines.into_iter();
     let first: Option<&'a [u8]> = lines.next();
     let Some(set) = first.and_then(strip_bytes_unit) else { return Selection::Whole };
-    let members = iter::once(set).chain(lines).flat_map(|line| line.split(|&b| b == b','));
+    let members = iter::once(set).chain(lines).flat_map(bytes::list_members);
     let mut read = 0;
     let (mut several, mut latest) = (Vec::new(), None::<ByteRange>);
-    for spec in members.map(<[u8]>::trim_ascii).filter(|spec| !spec.is_empty()) {
+    for spec in members {
         let Some(spec) = RangeSpec::parse(spec) else { return Selection::Whole };
         read += 1;
         if read > max_ranges {
@@ -166,12 +166,7 @@ impl RangeSpec {
 
 /// Digits, at least one; a number beyond every file is as good as the largest.
 fn parse_offset(digits: &[u8]) -> Option<u64> {
-    let fits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    fits.then(|| {
-        digits
-            .iter()
-            .fold(0_u64, |n, digit| n.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
-    })
+    bytes::is_decimal(digits).then(|| bytes::parse_decimal(digits).unwrap_or(u64::MAX))
 }
 
 /// Joins all that overlap or touch; each is then where the first of them was.

@@ -9,8 +9,9 @@
 //! they fetch each directory once, in one order, and climb one level at a time.
 
 use super::{Column, Entry, Kind, Rows, View};
+use crate::bytes::push_decimal;
 use crate::http1::date::{Civil, four_digits, two_digits};
-use crate::page::{escape_html, write_decimal};
+use crate::page::escape_html;
 
 /// Appends the page for the directory at `clean`; the root shows no way up (B-149 to B-155).
 pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
@@ -50,10 +51,10 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
 fn caption(out: &mut Vec<u8>, rows: &Rows) {
     if !rows.is_complete() {
         out.extend_from_slice(b"The first ");
-        write_decimal(out, rows.len() as u64);
+        push_decimal(out, rows.len() as u64);
         out.extend_from_slice(b" in this order, of ");
     }
-    write_decimal(out, rows.total);
+    push_decimal(out, rows.total);
     out.extend_from_slice(if rows.total == 1 { b" entry" } else { b" entries" });
     let other = View { directories_first: !rows.view.directories_first, ..rows.view };
     let text =
@@ -131,11 +132,11 @@ fn size(out: &mut Vec<u8>, n: u64) {
     const UNITS: [&str; 7] = ["", "K", "M", "G", "T", "P", "E"];
     let power = n.checked_ilog2().unwrap_or(0) / 10;
     let whole = n >> (10 * power);
-    write_decimal(out, whole);
+    push_decimal(out, whole);
     if power > 0 && whole < 10 {
         let tenths = (n >> (10 * (power - 1)) & 1023) * 10 / 1024;
         out.push(b'.');
-        write_decimal(out, tenths);
+        push_decimal(out, tenths);
     }
     out.extend_from_slice(UNITS[power as usize].as_bytes()); // 64 bits are at most 15E
 }

@@ -5,8 +5,8 @@
 //! (RFC 3339, UTC). Always UTF-8: what is not is replaced in `name`, and exact in `href`.
 
 use super::{Entry, Kind, Rows};
+use crate::bytes::{push_decimal, push_hex};
 use crate::http1::date::{Civil, four_digits, two_digits};
-use crate::page::write_decimal;
 
 pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     out.reserve(160 * rows.len() + 256);
@@ -14,7 +14,7 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     let path = if clean.is_empty() { b"/".to_vec() } else { [b"/", clean, b"/"].concat() };
     string(out, &path);
     out.extend_from_slice(b",\"total\":");
-    write_decimal(out, rows.total);
+    push_decimal(out, rows.total);
     out.extend_from_slice(b",\"complete\":");
     boolean(out, rows.is_complete());
     out.extend_from_slice(b",\"entries\":[");
@@ -38,7 +38,7 @@ fn object(out: &mut Vec<u8>, entry: &Entry<&[u8]>) {
     boolean(out, entry.is_symlink);
     out.extend_from_slice(b",\"size\":");
     match entry.display_size() {
-        Some(size) => write_decimal(out, size),
+        Some(size) => push_decimal(out, size),
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"modified\":\"");
@@ -52,7 +52,6 @@ fn boolean(out: &mut Vec<u8>, is: bool) {
 
 /// RFC 8259 §7, with U+FFFD for what is not UTF-8.
 fn string(out: &mut Vec<u8>, text: &[u8]) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
     for piece in text.utf8_chunks() {
         for byte in piece.valid().bytes() {
@@ -60,8 +59,7 @@ fn string(out: &mut Vec<u8>, text: &[u8]) {
                 b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
                 0..0x20 => {
                     out.extend_from_slice(b"\\u00");
-                    out.push(HEX[usize::from(byte >> 4)]);
-                    out.push(HEX[usize::from(byte & 15)]);
+                    push_hex(out, byte);
                 }
                 _ => out.push(byte),
             }
