@@ -14,6 +14,7 @@
 //! assert!(!site.lists_entry(b"", b".git"));
 //! ```
 
+pub mod accept;
 mod builtin_types;
 pub mod cors;
 pub mod digest;

@@ -15,6 +15,10 @@
 //! assert_eq!(preferred_codings([&b"identity"[..], b"gzip;q=0.5"]).next(), None);
 //! ```
 
+use std::cmp::Reverse;
+
+use super::accept::{Member, Weight};
+
 /// A content coding that side files are had in, the one we like best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coding {
@@ -66,9 +70,12 @@ impl Iterator for Codings {
 pub fn preferred_codings(members: impl IntoIterator<Item: AsRef<[u8]>>) -> Codings {
     let (mut named, mut identity, mut star) = ([None; 3], None, None);
     for member in members {
-        let Some((name, quality)) = parse_member(member.as_ref()) else { continue };
-        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-        let place = match name {
+        let Some(member) = Member::parse(member.as_ref()) else { continue };
+        if member.has_parameters {
+            continue; // codings have none
+        }
+        let is = |known: &str| member.name.eq_ignore_ascii_case(known.as_bytes());
+        let place = match member.name {
             b"*" => &mut star,
             _ if is("identity") => &mut identity,
             _ if is("x-gzip") => &mut named[2],
@@ -77,43 +84,14 @@ pub fn preferred_codings(members: impl IntoIterator<Item: AsRef<[u8]>>) -> Codin
                 None => continue,
             },
         };
-        *place = Some(quality.max(place.unwrap_or(0)));
+        *place = Some(member.weight.max(place.unwrap_or_default()));
     }
     // Unless it is named, the file itself is acceptable, and everything else is better.
-    let least = identity.unwrap_or(0).max(1);
-    let quality = |n: usize| named[n].or(star).unwrap_or(0);
+    let least = identity.unwrap_or_default().max(Weight::MIN_ACCEPTABLE);
+    let weight = |n: usize| named[n].or(star).unwrap_or_default();
     let mut order = [0, 1, 2];
-    order.sort_unstable_by_key(|&n| (u16::MAX - quality(n), n));
-    Codings(order.map(|n| (quality(n) >= least).then_some(Coding::ALL[n])))
-}
-
-/// A member's name and its q-value in thousandths (RFC 9110 §12.4.2).
-fn parse_member(member: &[u8]) -> Option<(&[u8], u16)> {
-    let mut parts = member.splitn(2, |&b| b == b';').map(<[u8]>::trim_ascii);
-    let name = parts.next().filter(|name| !name.is_empty())?;
-    let quality = match parts.next() {
-        Some([b'q' | b'Q', b'=', value @ ..]) => parse_qvalue(value)?,
-        Some(_) => return None,
-        None => 1_000,
-    };
-    Some((name, quality))
-}
-
-/// A q-value in thousandths (RFC 9110 §12.4.2).
-pub(super) fn parse_qvalue(value: &[u8]) -> Option<u16> {
-    let (whole, decimals) = match value {
-        [whole] => (whole, &b""[..]),
-        [whole, b'.', decimals @ ..] => (whole, decimals),
-        _ => return None,
-    };
-    if !matches!(whole, b'0' | b'1') || decimals.len() > 3 {
-        return None;
-    }
-    let digits = decimals.iter().copied().chain([b'0'; 3]).take(3);
-    let value = digits.fold(u16::from(whole - b'0'), |value, digit| {
-        value * 10 + u16::from(digit.wrapping_sub(b'0'))
-    });
-    (decimals.iter().all(u8::is_ascii_digit) && value <= 1_000).then_some(value)
+    order.sort_unstable_by_key(|&n| (Reverse(weight(n)), n));
+    Codings(order.map(|n| (weight(n) >= least).then_some(Coding::ALL[n])))
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@
 //! ```
 
 use super::Site;
+use super::accept::Preference;
 use super::listing::View;
 use super::media_type;
 use super::multipart;
@@ -379,13 +380,12 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Whether a person goes there: scripts, styles and pictures are asked for by other Accepts, and
-/// must not get a page in their place.
+/// Whether Accept names `text/html` with a weight above 0, as browsers do when they navigate. For
+/// scripts, styles and images they send other headers, and must not get a page in their place; a
+/// client that accepts anything (`*/*`) is a program.
 fn wants_html(head: &Head<'_>) -> bool {
-    head.header_list("accept").any(|member| {
-        let essence = member.split(|&b| b == b';').next().unwrap_or_default();
-        essence.trim_ascii().eq_ignore_ascii_case(b"text/html")
-    })
+    let html = Preference::new("text/html", head.header_list("accept"));
+    html.is_named() && html.is_acceptable()
 }
 
 fn error_page(error: NotServed) -> State<'static> {

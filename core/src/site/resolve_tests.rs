@@ -355,6 +355,44 @@ fn b_171_the_spa_page_is_served_where_nothing_is_and_html_is_wanted() {
 }
 
 #[test]
+fn rfc_9110_12_4_2_html_of_weight_zero_is_not_wanted() {
+    let site = Site { spa: Some("site/index.html".into()), ..Site::default() };
+    let custom = Site { not_found_page: Some("site/index.html".into()), ..Site::default() };
+    for (accept, wanted) in [
+        ("text/html", true),
+        ("text/html;q=0.001", true),
+        ("text/html;level=1", true),
+        ("text/html;level=1;q=0.5", true),
+        ("TEXT/HTML ;Q=1.000", true),
+        ("*/*;q=0, text/html", true),
+        ("text/*;q=0, text/html", true),
+        ("text/html;q=0, text/html", true),
+        ("text/html;q=0", false),
+        ("text/html;Q=0.000", false),
+        ("text/html ; q=0", false),
+        ("text/html;level=1;q=0", false),
+        ("text/html;q=0, */*", false),
+        ("application/json, text/html;q=0.0", false),
+        ("text/html;q=2", false),
+        ("text/html;q=1.001", false),
+        ("text/html;q=-1", false),
+        ("text/html;q=x", false),
+        ("text/html;q=", false),
+        ("text/html;q", false),
+        ("text/html;q = 0", false),
+        ("text/*", false),
+        ("*/*", false),
+        ("text/plain;a=text/html", false),
+    ] {
+        let accept = format!("Accept: {accept}\r\n");
+        let is_spa = resolve(&site, "/users/7", &accept).0 == file("text/html");
+        assert_eq!(is_spa, wanted, "{accept}");
+        let plan = resolve(&custom, "/users/7", &accept).0;
+        assert_eq!(matches!(plan, Resolved::CustomErrorPage(..)), wanted, "{accept}");
+    }
+}
+
+#[test]
 fn b_171_a_site_has_a_404_page_of_its_own() {
     let site = Site { not_found_page: Some("site/index.html".into()), ..Site::default() };
     let html = "Accept: text/html\r\nRange: bytes=0-1\r\nIf-None-Match: *\r\n";

@@ -5,7 +5,7 @@
 //! wrong address.
 
 use crate::http1::Head;
-use crate::site::precompressed::parse_qvalue;
+use crate::site::accept::{Member, Preference};
 
 /// How a listing is to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -91,33 +91,18 @@ impl Column {
     }
 }
 
-/// JSON for who likes it better: by q-value, and at equal ones when it is named more exactly, as in
-/// `application/json, */*`. A browser names HTML, and who says nothing gets the page.
+/// JSON if the client prefers it to HTML: by weight, and at equal weights if it is named more
+/// exactly, as in `application/json, */*`. Browsers name HTML, and a client without a preference
+/// gets HTML.
 fn preferred_format(accept: impl IntoIterator<Item: AsRef<[u8]>>) -> Format {
-    // Of the ranges that match, the most exact counts (RFC 9110 §12.5.1): (exactness, q-value).
-    let (mut page, mut json) = ((0, 0), (0, 0));
+    let (mut html, mut json) = (Preference::default(), Preference::default());
     for member in accept {
-        let mut parts = member.as_ref().split(|&b| b == b';').map(<[u8]>::trim_ascii);
-        let range = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let quality = parts.find_map(|part| match part {
-            [b'q' | b'Q', b'=', value @ ..] => Some(parse_qvalue(value)),
-            _ => None,
-        });
-        let Some(quality) = quality.unwrap_or(Some(1_000)) else { continue };
-        match &range[..] {
-            b"*/*" => {
-                page = page.max((1, quality));
-                json = json.max((1, quality));
-            }
-            b"text/*" => page = page.max((2, quality)),
-            b"application/*" => json = json.max((2, quality)),
-            b"text/html" => page = page.max((3, quality)),
-            b"application/json" => json = json.max((3, quality)),
-            _ => {}
+        if let Some(member) = Member::parse(member.as_ref()) {
+            html.add("text/html", &member);
+            json.add("application/json", &member);
         }
     }
-    let weight = |(exactness, quality): (u8, u16)| (quality, exactness);
-    if json.1 > 0 && weight(json) > weight(page) { Format::Json } else { Format::Html }
+    if json.is_acceptable() && json.is_preferred_to(&html) { Format::Json } else { Format::Html }
 }
 
 #[cfg(test)]
