@@ -42,4 +42,4 @@ pub use inbox::{GrowableBuffer, Inbox, Position, Storage};
 pub use limits::{Limits, Timeouts, WaitingFor};
 pub use outbox::Outbox;
 pub use parse::rejected_request_line;
-pub use response::Response;
+pub use response::{Response, SentResponse};

@@ -21,7 +21,7 @@
 //! ```
 
 use super::connection::{Connection, ResponseFraming};
-use super::error::Misuse;
+use super::error::{Misuse, Reject};
 use super::head::Version;
 use super::header::{check_header, is_header_value, push_header, push_status_line};
 use super::outbox::Outbox;
@@ -46,6 +46,35 @@ pub struct Response<'a> {
     close_written: bool,
     length: Option<u64>,
     misuse: Option<Misuse>,
+    is_error: bool,
+    record: Option<&'a mut SentResponse>,
+}
+
+/// What a response sent, for an access log: filled in by the ending of a [`Response`] that was
+/// given a place for it by [`Response::record`]. All zero and empty before that.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SentResponse {
+    /// The status; 0 if no response has been sent.
+    pub status: u16,
+    /// Bytes of the body in the outbox. What [`Connection::send`] and [`Connection::body_sent`]
+    /// add later is the caller's to count.
+    pub body_bytes: u64,
+    /// The reason phrase of an error: of [`Response::error_page`], or marked by
+    /// [`Response::mark_error`].
+    pub error_reason: Option<Vec<u8>>,
+}
+
+impl SentResponse {
+    /// The record of a refusal: `line` is the request line, as far as it is known
+    /// ([`rejected_request_line`](super::rejected_request_line)), and `body_bytes` what
+    /// [`Connection::refuse`] returned.
+    #[must_use]
+    pub fn refused(reject: Reject, line: &[u8], body_bytes: usize) -> Self {
+        let mut reason = Vec::new();
+        reject.write_reason(line, &mut reason);
+        let (status, body_bytes) = (reject.status(), body_bytes as u64);
+        Self { status, body_bytes, error_reason: Some(reason) }
+    }
 }
 
 impl Connection {
@@ -70,6 +99,8 @@ impl Connection {
             close_written: false,
             length: None,
             misuse,
+            is_error: false,
+            record: None,
         }
     }
 }
@@ -102,6 +133,32 @@ impl<'a> Response<'a> {
         self
     }
 
+    /// Fills in `sent` when the response ends without a [`Misuse`]; otherwise `sent` is left as it is.
+    ///
+    /// ```
+    /// use doorstep_core::http1::{Connection, Limits, Outbox, SentResponse};
+    ///
+    /// let mut connection = Connection::new(Limits::default());
+    /// let mut outbox = Outbox::new("");
+    /// connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    ///
+    /// let mut sent = SentResponse::default();
+    /// connection.respond(404, &mut outbox).record(&mut sent).error_page("").unwrap();
+    /// assert_eq!((sent.status, sent.error_reason.as_deref()), (404, Some(&b"Not Found"[..])));
+    /// assert!(sent.body_bytes > 0);
+    /// ```
+    pub fn record(mut self, sent: &'a mut SentResponse) -> Self {
+        self.record = Some(sent);
+        self
+    }
+
+    /// Marks an error that does not end in [`Response::error_page`], for
+    /// [`SentResponse::error_reason`].
+    pub fn mark_error(mut self) -> Self {
+        self.is_error = true;
+        self
+    }
+
     /// Ends the answer with this body. Head and body leave in one write.
     ///
     /// # Errors
@@ -114,13 +171,10 @@ impl<'a> Response<'a> {
         // A 304's length would be the representation's, which is not known here (RFC 9110 §8.6).
         let keeps_headers = !no_body || self.connection.request.is_head && self.status != 304;
         self.frame_by_length(body.len() as u64, keeps_headers);
-        if self.misuse.is_none() && !no_body {
-            self.finish_head(false)?;
-            self.outbox.bytes_mut().extend_from_slice(body);
-            return self.end(SendEvent::Response);
-        }
         self.finish_head(false)?;
-        self.end(SendEvent::Response)
+        let body = if no_body { b"" } else { body };
+        self.outbox.bytes_mut().extend_from_slice(body);
+        self.end(SendEvent::Response, body.len() as u64)
     }
 
     /// Ends the head with a promise of `n` bytes: [`Connection::send`] them, or send them by other
@@ -135,7 +189,7 @@ impl<'a> Response<'a> {
         self.finish_head(false)?;
         self.connection.body_remaining = n;
         self.connection.response_framing = ResponseFraming::Length;
-        self.end(if no_body { SendEvent::Response } else { SendEvent::ResponseWithBody })
+        self.end(if no_body { SendEvent::Response } else { SendEvent::ResponseWithBody }, 0)
     }
 
     /// Ends the head; the length is not known. [`Connection::send`] the body, then
@@ -164,7 +218,7 @@ impl<'a> Response<'a> {
             _ if chunked => ResponseFraming::Chunked,
             _ => ResponseFraming::UntilClose,
         };
-        self.end(if no_body { SendEvent::Response } else { SendEvent::ResponseWithBody })
+        self.end(if no_body { SendEvent::Response } else { SendEvent::ResponseWithBody }, 0)
     }
 
     /// Ends the answer with the page for its status, which `explain` adds a sentence to (B-082,
@@ -177,10 +231,10 @@ impl<'a> Response<'a> {
             return self.body(b""); // B-085
         }
         let explain = if explain.is_empty() { status::explain(self.status) } else { explain };
-        let reason = self.reason.unwrap_or(status::reason(self.status).as_bytes());
+        let reason = self.reason_phrase();
         let mut page = Vec::new();
         page::error(&mut page, self.status, reason, explain);
-        self.header("Content-Type", page::CONTENT_TYPE).body(&page)
+        self.mark_error().header("Content-Type", page::CONTENT_TYPE).body(&page)
     }
 
     /// Ends a 101: the connection is `protocol`'s from here on. The peer must have asked for an
@@ -201,7 +255,7 @@ impl<'a> Response<'a> {
         self.push("Connection", b"upgrade");
         self.push("Upgrade", protocol.as_bytes());
         self.finish_head(true)?;
-        self.end(SendEvent::SwitchProtocol)
+        self.end(SendEvent::SwitchProtocol, 0)
     }
 
     /// Ends a 2xx to CONNECT: the connection is a tunnel from here on (RFC 9110 §9.3.6).
@@ -217,7 +271,7 @@ impl<'a> Response<'a> {
         self.close = false;
         self.begin_head();
         self.finish_head(true)?;
-        self.end(SendEvent::SwitchProtocol)
+        self.end(SendEvent::SwitchProtocol, 0)
     }
 
     fn add_header(&mut self, name: &str, value: &[u8]) {
@@ -318,10 +372,19 @@ impl<'a> Response<'a> {
         Ok(())
     }
 
-    fn end(mut self, event: SendEvent) -> Result<(), Misuse> {
+    /// The whole response, or its head, is in the outbox.
+    fn end(mut self, event: SendEvent, body_bytes: u64) -> Result<(), Misuse> {
         self.ended = true;
+        let error_reason = self.is_error.then(|| self.reason_phrase().to_vec());
+        if let Some(record) = &mut self.record {
+            **record = SentResponse { status: self.status, body_bytes, error_reason };
+        }
         self.connection.on_send(event);
         Ok(())
+    }
+
+    fn reason_phrase(&self) -> &'a [u8] {
+        self.reason.unwrap_or(status::reason(self.status).as_bytes())
     }
 
     fn push_content_length(&mut self, n: u64) {
