@@ -151,6 +151,37 @@ pub fn push_hex(out: &mut Vec<u8>, byte: u8) {
     out.extend_from_slice(&[hex_digit(byte >> 4), hex_digit(byte)]);
 }
 
+/// A short text put together from parts: on the stack up to [`ShortText::INLINE`] bytes, on the
+/// heap if it is longer.
+pub(crate) enum ShortText {
+    Inline([u8; Self::INLINE], usize),
+    Heap(Vec<u8>),
+}
+
+impl ShortText {
+    /// The longest text that needs no allocation, in bytes. Media types and content ranges fit.
+    const INLINE: usize = 128;
+
+    pub(crate) fn concat(parts: &[&[u8]]) -> Self {
+        let (mut inline, mut len) = ([0; Self::INLINE], 0);
+        for part in parts {
+            match inline.get_mut(len..len + part.len()) {
+                Some(room) => room.copy_from_slice(part),
+                None => return Self::Heap(parts.concat()),
+            }
+            len += part.len();
+        }
+        Self::Inline(inline, len)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Inline(bytes, len) => &bytes[..*len],
+            Self::Heap(bytes) => bytes,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,6 +231,14 @@ mod tests {
             push_hex(&mut out, byte);
             assert_eq!(out, format!("{byte:02x}").into_bytes());
             assert_eq!(hex_value(byte), char::from(byte).to_digit(16).map(|n| n as u8));
+        }
+    }
+
+    #[test]
+    fn a_short_text_is_the_same_inline_and_on_the_heap() {
+        for n in [0, 1, 63, 64, 65, 200] {
+            let part = vec![b'x'; n];
+            assert_eq!(ShortText::concat(&[&part, b"", &part]).as_bytes(), part.repeat(2));
         }
     }
 }

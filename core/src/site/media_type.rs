@@ -61,10 +61,14 @@ impl MediaType<'_> {
 
     /// Appends the value of `Content-Type`.
     pub fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.essence.as_bytes());
-        if let Some(charset) = self.charset {
-            out.extend_from_slice(CHARSET);
-            out.extend_from_slice(charset.as_bytes());
+        self.parts().into_iter().for_each(|part| out.extend_from_slice(part));
+    }
+
+    /// The value of `Content-Type`, in parts.
+    pub(super) fn parts(&self) -> [&[u8]; 3] {
+        match self.charset {
+            Some(charset) => [self.essence.as_bytes(), CHARSET, charset.as_bytes()],
+            None => [self.essence.as_bytes(), b"", b""],
         }
     }
 }

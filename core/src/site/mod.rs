@@ -27,9 +27,11 @@ pub mod precompressed;
 pub mod preconditions;
 pub mod range;
 mod resolve;
+mod response_head;
 mod response_plan;
 
 pub use resolve::{Action, Found, Resolver, Stat};
+pub use response_head::{DigestHeaders, MethodPlan, ResponseBody, ResponseHeader};
 pub use response_plan::{Location, NotServed, Representation, ResponsePlan};
 
 use std::time::Duration;

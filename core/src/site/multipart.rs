@@ -72,7 +72,7 @@ impl Multipart {
     /// The value of `Content-Type` of the whole.
     #[must_use]
     pub fn content_type(&self) -> Vec<u8> {
-        [b"multipart/byteranges; boundary=", &self.boundary[..]].concat()
+        [MEDIA_TYPE, &self.boundary].concat()
     }
 
     /// How many bytes the whole is.
@@ -106,11 +106,21 @@ pub fn length(ranges: &[ByteRange], size: u64, content_type: usize) -> u64 {
     total_len(ranges).saturating_add(fields.sum::<u64>() + end)
 }
 
+/// The value of `Content-Type` for `ranges` of the file with this tag, in two parts.
+pub(super) fn content_type(
+    ranges: &[ByteRange],
+    etag: &EntityTag,
+) -> (&'static [u8], [u8; BOUNDARY_LEN]) {
+    (MEDIA_TYPE, boundary(ranges, etag))
+}
+
 fn total_len(ranges: &[ByteRange]) -> u64 {
     ranges.iter().map(ByteRange::len).sum()
 }
 
+/// Length of a boundary in bytes; RFC 2046 §5.1.1 allows 70.
 const BOUNDARY_LEN: usize = 32;
+const MEDIA_TYPE: &[u8] = b"multipart/byteranges; boundary=";
 const DELIMITER: &[u8] = b"\r\n--";
 const CONTENT_TYPE: &[u8] = b"\r\nContent-Type: ";
 const CONTENT_RANGE: &[u8] = b"\r\nContent-Range: ";

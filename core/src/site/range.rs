@@ -17,7 +17,7 @@
 
 use std::iter;
 
-use crate::bytes::{self, push_decimal};
+use crate::bytes::{self, Decimal, ShortText};
 
 /// Some bytes of a file: at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,12 +53,13 @@ impl ByteRange {
 
     /// Appends the value of Content-Range (RFC 9110 §14.4).
     pub fn write_content_range(&self, size: u64, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"bytes ");
-        push_decimal(out, self.first);
-        out.push(b'-');
-        push_decimal(out, self.last);
-        out.push(b'/');
-        push_decimal(out, size);
+        out.extend_from_slice(self.content_range(size).as_bytes());
+    }
+
+    pub(super) fn content_range(&self, size: u64) -> ShortText {
+        let [first, last, size] = [self.first, self.last, size].map(Decimal::new);
+        let parts = [b"bytes ", first.as_bytes(), b"-", last.as_bytes(), b"/", size.as_bytes()];
+        ShortText::concat(&parts)
     }
 
     /// Both as one, if no byte lies between them.

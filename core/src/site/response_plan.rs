@@ -145,13 +145,16 @@ impl Location<'_> {
     /// Appends the value of `Location`: the path as it came, so that nothing which was escaped
     /// comes out bare (B-143), a slash, and query and fragment unless the query is empty (B-142).
     pub fn write(&self, out: &mut Vec<u8>) {
+        self.parts().into_iter().for_each(|part| out.extend_from_slice(part));
+    }
+
+    /// The value of `Location`, in parts.
+    pub(super) fn parts(&self) -> [&[u8]; 3] {
         let suffix = match self.query_and_fragment {
             [b'?'] => b"",
             [b'?', fragment @ ..] if fragment.starts_with(b"#") => fragment,
             suffix => suffix,
         };
-        out.extend_from_slice(self.path);
-        out.push(b'/');
-        out.extend_from_slice(suffix);
+        [self.path, b"/", suffix]
     }
 }
