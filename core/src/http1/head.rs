@@ -47,68 +47,87 @@ pub enum Version {
     Http11,
 }
 
-/// Request fields that somebody asks for on most requests: their places are remembered.
-macro_rules! known_headers {
-    ($($variant:ident $name:literal,)*) => {
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(super) enum KnownHeader { $($variant,)* }
-
-        impl KnownHeader {
-            pub(super) const COUNT: usize = [$(Self::$variant,)*].len();
-
-            /// The known field of this name, in any case of letters.
-            pub(super) fn from_name(name: &[u8]) -> Option<Self> {
-                /// For each first letter, the lengths of the names that begin with it, as bits:
-                /// that turns nearly every other field away at one look.
-                static LENGTHS: [u32; 256] = {
-                    let mut lengths = [0; 256];
-                    $(lengths[$name[0] as usize] |= 1 << $name.len();)*
-                    lengths
-                };
-                let first = name.first()?.to_ascii_lowercase();
-                let length = 1u32.checked_shl(name.len() as u32)?;
-                if LENGTHS[usize::from(first)] & length == 0 {
-                    return None;
-                }
-                match name.len() {
-                    $(len if len == $name.len() && name.eq_ignore_ascii_case($name) =>
-                        Some(Self::$variant),)*
-                    _ => None,
-                }
-            }
-
-            /// Its bit in [`HeadOffsets::repeated`].
-            pub(super) fn bit(self) -> u32 {
-                const { assert!(Self::COUNT <= 32) };
-                1 << self as u32
-            }
-
-            /// How long its name is, in bytes.
-            fn name_len(self) -> usize {
-                match self { $(Self::$variant => $name.len(),)* }
-            }
-        }
-    };
+/// Request headers that are looked up for most requests: the parser remembers where they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KnownHeader {
+    Host,
+    Connection,
+    Accept,
+    AcceptEncoding,
+    IfNoneMatch,
+    IfModifiedSince,
+    Range,
+    Expect,
+    ContentLength,
+    TransferEncoding,
+    ContentType,
+    Upgrade,
+    IfMatch,
+    IfUnmodifiedSince,
+    IfRange,
+    Cookie,
+    Authorization,
 }
 
-known_headers! {
-    Host b"host",
-    Connection b"connection",
-    Accept b"accept",
-    AcceptEncoding b"accept-encoding",
-    IfNoneMatch b"if-none-match",
-    IfModifiedSince b"if-modified-since",
-    Range b"range",
-    Expect b"expect",
-    ContentLength b"content-length",
-    TransferEncoding b"transfer-encoding",
-    ContentType b"content-type",
-    Upgrade b"upgrade",
-    IfMatch b"if-match",
-    IfUnmodifiedSince b"if-unmodified-since",
-    IfRange b"if-range",
-    Cookie b"cookie",
-    Authorization b"authorization",
+/// The names of the known headers in lower case, in the order of [`KnownHeader`].
+const KNOWN_NAMES: [(KnownHeader, &[u8]); KnownHeader::COUNT] = [
+    (KnownHeader::Host, b"host"),
+    (KnownHeader::Connection, b"connection"),
+    (KnownHeader::Accept, b"accept"),
+    (KnownHeader::AcceptEncoding, b"accept-encoding"),
+    (KnownHeader::IfNoneMatch, b"if-none-match"),
+    (KnownHeader::IfModifiedSince, b"if-modified-since"),
+    (KnownHeader::Range, b"range"),
+    (KnownHeader::Expect, b"expect"),
+    (KnownHeader::ContentLength, b"content-length"),
+    (KnownHeader::TransferEncoding, b"transfer-encoding"),
+    (KnownHeader::ContentType, b"content-type"),
+    (KnownHeader::Upgrade, b"upgrade"),
+    (KnownHeader::IfMatch, b"if-match"),
+    (KnownHeader::IfUnmodifiedSince, b"if-unmodified-since"),
+    (KnownHeader::IfRange, b"if-range"),
+    (KnownHeader::Cookie, b"cookie"),
+    (KnownHeader::Authorization, b"authorization"),
+];
+
+/// For each first letter, the lengths of the known names that begin with it, as bits: most other
+/// names are told apart by that alone.
+static KNOWN_LENGTHS: [u32; 256] = {
+    let mut lengths = [0; 256];
+    let mut i = 0;
+    while i < KNOWN_NAMES.len() {
+        let name = KNOWN_NAMES[i].1;
+        assert!(KNOWN_NAMES[i].0 as usize == i);
+        lengths[name[0] as usize] |= 1 << name.len();
+        i += 1;
+    }
+    lengths
+};
+
+impl KnownHeader {
+    pub(super) const COUNT: usize = Self::Authorization as usize + 1;
+
+    /// The known header of this name, in either case of letters.
+    pub(super) fn from_name(name: &[u8]) -> Option<Self> {
+        let first = name.first()?.to_ascii_lowercase();
+        let length = 1u32.checked_shl(name.len() as u32)?;
+        if KNOWN_LENGTHS[usize::from(first)] & length == 0 {
+            return None;
+        }
+        let is_name = |known: &&(Self, &[u8])| name.eq_ignore_ascii_case(known.1);
+        KNOWN_NAMES.iter().find(is_name).map(|(known, _)| *known)
+    }
+
+    /// Its bit in [`HeadOffsets::repeated`].
+    pub(super) fn bit(self) -> u32 {
+        const { assert!(Self::COUNT <= u32::BITS as usize) };
+        1 << self as u32
+    }
+
+    /// The length of its name, in bytes.
+    fn name_len(self) -> usize {
+        KNOWN_NAMES[self as usize].1.len()
+    }
 }
 
 /// Where everything in a head lies. Small, `Copy`, and independent of where the bytes are.
