@@ -2,7 +2,7 @@
 //! cleared, connection idle again; on one kept-alive connection, everything warm.
 //!
 //! Beside it, on the same bytes: http-net, a sans-IO server of the same kind, through the same
-//! cycle with a prebuilt answer of the same fields; and httparse alone, which only parses. Both
+//! cycle with a prebuilt response of the same headers; and httparse alone, which only parses. Both
 //! servers copy the request into their own memory first, as a `recv` would, and are asked until
 //! they want more bytes; `in_place` is `advance` on bytes that lie somewhere already.
 //!
@@ -26,7 +26,7 @@ const PAGE: [u8; 1024] = [b'x'; 1024];
 /// What a load generator sends.
 const SMALL: &[u8; 46] = b"GET /1k.txt HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n";
 
-/// What a browser sends: 15 fields.
+/// What a browser sends: 15 headers.
 const BROWSER: &[u8; 705] = b"GET /docs/guide/index.html?v=2 HTTP/1.1\r\n\
     Host: 127.0.0.1:8000\r\n\
     Connection: keep-alive\r\n\

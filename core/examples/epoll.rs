@@ -2,7 +2,7 @@
 //!
 //! It shows that [`Connection::waiting_for`] is all that a loop has to know: whom it waits for is the
 //! interest to register, how long is [`Timeouts::remaining`]. It gives a 408 to who asks too slowly, and
-//! lingers where an answer could be lost.
+//! lingers where a response could be lost.
 //!
 //! The calls are rustix's, which are safe. `polling` has the same ones, but registering a socket
 //! there is an unsafe fn, and this crate forbids those.
@@ -100,7 +100,7 @@ impl Client {
         Ok(())
     }
 
-    /// Says FIN and reads on until the peer has said it too, so that no answer is destroyed.
+    /// Says FIN and reads on until the peer has said it too, so that no response is destroyed.
     fn linger(&mut self, now: Instant) -> io::Result<()> {
         while self.connection.should_linger() && !self.inbox.is_eof() {
             let _ = self.stream.shutdown(Shutdown::Write);

@@ -2,7 +2,7 @@
 //!
 //! It shows the core among futures. [`Connection::waiting_for`] says whether to send or to receive, and
 //! [`Timeouts::remaining`] how long that may take. A POST's body is sent back as it arrives; who does not
-//! read the answer is not read from.
+//! read the response is not read from.
 //!
 //! Run with: `cargo run -p doorstep-core --example tokio -- 127.0.0.1:8000`
 
@@ -102,7 +102,7 @@ impl Client {
         Ok(())
     }
 
-    /// Says FIN and reads on until the peer has said it too, so that no answer is destroyed.
+    /// Says FIN and reads on until the peer has said it too, so that no response is destroyed.
     async fn linger(&mut self) -> io::Result<()> {
         while self.connection.should_linger() && !self.inbox.is_eof() {
             let _ = self.stream.shutdown().await;

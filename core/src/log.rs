@@ -1,7 +1,7 @@
 //! The access log's lines, as `http.server` writes them.
 //!
-//! A [`Record`] is one finished answer; [`write()`] appends its line when the answer has *ended*, so
-//! the size is what was really sent and a cut answer is marked (B-107). What a peer wrote is
+//! A [`Record`] is one finished response; [`write()`] appends its line when the response has *ended*, so
+//! the size is what was really sent and a cut response is marked (B-107). What a peer wrote is
 //! escaped: no request can move a terminal's cursor, reorder what it shows or forge a line (B-103).
 //! Whatever else goes to a log or a terminal is made safe by [`escape_controls`]. Time comes in as
 //! [`Civil`], in the zone of whoever reads the log.
@@ -29,7 +29,7 @@ use crate::http1::date::{Civil, four_digits, two_digits};
 use std::io::Write as _;
 use std::net::IpAddr;
 
-/// One answer that has ended. A plain 1xx is none (B-106).
+/// One response that has ended. A plain 1xx is none (B-106).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
     /// The client's address; an IPv4 address mapped into IPv6 is shown as IPv4 (B-105).
@@ -38,16 +38,16 @@ pub struct Record<'a> {
     pub request_line: &'a [u8],
     /// The status that was sent.
     pub status: u16,
-    /// How many bytes of body were sent; `None` when the answer has no body (B-101).
+    /// How many bytes of body were sent; `None` when the response has no body (B-101).
     pub body_bytes_sent: Option<u64>,
-    /// Whether the answer broke off before its end (B-107).
+    /// Whether the response broke off before its end (B-107).
     pub aborted: bool,
-    /// The message of an error answer: it has a line of its own, above (B-081).
+    /// The message of an error response: it has a line of its own, above (B-081).
     pub error_message: Option<&'a [u8]>,
 }
 
 /// Appends the line for `record` (B-100): `IP - - [DD/Mon/YYYY HH:MM:SS] "LINE" STATUS BYTES`,
-/// with ` cut` at the end of an answer that broke off; above it, for an error answer, the line
+/// with ` cut` at the end of a response that broke off; above it, for an error response, the line
 /// `… code 404, message File not found` (B-081).
 pub fn write(out: &mut Vec<u8>, record: &Record<'_>, at: &Civil) {
     if let Some(message) = record.error_message {

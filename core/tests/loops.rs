@@ -98,7 +98,7 @@ impl Client {
         String::from_utf8(bytes).expect("it is text")
     }
 
-    /// The next answer's status and body, which has a length or is chunked.
+    /// The next response's status and body, which has a length or is chunked.
     fn read_response(&mut self) -> (String, String) {
         let status = self.line().split(' ').nth(1).unwrap_or_default().to_owned();
         let (mut length, mut body) = (None, String::new());
@@ -134,7 +134,7 @@ impl Client {
     }
 }
 
-/// What every loop must do. `said` is its answer to a GET, `echoed` its answer to a POST.
+/// What every loop must do. `said` is its response to a GET, `echoed` its response to a POST.
 fn check_server(server: &Running, expect_get: fn(&str) -> String, expect_post: fn(&str) -> String) {
     // Kept alive, until the client leaves.
     let mut client = server.client();
@@ -163,7 +163,7 @@ fn check_server(server: &Running, expect_get: fn(&str) -> String, expect_post: f
     client.get("/behind");
     client.expect(&expect_get("/behind"));
 
-    // Nonsense: 400, and the answer survives what the client still sends.
+    // Nonsense: 400, and the response survives what the client still sends.
     let mut client = server.client();
     client.send("GET / HTTP/1.1\r\nno field\r\n\r\nand so on");
     assert_eq!(client.read_response().0, "400");

@@ -1,5 +1,5 @@
 //! With a buffer that has been used before, the way from a request to a file or a part of it
-//! allocates nothing: not the resolver, not its conditions, not its fields, not the log line.
+//! allocates nothing: not the resolver, not its conditions, not its headers, not the log line.
 
 use doorstep_core::http1::{Connection, Event, Limits, date};
 use doorstep_core::log::{self, Record};

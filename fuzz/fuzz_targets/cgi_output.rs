@@ -90,7 +90,7 @@ fn read(script: &Script, sizes: &[usize]) -> Result<Reply, OutputError> {
     Err(output.end())
 }
 
-/// Each line before the body has become a status, a length, a field or a dropped one, but for those
+/// Each line before the body has become a status, a length, a header or a dropped one, but for those
 /// that are of no use.
 fn account(script: &Script, document: &Document) {
     let size = script.output.len() - document.body.len();

@@ -91,7 +91,7 @@ fn take(
     }
 }
 
-/// A error, whose reason phrase can stand in an answer.
+/// A error, whose reason phrase can stand in a response.
 fn said(error: RouteError) -> RouteError {
     assert!([400, 403, 404].contains(&error.status()));
     let reason = error.reason();

@@ -176,7 +176,7 @@ impl Table {
         Self { played, outbox: Outbox::new("f"), policy: settings[7], requests: 0 }
     }
 
-    /// Whether bodies are for us: after an early answer the machine swallows them.
+    /// Whether bodies are for us: after an early response the machine swallows them.
     fn reads(&self) -> bool {
         self.requests > 0 && !self.is_early()
     }

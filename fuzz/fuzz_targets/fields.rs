@@ -1,4 +1,4 @@
-//! Any bytes as the fields of a request for a file or a listing: which part of it, which coding,
+//! Any bytes as the headers of a request for a file or a listing: which part of it, which coding,
 //! which digest, which format, and whether it is wanted at all. What comes out is what a naive second
 //! opinion says, written from the RFCs; nothing is sent that is not in the file or was refused.
 #![no_main]
@@ -81,7 +81,7 @@ const DIGESTS: &[&[u8]] =
 const AT: i64 = 784_111_777;
 const DATES: [i64; 7] = [AT - 1, AT, AT + 1, -1, 0, i64::MAX, i64::MIN];
 
-/// The lines of a request, by the name of their field.
+/// The lines of a request, by the name of their header.
 struct Lines(Vec<(&'static str, Vec<u8>)>);
 
 impl Lines {
@@ -153,7 +153,7 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(is_sha_256_wanted(lines.all(name)), wanted);
     }
 
-    // What can be the line of a field goes through the machine as well.
+    // What can be the line of a header goes through the machine as well.
     let sent = |b: &u8| matches!(b, b'\t' | b' '..=b'~' | 0x80..);
     lines.0.retain(|(name, value)| *name != "the query" && value.iter().all(sent));
     lines.0.iter_mut().for_each(|(_, value)| *value = value.trim_ascii().to_vec());
@@ -306,7 +306,7 @@ fn range(lines: &[&[u8]], size: u64) {
     assert_eq!(selection, naive_range(&joined, size).unwrap_or_default());
 }
 
-/// RFC 9110 §14.1.2 and §14.2; `None` when the field is ignored.
+/// RFC 9110 §14.1.2 and §14.2; `None` when the header is ignored.
 fn naive_range(field: &[u8], size: u64) -> Option<Selection> {
     let equals = field.iter().position(|&b| b == b'=')?;
     if !field[..equals].eq_ignore_ascii_case(b"bytes") {

@@ -10,7 +10,7 @@ use doorstep_core::http1::{
 };
 use libfuzzer_sys::fuzz_target;
 
-/// More than any answer holds that nobody asked for: an error page, a head's own fields.
+/// More than any response holds that nobody asked for: an error page, a head's own headers.
 const OURS: usize = 4096;
 
 type Field<'a> = (Name<'a>, &'a [u8]);
@@ -120,7 +120,7 @@ struct Session {
     connection: Connection,
     inbox: Inbox<GrowableBuffer>,
     outbox: Outbox,
-    /// Bytes that [`Outbox::add_default_header`] adds to each answer.
+    /// Bytes that [`Outbox::add_default_header`] adds to each response.
     default_headers: usize,
 }
 
@@ -242,7 +242,7 @@ impl Session {
     }
 }
 
-/// Ends an answer: how many bytes that asked for.
+/// Ends a response: how many bytes that asked for.
 fn end(response: Response<'_>, ending: &Ending<'_>) -> (usize, Result<(), Misuse>) {
     match *ending {
         Ending::Body(body) => (body.len(), response.body(body)),

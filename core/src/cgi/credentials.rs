@@ -1,9 +1,9 @@
-//! What an Authorization field says about who asks (RFC 9110 §11.6.2, RFC 7617).
+//! What an Authorization header says about who asks (RFC 9110 §11.6.2, RFC 7617).
 //!
 //! It is read, never judged: the user is whom the peer claims to be, and no password was compared
 //! with anything. Only the scheme and the user's name leave this file.
 
-/// An Authorization field of a scheme and one word: `Basic dXNlcjpwYXNz`.
+/// An Authorization header of a scheme and one word: `Basic dXNlcjpwYXNz`.
 pub(super) struct Credentials<'a> {
     /// In the peer's letters: no case is right or wrong.
     pub(super) scheme: &'a [u8],
@@ -12,7 +12,7 @@ pub(super) struct Credentials<'a> {
 }
 
 impl<'a> Credentials<'a> {
-    /// Reads the field's value. `None` when it is not two words, as that of Digest is not (B-239).
+    /// Reads the header's value. `None` when it is not two words, as that of Digest is not (B-239).
     pub(super) fn parse(value: &'a [u8]) -> Option<Self> {
         let words = value.split(|&b| b == b' ' || b == b'\t').filter(|word| !word.is_empty());
         let words: Vec<_> = words.take(3).collect();

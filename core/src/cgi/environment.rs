@@ -2,7 +2,7 @@
 //!
 //! [`variables`] names each variable once, and gives those of the request only: nothing of the
 //! server's own environment is known here (B-237). No value holds a NUL, whatever the peer sent.
-//! Left out are the fields that would hand a script a secret, framing that no longer holds, or a
+//! Left out are the headers that would hand a script a secret, framing that no longer holds, or a
 //! setting in disguise: Authorization, Proxy, and all whose name another name could be mistaken
 //! for (B-242).
 //!
@@ -57,7 +57,7 @@ pub struct Context<'a> {
     pub script: &'a Script,
     /// The absolute path of the document root, as the file system knows it.
     pub document_root: &'a [u8],
-    /// The server's name, as in its Server field.
+    /// The server's name, as in its Server header.
     pub server_software: &'a str,
     /// Where the request came in.
     pub local_addr: SocketAddr,
@@ -69,7 +69,7 @@ pub struct Context<'a> {
     pub secure: bool,
 }
 
-/// Fields that are no `HTTP_` variable of their own (B-242), in lower case.
+/// Headers that are no `HTTP_` variable of their own (B-242), in lower case.
 const EXCLUDED_HEADERS: [&str; 8] = [
     "authorization",
     "proxy-authorization",
@@ -225,7 +225,7 @@ fn header_variables(head: &Head<'_>) -> BTreeMap<String, Vec<u8>> {
     variables
 }
 
-/// The variable for the field `name`, when it is passed. A name with anything but letters, digits
+/// The variable for the header `name`, when it is passed. A name with anything but letters, digits
 /// and `-` is not: `X_A` and `X-A` would be the same variable, and a script could not tell which.
 fn header_variable_name(name: &[u8]) -> Option<String> {
     let name = str::from_utf8(name).ok()?;

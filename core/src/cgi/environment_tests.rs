@@ -1,4 +1,4 @@
-//! Every variable, from what it is made; and the fields that must never be one.
+//! Every variable, from what it is made; and the headers that must never be one.
 
 use super::{Context, arguments, variables};
 use crate::cgi::route::Script;
@@ -48,7 +48,7 @@ fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-/// The variables of a GET by HTTP/1.0 with these fields, separated by `|`.
+/// The variables of a GET by HTTP/1.0 with these headers, separated by `|`.
 fn fields(fields: &str) -> Variables {
     let lines: String = fields.split('|').map(|field| format!("{field}\r\n")).collect();
     of(format!("GET /cgi-bin/x HTTP/1.0\r\n{lines}\r\n").as_bytes(), |_| {})

@@ -1,6 +1,6 @@
 //! The request that a local redirect stands for (RFC 3875 §6.2.2).
 //!
-//! A script may answer with a path of this server: then the answer is what a client would have got
+//! A script may response with a path of this server: then the response is what a client would have got
 //! that asked for that path, and the client never learns of it. [`request_head`] writes the head of that
 //! request; a fresh [`Connection`](crate::http1::Connection) reads it, so that it is judged like
 //! any other. How often this may happen on one request is the caller's to bound.
@@ -18,7 +18,7 @@
 use crate::http1::{Head, Version};
 
 /// The bytes of the head: a GET of `target` (HEAD if `head` was one) without a body, of the same
-/// version (HTTP/0.9 becomes 1.0), host and fields. Conditions and ranges are for a GET that was asked
+/// version (HTTP/0.9 becomes 1.0), host and headers. Conditions and ranges are for a GET that was asked
 /// for: to another method they say something else (RFC 9110 §13.1, §14.2). `target` is that of a
 /// [`Reply::LocalRedirect`](super::output::Reply::LocalRedirect).
 #[must_use]
@@ -44,7 +44,7 @@ pub fn request_head(head: &Head<'_>, target: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Whether a field is about the body or the connection, or is Host, and so not to be repeated.
+/// Whether a header is about the body or the connection, or is Host, and so not to be repeated.
 fn is_not_forwarded(name: &[u8]) -> bool {
     const NAMES: [&str; 10] = [
         "connection",
@@ -62,7 +62,7 @@ fn is_not_forwarded(name: &[u8]) -> bool {
     body || NAMES.iter().any(|other| name.eq_ignore_ascii_case(other.as_bytes()))
 }
 
-/// Whether a field says when to send a representation, and which part of it.
+/// Whether a header says when to send a representation, and which part of it.
 fn is_conditional_or_range(name: &[u8]) -> bool {
     let condition = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"if-"));
     condition || name.eq_ignore_ascii_case(b"range")

@@ -1,7 +1,7 @@
-//! What a script writes, as an answer (RFC 3875 §6).
+//! What a script writes, as a response (RFC 3875 §6).
 //!
 //! [`OutputParser`] is fed the bytes of the script's standard output until the header block is whole, and
-//! then says what to do: send a [`Document`], or answer the request that a local redirect stands
+//! then says what to do: send a [`Document`], or response the request that a local redirect stands
 //! for ([`super::local_redirect`]). What it lets through can be sent as it is: names are tokens, values are
 //! free of control bytes, and what belongs to the connection, framing above all, is taken out. It
 //! remembers the header block alone, which is bounded; the body never passes through it, but for
@@ -32,7 +32,7 @@ use core::mem;
 use crate::bytes::{is_token, parse_decimal, trim_ows};
 use crate::http1::quote;
 
-/// The most fields that a header block may have.
+/// The most headers that a header block may have.
 const MAX_HEADERS: usize = 200;
 
 /// The header block of a script's output, as far as it has come.
@@ -58,25 +58,25 @@ pub enum Reply {
     LocalRedirect(Vec<u8>),
 }
 
-/// An answer's head as a script wants it, and how its body begins.
+/// A response's head as a script wants it, and how its body begins.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Document {
     /// 200 to 599.
     pub status: u16,
     /// The reason phrase, when there is one that can be sent: printable ASCII.
     pub reason: Option<Vec<u8>>,
-    /// The fields to send, in their order, with names as the script spelt them.
+    /// The headers to send, in their order, with names as the script spelt them.
     pub headers: Vec<(String, Vec<u8>)>,
     /// What Content-Length said, in bytes. It is in no other place.
     pub content_length: Option<u64>,
     /// The bytes of the body that came with the end of the header block. A 204, 205 or 304 has no
     /// body all the same.
     pub body: Vec<u8>,
-    /// The names of fields that are not the script's to set.
+    /// The names of headers that are not the script's to set.
     pub dropped_headers: Vec<String>,
 }
 
-/// Why an output is no answer: 502. Lines and values are as the script wrote them.
+/// Why an output is no response: 502. Lines and values are as the script wrote them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OutputError {
@@ -86,11 +86,11 @@ pub enum OutputError {
     UnexpectedEnd(Vec<u8>),
     /// The header block is longer than this, in bytes.
     HeaderTooLong(usize),
-    /// The header block has more than 200 fields.
+    /// The header block has more than 200 headers.
     TooManyHeaders,
     /// A line is no `name: value`, continues another, or has a control byte in it.
     InvalidLine(Vec<u8>),
-    /// A field that can be there once only is there again.
+    /// A header that can be there once only is there again.
     DuplicateHeader(&'static str),
     /// Neither Content-Type nor Location nor Status is there (RFC 3875 §6.2).
     MissingHeader,
@@ -175,7 +175,7 @@ struct ParsedHeader {
     content_length: Option<u64>,
     headers: Vec<(String, Vec<u8>)>,
     dropped_headers: Vec<String>,
-    /// How many fields there were, of all kinds.
+    /// How many headers there were, of all kinds.
     count: usize,
 }
 
@@ -216,7 +216,7 @@ impl ParsedHeader {
                 ensure_first("Location", self.location.replace(value.to_vec()).is_none())?;
                 self.headers.push((name, value.to_vec()));
             }
-            "date" => {} // of every answer; frameworks say it too
+            "date" => {} // of every response; frameworks say it too
             lower if CONNECTION_HEADERS.contains(&lower) => self.dropped_headers.push(name),
             _ => self.headers.push((name, value.to_vec())),
         }
@@ -261,7 +261,7 @@ impl ParsedHeader {
     }
 }
 
-/// Fields of the connection (RFC 9110 §7.6.1), and of the server.
+/// Headers of the connection (RFC 9110 §7.6.1), and of the server.
 const CONNECTION_HEADERS: [&str; 8] = [
     "connection",
     "keep-alive",
@@ -277,7 +277,7 @@ fn ensure_first(name: &'static str, first: bool) -> Result<(), OutputError> {
     if first { Ok(()) } else { Err(OutputError::DuplicateHeader(name)) }
 }
 
-/// Whether a field says more than where to go: a cookie, say, which would be lost if the server went
+/// Whether a header says more than where to go: a cookie, say, which would be lost if the server went
 /// there itself, since RFC 3875 §6.2.2 allows nothing beside a local Location.
 fn is_other_header((name, _): &(String, Vec<u8>)) -> bool {
     !["content-type", "location"].iter().any(|said| name.eq_ignore_ascii_case(said))
@@ -292,7 +292,7 @@ fn local_redirect(location: &[u8]) -> Result<Reply, OutputError> {
     }
 }
 
-/// A field line's name and trimmed value.
+/// A header line's name and trimmed value.
 fn parse_header_line(line: &[u8]) -> Option<(String, &[u8])> {
     let (name, value) = line.split_at(line.iter().position(|&b| b == b':')?);
     let text = |&b: &u8| b == b'\t' || !b.is_ascii_control();

@@ -1,50 +1,51 @@
-//! What the machine tells its caller.
+//! Events: what [`Connection::advance`](super::Connection::advance) found in the input.
 
 use core::fmt;
 
 use super::head::{Head, Headers};
 
-/// What the bytes meant, or what is to be done now. It borrows the inbox, never the connection, so
-/// a head can be in hand while it is answered.
+/// What the input means, or what the caller has to do now. An event borrows the input and never the
+/// connection, so the caller can respond while it holds a head.
 pub enum Event<'b> {
-    /// A request: answer it with [`crate::http1::Connection::respond`]. Its body, if it has one,
+    /// A request. [`respond`](crate::http1::Connection::respond) to it. If it has a body, the body
     /// follows.
     Request(Head<'b>),
-    /// A part of the request's body, where it lies in the inbox.
+    /// A part of the request's body, in the inbox.
     Body(&'b [u8]),
-    /// The body is complete; said only after a head that announced one.
+    /// The end of the body. There is one only after a head that announced a body.
     End(Trailers<'b>),
-    /// Flush the outbox, then wait for bytes.
+    /// More input is needed: flush the outbox, then wait for bytes.
     NeedData,
-    /// Your turn.
+    /// The caller has to send a response, or the rest of one.
     ResponseDue(ResponseDue),
-    /// Another protocol from here on; the unread bytes are its first words.
+    /// The connection has switched to another protocol. The unread bytes belong to it.
     SwitchedProtocol,
-    /// Flush, then close: by a reset if [`crate::http1::Connection::should_reset`], else lingering if
-    /// [`crate::http1::Connection::should_linger`].
+    /// The connection is over: flush the outbox, then close. If
+    /// [`crate::http1::Connection::should_reset`], close by a reset; otherwise, if
+    /// [`crate::http1::Connection::should_linger`], by a lingering close.
     Closed,
 }
 
-/// What the caller has promised, or been asked for, and not delivered yet.
+/// What the caller has to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseDue {
-    /// An answer.
+    /// A response.
     Head,
-    /// This many bytes of an answer's body.
+    /// This many more bytes of a response's body.
     Bytes(u64),
-    /// The rest of an answer whose length is unknown, and its end.
+    /// The rest of a response of unknown length, and its end.
     Stream,
 }
 
-/// The trailer fields of a chunked body; empty for other bodies. They are never merged with the
-/// head's fields (RFC 9110 §6.5.1).
+/// The trailers of a chunked body; empty for other bodies. They are never merged with the headers
+/// of the head (RFC 9110 §6.5.1).
 #[derive(Clone, Copy)]
 pub struct Trailers<'b> {
     pub(super) section: &'b [u8],
 }
 
 impl<'b> Trailers<'b> {
-    /// Every trailer field, name and trimmed value, in order.
+    /// Every trailer in order: name and trimmed value.
     #[must_use]
     pub fn iter(&self) -> Headers<'b> {
         Headers { rest: self.section }

@@ -1,13 +1,13 @@
-//! How long a request's body is: RFC 9112 §6.3, from the header fields alone, never the method.
+//! Framing of a request's body (RFC 9112 §6.3): from the headers alone, never from the method.
 //!
-//! Everything that two implementations could frame differently is refused. The numbers in the
-//! code are the steps of §6.3 that concern a request.
+//! Request smuggling exploits messages that two implementations frame differently. All of them are
+//! refused. The numbers in the code are the steps of §6.3 that concern requests.
 
 use super::error::Reject;
 use super::head::{Head, KnownHeader, Version};
 use crate::bytes::{is_token, list_members, parse_decimal};
 
-/// What frames a request's body.
+/// How a request's body is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
     None,
@@ -15,12 +15,12 @@ pub(super) enum Framing {
     Chunked,
 }
 
-/// The framing of `head`'s body, which may have `max_body` bytes.
+/// The framing of the body of `head`. `max_body` is [`Limits::body`](super::Limits::body).
 pub(super) fn request_framing(head: &Head<'_>, max_body: u64) -> Result<Framing, Reject> {
     let coded = head.known_header(KnownHeader::TransferEncoding).is_some();
     let length = head.known_header(KnownHeader::ContentLength);
 
-    // 1, 2: about responses only.
+    // 1, 2: for responses only.
     // 3. Both: "ought to be handled as an error".
     if coded && length.is_some() {
         return Err(Reject::LengthAndTransferEncoding);
@@ -46,13 +46,13 @@ pub(super) fn request_framing(head: &Head<'_>, max_body: u64) -> Result<Framing,
     }
 }
 
-/// Only `chunked`, once, however it is cased; what else there is decides the status.
+/// Accepts exactly `chunked`, once, in any letter case. Other codings decide the status.
 fn check_transfer_encoding(head: &Head<'_>) -> Result<(), Reject> {
     let mut last_is_chunked = false;
     let mut unknown = false;
     for coding in head.header_values("transfer-encoding").flat_map(list_members) {
         if last_is_chunked || !is_token(coding) {
-            return Err(Reject::BadTransferEncoding); // chunked twice, or not at the end
+            return Err(Reject::BadTransferEncoding); // chunked twice, or not last
         }
         last_is_chunked = coding.eq_ignore_ascii_case(b"chunked");
         unknown |= !last_is_chunked;

@@ -1,9 +1,9 @@
-//! The answer builder: status, fields, and exactly one ending.
+//! The response builder: status, headers, and exactly one ending.
 //!
-//! The caller says what it wants to tell; what a connection needs said is the machine's: framing
-//! fields, `Connection`, and the rules of HEAD, 204, 304, HTTP/1.0 and HTTP/0.9. The builder writes
-//! straight into the outbox. It promises that an answer leaves whole or not at all: dropped without
-//! an ending, or ended in a [`Misuse`], it takes everything back.
+//! The caller sets the status and the headers of its choice. The builder writes what the connection
+//! requires: framing, `Connection`, and the rules of HEAD, 204, 304, HTTP/1.0 and HTTP/0.9. It
+//! writes directly into the outbox. A response is sent as a whole or not at all: if the builder is
+//! dropped without an ending, or ends in a [`Misuse`], the outbox is restored.
 //!
 //! ```
 //! use doorstep_core::http1::{Connection, Limits, Misuse, Outbox};
@@ -30,13 +30,14 @@ use super::status;
 use crate::bytes::{Decimal, list_members};
 use crate::page;
 
-/// An answer in the making. [`Connection::respond`] begins one.
+/// A response being built; see the [module](crate::http1). [`Connection::respond`] begins one, and
+/// one of its endings sends it.
 #[must_use = "an answer is sent by its ending: body, sized_body, streamed_body, error_page, upgrade or tunnel"]
 pub struct Response<'a> {
     connection: &'a mut Connection,
     outbox: &'a mut Outbox,
     status: u16,
-    /// Where the outbox ended before this answer.
+    /// Where the outbox ended before this response.
     start: usize,
     reason: Option<&'a [u8]>,
     head_begun: bool,
@@ -50,24 +51,23 @@ pub struct Response<'a> {
     record: Option<&'a mut SentResponse>,
 }
 
-/// What a response sent, for an access log: filled in by the ending of a [`Response`] that was
-/// given a place for it by [`Response::record`]. All zero and empty before that.
+/// What a response sent, for an access log. The ending of a [`Response`] fills it in after
+/// [`Response::record`]; before that, everything is zero or empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SentResponse {
-    /// The status; 0 if no response has been sent.
+    /// The status; 0 if no response was sent.
     pub status: u16,
-    /// Bytes of the body in the outbox. What [`Connection::send`] and [`Connection::body_sent`]
-    /// add later is the caller's to count.
+    /// Bytes of the body in the outbox. Add what [`Connection::send`] and [`Connection::body_sent`]
+    /// send afterwards.
     pub body_bytes: u64,
-    /// The reason phrase of an error: of [`Response::error_page`], or marked by
-    /// [`Response::mark_error`].
+    /// The reason phrase of an error: after [`Response::error_page`] or [`Response::mark_error`].
     pub error_reason: Option<Vec<u8>>,
 }
 
 impl SentResponse {
-    /// The record of a refusal: `line` is the request line, as far as it is known
-    /// ([`rejected_request_line`](super::rejected_request_line)), and `body_bytes` what
-    /// [`Connection::refuse`] returned.
+    /// The record of a refusal. `line` is the request line, as far as it is known
+    /// ([`rejected_request_line`](super::rejected_request_line)); `body_bytes` is the result of
+    /// [`Connection::refuse`].
     #[must_use]
     pub fn refused(reject: Reject, line: &[u8], body_bytes: usize) -> Self {
         let mut reason = Vec::new();
@@ -78,7 +78,7 @@ impl SentResponse {
 }
 
 impl Connection {
-    /// Begins the answer that is owed. `status` is a final one, or 101 before an
+    /// Begins the response that is due. `status` is a final one, or 101 before
     /// [`Response::upgrade`].
     pub fn respond<'a>(&'a mut self, status: u16, outbox: &'a mut Outbox) -> Response<'a> {
         let misuse = match self.states.send {
@@ -106,7 +106,8 @@ impl Connection {
 }
 
 impl<'a> Response<'a> {
-    /// Another reason phrase than the registered one (B-061, B-080). Call it before any field.
+    /// Sets a reason phrase other than the registered one (B-061, B-080). Must come before any
+    /// header.
     pub fn reason(mut self, phrase: &'a [u8]) -> Self {
         if self.head_begun || !is_header_value(phrase) {
             self.misuse.get_or_insert(Misuse::BadHeader);
@@ -115,15 +116,15 @@ impl<'a> Response<'a> {
         self
     }
 
-    /// Adds a field. `Connection: close` closes after this answer (B-066); fields of framing are
-    /// the machine's.
+    /// Adds a header. `Connection: close` closes the connection after this response (B-066);
+    /// headers for framing are refused.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.add_header(name, value.as_ref());
         self
     }
 
-    /// Writes Content-Length at this place among the fields instead of behind them (B-068). The
-    /// ending must agree.
+    /// Writes Content-Length here, among the headers, and not after them (B-068). The ending must
+    /// have the same length.
     pub fn content_length(mut self, n: u64) -> Self {
         if self.length.is_some() || self.forbids_content_length(n) {
             self.misuse.get_or_insert(Misuse::ReservedHeader);
@@ -133,7 +134,7 @@ impl<'a> Response<'a> {
         self
     }
 
-    /// Fills in `sent` when the response ends without a [`Misuse`]; otherwise `sent` is left as it is.
+    /// Fills in `sent` when the response ends without a [`Misuse`]; otherwise `sent` is unchanged.
     ///
     /// ```
     /// use doorstep_core::http1::{Connection, Limits, Outbox, SentResponse};
@@ -159,16 +160,17 @@ impl<'a> Response<'a> {
         self
     }
 
-    /// Ends the answer with this body. Head and body leave in one write.
+    /// Ends the response with this body. Head and body leave in one write.
     ///
     /// # Errors
-    /// The first [`Misuse`] of this answer; nothing is sent then.
+    /// Returns the first [`Misuse`] of this response; nothing is sent then.
     pub fn body(mut self, body: &[u8]) -> Result<(), Misuse> {
         let no_body = self.has_no_body();
         if no_body && !body.is_empty() && !self.connection.request.is_head {
             self.misuse.get_or_insert(Misuse::NoBodyAllowed);
         }
-        // A 304's length would be the representation's, which is not known here (RFC 9110 §8.6).
+        // The length of a 304 would be that of the representation, which is not known here (RFC
+        // 9110 §8.6).
         let keeps_headers = !no_body || self.connection.request.is_head && self.status != 304;
         self.frame_by_length(body.len() as u64, keeps_headers);
         self.finish_head(false)?;
@@ -177,12 +179,12 @@ impl<'a> Response<'a> {
         self.end(SendEvent::Response, body.len() as u64)
     }
 
-    /// Ends the head with a promise of `n` bytes: [`Connection::send`] them, or send them by other
-    /// means and say [`Connection::body_sent`]. [`Connection::response_due`] tells whether any are owed: to a
-    /// HEAD request, none are.
+    /// Ends the head and announces a body of `n` bytes. Pass them to [`Connection::send`], or send
+    /// them by other means and report them to [`Connection::body_sent`].
+    /// [`Connection::response_due`] is `None` if no bytes are due, as after a HEAD request.
     ///
     /// # Errors
-    /// The first [`Misuse`] of this answer; nothing is sent then.
+    /// Returns the first [`Misuse`] of this response; nothing is sent then.
     pub fn sized_body(mut self, n: u64) -> Result<(), Misuse> {
         self.frame_by_length(n, true);
         let no_body = self.has_no_body() || n == 0;
@@ -192,12 +194,12 @@ impl<'a> Response<'a> {
         self.end(if no_body { SendEvent::Response } else { SendEvent::ResponseWithBody }, 0)
     }
 
-    /// Ends the head; the length is not known. [`Connection::send`] the body, then
-    /// [`Connection::end`]. It is chunked where the peer can read that, else it ends with the
-    /// connection.
+    /// Ends the head of a response of unknown length. Pass the body to [`Connection::send`], then
+    /// call [`Connection::end`]. It is chunked for HTTP/1.1 peers; for others, the end of the
+    /// connection ends it.
     ///
     /// # Errors
-    /// The first [`Misuse`] of this answer; nothing is sent then.
+    /// Returns the first [`Misuse`] of this response; nothing is sent then.
     pub fn streamed_body(mut self) -> Result<(), Misuse> {
         let no_body = self.has_no_body();
         let chunked = self.connection.request.version == Version::Http11;
@@ -221,11 +223,11 @@ impl<'a> Response<'a> {
         self.end(if no_body { SendEvent::Response } else { SendEvent::ResponseWithBody }, 0)
     }
 
-    /// Ends the answer with the page for its status, which `explain` adds a sentence to (B-082,
-    /// B-083); without one, the status table's.
+    /// Ends the response with the error page for its status (B-082, B-083). `explain` is one
+    /// sentence; if it is empty, the page has that of [`status::explain`].
     ///
     /// # Errors
-    /// The first [`Misuse`] of this answer; nothing is sent then.
+    /// Returns the first [`Misuse`] of this response; nothing is sent then.
     pub fn error_page(self, explain: &str) -> Result<(), Misuse> {
         if self.status_has_no_body() {
             return self.body(b""); // B-085
@@ -237,11 +239,11 @@ impl<'a> Response<'a> {
         self.mark_error().header("Content-Type", page::CONTENT_TYPE).body(&page)
     }
 
-    /// Ends a 101: the connection is `protocol`'s from here on. The peer must have asked for an
-    /// upgrade, and its request's body must have been read.
+    /// Ends a 101: from here on the connection belongs to `protocol`. The peer must have asked for
+    /// an upgrade, and the request's body must have been read.
     ///
     /// # Errors
-    /// The first [`Misuse`] of this answer; nothing is sent then.
+    /// Returns the first [`Misuse`] of this response; nothing is sent then.
     pub fn upgrade(mut self, protocol: &str) -> Result<(), Misuse> {
         if self.status != 101 {
             self.misuse.get_or_insert(Misuse::BadStatus);
@@ -258,10 +260,10 @@ impl<'a> Response<'a> {
         self.end(SendEvent::SwitchProtocol, 0)
     }
 
-    /// Ends a 2xx to CONNECT: the connection is a tunnel from here on (RFC 9110 §9.3.6).
+    /// Ends a 2xx to CONNECT: from here on the connection is a tunnel (RFC 9110 §9.3.6).
     ///
     /// # Errors
-    /// The first [`Misuse`] of this answer; nothing is sent then.
+    /// Returns the first [`Misuse`] of this response; nothing is sent then.
     pub fn tunnel(mut self) -> Result<(), Misuse> {
         if !self.connection.request.is_connect || !self.connection.request_is_read() {
             self.misuse.get_or_insert(Misuse::NotRequested);
@@ -283,7 +285,8 @@ impl<'a> Response<'a> {
             }
             return;
         }
-        // RFC 9110 §15.5.22: a 426 must say to what; the only Upgrade that is not a hand-over's.
+        // RFC 9110 §15.5.22: a 426 names the protocols in Upgrade. Any other Upgrade belongs to a
+        // 101.
         let offers_upgrade =
             self.status == 426 && name.eq_ignore_ascii_case("upgrade") && is_header_value(value);
         match check_header(name, value) {
@@ -297,14 +300,14 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// Writes what every answer begins with, once.
+    /// Writes the status line and the default headers, once.
     fn begin_head(&mut self) {
         if self.head_begun || self.misuse.is_some() {
             return;
         }
         self.head_begun = true;
         if self.is_http09() {
-            return; // B-017, B-070: the body is the answer
+            return; // B-017, B-070: HTTP/0.9 responses have no head
         }
         let minor = if self.connection.our_version == Version::Http11 { b'1' } else { b'0' };
         let (out, default_headers) = self.outbox.parts();
@@ -315,11 +318,12 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// `Connection: close`, to those who would otherwise stay, and on errors as ever (B-069, B-082).
+    /// `Connection: close`: for peers that would otherwise keep the connection, and on errors as in
+    /// `http.server` (B-069, B-082).
     fn push_close(&mut self) {
         let Connection { request, our_version: protocol, .. } = &self.connection;
-        // HTTP/1.1 in our status line means to stay, also to an HTTP/1.0 client that asked for
-        // that: a proxy, say (RFC 9112 §9.3).
+        // HTTP/1.1 in the status line means keep-alive, also for an HTTP/1.0 client that asked for
+        // it, such as a proxy (RFC 9112 §9.3).
         let would_keep_alive = *protocol == Version::Http11 && !request.is_last;
         if request.version == Version::Http11 || would_keep_alive || self.status >= 400 {
             self.push("Connection", b"close");
@@ -351,13 +355,14 @@ impl<'a> Response<'a> {
         self.push_content_length(n);
     }
 
-    /// Writes the last fields and the empty line; `switching` answers say nothing of closing.
+    /// Writes the last headers and the empty line. Responses that switch protocols have no
+    /// `Connection: close`.
     fn finish_head(&mut self, switching: bool) -> Result<(), Misuse> {
         if self.status < 200 && !switching {
             self.misuse.get_or_insert(Misuse::BadStatus);
         }
         if let Some(misuse) = self.misuse {
-            return Err(misuse); // and the drop takes everything back
+            return Err(misuse); // the drop restores the outbox
         }
         if switching || self.is_http09() {
         } else if self.close && !self.close_written {
@@ -372,7 +377,7 @@ impl<'a> Response<'a> {
         Ok(())
     }
 
-    /// The whole response, or its head, is in the outbox.
+    /// The whole response, or its head, is in the outbox: records it.
     fn end(mut self, event: SendEvent, body_bytes: u64) -> Result<(), Misuse> {
         self.ended = true;
         let error_reason = self.is_error.then(|| self.reason_phrase().to_vec());
@@ -402,7 +407,7 @@ impl<'a> Response<'a> {
         self.connection.request.version == Version::Http09
     }
 
-    /// HEAD, 204, 205 and 304: the answer ends with its head (RFC 9110 §6.4.1).
+    /// HEAD, 204, 205 and 304: the response has no body (RFC 9110 §6.4.1).
     fn has_no_body(&self) -> bool {
         self.connection.request.is_head || self.status_has_no_body()
     }
@@ -411,7 +416,7 @@ impl<'a> Response<'a> {
         matches!(self.status, 100..=199 | 204 | 205 | 304)
     }
 
-    /// RFC 9110 §8.6: none on 1xx and 204; a 205 says that it is empty.
+    /// RFC 9110 §8.6: no Content-Length on 1xx and 204; a 205 has an empty body.
     fn forbids_content_length(&self, n: u64) -> bool {
         matches!(self.status, 100..=199 | 204) || self.status == 205 && n > 0
     }

@@ -1,8 +1,8 @@
-//! Status codes in words: the registered reason phrase, and one sentence for the error page.
+//! Status codes: the registered reason phrase, and one sentence for the error page.
 //!
-//! The phrases are those of the IANA registry (RFC 9110 §15); temporary and unused registrations
-//! are left out. A code that is not in the table has the empty string for both, and the status line
-//! keeps the space behind the code (B-061).
+//! The phrases are those of the IANA registry (RFC 9110 §15), without temporary and unused
+//! registrations. A code that is not in the table has the empty string for both; the status line
+//! keeps the space after the code (B-061).
 //!
 //! ```
 //! use doorstep_core::http1::status::{explain, reason};
@@ -18,7 +18,7 @@ pub const fn reason(code: u16) -> &'static str {
     entry(code).0
 }
 
-/// What `code` means to the person who reads the error page: one sentence, or the empty string.
+/// One sentence that explains `code` on an error page, or the empty string.
 #[must_use]
 pub const fn explain(code: u16) -> &'static str {
     entry(code).1

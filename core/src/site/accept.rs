@@ -93,7 +93,7 @@ impl<'a> Member<'a> {
 /// `charset`, are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Preference {
-    // The order of the fields is that of the comparison in `add`.
+    // The order of the headers is that of the comparison in `add`.
     specificity: Specificity,
     weight: Weight,
 }

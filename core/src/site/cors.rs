@@ -1,7 +1,7 @@
 //! What pages of other origins may do with a site: read it, or not even name it.
 //!
-//! These are fields for every answer, errors too, so they go where a server keeps such fields; of a
-//! site itself only the answer to a preflight is another ([`super::Site::cors`]). By default none is
+//! These are headers for every response, errors too, so they go where a server keeps such headers; of a
+//! site itself only the response to a preflight is another ([`super::Site::cors`]). By default none is
 //! sent, and the browser's own rule holds: others may show what they find here and not read it.
 //!
 //! ```
@@ -13,12 +13,12 @@
 
 use crate::http1::Head;
 
-/// Everybody may read everything, the fields too: without them a reader of ranges is blind.
+/// Everybody may read everything, the headers too: without them a reader of ranges is blind.
 /// Nothing that belongs to one person is given away, as `*` goes without cookies.
 pub const CORS_HEADERS: [(&str, &str); 2] =
     [("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", "*")];
 
-/// What a preflight is told besides: which methods and fields may be sent, and that this holds for
+/// What a preflight is told besides: which methods and headers may be sent, and that this holds for
 /// an hour.
 pub const PREFLIGHT_HEADERS: [(&str, &str); 3] = [
     ("Access-Control-Allow-Methods", "GET, HEAD"),
@@ -26,7 +26,7 @@ pub const PREFLIGHT_HEADERS: [(&str, &str); 3] = [
     ("Access-Control-Max-Age", "3600"),
 ];
 
-/// Fields of the response to a preflight for a script, besides [`CORS_HEADERS`]: any method runs one
+/// Headers of the response to a preflight for a script, besides [`CORS_HEADERS`]: any method runs one
 /// (B-233).
 pub const SCRIPT_PREFLIGHT_HEADERS: [(&str, &str); 3] = [
     ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE"),

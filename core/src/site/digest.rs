@@ -2,7 +2,7 @@
 //!
 //! [`WantedDigests::from_head`] reads `Want-Repr-Digest` and `Want-Content-Digest`: dictionaries from an algorithm
 //! to how much it is liked, 0 to 10, where 0 is not at all. `sha-256` is the one that is had here, so
-//! how much it is liked beside others makes no difference. A field with a member that is no such
+//! how much it is liked beside others makes no difference. A header with a member that is no such
 //! preference is ignored whole, as RFC 9651 §4.2 has it; algorithms that are not known are no fault.
 //!
 //! ```
@@ -38,7 +38,7 @@ impl WantedDigests {
     }
 }
 
-/// Whether the lines of one of the two fields ask for sha-256. The last of equal members counts.
+/// Whether the lines of one of the two headers ask for sha-256. The last of equal members counts.
 pub fn is_sha_256_wanted(lines: impl IntoIterator<Item: AsRef<[u8]>>) -> bool {
     let mut wanted = false;
     for line in lines {

@@ -91,8 +91,8 @@ impl AsRef<[u8]> for EntityTag {
     }
 }
 
-/// Whether a list of tags, on one or several field lines, has `tag` in it; `*` has every tag.
-/// `None` when it is no such list, or an empty one: then the field is to be ignored.
+/// Whether a list of tags, on one or several header lines, has `tag` in it; `*` has every tag.
+/// `None` when it is no such list, or an empty one: then the header is to be ignored.
 pub fn matches_any(
     tag: &EntityTag,
     lines: impl IntoIterator<Item: AsRef<[u8]>>,

@@ -1,4 +1,4 @@
-//! What is listed against what [`Resolver`] would answer to who follows the link.
+//! What is listed against what [`Resolver`] would response to who follows the link.
 
 use super::{Action, Found, Resolver, Site, Stat};
 use crate::http1::{Connection, Event, Limits};

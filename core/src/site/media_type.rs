@@ -3,7 +3,7 @@
 //! Only the last extension counts (B-202). It is looked for in the site's own additions, exactly
 //! and then in lower case; then in `builtin_types.rs`, a table of ours; then in mime_guess's. Of a
 //! file whose extension says nothing the whole name may, as `Makefile` does; else the site's
-//! default is the answer (B-200). Text, JavaScript and JSON say their charset (B-206), but not XML,
+//! default is the response (B-200). Text, JavaScript and JSON say their charset (B-206), but not XML,
 //! which says its own.
 //!
 //! ```
@@ -126,7 +126,7 @@ impl MediaTypes {
 }
 
 /// Whether `text` is a type and a subtype, and perhaps parameters behind a semicolon (RFC 9110
-/// §8.3.1); those only cannot break a field.
+/// §8.3.1); those only cannot break a header.
 #[must_use]
 pub fn is_media_type(text: &str) -> bool {
     let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
@@ -134,7 +134,7 @@ pub fn is_media_type(text: &str) -> bool {
     is_token(kind) && is_token(subtype) && parameters.bytes().all(|b| matches!(b, b' '..=b'~'))
 }
 
-/// Whether `text` is a word that may stand in a field bare (RFC 9110 §5.6.2), as a charset must.
+/// Whether `text` is a word that may stand in a header bare (RFC 9110 §5.6.2), as a charset must.
 #[must_use]
 pub fn is_token(text: &str) -> bool {
     bytes::is_token(text.as_bytes())

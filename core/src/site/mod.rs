@@ -1,4 +1,4 @@
-//! From a path to an answer: which file, which status, which fields. No I/O.
+//! From a path to a response: which file, which status, which headers. No I/O.
 //!
 //! [`Resolver`] asks and the caller answers: *open this*, *list that*; then it says what to send.
 //! Behind it stand plain functions that can be used alone: [`preconditions::evaluate`] for the client's

@@ -1,4 +1,4 @@
-//! Several ranges of one file in one answer: `multipart/byteranges` (RFC 9110 §14.6).
+//! Several ranges of one file in one response: `multipart/byteranges` (RFC 9110 §14.6).
 //!
 //! [`Multipart::new`] writes what stands between the ranges, so that the length of the whole is
 //! known before the first byte leaves; [`length`] is that number alone. [`Multipart::pieces`] is
@@ -26,7 +26,7 @@ use super::etag::{EntityTag, hash};
 use super::range::ByteRange;
 use crate::bytes::hex;
 
-/// The body of an answer that has several ranges.
+/// The body of a response that has several ranges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Multipart {
     boundary: [u8; BOUNDARY_LEN],

@@ -2,7 +2,7 @@
 //!
 //! [`evaluate`] is RFC 9110 §13.2.2, step by step, for GET and HEAD. If-Match and If-None-Match are
 //! lists, over all their lines; of the others there is one, and several lines of it are no value
-//! (§5.3). A field that cannot be read is as one that was not sent, with two exceptions that are on
+//! (§5.3). A header that cannot be read is as one that was not sent, with two exceptions that are on
 //! the safe side: any If-None-Match switches If-Modified-Since off (B-176), and an If-Range that
 //! names nothing known gets the whole file.
 //!
@@ -49,7 +49,7 @@ impl Validators {
 pub enum Evaluation {
     /// ResponsePlan as if there were no conditions.
     Proceed {
-        /// Whether there is a Range field that counts.
+        /// Whether there is a Range header that counts.
         range: bool,
     },
     /// The client's copy is good: 304.
@@ -101,7 +101,7 @@ fn if_range_matches(head: &Head<'_>, current: &Validators, now: i64) -> bool {
     !current.etag.is_weak() && date::parse(if_range, now) == Some(current.modified)
 }
 
-/// Whether a field lists the file's tag; `None` without one that can be read.
+/// Whether a header lists the file's tag; `None` without one that can be read.
 fn lists_current_tag(
     head: &Head<'_>,
     field: &str,

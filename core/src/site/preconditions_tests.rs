@@ -1,4 +1,4 @@
-//! The table of RFC 9110 §13.2.2: every field alone, wrong, and against the others.
+//! The table of RFC 9110 §13.2.2: every header alone, wrong, and against the others.
 
 use super::{Evaluation, Validators, evaluate};
 use crate::http1::{Connection, Event, Limits};
@@ -14,7 +14,7 @@ fn file(modified: i64) -> Stat {
     Stat { size: 9, modified, inode: 7, changed: (modified, 0), ..Stat::default() }
 }
 
-/// The verdict on `fields` for a file of this date. `TAG` is its strong tag; `BEFORE`, `SAME` and
+/// The verdict on `headers` for a file of this date. `TAG` is its strong tag; `BEFORE`, `SAME` and
 /// `AFTER` are dates around [`AT`].
 fn evaluate_request(method: &str, fields: &str, modified: i64, now: i64) -> Evaluation {
     let settled = Validators::from_stat(&file(modified), modified + 3).etag;
@@ -33,7 +33,7 @@ fn evaluate_request(method: &str, fields: &str, modified: i64, now: i64) -> Eval
     evaluate(&head, &Validators::from_stat(&file(modified), now), now)
 }
 
-/// Each row is fields, separated by `|`, and the verdict for a file of [`AT`], by GET.
+/// Each row is headers, separated by `|`, and the verdict for a file of [`AT`], by GET.
 fn table(rows: &[(&str, Evaluation)]) {
     for (fields, verdict) in rows {
         assert_eq!(evaluate_request("GET", fields, AT, NOW), *verdict, "{fields}");
@@ -212,7 +212,7 @@ fn r_9_lists_are_lists_over_all_their_lines() {
     table(&[
         ("If-Match: \"a\"|If-Match: \"b\"|If-Match: TAG", PROCEED),
         ("If-Match: \"a\"|If-Match: \"b\"", Evaluation::PreconditionFailed),
-        ("If-Match: TAG|If-Match: *", PROCEED), // the star stands alone, so the field is ignored
+        ("If-Match: TAG|If-Match: *", PROCEED), // the star stands alone, so the header is ignored
         (
             "If-Match: TAG|If-Match: rubbish|If-Unmodified-Since: BEFORE",
             Evaluation::PreconditionFailed,

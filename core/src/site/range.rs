@@ -1,9 +1,9 @@
 //! Which bytes of a file were asked for (RFC 9110 §14).
 //!
-//! [`select`] reads the Range field against a size. Ranges that overlap or touch become one, in the
+//! [`select`] reads the Range header against a size. Ranges that overlap or touch become one, in the
 //! place of the first of them, so that no byte is sent twice. What is malformed, in another unit
 //! than bytes, or longer than a bound is answered with the whole, as the RFC allows for all three.
-//! Whether the field counts at all is [`super::preconditions::evaluate`]'s to say.
+//! Whether the header counts at all is [`super::preconditions::evaluate`]'s to say.
 //!
 //! ```
 //! use doorstep_core::site::range::{ByteRange, Selection, select};
@@ -124,7 +124,7 @@ fn strip_bytes_unit(field: &[u8]) -> Option<&[u8]> {
     unit.eq_ignore_ascii_case(b"bytes=").then_some(set)
 }
 
-/// One member of the field: `first-`, `first-last` or `-suffix`.
+/// One member of the header: `first-`, `first-last` or `-suffix`.
 enum RangeSpec {
     Int(u64, u64),
     Suffix(u64),

@@ -1,4 +1,4 @@
-//! The questions that lead from a request to an answer.
+//! The questions that lead from a request to a response.
 //!
 //! A [`Resolver`] names its next [`action`](Resolver::action): open a path, list a directory, or respond. The caller
 //! does it and tells what was found; a file that was opened stays with the caller, and the last one
@@ -47,14 +47,14 @@ use super::response_plan::{Location, NotServed, Representation, ResponsePlan};
 use crate::http1::Head;
 use crate::path::{self, Ending};
 
-/// What the resolver wants to know, or its answer. Paths are relative; the empty one is the root.
+/// What the resolver wants to know, or its response. Paths are relative; the empty one is the root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action<'a> {
     /// Open this and tell with [`Resolver::opened`] what it is.
     Open(&'a [u8]),
     /// Read this directory and tell with [`Resolver::listed`] whether that went well.
     List(&'a [u8]),
-    /// Send this. It stays the answer however often one asks.
+    /// Send this. It stays the response however often one asks.
     Respond(ResponsePlan<'a>),
 }
 
@@ -91,7 +91,7 @@ pub struct Stat {
     pub changed: (i64, u32),
 }
 
-/// One request's way to its answer.
+/// One request's way to its response.
 #[derive(Debug)]
 pub struct Resolver<'a> {
     site: &'a Site,
@@ -166,7 +166,7 @@ impl<'a> Resolver<'a> {
         resolver
     }
 
-    /// What it wants to know next, or the answer.
+    /// What it wants to know next, or the response.
     #[must_use]
     pub fn action(&self) -> Action<'_> {
         match self.state {

@@ -64,7 +64,7 @@ enum Resolved {
     RangeNotSatisfiable(u64),
     File(String, u64, i64),
     Part(u64, u64),
-    /// Coding, size, and whether the fields say that others get another.
+    /// Coding, size, and whether the headers say that others get another.
     Precompressed(&'static str, u64, bool),
     Listing(String),
 }
@@ -73,7 +73,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The answer to `GET target`, with `fields` behind it, and the paths that were asked for.
+/// The response to `GET target`, with `headers` behind it, and the paths that were asked for.
 fn resolve(site: &Site, target: &str, fields: &str) -> (Resolved, Vec<String>) {
     let bytes = format!("GET {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
     let mut connection = Connection::new(Limits::default());

@@ -1,6 +1,6 @@
 //! What a request for a path comes to: a page, a redirect, a file or parts of it.
 //!
-//! A [`ResponsePlan`] is plain data. The caller writes it down with the fields that are named here, and
+//! A [`ResponsePlan`] is plain data. The caller writes it down with the headers that are named here, and
 //! adds nothing to what the client may know.
 //!
 //! ```
@@ -30,7 +30,7 @@ pub enum ResponsePlan<'a> {
     CustomErrorPage(NotServed, MediaType<'a>, u64),
     /// 301 with this `Location` and no body (B-140).
     Redirect(Location<'a>),
-    /// 304 with the fields that [`Representation`] names, and no body (B-177).
+    /// 304 with the headers that [`Representation`] names, and no body (B-177).
     NotModified(Representation<'a>),
     /// 416: no range begins within the file, which has so many bytes; Content-Range says so.
     RangeNotSatisfiable(u64),
@@ -40,7 +40,7 @@ pub enum ResponsePlan<'a> {
     Listing(&'a [u8], View),
 }
 
-/// A file as it is sent: what its fields say.
+/// A file as it is sent: what its headers say.
 ///
 /// A 200 or 206 carries them all, in the order in which they stand here, and `Accept-Ranges: bytes`;
 /// a 304 carries `ETag`, `Cache-Control` and `Vary` (RFC 9110 §15.4.5).
@@ -48,7 +48,7 @@ pub enum ResponsePlan<'a> {
 pub struct Representation<'a> {
     /// For `Content-Type`, and `Content-Encoding` if it has one.
     pub media_type: MediaType<'a>,
-    /// How many bytes it has, at open: the promise of an answer with all of them (B-172, B-174).
+    /// How many bytes it has, at open: the promise of a response with all of them (B-172, B-174).
     pub size: u64,
     /// For `Last-Modified`, in seconds since 1970 and not in the future (B-183).
     pub modified: i64,
@@ -56,7 +56,7 @@ pub struct Representation<'a> {
     pub etag: EntityTag,
     /// For `Cache-Control`; the empty one is not sent.
     pub cache_control: &'a str,
-    /// For `Vary`, which fields of the request had a say; the empty one is not sent.
+    /// For `Vary`, which headers of the request had a say; the empty one is not sent.
     pub vary: &'static str,
 }
 
