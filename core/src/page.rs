@@ -1,9 +1,9 @@
-//! The error page, and the escaping that every page here shares.
+//! The error page, and the HTML escaping that every page uses.
 //!
-//! One small self-contained page: the code, the reason and a sentence (B-083), light or dark as the
-//! reader's system is (B-088). No script, nothing to fetch. Whatever a peer or a file name put into
-//! the text is escaped, and bytes that are not UTF-8 are shown as U+FFFD (B-084), so a page is
-//! always valid UTF-8 and never holds markup that is not ours.
+//! One small self-contained page: status code, reason and a sentence (B-083), light or dark as the
+//! reader's system is (B-088), without scripts and without anything to fetch. Everything from a
+//! peer or a file name is escaped, and bytes that are not UTF-8 become U+FFFD (B-084), so a page is
+//! always valid UTF-8 and never holds foreign markup.
 //!
 //! ```
 //! use doorstep_core::page;
@@ -16,12 +16,12 @@
 
 use crate::bytes::push_decimal;
 
-/// The `Content-Type` of [`error`]'s page (B-082).
+/// The `Content-Type` of the page that [`error`] writes (B-082).
 pub const CONTENT_TYPE: &str = "text/html;charset=utf-8";
 
-/// Appends the error page for `code`: `reason` is its title, `explain` its one sentence.
+/// Appends the error page for `code`. `reason` is its title and `explain` its one sentence.
 ///
-/// The page is under 700 bytes when both are of ordinary length.
+/// The page is shorter than 700 bytes if both are of usual length.
 pub fn error(out: &mut Vec<u8>, code: u16, reason: &[u8], explain: &str) {
     out.extend_from_slice(HTML_HEAD.as_bytes());
     push_decimal(out, code.into());

@@ -1,9 +1,9 @@
-//! Which digests a client asks for (RFC 9530 §4). Nothing is computed here.
+//! The digests that a client wants (RFC 9530 §4). Nothing is computed here.
 //!
-//! [`WantedDigests::from_head`] reads `Want-Repr-Digest` and `Want-Content-Digest`: dictionaries from an algorithm
-//! to how much it is liked, 0 to 10, where 0 is not at all. `sha-256` is the one that is had here, so
-//! how much it is liked beside others makes no difference. A header with a member that is no such
-//! preference is ignored whole, as RFC 9651 §4.2 has it; algorithms that are not known are no fault.
+//! [`WantedDigests::from_head`] parses `Want-Repr-Digest` and `Want-Content-Digest`: dictionaries
+//! from an algorithm to a preference from 0 (not wanted) to 10. Only `sha-256` is supported, so
+//! preferences between algorithms are not compared. A header with a malformed member is ignored as
+//! a whole (RFC 9651 §4.2); unknown algorithms are not malformed.
 //!
 //! ```
 //! use doorstep_core::site::digest::is_sha_256_wanted;
@@ -16,17 +16,17 @@
 use crate::bytes::{parse_decimal, trim_ows};
 use crate::http1::Head;
 
-/// The digests to send, by what they are of.
+/// The sha-256 digests to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WantedDigests {
-    /// `Repr-Digest`: of the whole file, whatever part of it is sent.
+    /// `Repr-Digest`: of the whole file, whichever part of it is sent.
     pub representation: bool,
-    /// `Content-Digest`: of what is sent.
+    /// `Content-Digest`: of the bytes that are sent.
     pub content: bool,
 }
 
 impl WantedDigests {
-    /// What this request wants with sha-256.
+    /// The digests that this request wants.
     #[must_use]
     pub fn from_head(head: &Head<'_>) -> Self {
         let wants = |wanted: &str| {
@@ -38,7 +38,7 @@ impl WantedDigests {
     }
 }
 
-/// Whether the lines of one of the two headers ask for sha-256. The last of equal members counts.
+/// Whether the lines of one of the two headers want sha-256. The last of several members counts.
 pub fn is_sha_256_wanted(lines: impl IntoIterator<Item: AsRef<[u8]>>) -> bool {
     let mut wanted = false;
     for line in lines {
@@ -57,7 +57,7 @@ pub fn is_sha_256_wanted(lines: impl IntoIterator<Item: AsRef<[u8]>>) -> bool {
     wanted
 }
 
-/// An algorithm and how much it is liked; parameters say nothing here.
+/// An algorithm and its preference. Parameters are ignored.
 fn preference(member: &[u8]) -> Option<(&[u8], u8)> {
     let member = trim_ows(member.split(|&b| b == b';').next()?);
     let equals = member.iter().position(|&b| b == b'=')?;
@@ -65,7 +65,7 @@ fn preference(member: &[u8]) -> Option<(&[u8], u8)> {
     let is_key = matches!(key, [b'a'..=b'z' | b'*', rest @ ..] if rest.iter().all(|b| {
         matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'*')
     }));
-    // An integer has at most 15 digits (RFC 9651 §3.3.1); it may begin with zeros.
+    // An integer has at most 15 digits (RFC 9651 §3.3.1) and may have leading zeros.
     if !is_key || digits.len() > 15 {
         return None;
     }

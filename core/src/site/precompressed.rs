@@ -1,10 +1,10 @@
-//! Which content codings a client would rather have (RFC 9110 §12.5.3).
+//! Content codings that a client prefers (RFC 9110 §12.5.3), for precompressed files.
 //!
-//! Nothing is compressed here: a coding is had when the file lies compressed beside itself, as
-//! `page.html.br`. [`preferred_codings`] says which of these are worth looking for, best first: those that
-//! the client likes no less than the file itself, by its q-values and at equal ones by our own
-//! order. That no coding is acceptable is not told: the file as it is then is the best there is,
-//! which §12.5.3 allows.
+//! Nothing is compressed here: a coding is available if the compressed file is beside the file,
+//! such as `page.html.br`. [`preferred_codings`] returns the codings worth looking for, best first:
+//! those with at least the weight of the uncompressed file, by weight and then in the order of
+//! [`Coding`]. If no coding is acceptable, the uncompressed file is sent nevertheless, which
+//! §12.5.3 allows.
 //!
 //! ```
 //! use doorstep_core::site::precompressed::{Coding, preferred_codings};
@@ -19,14 +19,14 @@ use std::cmp::Reverse;
 
 use super::accept::{Member, Weight};
 
-/// A content coding that side files are had in, the one we like best first.
+/// A content coding of precompressed files. The first one is preferred at equal weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coding {
     /// Brotli (RFC 7932).
     Brotli,
     /// Zstandard (RFC 8878).
     Zstandard,
-    /// gzip (RFC 1952), which older clients call `x-gzip` too.
+    /// gzip (RFC 1952), also accepted as `x-gzip`.
     Gzip,
 }
 
@@ -43,7 +43,7 @@ impl Coding {
         }
     }
 
-    /// What a side file's name ends in.
+    /// The suffix of a precompressed file's name.
     #[must_use]
     pub fn suffix(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl Coding {
     }
 }
 
-/// Codings in the order in which they are to be looked for.
+/// Codings in the order in which to look for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Codings([Option<Coding>; 3]);
 
@@ -66,7 +66,7 @@ impl Iterator for Codings {
     }
 }
 
-/// What to look for, by the members of Accept-Encoding. One that cannot be read is ignored.
+/// The codings to look for, from the members of Accept-Encoding. Malformed members are ignored.
 pub fn preferred_codings(members: impl IntoIterator<Item: AsRef<[u8]>>) -> Codings {
     let (mut named, mut identity, mut star) = ([None; 3], None, None);
     for member in members {
@@ -86,7 +86,7 @@ pub fn preferred_codings(members: impl IntoIterator<Item: AsRef<[u8]>>) -> Codin
         };
         *place = Some(member.weight.max(place.unwrap_or_default()));
     }
-    // Unless it is named, the file itself is acceptable, and everything else is better.
+    // Unless it is named, the uncompressed file is acceptable, and every other coding is preferred.
     let least = identity.unwrap_or_default().max(Weight::MIN_ACCEPTABLE);
     let weight = |n: usize| named[n].or(star).unwrap_or_default();
     let mut order = [0, 1, 2];

@@ -1,8 +1,9 @@
-//! The listing for programs.
+//! The listing as JSON.
 //!
-//! One object: `path`, `total`, `complete` and `entries`, each an object with `name`, `href`,
-//! `kind` (`file` or `directory`), `link`, `size` (bytes; null for a directory) and `modified`
-//! (RFC 3339, UTC). Always UTF-8: what is not is replaced in `name`, and exact in `href`.
+//! One object: `path`, `total`, `complete` and `entries`. Each entry is an object with `name`,
+//! `href`, `kind` (`file` or `directory`), `link`, `size` (in bytes; null for a directory) and
+//! `modified` (RFC 3339, UTC). The text is always UTF-8: in `name`, other bytes are replaced;
+//! `href` is exact.
 
 use super::{Entry, Kind, Rows};
 use crate::bytes::{push_decimal, push_hex};
@@ -29,7 +30,7 @@ fn object(out: &mut Vec<u8>, entry: &Entry<&[u8]>) {
     out.extend_from_slice(b"{\"name\":");
     string(out, entry.name);
     out.extend_from_slice(b",\"href\":\"");
-    entry.href(out); // nothing in it needs an escape
+    entry.href(out); // percent-encoded: needs no JSON escape
     out.extend_from_slice(match entry.kind {
         Kind::File => b"\",\"kind\":\"file\"",
         Kind::Directory => b"\",\"kind\":\"directory\"",
@@ -50,7 +51,7 @@ fn boolean(out: &mut Vec<u8>, is: bool) {
     out.extend_from_slice(if is { b"true" } else { b"false" });
 }
 
-/// RFC 8259 §7, with U+FFFD for what is not UTF-8.
+/// A JSON string (RFC 8259 §7), with U+FFFD for bytes that are not UTF-8.
 fn string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     for piece in text.utf8_chunks() {
@@ -71,7 +72,7 @@ fn string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
-/// RFC 3339, to the second.
+/// RFC 3339, in seconds.
 fn date(out: &mut Vec<u8>, unix: i64) {
     let at = Civil::utc(unix);
     out.extend_from_slice(&four_digits(at.year));

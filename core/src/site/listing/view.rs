@@ -1,38 +1,37 @@
-//! How a client would like a listing: its order by the query, its form by Accept.
+//! The view of a listing: its order from the query, its format from Accept.
 //!
 //! The query is `sort=name|size|date`, `order=asc|desc` and `dirs=first`, joined by `&` in any
-//! order, in exactly these words. Anything else in it is as if it was not there: a listing has no
-//! wrong address.
+//! order and spelled exactly like this. Everything else in it is ignored.
 
 use crate::http1::Head;
 use crate::site::accept::{Member, Preference};
 
-/// How a listing is to look.
+/// The view of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct View {
-    /// What it is sorted by; equals are sorted by name.
+    /// The column to sort by; ties are sorted by name.
     pub column: Column,
-    /// Whether the last comes first.
+    /// Whether the order is descending.
     pub descending: bool,
-    /// Whether directories stand before files. By default they stand among them (B-148).
+    /// Whether directories come before files. By default they are sorted among them (B-148).
     pub directories_first: bool,
-    /// What it is written in.
+    /// The format.
     pub format: Format,
 }
 
-/// What a listing can be sorted by.
+/// A column to sort by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Column {
     /// The name, in the order of B-148.
     #[default]
     Name,
-    /// The size; directories have less than any file.
+    /// The size; directories sort before files.
     Size,
     /// When it was last modified.
     Date,
 }
 
-/// What a listing can be written in.
+/// A format of listings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// HTML, for people.
@@ -47,7 +46,7 @@ impl View {
         Self::parse(head.query(), head.header_list("accept"))
     }
 
-    /// The view that a query and the members of Accept ask for.
+    /// The view for a query and the members of Accept.
     pub fn parse(query: Option<&[u8]>, accept: impl IntoIterator<Item: AsRef<[u8]>>) -> Self {
         let mut view = Self { format: preferred_format(accept), ..Self::default() };
         for word in query.unwrap_or_default().split(|&b| b == b'&') {
@@ -73,7 +72,7 @@ impl View {
         }
     }
 
-    /// What asks for this order, name by name.
+    /// The query of this view, as pairs of name and value.
     pub(super) fn query_pairs(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let order = if self.descending { "desc" } else { "asc" };
         let dirs = self.directories_first.then_some(("dirs", "first"));
