@@ -29,7 +29,7 @@
 //!             connection.respond(200, &mut outbox).header("Content-Type", "text/plain").body(b"hi\n")?;
 //!         }
 //!         Ok(Event::Body(_) | Event::End(_) | Event::ResponseDue(_)) => unreachable!("a GET has no body"),
-//!         Ok(Event::SwitchedProtocol) => unreachable!("nobody asked for another protocol"),
+//!         Ok(Event::SwitchedProtocol) => unreachable!("no request asked for another protocol"),
 //!         Ok(Event::NeedData | Event::Closed) => break, // flush the outbox; then wait, or close
 //!         Err(reject) => _ = connection.refuse(reject, inbox.unread(), &mut outbox),
 //!     }

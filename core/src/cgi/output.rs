@@ -24,7 +24,7 @@
 //!
 //! let error = OutputParser::new(false, 8192).feed(b"Hello, world!\n").unwrap_err();
 //! assert_eq!(error, OutputError::InvalidLine(b"Hello, world!".to_vec()));
-//! assert_eq!(error.to_string(), "a line of its header is no field ('Hello, world!')");
+//! assert_eq!(error.to_string(), "malformed header line ('Hello, world!')");
 //! ```
 
 use core::fmt;
@@ -323,29 +323,25 @@ fn parse_status(value: &[u8]) -> Option<(u16, Option<Vec<u8>>)> {
 impl fmt::Display for OutputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("it wrote nothing"),
+            Self::Empty => f.write_str("no output"),
             Self::UnexpectedEnd(line) if line.is_empty() => {
-                f.write_str("no empty line ends its header")
+                f.write_str("no empty line after the header block")
             }
-            Self::UnexpectedEnd(line) => write_quoted(f, "it ended inside its header", line),
-            Self::HeaderTooLong(most) => write!(f, "its header is longer than {most} bytes"),
-            Self::TooManyHeaders => write!(f, "its header has more than {MAX_HEADERS} fields"),
-            Self::InvalidLine(line) => write_quoted(f, "a line of its header is no field", line),
-            Self::DuplicateHeader(name) => write!(f, "its header has {name} twice"),
-            Self::MissingHeader => {
-                f.write_str("its header has no Content-Type, Location or Status")
+            Self::UnexpectedEnd(line) => {
+                write_quoted(f, "the output ends within the header block", line)
             }
-            Self::InvalidStatus(value) => write_quoted(f, "its Status is none", value),
-            Self::InvalidLocation(value) => write_quoted(f, "its Location is none", value),
-            Self::InvalidContentLength(value) => {
-                write_quoted(f, "its Content-Length is none", value)
-            }
+            Self::HeaderTooLong(most) => write!(f, "the header block is longer than {most} bytes"),
+            Self::TooManyHeaders => write!(f, "more than {MAX_HEADERS} headers"),
+            Self::InvalidLine(line) => write_quoted(f, "malformed header line", line),
+            Self::DuplicateHeader(name) => write!(f, "more than one {name} header"),
+            Self::MissingHeader => f.write_str("no Content-Type, Location or Status header"),
+            Self::InvalidStatus(value) => write_quoted(f, "invalid Status", value),
+            Self::InvalidLocation(value) => write_quoted(f, "invalid Location", value),
+            Self::InvalidContentLength(value) => write_quoted(f, "invalid Content-Length", value),
             Self::UnsupportedTransferEncoding(value) => {
-                write_quoted(f, "its Transfer-Encoding says that its body is coded", value)
+                write_quoted(f, "unsupported Transfer-Encoding", value)
             }
-            Self::InvalidStatusLine(line) => {
-                write_quoted(f, "its first line is no status line", line)
-            }
+            Self::InvalidStatusLine(line) => write_quoted(f, "invalid status line", line),
         }
     }
 }

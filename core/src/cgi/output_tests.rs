@@ -288,7 +288,7 @@ fn rfc_3875_5_nph_scripts_write_the_status_line() {
 fn b_251_an_error_is_one_line_that_cannot_be_forged() {
     assert_eq!(
         InvalidLine(b"\x1b'\n\xff".to_vec()).to_string(),
-        r"a line of its header is no field ('\x1b\'\x0a\xff')"
+        r"malformed header line ('\x1b\'\x0a\xff')"
     );
     for text in [&[b'\n'; 9000][..], b"a"] {
         for error in [

@@ -101,30 +101,30 @@ impl Reject {
             Self::BadSyntax => "The request line could not be understood.",
             Self::TooManyEmptyLines => "There are too many empty lines before the request line.",
             Self::BadVersion => "The request line does not end in an HTTP version.",
-            Self::UnsupportedVersion => "This server speaks HTTP/1.1 and HTTP/1.0.",
-            Self::BadSimpleRequest => "A request without an HTTP version can only be a GET.",
+            Self::UnsupportedVersion => "This server supports HTTP/1.1 and HTTP/1.0.",
+            Self::BadSimpleRequest => "A request without an HTTP version must be a GET.",
             Self::BadMethod => "The method is not a token.",
-            Self::BadTarget => "The request target has no form that suits its method.",
+            Self::BadTarget => "The request target does not have a form that the method allows.",
             Self::UriTooLong => "The request line is longer than this server reads.",
             Self::HeaderLineTooLong => "A header line is longer than this server reads.",
             Self::HeadTooLarge => "The header section is longer than this server reads.",
-            Self::TooManyHeaders => "There are more header fields than this server reads.",
+            Self::TooManyHeaders => "There are more headers than this server reads.",
             Self::BadHeader => "A header line is malformed.",
-            Self::BadHost => "There must be exactly one valid Host field.",
+            Self::BadHost => "There must be exactly one valid Host header.",
             Self::BadContentLength => "Content-Length must be one decimal number.",
             Self::BadTransferEncoding => "Transfer-Encoding must be exactly chunked.",
-            Self::UnsupportedTransferCoding => "That transfer coding is not spoken here.",
+            Self::UnsupportedTransferCoding => "This transfer coding is not supported.",
             Self::LengthAndTransferEncoding => {
                 "Content-Length and Transfer-Encoding exclude each other."
             }
-            Self::TransferEncodingBefore11 => "Transfer-Encoding needs HTTP/1.1.",
-            Self::BadExpectation => "The only expectation that can be met is 100-continue.",
-            Self::BodyTooLarge => "The request body is larger than this server takes.",
+            Self::TransferEncodingBefore11 => "Transfer-Encoding requires HTTP/1.1.",
+            Self::BadExpectation => "The only supported expectation is 100-continue.",
+            Self::BodyTooLarge => "The request body is larger than this server accepts.",
             Self::BadChunk => "A chunk of the request body is malformed.",
             Self::ChunkOverhead => "The request body is mostly chunk framing.",
             Self::BadTrailer => "A trailer line is malformed.",
             Self::TrailersTooLarge => "The trailer section is longer than this server reads.",
-            Self::Truncated => "The request ended before its body did.",
+            Self::Truncated => "The request ended before the end of its body.",
             Self::RequestTimeout => "The request took too long to arrive.",
         }
     }
@@ -228,15 +228,17 @@ pub enum Misuse {
 impl fmt::Display for Misuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoResponseDue => "no such answer is owed now",
-            Self::BadStatus => "this status cannot stand here",
-            Self::BadHeader => "a field or phrase holds bytes that cannot stand there",
-            Self::ReservedHeader => "this field is written by the machine alone",
-            Self::BodyTooLong => "more bytes than were promised",
-            Self::BodyTooShort => "fewer bytes than were promised",
-            Self::NoBodyAllowed => "this status has no body",
-            Self::WrongFraming => "the answer's framing cannot carry this",
-            Self::NotRequested => "the peer did not ask for this hand-over",
+            Self::NoResponseDue => "no such part of a response is due now",
+            Self::BadStatus => "this status is not allowed here",
+            Self::BadHeader => "a header name, header value or reason phrase is malformed",
+            Self::ReservedHeader => "this header is reserved: only the server writes it",
+            Self::BodyTooLong => "the body is longer than its Content-Length",
+            Self::BodyTooShort => "the body is shorter than its Content-Length",
+            Self::NoBodyAllowed => "a response with this status has no body",
+            Self::WrongFraming => "the framing of the response does not allow this",
+            Self::NotRequested => {
+                "the client did not ask for another protocol, or its request was not read"
+            }
         })
     }
 }

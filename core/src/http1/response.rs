@@ -32,7 +32,7 @@ use crate::page;
 
 /// A response being built; see the [module](crate::http1). [`Connection::respond`] begins one, and
 /// one of its endings sends it.
-#[must_use = "an answer is sent by its ending: body, sized_body, streamed_body, error_page, upgrade or tunnel"]
+#[must_use = "a response is sent by its ending: body, sized_body, streamed_body, error_page, upgrade or tunnel"]
 pub struct Response<'a> {
     connection: &'a mut Connection,
     outbox: &'a mut Outbox,
