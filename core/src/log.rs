@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn b_101_the_size_is_what_was_sent() {
+    fn b_101_the_size_is_the_number_of_bytes_sent() {
         assert!(line(Record { body_bytes_sent: Some(0), ..ROOT }).ends_with("\" 200 0\n"));
         assert!(
             line(Record { body_bytes_sent: Some(u64::MAX), ..ROOT })

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn b_083_what_the_peer_wrote_is_escaped() {
+    fn b_083_text_from_the_peer_is_escaped() {
         let html = page(501, b"Unsupported method ('<script>&\"')", "a < b & c > d");
         assert!(!html.contains("<script"));
         assert!(html.contains("('&lt;script&gt;&amp;&quot;')"));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn b_088_the_page_is_light_or_dark_and_needs_nothing_else() {
+    fn b_088_the_page_is_light_or_dark_and_self_contained() {
         let html = page(400, b"Bad Request", "The request could not be understood.");
         assert!(html.contains("color-scheme: light dark"));
         for foreign in ["<script", "<link", "<img", "url(", "http:", "https:"] {

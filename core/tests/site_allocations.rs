@@ -1,5 +1,5 @@
-//! With a buffer that has been used before, the way from a request to a file or a part of it
-//! allocates nothing: not the resolver, not its conditions, not its headers, not the log line.
+//! With a buffer that has been used before, nothing is allocated from a request to the response with
+//! a file or a range of it: not by the resolver, preconditions, headers or the log line.
 
 use doorstep_core::http1::{Connection, Event, Limits, date};
 use doorstep_core::log::{self, Record};

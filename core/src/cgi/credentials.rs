@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn b_239_what_is_no_user_is_none() {
+    fn b_239_malformed_credentials_have_no_user() {
         let not_basic =
             ["YWJj", "YTpi!", "YTpi=", "YTp", "YTpiOg", "YTpiOh==", "=", "====", "YQ=="];
         let control = ["YQA6Yg==", "YQo6Yg==", "YTpiAA==", "YTp/", "YX86Yg=="];
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_4648_3_what_is_not_canonical_is_refused() {
+    fn rfc_4648_3_other_forms_are_refused() {
         for text in
             ["Zh==", "Zm9=", "Zg=", "Zg", "Z===", "=Zg=", "Z=g=", "Zg==Zg==", "Zm 9v", "-_-_"]
         {
@@ -149,12 +149,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rfc_4648_4_it_decodes_what_was_encoded(bytes: Vec<u8>) {
+        fn rfc_4648_4_decoding_reverses_encoding(bytes: Vec<u8>) {
             prop_assert_eq!(decode_base64(&encode(&bytes)), Some(bytes));
         }
 
         #[test]
-        fn rfc_4648_3_5_what_it_decodes_has_one_spelling(text in "[A-D+/9=]{0,12}") {
+        fn rfc_4648_3_5_only_the_canonical_form_is_decoded(text in "[A-D+/9=]{0,12}") {
             if let Some(bytes) = decode_base64(text.as_bytes()) {
                 prop_assert_eq!(encode(&bytes), text.as_bytes());
             }

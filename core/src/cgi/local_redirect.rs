@@ -73,7 +73,7 @@ mod tests {
     use super::request_head;
     use crate::http1::{Connection, Event, Head, Limits, Version};
 
-    /// The head that a fresh machine reads from `bytes`, which hold nothing else.
+    /// The head that a new connection parses from `bytes`, which hold nothing else.
     fn parse(bytes: &[u8]) -> Head<'_> {
         match Connection::new(Limits::default()).advance(bytes) {
             Ok((used, Event::Request(head))) if used == bytes.len() => head,
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_9110_14_2_a_post_is_answered_whole_whatever_it_has() {
+    fn rfc_9110_14_2_a_post_loses_its_ranges_and_preconditions() {
         for (method, fields) in [("GET", 4), ("HEAD", 4), ("POST", 2), ("PUT", 2)] {
             let asked = format!(
                 "{method} /cgi-bin/x HTTP/1.1\r\nHost: a\r\nRange: bytes=1-2\r\nIF-None-Match: *\r\n\
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_3875_6_2_2_a_request_without_a_body_that_reads_as_one() {
+    fn rfc_3875_6_2_2_the_request_is_well_formed_and_has_no_body() {
         let asked = "PUT /cgi-bin/x?y HTTP/1.1\r\nAccept: a\r\nhOST: here:80\r\nCookie: c=d\r\n\
             Content-Type: t\r\ncontent-md5: m\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\
             Connection: upgrade, close\r\nUpgrade: h2c\r\nHTTP2-Settings: s\r\nTE: trailers\r\n\
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_3875_6_2_2_head_version_and_host_are_the_originals() {
+    fn rfc_3875_6_2_2_head_version_and_host_are_kept() {
         for (asked, wanted) in [
             ("HEAD / HTTP/1.0\r\n\r\n", "HEAD /x HTTP/1.0\r\n\r\n"),
             ("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", "HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n"),

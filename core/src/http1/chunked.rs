@@ -248,7 +248,7 @@ pub(super) fn push_last_chunk(trailers: &[(&str, &[u8])], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    /// Decodes `input` in pieces of `step` bytes, keeping what is not yet done with.
+    /// Decodes `input` in pieces of `step` bytes, keeping what was not consumed.
     fn decode(input: &[u8], step: usize, limits: &Limits) -> Result<(Vec<u8>, Vec<u8>), Reject> {
         let (mut decoder, mut body, mut start, mut end) = (Decoder::NEW, Vec::new(), 0, 0);
         loop {

@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn growing_stops_at_its_bound() {
+    fn a_growable_buffer_stops_at_its_maximum() {
         let mut inbox = Inbox::new(GrowableBuffer::new(4, 10));
         let mut endless = io::repeat(b'x');
         while !inbox.space().is_empty() {
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_stays_while_the_body_moves_behind_it() {
+    fn a_pinned_head_stays_while_the_body_moves() {
         let mut inbox = Inbox::new([0u8; 16]);
         inbox.fill(&mut &b"HEAD|body"[..]).unwrap();
         inbox.consume(5);

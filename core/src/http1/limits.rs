@@ -183,7 +183,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn b_049_head_and_drain_run_from_their_start_whatever_arrives() {
+    fn b_049_the_deadlines_of_head_and_drain_do_not_restart() {
         let timeouts = Timeouts::default();
         let left = timeouts.remaining(WaitingFor::Head, 29 * SECOND, Duration::ZERO, 1 << 20);
         assert_eq!(left, Some(SECOND));
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn b_049_a_body_must_keep_its_rate_and_never_fall_silent() {
+    fn b_049_a_body_needs_its_rate_and_no_long_pause() {
         let timeouts = Timeouts::default();
         let steady = timeouts.remaining(WaitingFor::Body, 100 * SECOND, SECOND, 250 * 100);
         assert_eq!(steady, Some(29 * SECOND), "only its silence counts");
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn r_18_a_client_that_uploads_is_waited_for_and_one_that_trickles_is_not() {
+    fn r_18_lingering_waits_for_an_upload_but_not_for_a_trickle() {
         let timeouts = Timeouts::default();
         let left =
             |since, quiet, moved| timeouts.remaining(WaitingFor::Linger, since, quiet, moved);

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_place_of_the_end_is_found_from_every_start() {
+    fn the_end_of_a_head_is_found_at_every_offset() {
         for end in [&b"\n\n"[..], b"\n\r\n", b"\r\n\r\n"] {
             for before in 0..100 {
                 let mut bytes = vec![b'x'; before];
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_near_miss_is_no_end() {
+    fn similar_bytes_are_not_the_end_of_a_head() {
         let mut bytes = b"a\nb\nc\r\n d\r\r\n".repeat(20);
         assert_eq!(find_head_end(&bytes, 0), None);
         bytes.extend_from_slice(b"\r\n");

@@ -4,12 +4,12 @@
 //! [`SendState`] for what this side sends. There are two kinds of transition:
 //!
 //! 1. **Events.** A part of a request was received, or a part of a response was sent.
-//!   [`RecvState::on`] and [`SendState::on`] are the table. A pair that is not in the table is
-//!   illegal and yields `None`: a fault of the peer in the first table, a misuse by the caller in
-//!   the second.
+//!    [`RecvState::on`] and [`SendState::on`] are the table. A pair that is not in the table is
+//!    illegal and yields `None`: a fault of the peer in the first table, a misuse by the caller in
+//!    the second.
 //! 2. **Joint rules.** Some pairs of states do not last: when both sides are done, the connection
-//!   becomes idle again (keep-alive) or closes. [`States::apply_joint_rules`] applies these rules
-//!   until none matches.
+//!    becomes idle again (keep-alive) or closes. [`States::apply_joint_rules`] applies these rules
+//!    until none matches.
 //!
 //! No other file changes a state, and this file handles no bytes.
 //!

@@ -102,7 +102,7 @@ mod tests {
     use super::{explain, reason};
 
     #[test]
-    fn b_061_an_unknown_code_has_no_words() {
+    fn b_061_an_unknown_code_has_empty_strings() {
         for code in [0, 99, 104, 306, 418, 599, 999, u16::MAX] {
             assert_eq!((reason(code), explain(code)), ("", ""), "{code}");
         }
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_comes_with_one_sentence() {
+    fn every_code_has_one_sentence() {
         let known: Vec<u16> = (0..=999).filter(|&code| !reason(code).is_empty()).collect();
         assert_eq!(known.len(), 61);
         for code in known {

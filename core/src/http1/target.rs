@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn b_025_other_forms_want_their_method() {
+    fn b_025_other_forms_require_their_method() {
         assert_eq!(parts("GET", "*"), None);
         assert_eq!(parts("GET", "a.txt"), None);
         assert_eq!(parts("OPTIONS", "*"), Some(("*", "", None)));

@@ -79,7 +79,7 @@ mod tests {
     use crate::http1::{Connection, Event, Limits};
 
     #[test]
-    fn rfc_9530_4_what_asks_for_sha_256() {
+    fn rfc_9530_4_sha_256_is_wanted() {
         for lines in [
             &["sha-256=1"][..],
             &["sha-256=10"],
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_9530_4_what_does_not() {
+    fn rfc_9530_4_sha_256_is_not_wanted() {
         for lines in [
             &[][..],
             &[""],
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_9651_4_2_a_field_that_is_malformed_anywhere_is_ignored_whole() {
+    fn rfc_9651_4_2_a_header_with_a_malformed_member_is_ignored() {
         for line in [
             "sha-256",
             "sha-256=",
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_9530_4_each_field_asks_for_its_own() {
+    fn rfc_9530_4_each_header_requests_its_own_digest() {
         for (fields, representation, content) in [
             ("", false, false),
             ("want-repr-digest: sha-256=1\r\n", true, false),

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn b_182_every_part_of_a_files_state_shows_in_its_tag() {
+    fn b_182_every_part_of_the_metadata_changes_the_tag() {
         let others = [
             Stat { size: 10, ..STAT },
             Stat { modified: 999, ..STAT },
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn b_182_a_tag_is_strong_once_no_change_can_hide() {
+    fn b_182_a_tag_is_strong_once_its_times_are_unambiguous() {
         for (now, weak) in [(0, true), (1_000, true), (1_002, true), (1_003, false)] {
             assert_eq!(EntityTag::from_stat(&STAT, now).is_weak(), weak, "{now}");
         }
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_tags_is_none() {
+    fn malformed_lists_of_tags() {
         let none = ["", ",", "a", "T a", "T T", "T\"a\"", "w/T", "W/", "\"", "T, \"", "T, *", "**"];
         for list in none.into_iter().chain(["*, *", "\"a b\"", "\"a\tb\"", "'a'", "W/*"]) {
             assert_eq!(listed(list, Weak), None, "{list}");
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_side_by_side_have_nothing_in_common() {
+    fn hashes_of_adjacent_numbers_are_unrelated() {
         let bits = (0..1_000_u64).map(|n| (hash([n]) ^ hash([n + 1])).count_ones());
         assert!((28..36).contains(&(bits.sum::<u32>() / 1_000)), "half of 64");
     }

@@ -38,7 +38,7 @@ mod tests {
     use super::matches;
 
     #[test]
-    fn stars_and_letters() {
+    fn patterns_and_paths() {
         for (pattern, path, fits) in [
             ("", "", true),
             ("*", "", true),

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn b_200_additions_count_exactly_then_in_lower_case_then_the_table_then_the_default() {
+    fn b_200_overrides_as_written_then_in_lower_case_then_the_table_then_the_default() {
         let types = with("log", "text/x-log");
         assert_eq!(written(&types, "a.log"), "text/x-log; charset=utf-8");
         assert_eq!(written(&types, "a.LOG"), "text/x-log; charset=utf-8");
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn b_203_svgz_is_a_picture_that_is_gzip_inside() {
+    fn b_203_svgz_is_an_image_with_gzip_coding() {
         let types = MediaTypes::default();
         let svgz = types.guess(b"a.svgz");
         assert_eq!((svgz.essence, svgz.encoding), ("image/svg+xml", Some("gzip")));
@@ -234,14 +234,14 @@ mod tests {
     }
 
     #[test]
-    fn b_204_what_is_inside_a_compressed_file_does_not_count() {
+    fn b_204_the_content_of_a_compressed_file_does_not_count() {
         let types = MediaTypes::default();
         let br = types.guess(b"x.js.br");
         assert_eq!((br.essence, br.encoding), ("application/octet-stream", None));
     }
 
     #[test]
-    fn b_206_text_javascript_and_json_say_their_charset() {
+    fn b_206_text_javascript_and_json_have_a_charset() {
         for name in ["a.html", "a.css", "a.js", "a.mjs", "a.json", "a.webmanifest", "a.md"] {
             assert!(guess(name).ends_with("; charset=utf-8"), "{name}: {}", guess(name));
         }
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn r_15_xml_says_its_own_charset() {
+    fn r_15_xml_gets_no_charset() {
         let names = [
             "feed.xml",
             "a.xsl",
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn b_207_wasm_and_javascript_are_what_browsers_want() {
+    fn b_207_wasm_and_javascript_have_the_types_that_browsers_require() {
         assert_eq!(guess("a.wasm"), "application/wasm");
         assert_eq!(guess("a.js"), "text/javascript; charset=utf-8");
     }
@@ -303,11 +303,11 @@ mod tests {
         assert_eq!(written(&types, "noextension"), "text/plain; charset=utf-8");
         let types = MediaTypes { default: "image/x-own".into(), ..MediaTypes::default() };
         assert_eq!(written(&types, "a.nothing-known"), "image/x-own");
-        assert_eq!(written(&types, "README"), "text/plain; charset=utf-8", "its name says so");
+        assert_eq!(written(&types, "README"), "text/plain; charset=utf-8", "a known name");
     }
 
     #[test]
-    fn b_200_209_what_is_added_comes_before_every_table() {
+    fn b_200_209_overrides_take_precedence_over_every_table() {
         for extension in ["sh", "zst", "png", "ts"] {
             let types = with(extension, "image/x-own");
             assert_eq!(written(&types, &format!("a.{extension}")), "image/x-own");

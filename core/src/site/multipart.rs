@@ -188,11 +188,11 @@ mod tests {
     }
 
     #[test]
-    fn b_181_the_boundary_is_the_files_and_the_ranges() {
+    fn b_181_the_boundary_depends_on_the_file_and_the_ranges() {
         let (etag, ranges) = (EntityTag::from_stat(&Stat::default(), 1_000), &RANGES[..1]);
         let other = Multipart::new(ranges, 10, b"text/x", &etag);
         assert_ne!(other.boundary, multipart().boundary);
         assert_ne!(Multipart::new(&RANGES, 10, b"text/x", &etag).boundary, other.boundary);
-        assert_eq!(multipart(), multipart(), "the same question has the same answer");
+        assert_eq!(multipart(), multipart(), "the same input has the same result");
     }
 }

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_9110_12_5_3_identity_is_what_a_coding_must_beat() {
+    fn rfc_9110_12_5_3_a_coding_needs_the_weight_of_identity() {
         let cases = [
             ("identity", ""),
             ("identity, gzip", "gzip "),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_ignored() {
+    fn malformed_members_are_ignored() {
         for member in [
             "gzip;q",
             "gzip;q=",

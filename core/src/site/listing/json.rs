@@ -98,7 +98,7 @@ mod tests {
     };
 
     #[test]
-    fn the_shape_is_as_documented() {
+    fn the_object_is_as_documented() {
         let file = Entry { size: 1_536, modified: 784_111_777, ..entry(b"a b.txt") };
         let dir = Entry { kind: Kind::Directory, is_symlink: true, size: 4096, ..entry(b"sub") };
         let expected = r#"{"path":"/docs/","total":2,"complete":true,"entries":[
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_is_one_whatever_the_name_holds() {
+    fn any_name_is_a_valid_string() {
         let json = written(JSON, b"", &[entry(b"\"\\\n\x1f\x7f\xff\xc3\xa9")]);
         assert!(
             json.contains("{\"name\":\"\\\"\\\\\\u000a\\u001f\x7f\u{fffd}é\",\"href\":\"%22%5C")
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_left_out_is_told() {
+    fn an_incomplete_listing_has_the_total() {
         let mut rows = Rows::new(JSON, 2);
         [b"c", b"a", b"b"].into_iter().for_each(|name| rows.add(entry(name)));
         let json = String::from_utf8(rows.write(b"")).unwrap();

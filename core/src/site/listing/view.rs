@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_exactly_a_known_word_is_not_there() {
+    fn unknown_words_in_the_query_are_ignored() {
         let view = |query: &str| View::parse(Some(query.as_bytes()), [""; 0]);
         for query in [
             "",
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn every_view_is_found_through_its_own_query() {
+    fn the_query_of_a_view_yields_the_view() {
         for column in [Column::Name, Column::Size, Column::Date] {
             for (descending, directories_first) in
                 [(false, false), (false, true), (true, false), (true, true)]
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_9110_12_5_1_json_is_for_who_likes_it_better() {
+    fn rfc_9110_12_5_1_json_if_it_is_preferred() {
         for (accept, json) in [
             ("", false),
             ("*/*", false),
