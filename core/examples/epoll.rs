@@ -70,7 +70,7 @@ impl Client {
                     let text = format!("You asked for {}\n", head.path().escape_ascii());
                     self.connection.respond(200, &mut self.outbox).body(text.as_bytes())?;
                 }
-                Ok(Event::Body(_) | Event::End(_)) => {} // nobody here reads a body
+                Ok(Event::Body(_) | Event::End(_)) => {} // this server reads no bodies
                 Ok(Event::ResponseDue(_)) => self.connection.abort(), // never: every request got a response
                 Ok(Event::Closed | Event::SwitchedProtocol) if self.outbox.is_empty() => {
                     return self.linger(now);

@@ -40,7 +40,7 @@ impl Client {
                     let text = format!("You asked for {}\n", head.path().escape_ascii());
                     self.connection.respond(200, &mut self.outbox).body(text.as_bytes())?;
                 }
-                Ok(Event::Body(_) | Event::End(_)) => {} // nobody here reads a body
+                Ok(Event::Body(_) | Event::End(_)) => {} // this server reads no bodies
                 Ok(Event::NeedData) => {
                     self.flush()?;
                     self.inbox.fill(&mut self.stream)?;

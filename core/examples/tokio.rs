@@ -58,7 +58,7 @@ impl Client {
                     self.connection.send(part, &mut self.outbox)?;
                 }
                 Ok(Event::ResponseDue(_)) => self.connection.end(&mut self.outbox)?,
-                Ok(Event::Body(_) | Event::End(_)) => {} // of a request that is no POST
+                Ok(Event::Body(_) | Event::End(_)) => {} // of a request other than POST
                 Ok(Event::Closed | Event::SwitchedProtocol) if self.outbox.is_empty() => {
                     return self.linger().await;
                 }

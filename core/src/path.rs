@@ -4,7 +4,7 @@
 //! are removed, and `..` removes the component before it. At the root, `..` is ignored (B-125), or
 //! refused by [`normalize_strict`] (B-225). A clean path is relative, and none of its components is
 //! empty, `.` or `..`, or holds a `/` or a NUL: there is no path traversal. This concerns text
-//! only: whoever opens the file must check symbolic links.
+//! only: the code that opens the file must check symbolic links.
 //!
 //! ```
 //! use doorstep_core::path::{self, Ending};

@@ -33,7 +33,7 @@ proptest! {
     fn an_independent_parser_reads_every_response(input in conversation()) {
         let transcript = run(&[&input], true);
         let methods: Vec<_> = transcript.requests.iter().map(|line| line.starts_with(b"HEAD ")).collect();
-        prop_assert!(transcript.responses.len() <= 2000 * (transcript.requests.len() + 1), "unbounded answers");
+        prop_assert!(transcript.responses.len() <= 2000 * (transcript.requests.len() + 1), "unbounded responses");
         if !transcript.requests.iter().any(|line| line.ends_with(b"Http09")) {
             let read = read_responses(&transcript.responses, &methods);
             prop_assert!(read.is_ok(), "{:?} in {}", read, transcript.responses.escape_ascii());
@@ -216,7 +216,7 @@ fn read_responses(mut rest: &[u8], to_head: &[bool]) -> Result<usize, String> {
     let mut responses = 0;
     while !rest.is_empty() {
         let end = rest.windows(4).position(|w| w == b"\r\n\r\n").ok_or("a head without an end")?;
-        let head = str::from_utf8(&rest[..end]).map_err(|_| "a head that is no text")?;
+        let head = str::from_utf8(&rest[..end]).map_err(|_| "a head that is not text")?;
         rest = &rest[end + 4..];
         let mut lines = head.split("\r\n");
         let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 "));
@@ -235,7 +235,7 @@ fn read_responses(mut rest: &[u8], to_head: &[bool]) -> Result<usize, String> {
                 return Err("a 204 with framing".into());
             }
         } else if let Some(length) = length.first() {
-            let length: usize = length.parse().map_err(|_| "a length that is no number")?;
+            let length: usize = length.parse().map_err(|_| "a length that is not a number")?;
             if rest.is_empty() && responses > to_head.len() {
                 return Ok(responses); // a HEAD request was refused
             }

@@ -178,7 +178,7 @@ fn b_287_the_server_is_called_as_the_peer_called_it() {
         let all = fields(&format!("Host: {host}"));
         assert_eq!(all["SERVER_NAME"], name, "{host}");
         assert_eq!(all["HTTP_HOST"], host);
-        assert_eq!(all["SERVER_PORT"], "8000", "where it came in, not what it asked for");
+        assert_eq!(all["SERVER_PORT"], "8000", "the local port, not that of the request");
     }
 }
 

@@ -33,6 +33,20 @@ use super::parse::{self, ConnectionOptions, HeadScan};
 use super::state::{Conditions, RecvEvent, RecvState, SendEvent, SendState, States};
 
 /// One connection; see the [module](crate::http1).
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Event, Limits, Outbox};
+///
+/// let mut connection = Connection::new(Limits::default());
+/// let mut outbox = Outbox::new("");
+/// let two = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
+/// let mut start = 0;
+/// while let Ok((used, Event::Request(_))) = connection.advance(&two[start..]) {
+///     start += used;
+///     connection.respond(204, &mut outbox).body(b"").unwrap();
+/// }
+/// assert_eq!(outbox.unsent(), b"HTTP/1.1 204 No Content\r\n\r\n".repeat(2), "pipelined, keep-alive");
+/// ```
 #[derive(Debug, Clone)]
 pub struct Connection {
     limits: Limits,

@@ -16,6 +16,17 @@ use core::fmt;
 use crate::bytes::push_hex;
 
 /// A rule that the peer broke. The connection closes after [`crate::http1::Connection::refuse`].
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Limits, Outbox, Reject};
+///
+/// let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new(""));
+/// let input = b"GET / HTTP/1.1\r\n\r\n";
+/// let reject = connection.advance(input).map(drop).unwrap_err();
+/// assert_eq!((reject, reject.status()), (Reject::BadHost, 400));
+/// connection.refuse(reject, input, &mut outbox);
+/// assert!(outbox.unsent().starts_with(b"HTTP/1.1 400 Bad Request\r\n"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reject {
@@ -200,6 +211,14 @@ impl fmt::Display for Reject {
 impl std::error::Error for Reject {}
 
 /// A rule that the caller broke while sending a response. The outbox is as it was before the call.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Limits, Misuse, Outbox};
+///
+/// let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new(""));
+/// let early = connection.respond(200, &mut outbox).body(b"");
+/// assert_eq!(early, Err(Misuse::NoResponseDue));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Misuse {

@@ -6,6 +6,20 @@ use super::head::{Head, Headers};
 
 /// What the input means, or what the caller has to do now. An event borrows the input and never the
 /// connection, so the caller can respond while it holds a head.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Event, Limits};
+///
+/// let mut connection = Connection::new(Limits::default());
+/// let input = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+/// let (used, event) = connection.advance(input).unwrap();
+/// assert!(matches!(event, Event::Request(head) if head.method() == b"POST"));
+/// let (used, event) = connection.advance(&input[used..]).unwrap();
+/// assert!(matches!(event, Event::Body(b"hi")));
+/// assert_eq!(used, 2);
+/// let (_, event) = connection.advance(b"").unwrap();
+/// assert!(matches!(event, Event::End(_)));
+/// ```
 pub enum Event<'b> {
     /// A request. [`respond`](crate::http1::Connection::respond) to it. If it has a body, the body
     /// follows.
@@ -27,6 +41,19 @@ pub enum Event<'b> {
 }
 
 /// What the caller has to send.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Limits, Outbox, ResponseDue};
+///
+/// let mut connection = Connection::new(Limits::default());
+/// let mut outbox = Outbox::new("");
+/// connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+/// assert_eq!(connection.response_due(), Some(ResponseDue::Head));
+/// connection.respond(200, &mut outbox).sized_body(3).unwrap();
+/// assert_eq!(connection.response_due(), Some(ResponseDue::Bytes(3)));
+/// connection.send(b"abc", &mut outbox).unwrap();
+/// assert_eq!(connection.response_due(), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseDue {
     /// A response.
@@ -39,6 +66,16 @@ pub enum ResponseDue {
 
 /// The trailers of a chunked body; empty for other bodies. They are never merged with the headers
 /// of the head (RFC 9110 §6.5.1).
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Event, Limits};
+///
+/// let mut connection = Connection::new(Limits::default());
+/// let input = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nSum: 7\r\n\r\n";
+/// let (used, _) = connection.advance(input).unwrap();
+/// let Ok((_, Event::End(trailers))) = connection.advance(&input[used..]) else { panic!() };
+/// assert!(trailers.iter().eq([(&b"Sum"[..], &b"7"[..])]));
+/// ```
 #[derive(Clone, Copy)]
 pub struct Trailers<'b> {
     pub(super) section: &'b [u8],

@@ -36,6 +36,12 @@ impl Span {
 }
 
 /// The protocol version of a request. HTTP/1.2 to 1.9 are treated as HTTP/1.1 (B-013).
+///
+/// ```
+/// use doorstep_core::http1::Version;
+///
+/// assert!(Version::Http09 < Version::Http10 && Version::Http10 < Version::Http11);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Version {
     /// HTTP/0.9: a request line of two words (B-016).
@@ -131,6 +137,17 @@ impl KnownHeader {
 }
 
 /// The position of everything in a head. Small, `Copy`, and independent of where the bytes are.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Event, Limits};
+///
+/// let bytes = *b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+/// let mut connection = Connection::new(Limits::default());
+/// let Ok((_, Event::Request(head))) = connection.advance(&bytes) else { panic!() };
+/// let offsets = head.offsets();
+/// let moved = bytes.to_vec();
+/// assert_eq!(offsets.view(&moved).path(), b"/a");
+/// ```
 #[derive(Clone, Copy, Default)]
 pub struct HeadOffsets {
     pub(super) size: u32,
@@ -164,6 +181,17 @@ impl HeadOffsets {
 }
 
 /// The head of a request, in the inbox.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Event, Limits, Version};
+///
+/// let mut connection = Connection::new(Limits::default());
+/// let bytes = b"GET /a?b HTTP/1.1\r\nHost: here:80\r\nAccept: x, y\r\naccept: z\r\n\r\n";
+/// let Ok((_, Event::Request(head))) = connection.advance(bytes) else { panic!() };
+/// assert_eq!((head.path(), head.query()), (&b"/a"[..], Some(&b"b"[..])));
+/// assert_eq!((head.version(), head.host()), (Version::Http11, Some(&b"here:80"[..])));
+/// assert!(head.header_list("Accept").eq([b"x", b"y", b"z"]));
+/// ```
 #[derive(Clone, Copy)]
 pub struct Head<'b> {
     pub(super) bytes: &'b [u8],
@@ -316,6 +344,15 @@ impl fmt::Debug for Head<'_> {
 }
 
 /// Every header line in order: name and trimmed value. The lines have been validated.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Event, Limits};
+///
+/// let mut connection = Connection::new(Limits::default());
+/// let Ok((_, Event::Request(head))) = connection.advance(b"GET / HTTP/1.1\r\nHost:  a \r\n\r\n")
+/// else { panic!() };
+/// assert_eq!(head.headers().next(), Some((&b"Host"[..], &b"a"[..])));
+/// ```
 #[derive(Clone, Copy)]
 pub struct Headers<'b> {
     pub(super) rest: &'b [u8],

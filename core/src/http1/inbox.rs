@@ -16,6 +16,24 @@
 use std::io::{self, Read};
 
 /// Memory for an [`Inbox`].
+///
+/// ```
+/// use doorstep_core::http1::{Inbox, Storage};
+///
+/// struct Pooled(Box<[u8]>);
+///
+/// impl Storage for Pooled {
+///     fn bytes(&self) -> &[u8] {
+///         &self.0
+///     }
+///     fn bytes_mut(&mut self) -> &mut [u8] {
+///         &mut self.0
+///     }
+/// }
+///
+/// let mut inbox = Inbox::new(Pooled(Box::new([0; 64])));
+/// assert_eq!(inbox.space().len(), 64);
+/// ```
 pub trait Storage {
     /// The whole memory.
     fn bytes(&self) -> &[u8];
@@ -55,6 +73,15 @@ impl Storage for &mut [u8] {
 }
 
 /// Storage that doubles when it is full, up to a maximum.
+///
+/// ```
+/// use doorstep_core::http1::{GrowableBuffer, Inbox};
+///
+/// let mut inbox = Inbox::new(GrowableBuffer::new(64, 1024));
+/// inbox.fill(&mut &[b'x'; 64][..])?;
+/// assert_eq!(inbox.space().len(), 64, "it has grown to 128 bytes");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrowableBuffer {
     bytes: Vec<u8>,
@@ -87,6 +114,16 @@ impl Storage for GrowableBuffer {
 }
 
 /// Unread bytes, and space for more.
+///
+/// ```
+/// use doorstep_core::http1::Inbox;
+///
+/// let mut inbox = Inbox::new([0; 16]);
+/// inbox.fill(&mut &b"one two"[..])?;
+/// inbox.consume(4);
+/// assert_eq!(inbox.unread(), b"two");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct Inbox<S> {
     storage: S,
     start: usize,
@@ -202,6 +239,21 @@ impl<S: Storage> Inbox<S> {
 }
 
 /// Where the inbox of [`Inbox::split`] stopped, for [`Inbox::rejoin`].
+///
+/// ```
+/// use doorstep_core::http1::Inbox;
+///
+/// let mut inbox = Inbox::new([0; 16]);
+/// inbox.fill(&mut &b"head body"[..])?;
+/// inbox.consume(5);
+/// let (head, mut body) = inbox.split(5, 0);
+/// assert_eq!((head, body.unread()), (&b"head "[..], &b"body"[..]));
+/// body.consume(2);
+/// let position = body.position();
+/// inbox.rejoin(position);
+/// assert_eq!(inbox.unread(), b"dy");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     start: usize,
@@ -230,7 +282,7 @@ mod tests {
         assert_eq!(inbox.unread(), b"xxxxxxxxxx");
         assert!(inbox.fill(&mut endless).is_err());
         inbox.consume(4);
-        assert_eq!(inbox.space().len(), 4, "what is done with makes room");
+        assert_eq!(inbox.space().len(), 4, "consumed bytes make room");
     }
 
     #[test]

@@ -19,6 +19,14 @@
 use core::time::Duration;
 
 /// Bounds for one connection, in bytes unless stated otherwise.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Limits, Reject};
+///
+/// let limits = Limits { request_line: 16, ..Limits::default() };
+/// let long = Connection::new(limits).advance(b"GET /a/long/path HTTP/1.1\r\n").map(drop);
+/// assert_eq!(long, Err(Reject::UriTooLong));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// A request line, its line end included. Exceeding it yields 414 (B-003). Default: 64 KiB.
@@ -67,6 +75,15 @@ impl Default for Limits {
 }
 
 /// What a connection is waiting for. When it changes, the deadline starts anew.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Limits, Outbox, WaitingFor};
+///
+/// let (mut connection, outbox) = (Connection::new(Limits::default()), Outbox::new(""));
+/// assert_eq!(connection.waiting_for(&outbox), WaitingFor::Request);
+/// connection.advance(b"GET / HT").unwrap();
+/// assert_eq!(connection.waiting_for(&outbox), WaitingFor::Head);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WaitingFor {
     /// The next request; no byte of it has arrived.
@@ -89,6 +106,16 @@ pub enum WaitingFor {
 }
 
 /// How long to wait, for each [`WaitingFor`]. Zero means not at all.
+///
+/// ```
+/// use doorstep_core::http1::{Timeouts, WaitingFor};
+/// use std::time::Duration;
+///
+/// let timeouts = Timeouts { idle: Duration::from_secs(5), ..Timeouts::default() };
+/// let waited = Duration::from_secs(3);
+/// let left = timeouts.remaining(WaitingFor::Request, waited, waited, 0);
+/// assert_eq!(left, Some(Duration::from_secs(2)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// [`WaitingFor::Request`] (keep-alive): then the connection is closed without a response.

@@ -22,6 +22,16 @@ use super::error::Misuse;
 use super::{chunked, date};
 
 /// Bytes to be sent, and the headers of every final response.
+///
+/// ```
+/// use doorstep_core::http1::{Misuse, Outbox};
+///
+/// let mut outbox = Outbox::new("doorstep");
+/// outbox.add_default_header("X-Content-Type-Options", b"nosniff")?;
+/// assert!(outbox.has_default_header("server") && outbox.is_empty());
+/// assert_eq!(outbox.add_default_header("Content-Length", b"1"), Err(Misuse::ReservedHeader));
+/// # Ok::<(), Misuse>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Outbox {
     bytes: Vec<u8>,

@@ -32,6 +32,18 @@ use crate::page;
 
 /// A response being built; see the [module](crate::http1). [`Connection::respond`] begins one, and
 /// one of its endings sends it.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Limits, Misuse, Outbox};
+///
+/// let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new(""));
+/// connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+/// connection.respond(200, &mut outbox).header("Content-Type", "text/plain").streamed_body()?;
+/// connection.send(b"hi", &mut outbox)?;
+/// connection.end(&mut outbox)?;
+/// assert!(outbox.unsent().ends_with(b"Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"));
+/// # Ok::<(), Misuse>(())
+/// ```
 #[must_use = "a response is sent by its ending: body, sized_body, streamed_body, error_page, upgrade or tunnel"]
 pub struct Response<'a> {
     connection: &'a mut Connection,

@@ -1,9 +1,9 @@
-//! What was decided, for the extensions and names that people have, whichever table says so.
+//! The media types of extensions and names in use, from whichever table.
 
 use super::{OTHER_TYPES, TEXT_EXTENSIONS, TEXT_FILE_NAMES, by_file_name};
 use crate::site::media_type::MediaTypes;
 
-/// R-24: what a browser shows.
+/// R-24: files that browsers show.
 const PLAIN_TEXT: [&str; 8] = [
     // source
     "org cu tpl sh bash zsh fish ksh csh tcsh bat cmd ps1 psm1 psd1 vbs awk sed java kt kts \

@@ -50,6 +50,20 @@ use crate::path::{self, Ending};
 
 /// What the resolver needs next, or its result. Paths are relative to the root, which is the empty
 /// path.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Event, Limits};
+/// use doorstep_core::site::{Action, Found, Resolver, ResponsePlan, Site};
+///
+/// let mut connection = Connection::new(Limits::default());
+/// let Ok((_, Event::Request(head))) = connection.advance(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
+/// else { panic!() };
+/// let (site, mut scratch) = (Site::default(), Vec::new());
+/// let mut resolver = Resolver::new(&site, &head, 0, &mut scratch);
+/// assert_eq!(resolver.action(), Action::Open(b"a"));
+/// resolver.opened(Found::Nothing);
+/// assert!(matches!(resolver.action(), Action::Respond(ResponsePlan::ErrorPage(_))));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action<'a> {
     /// Open this path and report what it is to [`Resolver::opened`].
@@ -61,6 +75,13 @@ pub enum Action<'a> {
 }
 
 /// What the caller found at a path.
+///
+/// ```
+/// use doorstep_core::site::{Found, Stat};
+///
+/// let file = Found::File(Stat { size: 5, modified: 784_111_777, ..Stat::default() });
+/// assert_ne!(file, Found::Inaccessible);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
     /// Nothing is there.
@@ -94,6 +115,18 @@ pub struct Stat {
 }
 
 /// The resolution of one request.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Event, Limits};
+/// use doorstep_core::site::{Action, NotServed, Resolver, ResponsePlan, Site};
+///
+/// let mut connection = Connection::new(Limits::default());
+/// let Ok((_, Event::Request(head))) = connection.advance(b"GET /.git HTTP/1.1\r\nHost: a\r\n\r\n")
+/// else { panic!() };
+/// let (site, mut scratch) = (Site::default(), Vec::new());
+/// let resolver = Resolver::new(&site, &head, 0, &mut scratch);
+/// assert_eq!(resolver.action(), Action::Respond(ResponsePlan::ErrorPage(NotServed::Hidden)));
+/// ```
 #[derive(Debug)]
 pub struct Resolver<'a> {
     site: &'a Site,

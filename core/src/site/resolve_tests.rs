@@ -78,7 +78,7 @@ fn resolve(site: &Site, target: &str, fields: &str) -> (Resolved, Vec<String>) {
     let bytes = format!("GET {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
     let mut connection = Connection::new(Limits::default());
     let Ok((_, Event::Request(head))) = connection.advance(bytes.as_bytes()) else {
-        unreachable!("{target} is no request")
+        unreachable!("{target} is not a request")
     };
     let mut scratch = b"left over".to_vec();
     let mut resolver = Resolver::new(site, &head, NOW, &mut scratch);

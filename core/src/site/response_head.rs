@@ -117,6 +117,17 @@ impl MethodPlan {
 }
 
 /// One header of a response.
+///
+/// ```
+/// use doorstep_core::site::{DigestHeaders, ResponseHeader, ResponsePlan};
+///
+/// let plan = ResponsePlan::RangeNotSatisfiable(10);
+/// let last = plan.fold_headers(&DigestHeaders::default(), String::new(), |_, header| match header {
+///     ResponseHeader::ContentLength(n) => format!("Content-Length: {n}"),
+///     ResponseHeader::Other(name, value) => format!("{name}: {}", value.escape_ascii()),
+/// });
+/// assert_eq!(last, "Content-Range: bytes */10");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseHeader<'a> {
     /// `Content-Length`, in bytes, which builders do not take as text

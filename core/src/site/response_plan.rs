@@ -20,6 +20,14 @@ use crate::http1::status;
 use crate::path::PathError;
 
 /// The response to send.
+///
+/// ```
+/// use doorstep_core::site::range::{ByteRange, Selection};
+/// use doorstep_core::site::{ResponsePlan, ResponseBody};
+///
+/// let plan = ResponsePlan::RangeNotSatisfiable(10);
+/// assert_eq!((plan.status(), plan.body()), (416, ResponseBody::ErrorPage));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponsePlan<'a> {
     /// An error page.
@@ -78,6 +86,14 @@ impl ResponsePlan<'_> {
 
 /// The reason for an error page. The client sees status and reason phrase;
 /// [`NotServed::log_message`] is for the log.
+///
+/// ```
+/// use doorstep_core::site::NotServed;
+///
+/// let (hidden, missing) = (NotServed::Hidden, NotServed::NotFound);
+/// assert_eq!((hidden.status(), hidden.reason()), (missing.status(), missing.reason()));
+/// assert_ne!(hidden.log_message(), missing.log_message());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotServed {
     /// No file can have such a path: 400 for a NUL (B-091), otherwise 404 (B-126, B-171).
@@ -125,7 +141,9 @@ impl NotServed {
         match self {
             Self::Path(PathError::Nul) => Some("the path holds a NUL"),
             Self::Path(PathError::TooLong) => Some("the path is too long"),
-            Self::Path(PathError::InvalidName) => Some("the path holds what is no name here"),
+            Self::Path(PathError::InvalidName) => {
+                Some("a component of the path is not a file name here")
+            }
             Self::Hidden => Some("hidden: a name starts with a dot"),
             Self::NotADirectory => Some("a file, asked for as a directory"),
             Self::ListingDisabled => Some("listings are off"),

@@ -15,6 +15,17 @@ const MMAP_MIN_ROWS: usize = 1_000;
 const MMAP_BYTES: usize = 33 << 20;
 
 /// The rows of a listing: the first ones in the order of a view.
+///
+/// ```
+/// use doorstep_core::site::listing::{Entry, Kind, Rows, View};
+///
+/// let mut rows = Rows::new(View::default(), 2);
+/// for name in ["c", "a", "b"] {
+///     rows.add(Entry { name, kind: Kind::File, is_symlink: false, size: 0, modified: 0 });
+/// }
+/// let html = String::from_utf8(rows.write(b"")).unwrap();
+/// assert!(html.contains("The first 2 in this order, of 3 entries"));
+/// ```
 #[derive(Debug)]
 pub struct Rows {
     pub(super) view: View,

@@ -7,6 +7,14 @@ use crate::http1::Head;
 use crate::site::accept::{Member, Preference};
 
 /// The view of a listing.
+///
+/// ```
+/// use doorstep_core::site::listing::{Column, Format, View};
+///
+/// let view = View::parse(Some(b"sort=size&order=desc"), ["application/json"]);
+/// assert_eq!((view.column, view.descending), (Column::Size, true));
+/// assert_eq!((view.format, view.content_type()), (Format::Json, "application/json"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct View {
     /// The column to sort by; ties are sorted by name.
