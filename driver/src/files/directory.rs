@@ -8,12 +8,12 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use doorstep_core::http1::date;
 use doorstep_core::site::listing::View;
 use doorstep_core::site::multipart::Multipart;
-use doorstep_core::site::range::{ByteRange, Selection};
+use doorstep_core::site::range::ByteRange;
 use doorstep_core::site::{
-    Action, NotServed, Representation, Resolver, ResponsePlan, Site, Stat, cors,
+    Action, DigestHeaders, MethodPlan, NotServed, Resolver, ResponseBody, ResponseHeader,
+    ResponsePlan, Site, Stat,
 };
 
 use super::listings::{Listed, Listings, NotListed};
@@ -60,9 +60,6 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The methods that files have, for Allow (B-170).
-const ALLOWED: &str = "GET, HEAD, OPTIONS";
-
 impl Directory {
     /// Serves `directory`: what stands under that name when it is asked for; links below it go as
     /// far as `symlinks` says.
@@ -87,25 +84,21 @@ impl Directory {
     /// # Errors
     /// [`doorstep_core::http1::Misuse`], when it was answered before.
     pub fn answer(&self, turn: &mut Turn<'_>) -> io::Result<Rest> {
-        match turn.head().method() {
-            b"GET" | b"HEAD" => {
+        let plan = MethodPlan::new(&self.site, &turn.head());
+        match plan {
+            MethodPlan::Resolve => {
                 let mut scratch = SCRATCH.take();
                 let rest = self.look_up(turn, &mut scratch);
                 SCRATCH.set(scratch);
                 return rest;
             }
-            b"OPTIONS" => {
-                let asks = self.site.cors && cors::is_preflight(&turn.head());
-                let mut response = turn.respond(204).header("Allow", ALLOWED);
-                for (name, value) in cors::PREFLIGHT_HEADERS.into_iter().filter(|_| asks) {
-                    response = response.header(name, value);
-                }
-                response.body("")?;
+            MethodPlan::Options { .. } => {
+                plan.fold_headers(turn.respond(204), add_header).body("")?;
             }
-            b"POST" | b"PUT" | b"PATCH" | b"DELETE" => {
-                turn.respond(405).header("Allow", ALLOWED).page("")?;
+            MethodPlan::MethodNotAllowed => {
+                plan.fold_headers(turn.respond(405), add_header).page("")?;
             }
-            _ => turn.unsupported()?,
+            MethodPlan::NotImplemented => turn.unsupported()?,
         }
         Ok(Rest::Nothing)
     }
@@ -206,7 +199,8 @@ impl Directory {
         file: &Undigested,
         digests: &Digested,
     ) -> io::Result<Rest> {
-        send_file(turn, &file.about(), &file.selection, Some(file.content.clone()), digests)
+        let plan = ResponsePlan::File(file.about(), &file.selection);
+        send(turn, &plan, Some(file.content.clone()), digests)
     }
 
     fn look_up(&self, turn: &mut Turn<'_>, scratch: &mut Vec<u8>) -> io::Result<Rest> {
@@ -231,117 +225,68 @@ impl Directory {
                 }
                 // Whether it can be read is found when it is: that may take long.
                 Action::List(_) => lookup.listed(true),
-                Action::Respond(answer) => return send(turn, answer, file),
+                Action::Respond(plan) => return respond(turn, &plan, file),
             }
         }
     }
 }
 
-fn send(
+/// Responds as planned, unless digests or a listing have to be made first.
+fn respond(
     turn: &mut Turn<'_>,
-    answer: ResponsePlan<'_>,
+    plan: &ResponsePlan<'_>,
     file: Option<(Content, Stat)>,
 ) -> io::Result<Rest> {
-    match answer {
-        ResponsePlan::ErrorPage(denial) => deny(turn, denial)?,
-        ResponsePlan::CustomErrorPage(denial, media_type, size) => {
-            let mut content_type = Vec::new();
-            media_type.write(&mut content_type);
-            begin(turn, denial).error().header("Content-Type", content_type).sized(size)?;
-            if let Some((file, _)) = file.filter(|_| size > 0) {
-                return Ok(Rest::Range(file, ByteRange { first: 0, last: size - 1 }));
+    match (plan, &file) {
+        (ResponsePlan::Listing(path, view), _) => return Ok(Rest::List(path.to_vec(), *view)),
+        (ResponsePlan::ErrorPage(denial), _) => {
+            deny(turn, *denial)?;
+            return Ok(Rest::Nothing);
+        }
+        (ResponsePlan::File(about, selection), Some(file)) => {
+            if let Some(pending) = Undigested::new(&turn.head(), about, selection, file) {
+                return Ok(Rest::Digest(Box::new(pending)));
             }
         }
-        ResponsePlan::NotModified(about) => with_validators(turn.respond(304), &about).body("")?,
-        ResponsePlan::RangeNotSatisfiable(size) => turn
-            .respond(416)
-            .header("Accept-Ranges", "bytes")
-            .header("Content-Range", format!("bytes */{size}"))
-            .page("")?,
-        ResponsePlan::Listing(path, view) => return Ok(Rest::List(path.to_vec(), view)),
-        ResponsePlan::Redirect(location) => {
-            let mut target = Vec::new();
-            location.write(&mut target);
-            turn.respond(301).header("Location", target).body("")?;
-        }
-        ResponsePlan::File(about, selection) => {
-            let undigested = file
-                .as_ref()
-                .and_then(|file| Undigested::new(&turn.head(), &about, selection, file));
-            if let Some(undigested) = undigested {
-                return Ok(Rest::Digest(Box::new(undigested)));
-            }
-            let file = file.map(|(content, _)| content);
-            return send_file(turn, &about, selection, file, &Digested::default());
-        }
+        _ => {}
     }
-    Ok(Rest::Nothing)
+    send(turn, plan, file.map(|(content, _)| content), &Digested::default())
 }
 
-/// 200 or 206 and the fields of a file; the body is still to be sent.
-fn send_file(
+/// Sends the head of a planned response, and its body if it is in no file; returns what is left.
+fn send(
     turn: &mut Turn<'_>,
-    about: &Representation<'_>,
-    selection: &Selection,
+    plan: &ResponsePlan<'_>,
     file: Option<Content>,
     digests: &Digested,
 ) -> io::Result<Rest> {
-    let mut content_type = Vec::with_capacity(64);
-    about.media_type.write(&mut content_type);
-    let parts = match selection {
-        Selection::Several(ranges) => {
-            let parts = Multipart::new(ranges, about.size, &content_type, &about.etag);
-            content_type = parts.content_type();
-            Some(parts)
-        }
-        _ => None,
+    let response = match plan {
+        ResponsePlan::CustomErrorPage(denial, ..) => begin(turn, *denial).error(),
+        _ => turn.respond(plan.status()),
     };
-    let length = match (selection, &parts) {
-        (Selection::One(range), _) => range.len(),
-        (_, Some(parts)) => parts.length(),
-        _ => about.size,
-    };
-
-    let status = if *selection == Selection::Whole { 200 } else { 206 };
-    let mut response = turn.respond(status).header("Content-Type", content_type);
-    if let Some(encoding) = about.media_type.encoding {
-        response = response.header("Content-Encoding", encoding);
+    let [representation, content] =
+        [digests.representation, digests.content].map(|digest| digest.map(|d| d.field()));
+    let digests =
+        DigestHeaders { representation: representation.as_deref(), content: content.as_deref() };
+    let response = plan.fold_headers(&digests, response, add_header);
+    let body = plan.body();
+    match (plan.content_length(), &body) {
+        (Some(length), _) => response.sized(length)?,
+        (None, ResponseBody::ErrorPage) => response.page("")?,
+        (None, _) => response.body("")?,
     }
-    response = response.length(length).header("Last-Modified", date::format(about.modified));
-    response = with_validators(response, about).header("Accept-Ranges", "bytes");
-    if let Selection::One(range) = selection {
-        let mut value = Vec::with_capacity(64);
-        range.write_content_range(about.size, &mut value);
-        response = response.header("Content-Range", value);
-    }
-    for (name, value) in
-        [("Repr-Digest", &digests.representation), ("Content-Digest", &digests.content)]
-    {
-        if let Some(value) = value {
-            response = response.header(name, value.field());
-        }
-    }
-    response.sized(length)?;
-
-    Ok(match (file, parts, selection) {
-        (None, ..) => Rest::Nothing,
-        (Some(file), Some(parts), _) => Rest::Parts(file, parts),
-        (Some(file), None, Selection::One(range)) => Rest::Range(file, *range),
-        (Some(_), ..) if length == 0 => Rest::Nothing,
-        (Some(file), ..) => Rest::Range(file, ByteRange { first: 0, last: length - 1 }),
+    Ok(match (body, file) {
+        (ResponseBody::Range(range), Some(file)) => Rest::Range(file, range),
+        (ResponseBody::Multipart(parts), Some(file)) => Rest::Parts(file, parts),
+        _ => Rest::Nothing,
     })
 }
 
-/// The fields that a 304 has too (RFC 9110 §15.4.5).
-fn with_validators<'a>(mut response: Response<'a>, about: &Representation<'_>) -> Response<'a> {
-    response = response.header("ETag", about.etag);
-    if !about.cache_control.is_empty() {
-        response = response.header("Cache-Control", about.cache_control);
+fn add_header<'a>(response: Response<'a>, header: ResponseHeader<'_>) -> Response<'a> {
+    match header {
+        ResponseHeader::ContentLength(n) => response.length(n),
+        ResponseHeader::Other(name, value) => response.header(name, value),
     }
-    if !about.vary.is_empty() {
-        response = response.header("Vary", about.vary);
-    }
-    response
 }
 
 /// So much of a content that is in memory.
