@@ -4,12 +4,11 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use doorstep_core::http1::{
-    Connection, Outbox, Position, Reject, ResponseDue, rejected_request_line,
+    Connection, Outbox, Position, Reject, ResponseDue, SentResponse, rejected_request_line,
 };
 use doorstep_core::log::Record;
 
 use super::{ExchangeState, Outcome, set_date};
-use crate::exchange::response::ResponseRecord;
 
 /// What came of a handler, other than success.
 struct HandlerFailure {
@@ -30,17 +29,17 @@ impl ExchangeState<'_> {
 
     pub(crate) fn complete(&mut self, outcome: Outcome) {
         let owed = self.view.machine.response_due();
-        let gone = self.view.record.disconnected; // whatever the handler made of that
+        let gone = self.view.disconnected; // whatever the handler made of that
         let lost = gone && !self.view.outbox.is_empty();
         let mut cut = matches!(owed, Some(ResponseDue::Bytes(_) | ResponseDue::Stream))
             || lost
-            || self.view.record.aborted;
+            || self.view.aborted;
         let trouble = self.handler_failure(outcome);
         match owed {
             Some(ResponseDue::Head) if gone => {
                 self.view.reject.get_or_insert(Reject::Truncated);
                 self.respond_for_handler();
-                self.view.record.bytes = 0;
+                self.view.sent.body_bytes = 0;
                 self.view.outbox.clear();
                 self.view.machine.abort();
                 cut = true;
@@ -59,10 +58,10 @@ impl ExchangeState<'_> {
         self.view.observer.log(&Record {
             remote_addr: self.peer_addr().ip(),
             request_line: self.view.head.request_line(),
-            status: self.view.record.status,
-            body_bytes_sent: (self.view.record.bytes > 0).then_some(self.view.record.bytes),
+            status: self.view.sent.status,
+            body_bytes_sent: (self.view.sent.body_bytes > 0).then_some(self.view.sent.body_bytes),
             aborted: cut,
-            error_message: self.view.record.error.as_deref(),
+            error_message: self.view.sent.error_reason.as_deref(),
         });
     }
 
@@ -81,9 +80,7 @@ impl ExchangeState<'_> {
             }
             Ok(Err(_)) if self.view.reject == Some(Reject::Truncated) => None, // the 400 says it
             Ok(Err(error))
-                if departed
-                    && self.view.record.disconnected
-                    && error.kind() != ErrorKind::TimedOut =>
+                if departed && self.view.disconnected && error.kind() != ErrorKind::TimedOut =>
             {
                 None
             }
@@ -106,20 +103,10 @@ impl ExchangeState<'_> {
             }
             return;
         };
-        let mut phrase = Vec::new();
-        reject.write_reason(self.view.head.request_line(), &mut phrase);
+        let line = self.view.head.request_line();
         set_date(self.view.outbox);
-        let bytes =
-            self.view.machine.refuse(reject, self.view.head.request_line(), self.view.outbox)
-                as u64;
-        let lost = self.view.record.disconnected;
-        self.view.record = ResponseRecord {
-            status: reject.status(),
-            bytes,
-            error: Some(phrase),
-            disconnected: lost,
-            aborted: false,
-        };
+        let page = self.view.machine.refuse(reject, line, self.view.outbox);
+        self.view.sent = SentResponse::refused(reject, line, page);
     }
 }
 
@@ -134,16 +121,15 @@ pub fn refuse(
 ) {
     set_date(outbox);
     let line = rejected_request_line(reject, unread);
-    let bytes = connection.refuse(reject, unread, outbox) as u64;
-    let mut phrase = Vec::new();
-    reject.write_reason(line, &mut phrase);
+    let page = connection.refuse(reject, unread, outbox);
+    let sent = SentResponse::refused(reject, line, page);
     log(&Record {
         remote_addr: peer.ip(),
         request_line: line,
-        status: reject.status(),
-        body_bytes_sent: (bytes > 0).then_some(bytes),
+        status: sent.status,
+        body_bytes_sent: (sent.body_bytes > 0).then_some(sent.body_bytes),
         aborted: false,
-        error_message: Some(&phrase),
+        error_message: sent.error_reason.as_deref(),
     });
 }
 

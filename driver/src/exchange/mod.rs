@@ -25,11 +25,10 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use doorstep_core::http1::state::States;
-use doorstep_core::http1::{Connection, Head, Inbox, Misuse, Outbox, ResponseDue};
+use doorstep_core::http1::{Connection, Head, Inbox, Misuse, Outbox, ResponseDue, SentResponse};
 
 use crate::config::FLUSH_THRESHOLD;
 use crate::connections::ConnectionHandle;
-use crate::exchange::response::ResponseRecord;
 use crate::files::FileTransfer;
 use crate::observer::Observer;
 use crate::os;
@@ -75,7 +74,9 @@ impl<'a> ExchangeState<'a> {
             machine,
             inbox,
             outbox,
-            record: ResponseRecord::default(),
+            sent: SentResponse::default(),
+            disconnected: false,
+            aborted: false,
             reject: None,
             pending: 0,
             trailers: Vec::new(),
@@ -98,7 +99,9 @@ impl<'a> ExchangeState<'a> {
             machine: self.view.machine,
             inbox: Inbox::new(&mut []),
             outbox: self.view.outbox,
-            record: mem::take(&mut self.view.record),
+            sent: mem::take(&mut self.view.sent),
+            disconnected: self.view.disconnected,
+            aborted: self.view.aborted,
             reject: None,
             pending: 0,
             trailers: Vec::new(),
@@ -106,7 +109,10 @@ impl<'a> ExchangeState<'a> {
         };
         let mut redirected = ExchangeState { view };
         let responded = respond(&mut redirected);
-        self.view.record = redirected.view.record;
+        let ExchangeView { sent, disconnected, aborted, .. } = redirected.view;
+        self.view.sent = sent;
+        self.view.disconnected = disconnected;
+        self.view.aborted = aborted;
         responded
     }
 
@@ -146,13 +152,13 @@ impl<'a> ExchangeState<'a> {
     /// # Errors
     /// That of sending.
     pub fn record_flush(&mut self, flushed: io::Result<()>) -> io::Result<()> {
-        self.view.record.disconnected |= flushed.as_ref().is_err_and(is_disconnect);
+        self.view.disconnected |= flushed.as_ref().is_err_and(is_disconnect);
         flushed
     }
 
     /// Shows the client at once that what is still owed of the answer will never come.
     pub fn abort(&mut self) {
-        self.view.record.aborted = true;
+        self.view.aborted = true;
         self.view.machine.abort();
     }
 
@@ -173,7 +179,7 @@ impl ExchangeState<'_> {
     pub fn append_body(&mut self, data: &[u8]) -> io::Result<bool> {
         if !self.omits_body() {
             self.view.machine.send(data, self.view.outbox)?;
-            self.view.record.bytes += data.len() as u64;
+            self.view.sent.body_bytes += data.len() as u64;
         }
         Ok(self.should_flush())
     }
@@ -224,7 +230,7 @@ impl ExchangeState<'_> {
     /// # Errors
     /// [`Misuse`].
     fn body_sent(&mut self, n: u64) -> io::Result<()> {
-        self.view.record.bytes += n;
+        self.view.sent.body_bytes += n;
         Ok(self.view.machine.body_sent(n)?)
     }
 

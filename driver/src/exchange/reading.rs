@@ -105,7 +105,7 @@ impl ExchangeState<'_> {
                 Err(error)
             }
             Err(error) if is_disconnect(&error) => {
-                self.view.record.disconnected = true;
+                self.view.disconnected = true;
                 Err(error)
             }
             result => result,

@@ -4,9 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use doorstep_core::http1::{Connection, Head, Inbox, Outbox, Reject, ResponseDue};
+use doorstep_core::http1::{Connection, Head, Inbox, Outbox, Reject, ResponseDue, SentResponse};
 
-use super::response::{Response, ResponseRecord};
+use super::response::Response;
 use super::set_date;
 use crate::connections::ConnectionHandle;
 use crate::observer::Observer;
@@ -24,7 +24,12 @@ pub struct ExchangeView<'a> {
     /// What was read of the body, and behind it.
     pub(super) inbox: Inbox<&'a mut [u8]>,
     pub(crate) outbox: &'a mut Outbox,
-    pub(super) record: ResponseRecord,
+    /// What was sent, for the access log.
+    pub(super) sent: SentResponse,
+    /// The client has disconnected: reading its request or sending the response failed.
+    pub(super) disconnected: bool,
+    /// The response was given up before it was complete.
+    pub(super) aborted: bool,
     pub(super) reject: Option<Reject>,
     /// Bytes at the front of the inbox that are body and were counted, but not yet read.
     pub(super) pending: usize,
@@ -66,9 +71,8 @@ impl<'a> ExchangeView<'a> {
             self.machine.disable_keep_alive();
         }
         set_date(self.outbox);
-        let sends_body = !self.head.is_head();
         let core = self.machine.respond(status, self.outbox);
-        Response::new(core, status, sends_body, &mut self.record)
+        Response::new(core.record(&mut self.sent))
     }
 
     /// Responds 501 to a method that is not supported, as `http.server` does (B-022).
@@ -113,6 +117,6 @@ impl<'a> ExchangeView<'a> {
 
     /// Whether a body is not sent, and is not an error either: the response to HEAD.
     pub(super) fn omits_body(&self) -> bool {
-        self.head.is_head() && self.record.status != 0
+        self.head.is_head() && self.sent.status != 0
     }
 }
