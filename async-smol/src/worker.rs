@@ -21,7 +21,7 @@ use smol::future;
 use crate::eager_read::EagerRead;
 use crate::handler::Handler;
 use crate::serve::{self, Buffers, Outcome};
-use crate::server::Process;
+use crate::server::Resources;
 use crate::socket::{Shared, Socket};
 
 /// The default of [`Config::max_connections`].
@@ -45,14 +45,14 @@ impl<'h, H: Handler> Worker<'h, H> {
         handler: &'h H,
         config: &'h Config,
         shutdown: &'h ShutdownHandle,
-        process: &'h Process,
+        resources: &'h Resources,
     ) -> Self {
         Self {
             handler,
             config,
             shutdown,
-            admission: &process.admission,
-            shared: Shared { config, pool: &process.pool },
+            admission: &resources.admission,
+            shared: Shared { config, pool: &resources.pool },
             spare: Mutex::default(),
             first_reads: EagerRead::default(),
             next_reads: EagerRead::default(),

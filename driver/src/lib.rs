@@ -31,7 +31,7 @@ pub use cgi::Cgi;
 pub use config::{Config, FLUSH_THRESHOLD};
 pub use doorstep_core as core;
 pub use doorstep_core::log::Record;
-pub use exchange::response::{Response, ResponseRecord};
+pub use exchange::response::Response;
 pub use files::Files;
 pub use job::{Job, JobStep};
 pub use observer::Observer;
