@@ -14,11 +14,9 @@ use std::task::{Context, Poll, ready};
 
 use async_io::Async;
 use doorstep_core::http1::WaitingFor;
-use doorstep_driver::cgi::Cgi;
 use doorstep_driver::exchange::{BodyRead, ExchangeState, ExchangeView};
 use smol::io::AsyncRead;
 
-use crate::job;
 use crate::socket::Socket;
 
 /// A request, and the means to respond to it: an [`ExchangeView`], and what may wait for the
@@ -94,15 +92,6 @@ impl<'a> Exchange<'a> {
     pub async fn flush(&mut self) -> io::Result<()> {
         let flushed = self.socket.flush(self.state.to_send(), false).await;
         self.state.record_flush(flushed)
-    }
-
-    /// Runs the script that the request is for. Returns whether there is one; if not, nothing was
-    /// responded.
-    ///
-    /// # Errors
-    /// Returns the error of the socket or of the script.
-    pub async fn run_script(&mut self, scripts: &Cgi) -> io::Result<bool> {
-        job::run(self, &mut scripts.job().only_scripts()).await
     }
 
     /// After [`crate::Response::upgrade`] or [`crate::Response::tunnel`]: sends the response, and returns the

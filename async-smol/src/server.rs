@@ -35,19 +35,13 @@ use std::thread;
 use std::time::Duration;
 
 use async_io::{Timer, block_on};
-use doorstep_driver::admission::Admission;
 use doorstep_driver::net::Acceptor;
 use doorstep_driver::os::Stopwatch;
 use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle, os};
 use smol::{Executor, future};
 
-use crate::blocking_pool::BlockingPool;
 use crate::handler::Handler;
-use crate::reactor;
-use crate::worker::{MAX_CONNECTIONS, Worker};
-
-/// Descriptors that are needed for one worker to listen, to serve one connection and to read one file.
-const MIN_DESCRIPTORS: usize = 5;
+use crate::worker::{MAX_CONNECTIONS, Resources, Worker};
 
 /// A server that is bound and not yet serving.
 #[derive(Debug)]
@@ -112,7 +106,7 @@ impl Server {
     /// enough descriptors. (`block_on` itself then panics at its end, since it needs a thread too;
     /// [`Server::run`] does not.)
     pub async fn serve(self, handler: impl Handler) -> io::Result<()> {
-        let resources = Resources::new(&self)?;
+        let resources = Resources::new(&self.config, &self.shutdown)?;
         handler.observer().on_start();
         let served = self.work(&handler, &resources).await;
         self.finish_shutdown(&handler).await;
@@ -128,7 +122,7 @@ impl Server {
         reason = "a server owns what it serves, as in `serve`"
     )]
     pub fn run(self, handler: impl Handler, threads: NonZeroUsize) -> io::Result<()> {
-        let resources = Resources::new(&self)?;
+        let resources = Resources::new(&self.config, &self.shutdown)?;
         let served = thread::scope(|scope| {
             for _ in 1..threads.get() {
                 let work = || block_on(self.work(&handler, &resources));
@@ -151,7 +145,7 @@ impl Server {
     /// # Errors
     /// Returns an error if the system cannot accept connections; as for [`Server::serve`].
     pub async fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
-        let resources = Resources::new(self)?;
+        let resources = Resources::new(&self.config, &self.shutdown)?;
         Worker::new(handler, &self.config, &self.shutdown, &resources).serve_one().await
     }
 
@@ -181,24 +175,6 @@ impl Server {
             }
         }
         shutdown.finish(observer);
-    }
-}
-
-/// What all workers of a server share.
-pub(crate) struct Resources {
-    pub(crate) pool: BlockingPool,
-    pub(crate) admission: Admission,
-}
-
-impl Resources {
-    /// Takes, or probes for, what serving needs, before the server reports that it has started.
-    fn new(server: &Server) -> io::Result<Self> {
-        reactor::start()?;
-        os::can_open_descriptors(MIN_DESCRIPTORS)?;
-        Ok(Self {
-            pool: BlockingPool::start(&server.config)?,
-            admission: Admission::new(&server.shutdown, &server.config, MAX_CONNECTIONS),
-        })
     }
 }
 
