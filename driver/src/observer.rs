@@ -2,6 +2,7 @@
 //! steps of its life.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use doorstep_core::log::Record;
 
