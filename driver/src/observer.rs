@@ -66,7 +66,7 @@ pub struct ShutdownReport {
     /// The number of connections that were aborted before their last response was sent, because the
     /// grace was over; those that were never served are among them.
     pub aborted: usize,
-    /// What is left of [`Config::shutdown_grace`]: how long the observer may take to end its own
+    /// What is left of [`Config::shutdown_grace`](crate::Config::shutdown_grace): how long the observer may take to end its own
     /// work.
     pub time_left: Duration,
 }
