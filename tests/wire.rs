@@ -1,7 +1,7 @@
 //! The wire, by transcript: `tests/wire/*.md` against the bare machine.
 //!
-//! Each transcript is played whole, at every split into two, and byte by byte; events and answers
-//! must be the file's each time. `UPDATE=1` rewrites events and answers with what the machine
+//! Each transcript is played whole, at every split into two, and byte by byte; events and responses
+//! must be the file's each time. `UPDATE=1` rewrites events and responses with what the machine
 //! does now (read the difference before you believe it). The drivers play the same files over
 //! sockets: see [`transcript::Transcript`].
 
@@ -19,7 +19,7 @@ use doorstep_core::http1::{
 use transcript::{CLOCK, End, Round, Transcript};
 
 #[test]
-fn every_transcript_however_split() {
+fn every_transcript_gives_the_same_events_however_it_is_split() {
     let mut wrong = Vec::new();
     for file in transcript::files(&directory()) {
         for transcript in read(&file) {
@@ -36,7 +36,7 @@ fn every_transcript_however_split() {
 }
 
 #[test]
-fn there_are_enough_transcripts_with_ids_and_no_two_have_one_title() {
+fn there_are_enough_transcripts_and_their_titles_are_unique() {
     let files = transcript::files(&directory());
     let mut titles: Vec<String> =
         files.iter().flat_map(|file| read(file)).map(|transcript| transcript.title).collect();
@@ -65,8 +65,8 @@ fn a_malformed_transcript_is_an_error() {
         "## a\n",
         "## a\n```request\nGET\n```\n",
         "## a\n```events\n```\n",
-        "## a\n```request\n{nonsense}\n```\n```events\n```\n```answer\n```\n",
-        "## a\n```request\n\\q\n```\n```events\n```\n```answer\n```\n",
+        "## a\n```request\n{nonsense}\n```\n```events\n```\n```response\n```\n",
+        "## a\n```request\n\\q\n```\n```events\n```\n```response\n```\n",
     ] {
         assert!(transcript::parse(bad).is_err(), "{bad}");
     }
@@ -75,7 +75,7 @@ fn a_malformed_transcript_is_an_error() {
 #[test]
 fn blocks_are_read_and_written() {
     let text = "## a\n```request\nA: {repeat 3 xy}\nb\\r\\\nc\\n\\\n\\\\\n{eof}\n```\n\
-        ```events\nbody 2 \\r\\n\nclosed\n```\n```answer\n```\n";
+        ```events\nbody 2 \\r\\n\nclosed\n```\n```response\n```\n";
     let transcripts = transcript::parse(text).expect("well formed");
     let round = &transcripts[0].rounds[0];
     assert_eq!(round.request, b"A: xyxyxy\r\nb\rc\n\\\r\n");
@@ -117,7 +117,7 @@ fn read(file: &Path) -> Vec<Transcript> {
 
 fn check(expected: &Transcript, mode: Pieces) -> Result<(), String> {
     for (at, (actual, expected)) in play(expected, mode).iter().zip(&expected.rounds).enumerate() {
-        if actual.events == expected.events && actual.answer == expected.answer {
+        if actual.events == expected.events && actual.response == expected.response {
             continue;
         }
         let events = |round: &Round| -> String {
@@ -125,12 +125,12 @@ fn check(expected: &Transcript, mode: Pieces) -> Result<(), String> {
         };
         return Err(format!(
             "round {}, {mode:?}\n--- expected events\n{}--- actual events\n{}\
-             --- expected answer\n{}--- actual answer\n{}---",
+             --- expected response\n{}--- actual response\n{}---",
             at + 1,
             events(expected),
             events(actual),
-            transcript::show_answer(&expected.answer),
-            transcript::show_answer(&actual.answer),
+            transcript::show_response(&expected.response),
+            transcript::show_response(&actual.response),
         ));
     }
     Ok(())
@@ -195,9 +195,9 @@ impl Player {
             self.say(b"need-data".to_vec());
         }
         let events = std::mem::take(&mut self.events);
-        let answer = self.outbox.unsent().to_vec();
-        self.outbox.sent(answer.len());
-        Round { request: request.clone(), eof: round.eof, events, answer }
+        let response = self.outbox.unsent().to_vec();
+        self.outbox.sent(response.len());
+        Round { request: request.clone(), eof: round.eof, events, response }
     }
 
     fn feed(&mut self, mut piece: &[u8]) {

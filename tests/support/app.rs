@@ -1,8 +1,8 @@
 //! The application that the wire transcripts talk to: small, fixed, and without a state of its own.
 //!
 //! What it does on which path is in `tests/wire/README.md`. Here it is an embedder's: it is told
-//! what the machine said and answers through the core's API. Most paths are answered at once, on
-//! the request; those that read the body are answered when the machine says that an answer is owed.
+//! what the machine said and responses through the core's API. Most paths are answered at once, on
+//! the request; those that read the body are answered when the machine says that a response is owed.
 
 use doorstep_core::http1::{Connection, Head, Misuse, Outbox, ResponseDue, Version};
 
@@ -43,7 +43,7 @@ impl App {
         }
         match head.path() {
             b"/echo" | b"/switch" => connection.send_continue(outbox),
-            path => expect(self.answer(path, connection, outbox)),
+            path => expect(self.response(path, connection, outbox)),
         }
     }
 
@@ -89,7 +89,7 @@ impl App {
         assert_eq!(put, Ok(bytes.len()));
     }
 
-    fn answer(
+    fn response(
         &self,
         path: &[u8],
         connection: &mut Connection,
@@ -141,7 +141,7 @@ impl App {
         connection.respond(200, outbox).header("Content-Type", PLAIN).body(&body)
     }
 
-    /// The first half of a body, unless the answer to HEAD has none.
+    /// The first half of a body, unless the response to HEAD has none.
     fn begin(
         &self,
         half: &[u8],
@@ -155,7 +155,7 @@ impl App {
     }
 }
 
-/// The code in `/status/NNN`, when an answer may end with it.
+/// The code in `/status/NNN`, when a response may end with it.
 fn status(path: &[u8]) -> Option<u16> {
     let code = str::from_utf8(path.strip_prefix(b"/status/")?).ok()?.parse().ok()?;
     (200..=999).contains(&code).then_some(code)

@@ -18,32 +18,32 @@ use doorstep::blocking::CgiSettings;
 use doorstep::blocking::{self, Config};
 use tempfile::TempDir;
 
-use crate::drivers::{Driver, Running, config, eventually, listener};
+use crate::runtimes::{Runtime, TestServer, config, eventually, listener};
 use crate::service::State;
-use crate::support::client::{Answer, Client};
+use crate::support::client::{Client, Response};
 
-/// What no answer may ever show: it is in a comment of every script.
+/// What no response may ever show: it is in a comment of every script.
 pub(crate) const SOURCE: &str = "(corpus)";
 
 /// A server of the corpus, and the root of it.
-pub(crate) struct Scripts {
-    pub(crate) server: Running,
+pub(crate) struct ScriptServer {
+    pub(crate) server: TestServer,
     pub(crate) root: TempDir,
 }
 
-impl Scripts {
+impl ScriptServer {
     /// Runs them as the defaults say.
-    pub(crate) fn start(driver: Driver) -> Self {
-        Self::start_with(driver, CgiSettings::default())
+    pub(crate) fn start(runtime: Runtime) -> Self {
+        Self::start_with(runtime, CgiSettings::default())
     }
 
-    pub(crate) fn start_with(driver: Driver, settings: CgiSettings) -> Self {
-        Self::configured(driver, settings, config())
+    pub(crate) fn start_with(runtime: Runtime, settings: CgiSettings) -> Self {
+        Self::configured(runtime, settings, config())
     }
 
-    pub(crate) fn configured(driver: Driver, settings: CgiSettings, config: Config) -> Self {
+    pub(crate) fn configured(runtime: Runtime, settings: CgiSettings, config: Config) -> Self {
         let root = corpus();
-        let server = driver.start_with(State::scripts(root.path(), settings), config);
+        let server = runtime.start_with(State::scripts(root.path(), settings), config);
         Self { server, root }
     }
 
@@ -52,22 +52,22 @@ impl Scripts {
     }
 
     /// One request on a connection of its own.
-    pub(crate) fn get(&self, target: &str) -> Answer {
-        self.client().ask("GET", target, &[])
+    pub(crate) fn get(&self, target: &str) -> Response {
+        self.client().request("GET", target, &[])
     }
 
     /// Waits until the log has been told `words`.
-    pub(crate) fn noted(&self, words: &str) {
-        let notes = || self.server.state.notes();
+    pub(crate) fn wait_for_error(&self, words: &str) {
+        let errors = || self.server.state.errors();
         let seen = (0..1000).any(|_| {
             thread::sleep(Duration::from_millis(10));
-            notes().iter().any(|note| note.contains(words))
+            errors().iter().any(|error| error.contains(words))
         });
-        assert!(seen, "never told: {words:?}, but {:?}", notes());
+        assert!(seen, "never told: {words:?}, but {:?}", errors());
     }
 
     /// Waits until no process of a script is left.
-    pub(crate) fn are_gone(&self) {
+    pub(crate) fn wait_until_ended(&self) {
         eventually("nobody is left", || self.processes().is_empty());
     }
 
@@ -82,22 +82,22 @@ impl Scripts {
 }
 
 /// A server of scripts and nothing else: [`blocking::Cgi`] is a handler itself.
-pub(crate) fn alone(driver: Driver, root: &Path) -> Running {
+pub(crate) fn alone(runtime: Runtime, root: &Path) -> TestServer {
     let (root, settings) = (root.to_owned(), CgiSettings::default());
-    match driver {
-        Driver::Blocking => {
+    match runtime {
+        Runtime::Blocking => {
             let server = blocking::Server::from_listeners(listener()).expect("it can be prepared");
-            let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
+            let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
             let cgi = blocking::Cgi::new(root, settings).expect("it can be had");
-            Running::new(address, State::app(), stopper, move || server.serve(cgi))
+            TestServer::new(address, State::app(), shutdown, move || server.serve(cgi))
         }
-        Driver::Smol => {
+        Runtime::Smol => {
             let server =
                 doorstep::smol::Server::from_listeners(listener()).expect("it can be prepared");
-            let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
+            let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
             let cgi = doorstep::smol::Cgi::new(root, settings).expect("it can be had");
             let serve = move || smol::block_on(server.serve(cgi));
-            Running::new(address, State::app(), stopper, serve)
+            TestServer::new(address, State::app(), shutdown, serve)
         }
     }
 }
@@ -121,11 +121,11 @@ pub(crate) fn corpus() -> TempDir {
     root
 }
 
-/// `tests/cgi/myself.rs`, compiled.
+/// `tests/cgi/environment_self.rs`, compiled.
 fn compiled() -> &'static Path {
     static COMPILED: OnceLock<PathBuf> = OnceLock::new();
     COMPILED.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cgi/myself.rs");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cgi/environment_self.rs");
         let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cgi-myself");
         let modified = |file: &Path| fs::metadata(file).and_then(|found| found.modified()).ok();
         if modified(&program) < modified(&source) {
@@ -167,19 +167,19 @@ pub(crate) fn end(id: u32) {
 }
 
 /// All that is said to a request for a script, on a connection that does not end in order.
-pub(crate) fn cut(scripts: &Scripts, script: &str) -> String {
+pub(crate) fn cut(scripts: &ScriptServer, script: &str) -> String {
     let mut client = scripts.client();
     client.send(format!("GET /cgi-bin/{script} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
-    String::from_utf8_lossy(&client.rest_or_reset()).into_owned()
+    String::from_utf8_lossy(&client.read_to_end_or_reset()).into_owned()
 }
 
 /// The body as text.
-pub(crate) fn text(answer: &Answer) -> &str {
-    str::from_utf8(&answer.body).expect("it is text")
+pub(crate) fn text(response: &Response) -> &str {
+    str::from_utf8(&response.body).expect("it is text")
 }
 
 /// A client that has asked for a hostile script.
-pub(crate) fn asking(scripts: &Scripts, script: &str) -> Client {
+pub(crate) fn asking(scripts: &ScriptServer, script: &str) -> Client {
     let mut client = scripts.client();
     client.send(format!("GET /cgi-bin/hostile/{script} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
     client

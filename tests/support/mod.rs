@@ -15,7 +15,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use client::{Answer, Client};
+use client::{Client, Response};
 use tempfile::TempDir;
 
 /// A running server, its banner read.
@@ -26,7 +26,7 @@ pub(crate) struct Server {
     pub(crate) port: u16,
 }
 
-/// What chooses each driver.
+/// What chooses each runtime.
 pub(crate) const RUNTIMES: [&str; 2] = ["--runtime=blocking", "--runtime=smol"];
 
 /// The command, not started yet.
@@ -93,8 +93,8 @@ impl Server {
     }
 
     /// One request on a connection of its own, sent as `GET target` with `Connection: close`.
-    pub(crate) fn get(&self, target: &str) -> Answer {
-        self.client().ask("GET", target, &["Connection: close"])
+    pub(crate) fn get(&self, target: &str) -> Response {
+        self.client().request("GET", target, &["Connection: close"])
     }
 
     /// Its process.

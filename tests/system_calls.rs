@@ -1,6 +1,6 @@
 //! What a request costs in system calls, counted by strace: fewer calls is what makes a server fast.
 //!
-//! Needs strace, so it is ignored by default. By hand: `cargo test --test costs -- --ignored`. It is
+//! Needs strace, so it is ignored by default. By hand: `cargo test --test system_calls -- --ignored`. It is
 //! the difference between two runs that counts, so starting and stopping do not. What is asserted
 //! is what a request asks for: how often the reactor looks while it waits depends on who is awake,
 //! by the clock, so those calls are told and not judged.
@@ -72,11 +72,11 @@ fn cost(runtime: &str, client: impl Fn(&mut Client, usize)) -> Calls<f64> {
 }
 
 #[test]
-#[ignore = "needs strace: cargo test --test costs -- --ignored"]
-fn b_067_a_kept_alive_request_for_a_kilobyte_costs_few_calls() {
+#[ignore = "needs strace: cargo test --test system_calls -- --ignored"]
+fn b_067_a_keep_alive_request_for_a_kilobyte_costs_few_system_calls() {
     let requests = |client: &mut Client, n: usize| {
         for _ in 0..n {
-            assert_eq!(client.ask("GET", "/1k.txt", &[]).body.len(), 1024);
+            assert_eq!(client.request("GET", "/1k.txt", &[]).body.len(), 1024);
         }
     };
     for runtime in RUNTIMES {
@@ -86,14 +86,14 @@ fn b_067_a_kept_alive_request_for_a_kilobyte_costs_few_calls() {
 }
 
 #[test]
-#[ignore = "needs strace: cargo test --test costs -- --ignored"]
-fn b_045_sixteen_pipelined_requests_cost_two_calls() {
+#[ignore = "needs strace: cargo test --test system_calls -- --ignored"]
+fn b_045_sixteen_pipelined_requests_cost_two_system_calls() {
     let batch = "OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(16);
     let batches = |client: &mut Client, n: usize| {
         for _ in 0..n {
             client.send(batch.as_bytes());
             for _ in 0..16 {
-                assert_eq!(client.answer(false).status, 204);
+                assert_eq!(client.response(false).status, 204);
             }
         }
     };

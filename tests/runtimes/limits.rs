@@ -9,94 +9,94 @@ use std::time::Duration;
 use doorstep::blocking::Config;
 use doorstep::core::http1::{Limits, Timeouts};
 
-use crate::drivers::{Driver, config};
+use crate::runtimes::{Runtime, config};
 use crate::service::{LARGE, State};
 
 const SHORT: Duration = Duration::from_millis(200);
 
-on_every_driver! {
-    fn b_049_an_idle_connection_is_closed_without_a_word(driver: Driver) {
-        let server = driver.start_with(State::app(), timing(|t| t.idle = SHORT));
+on_every_runtime! {
+    fn b_049_an_idle_connection_is_closed_without_a_response(runtime: Runtime) {
+        let server = runtime.start_with(State::app(), timing(|t| t.idle = SHORT));
         let mut silent = server.client();
         let mut client = server.client();
-        assert_eq!(client.ask("GET", "/", &[]).status, 200);
-        assert_eq!(client.rest(), b"");
-        assert_eq!(silent.rest(), b"");
+        assert_eq!(client.request("GET", "/", &[]).status, 200);
+        assert_eq!(client.read_to_end(), b"");
+        assert_eq!(silent.read_to_end(), b"");
         assert_eq!(server.state.log(1).len(), 1, "B-005");
     }
 
-    fn b_049_empty_lines_do_not_make_a_head(driver: Driver) {
-        let server = driver.start_with(State::app(), timing(|t| {
+    fn b_049_empty_lines_do_not_extend_the_deadline(runtime: Runtime) {
+        let server = runtime.start_with(State::app(), timing(|t| {
             t.idle = SHORT;
             t.head = SHORT;
         }));
         let mut client = server.client();
         client.send(b"\r\n\r\n");
-        let end = String::from_utf8(client.rest()).expect("it is text");
+        let end = String::from_utf8(client.read_to_end()).expect("it is text");
         assert!(end.is_empty() || end.starts_with("HTTP/1.1 408 "), "{end}");
     }
 
-    fn b_049_a_slow_head_is_a_408(driver: Driver) {
-        let server = driver.start_with(State::app(), timing(|t| t.head = SHORT));
+    fn b_049_a_slow_head_is_a_408(runtime: Runtime) {
+        let server = runtime.start_with(State::app(), timing(|t| t.head = SHORT));
         let mut client = server.client();
-        assert_eq!(client.ask("GET", "/", &[]).status, 200);
+        assert_eq!(client.request("GET", "/", &[]).status, 200);
         client.send(b"GET /slow HTTP/1.1\r\nHo");
-        let answer = client.answer(false);
-        assert_eq!((answer.status, answer.field("Connection")), (408, Some("close")));
-        assert_eq!(client.rest(), b"");
+        let response = client.response(false);
+        assert_eq!((response.status, response.header("Connection")), (408, Some("close")));
+        assert_eq!(client.read_to_end(), b"");
         let log = server.state.log(2);
         assert_eq!((log[1].status, log[1].error.as_deref()), (408, Some("Request Timeout")));
     }
 
-    fn b_049_a_head_that_trickles_gets_no_more_time(driver: Driver) {
-        let server = driver.start_with(State::app(), timing(|t| t.head = SHORT));
+    fn b_049_a_trickled_head_does_not_extend_the_deadline(runtime: Runtime) {
+        let server = runtime.start_with(State::app(), timing(|t| t.head = SHORT));
         let mut client = server.client();
         client.send(b"GET / HTTP/1.1\r\nX: ");
         trickle(&mut client);
-        assert_eq!(client.answer(false).status, 408);
+        assert_eq!(client.response(false).status, 408);
     }
 
-    fn b_049_a_slow_body_is_a_408(driver: Driver) {
-        let server = driver.start_with(State::app(), timing(|t| t.body = SHORT));
+    fn b_049_a_slow_body_is_a_408(runtime: Runtime) {
+        let server = runtime.start_with(State::app(), timing(|t| t.body = SHORT));
         for framing in ["Content-Length: 10\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nab"] {
             let mut client = server.client();
             client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\n{framing}").as_bytes());
-            let answer = client.answer(false);
-            assert_eq!((answer.status, answer.field("Connection")), (408, Some("close")));
-            assert_eq!(client.rest(), b"");
+            let response = client.response(false);
+            assert_eq!((response.status, response.header("Connection")), (408, Some("close")));
+            assert_eq!(client.read_to_end(), b"");
         }
-        assert!(server.state.log(2).iter().all(|entry| entry.status == 408 && !entry.cut));
+        assert!(server.state.log(2).iter().all(|entry| entry.status == 408 && !entry.aborted));
     }
 
-    fn b_049_a_body_below_the_rate_is_a_408(driver: Driver) {
-        let server = driver.start_with(State::app(), timing(|t| {
+    fn b_049_a_body_below_the_rate_is_a_408(runtime: Runtime) {
+        let server = runtime.start_with(State::app(), timing(|t| {
             t.body = SHORT;
             t.min_rate = 1_000_000; // bytes per second
         }));
         let mut client = server.client();
         client.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
         trickle(&mut client);
-        assert_eq!(client.answer(false).status, 408);
+        assert_eq!(client.response(false).status, 408);
     }
 
-    fn b_049_the_rest_of_a_body_nobody_wants_has_a_deadline(driver: Driver) {
-        let server = driver.start_with(State::app(), timing(|t| t.drain = SHORT));
+    fn b_049_draining_an_unread_body_has_a_deadline(runtime: Runtime) {
+        let server = runtime.start_with(State::app(), timing(|t| t.drain = SHORT));
         let mut client = server.client();
-        assert_eq!(client.ask("POST", "/early", &["Content-Length: 10"]).body, b"early\n");
-        assert_eq!(client.rest(), b"");
+        assert_eq!(client.request("POST", "/early", &["Content-Length: 10"]).body, b"early\n");
+        assert_eq!(client.read_to_end(), b"");
     }
 
-    fn b_049_a_client_that_never_reads_is_cut_off(driver: Driver) {
-        let server = driver.start_with(State::app(), timing(|t| t.send = SHORT));
+    fn b_049_a_client_that_never_reads_is_disconnected(runtime: Runtime) {
+        let server = runtime.start_with(State::app(), timing(|t| t.send = SHORT));
         let mut deaf = server.client();
         deaf.send(b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
         let entry = server.state.entry();
-        assert!(entry.cut && entry.bytes < Some(LARGE as u64), "{entry:?}");
-        assert_eq!(server.client().ask("GET", "/", &[]).status, 200);
+        assert!(entry.aborted && entry.bytes < Some(LARGE as u64), "{entry:?}");
+        assert_eq!(server.client().request("GET", "/", &[]).status, 200);
     }
 
-    fn b_049_a_client_that_reads_too_late_sees_that_it_was_cut_off(driver: Driver) {
-        let server = driver.start_with(State::app(), timing(|t| t.send = SHORT));
+    fn b_049_a_client_that_reads_too_late_sees_a_reset(runtime: Runtime) {
+        let server = runtime.start_with(State::app(), timing(|t| t.send = SHORT));
         let deaf = ["/test/large", "/test/large-text"].map(|path| {
             let mut client = server.client();
             client.send(format!("GET {path}\r\n").as_bytes()); // HTTP/0.9: only the end is the end
@@ -104,38 +104,38 @@ on_every_driver! {
             client
         });
         server.stop();
-        server.returns();
+        server.wait_until_stopped();
         for mut client in deaf {
-            assert!(!client.ends_in_order());
+            assert!(!client.closes_cleanly());
         }
     }
 
-    fn r_26_a_client_that_resets_within_its_upload_is_one_line(driver: Driver) {
-        let server = driver.start(State::app());
+    fn r_26_a_client_that_resets_during_its_upload_is_one_log_line(runtime: Runtime) {
+        let server = runtime.start(State::app());
         let mut client = server.client();
         client.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\
                       Content-Length: 10\r\n\r\n");
-        client.glimpse(); // the interim response stays unread: closing is a reset
+        client.peek_status(); // the interim response stays unread: closing is a reset
         drop(client);
         let entry = server.state.entry();
-        assert_eq!((entry.status, entry.bytes, entry.cut), (400, None, true), "{entry:?}");
+        assert_eq!((entry.status, entry.bytes, entry.aborted), (400, None, true), "{entry:?}");
         server.stop();
-        server.returns();
-        assert_eq!(server.state.notes(), [""; 0]);
+        server.wait_until_stopped();
+        assert_eq!(server.state.errors(), [""; 0]);
     }
 
-    fn r_26_an_upload_that_ends_early_is_a_400_and_no_note(driver: Driver) {
-        let server = driver.start(State::app());
+    fn r_26_an_upload_that_ends_early_is_a_400_and_no_error(runtime: Runtime) {
+        let server = runtime.start(State::app());
         let mut client = server.client();
         client.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1234");
-        client.finish();
-        assert_eq!(client.answer(false).status, 400);
+        client.shutdown_write();
+        assert_eq!(client.response(false).status, 400);
         assert_eq!(server.state.entry().status, 400);
-        assert_eq!(server.state.notes(), [""; 0]);
+        assert_eq!(server.state.errors(), [""; 0]);
     }
 
-    fn b_049_a_client_that_reads_below_the_rate_is_cut_off(driver: Driver) {
-        let server = driver.start_with(State::app(), timing(|t| {
+    fn b_049_a_reader_below_the_minimum_rate_is_disconnected(runtime: Runtime) {
+        let server = runtime.start_with(State::app(), timing(|t| {
             t.send = SHORT;
             t.min_rate = 100_000_000; // bytes per second
         }));
@@ -145,14 +145,14 @@ on_every_driver! {
         // Steadily, but at a tenth of the rate. All of it would take three seconds at least.
         let cut = (0..320).any(|_| {
             thread::sleep(Duration::from_millis(10));
-            slow.try_take(100_000).is_err()
+            slow.try_read_exact(100_000).is_err()
         });
         let entry = server.state.entry();
-        assert!(cut && entry.cut && entry.bytes < Some(LARGE as u64), "{entry:?}");
+        assert!(cut && entry.aborted && entry.bytes < Some(LARGE as u64), "{entry:?}");
     }
 
-    fn b_049_a_steady_reader_is_served_on_however_full_the_buffers_are(driver: Driver) {
-        let server = driver.start_with(State::app(), timing(|t| t.send = SHORT));
+    fn b_049_a_steady_slow_reader_is_not_disconnected_when_all_buffers_are_full(runtime: Runtime) {
+        let server = runtime.start_with(State::app(), timing(|t| t.send = SHORT));
         let mut steady = server.client();
         steady.send(b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
         steady.peek();
@@ -168,70 +168,70 @@ on_every_driver! {
         assert_eq!(server.state.entry().bytes, Some(LARGE as u64));
     }
 
-    fn b_049_the_time_a_handler_takes_is_not_its_clients(driver: Driver) {
-        let server = driver.start_with(State::app(), timing(|t| t.body = SHORT));
+    fn b_049_the_time_a_handler_takes_does_not_count_against_the_client(runtime: Runtime) {
+        let server = runtime.start_with(State::app(), timing(|t| t.body = SHORT));
         let mut client = server.client();
         client.send(b"POST /test/pause HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n0");
         thread::sleep(SHORT / 8); // by now the next byte is waited for
         client.send(b"1");
-        server.state.until_waiting(1);
+        server.state.wait_until_blocked(1);
         thread::sleep(5 * SHORT);
-        server.state.let_go(1);
+        server.state.release(1);
         thread::sleep(SHORT / 8); // by now the rest is waited for
         client.send(b"23456789abcdefghij");
-        assert_eq!(client.answer(false).body, b"0123456789abcdefghij");
+        assert_eq!(client.response(false).body, b"0123456789abcdefghij");
     }
 
-    fn b_049_each_head_has_its_own_time(driver: Driver) {
-        let server = driver.start_with(State::app(), timing(|t| t.head = 2 * SHORT));
+    fn b_049_each_head_has_its_own_deadline(runtime: Runtime) {
+        let server = runtime.start_with(State::app(), timing(|t| t.head = 2 * SHORT));
         let mut client = server.client();
         // Never idle: behind each request comes the begin of the next one.
         client.send(b"GET /a HTTP/1.1\r\nHos");
         for _ in 0..12 {
             thread::sleep(SHORT / 4);
             client.send(b"t: a\r\n\r\nGET /a HTTP/1.1\r\nHos");
-            assert_eq!(client.answer(false).status, 200);
+            assert_eq!(client.response(false).status, 200);
         }
     }
 
-    fn b_049_a_reader_that_pauses_is_served_on(driver: Driver) {
-        let server = driver.start(State::app());
+    fn b_049_a_reader_that_pauses_gets_the_whole_response(runtime: Runtime) {
+        let server = runtime.start(State::app());
         let mut client = server.client();
         client.send(b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
         client.peek();
         thread::sleep(SHORT); // long enough for all buffers to be full
-        assert_eq!(client.answer(false).body.len(), LARGE);
+        assert_eq!(client.response(false).body.len(), LARGE);
         assert_eq!(server.state.entry().bytes, Some(LARGE as u64));
     }
 
-    fn b_046_a_body_too_large_to_drain_costs_the_connection_not_the_answer(driver: Driver) {
-        let server = driver.start(State::app());
+    fn b_046_a_body_too_large_to_drain_closes_the_connection_after_the_response(runtime: Runtime) {
+        let server = runtime.start(State::app());
         let mut client = server.client();
         client.send(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n");
         client.send(&[b'x'; 2_000_000]);
-        let answer = client.answer(false);
-        assert_eq!((&answer.body[..], answer.field("Connection")), (&b"early\n"[..], Some("close")));
-        assert_eq!(client.rest(), b"", "and no reset");
+        let response = client.response(false);
+        assert_eq!((&response.body[..], response.header("Connection")), (&b"early\n"[..], Some("close")));
+        assert_eq!(client.read_to_end(), b"", "and no reset");
     }
 
-    fn r_18_a_client_that_pushes_a_refused_body_reads_the_refusal(driver: Driver) {
+    fn r_18_a_client_that_keeps_sending_a_refused_body_can_read_the_response(runtime: Runtime) {
         const BODY: usize = 32 << 20;
         for (most, status) in [(1000, 413), (64 << 20, 200)] {
             let limits = Limits { body: most, ..Limits::default() };
-            let server = driver.start_with(State::app(), Config { limits, ..config() });
+            let server = runtime.start_with(State::app(), Config { limits, ..config() });
             let mut client = server.client();
             let head = format!("PUT /early HTTP/1.1\r\nHost: a\r\nContent-Length: {BODY}\r\n\r\n");
             client.send(head.as_bytes());
             client.send(&vec![b'x'; BODY]);
-            assert_eq!(client.answer(false).status, status);
-            assert_eq!(client.rest(), b"", "and no reset");
+            assert_eq!(client.response(false).status, status);
+            assert_eq!(client.read_to_end(), b"", "and no reset");
         }
     }
 
-    fn r_18_who_pushes_beyond_the_bound_is_reset(driver: Driver) {
+    fn r_18_a_client_that_sends_more_than_max_linger_bytes_is_reset(runtime: Runtime) {
         let limits = Limits { body: 1000, ..Limits::default() };
         let config = Config { limits, max_linger_bytes: 1 << 20, ..config() };
-        let server = driver.start_with(State::app(), config);
+        let server = runtime.start_with(State::app(), config);
         let mut client = server.client();
         client.send(b"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n");
         let piece = vec![b'x'; 1 << 20];
@@ -240,16 +240,16 @@ on_every_driver! {
         assert!(matches!(kind, Some(ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)), "{kind:?}");
     }
 
-    fn r_18_who_trickles_after_a_refusal_is_not_waited_for(driver: Driver) {
+    fn r_18_a_client_that_trickles_after_a_refusal_is_disconnected(runtime: Runtime) {
         let mut config = timing(|t| {
             t.linger = SHORT;
             t.min_linger_rate = 1 << 20;
         });
         config.limits.body = 1000;
-        let server = driver.start_with(State::app(), config);
+        let server = runtime.start_with(State::app(), config);
         let mut client = server.client();
         client.send(b"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
-        assert_eq!(client.answer(false).status, 413);
+        assert_eq!(client.response(false).status, 413);
         let ends = (0..500).any(|_| {
             thread::sleep(Duration::from_millis(20));
             client.try_send(b"x").is_err()
@@ -257,42 +257,42 @@ on_every_driver! {
         assert!(ends, "it is listened to for ever");
     }
 
-    fn b_046_a_body_small_enough_to_drain_keeps_the_connection(driver: Driver) {
-        let server = driver.start(State::app());
+    fn b_046_a_body_small_enough_to_drain_keeps_the_connection(runtime: Runtime) {
+        let server = runtime.start(State::app());
         let mut client = server.client();
         client.send(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
         client.send(&[b'x'; 200_000]);
-        assert_eq!(client.answer(false).body, b"early\n");
-        assert_eq!(client.ask("GET", "/a", &[]).body, b"GET /a\n");
+        assert_eq!(client.response(false).body, b"early\n");
+        assert_eq!(client.request("GET", "/a", &[]).body, b"GET /a\n");
     }
 
-    fn a_body_beyond_the_limit_is_a_413(driver: Driver) {
+    fn a_body_beyond_the_limit_is_a_413(runtime: Runtime) {
         let limits = Limits { body: 1000, ..Limits::default() };
-        let server = driver.start_with(State::app(), Config { limits, ..config() });
+        let server = runtime.start_with(State::app(), Config { limits, ..config() });
         let mut client = server.client();
-        let answer = client.ask("POST", "/echo", &["Content-Length: 1001"]);
-        assert_eq!((answer.status, answer.field("Connection")), (413, Some("close")));
+        let response = client.request("POST", "/echo", &["Content-Length: 1001"]);
+        assert_eq!((response.status, response.header("Connection")), (413, Some("close")));
         let mut client = server.client();
         client.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
         client.send(&[b"3e9\r\n", &[b'x'; 1001][..], b"\r\n0\r\n\r\n"].concat());
-        assert_eq!(client.answer(false).status, 413);
-        assert_eq!(client.rest(), b"");
+        assert_eq!(client.response(false).status, 413);
+        assert_eq!(client.read_to_end(), b"");
     }
 
-    fn a_client_of_single_bytes_is_served_beside_a_hundred_others(driver: Driver) {
-        let server = driver.start(State::app());
+    fn a_client_that_sends_single_bytes_is_served_beside_a_hundred_others(runtime: Runtime) {
+        let server = runtime.start(State::app());
         let mut others: Vec<_> = (0..100).map(|_| server.client()).collect();
         let mut slow = server.client();
         let request = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
         for (n, byte) in request.iter().enumerate() {
             slow.send(&[*byte]);
             for other in others.iter_mut().skip(n).step_by(request.len()) {
-                assert_eq!(other.ask("GET", "/a", &[]).body, b"GET /a\n");
+                assert_eq!(other.request("GET", "/a", &[]).body, b"GET /a\n");
             }
         }
-        assert_eq!(slow.answer(false).body, b"hello");
+        assert_eq!(slow.response(false).body, b"hello");
         for other in &mut others {
-            assert_eq!(other.ask("GET", "/b", &[]).body, b"GET /b\n");
+            assert_eq!(other.request("GET", "/b", &[]).body, b"GET /b\n");
         }
     }
 }
@@ -304,7 +304,7 @@ fn timing(change: impl FnOnce(&mut Timeouts)) -> Config {
     config
 }
 
-/// Sends a byte now and then until there is an answer.
+/// Sends a byte now and then until there is a response.
 fn trickle(client: &mut crate::support::client::Client) {
     for _ in 0..500 {
         thread::sleep(Duration::from_millis(20));

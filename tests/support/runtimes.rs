@@ -1,7 +1,7 @@
-//! Every driver by one name: a test is written for a [`Driver`] and runs on each of them.
+//! Every driver by one name: a test is written for a [`Runtime`] and runs on each of them.
 //!
-//! [`on_every_driver!`] is the only way to a test here: it makes one for every driver, so none can
-//! be left out. A new driver is a variant of [`Driver`], its arms below, and a line in the macro.
+//! [`on_every_runtime!`] is the only way to a test here: it makes one for every driver, so none can
+//! be left out. A new driver is a variant of [`Runtime`], its arms below, and a line in the macro.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -19,38 +19,38 @@ use crate::support::client::Client;
 
 /// What serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Driver {
+pub(crate) enum Runtime {
     Blocking,
     Smol,
 }
 
-/// Makes each `fn name(driver: Driver)` a test for every driver: `blocking::name` and so on.
-macro_rules! on_every_driver {
-    ($($(#[$meta:meta])* fn $name:ident($driver:ident: $kind:ty) $body:block)*) => {
-        $($(#[$meta])* fn $name($driver: $kind) $body)*
+/// Makes each `fn name(runtime: Runtime)` a test for every driver: `blocking::name` and so on.
+macro_rules! on_every_runtime {
+    ($($(#[$meta:meta])* fn $name:ident($runtime:ident: $kind:ty) $body:block)*) => {
+        $($(#[$meta])* fn $name($runtime: $kind) $body)*
 
-        on_every_driver!(@on blocking, Blocking: $($name)*);
-        on_every_driver!(@on smol, Smol: $($name)*);
+        on_every_runtime!(@on blocking, Blocking: $($name)*);
+        on_every_runtime!(@on smol, Smol: $($name)*);
     };
-    (@on $module:ident, $driver:ident: $($name:ident)*) => {
+    (@on $module:ident, $runtime:ident: $($name:ident)*) => {
         mod $module {
             $(#[test]
             fn $name() {
-                super::$name($crate::drivers::Driver::$driver);
+                super::$name($crate::runtimes::Runtime::$runtime);
             })*
         }
     };
 }
 
 /// A server under test, in this process. It is stopped when dropped.
-pub(crate) struct Running {
+pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) state: Arc<State>,
-    stopper: ShutdownHandle,
+    shutdown: ShutdownHandle,
     returned: Receiver<io::Result<()>>,
 }
 
-impl Driver {
+impl Runtime {
     /// What the command calls it.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -60,11 +60,11 @@ impl Driver {
     }
 
     /// Serves with the usual configuration.
-    pub(crate) fn start(self, state: Arc<State>) -> Running {
+    pub(crate) fn start(self, state: Arc<State>) -> TestServer {
         self.start_with(state, config())
     }
 
-    pub(crate) fn start_with(self, state: Arc<State>, config: Config) -> Running {
+    pub(crate) fn start_with(self, state: Arc<State>, config: Config) -> TestServer {
         self.start_on(listener(), state, config)
     }
 
@@ -73,75 +73,75 @@ impl Driver {
         listeners: Vec<TcpListener>,
         state: Arc<State>,
         config: Config,
-    ) -> Running {
+    ) -> TestServer {
         let shared = state.clone();
         match self {
             Self::Blocking => {
                 let server =
                     blocking::Server::from_listeners(listeners).expect("it can be prepared");
                 let server = server.with_config(config);
-                let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
+                let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
                 let serve = move || server.serve(service::blocking::Service::new(shared));
-                Running::new(address, state, stopper, serve)
+                TestServer::new(address, state, shutdown, serve)
             }
             Self::Smol => {
                 let server =
                     doorstep::smol::Server::from_listeners(listeners).expect("it can be prepared");
                 let server = server.with_config(config);
-                let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
+                let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
                 let service = service::smol::Service::new(shared);
                 let serve = move || smol::block_on(server.serve(service));
-                Running::new(address, state, stopper, serve)
+                TestServer::new(address, state, shutdown, serve)
             }
         }
     }
 
     /// Serves one request; a stop is of no use.
-    pub(crate) fn start_one(self, state: Arc<State>) -> Running {
+    pub(crate) fn start_one(self, state: Arc<State>) -> TestServer {
         let shared = state.clone();
         match self {
             Self::Blocking => {
                 let server =
                     blocking::Server::from_listeners(listener()).expect("it can be prepared");
                 let server = server.with_config(config());
-                let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
+                let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
                 let serve = move || server.serve_one(&service::blocking::Service::new(shared));
-                Running::new(address, state, stopper, serve)
+                TestServer::new(address, state, shutdown, serve)
             }
             Self::Smol => {
                 let server =
                     doorstep::smol::Server::from_listeners(listener()).expect("it can be prepared");
                 let server = server.with_config(config());
-                let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
+                let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
                 let service = service::smol::Service::new(shared);
                 let serve = move || smol::block_on(server.serve_one(&service));
-                Running::new(address, state, stopper, serve)
+                TestServer::new(address, state, shutdown, serve)
             }
         }
     }
 
     /// Serves a closure that says `closed over {word}`.
-    pub(crate) fn start_closure(self, word: &'static str) -> Running {
+    pub(crate) fn start_closure(self, word: &'static str) -> TestServer {
         match self {
             Self::Blocking => {
                 let server =
                     blocking::Server::from_listeners(listener()).expect("it can be prepared");
-                let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
+                let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
                 let closure = move |x: &mut blocking::Exchange<'_>| {
                     x.respond(200).body(format!("closed over {word}"))
                 };
                 let serve = move || server.serve(closure);
-                Running::new(address, State::app(), stopper, serve)
+                TestServer::new(address, State::app(), shutdown, serve)
             }
             Self::Smol => {
                 let server =
                     doorstep::smol::Server::from_listeners(listener()).expect("it can be prepared");
-                let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
+                let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
                 let closure = move |x: &mut doorstep::smol::Exchange<'_>| {
                     x.respond(200).body(format!("closed over {word}"))
                 };
                 let serve = move || smol::block_on(server.serve(closure));
-                Running::new(address, State::app(), stopper, serve)
+                TestServer::new(address, State::app(), shutdown, serve)
             }
         }
     }
@@ -169,16 +169,16 @@ impl Driver {
     }
 }
 
-impl Running {
+impl TestServer {
     pub(crate) fn new(
         address: SocketAddr,
         state: Arc<State>,
-        stopper: ShutdownHandle,
+        shutdown: ShutdownHandle,
         serve: impl FnOnce() -> io::Result<()> + Send + 'static,
     ) -> Self {
         let (send, returned) = mpsc::channel();
         thread::spawn(move || _ = send.send(serve()));
-        Self { address, state, stopper, returned }
+        Self { address, state, shutdown, returned }
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -186,29 +186,29 @@ impl Running {
     }
 
     pub(crate) fn stop(&self) {
-        self.stopper.stop();
+        self.shutdown.stop();
     }
 
-    /// After [`Running::stop`]: does not wait for another request.
+    /// After [`TestServer::stop`]: does not wait for another request.
     pub(crate) fn close_idle(&self) {
-        self.stopper.close_idle();
+        self.shutdown.close_idle();
     }
 
     /// Waits until serving has ended.
-    pub(crate) fn returns(&self) {
+    pub(crate) fn wait_until_stopped(&self) {
         let returned = self.returned.recv_timeout(Duration::from_secs(10));
         returned.expect("serving ends").expect("and without an error");
     }
 
     /// Whether serving has not ended.
-    pub(crate) fn serves(&self) -> bool {
+    pub(crate) fn is_serving(&self) -> bool {
         matches!(self.returned.try_recv(), Err(mpsc::TryRecvError::Empty))
     }
 }
 
-impl Drop for Running {
+impl Drop for TestServer {
     fn drop(&mut self) {
-        self.state.let_go(usize::MAX);
+        self.state.release(usize::MAX);
         self.stop();
         let _ = self.returned.recv_timeout(Duration::from_secs(10));
     }

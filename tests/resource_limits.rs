@@ -84,7 +84,7 @@ fn user(of_test: u32) -> u32 {
 
 /// Starts `command` and asks it for a file and a listing. Whether it served: then rightly, and at
 /// rest; else it ended as a start does that fails.
-fn serves_or_says_why(mut command: Command, what: &str) -> bool {
+fn serves_or_reports_why_not(mut command: Command, what: &str) -> bool {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.expect("the command starts");
     let banner = first_line(&mut child);
@@ -98,7 +98,7 @@ fn serves_or_says_why(mut command: Command, what: &str) -> bool {
         assert_eq!(said.lines().count(), 1, "{what}: {said}");
         return false;
     };
-    let get = |target| Client::connect(port).ask("GET", target, &["Connection: close"]);
+    let get = |target| Client::connect(port).request("GET", target, &["Connection: close"]);
     assert_eq!(get("/a.txt").body, b"hello\n", "{what}");
     assert!(text(&get("/").body).contains("a.txt"), "{what}");
     let before = cpu_time(child.id());
@@ -139,17 +139,17 @@ fn cpu_time(process: u32) -> u64 {
 }
 
 #[test]
-fn with_few_threads_it_serves_or_says_that_it_cannot() {
+fn with_few_threads_it_serves_or_reports_an_error() {
     let site = site();
     for runtime in RUNTIMES {
         if !is_root() {
             // Others have processes already: so nothing can be started.
-            assert!(!serves_or_says_why(limited("u", 1, site.path(), runtime), runtime));
+            assert!(!serves_or_reports_why_not(limited("u", 1, site.path(), runtime), runtime));
             continue;
         }
         let serves = |limit: usize| {
             let command = with_threads(limit, user(limit as u32), site.path(), runtime);
-            serves_or_says_why(command, &format!("{runtime}, {limit} threads"))
+            serves_or_reports_why_not(command, &format!("{runtime}, {limit} threads"))
         };
         let served: Vec<bool> = (1..=8).map(serves).collect();
         assert!(served.is_sorted(), "more threads are not worse: {served:?}");
@@ -158,12 +158,12 @@ fn with_few_threads_it_serves_or_says_that_it_cannot() {
 }
 
 #[test]
-fn with_little_memory_it_serves_or_says_that_it_cannot() {
+fn with_little_memory_it_serves_or_reports_an_error() {
     let site = site();
     for runtime in RUNTIMES {
         let serves = |mebibytes: usize| {
             let command = limited("v", mebibytes << 10, site.path(), runtime);
-            serves_or_says_why(command, &format!("{runtime}, {mebibytes} MiB"))
+            serves_or_reports_why_not(command, &format!("{runtime}, {mebibytes} MiB"))
         };
         let served: Vec<bool> = [16, 20, 24, 28, 32, 48, 64, 512].into_iter().map(serves).collect();
         assert!(!served[0] && served[7], "{served:?}");
@@ -171,12 +171,12 @@ fn with_little_memory_it_serves_or_says_that_it_cannot() {
 }
 
 #[test]
-fn with_few_descriptors_it_serves_or_says_that_it_cannot() {
+fn with_few_descriptors_it_serves_or_reports_an_error() {
     let site = site();
     for runtime in RUNTIMES {
         let serves = |limit: usize| {
             let command = limited("n", limit, site.path(), runtime);
-            serves_or_says_why(command, &format!("{runtime}, {limit} descriptors"))
+            serves_or_reports_why_not(command, &format!("{runtime}, {limit} descriptors"))
         };
         let served: Vec<bool> = (5..=24).map(serves).collect();
         assert!(!served[0] && served[19], "{served:?}");
@@ -184,7 +184,7 @@ fn with_few_descriptors_it_serves_or_says_that_it_cannot() {
 }
 
 #[test]
-fn a_server_that_can_get_no_more_threads_lists_on() {
+fn a_server_that_cannot_create_threads_still_lists_directories() {
     if !is_root() {
         return; // nobody else can become a user without other processes
     }
@@ -205,7 +205,7 @@ fn a_server_that_can_get_no_more_threads_lists_on() {
                 })
                 .collect();
             for mut client in clients {
-                assert!(text(&client.answer(false).body).contains("a.txt"), "{runtime}");
+                assert!(text(&client.response(false).body).contains("a.txt"), "{runtime}");
             }
         }
         thread::sleep(Duration::from_secs(1));
@@ -215,7 +215,7 @@ fn a_server_that_can_get_no_more_threads_lists_on() {
 }
 
 #[test]
-fn a_server_that_was_short_of_threads_gets_them_when_there_are_some() {
+fn a_server_short_of_threads_recovers_when_they_become_available() {
     if !is_root() {
         return; // nobody else can become a user without other processes
     }
@@ -244,7 +244,7 @@ fn a_server_that_was_short_of_threads_gets_them_when_there_are_some() {
 }
 
 #[test]
-fn b_286_idle_connections_keep_no_descriptor_from_a_file() {
+fn b_286_idle_connections_are_closed_when_a_file_needs_a_descriptor() {
     let site = site();
     for runtime in RUNTIMES {
         let server = Server::start(&mut limited("n", 64, site.path(), runtime));
@@ -252,14 +252,14 @@ fn b_286_idle_connections_keep_no_descriptor_from_a_file() {
         for n in 0..30 {
             assert_eq!(server.get("/a.txt").body, b"hello\n", "{runtime}, {n}");
             assert_eq!(server.get("/").status, 200, "{runtime}, {n}");
-            let script = server.client().ask("GET", "/cgi-bin/hello", &["Connection: close"]);
+            let script = server.client().request("GET", "/cgi-bin/hello", &["Connection: close"]);
             assert_eq!(script.status, 200, "{runtime}, {n}");
         }
     }
 }
 
 #[test]
-fn a_lack_of_descriptors_is_told_once_and_passes() {
+fn a_lack_of_descriptors_is_logged_once_and_is_temporary() {
     let site = site();
     for runtime in RUNTIMES {
         let mut server = Server::start(&mut limited("n", 256, site.path(), runtime));
@@ -334,7 +334,7 @@ fn b_286_the_limit_of_descriptors_is_raised_for_connections_but_not_for_scripts(
             let mut clients: Vec<_> = (0..100).map(|_| server.client()).collect();
             for _ in 0..2 {
                 for client in &mut clients {
-                    assert_eq!(client.ask("GET", "/a.txt", &[]).body, b"hello\n", "{what}");
+                    assert_eq!(client.request("GET", "/a.txt", &[]).body, b"hello\n", "{what}");
                 }
             }
         }
