@@ -1,7 +1,7 @@
 //! CGI over real sockets: every script of the corpus in `tests/cgi/cgi-bin`, on every runtime.
 //!
 //! The tests are in `tests/cgi/`, by subject, each written once inside
-//! [`on_every_runtime!`](drivers). Nothing here measures time: limits are short, and what is looked
+//! [`on_every_runtime!`](runtimes). Nothing here measures time: limits are short, and what is looked
 //! at is what happens, in which order, and that nothing is left when it is over.
 #![cfg(unix)]
 

@@ -146,13 +146,13 @@ fn b_248_251_stderr_and_exit_codes_are_logged() {
         }
         let log = text(&server.end("TERM").stderr);
         let messages: Vec<_> = log.lines().filter_map(|line| line.split("] ").nth(1)).collect();
-        for said in [
+        for message in [
             "/cgi-bin/sorry: sorry",
             "/cgi-bin/sorry: CGI script exit code 3",
             r#""GET /cgi-bin/sorry HTTP/1.1" 200 -"#,
             "/cgi-bin/killed: CGI script exit code -9",
         ] {
-            assert!(messages.contains(&said), "{said}: {log}");
+            assert!(messages.contains(&message), "{message}: {log}");
         }
     });
 }
@@ -251,7 +251,7 @@ fn r_25_cors_answers_preflights_to_scripts_too() {
 
 #[test]
 fn b_282_a_closed_terminal_ends_the_server_and_its_scripts() {
-    // What is ignored here (in the background of a shell, say) would be ignored there as well; what is
+    // A signal that is ignored here (in the background of a shell, for example) is ignored there too; what is
     // caught here is not.
     for signal in [SIGHUP, SIGQUIT] {
         flag::register(signal, Arc::default()).expect("it can be caught");
@@ -265,7 +265,7 @@ fn b_282_a_closed_terminal_ends_the_server_and_its_scripts() {
     command.arg(env!("CARGO_BIN_EXE_doorstep")).args(["0", "--bind", "127.0.0.1"]);
     let mut server = Server::start(&mut command);
     server.signal("HUP");
-    assert_eq!(server.get("/").status, 200, "it was told to stay");
+    assert_eq!(server.get("/").status, 200, "it keeps running");
     server.end("TERM");
 }
 

@@ -1,4 +1,4 @@
-//! Programs that people run as CGI, from Debian's packages, behind `doorstep --cgi` on both drivers:
+//! Programs that people run as CGI, from Debian's packages, behind `doorstep --cgi` on both runtimes:
 //! `git http-backend` and stock git before it, PHP, cgit.
 //!
 //! They need these programs, so they are ignored by default. By hand: `apt-get install git php-cgi cgit`,
@@ -136,7 +136,7 @@ fn cgit_shows_a_repository() {
     }
 }
 
-/// Does what docs/cgi.md says about git, below `home`, but for the port.
+/// Follows docs/cgi.md about git, below `home`, but for the port.
 fn recipe(home: &Path, runtime: &str) -> Server {
     let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cgi.md");
     let manual = fs::read_to_string(manual).expect("the manual is there");
@@ -215,7 +215,7 @@ fn succeeded(output: &Output) {
     assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
-/// What nobody can compress.
+/// Random bytes, which cannot be compressed.
 fn noise() -> Vec<u8> {
     let mut noise = Vec::new();
     let source = fs::File::open("/dev/urandom").expect("it is there");

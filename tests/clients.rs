@@ -61,8 +61,8 @@ fn run(script: &str, directory: &Path, url: &str) -> Output {
 
 fn succeeds(script: &str, directory: &Path, url: &str) -> String {
     let output = run(script, directory, url);
-    let said = text(&output.stdout) + &text(&output.stderr);
-    assert!(output.status.success(), "{script}: {:?}: {said}", output.status);
+    let printed = text(&output.stdout) + &text(&output.stderr);
+    assert!(output.status.success(), "{script}: {:?}: {printed}", output.status);
     text(&output.stdout)
 }
 
@@ -280,8 +280,8 @@ kill $server";
         command.env("doorstep", &doorstep).env("runtime", runtime);
         command.env("banner", temporary.path().join("banner")).current_dir(root.path());
         let output = command.output().expect("timeout and unshare are installed");
-        let said = text(&output.stdout) + &text(&output.stderr);
-        assert!(said.contains("http://[fe80::1%25one.2]:"), "{runtime}: {said}");
-        assert!(said.contains("\nhello\n"), "{runtime}: {said}");
+        let printed = text(&output.stdout) + &text(&output.stderr);
+        assert!(printed.contains("http://[fe80::1%25one.2]:"), "{runtime}: {printed}");
+        assert!(printed.contains("\nhello\n"), "{runtime}: {printed}");
     }
 }

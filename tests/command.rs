@@ -146,19 +146,19 @@ fn b_280_a_missing_directory_is_exit_code_2() {
     let root = root();
     let missing = root.path().join("missing");
     let file = root.path().join("a.txt");
-    for (path, says) in [(missing, "no such directory"), (file, "not a directory")] {
+    for (path, message) in [(missing, "no such directory"), (file, "not a directory")] {
         let output = doorstep(&["0", "-d"]).arg(&path).output().expect("the command starts");
-        assert_one_line(&output, 2, says);
+        assert_one_line(&output, 2, message);
     }
 }
 
 #[test]
 fn a_missing_single_page_application_is_exit_code_2() {
     let root = root();
-    for (page, says) in [("missing.html", "no such file"), ("b", "not a regular file")] {
+    for (page, message) in [("missing.html", "no such file"), ("b", "not a regular file")] {
         fs::create_dir_all(root.path().join("b")).expect("a directory can be made");
         let output = doorstep(&["0", "--spa", page, "-d"]).arg(root.path()).output();
-        assert_one_line(&output.expect("the command starts"), 2, says);
+        assert_one_line(&output.expect("the command starts"), 2, message);
     }
 }
 
@@ -182,11 +182,11 @@ fn b_284_an_address_that_cannot_be_bound_is_exit_code_1() {
     assert_one_line(&run(&["0", "-b", "no address"]), 1, "check the address");
 }
 
-fn assert_one_line(output: &Output, code: i32, says: &str) {
+fn assert_one_line(output: &Output, code: i32, message: &str) {
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    assert!(stderr.starts_with("doorstep: ") && stderr.contains(says), "{stderr}");
+    assert!(stderr.starts_with("doorstep: ") && stderr.contains(message), "{stderr}");
     assert_eq!(text(&output.stdout), "");
 }
 
@@ -221,12 +221,12 @@ fn b_276_294_a_name_is_served_at_all_its_addresses() {
     for address in &here {
         TcpStream::connect(address).expect("each address is listened on");
     }
-    let said = server.banner.clone() + &text(&server.end("TERM").stdout);
+    let printed = server.banner.clone() + &text(&server.end("TERM").stdout);
     for address in here {
-        assert!(said.contains(&format!("http://{address}/")), "{said}");
+        assert!(printed.contains(&format!("http://{address}/")), "{printed}");
     }
     let more = Regex::new(r"^  http://\S+:\d+/$").expect("it is a pattern");
-    assert!(said.lines().skip(1).all(|line| more.is_match(line)), "{said}");
+    assert!(printed.lines().skip(1).all(|line| more.is_match(line)), "{printed}");
 }
 
 #[test]

@@ -90,12 +90,14 @@ fn b_293_headers_are_added_to_every_response_in_order() {
 #[test]
 fn b_182_cache_control_of_files() {
     let root = root();
-    let said = |server: &Server| {
+    let cache_control = |server: &Server| {
         server.get("/a.txt").header("Cache-Control").map(str::to_owned).unwrap_or_default()
     };
-    with(root.path(), &["--cache", "no-cache"], |server| assert_eq!(said(server), "no-cache"));
+    with(root.path(), &["--cache", "no-cache"], |server| {
+        assert_eq!(cache_control(server), "no-cache")
+    });
     with(root.path(), &["--cache", "3600"], |server| {
-        assert_eq!(said(server), "max-age=3600");
+        assert_eq!(cache_control(server), "max-age=3600");
         let tag = server.get("/a.txt").header("ETag").expect("it has one").to_owned();
         let again = ask(server, "GET", "/a.txt", &[&format!("If-None-Match: {tag}")]);
         assert_eq!((again.status, again.header("Cache-Control")), (304, Some("max-age=3600")));
@@ -103,7 +105,7 @@ fn b_182_cache_control_of_files() {
     });
     with(root.path(), &["-H", "Cache-Control", "immutable"], |server| {
         assert_eq!(server.get("/a.txt").head.matches("Cache-Control").count(), 1);
-        assert_eq!(said(server), "immutable");
+        assert_eq!(cache_control(server), "immutable");
     });
 }
 
@@ -130,11 +132,11 @@ fn b_206_208_209_media_types_and_charset_are_settable() {
     });
 
     write(root.path(), "types", "text/plain a\ntypes {\n");
-    for (path, says) in [(types, "line 2"), ("/nowhere", "cannot read")] {
+    for (path, message) in [(types, "line 2"), ("/nowhere", "cannot read")] {
         let output = doorstep(&["0", "--mime-types", path]).output().expect("the command starts");
         assert_eq!(output.status.code(), Some(2));
         let stderr = text(&output.stderr);
-        assert!(stderr.starts_with("doorstep: ") && stderr.contains(says), "{stderr}");
+        assert!(stderr.starts_with("doorstep: ") && stderr.contains(message), "{stderr}");
     }
 }
 

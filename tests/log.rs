@@ -116,9 +116,9 @@ fn b_111_repeated_connection_errors_are_counted() {
             assert_eq!(requests, if quiet.is_empty() { 200 } else { 0 });
             let errors: Vec<_> =
                 messages.iter().filter(|line| line.starts_with("connection lost")).collect();
-            let told =
+            let count =
                 |line: &&String| counted.captures(line).map_or(1, |n| n[1].parse().unwrap_or(0));
-            let all: u64 = errors.iter().map(told).sum();
+            let all: u64 = errors.iter().map(count).sum();
             assert_eq!(all, 200, "none is lost: {errors:?}");
             assert!(errors.len() < 40, "{errors:?}");
             assert_eq!(requests + errors.len(), messages.len(), "{messages:?}");

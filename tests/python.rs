@@ -1,4 +1,4 @@
-//! doorstep, on each driver, beside `python3 -m http.server`: the same requests on one document root.
+//! doorstep, on each runtime, beside `python3 -m http.server`: the same requests on one document root.
 //!
 //! Every case names the rows it stands for. Where doorstep differs on purpose (docs/differences.md)
 //! there is no case. What is compared is what a client goes by: status and reason, Location, the
@@ -18,7 +18,7 @@ use support::client::Response;
 use support::{RUNTIMES, Server, serve};
 use tempfile::TempDir;
 
-/// Sun, 06 Nov 1994 08:49:37 GMT and most of a second, which the field leaves out.
+/// Sun, 06 Nov 1994 08:49:37 GMT and most of a second, which the header leaves out.
 const MODIFIED: Duration = Duration::from_millis(784_111_777_900);
 
 const FILES: &[&str] = &[
@@ -49,7 +49,7 @@ const FILES: &[&str] = &[
 const TYPES: &str = "html htm HTML txt TXT css csv png jpg jpeg gif svg webm pdf json zip tar \
                      tar.gz gz GZ bz2 xz Z mp3 mp4 wasm doc bin unknown";
 
-/// Python, doorstep on each driver, and the directory they serve.
+/// Python, doorstep on each runtime, and the directory they serve.
 struct Servers {
     /// Python first.
     all: [Server; 3],
@@ -71,7 +71,7 @@ impl Servers {
         Self { all: [python, blocking, smol], _root: root }
     }
 
-    /// Asks all, Python first. Each closes after its response, with nothing more to say.
+    /// Sends the request to all servers, Python first. Each closes the connection after its response.
     fn request(&self, method: &str, target: &str, field: &str) -> [Response; 3] {
         self.all.each_ref().map(|server| {
             let fields = ["Connection: close", field];

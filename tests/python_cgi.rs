@@ -1,4 +1,4 @@
-//! Scripts under doorstep, on each driver, beside `python3 -m http.server --cgi`.
+//! Scripts under doorstep, on each runtime, beside `python3 -m http.server --cgi`.
 //!
 //! Every case names the rows it stands for; where doorstep differs on purpose there is none. What is
 //! compared is the status, the reason of a refusal, and what the script found itself called with.
@@ -99,15 +99,15 @@ fn ask(server: &Server, request: &str) -> Response {
     client.request(method, target, &fields)
 }
 
-/// The status; where the client is sent, or why it is refused; what the script told.
+/// The status; where the client is sent, or why it is refused; what the script printed.
 fn facts(response: &Response) -> (u16, String, String) {
     let word = match response.status {
         200 => String::new(),
         301 => response.header("Location").unwrap_or_default().to_owned(),
         _ => response.reason.clone(),
     };
-    let told = if response.status == 200 { support::text(&response.body) } else { String::new() };
-    (response.status, word, told)
+    let printed = if response.status == 200 { support::text(&response.body) } else { String::new() };
+    (response.status, word, printed)
 }
 
 fn populate(root: &Path) {

@@ -147,9 +147,13 @@ fn a_missing_required_system_call_is_reported_in_one_line() {
         command.args(["-e", &format!("inject={call}:error=EPERM")]);
         command.args([env!("CARGO_BIN_EXE_doorstep"), "0", "-b", "127.0.0.1", runtime]);
         let output = command.arg("-d").arg(site.path()).output().expect("strace is installed");
-        let said = text(&output.stderr);
-        assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(1), ""), "{call}: {said}");
-        assert!(said.starts_with("doorstep: cannot serve: "), "{call}: {said}");
-        assert_eq!(said.lines().count(), 1, "{call}: {said}");
+        let stderr = text(&output.stderr);
+        assert_eq!(
+            (output.status.code(), &*text(&output.stdout)),
+            (Some(1), ""),
+            "{call}: {stderr}"
+        );
+        assert!(stderr.starts_with("doorstep: cannot serve: "), "{call}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{call}: {stderr}");
     }
 }

@@ -1,7 +1,7 @@
-//! The built command on a machine that has run out: of threads, of memory, of descriptors.
+//! The built command without enough threads, memory or descriptors.
 //!
-//! Whatever the limit is, it either serves and says so, or it says in one line why it cannot and
-//! exits with 1. What it has begun to serve it goes on serving when the limit comes later.
+//! Whatever the limit is, it either serves, or it reports in one line why it cannot and exits with 1.
+//! If the limit is lowered later, it goes on serving.
 
 mod support;
 
@@ -77,7 +77,7 @@ fn is_root() -> bool {
     text(&id.stdout).trim() == "0"
 }
 
-/// A user that nobody else is, for a test's runs.
+/// A user id that no other test uses.
 fn user(of_test: u32) -> u32 {
     200_000 + std::process::id() % 10_000 * 100 + of_test
 }
@@ -91,11 +91,11 @@ fn serves_or_reports_why_not(mut command: Command, what: &str) -> bool {
     let port = banner.split(" port ").nth(1).and_then(|rest| rest.split(' ').next());
     let Some(port) = port.and_then(|digits| digits.parse().ok()) else {
         let status = child.wait().expect("a child can be waited for");
-        let mut said = String::new();
-        child.stderr.take().expect("it is piped").read_to_string(&mut said).expect("text");
-        assert_eq!((status.code(), &*banner), (Some(1), ""), "{what}: {said}");
-        assert!(said.starts_with("doorstep: cannot serve: "), "{what}: {said}");
-        assert_eq!(said.lines().count(), 1, "{what}: {said}");
+        let mut stderr = String::new();
+        child.stderr.take().expect("it is piped").read_to_string(&mut stderr).expect("text");
+        assert_eq!((status.code(), &*banner), (Some(1), ""), "{what}: {stderr}");
+        assert!(stderr.starts_with("doorstep: cannot serve: "), "{what}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{what}: {stderr}");
         return false;
     };
     let get = |target| Client::connect(port).request("GET", target, &["Connection: close"]);
@@ -108,10 +108,10 @@ fn serves_or_reports_why_not(mut command: Command, what: &str) -> bool {
     let stopped = Command::new("kill").arg(child.id().to_string()).status();
     assert!(stopped.expect("kill is installed").success());
     let output = child.wait_with_output().expect("a child can be waited for");
-    let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{what}: {said}");
-    assert!(!said.contains("panicked"), "{what}: {said}");
-    assert!(said.matches("no thread").count() <= 1, "{what}: told once: {said}");
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{what}: {stderr}");
+    assert!(!stderr.contains("panicked"), "{what}: {stderr}");
+    assert!(stderr.matches("no thread").count() <= 1, "{what}: logged once: {stderr}");
     true
 }
 
@@ -186,7 +186,7 @@ fn with_few_descriptors_it_serves_or_reports_an_error() {
 #[test]
 fn a_server_that_cannot_create_threads_still_lists_directories() {
     if !is_root() {
-        return; // nobody else can become a user without other processes
+        return; // only root can become a user without other processes
     }
     let site = site();
     for runtime in RUNTIMES {
@@ -199,7 +199,7 @@ fn a_server_that_cannot_create_threads_still_lists_directories() {
         for _ in 0..5 {
             let clients: Vec<_> = (0..20)
                 .map(|_| {
-                    let mut client = server.client(); // who says nothing may have to go
+                    let mut client = server.client(); // a client that sends nothing may be evicted
                     client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
                     client
                 })
@@ -217,15 +217,15 @@ fn a_server_that_cannot_create_threads_still_lists_directories() {
 #[test]
 fn a_server_short_of_threads_recovers_when_they_become_available() {
     if !is_root() {
-        return; // nobody else can become a user without other processes
+        return; // only root can become a user without other processes
     }
     let site = site();
     for runtime in RUNTIMES {
         let fewest = 5; // less than `smol` serves with; `blocking` has two for connections then
         let mut command = with_threads(fewest, user(98), site.path(), runtime);
         let server = Server::start(&mut command);
-        // In the middle of a head nobody is idle, so nobody gives way.
-        let hungry: Vec<_> = (0..8)
+        // In the middle of a head no connection is idle, so none is evicted.
+        let slow: Vec<_> = (0..8)
             .map(|_| {
                 let mut client = server.client();
                 client.send(b"GET /a.txt HTTP/1.1\r\n");
@@ -236,10 +236,10 @@ fn a_server_short_of_threads_recovers_when_they_become_available() {
         let mut limit = as_user(user(98));
         limit.args(["prlimit", "--nproc=64:", "--pid", &server.id().to_string()]);
         assert!(limit.status().expect("it is installed").success());
-        // Whoever has said nothing yet may still have to go for others that wait.
+        // A connection without a request may still be evicted for others that wait.
         let served = (0..10).any(|_| server.get("/a.txt").body == b"hello\n");
         assert!(served, "{runtime}");
-        drop(hungry);
+        drop(slow);
     }
 }
 
@@ -271,8 +271,8 @@ fn a_lack_of_descriptors_is_logged_once_and_is_temporary() {
         };
         assert_eq!(server.get("/a.txt").status, 200);
         limit("16");
-        // In the middle of a head nobody is idle, so nobody gives way.
-        let hungry: Vec<_> = (0..30)
+        // In the middle of a head no connection is idle, so none is evicted.
+        let slow: Vec<_> = (0..30)
             .map(|_| {
                 let mut client = server.client();
                 client.send(b"GET /a.txt HTTP/1.1\r\n");
@@ -286,9 +286,9 @@ fn a_lack_of_descriptors_is_logged_once_and_is_temporary() {
             server.get("/a.txt").body == b"hello\n"
         });
         assert!(served, "{runtime}");
-        drop(hungry);
-        let said = text(&server.end("TERM").stderr);
-        assert_eq!(said.matches("cannot accept connections").count(), 1, "{runtime}: {said}");
+        drop(slow);
+        let stderr = text(&server.end("TERM").stderr);
+        assert_eq!(stderr.matches("cannot accept connections").count(), 1, "{runtime}: {stderr}");
     }
 }
 

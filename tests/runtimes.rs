@@ -1,7 +1,7 @@
-//! The drivers over real sockets: one definition of each test, run on every one of them.
+//! The runtimes over real sockets: one definition of each test, run on each of them.
 //!
 //! The tests are in `tests/runtimes/`, by subject. Each is written once, inside
-//! [`on_every_runtime!`](drivers); `every_test_runs_on_every_runtime` sees to it. Nothing here
+//! [`on_every_runtime!`](runtimes); `every_test_runs_on_every_runtime` checks that. Nothing here
 //! measures time: deadlines are short and what is looked at is what happens, in which order.
 
 mod support;
@@ -21,8 +21,12 @@ mod capacity;
 mod digest;
 #[path = "runtimes/files.rs"]
 mod files;
+#[path = "runtimes/framing.rs"]
+mod framing;
 #[path = "runtimes/handlers.rs"]
 mod handlers;
+#[path = "runtimes/life.rs"]
+mod life;
 #[path = "runtimes/limits.rs"]
 mod limits;
 #[path = "runtimes/listing.rs"]
@@ -50,5 +54,5 @@ fn every_test_runs_on_every_runtime() {
         assert_eq!(text.matches("on_every_runtime! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 10);
+    assert_eq!(files, 12);
 }

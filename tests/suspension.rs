@@ -1,5 +1,5 @@
-//! Time in which the server stands still counts for nobody: SIGSTOP and SIGCONT stand for a
-//! container that is paused and for a machine that is suspended.
+//! Time in which the server is suspended counts against no client and no script: SIGSTOP and SIGCONT
+//! stand for a paused container and a suspended machine.
 
 mod support;
 
@@ -139,5 +139,5 @@ fn suspend(servers: &[&Server], time: Duration) {
     servers.iter().for_each(|server| server.signal("STOP"));
     thread::sleep(time);
     servers.iter().for_each(|server| server.signal("CONT"));
-    thread::sleep(Duration::from_millis(300)); // so that whoever thinks it is late has looked
+    thread::sleep(Duration::from_millis(300)); // time for the deadlines to be checked
 }

@@ -2,8 +2,8 @@
 //!
 //! Needs strace, so it is ignored by default. By hand: `cargo test --test system_calls -- --ignored`. It is
 //! the difference between two runs that counts, so starting and stopping do not. What is asserted
-//! is what a request asks for: how often the reactor looks while it waits depends on who is awake,
-//! by the clock, so those calls are told and not judged.
+//! is what a request asks for: how often the reactor looks while it waits depends on timing,
+//! so those calls are printed and not limited.
 
 #![allow(clippy::print_stdout, reason = "the figures are what it is run for")]
 
@@ -53,7 +53,7 @@ fn calls(runtime: &str, n: usize, client: impl Fn(&mut Client, usize)) -> Calls<
     assert!(stopped.expect("kill is installed").success());
     assert!(server.wait().success());
     let text = fs::read_to_string(&log).expect("strace writes its log");
-    // A call that another thread's interrupts in the log is told twice; its end has no name first.
+    // A call that another thread's interrupts in the log is logged twice; its end has no name first.
     let names = text.lines().filter_map(|line| line.split_whitespace().nth(1));
     let (waits, asked): (Vec<_>, Vec<_>) = names
         .filter(|name| name.contains('('))

@@ -1,5 +1,5 @@
-//! The deadlines of the built command, each with a short value on both runtimes: what becomes of
-//! clients that are slower. Nothing is said about when.
+//! The deadlines of the built command, each with a short value on both runtimes: for clients
+//! that are slower.
 
 mod support;
 

@@ -1,9 +1,9 @@
-//! The drivers' `examples/websocket.rs`, driven by tungstenite's client: one definition, run on both.
+//! The front ends' `examples/websocket.rs`, driven by tungstenite's client: one definition, run on both.
 
-#[allow(dead_code, unreachable_pub, reason = "an example shows what somebody else would write")]
+#[allow(dead_code, unreachable_pub, reason = "an example is written as a user would write it")]
 #[path = "../blocking/examples/websocket.rs"]
 mod blocking_example;
-#[allow(dead_code, unreachable_pub, reason = "an example shows what somebody else would write")]
+#[allow(dead_code, unreachable_pub, reason = "an example is written as a user would write it")]
 #[path = "../async-smol/examples/websocket.rs"]
 mod smol_example;
 
@@ -52,7 +52,7 @@ fn on_smol() -> TestServer {
     TestServer { address, stop: Box::new(stop) }
 }
 
-/// Runs `test` against both drivers' examples.
+/// Runs `test` against both examples.
 fn on_every_runtime(test: fn(&TestServer)) {
     for start in [blocking, on_smol] {
         let server = start();
@@ -105,7 +105,7 @@ fn a_frame_in_the_same_segment_as_the_request_is_not_lost() {
         assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
         assert!(head.contains(&format!("\r\nSec-WebSocket-Accept: {accept}\r\n")), "{head}");
         let mut socket = WebSocket::from_raw_socket(stream, Role::Client, None);
-        assert_eq!(socket.read().expect("the early frame is answered"), Message::text("hi"));
+        assert_eq!(socket.read().expect("the early frame is echoed"), Message::text("hi"));
         converse(&mut socket);
     });
 }

@@ -49,7 +49,7 @@ fn there_are_enough_transcripts_and_their_titles_are_unique() {
 #[test]
 #[ignore = "UPDATE=1 rewrites the files; `cargo test --test wire -- --ignored`"]
 fn update() {
-    assert!(std::env::var_os("UPDATE").is_some(), "say UPDATE=1 if you mean it");
+    assert!(std::env::var_os("UPDATE").is_some(), "set UPDATE=1");
     for file in transcript::files(&directory()) {
         let rounds: Vec<Round> =
             read(&file).iter().flat_map(|transcript| play(transcript, Pieces::Whole)).collect();
@@ -149,10 +149,10 @@ struct Player {
     outbox: Outbox,
     app: App,
     events: Vec<Vec<u8>>,
-    /// What the last body event holds, until something else is said.
+    /// The bytes of the last body event, until another event follows.
     body: Vec<u8>,
     over: bool,
-    shows_fields: bool,
+    shows_headers: bool,
     shows_host: bool,
 }
 
@@ -171,7 +171,7 @@ impl Player {
             events: Vec::new(),
             body: Vec::new(),
             over: false,
-            shows_fields: events.clone().any(|event| event.starts_with(b"header ")),
+            shows_headers: events.clone().any(|event| event.starts_with(b"header ")),
             shows_host: events.any(|event| event.starts_with(b"host ")),
         }
     }
@@ -188,11 +188,11 @@ impl Player {
         }
         if round.eof && !self.over {
             self.inbox.filled(0);
-            self.turn();
+            self.advance();
         }
         self.flush_body();
         if !self.over && !self.events.iter().any(|event| event == b"switched") {
-            self.say(b"need-data".to_vec());
+            self.record(b"need-data".to_vec());
         }
         let events = std::mem::take(&mut self.events);
         let response = self.outbox.unsent().to_vec();
@@ -208,18 +208,18 @@ impl Player {
             space[..n].copy_from_slice(&piece[..n]);
             self.inbox.filled(n);
             piece = &piece[n..];
-            self.turn();
+            self.advance();
         }
     }
 
     /// Everything that can be done with the bytes that are here.
-    fn turn(&mut self) {
+    fn advance(&mut self) {
         while !self.over {
             match self.connection.next(&mut self.inbox) {
                 Ok(Event::Request(head)) => {
-                    let said = describe(&head, self.shows_host, self.shows_fields);
+                    let lines = describe(&head, self.shows_host, self.shows_headers);
                     self.app.request(&head, &mut self.connection, &mut self.outbox);
-                    said.into_iter().for_each(|line| self.say(line));
+                    lines.into_iter().for_each(|line| self.record(line));
                 }
                 Ok(Event::Body(data)) => {
                     self.app.body(data);
@@ -230,16 +230,16 @@ impl Player {
                         .iter()
                         .map(|(name, value)| [b"trailer ", name, b": ", value].concat())
                         .collect();
-                    lines.into_iter().for_each(|line| self.say(line));
-                    self.say(b"end".to_vec());
+                    lines.into_iter().for_each(|line| self.record(line));
+                    self.record(b"end".to_vec());
                 }
                 Ok(Event::ResponseDue(owed)) => {
                     self.app.owed(owed, &mut self.connection, &mut self.outbox);
-                    self.say(format!("response-due {owed:?}").to_lowercase().into_bytes());
+                    self.record(format!("response-due {owed:?}").to_lowercase().into_bytes());
                 }
                 Ok(Event::SwitchedProtocol) => {
                     if self.events.last().is_none_or(|event| event != b"switched") {
-                        self.say(b"switched".to_vec());
+                        self.record(b"switched".to_vec());
                     }
                     let first = self.inbox.unread();
                     self.app.switched(first, &mut self.outbox);
@@ -249,7 +249,7 @@ impl Player {
                 Ok(Event::NeedData) => return,
                 Ok(Event::Closed) => {
                     let lingers = if self.connection.should_linger() { " lingering" } else { "" };
-                    self.say(format!("closed{lingers}").into_bytes());
+                    self.record(format!("closed{lingers}").into_bytes());
                     self.over = true;
                 }
                 Err(reject) => self.refuse(reject),
@@ -258,24 +258,24 @@ impl Player {
     }
 
     fn refuse(&mut self, reject: Reject) {
-        self.say(format!("reject {} {reject:?}", reject.status()).into_bytes());
+        self.record(format!("reject {} {reject:?}", reject.status()).into_bytes());
         self.connection.refuse(reject, self.inbox.unread(), &mut self.outbox);
     }
 
-    fn say(&mut self, event: Vec<u8>) {
+    fn record(&mut self, event: Vec<u8>) {
         self.flush_body();
         self.events.push(event);
     }
 
     fn flush_body(&mut self) {
         if !self.body.is_empty() {
-            let said = format!("body {} ", self.body.len()).into_bytes();
-            self.events.push([said, std::mem::take(&mut self.body)].concat());
+            let event = format!("body {} ", self.body.len()).into_bytes();
+            self.events.push([event, std::mem::take(&mut self.body)].concat());
         }
     }
 }
 
-fn describe(head: &Head<'_>, shows_host: bool, shows_fields: bool) -> Vec<Vec<u8>> {
+fn describe(head: &Head<'_>, shows_host: bool, shows_headers: bool) -> Vec<Vec<u8>> {
     let version: &[u8] = match head.version() {
         Version::Http09 => b"HTTP/0.9",
         Version::Http10 => b"HTTP/1.0",
@@ -286,7 +286,7 @@ fn describe(head: &Head<'_>, shows_host: bool, shows_fields: bool) -> Vec<Vec<u8
     if shows_host {
         lines.push([b"host ", head.host().unwrap_or(b"(none)")].concat());
     }
-    if shows_fields {
+    if shows_headers {
         lines.extend(head.headers().map(|(name, value)| [b"header ", name, b": ", value].concat()));
     }
     lines

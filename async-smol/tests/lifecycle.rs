@@ -67,7 +67,7 @@ fn dropping_the_future_closes_every_descriptor() {
         for client in &mut clients {
             assert_eq!(client.read(&mut [0; 8]).await.expect("FIN, no reset"), 0);
         }
-        assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+        assert!(TcpStream::connect(address).await.is_err(), "nothing listens any more");
     });
     assert_eq!(descriptors(), before);
 }

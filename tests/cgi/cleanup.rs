@@ -13,7 +13,7 @@ on_every_runtime! {
     fn no_process_thread_or_file_of_hostile_scripts_is_left(runtime: Runtime) {
         runtime.alone("remains", "no_process_thread_or_file_of_hostile_scripts_is_left", || {
             let temporary = tempfile::tempdir().expect("a temporary directory can be made");
-            tempfile::env::override_temp_dir(temporary.path()).expect("nobody has before");
+            tempfile::env::override_temp_dir(temporary.path()).expect("it was not set before");
             let settings = CgiSettings {
                 timeout: Duration::from_millis(300),
                 max_output: 1_000_000,
@@ -63,12 +63,12 @@ on_every_runtime! {
                 scripts.server.wait_until_stopped();
             };
             let descriptors = || fs::read_dir("/proc/self/fd").expect("this is Linux").count();
-            round(); // what is made once stays: a reactor, say
-            eventually("nobody is ours", || children().is_empty());
+            round(); // the reactor, for example, is created once and kept
+            eventually("no child process is left", || children().is_empty());
             eventually("no thread is left", || threads() <= 3);
             let before = descriptors();
             round();
-            eventually("nobody is ours", || children().is_empty());
+            eventually("no child process is left", || children().is_empty());
             eventually("no thread is left", || threads() <= 3);
             eventually("no more descriptors", || descriptors() <= before);
             let left: Vec<_> =

@@ -88,7 +88,7 @@ on_every_runtime! {
         let scripts = ScriptServer::start_with(runtime, CgiSettings { variables, ..CgiSettings::default() });
         let seen = Myself::from(&scripts.get("/cgi-bin/myself"));
         assert_eq!(seen.variables["MORE"], "a=b c");
-        assert_eq!(seen.variables["HTTP_HOST"], "test", "what the request says comes last");
+        assert_eq!(seen.variables["HTTP_HOST"], "test", "the request's value takes precedence");
         assert!(!seen.variables.contains_key("PATH"));
     }
 

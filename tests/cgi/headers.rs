@@ -2,7 +2,7 @@
 //! to say and no more. RFC 3875 §6, B-234, B-251, B-252.
 
 use crate::runtimes::Runtime;
-use crate::scripts::{SOURCE, ScriptServer, cut, text};
+use crate::scripts::{SOURCE, ScriptServer, incomplete_response, text};
 
 on_every_runtime! {
     fn b_234_an_invalid_header_is_a_502_and_the_log_has_the_reason(runtime: Runtime) {
@@ -114,10 +114,10 @@ on_every_runtime! {
 
     fn output_short_of_the_content_length_ends_in_a_visible_abort(runtime: Runtime) {
         let scripts = ScriptServer::start(runtime);
-        let said = cut(&scripts, "hostile/too-short.sh");
+        let output = incomplete_response(&scripts, "hostile/too-short.sh");
         assert!(
-            said.contains("Content-Length: 100\r\n") && said.ends_with("\r\n\r\nfive\n"),
-            "{said}"
+            output.contains("Content-Length: 100\r\n") && output.ends_with("\r\n\r\nfive\n"),
+            "{output}"
         );
         scripts.wait_for_error("ended 95 bytes short of its Content-Length");
         assert!(scripts.server.state.entry().aborted);

@@ -1,5 +1,5 @@
-//! ScriptServer that take too much: of time, of output. They are ended, and whoever asked
-//! gets a response or a visible cut. B-250, B-256.
+//! Scripts that exceed a limit of time or output. They are killed, and the client gets a response or
+//! a visible abort. B-250, B-256.
 
 use std::time::{Duration, Instant};
 
@@ -7,15 +7,15 @@ use doorstep::blocking::CgiSettings;
 use doorstep::blocking::Config;
 
 use crate::runtimes::{Runtime, config, eventually};
-use crate::scripts::{ScriptServer, asking, children, cut, end, text};
+use crate::scripts::{ScriptServer, children, end, incomplete_response, request_script, text};
 
-/// Too short for those who hang, and long enough for a header.
+/// Shorter than a hanging script takes, and long enough for a header.
 const SHORT: Duration = Duration::from_millis(800);
 
 on_every_runtime! {
     fn b_256_a_script_that_exceeds_its_time_is_a_504_or_a_visible_abort(runtime: Runtime) {
         let scripts = ScriptServer::start_with(runtime, short());
-        let ask = |script: &str| asking(&scripts, script);
+        let ask = |script: &str| request_script(&scripts, script);
         let mut before = ask("hang.sh");
         let mut half = ask("hang.sh?half");
         let mut after = ask("hang.sh?after");
@@ -35,15 +35,15 @@ on_every_runtime! {
             (&mut stubborn, "so far"),
             (&mut complains_after, "so far"),
         ] {
-            let said = client.read_to_end_or_reset();
-            let said = String::from_utf8_lossy(&said);
-            assert!(said.starts_with("HTTP/1.1 200 ") && said.contains(body), "{said}");
-            assert!(!said.ends_with("0\r\n\r\n"), "{said}");
+            let output = client.read_to_end_or_reset();
+            let output = String::from_utf8_lossy(&output);
+            assert!(output.starts_with("HTTP/1.1 200 ") && output.contains(body), "{output}");
+            assert!(!output.ends_with("0\r\n\r\n"), "{output}");
         }
         scripts.wait_for_error("/cgi-bin/hostile/hang.sh: ended after ");
         assert_eq!(scripts.server.state.log(7).iter().filter(|entry| entry.aborted).count(), 4);
         let told: usize = scripts.server.state.errors().iter().map(String::len).sum();
-        assert!(told < 600_000, "what is complained of for ever is told for a while");
+        assert!(told < 600_000, "endless stderr output is logged up to a limit");
         scripts.wait_until_ended();
     }
 
@@ -58,9 +58,9 @@ on_every_runtime! {
     fn b_256_endless_output_is_aborted(runtime: Runtime) {
         let scripts =
             ScriptServer::start_with(runtime, CgiSettings { max_output: 3_000_000, ..CgiSettings::default() });
-        let said = cut(&scripts, "hostile/endless.sh");
-        assert!(!said.ends_with("0\r\n\r\n"), "no last chunk");
-        assert!((1_000_000..4_000_000).contains(&said.len()), "{}", said.len());
+        let output = incomplete_response(&scripts, "hostile/endless.sh");
+        assert!(!output.ends_with("0\r\n\r\n"), "no last chunk");
+        assert!((1_000_000..4_000_000).contains(&output.len()), "{}", output.len());
         scripts.wait_for_error("/cgi-bin/hostile/endless.sh: wrote more than 3000000 bytes");
         let response = scripts.client().request("HEAD", "/cgi-bin/hostile/endless.sh", &[]);
         assert_eq!(response.status, 200);
@@ -71,16 +71,16 @@ on_every_runtime! {
         let mut config = config();
         config.timeouts.send = SHORT;
         let scripts = ScriptServer::configured(runtime, CgiSettings::default(), config);
-        let mut deaf = asking(&scripts, "endless.sh");
+        let mut not_reading = request_script(&scripts, "endless.sh");
         assert!(scripts.server.state.entry().aborted);
         scripts.wait_until_ended();
-        assert!(!deaf.read_to_end_or_reset().is_empty());
+        assert!(!not_reading.read_to_end_or_reset().is_empty());
     }
 
     fn a_script_that_closes_stdout_has_ended_its_response(runtime: Runtime) {
         let scripts = ScriptServer::start_with(runtime, short());
         for how in ["work", "hang"] {
-            let mut client = asking(&scripts, &format!("closes-stdout.sh?{how}"));
+            let mut client = request_script(&scripts, &format!("closes-stdout.sh?{how}"));
             assert_eq!(text(&client.response(false)), "all of it\n");
             assert_eq!(client.request("GET", "/a.txt", &[]).body, b"hello\n", "{how}");
         }
@@ -107,8 +107,8 @@ on_every_runtime! {
 
     fn b_256_a_script_that_leaves_its_process_group_is_killed_too(runtime: Runtime) {
         let scripts = ScriptServer::start_with(runtime, CgiSettings { max_processes: 1, ..short() });
-        let said = cut(&scripts, "hostile/steps-out.py");
-        assert!(said.contains("so far") && !said.ends_with("0\r\n\r\n"), "{said}");
+        let output = incomplete_response(&scripts, "hostile/steps-out.py");
+        assert!(output.contains("so far") && !output.ends_with("0\r\n\r\n"), "{output}");
         scripts.wait_until_ended();
         eventually("its place is free", || scripts.get("/cgi-bin/document.sh").status == 200);
     }
@@ -130,7 +130,7 @@ on_every_runtime! {
 
     fn b_250_stderr_output_does_not_hide_a_client_disconnect(runtime: Runtime) {
         let scripts = ScriptServer::start(runtime);
-        let mut gone = asking(&scripts, "chatters.sh");
+        let mut gone = request_script(&scripts, "chatters.sh");
         eventually("it is under way", || !gone.is_silent());
         drop(gone); // what it has not read is refused
         assert!(scripts.server.state.entry().aborted);
@@ -166,8 +166,8 @@ on_every_runtime! {
             };
             let asked: Vec<_> = (4..40).map(ask).collect();
             for mut client in asked {
-                let said = client.read_to_end();
-                assert_eq!(said.iter().filter(|&&byte| byte == b'#').count(), 16384, "{version}");
+                let output = client.read_to_end();
+                assert_eq!(output.iter().filter(|&&byte| byte == b'#').count(), 16384, "{version}");
             }
         }
         assert!(scripts.server.state.log(72).iter().all(|entry| !entry.aborted));
@@ -176,8 +176,8 @@ on_every_runtime! {
 
     fn b_250_a_response_that_is_too_short_does_not_wait_for_the_script_to_exit(runtime: Runtime) {
         let scripts = ScriptServer::start_with(runtime, short());
-        let said = cut(&scripts, "hostile/stays.sh");
-        assert!(said.ends_with("\r\n\r\nfive\n"), "{said}");
+        let output = incomplete_response(&scripts, "hostile/stays.sh");
+        assert!(output.ends_with("\r\n\r\nfive\n"), "{output}");
         let errors = scripts.server.state.errors();
         assert_eq!(errors.len(), 1, "it hangs still: {errors:?}");
         assert!(errors[0].contains("ended 95 bytes short"), "{errors:?}");
@@ -199,14 +199,14 @@ on_every_runtime! {
         drop(client); // what it has not read is refused
         scripts.wait_for_error("/cgi-bin/hostile/stays.sh: ended, since the client has left");
         scripts.wait_until_ended();
-        asking(&scripts, "stays.sh?local").shutdown_write();
+        request_script(&scripts, "stays.sh?local").shutdown_write();
         scripts.wait_for_error("/cgi-bin/hostile/stays.sh: ended, since the client seems to have left");
         scripts.wait_until_ended();
     }
 
     fn b_250_a_script_without_a_response_does_not_delay_the_next_request(runtime: Runtime) {
         let scripts = ScriptServer::start(runtime);
-        let mut client = asking(&scripts, "no-header-hangs.sh");
+        let mut client = request_script(&scripts, "no-header-hangs.sh");
         assert_eq!(client.response(false).status, 502);
         assert_eq!(client.request("GET", "/a.txt", &[]).body, b"hello\n");
         scripts.wait_for_error("/cgi-bin/hostile/no-header-hangs.sh: ended after ");
@@ -215,7 +215,7 @@ on_every_runtime! {
 
     fn b_250_a_client_that_disconnects_ends_its_script(runtime: Runtime) {
         let scripts = ScriptServer::start(runtime);
-        let mut gone = asking(&scripts, "hang.sh?body");
+        let mut gone = request_script(&scripts, "hang.sh?body");
         eventually("it is under way", || !gone.is_silent());
         assert_eq!(scripts.processes().len(), 1);
         drop(gone); // what it has not read is refused
@@ -227,7 +227,7 @@ on_every_runtime! {
 
     fn b_107_b_289_r_26_a_response_lost_at_its_end_is_marked_in_the_log_and_is_no_error(runtime: Runtime) {
         let scripts = ScriptServer::start(runtime);
-        let mut gone = asking(&scripts, "late-end.sh");
+        let mut gone = request_script(&scripts, "late-end.sh");
         let seen = gone.read_until(b"first\r\n");
         assert!(seen.starts_with(b"HTTP/1.1 200 "));
         drop(gone); // all was read: only what is sent now is refused
@@ -242,17 +242,17 @@ on_every_runtime! {
     fn b_250_a_half_closed_client_ends_its_script_after_the_timeout(runtime: Runtime) {
         let settings = CgiSettings { half_close_timeout: SHORT, ..CgiSettings::default() };
         let scripts = ScriptServer::start_with(runtime, settings);
-        let mut quiet = asking(&scripts, "hang.sh?body");
+        let mut quiet = request_script(&scripts, "hang.sh?body");
         quiet.shutdown_write();
-        let said = quiet.read_to_end_or_reset();
-        assert!(said.starts_with(b"HTTP/1.1 200 ") && !said.ends_with(b"0\r\n\r\n"));
+        let output = quiet.read_to_end_or_reset();
+        assert!(output.starts_with(b"HTTP/1.1 200 ") && !output.ends_with(b"0\r\n\r\n"));
         scripts.wait_for_error("/cgi-bin/hostile/hang.sh: ended, since the client seems to have left");
         scripts.wait_until_ended();
     }
 
     fn b_250_a_half_closed_client_gets_its_response(runtime: Runtime) {
         let scripts = ScriptServer::start(runtime);
-        let mut client = asking(&scripts, "closes-stdout.sh?work");
+        let mut client = request_script(&scripts, "closes-stdout.sh?work");
         client.shutdown_write();
         assert_eq!(text(&client.response(false)), "all of it\n");
         scripts.wait_for_error("has worked on");
@@ -260,7 +260,7 @@ on_every_runtime! {
 
     fn b_256_fifty_hanging_scripts_do_not_delay_files(runtime: Runtime) {
         let scripts = ScriptServer::start_with(runtime, CgiSettings { max_processes: 50, ..CgiSettings::default() });
-        let hanging: Vec<_> = (0..50).map(|_| asking(&scripts, "hang.sh?body")).collect();
+        let hanging: Vec<_> = (0..50).map(|_| request_script(&scripts, "hang.sh?body")).collect();
         eventually("all of them run", || scripts.processes().len() == 50);
         let mut clients: Vec<_> = (0..20).map(|_| scripts.client()).collect();
         for _ in 0..5 {
@@ -275,35 +275,35 @@ on_every_runtime! {
     }
 
     fn b_282_a_stop_ends_hanging_scripts_and_their_clients_get_a_503_or_a_visible_abort(runtime: Runtime) {
-        // The last quarter of it is for scripts to end in, and their clients to be told.
+        // In its last quarter scripts are ended and their clients get a response.
         for grace in [4, 8].map(Duration::from_secs) {
             let settings = CgiSettings { max_processes: 4, ..CgiSettings::default() };
             let scripts = ScriptServer::configured(runtime, settings, Config { shutdown_grace: grace, ..config() });
-            let mut hanging = asking(&scripts, "hang.sh");
+            let mut hanging = request_script(&scripts, "hang.sh");
             eventually("it runs", || scripts.processes().len() == 1);
-            let mut body = asking(&scripts, "hang.sh?body");
-            let mut stubborn = asking(&scripts, "stubborn.sh");
+            let mut body = request_script(&scripts, "hang.sh?body");
+            let mut stubborn = request_script(&scripts, "stubborn.sh");
             let mut old = scripts.client();
             old.send(b"GET /cgi-bin/hostile/hang.sh?body HTTP/1.0\r\n\r\n");
             eventually("they are under way", || {
                 [&mut body, &mut stubborn, &mut old].iter_mut().all(|client| !client.is_silent())
             });
-            let mut waiting = asking(&scripts, "hang.sh");
+            let mut waiting = request_script(&scripts, "hang.sh");
             scripts.server.stop();
             scripts.server.wait_until_stopped();
             let ours = children();
-            assert!(!scripts.processes().iter().any(|id| ours.contains(id)), "they are seen off");
-            scripts.wait_until_ended(); // nor does anybody stay whom they have started
+            assert!(!scripts.processes().iter().any(|id| ours.contains(id)), "they were waited for");
+            scripts.wait_until_ended(); // nor is any process left that they have started
             assert_eq!(hanging.response(false).status, 503);
             assert!(!old.closes_cleanly());
             for client in [&mut body, &mut stubborn] {
-                let said = client.read_to_end();
-                assert!(said.starts_with(b"HTTP/1.1 200") && !said.ends_with(b"0\r\n\r\n"));
+                let output = client.read_to_end();
+                assert!(output.starts_with(b"HTTP/1.1 200") && !output.ends_with(b"0\r\n\r\n"));
             }
             // The stop may have been faster than the request.
-            let said = waiting.read_to_end_or_reset();
-            let waited = said.starts_with(b"HTTP/1.1 503 ");
-            assert!(waited || said.is_empty());
+            let output = waiting.read_to_end_or_reset();
+            let waited = output.starts_with(b"HTTP/1.1 503 ");
+            assert!(waited || output.is_empty());
             assert_eq!(scripts.server.state.log(4).len(), 4 + usize::from(waited));
             scripts.wait_for_error("/cgi-bin/hostile/hang.sh: ended, since the server stops");
             scripts.wait_for_error("/cgi-bin/hostile/stubborn.sh: ended, since the server stops");
@@ -316,7 +316,7 @@ on_every_runtime! {
         let settings = CgiSettings { max_processes: 4, ..CgiSettings::default() };
         let scripts = ScriptServer::configured(runtime, settings, Config { shutdown_grace: grace, ..config() });
         // They hang, do not mind SIGTERM, and have started others.
-        let clients = ["hang.sh", "stubborn.sh", "stubborn.sh"].map(|name| asking(&scripts, name));
+        let clients = ["hang.sh", "stubborn.sh", "stubborn.sh"].map(|name| request_script(&scripts, name));
         eventually("they run", || scripts.processes().len() >= clients.len());
         let since = Instant::now();
         scripts.server.stop();
@@ -328,9 +328,9 @@ on_every_runtime! {
     fn b_282_a_stop_waits_for_a_script_that_ends(runtime: Runtime) {
         let grace = Duration::from_secs(600);
         let scripts = ScriptServer::configured(runtime, short(), Config { shutdown_grace: grace, ..config() });
-        let mut hangs = asking(&scripts, "hang.sh");
+        let mut hangs = request_script(&scripts, "hang.sh");
         eventually("it runs", || scripts.processes().len() == 1);
-        let mut works = asking(&scripts, "closes-stdout.sh?work");
+        let mut works = request_script(&scripts, "closes-stdout.sh?work");
         eventually("they run", || scripts.processes().len() >= 2);
         scripts.server.stop();
         assert_eq!(text(&works.response(false)), "all of it\n");

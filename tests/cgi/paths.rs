@@ -11,7 +11,7 @@ use doorstep::driver::os::Symlinks;
 use tempfile::TempDir;
 
 use crate::runtimes::Runtime;
-use crate::scripts::{SOURCE, ScriptServer, alone, corpus, text};
+use crate::scripts::{SOURCE, ScriptServer, corpus, serve_scripts_only, text};
 use crate::service::State;
 
 on_every_runtime! {
@@ -294,8 +294,8 @@ on_every_runtime! {
         switch(1);
         let name = root.display();
         let pwd = corpora[1].path().join("cgi-bin").canonicalize().expect("it is there");
-        let said = text(&ask()).to_owned();
-        assert!(said.starts_with(&format!("second\n{}\n{name}\n", pwd.display())), "{said}");
+        let printed = text(&ask()).to_owned();
+        assert!(printed.starts_with(&format!("second\n{}\n{name}\n", pwd.display())), "{printed}");
         fs::remove_file(&root).expect("the link is there");
         for target in ["/cgi-bin/which.sh", "/cgi-bin/which.sh", "/a.txt", "/"] {
             assert_eq!(server.client().request("GET", target, &[]).status, 404, "{target}");
@@ -359,7 +359,7 @@ on_every_runtime! {
 
     fn without_a_fallback_paths_without_scripts_are_404(runtime: Runtime) {
         let root = corpus();
-        let server = alone(runtime, root.path());
+        let server = serve_scripts_only(runtime, root.path());
         let mut client = server.client();
         assert_eq!(text(&client.request("GET", "/cgi-bin/document.sh", &[])), "a document\n");
         for target in ["/a.txt", "/", "/cgi-bin", "/missing"] {

@@ -7,7 +7,7 @@ use doorstep::blocking::CgiSettings;
 use doorstep::blocking::Config;
 
 use crate::runtimes::{Runtime, config, eventually};
-use crate::scripts::{ScriptServer, asking, children};
+use crate::scripts::{ScriptServer, children, request_script};
 use crate::support::client::Client;
 
 /// One at a time, and one more waits.
@@ -17,7 +17,7 @@ fn narrow() -> CgiSettings {
 
 /// A client that waits in the queue behind another's script.
 fn waiting(scripts: &ScriptServer) -> Client {
-    let waiting = asking(scripts, "hang.sh?body");
+    let waiting = request_script(scripts, "hang.sh?body");
     eventually("the queue is full", || scripts.get("/cgi-bin/document.sh").status == 503);
     waiting
 }
@@ -26,8 +26,8 @@ on_every_runtime! {
     fn b_256_scripts_run_wait_or_get_a_503_by_the_configured_limits(runtime: Runtime) {
         let settings = CgiSettings { max_processes: 2, max_queued: 3, ..CgiSettings::default() };
         let scripts = ScriptServer::start_with(runtime, settings);
-        let mut clients: Vec<_> = (0..9).map(|_| asking(&scripts, "hang.sh?body")).collect();
-        // Two have begun, four are turned away, three hear nothing.
+        let mut clients: Vec<_> = (0..9).map(|_| request_script(&scripts, "hang.sh?body")).collect();
+        // Two run, four get a 503, three wait.
         let mut quiet = Vec::new();
         eventually("three wait", || {
             quiet = clients.iter_mut().map(Client::is_silent).collect();
@@ -50,7 +50,7 @@ on_every_runtime! {
         assert_eq!((running.len(), waiting.len()), (2, 3));
         assert_eq!(scripts.processes().len(), 2);
         drop(running);
-        eventually("each has its turn, and leaves", || {
+        eventually("each is run, and ends", || {
             waiting.retain_mut(|client| client.is_silent() || client.peek_status() != "HTTP/1.1 200");
             waiting.is_empty()
         });
@@ -61,7 +61,7 @@ on_every_runtime! {
         let settings = CgiSettings { timeout: Duration::from_millis(800), ..narrow() };
         let scripts = ScriptServer::start_with(runtime, settings);
         // It has its place a second longer than its time.
-        let mut stubborn = asking(&scripts, "stubborn.sh");
+        let mut stubborn = request_script(&scripts, "stubborn.sh");
         eventually("it is under way", || !stubborn.is_silent());
         let response = scripts.get("/cgi-bin/document.sh");
         assert_eq!((response.status, response.header("Retry-After")), (503, Some("1")));
@@ -73,9 +73,9 @@ on_every_runtime! {
         let settings = CgiSettings { max_processes: 1, max_queued: 8, ..CgiSettings::default() };
         let grace = Duration::ZERO;
         let scripts = ScriptServer::configured(runtime, settings, Config { shutdown_grace: grace, ..config() });
-        let mut stubborn = asking(&scripts, "stubborn.sh");
+        let mut stubborn = request_script(&scripts, "stubborn.sh");
         eventually("it runs", || !stubborn.is_silent());
-        let mut waiting: Vec<_> = (0..8).map(|_| asking(&scripts, "stubborn.sh")).collect();
+        let mut waiting: Vec<_> = (0..8).map(|_| request_script(&scripts, "stubborn.sh")).collect();
         eventually("the queue is full", || scripts.get("/cgi-bin/document.sh").status == 503);
         scripts.server.stop();
         scripts.server.wait_until_stopped();
@@ -92,7 +92,7 @@ on_every_runtime! {
 
     fn b_045_a_response_is_sent_before_the_next_request_waits_for_a_permit(runtime: Runtime) {
         let scripts = ScriptServer::start_with(runtime, narrow());
-        let mut running = asking(&scripts, "hang.sh?body");
+        let mut running = request_script(&scripts, "hang.sh?body");
         eventually("it runs", || !running.is_silent());
         let file = "GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n";
         let script = "GET /cgi-bin/document.sh HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -106,7 +106,7 @@ on_every_runtime! {
 
     fn b_250_a_disconnected_client_leaves_the_queue(runtime: Runtime) {
         let scripts = ScriptServer::start_with(runtime, narrow());
-        let mut running = asking(&scripts, "hang.sh?body");
+        let mut running = request_script(&scripts, "hang.sh?body");
         eventually("it runs", || !running.is_silent());
         let mut gone = scripts.client();
         let file = "GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -125,7 +125,7 @@ on_every_runtime! {
     fn b_250_a_half_closed_client_leaves_the_queue_after_its_timeout(runtime: Runtime) {
         let settings = CgiSettings { half_close_timeout: Duration::from_millis(800), ..narrow() };
         let scripts = ScriptServer::start_with(runtime, settings);
-        let mut running = asking(&scripts, "hang.sh?body");
+        let mut running = request_script(&scripts, "hang.sh?body");
         eventually("it runs", || !running.is_silent());
         let mut quiet = waiting(&scripts);
         quiet.shutdown_write();
@@ -138,7 +138,7 @@ on_every_runtime! {
 
     fn b_250_a_half_closed_client_stays_in_the_queue_until_its_timeout(runtime: Runtime) {
         let scripts = ScriptServer::start_with(runtime, narrow());
-        let mut running = asking(&scripts, "hang.sh?body");
+        let mut running = request_script(&scripts, "hang.sh?body");
         eventually("it runs", || !running.is_silent());
         let mut quiet = waiting(&scripts);
         quiet.shutdown_write();

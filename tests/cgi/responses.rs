@@ -1,4 +1,4 @@
-//! What a script responses, and what becomes of it on the wire: RFC 3875 §5 and §6, B-234 to B-236.
+//! The output of scripts and the responses made from it: RFC 3875 §5 and §6, B-234 to B-236.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -61,7 +61,7 @@ on_every_runtime! {
         for script in ["method.sh", "missing", "not-executable.sh", "folder/", "", "hostile/hang.sh"] {
             let response = client.request("OPTIONS", &format!("/cgi-bin/{script}"), &asks);
             assert_eq!((response.status, &response.body[..]), (204, &b""[..]), "{script}");
-            let methods = response.header("Access-Control-Allow-Methods").expect("it says so");
+            let methods = response.header("Access-Control-Allow-Methods").expect("the header is there");
             assert!(methods.split(", ").any(|method| method == "PUT"), "{methods}");
             assert_eq!(response.header("Access-Control-Allow-Headers"), Some("*"));
             assert_eq!(response.header("Access-Control-Max-Age"), Some("3600"));

@@ -1,4 +1,4 @@
-//! When the server is full: who gives way, who waits, and that nothing spins.
+//! A full server: which connections are evicted, which wait, and that nothing spins.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -14,7 +14,7 @@ use crate::support::{Server, doorstep};
 
 /// Long enough that what happens at once has most likely happened.
 const MOMENT: Duration = Duration::from_millis(50);
-/// Before it is over nobody is evicted.
+/// No connection is evicted before it is over.
 const GRACE: Duration = Duration::from_millis(120);
 
 /// How three kinds of slow peers begin: in the middle of a head, of a body, and of a response.
@@ -31,12 +31,12 @@ on_every_runtime! {
             .map(|_| {
                 let mut client = server.client();
                 assert_eq!(client.request("GET", "/a", &[]).body, b"GET /a\n");
-                thread::sleep(GRACE); // idle times can be told apart
+                thread::sleep(GRACE); // so that the idle times differ
                 client
             })
             .collect();
-        let mut newcomer = server.client();
-        assert_eq!(newcomer.request("GET", "/new", &[]).body, b"GET /new\n");
+        let mut new_client = server.client();
+        assert_eq!(new_client.request("GET", "/new", &[]).body, b"GET /new\n");
         assert_eq!(idle.remove(0).read_to_end(), b"");
         for other in &mut idle {
             assert_eq!(other.request("GET", "/b", &[]).body, b"GET /b\n");
@@ -48,14 +48,14 @@ on_every_runtime! {
         let server = runtime.start_with(State::app(), config);
         let mut fresh: Vec<_> = (0..2).map(|_| server.client()).collect();
         thread::sleep(MOMENT);
-        let mut newcomer = server.client();
-        newcomer.send(b"GET /new HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut new_client = server.client();
+        new_client.send(b"GET /new HTTP/1.1\r\nHost: a\r\n\r\n");
         thread::sleep(5 * GRACE);
-        assert!(newcomer.is_silent());
+        assert!(new_client.is_silent());
         for client in &mut fresh {
             assert_eq!(client.request("GET", "/first", &[]).body, b"GET /first\n");
         }
-        assert_eq!(newcomer.response(false).body, b"GET /new\n", "when one has been idle for a while");
+        assert_eq!(new_client.response(false).body, b"GET /new\n", "when one has been idle for a while");
     }
 
     fn b_286_more_clients_than_connections_are_served_in_turn(runtime: Runtime) {
@@ -108,15 +108,15 @@ on_every_runtime! {
     fn b_286_slow_clients_are_evicted_before_idle_ones(runtime: Runtime) {
         for begin in SLOW {
             let server = runtime.start_with(State::app(), most(8));
-            let mut polite: Vec<_> = (0..4).map(|_| server.client()).collect();
-            for client in &mut polite {
+            let mut idle: Vec<_> = (0..4).map(|_| server.client()).collect();
+            for client in &mut idle {
                 assert_eq!(client.request("GET", "/a", &[]).body, b"GET /a\n");
             }
             let mut slow: Vec<_> = (0..4).map(|_| server.client()).collect();
             slow.iter_mut().for_each(|client| client.send(begin));
             thread::sleep(12 * GRACE); // also of a sweep that is held up
             let mut new: Vec<_> = (0..4).map(|_| server.client()).collect();
-            for client in polite.iter_mut().chain(&mut new) {
+            for client in idle.iter_mut().chain(&mut new) {
                 assert_eq!(client.request("GET", "/b", &[]).body, b"GET /b\n");
             }
         }
@@ -128,15 +128,15 @@ on_every_runtime! {
         let mut client = server.client();
         client.send(b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
         client.peek();
-        let mut newcomer = server.client();
-        newcomer.send(b"GET /new HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut new_client = server.client();
+        new_client.send(b"GET /new HTTP/1.1\r\nHost: a\r\n\r\n");
         let head = client.read_until(b"\r\n\r\n");
         assert!(head.starts_with(b"HTTP/1.1 200 OK\r\n"));
         for _ in 0..32 {
             client.take(LARGE / 32);
             thread::sleep(GRACE / 4); // longer than the grace in all
         }
-        assert_eq!(newcomer.response(false).body, b"GET /new\n");
+        assert_eq!(new_client.response(false).body, b"GET /new\n");
         assert_eq!(server.state.log(2)[0].bytes, Some(LARGE as u64));
     }
 
@@ -159,12 +159,12 @@ on_every_runtime! {
             client.send(b"GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\n");
         }
         server.state.wait_until_blocked(4);
-        let mut newcomer = server.client();
-        newcomer.send(b"GET /new HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut new_client = server.client();
+        new_client.send(b"GET /new HTTP/1.1\r\nHost: a\r\n\r\n");
         thread::sleep(MOMENT);
-        assert!(newcomer.is_silent());
+        assert!(new_client.is_silent());
         server.state.release(1);
-        assert_eq!(newcomer.response(false).body, b"GET /new\n");
+        assert_eq!(new_client.response(false).body, b"GET /new\n");
         server.state.release(3);
         let responses = busy.into_iter().map(|mut client| client.response(false).body);
         assert!(responses.into_iter().all(|body| body == b"waited\n"), "busy ones are not asked");
@@ -213,14 +213,14 @@ on_every_runtime! {
                 client.send(b"GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\n");
             }
             server.state.wait_until_blocked(2);
-            let mut newcomer = server.client();
-            newcomer.send(b"GET /new HTTP/1.1\r\nHost: a\r\n\r\n");
+            let mut new_client = server.client();
+            new_client.send(b"GET /new HTTP/1.1\r\nHost: a\r\n\r\n");
             let before = cpu_time(std::process::id());
             thread::sleep(20 * MOMENT);
             let used = cpu_time(std::process::id()) - before;
             assert!(used < 50, "{used} of about 100 ticks");
             server.state.release(2);
-            assert_eq!(newcomer.response(false).body, b"GET /new\n");
+            assert_eq!(new_client.response(false).body, b"GET /new\n");
         });
     }
 
@@ -235,8 +235,8 @@ on_every_runtime! {
 
         let mut early = server.client();
         assert_eq!(early.request("GET", "/a.txt", &[]).status, 200);
-        // In the middle of a head: after a while those who came first give way to those who wait.
-        let mut hungry: Vec<_> = (0..120)
+        // In the middle of a head: after a while the first ones are evicted for those that wait.
+        let mut slow: Vec<_> = (0..120)
             .map(|_| {
                 let mut client = server.client();
                 client.send(b"GET /a.txt HTTP/1.1\r\n");
@@ -249,13 +249,13 @@ on_every_runtime! {
         let used = cpu_time(server.id()) - before;
         assert!(used < 50, "{used} of about 100 ticks"); // a spinning thread takes all of them
 
-        for client in hungry.iter_mut().take(10) {
+        for client in slow.iter_mut().take(10) {
             let _ = client.try_send(b"Host: a\r\n\r\n");
             let status = client.response(false).status;
             assert!(matches!(status, 200 | 503 | 408), "{status}"); // there may be none left to open it
         }
-        drop(hungry);
-        // Those who gave up while they waited are still to be taken in and seen off.
+        drop(slow);
+        // Connections that were closed while they waited still have to be accepted and closed.
         eventually("files are served again", || server.get("/a.txt").body == b"hello\n");
     }
 }

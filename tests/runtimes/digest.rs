@@ -1,4 +1,4 @@
-//! Digests of files (RFC 9530): who asks for them gets them, of the right bytes, and nobody else.
+//! Digests of files (RFC 9530): sent on request only, and of the right bytes.
 
 use std::fs::{self, File};
 use std::path::Path;

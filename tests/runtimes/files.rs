@@ -189,7 +189,7 @@ on_every_runtime! {
         fs::create_dir(&locked).expect("a directory can be made");
         fs::set_permissions(&locked, fs::Permissions::from_mode(0o311)).expect("it is ours");
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
-        // Nothing is forbidden to root, so somebody else must ask.
+        // Permissions do not apply to root, so the server runs as another user.
         let inner = doorstep(&["0", "-b", "127.0.0.1", "--runtime", runtime.name(), "-d"]);
         let mut command = as_user(65534, inner.get_program());
         command.args(inner.get_args()).arg(root.path());
@@ -225,7 +225,7 @@ on_every_runtime! {
             assert_eq!(client.request("GET", "/fifo", &[]).status, 404);
             assert_eq!(client.request("HEAD", "/fifo", &[]).status, 404);
         }
-        assert!(!writer.is_finished(), "nobody has opened the other end");
+        assert!(!writer.is_finished(), "the other end was not opened");
         let reader = File::open(&fifo).expect("the writer is there");
         eventually("the writer goes on", || writer.is_finished());
         drop(reader);

@@ -1,11 +1,11 @@
-//! What handlers do and fail to do: each request gets a whole response or a visible cut, and a log
-//! record; other connections notice nothing.
+//! Handlers that respond, fail or panic: each request gets a complete response or a visible abort, and
+//! a log entry; other connections are not affected.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use doorstep::core::http1::date;
 
-use crate::runtimes::{Runtime, eventually};
+use crate::runtimes::{Runtime, config, eventually};
 use crate::service::{LogEntry, State};
 use crate::support::client::Client;
 
@@ -157,7 +157,13 @@ on_every_runtime! {
     }
 
     fn a_closure_is_a_handler(runtime: Runtime) {
-        let server = runtime.start_closure("state");
+        let word = "state";
+        let server = runtime.start_handler(
+            move |x: &mut doorstep::blocking::Exchange<'_>| x.respond(200).body(format!("closed over {word}")),
+            move |x: &mut doorstep::smol::Exchange<'_>| x.respond(200).body(format!("closed over {word}")),
+            State::app(),
+            config(),
+        );
         let mut client = server.client();
         for method in ["GET", "POST", "BREW"] {
             assert_eq!(client.request(method, "/", &[]).body, b"closed over state");
@@ -255,7 +261,7 @@ on_every_runtime! {
     }
 }
 
-/// What is logged of a response; no bytes are told of an empty one.
+/// The log entry of a response; that of an empty one has no number of bytes.
 fn entry(line: &str, status: u16, bytes: u64) -> LogEntry {
     let bytes = (bytes > 0).then_some(bytes);
     LogEntry { line: line.into(), status, bytes, aborted: false, error: None }

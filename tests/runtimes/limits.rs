@@ -1,6 +1,6 @@
-//! Deadlines and limits: what becomes of peers that are slow, silent or do not stop talking.
+//! Deadlines and limits: clients that are slow, silent or send without end.
 //!
-//! Deadlines are short here so that they are met soon; nothing is said about when.
+//! The deadlines are short here, so that they expire soon.
 
 use std::io::ErrorKind;
 use std::thread;
@@ -88,8 +88,8 @@ on_every_runtime! {
 
     fn b_049_a_client_that_never_reads_is_disconnected(runtime: Runtime) {
         let server = runtime.start_with(State::app(), timing(|t| t.send = SHORT));
-        let mut deaf = server.client();
-        deaf.send(b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut not_reading = server.client();
+        not_reading.send(b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
         let entry = server.state.entry();
         assert!(entry.aborted && entry.bytes < Some(LARGE as u64), "{entry:?}");
         assert_eq!(server.client().request("GET", "/", &[]).status, 200);
@@ -97,7 +97,7 @@ on_every_runtime! {
 
     fn b_049_a_client_that_reads_too_late_sees_a_reset(runtime: Runtime) {
         let server = runtime.start_with(State::app(), timing(|t| t.send = SHORT));
-        let deaf = ["/test/large", "/test/large-text"].map(|path| {
+        let not_reading = ["/test/large", "/test/large-text"].map(|path| {
             let mut client = server.client();
             client.send(format!("GET {path}\r\n").as_bytes()); // HTTP/0.9: only the end is the end
             client.peek();
@@ -105,7 +105,7 @@ on_every_runtime! {
         });
         server.stop();
         server.wait_until_stopped();
-        for mut client in deaf {
+        for mut client in not_reading {
             assert!(!client.closes_cleanly());
         }
     }

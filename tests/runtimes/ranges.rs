@@ -1,5 +1,5 @@
-//! Validators, conditions, ranges and side files, as a client sees them: all fields of all responses
-//! about one file must tell the same story.
+//! Validators, conditions, ranges and precompressed files, as a client sees them: all headers of all
+//! responses about one file must be consistent.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -369,7 +369,7 @@ fn names(response: &Response) -> Vec<&str> {
     response.head.lines().skip(1).filter_map(|line| Some(line.split_once(": ")?.0)).collect()
 }
 
-/// The parts of a `multipart/byteranges`, read as RFC 2046 §5.1 says: fields and body of each.
+/// The parts of a `multipart/byteranges`, read as RFC 2046 §5.1 says: headers and body of each.
 fn parts(response: &Response) -> Vec<(BTreeMap<String, String>, Vec<u8>)> {
     let content_type = response.header("Content-Type").expect("a type");
     let boundary = content_type.strip_prefix("multipart/byteranges; boundary=").expect("several");

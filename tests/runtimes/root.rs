@@ -487,7 +487,7 @@ fn page(response: &Response) -> String {
     String::from_utf8(response.body.clone()).expect("B-155: UTF-8")
 }
 
-/// A directory in which `nobody` may do this and not that.
+/// A directory in which the user `nobody` may access some entries and not others.
 fn forbidding() -> TempDir {
     let root = tempfile::tempdir().expect("a temporary directory can be made");
     let at = |name: &str| root.path().join(name);
@@ -584,7 +584,7 @@ fn can(command: &[&str]) -> bool {
     done.is_ok_and(|output| output.status.success())
 }
 
-#[expect(clippy::print_stderr, reason = "a test that was not run should say so")]
+#[expect(clippy::print_stderr, reason = "a skipped test reports why")]
 fn skipped(why: &str) {
     eprintln!("skipped: {why}");
 }

@@ -1,4 +1,4 @@
-//! The end: every connection has one more response, those under way finish, what is stuck is cut,
+//! The end: every connection has one more response, those under way finish, what is stuck is aborted,
 //! and nothing is left.
 
 use std::fs;
@@ -19,7 +19,7 @@ on_every_runtime! {
         let grace = Duration::from_millis(400);
         let server = runtime.start_with(State::app(), Config { shutdown_grace: grace, ..config() });
         let hanging = [
-            "GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n", // and nobody reads it
+            "GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n", // and the client does not read it
             "GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\n",  // the handler does not return
             "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf\n",
             "GET /half-a-head HTTP/1.1\r\nHos",
@@ -105,7 +105,7 @@ on_every_runtime! {
         let ask = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
         let waiting: Vec<_> = (0..5).map(|_| sent(&server, ask)).collect();
         server.stop();
-        assert!(TcpStream::connect(server.address).is_err(), "nobody new comes in");
+        assert!(TcpStream::connect(server.address).is_err(), "no new connection is accepted");
         server.state.release(1);
         assert_eq!(busy.response(false).body, b"waited\n");
         drop(busy);
@@ -194,7 +194,7 @@ on_every_runtime! {
 
     fn b_282_a_response_in_progress_is_completed(runtime: Runtime) {
         let (server, mut busy) = stopped(runtime, 600, "GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\n");
-        assert!(TcpStream::connect(server.address).is_err(), "nobody new comes in");
+        assert!(TcpStream::connect(server.address).is_err(), "no new connection is accepted");
         assert!(server.is_serving());
         server.state.release(1);
         let response = busy.response(false);
@@ -279,7 +279,7 @@ on_every_runtime! {
         }
         server.stop();
         server.wait_until_stopped();
-        eventually("nobody holds the handler", || Arc::strong_count(&server.state) == 1);
+        eventually("nothing holds the handler", || Arc::strong_count(&server.state) == 1);
     }
 
     fn a_handler_that_outlives_the_grace_is_dropped_when_it_returns(runtime: Runtime) {
@@ -290,7 +290,7 @@ on_every_runtime! {
         server.stop();
         server.wait_until_stopped();
         server.state.release(1);
-        eventually("nobody holds the handler", || Arc::strong_count(&server.state) == 1);
+        eventually("nothing holds the handler", || Arc::strong_count(&server.state) == 1);
     }
 
     fn no_thread_and_no_descriptor_is_leaked(runtime: Runtime) {
@@ -307,7 +307,7 @@ on_every_runtime! {
                 server.stop();
                 server.wait_until_stopped();
             };
-            serve(); // what is made once stays: a reactor, say
+            serve(); // the reactor, for example, is created once and kept
             eventually("one thread more at most", || count("task") <= 8);
             let before = (count("task"), count("fd"));
             (0..3).for_each(|_| serve());
@@ -317,7 +317,7 @@ on_every_runtime! {
     }
 }
 
-/// A server told to stop while a handler waits, for what these requests asked, and their client.
+/// A server that is stopped while a handler waits, after these requests, and their client.
 fn stopped(runtime: Runtime, seconds: u64, requests: &str) -> (TestServer, Client) {
     let server = runtime.start_with(State::app(), grace(seconds));
     let client = sent(&server, requests);
@@ -333,8 +333,8 @@ fn sent(server: &TestServer, bytes: &str) -> Client {
     client
 }
 
-/// How many requests were answered, of which none may get no response. A connection is kept as long
-/// as its responses promise that.
+/// Sends requests until a connection is refused, and returns their number. Each must get a response.
+/// A connection is kept as long as its responses allow.
 fn ask_until_refused(port: u16) -> usize {
     let mut asked = 0;
     while asked < 100_000

@@ -16,7 +16,7 @@ on_every_runtime! {
         let (mut played, mut wrong) = (0, Vec::new());
         for file in transcript::files(&dir) {
             let text = std::fs::read_to_string(&file).expect("it is text");
-            for transcript in transcript::parse(&text).expect("another test says what is wrong") {
+            for transcript in transcript::parse(&text).expect("another test checks the format") {
                 for pieces in [Pieces::Whole, Pieces::Halves, Pieces::Of(7), Pieces::Of(1)] {
                     if let Err(difference) = play(server.address, &transcript, pieces) {
                         let name = file.file_name().unwrap_or_default().to_string_lossy();
@@ -98,7 +98,7 @@ fn ends_as(stream: &mut TcpStream, end: End) -> Result<(), String> {
     }
 }
 
-/// Every Date field says what the transcripts say.
+/// Sets every Date header to that of the transcripts.
 fn set_dates(response: &mut [u8]) {
     const NAME: &[u8] = b"\r\nDate: ";
     const DATE: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";

@@ -18,7 +18,7 @@ use doorstep::blocking::CgiSettings;
 use doorstep::blocking::{self, Config};
 use tempfile::TempDir;
 
-use crate::runtimes::{Runtime, TestServer, config, eventually, listener};
+use crate::runtimes::{Runtime, TestServer, config, eventually};
 use crate::service::State;
 use crate::support::client::{Client, Response};
 
@@ -32,7 +32,7 @@ pub(crate) struct ScriptServer {
 }
 
 impl ScriptServer {
-    /// Runs them as the defaults say.
+    /// Runs them with the default settings.
     pub(crate) fn start(runtime: Runtime) -> Self {
         Self::start_with(runtime, CgiSettings::default())
     }
@@ -56,19 +56,19 @@ impl ScriptServer {
         self.client().request("GET", target, &[])
     }
 
-    /// Waits until the log has been told `words`.
-    pub(crate) fn wait_for_error(&self, words: &str) {
+    /// Waits until an error with this text was logged.
+    pub(crate) fn wait_for_error(&self, text: &str) {
         let errors = || self.server.state.errors();
         let seen = (0..1000).any(|_| {
             thread::sleep(Duration::from_millis(10));
-            errors().iter().any(|error| error.contains(words))
+            errors().iter().any(|error| error.contains(text))
         });
-        assert!(seen, "never told: {words:?}, but {:?}", errors());
+        assert!(seen, "never logged: {text:?}, but {:?}", errors());
     }
 
     /// Waits until no process of a script is left.
     pub(crate) fn wait_until_ended(&self) {
-        eventually("nobody is left", || self.processes().is_empty());
+        eventually("no process is left", || self.processes().is_empty());
     }
 
     /// The processes that were started for these scripts, by id: theirs is the folder they are in.
@@ -82,24 +82,9 @@ impl ScriptServer {
 }
 
 /// A server of scripts and nothing else: [`blocking::Cgi`] is a handler itself.
-pub(crate) fn alone(runtime: Runtime, root: &Path) -> TestServer {
-    let (root, settings) = (root.to_owned(), CgiSettings::default());
-    match runtime {
-        Runtime::Blocking => {
-            let server = blocking::Server::from_listeners(listener()).expect("it can be prepared");
-            let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
-            let cgi = blocking::Cgi::new(root, settings).expect("it can be had");
-            TestServer::new(address, State::app(), shutdown, move || server.serve(cgi))
-        }
-        Runtime::Smol => {
-            let server =
-                doorstep::smol::Server::from_listeners(listener()).expect("it can be prepared");
-            let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
-            let cgi = doorstep::smol::Cgi::new(root, settings).expect("it can be had");
-            let serve = move || smol::block_on(server.serve(cgi));
-            TestServer::new(address, State::app(), shutdown, serve)
-        }
-    }
+pub(crate) fn serve_scripts_only(runtime: Runtime, root: &Path) -> TestServer {
+    let cgi = blocking::Cgi::new(root, CgiSettings::default()).expect("the scripts can be run");
+    runtime.start_handler(cgi.clone(), cgi, State::app(), config())
 }
 
 /// A document root with the corpus in `cgi-bin`, a file and a folder, for everybody to read.
@@ -116,7 +101,7 @@ pub(crate) fn corpus() -> TempDir {
     for name in ["a.txt", "folder/b.txt"] {
         fs::write(root.path().join(name), "hello\n").expect("it can be written");
     }
-    // A temporary directory is for its owner only, and scripts may run as somebody else.
+    // A temporary directory is accessible to its owner only, and scripts may run as another user.
     run(Command::new("chmod").args(["-R", "u+w,a+rX"]).arg(root.path()));
     root
 }
@@ -150,7 +135,7 @@ fn processes() -> impl Iterator<Item = u32> {
     all.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// The children of this process, by id, those included that nobody has waited for.
+/// The children of this process, by id, zombies included.
 pub(crate) fn children() -> Vec<u32> {
     let ours = std::process::id().to_string();
     let is_ours = |id: &u32| {
@@ -166,8 +151,8 @@ pub(crate) fn end(id: u32) {
     run(Command::new("kill").args(["-s", "KILL", &id.to_string()]));
 }
 
-/// All that is said to a request for a script, on a connection that does not end in order.
-pub(crate) fn cut(scripts: &ScriptServer, script: &str) -> String {
+/// All bytes of the response to a request for a script, on a connection that may be reset.
+pub(crate) fn incomplete_response(scripts: &ScriptServer, script: &str) -> String {
     let mut client = scripts.client();
     client.send(format!("GET /cgi-bin/{script} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
     String::from_utf8_lossy(&client.read_to_end_or_reset()).into_owned()
@@ -178,8 +163,8 @@ pub(crate) fn text(response: &Response) -> &str {
     str::from_utf8(&response.body).expect("it is text")
 }
 
-/// A client that has asked for a hostile script.
-pub(crate) fn asking(scripts: &ScriptServer, script: &str) -> Client {
+/// A client that has requested a hostile script.
+pub(crate) fn request_script(scripts: &ScriptServer, script: &str) -> Client {
     let mut client = scripts.client();
     client.send(format!("GET /cgi-bin/hostile/{script} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
     client

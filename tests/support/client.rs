@@ -1,7 +1,7 @@
 //! A client that speaks bytes.
 //!
-//! It shows what came over the wire and hides nothing but the framing. It refuses to wait: a server
-//! that is silent for 10 s fails the test.
+//! It shows the bytes of a response, and removes nothing but the framing. If the server sends nothing
+//! for 10 s, the test fails.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -25,7 +25,7 @@ impl Client {
         Self::try_connect(port).expect("the server listens")
     }
 
-    /// As `connect`, to a server that may have stopped.
+    /// Like `connect`, to a server that may have stopped.
     pub(crate) fn try_connect(port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
@@ -66,13 +66,13 @@ impl Client {
         response
     }
 
-    /// Waits until something has arrived, and leaves it there.
+    /// Waits until something has arrived, without reading it.
     pub(crate) fn peek(&mut self) {
         assert!(!self.0.fill_buf().expect("the server responses").is_empty());
     }
 
-    /// The begin of a response that has come, of which nothing was read yet. It is not read by this
-    /// either: who is dropped then is gone for good, as the system tells the server.
+    /// The start of a response, without reading it. If the client is dropped then, the system resets the
+    /// connection.
     pub(crate) fn peek_status(&mut self) -> String {
         let mut begin = [0; 12];
         let n = self.0.get_ref().peek(&mut begin).expect("the server responses");
@@ -86,12 +86,12 @@ impl Client {
         bytes
     }
 
-    /// As `send`, to a server that may have closed.
+    /// Like `send`, to a server that may have closed.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.get_mut().write_all(bytes)
     }
 
-    /// Everything until the server closes, in order or not.
+    /// Everything until the server closes or resets the connection.
     pub(crate) fn read_to_end_or_reset(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         match self.0.read_to_end(&mut bytes) {
@@ -100,7 +100,7 @@ impl Client {
         }
     }
 
-    /// Reads to the end: whether it is one, and no reset.
+    /// Reads to the end. Returns whether it was an orderly close, not a reset.
     pub(crate) fn closes_cleanly(&mut self) -> bool {
         match self.0.read_to_end(&mut Vec::new()) {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
@@ -108,12 +108,12 @@ impl Client {
         }
     }
 
-    /// Says that no more is sent.
+    /// Closes the sending half.
     pub(crate) fn shutdown_write(&mut self) {
         self.0.get_ref().shutdown(Shutdown::Write).expect("the connection stands");
     }
 
-    /// Whether the server has said nothing that was not read yet, and has not closed.
+    /// Whether nothing has arrived that was not read yet, and the server has not closed.
     pub(crate) fn is_silent(&mut self) -> bool {
         if !self.0.buffer().is_empty() {
             return false;
@@ -125,7 +125,7 @@ impl Client {
         silent
     }
 
-    /// Our own.
+    /// The port of this end.
     pub(crate) fn port(&self) -> u16 {
         self.0.get_ref().local_addr().expect("it is connected").port()
     }
@@ -137,7 +137,7 @@ impl Client {
         bytes
     }
 
-    /// As `take`, from a server that may have closed.
+    /// Like `read_exact`, from a server that may have closed.
     pub(crate) fn try_read_exact(&mut self, size: usize) -> io::Result<()> {
         self.0.read_exact(&mut vec![0; size])
     }

@@ -48,7 +48,7 @@ pub(crate) fn root() -> TempDir {
     root
 }
 
-/// The program run as another user, if we may do that; who may not is not root.
+/// The program run as another user, if this process is root; else as this one.
 pub(crate) fn as_user(user: u32, program: &OsStr) -> Command {
     let user = user.to_string();
     let other = |program: &OsStr| {

@@ -1,7 +1,8 @@
-//! Every driver by one name: a test is written for a [`Runtime`] and runs on each of them.
+//! The runtimes under one name: a test is written for a [`Runtime`] and runs on each of them.
 //!
-//! [`on_every_runtime!`] is the only way to a test here: it makes one for every driver, so none can
-//! be left out. A new driver is a variant of [`Runtime`], its arms below, and a line in the macro.
+//! [`on_every_runtime!`] is the only way to define a test here: it makes one for each runtime, so none
+//! can be left out. A new runtime is a variant of [`Runtime`], its arms below, and a line in the
+//! macros.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use doorstep::blocking::{self, Config, ShutdownHandle};
 use doorstep::driver::net;
+use doorstep::smol as on_smol;
 
 use crate::service::{self, State};
 use crate::support::client::Client;
@@ -24,7 +26,7 @@ pub(crate) enum Runtime {
     Smol,
 }
 
-/// Makes each `fn name(runtime: Runtime)` a test for every driver: `blocking::name` and so on.
+/// Makes each `fn name(runtime: Runtime)` a test for every runtime: `blocking::name` and so on.
 macro_rules! on_every_runtime {
     ($($(#[$meta:meta])* fn $name:ident($runtime:ident: $kind:ty) $body:block)*) => {
         $($(#[$meta])* fn $name($runtime: $kind) $body)*
@@ -46,12 +48,12 @@ macro_rules! on_every_runtime {
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) state: Arc<State>,
-    shutdown: ShutdownHandle,
+    pub(crate) shutdown: ShutdownHandle,
     returned: Receiver<io::Result<()>>,
 }
 
 impl Runtime {
-    /// What the command calls it.
+    /// The name that the command has for it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Blocking => "blocking",
@@ -59,7 +61,7 @@ impl Runtime {
         }
     }
 
-    /// Serves with the usual configuration.
+    /// Serves the application with the usual configuration.
     pub(crate) fn start(self, state: Arc<State>) -> TestServer {
         self.start_with(state, config())
     }
@@ -77,71 +79,51 @@ impl Runtime {
         let shared = state.clone();
         match self {
             Self::Blocking => {
-                let server =
-                    blocking::Server::from_listeners(listeners).expect("it can be prepared");
-                let server = server.with_config(config);
-                let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
-                let serve = move || server.serve(service::blocking::Service::new(shared));
-                TestServer::new(address, state, shutdown, serve)
+                let service = service::blocking::Service::new(shared);
+                TestServer::blocking(listeners, state, config, |server| server.serve(service))
             }
             Self::Smol => {
-                let server =
-                    doorstep::smol::Server::from_listeners(listeners).expect("it can be prepared");
-                let server = server.with_config(config);
-                let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
                 let service = service::smol::Service::new(shared);
-                let serve = move || smol::block_on(server.serve(service));
-                TestServer::new(address, state, shutdown, serve)
+                TestServer::smol(listeners, state, config, async |server| {
+                    server.serve(service).await
+                })
             }
         }
     }
 
-    /// Serves one request; a stop is of no use.
+    /// Serves one request.
     pub(crate) fn start_one(self, state: Arc<State>) -> TestServer {
         let shared = state.clone();
         match self {
             Self::Blocking => {
-                let server =
-                    blocking::Server::from_listeners(listener()).expect("it can be prepared");
-                let server = server.with_config(config());
-                let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
-                let serve = move || server.serve_one(&service::blocking::Service::new(shared));
-                TestServer::new(address, state, shutdown, serve)
+                let service = service::blocking::Service::new(shared);
+                TestServer::blocking(listener(), state, config(), move |server| {
+                    server.serve_one(&service)
+                })
             }
             Self::Smol => {
-                let server =
-                    doorstep::smol::Server::from_listeners(listener()).expect("it can be prepared");
-                let server = server.with_config(config());
-                let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
                 let service = service::smol::Service::new(shared);
-                let serve = move || smol::block_on(server.serve_one(&service));
-                TestServer::new(address, state, shutdown, serve)
+                TestServer::smol(listener(), state, config(), async move |server| {
+                    server.serve_one(&service).await
+                })
             }
         }
     }
 
-    /// Serves a closure that says `closed over {word}`.
-    pub(crate) fn start_closure(self, word: &'static str) -> TestServer {
+    /// Serves other handlers than the application's: the one of this runtime.
+    pub(crate) fn start_handler(
+        self,
+        blocking: impl blocking::Handler,
+        smol: impl on_smol::Handler,
+        state: Arc<State>,
+        config: Config,
+    ) -> TestServer {
         match self {
             Self::Blocking => {
-                let server =
-                    blocking::Server::from_listeners(listener()).expect("it can be prepared");
-                let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
-                let closure = move |x: &mut blocking::Exchange<'_>| {
-                    x.respond(200).body(format!("closed over {word}"))
-                };
-                let serve = move || server.serve(closure);
-                TestServer::new(address, State::app(), shutdown, serve)
+                TestServer::blocking(listener(), state, config, |server| server.serve(blocking))
             }
             Self::Smol => {
-                let server =
-                    doorstep::smol::Server::from_listeners(listener()).expect("it can be prepared");
-                let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
-                let closure = move |x: &mut doorstep::smol::Exchange<'_>| {
-                    x.respond(200).body(format!("closed over {word}"))
-                };
-                let serve = move || smol::block_on(server.serve(closure));
-                TestServer::new(address, State::app(), shutdown, serve)
+                TestServer::smol(listener(), state, config, async |server| server.serve(smol).await)
             }
         }
     }
@@ -160,17 +142,41 @@ impl Runtime {
             .env(MARK, "1")
             .output()
             .expect("it can be started again");
-        let said = String::from_utf8_lossy(&output.stdout);
+        let stdout = String::from_utf8_lossy(&output.stdout);
         assert!(
-            output.status.success() && said.contains("1 passed"),
-            "{said}{}",
+            output.status.success() && stdout.contains("1 passed"),
+            "{stdout}{}",
             String::from_utf8_lossy(&output.stderr)
         );
     }
 }
 
 impl TestServer {
-    pub(crate) fn new(
+    fn blocking(
+        listeners: Vec<TcpListener>,
+        state: Arc<State>,
+        config: Config,
+        serve: impl FnOnce(blocking::Server) -> io::Result<()> + Send + 'static,
+    ) -> Self {
+        let server = blocking::Server::from_listeners(listeners).expect("it can be prepared");
+        let server = server.with_config(config);
+        let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
+        Self::new(address, state, shutdown, move || serve(server))
+    }
+
+    fn smol(
+        listeners: Vec<TcpListener>,
+        state: Arc<State>,
+        config: Config,
+        serve: impl AsyncFnOnce(on_smol::Server) -> io::Result<()> + Send + 'static,
+    ) -> Self {
+        let server = on_smol::Server::from_listeners(listeners).expect("it can be prepared");
+        let server = server.with_config(config);
+        let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
+        Self::new(address, state, shutdown, move || smol::block_on(serve(server)))
+    }
+
+    fn new(
         address: SocketAddr,
         state: Arc<State>,
         shutdown: ShutdownHandle,
@@ -214,7 +220,7 @@ impl Drop for TestServer {
     }
 }
 
-/// The usual configuration: its Server field is that of the transcripts.
+/// The usual configuration: its Server header is that of the transcripts.
 pub(crate) fn config() -> Config {
     let lame_duck = Duration::from_millis(200);
     Config { server: "doorstep".into(), lame_duck, ..Config::default() }
@@ -225,11 +231,11 @@ pub(crate) fn listener() -> Vec<TcpListener> {
     net::bind(Some("127.0.0.1"), 0).expect("a port is free")
 }
 
-/// Looks again and again until `done`; never is a fault.
+/// Waits until `done` returns true; panics after 10 s.
 pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let seen = (0..1000).any(|_| {
         thread::sleep(Duration::from_millis(10));
         done()
     });
-    assert!(seen, "never seen: {what}");
+    assert!(seen, "never happened: {what}");
 }

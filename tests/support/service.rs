@@ -1,10 +1,10 @@
-//! The application that the tests over sockets talk to, and what they know about it.
+//! The application that the tests over sockets talk to, and its state, which they share.
 //!
-//! What it does on which path is a [`Step`] after the other, the same for every driver; a driver's
-//! handler only carries them out ([`blocking`]). The paths of the wire transcripts are those of
+//! For each path there is a list of [`Step`]s, the same for every runtime; each handler carries them
+//! out ([`blocking`], [`smol`]). The paths of the wire transcripts are described in
 //! `tests/wire/README.md`; below `/test/` are those that a transcript cannot show, because a handler
-//! waits, fails or panics there. With a root it serves files instead, and scripts around them when it
-//! is told how to run those.
+//! waits, fails or panics there. With a root it serves files instead, and with settings for scripts
+//! those too.
 
 use std::io;
 use std::net::IpAddr;
@@ -18,10 +18,10 @@ use doorstep::core::http1::{Head, Version};
 use doorstep::core::site::Site;
 use doorstep::driver::cgi::ProcessLimit;
 
-/// What becomes of one request, step by step.
+/// A step of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// 501, as nobody handles the method.
+    /// 501, for a method that is not supported.
     Unsupported,
     /// Receives the body.
     Read,
@@ -29,25 +29,25 @@ pub(crate) enum Step {
     ReadTwo,
     /// Sends 103.
     Interim,
-    /// Begins a response that ends so.
+    /// Begins a response with this status and this end.
     Respond(u16, ResponseEnd),
     /// Sends a part of the body.
     Send(&'static [u8]),
-    /// Sends that many bytes.
+    /// Sends this number of bytes.
     SendMany(usize),
     Flush,
     End(&'static [(&'static str, &'static [u8])]),
-    /// Tries to split the head; nothing of that may be sent.
+    /// Sets a header with a line end, which must be refused.
     SplitHead,
-    /// Speaks `echo` from here on, if the client asked for it.
+    /// Switches to the protocol `echo`, if the client asked for it.
     Upgrade,
-    /// Waits for the test.
+    /// Waits for [`State::release`].
     Wait,
     Fail,
     Panic,
 }
 
-/// How a response goes on behind its status.
+/// The end of a response's head, and its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ResponseEnd {
     /// A body of `text/plain`.
@@ -63,7 +63,7 @@ pub(crate) enum ResponseEnd {
     Stream,
 }
 
-/// What this application does about a request.
+/// The steps for a request.
 pub(crate) fn steps(head: &Head<'_>) -> Vec<Step> {
     use Step::{
         End, Fail, Flush, Interim, Panic, Read, ReadTwo, Respond, Send, SendMany, SplitHead,
@@ -130,7 +130,7 @@ pub(crate) fn steps(head: &Head<'_>) -> Vec<Step> {
 /// More than the buffers of two sockets hold, in bytes.
 pub(crate) const LARGE: usize = 32 << 20;
 
-/// Where a client that expects 100 is told 417 instead.
+/// A path whose `Expect: 100-continue` is refused with 417.
 pub(crate) const REFUSED: &[u8] = b"/test/refused";
 
 #[allow(clippy::panic, reason = "that is what is tested")]
@@ -142,7 +142,7 @@ fn text(body: impl Into<Vec<u8>>) -> Step {
     Step::Respond(200, ResponseEnd::Text(body.into()))
 }
 
-/// The code in `/status/NNN`, when a response may end with it.
+/// The code in `/status/NNN`, if it is a final one.
 fn status(path: &[u8]) -> Option<u16> {
     let code = str::from_utf8(path.strip_prefix(b"/status/")?).ok()?.parse().ok()?;
     (200..=999).contains(&code).then_some(code)
@@ -183,15 +183,15 @@ pub(crate) struct State {
 struct Seen {
     entries: Vec<LogEntry>,
     errors: Vec<String>,
-    /// Requests that came to [`Step::Wait`], ever.
+    /// The number of requests that have reached [`Step::Wait`].
     waited: usize,
-    /// How many connections a stop cut, once it is over.
+    /// The number of connections that a shutdown has aborted, once it is over.
     aborted: Option<usize>,
-    /// How many more of them may go on.
+    /// The number of them that may go on.
     permits: usize,
 }
 
-/// A [`Record`] that stays.
+/// An owned [`Record`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogEntry {
     pub(crate) line: String,
@@ -201,7 +201,7 @@ pub(crate) struct LogEntry {
     pub(crate) error: Option<String>,
 }
 
-/// What is waited for comes at once or, if there is a fault, never.
+/// Every wait ends long before this, unless there is a fault.
 const NEVER: Duration = Duration::from_secs(10);
 
 impl State {
@@ -222,7 +222,7 @@ impl State {
         Arc::default()
     }
 
-    /// [`Step::Wait`]: until the test says [`State::release`].
+    /// [`Step::Wait`]: waits until the test calls [`State::release`].
     pub(crate) fn wait(&self) {
         let mut seen = self.seen();
         seen.waited += 1;
@@ -232,14 +232,14 @@ impl State {
         seen.permits -= 1;
     }
 
-    /// Lets `n` of those who wait, or will, go on.
+    /// Lets `n` waiting requests, or later ones, go on.
     pub(crate) fn release(&self, n: usize) {
         let mut seen = self.seen();
         seen.permits = seen.permits.saturating_add(n);
         self.changed.notify_all();
     }
 
-    /// Returns when `n` requests have come to [`Step::Wait`].
+    /// Returns when `n` requests have reached [`Step::Wait`].
     pub(crate) fn wait_until_blocked(&self, n: usize) {
         drop(self.until(|seen| seen.waited >= n));
     }
@@ -256,7 +256,7 @@ impl State {
         log.remove(0)
     }
 
-    /// What the handler was told besides.
+    /// The messages of [`Observer::on_error`].
     pub(crate) fn errors(&self) -> Vec<String> {
         self.seen().errors.clone()
     }
@@ -280,10 +280,10 @@ impl State {
 
     pub(crate) fn stopped(&self, how: &ShutdownReport) {
         let before = self.seen().aborted.replace(how.aborted);
-        assert_eq!(before, None, "once is enough");
+        assert_eq!(before, None, "it is called once");
     }
 
-    /// How many connections were cut by the stop.
+    /// The number of connections that the shutdown has aborted.
     #[allow(dead_code, reason = "scripts have a test binary of their own")]
     pub(crate) fn aborted(&self) -> usize {
         self.until(|seen| seen.aborted.is_some()).aborted.unwrap_or(0)
@@ -292,7 +292,7 @@ impl State {
     fn until(&self, done: impl Fn(&Seen) -> bool) -> MutexGuard<'_, Seen> {
         let waited = self.changed.wait_timeout_while(self.seen(), NEVER, |seen| !done(seen));
         let (seen, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        assert!(!timeout.timed_out(), "it never came; seen: {seen:?}");
+        assert!(!timeout.timed_out(), "it never happened; seen: {seen:?}");
         seen
     }
 
@@ -328,7 +328,7 @@ impl Observer for TestObserver {
 /// The handlers of an application with this state, and what observes it.
 fn handlers(state: &Arc<State>) -> (Option<Files>, Option<Cgi>, TestObserver) {
     let open = |root| Files::new(root).expect("the root is there").with_site(state.site.clone());
-    let run = |root, settings| Cgi::new(root, settings).expect("it can be had");
+    let run = |root, settings| Cgi::new(root, settings).expect("the scripts can be run");
     let root = state.root.as_ref();
     let scripts = root.zip(state.scripts.clone());
     let cgi = scripts.map(|(root, settings)| run(root, settings).with_fallback(open(root)));

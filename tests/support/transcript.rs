@@ -1,7 +1,7 @@
 //! Wire transcripts: conversations as Markdown, with what the machine makes of them.
 //!
-//! `tests/wire/README.md` explains the format to those who write it; this reads and writes it. A
-//! [`Transcript`] is all that a player needs, over a socket or without one: send a round's
+//! `tests/wire/README.md` describes the format; this reads and writes it. A
+//! [`Transcript`] is all that a test needs, over a socket or without one: send a round's
 //! `request` (and finish, if `eof`), expect its `response`. Malformed files are an error with file
 //! and line, never a transcript that tests less than it seems to.
 
@@ -26,13 +26,13 @@ pub(crate) struct Transcript {
     pub(crate) rounds: Vec<Round>,
 }
 
-/// What the peer sends before it waits, and what comes of it.
+/// What the peer sends before it waits, and the response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Round {
     pub(crate) request: Vec<u8>,
     /// The peer half-closes behind the request.
     pub(crate) eof: bool,
-    /// What the machine says, intermediate need-datas left out and body parts merged.
+    /// The events, intermediate need-datas left out and body parts merged.
     pub(crate) events: Vec<Vec<u8>>,
     pub(crate) response: Vec<u8>,
 }
@@ -42,16 +42,15 @@ pub(crate) struct Round {
 pub(crate) enum End {
     /// The connection stays.
     Open,
-    /// It is closed at once: the peer has said that nothing follows. What follows all the same may
-    /// meet a reset.
+    /// It is closed at once: the peer has closed its sending half. If it sends more, it may get a reset.
     Closed,
-    /// It is closed when the peer has heard of it.
+    /// The server lingers before it closes.
     Lingering,
 }
 
 impl Transcript {
     /// What a player sees after the last round.
-    #[allow(dead_code, reason = "the drivers' players ask")]
+    #[allow(dead_code, reason = "used by the tests over sockets")]
     pub(crate) fn end(&self) -> End {
         match self.rounds.last().and_then(|round| round.events.last()).map(Vec::as_slice) {
             Some(b"closed") => End::Closed,
