@@ -69,7 +69,7 @@ frame.onload = () => {
 </script>";
 
 /// Plays the video, jumps near its end, and errors where it is then. HOLD keeps the page from
-/// being complete until that is known: it responses the picture after the knock.
+/// being complete until that is known: it sends the picture after the request for HOLD/knock.
 const SEEKER: &str = r"<!doctype html><title>seeker</title><pre id=out></pre><img src='HOLD/picture'>
 <video id=a muted preload=auto src=clip.webm></video><script>
 const tell = text => { out.textContent = text; fetch('HOLD/knock').catch(() => 0); };

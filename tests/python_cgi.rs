@@ -106,7 +106,8 @@ fn facts(response: &Response) -> (u16, String, String) {
         301 => response.header("Location").unwrap_or_default().to_owned(),
         _ => response.reason.clone(),
     };
-    let printed = if response.status == 200 { support::text(&response.body) } else { String::new() };
+    let printed =
+        if response.status == 200 { support::text(&response.body) } else { String::new() };
     (response.status, word, printed)
 }
 

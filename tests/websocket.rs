@@ -66,7 +66,7 @@ fn converse(socket: &mut WebSocket<TcpStream>) {
     let large: Vec<u8> = (0..1_000_000).map(|n| (n % 251) as u8).collect();
     for message in [Message::text("grüß dich"), Message::binary(large), Message::text("")] {
         socket.send(message.clone()).expect("it reads");
-        assert_eq!(socket.read().expect("it responses"), message);
+        assert_eq!(socket.read().expect("a response arrives"), message);
     }
     socket.close(None).expect("it is open");
     while socket.read().is_ok() {}

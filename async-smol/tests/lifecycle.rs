@@ -36,7 +36,7 @@ async fn ask(client: &mut TcpStream) {
     let mut response = Vec::new();
     while !response.ends_with(b"\r\n\r\nhi") {
         let mut part = [0; 512];
-        let n = client.read(&mut part).await.expect("it responses");
+        let n = client.read(&mut part).await.expect("a response arrives");
         assert!(n > 0, "closed after {:?}", String::from_utf8_lossy(&response));
         response.extend_from_slice(&part[..n]);
     }
@@ -136,7 +136,7 @@ fn a_stop_does_not_block_the_executor() {
         let mut client = TcpStream::connect(address).await.expect("it listens");
         let request = b"GET /cgi-bin/stubborn HTTP/1.1\r\nHost: a\r\n\r\n";
         client.write_all(request).await.expect("it is connected");
-        client.read_exact(&mut [0; 12]).await.expect("it responses");
+        client.read_exact(&mut [0; 12]).await.expect("a response arrives");
         drop(client);
         shutdown.stop();
         let mut ticks = 0;

@@ -142,7 +142,7 @@ on_every_runtime! {
                 client.send(&request[..end]);
                 match how {
                     0 => client.shutdown_write(),
-                    1 if end >= 57 => client.peek(), // unread: a reset
+                    1 if end >= 60 => client.peek(), // unread: a reset
                     2 => drop(client.try_send(b"\r\n")),
                     _ => {}
                 }
@@ -235,7 +235,7 @@ macro_rules! handlers {
                     x.respond(200).header("X-Method", "overridden").body("")
                 }
                 $($async)? fn fallback(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-                    x.respond(200).header("X-Method", "fallback").body("")
+                    x.respond(403).header("X-Method", "fallback").body("") // 2xx would open a tunnel
                 }
             }
 

@@ -68,14 +68,14 @@ impl Client {
 
     /// Waits until something has arrived, without reading it.
     pub(crate) fn peek(&mut self) {
-        assert!(!self.0.fill_buf().expect("the server responses").is_empty());
+        assert!(!self.0.fill_buf().expect("the server responds").is_empty());
     }
 
     /// The start of a response, without reading it. If the client is dropped then, the system resets the
     /// connection.
     pub(crate) fn peek_status(&mut self) -> String {
         let mut begin = [0; 12];
-        let n = self.0.get_ref().peek(&mut begin).expect("the server responses");
+        let n = self.0.get_ref().peek(&mut begin).expect("the server responds");
         String::from_utf8_lossy(&begin[..n]).into_owned()
     }
 
@@ -153,7 +153,7 @@ impl Client {
 
     fn line(&mut self) -> String {
         let mut line = Vec::new();
-        self.0.read_until(b'\n', &mut line).expect("the server responses");
+        self.0.read_until(b'\n', &mut line).expect("the server responds");
         String::from_utf8_lossy(&line).trim_end().to_owned()
     }
 
