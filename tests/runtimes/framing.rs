@@ -66,7 +66,7 @@ on_every_runtime! {
             ("std", "datas"), // the second response is refused
             ("tde", "datas"),
             ("tdDe", "datas, too much"),
-            ("tFh", "file!"),
+            ("tdh", "datas"),
             ("irr", "whole"),
             ("4", ""),
             ("3", ""),
@@ -77,7 +77,8 @@ on_every_runtime! {
                 let responses = exchange(&server, (method, rest), calls.as_bytes());
                 let responses = responses.unwrap_or_else(|wrong| unreachable!("{method} {calls}: {wrong}"));
                 let what = format!("{method} {rest:?} {calls}: {responses:?}");
-                assert_eq!(responses.len(), 2, "{what}");
+                let is_close_delimited = calls.starts_with('t') && rest.contains("HTTP/1.0");
+                assert_eq!(responses.len(), if is_close_delimited { 1 } else { 2 }, "{what}");
                 let expected = if *method == "HEAD" { "" } else { body };
                 assert_eq!(String::from_utf8_lossy(&responses[0].body), expected, "{what}");
             }

@@ -217,9 +217,9 @@ on_every_runtime! {
         );
         let response = client.response(true);
         assert_eq!((response.status, response.header("Upgrade")), (101, Some("echo")));
-        assert_eq!(client.take(6), b"first ");
+        assert_eq!(client.read_exact(6), b"first ");
         client.send(b"second");
-        assert_eq!(client.take(6), b"second");
+        assert_eq!(client.read_exact(6), b"second");
         client.shutdown_write();
         assert_eq!(client.read_to_end(), b"");
         assert_eq!(server.state.entry(), entry("GET /switch HTTP/1.1", 101, 0));

@@ -4,13 +4,14 @@
 
 use std::io::ErrorKind;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use doorstep::blocking::Config;
 use doorstep::core::http1::{Limits, Timeouts};
 
-use crate::runtimes::{Runtime, config};
+use crate::runtimes::{Runtime, TestServer, config};
 use crate::service::{LARGE, State};
+use crate::support::client::Client;
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -151,6 +152,29 @@ on_every_runtime! {
         assert!(cut && entry.aborted && entry.bytes < Some(LARGE as u64), "{entry:?}");
     }
 
+    fn b_049_a_reader_that_becomes_slower_than_the_minimum_rate_is_disconnected(runtime: Runtime) {
+        let (server, mut client) = download_above_the_rate(runtime);
+        let since = Instant::now();
+        // A tenth of the rate from here on. What was read before must not count for it.
+        let is_disconnected = (0..500).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            client.try_read_exact(RATE / 1000).is_err() || !server.state.log(0).is_empty()
+        });
+        let entry = server.state.entry();
+        assert!(is_disconnected && entry.aborted, "{:?}: {entry:?}", since.elapsed());
+    }
+
+    fn b_049_a_reader_that_becomes_slower_and_keeps_the_minimum_rate_is_served(runtime: Runtime) {
+        let (server, mut client) = download_above_the_rate(runtime);
+        let (since, mut read) = (Instant::now(), 0);
+        while since.elapsed() < 15 * SHORT {
+            thread::sleep(Duration::from_millis(10));
+            let most = (RATE as u128 * 3 / 2 * since.elapsed().as_millis() / 1000) as usize;
+            read += client.read_exact(most - read).len();
+        }
+        assert!(server.state.log(0).is_empty(), "it is not disconnected");
+    }
+
     fn b_049_a_steady_slow_reader_is_not_disconnected_when_all_buffers_are_full(runtime: Runtime) {
         let server = runtime.start_with(State::app(), timing(|t| t.send = SHORT));
         let mut steady = server.client();
@@ -161,9 +185,9 @@ on_every_runtime! {
         let mut read = 0;
         for _ in 0..100 {
             thread::sleep(Duration::from_millis(15));
-            read += steady.take(20_000).len();
+            read += steady.read_exact(20_000).len();
         }
-        read += steady.take(LARGE - read).len(); // and the head is left
+        read += steady.read_exact(LARGE - read).len(); // and the head is left
         assert_eq!(read, LARGE);
         assert_eq!(server.state.entry().bytes, Some(LARGE as u64));
     }
@@ -297,6 +321,22 @@ on_every_runtime! {
     }
 }
 
+/// The minimum rate of [`download_above_the_rate`], in bytes per second.
+const RATE: usize = 2_000_000;
+
+/// A client that has read half of a download at many times the minimum rate.
+fn download_above_the_rate(runtime: Runtime) -> (TestServer, Client) {
+    let config = timing(|t| {
+        t.send = SHORT;
+        t.min_rate = RATE as u32;
+    });
+    let server = runtime.start_with(State::app(), config);
+    let mut client = server.client();
+    client.send(b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.read_exact(LARGE / 2);
+    (server, client)
+}
+
 /// The usual configuration but for these deadlines.
 fn timing(change: impl FnOnce(&mut Timeouts)) -> Config {
     let mut config = config();
@@ -305,7 +345,7 @@ fn timing(change: impl FnOnce(&mut Timeouts)) -> Config {
 }
 
 /// Sends a byte now and then until there is a response.
-fn trickle(client: &mut crate::support::client::Client) {
+fn trickle(client: &mut Client) {
     for _ in 0..500 {
         thread::sleep(Duration::from_millis(20));
         if !client.is_silent() {

@@ -54,12 +54,12 @@ impl Client {
         }
         if response.header("Transfer-Encoding") == Some("chunked") {
             while let size @ 1.. = usize::from_str_radix(&self.line(), 16).expect("a chunk size") {
-                response.body.extend(self.take(size));
+                response.body.extend(self.read_exact(size));
                 assert_eq!(self.line(), "", "a chunk ends in CR LF");
             }
             self.head();
         } else if let Some(length) = response.header("Content-Length") {
-            response.body = self.take(length.parse().expect("a length in digits"));
+            response.body = self.read_exact(length.parse().expect("a length in digits"));
         } else {
             response.body = self.read_to_end();
         }
@@ -131,7 +131,7 @@ impl Client {
     }
 
     /// The next `size` bytes.
-    pub(crate) fn take(&mut self, size: usize) -> Vec<u8> {
+    pub(crate) fn read_exact(&mut self, size: usize) -> Vec<u8> {
         let mut bytes = vec![0; size];
         self.0.read_exact(&mut bytes).expect("the promised length arrives");
         bytes
@@ -146,7 +146,7 @@ impl Client {
     pub(crate) fn read_until(&mut self, end: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         while !bytes.ends_with(end) {
-            bytes.extend(self.take(1));
+            bytes.extend(self.read_exact(1));
         }
         bytes
     }
