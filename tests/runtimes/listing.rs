@@ -96,6 +96,32 @@ on_every_runtime! {
         assert_eq!(page.header("Content-Type"), Some("text/html; charset=utf-8"));
     }
 
+    fn rfc_9110_12_4_2_a_format_with_quality_0_is_not_sent(runtime: Runtime) {
+        let spa = Site { spa: Some("app.html".into()), ..Site::default() };
+        let (root, server) = serve(runtime, spa);
+        fs::create_dir(root.path().join("d")).expect("a directory can be made");
+        fs::write(root.path().join("app.html"), "app").expect("it can be written");
+        let mut client = server.client();
+        for (accept, is_html) in [
+            ("text/html", true),
+            ("text/html;q=0.001", true),
+            ("text/html;level=1;q=0.5, */*;q=0", true),
+            ("TEXT/HTML ; Q=1", true),
+            ("text/html;q=0, application/json", false),
+            ("text/html;q=0.000, application/json", false),
+            ("text/html ; Q=0.0, application/json;q=0.1", false),
+            ("application/json", false),
+        ] {
+            let accept = format!("Accept: {accept}");
+            let listing = client.request("GET", "/d/", &[&accept]);
+            let expected = if is_html { "text/html; charset=utf-8" } else { "application/json" };
+            assert_eq!(listing.header("Content-Type"), Some(expected), "{accept}");
+            let page = client.request("GET", "/route", &[&accept]);
+            assert_eq!(page.status, if is_html { 200 } else { 404 }, "{accept}");
+            assert_eq!(page.body == b"app", is_html, "{accept}");
+        }
+    }
+
     fn large_listings_are_made_in_turn_and_are_complete(runtime: Runtime) {
         let (root, server) = serve(runtime, Site { max_large_listings: 1, ..Site::default() });
         many(root.path(), 1_100);
