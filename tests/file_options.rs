@@ -94,7 +94,7 @@ fn b_182_cache_control_of_files() {
         server.get("/a.txt").header("Cache-Control").map(str::to_owned).unwrap_or_default()
     };
     with(root.path(), &["--cache", "no-cache"], |server| {
-        assert_eq!(cache_control(server), "no-cache")
+        assert_eq!(cache_control(server), "no-cache");
     });
     with(root.path(), &["--cache", "3600"], |server| {
         assert_eq!(cache_control(server), "max-age=3600");

@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use support::client::Client;
-use support::{RUNTIMES, Server, text};
+use support::{RUNTIMES, Server, cpu_time, text};
 use tempfile::TempDir;
 
 /// A site, and the command where any user may run it.
@@ -129,13 +129,6 @@ fn first_line(child: &mut Child) -> String {
         let _ = child.kill();
         unreachable!("neither a banner nor an end within a minute")
     })
-}
-
-/// What a process has used so far, in ticks of nearly always a hundredth of a second.
-fn cpu_time(process: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs, on Linux");
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
-    fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
 }
 
 #[test]

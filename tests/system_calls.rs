@@ -12,10 +12,9 @@ mod support;
 
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, SystemTime};
 
 use support::client::Client;
-use support::{RUNTIMES, Server};
+use support::{RUNTIMES, Server, settle};
 
 /// What waits: the reactor's own calls (it has no other use for `read`), and one thread's for another.
 const WAITS: [&str; 6] =
@@ -38,12 +37,8 @@ fn calls(runtime: &str, n: usize, client: impl Fn(&mut Client, usize)) -> Calls<
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-o"]).arg(&log).arg(env!("CARGO_BIN_EXE_doorstep"));
     command.args(["0", "--quiet", "--bind", "127.0.0.1", runtime, "-d"]).arg(root.path());
-    // A file whose last change lies far enough back is kept.
-    let settled = SystemTime::now() + Duration::from_secs(4);
     let mut server = Server::start(&mut command);
-    while SystemTime::now() < settled {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    settle();
     let mut peer = server.client();
     client(&mut peer, n);
     drop(peer);

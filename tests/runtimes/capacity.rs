@@ -10,7 +10,7 @@ use doorstep::blocking::Config;
 use crate::runtimes::{Runtime, config, eventually};
 use crate::service::{LARGE, State};
 use crate::support::client::Client;
-use crate::support::{Server, doorstep};
+use crate::support::{Server, cpu_time, doorstep};
 
 /// Long enough that what happens at once has most likely happened.
 const MOMENT: Duration = Duration::from_millis(50);
@@ -268,13 +268,4 @@ fn most(max_connections: usize) -> Config {
         first_request_grace: 2 * GRACE,
         ..config()
     }
-}
-
-/// What a process has used so far, in ticks of the system's clock: nearly always a hundredth of a
-/// second.
-fn cpu_time(process: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs, on Linux");
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
-    let ticks = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number"));
-    ticks.sum()
 }

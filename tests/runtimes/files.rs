@@ -6,7 +6,6 @@ use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::runtimes::{Runtime, TestServer, eventually};
 use crate::service::State;
-use crate::support::{Server, as_user, doorstep};
+use crate::support::{Server, as_user, doorstep, while_repeating};
 
 /// More than the buffers of two sockets hold, in bytes.
 const LARGE: u64 = 64 << 20;
@@ -135,23 +134,16 @@ on_every_runtime! {
             fs::rename(&aside, &link).expect("and put in its place at once");
         };
         swap(Path::new("a.txt"));
-        let stop = AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                for _ in 0..100_000 {
-                    if stop.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    swap(&outside.path().join("secret"));
-                    swap(Path::new("a.txt"));
-                }
-            });
+        let change = || {
+            swap(&outside.path().join("secret"));
+            swap(Path::new("a.txt"));
+        };
+        while_repeating(change, || {
             let mut client = server.client();
             for _ in 0..2000 {
                 let response = client.request("GET", "/link", &[]);
                 assert!(response.status == 404 || response.body == b"hello\n", "{response:?}");
             }
-            stop.store(true, Ordering::Relaxed);
         });
     }
 

@@ -5,9 +5,6 @@ use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, SystemTime};
 
 use doorstep::core::site::Site;
 use tempfile::TempDir;
@@ -15,7 +12,7 @@ use tempfile::TempDir;
 use crate::runtimes::Runtime;
 use crate::service::State;
 use crate::support::client::{Client, Response};
-use crate::support::{Server, as_user, doorstep, text};
+use crate::support::{Server, as_user, doorstep, settle, text, while_repeating};
 
 on_every_runtime! {
     fn r_1_a_switched_root_link_takes_effect_at_the_next_request(runtime: Runtime) {
@@ -300,22 +297,11 @@ on_every_runtime! {
             flip("outside");
             assert_eq!(client.request("GET", "/link", &[]).status, 404, "at the next request");
         }
-        let stop = AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                for _ in 0..100_000 {
-                    if stop.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    flip("outside");
-                    flip("site");
-                }
-            });
+        while_repeating(|| ["outside", "site"].into_iter().for_each(flip), || {
             for _ in 0..2000 {
                 let response = client.request("GET", "/link", &[]);
                 assert!(response.status == 404 || response.body == b"inside", "{response:?}");
             }
-            stop.store(true, Ordering::Relaxed);
         });
     }
 
@@ -463,14 +449,6 @@ on_every_runtime! {
             assert_eq!(client.request("GET", "/a.txt", &[]).status, 200);
             assert!(page(&client.request("GET", "/", &[])).contains("\"c.txt\""));
         });
-    }
-}
-
-/// Waits until the last change of every file lies back far enough for it to be kept.
-fn settle() {
-    let settled = SystemTime::now() + Duration::from_secs(4);
-    while SystemTime::now() < settled {
-        thread::sleep(Duration::from_millis(50));
     }
 }
 

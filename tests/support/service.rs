@@ -374,7 +374,7 @@ pub(crate) mod blocking {
                     Step::Read => _ = x.body().read_to_end(&mut received)?,
                     Step::ReadTwo => _ = x.body().take(2).read_to_end(&mut received)?,
                     Step::Interim => {
-                        x.send_interim(103, &[("Link", b"</style.css>; rel=preload")])?
+                        x.send_interim(103, &[("Link", b"</style.css>; rel=preload")])?;
                     }
                     Step::Respond(status, ending) => ending.end(x.respond(status), &received)?,
                     Step::Send(data) => x.send(data)?,
