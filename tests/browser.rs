@@ -34,7 +34,7 @@ const NASTY: [&[u8]; 12] = [
     b"not\xff utf8.txt",
 ];
 
-/// Opens every link of `nasty/` as the browser resolves it, and notes what came.
+/// Opens every link of `nasty/` as the browser resolves it, and errors what came.
 const CLICKER: &str = r"<!doctype html><title>clicker</title><pre id=out></pre><script>
 onload = async () => {
   const base = new URL('nasty/', location.href);
@@ -42,15 +42,15 @@ onload = async () => {
   const links = [...page.querySelectorAll('td a')].map(a => a.getAttribute('href'));
   const found = [];
   for (const href of links.filter(href => href != '../')) {
-    const answer = await fetch(new URL(href, base));
-    found.push(answer.status + ' ' + await answer.text());
+    const response = await fetch(new URL(href, base));
+    found.push(response.status + ' ' + await response.text());
   }
   out.textContent = found.sort().join('\n') + '\ndone';
 };
 </script>";
 
 /// Shows `nasty/` as wide as a phone, counts the lines that its dates take, sorts it by a button
-/// that it focuses and presses, and notes what the page has become.
+/// that it focuses and presses, and errors what the page has become.
 const PHONE: &str = r"<!doctype html><title>phone</title><pre id=out></pre>
 <iframe id=frame width=360 height=640 frameborder=0 src='nasty/'></iframe><script>
 const told = [];
@@ -68,8 +68,8 @@ frame.onload = () => {
 };
 </script>";
 
-/// Plays the video, jumps near its end, and notes where it is then. HOLD keeps the page from
-/// being complete until that is known: it answers the picture after the knock.
+/// Plays the video, jumps near its end, and errors where it is then. HOLD keeps the page from
+/// being complete until that is known: it sends the picture after the request for HOLD/knock.
 const SEEKER: &str = r"<!doctype html><title>seeker</title><pre id=out></pre><img src='HOLD/picture'>
 <video id=a muted preload=auto src=clip.webm></video><script>
 const tell = text => { out.textContent = text; fetch('HOLD/knock').catch(() => 0); };

@@ -58,7 +58,7 @@ fn b_220_without_the_option_scripts_are_files() {
     let root = site(&[("cgi-bin/hello", HELLO)]);
     with(&root, &[], |server| {
         assert_eq!(text(&server.get("/cgi-bin/hello").body), format!("#!/bin/sh\n{HELLO}"));
-        assert_eq!(server.client().ask("POST", "/cgi-bin/hello", &[]).status, 405);
+        assert_eq!(server.client().request("POST", "/cgi-bin/hello", &[]).status, 405);
         assert_eq!(server.get("/cgi-bin/").status, 200);
     });
 }
@@ -71,7 +71,7 @@ fn b_220_232_with_cgi_they_are_run_and_files_are_served_beside_them() {
             assert_eq!(text(&server.get(target).body), "ran\n", "{target}");
         }
         assert_eq!(server.get("/a.txt").body, b"hello\n");
-        assert_eq!(server.client().ask("POST", "/a.txt", &[]).status, 501);
+        assert_eq!(server.client().request("POST", "/a.txt", &[]).status, 501);
     });
 }
 
@@ -146,13 +146,13 @@ fn b_248_251_stderr_and_exit_codes_are_logged() {
         }
         let log = text(&server.end("TERM").stderr);
         let messages: Vec<_> = log.lines().filter_map(|line| line.split("] ").nth(1)).collect();
-        for said in [
+        for message in [
             "/cgi-bin/sorry: sorry",
             "/cgi-bin/sorry: CGI script exit code 3",
             r#""GET /cgi-bin/sorry HTTP/1.1" 200 -"#,
             "/cgi-bin/killed: CGI script exit code -9",
         ] {
-            assert!(messages.contains(&said), "{said}: {log}");
+            assert!(messages.contains(&message), "{message}: {log}");
         }
     });
 }
@@ -174,7 +174,8 @@ fn b_256_limits_from_the_command_line() {
         "--cgi-files=20",
     ];
     with(&root, &options, |server| {
-        let ask = |length: &str| server.client().ask("POST", "/cgi-bin/rlimits", &[length]).status;
+        let ask =
+            |length: &str| server.client().request("POST", "/cgi-bin/rlimits", &[length]).status;
         assert_eq!(ask("Content-Length: 11"), 413);
         assert_eq!(server.get("/cgi-bin/late").status, 504);
         assert_eq!(server.get("/cgi-bin/much").status, 502);
@@ -206,7 +207,7 @@ fn b_247_a_body_for_which_there_is_no_space_is_a_503() {
             client
                 .send(b"POST /cgi-bin/hello HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n");
             client.send(&[b'x'; 500_000]);
-            assert_eq!(client.answer(false).status, 503, "{tmpdir}");
+            assert_eq!(client.response(false).status, 503, "{tmpdir}");
             assert_eq!(text(&server.get("/cgi-bin/hello").body), "ran\n");
             let log = text(&server.end("TERM").stderr);
             assert!(log.contains("/cgi-bin/hello: cannot be started now: "), "{log}");
@@ -226,7 +227,7 @@ fn b_293_headers_of_every_response_are_sent_once() {
         assert_eq!(head.matches("Access-Control-Allow-Origin: ").count(), 1, "{head}");
         assert_eq!(head.matches("Set-Cookie: ").count(), 2, "{head}");
         let log = text(&server.end("TERM").stderr);
-        assert!(log.contains("every answer has its X-A already"), "{log}");
+        assert!(log.contains("every response has its X-A already"), "{log}");
     });
 }
 
@@ -239,10 +240,10 @@ fn r_25_cors_answers_preflights_to_scripts_too() {
         (&["--cgi", "--cors"], 204, Some("GET, HEAD, POST, PUT, PATCH, DELETE")),
     ] {
         with(&root, options, |server| {
-            let answer = server.client().ask("OPTIONS", "/cgi-bin/ran", &asks);
-            assert_eq!((answer.status, answer.body.is_empty()), (status, status == 204));
-            assert_eq!(answer.field("Access-Control-Allow-Methods"), methods);
-            let origin = answer.field("Access-Control-Allow-Origin");
+            let response = server.client().request("OPTIONS", "/cgi-bin/ran", &asks);
+            assert_eq!((response.status, response.body.is_empty()), (status, status == 204));
+            assert_eq!(response.header("Access-Control-Allow-Methods"), methods);
+            let origin = response.header("Access-Control-Allow-Origin");
             assert_eq!(origin, methods.map(|_| "*"));
         });
     }
@@ -250,7 +251,7 @@ fn r_25_cors_answers_preflights_to_scripts_too() {
 
 #[test]
 fn b_282_a_closed_terminal_ends_the_server_and_its_scripts() {
-    // What is ignored here (in the background of a shell, say) would be ignored there as well; what is
+    // A signal that is ignored here (in the background of a shell, for example) is ignored there too; what is
     // caught here is not.
     for signal in [SIGHUP, SIGQUIT] {
         flag::register(signal, Arc::default()).expect("it can be caught");
@@ -264,7 +265,7 @@ fn b_282_a_closed_terminal_ends_the_server_and_its_scripts() {
     command.arg(env!("CARGO_BIN_EXE_doorstep")).args(["0", "--bind", "127.0.0.1"]);
     let mut server = Server::start(&mut command);
     server.signal("HUP");
-    assert_eq!(server.get("/").status, 200, "it was told to stay");
+    assert_eq!(server.get("/").status, 200, "it keeps running");
     server.end("TERM");
 }
 
@@ -274,9 +275,9 @@ fn b_270_every_argument_of_http_server_is_accepted() {
     for runtime in RUNTIMES {
         let mut command = doorstep(&["--cgi", "-b", "127.0.0.1", "-p", "HTTP/1.0", runtime]);
         command.args(["--content-type", "text/plain", "-H", "A", "b", "-d"]).arg(root.path());
-        let answer = Server::start(command.arg("0")).get("/cgi-bin/hello");
-        assert!(answer.head.starts_with("HTTP/1.0 200 OK\r\n"), "{}", answer.head);
-        assert_eq!(answer.field("A"), Some("b"));
+        let response = Server::start(command.arg("0")).get("/cgi-bin/hello");
+        assert!(response.head.starts_with("HTTP/1.0 200 OK\r\n"), "{}", response.head);
+        assert_eq!(response.header("A"), Some("b"));
     }
 }
 
@@ -318,7 +319,7 @@ fn b_282_a_duplicate_signal_counts_once() {
         let twice = "kill -s TERM $0; sleep 0.005; kill -s TERM $0";
         let sent = Command::new("sh").args(["-c", twice, &id]).status();
         assert!(sent.expect("there is a shell").success());
-        assert!(client.rest().ends_with(b"so far\nall\n"), "{runtime}");
+        assert!(client.read_to_end().ends_with(b"so far\nall\n"), "{runtime}");
         assert_eq!(server.wait().code(), Some(0), "{runtime}");
     }
 }
@@ -341,7 +342,7 @@ fn rfc_9112_8_a_killed_server_shows_that_its_response_is_incomplete() {
     for runtime in RUNTIMES {
         let (root, mut server, mut client) = running_script(runtime, "HTTP/1.0", slow);
         assert_eq!(server.end("KILL").status.signal(), Some(9), "{runtime}");
-        assert!(!client.ends_in_order(), "{runtime}");
+        assert!(!client.closes_cleanly(), "{runtime}");
         assert!(all_end(root.path()), "{runtime}");
     }
 }
@@ -361,7 +362,7 @@ fn b_248_r_14_control_characters_of_a_scripts_stderr_are_escaped() {
 }
 
 #[test]
-fn b_107_289_r_26_a_client_that_disconnects_within_a_scripts_response_is_a_mark() {
+fn b_107_289_r_26_a_client_that_disconnects_during_a_scripts_response_is_marked_in_the_log() {
     let endless = "echo Content-Type: text/plain\necho\nexec cat /dev/zero\n";
     for runtime in RUNTIMES {
         let (root, mut server, client) = running_script(runtime, "HTTP/1.1", endless);

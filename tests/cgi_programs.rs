@@ -1,4 +1,4 @@
-//! Programs that people run as CGI, from Debian's packages, behind `doorstep --cgi` on both drivers:
+//! Programs that people run as CGI, from Debian's packages, behind `doorstep --cgi` on both runtimes:
 //! `git http-backend` and stock git before it, PHP, cgit.
 //!
 //! They need these programs, so they are ignored by default. By hand: `apt-get install git php-cgi cgit`,
@@ -21,7 +21,7 @@ const LARGE: u64 = 3 << 20;
 
 #[test]
 #[ignore = "needs git: cargo test --test cgi_programs git -- --ignored"]
-fn git_clones_pushes_and_fetches_by_the_recipe_of_the_manual() {
+fn git_clones_pushes_and_fetches_as_the_guide_describes() {
     for runtime in RUNTIMES {
         let home = home();
         let server = recipe(home.path(), runtime);
@@ -50,7 +50,7 @@ fn git_clones_pushes_and_fetches_by_the_recipe_of_the_manual() {
 
 #[test]
 #[ignore = "needs git: cargo test --test cgi_programs git -- --ignored"]
-fn b_239_by_the_recipe_a_name_that_is_only_claimed_gives_no_right_to_push() {
+fn b_239_an_unverified_user_name_gives_no_right_to_push() {
     for runtime in RUNTIMES {
         let home = home();
         let server = recipe(home.path(), runtime);
@@ -77,7 +77,7 @@ fn b_239_by_the_recipe_a_name_that_is_only_claimed_gives_no_right_to_push() {
 
 #[test]
 #[ignore = "needs php-cgi: cargo test --test cgi_programs php -- --ignored"]
-fn php_answers_forms_with_fields_and_a_status_of_its_own() {
+fn php_handles_forms_and_sets_headers_and_a_status() {
     let script = r"#!/usr/bin/php-cgi
 <?php
 header('X-Method: ' . $_SERVER['REQUEST_METHOD']);
@@ -88,18 +88,18 @@ echo $_POST['name'] ?? $_GET['name'], ' at ', $_SERVER['PATH_INFO'];
         let home = home();
         let site = place(home.path(), "hello.php", script);
         let server = serve(&site, runtime, &["REDIRECT_STATUS=200"]);
-        let answer = server.get("/cgi-bin/hello.php/a/b?name=J%C3%A9r%C3%B4me");
-        assert_eq!((answer.status, answer.field("X-Method")), (200, Some("GET")));
-        assert_eq!(text(&answer.body), "J\u{e9}r\u{f4}me at /a/b");
+        let response = server.get("/cgi-bin/hello.php/a/b?name=J%C3%A9r%C3%B4me");
+        assert_eq!((response.status, response.header("X-Method")), (200, Some("GET")));
+        assert_eq!(text(&response.body), "J\u{e9}r\u{f4}me at /a/b");
 
         let mut client = server.client();
         client.send(
             b"POST /cgi-bin/hello.php HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\
               Content-Type: application/x-www-form-urlencoded\r\n\r\n5\r\nname=\r\n2\r\nme\r\n0\r\n\r\n",
         );
-        let answer = client.answer(false);
-        assert_eq!((answer.status, answer.field("X-Method")), (422, Some("POST")));
-        assert_eq!(text(&answer.body), "me at ");
+        let response = client.response(false);
+        assert_eq!((response.status, response.header("X-Method")), (422, Some("POST")));
+        assert_eq!(text(&response.body), "me at ");
     }
 }
 
@@ -128,15 +128,15 @@ fn cgit_shows_a_repository() {
             ("/cgi-bin/cgit/project/log/?h=main", "The first words"),
             ("/cgi-bin/cgit/project/plain/words", "words\n"),
         ] {
-            let answer = client.ask("GET", target, &[]);
-            assert_eq!(answer.status, 200, "{target}");
-            assert!(text(&answer.body).contains(holds), "{target}: {}", text(&answer.body));
+            let response = client.request("GET", target, &[]);
+            assert_eq!(response.status, 200, "{target}");
+            assert!(text(&response.body).contains(holds), "{target}: {}", text(&response.body));
         }
-        assert_eq!(client.ask("GET", "/cgi-bin/cgit/nothing/log/", &[]).status, 404);
+        assert_eq!(client.request("GET", "/cgi-bin/cgit/nothing/log/", &[]).status, 404);
     }
 }
 
-/// Does what docs/cgi.md says about git, below `home`, but for the port.
+/// Follows docs/cgi.md about git, below `home`, but for the port.
 fn recipe(home: &Path, runtime: &str) -> Server {
     let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cgi.md");
     let manual = fs::read_to_string(manual).expect("the manual is there");
@@ -215,7 +215,7 @@ fn succeeded(output: &Output) {
     assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
-/// What nobody can compress.
+/// Random bytes, which cannot be compressed.
 fn noise() -> Vec<u8> {
     let mut noise = Vec::new();
     let source = fs::File::open("/dev/urandom").expect("it is there");

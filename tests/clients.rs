@@ -61,8 +61,8 @@ fn run(script: &str, directory: &Path, url: &str) -> Output {
 
 fn succeeds(script: &str, directory: &Path, url: &str) -> String {
     let output = run(script, directory, url);
-    let said = text(&output.stdout) + &text(&output.stderr);
-    assert!(output.status.success(), "{script}: {:?}: {said}", output.status);
+    let printed = text(&output.stdout) + &text(&output.stderr);
+    assert!(output.status.success(), "{script}: {:?}: {printed}", output.status);
     text(&output.stdout)
 }
 
@@ -74,7 +74,7 @@ fn requests(server: &mut Server) -> Vec<String> {
 }
 
 /// Each file and each directory once, and `robots.txt`.
-fn asks_for_each_once(mut requests: Vec<String>) {
+fn requests_each_once(mut requests: Vec<String>) {
     requests.retain(|request| request != "GET /robots.txt");
     requests.sort();
     let all = files().into_iter().chain(DIRECTORIES.map(str::to_owned));
@@ -92,7 +92,7 @@ fn r_19_wget_mirrors_a_tree() {
         let copy = tempfile::tempdir().expect("a temporary directory can be made");
         succeeds("wget -q --mirror --no-host-directories $url", copy.path(), &url(&server));
         assert!(is_mirrored(copy.path()), "{runtime}");
-        asks_for_each_once(requests(&mut server));
+        requests_each_once(requests(&mut server));
     }
 }
 
@@ -110,7 +110,7 @@ fn r_19_httrack_mirrors_a_tree() {
         for name in files().iter().filter(|name| name.ends_with(".txt")) {
             assert!(below.join(name).is_file(), "{runtime}: {name}");
         }
-        asks_for_each_once(requests(&mut server));
+        requests_each_once(requests(&mut server));
     }
 }
 
@@ -140,7 +140,7 @@ fn r_21_lftp_lists_and_mirrors_a_tree() {
 
 #[test]
 #[ignore = "needs fsspec, aiohttp and requests for Python: cargo test --test clients -- --ignored"]
-fn r_20_fsspec_finds_what_is_below_and_nothing_else() {
+fn r_20_fsspec_finds_every_entry_below_and_nothing_else() {
     let root = tree();
     let script = "/usr/bin/python3 -c '
 import fsspec, os
@@ -163,7 +163,7 @@ for found in http.find(url) + [\"\"] + http.glob(url + \"three/**\"):
 
 #[test]
 #[ignore = "needs rclone: cargo test --test clients -- --ignored"]
-fn r_20_rclone_finds_what_is_below_with_its_size() {
+fn r_20_rclone_finds_every_entry_below_with_its_size() {
     let root = tree();
     let sized = |name: String| {
         let size = if name.ends_with("large") { LARGE } else { SMALL.len() };
@@ -222,7 +222,7 @@ done";
 
 #[test]
 #[ignore = "needs zsync: cargo test --test clients -- --ignored"]
-fn r_16_r_17_zsync_fetches_what_has_changed() {
+fn r_16_r_17_zsync_fetches_only_changed_blocks() {
     let root = tempfile::tempdir().expect("a temporary directory can be made");
     succeeds(VERSIONS, root.path(), "");
     succeeds("zsyncmake -u new new", root.path(), "");
@@ -242,7 +242,7 @@ fn r_16_r_17_zsync_fetches_what_has_changed() {
 
 #[test]
 #[ignore = "needs zchunk: cargo test --test clients -- --ignored"]
-fn r_17_zckdl_fetches_what_has_changed() {
+fn r_17_zckdl_fetches_only_changed_chunks() {
     let root = tempfile::tempdir().expect("a temporary directory can be made");
     succeeds(VERSIONS, root.path(), "");
     succeeds("zck -o new.zck new; zck -o old.zck old", root.path(), "");
@@ -280,8 +280,8 @@ kill $server";
         command.env("doorstep", &doorstep).env("runtime", runtime);
         command.env("banner", temporary.path().join("banner")).current_dir(root.path());
         let output = command.output().expect("timeout and unshare are installed");
-        let said = text(&output.stdout) + &text(&output.stderr);
-        assert!(said.contains("http://[fe80::1%25one.2]:"), "{runtime}: {said}");
-        assert!(said.contains("\nhello\n"), "{runtime}: {said}");
+        let printed = text(&output.stdout) + &text(&output.stderr);
+        assert!(printed.contains("http://[fe80::1%25one.2]:"), "{runtime}: {printed}");
+        assert!(printed.contains("\nhello\n"), "{runtime}: {printed}");
     }
 }

@@ -146,19 +146,19 @@ fn b_280_a_missing_directory_is_exit_code_2() {
     let root = root();
     let missing = root.path().join("missing");
     let file = root.path().join("a.txt");
-    for (path, says) in [(missing, "no such directory"), (file, "not a directory")] {
+    for (path, message) in [(missing, "no such directory"), (file, "not a directory")] {
         let output = doorstep(&["0", "-d"]).arg(&path).output().expect("the command starts");
-        assert_one_line(&output, 2, says);
+        assert_one_line(&output, 2, message);
     }
 }
 
 #[test]
 fn a_missing_single_page_application_is_exit_code_2() {
     let root = root();
-    for (page, says) in [("missing.html", "no such file"), ("b", "not a regular file")] {
+    for (page, message) in [("missing.html", "no such file"), ("b", "not a regular file")] {
         fs::create_dir_all(root.path().join("b")).expect("a directory can be made");
         let output = doorstep(&["0", "--spa", page, "-d"]).arg(root.path()).output();
-        assert_one_line(&output.expect("the command starts"), 2, says);
+        assert_one_line(&output.expect("the command starts"), 2, message);
     }
 }
 
@@ -182,11 +182,11 @@ fn b_284_an_address_that_cannot_be_bound_is_exit_code_1() {
     assert_one_line(&run(&["0", "-b", "no address"]), 1, "check the address");
 }
 
-fn assert_one_line(output: &Output, code: i32, says: &str) {
+fn assert_one_line(output: &Output, code: i32, message: &str) {
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    assert!(stderr.starts_with("doorstep: ") && stderr.contains(says), "{stderr}");
+    assert!(stderr.starts_with("doorstep: ") && stderr.contains(message), "{stderr}");
     assert_eq!(text(&output.stdout), "");
 }
 
@@ -221,12 +221,12 @@ fn b_276_294_a_name_is_served_at_all_its_addresses() {
     for address in &here {
         TcpStream::connect(address).expect("each address is listened on");
     }
-    let said = server.banner.clone() + &text(&server.end("TERM").stdout);
+    let printed = server.banner.clone() + &text(&server.end("TERM").stdout);
     for address in here {
-        assert!(said.contains(&format!("http://{address}/")), "{said}");
+        assert!(printed.contains(&format!("http://{address}/")), "{printed}");
     }
     let more = Regex::new(r"^  http://\S+:\d+/$").expect("it is a pattern");
-    assert!(said.lines().skip(1).all(|line| more.is_match(line)), "{said}");
+    assert!(printed.lines().skip(1).all(|line| more.is_match(line)), "{printed}");
 }
 
 #[test]
@@ -246,11 +246,11 @@ fn b_279_a_closed_stdout_does_not_prevent_serving() {
         thread::sleep(Duration::from_millis(20));
         TcpStream::connect(("127.0.0.1", port)).is_ok()
     });
-    let answer =
-        reached.then(|| Client::connect(port).ask("GET", "/a.txt", &["Connection: close"]));
+    let response =
+        reached.then(|| Client::connect(port).request("GET", "/a.txt", &["Connection: close"]));
     child.kill().expect("it still runs");
     child.wait().expect("a child can be waited for");
-    assert_eq!(answer.expect("it listens").status, 200);
+    assert_eq!(response.expect("it listens").status, 200);
 }
 
 #[test]
@@ -265,13 +265,13 @@ fn b_042_281_the_default_protocol_is_http_1_1() {
     let root = root();
     let server = serve(root.path(), &[]);
     let mut client = server.client();
-    assert!(client.ask("GET", "/a.txt", &[]).head.starts_with("HTTP/1.1 200 OK\r\n"));
-    assert_eq!(client.ask("GET", "/a.txt", &[]).body, b"hello\n");
+    assert!(client.request("GET", "/a.txt", &[]).head.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert_eq!(client.request("GET", "/a.txt", &[]).body, b"hello\n");
 
     let server = serve(root.path(), &["--protocol", "HTTP/1.0"]);
     let mut client = server.client();
-    assert!(client.ask("GET", "/a.txt", &[]).head.starts_with("HTTP/1.0 200 OK\r\n"));
-    assert_eq!(client.rest(), b"");
+    assert!(client.request("GET", "/a.txt", &[]).head.starts_with("HTTP/1.0 200 OK\r\n"));
+    assert_eq!(client.read_to_end(), b"");
 }
 
 #[test]
@@ -300,9 +300,9 @@ fn b_282_an_idle_client_does_not_delay_the_end() {
     for runtime in RUNTIMES {
         let mut server = serve(root.path(), &[runtime]);
         let mut client = server.client();
-        assert_eq!(client.ask("GET", "/a.txt", &[]).status, 200);
+        assert_eq!(client.request("GET", "/a.txt", &[]).status, 200);
         assert_eq!(server.end("INT").status.code(), Some(0));
-        assert_eq!(client.rest(), b"");
+        assert_eq!(client.read_to_end(), b"");
     }
 }
 
@@ -312,15 +312,15 @@ fn b_283_sigterm_grants_a_kept_connection_one_more_response() {
     for runtime in RUNTIMES {
         let mut server = serve(root.path(), &[runtime]);
         let mut client = server.client();
-        assert_eq!(client.ask("GET", "/a.txt", &[]).status, 200);
+        assert_eq!(client.request("GET", "/a.txt", &[]).status, 200);
         server.signal("TERM");
         let address = SocketAddr::from(([127, 0, 0, 1], server.port));
         // A SYN that is dropped is repeated a second later, and that would be too late.
         let refused = || TcpStream::connect_timeout(&address, Duration::from_millis(100)).is_err();
         assert!((0..5000).any(|_| refused()), "it stops listening");
-        let answer = client.ask("GET", "/a.txt", &[]);
-        assert_eq!((answer.status, answer.field("Connection")), (200, Some("close")));
-        assert_eq!(client.rest(), b"");
+        let response = client.request("GET", "/a.txt", &[]);
+        assert_eq!((response.status, response.header("Connection")), (200, Some("close")));
+        assert_eq!(client.read_to_end(), b"");
         drop(client);
         assert_eq!(server.wait().code(), Some(0));
     }
@@ -355,7 +355,7 @@ fn hang(options: &[&str]) {
         head.send(b"GET /a.txt HTTP/1.1\r\nHost:");
         let mut body = server.client();
         body.send(b"POST /a.txt HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\nhalf");
-        assert_eq!(body.answer(false).status, 405);
+        assert_eq!(body.response(false).status, 405);
         let since = Instant::now();
         let output = server.end("TERM");
         assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
@@ -387,9 +387,9 @@ fn b_282_a_second_signal_ends_it_at_once() {
 #[test]
 fn b_063_the_server_header_has_the_name_and_the_version() {
     let root = root();
-    let answer = serve(root.path(), &[]).get("/a.txt");
+    let response = serve(root.path(), &[]).get("/a.txt");
     let name = Regex::new(r"^doorstep/\d+\.\d+$").expect("it is a pattern");
-    assert!(name.is_match(answer.field("Server").unwrap_or("")), "{}", answer.head);
+    assert!(name.is_match(response.header("Server").unwrap_or("")), "{}", response.head);
 }
 
 #[test]
@@ -434,10 +434,10 @@ fn b_186_files_are_closed_whatever_the_response() {
         let mut ask_all = || {
             let since = "If-Modified-Since: Fri, 31 Dec 2100 23:59:59 GMT";
             for target in ["/a.txt", "/large", "/", "/none", "/a.txt/", "/none/../large"] {
-                client.ask("GET", target, &[]);
-                client.ask("HEAD", target, &[]);
-                client.ask("GET", target, &[since]);
-                client.ask("POST", target, &["Content-Length: 0"]);
+                client.request("GET", target, &[]);
+                client.request("HEAD", target, &[]);
+                client.request("GET", target, &[since]);
+                client.request("POST", target, &["Content-Length: 0"]);
             }
         };
         ask_all(); // what is cached is in the cache now

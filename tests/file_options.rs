@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use support::client::Answer;
+use support::client::Response;
 use support::{RUNTIMES, Server, doorstep, root, serve, text};
 
 /// Runs `test` on a server with `options`, once for each runtime.
@@ -16,8 +16,8 @@ fn with(root: &Path, options: &[&str], test: impl Fn(&Server)) {
     }
 }
 
-fn ask(server: &Server, method: &str, target: &str, fields: &[&str]) -> Answer {
-    server.client().ask(method, target, &[fields, &["Connection: close"]].concat())
+fn ask(server: &Server, method: &str, target: &str, fields: &[&str]) -> Response {
+    server.client().request(method, target, &[fields, &["Connection: close"]].concat())
 }
 
 fn write(root: &Path, name: &str, content: &str) {
@@ -58,8 +58,8 @@ fn b_130_symbolic_links_are_followed_by_the_rule() {
             let listing = text(&server.get("/").body);
             let targets = ["inside", "outside", "elsewhere/a.txt"];
             for (target, status) in targets.into_iter().zip(expected) {
-                let answer = server.get(&format!("/{target}"));
-                assert_eq!(answer.status, status, "{options:?} {target}");
+                let response = server.get(&format!("/{target}"));
+                assert_eq!(response.status, status, "{options:?} {target}");
                 let name = target.split('/').next().expect("there is a first");
                 assert_eq!(listing.contains(&format!("href=\"{name}")), status == 200, "{listing}");
             }
@@ -90,20 +90,22 @@ fn b_293_headers_are_added_to_every_response_in_order() {
 #[test]
 fn b_182_cache_control_of_files() {
     let root = root();
-    let said = |server: &Server| {
-        server.get("/a.txt").field("Cache-Control").map(str::to_owned).unwrap_or_default()
+    let cache_control = |server: &Server| {
+        server.get("/a.txt").header("Cache-Control").map(str::to_owned).unwrap_or_default()
     };
-    with(root.path(), &["--cache", "no-cache"], |server| assert_eq!(said(server), "no-cache"));
+    with(root.path(), &["--cache", "no-cache"], |server| {
+        assert_eq!(cache_control(server), "no-cache");
+    });
     with(root.path(), &["--cache", "3600"], |server| {
-        assert_eq!(said(server), "max-age=3600");
-        let tag = server.get("/a.txt").field("ETag").expect("it has one").to_owned();
+        assert_eq!(cache_control(server), "max-age=3600");
+        let tag = server.get("/a.txt").header("ETag").expect("it has one").to_owned();
         let again = ask(server, "GET", "/a.txt", &[&format!("If-None-Match: {tag}")]);
-        assert_eq!((again.status, again.field("Cache-Control")), (304, Some("max-age=3600")));
-        assert_eq!(server.get("/").field("Cache-Control"), None, "only files");
+        assert_eq!((again.status, again.header("Cache-Control")), (304, Some("max-age=3600")));
+        assert_eq!(server.get("/").header("Cache-Control"), None, "only files");
     });
     with(root.path(), &["-H", "Cache-Control", "immutable"], |server| {
         assert_eq!(server.get("/a.txt").head.matches("Cache-Control").count(), 1);
-        assert_eq!(said(server), "immutable");
+        assert_eq!(cache_control(server), "immutable");
     });
 }
 
@@ -117,7 +119,7 @@ fn b_206_208_209_media_types_and_charset_are_settable() {
     let types = types.to_str().expect("it is text");
     let options = ["--content-type", "text/plain", "--mime-types", types];
     let is = |server: &Server, target: &str, expected: &str| {
-        assert_eq!(server.get(target).field("Content-Type"), Some(expected), "{target}");
+        assert_eq!(server.get(target).header("Content-Type"), Some(expected), "{target}");
     };
     with(root.path(), &options, |server| {
         is(server, "/README", "text/plain; charset=utf-8");
@@ -130,11 +132,11 @@ fn b_206_208_209_media_types_and_charset_are_settable() {
     });
 
     write(root.path(), "types", "text/plain a\ntypes {\n");
-    for (path, says) in [(types, "line 2"), ("/nowhere", "cannot read")] {
+    for (path, message) in [(types, "line 2"), ("/nowhere", "cannot read")] {
         let output = doorstep(&["0", "--mime-types", path]).output().expect("the command starts");
         assert_eq!(output.status.code(), Some(2));
         let stderr = text(&output.stderr);
-        assert!(stderr.starts_with("doorstep: ") && stderr.contains(says), "{stderr}");
+        assert!(stderr.starts_with("doorstep: ") && stderr.contains(message), "{stderr}");
     }
 }
 
@@ -150,8 +152,8 @@ fn b_145_147_index_pages_and_no_listing() {
     });
     with(root.path(), &["--no-listing"], |server| {
         assert_eq!(server.get("/both/").body, b"usual\n");
-        let answer = server.get("/none/");
-        assert_eq!((answer.status, &*answer.reason), (404, "File not found"));
+        let response = server.get("/none/");
+        assert_eq!((response.status, &*response.reason), (404, "File not found"));
         assert_eq!(server.get("/none/a.txt").body, b"hello\n");
     });
 }
@@ -165,10 +167,10 @@ fn b_182_precompressed_files_are_sent_with_the_option() {
         assert_eq!(ask(server, "GET", "/a.txt", &accepts).body, b"hello\n");
     });
     with(root.path(), &["--precompressed"], |server| {
-        let answer = ask(server, "GET", "/a.txt", &accepts);
-        assert_eq!(answer.body, b"compressed");
-        assert_eq!(answer.field("Content-Encoding"), Some("gzip"));
-        assert_eq!(answer.field("Vary"), Some("Accept-Encoding"));
+        let response = ask(server, "GET", "/a.txt", &accepts);
+        assert_eq!(response.body, b"compressed");
+        assert_eq!(response.header("Content-Encoding"), Some("gzip"));
+        assert_eq!(response.header("Vary"), Some("Accept-Encoding"));
     });
 }
 
@@ -179,18 +181,18 @@ fn b_170_293_cors_headers_and_preflight_responses() {
     let origin = "Access-Control-Allow-Origin";
     let methods = "Access-Control-Allow-Methods";
     with(root.path(), &[], |server| {
-        assert_eq!(server.get("/a.txt").field(origin), None);
-        assert_eq!(ask(server, "OPTIONS", "/a.txt", &asks).field(methods), None);
+        assert_eq!(server.get("/a.txt").header(origin), None);
+        assert_eq!(ask(server, "OPTIONS", "/a.txt", &asks).header(methods), None);
     });
     with(root.path(), &["--cors"], |server| {
         for target in ["/a.txt", "/", "/missing"] {
-            assert_eq!(server.get(target).field(origin), Some("*"), "{target}");
+            assert_eq!(server.get(target).header(origin), Some("*"), "{target}");
         }
         let preflight = ask(server, "OPTIONS", "/a.txt", &asks);
-        assert_eq!((preflight.status, preflight.field(origin)), (204, Some("*")));
-        assert_eq!(preflight.field(methods), Some("GET, HEAD"));
-        assert_eq!(preflight.field("Access-Control-Allow-Headers"), Some("*"));
-        assert_eq!(ask(server, "OPTIONS", "/a.txt", &asks[..1]).field(methods), None);
+        assert_eq!((preflight.status, preflight.header(origin)), (204, Some("*")));
+        assert_eq!(preflight.header(methods), Some("GET, HEAD"));
+        assert_eq!(preflight.header("Access-Control-Allow-Headers"), Some("*"));
+        assert_eq!(ask(server, "OPTIONS", "/a.txt", &asks[..1]).header(methods), None);
     });
 }
 
@@ -199,10 +201,10 @@ fn b_293_cross_origin_isolation_is_three_headers() {
     let root = root();
     with(root.path(), &["--isolate"], |server| {
         for target in ["/a.txt", "/missing"] {
-            let answer = server.get(target);
-            assert_eq!(answer.field("Cross-Origin-Opener-Policy"), Some("same-origin"));
-            assert_eq!(answer.field("Cross-Origin-Embedder-Policy"), Some("require-corp"));
-            assert_eq!(answer.field("Cross-Origin-Resource-Policy"), Some("same-origin"));
+            let response = server.get(target);
+            assert_eq!(response.header("Cross-Origin-Opener-Policy"), Some("same-origin"));
+            assert_eq!(response.header("Cross-Origin-Embedder-Policy"), Some("require-corp"));
+            assert_eq!(response.header("Cross-Origin-Resource-Policy"), Some("same-origin"));
         }
     });
 }
@@ -215,8 +217,8 @@ fn b_171_the_page_of_a_single_page_application_replaces_404s() {
     with(root.path(), &["--spa", "app.html"], |server| {
         let page = ask(server, "GET", "/users/7?tab=1", &html);
         assert_eq!((page.status, &*page.body), (200, &b"app\n"[..]));
-        assert_eq!(page.field("Content-Type"), Some("text/html; charset=utf-8"));
-        assert_eq!(page.field("Vary"), Some("Accept"));
+        assert_eq!(page.header("Content-Type"), Some("text/html; charset=utf-8"));
+        assert_eq!(page.header("Vary"), Some("Accept"));
         assert_eq!(ask(server, "HEAD", "/users/7", &html).status, 200);
         assert_eq!(ask(server, "GET", "/a.txt", &html).body, b"hello\n");
         assert_eq!(ask(server, "GET", "/missing.js", &html).status, 404);
@@ -229,10 +231,10 @@ fn b_171_the_page_of_a_single_page_application_replaces_404s() {
 fn b_063_the_server_header_is_settable() {
     let root = root();
     with(root.path(), &["--server-header", "front/1 (a)"], |server| {
-        assert_eq!(server.get("/a.txt").field("Server"), Some("front/1 (a)"));
+        assert_eq!(server.get("/a.txt").header("Server"), Some("front/1 (a)"));
     });
     with(root.path(), &["--server-header", ""], |server| {
-        assert_eq!(server.get("/a.txt").field("Server"), None);
+        assert_eq!(server.get("/a.txt").header("Server"), None);
     });
 }
 
@@ -246,9 +248,9 @@ fn b_171_the_custom_404_page() {
         let page = ask(&server, "GET", "/missing", &html);
         assert_eq!((page.status, &*page.reason), (404, "File not found"));
         assert_eq!(page.body, b"lost\n");
-        assert_eq!(page.field("Content-Type"), Some("text/html; charset=utf-8"));
-        assert_eq!((page.field("ETag"), page.field("Cache-Control")), (None, None));
-        assert_eq!(ask(&server, "HEAD", "/missing", &html).field("Content-Length"), Some("5"));
+        assert_eq!(page.header("Content-Type"), Some("text/html; charset=utf-8"));
+        assert_eq!((page.header("ETag"), page.header("Cache-Control")), (None, None));
+        assert_eq!(ask(&server, "HEAD", "/missing", &html).header("Content-Length"), Some("5"));
         assert_ne!(ask(&server, "GET", "/missing", &[]).body, b"lost\n");
         assert_eq!(ask(&server, "GET", "/404.html", &html).status, 200);
         let log = text(&server.end("TERM").stderr);

@@ -23,10 +23,11 @@ fn b_081_100_101_106_108_310_log_lines_are_on_stderr_only() {
     for runtime in RUNTIMES {
         let mut server = serve(root.path(), &[runtime]);
         let mut client = server.client();
-        let date = client.ask("GET", "/a.txt", &[]).field("Last-Modified").unwrap_or("").to_owned();
-        client.ask("HEAD", "/a.txt", &[]);
-        client.ask("GET", "/a.txt", &[&format!("If-Modified-Since: {date}")]);
-        let missing = client.ask("GET", "/none?a=b", &[]).body.len();
+        let date =
+            client.request("GET", "/a.txt", &[]).header("Last-Modified").unwrap_or("").to_owned();
+        client.request("HEAD", "/a.txt", &[]);
+        client.request("GET", "/a.txt", &[&format!("If-Modified-Since: {date}")]);
+        let missing = client.request("GET", "/none?a=b", &[]).body.len();
         drop(client);
         let output = server.end("TERM");
         assert_eq!(text(&output.stdout), "");
@@ -47,7 +48,7 @@ fn b_103_control_characters_of_a_request_are_escaped() {
     let mut server = serve(root.path(), &[]);
     let mut client = server.client();
     client.send(b"GET /\x1b[31m HTTP/1.1\r\nHost: test\r\n\r\n");
-    assert_eq!(client.answer(false).status, 400);
+    assert_eq!(client.response(false).status, 400);
     drop(client);
     let stderr = text(&server.end("TERM").stderr);
     assert!(stderr.contains(r#""GET /\x1b[31m HTTP/1.1" 400 "#), "{stderr}");
@@ -70,7 +71,7 @@ fn b_102_the_request_line_is_logged_as_it_came() {
         let mut server = serve(root.path(), &[runtime]);
         let mut client = server.client();
         client.send(b"GET   /a.txt?%41   HTTP/1.1  \r\nHost: test\r\n\r\n");
-        assert_eq!(client.answer(false).status, 200);
+        assert_eq!(client.response(false).status, 200);
         drop(client);
         let messages = messages(&server.end("TERM").stderr);
         assert_eq!(messages, [r#""GET   /a.txt?%41   HTTP/1.1  " 200 6"#]);
@@ -78,7 +79,7 @@ fn b_102_the_request_line_is_logged_as_it_came() {
 }
 
 #[test]
-fn b_107_289_r_26_a_disconnected_client_is_a_mark_on_its_line_and_nothing_more() {
+fn b_107_289_r_26_a_disconnected_client_is_marked_on_its_log_line_only() {
     let root = root();
     let cut = Regex::new(r#"^"GET /large HTTP/1\.1" 20[06] \d+ cut$"#).expect("it is a pattern");
     for runtime in RUNTIMES {
@@ -108,19 +109,19 @@ fn b_111_repeated_connection_errors_are_counted() {
             for _ in 0..200 {
                 let mut client = server.client();
                 client.send(b"GET /a.txt HTTP/1.1\r\nHost: test\r\n\r\nGET /a.txt HTT");
-                client.glimpse(); // the first answer stays unread: closing is a reset
+                client.peek_status(); // the first response stays unread: closing is a reset
             }
             let messages = messages(&server.end("TERM").stderr);
             let requests = messages.iter().filter(|line| line.starts_with("\"GET /a.txt")).count();
             assert_eq!(requests, if quiet.is_empty() { 200 } else { 0 });
-            let notes: Vec<_> =
+            let errors: Vec<_> =
                 messages.iter().filter(|line| line.starts_with("connection lost")).collect();
-            let told =
+            let count =
                 |line: &&String| counted.captures(line).map_or(1, |n| n[1].parse().unwrap_or(0));
-            let all: u64 = notes.iter().map(told).sum();
-            assert_eq!(all, 200, "none is lost: {notes:?}");
-            assert!(notes.len() < 40, "{notes:?}");
-            assert_eq!(requests + notes.len(), messages.len(), "{messages:?}");
+            let all: u64 = errors.iter().map(count).sum();
+            assert_eq!(all, 200, "none is lost: {errors:?}");
+            assert!(errors.len() < 40, "{errors:?}");
+            assert_eq!(requests + errors.len(), messages.len(), "{messages:?}");
         }
     }
 }
@@ -137,7 +138,7 @@ fn r_13_r_14_a_refused_request_is_escaped_once() {
         ] {
             let mut client = server.client();
             client.send(sent);
-            assert_eq!(client.answer(false).status, 400);
+            assert_eq!(client.response(false).status, 400);
             drop(client);
             let stderr = text(&server.end("TERM").stderr);
             let mut lines = stderr.lines();
@@ -160,8 +161,8 @@ fn b_289_an_idle_client_may_disconnect_in_any_way() {
         let mut server = serve(root.path(), &[runtime]);
         let mut client = server.client();
         client.send(b"GET /a.txt HTTP/1.1\r\nHost: test\r\n\r\n");
-        client.glimpse();
-        drop(client); // with an answer unread that is a reset
+        client.peek_status();
+        drop(client); // with a response unread that is a reset
         assert_eq!(server.get("/a.txt").status, 200);
         let messages = messages(&server.end("TERM").stderr);
         assert_eq!(messages, [r#""GET /a.txt HTTP/1.1" 200 6"#; 2]);

@@ -84,7 +84,7 @@ fn restart_in_turn(runtime: &str, proxy: impl FnOnce(u16, [u16; 2], &Path) -> Co
     let mut command = proxy(front, ports, folder.path());
     command.stdin(Stdio::null()).stdout(Stdio::null());
     command.stderr(File::create(&log).expect("it can be made"));
-    let _proxy = Running(command.spawn().expect("the proxy is installed"));
+    let _proxy = TestServer(command.spawn().expect("the proxy is installed"));
     assert!((0..500).any(|_| {
         thread::sleep(Duration::from_millis(10));
         Client::try_connect(front).is_ok()
@@ -116,10 +116,10 @@ fn ask(front: u16, over: &AtomicBool) -> usize {
         let mut client = Client::connect(front);
         let mut kept = true;
         while kept && !over.load(Ordering::Relaxed) {
-            let answer = client.ask("GET", "/a.txt", &[]);
+            let response = client.request("GET", "/a.txt", &[]);
             asked += 1;
-            assert_eq!(answer.status, 200, "the request {asked}: {}", answer.head);
-            kept = answer.field("Connection").is_none_or(|option| option != "close");
+            assert_eq!(response.status, 200, "the request {asked}: {}", response.head);
+            kept = response.header("Connection").is_none_or(|option| option != "close");
         }
     }
     asked
@@ -131,9 +131,9 @@ fn free_port() -> u16 {
 }
 
 /// A process that is ended when dropped.
-struct Running(Child);
+struct TestServer(Child);
 
-impl Drop for Running {
+impl Drop for TestServer {
     fn drop(&mut self) {
         let _ = Command::new("kill").arg(self.0.id().to_string()).status(); // nginx has children
         let _ = self.0.wait();

@@ -1,4 +1,4 @@
-//! doorstep, on each driver, beside `python3 -m http.server`: the same requests on one document root.
+//! doorstep, on each runtime, beside `python3 -m http.server`: the same requests on one document root.
 //!
 //! Every case names the rows it stands for. Where doorstep differs on purpose (docs/differences.md)
 //! there is no case. What is compared is what a client goes by: status and reason, Location, the
@@ -14,11 +14,11 @@ use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use regex::Regex;
-use support::client::Answer;
+use support::client::Response;
 use support::{RUNTIMES, Server, serve};
 use tempfile::TempDir;
 
-/// Sun, 06 Nov 1994 08:49:37 GMT and most of a second, which the field leaves out.
+/// Sun, 06 Nov 1994 08:49:37 GMT and most of a second, which the header leaves out.
 const MODIFIED: Duration = Duration::from_millis(784_111_777_900);
 
 const FILES: &[&str] = &[
@@ -49,7 +49,7 @@ const FILES: &[&str] = &[
 const TYPES: &str = "html htm HTML txt TXT css csv png jpg jpeg gif svg webm pdf json zip tar \
                      tar.gz gz GZ bz2 xz Z mp3 mp4 wasm doc bin unknown";
 
-/// Python, doorstep on each driver, and the directory they serve.
+/// Python, doorstep on each runtime, and the directory they serve.
 struct Servers {
     /// Python first.
     all: [Server; 3],
@@ -71,14 +71,15 @@ impl Servers {
         Self { all: [python, blocking, smol], _root: root }
     }
 
-    /// Asks all, Python first. Each closes after its answer, with nothing more to say.
-    fn ask(&self, method: &str, target: &str, field: &str) -> [Answer; 3] {
+    /// Sends the request to all servers, Python first. Each closes the connection after its response.
+    fn request(&self, method: &str, target: &str, field: &str) -> [Response; 3] {
         self.all.each_ref().map(|server| {
             let fields = ["Connection: close", field];
             let mut client = server.client();
-            let answer = client.ask(method, target, &fields[..1 + usize::from(!field.is_empty())]);
-            assert_eq!(client.rest(), b"", "{method} {target} {field}");
-            answer
+            let response =
+                client.request(method, target, &fields[..1 + usize::from(!field.is_empty())]);
+            assert_eq!(client.read_to_end(), b"", "{method} {target} {field}");
+            response
         })
     }
 
@@ -87,7 +88,7 @@ impl Servers {
         for &(rows, request, status) in cases {
             let mut words = request.splitn(3, ' ');
             let mut word = || words.next().unwrap_or("");
-            let [python, doorsteps @ ..] = self.ask(word(), word(), word());
+            let [python, doorsteps @ ..] = self.request(word(), word(), word());
             assert_eq!(python.status, status, "Python itself: {rows}: {request}");
             for doorstep in doorsteps {
                 assert_eq!(facts(&doorstep), facts(&python), "{rows}: {request}");
@@ -114,14 +115,14 @@ fn populate(root: &Path) {
 }
 
 /// What a client goes by, one fact a line.
-fn facts(answer: &Answer) -> String {
-    let media_type = answer.field("Content-Type").and_then(|value| value.split(';').next());
-    let mut facts = format!("{} {}\n{media_type:?}\n", answer.status, answer.reason);
-    if answer.status < 400 {
+fn facts(response: &Response) -> String {
+    let media_type = response.header("Content-Type").and_then(|value| value.split(';').next());
+    let mut facts = format!("{} {}\n{media_type:?}\n", response.status, response.reason);
+    if response.status < 400 {
         for name in ["Location", "Content-Length", "Last-Modified"] {
-            facts += &format!("{name}: {:?}\n", answer.field(name));
+            facts += &format!("{name}: {:?}\n", response.header(name));
         }
-        facts += &String::from_utf8_lossy(&answer.body);
+        facts += &String::from_utf8_lossy(&response.body);
     }
     facts
 }
@@ -148,12 +149,12 @@ fn b_021_022_other_methods() {
 }
 
 #[test]
-fn b_017_http_0_9_is_answered_with_the_bare_file() {
+fn b_017_an_http_0_9_response_is_the_bare_file() {
     let servers = Servers::start();
     let [python, doorsteps @ ..] = servers.all.map(|server| {
         let mut client = server.client();
         client.send(b"GET /a.txt\r\n\r\n");
-        client.rest()
+        client.read_to_end()
     });
     assert_eq!(python, "a.txt".repeat(1000).as_bytes());
     assert_eq!(doorsteps, [python.clone(), python]);
@@ -285,7 +286,7 @@ fn b_200_201_202_media_types() {
 fn b_148_150_151_152_153_listings() {
     let servers = Servers::start();
     for (target, shown) in [("/sub/", "/sub/"), ("/sub/B%20dir/", "/sub/B dir/")] {
-        let [python, doorsteps @ ..] = servers.ask("GET", target, "");
+        let [python, doorsteps @ ..] = servers.request("GET", target, "");
         let links = links(&python);
         for doorstep in doorsteps {
             assert_eq!([python.status, doorstep.status], [200, 200]);
@@ -300,7 +301,7 @@ fn b_148_150_151_152_153_listings() {
 }
 
 /// The entries that a listing links to, with the text of each link.
-fn links(listing: &Answer) -> Vec<(String, String)> {
+fn links(listing: &Response) -> Vec<(String, String)> {
     let link = Regex::new(r#"(?s)<a [^>]*?href="([^"]*)"[^>]*>(.*?)</a>"#).expect("a pattern");
     let quotes =
         |text: &str| text.replace("&#39;", "'").replace("&#x27;", "'").replace("&quot;", "\"");
@@ -315,10 +316,10 @@ fn b_156_158_listings_have_a_length_and_no_conditions() {
     let servers = Servers::start();
     for method in ["GET", "HEAD"] {
         for field in ["", "If-Modified-Since: Fri, 31 Dec 2100 23:59:59 GMT"] {
-            for answer in servers.ask(method, "/sub/", field) {
-                assert_eq!(answer.status, 200, "B-158: {method} {field}");
-                assert!(answer.field("Content-Length").is_some(), "B-156: {method}");
-                let media_type = answer.field("Content-Type").unwrap_or("");
+            for response in servers.request(method, "/sub/", field) {
+                assert_eq!(response.status, 200, "B-158: {method} {field}");
+                assert!(response.header("Content-Length").is_some(), "B-156: {method}");
+                let media_type = response.header("Content-Type").unwrap_or("");
                 assert!(media_type.starts_with("text/html; charset=utf-8"), "B-155: {method}");
             }
         }

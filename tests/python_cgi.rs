@@ -1,4 +1,4 @@
-//! Scripts under doorstep, on each driver, beside `python3 -m http.server --cgi`.
+//! Scripts under doorstep, on each runtime, beside `python3 -m http.server --cgi`.
 //!
 //! Every case names the rows it stands for; where doorstep differs on purpose there is none. What is
 //! compared is the status, the reason of a refusal, and what the script found itself called with.
@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use support::client::Answer;
+use support::client::Response;
 use support::{RUNTIMES, Server, serve};
 
 /// Says what it was called with.
@@ -57,7 +57,7 @@ const CASES: &[(&str, &str, u16)] = &[
 ];
 
 #[test]
-fn what_is_the_same_is_the_same() {
+fn rows_marked_same_behave_as_python() {
     let help = Command::new("python3").args(["-m", "http.server", "--help"]).output();
     let help =
         help.expect("these tests need python3: install it, as with `apt-get install python3`");
@@ -82,7 +82,7 @@ fn what_is_the_same_is_the_same() {
     }
 }
 
-fn ask(server: &Server, request: &str) -> Answer {
+fn ask(server: &Server, request: &str) -> Response {
     let mut words = request.splitn(3, ' ');
     let mut word = || words.next().unwrap_or("");
     let (method, target, field) = (word(), word(), word());
@@ -94,20 +94,21 @@ fn ask(server: &Server, request: &str) -> Answer {
         let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
         let head = format!("{method} {target} HTTP/1.1\r\nHost: test\r\n{fields}\r\n");
         client.send(&[head.as_bytes(), b"body"].concat());
-        return client.answer(false);
+        return client.response(false);
     }
-    client.ask(method, target, &fields)
+    client.request(method, target, &fields)
 }
 
-/// The status; where the client is sent, or why it is refused; what the script told.
-fn facts(answer: &Answer) -> (u16, String, String) {
-    let word = match answer.status {
+/// The status; where the client is sent, or why it is refused; what the script printed.
+fn facts(response: &Response) -> (u16, String, String) {
+    let word = match response.status {
         200 => String::new(),
-        301 => answer.field("Location").unwrap_or_default().to_owned(),
-        _ => answer.reason.clone(),
+        301 => response.header("Location").unwrap_or_default().to_owned(),
+        _ => response.reason.clone(),
     };
-    let told = if answer.status == 200 { support::text(&answer.body) } else { String::new() };
-    (answer.status, word, told)
+    let printed =
+        if response.status == 200 { support::text(&response.body) } else { String::new() };
+    (response.status, word, printed)
 }
 
 fn populate(root: &Path) {

@@ -75,7 +75,7 @@ fn site() -> (TempDir, Vec<u8>) {
 
 #[test]
 #[ignore = "needs strace: cargo test --test refused_calls -- --ignored"]
-fn b_282_a_stop_takes_no_call_that_serving_does_without() {
+fn b_282_a_stop_needs_no_system_call_that_serving_does_not_need() {
     let (site, _) = site();
     for error in ["ENOSYS", "EPERM"] {
         for runtime in RUNTIMES {
@@ -88,14 +88,14 @@ fn b_282_a_stop_takes_no_call_that_serving_does_without() {
     }
 }
 
-fn all_is_served(server: &Server, large: &[u8], what: &str) {
+fn everything_is_served(server: &Server, large: &[u8], what: &str) {
     let mut client = server.client();
     for _ in 0..3 {
-        assert_eq!(client.ask("GET", "/a.txt", &[]).body, b"hello\n", "{what}");
-        assert!(client.ask("GET", "/large", &[]).body == large, "{what}: a large file");
-        let range = client.ask("GET", "/large", &["Range: bytes=70000-900000"]);
+        assert_eq!(client.request("GET", "/a.txt", &[]).body, b"hello\n", "{what}");
+        assert!(client.request("GET", "/large", &[]).body == large, "{what}: a large file");
+        let range = client.request("GET", "/large", &["Range: bytes=70000-900000"]);
         assert!(range.body == large[70_000..=900_000], "{what}: a range");
-        let listing = text(&client.ask("GET", "/", &[]).body);
+        let listing = text(&client.request("GET", "/", &[]).body);
         assert!(listing.contains("large") && listing.contains("a.txt"), "{what}: a listing");
         for size in [0, 5, 65_000, 200_000] {
             let body = &large[..size];
@@ -111,21 +111,21 @@ fn post(client: &mut Client, body: &[u8]) -> Vec<u8> {
             .as_bytes(),
     );
     client.send(body);
-    let answer = client.answer(false);
-    assert_eq!(answer.status, 200, "{}", text(&answer.body));
-    answer.body
+    let response = client.response(false);
+    assert_eq!(response.status, 200, "{}", text(&response.body));
+    response.body
 }
 
 #[test]
 #[ignore = "needs strace: cargo test --test refused_calls -- --ignored"]
-fn r_27_whatever_can_be_done_without_is_not_needed() {
+fn r_27_optional_system_calls_have_substitutes() {
     let (site, large) = site();
     for calls in CALLS {
         for error in ["ENOSYS", "EPERM"] {
             for runtime in RUNTIMES {
                 let what = format!("{calls}: {error}, {runtime}");
                 let traced = Traced::start(calls, error, runtime, site.path());
-                all_is_served(&traced.server, &large, &what);
+                everything_is_served(&traced.server, &large, &what);
             }
         }
     }
@@ -133,7 +133,7 @@ fn r_27_whatever_can_be_done_without_is_not_needed() {
 
 #[test]
 #[ignore = "needs strace: cargo test --test refused_calls -- --ignored"]
-fn what_cannot_be_done_without_is_said_in_a_line() {
+fn a_missing_required_system_call_is_reported_in_one_line() {
     let (site, _) = site();
     for (call, runtime) in [
         ("clone3", RUNTIMES[0]),
@@ -147,9 +147,13 @@ fn what_cannot_be_done_without_is_said_in_a_line() {
         command.args(["-e", &format!("inject={call}:error=EPERM")]);
         command.args([env!("CARGO_BIN_EXE_doorstep"), "0", "-b", "127.0.0.1", runtime]);
         let output = command.arg("-d").arg(site.path()).output().expect("strace is installed");
-        let said = text(&output.stderr);
-        assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(1), ""), "{call}: {said}");
-        assert!(said.starts_with("doorstep: cannot serve: "), "{call}: {said}");
-        assert_eq!(said.lines().count(), 1, "{call}: {said}");
+        let stderr = text(&output.stderr);
+        assert_eq!(
+            (output.status.code(), &*text(&output.stdout)),
+            (Some(1), ""),
+            "{call}: {stderr}"
+        );
+        assert!(stderr.starts_with("doorstep: cannot serve: "), "{call}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{call}: {stderr}");
     }
 }

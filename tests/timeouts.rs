@@ -1,5 +1,5 @@
-//! The deadlines of the built command, each with a short value on both runtimes: what becomes of
-//! clients that are slower. Nothing is said about when.
+//! The deadlines of the built command, each with a short value on both runtimes: for clients
+//! that are slower.
 
 mod support;
 
@@ -27,7 +27,7 @@ fn r_29_a_stalled_download_is_kept_as_long_as_asked() {
             client.send(b"GET /large HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
             client.peek();
             thread::sleep(PAUSE); // a paused video
-            let received = client.rest_or_reset().len();
+            let received = client.read_to_end_or_reset().len();
             assert_eq!(received > LARGE, is_kept, "{runtime} {time}: {received}");
             let log = text(&server.end("TERM").stderr);
             assert_eq!(log.contains(" cut\n"), !is_kept, "{runtime} {time}: {log}");
@@ -43,16 +43,16 @@ fn r_29_an_idle_connection_and_a_header_have_deadlines() {
         let short = ["--timeout-keep-alive=200ms", "--timeout-header=200ms"];
         let server = serve(root.path(), &[&[runtime], &short[..]].concat());
         let mut idle = server.client();
-        assert_eq!(idle.ask("GET", "/a.txt", &[]).status, 200);
-        assert_eq!(idle.rest(), b"");
+        assert_eq!(idle.request("GET", "/a.txt", &[]).status, 200);
+        assert_eq!(idle.read_to_end(), b"");
         let mut slow = server.client();
         slow.send(b"GET /a.txt HT");
-        assert_eq!(slow.answer(false).status, 408);
+        assert_eq!(slow.response(false).status, 408);
 
         let server = serve(root.path(), &[runtime, "--timeout-keep-alive=none"]);
         let mut idle = server.client();
         for _ in 0..2 {
-            assert_eq!(idle.ask("GET", "/a.txt", &[]).status, 200);
+            assert_eq!(idle.request("GET", "/a.txt", &[]).status, 200);
             thread::sleep(PAUSE);
         }
         assert!(idle.is_silent());
@@ -60,7 +60,7 @@ fn r_29_an_idle_connection_and_a_header_have_deadlines() {
 }
 
 #[test]
-fn r_29_what_is_no_time_is_a_usage_error() {
+fn r_29_an_invalid_time_is_a_usage_error() {
     for word in ["0", "soon", "-1"] {
         let output = doorstep(&[&format!("--timeout-send={word}")]).output();
         let output = output.expect("the command starts");

@@ -1,7 +1,7 @@
 //! The wire, by transcript: `tests/wire/*.md` against the bare machine.
 //!
-//! Each transcript is played whole, at every split into two, and byte by byte; events and answers
-//! must be the file's each time. `UPDATE=1` rewrites events and answers with what the machine
+//! Each transcript is played whole, at every split into two, and byte by byte; events and responses
+//! must be the file's each time. `UPDATE=1` rewrites events and responses with what the machine
 //! does now (read the difference before you believe it). The drivers play the same files over
 //! sockets: see [`transcript::Transcript`].
 
@@ -19,7 +19,7 @@ use doorstep_core::http1::{
 use transcript::{CLOCK, End, Round, Transcript};
 
 #[test]
-fn every_transcript_however_split() {
+fn every_transcript_gives_the_same_events_however_it_is_split() {
     let mut wrong = Vec::new();
     for file in transcript::files(&directory()) {
         for transcript in read(&file) {
@@ -36,7 +36,7 @@ fn every_transcript_however_split() {
 }
 
 #[test]
-fn there_are_enough_transcripts_with_ids_and_no_two_have_one_title() {
+fn there_are_enough_transcripts_and_their_titles_are_unique() {
     let files = transcript::files(&directory());
     let mut titles: Vec<String> =
         files.iter().flat_map(|file| read(file)).map(|transcript| transcript.title).collect();
@@ -49,7 +49,7 @@ fn there_are_enough_transcripts_with_ids_and_no_two_have_one_title() {
 #[test]
 #[ignore = "UPDATE=1 rewrites the files; `cargo test --test wire -- --ignored`"]
 fn update() {
-    assert!(std::env::var_os("UPDATE").is_some(), "say UPDATE=1 if you mean it");
+    assert!(std::env::var_os("UPDATE").is_some(), "set UPDATE=1");
     for file in transcript::files(&directory()) {
         let rounds: Vec<Round> =
             read(&file).iter().flat_map(|transcript| play(transcript, Pieces::Whole)).collect();
@@ -65,8 +65,8 @@ fn a_malformed_transcript_is_an_error() {
         "## a\n",
         "## a\n```request\nGET\n```\n",
         "## a\n```events\n```\n",
-        "## a\n```request\n{nonsense}\n```\n```events\n```\n```answer\n```\n",
-        "## a\n```request\n\\q\n```\n```events\n```\n```answer\n```\n",
+        "## a\n```request\n{nonsense}\n```\n```events\n```\n```response\n```\n",
+        "## a\n```request\n\\q\n```\n```events\n```\n```response\n```\n",
     ] {
         assert!(transcript::parse(bad).is_err(), "{bad}");
     }
@@ -75,7 +75,7 @@ fn a_malformed_transcript_is_an_error() {
 #[test]
 fn blocks_are_read_and_written() {
     let text = "## a\n```request\nA: {repeat 3 xy}\nb\\r\\\nc\\n\\\n\\\\\n{eof}\n```\n\
-        ```events\nbody 2 \\r\\n\nclosed\n```\n```answer\n```\n";
+        ```events\nbody 2 \\r\\n\nclosed\n```\n```response\n```\n";
     let transcripts = transcript::parse(text).expect("well formed");
     let round = &transcripts[0].rounds[0];
     assert_eq!(round.request, b"A: xyxyxy\r\nb\rc\n\\\r\n");
@@ -117,7 +117,7 @@ fn read(file: &Path) -> Vec<Transcript> {
 
 fn check(expected: &Transcript, mode: Pieces) -> Result<(), String> {
     for (at, (actual, expected)) in play(expected, mode).iter().zip(&expected.rounds).enumerate() {
-        if actual.events == expected.events && actual.answer == expected.answer {
+        if actual.events == expected.events && actual.response == expected.response {
             continue;
         }
         let events = |round: &Round| -> String {
@@ -125,12 +125,12 @@ fn check(expected: &Transcript, mode: Pieces) -> Result<(), String> {
         };
         return Err(format!(
             "round {}, {mode:?}\n--- expected events\n{}--- actual events\n{}\
-             --- expected answer\n{}--- actual answer\n{}---",
+             --- expected response\n{}--- actual response\n{}---",
             at + 1,
             events(expected),
             events(actual),
-            transcript::show_answer(&expected.answer),
-            transcript::show_answer(&actual.answer),
+            transcript::show_response(&expected.response),
+            transcript::show_response(&actual.response),
         ));
     }
     Ok(())
@@ -149,10 +149,10 @@ struct Player {
     outbox: Outbox,
     app: App,
     events: Vec<Vec<u8>>,
-    /// What the last body event holds, until something else is said.
+    /// The bytes of the last body event, until another event follows.
     body: Vec<u8>,
     over: bool,
-    shows_fields: bool,
+    shows_headers: bool,
     shows_host: bool,
 }
 
@@ -171,7 +171,7 @@ impl Player {
             events: Vec::new(),
             body: Vec::new(),
             over: false,
-            shows_fields: events.clone().any(|event| event.starts_with(b"header ")),
+            shows_headers: events.clone().any(|event| event.starts_with(b"header ")),
             shows_host: events.any(|event| event.starts_with(b"host ")),
         }
     }
@@ -188,16 +188,16 @@ impl Player {
         }
         if round.eof && !self.over {
             self.inbox.filled(0);
-            self.turn();
+            self.advance();
         }
         self.flush_body();
         if !self.over && !self.events.iter().any(|event| event == b"switched") {
-            self.say(b"need-data".to_vec());
+            self.record(b"need-data".to_vec());
         }
         let events = std::mem::take(&mut self.events);
-        let answer = self.outbox.unsent().to_vec();
-        self.outbox.sent(answer.len());
-        Round { request: request.clone(), eof: round.eof, events, answer }
+        let response = self.outbox.unsent().to_vec();
+        self.outbox.sent(response.len());
+        Round { request: request.clone(), eof: round.eof, events, response }
     }
 
     fn feed(&mut self, mut piece: &[u8]) {
@@ -208,18 +208,18 @@ impl Player {
             space[..n].copy_from_slice(&piece[..n]);
             self.inbox.filled(n);
             piece = &piece[n..];
-            self.turn();
+            self.advance();
         }
     }
 
     /// Everything that can be done with the bytes that are here.
-    fn turn(&mut self) {
+    fn advance(&mut self) {
         while !self.over {
             match self.connection.next(&mut self.inbox) {
                 Ok(Event::Request(head)) => {
-                    let said = describe(&head, self.shows_host, self.shows_fields);
+                    let lines = describe(&head, self.shows_host, self.shows_headers);
                     self.app.request(&head, &mut self.connection, &mut self.outbox);
-                    said.into_iter().for_each(|line| self.say(line));
+                    lines.into_iter().for_each(|line| self.record(line));
                 }
                 Ok(Event::Body(data)) => {
                     self.app.body(data);
@@ -230,16 +230,16 @@ impl Player {
                         .iter()
                         .map(|(name, value)| [b"trailer ", name, b": ", value].concat())
                         .collect();
-                    lines.into_iter().for_each(|line| self.say(line));
-                    self.say(b"end".to_vec());
+                    lines.into_iter().for_each(|line| self.record(line));
+                    self.record(b"end".to_vec());
                 }
                 Ok(Event::ResponseDue(owed)) => {
                     self.app.owed(owed, &mut self.connection, &mut self.outbox);
-                    self.say(format!("response-due {owed:?}").to_lowercase().into_bytes());
+                    self.record(format!("response-due {owed:?}").to_lowercase().into_bytes());
                 }
                 Ok(Event::SwitchedProtocol) => {
                     if self.events.last().is_none_or(|event| event != b"switched") {
-                        self.say(b"switched".to_vec());
+                        self.record(b"switched".to_vec());
                     }
                     let first = self.inbox.unread();
                     self.app.switched(first, &mut self.outbox);
@@ -249,7 +249,7 @@ impl Player {
                 Ok(Event::NeedData) => return,
                 Ok(Event::Closed) => {
                     let lingers = if self.connection.should_linger() { " lingering" } else { "" };
-                    self.say(format!("closed{lingers}").into_bytes());
+                    self.record(format!("closed{lingers}").into_bytes());
                     self.over = true;
                 }
                 Err(reject) => self.refuse(reject),
@@ -258,24 +258,24 @@ impl Player {
     }
 
     fn refuse(&mut self, reject: Reject) {
-        self.say(format!("reject {} {reject:?}", reject.status()).into_bytes());
+        self.record(format!("reject {} {reject:?}", reject.status()).into_bytes());
         self.connection.refuse(reject, self.inbox.unread(), &mut self.outbox);
     }
 
-    fn say(&mut self, event: Vec<u8>) {
+    fn record(&mut self, event: Vec<u8>) {
         self.flush_body();
         self.events.push(event);
     }
 
     fn flush_body(&mut self) {
         if !self.body.is_empty() {
-            let said = format!("body {} ", self.body.len()).into_bytes();
-            self.events.push([said, std::mem::take(&mut self.body)].concat());
+            let event = format!("body {} ", self.body.len()).into_bytes();
+            self.events.push([event, std::mem::take(&mut self.body)].concat());
         }
     }
 }
 
-fn describe(head: &Head<'_>, shows_host: bool, shows_fields: bool) -> Vec<Vec<u8>> {
+fn describe(head: &Head<'_>, shows_host: bool, shows_headers: bool) -> Vec<Vec<u8>> {
     let version: &[u8] = match head.version() {
         Version::Http09 => b"HTTP/0.9",
         Version::Http10 => b"HTTP/1.0",
@@ -286,7 +286,7 @@ fn describe(head: &Head<'_>, shows_host: bool, shows_fields: bool) -> Vec<Vec<u8
     if shows_host {
         lines.push([b"host ", head.host().unwrap_or(b"(none)")].concat());
     }
-    if shows_fields {
+    if shows_headers {
         lines.extend(head.headers().map(|(name, value)| [b"header ", name, b": ", value].concat()));
     }
     lines

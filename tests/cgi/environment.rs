@@ -9,15 +9,15 @@ use std::process::Command;
 use doorstep::blocking::CgiSettings;
 use doorstep::driver::os::Rlimits;
 
-use crate::drivers::Driver;
-use crate::scripts::{Scripts, corpus, text};
-use crate::support::client::Answer;
+use crate::runtimes::Runtime;
+use crate::scripts::{ScriptServer, corpus, text};
+use crate::support::client::Response;
 use crate::support::{Server, doorstep};
 
-on_every_driver! {
-    fn b_247_b_248_the_streams_can_be_opened_by_their_names(driver: Driver) {
+on_every_runtime! {
+    fn b_247_b_248_the_standard_streams_can_be_opened_by_name(runtime: Runtime) {
         let settings = CgiSettings { body_buffer: 1000, ..CgiSettings::default() };
-        let scripts = Scripts::start_with(driver, settings);
+        let scripts = ScriptServer::start_with(runtime, settings);
         for size in [5, 100_000] {
             let mut client = scripts.client();
             client.send(
@@ -25,19 +25,19 @@ on_every_driver! {
                     .as_bytes(),
             );
             client.send(&vec![b'x'; size]);
-            assert_eq!(client.answer(false).body, vec![b'x'; size]);
+            assert_eq!(client.response(false).body, vec![b'x'; size]);
         }
-        scripts.noted("/cgi-bin/streams.sh: by its name");
+        scripts.wait_for_error("/cgi-bin/streams.sh: by its name");
     }
 
-    fn rfc_3875_4_1_every_variable_of_a_plain_request(driver: Driver) {
+    fn rfc_3875_4_1_the_variables_of_a_plain_request(runtime: Runtime) {
         let scripts =
-            Scripts::start_with(driver, CgiSettings { variables: vec![], ..CgiSettings::default() });
+            ScriptServer::start_with(runtime, CgiSettings { variables: vec![], ..CgiSettings::default() });
         let root = fs::canonicalize(scripts.root.path()).expect("it is there");
         let root = root.display();
         let mut client = scripts.client();
         let seen =
-            Myself::from(&client.ask("GET", "/cgi-bin/../cgi-bin/myself/a%20b//c/?x=%20y#z", &[]));
+            Myself::from(&client.request("GET", "/cgi-bin/../cgi-bin/myself/a%20b//c/?x=%20y#z", &[]));
         let port = client.port().to_string();
         let wanted = [
             ("DOCUMENT_ROOT", format!("{root}")),
@@ -61,14 +61,14 @@ on_every_driver! {
         assert_eq!(seen.variables, wanted);
     }
 
-    fn b_237_nothing_of_the_servers_own_environment_but_what_is_harmless(driver: Driver) {
-        driver.alone(
+    fn b_237_only_harmless_variables_of_the_servers_environment_are_passed(runtime: Runtime) {
+        runtime.alone(
             "environment",
-            "b_237_nothing_of_the_servers_own_environment_but_what_is_harmless",
+            "b_237_only_harmless_variables_of_the_servers_environment_are_passed",
             || {
                 assert!(env::var_os("DOORSTEP_TEST_ALONE").is_some() && env::vars().count() > 3);
                 let before: Vec<_> = env::vars_os().collect();
-                let scripts = Scripts::start(driver);
+                let scripts = ScriptServer::start(runtime);
                 let seen = Myself::from(&scripts.get("/cgi-bin/myself"));
                 let ours = seen.variables.iter().filter(|(name, _)| env::var_os(name).is_some());
                 for (name, value) in ours {
@@ -82,18 +82,18 @@ on_every_driver! {
         );
     }
 
-    fn b_237_more_variables_when_they_are_asked_for(driver: Driver) {
+    fn b_237_configured_variables_are_passed(runtime: Runtime) {
         let variables =
             vec![("MORE".into(), "a=b c".into()), ("HTTP_HOST".into(), "forged".into())];
-        let scripts = Scripts::start_with(driver, CgiSettings { variables, ..CgiSettings::default() });
+        let scripts = ScriptServer::start_with(runtime, CgiSettings { variables, ..CgiSettings::default() });
         let seen = Myself::from(&scripts.get("/cgi-bin/myself"));
         assert_eq!(seen.variables["MORE"], "a=b c");
-        assert_eq!(seen.variables["HTTP_HOST"], "test", "what the request says comes last");
+        assert_eq!(seen.variables["HTTP_HOST"], "test", "the request's value takes precedence");
         assert!(!seen.variables.contains_key("PATH"));
     }
 
-    fn b_239_who_it_is_and_never_how_it_is_known(driver: Driver) {
-        let scripts = Scripts::start(driver);
+    fn b_239_the_user_is_passed_and_the_credentials_are_not(runtime: Runtime) {
+        let scripts = ScriptServer::start(runtime);
         let mut client = scripts.client();
         for (field, scheme, user) in [
             ("Authorization: Basic dXNlcjpwYTpzcw==", Some("Basic"), Some("user")), // user:pa:ss
@@ -102,18 +102,18 @@ on_every_driver! {
             ("Proxy-Authorization: Basic dXNlcjpwYTpzcw==", None, None),
             ("X-Nothing: 1", None, None),
         ] {
-            let answer = client.ask("GET", "/cgi-bin/myself", &[field]);
-            let seen = Myself::from(&answer).variables;
+            let response = client.request("GET", "/cgi-bin/myself", &[field]);
+            let seen = Myself::from(&response).variables;
             assert_eq!(seen.get("AUTH_TYPE").map(String::as_str), scheme, "{field}");
             assert_eq!(seen.get("REMOTE_USER").map(String::as_str), user, "{field}");
             for secret in ["pa:ss", "dXNlcj", "token"] {
-                assert!(!text(&answer).contains(secret), "{field}");
+                assert!(!text(&response).contains(secret), "{field}");
             }
         }
     }
 
-    fn b_240_b_241_b_242_fields_are_passed_joined_and_harmful_ones_are_not(driver: Driver) {
-        let scripts = Scripts::start(driver);
+    fn b_240_b_241_b_242_headers_are_joined_and_passed_except_harmful_ones(runtime: Runtime) {
+        let scripts = ScriptServer::start(runtime);
         let fields = [
             "Accept: text/html",
             "accept: */*;q=0.1",
@@ -128,8 +128,8 @@ on_every_driver! {
             "X.Dot: no",
             "Connection: keep-alive",
         ];
-        let answer = scripts.client().ask("GET", "/cgi-bin/myself", &fields);
-        let seen = Myself::from(&answer).variables;
+        let response = scripts.client().request("GET", "/cgi-bin/myself", &fields);
+        let seen = Myself::from(&response).variables;
         let http: Vec<_> = seen.iter().filter(|(name, _)| name.starts_with("HTTP_")).collect();
         let http: Vec<_> = http.into_iter().map(|(name, value)| (&name[5..], &value[..])).collect();
         assert_eq!(
@@ -144,16 +144,16 @@ on_every_driver! {
                 ("X_EMPTY", ""),
             ]
         );
-        assert!(!text(&answer).contains("evil"), "httpoxy");
+        assert!(!text(&response).contains("evil"), "httpoxy");
     }
 
-    fn b_243_a_body_has_its_length_and_type_and_nothing_else_has(driver: Driver) {
-        let scripts = Scripts::start(driver);
+    fn b_243_only_a_request_with_a_body_has_content_length_and_type(runtime: Runtime) {
+        let scripts = ScriptServer::start(runtime);
         let ask = |request: &str| {
             let mut client = scripts.client();
             client
                 .send(format!("POST /cgi-bin/myself HTTP/1.1\r\nHost: a\r\n{request}").as_bytes());
-            let mut seen = Myself::from(&client.answer(false)).variables;
+            let mut seen = Myself::from(&client.response(false)).variables;
             (
                 seen.remove("CONTENT_LENGTH"),
                 seen.remove("CONTENT_TYPE"),
@@ -170,8 +170,8 @@ on_every_driver! {
         assert_eq!(ask(chunked), (some("8"), None, some("")));
     }
 
-    fn rfc_3875_4_1_14_a_server_that_is_asked_for_by_no_name(driver: Driver) {
-        let scripts = Scripts::start(driver);
+    fn rfc_3875_4_1_14_server_name_without_a_host_header(runtime: Runtime) {
+        let scripts = ScriptServer::start(runtime);
         for (head, name, protocol) in [
             ("HTTP/1.0\r\n", "127.0.0.1", "HTTP/1.0"),
             ("HTTP/1.1\r\nHost: Name.test:81\r\n", "Name.test", "HTTP/1.1"),
@@ -179,14 +179,14 @@ on_every_driver! {
         ] {
             let mut client = scripts.client();
             client.send(format!("GET /cgi-bin/myself {head}\r\n").as_bytes());
-            let seen = Myself::from(&client.answer(false)).variables;
+            let seen = Myself::from(&client.response(false)).variables;
             assert_eq!((&seen["SERVER_NAME"][..], &seen["SERVER_PROTOCOL"][..]), (name, protocol));
             assert_eq!(seen["SERVER_PORT"], scripts.server.address.port().to_string());
         }
     }
 
-    fn b_245_the_words_of_an_indexed_search_are_arguments(driver: Driver) {
-        let scripts = Scripts::start(driver);
+    fn b_245_the_words_of_an_indexed_search_are_arguments(runtime: Runtime) {
+        let scripts = ScriptServer::start(runtime);
         let mut client = scripts.client();
         for (method, query, words) in [
             ("GET", "", "0\n"),
@@ -202,16 +202,16 @@ on_every_driver! {
             ("GET", "?+", "2\n\n\n"),
             ("POST", "?a+b", "0\n"),
         ] {
-            let answer =
-                client.ask(method, &format!("/cgi-bin/words.sh{query}"), &["Content-Length: 0"]);
-            assert_eq!(text(&answer), words, "{method} {query}");
+            let response =
+                client.request(method, &format!("/cgi-bin/words.sh{query}"), &["Content-Length: 0"]);
+            assert_eq!(text(&response), words, "{method} {query}");
         }
-        let seen = Myself::from(&client.ask("GET", "/cgi-bin/folder/../myself?a+b", &[]));
+        let seen = Myself::from(&client.request("GET", "/cgi-bin/folder/../myself?a+b", &[]));
         assert_eq!(seen.arguments, ["myself", "a", "b"]);
     }
 
-    fn b_246_never_as_root_and_in_no_group_but_its_own(driver: Driver) {
-        let scripts = Scripts::start(driver);
+    fn b_246_a_script_never_runs_as_root_and_has_no_supplementary_groups(runtime: Runtime) {
+        let scripts = ScriptServer::start(runtime);
         let seen = Myself::from(&scripts.get("/cgi-bin/myself"));
         let ids = |name| seen.status(name).split_whitespace().collect::<Vec<_>>();
         assert!(ids("Uid").iter().chain(&ids("Gid")).all(|&id| id != "0"), "{:?}", seen.status);
@@ -225,28 +225,28 @@ on_every_driver! {
         }
     }
 
-    fn no_descriptor_but_three_and_no_signal_ignored(driver: Driver) {
-        let scripts = Scripts::start(driver);
+    fn a_script_has_three_descriptors_and_ignores_no_signal(runtime: Runtime) {
+        let scripts = ScriptServer::start(runtime);
         let mut others: Vec<_> = (0..5).map(|_| scripts.client()).collect();
         for client in &mut others {
-            assert_eq!(client.ask("GET", "/a.txt", &[]).status, 200); // what is open here is many
+            assert_eq!(client.request("GET", "/a.txt", &[]).status, 200); // what is open here is many
         }
         for fields in [&[][..], &["Content-Length: 0"]] {
-            let seen = Myself::from(&scripts.client().ask("POST", "/cgi-bin/myself", fields));
+            let seen = Myself::from(&scripts.client().request("POST", "/cgi-bin/myself", fields));
             assert_eq!(seen.descriptors, ["0", "1", "2"]);
             assert_eq!(seen.status("SigBlk").trim_matches('0'), "");
         }
         // Of a shell: the runtime of `myself` ignores SIGPIPE of its own accord.
-        let answer = scripts.get("/cgi-bin/signals.sh");
-        let ignored = text(&answer).strip_prefix("SigIgn:\t").expect("a line of status");
+        let response = scripts.get("/cgi-bin/signals.sh");
+        let ignored = text(&response).strip_prefix("SigIgn:\t").expect("a line of status");
         let ignored = u64::from_str_radix(ignored.trim(), 16).expect("a mask");
         assert_eq!(ignored & (1 << 12 | 1 << 14), 0, "SIGPIPE and SIGTERM are to be felt");
     }
 
-    fn no_descriptor_of_whoever_started_the_server(driver: Driver) {
+    fn a_script_inherits_no_descriptor_of_the_servers_parent(runtime: Runtime) {
         let root = corpus();
         let leaky = ["-c", "exec 9</dev/null && exec \"$0\" \"$@\""];
-        let inner = doorstep(&["0", "-b", "127.0.0.1", "--cgi", "--runtime", driver.name(), "-d"]);
+        let inner = doorstep(&["0", "-b", "127.0.0.1", "--cgi", "--runtime", runtime.name(), "-d"]);
         let mut command = Command::new("sh");
         command.args(leaky).arg(inner.get_program()).args(inner.get_args()).arg(root.path());
         let server = Server::start(&mut command);
@@ -254,35 +254,35 @@ on_every_driver! {
         assert_eq!(Myself::from(&server.get("/cgi-bin/myself")).descriptors, ["0", "1", "2"]);
     }
 
-    fn b_256_the_system_grants_it_what_is_said(driver: Driver) {
+    fn b_256_resource_limits_are_applied(runtime: Runtime) {
         let rlimits = Rlimits { cpu: Some(7), memory: Some(1 << 30), files: Some(50) };
-        let scripts = Scripts::start_with(driver, CgiSettings { rlimits, ..CgiSettings::default() });
+        let scripts = ScriptServer::start_with(runtime, CgiSettings { rlimits, ..CgiSettings::default() });
         assert_eq!(text(&scripts.get("/cgi-bin/limits.sh")), "7 1048576 50\n");
         let seen = Myself::from(&scripts.get("/cgi-bin/myself"));
         assert!(!seen.status("Uid").contains("\t0\t"), "B-246 holds all the same");
     }
 
-    fn b_249_it_runs_in_its_own_folder(driver: Driver) {
-        let scripts = Scripts::start(driver);
+    fn b_249_a_script_runs_in_its_own_directory(runtime: Runtime) {
+        let scripts = ScriptServer::start(runtime);
         let root = fs::canonicalize(scripts.root.path()).expect("it is there");
         let seen = Myself::from(&scripts.get("/cgi-bin/myself"));
         assert_eq!(Path::new(&seen.folder), root.join("cgi-bin"));
-        let answer = scripts.get("/cgi-bin/folder/deeper/here.sh");
+        let response = scripts.get("/cgi-bin/folder/deeper/here.sh");
         let folder = root.join("cgi-bin/folder/deeper");
-        assert_eq!(text(&answer), format!("{}\nbeside it\n", folder.display()));
+        assert_eq!(text(&response), format!("{}\nbeside it\n", folder.display()));
     }
 
-    fn b_247_without_a_body_there_is_nothing_to_read(driver: Driver) {
-        let scripts = Scripts::start(driver);
+    fn b_247_without_a_body_stdin_is_empty(runtime: Runtime) {
+        let scripts = ScriptServer::start(runtime);
         let mut client = scripts.client();
         // What follows is another request, and none of the script's business.
         client.send(
             b"GET /cgi-bin/stdin.py HTTP/1.1\r\nHost: a\r\n\r\n\
             GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n",
         );
-        let answer = client.answer(false);
-        assert_eq!((answer.field("X-Told"), answer.field("X-Read")), (Some("nothing"), Some("0")));
-        assert_eq!(client.answer(false).body, b"hello\n");
+        let response = client.response(false);
+        assert_eq!((response.header("X-Told"), response.header("X-Read")), (Some("nothing"), Some("0")));
+        assert_eq!(client.response(false).body, b"hello\n");
     }
 }
 
@@ -296,10 +296,10 @@ struct Myself {
 }
 
 impl Myself {
-    fn from(answer: &Answer) -> Self {
-        assert_eq!(answer.status, 200);
+    fn from(response: &Response) -> Self {
+        assert_eq!(response.status, 200);
         let lines = |what: &str| {
-            let lines = text(answer).lines().filter_map(|line| line.strip_prefix(what));
+            let lines = text(response).lines().filter_map(|line| line.strip_prefix(what));
             lines.map(str::to_owned).collect::<Vec<_>>()
         };
         let split = |line: &str, by| {
@@ -310,7 +310,7 @@ impl Myself {
             variables: lines("env ").iter().filter_map(|line| split(line, "=")).collect(),
             descriptors: lines("fd "),
             folder: lines("cwd ").concat(),
-            status: text(answer).lines().filter_map(|line| split(line, ":\t")).collect(),
+            status: text(response).lines().filter_map(|line| split(line, ":\t")).collect(),
         }
     }
 

@@ -10,22 +10,22 @@ use doorstep::core::cgi::route::ScriptDirectories;
 use doorstep::driver::os::Symlinks;
 use tempfile::TempDir;
 
-use crate::drivers::Driver;
-use crate::scripts::{SOURCE, Scripts, alone, corpus, text};
+use crate::runtimes::Runtime;
+use crate::scripts::{SOURCE, ScriptServer, corpus, serve_scripts_only, text};
 use crate::service::State;
 
-on_every_driver! {
-    fn b_220_without_it_scripts_are_files(driver: Driver) {
+on_every_runtime! {
+    fn b_220_without_cgi_scripts_are_files(runtime: Runtime) {
         let root = corpus();
-        let server = driver.start(State::files(root.path()));
-        let answer = server.client().ask("GET", "/cgi-bin/document.sh", &[]);
-        assert!(answer.status == 200 && text(&answer).contains(SOURCE));
-        let answer = server.client().ask("POST", "/cgi-bin/document.sh", &[]);
-        assert_eq!((answer.status, text(&answer).contains("a document\n")), (405, false));
+        let server = runtime.start(State::files(root.path()));
+        let response = server.client().request("GET", "/cgi-bin/document.sh", &[]);
+        assert!(response.status == 200 && text(&response).contains(SOURCE));
+        let response = server.client().request("POST", "/cgi-bin/document.sh", &[]);
+        assert_eq!((response.status, text(&response).contains("a document\n")), (405, false));
     }
 
-    fn b_221_scripts_are_in_cgi_bin_and_htbin(driver: Driver) {
-        let scripts = Scripts::start(driver);
+    fn b_221_scripts_are_in_cgi_bin_and_htbin(runtime: Runtime) {
+        let scripts = ScriptServer::start(runtime);
         let htbin = Command::new("cp")
             .arg("-pR")
             .args(["cgi-bin", "htbin"])
@@ -34,34 +34,34 @@ on_every_driver! {
         assert!(htbin.expect("it is installed").success());
         let mut client = scripts.client();
         for folder in ["cgi-bin", "htbin"] {
-            let answer = client.ask("GET", &format!("/{folder}/document.sh"), &[]);
-            assert_eq!(text(&answer), "a document\n");
+            let response = client.request("GET", &format!("/{folder}/document.sh"), &[]);
+            assert_eq!(text(&response), "a document\n");
         }
     }
 
-    fn b_221_or_where_it_is_said(driver: Driver) {
+    fn b_221_script_directories_can_be_configured(runtime: Runtime) {
         let directories = ScriptDirectories::new(["/cgi-bin/folder/"]).expect("it is a path");
-        let scripts = Scripts::start_with(driver, CgiSettings { directories, ..CgiSettings::default() });
+        let scripts = ScriptServer::start_with(runtime, CgiSettings { directories, ..CgiSettings::default() });
         let mut client = scripts.client();
         assert!(
-            text(&client.ask("GET", "/cgi-bin/folder/deeper/here.sh", &[]))
+            text(&client.request("GET", "/cgi-bin/folder/deeper/here.sh", &[]))
                 .ends_with("beside it\n")
         );
-        assert!(text(&client.ask("GET", "/cgi-bin/document.sh", &[])).contains(SOURCE), "a file");
+        assert!(text(&client.request("GET", "/cgi-bin/document.sh", &[])).contains(SOURCE), "a file");
 
         let directories = ScriptDirectories::new(["/"]).expect("it is a path");
-        let scripts = Scripts::start_with(driver, CgiSettings { directories, ..CgiSettings::default() });
+        let scripts = ScriptServer::start_with(runtime, CgiSettings { directories, ..CgiSettings::default() });
         let mut client = scripts.client();
-        assert_eq!(text(&client.ask("GET", "/cgi-bin/document.sh", &[])), "a document\n");
+        assert_eq!(text(&client.request("GET", "/cgi-bin/document.sh", &[])), "a document\n");
         assert_eq!(
-            client.ask("GET", "/a.txt", &[]).reason,
+            client.request("GET", "/a.txt", &[]).reason,
             "CGI script is not executable ('/a.txt')"
         );
-        assert_eq!(client.ask("GET", "/", &[]).status, 403);
+        assert_eq!(client.request("GET", "/", &[]).status, 403);
     }
 
-    fn b_222_b_223_every_way_to_a_script_leads_to_it(driver: Driver) {
-        let scripts = Scripts::start(driver);
+    fn b_222_b_223_every_spelling_of_a_scripts_path_runs_it(runtime: Runtime) {
+        let scripts = ScriptServer::start(runtime);
         let mut client = scripts.client();
         for target in [
             "/cgi-bin/document.sh",
@@ -79,23 +79,23 @@ on_every_driver! {
             "http://other/cgi-bin/document.sh",
             "/cgi-bin/link.sh",
         ] {
-            let answer = client.ask("GET", target, &[]);
-            assert_eq!((answer.status, text(&answer)), (200, "a document\n"), "{target}");
+            let response = client.request("GET", target, &[]);
+            assert_eq!((response.status, text(&response)), (200, "a document\n"), "{target}");
         }
     }
 
-    fn b_225_a_path_above_the_root_is_a_400(driver: Driver) {
-        let scripts = Scripts::start(driver);
+    fn b_225_a_path_above_the_root_is_a_400(runtime: Runtime) {
+        let scripts = ScriptServer::start(runtime);
         let mut client = scripts.client();
         for target in
             ["/../cgi-bin/document.sh", "/cgi-bin/../../cgi-bin/document.sh", "/..", "/cgi-bin/%00"]
         {
-            assert_eq!(client.ask("GET", target, &[]).status, 400, "{target}");
+            assert_eq!(client.request("GET", target, &[]).status, 400, "{target}");
         }
     }
 
-    fn b_227_b_231_what_cannot_be_run_is_said_by_name(driver: Driver) {
-        let scripts = Scripts::start(driver);
+    fn b_227_b_231_the_log_says_why_a_script_cannot_be_run(runtime: Runtime) {
+        let scripts = ScriptServer::start(runtime);
         let mut client = scripts.client();
         for (target, status, reason) in [
             ("/cgi-bin/", 403, "CGI script is not a plain file ('/cgi-bin/')"),
@@ -128,39 +128,39 @@ on_every_driver! {
             ),
         ] {
             for method in ["GET", "HEAD", "POST", "DELETE"] {
-                let answer = client.ask(method, target, &[]);
+                let response = client.request(method, target, &[]);
                 assert_eq!(
-                    (answer.status, &answer.reason[..]),
+                    (response.status, &response.reason[..]),
                     (status, reason),
                     "{method} {target}"
                 );
-                assert_eq!(answer.field("Set-Cookie"), None);
+                assert_eq!(response.header("Set-Cookie"), None);
             }
         }
-        let answer = client.ask("GET", "/cgi-bin", &[]);
-        assert_eq!((answer.status, answer.field("Location")), (301, Some("/cgi-bin/")));
+        let response = client.request("GET", "/cgi-bin", &[]);
+        assert_eq!((response.status, response.header("Location")), (301, Some("/cgi-bin/")));
     }
 
-    fn b_227_hidden_scripts_run_when_they_may(driver: Driver) {
-        let scripts = Scripts::start_with(driver, CgiSettings { hidden: true, ..CgiSettings::default() });
+    fn b_227_hidden_scripts_run_if_hidden_files_are_served(runtime: Runtime) {
+        let scripts = ScriptServer::start_with(runtime, CgiSettings { hidden: true, ..CgiSettings::default() });
         assert_eq!(text(&scripts.get("/cgi-bin/.hidden.sh")), "hidden\n");
     }
 
-    fn b_231_links_to_scripts_lead_as_far_as_those_to_files(driver: Driver) {
+    fn b_231_links_to_scripts_follow_the_rules_for_files(runtime: Runtime) {
         for (symlinks, inside, outside) in [
             (Symlinks::Beneath, 200, 404),
             (Symlinks::Follow, 200, 502), // `true` is no script, but it runs
             (Symlinks::Deny, 404, 404),
         ] {
             let settings = CgiSettings { symlinks, ..CgiSettings::default() };
-            let scripts = Scripts::start_with(driver, settings);
+            let scripts = ScriptServer::start_with(runtime, settings);
             assert_eq!(scripts.get("/cgi-bin/link.sh").status, inside, "{symlinks:?}");
             assert_eq!(scripts.get("/cgi-bin/outside").status, outside, "{symlinks:?}");
         }
     }
 
-    fn b_228_b_229_b_230_a_path_is_folders_a_script_and_what_is_for_it(driver: Driver) {
-        let scripts = Scripts::start(driver);
+    fn b_228_b_229_b_230_a_path_is_split_into_directories_script_and_path_info(runtime: Runtime) {
+        let scripts = ScriptServer::start(runtime);
         let root = fs::canonicalize(scripts.root.path()).expect("it is there");
         let mut client = scripts.client();
         for (target, info, query) in [
@@ -172,45 +172,45 @@ on_every_driver! {
             ("/cgi-bin/path-info.sh/a?/../b", "/a", "/../b"),
             ("/cgi-bin/folder/../path-info.sh/a", "/a", ""),
         ] {
-            let answer = client.ask("GET", target, &[]);
+            let response = client.request("GET", target, &[]);
             let translated = match info {
                 "" => "none".to_owned(),
                 info => format!("{}{info}", root.display()),
             };
             let wanted = format!("/cgi-bin/path-info.sh|{info}|{translated}|{query}\n");
-            assert_eq!(text(&answer), wanted, "{target}");
+            assert_eq!(text(&response), wanted, "{target}");
         }
         assert!(
-            text(&client.ask("GET", "/cgi-bin/folder/deeper/here.sh/a", &[]))
+            text(&client.request("GET", "/cgi-bin/folder/deeper/here.sh/a", &[]))
                 .ends_with("beside it\n")
         );
     }
 
-    fn b_232_a_post_is_for_scripts(driver: Driver) {
-        let scripts = Scripts::start(driver);
+    fn b_232_post_is_supported_for_scripts_only(runtime: Runtime) {
+        let scripts = ScriptServer::start(runtime);
         let mut client = scripts.client();
         for target in ["/a.txt", "/missing", "/", "/folder/", "/cgi-bin", "/xcgi-bin/document.sh"] {
-            let answer = client.ask("POST", target, &["Content-Length: 0"]);
+            let response = client.request("POST", target, &["Content-Length: 0"]);
             let wanted = (501, "Can only POST to CGI scripts");
-            assert_eq!((answer.status, &answer.reason[..]), wanted, "{target}");
+            assert_eq!((response.status, &response.reason[..]), wanted, "{target}");
         }
-        assert_eq!(text(&client.ask("GET", "/a.txt", &[])), "hello\n");
+        assert_eq!(text(&client.request("GET", "/a.txt", &[])), "hello\n");
     }
 
-    fn b_233_a_script_handles_any_method(driver: Driver) {
-        let scripts = Scripts::start(driver);
+    fn b_233_a_script_handles_any_method(runtime: Runtime) {
+        let scripts = ScriptServer::start(runtime);
         let mut client = scripts.client();
         for method in
             ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "get", "X!#$"]
         {
-            let answer = client.ask(method, "/cgi-bin/method.sh", &["Content-Length: 0"]);
-            assert_eq!((answer.status, text(&answer)), (200, &format!("{method}\n")[..]));
+            let response = client.request(method, "/cgi-bin/method.sh", &["Content-Length: 0"]);
+            assert_eq!((response.status, text(&response)), (200, &format!("{method}\n")[..]));
         }
-        assert_eq!(client.ask("PUT", "/a.txt", &["Content-Length: 0"]).status, 405);
+        assert_eq!(client.request("PUT", "/a.txt", &["Content-Length: 0"]).status, 405);
     }
 
-    fn b_255_no_spelling_of_a_path_shows_a_source(driver: Driver) {
-        let scripts = Scripts::start(driver);
+    fn b_255_no_spelling_of_a_path_shows_a_source(runtime: Runtime) {
+        let scripts = ScriptServer::start(runtime);
         let mut client = scripts.client();
         let names = [
             "document.sh",
@@ -259,9 +259,9 @@ on_every_driver! {
                 for after in afters {
                     let target = format!("{before}{name}{after}");
                     let range = ["Range: bytes=0-", "Accept-Encoding: gzip, br"];
-                    let answer = client.ask("GET", &target, &range);
-                    assert!(!String::from_utf8_lossy(&answer.body).contains(SOURCE), "{target}");
-                    if answer.field("Connection") == Some("close") {
+                    let response = client.request("GET", &target, &range);
+                    assert!(!String::from_utf8_lossy(&response.body).contains(SOURCE), "{target}");
+                    if response.header("Connection") == Some("close") {
                         client = scripts.client();
                     }
                 }
@@ -269,7 +269,7 @@ on_every_driver! {
         }
     }
 
-    fn r_1_scripts_are_those_that_stand_under_the_roots_name_now(driver: Driver) {
+    fn r_1_a_switched_root_takes_effect_for_scripts(runtime: Runtime) {
         let corpora = [corpus(), corpus()];
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
@@ -279,7 +279,7 @@ on_every_driver! {
             fs::rename(dir.path().join("aside"), &root).expect("and put in its place at once");
         };
         switch(0);
-        let server = driver.start(State::scripts(&root, CgiSettings::default()));
+        let server = runtime.start(State::scripts(&root, CgiSettings::default()));
         let script = |corpus: &TempDir, text: &str| {
             // By another process: what this one writes may be busy when it starts it.
             let write = "printf '#!/bin/sh\n%s\n%s\n%s\n' 'echo Content-Type: text/plain' echo \
@@ -289,58 +289,58 @@ on_every_driver! {
         };
         script(&corpora[0], "echo first");
         script(&corpora[1], "echo second; pwd; echo $DOCUMENT_ROOT; echo $SCRIPT_FILENAME");
-        let ask = || server.client().ask("GET", "/cgi-bin/which.sh", &["Connection: close"]);
+        let ask = || server.client().request("GET", "/cgi-bin/which.sh", &["Connection: close"]);
         assert_eq!(text(&ask()), "first\n");
         switch(1);
         let name = root.display();
         let pwd = corpora[1].path().join("cgi-bin").canonicalize().expect("it is there");
-        let said = text(&ask()).to_owned();
-        assert!(said.starts_with(&format!("second\n{}\n{name}\n", pwd.display())), "{said}");
+        let printed = text(&ask()).to_owned();
+        assert!(printed.starts_with(&format!("second\n{}\n{name}\n", pwd.display())), "{printed}");
         fs::remove_file(&root).expect("the link is there");
         for target in ["/cgi-bin/which.sh", "/cgi-bin/which.sh", "/a.txt", "/"] {
-            assert_eq!(server.client().ask("GET", target, &[]).status, 404, "{target}");
+            assert_eq!(server.client().request("GET", target, &[]).status, 404, "{target}");
         }
-        let notes = server.state.notes();
-        let about = notes.iter().filter(|note| note.contains("nothing is served while")).count();
-        assert_eq!(about, 1, "once for scripts and files: {notes:?}");
+        let errors = server.state.errors();
+        let about = errors.iter().filter(|error| error.contains("nothing is served while")).count();
+        assert_eq!(about, 1, "once for scripts and files: {errors:?}");
         switch(0);
         assert_eq!(text(&ask()), "first\n");
-        assert_eq!(server.client().ask("GET", "/a.txt", &[]).body, b"hello\n");
+        assert_eq!(server.client().request("GET", "/a.txt", &[]).body, b"hello\n");
     }
 
-    fn r_3_a_script_may_be_an_absolute_link_to_one_beneath_the_root(driver: Driver) {
-        let scripts = Scripts::start(driver);
+    fn r_3_a_script_may_be_an_absolute_link_to_one_beneath_the_root(runtime: Runtime) {
+        let scripts = ScriptServer::start(runtime);
         let at = |name: &str| scripts.root.path().join(name);
         fs::rename(at("cgi-bin/document.sh"), at("folder/document.sh")).expect("it is there");
         symlink(at("folder/document.sh"), at("cgi-bin/absolute.sh")).expect("a link can be made");
         assert_eq!(text(&scripts.get("/cgi-bin/absolute.sh")), "a document\n");
         assert_eq!(scripts.get("/cgi-bin/outside").status, 404);
-        scripts.noted("/cgi-bin/outside: a link leads out of the directory that is served");
+        scripts.wait_for_error("/cgi-bin/outside: a link leads out of the directory that is served");
     }
 
-    fn r_4_a_folder_of_scripts_is_not_in_its_parents_listing(driver: Driver) {
+    fn r_4_a_script_directory_is_not_in_its_parents_listing(runtime: Runtime) {
         let root = corpus();
         for folder in ["htbin", "folder/cgi-bin"] {
             fs::create_dir(root.path().join(folder)).expect("a directory can be made");
         }
-        let server = driver.start(State::scripts(root.path(), CgiSettings::default()));
-        let listing = server.client().ask("GET", "/", &[]);
+        let server = runtime.start(State::scripts(root.path(), CgiSettings::default()));
+        let listing = server.client().request("GET", "/", &[]);
         assert!(text(&listing).contains("\"folder/\""), "{}", text(&listing));
         for folder in ["cgi-bin", "htbin"] {
             assert!(!text(&listing).contains(folder), "{folder}");
-            assert_eq!(server.client().ask("GET", &format!("/{folder}/"), &[]).status, 403);
+            assert_eq!(server.client().request("GET", &format!("/{folder}/"), &[]).status, 403);
         }
-        let other = server.client().ask("GET", "/folder/", &[]);
+        let other = server.client().request("GET", "/folder/", &[]);
         assert!(text(&other).contains("\"cgi-bin/\""), "another of that name is a folder of files");
         fs::remove_dir(root.path().join("htbin")).expect("it is empty");
         fs::write(root.path().join("htbin"), "a file\n").expect("it can be written");
-        let listing = server.client().ask("GET", "/", &[]);
+        let listing = server.client().request("GET", "/", &[]);
         assert!(text(&listing).contains("\"htbin\""), "a file of that name is fetchable");
-        assert_eq!(server.client().ask("GET", "/htbin", &[]).body, b"a file\n");
+        assert_eq!(server.client().request("GET", "/htbin", &[]).body, b"a file\n");
     }
 
-    fn a_folder_of_scripts_is_never_listed(driver: Driver) {
-        let scripts = Scripts::start(driver);
+    fn a_script_directory_is_never_listed(runtime: Runtime) {
+        let scripts = ScriptServer::start(runtime);
         fs::remove_file(scripts.root.path().join("cgi-bin/index.html")).expect("it is there");
         let mut client = scripts.client();
         for target in [
@@ -351,21 +351,21 @@ on_every_driver! {
             "/cgi-bin/folder/deeper",
             "/cgi-bin/folder/..",
         ] {
-            let answer = client.ask("GET", target, &[]);
-            assert_eq!(answer.status, 403, "{target}");
-            assert!(!text(&answer).contains("document.sh") && !text(&answer).contains("beside"));
+            let response = client.request("GET", target, &[]);
+            assert_eq!(response.status, 403, "{target}");
+            assert!(!text(&response).contains("document.sh") && !text(&response).contains("beside"));
         }
     }
 
-    fn alone_it_answers_404_where_no_scripts_are(driver: Driver) {
+    fn without_a_fallback_paths_without_scripts_are_404(runtime: Runtime) {
         let root = corpus();
-        let server = alone(driver, root.path());
+        let server = serve_scripts_only(runtime, root.path());
         let mut client = server.client();
-        assert_eq!(text(&client.ask("GET", "/cgi-bin/document.sh", &[])), "a document\n");
+        assert_eq!(text(&client.request("GET", "/cgi-bin/document.sh", &[])), "a document\n");
         for target in ["/a.txt", "/", "/cgi-bin", "/missing"] {
-            assert_eq!(client.ask("GET", target, &[]).status, 404, "{target}");
+            assert_eq!(client.request("GET", target, &[]).status, 404, "{target}");
         }
-        let answer = client.ask("GET", "/cgi-bin/local.sh?/a.txt", &[]);
-        assert_eq!(answer.status, 404, "also for a script");
+        let response = client.request("GET", "/cgi-bin/local.sh?/a.txt", &[]);
+        assert_eq!(response.status, 404, "also for a script");
     }
 }

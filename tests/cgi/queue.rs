@@ -1,4 +1,4 @@
-//! Scripts that wait for others to end: so many run, so many wait, and the rest come later. B-256.
+//! ScriptServer that wait for others to end: so many run, so many wait, and the rest come later. B-256.
 
 use std::thread;
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use doorstep::blocking::CgiSettings;
 use doorstep::blocking::Config;
 
-use crate::drivers::{Driver, config, eventually};
-use crate::scripts::{Scripts, asking, children};
+use crate::runtimes::{Runtime, config, eventually};
+use crate::scripts::{ScriptServer, children, request_script};
 use crate::support::client::Client;
 
 /// One at a time, and one more waits.
@@ -16,18 +16,18 @@ fn narrow() -> CgiSettings {
 }
 
 /// A client that waits in the queue behind another's script.
-fn waiting(scripts: &Scripts) -> Client {
-    let waiting = asking(scripts, "hang.sh?body");
+fn waiting(scripts: &ScriptServer) -> Client {
+    let waiting = request_script(scripts, "hang.sh?body");
     eventually("the queue is full", || scripts.get("/cgi-bin/document.sh").status == 503);
     waiting
 }
 
-on_every_driver! {
-    fn b_256_so_many_run_so_many_wait_and_the_rest_come_later(driver: Driver) {
+on_every_runtime! {
+    fn b_256_scripts_run_wait_or_get_a_503_by_the_configured_limits(runtime: Runtime) {
         let settings = CgiSettings { max_processes: 2, max_queued: 3, ..CgiSettings::default() };
-        let scripts = Scripts::start_with(driver, settings);
-        let mut clients: Vec<_> = (0..9).map(|_| asking(&scripts, "hang.sh?body")).collect();
-        // Two have begun, four are turned away, three hear nothing.
+        let scripts = ScriptServer::start_with(runtime, settings);
+        let mut clients: Vec<_> = (0..9).map(|_| request_script(&scripts, "hang.sh?body")).collect();
+        // Two run, four get a 503, three wait.
         let mut quiet = Vec::new();
         eventually("three wait", || {
             quiet = clients.iter_mut().map(Client::is_silent).collect();
@@ -38,75 +38,75 @@ on_every_driver! {
         for (mut client, quiet) in clients.into_iter().zip(quiet) {
             if quiet {
                 waiting.push(client);
-            } else if client.glimpse() == "HTTP/1.1 503" {
-                let answer = client.answer(false);
-                assert_eq!(answer.field("Retry-After"), Some("1"));
-                assert_eq!(client.ask("GET", "/a.txt", &[]).body, b"hello\n");
+            } else if client.peek_status() == "HTTP/1.1 503" {
+                let response = client.response(false);
+                assert_eq!(response.header("Retry-After"), Some("1"));
+                assert_eq!(client.request("GET", "/a.txt", &[]).body, b"hello\n");
             } else {
-                assert_eq!(client.glimpse(), "HTTP/1.1 200");
+                assert_eq!(client.peek_status(), "HTTP/1.1 200");
                 running.push(client);
             }
         }
         assert_eq!((running.len(), waiting.len()), (2, 3));
         assert_eq!(scripts.processes().len(), 2);
         drop(running);
-        eventually("each has its turn, and leaves", || {
-            waiting.retain_mut(|client| client.is_silent() || client.glimpse() != "HTTP/1.1 200");
+        eventually("each is run, and ends", || {
+            waiting.retain_mut(|client| client.is_silent() || client.peek_status() != "HTTP/1.1 200");
             waiting.is_empty()
         });
-        scripts.are_gone();
+        scripts.wait_until_ended();
     }
 
-    fn b_256_nobody_waits_for_a_place_for_ever(driver: Driver) {
+    fn b_256_the_wait_for_a_permit_has_a_deadline(runtime: Runtime) {
         let settings = CgiSettings { timeout: Duration::from_millis(800), ..narrow() };
-        let scripts = Scripts::start_with(driver, settings);
+        let scripts = ScriptServer::start_with(runtime, settings);
         // It has its place a second longer than its time.
-        let mut stubborn = asking(&scripts, "stubborn.sh");
+        let mut stubborn = request_script(&scripts, "stubborn.sh");
         eventually("it is under way", || !stubborn.is_silent());
-        let answer = scripts.get("/cgi-bin/document.sh");
-        assert_eq!((answer.status, answer.field("Retry-After")), (503, Some("1")));
-        scripts.are_gone();
+        let response = scripts.get("/cgi-bin/document.sh");
+        assert_eq!((response.status, response.header("Retry-After")), (503, Some("1")));
+        scripts.wait_until_ended();
         eventually("its place is free", || scripts.get("/cgi-bin/document.sh").status == 200);
     }
 
-    fn b_282_after_a_stop_nobody_who_waited_for_a_place_gets_one(driver: Driver) {
+    fn b_282_after_a_stop_no_waiting_request_gets_a_permit(runtime: Runtime) {
         let settings = CgiSettings { max_processes: 1, max_queued: 8, ..CgiSettings::default() };
         let grace = Duration::ZERO;
-        let scripts = Scripts::configured(driver, settings, Config { shutdown_grace: grace, ..config() });
-        let mut stubborn = asking(&scripts, "stubborn.sh");
+        let scripts = ScriptServer::configured(runtime, settings, Config { shutdown_grace: grace, ..config() });
+        let mut stubborn = request_script(&scripts, "stubborn.sh");
         eventually("it runs", || !stubborn.is_silent());
-        let mut waiting: Vec<_> = (0..8).map(|_| asking(&scripts, "stubborn.sh")).collect();
+        let mut waiting: Vec<_> = (0..8).map(|_| request_script(&scripts, "stubborn.sh")).collect();
         eventually("the queue is full", || scripts.get("/cgi-bin/document.sh").status == 503);
         scripts.server.stop();
-        scripts.server.returns();
+        scripts.server.wait_until_stopped();
         for client in &mut waiting {
-            assert!(!client.rest_or_reset().starts_with(b"HTTP/1.1 200"));
+            assert!(!client.read_to_end_or_reset().starts_with(b"HTTP/1.1 200"));
         }
         for _ in 0..50 {
             thread::sleep(Duration::from_millis(10));
             let ours = children();
             assert!(!scripts.processes().iter().any(|id| ours.contains(id)), "none is started");
         }
-        scripts.are_gone();
+        scripts.wait_until_ended();
     }
 
-    fn b_045_an_answer_does_not_wait_in_the_queue_with_the_next_request(driver: Driver) {
-        let scripts = Scripts::start_with(driver, narrow());
-        let mut running = asking(&scripts, "hang.sh?body");
+    fn b_045_a_response_is_sent_before_the_next_request_waits_for_a_permit(runtime: Runtime) {
+        let scripts = ScriptServer::start_with(runtime, narrow());
+        let mut running = request_script(&scripts, "hang.sh?body");
         eventually("it runs", || !running.is_silent());
         let file = "GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n";
         let script = "GET /cgi-bin/document.sh HTTP/1.1\r\nHost: a\r\n\r\n";
         let mut client = scripts.client();
         client.send(format!("{file}{script}").as_bytes());
-        assert_eq!(client.answer(false).body, b"hello\n");
+        assert_eq!(client.response(false).body, b"hello\n");
         assert!(client.is_silent());
         drop(running);
-        assert_eq!(client.answer(false).status, 200);
+        assert_eq!(client.response(false).status, 200);
     }
 
-    fn b_250_who_waited_and_has_left_keeps_no_place_in_the_queue(driver: Driver) {
-        let scripts = Scripts::start_with(driver, narrow());
-        let mut running = asking(&scripts, "hang.sh?body");
+    fn b_250_a_disconnected_client_leaves_the_queue(runtime: Runtime) {
+        let scripts = ScriptServer::start_with(runtime, narrow());
+        let mut running = request_script(&scripts, "hang.sh?body");
         eventually("it runs", || !running.is_silent());
         let mut gone = scripts.client();
         let file = "GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -115,36 +115,36 @@ on_every_driver! {
         eventually("the file has come", || !gone.is_silent());
         eventually("it waits", || scripts.get("/cgi-bin/document.sh").status == 503);
         drop(gone); // what it has not read is refused
-        scripts.noted("not run, since the client has left");
+        scripts.wait_for_error("not run, since the client has left");
         let mut next = waiting(&scripts);
         drop(running);
         eventually("it is the next one's turn", || !next.is_silent());
-        assert_eq!(next.glimpse(), "HTTP/1.1 200");
+        assert_eq!(next.peek_status(), "HTTP/1.1 200");
     }
 
-    fn b_250_who_waited_and_seems_to_have_left_neither(driver: Driver) {
+    fn b_250_a_half_closed_client_leaves_the_queue_after_its_timeout(runtime: Runtime) {
         let settings = CgiSettings { half_close_timeout: Duration::from_millis(800), ..narrow() };
-        let scripts = Scripts::start_with(driver, settings);
-        let mut running = asking(&scripts, "hang.sh?body");
+        let scripts = ScriptServer::start_with(runtime, settings);
+        let mut running = request_script(&scripts, "hang.sh?body");
         eventually("it runs", || !running.is_silent());
         let mut quiet = waiting(&scripts);
-        quiet.finish();
-        assert_eq!(quiet.answer(false).status, 503);
-        scripts.noted("not run, since the client seems to have left");
+        quiet.shutdown_write();
+        assert_eq!(quiet.response(false).status, 503);
+        scripts.wait_for_error("not run, since the client seems to have left");
         let mut next = waiting(&scripts);
         drop(running);
         eventually("it is the next one's turn", || !next.is_silent());
     }
 
-    fn b_250_who_has_sent_all_it_will_keeps_its_place_for_a_while(driver: Driver) {
-        let scripts = Scripts::start_with(driver, narrow());
-        let mut running = asking(&scripts, "hang.sh?body");
+    fn b_250_a_half_closed_client_stays_in_the_queue_until_its_timeout(runtime: Runtime) {
+        let scripts = ScriptServer::start_with(runtime, narrow());
+        let mut running = request_script(&scripts, "hang.sh?body");
         eventually("it runs", || !running.is_silent());
         let mut quiet = waiting(&scripts);
-        quiet.finish();
+        quiet.shutdown_write();
         thread::sleep(Duration::from_millis(1500)); // it was looked at
         drop(running);
         eventually("it has its turn", || !quiet.is_silent());
-        assert_eq!(quiet.glimpse(), "HTTP/1.1 200");
+        assert_eq!(quiet.peek_status(), "HTTP/1.1 200");
     }
 }

@@ -1,8 +1,8 @@
 //! The application that the wire transcripts talk to: small, fixed, and without a state of its own.
 //!
-//! What it does on which path is in `tests/wire/README.md`. Here it is an embedder's: it is told
-//! what the machine said and answers through the core's API. Most paths are answered at once, on
-//! the request; those that read the body are answered when the machine says that an answer is owed.
+//! Its paths are described in `tests/wire/README.md`. It uses the core's API as an embedder does. Most
+//! paths get their response at once; those that read the body when the machine asks for one
+//! ([`ResponseDue`]).
 
 use doorstep_core::http1::{Connection, Head, Misuse, Outbox, ResponseDue, Version};
 
@@ -20,7 +20,7 @@ const METHODS: [&[u8]; 9] =
     [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"];
 
 impl App {
-    /// A request came.
+    /// A request has arrived.
     pub(crate) fn request(
         &mut self,
         head: &Head<'_>,
@@ -43,16 +43,16 @@ impl App {
         }
         match head.path() {
             b"/echo" | b"/switch" => connection.send_continue(outbox),
-            path => expect(self.answer(path, connection, outbox)),
+            path => expect(self.response(path, connection, outbox)),
         }
     }
 
-    /// A part of its body came.
+    /// A part of its body has arrived.
     pub(crate) fn body(&mut self, data: &[u8]) {
         self.body.extend_from_slice(data);
     }
 
-    /// Something is owed.
+    /// A response, or more of its body, is due.
     pub(crate) fn owed(
         &mut self,
         owed: ResponseDue,
@@ -80,7 +80,7 @@ impl App {
         });
     }
 
-    /// Bytes of another protocol came: they are sent back.
+    /// Bytes of another protocol have arrived; they are sent back.
     pub(crate) fn switched(&self, bytes: &[u8], outbox: &mut Outbox) {
         let put = outbox.append_with(bytes.len(), |room| {
             room.copy_from_slice(bytes);
@@ -89,7 +89,7 @@ impl App {
         assert_eq!(put, Ok(bytes.len()));
     }
 
-    fn answer(
+    fn response(
         &self,
         path: &[u8],
         connection: &mut Connection,
@@ -141,7 +141,7 @@ impl App {
         connection.respond(200, outbox).header("Content-Type", PLAIN).body(&body)
     }
 
-    /// The first half of a body, unless the answer to HEAD has none.
+    /// The first half of a body, unless it is a response to HEAD.
     fn begin(
         &self,
         half: &[u8],
@@ -155,12 +155,12 @@ impl App {
     }
 }
 
-/// The code in `/status/NNN`, when an answer may end with it.
+/// The code in `/status/NNN`, if it is a final one.
 fn status(path: &[u8]) -> Option<u16> {
     let code = str::from_utf8(path.strip_prefix(b"/status/")?).ok()?.parse().ok()?;
     (200..=999).contains(&code).then_some(code)
 }
 
-fn expect(answered: Result<(), Misuse>) {
-    answered.expect("the application keeps to the rules");
+fn expect(result: Result<(), Misuse>) {
+    result.expect("the application keeps to the rules");
 }

@@ -18,32 +18,32 @@ use doorstep::blocking::CgiSettings;
 use doorstep::blocking::{self, Config};
 use tempfile::TempDir;
 
-use crate::drivers::{Driver, Running, config, eventually, listener};
+use crate::runtimes::{Runtime, TestServer, config, eventually};
 use crate::service::State;
-use crate::support::client::{Answer, Client};
+use crate::support::client::{Client, Response};
 
-/// What no answer may ever show: it is in a comment of every script.
+/// What no response may ever show: it is in a comment of every script.
 pub(crate) const SOURCE: &str = "(corpus)";
 
 /// A server of the corpus, and the root of it.
-pub(crate) struct Scripts {
-    pub(crate) server: Running,
+pub(crate) struct ScriptServer {
+    pub(crate) server: TestServer,
     pub(crate) root: TempDir,
 }
 
-impl Scripts {
-    /// Runs them as the defaults say.
-    pub(crate) fn start(driver: Driver) -> Self {
-        Self::start_with(driver, CgiSettings::default())
+impl ScriptServer {
+    /// Runs them with the default settings.
+    pub(crate) fn start(runtime: Runtime) -> Self {
+        Self::start_with(runtime, CgiSettings::default())
     }
 
-    pub(crate) fn start_with(driver: Driver, settings: CgiSettings) -> Self {
-        Self::configured(driver, settings, config())
+    pub(crate) fn start_with(runtime: Runtime, settings: CgiSettings) -> Self {
+        Self::configured(runtime, settings, config())
     }
 
-    pub(crate) fn configured(driver: Driver, settings: CgiSettings, config: Config) -> Self {
+    pub(crate) fn configured(runtime: Runtime, settings: CgiSettings, config: Config) -> Self {
         let root = corpus();
-        let server = driver.start_with(State::scripts(root.path(), settings), config);
+        let server = runtime.start_with(State::scripts(root.path(), settings), config);
         Self { server, root }
     }
 
@@ -52,23 +52,23 @@ impl Scripts {
     }
 
     /// One request on a connection of its own.
-    pub(crate) fn get(&self, target: &str) -> Answer {
-        self.client().ask("GET", target, &[])
+    pub(crate) fn get(&self, target: &str) -> Response {
+        self.client().request("GET", target, &[])
     }
 
-    /// Waits until the log has been told `words`.
-    pub(crate) fn noted(&self, words: &str) {
-        let notes = || self.server.state.notes();
+    /// Waits until an error with this text was logged.
+    pub(crate) fn wait_for_error(&self, text: &str) {
+        let errors = || self.server.state.errors();
         let seen = (0..1000).any(|_| {
             thread::sleep(Duration::from_millis(10));
-            notes().iter().any(|note| note.contains(words))
+            errors().iter().any(|error| error.contains(text))
         });
-        assert!(seen, "never told: {words:?}, but {:?}", notes());
+        assert!(seen, "never logged: {text:?}, but {:?}", errors());
     }
 
     /// Waits until no process of a script is left.
-    pub(crate) fn are_gone(&self) {
-        eventually("nobody is left", || self.processes().is_empty());
+    pub(crate) fn wait_until_ended(&self) {
+        eventually("no process is left", || self.processes().is_empty());
     }
 
     /// The processes that were started for these scripts, by id: theirs is the folder they are in.
@@ -82,24 +82,9 @@ impl Scripts {
 }
 
 /// A server of scripts and nothing else: [`blocking::Cgi`] is a handler itself.
-pub(crate) fn alone(driver: Driver, root: &Path) -> Running {
-    let (root, settings) = (root.to_owned(), CgiSettings::default());
-    match driver {
-        Driver::Blocking => {
-            let server = blocking::Server::from_listeners(listener()).expect("it can be prepared");
-            let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
-            let cgi = blocking::Cgi::new(root, settings).expect("it can be had");
-            Running::new(address, State::app(), stopper, move || server.serve(cgi))
-        }
-        Driver::Smol => {
-            let server =
-                doorstep::smol::Server::from_listeners(listener()).expect("it can be prepared");
-            let (address, stopper) = (server.addresses()[0], server.shutdown_handle());
-            let cgi = doorstep::smol::Cgi::new(root, settings).expect("it can be had");
-            let serve = move || smol::block_on(server.serve(cgi));
-            Running::new(address, State::app(), stopper, serve)
-        }
-    }
+pub(crate) fn serve_scripts_only(runtime: Runtime, root: &Path) -> TestServer {
+    let cgi = blocking::Cgi::new(root, CgiSettings::default()).expect("the scripts can be run");
+    runtime.start_handler(cgi.clone(), cgi, State::app(), config())
 }
 
 /// A document root with the corpus in `cgi-bin`, a file and a folder, for everybody to read.
@@ -116,16 +101,16 @@ pub(crate) fn corpus() -> TempDir {
     for name in ["a.txt", "folder/b.txt"] {
         fs::write(root.path().join(name), "hello\n").expect("it can be written");
     }
-    // A temporary directory is for its owner only, and scripts may run as somebody else.
+    // A temporary directory is accessible to its owner only, and scripts may run as another user.
     run(Command::new("chmod").args(["-R", "u+w,a+rX"]).arg(root.path()));
     root
 }
 
-/// `tests/cgi/myself.rs`, compiled.
+/// `tests/cgi/environment_self.rs`, compiled.
 fn compiled() -> &'static Path {
     static COMPILED: OnceLock<PathBuf> = OnceLock::new();
     COMPILED.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cgi/myself.rs");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cgi/environment_self.rs");
         let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cgi-myself");
         let modified = |file: &Path| fs::metadata(file).and_then(|found| found.modified()).ok();
         if modified(&program) < modified(&source) {
@@ -150,7 +135,7 @@ fn processes() -> impl Iterator<Item = u32> {
     all.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// The children of this process, by id, those included that nobody has waited for.
+/// The children of this process, by id, zombies included.
 pub(crate) fn children() -> Vec<u32> {
     let ours = std::process::id().to_string();
     let is_ours = |id: &u32| {
@@ -166,20 +151,20 @@ pub(crate) fn end(id: u32) {
     run(Command::new("kill").args(["-s", "KILL", &id.to_string()]));
 }
 
-/// All that is said to a request for a script, on a connection that does not end in order.
-pub(crate) fn cut(scripts: &Scripts, script: &str) -> String {
+/// All bytes of the response to a request for a script, on a connection that may be reset.
+pub(crate) fn incomplete_response(scripts: &ScriptServer, script: &str) -> String {
     let mut client = scripts.client();
     client.send(format!("GET /cgi-bin/{script} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
-    String::from_utf8_lossy(&client.rest_or_reset()).into_owned()
+    String::from_utf8_lossy(&client.read_to_end_or_reset()).into_owned()
 }
 
 /// The body as text.
-pub(crate) fn text(answer: &Answer) -> &str {
-    str::from_utf8(&answer.body).expect("it is text")
+pub(crate) fn text(response: &Response) -> &str {
+    str::from_utf8(&response.body).expect("it is text")
 }
 
-/// A client that has asked for a hostile script.
-pub(crate) fn asking(scripts: &Scripts, script: &str) -> Client {
+/// A client that has requested a hostile script.
+pub(crate) fn request_script(scripts: &ScriptServer, script: &str) -> Client {
     let mut client = scripts.client();
     client.send(format!("GET /cgi-bin/hostile/{script} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
     client

@@ -1,7 +1,7 @@
 //! A client that speaks bytes.
 //!
-//! It shows what came over the wire and hides nothing but the framing. It refuses to wait: a server
-//! that is silent for 10 s fails the test.
+//! It shows the bytes of a response, and removes nothing but the framing. If the server sends nothing
+//! for 10 s, the test fails.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -10,9 +10,9 @@ use std::time::Duration;
 /// One connection.
 pub(crate) struct Client(BufReader<TcpStream>);
 
-/// One answer, its body unframed.
+/// One response, its body unframed.
 #[derive(Debug, Default)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     /// The status line and the fields as they came, each ended by CR LF.
     pub(crate) head: String,
     pub(crate) status: u16,
@@ -25,7 +25,7 @@ impl Client {
         Self::try_connect(port).expect("the server listens")
     }
 
-    /// As `connect`, to a server that may have stopped.
+    /// Like `connect`, to a server that may have stopped.
     pub(crate) fn try_connect(port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
@@ -36,63 +36,63 @@ impl Client {
         self.0.get_mut().write_all(bytes).expect("the server reads");
     }
 
-    /// An HTTP/1.1 request with these field lines, and its answer.
-    pub(crate) fn ask(&mut self, method: &str, target: &str, fields: &[&str]) -> Answer {
+    /// An HTTP/1.1 request with these field lines, and its response.
+    pub(crate) fn request(&mut self, method: &str, target: &str, fields: &[&str]) -> Response {
         let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
         self.send(format!("{method} {target} HTTP/1.1\r\nHost: test\r\n{fields}\r\n").as_bytes());
-        self.answer(method == "HEAD")
+        self.response(method == "HEAD")
     }
 
-    /// The next answer; `bare` when its head is all there is, as for HEAD.
-    pub(crate) fn answer(&mut self, bare: bool) -> Answer {
-        let mut answer = Answer { head: self.head(), ..Answer::default() };
-        let mut words = answer.head.lines().next().unwrap_or("").splitn(3, ' ').skip(1);
-        answer.status = words.next().and_then(|code| code.parse().ok()).unwrap_or(0);
-        answer.reason = words.next().unwrap_or("").to_owned();
-        if bare || matches!(answer.status, 100..=199 | 204 | 304) {
-            return answer;
+    /// The next response; `bare` when its head is all there is, as for HEAD.
+    pub(crate) fn response(&mut self, bare: bool) -> Response {
+        let mut response = Response { head: self.head(), ..Response::default() };
+        let mut words = response.head.lines().next().unwrap_or("").splitn(3, ' ').skip(1);
+        response.status = words.next().and_then(|code| code.parse().ok()).unwrap_or(0);
+        response.reason = words.next().unwrap_or("").to_owned();
+        if bare || matches!(response.status, 100..=199 | 204 | 304) {
+            return response;
         }
-        if answer.field("Transfer-Encoding") == Some("chunked") {
+        if response.header("Transfer-Encoding") == Some("chunked") {
             while let size @ 1.. = usize::from_str_radix(&self.line(), 16).expect("a chunk size") {
-                answer.body.extend(self.take(size));
+                response.body.extend(self.read_exact(size));
                 assert_eq!(self.line(), "", "a chunk ends in CR LF");
             }
             self.head();
-        } else if let Some(length) = answer.field("Content-Length") {
-            answer.body = self.take(length.parse().expect("a length in digits"));
+        } else if let Some(length) = response.header("Content-Length") {
+            response.body = self.read_exact(length.parse().expect("a length in digits"));
         } else {
-            answer.body = self.rest();
+            response.body = self.read_to_end();
         }
-        answer
+        response
     }
 
-    /// Waits until something has arrived, and leaves it there.
+    /// Waits until something has arrived, without reading it.
     pub(crate) fn peek(&mut self) {
-        assert!(!self.0.fill_buf().expect("the server answers").is_empty());
+        assert!(!self.0.fill_buf().expect("the server responds").is_empty());
     }
 
-    /// The begin of an answer that has come, of which nothing was read yet. It is not read by this
-    /// either: who is dropped then is gone for good, as the system tells the server.
-    pub(crate) fn glimpse(&mut self) -> String {
+    /// The start of a response, without reading it. If the client is dropped then, the system resets the
+    /// connection.
+    pub(crate) fn peek_status(&mut self) -> String {
         let mut begin = [0; 12];
-        let n = self.0.get_ref().peek(&mut begin).expect("the server answers");
+        let n = self.0.get_ref().peek(&mut begin).expect("the server responds");
         String::from_utf8_lossy(&begin[..n]).into_owned()
     }
 
     /// Everything until the server closes.
-    pub(crate) fn rest(&mut self) -> Vec<u8> {
+    pub(crate) fn read_to_end(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.0.read_to_end(&mut bytes).expect("the server closes in order");
         bytes
     }
 
-    /// As `send`, to a server that may have closed.
+    /// Like `send`, to a server that may have closed.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.get_mut().write_all(bytes)
     }
 
-    /// Everything until the server closes, in order or not.
-    pub(crate) fn rest_or_reset(&mut self) -> Vec<u8> {
+    /// Everything until the server closes or resets the connection.
+    pub(crate) fn read_to_end_or_reset(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         match self.0.read_to_end(&mut bytes) {
             Err(error) if error.kind() != ErrorKind::ConnectionReset => unreachable!("{error}"),
@@ -100,20 +100,20 @@ impl Client {
         }
     }
 
-    /// Reads to the end: whether it is one, and no reset.
-    pub(crate) fn ends_in_order(&mut self) -> bool {
+    /// Reads to the end. Returns whether it was an orderly close, not a reset.
+    pub(crate) fn closes_cleanly(&mut self) -> bool {
         match self.0.read_to_end(&mut Vec::new()) {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
             end => end.map(|_| true).expect("the server closes"),
         }
     }
 
-    /// Says that no more is sent.
-    pub(crate) fn finish(&mut self) {
+    /// Closes the sending half.
+    pub(crate) fn shutdown_write(&mut self) {
         self.0.get_ref().shutdown(Shutdown::Write).expect("the connection stands");
     }
 
-    /// Whether the server has said nothing that was not read yet, and has not closed.
+    /// Whether nothing has arrived that was not read yet, and the server has not closed.
     pub(crate) fn is_silent(&mut self) -> bool {
         if !self.0.buffer().is_empty() {
             return false;
@@ -125,35 +125,35 @@ impl Client {
         silent
     }
 
-    /// Our own.
+    /// The port of this end.
     pub(crate) fn port(&self) -> u16 {
         self.0.get_ref().local_addr().expect("it is connected").port()
     }
 
     /// The next `size` bytes.
-    pub(crate) fn take(&mut self, size: usize) -> Vec<u8> {
+    pub(crate) fn read_exact(&mut self, size: usize) -> Vec<u8> {
         let mut bytes = vec![0; size];
         self.0.read_exact(&mut bytes).expect("the promised length arrives");
         bytes
     }
 
-    /// As `take`, from a server that may have closed.
-    pub(crate) fn try_take(&mut self, size: usize) -> io::Result<()> {
+    /// Like `read_exact`, from a server that may have closed.
+    pub(crate) fn try_read_exact(&mut self, size: usize) -> io::Result<()> {
         self.0.read_exact(&mut vec![0; size])
     }
 
     /// All bytes up to and with the next `end`.
-    pub(crate) fn take_until(&mut self, end: &[u8]) -> Vec<u8> {
+    pub(crate) fn read_until(&mut self, end: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         while !bytes.ends_with(end) {
-            bytes.extend(self.take(1));
+            bytes.extend(self.read_exact(1));
         }
         bytes
     }
 
     fn line(&mut self) -> String {
         let mut line = Vec::new();
-        self.0.read_until(b'\n', &mut line).expect("the server answers");
+        self.0.read_until(b'\n', &mut line).expect("the server responds");
         String::from_utf8_lossy(&line).trim_end().to_owned()
     }
 
@@ -163,9 +163,9 @@ impl Client {
     }
 }
 
-impl Answer {
+impl Response {
     /// The first value of a field, its name in any case.
-    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let fields = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
         fields.into_iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|found| found.1)
     }

@@ -12,10 +12,11 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use client::{Answer, Client};
+use client::{Client, Response};
 use tempfile::TempDir;
 
 /// A running server, its banner read.
@@ -26,7 +27,7 @@ pub(crate) struct Server {
     pub(crate) port: u16,
 }
 
-/// What chooses each driver.
+/// What chooses each runtime.
 pub(crate) const RUNTIMES: [&str; 2] = ["--runtime=blocking", "--runtime=smol"];
 
 /// The command, not started yet.
@@ -48,7 +49,7 @@ pub(crate) fn root() -> TempDir {
     root
 }
 
-/// The program run as another user, if we may do that; who may not is not root.
+/// The program run as another user, if this process is root; else as this one.
 pub(crate) fn as_user(user: u32, program: &OsStr) -> Command {
     let user = user.to_string();
     let other = |program: &OsStr| {
@@ -60,6 +61,34 @@ pub(crate) fn as_user(user: u32, program: &OsStr) -> Command {
         Ok(output) if output.status.success() => other(program),
         _ => Command::new(program),
     }
+}
+
+/// The processor time that a process has used, in ticks of the system's clock, which is nearly always
+/// a hundredth of a second.
+pub(crate) fn cpu_time(process: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs, on Linux");
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
+    fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+}
+
+/// Waits until the last change of every file is old enough for the file to be cached.
+pub(crate) fn settle() {
+    let settled = SystemTime::now() + Duration::from_secs(4);
+    while SystemTime::now() < settled {
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Runs `test` while another thread repeats `change`.
+pub(crate) fn while_repeating(change: impl Fn() + Sync, test: impl FnOnce()) {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            (0..100_000).take_while(|_| !stop.load(Ordering::Relaxed)).for_each(|_| change());
+        });
+        test();
+        stop.store(true, Ordering::Relaxed);
+    });
 }
 
 /// What a process wrote.
@@ -93,8 +122,8 @@ impl Server {
     }
 
     /// One request on a connection of its own, sent as `GET target` with `Connection: close`.
-    pub(crate) fn get(&self, target: &str) -> Answer {
-        self.client().ask("GET", target, &["Connection: close"])
+    pub(crate) fn get(&self, target: &str) -> Response {
+        self.client().request("GET", target, &["Connection: close"])
     }
 
     /// Its process.

@@ -1,10 +1,10 @@
-//! The application that the tests over sockets talk to, and what they know about it.
+//! The application that the tests over sockets talk to, and its state, which they share.
 //!
-//! What it does on which path is a [`Step`] after the other, the same for every driver; a driver's
-//! handler only carries them out ([`blocking`]). The paths of the wire transcripts are those of
+//! For each path there is a list of [`Step`]s, the same for every runtime; each handler carries them
+//! out ([`blocking`], [`smol`]). The paths of the wire transcripts are described in
 //! `tests/wire/README.md`; below `/test/` are those that a transcript cannot show, because a handler
-//! waits, fails or panics there. With a root it serves files instead, and scripts around them when it
-//! is told how to run those.
+//! waits, fails or panics there. With a root it serves files instead, and with settings for scripts
+//! those too.
 
 use std::io;
 use std::net::IpAddr;
@@ -18,103 +18,110 @@ use doorstep::core::http1::{Head, Version};
 use doorstep::core::site::Site;
 use doorstep::driver::cgi::ProcessLimit;
 
-/// What becomes of one request, step by step.
+/// A step of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// 501, as nobody handles the method.
+    /// 501, for a method that is not supported.
     Unsupported,
     /// Receives the body.
     Read,
     /// Receives two bytes of it.
     ReadTwo,
     /// Sends 103.
-    Hint,
-    /// Begins an answer that ends so.
-    Answer(u16, Ending),
+    Interim,
+    /// Begins a response with this status and this end.
+    Respond(u16, ResponseEnd),
     /// Sends a part of the body.
     Send(&'static [u8]),
-    /// Sends that many bytes.
+    /// Sends this number of bytes.
     SendMany(usize),
     Flush,
     End(&'static [(&'static str, &'static [u8])]),
-    /// Tries to split the head; nothing of that may be sent.
-    Split,
-    /// Speaks `echo` from here on, if the client asked for it.
-    Switch,
-    /// Waits for the test.
+    /// Sets a header with a line end, which must be refused.
+    SplitHead,
+    /// Switches to the protocol `echo`, if the client asked for it.
+    Upgrade,
+    /// Waits for [`State::release`].
     Wait,
     Fail,
     Panic,
 }
 
-/// How an answer goes on behind its status.
+/// The end of a response's head, and its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// `text/plain`.
+pub(crate) enum ResponseEnd {
+    /// A body of `text/plain`.
     Text(Vec<u8>),
-    /// What was received.
-    Received,
-    /// As `Text`, and the connection closes.
-    Last(&'static str),
-    /// No body, and perhaps a field.
-    Bare(Option<(&'static str, &'static str)>),
-    Page,
+    /// The request's body, as far as it was received.
+    ReceivedBody,
+    /// Like `Text`, with `Connection: close`.
+    TextThenClose(&'static str),
+    /// No body, and perhaps a header.
+    Empty(Option<(&'static str, &'static str)>),
+    ErrorPage,
     Sized(u64),
     Stream,
 }
 
-/// What this application does about a request.
-pub(crate) fn script(head: &Head<'_>) -> Vec<Step> {
+/// The steps for a request.
+pub(crate) fn steps(head: &Head<'_>) -> Vec<Step> {
     use Step::{
-        Answer, End, Fail, Flush, Hint, Panic, Read, ReadTwo, Send, SendMany, Split, Switch, Wait,
+        End, Fail, Flush, Interim, Panic, Read, ReadTwo, Respond, Send, SendMany, SplitHead,
+        Upgrade, Wait,
     };
     const METHODS: [&[u8]; 8] =
         [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"TRACE", b"PATCH"];
     let greeting = || text([head.method(), b" ", head.path(), b"\n"].concat());
     if head.method() == b"CONNECT" {
-        return vec![Answer(501, Ending::Page)];
+        return vec![Respond(501, ResponseEnd::ErrorPage)];
     }
     if !METHODS.contains(&head.method()) {
         return vec![Step::Unsupported];
     }
     let asks = head.query() == Some(b"trailer") && head.version() == Version::Http11;
     let trailers: &[(&str, &[u8])] = if asks { &[("X-Sum", b"42")] } else { &[] };
-    let stream = Answer(200, Ending::Stream);
+    let stream = Respond(200, ResponseEnd::Stream);
     match head.path() {
-        b"/echo" => vec![Read, Answer(200, Ending::Received)],
-        b"/switch" => vec![Read, Switch, greeting()],
+        b"/echo" => vec![Read, Respond(200, ResponseEnd::ReceivedBody)],
+        b"/switch" => vec![Read, Upgrade, greeting()],
         b"/early" => vec![text("early\n")],
         b"/stream" => vec![stream, Send(b"one\n"), Read, Send(b"two\n"), End(trailers)],
         b"/sized" => {
-            vec![Answer(200, Ending::Sized(12)), Send(b"hello "), Read, Send(b"world\n")]
+            vec![Respond(200, ResponseEnd::Sized(12)), Send(b"hello "), Read, Send(b"world\n")]
         }
-        b"/close" => vec![Answer(200, Ending::Last("bye\n"))],
-        b"/nothing" => vec![Answer(204, Ending::Bare(None))],
-        b"/reset" => vec![Answer(205, Ending::Bare(None))],
-        b"/same" => vec![Answer(304, Ending::Bare(Some(("ETag", "\"1\""))))],
-        b"/hints" => vec![Hint, text("hinted\n")],
+        b"/close" => vec![Respond(200, ResponseEnd::TextThenClose("bye\n"))],
+        b"/nothing" => vec![Respond(204, ResponseEnd::Empty(None))],
+        b"/reset" => vec![Respond(205, ResponseEnd::Empty(None))],
+        b"/same" => vec![Respond(304, ResponseEnd::Empty(Some(("ETag", "\"1\""))))],
+        b"/hints" => vec![Interim, text("hinted\n")],
         b"/long" => vec![text("0123456789".repeat(10_000))],
-        b"/misuse" => vec![Split, Answer(500, Ending::Page)],
+        b"/misuse" => vec![SplitHead, Respond(500, ResponseEnd::ErrorPage)],
         b"/test/wait" => vec![Wait, text("waited\n")],
-        b"/test/pause" => vec![ReadTwo, Wait, Read, Answer(200, Ending::Received)],
-        b"/test/large" => vec![Answer(200, Ending::Sized(LARGE as u64)), SendMany(LARGE)],
+        b"/test/pause" => vec![ReadTwo, Wait, Read, Respond(200, ResponseEnd::ReceivedBody)],
+        b"/test/large" => vec![Respond(200, ResponseEnd::Sized(LARGE as u64)), SendMany(LARGE)],
         b"/test/large-text" => vec![text(vec![b'x'; LARGE])],
         b"/test/silent" => vec![],
         b"/test/fail" => vec![Fail],
         b"/test/panic" => vec![Panic],
-        b"/test/short" => vec![Answer(200, Ending::Sized(10)), Send(b"half\n")],
-        b"/test/stuck" => vec![Answer(200, Ending::Sized(10)), Send(b"half\n"), Flush, Wait],
+        b"/test/short" => vec![Respond(200, ResponseEnd::Sized(10)), Send(b"half\n")],
+        b"/test/stuck" => vec![Respond(200, ResponseEnd::Sized(10)), Send(b"half\n"), Flush, Wait],
         b"/test/stuck-stream" => vec![stream, Send(b"half\n"), Flush, Wait],
         b"/test/slow" => {
-            vec![Answer(200, Ending::Sized(12)), Send(b"hello "), Flush, Wait, Send(b"world\n")]
+            vec![
+                Respond(200, ResponseEnd::Sized(12)),
+                Send(b"hello "),
+                Flush,
+                Wait,
+                Send(b"world\n"),
+            ]
         }
-        b"/test/fail-late" => vec![Answer(200, Ending::Sized(10)), Send(b"half\n"), Fail],
+        b"/test/fail-late" => vec![Respond(200, ResponseEnd::Sized(10)), Send(b"half\n"), Fail],
         b"/test/panic-late" => vec![stream, Send(b"half\n"), Flush, Panic],
         b"/test/late" => vec![text("early\n"), Read],
         b"/test/twice" => vec![text("once\n"), text("twice\n")],
-        b"/test/too-much" => vec![Answer(200, Ending::Sized(3)), Send(b"four")],
+        b"/test/too-much" => vec![Respond(200, ResponseEnd::Sized(3)), Send(b"four")],
         path => match status(path) {
-            Some(code) => vec![Answer(code, Ending::Page)],
+            Some(code) => vec![Respond(code, ResponseEnd::ErrorPage)],
             None => vec![greeting()],
         },
     }
@@ -123,7 +130,7 @@ pub(crate) fn script(head: &Head<'_>) -> Vec<Step> {
 /// More than the buffers of two sockets hold, in bytes.
 pub(crate) const LARGE: usize = 32 << 20;
 
-/// Where a client that expects 100 is told 417 instead.
+/// A path whose `Expect: 100-continue` is refused with 417.
 pub(crate) const REFUSED: &[u8] = b"/test/refused";
 
 #[allow(clippy::panic, reason = "that is what is tested")]
@@ -132,30 +139,30 @@ fn panic_as_asked() -> ! {
 }
 
 fn text(body: impl Into<Vec<u8>>) -> Step {
-    Step::Answer(200, Ending::Text(body.into()))
+    Step::Respond(200, ResponseEnd::Text(body.into()))
 }
 
-/// The code in `/status/NNN`, when an answer may end with it.
+/// The code in `/status/NNN`, if it is a final one.
 fn status(path: &[u8]) -> Option<u16> {
     let code = str::from_utf8(path.strip_prefix(b"/status/")?).ok()?.parse().ok()?;
     (200..=999).contains(&code).then_some(code)
 }
 
-impl Ending {
-    /// Ends `response`, in either driver.
+impl ResponseEnd {
+    /// Ends `response`, in either runtime.
     pub(crate) fn end(&self, response: Response<'_>, received: &[u8]) -> io::Result<()> {
         let plain = ("Content-Type", "text/plain");
         match self {
             Self::Text(body) => response.header(plain.0, plain.1).body(body),
-            Self::Received => {
+            Self::ReceivedBody => {
                 response.header("Content-Type", "application/octet-stream").body(received)
             }
-            Self::Last(body) => {
+            Self::TextThenClose(body) => {
                 response.header("Connection", "close").header(plain.0, plain.1).body(body)
             }
-            Self::Bare(None) => response.body(b""),
-            Self::Bare(Some((name, value))) => response.header(name, value).body(b""),
-            Self::Page => response.error_page(""),
+            Self::Empty(None) => response.body(b""),
+            Self::Empty(Some((name, value))) => response.header(name, value).body(b""),
+            Self::ErrorPage => response.error_page(""),
             Self::Sized(n) => response.header(plain.0, plain.1).sized_body(*n),
             Self::Stream => response.header(plain.0, plain.1).streamed_body(),
         }
@@ -174,27 +181,27 @@ pub(crate) struct State {
 
 #[derive(Debug, Default)]
 struct Seen {
-    entries: Vec<Entry>,
-    notes: Vec<String>,
-    /// Requests that came to [`Step::Wait`], ever.
+    entries: Vec<LogEntry>,
+    errors: Vec<String>,
+    /// The number of requests that have reached [`Step::Wait`].
     waited: usize,
-    /// How many connections a stop cut, once it is over.
-    cut: Option<usize>,
-    /// How many more of them may go on.
+    /// The number of connections that a shutdown has aborted, once it is over.
+    aborted: Option<usize>,
+    /// The number of them that may go on.
     permits: usize,
 }
 
-/// A [`Record`] that stays.
+/// An owned [`Record`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct LogEntry {
     pub(crate) line: String,
     pub(crate) status: u16,
     pub(crate) bytes: Option<u64>,
-    pub(crate) cut: bool,
+    pub(crate) aborted: bool,
     pub(crate) error: Option<String>,
 }
 
-/// What is waited for comes at once or, if there is a fault, never.
+/// Every wait ends long before this, unless there is a fault.
 const NEVER: Duration = Duration::from_secs(10);
 
 impl State {
@@ -215,7 +222,7 @@ impl State {
         Arc::default()
     }
 
-    /// [`Step::Wait`]: until the test says [`State::let_go`].
+    /// [`Step::Wait`]: waits until the test calls [`State::release`].
     pub(crate) fn wait(&self) {
         let mut seen = self.seen();
         seen.waited += 1;
@@ -225,67 +232,67 @@ impl State {
         seen.permits -= 1;
     }
 
-    /// Lets `n` of those who wait, or will, go on.
-    pub(crate) fn let_go(&self, n: usize) {
+    /// Lets `n` waiting requests, or later ones, go on.
+    pub(crate) fn release(&self, n: usize) {
         let mut seen = self.seen();
         seen.permits = seen.permits.saturating_add(n);
         self.changed.notify_all();
     }
 
-    /// Returns when `n` requests have come to [`Step::Wait`].
-    pub(crate) fn until_waiting(&self, n: usize) {
+    /// Returns when `n` requests have reached [`Step::Wait`].
+    pub(crate) fn wait_until_blocked(&self, n: usize) {
         drop(self.until(|seen| seen.waited >= n));
     }
 
     /// The log, when it has `n` entries.
-    pub(crate) fn log(&self, n: usize) -> Vec<Entry> {
+    pub(crate) fn log(&self, n: usize) -> Vec<LogEntry> {
         self.until(|seen| seen.entries.len() >= n).entries.clone()
     }
 
     /// The log's only entry.
-    pub(crate) fn entry(&self) -> Entry {
+    pub(crate) fn entry(&self) -> LogEntry {
         let mut log = self.log(1);
         assert_eq!(log.len(), 1, "{log:?}");
         log.remove(0)
     }
 
-    /// What the handler was told besides.
-    pub(crate) fn notes(&self) -> Vec<String> {
-        self.seen().notes.clone()
+    /// The messages of [`Observer::on_error`].
+    pub(crate) fn errors(&self) -> Vec<String> {
+        self.seen().errors.clone()
     }
 
     pub(crate) fn record(&self, record: &Record<'_>) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        self.seen().entries.push(Entry {
+        self.seen().entries.push(LogEntry {
             line: text(record.request_line),
             status: record.status,
             bytes: record.body_bytes_sent,
-            cut: record.aborted,
+            aborted: record.aborted,
             error: record.error_message.map(text),
         });
         self.changed.notify_all();
     }
 
-    pub(crate) fn note(&self, message: &str) {
-        self.seen().notes.push(message.into());
+    pub(crate) fn record_error(&self, message: &str) {
+        self.seen().errors.push(message.into());
         self.changed.notify_all();
     }
 
     pub(crate) fn stopped(&self, how: &ShutdownReport) {
-        let before = self.seen().cut.replace(how.aborted);
-        assert_eq!(before, None, "once is enough");
+        let before = self.seen().aborted.replace(how.aborted);
+        assert_eq!(before, None, "it is called once");
     }
 
-    /// How many connections were cut by the stop.
+    /// The number of connections that the shutdown has aborted.
     #[allow(dead_code, reason = "scripts have a test binary of their own")]
-    pub(crate) fn cut(&self) -> usize {
-        self.until(|seen| seen.cut.is_some()).cut.unwrap_or(0)
+    pub(crate) fn aborted(&self) -> usize {
+        self.until(|seen| seen.aborted.is_some()).aborted.unwrap_or(0)
     }
 
     fn until(&self, done: impl Fn(&Seen) -> bool) -> MutexGuard<'_, Seen> {
         let waited = self.changed.wait_timeout_while(self.seen(), NEVER, |seen| !done(seen));
         let (seen, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        assert!(!timeout.timed_out(), "it never came; seen: {seen:?}");
+        assert!(!timeout.timed_out(), "it never happened; seen: {seen:?}");
         seen
     }
 
@@ -295,17 +302,17 @@ impl State {
 }
 
 /// Records what the server reports, and runs the scripts' part of a shutdown.
-struct Watcher {
+struct TestObserver {
     state: Arc<State>,
     cgi: Option<Cgi>,
 }
 
-impl Observer for Watcher {
+impl Observer for TestObserver {
     fn log(&self, record: &Record<'_>) {
         self.state.record(record);
     }
     fn on_error(&self, _: IpAddr, message: &str) {
-        self.state.note(message);
+        self.state.record_error(message);
     }
     fn on_grace_expired(&self) {
         self.cgi.iter().for_each(Observer::on_grace_expired);
@@ -319,13 +326,13 @@ impl Observer for Watcher {
 }
 
 /// The handlers of an application with this state, and what observes it.
-fn handlers(state: &Arc<State>) -> (Option<Files>, Option<Cgi>, Watcher) {
+fn handlers(state: &Arc<State>) -> (Option<Files>, Option<Cgi>, TestObserver) {
     let open = |root| Files::new(root).expect("the root is there").with_site(state.site.clone());
-    let run = |root, settings| Cgi::new(root, settings).expect("it can be had");
+    let run = |root, settings| Cgi::new(root, settings).expect("the scripts can be run");
     let root = state.root.as_ref();
     let scripts = root.zip(state.scripts.clone());
     let cgi = scripts.map(|(root, settings)| run(root, settings).with_fallback(open(root)));
-    (root.map(open), cgi.clone(), Watcher { state: state.clone(), cgi })
+    (root.map(open), cgi.clone(), TestObserver { state: state.clone(), cgi })
 }
 
 /// The application on std threads.
@@ -336,13 +343,13 @@ pub(crate) mod blocking {
 
     use doorstep::blocking::{Cgi, Exchange, Files, Handler, Observer};
 
-    use super::{Ending, REFUSED, State, Step, Watcher, handlers, panic_as_asked, script};
+    use super::{REFUSED, ResponseEnd, State, Step, TestObserver, handlers, panic_as_asked, steps};
 
     pub(crate) struct Service {
         state: Arc<State>,
         files: Option<Files>,
         cgi: Option<Cgi>,
-        observer: Watcher,
+        observer: TestObserver,
     }
 
     impl Service {
@@ -361,22 +368,24 @@ pub(crate) mod blocking {
                 return files.handle(x);
             }
             let mut received = Vec::new();
-            for step in script(&x.head()) {
+            for step in steps(&x.head()) {
                 match step {
                     Step::Unsupported => x.unsupported()?,
                     Step::Read => _ = x.body().read_to_end(&mut received)?,
                     Step::ReadTwo => _ = x.body().take(2).read_to_end(&mut received)?,
-                    Step::Hint => x.send_interim(103, &[("Link", b"</style.css>; rel=preload")])?,
-                    Step::Answer(status, ending) => ending.end(x.respond(status), &received)?,
+                    Step::Interim => {
+                        x.send_interim(103, &[("Link", b"</style.css>; rel=preload")])?;
+                    }
+                    Step::Respond(status, ending) => ending.end(x.respond(status), &received)?,
                     Step::Send(data) => x.send(data)?,
                     Step::SendMany(n) => vec![b'x'; n].chunks(4096).try_for_each(|c| x.send(c))?,
                     Step::Flush => x.flush()?,
                     Step::End(trailers) => x.end_with(trailers)?,
-                    Step::Split => {
+                    Step::SplitHead => {
                         let split = x.respond(200).header("X", "a\r\nSet-Cookie: b").body("");
                         assert!(split.is_err(), "nothing of it is sent");
                     }
-                    Step::Switch => {
+                    Step::Upgrade => {
                         if x.respond(101).upgrade("echo").is_ok() {
                             let (stream, first) = x.upgraded()?;
                             return echo(stream, &first);
@@ -392,7 +401,7 @@ pub(crate) mod blocking {
 
         fn expect(&self, x: &mut Exchange<'_>) -> io::Result<()> {
             match x.head().path() {
-                REFUSED => Ending::Page.end(x.respond(417), b""),
+                REFUSED => ResponseEnd::ErrorPage.end(x.respond(417), b""),
                 _ => Ok(()),
             }
         }
@@ -416,13 +425,13 @@ pub(crate) mod smol {
     use doorstep::smol::{Cgi, Exchange, Files, Handler, Observer};
     use smol::io::{AsyncReadExt, AsyncWriteExt};
 
-    use super::{Ending, REFUSED, State, Step, Watcher, handlers, panic_as_asked, script};
+    use super::{REFUSED, ResponseEnd, State, Step, TestObserver, handlers, panic_as_asked, steps};
 
     pub(crate) struct Service {
         state: Arc<State>,
         files: Option<Files>,
         cgi: Option<Cgi>,
-        observer: Watcher,
+        observer: TestObserver,
     }
 
     impl Service {
@@ -441,15 +450,15 @@ pub(crate) mod smol {
                 return files.handle(x).await;
             }
             let mut received = Vec::new();
-            for step in script(&x.head()) {
+            for step in steps(&x.head()) {
                 match step {
                     Step::Unsupported => x.unsupported()?,
                     Step::Read => _ = x.body().read_to_end(&mut received).await?,
                     Step::ReadTwo => _ = x.body().take(2).read_to_end(&mut received).await?,
-                    Step::Hint => {
+                    Step::Interim => {
                         x.send_interim(103, &[("Link", b"</style.css>; rel=preload")]).await?;
                     }
-                    Step::Answer(status, ending) => ending.end(x.respond(status), &received)?,
+                    Step::Respond(status, ending) => ending.end(x.respond(status), &received)?,
                     Step::Send(data) => x.send(data).await?,
                     Step::SendMany(n) => {
                         for part in vec![b'x'; n].chunks(4096) {
@@ -458,11 +467,11 @@ pub(crate) mod smol {
                     }
                     Step::Flush => x.flush().await?,
                     Step::End(trailers) => x.end_with(trailers)?,
-                    Step::Split => {
+                    Step::SplitHead => {
                         let split = x.respond(200).header("X", "a\r\nSet-Cookie: b").body("");
                         assert!(split.is_err(), "nothing of it is sent");
                     }
-                    Step::Switch => {
+                    Step::Upgrade => {
                         if x.respond(101).upgrade("echo").is_ok() {
                             let (mut stream, first) = x.upgraded().await?;
                             stream.write_all(&first).await?;
@@ -482,7 +491,7 @@ pub(crate) mod smol {
 
         async fn expect(&self, x: &mut Exchange<'_>) -> io::Result<()> {
             match x.head().path() {
-                REFUSED => Ending::Page.end(x.respond(417), b""),
+                REFUSED => ResponseEnd::ErrorPage.end(x.respond(417), b""),
                 _ => Ok(()),
             }
         }

@@ -1,8 +1,8 @@
 //! Wire transcripts: conversations as Markdown, with what the machine makes of them.
 //!
-//! `tests/wire/README.md` explains the format to those who write it; this reads and writes it. A
-//! [`Transcript`] is all that a player needs, over a socket or without one: send a round's
-//! `request` (and finish, if `eof`), expect its `answer`. Malformed files are an error with file
+//! `tests/wire/README.md` describes the format; this reads and writes it. A
+//! [`Transcript`] is all that a test needs, over a socket or without one: send a round's
+//! `request` (and finish, if `eof`), expect its `response`. Malformed files are an error with file
 //! and line, never a transcript that tests less than it seems to.
 
 use std::fmt::Write as _;
@@ -26,15 +26,15 @@ pub(crate) struct Transcript {
     pub(crate) rounds: Vec<Round>,
 }
 
-/// What the peer sends before it waits, and what comes of it.
+/// What the peer sends before it waits, and the response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Round {
     pub(crate) request: Vec<u8>,
     /// The peer half-closes behind the request.
     pub(crate) eof: bool,
-    /// What the machine says, intermediate need-datas left out and body parts merged.
+    /// The events, intermediate need-datas left out and body parts merged.
     pub(crate) events: Vec<Vec<u8>>,
-    pub(crate) answer: Vec<u8>,
+    pub(crate) response: Vec<u8>,
 }
 
 /// How a transcript ends.
@@ -42,16 +42,15 @@ pub(crate) struct Round {
 pub(crate) enum End {
     /// The connection stays.
     Open,
-    /// It is closed at once: the peer has said that nothing follows. What follows all the same may
-    /// meet a reset.
+    /// It is closed at once: the peer has closed its sending half. If it sends more, it may get a reset.
     Closed,
-    /// It is closed when the peer has heard of it.
+    /// The server lingers before it closes.
     Lingering,
 }
 
 impl Transcript {
     /// What a player sees after the last round.
-    #[allow(dead_code, reason = "the drivers' players ask")]
+    #[allow(dead_code, reason = "used by the tests over sockets")]
     pub(crate) fn end(&self) -> End {
         match self.rounds.last().and_then(|round| round.events.last()).map(Vec::as_slice) {
             Some(b"closed") => End::Closed,
@@ -106,9 +105,9 @@ fn read_block(kind: &str, block: &[&str], rounds: &mut Vec<Round>) -> Result<&'s
             .iter()
             .map(|line| bytes(&[&format!("{line}\\")], None))
             .collect::<Result<_, _>>()?;
-        return Ok("answer");
+        return Ok("response");
     }
-    round.answer = bytes(block, fault(&round.events))?;
+    round.response = bytes(block, fault(&round.events))?;
     Ok("request")
 }
 
@@ -158,7 +157,7 @@ fn bytes(block: &[&str], fault: Option<Reject>) -> Result<Vec<u8>, String> {
         };
     }
     if let Some(at) = length_at {
-        let page = error_page(&out, "", fault)?; // of an answer to HEAD
+        let page = error_page(&out, "", fault)?; // of a response to HEAD
         out.splice(at..at, page.len().to_string().into_bytes());
     }
     Ok(out)
@@ -215,7 +214,7 @@ fn fault(events: &[Vec<u8>]) -> Option<Reject> {
     REJECTS.into_iter().find(|reject| format!("{reject:?}") == name)
 }
 
-/// A file's text with each round's events and answer replaced by what `rounds` holds, in order.
+/// A file's text with each round's events and response replaced by what `rounds` holds, in order.
 pub(crate) fn rewrite(text: &str, rounds: &[Round]) -> String {
     let mut out = String::new();
     let mut rounds = rounds.iter();
@@ -224,7 +223,7 @@ pub(crate) fn rewrite(text: &str, rounds: &[Round]) -> String {
     while let Some(line) = lines.next() {
         out.push_str(line);
         out.push('\n');
-        let Some(kind @ ("request" | "events" | "answer")) = line.strip_prefix("```") else {
+        let Some(kind @ ("request" | "events" | "response")) = line.strip_prefix("```") else {
             continue;
         };
         let block: String = lines
@@ -242,7 +241,7 @@ pub(crate) fn rewrite(text: &str, rounds: &[Round]) -> String {
                     out.push('\n');
                 }
             }
-            ("answer", Some(round)) => out.push_str(&show_answer(&round.answer)),
+            ("response", Some(round)) => out.push_str(&show_response(&round.response)),
             _ => out.push_str(&block),
         }
         out.push_str("```\n");
@@ -250,13 +249,13 @@ pub(crate) fn rewrite(text: &str, rounds: &[Round]) -> String {
     out
 }
 
-/// An answer as the block that stands for it.
-pub(crate) fn show_answer(answer: &[u8]) -> String {
+/// An response as the block that stands for it.
+pub(crate) fn show_response(response: &[u8]) -> String {
     const OPEN: &[u8] = b"<!DOCTYPE html>";
     const CLOSE: &[u8] = b"</html>\n";
     const LENGTH: &str = "Content-Length: ";
     let find = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).position(|w| w == what);
-    let (mut out, mut rest) = (String::new(), answer);
+    let (mut out, mut rest) = (String::new(), response);
     while !rest.is_empty() {
         if rest.starts_with(OPEN)
             && let Some(end) = find(rest, CLOSE)

@@ -1,5 +1,5 @@
-//! Time in which the server stands still counts for nobody: SIGSTOP and SIGCONT stand for a
-//! container that is paused and for a machine that is suspended.
+//! Time in which the server is suspended counts against no client and no script: SIGSTOP and SIGCONT
+//! stand for a paused container and a suspended machine.
 
 mod support;
 
@@ -32,7 +32,7 @@ struct Clients {
 }
 
 #[test]
-fn b_049_no_connection_is_lost_to_a_standstill() {
+fn b_049_no_connection_times_out_while_the_server_is_suspended() {
     let root = support::root();
     script(root.path(), "echo", "cat");
     let large = File::create(root.path().join("large")).expect("a file can be made");
@@ -42,7 +42,7 @@ fn b_049_no_connection_is_lost_to_a_standstill() {
         let server = serve(root.path(), &[&[runtime, "--cgi"], &DEADLINES[..]].concat());
         let [silent, mut idle, mut head, mut upload, mut download] =
             [(); 5].map(|()| server.client());
-        assert_eq!(idle.ask("GET", "/a.txt", &[]).status, 200);
+        assert_eq!(idle.request("GET", "/a.txt", &[]).status, 200);
         head.send(b"GET /a.txt HTTP/1.1\r\nHo");
         upload.send(b"POST /cgi-bin/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\nhalf");
         download.send(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -51,20 +51,20 @@ fn b_049_no_connection_is_lost_to_a_standstill() {
     };
     let all = RUNTIMES.map(begin);
     thread::sleep(Duration::from_millis(300)); // so that each of them is waited for
-    stand_still(&all.each_ref().map(|clients| &clients.server), STANDSTILL);
+    suspend(&all.each_ref().map(|clients| &clients.server), STANDSTILL);
     for mut clients in all {
         for client in [&mut clients.silent, &mut clients.idle] {
-            assert_eq!(client.ask("GET", "/a.txt", &[]).body, b"hello\n");
+            assert_eq!(client.request("GET", "/a.txt", &[]).body, b"hello\n");
         }
         clients.head.send(b"st: a\r\n\r\n");
-        assert_eq!(clients.head.answer(false).body, b"hello\n");
+        assert_eq!(clients.head.response(false).body, b"hello\n");
         clients.upload.send(b"half");
-        assert_eq!(clients.upload.answer(false).body, b"halfhalf");
-        assert_eq!(clients.download.answer(false).body.len(), LARGE);
+        assert_eq!(clients.upload.response(false).body, b"halfhalf");
+        assert_eq!(clients.download.response(false).body.len(), LARGE);
     }
 }
 
-/// Scripts that run and that wait, of a server that serves and of one that is shutting down.
+/// ScriptServer that run and that wait, of a server that serves and of one that is shutting down.
 struct Requests {
     servers: [Server; 2],
     running: [Client; 2],
@@ -73,7 +73,7 @@ struct Requests {
 }
 
 #[test]
-fn no_script_is_lost_to_a_standstill() {
+fn no_script_times_out_while_the_server_is_suspended() {
     // Longer than the scripts' time, a half-closed client's, and what a shutdown grants requests.
     let (time, standstill) = ("--cgi-time=6", Duration::from_secs(9));
     let root = support::root();
@@ -88,7 +88,7 @@ fn no_script_is_lost_to_a_standstill() {
         };
         let [serving, stopping] = &servers;
         let (running, mut half_closed) = ([ask(serving), ask(stopping)], ask(serving));
-        half_closed.finish();
+        half_closed.shutdown_write();
         thread::sleep(Duration::from_millis(500)); // so that both run
         let queued = ask(serving);
         stopping.signal("TERM");
@@ -96,7 +96,7 @@ fn no_script_is_lost_to_a_standstill() {
     };
     let all = RUNTIMES.map(begin);
     thread::sleep(Duration::from_millis(300));
-    stand_still(&all.iter().flat_map(|requests| &requests.servers).collect::<Vec<_>>(), standstill);
+    suspend(&all.iter().flat_map(|requests| &requests.servers).collect::<Vec<_>>(), standstill);
     fs::write(go, "").expect("it can be written");
     for (requests, runtime) in all.into_iter().zip(RUNTIMES) {
         let Requests { servers: [serving, mut stopping], running, half_closed, queued } = requests;
@@ -106,15 +106,19 @@ fn no_script_is_lost_to_a_standstill() {
             "half-closed",
             "queued",
         ]) {
-            let answer = client.answer(false);
-            assert_eq!((answer.status, &*answer.body), (200, &b"done\n"[..]), "{runtime}: {what}");
+            let response = client.response(false);
+            assert_eq!(
+                (response.status, &*response.body),
+                (200, &b"done\n"[..]),
+                "{runtime}: {what}"
+            );
         }
         assert_eq!(stopping.wait().code(), Some(0), "{runtime}");
         drop(serving);
     }
 }
 
-/// A script below `root` that does this and answers with what it writes; where a file of its own
+/// A script below `root` that does this and responses with what it writes; where a file of its own
 /// directory is that is called `go`.
 fn script(root: &Path, name: &str, does: &str) -> PathBuf {
     let (scripts, draft) = (root.join("cgi-bin"), root.join("draft"));
@@ -131,9 +135,9 @@ fn script(root: &Path, name: &str, does: &str) -> PathBuf {
 }
 
 /// Has them stand still for so long.
-fn stand_still(servers: &[&Server], time: Duration) {
+fn suspend(servers: &[&Server], time: Duration) {
     servers.iter().for_each(|server| server.signal("STOP"));
     thread::sleep(time);
     servers.iter().for_each(|server| server.signal("CONT"));
-    thread::sleep(Duration::from_millis(300)); // so that whoever thinks it is late has looked
+    thread::sleep(Duration::from_millis(300)); // time for the deadlines to be checked
 }

@@ -5,20 +5,17 @@ use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, SystemTime};
 
 use doorstep::core::site::Site;
 use tempfile::TempDir;
 
-use crate::drivers::Driver;
+use crate::runtimes::Runtime;
 use crate::service::State;
-use crate::support::client::{Answer, Client};
-use crate::support::{Server, as_user, doorstep, text};
+use crate::support::client::{Client, Response};
+use crate::support::{Server, as_user, doorstep, settle, text, while_repeating};
 
-on_every_driver! {
-    fn r_1_a_link_that_is_switched_shows_at_the_next_request(driver: Driver) {
+on_every_runtime! {
+    fn r_1_a_switched_root_link_takes_effect_at_the_next_request(runtime: Runtime) {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         for name in ["r0", "r1"] {
             fs::create_dir_all(dir.path().join(name).join("sub")).expect("it can be made");
@@ -36,23 +33,23 @@ on_every_driver! {
         let root = dir.path().join("root");
         symlink("r0", &root).expect("a link can be made");
         let site = Site { precompressed: true, ..Site::default() };
-        let server = driver.start(State::site(&root, site));
+        let server = runtime.start(State::site(&root, site));
         settle();
         let mut client = server.client();
         let mut see = |name: &str| {
             for _ in 0..3 {
-                assert_eq!(client.ask("GET", "/a.txt", &[]).body, name.as_bytes());
-                let large = client.ask("GET", "/large.txt", &[]).body;
+                assert_eq!(client.request("GET", "/a.txt", &[]).body, name.as_bytes());
+                let large = client.request("GET", "/large.txt", &[]).body;
                 assert!(large.len() == 100_000 && large.starts_with(name.as_bytes()));
-                let coded = client.ask("GET", "/a.txt", &["Accept-Encoding: gzip"]);
+                let coded = client.request("GET", "/a.txt", &["Accept-Encoding: gzip"]);
                 assert_eq!(coded.body, name.repeat(2).as_bytes());
-                let missing = client.ask("GET", "/missing", &["Accept: text/html"]);
+                let missing = client.request("GET", "/missing", &["Accept: text/html"]);
                 assert_eq!((missing.status, missing.body), (404, name.repeat(3).into_bytes()));
-                assert_eq!(client.ask("GET", "/sub/", &[]).body, name.repeat(4).as_bytes());
-                let listing = page(&client.ask("GET", "/", &[]));
+                assert_eq!(client.request("GET", "/sub/", &[]).body, name.repeat(4).as_bytes());
+                let listing = page(&client.request("GET", "/", &[]));
                 assert!(listing.contains(&format!("\"only-{name}\"")), "{listing}");
-                let digest = client.ask("GET", "/a.txt", &["Want-Repr-Digest: sha-256=1"]);
-                assert!(digest.field("Repr-Digest").is_some());
+                let digest = client.request("GET", "/a.txt", &["Want-Repr-Digest: sha-256=1"]);
+                assert!(digest.header("Repr-Digest").is_some());
                 assert_eq!(digest.body, name.as_bytes());
             }
         };
@@ -68,10 +65,10 @@ on_every_driver! {
         switch("r1");
         fs::remove_dir_all(dir.path().join("r0")).expect("it is there");
         see("r1");
-        assert!(server.state.notes().is_empty(), "{:?}", server.state.notes());
+        assert!(server.state.errors().is_empty(), "{:?}", server.state.errors());
     }
 
-    fn r_2_a_directory_that_is_built_again_is_served_and_meanwhile_nothing(driver: Driver) {
+    fn r_2_a_rebuilt_root_is_served_and_requests_get_404_while_it_is_missing(runtime: Runtime) {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let root = dir.path().join("dist");
         let build = |text: &str| {
@@ -80,30 +77,30 @@ on_every_driver! {
         };
         build("first");
         let site = Site { spa: Some("a.txt".into()), ..Site::default() };
-        let server = driver.start(State::site(&root, site));
+        let server = runtime.start(State::site(&root, site));
         settle();
         let mut client = server.client();
         for episode in 1..=3 {
             for _ in 0..3 {
-                assert_eq!(client.ask("GET", "/a.txt", &[]).status, 200);
+                assert_eq!(client.request("GET", "/a.txt", &[]).status, 200);
             }
             fs::remove_dir_all(&root).expect("it is there");
             for target in ["/a.txt", "/", "/", "/sub/", "/a.txt", "/missing"] {
-                let answer = client.ask("GET", target, &["Accept: text/html"]);
-                assert_eq!((answer.status, &*answer.reason), (404, "File not found"), "{target}");
+                let response = client.request("GET", target, &["Accept: text/html"]);
+                assert_eq!((response.status, &*response.reason), (404, "File not found"), "{target}");
             }
             let text = format!("{episode}");
             build(&text);
-            assert_eq!(client.ask("GET", "/a.txt", &[]).body, text.as_bytes());
-            assert!(page(&client.ask("GET", "/", &[])).contains("\"a.txt\""));
-            let notes = server.state.notes();
-            assert_eq!(notes.len(), episode, "one for each time: {notes:?}");
+            assert_eq!(client.request("GET", "/a.txt", &[]).body, text.as_bytes());
+            assert!(page(&client.request("GET", "/", &[])).contains("\"a.txt\""));
+            let errors = server.state.errors();
+            assert_eq!(errors.len(), episode, "one for each time: {errors:?}");
             let words = format!("nothing is served while {} cannot be entered: ", root.display());
-            assert!(notes.iter().all(|note| note.contains(&words)), "{notes:?}");
+            assert!(errors.iter().all(|error| error.contains(&words)), "{errors:?}");
         }
     }
 
-    fn r_2_a_relative_name_and_the_working_directory_are_names_too(driver: Driver) {
+    fn r_2_a_relative_root_and_the_working_directory_are_resolved_by_name(runtime: Runtime) {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let work = dir.path().join("work");
         let build = |text: &str| {
@@ -112,7 +109,7 @@ on_every_driver! {
         };
         build("first");
         let start = |more: &[&str]| {
-            let arguments = ["0", "-b", "127.0.0.1", "--runtime", driver.name()];
+            let arguments = ["0", "-b", "127.0.0.1", "--runtime", runtime.name()];
             Server::start(doorstep(&[&arguments, more].concat()).current_dir(&work))
         };
         let servers = [(start(&["-d", "site"]), "/a.txt"), (start(&[]), "/site/a.txt")];
@@ -133,7 +130,7 @@ on_every_driver! {
         see("third");
     }
 
-    fn r_2_a_root_that_may_not_be_entered_is_as_one_that_is_gone(driver: Driver) {
+    fn r_2_an_inaccessible_root_is_treated_as_a_missing_one(runtime: Runtime) {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let root = dir.path().join("root");
         fs::create_dir(&root).expect("it can be made");
@@ -143,7 +140,7 @@ on_every_driver! {
         };
         mode(dir.path(), 0o755);
         mode(&root, 0o755);
-        let mut server = start_as_nobody(driver, &root);
+        let mut server = start_as_nobody(runtime, &root);
         for way in [dir.path(), &root] {
             assert_eq!(server.get("/a.txt").body, b"hello\n");
             mode(way, 0);
@@ -157,14 +154,14 @@ on_every_driver! {
         assert!(log.contains("/a.txt: nothing is served while"), "{log}");
     }
 
-    fn r_2_a_working_directory_that_no_name_leads_to_is_served(driver: Driver) {
+    fn r_2_a_working_directory_without_an_accessible_path_is_served(runtime: Runtime) {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let inner = dir.path().join("inner");
         fs::create_dir(&inner).expect("it can be made");
         fs::write(inner.join("a.txt"), "hello\n").expect("it can be written");
         fs::set_permissions(&inner, fs::Permissions::from_mode(0o755)).expect("it is ours");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("it is ours");
-        let command = doorstep(&["0", "-b", "127.0.0.1", "--runtime", driver.name()]);
+        let command = doorstep(&["0", "-b", "127.0.0.1", "--runtime", runtime.name()]);
         let mut nobody = as_user(65534, command.get_program());
         let server = Server::start(nobody.args(command.get_args()).current_dir(&inner));
         for _ in 0..2 {
@@ -173,13 +170,13 @@ on_every_driver! {
         }
     }
 
-    fn r_2_a_file_system_that_is_mounted_over_the_root_is_served(driver: Driver) {
+    fn r_2_a_file_system_mounted_over_the_root_is_served(runtime: Runtime) {
         if !can(&["unshare", "-m", "true"]) {
             return skipped("no file systems can be mounted here");
         }
         let root = tempfile::tempdir().expect("a temporary directory can be made");
         fs::write(root.path().join("a.txt"), "beneath").expect("it can be written");
-        let inner = doorstep(&["0", "-b", "127.0.0.1", "--runtime", driver.name(), "-d"]);
+        let inner = doorstep(&["0", "-b", "127.0.0.1", "--runtime", runtime.name(), "-d"]);
         let mut command = Command::new("unshare");
         command.arg("-m").arg(inner.get_program()).args(inner.get_args()).arg(root.path());
         let server = Server::start(&mut command);
@@ -198,7 +195,7 @@ on_every_driver! {
         assert!(!page(&server.get("/")).contains("\"b.txt\""));
     }
 
-    fn r_3_an_absolute_link_is_followed_if_it_leads_inside(driver: Driver) {
+    fn r_3_an_absolute_link_is_followed_if_its_target_is_beneath_the_root(runtime: Runtime) {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let at = |name: &str| dir.path().join(name);
         for name in ["site/sub", "site/indexed", "site/elsewhere", "site2"] {
@@ -222,11 +219,11 @@ on_every_driver! {
             symlink(at(target), at("site").join(name)).expect("a link can be made");
         }
         let site = Site { precompressed: true, ..Site::default() };
-        let server = driver.start(State::site(at("site"), site));
+        let server = runtime.start(State::site(at("site"), site));
         settle();
         let mut client = server.client();
         for _ in 0..3 {
-            let mut get = |target: &str, field: &str| client.ask("GET", target, &[field]).body;
+            let mut get = |target: &str, field: &str| client.request("GET", target, &[field]).body;
             assert_eq!(get("/abs.txt", "A: b"), b"inside");
             assert_eq!(get("/abs-dir/page", "A: b"), b"page");
             assert_eq!(get("/indexed/", "A: b"), b"page");
@@ -234,22 +231,22 @@ on_every_driver! {
             assert_eq!(get("/a.txt", "Accept-Encoding: gzip"), b"inside");
             assert_eq!(get("/missing", "Accept: text/html"), b"page");
             for target in ["/out.txt", "/out-dir/", "/out-dir/a.txt", "/elsewhere/"] {
-                assert_eq!(client.ask("GET", target, &[]).status, 404, "{target}");
+                assert_eq!(client.request("GET", target, &[]).status, 404, "{target}");
             }
         }
-        let listing = page(&client.ask("GET", "/", &[]));
+        let listing = page(&client.request("GET", "/", &[]));
         for name in ["abs.txt", "abs-dir/", "indexed/", "b.txt.gz", "404.html"] {
             assert!(listing.contains(&format!("\"{name}\"")), "{name}: {listing}");
         }
         for name in ["out.txt", "out-dir", "elsewhere", "a.txt.gz"] {
             assert!(!listing.contains(&format!("\"{name}")), "{name}: {listing}");
         }
-        let notes = server.state.notes();
+        let errors = server.state.errors();
         let words = "/out.txt: a link leads out of the directory that is served";
-        assert!(notes.iter().any(|note| note.starts_with(words)), "{notes:?}");
+        assert!(errors.iter().any(|error| error.starts_with(words)), "{errors:?}");
     }
 
-    fn r_3_a_link_may_name_the_root_by_a_second_mount_of_it(driver: Driver) {
+    fn r_3_a_link_may_name_the_root_by_a_second_mount_of_it(runtime: Runtime) {
         if !can(&["unshare", "-m", "true"]) {
             return skipped("no file systems can be mounted here");
         }
@@ -267,7 +264,7 @@ on_every_driver! {
         ] {
             symlink(at(target), at("site").join(name)).expect("a link can be made");
         }
-        let inner = doorstep(&["0", "-b", "127.0.0.1", "--runtime", driver.name(), "-d"]);
+        let inner = doorstep(&["0", "-b", "127.0.0.1", "--runtime", runtime.name(), "-d"]);
         let script = "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\"";
         let mut command = Command::new("unshare");
         command.args(["-m", "sh", "-c", script, "sh"]).arg(at("site")).arg(at("mount"));
@@ -277,7 +274,7 @@ on_every_driver! {
         assert_eq!(server.get("/out").status, 404);
     }
 
-    fn r_3_an_absolute_link_that_flips_never_shows_what_is_outside(driver: Driver) {
+    fn r_3_an_absolute_link_that_changes_never_exposes_files_outside_the_root(runtime: Runtime) {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let at = |name: &str| dir.path().join(name);
         for (name, text) in [("site", "inside"), ("outside", "secret")] {
@@ -289,39 +286,28 @@ on_every_driver! {
             fs::rename(at("site/aside"), at("site/link")).expect("and put in its place at once");
         };
         flip("site");
-        let server = driver.start(State::files(at("site")));
+        let server = runtime.start(State::files(at("site")));
         settle();
         let mut client = server.client();
         for _ in 0..5 {
             flip("site");
             for _ in 0..3 {
-                assert_eq!(client.ask("GET", "/link", &[]).body, b"inside");
+                assert_eq!(client.request("GET", "/link", &[]).body, b"inside");
             }
             flip("outside");
-            assert_eq!(client.ask("GET", "/link", &[]).status, 404, "at the next request");
+            assert_eq!(client.request("GET", "/link", &[]).status, 404, "at the next request");
         }
-        let stop = AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                for _ in 0..100_000 {
-                    if stop.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    flip("outside");
-                    flip("site");
-                }
-            });
+        while_repeating(|| ["outside", "site"].into_iter().for_each(flip), || {
             for _ in 0..2000 {
-                let answer = client.ask("GET", "/link", &[]);
-                assert!(answer.status == 404 || answer.body == b"inside", "{answer:?}");
+                let response = client.request("GET", "/link", &[]);
+                assert!(response.status == 404 || response.body == b"inside", "{response:?}");
             }
-            stop.store(true, Ordering::Relaxed);
         });
     }
 
-    fn r_4_listed_is_what_this_process_can_fetch_and_all_of_it(driver: Driver) {
+    fn r_4_a_listing_has_exactly_the_entries_that_can_be_fetched(runtime: Runtime) {
         let root = forbidding();
-        let server = start_as_nobody(driver, root.path());
+        let server = start_as_nobody(runtime, root.path());
         let mut client = server.client();
         let mut listed = listed_below(&mut client);
         listed.sort();
@@ -330,7 +316,7 @@ on_every_driver! {
             let parent = format!("{}/", target.trim_end_matches('/').rsplit_once('/').unwrap_or_default().0);
             let is_reached = parent == "/" || listed.contains(&parent);
             let is_indexed = root.path().join(&parent[1..]).join("index.html").exists();
-            let status = client.ask("GET", target, &[]).status;
+            let status = client.request("GET", target, &[]).status;
             if is_reached && !is_indexed {
                 assert_eq!(is_listed, status == 200, "{target}: {status}, {listed:?}");
             }
@@ -341,7 +327,7 @@ on_every_driver! {
         }
     }
 
-    fn r_4_the_owners_bits_count_for_the_owner(driver: Driver) {
+    fn r_4_the_owner_bits_apply_to_the_owner(runtime: Runtime) {
         let root = tempfile::tempdir().expect("a temporary directory can be made");
         for (name, mode) in [("mine", 0o400), ("not-for-me", 0o044)] {
             let path = root.path().join(name);
@@ -352,7 +338,7 @@ on_every_driver! {
             }
         }
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
-        let server = start_as(65533, driver, root.path());
+        let server = start_as(65533, runtime, root.path());
         let listing = page(&server.get("/"));
         assert!(listing.contains("\"mine\"") && !listing.contains("not-for-me"), "{listing}");
         assert_eq!([server.get("/mine").status, server.get("/not-for-me").status], [200, 404]);
@@ -362,16 +348,16 @@ on_every_driver! {
             fs::write(&path, name).expect("it can be written");
             fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("it is ours");
         }
-        let ours = driver.start(State::files(root.path()));
+        let ours = runtime.start(State::files(root.path()));
         let mut client = ours.client();
-        let listing = page(&client.ask("GET", "/", &[]));
+        let listing = page(&client.request("GET", "/", &[]));
         for name in ["closed", "other", "not-for-me", "mine"] {
-            let status = client.ask("GET", &format!("/{name}"), &[]).status;
+            let status = client.request("GET", &format!("/{name}"), &[]).status;
             assert_eq!(listing.contains(&format!("\"{name}\"")), status == 200, "{name}: {status}");
         }
     }
 
-    fn r_4_access_lists_count(driver: Driver) {
+    fn r_4_access_control_lists_are_respected(runtime: Runtime) {
         let root = tempfile::tempdir().expect("a temporary directory can be made");
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
         for (name, mode) in [("granted", 0o600), ("denied", 0o644), ("plain", 0o644)] {
@@ -386,7 +372,7 @@ on_every_driver! {
         if !is_root() || !set("u:65534:r", "granted") || !set("u:65534:---", "denied") {
             return skipped("no access lists can be set here");
         }
-        let server = start_as_nobody(driver, root.path());
+        let server = start_as_nobody(runtime, root.path());
         let listing = page(&server.get("/"));
         for (name, is_listed) in [("granted", true), ("denied", false), ("plain", true)] {
             assert_eq!(listing.contains(&format!("\"{name}\"")), is_listed, "{name}: {listing}");
@@ -394,7 +380,7 @@ on_every_driver! {
         }
     }
 
-    fn r_4_a_name_that_is_too_far_down_to_be_asked_for_is_not_listed(driver: Driver) {
+    fn r_4_an_entry_whose_path_is_too_long_to_request_is_not_listed(runtime: Runtime) {
         let root = tempfile::tempdir().expect("a temporary directory can be made");
         let name = "n".repeat(250);
         // Deeper than one call can name, so it is built from below.
@@ -402,25 +388,25 @@ on_every_driver! {
                      touch short \"$2\"";
         let shell = ["-c", build, "sh", root.path().to_str().expect("it is text"), &name];
         assert!(Command::new("sh").args(shell).status().expect("there is a shell").success());
-        let server = driver.start(State::files(root.path()));
+        let server = runtime.start(State::files(root.path()));
         let target = format!("/{}", format!("{name}/").repeat(16));
         let mut client = server.client();
-        let listing = page(&client.ask("GET", &target, &[]));
+        let listing = page(&client.request("GET", &target, &[]));
         assert!(listing.contains("\"short\"") && !listing.contains(&format!("\"{name}")));
-        assert_eq!(client.ask("GET", &format!("{target}short"), &[]).status, 200);
-        assert_eq!(client.ask("GET", &format!("{target}{name}"), &[]).status, 404);
+        assert_eq!(client.request("GET", &format!("{target}short"), &[]).status, 200);
+        assert_eq!(client.request("GET", &format!("{target}{name}"), &[]).status, 404);
         let removed = Command::new("rm").arg("-rf").arg(root.path()).status();
         assert!(removed.expect("rm is installed").success());
     }
 
-    fn r_4_a_file_system_that_fails_is_503_and_never_half_a_listing(driver: Driver) {
+    fn r_4_an_io_error_is_a_503_and_never_an_incomplete_listing(runtime: Runtime) {
         let root = tempfile::tempdir().expect("a temporary directory can be made");
         let fuse = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/failing_fs.py");
         let try_it = [fuse.to_str().expect("it is text"), root.path().to_str().expect("text"), "true"];
         if !can(&[&["unshare", "-m", "python3"], &try_it[..]].concat()) {
             return skipped("no file system of our own can be mounted here");
         }
-        let inner = doorstep(&["0", "-b", "127.0.0.1", "--runtime", driver.name(), "-d"]);
+        let inner = doorstep(&["0", "-b", "127.0.0.1", "--runtime", runtime.name(), "-d"]);
         let mut command = Command::new("unshare");
         command.args(["-m", "python3"]).arg(fuse).arg(root.path()).arg(inner.get_program());
         let mut server = Server::start(command.args(inner.get_args()).arg(root.path()));
@@ -430,47 +416,39 @@ on_every_driver! {
         }
         assert_eq!(server.get("/good.txt").body, b"good\n");
         for target in ["/bad.txt", "/broken/", "/lost/", "/lost/file", "/bad.txt"] {
-            let answer = server.get(target);
-            assert_eq!((answer.status, answer.field("Retry-After")), (503, Some("1")), "{target}");
+            let response = server.get(target);
+            assert_eq!((response.status, response.header("Retry-After")), (503, Some("1")), "{target}");
         }
         assert_eq!(server.get("/missing").status, 404);
         let log = text(&server.end("TERM").stderr);
         assert!(log.contains("/broken/: Input/output error"), "{log}");
     }
 
-    fn without_descriptors_it_is_503_and_never_half_a_listing(driver: Driver) {
-        driver.alone("root", "without_descriptors_it_is_503_and_never_half_a_listing", || {
+    fn a_lack_of_descriptors_is_a_503_and_never_an_incomplete_listing(runtime: Runtime) {
+        runtime.alone("root", "a_lack_of_descriptors_is_a_503_and_never_an_incomplete_listing", || {
             let root = tempfile::tempdir().expect("a temporary directory can be made");
             for name in ["a.txt", "b.txt"] {
                 fs::write(root.path().join(name), "hello\n").expect("it can be written");
             }
             symlink("a.txt", root.path().join("c.txt")).expect("a link can be made");
-            let server = driver.start(State::files(root.path()));
+            let server = runtime.start(State::files(root.path()));
             let mut client = server.client();
-            assert_eq!(client.ask("GET", "/", &[]).status, 200);
+            assert_eq!(client.request("GET", "/", &[]).status, 200);
             let mut held = exhaust();
             for target in ["/", "/a.txt", "/missing/"] {
-                let answer = client.ask("GET", target, &[]);
+                let response = client.request("GET", target, &[]);
                 let expected = if target == "/missing/" { 404 } else { 503 };
-                assert_eq!(answer.status, expected, "{target}");
-                let retry = answer.field("Retry-After");
+                assert_eq!(response.status, expected, "{target}");
+                let retry = response.header("Retry-After");
                 assert_eq!(retry, (expected == 503).then_some("1"), "{target}");
             }
             // Enough for the directory, and not for a link in it.
             held.pop();
-            assert_eq!(client.ask("GET", "/", &[]).status, 503);
+            assert_eq!(client.request("GET", "/", &[]).status, 503);
             drop(held);
-            assert_eq!(client.ask("GET", "/a.txt", &[]).status, 200);
-            assert!(page(&client.ask("GET", "/", &[])).contains("\"c.txt\""));
+            assert_eq!(client.request("GET", "/a.txt", &[]).status, 200);
+            assert!(page(&client.request("GET", "/", &[])).contains("\"c.txt\""));
         });
-    }
-}
-
-/// Waits until the last change of every file lies back far enough for it to be kept.
-fn settle() {
-    let settled = SystemTime::now() + Duration::from_secs(4);
-    while SystemTime::now() < settled {
-        thread::sleep(Duration::from_millis(50));
     }
 }
 
@@ -483,11 +461,11 @@ fn exhaust() -> Vec<File> {
     std::iter::from_fn(take).take(1000).collect()
 }
 
-fn page(answer: &Answer) -> String {
-    String::from_utf8(answer.body.clone()).expect("B-155: UTF-8")
+fn page(response: &Response) -> String {
+    String::from_utf8(response.body.clone()).expect("B-155: UTF-8")
 }
 
-/// A directory in which `nobody` may do this and not that.
+/// A directory in which the user `nobody` may access some entries and not others.
 fn forbidding() -> TempDir {
     let root = tempfile::tempdir().expect("a temporary directory can be made");
     let at = |name: &str| root.path().join(name);
@@ -549,10 +527,10 @@ fn listed_below(client: &mut Client) -> Vec<String> {
     let mut ahead = vec![String::from("/")];
     let mut listed = Vec::new();
     while let Some(target) = ahead.pop() {
-        let answer = client.ask("GET", &target, &["Accept: application/json"]);
-        assert_eq!(answer.status, 200, "{target} was listed");
-        if answer.field("Content-Type") == Some("application/json") {
-            let json = page(&answer);
+        let response = client.request("GET", &target, &["Accept: application/json"]);
+        assert_eq!(response.status, 200, "{target} was listed");
+        if response.header("Content-Type") == Some("application/json") {
+            let json = page(&response);
             let hrefs = json.lines().filter_map(|line| line.split("\"href\":\"").nth(1));
             let hrefs = hrefs.filter_map(|rest| rest.split('"').next());
             ahead.extend(hrefs.map(|href| format!("{target}{href}")));
@@ -563,13 +541,13 @@ fn listed_below(client: &mut Client) -> Vec<String> {
     listed
 }
 
-fn start_as_nobody(driver: Driver, root: &Path) -> Server {
-    start_as(65534, driver, root)
+fn start_as_nobody(runtime: Runtime, root: &Path) -> Server {
+    start_as(65534, runtime, root)
 }
 
 /// The command as this user, if we may be another; else as ourselves.
-fn start_as(user: u32, driver: Driver, root: &Path) -> Server {
-    let inner = doorstep(&["0", "-b", "127.0.0.1", "--runtime", driver.name(), "-d"]);
+fn start_as(user: u32, runtime: Runtime, root: &Path) -> Server {
+    let inner = doorstep(&["0", "-b", "127.0.0.1", "--runtime", runtime.name(), "-d"]);
     let mut command = as_user(user, inner.get_program());
     command.args(inner.get_args()).arg(root);
     Server::start(&mut command)
@@ -584,7 +562,7 @@ fn can(command: &[&str]) -> bool {
     done.is_ok_and(|output| output.status.success())
 }
 
-#[expect(clippy::print_stderr, reason = "a test that was not run should say so")]
+#[expect(clippy::print_stderr, reason = "a skipped test reports why")]
 fn skipped(why: &str) {
     eprintln!("skipped: {why}");
 }

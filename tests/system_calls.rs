@@ -1,9 +1,9 @@
 //! What a request costs in system calls, counted by strace: fewer calls is what makes a server fast.
 //!
-//! Needs strace, so it is ignored by default. By hand: `cargo test --test costs -- --ignored`. It is
+//! Needs strace, so it is ignored by default. By hand: `cargo test --test system_calls -- --ignored`. It is
 //! the difference between two runs that counts, so starting and stopping do not. What is asserted
-//! is what a request asks for: how often the reactor looks while it waits depends on who is awake,
-//! by the clock, so those calls are told and not judged.
+//! is what a request asks for: how often the reactor looks while it waits depends on timing,
+//! so those calls are printed and not limited.
 
 #![allow(clippy::print_stdout, reason = "the figures are what it is run for")]
 
@@ -12,10 +12,9 @@ mod support;
 
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, SystemTime};
 
 use support::client::Client;
-use support::{RUNTIMES, Server};
+use support::{RUNTIMES, Server, settle};
 
 /// What waits: the reactor's own calls (it has no other use for `read`), and one thread's for another.
 const WAITS: [&str; 6] =
@@ -38,12 +37,8 @@ fn calls(runtime: &str, n: usize, client: impl Fn(&mut Client, usize)) -> Calls<
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-o"]).arg(&log).arg(env!("CARGO_BIN_EXE_doorstep"));
     command.args(["0", "--quiet", "--bind", "127.0.0.1", runtime, "-d"]).arg(root.path());
-    // A file whose last change lies far enough back is kept.
-    let settled = SystemTime::now() + Duration::from_secs(4);
     let mut server = Server::start(&mut command);
-    while SystemTime::now() < settled {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    settle();
     let mut peer = server.client();
     client(&mut peer, n);
     drop(peer);
@@ -53,7 +48,7 @@ fn calls(runtime: &str, n: usize, client: impl Fn(&mut Client, usize)) -> Calls<
     assert!(stopped.expect("kill is installed").success());
     assert!(server.wait().success());
     let text = fs::read_to_string(&log).expect("strace writes its log");
-    // A call that another thread's interrupts in the log is told twice; its end has no name first.
+    // A call that another thread's interrupts in the log is logged twice; its end has no name first.
     let names = text.lines().filter_map(|line| line.split_whitespace().nth(1));
     let (waits, asked): (Vec<_>, Vec<_>) = names
         .filter(|name| name.contains('('))
@@ -72,11 +67,11 @@ fn cost(runtime: &str, client: impl Fn(&mut Client, usize)) -> Calls<f64> {
 }
 
 #[test]
-#[ignore = "needs strace: cargo test --test costs -- --ignored"]
-fn b_067_a_kept_alive_request_for_a_kilobyte_costs_few_calls() {
+#[ignore = "needs strace: cargo test --test system_calls -- --ignored"]
+fn b_067_a_keep_alive_request_for_a_kilobyte_costs_few_system_calls() {
     let requests = |client: &mut Client, n: usize| {
         for _ in 0..n {
-            assert_eq!(client.ask("GET", "/1k.txt", &[]).body.len(), 1024);
+            assert_eq!(client.request("GET", "/1k.txt", &[]).body.len(), 1024);
         }
     };
     for runtime in RUNTIMES {
@@ -86,14 +81,14 @@ fn b_067_a_kept_alive_request_for_a_kilobyte_costs_few_calls() {
 }
 
 #[test]
-#[ignore = "needs strace: cargo test --test costs -- --ignored"]
-fn b_045_sixteen_pipelined_requests_cost_two_calls() {
+#[ignore = "needs strace: cargo test --test system_calls -- --ignored"]
+fn b_045_sixteen_pipelined_requests_cost_two_system_calls() {
     let batch = "OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(16);
     let batches = |client: &mut Client, n: usize| {
         for _ in 0..n {
             client.send(batch.as_bytes());
             for _ in 0..16 {
-                assert_eq!(client.answer(false).status, 204);
+                assert_eq!(client.response(false).status, 204);
             }
         }
     };

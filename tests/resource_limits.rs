@@ -1,7 +1,7 @@
-//! The built command on a machine that has run out: of threads, of memory, of descriptors.
+//! The built command without enough threads, memory or descriptors.
 //!
-//! Whatever the limit is, it either serves and says so, or it says in one line why it cannot and
-//! exits with 1. What it has begun to serve it goes on serving when the limit comes later.
+//! Whatever the limit is, it either serves, or it reports in one line why it cannot and exits with 1.
+//! If the limit is lowered later, it goes on serving.
 
 mod support;
 
@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use support::client::Client;
-use support::{RUNTIMES, Server, text};
+use support::{RUNTIMES, Server, cpu_time, text};
 use tempfile::TempDir;
 
 /// A site, and the command where any user may run it.
@@ -77,28 +77,28 @@ fn is_root() -> bool {
     text(&id.stdout).trim() == "0"
 }
 
-/// A user that nobody else is, for a test's runs.
+/// A user id that no other test uses.
 fn user(of_test: u32) -> u32 {
     200_000 + std::process::id() % 10_000 * 100 + of_test
 }
 
 /// Starts `command` and asks it for a file and a listing. Whether it served: then rightly, and at
 /// rest; else it ended as a start does that fails.
-fn serves_or_says_why(mut command: Command, what: &str) -> bool {
+fn serves_or_reports_why_not(mut command: Command, what: &str) -> bool {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.expect("the command starts");
     let banner = first_line(&mut child);
     let port = banner.split(" port ").nth(1).and_then(|rest| rest.split(' ').next());
     let Some(port) = port.and_then(|digits| digits.parse().ok()) else {
         let status = child.wait().expect("a child can be waited for");
-        let mut said = String::new();
-        child.stderr.take().expect("it is piped").read_to_string(&mut said).expect("text");
-        assert_eq!((status.code(), &*banner), (Some(1), ""), "{what}: {said}");
-        assert!(said.starts_with("doorstep: cannot serve: "), "{what}: {said}");
-        assert_eq!(said.lines().count(), 1, "{what}: {said}");
+        let mut stderr = String::new();
+        child.stderr.take().expect("it is piped").read_to_string(&mut stderr).expect("text");
+        assert_eq!((status.code(), &*banner), (Some(1), ""), "{what}: {stderr}");
+        assert!(stderr.starts_with("doorstep: cannot serve: "), "{what}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{what}: {stderr}");
         return false;
     };
-    let get = |target| Client::connect(port).ask("GET", target, &["Connection: close"]);
+    let get = |target| Client::connect(port).request("GET", target, &["Connection: close"]);
     assert_eq!(get("/a.txt").body, b"hello\n", "{what}");
     assert!(text(&get("/").body).contains("a.txt"), "{what}");
     let before = cpu_time(child.id());
@@ -108,10 +108,10 @@ fn serves_or_says_why(mut command: Command, what: &str) -> bool {
     let stopped = Command::new("kill").arg(child.id().to_string()).status();
     assert!(stopped.expect("kill is installed").success());
     let output = child.wait_with_output().expect("a child can be waited for");
-    let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{what}: {said}");
-    assert!(!said.contains("panicked"), "{what}: {said}");
-    assert!(said.matches("no thread").count() <= 1, "{what}: told once: {said}");
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{what}: {stderr}");
+    assert!(!stderr.contains("panicked"), "{what}: {stderr}");
+    assert!(stderr.matches("no thread").count() <= 1, "{what}: logged once: {stderr}");
     true
 }
 
@@ -131,25 +131,18 @@ fn first_line(child: &mut Child) -> String {
     })
 }
 
-/// What a process has used so far, in ticks of nearly always a hundredth of a second.
-fn cpu_time(process: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs, on Linux");
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
-    fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
-}
-
 #[test]
-fn with_few_threads_it_serves_or_says_that_it_cannot() {
+fn with_few_threads_it_serves_or_reports_an_error() {
     let site = site();
     for runtime in RUNTIMES {
         if !is_root() {
             // Others have processes already: so nothing can be started.
-            assert!(!serves_or_says_why(limited("u", 1, site.path(), runtime), runtime));
+            assert!(!serves_or_reports_why_not(limited("u", 1, site.path(), runtime), runtime));
             continue;
         }
         let serves = |limit: usize| {
             let command = with_threads(limit, user(limit as u32), site.path(), runtime);
-            serves_or_says_why(command, &format!("{runtime}, {limit} threads"))
+            serves_or_reports_why_not(command, &format!("{runtime}, {limit} threads"))
         };
         let served: Vec<bool> = (1..=8).map(serves).collect();
         assert!(served.is_sorted(), "more threads are not worse: {served:?}");
@@ -158,12 +151,12 @@ fn with_few_threads_it_serves_or_says_that_it_cannot() {
 }
 
 #[test]
-fn with_little_memory_it_serves_or_says_that_it_cannot() {
+fn with_little_memory_it_serves_or_reports_an_error() {
     let site = site();
     for runtime in RUNTIMES {
         let serves = |mebibytes: usize| {
             let command = limited("v", mebibytes << 10, site.path(), runtime);
-            serves_or_says_why(command, &format!("{runtime}, {mebibytes} MiB"))
+            serves_or_reports_why_not(command, &format!("{runtime}, {mebibytes} MiB"))
         };
         let served: Vec<bool> = [16, 20, 24, 28, 32, 48, 64, 512].into_iter().map(serves).collect();
         assert!(!served[0] && served[7], "{served:?}");
@@ -171,12 +164,12 @@ fn with_little_memory_it_serves_or_says_that_it_cannot() {
 }
 
 #[test]
-fn with_few_descriptors_it_serves_or_says_that_it_cannot() {
+fn with_few_descriptors_it_serves_or_reports_an_error() {
     let site = site();
     for runtime in RUNTIMES {
         let serves = |limit: usize| {
             let command = limited("n", limit, site.path(), runtime);
-            serves_or_says_why(command, &format!("{runtime}, {limit} descriptors"))
+            serves_or_reports_why_not(command, &format!("{runtime}, {limit} descriptors"))
         };
         let served: Vec<bool> = (5..=24).map(serves).collect();
         assert!(!served[0] && served[19], "{served:?}");
@@ -184,9 +177,9 @@ fn with_few_descriptors_it_serves_or_says_that_it_cannot() {
 }
 
 #[test]
-fn a_server_that_can_get_no_more_threads_lists_on() {
+fn a_server_that_cannot_create_threads_still_lists_directories() {
     if !is_root() {
-        return; // nobody else can become a user without other processes
+        return; // only root can become a user without other processes
     }
     let site = site();
     for runtime in RUNTIMES {
@@ -199,13 +192,13 @@ fn a_server_that_can_get_no_more_threads_lists_on() {
         for _ in 0..5 {
             let clients: Vec<_> = (0..20)
                 .map(|_| {
-                    let mut client = server.client(); // who says nothing may have to go
+                    let mut client = server.client(); // a client that sends nothing may be evicted
                     client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
                     client
                 })
                 .collect();
             for mut client in clients {
-                assert!(text(&client.answer(false).body).contains("a.txt"), "{runtime}");
+                assert!(text(&client.response(false).body).contains("a.txt"), "{runtime}");
             }
         }
         thread::sleep(Duration::from_secs(1));
@@ -215,17 +208,17 @@ fn a_server_that_can_get_no_more_threads_lists_on() {
 }
 
 #[test]
-fn a_server_that_was_short_of_threads_gets_them_when_there_are_some() {
+fn a_server_short_of_threads_recovers_when_they_become_available() {
     if !is_root() {
-        return; // nobody else can become a user without other processes
+        return; // only root can become a user without other processes
     }
     let site = site();
     for runtime in RUNTIMES {
         let fewest = 5; // less than `smol` serves with; `blocking` has two for connections then
         let mut command = with_threads(fewest, user(98), site.path(), runtime);
         let server = Server::start(&mut command);
-        // In the middle of a head nobody is idle, so nobody gives way.
-        let hungry: Vec<_> = (0..8)
+        // In the middle of a head no connection is idle, so none is evicted.
+        let slow: Vec<_> = (0..8)
             .map(|_| {
                 let mut client = server.client();
                 client.send(b"GET /a.txt HTTP/1.1\r\n");
@@ -236,15 +229,15 @@ fn a_server_that_was_short_of_threads_gets_them_when_there_are_some() {
         let mut limit = as_user(user(98));
         limit.args(["prlimit", "--nproc=64:", "--pid", &server.id().to_string()]);
         assert!(limit.status().expect("it is installed").success());
-        // Whoever has said nothing yet may still have to go for others that wait.
+        // A connection without a request may still be evicted for others that wait.
         let served = (0..10).any(|_| server.get("/a.txt").body == b"hello\n");
         assert!(served, "{runtime}");
-        drop(hungry);
+        drop(slow);
     }
 }
 
 #[test]
-fn b_286_idle_connections_keep_no_descriptor_from_a_file() {
+fn b_286_idle_connections_are_closed_when_a_file_needs_a_descriptor() {
     let site = site();
     for runtime in RUNTIMES {
         let server = Server::start(&mut limited("n", 64, site.path(), runtime));
@@ -252,14 +245,14 @@ fn b_286_idle_connections_keep_no_descriptor_from_a_file() {
         for n in 0..30 {
             assert_eq!(server.get("/a.txt").body, b"hello\n", "{runtime}, {n}");
             assert_eq!(server.get("/").status, 200, "{runtime}, {n}");
-            let script = server.client().ask("GET", "/cgi-bin/hello", &["Connection: close"]);
+            let script = server.client().request("GET", "/cgi-bin/hello", &["Connection: close"]);
             assert_eq!(script.status, 200, "{runtime}, {n}");
         }
     }
 }
 
 #[test]
-fn a_lack_of_descriptors_is_told_once_and_passes() {
+fn a_lack_of_descriptors_is_logged_once_and_is_temporary() {
     let site = site();
     for runtime in RUNTIMES {
         let mut server = Server::start(&mut limited("n", 256, site.path(), runtime));
@@ -271,8 +264,8 @@ fn a_lack_of_descriptors_is_told_once_and_passes() {
         };
         assert_eq!(server.get("/a.txt").status, 200);
         limit("16");
-        // In the middle of a head nobody is idle, so nobody gives way.
-        let hungry: Vec<_> = (0..30)
+        // In the middle of a head no connection is idle, so none is evicted.
+        let slow: Vec<_> = (0..30)
             .map(|_| {
                 let mut client = server.client();
                 client.send(b"GET /a.txt HTTP/1.1\r\n");
@@ -286,9 +279,9 @@ fn a_lack_of_descriptors_is_told_once_and_passes() {
             server.get("/a.txt").body == b"hello\n"
         });
         assert!(served, "{runtime}");
-        drop(hungry);
-        let said = text(&server.end("TERM").stderr);
-        assert_eq!(said.matches("cannot accept connections").count(), 1, "{runtime}: {said}");
+        drop(slow);
+        let stderr = text(&server.end("TERM").stderr);
+        assert_eq!(stderr.matches("cannot accept connections").count(), 1, "{runtime}: {stderr}");
     }
 }
 
@@ -334,7 +327,7 @@ fn b_286_the_limit_of_descriptors_is_raised_for_connections_but_not_for_scripts(
             let mut clients: Vec<_> = (0..100).map(|_| server.client()).collect();
             for _ in 0..2 {
                 for client in &mut clients {
-                    assert_eq!(client.ask("GET", "/a.txt", &[]).body, b"hello\n", "{what}");
+                    assert_eq!(client.request("GET", "/a.txt", &[]).body, b"hello\n", "{what}");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! A program that tells what it was started with, before any interpreter has changed it: RFC 3875
+//! A program that prints what it was started with, before any interpreter has changed it: RFC 3875
 //! §4.1, §4.4, §7.2. One thing a line: `argv`, `env`, `fd`, `cwd`, and those of
 //! `/proc/self/status`. (corpus)
 

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use doorstep::blocking::CgiSettings;
 
-use crate::drivers::{Driver, eventually};
-use crate::scripts::{Scripts, children};
+use crate::runtimes::{Runtime, eventually};
+use crate::scripts::{ScriptServer, children};
 
-on_every_driver! {
-    fn nothing_is_left_of_all_hostile_scripts(driver: Driver) {
-        driver.alone("remains", "nothing_is_left_of_all_hostile_scripts", || {
+on_every_runtime! {
+    fn no_process_thread_or_file_of_hostile_scripts_is_left(runtime: Runtime) {
+        runtime.alone("remains", "no_process_thread_or_file_of_hostile_scripts_is_left", || {
             let temporary = tempfile::tempdir().expect("a temporary directory can be made");
-            tempfile::env::override_temp_dir(temporary.path()).expect("nobody has before");
+            tempfile::env::override_temp_dir(temporary.path()).expect("it was not set before");
             let settings = CgiSettings {
                 timeout: Duration::from_millis(300),
                 max_output: 1_000_000,
@@ -22,7 +22,7 @@ on_every_driver! {
                 ..CgiSettings::default()
             };
             let round = || {
-                let scripts = Scripts::start_with(driver, settings.clone());
+                let scripts = ScriptServer::start_with(runtime, settings.clone());
                 let hostile = scripts.root.path().join("cgi-bin/hostile");
                 let names = fs::read_dir(hostile).expect("they are there").flatten();
                 let names: Vec<_> =
@@ -46,29 +46,29 @@ on_every_driver! {
                         clients.push(client);
                     }
                 }
-                // Some leave, some wait; each of these gets an answer or a cut.
+                // Some leave, some wait; each of these gets a response or a cut.
                 for (n, mut client) in clients.into_iter().enumerate() {
                     if n % 7 > 0 {
-                        client.finish();
+                        client.shutdown_write();
                         assert!(
-                            client.rest_or_reset().starts_with(b"HTTP/1.1 "),
+                            client.read_to_end_or_reset().starts_with(b"HTTP/1.1 "),
                             "{}",
                             names[n / 6]
                         );
                     }
                 }
-                scripts.are_gone();
+                scripts.wait_until_ended();
                 assert_eq!(scripts.get("/a.txt").body, b"hello\n");
                 scripts.server.stop();
-                scripts.server.returns();
+                scripts.server.wait_until_stopped();
             };
             let descriptors = || fs::read_dir("/proc/self/fd").expect("this is Linux").count();
-            round(); // what is made once stays: a reactor, say
-            eventually("nobody is ours", || children().is_empty());
+            round(); // the reactor, for example, is created once and kept
+            eventually("no child process is left", || children().is_empty());
             eventually("no thread is left", || threads() <= 3);
             let before = descriptors();
             round();
-            eventually("nobody is ours", || children().is_empty());
+            eventually("no child process is left", || children().is_empty());
             eventually("no thread is left", || threads() <= 3);
             eventually("no more descriptors", || descriptors() <= before);
             let left: Vec<_> =

@@ -1,4 +1,4 @@
-//! Digests of files (RFC 9530): who asks for them gets them, of the right bytes, and nobody else.
+//! Digests of files (RFC 9530): sent on request only, and of the right bytes.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -7,9 +7,9 @@ use doorstep::core::site::Site;
 use doorstep::driver::files::MAX_DIGEST_FILE_SIZE;
 use tempfile::TempDir;
 
-use crate::drivers::{Driver, Running};
+use crate::runtimes::{Runtime, TestServer};
 use crate::service::State;
-use crate::support::client::Answer;
+use crate::support::client::Response;
 
 const REPR: &str = "Want-Repr-Digest: sha-256=10";
 const CONTENT: &str = "Want-Content-Digest: sha-512=10, sha-256=1";
@@ -20,9 +20,9 @@ const ELL: &str = "uuqWUAmX/1zWz9Jlkql41rc9SAtK0z0AJJnPAEGsmZY=";
 const EMPTY: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 const LARGE: &str = "1p5omIFXgzJyMFqvIfRTyAA0boo2QNtleOJgIVVC5dQ=";
 
-on_every_driver! {
-    fn rfc_9530_a_digest_is_of_the_file_or_of_what_is_sent(driver: Driver) {
-        let (_root, server) = serve(driver, Site::default());
+on_every_runtime! {
+    fn rfc_9530_a_digest_covers_the_file_or_the_content_sent(runtime: Runtime) {
+        let (_root, server) = serve(runtime, Site::default());
         let mut client = server.client();
         let range = "Range: bytes=1-3";
         for _ in 0..2 {
@@ -46,24 +46,24 @@ on_every_driver! {
                 ("GET", "/hello", &["Want-Repr-Digest: sha-512=9"], 200, (None, None)),
                 ("GET", "/hello", &["Want-Repr-Digest: sha-256"], 200, (None, None)),
             ] {
-                let answer = client.ask(method, target, fields);
-                let what = format!("{method} {target} {fields:?}:\n{}", answer.head);
-                assert_eq!(answer.status, status, "{what}");
-                assert_eq!((digest(&answer, "Repr-Digest"), digest(&answer, "Content-Digest")), digests, "{what}");
+                let response = client.request(method, target, fields);
+                let what = format!("{method} {target} {fields:?}:\n{}", response.head);
+                assert_eq!(response.status, status, "{what}");
+                assert_eq!((digest(&response, "Repr-Digest"), digest(&response, "Content-Digest")), digests, "{what}");
             }
         }
     }
 
-    fn rfc_9530_nothing_else_about_the_answer_changes(driver: Driver) {
-        let (_root, server) = serve(driver, Site::default());
+    fn rfc_9530_a_digest_changes_nothing_else_in_the_response(runtime: Runtime) {
+        let (_root, server) = serve(runtime, Site::default());
         let mut client = server.client();
         for (method, target) in [("GET", "/hello"), ("GET", "/large"), ("HEAD", "/hello")] {
             for range in ["Range: bytes=1-3", "Range: bytes=0-1,4-5", "Range: none"] {
-                let plain = client.ask(method, target, &[range]);
-                let digested = client.ask(method, target, &[range, REPR, CONTENT]);
+                let plain = client.request(method, target, &[range]);
+                let digested = client.request(method, target, &[range, REPR, CONTENT]);
                 assert_eq!(digested.body, plain.body);
-                let others = |answer: &Answer| -> Vec<String> {
-                    let lines = answer.head.lines().filter(|line| {
+                let others = |response: &Response| -> Vec<String> {
+                    let lines = response.head.lines().filter(|line| {
                         // A tag becomes strong in time, and time goes on.
                         !["Repr-Digest", "Content-Digest", "Date", "ETag"].iter().any(|n| line.starts_with(n))
                     });
@@ -72,48 +72,48 @@ on_every_driver! {
                 if !range.contains(',') {
                     assert_eq!(others(&digested), others(&plain)); // else the boundary is the tag's
                 }
-                assert_eq!(digested.field("Content-Length"), plain.field("Content-Length"));
+                assert_eq!(digested.header("Content-Length"), plain.header("Content-Length"));
             }
         }
     }
 
-    fn rfc_9530_a_file_that_has_changed_has_another_digest(driver: Driver) {
-        let (root, server) = serve(driver, Site::default());
+    fn rfc_9530_a_changed_file_has_another_digest(runtime: Runtime) {
+        let (root, server) = serve(runtime, Site::default());
         let mut client = server.client();
-        assert_eq!(digest(&client.ask("GET", "/hello", &[REPR]), "Repr-Digest"), Some(HELLO));
+        assert_eq!(digest(&client.request("GET", "/hello", &[REPR]), "Repr-Digest"), Some(HELLO));
         write(root.path(), "hello", b"");
-        assert_eq!(digest(&client.ask("GET", "/hello", &[REPR]), "Repr-Digest"), Some(EMPTY));
+        assert_eq!(digest(&client.request("GET", "/hello", &[REPR]), "Repr-Digest"), Some(EMPTY));
         write(root.path(), "hello", b"hello\n");
-        assert_eq!(digest(&client.ask("GET", "/hello", &[REPR]), "Repr-Digest"), Some(HELLO));
+        assert_eq!(digest(&client.request("GET", "/hello", &[REPR]), "Repr-Digest"), Some(HELLO));
     }
 
-    fn rfc_9530_a_side_file_is_its_own_representation(driver: Driver) {
+    fn rfc_9530_a_precompressed_file_has_its_own_digest(runtime: Runtime) {
         let site = Site { precompressed: true, ..Site::default() };
-        let (root, server) = serve(driver, site);
+        let (root, server) = serve(runtime, site);
         write(root.path(), "large.gz", b"hello\n");
         let mut client = server.client();
-        let coded = client.ask("GET", "/large", &["Accept-Encoding: gzip", REPR]);
-        assert_eq!(coded.field("Content-Encoding"), Some("gzip"));
+        let coded = client.request("GET", "/large", &["Accept-Encoding: gzip", REPR]);
+        assert_eq!(coded.header("Content-Encoding"), Some("gzip"));
         assert_eq!(digest(&coded, "Repr-Digest"), Some(HELLO));
-        assert_eq!(digest(&client.ask("GET", "/large", &[REPR]), "Repr-Digest"), Some(LARGE));
+        assert_eq!(digest(&client.request("GET", "/large", &[REPR]), "Repr-Digest"), Some(LARGE));
     }
 
-    fn rfc_9530_a_file_that_is_too_large_has_none(driver: Driver) {
-        let (root, server) = serve(driver, Site::default());
+    fn rfc_9530_a_file_that_is_too_large_has_no_digest(runtime: Runtime) {
+        let (root, server) = serve(runtime, Site::default());
         let huge = File::create(root.path().join("huge")).expect("it can be made");
         huge.set_len(MAX_DIGEST_FILE_SIZE + 1).expect("it has a hole, and takes no room");
-        let answer = server.client().ask("GET", "/huge", &[REPR, CONTENT, "Range: bytes=0-3"]);
-        assert_eq!((answer.status, &answer.body[..]), (206, &[0; 4][..]));
-        assert_eq!((digest(&answer, "Repr-Digest"), digest(&answer, "Content-Digest")), (None, None));
+        let response = server.client().request("GET", "/huge", &[REPR, CONTENT, "Range: bytes=0-3"]);
+        assert_eq!((response.status, &response.body[..]), (206, &[0; 4][..]));
+        assert_eq!((digest(&response, "Repr-Digest"), digest(&response, "Content-Digest")), (None, None));
     }
 }
 
-fn serve(driver: Driver, site: Site) -> (TempDir, Running) {
+fn serve(runtime: Runtime, site: Site) -> (TempDir, TestServer) {
     let root = tempfile::tempdir().expect("a temporary directory can be made");
     write(root.path(), "hello", b"hello\n");
     write(root.path(), "large", &[b'x'; 100_000]);
     write(root.path(), "empty", b"");
-    let server = driver.start(State::site(root.path(), site));
+    let server = runtime.start(State::site(root.path(), site));
     (root, server)
 }
 
@@ -122,7 +122,7 @@ fn write(root: &Path, name: &str, content: &[u8]) {
 }
 
 /// What stands between the colons.
-fn digest<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
-    let field = answer.field(name)?;
+fn digest<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    let field = response.header(name)?;
     Some(field.strip_prefix("sha-256=:")?.strip_suffix(':').expect("a byte sequence"))
 }

@@ -1,4 +1,4 @@
-//! When the server is full: who gives way, who waits, and that nothing spins.
+//! A full server: which connections are evicted, which wait, and that nothing spins.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use doorstep::blocking::Config;
 
-use crate::drivers::{Driver, config, eventually};
+use crate::runtimes::{Runtime, config, eventually};
 use crate::service::{LARGE, State};
 use crate::support::client::Client;
-use crate::support::{Server, doorstep};
+use crate::support::{Server, cpu_time, doorstep};
 
 /// Long enough that what happens at once has most likely happened.
 const MOMENT: Duration = Duration::from_millis(50);
-/// Before it is over nobody is evicted.
+/// No connection is evicted before it is over.
 const GRACE: Duration = Duration::from_millis(120);
 
 /// How three kinds of slow peers begin: in the middle of a head, of a body, and of a response.
@@ -24,42 +24,42 @@ const SLOW: [&[u8]; 3] = [
     b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n",
 ];
 
-on_every_driver! {
-    fn b_286_the_longest_idle_connection_gives_way(driver: Driver) {
-        let server = driver.start_with(State::app(), most(4));
+on_every_runtime! {
+    fn b_286_the_longest_idle_connection_is_evicted(runtime: Runtime) {
+        let server = runtime.start_with(State::app(), most(4));
         let mut idle: Vec<_> = (0..4)
             .map(|_| {
                 let mut client = server.client();
-                assert_eq!(client.ask("GET", "/a", &[]).body, b"GET /a\n");
-                thread::sleep(GRACE); // idle times can be told apart
+                assert_eq!(client.request("GET", "/a", &[]).body, b"GET /a\n");
+                thread::sleep(GRACE); // so that the idle times differ
                 client
             })
             .collect();
-        let mut newcomer = server.client();
-        assert_eq!(newcomer.ask("GET", "/new", &[]).body, b"GET /new\n");
-        assert_eq!(idle.remove(0).rest(), b"");
+        let mut new_client = server.client();
+        assert_eq!(new_client.request("GET", "/new", &[]).body, b"GET /new\n");
+        assert_eq!(idle.remove(0).read_to_end(), b"");
         for other in &mut idle {
-            assert_eq!(other.ask("GET", "/b", &[]).body, b"GET /b\n");
+            assert_eq!(other.request("GET", "/b", &[]).body, b"GET /b\n");
         }
     }
 
-    fn b_286_a_connection_is_not_evicted_before_its_first_request_had_time_to_come(driver: Driver) {
+    fn b_286_a_connection_is_not_evicted_before_its_first_request_had_time_to_come(runtime: Runtime) {
         let config = Config { first_request_grace: Duration::from_secs(60), ..most(2) };
-        let server = driver.start_with(State::app(), config);
+        let server = runtime.start_with(State::app(), config);
         let mut fresh: Vec<_> = (0..2).map(|_| server.client()).collect();
         thread::sleep(MOMENT);
-        let mut newcomer = server.client();
-        newcomer.send(b"GET /new HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut new_client = server.client();
+        new_client.send(b"GET /new HTTP/1.1\r\nHost: a\r\n\r\n");
         thread::sleep(5 * GRACE);
-        assert!(newcomer.is_silent());
+        assert!(new_client.is_silent());
         for client in &mut fresh {
-            assert_eq!(client.ask("GET", "/first", &[]).body, b"GET /first\n");
+            assert_eq!(client.request("GET", "/first", &[]).body, b"GET /first\n");
         }
-        assert_eq!(newcomer.answer(false).body, b"GET /new\n", "when one has been idle for a while");
+        assert_eq!(new_client.response(false).body, b"GET /new\n", "when one has been idle for a while");
     }
 
-    fn b_286_more_clients_than_places_take_turns(driver: Driver) {
-        let server = driver.start_with(State::app(), Config { max_connections: NonZeroUsize::new(8), ..config() });
+    fn b_286_more_clients_than_connections_are_served_in_turn(runtime: Runtime) {
+        let server = runtime.start_with(State::app(), Config { max_connections: NonZeroUsize::new(8), ..config() });
         let port = server.address.port();
         let clients: Vec<_> = (0..24)
             .map(|_| {
@@ -71,10 +71,10 @@ on_every_driver! {
                         let mut client = Client::connect(port);
                         thread::sleep(Duration::from_millis(20)); // a round trip
                         loop {
-                            let answer = client.ask("GET", "/a", &[]);
-                            assert_eq!(answer.body, b"GET /a\n");
+                            let response = client.request("GET", "/a", &[]);
+                            assert_eq!(response.body, b"GET /a\n");
                             asked += 1;
-                            if asked == 20 || answer.field("Connection") == Some("close") {
+                            if asked == 20 || response.header("Connection") == Some("close") {
                                 break;
                             }
                             thread::sleep(Duration::from_millis(20));
@@ -87,115 +87,115 @@ on_every_driver! {
         assert_eq!(server.state.log(480).len(), 480);
     }
 
-    fn b_286_slow_peers_keep_nobody_out(driver: Driver) {
+    fn b_286_slow_clients_do_not_block_new_ones(runtime: Runtime) {
         for begin in SLOW {
-            let server = driver.start_with(State::app(), most(8));
+            let server = runtime.start_with(State::app(), most(8));
             let mut slow: Vec<_> = (0..16).map(|_| server.client()).collect();
             slow.iter_mut().for_each(|client| client.send(begin));
             for _ in 0..5 {
-                assert_eq!(server.client().ask("GET", "/new", &[]).body, b"GET /new\n");
+                assert_eq!(server.client().request("GET", "/new", &[]).body, b"GET /new\n");
             }
-            let notes = server.state.notes();
-            assert!(!notes.is_empty() && notes.iter().all(|note| note.ends_with("too slow while the server was full")), "{notes:?}");
+            let errors = server.state.errors();
+            assert!(!errors.is_empty() && errors.iter().all(|error| error.ends_with("too slow while the server was full")), "{errors:?}");
             let cut = server.state.log(6).into_iter().filter(|entry| entry.line != "GET /new HTTP/1.1");
-            assert!(cut.clone().count() > 0 && cut.clone().all(|entry| entry.cut || entry.status == 408));
+            assert!(cut.clone().count() > 0 && cut.clone().all(|entry| entry.aborted || entry.status == 408));
             if begin != SLOW[2] {
-                assert_eq!(slow[0].answer(false).status, 408);
+                assert_eq!(slow[0].response(false).status, 408);
             }
         }
     }
 
-    fn b_286_idle_clients_that_behave_stay_while_slow_ones_go(driver: Driver) {
+    fn b_286_slow_clients_are_evicted_before_idle_ones(runtime: Runtime) {
         for begin in SLOW {
-            let server = driver.start_with(State::app(), most(8));
-            let mut polite: Vec<_> = (0..4).map(|_| server.client()).collect();
-            for client in &mut polite {
-                assert_eq!(client.ask("GET", "/a", &[]).body, b"GET /a\n");
+            let server = runtime.start_with(State::app(), most(8));
+            let mut idle: Vec<_> = (0..4).map(|_| server.client()).collect();
+            for client in &mut idle {
+                assert_eq!(client.request("GET", "/a", &[]).body, b"GET /a\n");
             }
             let mut slow: Vec<_> = (0..4).map(|_| server.client()).collect();
             slow.iter_mut().for_each(|client| client.send(begin));
             thread::sleep(12 * GRACE); // also of a sweep that is held up
             let mut new: Vec<_> = (0..4).map(|_| server.client()).collect();
-            for client in polite.iter_mut().chain(&mut new) {
-                assert_eq!(client.ask("GET", "/b", &[]).body, b"GET /b\n");
+            for client in idle.iter_mut().chain(&mut new) {
+                assert_eq!(client.request("GET", "/b", &[]).body, b"GET /b\n");
             }
         }
     }
 
-    fn b_286_a_fast_download_is_not_slow(driver: Driver) {
+    fn b_286_a_fast_download_is_not_slow(runtime: Runtime) {
         let config = Config { eviction_rate: 1000, ..most(1) };
-        let server = driver.start_with(State::app(), config);
+        let server = runtime.start_with(State::app(), config);
         let mut client = server.client();
         client.send(b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
         client.peek();
-        let mut newcomer = server.client();
-        newcomer.send(b"GET /new HTTP/1.1\r\nHost: a\r\n\r\n");
-        let head = client.take_until(b"\r\n\r\n");
+        let mut new_client = server.client();
+        new_client.send(b"GET /new HTTP/1.1\r\nHost: a\r\n\r\n");
+        let head = client.read_until(b"\r\n\r\n");
         assert!(head.starts_with(b"HTTP/1.1 200 OK\r\n"));
         for _ in 0..32 {
-            client.take(LARGE / 32);
+            client.read_exact(LARGE / 32);
             thread::sleep(GRACE / 4); // longer than the grace in all
         }
-        assert_eq!(newcomer.answer(false).body, b"GET /new\n");
+        assert_eq!(new_client.response(false).body, b"GET /new\n");
         assert_eq!(server.state.log(2)[0].bytes, Some(LARGE as u64));
     }
 
-    fn b_286_nobody_gives_way_to_nobody(driver: Driver) {
-        let server = driver.start_with(State::app(), most(4));
+    fn b_286_without_new_clients_no_connection_is_evicted(runtime: Runtime) {
+        let server = runtime.start_with(State::app(), most(4));
         let mut idle: Vec<_> = (0..4).map(|_| server.client()).collect();
         for client in &mut idle {
-            assert_eq!(client.ask("GET", "/a", &[]).body, b"GET /a\n");
+            assert_eq!(client.request("GET", "/a", &[]).body, b"GET /a\n");
         }
         thread::sleep(4 * MOMENT);
         for client in &mut idle {
-            assert_eq!(client.ask("GET", "/b", &[]).body, b"GET /b\n");
+            assert_eq!(client.request("GET", "/b", &[]).body, b"GET /b\n");
         }
     }
 
-    fn b_286_when_all_are_busy_a_newcomer_waits(driver: Driver) {
-        let server = driver.start_with(State::app(), most(4));
+    fn b_286_a_new_connection_waits_while_all_are_busy(runtime: Runtime) {
+        let server = runtime.start_with(State::app(), most(4));
         let mut busy: Vec<_> = (0..4).map(|_| server.client()).collect();
         for client in &mut busy {
             client.send(b"GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\n");
         }
-        server.state.until_waiting(4);
-        let mut newcomer = server.client();
-        newcomer.send(b"GET /new HTTP/1.1\r\nHost: a\r\n\r\n");
+        server.state.wait_until_blocked(4);
+        let mut new_client = server.client();
+        new_client.send(b"GET /new HTTP/1.1\r\nHost: a\r\n\r\n");
         thread::sleep(MOMENT);
-        assert!(newcomer.is_silent());
-        server.state.let_go(1);
-        assert_eq!(newcomer.answer(false).body, b"GET /new\n");
-        server.state.let_go(3);
-        let answers = busy.into_iter().map(|mut client| client.answer(false).body);
-        assert!(answers.into_iter().all(|body| body == b"waited\n"), "busy ones are not asked");
+        assert!(new_client.is_silent());
+        server.state.release(1);
+        assert_eq!(new_client.response(false).body, b"GET /new\n");
+        server.state.release(3);
+        let responses = busy.into_iter().map(|mut client| client.response(false).body);
+        assert!(responses.into_iter().all(|body| body == b"waited\n"), "busy ones are not asked");
     }
 
-    fn b_286_nobody_is_kept_out_by_idle_connections(driver: Driver) {
+    fn b_286_idle_connections_do_not_block_new_ones(runtime: Runtime) {
         for capacity in [16, 512] {
-            let server = driver.start_with(State::app(), most(capacity));
+            let server = runtime.start_with(State::app(), most(capacity));
             let _idle: Vec<_> = (0..200).map(|_| server.client()).collect();
             for _ in 0..5 {
-                assert_eq!(server.client().ask("GET", "/new", &[]).body, b"GET /new\n");
+                assert_eq!(server.client().request("GET", "/new", &[]).body, b"GET /new\n");
             }
         }
     }
 
-    fn one_connection_at_once_serves_everybody_in_turn(driver: Driver) {
-        let server = driver.start_with(State::app(), most(1));
+    fn a_limit_of_one_connection_serves_all_clients_in_turn(runtime: Runtime) {
+        let server = runtime.start_with(State::app(), most(1));
         for _ in 0..5 {
-            assert_eq!(server.client().ask("GET", "/a", &[]).body, b"GET /a\n");
+            assert_eq!(server.client().request("GET", "/a", &[]).body, b"GET /a\n");
         }
     }
 
-    fn fifty_clients_of_twenty_requests(driver: Driver) {
-        let server = driver.start(State::app());
+    fn fifty_clients_make_twenty_requests_each(runtime: Runtime) {
+        let server = runtime.start(State::app());
         let port = server.address.port();
         let clients: Vec<_> = (0..50)
             .map(|_| {
                 thread::spawn(move || {
                     let mut client = Client::connect(port);
                     for n in 0..20 {
-                        let body = client.ask("GET", &format!("/{n}"), &[]).body;
+                        let body = client.request("GET", &format!("/{n}"), &[]).body;
                         assert_eq!(body, format!("GET /{n}\n").as_bytes());
                     }
                 })
@@ -205,38 +205,38 @@ on_every_driver! {
         assert_eq!(server.state.log(1000).len(), 1000);
     }
 
-    fn b_286_full_of_busy_connections_nothing_spins(driver: Driver) {
-        driver.alone("capacity", "b_286_full_of_busy_connections_nothing_spins", || {
-            let server = driver.start_with(State::app(), most(2));
+    fn b_286_a_full_server_does_not_spin(runtime: Runtime) {
+        runtime.alone("capacity", "b_286_a_full_server_does_not_spin", || {
+            let server = runtime.start_with(State::app(), most(2));
             let mut busy: Vec<_> = (0..2).map(|_| server.client()).collect();
             for client in &mut busy {
                 client.send(b"GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\n");
             }
-            server.state.until_waiting(2);
-            let mut newcomer = server.client();
-            newcomer.send(b"GET /new HTTP/1.1\r\nHost: a\r\n\r\n");
+            server.state.wait_until_blocked(2);
+            let mut new_client = server.client();
+            new_client.send(b"GET /new HTTP/1.1\r\nHost: a\r\n\r\n");
             let before = cpu_time(std::process::id());
             thread::sleep(20 * MOMENT);
             let used = cpu_time(std::process::id()) - before;
             assert!(used < 50, "{used} of about 100 ticks");
-            server.state.let_go(2);
-            assert_eq!(newcomer.answer(false).body, b"GET /new\n");
+            server.state.release(2);
+            assert_eq!(new_client.response(false).body, b"GET /new\n");
         });
     }
 
-    fn without_descriptors_accepting_pauses_and_recovers(driver: Driver) {
+    fn without_descriptors_accepting_pauses_and_recovers(runtime: Runtime) {
         let root = tempfile::tempdir().expect("a temporary directory can be made");
         fs::write(root.path().join("a.txt"), "hello\n").expect("it can be written to");
         let limited = ["-c", "ulimit -n 100 && exec \"$0\" \"$@\""];
-        let inner = doorstep(&["0", "-b", "127.0.0.1", "--runtime", driver.name(), "-d"]);
+        let inner = doorstep(&["0", "-b", "127.0.0.1", "--runtime", runtime.name(), "-d"]);
         let mut command = std::process::Command::new("sh");
         command.args(limited).arg(inner.get_program()).args(inner.get_args()).arg(root.path());
         let server = Server::start(&mut command);
 
         let mut early = server.client();
-        assert_eq!(early.ask("GET", "/a.txt", &[]).status, 200);
-        // In the middle of a head: after a while those who came first give way to those who wait.
-        let mut hungry: Vec<_> = (0..120)
+        assert_eq!(early.request("GET", "/a.txt", &[]).status, 200);
+        // In the middle of a head: after a while the first ones are evicted for those that wait.
+        let mut slow: Vec<_> = (0..120)
             .map(|_| {
                 let mut client = server.client();
                 client.send(b"GET /a.txt HTTP/1.1\r\n");
@@ -249,13 +249,13 @@ on_every_driver! {
         let used = cpu_time(server.id()) - before;
         assert!(used < 50, "{used} of about 100 ticks"); // a spinning thread takes all of them
 
-        for client in hungry.iter_mut().take(10) {
+        for client in slow.iter_mut().take(10) {
             let _ = client.try_send(b"Host: a\r\n\r\n");
-            let status = client.answer(false).status;
+            let status = client.response(false).status;
             assert!(matches!(status, 200 | 503 | 408), "{status}"); // there may be none left to open it
         }
-        drop(hungry);
-        // Those who gave up while they waited are still to be taken in and seen off.
+        drop(slow);
+        // Connections that were closed while they waited still have to be accepted and closed.
         eventually("files are served again", || server.get("/a.txt").body == b"hello\n");
     }
 }
@@ -268,13 +268,4 @@ fn most(max_connections: usize) -> Config {
         first_request_grace: 2 * GRACE,
         ..config()
     }
-}
-
-/// What a process has used so far, in ticks of the system's clock: nearly always a hundredth of a
-/// second.
-fn cpu_time(process: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs, on Linux");
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
-    let ticks = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number"));
-    ticks.sum()
 }

@@ -33,12 +33,12 @@ fn bound() -> (Server, SocketAddr) {
 
 async fn ask(client: &mut TcpStream) {
     client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("it is connected");
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n\r\nhi") {
+    let mut response = Vec::new();
+    while !response.ends_with(b"\r\n\r\nhi") {
         let mut part = [0; 512];
-        let n = client.read(&mut part).await.expect("it answers");
-        assert!(n > 0, "closed after {:?}", String::from_utf8_lossy(&answer));
-        answer.extend_from_slice(&part[..n]);
+        let n = client.read(&mut part).await.expect("a response arrives");
+        assert!(n > 0, "closed after {:?}", String::from_utf8_lossy(&response));
+        response.extend_from_slice(&part[..n]);
     }
 }
 
@@ -47,7 +47,7 @@ fn descriptors() -> usize {
 }
 
 #[test]
-fn dropping_the_future_leaves_nothing_behind() {
+fn dropping_the_future_closes_every_descriptor() {
     let _turn = TURN.lock();
     smol::block_on(smol::Timer::after(Duration::from_millis(1))); // the reactor's own descriptors
     let before = descriptors();
@@ -67,7 +67,7 @@ fn dropping_the_future_leaves_nothing_behind() {
         for client in &mut clients {
             assert_eq!(client.read(&mut [0; 8]).await.expect("FIN, no reset"), 0);
         }
-        assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+        assert!(TcpStream::connect(address).await.is_err(), "nothing listens any more");
     });
     assert_eq!(descriptors(), before);
 }
@@ -97,10 +97,10 @@ fn it_serves_on_an_executor_and_on_a_local_one() {
 }
 
 #[test]
-fn a_stop_keeps_no_executor_from_other_work() {
+fn a_stop_does_not_block_the_executor() {
     /// Says when the last wait begins.
-    struct Scripts(Cgi, Arc<AtomicBool>);
-    impl Handler for Scripts {
+    struct ScriptServer(Cgi, Arc<AtomicBool>);
+    impl Handler for ScriptServer {
         async fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
             self.0.get(exchange).await
         }
@@ -108,7 +108,7 @@ fn a_stop_keeps_no_executor_from_other_work() {
             self
         }
     }
-    impl Observer for Scripts {
+    impl Observer for ScriptServer {
         fn on_grace_expired(&self) {
             self.0.on_grace_expired();
         }
@@ -131,12 +131,12 @@ fn a_stop_keeps_no_executor_from_other_work() {
     let scripts = Cgi::new(root.path(), CgiSettings::default()).expect("it is there");
     let (server, address) = bound();
     let shutdown = server.shutdown_handle();
-    let serving = server.serve(Scripts(scripts, waits.clone()));
+    let serving = server.serve(ScriptServer(scripts, waits.clone()));
     let client = async {
         let mut client = TcpStream::connect(address).await.expect("it listens");
         let request = b"GET /cgi-bin/stubborn HTTP/1.1\r\nHost: a\r\n\r\n";
         client.write_all(request).await.expect("it is connected");
-        client.read_exact(&mut [0; 12]).await.expect("it answers");
+        client.read_exact(&mut [0; 12]).await.expect("a response arrives");
         drop(client);
         shutdown.stop();
         let mut ticks = 0;
@@ -162,7 +162,7 @@ fn a_stop_keeps_no_executor_from_other_work() {
 
 #[test]
 fn several_threads_serve_the_same_listener() {
-    /// Answers with the thread's name.
+    /// Responds with the thread's name.
     struct Who;
     impl Handler for Who {
         async fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {

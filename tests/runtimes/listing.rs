@@ -12,7 +12,7 @@ use doorstep::core::site::Site;
 use regex::Regex;
 use tempfile::TempDir;
 
-use crate::drivers::{Driver, Running, eventually};
+use crate::runtimes::{Runtime, TestServer, eventually};
 use crate::service::State;
 
 /// Names that break one thing or another: URLs, HTML, JSON, terminals, schemes.
@@ -44,21 +44,21 @@ const NASTY: &[&[u8]] = &[
     b"a;b=c,d+e&f$!*()[]{}|^`@",
 ];
 
-on_every_driver! {
-    fn b_123_151_155_every_listed_name_is_fetchable(driver: Driver) {
+on_every_runtime! {
+    fn b_123_151_155_every_listed_name_is_fetchable(runtime: Runtime) {
         let longest = [b'%'; 255];
         let names: Vec<&[u8]> = NASTY.iter().copied().chain([&longest[..]]).collect();
-        all_are_fetchable(driver, &names);
+        all_are_fetchable(runtime, &names);
     }
 
-    fn b_123_151_155_every_name_that_chance_finds_is_fetchable(driver: Driver) {
+    fn b_123_151_155_every_random_name_is_fetchable(runtime: Runtime) {
         let mut chance = Chance(0x5eed);
         let names: Vec<Vec<u8>> = (0..300).map(|_| chance.name()).collect();
-        all_are_fetchable(driver, &names.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        all_are_fetchable(runtime, &names.iter().map(Vec::as_slice).collect::<Vec<_>>());
     }
 
-    fn b_148_a_listing_is_sorted_as_its_links_ask(driver: Driver) {
-        let (root, server) = serve(driver, Site::default());
+    fn b_148_a_listing_is_sorted_by_its_links(runtime: Runtime) {
+        let (root, server) = serve(runtime, Site::default());
         for (name, size) in [("a", 10), ("b", 30), ("c", 20)] {
             fs::write(root.path().join(name), vec![0; size]).expect("it can be written");
         }
@@ -71,76 +71,102 @@ on_every_driver! {
             ("?order=desc&dirs=first", "d/ c b a"),
             ("?sort=colour&order=up&%00", "a b c d/"),
         ] {
-            let page = client.ask("GET", &format!("/{query}"), &[]);
-            assert_eq!((page.status, page.field("Vary")), (200, Some("Accept")), "{query}");
+            let page = client.request("GET", &format!("/{query}"), &[]);
+            assert_eq!((page.status, page.header("Vary")), (200, Some("Accept")), "{query}");
             assert_eq!(hrefs(&page.body).join(" "), expected, "{query}");
         }
     }
 
-    fn a_program_gets_json(driver: Driver) {
-        let (root, server) = serve(driver, Site::default());
+    fn a_program_gets_json(runtime: Runtime) {
+        let (root, server) = serve(runtime, Site::default());
         fs::create_dir(root.path().join("d")).expect("a directory can be made");
         fs::write(root.path().join("d/a \"b\""), "12345").expect("it can be written");
         let mut client = server.client();
-        let json = client.ask("GET", "/d/", &["Accept: application/json"]);
-        assert_eq!(json.field("Content-Type"), Some("application/json"));
-        assert_eq!(json.field("Vary"), Some("Accept"));
+        let json = client.request("GET", "/d/", &["Accept: application/json"]);
+        assert_eq!(json.header("Content-Type"), Some("application/json"));
+        assert_eq!(json.header("Vary"), Some("Accept"));
         let text = String::from_utf8(json.body).expect("UTF-8");
         let start = "{\"path\":\"/d/\",\"total\":1,\"complete\":true,\"entries\":[\n\
                      {\"name\":\"a \\\"b\\\"\",\"href\":\"a%20%22b%22\",\"kind\":\"file\",\
                      \"link\":false,\"size\":5,\"modified\":\"";
         assert!(text.starts_with(start), "{text}");
-        let head = client.ask("HEAD", "/d/", &["Accept: application/json"]);
-        assert_eq!(head.field("Content-Length"), Some(&*text.len().to_string()));
-        let page = client.ask("GET", "/d/", &["Accept: text/html, application/json;q=0.9"]);
-        assert_eq!(page.field("Content-Type"), Some("text/html; charset=utf-8"));
+        let head = client.request("HEAD", "/d/", &["Accept: application/json"]);
+        assert_eq!(head.header("Content-Length"), Some(&*text.len().to_string()));
+        let page = client.request("GET", "/d/", &["Accept: text/html, application/json;q=0.9"]);
+        assert_eq!(page.header("Content-Type"), Some("text/html; charset=utf-8"));
     }
 
-    fn large_listings_take_turns_and_all_are_whole(driver: Driver) {
-        let (root, server) = serve(driver, Site { max_large_listings: 1, ..Site::default() });
+    fn rfc_9110_12_4_2_a_format_with_quality_0_is_not_sent(runtime: Runtime) {
+        let spa = Site { spa: Some("app.html".into()), ..Site::default() };
+        let (root, server) = serve(runtime, spa);
+        fs::create_dir(root.path().join("d")).expect("a directory can be made");
+        fs::write(root.path().join("app.html"), "app").expect("it can be written");
+        let mut client = server.client();
+        for (accept, is_html) in [
+            ("text/html", true),
+            ("text/html;q=0.001", true),
+            ("text/html;level=1;q=0.5, */*;q=0", true),
+            ("TEXT/HTML ; Q=1", true),
+            ("text/html;q=0, application/json", false),
+            ("text/html;q=0.000, application/json", false),
+            ("text/html ; Q=0.0, application/json;q=0.1", false),
+            ("application/json", false),
+        ] {
+            let accept = format!("Accept: {accept}");
+            let listing = client.request("GET", "/d/", &[&accept]);
+            let expected = if is_html { "text/html; charset=utf-8" } else { "application/json" };
+            assert_eq!(listing.header("Content-Type"), Some(expected), "{accept}");
+            let page = client.request("GET", "/route", &[&accept]);
+            assert_eq!(page.status, if is_html { 200 } else { 404 }, "{accept}");
+            assert_eq!(page.body == b"app", is_html, "{accept}");
+        }
+    }
+
+    fn large_listings_are_made_in_turn_and_are_complete(runtime: Runtime) {
+        let (root, server) = serve(runtime, Site { max_large_listings: 1, ..Site::default() });
         many(root.path(), 1_100);
         let mut clients: Vec<_> = (0..10).map(|_| server.client()).collect();
         for client in &mut clients {
             client.send(b"GET /many/ HTTP/1.1\r\nHost: a\r\n\r\n");
         }
         for client in &mut clients {
-            let listing = client.answer(false);
+            let listing = client.response(false);
             assert_eq!((listing.status, hrefs(&listing.body).len()), (200, 1_100));
-            assert_eq!(client.ask("HEAD", "/many/", &[]).field("Content-Length"), listing.field("Content-Length"));
+            assert_eq!(client.request("HEAD", "/many/", &[]).header("Content-Length"), listing.header("Content-Length"));
         }
     }
 
-    fn a_large_listing_that_waits_for_too_long_is_503_and_small_ones_do_not_wait(driver: Driver) {
+    fn a_large_listing_that_waits_too_long_is_a_503_and_small_ones_do_not_wait(runtime: Runtime) {
         let wait = Duration::from_millis(100);
         let (root, server) =
-            serve(driver, Site { max_large_listings: 1, listing_queue_timeout: wait, ..Site::default() });
+            serve(runtime, Site { max_large_listings: 1, listing_queue_timeout: wait, ..Site::default() });
         many(root.path(), 8_000);
         let mut slow = server.client();
         slow.send(b"GET /many/ HTTP/1.1\r\nHost: a\r\n\r\n");
         slow.peek(); // and reads no further
         let mut client = server.client();
-        let late = client.ask("GET", "/many/", &[]);
-        assert_eq!((late.status, late.field("Retry-After")), (503, Some("1")));
-        assert_eq!(client.ask("GET", "/", &[]).status, 200);
-        assert!(server.state.notes().iter().any(|note| note.contains("too many large")));
+        let late = client.request("GET", "/many/", &[]);
+        assert_eq!((late.status, late.header("Retry-After")), (503, Some("1")));
+        assert_eq!(client.request("GET", "/", &[]).status, 200);
+        assert!(server.state.errors().iter().any(|error| error.contains("too many large")));
         drop(slow);
-        eventually("its place is free again", || client.ask("GET", "/many/", &[]).status == 200);
+        eventually("its place is free again", || client.request("GET", "/many/", &[]).status == 200);
     }
 
-    fn a_listing_ends_when_its_client_has_left(driver: Driver) {
+    fn a_listing_is_abandoned_when_its_client_disconnects(runtime: Runtime) {
         let patience = Duration::ZERO;
-        let (root, server) = serve(driver, Site { half_close_timeout: patience, ..Site::default() });
+        let (root, server) = serve(runtime, Site { half_close_timeout: patience, ..Site::default() });
         many(root.path(), 3_000);
         let mut client = server.client();
         client.send(b"GET /many/ HTTP/1.1\r\nHost: a\r\n\r\n");
         drop(client);
         eventually("it is given up", || {
-            server.state.notes().iter().any(|note| note.contains("not listed, since the client"))
+            server.state.errors().iter().any(|error| error.contains("not listed, since the client"))
         });
     }
 
-    fn what_is_beyond_the_limit_is_counted_and_not_shown(driver: Driver) {
-        let (root, server) = serve(driver, Site { max_listing_entries: 3, ..Site::default() });
+    fn entries_beyond_the_limit_are_counted_and_not_listed(runtime: Runtime) {
+        let (root, server) = serve(runtime, Site { max_listing_entries: 3, ..Site::default() });
         for n in 0..100 {
             fs::write(root.path().join(format!("{:02}", n * 37 % 100)), vec![0; n]).expect("written");
         }
@@ -149,12 +175,12 @@ on_every_driver! {
         for (query, expected) in
             [("", "00 01 02"), ("?order=desc", "99 98 97"), ("?sort=size&order=desc", "63 26 89")]
         {
-            let body = client.ask("GET", &format!("/{query}"), &[]).body;
+            let body = client.request("GET", &format!("/{query}"), &[]).body;
             assert_eq!(hrefs(&body).join(" "), expected, "{query}");
             let text = String::from_utf8(body).expect("B-155: UTF-8");
             assert!(text.contains("The first 3 in this order, of 100 entries"), "{query}");
         }
-        let json = client.ask("GET", "/", &["Accept: application/json"]).body;
+        let json = client.request("GET", "/", &["Accept: application/json"]).body;
         assert!(json.starts_with(b"{\"path\":\"/\",\"total\":100,\"complete\":false,"));
     }
 }
@@ -170,8 +196,8 @@ fn many(root: &Path, files: usize) {
 }
 
 /// Makes a file of each name that holds its own name, and fetches each through its link.
-fn all_are_fetchable(driver: Driver, names: &[&[u8]]) {
-    let (root, server) = serve(driver, Site::default());
+fn all_are_fetchable(runtime: Runtime, names: &[&[u8]]) {
+    let (root, server) = serve(runtime, Site::default());
     let directory = root.path().join("a dir?");
     fs::create_dir(&directory).expect("a directory can be made");
     let mut missing = BTreeMap::new();
@@ -180,10 +206,10 @@ fn all_are_fetchable(driver: Driver, names: &[&[u8]]) {
         missing.insert(name.to_vec(), ());
     }
     let mut client = server.client();
-    let page = client.ask("GET", "/a%20dir%3F/", &[]);
+    let page = client.request("GET", "/a%20dir%3F/", &[]);
     assert!(!page.body.windows(7).any(|bytes| bytes == b"<script"), "B-152");
     for href in hrefs(&page.body) {
-        let file = client.ask("GET", &resolved("/a%20dir%3F/", &href), &[]);
+        let file = client.request("GET", &resolved("/a%20dir%3F/", &href), &[]);
         assert_eq!(file.status, 200, "{href}");
         let name = file.body;
         assert!(missing.remove(&name).is_some(), "{href} is {}", name.escape_ascii());
@@ -213,11 +239,11 @@ fn resolved(base: &str, href: &str) -> String {
     format!("{base}{segment}")
 }
 
-fn serve(driver: Driver, site: Site) -> (TempDir, Running) {
+fn serve(runtime: Runtime, site: Site) -> (TempDir, TestServer) {
     // In memory, where there is room for that: many files are made.
     let root = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
     let root = root.expect("a temporary directory can be made");
-    let server = driver.start(State::site(root.path(), site));
+    let server = runtime.start(State::site(root.path(), site));
     (root, server)
 }
 

@@ -5,18 +5,18 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::drivers::Driver;
+use crate::runtimes::Runtime;
 use crate::service::State;
 use crate::transcript::{self, End, Round, Transcript};
 
-on_every_driver! {
-    fn every_transcript_whole_and_in_pieces(driver: Driver) {
-        let server = driver.start(State::app());
+on_every_runtime! {
+    fn every_transcript_is_played_whole_and_in_pieces(runtime: Runtime) {
+        let server = runtime.start(State::app());
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire");
         let (mut played, mut wrong) = (0, Vec::new());
         for file in transcript::files(&dir) {
             let text = std::fs::read_to_string(&file).expect("it is text");
-            for transcript in transcript::parse(&text).expect("another test says what is wrong") {
+            for transcript in transcript::parse(&text).expect("another test checks the format") {
                 for pieces in [Pieces::Whole, Pieces::Halves, Pieces::Of(7), Pieces::Of(1)] {
                     if let Err(difference) = play(server.address, &transcript, pieces) {
                         let name = file.file_name().unwrap_or_default().to_string_lossy();
@@ -46,23 +46,23 @@ fn play(address: SocketAddr, transcript: &Transcript, pieces: Pieces) -> Result<
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("10 s is a timeout");
     for (at, round) in transcript.rounds.iter().enumerate() {
         send(&mut stream, round, pieces);
-        let mut answer = vec![0; round.answer.len()];
+        let mut response = vec![0; round.response.len()];
         let mut got = 0;
-        while got < answer.len() {
-            match stream.read(&mut answer[got..]) {
+        while got < response.len() {
+            match stream.read(&mut response[got..]) {
                 Ok(0) => break,
                 Ok(n) => got += n,
                 Err(error) => return Err(format!("round {}, after {got} bytes: {error}", at + 1)),
             }
         }
-        answer.truncate(got);
-        set_dates(&mut answer);
-        if answer != round.answer {
+        response.truncate(got);
+        set_dates(&mut response);
+        if response != round.response {
             return Err(format!(
                 "round {}\n--- expected\n{}--- actual\n{}---",
                 at + 1,
-                transcript::show_answer(&round.answer),
-                transcript::show_answer(&answer),
+                transcript::show_response(&round.response),
+                transcript::show_response(&response),
             ));
         }
     }
@@ -98,13 +98,13 @@ fn ends_as(stream: &mut TcpStream, end: End) -> Result<(), String> {
     }
 }
 
-/// Every Date field says what the transcripts say.
-fn set_dates(answer: &mut [u8]) {
+/// Sets every Date header to that of the transcripts.
+fn set_dates(response: &mut [u8]) {
     const NAME: &[u8] = b"\r\nDate: ";
     const DATE: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
-    for at in 0..answer.len().saturating_sub(NAME.len() + DATE.len()) {
-        if answer[at..].starts_with(NAME) {
-            answer[at + NAME.len()..][..DATE.len()].copy_from_slice(DATE);
+    for at in 0..response.len().saturating_sub(NAME.len() + DATE.len()) {
+        if response[at..].starts_with(NAME) {
+            response[at + NAME.len()..][..DATE.len()].copy_from_slice(DATE);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Validators, conditions, ranges and side files, as a client sees them: all fields of all answers
-//! about one file must tell the same story.
+//! Validators, conditions, ranges and precompressed files, as a client sees them: all headers of all
+//! responses about one file must be consistent.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -9,9 +9,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use doorstep::core::site::Site;
 use tempfile::TempDir;
 
-use crate::drivers::{Driver, Running, eventually};
+use crate::runtimes::{Runtime, TestServer, eventually};
 use crate::service::State;
-use crate::support::client::{Answer, Client};
+use crate::support::client::{Client, Response};
 
 /// The date of every file here, and what `Last-Modified` makes of it.
 const MODIFIED: Duration = Duration::from_millis(784_111_777_900);
@@ -20,14 +20,14 @@ const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 /// A size that is kept in memory, and one that the system sends from the file. In bytes.
 const SIZES: [usize; 2] = [1_000, 300_000];
 
-on_every_driver! {
-    fn b_181_182_all_answers_about_a_file_agree(driver: Driver) {
-        let (_root, server) = serve(driver, Site::default());
+on_every_runtime! {
+    fn b_181_182_all_responses_about_a_file_are_consistent(runtime: Runtime) {
+        let (_root, server) = serve(runtime, Site::default());
         let mut client = server.client();
         for size in SIZES {
             let target = format!("/{size}");
-            let whole = client.ask("GET", &target, &[]);
-            let of = |name| whole.field(name).unwrap_or("missing").to_owned();
+            let whole = client.request("GET", &target, &[]);
+            let of = |name| whole.header(name).unwrap_or("missing").to_owned();
             let tag = format!("If-None-Match: {}", of("ETag"));
             let since = format!("If-Modified-Since: {}", of("Last-Modified"));
             let beyond = format!("Range: bytes={size}-");
@@ -46,24 +46,24 @@ on_every_driver! {
                 ("GET", &["If-Match: \"other\""], 412),
             ];
             for (method, fields, status) in variants {
-                let answer = client.ask(method, &target, fields);
-                let what = format!("{method} {target} {fields:?}:\n{}", answer.head);
-                assert_eq!(answer.status, status, "{what}");
-                assert!(answer.field("Date").is_some() && answer.field("Vary").is_none(), "{what}");
-                let same = |name: &str| assert_eq!(answer.field(name), whole.field(name), "{what}");
+                let response = client.request(method, &target, fields);
+                let what = format!("{method} {target} {fields:?}:\n{}", response.head);
+                assert_eq!(response.status, status, "{what}");
+                assert!(response.header("Date").is_some() && response.header("Vary").is_none(), "{what}");
+                let same = |name: &str| assert_eq!(response.header(name), whole.header(name), "{what}");
                 if status < 400 {
                     same("ETag");
                     same("Cache-Control");
                 }
                 match status {
-                    304 => assert_eq!(names(&answer), ["Server", "Date", "ETag", "Cache-Control"]),
+                    304 => assert_eq!(names(&response), ["Server", "Date", "ETag", "Cache-Control"]),
                     200 | 206 => {
                         ["Content-Type", "Last-Modified", "Accept-Ranges"].iter().for_each(|n| same(n));
-                        let length = if status == 200 { size } else { answer.body.len() };
-                        assert_eq!(answer.field("Content-Length"), Some(&length.to_string()[..]));
-                        assert_eq!(answer.field("Content-Range").is_some(), status == 206, "{what}");
+                        let length = if status == 200 { size } else { response.body.len() };
+                        assert_eq!(response.header("Content-Length"), Some(&length.to_string()[..]));
+                        assert_eq!(response.header("Content-Range").is_some(), status == 206, "{what}");
                     }
-                    _ => assert!(answer.field("ETag").is_none(), "{what}"),
+                    _ => assert!(response.header("ETag").is_none(), "{what}"),
                 }
             }
             assert_eq!((of("Last-Modified"), of("Cache-Control")), (DATE.into(), "no-cache".into()));
@@ -71,18 +71,18 @@ on_every_driver! {
         }
     }
 
-    fn b_068_182_the_order_of_the_fields(driver: Driver) {
-        let (_root, server) = serve(driver, Site::default());
-        let answer = server.client().ask("GET", "/1000", &["Range: bytes=0-0"]);
+    fn b_068_182_the_order_of_the_headers(runtime: Runtime) {
+        let (_root, server) = serve(runtime, Site::default());
+        let response = server.client().request("GET", "/1000", &["Range: bytes=0-0"]);
         assert_eq!(
-            names(&answer).join(" "),
+            names(&response).join(" "),
             "Server Date Content-Type Content-Length Last-Modified ETag Cache-Control \
              Accept-Ranges Content-Range"
         );
     }
 
-    fn b_181_one_range_is_exactly_these_bytes(driver: Driver) {
-        let (_root, server) = serve(driver, Site::default());
+    fn b_181_a_single_range_is_exactly_the_requested_bytes(runtime: Runtime) {
+        let (_root, server) = serve(runtime, Site::default());
         let mut client = server.client();
         for size in SIZES {
             let content = content(size);
@@ -95,23 +95,23 @@ on_every_driver! {
                 ("200-99999999999999999999".to_owned(), 200, size - 1),
                 ("5-8, 9-20, 3-5".to_owned(), 3, 20),
             ] {
-                let answer = client.ask("GET", &format!("/{size}"), &[&format!("Range: bytes={range}")]);
+                let response = client.request("GET", &format!("/{size}"), &[&format!("Range: bytes={range}")]);
                 let shown = format!("bytes {first}-{last}/{size}");
-                assert_eq!((answer.status, answer.field("Content-Range")), (206, Some(&shown[..])));
-                assert!(answer.body == content[first..=last], "{range} of {size}");
+                assert_eq!((response.status, response.header("Content-Range")), (206, Some(&shown[..])));
+                assert!(response.body == content[first..=last], "{range} of {size}");
             }
         }
     }
 
-    fn b_181_several_ranges_are_parts_that_can_be_told_apart(driver: Driver) {
-        let (_root, server) = serve(driver, Site::default());
+    fn b_181_several_ranges_are_a_multipart_response(runtime: Runtime) {
+        let (_root, server) = serve(runtime, Site::default());
         let mut client = server.client();
         for size in SIZES {
             let content = content(size);
             let field = format!("Range: bytes=0-9,-100,20-29,25-900,{size}-");
-            let answer = client.ask("GET", &format!("/{size}"), &[&field]);
-            assert_eq!((answer.status, answer.field("Content-Range")), (206, None));
-            let parts = parts(&answer);
+            let response = client.request("GET", &format!("/{size}"), &[&field]);
+            assert_eq!((response.status, response.header("Content-Range")), (206, None));
+            let parts = parts(&response);
             let expected = match size {
                 1_000 => vec![(0, 9), (20, 999)],
                 _ => vec![(0, 9), (size - 100, size - 1), (20, 900)],
@@ -123,53 +123,53 @@ on_every_driver! {
                 assert!(*body == content[first..=last], "{first}-{last} of {size}");
             }
         }
-        assert_eq!(client.ask("GET", "/1000", &[]).status, 200, "framed to the byte");
+        assert_eq!(client.request("GET", "/1000", &[]).status, 200, "framed to the byte");
     }
 
-    fn b_181_what_cannot_be_read_or_is_too_much_is_answered_with_the_whole(driver: Driver) {
-        let (_root, server) = serve(driver, Site::default());
+    fn b_181_invalid_or_excessive_ranges_get_the_whole_file(runtime: Runtime) {
+        let (_root, server) = serve(runtime, Site::default());
         let mut client = server.client();
         let tiny: Vec<_> = (0..1_000).map(|n| format!("{}-{}", 3 * n, 3 * n)).collect();
         let tiny = format!("bytes={}", tiny.join(","));
         let again = format!("bytes={}", "0-,".repeat(1_300));
         for range in ["bytes=", "bytes=9-1", "lines=1-2", "bytes=0-1,x", &tiny, &again] {
-            let answer = client.ask("GET", "/300000", &[&format!("Range: {range}")]);
-            assert_eq!((answer.status, answer.body.len()), (200, 300_000), "{range:.20}");
+            let response = client.request("GET", "/300000", &[&format!("Range: {range}")]);
+            assert_eq!((response.status, response.body.len()), (200, 300_000), "{range:.20}");
         }
     }
 
-    fn r_17_as_many_ranges_as_real_clients_ask_for(driver: Driver) {
-        let (_root, server) = serve(driver, Site::default());
+    fn r_17_as_many_ranges_as_real_clients_request_are_served(runtime: Runtime) {
+        let (_root, server) = serve(runtime, Site::default());
         let mut client = server.client();
         let content = content(300_000);
         for (count, each) in [(20, 2_048), (60, 2_048), (88, 1_000), (256, 700), (512, 1)] {
             let ranges: Vec<_> = (0..count).map(|n| (n * 580, n * 580 + each.min(579) - 1)).collect();
             let text: Vec<_> = ranges.iter().map(|(first, last)| format!("{first}-{last}")).collect();
             let field = format!("Range: bytes={}", text.join(","));
-            let answer = client.ask("GET", "/300000", &[&field]);
-            assert_eq!(answer.status, 206, "{count}");
-            assert_eq!(answer.field("Content-Length"), Some(&answer.body.len().to_string()[..]));
-            let parts = parts(&answer);
+            let response = client.request("GET", "/300000", &[&field]);
+            assert_eq!(response.status, 206, "{count}");
+            assert_eq!(response.header("Content-Length"), Some(&response.body.len().to_string()[..]));
+            let parts = parts(&response);
             assert_eq!(parts.len(), count);
             for ((fields, body), (first, last)) in parts.iter().zip(ranges) {
                 assert_eq!(fields["Content-Range"], format!("bytes {first}-{last}/300000"));
                 assert!(*body == content[first..=last], "{first}-{last}");
             }
         }
-        let head = client.ask("HEAD", "/300000", &["Range: bytes=0-0,2-2"]);
-        assert_eq!((head.status, head.field("Content-Length")), (200, Some("300000")));
+        let head = client.request("HEAD", "/300000", &["Range: bytes=0-0,2-2"]);
+        assert_eq!((head.status, head.header("Content-Length")), (200, Some("300000")));
     }
 
-    fn r_17_no_response_is_much_longer_than_the_file(driver: Driver) {
+    fn r_17_no_response_is_much_longer_than_the_file(runtime: Runtime) {
         let site = Site { max_ranges: 100, max_multipart_overhead: 1_000, ..Site::default() };
-        let (_root, server) = serve(driver, site);
+        let (_root, server) = serve(runtime, site);
         let mut client = server.client();
         let mut ask = |size: usize, count: usize| {
             let text: Vec<_> = (0..count).map(|n| format!("{0}-{0}", 2 * n)).collect();
-            let answer =
-                client.ask("GET", &format!("/{size}"), &[&format!("Range: bytes={}", text.join(","))]);
-            assert!(answer.body.len() <= size + 1_000, "{}", answer.body.len());
-            (answer.status, answer.body.len() == size)
+            let response =
+                client.request("GET", &format!("/{size}"), &[&format!("Range: bytes={}", text.join(","))]);
+            assert!(response.body.len() <= size + 1_000, "{}", response.body.len());
+            (response.status, response.body.len() == size)
         };
         assert_eq!(ask(1_000, 10), (206, false));
         assert_eq!(ask(1_000, 20), (200, true), "what is between the parts would be 3,000 bytes");
@@ -177,12 +177,12 @@ on_every_driver! {
         assert_eq!(ask(300_000, 101), (200, true));
     }
 
-    fn r_10_several_lines_of_range_are_one_list(driver: Driver) {
-        let (_root, server) = serve(driver, Site::default());
+    fn r_10_several_range_headers_are_one_list(runtime: Runtime) {
+        let (_root, server) = serve(runtime, Site::default());
         let mut client = server.client();
         let mut ask = |fields: &[&str]| {
-            let answer = client.ask("GET", "/1000", fields);
-            (answer.status, answer.body)
+            let response = client.request("GET", "/1000", fields);
+            (response.status, response.body)
         };
         for (lines, joined) in [
             (["Range: bytes=0-3", "Range: bytes=5-6"], "Range: bytes=0-3, bytes=5-6"),
@@ -198,32 +198,32 @@ on_every_driver! {
         assert_eq!(ask(&["Range: bytes=0-3", "Range: 5-6"]).0, 206);
     }
 
-    fn r_9_several_lines_of_a_date_are_ignored(driver: Driver) {
-        let (_root, server) = serve(driver, Site::default());
+    fn r_9_repeated_date_headers_are_ignored(runtime: Runtime) {
+        let (_root, server) = serve(runtime, Site::default());
         let mut client = server.client();
         let earlier = "Sun, 06 Nov 1994 08:49:36 GMT";
         for (field, alone) in [("If-Modified-Since", 304), ("If-Unmodified-Since", 200)] {
             let line = format!("{field}: {DATE}");
-            assert_eq!(client.ask("GET", "/1000", &[&line]).status, alone, "{field}");
+            assert_eq!(client.request("GET", "/1000", &[&line]).status, alone, "{field}");
             let other = format!("{field}: {earlier}");
             for lines in [[&line, &other], [&other, &line], [&line, &line], [&other, &other]] {
-                let answer = client.ask("GET", "/1000", &[lines[0], lines[1]]);
-                assert_eq!(answer.status, 200, "{lines:?}");
+                let response = client.request("GET", "/1000", &[lines[0], lines[1]]);
+                assert_eq!(response.status, 200, "{lines:?}");
             }
             let list = format!("{line}, {earlier}");
-            assert_eq!(client.ask("GET", "/1000", &[&list]).status, 200, "{list}");
+            assert_eq!(client.request("GET", "/1000", &[&list]).status, 200, "{list}");
         }
         let range = ["Range: bytes=0-3", &format!("If-Range: {DATE}"), &format!("If-Range: {DATE}")];
-        assert_eq!(client.ask("GET", "/1000", &range).status, 200);
+        assert_eq!(client.request("GET", "/1000", &range).status, 200);
     }
 
-    fn r_5_r_6_r_7_r_8_every_date_is_a_date(driver: Driver) {
-        let (root, server) = serve(driver, Site::default());
+    fn r_5_r_6_r_7_r_8_dates_in_every_format_and_range_are_understood(runtime: Runtime) {
+        let (root, server) = serve(runtime, Site::default());
         write(root.path(), "old", b"from 1964\n");
         let file = File::options().write(true).open(root.path().join("old")).expect("it is there");
         file.set_modified(UNIX_EPOCH - Duration::from_secs(166_000_000)).expect("it can be set");
         let mut client = server.client();
-        let modified = client.ask("GET", "/old", &[]).field("Last-Modified").map(str::to_owned);
+        let modified = client.request("GET", "/old", &[]).header("Last-Modified").map(str::to_owned);
         assert_eq!(modified.as_deref(), Some("Sun, 27 Sep 1964 16:53:20 GMT"));
         for (target, field, status) in [
             ("/old", "If-Modified-Since: Sun, 27 Sep 1964 16:53:20 GMT", 304),
@@ -235,43 +235,43 @@ on_every_driver! {
             ("/1000", "If-Modified-Since: Sat, 31 Dec 2016 23:59:60 GMT", 304),
             ("/1000", "If-Modified-Since: Sun, 31 Feb 2027 00:00:00 GMT", 200),
         ] {
-            assert_eq!(client.ask("GET", target, &[field]).status, status, "{field}");
+            assert_eq!(client.request("GET", target, &[field]).status, status, "{field}");
         }
     }
 
-    fn b_181_beyond_the_end_is_416_and_the_connection_stays(driver: Driver) {
-        let (_root, server) = serve(driver, Site::default());
+    fn b_181_a_range_beyond_the_end_is_a_416_and_the_connection_is_kept(runtime: Runtime) {
+        let (_root, server) = serve(runtime, Site::default());
         let mut client = server.client();
         for (target, range, shown) in
             [("/1000", "1000-", "bytes */1000"), ("/1000", "-0", "bytes */1000"), ("/empty", "0-", "bytes */0")]
         {
-            let answer = client.ask("GET", target, &[&format!("Range: bytes={range}")]);
-            assert_eq!((answer.status, &answer.reason[..]), (416, "Range Not Satisfiable"));
-            assert_eq!(answer.field("Content-Range"), Some(shown));
-            assert!(answer.body.starts_with(b"<!DOCTYPE html>"));
+            let response = client.request("GET", target, &[&format!("Range: bytes={range}")]);
+            assert_eq!((response.status, &response.reason[..]), (416, "Range Not Satisfiable"));
+            assert_eq!(response.header("Content-Range"), Some(shown));
+            assert!(response.body.starts_with(b"<!DOCTYPE html>"));
         }
-        assert_eq!(client.ask("GET", "/empty", &["Range: bytes=-1"]).status, 200);
+        assert_eq!(client.request("GET", "/empty", &["Range: bytes=-1"]).status, 200);
     }
 
-    fn b_182_a_condition_that_fails_is_412_and_the_connection_stays(driver: Driver) {
-        let (_root, server) = serve(driver, Site::default());
+    fn b_182_a_failed_precondition_is_a_412_and_the_connection_is_kept(runtime: Runtime) {
+        let (_root, server) = serve(runtime, Site::default());
         let mut client = server.client();
         for field in ["If-Match: \"other\"", "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT"] {
-            let answer = client.ask("GET", "/1000", &[field]);
-            assert_eq!((answer.status, &answer.reason[..]), (412, "Precondition Failed"), "{field}");
-            assert_eq!(client.ask("HEAD", "/1000", &[field]).status, 412);
+            let response = client.request("GET", "/1000", &[field]);
+            assert_eq!((response.status, &response.reason[..]), (412, "Precondition Failed"), "{field}");
+            assert_eq!(client.request("HEAD", "/1000", &[field]).status, 412);
         }
-        assert_eq!(client.ask("GET", "/1000", &["If-Match: *"]).status, 200);
+        assert_eq!(client.request("GET", "/1000", &["If-Match: *"]).status, 200);
     }
 
-    fn b_181_a_download_is_resumed_and_never_pieced_together_from_two_files(driver: Driver) {
-        let (root, server) = serve(driver, Site::default());
+    fn b_181_a_resumed_download_never_mixes_two_versions_of_a_file(runtime: Runtime) {
+        let (root, server) = serve(runtime, Site::default());
         let mut client = server.client();
-        let young = client.ask("GET", "/300000", &[]);
-        let tag = young.field("ETag").expect("a tag").to_owned();
+        let young = client.request("GET", "/300000", &[]);
+        let tag = young.header("ETag").expect("a tag").to_owned();
         let resume = |client: &mut Client, validator: &str| {
             let if_range = format!("If-Range: {validator}");
-            client.ask("GET", "/300000", &["Range: bytes=123456-", &if_range])
+            client.request("GET", "/300000", &["Range: bytes=123456-", &if_range])
         };
         if tag.starts_with("W/") {
             assert_eq!(resume(&mut client, &tag).status, 200, "a weak tag resumes nothing");
@@ -293,57 +293,57 @@ on_every_driver! {
         }
     }
 
-    fn b_182_side_files_are_negotiated_and_have_validators_of_their_own(driver: Driver) {
+    fn b_182_precompressed_files_are_negotiated_and_have_their_own_validators(runtime: Runtime) {
         let site = Site { precompressed: true, ..Site::default() };
-        let (root, server) = serve(driver, site);
+        let (root, server) = serve(runtime, site);
         write(root.path(), "a.html", b"the page itself\n");
         write(root.path(), "a.html.br", b"as brotli");
         write(root.path(), "a.html.gz", b"as gzip");
         let mut client = server.client();
-        let plain = client.ask("GET", "/a.html", &[]);
-        let mut tags = vec![plain.field("ETag").expect("a tag").to_owned()];
-        assert_eq!(plain.field("Vary"), Some("Accept-Encoding"));
+        let plain = client.request("GET", "/a.html", &[]);
+        let mut tags = vec![plain.header("ETag").expect("a tag").to_owned()];
+        assert_eq!(plain.header("Vary"), Some("Accept-Encoding"));
         for (accepted, coding, body) in [
             ("gzip, deflate, br, zstd", "br", &b"as brotli"[..]),
             ("gzip, br;q=0.5", "gzip", b"as gzip"),
         ] {
             let accept = format!("Accept-Encoding: {accepted}");
-            let answer = client.ask("GET", "/a.html", &[&accept]);
-            assert_eq!((answer.field("Content-Encoding"), &answer.body[..]), (Some(coding), body));
-            assert_eq!(answer.field("Vary"), Some("Accept-Encoding"));
-            assert_eq!(answer.field("Content-Type"), Some("text/html; charset=utf-8"));
-            let tag = answer.field("ETag").expect("a tag").to_owned();
-            let part = client.ask("GET", "/a.html", &[&accept, "Range: bytes=3-"]);
+            let response = client.request("GET", "/a.html", &[&accept]);
+            assert_eq!((response.header("Content-Encoding"), &response.body[..]), (Some(coding), body));
+            assert_eq!(response.header("Vary"), Some("Accept-Encoding"));
+            assert_eq!(response.header("Content-Type"), Some("text/html; charset=utf-8"));
+            let tag = response.header("ETag").expect("a tag").to_owned();
+            let part = client.request("GET", "/a.html", &[&accept, "Range: bytes=3-"]);
             assert_eq!((part.status, &part.body[..]), (206, &body[3..]), "of what is sent");
-            let again = client.ask("GET", "/a.html", &[&accept, &format!("If-None-Match: {tag}")]);
-            assert_eq!((again.status, again.field("Vary")), (304, Some("Accept-Encoding")));
+            let again = client.request("GET", "/a.html", &[&accept, &format!("If-None-Match: {tag}")]);
+            assert_eq!((again.status, again.header("Vary")), (304, Some("Accept-Encoding")));
             tags.push(tag);
         }
         for accepted in ["zstd", "identity", "br;q=0, gzip;q=0"] {
             let accept = format!("Accept-Encoding: {accepted}");
-            assert_eq!(client.ask("GET", "/a.html", &[&accept]).body, plain.body, "{accepted}");
+            assert_eq!(client.request("GET", "/a.html", &[&accept]).body, plain.body, "{accepted}");
         }
         tags.dedup();
         assert_eq!(tags.len(), 3, "three representations: {tags:?}");
     }
 
-    fn b_203_182_an_svgz_is_its_own_coding(driver: Driver) {
+    fn b_203_182_an_svgz_file_has_content_encoding_gzip(runtime: Runtime) {
         let site = Site { precompressed: true, cache_control: "max-age=60".into(), ..Site::default() };
-        let (root, server) = serve(driver, site);
+        let (root, server) = serve(runtime, site);
         write(root.path(), "a.svgz", b"squeezed");
-        let answer = server.client().ask("GET", "/a.svgz", &["Accept-Encoding: br"]);
-        assert_eq!(answer.field("Content-Type"), Some("image/svg+xml"));
-        assert_eq!(answer.field("Content-Encoding"), Some("gzip"));
-        assert_eq!((answer.field("Vary"), answer.field("Cache-Control")), (None, Some("max-age=60")));
+        let response = server.client().request("GET", "/a.svgz", &["Accept-Encoding: br"]);
+        assert_eq!(response.header("Content-Type"), Some("image/svg+xml"));
+        assert_eq!(response.header("Content-Encoding"), Some("gzip"));
+        assert_eq!((response.header("Vary"), response.header("Cache-Control")), (None, Some("max-age=60")));
     }
 }
 
 /// A server of one file of each size, called by it, and an empty one.
-fn serve(driver: Driver, site: Site) -> (TempDir, Running) {
+fn serve(runtime: Runtime, site: Site) -> (TempDir, TestServer) {
     let root = tempfile::tempdir().expect("a temporary directory can be made");
     SIZES.iter().for_each(|&size| write(root.path(), &size.to_string(), &content(size)));
     write(root.path(), "empty", b"");
-    let server = driver.start(State::site(root.path(), site));
+    let server = runtime.start(State::site(root.path(), site));
     (root, server)
 }
 
@@ -358,23 +358,25 @@ fn write(root: &Path, name: &str, content: &[u8]) {
 }
 
 /// The tag of a file once it is strong: the last change must lie some seconds back.
-fn settled(server: &Running, target: &str) -> String {
-    let tag = || server.client().ask("HEAD", target, &[]).field("ETag").expect("a tag").to_owned();
+fn settled(server: &TestServer, target: &str) -> String {
+    let tag =
+        || server.client().request("HEAD", target, &[]).header("ETag").expect("a tag").to_owned();
     eventually("its tag is strong", || tag().starts_with('"'));
     tag()
 }
 
-fn names(answer: &Answer) -> Vec<&str> {
-    answer.head.lines().skip(1).filter_map(|line| Some(line.split_once(": ")?.0)).collect()
+fn names(response: &Response) -> Vec<&str> {
+    response.head.lines().skip(1).filter_map(|line| Some(line.split_once(": ")?.0)).collect()
 }
 
-/// The parts of a `multipart/byteranges`, read as RFC 2046 §5.1 says: fields and body of each.
-fn parts(answer: &Answer) -> Vec<(BTreeMap<String, String>, Vec<u8>)> {
-    let content_type = answer.field("Content-Type").expect("a type");
+/// The parts of a `multipart/byteranges`, read as RFC 2046 §5.1 says: headers and body of each.
+fn parts(response: &Response) -> Vec<(BTreeMap<String, String>, Vec<u8>)> {
+    let content_type = response.header("Content-Type").expect("a type");
     let boundary = content_type.strip_prefix("multipart/byteranges; boundary=").expect("several");
     let find = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).position(|w| w == what);
     let line = format!("\r\n--{boundary}");
-    let mut rest = answer.body.strip_prefix(line.as_bytes()).expect("R-16: a line end, a boundary");
+    let mut rest =
+        response.body.strip_prefix(line.as_bytes()).expect("R-16: a line end, a boundary");
     let mut parts = Vec::new();
     while let Some(part) = rest.strip_prefix(b"\r\n") {
         let end = find(part, line.as_bytes()).expect("the line between parts");

@@ -1,0 +1,58 @@
+//! The runtimes over real sockets: one definition of each test, run on each of them.
+//!
+//! The tests are in `tests/runtimes/`, by subject. Each is written once, inside
+//! [`on_every_runtime!`](runtimes); `every_test_runs_on_every_runtime` checks that. Nothing here
+//! measures time: deadlines are short and what is looked at is what happens, in which order.
+
+mod support;
+
+#[macro_use]
+#[path = "support/runtimes.rs"]
+mod runtimes;
+#[path = "support/service.rs"]
+mod service;
+#[allow(dead_code, reason = "transcripts are only read here")]
+#[path = "support/transcript.rs"]
+mod transcript;
+
+#[path = "runtimes/capacity.rs"]
+mod capacity;
+#[path = "runtimes/digest.rs"]
+mod digest;
+#[path = "runtimes/files.rs"]
+mod files;
+#[path = "runtimes/framing.rs"]
+mod framing;
+#[path = "runtimes/handlers.rs"]
+mod handlers;
+#[path = "runtimes/life.rs"]
+mod life;
+#[path = "runtimes/limits.rs"]
+mod limits;
+#[path = "runtimes/listing.rs"]
+mod listing;
+#[path = "runtimes/ranges.rs"]
+mod ranges;
+#[path = "runtimes/root.rs"]
+mod root;
+#[path = "runtimes/shutdown.rs"]
+mod shutdown;
+#[path = "runtimes/wire.rs"]
+mod wire;
+
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn every_test_runs_on_every_runtime() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/runtimes");
+    let mut files = 0;
+    for entry in fs::read_dir(dir).expect("the tests are there") {
+        let file = entry.expect("it can be read").path();
+        let text = fs::read_to_string(&file).expect("it is text");
+        assert!(!text.contains("#[test]"), "{}: use on_every_runtime!", file.display());
+        assert_eq!(text.matches("on_every_runtime! {").count(), 1, "{}", file.display());
+        files += 1;
+    }
+    assert_eq!(files, 12);
+}

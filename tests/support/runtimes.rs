@@ -1,0 +1,241 @@
+//! The runtimes under one name: a test is written for a [`Runtime`] and runs on each of them.
+//!
+//! [`on_every_runtime!`] is the only way to define a test here: it makes one for each runtime, so none
+//! can be left out. A new runtime is a variant of [`Runtime`], its arms below, and a line in the
+//! macros.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use doorstep::blocking::{self, Config, ShutdownHandle};
+use doorstep::driver::net;
+use doorstep::smol as on_smol;
+
+use crate::service::{self, State};
+use crate::support::client::Client;
+
+/// What serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Runtime {
+    Blocking,
+    Smol,
+}
+
+/// Makes each `fn name(runtime: Runtime)` a test for every runtime: `blocking::name` and so on.
+macro_rules! on_every_runtime {
+    ($($(#[$meta:meta])* fn $name:ident($runtime:ident: $kind:ty) $body:block)*) => {
+        $($(#[$meta])* fn $name($runtime: $kind) $body)*
+
+        on_every_runtime!(@on blocking, Blocking: $($name)*);
+        on_every_runtime!(@on smol, Smol: $($name)*);
+    };
+    (@on $module:ident, $runtime:ident: $($name:ident)*) => {
+        mod $module {
+            $(#[test]
+            fn $name() {
+                super::$name($crate::runtimes::Runtime::$runtime);
+            })*
+        }
+    };
+}
+
+/// A server under test, in this process. It is stopped when dropped.
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    pub(crate) state: Arc<State>,
+    pub(crate) shutdown: ShutdownHandle,
+    returned: Receiver<io::Result<()>>,
+}
+
+impl Runtime {
+    /// The name that the command has for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Blocking => "blocking",
+            Self::Smol => "smol",
+        }
+    }
+
+    /// Serves the application with the usual configuration.
+    pub(crate) fn start(self, state: Arc<State>) -> TestServer {
+        self.start_with(state, config())
+    }
+
+    pub(crate) fn start_with(self, state: Arc<State>, config: Config) -> TestServer {
+        self.start_on(listener(), state, config)
+    }
+
+    pub(crate) fn start_on(
+        self,
+        listeners: Vec<TcpListener>,
+        state: Arc<State>,
+        config: Config,
+    ) -> TestServer {
+        let shared = state.clone();
+        match self {
+            Self::Blocking => {
+                let service = service::blocking::Service::new(shared);
+                TestServer::blocking(listeners, state, config, |server| server.serve(service))
+            }
+            Self::Smol => {
+                let service = service::smol::Service::new(shared);
+                TestServer::smol(listeners, state, config, async |server| {
+                    server.serve(service).await
+                })
+            }
+        }
+    }
+
+    /// Serves one request.
+    pub(crate) fn start_one(self, state: Arc<State>) -> TestServer {
+        let shared = state.clone();
+        match self {
+            Self::Blocking => {
+                let service = service::blocking::Service::new(shared);
+                TestServer::blocking(listener(), state, config(), move |server| {
+                    server.serve_one(&service)
+                })
+            }
+            Self::Smol => {
+                let service = service::smol::Service::new(shared);
+                TestServer::smol(listener(), state, config(), async move |server| {
+                    server.serve_one(&service).await
+                })
+            }
+        }
+    }
+
+    /// Serves other handlers than the application's: the one of this runtime.
+    pub(crate) fn start_handler(
+        self,
+        blocking: impl blocking::Handler,
+        smol: impl on_smol::Handler,
+        state: Arc<State>,
+        config: Config,
+    ) -> TestServer {
+        match self {
+            Self::Blocking => {
+                TestServer::blocking(listener(), state, config, |server| server.serve(blocking))
+            }
+            Self::Smol => {
+                TestServer::smol(listener(), state, config, async |server| server.serve(smol).await)
+            }
+        }
+    }
+
+    /// Runs the test `name` again in a process of its own, where it does `test`: for what is counted
+    /// by process.
+    pub(crate) fn alone(self, module: &str, name: &str, test: impl FnOnce()) {
+        const MARK: &str = "DOORSTEP_TEST_ALONE";
+        if std::env::var_os(MARK).is_some() {
+            return test();
+        }
+        let this = std::env::current_exe().expect("this program is a file");
+        let name = format!("{module}::{}::{name}", self.name());
+        let output = Command::new(this)
+            .args([&name, "--exact", "--nocapture"])
+            .env(MARK, "1")
+            .output()
+            .expect("it can be started again");
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && stdout.contains("1 passed"),
+            "{stdout}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+impl TestServer {
+    fn blocking(
+        listeners: Vec<TcpListener>,
+        state: Arc<State>,
+        config: Config,
+        serve: impl FnOnce(blocking::Server) -> io::Result<()> + Send + 'static,
+    ) -> Self {
+        let server = blocking::Server::from_listeners(listeners).expect("it can be prepared");
+        let server = server.with_config(config);
+        let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
+        Self::new(address, state, shutdown, move || serve(server))
+    }
+
+    fn smol(
+        listeners: Vec<TcpListener>,
+        state: Arc<State>,
+        config: Config,
+        serve: impl AsyncFnOnce(on_smol::Server) -> io::Result<()> + Send + 'static,
+    ) -> Self {
+        let server = on_smol::Server::from_listeners(listeners).expect("it can be prepared");
+        let server = server.with_config(config);
+        let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
+        Self::new(address, state, shutdown, move || smol::block_on(serve(server)))
+    }
+
+    fn new(
+        address: SocketAddr,
+        state: Arc<State>,
+        shutdown: ShutdownHandle,
+        serve: impl FnOnce() -> io::Result<()> + Send + 'static,
+    ) -> Self {
+        let (send, returned) = mpsc::channel();
+        thread::spawn(move || _ = send.send(serve()));
+        Self { address, state, shutdown, returned }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.address.port())
+    }
+
+    pub(crate) fn stop(&self) {
+        self.shutdown.stop();
+    }
+
+    /// After [`TestServer::stop`]: does not wait for another request.
+    pub(crate) fn close_idle(&self) {
+        self.shutdown.close_idle();
+    }
+
+    /// Waits until serving has ended.
+    pub(crate) fn wait_until_stopped(&self) {
+        let returned = self.returned.recv_timeout(Duration::from_secs(10));
+        returned.expect("serving ends").expect("and without an error");
+    }
+
+    /// Whether serving has not ended.
+    pub(crate) fn is_serving(&self) -> bool {
+        matches!(self.returned.try_recv(), Err(mpsc::TryRecvError::Empty))
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.state.release(usize::MAX);
+        self.stop();
+        let _ = self.returned.recv_timeout(Duration::from_secs(10));
+    }
+}
+
+/// The usual configuration: its Server header is that of the transcripts.
+pub(crate) fn config() -> Config {
+    let lame_duck = Duration::from_millis(200);
+    Config { server: "doorstep".into(), lame_duck, ..Config::default() }
+}
+
+/// A free port of the loopback.
+pub(crate) fn listener() -> Vec<TcpListener> {
+    net::bind(Some("127.0.0.1"), 0).expect("a port is free")
+}
+
+/// Waits until `done` returns true; panics after 10 s.
+pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let seen = (0..1000).any(|_| {
+        thread::sleep(Duration::from_millis(10));
+        done()
+    });
+    assert!(seen, "never happened: {what}");
+}
