@@ -149,7 +149,7 @@ impl ScriptResponse {
             .iter()
             .partition(|(name, _)| exchange.outbox.has_default_header(name) && !may_repeat(name));
         for (name, _) in said {
-            self.log_error(exchange, &format!("every answer has its {name} already"));
+            self.log_error(exchange, &format!("every response has its {name} already"));
         }
         let mut response = exchange.respond(document.status);
         if let Some(reason) = &document.reason {
