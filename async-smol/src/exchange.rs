@@ -16,6 +16,7 @@ use doorstep_core::http1::{Head, WaitingFor};
 use doorstep_driver::Response;
 use doorstep_driver::cgi::Cgi;
 use doorstep_driver::exchange::{BodyRead, ExchangeState};
+use smol::future;
 use smol::io::AsyncRead;
 
 use crate::job;
@@ -127,8 +128,16 @@ impl<'a> Exchange<'a> {
         };
         let flushed = self.socket.flush(self.state.to_send(), true).await;
         self.state.record_flush(flushed)?;
-        let sent = self.socket.send_file(&mut transfer).await;
-        self.state.file_sent(transfer.sent(), sent)
+        loop {
+            // Each part is counted as soon as it was sent: the handler may drop this future.
+            let before = transfer.sent();
+            let result = self.socket.send_part(&mut transfer).await;
+            self.state.file_sent(transfer.sent() - before, result)?;
+            if transfer.is_done() {
+                return Ok(());
+            }
+            future::yield_now().await; // one fair share at a time: others have their turn
+        }
     }
 
     /// Ends a body whose length was not promised.
@@ -171,8 +180,8 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// Returns `InvalidInput` if no other protocol was agreed on, or the error of the socket.
     pub async fn upgraded(&mut self) -> io::Result<(Async<TcpStream>, Vec<u8>)> {
+        self.flush().await?; // first: the handler may drop this future, and try again
         let unread = self.state.take_unread()?;
-        self.flush().await?;
         Ok((self.socket.try_clone()?, unread))
     }
 
