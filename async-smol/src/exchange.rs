@@ -15,6 +15,7 @@ use std::task::{Context, Poll, ready};
 use async_io::Async;
 use doorstep_core::http1::WaitingFor;
 use doorstep_driver::exchange::{BodyRead, ExchangeState, ExchangeView};
+use smol::future;
 use smol::io::AsyncRead;
 
 use crate::socket::Socket;
@@ -81,8 +82,16 @@ impl<'a> Exchange<'a> {
         };
         let flushed = self.socket.flush(self.state.to_send(), true).await;
         self.state.record_flush(flushed)?;
-        let sent = self.socket.send_file(&mut transfer).await;
-        self.state.file_sent(transfer.sent(), sent)
+        loop {
+            // Each part is counted as soon as it was sent: the handler may drop this future.
+            let before = transfer.sent();
+            let result = self.socket.send_part(&mut transfer).await;
+            self.state.file_sent(transfer.sent() - before, result)?;
+            if transfer.is_done() {
+                return Ok(());
+            }
+            future::yield_now().await; // one fair share at a time: others have their turn
+        }
     }
 
     /// Sends what has been written so far; for a body whose next part takes its time.
@@ -100,8 +109,8 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// Returns `InvalidInput` if no other protocol was agreed on, or the error of the socket.
     pub async fn upgraded(&mut self) -> io::Result<(Async<TcpStream>, Vec<u8>)> {
+        self.flush().await?; // first: the handler may drop this future, and try again
         let unread = self.state.take_unread()?;
-        self.flush().await?;
         Ok((self.socket.try_clone()?, unread))
     }
 

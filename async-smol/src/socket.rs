@@ -150,15 +150,9 @@ impl<'w> Socket<'w> {
         Poll::Ready(Ok(()))
     }
 
-    /// Sends a part of a file, one fair share at a time, so that others have their turn in between.
-    pub(crate) async fn send_file(&self, transfer: &mut FileTransfer<'_>) -> io::Result<()> {
-        loop {
-            poll_fn(|cx| self.poll_send(cx, |stream| transfer.send(stream))).await?;
-            if transfer.is_done() {
-                return Ok(());
-            }
-            future::yield_now().await;
-        }
+    /// Sends one part of a file. If this is dropped before it is done, nothing was sent.
+    pub(crate) async fn send_part(&self, transfer: &mut FileTransfer<'_>) -> io::Result<()> {
+        poll_fn(|cx| self.poll_send(cx, |stream| transfer.send(stream))).await.map(drop)
     }
 
     /// Sends once by `send`.

@@ -1,8 +1,8 @@
-//! A WebSocket echo by hand-over: HTTP ends here, tungstenite goes on.
+//! A WebSocket echo server: an upgrade ends HTTP, and tungstenite goes on.
 //!
-//! It shows what an upgrade is to the machine: an answer like any other, after which the socket and
-//! the bytes behind the request are the handler's. The thread stays with it, and so does the place
-//! among the connections; a stop cuts it off after its grace.
+//! An upgrade is a response like any other; after it the handler has the socket, and the bytes that
+//! have arrived behind the request. The thread stays with the connection, which counts against the limit
+//! of connections; a shutdown aborts it when its grace is over.
 //!
 //! Run with: `cargo run -p doorstep-blocking --example websocket -- 127.0.0.1:8000`
 
@@ -20,17 +20,17 @@ pub struct Echo;
 impl Handler for Echo {
     fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
         let Some(key) = key(&exchange.head()) else {
-            let answer = exchange.respond(426).header("Sec-WebSocket-Version", "13");
-            return answer
+            let response = exchange.respond(426).header("Sec-WebSocket-Version", "13");
+            return response
                 .header("Upgrade", "websocket")
-                .error_page("Here one speaks WebSocket only.");
+                .error_page("This resource is for WebSocket clients only.");
         };
         let accept = derive_accept_key(key);
-        let answer = exchange.respond(101).header("Sec-WebSocket-Accept", accept);
-        if answer.upgrade("websocket").is_err() {
+        let response = exchange.respond(101).header("Sec-WebSocket-Accept", accept);
+        if response.upgrade("websocket").is_err() {
             return exchange
                 .respond(400)
-                .error_page("An upgrade wants Connection: Upgrade and no body.");
+                .error_page("An upgrade needs Connection: Upgrade, and no body.");
         }
         let (socket, first) = exchange.upgraded()?;
         let mut socket = WebSocket::from_partially_read(socket, first, Role::Server, None);
@@ -39,18 +39,19 @@ impl Handler for Echo {
                 break;
             }
         }
-        Ok(()) // closed, or broken: the peer knows
+        Ok(()) // the connection is closed
     }
 }
 
-/// The key of an opening handshake, when it is one (RFC 6455 §4.2.1).
+/// The key of an opening handshake, if this is one (RFC 6455 §4.2.1).
 fn key<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
-    let wants = head.header_list("upgrade").any(|name| name.eq_ignore_ascii_case(b"websocket"));
-    let speaks = head.header("sec-websocket-version") == Some(b"13");
-    head.header("sec-websocket-key").filter(|_| wants && speaks)
+    let is_upgrade =
+        head.header_list("upgrade").any(|name| name.eq_ignore_ascii_case(b"websocket"));
+    let is_version_13 = head.header("sec-websocket-version") == Some(b"13");
+    head.header("sec-websocket-key").filter(|_| is_upgrade && is_version_13)
 }
 
-#[allow(dead_code, reason = "the test that drives this file brings its own server")]
+#[allow(dead_code, reason = "the test of this file starts its own server")]
 fn main() -> io::Result<()> {
     Server::bind(std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into()))?.serve(Echo)
 }

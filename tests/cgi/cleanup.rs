@@ -11,7 +11,7 @@ use crate::scripts::{ScriptServer, children};
 
 on_every_runtime! {
     fn no_process_thread_or_file_of_hostile_scripts_is_left(runtime: Runtime) {
-        runtime.alone("remains", "no_process_thread_or_file_of_hostile_scripts_is_left", || {
+        runtime.alone("cleanup", "no_process_thread_or_file_of_hostile_scripts_is_left", || {
             let temporary = tempfile::tempdir().expect("a temporary directory can be made");
             tempfile::env::override_temp_dir(temporary.path()).expect("it was not set before");
             let settings = CgiSettings {
