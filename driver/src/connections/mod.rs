@@ -416,14 +416,13 @@ impl Flags {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
     use std::io::Write;
     use std::net::TcpListener;
 
     #[test]
-    #[cfg(target_os = "linux")]
     fn b_286_a_client_whose_idle_connection_is_closed_has_not_left() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

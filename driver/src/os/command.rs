@@ -25,12 +25,11 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::io::ioctl_fionbio;
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
 use super::spawn_error::{SpawnError, SpawnStage};
@@ -101,11 +100,11 @@ impl Command {
     /// See [`SpawnStage`].
     pub fn spawn(&self, stdin: &File, mut permit: ProcessPermit) -> Result<Process, SpawnError> {
         let pipe = || {
-            let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
-            ioctl_fionbio(&ours, true)?;
-            Ok((ours, theirs))
+            let (reader, writer) = io::pipe()?;
+            ioctl_fionbio(&reader, true)?;
+            Ok((OwnedFd::from(reader), writer))
         };
-        let prepare = |error: rustix::io::Errno| SpawnStage::Prepare.failed(error);
+        let prepare = |error: io::Error| SpawnStage::Prepare.failed(error);
         let (stdout, their_stdout) = pipe().map_err(prepare)?;
         let (stderr, their_stderr) = pipe().map_err(prepare)?;
         for stream in [stdin.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()] {

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::os::absolute;
+use crate::os::walk::TRAVERSE_FLAGS;
 
 fn is_open(root: &Root, text: &str) -> bool {
     content(root.open(b"a.txt")).as_deref() == Some(text)
@@ -126,10 +127,11 @@ fn r_1_a_known_file_is_looked_at_however_long_its_name_is() {
     let dir = tree();
     let name = "n".repeat(250);
     let mut path = Vec::new();
-    let mut here = rustix::fs::open(dir.path().join("root"), OFlags::PATH, Mode::empty()).unwrap();
+    let mut here =
+        rustix::fs::open(dir.path().join("root"), TRAVERSE_FLAGS, Mode::empty()).unwrap();
     while path.len() + 251 < 4090 {
         rustix::fs::mkdirat(&here, &name, Mode::RWXU).unwrap();
-        here = rustix::fs::openat(&here, &name, OFlags::PATH, Mode::empty()).unwrap();
+        here = rustix::fs::openat(&here, &name, TRAVERSE_FLAGS, Mode::empty()).unwrap();
         path.extend_from_slice(name.as_bytes());
         path.push(b'/');
     }
