@@ -13,18 +13,27 @@ use crate::net::{Disconnect, DisconnectDetector};
 use crate::os::Stopwatch;
 use crate::semaphore::{Permit, Semaphore, Waiter};
 
-/// The longest wait before it is checked whether the client is still connected.
-const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-
 /// A place in a semaphore's queue.
 #[derive(Debug)]
 pub struct PermitWait {
     semaphore: Arc<Semaphore>,
     /// `None` before the first poll.
     waiter: Option<Waiter>,
-    timeout: Duration,
+    timeouts: PermitTimeouts,
     waited: Stopwatch,
     disconnect_detector: DisconnectDetector,
+}
+
+/// How long to wait for a permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PermitTimeouts {
+    /// The longest wait.
+    pub timeout: Duration,
+    /// The longest wait after the client has closed its half of the connection.
+    pub half_close_timeout: Duration,
+    /// The longest time between two checks whether the client is still connected:
+    /// [`Config::disconnect_check_interval`](crate::Config::disconnect_check_interval).
+    pub check_interval: Duration,
 }
 
 /// The state of one that waits.
@@ -50,21 +59,17 @@ pub enum NoPermit {
 }
 
 impl PermitWait {
-    /// Waits for a permit of `semaphore`, at most for `timeout`; after a client has closed its half
-    /// of the connection, at most for `half_close_timeout`. It enters the queue when it is first
-    /// polled, and the time counts from then.
+    /// Waits for a permit of `semaphore`. It enters the queue when it is first polled, and the time
+    /// counts from then.
     #[must_use]
-    pub fn new(
-        semaphore: &Arc<Semaphore>,
-        timeout: Duration,
-        half_close_timeout: Duration,
-    ) -> Self {
+    pub fn new(semaphore: &Arc<Semaphore>, timeouts: PermitTimeouts) -> Self {
+        let PermitTimeouts { half_close_timeout, check_interval, .. } = timeouts;
         Self {
             semaphore: semaphore.clone(),
             waiter: None,
-            timeout,
+            timeouts,
             waited: Stopwatch::default(),
-            disconnect_detector: DisconnectDetector::new(half_close_timeout),
+            disconnect_detector: DisconnectDetector::new(half_close_timeout, check_interval),
         }
     }
 
@@ -87,9 +92,10 @@ impl PermitWait {
         if waiter.is_closed() {
             return Err(NoPermit::ShuttingDown);
         }
-        match self.timeout.saturating_sub(self.waited.tick(Instant::now(), CHECK_INTERVAL)) {
+        let PermitTimeouts { timeout, check_interval, .. } = self.timeouts;
+        match timeout.saturating_sub(self.waited.tick(Instant::now(), check_interval)) {
             Duration::ZERO => Err(NoPermit::TimedOut),
-            left => Ok(PermitPoll::Wait(notified, left.min(CHECK_INTERVAL))),
+            left => Ok(PermitPoll::Wait(notified, left.min(check_interval))),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use doorstep::core::site::Site;
-use doorstep::driver::files::MAX_DIGEST_FILE_SIZE;
+use doorstep::driver::files::CacheLimits;
 use tempfile::TempDir;
 
 use crate::drivers::{Driver, Running};
@@ -101,7 +101,8 @@ on_every_driver! {
     fn rfc_9530_a_file_that_is_too_large_has_none(driver: Driver) {
         let (root, server) = serve(driver, Site::default());
         let huge = File::create(root.path().join("huge")).expect("it can be made");
-        huge.set_len(MAX_DIGEST_FILE_SIZE + 1).expect("it has a hole, and takes no room");
+        let largest = CacheLimits::default().max_digest_file_size;
+        huge.set_len(largest + 1).expect("it has a hole, and takes no room");
         let answer = server.client().ask("GET", "/huge", &[REPR, CONTENT, "Range: bytes=0-3"]);
         assert_eq!((answer.status, &answer.body[..]), (206, &[0; 4][..]));
         assert_eq!((digest(&answer, "Repr-Digest"), digest(&answer, "Content-Digest")), (None, None));

@@ -11,7 +11,7 @@ use doorstep_core::http1::HeadOffsets;
 use super::handler::Service;
 use super::refuse::{is_script_method, respond_not_cgi, respond_redirect_loop};
 use super::script_job::{ScriptJob, ScriptStep};
-use super::{MAX_LOCAL_REDIRECTS, Resolution, parse_head};
+use super::{Resolution, parse_head};
 use crate::exchange::ExchangeState;
 use crate::files::FilesJob;
 use crate::job::{Job, JobStep};
@@ -58,7 +58,8 @@ impl<'c> CgiJob<'c> {
 
     /// Begins to respond to the request `head` instead.
     fn follow(&mut self, exchange: &mut ExchangeState<'_>, head: Vec<u8>) -> io::Result<()> {
-        let offsets = if self.redirects < MAX_LOCAL_REDIRECTS { parse_head(&head) } else { None };
+        let most = self.service.scripts.settings().max_local_redirects;
+        let offsets = if self.redirects < most { parse_head(&head) } else { None };
         let Some(offsets) = offsets else { return respond_redirect_loop(exchange) };
         self.redirects += 1;
         self.redirect = Some(Box::new(LocalRedirect { head, offsets }));

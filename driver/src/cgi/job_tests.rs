@@ -93,11 +93,14 @@ fn a_local_redirect_leads_to_a_file_or_another_script() {
 #[test]
 fn local_redirects_that_do_not_end_are_502() {
     let dir = site("printf 'Location: /cgi-bin/x\\n\\n'");
-    let (ran, seen) = responds(cgi(&dir, CgiSettings::default()).job(), &get("/cgi-bin/x"));
-    assert!(ran.sent.starts_with("HTTP/1.1 502 "), "{}", ran.sent);
-    let starts = ran.steps.iter().filter(|step| *step == "Block").count();
-    assert_eq!(starts, 1 + MAX_LOCAL_REDIRECTS);
-    assert!(seen.errors[0].contains("local redirects"), "{:?}", seen.errors);
+    for max_local_redirects in [0, 3] {
+        let settings = CgiSettings { max_local_redirects, ..CgiSettings::default() };
+        let (ran, seen) = responds(cgi(&dir, settings).job(), &get("/cgi-bin/x"));
+        assert!(ran.sent.starts_with("HTTP/1.1 502 "), "{}", ran.sent);
+        let starts = ran.steps.iter().filter(|step| *step == "Block").count();
+        assert_eq!(starts, 1 + max_local_redirects);
+        assert!(seen.errors[0].contains("local redirects"), "{:?}", seen.errors);
+    }
 }
 
 #[test]

@@ -32,22 +32,20 @@ use doorstep_core::cgi::route::{Found, Route, RouteError, Script};
 use doorstep_core::http1::{Connection, Event, HeadOffsets, Limits};
 use doorstep_core::site::cors;
 
+use crate::config::Config;
 use crate::exchange::ExchangeState;
 use crate::os::{
     self, Command, Credentials, Opened, Process, ProcessPermit, Root, SpawnError, SpawnStage,
 };
-use crate::permit_wait::{NoPermit, PermitWait};
+use crate::permit_wait::{NoPermit, PermitTimeouts, PermitWait};
 use refuse::{respond_503, respond_denied, respond_preflight, respond_unavailable, start_hint};
 use request_body::RequestBody;
 use run::ScriptRun;
 
 pub use handler::Cgi;
 pub use job::CgiJob;
-pub use process_limit::{KILL_WAIT, ProcessLimit};
+pub use process_limit::ProcessLimit;
 pub use settings::CgiSettings;
-
-/// How many local redirects of one request are followed (RFC 3875 §6.2.2); then 502.
-const MAX_LOCAL_REDIRECTS: usize = 10;
 
 /// The scripts below a directory.
 #[derive(Debug, Clone)]
@@ -171,9 +169,12 @@ impl ScriptDirectory {
     }
 
     /// Waits for a permit, if [`ProcessLimit::try_acquire`] has none.
-    fn queue(&self) -> PermitWait {
-        let settings = &self.settings;
-        self.process_limit.queue(settings.timeout, settings.half_close_timeout)
+    fn queue(&self, config: &Config) -> PermitWait {
+        self.process_limit.queue(PermitTimeouts {
+            timeout: self.settings.timeout,
+            half_close_timeout: self.settings.half_close_timeout,
+            check_interval: config.disconnect_check_interval,
+        })
     }
 
     /// Prepares the start of `script` for a request that came in on `local`. `body` is what was
@@ -216,6 +217,7 @@ impl ScriptDirectory {
     ) -> io::Result<Command> {
         let mut command = Command::new(&self.path.join(OsStr::from_bytes(context.script.file())))?;
         command.confine(credentials, self.settings.rlimits);
+        command.kill_delay(self.settings.kill_delay);
         for (name, value) in &self.settings.variables {
             command.env(name.as_bytes(), value.as_bytes())?;
         }
@@ -243,7 +245,10 @@ impl ScriptDirectory {
         started: Result<Process, SpawnError>,
     ) -> io::Result<Option<ScriptRun>> {
         let failure = match started {
-            Ok(process) => return Ok(Some(ScriptRun::new(process, script, &self.settings))),
+            Ok(process) => {
+                let run = ScriptRun::new(process, script, &self.settings, exchange.config());
+                return Ok(Some(run));
+            }
             Err(failure) => failure,
         };
         exchange.log_error(format!("{}: {failure}{}", script_name(script), start_hint(&failure)));

@@ -5,12 +5,8 @@ use std::time::Duration;
 
 use crate::connections::ConnectionHandle;
 use crate::os::{ProcessGroups, ProcessPermit};
-use crate::permit_wait::{NoPermit, PermitPoll, PermitWait};
+use crate::permit_wait::{NoPermit, PermitPoll, PermitTimeouts, PermitWait};
 use crate::semaphore::Semaphore;
-
-/// How long to wait for processes that are being started when all are killed, and for the end of
-/// those that were killed.
-pub const KILL_WAIT: Duration = Duration::from_millis(500);
 
 /// A limit of running processes, with a queue. Clones are the same limit.
 ///
@@ -45,8 +41,8 @@ impl ProcessLimit {
     }
 
     /// Waits for a permit by [`ProcessLimit::poll`].
-    pub(super) fn queue(&self, timeout: Duration, half_close_timeout: Duration) -> PermitWait {
-        PermitWait::new(&self.permits, timeout, half_close_timeout)
+    pub(super) fn queue(&self, timeouts: PermitTimeouts) -> PermitWait {
+        PermitWait::new(&self.permits, timeouts)
     }
 
     /// Takes the permit that `wait` waits for, as [`PermitWait::poll`] does.
@@ -74,12 +70,13 @@ impl ProcessLimit {
         self.permits.close();
     }
 
-    /// Starts no process from now on, and kills every process group, those that are being started as
-    /// well. Returns when these were started, after at most half a second. For a program that exits
-    /// at once: the processes are not reaped.
-    pub fn kill(&self) {
+    /// Starts no process from now on, and kills every process group, including those that are being
+    /// started: waits until these are, at most for `timeout`
+    /// ([`Config::kill_wait`](crate::Config::kill_wait)). For a program that exits at once: the
+    /// processes are not reaped.
+    pub fn kill(&self, timeout: Duration) {
         self.kill_all();
-        self.groups.wait_started(KILL_WAIT);
+        self.groups.wait_started(timeout);
     }
 
     /// Does the same without waiting: processes that are being started are killed once they are.
@@ -88,13 +85,14 @@ impl ProcessLimit {
         self.groups.kill_all();
     }
 
-    /// Starts no process from now on, and waits until none is running; those that still are after
-    /// `timeout` are killed, and waited for for half a second.
-    pub fn drain(&self, timeout: Duration) {
+    /// Starts no process from now on, and waits until none is running, at most for `timeout`. Those
+    /// that are running then are killed, and are waited for at most for `kill_wait`
+    /// ([`Config::kill_wait`](crate::Config::kill_wait)).
+    pub fn drain(&self, timeout: Duration, kill_wait: Duration) {
         self.close();
         if !self.wait_idle(timeout) {
             self.kill_all();
-            self.wait_idle(KILL_WAIT);
+            self.wait_idle(kill_wait);
         }
     }
 
@@ -119,13 +117,15 @@ mod tests {
     use std::thread;
     use std::time::Instant;
 
+    const KILL_WAIT: Duration = Duration::from_millis(500);
+
     #[test]
     fn b_282_a_process_that_is_being_started_when_all_are_killed_is_killed_too() {
         let limit = ProcessLimit::new(1, 1);
         let permit = limit.try_acquire().unwrap();
         let killer = thread::spawn({
             let limit = limit.clone();
-            move || limit.kill()
+            move || limit.kill(KILL_WAIT)
         });
         while limit.permits.enqueue().is_some() {
             thread::yield_now();
@@ -142,12 +142,12 @@ mod tests {
         let limit = ProcessLimit::new(2, 0);
         let starting = limit.try_acquire().unwrap();
         let begin = Instant::now();
-        limit.kill();
+        limit.kill(KILL_WAIT);
         assert!(begin.elapsed() >= KILL_WAIT);
         assert!(limit.try_acquire().is_none(), "and nothing is started any more");
         drop(starting); // it was not started after all
         let begin = Instant::now();
-        limit.kill();
+        limit.kill(KILL_WAIT);
         assert!(begin.elapsed() < KILL_WAIT && limit.wait_idle(Duration::ZERO));
     }
 }

@@ -20,6 +20,7 @@ use doorstep_core::http1::ResponseDue;
 use doorstep_core::http1::state::States;
 
 use super::{CgiSettings, response::ScriptResponse, stderr::StderrLines};
+use crate::config::Config;
 use crate::exchange::ExchangeState;
 use crate::net::{Disconnect, DisconnectDetector};
 use crate::os::{self, Process, Readiness, Stopwatch};
@@ -28,12 +29,11 @@ use crate::os::{self, Process, Readiness, Stopwatch};
 const READ_SIZE: usize = 16 << 10;
 /// Reads of one step, a number: more than the largest pipe holds, and others have their exchange.
 const MAX_READS: usize = 65;
-/// The first and the longest pause between two looks around.
-/// A stop is noticed within the latter.
-const CHECK_INTERVALS: (Duration, Duration) =
-    (Duration::from_millis(20), Duration::from_millis(250));
-/// What a script has left whose output is no answer.
-const EXIT_WAIT: Duration = Duration::from_secs(1);
+/// The first time between two checks. Each further one is twice as long, up to
+/// [`CgiSettings::check_interval`].
+const FIRST_CHECK_INTERVAL: Duration = Duration::from_millis(20);
+/// The least [`CgiSettings::check_interval`]: bounds the processor time that checks take.
+const MIN_CHECK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A running script.
 #[derive(Debug)]
@@ -49,11 +49,14 @@ pub(super) struct ScriptRun {
     clock: Stopwatch,
     /// How long it may take.
     timeout: Duration,
+    /// [`CgiSettings::exit_timeout`].
+    exit_timeout: Duration,
     /// What was said last was to wait.
     waited: bool,
     checked: Instant,
     check_interval: Duration,
-    vigil: DisconnectDetector,
+    max_check_interval: Duration,
+    disconnect_detector: DisconnectDetector,
     /// The client was told that nothing follows.
     closed: bool,
 }
@@ -72,19 +75,30 @@ pub(super) enum RunStep {
 }
 
 impl ScriptRun {
-    pub(super) fn new(process: Process, script: &Script, settings: &CgiSettings) -> Self {
+    pub(super) fn new(
+        process: Process,
+        script: &Script,
+        settings: &CgiSettings,
+        config: &Config,
+    ) -> Self {
+        let max_check_interval = settings.check_interval.max(MIN_CHECK_INTERVAL);
         Self {
             process,
             response: ScriptResponse::new(script, settings.max_header),
-            stderr: StderrLines::default(),
+            stderr: StderrLines::new(settings),
             buffer: vec![0; READ_SIZE],
             output: (0, settings.max_output),
             clock: Stopwatch::started_at(Instant::now()),
             timeout: settings.timeout,
+            exit_timeout: settings.exit_timeout,
             waited: false,
             checked: Instant::now(),
-            check_interval: CHECK_INTERVALS.0,
-            vigil: DisconnectDetector::new(settings.half_close_timeout),
+            check_interval: FIRST_CHECK_INTERVAL.min(max_check_interval),
+            max_check_interval,
+            disconnect_detector: DisconnectDetector::new(
+                settings.half_close_timeout,
+                config.disconnect_check_interval,
+            ),
             closed: false,
         }
     }
@@ -98,7 +112,7 @@ impl ScriptRun {
         exchange: &mut ExchangeState<'_>,
         ready: Readiness,
     ) -> io::Result<RunStep> {
-        let taken = self.clock.tick(Instant::now(), CHECK_INTERVALS.1);
+        let taken = self.clock.tick(Instant::now(), self.max_check_interval);
         let left = self.timeout.saturating_sub(taken);
         if left.is_zero() {
             return self.fail(exchange, 504, &format!("ended after {:?}", self.timeout));
@@ -124,7 +138,7 @@ impl ScriptRun {
             return Ok(next);
         }
         if self.response.is_invalid() {
-            self.timeout = self.timeout.min(taken + EXIT_WAIT);
+            self.timeout = self.timeout.min(taken + self.exit_timeout);
         }
         let held_for = self.response.held_for();
         if held_for.is_none() && !exchange.outbox.is_empty() {
@@ -185,7 +199,7 @@ impl ScriptRun {
     /// What nobody says.
     fn check(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<Option<RunStep>> {
         self.checked = Instant::now();
-        self.check_interval = (2 * self.check_interval).min(CHECK_INTERVALS.1);
+        self.check_interval = (2 * self.check_interval).min(self.max_check_interval);
         let waits = exchange.owes_response();
         if self.response.has_ended() && !waits {
             return Ok(None); // what it does now is no client's business
@@ -199,7 +213,7 @@ impl ScriptRun {
             }
             return Ok(next);
         }
-        match self.vigil.update(exchange.connection().peer_state()) {
+        match self.disconnect_detector.update(exchange.connection().peer_state()) {
             // The mark on the line of its request says that.
             Some(Disconnect::Closed) if waits && exchange.has_responded() => {
                 self.finish_stderr(exchange);
@@ -214,7 +228,7 @@ impl ScriptRun {
 
     /// The client's exchange, which is not the script's time.
     fn flush(&mut self) -> RunStep {
-        self.clock.pause(Instant::now(), CHECK_INTERVALS.1);
+        self.clock.pause(Instant::now(), self.max_check_interval);
         RunStep::Flush
     }
 

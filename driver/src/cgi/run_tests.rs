@@ -8,6 +8,7 @@ use std::time::Duration;
 use doorstep_core::cgi::route::{Found, Route, ScriptDirectories};
 
 use super::{RunStep, ScriptRun};
+use crate::Config;
 use crate::cgi::{CgiSettings, ProcessLimit};
 use crate::exchange::fixture::respond;
 use crate::os::{Command, Readiness};
@@ -24,7 +25,7 @@ fn broken(output: &str) -> (String, Vec<String>, bool) {
         start.arg(argument.as_bytes()).unwrap();
     }
     let process = start.spawn(&File::open("/dev/null").unwrap(), permit).unwrap();
-    let mut run = ScriptRun::new(process, &script, &CgiSettings::default());
+    let mut run = ScriptRun::new(process, &script, &CgiSettings::default(), &Config::default());
 
     let seen = respond(b"GET /cgi-bin/x HTTP/1.1\r\nHost: a\r\n\r\n", |exchange| {
         let most = output.replace("\\n", "\n").len() as u64;

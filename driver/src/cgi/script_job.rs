@@ -100,7 +100,7 @@ impl ScriptJob {
                 State::Acquire(body) => match scripts.process_limit().try_acquire() {
                     Some(permit) => self.start(scripts, exchange, body, permit)?,
                     None => {
-                        self.state = State::Queue(body, scripts.queue());
+                        self.state = State::Queue(body, scripts.queue(exchange.config()));
                         JobStep::Flush // earlier responses do not wait with it
                     }
                 },

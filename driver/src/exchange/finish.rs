@@ -23,7 +23,7 @@ impl ExchangeState<'_> {
     /// request begins in the inbox.
     pub fn finish(mut self, outcome: Outcome) -> Position {
         self.complete(outcome);
-        self.connection.exchange_done();
+        self.connection().exchange_done();
         self.inbox.consume(self.pending);
         self.inbox.position()
     }
@@ -56,7 +56,7 @@ impl ExchangeState<'_> {
         if let Some(words) = trouble.message {
             self.log_error(words);
         }
-        self.observer.log(&Record {
+        self.context.observer.log(&Record {
             remote_addr: self.peer_addr().ip(),
             request_line: self.head.request_line(),
             status: self.record.status,

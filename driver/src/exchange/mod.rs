@@ -19,13 +19,12 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::net::SocketAddr;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use doorstep_core::http1::state::States;
 use doorstep_core::http1::{Connection, Head, Inbox, Misuse, Outbox, Reject, ResponseDue};
 
-use crate::config::FLUSH_THRESHOLD;
+use crate::config::Config;
 use crate::connections::ConnectionHandle;
 use crate::exchange::response::{Response, ResponseRecord};
 use crate::files::FileTransfer;
@@ -36,11 +35,18 @@ use crate::os;
 /// more than the copy.
 const MAX_COPIED: u64 = 8 << 10;
 
-/// A request, and the place for its answer.
+/// What all exchanges on one connection have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'c> {
+    pub(crate) config: &'c Config,
+    pub(crate) connection: &'c Arc<ConnectionHandle>,
+    pub(crate) observer: &'c dyn Observer,
+}
+
+/// A request and the response to it.
 pub struct ExchangeState<'a> {
     head: Head<'a>,
-    connection: &'a Arc<ConnectionHandle>,
-    observer: &'a dyn Observer,
+    context: Context<'a>,
     pub(crate) machine: &'a mut Connection,
     /// What was read of the body, and behind it.
     inbox: Inbox<&'a mut [u8]>,
@@ -50,8 +56,6 @@ pub struct ExchangeState<'a> {
     /// Bytes at the front of the inbox that are body and were counted, but not yet read.
     pending: usize,
     trailers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// [`Config::flush_threshold`](crate::Config::flush_threshold).
-    flush_threshold: usize,
 }
 
 impl<'a> ExchangeState<'a> {
@@ -61,13 +65,11 @@ impl<'a> ExchangeState<'a> {
         inbox: Inbox<&'a mut [u8]>,
         outbox: &'a mut Outbox,
         machine: &'a mut Connection,
-        connection: &'a Arc<ConnectionHandle>,
-        observer: &'a dyn Observer,
+        context: Context<'a>,
     ) -> Self {
         Self {
             head,
-            connection,
-            observer,
+            context,
             machine,
             inbox,
             outbox,
@@ -75,7 +77,6 @@ impl<'a> ExchangeState<'a> {
             reject: None,
             pending: 0,
             trailers: Vec::new(),
-            flush_threshold: FLUSH_THRESHOLD,
         }
     }
 
@@ -86,19 +87,10 @@ impl<'a> ExchangeState<'a> {
         head: Head<'_>,
         respond: impl FnOnce(&mut ExchangeState<'_>) -> T,
     ) -> T {
-        let mut redirected = ExchangeState {
-            head,
-            connection: self.connection,
-            observer: self.observer,
-            machine: self.machine,
-            inbox: Inbox::new(&mut []),
-            outbox: self.outbox,
-            record: mem::take(&mut self.record),
-            reject: None,
-            pending: 0,
-            trailers: Vec::new(),
-            flush_threshold: self.flush_threshold,
-        };
+        let inbox = Inbox::new(&mut [][..]);
+        let mut redirected =
+            ExchangeState::new(head, inbox, self.outbox, self.machine, self.context);
+        redirected.record = mem::take(&mut self.record);
         let responded = respond(&mut redirected);
         self.record = redirected.record;
         responded
@@ -113,13 +105,19 @@ impl<'a> ExchangeState<'a> {
     /// The connection in the table of all connections.
     #[must_use]
     pub fn connection(&self) -> &'a Arc<ConnectionHandle> {
-        self.connection
+        self.context.connection
+    }
+
+    /// The server's configuration.
+    #[must_use]
+    pub fn config(&self) -> &'a Config {
+        self.context.config
     }
 
     /// The client's address and port (B-301).
     #[must_use]
     pub fn peer_addr(&self) -> SocketAddr {
-        self.connection.peer()
+        self.connection().peer()
     }
 
     /// The address and port that the client has connected to.
@@ -127,7 +125,7 @@ impl<'a> ExchangeState<'a> {
     /// # Errors
     /// Returns an error if the system does not know it any more.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.connection.stream().local_addr()
+        self.connection().stream().local_addr()
     }
 
     /// Whether the client waits for 100 Continue before it sends the body.
@@ -152,7 +150,7 @@ impl<'a> ExchangeState<'a> {
 
     /// Begins the answer. Its Date is this moment, however long ago the request came.
     pub fn respond(&mut self, status: u16) -> Response<'_> {
-        if self.connection.should_close() {
+        if self.connection().should_close() {
             self.machine.disable_keep_alive();
         }
         set_date(self.outbox);
@@ -163,7 +161,7 @@ impl<'a> ExchangeState<'a> {
 
     /// What is to be sent now.
     pub fn to_send(&mut self) -> &mut Outbox {
-        self.connection.set_reset_on_close(self.machine.is_close_delimited());
+        self.connection().set_reset_on_close(self.machine.is_close_delimited());
         self.outbox
     }
 
@@ -230,7 +228,7 @@ impl<'a> ExchangeState<'a> {
 
     /// Tells the server's own log something about this request; the client never sees it.
     pub fn log_error(&self, words: impl AsRef<str>) {
-        self.observer.on_error(self.peer_addr().ip(), words.as_ref());
+        self.context.observer.on_error(self.peer_addr().ip(), words.as_ref());
     }
 }
 
@@ -272,10 +270,11 @@ impl ExchangeState<'_> {
             _ => return Err(Misuse::NoResponseDue.into()),
         }
         if count > MAX_COPIED {
-            return FileTransfer::new(file, offset, count).map(Some);
+            let max_chunk = self.config().max_sendfile_chunk;
+            return FileTransfer::new(file, offset, count, max_chunk).map(Some);
         }
-        let n =
-            self.outbox.append_with(count as usize, |space| read_at(file, space, offset))? as u64;
+        let n = self.outbox.append_with(count as usize, |space| os::read_at(file, space, offset))?
+            as u64;
         self.body_sent(n)?;
         if n < count { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(None) }
     }
@@ -301,7 +300,7 @@ impl ExchangeState<'_> {
     /// Whether enough has gathered in the outbox to be sent.
     #[must_use]
     pub fn should_flush(&self) -> bool {
-        self.outbox.len() > self.flush_threshold
+        self.outbox.len() > self.config().flush_threshold
     }
 
     /// After a hand-over was answered: the first bytes of the new protocol.
@@ -326,18 +325,4 @@ impl ExchangeState<'_> {
 /// The time for the Date of the response that is made now.
 fn set_date(outbox: &mut Outbox) {
     outbox.set_date(os::now().max(0).cast_unsigned());
-}
-
-/// Reads until `space` is full or the file ends.
-fn read_at(file: &File, space: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < space.len() {
-        match file.read_at(&mut space[filled..], offset + filled as u64) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }

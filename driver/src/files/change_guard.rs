@@ -23,8 +23,6 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::time::SystemTime;
 
-use crate::net::MAX_SENDFILE_CHUNK;
-
 /// What a file was when its transfer began.
 #[derive(Debug, Clone, Copy)]
 pub struct ChangeGuard {
@@ -32,18 +30,31 @@ pub struct ChangeGuard {
     modified: SystemTime,
 }
 
-/// A watch over the transfer of so many bytes; over one that is done in a single exchange there is none.
+/// Checks once whether a file has changed during its transfer: before its last part is sent. If it
+/// has one part only, nothing is checked.
 #[derive(Debug, Clone, Copy)]
-pub struct TransferGuard(Option<ChangeGuard>);
+pub(super) struct TransferGuard {
+    guard: Option<ChangeGuard>,
+    max_chunk: u64,
+}
 
 impl TransferGuard {
-    /// To be called before each exchange, with what is left: before the last one the file is looked at.
+    /// For the transfer of `count` bytes of `file` in parts of at most `max_chunk` bytes.
     ///
     /// # Errors
-    /// Those of [`ChangeGuard::check`].
-    pub fn check_before_send(&self, file: &File, left: u64) -> io::Result<()> {
-        match &self.0 {
-            Some(guard) if left <= MAX_SENDFILE_CHUNK as u64 => guard.check(file),
+    /// Returns the error of [`ChangeGuard::new`].
+    pub(super) fn new(file: &File, count: u64, max_chunk: u64) -> io::Result<Self> {
+        let guard = (count > max_chunk).then(|| ChangeGuard::new(file)).transpose()?;
+        Ok(Self { guard, max_chunk })
+    }
+
+    /// To be called before each part is sent, with the number of bytes that are left.
+    ///
+    /// # Errors
+    /// Returns the error of [`ChangeGuard::check`].
+    pub(super) fn check_before_send(&self, file: &File, left: u64) -> io::Result<()> {
+        match &self.guard {
+            Some(guard) if left <= self.max_chunk => guard.check(file),
             _ => Ok(()),
         }
     }
@@ -57,15 +68,6 @@ impl ChangeGuard {
     pub fn new(file: &File) -> io::Result<Self> {
         let now = file.metadata()?;
         Ok(Self { size: now.len(), modified: now.modified()? })
-    }
-
-    /// Watches over the transfer of `count` bytes of `file`.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn for_transfer(file: &File, count: u64) -> io::Result<TransferGuard> {
-        let is_needed = count > MAX_SENDFILE_CHUNK as u64;
-        is_needed.then(|| Self::new(file)).transpose().map(TransferGuard)
     }
 
     /// Whether it still is what it was, or that and more.

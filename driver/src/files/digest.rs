@@ -15,23 +15,20 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::mem;
-use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 
 use doorstep_core::site::Stat;
 use doorstep_core::site::range::ByteRange;
 use sha2::{Digest as _, Sha256};
 
+use super::CacheLimits;
 use super::directory::slice_range;
 use super::file_cache::{Content, TIMESTAMP_GRANULARITY};
+use super::generations::{Generations, Weighed, Weight};
 use crate::os;
 
-/// Digests in each of the two generations, a number: about 200 KiB in all.
-const MAX_DIGESTS: usize = 512;
 /// How much of a file is read at once, in bytes.
 const READ_SIZE: usize = 64 << 10;
 
@@ -39,21 +36,14 @@ const READ_SIZE: usize = 64 << 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest([u8; 32]);
 
-/// Digests of whole files, as many as there is room for.
-#[derive(Debug, Default)]
+/// A bounded cache of the digests of whole files.
+#[derive(Debug)]
 pub struct DigestCache {
-    generations: Mutex<Generations>,
+    /// By device and inode: of a file that has changed, only the last state is of use.
+    digests: Mutex<Generations<(u64, u64), (Stat, Digest)>>,
 }
 
-/// Two generations: when the young one is full, the old one goes.
-#[derive(Debug, Default)]
-struct Generations {
-    young: Generation,
-    old: Generation,
-}
-
-/// By device and inode: of a file that changed only the last state is of use.
-type Generation = HashMap<(u64, u64), (Stat, Digest)>;
+impl Weighed for (Stat, Digest) {}
 
 impl Digest {
     /// Of the bytes of `range`. It is asked now and then whether it `is_wanted` any more.
@@ -91,6 +81,12 @@ impl Digest {
 }
 
 impl DigestCache {
+    /// A cache of at most [`CacheLimits::max_digests`] digests.
+    #[must_use]
+    pub fn new(limits: &CacheLimits) -> Self {
+        Self { digests: Mutex::new(Generations::new(limits.max_digests, Weight::default())) }
+    }
+
     /// Of all of `content`, which was opened when it was as `stat` says.
     ///
     /// # Errors
@@ -117,18 +113,20 @@ impl DigestCache {
     }
 
     fn get(&self, stat: &Stat) -> Option<Digest> {
-        let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (stat.device, stat.inode);
-        let (known, digest) = generations.young.get(&key).or_else(|| generations.old.get(&key))?;
+        let digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        let ((known, digest), _) = digests.get(&(stat.device, stat.inode))?;
         (known == stat).then_some(*digest)
     }
 
     fn insert(&self, stat: Stat, digest: Digest) {
-        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        if generations.young.len() >= MAX_DIGESTS {
-            generations.old = mem::take(&mut generations.young);
-        }
-        generations.young.insert((stat.device, stat.inode), (stat, digest));
+        let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        digests.insert((stat.device, stat.inode), (stat, digest));
+    }
+}
+
+impl Default for DigestCache {
+    fn default() -> Self {
+        Self::new(&CacheLimits::default())
     }
 }
 
@@ -142,16 +140,13 @@ fn read_range(
     let (mut at, mut left) = (range.first, range.len());
     while left > 0 {
         let step = usize::try_from(left).map_or(READ_SIZE, |left| left.min(READ_SIZE));
-        match file.read_at(&mut buffer[..step], at) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(n) => {
-                sink(&buffer[..n])?;
-                at += n as u64;
-                left -= n as u64;
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+        let n = os::read_at(file, &mut buffer[..step], at)?;
+        if n < step {
+            return Err(ErrorKind::UnexpectedEof.into());
         }
+        sink(&buffer[..n])?;
+        at += n as u64;
+        left -= n as u64;
     }
     Ok(())
 }
@@ -229,12 +224,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
-        let digests = DigestCache::default();
-        for inode in 0..3 * MAX_DIGESTS as u64 {
+    fn the_number_of_cached_digests_is_bounded() {
+        let digests = DigestCache::new(&CacheLimits { max_digests: 8, ..CacheLimits::default() });
+        for inode in 0..100 {
             digests.get_or_compute(&bytes("x"), &stat(inode, 1, 1000), || true).unwrap();
         }
-        let generations = digests.generations.lock().unwrap();
-        assert_eq!((generations.young.len(), generations.old.len()), (MAX_DIGESTS, MAX_DIGESTS));
+        let cached = (0..100).filter(|&inode| digests.get(&stat(inode, 1, 1000)).is_some());
+        assert_eq!(cached.count(), 8);
     }
 }

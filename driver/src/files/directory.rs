@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::sync::Arc;
 
 use doorstep_core::http1::date;
 use doorstep_core::site::listing::View;
@@ -18,13 +19,14 @@ use doorstep_core::site::{
 
 use super::listings::{Listing, ListingError, ListingPermits};
 use super::pending_digest::{Digests, PendingDigest};
-use super::{Content, DigestCache, FileCache};
+use super::{CacheLimits, Content, DigestCache, FileCache};
 use crate::cgi::ScriptDirectory;
+use crate::config::Config;
 use crate::exchange::ExchangeState;
 use crate::exchange::response::Response;
 use crate::net::{Disconnect, DisconnectDetector};
 use crate::os::{self, Opened, Root, Symlinks};
-use crate::permit_wait::PermitWait;
+use crate::permit_wait::{PermitTimeouts, PermitWait};
 use crate::semaphore::Permit;
 
 /// What is below a directory, as answers.
@@ -34,6 +36,7 @@ pub struct Directory {
     digest_cache: DigestCache,
     listings: ListingPermits,
     site: Site,
+    cache_limits: CacheLimits,
 }
 
 /// What is left to do after the head of an answer.
@@ -67,13 +70,7 @@ const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
 /// A clone has the same root and site, and caches and limits of its own.
 impl Clone for Directory {
     fn clone(&self) -> Self {
-        let site = self.site.clone();
-        Self {
-            cache: FileCache::new(self.cache.root().clone()),
-            digest_cache: DigestCache::default(),
-            listings: ListingPermits::new(&site),
-            site,
-        }
+        Self::from_parts(self.cache.root().clone(), self.site.clone(), self.cache_limits)
     }
 }
 
@@ -84,10 +81,18 @@ impl Directory {
     /// # Errors
     /// When there is no such directory now.
     pub fn new(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
-        let root = Root::new(directory.as_ref(), symlinks)?;
-        let (cache, digest_cache, site) =
-            (FileCache::new(root), DigestCache::default(), Site::default());
-        Ok(Self { cache, digest_cache, listings: ListingPermits::new(&site), site })
+        let root = Arc::new(Root::new(directory.as_ref(), symlinks)?);
+        Ok(Self::from_parts(root, Site::default(), CacheLimits::default()))
+    }
+
+    fn from_parts(root: Arc<Root>, site: Site, cache_limits: CacheLimits) -> Self {
+        Self {
+            cache: FileCache::with_limits(root, &cache_limits),
+            digest_cache: DigestCache::new(&cache_limits),
+            listings: ListingPermits::new(&site),
+            site,
+            cache_limits,
+        }
     }
 
     /// Serves files attach_scripts `scripts`: listings leave out their directories, and a root that is
@@ -131,6 +136,13 @@ impl Directory {
         self.site = site;
     }
 
+    /// Replaces the caches by empty ones within `limits`.
+    pub fn set_cache_limits(&mut self, limits: CacheLimits) {
+        self.cache = FileCache::with_limits(self.cache.root().clone(), &limits);
+        self.digest_cache = DigestCache::new(&limits);
+        self.cache_limits = limits;
+    }
+
     /// The listing of the directory at `path`. [`ListingError::NeedsPermit`]: it needs a permit, from
     /// [`Directory::queue_for_permit`]. It ends early when `disconnect` says that the client has left, which it
     /// is asked now and then.
@@ -147,16 +159,20 @@ impl Directory {
         self.listings.build((&self.cache, &self.site), (path, view), permit, disconnect)
     }
 
-    /// Watches whether the client of a listing or a digest has disconnected.
+    /// Detects whether the client of a listing or of a digest has disconnected.
     #[must_use]
-    pub fn disconnect_detector(&self) -> DisconnectDetector {
-        DisconnectDetector::new(self.site.half_close_timeout)
+    pub fn disconnect_detector(&self, config: &Config) -> DisconnectDetector {
+        DisconnectDetector::new(self.site.half_close_timeout, config.disconnect_check_interval)
     }
 
     /// Waits for the permit of a large listing.
     #[must_use]
-    pub fn queue_for_permit(&self) -> PermitWait {
-        self.listings.queue(&self.site)
+    pub fn queue_for_permit(&self, config: &Config) -> PermitWait {
+        self.listings.queue(PermitTimeouts {
+            timeout: self.site.listing_queue_timeout,
+            half_close_timeout: self.site.half_close_timeout,
+            check_interval: config.disconnect_check_interval,
+        })
     }
 
     /// Answers with what [`Directory::list`] gave; what is to be sent of it, if anything is.
@@ -259,56 +275,64 @@ impl Directory {
                 }
                 // Whether it can be read is found when it is: that may take long.
                 Action::List(_) => resolver.listed(true),
-                Action::Respond(answer) => return send_head(exchange, answer, file),
+                Action::Respond(plan) => return self.send_head(exchange, plan, file),
             }
         }
     }
-}
 
-fn send_head(
-    exchange: &mut ExchangeState<'_>,
-    answer: ResponsePlan<'_>,
-    file: Option<(Content, Stat)>,
-) -> io::Result<BodyPlan> {
-    match answer {
-        ResponsePlan::ErrorPage(denial) => send_error_page(exchange, denial)?,
-        ResponsePlan::CustomErrorPage(denial, media_type, size) => {
-            let mut content_type = Vec::new();
-            media_type.write(&mut content_type);
-            error_response(exchange, denial)
-                .log_as_error()
-                .header("Content-Type", content_type)
-                .sized_body(size)?;
-            if let Some((file, _)) = file.filter(|_| size > 0) {
-                return Ok(BodyPlan::Range(file, ByteRange { first: 0, last: size - 1 }));
+    fn send_head(
+        &self,
+        exchange: &mut ExchangeState<'_>,
+        plan: ResponsePlan<'_>,
+        file: Option<(Content, Stat)>,
+    ) -> io::Result<BodyPlan> {
+        match plan {
+            ResponsePlan::ErrorPage(denial) => send_error_page(exchange, denial)?,
+            ResponsePlan::CustomErrorPage(denial, media_type, size) => {
+                let mut content_type = Vec::new();
+                media_type.write(&mut content_type);
+                error_response(exchange, denial)
+                    .log_as_error()
+                    .header("Content-Type", content_type)
+                    .sized_body(size)?;
+                if let Some((file, _)) = file.filter(|_| size > 0) {
+                    return Ok(BodyPlan::Range(file, ByteRange { first: 0, last: size - 1 }));
+                }
+            }
+            ResponsePlan::NotModified(about) => {
+                with_validators(exchange.respond(304), &about).body("")?;
+            }
+            ResponsePlan::RangeNotSatisfiable(size) => exchange
+                .respond(416)
+                .header("Accept-Ranges", "bytes")
+                .header("Content-Range", format!("bytes */{size}"))
+                .error_page("")?,
+            ResponsePlan::Listing(path, view) => return Ok(BodyPlan::List(path.to_vec(), view)),
+            ResponsePlan::Redirect(location) => {
+                let mut target = Vec::new();
+                location.write(&mut target);
+                exchange.respond(301).header("Location", target).body("")?;
+            }
+            ResponsePlan::File(representation, selection) => {
+                let pending = file.as_ref().and_then(|file| {
+                    let most = self.cache_limits.max_digest_file_size;
+                    PendingDigest::new(&exchange.head(), &representation, selection, file, most)
+                });
+                if let Some(pending) = pending {
+                    return Ok(BodyPlan::Digest(Box::new(pending)));
+                }
+                let file = file.map(|(content, _)| content);
+                return send_file_head(
+                    exchange,
+                    &representation,
+                    selection,
+                    file,
+                    &Digests::default(),
+                );
             }
         }
-        ResponsePlan::NotModified(about) => {
-            with_validators(exchange.respond(304), &about).body("")?;
-        }
-        ResponsePlan::RangeNotSatisfiable(size) => exchange
-            .respond(416)
-            .header("Accept-Ranges", "bytes")
-            .header("Content-Range", format!("bytes */{size}"))
-            .error_page("")?,
-        ResponsePlan::Listing(path, view) => return Ok(BodyPlan::List(path.to_vec(), view)),
-        ResponsePlan::Redirect(location) => {
-            let mut target = Vec::new();
-            location.write(&mut target);
-            exchange.respond(301).header("Location", target).body("")?;
-        }
-        ResponsePlan::File(representation, selection) => {
-            let pending = file.as_ref().and_then(|file| {
-                PendingDigest::new(&exchange.head(), &representation, selection, file)
-            });
-            if let Some(pending) = pending {
-                return Ok(BodyPlan::Digest(Box::new(pending)));
-            }
-            let file = file.map(|(content, _)| content);
-            return send_file_head(exchange, &representation, selection, file, &Digests::default());
-        }
+        Ok(BodyPlan::Done)
     }
-    Ok(BodyPlan::Done)
 }
 
 /// 200 or 206 and the fields of a file; the body is still to be sent.

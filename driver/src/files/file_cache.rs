@@ -23,11 +23,9 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, ErrorKind};
-use std::mem;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -35,14 +33,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use doorstep_core::site::listing::Entry;
 use doorstep_core::site::{Site, Stat};
 
+use super::CacheLimits;
+use super::generations::{Generations, Weighed, Weight};
 use crate::os::{self, Opened, Root, RootDir, RootError};
 
-/// A body of at most this is kept and sent from memory; a larger file by its descriptor. In bytes.
-pub const MAX_BODY_IN_MEMORY: u64 = 32 << 10;
-/// Bounds of each of the two generations: bodies in bytes, bodies and descriptors in number.
-const MAX_BYTES: u64 = 16 << 20;
-const MAX_ENTRIES: usize = 16 << 10;
-const MAX_DESCRIPTORS: usize = 64;
 /// Paths that are remembered to have been asked for, a number.
 const REQUESTED_SLOTS: usize = 4096;
 /// Of so many that others would have to go for, one is kept.
@@ -54,7 +48,8 @@ pub(super) const TIMESTAMP_GRANULARITY: i64 = 2;
 #[derive(Debug)]
 pub struct FileCache {
     root: Arc<Root>,
-    generations: RwLock<Generations>,
+    cached: RwLock<Cached>,
+    max_content_size: u64,
     hasher: RandomState,
     /// Hashes of paths that were asked for and not kept, each in its slot until another comes.
     requested: Box<[AtomicU64]>,
@@ -71,35 +66,33 @@ pub enum Content {
     File(Arc<File>),
 }
 
-/// Two generations: what is used moves to the young one; when that is full, the old one goes.
-#[derive(Debug, Default)]
-struct Generations {
-    young: Generation,
-    old: Generation,
-    /// [`Root::revision`], when this was begun.
+/// The cached files of one directory.
+#[derive(Debug)]
+struct Cached {
+    files: Generations<Box<[u8]>, (Content, Stat)>,
+    /// [`Root::revision`] when the first of them was cached.
     revision: u64,
 }
 
-#[derive(Debug, Default)]
-struct Generation {
-    files: HashMap<Box<[u8]>, (Content, Stat)>,
-    bytes: u64,
-    descriptors: usize,
-}
-
 impl FileCache {
-    /// Over `root`; nothing is kept yet.
+    /// A cache of the files beneath `root`, within the default limits.
     #[must_use]
     pub fn new(root: impl Into<Arc<Root>>) -> Self {
-        let root = root.into();
-        let requested = (0..REQUESTED_SLOTS).map(|_| AtomicU64::new(0)).collect();
-        let rejected = AtomicU64::new(0);
+        Self::with_limits(root, &CacheLimits::default())
+    }
+
+    /// A cache of the files beneath `root`, within `limits`.
+    #[must_use]
+    pub fn with_limits(root: impl Into<Arc<Root>>, limits: &CacheLimits) -> Self {
+        let weight = Weight { bytes: limits.max_bytes, descriptors: limits.max_descriptors };
+        let files = Generations::new(limits.max_files, weight);
         Self {
-            root,
-            generations: RwLock::default(),
+            root: root.into(),
+            cached: RwLock::new(Cached { files, revision: 0 }),
+            max_content_size: limits.max_content_size,
             hasher: RandomState::new(),
-            requested,
-            rejected,
+            requested: (0..REQUESTED_SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            rejected: AtomicU64::new(0),
         }
     }
 
@@ -160,7 +153,7 @@ impl FileCache {
         if !is_old_enough || !self.mark_requested(path) || !self.should_admit() {
             return Content::File(Arc::new(file));
         }
-        let (content, is_whole) = read_content(file, stat.size);
+        let (content, is_whole) = self.read_content(file, stat.size);
         if is_whole {
             self.insert(path, &content, *stat, revision);
         }
@@ -189,109 +182,74 @@ impl FileCache {
     /// Whether one more is kept: as long as nothing has to go for it, and then now and then. Where
     /// more is asked for than there is room for, keeping costs more than it saves.
     fn should_admit(&self) -> bool {
-        let is_full = !self.read_generations().old.files.is_empty();
+        let is_full = self.read_cached().files.has_evicted();
         !is_full || self.rejected.fetch_add(1, Ordering::Relaxed).is_multiple_of(ADMIT_ONE_IN)
     }
 
     fn cached(&self, path: &[u8]) -> Option<(Content, Stat, bool)> {
-        let generations = self.read_generations();
-        if generations.revision != self.root.revision() {
+        let cached = self.read_cached();
+        if cached.revision != self.root.revision() {
             return None;
         }
-        let young = generations.young.files.get(path).map(|file| (file, false));
-        let ((content, stat), is_old) =
-            young.or_else(|| generations.old.files.get(path).map(|file| (file, true)))?;
+        let ((content, stat), is_old) = cached.files.get(path)?;
         Some((content.clone(), *stat, is_old))
     }
 
     /// Gives up what is kept of another directory than the root is now.
     fn discard_stale(&self) {
-        if self.read_generations().revision != self.root.revision() {
+        if self.read_cached().revision != self.root.revision() {
             self.clear();
         }
     }
 
     /// Lets go of everything that is kept; whether there was anything.
     fn clear(&self) -> bool {
-        let none = Generations { revision: self.root.revision(), ..Generations::default() };
-        let generations = mem::replace(
-            &mut *self.generations.write().unwrap_or_else(PoisonError::into_inner),
-            none,
-        );
-        !generations.young.files.is_empty() || !generations.old.files.is_empty()
+        let removed = {
+            let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
+            cached.revision = self.root.revision();
+            cached.files.take()
+        };
+        !removed.is_empty() // they are dropped without the lock
     }
 
-    fn read_generations(&self) -> RwLockReadGuard<'_, Generations> {
-        self.generations.read().unwrap_or_else(PoisonError::into_inner)
+    fn read_cached(&self) -> RwLockReadGuard<'_, Cached> {
+        self.cached.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps what belongs to the directory that the root was at so many `revision`, if it still is.
     fn insert(&self, path: &[u8], content: &Content, stat: Stat, revision: u64) {
-        let mut generations = self.generations.write().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
         if revision != self.root.revision() {
             return;
         }
-        if generations.revision != revision {
-            *generations = Generations { revision, ..Generations::default() };
-        } else if generations.young.is_full() {
-            generations.old = mem::take(&mut generations.young);
+        if cached.revision != revision {
+            drop(cached.files.take());
+            cached.revision = revision;
         }
-        generations.young.insert(path, content.clone(), stat);
-    }
-}
-
-impl Generation {
-    fn is_full(&self) -> bool {
-        self.bytes >= MAX_BYTES
-            || self.files.len() >= MAX_ENTRIES
-            || self.descriptors >= MAX_DESCRIPTORS
+        cached.files.insert(path.into(), (content.clone(), stat));
     }
 
-    fn insert(&mut self, path: &[u8], content: Content, stat: Stat) {
-        let (bytes, descriptors) = content.cost();
-        self.bytes += bytes;
-        self.descriptors += descriptors;
-        if let Some((replaced, _)) = self.files.insert(path.into(), (content, stat)) {
-            let (bytes, descriptors) = replaced.cost();
-            self.bytes -= bytes;
-            self.descriptors -= descriptors;
+    /// The content of a file that was opened just now, and whether it may be cached. A file that is
+    /// being changed may not: sending it will report that.
+    fn read_content(&self, file: File, size: u64) -> (Content, bool) {
+        if size > self.max_content_size {
+            return (Content::File(Arc::new(file)), true);
+        }
+        let mut bytes = vec![0; size as usize];
+        match file.read_exact_at(&mut bytes, 0) {
+            Ok(()) => (Content::Bytes(bytes.into()), true),
+            Err(_) => (Content::File(Arc::new(file)), false),
         }
     }
 }
 
-impl Content {
-    fn cost(&self) -> (u64, usize) {
-        match self {
-            Self::Bytes(bytes) => (bytes.len() as u64, 0),
-            Self::File(_) => (0, 1),
+impl Weighed for (Content, Stat) {
+    fn weight(&self) -> Weight {
+        match &self.0 {
+            Content::Bytes(bytes) => Weight { bytes: bytes.len() as u64, descriptors: 0 },
+            Content::File(_) => Weight { bytes: 0, descriptors: 1 },
         }
     }
-}
-
-/// The content of a file just opened, and whether it may be kept. One that is being changed is left
-/// as it is: the transfer will find out.
-fn read_content(file: File, size: u64) -> (Content, bool) {
-    if size > MAX_BODY_IN_MEMORY {
-        return (Content::File(Arc::new(file)), true);
-    }
-    let mut bytes = vec![0; size as usize];
-    match read_exact_at(&file, &mut bytes) {
-        Ok(()) => (Content::Bytes(bytes.into()), true),
-        Err(_) => (Content::File(Arc::new(file)), false),
-    }
-}
-
-fn read_exact_at(file: &File, bytes: &mut [u8]) -> io::Result<()> {
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match file.read_at(&mut bytes[filled..], filled as u64) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(n) => filled += n,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -312,7 +270,7 @@ mod tests {
             Opened::File(Content::Bytes(bytes), _) => bytes.to_vec(),
             Opened::File(Content::File(file), stat) => {
                 let mut bytes = vec![0; stat.size as usize];
-                read_exact_at(&file, &mut bytes).unwrap();
+                file.read_exact_at(&mut bytes, 0).unwrap();
                 bytes
             }
             other => unreachable!("{other:?}"),
@@ -329,7 +287,7 @@ mod tests {
             unreachable!()
         };
         let content = match content {
-            Content::File(file) => read_content(file.try_clone().unwrap(), stat.size).0,
+            Content::File(file) => cache.read_content(file.try_clone().unwrap(), stat.size).0,
             bytes => bytes,
         };
         cache.insert(path.as_bytes(), &content, stat, cache.root.revision());
@@ -392,7 +350,7 @@ mod tests {
         force_insert(&cache, "a");
         fs::rename(dir.path(), &old).unwrap();
         assert!(matches!(cache.get(b"a", &mut None), Opened::Denied(_)), "once for the log");
-        assert_eq!(cache.read_generations().young.files.len(), 0);
+        assert!(cache.read_cached().files.is_empty());
         fs::rename(&old, dir.path()).unwrap();
         assert_eq!(bytes(&cache, "a"), b"one");
     }
@@ -435,16 +393,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
-        let (dir, cache) = cache();
-        fs::write(dir.path().join("large"), vec![0; MAX_BODY_IN_MEMORY as usize + 1]).unwrap();
-        let Opened::File(content, stat) = cache.get(b"large", &mut None) else { unreachable!() };
-        for i in 0..1000 {
-            cache.insert(format!("{i}").as_bytes(), &content, stat, cache.root.revision());
+    fn content_and_descriptors_are_cached_within_the_limits() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path(), Symlinks::Beneath).unwrap();
+        let limits = CacheLimits {
+            max_content_size: 10,
+            max_bytes: 60,
+            max_files: 100,
+            max_descriptors: 4,
+            ..CacheLimits::default()
+        };
+        let cache = FileCache::with_limits(root, &limits);
+        for (size, most) in [(10, 6), (11, 4)] {
+            for n in 0..54 {
+                let name = format!("{size}-{n}");
+                fs::write(dir.path().join(&name), vec![b'x'; size]).unwrap();
+                force_insert(&cache, &name);
+            }
+            let cached = (0..54).filter(|n| is_cached(&cache, &format!("{size}-{n}")));
+            assert_eq!(cached.count(), most);
         }
-        let generations = cache.generations.read().unwrap();
-        assert!(generations.young.descriptors <= MAX_DESCRIPTORS);
-        assert!(generations.old.descriptors <= MAX_DESCRIPTORS);
-        assert_eq!(generations.young.files.len(), generations.young.descriptors);
     }
 }

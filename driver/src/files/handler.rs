@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use doorstep_core::site::Site;
 
-use super::{Directory, FilesJob};
+use super::{CacheLimits, Directory, FilesJob};
 use crate::cgi::ScriptDirectory;
 use crate::observer::Observer;
 use crate::os::Symlinks;
@@ -50,6 +50,13 @@ impl Files {
     #[must_use]
     pub fn with_site(mut self, site: Site) -> Self {
         Arc::make_mut(&mut self.directory).set_site(site);
+        self
+    }
+
+    /// Caches within `limits`. What was cached before is evicted.
+    #[must_use]
+    pub fn with_cache_limits(mut self, limits: CacheLimits) -> Self {
+        Arc::make_mut(&mut self.directory).set_cache_limits(limits);
         self
     }
 

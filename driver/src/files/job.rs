@@ -162,7 +162,8 @@ impl ListingJob {
                         return Ok(JobStep::Evict);
                     }
                     Err(ListingError::NeedsPermit) if !has_permit => {
-                        self.state = ListState::Queue(directory.queue_for_permit());
+                        self.state =
+                            ListState::Queue(directory.queue_for_permit(exchange.config()));
                         return Ok(JobStep::Flush); // earlier responses do not wait with it
                     }
                     listed => listed,
@@ -236,7 +237,7 @@ fn disconnect_check(
     exchange: &ExchangeState<'_>,
 ) -> impl FnMut() -> Option<Disconnect> + Send + 'static {
     let (connection, mut detector) =
-        (exchange.connection().clone(), directory.disconnect_detector());
+        (exchange.connection().clone(), directory.disconnect_detector(exchange.config()));
     move || match Arc::strong_count(&connection) {
         1 => Some(Disconnect::Closed), // the front end has given it up
         _ => detector.update(connection.peer_state()),

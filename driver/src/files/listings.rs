@@ -18,7 +18,7 @@ use crate::config::FLUSH_THRESHOLD;
 use crate::files::FileCache;
 use crate::net::Disconnect;
 use crate::os::ErrorClass;
-use crate::permit_wait::{NoPermit, PermitWait};
+use crate::permit_wait::{NoPermit, PermitTimeouts, PermitWait};
 use crate::semaphore::{Permit, Semaphore};
 
 /// After so many entries, the client is looked for.
@@ -54,8 +54,8 @@ impl ListingPermits {
     }
 
     /// Waits for a permit.
-    pub(crate) fn queue(&self, site: &Site) -> PermitWait {
-        PermitWait::new(&self.permits, site.listing_queue_timeout, site.half_close_timeout)
+    pub(crate) fn queue(&self, timeouts: PermitTimeouts) -> PermitWait {
+        PermitWait::new(&self.permits, timeouts)
     }
 
     /// The listing of the directory at `path` of `cache`. `disconnect` says whether its client has

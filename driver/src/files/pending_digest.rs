@@ -11,9 +11,6 @@ use doorstep_core::site::{Representation, Stat};
 
 use crate::files::{Content, Digest, DigestCache};
 
-/// The largest file that is read for a digest, in bytes. A larger one is sent without.
-pub const MAX_DIGEST_FILE_SIZE: u64 = 1 << 30;
-
 /// A file, found and not yet answered with, and which digests are wanted.
 #[derive(Debug, Clone)]
 pub struct PendingDigest {
@@ -46,11 +43,12 @@ impl PendingDigest {
         representation: &Representation<'_>,
         selection: &Selection,
         (content, stat): &(Content, Stat),
+        max_file_size: u64,
     ) -> Option<Self> {
         let mut wanted = WantedDigests::from_head(head);
         // Of what is put together from parts there is none, and HEAD is sent nothing.
         wanted.content &= !head.is_head() && !matches!(selection, Selection::Several(_));
-        if wanted == WantedDigests::default() || stat.size > MAX_DIGEST_FILE_SIZE {
+        if wanted == WantedDigests::default() || stat.size > max_file_size {
             return None;
         }
         Some(Self {

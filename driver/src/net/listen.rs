@@ -17,17 +17,33 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddr
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with, sockopt};
 
-/// Listens on `port` of `host`, an address or a name; `None` is the whole machine. Port 0 is any
-/// free port, the same one for every listener. There is at least one.
+/// Listens on `port` of `host`, a name or an address; `None` is every address of the machine. Port 0
+/// is any free port, the same one for every listener. Returns at least one listener, each with a
+/// backlog of [`DEFAULT_BACKLOG`] connections.
 ///
 /// # Errors
-/// When the name does not resolve, or with the first address's error when none can be had.
-/// `AddrInUse` when any of them is taken.
+/// Returns an error if the name does not resolve, `AddrInUse` if the port is in use on any of its
+/// addresses, or the error of the first address if the machine has none of them.
 pub fn bind(host: Option<&str>, port: u16) -> io::Result<Vec<TcpListener>> {
+    bind_with_backlog(host, port, DEFAULT_BACKLOG)
+}
+
+/// Listens as [`bind`] does. `backlog` is the number of connections that the kernel completes and
+/// holds for each listener until they are accepted; the system may use less (on Linux
+/// `net.core.somaxconn`). Further clients repeat their SYN until there is room (B-285).
+///
+/// # Errors
+/// Returns the same errors as [`bind`].
+pub fn bind_with_backlog(
+    host: Option<&str>,
+    port: u16,
+    backlog: u32,
+) -> io::Result<Vec<TcpListener>> {
+    let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
     let Some(host) = host else {
-        return match listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
+        return match listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), backlog) {
             Err(error) if is_address_unavailable(&error) => {
-                Ok(vec![listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))?])
+                Ok(vec![listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), backlog)?])
             }
             result => Ok(vec![result?]),
         };
@@ -40,24 +56,26 @@ pub fn bind(host: Option<&str>, port: u16) -> io::Result<Vec<TcpListener>> {
     }
     // A port that is free for the first address may be taken for the second.
     let tries = if port == 0 { MAX_PORT_TRIES } else { 1 };
-    let mut result = listen_all(&addresses);
+    let mut result = listen_all(&addresses, backlog);
     for _ in 1..tries {
         match &result {
-            Err(error) if error.kind() == ErrorKind::AddrInUse => result = listen_all(&addresses),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                result = listen_all(&addresses, backlog);
+            }
             _ => break,
         }
     }
     result
 }
 
-fn listen_all(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+fn listen_all(addresses: &[SocketAddr], backlog: i32) -> io::Result<Vec<TcpListener>> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut absent = None;
     for &(mut address) in addresses {
         if let Some(first) = listeners.first() {
             address.set_port(first.local_addr()?.port());
         }
-        match listen(address) {
+        match listen(address, backlog) {
             Ok(listener) => listeners.push(listener),
             Err(error) if is_address_unavailable(&error) => absent = absent.or(Some(error)),
             Err(error) => return Err(error),
@@ -69,7 +87,7 @@ fn listen_all(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     Ok(listeners)
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     #[cfg(target_os = "linux")]
     let flags = SocketFlags::CLOEXEC;
@@ -86,7 +104,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     sockopt::set_socket_reuseaddr(&socket, true)?;
     sockopt::set_tcp_nodelay(&socket, true)?;
     rustix::net::bind(&socket, &address)?;
-    rustix::net::listen(&socket, BACKLOG)?;
+    rustix::net::listen(&socket, backlog)?;
     Ok(socket.into())
 }
 
@@ -99,10 +117,10 @@ fn is_address_unavailable(error: &io::Error) -> bool {
     )
 }
 
-/// Connections the kernel holds until they are accepted; it may cut this down (B-285).
-const BACKLOG: i32 = 1024;
+/// The backlog of [`bind`], a number of connections (B-285).
+pub const DEFAULT_BACKLOG: u32 = 1024;
 
-/// Free ports tried until one is free on every address.
+/// How many free ports are tried until one is free on every address of a name.
 const MAX_PORT_TRIES: usize = 16;
 
 #[cfg(test)]
@@ -136,11 +154,11 @@ mod tests {
     #[test]
     fn b_276_absent_families_are_left_out_but_not_all() {
         let here: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let elsewhere: SocketAddr = "192.0.2.1:0".parse().unwrap(); // nobody's (RFC 5737)
-        assert_eq!(listen_all(&[elsewhere, here]).unwrap().len(), 1);
-        let error = listen_all(&[elsewhere]).unwrap_err();
+        let elsewhere: SocketAddr = "192.0.2.1:0".parse().unwrap(); // reserved (RFC 5737)
+        assert_eq!(listen_all(&[elsewhere, here], 8).unwrap().len(), 1);
+        let error = listen_all(&[elsewhere], 8).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
-        assert!(listen_all(&[]).is_err());
+        assert!(listen_all(&[], 8).is_err());
     }
 
     #[test]

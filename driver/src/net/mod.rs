@@ -8,9 +8,6 @@ mod send;
 
 pub use acceptor::Acceptor;
 pub use addresses::{url, urls};
-pub use listen::bind;
+pub use listen::{DEFAULT_BACKLOG, bind, bind_with_backlog};
 pub use peer_state::{Disconnect, DisconnectDetector, PeerState};
-pub use send::{
-    MAX_SENDFILE_CHUNK, reset, send, send_file, send_nonblocking, set_reset_on_close,
-    shutdown_write,
-};
+pub use send::{reset, send, send_file, send_nonblocking, set_reset_on_close, shutdown_write};

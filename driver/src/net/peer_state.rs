@@ -8,9 +8,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::os::Stopwatch;
 
-/// The longest time from one look at a client that waits to the next.
-const POLL_INTERVAL: Duration = Duration::from_secs(1);
-
 /// What can be seen of a client from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerState {
@@ -53,7 +50,8 @@ impl PeerState {
 ///
 /// let listener = TcpListener::bind("127.0.0.1:0")?;
 /// let client = TcpStream::connect(listener.local_addr()?)?;
-/// assert!(DisconnectDetector::new(Duration::ZERO).update(PeerState::of(&client)).is_none());
+/// let mut detector = DisconnectDetector::new(Duration::from_secs(5), Duration::from_secs(1));
+/// assert!(detector.update(PeerState::of(&client)).is_none());
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
@@ -61,6 +59,7 @@ pub struct DisconnectDetector {
     /// How long it has been quiet.
     half_closed: Stopwatch,
     half_close_timeout: Duration,
+    check_interval: Duration,
 }
 
 /// How a client has left.
@@ -73,10 +72,11 @@ pub enum Disconnect {
 }
 
 impl DisconnectDetector {
-    /// One that waits for so long with a client that sends nothing more.
+    /// A detector that is updated every `check_interval`. A client that has closed its half of the
+    /// connection counts as disconnected after `half_close_timeout`.
     #[must_use]
-    pub fn new(half_close_timeout: Duration) -> Self {
-        Self { half_closed: Stopwatch::default(), half_close_timeout }
+    pub fn new(half_close_timeout: Duration, check_interval: Duration) -> Self {
+        Self { half_closed: Stopwatch::default(), half_close_timeout, check_interval }
     }
 
     /// Whether a client that is seen like this has left.
@@ -85,7 +85,7 @@ impl DisconnectDetector {
             PeerState::Open => None,
             PeerState::Closed => Some(Disconnect::Closed),
             PeerState::HalfClosed => {
-                let half_closed = self.half_closed.tick(Instant::now(), POLL_INTERVAL);
+                let half_closed = self.half_closed.tick(Instant::now(), self.check_interval);
                 (half_closed >= self.half_close_timeout).then_some(Disconnect::HalfCloseTimeout)
             }
         }

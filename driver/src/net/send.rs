@@ -27,17 +27,16 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::SendFlags;
 
-use crate::os::LINUX;
+use crate::os::{self, LINUX};
 
-/// The most bytes one call takes from a file, so that one download cannot starve the others.
-pub const MAX_SENDFILE_CHUNK: usize = 256 * 1024;
+/// Bytes of a file that are read at once where the system has no `sendfile`.
+const READ_SIZE: usize = 64 << 10;
 
 /// Sends the start of `bytes` and says how many. With `more` the kernel may hold them back a
 /// moment for what follows.
@@ -83,17 +82,16 @@ pub fn reset(socket: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::connect_unspec(socket)?)
 }
 
-/// Sends at most `count` bytes and at most [`MAX_SENDFILE_CHUNK`] of `file` from `offset`, and says how
-/// many. Of a count above zero, zero sent means that the file ends there: it has shrunk.
+/// Sends at most `count` bytes of `file` from `offset` by `sendfile`, or by reading and sending them
+/// where the system or the file does not support that. Returns the number of bytes sent; if `count`
+/// is not 0, 0 means that the file ends at `offset`.
 ///
 /// # Errors
-/// As [`send`]; also when the file cannot be read.
-pub fn send_file(socket: impl AsFd, file: &File, offset: u64, count: u64) -> io::Result<usize> {
-    /// Whether this system or sandbox has no such call for us.
+/// Returns an error if the file cannot be read, or the error of [`send`].
+pub fn send_file(socket: impl AsFd, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+    /// Whether this system or sandbox has no `sendfile`.
     static UNSUPPORTED: AtomicBool = AtomicBool::new(!LINUX);
 
-    let count =
-        usize::try_from(count).map_or(MAX_SENDFILE_CHUNK, |count| count.min(MAX_SENDFILE_CHUNK));
     if !UNSUPPORTED.load(Ordering::Relaxed) {
         match sendfile(&socket, file, offset, count) {
             Ok(n) => return Ok(n),
@@ -101,8 +99,7 @@ pub fn send_file(socket: impl AsFd, file: &File, offset: u64, count: u64) -> io:
             Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) => {
                 UNSUPPORTED.store(true, Ordering::Relaxed);
             }
-            // This file cannot be sent so, for whatever reason; or else the other way shows why
-            // not.
+            // The file does not support it, or cannot be read, which the next attempt reports.
             Err(_) => {}
         }
     }
@@ -124,16 +121,12 @@ fn sendfile(_: impl AsFd, _: &File, _: u64, _: usize) -> rustix::io::Result<usiz
     Err(Errno::NOSYS)
 }
 
-/// What the socket does not take is read again: the caller keeps the only account.
+/// What the socket does not take is read again by the next call.
 fn read_and_send(socket: impl AsFd, file: &File, offset: u64, count: usize) -> io::Result<usize> {
-    let mut buffer = vec![0; count.min(64 * 1024)];
-    loop {
-        match file.read_at(&mut buffer, offset) {
-            Ok(0) => return Ok(0),
-            Ok(n) => return send(socket, &buffer[..n], n < count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+    let mut buffer = vec![0; count.min(READ_SIZE)];
+    match os::read_at(file, &mut buffer, offset)? {
+        0 => Ok(0),
+        n => send(socket, &buffer[..n], n < count),
     }
 }
 
@@ -172,9 +165,11 @@ mod tests {
 
     type SendFn = fn(&TcpStream, &File, u64, usize) -> io::Result<usize>;
     const SEND_FNS: [SendFn; 2] = [
-        |socket, file, offset, count| send_file(socket, file, offset, count as u64),
+        |socket, file, offset, count| send_file(socket, file, offset, count),
         |socket, file, offset, count| read_and_send(socket, file, offset, count),
     ];
+
+    const CHUNK: usize = 256 << 10;
 
     #[test]
     fn b_174_a_range_arrives_whole_and_nothing_beyond_it() {
@@ -189,8 +184,8 @@ mod tests {
             });
             let (mut at, end) = (7, 900_001);
             while at < end {
-                let n = send_fn(&server, &file, at as u64, end - at).unwrap();
-                assert!((1..=MAX_SENDFILE_CHUNK).contains(&n));
+                let n = send_fn(&server, &file, at as u64, (end - at).min(CHUNK)).unwrap();
+                assert!((1..=CHUNK).contains(&n));
                 at += n;
             }
             drop(server);
@@ -213,7 +208,7 @@ mod tests {
     #[cfg(all(target_os = "linux", not(feature = "portable")))]
     fn what_a_peer_has_acknowledged_is_told() {
         let (mut client, server) = pair();
-        let acked = || crate::os::bytes_acked(&server).unwrap();
+        let acked = || os::bytes_acked(&server).unwrap();
         let before = acked();
         send(&server, &[7; 1000], false).unwrap();
         client.read_exact(&mut [0; 1000]).unwrap();

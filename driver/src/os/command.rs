@@ -28,12 +28,16 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::io::ioctl_fionbio;
 use rustix::process::Pid;
 
 use super::spawn_error::{SpawnError, SpawnStage};
 use super::{Credentials, Process, ProcessPermit, Rlimits};
+
+/// The default of [`Command::kill_delay`].
+const DEFAULT_KILL_DELAY: Duration = Duration::from_secs(1);
 
 /// A process that is not started yet.
 #[derive(Debug, Clone)]
@@ -45,6 +49,7 @@ pub struct Command {
     env: BTreeMap<Vec<u8>, Vec<u8>>,
     credentials: Credentials,
     rlimits: Rlimits,
+    kill_delay: Duration,
 }
 
 impl Command {
@@ -63,6 +68,7 @@ impl Command {
             env: BTreeMap::new(),
             credentials: Credentials::Inherited,
             rlimits: Rlimits::default(),
+            kill_delay: DEFAULT_KILL_DELAY,
         })
     }
 
@@ -92,6 +98,12 @@ impl Command {
         (self.credentials, self.rlimits) = (credentials, rlimits);
     }
 
+    /// Sets how long its process group has to exit after SIGTERM, before SIGKILL, if the
+    /// [`Process`] is dropped. 1 s.
+    pub fn kill_delay(&mut self, kill_delay: Duration) {
+        self.kill_delay = kill_delay;
+    }
+
     /// Starts it. It reads `stdin`, and what it writes comes to us. It leads a process group, has no
     /// other descriptor of ours, and no signal is blocked or ignored. `permit` is given back when it is
     /// gone.
@@ -112,7 +124,7 @@ impl Command {
         }
         let pid = self.spawn_child([stdin.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()])?;
         permit.started(pid);
-        Ok(Process::new(pid, [stdout, stderr], permit))
+        Ok(Process::new(pid, [stdout, stderr], permit, self.kill_delay))
     }
 
     #[cfg(all(target_os = "linux", not(feature = "portable")))]

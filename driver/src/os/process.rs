@@ -47,8 +47,6 @@ use super::{ProcessPermit, Stopwatch};
 
 /// The signal that ends who writes while nobody listens.
 pub const SIGPIPE: i32 = Signal::PIPE.as_raw();
-/// Between SIGTERM and SIGKILL.
-const KILL_DELAY: Duration = Duration::from_secs(1);
 /// How often to look for an end that wakes nobody: only Linux has descriptors for that.
 const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -64,6 +62,8 @@ pub struct Process {
     /// Readable when it has exited; made when somebody waits for that.
     exit_fd: Option<OwnedFd>,
     permit: Option<ProcessPermit>,
+    /// The time between SIGTERM and SIGKILL when it is dropped.
+    kill_delay: Duration,
 }
 
 /// The reading end of a pipe. Copies of it are the same pipe.
@@ -83,7 +83,12 @@ pub struct Readiness {
 
 impl Process {
     /// That was just started, and whose pipes these are.
-    pub(super) fn new(pid: Pid, [stdout, stderr]: [OwnedFd; 2], permit: ProcessPermit) -> Self {
+    pub(super) fn new(
+        pid: Pid,
+        [stdout, stderr]: [OwnedFd; 2],
+        permit: ProcessPermit,
+        kill_delay: Duration,
+    ) -> Self {
         let pipe = |end| Some(Pipe(Arc::new(end)));
         Self {
             child: Some(Child(pid)),
@@ -91,6 +96,7 @@ impl Process {
             stderr: pipe(stderr),
             exit_fd: None,
             permit: Some(permit),
+            kill_delay,
         }
     }
 
@@ -193,13 +199,13 @@ impl Drop for Process {
         let pipes = [self.stdout.take(), self.stderr.take()];
         let terminating = Terminating { child, permit: self.permit.take(), pipes };
         let shared = Arc::new(Mutex::new(Some(terminating)));
-        let in_thread = shared.clone();
+        let (in_thread, kill_delay) = (shared.clone(), self.kill_delay);
         let reap = |terminating: &Mutex<Option<Terminating>>, delay| {
             let terminating = terminating.lock().unwrap_or_else(PoisonError::into_inner).take();
             terminating.into_iter().for_each(|terminating| terminating.reap(delay));
         };
         let reaper = thread::Builder::new().name("reaper".into());
-        if reaper.spawn(move || reap(&in_thread, KILL_DELAY)).is_err() {
+        if reaper.spawn(move || reap(&in_thread, kill_delay)).is_err() {
             reap(&shared, Duration::ZERO); // SIGKILL takes no time worth speaking of
         }
     }
@@ -392,12 +398,12 @@ mod tests {
     fn all_can_be_killed_at_once() {
         let (semaphore, mut process) = spawn("echo here; sleep 100 & wait");
         assert_eq!(read(&mut process), "here\n");
-        semaphore.kill();
+        semaphore.kill(LONG);
         while !process.has_exited() {
             thread::sleep(EXIT_POLL_INTERVAL);
         }
         assert!(!process.reap().unwrap().success());
-        semaphore.kill(); // and now nobody is in
+        semaphore.kill(LONG); // no process is left
     }
 
     #[test]
