@@ -226,7 +226,7 @@ fn b_293_headers_of_every_response_are_sent_once() {
         assert_eq!(head.matches("Access-Control-Allow-Origin: ").count(), 1, "{head}");
         assert_eq!(head.matches("Set-Cookie: ").count(), 2, "{head}");
         let log = text(&server.end("TERM").stderr);
-        assert!(log.contains("every answer has its X-A already"), "{log}");
+        assert!(log.contains("header dropped, since every response has its own X-A"), "{log}");
     });
 }
 

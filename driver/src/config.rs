@@ -19,8 +19,8 @@ use doorstep_core::http1::{Connection, GrowableBuffer, Inbox, Limits, Outbox, Ti
 /// How a server serves. The defaults, which each field names, are fit for the open network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Bounds of what one client can make the server hold or read. Each field names the status of
-    /// the response to a request that exceeds it.
+    /// The bounds of requests. Each field names the status of the response to a request that exceeds
+    /// it.
     pub limits: Limits,
     /// The longest times to wait for a client, and the rates that it must keep.
     pub timeouts: Timeouts,
@@ -67,7 +67,7 @@ pub struct Config {
     pub descriptor_wait: Duration,
     /// While the server is full and no connection can be evicted: the time in which every
     /// connection is asked to close with its next response (`Connection: close`), so that waiting
-    /// clients get their turn. 100 ms.
+    /// clients are served. 100 ms.
     pub rotation_interval: Duration,
 
     /// The longest time between two checks of all deadlines, and so how late one may be noticed. It

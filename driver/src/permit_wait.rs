@@ -1,7 +1,7 @@
-//! A request that waits for a permit: for a running script or for a large listing.
+//! The wait of a request for a permit of a semaphore: for a script, or for a large directory listing.
 //!
-//! A [`PermitWait`] never blocks. It is polled, and either has the permit, or returns what to wait
-//! for until it is polled again. It gives up after a time, and when the client has disconnected.
+//! A [`PermitWait`] never blocks. It is polled, and either gets the permit or returns what to wait for
+//! until it is polled again. It ends after a timeout, and when the client has disconnected.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::net::{Disconnect, DisconnectDetector};
 use crate::os::Stopwatch;
 use crate::semaphore::{Permit, Semaphore, Waiter};
 
-/// A place in a semaphore's queue.
+/// The wait for a permit.
 #[derive(Debug)]
 pub struct PermitWait {
     semaphore: Arc<Semaphore>,
@@ -36,23 +36,23 @@ pub struct PermitTimeouts {
     pub check_interval: Duration,
 }
 
-/// The state of one that waits.
+/// The result of polling a wait.
 #[derive(Debug)]
 pub enum PermitPoll<P = Permit> {
-    /// It has a permit.
+    /// There is a permit.
     Granted(P),
-    /// It has none yet. Poll again when the listener is notified, or after so long.
+    /// There is none yet. Poll again when the listener is notified, or after this time.
     Wait(EventListener, Duration),
 }
 
 /// Why a request gets no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoPermit {
-    /// All permits are taken, and the queue is full.
+    /// All permits are held, and the queue is full.
     Full,
-    /// It has waited for too long.
+    /// The timeout is over.
     TimedOut,
-    /// The server is stopping.
+    /// The semaphore was closed, since the server is shutting down.
     ShuttingDown,
     /// The client has disconnected.
     Disconnected(Disconnect),
@@ -73,7 +73,7 @@ impl PermitWait {
         }
     }
 
-    /// Takes the permit if it can be had now. The client is on `connection`.
+    /// Acquires the permit, if there is one for this request now. `connection` is that of the client.
     ///
     /// # Errors
     /// Returns the reason if there is nothing to wait for any more.
@@ -82,7 +82,7 @@ impl PermitWait {
             Some(waiter) => waiter,
             empty => empty.insert(self.semaphore.enqueue().ok_or(NoPermit::Full)?),
         };
-        let notified = waiter.listen(); // before the look at the permits: nothing is missed
+        let notified = waiter.listen(); // before `try_acquire`, so that no notification is missed
         if let Some(disconnect) = self.disconnect_detector.update(connection.peer_state()) {
             return Err(NoPermit::Disconnected(disconnect));
         }

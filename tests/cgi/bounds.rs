@@ -40,7 +40,7 @@ on_every_driver! {
             assert!(said.starts_with("HTTP/1.1 200 ") && said.contains(body), "{said}");
             assert!(!said.ends_with("0\r\n\r\n"), "{said}");
         }
-        scripts.noted("/cgi-bin/hostile/hang.sh: ended after ");
+        scripts.noted("/cgi-bin/hostile/hang.sh: ended: timed out after ");
         assert_eq!(scripts.server.state.log(7).iter().filter(|entry| entry.cut).count(), 4);
         let told: usize = scripts.server.state.notes().iter().map(String::len).sum();
         assert!(told < 600_000, "what is complained of for ever is told for a while");
@@ -61,7 +61,7 @@ on_every_driver! {
         let said = cut(&scripts, "hostile/endless.sh");
         assert!(!said.ends_with("0\r\n\r\n"), "no last chunk");
         assert!((1_000_000..4_000_000).contains(&said.len()), "{}", said.len());
-        scripts.noted("/cgi-bin/hostile/endless.sh: wrote more than 3000000 bytes");
+        scripts.noted("/cgi-bin/hostile/endless.sh: ended: output exceeds 3000000 bytes");
         let answer = scripts.client().ask("HEAD", "/cgi-bin/hostile/endless.sh", &[]);
         assert_eq!(answer.status, 200);
         scripts.are_gone();
@@ -85,7 +85,7 @@ on_every_driver! {
             assert_eq!(client.ask("GET", "/a.txt", &[]).body, b"hello\n", "{how}");
         }
         scripts.noted("/cgi-bin/hostile/closes-stdout.sh: has worked on");
-        scripts.noted("/cgi-bin/hostile/closes-stdout.sh: ended after ");
+        scripts.noted("/cgi-bin/hostile/closes-stdout.sh: ended: timed out after ");
         assert!(scripts.server.state.log(4).iter().all(|entry| entry.status == 200 && !entry.cut));
         scripts.are_gone();
     }
@@ -152,7 +152,7 @@ on_every_driver! {
         client.send(b"GET /cgi-bin/hostile/closes-stdout.sh?hang HTTP/1.0\r\n\r\n");
         assert!(client.rest().ends_with(b"\r\n\r\nall of it\n"));
         assert_eq!(scripts.processes().len(), 1, "it hangs still");
-        scripts.noted("/cgi-bin/hostile/closes-stdout.sh: ended after ");
+        scripts.noted("/cgi-bin/hostile/closes-stdout.sh: ended: timed out after ");
     }
 
     fn b_250_an_answer_that_comes_late_comes_whole_before_the_connection_closes(driver: Driver) {
@@ -181,7 +181,7 @@ on_every_driver! {
         let notes = scripts.server.state.notes();
         assert_eq!(notes.len(), 1, "it hangs still: {notes:?}");
         assert!(notes[0].contains("ended 95 bytes short"), "{notes:?}");
-        scripts.noted("/cgi-bin/hostile/stays.sh: ended after ");
+        scripts.noted("/cgi-bin/hostile/stays.sh: ended: timed out after ");
         let entry = scripts.server.state.entry();
         assert_eq!((entry.status, entry.bytes, entry.cut), (200, Some(5), true));
         let mut old = scripts.client();
@@ -197,10 +197,10 @@ on_every_driver! {
         client.send(b"GET /cgi-bin/hostile/stays.sh?local HTTP/1.1\r\nHost: a\r\n\r\n");
         eventually("it hangs", || !scripts.processes().is_empty() && !client.is_silent());
         drop(client); // what it has not read is refused
-        scripts.noted("/cgi-bin/hostile/stays.sh: ended, since the client has left");
+        scripts.noted("/cgi-bin/hostile/stays.sh: ended: client disconnected");
         scripts.are_gone();
         asking(&scripts, "stays.sh?local").finish();
-        scripts.noted("/cgi-bin/hostile/stays.sh: ended, since the client seems to have left");
+        scripts.noted("/cgi-bin/hostile/stays.sh: ended: client seems to have disconnected");
         scripts.are_gone();
     }
 
@@ -209,7 +209,7 @@ on_every_driver! {
         let mut client = asking(&scripts, "no-header-hangs.sh");
         assert_eq!(client.answer(false).status, 502);
         assert_eq!(client.ask("GET", "/a.txt", &[]).body, b"hello\n");
-        scripts.noted("/cgi-bin/hostile/no-header-hangs.sh: ended after ");
+        scripts.noted("/cgi-bin/hostile/no-header-hangs.sh: ended: timed out after ");
         scripts.are_gone();
     }
 
@@ -246,7 +246,7 @@ on_every_driver! {
         quiet.finish();
         let said = quiet.rest_or_reset();
         assert!(said.starts_with(b"HTTP/1.1 200 ") && !said.ends_with(b"0\r\n\r\n"));
-        scripts.noted("/cgi-bin/hostile/hang.sh: ended, since the client seems to have left");
+        scripts.noted("/cgi-bin/hostile/hang.sh: ended: client seems to have disconnected");
         scripts.are_gone();
     }
 
@@ -305,8 +305,8 @@ on_every_driver! {
             let waited = said.starts_with(b"HTTP/1.1 503 ");
             assert!(waited || said.is_empty());
             assert_eq!(scripts.server.state.log(4).len(), 4 + usize::from(waited));
-            scripts.noted("/cgi-bin/hostile/hang.sh: ended, since the server stops");
-            scripts.noted("/cgi-bin/hostile/stubborn.sh: ended, since the server stops");
+            scripts.noted("/cgi-bin/hostile/hang.sh: ended: the server is shutting down");
+            scripts.noted("/cgi-bin/hostile/stubborn.sh: ended: the server is shutting down");
             assert!(!scripts.server.state.notes().iter().any(|note| note.contains("client")));
         }
     }

@@ -67,11 +67,11 @@ on_every_driver! {
         let answer = client.ask("GET", "/cgi-bin/hostile/bad-interpreter.sh", &[]);
         assert_eq!(answer.status, 502);
         scripts.noted("/cgi-bin/hostile/bad-interpreter.sh: cannot be run: No such file");
-        scripts.noted(": what its first line names is not there, or the line ends in CR LF");
+        scripts.noted(": the interpreter in its first line (#!) does not exist, or the line ends in CR LF");
         let answer = client.ask("GET", "/cgi-bin/hostile/no-interpreter.sh", &[]);
         assert_eq!(answer.status, 502);
         scripts.noted("/cgi-bin/hostile/no-interpreter.sh: cannot be run: Exec format error");
-        scripts.noted(": its first line names no interpreter");
+        scripts.noted(": its first line (#!) names no interpreter");
         assert!(!text(&answer).contains(SOURCE));
         assert_eq!(client.ask("GET", "/cgi-bin/document.sh", &[]).body, b"a document\n");
     }
@@ -92,7 +92,7 @@ on_every_driver! {
             answer.head
         );
         scripts.noted(
-            "not a script's to say: Transfer-Encoding, Connection, Keep-Alive, Upgrade, Trailer, \
+            "headers that a script cannot set were dropped: Transfer-Encoding, Connection, Keep-Alive, Upgrade, Trailer, \
             Server",
         );
         assert_eq!(client.ask("GET", "/a.txt", &[]).body, b"hello\n");
@@ -108,7 +108,7 @@ on_every_driver! {
             b"hello\n",
             "nothing was slipped in between"
         );
-        scripts.noted("/cgi-bin/hostile/too-long.sh: wrote more than its Content-Length");
+        scripts.noted("/cgi-bin/hostile/too-long.sh: output exceeds its Content-Length");
         assert!(client.is_silent());
     }
 
@@ -119,7 +119,7 @@ on_every_driver! {
             said.contains("Content-Length: 100\r\n") && said.ends_with("\r\n\r\nfive\n"),
             "{said}"
         );
-        scripts.noted("ended 95 bytes short of its Content-Length");
+        scripts.noted("output is 95 bytes shorter than its Content-Length");
         assert!(scripts.server.state.entry().cut);
     }
 

@@ -1,7 +1,7 @@
-//! The response to one request that may be a script's, step by step.
+//! The response to one request that may be for a script, step by step ([`Job`]).
 //!
-//! A script's local redirect (RFC 3875 §6.2.2) begins another request on the same exchange. What is
-//! not a script's is the files' to respond to, if there are any.
+//! A local redirect of a script (RFC 3875 §6.2.2) begins another request on the same exchange. A
+//! request that is not for a script is passed to the files, if there are any.
 
 use std::io;
 use std::mem;
@@ -21,9 +21,9 @@ use crate::os::{Process, Readiness};
 pub struct CgiJob<'c> {
     service: &'c Service,
     only_scripts: bool,
-    /// The request that is responded to instead.
+    /// The target of the local redirect that was followed last.
     redirect: Option<Box<LocalRedirect>>,
-    /// How many local redirects were followed.
+    /// The number of local redirects that were followed.
     redirects: usize,
     state: State<'c>,
 }

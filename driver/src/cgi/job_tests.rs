@@ -104,7 +104,7 @@ fn local_redirects_that_do_not_end_are_502() {
 }
 
 #[test]
-fn a_request_that_is_not_for_a_script_is_the_files_or_declined() {
+fn a_request_that_is_not_for_a_script_is_for_the_files_or_declined() {
     let dir = site("");
     let cgi = cgi(&dir, CgiSettings::default());
     let (ran, _) = responds(cgi.job(), &get("/file.txt"));
@@ -145,7 +145,7 @@ fn b_256_a_request_that_waits_too_long_for_its_permit_is_503() {
     let (ran, seen) = responds(cgi.job(), &get("/cgi-bin/x"));
     assert_eq!(ran.steps, ["Flush", "Wait", "Done"]);
     assert!(ran.sent.starts_with("HTTP/1.1 503 "), "{}", ran.sent);
-    assert!(seen.errors[0].contains("not run: too many scripts were running"), "{:?}", seen.errors);
+    assert!(seen.errors[0].contains("not run: too many concurrent scripts"), "{:?}", seen.errors);
     drop(permit);
 }
 

@@ -1,4 +1,5 @@
-//! The limit of running scripts, and their end when the server stops.
+//! The limit of concurrent scripts (a semaphore with a bounded queue, B-256), and their end when the
+//! server shuts down (B-282).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use crate::os::{ProcessGroups, ProcessPermit};
 use crate::permit_wait::{NoPermit, PermitPoll, PermitTimeouts, PermitWait};
 use crate::semaphore::Semaphore;
 
-/// A limit of running processes, with a queue. Clones are the same limit.
+/// A limit of concurrent processes, with a queue. Clones are the same limit.
 ///
 /// ```
 /// use doorstep_driver::cgi::ProcessLimit;
@@ -33,10 +34,10 @@ impl ProcessLimit {
         Self { permits, groups: Arc::default() }
     }
 
-    /// The permit to start a process, if one is free and nobody waits for it.
+    /// Acquires the permit to start a process, if one is free and no request waits for it.
     #[must_use]
     pub fn try_acquire(&self) -> Option<ProcessPermit> {
-        let group = self.groups.reserve(); // first: `kill` waits for it
+        let group = self.groups.reserve(); // first, so that `kill` waits for it
         self.permits.try_acquire().map(|permit| ProcessPermit::new(group, permit))
     }
 
@@ -45,7 +46,7 @@ impl ProcessLimit {
         PermitWait::new(&self.permits, timeouts)
     }
 
-    /// Takes the permit that `wait` waits for, as [`PermitWait::poll`] does.
+    /// Polls `wait`, as [`PermitWait::poll`] does.
     pub(super) fn poll(
         &self,
         wait: &mut PermitWait,
@@ -138,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn b_282_a_kill_waits_for_starts_and_for_nothing_else() {
+    fn b_282_a_kill_waits_only_for_processes_that_are_being_started() {
         let limit = ProcessLimit::new(2, 0);
         let starting = limit.try_acquire().unwrap();
         let begin = Instant::now();
         limit.kill(KILL_WAIT);
         assert!(begin.elapsed() >= KILL_WAIT);
-        assert!(limit.try_acquire().is_none(), "and nothing is started any more");
-        drop(starting); // it was not started after all
+        assert!(limit.try_acquire().is_none(), "no further process is started");
+        drop(starting); // it was not started
         let begin = Instant::now();
         limit.kill(KILL_WAIT);
         assert!(begin.elapsed() < KILL_WAIT && limit.wait_idle(Duration::ZERO));

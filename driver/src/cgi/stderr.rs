@@ -1,7 +1,7 @@
-//! A script's stderr, line by line on its way to the server's log.
+//! A script's stderr, which is logged line by line.
 //!
-//! Lines end in LF; long ones come in pieces. Of one run only so much is logged: a script that
-//! complains for ever fills no log.
+//! Lines end in LF; long ones are logged in parts. The amount that is logged of one run is bounded
+//! ([`CgiSettings::max_stderr`]), so that a script cannot fill the log.
 
 use super::CgiSettings;
 
@@ -55,7 +55,7 @@ impl StderrLines {
             self.logged += PREFIX + line.len();
             emit(&String::from_utf8_lossy(line));
             if self.logged > self.max_logged {
-                emit("there is more on stderr, which is left out");
+                emit("further lines on stderr are not logged");
             }
         }
         self.line.clear();
@@ -77,13 +77,13 @@ mod tests {
     }
 
     #[test]
-    fn b_248_lines_are_told_whole() {
+    fn b_248_lines_are_logged_whole() {
         assert_eq!(logged(&[b"one\ntw", b"o\r\n\n", b"three"]), ["one", "two", "three"]);
         assert_eq!(logged(&[]), [""; 0]);
     }
 
     #[test]
-    fn b_248_neither_a_line_nor_all_of_them_are_endless() {
+    fn b_248_the_length_of_lines_and_their_total_are_bounded() {
         assert_eq!(
             logged(&[&[b'x'; 2500]]).iter().map(String::len).collect::<Vec<_>>(),
             [1024, 1024, 452]
@@ -92,7 +92,7 @@ mod tests {
             let flood = logged(&[&line.repeat(100_000)]);
             let bytes: usize = flood.iter().map(|line| PREFIX + line.len()).sum();
             assert!(bytes < (64 << 10) + (1 << 10));
-            assert!(flood.last().is_some_and(|last| last.contains("left out")));
+            assert!(flood.last().is_some_and(|last| last.contains("not logged")));
         }
     }
 }

@@ -1,4 +1,5 @@
-//! After the handler: every request gets a whole answer or a visible cut, and a line in the log.
+//! After the handler: every request gets a complete response or one that is visibly aborted, and a
+//! line in the access log.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -11,9 +12,9 @@ use doorstep_core::log::Record;
 use super::{ExchangeState, Outcome, set_date};
 use crate::exchange::response::ResponseRecord;
 
-/// What came of a handler, other than success.
+/// How a handler has failed, if it has.
 struct HandlerFailure {
-    /// Its error says that a peer went away.
+    /// Its error is that of a connection that was lost.
     disconnected: bool,
     message: Option<String>,
 }
@@ -30,14 +31,14 @@ impl ExchangeState<'_> {
 
     pub(crate) fn complete(&mut self, outcome: Outcome) {
         let owed = self.machine.response_due();
-        let gone = self.record.disconnected; // whatever the handler made of that
-        let lost = gone && !self.outbox.is_empty();
+        let disconnected = self.record.disconnected; // even if the handler has ignored the error
+        let lost = disconnected && !self.outbox.is_empty();
         let mut cut = matches!(owed, Some(ResponseDue::Bytes(_) | ResponseDue::Stream))
             || lost
             || self.record.aborted;
-        let trouble = self.handler_failure(outcome);
+        let failure = self.handler_failure(outcome);
         match owed {
-            Some(ResponseDue::Head) if gone => {
+            Some(ResponseDue::Head) if disconnected => {
                 self.reject.get_or_insert(Reject::Truncated);
                 self.respond_for_handler();
                 self.record.bytes = 0;
@@ -50,11 +51,11 @@ impl ExchangeState<'_> {
             None if lost => self.machine.abort(),
             None => {}
         }
-        if lost || cut && trouble.disconnected {
-            self.outbox.clear(); // nobody is there to take it
+        if lost || cut && failure.disconnected {
+            self.outbox.clear(); // it cannot be sent
         }
-        if let Some(words) = trouble.message {
-            self.log_error(words);
+        if let Some(message) = failure.message {
+            self.log_error(message);
         }
         self.context.observer.log(&Record {
             remote_addr: self.peer_addr().ip(),
@@ -66,24 +67,28 @@ impl ExchangeState<'_> {
         });
     }
 
-    /// What is to be noted beside the access line. A client that left within an exchange is the
-    /// mark on that line and nothing more (B-289); one that was cut off since it was too slow is
-    /// told.
+    /// The message to log besides the line of the access log. There is none if the client has
+    /// disconnected during the exchange, which that line shows (B-289). If the connection has timed
+    /// out, there is one.
     fn handler_failure(&self, outcome: Outcome) -> HandlerFailure {
-        let departed = matches!(&outcome, Ok(Err(error)) if is_disconnect(error));
-        let words = match outcome {
+        let disconnected = matches!(&outcome, Ok(Err(error)) if is_disconnect(error));
+        let message = match outcome {
             Ok(Ok(())) => None,
-            // The 408 says it; not why the client had less time than usual.
-            Ok(Err(error)) if departed && self.reject.is_some() && error.get_ref().is_none() => {
-                None
-            }
-            Ok(Err(_)) if self.reject == Some(Reject::Truncated) => None, // the 400 says it
+            // The 408 shows it, but not why the client had less time than usual.
             Ok(Err(error))
-                if departed && self.record.disconnected && error.kind() != ErrorKind::TimedOut =>
+                if disconnected && self.reject.is_some() && error.get_ref().is_none() =>
             {
                 None
             }
-            Ok(Err(error)) if departed => Some(format!("connection lost: {error}")),
+            Ok(Err(_)) if self.reject == Some(Reject::Truncated) => None, // the 400 shows it
+            Ok(Err(error))
+                if disconnected
+                    && self.record.disconnected
+                    && error.kind() != ErrorKind::TimedOut =>
+            {
+                None
+            }
+            Ok(Err(error)) if disconnected => Some(describe_connection_error(&error)),
             Ok(Err(error)) => Some(error.to_string()),
             Err(panic) => {
                 let text = panic.downcast_ref::<&str>().copied();
@@ -91,10 +96,11 @@ impl ExchangeState<'_> {
                 Some(format!("the handler panicked: {}", text.unwrap_or("no message")))
             }
         };
-        HandlerFailure { disconnected: departed, message: words }
+        HandlerFailure { disconnected, message }
     }
 
-    /// The handler gave no answer: the peer's fault is refused, ours is a 500.
+    /// Responds for a handler that has not: by the status of the client's fault, if there is one, or
+    /// by a 500.
     fn respond_for_handler(&mut self) {
         let Some(reject) = self.reject else {
             if self.respond(500).error_page("").is_err() {
@@ -102,22 +108,23 @@ impl ExchangeState<'_> {
             }
             return;
         };
-        let mut phrase = Vec::new();
-        reject.write_reason(self.head.request_line(), &mut phrase);
+        let mut reason = Vec::new();
+        reject.write_reason(self.head.request_line(), &mut reason);
         set_date(self.outbox);
         let bytes = self.machine.refuse(reject, self.head.request_line(), self.outbox) as u64;
-        let lost = self.record.disconnected;
+        let disconnected = self.record.disconnected;
         self.record = ResponseRecord {
             status: reject.status(),
             bytes,
-            error: Some(phrase),
-            disconnected: lost,
+            error: Some(reason),
+            disconnected,
             aborted: false,
         };
     }
 }
 
-/// Refuses what never became a request, and logs it. `unread` are the bytes it was found in.
+/// Refuses a request whose head is invalid, incomplete or too large, and logs it. `unread` are the
+/// bytes that were received of it.
 pub fn refuse(
     connection: &mut Connection,
     reject: Reject,
@@ -129,19 +136,19 @@ pub fn refuse(
     set_date(outbox);
     let line = rejected_request_line(reject, unread);
     let bytes = connection.refuse(reject, unread, outbox) as u64;
-    let mut phrase = Vec::new();
-    reject.write_reason(line, &mut phrase);
+    let mut reason = Vec::new();
+    reject.write_reason(line, &mut reason);
     log(&Record {
         remote_addr: peer.ip(),
         request_line: line,
         status: reject.status(),
         body_bytes_sent: (bytes > 0).then_some(bytes),
         aborted: false,
-        error_message: Some(&phrase),
+        error_message: Some(&reason),
     });
 }
 
-/// Whether an error says no more than that the peer went away (B-289).
+/// Whether an error means that the connection was lost: closed, reset or timed out (B-289).
 #[must_use]
 pub fn is_disconnect(error: &io::Error) -> bool {
     matches!(
@@ -155,4 +162,16 @@ pub fn is_disconnect(error: &io::Error) -> bool {
             | ErrorKind::NetworkUnreachable
             | ErrorKind::NetworkDown
     )
+}
+
+/// The words of the log for an error that has ended a connection.
+pub(super) fn describe_connection_error(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::TimedOut => match error.get_ref() {
+            Some(reason) => format!("connection timed out: {reason}"),
+            None => "connection timed out".into(),
+        },
+        _ if is_disconnect(error) => format!("client disconnected: {error}"),
+        _ => format!("connection failed: {error}"),
+    }
 }

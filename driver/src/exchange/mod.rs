@@ -1,8 +1,13 @@
-//! One request and its answer, but for the waiting: what both drivers' exchanges have in common.
+//! One request and the response to it, without waiting: the part of an exchange that all front ends
+//! share.
 //!
-//! A [`ExchangeState`] holds the head, the body's books and the note for the log. It never touches a socket:
-//! what it answers goes to the outbox, and where bytes are needed it says so ([`BodyRead`]). Each
-//! driver's `Exchange` is a exchange and a socket, and so it offers all that a exchange does.
+//! An [`ExchangeState`] has the head, the progress of the body, and the record for the access log. It
+//! never reads from a socket or writes to it: responses are appended to the outbox, and what has to be
+//! received is returned ([`BodyRead`]). The `Exchange` of a front end is an [`ExchangeState`] and a
+//! socket. [`Session`] makes one for each request on a connection.
+//!
+//! A handler cannot break the framing of responses: whatever it does, a response is complete, or it
+//! is visibly aborted ([`ExchangeState::finish`]).
 
 mod finish;
 #[cfg(test)]
@@ -31,8 +36,8 @@ use crate::files::FileTransfer;
 use crate::observer::Observer;
 use crate::os;
 
-/// The longest part of a file that is copied behind its head, in bytes: there a second call costs
-/// more than the copy.
+/// The size in bytes of the longest part of a file that is copied to the outbox and sent with its
+/// head: up to there, a second system call costs more than the copy.
 const MAX_COPIED: u64 = 8 << 10;
 
 /// What all exchanges on one connection have in common.
@@ -48,18 +53,18 @@ pub struct ExchangeState<'a> {
     head: Head<'a>,
     context: Context<'a>,
     pub(crate) machine: &'a mut Connection,
-    /// What was read of the body, and behind it.
+    /// The bytes that were received after the head.
     inbox: Inbox<&'a mut [u8]>,
     pub(crate) outbox: &'a mut Outbox,
     record: ResponseRecord,
     reject: Option<Reject>,
-    /// Bytes at the front of the inbox that are body and were counted, but not yet read.
+    /// The number of bytes at the front of the inbox that are part of the body and were not read yet.
     pending: usize,
     trailers: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl<'a> ExchangeState<'a> {
-    /// A request with this head; its body begins in `inbox`.
+    /// A request with this head, whose body begins in `inbox`.
     pub(crate) fn new(
         head: Head<'a>,
         inbox: Inbox<&'a mut [u8]>,
@@ -134,7 +139,8 @@ impl<'a> ExchangeState<'a> {
         self.machine.expects_continue()
     }
 
-    /// The trailer fields of a chunked body, name and value, once it was read to its end.
+    /// The trailer section of a chunked body (RFC 9112 §7.1.2), names and values. Empty until the body
+    /// was read to its end.
     #[must_use]
     pub fn trailers(&self) -> &[(Vec<u8>, Vec<u8>)] {
         &self.trailers
@@ -148,7 +154,7 @@ impl<'a> ExchangeState<'a> {
         Ok(self.machine.send_interim(status, headers, self.outbox)?)
     }
 
-    /// Begins the answer. Its Date is this moment, however long ago the request came.
+    /// Begins the response. Its Date is the current time.
     pub fn respond(&mut self, status: u16) -> Response<'_> {
         if self.connection().should_close() {
             self.machine.disable_keep_alive();
@@ -159,39 +165,40 @@ impl<'a> ExchangeState<'a> {
         Response::new(core, status, sends_body, &mut self.record)
     }
 
-    /// What is to be sent now.
+    /// The outbox, for sending what is in it now.
     pub fn to_send(&mut self) -> &mut Outbox {
         self.connection().set_reset_on_close(self.machine.is_close_delimited());
         self.outbox
     }
 
-    /// Where the next bytes of the body are received: for [`BodyRead::Fill`].
+    /// The inbox, for receiving more of the body: for [`BodyRead::Fill`].
     pub fn inbox(&mut self) -> &mut Inbox<&'a mut [u8]> {
         &mut self.inbox
     }
 
-    /// For drivers: what came of sending, so that an answer that is lost is not taken for whole.
+    /// For front ends: records the result of sending, so that a response that was lost is logged as
+    /// aborted.
     ///
     /// # Errors
-    /// That of sending.
+    /// Returns the error of `flushed`.
     pub fn record_flush(&mut self, flushed: io::Result<()>) -> io::Result<()> {
         self.record.disconnected |= flushed.as_ref().is_err_and(is_disconnect);
         flushed
     }
 
-    /// Shows the client at once that what is still owed of the answer will never come.
+    /// Aborts the response: the client sees that it is incomplete, and the connection closes.
     pub fn abort(&mut self) {
         self.record.aborted = true;
         self.machine.abort();
     }
 
-    /// Whether the answer has begun.
+    /// Whether the response has begun.
     #[must_use]
     pub fn has_responded(&self) -> bool {
         self.machine.response_due() != Some(ResponseDue::Head)
     }
 
-    /// Whether any of the response is still to be made: all of it, or more of its body.
+    /// Whether the response is incomplete: it has not begun, or more of its body is due.
     #[must_use]
     pub fn owes_response(&self) -> bool {
         self.machine.response_due().is_some()
@@ -200,15 +207,15 @@ impl<'a> ExchangeState<'a> {
     /// Ends a streamed body.
     ///
     /// # Errors
-    /// [`Misuse`].
+    /// Returns [`Misuse`] if no streamed body is being sent.
     pub fn end(&mut self) -> io::Result<()> {
         self.end_with(&[])
     }
 
-    /// Ends a streamed body with trailer fields.
+    /// Ends a streamed body with a trailer section.
     ///
     /// # Errors
-    /// [`Misuse`].
+    /// Returns [`Misuse`] if no streamed body is being sent, or if a trailer is invalid.
     pub fn end_with(&mut self, trailers: &[(&str, &[u8])]) -> io::Result<()> {
         if self.omits_body() {
             return Ok(());
@@ -216,29 +223,37 @@ impl<'a> ExchangeState<'a> {
         Ok(self.machine.end_with_trailers(trailers, self.outbox)?)
     }
 
-    /// The answer to a method that nobody handles: 501, as `http.server` words it (B-022).
+    /// Responds to a method that is not supported: 501, in the words of `http.server` (B-022).
     ///
     /// # Errors
-    /// [`Misuse`] when there is an answer already.
+    /// Returns [`Misuse`] if the response has begun.
     pub fn unsupported(&mut self) -> io::Result<()> {
         let method = String::from_utf8_lossy(self.head.method());
         let reason = format!("Unsupported method ('{method}')");
         self.respond(501).reason(&reason).error_page("")
     }
 
-    /// Tells the server's own log something about this request; the client never sees it.
-    pub fn log_error(&self, words: impl AsRef<str>) {
-        self.context.observer.on_error(self.peer_addr().ip(), words.as_ref());
+    /// Responds 503 with `Retry-After: 1`: a resource is used up, and a later request may succeed.
+    ///
+    /// # Errors
+    /// Returns [`Misuse`] if the response has begun.
+    pub(crate) fn respond_503(&mut self) -> io::Result<()> {
+        self.respond(503).header("Retry-After", "1").error_page("")
+    }
+
+    /// Logs a message about this request ([`Observer::on_error`]). The client does not see it.
+    pub fn log_error(&self, message: impl AsRef<str>) {
+        self.context.observer.on_error(self.peer_addr().ip(), message.as_ref());
     }
 }
 
-/// For drivers: the parts of sending that do not wait.
+/// For front ends: sending without waiting.
 impl ExchangeState<'_> {
-    /// Appends a part of the answer's body; whether enough has gathered to be sent. To a HEAD
-    /// request nothing is sent, and that is no error.
+    /// Appends a part of the response's body to the outbox, and returns whether to flush it. The
+    /// response to a HEAD request has no body: nothing is appended, which is not an error.
     ///
     /// # Errors
-    /// [`Misuse`].
+    /// Returns [`Misuse`] if no body is due, or if it exceeds its Content-Length.
     pub fn append_body(&mut self, data: &[u8]) -> io::Result<bool> {
         if !self.omits_body() {
             self.machine.send(data, self.outbox)?;
@@ -252,7 +267,7 @@ impl ExchangeState<'_> {
     /// [`ExchangeState::file_sent`].
     ///
     /// # Errors
-    /// Returns [`Misuse`] if so much was not promised, [`ErrorKind::UnexpectedEof`] if the file has
+    /// Returns [`Misuse`] if the part exceeds Content-Length or no body is due, [`ErrorKind::UnexpectedEof`] if the file has
     /// become shorter, or the error of the file.
     pub fn begin_file<'f>(
         &mut self,
@@ -288,41 +303,39 @@ impl ExchangeState<'_> {
         self.record_flush(result)
     }
 
-    /// `n` promised bytes went by.
-    ///
-    /// # Errors
-    /// [`Misuse`].
+    /// Records that `n` bytes of the body were sent.
     fn body_sent(&mut self, n: u64) -> io::Result<()> {
         self.record.bytes += n;
         Ok(self.machine.body_sent(n)?)
     }
 
-    /// Whether enough has gathered in the outbox to be sent.
+    /// Whether the outbox holds more than [`Config::flush_threshold`], and is to be flushed.
     #[must_use]
     pub fn should_flush(&self) -> bool {
         self.outbox.len() > self.config().flush_threshold
     }
 
-    /// After a hand-over was answered: the first bytes of the new protocol.
+    /// After [`Response::upgrade`] or [`Response::tunnel`]: the bytes of the new protocol that were
+    /// received already.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] when nothing was handed over.
+    /// Returns [`ErrorKind::InvalidInput`] if the protocol was not switched.
     pub fn take_unread(&mut self) -> io::Result<Vec<u8>> {
         if self.machine.states() != States::SWITCHED_PROTOCOL {
-            return Err(io::Error::new(ErrorKind::InvalidInput, "no other protocol was agreed on"));
+            return Err(io::Error::new(ErrorKind::InvalidInput, "the protocol was not switched"));
         }
         let first = self.inbox.unread().to_vec();
         self.inbox.consume(first.len());
         Ok(first)
     }
 
-    /// To HEAD, a body is not an error: it is just not sent.
+    /// Whether the body of the response is not sent, since the request is a HEAD.
     fn omits_body(&self) -> bool {
         self.head.is_head() && self.record.status != 0
     }
 }
 
-/// The time for the Date of the response that is made now.
+/// Sets the Date of the response that is begun now.
 fn set_date(outbox: &mut Outbox) {
     outbox.set_date(os::now().max(0).cast_unsigned());
 }

@@ -1,28 +1,30 @@
-//! An answer in the making, as a handler sees it: the core's builder with `io::Result` endings,
-//! and the note of what was answered that the access log wants. Shared by both drivers: nothing
-//! here waits, an answer goes to the outbox.
+//! The builder of a response, as handlers use it: that of the core with `io::Result`, and the record
+//! for the access log. Nothing here waits: a response is appended to the outbox.
 
 use std::io;
 
 use doorstep_core::{http1, page};
 
-/// What was answered, for the access log.
+/// The properties of a response that the access log shows.
 #[derive(Debug, Clone, Default)]
 pub struct ResponseRecord {
-    /// The status; 0 before there is an answer.
+    /// The status; 0 before the response has begun.
     pub status: u16,
-    /// Bytes of body, as far as they went.
+    /// The number of bytes of the body that were appended or sent.
     pub bytes: u64,
     /// The reason phrase of an error page.
     pub error: Option<Vec<u8>>,
-    /// The client has left: reading its request or sending the response failed.
+    /// Whether the client has disconnected: reading its request or sending the response has failed.
     pub disconnected: bool,
-    /// It was given up before it was whole.
+    /// Whether it was aborted before it was complete.
     pub aborted: bool,
 }
 
-/// An answer in the making; one of its endings sends it.
-#[must_use = "an answer is sent by its ending: body, sized, stream, page, upgrade or tunnel"]
+/// The builder of a response. Its last method appends the response to the outbox: one of
+/// [`body`](Response::body), [`sized_body`](Response::sized_body),
+/// [`streamed_body`](Response::streamed_body), [`error_page`](Response::error_page),
+/// [`upgrade`](Response::upgrade) and [`tunnel`](Response::tunnel).
+#[must_use = "a response is sent by its last method: body, sized_body, streamed_body, error_page, upgrade or tunnel"]
 pub struct Response<'a> {
     core: http1::Response<'a>,
     record: &'a mut ResponseRecord,
@@ -32,8 +34,8 @@ pub struct Response<'a> {
 }
 
 impl<'a> Response<'a> {
-    /// Over the core's builder for `status`; `record` is filled in by the ending. To a HEAD request
-    /// no body is sent, and none is counted.
+    /// A builder on that of the core for `status`. The last method fills in `record`; bytes of the body
+    /// are counted only if `sends_body`, which is false for the response to a HEAD request.
     pub fn new(
         core: http1::Response<'a>,
         status: u16,
@@ -43,36 +45,39 @@ impl<'a> Response<'a> {
         Self { core, record, status, reason: None, sends_body }
     }
 
-    /// Another reason phrase than the registered one; call it before any field.
+    /// Sets a reason phrase other than the registered one. To be called before any header.
     pub fn reason(mut self, phrase: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
         self.reason = Some(phrase.as_ref());
         self.core = self.core.reason(phrase.as_ref());
         self
     }
 
-    /// Adds a field. `Connection: close` closes after this answer; framing is the machine's.
+    /// Adds a header. `Connection: close` closes the connection after this response. Headers of the
+    /// framing are errors ([`http1::Misuse`]), which the last method returns.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.core = self.core.header(name, value);
         self
     }
 
-    /// Marks an error whose page is not [`Response::error_page`]'s, for the log.
+    /// Has the access log show the reason phrase, as for [`Response::error_page`], for an error with
+    /// another page.
     pub fn log_as_error(self) -> Self {
         let registered = http1::status::reason(self.status).as_bytes();
         self.record.error = Some(self.reason.unwrap_or(registered).to_vec());
         self
     }
 
-    /// Writes Content-Length at this place among the fields; the ending must agree.
+    /// Writes Content-Length at this position among the headers. The body must have this length.
     pub fn content_length(mut self, n: u64) -> Self {
         self.core = self.core.content_length(n);
         self
     }
 
-    /// Ends the answer with this body.
+    /// Completes the response with this body.
     ///
     /// # Errors
-    /// [`http1::Misuse`] inside an [`io::Error`]; nothing is sent then. So for every ending.
+    /// Returns [`http1::Misuse`] inside an [`io::Error`] if a header is invalid, the body has not the
+    /// announced length, or a response was sent already. Then nothing is sent.
     pub fn body(self, body: impl AsRef<[u8]>) -> io::Result<()> {
         self.core.body(body.as_ref())?;
         self.record.status = self.status;
@@ -80,31 +85,32 @@ impl<'a> Response<'a> {
         Ok(())
     }
 
-    /// Ends the head with a promise of `n` bytes, which the exchange then sends.
+    /// Ends the head of a response with a body of `n` bytes, which is to be sent by the exchange.
     ///
     /// # Errors
-    /// As of [`Response::body`].
+    /// Returns the same errors as [`Response::body`].
     pub fn sized_body(self, n: u64) -> io::Result<()> {
         self.core.sized_body(n)?;
         self.record.status = self.status;
         Ok(())
     }
 
-    /// Ends the head of an answer of unknown length, which the exchange then sends and ends.
+    /// Ends the head of a response with a body of unknown length, which is to be sent and ended by
+    /// the exchange: chunked, or until the connection closes (RFC 9112 §6.3).
     ///
     /// # Errors
-    /// As of [`Response::body`].
+    /// Returns the same errors as [`Response::body`].
     pub fn streamed_body(self) -> io::Result<()> {
         self.core.streamed_body()?;
         self.record.status = self.status;
         Ok(())
     }
 
-    /// Ends the answer with the page for its status. `explain` is a sentence for people; empty for
-    /// the status table's own.
+    /// Completes the response with the error page of its status. `explain` is a sentence for the
+    /// page; if it is empty, that of the status is used.
     ///
     /// # Errors
-    /// As of [`Response::body`].
+    /// Returns the same errors as [`Response::body`].
     pub fn error_page(mut self, explain: &str) -> io::Result<()> {
         if matches!(self.status, 100..=199 | 204 | 205 | 304) {
             return self.body(b""); // B-085
@@ -120,20 +126,20 @@ impl<'a> Response<'a> {
         self.body(page)
     }
 
-    /// Ends a 101: the connection is `protocol`'s from here on.
+    /// Completes a 101 (RFC 9110 §7.8): from now on the connection uses `protocol`.
     ///
     /// # Errors
-    /// As of [`Response::body`].
+    /// Returns the same errors as [`Response::body`].
     pub fn upgrade(self, protocol: &str) -> io::Result<()> {
         self.core.upgrade(protocol)?;
         self.record.status = self.status;
         Ok(())
     }
 
-    /// Ends a 2xx to CONNECT: the connection is a tunnel from here on.
+    /// Completes a 2xx to CONNECT (RFC 9110 §9.3.6): from now on the connection is a tunnel.
     ///
     /// # Errors
-    /// As of [`Response::body`].
+    /// Returns the same errors as [`Response::body`].
     pub fn tunnel(self) -> io::Result<()> {
         self.core.tunnel()?;
         self.record.status = self.status;

@@ -1,8 +1,8 @@
-//! One connection from its first byte to its last: what to do next.
+//! One connection, from its first byte to its last.
 //!
-//! [`Session::step`] never waits and touches no socket but to set its options. It asks the front end
-//! for what it needs ([`Step`]) and is told what came of it. A front end's loop is these lines, with
-//! or without `.await`:
+//! [`Session::step`] never waits, and does nothing to the socket but setting options and closing its
+//! halves. It returns what the front end has to do next ([`Step`]), and the front end reports the
+//! result. A front end's loop is these lines, with or without `.await`:
 //!
 //! ```text
 //! loop {
@@ -16,8 +16,8 @@
 //! }
 //! ```
 //!
-//! It flushes before it waits and never before that, so the responses to pipelined requests leave in
-//! one write. It decides about keep-alive, the 408 of a slow request, lingering, and whether the
+//! It flushes only before it waits, so the responses to pipelined requests are sent by one write. It
+//! decides about keep-alive, the 408 of a slow request, lingering (RFC 9112 §9.6), and whether the
 //! connection is closed by FIN or by RST.
 
 use std::any::Any;
@@ -29,12 +29,13 @@ use doorstep_core::http1::{
     Connection, Event, HeadOffsets, Inbox, Outbox, Reject, Storage, WaitingFor,
 };
 
-use super::{Context, ExchangeState, is_disconnect, refuse};
+use super::finish::describe_connection_error;
+use super::{Context, ExchangeState, refuse};
 use crate::config::Config;
 use crate::connections::ConnectionHandle;
 use crate::observer::Observer;
 
-/// The decisions about one connection.
+/// The state of one connection, and the decisions about it.
 pub struct Session<'c> {
     machine: Connection,
     context: Context<'c>,
@@ -42,7 +43,7 @@ pub struct Session<'c> {
     once: bool,
     /// A request that waits for the responses before it to be sent.
     request: Option<HeadOffsets>,
-    /// What is waited for.
+    /// What the connection waits for.
     waiting: WaitingFor,
     closing: Closing,
     /// How many bytes may still be discarded after the last response.
@@ -185,7 +186,7 @@ impl<'c> Session<'c> {
         Step::Flush
     }
 
-    /// Refuses what is not a request.
+    /// Refuses an invalid request.
     fn refuse(&mut self, reject: Reject, unread: &[u8], outbox: &mut Outbox) {
         let (peer, observer) = (self.context.connection.peer(), self.context.observer);
         refuse(&mut self.machine, reject, unread, outbox, peer, |record| observer.log(record));
@@ -215,17 +216,17 @@ impl<'c> Session<'c> {
     }
 }
 
-/// What a handler returned, or the panic that ended it.
+/// The result of a handler, or the panic that ended it.
 pub type Outcome = Result<io::Result<()>, Box<dyn Any + Send>>;
 
-/// Logs why a connection has ended in the middle of a request or of a response.
+/// Logs why a connection has ended in the middle of a request or of a response: `client
+/// disconnected`, `connection timed out`, or another error.
 pub fn log_connection_error(
     observer: &dyn Observer,
     connection: &ConnectionHandle,
     error: &io::Error,
 ) {
-    let event = if is_disconnect(error) { "connection lost" } else { "connection broke" };
-    observer.on_error(connection.peer().ip(), &format!("{event}: {error}"));
+    observer.on_error(connection.peer().ip(), &describe_connection_error(error));
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! SHA-256 of files, computed once for each state of a file.
+//! SHA-256 digests of files (RFC 9530), and a cache of them.
 //!
-//! What a digest is kept under is what tells one state from another: device, inode, size, and the
-//! times of the last change of content and of anything else. As with [`super::FileCache`], a file that
-//! changed so recently that another change could hide behind the same times is computed anew each
-//! time. Computing takes as long as reading the file: it belongs where one may wait.
+//! A cached digest is valid while device, inode, size, mtime and ctime of the file are the same. As
+//! with [`super::FileCache`], the digest of a file that was changed so recently that another change
+//! could have the same times is not cached. Computing a digest blocks for as long as reading the file
+//! takes.
 //!
 //! ```
 //! use doorstep_driver::files::{Content, DigestCache};
@@ -29,7 +29,7 @@ use super::file_cache::{Content, TIMESTAMP_GRANULARITY};
 use super::generations::{Generations, Weighed, Weight};
 use crate::os;
 
-/// How much of a file is read at once, in bytes.
+/// The number of bytes that are read at once.
 const READ_SIZE: usize = 64 << 10;
 
 /// The SHA-256 of some bytes.
@@ -46,11 +46,12 @@ pub struct DigestCache {
 impl Weighed for (Stat, Digest) {}
 
 impl Digest {
-    /// Of the bytes of `range`. It is asked now and then whether it `is_wanted` any more.
+    /// The digest of the bytes of `range`. Calls `is_wanted` now and then, and ends when it returns
+    /// false.
     ///
     /// # Errors
-    /// When they cannot be read; [`ErrorKind::UnexpectedEof`] when there are fewer;
-    /// [`ErrorKind::ConnectionAborted`] when it is not wanted any more.
+    /// Returns [`ErrorKind::UnexpectedEof`] if there are fewer bytes,
+    /// [`ErrorKind::ConnectionAborted`] if it is not wanted any more, or the error of reading.
     pub fn of(
         content: &Content,
         range: ByteRange,
@@ -67,7 +68,7 @@ impl Digest {
         Ok(Self(hasher.finalize().into()))
     }
 
-    /// Of no bytes at all.
+    /// The digest of no bytes.
     #[must_use]
     pub fn of_empty() -> Self {
         Self(Sha256::digest(b"").into())
@@ -87,10 +88,11 @@ impl DigestCache {
         Self { digests: Mutex::new(Generations::new(limits.max_digests, Weight::default())) }
     }
 
-    /// Of all of `content`, which was opened when it was as `stat` says.
+    /// The digest of all of `content`, whose metadata was `stat` when it was opened. It is cached, or
+    /// computed.
     ///
     /// # Errors
-    /// As of [`Digest::of`].
+    /// Returns the same errors as [`Digest::of`].
     pub fn get_or_compute(
         &self,
         content: &Content,
@@ -100,7 +102,7 @@ impl DigestCache {
         if let Some(digest) = self.get(stat) {
             return Ok(digest);
         }
-        // Judged before it is read: what is read then is what these times will always stand for.
+        // Decided before it is read: a change after that has other times.
         let is_old_enough = os::now() - stat.changed.0.max(stat.modified) > TIMESTAMP_GRANULARITY;
         let digest = match stat.size.checked_sub(1) {
             Some(last) => Digest::of(content, ByteRange { first: 0, last }, is_wanted)?,
@@ -130,7 +132,7 @@ impl Default for DigestCache {
     }
 }
 
-/// Gives the bytes of `range` to `sink`, in order, as long as it takes them.
+/// Calls `sink` with the bytes of `range`, in order, until it returns an error.
 fn read_range(
     file: &File,
     range: ByteRange,
@@ -186,20 +188,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_wanted_any_more_is_given_up_soon() {
+    fn a_digest_that_is_not_wanted_any_more_ends_soon() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[7; 10 * READ_SIZE]).unwrap();
-        let (file, mut asked) = (Content::File(Arc::new(file)), 0);
+        let (file, mut calls) = (Content::File(Arc::new(file)), 0);
         let all = ByteRange { first: 0, last: 10 * READ_SIZE as u64 - 1 };
-        let given_up = Digest::of(&file, all, || {
-            asked += 1;
-            asked < 3
+        let digest = Digest::of(&file, all, || {
+            calls += 1;
+            calls < 3
         });
-        assert_eq!((given_up.unwrap_err().kind(), asked), (ErrorKind::ConnectionAborted, 3));
+        assert_eq!((digest.unwrap_err().kind(), calls), (ErrorKind::ConnectionAborted, 3));
     }
 
     #[test]
-    fn a_state_is_computed_once_and_another_state_anew() {
+    fn a_digest_is_cached_until_the_file_changes() {
         let digests = DigestCache::default();
         let one = digests.get_or_compute(&bytes("one"), &stat(1, 3, 1000), || true).unwrap();
         assert_eq!(
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changed_a_moment_ago_is_not_kept() {
+    fn the_digest_of_a_file_that_was_changed_just_now_is_not_cached() {
         let digests = DigestCache::default();
         let young = stat(1, 3, os::now());
         let one = digests.get_or_compute(&bytes("one"), &young, || true).unwrap();

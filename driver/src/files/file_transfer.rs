@@ -1,8 +1,8 @@
-//! Part of a file on its way to a socket.
+//! Sending part of a file to a socket.
 //!
-//! It is sent in several calls, so that other connections have their turn in between. The file is
-//! looked at again before the last one: a file that was changed meanwhile is not sent to its end,
-//! and the client sees that the response is incomplete.
+//! It is sent by several calls, so that other connections can be served between them. Before the
+//! last one, it is checked whether the file has changed. If it has, it is not sent to its end, and
+//! the client sees that the response is incomplete (B-174).
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -43,7 +43,7 @@ impl<'f> FileTransfer<'f> {
         self.left == 0
     }
 
-    /// How many bytes were sent.
+    /// The number of bytes that were sent.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent

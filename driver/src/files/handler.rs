@@ -1,4 +1,4 @@
-//! The files below a directory, as front ends serve them.
+//! The handler of files: what front ends call for each request.
 
 use std::io;
 use std::path::Path;
@@ -66,7 +66,7 @@ impl Files {
         self
     }
 
-    /// The response to one request, of any method. It is to be stepped until it is done.
+    /// The response to one request of any method: a [`Job`](crate::Job), to be stepped until it is done.
     #[must_use]
     pub fn job(&self) -> FilesJob<'_> {
         FilesJob::new(&self.directory)

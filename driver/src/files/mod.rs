@@ -1,4 +1,7 @@
-//! Files over HTTP: a directory's responses, the file cache, digests.
+//! Files over HTTP: the responses of a directory, directory listings, the file cache, and digests.
+//!
+//! [`Files`] makes a [`FilesJob`] for each request. Nothing outside of the root is sent, no cached
+//! file is stale, and a response whose file has changed meanwhile is visibly aborted.
 
 mod cache_limits;
 mod change_guard;

@@ -1,8 +1,8 @@
-//! Listening sockets, bound and ready: every accepted socket inherits what it needs from them.
+//! Listening sockets. The options that connections need are inherited from them.
 //!
-//! Without a host that is every address of the machine in both families by one socket (B-277); a
-//! name stands for all the addresses it resolves to (B-276). Binding half of them because another
-//! program has the port is refused; an address whose family this machine lacks is left out.
+//! Without a host, one socket listens on every address of the machine, in both families (B-277). A
+//! name is bound at all addresses that it resolves to (B-276): it is an error if the port is in use
+//! at one of them, but addresses of a family that the machine does not have are left out.
 //!
 //! ```
 //! use doorstep_driver::net;
@@ -54,7 +54,7 @@ pub fn bind_with_backlog(
             addresses.push(address);
         }
     }
-    // A port that is free for the first address may be taken for the second.
+    // A port that is free at the first address may be in use at the second.
     let tries = if port == 0 { MAX_PORT_TRIES } else { 1 };
     let mut result = listen_all(&addresses, backlog);
     for _ in 1..tries {
@@ -98,7 +98,7 @@ fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
 
     if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
-        // A system that cannot do both families by one socket has only IPv6 here.
+        // A system that does not support both families on one socket listens on IPv6 only.
         let _ = sockopt::set_ipv6_v6only(&socket, false);
     }
     sockopt::set_socket_reuseaddr(&socket, true)?;
@@ -108,7 +108,7 @@ fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Whether the machine lacks the address or its whole family.
+/// Whether the machine does not have the address, or its family.
 fn is_address_unavailable(error: &io::Error) -> bool {
     use rustix::io::Errno;
     matches!(
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn b_276_absent_families_are_left_out_but_not_all() {
+    fn b_276_addresses_that_the_machine_lacks_are_left_out_but_not_all() {
         let here: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let elsewhere: SocketAddr = "192.0.2.1:0".parse().unwrap(); // reserved (RFC 5737)
         assert_eq!(listen_all(&[elsewhere, here], 8).unwrap().len(), 1);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn b_284_a_port_in_use_is_an_error_of_that_kind() {
+    fn b_284_a_port_in_use_is_addr_in_use() {
         let taken = bind(Some("127.0.0.1"), 0).unwrap();
         let port = taken[0].local_addr().unwrap().port();
         for host in [Some("127.0.0.1"), None] {
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn accepted_sockets_inherit_what_they_need() {
+    fn accepted_sockets_inherit_reuseaddr_and_nodelay() {
         let listener = bind(Some("127.0.0.1"), 0).unwrap().remove(0);
         assert!(sockopt::socket_reuseaddr(&listener).unwrap());
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
