@@ -49,9 +49,11 @@ fn serve_on<S: RuntimeServer>(
     let files = files.with_site(config.site.clone());
     let cgi = config.cgi.clone().map(|settings| Cgi::new(&config.root, settings));
     let cgi = cgi.transpose().map_err(no_directory)?;
-    let server = S::new(listen(config)?, server_config(config)).map_err(Failure::Serve)?;
+    let server_config = server_config(config);
+    let kill_wait = server_config.kill_wait;
+    let server = S::new(listen(config)?, server_config).map_err(Failure::Serve)?;
     let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
-    handle_signals(signals, server.shutdown_handle(), processes)?;
+    handle_signals(signals, server.shutdown_handle(), processes, kill_wait)?;
     let addresses = server.addresses().to_vec();
     let on_started: OnStarted = Box::new(move || banner::print_serving(&addresses));
     let access_log = config.access_log;
@@ -92,6 +94,7 @@ fn handle_signals(
     signals: Signals,
     shutdown: ShutdownHandle,
     processes: Option<ProcessLimit>,
+    kill_wait: Duration,
 ) -> Result<(), Failure> {
     let shut_down = move |is_interrupt: bool| {
         shutdown.stop();
@@ -99,6 +102,6 @@ fn handle_signals(
             shutdown.close_idle(); // without the time for one more request on kept connections
         }
     };
-    let kill = move || processes.iter().for_each(ProcessLimit::kill);
+    let kill = move || processes.iter().for_each(|limit| limit.kill(kill_wait));
     signals.handle(shut_down, kill).map_err(Failure::Serve)
 }

@@ -101,7 +101,7 @@ fn b_107_289_r_26_a_disconnected_client_is_marked_on_its_log_line_only() {
 #[test]
 fn b_111_repeated_connection_errors_are_counted() {
     let root = root();
-    let counted = Regex::new(r"^connection lost: .* \(\u{d7}(\d+) more in \d+ s\)$");
+    let counted = Regex::new(r"^client disconnected: .* \(\u{d7}(\d+) more in \d+ s\)$");
     let counted = counted.expect("it is a pattern");
     for runtime in RUNTIMES {
         for quiet in [&[][..], &["--quiet"]] {
@@ -115,7 +115,7 @@ fn b_111_repeated_connection_errors_are_counted() {
             let requests = messages.iter().filter(|line| line.starts_with("\"GET /a.txt")).count();
             assert_eq!(requests, if quiet.is_empty() { 200 } else { 0 });
             let errors: Vec<_> =
-                messages.iter().filter(|line| line.starts_with("connection lost")).collect();
+                messages.iter().filter(|line| line.starts_with("client disconnected")).collect();
             let count =
                 |line: &&String| counted.captures(line).map_or(1, |n| n[1].parse().unwrap_or(0));
             let all: u64 = errors.iter().map(count).sum();

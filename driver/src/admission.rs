@@ -78,21 +78,24 @@ impl Admission {
         }
     }
 
-    /// Accepting has failed with `error`, since descriptors or memory are used up: the connection
-    /// still waits in the listener's backlog. Logs the error under the server's own address when
+    /// To be called when accepting has failed with `error`, since descriptors (`EMFILE`) or memory are
+    /// used up: the connection waits in the listener's backlog. Logs the error under the server's own address when
     /// the shortage begins, evicts a connection for its descriptor, and returns how long to wait
     /// before accepting again: [`Config::accept_backoff`].
     #[must_use = "accepting again at once would fail again"]
     pub fn accept_failed(&self, observer: &dyn Observer, error: &io::Error) -> Duration {
         if self.no_descriptor.should_log() {
-            observer.on_error(self.address(), &format!("cannot accept connections: {error}"));
+            observer.on_error(
+                self.address(),
+                &format!("cannot accept connections: {}", os::describe_error(error)),
+            );
         }
         let _ = self.evict();
         self.config.accept_backoff
     }
 
-    /// The system has refused another thread for connections with `error`, after `peer` has got the
-    /// last one. Logs this under that address when the shortage begins.
+    /// To be called when the system has refused another thread for connections with `error`, after the
+    /// last one was started for `peer`. Logs this under that address when the shortage begins.
     pub fn spawn_failed(&self, observer: &dyn Observer, peer: IpAddr, error: &io::Error) {
         if self.no_thread.should_log() {
             observer.on_error(peer, &format!("no thread for more connections: {error}"));
@@ -196,7 +199,8 @@ mod tests {
         }
         assert!(connection.should_close());
         let errors = errors.0.lock().unwrap();
-        assert!(errors[0].starts_with("127.0.0.1: cannot accept connections: "), "{errors:?}");
+        let emfile = "127.0.0.1: cannot accept connections: out of file descriptors (EMFILE): ";
+        assert!(errors[0].starts_with(emfile), "{errors:?}");
         assert!(errors[1].starts_with("192.0.2.1: no thread for more connections: "));
         assert_eq!(errors.len(), 2);
     }

@@ -19,8 +19,8 @@ use doorstep_core::http1::{Connection, GrowableBuffer, Inbox, Limits, Outbox, Ti
 /// How a server serves. The defaults, which each field names, are fit for the open network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Bounds of what one client can make the server hold or read. Each field names the status of
-    /// the response to a request that exceeds it.
+    /// The bounds of requests. Each field names the status of the response to a request that exceeds
+    /// it.
     pub limits: Limits,
     /// The longest times to wait for a client, and the rates that it must keep.
     pub timeouts: Timeouts,
@@ -67,7 +67,7 @@ pub struct Config {
     pub descriptor_wait: Duration,
     /// While the server is full and no connection can be evicted: the time in which every
     /// connection is asked to close with its next response (`Connection: close`), so that waiting
-    /// clients get their turn. 100 ms.
+    /// clients are served. 100 ms.
     pub rotation_interval: Duration,
 
     /// The longest time between two checks of all deadlines, and so how late one may be noticed. It
@@ -106,6 +106,12 @@ pub struct Config {
     /// written in parts is sent when it exceeds this, too. Twice as much memory is kept between
     /// requests for the next responses. 64 KiB.
     pub flush_threshold: usize,
+    /// The most bytes of a file that one call sends (`sendfile`), so that one download cannot starve
+    /// the others on the same thread. At least 4 KiB. 256 KiB.
+    pub max_sendfile_chunk: usize,
+    /// How often it is checked whether a client has disconnected whose request waits for a permit,
+    /// or for a digest or a listing. 1 s.
+    pub disconnect_check_interval: Duration,
     /// Idle threads that the blocking front end keeps for new connections, at least one; more of
     /// them end. Fewer are kept where this process may have few descriptors. 32.
     pub max_idle_threads: usize,
@@ -153,6 +159,8 @@ impl Default for Config {
             kill_wait: Duration::from_millis(500),
             body_read_ahead: 16 << 10,
             flush_threshold: FLUSH_THRESHOLD,
+            max_sendfile_chunk: 256 << 10,
+            disconnect_check_interval: Duration::from_secs(1),
             max_idle_threads: 32,
             max_spare_buffers: 64,
             pool_threads: 64,

@@ -1,4 +1,4 @@
-//! Work on one response that never waits, whatever it needs.
+//! A job: the work on one response, which never waits.
 //!
 //! A [`Job`] is stepped, and returns what it needs next ([`JobStep`]). A front end has one loop that
 //! carries out these steps for every job, with or without `.await`:
@@ -16,7 +16,7 @@
 //!         }
 //!         JobStep::Wait(listener, timeout) => listener.wait_timeout(timeout),
 //!         JobStep::WaitProcess(timeout) => {
-//!             let ready = job.process()?.wait(the client's socket, timeout)?;
+//!             let ready = job.process()?.wait_ready(the client's socket, timeout)?;
 //!             job.process_ready(ready);
 //!         }
 //!         JobStep::Declined => return Ok(false),
@@ -38,17 +38,17 @@ use event_listener::EventListener;
 use crate::exchange::ExchangeState;
 use crate::os::{Process, Readiness};
 
-/// A response in the making.
+/// The work on one response.
 pub trait Job: Send {
-    /// Does what can be done now, and returns what to do before the next step. All steps are given
-    /// the same exchange. After [`JobStep::Done`] or [`JobStep::Declined`], and after an error, there
-    /// is nothing more to do.
+    /// Does everything that can be done without waiting, and returns what the front end has to do
+    /// before the next step. The exchange is the same for all steps. After [`JobStep::Done`] or
+    /// [`JobStep::Declined`], and after an error, there is nothing more to do.
     ///
     /// # Errors
-    /// Returns an error if the response cannot be completed; it is the handler's result then.
+    /// Returns an error if the response cannot be completed. It becomes the handler's result.
     fn step(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<JobStep>;
 
-    /// Where to read the next part of the request's body, for [`JobStep::ReadBody`]. Not empty then.
+    /// The buffer for the next part of the request's body, for [`JobStep::ReadBody`]. Not empty then.
     fn body_space(&mut self) -> &mut [u8] {
         &mut []
     }
@@ -74,8 +74,8 @@ pub trait Job: Send {
 pub enum JobStep {
     /// Send everything that is in the outbox.
     Flush,
-    /// Send this part of a file after what is in the outbox: an offset, and a number of bytes. It is
-    /// part of the body that was promised, so [`ExchangeState::begin_file`] begins it.
+    /// Send this part of a file after the bytes in the outbox: an offset, and a number of bytes. It is
+    /// part of the response's body, so [`ExchangeState::begin_file`] begins it.
     SendFile(Arc<File>, u64, u64),
     /// Evict another connection to free its descriptor, and wait a moment
     /// ([`Config::descriptor_wait`](crate::Config::descriptor_wait)) until one was closed.
@@ -86,13 +86,13 @@ pub enum JobStep {
     /// Read a part of the request's body into [`Job::body_space`], and report it to
     /// [`Job::body_read`]. An error of reading ends the handler.
     ReadBody,
-    /// Wait until the listener is notified, at most for so long.
+    /// Wait until the listener is notified, at most for this time.
     Wait(EventListener, Duration),
-    /// Wait for [`Job::process`] as [`Process::wait`] does, at most for so long, and report the
-    /// result to [`Job::process_ready`]. While [`ExchangeState::owes_response`], the wait may also end when
-    /// the client disconnects.
+    /// Wait for [`Job::process`] as [`Process::wait_ready`] does, at most for this time, and report the
+    /// result to [`Job::process_ready`]. While [`ExchangeState::owes_response`], the wait may also end
+    /// when the client disconnects.
     WaitProcess(Duration),
-    /// The request is not for this handler; nothing was responded.
+    /// The request is not for this handler, and the response has not begun.
     Declined,
     /// The response is complete, in the outbox or sent.
     Done,
@@ -118,7 +118,7 @@ impl fmt::Debug for JobStep {
 pub(crate) struct Pending<T>(Arc<Mutex<Option<T>>>);
 
 impl<T: Send + 'static> Pending<T> {
-    /// Asks for `work`.
+    /// The step that runs `work`, and its result.
     pub(crate) fn block(work: impl FnOnce() -> T + Send + 'static) -> (Self, JobStep) {
         let result = Arc::new(Mutex::new(None));
         let slot = result.clone();
@@ -129,7 +129,7 @@ impl<T: Send + 'static> Pending<T> {
         (Self(result), JobStep::Block(Box::new(run)))
     }
 
-    /// The result.
+    /// Returns the result.
     ///
     /// # Errors
     /// Returns an error if the work was not run to its end.

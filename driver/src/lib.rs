@@ -1,14 +1,35 @@
-//! doorstep-driver: the part of a server that every front end needs and that does not wait.
+//! doorstep-driver: the part of a server that all front ends share, and that never waits.
 //!
-//! It makes every decision that is not HTTP's: about files beneath a root, scripts, connections,
-//! their deadlines, and shutdown. It starts no executor and does not wait: it returns what has to be
-//! waited for to the front end.
+//! It makes every decision that is not about the HTTP protocol itself: files beneath a root, CGI
+//! scripts, connections and their deadlines, eviction, graceful shutdown. It starts no executor and
+//! never waits: it returns to the front end what has to be waited for. doorstep-blocking (a thread
+//! pool) and doorstep-async-smol (workers with an executor each) are such front ends.
 //!
-//! - [`Config`] has the bounds and deadlines of connections.
+//! - [`Config`] has the bounds and deadlines of connections, with their defaults.
 //! - [`Admission`] decides about new connections, [`connections::Connections`] has those that are
 //!   open, and [`exchange::Session`] decides about one of them.
+//! - [`Files`] and [`Cgi`] respond to requests for files, directory listings and scripts by [`Job`]s.
 //! - [`ShutdownHandle`] stops a server, and [`GracefulShutdown`] takes the steps of that.
-//! - [`Observer`] receives what a server reports.
+//! - [`Observer`] receives the reports of a server.
+//!
+//! ```
+//! use doorstep_driver::core::http1::WaitingFor;
+//! use doorstep_driver::exchange::{Session, Step};
+//! use doorstep_driver::{Config, connections::Connections};
+//! # use std::net::{TcpListener, TcpStream};
+//! # let listener = TcpListener::bind("127.0.0.1:0")?;
+//! # let client = TcpStream::connect(listener.local_addr()?)?;
+//!
+//! let (config, connections) = (Config::default(), Connections::default());
+//! let (stream, peer) = listener.accept()?;
+//! let connection = connections.register(stream, peer);
+//! let (mut inbox, mut outbox) = (config.inbox(), config.outbox());
+//! let mut session = Session::new(&config, &connection, &(), false);
+//! // A front end carries out these steps, with or without `.await`.
+//! let step = session.step(&mut inbox, &mut outbox);
+//! assert!(matches!(step, Step::Fill(WaitingFor::Request)));
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 pub mod admission;
 pub mod cgi;

@@ -1,5 +1,4 @@
-//! What a server tells its application apart from requests: finished responses, errors, and the
-//! steps of its life.
+//! The reports of a server to its application: finished responses, errors, start and shutdown.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -32,8 +31,8 @@ pub trait Observer: Send + Sync {
         let _ = record;
     }
 
-    /// Something failed that the access log does not show: why a file was refused, why a connection
-    /// broke. `peer` is the client's address, or the server's own if no client is concerned.
+    /// An error that the access log does not show: why a file was refused, a script failed, or a
+    /// connection was lost. `peer` is the client's address, or the server's own if no client is concerned.
     fn on_error(&self, peer: IpAddr, message: &str) {
         let _ = (peer, message);
     }

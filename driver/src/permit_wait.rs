@@ -1,7 +1,7 @@
-//! A request that waits for a permit: for a running script or for a large listing.
+//! The wait of a request for a permit of a semaphore: for a script, or for a large directory listing.
 //!
-//! A [`PermitWait`] never blocks. It is polled, and either has the permit, or returns what to wait
-//! for until it is polled again. It gives up after a time, and when the client has disconnected.
+//! A [`PermitWait`] never blocks. It is polled, and either gets the permit or returns what to wait for
+//! until it is polled again. It ends after a timeout, and when the client has disconnected.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,62 +13,67 @@ use crate::net::{Disconnect, DisconnectDetector};
 use crate::os::Stopwatch;
 use crate::semaphore::{Permit, Semaphore, Waiter};
 
-/// The longest wait before it is checked whether the client is still connected.
-const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// A place in a semaphore's queue.
+/// The wait for a permit.
 #[derive(Debug)]
 pub struct PermitWait {
     semaphore: Arc<Semaphore>,
     /// `None` before the first poll.
     waiter: Option<Waiter>,
-    timeout: Duration,
+    timeouts: PermitTimeouts,
     waited: Stopwatch,
     disconnect_detector: DisconnectDetector,
 }
 
-/// The state of one that waits.
+/// How long to wait for a permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PermitTimeouts {
+    /// The longest wait.
+    pub timeout: Duration,
+    /// The longest wait after the client has closed its half of the connection.
+    pub half_close_timeout: Duration,
+    /// The longest time between two checks whether the client is still connected:
+    /// [`Config::disconnect_check_interval`](crate::Config::disconnect_check_interval).
+    pub check_interval: Duration,
+}
+
+/// The result of polling a wait.
 #[derive(Debug)]
 pub enum PermitPoll<P = Permit> {
-    /// It has a permit.
+    /// There is a permit.
     Granted(P),
-    /// It has none yet. Poll again when the listener is notified, or after so long.
+    /// There is none yet. Poll again when the listener is notified, or after this time.
     Wait(EventListener, Duration),
 }
 
 /// Why a request gets no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoPermit {
-    /// All permits are taken, and the queue is full.
+    /// All permits are held, and the queue is full.
     Full,
-    /// It has waited for too long.
+    /// The timeout is over.
     TimedOut,
-    /// The server is stopping.
+    /// The semaphore was closed, since the server is shutting down.
     ShuttingDown,
     /// The client has disconnected.
     Disconnected(Disconnect),
 }
 
 impl PermitWait {
-    /// Waits for a permit of `semaphore`, at most for `timeout`; after a client has closed its half
-    /// of the connection, at most for `half_close_timeout`. It enters the queue when it is first
-    /// polled, and the time counts from then.
+    /// Waits for a permit of `semaphore`. It enters the queue when it is first polled, and the time
+    /// counts from then.
     #[must_use]
-    pub fn new(
-        semaphore: &Arc<Semaphore>,
-        timeout: Duration,
-        half_close_timeout: Duration,
-    ) -> Self {
+    pub fn new(semaphore: &Arc<Semaphore>, timeouts: PermitTimeouts) -> Self {
+        let PermitTimeouts { half_close_timeout, check_interval, .. } = timeouts;
         Self {
             semaphore: semaphore.clone(),
             waiter: None,
-            timeout,
+            timeouts,
             waited: Stopwatch::default(),
-            disconnect_detector: DisconnectDetector::new(half_close_timeout),
+            disconnect_detector: DisconnectDetector::new(half_close_timeout, check_interval),
         }
     }
 
-    /// Takes the permit if it can be had now. The client is on `connection`.
+    /// Acquires the permit, if there is one for this request now. `connection` is that of the client.
     ///
     /// # Errors
     /// Returns the reason if there is nothing to wait for any more.
@@ -77,7 +82,7 @@ impl PermitWait {
             Some(waiter) => waiter,
             empty => empty.insert(self.semaphore.enqueue().ok_or(NoPermit::Full)?),
         };
-        let notified = waiter.listen(); // before the look at the permits: nothing is missed
+        let notified = waiter.listen(); // before `try_acquire`, so that no notification is missed
         if let Some(disconnect) = self.disconnect_detector.update(connection.peer_state()) {
             return Err(NoPermit::Disconnected(disconnect));
         }
@@ -87,9 +92,10 @@ impl PermitWait {
         if waiter.is_closed() {
             return Err(NoPermit::ShuttingDown);
         }
-        match self.timeout.saturating_sub(self.waited.tick(Instant::now(), CHECK_INTERVAL)) {
+        let PermitTimeouts { timeout, check_interval, .. } = self.timeouts;
+        match timeout.saturating_sub(self.waited.tick(Instant::now(), check_interval)) {
             Duration::ZERO => Err(NoPermit::TimedOut),
-            left => Ok(PermitPoll::Wait(notified, left.min(CHECK_INTERVAL))),
+            left => Ok(PermitPoll::Wait(notified, left.min(check_interval))),
         }
     }
 }

@@ -1,18 +1,15 @@
-//! The limit of running scripts, and their end when the server stops.
+//! The limit of concurrent scripts (a semaphore with a bounded queue, B-256), and their end when the
+//! server shuts down (B-282).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connections::ConnectionHandle;
 use crate::os::{ProcessGroups, ProcessPermit};
-use crate::permit_wait::{NoPermit, PermitPoll, PermitWait};
+use crate::permit_wait::{NoPermit, PermitPoll, PermitTimeouts, PermitWait};
 use crate::semaphore::Semaphore;
 
-/// How long to wait for processes that are being started when all are killed, and for the end of
-/// those that were killed.
-pub const KILL_WAIT: Duration = Duration::from_millis(500);
-
-/// A limit of running processes, with a queue. Clones are the same limit.
+/// A limit of concurrent processes, with a queue. Clones are the same limit.
 ///
 /// ```
 /// use doorstep_driver::cgi::ProcessLimit;
@@ -37,19 +34,19 @@ impl ProcessLimit {
         Self { permits, groups: Arc::default() }
     }
 
-    /// The permit to start a process, if one is free and nobody waits for it.
+    /// Acquires the permit to start a process, if one is free and no request waits for it.
     #[must_use]
     pub fn try_acquire(&self) -> Option<ProcessPermit> {
-        let group = self.groups.reserve(); // first: `kill` waits for it
+        let group = self.groups.reserve(); // first, so that `kill` waits for it
         self.permits.try_acquire().map(|permit| ProcessPermit::new(group, permit))
     }
 
     /// Waits for a permit by [`ProcessLimit::poll`].
-    pub(crate) fn queue(&self, timeout: Duration, half_close_timeout: Duration) -> PermitWait {
-        PermitWait::new(&self.permits, timeout, half_close_timeout)
+    pub(crate) fn queue(&self, timeouts: PermitTimeouts) -> PermitWait {
+        PermitWait::new(&self.permits, timeouts)
     }
 
-    /// Takes the permit that `wait` waits for, as [`PermitWait::poll`] does.
+    /// Polls `wait`, as [`PermitWait::poll`] does.
     pub(crate) fn poll(
         &self,
         wait: &mut PermitWait,
@@ -74,12 +71,13 @@ impl ProcessLimit {
         self.permits.close();
     }
 
-    /// Starts no process from now on, and kills every process group, those that are being started as
-    /// well. Returns when these were started, after at most half a second. For a program that exits
-    /// at once: the processes are not reaped.
-    pub fn kill(&self) {
+    /// Starts no process from now on, and kills every process group, including those that are being
+    /// started: waits until these are, at most for `timeout`
+    /// ([`Config::kill_wait`](crate::Config::kill_wait)). For a program that exits at once: the
+    /// processes are not reaped.
+    pub fn kill(&self, timeout: Duration) {
         self.kill_all();
-        self.groups.wait_started(KILL_WAIT);
+        self.groups.wait_started(timeout);
     }
 
     /// Does the same without waiting: processes that are being started are killed once they are.
@@ -88,13 +86,14 @@ impl ProcessLimit {
         self.groups.kill_all();
     }
 
-    /// Starts no process from now on, and waits until none is running; those that still are after
-    /// `timeout` are killed, and waited for for half a second.
-    pub fn drain(&self, timeout: Duration) {
+    /// Starts no process from now on, and waits until none is running, at most for `timeout`. Those
+    /// that are running then are killed, and are waited for at most for `kill_wait`
+    /// ([`Config::kill_wait`](crate::Config::kill_wait)).
+    pub fn drain(&self, timeout: Duration, kill_wait: Duration) {
         self.close();
         if !self.wait_idle(timeout) {
             self.kill_all();
-            self.wait_idle(KILL_WAIT);
+            self.wait_idle(kill_wait);
         }
     }
 
@@ -119,13 +118,15 @@ mod tests {
     use std::thread;
     use std::time::Instant;
 
+    const KILL_WAIT: Duration = Duration::from_millis(500);
+
     #[test]
     fn b_282_a_process_that_is_being_started_when_all_are_killed_is_killed_too() {
         let limit = ProcessLimit::new(1, 1);
         let permit = limit.try_acquire().unwrap();
         let killer = thread::spawn({
             let limit = limit.clone();
-            move || limit.kill()
+            move || limit.kill(KILL_WAIT)
         });
         while limit.permits.enqueue().is_some() {
             thread::yield_now();
@@ -138,16 +139,16 @@ mod tests {
     }
 
     #[test]
-    fn b_282_a_kill_waits_for_starts_and_for_nothing_else() {
+    fn b_282_a_kill_waits_only_for_processes_that_are_being_started() {
         let limit = ProcessLimit::new(2, 0);
         let starting = limit.try_acquire().unwrap();
         let begin = Instant::now();
-        limit.kill();
+        limit.kill(KILL_WAIT);
         assert!(begin.elapsed() >= KILL_WAIT);
-        assert!(limit.try_acquire().is_none(), "and nothing is started any more");
-        drop(starting); // it was not started after all
+        assert!(limit.try_acquire().is_none(), "no further process is started");
+        drop(starting); // it was not started
         let begin = Instant::now();
-        limit.kill();
+        limit.kill(KILL_WAIT);
         assert!(begin.elapsed() < KILL_WAIT && limit.wait_idle(Duration::ZERO));
     }
 }

@@ -1,8 +1,9 @@
 //! A counting semaphore with a bounded queue.
 //!
-//! At most so many have a [`Permit`]. At most so many others have a [`Waiter`] and wait for one,
-//! first come first served, however often they try. Everybody else is refused at once. Waiters wait
-//! on a thread or in a task. Permits and waiters are given back when they are dropped.
+//! A [`Semaphore`] has a number of permits, and a queue of bounded length. A [`Permit`] is held until
+//! it is dropped. A [`Waiter`] is an entry of the queue: waiters get permits in the order in which they
+//! were enqueued (FIFO), and wait on a thread or in a task. When the queue is full, no further waiter
+//! is enqueued. The semaphore can be closed, so that no further permit is granted.
 //!
 //! ```
 //! use doorstep_driver::semaphore::Semaphore;
@@ -31,25 +32,25 @@ pub struct Semaphore {
     max_permits: usize,
     max_waiting: usize,
     state: Mutex<State>,
-    /// A permit was given back.
+    /// A permit was released.
     released: Event,
 }
 
 #[derive(Debug, Default)]
 struct State {
     held: usize,
-    /// The queue, in order; each is notified when it is its turn.
+    /// The queue, in order. Each waiter is notified when there is a permit for it.
     waiting: VecDeque<Arc<Event>>,
     closed: bool,
 }
 
-/// One of a semaphore's permits.
+/// One of a semaphore's permits. Dropping it releases the permit.
 #[derive(Debug)]
 pub struct Permit {
     semaphore: Arc<Semaphore>,
 }
 
-/// A place in the queue for a permit.
+/// An entry of the queue for a permit. Dropping it removes the entry.
 #[derive(Debug)]
 pub struct Waiter {
     semaphore: Arc<Semaphore>,
@@ -57,7 +58,7 @@ pub struct Waiter {
 }
 
 impl Semaphore {
-    /// With `max_permits`, at least one, and at most `max_waiting` waiters.
+    /// A semaphore with `max_permits` permits, at least one, and at most `max_waiting` waiters.
     #[must_use]
     pub fn new(max_permits: usize, max_waiting: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -68,14 +69,14 @@ impl Semaphore {
         })
     }
 
-    /// A permit, if one is free and nobody waits for it.
+    /// Acquires a permit, if one is free and there is no waiter.
     #[must_use]
     pub fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
         let mut state = self.state();
         (state.waiting.is_empty() && self.grant(&mut state)).then(|| Permit::new(self))
     }
 
-    /// A place in the queue, unless it is full or the semaphore is closed.
+    /// Enqueues a waiter. Returns `None` if the queue is full or the semaphore is closed.
     #[must_use]
     pub fn enqueue(self: &Arc<Self>) -> Option<Waiter> {
         let mut state = self.state();
@@ -164,8 +165,8 @@ impl Permit {
 }
 
 impl Waiter {
-    /// A permit, if one is free and no other waiter came before. Listen first, then try: else a
-    /// notification can be missed.
+    /// Acquires a permit, if one is free and this waiter is the first. To miss no notification, call
+    /// [`Waiter::listen`] before.
     #[must_use]
     pub fn try_acquire(&self) -> Option<Permit> {
         let mut state = self.semaphore.state();
@@ -180,7 +181,8 @@ impl Waiter {
         self.semaphore.state().closed
     }
 
-    /// Notified when it is this waiter's turn, or when the semaphore is closed.
+    /// A listener that is notified when there is a permit for this waiter, or when the semaphore is
+    /// closed.
     #[must_use]
     pub fn listen(&self) -> EventListener {
         self.notified.listen()
@@ -229,12 +231,12 @@ mod tests {
     }
 
     #[test]
-    fn b_256_a_waiter_that_is_dropped_lets_the_next_one_on() {
+    fn b_256_if_a_waiter_is_dropped_the_next_one_is_notified() {
         let semaphore = Semaphore::new(1, 2);
         let first = semaphore.try_acquire().unwrap();
         let (one, two) = (semaphore.enqueue().unwrap(), semaphore.enqueue().unwrap());
         let listener = two.listen();
-        drop(first); // it is the turn of one that does not try any more
+        drop(first); // the first waiter is notified, and does not try
         drop(one);
         listener.wait();
         assert!(two.try_acquire().is_some());

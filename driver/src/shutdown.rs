@@ -1,4 +1,4 @@
-//! A graceful shutdown: its steps, and their times within [`Config::shutdown_grace`].
+//! Graceful shutdown: its steps, and their times within [`Config::shutdown_grace`] (B-282).
 //!
 //! ```text
 //! stop              lame_duck                                    step  step
@@ -8,11 +8,12 @@
 //!  next response
 //! ```
 //!
-//! It ends as soon as no connection is left. Time in which the whole process stands still is not
-//! part of it ([`Stopwatch`](crate::os::Stopwatch)). Then the processes that the handler runs are
-//! waited for until the end of that time, and killed.
+//! It ends as soon as no connection is open. Time in which the whole process is stopped does not count
+//! ([`Stopwatch`](crate::os::Stopwatch)). Then it waits for the processes that the handler runs until
+//! the end of that time, and kills those that are left.
 //!
-//! [`GracefulShutdown`] takes these steps. It never waits: a front end does, for what it is told.
+//! [`GracefulShutdown`] takes these steps. It never waits: it returns how long the front end has to
+//! wait.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -32,8 +33,8 @@
 //!     all_closed = wait_until_closed(&handle, until);
 //! }
 //! let mut idle = false;
-//! while let Some(most) = shutdown.step_processes(&observer, idle) {
-//!     idle = wait_until_idle(most);
+//! while let Some(timeout) = shutdown.step_processes(&observer, idle) {
+//!     idle = wait_until_idle(timeout);
 //! }
 //! let report = shutdown.finish(&observer);
 //! assert_eq!(report.aborted, 0);
@@ -46,14 +47,13 @@ use crate::config::Config;
 use crate::observer::{Observer, ShutdownReport};
 use crate::shutdown_handle::ShutdownHandle;
 
-/// The shortest time of each of the last two steps, so that there is time for their effect.
+/// The shortest time of each of the last two steps: they take effect within it.
 const MIN_STEP: Duration = Duration::from_millis(100);
 /// Longer times are treated as this one, so that adding it to an instant cannot overflow.
 const MAX_GRACE: Duration = Duration::from_secs(1 << 32);
 
-/// When each step of a shutdown comes, as the time since [`ShutdownHandle::stop`]. Within a grace
-/// that is short the steps come closer together, and connections may still be idle when handlers
-/// are asked to end.
+/// The time of each step of a shutdown, since [`ShutdownHandle::stop`]. If the grace is short, the
+/// steps come closer together, and connections may still be idle when handlers are asked to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShutdownSchedule {
     /// Connections that wait for a request are closed.
@@ -62,7 +62,7 @@ pub struct ShutdownSchedule {
     pub grace_expired: Duration,
     /// Connections are aborted.
     pub abort: Duration,
-    /// Connections are not waited for any longer, and processes are killed.
+    /// The wait for connections ends, and processes are killed.
     pub end: Duration,
 }
 
@@ -83,7 +83,7 @@ impl ShutdownSchedule {
 }
 
 /// The steps of a shutdown, in their order. Several threads or tasks may each have one of the same
-/// server, and take the steps at the same time: what a step does is done once.
+/// server, and take the steps at the same time: each step takes effect once.
 #[derive(Debug)]
 pub struct GracefulShutdown<'s> {
     handle: &'s ShutdownHandle,
@@ -124,10 +124,9 @@ impl<'s> GracefulShutdown<'s> {
         }
     }
 
-    /// Takes the next step, unless `all_closed` says that no connection is left. Returns until when
-    /// to wait for that afterwards, as the time since the begin of the shutdown
-    /// ([`ShutdownHandle::next_wait`]); `None` if the connections are not to be waited for any
-    /// longer.
+    /// Takes the next step, unless `all_closed`: no connection is open. Returns until when to wait for
+    /// that, as the time since the begin of the shutdown ([`ShutdownHandle::next_wait`]), or `None` if
+    /// the wait for connections has ended.
     pub fn step(&mut self, observer: &dyn Observer, all_closed: bool) -> Option<Duration> {
         let ShutdownHandle { acceptor, connections } = self.handle;
         if all_closed {
@@ -157,12 +156,12 @@ impl<'s> GracefulShutdown<'s> {
     }
 
     /// After [`GracefulShutdown::step`]: takes the next step for [`Observer::processes`], where
-    /// `idle` says whether none was left at the end of the last wait. The first call lets no more
-    /// processes start; the second kills those that are left. Returns how long to wait until none
-    /// is left; `None` if there is nothing more to wait for.
+    /// `idle` is whether none was left at the end of the last wait. The first call lets no more
+    /// processes start; the second kills those that are left. Returns how long to wait until none is
+    /// left, or `None` if there is nothing more to wait for.
     pub fn step_processes(&mut self, observer: &dyn Observer, idle: bool) -> Option<Duration> {
         let processes = observer.processes()?;
-        let (next, most) = match self.next_of_processes {
+        let (next, timeout) = match self.next_of_processes {
             NextOfProcesses::Close => {
                 processes.close();
                 (NextOfProcesses::Kill, self.time_left())
@@ -174,10 +173,10 @@ impl<'s> GracefulShutdown<'s> {
             NextOfProcesses::Kill | NextOfProcesses::Nothing => return None,
         };
         self.next_of_processes = next;
-        Some(most)
+        Some(timeout)
     }
 
-    /// The end: calls [`Observer::on_stopped`] with the report that it returns. Connections that
+    /// Ends the shutdown: calls [`Observer::on_stopped`] with the report that it returns. Connections that
     /// were in the listeners' backlogs and were never served are aborted, if any is left.
     pub fn finish(self, observer: &dyn Observer) -> ShutdownReport {
         let ShutdownHandle { acceptor, connections } = self.handle;
@@ -187,7 +186,7 @@ impl<'s> GracefulShutdown<'s> {
         report
     }
 
-    /// What is left of the grace.
+    /// The rest of the grace.
     fn time_left(&self) -> Duration {
         self.schedule.end.saturating_sub(self.handle.connections.shutdown_elapsed())
     }

@@ -17,18 +17,18 @@ pub struct ShutdownHandle {
 }
 
 impl ShutdownHandle {
-    /// Begins a graceful shutdown. No new connection is accepted, but for those in the listeners'
-    /// backlogs, and each connection closes with its next response, which says so.
-    /// [`ShutdownSchedule`](crate::ShutdownSchedule) says what happens when. Takes about a
+    /// Begins a graceful shutdown. No new connection is accepted, apart from those in the listeners'
+    /// backlogs, and each connection closes with its next response (`Connection: close`).
+    /// [`ShutdownSchedule`](crate::ShutdownSchedule) has the further steps. Takes about a
     /// millisecond. Calling it again has no effect.
     pub fn stop(&self) {
-        self.acceptor.stop(); // first: a client whose connection closes may connect again at once
+        self.acceptor.stop(); // first, since a client whose connection closes may connect again
         self.connections.begin_shutdown();
     }
 
     /// After [`ShutdownHandle::stop`]: closes idle connections now, not after
-    /// [`Config::lame_duck`](crate::Config::lame_duck). For a person who waits for the end, and
-    /// where there is no proxy that is about to send requests on them.
+    /// [`Config::lame_duck`](crate::Config::lame_duck). For a shutdown by Ctrl-C, where no proxy is
+    /// about to send requests on them.
     pub fn close_idle(&self) {
         self.connections.close_idle();
     }
@@ -39,17 +39,17 @@ impl ShutdownHandle {
         self.acceptor.is_stopped()
     }
 
-    /// After [`ShutdownHandle::stop`]: whether no connection is open, and none waits to be served.
-    /// A connection that another thread has accepted and not registered yet is neither.
+    /// After [`ShutdownHandle::stop`]: whether no connection is open, and none is in the backlog. A
+    /// connection that another thread has accepted and not registered yet does not count.
     #[must_use]
     pub fn all_closed(&self) -> bool {
-        // In this order: a connection goes from the first to the second.
+        // In this order: a connection moves from the backlog to the table.
         self.acceptor.backlog_len() == 0 && self.connections.is_empty()
     }
 
     /// For a wait that [`GracefulShutdown::step`](crate::GracefulShutdown::step) bounds by `until`:
     /// how long to wait before calling this again; `None` if that time has come. It is never longer
-    /// than [`os::POLL_INTERVAL`], since time in which the whole process stands still must not count.
+    /// than [`os::POLL_INTERVAL`], since time in which the whole process is stopped must not count.
     #[must_use]
     pub fn next_wait(&self, until: Duration) -> Option<Duration> {
         let left = until.saturating_sub(self.connections.shutdown_elapsed());

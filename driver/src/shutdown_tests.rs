@@ -1,4 +1,4 @@
-//! The steps of a shutdown, taken without waiting, and what an observer sees of them.
+//! The steps of a shutdown, taken without waiting, and the reports to the observer.
 
 use std::fs::File;
 use std::net::TcpStream;
@@ -85,7 +85,7 @@ fn is_closed(connection: &Registration<'_>) -> bool {
 }
 
 #[test]
-fn b_282_connections_that_stay_are_aborted_after_every_other_step() {
+fn b_282_connections_that_stay_open_are_aborted_after_every_other_step() {
     let (handle, config, seen) = (server(), Config::default(), Seen::default());
     let (connection, _client) = idle(&handle);
     let _in_the_backlog = connect(&handle);
@@ -153,7 +153,7 @@ fn b_282_several_workers_take_each_step_once() {
 }
 
 #[test]
-fn b_282_processes_have_the_time_that_is_left_and_are_killed_then() {
+fn b_282_processes_have_the_rest_of_the_grace_and_are_then_killed() {
     let (handle, config) = (server(), Config::default());
     let seen = Seen { processes: Some(ProcessLimit::new(2, 0)), ..Seen::default() };
     let processes = seen.processes.as_ref().unwrap();
@@ -178,7 +178,7 @@ fn b_282_processes_have_the_time_that_is_left_and_are_killed_then() {
 }
 
 #[test]
-fn b_282_processes_that_end_in_time_are_not_waited_for_any_longer() {
+fn b_282_the_shutdown_ends_with_the_last_process() {
     let (handle, config) = (server(), Config::default());
     let seen = Seen { processes: Some(ProcessLimit::new(2, 0)), ..Seen::default() };
     handle.stop();
@@ -189,7 +189,7 @@ fn b_282_processes_that_end_in_time_are_not_waited_for_any_longer() {
 }
 
 #[test]
-fn a_wait_has_steps_and_ends() {
+fn a_wait_is_divided_into_steps_and_ends() {
     let handle = server();
     handle.stop();
     assert_eq!(handle.next_wait(Duration::MAX), Some(crate::os::POLL_INTERVAL));

@@ -67,11 +67,11 @@ on_every_runtime! {
         let response = client.request("GET", "/cgi-bin/hostile/bad-interpreter.sh", &[]);
         assert_eq!(response.status, 502);
         scripts.wait_for_error("/cgi-bin/hostile/bad-interpreter.sh: cannot be run: No such file");
-        scripts.wait_for_error(": what its first line names is not there, or the line ends in CR LF");
+        scripts.wait_for_error(": the interpreter in its first line (#!) does not exist, or the line ends in CR LF");
         let response = client.request("GET", "/cgi-bin/hostile/no-interpreter.sh", &[]);
         assert_eq!(response.status, 502);
         scripts.wait_for_error("/cgi-bin/hostile/no-interpreter.sh: cannot be run: Exec format error");
-        scripts.wait_for_error(": its first line names no interpreter");
+        scripts.wait_for_error(": its first line (#!) names no interpreter");
         assert!(!text(&response).contains(SOURCE));
         assert_eq!(client.request("GET", "/cgi-bin/document.sh", &[]).body, b"a document\n");
     }
@@ -92,7 +92,7 @@ on_every_runtime! {
             response.head
         );
         scripts.wait_for_error(
-            "not a script's to say: Transfer-Encoding, Connection, Keep-Alive, Upgrade, Trailer, \
+            "headers that a script cannot set were dropped: Transfer-Encoding, Connection, Keep-Alive, Upgrade, Trailer, \
             Server",
         );
         assert_eq!(client.request("GET", "/a.txt", &[]).body, b"hello\n");
@@ -108,7 +108,7 @@ on_every_runtime! {
             b"hello\n",
             "nothing was slipped in between"
         );
-        scripts.wait_for_error("/cgi-bin/hostile/too-long.sh: wrote more than its Content-Length");
+        scripts.wait_for_error("/cgi-bin/hostile/too-long.sh: output exceeds its Content-Length");
         assert!(client.is_silent());
     }
 
@@ -119,7 +119,7 @@ on_every_runtime! {
             output.contains("Content-Length: 100\r\n") && output.ends_with("\r\n\r\nfive\n"),
             "{output}"
         );
-        scripts.wait_for_error("ended 95 bytes short of its Content-Length");
+        scripts.wait_for_error("output is 95 bytes shorter than its Content-Length");
         assert!(scripts.server.state.entry().aborted);
     }
 

@@ -40,7 +40,7 @@ on_every_runtime! {
             assert!(output.starts_with("HTTP/1.1 200 ") && output.contains(body), "{output}");
             assert!(!output.ends_with("0\r\n\r\n"), "{output}");
         }
-        scripts.wait_for_error("/cgi-bin/hostile/hang.sh: ended after ");
+        scripts.wait_for_error("/cgi-bin/hostile/hang.sh: ended: timed out after ");
         assert_eq!(scripts.server.state.log(7).iter().filter(|entry| entry.aborted).count(), 4);
         let told: usize = scripts.server.state.errors().iter().map(String::len).sum();
         assert!(told < 600_000, "endless stderr output is logged up to a limit");
@@ -61,7 +61,7 @@ on_every_runtime! {
         let output = incomplete_response(&scripts, "hostile/endless.sh");
         assert!(!output.ends_with("0\r\n\r\n"), "no last chunk");
         assert!((1_000_000..4_000_000).contains(&output.len()), "{}", output.len());
-        scripts.wait_for_error("/cgi-bin/hostile/endless.sh: wrote more than 3000000 bytes");
+        scripts.wait_for_error("/cgi-bin/hostile/endless.sh: ended: output exceeds 3000000 bytes");
         let response = scripts.client().request("HEAD", "/cgi-bin/hostile/endless.sh", &[]);
         assert_eq!(response.status, 200);
         scripts.wait_until_ended();
@@ -85,7 +85,7 @@ on_every_runtime! {
             assert_eq!(client.request("GET", "/a.txt", &[]).body, b"hello\n", "{how}");
         }
         scripts.wait_for_error("/cgi-bin/hostile/closes-stdout.sh: has worked on");
-        scripts.wait_for_error("/cgi-bin/hostile/closes-stdout.sh: ended after ");
+        scripts.wait_for_error("/cgi-bin/hostile/closes-stdout.sh: ended: timed out after ");
         assert!(scripts.server.state.log(4).iter().all(|entry| entry.status == 200 && !entry.aborted));
         scripts.wait_until_ended();
     }
@@ -152,7 +152,7 @@ on_every_runtime! {
         client.send(b"GET /cgi-bin/hostile/closes-stdout.sh?hang HTTP/1.0\r\n\r\n");
         assert!(client.read_to_end().ends_with(b"\r\n\r\nall of it\n"));
         assert_eq!(scripts.processes().len(), 1, "it hangs still");
-        scripts.wait_for_error("/cgi-bin/hostile/closes-stdout.sh: ended after ");
+        scripts.wait_for_error("/cgi-bin/hostile/closes-stdout.sh: ended: timed out after ");
     }
 
     fn b_250_late_output_is_sent_completely_before_the_connection_closes(runtime: Runtime) {
@@ -181,7 +181,7 @@ on_every_runtime! {
         let errors = scripts.server.state.errors();
         assert_eq!(errors.len(), 1, "it hangs still: {errors:?}");
         assert!(errors[0].contains("ended 95 bytes short"), "{errors:?}");
-        scripts.wait_for_error("/cgi-bin/hostile/stays.sh: ended after ");
+        scripts.wait_for_error("/cgi-bin/hostile/stays.sh: ended: timed out after ");
         let entry = scripts.server.state.entry();
         assert_eq!((entry.status, entry.bytes, entry.aborted), (200, Some(5), true));
         let mut old = scripts.client();
@@ -197,10 +197,10 @@ on_every_runtime! {
         client.send(b"GET /cgi-bin/hostile/stays.sh?local HTTP/1.1\r\nHost: a\r\n\r\n");
         eventually("it hangs", || !scripts.processes().is_empty() && !client.is_silent());
         drop(client); // what it has not read is refused
-        scripts.wait_for_error("/cgi-bin/hostile/stays.sh: ended, since the client has left");
+        scripts.wait_for_error("/cgi-bin/hostile/stays.sh: ended: client disconnected");
         scripts.wait_until_ended();
         request_script(&scripts, "stays.sh?local").shutdown_write();
-        scripts.wait_for_error("/cgi-bin/hostile/stays.sh: ended, since the client seems to have left");
+        scripts.wait_for_error("/cgi-bin/hostile/stays.sh: ended: client seems to have disconnected");
         scripts.wait_until_ended();
     }
 
@@ -209,7 +209,7 @@ on_every_runtime! {
         let mut client = request_script(&scripts, "no-header-hangs.sh");
         assert_eq!(client.response(false).status, 502);
         assert_eq!(client.request("GET", "/a.txt", &[]).body, b"hello\n");
-        scripts.wait_for_error("/cgi-bin/hostile/no-header-hangs.sh: ended after ");
+        scripts.wait_for_error("/cgi-bin/hostile/no-header-hangs.sh: ended: timed out after ");
         scripts.wait_until_ended();
     }
 
@@ -246,7 +246,7 @@ on_every_runtime! {
         quiet.shutdown_write();
         let output = quiet.read_to_end_or_reset();
         assert!(output.starts_with(b"HTTP/1.1 200 ") && !output.ends_with(b"0\r\n\r\n"));
-        scripts.wait_for_error("/cgi-bin/hostile/hang.sh: ended, since the client seems to have left");
+        scripts.wait_for_error("/cgi-bin/hostile/hang.sh: ended: client seems to have disconnected");
         scripts.wait_until_ended();
     }
 
@@ -305,8 +305,8 @@ on_every_runtime! {
             let waited = output.starts_with(b"HTTP/1.1 503 ");
             assert!(waited || output.is_empty());
             assert_eq!(scripts.server.state.log(4).len(), 4 + usize::from(waited));
-            scripts.wait_for_error("/cgi-bin/hostile/hang.sh: ended, since the server stops");
-            scripts.wait_for_error("/cgi-bin/hostile/stubborn.sh: ended, since the server stops");
+            scripts.wait_for_error("/cgi-bin/hostile/hang.sh: ended: the server is shutting down");
+            scripts.wait_for_error("/cgi-bin/hostile/stubborn.sh: ended: the server is shutting down");
             assert!(!scripts.server.state.errors().iter().any(|error| error.contains("client")));
         }
     }

@@ -115,7 +115,7 @@ on_every_runtime! {
         eventually("the file has come", || !gone.is_silent());
         eventually("it waits", || scripts.get("/cgi-bin/document.sh").status == 503);
         drop(gone); // what it has not read is refused
-        scripts.wait_for_error("not run, since the client has left");
+        scripts.wait_for_error("not run: client disconnected");
         let mut next = waiting(&scripts);
         drop(running);
         eventually("it is the next one's turn", || !next.is_silent());
@@ -130,7 +130,7 @@ on_every_runtime! {
         let mut quiet = waiting(&scripts);
         quiet.shutdown_write();
         assert_eq!(quiet.response(false).status, 503);
-        scripts.wait_for_error("not run, since the client seems to have left");
+        scripts.wait_for_error("not run: client seems to have disconnected");
         let mut next = waiting(&scripts);
         drop(running);
         eventually("it is the next one's turn", || !next.is_silent());

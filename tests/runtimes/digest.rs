@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use doorstep::core::site::Site;
-use doorstep::driver::files::MAX_DIGEST_FILE_SIZE;
+use doorstep::driver::files::CacheLimits;
 use tempfile::TempDir;
 
 use crate::runtimes::{Runtime, TestServer};
@@ -101,7 +101,8 @@ on_every_runtime! {
     fn rfc_9530_a_file_that_is_too_large_has_no_digest(runtime: Runtime) {
         let (root, server) = serve(runtime, Site::default());
         let huge = File::create(root.path().join("huge")).expect("it can be made");
-        huge.set_len(MAX_DIGEST_FILE_SIZE + 1).expect("it has a hole, and takes no room");
+        let largest = CacheLimits::default().max_digest_file_size;
+        huge.set_len(largest + 1).expect("it has a hole, and takes no room");
         let response = server.client().request("GET", "/huge", &[REPR, CONTENT, "Range: bytes=0-3"]);
         assert_eq!((response.status, &response.body[..]), (206, &[0; 4][..]));
         assert_eq!((digest(&response, "Repr-Digest"), digest(&response, "Content-Digest")), (None, None));

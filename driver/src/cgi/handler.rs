@@ -1,4 +1,4 @@
-//! The scripts below a directory, as front ends serve them.
+//! The handler of scripts: what front ends call for each request.
 
 use std::io;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub struct Cgi {
     service: Arc<Service>,
 }
 
-/// Scripts, and the files attach_scripts them.
+/// Scripts, and the files that are served beside them.
 #[derive(Debug, Clone)]
 pub(super) struct Service {
     pub(super) scripts: ScriptDirectory,
@@ -43,7 +43,7 @@ impl Cgi {
         Ok(Self { service: Arc::new(Service { scripts, files: None }) })
     }
 
-    /// Serves `files` for every path that is not a script's. Listings leave out the directories of
+    /// Serves `files` for every path that is not that of a script. Listings leave out the directories of
     /// scripts. A POST to a file is 501 (B-232).
     #[must_use]
     pub fn with_fallback(mut self, files: Files) -> Self {
@@ -52,13 +52,13 @@ impl Cgi {
         self
     }
 
-    /// The running scripts: for a program that ends without waiting for them.
+    /// The limit of concurrent scripts, by which a program can end those that are running.
     #[must_use]
     pub fn process_limit(&self) -> &ProcessLimit {
         self.service.scripts.process_limit()
     }
 
-    /// The response to one request, of any method. It is to be stepped until it is done.
+    /// The response to one request of any method: a [`Job`](crate::Job), to be stepped until it is done.
     #[must_use]
     pub fn job(&self) -> CgiJob<'_> {
         CgiJob::new(&self.service)

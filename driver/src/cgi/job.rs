@@ -1,7 +1,7 @@
-//! The response to one request that may be a script's, step by step.
+//! The response to one request that may be for a script, step by step ([`Job`]).
 //!
-//! A script's local redirect (RFC 3875 §6.2.2) begins another request on the same exchange. What is
-//! not a script's is the files' to respond to, if there are any.
+//! A local redirect of a script (RFC 3875 §6.2.2) begins another request on the same exchange. A
+//! request that is not for a script is passed to the files, if there are any.
 
 use std::io;
 use std::mem;
@@ -11,7 +11,7 @@ use doorstep_core::http1::HeadOffsets;
 use super::handler::Service;
 use super::refuse::{is_script_method, respond_not_cgi, respond_redirect_loop};
 use super::script_job::{ScriptJob, ScriptStep};
-use super::{MAX_LOCAL_REDIRECTS, Resolution, parse_head};
+use super::{Resolution, parse_head};
 use crate::exchange::ExchangeState;
 use crate::files::FilesJob;
 use crate::job::{Job, JobStep};
@@ -21,9 +21,9 @@ use crate::os::{Process, Readiness};
 pub struct CgiJob<'c> {
     service: &'c Service,
     only_scripts: bool,
-    /// The request that is responded to instead.
+    /// The target of the local redirect that was followed last.
     redirect: Option<Box<LocalRedirect>>,
-    /// How many local redirects were followed.
+    /// The number of local redirects that were followed.
     redirects: usize,
     state: State<'c>,
 }
@@ -58,7 +58,8 @@ impl<'c> CgiJob<'c> {
 
     /// Begins to respond to the request `head` instead.
     fn follow(&mut self, exchange: &mut ExchangeState<'_>, head: Vec<u8>) -> io::Result<()> {
-        let offsets = if self.redirects < MAX_LOCAL_REDIRECTS { parse_head(&head) } else { None };
+        let most = self.service.scripts.settings().max_local_redirects;
+        let offsets = if self.redirects < most { parse_head(&head) } else { None };
         let Some(offsets) = offsets else { return respond_redirect_loop(exchange) };
         self.redirects += 1;
         self.redirect = Some(Box::new(LocalRedirect { head, offsets }));

@@ -1,13 +1,23 @@
-//! CGI/1.1 (RFC 3875) below a directory.
+//! CGI/1.1 (RFC 3875): scripts below a directory.
 //!
-//! A [`CgiJob`] is the response to one request. In order: the script is looked up, and refused if
-//! need be; the request's body is received whole; a permit among the running scripts is taken or
-//! waited for; and only then a process is started, whose output becomes the response. The decisions
-//! are made here and in [`doorstep_core::cgi`]; the waiting is the front end's.
+//! A [`CgiJob`] responds to one request. In this order: the script is looked up, or the request is
+//! refused; the request's body is received completely; a permit is acquired, which bounds the number
+//! of concurrent scripts; and then a process is started, whose output becomes the response. The
+//! decisions are made here and in [`doorstep_core::cgi`]; the waiting is done by the front end.
 //!
-//! A script is never started as root, sees nothing of the server's environment but what it is given,
-//! has an ordinary file as stdin, and is ended when its time is over, together with the processes it
-//! started.
+//! A script is never run as root. Its environment has only the variables that it is given, and its
+//! stdin is an ordinary file. After its timeout, on shutdown and when its client disconnects, it is
+//! ended with its process group, and it is always reaped: there are no zombies.
+//!
+//! ```
+//! use doorstep_driver::Cgi;
+//! use doorstep_driver::cgi::CgiSettings;
+//!
+//! let settings = CgiSettings { max_processes: 8, ..CgiSettings::default() };
+//! let cgi = Cgi::new(".", settings)?;
+//! assert!(!cgi.process_limit().is_full());
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 mod handler;
 mod job;
@@ -31,41 +41,39 @@ use doorstep_core::cgi::route::{Found, Route, RouteError, Script};
 use doorstep_core::http1::{Connection, Event, HeadOffsets, Limits};
 use doorstep_core::site::cors;
 
+use crate::config::Config;
 use crate::exchange::ExchangeState;
 use crate::os::{
     self, Command, Credentials, Opened, Process, ProcessPermit, Root, SpawnError, SpawnStage,
 };
-use crate::permit_wait::{NoPermit, PermitWait};
-use refuse::{respond_503, respond_denied, respond_preflight, respond_unavailable, start_hint};
+use crate::permit_wait::{NoPermit, PermitTimeouts, PermitWait};
+use refuse::{respond_denied, respond_preflight, respond_unavailable, start_hint};
 use request_body::RequestBody;
 use run::ScriptRun;
 
-pub use crate::process_limit::{KILL_WAIT, ProcessLimit};
+pub use crate::process_limit::ProcessLimit;
 pub use handler::Cgi;
 pub use job::CgiJob;
 pub use settings::CgiSettings;
-
-/// How many local redirects of one request are followed (RFC 3875 §6.2.2); then 502.
-const MAX_LOCAL_REDIRECTS: usize = 10;
 
 /// The scripts below a directory.
 #[derive(Debug, Clone)]
 pub(crate) struct ScriptDirectory {
     root: Arc<Root>,
-    /// Its name, absolute: scripts are started by it, and are told it.
+    /// Its absolute path. Scripts are started by it, and it is their `DOCUMENT_ROOT`.
     path: PathBuf,
     settings: CgiSettings,
-    /// Who they run as, or why nobody can be found for it.
+    /// The user that they run as, or why there is none.
     credentials: Result<Credentials, String>,
     process_limit: ProcessLimit,
 }
 
-/// What a path means.
+/// The result of looking up the script of a request.
 #[derive(Debug)]
 enum Resolution {
-    /// No script: it is for somebody else to answer.
+    /// The request is not for a script.
     NotScript,
-    /// A script that cannot be run, and that was answered.
+    /// The request was responded to: by an error, or as a CORS preflight.
     Responded,
     /// A script.
     Script(Script),
@@ -79,12 +87,12 @@ struct PreparedScript {
 }
 
 impl ScriptDirectory {
-    /// The scripts below what stands under the name `root` when they are asked for, where
-    /// [`CgiSettings::directories`] are.
+    /// The scripts in [`CgiSettings::directories`] of the directory that has the name `root` at the
+    /// time of each request.
     ///
     /// # Errors
-    /// When there is no such directory now; `NotFound` and `PermissionDenied` when [`CgiSettings::user`] cannot be
-    /// had.
+    /// Returns an error if there is no such directory now, or `NotFound` or `PermissionDenied` if
+    /// scripts cannot run as [`CgiSettings::user`].
     fn new(root: &Path, settings: CgiSettings) -> io::Result<Self> {
         let path = std::path::absolute(root)?;
         let credentials = Credentials::for_user(settings.user.as_deref());
@@ -103,38 +111,36 @@ impl ScriptDirectory {
         })
     }
 
-    /// Has one root with files that are served by the same name.
+    /// Shares the root of files that are served from the same directory.
     pub(crate) fn share(&mut self, root: &Arc<Root>) {
         if self.root.is_equivalent(root) {
             self.root = root.clone();
         }
     }
 
-    /// How they are run.
     #[must_use]
     pub(crate) fn settings(&self) -> &CgiSettings {
         &self.settings
     }
 
-    /// Who is running.
     fn process_limit(&self) -> &ProcessLimit {
         &self.process_limit
     }
 
-    /// Finds the script that a request is for, and refuses what can be refused before its body has
-    /// come.
+    /// Looks up the script of a request, and refuses requests before their body is received if that
+    /// is possible.
     ///
     /// # Errors
-    /// Those of answering.
+    /// Returns the error of responding.
     fn resolve(&self, exchange: &mut ExchangeState<'_>) -> io::Result<Resolution> {
-        let asks = self.settings.cors && cors::is_preflight(&exchange.head());
+        let is_preflight = self.settings.cors && cors::is_preflight(&exchange.head());
         let mut route = match self.route(exchange) {
             Ok(None) => return Ok(Resolution::NotScript),
-            Err(denial) if denial.status() == 400 => return respond_denied(exchange, &denial),
-            // Whether there is a script that can be run, the request itself will show.
-            _ if asks => return respond_preflight(exchange),
+            Err(error) if error.status() == 400 => return respond_denied(exchange, &error),
+            // Whether there is a script that can be run is found by the request itself.
+            _ if is_preflight => return respond_preflight(exchange),
             Ok(Some(route)) => route,
-            Err(denial) => return respond_denied(exchange, &denial),
+            Err(error) => return respond_denied(exchange, &error),
         };
         let script = loop {
             let found = match self.root.inspect(route.path()) {
@@ -148,14 +154,15 @@ impl ScriptDirectory {
                     Found::Nothing
                 }
                 Opened::Exhausted(error) | Opened::Failed(error) => {
-                    exchange.log_error(error.to_string());
-                    return respond_503(exchange).map(|()| Resolution::Responded);
+                    let path = String::from_utf8_lossy(route.path());
+                    exchange.log_error(format!("/{path}: {}", os::describe_error(&error)));
+                    return exchange.respond_503().map(|()| Resolution::Responded);
                 }
             };
             match route.found(found) {
                 Ok(Some(script)) => break script,
                 Ok(None) => {}
-                Err(denial) => return respond_denied(exchange, &denial),
+                Err(error) => return respond_denied(exchange, &error),
             }
         };
         if let Err(why) = &self.credentials {
@@ -169,14 +176,17 @@ impl ScriptDirectory {
         Ok(Resolution::Script(script))
     }
 
-    /// Waits for a permit, if [`ProcessLimit::try_acquire`] has none.
-    fn queue(&self) -> PermitWait {
-        let settings = &self.settings;
-        self.process_limit.queue(settings.timeout, settings.half_close_timeout)
+    /// Waits for a permit, after [`ProcessLimit::try_acquire`].
+    fn queue(&self, config: &Config) -> PermitWait {
+        self.process_limit.queue(PermitTimeouts {
+            timeout: self.settings.timeout,
+            half_close_timeout: self.settings.half_close_timeout,
+            check_interval: config.disconnect_check_interval,
+        })
     }
 
-    /// Prepares the start of `script` for a request that came in on `local`. `body` is what was
-    /// received with it.
+    /// Prepares the start of `script` for a request to the address `local`. `body` is the body that
+    /// was received.
     fn prepare_script(
         &self,
         exchange: &ExchangeState<'_>,
@@ -195,9 +205,9 @@ impl ScriptDirectory {
             secure: false,
         };
         let command = match &self.credentials {
-            // It is started by its name, and may have waited: it must still be what was found.
+            // It is started by its path, and the request may have waited: check again.
             _ if !matches!(self.root.inspect(script.file()), Opened::File(true, _)) => {
-                Err(prepare(io::Error::other("it was replaced since its request came")))
+                Err(prepare(io::Error::other("it was replaced after the request arrived")))
             }
             Ok(credentials) => self.build_command(&context, *credentials).map_err(prepare),
             Err(why) => Err(SpawnError {
@@ -215,6 +225,7 @@ impl ScriptDirectory {
     ) -> io::Result<Command> {
         let mut command = Command::new(&self.path.join(OsStr::from_bytes(context.script.file())))?;
         command.confine(credentials, self.settings.rlimits);
+        command.kill_delay(self.settings.kill_delay);
         for (name, value) in &self.settings.variables {
             command.env(name.as_bytes(), value.as_bytes())?;
         }
@@ -231,10 +242,10 @@ impl ScriptDirectory {
         Ok(command)
     }
 
-    /// Begins to listen to what `PreparedScript::start` started, or answers that it could not; `None` then.
+    /// Begins the run of a script that was started, or responds if it could not be, and returns `None`.
     ///
     /// # Errors
-    /// Those of answering.
+    /// Returns the error of responding.
     fn started(
         &self,
         exchange: &mut ExchangeState<'_>,
@@ -242,17 +253,20 @@ impl ScriptDirectory {
         started: Result<Process, SpawnError>,
     ) -> io::Result<Option<ScriptRun>> {
         let failure = match started {
-            Ok(process) => return Ok(Some(ScriptRun::new(process, script, &self.settings))),
+            Ok(process) => {
+                let run = ScriptRun::new(process, script, &self.settings, exchange.config());
+                return Ok(Some(run));
+            }
             Err(failure) => failure,
         };
         exchange.log_error(format!("{}: {failure}{}", script_name(script), start_hint(&failure)));
         match failure.stage {
             SpawnStage::Privileges => exchange.respond(403).error_page("")?,
-            SpawnStage::Prepare => respond_503(exchange)?,
-            _ if os::is_exhausted(&failure.error) => respond_503(exchange)?,
+            SpawnStage::Prepare => exchange.respond_503()?,
+            _ if os::is_exhausted(&failure.error) => exchange.respond_503()?,
             _ if failure.error.kind() == ErrorKind::PermissionDenied => {
-                let denial = RouteError::NotExecutable(script.name().to_vec());
-                exchange.respond(403).reason(&denial.reason()).error_page("")?;
+                let error = RouteError::NotExecutable(script.name().to_vec());
+                exchange.respond(403).reason(&error.reason()).error_page("")?;
             }
             _ => exchange.respond(502).error_page("")?,
         }
@@ -265,10 +279,10 @@ impl ScriptDirectory {
 }
 
 impl PreparedScript {
-    /// Starts it. Takes as long as the system needs for that, half a millisecond or so.
+    /// Starts it. Blocks for as long as the system takes, about half a millisecond.
     ///
     /// # Errors
-    /// Those of [`Command::spawn`] and of [`RequestBody::finish`].
+    /// Returns the errors of [`Command::spawn`] and [`RequestBody::finish`].
     fn start(self, permit: ProcessPermit) -> Result<Process, SpawnError> {
         let command = self.command?;
         let stdin = self
@@ -283,7 +297,8 @@ fn prepare(error: io::Error) -> SpawnError {
     SpawnError { stage: SpawnStage::Prepare, error }
 }
 
-/// The request that a script's local redirect stands for, read as any other; `None` when it is none.
+/// Parses the head of the request that a local redirect is replaced by (RFC 3875 §6.2.2). `None` if
+/// it is invalid.
 fn parse_head(head: &[u8]) -> Option<HeadOffsets> {
     match Connection::new(Limits::default()).advance(head) {
         Ok((_, Event::Request(head))) => Some(head.offsets()),
@@ -291,7 +306,7 @@ fn parse_head(head: &[u8]) -> Option<HeadOffsets> {
     }
 }
 
-/// What the log calls a script.
+/// The name of a script in the log: its path in the URL.
 fn script_name(script: &Script) -> String {
     String::from_utf8_lossy(script.name()).into_owned()
 }

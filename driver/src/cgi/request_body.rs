@@ -1,9 +1,10 @@
-//! A request's body on its way to a script: received whole, then an ordinary file.
+//! The body of a request for a script: it is received completely, and becomes the script's stdin.
 //!
-//! It is gathered in memory; what does not fit there goes to a temporary file without a name, block
-//! by block. Memory grows with what has arrived, whatever Content-Length promises (B-254). Where the
-//! system gives no file in memory, a small body is in a temporary file too; where it gives none of
-//! either kind, in a pipe that holds all of it.
+//! A small body is held in memory, and passed as a file in memory (`memfd_create`). A larger one is
+//! written block by block to a temporary file without a name. Memory grows with the bytes that have
+//! arrived, whatever Content-Length announces (B-254). If the system supports no files in memory, a
+//! small body is written to a temporary file, too; if there are no temporary files either, it is
+//! passed in a pipe that holds all of it.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
@@ -12,7 +13,7 @@ use std::os::fd::OwnedFd;
 use doorstep_core::http1::Head;
 use rustix::io::ioctl_fionbio;
 
-/// What a read wants at least, in bytes.
+/// The least size of the buffer for a read, in bytes.
 const MIN_READ: usize = 4 << 10;
 
 /// A body that is being received.
@@ -27,14 +28,15 @@ pub(super) struct RequestBody {
 }
 
 impl RequestBody {
-    /// For the body of the request, at most `most` bytes of it in memory; `None` when it has none.
+    /// For the body of the request, with at most `max_in_memory` bytes in memory. `None` if the request
+    /// has no body.
     #[must_use]
-    pub(super) fn for_request(head: &Head<'_>, most: usize) -> Option<Self> {
+    pub(super) fn for_request(head: &Head<'_>, max_in_memory: usize) -> Option<Self> {
         let has_body =
             head.header("Content-Length").is_some() || head.header("Transfer-Encoding").is_some();
-        let most = most.max(MIN_READ);
+        let max_in_memory = max_in_memory.max(MIN_READ);
         has_body.then(|| Self {
-            max_in_memory: most,
+            max_in_memory,
             block: Vec::new(),
             filled: 0,
             file: None,
@@ -43,7 +45,7 @@ impl RequestBody {
         })
     }
 
-    /// Where the next bytes go; never empty.
+    /// The buffer for the next bytes; never empty.
     pub(super) fn space(&mut self) -> &mut [u8] {
         if self.filled == self.block.len() {
             self.block.resize(
@@ -54,21 +56,22 @@ impl RequestBody {
         &mut self.block[self.filled..]
     }
 
-    /// `n` bytes were put there; whether it is time to [`RequestBody::spill`].
+    /// Records that `n` bytes were read into [`RequestBody::space`], and returns whether to
+    /// [`RequestBody::spill`] now.
     #[must_use]
     pub(super) fn filled(&mut self, n: usize) -> bool {
         self.filled = (self.filled + n).min(self.block.len());
         self.filled == self.max_in_memory
     }
 
-    /// How long the body is so far, in bytes.
+    /// The number of bytes that were received.
     #[must_use]
     pub(super) fn length(&self) -> u64 {
         self.spilled + self.filled as u64
     }
 
-    /// Moves what is in memory to the file. May wait for the disk. When there is no room for it, the
-    /// body [is lost](RequestBody::has_failed).
+    /// Writes the bytes in memory to the temporary file, which may block. If that fails, the body
+    /// [has failed](RequestBody::has_failed).
     #[must_use]
     pub(super) fn spill(mut self) -> Self {
         let file = self.file.take().map_or_else(tempfile::tempfile, Ok);
@@ -85,16 +88,16 @@ impl RequestBody {
         self
     }
 
-    /// Whether it could not be kept, so that the rest is of no use; [`RequestBody::finish`] says why.
+    /// Whether writing has failed. [`RequestBody::finish`] returns the error.
     #[must_use]
     pub(super) fn has_failed(&self) -> bool {
         self.failure.is_some()
     }
 
-    /// The whole body as a script's stdin: a file, read from its start. May wait for the disk.
+    /// The stdin of the script: a file with the whole body, at its start. May block.
     ///
     /// # Errors
-    /// Those of making and writing the file.
+    /// Returns an error if the file cannot be created or written.
     pub(super) fn finish(self) -> io::Result<File> {
         if let Some(failure) = self.failure {
             return Err(failure);
@@ -102,7 +105,7 @@ impl RequestBody {
         let mut file = match self.file {
             Some(file) => file,
             None if self.filled == 0 => return empty_stdin(),
-            // A sandbox may refuse one of them or both.
+            // A sandbox may refuse one of them, or both.
             None => match memory_file().or_else(|_| tempfile::tempfile()) {
                 Ok(file) => file,
                 Err(error) => return filled_pipe(&self.block[..self.filled]).map_err(|_| error),
@@ -119,7 +122,7 @@ pub(super) fn empty_stdin() -> io::Result<File> {
     File::open("/dev/null")
 }
 
-/// An ordinary file, but for the disk.
+/// A file in memory.
 #[cfg(target_os = "linux")]
 fn memory_file() -> io::Result<File> {
     use rustix::fs::{MemfdFlags, memfd_create};
@@ -132,10 +135,10 @@ fn memory_file() -> io::Result<File> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Where there are no files at all: a pipe that holds all of `body`, and whose other end is closed.
+/// A pipe that holds all of `body`, and whose writing end is closed.
 ///
 /// # Errors
-/// Those of the system; when it does not hold so much.
+/// Returns an error if there is no pipe, or if it does not hold so much.
 fn filled_pipe(body: &[u8]) -> io::Result<File> {
     let (reader, mut writer) = io::pipe()?;
     ioctl_fionbio(&writer, true)?;
@@ -148,11 +151,11 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    const MOST: usize = 10_000;
+    const MAX_IN_MEMORY: usize = 10_000;
 
     fn upload(body: &[u8], piece: usize) -> RequestBody {
         let mut upload = RequestBody {
-            max_in_memory: MOST,
+            max_in_memory: MAX_IN_MEMORY,
             block: Vec::new(),
             filled: 0,
             file: None,
@@ -169,34 +172,42 @@ mod tests {
                 upload = upload.spill();
                 assert!(!upload.has_failed());
             }
-            assert!(upload.block.len() <= MOST, "memory is bounded");
+            assert!(upload.block.len() <= MAX_IN_MEMORY, "memory is bounded");
         }
         upload
     }
 
     #[test]
-    fn b_254_memory_grows_with_what_arrived_and_not_with_what_was_promised() {
+    fn b_254_memory_grows_with_the_bytes_received_and_not_with_content_length() {
         assert_eq!(upload(b"", 1).block.capacity(), 0);
         assert!(upload(b"a", 1).block.capacity() <= MIN_READ);
-        assert!(upload(&[b'a'; 3 * MOST], 700).block.capacity() <= 2 * MOST);
+        assert!(upload(&[b'a'; 3 * MAX_IN_MEMORY], 700).block.capacity() <= 2 * MAX_IN_MEMORY);
     }
 
     #[test]
-    fn r_27_a_pipe_holds_as_much_as_is_held_in_memory() {
+    fn r_27_a_pipe_holds_a_body_that_is_held_in_memory() {
         let body = vec![7; super::super::CgiSettings::default().body_buffer];
         let read = Command::new("cat").stdin(filled_pipe(&body).unwrap()).output().unwrap().stdout;
         assert!(read == body);
-        assert!(filled_pipe(&[7; 1 << 20]).is_err(), "and it waits for nobody");
+        assert!(filled_pipe(&[7; 1 << 20]).is_err(), "and it does not block");
     }
 
     #[test]
     fn b_247_a_script_reads_exactly_the_body_from_a_file() {
-        for size in [0, 1, MIN_READ, MOST - 1, MOST, MOST + 1, 5 * MOST + 17] {
+        for size in [
+            0,
+            1,
+            MIN_READ,
+            MAX_IN_MEMORY - 1,
+            MAX_IN_MEMORY,
+            MAX_IN_MEMORY + 1,
+            5 * MAX_IN_MEMORY + 17,
+        ] {
             let body: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
-            for piece in [1000, MOST] {
+            for piece in [1000, MAX_IN_MEMORY] {
                 let upload = upload(&body, piece);
                 assert_eq!(upload.length(), size as u64);
-                assert_eq!(upload.file.is_some(), size >= MOST, "{size} bytes");
+                assert_eq!(upload.file.is_some(), size >= MAX_IN_MEMORY, "{size} bytes");
                 let stdin = upload.finish().unwrap();
                 let read = Command::new("cat").stdin(stdin).output().unwrap().stdout;
                 assert!(read == body, "{size} bytes in pieces of {piece}");

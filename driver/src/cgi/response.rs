@@ -1,9 +1,9 @@
-//! What a script writes becomes the answer, byte by byte.
+//! The response from the output of a script.
 //!
-//! An answer that is over within a moment of its head leaves whole, with its length; else it is
-//! streamed, framed by its own Content-Length or by the machine. The script can say neither more nor
-//! less than that length: more is left out, less is a visible abort. A local redirect is remembered
-//! until the script has ended.
+//! A response that is complete within 2 ms of its head is sent with its length; else it is streamed,
+//! framed by the script's Content-Length if it has sent one. The framing stays correct whatever the
+//! script writes: bytes beyond its Content-Length are discarded, and with fewer the response is
+//! aborted. A local redirect is kept until the script has exited.
 
 use std::io;
 use std::mem;
@@ -16,17 +16,17 @@ use doorstep_core::http1::ResponseDue;
 use crate::config::FLUSH_THRESHOLD;
 use crate::exchange::ExchangeState;
 
-/// How long the begin of a body waits for its end.
+/// How long the begin of a body is held back for its end.
 const HOLD_TIME: Duration = Duration::from_millis(2);
 
-/// One answer, as far as it is.
+/// The response from a script, as far as it was written.
 #[derive(Debug)]
 pub(super) struct ScriptResponse {
     name: String,
     stage: Stage,
     /// The path and query of a local redirect.
     local_redirect: Option<Vec<u8>>,
-    /// The output was none.
+    /// The output was invalid.
     invalid: bool,
 }
 
@@ -34,24 +34,25 @@ pub(super) struct ScriptResponse {
 enum Stage {
     /// The header block is being read.
     Head(OutputParser),
-    /// The body may be over at once: since when it is held back.
+    /// The begin of the body is held back, since this time.
     Held(Document, Instant),
     /// It is being sent.
     Body,
-    /// What comes is of no use: HEAD, 204, a local redirect, more than Content-Length.
+    /// Further output is discarded: the request is a HEAD, the status is 204, there is a local
+    /// redirect, or the output exceeds Content-Length.
     Unread,
-    /// The output has ended, and the answer with it; or the output was none.
+    /// The output has ended, or was invalid.
     Ended,
 }
 
 impl ScriptResponse {
-    /// That of `script`, whose header block may have `most` bytes.
-    pub(super) fn new(script: &Script, most: usize) -> Self {
-        let stage = Stage::Head(OutputParser::new(script.is_nph(), most));
+    /// The response of `script`, whose header block may have `max_header` bytes.
+    pub(super) fn new(script: &Script, max_header: usize) -> Self {
+        let stage = Stage::Head(OutputParser::new(script.is_nph(), max_header));
         Self { name: super::script_name(script), stage, local_redirect: None, invalid: false }
     }
 
-    /// Takes what was written next.
+    /// Takes the next bytes of the output.
     pub(super) fn feed(
         &mut self,
         exchange: &mut ExchangeState<'_>,
@@ -67,12 +68,15 @@ impl ScriptResponse {
                 Ok(Some(Reply::Document(document))) => {
                     if !document.dropped_headers.is_empty() {
                         let names = document.dropped_headers.join(", ");
-                        self.log_error(exchange, &format!("not a script's to say: {names}"));
+                        self.log_error(
+                            exchange,
+                            &format!("headers that a script cannot set were dropped: {names}"),
+                        );
                     }
                     self.stage = Stage::Held(document, Instant::now());
                     Ok(())
                 }
-                Err(fault) => self.respond_bad_gateway(exchange, &fault),
+                Err(error) => self.respond_bad_gateway(exchange, &error),
             },
             Stage::Held(document, _) => {
                 document.body.extend_from_slice(bytes);
@@ -87,7 +91,7 @@ impl ScriptResponse {
         }
     }
 
-    /// The output has ended, and so the answer ends.
+    /// Ends the response, since the output has ended.
     pub(super) fn end(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<()> {
         match mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Head(output) => self.respond_bad_gateway(exchange, &output.end())?,
@@ -103,7 +107,7 @@ impl ScriptResponse {
             Some(ResponseDue::Bytes(left)) => {
                 self.log_error(
                     exchange,
-                    &format!("ended {left} bytes short of its Content-Length"),
+                    &format!("output is {left} bytes shorter than its Content-Length"),
                 );
                 exchange.abort();
                 Ok(())
@@ -112,17 +116,17 @@ impl ScriptResponse {
         }
     }
 
-    /// Whether the output was heard to its end.
+    /// Whether the output has ended, or was invalid.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.stage, Stage::Ended)
     }
 
-    /// Whether the output was no answer.
+    /// Whether the output was invalid.
     pub(super) fn is_invalid(&self) -> bool {
         self.invalid
     }
 
-    /// How much longer the begin of a body is held back; `None` when none is.
+    /// How much longer the begin of a body is held back; `None` if it is not.
     pub(super) fn held_for(&self) -> Option<Duration> {
         match &self.stage {
             Stage::Held(_, since) => Some(HOLD_TIME.saturating_sub(since.elapsed())),
@@ -130,7 +134,8 @@ impl ScriptResponse {
         }
     }
 
-    /// Sends what is held back; `whole` says that it is all there is.
+    /// Begins the response with the part of the body that was held back. If it is the `whole` body,
+    /// the response has its length.
     pub(super) fn begin(
         &mut self,
         exchange: &mut ExchangeState<'_>,
@@ -144,41 +149,44 @@ impl ScriptResponse {
             }
         };
         let is_head = exchange.head().is_head();
-        let (said, fields): (Vec<_>, Vec<_>) = document
+        let (dropped, headers): (Vec<_>, Vec<_>) = document
             .headers
             .iter()
             .partition(|(name, _)| exchange.outbox.has_default_header(name) && !may_repeat(name));
-        for (name, _) in said {
-            self.log_error(exchange, &format!("every response has its {name} already"));
+        for (name, _) in dropped {
+            self.log_error(
+                exchange,
+                &format!("header dropped, since every response has its own {name}"),
+            );
         }
         let mut response = exchange.respond(document.status);
         if let Some(reason) = &document.reason {
             response = response.reason(reason);
         }
-        for (name, value) in fields {
+        for (name, value) in headers {
             response = response.header(name, value);
         }
         match document.content_length {
             _ if matches!(document.status, 204 | 205 | 304) => response.body("")?,
             Some(length) => response.sized_body(length)?,
-            // To HEAD, scripts leave the body out: how long it would be is not known.
+            // Scripts omit the body for HEAD: its length is not known.
             None if whole && !is_head => return response.body(&document.body),
             None => response.streamed_body()?,
         }
         self.send(exchange, &document.body)
     }
 
-    /// The local redirect, if that was the answer.
+    /// The target of the local redirect, if the output was one.
     pub(super) fn take_local_redirect(&mut self) -> Option<Vec<u8>> {
         self.local_redirect.take()
     }
 
-    /// Tells the server's log about the script.
-    pub(super) fn log_error(&self, exchange: &ExchangeState<'_>, words: &str) {
-        exchange.log_error(format!("{}: {words}", self.name));
+    /// Logs a message with the name of the script.
+    pub(super) fn log_error(&self, exchange: &ExchangeState<'_>, message: &str) {
+        exchange.log_error(format!("{}: {message}", self.name));
     }
 
-    /// Sends a part of the body, as far as it was promised.
+    /// Appends a part of the body, up to Content-Length.
     fn send(&mut self, exchange: &mut ExchangeState<'_>, bytes: &[u8]) -> io::Result<()> {
         match exchange.machine.response_due() {
             Some(ResponseDue::Stream) => exchange.append_body(bytes).map(drop),
@@ -187,7 +195,10 @@ impl ScriptResponse {
             }
             Some(ResponseDue::Bytes(left)) => {
                 self.stage = Stage::Unread;
-                self.log_error(exchange, "wrote more than its Content-Length, which is left out");
+                self.log_error(
+                    exchange,
+                    "output exceeds its Content-Length, and the rest is discarded",
+                );
                 exchange.append_body(&bytes[..left as usize]).map(drop)
             }
             Some(ResponseDue::Head) | None => {
@@ -197,19 +208,20 @@ impl ScriptResponse {
         }
     }
 
-    /// No header block: 502, and why in the log.
+    /// Responds 502, since there is no valid header block, and logs why.
     fn respond_bad_gateway(
         &mut self,
         exchange: &mut ExchangeState<'_>,
-        fault: &OutputError,
+        error: &OutputError,
     ) -> io::Result<()> {
         (self.stage, self.invalid) = (Stage::Ended, true);
-        self.log_error(exchange, &fault.to_string());
+        self.log_error(exchange, &error.to_string());
         exchange.respond(502).error_page("")
     }
 }
 
-/// Whether an answer may have a field of the server's and one of a script's: a list, or cookies.
+/// Whether a response may have this header twice, from the server and from a script: it is a list, or
+/// Set-Cookie.
 fn may_repeat(name: &str) -> bool {
     const LISTS: [&str; 5] =
         ["cache-control", "content-security-policy", "link", "set-cookie", "vary"];

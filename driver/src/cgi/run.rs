@@ -1,13 +1,13 @@
 //! One run of a script: its output becomes the response, and it is ended when it has to be.
 //!
-//! A [`ScriptRun`] never waits. [`ScriptRun::step`] reads the output there is, responds with it, and
+//! A [`ScriptRun`] never waits. [`ScriptRun::step`] reads the available output, responds with it, and
 //! returns what to do next ([`RunStep`]). It bounds the time and the output. It checks now and then,
 //! however much output there is, whether the script has exited while another process holds its
 //! stdout open, and whether the client is still connected.
 //!
-//! Every run ends with a response or, if that has begun, with a visible abort: what is still owed
-//! when the handler returns is cut off by [`ExchangeState::finish`]. A run that is dropped ends its
-//! processes.
+//! Every run ends with a response or, if that has begun, with a visible abort: a response that is
+//! incomplete when the handler returns is aborted by [`ExchangeState::finish`]. Dropping a run ends
+//! the process group of the script.
 
 use std::io::{self, ErrorKind, Read};
 use std::mem;
@@ -20,71 +20,86 @@ use doorstep_core::http1::ResponseDue;
 use doorstep_core::http1::state::States;
 
 use super::{CgiSettings, response::ScriptResponse, stderr::StderrLines};
+use crate::config::Config;
 use crate::exchange::ExchangeState;
 use crate::net::{Disconnect, DisconnectDetector};
 use crate::os::{self, Process, Readiness, Stopwatch};
 
-/// What is read at once, in bytes.
+/// The number of bytes that are read at once.
 const READ_SIZE: usize = 16 << 10;
-/// Reads of one step, a number: more than the largest pipe holds, and others have their exchange.
+/// The number of reads of one step: more than the largest pipe holds (1 MiB). Then other connections
+/// are served.
 const MAX_READS: usize = 65;
-/// The first and the longest pause between two looks around.
-/// A stop is noticed within the latter.
-const CHECK_INTERVALS: (Duration, Duration) =
-    (Duration::from_millis(20), Duration::from_millis(250));
-/// What a script has left whose output is no answer.
-const EXIT_WAIT: Duration = Duration::from_secs(1);
+/// The first time between two checks. Each further one is twice as long, up to
+/// [`CgiSettings::check_interval`].
+const FIRST_CHECK_INTERVAL: Duration = Duration::from_millis(20);
+/// The least [`CgiSettings::check_interval`]: bounds the processor time that checks take.
+const MIN_CHECK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A running script.
 #[derive(Debug)]
 pub(super) struct ScriptRun {
-    /// To be waited for.
+    /// The process, to be waited for.
     pub(super) process: Process,
     response: ScriptResponse,
     stderr: StderrLines,
     buffer: Vec<u8>,
-    /// Bytes of stdout so far, and how many may be.
+    /// The number of bytes of stdout so far, and [`CgiSettings::max_output`].
     output: (u64, u64),
-    /// The time it takes, without what its client takes.
+    /// The time that it has run, without the time of flushes.
     clock: Stopwatch,
-    /// How long it may take.
+    /// How long it may run.
     timeout: Duration,
-    /// What was said last was to wait.
+    /// [`CgiSettings::exit_timeout`].
+    exit_timeout: Duration,
+    /// Whether the last step was to wait.
     waited: bool,
     checked: Instant,
     check_interval: Duration,
-    vigil: DisconnectDetector,
-    /// The client was told that nothing follows.
+    max_check_interval: Duration,
+    disconnect_detector: DisconnectDetector,
+    /// Whether the connection's sending half was closed.
     closed: bool,
 }
 
-/// What to do next.
+/// What the front end has to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RunStep {
     /// Flush, then step again.
     Flush,
-    /// Wait for [`ScriptRun::process`], so long at most, then step again.
+    /// Wait for [`ScriptRun::process`], at most for this time, then step again.
     Wait(Duration),
-    /// It is over, and the request for this path and query is to be answered instead.
+    /// The script has ended, and the request for this path and query is to be responded to instead.
     LocalRedirect(Vec<u8>),
-    /// It is over.
+    /// The script has ended.
     Done,
 }
 
 impl ScriptRun {
-    pub(super) fn new(process: Process, script: &Script, settings: &CgiSettings) -> Self {
+    pub(super) fn new(
+        process: Process,
+        script: &Script,
+        settings: &CgiSettings,
+        config: &Config,
+    ) -> Self {
+        let max_check_interval = settings.check_interval.max(MIN_CHECK_INTERVAL);
         Self {
             process,
             response: ScriptResponse::new(script, settings.max_header),
-            stderr: StderrLines::default(),
+            stderr: StderrLines::new(settings),
             buffer: vec![0; READ_SIZE],
             output: (0, settings.max_output),
             clock: Stopwatch::started_at(Instant::now()),
             timeout: settings.timeout,
+            exit_timeout: settings.exit_timeout,
             waited: false,
             checked: Instant::now(),
-            check_interval: CHECK_INTERVALS.0,
-            vigil: DisconnectDetector::new(settings.half_close_timeout),
+            check_interval: FIRST_CHECK_INTERVAL.min(max_check_interval),
+            max_check_interval,
+            disconnect_detector: DisconnectDetector::new(
+                settings.half_close_timeout,
+                config.disconnect_check_interval,
+            ),
             closed: false,
         }
     }
@@ -98,13 +113,13 @@ impl ScriptRun {
         exchange: &mut ExchangeState<'_>,
         ready: Readiness,
     ) -> io::Result<RunStep> {
-        let taken = self.clock.tick(Instant::now(), CHECK_INTERVALS.1);
-        let left = self.timeout.saturating_sub(taken);
+        let elapsed = self.clock.tick(Instant::now(), self.max_check_interval);
+        let left = self.timeout.saturating_sub(elapsed);
         if left.is_zero() {
-            return self.fail(exchange, 504, &format!("ended after {:?}", self.timeout));
+            return self.fail(exchange, 504, &format!("ended: timed out after {:?}", self.timeout));
         }
         if self.process.should_terminate() {
-            return self.fail(exchange, 503, "ended, since the server stops");
+            return self.fail(exchange, 503, "ended: the server is shutting down");
         }
         let idle = mem::take(&mut self.waited) && ready == Readiness::default();
         if ready.stderr {
@@ -124,7 +139,7 @@ impl ScriptRun {
             return Ok(next);
         }
         if self.response.is_invalid() {
-            self.timeout = self.timeout.min(taken + EXIT_WAIT);
+            self.timeout = self.timeout.min(elapsed + self.exit_timeout);
         }
         let held_for = self.response.held_for();
         if held_for.is_none() && !exchange.outbox.is_empty() {
@@ -145,7 +160,7 @@ impl ScriptRun {
         Ok(RunStep::Wait(held_for.unwrap_or(self.check_interval.min(left))))
     }
 
-    /// Reads stdout as far as it goes, but not for ever. `None`: there is no more for now.
+    /// Reads the available stdout, at most [`MAX_READS`] times. `None` if there is no more now.
     fn read(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<Option<RunStep>> {
         for _ in 0..MAX_READS {
             let Some(stdout) = &mut self.process.stdout else { break };
@@ -153,7 +168,7 @@ impl ScriptRun {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => {
-                    let why = format!("ended, since its output cannot be read: {error}");
+                    let why = format!("ended: its output cannot be read: {error}");
                     return self.fail(exchange, 502, &why).map(Some);
                 }
                 Ok(0) => {
@@ -165,33 +180,34 @@ impl ScriptRun {
             };
             self.output.0 += n as u64;
             if self.output.0 > self.output.1 {
-                let words = format!("wrote more than {} bytes", self.output.1);
-                return self.fail(exchange, 502, &words).map(Some);
+                let why = format!("ended: output exceeds {} bytes", self.output.1);
+                return self.fail(exchange, 502, &why).map(Some);
             }
             self.response.feed(exchange, &self.buffer[..n])?;
             if self.response.has_ended() {
-                self.process.stdout = None; // it was no answer, and nobody reads on
+                self.process.stdout = None; // invalid: further output is not read
             }
             if exchange.should_flush() {
                 return Ok(Some(self.flush()));
             }
             if n < READ_SIZE {
-                break; // that was all: a further read would only say so
+                break; // a further read would find nothing
             }
         }
         Ok(None)
     }
 
-    /// What nobody says.
+    /// Checks for events that wake nothing: the exit of the script while its stdout is open, and the
+    /// disconnect of the client.
     fn check(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<Option<RunStep>> {
         self.checked = Instant::now();
-        self.check_interval = (2 * self.check_interval).min(CHECK_INTERVALS.1);
-        let waits = exchange.owes_response();
-        if self.response.has_ended() && !waits {
-            return Ok(None); // what it does now is no client's business
+        self.check_interval = (2 * self.check_interval).min(self.max_check_interval);
+        let is_due = exchange.owes_response();
+        if self.response.has_ended() && !is_due {
+            return Ok(None); // the client has the whole response
         }
         if self.process.has_exited() {
-            // Somebody it started holds on to stdout. What was written is all there is.
+            // A process that it has started holds stdout open. The output is what was written.
             self.process.kill();
             let next = self.read(exchange)?;
             if next.is_none() && self.process.stdout.take().is_some() {
@@ -199,26 +215,26 @@ impl ScriptRun {
             }
             return Ok(next);
         }
-        match self.vigil.update(exchange.connection().peer_state()) {
-            // The mark on the line of its request says that.
-            Some(Disconnect::Closed) if waits && exchange.has_responded() => {
+        match self.disconnect_detector.update(exchange.connection().peer_state()) {
+            // The access log shows it.
+            Some(Disconnect::Closed) if is_due && exchange.has_responded() => {
                 self.finish_stderr(exchange);
                 Ok(Some(RunStep::Done))
             }
-            Some(departure) if waits => {
-                self.fail(exchange, 504, &format!("ended, since {departure}")).map(Some)
+            Some(disconnect) if is_due => {
+                self.fail(exchange, 504, &format!("ended: {disconnect}")).map(Some)
             }
             _ => Ok(None),
         }
     }
 
-    /// The client's exchange, which is not the script's time.
+    /// Has the front end flush, which does not count as the script's time.
     fn flush(&mut self) -> RunStep {
-        self.clock.pause(Instant::now(), CHECK_INTERVALS.1);
+        self.clock.pause(Instant::now(), self.max_check_interval);
         RunStep::Flush
     }
 
-    /// Ends the run: with this status, unless the answer has begun.
+    /// Ends the run: with this status, unless the response has begun.
     fn fail(
         &mut self,
         exchange: &mut ExchangeState<'_>,
@@ -233,7 +249,7 @@ impl ScriptRun {
         Ok(RunStep::Done)
     }
 
-    /// It has exited: the last complaints, and how it did.
+    /// Logs the rest of stderr, and the exit code if it is not 0.
     fn report_exit(&mut self, exchange: &ExchangeState<'_>) {
         self.finish_stderr(exchange);
         if let Ok(status) = self.process.reap()
@@ -245,15 +261,15 @@ impl ScriptRun {
         }
     }
 
-    /// Reads stderr as far as it goes, and takes what it ends in for a line.
+    /// Reads the available stderr, and takes its end for the end of a line.
     fn finish_stderr(&mut self, exchange: &ExchangeState<'_>) {
         self.read_stderr(exchange);
         self.stderr.end(&mut |line| self.response.log_error(exchange, line));
     }
 
-    /// Reads stderr as far as it goes.
+    /// Reads the available stderr.
     fn read_stderr(&mut self, exchange: &ExchangeState<'_>) {
-        let mut tell = |line: &str| self.response.log_error(exchange, line);
+        let mut emit = |line: &str| self.response.log_error(exchange, line);
         for _ in 0..MAX_READS {
             let Some(stderr) = &mut self.process.stderr else { return };
             match stderr.read(&mut self.buffer) {
@@ -261,16 +277,16 @@ impl ScriptRun {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) => {
                     self.process.stderr = None;
-                    tell(&format!("its stderr cannot be read: {error}"));
+                    emit(&format!("its stderr cannot be read: {error}"));
                 }
                 Ok(0) => self.process.stderr = None,
-                Ok(n) => self.stderr.feed(&self.buffer[..n], &mut tell),
+                Ok(n) => self.stderr.feed(&self.buffer[..n], &mut emit),
             }
         }
     }
 }
 
-/// As Python counts: a signal is a negative number (B-251).
+/// The exit code, or the number of the signal that has ended it, negative as in Python (B-251).
 fn exit_code(status: ExitStatus) -> i32 {
     status.code().or(status.signal().map(|signal| -signal)).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! A pipe that cannot be read: an error is not the end of a script's output.
+//! Output that cannot be read: an error is not the end of a script's output.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -8,23 +8,24 @@ use std::time::Duration;
 use doorstep_core::cgi::route::{Found, Route, ScriptDirectories};
 
 use super::{RunStep, ScriptRun};
+use crate::Config;
 use crate::cgi::{CgiSettings, ProcessLimit};
 use crate::exchange::fixture::respond;
 use crate::os::{Command, Readiness};
 
-/// What goes out, and what the log is told, of a script that writes `output` into a pipe which then
-/// fails; at last whether the answer was cut.
+/// Runs a script that writes `output` to a pipe that then fails. Returns the bytes that are sent, the
+/// log, and whether the response was aborted.
 fn broken(output: &str) -> (String, Vec<String>, bool) {
     let mut route =
         Route::new(&ScriptDirectories::default(), false, b"/cgi-bin/x").unwrap().unwrap();
     let script = route.found(Found::File { executable: true }).unwrap().unwrap();
-    let permit = ProcessLimit::new(1, 0).try_acquire().expect("nobody else is here");
+    let permit = ProcessLimit::new(1, 0).try_acquire().expect("it is free");
     let mut start = Command::new(Path::new("/bin/sh")).unwrap();
     for argument in ["-c", "printf %b \"$1\"; exec sleep 60", "sh", output] {
         start.arg(argument.as_bytes()).unwrap();
     }
     let process = start.spawn(&File::open("/dev/null").unwrap(), permit).unwrap();
-    let mut run = ScriptRun::new(process, &script, &CgiSettings::default());
+    let mut run = ScriptRun::new(process, &script, &CgiSettings::default(), &Config::default());
 
     let seen = respond(b"GET /cgi-bin/x HTTP/1.1\r\nHost: a\r\n\r\n", |exchange| {
         let most = output.replace("\\n", "\n").len() as u64;
@@ -45,17 +46,17 @@ fn broken(output: &str) -> (String, Vec<String>, bool) {
 }
 
 #[test]
-fn an_output_that_cannot_be_read_is_a_502_or_a_cut_and_never_whole() {
+fn output_that_cannot_be_read_is_a_502_or_aborted_and_never_looks_complete() {
     for output in ["", "Content-Type: text/pl", "Content-Type: text/plain\\n"] {
-        let (sent, notes, cut) = broken(output);
-        assert!(sent.starts_with("HTTP/1.1 502 ") && !cut, "{output}: {sent}");
-        assert!(notes.iter().any(|note| note.contains("cannot be read")), "{notes:?}");
+        let (sent, messages, aborted) = broken(output);
+        assert!(sent.starts_with("HTTP/1.1 502 ") && !aborted, "{output}: {sent}");
+        assert!(messages.iter().any(|message| message.contains("cannot be read")), "{messages:?}");
     }
-    let long = "x".repeat(70_000); // more than is held back, so that it has begun
+    let long = "x".repeat(70_000); // so much that it is not held back
     for (head, end) in [("X: y", "0\r\n\r\n"), ("Content-Length: 99999", "")] {
-        let (sent, notes, cut) = broken(&format!("Content-Type: a/b\\n{head}\\n\\n{long}"));
-        assert!(sent.starts_with("HTTP/1.1 200 ") && cut, "{head}: {sent:.200}");
-        assert!(end.is_empty() || !sent.ends_with(end), "{head}: it looks whole");
-        assert!(notes.iter().any(|note| note.contains("cannot be read")), "{notes:?}");
+        let (sent, messages, aborted) = broken(&format!("Content-Type: a/b\\n{head}\\n\\n{long}"));
+        assert!(sent.starts_with("HTTP/1.1 200 ") && aborted, "{head}: {sent:.200}");
+        assert!(end.is_empty() || !sent.ends_with(end), "{head}: it looks complete");
+        assert!(messages.iter().any(|message| message.contains("cannot be read")), "{messages:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! One script, from the body of its request to its end, step by step.
+//! The response of one script, from the request's body to the script's exit, step by step.
 
 use std::io;
 use std::mem;
@@ -33,15 +33,15 @@ enum State {
     Receive(RequestBody, Received),
     /// Part of it is being written to a file.
     Spill(Pending<RequestBody>),
-    /// A permit is to be taken.
+    /// A permit is to be acquired.
     Acquire(Option<RequestBody>),
-    /// It is waited for.
+    /// Waiting for a permit.
     Queue(Option<RequestBody>, PermitWait),
     /// The script is being started.
     Start(Pending<Result<Process, SpawnError>>),
     /// It is running; and the result of the last wait.
     Run(Box<ScriptRun>, Readiness),
-    /// It has been responded to.
+    /// The response is complete.
     Done,
 }
 
@@ -49,7 +49,7 @@ enum State {
 enum Received {
     /// More is to come.
     Part,
-    /// As much as is kept in memory.
+    /// As much as is held in memory.
     Block,
     /// All of it.
     All,
@@ -92,7 +92,7 @@ impl ScriptJob {
                 State::Spill(pending) => {
                     let body = pending.take()?;
                     self.state = match body.has_failed() {
-                        true => State::Acquire(Some(body)), // the rest is of no use
+                        true => State::Acquire(Some(body)), // the rest need not be received
                         false => State::Receive(body, Received::Part),
                     };
                     continue;
@@ -100,8 +100,8 @@ impl ScriptJob {
                 State::Acquire(body) => match scripts.process_limit().try_acquire() {
                     Some(permit) => self.start(scripts, exchange, body, permit)?,
                     None => {
-                        self.state = State::Queue(body, scripts.queue());
-                        JobStep::Flush // earlier responses do not wait with it
+                        self.state = State::Queue(body, scripts.queue(exchange.config()));
+                        JobStep::Flush // earlier responses need not wait
                     }
                 },
                 State::Queue(body, mut wait) => {

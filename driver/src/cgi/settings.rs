@@ -1,4 +1,4 @@
-//! How scripts are run: one plain struct, shared by both drivers.
+//! The settings of scripts: one plain struct, shared by all front ends.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,8 +10,8 @@ use doorstep_core::site::cors;
 
 use crate::os::{Rlimits, Symlinks};
 
-/// Where scripts are, what they are told, and what they may cost. Every bound has a number (B-256);
-/// that of a request's body is [`doorstep_core::http1::Limits::body`].
+/// Where scripts are, what environment they have, and the bounds of what they may use (B-256). The
+/// bound of a request's body is [`Limits::body`](doorstep_core::http1::Limits::body).
 ///
 /// ```
 /// use doorstep_driver::cgi::CgiSettings;
@@ -22,39 +22,63 @@ use crate::os::{Rlimits, Symlinks};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CgiSettings {
-    /// Where scripts live (B-221).
+    /// The directories that scripts are in (B-221). `/cgi-bin` and `/htbin`.
     pub directories: ScriptDirectories,
-    /// Whether names with a leading dot are run.
+    /// Whether scripts whose names begin with a dot are run. No.
     pub hidden: bool,
-    /// How far symbolic links to scripts are followed.
+    /// Which symbolic links to scripts are followed. [`Symlinks::Beneath`].
     pub symlinks: Symlinks,
-    /// Whether a CORS preflight is answered with [`cors::SCRIPT_PREFLIGHT_HEADERS`] without running a
-    /// script; if not, it runs the script like any other request.
+    /// Whether the response to a CORS preflight has [`cors::SCRIPT_PREFLIGHT_HEADERS`], without
+    /// running a script. If not, a preflight runs the script like any other request. No.
     pub cors: bool,
-    /// Variables that every script gets beside those of CGI (B-237).
+    /// Environment variables that every script has besides those of CGI (B-237).
+    /// [`CgiSettings::inherited`].
     pub variables: Vec<(OsString, OsString)>,
-    /// What SERVER_SOFTWARE says.
+    /// The value of `SERVER_SOFTWARE` (RFC 3875 §4.1.17). That of
+    /// [`Config::server`](crate::Config::server).
     pub software: String,
-    /// Who scripts run as; `None`: who the server runs as, and `nobody` when that is root (B-246).
+    /// The user that scripts run as, by name or number. `None` is the server's user, or `nobody` if
+    /// that is root (B-246).
     pub user: Option<String>,
-    /// How long a script may take; then 504, or a visible abort of an answer that has begun. The
-    /// time its client takes to receive is not counted.
+
+    /// The longest time a script may run, and the longest time a request waits for a permit. Then
+    /// the response is a 504 (503 if no script was run), or is aborted if it has begun. The time in
+    /// which the client receives the response does not count. 60 s.
     pub timeout: Duration,
-    /// How long a script goes on for a client that will send nothing more: it may wait for its
-    /// answer, or have gone. One that has certainly gone is not waited for.
+    /// How long a script goes on after its client has closed its half of the connection: the client
+    /// may wait for the response, or have disconnected. Then the response is a 504, or is aborted. A
+    /// script whose client has closed the connection is ended at the next check. 5 s.
     pub half_close_timeout: Duration,
-    /// What a script may write on stdout, in bytes; then a visible abort.
+    /// The longest time between two checks of a running script: whether it has exited while another
+    /// process holds its stdout open, whether its client has disconnected, and whether the server
+    /// stops. The first check comes after 20 ms. At least 1 ms. 250 ms.
+    pub check_interval: Duration,
+    /// How long a script has to exit after invalid output; the response is a 502 already. 1 s.
+    pub exit_timeout: Duration,
+    /// How long a script that is ended has to exit after SIGTERM, before SIGKILL is sent to its
+    /// process group. 1 s.
+    pub kill_delay: Duration,
+
+    /// The most bytes that a script may write to stdout. Then the response is aborted. 1 GiB.
     pub max_output: u64,
-    /// The header block of an output, in bytes; then 502.
+    /// The most bytes of the header block of a script's output. Then the response is a 502. 64 KiB.
     pub max_header: usize,
-    /// Scripts at once, a number.
+    /// The most bytes of a script's stderr that are logged, with about 64 for each line. The rest is
+    /// read and discarded. 64 KiB.
+    pub max_stderr: usize,
+    /// The most bytes of one line of stderr. A longer line is logged in parts. At least 1. 1 KiB.
+    pub max_stderr_line: usize,
+    /// The most local redirects (RFC 3875 §6.2.2) that are followed for one request. Then the
+    /// response is a 502. 10.
+    pub max_local_redirects: usize,
+    /// The most concurrent scripts, at least one. Further requests wait for a permit. 32.
     pub max_processes: usize,
-    /// Requests that wait for one of those to end, a number; beyond it 503. So it is after
-    /// [`CgiSettings::timeout`] of waiting.
+    /// The most requests that wait for a permit. Further ones are 503. 256.
     pub max_queued: usize,
-    /// How much of a request's body is held in memory before it goes to a temporary file, in bytes.
+    /// Bytes of a request's body that are held in memory; a longer body is written to a temporary
+    /// file. At least 4 KiB. 64 KiB.
     pub body_buffer: usize,
-    /// What the system grants each process of a script.
+    /// The resource limits of each process of a script. None.
     pub rlimits: Rlimits,
 }
 
@@ -70,8 +94,14 @@ impl Default for CgiSettings {
             user: None,
             timeout: Duration::from_secs(60),
             half_close_timeout: Duration::from_secs(5),
+            check_interval: Duration::from_millis(250),
+            exit_timeout: Duration::from_secs(1),
+            kill_delay: Duration::from_secs(1),
             max_output: 1 << 30,
             max_header: 64 << 10,
+            max_stderr: 64 << 10,
+            max_stderr_line: 1 << 10,
+            max_local_redirects: 10,
             max_processes: 32,
             max_queued: 256,
             body_buffer: 64 << 10,
@@ -81,7 +111,8 @@ impl Default for CgiSettings {
 }
 
 impl CgiSettings {
-    /// What scripts may see of this process's own variables: PATH, LANG, LC_* and TZ (B-237).
+    /// The variables of this process's environment that scripts inherit: PATH, LANG, LC_* and TZ
+    /// (B-237).
     #[must_use]
     pub fn inherited() -> Vec<(OsString, OsString)> {
         let passes = |name: &OsString| {

@@ -1,5 +1,5 @@
-//! The sweep: one clock for all connections. It counts how long each one has waited, and wakes
-//! those whose deadline has passed.
+//! Deadlines: a regular sweep counts how long each connection has waited, and wakes those whose
+//! deadline has passed. It is the only timer of all connections.
 //!
 //! Waiting time is counted in steps, from one sweep to the next, by a [`Stopwatch`]: time in which
 //! the whole process stood still does not count. A wait counts from the first sweep that finds it,
@@ -42,7 +42,7 @@ struct Transfer {
 #[derive(Debug, Default)]
 pub(super) struct Steps {
     time: Stopwatch,
-    /// How much of it the steps so far have covered.
+    /// The part of it that was returned by the steps so far.
     counted: Duration,
 }
 
@@ -70,7 +70,7 @@ impl Connections {
     }
 
     /// Counts the time that each connection has waited, and wakes those whose deadline has passed.
-    /// What such a connection waits for ends: reading returns the end of input, and sending an
+    /// The wait of such a connection ends: reading returns the end of input, and sending an
     /// error, which [`ConnectionHandle::read`] and [`ConnectionHandle::send`] report as a timeout.
     /// An idle connection is closed without one. To be called every [`Connections::interval`].
     pub fn sweep(&self, config: &Config) {
@@ -84,8 +84,8 @@ const MIN_INTERVAL: Duration = Duration::from_millis(20);
 impl super::Table {
     pub(super) fn sweep(&mut self, config: &Config) {
         let step = self.steps.next(Instant::now(), Connections::interval(config));
-        for slot in &mut self.entries {
-            slot.sweep(step, config);
+        for entry in &mut self.entries {
+            entry.sweep(step, config);
         }
     }
 }
@@ -103,17 +103,17 @@ impl Entry {
         } else {
             waited = waited.saturating_add(step);
         }
-        let (mut quiet, mut moved) = (waited, 0);
+        let (mut quiet, mut bytes) = (waited, 0);
         if let Some(rate) = config.timeouts.min_rate_of(waiting) {
-            let flow = self.transfer.get_or_insert_default();
-            flow.count(&self.connection, waiting, if is_new { Duration::ZERO } else { step });
+            let transfer = self.transfer.get_or_insert_default();
+            transfer.count(&self.connection, waiting, if is_new { Duration::ZERO } else { step });
             let useful = u64::from(config.eviction_rate.max(rate));
-            if flow.bytes > 0
-                && u128::from(flow.bytes) * 1000 >= u128::from(useful) * waited.as_millis()
+            if transfer.bytes > 0
+                && u128::from(transfer.bytes) * 1000 >= u128::from(useful) * waited.as_millis()
             {
-                (waited, flow.bytes) = (Duration::ZERO, 0);
+                (waited, transfer.bytes) = (Duration::ZERO, 0);
             }
-            (quiet, moved) = (flow.quiet, flow.bytes);
+            (quiet, bytes) = (transfer.quiet, transfer.bytes);
         }
         self.connection.waited.store(saturated_millis(waited), Ordering::Relaxed);
         // During a shutdown, a client that has its last response has as long as one that may still
@@ -121,7 +121,7 @@ impl Entry {
         let is_over = waiting == WaitingFor::Linger
             && self.connection.is_closing()
             && waited >= config.lame_duck;
-        let left = config.timeouts.remaining(waiting, waited, quiet, moved);
+        let left = config.timeouts.remaining(waiting, waited, quiet, bytes);
         if !is_over && left != Some(Duration::ZERO) {
             return;
         }
@@ -175,6 +175,7 @@ mod tests {
         let all: Duration = (0..=100).map(|n| steps.next(at(n), planned)).sum();
         assert_eq!(all, Duration::from_millis(170));
     }
+
     #[test]
     fn a_sweep_comes_four_times_in_the_shortest_deadline_within_bounds() {
         let interval = |grace, sweep_interval| {

@@ -1,4 +1,4 @@
-//! Which connection is evicted when the server is full, and when.
+//! Eviction: which connection is closed for a new one when the server is full, and when (B-286).
 //!
 //! No connection is evicted before its grace is over; until then a new one waits in the listener's
 //! backlog. Evicted first are those that linger after their last response; then those that are slow
@@ -7,12 +7,12 @@
 //! then those that have waited longest.
 //!
 //! While none can be evicted, a share of the connections that were served is asked to close with
-//! the next response (`Connection: close`), so that more clients than there may be connections take
-//! turns. Not so while most connections have not had a response yet: these will soon be served, or
-//! evicted.
+//! the next response (`Connection: close`), so that more clients than there may be connections are
+//! served. It is not while most connections have not had a response yet: these will soon be served,
+//! or evicted.
 //!
-//! All connections are scanned at once, for many new ones, and so rarely that this takes a small
-//! part of the time: the cost of a new connection does not depend on how many are open.
+//! One scan of all connections finds candidates for many new ones, and scans are so rare that they
+//! take a small part of the time: the cost of a new connection does not depend on how many are open.
 
 use std::cmp::Reverse;
 use std::net::{IpAddr, Shutdown};
@@ -25,7 +25,7 @@ use super::{ConnectionHandle, Connections, Flag, Table};
 use crate::config::Config;
 use crate::net;
 
-/// The outcome of an attempt to evict a connection.
+/// The result of an attempt to evict a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Eviction {
     /// A connection was evicted. It closes soon, and then [`Connections::listen_unregister`] is
@@ -65,45 +65,45 @@ impl Connections {
     }
 
     /// Evicts a connection for a new one, if one can be evicted now, where there may be `most` of
-    /// them at once. Most calls look at one connection; now and then all are scanned.
+    /// them at once. Most calls examine one connection; now and then all are scanned.
     pub fn evict_for_connection(&self, config: &Config, most: usize) -> Eviction {
         let mut table = self.table();
         let now = Instant::now();
-        let since = table.candidates.scanned.map(|looked| now.saturating_duration_since(looked));
+        let since = table.candidates.scanned.map(|scanned| now.saturating_duration_since(scanned));
         let pause = scan_interval(config, table.entries.len());
         // After a grace others may have become better candidates.
         if since.is_some_and(|since| since < config.eviction_grace.max(pause))
-            && let Some(room) = table.evict(config)
+            && let Some(eviction) = table.evict(config)
         {
-            return room;
+            return eviction;
         }
         match since.and_then(|since| pause.checked_sub(since)) {
             Some(left) if !left.is_zero() => return Eviction::RetryAfter(left),
             _ => table.candidates.scanned = Some(now),
         }
         table.sweep(config);
-        let crowding = table.majority();
-        table.find_candidates(config, crowding);
-        if let Some(room) = table.evict(config) {
-            return room;
+        let majority = table.majority();
+        table.find_candidates(config, majority);
+        if let Some(eviction) = table.evict(config) {
+            return eviction;
         }
         let share = pause.as_secs_f64() / config.rotation_interval.as_secs_f64().max(0.001);
-        table.request_last_responses((most as f64 * share).ceil() as usize, crowding);
+        table.request_last_responses((most as f64 * share).ceil() as usize, majority);
         Eviction::RetryAfter(pause)
     }
 }
 
-/// About how long the scan of one connection takes, several times over: so scans take a small part
-/// of the time.
+/// Several times the time that the scan of one connection takes, so that scans take a small part of
+/// the time.
 const SCAN_COST: Duration = Duration::from_micros(20);
 /// The shortest time between two scans.
 const MIN_SCAN_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The time between two scans of so many connections, at most [`Config::eviction_scan_interval`].
 fn scan_interval(config: &Config, connections: usize) -> Duration {
-    let rest = SCAN_COST.saturating_mul(u32::try_from(connections).unwrap_or(u32::MAX));
-    let rest = rest.max(config.rotation_interval / 10).min(config.eviction_scan_interval);
-    rest.max(MIN_SCAN_INTERVAL)
+    let interval = SCAN_COST.saturating_mul(u32::try_from(connections).unwrap_or(u32::MAX));
+    let interval = interval.max(config.rotation_interval / 10).min(config.eviction_scan_interval);
+    interval.max(MIN_SCAN_INTERVAL)
 }
 
 impl Table {
@@ -121,14 +121,14 @@ impl Table {
         None
     }
 
-    fn find_candidates(&mut self, config: &Config, crowding: Option<IpAddr>) {
-        let connections = self.entries.iter().map(|slot| &slot.connection).enumerate();
+    fn find_candidates(&mut self, config: &Config, majority: Option<IpAddr>) {
+        let connections = self.entries.iter().map(|entry| &entry.connection).enumerate();
         let mut found: Vec<_> = connections
             .filter_map(|(at, connection)| {
-                let spread = Some(network(connection)) != crowding;
+                let is_minority = Some(network(connection)) != majority;
                 Some((
                     eviction_class(connection, config)?,
-                    spread,
+                    is_minority,
                     Reverse(connection.waited()),
                     at as u32,
                 ))
@@ -141,7 +141,7 @@ impl Table {
 
     /// The network that holds more than half of all connections, but not all of them.
     fn majority(&self) -> Option<IpAddr> {
-        let all = || self.entries.iter().map(|slot| network(&slot.connection));
+        let all = || self.entries.iter().map(|entry| network(&entry.connection));
         let (mut likely, mut ahead) = (None, 0_usize); // Boyer and Moore's majority vote
         for network in all() {
             match ahead {
@@ -156,19 +156,19 @@ impl Table {
 
     /// Asks connections to close with their next response, until `most` of them soon will; none if
     /// most connections have not had a response yet.
-    fn request_last_responses(&mut self, most: usize, crowding: Option<IpAddr>) {
+    fn request_last_responses(&mut self, most: usize, majority: Option<IpAddr>) {
         let is_served = |connection: &ConnectionHandle| !connection.flags.has(Flag::NoResponseYet);
-        let served = self.entries.iter().filter(|slot| is_served(&slot.connection)).count();
+        let served = self.entries.iter().filter(|entry| is_served(&entry.connection)).count();
         if 2 * served < self.entries.len() {
             return;
         }
-        // One that is busy may stay so for long.
+        // A busy one may stay busy for long.
         let ends_soon = |connection: &ConnectionHandle| {
             connection.should_close() && connection.wait.is(WaitingFor::Request)
         };
-        let asked = self.entries.iter().filter(|slot| ends_soon(&slot.connection)).count();
+        let asked = self.entries.iter().filter(|entry| ends_soon(&entry.connection)).count();
         let mut wanted = most.saturating_sub(asked);
-        for only_crowding in [true, false] {
+        for only_majority in [true, false] {
             for _ in 0..self.entries.len() {
                 if wanted == 0 {
                     return;
@@ -176,7 +176,7 @@ impl Table {
                 self.candidates.next_to_ask =
                     (self.candidates.next_to_ask + 1) % self.entries.len();
                 let connection = &self.entries[self.candidates.next_to_ask].connection;
-                let fits = !only_crowding || Some(network(connection)) == crowding;
+                let fits = !only_majority || Some(network(connection)) == majority;
                 if fits && !connection.should_close() && is_served(connection) {
                     connection.flags.set(Flag::LastResponse, true);
                     wanted -= 1;
@@ -193,7 +193,7 @@ impl ConnectionHandle {
         self.flags.set(Flag::TimedOut, true);
         let receives = self.wait.is(WaitingFor::Writable);
         if receives {
-            // The system does not keep any longer what the client has not received.
+            // The system discards the bytes that the client has not received.
             let _ = net::set_reset_on_close(self, true);
         }
         self.wake(receives);
@@ -203,7 +203,7 @@ impl ConnectionHandle {
     pub(super) fn wake(&self, receives: bool) {
         if receives {
             // A sender wakes up only when nothing can be sent any more. After a FIN the response
-            // may look complete; but a thread that is sending cannot be ready by a reset.
+            // may look complete; but a thread that is sending cannot be woken by a reset.
             if !self.flags.has(Flag::ResetOnClose) || net::reset(self).is_err() {
                 let _ = self.stream.shutdown(Shutdown::Both);
             }
@@ -219,7 +219,7 @@ fn eviction_class(connection: &ConnectionHandle, config: &Config) -> Option<Evic
         return None;
     }
     let (class, grace) = match connection.wait.observed()? {
-        // It closes already. During a shutdown all are asked to, and slow ones can still be
+        // It closes already. During a shutdown all are asked to close, and slow ones can still be
         // evicted.
         WaitingFor::Request if connection.is_closing() => return None,
         WaitingFor::Request if connection.flags.has(Flag::NoResponseYet) => {

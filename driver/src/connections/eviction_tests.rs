@@ -1,4 +1,4 @@
-//! Who is evicted, in which order, on connections whose clients have addresses of their own.
+//! The order of eviction, for connections of clients with given addresses.
 
 use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroUsize;
@@ -39,7 +39,7 @@ impl Full {
         connection
     }
 
-    /// One that was never served, and waits.
+    /// A connection that was never served, and waits.
     fn fresh(&mut self, client: &str, waiting: WaitingFor) -> Arc<ConnectionHandle> {
         self.clients.push(TcpStream::connect(self.listener.local_addr().unwrap()).unwrap());
         let (stream, _) = self.listener.accept().unwrap();
@@ -55,21 +55,21 @@ impl Full {
         self.registered.retain(|registration| !Arc::ptr_eq(registration, connection));
     }
 
-    /// Who is evicted for the next newcomer, by their places in `connections`.
+    /// The index in `connections` of the one that is evicted for the next new connection.
     fn evicts(&self, connections: &[Arc<ConnectionHandle>]) -> Option<usize> {
-        let gone =
+        let is_evicted =
             |connection: &ConnectionHandle| connection.is_closing() || connection.has_timed_out();
-        let before: Vec<_> = connections.iter().map(|connection| gone(connection)).collect();
+        let before: Vec<_> = connections.iter().map(|connection| is_evicted(connection)).collect();
         match self.connections.evict_for_connection(&self.config, connections.len()) {
             Eviction::Started => {
-                (0..connections.len()).find(|&n| gone(&connections[n]) && !before[n])
+                (0..connections.len()).find(|&n| is_evicted(&connections[n]) && !before[n])
             }
             Eviction::RetryAfter(_) => None,
         }
     }
 }
 
-/// Each has waited longer than those behind it.
+/// Makes each of `connections` have waited longer than those after it.
 fn in_order(table: &Connections, config: &Config, connections: &[Arc<ConnectionHandle>]) {
     table.sweep(config);
     for (n, connection) in connections.iter().rev().enumerate() {
@@ -81,7 +81,7 @@ const A: &str = "192.0.2.1";
 const B: &str = "192.0.2.2";
 
 #[test]
-fn b_286_slow_peers_go_first_and_who_behaved_last() {
+fn b_286_slow_peers_are_evicted_first_and_idle_connections_last() {
     let mut full = Full::new();
     let connections = [
         full.served(A, WaitingFor::Request),
@@ -99,7 +99,7 @@ fn b_286_slow_peers_go_first_and_who_behaved_last() {
 }
 
 #[test]
-fn b_286_one_that_has_work_is_no_candidate_any_more() {
+fn b_286_a_connection_that_is_busy_again_is_not_evicted() {
     let mut full = Full::new();
     let connections = [full.served(A, WaitingFor::Request), full.served(A, WaitingFor::Request)];
     in_order(full.connections, &full.config, &connections);
@@ -109,17 +109,17 @@ fn b_286_one_that_has_work_is_no_candidate_any_more() {
 }
 
 #[test]
-fn b_286_those_who_leave_do_not_change_who_is_next() {
+fn b_286_connections_that_close_do_not_change_the_order() {
     let mut full = Full::new();
-    let polite = full.served(A, WaitingFor::Request);
+    let idle = full.served(A, WaitingFor::Request);
     let slow = [(); 3].map(|()| full.fresh(A, WaitingFor::Head));
-    in_order(full.connections, &full.config, &[std::slice::from_ref(&polite), &slow[..]].concat());
+    in_order(full.connections, &full.config, &[std::slice::from_ref(&idle), &slow[..]].concat());
     for n in 0..3 {
         assert_eq!(full.evicts(&slow), Some(n));
         full.unregister(&slow[n]);
-        full.served(B, WaitingFor::Request); // a newcomer takes the place
+        full.served(B, WaitingFor::Request); // a new connection
     }
-    assert!(!polite.is_closing());
+    assert!(!idle.is_closing());
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn b_286_an_address_that_holds_most_connections_loses_them_first() {
     let order: Vec<_> = (0..4).map(|_| full.evicts(&connections)).collect();
     assert_eq!(order, [1, 2, 3, 0].map(Some));
 
-    let mut full = Full::new(); // one customer's network
+    let mut full = Full::new(); // one IPv6 network of 64 bits
     let mut connections = vec![full.served("2001:db8:0:1::1", WaitingFor::Request)];
     let of = |last: &str| format!("2001:db8::{last}");
     connections.extend(["1", "2", "3"].map(|last| full.served(&of(last), WaitingFor::Request)));
@@ -146,7 +146,7 @@ fn b_286_an_address_that_holds_most_connections_loses_them_first() {
 }
 
 #[test]
-fn b_286_within_the_grace_nobody_is_evicted_and_those_served_are_asked_to_end() {
+fn b_286_within_the_grace_none_is_evicted_and_served_ones_are_asked_to_close() {
     let mut full = Full::new();
     full.config.eviction_grace = Duration::from_secs(600);
     full.config.first_request_grace = Duration::from_secs(600);
@@ -168,9 +168,9 @@ fn b_286_within_the_grace_nobody_is_evicted_and_those_served_are_asked_to_end() 
 }
 
 #[test]
-fn b_282_who_is_slow_makes_room_for_the_backlog_of_a_stop() {
+fn b_282_slow_connections_are_evicted_for_the_backlog_of_a_shutdown() {
     let mut full = Full::new();
-    full.config.lame_duck = Duration::MAX; // or the sweep would end one of them by itself
+    full.config.lame_duck = Duration::MAX; // or the sweep would end one of them
     let connections = [
         full.served(A, WaitingFor::Linger),
         full.fresh(A, WaitingFor::Head),
@@ -179,15 +179,15 @@ fn b_282_who_is_slow_makes_room_for_the_backlog_of_a_stop() {
     full.connections.begin_shutdown();
     full.connections.close_idle();
     in_order(full.connections, &full.config, &connections);
-    let rooms: Vec<_> = (0..3)
+    let evicted: Vec<_> = (0..3)
         .map(|_| full.connections.evict_for_connection(&full.config, 3) == Eviction::Started)
         .collect();
-    assert_eq!(rooms, [true, true, false]);
+    assert_eq!(evicted, [true, true, false]);
     assert_eq!([0, 1, 2].map(|n| connections[n].has_timed_out()), [true, true, false]);
 }
 
 #[test]
-fn b_286_a_flood_of_slow_newcomers_does_not_cost_the_others_their_connections() {
+fn b_286_a_flood_of_slow_new_connections_does_not_close_the_others() {
     let mut full = Full::new();
     full.config.eviction_grace = Duration::from_secs(600);
     full.config.rotation_interval = Duration::from_millis(1);
@@ -198,15 +198,15 @@ fn b_286_a_flood_of_slow_newcomers_does_not_cost_the_others_their_connections() 
 }
 
 #[test]
-fn b_286_those_that_were_asked_and_are_busy_do_not_keep_others_from_being_asked() {
+fn b_286_busy_connections_that_were_asked_to_close_do_not_count() {
     let mut full = Full::new();
     full.config.eviction_grace = Duration::from_secs(600);
-    full.config.rotation_interval = Duration::from_millis(2); // half of them at each look
+    full.config.rotation_interval = Duration::from_millis(2); // half of them at each scan
     let connections = [(); 4].map(|()| full.served(A, WaitingFor::Request));
     let asked = || connections.iter().filter(|connection| connection.should_close()).count();
     assert_eq!((full.evicts(&connections), asked()), (None, 2));
     std::thread::sleep(Duration::from_millis(5));
-    assert_eq!((full.evicts(&connections), asked()), (None, 2), "these are waited for");
+    assert_eq!((full.evicts(&connections), asked()), (None, 2), "the server waits for these");
     connections
         .iter()
         .filter(|connection| connection.should_close())
@@ -216,7 +216,7 @@ fn b_286_those_that_were_asked_and_are_busy_do_not_keep_others_from_being_asked(
 }
 
 #[test]
-fn b_286_the_more_connections_the_less_often_all_are_looked_at() {
+fn b_286_the_more_connections_the_rarer_are_scans() {
     let config = Config { rotation_interval: Duration::from_millis(100), ..Config::default() };
     let pauses = [12, 1_000, 10_000, usize::MAX].map(|n| scan_interval(&config, n).as_millis());
     assert_eq!(pauses, [10, 20, 100, 100]);

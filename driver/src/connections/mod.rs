@@ -1,20 +1,35 @@
-//! The table of open connections, shared by all front ends: so that a connection that waits too
-//! long can be ready, one can be evicted when the server is full, and a shutdown can reach each of
-//! them.
+//! The table of open connections: by it, connections time out, are evicted when the server is full,
+//! and are closed by a graceful shutdown.
 //!
 //! A connection records what it waits for (`wait.rs`). How long it has done so is counted by the
 //! sweep (`deadlines.rs`), for all of them: no socket and no request has a timer. `eviction.rs`
 //! decides which connection is evicted. A connection is in the table as long as its
 //! [`Registration`] (`registration.rs`).
 //!
-//! To close an idle connection, only the reading half of its socket is shut down: whatever waits
-//! for it wakes up and finds the end of input, but a request that arrived at the same moment is
-//! still read and responded to.
+//! To close an idle keep-alive connection, only the reading half of its socket is shut down: the
+//! thread or task that waits for it wakes up and finds the end of input, but a request that arrived
+//! at the same moment is still read and responded to.
 //!
 //! A shutdown has steps: after [`Connections::begin_shutdown`] each connection closes with its next
 //! response, [`Connections::close_idle`] closes those that wait for a request, and
 //! [`Connections::abort_all`] ends all others. [`GracefulShutdown`](crate::GracefulShutdown) takes
 //! them in time.
+//!
+//! ```
+//! use doorstep_driver::connections::Connections;
+//! use doorstep_driver::core::http1::WaitingFor;
+//! # use std::net::{TcpListener, TcpStream};
+//! # let listener = TcpListener::bind("127.0.0.1:0")?;
+//! # let client = TcpStream::connect(listener.local_addr()?)?;
+//!
+//! let connections = Connections::default();
+//! let (stream, peer) = listener.accept()?;
+//! let connection = connections.register(stream, peer);
+//! connection.begin_wait(WaitingFor::Request);
+//! connections.close_idle();
+//! assert!(connection.should_close());
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 mod deadlines;
 mod eviction;
@@ -49,7 +64,7 @@ pub struct Connections {
     unregistered: Event,
     /// The time since the begin of the shutdown.
     shutdown: Mutex<Stopwatch>,
-    /// Flags of new connections: those that a shutdown has set.
+    /// The flags that new connections get: those that a shutdown has set.
     flags: Flags,
     /// How many open connections [`Connections::abort_all`] has aborted.
     aborted: OnceLock<usize>,
@@ -59,7 +74,7 @@ pub struct Connections {
     grace_expired: AtomicBool,
 }
 
-/// What the lock protects.
+/// The data that the lock protects.
 #[derive(Debug, Default)]
 struct Table {
     entries: Vec<Entry>,
@@ -67,17 +82,16 @@ struct Table {
     candidates: Candidates,
 }
 
-/// An open connection: its socket, and what is known of it. It is small, since every idle
-/// connection has one. The socket is closed when the last reference is dropped.
+/// An open connection: its socket and its state. It is small, since every idle connection has one. The socket is closed when the last reference is dropped.
 #[derive(Debug)]
 pub struct ConnectionHandle {
     stream: TcpStream,
     peer: (IpAddr, u16),
     /// Its index in the table.
     at: AtomicU32,
-    /// What is waited for; set only by the thread that serves it.
+    /// What it waits for; set only by the thread that serves it.
     wait: Wait,
-    /// For how long, in milliseconds; set only by the sweep.
+    /// How long it has waited, in milliseconds; set only by the sweep.
     waited: AtomicU32,
     /// Bytes of a body that were received, or of a response that were sent, since the last sweep.
     bytes: AtomicU32,
@@ -95,7 +109,7 @@ enum Flag {
     NoResponseYet = 1,
     /// Its next response is to be its last.
     LastResponse = 2,
-    /// It was ready because its deadline had passed, or to be evicted.
+    /// It was woken because its deadline had passed, or because it is evicted.
     TimedOut = 4,
     /// It closes as soon as it is idle.
     Closing = 8,
@@ -179,8 +193,8 @@ impl Connections {
         self.shutdown_elapsed();
         let table = self.table(); // held while the flag is set, so that no connection is missed
         self.flags.set(Flag::LastResponse, true);
-        for slot in &table.entries {
-            slot.connection.flags.set(Flag::LastResponse, true);
+        for entry in &table.entries {
+            entry.connection.flags.set(Flag::LastResponse, true);
         }
     }
 
@@ -196,17 +210,18 @@ impl Connections {
     pub fn close_idle(&self) {
         let table = self.table();
         self.flags.set(Flag::Closing, true);
-        for slot in &table.entries {
-            slot.connection.request_close();
+        for entry in &table.entries {
+            entry.connection.request_close();
         }
     }
 
-    /// Aborts all connections: whatever waits for one wakes up, and can neither read nor send.
+    /// Aborts all connections: threads and tasks that wait for one wake up, and can neither read nor
+    /// send.
     /// Calling it again aborts those that were added since then.
     pub fn abort_all(&self) {
         let table = self.table();
-        let has_response = |slot: &&Entry| slot.connection.wait.is(WaitingFor::Linger);
-        let unfinished = || table.entries.iter().filter(|slot| !has_response(slot)).count();
+        let has_response = |entry: &&Entry| entry.connection.wait.is(WaitingFor::Linger);
+        let unfinished = || table.entries.iter().filter(|entry| !has_response(entry)).count();
         self.aborted.get_or_init(unfinished);
         for Entry { connection, .. } in &table.entries {
             let resets = connection.flags.has(Flag::ResetOnClose);
@@ -271,12 +286,12 @@ impl ConnectionHandle {
         self.wait.pause();
     }
 
-    /// Records that `n` bytes of what is waited for were received or sent.
+    /// Records that `n` bytes were received or sent during the wait.
     fn record_bytes(&self, n: usize) {
         self.bytes.fetch_add(u32::try_from(n).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
-    /// Reads by `read`, which is repeated if a signal interrupts it, for what is `waiting`.
+    /// Reads by `read`, which is repeated if a signal interrupts it. `waiting` is what the bytes are for.
     ///
     /// # Errors
     /// Returns [`ErrorKind::TimedOut`] if the peer was too slow, or the error of `read`.
@@ -325,8 +340,7 @@ impl ConnectionHandle {
         }
     }
 
-    /// From now on the connection is closed by a reset, however that comes about; or by a FIN
-    /// again. A reset is for a response that is incomplete and would look complete otherwise. To be
+    /// Sets whether the connection is closed by a reset (RST) or by a FIN, however it is closed. A reset is for a response that is incomplete and would look complete otherwise. To be
     /// called only by the thread that serves the connection.
     pub fn set_reset_on_close(&self, yes: bool) {
         if self.flags.has(Flag::ResetOnClose) != yes {
@@ -335,11 +349,11 @@ impl ConnectionHandle {
         }
     }
 
-    /// Ends the response for the client while the handler goes on working: by a reset if it was
-    /// `cut`, that is, incomplete.
-    pub fn close_response(&self, cut: bool) {
-        self.set_reset_on_close(cut);
-        let _ = if cut { net::reset(self) } else { net::shutdown_write(self) };
+    /// Ends the response for the client while the handler goes on working: by a reset if it is
+    /// incomplete.
+    pub fn close_response(&self, is_incomplete: bool) {
+        self.set_reset_on_close(is_incomplete);
+        let _ = if is_incomplete { net::reset(self) } else { net::shutdown_write(self) };
     }
 
     /// Whether the client still has its end of the connection open. Costs one system call.
@@ -362,7 +376,7 @@ impl ConnectionHandle {
         self.flags.has(Flag::LastResponse) || self.is_closing()
     }
 
-    /// Whether it was ready because its deadline had passed, or to be evicted.
+    /// Whether it was woken because its deadline had passed, or because it is evicted.
     #[must_use]
     fn has_timed_out(&self) -> bool {
         self.flags.has(Flag::TimedOut)
@@ -416,15 +430,14 @@ impl Flags {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
     use std::io::Write;
     use std::net::TcpListener;
 
     #[test]
-    #[cfg(target_os = "linux")]
-    fn b_286_a_client_whose_idle_connection_is_closed_has_not_left() {
+    fn b_286_a_client_whose_idle_connection_is_closed_has_not_disconnected() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, peer) = listener.accept().unwrap();
@@ -432,11 +445,11 @@ mod tests {
         let connection = connections.register(stream, peer);
         connection.begin_wait(WaitingFor::Request);
         connections.close_idle();
-        connection.end_wait(); // a request was read all the same
+        connection.end_wait(); // a request was read nevertheless
         assert_eq!(PeerState::of(&*connection), PeerState::HalfClosed);
         assert_eq!(connection.peer_state(), PeerState::Open);
         drop(client);
-        connection.stream().write_all(b"answer").unwrap();
+        connection.stream().write_all(b"response").unwrap();
         assert!((0..1000).any(|_| {
             std::thread::sleep(Duration::from_millis(1));
             connection.peer_state() == PeerState::Closed

@@ -1,4 +1,4 @@
-//! A connection's membership in the table, which ends exactly once.
+//! The entry of a connection in the table, which is removed exactly once.
 
 use std::fmt;
 use std::net::{SocketAddr, TcpStream};
@@ -133,7 +133,7 @@ mod tests {
         }
     }
 
-    /// Reads from the client's end in the moment of the notification.
+    /// Reads from the client's end at the moment of the notification.
     struct ReadOnWake(TcpStream, Mutex<Vec<Option<usize>>>);
 
     impl Wake for ReadOnWake {

@@ -1,8 +1,7 @@
-//! What a connection waits for: one byte, which the thread that serves it writes and the sweep
-//! reads.
+//! The wait of a connection, in one byte, which the thread that serves it writes and the sweep reads.
 //!
-//! It contains no time, so that a request does not read the clock: how long a wait has lasted is
-//! counted by the sweep. A wait goes on when the connection waits for the same thing again, until
+//! It contains no time, so that a request does not read the clock: the sweep counts how long a wait
+//! has lasted. A wait goes on when the connection waits for the same thing again, until
 //! [`Wait::end`]; the time in which the server works between them does not count.
 
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -44,18 +43,18 @@ impl Wait {
         self.0.store(0, Ordering::SeqCst);
     }
 
-    /// What is waited for at this moment, if the sweep has seen it before.
+    /// The current wait, if the sweep has seen it before.
     pub(super) fn observed(&self) -> Option<WaitingFor> {
         let word = self.0.load(Ordering::SeqCst);
         if word & (ACTIVE | NEW) == ACTIVE { waiting(word & KIND) } else { None }
     }
 
-    /// Whether `waiting` is waited for at this moment.
+    /// Whether `waiting` is the current wait.
     pub(super) fn is(&self, waiting: WaitingFor) -> bool {
         self.0.load(Ordering::SeqCst) & (ACTIVE | KIND) == ACTIVE | code(waiting)
     }
 
-    /// For the sweep: what is waited for at this moment, and whether that is new.
+    /// For the sweep: the current wait, and whether it is new.
     pub(super) fn observe(&self) -> Option<(WaitingFor, bool)> {
         let word = self.0.load(Ordering::SeqCst);
         let kind = waiting(word & KIND).filter(|_| word & ACTIVE != 0)?;
@@ -69,7 +68,7 @@ impl Wait {
     }
 }
 
-/// The code of a kind of wait; 0 for what has no deadline.
+/// The code of a kind of wait; 0 for those without a deadline.
 fn code(waiting: WaitingFor) -> u8 {
     match waiting {
         WaitingFor::Request => 1,
@@ -122,6 +121,6 @@ mod tests {
             assert!(wait.is(kind) && wait.observe().is_some_and(|(seen, _)| seen == kind));
         }
         wait.begin(WaitingFor::Response);
-        assert_eq!(wait.observe(), None, "the application takes the time it takes");
+        assert_eq!(wait.observe(), None, "the application has no deadline");
     }
 }

@@ -1,4 +1,5 @@
-//! After the handler: every request gets a whole answer or a visible cut, and a line in the log.
+//! After the handler: every request gets a complete response or one that is visibly aborted, and a
+//! line in the access log.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -10,9 +11,9 @@ use doorstep_core::log::Record;
 
 use super::{ExchangeState, Outcome, set_date};
 
-/// What came of a handler, other than success.
+/// How a handler has failed, if it has.
 struct HandlerFailure {
-    /// Its error says that a peer went away.
+    /// Its error is that of a connection that was lost.
     disconnected: bool,
     message: Option<String>,
 }
@@ -22,21 +23,21 @@ impl ExchangeState<'_> {
     /// request begins in the inbox.
     pub fn finish(mut self, outcome: Outcome) -> Position {
         self.complete(outcome);
-        self.view.connection.exchange_done();
+        self.connection().exchange_done();
         self.view.inbox.consume(self.view.pending);
         self.view.inbox.position()
     }
 
     pub(crate) fn complete(&mut self, outcome: Outcome) {
         let owed = self.view.machine.response_due();
-        let gone = self.view.disconnected; // whatever the handler made of that
-        let lost = gone && !self.view.outbox.is_empty();
+        let disconnected = self.view.disconnected; // even if the handler has ignored the error
+        let lost = disconnected && !self.view.outbox.is_empty();
         let mut cut = matches!(owed, Some(ResponseDue::Bytes(_) | ResponseDue::Stream))
             || lost
             || self.view.aborted;
-        let trouble = self.handler_failure(outcome);
+        let failure = self.handler_failure(outcome);
         match owed {
-            Some(ResponseDue::Head) if gone => {
+            Some(ResponseDue::Head) if disconnected => {
                 self.view.reject.get_or_insert(Reject::Truncated);
                 self.respond_for_handler();
                 self.view.sent.body_bytes = 0;
@@ -49,13 +50,13 @@ impl ExchangeState<'_> {
             None if lost => self.view.machine.abort(),
             None => {}
         }
-        if lost || cut && trouble.disconnected {
-            self.view.outbox.clear(); // nobody is there to take it
+        if lost || cut && failure.disconnected {
+            self.view.outbox.clear(); // it cannot be sent
         }
-        if let Some(words) = trouble.message {
-            self.log_error(words);
+        if let Some(message) = failure.message {
+            self.log_error(message);
         }
-        self.view.observer.log(&Record {
+        self.view.context.observer.log(&Record {
             remote_addr: self.peer_addr().ip(),
             request_line: self.view.head.request_line(),
             status: self.view.sent.status,
@@ -65,26 +66,28 @@ impl ExchangeState<'_> {
         });
     }
 
-    /// What is to be noted beside the access line. A client that left within an exchange is the
-    /// mark on that line and nothing more (B-289); one that was cut off since it was too slow is
-    /// told.
+    /// The message to log besides the line of the access log. There is none if the client has
+    /// disconnected during the exchange, which that line shows (B-289). If the connection has timed
+    /// out, there is one.
     fn handler_failure(&self, outcome: Outcome) -> HandlerFailure {
-        let departed = matches!(&outcome, Ok(Err(error)) if is_disconnect(error));
-        let words = match outcome {
+        let disconnected = matches!(&outcome, Ok(Err(error)) if is_disconnect(error));
+        let message = match outcome {
             Ok(Ok(())) => None,
-            // The 408 says it; not why the client had less time than usual.
+            // The 408 shows it, but not why the client had less time than usual.
             Ok(Err(error))
-                if departed && self.view.reject.is_some() && error.get_ref().is_none() =>
+                if disconnected && self.view.reject.is_some() && error.get_ref().is_none() =>
             {
                 None
             }
-            Ok(Err(_)) if self.view.reject == Some(Reject::Truncated) => None, // the 400 says it
+            Ok(Err(_)) if self.view.reject == Some(Reject::Truncated) => None, // the 400 shows it
             Ok(Err(error))
-                if departed && self.view.disconnected && error.kind() != ErrorKind::TimedOut =>
+                if disconnected
+                    && self.view.disconnected
+                    && error.kind() != ErrorKind::TimedOut =>
             {
                 None
             }
-            Ok(Err(error)) if departed => Some(format!("connection lost: {error}")),
+            Ok(Err(error)) if disconnected => Some(describe_connection_error(&error)),
             Ok(Err(error)) => Some(error.to_string()),
             Err(panic) => {
                 let text = panic.downcast_ref::<&str>().copied();
@@ -92,10 +95,11 @@ impl ExchangeState<'_> {
                 Some(format!("the handler panicked: {}", text.unwrap_or("no message")))
             }
         };
-        HandlerFailure { disconnected: departed, message: words }
+        HandlerFailure { disconnected, message }
     }
 
-    /// The handler gave no answer: the peer's fault is refused, ours is a 500.
+    /// Responds for a handler that has not: by the status of the client's fault, if there is one, or
+    /// by a 500.
     fn respond_for_handler(&mut self) {
         let Some(reject) = self.view.reject else {
             if self.respond(500).error_page("").is_err() {
@@ -110,7 +114,8 @@ impl ExchangeState<'_> {
     }
 }
 
-/// Refuses what never became a request, and logs it. `unread` are the bytes it was found in.
+/// Refuses a request whose head is invalid, incomplete or too large, and logs it. `unread` are the
+/// bytes that were received of it.
 pub fn refuse(
     connection: &mut Connection,
     reject: Reject,
@@ -133,7 +138,7 @@ pub fn refuse(
     });
 }
 
-/// Whether an error says no more than that the peer went away (B-289).
+/// Whether an error means that the connection was lost: closed, reset or timed out (B-289).
 #[must_use]
 pub fn is_disconnect(error: &io::Error) -> bool {
     matches!(
@@ -147,4 +152,16 @@ pub fn is_disconnect(error: &io::Error) -> bool {
             | ErrorKind::NetworkUnreachable
             | ErrorKind::NetworkDown
     )
+}
+
+/// The words of the log for an error that has ended a connection.
+pub(super) fn describe_connection_error(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::TimedOut => match error.get_ref() {
+            Some(reason) => format!("connection timed out: {reason}"),
+            None => "connection timed out".into(),
+        },
+        _ if is_disconnect(error) => format!("client disconnected: {error}"),
+        _ => format!("connection failed: {error}"),
+    }
 }

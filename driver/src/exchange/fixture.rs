@@ -10,7 +10,8 @@ use doorstep_core::log::Record;
 
 use event_listener::Listener;
 
-use super::{BodyRead, ExchangeState};
+use super::{BodyRead, Context, ExchangeState};
+use crate::config::Config;
 use crate::connections::Connections;
 use crate::job::{Job, JobStep};
 use crate::observer::Observer;
@@ -55,8 +56,9 @@ pub(crate) fn respond(request: &[u8], respond: impl FnOnce(&mut ExchangeState<'_
     if length > 0 {
         inbox.filled(length);
     }
-    let mut exchange =
-        ExchangeState::new(head, inbox, &mut outbox, &mut machine, &connection, &log);
+    let config = Config::default();
+    let context = Context { config: &config, connection: &connection, observer: &log };
+    let mut exchange = ExchangeState::new(head, inbox, &mut outbox, &mut machine, context);
     respond(&mut exchange);
     let _ = exchange.finish(Ok(Ok(())));
     Seen {

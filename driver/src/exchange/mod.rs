@@ -1,8 +1,13 @@
-//! One request and its answer, but for the waiting: what both drivers' exchanges have in common.
+//! One request and the response to it, without waiting: the part of an exchange that all front ends
+//! share.
 //!
-//! A [`ExchangeState`] holds the head, the body's books and the note for the log. It never touches a socket:
-//! what it answers goes to the outbox, and where bytes are needed it says so ([`BodyRead`]). Each
-//! driver's `Exchange` is a exchange and a socket, and so it offers all that a exchange does.
+//! An [`ExchangeState`] has the head, the progress of the body, and the record for the access log. It
+//! never reads from a socket or writes to it: responses are appended to the outbox, and what has to be
+//! received is returned ([`BodyRead`]). The `Exchange` of a front end is an [`ExchangeState`] and a
+//! socket. [`Session`] makes one for each request on a connection.
+//!
+//! A handler cannot break the framing of responses: whatever it does, a response is complete, or it
+//! is visibly aborted ([`ExchangeState::finish`]).
 
 mod finish;
 #[cfg(test)]
@@ -21,13 +26,12 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::ops::{Deref, DerefMut};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use doorstep_core::http1::state::States;
 use doorstep_core::http1::{Connection, Head, Inbox, Misuse, Outbox, ResponseDue, SentResponse};
 
-use crate::config::FLUSH_THRESHOLD;
+use crate::config::Config;
 use crate::connections::ConnectionHandle;
 use crate::files::FileTransfer;
 use crate::observer::Observer;
@@ -36,6 +40,14 @@ use crate::os;
 /// The longest part of a file that is copied behind its head, in bytes: there a second call costs
 /// more than the copy.
 const MAX_COPIED: u64 = 8 << 10;
+
+/// What all exchanges on one connection have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'c> {
+    pub(crate) config: &'c Config,
+    pub(crate) connection: &'c Arc<ConnectionHandle>,
+    pub(crate) observer: &'c dyn Observer,
+}
 
 /// A request and its response, for a front end: all that a handler can do ([`ExchangeView`]), and
 /// what reading and sending take. It is not for handlers, which could break the framing by it.
@@ -64,13 +76,11 @@ impl<'a> ExchangeState<'a> {
         inbox: Inbox<&'a mut [u8]>,
         outbox: &'a mut Outbox,
         machine: &'a mut Connection,
-        connection: &'a Arc<ConnectionHandle>,
-        observer: &'a dyn Observer,
+        context: Context<'a>,
     ) -> Self {
         let view = ExchangeView {
             head,
-            connection,
-            observer,
+            context,
             machine,
             inbox,
             outbox,
@@ -80,7 +90,6 @@ impl<'a> ExchangeState<'a> {
             reject: None,
             pending: 0,
             trailers: Vec::new(),
-            flush_threshold: FLUSH_THRESHOLD,
         };
         Self { view }
     }
@@ -92,34 +101,30 @@ impl<'a> ExchangeState<'a> {
         head: Head<'_>,
         respond: impl FnOnce(&mut ExchangeState<'_>) -> T,
     ) -> T {
-        let view = ExchangeView {
-            head,
-            connection: self.view.connection,
-            observer: self.view.observer,
-            machine: self.view.machine,
-            inbox: Inbox::new(&mut []),
-            outbox: self.view.outbox,
-            sent: mem::take(&mut self.view.sent),
-            disconnected: self.view.disconnected,
-            aborted: self.view.aborted,
-            reject: None,
-            pending: 0,
-            trailers: Vec::new(),
-            flush_threshold: self.view.flush_threshold,
-        };
-        let mut redirected = ExchangeState { view };
+        let ExchangeView { outbox, machine, context, sent, disconnected, aborted, .. } =
+            &mut self.view;
+        let inbox = Inbox::new(&mut [][..]);
+        let mut redirected = ExchangeState::new(head, inbox, outbox, machine, *context);
+        redirected.view.sent = mem::take(sent);
+        redirected.view.disconnected = *disconnected;
+        redirected.view.aborted = *aborted;
         let responded = respond(&mut redirected);
-        let ExchangeView { sent, disconnected, aborted, .. } = redirected.view;
-        self.view.sent = sent;
-        self.view.disconnected = disconnected;
-        self.view.aborted = aborted;
+        *sent = redirected.view.sent;
+        *disconnected = redirected.view.disconnected;
+        *aborted = redirected.view.aborted;
         responded
     }
 
     /// The connection in the table of all connections.
     #[must_use]
     pub fn connection(&self) -> &'a Arc<ConnectionHandle> {
-        self.view.connection
+        self.view.context.connection
+    }
+
+    /// The server's configuration.
+    #[must_use]
+    pub fn config(&self) -> &'a Config {
+        self.view.context.config
     }
 
     /// Whether the client waits for 100 Continue before it sends the body.
@@ -136,27 +141,28 @@ impl<'a> ExchangeState<'a> {
         Ok(self.view.machine.send_interim(status, headers, self.view.outbox)?)
     }
 
-    /// What is to be sent now.
+    /// The outbox, for sending what is in it now.
     pub fn to_send(&mut self) -> &mut Outbox {
-        self.view.connection.set_reset_on_close(self.view.machine.is_close_delimited());
+        self.connection().set_reset_on_close(self.view.machine.is_close_delimited());
         self.view.outbox
     }
 
-    /// Where the next bytes of the body are received: for [`BodyRead::Fill`].
+    /// The inbox, for receiving more of the body: for [`BodyRead::Fill`].
     pub fn inbox(&mut self) -> &mut Inbox<&'a mut [u8]> {
         &mut self.view.inbox
     }
 
-    /// For drivers: what came of sending, so that an answer that is lost is not taken for whole.
+    /// For front ends: records the result of sending, so that a response that was lost is logged as
+    /// aborted.
     ///
     /// # Errors
-    /// That of sending.
+    /// Returns the error of `flushed`.
     pub fn record_flush(&mut self, flushed: io::Result<()>) -> io::Result<()> {
         self.view.disconnected |= flushed.as_ref().is_err_and(is_disconnect);
         flushed
     }
 
-    /// Shows the client at once that what is still owed of the answer will never come.
+    /// Aborts the response: the client sees that it is incomplete, and the connection closes.
     pub fn abort(&mut self) {
         self.view.aborted = true;
         self.view.machine.abort();
@@ -169,13 +175,13 @@ impl<'a> ExchangeState<'a> {
     }
 }
 
-/// For drivers: the parts of sending that do not wait.
+/// For front ends: sending without waiting.
 impl ExchangeState<'_> {
-    /// Appends a part of the answer's body; whether enough has gathered to be sent. To a HEAD
-    /// request nothing is sent, and that is no error.
+    /// Appends a part of the response's body to the outbox, and returns whether to flush it. The
+    /// response to a HEAD request has no body: nothing is appended, which is not an error.
     ///
     /// # Errors
-    /// [`Misuse`].
+    /// Returns [`Misuse`] if no body is due, or if it exceeds its Content-Length.
     pub fn append_body(&mut self, data: &[u8]) -> io::Result<bool> {
         if !self.omits_body() {
             self.view.machine.send(data, self.view.outbox)?;
@@ -189,7 +195,7 @@ impl ExchangeState<'_> {
     /// [`ExchangeState::file_sent`].
     ///
     /// # Errors
-    /// Returns [`Misuse`] if so much was not promised, [`ErrorKind::UnexpectedEof`] if the file has
+    /// Returns [`Misuse`] if the part exceeds Content-Length or no body is due, [`ErrorKind::UnexpectedEof`] if the file has
     /// become shorter, or the error of the file.
     pub fn begin_file<'f>(
         &mut self,
@@ -207,11 +213,14 @@ impl ExchangeState<'_> {
             _ => return Err(Misuse::NoResponseDue.into()),
         }
         if count > MAX_COPIED {
-            return FileTransfer::new(file, offset, count).map(Some);
+            let max_chunk = self.config().max_sendfile_chunk;
+            return FileTransfer::new(file, offset, count, max_chunk).map(Some);
         }
-        let n =
-            self.view.outbox.append_with(count as usize, |space| read_at(file, space, offset))?
-                as u64;
+        let n = self
+            .view
+            .outbox
+            .append_with(count as usize, |space| os::read_at(file, space, offset))?
+            as u64;
         self.body_sent(n)?;
         if n < count { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(None) }
     }
@@ -234,19 +243,21 @@ impl ExchangeState<'_> {
         Ok(self.view.machine.body_sent(n)?)
     }
 
-    /// Whether enough has gathered in the outbox to be sent.
+    /// Whether the outbox holds more than [`Config::flush_threshold`], and is to be flushed.
     #[must_use]
     pub fn should_flush(&self) -> bool {
-        self.view.outbox.len() > self.view.flush_threshold
+        self.view.outbox.len() > self.config().flush_threshold
     }
 
-    /// After a hand-over was answered: the first bytes of the new protocol.
+    /// After [`Response::upgrade`](response::Response::upgrade) or
+    /// [`Response::tunnel`](response::Response::tunnel): the bytes of the new protocol that were
+    /// received already.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] when nothing was handed over.
+    /// Returns [`ErrorKind::InvalidInput`] if the protocol was not switched.
     pub fn take_unread(&mut self) -> io::Result<Vec<u8>> {
         if self.view.machine.states() != States::SWITCHED_PROTOCOL {
-            return Err(io::Error::new(ErrorKind::InvalidInput, "no other protocol was agreed on"));
+            return Err(io::Error::new(ErrorKind::InvalidInput, "the protocol was not switched"));
         }
         let first = self.view.inbox.unread().to_vec();
         self.view.inbox.consume(first.len());
@@ -257,18 +268,4 @@ impl ExchangeState<'_> {
 /// The time for the Date of the response that is made now.
 fn set_date(outbox: &mut Outbox) {
     outbox.set_date(os::now().max(0).cast_unsigned());
-}
-
-/// Reads until `space` is full or the file ends.
-fn read_at(file: &File, space: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < space.len() {
-        match file.read_at(&mut space[filled..], offset + filled as u64) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }

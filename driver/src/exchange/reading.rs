@@ -1,4 +1,7 @@
-//! Reading a request's body: what does not wait.
+//! Reading a request's body, without waiting.
+//!
+//! [`ExchangeState::read_body`] returns bytes that were received, or what has to be received first
+//! ([`BodyRead`]). A body in a large buffer is received straight into it.
 
 use std::io::{self, ErrorKind};
 
@@ -7,29 +10,30 @@ use doorstep_core::http1::{Event, Misuse, Reject};
 
 use super::{ExchangeState, is_disconnect};
 
-/// What reading a body comes to.
+/// The result of reading a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyRead {
-    /// So many bytes are in the buffer; 0 is the end.
+    /// The number of bytes that are in the buffer now; 0 is the end of the body.
     Read(usize),
-    /// Receive up to so many bytes into the buffer, then say [`ExchangeState::received`].
+    /// Receive up to this number of bytes into the buffer, then call [`ExchangeState::received`].
     Receive(usize),
-    /// Fill the inbox, say [`ExchangeState::filled`], and read again.
+    /// Receive into the inbox, call [`ExchangeState::filled`], and read again.
     Fill,
 }
 
-/// For drivers: the parts of reading a body that do not wait.
+/// For front ends: reading a body without waiting.
 impl ExchangeState<'_> {
-    /// Reads what is here into `buffer`, or says what is wanted.
+    /// Reads bytes that were received into `buffer`, or returns what to receive.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidData`] with a [`Reject`] inside when the peer breaks a rule.
+    /// Returns [`ErrorKind::InvalidData`] with a [`Reject`] inside if the client violates the
+    /// protocol or a limit, or [`Misuse`] if the response has ended and the body was not read.
     pub fn read_body(&mut self, buffer: &mut [u8]) -> io::Result<BodyRead> {
         if buffer.is_empty() {
             return Ok(BodyRead::Read(0));
         }
         match self.view.machine.states() {
-            // The machine would go on to the next request.
+            // Advancing would begin the next request.
             States { recv: RecvState::Body, send: SendState::Done } => {
                 return Err(Misuse::NoResponseDue.into());
             }
@@ -79,20 +83,21 @@ impl ExchangeState<'_> {
         }
     }
 
-    /// What came of [`BodyRead::Receive`].
+    /// Reports the result of [`BodyRead::Receive`], and returns the number of bytes.
     ///
     /// # Errors
-    /// [`ErrorKind::UnexpectedEof`] when the peer left, [`ErrorKind::TimedOut`] when it is too slow.
+    /// Returns [`ErrorKind::UnexpectedEof`] if the client has disconnected, or the error of
+    /// `received`: [`ErrorKind::TimedOut`] if the client is too slow.
     pub fn received(&mut self, received: io::Result<usize>) -> io::Result<usize> {
         let n = self.check_received(received)?;
         self.view.machine.body_received(n as u64);
         Ok(n)
     }
 
-    /// What came of [`BodyRead::Fill`].
+    /// Reports the result of [`BodyRead::Fill`].
     ///
     /// # Errors
-    /// As of [`ExchangeState::received`].
+    /// Returns the same errors as [`ExchangeState::received`].
     pub fn filled(&mut self, filled: io::Result<usize>) -> io::Result<()> {
         self.check_received(filled).map(drop)
     }

@@ -1,8 +1,8 @@
-//! One connection from its first byte to its last: what to do next.
+//! One connection, from its first byte to its last.
 //!
-//! [`Session::step`] never waits and touches no socket but to set its options. It asks the front end
-//! for what it needs ([`Step`]) and is told what came of it. A front end's loop is these lines, with
-//! or without `.await`:
+//! [`Session::step`] never waits, and does nothing to the socket but setting options and closing its
+//! halves. It returns what the front end has to do next ([`Step`]), and the front end reports the
+//! result. A front end's loop is these lines, with or without `.await`:
 //!
 //! ```text
 //! loop {
@@ -16,8 +16,8 @@
 //! }
 //! ```
 //!
-//! It flushes before it waits and never before that, so the responses to pipelined requests leave in
-//! one write. It decides about keep-alive, the 408 of a slow request, lingering, and whether the
+//! It flushes only before it waits, so the responses to pipelined requests are sent by one write. It
+//! decides about keep-alive, the 408 of a slow request, lingering (RFC 9112 §9.6), and whether the
 //! connection is closed by FIN or by RST.
 
 use std::any::Any;
@@ -29,27 +29,25 @@ use doorstep_core::http1::{
     Connection, Event, HeadOffsets, Inbox, Outbox, Reject, Storage, WaitingFor,
 };
 
-use super::{ExchangeState, is_disconnect, refuse};
+use super::finish::describe_connection_error;
+use super::{Context, ExchangeState, refuse};
 use crate::config::Config;
 use crate::connections::ConnectionHandle;
 use crate::observer::Observer;
 
-/// The decisions about one connection.
+/// The state of one connection, and the decisions about it.
 pub struct Session<'c> {
     machine: Connection,
-    connection: &'c Arc<ConnectionHandle>,
-    observer: &'c dyn Observer,
+    context: Context<'c>,
     /// Close after one response, whatever the client asks for.
     once: bool,
     /// A request that waits for the responses before it to be sent.
     request: Option<HeadOffsets>,
-    /// What is waited for.
+    /// What the connection waits for.
     waiting: WaitingFor,
     closing: Closing,
     /// How many bytes may still be discarded after the last response.
     linger_left: u64,
-    /// [`Config::flush_threshold`].
-    flush_threshold: usize,
 }
 
 /// How far the end of the connection has come.
@@ -87,21 +85,19 @@ impl<'c> Session<'c> {
     /// closed after one response.
     #[must_use]
     pub fn new(
-        config: &Config,
+        config: &'c Config,
         connection: &'c Arc<ConnectionHandle>,
         observer: &'c dyn Observer,
         once: bool,
     ) -> Self {
         Self {
             machine: config.connection(),
-            connection,
-            observer,
+            context: Context { config, connection, observer },
             once,
             request: None,
             waiting: WaitingFor::Request,
             closing: Closing::No,
             linger_left: config.max_linger_bytes,
-            flush_threshold: config.flush_threshold,
         }
     }
 
@@ -111,13 +107,13 @@ impl<'c> Session<'c> {
             return Step::Handle(head);
         }
         while self.closing == Closing::No {
-            if self.once || self.connection.should_close() {
+            if self.once || self.context.connection.should_close() {
                 self.machine.disable_keep_alive();
             }
             match self.machine.next(inbox) {
                 Ok(Event::Request(head)) => {
                     let head = head.offsets();
-                    if outbox.len() <= self.flush_threshold {
+                    if outbox.len() <= self.context.config.flush_threshold {
                         return Step::Handle(head);
                     }
                     self.request = Some(head);
@@ -153,8 +149,8 @@ impl<'c> Session<'c> {
             WaitingFor::Request => self.closing = Closing::Flush, // nothing is lost
             WaitingFor::Head | WaitingFor::Body if error.kind() == ErrorKind::TimedOut => {
                 self.refuse(Reject::RequestTimeout, inbox.unread(), outbox);
-                if self.connection.is_evicted() {
-                    log_connection_error(self.observer, self.connection, &error);
+                if self.context.connection.is_evicted() {
+                    log_connection_error(self.context.observer, self.context.connection, &error);
                 }
             }
             _ if error.kind() == ErrorKind::TimedOut => self.closing = Closing::Flush,
@@ -182,21 +178,17 @@ impl<'c> Session<'c> {
     ) -> ExchangeState<'x> {
         let (front, rest) = inbox.split(head.size(), self.machine.body_buffer_hint());
         let head = head.view(front);
-        let (machine, connection) = (&mut self.machine, self.connection);
-        let mut exchange =
-            ExchangeState::new(head, rest, outbox, machine, connection, self.observer);
-        exchange.flush_threshold = self.flush_threshold;
-        exchange
+        ExchangeState::new(head, rest, outbox, &mut self.machine, self.context)
     }
 
     fn flush(&self) -> Step {
-        self.connection.set_reset_on_close(self.machine.is_close_delimited());
+        self.context.connection.set_reset_on_close(self.machine.is_close_delimited());
         Step::Flush
     }
 
-    /// Refuses what is not a request.
+    /// Refuses an invalid request.
     fn refuse(&mut self, reject: Reject, unread: &[u8], outbox: &mut Outbox) {
-        let (peer, observer) = (self.connection.peer(), self.observer);
+        let (peer, observer) = (self.context.connection.peer(), self.context.observer);
         refuse(&mut self.machine, reject, unread, outbox, peer, |record| observer.log(record));
     }
 
@@ -208,9 +200,9 @@ impl<'c> Session<'c> {
             Closing::No | Closing::Flush if !outbox.is_empty() => self.flush(),
             Closing::No | Closing::Flush => {
                 let resets = self.machine.should_reset();
-                self.connection.set_reset_on_close(resets);
+                self.context.connection.set_reset_on_close(resets);
                 let lingers = self.machine.should_linger() || !inbox.unread().is_empty();
-                let stream = self.connection.stream();
+                let stream = self.context.connection.stream();
                 if resets || !lingers || stream.shutdown(Shutdown::Write).is_err() {
                     self.closing = Closing::Done;
                     return Step::Close;
@@ -224,17 +216,17 @@ impl<'c> Session<'c> {
     }
 }
 
-/// What a handler returned, or the panic that ended it.
+/// The result of a handler, or the panic that ended it.
 pub type Outcome = Result<io::Result<()>, Box<dyn Any + Send>>;
 
-/// Logs why a connection has ended in the middle of a request or of a response.
+/// Logs why a connection has ended in the middle of a request or of a response: `client
+/// disconnected`, `connection timed out`, or another error.
 pub fn log_connection_error(
     observer: &dyn Observer,
     connection: &ConnectionHandle,
     error: &io::Error,
 ) {
-    let event = if is_disconnect(error) { "connection lost" } else { "connection broke" };
-    observer.on_error(connection.peer().ip(), &format!("{event}: {error}"));
+    observer.on_error(connection.peer().ip(), &describe_connection_error(error));
 }
 
 #[cfg(test)]

@@ -27,8 +27,8 @@ fn steps(flush_threshold: usize) -> String {
                 let mut exchange = session.exchange(head, &mut inbox, &mut outbox);
                 exchange.respond(200).body("x".repeat(100)).unwrap();
                 steps.push(if exchange.should_flush() { 'R' } else { 'r' });
-                let mark = exchange.finish(Ok(Ok(())));
-                inbox.rejoin(mark);
+                let next = exchange.finish(Ok(Ok(())));
+                inbox.rejoin(next);
             }
             Step::Flush => {
                 steps.push('f');

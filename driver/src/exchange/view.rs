@@ -2,13 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use doorstep_core::http1::{Connection, Head, Inbox, Outbox, Reject, ResponseDue, SentResponse};
 
 use super::response::Response;
-use super::set_date;
-use crate::connections::ConnectionHandle;
+use super::{Context, set_date};
+#[cfg(doc)]
 use crate::observer::Observer;
 
 /// What a handler can do with a request without waiting: read its head, begin a response, and end
@@ -18,8 +17,7 @@ use crate::observer::Observer;
 /// but the bytes on the connection always are those of whole responses, or end visibly.
 pub struct ExchangeView<'a> {
     pub(super) head: Head<'a>,
-    pub(super) connection: &'a Arc<ConnectionHandle>,
-    pub(super) observer: &'a dyn Observer,
+    pub(super) context: Context<'a>,
     pub(crate) machine: &'a mut Connection,
     /// What was read of the body, and behind it.
     pub(super) inbox: Inbox<&'a mut [u8]>,
@@ -34,8 +32,6 @@ pub struct ExchangeView<'a> {
     /// Bytes at the front of the inbox that are body and were counted, but not yet read.
     pub(super) pending: usize,
     pub(super) trailers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// [`Config::flush_threshold`](crate::Config::flush_threshold).
-    pub(super) flush_threshold: usize,
 }
 
 impl<'a> ExchangeView<'a> {
@@ -48,7 +44,7 @@ impl<'a> ExchangeView<'a> {
     /// The client's address and port (B-301).
     #[must_use]
     pub fn peer_addr(&self) -> SocketAddr {
-        self.connection.peer()
+        self.context.connection.peer()
     }
 
     /// The address and port that the client has connected to.
@@ -56,7 +52,7 @@ impl<'a> ExchangeView<'a> {
     /// # Errors
     /// Returns an error if the system does not know it any more.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.connection.stream().local_addr()
+        self.context.connection.stream().local_addr()
     }
 
     /// The trailer fields of a chunked body, name and value, once it was read to its end.
@@ -67,7 +63,7 @@ impl<'a> ExchangeView<'a> {
 
     /// Begins the response. Its Date is this moment, however long ago the request came.
     pub fn respond(&mut self, status: u16) -> Response<'_> {
-        if self.connection.should_close() {
+        if self.context.connection.should_close() {
             self.machine.disable_keep_alive();
         }
         set_date(self.outbox);
@@ -110,9 +106,17 @@ impl<'a> ExchangeView<'a> {
         Ok(self.machine.end_with_trailers(trailers, self.outbox)?)
     }
 
+    /// Responds 503 with `Retry-After: 1`: a resource is used up, and a later request may succeed.
+    ///
+    /// # Errors
+    /// Returns [`Misuse`](doorstep_core::http1::Misuse) if a response has begun.
+    pub(crate) fn respond_503(&mut self) -> io::Result<()> {
+        self.respond(503).header("Retry-After", "1").error_page("")
+    }
+
     /// Reports an error of this request to [`Observer::on_error`]. The client never sees it.
     pub fn log_error(&self, message: impl AsRef<str>) {
-        self.observer.on_error(self.peer_addr().ip(), message.as_ref());
+        self.context.observer.on_error(self.peer_addr().ip(), message.as_ref());
     }
 
     /// Whether a body is not sent, and is not an error either: the response to HEAD.

@@ -1,9 +1,9 @@
-//! Whether a file stays what it was while it is being sent.
+//! Detecting that a file changes while it is sent (B-174).
 //!
-//! A file that grows is as good as it was: what was promised of it is still there, as in a log. One
-//! that became shorter, or was written to at the same length, is not: who sends it stops before the
-//! end, so that the client can see it. A file that was replaced by another of its name is not
-//! changed: the one that was opened is sent to its end.
+//! A file that grows, such as a log, has not changed in this sense: the bytes that were announced are
+//! still there. A file that has become shorter, or that was written to at the same length, has: then
+//! sending stops before the end, so that the client sees that the response is incomplete. A file that
+//! was replaced by another one of its name is sent to its end, since it is open.
 //!
 //! ```
 //! use doorstep_driver::files::ChangeGuard;
@@ -23,56 +23,58 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::time::SystemTime;
 
-use crate::net::MAX_SENDFILE_CHUNK;
-
-/// What a file was when its transfer began.
+/// The size and the time of a file when its transfer began.
 #[derive(Debug, Clone, Copy)]
 pub struct ChangeGuard {
     size: u64,
     modified: SystemTime,
 }
 
-/// A watch over the transfer of so many bytes; over one that is done in a single exchange there is none.
+/// Checks once whether a file has changed during its transfer: before its last part is sent. If it
+/// has one part only, nothing is checked.
 #[derive(Debug, Clone, Copy)]
-pub struct TransferGuard(Option<ChangeGuard>);
+pub(super) struct TransferGuard {
+    guard: Option<ChangeGuard>,
+    max_chunk: u64,
+}
 
 impl TransferGuard {
-    /// To be called before each exchange, with what is left: before the last one the file is looked at.
+    /// For the transfer of `count` bytes of `file` in parts of at most `max_chunk` bytes.
     ///
     /// # Errors
-    /// Those of [`ChangeGuard::check`].
-    pub fn check_before_send(&self, file: &File, left: u64) -> io::Result<()> {
-        match &self.0 {
-            Some(guard) if left <= MAX_SENDFILE_CHUNK as u64 => guard.check(file),
+    /// Returns the error of [`ChangeGuard::new`].
+    pub(super) fn new(file: &File, count: u64, max_chunk: u64) -> io::Result<Self> {
+        let guard = (count > max_chunk).then(|| ChangeGuard::new(file)).transpose()?;
+        Ok(Self { guard, max_chunk })
+    }
+
+    /// To be called before each part is sent, with the number of bytes that are left.
+    ///
+    /// # Errors
+    /// Returns the error of [`ChangeGuard::check`].
+    pub(super) fn check_before_send(&self, file: &File, left: u64) -> io::Result<()> {
+        match &self.guard {
+            Some(guard) if left <= self.max_chunk => guard.check(file),
             _ => Ok(()),
         }
     }
 }
 
 impl ChangeGuard {
-    /// As `file` is now. One system call, as for [`ChangeGuard::check`].
+    /// The state of `file` now. Costs one system call, as [`ChangeGuard::check`] does.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Returns an error if its metadata cannot be read.
     pub fn new(file: &File) -> io::Result<Self> {
         let now = file.metadata()?;
         Ok(Self { size: now.len(), modified: now.modified()? })
     }
 
-    /// Watches over the transfer of `count` bytes of `file`.
+    /// Checks that `file` has not changed, other than by growing.
     ///
     /// # Errors
-    /// Those of the system.
-    pub fn for_transfer(file: &File, count: u64) -> io::Result<TransferGuard> {
-        let is_needed = count > MAX_SENDFILE_CHUNK as u64;
-        is_needed.then(|| Self::new(file)).transpose().map(TransferGuard)
-    }
-
-    /// Whether it still is what it was, or that and more.
-    ///
-    /// # Errors
-    /// [`ErrorKind::UnexpectedEof`] when it is shorter, [`ErrorKind::InvalidData`] when it was
-    /// written to; those of the system.
+    /// Returns [`ErrorKind::UnexpectedEof`] if it is shorter, [`ErrorKind::InvalidData`] if it was
+    /// written to, or an error if its metadata cannot be read.
     pub fn check(&self, file: &File) -> io::Result<()> {
         let now = Self::new(file)?;
         if now.size < self.size {
@@ -93,7 +95,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn b_174_growing_is_no_change_and_writing_is_one() {
+    fn b_174_writing_is_a_change_and_growing_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         fs::write(&path, "hello").unwrap();

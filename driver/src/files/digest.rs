@@ -1,9 +1,9 @@
-//! SHA-256 of files, computed once for each state of a file.
+//! SHA-256 digests of files (RFC 9530), and a cache of them.
 //!
-//! What a digest is kept under is what tells one state from another: device, inode, size, and the
-//! times of the last change of content and of anything else. As with [`super::FileCache`], a file that
-//! changed so recently that another change could hide behind the same times is computed anew each
-//! time. Computing takes as long as reading the file: it belongs where one may wait.
+//! A cached digest is valid while device, inode, size, mtime and ctime of the file are the same. As
+//! with [`super::FileCache`], the digest of a file that was changed so recently that another change
+//! could have the same times is not cached. Computing a digest blocks for as long as reading the file
+//! takes.
 //!
 //! ```
 //! use doorstep_driver::files::{Content, DigestCache};
@@ -15,52 +15,43 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::mem;
-use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 
 use doorstep_core::site::Stat;
 use doorstep_core::site::range::ByteRange;
 use sha2::{Digest as _, Sha256};
 
+use super::CacheLimits;
 use super::directory::slice_range;
 use super::file_cache::{Content, TIMESTAMP_GRANULARITY};
+use super::generations::{Generations, Weighed, Weight};
 use crate::os;
 
-/// Digests in each of the two generations, a number: about 200 KiB in all.
-const MAX_DIGESTS: usize = 512;
-/// How much of a file is read at once, in bytes.
+/// The number of bytes that are read at once.
 const READ_SIZE: usize = 64 << 10;
 
 /// The SHA-256 of some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest([u8; 32]);
 
-/// Digests of whole files, as many as there is room for.
-#[derive(Debug, Default)]
+/// A bounded cache of the digests of whole files.
+#[derive(Debug)]
 pub struct DigestCache {
-    generations: Mutex<Generations>,
+    /// By device and inode: of a file that has changed, only the last state is of use.
+    digests: Mutex<Generations<(u64, u64), (Stat, Digest)>>,
 }
 
-/// Two generations: when the young one is full, the old one goes.
-#[derive(Debug, Default)]
-struct Generations {
-    young: Generation,
-    old: Generation,
-}
-
-/// By device and inode: of a file that changed only the last state is of use.
-type Generation = HashMap<(u64, u64), (Stat, Digest)>;
+impl Weighed for (Stat, Digest) {}
 
 impl Digest {
-    /// Of the bytes of `range`. It is asked now and then whether it `is_wanted` any more.
+    /// The digest of the bytes of `range`. Calls `is_wanted` now and then, and ends when it returns
+    /// false.
     ///
     /// # Errors
-    /// When they cannot be read; [`ErrorKind::UnexpectedEof`] when there are fewer;
-    /// [`ErrorKind::ConnectionAborted`] when it is not wanted any more.
+    /// Returns [`ErrorKind::UnexpectedEof`] if there are fewer bytes,
+    /// [`ErrorKind::ConnectionAborted`] if it is not wanted any more, or the error of reading.
     pub fn of(
         content: &Content,
         range: ByteRange,
@@ -77,7 +68,7 @@ impl Digest {
         Ok(Self(hasher.finalize().into()))
     }
 
-    /// Of no bytes at all.
+    /// The digest of no bytes.
     #[must_use]
     pub fn of_empty() -> Self {
         Self(Sha256::digest(b"").into())
@@ -91,10 +82,17 @@ impl Digest {
 }
 
 impl DigestCache {
-    /// Of all of `content`, which was opened when it was as `stat` says.
+    /// A cache of at most [`CacheLimits::max_digests`] digests.
+    #[must_use]
+    pub fn new(limits: &CacheLimits) -> Self {
+        Self { digests: Mutex::new(Generations::new(limits.max_digests, Weight::default())) }
+    }
+
+    /// The digest of all of `content`, whose metadata was `stat` when it was opened. It is cached, or
+    /// computed.
     ///
     /// # Errors
-    /// As of [`Digest::of`].
+    /// Returns the same errors as [`Digest::of`].
     pub fn get_or_compute(
         &self,
         content: &Content,
@@ -104,7 +102,7 @@ impl DigestCache {
         if let Some(digest) = self.get(stat) {
             return Ok(digest);
         }
-        // Judged before it is read: what is read then is what these times will always stand for.
+        // Decided before it is read: a change after that has other times.
         let is_old_enough = os::now() - stat.changed.0.max(stat.modified) > TIMESTAMP_GRANULARITY;
         let digest = match stat.size.checked_sub(1) {
             Some(last) => Digest::of(content, ByteRange { first: 0, last }, is_wanted)?,
@@ -117,22 +115,24 @@ impl DigestCache {
     }
 
     fn get(&self, stat: &Stat) -> Option<Digest> {
-        let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (stat.device, stat.inode);
-        let (known, digest) = generations.young.get(&key).or_else(|| generations.old.get(&key))?;
+        let digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        let ((known, digest), _) = digests.get(&(stat.device, stat.inode))?;
         (known == stat).then_some(*digest)
     }
 
     fn insert(&self, stat: Stat, digest: Digest) {
-        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        if generations.young.len() >= MAX_DIGESTS {
-            generations.old = mem::take(&mut generations.young);
-        }
-        generations.young.insert((stat.device, stat.inode), (stat, digest));
+        let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        digests.insert((stat.device, stat.inode), (stat, digest));
     }
 }
 
-/// Gives the bytes of `range` to `sink`, in order, as long as it takes them.
+impl Default for DigestCache {
+    fn default() -> Self {
+        Self::new(&CacheLimits::default())
+    }
+}
+
+/// Calls `sink` with the bytes of `range`, in order, until it returns an error.
 fn read_range(
     file: &File,
     range: ByteRange,
@@ -142,16 +142,13 @@ fn read_range(
     let (mut at, mut left) = (range.first, range.len());
     while left > 0 {
         let step = usize::try_from(left).map_or(READ_SIZE, |left| left.min(READ_SIZE));
-        match file.read_at(&mut buffer[..step], at) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(n) => {
-                sink(&buffer[..n])?;
-                at += n as u64;
-                left -= n as u64;
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+        let n = os::read_at(file, &mut buffer[..step], at)?;
+        if n < step {
+            return Err(ErrorKind::UnexpectedEof.into());
         }
+        sink(&buffer[..n])?;
+        at += n as u64;
+        left -= n as u64;
     }
     Ok(())
 }
@@ -191,20 +188,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_wanted_any_more_is_given_up_soon() {
+    fn a_digest_that_is_not_wanted_any_more_ends_soon() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[7; 10 * READ_SIZE]).unwrap();
-        let (file, mut asked) = (Content::File(Arc::new(file)), 0);
+        let (file, mut calls) = (Content::File(Arc::new(file)), 0);
         let all = ByteRange { first: 0, last: 10 * READ_SIZE as u64 - 1 };
-        let given_up = Digest::of(&file, all, || {
-            asked += 1;
-            asked < 3
+        let digest = Digest::of(&file, all, || {
+            calls += 1;
+            calls < 3
         });
-        assert_eq!((given_up.unwrap_err().kind(), asked), (ErrorKind::ConnectionAborted, 3));
+        assert_eq!((digest.unwrap_err().kind(), calls), (ErrorKind::ConnectionAborted, 3));
     }
 
     #[test]
-    fn a_state_is_computed_once_and_another_state_anew() {
+    fn a_digest_is_cached_until_the_file_changes() {
         let digests = DigestCache::default();
         let one = digests.get_or_compute(&bytes("one"), &stat(1, 3, 1000), || true).unwrap();
         assert_eq!(
@@ -221,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changed_a_moment_ago_is_not_kept() {
+    fn the_digest_of_a_file_that_was_changed_just_now_is_not_cached() {
         let digests = DigestCache::default();
         let young = stat(1, 3, os::now());
         let one = digests.get_or_compute(&bytes("one"), &young, || true).unwrap();
@@ -229,12 +226,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
-        let digests = DigestCache::default();
-        for inode in 0..3 * MAX_DIGESTS as u64 {
+    fn the_number_of_cached_digests_is_bounded() {
+        let digests = DigestCache::new(&CacheLimits { max_digests: 8, ..CacheLimits::default() });
+        for inode in 0..100 {
             digests.get_or_compute(&bytes("x"), &stat(inode, 1, 1000), || true).unwrap();
         }
-        let generations = digests.generations.lock().unwrap();
-        assert_eq!((generations.young.len(), generations.old.len()), (MAX_DIGESTS, MAX_DIGESTS));
+        let cached = (0..100).filter(|&inode| digests.get(&stat(inode, 1, 1000)).is_some());
+        assert_eq!(cached.count(), 8);
     }
 }

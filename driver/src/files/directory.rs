@@ -1,12 +1,14 @@
-//! A directory's answers, but for the waiting: what both drivers' `Files` have in common.
+//! The responses of a directory, up to their bodies.
 //!
-//! What to answer is [`Resolver`]'s, what the system says is [`os`]'s; here they are brought
-//! together, up to the bytes of the body, which each driver sends in its own way ([`BodyPlan`]).
+//! [`Resolver`] decides what to respond, and asks for the files that it needs; [`os`] opens them.
+//! [`BodyPlan`] is what is left to do after the head: to send part of a file, or work that may block
+//! (listings, digests). [`FilesJob`](super::FilesJob) does it.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::sync::Arc;
 
 use doorstep_core::site::listing::View;
 use doorstep_core::site::multipart::Multipart;
@@ -18,86 +20,92 @@ use doorstep_core::site::{
 
 use super::listings::{Listing, ListingError, ListingPermits};
 use super::pending_digest::{Digests, PendingDigest};
-use super::{Content, DigestCache, FileCache};
+use super::{CacheLimits, Content, DigestCache, FileCache};
 use crate::cgi::ScriptDirectory;
+use crate::config::Config;
 use crate::exchange::ExchangeState;
 use crate::exchange::response::Response;
 use crate::net::{Disconnect, DisconnectDetector};
 use crate::os::{self, Opened, Root, Symlinks};
-use crate::permit_wait::PermitWait;
+use crate::permit_wait::{PermitTimeouts, PermitWait};
 use crate::semaphore::Permit;
 
-/// What is below a directory, as answers.
+/// A directory that is served: its root, its settings and its caches.
 #[derive(Debug)]
 pub struct Directory {
     cache: FileCache,
     digest_cache: DigestCache,
     listings: ListingPermits,
     site: Site,
+    cache_limits: CacheLimits,
 }
 
-/// What is left to do after the head of an answer.
+/// What is left to do for a response.
 #[derive(Debug)]
 pub enum BodyPlan {
-    /// Nothing.
+    /// Nothing: the response is complete.
     Done,
-    /// Send these bytes of it; as much was promised.
+    /// The head is done: send this range of the content.
     Range(Content, ByteRange),
-    /// Send its pieces, one after the other; as much was promised.
+    /// The head is done: send the parts of this multipart body, one after the other.
     Multipart(Content, Multipart),
-    /// Nothing was answered yet: read this directory ([`Directory::list`]), which may take long, and
-    /// then [`Directory::respond_listing`] it.
+    /// The response has not begun: list this directory ([`Directory::list`]), which may block, and
+    /// then call [`Directory::respond_listing`].
     List(Vec<u8>, View),
-    /// Nothing was answered yet, for want of descriptors or memory. Evict a connection and answer
-    /// again; if that does not help, [`Directory::respond_unavailable`].
+    /// The response has not begun, since descriptors (`EMFILE`) or memory are used up: evict a
+    /// connection and call [`Directory::respond`] again, and if that fails too,
+    /// [`Directory::respond_unavailable`].
     Exhausted(io::Error),
-    /// Nothing was answered yet: compute the digests of this ([`Directory::compute_digests`]), which may take
-    /// long, and then [`Directory::respond_with_digests`] it.
+    /// The response has not begun: compute the digests of this file
+    /// ([`Directory::compute_digests`]), which may block, and then call
+    /// [`Directory::respond_with_digests`].
     Digest(Box<PendingDigest>),
 }
 
 thread_local! {
-    /// The path under judgement; one buffer for each thread, so a request allocates none.
+    /// A buffer for the path of a request; one for each thread, so that a request allocates none.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A clone has the same root and site, and caches and limits of its own.
 impl Clone for Directory {
     fn clone(&self) -> Self {
-        let site = self.site.clone();
-        Self {
-            cache: FileCache::new(self.cache.root().clone()),
-            digest_cache: DigestCache::default(),
-            listings: ListingPermits::new(&site),
-            site,
-        }
+        Self::from_parts(self.cache.root().clone(), self.site.clone(), self.cache_limits)
     }
 }
 
 impl Directory {
-    /// Serves `directory`: what stands under that name when it is asked for; links below it go as
-    /// far as `symlinks` says.
+    /// Serves the directory that has the name `directory` at the time of each request. `symlinks`
+    /// decides which symbolic links beneath it are followed.
     ///
     /// # Errors
-    /// When there is no such directory now.
+    /// Returns an error if there is no such directory now.
     pub fn new(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
-        let root = Root::new(directory.as_ref(), symlinks)?;
-        let (cache, digest_cache, site) =
-            (FileCache::new(root), DigestCache::default(), Site::default());
-        Ok(Self { cache, digest_cache, listings: ListingPermits::new(&site), site })
+        let root = Arc::new(Root::new(directory.as_ref(), symlinks)?);
+        Ok(Self::from_parts(root, Site::default(), CacheLimits::default()))
     }
 
-    /// Serves files attach_scripts `scripts`: listings leave out their directories, and a root that is
-    /// missing is logged once for both.
+    fn from_parts(root: Arc<Root>, site: Site, cache_limits: CacheLimits) -> Self {
+        Self {
+            cache: FileCache::with_limits(root, &cache_limits),
+            digest_cache: DigestCache::new(&cache_limits),
+            listings: ListingPermits::new(&site),
+            site,
+            cache_limits,
+        }
+    }
+
+    /// Leaves the directories of `scripts` out of listings, and shares the root with them, so that a
+    /// missing root is logged once for both.
     pub(crate) fn attach_scripts(&mut self, scripts: &mut ScriptDirectory) {
         self.site.unlisted_directories.extend(scripts.settings().directories.paths());
         scripts.share(self.cache.root());
     }
 
-    /// Answers a request of any method.
+    /// Responds to a request of any method.
     ///
     /// # Errors
-    /// [`doorstep_core::http1::Misuse`], when it was answered before.
+    /// Returns [`doorstep_core::http1::Misuse`] if the response has begun already.
     pub fn respond(&self, exchange: &mut ExchangeState<'_>) -> io::Result<BodyPlan> {
         let plan = MethodPlan::new(&self.site, &exchange.head());
         match plan {
@@ -118,18 +126,25 @@ impl Directory {
         Ok(BodyPlan::Done)
     }
 
-    /// Serves it as `site` says.
+    /// Replaces the settings.
     pub fn set_site(&mut self, site: Site) {
         self.listings = ListingPermits::new(&site);
         self.site = site;
     }
 
-    /// The listing of the directory at `path`. [`ListingError::NeedsPermit`]: it needs a permit, from
-    /// [`Directory::queue_for_permit`]. It ends early when `disconnect` says that the client has left, which it
-    /// is asked now and then.
+    /// Replaces the caches by empty ones within `limits`.
+    pub fn set_cache_limits(&mut self, limits: CacheLimits) {
+        self.cache = FileCache::with_limits(self.cache.root().clone(), &limits);
+        self.digest_cache = DigestCache::new(&limits);
+        self.cache_limits = limits;
+    }
+
+    /// Lists the directory at `path`. Blocks for as long as the disk takes. `disconnect` is called
+    /// now and then, and ends the listing if the client has disconnected.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Returns [`ListingError::NeedsPermit`] if the listing is large and needs a permit from
+    /// [`Directory::queue_for_permit`], or another error if the directory cannot be listed.
     pub fn list(
         &self,
         path: &[u8],
@@ -140,22 +155,27 @@ impl Directory {
         self.listings.build((&self.cache, &self.site), (path, view), permit, disconnect)
     }
 
-    /// Watches whether the client of a listing or a digest has disconnected.
+    /// Detects whether the client of a listing or of a digest has disconnected.
     #[must_use]
-    pub fn disconnect_detector(&self) -> DisconnectDetector {
-        DisconnectDetector::new(self.site.half_close_timeout)
+    pub fn disconnect_detector(&self, config: &Config) -> DisconnectDetector {
+        DisconnectDetector::new(self.site.half_close_timeout, config.disconnect_check_interval)
     }
 
     /// Waits for the permit of a large listing.
     #[must_use]
-    pub fn queue_for_permit(&self) -> PermitWait {
-        self.listings.queue(&self.site)
+    pub fn queue_for_permit(&self, config: &Config) -> PermitWait {
+        self.listings.queue(PermitTimeouts {
+            timeout: self.site.listing_queue_timeout,
+            half_close_timeout: self.site.half_close_timeout,
+            check_interval: config.disconnect_check_interval,
+        })
     }
 
-    /// Answers with what [`Directory::list`] gave; what is to be sent of it, if anything is.
+    /// Begins the response with the result of [`Directory::list`]. Returns the listing if its bytes
+    /// are to be sent.
     ///
     /// # Errors
-    /// As of [`Directory::respond`].
+    /// Returns the same errors as [`Directory::respond`].
     pub fn respond_listing(
         &self,
         exchange: &mut ExchangeState<'_>,
@@ -174,30 +194,30 @@ impl Directory {
             Err(why) => {
                 exchange.log_error(with_path(exchange, &why));
                 match why.not_served() {
-                    Some(denial) => send_error_page(exchange, denial)?,
-                    None => respond_503(exchange)?,
+                    Some(not_served) => send_error_page(exchange, not_served)?,
+                    None => exchange.respond_503()?,
                 }
                 Ok(None)
             }
         }
     }
 
-    /// Answers 503: descriptors or memory are used up, or the file system fails.
+    /// Responds 503, since descriptors or memory are used up, or the file system fails.
     ///
     /// # Errors
-    /// As for [`Directory::respond`].
+    /// Returns the same errors as [`Directory::respond`].
     pub fn respond_unavailable(
         &self,
         exchange: &mut ExchangeState<'_>,
         error: &io::Error,
     ) -> io::Result<()> {
-        exchange.log_error(with_path(exchange, error));
-        respond_503(exchange)
+        exchange.log_error(with_path(exchange, &os::describe_error(error)));
+        exchange.respond_503()
     }
 
-    /// The digests that `file` is to be answered with. One that cannot be computed is left out: what
-    /// is wrong with the file is found when it is sent. So is one whose client has left, as
-    /// `disconnect` says.
+    /// Computes the digests of `file` that the request wants. Blocks for as long as reading takes. A
+    /// digest that cannot be computed is omitted, and the error is found when the file is sent. It is
+    /// omitted, too, if the client has disconnected, as `disconnect` returns.
     #[must_use]
     pub fn compute_digests(
         &self,
@@ -207,10 +227,10 @@ impl Directory {
         file.compute(&self.digest_cache, || disconnect().is_none())
     }
 
-    /// Answers with `file` and what [`Directory::compute_digests`] gave.
+    /// Begins the response with `file` and the result of [`Directory::compute_digests`].
     ///
     /// # Errors
-    /// As of [`Directory::respond`].
+    /// Returns the same errors as [`Directory::respond`].
     pub fn respond_with_digests(
         &self,
         exchange: &mut ExchangeState<'_>,
@@ -245,36 +265,40 @@ impl Directory {
                         _ => {}
                     }
                 }
-                // Whether it can be read is found when it is: that may take long.
+                // Whether it can be read is found when it is listed, which may block.
                 Action::List(_) => resolver.listed(true),
-                Action::Respond(plan) => return respond(exchange, &plan, file),
+                Action::Respond(plan) => return self.carry_out(exchange, &plan, file),
             }
         }
     }
-}
 
-/// Responds as planned, unless digests or a listing have to be made first.
-fn respond(
-    exchange: &mut ExchangeState<'_>,
-    plan: &ResponsePlan<'_>,
-    file: Option<(Content, Stat)>,
-) -> io::Result<BodyPlan> {
-    match (plan, &file) {
-        (ResponsePlan::Listing(path, view), _) => return Ok(BodyPlan::List(path.to_vec(), *view)),
-        (ResponsePlan::ErrorPage(denial), _) => {
-            send_error_page(exchange, *denial)?;
-            return Ok(BodyPlan::Done);
-        }
-        (ResponsePlan::File(representation, selection), Some(file)) => {
-            if let Some(pending) =
-                PendingDigest::new(&exchange.head(), representation, selection, file)
-            {
-                return Ok(BodyPlan::Digest(Box::new(pending)));
+    /// Responds as planned, unless digests or a listing have to be made first.
+    fn carry_out(
+        &self,
+        exchange: &mut ExchangeState<'_>,
+        plan: &ResponsePlan<'_>,
+        file: Option<(Content, Stat)>,
+    ) -> io::Result<BodyPlan> {
+        match (plan, &file) {
+            (ResponsePlan::Listing(path, view), _) => {
+                return Ok(BodyPlan::List(path.to_vec(), *view));
             }
+            (ResponsePlan::ErrorPage(error), _) => {
+                send_error_page(exchange, *error)?;
+                return Ok(BodyPlan::Done);
+            }
+            (ResponsePlan::File(representation, selection), Some(file)) => {
+                let most = self.cache_limits.max_digest_file_size;
+                let head = exchange.head();
+                let pending = PendingDigest::new(&head, representation, selection, file, most);
+                if let Some(pending) = pending {
+                    return Ok(BodyPlan::Digest(Box::new(pending)));
+                }
+            }
+            _ => {}
         }
-        _ => {}
+        send(exchange, plan, file.map(|(content, _)| content), &Digests::default())
     }
-    send(exchange, plan, file.map(|(content, _)| content), &Digests::default())
 }
 
 /// Sends the head of a planned response, and its body if it is in no file; returns what is left.
@@ -315,34 +339,29 @@ fn add_header<'a>(response: Response<'a>, header: ResponseHeader<'_>) -> Respons
     }
 }
 
-/// So much of a content that is in memory.
+/// The bytes of `range`.
 ///
 /// # Errors
-/// [`ErrorKind::UnexpectedEof`] when it has less.
+/// Returns [`ErrorKind::UnexpectedEof`] if there are fewer.
 pub fn slice_range(bytes: &[u8], range: ByteRange) -> io::Result<&[u8]> {
     let [first, end] = [range.first, range.last.saturating_add(1)]
         .map(|n| usize::try_from(n).unwrap_or(usize::MAX));
     bytes.get(first..end).ok_or_else(|| ErrorKind::UnexpectedEof.into())
 }
 
-fn send_error_page(exchange: &mut ExchangeState<'_>, denial: NotServed) -> io::Result<()> {
-    error_response(exchange, denial).error_page("")
+fn send_error_page(exchange: &mut ExchangeState<'_>, error: NotServed) -> io::Result<()> {
+    error_response(exchange, error).error_page("")
 }
 
-/// The status, and why for the log.
-fn error_response<'a>(exchange: &'a mut ExchangeState<'_>, denial: NotServed) -> Response<'a> {
-    if let Some(why) = denial.log_message() {
-        exchange.log_error(with_path(exchange, &why));
+/// Begins the response with the status of the error, and logs the reason if it has one.
+fn error_response<'a>(exchange: &'a mut ExchangeState<'_>, error: NotServed) -> Response<'a> {
+    if let Some(message) = error.log_message() {
+        exchange.log_error(with_path(exchange, &message));
     }
-    exchange.respond(denial.status()).reason(denial.reason())
+    exchange.respond(error.status()).reason(error.reason())
 }
 
-/// 503: descriptors or memory are used up, or the file system fails; a later request may succeed.
-fn respond_503(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
-    exchange.respond(503).header("Retry-After", "1").error_page("")
-}
-
-/// An error with its path, for the log.
+/// An error with the path of the request, for the log.
 fn with_path(exchange: &ExchangeState<'_>, error: &dyn fmt::Display) -> String {
     format!("{}: {error}", String::from_utf8_lossy(exchange.head().path()))
 }

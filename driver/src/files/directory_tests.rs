@@ -1,11 +1,11 @@
-//! What becomes of a listing that could not be made, with errors that no disk here gives.
+//! The response when a directory cannot be listed, for errors that the disk of a test does not give.
 
 use rustix::io::Errno;
 
 use super::*;
 use crate::exchange::fixture::respond;
 
-/// The answer to `GET /d/` whose listing ended so, and what the log was told.
+/// The response to `GET /d/` whose listing has failed with `error`, and the log.
 fn listing_error_response(error: Errno) -> (String, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
     let directory = Directory::new(dir.path(), Symlinks::Beneath).unwrap();
@@ -23,20 +23,20 @@ fn b_147_a_listing_that_is_refused_is_404() {
         (Errno::PERM, "No permission to list directory"),
         (Errno::NOENT, "File not found"),
     ] {
-        let (answer, notes) = listing_error_response(error);
-        assert!(answer.starts_with(&format!("HTTP/1.1 404 {reason}\r\n")), "{answer}");
-        assert_eq!(notes.len(), 1);
+        let (response, messages) = listing_error_response(error);
+        assert!(response.starts_with(&format!("HTTP/1.1 404 {reason}\r\n")), "{response}");
+        assert_eq!(messages.len(), 1);
     }
 }
 
 #[test]
-fn a_listing_that_could_not_be_ended_is_503_and_never_looks_whole() {
+fn a_listing_that_could_not_be_completed_is_503_and_never_looks_complete() {
     let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
     let failures = [Errno::IO, Errno::STALE, Errno::NOTCONN, Errno::TIMEDOUT];
     for error in exhausted.into_iter().chain(failures) {
-        let (answer, notes) = listing_error_response(error);
-        assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
-        assert!(answer.contains("\r\nRetry-After: 1\r\n"), "{answer}");
-        assert!(notes.len() == 1 && notes[0].starts_with("/d/: "), "{notes:?}");
+        let (response, messages) = listing_error_response(error);
+        assert!(response.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{response}");
+        assert!(response.contains("\r\nRetry-After: 1\r\n"), "{response}");
+        assert!(messages.len() == 1 && messages[0].starts_with("/d/: "), "{messages:?}");
     }
 }

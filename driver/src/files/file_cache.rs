@@ -1,15 +1,17 @@
-//! Files below a root, kept at hand, and never stale.
+//! A cache of files that are never stale.
 //!
-//! Small bodies and the descriptors of larger files are kept, within fixed bounds. Each use is
-//! validated by one look at the file's full name, that of the root included: device, inode, size,
-//! and the times of the last change of content and of anything else must be what they were. A file
-//! that changed so recently that another change could hide in the same tick of its clock is not
-//! kept. So an answer is as fresh as if the file had been opened for it, at a third of the cost.
-//! Kept is what was asked for twice of late: a walk through more files than there is room for
-//! leaves what is kept alone. When there is no room, few new files are kept. When another directory
-//! is found under the root's name, nothing is kept of the one before. (By its full name, a file in
-//! a directory that was moved out of the root, with a link left in its place, is what it was: it is
-//! sent until it changes.)
+//! The content of small files and the descriptors of larger ones are cached, within [`CacheLimits`].
+//! Each use is validated by one system call (`statx` of the full name, including that of the root):
+//! device, inode, size, mtime and ctime must be the same. A file that was changed so recently that
+//! another change could have the same times is not cached. So a response is as fresh as if the file
+//! had been opened, at a third of the cost.
+//!
+//! A file is cached at its second request, so that a crawl of more files than there is room for
+//! evicts few others; when the cache is full, only one in 16 is. When another directory is found
+//! under the root's name, everything is evicted.
+//!
+//! It does not detect that a directory was moved out of the root and a link to it was left in its
+//! place: a file in it has the same metadata under its full name, and is sent until it changes.
 //!
 //! ```
 //! use doorstep_driver::files::{Content, FileCache};
@@ -19,15 +21,13 @@
 //!
 //! let cache = FileCache::new(Root::new(dir.path(), Symlinks::Beneath)?);
 //! let Opened::File(Content::File(file), stat) = cache.get(b"hello.txt", &mut None) else { panic!() };
-//! assert_eq!(stat.size, 3, "and it is too young to be kept");
+//! assert_eq!(stat.size, 3); // not cached: it was changed just now
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, ErrorKind};
-use std::mem;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -35,71 +35,67 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use doorstep_core::site::listing::Entry;
 use doorstep_core::site::{Site, Stat};
 
+use super::CacheLimits;
+use super::generations::{Generations, Weighed, Weight};
 use crate::os::{self, Opened, Root, RootDir, RootError};
 
-/// A body of at most this is kept and sent from memory; a larger file by its descriptor. In bytes.
-pub const MAX_BODY_IN_MEMORY: u64 = 32 << 10;
-/// Bounds of each of the two generations: bodies in bytes, bodies and descriptors in number.
-const MAX_BYTES: u64 = 16 << 20;
-const MAX_ENTRIES: usize = 16 << 10;
-const MAX_DESCRIPTORS: usize = 64;
-/// Paths that are remembered to have been asked for, a number.
+/// The number of paths that are remembered as requested once. It bounds memory: 32 KiB.
 const REQUESTED_SLOTS: usize = 4096;
-/// Of so many that others would have to go for, one is kept.
+/// While the cache is full, one in so many files is cached.
 const ADMIT_ONE_IN: u64 = 16;
-/// How long a change must lie back, in seconds: the coarsest clock of a file system in use.
+/// How long ago the last change of a file must be, in seconds, so that it may be cached: the coarsest
+/// granularity of timestamps of a file system in use.
 pub(super) const TIMESTAMP_GRANULARITY: i64 = 2;
 
-/// A root, and what is kept of it.
+/// A cache of the files beneath a root.
 #[derive(Debug)]
 pub struct FileCache {
     root: Arc<Root>,
-    generations: RwLock<Generations>,
+    cached: RwLock<Cached>,
+    max_content_size: u64,
     hasher: RandomState,
-    /// Hashes of paths that were asked for and not kept, each in its slot until another comes.
+    /// Hashes of paths that were requested and not cached, each in its slot until it is overwritten.
     requested: Box<[AtomicU64]>,
-    /// Files that others would have had to go for, a number; few of them were kept.
+    /// The number of files that could have been cached only by evicting others.
     rejected: AtomicU64,
 }
 
-/// A file's content.
+/// The content of a file.
 #[derive(Debug, Clone)]
 pub enum Content {
-    /// All of it.
+    /// All of it, in memory.
     Bytes(Arc<[u8]>),
     /// An open file.
     File(Arc<File>),
 }
 
-/// Two generations: what is used moves to the young one; when that is full, the old one goes.
-#[derive(Debug, Default)]
-struct Generations {
-    young: Generation,
-    old: Generation,
-    /// [`Root::revision`], when this was begun.
+/// The cached files of one directory.
+#[derive(Debug)]
+struct Cached {
+    files: Generations<Box<[u8]>, (Content, Stat)>,
+    /// [`Root::revision`] when the first of them was cached.
     revision: u64,
 }
 
-#[derive(Debug, Default)]
-struct Generation {
-    files: HashMap<Box<[u8]>, (Content, Stat)>,
-    bytes: u64,
-    descriptors: usize,
-}
-
 impl FileCache {
-    /// Over `root`; nothing is kept yet.
+    /// A cache of the files beneath `root`, within the default limits.
     #[must_use]
     pub fn new(root: impl Into<Arc<Root>>) -> Self {
-        let root = root.into();
-        let requested = (0..REQUESTED_SLOTS).map(|_| AtomicU64::new(0)).collect();
-        let rejected = AtomicU64::new(0);
+        Self::with_limits(root, &CacheLimits::default())
+    }
+
+    /// A cache of the files beneath `root`, within `limits`.
+    #[must_use]
+    pub fn with_limits(root: impl Into<Arc<Root>>, limits: &CacheLimits) -> Self {
+        let weight = Weight { bytes: limits.max_bytes, descriptors: limits.max_descriptors };
+        let files = Generations::new(limits.max_files, weight);
         Self {
-            root,
-            generations: RwLock::default(),
+            root: root.into(),
+            cached: RwLock::new(Cached { files, revision: 0 }),
+            max_content_size: limits.max_content_size,
             hasher: RandomState::new(),
-            requested,
-            rejected,
+            requested: (0..REQUESTED_SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            rejected: AtomicU64::new(0),
         }
     }
 
@@ -109,8 +105,8 @@ impl FileCache {
         &self.root
     }
 
-    /// What is at `path`, as of now. `root_dir` is for all paths of one request: the root's name is
-    /// looked at once for them all, if at all.
+    /// Opens `path`, or takes it from the cache if it is valid. `root_dir` is shared by all paths of
+    /// one request: the root's name is resolved at most once for them.
     #[must_use]
     pub fn get(&self, path: &[u8], root_dir: &mut Option<Arc<RootDir>>) -> Opened<Content> {
         let revision = self.root.revision();
@@ -124,7 +120,7 @@ impl FileCache {
         }
         let mut opened = self.open(path, root_dir);
         if matches!(opened, Opened::Exhausted(_)) && self.clear() {
-            opened = self.open(path, root_dir); // what was held here is free now
+            opened = self.open(path, root_dir); // the cached descriptors are closed now
         }
         let revision = root_dir.as_ref().and_then(|root_dir| self.root.revision_of(root_dir));
         opened.map_file(|file, stat| self.load(path, file, stat, revision))
@@ -137,7 +133,7 @@ impl FileCache {
         }
     }
 
-    /// What `root_dir` is, or what it becomes by a look at the root's name.
+    /// `root_dir`, which is opened if it is `None`.
     fn root_dir<'t>(
         &self,
         root_dir: &'t mut Option<Arc<RootDir>>,
@@ -152,25 +148,25 @@ impl FileCache {
         }
     }
 
-    /// The content of a file that was opened, which is kept if that is worth it and the directory is
-    /// still the root's.
+    /// The content of a file that was opened. It is cached if it was requested before, and if the
+    /// directory is still the root.
     fn load(&self, path: &[u8], file: File, stat: &Stat, revision: Option<u64>) -> Content {
         let Some(revision) = revision else { return Content::File(Arc::new(file)) };
         let is_old_enough = os::now() - stat.changed.0.max(stat.modified) > TIMESTAMP_GRANULARITY;
         if !is_old_enough || !self.mark_requested(path) || !self.should_admit() {
             return Content::File(Arc::new(file));
         }
-        let (content, is_whole) = read_content(file, stat.size);
+        let (content, is_whole) = self.read_content(file, stat.size);
         if is_whole {
             self.insert(path, &content, *stat, revision);
         }
         content
     }
 
-    /// As [`Root::list`].
+    /// Lists a directory as [`Root::list`] does. Listings are not cached.
     ///
     /// # Errors
-    /// Those of [`Root::list`].
+    /// Returns the same errors as [`Root::list`].
     pub fn list(
         &self,
         path: &[u8],
@@ -180,118 +176,84 @@ impl FileCache {
         self.root.list(path, site, visit)
     }
 
-    /// Whether `path` was asked for before, of late; from now on it was.
+    /// Marks `path` as requested, and returns whether it was before.
     fn mark_requested(&self, path: &[u8]) -> bool {
         let hash = self.hasher.hash_one(path);
         self.requested[hash as usize % REQUESTED_SLOTS].swap(hash, Ordering::Relaxed) == hash
     }
 
-    /// Whether one more is kept: as long as nothing has to go for it, and then now and then. Where
-    /// more is asked for than there is room for, keeping costs more than it saves.
+    /// Whether to cache one more file: always while that evicts none, and then one in
+    /// [`ADMIT_ONE_IN`]. If more files are requested than there is room for, caching each of them
+    /// costs more than it saves.
     fn should_admit(&self) -> bool {
-        let is_full = !self.read_generations().old.files.is_empty();
+        let is_full = self.read_cached().files.has_evicted();
         !is_full || self.rejected.fetch_add(1, Ordering::Relaxed).is_multiple_of(ADMIT_ONE_IN)
     }
 
     fn cached(&self, path: &[u8]) -> Option<(Content, Stat, bool)> {
-        let generations = self.read_generations();
-        if generations.revision != self.root.revision() {
+        let cached = self.read_cached();
+        if cached.revision != self.root.revision() {
             return None;
         }
-        let young = generations.young.files.get(path).map(|file| (file, false));
-        let ((content, stat), is_old) =
-            young.or_else(|| generations.old.files.get(path).map(|file| (file, true)))?;
+        let ((content, stat), is_old) = cached.files.get(path)?;
         Some((content.clone(), *stat, is_old))
     }
 
-    /// Gives up what is kept of another directory than the root is now.
+    /// Evicts the files of a directory that is not the root any more.
     fn discard_stale(&self) {
-        if self.read_generations().revision != self.root.revision() {
+        if self.read_cached().revision != self.root.revision() {
             self.clear();
         }
     }
 
-    /// Lets go of everything that is kept; whether there was anything.
+    /// Evicts everything, and returns whether there was anything.
     fn clear(&self) -> bool {
-        let none = Generations { revision: self.root.revision(), ..Generations::default() };
-        let generations = mem::replace(
-            &mut *self.generations.write().unwrap_or_else(PoisonError::into_inner),
-            none,
-        );
-        !generations.young.files.is_empty() || !generations.old.files.is_empty()
+        let removed = {
+            let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
+            cached.revision = self.root.revision();
+            cached.files.take()
+        };
+        !removed.is_empty() // they are dropped without the lock
     }
 
-    fn read_generations(&self) -> RwLockReadGuard<'_, Generations> {
-        self.generations.read().unwrap_or_else(PoisonError::into_inner)
+    fn read_cached(&self) -> RwLockReadGuard<'_, Cached> {
+        self.cached.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what belongs to the directory that the root was at so many `revision`, if it still is.
+    /// Caches a file of the directory that was the root at `revision`, if it still is.
     fn insert(&self, path: &[u8], content: &Content, stat: Stat, revision: u64) {
-        let mut generations = self.generations.write().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
         if revision != self.root.revision() {
             return;
         }
-        if generations.revision != revision {
-            *generations = Generations { revision, ..Generations::default() };
-        } else if generations.young.is_full() {
-            generations.old = mem::take(&mut generations.young);
+        if cached.revision != revision {
+            drop(cached.files.take());
+            cached.revision = revision;
         }
-        generations.young.insert(path, content.clone(), stat);
-    }
-}
-
-impl Generation {
-    fn is_full(&self) -> bool {
-        self.bytes >= MAX_BYTES
-            || self.files.len() >= MAX_ENTRIES
-            || self.descriptors >= MAX_DESCRIPTORS
+        cached.files.insert(path.into(), (content.clone(), stat));
     }
 
-    fn insert(&mut self, path: &[u8], content: Content, stat: Stat) {
-        let (bytes, descriptors) = content.cost();
-        self.bytes += bytes;
-        self.descriptors += descriptors;
-        if let Some((replaced, _)) = self.files.insert(path.into(), (content, stat)) {
-            let (bytes, descriptors) = replaced.cost();
-            self.bytes -= bytes;
-            self.descriptors -= descriptors;
+    /// The content of a file that was opened just now, and whether it may be cached. A file that is
+    /// being changed may not: sending it will report that.
+    fn read_content(&self, file: File, size: u64) -> (Content, bool) {
+        if size > self.max_content_size {
+            return (Content::File(Arc::new(file)), true);
+        }
+        let mut bytes = vec![0; size as usize];
+        match file.read_exact_at(&mut bytes, 0) {
+            Ok(()) => (Content::Bytes(bytes.into()), true),
+            Err(_) => (Content::File(Arc::new(file)), false),
         }
     }
 }
 
-impl Content {
-    fn cost(&self) -> (u64, usize) {
-        match self {
-            Self::Bytes(bytes) => (bytes.len() as u64, 0),
-            Self::File(_) => (0, 1),
+impl Weighed for (Content, Stat) {
+    fn weight(&self) -> Weight {
+        match &self.0 {
+            Content::Bytes(bytes) => Weight { bytes: bytes.len() as u64, descriptors: 0 },
+            Content::File(_) => Weight { bytes: 0, descriptors: 1 },
         }
     }
-}
-
-/// The content of a file just opened, and whether it may be kept. One that is being changed is left
-/// as it is: the transfer will find out.
-fn read_content(file: File, size: u64) -> (Content, bool) {
-    if size > MAX_BODY_IN_MEMORY {
-        return (Content::File(Arc::new(file)), true);
-    }
-    let mut bytes = vec![0; size as usize];
-    match read_exact_at(&file, &mut bytes) {
-        Ok(()) => (Content::Bytes(bytes.into()), true),
-        Err(_) => (Content::File(Arc::new(file)), false),
-    }
-}
-
-fn read_exact_at(file: &File, bytes: &mut [u8]) -> io::Result<()> {
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match file.read_at(&mut bytes[filled..], filled as u64) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(n) => filled += n,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -312,7 +274,7 @@ mod tests {
             Opened::File(Content::Bytes(bytes), _) => bytes.to_vec(),
             Opened::File(Content::File(file), stat) => {
                 let mut bytes = vec![0; stat.size as usize];
-                read_exact_at(&file, &mut bytes).unwrap();
+                file.read_exact_at(&mut bytes, 0).unwrap();
                 bytes
             }
             other => unreachable!("{other:?}"),
@@ -323,27 +285,27 @@ mod tests {
         cache.cached(path.as_bytes()).is_some()
     }
 
-    /// A content that is forced into the cache as if it were settled.
+    /// Caches a file though it was changed just now.
     fn force_insert(cache: &FileCache, path: &str) {
         let Opened::File(content, stat) = cache.get(path.as_bytes(), &mut None) else {
             unreachable!()
         };
         let content = match content {
-            Content::File(file) => read_content(file.try_clone().unwrap(), stat.size).0,
+            Content::File(file) => cache.read_content(file.try_clone().unwrap(), stat.size).0,
             bytes => bytes,
         };
         cache.insert(path.as_bytes(), &content, stat, cache.root.revision());
     }
 
     #[test]
-    fn only_what_is_asked_for_twice_is_kept() {
+    fn a_file_is_cached_at_its_second_request() {
         let (_dir, cache) = cache();
         assert!(!cache.mark_requested(b"a"));
         assert!(cache.mark_requested(b"a"));
     }
 
     #[test]
-    fn what_changed_a_moment_ago_is_not_kept() {
+    fn a_file_that_was_changed_just_now_is_not_cached() {
         let (dir, cache) = cache();
         fs::write(dir.path().join("a"), "one").unwrap();
         assert_eq!(bytes(&cache, "a"), b"one");
@@ -353,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn every_change_is_seen_at_once() {
+    fn every_change_is_detected_at_once() {
         let (dir, cache) = cache();
         let path = dir.path().join("a");
         let write = |text: &str, seconds| {
@@ -366,7 +328,7 @@ mod tests {
         assert_eq!(bytes(&cache, "a"), b"one");
         std::thread::sleep(Duration::from_millis(20)); // another tick of the file system's clock
         write("two", 1000);
-        assert_eq!(bytes(&cache, "a"), b"two", "same size and date: ctime tells");
+        assert_eq!(bytes(&cache, "a"), b"two", "same size and mtime, another ctime");
         force_insert(&cache, "a");
         fs::remove_file(&path).unwrap();
         assert!(matches!(cache.get(b"a", &mut None), Opened::NotFound));
@@ -375,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn r_1_nothing_is_kept_of_a_directory_that_was_replaced() {
+    fn r_1_the_files_of_a_directory_that_was_replaced_are_evicted() {
         let (dir, cache) = cache();
         let old = dir.path().with_extension("old");
         fs::write(dir.path().join("a"), "one").unwrap();
@@ -383,22 +345,22 @@ mod tests {
         assert!(is_cached(&cache, "a"));
         fs::rename(dir.path(), &old).unwrap();
         fs::create_dir(dir.path()).unwrap();
-        // A file of the former directory, in a place where it may not be sent from any more.
+        // A file of the former directory, by a link that may not be followed.
         std::os::unix::fs::symlink(old.join("a"), dir.path().join("a")).unwrap();
-        assert!(matches!(cache.get(b"b", &mut None), Opened::NotFound), "a look at the name");
+        assert!(matches!(cache.get(b"b", &mut None), Opened::NotFound), "resolves the name");
         assert!(matches!(cache.get(b"a", &mut None), Opened::Denied(_)));
         fs::remove_dir_all(dir.path()).unwrap();
         fs::rename(&old, dir.path()).unwrap();
         force_insert(&cache, "a");
         fs::rename(dir.path(), &old).unwrap();
-        assert!(matches!(cache.get(b"a", &mut None), Opened::Denied(_)), "once for the log");
-        assert_eq!(cache.read_generations().young.files.len(), 0);
+        assert!(matches!(cache.get(b"a", &mut None), Opened::Denied(_)), "logged once");
+        assert!(cache.read_cached().files.is_empty());
         fs::rename(&old, dir.path()).unwrap();
         assert_eq!(bytes(&cache, "a"), b"one");
     }
 
     #[test]
-    fn r_1_what_a_request_opened_of_a_former_directory_is_not_kept() {
+    fn r_1_a_file_that_was_opened_in_a_former_directory_is_not_cached() {
         let (dir, cache) = cache();
         let old = dir.path().with_extension("old");
         fs::write(dir.path().join("a"), "one").unwrap();
@@ -407,9 +369,12 @@ mod tests {
         let before = cache.root.revision_of(root_dir.as_ref().unwrap()).unwrap();
         fs::rename(dir.path(), &old).unwrap();
         fs::create_dir(dir.path()).unwrap();
-        // By its name it is what was opened, but it may not be sent from there.
+        // Under its name it is the same file, but the link may not be followed.
         std::os::unix::fs::symlink(old.join("a"), dir.path().join("a")).unwrap();
-        assert!(matches!(cache.get(b"b", &mut None), Opened::NotFound), "another request's look");
+        assert!(
+            matches!(cache.get(b"b", &mut None), Opened::NotFound),
+            "another request resolves the name"
+        );
         let Opened::File(content, stat) = cache.get(b"a", &mut root_dir) else { unreachable!() };
         assert_eq!(cache.root.revision_of(root_dir.as_ref().unwrap()), None);
         cache.insert(b"a", &content, stat, before);
@@ -435,16 +400,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
-        let (dir, cache) = cache();
-        fs::write(dir.path().join("large"), vec![0; MAX_BODY_IN_MEMORY as usize + 1]).unwrap();
-        let Opened::File(content, stat) = cache.get(b"large", &mut None) else { unreachable!() };
-        for i in 0..1000 {
-            cache.insert(format!("{i}").as_bytes(), &content, stat, cache.root.revision());
+    fn content_and_descriptors_are_cached_within_the_limits() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path(), Symlinks::Beneath).unwrap();
+        let limits = CacheLimits {
+            max_content_size: 10,
+            max_bytes: 60,
+            max_files: 100,
+            max_descriptors: 4,
+            ..CacheLimits::default()
+        };
+        let cache = FileCache::with_limits(root, &limits);
+        for (size, most) in [(10, 6), (11, 4)] {
+            for n in 0..54 {
+                let name = format!("{size}-{n}");
+                fs::write(dir.path().join(&name), vec![b'x'; size]).unwrap();
+                force_insert(&cache, &name);
+            }
+            let cached = (0..54).filter(|n| is_cached(&cache, &format!("{size}-{n}")));
+            assert_eq!(cached.count(), most);
         }
-        let generations = cache.generations.read().unwrap();
-        assert!(generations.young.descriptors <= MAX_DESCRIPTORS);
-        assert!(generations.old.descriptors <= MAX_DESCRIPTORS);
-        assert_eq!(generations.young.files.len(), generations.young.descriptors);
     }
 }

@@ -1,16 +1,18 @@
-//! Part of a file on its way to a socket.
+//! Sending part of a file to a socket.
 //!
-//! It is sent in several calls, so that other connections have their turn in between. The file is
-//! looked at again before the last one: a file that was changed meanwhile is not sent to its end,
-//! and the client sees that the response is incomplete.
+//! It is sent by several calls, so that other connections can be served between them. Before the
+//! last one, it is checked whether the file has changed. If it has, it is not sent to its end, and
+//! the client sees that the response is incomplete (B-174).
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 
-use super::ChangeGuard;
 use super::change_guard::TransferGuard;
 use crate::net;
+
+/// The least size of the parts in which a file is sent, in bytes.
+const MIN_CHUNK: usize = 4 << 10;
 
 /// Bytes of a file that are still to be sent.
 #[derive(Debug)]
@@ -19,17 +21,20 @@ pub struct FileTransfer<'f> {
     offset: u64,
     left: u64,
     sent: u64,
+    max_chunk: usize,
     guard: TransferGuard,
 }
 
 impl<'f> FileTransfer<'f> {
-    /// `count` bytes of `file` from `offset`.
+    /// A transfer of `count` bytes of `file` from `offset`, at most `max_chunk` of them by one call
+    /// (at least 4 KiB): [`Config::max_sendfile_chunk`](crate::Config::max_sendfile_chunk).
     ///
     /// # Errors
-    /// Returns an error if the system does not tell how long the file is.
-    pub fn new(file: &'f File, offset: u64, count: u64) -> io::Result<Self> {
-        let guard = ChangeGuard::for_transfer(file, count)?;
-        Ok(Self { file, offset, left: count, sent: 0, guard })
+    /// Returns an error if the metadata of the file cannot be read.
+    pub fn new(file: &'f File, offset: u64, count: u64, max_chunk: usize) -> io::Result<Self> {
+        let max_chunk = max_chunk.max(MIN_CHUNK);
+        let guard = TransferGuard::new(file, count, max_chunk as u64)?;
+        Ok(Self { file, offset, left: count, sent: 0, max_chunk, guard })
     }
 
     /// Whether all of it was sent.
@@ -38,13 +43,13 @@ impl<'f> FileTransfer<'f> {
         self.left == 0
     }
 
-    /// How many bytes were sent.
+    /// The number of bytes that were sent.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// Sends a part by one call, at most [`net::MAX_SENDFILE_CHUNK`] bytes. Returns how many were sent.
+    /// Sends a part by one call. Returns the number of bytes sent.
     ///
     /// # Errors
     /// Returns [`ErrorKind::UnexpectedEof`] if the file has become shorter,
@@ -52,7 +57,9 @@ impl<'f> FileTransfer<'f> {
     /// takes nothing now, or the error of the file or the socket.
     pub fn send(&mut self, stream: &TcpStream) -> io::Result<usize> {
         self.guard.check_before_send(self.file, self.left)?;
-        let n = net::send_file(stream, self.file, self.offset, self.left)?;
+        let most =
+            usize::try_from(self.left).map_or(self.max_chunk, |left| left.min(self.max_chunk));
+        let n = net::send_file(stream, self.file, self.offset, most)?;
         if n == 0 && self.left > 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }

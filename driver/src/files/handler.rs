@@ -1,4 +1,4 @@
-//! The files below a directory, as front ends serve them.
+//! The handler of files: what front ends call for each request.
 
 use std::io;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use doorstep_core::site::Site;
 
-use super::{Directory, FilesJob};
+use super::{CacheLimits, Directory, FilesJob};
 use crate::cgi::ScriptDirectory;
 use crate::observer::Observer;
 use crate::os::Symlinks;
@@ -53,13 +53,20 @@ impl Files {
         self
     }
 
+    /// Caches within `limits`. What was cached before is evicted.
+    #[must_use]
+    pub fn with_cache_limits(mut self, limits: CacheLimits) -> Self {
+        Arc::make_mut(&mut self.directory).set_cache_limits(limits);
+        self
+    }
+
     /// Leaves the directories of `scripts` out of listings.
     pub(crate) fn attach_scripts(mut self, scripts: &mut ScriptDirectory) -> Self {
         Arc::make_mut(&mut self.directory).attach_scripts(scripts);
         self
     }
 
-    /// The response to one request, of any method. It is to be stepped until it is done.
+    /// The response to one request of any method: a [`Job`](crate::Job), to be stepped until it is done.
     #[must_use]
     pub fn job(&self) -> FilesJob<'_> {
         FilesJob::new(&self.directory)

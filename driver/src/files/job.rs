@@ -1,4 +1,4 @@
-//! A response from a directory, step by step.
+//! The response to one request for a file or a directory listing, step by step ([`Job`]).
 
 use std::io;
 use std::mem;
@@ -22,11 +22,11 @@ pub struct FilesJob<'f> {
     state: State,
 }
 
-/// What the next step begins with. What most requests do not need is on the heap.
+/// The state between two steps. States that most requests do not need are on the heap.
 enum State {
     /// The request is to be resolved.
     Resolve { evicted: bool },
-    /// Several ranges are being sent; so many pieces were.
+    /// Several ranges are being sent. The number is that of the pieces that were sent.
     Parts(Box<(Content, Multipart)>, usize),
     /// The digests of a file are being computed.
     Digest(Pending<(Box<PendingDigest>, Digests)>),
@@ -36,7 +36,7 @@ enum State {
     Done,
 }
 
-/// A listing in the making.
+/// A directory listing in progress.
 struct ListingJob {
     path: Arc<[u8]>,
     view: View,
@@ -45,13 +45,13 @@ struct ListingJob {
 }
 
 enum ListState {
-    /// It is to be begun.
+    /// It has not begun.
     Begin(Option<Permit>),
-    /// It is being made; whether it has a permit.
+    /// It is being made, with a permit or without.
     Make(Pending<Result<Listing, ListingError>>, bool),
     /// It is large, and waits for a permit.
     Queue(PermitWait),
-    /// It is being sent; so many pieces were.
+    /// It is being sent. The number is that of the parts that were sent.
     Send(Listing, usize),
 }
 
@@ -60,7 +60,7 @@ impl<'f> FilesJob<'f> {
         Self { directory, state: State::Resolve { evicted: false } }
     }
 
-    /// Handles what is left after the head; `None` when another state was reached.
+    /// Carries out `plan`. Returns `None` if another state was reached.
     fn carry_out(
         &mut self,
         exchange: &mut ExchangeState<'_>,
@@ -162,8 +162,9 @@ impl ListingJob {
                         return Ok(JobStep::Evict);
                     }
                     Err(ListingError::NeedsPermit) if !has_permit => {
-                        self.state = ListState::Queue(directory.queue_for_permit());
-                        return Ok(JobStep::Flush); // earlier responses do not wait with it
+                        self.state =
+                            ListState::Queue(directory.queue_for_permit(exchange.config()));
+                        return Ok(JobStep::Flush); // earlier responses need not wait
                     }
                     listed => listed,
                 },
@@ -215,7 +216,7 @@ impl ListingJob {
     }
 }
 
-/// Appends what is in memory, or asks for what is not.
+/// Appends content that is in memory, or returns the step that sends a file.
 fn send(
     exchange: &mut ExchangeState<'_>,
     content: &Content,
@@ -236,9 +237,9 @@ fn disconnect_check(
     exchange: &ExchangeState<'_>,
 ) -> impl FnMut() -> Option<Disconnect> + Send + 'static {
     let (connection, mut detector) =
-        (exchange.connection().clone(), directory.disconnect_detector());
+        (exchange.connection().clone(), directory.disconnect_detector(exchange.config()));
     move || match Arc::strong_count(&connection) {
-        1 => Some(Disconnect::Closed), // the front end has given it up
+        1 => Some(Disconnect::Closed), // the front end has closed it
         _ => detector.update(connection.peer_state()),
     }
 }

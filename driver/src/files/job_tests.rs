@@ -10,7 +10,7 @@ use super::*;
 use crate::Files;
 use crate::exchange::fixture::{Ran, respond, run};
 
-/// Runs the job for `GET path` with these header lines; and what was logged.
+/// Runs the job for `GET path` with these header lines, and returns what was logged, too.
 fn get(files: &Files, path: &str, headers: &str) -> (Ran, Vec<String>) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\n{headers}\r\n");
     let mut ran = Ran::default();
@@ -23,7 +23,7 @@ fn body(ran: &Ran) -> &str {
     ran.sent.split_once("\r\n\r\n").expect("a head").1
 }
 
-/// A file that changed long ago, so that it is cached when it is asked for again.
+/// A file that was changed long ago, so that it is cached when it is requested again.
 fn write(path: &Path, content: &str) {
     fs::write(path, content).unwrap();
     let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
@@ -82,7 +82,7 @@ fn several_ranges_are_sent_in_order() {
 }
 
 #[test]
-fn a_digest_is_computed_where_one_may_wait() {
+fn a_digest_is_computed_where_blocking_is_allowed() {
     let dir = tempfile::tempdir().unwrap();
     write(&dir.path().join("a"), "abc");
     let files = Files::new(dir.path()).unwrap();
@@ -94,7 +94,7 @@ fn a_digest_is_computed_where_one_may_wait() {
 }
 
 #[test]
-fn a_listing_is_made_where_one_may_wait() {
+fn a_listing_is_made_where_blocking_is_allowed() {
     let dir = tempfile::tempdir().unwrap();
     for i in 0..1500 {
         fs::write(dir.path().join(format!("a-file-with-a-name-{i}")), "").unwrap();
@@ -102,7 +102,7 @@ fn a_listing_is_made_where_one_may_wait() {
     let files = Files::new(dir.path()).unwrap();
     let (ran, _) = get(&files, "/", "");
     assert_eq!(ran.steps[0], "Block");
-    assert!(ran.has("Flush"), "it is sent in pieces");
+    assert!(ran.has("Flush"), "it is sent in parts");
     assert!(body(&ran).contains("a-file-with-a-name-1499"));
     assert!(body(&ran).trim_end().ends_with("</html>"));
 }
@@ -128,7 +128,7 @@ fn a_listing_that_waits_too_long_for_its_permit_is_503() {
         let (ran, errors) = get(&files, "/", "");
         assert_eq!(ran.steps[..3], ["Block", "Flush", "Wait"]);
         assert!(ran.sent.starts_with("HTTP/1.1 503 "), "{}", ran.sent);
-        assert!(errors[0].contains("not listed: too many"), "{errors:?}");
+        assert!(errors[0].contains("directory listing refused: too many"), "{errors:?}");
         assert!(run(&mut first, exchange).sent.starts_with("HTTP/1.1 200 "));
         let (ran, _) = get(&files, "/", "");
         assert!(ran.sent.starts_with("HTTP/1.1 200 "), "the permit was given back");

@@ -1,9 +1,9 @@
-//! Making listings within bounds, but for the waiting.
+//! Directory listings, within bounds.
 //!
-//! A listing of few entries is made at once. When it turns out to be a large one it needs a permit,
-//! of which there are few ([`Site::max_large_listings`]), and is begun anew with it; it keeps the
-//! permit until it is sent, since until then it takes memory. It is given up when its client has
-//! left.
+//! A listing of few entries is made at once. A large one needs a permit, of which there are few
+//! ([`Site::max_large_listings`]): if there is none, the listing is begun again when there is. It
+//! keeps the permit until it is sent, since it takes memory until then. It is aborted when its client
+//! has disconnected.
 //!
 //! [`Site::max_large_listings`]: doorstep_core::site::Site::max_large_listings
 
@@ -17,11 +17,11 @@ use doorstep_core::site::{NotServed, Site};
 use crate::config::FLUSH_THRESHOLD;
 use crate::files::FileCache;
 use crate::net::Disconnect;
-use crate::os::ErrorClass;
-use crate::permit_wait::{NoPermit, PermitWait};
+use crate::os::{self, ErrorClass};
+use crate::permit_wait::{NoPermit, PermitTimeouts, PermitWait};
 use crate::semaphore::{Permit, Semaphore};
 
-/// After so many entries, the client is looked for.
+/// The number of entries after which it is checked whether the client has disconnected.
 const ENTRIES_PER_DISCONNECT_CHECK: u32 = 256;
 
 /// The permits for large listings.
@@ -30,19 +30,19 @@ pub(crate) struct ListingPermits {
     permits: Arc<Semaphore>,
 }
 
-/// A listing, and the permit for its size, if it needs one.
+/// A directory listing, and its permit, if it needs one.
 #[derive(Debug)]
 pub struct Listing {
     bytes: Vec<u8>,
     _permit: Option<Permit>,
 }
 
-/// Why there is no listing.
+/// Why a directory cannot be listed.
 #[derive(Debug)]
 pub enum ListingError {
-    /// It is a large one, and needs a permit.
+    /// The listing is large, and needs a permit.
     NeedsPermit,
-    /// There was no permit for it, or its client has disconnected.
+    /// There was no permit, or the client has disconnected.
     NoPermit(NoPermit),
     /// The directory cannot be read.
     Io(io::Error),
@@ -54,12 +54,11 @@ impl ListingPermits {
     }
 
     /// Waits for a permit.
-    pub(crate) fn queue(&self, site: &Site) -> PermitWait {
-        PermitWait::new(&self.permits, site.listing_queue_timeout, site.half_close_timeout)
+    pub(crate) fn queue(&self, timeouts: PermitTimeouts) -> PermitWait {
+        PermitWait::new(&self.permits, timeouts)
     }
 
-    /// The listing of the directory at `path` of `cache`. `disconnect` says whether its client has
-    /// left.
+    /// Lists a directory. `disconnect` returns whether the client has disconnected.
     pub(crate) fn build(
         &self,
         (cache, site): (&FileCache, &Site),
@@ -98,28 +97,26 @@ impl ListingPermits {
 }
 
 impl Listing {
-    /// How long it is, in bytes.
+    /// Its length in bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.bytes.len() as u64
     }
 
-    /// Its bytes, in pieces to be sent. It keeps its permit until it is dropped.
+    /// Its bytes, in the parts in which they are sent.
     pub fn chunks(&self) -> impl Iterator<Item = &[u8]> + Send {
         self.bytes.chunks(FLUSH_THRESHOLD)
     }
 }
 
 impl ListingError {
-    /// Whether descriptors or memory are used up: it may be listed once others have given some
-    /// back.
+    /// Whether descriptors or memory are used up: then it may be listed when some were released.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
         matches!(self, Self::Io(error) if ErrorClass::of(error) == ErrorClass::Exhausted)
     }
 
-    /// What is answered; `None` is 503, since descriptors or memory are used up, or the file system
-    /// fails.
+    /// The response. `None` is 503, since descriptors or memory are used up, or the file system fails.
     pub(crate) fn not_served(&self) -> Option<NotServed> {
         let Self::Io(error) = self else { return None };
         match ErrorClass::of(error) {
@@ -134,15 +131,15 @@ impl fmt::Display for ListingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NeedsPermit | Self::NoPermit(NoPermit::Full | NoPermit::TimedOut) => {
-                f.write_str("not listed: too many large directories are being listed")
+                f.write_str("directory listing refused: too many large directory listings at once")
             }
             Self::NoPermit(NoPermit::ShuttingDown) => {
-                f.write_str("not listed, since the server stops")
+                f.write_str("directory listing refused: the server is shutting down")
             }
             Self::NoPermit(NoPermit::Disconnected(disconnect)) => {
-                write!(f, "not listed, since {disconnect}")
+                write!(f, "directory listing aborted: {disconnect}")
             }
-            Self::Io(error) => error.fmt(f),
+            Self::Io(error) => os::describe_error(error).fmt(f),
         }
     }
 }

@@ -1,6 +1,6 @@
-//! A file that is to be answered with digests: the question, kept until they are computed.
+//! A file whose digests are to be computed before the response begins (RFC 9530).
 //!
-//! It owns what it needs, so that it can go where one may wait.
+//! It borrows nothing from the request, so that the digests can be computed on another thread.
 
 use doorstep_core::http1::Head;
 use doorstep_core::site::digest::WantedDigests;
@@ -11,10 +11,7 @@ use doorstep_core::site::{Representation, Stat};
 
 use crate::files::{Content, Digest, DigestCache};
 
-/// The largest file that is read for a digest, in bytes. A larger one is sent without.
-pub const MAX_DIGEST_FILE_SIZE: u64 = 1 << 30;
-
-/// A file, found and not yet answered with, and which digests are wanted.
+/// A file that was found, and the digests of it that the request wants.
 #[derive(Debug, Clone)]
 pub struct PendingDigest {
     pub(crate) content: Content,
@@ -40,17 +37,19 @@ pub struct Digests {
 }
 
 impl PendingDigest {
-    /// `None` when there is nothing to compute: no digest is wanted that can be had.
+    /// `None` if no digest is to be computed: none is wanted, or the file is larger than
+    /// `max_file_size`.
     pub(crate) fn new(
         head: &Head<'_>,
         representation: &Representation<'_>,
         selection: &Selection,
         (content, stat): &(Content, Stat),
+        max_file_size: u64,
     ) -> Option<Self> {
         let mut wanted = WantedDigests::from_head(head);
-        // Of what is put together from parts there is none, and HEAD is sent nothing.
+        // The content of several ranges has none, nor has the response to HEAD.
         wanted.content &= !head.is_head() && !matches!(selection, Selection::Several(_));
-        if wanted == WantedDigests::default() || stat.size > MAX_DIGEST_FILE_SIZE {
+        if wanted == WantedDigests::default() || stat.size > max_file_size {
             return None;
         }
         Some(Self {
@@ -68,7 +67,7 @@ impl PendingDigest {
         })
     }
 
-    /// What its fields say.
+    /// The representation that the headers describe.
     pub(crate) fn representation(&self) -> Representation<'_> {
         Representation {
             media_type: MediaType {
@@ -84,7 +83,7 @@ impl PendingDigest {
         }
     }
 
-    /// Reads the file, unless `cache` knows it, as long as that `is_wanted`.
+    /// Computes the digests, or takes them from `cache`. Ends when `is_wanted` returns false.
     pub(crate) fn compute(
         &self,
         cache: &DigestCache,

@@ -1,10 +1,10 @@
-//! New connections for many threads at once, until it is stopped.
+//! Accepting connections from several listeners on many threads, until a stop.
 //!
-//! One listener on Linux costs one system call for each connection. Several listeners, or another
-//! system, are polled first. [`Acceptor::stop`] wakes all threads at once, and no connection is
-//! reset: what waits in the backlog is taken first, and handed out after that. A connection that
-//! died before it was accepted is skipped; running out of descriptors is told, so that the caller
-//! can pause instead of spinning.
+//! With one listener on Linux, a connection costs one system call; several listeners, and those of
+//! other systems, are polled first. [`Acceptor::stop`] wakes all threads at once and resets no
+//! connection: those in the backlog are accepted first, and returned after the stop. A connection
+//! that was lost before it was accepted is skipped. Running out of descriptors (`EMFILE`) or memory
+//! is an error, so that the caller can pause instead of spinning.
 
 use std::collections::VecDeque;
 use std::io::{self, PipeReader, PipeWriter};
@@ -21,8 +21,9 @@ use rustix::net::{Shutdown, shutdown};
 
 use crate::os::LINUX;
 
-/// How long a stop waits for the end of handshakes that have begun, where no more can begin: enough
-/// within a data centre. Longer would have more clients repeat their SYN, a second later.
+/// How long [`Acceptor::stop`] waits for TCP handshakes that have begun, while no further one can
+/// begin. It is enough within a data centre; the longer it is, the more clients have to repeat their
+/// SYN, a second later.
 const HANDSHAKE_WAIT: Duration = Duration::from_millis(1);
 
 /// A connection, and the client's address.
@@ -50,13 +51,13 @@ pub struct Acceptor {
     blocking: bool,
     stopping: AtomicBool,
     stopped: AtomicBool,
-    /// What was in the listeners' backlogs when they were stopped; accepted, and not handed out
+    /// The connections that were in the listeners' backlogs at the stop: accepted, and not returned
     /// yet.
     backlog: Mutex<VecDeque<Accepted>>,
-    /// Hangs up when `writer` is dropped, which every `poll` sees.
+    /// Becomes readable when `writer` is dropped, which wakes every `poll`.
     reader: PipeReader,
     writer: Mutex<Option<PipeWriter>>,
-    /// Which listener is asked first, so that a busy one does not starve another.
+    /// The listener that is tried first, so that a busy one does not starve another.
     next_listener: AtomicUsize,
 }
 
@@ -64,16 +65,16 @@ impl Acceptor {
     /// Accepts from all of `listeners`.
     ///
     /// # Errors
-    /// When they cannot be set up, or there is none.
+    /// Returns an error if `listeners` is empty, or the error of the system.
     pub fn new(listeners: Vec<TcpListener>) -> io::Result<Self> {
         Self::from_listeners(listeners, LINUX)
     }
 
-    /// The same for a caller that waits for [`Acceptor::sources`] by other means and then calls
-    /// [`Acceptor::try_accept`].
+    /// Accepts from all of `listeners` for a caller that waits by other means until one of
+    /// [`Acceptor::sources`] is readable, and then calls [`Acceptor::try_accept`].
     ///
     /// # Errors
-    /// As of [`Acceptor::new`].
+    /// Returns an error if `listeners` is empty, or the error of the system.
     pub fn nonblocking(listeners: Vec<TcpListener>) -> io::Result<Self> {
         Self::from_listeners(listeners, false)
     }
@@ -101,51 +102,44 @@ impl Acceptor {
         })
     }
 
-    /// What we listen on, in the order given; with the ports that were found for 0.
+    /// The addresses of the listeners, in their order, with the ports that were chosen for port 0.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Waits for the next connection; `None` once stopped, and the backlog is handed out. Any
-    /// number of threads may wait.
+    /// Waits for the next connection. After [`Acceptor::stop`], returns those of the backlog and then
+    /// `None`. Any number of threads may wait.
     ///
     /// # Errors
-    /// When descriptors or memory are used up: the connection still waits, try again later.
+    /// Returns an error if descriptors or memory are used up: the connection stays in the backlog,
+    /// and accepting it can be tried again later.
     pub fn accept(&self) -> io::Result<Option<Accepted>> {
         while !self.is_stopped() {
             if !self.blocking || self.stopping.load(Ordering::SeqCst) {
                 self.poll(None)?;
             }
-            for listener in self.round_robin() {
-                match accept(listener, false) {
-                    Ok(connection) => return Ok(Some(connection)),
-                    Err(_) if self.is_stopped() => break,
-                    Err(error) if is_connection_error(&error) => {}
-                    Err(error) => return Err(error),
-                }
+            if let Some(connection) = self.accept_any(false)? {
+                return Ok(Some(connection));
             }
         }
         Ok(self.backlog().pop_front())
     }
 
-    /// What becomes readable when there is something to accept, and after [`Acceptor::stop`].
+    /// Descriptors that become readable when there is a connection to accept, and after
+    /// [`Acceptor::stop`].
     pub fn sources(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.listeners.iter().map(TcpListener::as_fd).chain([self.reader.as_fd()])
     }
 
-    /// Accepts a connection that is here, without waiting; its socket never waits either.
+    /// Accepts a connection without waiting; `None` if there is none now. Its socket is
+    /// non-blocking.
     ///
     /// # Errors
-    /// As of [`Acceptor::accept`].
+    /// Returns the same errors as [`Acceptor::accept`].
     pub fn try_accept(&self) -> io::Result<Option<Accepted>> {
-        for listener in self.round_robin() {
-            match accept(listener, true) {
-                Ok(connection) => return Ok(Some(connection)),
-                Err(_) if self.is_stopped() => break,
-                Err(error) if is_connection_error(&error) => {}
-                Err(error) => return Err(error),
-            }
+        if let Some(connection) = self.accept_any(true)? {
+            return Ok(Some(connection));
         }
         let connection = self.is_stopped().then(|| self.backlog().pop_front()).flatten();
         if let Some((stream, _)) = &connection {
@@ -154,28 +148,30 @@ impl Acceptor {
         Ok(connection)
     }
 
-    /// Waits until a connection can be accepted, at most `timeout`. Says whether one can; another
-    /// thread may be faster. False as well once stopped.
+    /// Waits until there is a connection to accept, at most for `timeout`. Returns whether there is
+    /// one, which another thread may accept first; false after a stop.
     ///
     /// # Errors
-    /// When the system cannot wait.
+    /// Returns the error of `poll`.
     pub fn wait_readable(&self, timeout: Duration) -> io::Result<bool> {
         Ok(self.poll(Some(timeout))? && !self.is_stopped())
     }
 
-    /// Takes what is in the backlog, closes the listeners, and wakes all that wait in
-    /// [`Acceptor::accept`]; what was taken is handed out first. Takes about a millisecond.
+    /// Accepts the connections in the backlog, closes the listeners, and wakes all threads that wait
+    /// in [`Acceptor::accept`], which return the connections of the backlog first. Takes about a
+    /// millisecond.
     ///
-    /// To close a listener resets what is in its backlog, and so what comes between a last look and
-    /// that. Where the system can do it, no handshake begins during that time: a client that tries
-    /// repeats its SYN a second later, and is refused or finds our successor.
+    /// Closing a listener resets the connections in its backlog, including those that arrive between
+    /// the last accept and the close. So, where the system supports it, no TCP handshake can begin in
+    /// that time: a client that tries repeats its SYN a second later, and is refused or reaches the
+    /// server that was started next.
     pub fn stop(&self) {
         if self.stopping.swap(true, Ordering::SeqCst) {
             return;
         }
         let mut refused = true;
         for listener in &self.listeners {
-            let _ = listener.set_nonblocking(true); // from here on everybody polls
+            let _ = listener.set_nonblocking(true); // from now on every thread polls
             refused &= refuse_handshakes(listener);
         }
         self.drain_backlog();
@@ -186,29 +182,29 @@ impl Acceptor {
         self.stopped.store(true, Ordering::SeqCst);
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         for listener in &self.listeners {
-            // Wakes a blocked accept on Linux; other systems may refuse, and are ready by the pipe.
+            // Wakes a blocked accept on Linux. On other systems, the pipe wakes the threads.
             let _ = shutdown(listener, Shutdown::Both);
         }
     }
 
-    /// Whether [`Acceptor::stop`] was called, and nothing but the backlog is handed out.
+    /// Whether [`Acceptor::stop`] was called, so that only connections of the backlog are returned.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
     }
 
-    /// How many connections were in the backlog and are still to be handed out.
+    /// The number of connections of the backlog that were not returned yet.
     #[must_use]
     pub fn backlog_len(&self) -> usize {
         self.backlog().len()
     }
 
-    /// Closes those; how many there were. (The kernel resets one whose request was not read.)
+    /// Closes them, and returns their number. The kernel resets those whose request was not read.
     pub fn abort_backlog(&self) -> usize {
         self.backlog().drain(..).count()
     }
 
-    /// Accepts what is here, as far as the descriptors go.
+    /// Accepts all connections in the backlogs, as far as there are descriptors.
     fn drain_backlog(&self) {
         for listener in &self.listeners {
             loop {
@@ -225,18 +221,31 @@ impl Acceptor {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether anything happened within `timeout`.
+    /// Waits for the listeners and for the stop, and returns whether one of them is ready.
     fn poll(&self, timeout: Option<Duration>) -> io::Result<bool> {
         let mut sources: Vec<_> =
             self.listeners.iter().map(|listener| PollFd::new(listener, PollFlags::IN)).collect();
         sources.push(PollFd::new(&self.reader, PollFlags::IN));
-        // A time too long to be told is as good as none.
+        // A time that is too long for the system is as good as none.
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         match poll(&mut sources, timeout.as_ref()) {
             Ok(ready) => Ok(ready > 0),
             Err(Errno::INTR) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Accepts from the first listener that has a connection; `None` if none has.
+    fn accept_any(&self, nonblocking: bool) -> io::Result<Option<Accepted>> {
+        for listener in self.round_robin() {
+            match accept(listener, nonblocking) {
+                Ok(connection) => return Ok(Some(connection)),
+                Err(_) if self.is_stopped() => break,
+                Err(error) if is_connection_error(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
     }
 
     fn round_robin(&self) -> impl Iterator<Item = &TcpListener> {
@@ -246,16 +255,16 @@ impl Acceptor {
     }
 }
 
-/// Lets no handshake begin from now on, and those end that have: whether the system can do that. It
-/// drops every segment that has the SYN flag before it looks at it.
+/// From now on no handshake can begin, but those that have begun can end. Returns whether the system
+/// supports that. A filter on the socket drops every segment with the SYN flag.
 #[cfg(target_os = "linux")]
 fn refuse_handshakes(listener: &TcpListener) -> bool {
     use socket2::{SockFilter, SockRef};
 
-    /// In the byte of a TCP header that holds the flags (RFC 9293 §3.1).
+    /// The offset of the flags in a TCP header, in bytes (RFC 9293 §3.1).
     const FLAGS: u32 = 13;
     const SYN: u32 = 2;
-    /// Classic BPF: load that byte, jump when a flag is set, drop or pass.
+    /// Classic BPF: load that byte, jump if the flag is set, drop or pass.
     const PROGRAM: [SockFilter; 4] = [
         SockFilter::new(0x30, 0, 0, FLAGS),
         SockFilter::new(0x45, 0, 1, SYN),
@@ -270,7 +279,7 @@ fn refuse_handshakes(_: &TcpListener) -> bool {
     false
 }
 
-/// One call where the system has one for it.
+/// Accepts by one system call.
 #[cfg(target_os = "linux")]
 fn accept(listener: &TcpListener, nonblocking: bool) -> io::Result<Accepted> {
     use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
@@ -279,7 +288,8 @@ fn accept(listener: &TcpListener, nonblocking: bool) -> io::Result<Accepted> {
     let mut flags = SocketFlags::CLOEXEC;
     flags.set(SocketFlags::NONBLOCK, nonblocking);
     let (socket, peer) = match acceptfrom_with(listener, flags) {
-        // Not every sandbox knows the call; a firewall's refusal, which looks the same, is over.
+        // A sandbox may not know the call. A firewall may have refused one connection, which looks
+        // the same.
         Err(Errno::NOSYS | Errno::PERM) => {
             let (socket, peer) = acceptfrom(listener)?;
             fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
@@ -295,12 +305,12 @@ fn accept(listener: &TcpListener, nonblocking: bool) -> io::Result<Accepted> {
 #[cfg(not(target_os = "linux"))]
 fn accept(listener: &TcpListener, nonblocking: bool) -> io::Result<Accepted> {
     let (stream, peer) = listener.accept()?;
-    stream.set_nonblocking(nonblocking)?; // only Linux does not let it inherit this
+    stream.set_nonblocking(nonblocking)?; // except on Linux, it is inherited
     Ok((stream, peer))
 }
 
-/// Whether the next accept may well succeed: accept(2) passes on what befell a connection while it
-/// was waiting, and with several threads another one may have been faster.
+/// Whether an error concerns one connection, so that the next accept may succeed: accept(2) passes
+/// on pending network errors of the connection, and another thread may have been faster.
 fn is_connection_error(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
@@ -343,7 +353,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::sync::Barrier;
 
-    /// One listener and two, by each way of waiting.
+    /// Acceptors with one listener and with two, and with each way of waiting.
     fn acceptors() -> Vec<Acceptor> {
         let one = || bind(Some("127.0.0.1"), 0).unwrap();
         let two = || one().into_iter().chain(one()).collect();
@@ -355,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn stop_ends_every_accept_that_waits_and_all_later_ones() {
+    fn stop_ends_every_waiting_accept_and_all_later_ones() {
         for acceptor in acceptors() {
             let started = Barrier::new(9);
             thread::scope(|scope| {
@@ -378,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_hands_out_what_is_in_the_backlog() {
+    fn b_282_a_stop_returns_the_connections_in_the_backlog() {
         for acceptor in acceptors() {
             let addresses = acceptor.addresses();
             let connect = |n: usize| TcpStream::connect(addresses[n % addresses.len()]);
@@ -400,11 +410,11 @@ mod tests {
 
     #[test]
     #[cfg(all(target_os = "linux", not(feature = "portable")))]
-    fn a_stop_under_way_resets_no_connection() {
+    fn b_282_a_stop_resets_no_connection() {
         for acceptor in acceptors() {
             let addresses = acceptor.addresses();
             let ends = thread::scope(|scope| {
-                // Each connects until it is refused; whoever came in has to be handed out.
+                // Each connects until it is refused. Every connection has to be returned.
                 let clients: Vec<_> = (0..4)
                     .map(|n| {
                         scope.spawn(move || -> Vec<TcpStream> {
@@ -425,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn every_connection_is_accepted_once_by_someone() {
+    fn every_connection_is_accepted_exactly_once() {
         for acceptor in acceptors() {
             let clients: Vec<_> = (0..40)
                 .map(|n| acceptor.addresses()[n % acceptor.addresses().len()])
@@ -447,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn wait_readable_sees_a_connection_and_takes_none() {
+    fn wait_readable_finds_a_connection_and_accepts_none() {
         for acceptor in acceptors() {
             assert!(!acceptor.wait_readable(Duration::ZERO).unwrap());
             let _client = TcpStream::connect(acceptor.addresses()[0]).unwrap();
@@ -458,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lack_of_descriptors_is_not_passed_over() {
+    fn emfile_is_returned_and_not_retried() {
         let error = |errno: Errno| io::Error::from(errno);
         assert!(is_connection_error(&error(Errno::CONNABORTED)));
         for lack in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::INVAL] {

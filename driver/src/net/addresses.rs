@@ -1,10 +1,10 @@
-//! The URLs a bound server can be reached at (B-294).
+//! The URLs at which a bound server can be reached (B-294).
 //!
-//! An address that was bound is its own URL; a wildcard stands for every address of the machine.
-//! Loopback comes first, IPv6 last. An IPv6 link-local address is only complete with its zone, the
-//! interface it belongs to (RFC 6874): a URL that names the zone is of use to programs such as
-//! curl, on this machine. Browsers take none and others call their interfaces otherwise, so what a
-//! wildcard stands for leaves such addresses out.
+//! An address that was bound has one URL; a wildcard address has those of every address of the
+//! machine. Loopback addresses come first, IPv6 addresses last. An IPv6 link-local address is
+//! incomplete without its zone, the interface (RFC 6874). A URL with a zone can be used by programs
+//! such as curl, on this machine only, and not by browsers: so the URLs of a wildcard address do not
+//! include it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -17,8 +17,8 @@ pub fn url(bound: SocketAddr, scheme: &str) -> String {
     format_url(bound, scheme, &interface)
 }
 
-/// The URLs of a server that listens on `bound`, each once; a wildcard is all addresses of the
-/// machine. Addresses the system does not tell are missing.
+/// The URLs of a server that listens on `bound`, each once; a wildcard address has those of all
+/// addresses of the machine that the system reports.
 ///
 /// ```
 /// let urls = doorstep_driver::net::urls(&["127.0.0.1:8000".parse()?], "http");
@@ -51,7 +51,7 @@ fn expand(bound: &[SocketAddr], local_ips: &[IpAddr]) -> Vec<SocketAddr> {
             reached.push(address);
             continue;
         }
-        // The IPv6 wildcard hears both families.
+        // The IPv6 wildcard address accepts both families.
         let matching = local_ips.iter().filter(|own| ip.is_ipv6() || own.is_ipv4());
         let matching = matching.filter(|own| !is_link_local(own));
         reached.extend(matching.map(|&own| SocketAddr::new(own, address.port())));
@@ -76,7 +76,7 @@ fn format_url(
     format!("{scheme}://[{}{zone}]:{}/", v6.ip(), v6.port())
 }
 
-/// The name of the interface that has this number; without it, the number is the zone as well.
+/// The name of the interface with this index. If there is none, the index can be used as the zone.
 #[cfg(target_os = "linux")]
 fn interface(index: u32) -> Option<String> {
     use rustix::net::{AddressFamily, SocketType, netdevice, socket};
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn b_294_a_wildcard_stands_for_the_machine() {
+    fn b_294_a_wildcard_has_the_urls_of_all_addresses() {
         let four = ["http://127.0.0.1:80/", "http://192.168.1.5:80/"];
         assert_eq!(of(&["0.0.0.0:80"]), four);
         let both = [four[0], "http://[::1]:80/", four[1], "http://[2001:db8::1]:80/"];
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn b_294_an_address_stands_for_itself() {
+    fn b_294_an_address_has_one_url() {
         assert_eq!(of(&["[fe80::1%1]:8000"]), ["http://[fe80::1%251]:8000/"], "R-30");
         assert_eq!(of(&["[fe80::1%2]:8000"]), ["http://[fe80::1%25eth0.1~%20%25]:8000/"], "R-30");
         assert_eq!(

@@ -1,8 +1,8 @@
-//! Listening sockets, bound and ready: every accepted socket inherits what it needs from them.
+//! Listening sockets. The options that connections need are inherited from them.
 //!
-//! Without a host that is every address of the machine in both families by one socket (B-277); a
-//! name stands for all the addresses it resolves to (B-276). Binding half of them because another
-//! program has the port is refused; an address whose family this machine lacks is left out.
+//! Without a host, one socket listens on every address of the machine, in both families (B-277). A
+//! name is bound at all addresses that it resolves to (B-276): it is an error if the port is in use
+//! at one of them, but addresses of a family that the machine does not have are left out.
 //!
 //! ```
 //! use doorstep_driver::net;
@@ -17,17 +17,33 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddr
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with, sockopt};
 
-/// Listens on `port` of `host`, an address or a name; `None` is the whole machine. Port 0 is any
-/// free port, the same one for every listener. There is at least one.
+/// Listens on `port` of `host`, a name or an address; `None` is every address of the machine. Port 0
+/// is any free port, the same one for every listener. Returns at least one listener, each with a
+/// backlog of [`DEFAULT_BACKLOG`] connections.
 ///
 /// # Errors
-/// When the name does not resolve, or with the first address's error when none can be had.
-/// `AddrInUse` when any of them is taken.
+/// Returns an error if the name does not resolve, `AddrInUse` if the port is in use on any of its
+/// addresses, or the error of the first address if the machine has none of them.
 pub fn bind(host: Option<&str>, port: u16) -> io::Result<Vec<TcpListener>> {
+    bind_with_backlog(host, port, DEFAULT_BACKLOG)
+}
+
+/// Listens as [`bind`] does. `backlog` is the number of connections that the kernel completes and
+/// holds for each listener until they are accepted; the system may use less (on Linux
+/// `net.core.somaxconn`). Further clients repeat their SYN until there is room (B-285).
+///
+/// # Errors
+/// Returns the same errors as [`bind`].
+pub fn bind_with_backlog(
+    host: Option<&str>,
+    port: u16,
+    backlog: u32,
+) -> io::Result<Vec<TcpListener>> {
+    let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
     let Some(host) = host else {
-        return match listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
+        return match listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), backlog) {
             Err(error) if is_address_unavailable(&error) => {
-                Ok(vec![listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))?])
+                Ok(vec![listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), backlog)?])
             }
             result => Ok(vec![result?]),
         };
@@ -38,26 +54,28 @@ pub fn bind(host: Option<&str>, port: u16) -> io::Result<Vec<TcpListener>> {
             addresses.push(address);
         }
     }
-    // A port that is free for the first address may be taken for the second.
+    // A port that is free at the first address may be in use at the second.
     let tries = if port == 0 { MAX_PORT_TRIES } else { 1 };
-    let mut result = listen_all(&addresses);
+    let mut result = listen_all(&addresses, backlog);
     for _ in 1..tries {
         match &result {
-            Err(error) if error.kind() == ErrorKind::AddrInUse => result = listen_all(&addresses),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                result = listen_all(&addresses, backlog);
+            }
             _ => break,
         }
     }
     result
 }
 
-fn listen_all(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+fn listen_all(addresses: &[SocketAddr], backlog: i32) -> io::Result<Vec<TcpListener>> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut absent = None;
     for &(mut address) in addresses {
         if let Some(first) = listeners.first() {
             address.set_port(first.local_addr()?.port());
         }
-        match listen(address) {
+        match listen(address, backlog) {
             Ok(listener) => listeners.push(listener),
             Err(error) if is_address_unavailable(&error) => absent = absent.or(Some(error)),
             Err(error) => return Err(error),
@@ -69,7 +87,7 @@ fn listen_all(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     Ok(listeners)
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     #[cfg(target_os = "linux")]
     let flags = SocketFlags::CLOEXEC;
@@ -80,17 +98,17 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
 
     if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
-        // A system that cannot do both families by one socket has only IPv6 here.
+        // A system that does not support both families on one socket listens on IPv6 only.
         let _ = sockopt::set_ipv6_v6only(&socket, false);
     }
     sockopt::set_socket_reuseaddr(&socket, true)?;
     sockopt::set_tcp_nodelay(&socket, true)?;
     rustix::net::bind(&socket, &address)?;
-    rustix::net::listen(&socket, BACKLOG)?;
+    rustix::net::listen(&socket, backlog)?;
     Ok(socket.into())
 }
 
-/// Whether the machine lacks the address or its whole family.
+/// Whether the machine does not have the address, or its family.
 fn is_address_unavailable(error: &io::Error) -> bool {
     use rustix::io::Errno;
     matches!(
@@ -99,10 +117,10 @@ fn is_address_unavailable(error: &io::Error) -> bool {
     )
 }
 
-/// Connections the kernel holds until they are accepted; it may cut this down (B-285).
-const BACKLOG: i32 = 1024;
+/// The backlog of [`bind`], a number of connections (B-285).
+pub const DEFAULT_BACKLOG: u32 = 1024;
 
-/// Free ports tried until one is free on every address.
+/// How many free ports are tried until one is free on every address of a name.
 const MAX_PORT_TRIES: usize = 16;
 
 #[cfg(test)]
@@ -134,17 +152,17 @@ mod tests {
     }
 
     #[test]
-    fn b_276_absent_families_are_left_out_but_not_all() {
+    fn b_276_addresses_that_the_machine_lacks_are_left_out_but_not_all() {
         let here: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let elsewhere: SocketAddr = "192.0.2.1:0".parse().unwrap(); // nobody's (RFC 5737)
-        assert_eq!(listen_all(&[elsewhere, here]).unwrap().len(), 1);
-        let error = listen_all(&[elsewhere]).unwrap_err();
+        let elsewhere: SocketAddr = "192.0.2.1:0".parse().unwrap(); // reserved (RFC 5737)
+        assert_eq!(listen_all(&[elsewhere, here], 8).unwrap().len(), 1);
+        let error = listen_all(&[elsewhere], 8).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
-        assert!(listen_all(&[]).is_err());
+        assert!(listen_all(&[], 8).is_err());
     }
 
     #[test]
-    fn b_284_a_port_in_use_is_an_error_of_that_kind() {
+    fn b_284_a_port_in_use_is_addr_in_use() {
         let taken = bind(Some("127.0.0.1"), 0).unwrap();
         let port = taken[0].local_addr().unwrap().port();
         for host in [Some("127.0.0.1"), None] {
@@ -153,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn accepted_sockets_inherit_what_they_need() {
+    fn accepted_sockets_inherit_reuseaddr_and_nodelay() {
         let listener = bind(Some("127.0.0.1"), 0).unwrap().remove(0);
         assert!(sockopt::socket_reuseaddr(&listener).unwrap());
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

@@ -1,4 +1,7 @@
-//! Sockets: listening, accepting, sending, and whether the peer is still there.
+//! Sockets: listening, accepting, sending, and detecting that a client has disconnected.
+//!
+//! Nothing here waits for a peer, but for [`Acceptor::accept`] and [`Acceptor::wait_readable`], which
+//! wait for new connections.
 
 mod acceptor;
 mod addresses;
@@ -8,9 +11,6 @@ mod send;
 
 pub use acceptor::Acceptor;
 pub use addresses::{url, urls};
-pub use listen::bind;
+pub use listen::{DEFAULT_BACKLOG, bind, bind_with_backlog};
 pub use peer_state::{Disconnect, DisconnectDetector, PeerState};
-pub use send::{
-    MAX_SENDFILE_CHUNK, reset, send, send_file, send_nonblocking, set_reset_on_close,
-    shutdown_write,
-};
+pub use send::{reset, send, send_file, send_nonblocking, set_reset_on_close, shutdown_write};

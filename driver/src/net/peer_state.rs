@@ -1,4 +1,7 @@
-//! Whether the client is still there, asked while nothing is read from it or sent to it.
+//! Detecting that a client has disconnected, while nothing is read from it or sent to it.
+//!
+//! A client that has closed its half of the connection (half-close: it sends FIN) may still wait for
+//! the response, or have disconnected, which looks the same. [`DisconnectDetector`] gives it a time.
 
 use std::fmt;
 use std::os::fd::AsFd;
@@ -8,22 +11,21 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::os::Stopwatch;
 
-/// The longest time from one look at a client that waits to the next.
-const POLL_INTERVAL: Duration = Duration::from_secs(1);
-
-/// What can be seen of a client from here.
+/// The state of the peer's half of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerState {
-    /// It is there, or seems to be.
+    /// It is open, as far as this system knows.
     Open,
-    /// It will send nothing any more. It may wait for its answer, or be gone: that looks the same.
+    /// The peer has sent FIN: it sends nothing more. It may wait for the response, or have closed the
+    /// connection.
     HalfClosed,
-    /// The connection is no more.
+    /// The connection was closed or reset.
     Closed,
 }
 
 impl PeerState {
-    /// That of the peer of `socket`. Costs one system call; what was sent ahead does not hide it.
+    /// The state of the peer of `socket`. Costs one system call. Bytes that were received and not read
+    /// do not hide it. On systems without `POLLRDHUP`, a half-close is not detected.
     #[must_use]
     pub fn of(socket: impl AsFd) -> Self {
         #[cfg(target_os = "linux")]
@@ -32,7 +34,7 @@ impl PeerState {
         const RDHUP: PollFlags = PollFlags::empty();
         let mut fds = [PollFd::new(&socket, RDHUP)];
         if poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_err() {
-            return Self::Open; // nothing was learned
+            return Self::Open; // unknown
         }
         match fds[0].revents() {
             seen if seen.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) => {
@@ -44,7 +46,8 @@ impl PeerState {
     }
 }
 
-/// A look now and then at a client that waits for something: has it left?
+/// Decides whether a client that waits for something has disconnected, by its [`PeerState`] at
+/// regular checks.
 ///
 /// ```
 /// use doorstep_driver::net::{PeerState, DisconnectDetector};
@@ -53,39 +56,42 @@ impl PeerState {
 ///
 /// let listener = TcpListener::bind("127.0.0.1:0")?;
 /// let client = TcpStream::connect(listener.local_addr()?)?;
-/// assert!(DisconnectDetector::new(Duration::ZERO).update(PeerState::of(&client)).is_none());
+/// let mut detector = DisconnectDetector::new(Duration::from_secs(5), Duration::from_secs(1));
+/// assert!(detector.update(PeerState::of(&client)).is_none());
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct DisconnectDetector {
-    /// How long it has been quiet.
+    /// The time since the half-close.
     half_closed: Stopwatch,
     half_close_timeout: Duration,
+    check_interval: Duration,
 }
 
-/// How a client has left.
+/// How a client has disconnected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disconnect {
-    /// The connection is no more.
+    /// The connection was closed or reset.
     Closed,
-    /// It sends nothing more, and has not for as long as patience goes.
+    /// The client has closed its half of the connection, and the timeout after that is over.
     HalfCloseTimeout,
 }
 
 impl DisconnectDetector {
-    /// One that waits for so long with a client that sends nothing more.
+    /// A detector that is updated every `check_interval`. A client that has closed its half of the
+    /// connection counts as disconnected after `half_close_timeout`.
     #[must_use]
-    pub fn new(half_close_timeout: Duration) -> Self {
-        Self { half_closed: Stopwatch::default(), half_close_timeout }
+    pub fn new(half_close_timeout: Duration, check_interval: Duration) -> Self {
+        Self { half_closed: Stopwatch::default(), half_close_timeout, check_interval }
     }
 
-    /// Whether a client that is seen like this has left.
+    /// Records the state at a check, and returns how the client has disconnected, if it has.
     pub fn update(&mut self, state: PeerState) -> Option<Disconnect> {
         match state {
             PeerState::Open => None,
             PeerState::Closed => Some(Disconnect::Closed),
             PeerState::HalfClosed => {
-                let half_closed = self.half_closed.tick(Instant::now(), POLL_INTERVAL);
+                let half_closed = self.half_closed.tick(Instant::now(), self.check_interval);
                 (half_closed >= self.half_close_timeout).then_some(Disconnect::HalfCloseTimeout)
             }
         }
@@ -95,8 +101,8 @@ impl DisconnectDetector {
 impl fmt::Display for Disconnect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Closed => "the client has left",
-            Self::HalfCloseTimeout => "the client seems to have left",
+            Self::Closed => "client disconnected",
+            Self::HalfCloseTimeout => "client seems to have disconnected (half-closed)",
         })
     }
 }
@@ -108,7 +114,7 @@ mod tests {
     use std::net::{Shutdown, TcpListener, TcpStream};
 
     #[test]
-    fn b_250_a_client_that_finished_sending_is_not_one_that_is_gone() {
+    fn b_250_a_half_closed_connection_is_not_closed() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (server, _) = listener.accept().unwrap();
@@ -122,8 +128,8 @@ mod tests {
             })
         };
         assert!(seen(PeerState::HalfClosed));
-        drop(client); // unread bytes or not, what is sent now is refused
-        (&server).write_all(b"answer").unwrap();
+        drop(client); // what is sent now is answered by a reset
+        (&server).write_all(b"response").unwrap();
         assert!(seen(PeerState::Closed));
     }
 }

@@ -1,7 +1,7 @@
-//! Bytes to a socket, from memory or straight from a file.
+//! Sending bytes to a socket, from memory or from a file (`sendfile`), and closing it.
 //!
-//! Both calls send what the socket takes and say how much that was; neither raises `SIGPIPE`, waits
-//! for more than one fair share or buffers anything. Interruptions by signals are not seen.
+//! The calls send as many bytes as the socket takes, and return their number. They buffer nothing,
+//! raise no `SIGPIPE`, and are repeated when a signal interrupts them.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -27,50 +27,50 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::SendFlags;
 
-use crate::os::LINUX;
+use crate::os::{self, LINUX};
 
-/// The most bytes one call takes from a file, so that one download cannot starve the others.
-pub const MAX_SENDFILE_CHUNK: usize = 256 * 1024;
+/// Bytes of a file that are read at once where the system has no `sendfile`.
+const READ_SIZE: usize = 64 << 10;
 
-/// Sends the start of `bytes` and says how many. With `more` the kernel may hold them back a
-/// moment for what follows.
+/// Sends the first of `bytes`, and returns how many. With `more`, the kernel may delay them until
+/// more is sent (`MSG_MORE`).
 ///
 /// # Errors
-/// `WouldBlock` when the socket takes nothing now; any other when it takes nothing any more.
+/// Returns `WouldBlock` if a non-blocking socket takes nothing now, or another error if nothing can
+/// be sent any more.
 pub fn send(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize> {
     let flags = if more { flags::MORE } else { flags::NO_MORE };
     Ok(retry_on_intr(|| rustix::net::send(&socket, bytes, flags))?)
 }
 
-/// The same without waiting, on a socket that would.
+/// Sends as [`send`] does, without waiting, on a socket that is blocking.
 ///
 /// # Errors
-/// As of [`send`].
+/// Returns the same errors as [`send`].
 pub fn send_nonblocking(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize> {
     let flags = SendFlags::DONTWAIT | if more { flags::MORE } else { flags::NO_MORE };
     Ok(retry_on_intr(|| rustix::net::send(&socket, bytes, flags))?)
 }
 
-/// Says that nothing more is sent on `socket`.
+/// Closes the sending half of `socket`: sends FIN.
 ///
 /// # Errors
-/// Those of the system, as when the peer has closed too.
+/// Returns the error of the system, for instance if the connection is closed already.
 pub fn shutdown_write(socket: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::shutdown(socket, rustix::net::Shutdown::Write)?)
 }
 
-/// Makes closing `socket` a reset, whoever closes it and be it the end of this process, or a plain end
-/// again. A reset forgets what was not sent yet.
+/// Sets whether closing `socket` resets the connection (RST), even if it is closed by the end of
+/// this process. A reset discards bytes that were not sent yet.
 ///
 /// # Errors
-/// Those of the system.
+/// Returns the error of the system.
 pub fn set_reset_on_close(socket: impl AsFd, enabled: bool) -> io::Result<()> {
     Ok(rustix::net::sockopt::set_socket_linger(socket, enabled.then_some(Duration::ZERO))?)
 }
@@ -78,22 +78,22 @@ pub fn set_reset_on_close(socket: impl AsFd, enabled: bool) -> io::Result<()> {
 /// Resets the connection of `socket` now.
 ///
 /// # Errors
-/// Those of the system, as when somebody is sending at this moment, or when it has no such thing.
+/// Returns the error of the system, for instance if another thread is sending at this moment, or if
+/// the system does not support it.
 pub fn reset(socket: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::connect_unspec(socket)?)
 }
 
-/// Sends at most `count` bytes and at most [`MAX_SENDFILE_CHUNK`] of `file` from `offset`, and says how
-/// many. Of a count above zero, zero sent means that the file ends there: it has shrunk.
+/// Sends at most `count` bytes of `file` from `offset` by `sendfile`, or by reading and sending them
+/// where the system or the file does not support that. Returns the number of bytes sent; if `count`
+/// is not 0, 0 means that the file ends at `offset`.
 ///
 /// # Errors
-/// As [`send`]; also when the file cannot be read.
-pub fn send_file(socket: impl AsFd, file: &File, offset: u64, count: u64) -> io::Result<usize> {
-    /// Whether this system or sandbox has no such call for us.
+/// Returns an error if the file cannot be read, or the error of [`send`].
+pub fn send_file(socket: impl AsFd, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+    /// Whether this system or sandbox has no `sendfile`.
     static UNSUPPORTED: AtomicBool = AtomicBool::new(!LINUX);
 
-    let count =
-        usize::try_from(count).map_or(MAX_SENDFILE_CHUNK, |count| count.min(MAX_SENDFILE_CHUNK));
     if !UNSUPPORTED.load(Ordering::Relaxed) {
         match sendfile(&socket, file, offset, count) {
             Ok(n) => return Ok(n),
@@ -101,8 +101,7 @@ pub fn send_file(socket: impl AsFd, file: &File, offset: u64, count: u64) -> io:
             Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) => {
                 UNSUPPORTED.store(true, Ordering::Relaxed);
             }
-            // This file cannot be sent so, for whatever reason; or else the other way shows why
-            // not.
+            // The file does not support it, or cannot be read, which the next attempt reports.
             Err(_) => {}
         }
     }
@@ -124,16 +123,12 @@ fn sendfile(_: impl AsFd, _: &File, _: u64, _: usize) -> rustix::io::Result<usiz
     Err(Errno::NOSYS)
 }
 
-/// What the socket does not take is read again: the caller keeps the only account.
+/// What the socket does not take is read again by the next call.
 fn read_and_send(socket: impl AsFd, file: &File, offset: u64, count: usize) -> io::Result<usize> {
-    let mut buffer = vec![0; count.min(64 * 1024)];
-    loop {
-        match file.read_at(&mut buffer, offset) {
-            Ok(0) => return Ok(0),
-            Ok(n) => return send(socket, &buffer[..n], n < count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+    let mut buffer = vec![0; count.min(READ_SIZE)];
+    match os::read_at(file, &mut buffer, offset)? {
+        0 => Ok(0),
+        n => send(socket, &buffer[..n], n < count),
     }
 }
 
@@ -144,7 +139,7 @@ mod flags {
     pub(super) const MORE: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::MORE);
 }
 
-/// Where there are no such flags, Rust's start-up code has `SIGPIPE` ignored.
+/// Where there are no such flags, `SIGPIPE` is ignored: Rust's runtime does that at start.
 #[cfg(not(target_os = "linux"))]
 mod flags {
     use super::SendFlags;
@@ -172,12 +167,14 @@ mod tests {
 
     type SendFn = fn(&TcpStream, &File, u64, usize) -> io::Result<usize>;
     const SEND_FNS: [SendFn; 2] = [
-        |socket, file, offset, count| send_file(socket, file, offset, count as u64),
+        |socket, file, offset, count| send_file(socket, file, offset, count),
         |socket, file, offset, count| read_and_send(socket, file, offset, count),
     ];
 
+    const CHUNK: usize = 256 << 10;
+
     #[test]
-    fn b_174_a_range_arrives_whole_and_nothing_beyond_it() {
+    fn b_174_exactly_the_range_is_sent() {
         let content: Vec<u8> = (0..1_000_000u32).map(|n| (n % 251) as u8).collect();
         let file = file(&content);
         for send_fn in SEND_FNS {
@@ -189,8 +186,8 @@ mod tests {
             });
             let (mut at, end) = (7, 900_001);
             while at < end {
-                let n = send_fn(&server, &file, at as u64, end - at).unwrap();
-                assert!((1..=MAX_SENDFILE_CHUNK).contains(&n));
+                let n = send_fn(&server, &file, at as u64, (end - at).min(CHUNK)).unwrap();
+                assert!((1..=CHUNK).contains(&n));
                 at += n;
             }
             drop(server);
@@ -199,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn b_174_a_shrunken_file_is_noticed() {
+    fn b_174_a_file_that_shrinks_ends_the_transfer() {
         let file = file(b"0123456789");
         for send_fn in SEND_FNS {
             let (_client, server) = pair();
@@ -211,9 +208,9 @@ mod tests {
 
     #[test]
     #[cfg(all(target_os = "linux", not(feature = "portable")))]
-    fn what_a_peer_has_acknowledged_is_told() {
+    fn the_bytes_that_the_peer_has_acknowledged_are_reported() {
         let (mut client, server) = pair();
-        let acked = || crate::os::bytes_acked(&server).unwrap();
+        let acked = || os::bytes_acked(&server).unwrap();
         let before = acked();
         send(&server, &[7; 1000], false).unwrap();
         client.read_exact(&mut [0; 1000]).unwrap();
@@ -225,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_socket_says_so_and_a_closed_one_raises_no_signal() {
+    fn a_full_socket_is_would_block_and_a_closed_one_raises_no_signal() {
         let file = file(&[7; 100_000]);
         for send_fn in SEND_FNS {
             let (client, server) = pair();

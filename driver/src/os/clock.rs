@@ -1,7 +1,7 @@
-//! The time: in seconds for the core, in local numbers for the log.
+//! The current time, and local time for the log.
 //!
-//! The zone is the system's at start; its offset is looked up once a minute at most, since clocks
-//! change on whole minutes. Any number of threads may ask.
+//! The time zone is that of the system at start. Its offset is computed at most once a minute, since
+//! offsets change on whole minutes. A [`Clock`] can be used by many threads at once.
 //!
 //! ```
 //! use doorstep_driver::os::{Clock, now};
@@ -18,15 +18,15 @@ use doorstep_core::http1::date::Civil;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// A clock on the wall of this machine.
+/// Local time, with a cache of the offset from UTC.
 #[derive(Debug)]
 pub struct Clock {
     zone: TimeZone,
-    /// A minute since 1970 and the zone's offset in it, in one word: `minute << 20 | offset + OFFSET_BIAS`.
+    /// A minute since 1970 and the offset in it, in one word: `minute << 20 | offset + OFFSET_BIAS`.
     cache: AtomicI64,
 }
 
-/// Seconds since 1970; before that negative. No system call on common machines.
+/// The time in seconds since 1970 UTC, negative before that. Usually no system call.
 #[must_use]
 pub fn now() -> i64 {
     let seconds = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
@@ -60,7 +60,7 @@ impl Clock {
         if cached >> 20 == minute {
             return (cached & (2 * OFFSET_BIAS - 1)) - OFFSET_BIAS;
         }
-        // Before year -9999 or after 9999 there is no zone to speak of.
+        // Outside of the years -9999 to 9999 there are no offsets.
         let Ok(at) = Timestamp::from_second(unix) else {
             return 0;
         };
@@ -76,7 +76,7 @@ impl Default for Clock {
     }
 }
 
-/// Makes every offset positive; none is six days.
+/// Makes every offset positive: all are less than six days.
 const OFFSET_BIAS: i64 = 1 << 19;
 
 #[cfg(test)]
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn b_100_the_log_has_local_time_across_a_change_of_clocks() {
+    fn b_100_local_time_is_correct_across_the_change_to_daylight_saving_time() {
         let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
         let clock = Clock::in_zone(zone);
         let change = 1_774_746_000; // 29 March 2026, 01:00 UTC: 02:00 becomes 03:00

@@ -1,9 +1,8 @@
-//! What a process is started with.
+//! Starting a process, with its arguments, environment, user and resource limits.
 //!
-//! A [`Command`] is a plan in the system's own terms, made before anything is done: a child between
-//! its making and its becoming another program must do little, so all that can be prepared is. On
-//! Linux the start is [`super::spawn`]'s, which copies nothing of this process, whoever the child is to
-//! be; elsewhere it is std's.
+//! A [`Command`] prepares everything before the process is created: between its creation and
+//! `execve`, a child can do little. On Linux it is created without copying this process (`spawn.rs`),
+//! whatever its user; on other systems, by [`std::process::Command`].
 //!
 //! ```
 //! use std::fs::File;
@@ -25,35 +24,39 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::io::ioctl_fionbio;
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
 use super::spawn_error::{SpawnError, SpawnStage};
 use super::{Credentials, Process, ProcessPermit, Rlimits};
+
+/// The default of [`Command::kill_delay`].
+const DEFAULT_KILL_DELAY: Duration = Duration::from_secs(1);
 
 /// A process that is not started yet.
 #[derive(Debug, Clone)]
 pub struct Command {
     program: CString,
     directory: CString,
-    /// The first one is the program's name.
+    /// The first one is the name of the program.
     args: Vec<CString>,
     env: BTreeMap<Vec<u8>, Vec<u8>>,
     credentials: Credentials,
     rlimits: Rlimits,
+    kill_delay: Duration,
 }
 
 impl Command {
-    /// Of the program at this absolute path, in the directory it is in, with our rights, without any
-    /// variables.
+    /// A command for the program at this absolute path, with the directory of the program as its
+    /// working directory, the user of this process, and an empty environment.
     ///
     /// # Errors
-    /// `InvalidInput` for a NUL in the path. So for everything that is added.
+    /// Returns `InvalidInput` if the path contains a NUL.
     pub fn new(program: &Path) -> io::Result<Self> {
         let directory = program.parent().unwrap_or(Path::new("/"));
         let name = program.file_name().unwrap_or(program.as_os_str());
@@ -64,22 +67,23 @@ impl Command {
             env: BTreeMap::new(),
             credentials: Credentials::Inherited,
             rlimits: Rlimits::default(),
+            kill_delay: DEFAULT_KILL_DELAY,
         })
     }
 
     /// Adds an argument.
     ///
     /// # Errors
-    /// As of [`Command::new`].
+    /// Returns `InvalidInput` if it contains a NUL.
     pub fn arg(&mut self, arg: &[u8]) -> io::Result<()> {
         self.args.push(CString::new(arg)?);
         Ok(())
     }
 
-    /// Sets a variable; the last value counts.
+    /// Sets a variable of the environment.
     ///
     /// # Errors
-    /// As of [`Command::new`].
+    /// Returns `InvalidInput` if the name or the value contains a NUL.
     pub fn env(&mut self, name: &[u8], value: &[u8]) -> io::Result<()> {
         if name.contains(&0) || value.contains(&0) {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -88,32 +92,38 @@ impl Command {
         Ok(())
     }
 
-    /// Starts it as `credentials`, within `rlimits`.
+    /// Sets the user that it runs as, and its resource limits.
     pub fn confine(&mut self, credentials: Credentials, rlimits: Rlimits) {
         (self.credentials, self.rlimits) = (credentials, rlimits);
     }
 
-    /// Starts it. It reads `stdin`, and what it writes comes to us. It leads a process group, has no
-    /// other descriptor of ours, and no signal is blocked or ignored. `permit` is given back when it is
-    /// gone.
+    /// Sets how long its process group has to exit after SIGTERM, before SIGKILL, if the
+    /// [`Process`] is dropped. 1 s.
+    pub fn kill_delay(&mut self, kill_delay: Duration) {
+        self.kill_delay = kill_delay;
+    }
+
+    /// Starts the process, with `stdin`, and with pipes for stdout and stderr. It leads its own process
+    /// group, and inherits no other descriptor of this process; no signal is blocked or ignored.
+    /// `permit` is released when the process is reaped.
     ///
     /// # Errors
-    /// See [`SpawnStage`].
+    /// Returns the [`SpawnStage`] that has failed, and the error of the system.
     pub fn spawn(&self, stdin: &File, mut permit: ProcessPermit) -> Result<Process, SpawnError> {
         let pipe = || {
-            let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
-            ioctl_fionbio(&ours, true)?;
-            Ok((ours, theirs))
+            let (reader, writer) = io::pipe()?;
+            ioctl_fionbio(&reader, true)?;
+            Ok((OwnedFd::from(reader), writer))
         };
-        let prepare = |error: rustix::io::Errno| SpawnStage::Prepare.failed(error);
+        let prepare = |error: io::Error| SpawnStage::Prepare.failed(error);
         let (stdout, their_stdout) = pipe().map_err(prepare)?;
         let (stderr, their_stderr) = pipe().map_err(prepare)?;
         for stream in [stdin.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()] {
-            let _ = self.credentials.chown(stream); // without it, it can still be read and written
+            let _ = self.credentials.chown(stream); // if it fails, they can still be read and written
         }
         let pid = self.spawn_child([stdin.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()])?;
         permit.started(pid);
-        Ok(Process::new(pid, [stdout, stderr], permit))
+        Ok(Process::new(pid, [stdout, stderr], permit, self.kill_delay))
     }
 
     #[cfg(all(target_os = "linux", not(feature = "portable")))]
@@ -121,7 +131,7 @@ impl Command {
         use super::spawn::SpawnArgs;
 
         let line = |(name, value): (&Vec<u8>, &Vec<u8>)| {
-            CString::new([name, &b"="[..], value].concat()).unwrap_or_default() // there is no NUL
+            CString::new([name, &b"="[..], value].concat()).unwrap_or_default() // it contains no NUL
         };
         let environment: Vec<_> = self.env.iter().map(line).collect();
         super::spawn::spawn(&SpawnArgs {
@@ -149,7 +159,7 @@ impl Command {
             command.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
         }
         if let Credentials::User(uid, gid) = self.credentials {
-            command.uid(uid.as_raw()).gid(gid.as_raw()); // std then gives up root's groups as well
+            command.uid(uid.as_raw()).gid(gid.as_raw()); // std then drops root's groups as well
         }
         super::spawn::set_rlimits(&mut command, self.rlimits);
         let own = |stream: BorrowedFd<'_>| stream.try_clone_to_owned();

@@ -1,4 +1,4 @@
-//! What a started process has, and has not; and why one was not started.
+//! The properties of a started process, and the errors of starting one.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -25,7 +25,7 @@ fn spawn(command: &Command) -> Result<Process, SpawnError> {
     command.spawn(&File::open("/dev/null").unwrap(), ProcessLimit::new(1, 0).try_acquire().unwrap())
 }
 
-/// All that it writes.
+/// Its stdout.
 fn output(command: &Command) -> String {
     let mut process = spawn(command).unwrap();
     let mut output = Vec::new();
@@ -42,7 +42,7 @@ fn stage(command: &Command) -> SpawnStage {
 }
 
 #[test]
-fn b_237_it_has_the_arguments_and_variables_it_is_given_and_no_others() {
+fn b_237_a_process_has_only_the_arguments_and_variables_that_were_set() {
     let mut command = shell("echo \"$0 $1 $A\"; exec env");
     command.arg(b"zero").unwrap();
     command.arg(b"a  b").unwrap();
@@ -60,15 +60,15 @@ fn b_237_it_has_the_arguments_and_variables_it_is_given_and_no_others() {
     assert!(command.env(b"B", b"\0").is_err() && command.arg(b"\0").is_err());
 }
 
-#[cfg(all(target_os = "linux", not(feature = "portable")))] // elsewhere what is ignored stays so
+#[cfg(all(target_os = "linux", not(feature = "portable")))] // elsewhere ignored signals stay ignored
 #[test]
-fn it_has_no_descriptor_of_ours_and_no_signal_is_blocked_or_ignored() {
-    crate::os::set_inherited_cloexec(); // whoever started these tests may have left some open
+fn a_process_inherits_no_descriptor_and_no_blocked_or_ignored_signal() {
+    crate::os::set_inherited_cloexec(); // the tests may have inherited some
     // The fourth is the one that `ls` reads.
     assert_eq!(output(&shell("exec ls /proc/self/fd")), "0\n1\n2\n3\n");
     let signals = output(&shell("grep -E '^Sig(Blk|Ign)' /proc/self/status"));
     for line in signals.lines() {
-        // Those above 31 are the C library's, and nobody's.
+        // Those above 31 are real-time signals, of which the C library uses some.
         let mask = u64::from_str_radix(line.split_whitespace().last().unwrap(), 16).unwrap();
         assert_eq!(mask & 0x7fff_ffff, 0, "{signals}");
     }
@@ -76,7 +76,7 @@ fn it_has_no_descriptor_of_ours_and_no_signal_is_blocked_or_ignored() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn b_249_it_is_in_its_programs_folder_and_leads_a_group() {
+fn b_249_a_process_is_in_the_directory_of_its_program_and_leads_a_group() {
     let command = shell("pwd -P; cut -d' ' -f5 /proc/$$/stat; echo $$");
     let output = output(&command);
     let lines: Vec<_> = output.lines().collect();
@@ -85,7 +85,7 @@ fn b_249_it_is_in_its_programs_folder_and_leads_a_group() {
 }
 
 #[test]
-fn b_246_root_becomes_nobody_and_nothing_more() {
+fn b_246_root_becomes_nobody_without_groups_and_capabilities() {
     let (uid, gid) = (Uid::from_raw(65534), Gid::from_raw(65534));
     let mut command = shell("id -u; id -G; grep CapPrm /proc/self/status");
     command.confine(Credentials::User(uid, gid), Rlimits::default());
@@ -97,7 +97,7 @@ fn b_246_root_becomes_nobody_and_nothing_more() {
 }
 
 #[test]
-fn b_256_it_is_within_its_limits() {
+fn b_256_a_process_has_its_resource_limits() {
     let mut command = shell("ulimit -t; ulimit -n; ulimit -v; ulimit -Hn");
     let rlimits = Rlimits { cpu: Some(7), memory: Some(1 << 30), files: Some(33) };
     command.confine(Credentials::Inherited, rlimits);
@@ -105,7 +105,7 @@ fn b_256_it_is_within_its_limits() {
 }
 
 #[test]
-fn b_252_what_cannot_be_started_says_where_it_got_stuck() {
+fn b_252_the_error_of_a_start_has_the_stage_that_has_failed() {
     let directory = tempfile::tempdir().unwrap();
     let script = |name: &str, text: &str, mode| {
         let path = directory.path().join(name);
@@ -113,7 +113,7 @@ fn b_252_what_cannot_be_started_says_where_it_got_stuck() {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         stage(&Command::new(&path).unwrap())
     };
-    assert_eq!(script("lost", "#!/no/such/interpreter\n", 0o755), SpawnStage::Exec);
+    assert_eq!(script("no-interpreter", "#!/no/such/interpreter\n", 0o755), SpawnStage::Exec);
     assert_eq!(script("plain", "#!/bin/sh\n", 0o644), SpawnStage::Exec);
     assert_eq!(stage(&Command::new(&directory.path().join("missing")).unwrap()), SpawnStage::Exec);
     let nowhere = stage(&Command::new(&directory.path().join("no/directory")).unwrap());

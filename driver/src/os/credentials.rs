@@ -1,6 +1,12 @@
-//! Whose rights a process has that we start: ours, or, when we are root, somebody's who has few.
+//! The user that processes run as: that of the server or, if that is root, an unprivileged one.
 //!
-//! It promises that nothing is ever started as root.
+//! No process is ever started as root (B-246).
+//!
+//! ```
+//! use doorstep_driver::os::Credentials;
+//!
+//! assert!(Credentials::for_user(Some("root")).is_err());
+//! ```
 
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
@@ -8,25 +14,25 @@ use std::os::fd::BorrowedFd;
 use nix::unistd::{Gid, Uid, User};
 use rustix::fs::{self, FileType, fchown, fstat};
 
-/// Who a process runs as.
+/// The user and group that a process runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credentials {
-    /// Who the server runs as, and that is not root.
+    /// Those of the server, which is not root.
     Inherited,
-    /// This user, with this group and no other.
+    /// This user and this group, without supplementary groups.
     User(Uid, Gid),
 }
 
 impl Credentials {
-    /// That of `user`, by name or number; of nobody in particular: `nobody` when we are root, else
-    /// who we are.
+    /// The credentials of `user`, by name or number. `None` is `nobody` if the server is root, else the
+    /// server's own user.
     ///
     /// # Errors
-    /// `NotFound` for a user that is not there, `PermissionDenied` for root, and for anybody but
-    /// ourselves when we are not root.
+    /// Returns `NotFound` if there is no such user, or `PermissionDenied` if it is root, or if it is
+    /// another user and the server is not root.
     pub fn for_user(user: Option<&str>) -> io::Result<Self> {
-        let ours = Uid::effective();
-        let Some(name) = user.or(ours.is_root().then_some("nobody")) else {
+        let own = Uid::effective();
+        let Some(name) = user.or(own.is_root().then_some("nobody")) else {
             return Ok(Self::Inherited);
         };
         let found = match name.parse() {
@@ -39,14 +45,14 @@ impl Credentials {
         let denied = |why: &str| Err(io::Error::new(ErrorKind::PermissionDenied, why));
         match user.uid {
             uid if uid.is_root() => denied("scripts never run as root"),
-            uid if uid == ours => Ok(Self::Inherited),
-            _ if !ours.is_root() => denied("only root can start scripts as another user"),
+            uid if uid == own => Ok(Self::Inherited),
+            _ if !own.is_root() => denied("only root can start scripts as another user"),
             uid => Ok(Self::User(uid, user.gid)),
         }
     }
 
-    /// Makes them the owner of a stream of theirs, or they could not open it once more by its name, as
-    /// `echo >/dev/stderr` does. A device, `/dev/null` for one, stays whose it is.
+    /// Makes the user the owner of `stream`, without which the process could not open it again by its
+    /// name, as `echo >/dev/stderr` does. The owner of a device, such as `/dev/null`, is not changed.
     pub(super) fn chown(self, stream: BorrowedFd<'_>) -> rustix::io::Result<()> {
         let Self::User(uid, gid) = self else { return Ok(()) };
         if FileType::from_raw_mode(fstat(stream)?.st_mode).is_char_device() {
@@ -65,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn b_246_never_root_and_only_root_can_be_another() {
+    fn b_246_no_process_runs_as_root_and_only_root_can_choose_another_user() {
         assert_eq!(kind(Some("nosuchuser")), Err(ErrorKind::NotFound));
         assert_eq!(kind(Some("root")), Err(ErrorKind::PermissionDenied));
         assert_eq!(kind(Some("0")), Err(ErrorKind::PermissionDenied));

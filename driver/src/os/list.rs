@@ -1,11 +1,11 @@
-//! The entries of a directory below the root.
+//! Directory listings: the entries of a directory beneath the root.
 //!
-//! Listed is what this process can fetch: files that it may read, directories with an index page or
-//! with leave to read them, and links that lead to one of these in bounds. FIFOs, devices, sockets
-//! and broken or refused links are left out (B-149). What may be read is asked of the system, which
-//! knows capabilities, groups and access lists. It is not asked about a file of this process's user
-//! that its owner may read: no access list takes that from an owner. Names come in the order of the
-//! file system; sorting is the core's.
+//! An entry is listed if it can be fetched: a file that this process may read, a directory that has an
+//! index page or that it may read, or a link to one of these that is followed. FIFOs, devices, sockets
+//! and links that are broken or not followed are omitted (B-149). The system is asked what may be read
+//! (`faccessat`), which includes capabilities, groups and access control lists. It is not asked about
+//! a file that belongs to the user of this process and is readable by its owner: no access control
+//! list revokes that. The order is that of the file system; the core sorts.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -21,23 +21,23 @@ use super::opened::{Opened, is_inaccessible, to_io_error};
 use super::root_dir::{READ_FLAGS, RootDir};
 
 impl RootDir {
-    /// Gives each entry of the directory at `path` that `site` shows to `visit`, and keeps none.
+    /// Calls `visit` for each entry of the directory at `path` that `site` lists.
     ///
     /// Blocks for as long as the disk takes. System calls: one for each file, and one more if it
     /// belongs to another user; two for a directory, and one for each index page that is looked
     /// for; about five for a link.
     ///
     /// # Errors
-    /// When there is no such directory, or it cannot be read (B-147). When descriptors or memory
-    /// are used up, or the file system fails, on the way: no partial listing is given. That of
-    /// `visit`, which ends it.
+    /// Returns an error if there is no such directory or it cannot be read (B-147), if descriptors or
+    /// memory are used up or the file system fails meanwhile, since a partial listing would look
+    /// complete, or if `visit` returns one.
     pub fn list(
         &self,
         path: &[u8],
         site: &Site,
         mut visit: impl FnMut(Entry<&[u8]>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let our_uid = our_uid();
+        let own_uid = own_uid();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut directory = Dir::new(self.resolve(path, flags).map_err(to_io_error)?)?;
         while let Some(entry) = directory.read() {
@@ -48,7 +48,7 @@ impl RootDir {
                 continue;
             }
             let candidate =
-                Candidate { root_dir: self, site, our_uid, dir: directory.fd()?, path, name };
+                Candidate { root_dir: self, site, own_uid, dir: directory.fd()?, path, name };
             if let Some((kind, link, stat)) = candidate.classify()? {
                 let Stat { size, modified, .. } = stat;
                 visit(Entry { name, kind, is_symlink: link, size, modified })?;
@@ -58,27 +58,27 @@ impl RootDir {
     }
 }
 
-/// An entry under judgement.
+/// An entry that may be listed.
 struct Candidate<'a> {
     root_dir: &'a RootDir,
     site: &'a Site,
-    /// Our user id, if it stands for no other user.
-    our_uid: Option<u32>,
+    /// The user id of this process, if no other user has the same.
+    own_uid: Option<u32>,
     /// The directory, open.
     dir: BorrowedFd<'a>,
-    /// From the root to it.
+    /// Its path from the root.
     path: &'a [u8],
     name: &'a [u8],
 }
 
 impl Candidate<'_> {
-    /// What is listed, and whether it is a link; `None` for what cannot be fetched.
+    /// The kind of the entry, whether it is a link, and its metadata; `None` if it is not listed.
     fn classify(&self) -> io::Result<Option<(Kind, bool, Stat)>> {
         let stat = match statat(self.dir, self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(error) => return ignore_inaccessible(error).map(|()| None),
         };
-        let owner_can_read = self.our_uid == Some(stat.st_uid) && stat.st_mode & 0o400 != 0;
+        let owner_can_read = self.own_uid == Some(stat.st_uid) && stat.st_mode & 0o400 != 0;
         let is_readable = || if owner_can_read { Ok(true) } else { self.is_readable() };
         let entry = match file_type(&stat) {
             FileType::RegularFile => is_readable()?.then(|| (Kind::File, false, core_stat(&stat))),
@@ -111,12 +111,12 @@ impl Candidate<'_> {
         self.site.lists_directory(&path, open, is_readable)
     }
 
-    /// Whether the system would let us read what is here.
+    /// Whether this process may read the entry.
     fn is_readable(&self) -> io::Result<bool> {
         match accessat(self.dir, self.name, Access::READ_OK, AtFlags::EACCESS) {
             Ok(()) => Ok(true),
             Err(Errno::ACCESS) => Ok(false),
-            // Not asked: an old kernel or a sandbox does not know the call. Then it is tried.
+            // An old kernel or a sandbox does not support the call: try to open it.
             Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {
                 match openat(self.dir, self.name, READ_FLAGS, Mode::empty()) {
                     Ok(_) => Ok(true),
@@ -132,15 +132,15 @@ fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
 }
 
-/// An error about one entry that says that it cannot be had. Where nothing can be said about it,
-/// the listing would look whole and not be.
+/// Ignores an error that means that one entry cannot be accessed. Any other error ends the listing,
+/// which would look complete without the entry.
 fn ignore_inaccessible(error: Errno) -> io::Result<()> {
-    // It was replaced meanwhile; another file system stood here, and its server is gone.
+    // It was replaced meanwhile, or it is the mount point of a file system whose server has ended.
     let is_gone = matches!(error, Errno::STALE | Errno::NOTCONN);
     if is_gone || is_inaccessible(error) { Ok(()) } else { Err(error.into()) }
 }
 
-/// The same of what was opened.
+/// Does the same for the result of opening an entry.
 fn ignore_inaccessible_entry(opened: Opened) -> io::Result<Opened> {
     match opened {
         Opened::Exhausted(error) => Err(error),
@@ -152,15 +152,15 @@ fn ignore_inaccessible_entry(opened: Opened) -> io::Result<Opened> {
     }
 }
 
-/// Our user id; `None` if it also stands for users without an id in this namespace.
-fn our_uid() -> Option<u32> {
+/// The user id of this process; `None` if users without an id in this namespace have the same.
+fn own_uid() -> Option<u32> {
     Some(geteuid().as_raw()).filter(|&uid| uid != OVERFLOW_UID)
 }
 
 /// The id that Linux shows for a user without one in this namespace.
 const OVERFLOW_UID: u32 = 65534;
 
-/// Some file systems do not say what an entry is; then it is asked.
+/// Whether the kind of an entry is never listed. Some file systems do not report it (`Unknown`).
 fn is_never_listed(kind: FileType) -> bool {
     !matches!(
         kind,
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r_4_an_entry_of_which_nothing_can_be_said_ends_the_listing() {
+    fn r_4_an_entry_whose_state_is_unknown_ends_the_listing() {
         for error in [Errno::IO, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::TIMEDOUT] {
             let result = ignore_inaccessible_entry(Opened::from_errno(error));
             assert_eq!(result.map(|_| ()).unwrap_err().raw_os_error(), Some(error.raw_os_error()));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn r_4_an_entry_that_cannot_be_had_is_left_out() {
+    fn r_4_an_entry_that_cannot_be_accessed_is_omitted() {
         for error in
             [Errno::NOENT, Errno::ACCESS, Errno::LOOP, Errno::XDEV, Errno::STALE, Errno::NOTCONN]
         {

@@ -1,10 +1,11 @@
-//! The log's way out: a bounded queue and one thread that writes (B-111).
+//! A log that never blocks its callers: a bounded queue, and one thread that writes (B-111).
 //!
-//! [`Log::write`] never waits for whoever reads the log. When nobody does and the queue is full,
-//! lines are dropped and counted; the first thing written when there is room again is how many.
-//! Lines keep their order and are never torn. [`Log::log_message`] counts notes that come again and again
-//! instead of repeating them. Dropping the log writes what is queued, but waits for a stuck reader
-//! no longer than a second.
+//! [`Log::write`] never waits for the reader of the log. When the queue is full because the reader
+//! is slow or stuck, lines are dropped and counted, and their number is logged as soon as there is
+//! room again. Lines keep their order, and each is written whole. [`Log::log_message`] counts
+//! messages that are repeated instead of writing each of them. Dropping the log writes the queue, but
+//! waits no longer than [`LogSettings::drop_timeout`] for a stuck reader. [`LogSettings`] has the
+//! bounds.
 //!
 //! ```
 //! use doorstep_driver::os::Log;
@@ -25,10 +26,11 @@ use std::time::{Duration, Instant};
 
 use doorstep_core::log;
 
+use super::LogSettings;
 use super::clock::{Clock, now};
 use super::repeat_filter::{RepeatFilter, Summary};
 
-/// A log that is written in the background. Shared by reference.
+/// A log that is written in the background. It is shared by reference.
 #[derive(Debug)]
 pub struct Log {
     shared: Arc<Shared>,
@@ -37,18 +39,19 @@ pub struct Log {
 #[derive(Debug)]
 struct Shared {
     clock: Clock,
+    settings: LogSettings,
     queue: Mutex<LogQueue>,
-    /// There is something to write, or an end.
+    /// The queue is not empty any more, or closed.
     not_empty: Condvar,
-    /// All is written.
+    /// Everything is written.
     flushed: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct LogQueue {
     text: Vec<u8>,
     lines: usize,
-    /// Lines that found no room since the last batch was taken.
+    /// The number of lines that were dropped since the last batch was taken.
     dropped: u64,
     repeat_filter: RepeatFilter,
     writing: bool,
@@ -56,23 +59,44 @@ struct LogQueue {
 }
 
 impl Log {
-    /// A log on stderr, unbuffered.
+    /// A log on stderr, with the default settings.
     ///
     /// # Errors
-    /// When there is no descriptor or thread left for it.
+    /// Returns an error if there is no descriptor or no thread left for it.
     pub fn stderr() -> io::Result<Self> {
-        // A handle of our own: a stuck write must not hold the lock that others' messages need.
+        // A descriptor of its own: a stuck write must not hold the lock of `io::stderr`.
         Self::from_writer(File::from(io::stderr().as_fd().try_clone_to_owned()?))
     }
 
-    /// A log into `out`, which gets whole lines, many in one write. What it fails to take is lost.
+    /// A log into `out`, with the default settings.
     ///
     /// # Errors
-    /// When there is no thread left for it.
+    /// Returns an error if there is no thread left for it.
     pub fn from_writer(out: impl Write + Send + 'static) -> io::Result<Self> {
+        Self::with_settings(out, LogSettings::default())
+    }
+
+    /// A log into `out`, which receives whole lines, many in one write. Lines that it returns an
+    /// error for are lost.
+    ///
+    /// # Errors
+    /// Returns an error if there is no thread left for it.
+    pub fn with_settings(
+        out: impl Write + Send + 'static,
+        settings: LogSettings,
+    ) -> io::Result<Self> {
+        let queue = LogQueue {
+            text: Vec::new(),
+            lines: 0,
+            dropped: 0,
+            repeat_filter: RepeatFilter::new(&settings),
+            writing: false,
+            closed: false,
+        };
         let shared = Arc::new(Shared {
             clock: Clock::new(),
-            queue: Mutex::default(),
+            settings,
+            queue: Mutex::new(queue),
             not_empty: Condvar::new(),
             flushed: Condvar::new(),
         });
@@ -81,16 +105,17 @@ impl Log {
         Ok(Self { shared })
     }
 
-    /// Queues `lines`, one or more, each with its line end; drops them when there is no room.
+    /// Queues `lines`, one or more, each with its line end. Drops them if there is no room.
     pub fn write(&self, lines: &[u8]) {
         self.shared.update(|queue| {
-            queue.push(lines);
+            queue.push(lines, &self.shared.settings);
             false
         });
     }
 
-    /// Queues a line about `peer`, with the local time. What is noted again and again in the same
-    /// words is counted, and the count written every few seconds and at the end.
+    /// Queues a line with the address of `peer`, the local time and `message`. The same message, of
+    /// whatever peers, is written [`LogSettings::max_repeats`] times and then counted; the count is
+    /// written after [`LogSettings::repeat_interval`], and when the log is flushed or dropped.
     pub fn log_message(&self, peer: IpAddr, message: &str) {
         self.shared.update(|queue| {
             let (at, next) = (Instant::now(), queue.repeat_filter.next_due());
@@ -103,8 +128,8 @@ impl Log {
         });
     }
 
-    /// Waits until all is written, at most `timeout`; says whether it is. What was counted is told
-    /// now.
+    /// Writes the counts of repeated messages, and waits until everything is written, at most for
+    /// `timeout`. Returns whether it is.
     #[must_use]
     pub fn flush(&self, timeout: Duration) -> bool {
         self.shared.update(|queue| {
@@ -124,14 +149,14 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        let _ = self.flush(DROP_FLUSH_TIMEOUT);
+        let _ = self.flush(self.shared.settings.drop_timeout);
         self.shared.lock().closed = true;
         self.shared.not_empty.notify_one();
     }
 }
 
 impl Shared {
-    /// The writing thread's whole life.
+    /// The main function of the writing thread.
     fn run_writer(&self, mut out: impl Write) {
         let mut batch = Vec::new();
         loop {
@@ -154,7 +179,7 @@ impl Shared {
             drop(queue);
 
             if dropped > 0 {
-                // They would have stood behind what was queued before them.
+                // They would have been behind the lines that were queued before them.
                 let s = if dropped == 1 { "" } else { "s" };
                 batch.extend_from_slice(format!("{dropped} log line{s} dropped\n").as_bytes());
             }
@@ -162,7 +187,7 @@ impl Shared {
         }
     }
 
-    /// Until there may be something to write: it was said so, or a count is due.
+    /// Waits until there may be something to write: a notification, or a count that is due.
     fn wait_for_work<'q>(&self, queue: MutexGuard<'q, LogQueue>) -> MutexGuard<'q, LogQueue> {
         let at = Instant::now();
         match queue.repeat_filter.next_due() {
@@ -180,8 +205,8 @@ impl Shared {
         }
     }
 
-    /// Changes the queue, and wakes the writing thread if it sleeps and has something to do now:
-    /// text, or another time to wake up at, as `change` says.
+    /// Changes the queue, and wakes the writing thread if it sleeps and now has text to write, or if
+    /// `change` returns that the time at which it has to wake up is another.
     fn update(&self, change: impl FnOnce(&mut LogQueue) -> bool) {
         let mut queue = self.lock();
         let asleep = queue.text.is_empty() && !queue.writing;
@@ -202,7 +227,7 @@ impl Shared {
     fn push_message(&self, queue: &mut LogQueue, peer: IpAddr, message: &str) {
         let mut line = Vec::with_capacity(128);
         log::write_client_message(&mut line, peer, &self.clock.civil(now()), message.as_bytes());
-        queue.push(&line);
+        queue.push(&line, &self.settings);
     }
 
     fn lock(&self) -> MutexGuard<'_, LogQueue> {
@@ -211,10 +236,11 @@ impl Shared {
 }
 
 impl LogQueue {
-    /// Takes lines, or drops and counts them.
-    fn push(&mut self, lines: &[u8]) {
+    /// Queues lines, or drops and counts them.
+    fn push(&mut self, lines: &[u8], settings: &LogSettings) {
         let count = lines.iter().filter(|&&byte| byte == b'\n').count();
-        if self.lines + count > MAX_QUEUED_LINES || self.text.len() + lines.len() > MAX_QUEUED_BYTES
+        if self.lines + count > settings.max_queued_lines
+            || self.text.len() + lines.len() > settings.max_queued_bytes
         {
             self.dropped += count as u64;
         } else {
@@ -224,7 +250,8 @@ impl LogQueue {
     }
 }
 
-/// As far as `out` takes it; a terminal that some program left non-blocking is waited for.
+/// Writes `bytes` until `out` fails. A terminal that another program has made non-blocking is waited
+/// for.
 fn write_all(out: &mut impl Write, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         match out.write(bytes) {
@@ -239,13 +266,6 @@ fn write_all(out: &mut impl Write, mut bytes: &[u8]) {
     }
     let _ = out.flush();
 }
-
-/// The most lines and bytes that wait to be written; as much again may be on its way.
-const MAX_QUEUED_LINES: usize = 8192;
-const MAX_QUEUED_BYTES: usize = 1024 * 1024;
-
-/// How long an exit waits for a log that nobody reads.
-const DROP_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 #[path = "log_tests.rs"]

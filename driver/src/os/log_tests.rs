@@ -1,13 +1,16 @@
-//! The log against readers that read, stop reading, and never come back.
+//! The log with a reader that is fast, slow, stuck or gone.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::super::repeat_filter::BURST;
-use super::{Log, MAX_QUEUED_BYTES, MAX_QUEUED_LINES};
+use super::{Log, LogSettings};
 
 const LONG: Duration = Duration::from_secs(60);
+
+fn defaults() -> LogSettings {
+    LogSettings::default()
+}
 
 #[test]
 fn lines_arrive_whole_and_in_order() {
@@ -27,13 +30,13 @@ fn lines_arrive_whole_and_in_order() {
 }
 
 #[test]
-fn b_111_a_full_pipe_stops_nobody_and_what_was_dropped_is_counted() {
+fn b_111_a_full_pipe_blocks_no_caller_and_dropped_lines_are_counted() {
     let (reader, writer) = io::pipe().unwrap();
     let log = Log::from_writer(writer).unwrap();
     let line = [&[b'x'; 999][..], b"\n"].concat();
-    let written = 4 * MAX_QUEUED_BYTES / line.len();
+    let written = 4 * defaults().max_queued_bytes / line.len();
     for _ in 0..written {
-        log.write(&line); // nobody reads: this would hang if it waited
+        log.write(&line); // nothing reads: this would hang if it waited
     }
     let counter = std::thread::spawn(move || {
         let (mut whole, mut dropped) = (0, 0);
@@ -58,31 +61,31 @@ fn b_111_a_full_pipe_stops_nobody_and_what_was_dropped_is_counted() {
 }
 
 #[test]
-fn b_111_a_reader_that_never_comes_back_does_not_hang_the_exit() {
+fn b_111_a_stuck_reader_does_not_block_the_exit() {
     let (reader, writer) = io::pipe().unwrap();
     let log = Log::from_writer(writer).unwrap();
-    for _ in 0..MAX_QUEUED_LINES {
+    for _ in 0..defaults().max_queued_lines {
         log.write(&[&[b'x'; 120][..], b"\n"].concat());
     }
     assert!(!log.flush(Duration::ZERO));
-    drop(log); // comes back
+    drop(log); // returns
     drop(reader);
 }
 
 #[test]
-fn more_than_the_queue_holds_at_once_is_dropped() {
+fn lines_that_exceed_the_queue_at_once_are_dropped() {
     let (reader, writer) = io::pipe().unwrap();
     let log = Log::from_writer(writer).unwrap();
-    log.write(&[vec![b'x'; MAX_QUEUED_BYTES], b"\n".to_vec()].concat());
-    log.write(&vec![b'\n'; MAX_QUEUED_LINES + 1]);
+    log.write(&[vec![b'x'; defaults().max_queued_bytes], b"\n".to_vec()].concat());
+    log.write(&vec![b'\n'; defaults().max_queued_lines + 1]);
     log.write(b"small\n");
     drop(log);
     let lines: Vec<_> = BufReader::new(reader).lines().map(Result::unwrap).collect();
-    assert_eq!(lines, ["small", &format!("{} log lines dropped", MAX_QUEUED_LINES + 2)]);
+    assert_eq!(lines, ["small", &format!("{} log lines dropped", defaults().max_queued_lines + 2)]);
 }
 
 #[test]
-fn b_111_what_is_noted_again_and_again_is_counted_and_told_at_the_end() {
+fn b_111_repeated_messages_are_counted_and_the_count_is_written_at_the_end() {
     let (reader, writer) = io::pipe().unwrap();
     let log = Log::from_writer(writer).unwrap();
     for n in 0..1000 {
@@ -91,25 +94,31 @@ fn b_111_what_is_noted_again_and_again_is_counted_and_told_at_the_end() {
     }
     drop(log);
     let lines: Vec<_> = BufReader::new(reader).lines().map(Result::unwrap).collect();
-    let (access, notes): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.starts_with("an "));
-    assert_eq!((access.len(), notes.len() as u64), (1000, BURST + 1));
-    assert!(notes[0].starts_with("192.0.2.0 - - [") && notes[0].ends_with("] lost\\x1b"));
+    let max_repeats = defaults().max_repeats;
+    let (access, messages): (Vec<_>, Vec<_>) =
+        lines.iter().partition(|line| line.starts_with("an "));
+    assert_eq!((access.len(), messages.len() as u64), (1000, max_repeats + 1));
+    assert!(messages[0].starts_with("192.0.2.0 - - [") && messages[0].ends_with("] lost\\x1b"));
     assert!(
-        notes[BURST as usize]
-            .ends_with(&format!("] lost\\x1b (\u{d7}{} more in 1 s)", 1000 - BURST))
+        messages[max_repeats as usize]
+            .ends_with(&format!("] lost\\x1b (\u{d7}{} more in 1 s)", 1000 - max_repeats))
     );
 }
 
 #[test]
-fn b_111_a_count_is_told_when_its_time_is_over_whatever_else_happens() {
+fn b_111_a_count_is_written_after_its_interval_even_if_nothing_else_is() {
     let (reader, writer) = io::pipe().unwrap();
-    let log = Log::from_writer(writer).unwrap();
-    log.shared.lock().repeat_filter.set_interval(Duration::from_millis(50));
-    for _ in 0..=BURST {
+    let settings = LogSettings {
+        max_repeats: 3,
+        repeat_interval: Duration::from_millis(50),
+        ..LogSettings::default()
+    };
+    let log = Log::with_settings(writer, settings).unwrap();
+    for _ in 0..=3 {
         log.log_message(Ipv4Addr::LOCALHOST.into(), "lost");
     }
     let mut lines = BufReader::new(reader).lines().map(Result::unwrap);
-    let last = lines.nth(BURST as usize).unwrap(); // while the log is alive
+    let last = lines.nth(3).unwrap(); // while the log is alive
     assert!(last.ends_with("lost (\u{d7}1 more in 1 s)"), "{last}");
 }
 

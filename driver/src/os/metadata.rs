@@ -1,9 +1,9 @@
-//! What the system says of a file, in the core's words.
+//! Metadata of files, converted to the core's types.
 
 use doorstep_core::site::Stat;
 use rustix::fs::FileType;
 
-/// Device and number: what tells one file from another while both are there.
+/// Device and inode: they identify a file while it exists.
 pub(super) type FileId = (u64, u64);
 
 pub(super) fn file_type(stat: &rustix::fs::Stat) -> FileType {
@@ -15,7 +15,7 @@ pub(super) fn file_id(stat: &rustix::fs::Stat) -> FileId {
     (stat.st_dev as u64, stat.st_ino as u64)
 }
 
-/// What the core wants to know of `stat`.
+/// The core's type for `stat`.
 #[allow(clippy::unnecessary_cast)] // as above
 pub(super) fn core_stat(stat: &rustix::fs::Stat) -> Stat {
     let (device, inode) = file_id(stat);

@@ -1,11 +1,11 @@
-//! The operating system's answers: files below a root, sockets, addresses, local time, the log.
+//! Operating system calls: files beneath a root, processes, resource limits, local time, the log.
 //!
-//! Every decision is made elsewhere; here is how it is carried out. Nothing leaves the directory
-//! that stands under the root's name ([`Root`]), nothing but regular files is read, and a log that
-//! nobody reads blocks no request ([`Log`]).
+//! No path leads out of the root ([`Root`]), only regular files are read, no process is run as root
+//! ([`Command`]) or stays a zombie ([`Process`]), and a log whose reader is stuck blocks no request
+//! ([`Log`]).
 //!
-//! Linux's own calls are used where they are better; behind them stands POSIX, which every test
-//! runs on as well (cargo feature `portable`). Systems without it are not supported.
+//! On Linux, calls of its own are used where they are better (`openat2`, `sendfile`, `pidfd_open`).
+//! Other systems need POSIX; the cargo feature `portable` runs the tests without Linux's calls.
 //!
 //! ```
 //! use doorstep_driver::os::{Opened, Root, Symlinks};
@@ -13,7 +13,7 @@
 //! # std::fs::write(dir.path().join("hello.txt"), "hi\n")?;
 //!
 //! let root = Root::new(dir.path(), Symlinks::Beneath)?;
-//! let Opened::File(file, stat) = root.open(b"hello.txt") else { panic!("it was there") };
+//! let Opened::File(file, stat) = root.open(b"hello.txt") else { panic!("it exists") };
 //! assert_eq!(stat.size, 3);
 //! assert!(matches!(root.open(b"../hello.txt"), Opened::NotFound));
 //! # drop(file);
@@ -25,11 +25,13 @@ mod command;
 mod credentials;
 mod list;
 mod log;
+mod log_settings;
 mod metadata;
 mod opened;
 mod probe;
 mod process;
 mod process_groups;
+mod read;
 mod repeat_filter;
 mod rlimits;
 mod root;
@@ -43,12 +45,14 @@ pub use clock::{Clock, now};
 pub use command::Command;
 pub use credentials::Credentials;
 pub use log::Log;
+pub use log_settings::LogSettings;
 pub(crate) use opened::ErrorClass;
 pub use opened::Opened;
 pub use probe::{can_allocate, can_create_poller, can_open_descriptors, can_start_thread};
 use process::signal_group;
 pub use process::{Pipe, Process, Readiness, SIGPIPE};
 pub use process_groups::{ProcessGroup, ProcessGroups, ProcessPermit};
+pub(crate) use read::read_at;
 pub use rlimits::{Rlimits, descriptor_limit, max_connections, raise_descriptor_limit};
 pub use root::{Root, RootError, absolute};
 pub use root_dir::{RootDir, Symlinks};
@@ -56,7 +60,7 @@ pub use spawn::{bytes_acked, set_inherited_cloexec};
 pub use spawn_error::{SpawnError, SpawnStage};
 pub use stopwatch::{POLL_INTERVAL, Stopwatch};
 
-/// Whether an error says that descriptors, memory, disk space, threads or processes are used up.
+/// Whether an error means that descriptors, memory, disk space, threads or processes are used up.
 #[must_use]
 pub fn is_exhausted(error: &std::io::Error) -> bool {
     use rustix::io::Errno;
@@ -67,11 +71,28 @@ pub fn is_exhausted(error: &std::io::Error) -> bool {
         || exhausted.iter().any(|errno| code == Some(errno.raw_os_error()))
 }
 
-/// Whether an error says that a file is no program, and no script that names one.
+/// The text of an error for the log. A shortage is named by the words that users search for, such as
+/// `out of file descriptors (EMFILE)`.
+#[must_use]
+pub fn describe_error(error: &std::io::Error) -> String {
+    use rustix::io::Errno;
+
+    let shortage = match Errno::from_io_error(error) {
+        Some(Errno::MFILE) => "out of file descriptors (EMFILE)",
+        Some(Errno::NFILE) => "the system is out of file descriptors (ENFILE)",
+        Some(Errno::NOMEM) => "out of memory (ENOMEM)",
+        Some(Errno::NOSPC) => "no space left on the device (ENOSPC)",
+        _ => return error.to_string(),
+    };
+    format!("{shortage}: {error}")
+}
+
+/// Whether an error means that a file is neither a program nor a script with an interpreter
+/// (`ENOEXEC`).
 #[must_use]
 pub fn is_exec_format_error(error: &std::io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error())
 }
 
-/// Whether to use what only Linux has.
+/// Whether system calls are used that only Linux has.
 pub(crate) const LINUX: bool = cfg!(all(target_os = "linux", not(feature = "portable")));

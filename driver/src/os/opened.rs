@@ -1,8 +1,9 @@
-//! What was found at a path, and what an error of the system says about it.
+//! The result of opening a path, and the classes of the system's errors.
 //!
-//! An error means *no* (nothing is there, or not for this process), a shortage of descriptors or
-//! memory, or a failure of the file system, which says neither yes nor no. To a client the first is
-//! 404, whatever the reason (B-171), the others are 503: later it may be there.
+//! An error means that the file does not exist or cannot be accessed by this process, that descriptors
+//! (`EMFILE`) or memory are used up, or that the file system fails, so that it is unknown whether the
+//! file exists. The response to the first is 404, whatever the reason (B-171); to the others 503, since
+//! a later request may succeed.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -10,7 +11,7 @@ use std::io::{self, ErrorKind};
 use doorstep_core::site::{Found, Stat};
 use rustix::io::Errno;
 
-/// What was found at a path.
+/// The result of opening a path.
 #[derive(Debug)]
 pub enum Opened<F = File> {
     /// A regular file, open for reading at its start.
@@ -19,20 +20,20 @@ pub enum Opened<F = File> {
     Directory(Stat),
     /// A FIFO, a device or a socket; it was not opened.
     Special,
-    /// Nothing: no such name, or none that could be.
+    /// Nothing: there is no such name, or the path is invalid.
     NotFound,
-    /// Something that cannot be had: no permission, a link that is refused. The error is for the
-    /// log; to the client it is as nothing (B-171).
+    /// A file that cannot be accessed: no permission, or a link that is not followed. The error is for
+    /// the log; the response is the same as for [`Opened::NotFound`] (B-171).
     Denied(io::Error),
-    /// This process or machine has no descriptor or memory left: later it may succeed (503).
+    /// Descriptors (`EMFILE`, `ENFILE`) or memory are used up: a later attempt may succeed (503).
     Exhausted(io::Error),
-    /// The file system fails: a fault of the disk, a server on the network that does not answer.
-    /// What is there is not known (503).
+    /// The file system fails: an error of the disk, or a file server that does not respond. It is not
+    /// known whether the file exists (503).
     Failed(io::Error),
 }
 
 impl<F> Opened<F> {
-    /// With something else in the file's place.
+    /// Replaces the file.
     pub(crate) fn map_file<G>(self, file: impl FnOnce(F, &Stat) -> G) -> Opened<G> {
         match self {
             Self::File(f, stat) => Opened::File(file(f, &stat), stat),
@@ -45,8 +46,7 @@ impl<F> Opened<F> {
         }
     }
 
-    /// The same in the core's words. `Exhausted` and `Failed` are not among them and read as
-    /// refused.
+    /// The core's type, in which `Exhausted` and `Failed` are not distinguished from `Denied`.
     #[must_use]
     pub fn to_found(&self) -> Found {
         match self {
@@ -58,7 +58,7 @@ impl<F> Opened<F> {
         }
     }
 
-    /// What the system's error comes to.
+    /// The result for an error of the system.
     pub(super) fn from_errno(errno: Errno) -> Self {
         Self::from(to_io_error(errno))
     }
@@ -76,7 +76,7 @@ impl<F> From<io::Error> for Opened<F> {
     }
 }
 
-/// What an error says, as the variants of [`Opened`] have it.
+/// The classes of errors, as the variants of [`Opened`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ErrorClass {
     NotFound,
@@ -105,24 +105,22 @@ impl ErrorClass {
     }
 }
 
-/// Whether the system says that nothing is there, or not for us.
+/// Whether an error means that the file does not exist, or cannot be accessed.
 pub(super) fn is_inaccessible(errno: Errno) -> bool {
     !matches!(ErrorClass::of(&to_io_error(errno)), ErrorClass::Exhausted | ErrorClass::Failed)
 }
 
 /// An error of the system, for the log.
 pub(super) fn to_io_error(errno: Errno) -> io::Error {
-    let words = match errno {
-        Errno::XDEV => {
-            "a link leads out of the directory that is served, and is not followed there"
-        }
-        Errno::LOOP => "a link that is not followed, or leads in a circle",
+    let message = match errno {
+        Errno::XDEV => "a link leads out of the directory that is served, and is not followed",
+        Errno::LOOP => "a symbolic link that is not followed, or a loop of links (ELOOP)",
         _ => return errno.into(),
     };
-    io::Error::new(ErrorKind::PermissionDenied, words)
+    io::Error::new(ErrorKind::PermissionDenied, message)
 }
 
-/// The errors by which a system refuses what is there.
+/// The errors for a file that exists and cannot be accessed.
 const DENIED_ERRNOS: [Errno; 7] = [
     Errno::ACCESS,
     Errno::PERM,
@@ -131,7 +129,7 @@ const DENIED_ERRNOS: [Errno; 7] = [
     Errno::OVERFLOW,
     Errno::OPNOTSUPP,
     #[cfg(target_os = "linux")]
-    Errno::NOKEY, // encrypted, and the key is not here
+    Errno::NOKEY, // encrypted, and there is no key
     #[cfg(not(target_os = "linux"))]
     Errno::NOTSUP,
 ];
@@ -145,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn b_171_what_is_not_there_or_not_for_us_is_told_apart() {
+    fn b_171_missing_and_inaccessible_files_are_distinguished() {
         for errno in [Errno::NOENT, Errno::NOTDIR, Errno::NAMETOOLONG] {
             assert!(matches!(opened(errno), Opened::NotFound) && is_inaccessible(errno));
         }
@@ -155,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_system_cannot_say_now_is_no_answer() {
+    fn shortages_and_failures_are_not_taken_for_missing_files() {
         for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
             assert!(matches!(opened(errno), Opened::Exhausted(_)) && !is_inaccessible(errno));
         }

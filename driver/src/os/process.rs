@@ -1,10 +1,11 @@
-//! One process that somebody else wrote: started, listened to, and always brought to an end.
+//! A child process: waiting for its output and its exit, and ending and reaping its process group.
 //!
-//! It leads a process group of its own. Its id, which is the group's too, is nobody else's while the
-//! process is not reaped, so only then is it ever signalled. When it has exited, [`Process::reap`]
-//! kills who is left of its group. Dropped before that it gets SIGTERM, a second to comply in which
-//! it may write what it likes, then SIGKILL, from a thread of its own that reaps it too: no zombie
-//! stays and nobody waits. Who makes a session of its own (`setsid`) has left the group and is let go.
+//! The process leads its own process group, with its process id. No other process can have this id
+//! until the process is reaped, and signals are sent only before that. After the exit,
+//! [`Process::reap`] kills the rest of the group. A process that is dropped before that gets SIGTERM
+//! and, after [`Command::kill_delay`](super::Command::kill_delay), SIGKILL, from a thread that reaps
+//! it: there are no zombies, and dropping does not block. A process that has made its own session
+//! (`setsid`) is not in the group, and is not ended.
 //!
 //! ```
 //! use std::fs::File;
@@ -21,7 +22,7 @@
 //! let mut output = Vec::new();
 //! while process.stdout.is_some() {
 //!     process.wait_ready(None, Duration::from_secs(10))?;
-//!     // All there is, and then either the end or an error that says to wait.
+//!     // Reads the available output, and then the end or `WouldBlock`.
 //!     process.stdout.take_if(|stdout| stdout.read_to_end(&mut output).is_ok());
 //! }
 //! assert_eq!(output, b"hello\n");
@@ -45,11 +46,9 @@ use rustix::process::{
 
 use super::{ProcessPermit, Stopwatch};
 
-/// The signal that ends who writes while nobody listens.
+/// The signal that ends a process that writes to a pipe that is not read.
 pub const SIGPIPE: i32 = Signal::PIPE.as_raw();
-/// Between SIGTERM and SIGKILL.
-const KILL_DELAY: Duration = Duration::from_secs(1);
-/// How often to look for an end that wakes nobody: only Linux has descriptors for that.
+/// The interval of checks for an exit where there are no descriptors for that: only Linux has them.
 const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A running process, and the pipes of what it writes.
@@ -57,33 +56,40 @@ const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(10);
 pub struct Process {
     /// `None` once it is reaped.
     child: Option<Child>,
-    /// Its output, or `None` once that is over. Reading never waits.
+    /// Its stdout; `None` after its end. Non-blocking.
     pub stdout: Option<Pipe>,
-    /// Its complaints, or `None` once they are over. Reading never waits.
+    /// Its stderr; `None` after its end. Non-blocking.
     pub stderr: Option<Pipe>,
-    /// Readable when it has exited; made when somebody waits for that.
+    /// Readable when it has exited; opened when it is waited for.
     exit_fd: Option<OwnedFd>,
     permit: Option<ProcessPermit>,
+    /// The time between SIGTERM and SIGKILL when it is dropped.
+    kill_delay: Duration,
 }
 
-/// The reading end of a pipe. Copies of it are the same pipe.
+/// The reading end of a pipe. Clones are the same pipe.
 #[derive(Debug, Clone)]
 pub struct Pipe(Arc<OwnedFd>);
 
-/// Why a wait ended. Nothing of it: it took too long.
+/// Why a wait has ended. If nothing is set, the timeout is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Readiness {
-    /// There is output, or its end.
+    /// There is output, or the end of it.
     pub stdout: bool,
-    /// There is a complaint, or their end.
+    /// There is output on stderr, or the end of it.
     pub stderr: bool,
-    /// The process has exited. Only seen by who has nothing else to wait for.
+    /// The process has exited. Only set if stdout has ended.
     pub exit: bool,
 }
 
 impl Process {
-    /// That was just started, and whose pipes these are.
-    pub(super) fn new(pid: Pid, [stdout, stderr]: [OwnedFd; 2], permit: ProcessPermit) -> Self {
+    /// A process that was started just now, with its pipes.
+    pub(super) fn new(
+        pid: Pid,
+        [stdout, stderr]: [OwnedFd; 2],
+        permit: ProcessPermit,
+        kill_delay: Duration,
+    ) -> Self {
         let pipe = |end| Some(Pipe(Arc::new(end)));
         Self {
             child: Some(Child(pid)),
@@ -91,16 +97,17 @@ impl Process {
             stderr: pipe(stderr),
             exit_fd: None,
             permit: Some(permit),
+            kill_delay,
         }
     }
 
-    /// Its id.
+    /// Its process id; `None` after it was reaped.
     #[must_use]
     pub fn id(&self) -> Option<u32> {
         self.child.as_ref().map(|child| child.0.as_raw_nonzero().get().unsigned_abs())
     }
 
-    /// Whether it should end, since no more processes are to run ([`ProcessLimit::close`]).
+    /// Whether it should be ended, since the limit was closed ([`ProcessLimit::close`]).
     ///
     /// [`ProcessLimit::close`]: crate::cgi::ProcessLimit::close
     #[must_use]
@@ -114,11 +121,11 @@ impl Process {
         self.child.as_ref().is_none_or(Child::has_exited)
     }
 
-    /// Waits until there is something to read; when both pipes have ended, until it exits. For
-    /// `timeout` at most, or until `socket`, that of the client, is gone.
+    /// Waits until there is output or, if stdout has ended, until it exits. Waits at most for `timeout`,
+    /// and until the connection of `socket`, that of the client, is closed.
     ///
     /// # Errors
-    /// Those of polling.
+    /// Returns the error of `poll`.
     pub fn wait_ready(
         &mut self,
         socket: Option<BorrowedFd<'_>>,
@@ -133,7 +140,7 @@ impl Process {
             self.stdout.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::IN)),
             self.stderr.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::IN)),
             self.exit_fd.as_ref().filter(|_| only_exit).map(|exit| (exit.as_fd(), PollFlags::IN)),
-            socket.map(|socket| (socket, PollFlags::empty())), // its end is always told
+            socket.map(|socket| (socket, PollFlags::empty())), // its end is always reported
         ];
         let mut fds: Vec<PollFd<'_>> = watched
             .iter()
@@ -147,7 +154,7 @@ impl Process {
         Ok(Readiness { stdout: was(stdout), stderr: was(stderr), exit: was(exit) })
     }
 
-    /// A descriptor that is readable once it has exited; `None` where there is no such thing.
+    /// A descriptor that is readable once it has exited (`pidfd_open`); `None` if the system has none.
     pub fn exit_fd(&mut self) -> Option<BorrowedFd<'_>> {
         if self.exit_fd.is_none() {
             self.exit_fd = self.child.as_ref().and_then(Child::pidfd);
@@ -155,11 +162,12 @@ impl Process {
         self.exit_fd.as_ref().map(AsFd::as_fd)
     }
 
-    /// Kills who is left of its group, and reaps it: what it ended with. To be called when it
-    /// [`Process::has_exited`]; else it is killed as well.
+    /// Kills the rest of its group, reaps it, and returns its exit status. To be called after
+    /// [`Process::has_exited`]; otherwise it is killed, too.
     ///
     /// # Errors
-    /// Those of waiting, when it was reaped before: this program must not ignore SIGCHLD.
+    /// Returns an error if it was reaped before. This program must not ignore SIGCHLD, by which
+    /// processes are reaped automatically.
     pub fn reap(&mut self) -> io::Result<ExitStatus> {
         let child = self.child.take().ok_or(ErrorKind::NotFound)?;
         child.signal(Signal::KILL);
@@ -171,7 +179,7 @@ impl Process {
     /// Waits until it exits, and reaps it.
     ///
     /// # Errors
-    /// As of [`Process::reap`].
+    /// Returns the error of `poll`, or that of [`Process::reap`].
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         (self.stdout, self.stderr) = (None, None);
         while !self.has_exited() {
@@ -180,7 +188,7 @@ impl Process {
         self.reap()
     }
 
-    /// Kills it and all of its group.
+    /// Kills it and its group (SIGKILL).
     pub fn kill(&self) {
         self.child.iter().for_each(|child| child.signal(Signal::KILL));
     }
@@ -193,14 +201,14 @@ impl Drop for Process {
         let pipes = [self.stdout.take(), self.stderr.take()];
         let terminating = Terminating { child, permit: self.permit.take(), pipes };
         let shared = Arc::new(Mutex::new(Some(terminating)));
-        let in_thread = shared.clone();
+        let (in_thread, kill_delay) = (shared.clone(), self.kill_delay);
         let reap = |terminating: &Mutex<Option<Terminating>>, delay| {
             let terminating = terminating.lock().unwrap_or_else(PoisonError::into_inner).take();
             terminating.into_iter().for_each(|terminating| terminating.reap(delay));
         };
         let reaper = thread::Builder::new().name("reaper".into());
-        if reaper.spawn(move || reap(&in_thread, KILL_DELAY)).is_err() {
-            reap(&shared, Duration::ZERO); // SIGKILL takes no time worth speaking of
+        if reaper.spawn(move || reap(&in_thread, kill_delay)).is_err() {
+            reap(&shared, Duration::ZERO); // waiting after SIGKILL takes very little time
         }
     }
 }
@@ -224,8 +232,8 @@ impl AsFd for Pipe {
     }
 }
 
-/// A process that was told to end. Its pipes stay open, or its last words would kill it before it
-/// has tidied up.
+/// A process that has got SIGTERM. Its pipes stay open: if it writes, SIGPIPE would end it before it
+/// has cleaned up.
 struct Terminating {
     child: Child,
     permit: Option<ProcessPermit>,
@@ -233,7 +241,7 @@ struct Terminating {
 }
 
 impl Terminating {
-    /// Waits `delay` for its end, then makes it; the permit is free after that.
+    /// Waits for its exit, at most for `delay`, then kills and reaps it. Then the permit is released.
     fn reap(mut self, delay: Duration) {
         let mut waited = Stopwatch::default();
         let exit = self.child.pidfd();
@@ -255,7 +263,7 @@ impl Terminating {
     }
 }
 
-/// Reads from a pipe to nowhere.
+/// Discards the available bytes of a pipe.
 fn discard_available(pipe: &mut Option<Pipe>) {
     pipe.take_if(|pipe| match pipe.read(&mut [0; 4096]) {
         Ok(n) => n == 0,
@@ -263,12 +271,12 @@ fn discard_available(pipe: &mut Option<Pipe>) {
     });
 }
 
-/// A child that is not reaped.
+/// A child that was not reaped yet.
 #[derive(Debug)]
 struct Child(Pid);
 
 impl Child {
-    /// To all of its group, and to itself if it has left that. Who has exited feels nothing.
+    /// Sends a signal to its group, and to itself in case it is in another one.
     fn signal(&self, signal: Signal) {
         signal_group(self.0, signal);
     }
@@ -303,14 +311,15 @@ impl Child {
     }
 }
 
-/// To all of the group of a child that is not reaped, and to the child if it is in another one.
+/// Sends a signal to the group of a child that was not reaped yet, and to the child in case it is in
+/// another group.
 pub(super) fn signal_group(leader: Pid, signal: Signal) {
     let _ = kill_process_group(leader, signal);
     let _ = kill_process(leader, signal);
 }
 
 fn poll_timeout(fds: &mut [PollFd<'_>], timeout: Duration) -> io::Result<()> {
-    // Rounded up, so that nobody wakes just before the time has come.
+    // Not zero, so that no wait ends just before its time.
     let timeout = timeout.max(Duration::from_micros(1));
     let timeout =
         Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
@@ -331,14 +340,14 @@ mod tests {
     const LONG: Duration = Duration::from_secs(10);
 
     fn spawn(script: &str) -> (ProcessLimit, Process) {
-        let semaphore = ProcessLimit::new(1, 0);
+        let limit = ProcessLimit::new(1, 0);
         let mut command = Command::new(Path::new("/bin/sh")).unwrap();
         command.arg(b"-c").unwrap();
         command.arg(script.as_bytes()).unwrap();
         command.env(b"PATH", b"/usr/bin:/bin").unwrap();
         let process =
-            command.spawn(&File::open("/dev/null").unwrap(), semaphore.try_acquire().unwrap());
-        (semaphore, process.unwrap())
+            command.spawn(&File::open("/dev/null").unwrap(), limit.try_acquire().unwrap());
+        (limit, process.unwrap())
     }
 
     fn read(process: &mut Process) -> String {
@@ -359,8 +368,8 @@ mod tests {
     }
 
     #[test]
-    fn an_exit_is_seen_and_its_code_kept() {
-        let (semaphore, mut process) = spawn("exit 3");
+    fn an_exit_is_detected_and_has_its_code() {
+        let (limit, mut process) = spawn("exit 3");
         (process.stdout, process.stderr) = (None, None);
         for _ in 0..1000 {
             if process.wait_ready(None, LONG).unwrap().exit {
@@ -369,19 +378,19 @@ mod tests {
         }
         assert!(process.has_exited());
         assert_eq!(process.reap().unwrap().code(), Some(3));
-        assert!(semaphore.wait_idle(LONG));
+        assert!(limit.wait_idle(LONG));
     }
 
     #[test]
-    fn who_is_left_of_the_group_is_killed() {
-        let (semaphore, mut process) = spawn("sleep 100 & echo $!");
+    fn the_rest_of_the_group_is_killed() {
+        let (limit, mut process) = spawn("sleep 100 & echo $!");
         let id = read(&mut process);
         while !process.has_exited() {
             thread::sleep(EXIT_POLL_INTERVAL);
         }
         assert!(is_alive(&id));
         assert!(process.reap().unwrap().success());
-        assert!(semaphore.wait_idle(LONG));
+        assert!(limit.wait_idle(LONG));
         assert!((0..1000).any(|_| {
             thread::sleep(EXIT_POLL_INTERVAL);
             !is_alive(&id)
@@ -389,39 +398,39 @@ mod tests {
     }
 
     #[test]
-    fn all_can_be_killed_at_once() {
-        let (semaphore, mut process) = spawn("echo here; sleep 100 & wait");
+    fn all_process_groups_can_be_killed_at_once() {
+        let (limit, mut process) = spawn("echo here; sleep 100 & wait");
         assert_eq!(read(&mut process), "here\n");
-        semaphore.kill();
+        limit.kill(LONG);
         while !process.has_exited() {
             thread::sleep(EXIT_POLL_INTERVAL);
         }
         assert!(!process.reap().unwrap().success());
-        semaphore.kill(); // and now nobody is in
+        limit.kill(LONG); // no process is left
     }
 
     #[test]
-    fn who_is_dropped_may_write_and_tidy_up() {
+    fn a_process_that_is_dropped_can_write_and_clean_up() {
         let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("tidied-up");
+        let file = directory.path().join("cleaned-up");
         let script = format!(
             "trap 'yes | head -c 200000; echo more >&2; : >{}; exit' TERM; echo here; sleep 100 & wait",
             file.display()
         );
-        let (semaphore, mut process) = spawn(&script);
+        let (limit, mut process) = spawn(&script);
         assert_eq!(read(&mut process), "here\n");
         drop(process);
-        assert!(semaphore.wait_idle(LONG));
+        assert!(limit.wait_idle(LONG));
         assert!(file.exists());
     }
 
     #[test]
-    fn who_ignores_sigterm_is_killed_when_dropped() {
-        let (semaphore, mut process) = spawn("trap '' TERM; echo here; while :; do sleep 1; done");
+    fn a_process_that_ignores_sigterm_is_killed_when_dropped() {
+        let (limit, mut process) = spawn("trap '' TERM; echo here; while :; do sleep 1; done");
         assert_eq!(read(&mut process), "here\n");
         let id = process.id().unwrap().to_string();
         drop(process);
-        assert!(semaphore.wait_idle(LONG));
+        assert!(limit.wait_idle(LONG));
         assert!(!is_alive(&id));
     }
 }

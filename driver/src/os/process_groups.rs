@@ -1,4 +1,4 @@
-//! The process groups that run and those that are being started, so that all can be killed at once.
+//! The table of process groups, running and being started, so that all can be killed at once.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use crate::semaphore::Permit;
 #[derive(Debug, Default)]
 pub struct ProcessGroups {
     state: Mutex<State>,
-    /// One that was being started is in the table, or will not be started.
+    /// A group that was being started was added, or will not be started.
     settled: Event,
 }
 
@@ -22,9 +22,9 @@ pub struct ProcessGroups {
 struct State {
     /// The groups whose leader is not reaped.
     groups: Vec<Pid>,
-    /// How many entries have no group yet.
+    /// The number of groups that are being started.
     starting: usize,
-    /// A group that is added is killed at once.
+    /// Whether a group that is added is killed at once.
     killed: bool,
 }
 
@@ -42,10 +42,10 @@ enum GroupState {
     Reaped,
 }
 
-/// The right to start one process. It is given back when the process is reaped.
+/// The permit to start one process. It is released when the process is reaped.
 #[derive(Debug)]
 pub struct ProcessPermit {
-    /// Dropped first: whoever waits for the permit finds that the group is gone.
+    /// Dropped first, so that the group is removed when the permit is acquired again.
     group: ProcessGroup,
     permit: Permit,
 }
@@ -80,7 +80,7 @@ impl ProcessGroups {
         }
     }
 
-    /// The state of an entry is `before` no more.
+    /// To be called after the state of an entry has changed from `before`.
     fn settle(&self, mut state: MutexGuard<'_, State>, before: GroupState) {
         if matches!(before, GroupState::Starting) {
             state.starting -= 1;
@@ -106,7 +106,7 @@ impl ProcessGroup {
         self.table.settle(state, before);
     }
 
-    /// The group is about to be reaped: after that, another group may have its id.
+    /// The group is about to be reaped: then another group may get its id.
     fn reaped(&mut self) {
         let before = self.set(GroupState::Reaped);
         let mut state = self.table.state();
@@ -128,8 +128,8 @@ impl Drop for ProcessGroup {
 }
 
 impl ProcessPermit {
-    /// Of an entry that was reserved before the permit was acquired: so no process is started that
-    /// [`ProcessGroups::wait_started`] did not wait for.
+    /// Joins a permit and an entry, which was reserved before the permit was acquired: so
+    /// [`ProcessGroups::wait_started`] waits for every process that is started.
     #[must_use]
     pub fn new(group: ProcessGroup, permit: Permit) -> Self {
         Self { group, permit }

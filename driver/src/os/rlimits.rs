@@ -1,35 +1,72 @@
-//! What one process may use of the machine: ours, and those that we start.
+//! Resource limits (`setrlimit`) of this process and of the processes that it starts.
+//!
+//! Most of a process's descriptors are for connections, and a share is reserved for files, listings
+//! and scripts: see [`max_connections`].
+//!
+//! ```
+//! use doorstep_driver::os;
+//! use std::num::NonZeroUsize;
+//!
+//! let wanted = NonZeroUsize::MIN;
+//! os::raise_descriptor_limit(wanted);
+//! assert_eq!(os::max_connections(wanted), wanted);
+//! ```
 
 use std::fs;
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 
-use nix::sys::resource::{self, getrlimit, setrlimit};
-use rustix::process::{Resource, Rlimit};
+use rustix::process::{Resource, Rlimit, setrlimit};
 
-/// Descriptors that are left to what is no connection: the server's own, and one in so many of all.
+/// Descriptors that are reserved for everything but connections: so many for the server's own, and
+/// one in so many of all.
 const RESERVED_DESCRIPTORS: usize = 24;
 const RESERVED_ONE_IN: usize = 3;
 
-/// How many descriptors this process was started with, if [`raise_descriptor_limit`] raised that.
+/// The soft limit of descriptors with which this process was started, if [`raise_descriptor_limit`]
+/// has raised it.
 static INITIAL_DESCRIPTOR_LIMIT: OnceLock<u64> = OnceLock::new();
 
-/// How many descriptors this process may have, a number; as good as none where nobody says so.
+/// The number of descriptors that this process may have open (the soft limit of `RLIMIT_NOFILE`);
+/// `usize::MAX` if the system reports none.
 #[must_use]
 pub fn descriptor_limit() -> usize {
-    let limit = getrlimit(resource::Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft);
+    let limit = soft_and_hard(Resource::Nofile).map(|(soft, _)| soft);
     let limit = limit.or_else(|| proc_limit("Max open files")); // a sandbox may refuse the call
     limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// What Linux tells of a limit in a file.
+/// The soft and the hard limit of a resource, `u64::MAX` for none; `None` if the system refuses to
+/// report them.
+#[cfg(target_os = "linux")]
+#[allow(clippy::unnecessary_cast)] // the type of a limit differs between platforms
+fn soft_and_hard(resource: Resource) -> Option<(u64, u64)> {
+    use nix::sys::resource::{self, getrlimit};
+
+    // Not rustix's call, which takes it for one that cannot fail.
+    let resource = match resource {
+        Resource::Cpu => resource::Resource::RLIMIT_CPU,
+        Resource::As => resource::Resource::RLIMIT_AS,
+        Resource::Nofile => resource::Resource::RLIMIT_NOFILE,
+        _ => return None,
+    };
+    getrlimit(resource).ok().map(|(soft, hard)| (soft as u64, hard as u64))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn soft_and_hard(resource: Resource) -> Option<(u64, u64)> {
+    let Rlimit { current, maximum } = rustix::process::getrlimit(resource);
+    Some((current.unwrap_or(u64::MAX), maximum.unwrap_or(u64::MAX)))
+}
+
+/// A soft limit as Linux reports it in `/proc`.
 fn proc_limit(name: &str) -> Option<u64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
     limits.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
 
-/// How many connections there may be at once where `wanted` are wanted, at least one: of the descriptors
-/// of this process, a third and two dozen are left for files, listings and scripts.
+/// How many concurrent connections there may be if `wanted` are wanted, at least one: a third of
+/// this process's descriptors, and 24 more, are reserved for files, listings and scripts.
 #[must_use]
 pub fn max_connections(wanted: NonZeroUsize) -> NonZeroUsize {
     connections_within(descriptor_limit(), wanted)
@@ -40,27 +77,35 @@ fn connections_within(descriptors: usize, wanted: NonZeroUsize) -> NonZeroUsize 
     NonZeroUsize::new(left).unwrap_or(NonZeroUsize::MIN).min(wanted)
 }
 
-/// Raises this process's soft limit of descriptors as far as `wanted` connections need, and the hard limit
-/// allows; it is never lowered. Where the system refuses, it stays as it is. Processes that are started
-/// by [`super::Command`] have the soft limit from before: programs that call `select` rely on it.
+/// Raises this process's soft limit of descriptors (`RLIMIT_NOFILE`) as far as `wanted` connections
+/// need and the hard limit allows. It is never lowered, and stays as it is if the system refuses.
+/// Processes that are started by [`super::Command`] get the soft limit from before: programs that
+/// call `select` rely on it.
 pub fn raise_descriptor_limit(wanted: NonZeroUsize) {
-    let files = resource::Resource::RLIMIT_NOFILE;
-    let Ok((soft, hard)) = getrlimit(files) else { return };
+    let Some((soft, hard)) = soft_and_hard(Resource::Nofile) else { return };
     if let Some(raised) = raised_limit((soft, hard), wanted) {
-        INITIAL_DESCRIPTOR_LIMIT.get_or_init(|| soft); // first: somebody may be starting a process
-        let _ = setrlimit(files, raised, hard);
+        // First: another thread may be starting a process.
+        INITIAL_DESCRIPTOR_LIMIT.get_or_init(|| soft);
+        let _ = setrlimit(Resource::Nofile, rlimit(raised, hard));
     }
 }
 
-/// The soft limit with which [`connections_within`] grants `wanted` connections, or the nearest there can be.
+/// The soft limit with which [`connections_within`] grants `wanted` connections, or the nearest
+/// one that the hard limit allows.
 fn raised_limit((soft, hard): (u64, u64), wanted: NonZeroUsize) -> Option<u64> {
     let kept = u64::try_from(wanted.get().saturating_add(RESERVED_DESCRIPTORS)).unwrap_or(u64::MAX);
     let raised = kept.saturating_add(kept.div_ceil(RESERVED_ONE_IN as u64 - 1)).min(hard);
     (raised > soft).then_some(raised)
 }
 
-/// What one process may use, and never more than the server itself. `None`: as much as the server was
-/// started with.
+/// Limits in the system's form, in which none has no number.
+fn rlimit(soft: u64, hard: u64) -> Rlimit {
+    let [current, maximum] = [soft, hard].map(|limit| Some(limit).filter(|&n| n != u64::MAX));
+    Rlimit { current, maximum }
+}
+
+/// The resource limits of one process; never more than the server's own. `None` is the limit that
+/// the server was started with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rlimits {
     /// Processor time, in seconds (`RLIMIT_CPU`).
@@ -72,29 +117,29 @@ pub struct Rlimits {
 }
 
 impl Rlimits {
-    /// Those that are set, in the system's terms.
+    /// Those that are set, in the system's form. Allocates nothing: it is called between the fork
+    /// and the exec of a process.
     pub(super) fn limits(self) -> impl Iterator<Item = (Resource, Rlimit)> {
         let all = [
-            (Resource::Cpu, resource::Resource::RLIMIT_CPU, self.cpu),
-            (Resource::As, resource::Resource::RLIMIT_AS, self.memory),
-            (Resource::Nofile, resource::Resource::RLIMIT_NOFILE, self.files),
+            (Resource::Cpu, self.cpu),
+            (Resource::As, self.memory),
+            (Resource::Nofile, self.files),
         ];
-        let set = all.into_iter().filter_map(|(resource, same, wanted)| {
-            // Where the system does not say, it does not set one either, and that is told.
-            let granted = getrlimit(same).map_or(u64::MAX, |(_, hard)| hard);
-            let wanted = Some(wanted?.min(granted));
-            Some((resource, Rlimit { current: wanted, maximum: wanted }))
+        let set = all.into_iter().filter_map(|(resource, wanted)| {
+            // If the system does not report a limit, it does not set one either, which is an error.
+            let granted = soft_and_hard(resource).map_or(u64::MAX, |(_, hard)| hard);
+            let limit = wanted?.min(granted);
+            Some((resource, rlimit(limit, limit)))
         });
         set.chain(self.files.is_none().then(initial_limit).flatten())
     }
 }
 
-/// The limit of descriptors from before it was raised.
+/// The limit of descriptors from before [`raise_descriptor_limit`].
 fn initial_limit() -> Option<(Resource, Rlimit)> {
     let before = *INITIAL_DESCRIPTOR_LIMIT.get()?;
-    let (soft, hard) = getrlimit(resource::Resource::RLIMIT_NOFILE).ok()?;
-    let limit = Rlimit { current: Some(before.min(soft)), maximum: Some(hard) };
-    Some((Resource::Nofile, limit))
+    let (soft, hard) = soft_and_hard(Resource::Nofile)?;
+    Some((Resource::Nofile, rlimit(before.min(soft), hard)))
 }
 
 #[cfg(test)]
@@ -103,8 +148,8 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn the_file_tells_what_the_call_does() {
-        let (soft, _) = getrlimit(resource::Resource::RLIMIT_NOFILE).unwrap();
+    fn the_limit_in_proc_is_that_of_getrlimit() {
+        let (soft, _) = soft_and_hard(Resource::Nofile).unwrap();
         assert_eq!(proc_limit("Max open files"), Some(soft));
         assert_eq!(proc_limit("Max nonsense"), None);
     }

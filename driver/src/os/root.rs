@@ -1,13 +1,14 @@
-//! The directory that is served, by its name.
+//! The root: the directory that is served, by its name.
 //!
-//! A [`Root`] is a name, not a handle, as in Python: what stands under the name *now* is served. A
-//! link there may be switched, the directory may be deleted and built again, a file system may be
-//! mounted over it. The name is made absolute at start, so that it does not depend on the working
-//! directory any more; it is not resolved. Beneath it, a [`RootDir`] keeps every path inside.
+//! A [`Root`] is a name and not an open directory, as in Python: the directory that has the name *now*
+//! is served. The name may be a link that is switched, the directory may be deleted and created again,
+//! and a file system may be mounted over it. The name is made absolute at start, so that it does not
+//! depend on the working directory; links in it are not resolved. A [`RootDir`] resolves paths beneath
+//! it.
 //!
-//! The tree of the last look is held, and with it the number of its directory, which can be no
-//! other's meanwhile. So a look costs one system call while nothing has changed. A file that is
-//! known already is looked at by its full name and needs no look of its own ([`Root::is_unchanged`]).
+//! The directory that was found last is held open, so that no other one can have its inode, and
+//! resolving the name costs one system call while it is the same. A cached file is validated by its
+//! full name, without resolving that of the root ([`Root::is_unchanged`]).
 
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -26,41 +27,41 @@ use super::metadata::{core_stat, file_id};
 use super::opened::{Opened, is_inaccessible};
 use super::root_dir::{RootDir, Symlinks, check_relative};
 
-/// The name of the directory that is served, and the rule for the links in it.
+/// The name of the directory that is served, and the rule for the links beneath it.
 #[derive(Debug)]
 pub struct Root {
     path: PathBuf,
-    /// The name and `/.`: it leads somewhere only if a directory is there that may be entered.
+    /// The name and `/.`: it exists only if the name is that of a directory that may be entered.
     dot_path: PathBuf,
     symlinks: Symlinks,
-    /// Whether the kernel keeps us beneath the directory.
+    /// Whether paths are resolved by `openat2`.
     use_openat2: bool,
     current: RwLock<Option<Arc<RootDir>>>,
-    /// How often another directory than before was found, or none.
+    /// How many times another directory was found than before, or none.
     revision: AtomicU64,
-    /// Whether there was none at the last look.
+    /// Whether there was none when the name was resolved last.
     is_missing: AtomicBool,
 }
 
-/// Why there is no tree at this moment.
+/// Why the root cannot be opened now.
 #[derive(Debug)]
 pub struct RootError {
     error: Errno,
     name: PathBuf,
-    /// Whether there was one at the last look: then it is logged.
+    /// Whether this is the first such error in a row: then it is logged.
     should_log: bool,
 }
 
 thread_local! {
-    /// A full name; one buffer for each thread, so a look at a known file allocates nothing.
+    /// A buffer for full names; one for each thread, so that validating a file allocates nothing.
     static PATH_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Root {
-    /// Serves what `dir` means, now and later; see [`absolute`].
+    /// The root with the name `dir`, which is made absolute ([`absolute`]).
     ///
     /// # Errors
-    /// When there is no such directory now, or it may not be entered.
+    /// Returns an error if there is no such directory now, or it may not be entered.
     pub fn new(dir: &Path, symlinks: Symlinks) -> io::Result<Self> {
         let path = absolute(dir)?;
         let dot_path = path.join(".");
@@ -76,10 +77,10 @@ impl Root {
         })
     }
 
-    /// What stands under the name now. One system call, if it is what stood there at the last look.
+    /// The directory that has the name now. Costs one system call if it is the same as before.
     ///
     /// # Errors
-    /// When no directory is there, or it may not be entered.
+    /// Returns an error if there is no such directory, or it may not be entered.
     pub fn open_dir(&self) -> Result<Arc<RootDir>, RootError> {
         let found = stat(&self.dot_path).map_err(|error| self.root_error(error))?;
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -93,7 +94,7 @@ impl Root {
         Ok(root_dir)
     }
 
-    /// As [`RootDir::open`], of what stands under the name now.
+    /// Opens `path` in the directory that has the name now, as [`RootDir::open`] does.
     #[must_use]
     pub fn open(&self, path: &[u8]) -> Opened {
         match self.open_dir() {
@@ -102,7 +103,7 @@ impl Root {
         }
     }
 
-    /// As [`RootDir::inspect`], of what stands under the name now.
+    /// Inspects `path` in the directory that has the name now, as [`RootDir::inspect`] does.
     #[must_use]
     pub fn inspect(&self, path: &[u8]) -> Opened<bool> {
         match self.open_dir() {
@@ -111,10 +112,10 @@ impl Root {
         }
     }
 
-    /// As [`RootDir::list`], of what stands under the name now.
+    /// Lists the directory at `path`, as [`RootDir::list`] does.
     ///
     /// # Errors
-    /// Those of [`RootDir::list`].
+    /// Returns the errors of [`Root::open_dir`] and [`RootDir::list`].
     pub fn list(
         &self,
         path: &[u8],
@@ -124,8 +125,8 @@ impl Root {
         self.open_dir()?.list(path, site, visit)
     }
 
-    /// Whether `path` still leads to what `stat` was taken of. Costs one system call; of a path
-    /// that was not opened here before it says nothing.
+    /// Whether the metadata of `path` is still `stat`. Costs one system call. Only for a path that was
+    /// opened beneath this root before: it is not checked that the path does not lead out.
     #[must_use]
     pub fn is_unchanged(&self, path: &[u8], stat: &Stat) -> bool {
         let Ok(path) = check_relative(path) else { return false };
@@ -145,7 +146,7 @@ impl Root {
         };
         PATH_BUFFER.set(name);
         let now = match now {
-            // Too long in one piece: from the directory on it may be short enough.
+            // The full name is too long; the path in the directory may be short enough.
             Err(Errno::NAMETOOLONG) => match self.open_dir() {
                 Ok(root_dir) => root_dir.stat(path, flags),
                 Err(missing) => Err(missing.error),
@@ -155,25 +156,25 @@ impl Root {
         now.is_ok_and(|now| core_stat(&now) == *stat)
     }
 
-    /// Whether `other` is served in the same way.
+    /// Whether `other` has the same name and the same rule for links.
     #[must_use]
     pub fn is_equivalent(&self, other: &Self) -> bool {
         (&self.path, self.symlinks) == (&other.path, other.symlinks)
     }
 
-    /// A number that is another one once another directory was found under the name: what is kept
-    /// of the one before is of no use then.
+    /// A number that changes when another directory is found under the name. Then files that were
+    /// cached are invalid.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision.load(Ordering::Relaxed)
     }
 
-    /// [`Root::revision`] as long as `root_dir` is what was found last.
+    /// [`Root::revision`], if `root_dir` is the directory that was found last.
     #[must_use]
     pub fn revision_of(&self, root_dir: &RootDir) -> Option<u64> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         let is_current = current.as_ref().is_some_and(|current| current.id() == root_dir.id());
-        is_current.then(|| self.revision()) // changed under the lock only
+        is_current.then(|| self.revision()) // it changes under the lock only
     }
 
     fn reopen(&self) -> Result<Arc<RootDir>, RootError> {
@@ -183,7 +184,7 @@ impl Root {
         Ok(root_dir)
     }
 
-    /// Nothing is held of a directory that is gone: its file system can be unmounted.
+    /// Closes the directory if it is gone, so that its file system can be unmounted.
     fn root_error(&self, error: Errno) -> RootError {
         let is_gone = is_inaccessible(error);
         if is_gone {
@@ -204,7 +205,7 @@ impl Root {
 }
 
 impl<F> From<RootError> for Opened<F> {
-    /// The first one in a row is for the log.
+    /// The first error in a row is for the log.
     fn from(missing: RootError) -> Self {
         match missing {
             RootError { should_log: true, .. } => Self::Denied(missing.into()),
@@ -226,25 +227,25 @@ impl From<RootError> for io::Error {
         } else {
             ErrorKind::NotFound
         };
-        let words =
+        let message =
             format!("nothing is served while {} cannot be entered: {error}", name.display());
-        Self::new(kind, words)
+        Self::new(kind, message)
     }
 }
 
-/// The name of `dir` that stays the same when the working directory becomes another one: the
-/// absolute one, in which links and `..` stay what they are. Where that one leads elsewhere or
-/// nowhere, as above a directory that may not be passed through, it is `dir` itself.
+/// The absolute name of `dir`, which does not depend on the working directory. Links and `..` in it are
+/// not resolved. If it does not lead to the same directory, for instance because a parent directory
+/// may not be entered, `dir` itself is returned.
 ///
 /// # Errors
-/// When there is no such directory, or it may not be entered.
+/// Returns an error if there is no such directory, or it may not be entered.
 pub fn absolute(dir: &Path) -> io::Result<PathBuf> {
     if dir.as_os_str().is_empty() {
         return Err(ErrorKind::NotFound.into());
     }
     let meant = stat(dir.join("."))?;
     let absolute = match std::path::absolute(dir) {
-        // The working directory was deleted: nothing will ever stand under a name relative to it.
+        // The working directory was deleted: a name relative to it can never exist again.
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(error),
         absolute => absolute.ok(),
     };
@@ -255,7 +256,7 @@ pub fn absolute(dir: &Path) -> io::Result<PathBuf> {
 
 #[cfg(test)]
 impl Root {
-    /// The same root without the kernel's help.
+    /// A root whose paths are not resolved by `openat2`.
     pub(super) fn without_openat2(dir: &Path, symlinks: Symlinks) -> Self {
         Self { use_openat2: false, ..Self::new(dir, symlinks).unwrap() }
     }

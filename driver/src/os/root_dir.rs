@@ -1,12 +1,13 @@
-//! A directory and the only way to open what lies beneath it.
+//! An open directory, and opening files beneath it.
 //!
-//! Every path is resolved beneath the directory, index and side files included, by the kernel
-//! (`openat2`) or where that is missing by [`super::walk`]. A link that leaves the kernel in doubt,
-//! because it is absolute or climbs above the directory, is walked too: what counts is where it
-//! leads in the end. FIFOs, devices and sockets are never opened (B-175): what a path is, is asked
-//! first, and what the open descriptor says is what counts (B-184).
-//! It promises nothing about who else may write beneath the directory: a FIFO put in a file's place
-//! within the microsecond between question and open is opened, without blocking, and closed unread.
+//! Every path is resolved beneath the directory, including those of index pages and precompressed
+//! files, by the kernel (`openat2`) or, where that is not supported, by `walk.rs`. An absolute link and
+//! one that leads above the directory are resolved by `walk.rs`, too: a link is followed if its target
+//! is beneath the directory in the end. FIFOs, devices and sockets are never opened (B-175): the kind
+//! of a file is read first, and checked again on the open descriptor (B-184).
+//!
+//! It does not protect against programs that write beneath the directory: a FIFO that replaces a file
+//! in the microsecond between these two checks is opened, without blocking, and closed again.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -20,27 +21,27 @@ use super::metadata::{FileId, core_stat, file_id, file_type};
 use super::opened::Opened;
 use super::walk::{self, TRAVERSE_FLAGS};
 
-/// An open directory and the rule for the links in it.
+/// An open directory, and the rule for the links in it.
 #[derive(Debug)]
 pub struct RootDir {
     handle: OwnedFd,
-    /// The directory's: no other has it while this one is open.
+    /// The id of the directory. No other has it while this one is open.
     id: FileId,
     symlinks: Symlinks,
-    /// Whether the kernel keeps us beneath the directory.
+    /// Whether paths are resolved by `openat2`.
     use_openat2: bool,
 }
 
-/// What becomes of symbolic links (B-130).
+/// Which symbolic links are followed (B-130).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Symlinks {
-    /// Followed if they lead to a place beneath the root in the end, however they are written: an
-    /// absolute link may, and so may one that climbs out and comes in again.
+    /// Those whose target is beneath the root in the end, however they are written: also an absolute
+    /// link, and one that leads out of the root and back into it.
     #[default]
     Beneath,
-    /// Followed wherever they lead, as Python does.
+    /// All, as in Python.
     Follow,
-    /// Refused.
+    /// None.
     Deny,
 }
 
@@ -52,20 +53,19 @@ impl RootDir {
         Ok(Self { handle, id, symlinks, use_openat2 })
     }
 
-    /// Whether the kernel can keep us beneath the directory: old ones do not have the call, and
-    /// some sandboxes forbid it.
+    /// Whether `openat2` is supported: old kernels do not have it, and some sandboxes forbid it.
     pub(super) fn supports_openat2(&self) -> bool {
         LINUX && self.openat2_beneath(b".", TRAVERSE_FLAGS).is_ok()
     }
 
-    /// Opens `path`: relative, of any bytes, the empty one is the root. One that is absolute or has
-    /// `..` or NUL in it leads to nothing.
+    /// Opens `path`, which is relative and may consist of any bytes; the empty path is the directory
+    /// itself. If it is absolute, or contains `..` or NUL, the result is [`Opened::NotFound`].
     #[must_use]
     pub fn open(&self, path: &[u8]) -> Opened {
         self.try_open(path).unwrap_or_else(Opened::from_errno)
     }
 
-    /// What `path` is, without opening it to be read: whether somebody may execute a file.
+    /// Inspects `path` without opening it for reading: for a file, whether any user may execute it.
     #[must_use]
     pub fn inspect(&self, path: &[u8]) -> Opened<bool> {
         let inspect = || {
@@ -83,7 +83,7 @@ impl RootDir {
         self.id
     }
 
-    /// What a clean path leads to, out of the root too.
+    /// The metadata of a path that [`check_relative`] has accepted. Links are followed anywhere.
     pub(super) fn stat(&self, path: &[u8], flags: AtFlags) -> Result<rustix::fs::Stat> {
         statat(&self.handle, path, flags)
     }
@@ -97,7 +97,7 @@ impl RootDir {
             Symlinks::Deny if self.use_openat2 => self.openat2_beneath(path, flags),
             Symlinks::Deny => walk(false),
             Symlinks::Beneath if self.use_openat2 => match self.openat2_beneath(path, flags) {
-                // It leaves the directory and may come in again, or the kernel could not be sure.
+                // It leads out of the directory and may lead back, or it was renamed meanwhile.
                 Err(Errno::XDEV | Errno::AGAIN) => walk(true),
                 result => result,
             },
@@ -106,8 +106,7 @@ impl RootDir {
     }
 
     fn try_open(&self, path: &[u8]) -> Result<Opened> {
-        // Follows links out of the root too, but learns only the kind, and all that is refused
-        // later.
+        // Links are followed anywhere here, but only the kind is used, and `resolve` refuses them.
         let flags = match file_type(&self.stat(check_relative(path)?, AtFlags::empty())?) {
             FileType::RegularFile => READ_FLAGS,
             FileType::Directory => TRAVERSE_FLAGS,
@@ -130,7 +129,7 @@ impl RootDir {
         resolve.set(ResolveFlags::NO_SYMLINKS, self.symlinks == Symlinks::Deny);
         for _ in 0..MAX_OPENAT2_TRIES {
             match openat2(&self.handle, path, flags, Mode::empty(), resolve) {
-                // Something was renamed while `..` was resolved, so the kernel could not be sure.
+                // Something was renamed while `..` was resolved.
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 result => return result,
             }
@@ -144,7 +143,7 @@ impl RootDir {
     }
 }
 
-/// The path as the calls want it, if it is one that cannot leave the root by itself.
+/// The path for a system call, if it does not lead out of the root without links.
 pub(super) fn check_relative(path: &[u8]) -> Result<&[u8]> {
     if path.is_empty() {
         return Ok(b".");
@@ -153,15 +152,15 @@ pub(super) fn check_relative(path: &[u8]) -> Result<&[u8]> {
     if escapes { Err(Errno::NOENT) } else { Ok(path) }
 }
 
-/// Tries to open a path while others rename what it leads through.
+/// The number of attempts to open a path while directories in it are renamed.
 #[cfg(target_os = "linux")]
 const MAX_OPENAT2_TRIES: usize = 16;
 
-/// For reading; a terminal does not become ours, and a FIFO slipped in does not block.
+/// For reading. A terminal does not become the controlling one, and a FIFO does not block.
 pub(super) const READ_FLAGS: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// For asking what it is: on Linux that takes no permission to read it.
+/// For reading the metadata, which needs no permission to read the file on Linux.
 #[cfg(target_os = "linux")]
 const INSPECT_FLAGS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 #[cfg(not(target_os = "linux"))]

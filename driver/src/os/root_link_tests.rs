@@ -1,5 +1,5 @@
-//! Links that the kernel alone would refuse: absolute ones, and those that climb out and come in
-//! again. What counts is where they lead; each with the kernel and without.
+//! Links that `openat2` refuses: absolute ones, and those that lead out of the root and back. Only their
+//! target counts. Each test with `openat2` and without.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn named() -> TempDir {
     symlink("root", dir.path().join("name")).unwrap();
     symlink("outside", dir.path().join("other")).unwrap();
     fs::create_dir(dir.path().join("root2")).unwrap();
-    fs::write(dir.path().join("root2/a.txt"), "not ours").unwrap();
+    fs::write(dir.path().join("root2/a.txt"), "outside").unwrap();
     dir
 }
 
@@ -18,7 +18,7 @@ fn link(dir: &TempDir, name: &str, target: impl AsRef<Path>) {
 }
 
 #[test]
-fn r_3_a_link_is_judged_by_where_it_leads() {
+fn r_3_a_link_is_followed_if_its_target_is_beneath_the_root() {
     let dir = named();
     let at = |path: &str| dir.path().join(path);
     link(&dir, "in-absolute", at("root/a.txt"));
@@ -85,32 +85,32 @@ fn r_3_a_link_is_judged_by_where_it_leads() {
         assert_eq!(names(&root, b""), [&b"a.txt"[..], b"sub"]);
     }
     for root in roots(&dir, Symlinks::Follow) {
-        assert_eq!(content(root.open(b"out-alike")).unwrap(), "not ours");
+        assert_eq!(content(root.open(b"out-alike")).unwrap(), "outside");
     }
 }
 
 #[test]
-fn r_3_a_chain_that_comes_in_again_is_judged_by_its_end() {
+fn r_3_a_chain_of_links_is_followed_if_its_last_target_is_beneath_the_root() {
     let dir = named();
-    link(&dir, "leaves", dir.path().join("outside/on"));
-    symlink(dir.path().join("root/sub/comes"), dir.path().join("outside/on")).unwrap();
-    link(&dir, "sub/comes", dir.path().join("root/a.txt"));
+    link(&dir, "out-and-back", dir.path().join("outside/on"));
+    symlink(dir.path().join("root/sub/back"), dir.path().join("outside/on")).unwrap();
+    link(&dir, "sub/back", dir.path().join("root/a.txt"));
     for root in roots(&dir, Symlinks::Beneath) {
-        assert_eq!(content(root.open(b"leaves")).unwrap(), "a");
+        assert_eq!(content(root.open(b"out-and-back")).unwrap(), "a");
     }
-    fs::remove_file(dir.path().join("root/sub/comes")).unwrap();
-    link(&dir, "sub/comes", dir.path().join("outside/secret"));
+    fs::remove_file(dir.path().join("root/sub/back")).unwrap();
+    link(&dir, "sub/back", dir.path().join("outside/secret"));
     for root in roots(&dir, Symlinks::Beneath) {
-        assert!(matches!(root.open(b"leaves"), Opened::Denied(_)));
+        assert!(matches!(root.open(b"out-and-back"), Opened::Denied(_)));
     }
 }
 
 #[test]
-fn r_3_a_way_without_an_end_is_refused() {
+fn r_3_a_loop_of_links_and_a_path_that_is_too_long_are_refused() {
     let dir = named();
     link(&dir, "circle", dir.path().join("outside/circle"));
     symlink(dir.path().join("root/circle"), dir.path().join("outside/circle")).unwrap();
-    // Each link doubles the way, so 40 of them would never end.
+    // Each link doubles the length, so that 40 of them would never end.
     let first = dir.path().join("root/sub/..");
     let mut target = [first.to_str().unwrap(), &"/sub/..".repeat(100)].concat();
     for n in 0..30 {
@@ -127,7 +127,7 @@ fn r_3_a_way_without_an_end_is_refused() {
 }
 
 #[test]
-fn r_3_the_root_of_all_has_no_outside() {
+fn r_3_nothing_is_outside_of_the_root_of_the_file_system() {
     let dir = tree();
     link(&dir, "absolute", dir.path().join("root/a.txt"));
     link(&dir, "above", "../../../../../../../../../../../..");
@@ -142,7 +142,7 @@ fn r_3_the_root_of_all_has_no_outside() {
 }
 
 #[test]
-fn r_3_a_link_that_flips_between_in_and_out_never_shows_what_is_outside() {
+fn r_3_a_link_that_alternates_between_inside_and_outside_never_leads_out() {
     let dir = named();
     fs::write(dir.path().join("outside/a.txt"), "secret").unwrap();
     fs::write(dir.path().join("outside/only outside"), "").unwrap();

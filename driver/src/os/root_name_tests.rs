@@ -1,14 +1,15 @@
-//! The root is a name: what stands under it now is served; each with the kernel and
+//! The root is a name: the directory that has it now is served. Each test with `openat2` and
 //! without.
 
 use super::*;
 use crate::os::absolute;
+use crate::os::walk::TRAVERSE_FLAGS;
 
 fn is_open(root: &Root, text: &str) -> bool {
     content(root.open(b"a.txt")).as_deref() == Some(text)
 }
 
-fn note(opened: Opened) -> String {
+fn message(opened: Opened) -> String {
     match opened {
         Opened::Denied(error) => error.to_string(),
         other => unreachable!("{other:?}"),
@@ -16,7 +17,7 @@ fn note(opened: Opened) -> String {
 }
 
 #[test]
-fn r_1_a_link_that_is_switched_leads_to_the_new_directory() {
+fn r_1_a_root_that_is_a_link_can_be_switched() {
     let dir = tree();
     let at = |name: &str| dir.path().join(name);
     fs::create_dir(at("new")).unwrap();
@@ -27,7 +28,7 @@ fn r_1_a_link_that_is_switched_leads_to_the_new_directory() {
         Root::without_openat2(&at("name"), Symlinks::Beneath),
     ] {
         let revision = root.revision();
-        let Found::File(stat) = root.open(b"a.txt").to_found() else { unreachable!("it is there") };
+        let Found::File(stat) = root.open(b"a.txt").to_found() else { unreachable!("it exists") };
         let revision_then = root.revision();
         assert!(is_open(&root, "a") && root.is_unchanged(b"a.txt", &stat));
         assert_eq!(root.revision(), revision_then, "nothing changed");
@@ -43,17 +44,17 @@ fn r_1_a_link_that_is_switched_leads_to_the_new_directory() {
 }
 
 #[test]
-fn r_2_a_directory_that_is_built_again_is_served_and_meanwhile_nothing() {
+fn r_2_a_directory_that_is_created_again_is_served_and_404_until_then() {
     let dir = tree();
     let path = dir.path().join("root");
     for root in roots(&dir, Symlinks::Beneath) {
         for round in 0..3 {
             let text = format!("{round}");
             fs::remove_dir_all(&path).unwrap();
-            let words = note(root.open(b"a.txt"));
-            assert!(words.contains(path.to_str().unwrap()), "{words}");
+            let message = message(root.open(b"a.txt"));
+            assert!(message.contains(path.to_str().unwrap()), "{message}");
             for _ in 0..3 {
-                assert!(matches!(root.open(b"a.txt"), Opened::NotFound), "told once");
+                assert!(matches!(root.open(b"a.txt"), Opened::NotFound), "logged once");
                 assert!(matches!(root.open(b""), Opened::NotFound));
                 assert!(matches!(root.inspect(b"a.txt"), Opened::NotFound));
                 assert_eq!(list(&root, b"").unwrap_err().kind(), io::ErrorKind::NotFound);
@@ -66,29 +67,29 @@ fn r_2_a_directory_that_is_built_again_is_served_and_meanwhile_nothing() {
 }
 
 #[test]
-fn r_2_what_is_no_directory_is_not_served() {
+fn r_2_a_root_that_is_not_a_directory_is_not_served() {
     let dir = tree();
     let path = dir.path().join("root");
     for root in roots(&dir, Symlinks::Beneath) {
         assert!(is_open(&root, "a"));
         fs::rename(&path, dir.path().join("aside")).unwrap();
         fs::write(&path, "a file").unwrap();
-        note(root.open(b""));
+        message(root.open(b""));
         assert!(matches!(root.open(b"a.txt"), Opened::NotFound));
         fs::remove_file(&path).unwrap();
         symlink("root", &path).unwrap();
-        assert!(matches!(root.open(b""), Opened::NotFound), "the same episode");
+        assert!(matches!(root.open(b""), Opened::NotFound), "logged before");
         fs::remove_file(&path).unwrap();
         fs::rename(dir.path().join("aside"), &path).unwrap();
         assert!(is_open(&root, "a"));
         fs::rename(&path, dir.path().join("aside")).unwrap();
-        note(root.open(b""));
+        message(root.open(b""));
         fs::rename(dir.path().join("aside"), &path).unwrap();
     }
 }
 
 #[test]
-fn r_2_a_directory_that_is_gone_is_not_held() {
+fn r_2_a_directory_that_was_removed_is_not_held_open() {
     let dir = tree();
     let root = Root::new(&dir.path().join("root"), Symlinks::Beneath).unwrap();
     let held = || {
@@ -103,12 +104,12 @@ fn r_2_a_directory_that_is_gone_is_not_held() {
     assert!(is_open(&root, "a"));
     assert_eq!(held(), 1);
     fs::remove_dir_all(dir.path().join("root")).unwrap();
-    note(root.open(b""));
+    message(root.open(b""));
     assert_eq!(held(), 0);
 }
 
 #[test]
-fn r_1_one_tree_is_one_directory_whatever_becomes_of_the_name() {
+fn r_1_an_open_root_stays_the_same_directory_when_it_is_renamed() {
     let dir = tree();
     for root in roots(&dir, Symlinks::Beneath) {
         let root_dir = root.open_dir().unwrap();
@@ -122,14 +123,15 @@ fn r_1_one_tree_is_one_directory_whatever_becomes_of_the_name() {
 }
 
 #[test]
-fn r_1_a_known_file_is_looked_at_however_long_its_name_is() {
+fn r_1_a_cached_file_is_validated_however_long_its_full_name_is() {
     let dir = tree();
     let name = "n".repeat(250);
     let mut path = Vec::new();
-    let mut here = rustix::fs::open(dir.path().join("root"), OFlags::PATH, Mode::empty()).unwrap();
+    let mut here =
+        rustix::fs::open(dir.path().join("root"), TRAVERSE_FLAGS, Mode::empty()).unwrap();
     while path.len() + 251 < 4090 {
         rustix::fs::mkdirat(&here, &name, Mode::RWXU).unwrap();
-        here = rustix::fs::openat(&here, &name, OFlags::PATH, Mode::empty()).unwrap();
+        here = rustix::fs::openat(&here, &name, TRAVERSE_FLAGS, Mode::empty()).unwrap();
         path.extend_from_slice(name.as_bytes());
         path.push(b'/');
     }
@@ -137,17 +139,17 @@ fn r_1_a_known_file_is_looked_at_however_long_its_name_is() {
     path.extend_from_slice(last.as_bytes());
     rustix::fs::openat(&here, &last, OFlags::CREATE | OFlags::WRONLY, Mode::RWXU).unwrap();
     for root in roots(&dir, Symlinks::Beneath) {
-        let Found::File(stat) = root.open(&path).to_found() else { unreachable!("it is there") };
+        let Found::File(stat) = root.open(&path).to_found() else { unreachable!("it exists") };
         assert!(root.is_unchanged(&path, &stat));
         assert!(!root.is_unchanged(&path[..path.len() - 1], &stat));
     }
-    // One step at a time, as the whole is too long a name to be removed by.
+    // By rm: the full name is too long for `remove_dir_all`.
     let removed = std::process::Command::new("rm").arg("-rf").arg(dir.path().join("root")).status();
     assert!(removed.unwrap().success());
 }
 
 #[test]
-fn r_1_a_relative_name_is_made_absolute_and_no_more() {
+fn r_1_a_relative_name_is_made_absolute_and_not_resolved() {
     let dir = tree();
     symlink("root", dir.path().join("name")).unwrap();
     let name = dir.path().join("name");

@@ -1,5 +1,5 @@
-//! What is beneath the root against links, races, nasty names and what is no file; each with the
-//! kernel and without.
+//! Files beneath the root: links, races, unusual names, and special files; each test with `openat2` and
+//! without.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use doorstep_core::site::listing::{self, Kind};
 use doorstep_core::site::{Found, Site};
-use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
+use rustix::fs::{Mode, OFlags};
 use tempfile::TempDir;
 
 use super::{Opened, Root, Symlinks};
 
-/// A directory with `root` in it, and a secret beside that.
+/// A directory with `root` in it, and `outside/secret` beside that.
 fn tree() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("root/sub/deep")).unwrap();
@@ -48,7 +48,7 @@ fn names(root: &Root, path: &[u8]) -> Vec<Vec<u8>> {
     names
 }
 
-/// Ends what a thread waits for, also when the test fails.
+/// Calls a function at the end of a test, also if it fails.
 struct OnDrop<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {
@@ -58,7 +58,7 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 }
 
 #[test]
-fn b_125_files_and_directories_below_the_root_and_nothing_else() {
+fn b_125_only_files_and_directories_beneath_the_root_are_opened() {
     let dir = tree();
     for symlinks in [Symlinks::Beneath, Symlinks::Follow, Symlinks::Deny] {
         for root in roots(&dir, symlinks) {
@@ -89,7 +89,7 @@ fn b_125_files_and_directories_below_the_root_and_nothing_else() {
 }
 
 #[test]
-fn b_130_links_are_followed_while_they_stay_below() {
+fn b_130_links_are_followed_if_they_stay_beneath_the_root() {
     let dir = tree();
     let at = |name: &str| dir.path().join("root").join(name);
     let inside = [("up", "../a.txt"), ("down", "deep/../b.txt"), ("dir", "../sub"), ("two", "up")];
@@ -135,7 +135,7 @@ fn b_130_links_are_followed_while_they_stay_below() {
 }
 
 #[test]
-fn b_130_a_link_swapped_while_opening_never_leads_out() {
+fn b_130_a_link_that_is_replaced_while_opening_never_leads_out() {
     let dir = tree();
     let path = |name: &str| dir.path().join("root").join(name);
     symlink("../outside", path("bad")).unwrap();
@@ -147,18 +147,18 @@ fn b_130_a_link_swapped_while_opening_never_leads_out() {
         let _end = OnDrop(|| done.store(true, Ordering::Relaxed));
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                fs::rename(path("good"), path("door")).unwrap();
-                fs::rename(path("door"), path("good")).unwrap();
-                fs::rename(path("bad"), path("door")).unwrap();
-                fs::rename(path("door"), path("bad")).unwrap();
+                fs::rename(path("good"), path("target")).unwrap();
+                fs::rename(path("target"), path("good")).unwrap();
+                fs::rename(path("bad"), path("target")).unwrap();
+                fs::rename(path("target"), path("bad")).unwrap();
             }
         });
         for root in roots(&dir, Symlinks::Beneath) {
             for _ in 0..20_000 {
-                if let Some(text) = content(root.open(b"door/secret")) {
+                if let Some(text) = content(root.open(b"target/secret")) {
                     assert_eq!(text, "public");
                 }
-                if let Ok(entries) = list(&root, b"door") {
+                if let Ok(entries) = list(&root, b"target") {
                     assert!(entries.iter().all(|entry| entry.name != b"only outside"));
                 }
             }
@@ -167,7 +167,7 @@ fn b_130_a_link_swapped_while_opening_never_leads_out() {
 }
 
 #[test]
-fn b_132_the_root_must_be_there_at_start() {
+fn b_132_the_root_must_exist_at_start() {
     let dir = tree();
     assert!(Root::new(&dir.path().join("nowhere"), Symlinks::Beneath).is_err());
     assert!(Root::new(&dir.path().join("root/a.txt"), Symlinks::Beneath).is_err());
@@ -177,7 +177,8 @@ fn b_132_the_root_must_be_there_at_start() {
 fn b_175_a_fifo_or_a_device_is_never_opened() {
     let dir = tree();
     let fifo = dir.path().join("root/fifo");
-    mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
     let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("root/socket")).unwrap();
     let released = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -210,7 +211,7 @@ fn b_175_a_fifo_or_a_device_is_never_opened() {
 fn b_123_every_listed_name_can_be_opened_whatever_its_bytes() {
     let dir = tree();
     let long = [b'n'; 255];
-    let nasty: [&[u8]; 8] = [
+    let unusual: [&[u8]; 8] = [
         b"new\nline",
         b"\xff\xfe",
         b"a b%20c?#&'\"",
@@ -220,17 +221,17 @@ fn b_123_every_listed_name_can_be_opened_whatever_its_bytes() {
         b"...",
         &long,
     ];
-    fs::create_dir(dir.path().join("root/nasty")).unwrap();
-    for name in nasty {
-        let path = dir.path().join("root/nasty").join(OsStr::from_bytes(name));
+    fs::create_dir(dir.path().join("root/unusual")).unwrap();
+    for name in unusual {
+        let path = dir.path().join("root/unusual").join(OsStr::from_bytes(name));
         fs::write(path, name).unwrap();
     }
     for root in roots(&dir, Symlinks::Beneath) {
-        let entries = list(&root, b"nasty").unwrap();
-        assert_eq!(entries.len(), nasty.len());
+        let entries = list(&root, b"unusual").unwrap();
+        assert_eq!(entries.len(), unusual.len());
         for listing::Entry { name, kind, is_symlink: link, size, modified } in entries {
-            assert!(nasty.contains(&name.as_slice()));
-            let opened = root.open(&[b"nasty/", &*name].concat());
+            assert!(unusual.contains(&name.as_slice()));
+            let opened = root.open(&[b"unusual/", &*name].concat());
             let Found::File(stat) = opened.to_found() else {
                 unreachable!("{opened:?} at {name:?}")
             };
@@ -243,11 +244,11 @@ fn b_123_every_listed_name_can_be_opened_whatever_its_bytes() {
 }
 
 #[test]
-fn b_184_a_change_is_noticed_by_one_look_at_the_path() {
+fn b_184_a_change_is_detected_by_the_metadata_of_the_path() {
     let dir = tree();
     let path = dir.path().join("root/a.txt");
     for root in roots(&dir, Symlinks::Beneath) {
-        let Found::File(stat) = root.open(b"a.txt").to_found() else { unreachable!("it is there") };
+        let Found::File(stat) = root.open(b"a.txt").to_found() else { unreachable!("it exists") };
         assert!(root.is_unchanged(b"a.txt", &stat));
         assert!(!root.is_unchanged(b"sub/b.txt", &stat));
         fs::copy(&path, dir.path().join("root/new")).unwrap();

@@ -1,12 +1,12 @@
-//! All the unsafe code of this crate: what std and rustix do not offer about other processes, and
-//! about a TCP socket.
+//! All the unsafe code of this crate: calls for processes and TCP sockets that neither std nor rustix
+//! has.
 //!
-//! On Linux, [`spawn`] makes a process without copying this one, also one that is to have other rights
-//! or limits; for such a one std copies the tables of all this process's memory, which takes the
-//! longer the more threads there are (docs/choosing.md has figures). It is what `posix_spawn` does:
-//! the child runs in our memory, on a stack of its own, while the thread that made it waits, until the
-//! child has become another program or has failed.
-#![allow(unsafe_code, reason = "between the making of a process and its becoming another program")]
+//! On Linux, [`spawn`] creates a process without copying this one (`CLONE_VM | CLONE_VFORK`), also if
+//! it has another user or resource limits; for these, std uses `fork`, which copies the page tables of
+//! this process and takes longer the more threads there are (docs/choosing.md has figures). It does
+//! what `posix_spawn` does: the child runs in the memory of this process, on its own stack, and the
+//! thread that has created it waits until the child has executed another program or has failed.
+#![allow(unsafe_code, reason = "creating a process without copying this one, and reading TCP_INFO")]
 
 use std::fs;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
@@ -15,31 +15,31 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::io::{FdFlags, fcntl_setfd};
 
-/// Sees to it that no descriptor this program was started with is passed on to what it starts. Those
-/// that it opens itself never are.
+/// Makes processes that are started inherit none of the descriptors that this program has inherited
+/// (close-on-exec). Descriptors that it opens itself are never inherited.
 pub fn set_inherited_cloexec() {
     #[cfg(target_os = "linux")]
     {
         use nix::libc::{CLOSE_RANGE_CLOEXEC, SYS_close_range, syscall};
 
-        // SAFETY: it touches no memory, and changes a flag which all of ours have anyway.
+        // SAFETY: it accesses no memory, and sets a flag that all other descriptors have already.
         if unsafe { syscall(SYS_close_range, 3, u32::MAX, CLOSE_RANGE_CLOEXEC) } == 0 {
             return;
         }
     }
-    // The system is older, or another.
+    // An older kernel, or another system.
     let Ok(open) = fs::read_dir("/dev/fd") else { return };
     let numbers = open.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     for number in numbers.filter(|&number: &i32| number > 2).collect::<Vec<_>>() {
-        // SAFETY: borrowed for one fcntl that changes a flag which all of ours have anyway. One that
-        // was closed meanwhile is refused by the system.
+        // SAFETY: borrowed for one fcntl that sets a flag that all other descriptors have already. If
+        // it was closed meanwhile, the call fails.
         let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
         let _ = fcntl_setfd(descriptor, FdFlags::CLOEXEC);
     }
 }
 
-/// How many bytes the peer of a TCP socket has acknowledged in all; `None` where the system does
-/// not say.
+/// The number of bytes that the peer of a TCP socket has acknowledged in all; `None` if the system does
+/// not report it.
 #[must_use]
 pub fn bytes_acked(socket: impl AsFd) -> Option<u64> {
     #[cfg(all(target_os = "linux", not(feature = "portable")))]
@@ -88,12 +88,12 @@ mod vfork {
     use crate::os::spawn_error::{SpawnError, SpawnStage};
     use crate::os::{Credentials, Rlimits};
 
-    /// What the child needs until it is another program, in bytes; several times as much as it does.
+    /// The size of the child's stack, in bytes: several times what it needs.
     const CHILD_STACK_SIZE: usize = 64 << 10;
-    /// The highest signal.
+    /// The number of the highest signal.
     const MAX_SIGNAL: i32 = 64;
 
-    /// What is to be started, and how.
+    /// The properties of a process that is to be started.
     pub(in crate::os) struct SpawnArgs<'a> {
         pub(in crate::os) program: &'a CStr,
         pub(in crate::os) directory: &'a CStr,
@@ -105,7 +105,7 @@ mod vfork {
         pub(in crate::os) streams: [BorrowedFd<'a>; 3],
     }
 
-    /// All that the child works with.
+    /// The data that the child uses.
     struct Child<'a> {
         spawn_args: &'a SpawnArgs<'a>,
         args: Vec<*const c_char>,
@@ -113,7 +113,7 @@ mod vfork {
         error: Cell<Option<SpawnError>>,
     }
 
-    /// Starts a process that leads a group of its own.
+    /// Starts a process that leads its own process group.
     pub(in crate::os) fn spawn(spawn_args: &SpawnArgs<'_>) -> Result<Pid, SpawnError> {
         let pointers = |list: &[CString]| {
             list.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect::<Vec<_>>()
@@ -126,11 +126,11 @@ mod vfork {
         };
         let mut stack = vec![MaybeUninit::<u128>::uninit(); CHILD_STACK_SIZE / size_of::<u128>()];
         let prepare = |error: nix::Error| SpawnStage::Prepare.failed(error);
-        // No handler of ours may run in the child, whose memory is ours.
+        // No signal handler may run in the child, which has the memory of this process.
         let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(prepare)?;
-        // SAFETY: with CLONE_VFORK this thread goes on only when the child has left our memory, so
-        // `child` and `stack` outlive its use of them, and nobody else knows of them. It runs
-        // `child_main` alone, which needs far less stack than this and neither panics nor returns to us.
+        // SAFETY: with CLONE_VFORK this thread continues only when the child does not use this memory
+        // any more, so `child` and `stack` outlive its use of them, and no other thread uses them. The
+        // child runs `child_main` only, which needs far less stack and does not panic.
         let pid = unsafe {
             libc::clone(
                 child_main,
@@ -152,9 +152,9 @@ mod vfork {
         }
     }
 
-    /// The child's whole life in our memory. What it returns is its exit code.
+    /// The main function of the child, until `execve`. It returns the exit code of the child.
     extern "C" fn child_main(child: *mut c_void) -> i32 {
-        // SAFETY: it is the `Child` that `spawn` passes, and it stays where it is.
+        // SAFETY: it is the `Child` that `spawn` passes, which is not moved or dropped meanwhile.
         let child = unsafe { &*child.cast::<Child<'_>>() };
         let Err(error) = child.exec();
         child.error.set(Some(error));
@@ -167,8 +167,8 @@ mod vfork {
                 self.spawn_args;
             let [stdin, stdout, stderr] = streams;
             for signal in 1..=MAX_SIGNAL {
-                // SAFETY: this process has no handlers to lose. KILL, STOP and those that the C
-                // library keeps for itself are refused, and have none.
+                // SAFETY: it resets the handlers of the child only. For KILL, STOP and those that the C
+                // library reserves, it fails, and they have no handlers.
                 unsafe { libc::signal(signal, libc::SIG_DFL) };
             }
             let prepare = |error: Errno| SpawnStage::Prepare.failed(error);
@@ -180,7 +180,7 @@ mod vfork {
             credentials.apply().map_err(|error| SpawnStage::Privileges.failed(error))?;
             chdir(*directory).map_err(|error| SpawnStage::Directory.failed(error))?;
             SigSet::empty().thread_set_mask().map_err(|error| SpawnStage::Prepare.failed(error))?;
-            // SAFETY: all three are ended as they should be, and live in our memory.
+            // SAFETY: the strings end in NUL, the arrays in a null pointer, and all outlive the call.
             unsafe {
                 libc::execve(program.as_ptr(), self.args.as_ptr(), self.environment.as_ptr());
             }
@@ -189,11 +189,12 @@ mod vfork {
     }
 
     impl Credentials {
-        /// Makes this one process theirs, without return: the C library's own calls would do so with
-        /// all threads it knows of, and those are the server's.
+        /// Drops privileges in this process only: the calls of the C library would do so in all threads
+        /// that it knows of, which are those of the server.
         ///
-        /// It has our memory a moment longer. No other process of that user can look into it there:
-        /// memory whose owner has changed rights is closed to all but root (`PR_SET_DUMPABLE`).
+        /// The child still has the memory of the server for a moment. No other process of that user can
+        /// read it: a process that has changed its user is not dumpable (`PR_SET_DUMPABLE`), and only
+        /// root can access its memory.
         fn apply(self) -> rustix::io::Result<()> {
             let Self::User(uid, gid) = self else { return Ok(()) };
             let (uid, gid) = (Uid::from_raw(uid.as_raw()), Gid::from_raw(gid.as_raw()));
@@ -220,8 +221,8 @@ mod std_command {
 
     use crate::os::Rlimits;
 
-    /// Makes `command` start within `rlimits`. With nothing to set it is left alone: std can then start
-    /// it without copying this process.
+    /// Makes `command` set `rlimits` in the child. If there are none, it is not changed, so that std can
+    /// start it without copying this process.
     pub(in crate::os) fn set_rlimits(command: &mut Command, rlimits: Rlimits) {
         if rlimits.limits().next().is_none() {
             return;
@@ -230,8 +231,8 @@ mod std_command {
             let mut limits = rlimits.limits();
             Ok(limits.try_for_each(|(resource, limit)| setrlimit(resource, limit))?)
         };
-        // SAFETY: runs between fork and exec, where it makes plain system calls and nothing else: it
-        // allocates nothing and takes no lock, also when it fails.
+        // SAFETY: it runs between fork and exec, where it makes system calls only: it allocates nothing
+        // and takes no lock, even if it fails.
         unsafe { command.pre_exec(limit) };
     }
 }

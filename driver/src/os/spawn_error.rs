@@ -1,26 +1,26 @@
-//! Why a process was not started.
+//! The error of starting a process.
 
 use std::{fmt, io};
 
-/// What a start got stuck at.
+/// The step of starting a process that has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpawnStage {
-    /// Pipes, memory, a process at all: what may be there later.
+    /// Creating pipes and the process: a later attempt may succeed.
     Prepare,
-    /// Becoming somebody else, and nobody more.
+    /// Dropping privileges: changing the user and the groups.
     Privileges,
-    /// Entering its folder.
+    /// Changing to the working directory.
     Directory,
-    /// Becoming the program: it, or its interpreter.
+    /// Executing the program, or its interpreter.
     Exec,
 }
 
 /// Why a process was not started.
 #[derive(Debug)]
 pub struct SpawnError {
-    /// Where it got stuck.
+    /// The step that has failed.
     pub stage: SpawnStage,
-    /// What the system says.
+    /// The error of the system.
     pub error: io::Error,
 }
 
@@ -32,13 +32,13 @@ impl SpawnStage {
 
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.stage {
+        let action = match self.stage {
             SpawnStage::Prepare => "cannot be started now",
-            SpawnStage::Privileges => "cannot give up the server's rights",
-            SpawnStage::Directory => "cannot enter its folder",
+            SpawnStage::Privileges => "cannot drop privileges",
+            SpawnStage::Directory => "cannot change to its directory",
             SpawnStage::Exec => "cannot be run",
         };
-        write!(f, "{what}: {}", self.error)
+        write!(f, "{action}: {}", super::describe_error(&self.error))
     }
 }
 

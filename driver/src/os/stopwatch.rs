@@ -1,10 +1,10 @@
-//! Time that passes while this process runs, for deadlines.
+//! Time for deadlines: only that in which this process runs.
 //!
 //! A deadline that compares two readings of the clock also counts time in which the whole process
-//! stood still: SIGSTOP, a container that is paused, a machine that is suspended. A [`Stopwatch`]
-//! counts in steps, from one look to the next, and no step is longer than twice what was planned. So
-//! a standstill counts as two planned steps at most. Looks that come later than planned, since the
-//! machine is busy, lose nothing until they come twice as late.
+//! was stopped: by SIGSTOP, by a container that is paused, or by a machine that is suspended. A
+//! [`Stopwatch`] counts in steps, from one reading to the next, and no step counts more than twice
+//! the planned interval. So a stop counts as two intervals at most. Readings that are late because the
+//! machine is busy lose nothing until they are twice as late as planned.
 //!
 //! ```
 //! use std::time::{Duration, Instant};
@@ -18,10 +18,10 @@
 
 use std::time::{Duration, Instant};
 
-/// How often those look who wait for nothing but a deadline and an event.
+/// The interval of readings during a wait for an event with a deadline.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Time, counted from one look to the next.
+/// Time, counted from one reading to the next.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Stopwatch {
     elapsed: Duration,
@@ -30,14 +30,14 @@ pub struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// One that runs since `now`.
+    /// A stopwatch that runs since `now`.
     #[must_use]
     pub fn started_at(now: Instant) -> Self {
         Self { elapsed: Duration::ZERO, last_tick: Some(now) }
     }
 
-    /// Counts up to `now`, and runs on, or starts: the time that has passed in all. It was to be looked
-    /// at again within `planned`.
+    /// Counts up to `now`, or starts, and returns the time that was counted in all. `planned` is the
+    /// interval of readings.
     pub fn tick(&mut self, now: Instant, planned: Duration) -> Duration {
         let last = self.last_tick.replace(now).unwrap_or(now);
         let step = now.saturating_duration_since(last).min(planned.saturating_mul(2));
@@ -45,14 +45,14 @@ impl Stopwatch {
         self.elapsed
     }
 
-    /// Counts up to `now`, and no further until [`Stopwatch::tick`] starts it again.
+    /// Counts up to `now`, and stops until [`Stopwatch::tick`] starts it again.
     pub fn pause(&mut self, now: Instant, planned: Duration) {
         self.tick(now, planned);
         self.last_tick = None;
     }
 
-    /// Counts up to now, for one who looks every [`POLL_INTERVAL`]: how long to wait for the next look when
-    /// `limit` may pass in all; `None` when it has.
+    /// Counts up to now, for readings every [`POLL_INTERVAL`]. Returns how long to wait until the next
+    /// one, or `None` if `limit` has passed.
     pub fn next_wait(&mut self, limit: Duration) -> Option<Duration> {
         let left = limit.saturating_sub(self.tick(Instant::now(), POLL_INTERVAL));
         (!left.is_zero()).then(|| left.min(POLL_INTERVAL))
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn b_049_a_standstill_counts_as_two_steps_and_a_pause_as_nothing() {
+    fn b_049_a_stopped_process_counts_two_steps_and_a_pause_counts_nothing() {
         let (start, planned) = (Instant::now(), Duration::from_millis(250));
         let at = |millis| start + Duration::from_millis(millis);
         let mut time = Stopwatch::started_at(start);
@@ -74,7 +74,7 @@ mod tests {
         time.pause(at(61_000), planned);
         assert_eq!(time.tick(at(61_400), planned).as_millis(), 1500);
         assert_eq!(time.tick(at(61_500), planned).as_millis(), 1600);
-        assert_eq!(time.tick(start, planned).as_millis(), 1600, "no clock goes back");
+        assert_eq!(time.tick(start, planned).as_millis(), 1600, "a clock that goes back");
     }
 
     #[test]

@@ -1,14 +1,13 @@
-//! Resolving a path one name at a time, to see whether it leads beneath a directory in the end.
+//! Resolving a path name by name, to find whether it leads beneath a directory in the end.
 //!
-//! It is for where the kernel has no call for it, and for links of which the kernel says no more
-//! than that they leave the directory: absolute ones, and those that climb above it. Such a link
-//! may come in again. Each directory on the way is held open and its names are opened without
-//! following links; a link is read and its target walked like the rest. Outside nothing is opened
-//! but directories, to pass through; there is one way in, through the root itself, which is known
-//! by its device and number, whatever names lead to it. So it can be raced no more than the
-//! kernel's own resolution: whatever is swapped meanwhile, only children of directories reached
-//! from the root are opened. The price is two or three system calls for each name. What ends
-//! outside is refused with `EXDEV`, as `openat2` does.
+//! This is for systems without `openat2`, and for links that `openat2` refuses because they lead out
+//! of the directory, since they may lead back: absolute links, and those with `..`. Each directory of
+//! the path is held open, and names in it are opened without following links; the target of a link is
+//! resolved in the same way. Outside of the root only directories are opened, to traverse them, and
+//! the path is inside again when it reaches the root itself, which is identified by its device and
+//! inode. So there is no race that the kernel's own resolution does not have: whatever is replaced
+//! meanwhile, only children of directories that were reached from the root are opened. It costs two or
+//! three system calls for each name. A path that ends outside is refused with `EXDEV`, as by `openat2`.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -17,11 +16,11 @@ use rustix::io::{Errno, Result};
 
 use super::metadata::{FileId, file_id, file_type};
 
-/// Opens `path`, which begins at `root`, with `flags`. `root_id` is the root's.
+/// Opens `path`, which is relative to `root`, with `flags`. `root_id` is the id of `root`.
 ///
 /// # Errors
-/// `EXDEV` when it ends outside of the root, `ELOOP` for a link when `follow_links` is false, and for too
-/// many of them or too long a way.
+/// Returns `EXDEV` if the path ends outside of the root, and `ELOOP` for a link if `follow_links` is
+/// false, for too many links, and for too many names.
 pub(super) fn open(
     root: &OwnedFd,
     root_id: FileId,
@@ -70,17 +69,17 @@ pub(super) fn open(
     openat(location.directory(root), c".", flags, Mode::empty())
 }
 
-/// Where the walk is.
+/// The directory that the resolution has reached.
 enum Location {
-    /// Beneath the root: in the last of these, each of which is a child of the one before, or in
-    /// the root itself.
+    /// The last of these directories, each of which is a child of the one before; the root if there is
+    /// none.
     Inside(Vec<OwnedFd>),
-    /// Elsewhere, in this directory.
+    /// A directory outside of the root.
     Outside(OwnedFd),
 }
 
 impl Location {
-    /// Where absolute paths begin.
+    /// The root of the file system, where absolute paths begin.
     fn filesystem_root(root: FileId) -> Result<Self> {
         if file_id(&statat(CWD, c"/", AtFlags::empty())?) == root {
             return Ok(Self::Inside(Vec::new()));
@@ -88,7 +87,7 @@ impl Location {
         openat(CWD, c"/", TRAVERSE_FLAGS, Mode::empty()).map(Self::Outside)
     }
 
-    /// Goes to a directory that was opened from here and is not the root.
+    /// Changes to a directory that was opened from here and is not the root.
     fn enter(&mut self, directory: OwnedFd, is_parent: bool) {
         match self {
             Self::Inside(ancestors) if !is_parent => ancestors.push(directory),
@@ -96,7 +95,7 @@ impl Location {
         }
     }
 
-    /// Goes back up the way that was come, if there is one.
+    /// Changes to the parent, if it was traversed before.
     fn ascend(&mut self) -> bool {
         match self {
             Self::Inside(ancestors) => ancestors.pop().is_some(),
@@ -116,17 +115,17 @@ impl Location {
     }
 }
 
-/// Puts the names of `path` on top of those pending, the first to be the next.
+/// Pushes the names of `path` to `pending`, the first one last, so that it is popped next.
 fn push_names(pending: &mut Vec<Vec<u8>>, path: &[u8]) {
     pending.extend(path.rsplit(|&byte| byte == b'/').map(<[u8]>::to_vec));
 }
 
-/// As many as Linux follows.
+/// The number of links that are followed, as in Linux.
 const MAX_SYMLINKS: usize = 40;
-/// Names on the way, those of all links included: as many as one path can hold, and their slashes.
+/// The number of names that are resolved, including those of links: as many bytes as a path can have.
 const MAX_COMPONENTS: usize = 4096;
 
-/// For passing through: on Linux that takes no permission to read the directory.
+/// For traversing, which needs no permission to read the directory on Linux.
 #[cfg(target_os = "linux")]
 pub(super) const TRAVERSE_FLAGS: OFlags =
     OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);

@@ -1,0 +1,45 @@
+//! The bounds of what is cached of a directory's files.
+
+/// The bounds of the file cache and of the cache of digests, for
+/// [`Files::with_cache_limits`](crate::Files::with_cache_limits). Entries beyond them are evicted,
+/// those first that were not used of late.
+///
+/// ```
+/// use doorstep_driver::Files;
+/// use doorstep_driver::files::CacheLimits;
+///
+/// let limits = CacheLimits { max_bytes: 256 << 20, ..CacheLimits::default() };
+/// let files = Files::new(".")?.with_cache_limits(limits);
+/// # drop(files);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheLimits {
+    /// The size in bytes of the largest file whose content is cached, and sent from memory. Of a
+    /// larger file, an open descriptor is cached. 32 KiB.
+    pub max_content_size: u64,
+    /// Bytes of cached content in all. 32 MiB.
+    pub max_bytes: u64,
+    /// The number of cached files. 32,768.
+    pub max_files: usize,
+    /// The number of cached descriptors. They count to the limit of this process. 128.
+    pub max_descriptors: usize,
+    /// The number of cached digests; one takes about 200 bytes. 1,024.
+    pub max_digests: usize,
+    /// The size in bytes of the largest file that is read for a digest. A larger one is sent
+    /// without Repr-Digest and Content-Digest. 1 GiB.
+    pub max_digest_file_size: u64,
+}
+
+impl Default for CacheLimits {
+    fn default() -> Self {
+        Self {
+            max_content_size: 32 << 10,
+            max_bytes: 32 << 20,
+            max_files: 32 << 10,
+            max_descriptors: 128,
+            max_digests: 1024,
+            max_digest_file_size: 1 << 30,
+        }
+    }
+}
