@@ -1,7 +1,8 @@
 //! The configuration of a server: one plain struct, shared by all front ends.
 //!
-//! Together with [`Limits`] and [`Timeouts`], which are two of its fields, it holds the bounds that a
-//! client can meet on a connection. Those of scripts are in [`CgiSettings`](crate::cgi::CgiSettings).
+//! Together with [`Limits`] and [`Timeouts`], which are two of its fields, it holds the bounds that
+//! a client can meet on a connection. Those of scripts are in
+//! [`CgiSettings`](crate::cgi::CgiSettings).
 //!
 //! ```
 //! use doorstep_driver::Config;
@@ -19,8 +20,8 @@ use doorstep_core::http1::{Connection, GrowableBuffer, Inbox, Limits, Outbox, Ti
 /// How a server serves. The defaults, which each field names, are fit for the open network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// The bounds of requests. Each field names the status of the response to a request that exceeds
-    /// it.
+    /// The bounds of requests. Each field names the status of the response to a request that
+    /// exceeds it.
     pub limits: Limits,
     /// The longest times to wait for a client, and the rates that it must keep.
     pub timeouts: Timeouts,
@@ -106,8 +107,8 @@ pub struct Config {
     /// written in parts is sent when it exceeds this, too. Twice as much memory is kept between
     /// requests for the next responses. 64 KiB.
     pub flush_threshold: usize,
-    /// The most bytes of a file that one call sends (`sendfile`), so that one download cannot starve
-    /// the others on the same thread. At least 4 KiB. 256 KiB.
+    /// The most bytes of a file that one call sends (`sendfile`), so that one download cannot
+    /// starve the others on the same thread. At least 4 KiB. 256 KiB.
     pub max_sendfile_chunk: usize,
     /// How often it is checked whether a client has disconnected whose request waits for a permit,
     /// or for a digest or a listing. 1 s.

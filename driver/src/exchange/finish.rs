@@ -99,8 +99,8 @@ impl ExchangeState<'_> {
         HandlerFailure { disconnected, message }
     }
 
-    /// Responds for a handler that has not: by the status of the client's fault, if there is one, or
-    /// by a 500.
+    /// Responds for a handler that has not: by the status of the client's fault, if there is one,
+    /// or by a 500.
     fn respond_for_handler(&mut self) {
         let Some(reject) = self.reject else {
             if self.respond(500).error_page("").is_err() {

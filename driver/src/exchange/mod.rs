@@ -1,10 +1,10 @@
 //! One request and the response to it, without waiting: the part of an exchange that all front ends
 //! share.
 //!
-//! An [`ExchangeState`] has the head, the progress of the body, and the record for the access log. It
-//! never reads from a socket or writes to it: responses are appended to the outbox, and what has to be
-//! received is returned ([`BodyRead`]). The `Exchange` of a front end is an [`ExchangeState`] and a
-//! socket. [`Session`] makes one for each request on a connection.
+//! An [`ExchangeState`] has the head, the progress of the body, and the record for the access log.
+//! It never reads from a socket or writes to it: responses are appended to the outbox, and what has
+//! to be received is returned ([`BodyRead`]). The `Exchange` of a front end is an [`ExchangeState`]
+//! and a socket. [`Session`] makes one for each request on a connection.
 //!
 //! A handler cannot break the framing of responses: whatever it does, a response is complete, or it
 //! is visibly aborted ([`ExchangeState::finish`]).
@@ -58,7 +58,8 @@ pub struct ExchangeState<'a> {
     pub(crate) outbox: &'a mut Outbox,
     record: ResponseRecord,
     reject: Option<Reject>,
-    /// The number of bytes at the front of the inbox that are part of the body and were not read yet.
+    /// The number of bytes at the front of the inbox that are part of the body and were not read
+    /// yet.
     pending: usize,
     trailers: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -139,8 +140,8 @@ impl<'a> ExchangeState<'a> {
         self.machine.expects_continue()
     }
 
-    /// The trailer section of a chunked body (RFC 9112 §7.1.2), names and values. Empty until the body
-    /// was read to its end.
+    /// The trailer section of a chunked body (RFC 9112 §7.1.2), names and values. Empty until the
+    /// body was read to its end.
     #[must_use]
     pub fn trailers(&self) -> &[(Vec<u8>, Vec<u8>)] {
         &self.trailers
@@ -262,13 +263,13 @@ impl ExchangeState<'_> {
         Ok(self.should_flush())
     }
 
-    /// Begins to send `count` bytes of `file` from `offset`. A small part is read here, right behind
-    /// its head; a larger one is returned, to be sent after what is in the outbox, and then given to
-    /// [`ExchangeState::file_sent`].
+    /// Begins to send `count` bytes of `file` from `offset`. A small part is read here, right
+    /// behind its head; a larger one is returned, to be sent after what is in the outbox, and then
+    /// given to [`ExchangeState::file_sent`].
     ///
     /// # Errors
-    /// Returns [`Misuse`] if the part exceeds Content-Length or no body is due, [`ErrorKind::UnexpectedEof`] if the file has
-    /// become shorter, or the error of the file.
+    /// Returns [`Misuse`] if the part exceeds Content-Length or no body is due,
+    /// [`ErrorKind::UnexpectedEof`] if the file has become shorter, or the error of the file.
     pub fn begin_file<'f>(
         &mut self,
         file: &'f File,

@@ -1,5 +1,5 @@
-//! The builder of a response, as handlers use it: that of the core with `io::Result`, and the record
-//! for the access log. Nothing here waits: a response is appended to the outbox.
+//! The builder of a response, as handlers use it: that of the core with `io::Result`, and the
+//! record for the access log. Nothing here waits: a response is appended to the outbox.
 
 use std::io;
 
@@ -24,7 +24,7 @@ pub struct ResponseRecord {
 /// [`body`](Response::body), [`sized_body`](Response::sized_body),
 /// [`streamed_body`](Response::streamed_body), [`error_page`](Response::error_page),
 /// [`upgrade`](Response::upgrade) and [`tunnel`](Response::tunnel).
-#[must_use = "a response is sent by its last method: body, sized_body, streamed_body, error_page, upgrade or tunnel"]
+#[must_use = "a response is sent by its last method, such as body or error_page"]
 pub struct Response<'a> {
     core: http1::Response<'a>,
     record: &'a mut ResponseRecord,
@@ -34,8 +34,8 @@ pub struct Response<'a> {
 }
 
 impl<'a> Response<'a> {
-    /// A builder on that of the core for `status`. The last method fills in `record`; bytes of the body
-    /// are counted only if `sends_body`, which is false for the response to a HEAD request.
+    /// A builder on that of the core for `status`. The last method fills in `record`; bytes of the
+    /// body are counted only if `sends_body`, which is false for the response to a HEAD request.
     pub fn new(
         core: http1::Response<'a>,
         status: u16,
@@ -59,8 +59,8 @@ impl<'a> Response<'a> {
         self
     }
 
-    /// Has the access log show the reason phrase, as for [`Response::error_page`], for an error with
-    /// another page.
+    /// Has the access log show the reason phrase, as for [`Response::error_page`], for an error
+    /// with another page.
     pub fn log_as_error(self) -> Self {
         let registered = http1::status::reason(self.status).as_bytes();
         self.record.error = Some(self.reason.unwrap_or(registered).to_vec());
@@ -76,8 +76,8 @@ impl<'a> Response<'a> {
     /// Completes the response with this body.
     ///
     /// # Errors
-    /// Returns [`http1::Misuse`] inside an [`io::Error`] if a header is invalid, the body has not the
-    /// announced length, or a response was sent already. Then nothing is sent.
+    /// Returns [`http1::Misuse`] inside an [`io::Error`] if a header is invalid, the body has not
+    /// the announced length, or a response was sent already. Then nothing is sent.
     pub fn body(self, body: impl AsRef<[u8]>) -> io::Result<()> {
         self.core.body(body.as_ref())?;
         self.record.status = self.status;

@@ -1,8 +1,8 @@
 //! One connection, from its first byte to its last.
 //!
-//! [`Session::step`] never waits, and does nothing to the socket but setting options and closing its
-//! halves. It returns what the front end has to do next ([`Step`]), and the front end reports the
-//! result. A front end's loop is these lines, with or without `.await`:
+//! [`Session::step`] never waits, and does nothing to the socket but setting options and closing
+//! its halves. It returns what the front end has to do next ([`Step`]), and the front end reports
+//! the result. A front end's loop is these lines, with or without `.await`:
 //!
 //! ```text
 //! loop {
@@ -16,9 +16,9 @@
 //! }
 //! ```
 //!
-//! It flushes only before it waits, so the responses to pipelined requests are sent by one write. It
-//! decides about keep-alive, the 408 of a slow request, lingering (RFC 9112 §9.6), and whether the
-//! connection is closed by FIN or by RST.
+//! It flushes only before it waits, so the responses to pipelined requests are sent by one write.
+//! It decides about keep-alive, the 408 of a slow request, lingering (RFC 9112 §9.6), and whether
+//! the connection is closed by FIN or by RST.
 
 use std::any::Any;
 use std::io::{self, ErrorKind};
@@ -125,7 +125,8 @@ impl<'c> Session<'c> {
                     return Step::Fill(self.waiting);
                 }
                 Ok(Event::Body(_) | Event::End(_)) => {} // the handler did not read all of it
-                Ok(Event::ResponseDue(_)) => self.machine.abort(), // never: `finish` completes every response
+                // Never: `finish` completes every response.
+                Ok(Event::ResponseDue(_)) => self.machine.abort(),
                 Ok(Event::SwitchedProtocol) => return Step::Upgraded,
                 Ok(Event::Closed) => self.closing = Closing::Flush,
                 Err(reject) => self.refuse(reject, inbox.unread(), outbox),

@@ -1,8 +1,8 @@
 //! The responses of a directory, up to their bodies.
 //!
 //! [`Resolver`] decides what to respond, and asks for the files that it needs; [`os`] opens them.
-//! [`BodyPlan`] is what is left to do after the head: to send part of a file, or work that may block
-//! (listings, digests). [`FilesJob`](super::FilesJob) does it.
+//! [`BodyPlan`] is what is left to do after the head: to send part of a file, or work that may
+//! block (listings, digests). [`FilesJob`](super::FilesJob) does it.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -98,8 +98,8 @@ impl Directory {
         }
     }
 
-    /// Leaves the directories of `scripts` out of listings, and shares the root with them, so that a
-    /// missing root is logged once for both.
+    /// Leaves the directories of `scripts` out of listings, and shares the root with them, so that
+    /// a missing root is logged once for both.
     pub(crate) fn attach_scripts(&mut self, scripts: &mut ScriptDirectory) {
         self.site.unlisted_directories.extend(scripts.settings().directories.paths());
         scripts.share(self.cache.root());
@@ -222,9 +222,9 @@ impl Directory {
         exchange.respond_503()
     }
 
-    /// Computes the digests of `file` that the request wants. Blocks for as long as reading takes. A
-    /// digest that cannot be computed is omitted, and the error is found when the file is sent. It is
-    /// omitted, too, if the client has disconnected, as `disconnect` returns.
+    /// Computes the digests of `file` that the request wants. Blocks for as long as reading takes.
+    /// A digest that cannot be computed is omitted, and the error is found when the file is sent.
+    /// It is omitted, too, if the client has disconnected, as `disconnect` returns.
     #[must_use]
     pub fn compute_digests(
         &self,

@@ -2,8 +2,8 @@
 //!
 //! A listing of few entries is made at once. A large one needs a permit, of which there are few
 //! ([`Site::max_large_listings`]): if there is none, the listing is begun again when there is. It
-//! keeps the permit until it is sent, since it takes memory until then. It is aborted when its client
-//! has disconnected.
+//! keeps the permit until it is sent, since it takes memory until then. It is aborted when its
+//! client has disconnected.
 //!
 //! [`Site::max_large_listings`]: doorstep_core::site::Site::max_large_listings
 
@@ -116,7 +116,8 @@ impl ListingError {
         matches!(self, Self::Io(error) if ErrorClass::of(error) == ErrorClass::Exhausted)
     }
 
-    /// The response. `None` is 503, since descriptors or memory are used up, or the file system fails.
+    /// The response. `None` is 503, since descriptors or memory are used up, or the file system
+    /// fails.
     pub(crate) fn not_served(&self) -> Option<NotServed> {
         let Self::Io(error) = self else { return None };
         match ErrorClass::of(error) {
