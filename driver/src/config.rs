@@ -113,14 +113,14 @@ pub struct Config {
     /// How often it is checked whether a client has disconnected whose request waits for a permit,
     /// or for a digest or a listing. 1 s.
     pub disconnect_check_interval: Duration,
-    /// Idle threads that the blocking front end keeps for new connections, at least one; more of
-    /// them end. Fewer are kept where this process may have few descriptors. 32.
+    /// Idle threads that the thread pool of the blocking front end keeps for new connections, at
+    /// least one; more of them end. Fewer are kept where this process may have few descriptors. 32.
     pub max_idle_threads: usize,
     /// Pairs of idle buffers, one for input and one for output, that each worker of the smol front
     /// end keeps for busy connections; more of them are freed. 64.
     pub max_spare_buffers: usize,
-    /// Threads of the smol front end's pool for work that may wait (listings, digests, starting
-    /// scripts, large uploads), at least one. More work waits in a queue. 64.
+    /// Threads of the smol front end's thread pool for work that may block (listings, digests,
+    /// starting scripts, large uploads), at least one. More work waits in a queue. 64.
     pub pool_threads: usize,
     /// How long a thread of that pool, apart from the first, waits for work before it ends. 5 s.
     pub pool_idle_timeout: Duration,

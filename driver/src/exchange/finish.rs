@@ -2,14 +2,13 @@
 //! line in the access log.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 
 use doorstep_core::http1::{
     Connection, Outbox, Position, Reject, ResponseDue, rejected_request_line,
 };
 use doorstep_core::log::Record;
 
-use super::{ExchangeState, Outcome, set_date};
+use super::{Context, ExchangeState, Outcome, set_date};
 use crate::exchange::response::ResponseRecord;
 
 /// How a handler has failed, if it has.
@@ -125,21 +124,20 @@ impl ExchangeState<'_> {
 
 /// Refuses a request whose head is invalid, incomplete or too large, and logs it. `unread` are the
 /// bytes that were received of it.
-pub fn refuse(
-    connection: &mut Connection,
+pub(super) fn refuse(
+    machine: &mut Connection,
     reject: Reject,
     unread: &[u8],
     outbox: &mut Outbox,
-    peer: SocketAddr,
-    log: impl FnOnce(&Record<'_>),
+    context: &Context<'_>,
 ) {
     set_date(outbox);
     let line = rejected_request_line(reject, unread);
-    let bytes = connection.refuse(reject, unread, outbox) as u64;
+    let bytes = machine.refuse(reject, unread, outbox) as u64;
     let mut reason = Vec::new();
     reject.write_reason(line, &mut reason);
-    log(&Record {
-        remote_addr: peer.ip(),
+    context.observer.log(&Record {
+        remote_addr: context.connection.peer().ip(),
         request_line: line,
         status: reject.status(),
         body_bytes_sent: (bytes > 0).then_some(bytes),

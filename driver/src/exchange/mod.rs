@@ -16,7 +16,7 @@ mod reading;
 pub mod response;
 mod session;
 
-pub use finish::{is_disconnect, refuse};
+pub use finish::is_disconnect;
 pub use reading::BodyRead;
 pub use session::{Outcome, Session, Step, log_connection_error};
 

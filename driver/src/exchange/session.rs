@@ -29,8 +29,8 @@ use doorstep_core::http1::{
     Connection, Event, HeadOffsets, Inbox, Outbox, Reject, Storage, WaitingFor,
 };
 
-use super::finish::describe_connection_error;
-use super::{Context, ExchangeState, refuse};
+use super::finish::{describe_connection_error, refuse};
+use super::{Context, ExchangeState};
 use crate::config::Config;
 use crate::connections::ConnectionHandle;
 use crate::observer::Observer;
@@ -189,8 +189,7 @@ impl<'c> Session<'c> {
 
     /// Refuses an invalid request.
     fn refuse(&mut self, reject: Reject, unread: &[u8], outbox: &mut Outbox) {
-        let (peer, observer) = (self.context.connection.peer(), self.context.observer);
-        refuse(&mut self.machine, reject, unread, outbox, peer, |record| observer.log(record));
+        refuse(&mut self.machine, reject, unread, outbox, &self.context);
     }
 
     /// The end of the connection (RFC 9112 §9.6): flush, then a reset if the response would look

@@ -18,7 +18,7 @@ use doorstep_core::site::{
     Action, NotServed, Representation, Resolver, ResponsePlan, Site, Stat, cors,
 };
 
-use super::listings::{Listing, ListingError, ListingPermits};
+use super::listings::{Listing, ListingError, ListingPermits, ListingRequest};
 use super::pending_digest::{Digests, PendingDigest};
 use super::{CacheLimits, Content, DigestCache, FileCache};
 use crate::cgi::ScriptDirectory;
@@ -159,7 +159,8 @@ impl Directory {
         permit: Option<Permit>,
         disconnect: impl FnMut() -> Option<Disconnect>,
     ) -> Result<Listing, ListingError> {
-        self.listings.build((&self.cache, &self.site), (path, view), permit, disconnect)
+        let request = ListingRequest { path, view, permit };
+        self.listings.build(&self.cache, &self.site, request, disconnect)
     }
 
     /// Detects whether the client of a listing or of a digest has disconnected.

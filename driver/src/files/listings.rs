@@ -30,6 +30,15 @@ pub(crate) struct ListingPermits {
     permits: Arc<Semaphore>,
 }
 
+/// What to list.
+#[derive(Debug)]
+pub(crate) struct ListingRequest<'p> {
+    pub(crate) path: &'p [u8],
+    pub(crate) view: View,
+    /// `None` for a listing that is not known to be large.
+    pub(crate) permit: Option<Permit>,
+}
+
 /// A directory listing, and its permit, if it needs one.
 #[derive(Debug)]
 pub struct Listing {
@@ -61,11 +70,12 @@ impl ListingPermits {
     /// Lists a directory. `disconnect` returns whether the client has disconnected.
     pub(crate) fn build(
         &self,
-        (cache, site): (&FileCache, &Site),
-        (path, view): (&[u8], View),
-        mut permit: Option<Permit>,
+        cache: &FileCache,
+        site: &Site,
+        request: ListingRequest<'_>,
         mut disconnect: impl FnMut() -> Option<Disconnect>,
     ) -> Result<Listing, ListingError> {
+        let ListingRequest { path, view, mut permit } = request;
         let mut rows = Rows::new(view, site.max_listing_entries);
         let (mut entries, mut why) = (0u32, None);
         let mut stop = |reason| {
