@@ -78,10 +78,10 @@ impl Admission {
         }
     }
 
-    /// To be called when accepting has failed with `error`, since descriptors (`EMFILE`) or memory are
-    /// used up: the connection waits in the listener's backlog. Logs the error under the server's own address when
-    /// the shortage begins, evicts a connection for its descriptor, and returns how long to wait
-    /// before accepting again: [`Config::accept_backoff`].
+    /// To be called when accepting has failed with `error`, since descriptors (`EMFILE`) or memory
+    /// are used up: the connection waits in the listener's backlog. Logs the error under the
+    /// server's own address when the shortage begins, evicts a connection for its descriptor, and
+    /// returns how long to wait before accepting again: [`Config::accept_backoff`].
     #[must_use = "accepting again at once would fail again"]
     pub fn accept_failed(&self, observer: &dyn Observer, error: &io::Error) -> Duration {
         if self.no_descriptor.should_log() {
@@ -94,8 +94,8 @@ impl Admission {
         self.config.accept_backoff
     }
 
-    /// To be called when the system has refused another thread for connections with `error`, after the
-    /// last one was started for `peer`. Logs this under that address when the shortage begins.
+    /// To be called when the system has refused another thread for connections with `error`, after
+    /// the last one was started for `peer`. Logs this under that address when the shortage begins.
     pub fn spawn_failed(&self, observer: &dyn Observer, peer: IpAddr, error: &io::Error) {
         if self.no_thread.should_log() {
             observer.on_error(peer, &format!("no thread for more connections: {error}"));

@@ -1,7 +1,8 @@
 //! The configuration of a server: one plain struct, shared by all front ends.
 //!
-//! Together with [`Limits`] and [`Timeouts`], which are two of its fields, it holds the bounds that a
-//! client can meet on a connection. Those of scripts are in [`CgiSettings`](crate::cgi::CgiSettings).
+//! Together with [`Limits`] and [`Timeouts`], which are two of its fields, it holds the bounds that
+//! a client can meet on a connection. Those of scripts are in
+//! [`CgiSettings`](crate::cgi::CgiSettings).
 //!
 //! ```
 //! use doorstep_driver::Config;
@@ -19,8 +20,8 @@ use doorstep_core::http1::{Connection, GrowableBuffer, Inbox, Limits, Outbox, Ti
 /// How a server serves. The defaults, which each field names, are fit for the open network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// The bounds of requests. Each field names the status of the response to a request that exceeds
-    /// it.
+    /// The bounds of requests. Each field names the status of the response to a request that
+    /// exceeds it.
     pub limits: Limits,
     /// The longest times to wait for a client, and the rates that it must keep.
     pub timeouts: Timeouts,
@@ -106,20 +107,20 @@ pub struct Config {
     /// written in parts is sent when it exceeds this, too. Twice as much memory is kept between
     /// requests for the next responses. 64 KiB.
     pub flush_threshold: usize,
-    /// The most bytes of a file that one call sends (`sendfile`), so that one download cannot starve
-    /// the others on the same thread. At least 4 KiB. 256 KiB.
+    /// The most bytes of a file that one call sends (`sendfile`), so that one download cannot
+    /// starve the others on the same thread. At least 4 KiB. 256 KiB.
     pub max_sendfile_chunk: usize,
     /// How often it is checked whether a client has disconnected whose request waits for a permit,
     /// or for a digest or a listing. 1 s.
     pub disconnect_check_interval: Duration,
-    /// Idle threads that the blocking front end keeps for new connections, at least one; more of
-    /// them end. Fewer are kept where this process may have few descriptors. 32.
+    /// Idle threads that the thread pool of the blocking front end keeps for new connections, at
+    /// least one; more of them end. Fewer are kept where this process may have few descriptors. 32.
     pub max_idle_threads: usize,
     /// Pairs of idle buffers, one for input and one for output, that each worker of the smol front
     /// end keeps for busy connections; more of them are freed. 64.
     pub max_spare_buffers: usize,
-    /// Threads of the smol front end's pool for work that may wait (listings, digests, starting
-    /// scripts, large uploads), at least one. More work waits in a queue. 64.
+    /// Threads of the smol front end's thread pool for work that may block (listings, digests,
+    /// starting scripts, large uploads), at least one. More work waits in a queue. 64.
     pub pool_threads: usize,
     /// How long a thread of that pool, apart from the first, waits for work before it ends. 5 s.
     pub pool_idle_timeout: Duration,

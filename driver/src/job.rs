@@ -1,7 +1,7 @@
 //! A job: the work on one response, which never waits.
 //!
-//! A [`Job`] is stepped, and returns what it needs next ([`JobStep`]). A front end has one loop that
-//! carries out these steps for every job, with or without `.await`:
+//! A [`Job`] is stepped, and returns what it needs next ([`JobStep`]). A front end has one loop
+//! that carries out these steps for every job, with or without `.await`:
 //!
 //! ```text
 //! loop {
@@ -48,7 +48,8 @@ pub trait Job: Send {
     /// Returns an error if the response cannot be completed. It becomes the handler's result.
     fn step(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<JobStep>;
 
-    /// The buffer for the next part of the request's body, for [`JobStep::ReadBody`]. Not empty then.
+    /// The buffer for the next part of the request's body, for [`JobStep::ReadBody`]. Not empty
+    /// then.
     fn body_space(&mut self) -> &mut [u8] {
         &mut []
     }
@@ -74,23 +75,24 @@ pub trait Job: Send {
 pub enum JobStep {
     /// Send everything that is in the outbox.
     Flush,
-    /// Send this part of a file after the bytes in the outbox: an offset, and a number of bytes. It is
-    /// part of the response's body, so [`ExchangeState::begin_file`] begins it.
+    /// Send this part of a file after the bytes in the outbox: an offset, and a number of bytes. It
+    /// is part of the response's body, so [`ExchangeState::begin_file`] begins it.
     SendFile(Arc<File>, u64, u64),
     /// Evict another connection to free its descriptor, and wait a moment
     /// ([`Config::descriptor_wait`](crate::Config::descriptor_wait)) until one was closed.
     Evict,
     /// Run this where waiting for the disk or the system is allowed: inline on a thread, in a pool
-    /// under an executor. Processes are started here: after it, [`Job::process`] may be another one.
+    /// under an executor. Processes are started here: after it, [`Job::process`] may be another
+    /// one.
     Block(Box<dyn FnOnce() + Send>),
     /// Read a part of the request's body into [`Job::body_space`], and report it to
     /// [`Job::body_read`]. An error of reading ends the handler.
     ReadBody,
     /// Wait until the listener is notified, at most for this time.
     Wait(EventListener, Duration),
-    /// Wait for [`Job::process`] as [`Process::wait_ready`] does, at most for this time, and report the
-    /// result to [`Job::process_ready`]. While [`ExchangeState::owes_response`], the wait may also end
-    /// when the client disconnects.
+    /// Wait for [`Job::process`] as [`Process::wait_ready`] does, at most for this time, and report
+    /// the result to [`Job::process_ready`]. While [`ExchangeState::owes_response`], the wait may
+    /// also end when the client disconnects.
     WaitProcess(Duration),
     /// The request is not for this handler, and the response has not begun.
     Declined,

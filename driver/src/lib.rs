@@ -8,7 +8,8 @@
 //! - [`Config`] has the bounds and deadlines of connections, with their defaults.
 //! - [`Admission`] decides about new connections, [`connections::Connections`] has those that are
 //!   open, and [`exchange::Session`] decides about one of them.
-//! - [`Files`] and [`Cgi`] respond to requests for files, directory listings and scripts by [`Job`]s.
+//! - [`Files`] and [`Cgi`] respond to requests for files, directory listings and scripts by
+//!   [`Job`]s.
 //! - [`ShutdownHandle`] stops a server, and [`GracefulShutdown`] takes the steps of that.
 //! - [`Observer`] receives the reports of a server.
 //!

@@ -1,4 +1,5 @@
-//! Throttling of log messages about shortages, such as `EMFILE`: each is logged once, when it begins.
+//! Throttling of log messages about shortages, such as `EMFILE`: each is logged once, when it
+//! begins.
 //!
 //! ```
 //! use std::time::Duration;

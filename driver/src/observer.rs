@@ -32,7 +32,8 @@ pub trait Observer: Send + Sync {
     }
 
     /// An error that the access log does not show: why a file was refused, a script failed, or a
-    /// connection was lost. `peer` is the client's address, or the server's own if no client is concerned.
+    /// connection was lost. `peer` is the client's address, or the server's own if no client is
+    /// concerned.
     fn on_error(&self, peer: IpAddr, message: &str) {
         let _ = (peer, message);
     }

@@ -1,7 +1,8 @@
-//! The wait of a request for a permit of a semaphore: for a script, or for a large directory listing.
+//! The wait of a request for a permit of a semaphore: for a script, or for a large directory
+//! listing.
 //!
-//! A [`PermitWait`] never blocks. It is polled, and either gets the permit or returns what to wait for
-//! until it is polled again. It ends after a timeout, and when the client has disconnected.
+//! A [`PermitWait`] never blocks. It is polled, and either gets the permit or returns what to wait
+//! for until it is polled again. It ends after a timeout, and when the client has disconnected.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -73,7 +74,8 @@ impl PermitWait {
         }
     }
 
-    /// Acquires the permit, if there is one for this request now. `connection` is that of the client.
+    /// Acquires the permit, if there is one for this request now. `connection` is that of the
+    /// client.
     ///
     /// # Errors
     /// Returns the reason if there is nothing to wait for any more.

@@ -1,5 +1,5 @@
-//! The limit of concurrent scripts (a semaphore with a bounded queue, B-256), and their end when the
-//! server shuts down (B-282).
+//! The limit of concurrent scripts (a semaphore with a bounded queue, B-256), and their end when
+//! the server shuts down (B-282).
 
 use std::sync::Arc;
 use std::time::Duration;

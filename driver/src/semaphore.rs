@@ -1,9 +1,9 @@
 //! A counting semaphore with a bounded queue.
 //!
-//! A [`Semaphore`] has a number of permits, and a queue of bounded length. A [`Permit`] is held until
-//! it is dropped. A [`Waiter`] is an entry of the queue: waiters get permits in the order in which they
-//! were enqueued (FIFO), and wait on a thread or in a task. When the queue is full, no further waiter
-//! is enqueued. The semaphore can be closed, so that no further permit is granted.
+//! A [`Semaphore`] has a number of permits, and a queue of bounded length. A [`Permit`] is held
+//! until it is dropped. A [`Waiter`] is an entry of the queue: waiters get permits in the order in
+//! which they were enqueued (FIFO), and wait on a thread or in a task. When the queue is full, no
+//! further waiter is enqueued. The semaphore can be closed, so that no further permit is granted.
 //!
 //! ```
 //! use doorstep_driver::semaphore::Semaphore;
@@ -165,8 +165,8 @@ impl Permit {
 }
 
 impl Waiter {
-    /// Acquires a permit, if one is free and this waiter is the first. To miss no notification, call
-    /// [`Waiter::listen`] before.
+    /// Acquires a permit, if one is free and this waiter is the first. To miss no notification,
+    /// call [`Waiter::listen`] before.
     #[must_use]
     pub fn try_acquire(&self) -> Option<Permit> {
         let mut state = self.semaphore.state();

@@ -8,9 +8,9 @@
 //!  next response
 //! ```
 //!
-//! It ends as soon as no connection is open. Time in which the whole process is stopped does not count
-//! ([`Stopwatch`](crate::os::Stopwatch)). Then it waits for the processes that the handler runs until
-//! the end of that time, and kills those that are left.
+//! It ends as soon as no connection is open. Time in which the whole process is stopped does not
+//! count ([`Stopwatch`](crate::os::Stopwatch)). Then it waits for the processes that the handler
+//! runs until the end of that time, and kills those that are left.
 //!
 //! [`GracefulShutdown`] takes these steps. It never waits: it returns how long the front end has to
 //! wait.
@@ -124,9 +124,9 @@ impl<'s> GracefulShutdown<'s> {
         }
     }
 
-    /// Takes the next step, unless `all_closed`: no connection is open. Returns until when to wait for
-    /// that, as the time since the begin of the shutdown ([`ShutdownHandle::next_wait`]), or `None` if
-    /// the wait for connections has ended.
+    /// Takes the next step, unless `all_closed`: no connection is open. Returns until when to wait
+    /// for that, as the time since the begin of the shutdown ([`ShutdownHandle::next_wait`]), or
+    /// `None` if the wait for connections has ended.
     pub fn step(&mut self, observer: &dyn Observer, all_closed: bool) -> Option<Duration> {
         let ShutdownHandle { acceptor, connections } = self.handle;
         if all_closed {
@@ -157,8 +157,8 @@ impl<'s> GracefulShutdown<'s> {
 
     /// After [`GracefulShutdown::step`]: takes the next step for [`Observer::processes`], where
     /// `idle` is whether none was left at the end of the last wait. The first call lets no more
-    /// processes start; the second kills those that are left. Returns how long to wait until none is
-    /// left, or `None` if there is nothing more to wait for.
+    /// processes start; the second kills those that are left. Returns how long to wait until none
+    /// is left, or `None` if there is nothing more to wait for.
     pub fn step_processes(&mut self, observer: &dyn Observer, idle: bool) -> Option<Duration> {
         let processes = observer.processes()?;
         let (next, timeout) = match self.next_of_processes {
@@ -176,8 +176,9 @@ impl<'s> GracefulShutdown<'s> {
         Some(timeout)
     }
 
-    /// Ends the shutdown: calls [`Observer::on_stopped`] with the report that it returns. Connections that
-    /// were in the listeners' backlogs and were never served are aborted, if any is left.
+    /// Ends the shutdown: calls [`Observer::on_stopped`] with the report that it returns.
+    /// Connections that were in the listeners' backlogs and were never served are aborted, if any
+    /// is left.
     pub fn finish(self, observer: &dyn Observer) -> ShutdownReport {
         let ShutdownHandle { acceptor, connections } = self.handle;
         connections.add_aborted(acceptor.abort_backlog());

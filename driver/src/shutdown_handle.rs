@@ -17,9 +17,9 @@ pub struct ShutdownHandle {
 }
 
 impl ShutdownHandle {
-    /// Begins a graceful shutdown. No new connection is accepted, apart from those in the listeners'
-    /// backlogs, and each connection closes with its next response (`Connection: close`).
-    /// [`ShutdownSchedule`](crate::ShutdownSchedule) has the further steps. Takes about a
+    /// Begins a graceful shutdown. No new connection is accepted, apart from those in the
+    /// listeners' backlogs, and each connection closes with its next response (`Connection:
+    /// close`). [`ShutdownSchedule`](crate::ShutdownSchedule) has the further steps. Takes about a
     /// millisecond. Calling it again has no effect.
     pub fn stop(&self) {
         self.acceptor.stop(); // first, since a client whose connection closes may connect again

@@ -36,15 +36,15 @@ impl Cgi {
     /// Runs the scripts below `root` as configured by `settings`.
     ///
     /// # Errors
-    /// Returns an error if there is no directory `root` now; `NotFound` or `PermissionDenied` if the
-    /// server cannot run scripts as the user that the settings name.
+    /// Returns an error if there is no directory `root` now; `NotFound` or `PermissionDenied` if
+    /// the server cannot run scripts as the user that the settings name.
     pub fn new(root: impl AsRef<Path>, settings: CgiSettings) -> io::Result<Self> {
         let scripts = ScriptDirectory::new(root.as_ref(), settings)?;
         Ok(Self { service: Arc::new(Service { scripts, files: None }) })
     }
 
-    /// Serves `files` for every path that is not that of a script. Listings leave out the directories of
-    /// scripts. A POST to a file is 501 (B-232).
+    /// Serves `files` for every path that is not that of a script. Listings leave out the
+    /// directories of scripts. A POST to a file is 501 (B-232).
     #[must_use]
     pub fn with_fallback(mut self, files: Files) -> Self {
         let service = Arc::make_mut(&mut self.service);
@@ -58,7 +58,8 @@ impl Cgi {
         self.service.scripts.process_limit()
     }
 
-    /// The response to one request of any method: a [`Job`](crate::Job), to be stepped until it is done.
+    /// The response to one request of any method: a [`Job`](crate::Job), to be stepped until it is
+    /// done.
     #[must_use]
     pub fn job(&self) -> CgiJob<'_> {
         CgiJob::new(&self.service)

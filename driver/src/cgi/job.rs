@@ -48,8 +48,8 @@ impl<'c> CgiJob<'c> {
         Self { service, only_scripts: false, redirect: None, redirects: 0, state }
     }
 
-    /// Responds to requests for scripts only: the job ends with [`JobStep::Declined`] if the request
-    /// is not for one. The target of a local redirect is still responded to.
+    /// Responds to requests for scripts only: the job ends with [`JobStep::Declined`] if the
+    /// request is not for one. The target of a local redirect is still responded to.
     #[must_use]
     pub fn only_scripts(mut self) -> Self {
         self.only_scripts = true;

@@ -1,9 +1,9 @@
 //! CGI/1.1 (RFC 3875): scripts below a directory.
 //!
 //! A [`CgiJob`] responds to one request. In this order: the script is looked up, or the request is
-//! refused; the request's body is received completely; a permit is acquired, which bounds the number
-//! of concurrent scripts; and then a process is started, whose output becomes the response. The
-//! decisions are made here and in [`doorstep_core::cgi`]; the waiting is done by the front end.
+//! refused; the request's body is received completely; a permit is acquired, which bounds the
+//! number of concurrent scripts; and then a process is started, whose output becomes the response.
+//! The decisions are made here and in [`doorstep_core::cgi`]; the waiting is done by the front end.
 //!
 //! A script is never run as root. Its environment has only the variables that it is given, and its
 //! stdin is an ordinary file. After its timeout, on shutdown and when its client disconnects, it is
@@ -242,7 +242,8 @@ impl ScriptDirectory {
         Ok(command)
     }
 
-    /// Begins the run of a script that was started, or responds if it could not be, and returns `None`.
+    /// Begins the run of a script that was started, or responds if it could not be, and returns
+    /// `None`.
     ///
     /// # Errors
     /// Returns the error of responding.

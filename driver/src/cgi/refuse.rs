@@ -1,5 +1,5 @@
-//! The responses when no script is run: there is none, it cannot be run, there is no permit for it, or
-//! the request is a CORS preflight.
+//! The responses when no script is run: there is none, it cannot be run, there is no permit for it,
+//! or the request is a CORS preflight.
 
 use std::io::{self, ErrorKind};
 
@@ -17,8 +17,8 @@ pub(super) fn is_script_method(exchange: &ExchangeState<'_>) -> bool {
     exchange.head().method() == b"POST"
 }
 
-/// Responds to a request that is not for a script, if there are no files to serve: 501 to a POST, else
-/// 404.
+/// Responds to a request that is not for a script, if there are no files to serve: 501 to a POST,
+/// else 404.
 ///
 /// # Errors
 /// Returns the error of responding.

@@ -28,8 +28,8 @@ pub(super) struct RequestBody {
 }
 
 impl RequestBody {
-    /// For the body of the request, with at most `max_in_memory` bytes in memory. `None` if the request
-    /// has no body.
+    /// For the body of the request, with at most `max_in_memory` bytes in memory. `None` if the
+    /// request has no body.
     #[must_use]
     pub(super) fn for_request(head: &Head<'_>, max_in_memory: usize) -> Option<Self> {
         let has_body =

@@ -1,9 +1,9 @@
 //! The response from the output of a script.
 //!
-//! A response that is complete within 2 ms of its head is sent with its length; else it is streamed,
-//! framed by the script's Content-Length if it has sent one. The framing stays correct whatever the
-//! script writes: bytes beyond its Content-Length are discarded, and with fewer the response is
-//! aborted. A local redirect is kept until the script has exited.
+//! A response that is complete within 2 ms of its head is sent with its length; else it is
+//! streamed, framed by the script's Content-Length if it has sent one. The framing stays correct
+//! whatever the script writes: bytes beyond its Content-Length are discarded, and with fewer the
+//! response is aborted. A local redirect is kept until the script has exited.
 
 use std::io;
 use std::mem;
@@ -220,8 +220,8 @@ impl ScriptResponse {
     }
 }
 
-/// Whether a response may have this header twice, from the server and from a script: it is a list, or
-/// Set-Cookie.
+/// Whether a response may have this header twice, from the server and from a script: it is a list,
+/// or Set-Cookie.
 fn may_repeat(name: &str) -> bool {
     const LISTS: [&str; 5] =
         ["cache-control", "content-security-policy", "link", "set-cookie", "vary"];

@@ -1,9 +1,9 @@
 //! One run of a script: its output becomes the response, and it is ended when it has to be.
 //!
-//! A [`ScriptRun`] never waits. [`ScriptRun::step`] reads the available output, responds with it, and
-//! returns what to do next ([`RunStep`]). It bounds the time and the output. It checks now and then,
-//! however much output there is, whether the script has exited while another process holds its
-//! stdout open, and whether the client is still connected.
+//! A [`ScriptRun`] never waits. [`ScriptRun::step`] reads the available output, responds with it,
+//! and returns what to do next ([`RunStep`]). It bounds the time and the output. It checks now and
+//! then, however much output there is, whether the script has exited while another process holds
+//! its stdout open, and whether the client is still connected.
 //!
 //! Every run ends with a response or, if that has begun, with a visible abort: a response that is
 //! incomplete when the handler returns is aborted by [`ExchangeState::finish`]. Dropping a run ends
@@ -27,8 +27,8 @@ use crate::os::{self, Process, Readiness, Stopwatch};
 
 /// The number of bytes that are read at once.
 const READ_SIZE: usize = 16 << 10;
-/// The number of reads of one step: more than the largest pipe holds (1 MiB). Then other connections
-/// are served.
+/// The number of reads of one step: more than the largest pipe holds (1 MiB). Then other
+/// connections are served.
 const MAX_READS: usize = 65;
 /// The first time between two checks. Each further one is twice as long, up to
 /// [`CgiSettings::check_interval`].
@@ -197,8 +197,8 @@ impl ScriptRun {
         Ok(None)
     }
 
-    /// Checks for events that wake nothing: the exit of the script while its stdout is open, and the
-    /// disconnect of the client.
+    /// Checks for events that wake nothing: the exit of the script while its stdout is open, and
+    /// the disconnect of the client.
     fn check(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<Option<RunStep>> {
         self.checked = Instant::now();
         self.check_interval = (2 * self.check_interval).min(self.max_check_interval);

@@ -13,8 +13,8 @@ use crate::cgi::{CgiSettings, ProcessLimit};
 use crate::exchange::fixture::respond;
 use crate::os::{Command, Readiness};
 
-/// Runs a script that writes `output` to a pipe that then fails. Returns the bytes that are sent, the
-/// log, and whether the response was aborted.
+/// Runs a script that writes `output` to a pipe that then fails. Returns the bytes that are sent,
+/// the log, and whether the response was aborted.
 fn broken(output: &str) -> (String, Vec<String>, bool) {
     let mut route =
         Route::new(&ScriptDirectories::default(), false, b"/cgi-bin/x").unwrap().unwrap();

@@ -46,8 +46,8 @@ pub struct CgiSettings {
     /// which the client receives the response does not count. 60 s.
     pub timeout: Duration,
     /// How long a script goes on after its client has closed its half of the connection: the client
-    /// may wait for the response, or have disconnected. Then the response is a 504, or is aborted. A
-    /// script whose client has closed the connection is ended at the next check. 5 s.
+    /// may wait for the response, or have disconnected. Then the response is a 504, or is aborted.
+    /// A script whose client has closed the connection is ended at the next check. 5 s.
     pub half_close_timeout: Duration,
     /// The longest time between two checks of a running script: whether it has exited while another
     /// process holds its stdout open, whether its client has disconnected, and whether the server
@@ -63,8 +63,8 @@ pub struct CgiSettings {
     pub max_output: u64,
     /// The most bytes of the header block of a script's output. Then the response is a 502. 64 KiB.
     pub max_header: usize,
-    /// The most bytes of a script's stderr that are logged, with about 64 for each line. The rest is
-    /// read and discarded. 64 KiB.
+    /// The most bytes of a script's stderr that are logged, with about 64 for each line. The rest
+    /// is read and discarded. 64 KiB.
     pub max_stderr: usize,
     /// The most bytes of one line of stderr. A longer line is logged in parts. At least 1. 1 KiB.
     pub max_stderr_line: usize,

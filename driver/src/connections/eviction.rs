@@ -12,7 +12,8 @@
 //! or evicted.
 //!
 //! One scan of all connections finds candidates for many new ones, and scans are so rare that they
-//! take a small part of the time: the cost of a new connection does not depend on how many are open.
+//! take a small part of the time: the cost of a new connection does not depend on how many are
+//! open.
 
 use std::cmp::Reverse;
 use std::net::{IpAddr, Shutdown};

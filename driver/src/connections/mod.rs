@@ -82,7 +82,8 @@ struct Table {
     candidates: Candidates,
 }
 
-/// An open connection: its socket and its state. It is small, since every idle connection has one. The socket is closed when the last reference is dropped.
+/// An open connection: its socket and its state. It is small, since every idle connection has one.
+/// The socket is closed when the last reference is dropped.
 #[derive(Debug)]
 pub struct ConnectionHandle {
     stream: TcpStream,
@@ -141,7 +142,7 @@ impl Connections {
         });
         table.entries.push(Entry::new(connection.clone()));
         drop(table);
-        self.registered.notify(usize::MAX); // nearly free when nobody listens
+        self.registered.notify(usize::MAX); // nearly free without listeners
         connection
     }
 
@@ -199,8 +200,8 @@ impl Connections {
     }
 
     /// The time since the begin of the shutdown, which is now unless it was before. To be called at
-    /// least every [`os::POLL_INTERVAL`] until the shutdown is over: of a longer time, only twice as much
-    /// counts.
+    /// least every [`os::POLL_INTERVAL`] until the shutdown is over: of a longer time, only twice
+    /// as much counts.
     pub fn shutdown_elapsed(&self) -> Duration {
         let mut time = self.shutdown.lock().unwrap_or_else(PoisonError::into_inner);
         time.tick(Instant::now(), os::POLL_INTERVAL)
@@ -215,9 +216,8 @@ impl Connections {
         }
     }
 
-    /// Aborts all connections: threads and tasks that wait for one wake up, and can neither read nor
-    /// send.
-    /// Calling it again aborts those that were added since then.
+    /// Aborts all connections: threads and tasks that wait for one wake up, and can neither read
+    /// nor send. Calling it again aborts those that were added since then.
     pub fn abort_all(&self) {
         let table = self.table();
         let has_response = |entry: &&Entry| entry.connection.wait.is(WaitingFor::Linger);
@@ -291,7 +291,8 @@ impl ConnectionHandle {
         self.bytes.fetch_add(u32::try_from(n).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
-    /// Reads by `read`, which is repeated if a signal interrupts it. `waiting` is what the bytes are for.
+    /// Reads by `read`, which is repeated if a signal interrupts it. `waiting` is what the bytes
+    /// are for.
     ///
     /// # Errors
     /// Returns [`ErrorKind::TimedOut`] if the peer was too slow, or the error of `read`.
@@ -340,8 +341,9 @@ impl ConnectionHandle {
         }
     }
 
-    /// Sets whether the connection is closed by a reset (RST) or by a FIN, however it is closed. A reset is for a response that is incomplete and would look complete otherwise. To be
-    /// called only by the thread that serves the connection.
+    /// Sets whether the connection is closed by a reset (RST) or by a FIN, however it is closed. A
+    /// reset is for a response that is incomplete and would look complete otherwise. To be called
+    /// only by the thread that serves the connection.
     pub fn set_reset_on_close(&self, yes: bool) {
         if self.flags.has(Flag::ResetOnClose) != yes {
             self.flags.set(Flag::ResetOnClose, yes);

@@ -1,4 +1,5 @@
-//! The wait of a connection, in one byte, which the thread that serves it writes and the sweep reads.
+//! The wait of a connection, in one byte, which the thread that serves it writes and the sweep
+//! reads.
 //!
 //! It contains no time, so that a request does not read the clock: the sweep counts how long a wait
 //! has lasted. A wait goes on when the connection waits for the same thing again, until

@@ -2,14 +2,13 @@
 //! line in the access log.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 
 use doorstep_core::http1::{
     Connection, Outbox, Position, Reject, ResponseDue, SentResponse, rejected_request_line,
 };
 use doorstep_core::log::Record;
 
-use super::{ExchangeState, Outcome, set_date};
+use super::{Context, ExchangeState, Outcome, set_date};
 
 /// How a handler has failed, if it has.
 struct HandlerFailure {
@@ -98,8 +97,8 @@ impl ExchangeState<'_> {
         HandlerFailure { disconnected, message }
     }
 
-    /// Responds for a handler that has not: by the status of the client's fault, if there is one, or
-    /// by a 500.
+    /// Responds for a handler that has not: by the status of the client's fault, if there is one,
+    /// or by a 500.
     fn respond_for_handler(&mut self) {
         let Some(reject) = self.view.reject else {
             if self.respond(500).error_page("").is_err() {
@@ -116,20 +115,19 @@ impl ExchangeState<'_> {
 
 /// Refuses a request whose head is invalid, incomplete or too large, and logs it. `unread` are the
 /// bytes that were received of it.
-pub fn refuse(
-    connection: &mut Connection,
+pub(super) fn refuse(
+    machine: &mut Connection,
     reject: Reject,
     unread: &[u8],
     outbox: &mut Outbox,
-    peer: SocketAddr,
-    log: impl FnOnce(&Record<'_>),
+    context: &Context<'_>,
 ) {
     set_date(outbox);
     let line = rejected_request_line(reject, unread);
-    let page = connection.refuse(reject, unread, outbox);
+    let page = machine.refuse(reject, unread, outbox);
     let sent = SentResponse::refused(reject, line, page);
-    log(&Record {
-        remote_addr: peer.ip(),
+    context.observer.log(&Record {
+        remote_addr: context.connection.peer().ip(),
         request_line: line,
         status: sent.status,
         body_bytes_sent: (sent.body_bytes > 0).then_some(sent.body_bytes),

@@ -17,7 +17,7 @@ pub mod response;
 mod session;
 mod view;
 
-pub use finish::{is_disconnect, refuse};
+pub use finish::is_disconnect;
 pub use reading::BodyRead;
 pub use session::{Outcome, Session, Step, log_connection_error};
 pub use view::ExchangeView;
@@ -37,8 +37,8 @@ use crate::files::FileTransfer;
 use crate::observer::Observer;
 use crate::os;
 
-/// The longest part of a file that is copied behind its head, in bytes: there a second call costs
-/// more than the copy.
+/// The size in bytes of the longest part of a file that is copied to the outbox and sent with its
+/// head: up to there, a second system call costs more than the copy.
 const MAX_COPIED: u64 = 8 << 10;
 
 /// What all exchanges on one connection have in common.

@@ -1,8 +1,8 @@
 //! One connection, from its first byte to its last.
 //!
-//! [`Session::step`] never waits, and does nothing to the socket but setting options and closing its
-//! halves. It returns what the front end has to do next ([`Step`]), and the front end reports the
-//! result. A front end's loop is these lines, with or without `.await`:
+//! [`Session::step`] never waits, and does nothing to the socket but setting options and closing
+//! its halves. It returns what the front end has to do next ([`Step`]), and the front end reports
+//! the result. A front end's loop is these lines, with or without `.await`:
 //!
 //! ```text
 //! loop {
@@ -16,9 +16,9 @@
 //! }
 //! ```
 //!
-//! It flushes only before it waits, so the responses to pipelined requests are sent by one write. It
-//! decides about keep-alive, the 408 of a slow request, lingering (RFC 9112 §9.6), and whether the
-//! connection is closed by FIN or by RST.
+//! It flushes only before it waits, so the responses to pipelined requests are sent by one write.
+//! It decides about keep-alive, the 408 of a slow request, lingering (RFC 9112 §9.6), and whether
+//! the connection is closed by FIN or by RST.
 
 use std::any::Any;
 use std::io::{self, ErrorKind};
@@ -29,8 +29,8 @@ use doorstep_core::http1::{
     Connection, Event, HeadOffsets, Inbox, Outbox, Reject, Storage, WaitingFor,
 };
 
-use super::finish::describe_connection_error;
-use super::{Context, ExchangeState, refuse};
+use super::finish::{describe_connection_error, refuse};
+use super::{Context, ExchangeState};
 use crate::config::Config;
 use crate::connections::ConnectionHandle;
 use crate::observer::Observer;
@@ -125,7 +125,8 @@ impl<'c> Session<'c> {
                     return Step::Fill(self.waiting);
                 }
                 Ok(Event::Body(_) | Event::End(_)) => {} // the handler did not read all of it
-                Ok(Event::ResponseDue(_)) => self.machine.abort(), // never: `finish` completes every response
+                // Never: `finish` completes every response.
+                Ok(Event::ResponseDue(_)) => self.machine.abort(),
                 Ok(Event::SwitchedProtocol) => return Step::Upgraded,
                 Ok(Event::Closed) => self.closing = Closing::Flush,
                 Err(reject) => self.refuse(reject, inbox.unread(), outbox),
@@ -188,8 +189,7 @@ impl<'c> Session<'c> {
 
     /// Refuses an invalid request.
     fn refuse(&mut self, reject: Reject, unread: &[u8], outbox: &mut Outbox) {
-        let (peer, observer) = (self.context.connection.peer(), self.context.observer);
-        refuse(&mut self.machine, reject, unread, outbox, peer, |record| observer.log(record));
+        refuse(&mut self.machine, reject, unread, outbox, &self.context);
     }
 
     /// The end of the connection (RFC 9112 §9.6): flush, then a reset if the response would look

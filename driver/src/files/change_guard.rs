@@ -1,9 +1,9 @@
 //! Detecting that a file changes while it is sent (B-174).
 //!
-//! A file that grows, such as a log, has not changed in this sense: the bytes that were announced are
-//! still there. A file that has become shorter, or that was written to at the same length, has: then
-//! sending stops before the end, so that the client sees that the response is incomplete. A file that
-//! was replaced by another one of its name is sent to its end, since it is open.
+//! A file that grows, such as a log, has not changed in this sense: the bytes that were announced
+//! are still there. A file that has become shorter, or that was written to at the same length, has:
+//! then sending stops before the end, so that the client sees that the response is incomplete. A
+//! file that was replaced by another one of its name is sent to its end, since it is open.
 //!
 //! ```
 //! use doorstep_driver::files::ChangeGuard;

@@ -2,8 +2,8 @@
 //!
 //! A cached digest is valid while device, inode, size, mtime and ctime of the file are the same. As
 //! with [`super::FileCache`], the digest of a file that was changed so recently that another change
-//! could have the same times is not cached. Computing a digest blocks for as long as reading the file
-//! takes.
+//! could have the same times is not cached. Computing a digest blocks for as long as reading the
+//! file takes.
 //!
 //! ```
 //! use doorstep_driver::files::{Content, DigestCache};
@@ -88,8 +88,8 @@ impl DigestCache {
         Self { digests: Mutex::new(Generations::new(limits.max_digests, Weight::default())) }
     }
 
-    /// The digest of all of `content`, whose metadata was `stat` when it was opened. It is cached, or
-    /// computed.
+    /// The digest of all of `content`, whose metadata was `stat` when it was opened. It is cached,
+    /// or computed.
     ///
     /// # Errors
     /// Returns the same errors as [`Digest::of`].

@@ -1,8 +1,8 @@
 //! The responses of a directory, up to their bodies.
 //!
 //! [`Resolver`] decides what to respond, and asks for the files that it needs; [`os`] opens them.
-//! [`BodyPlan`] is what is left to do after the head: to send part of a file, or work that may block
-//! (listings, digests). [`FilesJob`](super::FilesJob) does it.
+//! [`BodyPlan`] is what is left to do after the head: to send part of a file, or work that may
+//! block (listings, digests). [`FilesJob`](super::FilesJob) does it.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -18,7 +18,7 @@ use doorstep_core::site::{
     ResponsePlan, Site, Stat,
 };
 
-use super::listings::{Listing, ListingError, ListingPermits};
+use super::listings::{Listing, ListingError, ListingPermits, ListingRequest};
 use super::pending_digest::{Digests, PendingDigest};
 use super::{CacheLimits, Content, DigestCache, FileCache};
 use crate::cgi::ScriptDirectory;
@@ -95,8 +95,8 @@ impl Directory {
         }
     }
 
-    /// Leaves the directories of `scripts` out of listings, and shares the root with them, so that a
-    /// missing root is logged once for both.
+    /// Leaves the directories of `scripts` out of listings, and shares the root with them, so that
+    /// a missing root is logged once for both.
     pub(crate) fn attach_scripts(&mut self, scripts: &mut ScriptDirectory) {
         self.site.unlisted_directories.extend(scripts.settings().directories.paths());
         scripts.share(self.cache.root());
@@ -152,7 +152,8 @@ impl Directory {
         permit: Option<Permit>,
         disconnect: impl FnMut() -> Option<Disconnect>,
     ) -> Result<Listing, ListingError> {
-        self.listings.build((&self.cache, &self.site), (path, view), permit, disconnect)
+        let request = ListingRequest { path, view, permit };
+        self.listings.build(&self.cache, &self.site, request, disconnect)
     }
 
     /// Detects whether the client of a listing or of a digest has disconnected.
@@ -215,9 +216,9 @@ impl Directory {
         exchange.respond_503()
     }
 
-    /// Computes the digests of `file` that the request wants. Blocks for as long as reading takes. A
-    /// digest that cannot be computed is omitted, and the error is found when the file is sent. It is
-    /// omitted, too, if the client has disconnected, as `disconnect` returns.
+    /// Computes the digests of `file` that the request wants. Blocks for as long as reading takes.
+    /// A digest that cannot be computed is omitted, and the error is found when the file is sent.
+    /// It is omitted, too, if the client has disconnected, as `disconnect` returns.
     #[must_use]
     pub fn compute_digests(
         &self,

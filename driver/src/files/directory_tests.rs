@@ -1,4 +1,5 @@
-//! The response when a directory cannot be listed, for errors that the disk of a test does not give.
+//! The response when a directory cannot be listed, for errors that the disk of a test does not
+//! give.
 
 use rustix::io::Errno;
 

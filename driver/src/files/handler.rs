@@ -29,8 +29,8 @@ pub struct Files {
 
 impl Files {
     /// Serves `directory`. The name is looked up again at each request, so the directory can be
-    /// replaced, rebuilt or mounted over; while there is none, every response is 404. A relative name
-    /// is resolved against the current working directory now.
+    /// replaced, rebuilt or mounted over; while there is none, every response is 404. A relative
+    /// name is resolved against the current working directory now.
     ///
     /// # Errors
     /// Returns an error if there is no such directory now.
@@ -66,7 +66,8 @@ impl Files {
         self
     }
 
-    /// The response to one request of any method: a [`Job`](crate::Job), to be stepped until it is done.
+    /// The response to one request of any method: a [`Job`](crate::Job), to be stepped until it is
+    /// done.
     #[must_use]
     pub fn job(&self) -> FilesJob<'_> {
         FilesJob::new(&self.directory)

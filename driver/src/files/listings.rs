@@ -2,8 +2,8 @@
 //!
 //! A listing of few entries is made at once. A large one needs a permit, of which there are few
 //! ([`Site::max_large_listings`]): if there is none, the listing is begun again when there is. It
-//! keeps the permit until it is sent, since it takes memory until then. It is aborted when its client
-//! has disconnected.
+//! keeps the permit until it is sent, since it takes memory until then. It is aborted when its
+//! client has disconnected.
 //!
 //! [`Site::max_large_listings`]: doorstep_core::site::Site::max_large_listings
 
@@ -28,6 +28,15 @@ const ENTRIES_PER_DISCONNECT_CHECK: u32 = 256;
 #[derive(Debug)]
 pub(crate) struct ListingPermits {
     permits: Arc<Semaphore>,
+}
+
+/// What to list.
+#[derive(Debug)]
+pub(crate) struct ListingRequest<'p> {
+    pub(crate) path: &'p [u8],
+    pub(crate) view: View,
+    /// `None` for a listing that is not known to be large.
+    pub(crate) permit: Option<Permit>,
 }
 
 /// A directory listing, and its permit, if it needs one.
@@ -61,11 +70,12 @@ impl ListingPermits {
     /// Lists a directory. `disconnect` returns whether the client has disconnected.
     pub(crate) fn build(
         &self,
-        (cache, site): (&FileCache, &Site),
-        (path, view): (&[u8], View),
-        mut permit: Option<Permit>,
+        cache: &FileCache,
+        site: &Site,
+        request: ListingRequest<'_>,
         mut disconnect: impl FnMut() -> Option<Disconnect>,
     ) -> Result<Listing, ListingError> {
+        let ListingRequest { path, view, mut permit } = request;
         let mut rows = Rows::new(view, site.max_listing_entries);
         let (mut entries, mut why) = (0u32, None);
         let mut stop = |reason| {
@@ -116,7 +126,8 @@ impl ListingError {
         matches!(self, Self::Io(error) if ErrorClass::of(error) == ErrorClass::Exhausted)
     }
 
-    /// The response. `None` is 503, since descriptors or memory are used up, or the file system fails.
+    /// The response. `None` is 503, since descriptors or memory are used up, or the file system
+    /// fails.
     pub(crate) fn not_served(&self) -> Option<NotServed> {
         let Self::Io(error) = self else { return None };
         match ErrorClass::of(error) {

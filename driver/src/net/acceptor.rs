@@ -22,8 +22,8 @@ use rustix::net::{Shutdown, shutdown};
 use crate::os::LINUX;
 
 /// How long [`Acceptor::stop`] waits for TCP handshakes that have begun, while no further one can
-/// begin. It is enough within a data centre; the longer it is, the more clients have to repeat their
-/// SYN, a second later.
+/// begin. It is enough within a data centre; the longer it is, the more clients have to repeat
+/// their SYN, a second later.
 const HANDSHAKE_WAIT: Duration = Duration::from_millis(1);
 
 /// A connection, and the client's address.
@@ -108,8 +108,8 @@ impl Acceptor {
         &self.addresses
     }
 
-    /// Waits for the next connection. After [`Acceptor::stop`], returns those of the backlog and then
-    /// `None`. Any number of threads may wait.
+    /// Waits for the next connection. After [`Acceptor::stop`], returns those of the backlog and
+    /// then `None`. Any number of threads may wait.
     ///
     /// # Errors
     /// Returns an error if descriptors or memory are used up: the connection stays in the backlog,
@@ -157,14 +157,14 @@ impl Acceptor {
         Ok(self.poll(Some(timeout))? && !self.is_stopped())
     }
 
-    /// Accepts the connections in the backlog, closes the listeners, and wakes all threads that wait
-    /// in [`Acceptor::accept`], which return the connections of the backlog first. Takes about a
-    /// millisecond.
+    /// Accepts the connections in the backlog, closes the listeners, and wakes all threads that
+    /// wait in [`Acceptor::accept`], which return the connections of the backlog first. Takes about
+    /// a millisecond.
     ///
-    /// Closing a listener resets the connections in its backlog, including those that arrive between
-    /// the last accept and the close. So, where the system supports it, no TCP handshake can begin in
-    /// that time: a client that tries repeats its SYN a second later, and is refused or reaches the
-    /// server that was started next.
+    /// Closing a listener resets the connections in its backlog, including those that arrive
+    /// between the last accept and the close. So, where the system supports it, no TCP handshake
+    /// can begin in that time: a client that tries repeats its SYN a second later, and is refused
+    /// or reaches the server that was started next.
     pub fn stop(&self) {
         if self.stopping.swap(true, Ordering::SeqCst) {
             return;
@@ -255,8 +255,8 @@ impl Acceptor {
     }
 }
 
-/// From now on no handshake can begin, but those that have begun can end. Returns whether the system
-/// supports that. A filter on the socket drops every segment with the SYN flag.
+/// From now on no handshake can begin, but those that have begun can end. Returns whether the
+/// system supports that. A filter on the socket drops every segment with the SYN flag.
 #[cfg(target_os = "linux")]
 fn refuse_handshakes(listener: &TcpListener) -> bool {
     use socket2::{SockFilter, SockRef};

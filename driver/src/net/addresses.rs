@@ -3,8 +3,8 @@
 //! An address that was bound has one URL; a wildcard address has those of every address of the
 //! machine. Loopback addresses come first, IPv6 addresses last. An IPv6 link-local address is
 //! incomplete without its zone, the interface (RFC 6874). A URL with a zone can be used by programs
-//! such as curl, on this machine only, and not by browsers: so the URLs of a wildcard address do not
-//! include it.
+//! such as curl, on this machine only, and not by browsers: so the URLs of a wildcard address do
+//! not include it.
 
 use std::net::{IpAddr, SocketAddr};
 

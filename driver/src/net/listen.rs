@@ -17,8 +17,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddr
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with, sockopt};
 
-/// Listens on `port` of `host`, a name or an address; `None` is every address of the machine. Port 0
-/// is any free port, the same one for every listener. Returns at least one listener, each with a
+/// Listens on `port` of `host`, a name or an address; `None` is every address of the machine. Port
+/// 0 is any free port, the same one for every listener. Returns at least one listener, each with a
 /// backlog of [`DEFAULT_BACKLOG`] connections.
 ///
 /// # Errors

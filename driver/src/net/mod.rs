@@ -1,7 +1,7 @@
 //! Sockets: listening, accepting, sending, and detecting that a client has disconnected.
 //!
-//! Nothing here waits for a peer, but for [`Acceptor::accept`] and [`Acceptor::wait_readable`], which
-//! wait for new connections.
+//! Nothing here waits for a peer, but for [`Acceptor::accept`] and [`Acceptor::wait_readable`],
+//! which wait for new connections.
 
 mod acceptor;
 mod addresses;

@@ -1,7 +1,8 @@
 //! Detecting that a client has disconnected, while nothing is read from it or sent to it.
 //!
-//! A client that has closed its half of the connection (half-close: it sends FIN) may still wait for
-//! the response, or have disconnected, which looks the same. [`DisconnectDetector`] gives it a time.
+//! A client that has closed its half of the connection (half-close: it sends FIN) may still wait
+//! for the response, or have disconnected, which looks the same. [`DisconnectDetector`] gives it a
+//! time.
 
 use std::fmt;
 use std::os::fd::AsFd;
@@ -16,16 +17,16 @@ use crate::os::Stopwatch;
 pub enum PeerState {
     /// It is open, as far as this system knows.
     Open,
-    /// The peer has sent FIN: it sends nothing more. It may wait for the response, or have closed the
-    /// connection.
+    /// The peer has sent FIN: it sends nothing more. It may wait for the response, or have closed
+    /// the connection.
     HalfClosed,
     /// The connection was closed or reset.
     Closed,
 }
 
 impl PeerState {
-    /// The state of the peer of `socket`. Costs one system call. Bytes that were received and not read
-    /// do not hide it. On systems without `POLLRDHUP`, a half-close is not detected.
+    /// The state of the peer of `socket`. Costs one system call. Bytes that were received and not
+    /// read do not hide it. On systems without `POLLRDHUP`, a half-close is not detected.
     #[must_use]
     pub fn of(socket: impl AsFd) -> Self {
         #[cfg(target_os = "linux")]
@@ -128,7 +129,7 @@ mod tests {
             })
         };
         assert!(seen(PeerState::HalfClosed));
-        drop(client); // what is sent now is answered by a reset
+        drop(client); // bytes that are sent now cause a reset
         (&server).write_all(b"response").unwrap();
         assert!(seen(PeerState::Closed));
     }

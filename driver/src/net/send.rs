@@ -84,9 +84,9 @@ pub fn reset(socket: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::connect_unspec(socket)?)
 }
 
-/// Sends at most `count` bytes of `file` from `offset` by `sendfile`, or by reading and sending them
-/// where the system or the file does not support that. Returns the number of bytes sent; if `count`
-/// is not 0, 0 means that the file ends at `offset`.
+/// Sends at most `count` bytes of `file` from `offset` by `sendfile`, or by reading and sending
+/// them where the system or the file does not support that. Returns the number of bytes sent; if
+/// `count` is not 0, 0 means that the file ends at `offset`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read, or the error of [`send`].

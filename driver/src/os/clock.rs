@@ -1,7 +1,7 @@
 //! The current time, and local time for the log.
 //!
-//! The time zone is that of the system at start. Its offset is computed at most once a minute, since
-//! offsets change on whole minutes. A [`Clock`] can be used by many threads at once.
+//! The time zone is that of the system at start. Its offset is computed at most once a minute,
+//! since offsets change on whole minutes. A [`Clock`] can be used by many threads at once.
 //!
 //! ```
 //! use doorstep_driver::os::{Clock, now};
@@ -22,7 +22,8 @@ use jiff::tz::TimeZone;
 #[derive(Debug)]
 pub struct Clock {
     zone: TimeZone,
-    /// A minute since 1970 and the offset in it, in one word: `minute << 20 | offset + OFFSET_BIAS`.
+    /// A minute since 1970 and the offset in it, in one word: `minute << 20 | offset +
+    /// OFFSET_BIAS`.
     cache: AtomicI64,
 }
 

@@ -1,8 +1,8 @@
 //! Starting a process, with its arguments, environment, user and resource limits.
 //!
 //! A [`Command`] prepares everything before the process is created: between its creation and
-//! `execve`, a child can do little. On Linux it is created without copying this process (`spawn.rs`),
-//! whatever its user; on other systems, by [`std::process::Command`].
+//! `execve`, a child can do little. On Linux it is created without copying this process
+//! (`spawn.rs`), whatever its user; on other systems, by [`std::process::Command`].
 //!
 //! ```
 //! use std::fs::File;
@@ -103,9 +103,9 @@ impl Command {
         self.kill_delay = kill_delay;
     }
 
-    /// Starts the process, with `stdin`, and with pipes for stdout and stderr. It leads its own process
-    /// group, and inherits no other descriptor of this process; no signal is blocked or ignored.
-    /// `permit` is released when the process is reaped.
+    /// Starts the process, with `stdin`, and with pipes for stdout and stderr. It leads its own
+    /// process group, and inherits no other descriptor of this process; no signal is blocked or
+    /// ignored. `permit` is released when the process is reaped.
     ///
     /// # Errors
     /// Returns the [`SpawnStage`] that has failed, and the error of the system.

@@ -24,12 +24,12 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// The credentials of `user`, by name or number. `None` is `nobody` if the server is root, else the
-    /// server's own user.
+    /// The credentials of `user`, by name or number. `None` is `nobody` if the server is root, else
+    /// the server's own user.
     ///
     /// # Errors
-    /// Returns `NotFound` if there is no such user, or `PermissionDenied` if it is root, or if it is
-    /// another user and the server is not root.
+    /// Returns `NotFound` if there is no such user, or `PermissionDenied` if it is root, or if it
+    /// is another user and the server is not root.
     pub fn for_user(user: Option<&str>) -> io::Result<Self> {
         let own = Uid::effective();
         let Some(name) = user.or(own.is_root().then_some("nobody")) else {
@@ -51,8 +51,9 @@ impl Credentials {
         }
     }
 
-    /// Makes the user the owner of `stream`, without which the process could not open it again by its
-    /// name, as `echo >/dev/stderr` does. The owner of a device, such as `/dev/null`, is not changed.
+    /// Makes the user the owner of `stream`, without which the process could not open it again by
+    /// its name, as `echo >/dev/stderr` does. The owner of a device, such as `/dev/null`, is not
+    /// changed.
     pub(super) fn chown(self, stream: BorrowedFd<'_>) -> rustix::io::Result<()> {
         let Self::User(uid, gid) = self else { return Ok(()) };
         if FileType::from_raw_mode(fstat(stream)?.st_mode).is_char_device() {

@@ -1,11 +1,11 @@
 //! Directory listings: the entries of a directory beneath the root.
 //!
-//! An entry is listed if it can be fetched: a file that this process may read, a directory that has an
-//! index page or that it may read, or a link to one of these that is followed. FIFOs, devices, sockets
-//! and links that are broken or not followed are omitted (B-149). The system is asked what may be read
-//! (`faccessat`), which includes capabilities, groups and access control lists. It is not asked about
-//! a file that belongs to the user of this process and is readable by its owner: no access control
-//! list revokes that. The order is that of the file system; the core sorts.
+//! An entry is listed if it can be fetched: a file that this process may read, a directory that has
+//! an index page or that it may read, or a link to one of these that is followed. FIFOs, devices,
+//! sockets and links that are broken or not followed are omitted (B-149). The system is asked what
+//! may be read (`faccessat`), which includes capabilities, groups and access control lists. It is
+//! not asked about a file that belongs to the user of this process and is readable by its owner: no
+//! access control list revokes that. The order is that of the file system; the core sorts.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -28,8 +28,8 @@ impl RootDir {
     /// for; about five for a link.
     ///
     /// # Errors
-    /// Returns an error if there is no such directory or it cannot be read (B-147), if descriptors or
-    /// memory are used up or the file system fails meanwhile, since a partial listing would look
+    /// Returns an error if there is no such directory or it cannot be read (B-147), if descriptors
+    /// or memory are used up or the file system fails meanwhile, since a partial listing would look
     /// complete, or if `visit` returns one.
     pub fn list(
         &self,

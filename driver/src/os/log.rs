@@ -3,9 +3,9 @@
 //! [`Log::write`] never waits for the reader of the log. When the queue is full because the reader
 //! is slow or stuck, lines are dropped and counted, and their number is logged as soon as there is
 //! room again. Lines keep their order, and each is written whole. [`Log::log_message`] counts
-//! messages that are repeated instead of writing each of them. Dropping the log writes the queue, but
-//! waits no longer than [`LogSettings::drop_timeout`] for a stuck reader. [`LogSettings`] has the
-//! bounds.
+//! messages that are repeated instead of writing each of them. Dropping the log writes the queue,
+//! but waits no longer than [`LogSettings::drop_timeout`] for a stuck reader. [`LogSettings`] has
+//! the bounds.
 //!
 //! ```
 //! use doorstep_driver::os::Log;
@@ -205,8 +205,8 @@ impl Shared {
         }
     }
 
-    /// Changes the queue, and wakes the writing thread if it sleeps and now has text to write, or if
-    /// `change` returns that the time at which it has to wake up is another.
+    /// Changes the queue, and wakes the writing thread if it sleeps and now has text to write, or
+    /// if `change` returns that the time at which it has to wake up is another.
     fn update(&self, change: impl FnOnce(&mut LogQueue) -> bool) {
         let mut queue = self.lock();
         let asleep = queue.text.is_empty() && !queue.writing;
@@ -250,8 +250,8 @@ impl LogQueue {
     }
 }
 
-/// Writes `bytes` until `out` fails. A terminal that another program has made non-blocking is waited
-/// for.
+/// Writes `bytes` until `out` fails. A terminal that another program has made non-blocking is
+/// waited for.
 fn write_all(out: &mut impl Write, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         match out.write(bytes) {

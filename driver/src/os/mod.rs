@@ -71,8 +71,8 @@ pub fn is_exhausted(error: &std::io::Error) -> bool {
         || exhausted.iter().any(|errno| code == Some(errno.raw_os_error()))
 }
 
-/// The text of an error for the log. A shortage is named by the words that users search for, such as
-/// `out of file descriptors (EMFILE)`.
+/// The text of an error for the log. A shortage is named by the words that users search for, such
+/// as `out of file descriptors (EMFILE)`.
 #[must_use]
 pub fn describe_error(error: &std::io::Error) -> String {
     use rustix::io::Errno;

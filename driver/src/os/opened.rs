@@ -1,9 +1,9 @@
 //! The result of opening a path, and the classes of the system's errors.
 //!
-//! An error means that the file does not exist or cannot be accessed by this process, that descriptors
-//! (`EMFILE`) or memory are used up, or that the file system fails, so that it is unknown whether the
-//! file exists. The response to the first is 404, whatever the reason (B-171); to the others 503, since
-//! a later request may succeed.
+//! An error means that the file does not exist or cannot be accessed by this process, that
+//! descriptors (`EMFILE`) or memory are used up, or that the file system fails, so that it is
+//! unknown whether the file exists. The response to the first is 404, whatever the reason (B-171);
+//! to the others 503, since a later request may succeed.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -22,13 +22,13 @@ pub enum Opened<F = File> {
     Special,
     /// Nothing: there is no such name, or the path is invalid.
     NotFound,
-    /// A file that cannot be accessed: no permission, or a link that is not followed. The error is for
-    /// the log; the response is the same as for [`Opened::NotFound`] (B-171).
+    /// A file that cannot be accessed: no permission, or a link that is not followed. The error is
+    /// for the log; the response is the same as for [`Opened::NotFound`] (B-171).
     Denied(io::Error),
     /// Descriptors (`EMFILE`, `ENFILE`) or memory are used up: a later attempt may succeed (503).
     Exhausted(io::Error),
-    /// The file system fails: an error of the disk, or a file server that does not respond. It is not
-    /// known whether the file exists (503).
+    /// The file system fails: an error of the disk, or a file server that does not respond. It is
+    /// not known whether the file exists (503).
     Failed(io::Error),
 }
 

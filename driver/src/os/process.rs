@@ -2,10 +2,10 @@
 //!
 //! The process leads its own process group, with its process id. No other process can have this id
 //! until the process is reaped, and signals are sent only before that. After the exit,
-//! [`Process::reap`] kills the rest of the group. A process that is dropped before that gets SIGTERM
-//! and, after [`Command::kill_delay`](super::Command::kill_delay), SIGKILL, from a thread that reaps
-//! it: there are no zombies, and dropping does not block. A process that has made its own session
-//! (`setsid`) is not in the group, and is not ended.
+//! [`Process::reap`] kills the rest of the group. A process that is dropped before that gets
+//! SIGTERM and, after [`Command::kill_delay`](super::Command::kill_delay), SIGKILL, from a thread
+//! that reaps it: there are no zombies, and dropping does not block. A process that has made its
+//! own session (`setsid`) is not in the group, and is not ended.
 //!
 //! ```
 //! use std::fs::File;
@@ -121,8 +121,8 @@ impl Process {
         self.child.as_ref().is_none_or(Child::has_exited)
     }
 
-    /// Waits until there is output or, if stdout has ended, until it exits. Waits at most for `timeout`,
-    /// and until the connection of `socket`, that of the client, is closed.
+    /// Waits until there is output or, if stdout has ended, until it exits. Waits at most for
+    /// `timeout`, and until the connection of `socket`, that of the client, is closed.
     ///
     /// # Errors
     /// Returns the error of `poll`.
@@ -154,7 +154,8 @@ impl Process {
         Ok(Readiness { stdout: was(stdout), stderr: was(stderr), exit: was(exit) })
     }
 
-    /// A descriptor that is readable once it has exited (`pidfd_open`); `None` if the system has none.
+    /// A descriptor that is readable once it has exited (`pidfd_open`); `None` if the system has
+    /// none.
     pub fn exit_fd(&mut self) -> Option<BorrowedFd<'_>> {
         if self.exit_fd.is_none() {
             self.exit_fd = self.child.as_ref().and_then(Child::pidfd);
@@ -232,8 +233,8 @@ impl AsFd for Pipe {
     }
 }
 
-/// A process that has got SIGTERM. Its pipes stay open: if it writes, SIGPIPE would end it before it
-/// has cleaned up.
+/// A process that has got SIGTERM. Its pipes stay open: if it writes, SIGPIPE would end it before
+/// it has cleaned up.
 struct Terminating {
     child: Child,
     permit: Option<ProcessPermit>,
@@ -241,7 +242,8 @@ struct Terminating {
 }
 
 impl Terminating {
-    /// Waits for its exit, at most for `delay`, then kills and reaps it. Then the permit is released.
+    /// Waits for its exit, at most for `delay`, then kills and reaps it. Then the permit is
+    /// released.
     fn reap(mut self, delay: Duration) {
         let mut waited = Stopwatch::default();
         let exit = self.child.pidfd();
@@ -311,8 +313,8 @@ impl Child {
     }
 }
 
-/// Sends a signal to the group of a child that was not reaped yet, and to the child in case it is in
-/// another group.
+/// Sends a signal to the group of a child that was not reaped yet, and to the child in case it is
+/// in another group.
 pub(super) fn signal_group(leader: Pid, signal: Signal) {
     let _ = kill_process_group(leader, signal);
     let _ = kill_process(leader, signal);

@@ -1,9 +1,9 @@
 //! A filter of repeated messages: the first few are written, further ones are counted (B-111).
 //!
-//! A flood of connections that are lost, or a disk that is full, must not fill the log. Messages are
-//! the same if their text is, whatever the client. Of each, [`LogSettings::max_repeats`] are written
-//! in a [`LogSettings::repeat_interval`]; the number of further ones is written in one line when the
-//! interval is over, or at the end. Memory is bounded: of more than
+//! A flood of connections that are lost, or a disk that is full, must not fill the log. Messages
+//! are the same if their text is, whatever the client. Of each, [`LogSettings::max_repeats`] are
+//! written in a [`LogSettings::repeat_interval`]; the number of further ones is written in one line
+//! when the interval is over, or at the end. Memory is bounded: of more than
 //! [`LogSettings::max_counted_messages`] different messages in an interval, the oldest is written
 //! with its count and forgotten. The time is an argument, so that tests need not wait.
 

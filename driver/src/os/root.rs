@@ -1,10 +1,10 @@
 //! The root: the directory that is served, by its name.
 //!
-//! A [`Root`] is a name and not an open directory, as in Python: the directory that has the name *now*
-//! is served. The name may be a link that is switched, the directory may be deleted and created again,
-//! and a file system may be mounted over it. The name is made absolute at start, so that it does not
-//! depend on the working directory; links in it are not resolved. A [`RootDir`] resolves paths beneath
-//! it.
+//! A [`Root`] is a name and not an open directory, as in Python: the directory that has the name
+//! *now* is served. The name may be a link that is switched, the directory may be deleted and
+//! created again, and a file system may be mounted over it. The name is made absolute at start, so
+//! that it does not depend on the working directory; links in it are not resolved. A [`RootDir`]
+//! resolves paths beneath it.
 //!
 //! The directory that was found last is held open, so that no other one can have its inode, and
 //! resolving the name costs one system call while it is the same. A cached file is validated by its
@@ -125,8 +125,8 @@ impl Root {
         self.open_dir()?.list(path, site, visit)
     }
 
-    /// Whether the metadata of `path` is still `stat`. Costs one system call. Only for a path that was
-    /// opened beneath this root before: it is not checked that the path does not lead out.
+    /// Whether the metadata of `path` is still `stat`. Costs one system call. Only for a path that
+    /// was opened beneath this root before: it is not checked that the path does not lead out.
     #[must_use]
     pub fn is_unchanged(&self, path: &[u8], stat: &Stat) -> bool {
         let Ok(path) = check_relative(path) else { return false };
@@ -233,9 +233,9 @@ impl From<RootError> for io::Error {
     }
 }
 
-/// The absolute name of `dir`, which does not depend on the working directory. Links and `..` in it are
-/// not resolved. If it does not lead to the same directory, for instance because a parent directory
-/// may not be entered, `dir` itself is returned.
+/// The absolute name of `dir`, which does not depend on the working directory. Links and `..` in it
+/// are not resolved. If it does not lead to the same directory, for instance because a parent
+/// directory may not be entered, `dir` itself is returned.
 ///
 /// # Errors
 /// Returns an error if there is no such directory, or it may not be entered.

@@ -1,13 +1,13 @@
 //! An open directory, and opening files beneath it.
 //!
 //! Every path is resolved beneath the directory, including those of index pages and precompressed
-//! files, by the kernel (`openat2`) or, where that is not supported, by `walk.rs`. An absolute link and
-//! one that leads above the directory are resolved by `walk.rs`, too: a link is followed if its target
-//! is beneath the directory in the end. FIFOs, devices and sockets are never opened (B-175): the kind
-//! of a file is read first, and checked again on the open descriptor (B-184).
+//! files, by the kernel (`openat2`) or, where that is not supported, by `walk.rs`. An absolute link
+//! and one that leads above the directory are resolved by `walk.rs`, too: a link is followed if its
+//! target is beneath the directory in the end. FIFOs, devices and sockets are never opened (B-175):
+//! the kind of a file is read first, and checked again on the open descriptor (B-184).
 //!
-//! It does not protect against programs that write beneath the directory: a FIFO that replaces a file
-//! in the microsecond between these two checks is opened, without blocking, and closed again.
+//! It does not protect against programs that write beneath the directory: a FIFO that replaces a
+//! file in the microsecond between these two checks is opened, without blocking, and closed again.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -35,8 +35,8 @@ pub struct RootDir {
 /// Which symbolic links are followed (B-130).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Symlinks {
-    /// Those whose target is beneath the root in the end, however they are written: also an absolute
-    /// link, and one that leads out of the root and back into it.
+    /// Those whose target is beneath the root in the end, however they are written: also an
+    /// absolute link, and one that leads out of the root and back into it.
     #[default]
     Beneath,
     /// All, as in Python.
@@ -58,8 +58,9 @@ impl RootDir {
         LINUX && self.openat2_beneath(b".", TRAVERSE_FLAGS).is_ok()
     }
 
-    /// Opens `path`, which is relative and may consist of any bytes; the empty path is the directory
-    /// itself. If it is absolute, or contains `..` or NUL, the result is [`Opened::NotFound`].
+    /// Opens `path`, which is relative and may consist of any bytes; the empty path is the
+    /// directory itself. If it is absolute, or contains `..` or NUL, the result is
+    /// [`Opened::NotFound`].
     #[must_use]
     pub fn open(&self, path: &[u8]) -> Opened {
         self.try_open(path).unwrap_or_else(Opened::from_errno)

@@ -1,5 +1,5 @@
-//! Links that `openat2` refuses: absolute ones, and those that lead out of the root and back. Only their
-//! target counts. Each test with `openat2` and without.
+//! Links that `openat2` refuses: absolute ones, and those that lead out of the root and back. Only
+//! their target counts. Each test with `openat2` and without.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! The root is a name: the directory that has it now is served. Each test with `openat2` and
-//! without.
+//! The root is a name: the directory that has it now is served. Each test with `openat2`
+//! and without.
 
 use super::*;
 use crate::os::absolute;

@@ -1,5 +1,5 @@
-//! Files beneath the root: links, races, unusual names, and special files; each test with `openat2` and
-//! without.
+//! Files beneath the root: links, races, unusual names, and special files; each test with `openat2`
+//! and without.
 
 use std::ffi::OsStr;
 use std::fs;

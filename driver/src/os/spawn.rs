@@ -1,11 +1,12 @@
-//! All the unsafe code of this crate: calls for processes and TCP sockets that neither std nor rustix
-//! has.
+//! All the unsafe code of this crate: calls for processes and TCP sockets that neither std nor
+//! rustix has.
 //!
-//! On Linux, [`spawn`] creates a process without copying this one (`CLONE_VM | CLONE_VFORK`), also if
-//! it has another user or resource limits; for these, std uses `fork`, which copies the page tables of
-//! this process and takes longer the more threads there are (docs/choosing.md has figures). It does
-//! what `posix_spawn` does: the child runs in the memory of this process, on its own stack, and the
-//! thread that has created it waits until the child has executed another program or has failed.
+//! On Linux, [`spawn`] creates a process without copying this one (`CLONE_VM | CLONE_VFORK`), also
+//! if it has another user or resource limits; for these, std uses `fork`, which copies the page
+//! tables of this process and takes longer the more threads there are (docs/choosing.md has
+//! figures). It does what `posix_spawn` does: the child runs in the memory of this process, on its
+//! own stack, and the thread that has created it waits until the child has executed another program
+//! or has failed.
 #![allow(unsafe_code, reason = "creating a process without copying this one, and reading TCP_INFO")]
 
 use std::fs;
@@ -31,15 +32,15 @@ pub fn set_inherited_cloexec() {
     let Ok(open) = fs::read_dir("/dev/fd") else { return };
     let numbers = open.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     for number in numbers.filter(|&number: &i32| number > 2).collect::<Vec<_>>() {
-        // SAFETY: borrowed for one fcntl that sets a flag that all other descriptors have already. If
-        // it was closed meanwhile, the call fails.
+        // SAFETY: borrowed for one fcntl that sets a flag that all other descriptors have already.
+        // If it was closed meanwhile, the call fails.
         let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
         let _ = fcntl_setfd(descriptor, FdFlags::CLOEXEC);
     }
 }
 
-/// The number of bytes that the peer of a TCP socket has acknowledged in all; `None` if the system does
-/// not report it.
+/// The number of bytes that the peer of a TCP socket has acknowledged in all; `None` if the system
+/// does not report it.
 #[must_use]
 pub fn bytes_acked(socket: impl AsFd) -> Option<u64> {
     #[cfg(all(target_os = "linux", not(feature = "portable")))]
@@ -128,9 +129,9 @@ mod vfork {
         let prepare = |error: nix::Error| SpawnStage::Prepare.failed(error);
         // No signal handler may run in the child, which has the memory of this process.
         let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(prepare)?;
-        // SAFETY: with CLONE_VFORK this thread continues only when the child does not use this memory
-        // any more, so `child` and `stack` outlive its use of them, and no other thread uses them. The
-        // child runs `child_main` only, which needs far less stack and does not panic.
+        // SAFETY: with CLONE_VFORK this thread continues only when the child does not use this
+        // memory any more, so `child` and `stack` outlive its use of them, and no other thread uses
+        // them. The child runs `child_main` only, which needs far less stack and does not panic.
         let pid = unsafe {
             libc::clone(
                 child_main,
@@ -167,8 +168,8 @@ mod vfork {
                 self.spawn_args;
             let [stdin, stdout, stderr] = streams;
             for signal in 1..=MAX_SIGNAL {
-                // SAFETY: it resets the handlers of the child only. For KILL, STOP and those that the C
-                // library reserves, it fails, and they have no handlers.
+                // SAFETY: it resets the handlers of the child only. For KILL, STOP and those that
+                // the C library reserves, it fails, and they have no handlers.
                 unsafe { libc::signal(signal, libc::SIG_DFL) };
             }
             let prepare = |error: Errno| SpawnStage::Prepare.failed(error);
@@ -180,7 +181,8 @@ mod vfork {
             credentials.apply().map_err(|error| SpawnStage::Privileges.failed(error))?;
             chdir(*directory).map_err(|error| SpawnStage::Directory.failed(error))?;
             SigSet::empty().thread_set_mask().map_err(|error| SpawnStage::Prepare.failed(error))?;
-            // SAFETY: the strings end in NUL, the arrays in a null pointer, and all outlive the call.
+            // SAFETY: the strings end in NUL, the arrays in a null pointer, and all outlive the
+            // call.
             unsafe {
                 libc::execve(program.as_ptr(), self.args.as_ptr(), self.environment.as_ptr());
             }
@@ -189,12 +191,12 @@ mod vfork {
     }
 
     impl Credentials {
-        /// Drops privileges in this process only: the calls of the C library would do so in all threads
-        /// that it knows of, which are those of the server.
+        /// Drops privileges in this process only: the calls of the C library would do so in all
+        /// threads that it knows of, which are those of the server.
         ///
-        /// The child still has the memory of the server for a moment. No other process of that user can
-        /// read it: a process that has changed its user is not dumpable (`PR_SET_DUMPABLE`), and only
-        /// root can access its memory.
+        /// The child still has the memory of the server for a moment. No other process of that user
+        /// can read it: a process that has changed its user is not dumpable (`PR_SET_DUMPABLE`),
+        /// and only root can access its memory.
         fn apply(self) -> rustix::io::Result<()> {
             let Self::User(uid, gid) = self else { return Ok(()) };
             let (uid, gid) = (Uid::from_raw(uid.as_raw()), Gid::from_raw(gid.as_raw()));
@@ -221,8 +223,8 @@ mod std_command {
 
     use crate::os::Rlimits;
 
-    /// Makes `command` set `rlimits` in the child. If there are none, it is not changed, so that std can
-    /// start it without copying this process.
+    /// Makes `command` set `rlimits` in the child. If there are none, it is not changed, so that
+    /// std can start it without copying this process.
     pub(in crate::os) fn set_rlimits(command: &mut Command, rlimits: Rlimits) {
         if rlimits.limits().next().is_none() {
             return;
@@ -231,8 +233,8 @@ mod std_command {
             let mut limits = rlimits.limits();
             Ok(limits.try_for_each(|(resource, limit)| setrlimit(resource, limit))?)
         };
-        // SAFETY: it runs between fork and exec, where it makes system calls only: it allocates nothing
-        // and takes no lock, even if it fails.
+        // SAFETY: it runs between fork and exec, where it makes system calls only: it allocates
+        // nothing and takes no lock, even if it fails.
         unsafe { command.pre_exec(limit) };
     }
 }

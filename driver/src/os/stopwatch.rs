@@ -3,8 +3,8 @@
 //! A deadline that compares two readings of the clock also counts time in which the whole process
 //! was stopped: by SIGSTOP, by a container that is paused, or by a machine that is suspended. A
 //! [`Stopwatch`] counts in steps, from one reading to the next, and no step counts more than twice
-//! the planned interval. So a stop counts as two intervals at most. Readings that are late because the
-//! machine is busy lose nothing until they are twice as late as planned.
+//! the planned interval. So a stop counts as two intervals at most. Readings that are late because
+//! the machine is busy lose nothing until they are twice as late as planned.
 //!
 //! ```
 //! use std::time::{Duration, Instant};
@@ -36,8 +36,8 @@ impl Stopwatch {
         Self { elapsed: Duration::ZERO, last_tick: Some(now) }
     }
 
-    /// Counts up to `now`, or starts, and returns the time that was counted in all. `planned` is the
-    /// interval of readings.
+    /// Counts up to `now`, or starts, and returns the time that was counted in all. `planned` is
+    /// the interval of readings.
     pub fn tick(&mut self, now: Instant, planned: Duration) -> Duration {
         let last = self.last_tick.replace(now).unwrap_or(now);
         let step = now.saturating_duration_since(last).min(planned.saturating_mul(2));
@@ -51,8 +51,8 @@ impl Stopwatch {
         self.last_tick = None;
     }
 
-    /// Counts up to now, for readings every [`POLL_INTERVAL`]. Returns how long to wait until the next
-    /// one, or `None` if `limit` has passed.
+    /// Counts up to now, for readings every [`POLL_INTERVAL`]. Returns how long to wait until the
+    /// next one, or `None` if `limit` has passed.
     pub fn next_wait(&mut self, limit: Duration) -> Option<Duration> {
         let left = limit.saturating_sub(self.tick(Instant::now(), POLL_INTERVAL));
         (!left.is_zero()).then(|| left.min(POLL_INTERVAL))

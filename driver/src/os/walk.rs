@@ -1,13 +1,14 @@
 //! Resolving a path name by name, to find whether it leads beneath a directory in the end.
 //!
-//! This is for systems without `openat2`, and for links that `openat2` refuses because they lead out
-//! of the directory, since they may lead back: absolute links, and those with `..`. Each directory of
-//! the path is held open, and names in it are opened without following links; the target of a link is
-//! resolved in the same way. Outside of the root only directories are opened, to traverse them, and
-//! the path is inside again when it reaches the root itself, which is identified by its device and
-//! inode. So there is no race that the kernel's own resolution does not have: whatever is replaced
-//! meanwhile, only children of directories that were reached from the root are opened. It costs two or
-//! three system calls for each name. A path that ends outside is refused with `EXDEV`, as by `openat2`.
+//! This is for systems without `openat2`, and for links that `openat2` refuses because they lead
+//! out of the directory, since they may lead back: absolute links, and those with `..`. Each
+//! directory of the path is held open, and names in it are opened without following links; the
+//! target of a link is resolved in the same way. Outside of the root only directories are opened,
+//! to traverse them, and the path is inside again when it reaches the root itself, which is
+//! identified by its device and inode. So there is no race that the kernel's own resolution does
+//! not have: whatever is replaced meanwhile, only children of directories that were reached from
+//! the root are opened. It costs two or three system calls for each name. A path that ends outside
+//! is refused with `EXDEV`, as by `openat2`.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -19,8 +20,8 @@ use super::metadata::{FileId, file_id, file_type};
 /// Opens `path`, which is relative to `root`, with `flags`. `root_id` is the id of `root`.
 ///
 /// # Errors
-/// Returns `EXDEV` if the path ends outside of the root, and `ELOOP` for a link if `follow_links` is
-/// false, for too many links, and for too many names.
+/// Returns `EXDEV` if the path ends outside of the root, and `ELOOP` for a link if `follow_links`
+/// is false, for too many links, and for too many names.
 pub(super) fn open(
     root: &OwnedFd,
     root_id: FileId,
@@ -71,8 +72,8 @@ pub(super) fn open(
 
 /// The directory that the resolution has reached.
 enum Location {
-    /// The last of these directories, each of which is a child of the one before; the root if there is
-    /// none.
+    /// The last of these directories, each of which is a child of the one before; the root if there
+    /// is none.
     Inside(Vec<OwnedFd>),
     /// A directory outside of the root.
     Outside(OwnedFd),
@@ -122,7 +123,8 @@ fn push_names(pending: &mut Vec<Vec<u8>>, path: &[u8]) {
 
 /// The number of links that are followed, as in Linux.
 const MAX_SYMLINKS: usize = 40;
-/// The number of names that are resolved, including those of links: as many bytes as a path can have.
+/// The number of names that are resolved, including those of links: as many bytes as a path can
+/// have.
 const MAX_COMPONENTS: usize = 4096;
 
 /// For traversing, which needs no permission to read the directory on Linux.
