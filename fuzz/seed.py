@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes the requests of tests/wire/*.md, one file for each transcript, as seeds for the fuzzer.
+"""Writes the requests of tests/wire/*.md as seeds for the fuzzer, one file per transcript.
 
 fuzz/corpus/connection: eight zero bytes (the default settings), then all request blocks.
 fuzz/corpus/path: the path of each request line.
-`session` takes calls, not bytes: it grows its own corpus.
+`session` takes calls, not bytes: its corpus starts empty.
 
 The format of the transcripts is described in tests/wire/README.md.
 """
@@ -26,13 +26,13 @@ def text(source: str) -> bytes:
             out += bytes([int(code, 16)])
         elif escape:
             out += ESCAPES.get(escape, escape.encode())
-        else:  # {eof} and its like stand for no bytes
+        else:  # {eof} and similar marks are no bytes
             out += plain.encode()
     return out
 
 
 def line(source: str) -> bytes:
-    """A line and its end; a lone backslash at its end says that it has none."""
+    """A line and its line end; a single backslash at its end means no line end."""
     slashes = len(source) - len(source.rstrip("\\"))
     if slashes % 2:
         return text(source[:-1])

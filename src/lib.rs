@@ -25,6 +25,17 @@ pub use doorstep_blocking as blocking;
 pub use doorstep_core as core;
 pub use doorstep_driver as driver;
 
+/// The Rust examples of the README and of the guides, which are tests.
 #[cfg(doctest)]
-#[doc = include_str!("../docs/cgi.md")]
-struct DocExamplesCompile;
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/cgi.md")]
+    struct Cgi;
+    #[doc = include_str!("../docs/choosing.md")]
+    struct Choosing;
+    #[doc = include_str!("../docs/embedding.md")]
+    struct Embedding;
+    #[doc = include_str!("../docs/files.md")]
+    struct Files;
+}

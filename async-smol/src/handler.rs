@@ -1,4 +1,4 @@
-//! What a service author writes: one method for each method of HTTP.
+//! Handlers: what an application implements, with one method for each method of HTTP.
 //!
 //! ```no_run
 //! use std::io;
@@ -17,8 +17,7 @@
 //! # ;Ok::<(), io::Error>(())
 //! ```
 //!
-//! A closure that does not wait is a handler too, for every method; the same one serves the blocking
-//! driver's exchanges but for its argument's type.
+//! A closure that does not await is a handler too, for every method.
 
 use std::io;
 

@@ -14,8 +14,19 @@ use crate::exchange::Exchange;
 use crate::handler::Handler;
 use crate::process_io::ProcessIo;
 
+impl Exchange<'_> {
+    /// Runs the script that the request is for. Returns whether there is one; if not, nothing was
+    /// responded.
+    ///
+    /// # Errors
+    /// Returns the error of the socket or of the script.
+    pub async fn run_script(&mut self, scripts: &Cgi) -> io::Result<bool> {
+        run(self, &mut scripts.job().only_scripts()).await
+    }
+}
+
 /// Runs a job to its end. Returns whether it has responded.
-pub(crate) async fn run(exchange: &mut Exchange<'_>, job: &mut impl Job) -> io::Result<bool> {
+async fn run(exchange: &mut Exchange<'_>, job: &mut impl Job) -> io::Result<bool> {
     loop {
         match job.step(exchange.state())? {
             JobStep::Done => return Ok(true),

@@ -1,7 +1,8 @@
 //! doorstep-async-smol: an HTTP/1.1 server on smol and async-io.
 //!
-//! A thin driver around [`doorstep_core`], with the names and the meaning of `doorstep_blocking`: a
-//! service is a [`Handler`] whose methods are async, [`Files`] is a directory as one.
+//! A thin front end over [`doorstep_driver`], which makes the decisions: here is what waits. An
+//! application implements [`Handler`], whose methods are async, or passes a closure; [`Files`] serves a
+//! directory and [`Cgi`] runs CGI scripts. The names are those of `doorstep_blocking`.
 //!
 //! ```no_run
 //! use std::io;
@@ -23,13 +24,14 @@
 //! ```
 //!
 //! [`Server::serve`] is one future, for any executor: everything it starts lives inside it, so
-//! dropping it leaves no task and no descriptor behind. [`Server::run`] serves on several threads.
-//! An idle connection holds its socket and a small task, but no buffer; no request sets a timer.
-//! What may wait (listings, digests, starting scripts) is done on a few threads that belong to the
-//! server and end with it; handlers can do so too ([`Exchange::unblock`]).
+//! dropping it leaves no task and no descriptor behind. [`Server::run`] serves on several threads. An
+//! idle connection holds its socket and a small task, but no buffer, and no request sets a timer. Work
+//! that blocks (listings, digests, starting scripts) is done on a few threads that belong to the server
+//! and end with it; handlers can use them, too ([`Exchange::unblock`]).
 
 #![forbid(unsafe_code)]
 
+mod blocking_pool;
 mod eager_read;
 mod exchange;
 mod handler;
@@ -39,11 +41,11 @@ mod reactor;
 mod serve;
 mod server;
 mod socket;
-mod thread_pool;
 mod worker;
 
 pub use doorstep_core as core;
 pub use doorstep_driver::cgi::{Cgi, CgiSettings};
+pub use doorstep_driver::exchange::ExchangeView;
 pub use doorstep_driver::files::Files;
 pub use doorstep_driver::{
     Config, Observer, Record, Response, ShutdownHandle, ShutdownReport, ShutdownSchedule,

@@ -1,4 +1,4 @@
-//! Waiting for a process in a task: for what it writes, or for its end.
+//! Waits in a task until a process has written something or has exited.
 
 use std::future::poll_fn;
 use std::io;
@@ -11,14 +11,14 @@ use async_io::{Async, Timer};
 use doorstep_driver::os::{Pipe, Process, Readiness};
 use smol::future::Future;
 
-/// How often to look for an end that wakes nobody.
+/// How often to check for the exit where the system cannot notify of it.
 const EXIT_POLL: Duration = Duration::from_millis(10);
 
-/// A process's descriptors, as the reactor knows them.
+/// A process's descriptors, registered with the reactor.
 pub(crate) struct ProcessIo {
     stdout: Option<Async<Pipe>>,
     stderr: Option<Async<Pipe>>,
-    /// Made when there is nothing else to wait for.
+    /// Registered when there is nothing else to wait for.
     exit: Option<Async<OwnedFd>>,
 }
 
@@ -28,8 +28,8 @@ impl ProcessIo {
         Ok(Self { stdout: watch(&process.stdout)?, stderr: watch(&process.stderr)?, exit: None })
     }
 
-    /// Waits until there is something to read; when stdout has ended, until the process exits. For
-    /// `most` at most. The same as [`Process::wait_ready`].
+    /// Waits until there is something to read or, once stdout has ended, until the process exits; at
+    /// most for `most`. The same as [`Process::wait_ready`] on a thread.
     pub(crate) async fn wait(
         &mut self,
         process: &mut Process,
@@ -61,7 +61,7 @@ impl ProcessIo {
     }
 }
 
-/// Whether it is readable; a fault is for the reader to find.
+/// Whether it is readable. An error counts: reading then returns it.
 fn is_ready<T: AsFd>(source: Option<&Async<T>>, cx: &mut Context<'_>) -> bool {
     source.is_some_and(|source| source.poll_readable(cx).is_ready())
 }

@@ -1,7 +1,7 @@
 //! Starts async-io's reactor before serving, so that a failure is an error and not a panic.
 //!
-//! It is one for the whole process, and starts with the first thing that waits: a thread, and
-//! descriptors for epoll. Where these cannot be had it panics; so they are probed first.
+//! There is one reactor in a process. It starts a thread and opens descriptors for epoll when the
+//! first future needs it, and panics if the system refuses them. So they are probed first.
 
 use std::io;
 use std::panic;
@@ -12,15 +12,15 @@ use async_io::Timer;
 use doorstep_driver::os;
 use smol::future;
 
-/// What the reactor opens, and one that a first connection needs.
+/// Descriptors that the reactor opens, and one for a first connection.
 const REACTOR_DESCRIPTORS: usize = 4;
-/// Any time that does not pass while it is looked at.
+/// Any time that does not pass while the timer is polled.
 const FAR_FUTURE: Duration = Duration::from_secs(60);
 
-/// Starts the reactor, unless it was.
+/// Starts the reactor, unless it has been started.
 ///
 /// # Errors
-/// When there is no thread or no descriptor for it.
+/// Returns an error if the system has no thread or no descriptor for it.
 pub(crate) fn start() -> io::Result<()> {
     static STARTED: OnceLock<()> = OnceLock::new();
     if STARTED.get().is_some() {

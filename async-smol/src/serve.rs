@@ -73,7 +73,7 @@ pub(crate) async fn connection<H: Handler>(
 }
 
 async fn respond<H: Handler>(handler: &H, exchange: &mut Exchange<'_>) -> io::Result<()> {
-    if exchange.expects_continue() {
+    if exchange.state().expects_continue() {
         handler.expect(exchange).await?;
     }
     if exchange.has_responded() { Ok(()) } else { handler.handle(exchange).await }

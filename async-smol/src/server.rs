@@ -1,9 +1,9 @@
 //! The server: listeners, and one future that is all of it.
 //!
-//! [`Server::serve`] runs everything on whatever executor polls it: its connections are tasks of an
-//! executor inside the future, so when it is dropped nothing is left. [`Server::run`] polls several
-//! such lanes, each on a thread of its own, over the same listeners. A graceful shutdown is awaited
-//! like everything else: it keeps no executor from other work.
+//! [`Server::serve`] runs on whatever executor polls it: its connections are tasks of an executor
+//! inside the future, so dropping the future leaves nothing behind. [`Server::run`] polls several such
+//! workers over the same listeners, each on a thread of its own. A graceful shutdown is awaited like
+//! everything else, and does not block the executor.
 //!
 //! ```
 //! use doorstep_async_smol::{Exchange, Server};
@@ -16,9 +16,9 @@
 //!
 //!     let mut client = smol::net::TcpStream::connect(address).await?;
 //!     client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await?;
-//!     let mut answer = String::new();
-//!     client.read_to_string(&mut answer).await?;
-//!     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhi"));
+//!     let mut response = String::new();
+//!     client.read_to_string(&mut response).await?;
+//!     assert!(response.starts_with("HTTP/1.1 200 OK\r\n") && response.ends_with("\r\n\r\nhi"));
 //!
 //!     shutdown.stop();
 //!     serving.await
@@ -35,19 +35,13 @@ use std::thread;
 use std::time::Duration;
 
 use async_io::{Timer, block_on};
-use doorstep_driver::admission::Admission;
 use doorstep_driver::net::Acceptor;
 use doorstep_driver::os::Stopwatch;
 use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle, os};
 use smol::{Executor, future};
 
 use crate::handler::Handler;
-use crate::reactor;
-use crate::thread_pool::ThreadPool;
-use crate::worker::{MAX_CONNECTIONS, Worker};
-
-/// What is opened to listen on a single worker, to serve one connection and to read one file.
-const MIN_DESCRIPTORS: usize = 5;
+use crate::worker::{MAX_CONNECTIONS, Resources, Worker};
 
 /// A server that is bound and not yet serving.
 #[derive(Debug)]
@@ -97,8 +91,8 @@ impl Server {
         self.shutdown.clone()
     }
 
-    /// Raises the soft limit of descriptors of this process as far as [`Config::max_connections`]
-    /// needs and the hard limit allows ([`os::raise_descriptor_limit`]). This affects the whole process, so
+    /// Raises the soft limit of descriptors of this resources as far as [`Config::max_connections`]
+    /// needs and the hard limit allows ([`os::raise_descriptor_limit`]). This affects the whole resources, so
     /// it is not done unless it is asked for. To be called before the server serves.
     pub fn raise_descriptor_limit(&self) {
         os::raise_descriptor_limit(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
@@ -112,9 +106,9 @@ impl Server {
     /// enough descriptors. (`block_on` itself then panics at its end, since it needs a thread too;
     /// [`Server::run`] does not.)
     pub async fn serve(self, handler: impl Handler) -> io::Result<()> {
-        let process = Process::new(&self)?;
+        let resources = Resources::new(&self.config, &self.shutdown)?;
         handler.observer().on_start();
-        let served = self.work(&handler, &process).await;
+        let served = self.work(&handler, &resources).await;
         self.finish_shutdown(&handler).await;
         served
     }
@@ -128,10 +122,10 @@ impl Server {
         reason = "a server owns what it serves, as in `serve`"
     )]
     pub fn run(self, handler: impl Handler, threads: NonZeroUsize) -> io::Result<()> {
-        let process = Process::new(&self)?;
+        let resources = Resources::new(&self.config, &self.shutdown)?;
         let served = thread::scope(|scope| {
             for _ in 1..threads.get() {
-                let work = || block_on(self.work(&handler, &process));
+                let work = || block_on(self.work(&handler, &resources));
                 let started =
                     thread::Builder::new().name("worker".into()).spawn_scoped(scope, work);
                 if let Err(error) = started {
@@ -140,7 +134,7 @@ impl Server {
                 }
             }
             handler.observer().on_start();
-            block_on(self.work(&handler, &process))
+            block_on(self.work(&handler, &resources))
         });
         block_on(self.finish_shutdown(&handler));
         served
@@ -151,12 +145,12 @@ impl Server {
     /// # Errors
     /// Returns an error if the system cannot accept connections; as for [`Server::serve`].
     pub async fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
-        let process = Process::new(self)?;
-        Worker::new(handler, &self.config, &self.shutdown, &process).serve_one().await
+        let resources = Resources::new(&self.config, &self.shutdown)?;
+        Worker::new(handler, &self.config, &self.shutdown, &resources).serve_one().await
     }
 
-    async fn work<H: Handler>(&self, handler: &H, process: &Process) -> io::Result<()> {
-        let worker = Worker::new(handler, &self.config, &self.shutdown, process);
+    async fn work<H: Handler>(&self, handler: &H, resources: &Resources) -> io::Result<()> {
+        let worker = Worker::new(handler, &self.config, &self.shutdown, resources);
         let executor = Executor::new();
         future::or(worker.run(&executor), run_tasks(&executor)).await
         // Here the connections that are left are dropped.
@@ -184,25 +178,7 @@ impl Server {
     }
 }
 
-/// What all workers of a server share.
-pub(crate) struct Process {
-    pub(crate) pool: ThreadPool,
-    pub(crate) admission: Admission,
-}
-
-impl Process {
-    /// Takes, or probes for, what serving needs, before the server reports that it has started.
-    fn new(server: &Server) -> io::Result<Self> {
-        reactor::start()?;
-        os::can_open_descriptors(MIN_DESCRIPTORS)?;
-        Ok(Self {
-            pool: ThreadPool::start(&server.config)?,
-            admission: Admission::new(&server.shutdown, &server.config, MAX_CONNECTIONS),
-        })
-    }
-}
-
-/// Waits for so long, without the time in which the whole process stands still.
+/// Waits for so long, without the time in which the whole resources stands still.
 async fn wait_running(timeout: Duration) {
     let mut waited = Stopwatch::default();
     while let Some(step) = waited.next_wait(timeout) {

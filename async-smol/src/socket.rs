@@ -20,13 +20,13 @@ use doorstep_driver::files::FileTransfer;
 use doorstep_driver::net;
 use smol::future;
 
-use crate::thread_pool::ThreadPool;
+use crate::blocking_pool::BlockingPool;
 
 /// What all connections of a worker share. Each has one reference to it, since an idle connection is
 /// to be small.
 pub(crate) struct Shared<'w> {
     pub(crate) config: &'w Config,
-    pub(crate) pool: &'w ThreadPool,
+    pub(crate) pool: &'w BlockingPool,
 }
 
 /// One connection's socket. Dropping it closes the connection.
@@ -55,7 +55,7 @@ impl<'w> Socket<'w> {
     }
 
     /// The threads for work that may wait.
-    pub(crate) fn pool(&self) -> &'w ThreadPool {
+    pub(crate) fn pool(&self) -> &'w BlockingPool {
         self.shared.pool
     }
 

@@ -14,18 +14,40 @@ use doorstep_core::http1::Inbox;
 use doorstep_driver::admission::Admission;
 use doorstep_driver::connections::Connections;
 use doorstep_driver::exchange::log_connection_error;
-use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle};
+use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle, os};
 use smol::Executor;
 use smol::future;
 
+use crate::blocking_pool::BlockingPool;
 use crate::eager_read::EagerRead;
 use crate::handler::Handler;
+use crate::reactor;
 use crate::serve::{self, Buffers, Outcome};
-use crate::server::Process;
 use crate::socket::{Shared, Socket};
 
 /// The default of [`Config::max_connections`].
 pub(crate) const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
+
+/// Descriptors that are needed for one worker to listen, to serve one connection and to read one file.
+const MIN_DESCRIPTORS: usize = 5;
+
+/// What all workers of a server share.
+pub(crate) struct Resources {
+    pool: BlockingPool,
+    admission: Admission,
+}
+
+impl Resources {
+    /// Takes, or probes for, what serving needs, before the server reports that it has started.
+    pub(crate) fn new(config: &Config, shutdown: &ShutdownHandle) -> io::Result<Self> {
+        reactor::start()?;
+        os::can_open_descriptors(MIN_DESCRIPTORS)?;
+        Ok(Self {
+            pool: BlockingPool::start(config)?,
+            admission: Admission::new(shutdown, config, MAX_CONNECTIONS),
+        })
+    }
+}
 
 /// A server at work on one executor.
 pub(crate) struct Worker<'h, H> {
@@ -45,14 +67,14 @@ impl<'h, H: Handler> Worker<'h, H> {
         handler: &'h H,
         config: &'h Config,
         shutdown: &'h ShutdownHandle,
-        process: &'h Process,
+        resources: &'h Resources,
     ) -> Self {
         Self {
             handler,
             config,
             shutdown,
-            admission: &process.admission,
-            shared: Shared { config, pool: &process.pool },
+            admission: &resources.admission,
+            shared: Shared { config, pool: &resources.pool },
             spare: Mutex::default(),
             first_reads: EagerRead::default(),
             next_reads: EagerRead::default(),

@@ -1,23 +1,22 @@
 //! One request and its response, as a handler sees them.
 //!
 //! The head is a view of bytes that stay where they are; the body is read behind them. A response
-//! begins with [`Exchange::respond`]; what it promises is sent with [`Exchange::send`] and
-//! [`Exchange::send_file`] and ended with [`Exchange::end`]. Nothing is sent before the connection
+//! begins with [`ExchangeView::respond`]; what it promises is sent with [`Exchange::send`] and
+//! [`Exchange::send_file`] and ended with [`ExchangeView::end`]. Nothing is sent before the connection
 //! has to wait, or 64 KiB have been written.
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
+use std::ops::{Deref, DerefMut};
 
-use doorstep_core::http1::{Head, WaitingFor};
-use doorstep_driver::Response;
-use doorstep_driver::cgi::Cgi;
-use doorstep_driver::exchange::{BodyRead, ExchangeState};
+use doorstep_core::http1::WaitingFor;
+use doorstep_driver::exchange::{BodyRead, ExchangeState, ExchangeView};
 
-use crate::job;
 use crate::socket::Socket;
 
-/// A request, and the means to respond to it.
+/// A request, and the means to respond to it: an [`ExchangeView`], and what may wait for the
+/// client.
 pub struct Exchange<'a> {
     state: ExchangeState<'a>,
     socket: &'a Socket<'a>,
@@ -28,26 +27,6 @@ impl<'a> Exchange<'a> {
         Self { state, socket }
     }
 
-    /// The request's head: method, target, headers.
-    #[must_use]
-    pub fn head(&self) -> Head<'a> {
-        self.state.head()
-    }
-
-    /// The client's address and port (B-301).
-    #[must_use]
-    pub fn peer_addr(&self) -> SocketAddr {
-        self.state.peer_addr()
-    }
-
-    /// The address and port that the client has connected to.
-    ///
-    /// # Errors
-    /// Returns an error if the system does not know it any more.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.state.local_addr()
-    }
-
     /// The body, to read. The first read sends `100 Continue` if the client waits for it
     /// (RFC 9110 §10.1.1).
     ///
@@ -56,31 +35,6 @@ impl<'a> Exchange<'a> {
     /// `TimedOut` if it is too slow.
     pub fn body(&mut self) -> Body<'_, 'a> {
         Body { exchange: self }
-    }
-
-    /// The trailer fields of a chunked body, name and value, once the body was read to its end.
-    #[must_use]
-    pub fn trailers(&self) -> &[(Vec<u8>, Vec<u8>)] {
-        self.state.trailers()
-    }
-
-    /// Begins the response. Its Date is this moment.
-    pub fn respond(&mut self, status: u16) -> Response<'_> {
-        self.state.respond(status)
-    }
-
-    /// Responds 501 to a method that is not supported, as `http.server` does (B-022).
-    ///
-    /// # Errors
-    /// Returns [`doorstep_core::http1::Misuse`] if a response has begun.
-    pub fn unsupported(&mut self) -> io::Result<()> {
-        self.state.unsupported()
-    }
-
-    /// Whether a response has begun.
-    #[must_use]
-    pub fn has_responded(&self) -> bool {
-        self.state.has_responded()
     }
 
     /// Sends an interim response: 103 with `Link` headers, for example.
@@ -118,22 +72,6 @@ impl<'a> Exchange<'a> {
         self.state.file_sent(transfer.sent(), sent)
     }
 
-    /// Ends a body whose length was not promised.
-    ///
-    /// # Errors
-    /// Returns [`doorstep_core::http1::Misuse`] if there is no such body.
-    pub fn end(&mut self) -> io::Result<()> {
-        self.state.end()
-    }
-
-    /// Ends a body whose length was not promised, with trailer fields.
-    ///
-    /// # Errors
-    /// Returns [`doorstep_core::http1::Misuse`] if there is no such body.
-    pub fn end_with(&mut self, trailers: &[(&str, &[u8])]) -> io::Result<()> {
-        self.state.end_with(trailers)
-    }
-
     /// Sends what has been written so far; for a body whose next part takes its time.
     ///
     /// # Errors
@@ -143,16 +81,7 @@ impl<'a> Exchange<'a> {
         self.state.record_flush(flushed)
     }
 
-    /// Runs the script that the request is for. Returns whether there is one; if not, nothing was
-    /// responded.
-    ///
-    /// # Errors
-    /// Returns the error of the socket or of the script.
-    pub fn run_script(&mut self, scripts: &Cgi) -> io::Result<bool> {
-        job::run(self, &mut scripts.job().only_scripts())
-    }
-
-    /// After [`Response::upgrade`] or [`Response::tunnel`]: sends the response, and returns the
+    /// After [`crate::Response::upgrade`] or [`crate::Response::tunnel`]: sends the response, and returns the
     /// socket with the bytes of the new protocol that have come already.
     ///
     /// # Errors
@@ -161,13 +90,6 @@ impl<'a> Exchange<'a> {
         let unread = self.state.take_unread()?;
         self.flush()?;
         Ok((self.socket.try_clone()?, unread))
-    }
-
-    /// Reports an error of this request to [`Observer::on_error`]. The client never sees it.
-    ///
-    /// [`Observer::on_error`]: crate::Observer::on_error
-    pub fn log_error(&self, message: impl AsRef<str>) {
-        self.state.log_error(message);
     }
 
     pub(crate) fn into_state(self) -> ExchangeState<'a> {
@@ -181,9 +103,19 @@ impl<'a> Exchange<'a> {
     pub(crate) fn socket(&self) -> &'a Socket<'a> {
         self.socket
     }
+}
 
-    pub(crate) fn expects_continue(&self) -> bool {
-        self.state.expects_continue()
+impl<'a> Deref for Exchange<'a> {
+    type Target = ExchangeView<'a>;
+
+    fn deref(&self) -> &ExchangeView<'a> {
+        &self.state
+    }
+}
+
+impl<'a> DerefMut for Exchange<'a> {
+    fn deref_mut(&mut self) -> &mut ExchangeView<'a> {
+        &mut self.state
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a service author writes: one method for each method of HTTP.
+//! Handlers: what an application implements, with one method for each method of HTTP.
 //!
 //! ```no_run
 //! use std::io;

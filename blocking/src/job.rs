@@ -12,8 +12,19 @@ use event_listener::Listener;
 use crate::exchange::Exchange;
 use crate::handler::Handler;
 
+impl Exchange<'_> {
+    /// Runs the script that the request is for. Returns whether there is one; if not, nothing was
+    /// responded.
+    ///
+    /// # Errors
+    /// Returns the error of the socket or of the script.
+    pub fn run_script(&mut self, scripts: &Cgi) -> io::Result<bool> {
+        run(self, &mut scripts.job().only_scripts())
+    }
+}
+
 /// Runs a job to its end. Returns whether it has responded.
-pub(crate) fn run(exchange: &mut Exchange<'_>, job: &mut impl Job) -> io::Result<bool> {
+fn run(exchange: &mut Exchange<'_>, job: &mut impl Job) -> io::Result<bool> {
     loop {
         match job.step(exchange.state())? {
             JobStep::Flush => exchange.flush()?,

@@ -1,7 +1,8 @@
 //! doorstep-blocking: an HTTP/1.1 server on std threads.
 //!
-//! A thin driver around [`doorstep_core`]: it owns sockets, files and threads, and decides nothing
-//! about HTTP. A service is a [`Handler`], or a closure; [`Files`] is a directory as one:
+//! A thin front end over [`doorstep_driver`], which makes the decisions: here is what waits. An
+//! application implements [`Handler`], or passes a closure; [`Files`] serves a directory and [`Cgi`]
+//! runs CGI scripts. The names are those of `doorstep_async_smol`.
 //!
 //! ```no_run
 //! use std::io;
@@ -23,7 +24,8 @@
 //! ```
 //!
 //! Deadlines and limits are on by default ([`Config`]). The number of threads is bounded; slow and
-//! idle connections are evicted for new ones.
+//! idle connections are evicted for new ones. [`Server::shutdown_handle`] stops the server gracefully,
+//! and an [`Observer`] receives the access log and errors.
 
 #![forbid(unsafe_code)]
 
@@ -38,6 +40,7 @@ mod thread_pool;
 
 pub use doorstep_core as core;
 pub use doorstep_driver::cgi::{Cgi, CgiSettings};
+pub use doorstep_driver::exchange::ExchangeView;
 pub use doorstep_driver::files::Files;
 pub use doorstep_driver::{
     Config, Observer, Record, Response, ShutdownHandle, ShutdownReport, ShutdownSchedule,

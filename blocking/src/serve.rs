@@ -46,7 +46,7 @@ pub(crate) fn connection<H: Handler>(
 }
 
 fn respond<H: Handler>(handler: &H, exchange: &mut Exchange<'_>) -> io::Result<()> {
-    if exchange.expects_continue() {
+    if exchange.state().expects_continue() {
         handler.expect(exchange)?;
     }
     if exchange.has_responded() { Ok(()) } else { handler.handle(exchange) }

@@ -1,25 +1,26 @@
 //! The server: listeners, a bounded pool of threads, and a graceful shutdown.
 //!
-//! Threads accept for themselves and are reused; one more is made when the last free one took a
-//! connection, up to [`Config::max_connections`]. When all are taken a doorman watches the
-//! listeners: for each newcomer a connection is evicted that is slow or idle, so such peers never
-//! keep anybody out. While nobody can be evicted, newcomers wait in the listener's backlog.
+//! Each connection has a thread while it is open. Threads accept for themselves and are reused; one
+//! more is started when the last idle one has accepted a connection, up to
+//! [`Config::max_connections`]. When all of them serve, a slow or idle connection is evicted for each
+//! new one, so that slow clients do not keep others out. While none can be evicted, new connections
+//! wait in the listener's backlog.
 //!
 //! ```
 //! use doorstep_blocking::{Exchange, Server};
 //!
 //! let server = Server::bind("127.0.0.1:0")?;
-//! let (address, stop) = (server.addresses()[0], server.shutdown_handle());
+//! let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
 //! let thread = std::thread::spawn(|| server.serve(|exchange: &mut Exchange<'_>| exchange.respond(200).body("hi")));
 //!
 //! use std::io::{Read, Write};
 //! let mut client = std::net::TcpStream::connect(address)?;
 //! client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
-//! let mut answer = String::new();
-//! client.read_to_string(&mut answer)?;
-//! assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhi"));
+//! let mut response = String::new();
+//! client.read_to_string(&mut response)?;
+//! assert!(response.starts_with("HTTP/1.1 200 OK\r\n") && response.ends_with("\r\n\r\nhi"));
 //!
-//! stop.stop();
+//! shutdown.stop();
 //! thread.join().expect("the server does not panic")?;
 //! # Ok::<(), std::io::Error>(())
 //! ```

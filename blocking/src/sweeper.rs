@@ -1,4 +1,4 @@
-//! The thread that sweeps: it wakes connections whose deadline has passed ([`Connections::sweep`]).
+//! The thread that wakes connections whose deadline has passed ([`Connections::sweep`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,8 @@ use doorstep_driver::Config;
 use doorstep_driver::connections::Connections;
 use event_listener::Listener;
 
-/// A thread that sweeps until it is dropped. It sleeps while there is no connection.
+/// A thread that checks all deadlines at an interval, until it is dropped. It sleeps while there is
+/// no connection.
 #[derive(Debug)]
 pub(crate) struct Sweeper {
     connections: Arc<Connections>,
@@ -18,10 +19,10 @@ pub(crate) struct Sweeper {
 }
 
 impl Sweeper {
-    /// Starts it.
+    /// Starts the thread.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// Returns an error if the system has no thread for it.
     pub(crate) fn start(connections: Arc<Connections>, config: &Config) -> io::Result<Self> {
         let ended = Arc::new(AtomicBool::new(false));
         let (theirs, end, config) = (connections.clone(), ended.clone(), config.clone());

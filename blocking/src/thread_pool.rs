@@ -1,4 +1,4 @@
-//! The threads that serve.
+//! The thread pool: the worker threads that serve connections.
 //!
 //! Each thread accepts a connection, serves it until it ends, and accepts the next one. One more
 //! thread is started when the last idle one has accepted a connection, up to

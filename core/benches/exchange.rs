@@ -1,12 +1,12 @@
-//! One exchange: unread bytes → head parsed and validated → answer of 1 KiB in the outbox → outbox
-//! cleared, connection idle again; on one kept-alive connection, everything warm.
+//! One exchange: unread bytes → head parsed and validated → response of 1 KiB in the outbox → outbox
+//! cleared, connection idle again; on one keep-alive connection, with warm caches.
 //!
-//! Beside it, on the same bytes: http-net, a sans-IO server of the same kind, through the same
-//! cycle with a prebuilt answer of the same fields; and httparse alone, which only parses. Both
-//! servers copy the request into their own memory first, as a `recv` would, and are asked until
-//! they want more bytes; `in_place` is `advance` on bytes that lie somewhere already.
+//! For comparison, on the same bytes: http-net, a sans-IO server of the same kind, in the same cycle
+//! with a prebuilt response of the same headers; and httparse alone, which only parses. Both servers
+//! first copy the request into their own memory, as a `recv` would, and run until they need more
+//! bytes; `in_place` is `advance` on bytes that are in memory already.
 //!
-//! Run with `cargo bench -p doorstep-core`; what it showed is in `docs/performance.md`.
+//! Run with `cargo bench -p doorstep-core`; its results are in `docs/performance.md`.
 
 use std::hint::black_box;
 
@@ -26,7 +26,7 @@ const PAGE: [u8; 1024] = [b'x'; 1024];
 /// What a load generator sends.
 const SMALL: &[u8; 46] = b"GET /1k.txt HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n";
 
-/// What a browser sends: 15 fields.
+/// What a browser sends: 15 headers.
 const BROWSER: &[u8; 705] = b"GET /docs/guide/index.html?v=2 HTTP/1.1\r\n\
     Host: 127.0.0.1:8000\r\n\
     Connection: keep-alive\r\n\
@@ -46,7 +46,7 @@ const BROWSER: &[u8; 705] = b"GET /docs/guide/index.html?v=2 HTTP/1.1\r\n\
     Accept-Encoding: gzip, deflate, br, zstd\r\n\
     Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\n\r\n";
 
-/// One of the two requests, under the name of its size.
+/// One of the two requests, named by its size.
 #[derive(Clone, Copy)]
 struct Request(&'static [u8]);
 
@@ -74,7 +74,7 @@ fn doorstep_in_place(bencher: Bencher<'_, '_>, request: Request) {
         };
         black_box(head.path());
         let response = connection.respond(200, &mut outbox).header("Content-Type", TYPE);
-        response.body(black_box(&PAGE)).expect("an answer is owed");
+        response.body(black_box(&PAGE)).expect("a response is due");
         black_box(outbox.unsent());
         outbox.clear();
     });
@@ -96,7 +96,7 @@ fn httparse(bencher: Bencher<'_, '_>, request: Request) {
     });
 }
 
-/// Requests in one read, their answers in one write.
+/// Requests in one read, their responses in one write (pipelining).
 const PIPELINED: usize = 16;
 
 #[divan::bench(sample_size = 50, sample_count = 400)]
@@ -116,7 +116,7 @@ fn pipelined_http_net(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| server.serve(black_box(&batch), PIPELINED));
 }
 
-/// A body of 1 MiB, its chunks of so many bytes.
+/// A body of 1 MiB, in chunks of this many bytes.
 #[divan::bench(args = [64, 4096])]
 fn chunked_doorstep(bencher: Bencher<'_, '_>, chunk: usize) {
     let upload = upload(chunk);
@@ -211,7 +211,7 @@ impl Doorstep {
 
     fn respond(&mut self) {
         let response = self.connection.respond(200, &mut self.outbox).header("Content-Type", TYPE);
-        response.body(black_box(&PAGE)).expect("an answer is owed");
+        response.body(black_box(&PAGE)).expect("a response is due");
     }
 }
 
@@ -257,7 +257,7 @@ impl HttpNet {
 
     fn respond(&mut self) {
         let date = self.dates.update(NOW);
-        let answered = self.connection.respond_with_date(&self.response, date, &mut self.out);
-        answered.expect("an answer is owed");
+        let responded = self.connection.respond_with_date(&self.response, date, &mut self.out);
+        responded.expect("a response is due");
     }
 }

@@ -1,11 +1,11 @@
 //! The core in an event loop of your own: epoll by hand, one thread, any number of clients.
 //!
-//! It shows that [`Connection::waiting_for`] is all that a loop has to know: whom it waits for is the
-//! interest to register, how long is [`Timeouts::remaining`]. It gives a 408 to who asks too slowly, and
-//! lingers where an answer could be lost.
+//! [`Connection::waiting_for`] is all that a loop has to know: it decides which readiness to register
+//! for, and [`Timeouts::remaining`] how long to wait. A client whose request takes too long gets a
+//! 408. Where a response could be lost, the loop does a lingering close.
 //!
-//! The calls are rustix's, which are safe. `polling` has the same ones, but registering a socket
-//! there is an unsafe fn, and this crate forbids those.
+//! The system calls are those of rustix, which are safe. In `polling`, registering a socket is an
+//! unsafe fn, which this crate forbids.
 //!
 //! Run with: `cargo run -p doorstep-core --example epoll -- 127.0.0.1:8000`
 
@@ -28,7 +28,8 @@ struct Client {
     connection: Connection,
     inbox: Inbox<GrowableBuffer>,
     outbox: Outbox,
-    /// Whom we wait for, and since when: since the word changed, or for most a byte moved.
+    /// What the connection waits for, and since when: since that changed or, for most, since the last
+    /// byte was transferred.
     waiting: (WaitingFor, Instant),
 }
 
@@ -45,7 +46,7 @@ impl Client {
         }
     }
 
-    /// Goes on for as long as it can; `false` when it is over.
+    /// Runs until it has to wait. `false` if the connection is over.
     fn advance(&mut self, now: Instant) -> bool {
         match self.waiting.0 {
             _ if self.remaining(now) > Duration::ZERO => {}
@@ -69,8 +70,8 @@ impl Client {
                     let text = format!("You asked for {}\n", head.path().escape_ascii());
                     self.connection.respond(200, &mut self.outbox).body(text.as_bytes())?;
                 }
-                Ok(Event::Body(_) | Event::End(_)) => {} // nobody here reads a body
-                Ok(Event::ResponseDue(_)) => self.connection.abort(), // never: every request was answered
+                Ok(Event::Body(_) | Event::End(_)) => {} // this server reads no bodies
+                Ok(Event::ResponseDue(_)) => self.connection.abort(), // never: every request got a response
                 Ok(Event::Closed | Event::SwitchedProtocol) if self.outbox.is_empty() => {
                     return self.linger(now);
                 }
@@ -82,7 +83,7 @@ impl Client {
         }
     }
 
-    /// Sends or receives, as the word says. When it changes, the clock restarts.
+    /// Sends or receives, whichever it waits for. When that changes, the deadline restarts.
     fn wait(&mut self, now: Instant) -> io::Result<()> {
         let waiting_for = self.connection.waiting_for(&self.outbox);
         if waiting_for != self.waiting.0 {
@@ -100,7 +101,7 @@ impl Client {
         Ok(())
     }
 
-    /// Says FIN and reads on until the peer has said it too, so that no answer is destroyed.
+    /// Lingering close: half-closes and reads until the peer closes, so that no response is lost.
     fn linger(&mut self, now: Instant) -> io::Result<()> {
         while self.connection.should_linger() && !self.inbox.is_eof() {
             let _ = self.stream.shutdown(Shutdown::Write);
@@ -121,9 +122,9 @@ impl Client {
     }
 }
 
-/// Serves until `stop` says so.
+/// Serves until `stop` is set.
 pub fn run(listener: &TcpListener, stop: &AtomicBool) -> io::Result<()> {
-    const TICK: Duration = Duration::from_millis(100); // how often `stop` is looked at
+    const TICK: Duration = Duration::from_millis(100); // how often `stop` is checked
     let key = EventData::new_u64;
     let poll = epoll::create(CreateFlags::CLOEXEC)?;
     listener.set_nonblocking(true)?;

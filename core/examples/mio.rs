@@ -2,7 +2,7 @@
 //!
 //! Run with: `cargo run -p doorstep-core --example mio -- 127.0.0.1:8000`
 
-#![allow(clippy::disallowed_types, reason = "the loop has the clock that the machine has not")]
+#![allow(clippy::disallowed_types, reason = "the loop has the clock, not the state machine")]
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Write};
@@ -32,7 +32,7 @@ impl Client {
         }
     }
 
-    /// Goes on until somebody has to be waited for; `false` when it is over.
+    /// Runs until it has to wait. `false` if the connection is over.
     fn advance(&mut self) -> io::Result<bool> {
         loop {
             match self.connection.next(&mut self.inbox) {
@@ -40,7 +40,7 @@ impl Client {
                     let text = format!("You asked for {}\n", head.path().escape_ascii());
                     self.connection.respond(200, &mut self.outbox).body(text.as_bytes())?;
                 }
-                Ok(Event::Body(_) | Event::End(_)) => {} // nobody here reads a body
+                Ok(Event::Body(_) | Event::End(_)) => {} // this server reads no bodies
                 Ok(Event::NeedData) => {
                     self.flush()?;
                     self.inbox.fill(&mut self.stream)?;
@@ -64,7 +64,7 @@ impl Client {
         Ok(())
     }
 
-    /// Whether it goes on after a turn: yes while it waits, and not for too long.
+    /// Whether the connection continues: while it waits, and its deadline has not passed.
     fn poll(&mut self, ready: bool, now: Instant) -> bool {
         let alive = !ready
             || match self.advance() {
@@ -73,14 +73,14 @@ impl Client {
             };
         let waiting = self.connection.waiting_for(&self.outbox);
         if self.waiting.0 != waiting || ready && waiting != WaitingFor::Head {
-            self.waiting = (waiting, now); // the word changed: the clock restarts
+            self.waiting = (waiting, now); // the deadline restarts
         }
         let since = now - self.waiting.1;
         alive && Timeouts::default().remaining(waiting, since, since, 0) != Some(Duration::ZERO)
     }
 }
 
-/// Serves until `stop` says so.
+/// Serves until `stop` is set.
 pub fn run(mut listener: TcpListener, stop: &AtomicBool) -> io::Result<()> {
     const LISTENER: Token = Token(0);
     let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(256));

@@ -1,8 +1,8 @@
 //! The core on tokio: one task for each client, one loop, and one place where it waits.
 //!
-//! It shows the core among futures. [`Connection::waiting_for`] says whether to send or to receive, and
-//! [`Timeouts::remaining`] how long that may take. A POST's body is sent back as it arrives; who does not
-//! read the answer is not read from.
+//! [`Connection::waiting_for`] decides whether to send or to receive, and [`Timeouts::remaining`] how
+//! long that may take. The body of a POST is sent back as it arrives; nothing is read from a client
+//! that does not read the response (backpressure).
 //!
 //! Run with: `cargo run -p doorstep-core --example tokio -- 127.0.0.1:8000`
 
@@ -26,7 +26,8 @@ struct Client {
     inbox: Inbox<GrowableBuffer>,
     outbox: Outbox,
     waiting: WaitingFor,
-    /// When the word last changed, when a byte last moved, and how many have since the change.
+    /// When the reason to wait last changed, when a byte was last transferred, and how many were
+    /// since the change.
     since: Instant,
     quiet: Instant,
     moved: u64,
@@ -57,7 +58,7 @@ impl Client {
                     self.connection.send(part, &mut self.outbox)?;
                 }
                 Ok(Event::ResponseDue(_)) => self.connection.end(&mut self.outbox)?,
-                Ok(Event::Body(_) | Event::End(_)) => {} // of a request that is no POST
+                Ok(Event::Body(_) | Event::End(_)) => {} // of a request other than POST
                 Ok(Event::Closed | Event::SwitchedProtocol) if self.outbox.is_empty() => {
                     return self.linger().await;
                 }
@@ -78,7 +79,7 @@ impl Client {
         }
     }
 
-    /// Sends or receives once, as the word says. When it changes, the clock restarts.
+    /// Sends or receives once, whichever it waits for. When that changes, the deadline restarts.
     async fn wait(&mut self) -> io::Result<()> {
         let (waiting_for, now) = (self.connection.waiting_for(&self.outbox), Instant::now());
         if waiting_for != self.waiting {
@@ -102,7 +103,7 @@ impl Client {
         Ok(())
     }
 
-    /// Says FIN and reads on until the peer has said it too, so that no answer is destroyed.
+    /// Lingering close: half-closes and reads until the peer closes, so that no response is lost.
     async fn linger(&mut self) -> io::Result<()> {
         while self.connection.should_linger() && !self.inbox.is_eof() {
             let _ = self.stream.shutdown().await;
@@ -117,7 +118,7 @@ impl Client {
     }
 }
 
-/// Serves for as long as it is polled.
+/// Serves as long as the future is polled.
 pub async fn run(listener: TcpListener) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;

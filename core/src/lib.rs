@@ -1,15 +1,15 @@
 //! doorstep-core: an HTTP/1.1 server as a pure state machine.
 //!
-//! Bytes in, request events out; answers in, response bytes out. The machine owns no bytes, has no
-//! clock, no threads, no files and no sockets; it says whom it waits for, never how long. Whoever
-//! has an event loop has a server:
+//! Bytes in, request events out; responses in, response bytes out. The state machine owns no
+//! buffers and has no clock, threads, files or sockets. It reports what it is waiting for, never
+//! for how long. Any event loop can drive it:
 //!
 //! ```text
 //!    bytes from the peer          the application            bytes to the peer
 //!  ───────────────────▶ Inbox ──▶ Connection ──▶ Event ──▶ Response ─▶ Outbox ─────▶
 //! ```
 //!
-//! One whole conversation:
+//! One complete exchange:
 //!
 //! ```
 //! use doorstep_core::http1::{Connection, Event, Inbox, Limits, Outbox};
@@ -29,7 +29,7 @@
 //!             connection.respond(200, &mut outbox).header("Content-Type", "text/plain").body(b"hi\n")?;
 //!         }
 //!         Ok(Event::Body(_) | Event::End(_) | Event::ResponseDue(_)) => unreachable!("a GET has no body"),
-//!         Ok(Event::SwitchedProtocol) => unreachable!("nobody asked for another protocol"),
+//!         Ok(Event::SwitchedProtocol) => unreachable!("no request asked for another protocol"),
 //!         Ok(Event::NeedData | Event::Closed) => break, // flush the outbox; then wait, or close
 //!         Err(reject) => _ = connection.refuse(reject, inbox.unread(), &mut outbox),
 //!     }
@@ -42,12 +42,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Beside the wire ([`http1`]) stand the decisions that a file server makes, as questions that the
-//! caller answers: [`path`] from a target to a clean path, [`site`] from a path to an answer,
-//! [`page`] and [`log`] for what people read.
+//! Beside the protocol ([`http1`]) are the decisions of a file server and of CGI. They are pure:
+//! they ask, and the caller does the I/O. [`path`] normalizes a request target, [`site`] plans the
+//! response for a path, [`cgi`] finds scripts and parses their output, [`page`] and [`log`] write
+//! error pages and access log lines, and [`bytes`] holds the byte utilities that all of them share.
 
 #![forbid(unsafe_code)]
 
+pub mod bytes;
 pub mod cgi;
 pub mod http1;
 pub mod log;

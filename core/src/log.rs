@@ -1,10 +1,10 @@
-//! The access log's lines, as `http.server` writes them.
+//! Access log lines in the format of `http.server`.
 //!
-//! A [`Record`] is one finished answer; [`write()`] appends its line when the answer has *ended*, so
-//! the size is what was really sent and a cut answer is marked (B-107). What a peer wrote is
-//! escaped: no request can move a terminal's cursor, reorder what it shows or forge a line (B-103).
-//! Whatever else goes to a log or a terminal is made safe by [`escape_controls`]. Time comes in as
-//! [`Civil`], in the zone of whoever reads the log.
+//! A [`Record`] is one finished response. [`write()`] appends its line when the response has
+//! *ended*, so that the size is the number of bytes sent and an aborted response is marked (B-107).
+//! Text from a peer is escaped: no request can move a terminal's cursor, reorder what it shows or
+//! forge a line (B-103). [`escape_controls`] does the same for any other text that goes to a log or
+//! a terminal. Time is passed as [`Civil`], in the time zone of the log.
 //!
 //! ```
 //! use doorstep_core::http1::date::Civil;
@@ -24,36 +24,36 @@
 //! assert_eq!(out, b"127.0.0.1 - - [03/Nov/2026 09:05:07] \"GET / HTTP/1.1\" 200 512\n");
 //! ```
 
+use crate::bytes::{push_decimal, push_hex};
 use crate::http1::date::{Civil, four_digits, two_digits};
-use crate::page::write_decimal;
 use std::io::Write as _;
 use std::net::IpAddr;
 
-/// One answer that has ended. A plain 1xx is none (B-106).
+/// One response that has ended. Interim responses (1xx) are not logged (B-106).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// The client's address; an IPv4 address mapped into IPv6 is shown as IPv4 (B-105).
+    /// The client's address. An IPv4-mapped IPv6 address is shown as IPv4 (B-105).
     pub remote_addr: IpAddr,
-    /// The request line as it came, without its line end (B-102); empty if there was none (B-004).
+    /// The request line as received, without its line end (B-102); empty if there was none (B-004).
     pub request_line: &'a [u8],
     /// The status that was sent.
     pub status: u16,
-    /// How many bytes of body were sent; `None` when the answer has no body (B-101).
+    /// The number of body bytes sent; `None` if the response has no body (B-101).
     pub body_bytes_sent: Option<u64>,
-    /// Whether the answer broke off before its end (B-107).
+    /// Whether the response was aborted before its end (B-107).
     pub aborted: bool,
-    /// The message of an error answer: it has a line of its own, above (B-081).
+    /// The message of an error response, which is logged in a line of its own before (B-081).
     pub error_message: Option<&'a [u8]>,
 }
 
-/// Appends the line for `record` (B-100): `IP - - [DD/Mon/YYYY HH:MM:SS] "LINE" STATUS BYTES`,
-/// with ` cut` at the end of an answer that broke off; above it, for an error answer, the line
-/// `… code 404, message File not found` (B-081).
+/// Appends the line for `record` (B-100): `IP - - [DD/Mon/YYYY HH:MM:SS] "LINE" STATUS BYTES`, with
+/// ` cut` at the end of an aborted response. An error response has the line `… code 404, message
+/// File not found` before it (B-081).
 pub fn write(out: &mut Vec<u8>, record: &Record<'_>, at: &Civil) {
     if let Some(message) = record.error_message {
         prefix(out, record.remote_addr, at);
         out.extend_from_slice(b"code ");
-        write_decimal(out, record.status.into());
+        push_decimal(out, record.status.into());
         out.extend_from_slice(b", message ");
         escape_controls(out, message);
         out.push(b'\n');
@@ -62,23 +62,23 @@ pub fn write(out: &mut Vec<u8>, record: &Record<'_>, at: &Civil) {
     out.push(b'"');
     escape(out, record.request_line);
     out.extend_from_slice(b"\" ");
-    write_decimal(out, record.status.into());
+    push_decimal(out, record.status.into());
     out.push(b' ');
     match record.body_bytes_sent {
-        Some(bytes) => write_decimal(out, bytes),
+        Some(bytes) => push_decimal(out, bytes),
         None => out.push(b'-'),
     }
     out.extend_from_slice(if record.aborted { b" cut\n" } else { b"\n" });
 }
 
-/// Appends a line of the server's own about `peer`: why something was refused or broke off.
+/// Appends a message of the server about the client `peer`: why something was refused or aborted.
 pub fn write_client_message(out: &mut Vec<u8>, peer: IpAddr, at: &Civil, message: &[u8]) {
     prefix(out, peer, at);
     escape_controls(out, message);
     out.push(b'\n');
 }
 
-/// The same about no client in particular.
+/// Appends a message of the server that concerns no client.
 pub fn write_server_message(out: &mut Vec<u8>, at: &Civil, message: &[u8]) {
     out.push(b'-');
     date(out, at);
@@ -86,8 +86,8 @@ pub fn write_server_message(out: &mut Vec<u8>, at: &Civil, message: &[u8]) {
     out.push(b'\n');
 }
 
-/// Appends `text` as it came so that it is safe to look at and can be told from any other: as
-/// [`escape_controls`] does, and a backslash is doubled (B-103).
+/// Appends `text` so that it is safe to show and unambiguous: as [`escape_controls`], and with
+/// backslashes doubled (B-103).
 pub fn escape(out: &mut Vec<u8>, text: &[u8]) {
     for (n, piece) in text.split(|&byte| byte == b'\\').enumerate() {
         if n > 0 {
@@ -97,27 +97,27 @@ pub fn escape(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// Appends a message so that it is safe to look at: what a terminal would act on and what is not
-/// UTF-8 become `\xNN`, all else stays. What a message quotes was escaped when it was quoted, so
-/// its backslashes stay as they are (B-104).
+/// Appends a message so that it is safe to show: control and format characters, and bytes that are
+/// not UTF-8, become `\xNN`; everything else is unchanged. Text quoted in a message was escaped
+/// when it was quoted, so backslashes are unchanged, too (B-104).
 pub fn escape_controls(out: &mut Vec<u8>, text: &[u8]) {
     for piece in text.utf8_chunks() {
         let mut utf8 = [0; 4];
         for c in piece.valid().chars() {
             let bytes = c.encode_utf8(&mut utf8).as_bytes();
             if is_control_or_format(c) {
-                hex(out, bytes);
+                push_escaped(out, bytes);
             } else {
                 out.extend_from_slice(bytes);
             }
         }
-        hex(out, piece.invalid());
+        push_escaped(out, piece.invalid());
     }
 }
 
-/// Whether a character shows nothing itself but changes how others are shown, or where: controls
-/// (category Cc), format characters (Cf, the bidirectional controls among them), and the separators
-/// of lines and paragraphs (Zl, Zp). Unicode 16.
+/// Whether a character changes how others are shown, or where: controls (category Cc), format
+/// characters (Cf, which includes the bidirectional controls), and separators of lines and
+/// paragraphs (Zl, Zp). Unicode 16.
 fn is_control_or_format(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control();
@@ -131,11 +131,11 @@ fn is_control_or_format(c: char) -> bool {
         | '\u{e0020}'..='\u{e007f}')
 }
 
-fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        let (high, low) = (DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]);
-        out.extend_from_slice(&[b'\\', b'x', high, low]);
+/// Appends each byte as `\xNN`.
+fn push_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+    for &byte in bytes {
+        out.extend_from_slice(b"\\x");
+        push_hex(out, byte);
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn b_101_the_size_is_what_was_sent() {
+    fn b_101_the_size_is_the_number_of_bytes_sent() {
         assert!(line(Record { body_bytes_sent: Some(0), ..ROOT }).ends_with("\" 200 0\n"));
         assert!(
             line(Record { body_bytes_sent: Some(u64::MAX), ..ROOT })

@@ -1,9 +1,9 @@
-//! The error page, and the escaping that every page here shares.
+//! The error page, and the HTML escaping that every page uses.
 //!
-//! One small self-contained page: the code, the reason and a sentence (B-083), light or dark as the
-//! reader's system is (B-088). No script, nothing to fetch. Whatever a peer or a file name put into
-//! the text is escaped, and bytes that are not UTF-8 are shown as U+FFFD (B-084), so a page is
-//! always valid UTF-8 and never holds markup that is not ours.
+//! One small self-contained page: status code, reason and a sentence (B-083), light or dark as the
+//! reader's system is (B-088), without scripts and without anything to fetch. Everything from a
+//! peer or a file name is escaped, and bytes that are not UTF-8 become U+FFFD (B-084), so a page is
+//! always valid UTF-8 and never holds foreign markup.
 //!
 //! ```
 //! use doorstep_core::page;
@@ -14,21 +14,21 @@
 //! assert!(html.contains("<title>404 File &lt;not&gt; found</title>"));
 //! ```
 
-use std::io::Write as _;
+use crate::bytes::push_decimal;
 
-/// The `Content-Type` of [`error`]'s page (B-082).
+/// The `Content-Type` of the page that [`error`] writes (B-082).
 pub const CONTENT_TYPE: &str = "text/html;charset=utf-8";
 
-/// Appends the error page for `code`: `reason` is its title, `explain` its one sentence.
+/// Appends the error page for `code`. `reason` is its title and `explain` its one sentence.
 ///
-/// The page is under 700 bytes when both are of ordinary length.
+/// The page is shorter than 700 bytes if both are of usual length.
 pub fn error(out: &mut Vec<u8>, code: u16, reason: &[u8], explain: &str) {
     out.extend_from_slice(HTML_HEAD.as_bytes());
-    write_decimal(out, code.into());
+    push_decimal(out, code.into());
     out.push(b' ');
     escape_html(out, reason);
     out.extend_from_slice(STYLE.as_bytes());
-    write_decimal(out, code.into());
+    push_decimal(out, code.into());
     out.extend_from_slice(b"</b> ");
     escape_html(out, reason);
     out.extend_from_slice(b"</h1>\n<p>");
@@ -54,11 +54,6 @@ pub fn escape_html(out: &mut Vec<u8>, text: &[u8]) {
             out.extend_from_slice("\u{FFFD}".as_bytes());
         }
     }
-}
-
-/// Appends `n` in decimal.
-pub(crate) fn write_decimal(out: &mut Vec<u8>, n: u64) {
-    write!(out, "{n}").expect("a Vec takes all that is written to it");
 }
 
 const HTML_HEAD: &str = r#"<!DOCTYPE html>
@@ -98,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn b_083_what_the_peer_wrote_is_escaped() {
+    fn b_083_text_from_the_peer_is_escaped() {
         let html = page(501, b"Unsupported method ('<script>&\"')", "a < b & c > d");
         assert!(!html.contains("<script"));
         assert!(html.contains("('&lt;script&gt;&amp;&quot;')"));
@@ -113,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn b_088_the_page_is_light_or_dark_and_needs_nothing_else() {
+    fn b_088_the_page_is_light_or_dark_and_self_contained() {
         let html = page(400, b"Bad Request", "The request could not be understood.");
         assert!(html.contains("color-scheme: light dark"));
         for foreign in ["<script", "<link", "<img", "url(", "http:", "https:"] {

@@ -1,9 +1,10 @@
-//! From a target's path to a clean path below the root, decided once for everybody.
+//! Normalization of a request target's path into a clean path below the root.
 //!
-//! The path is percent-decoded once, to bytes (B-122), then split at `/`: empty components and `.`
-//! vanish, `..` takes one component away and stops at the root (B-125), or is refused there by who
-//! asks strictly (B-225). What comes out is relative, and no component of it is empty, `.` or `..`,
-//! or holds a `/` or a NUL. It is a promise about text: symbolic links are the opener's to judge.
+//! The path is percent-decoded once, to bytes (B-122), then split at `/`. Empty components and `.`
+//! are removed, and `..` removes the component before it. At the root, `..` is ignored (B-125), or
+//! refused by [`normalize_strict`] (B-225). A clean path is relative, and none of its components is
+//! empty, `.` or `..`, or holds a `/` or a NUL: there is no path traversal. This concerns text
+//! only: the code that opens the file must check symbolic links.
 //!
 //! ```
 //! use doorstep_core::path::{self, Ending};
@@ -16,54 +17,54 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 
-/// The longest clean path that is looked up, in bytes: what Linux takes in one call.
+/// The maximum length of a clean path in bytes: what Linux accepts in one system call.
 pub const MAX_PATH_LEN: usize = 4095;
 
-/// What the decoded path ends in, and so what it may name (B-121).
+/// The end of the decoded path, which decides what the path may name (B-121).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// A name: a file, or a directory that wants a `/` behind it.
+    /// A name: a file, or a directory whose trailing `/` is missing.
     Name,
-    /// `.` or `..`: a directory that wants a `/` behind it, and no file (B-127, B-128).
+    /// `.` or `..`: a directory whose trailing `/` is missing (B-127, B-128).
     Dot,
-    /// A `/`: a directory, and no file (B-129).
+    /// A `/`: a directory (B-129).
     Slash,
 }
 
-/// Why a path cannot be looked up.
+/// The reason why a path cannot be looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathError {
     /// It holds a NUL: 400 (B-091).
     Nul,
     /// It is longer than [`MAX_PATH_LEN`]: 404 (B-171).
     TooLong,
-    /// A component means more than a name on this system, as `c:` or `a\b` on Windows: 404 (B-126).
+    /// A component is more than a name on this system, such as `c:` or `a\b` on Windows: 404
+    /// (B-126).
     InvalidName,
 }
 
 /// Normalizes `raw`, an undecoded path without a query, into `clean`, which is overwritten.
 ///
-/// The empty clean path is the root itself. `clean` never grows beyond [`MAX_PATH_LEN`] and two bytes;
-/// on a refusal it holds nothing of use.
+/// An empty clean path is the root itself. `clean` never grows beyond [`MAX_PATH_LEN`] and two
+/// bytes. After an error, its contents are unspecified.
 ///
 /// # Errors
-/// When nothing can stand at such a path; see [`PathError`].
+/// Returns an error if no file can have such a path; see [`PathError`].
 pub fn normalize(raw: &[u8], clean: &mut Vec<u8>) -> Result<Ending, PathError> {
     normalize_on(raw, clean, cfg!(windows)).map(|(ending, _)| ending)
 }
 
-/// As [`normalize`], but `None` when a `..` had to stop at the root, for who would rather refuse such
-/// a path than guess what it means (B-225).
+/// As [`normalize`], but returns `None` if a `..` would lead above the root (B-225).
 ///
 /// # Errors
-/// As [`normalize`].
+/// As for [`normalize`].
 pub fn normalize_strict(raw: &[u8], clean: &mut Vec<u8>) -> Result<Option<Ending>, PathError> {
     let (ending, clamped) = normalize_on(raw, clean, cfg!(windows))?;
     Ok((!clamped).then_some(ending))
 }
 
-/// Whether some component of a clean path starts with a dot. `.well-known` at the root is not
-/// hidden (RFC 8615, B-131).
+/// Whether a component of a clean path starts with a dot. `.well-known` at the root is not hidden
+/// (RFC 8615, B-131).
 #[must_use]
 pub fn is_hidden(clean: &[u8]) -> bool {
     let visible = match clean.strip_prefix(b".well-known") {
@@ -73,7 +74,7 @@ pub fn is_hidden(clean: &[u8]) -> bool {
     visible.split(|&b| b == b'/').any(|component| component.starts_with(b"."))
 }
 
-/// Appends `name` percent-encoded for a link: all but `A-Z a-z 0-9 _ . - ~ /` is escaped (B-151).
+/// Appends `name`, percent-encoded for a link: everything except `A-Z a-z 0-9 _ . - ~ /` (B-151).
 pub fn encode(out: &mut Vec<u8>, name: &[u8]) {
     for piece in percent_encode(name, ESCAPED) {
         out.extend_from_slice(piece.as_bytes());
@@ -83,23 +84,23 @@ pub fn encode(out: &mut Vec<u8>, name: &[u8]) {
 const ESCAPED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b'/');
 
-/// The ending, and whether a `..` had to stop at the root.
+/// Returns the ending, and whether a `..` was ignored at the root.
 fn normalize_on(
     raw: &[u8],
     clean: &mut Vec<u8>,
     windows: bool,
 ) -> Result<(Ending, bool), PathError> {
     clean.clear();
-    let mut start = 0; // of the component being read, in `clean`
+    let mut start = 0; // of the current component, in `clean`
     let mut ending = Ending::Slash;
     let mut clamped = false;
-    // One `/` more than there is ends the last component like all others.
+    // An additional `/` at the end terminates the last component.
     for byte in percent_decode(raw).chain([b'/']) {
         match byte {
             0 => return Err(PathError::Nul),
             b'\\' | b':' if windows => return Err(PathError::InvalidName),
             b'/' => {
-                clamped |= clean.as_slice() == b".."; // with no parent in front
+                clamped |= clean.as_slice() == b".."; // without a parent
                 ending = end_component(clean, start);
                 start = clean.len();
             }
@@ -118,7 +119,7 @@ fn normalize_on(
     Ok((ending, clamped))
 }
 
-/// Ends the component that starts at `start`: it stays, or vanishes, or takes its parent along.
+/// Ends the component that starts at `start`: keeps it, removes it, or removes its parent with it.
 fn end_component(clean: &mut Vec<u8>, start: usize) -> Ending {
     let ending = match &clean[start..] {
         b"" => return Ending::Slash,
@@ -126,7 +127,7 @@ fn end_component(clean: &mut Vec<u8>, start: usize) -> Ending {
         _ => return Ending::Name,
     };
     let up = clean[start..].len() == 2;
-    clean.truncate(start.saturating_sub(1)); // with the `/` in front
+    clean.truncate(start.saturating_sub(1)); // and the `/` before it
     if up {
         let parent = clean.iter().rposition(|&b| b == b'/').unwrap_or(0);
         clean.truncate(parent);

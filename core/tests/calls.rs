@@ -1,6 +1,8 @@
-//! Orders of calls that no driver makes, and an embedder may: they are answered, not punished.
+//! Orders of calls that no driver makes, but an embedder may: they are errors without side effects.
 
-use doorstep_core::http1::{Connection, Event, Inbox, Limits, Misuse, Outbox, Reject, Version};
+use doorstep_core::http1::{
+    Connection, Event, Inbox, Limits, Misuse, Outbox, Reject, Response, SentResponse, Version,
+};
 
 const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n";
 
@@ -13,7 +15,7 @@ fn advance_and_next_may_be_mixed_around_a_fault() {
     connection.respond(200, &mut outbox).body(b"").unwrap();
     inbox.fill(&mut &b"body\x16\x03\x01"[..]).unwrap();
 
-    // The unread body is swallowed, and what follows cannot begin a request.
+    // The unread body is discarded, and what follows cannot begin a request.
     assert_eq!(connection.advance(inbox.unread()).map(drop), Err(Reject::BadSyntax));
     inbox.consume(usize::MAX);
     assert_eq!(connection.next(&mut inbox).map(drop), Err(Reject::BadSyntax));
@@ -45,7 +47,10 @@ fn b_082_a_refusal_after_head_has_its_page() {
     outbox.clear();
     let reject = connection.advance(b"\x00").map(drop).unwrap_err();
     let page = connection.refuse(reject, b"\x00", &mut outbox);
-    assert!(page > 0, "it is not an answer to HEAD any more");
+    assert!(page > 0, "it is not the response to the HEAD request");
+    let sent = SentResponse::refused(reject, b"\x00", page);
+    assert_eq!((sent.status, sent.body_bytes), (400, page as u64));
+    assert_eq!(sent.error_reason.as_deref(), Some(&b"Bad request syntax ('\\x00')"[..]));
     assert!(outbox.unsent().ends_with(b"</html>\n") || outbox.len() > page);
 }
 
@@ -77,7 +82,7 @@ fn rfc_9112_8_an_incomplete_close_delimited_response_ends_in_a_reset() {
 }
 
 #[test]
-fn b_288_whoever_did_not_say_that_nothing_follows_may_still_be_sending() {
+fn b_288_a_client_that_did_not_announce_its_last_request_may_still_be_sending() {
     for (protocol, request, should_linger) in [
         (Version::Http11, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", false),
         (Version::Http11, "GET / HTTP/1.0\r\n\r\n", false),
@@ -105,7 +110,7 @@ fn rfc_9112_9_6_disabling_keep_alive_keeps_what_a_response_has_promised() {
         let mut outbox = Outbox::new("");
         connection.advance(request).unwrap();
         connection.respond(200, &mut outbox).sized_body(2).unwrap();
-        connection.disable_keep_alive(); // now it is too late to say so
+        connection.disable_keep_alive(); // too late for this response
         connection.send(b"ab", &mut outbox).unwrap();
         connection.disable_keep_alive();
         assert!(!has_close(&outbox));
@@ -129,4 +134,41 @@ fn rfc_9110_5_3_a_single_header_has_one_line() {
     assert_eq!(single, [Some(&b"1"[..]), Some(b"2"), None, None, Some(b""), None, None]);
     assert_eq!(head.header("range"), Some(&b"4"[..]), "B-039: the first");
     assert!(head.header_values("range").eq([b"4", b"5"]));
+}
+
+#[test]
+fn a_record_holds_what_was_sent_and_nothing_after_a_misuse() {
+    type End = fn(Response<'_>) -> Result<(), Misuse>;
+    let cases: [(&str, u16, End, u64, Option<&str>); 11] = [
+        ("GET", 200, |response| response.body(b"four"), 4, None),
+        ("HEAD", 200, |response| response.body(b"four"), 0, None),
+        ("GET", 304, |response| response.body(b""), 0, None),
+        ("GET", 200, |response| response.sized_body(9), 0, None),
+        ("GET", 200, |response| response.streamed_body(), 0, None),
+        ("GET", 500, |response| response.body(b"four"), 4, None),
+        ("GET", 404, |response| response.mark_error().body(b"four"), 4, Some("Not Found")),
+        ("GET", 404, |response| response.reason(b"Gone").mark_error().body(b""), 0, Some("Gone")),
+        ("HEAD", 400, |response| response.error_page(""), 0, Some("Bad Request")),
+        ("GET", 204, |response| response.error_page(""), 0, None),
+        (
+            "HEAD",
+            500,
+            |response| response.mark_error().sized_body(9),
+            0,
+            Some("Internal Server Error"),
+        ),
+    ];
+    for (method, status, end, body_bytes, reason) in cases {
+        let mut connection = Connection::new(Limits::default());
+        let (mut outbox, mut sent) = (Outbox::new(""), SentResponse::default());
+        connection.advance(format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).unwrap();
+
+        let misused = connection.respond(status, &mut outbox).record(&mut sent).header("A", "\n");
+        end(misused).unwrap_err();
+        assert_eq!(sent, SentResponse::default(), "{method} {status}");
+
+        end(connection.respond(status, &mut outbox).record(&mut sent)).unwrap();
+        let error_reason = reason.map(|reason| reason.as_bytes().to_vec());
+        assert_eq!(sent, SentResponse { status, body_bytes, error_reason }, "{method} {status}");
+    }
 }

@@ -1,8 +1,12 @@
-//! The foreign event loops of `examples/`, each driven by real clients.
+//! The event loop of `examples/mio.rs`, with real clients.
 
-#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the clients are no core")]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the clients are not core code"
+)]
 
-#[allow(unreachable_pub, reason = "an example shows what somebody else would call")]
+#[allow(unreachable_pub, reason = "an example has public items")]
 #[path = "../examples/mio.rs"]
 mod mio_loop;
 
@@ -13,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// The loop on a thread of its own; it ends when this is dropped, and without an error.
+/// The loop on its own thread. It ends without an error when this is dropped.
 struct Running {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
@@ -52,7 +56,7 @@ fn request(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes()
 }
 
-/// The next answer's status and body; it has a length.
+/// The status and body of the next response, which has a Content-Length.
 fn read_response(client: &mut TcpStream) -> (u16, String) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -91,7 +95,7 @@ fn mio_keeps_connections_alive() {
 }
 
 #[test]
-fn mio_answers_a_pipelined_batch_in_order() {
+fn mio_responds_to_a_pipelined_batch_in_order() {
     let server = Running::start();
     let mut client = server.client();
     let batch: Vec<u8> = (0..100).flat_map(|n| request(&format!("/{n}"))).collect();
@@ -140,7 +144,7 @@ fn mio_takes_requests_byte_by_byte() {
 }
 
 #[test]
-fn mio_serves_fifty_at_once_and_those_who_leave() {
+fn mio_serves_fifty_clients_at_once_some_of_which_disconnect() {
     let server = Running::start();
     let mut clients: Vec<_> = (0..50).map(|_| server.client()).collect();
     for round in 0..10 {

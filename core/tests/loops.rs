@@ -1,15 +1,18 @@
-//! The foreign loops of `examples/`, driven from outside: epoll by hand and tokio by real clients,
-//! the simulator by its report.
+//! The loops of `examples/`: epoll and tokio with real clients, the simulator by its report.
 
-#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the clients are no core")]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the clients are not core code"
+)]
 
-#[allow(unreachable_pub, reason = "an example shows what somebody else would call")]
+#[allow(unreachable_pub, reason = "an example has public items")]
 #[path = "../examples/epoll.rs"]
 mod epoll_loop;
-#[allow(unreachable_pub, reason = "an example shows what somebody else would call")]
+#[allow(unreachable_pub, reason = "an example has public items")]
 #[path = "../examples/simulator/main.rs"]
 mod simulator;
-#[allow(unreachable_pub, reason = "an example shows what somebody else would call")]
+#[allow(unreachable_pub, reason = "an example has public items")]
 #[path = "../examples/tokio.rs"]
 mod tokio_loop;
 
@@ -22,7 +25,7 @@ use std::time::Duration;
 
 use doorstep_core::http1::{Connection, Event, Limits, Outbox, Timeouts, WaitingFor};
 
-/// A loop on a thread of its own; it ends when this is dropped, and without an error.
+/// A loop on its own thread. It ends without an error when this is dropped.
 struct Running {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
@@ -98,7 +101,7 @@ impl Client {
         String::from_utf8(bytes).expect("it is text")
     }
 
-    /// The next answer's status and body, which has a length or is chunked.
+    /// The status and body of the next response, which has a Content-Length or is chunked.
     fn read_response(&mut self) -> (String, String) {
         let status = self.line().split(' ').nth(1).unwrap_or_default().to_owned();
         let (mut length, mut body) = (None, String::new());
@@ -134,9 +137,9 @@ impl Client {
     }
 }
 
-/// What every loop must do. `said` is its answer to a GET, `echoed` its answer to a POST.
+/// What every loop must do. `said` is its response to a GET, `echoed` that to a POST.
 fn check_server(server: &Running, expect_get: fn(&str) -> String, expect_post: fn(&str) -> String) {
-    // Kept alive, until the client leaves.
+    // Keep-alive, until the client disconnects.
     let mut client = server.client();
     for path in ["/", "/a", "/b"] {
         client.get(path);
@@ -151,7 +154,7 @@ fn check_server(server: &Running, expect_get: fn(&str) -> String, expect_post: f
     client.send((0..100).map(get).collect::<String>());
     (0..100).for_each(|n| client.expect(&expect_get(&format!("/{n}"))));
 
-    // Bodies, and a request behind them; a byte at a time too.
+    // Bodies, each followed by a request; also one byte at a time.
     let body = "0123456789".repeat(10_000);
     client.send("POST /sized HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
     client.send(&body);
@@ -163,14 +166,14 @@ fn check_server(server: &Running, expect_get: fn(&str) -> String, expect_post: f
     client.get("/behind");
     client.expect(&expect_get("/behind"));
 
-    // Nonsense: 400, and the answer survives what the client still sends.
+    // Malformed: 400, which is not lost although the client still sends.
     let mut client = server.client();
     client.send("GET / HTTP/1.1\r\nno field\r\n\r\nand so on");
     assert_eq!(client.read_response().0, "400");
     client.send("and on");
     client.expect_end();
 
-    // Fifty at once, and those who leave in the middle of a word.
+    // Fifty at once, and clients that disconnect in the middle of a request.
     let mut clients: Vec<_> = (0..50).map(|_| server.client()).collect();
     for round in 0..10 {
         clients.iter_mut().for_each(|client| client.get(&format!("/{round}")));
@@ -205,7 +208,7 @@ fn b_049_the_simulator_keeps_every_deadline_to_the_microsecond() {
     assert!(report.requests > 4_000, "{report:?}");
     assert_eq!(report.idle, [idle; 270]);
     assert_eq!(report.slow, [head; 30]);
-    assert!(report.time > Duration::from_secs(4 * 3600), "and nobody waited: {:?}", report.time);
+    assert!(report.time > Duration::from_secs(4 * 3600), "in virtual time: {:?}", report.time);
 }
 
 #[test]
@@ -219,12 +222,12 @@ fn b_049_a_body_is_waited_for_while_its_echo_streams() {
     let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new(""));
     let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n";
     connection.advance(head).expect("it is a head");
-    connection.respond(200, &mut outbox).streamed_body().expect("an answer is owed");
+    connection.respond(200, &mut outbox).streamed_body().expect("a response is due");
     outbox.clear();
     assert!(matches!(connection.advance(b""), Ok((0, Event::NeedData))));
     assert_eq!(
         connection.waiting_for(&outbox),
         WaitingFor::Body,
-        "else nobody would ever lose patience"
+        "otherwise there would be no deadline"
     );
 }

@@ -1,5 +1,5 @@
-//! Properties of the machine under any input: however it is split, it says the same; it never takes
-//! more than it was given; what it answers can be read by a reader that shares no code with it.
+//! Properties of the state machine for any input: the result does not depend on how the input is
+//! split; it never consumes more than it was given; an independent parser can read its responses.
 
 use doorstep_core::http1::{Connection, Event, Limits, Outbox, ResponseDue};
 use proptest::collection::vec;
@@ -10,7 +10,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1024, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn it_says_the_same_however_the_input_is_split(
+    fn the_result_is_the_same_however_the_input_is_split(
         input in conversation(),
         cuts in vec(any::<Index>(), 0..8),
         finishes in any::<bool>(),
@@ -22,7 +22,7 @@ proptest! {
     }
 
     #[test]
-    fn it_says_the_same_of_any_bytes(
+    fn the_result_for_any_bytes_is_the_same_however_they_are_split(
         input in vec(any::<u8>(), 0..200),
         cuts in vec(any::<Index>(), 0..4),
     ) {
@@ -30,10 +30,10 @@ proptest! {
     }
 
     #[test]
-    fn what_it_answers_can_be_read(input in conversation()) {
+    fn an_independent_parser_reads_every_response(input in conversation()) {
         let transcript = run(&[&input], true);
         let methods: Vec<_> = transcript.requests.iter().map(|line| line.starts_with(b"HEAD ")).collect();
-        prop_assert!(transcript.responses.len() <= 2000 * (transcript.requests.len() + 1), "unbounded answers");
+        prop_assert!(transcript.responses.len() <= 2000 * (transcript.requests.len() + 1), "unbounded responses");
         if !transcript.requests.iter().any(|line| line.ends_with(b"Http09")) {
             let read = read_responses(&transcript.responses, &methods);
             prop_assert!(read.is_ok(), "{:?} in {}", read, transcript.responses.escape_ascii());
@@ -48,7 +48,7 @@ proptest! {
         let mut outbox = Outbox::new("");
         let mut sender = Connection::new(Limits::default());
         sender.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("well formed");
-        sender.respond(200, &mut outbox).streamed_body().expect("owed");
+        sender.respond(200, &mut outbox).streamed_body().expect("due");
         outbox.clear();
         for part in &parts {
             sender.send(part, &mut outbox).expect("a stream was begun");
@@ -65,7 +65,7 @@ proptest! {
     }
 }
 
-/// Everything the machine said and answered, in one comparable value.
+/// All events and responses in one comparable value.
 #[derive(Default, PartialEq, Eq)]
 struct Transcript {
     requests: Vec<Vec<u8>>,
@@ -86,7 +86,7 @@ impl std::fmt::Debug for Transcript {
     }
 }
 
-/// Plays an input in pieces through the primitive, `advance`.
+/// Passes an input in pieces to `advance`.
 fn run(pieces: &[&[u8]], finishes: bool) -> Transcript {
     let mut connection = Connection::new(Limits::default());
     let mut outbox = Outbox::new("doorstep");
@@ -118,8 +118,8 @@ fn run(pieces: &[&[u8]], finishes: bool) -> Transcript {
     transcript
 }
 
-/// An application that reads the bodies of POST and answers everything else at once; `false` when
-/// it must wait.
+/// An application that reads the bodies of POST requests and responds to all others at once.
+/// Returns `false` if it must wait.
 fn respond(
     event: &Event<'_>,
     connection: &mut Connection,
@@ -134,9 +134,9 @@ fn respond(
                 .push([head.method(), b" ", head.path(), version.as_bytes()].concat());
             match head.method() {
                 b"POST" => connection.send_continue(outbox),
-                b"CONNECT" => connection.respond(501, outbox).error_page("").expect("owed"),
-                b"PUT" => connection.respond(200, outbox).streamed_body().expect("owed"),
-                _ => connection.respond(200, outbox).body(b"hello\n").expect("owed"),
+                b"CONNECT" => connection.respond(501, outbox).error_page("").expect("due"),
+                b"PUT" => connection.respond(200, outbox).streamed_body().expect("due"),
+                _ => connection.respond(200, outbox).body(b"hello\n").expect("due"),
             }
         }
         Event::Body(data) => transcript.body.extend_from_slice(data),
@@ -145,11 +145,11 @@ fn respond(
             transcript.ends.push(fields.collect::<Vec<_>>().concat());
         }
         Event::ResponseDue(ResponseDue::Head) => {
-            connection.respond(204, outbox).body(b"").expect("owed");
+            connection.respond(204, outbox).body(b"").expect("due");
         }
         Event::ResponseDue(_) => {
-            connection.send(b"streamed\n", outbox).expect("owed");
-            connection.end(outbox).expect("owed");
+            connection.send(b"streamed\n", outbox).expect("due");
+            connection.end(outbox).expect("due");
         }
         Event::Closed => transcript.closed = true,
         Event::NeedData | Event::SwitchedProtocol => return false,
@@ -164,7 +164,7 @@ fn pieces<'i>(input: &'i [u8], cuts: &[Index]) -> Vec<&'i [u8]> {
     at.windows(2).map(|ends| &input[ends[0]..ends[1]]).collect()
 }
 
-/// A few requests, mostly well formed, then a few bytes changed, taken out or put in.
+/// A few requests, mostly well formed, then a few bytes changed, removed or inserted.
 fn conversation() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![any::<u8>(), select(b"\r\n :;,\t\0/0".to_vec())];
     let mutation = (any::<Index>(), 0..3_u8, byte);
@@ -211,18 +211,18 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// Reads answers as a client would, independently: an error says what it could not read.
+/// An independent parser of responses, as in a client. Returns an error if one is malformed.
 fn read_responses(mut rest: &[u8], to_head: &[bool]) -> Result<usize, String> {
     let mut responses = 0;
     while !rest.is_empty() {
         let end = rest.windows(4).position(|w| w == b"\r\n\r\n").ok_or("a head without an end")?;
-        let head = str::from_utf8(&rest[..end]).map_err(|_| "a head that is no text")?;
+        let head = str::from_utf8(&rest[..end]).map_err(|_| "a head that is not text")?;
         rest = &rest[end + 4..];
         let mut lines = head.split("\r\n");
         let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 "));
         let code: u16 = status.and_then(|s| s.get(..3)?.parse().ok()).ok_or("no status")?;
         let fields: Vec<_> =
-            lines.map(|l| l.split_once(": ").ok_or("no field")).collect::<Result<_, _>>()?;
+            lines.map(|l| l.split_once(": ").ok_or("no header")).collect::<Result<_, _>>()?;
         let field = |name| fields.iter().filter(|f| f.0 == name).map(|f| f.1).collect::<Vec<_>>();
         let is_head = to_head.get(responses).copied().unwrap_or(false);
         responses += usize::from(code >= 200);
@@ -235,9 +235,9 @@ fn read_responses(mut rest: &[u8], to_head: &[bool]) -> Result<usize, String> {
                 return Err("a 204 with framing".into());
             }
         } else if let Some(length) = length.first() {
-            let length: usize = length.parse().map_err(|_| "a length that is no number")?;
+            let length: usize = length.parse().map_err(|_| "a length that is not a number")?;
             if rest.is_empty() && responses > to_head.len() {
-                return Ok(responses); // a HEAD was refused
+                return Ok(responses); // a HEAD request was refused
             }
             rest = rest.get(length..).ok_or("a body shorter than promised")?;
         } else if coding.is_empty() {
@@ -245,7 +245,7 @@ fn read_responses(mut rest: &[u8], to_head: &[bool]) -> Result<usize, String> {
         } else {
             match rest.windows(5).position(|w| w == b"0\r\n\r\n") {
                 Some(end) => rest = &rest[end + 5..],
-                None => return Ok(responses), // cut by a fault in the request's body
+                None => return Ok(responses), // aborted by a fault in the request's body
             }
         }
     }

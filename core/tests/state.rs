@@ -1,8 +1,8 @@
-//! The table, walked: every pair of states, every event, every joint rule.
+//! The whole state table: every pair of states, every event, every joint rule.
 //!
 //! The tables in `docs/architecture.md` are printed from here; `UPDATE=1` rewrites them.
 
-#![allow(clippy::disallowed_methods, reason = "a test may be told to rewrite a file")]
+#![allow(clippy::disallowed_methods, reason = "with UPDATE=1, a test rewrites a file")]
 
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Write as _};
@@ -102,8 +102,8 @@ fn all_conditions() -> impl Iterator<Item = Conditions> {
         .map(|(keep_alive, may_drain)| Conditions { keep_alive, may_drain })
 }
 
-/// What a connection does when these things are sent and received at once: parts that are not in the
-/// table change nothing, and the joint rules apply behind each.
+/// The transitions of a connection when these events occur together: events that are not in the table
+/// change nothing, and the joint rules apply after each.
 fn step(
     mut states: States,
     sent: &[SendEvent],
@@ -121,7 +121,7 @@ fn step(
     states
 }
 
-/// Every pair in which a connection rests, from its beginning, whatever happens.
+/// Every stable pair of states that a connection can reach.
 fn reachable() -> Vec<States> {
     let mut found = vec![States::IDLE];
     let mut next = 0;

@@ -2,11 +2,11 @@
 //! steps of its life.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use doorstep_core::log::Record;
 
-use crate::cgi::ProcessLimit;
-use crate::shutdown::ShutdownReport;
+use crate::process_limit::ProcessLimit;
 
 /// Receives what a server reports. Every method does nothing unless it is overridden, and none may
 /// wait: they are called on the threads that serve. The methods are called by many threads at once.
@@ -58,6 +58,17 @@ pub trait Observer: Send + Sync {
     fn processes(&self) -> Option<&ProcessLimit> {
         None
     }
+}
+
+/// How a shutdown went, for [`Observer::on_stopped`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShutdownReport {
+    /// The number of connections that were aborted before their last response was sent, because the
+    /// grace was over; those that were never served are among them.
+    pub aborted: usize,
+    /// What is left of [`Config::shutdown_grace`](crate::Config::shutdown_grace): how long the observer may take to end its own
+    /// work.
+    pub time_left: Duration,
 }
 
 /// Ignores everything.

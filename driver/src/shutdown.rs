@@ -43,7 +43,7 @@
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::observer::Observer;
+use crate::observer::{Observer, ShutdownReport};
 use crate::shutdown_handle::ShutdownHandle;
 
 /// The shortest time of each of the last two steps, so that there is time for their effect.
@@ -64,17 +64,6 @@ pub struct ShutdownSchedule {
     pub abort: Duration,
     /// Connections are not waited for any longer, and processes are killed.
     pub end: Duration,
-}
-
-/// How a shutdown went, for [`Observer::on_stopped`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ShutdownReport {
-    /// The number of connections that were aborted before their last response was sent, because the
-    /// grace was over; those that were never served are among them.
-    pub aborted: usize,
-    /// What is left of [`Config::shutdown_grace`]: how long the observer may take to end its own
-    /// work.
-    pub time_left: Duration,
 }
 
 impl ShutdownSchedule {

@@ -1,5 +1,5 @@
-//! Any bytes as a script's output: the same reply however they are cut, every line accounted for,
-//! and nothing that the machine would not send or read.
+//! Any bytes as a script's output: the reply does not depend on how they are split, every line is
+//! accounted for, and the state machine can send the document or read the redirect's request.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -68,7 +68,7 @@ fuzz_target!(|input: (bool, u16, [u8; 3], Vec<Piece<'_>>)| {
     }
 });
 
-/// Feeds the output in pieces of these sizes in turn; what is behind the header goes to the body.
+/// Feeds the output in pieces of these sizes in turn; what follows the header block is the body.
 fn read(script: &Script, sizes: &[usize]) -> Result<Reply, OutputError> {
     let mut output = OutputParser::new(script.nph, script.most);
     let mut rest = &script.output[..];
@@ -90,8 +90,8 @@ fn read(script: &Script, sizes: &[usize]) -> Result<Reply, OutputError> {
     Err(output.end())
 }
 
-/// Each line before the body has become a status, a length, a field or a dropped one, but for those
-/// that are of no use.
+/// Each line before the body has become a status, a length, a header or a dropped header, except for
+/// ignored ones.
 fn account(script: &Script, document: &Document) {
     let size = script.output.len() - document.body.len();
     assert!(size <= script.most);
@@ -113,7 +113,7 @@ fn account(script: &Script, document: &Document) {
     assert!((200..600).contains(&document.status));
 }
 
-/// The machine sends it, as a driver would have it sent.
+/// The state machine sends the document, as in a driver.
 fn send(document: &Document) {
     let mut connection = Connection::new(Limits::default());
     let mut outbox = Outbox::new("f");
@@ -133,7 +133,7 @@ fn send(document: &Document) {
     assert_eq!(sent, Ok(()), "{document:?}");
 }
 
-/// The machine reads the request that a local redirect stands for.
+/// The state machine reads the request of a local redirect.
 fn ask(target: &[u8]) {
     let limits = Limits { request_line: 1 << 17, head: 1 << 18, ..Limits::default() };
     let asked = b"HEAD /cgi-bin/a HTTP/1.1\r\nHost: a\r\nContent-Type: b\r\n\r\n";

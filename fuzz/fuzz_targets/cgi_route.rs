@@ -1,12 +1,12 @@
-//! Any bytes as the path of a request, any answers to its questions: a script is below its
-//! directory, and what comes out is what a naive second opinion says.
+//! Any bytes as the path of a request, and any files on it: a script is below its directory, and the
+//! result equals that of a simple second implementation.
 #![no_main]
 
 use doorstep_core::cgi::route::{Found, Route, RouteError, ScriptDirectories};
 use doorstep_core::path::{MAX_PATH_LEN, PathError};
 use libfuzzer_sys::fuzz_target;
 
-/// The directories that a site may have, as names.
+/// Script directories, by name.
 const SITES: [&[&[&str]]; 4] = [
     &[&["cgi-bin"], &["htbin"]],
     &[&["sub", "dir", "cgi-bin"], &["sub"]],
@@ -50,7 +50,7 @@ fuzz_target!(|input: &[u8]| {
 /// SCRIPT_NAME and PATH_INFO.
 type Script = (Vec<u8>, Vec<u8>);
 
-/// What is found at the question of this number.
+/// What is found at the path of this number.
 fn answer(answers: u8, number: usize) -> Found {
     match answers >> (number % 4 * 2) & 3 {
         0 => Found::File { executable: true },
@@ -61,7 +61,7 @@ fn answer(answers: u8, number: usize) -> Found {
     }
 }
 
-/// Goes the whole way; what comes out, and what was asked.
+/// Follows the route to its end. Returns the result and the paths looked at.
 fn take(
     directories: &ScriptDirectories,
     hidden: bool,
@@ -91,7 +91,7 @@ fn take(
     }
 }
 
-/// A error, whose reason phrase can stand in an answer.
+/// An error, whose reason phrase can be sent.
 fn said(error: RouteError) -> RouteError {
     assert!([400, 403, 404].contains(&error.status()));
     let reason = error.reason();
@@ -100,7 +100,7 @@ fn said(error: RouteError) -> RouteError {
     error
 }
 
-/// A list of names, walked from its start.
+/// A list of names, followed from its start.
 fn naive(
     site: &[&[&str]],
     hidden: bool,
@@ -151,7 +151,7 @@ fn naive(
     Err(RouteError::NotRegularFile(whole))
 }
 
-/// Percent-decoding, once; what is no escape stays.
+/// Percent-decoding, once; malformed escapes are kept.
 fn decode(raw: &[u8]) -> Vec<u8> {
     let hex = |b: &u8| (*b as char).to_digit(16).map(|digit| digit as u8);
     let mut out = Vec::new();

@@ -1,10 +1,10 @@
-//! Any bytes, any limits, any splits: the machine never panics, never takes more than it was given,
-//! and says the same however the bytes were cut.
+//! Any bytes, any limits, any splits: the state machine never panics, never consumes more than it was
+//! given, and its result does not depend on how the bytes were split.
 //!
 //! The first eight bytes of the input are settings, all zero for the defaults; the rest is what the
-//! peer sends. It is played whole, byte by byte, in random pieces (whose payload goes by outside the
-//! machine where it may), and through inboxes of two kinds. Events, answers and final states must be
-//! those of the whole; an inbox that is too small may only end the conversation earlier.
+//! peer sends. It is passed whole, byte by byte, in random pieces (with payload that bypasses the
+//! state machine where allowed), and through two kinds of inbox. Events, responses and final states
+//! must be the same; an inbox that is too small may only end the connection earlier.
 #![no_main]
 
 use doorstep_core::http1::state::States;
@@ -28,7 +28,7 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(play(settings, input, random, true), whole, "in pieces");
 
     let size = 1 << (settings[5] % 14);
-    // Room for all that must lie there at once, and for a byte more that shows that it is too long.
+    // Space for all that must be there at once, and for one byte more that shows that it is too long.
     let ample = limits.head.max(limits.request_line).max(limits.trailers.into()) < size as u32;
     let fixed = play_inbox(settings, input, Inbox::new(vec![0; size].into_boxed_slice()));
     let growing = play_inbox(settings, input, Inbox::new(GrowableBuffer::new(size / 8, size)));
@@ -41,19 +41,19 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// The conversation as the application and the peer saw it.
+/// The connection as seen by the application and the peer.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     seen: Vec<Seen>,
     output: Vec<u8>,
-    /// How it rests; `None` when it is over, for then it does not matter what was left unread.
+    /// The final state; `None` if the connection is over, as unread bytes do not matter then.
     rest: Option<(States, u64, WaitingFor, usize)>,
 }
 
 #[derive(Debug, PartialEq)]
 enum Seen {
     Request(Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>),
-    /// Neighbours are one.
+    /// Adjacent parts are merged.
     Body(Vec<u8>),
     End(Vec<(Vec<u8>, Vec<u8>)>),
     Switched,
@@ -90,12 +90,12 @@ fn connection(settings: &[u8; 8]) -> Connection {
     Connection::new(limits(settings)).with_version(version)
 }
 
-/// Whether the peer finishes behind its bytes, or falls silent.
+/// Whether the peer closes after its bytes, or stays connected.
 fn finishes(settings: &[u8; 8]) -> bool {
     settings[6] & 2 == 0
 }
 
-/// Plays `input` through `advance`, in pieces of `step(i)` bytes.
+/// Passes `input` to `advance`, in pieces of `step(i)` bytes.
 fn play(settings: &[u8; 8], input: &[u8], step: impl Fn(usize) -> usize, direct: bool) -> Outcome {
     let mut table = Table::new(settings);
     let mut connection = connection(settings);
@@ -135,7 +135,7 @@ fn play(settings: &[u8; 8], input: &[u8], step: impl Fn(usize) -> usize, direct:
     }
 }
 
-/// Plays `input` through `next` over `inbox`.
+/// Passes `input` to `next` over `inbox`.
 fn play_inbox<S: Storage>(settings: &[u8; 8], mut input: &[u8], mut inbox: Inbox<S>) -> Outcome {
     let mut table = Table::new(settings);
     let mut connection = connection(settings);
@@ -162,7 +162,7 @@ fn play_inbox<S: Storage>(settings: &[u8; 8], mut input: &[u8], mut inbox: Inbox
     }
 }
 
-/// The application: how it answers depends on the settings and the request's number alone.
+/// The application. Its responses depend only on the settings and the number of the request.
 struct Table {
     played: Outcome,
     outbox: Outbox,
@@ -176,7 +176,7 @@ impl Table {
         Self { played, outbox: Outbox::new("f"), policy: settings[7], requests: 0 }
     }
 
-    /// Whether bodies are for us: after an early answer the machine swallows them.
+    /// Whether the application reads bodies: after an early response they are discarded.
     fn reads(&self) -> bool {
         self.requests > 0 && !self.is_early()
     }
@@ -185,7 +185,7 @@ impl Table {
         (self.policy.rotate_left(u32::from(self.requests)) & 1) == 1
     }
 
-    /// Takes an event and does what it asks for; `true` when the conversation is over.
+    /// Handles an event. Returns `true` if the connection is over.
     fn take(&mut self, connection: &mut Connection, event: Event<'_>) -> bool {
         match event {
             Event::Request(head) => {
@@ -226,7 +226,7 @@ impl Table {
         }
     }
 
-    /// The first of some answers that this request allows.
+    /// The first of several responses that this request allows.
     fn answer(&mut self, connection: &mut Connection) {
         let out = &mut self.outbox;
         let kind = self.policy.wrapping_add(self.requests) >> 1 & 7;
@@ -275,7 +275,7 @@ fn owned<'b>(fields: impl Iterator<Item = (&'b [u8], &'b [u8])>) -> Vec<(Vec<u8>
     fields.map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
 }
 
-/// Every promise that a head makes.
+/// Every guarantee about a head.
 fn look(head: &Head<'_>) {
     assert!(!head.method().is_empty());
     assert!(

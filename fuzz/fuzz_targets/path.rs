@@ -1,5 +1,5 @@
-//! Any bytes as a target's path: it never escapes the root, never panics, and agrees with a naive
-//! second opinion; what is linked is what is found.
+//! Any bytes as a target's path: normalization never leaves the root, never panics, and equals a simple
+//! second implementation; the link to a path leads to that path.
 #![no_main]
 
 use doorstep_core::path::{self, Ending, MAX_PATH_LEN, PathError};
@@ -35,7 +35,7 @@ fuzz_target!(|raw: &[u8]| {
     assert_eq!(clean, again);
 });
 
-/// Percent-decoding, once; what is no escape stays.
+/// Percent-decoding, once; malformed escapes are kept.
 fn decode(raw: &[u8]) -> Vec<u8> {
     let hex = |b: &u8| (*b as char).to_digit(16).map(|digit| digit as u8);
     let mut out = Vec::new();

@@ -1,7 +1,7 @@
-//! Any calls in any order, as a careless embedder might make them: `Misuse` yes, a panic no.
+//! Any calls in any order, as a careless embedder might make them: they return `Misuse` and never panic.
 //!
-//! After every call the two states are a pair that may rest, a misuse has left the outbox as it
-//! was, and the outbox holds no more than what was asked for.
+//! After every call the pair of states is stable, a misuse has left the outbox unchanged, and the
+//! outbox holds no more than the calls asked for.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -10,7 +10,7 @@ use doorstep_core::http1::{
 };
 use libfuzzer_sys::fuzz_target;
 
-/// More than any answer holds that nobody asked for: an error page, a head's own fields.
+/// Maximum of what a response has in addition, in bytes: an error page, and headers of its own.
 const OURS: usize = 4096;
 
 type Field<'a> = (Name<'a>, &'a [u8]);
@@ -120,7 +120,7 @@ struct Session {
     connection: Connection,
     inbox: Inbox<GrowableBuffer>,
     outbox: Outbox,
-    /// Bytes that [`Outbox::add_default_header`] adds to each answer.
+    /// Bytes that [`Outbox::add_default_header`] adds to each response.
     default_headers: usize,
 }
 
@@ -147,7 +147,7 @@ impl Session {
         assert!(!format!("{connection:?}").is_empty());
     }
 
-    /// Makes the call: how many bytes it asked to be sent, and how it went.
+    /// Makes the call. Returns how many bytes it asked to send, and its result.
     fn call(&mut self, call: &Call<'_>) -> (usize, Result<(), Misuse>) {
         let Self { connection, inbox, outbox, default_headers } = self;
         let mut asked = 0;
@@ -182,7 +182,7 @@ impl Session {
                 let mut response = connection.respond(status.code(), outbox);
                 if let Some(reason) = reason {
                     response = response.reason(reason);
-                    asked += 13 * reason.len(); // twice in a page, each byte six at most
+                    asked += 13 * reason.len(); // twice in a page, at most six bytes each
                 }
                 for (name, value) in fields {
                     response = response.header(name.text(), value);
@@ -242,7 +242,7 @@ impl Session {
     }
 }
 
-/// Ends an answer: how many bytes that asked for.
+/// Ends a response. Returns how many bytes that asked to send.
 fn end(response: Response<'_>, ending: &Ending<'_>) -> (usize, Result<(), Misuse>) {
     match *ending {
         Ending::Body(body) => (body.len(), response.body(body)),

@@ -9,16 +9,16 @@ on_every_runtime! {
         let scripts = ScriptServer::start(runtime);
         let mut client = scripts.client();
         for (script, why) in [
-            ("silent.sh", "it wrote nothing"),
-            ("no-header.sh", "a line of its header is no field ('Hello, world')"),
-            ("half-header.sh", "it ended inside its header ('Content-Type: text/pl')"),
-            ("endless-header.sh", "its header has more than 200 fields"),
-            ("endless-line.py", "its header is longer than 65536 bytes"),
-            ("nul-header.sh", "a line of its header is no field ('Content-Type: text/pl\\x00ain')"),
-            ("chunked.sh", "its Transfer-Encoding says that its body is coded ('chunked')"),
+            ("silent.sh", "no output"),
+            ("no-header.sh", "malformed header line ('Hello, world')"),
+            ("half-header.sh", "the output ends within the header block ('Content-Type: text/pl')"),
+            ("endless-header.sh", "more than 200 headers"),
+            ("endless-line.py", "the header block is longer than 65536 bytes"),
+            ("nul-header.sh", "malformed header line ('Content-Type: text/pl\\x00ain')"),
+            ("chunked.sh", "unsupported Transfer-Encoding ('chunked')"),
             (
                 "splits.sh",
-                "a line of its header is no field ('Content-Type: text/plain\\x0dSet-Cookie: a=b')",
+                "malformed header line ('Content-Type: text/plain\\x0dSet-Cookie: a=b')",
             ),
         ] {
             let response = client.request("GET", &format!("/cgi-bin/hostile/{script}"), &[]);

@@ -1,13 +1,13 @@
-//! The core without a machine under it: no socket, no thread, no sleep, and a clock that is a number.
+//! The core in a simulation: no sockets, no threads, no sleeping, and a clock that is a number.
 //!
-//! A client and a server talk through two pipes that are slow and narrow, cut everything into small
-//! pieces, and now and then lose one, which then comes a second later; nothing overtakes. The clock
-//! jumps to whatever happens next, so hours pass in milliseconds, and the same seed gives the same
-//! hours: this is how to test a service on the core, its deadlines to the microsecond.
+//! A client and a server are connected by two slow pipes of small capacity, which split everything
+//! into small pieces and delay some of them by a second, as after a loss; the order is kept. The
+//! clock jumps to the next event, so hours pass in milliseconds, and the same seed gives the same
+//! result: this is how to test a service on the core, with deadlines exact to the microsecond.
 //!
 //! Run with: `cargo run -p doorstep-core --example simulator -- 7`
 
-#![allow(clippy::print_stdout, reason = "an example speaks")]
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 mod world;
 
@@ -20,18 +20,19 @@ use doorstep_core::http1::{
 
 use world::{Message, Pipe, Rng, Time, requests, slow_head};
 
-/// The core at one end: it reads each body and answers with its size.
+/// The core at one end. It reads each body and responds with its size.
 struct Server {
     connection: Connection,
     inbox: Inbox<[u8; 1024]>,
     outbox: Outbox,
     body: usize,
     waiting: WaitingFor,
-    /// When the word last changed, when a byte last moved, and how many have since the change.
+    /// When the reason to wait last changed, when a byte was last transferred, and how many were
+    /// since the change.
     since: Time,
     quiet: Time,
     moved: u64,
-    /// When it lost patience.
+    /// When its deadline passed.
     timed_out: Option<Time>,
 }
 
@@ -43,7 +44,7 @@ impl Server {
         Self { connection, inbox, outbox, body, waiting, since, quiet, moved, timed_out: late }
     }
 
-    /// Does what can be done now; `false` when it is over.
+    /// Runs until it has to wait. `false` if the connection is over.
     fn step(&mut self, now: Time, up: &mut Pipe, down: &mut Pipe, rng: &mut Rng) -> bool {
         if self.deadline().is_some_and(|deadline| deadline <= now) {
             self.timed_out = Some(now);
@@ -60,9 +61,9 @@ impl Server {
                 Ok(Event::ResponseDue(_)) => {
                     let text = format!("{} bytes\n", self.body);
                     let sent = self.connection.respond(200, &mut self.outbox).body(text.as_bytes());
-                    sent.expect("it is owed, and has no fields");
+                    sent.expect("a response is due");
                 }
-                // A pipe loses nothing when its end is dropped: no need to linger.
+                // A pipe loses nothing when its end is dropped: no lingering close is needed.
                 Ok(Event::Closed | Event::SwitchedProtocol) if self.outbox.is_empty() => {
                     return false;
                 }
@@ -78,7 +79,8 @@ impl Server {
         }
     }
 
-    /// Sends or receives, as the word says: how many bytes. When it changes, the clock restarts.
+    /// Sends or receives, whichever it waits for, and returns the number of bytes. When that changes,
+    /// the deadline restarts.
     fn wait(&mut self, now: Time, up: &mut Pipe, down: &mut Pipe, rng: &mut Rng) -> usize {
         let waiting_for = self.connection.waiting_for(&self.outbox);
         if waiting_for != self.waiting {
@@ -99,7 +101,7 @@ impl Server {
         n
     }
 
-    /// When it loses patience: what is left, seen from the last byte.
+    /// When its deadline passes, computed at the last byte.
     fn deadline(&self) -> Option<Time> {
         let since = Duration::from_micros(self.quiet - self.since);
         let left =
@@ -108,8 +110,8 @@ impl Server {
     }
 }
 
-/// One conversation, to its end: what was answered, and how long the server's patience lasted after
-/// the first byte that it heard and after the last that moved.
+/// One connection from begin to end: the responses, and the time from the first byte received and
+/// from the last byte transferred until the server's deadline.
 fn run_conversation(
     mut lines: VecDeque<Message>,
     rng: &mut Rng,
@@ -146,20 +148,20 @@ fn run_conversation(
     (received, [since(first.unwrap_or_default()), since(server.quiet)])
 }
 
-/// What came of it all.
+/// The results.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Requests that were answered.
+    /// Requests that got a response.
     pub requests: usize,
-    /// How long each idle client was kept, from the last byte on.
+    /// How long each idle connection was kept, from its last byte.
     pub idle: Vec<Duration>,
-    /// How long each slow client had, from its first byte on, before its 408.
+    /// How long each slow client had, from its first byte to its 408.
     pub slow: Vec<Duration>,
-    /// How long all of it took in the virtual world, one conversation after the other.
+    /// The virtual time of all connections, one after the other.
     pub time: Duration,
 }
 
-/// Lets clients talk; one in ten sends a byte a second, and never the end of its head.
+/// Simulates clients. One in ten sends a byte per second, and never the end of its head.
 pub fn run(seed: u64, clients: usize) -> Report {
     let (mut rng, mut report) = (Rng(seed.max(1)), Report::default());
     for n in 1..=clients {

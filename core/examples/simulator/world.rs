@@ -1,11 +1,11 @@
-//! What is around the machine in this simulation: chance, a clock, pipes, and what clients say.
+//! The environment of the simulation: random numbers, a clock, pipes, and the clients' requests.
 
 use std::collections::VecDeque;
 
-/// Microseconds since a conversation began.
+/// Microseconds since the connection began.
 pub(crate) type Time = u64;
 
-/// Numbers that look like chance: xorshift.
+/// Pseudorandom numbers: xorshift.
 pub(crate) struct Rng(pub(crate) u64);
 
 impl Rng {
@@ -17,7 +17,7 @@ impl Rng {
     }
 }
 
-/// One direction: pieces under way, and when they arrive.
+/// One direction: the pieces in transit, and when they arrive.
 #[derive(Default)]
 pub(crate) struct Pipe {
     pieces: VecDeque<(Time, Vec<u8>)>,
@@ -25,7 +25,7 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    /// Takes as many of `bytes` as there is room for.
+    /// Takes as many of `bytes` as it has capacity for.
     pub(crate) fn send(&mut self, bytes: &[u8], now: Time, rng: &mut Rng) -> usize {
         let mut sent = 0;
         while sent < bytes.len() && self.pieces.len() < 8 {
@@ -47,14 +47,14 @@ impl Pipe {
     }
 }
 
-/// What a client says: not before its time, and not before so many bytes were answered.
+/// What a client sends: not before its time, and not before it received this many bytes.
 pub(crate) struct Message {
     pub(crate) at: Time,
     pub(crate) after: usize,
     pub(crate) text: Vec<u8>,
 }
 
-/// Requests of all kinds, one after the other or all at once, and what must be answered.
+/// Requests of all kinds, one after the other or pipelined, and the expected responses.
 pub(crate) fn requests(rng: &mut Rng) -> (VecDeque<Message>, Vec<u8>) {
     let (mut lines, mut responses, pipelined) = (VecDeque::new(), Vec::new(), rng.below(2) == 0);
     for _ in 0..=rng.below(40) {
@@ -82,7 +82,7 @@ pub(crate) fn requests(rng: &mut Rng) -> (VecDeque<Message>, Vec<u8>) {
     (lines, responses)
 }
 
-/// A head that takes more than a minute, and does not end then.
+/// A head that takes more than a minute and is incomplete even then.
 pub(crate) fn slow_head() -> VecDeque<Message> {
     let head = "GET / HTTP/1.1\r\nHost: a\r\nX: ".bytes().chain([b'x'; 60]);
     let second = |(n, byte): (Time, u8)| Message { at: n * 1_000_000, after: 0, text: vec![byte] };

@@ -1,18 +1,18 @@
-//! What an Authorization field says about who asks (RFC 9110 §11.6.2, RFC 7617).
+//! The Authorization header (RFC 9110 §11.6.2, RFC 7617), for AUTH_TYPE and REMOTE_USER.
 //!
-//! It is read, never judged: the user is whom the peer claims to be, and no password was compared
-//! with anything. Only the scheme and the user's name leave this file.
+//! It is parsed and not verified: the user name is what the peer claims, and no password was
+//! compared with anything. Only the scheme and the user name leave this file.
 
-/// An Authorization field of a scheme and one word: `Basic dXNlcjpwYXNz`.
+/// An Authorization header of a scheme and one word, such as `Basic dXNlcjpwYXNz`.
 pub(super) struct Credentials<'a> {
-    /// In the peer's letters: no case is right or wrong.
+    /// As the peer wrote it: schemes are not case-sensitive.
     pub(super) scheme: &'a [u8],
-    /// The user's name in Basic credentials: what stands before the first `:`, maybe nothing.
+    /// The user name in Basic credentials: everything before the first `:`, which may be empty.
     pub(super) user: Option<Vec<u8>>,
 }
 
 impl<'a> Credentials<'a> {
-    /// Reads the field's value. `None` when it is not two words, as that of Digest is not (B-239).
+    /// Parses the value of the header. `None` if it is not two words, as that of Digest (B-239).
     pub(super) fn parse(value: &'a [u8]) -> Option<Self> {
         let words = value.split(|&b| b == b' ' || b == b'\t').filter(|word| !word.is_empty());
         let words: Vec<_> = words.take(3).collect();
@@ -24,7 +24,7 @@ impl<'a> Credentials<'a> {
     }
 }
 
-/// RFC 7617 §2: user and password in base64, a `:` between them and no control byte in either.
+/// User name and password in base64, separated by `:`, without control characters (RFC 7617 §2).
 fn basic_user(secret: &[u8]) -> Option<Vec<u8>> {
     let mut user = decode_base64(secret)?;
     if user.iter().any(u8::is_ascii_control) {
@@ -35,15 +35,15 @@ fn basic_user(secret: &[u8]) -> Option<Vec<u8>> {
     Some(user)
 }
 
-/// Decodes base64 with its padding (RFC 4648 §4). Every text has one spelling only: bits that
-/// decode to nothing are 0 (§3.5).
+/// Decodes base64 with padding (RFC 4648 §4). Only the canonical form is accepted: unused bits are
+/// 0 (§3.5).
 fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
     let padding = text.iter().rev().take_while(|&&b| b == b'=').count();
     if padding > 2 || !text.len().is_multiple_of(4) {
         return None;
     }
     let mut out = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut count) = (0_u32, 0); // read, and not written yet: fewer than 8 between digits
+    let (mut bits, mut count) = (0_u32, 0); // read and not yet written: fewer than 8 between digits
     for &digit in &text[..text.len() - padding] {
         bits = bits << 6 | sextet(digit)?;
         count += 6;
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn b_239_what_is_no_user_is_none() {
+    fn b_239_malformed_credentials_have_no_user() {
         let not_basic =
             ["YWJj", "YTpi!", "YTpi=", "YTp", "YTpiOg", "YTpiOh==", "=", "====", "YQ=="];
         let control = ["YQA6Yg==", "YQo6Yg==", "YTpiAA==", "YTp/", "YX86Yg=="];
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_4648_3_what_is_not_canonical_is_refused() {
+    fn rfc_4648_3_other_forms_are_refused() {
         for text in
             ["Zh==", "Zm9=", "Zg=", "Zg", "Z===", "=Zg=", "Z=g=", "Zg==Zg==", "Zm 9v", "-_-_"]
         {
@@ -149,12 +149,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rfc_4648_4_it_decodes_what_was_encoded(bytes: Vec<u8>) {
+        fn rfc_4648_4_decoding_reverses_encoding(bytes: Vec<u8>) {
             prop_assert_eq!(decode_base64(&encode(&bytes)), Some(bytes));
         }
 
         #[test]
-        fn rfc_4648_3_5_what_it_decodes_has_one_spelling(text in "[A-D+/9=]{0,12}") {
+        fn rfc_4648_3_5_only_the_canonical_form_is_decoded(text in "[A-D+/9=]{0,12}") {
             if let Some(bytes) = decode_base64(text.as_bytes()) {
                 prop_assert_eq!(encode(&bytes), text.as_bytes());
             }

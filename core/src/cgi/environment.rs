@@ -1,12 +1,12 @@
-//! What a script starts with: its variables and its arguments (RFC 3875 §4.1 and §4.4).
+//! The environment of a script: variables and arguments (RFC 3875 §4.1 and §4.4).
 //!
-//! [`variables`] names each variable once, and gives those of the request only: nothing of the
-//! server's own environment is known here (B-237). No value holds a NUL, whatever the peer sent.
-//! Left out are the fields that would hand a script a secret, framing that no longer holds, or a
-//! setting in disguise: Authorization, Proxy, and all whose name another name could be mistaken
-//! for (B-242).
+//! [`variables`] sets each variable once, and those of the request only: the server's own
+//! environment is not known here (B-237). No value holds a NUL. Excluded are headers that would
+//! pass a secret to a script (Authorization), describe framing that no longer applies, or configure
+//! programs by their variable's name (Proxy), and headers whose variable could be that of another
+//! header (B-242).
 //!
-//! REMOTE_USER is whom the peer claims to be: the server checks no password (B-239).
+//! REMOTE_USER is what the peer claims: the server verifies no password (B-239).
 //!
 //! ```
 //! use doorstep_core::cgi::environment::{self, Context};
@@ -42,48 +42,49 @@
 
 use super::credentials::Credentials;
 use super::route::Script;
+use crate::bytes::Decimal;
 use crate::http1::{Head, Version};
 use percent_encoding::percent_decode;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-/// All that a script's variables are made of.
+/// What the variables of a script are made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     /// The request.
     pub head: Head<'a>,
-    /// The script that answers it.
+    /// The script that handles it.
     pub script: &'a Script,
-    /// The absolute path of the document root, as the file system knows it.
+    /// The absolute path of the document root in the file system.
     pub document_root: &'a [u8],
-    /// The server's name, as in its Server field.
+    /// The name of the server, as in its Server header.
     pub server_software: &'a str,
-    /// Where the request came in.
+    /// The address at which the request arrived.
     pub local_addr: SocketAddr,
-    /// Where it came from.
+    /// The address of the client.
     pub remote_addr: SocketAddr,
-    /// How long the request's body is that the script reads, in bytes; `None` when it has none.
+    /// The length of the request's body in bytes; `None` if there is no body.
     pub content_length: Option<u64>,
     /// Whether the connection is encrypted.
     pub secure: bool,
 }
 
-/// Fields that are no `HTTP_` variable of their own (B-242), in lower case.
+/// Headers that do not become an `HTTP_` variable (B-242), in lower case.
 const EXCLUDED_HEADERS: [&str; 8] = [
     "authorization",
     "proxy-authorization",
     "proxy",             // would be HTTP_PROXY, which many programs obey
     "content-type",      // CONTENT_TYPE
     "content-length",    // CONTENT_LENGTH
-    "transfer-encoding", // the body that the script reads is no longer coded
+    "transfer-encoding", // the script reads a decoded body
     "connection",
-    "host", // of an absolute-form target, if there is one
+    "host", // replaced by that of an absolute-form target
 ];
 
-/// Calls `set` with name and value of every variable, each name once.
+/// Calls `set` with the name and value of every variable, each name once.
 ///
-/// A value with a NUL is left out, as no process can be started with one; of all that goes in, only
-/// `document_root` and `server_software` could hold it.
+/// A variable whose value holds a NUL is not set, because no process can be started with one. Only
+/// `document_root` and `server_software` could hold one.
 pub fn variables(context: &Context<'_>, mut set: impl FnMut(&str, &[u8])) {
     let Context {
         head,
@@ -104,9 +105,9 @@ pub fn variables(context: &Context<'_>, mut set: impl FnMut(&str, &[u8])) {
     set("GATEWAY_INTERFACE", b"CGI/1.1");
     set("SERVER_SOFTWARE", server_software.as_bytes());
     set("SERVER_NAME", &server_name(&head, local_addr.ip()));
-    set("SERVER_PORT", local_addr.port().to_string().as_bytes());
+    set("SERVER_PORT", Decimal::new(local_addr.port().into()).as_bytes());
     set("REMOTE_ADDR", remote_addr.ip().to_canonical().to_string().as_bytes());
-    set("REMOTE_PORT", remote_addr.port().to_string().as_bytes());
+    set("REMOTE_PORT", Decimal::new(remote_addr.port().into()).as_bytes());
     if secure {
         set("HTTPS", b"on");
     }
@@ -125,7 +126,7 @@ pub fn variables(context: &Context<'_>, mut set: impl FnMut(&str, &[u8])) {
     }
 
     if let Some(length) = content_length {
-        set("CONTENT_LENGTH", length.to_string().as_bytes());
+        set("CONTENT_LENGTH", Decimal::new(length).as_bytes());
     }
     if let Some(media_type) = head.header("Content-Type") {
         set("CONTENT_TYPE", media_type);
@@ -141,14 +142,15 @@ pub fn variables(context: &Context<'_>, mut set: impl FnMut(&str, &[u8])) {
     }
 }
 
-/// The most words of a query that are arguments: every system takes so many.
+/// The maximum number of arguments: every system accepts as many. A query with more words is not
+/// passed as arguments.
 const MAX_ARGUMENTS: usize = 4096;
 
-/// The arguments behind a script's name: the words of a query that is an indexed search, decoded
-/// (RFC 3875 §4.4, B-245); empty for every other request.
+/// The arguments of a script: the words of a query that is an indexed search, decoded (RFC 3875
+/// §4.4, B-245); empty for every other request.
 ///
-/// They are the peer's words, also when they look like options: [`std::process::Command::arg`]
-/// takes them as they are, a shell must not see them.
+/// They come from the peer, and may look like options. [`std::process::Command::arg`] passes them
+/// on unchanged; they must not be passed to a shell.
 #[must_use]
 pub fn arguments(head: &Head<'_>) -> Vec<Vec<u8>> {
     let query = head.query().unwrap_or_default();
@@ -156,7 +158,7 @@ pub fn arguments(head: &Head<'_>) -> Vec<Vec<u8>> {
     if !reads || query.is_empty() || query.contains(&b'=') {
         return Vec::new();
     }
-    // What cannot be passed whole is not passed at all (§4.4).
+    // Arguments that cannot be passed completely are not passed at all (§4.4).
     if query.iter().filter(|&&b| b == b'+').count() >= MAX_ARGUMENTS {
         return Vec::new();
     }
@@ -165,8 +167,8 @@ pub fn arguments(head: &Head<'_>) -> Vec<Vec<u8>> {
     if words.iter().any(|word| word.contains(&0)) { Vec::new() } else { words }
 }
 
-/// The host that was asked for, without its port; where the peer named none, the address it
-/// reached. Nothing is resolved (B-287). An IPv6 address is in brackets (RFC 3875 §4.1.14).
+/// The host of the request without its port, or, if there is none, the local address. No name is
+/// resolved (B-287). An IPv6 address is in brackets (RFC 3875 §4.1.14).
 fn server_name(head: &Head<'_>, local: IpAddr) -> Vec<u8> {
     let host = head.host().unwrap_or_default();
     let end = match host.iter().position(|&b| b == b']') {
@@ -188,7 +190,7 @@ fn protocol(version: Version) -> &'static [u8] {
     }
 }
 
-/// Path and query, undecoded; a fragment is nobody's business on a server.
+/// Path and query, undecoded, without a fragment.
 fn request_uri(head: &Head<'_>) -> Vec<u8> {
     let (path, suffix) = head.origin_form();
     let end = suffix.iter().position(|&b| b == b'#').unwrap_or(suffix.len());
@@ -200,8 +202,8 @@ fn join_path(root: &[u8], path: &[u8]) -> Vec<u8> {
     [root.strip_suffix(b"/").unwrap_or(root), path].concat()
 }
 
-/// The `HTTP_` variables: one for each name, however often and in whatever case it came (RFC 3875
-/// §4.1.18).
+/// The `HTTP_` variables: one for each name, however often and in whatever letter case it occurs
+/// (RFC 3875 §4.1.18).
 fn header_variables(head: &Head<'_>) -> BTreeMap<String, Vec<u8>> {
     let mut variables = BTreeMap::new();
     if let Some(host) = head.host() {
@@ -211,7 +213,7 @@ fn header_variables(head: &Head<'_>) -> BTreeMap<String, Vec<u8>> {
         let Some(variable) = header_variable_name(name) else {
             continue;
         };
-        // RFC 9110 §5.3, and RFC 6265 §5.4 for what is no list (B-241).
+        // RFC 9110 §5.3; RFC 6265 §5.4 for cookies, which are not a list (B-241).
         let separator: &[u8] = if variable == "HTTP_COOKIE" { b"; " } else { b", " };
         variables
             .entry(variable)
@@ -224,8 +226,8 @@ fn header_variables(head: &Head<'_>) -> BTreeMap<String, Vec<u8>> {
     variables
 }
 
-/// The variable for the field `name`, when it is passed. A name with anything but letters, digits
-/// and `-` is not: `X_A` and `X-A` would be the same variable, and a script could not tell which.
+/// The variable for the header `name`, if it is passed. A name with characters other than letters,
+/// digits and `-` is not: `X_A` and `X-A` would be the same variable.
 fn header_variable_name(name: &[u8]) -> Option<String> {
     let name = str::from_utf8(name).ok()?;
     let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');

@@ -1,4 +1,4 @@
-//! Every variable, from what it is made; and the fields that must never be one.
+//! Every variable and its source, and the headers that must not become variables.
 
 use super::{Context, arguments, variables};
 use crate::cgi::route::Script;
@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 type Variables = BTreeMap<String, String>;
 
-/// Hands over the head of a request that the machine takes.
+/// Calls `f` with the head of a well-formed request.
 fn with_head<T>(request: &[u8], f: impl FnOnce(Head<'_>) -> T) -> T {
     let mut connection = Connection::new(Limits::default());
     match connection.advance(request) {
@@ -18,8 +18,8 @@ fn with_head<T>(request: &[u8], f: impl FnOnce(Head<'_>) -> T) -> T {
     }
 }
 
-/// The variables of a request for `/cgi-bin/x`, as `change` has it; fails on a name set twice and
-/// on a NUL.
+/// The variables of a request for `/cgi-bin/x`, with the changes of `change`. Panics if a name is set
+/// twice or a value holds a NUL.
 fn of(request: &[u8], change: impl FnOnce(&mut Context<'_>)) -> Variables {
     with_head(request, |head| {
         let script = Script::for_path(head.path());
@@ -48,7 +48,7 @@ fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-/// The variables of a GET by HTTP/1.0 with these fields, separated by `|`.
+/// The variables of a GET by HTTP/1.0 with these headers, separated by `|`.
 fn fields(fields: &str) -> Variables {
     let lines: String = fields.split('|').map(|field| format!("{field}\r\n")).collect();
     of(format!("GET /cgi-bin/x HTTP/1.0\r\n{lines}\r\n").as_bytes(), |_| {})
@@ -72,7 +72,7 @@ fn addresses(local: &str, peer: &str) -> Variables {
 }
 
 #[test]
-fn b_237_these_and_no_others() {
+fn b_237_exactly_these_variables_are_set() {
     let request = b"POST //cgi-bin/do%20it/a%2fb//?q=%20#f HTTP/1.1\r\nHost: here:81\r\n\
         Content-Type: text/plain\r\nContent-Length: 3\r\nAuthorization: Basic YTpi\r\n\r\n";
     let all = of(request, |context| (context.content_length, context.secure) = (Some(3), true));
@@ -112,7 +112,7 @@ fn rfc_3875_4_1_16_the_version_of_the_request() {
 }
 
 #[test]
-fn b_229_b_243_the_query_is_raw_and_always_there() {
+fn b_229_b_243_the_query_is_undecoded_and_always_set() {
     for (target, query, uri) in [
         ("/cgi-bin/x", "", "/cgi-bin/x"),
         ("/cgi-bin/x?", "", "/cgi-bin/x?"),
@@ -126,7 +126,7 @@ fn b_229_b_243_the_query_is_raw_and_always_there() {
 }
 
 #[test]
-fn b_243_what_a_request_lacks_is_not_set() {
+fn b_243_absent_values_are_not_set() {
     let all = fields("X-A: 1");
     let optional = ["CONTENT_TYPE", "CONTENT_LENGTH", "AUTH_TYPE", "REMOTE_USER", "HTTPS"];
     for name in optional.into_iter().chain(["HTTP_HOST", "HTTP_ACCEPT", "HTTP_COOKIE"]) {
@@ -178,12 +178,12 @@ fn b_287_the_server_is_called_as_the_peer_called_it() {
         let all = fields(&format!("Host: {host}"));
         assert_eq!(all["SERVER_NAME"], name, "{host}");
         assert_eq!(all["HTTP_HOST"], host);
-        assert_eq!(all["SERVER_PORT"], "8000", "where it came in, not what it asked for");
+        assert_eq!(all["SERVER_PORT"], "8000", "the local port, not that of the request");
     }
 }
 
 #[test]
-fn rfc_9112_3_2_2_the_host_of_the_target_goes_before_the_field() {
+fn rfc_9112_3_2_2_the_host_of_the_target_takes_precedence_over_the_header() {
     let all = of(b"GET http://b:1/cgi-bin/x HTTP/1.1\r\nHost: a\r\n\r\n", |_| {});
     assert_eq!((&*all["HTTP_HOST"], &*all["SERVER_NAME"]), ("b:1", "b"));
     assert_eq!(at("http://b/cgi-bin/x", "HTTP_HOST").as_deref(), Some("b"), "also without one");
@@ -218,7 +218,7 @@ fn b_239_authorization_is_never_passed_on() {
 }
 
 #[test]
-fn b_240_repeated_fields_are_one_list() {
+fn b_240_repeated_headers_are_one_list() {
     assert_eq!(
         http("Accept: a/b|X-Y: 1|ACCEPT: c/d;q=0.5"),
         ["HTTP_ACCEPT=a/b, c/d;q=0.5", "HTTP_X_Y=1"]
@@ -232,7 +232,7 @@ fn b_241_cookies_are_joined_as_cookies() {
 }
 
 #[test]
-fn b_242_all_other_fields_are_passed() {
+fn b_242_all_other_headers_are_passed() {
     let lines = "User-Agent: t|Content-Encoding: gzip|X1-2: \u{e9}|Expect: 100-continue";
     let user_agent = "HTTP_USER_AGENT=t";
     let expected = ["HTTP_CONTENT_ENCODING=gzip", "HTTP_EXPECT=100-continue", user_agent];
@@ -241,7 +241,7 @@ fn b_242_all_other_fields_are_passed() {
 }
 
 #[test]
-fn b_242_framing_fields_are_not_passed() {
+fn b_242_framing_headers_are_not_passed() {
     let lines = "Connection: close|Content-Length: 0|Content-Type: a/b|Proxy-Authorization: x";
     assert_eq!(http(lines), [""; 0]);
 }
@@ -255,7 +255,7 @@ fn b_242_httpoxy_sets_no_proxy() {
 }
 
 #[test]
-fn b_242_no_field_can_pass_for_another() {
+fn b_242_no_header_has_the_variable_of_another() {
     for name in ["X_Forwarded_For", "Content_Length", "_", "X.A", "X'A", "X~", "Pro_xy", "Host_"] {
         assert_eq!(http(&format!("{name}: evil")), [""; 0], "{name}");
     }
@@ -322,7 +322,7 @@ proptest! {
         let request = [start.as_bytes(), value.as_bytes(), b"\r\n\r\n"].concat();
         let mut connection = Connection::new(Limits::default());
         let Ok((_, Event::Request(head))) = connection.advance(&request) else {
-            return Ok(()); // refused before it comes here
+            return Ok(()); // refused by the parser
         };
         for name in of(&request, |_| {}).into_keys() {
             let plain = |b| matches!(b, b'A'..=b'Z' | b'0'..=b'9' | b'_');

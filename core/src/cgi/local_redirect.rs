@@ -1,9 +1,9 @@
-//! The request that a local redirect stands for (RFC 3875 §6.2.2).
+//! Local redirects of CGI scripts (RFC 3875 §6.2.2).
 //!
-//! A script may answer with a path of this server: then the answer is what a client would have got
-//! that asked for that path, and the client never learns of it. [`request_head`] writes the head of that
-//! request; a fresh [`Connection`](crate::http1::Connection) reads it, so that it is judged like
-//! any other. How often this may happen on one request is the caller's to bound.
+//! A script may respond with a path on this server. The client then receives the response for that
+//! path, without a redirect of its own. [`request_head`] writes the head of the request for that
+//! path. A new [`Connection`](crate::http1::Connection) parses it, so that it passes the same
+//! checks as any other request. The caller must bound the number of local redirects per request.
 //!
 //! ```
 //! use doorstep_core::cgi::local_redirect;
@@ -17,10 +17,10 @@
 
 use crate::http1::{Head, Version};
 
-/// The bytes of the head: a GET of `target` (HEAD if `head` was one) without a body, of the same
-/// version (HTTP/0.9 becomes 1.0), host and fields. Conditions and ranges are for a GET that was asked
-/// for: to another method they say something else (RFC 9110 §13.1, §14.2). `target` is that of a
-/// [`Reply::LocalRedirect`](super::output::Reply::LocalRedirect).
+/// The bytes of the head: a GET of `target` (HEAD if `head` is one) without a body, with the same
+/// version (HTTP/1.0 for HTTP/0.9), host and headers. Preconditions and ranges are kept only if
+/// `head` is a GET or HEAD: for other methods they have another meaning (RFC 9110 §13.1, §14.2).
+/// `target` is that of a [`Reply::LocalRedirect`](super::output::Reply::LocalRedirect).
 #[must_use]
 pub fn request_head(head: &Head<'_>, target: &[u8]) -> Vec<u8> {
     let method: &[u8] = if head.is_head() { b"HEAD " } else { b"GET " };
@@ -29,7 +29,7 @@ pub fn request_head(head: &Head<'_>, target: &[u8]) -> Vec<u8> {
         Version::Http10 | Version::Http09 => b" HTTP/1.0\r\n",
     };
     let mut out = [method, target, version].concat();
-    // The authority of an absolute-form goes before Host (RFC 9112 §3.2.2).
+    // The authority of an absolute-form target takes precedence over Host (RFC 9112 §3.2.2).
     let host = head.host().map(|host| (&b"Host"[..], host));
     let reads = head.method() == b"GET" || head.is_head();
     let others = head
@@ -44,7 +44,7 @@ pub fn request_head(head: &Head<'_>, target: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Whether a field is about the body or the connection, or is Host, and so not to be repeated.
+/// Whether a header concerns the body or the connection, or is Host, and so is not forwarded.
 fn is_not_forwarded(name: &[u8]) -> bool {
     const NAMES: [&str; 10] = [
         "connection",
@@ -62,7 +62,7 @@ fn is_not_forwarded(name: &[u8]) -> bool {
     body || NAMES.iter().any(|other| name.eq_ignore_ascii_case(other.as_bytes()))
 }
 
-/// Whether a field says when to send a representation, and which part of it.
+/// Whether a header is a precondition or a range.
 fn is_conditional_or_range(name: &[u8]) -> bool {
     let condition = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"if-"));
     condition || name.eq_ignore_ascii_case(b"range")
@@ -73,7 +73,7 @@ mod tests {
     use super::request_head;
     use crate::http1::{Connection, Event, Head, Limits, Version};
 
-    /// The head that a fresh machine reads from `bytes`, which hold nothing else.
+    /// The head that a new connection parses from `bytes`, which hold nothing else.
     fn parse(bytes: &[u8]) -> Head<'_> {
         match Connection::new(Limits::default()).advance(bytes) {
             Ok((used, Event::Request(head))) if used == bytes.len() => head,
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_9110_14_2_a_post_is_answered_whole_whatever_it_has() {
+    fn rfc_9110_14_2_a_post_loses_its_ranges_and_preconditions() {
         for (method, fields) in [("GET", 4), ("HEAD", 4), ("POST", 2), ("PUT", 2)] {
             let asked = format!(
                 "{method} /cgi-bin/x HTTP/1.1\r\nHost: a\r\nRange: bytes=1-2\r\nIF-None-Match: *\r\n\
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_3875_6_2_2_a_request_without_a_body_that_reads_as_one() {
+    fn rfc_3875_6_2_2_the_request_is_well_formed_and_has_no_body() {
         let asked = "PUT /cgi-bin/x?y HTTP/1.1\r\nAccept: a\r\nhOST: here:80\r\nCookie: c=d\r\n\
             Content-Type: t\r\ncontent-md5: m\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\
             Connection: upgrade, close\r\nUpgrade: h2c\r\nHTTP2-Settings: s\r\nTE: trailers\r\n\
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_3875_6_2_2_head_version_and_host_are_the_originals() {
+    fn rfc_3875_6_2_2_head_version_and_host_are_kept() {
         for (asked, wanted) in [
             ("HEAD / HTTP/1.0\r\n\r\n", "HEAD /x HTTP/1.0\r\n\r\n"),
             ("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", "HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n"),

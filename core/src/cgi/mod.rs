@@ -1,9 +1,10 @@
-//! From a path to a process and back: CGI/1.1 (RFC 3875) as pure decisions.
+//! CGI/1.1 (RFC 3875) as pure decisions: from a path to a script, and from its output to a
+//! response.
 //!
-//! [`route`] finds which part of a path is the script, as questions that the caller answers;
-//! [`environment`] makes the variables and arguments it starts with; [`output`] makes an answer of
-//! what it writes, and [`local_redirect`] a request of a local redirect. Nothing here starts anything:
-//! processes, their limits and their end are the driver's.
+//! [`route`] finds the part of a path that is the script, by questions that the caller answers;
+//! [`environment`] makes its variables and arguments; [`output`] parses what it writes, and
+//! [`local_redirect`] writes the request for a local redirect. Nothing here starts a process:
+//! processes, their limits and their end are the driver's task. Each module has an example.
 
 mod credentials;
 pub mod environment;

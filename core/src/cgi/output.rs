@@ -1,15 +1,16 @@
-//! What a script writes, as an answer (RFC 3875 §6).
+//! The parser of a script's output (RFC 3875 §6).
 //!
-//! [`OutputParser`] is fed the bytes of the script's standard output until the header block is whole, and
-//! then says what to do: send a [`Document`], or answer the request that a local redirect stands
-//! for ([`super::local_redirect`]). What it lets through can be sent as it is: names are tokens, values are
-//! free of control bytes, and what belongs to the connection, framing above all, is taken out. It
-//! remembers the header block alone, which is bounded; the body never passes through it, but for
-//! the bytes that came along with the header's last.
+//! [`OutputParser`] is fed the bytes of the script's standard output until the header block is
+//! complete. The result is a [`Document`] to send, or the target of a [local
+//! redirect](super::local_redirect). Both are safe to use: names are tokens, values are free of
+//! control characters, and headers of the connection, including framing, are removed. Only the
+//! header block is kept, which is bounded; the body does not pass through the parser, except for
+//! the bytes that arrived together with the end of the header block.
 //!
-//! It refuses what is no header block, with a [`OutputError`] that says in one line what to mend: that is
-//! a 502 and a line in the log. A script named `nph-…` writes a whole response, status line first;
-//! it is read in the same way, and the server frames it as any other.
+//! Anything that is not a header block is refused with an [`OutputError`], whose one-line message
+//! says what is wrong: that is a 502 and a line in the log. A script named `nph-…` (non-parsed
+//! header) writes a complete response, status line first. It is parsed in the same way, and the
+//! server frames it like any other.
 //!
 //! ```
 //! use doorstep_core::cgi::output::{OutputError, OutputParser, Reply};
@@ -23,92 +24,94 @@
 //!
 //! let error = OutputParser::new(false, 8192).feed(b"Hello, world!\n").unwrap_err();
 //! assert_eq!(error, OutputError::InvalidLine(b"Hello, world!".to_vec()));
-//! assert_eq!(error.to_string(), "a line of its header is no field ('Hello, world!')");
+//! assert_eq!(error.to_string(), "malformed header line ('Hello, world!')");
 //! ```
 
 use core::fmt;
 use core::mem;
 
+use crate::bytes::{is_token, parse_decimal, trim_ows};
 use crate::http1::quote;
 
-/// The most fields that a header block may have.
+/// The maximum number of headers in a header block.
 const MAX_HEADERS: usize = 200;
 
-/// The header block of a script's output, as far as it has come.
+/// The header block of a script's output, as far as it has arrived.
 #[derive(Debug)]
 pub struct OutputParser {
     nph: bool,
     max_header: usize,
     bytes: Vec<u8>,
-    /// Where the line that is being read began.
+    /// The start of the current line.
     line_start: usize,
-    /// Where the search for its end goes on.
+    /// Where the search for the end of the line continues.
     scan_start: usize,
     header: ParsedHeader,
 }
 
-/// What a script wants done.
+/// The response that a script asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// Send this.
+    /// Send this document.
     Document(Document),
-    /// Answer as if this had been asked for (RFC 3875 §6.2.2): path and query in origin-form,
-    /// printable ASCII. The rest of the output is of no use.
+    /// Respond as if this target had been requested (local redirect, RFC 3875 §6.2.2): path and
+    /// query in origin-form, printable ASCII. The rest of the output is discarded.
     LocalRedirect(Vec<u8>),
 }
 
-/// An answer's head as a script wants it, and how its body begins.
+/// The head of a response as the script wrote it, and the beginning of its body.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Document {
     /// 200 to 599.
     pub status: u16,
-    /// The reason phrase, when there is one that can be sent: printable ASCII.
+    /// The reason phrase, if there is one that can be sent: printable ASCII.
     pub reason: Option<Vec<u8>>,
-    /// The fields to send, in their order, with names as the script spelt them.
+    /// The headers to send, in order, with names spelled as the script wrote them.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// What Content-Length said, in bytes. It is in no other place.
+    /// The value of Content-Length, in bytes. It is not in `headers`.
     pub content_length: Option<u64>,
-    /// The bytes of the body that came with the end of the header block. A 204, 205 or 304 has no
-    /// body all the same.
+    /// The bytes of the body that arrived with the end of the header block. Discard them for a 204,
+    /// 205 or 304.
     pub body: Vec<u8>,
-    /// The names of fields that are not the script's to set.
+    /// The names of headers that were removed because a script may not set them.
     pub dropped_headers: Vec<String>,
 }
 
-/// Why an output is no answer: 502. Lines and values are as the script wrote them.
+/// The reason why an output is not a response: 502. Lines and values are as the script wrote them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OutputError {
-    /// The output ended before it began.
+    /// The output is empty.
     Empty,
-    /// The output ended before the empty line that ends a header block; the line it was in.
+    /// The output ended before the empty line that ends the header block, in this line.
     UnexpectedEnd(Vec<u8>),
-    /// The header block is longer than this, in bytes.
+    /// The header block is longer than this number of bytes.
     HeaderTooLong(usize),
-    /// The header block has more than 200 fields.
+    /// The header block has more than 200 headers.
     TooManyHeaders,
-    /// A line is no `name: value`, continues another, or has a control byte in it.
+    /// A line is not `name: value`, or is a continuation line (obs-fold), or holds a control
+    /// character.
     InvalidLine(Vec<u8>),
-    /// A field that can be there once only is there again.
+    /// A header that may occur only once is repeated.
     DuplicateHeader(&'static str),
-    /// Neither Content-Type nor Location nor Status is there (RFC 3875 §6.2).
+    /// There is neither Content-Type nor Location nor Status (RFC 3875 §6.2).
     MissingHeader,
-    /// Status is not a number from 200 to 599, with or without a phrase.
+    /// Status is not a number from 200 to 599, optionally with a reason phrase.
     InvalidStatus(Vec<u8>),
-    /// Location is empty, or a local one that no request line could hold.
+    /// Location is empty, or is local and cannot be a request target.
     InvalidLocation(Vec<u8>),
-    /// Content-Length is no number of bytes.
+    /// Content-Length is not a number of bytes.
     InvalidContentLength(Vec<u8>),
-    /// Transfer-Encoding says that the body is coded, which is the server's to do: sent on as it is,
-    /// it would be another body.
+    /// Transfer-Encoding names a transfer coding, which only the server may apply: the client would
+    /// receive another body.
     UnsupportedTransferEncoding(Vec<u8>),
-    /// The first line of an `nph-` script is no status line of HTTP/1.0 or 1.1.
+    /// The first line of an `nph-` script is not a status line of HTTP/1.0 or 1.1.
     InvalidStatusLine(Vec<u8>),
 }
 
 impl OutputParser {
-    /// Of a script that writes its response itself when `nph`. `max_header` bounds the header block, its
-    /// empty line included, in bytes.
+    /// A parser for one script. `nph` means that the script writes a complete response.
+    /// `max_header` is the maximum length of the header block in bytes, its empty line included.
     #[must_use]
     pub fn new(nph: bool, max_header: usize) -> Self {
         Self {
@@ -121,11 +124,11 @@ impl OutputParser {
         }
     }
 
-    /// Takes what the script wrote next. `None` until the header block is whole; with the reply, or
-    /// a fault, it is done.
+    /// Takes the next bytes of the output. Returns `None` until the header block is complete. After
+    /// a reply or an error, the parser must not be used again.
     ///
     /// # Errors
-    /// When this is no header block: as soon as a line shows it.
+    /// Returns an error as soon as a line shows that this is not a header block.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<Reply>, OutputError> {
         self.bytes.extend_from_slice(bytes);
         loop {
@@ -154,7 +157,7 @@ impl OutputParser {
         }
     }
 
-    /// The output has ended, and [`Self::feed`] has given no reply yet.
+    /// The error for an output that ended before [`Self::feed`] returned a reply.
     #[must_use]
     pub fn end(self) -> OutputError {
         match self.bytes.get(self.line_start..) {
@@ -164,23 +167,23 @@ impl OutputParser {
     }
 }
 
-/// What the lines so far have said.
+/// The header lines so far.
 #[derive(Debug, Default)]
 struct ParsedHeader {
     status: Option<(u16, Option<Vec<u8>>)>,
     location: Option<Vec<u8>>,
-    /// Whether Content-Type was there.
+    /// Whether there was a Content-Type.
     has_content_type: bool,
     content_length: Option<u64>,
     headers: Vec<(String, Vec<u8>)>,
     dropped_headers: Vec<String>,
-    /// How many fields there were, of all kinds.
+    /// The number of headers of all kinds.
     count: usize,
 }
 
 impl ParsedHeader {
     fn add_line(&mut self, nph: bool, line: &[u8]) -> Result<(), OutputError> {
-        /// What Python's `cgitb` writes before its own header, in case there was one already.
+        /// What Python's `cgitb` writes before its own header block, in case there already was one.
         const CGITB: &[u8] = b"<!--: spam";
         if line == CGITB {
             return Ok(());
@@ -192,7 +195,7 @@ impl ParsedHeader {
             return Err(OutputError::TooManyHeaders);
         }
         match name.to_ascii_lowercase().as_str() {
-            // It stands in the status line there.
+            // The status line has the status.
             "status" if nph => self.dropped_headers.push(name),
             "status" => {
                 let status = parse_status(value)
@@ -215,7 +218,7 @@ impl ParsedHeader {
                 ensure_first("Location", self.location.replace(value.to_vec()).is_none())?;
                 self.headers.push((name, value.to_vec()));
             }
-            "date" => {} // of every answer; frameworks say it too
+            "date" => {} // the server sends it; some frameworks do, too
             lower if CONNECTION_HEADERS.contains(&lower) => self.dropped_headers.push(name),
             _ => self.headers.push((name, value.to_vec())),
         }
@@ -260,7 +263,7 @@ impl ParsedHeader {
     }
 }
 
-/// Fields of the connection (RFC 9110 §7.6.1), and of the server.
+/// Headers of the connection (RFC 9110 §7.6.1), and `Server`.
 const CONNECTION_HEADERS: [&str; 8] = [
     "connection",
     "keep-alive",
@@ -276,13 +279,13 @@ fn ensure_first(name: &'static str, first: bool) -> Result<(), OutputError> {
     if first { Ok(()) } else { Err(OutputError::DuplicateHeader(name)) }
 }
 
-/// Whether a field says more than where to go: a cookie, say, which would be lost if the server went
-/// there itself, since RFC 3875 §6.2.2 allows nothing beside a local Location.
+/// Whether there is more than a redirect, such as a cookie: it would be lost in a local redirect,
+/// since RFC 3875 §6.2.2 allows nothing beside a local Location.
 fn is_other_header((name, _): &(String, Vec<u8>)) -> bool {
     !["content-type", "location"].iter().any(|said| name.eq_ignore_ascii_case(said))
 }
 
-/// A local redirect's target; a fragment is the client's business, and nobody's here.
+/// The target of a local redirect, without a fragment: that concerns clients only.
 fn local_redirect(location: &[u8]) -> Result<Reply, OutputError> {
     let target = location.split(|&b| b == b'#').next().unwrap_or_default();
     match location.iter().all(u8::is_ascii_graphic) {
@@ -291,77 +294,59 @@ fn local_redirect(location: &[u8]) -> Result<Reply, OutputError> {
     }
 }
 
-/// A field line's name and trimmed value.
+/// Name and trimmed value of a header line.
 fn parse_header_line(line: &[u8]) -> Option<(String, &[u8])> {
     let (name, value) = line.split_at(line.iter().position(|&b| b == b':')?);
-    let token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
     let text = |&b: &u8| b == b'\t' || !b.is_ascii_control();
-    let fits = !name.is_empty() && name.iter().all(token) && value.iter().all(text);
-    fits.then(|| (name.iter().copied().map(char::from).collect(), trim(&value[1..])))
+    let fits = is_token(name) && value.iter().all(text);
+    fits.then(|| (name.iter().copied().map(char::from).collect(), trim_ows(&value[1..])))
 }
 
-/// `HTTP/1.1 200 OK`, the phrase being optional.
+/// `HTTP/1.1 200 OK`, with an optional phrase.
 fn parse_status_line(line: &[u8]) -> Result<(u16, Option<Vec<u8>>), OutputError> {
     let rest = line.strip_prefix(b"HTTP/1.1 ").or_else(|| line.strip_prefix(b"HTTP/1.0 "));
     rest.and_then(parse_status).ok_or_else(|| OutputError::InvalidStatusLine(line.to_vec()))
 }
 
-/// `200 OK`, the phrase being optional; one that cannot be sent is none.
+/// `200 OK`, with an optional phrase. A phrase that cannot be sent is left out.
 fn parse_status(value: &[u8]) -> Option<(u16, Option<Vec<u8>>)> {
     let (code, phrase) = value.split_at_checked(3)?;
     let code = u16::try_from(parse_decimal(code)?).ok().filter(|code| (200..600).contains(code))?;
     if !phrase.is_empty() && !phrase.starts_with(b" ") {
         return None;
     }
-    let phrase = trim(phrase);
+    let phrase = trim_ows(phrase);
     let fits = !phrase.is_empty() && phrase.iter().all(|b| matches!(b, b' '..=b'~'));
     Some((code, fits.then(|| phrase.to_vec())))
-}
-
-/// Decimal digits, and nothing but.
-fn parse_decimal(digits: &[u8]) -> Option<u64> {
-    let plain = digits.iter().all(u8::is_ascii_digit); // `parse` would take a sign
-    str::from_utf8(digits).ok().filter(|_| plain)?.parse().ok()
-}
-
-fn trim(value: &[u8]) -> &[u8] {
-    let fits = |b: &u8| !matches!(b, b' ' | b'\t');
-    let start = value.iter().position(fits).unwrap_or(value.len());
-    let end = value.iter().rposition(fits).map_or(start, |last| last + 1);
-    &value[start..end]
 }
 
 impl fmt::Display for OutputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("it wrote nothing"),
+            Self::Empty => f.write_str("no output"),
             Self::UnexpectedEnd(line) if line.is_empty() => {
-                f.write_str("no empty line ends its header")
+                f.write_str("no empty line after the header block")
             }
-            Self::UnexpectedEnd(line) => write_quoted(f, "it ended inside its header", line),
-            Self::HeaderTooLong(most) => write!(f, "its header is longer than {most} bytes"),
-            Self::TooManyHeaders => write!(f, "its header has more than {MAX_HEADERS} fields"),
-            Self::InvalidLine(line) => write_quoted(f, "a line of its header is no field", line),
-            Self::DuplicateHeader(name) => write!(f, "its header has {name} twice"),
-            Self::MissingHeader => {
-                f.write_str("its header has no Content-Type, Location or Status")
+            Self::UnexpectedEnd(line) => {
+                write_quoted(f, "the output ends within the header block", line)
             }
-            Self::InvalidStatus(value) => write_quoted(f, "its Status is none", value),
-            Self::InvalidLocation(value) => write_quoted(f, "its Location is none", value),
-            Self::InvalidContentLength(value) => {
-                write_quoted(f, "its Content-Length is none", value)
-            }
+            Self::HeaderTooLong(most) => write!(f, "the header block is longer than {most} bytes"),
+            Self::TooManyHeaders => write!(f, "more than {MAX_HEADERS} headers"),
+            Self::InvalidLine(line) => write_quoted(f, "malformed header line", line),
+            Self::DuplicateHeader(name) => write!(f, "more than one {name} header"),
+            Self::MissingHeader => f.write_str("no Content-Type, Location or Status header"),
+            Self::InvalidStatus(value) => write_quoted(f, "invalid Status", value),
+            Self::InvalidLocation(value) => write_quoted(f, "invalid Location", value),
+            Self::InvalidContentLength(value) => write_quoted(f, "invalid Content-Length", value),
             Self::UnsupportedTransferEncoding(value) => {
-                write_quoted(f, "its Transfer-Encoding says that its body is coded", value)
+                write_quoted(f, "unsupported Transfer-Encoding", value)
             }
-            Self::InvalidStatusLine(line) => {
-                write_quoted(f, "its first line is no status line", line)
-            }
+            Self::InvalidStatusLine(line) => write_quoted(f, "invalid status line", line),
         }
     }
 }
 
-/// Writes `what ('text')` in one line, hostile bytes escaped and a long text cut.
+/// Writes `what ('text')` in one line, with control characters escaped and a long text truncated.
 fn write_quoted(f: &mut fmt::Formatter<'_>, what: &str, text: &[u8]) -> fmt::Result {
     let mut quoted = Vec::new();
     quote(text, &mut quoted);

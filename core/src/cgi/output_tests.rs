@@ -1,4 +1,4 @@
-//! What scripts write, well and badly.
+//! Well-formed and malformed output of scripts.
 
 use super::OutputError::{
     DuplicateHeader, Empty, HeaderTooLong, InvalidContentLength, InvalidLine, InvalidLocation,
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 const MAX_HEADER: usize = 8192;
 
-/// What `text` comes to: whole, byte by byte, and with a few other bytes to begin with.
+/// The result for `text`: whole, byte by byte, and in pieces of other sizes.
 fn read(nph: bool, text: impl AsRef<[u8]>) -> Result<Reply, OutputError> {
     let text = text.as_ref();
     let whole = pieces(nph, MAX_HEADER, text, &[]);
@@ -74,7 +74,7 @@ fn rfc_3875_6_2_1_a_document() {
 }
 
 #[test]
-fn b_234_names_in_any_case_are_passed_on_as_they_are_spelt() {
+fn b_234_names_in_any_case_are_passed_on_unchanged() {
     let document =
         document("cONTENT-type: a\nSTATUS: 404\nset-cookie: a=1\nSet-Cookie: b=ü:\t;\n\n");
     let cookies = [field("set-cookie", "a=1"), field("Set-Cookie", "b=ü:\t;")];
@@ -111,7 +111,7 @@ fn rfc_3875_6_2_2_local_redirects() {
     assert_eq!(read(false, "Location: /?\nStatus: 200 Fine\nContent-Type: a\n\n"), again("/?"));
     let beside = "Location: /a\nContent-Type: a\nContent-Length: 3\nDate: now\n\n";
     assert_eq!(read(false, beside), again("/a"));
-    // No way to another server: read as a request, this is the path `/elsewhere/`.
+    // Not another server: as a request target, this is the path `/elsewhere/`.
     assert_eq!(read(false, "Location: //elsewhere/\n\n"), again("//elsewhere/"));
     for bad in ["/a b", "/ü", "/a#b c", "/a\tb"] {
         assert_eq!(
@@ -130,7 +130,7 @@ fn rfc_3875_6_2_3_client_redirects() {
         ("Status: 301\nLocation: /local\n\n", 301),
         ("Location: /new\nStatus: 201 Created\n\n", 201),
         ("Location: https://here/\nStatus: 200\n\n", 200),
-        // What stands beside it would be lost in a local redirect, where nothing may.
+        // Other headers would be lost in a local redirect, which allows none.
         ("Location: /local\nSet-Cookie: a=b\n\n", 302),
         ("Status: 200\nX: y\nContent-Type: a\nLocation: /local\n\n", 302),
     ] {
@@ -142,7 +142,7 @@ fn rfc_3875_6_2_3_client_redirects() {
 }
 
 #[test]
-fn rfc_3875_6_3_one_of_three_must_be_there() {
+fn rfc_3875_6_3_one_of_three_headers_is_required() {
     for text in ["\n", "\r\nbody", "X-A: 1\n\n", "Content-Length: 5\n\nhello", "Server: me\n\n"] {
         assert_eq!(error(text), MissingHeader, "{text}");
     }
@@ -150,7 +150,7 @@ fn rfc_3875_6_3_one_of_three_must_be_there() {
 }
 
 #[test]
-fn rfc_3875_6_3_each_of_these_once() {
+fn rfc_3875_6_3_some_headers_must_not_be_repeated() {
     let name = "Content-Type: a\nContent-Length: 5\nStatus: 200\nLocation: http://a/\n";
     for (line, wanted) in [
         ("content-type: a", "Content-Type"),
@@ -163,7 +163,7 @@ fn rfc_3875_6_3_each_of_these_once() {
 }
 
 #[test]
-fn b_236_content_length_frames_the_body_and_is_no_field() {
+fn b_236_content_length_frames_the_body_and_is_not_passed_on() {
     let text = "Content-Type: text/html\nCONTENT-LENGTH: 0012 \n\n";
     assert_eq!(document(text), Document { content_length: Some(12), ..html() });
     let most = document(format!("Status: 200\nContent-Length: {}\n\n", u64::MAX));
@@ -175,7 +175,7 @@ fn b_236_content_length_frames_the_body_and_is_no_field() {
 }
 
 #[test]
-fn b_235_to_a_head_request_the_machine_sends_the_head_alone() {
+fn b_235_a_head_request_gets_the_head_only() {
     let document = document("Content-Type: text/html\nContent-Length: 5\n\nhello");
     let mut connection = Connection::new(Limits::default());
     let mut outbox = Outbox::new("");
@@ -191,7 +191,7 @@ fn b_235_to_a_head_request_the_machine_sends_the_head_alone() {
 }
 
 #[test]
-fn b_236_fields_of_the_connection_are_not_the_scripts() {
+fn b_236_headers_of_the_connection_are_dropped() {
     let names = [
         ["Connection", "Keep-Alive", "Proxy-Connection"],
         ["TRANSFER-ENCODING", "te", "Trailer"],
@@ -208,7 +208,7 @@ fn b_236_fields_of_the_connection_are_not_the_scripts() {
 }
 
 #[test]
-fn b_234_what_is_no_header_line_is_shown() {
+fn b_234_a_malformed_header_line_is_in_the_error() {
     let bad =
         ["Hello, world!", "<p>a: b</p>", ": a", " X: 1", "X : 1", "X\t: 1", "HTTP/1.1 200 OK"];
     for line in bad.into_iter().chain(["\tfolded", "X: \0", "X: \x1b[2J", "X: a\rb", "Ü: 1", "\r"])
@@ -221,7 +221,7 @@ fn b_234_what_is_no_header_line_is_shown() {
 }
 
 #[test]
-fn b_234_a_traceback_of_cgitb_is_a_page() {
+fn b_234_a_traceback_of_cgitb_is_a_document() {
     assert_eq!(document("<!--: spam\nContent-Type: text/html\n\n"), html());
     assert_eq!(error("<!--: spam\n\n"), MissingHeader);
 }
@@ -288,7 +288,7 @@ fn rfc_3875_5_nph_scripts_write_the_status_line() {
 fn b_251_an_error_is_one_line_that_cannot_be_forged() {
     assert_eq!(
         InvalidLine(b"\x1b'\n\xff".to_vec()).to_string(),
-        r"a line of its header is no field ('\x1b\'\x0a\xff')"
+        r"malformed header line ('\x1b\'\x0a\xff')"
     );
     for text in [&[b'\n'; 9000][..], b"a"] {
         for error in [
@@ -310,7 +310,7 @@ fn b_251_an_error_is_one_line_that_cannot_be_forged() {
     }
 }
 
-/// Lines that mean something, and some that do not.
+/// Header lines with and without a meaning.
 fn header() -> impl Strategy<Value = Vec<u8>> {
     let name = "(?i-u:status|location|content-type|content-length|date|x-[a-z]{1,3})";
     let value = "(?-u:[0-9]{1,3}|/[a-z#?]{0,4}|[ -~]{0,8})";
@@ -321,7 +321,7 @@ fn header() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn every_cut_gives_the_same_reply(
+    fn every_split_gives_the_same_reply(
         text in header(),
         nph in any::<bool>(),
         most in prop_oneof![0..64_usize, Just(MAX_HEADER)],

@@ -1,13 +1,15 @@
-//! Which part of a path is the script, and which is handed to it.
+//! The route from a path to a script: which part of the path is the script, and which is its
+//! PATH_INFO.
 //!
-//! A [`Route`] asks: what is at this [`path`](Route::path)? As long as the caller [`found`]
-//! directories, it asks one component further; the first that is none is the [`Script`], and what
-//! follows is its PATH_INFO (B-228, B-230). Nothing else of the file system is looked at.
+//! A [`Route`] asks what is at its current [`path`](Route::path). While the caller [`found`]
+//! directories, the route continues with the next component; the first file is the [`Script`], and
+//! the rest is its PATH_INFO (B-228, B-230). Nothing else of the file system is looked at.
 //!
-//! One normalised path, that of [`crate::path`], decides whether it is CGI's business, is looked at
-//! and names the script: no spelling of a path can pass the test and reach the source (B-255). What
-//! is below a directory of scripts is a script or a [`RouteError`], never a file. A path that climbs
-//! above the root is refused, not clamped (B-225). Symbolic links are the opener's to judge.
+//! The same normalized path, that of [`crate::path`], decides whether the request is for CGI, is
+//! looked up, and names the script: no spelling of a path passes the check and reaches the source
+//! of a script (B-255). Everything below a script directory is a script or a [`RouteError`], never
+//! a file. A path that leads above the root is refused (B-225). Symbolic links must be checked when
+//! the file is opened.
 //!
 //! [`found`]: Route::found
 //!
@@ -37,16 +39,16 @@
 use crate::http1::{quote, status};
 use crate::path::{self, Ending, PathError};
 
-/// Where scripts live, below the root: `cgi-bin` and `htbin`, unless said otherwise (B-221).
+/// The directories of scripts, relative to the root. Default: `cgi-bin` and `htbin` (B-221).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptDirectories(Vec<Vec<u8>>);
 
 impl ScriptDirectories {
-    /// Each is given as the path of a URL, with or without slashes around it; `/` makes everything
-    /// a script.
+    /// Takes the directories as URL paths, with or without slashes at either end. `/` makes every
+    /// file a script.
     ///
     /// # Errors
-    /// When no directory can stand at one of the paths.
+    /// Returns an error if no directory can have one of these paths.
     pub fn new<P: AsRef<[u8]>>(paths: impl IntoIterator<Item = P>) -> Result<Self, PathError> {
         let clean = |path: P| {
             let mut clean = Vec::new();
@@ -55,7 +57,7 @@ impl ScriptDirectories {
         paths.into_iter().map(clean).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Each as a clean path: relative to the root, the empty one is the root itself.
+    /// The directories as clean paths: relative to the root, which is the empty path.
     pub fn paths(&self) -> impl Iterator<Item = Vec<u8>> {
         self.0.iter().cloned()
     }
@@ -70,36 +72,36 @@ impl Default for ScriptDirectories {
 /// What the caller found at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
-    /// Nothing is there, or it cannot be had; the caller logs why.
+    /// Nothing, or nothing accessible; the caller logs the reason.
     Nothing,
-    /// A regular file, and whether the script's user may execute it.
+    /// A regular file.
     File {
-        /// Whether it may be executed.
+        /// Whether the user that runs scripts may execute it.
         executable: bool,
     },
     /// A directory.
     Directory,
-    /// A device, a FIFO, a socket.
+    /// A device, a FIFO or a socket.
     Other,
 }
 
-/// One path's way to its script.
+/// The search for the script of one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// `/`, the clean path, and a `/` if it names a directory.
     path: Vec<u8>,
-    /// Where in `path` the component ends that is looked at.
+    /// The end of the current component in `path`.
     end: usize,
     hidden: bool,
 }
 
 impl Route {
-    /// Starts on the path of a request ([`crate::http1::Head::path`], undecoded). `None` when it is
-    /// not below one of the directories: `/cgi-bin/` is, `/cgi-bin` is not (B-227). `hidden` says
-    /// whether a script, or a directory on the way to it, may have a name with a leading dot.
+    /// Begins with the path of a request ([`crate::http1::Head::path`], undecoded). `None` if it is
+    /// not below one of the directories: `/cgi-bin/` is, `/cgi-bin` is not (B-227). `hidden` allows
+    /// names with a leading dot, for the script and for directories on the way to it.
     ///
     /// # Errors
-    /// When it is clear from the text that no script can be there.
+    /// Returns an error if no script can have this path.
     pub fn new(
         directories: &ScriptDirectories,
         hidden: bool,
@@ -110,7 +112,7 @@ impl Route {
         }
         let path = normalize(path)?;
         let below = |directory: &Vec<u8>| is_below(directory, &path, CASE_INSENSITIVE);
-        // The first on the way down: the shortest.
+        // The first one on the way down is the shortest.
         let Some(directory) = directories.0.iter().filter(|&d| below(d)).min_by_key(|d| d.len())
         else {
             return Ok(None);
@@ -121,16 +123,16 @@ impl Route {
         Ok(Some(route))
     }
 
-    /// What to look at next: relative to the root, clean, never empty.
+    /// The path to look at: relative to the root, clean, never empty.
     #[must_use]
     pub fn path(&self) -> &[u8] {
         &self.path[1..self.end]
     }
 
-    /// Says what is at [`Self::path`]. `None`: there is a next path to look at.
+    /// Takes what is at [`Self::path`]. `None` means that there is a next path to look at.
     ///
     /// # Errors
-    /// When the path leads to no script.
+    /// Returns an error if the path does not lead to a script.
     pub fn found(&mut self, found: Found) -> Result<Option<Script>, RouteError> {
         let name = || self.path[..self.end].to_vec();
         match found {
@@ -144,7 +146,7 @@ impl Route {
         }
     }
 
-    /// Goes on to the next component.
+    /// Continues with the next component.
     fn descend(&mut self) -> Result<(), RouteError> {
         let next = match self.path.get(self.end + 1..) {
             Some(rest) if !rest.is_empty() => rest.split(|&b| b == b'/').next().unwrap_or_default(),
@@ -159,16 +161,16 @@ impl Route {
     }
 }
 
-/// A script that can be run, and what is handed to it.
+/// A script that can be run, and its PATH_INFO.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script {
     path: Vec<u8>,
-    /// Where in `path` the script ends.
+    /// The end of the script in `path`.
     end: usize,
 }
 
 impl Script {
-    /// Where it is: relative to the root, clean, never empty.
+    /// The file of the script: relative to the root, clean, never empty.
     #[must_use]
     pub fn file(&self) -> &[u8] {
         &self.path[1..self.end]
@@ -180,20 +182,20 @@ impl Script {
         &self.path[..self.end]
     }
 
-    /// PATH_INFO, decoded and clean: empty, or what follows the script, starting with a `/`.
+    /// PATH_INFO, decoded and clean: empty, or the rest of the path, with a leading `/`.
     #[must_use]
     pub fn path_info(&self) -> &[u8] {
         &self.path[self.end..]
     }
 
-    /// Whether it writes its own head, which its name says: `nph-…` (RFC 3875 §5).
+    /// Whether the script writes a complete response, which its name `nph-…` shows (RFC 3875 §5).
     #[must_use]
     pub fn is_nph(&self) -> bool {
         let name = self.name().rsplit(|&b| b == b'/').next().unwrap_or_default();
         name.starts_with(b"nph-")
     }
 
-    /// The script that a path leads to when each first component below `cgi-bin` is one.
+    /// The script for a path, if each first component below `cgi-bin` is one.
     #[cfg(test)]
     pub(crate) fn for_path(path: &[u8]) -> Self {
         let mut route = Route::new(&ScriptDirectories::default(), false, path).unwrap().unwrap();
@@ -201,18 +203,18 @@ impl Script {
     }
 }
 
-/// Why a path that is CGI's business leads to no script. Names start with a `/` and are decoded.
+/// The reason why a path for CGI does not lead to a script. Names start with a `/` and are decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RouteError {
-    /// Nothing can stand at such a path: 400 for a NUL, else 404.
+    /// No file can have such a path: 400 for a NUL, otherwise 404.
     Path(PathError),
-    /// The path climbs above the root: 400 (B-225).
+    /// The path leads above the root: 400 (B-225).
     AboveRoot,
-    /// Nothing is there, or its name has a leading dot: 404 (B-231).
+    /// There is nothing, or its name has a leading dot: 404 (B-231).
     NotFound(Vec<u8>),
-    /// A directory, or nothing that can be run: 403 (B-227, B-231).
+    /// A directory, or something else that cannot be run: 403 (B-227, B-231).
     NotRegularFile(Vec<u8>),
-    /// A file that may not be executed: 403 (B-231).
+    /// A file that is not executable: 403 (B-231).
     NotExecutable(Vec<u8>),
 }
 
@@ -227,7 +229,8 @@ impl RouteError {
         }
     }
 
-    /// The reason phrase, with the name quoted, its hostile bytes escaped and a long one cut.
+    /// The reason phrase, with the name quoted: control characters are escaped and a long name is
+    /// truncated.
     #[must_use]
     pub fn reason(&self) -> Vec<u8> {
         let (phrase, name) = match self {
@@ -245,11 +248,11 @@ impl RouteError {
     }
 }
 
-/// Where file names are the same in any case of letters, so are the directories: no other spelling
-/// shows a source.
+/// Whether file names are case-insensitive here. Then script directories are, too, so that no other
+/// spelling reaches the source of a script.
 const CASE_INSENSITIVE: bool = cfg!(any(target_os = "macos", windows));
 
-/// The path as it is judged: `/`, the clean path, and a `/` if it names a directory.
+/// The normalized path: `/`, the clean path, and a `/` if it names a directory.
 fn normalize(raw: &[u8]) -> Result<Vec<u8>, RouteError> {
     let mut path = Vec::new();
     let ending = path::normalize_strict(raw, &mut path).map_err(RouteError::Path)?;
@@ -261,7 +264,7 @@ fn normalize(raw: &[u8]) -> Result<Vec<u8>, RouteError> {
     Ok(path)
 }
 
-/// Whether a normalised path goes on, if only by a `/`, behind a directory.
+/// Whether a normalized path continues after `directory`, at least with a `/`.
 fn is_below(directory: &[u8], path: &[u8], fold: bool) -> bool {
     let Some((start, rest)) = path[1..].split_at_checked(directory.len()) else { return false };
     let same = if fold { start.eq_ignore_ascii_case(directory) } else { start == directory };

@@ -1,4 +1,4 @@
-//! From paths to scripts, and to what is none.
+//! From paths to scripts, and to errors.
 
 use super::{
     CASE_INSENSITIVE, Found, Route, RouteError, Script, ScriptDirectories, is_below, normalize,
@@ -46,7 +46,7 @@ fn script(path: &str) -> (String, String) {
     (text(script.file()), text(script.path_info()))
 }
 
-/// What a client is told.
+/// Status and reason of an error.
 fn denied(path: &str) -> (u16, String) {
     let error = walk(path).unwrap_err();
     (error.status(), String::from_utf8(error.reason()).unwrap())
@@ -92,7 +92,7 @@ fn b_222_the_first_directory_on_the_way_down_wins_at_a_slash() {
 }
 
 #[test]
-fn b_223_the_decoded_path_is_judged() {
+fn b_223_the_decoded_path_is_checked() {
     assert_eq!(script("/cgi-bin%2ffile"), ("cgi-bin/file".into(), String::new()));
     assert_eq!(script("/%63gi-bin/%66"), ("cgi-bin/f".into(), String::new()));
     assert_eq!(script("/nocgi.py/../cgi-bin/x.sh"), ("cgi-bin/x.sh".into(), String::new()));
@@ -100,8 +100,8 @@ fn b_223_the_decoded_path_is_judged() {
     assert_eq!(denied("/no.py/../cgi-bin/nothere.sh").0, 404);
 }
 
-/// The normalised path as `http.server` writes it, which says the root once more when there is
-/// nothing above the last component.
+/// The normalized path as `http.server` writes it, with the root twice if the last component has no
+/// parent.
 fn collapsed(raw: &str) -> Option<String> {
     let path = String::from_utf8(normalize(raw.as_bytes()).ok()?).unwrap();
     let is_at_the_root = path.rfind('/') == Some(0);
@@ -133,7 +133,7 @@ fn b_224_paths_collapse_as_those_of_http_server() {
         ("/a/b/c/../d/e/../../../../f/..", "//"),
         ("/a/b/c/../d/e/../../../../f/../.", "//"),
     ];
-    let of_unix = [("/\\", "//\\"), ("./C:/", "/C:/")]; // no names on Windows (B-126)
+    let of_unix = [("/\\", "//\\"), ("./C:/", "/C:/")]; // not names on Windows (B-126)
     for (raw, path) in vectors.into_iter().chain(of_unix.into_iter().filter(|_| !cfg!(windows))) {
         assert_eq!(collapsed(raw).as_deref(), Some(path), "{raw}");
     }
@@ -144,7 +144,7 @@ fn b_224_paths_collapse_as_those_of_http_server() {
 }
 
 #[test]
-fn b_224_b_229_the_query_is_no_part_of_the_path() {
+fn b_224_b_229_the_query_is_not_part_of_the_path() {
     let targets = [
         ("/cgi-bin/x/..//y?a=/../b", "/cgi-bin/y", "a=/../b"),
         ("/cgi-bin/y?a=b?c=d", "/cgi-bin/y", "a=b?c=d"),
@@ -170,7 +170,7 @@ fn b_225_above_the_root_is_refused_wherever_it_leads() {
 }
 
 #[test]
-fn b_227_a_directory_is_no_script() {
+fn b_227_a_directory_is_not_a_script() {
     assert_eq!(walk("/cgi-bin"), Ok(None), "redirected as any directory");
     let plain = |name: &str| (403, format!("CGI script is not a plain file ('{name}')"));
     for path in ["/cgi-bin/", "/cgi-bin/.", "/cgi-bin/x/..", "/cgi-bin%2f", "//cgi-bin//"] {
@@ -183,7 +183,7 @@ fn b_227_a_directory_is_no_script() {
 }
 
 #[test]
-fn b_228_b_230_the_first_that_is_no_directory_is_the_script() {
+fn b_228_b_230_the_first_file_on_the_path_is_the_script() {
     let cases = [
         ("/cgi-bin/x", "cgi-bin/x", ""),
         ("/cgi-bin/x/", "cgi-bin/x", "/"),
@@ -200,7 +200,7 @@ fn b_228_b_230_the_first_that_is_no_directory_is_the_script() {
 }
 
 #[test]
-fn b_231_what_cannot_be_run_is_named() {
+fn b_231_errors_name_what_cannot_be_run() {
     let missing = |name: &str| (404, format!("No such CGI script ('{name}')"));
     assert_eq!(denied("/cgi-bin/no"), missing("/cgi-bin/no"));
     assert_eq!(denied("/cgi-bin/no/a/b"), missing("/cgi-bin/no"));
@@ -222,11 +222,11 @@ fn b_131_hidden_names_are_not_looked_at() {
     let found = walk_in(&ScriptDirectories::default(), true, "/cgi-bin/.x/y").unwrap().unwrap();
     assert_eq!(found.file(), b"cgi-bin/.x");
     let chosen = walk_in(&directories(&[".scripts"]), false, "/.scripts/x").unwrap().unwrap();
-    assert_eq!(chosen.file(), b".scripts/x", "the site says so itself");
+    assert_eq!(chosen.file(), b".scripts/x", "the directory is configured");
 }
 
 #[test]
-fn rfc_3875_5_nph_is_said_by_the_name() {
+fn rfc_3875_5_the_name_of_a_script_shows_nph() {
     for (path, is_nph) in [
         ("/cgi-bin/nph-x", true),
         ("/cgi-bin/dir/nph-x/y", true),
@@ -238,7 +238,7 @@ fn rfc_3875_5_nph_is_said_by_the_name() {
 }
 
 #[test]
-fn b_255_no_other_spelling_shows_a_source() {
+fn b_255_no_spelling_of_a_path_shows_the_source() {
     assert!(is_below(b"cgi-bin", b"/CGI-Bin/x", true));
     assert!(!is_below(b"cgi-bin", b"/CGI-Binx/x", true));
     assert!(!is_below(b"cgi-bin", b"/CGI-Bin/x", false));
@@ -249,7 +249,7 @@ fn b_255_no_other_spelling_shows_a_source() {
 }
 
 #[test]
-fn asking_in_another_order_is_harmless() {
+fn calls_out_of_order_are_harmless() {
     let mut route =
         Route::new(&ScriptDirectories::default(), false, b"/cgi-bin/a/b/").unwrap().unwrap();
     let script = route.found(EXECUTABLE).unwrap();

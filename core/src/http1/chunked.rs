@@ -1,57 +1,60 @@
-//! The chunked coding, both ways (RFC 9112 §7.1).
+//! The chunked transfer coding, encoder and decoder (RFC 9112 §7.1).
 //!
-//! The decoder takes input split anywhere and lends out the payload where it lies. It promises
-//! that nothing but CR LF ends a line, that extensions and tiny chunks cannot cost more than
-//! [`Limits::chunk_overhead`], and that no size overflows. What is ambiguous anywhere is refused.
+//! The decoder takes input that is split anywhere and returns the payload as slices of the input.
+//! Only CR LF ends a line, the cost of chunk extensions and tiny chunks is bounded by
+//! [`Limits::chunk_overhead`], and no size overflows. Everything ambiguous is refused: it could be
+//! used for request smuggling.
 
 use super::error::Reject;
 use super::head::Headers;
+use super::header::push_header;
 use super::limits::Limits;
-use super::parse;
+use crate::bytes::{hex, hex_value, is_tchar};
 
-/// Where the decoder is.
+/// The state of the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ChunkState {
-    /// In the digits of a size, after this many.
+    /// In the digits of a size: the number of digits so far.
     Size(u8),
-    /// In white space behind a size or an extension's value: only an extension may follow.
+    /// In white space after a size or after the value of an extension: only an extension may
+    /// follow.
     AfterSize,
-    /// In an extension, which is skipped.
+    /// In a chunk extension, which is skipped.
     Extension(ExtensionState),
-    /// Behind the CR of a size line.
+    /// After the CR of a size line.
     SizeLf,
-    /// In the payload: `remaining` bytes of it are to come.
+    /// In the payload: `remaining` bytes of it follow.
     Data,
-    /// Behind the payload: its CR, then its LF.
+    /// After the payload: before its CR, then before its LF.
     DataCr,
     DataLf,
-    /// In the trailer section: `remaining` bytes of it were searched for its end.
+    /// In the trailer section: `remaining` bytes of it have been searched for its end.
     Trailers,
 }
 
-/// Where the decoder is in an extension: a name, and perhaps a value that is a token or quoted.
+/// The state within a chunk extension: a name, and optionally a value that is a token or quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ExtensionState {
-    /// Before its name.
+    /// Before the name.
     Start,
     Name,
-    /// In white space behind its name.
+    /// In white space after the name.
     AfterName,
-    /// Behind its equals sign.
+    /// After the equals sign.
     AfterEquals,
     Token,
     Quoted,
-    /// Behind a backslash in quotes.
+    /// After a backslash in a quoted value.
     Escape,
-    /// Behind the second quote.
+    /// After the closing quote.
     AfterQuotes,
 }
 
 impl ExtensionState {
-    /// One byte of the line (RFC 9112 §7.1.1). White space may stand around `;` and `=`, and
-    /// nowhere else outside of quotes.
+    /// One byte of the line (RFC 9112 §7.1.1). Outside of quotes, white space is allowed around `;`
+    /// and `=` only.
     fn next(self, byte: u8) -> Option<ChunkState> {
-        let is_token = parse::is_token(byte);
+        let is_token = is_tchar(byte);
         Some(ChunkState::Extension(match (self, byte) {
             (Self::Start | Self::AfterEquals | Self::AfterName, b' ' | b'\t') => self,
             (Self::Name, b' ' | b'\t') => Self::AfterName,
@@ -74,13 +77,14 @@ impl ExtensionState {
     }
 }
 
-/// Decodes one body.
+/// The decoder of one body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Decoder {
     state: ChunkState,
     remaining: u64,
     total: u64,
-    /// Framing bytes less four for each payload byte: 80 % of framing is what it stands for.
+    /// Bytes of framing minus four for each byte of payload. It grows only if more than 80 % of the
+    /// input is framing.
     overhead: u32,
 }
 
@@ -89,7 +93,7 @@ pub(super) struct Decoder {
 pub(super) enum BodyPart<'b> {
     NeedData,
     Data(&'b [u8]),
-    /// The end, with the trailer section: field lines and the empty line.
+    /// The end, with the trailer section: header lines and the empty line.
     End(&'b [u8]),
 }
 
@@ -97,12 +101,12 @@ impl Decoder {
     pub(super) const NEW: Self =
         Self { state: ChunkState::Size(0), remaining: 0, total: 0, overhead: 0 };
 
-    /// How many payload bytes come next, before any framing.
+    /// The number of payload bytes that follow without framing between them.
     pub(super) fn chunk_remaining(&self) -> u64 {
         if self.state == ChunkState::Data { self.remaining } else { 0 }
     }
 
-    /// `n` payload bytes went by; at most [`Decoder::chunk_remaining`].
+    /// Counts `n` payload bytes, at most [`Decoder::chunk_remaining`].
     pub(super) fn payload_received(&mut self, n: u64) {
         self.remaining -= n;
         self.overhead =
@@ -112,7 +116,7 @@ impl Decoder {
         }
     }
 
-    /// Looks at unread bytes: how many are done with, and what they meant.
+    /// Decodes unread bytes. Returns how many were consumed, and what they are.
     pub(super) fn decode<'b>(
         &mut self,
         input: &'b [u8],
@@ -144,15 +148,15 @@ impl Decoder {
         Ok((used, BodyPart::NeedData))
     }
 
-    /// One byte of a size line, or of the line end behind a payload.
+    /// One byte of a size line, or of the line end after a payload.
     fn decode_framing(&mut self, byte: u8, limits: &Limits) -> Result<ChunkState, Reject> {
         Ok(match (self.state, byte) {
             (ChunkState::Size(digits), _) if byte.is_ascii_hexdigit() => {
                 if digits == 16 {
-                    return Err(Reject::BadChunk); // 64 bits hold no more
+                    return Err(Reject::BadChunk); // greater than 64 bits
                 }
-                let digit = (byte as char).to_digit(16).unwrap_or_default();
-                self.remaining = self.remaining << 4 | u64::from(digit);
+                self.remaining =
+                    self.remaining << 4 | u64::from(hex_value(byte).unwrap_or_default());
                 ChunkState::Size(digits + 1)
             }
             (ChunkState::Size(1..), b' ' | b'\t') => ChunkState::AfterSize,
@@ -176,7 +180,7 @@ impl Decoder {
         })
     }
 
-    /// The trailer section, when it is whole: field lines and an empty one, all with CR LF.
+    /// The trailer section, if it is complete: header lines and an empty line, all ending in CR LF.
     fn find_trailers<'b>(
         &mut self,
         input: &'b [u8],
@@ -195,7 +199,7 @@ impl Decoder {
                     return check_trailers(section, limits).map(|()| Some(section));
                 }
                 [.., b'\r'] => {}
-                _ => return Err(Reject::BadTrailer), // a bare LF ends nothing here
+                _ => return Err(Reject::BadTrailer), // a bare LF
             }
         }
         if input.len() > max {
@@ -223,10 +227,11 @@ fn check_trailers(section: &[u8], limits: &Limits) -> Result<(), Reject> {
     })
 }
 
-/// Appends a chunk's size line.
+/// Appends the size line of a chunk.
 pub(super) fn push_size_line(n: usize, out: &mut Vec<u8>) {
-    let digits = (usize::BITS - n.leading_zeros()).div_ceil(4).max(1);
-    out.extend((0..digits).rev().map(|i| b"0123456789abcdef"[n >> (4 * i) & 15]));
+    let digits = hex(n as u64);
+    let zeros = digits[..digits.len() - 1].iter().take_while(|&&digit| digit == b'0').count();
+    out.extend_from_slice(&digits[zeros..]);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -234,24 +239,16 @@ pub(super) fn push_size_line(n: usize, out: &mut Vec<u8>) {
 pub(super) fn push_last_chunk(trailers: &[(&str, &[u8])], out: &mut Vec<u8>) {
     out.extend_from_slice(b"0\r\n");
     for (name, value) in trailers {
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value);
-        out.extend_from_slice(b"\r\n");
+        push_header(name, value, out);
     }
     out.extend_from_slice(b"\r\n");
-}
-
-/// A trailer may only be called what a field may be called.
-pub(super) fn is_header_name(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|&b| parse::is_token(b))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Decodes `input` in pieces of `step` bytes, keeping what is not yet done with.
+    /// Decodes `input` in pieces of `step` bytes, keeping what was not consumed.
     fn decode(input: &[u8], step: usize, limits: &Limits) -> Result<(Vec<u8>, Vec<u8>), Reject> {
         let (mut decoder, mut body, mut start, mut end) = (Decoder::NEW, Vec::new(), 0, 0);
         loop {

@@ -1,10 +1,11 @@
-//! The machine: one connection's protocol, in less than a hundred bytes and without a heap.
+//! The state machine of one connection, in less than 100 bytes and without a heap.
 //!
-//! This file is the peer's half: bytes in, events out. The half that answers is in `response.rs`
-//! and `response_body.rs`; who may do what when is in `state.rs` and nowhere else. It promises to be
-//! total: no input and no order of calls makes it panic, and what is wrong is a [`Reject`] when the
-//! peer did it and a [`Misuse`](crate::http1::Misuse) when the caller did. It never waits, and it
-//! never looks at a clock: [`Connection::waiting_for`] says whom the caller waits for.
+//! This file is the receiving side: bytes in, events out. The sending side is in `response.rs` and
+//! `response_body.rs`; states and transitions are in `state.rs` alone. No input and no order of
+//! calls makes it panic: what is wrong is a [`Reject`] if the peer caused it, and a
+//! [`Misuse`](crate::http1::Misuse) if the caller did. It never waits and has no clock:
+//! [`Connection::waiting_for`] reports what the caller has to wait for. Pipelined requests are read
+//! one after the other; keep-alive and close are decided here.
 //!
 //! ```
 //! use doorstep_core::http1::{Connection, Event, Limits, Outbox, ResponseDue};
@@ -31,20 +32,34 @@ use super::outbox::Outbox;
 use super::parse::{self, ConnectionOptions, HeadScan};
 use super::state::{Conditions, RecvEvent, RecvState, SendEvent, SendState, States};
 
-/// One connection.
+/// One connection; see the [module](crate::http1).
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Event, Limits, Outbox};
+///
+/// let mut connection = Connection::new(Limits::default());
+/// let mut outbox = Outbox::new("");
+/// let two = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
+/// let mut start = 0;
+/// while let Ok((used, Event::Request(_))) = connection.advance(&two[start..]) {
+///     start += used;
+///     connection.respond(204, &mut outbox).body(b"").unwrap();
+/// }
+/// assert_eq!(outbox.unsent(), b"HTTP/1.1 204 No Content\r\n\r\n".repeat(2), "pipelined, keep-alive");
+/// ```
 #[derive(Debug, Clone)]
 pub struct Connection {
     limits: Limits,
     incoming: Incoming,
-    /// Bytes of a [`ResponseFraming::Length`] that are still to go.
+    /// Bytes left of a [`ResponseFraming::Length`].
     pub(super) body_remaining: u64,
     pub(super) response_framing: ResponseFraming,
     pub(super) states: States,
     pub(super) request: Request,
-    /// Bytes of an unwanted body that were swallowed.
+    /// Bytes that were discarded of a body that the application did not read.
     drained: u32,
     fault: Option<Reject>,
-    /// Bytes of a swallowed body that stood before the fault in the same input.
+    /// Bytes of a discarded body that precede the fault in the same input.
     pub(super) fault_offset: u32,
     empty_lines: u8,
     pub(super) our_version: Version,
@@ -62,7 +77,7 @@ enum Incoming {
     Chunked(Decoder),
 }
 
-/// How the answer's body is framed.
+/// How the response's body is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ResponseFraming {
     Length,
@@ -70,23 +85,23 @@ pub(super) enum ResponseFraming {
     UntilClose,
 }
 
-/// What an answer must know about its request.
+/// What the response depends on in its request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Request {
-    /// The lower of the peer's version and ours.
+    /// The lower of the peer's version and this side's.
     pub(super) version: Version,
     pub(super) is_head: bool,
     pub(super) is_connect: bool,
     pub(super) keep_alive: bool,
-    /// 100 Continue is expected and was not sent.
+    /// Whether 100 Continue is expected and was not sent.
     pub(super) expects_continue: bool,
     pub(super) wants_upgrade: bool,
-    /// The peer said that nothing follows this request.
+    /// Whether the peer announced that no request follows this one.
     pub(super) is_last: bool,
 }
 
 impl Connection {
-    /// A new connection that speaks HTTP/1.1.
+    /// A new HTTP/1.1 connection.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -108,20 +123,23 @@ impl Connection {
         }
     }
 
-    /// Speaks `version` from here on: with HTTP/1.0 every answer says so, and closes (B-042).
+    /// Sets the protocol version of this side. With HTTP/1.0, every response has that version, and
+    /// the connection closes after it (B-042).
     #[must_use]
     pub fn with_version(mut self, version: Version) -> Self {
         self.our_version = version.max(Version::Http10);
         self
     }
 
-    /// Looks at unread bytes: how many are done with, and what they meant.
+    /// Reads unread bytes. Returns how many were consumed, and the event that they are.
     ///
-    /// Call it again with the rest, and more, whenever there is something new: bytes, the end of
-    /// input ([`Connection::receive_eof`]), or an answer given. Spurious calls are harmless.
+    /// Call it again with the remaining and further bytes whenever there is something new: bytes,
+    /// the end of input ([`Connection::receive_eof`]), or a response sent. Unnecessary calls are
+    /// harmless.
     ///
     /// # Errors
-    /// The rule that the peer broke: [`Connection::refuse`] it. Until then the error stays.
+    /// Returns the rule that the peer broke: pass it to [`Connection::refuse`]. Until then, every
+    /// call returns the same error.
     pub fn advance<'b>(&mut self, input: &'b [u8]) -> Result<(usize, Event<'b>), Reject> {
         let mut used = 0;
         loop {
@@ -165,10 +183,11 @@ impl Connection {
         }
     }
 
-    /// [`Connection::advance`] over an inbox, which forgets what is done with.
+    /// [`Connection::advance`] over an inbox, from which consumed bytes are removed.
     ///
     /// # Errors
-    /// As of `advance`; and 431 when the inbox is full and cannot grow.
+    /// As for [`Connection::advance`]. Also returns an error of status 431 if the inbox is full and
+    /// cannot grow.
     pub fn next<'b, S: Storage>(&mut self, inbox: &'b mut Inbox<S>) -> Result<Event<'b>, Reject> {
         if inbox.is_eof() {
             self.receive_eof();
@@ -192,13 +211,13 @@ impl Connection {
         }
     }
 
-    /// The peer has finished: nothing follows the bytes that are here.
+    /// Reports the end of input: nothing follows the bytes that have arrived.
     pub fn receive_eof(&mut self) {
         self.eof = true;
     }
 
-    /// Closes with the next response that begins, which says so. One that has begun and promised to
-    /// keep the connection keeps that promise: the client may send one more request.
+    /// Disables keep-alive: the next response that begins has `Connection: close`. A response that
+    /// has begun and announced keep-alive keeps it, so the client may send one more request.
     pub fn disable_keep_alive(&mut self) {
         self.keep_alive_disabled = true;
         self.request.keep_alive &=
@@ -211,8 +230,9 @@ impl Connection {
         self.request.expects_continue
     }
 
-    /// How many bytes of the body come next without any framing between them: the caller may
-    /// receive up to as many by itself, wherever it likes, and then say [`Connection::body_received`].
+    /// The number of bytes of the body that follow without framing between them. The caller may
+    /// receive up to as many by itself, into any memory, and then call
+    /// [`Connection::body_received`].
     #[must_use]
     pub fn raw_body_len(&self) -> u64 {
         match (self.states.recv, &self.incoming) {
@@ -222,8 +242,8 @@ impl Connection {
         }
     }
 
-    /// How much room in the inbox the rest of this request's body wants, in bytes: enough for the
-    /// largest trailer section, and to read with some ease. None without a body.
+    /// The space in the inbox, in bytes, that the rest of this request's body needs: for the
+    /// largest trailer section and for reads of a reasonable size. 0 without a body.
     #[must_use]
     pub fn body_buffer_hint(&self) -> usize {
         match self.states.recv {
@@ -232,8 +252,8 @@ impl Connection {
         }
     }
 
-    /// `n` bytes of the body went by; more than [`Connection::raw_body_len`] are not counted. The end of
-    /// the body is still an event.
+    /// Reports `n` bytes of the body that did not pass through the inbox; more than
+    /// [`Connection::raw_body_len`] are not counted. The end of the body is still an event.
     pub fn body_received(&mut self, n: u64) {
         let n = n.min(self.raw_body_len());
         match &mut self.incoming {
@@ -244,7 +264,8 @@ impl Connection {
         }
     }
 
-    /// Somebody wants the body: sends 100 Continue when the peer waits for it (B-050).
+    /// Sends 100 Continue if the peer waits for it (B-050). Call it when the application begins to
+    /// read the body.
     pub fn send_continue(&mut self, outbox: &mut Outbox) {
         let States { recv, send } = self.states;
         if self.request.expects_continue
@@ -256,7 +277,8 @@ impl Connection {
         }
     }
 
-    /// Whom the connection waits for; never for how long.
+    /// What the connection is waiting for. For how long is decided by
+    /// [`Timeouts`](super::Timeouts).
     #[must_use]
     pub fn waiting_for(&self, outbox: &Outbox) -> WaitingFor {
         match (self.states.recv, self.states.send) {
@@ -275,7 +297,7 @@ impl Connection {
         }
     }
 
-    /// What the caller owes the peer, if anything.
+    /// What the caller has to send, if anything.
     #[must_use]
     pub fn response_due(&self) -> Option<ResponseDue> {
         match (self.states.send, self.response_framing) {
@@ -289,35 +311,36 @@ impl Connection {
     }
 
     /// After [`Event::Closed`]: whether the peer may still be sending, so that closing at once
-    /// could destroy the answer on its way. Send FIN, read and forget for a while, then close
-    /// (RFC 9112 §9.6).
+    /// could destroy the response in transit. A lingering close is needed: half-close the
+    /// connection, discard what arrives for a while, then close (RFC 9112 §9.6).
     #[must_use]
     pub fn should_linger(&self) -> bool {
         self.should_linger
     }
 
-    /// After [`Event::Closed`]: whether only a reset shows the peer that its answer was cut, since
-    /// the end of the connection would have ended it (RFC 9112 §8). Close without lingering then.
+    /// After [`Event::Closed`]: whether only a reset shows the peer that its response is
+    /// incomplete, because an ordinary close would complete it (RFC 9112 §8). Do not linger then.
     #[must_use]
     pub fn should_reset(&self) -> bool {
         self.should_reset
     }
 
-    /// Whether nothing but the end of the connection ends the answer: whoever closes before all of it
-    /// is sent must do so by a reset, or it looks whole (RFC 9112 §8). True of the last answer for ever.
+    /// Whether only the end of the connection ends the response. If it is closed before all of the
+    /// response was sent, that must be by a reset: otherwise the response looks complete (RFC 9112
+    /// §8). The result holds for the last response until the next one.
     #[must_use]
     pub fn is_close_delimited(&self) -> bool {
         self.response_framing == ResponseFraming::UntilClose
             || self.request.version == Version::Http09
     }
 
-    /// Both halves' states.
+    /// The states of both sides.
     #[must_use]
     pub fn states(&self) -> States {
         self.states
     }
 
-    /// B-007: at most a few empty lines before a request line.
+    /// B-007: a bounded number of empty lines before a request line.
     fn skip_empty_lines(&mut self, input: &[u8]) -> Result<usize, Reject> {
         if !matches!(input.first(), Some(b'\r' | b'\n')) {
             return Ok(0);
@@ -349,7 +372,7 @@ impl Connection {
         }
     }
 
-    /// A head was read: what it means for this connection.
+    /// Applies a head that was read to the connection.
     fn begin_request(
         &mut self,
         head: &Head<'_>,
@@ -368,7 +391,7 @@ impl Connection {
                 && !self.keep_alive_disabled,
             expects_continue: false,
             is_last: match head.version() {
-                Version::Http09 => false, // it cannot say so, and a second CR LF may follow
+                Version::Http09 => false, // HTTP/0.9 cannot announce it, and a second CR LF may follow
                 Version::Http10 => options.close || !options.keep_alive,
                 Version::Http11 => options.close,
             },
@@ -433,8 +456,8 @@ impl Connection {
         found
     }
 
-    /// Swallows what is left of a body after its answer (B-046): how many bytes of `input`. The
-    /// state has moved when that is over.
+    /// Discards the rest of a body after its response (B-046). Returns the number of bytes of
+    /// `input`. At the end of the body, the state changes.
     fn drain(&mut self, input: &[u8]) -> usize {
         let mut used = 0;
         while self.states.recv == RecvState::Body {
@@ -443,24 +466,25 @@ impl Connection {
                     used += n;
                     let n = u32::try_from(data.len()).unwrap_or(u32::MAX);
                     self.drained = self.drained.saturating_add(n);
-                    self.apply_joint_rules(); // perhaps it was too much
+                    self.apply_joint_rules(); // it may exceed the limit
                 }
                 Ok((n, BodyPart::End(_))) => used += n,
                 Ok((n, BodyPart::NeedData)) => {
                     used += n;
                     if !self.eof {
-                        self.apply_joint_rules(); // a chunk may announce too much
+                        self.apply_joint_rules(); // a chunk may announce more than the limit
                         break;
                     }
                     self.on_recv(RecvEvent::Eof);
                 }
-                Err(_) => {} // broken, and so closed: nobody is owed a word
+                Err(_) => {} // the connection closes; no response is due
             }
         }
         used
     }
 
-    /// Whether the rest of a body nobody wanted may be swallowed to keep the connection.
+    /// Whether the rest of a body that the application did not read may be discarded to keep the
+    /// connection.
     pub(super) fn may_drain(&self) -> bool {
         let known = match &self.incoming {
             Incoming::Length(left) => *left,
@@ -471,18 +495,18 @@ impl Connection {
         !self.request.expects_continue && known.saturating_add(u64::from(self.drained)) <= max
     }
 
-    /// Whether, as things stand, the connection is kept after this exchange.
+    /// Whether, in the present state, the connection is kept after this exchange (keep-alive).
     pub(super) fn may_keep_alive(&self) -> bool {
         let drained = self.states.recv != RecvState::Body || self.may_drain();
         let here = matches!(self.states.recv, RecvState::Body | RecvState::Done);
         self.request.keep_alive && drained && here
     }
 
-    /// The peer broke a rule: the connection is over but for one answer.
+    /// Records a fault of the peer: only one error response may follow.
     pub(super) fn record_fault(&mut self, reject: Reject) -> Reject {
         self.fault = Some(reject);
         self.request.keep_alive = false;
-        self.on_send(SendEvent::Fault); // first: one error answer is allowed
+        self.on_send(SendEvent::Fault); // first, so that one error response is allowed
         self.on_recv(RecvEvent::Fault);
         reject
     }
@@ -515,7 +539,7 @@ impl Connection {
         }
         if self.states == States::IDLE {
             self.incoming = Incoming::Head(HeadScan::default());
-            self.request = Request::default(); // a fault in the next head is not about this one
+            self.request = Request::default(); // a fault in the next head does not concern this request
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Dates: seconds since 1970 to the text of HTTP, and back.
+//! HTTP dates: from seconds since 1970 to text, and back.
 //!
-//! Written is always IMF-fixdate (B-064), by httpdate and without an allocation. Read are the three
-//! forms of RFC 9110 §5.6.7 (B-178), over the same years, 0 to 9999: httpdate's own reader knows
-//! none before 1970, has no leap seconds and takes a year of two digits for one of 1970 to 2069.
-//! Nothing here knows what time it is: the caller says, which is also what a year of two digits
-//! depends on. [`Civil`] is the same moment in the numbers of a calendar, for logs and listings.
+//! Written dates are always IMF-fixdate (B-064), formatted by httpdate without an allocation. The
+//! parser accepts the three forms of RFC 9110 §5.6.7 (B-178) for the years 0 to 9999; httpdate's
+//! own parser accepts no year before 1970 and no leap second, and reads two-digit years as 1970 to
+//! 2069. There is no clock here: the caller passes the time, which also decides the century of a
+//! two-digit year. [`Civil`] is a moment in calendar numbers, for logs and listings.
 //!
 //! ```
 //! use doorstep_core::http1::date;
@@ -20,7 +20,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use httpdate::HttpDate;
 
-/// A moment in the numbers of the Gregorian calendar; in which time zone is its maker's to know.
+use crate::bytes::parse_decimal;
+
+/// A moment in the numbers of the Gregorian calendar. The time zone is that of the code which made
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Civil {
     /// 0 to 9999.
@@ -38,14 +41,15 @@ pub struct Civil {
 }
 
 impl Civil {
-    /// The UTC time of `unix`, in seconds since 1970. Years outside 0 to 9999 are cut to the first
-    /// or last second of that span.
+    /// The UTC time of `unix`, in seconds since 1970. Years outside 0 to 9999 are clamped to the
+    /// first or last second of that range.
     #[must_use]
     pub fn utc(unix: i64) -> Self {
         let unix = unix.clamp(MIN_UNIX, MAX_UNIX);
         let (days, seconds) = (unix.div_euclid(DAY_SECS), unix.rem_euclid(DAY_SECS));
 
-        // Counted from 1 March of year 0, leap days come last in their year and in each 400 years.
+        // Counted from 1 March of year 0, leap days are the last of their year and of each 400
+        // years.
         let days = days + DAYS_TO_1970;
         let era = days.div_euclid(146_097);
         let day_of_era = days.rem_euclid(146_097);
@@ -66,8 +70,8 @@ impl Civil {
         }
     }
 
-    /// This moment of UTC, in seconds since 1970; `None` when there is none of these numbers.
-    /// Second 60 is the first of the next minute, as for a clock that knows no leap seconds.
+    /// This moment as UTC, in seconds since 1970; `None` if there is no such moment. Second 60 is
+    /// the first of the next minute, as for a clock without leap seconds.
     fn to_unix(self) -> Option<i64> {
         let Self { year, month, day, hour, minute, second } = self;
         let year = i64::from(year);
@@ -92,34 +96,34 @@ impl Civil {
         Some(days * DAY_SECS + seconds)
     }
 
-    /// The month's English name in three letters; `???` when there is no such month.
+    /// The English name of the month in three letters; `???` if there is no such month.
     pub(crate) fn month_name(&self) -> &'static [u8; 3] {
         MONTHS.get(usize::from(self.month).wrapping_sub(1)).copied().unwrap_or(b"???")
     }
 }
 
 /// The IMF-fixdate of `unix`, in seconds since 1970 (RFC 9110 §5.6.7, B-064). Years outside 0 to
-/// 9999 are cut as by [`Civil::utc`].
+/// 9999 are clamped as by [`Civil::utc`].
 #[must_use]
 pub fn format(unix: i64) -> [u8; 29] {
-    // The calendar repeats every 400 years, days of the week included. httpdate begins at 1970: of
-    // any other 400 years it writes the same moment of those, and the year is put right.
+    // The calendar repeats every 400 years, days of the week included. httpdate begins at 1970, so
+    // it formats the same moment of its own 400 years, and the year is replaced.
     let unix = unix.clamp(MIN_UNIX, MAX_UNIX);
     let like = unix.rem_euclid(CYCLE_SECS);
     let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
     let moment = UNIX_EPOCH + Duration::from_secs(like.cast_unsigned());
-    let _ = write!(&mut text[..], "{}", HttpDate::from(moment)); // it is 29 bytes
+    let _ = write!(&mut text[..], "{}", HttpDate::from(moment)); // 29 bytes
     if like != unix {
         text[12..16].copy_from_slice(&four_digits(Civil::utc(unix).year));
     }
     text
 }
 
-/// The moment that an HTTP date names, in seconds since 1970; `None` when it is not one. The day of
-/// the week must be one, and is not compared with the date.
+/// Parses an HTTP date into seconds since 1970; `None` if it is malformed. The day of the week must
+/// be one, and is not compared with the date.
 ///
-/// `now`, in seconds since 1970, decides what a year of two digits means: the last one that ends in
-/// them and is not more than 50 years ahead.
+/// `now`, in seconds since 1970, decides the century of a two-digit year: the last one in which the
+/// date is at most 50 years ahead.
 #[must_use]
 pub fn parse(text: &[u8], now: i64) -> Option<i64> {
     parse_imf_fixdate(text)
@@ -179,7 +183,8 @@ fn parse_asctime(mut text: &[u8]) -> Option<Civil> {
     text.is_empty().then_some(Civil { year, month, day, hour, minute, second })
 }
 
-/// `at`, whose year has two digits, in the last century where it is at most 50 years after `now`.
+/// `at`, whose year has two digits, in the last century in which it is at most 50 years after
+/// `now`.
 fn resolve_century(at: Civil, now: i64) -> Option<Civil> {
     let now = Civil::utc(now);
     let within = |at: Civil| (at.month, at.day, at.hour, at.minute, at.second);
@@ -199,13 +204,11 @@ fn take_time(text: &mut &[u8]) -> Option<[u8; 3]> {
     Some([hour, minute, second].map(|n| n as u8))
 }
 
-/// Takes exactly `count` digits, at most 4, off the front: the number they are.
+/// Takes exactly `count` digits, at most 4, off the front and returns their number.
 fn take_digits(text: &mut &[u8], count: usize) -> Option<u16> {
     let (digits, rest) = text.split_at_checked(count)?;
     *text = rest;
-    digits
-        .iter()
-        .try_fold(0, |n, digit| digit.is_ascii_digit().then(|| n * 10 + u16::from(digit - b'0')))
+    parse_decimal(digits).map(|n| n as u16)
 }
 
 fn take_literal(text: &mut &[u8], literal: &[u8]) -> Option<()> {
@@ -213,7 +216,7 @@ fn take_literal(text: &mut &[u8], literal: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// Takes one of `names` off the front: its place among them.
+/// Takes one of `names` off the front and returns its index.
 fn take_one_of<const N: usize>(text: &mut &[u8], names: [&[u8]; N]) -> Option<usize> {
     let place = names.iter().position(|name| text.starts_with(name))?;
     *text = &text[names[place].len()..];
@@ -232,11 +235,12 @@ pub(crate) fn four_digits(n: u16) -> [u8; 4] {
 }
 
 const DAY_SECS: i64 = 86_400;
+/// The first and the last moment that can be written, in seconds since 1970.
 const MIN_UNIX: i64 = -62_167_219_200; // 0000-01-01 00:00:00
 const MAX_UNIX: i64 = 253_402_300_799; // 9999-12-31 23:59:59
-/// Days from 1 March of year 0 to 1970.
+/// Days from 1 March of year 0 to 1 January 1970.
 const DAYS_TO_1970: i64 = 719_468;
-/// The seconds of 400 years, which are whole weeks.
+/// Seconds in 400 years, which are whole weeks.
 const CYCLE_SECS: i64 = 146_097 * DAY_SECS;
 
 const WEEKDAYS: [&[u8]; 7] =

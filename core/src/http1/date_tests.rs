@@ -1,5 +1,4 @@
-//! What is written and read, against httpdate where it knows the year, and against itself
-//! elsewhere.
+//! Formatting and parsing, compared with httpdate for the years it supports, and with each other.
 
 use super::{CYCLE_SECS, Civil, DAY_SECS, MAX_UNIX, MIN_UNIX, WEEKDAYS, format, parse};
 use proptest::prelude::*;
@@ -31,7 +30,7 @@ fn b_064_the_three_forms_name_one_moment() {
 }
 
 #[test]
-fn b_179_what_is_no_date_is_none() {
+fn b_179_malformed_dates() {
     for text in [
         "",
         "0",
@@ -69,7 +68,7 @@ fn b_179_what_is_no_date_is_none() {
 }
 
 #[test]
-fn b_179_no_date_that_is_not_in_the_calendar() {
+fn b_179_dates_that_are_not_in_the_calendar() {
     for text in [
         "Sun, 00 Nov 1994 08:49:37 GMT",
         "Sun, 31 Nov 1994 08:49:37 GMT",
@@ -105,7 +104,7 @@ fn r_5_r_6_dates_before_1970_are_dates() {
 }
 
 #[test]
-fn r_7_two_digits_are_the_last_year_not_more_than_50_ahead() {
+fn r_7_two_digit_years_are_at_most_50_years_ahead() {
     let at = |year, month, day| {
         Civil { year, month, day, hour: 12, minute: 0, second: 0 }.to_unix().unwrap()
     };
@@ -133,12 +132,12 @@ fn r_7_two_digits_are_the_last_year_not_more_than_50_ahead() {
         assert_eq!(reread(new_year, now).as_deref(), Some(expected), "{now}");
     }
     for now in [i64::MIN, i64::MAX] {
-        let _ = parse(new_year.as_bytes(), now); // years that cannot be written are none
+        let _ = parse(new_year.as_bytes(), now); // years that cannot be written yield `None`
     }
 }
 
 #[test]
-fn r_8_the_days_name_is_not_judged() {
+fn r_8_the_day_of_the_week_is_not_compared() {
     let right = read("Fri, 01 Jan 2027 00:00:02 GMT");
     assert_eq!(right, Some(1_798_761_602));
     for weekday in ["Sun", "Mon", "Tue", "Wed", "Thu", "Sat"] {
@@ -149,7 +148,7 @@ fn r_8_the_days_name_is_not_judged() {
 }
 
 #[test]
-fn b_178_second_60_is_the_next_minutes_first() {
+fn b_178_second_60_is_the_first_of_the_next_minute() {
     for (leap, next) in [
         ("Sat, 31 Dec 2016 23:59:60 GMT", "Sun, 01 Jan 2017 00:00:00 GMT"),
         ("Tue, 30 Jun 2015 23:59:60 GMT", "Wed, 01 Jul 2015 00:00:00 GMT"),
@@ -161,7 +160,7 @@ fn b_178_second_60_is_the_next_minutes_first() {
 }
 
 #[test]
-fn b_064_times_outside_four_digit_years_are_cut() {
+fn b_064_times_outside_four_digit_years_are_clamped() {
     assert_eq!(&format(i64::MIN), b"Sat, 01 Jan 0000 00:00:00 GMT");
     assert_eq!(&format(i64::MAX), b"Fri, 31 Dec 9999 23:59:59 GMT");
     assert_eq!(format(MIN_UNIX), format(i64::MIN));
@@ -182,21 +181,21 @@ fn a_leap_day_is_the_29th_of_february() {
 
 proptest! {
     #[test]
-    fn b_064_it_is_what_httpdate_writes(unix in 0..=MAX_UNIX) {
+    fn b_064_the_same_text_as_httpdate(unix in 0..=MAX_UNIX) {
         let theirs = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(unix as u64));
         let text = format(unix);
         prop_assert_eq!(str::from_utf8(&text).unwrap(), &theirs);
     }
 
     #[test]
-    fn b_178_what_is_written_is_read_back_over_the_whole_range(unix in MIN_UNIX..=MAX_UNIX) {
+    fn b_178_parsing_reverses_formatting(unix in MIN_UNIX..=MAX_UNIX) {
         prop_assert_eq!(parse(&format(unix), NOW), Some(unix));
         prop_assert_eq!(Civil::utc(unix).to_unix(), Some(unix));
     }
 
-    /// The other two forms as well, the one with two digits for each `now` that is near enough.
+    /// All three forms; the one with a two-digit year for each `now` that is near enough.
     #[test]
-    fn b_178_all_three_forms_are_read_back(unix in MIN_UNIX..=MAX_UNIX, ahead in -49 * 365..50 * 365_i64) {
+    fn b_178_all_three_forms_are_parsed(unix in MIN_UNIX..=MAX_UNIX, ahead in -49 * 365..50 * 365_i64) {
         let text = String::from_utf8(format(unix).to_vec()).unwrap();
         let (day, month) = (&text[5..7], &text[8..11]);
         let (year, time) = (&text[12..16], &text[17..25]);
@@ -209,9 +208,9 @@ proptest! {
         prop_assert_eq!(parse(rfc850.as_bytes(), unix - ahead * DAY_SECS), Some(unix), "{}", rfc850);
     }
 
-    /// What httpdate reads is read here, as the same moment but for the century of two digits.
+    /// What httpdate parses is parsed here as the same moment, apart from the century of two-digit years.
     #[test]
-    fn b_178_what_httpdate_reads_is_read_the_same(unix in 0..MAX_UNIX, change in 0..40_usize, to: u8) {
+    fn b_178_the_same_moment_as_httpdate(unix in 0..MAX_UNIX, change in 0..40_usize, to: u8) {
         let mut text = format(unix);
         if let Some(byte) = text.get_mut(change) {
             *byte = to;

@@ -1,8 +1,8 @@
-//! Two kinds of fault, never mixed: [`Reject`] is the peer's, [`Misuse`] is ours.
+//! Two kinds of error: [`Reject`] for faults of the peer, [`Misuse`] for faults of the caller.
 //!
-//! A `Reject` says which rule a peer broke and which status that deserves; it is `Copy` and holds
-//! no text, so it costs nothing and can be compared. A `Misuse` says which rule the embedder broke
-//! while answering; no peer can cause one.
+//! A `Reject` names the rule that the peer broke and has the status to respond with. It is `Copy`
+//! and holds no text, so it costs nothing and can be compared. A `Misuse` names the rule that the
+//! caller broke while sending a response; no peer can cause one.
 //!
 //! ```
 //! use doorstep_core::http1::Reject;
@@ -13,66 +13,81 @@
 
 use core::fmt;
 
+use crate::bytes::push_hex;
+
 /// A rule that the peer broke. The connection closes after [`crate::http1::Connection::refuse`].
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Limits, Outbox, Reject};
+///
+/// let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new(""));
+/// let input = b"GET / HTTP/1.1\r\n\r\n";
+/// let reject = connection.advance(input).map(drop).unwrap_err();
+/// assert_eq!((reject, reject.status()), (Reject::BadHost, 400));
+/// connection.refuse(reject, input, &mut outbox);
+/// assert!(outbox.unsent().starts_with(b"HTTP/1.1 400 Bad Request\r\n"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reject {
-    /// The request line has the wrong number of words or a byte that cannot stand there (B-014).
+    /// The request line has the wrong number of words, or a byte that is not allowed (B-014): 400.
     BadSyntax,
-    /// Too many empty lines before a request line (B-007).
+    /// Too many empty lines before a request line (B-007): 400.
     TooManyEmptyLines,
-    /// The last word of the request line is no HTTP version (B-009).
+    /// The last word of the request line is not an HTTP version (B-009): 400.
     BadVersion,
-    /// A version that is not spoken here: 505 (B-011, B-018).
+    /// The HTTP version is not supported (B-011, B-018): 505.
     UnsupportedVersion,
-    /// A request without a version may only be a GET (B-016).
+    /// A request line without a version is not a GET (B-016): 400.
     BadSimpleRequest,
-    /// The method is no token (B-023).
+    /// The method is not a token (B-023): 400.
     BadMethod,
-    /// The target has none of the four forms, or not the one its method wants (B-025).
+    /// The target has none of the four forms, or not the form that its method requires (B-025):
+    /// 400.
     BadTarget,
-    /// The request line is too long: 414 (B-003).
+    /// The request line is too long (B-003): 414.
     UriTooLong,
-    /// A field line is too long: 431 (B-030).
+    /// A header line is too long (B-030): 431.
     HeaderLineTooLong,
-    /// The head is too long: 431 (B-030).
+    /// The head is too long (B-030): 431.
     HeadTooLarge,
-    /// The head has too many fields: 431 (B-031).
+    /// The head has too many headers (B-031): 431.
     TooManyHeaders,
-    /// A field line is malformed: no colon, space before it, folding, a control byte (B-035…).
+    /// A header line is malformed: no colon, white space before it, line folding (obs-fold), or a
+    /// control character (B-035 to B-038): 400.
     BadHeader,
-    /// An HTTP/1.1 request has no Host, or any request has several or a malformed one (B-027).
+    /// An HTTP/1.1 request has no Host, or a request has several or a malformed one (B-027): 400.
     BadHost,
-    /// Content-Length is repeated, a list, signed, empty or beyond 64 bits.
+    /// Content-Length is repeated, a list, signed, empty or greater than 64 bits: 400.
     BadContentLength,
-    /// Transfer-Encoding is malformed, repeats chunked or does not end in it.
+    /// Transfer-Encoding is malformed, repeats `chunked` or does not end in it: 400.
     BadTransferEncoding,
-    /// Transfer-Encoding names a coding that is not spoken here: 501.
+    /// Transfer-Encoding names a transfer coding that is not supported: 501.
     UnsupportedTransferCoding,
-    /// Both Content-Length and Transfer-Encoding.
+    /// Both Content-Length and Transfer-Encoding, as in request smuggling: 400.
     LengthAndTransferEncoding,
-    /// Transfer-Encoding on a request older than HTTP/1.1.
+    /// Transfer-Encoding on a request older than HTTP/1.1: 400.
     TransferEncodingBefore11,
-    /// An expectation other than 100-continue: 417 (B-052).
+    /// An expectation other than 100-continue (B-052): 417.
     BadExpectation,
     /// The body is too large: 413.
     BodyTooLarge,
-    /// A chunk's framing is malformed.
+    /// The framing of a chunk is malformed: 400.
     BadChunk,
-    /// A chunked body spends too much on its framing.
+    /// A chunked body has too much framing for its payload: 400.
     ChunkOverhead,
-    /// The trailer section is malformed.
+    /// The trailer section is malformed: 400.
     BadTrailer,
     /// The trailer section is too long: 431.
     TrailersTooLarge,
-    /// The input ended inside a body.
+    /// The input ended inside a body: 400.
     Truncated,
-    /// The peer was too slow: 408. The machine never says this; a driver may.
+    /// The peer was too slow: 408. Only callers use it, as the state machine has no clock.
     RequestTimeout,
 }
 
 impl Reject {
-    /// The status that this deserves.
+    /// The status to respond with.
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
@@ -97,36 +112,36 @@ impl Reject {
             Self::BadSyntax => "The request line could not be understood.",
             Self::TooManyEmptyLines => "There are too many empty lines before the request line.",
             Self::BadVersion => "The request line does not end in an HTTP version.",
-            Self::UnsupportedVersion => "This server speaks HTTP/1.1 and HTTP/1.0.",
-            Self::BadSimpleRequest => "A request without an HTTP version can only be a GET.",
+            Self::UnsupportedVersion => "This server supports HTTP/1.1 and HTTP/1.0.",
+            Self::BadSimpleRequest => "A request without an HTTP version must be a GET.",
             Self::BadMethod => "The method is not a token.",
-            Self::BadTarget => "The request target has no form that suits its method.",
+            Self::BadTarget => "The request target does not have a form that the method allows.",
             Self::UriTooLong => "The request line is longer than this server reads.",
             Self::HeaderLineTooLong => "A header line is longer than this server reads.",
             Self::HeadTooLarge => "The header section is longer than this server reads.",
-            Self::TooManyHeaders => "There are more header fields than this server reads.",
+            Self::TooManyHeaders => "There are more headers than this server reads.",
             Self::BadHeader => "A header line is malformed.",
-            Self::BadHost => "There must be exactly one valid Host field.",
+            Self::BadHost => "There must be exactly one valid Host header.",
             Self::BadContentLength => "Content-Length must be one decimal number.",
             Self::BadTransferEncoding => "Transfer-Encoding must be exactly chunked.",
-            Self::UnsupportedTransferCoding => "That transfer coding is not spoken here.",
+            Self::UnsupportedTransferCoding => "This transfer coding is not supported.",
             Self::LengthAndTransferEncoding => {
                 "Content-Length and Transfer-Encoding exclude each other."
             }
-            Self::TransferEncodingBefore11 => "Transfer-Encoding needs HTTP/1.1.",
-            Self::BadExpectation => "The only expectation that can be met is 100-continue.",
-            Self::BodyTooLarge => "The request body is larger than this server takes.",
+            Self::TransferEncodingBefore11 => "Transfer-Encoding requires HTTP/1.1.",
+            Self::BadExpectation => "The only supported expectation is 100-continue.",
+            Self::BodyTooLarge => "The request body is larger than this server accepts.",
             Self::BadChunk => "A chunk of the request body is malformed.",
             Self::ChunkOverhead => "The request body is mostly chunk framing.",
             Self::BadTrailer => "A trailer line is malformed.",
             Self::TrailersTooLarge => "The trailer section is longer than this server reads.",
-            Self::Truncated => "The request ended before its body did.",
+            Self::Truncated => "The request ended before the end of its body.",
             Self::RequestTimeout => "The request took too long to arrive.",
         }
     }
 
-    /// Appends the reason phrase: a phrase that scripts look for, quoting `line` where
-    /// `http.server` does (B-009, B-011, B-014, B-016), or the registered one.
+    /// Appends the reason phrase: the phrase of `http.server`, quoting `line` where that does
+    /// (B-009, B-011, B-014, B-016), or the registered one.
     pub fn write_reason(self, line: &[u8], out: &mut Vec<u8>) {
         let (phrase, quoted) = match self {
             Self::BadSyntax => ("Bad request syntax", Some(line)),
@@ -150,7 +165,8 @@ impl Reject {
     }
 }
 
-/// Appends ` ('text')`, hostile bytes escaped and a long text cut, fit for a reason phrase.
+/// Appends ` ('text')` for a reason phrase, with control characters and non-ASCII bytes escaped and
+/// a long text truncated.
 pub(crate) fn quote(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b" ('");
     push_escaped(text, out);
@@ -158,14 +174,14 @@ pub(crate) fn quote(text: &[u8], out: &mut Vec<u8>) {
 }
 
 fn push_escaped(text: &[u8], out: &mut Vec<u8>) {
-    const MAX_QUOTED: usize = 200; // bytes; a page is no place for a 64 KiB request line
+    const MAX_QUOTED: usize = 200; // bytes: a request line may have 64 KiB
     for &byte in text.iter().take(MAX_QUOTED) {
         match byte {
             b'\'' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
             b' '..=b'~' => out.push(byte),
             _ => {
-                let hex = |nibble: u8| b"0123456789abcdef"[usize::from(nibble & 15)];
-                out.extend_from_slice(&[b'\\', b'x', hex(byte >> 4), hex(byte)]);
+                out.extend_from_slice(b"\\x");
+                push_hex(out, byte);
             }
         }
     }
@@ -194,43 +210,54 @@ impl fmt::Display for Reject {
 
 impl std::error::Error for Reject {}
 
-/// A rule that the embedder broke while answering. The outbox is as it was before the call.
+/// A rule that the caller broke while sending a response. The outbox is as it was before the call.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Limits, Misuse, Outbox};
+///
+/// let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new(""));
+/// let early = connection.respond(200, &mut outbox).body(b"");
+/// assert_eq!(early, Err(Misuse::NoResponseDue));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Misuse {
-    /// No answer is owed now, or this part of one is not.
+    /// No response, or no such part of one, is due now.
     NoResponseDue,
-    /// A status outside 100..=999, a 1xx as a final answer, or a final one as interim.
+    /// A status outside 100..=999, a 1xx as a final response, or a final one as interim.
     BadStatus,
-    /// CR, LF or NUL in a reason phrase, a field name or a value, or a name that is no token.
+    /// CR, LF or NUL in a reason phrase, header name or value, or a name that is not a token.
     BadHeader,
-    /// A field that belongs to the machine: Content-Length, Transfer-Encoding, Upgrade, Trailer,
-    /// a Connection other than close or keep-alive, or a second Date or Server.
+    /// A header that only the state machine writes: Content-Length, Transfer-Encoding, Upgrade,
+    /// Trailer, or a Connection other than close or keep-alive.
     ReservedHeader,
-    /// More bytes than were promised.
+    /// More bytes than were announced.
     BodyTooLong,
-    /// The end before all promised bytes went by, or a length that does not match the body.
+    /// The end before all announced bytes were sent, or a length that differs from that of the
+    /// body.
     BodyTooShort,
-    /// A body where the status allows none.
+    /// A body with a status that allows none.
     NoBodyAllowed,
-    /// Trailers, or bytes that pass by, on an answer whose framing cannot carry them.
+    /// Trailers, or bytes that bypass the outbox, in a response whose framing does not allow them.
     WrongFraming,
-    /// A hand-over that the peer did not ask for, or whose request body was not read.
+    /// A switch of protocols that the peer did not ask for, or before the request's body was read.
     NotRequested,
 }
 
 impl fmt::Display for Misuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoResponseDue => "no such answer is owed now",
-            Self::BadStatus => "this status cannot stand here",
-            Self::BadHeader => "a field or phrase holds bytes that cannot stand there",
-            Self::ReservedHeader => "this field is written by the machine alone",
-            Self::BodyTooLong => "more bytes than were promised",
-            Self::BodyTooShort => "fewer bytes than were promised",
-            Self::NoBodyAllowed => "this status has no body",
-            Self::WrongFraming => "the answer's framing cannot carry this",
-            Self::NotRequested => "the peer did not ask for this hand-over",
+            Self::NoResponseDue => "no such part of a response is due now",
+            Self::BadStatus => "this status is not allowed here",
+            Self::BadHeader => "a header name, header value or reason phrase is malformed",
+            Self::ReservedHeader => "this header is reserved: only the server writes it",
+            Self::BodyTooLong => "the body is longer than its Content-Length",
+            Self::BodyTooShort => "the body is shorter than its Content-Length",
+            Self::NoBodyAllowed => "a response with this status has no body",
+            Self::WrongFraming => "the framing of the response does not allow this",
+            Self::NotRequested => {
+                "the client did not ask for another protocol, or its request was not read"
+            }
         })
     }
 }

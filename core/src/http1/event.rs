@@ -1,50 +1,88 @@
-//! What the machine tells its caller.
+//! Events: what [`Connection::advance`](super::Connection::advance) found in the input.
 
 use core::fmt;
 
 use super::head::{Head, Headers};
 
-/// What the bytes meant, or what is to be done now. It borrows the inbox, never the connection, so
-/// a head can be in hand while it is answered.
+/// What the input means, or what the caller has to do now. An event borrows the input and never the
+/// connection, so the caller can respond while it holds a head.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Event, Limits};
+///
+/// let mut connection = Connection::new(Limits::default());
+/// let input = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+/// let (used, event) = connection.advance(input).unwrap();
+/// assert!(matches!(event, Event::Request(head) if head.method() == b"POST"));
+/// let (used, event) = connection.advance(&input[used..]).unwrap();
+/// assert!(matches!(event, Event::Body(b"hi")));
+/// assert_eq!(used, 2);
+/// let (_, event) = connection.advance(b"").unwrap();
+/// assert!(matches!(event, Event::End(_)));
+/// ```
 pub enum Event<'b> {
-    /// A request: answer it with [`crate::http1::Connection::respond`]. Its body, if it has one,
+    /// A request. [`respond`](crate::http1::Connection::respond) to it. If it has a body, the body
     /// follows.
     Request(Head<'b>),
-    /// A part of the request's body, where it lies in the inbox.
+    /// A part of the request's body, in the inbox.
     Body(&'b [u8]),
-    /// The body is complete; said only after a head that announced one.
+    /// The end of the body. There is one only after a head that announced a body.
     End(Trailers<'b>),
-    /// Flush the outbox, then wait for bytes.
+    /// More input is needed: flush the outbox, then wait for bytes.
     NeedData,
-    /// Your turn.
+    /// The caller has to send a response, or the rest of one.
     ResponseDue(ResponseDue),
-    /// Another protocol from here on; the unread bytes are its first words.
+    /// The connection has switched to another protocol. The unread bytes belong to it.
     SwitchedProtocol,
-    /// Flush, then close: by a reset if [`crate::http1::Connection::should_reset`], else lingering if
-    /// [`crate::http1::Connection::should_linger`].
+    /// The connection is over: flush the outbox, then close. If
+    /// [`crate::http1::Connection::should_reset`], close by a reset; otherwise, if
+    /// [`crate::http1::Connection::should_linger`], by a lingering close.
     Closed,
 }
 
-/// What the caller has promised, or been asked for, and not delivered yet.
+/// What the caller has to send.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Limits, Outbox, ResponseDue};
+///
+/// let mut connection = Connection::new(Limits::default());
+/// let mut outbox = Outbox::new("");
+/// connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+/// assert_eq!(connection.response_due(), Some(ResponseDue::Head));
+/// connection.respond(200, &mut outbox).sized_body(3).unwrap();
+/// assert_eq!(connection.response_due(), Some(ResponseDue::Bytes(3)));
+/// connection.send(b"abc", &mut outbox).unwrap();
+/// assert_eq!(connection.response_due(), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseDue {
-    /// An answer.
+    /// A response.
     Head,
-    /// This many bytes of an answer's body.
+    /// This many more bytes of a response's body.
     Bytes(u64),
-    /// The rest of an answer whose length is unknown, and its end.
+    /// The rest of a response of unknown length, and its end.
     Stream,
 }
 
-/// The trailer fields of a chunked body; empty for other bodies. They are never merged with the
-/// head's fields (RFC 9110 §6.5.1).
+/// The trailers of a chunked body; empty for other bodies. They are never merged with the headers
+/// of the head (RFC 9110 §6.5.1).
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Event, Limits};
+///
+/// let mut connection = Connection::new(Limits::default());
+/// let input = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nSum: 7\r\n\r\n";
+/// let (used, _) = connection.advance(input).unwrap();
+/// let Ok((_, Event::End(trailers))) = connection.advance(&input[used..]) else { panic!() };
+/// assert!(trailers.iter().eq([(&b"Sum"[..], &b"7"[..])]));
+/// ```
 #[derive(Clone, Copy)]
 pub struct Trailers<'b> {
     pub(super) section: &'b [u8],
 }
 
 impl<'b> Trailers<'b> {
-    /// Every trailer field, name and trimmed value, in order.
+    /// Every trailer in order: name and trimmed value.
     #[must_use]
     pub fn iter(&self) -> Headers<'b> {
         Headers { rest: self.section }

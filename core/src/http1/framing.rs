@@ -1,12 +1,13 @@
-//! How long a request's body is: RFC 9112 §6.3, from the header fields alone, never the method.
+//! Framing of a request's body (RFC 9112 §6.3): from the headers alone, never from the method.
 //!
-//! Everything that two implementations could frame differently is refused. The numbers in the
-//! code are the steps of §6.3 that concern a request.
+//! Request smuggling exploits messages that two implementations frame differently. All of them are
+//! refused. The numbers in the code are the steps of §6.3 that concern requests.
 
 use super::error::Reject;
-use super::head::{Head, KnownHeader, Version, list_members};
+use super::head::{Head, KnownHeader, Version};
+use crate::bytes::{is_token, list_members, parse_decimal};
 
-/// What frames a request's body.
+/// How a request's body is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
     None,
@@ -14,12 +15,12 @@ pub(super) enum Framing {
     Chunked,
 }
 
-/// The framing of `head`'s body, which may have `max_body` bytes.
+/// The framing of the body of `head`. `max_body` is [`Limits::body`](super::Limits::body).
 pub(super) fn request_framing(head: &Head<'_>, max_body: u64) -> Result<Framing, Reject> {
     let coded = head.known_header(KnownHeader::TransferEncoding).is_some();
     let length = head.known_header(KnownHeader::ContentLength);
 
-    // 1, 2: about responses only.
+    // 1, 2: for responses only.
     // 3. Both: "ought to be handled as an error".
     if coded && length.is_some() {
         return Err(Reject::LengthAndTransferEncoding);
@@ -45,13 +46,13 @@ pub(super) fn request_framing(head: &Head<'_>, max_body: u64) -> Result<Framing,
     }
 }
 
-/// Only `chunked`, once, however it is cased; what else there is decides the status.
+/// Accepts exactly `chunked`, once, in any letter case. Other codings decide the status.
 fn check_transfer_encoding(head: &Head<'_>) -> Result<(), Reject> {
     let mut last_is_chunked = false;
     let mut unknown = false;
     for coding in head.header_values("transfer-encoding").flat_map(list_members) {
-        if last_is_chunked || !coding.iter().all(|&b| super::parse::is_token(b)) {
-            return Err(Reject::BadTransferEncoding); // chunked twice, or not at the end
+        if last_is_chunked || !is_token(coding) {
+            return Err(Reject::BadTransferEncoding); // chunked twice, or not last
         }
         last_is_chunked = coding.eq_ignore_ascii_case(b"chunked");
         unknown |= !last_is_chunked;
@@ -60,30 +61,5 @@ fn check_transfer_encoding(head: &Head<'_>) -> Result<(), Reject> {
         (_, true) => Err(Reject::UnsupportedTransferCoding),
         (true, false) => Ok(()),
         (false, false) => Err(Reject::BadTransferEncoding), // an empty list
-    }
-}
-
-/// Decimal digits and nothing else, within 64 bits.
-fn parse_decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    digits
-        .iter()
-        .try_fold(0u64, |n, &digit| n.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_length_is_digits_within_64_bits() {
-        assert_eq!(parse_decimal(b"0"), Some(0));
-        assert_eq!(parse_decimal(b"007"), Some(7));
-        assert_eq!(parse_decimal(b"18446744073709551615"), Some(u64::MAX));
-        for bad in ["", "18446744073709551616", "+1", "-1", "1 ", "1,1", "0x1", "1_0", "\u{663}"] {
-            assert_eq!(parse_decimal(bad.as_bytes()), None, "{bad:?}");
-        }
     }
 }

@@ -1,9 +1,9 @@
-//! A request's head: a view over bytes that stay where they were read.
+//! The head of a request: a view of bytes that stay where they were read.
 //!
-//! [`HeadOffsets`] are the offsets, found once by the parser; they are `Copy` and borrow nothing, so
-//! they can be kept while the bytes move. [`Head`] is the two together, and what applications see.
-//! Values are bytes, trimmed and free of control characters; text they become only where somebody
-//! needs text. `Debug` shows names, and never the values of credentials.
+//! [`HeadOffsets`] are the positions that the parser found; they are `Copy` and borrow nothing, so
+//! they can be kept while the bytes move. [`Head`] is offsets and bytes together: the view for
+//! applications. Values are bytes, trimmed and free of control characters. `Debug` shows names, and
+//! never the values of credentials.
 //!
 //! ```
 //! use doorstep_core::http1::{Connection, Event, Limits};
@@ -19,7 +19,9 @@
 
 use core::fmt;
 
-/// A part of a head, as an offset and a length in bytes.
+use crate::bytes::list_members;
+
+/// A part of a head: offset and length in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Span {
     pub(super) at: u32,
@@ -33,83 +35,119 @@ impl Span {
     }
 }
 
-/// The protocol version a request speaks. Other 1.x versions are treated as 1.1 (B-013).
+/// The protocol version of a request. HTTP/1.2 to 1.9 are treated as HTTP/1.1 (B-013).
+///
+/// ```
+/// use doorstep_core::http1::Version;
+///
+/// assert!(Version::Http09 < Version::Http10 && Version::Http10 < Version::Http11);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Version {
-    /// A request line of two words (B-016).
+    /// HTTP/0.9: a request line of two words (B-016).
     Http09,
     /// HTTP/1.0.
     Http10,
-    /// HTTP/1.1 and above, below 2.0.
+    /// HTTP/1.1 or a higher 1.x.
     #[default]
     Http11,
 }
 
-/// Request fields that somebody asks for on most requests: their places are remembered.
-macro_rules! known_headers {
-    ($($variant:ident $name:literal,)*) => {
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(super) enum KnownHeader { $($variant,)* }
+/// Request headers that are looked up for most requests: the parser remembers where they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KnownHeader {
+    Host,
+    Connection,
+    Accept,
+    AcceptEncoding,
+    IfNoneMatch,
+    IfModifiedSince,
+    Range,
+    Expect,
+    ContentLength,
+    TransferEncoding,
+    ContentType,
+    Upgrade,
+    IfMatch,
+    IfUnmodifiedSince,
+    IfRange,
+    Cookie,
+    Authorization,
+}
 
-        impl KnownHeader {
-            pub(super) const COUNT: usize = [$(Self::$variant,)*].len();
+/// The names of the known headers in lower case, in the order of [`KnownHeader`].
+const KNOWN_NAMES: [(KnownHeader, &[u8]); KnownHeader::COUNT] = [
+    (KnownHeader::Host, b"host"),
+    (KnownHeader::Connection, b"connection"),
+    (KnownHeader::Accept, b"accept"),
+    (KnownHeader::AcceptEncoding, b"accept-encoding"),
+    (KnownHeader::IfNoneMatch, b"if-none-match"),
+    (KnownHeader::IfModifiedSince, b"if-modified-since"),
+    (KnownHeader::Range, b"range"),
+    (KnownHeader::Expect, b"expect"),
+    (KnownHeader::ContentLength, b"content-length"),
+    (KnownHeader::TransferEncoding, b"transfer-encoding"),
+    (KnownHeader::ContentType, b"content-type"),
+    (KnownHeader::Upgrade, b"upgrade"),
+    (KnownHeader::IfMatch, b"if-match"),
+    (KnownHeader::IfUnmodifiedSince, b"if-unmodified-since"),
+    (KnownHeader::IfRange, b"if-range"),
+    (KnownHeader::Cookie, b"cookie"),
+    (KnownHeader::Authorization, b"authorization"),
+];
 
-            /// The known field of this name, in any case of letters.
-            pub(super) fn from_name(name: &[u8]) -> Option<Self> {
-                /// For each first letter, the lengths of the names that begin with it, as bits:
-                /// that turns nearly every other field away at one look.
-                static LENGTHS: [u32; 256] = {
-                    let mut lengths = [0; 256];
-                    $(lengths[$name[0] as usize] |= 1 << $name.len();)*
-                    lengths
-                };
-                let first = name.first()?.to_ascii_lowercase();
-                let length = 1u32.checked_shl(name.len() as u32)?;
-                if LENGTHS[usize::from(first)] & length == 0 {
-                    return None;
-                }
-                match name.len() {
-                    $(len if len == $name.len() && name.eq_ignore_ascii_case($name) =>
-                        Some(Self::$variant),)*
-                    _ => None,
-                }
-            }
+/// For each first letter, the lengths of the known names that begin with it, as bits. That alone
+/// excludes most other names.
+static KNOWN_LENGTHS: [u32; 256] = {
+    let mut lengths = [0; 256];
+    let mut i = 0;
+    while i < KNOWN_NAMES.len() {
+        let name = KNOWN_NAMES[i].1;
+        assert!(KNOWN_NAMES[i].0 as usize == i);
+        lengths[name[0] as usize] |= 1 << name.len();
+        i += 1;
+    }
+    lengths
+};
 
-            /// Its bit in [`HeadOffsets::repeated`].
-            pub(super) fn bit(self) -> u32 {
-                const { assert!(Self::COUNT <= 32) };
-                1 << self as u32
-            }
+impl KnownHeader {
+    pub(super) const COUNT: usize = Self::Authorization as usize + 1;
 
-            /// How long its name is, in bytes.
-            fn name_len(self) -> usize {
-                match self { $(Self::$variant => $name.len(),)* }
-            }
+    /// The known header of this name, in any letter case.
+    pub(super) fn from_name(name: &[u8]) -> Option<Self> {
+        let first = name.first()?.to_ascii_lowercase();
+        let length = 1u32.checked_shl(name.len() as u32)?;
+        if KNOWN_LENGTHS[usize::from(first)] & length == 0 {
+            return None;
         }
-    };
+        let is_name = |known: &&(Self, &[u8])| name.eq_ignore_ascii_case(known.1);
+        KNOWN_NAMES.iter().find(is_name).map(|(known, _)| *known)
+    }
+
+    /// Its bit in [`HeadOffsets::repeated`].
+    pub(super) fn bit(self) -> u32 {
+        const { assert!(Self::COUNT <= u32::BITS as usize) };
+        1 << self as u32
+    }
+
+    /// The length of its name, in bytes.
+    fn name_len(self) -> usize {
+        KNOWN_NAMES[self as usize].1.len()
+    }
 }
 
-known_headers! {
-    Host b"host",
-    Connection b"connection",
-    Accept b"accept",
-    AcceptEncoding b"accept-encoding",
-    IfNoneMatch b"if-none-match",
-    IfModifiedSince b"if-modified-since",
-    Range b"range",
-    Expect b"expect",
-    ContentLength b"content-length",
-    TransferEncoding b"transfer-encoding",
-    ContentType b"content-type",
-    Upgrade b"upgrade",
-    IfMatch b"if-match",
-    IfUnmodifiedSince b"if-unmodified-since",
-    IfRange b"if-range",
-    Cookie b"cookie",
-    Authorization b"authorization",
-}
-
-/// Where everything in a head lies. Small, `Copy`, and independent of where the bytes are.
+/// The position of everything in a head. Small, `Copy`, and independent of where the bytes are.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Event, Limits};
+///
+/// let bytes = *b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+/// let mut connection = Connection::new(Limits::default());
+/// let Ok((_, Event::Request(head))) = connection.advance(&bytes) else { panic!() };
+/// let offsets = head.offsets();
+/// let moved = bytes.to_vec();
+/// assert_eq!(offsets.view(&moved).path(), b"/a");
+/// ```
 #[derive(Clone, Copy, Default)]
 pub struct HeadOffsets {
     pub(super) size: u32,
@@ -119,30 +157,41 @@ pub struct HeadOffsets {
     pub(super) path: Span,
     pub(super) query_and_fragment: Span,
     pub(super) authority: Option<Span>,
-    /// Where the fields begin; they reach to the end.
+    /// The start of the headers, which extend to the end of the head.
     pub(super) headers_start: u32,
-    /// Where the names of the known fields are; 0 for those that are not there.
+    /// The offset of the name of each known header; 0 if the header is absent.
     pub(super) known: [u32; KnownHeader::COUNT],
-    /// Which of the known fields came more than once, as bits.
+    /// The known headers that occur more than once, as bits.
     pub(super) repeated: u32,
 }
 
 impl HeadOffsets {
-    /// The head's size, in bytes, its final empty line included.
+    /// The size of the head in bytes, its final empty line included.
     #[must_use]
     pub fn size(&self) -> usize {
         self.size as usize
     }
 
-    /// The view of `bytes`, which must be the head these spans were found in; of other bytes it is
-    /// a view of nonsense, but never a panic.
+    /// The view of `bytes`, which must be the head that these offsets were found in. With other
+    /// bytes the result is meaningless, but there is no panic.
     #[must_use]
     pub fn view<'b>(&self, bytes: &'b [u8]) -> Head<'b> {
         Head { bytes, offsets: *self }
     }
 }
 
-/// A request's head, where it lies in the inbox.
+/// The head of a request, in the inbox.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Event, Limits, Version};
+///
+/// let mut connection = Connection::new(Limits::default());
+/// let bytes = b"GET /a?b HTTP/1.1\r\nHost: here:80\r\nAccept: x, y\r\naccept: z\r\n\r\n";
+/// let Ok((_, Event::Request(head))) = connection.advance(bytes) else { panic!() };
+/// assert_eq!((head.path(), head.query()), (&b"/a"[..], Some(&b"b"[..])));
+/// assert_eq!((head.version(), head.host()), (Version::Http11, Some(&b"here:80"[..])));
+/// assert!(head.header_list("Accept").eq([b"x", b"y", b"z"]));
+/// ```
 #[derive(Clone, Copy)]
 pub struct Head<'b> {
     pub(super) bytes: &'b [u8],
@@ -150,25 +199,25 @@ pub struct Head<'b> {
 }
 
 impl<'b> Head<'b> {
-    /// Its size in bytes; [`crate::http1::Inbox::split`] wants it.
+    /// The size of the head in bytes, for [`crate::http1::Inbox::split`].
     #[must_use]
     pub fn size(&self) -> usize {
         self.offsets.size()
     }
 
-    /// Its offsets, to keep while the bytes are lent elsewhere.
+    /// The offsets, which can be kept while the bytes are borrowed elsewhere.
     #[must_use]
     pub fn offsets(&self) -> HeadOffsets {
         self.offsets
     }
 
-    /// The request line as it came, without its line end (B-102).
+    /// The request line as it was received, without its line end (B-102).
     #[must_use]
     pub fn request_line(&self) -> &'b [u8] {
         Span { at: 0, len: self.offsets.request_line_len }.slice_of(self.bytes)
     }
 
-    /// The method, case-sensitive (B-021). It is a token.
+    /// The method: a token, case-sensitive (B-021).
     #[must_use]
     pub fn method(&self) -> &'b [u8] {
         let line = self.request_line();
@@ -176,13 +225,13 @@ impl<'b> Head<'b> {
         line.get(start..start + self.offsets.method_len as usize).unwrap_or_default()
     }
 
-    /// Whether this is a HEAD request, whose answer has no body.
+    /// Whether this is a HEAD request, whose response has no body.
     #[must_use]
     pub fn is_head(&self) -> bool {
         self.method() == b"HEAD"
     }
 
-    /// The version the request speaks.
+    /// The protocol version of the request.
     #[must_use]
     pub fn version(&self) -> Version {
         self.offsets.version
@@ -198,26 +247,26 @@ impl<'b> Head<'b> {
         }
     }
 
-    /// What follows the path in the target: query and fragment with their marks, as given.
+    /// What follows the path in the target: query and fragment with their `?` and `#`, as received.
     #[must_use]
     pub fn query_and_fragment(&self) -> &'b [u8] {
         self.offsets.query_and_fragment.slice_of(self.bytes)
     }
 
-    /// The query: what follows the first `?`, without a fragment; `None` when there is no `?`.
+    /// The query: what follows the first `?`, without a fragment; `None` if there is no `?`.
     #[must_use]
     pub fn query(&self) -> Option<&'b [u8]> {
         let query = self.query_and_fragment().strip_prefix(b"?")?;
         query.split(|&b| b == b'#').next()
     }
 
-    /// Path and query as they came, undecoded (origin-form).
+    /// Path and query as received, undecoded (origin-form).
     #[must_use]
     pub fn origin_form(&self) -> (&'b [u8], &'b [u8]) {
         (self.path(), self.query_and_fragment())
     }
 
-    /// The host and port asked for: of an absolute-form target, else of Host (B-026).
+    /// The host and port of the request: from an absolute-form target, otherwise from Host (B-026).
     #[must_use]
     pub fn host(&self) -> Option<&'b [u8]> {
         match self.offsets.authority {
@@ -226,7 +275,7 @@ impl<'b> Head<'b> {
         }
     }
 
-    /// The first value of the field of this name, in any case of letters (B-039, B-040).
+    /// The first value of the header of this name, in any letter case (B-039, B-040).
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'b [u8]> {
         match KnownHeader::from_name(name.as_bytes()) {
@@ -235,9 +284,8 @@ impl<'b> Head<'b> {
         }
     }
 
-    /// The value of a field that holds one value and no list; `None` when there is none, and also
-    /// when there are several lines of it. As a list those would be, and a list is no value of such
-    /// a field (RFC 9110 §5.3).
+    /// The value of a header that must not be a list. `None` if it is absent, and also if there are
+    /// several lines of it: they would form a list (RFC 9110 §5.3).
     #[must_use]
     pub fn single_header(&self, name: &str) -> Option<&'b [u8]> {
         match KnownHeader::from_name(name.as_bytes()) {
@@ -250,27 +298,27 @@ impl<'b> Head<'b> {
         }
     }
 
-    /// Every value of the field of this name, in order.
+    /// Every value of the header of this name, in order.
     pub fn header_values(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
         self.headers()
             .filter(move |(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)
     }
 
-    /// Every member of a list-valued field, all its lines combined (RFC 9110 §5.6.1): split at
-    /// commas, trimmed, empty members left out. Not for fields whose members may be quoted.
+    /// Every member of a list-valued header, over all its lines (RFC 9110 §5.6.1): split at commas,
+    /// trimmed, without empty members. Not for headers whose members may be quoted strings.
     pub fn header_list(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
         self.header_values(name).flat_map(list_members)
     }
 
-    /// Every field, name and trimmed value, in order.
+    /// Every header in order: name and trimmed value.
     #[must_use]
     pub fn headers(&self) -> Headers<'b> {
         let HeadOffsets { headers_start: at, size, .. } = self.offsets;
         Headers { rest: Span { at, len: size.saturating_sub(at) }.slice_of(self.bytes) }
     }
 
-    /// Whether there is more than one line of this field.
+    /// Whether there is more than one line of this header.
     pub(super) fn is_repeated(&self, known: KnownHeader) -> bool {
         self.offsets.repeated & known.bit() != 0
     }
@@ -281,17 +329,8 @@ impl<'b> Head<'b> {
             return None;
         }
         let value = self.bytes.get(at + known.name_len() + 1..)?;
-        Some(trim(&value[..super::scan::find_lf(value)?]))
+        Some(value[..super::scan::find_lf(value)?].trim_ascii()) // OWS and the CR
     }
-}
-
-/// The members of one line of a comma-separated list.
-pub(super) fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&b| b == b',').map(trim).filter(|member| !member.is_empty())
-}
-
-fn trim(bytes: &[u8]) -> &[u8] {
-    bytes.trim_ascii()
 }
 
 impl fmt::Debug for Head<'_> {
@@ -304,7 +343,16 @@ impl fmt::Debug for Head<'_> {
     }
 }
 
-/// Name and value of every field line, in order. The lines have been validated.
+/// Every header line in order: name and trimmed value. The lines have been validated.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Event, Limits};
+///
+/// let mut connection = Connection::new(Limits::default());
+/// let Ok((_, Event::Request(head))) = connection.advance(b"GET / HTTP/1.1\r\nHost:  a \r\n\r\n")
+/// else { panic!() };
+/// assert_eq!(head.headers().next(), Some((&b"Host"[..], &b"a"[..])));
+/// ```
 #[derive(Clone, Copy)]
 pub struct Headers<'b> {
     pub(super) rest: &'b [u8],
@@ -317,8 +365,8 @@ impl<'b> Iterator for Headers<'b> {
         let end = super::scan::find_lf(self.rest)?;
         let (line, rest) = self.rest.split_at(end + 1);
         self.rest = rest;
-        let colon = line.iter().position(|&b| b == b':')?; // none on the final empty line
-        Some((&line[..colon], trim(&line[colon + 1..])))
+        let colon = line.iter().position(|&b| b == b':')?; // the final empty line has none
+        Some((&line[..colon], line[colon + 1..].trim_ascii())) // OWS, CR and LF
     }
 }
 

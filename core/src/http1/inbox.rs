@@ -1,8 +1,8 @@
-//! The inbox: bytes that were read and are not yet done with, in the caller's memory.
+//! The inbox: bytes that were read and not yet consumed, in the caller's memory.
 //!
-//! It keeps the books over any [`Storage`]: a boxed slice, an array, a slice of a pool buffer, or
-//! [`GrowableBuffer`], which starts small and never passes its bound. It promises never to copy what it
-//! does not have to, and to give its storage back when nothing is unread.
+//! It works over any [`Storage`]: a boxed slice, an array, a slice of a pooled buffer, or a
+//! [`GrowableBuffer`]. It copies bytes only to make room at the end of a full buffer, and it gives
+//! its storage back when no bytes are unread, so that an idle keep-alive connection needs none.
 //!
 //! ```
 //! use doorstep_core::http1::Inbox;
@@ -15,13 +15,31 @@
 
 use std::io::{self, Read};
 
-/// Memory that an [`Inbox`] may use.
+/// Memory for an [`Inbox`].
+///
+/// ```
+/// use doorstep_core::http1::{Inbox, Storage};
+///
+/// struct Pooled(Box<[u8]>);
+///
+/// impl Storage for Pooled {
+///     fn bytes(&self) -> &[u8] {
+///         &self.0
+///     }
+///     fn bytes_mut(&mut self) -> &mut [u8] {
+///         &mut self.0
+///     }
+/// }
+///
+/// let mut inbox = Inbox::new(Pooled(Box::new([0; 64])));
+/// assert_eq!(inbox.space().len(), 64);
+/// ```
 pub trait Storage {
-    /// All of it.
+    /// The whole memory.
     fn bytes(&self) -> &[u8];
-    /// All of it, to write into.
+    /// The whole memory, for writing.
     fn bytes_mut(&mut self) -> &mut [u8];
-    /// Makes it larger, keeping what is in it; `false` when it is as large as it may be.
+    /// Makes it larger and keeps its contents. Returns `false` if it has its maximum size.
     fn grow(&mut self) -> bool {
         false
     }
@@ -54,7 +72,16 @@ impl Storage for &mut [u8] {
     }
 }
 
-/// Storage that doubles when it is full, up to a bound.
+/// Storage that doubles when it is full, up to a maximum.
+///
+/// ```
+/// use doorstep_core::http1::{GrowableBuffer, Inbox};
+///
+/// let mut inbox = Inbox::new(GrowableBuffer::new(64, 1024));
+/// inbox.fill(&mut &[b'x'; 64][..])?;
+/// assert_eq!(inbox.space().len(), 64, "it has grown to 128 bytes");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrowableBuffer {
     bytes: Vec<u8>,
@@ -62,7 +89,7 @@ pub struct GrowableBuffer {
 }
 
 impl GrowableBuffer {
-    /// Begins with `initial` bytes and never holds more than `max`.
+    /// Starts with `initial` bytes and grows up to `max` bytes.
     #[must_use]
     pub fn new(initial: usize, max: usize) -> Self {
         Self { bytes: vec![0; initial.min(max)], max }
@@ -86,7 +113,17 @@ impl Storage for GrowableBuffer {
     }
 }
 
-/// Unread bytes, and room for more.
+/// Unread bytes, and space for more.
+///
+/// ```
+/// use doorstep_core::http1::Inbox;
+///
+/// let mut inbox = Inbox::new([0; 16]);
+/// inbox.fill(&mut &b"one two"[..])?;
+/// inbox.consume(4);
+/// assert_eq!(inbox.unread(), b"two");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct Inbox<S> {
     storage: S,
     start: usize,
@@ -100,8 +137,8 @@ impl<S: Storage> Inbox<S> {
         Self { storage, start: 0, end: 0, eof: false }
     }
 
-    /// Room to read into. Empty only when the storage is full of unread bytes and cannot grow;
-    /// [`crate::http1::Connection::next`] has then refused the request already.
+    /// The space to read into. It is empty only if the storage is full of unread bytes and cannot
+    /// grow; [`crate::http1::Connection::next`] has refused the request by then.
     pub fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -117,16 +154,17 @@ impl<S: Storage> Inbox<S> {
         &mut self.storage.bytes_mut()[self.end..]
     }
 
-    /// `n` bytes were read into [`Inbox::space`]; 0 says that the peer has finished.
+    /// Reports that `n` bytes were read into [`Inbox::space`]. 0 means the end of input.
     pub fn filled(&mut self, n: usize) {
         self.eof |= n == 0;
         self.end = self.end.saturating_add(n).min(self.storage.bytes().len());
     }
 
-    /// Reads once from `source` into the space: how many bytes, 0 at the end of input.
+    /// Reads once from `source` into the space. Returns the number of bytes; 0 means the end of
+    /// input.
     ///
     /// # Errors
-    /// Those of `source`; [`io::ErrorKind::StorageFull`] when there is no space.
+    /// Returns the error of `source`, or [`io::ErrorKind::StorageFull`] if there is no space.
     pub fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
         let space = self.space();
         if space.is_empty() {
@@ -137,32 +175,33 @@ impl<S: Storage> Inbox<S> {
         Ok(n)
     }
 
-    /// What was read and is not yet done with.
+    /// The bytes that were read and not yet consumed.
     #[must_use]
     pub fn unread(&self) -> &[u8] {
         &self.storage.bytes()[self.start..self.end]
     }
 
-    /// `n` unread bytes are done with.
+    /// Consumes `n` unread bytes.
     pub fn consume(&mut self, n: usize) {
         self.start = self.start.saturating_add(n).min(self.end);
     }
 
-    /// Whether the peer has finished: no more bytes will come.
+    /// Whether the end of input was read: no more bytes will arrive.
     #[must_use]
     pub fn is_eof(&self) -> bool {
         self.eof
     }
 
-    /// Whether no byte more fits, now or after growing.
+    /// Whether no more bytes fit, even after growing.
     pub(super) fn is_full(&mut self) -> bool {
         let full = self.end - self.start == self.storage.bytes().len();
         full && !self.storage.grow()
     }
 
-    /// Pins the last `n` bytes that were done with, which are the head just read, and lends what
-    /// lies behind them as an inbox of its own, for the body; [`Inbox::rejoin`] afterwards. It grows
-    /// first, if it can, to leave `room` bytes free: [`crate::http1::Connection::body_buffer_hint`].
+    /// Pins the last `n` bytes that were consumed, which are the head just read, and lends what
+    /// follows as an inbox of its own, for the body. Call [`Inbox::rejoin`] afterwards. The storage
+    /// grows first, if it can, so that `room` bytes are free:
+    /// [`crate::http1::Connection::body_buffer_hint`].
     pub fn split(&mut self, n: usize, room: usize) -> (&[u8], Inbox<&mut [u8]>) {
         while self.storage.bytes().len() - self.end < room && self.storage.grow() {}
         let Self { storage, start, end, eof: finished } = self;
@@ -172,7 +211,7 @@ impl<S: Storage> Inbox<S> {
         (pinned, Inbox { storage: rest, start, end, eof: *finished })
     }
 
-    /// Takes over where the inbox of [`Inbox::split`] stopped: its [`Inbox::position`].
+    /// Continues where the inbox of [`Inbox::split`] stopped: its [`Inbox::position`].
     pub fn rejoin(&mut self, position: Position) {
         let capacity = self.storage.bytes().len();
         self.end = (self.start + position.end).min(capacity);
@@ -180,26 +219,41 @@ impl<S: Storage> Inbox<S> {
         self.eof |= position.eof;
     }
 
-    /// Where this inbox is.
+    /// The position of this inbox in its storage.
     #[must_use]
     pub fn position(&self) -> Position {
         Position { start: self.start, end: self.end, eof: self.eof }
     }
 
-    /// Gives the storage back; `None` while bytes are unread or the peer has finished.
+    /// Returns the storage; `None` if bytes are unread or the end of input was read.
     #[must_use]
     pub fn into_storage(self) -> Option<S> {
         (self.start == self.end && !self.eof).then_some(self.storage)
     }
 
-    /// The parts that [`crate::http1::Connection::next`] needs at once: the unread bytes, and the
-    /// count to move when some of them are done with.
+    /// What [`crate::http1::Connection::next`] needs at once: the unread bytes, and the offset to
+    /// advance when some of them are consumed.
     pub(super) fn parts(&mut self) -> (&[u8], &mut usize) {
         (&self.storage.bytes()[self.start..self.end], &mut self.start)
     }
 }
 
-/// Where a split inbox stopped, for [`Inbox::rejoin`].
+/// Where the inbox of [`Inbox::split`] stopped, for [`Inbox::rejoin`].
+///
+/// ```
+/// use doorstep_core::http1::Inbox;
+///
+/// let mut inbox = Inbox::new([0; 16]);
+/// inbox.fill(&mut &b"head body"[..])?;
+/// inbox.consume(5);
+/// let (head, mut body) = inbox.split(5, 0);
+/// assert_eq!((head, body.unread()), (&b"head "[..], &b"body"[..]));
+/// body.consume(2);
+/// let position = body.position();
+/// inbox.rejoin(position);
+/// assert_eq!(inbox.unread(), b"dy");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     start: usize,
@@ -209,7 +263,7 @@ pub struct Position {
 
 impl<S: Storage> core::fmt::Debug for Inbox<S> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let unread = self.end - self.start; // a number: bytes may be credentials
+        let unread = self.end - self.start; // a number: the bytes may be credentials
         f.debug_struct("Inbox").field("unread", &unread).field("eof", &self.eof).finish()
     }
 }
@@ -219,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn growing_stops_at_its_bound() {
+    fn a_growable_buffer_stops_at_its_maximum() {
         let mut inbox = Inbox::new(GrowableBuffer::new(4, 10));
         let mut endless = io::repeat(b'x');
         while !inbox.space().is_empty() {
@@ -228,11 +282,11 @@ mod tests {
         assert_eq!(inbox.unread(), b"xxxxxxxxxx");
         assert!(inbox.fill(&mut endless).is_err());
         inbox.consume(4);
-        assert_eq!(inbox.space().len(), 4, "what is done with makes room");
+        assert_eq!(inbox.space().len(), 4, "consumed bytes make room");
     }
 
     #[test]
-    fn a_head_stays_while_the_body_moves_behind_it() {
+    fn a_pinned_head_stays_while_the_body_moves() {
         let mut inbox = Inbox::new([0u8; 16]);
         inbox.fill(&mut &b"HEAD|body"[..]).unwrap();
         inbox.consume(5);

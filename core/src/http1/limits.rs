@@ -1,8 +1,8 @@
-//! Every bound of the machine, and every deadline, as numbers that somebody can read.
+//! Every bound of the state machine, and every deadline.
 //!
-//! [`Limits`] bounds what one peer can make us hold or read; each field names the status that
-//! crossing it yields. [`Timeouts`] bounds how long we wait for whom; the machine itself has no
-//! clock, it only says whom it waits for ([`WaitingFor`]).
+//! [`Limits`] bounds what one peer can make the server read or hold; each field names the status
+//! that exceeding it yields. [`Timeouts`] holds the deadlines. The state machine has no clock: it
+//! reports what it is waiting for ([`WaitingFor`]), and the caller applies the deadline.
 //!
 //! ```
 //! use doorstep_core::http1::{Limits, Timeouts, WaitingFor};
@@ -18,33 +18,43 @@
 
 use core::time::Duration;
 
-/// What one connection may cost, in bytes unless said.
+/// Bounds for one connection, in bytes unless stated otherwise.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Limits, Reject};
+///
+/// let limits = Limits { request_line: 16, ..Limits::default() };
+/// let long = Connection::new(limits).advance(b"GET /a/long/path HTTP/1.1\r\n").map(drop);
+/// assert_eq!(long, Err(Reject::UriTooLong));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// A request line, its line end included; beyond it 414 (B-003).
+    /// A request line, its line end included. Exceeding it yields 414 (B-003). Default: 64 KiB.
     pub request_line: u32,
-    /// One field line, its line end included; beyond it 431 (B-030).
+    /// One header line, its line end included. Exceeding it yields 431 (B-030). Default: 64 KiB.
     pub header_line: u32,
-    /// The whole head; beyond it 431 (B-030).
+    /// The whole head. Exceeding it yields 431 (B-030). Default: 128 KiB.
     pub head: u32,
-    /// Fields in a head, a number; beyond it 431 (B-031). At most [`Limits::MAX_HEADERS`].
+    /// Number of headers in a head. Exceeding it yields 431 (B-031). Default and maximum:
+    /// [`Limits::MAX_HEADERS`].
     pub header_count: u8,
-    /// Empty lines before a request line, a number; beyond it 400 (B-007).
+    /// Number of empty lines before a request line. Exceeding it yields 400 (B-007). Default: 4.
     pub empty_lines: u8,
-    /// A request body; beyond it 413.
+    /// A request body. Exceeding it yields 413. Default: 64 MiB.
     pub body: u64,
-    /// What is left of a body nobody wanted and is still swallowed, so that the connection can be
-    /// kept; beyond it the connection closes (B-046).
+    /// The rest of a request body that the application did not read and that is discarded to keep
+    /// the connection. Exceeding it closes the connection (B-046). Default: 256 KiB.
     pub drain: u32,
-    /// By how much the framing bytes of a chunked body may exceed four times its payload; beyond
-    /// it 400.
+    /// By how many bytes the framing of a chunked body may exceed four times its payload. Exceeding
+    /// it yields 400. Default: 64 KiB.
     pub chunk_overhead: u32,
-    /// The trailer section of a chunked body; beyond it 431.
+    /// The trailer section of a chunked body. Exceeding it yields 431. Default: 8 KiB.
     pub trailers: u16,
 }
 
 impl Limits {
-    /// The most fields that can be asked for: the parser's table lives on the stack.
+    /// The maximum of [`Limits::header_count`], a number. The parser's table of headers is on the
+    /// stack.
     pub const MAX_HEADERS: u8 = 100;
 }
 
@@ -64,48 +74,71 @@ impl Default for Limits {
     }
 }
 
-/// Whom a connection waits for. When the word changes, the clock restarts.
+/// What a connection is waiting for. When it changes, the deadline starts anew.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Limits, Outbox, WaitingFor};
+///
+/// let (mut connection, outbox) = (Connection::new(Limits::default()), Outbox::new(""));
+/// assert_eq!(connection.waiting_for(&outbox), WaitingFor::Request);
+/// connection.advance(b"GET / HT").unwrap();
+/// assert_eq!(connection.waiting_for(&outbox), WaitingFor::Head);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WaitingFor {
-    /// For the peer's next request; not a byte of it is here.
+    /// The next request; no byte of it has arrived.
     Request,
-    /// For the rest of a head.
+    /// The rest of a head.
     Head,
-    /// For the rest of a request body that somebody reads.
+    /// The rest of a request body that the application reads.
     Body,
-    /// For the application's answer.
+    /// The application's response.
     Response,
-    /// For the peer to take what is in the outbox.
+    /// The peer, to receive what is in the outbox.
     Writable,
-    /// For the rest of a request body that nobody wants.
+    /// The rest of a request body that is discarded.
     Drain,
-    /// For the peer to close: its last response is out, and what it still sends is discarded.
+    /// The peer, to close the connection (lingering close): the last response was sent, and
+    /// everything that arrives is discarded.
     Linger,
-    /// For nobody: it is over, or the bytes belong to another protocol.
+    /// Nothing: the connection is over, or its bytes belong to another protocol.
     Nothing,
 }
 
-/// How long to wait for whom. Zero means at once; the drivers' defaults are these.
+/// How long to wait, for each [`WaitingFor`]. Zero means not at all.
+///
+/// ```
+/// use doorstep_core::http1::{Timeouts, WaitingFor};
+/// use std::time::Duration;
+///
+/// let timeouts = Timeouts { idle: Duration::from_secs(5), ..Timeouts::default() };
+/// let waited = Duration::from_secs(3);
+/// let left = timeouts.remaining(WaitingFor::Request, waited, waited, 0);
+/// assert_eq!(left, Some(Duration::from_secs(2)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// [`WaitingFor::Request`]: then the connection is closed without a word.
+    /// [`WaitingFor::Request`] (keep-alive): then the connection is closed without a response.
+    /// Default: 60 s.
     pub idle: Duration,
-    /// [`WaitingFor::Head`], from the head's first byte: then 408.
+    /// [`WaitingFor::Head`], from the first byte of the head: then 408. Default: 30 s.
     pub head: Duration,
-    /// [`WaitingFor::Body`]: the longest silence, and the grace before the rate counts; then 408.
+    /// [`WaitingFor::Body`]: the longest pause between two bytes, and the time before the rate
+    /// applies; then 408. Default: 30 s.
     pub body: Duration,
-    /// [`WaitingFor::Writable`]: the longest silence, and the grace before the rate counts; then an abort.
+    /// [`WaitingFor::Writable`]: the longest pause between two bytes, and the time before the rate
+    /// applies; then the connection is aborted. Default: 60 s.
     pub send: Duration,
-    /// [`WaitingFor::Drain`], from its start: then the connection is closed.
+    /// [`WaitingFor::Drain`], from its start: then the connection is closed. Default: 5 s.
     pub drain: Duration,
-    /// [`WaitingFor::Linger`]: the longest silence, and the grace before its rate counts; then the
-    /// connection is reset.
+    /// [`WaitingFor::Linger`]: the longest pause between two bytes, and the time before its rate
+    /// applies; then the connection is reset. Default: 5 s.
     pub linger: Duration,
-    /// Bytes per second that [`WaitingFor::Body`] and [`WaitingFor::Writable`] must keep on average; zero
-    /// asks for none.
+    /// The average rate in bytes per second that [`WaitingFor::Body`] and [`WaitingFor::Writable`]
+    /// require. Zero means none. Default: 250 B/s.
     pub min_rate: u32,
-    /// The same for [`WaitingFor::Linger`]: a client that is still uploading a refused body keeps this
-    /// rate and gets to read the refusal; one that sends a byte now and then is not waited for.
+    /// The same for [`WaitingFor::Linger`]. A client that keeps this rate while it uploads a
+    /// refused body receives the refusal; a slower one is reset. Default: 64 KiB/s.
     pub min_linger_rate: u32,
 }
 
@@ -125,7 +158,7 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// The bytes per second that `waiting` must keep on average; `None` when its bytes are not
+    /// The average rate in bytes per second that `waiting` requires; `None` if its bytes are not
     /// counted.
     #[must_use]
     pub fn min_rate_of(&self, waiting: WaitingFor) -> Option<u32> {
@@ -136,11 +169,12 @@ impl Timeouts {
         }
     }
 
-    /// How much longer to wait; zero when it has been too long, `None` when there is no limit
-    /// (the application takes the time it takes).
+    /// The time left to wait. Zero means that the deadline has passed, `None` that there is none:
+    /// an application may take any time to respond.
     ///
-    /// `since` is the time since the word became `waiting`, `quiet` the time since a byte last
-    /// moved, `moved` the bytes that moved since the word changed.
+    /// `since` is the time since the connection began to wait for `waiting`, `quiet` the time since
+    /// the last byte was transferred, and `moved` the number of bytes transferred since the
+    /// beginning.
     #[must_use]
     pub fn remaining(
         &self,
@@ -176,7 +210,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn b_049_head_and_drain_run_from_their_start_whatever_arrives() {
+    fn b_049_the_deadlines_of_head_and_drain_do_not_restart() {
         let timeouts = Timeouts::default();
         let left = timeouts.remaining(WaitingFor::Head, 29 * SECOND, Duration::ZERO, 1 << 20);
         assert_eq!(left, Some(SECOND));
@@ -185,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn b_049_a_body_must_keep_its_rate_and_never_fall_silent() {
+    fn b_049_a_body_needs_its_rate_and_no_long_pause() {
         let timeouts = Timeouts::default();
         let steady = timeouts.remaining(WaitingFor::Body, 100 * SECOND, SECOND, 250 * 100);
         assert_eq!(steady, Some(29 * SECOND), "only its silence counts");
@@ -196,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn r_18_a_client_that_uploads_is_waited_for_and_one_that_trickles_is_not() {
+    fn r_18_lingering_waits_for_an_upload_but_not_for_a_trickle() {
         let timeouts = Timeouts::default();
         let left =
             |since, quiet, moved| timeouts.remaining(WaitingFor::Linger, since, quiet, moved);

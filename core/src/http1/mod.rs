@@ -1,18 +1,23 @@
-//! The wire: HTTP/1.1, 1.0 and 0.9 as a pure state machine.
+//! HTTP/1.1, 1.0 and 0.9 as a pure state machine.
 //!
-//! One file, one idea. Where to look for a rule:
+//! It promises that no input and no order of calls makes it panic, that memory is bounded by
+//! [`Limits`], and that nothing which two implementations could frame differently is accepted:
+//! request smuggling needs such input. It refuses by returning a [`Reject`], which has a status.
+//! The crate's first page has an example of a complete exchange.
+//!
+//! Where each rule is:
 //!
 //! | rule | file |
 //! |---|---|
-//! | who may do what when | [`state`] |
+//! | states and transitions, keep-alive, half-close | [`state`] |
 //! | request line, head, limits of both | `parse.rs`, `target.rs`, `scan.rs` |
-//! | how long a request's body is | `framing.rs` |
-//! | the chunked coding | `chunked.rs` |
-//! | what an answer's head says | `response.rs` |
-//! | which fields may be set, and what may stand in them | `header.rs` |
-//! | bodies, interim answers, refusals | `response_body.rs` |
-//! | every bound and deadline | [`Limits`], [`Timeouts`] |
-//! | who owns which memory | [`Inbox`], [`Outbox`] |
+//! | framing of a request's body, request smuggling | `framing.rs` |
+//! | chunked transfer coding, trailers | `chunked.rs` |
+//! | the head of a response, framing of its body | `response.rs` |
+//! | which headers an application may set, and their syntax | `header.rs` |
+//! | streamed bodies, interim responses, refusals | `response_body.rs` |
+//! | bounds and deadlines, lingering close | [`Limits`], [`Timeouts`] |
+//! | input and output buffers, pipelining | [`Inbox`], [`Outbox`] |
 
 mod chunked;
 mod connection;
@@ -42,4 +47,4 @@ pub use inbox::{GrowableBuffer, Inbox, Position, Storage};
 pub use limits::{Limits, Timeouts, WaitingFor};
 pub use outbox::Outbox;
 pub use parse::rejected_request_line;
-pub use response::Response;
+pub use response::{Response, SentResponse};

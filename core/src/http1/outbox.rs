@@ -1,8 +1,9 @@
-//! The outbox: bytes that are to be sent, in the caller's memory.
+//! The outbox: bytes to be sent, in the caller's memory.
 //!
-//! Answers are appended; the caller sends from the front and says how much went. It also holds the
-//! prelude, the fields that every final answer begins with (`Server`, `Date` and what the
-//! embedder adds), rendered once and not once per answer. The caller says the time.
+//! Responses are appended, so a batch of pipelined responses leaves in one write. The caller sends
+//! from the front and reports how many bytes were sent. The outbox also holds the default headers,
+//! which every final response begins with (`Server`, `Date` and those that the embedder adds). They
+//! are rendered once, not once per response. The caller sets the time.
 //!
 //! ```
 //! use doorstep_core::http1::{Connection, Limits, Outbox};
@@ -20,7 +21,17 @@
 use super::error::Misuse;
 use super::{chunked, date};
 
-/// Bytes to send, and the fields every answer begins with.
+/// Bytes to be sent, and the headers of every final response.
+///
+/// ```
+/// use doorstep_core::http1::{Misuse, Outbox};
+///
+/// let mut outbox = Outbox::new("doorstep");
+/// outbox.add_default_header("X-Content-Type-Options", b"nosniff")?;
+/// assert!(outbox.has_default_header("server") && outbox.is_empty());
+/// assert_eq!(outbox.add_default_header("Content-Length", b"1"), Err(Misuse::ReservedHeader));
+/// # Ok::<(), Misuse>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Outbox {
     bytes: Vec<u8>,
@@ -31,8 +42,8 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// An empty outbox. `server` is the Server field's value, without CR, LF and NUL; with an
-    /// empty one, or an unfit one, there is no such field (B-063).
+    /// An empty outbox. `server` is the value of the `Server` header; if it is empty, or holds CR,
+    /// LF or NUL, there is no such header (B-063).
     #[must_use]
     pub fn new(server: &str) -> Self {
         let mut outbox = Self::default();
@@ -43,17 +54,18 @@ impl Outbox {
         outbox
     }
 
-    /// Adds a field to every final answer from here on, after Server and Date (B-293).
+    /// Adds a header to every final response from now on, after `Server` and `Date` (B-293).
     ///
     /// # Errors
-    /// [`Misuse::BadHeader`] and [`Misuse::ReservedHeader`], as for a field of one answer.
+    /// Returns [`Misuse::BadHeader`] if name or value are malformed, and [`Misuse::ReservedHeader`]
+    /// if only the state machine may write this header.
     pub fn add_default_header(&mut self, name: &str, value: &[u8]) -> Result<(), Misuse> {
         super::header::check_header(name, value)?;
         super::header::push_header(name, value, &mut self.default_headers);
         Ok(())
     }
 
-    /// Whether every final answer has this field already.
+    /// Whether this header is one of the default headers.
     #[must_use]
     pub fn has_default_header(&self, name: &str) -> bool {
         let lines = self.default_headers.split(|&b| b == b'\n');
@@ -61,8 +73,8 @@ impl Outbox {
         names.any(|other| other.eq_ignore_ascii_case(name.as_bytes()))
     }
 
-    /// Says the time, in seconds since 1970, for the Date field (RFC 9110 §6.6.1). An outbox that
-    /// was never told has no such field. Costs nothing within one second.
+    /// Sets the time for the `Date` header, in seconds since 1970 (RFC 9110 §6.6.1). Without a call
+    /// there is no such header. Calling it again within the same second costs nothing.
     pub fn set_date(&mut self, unix: u64) {
         const NAME: &[u8] = b"Date: ";
         const LINE: usize = NAME.len() + 29 + 2;
@@ -78,13 +90,13 @@ impl Outbox {
         self.date_unix = Some(unix);
     }
 
-    /// What is to be sent.
+    /// The bytes to be sent.
     #[must_use]
     pub fn unsent(&self) -> &[u8] {
         &self.bytes[self.sent..]
     }
 
-    /// `n` bytes of [`Outbox::unsent`] went out.
+    /// Reports that `n` bytes of [`Outbox::unsent`] were sent.
     pub fn sent(&mut self, n: usize) {
         self.sent = self.sent.saturating_add(n).min(self.bytes.len());
         if self.is_empty() {
@@ -92,25 +104,25 @@ impl Outbox {
         }
     }
 
-    /// Whether there is nothing to send.
+    /// Whether there is nothing to be sent.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sent == self.bytes.len()
     }
 
-    /// How many bytes there are to send.
+    /// The number of bytes to be sent.
     #[must_use]
     pub fn len(&self) -> usize {
         self.bytes.len() - self.sent
     }
 
-    /// Forgets what is to be sent; the memory is kept.
+    /// Discards the bytes to be sent. The memory is kept.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.sent = 0;
     }
 
-    /// Gives memory back that is above `keep` bytes. For when a connection goes idle.
+    /// Frees memory above `keep` bytes if nothing is to be sent. For connections that become idle.
     pub fn shrink_to(&mut self, keep: usize) {
         if self.is_empty() {
             self.clear();
@@ -118,12 +130,12 @@ impl Outbox {
         }
     }
 
-    /// Room for `n` bytes of a body that the caller puts behind its head by itself, as a file's
-    /// bytes are. How many it kept is what `fill` returns; say [`crate::http1::Connection::body_sent`]
-    /// as many.
+    /// Appends up to `n` bytes of a body, such as a part of a file behind its head: `fill` writes
+    /// them and returns how many there are. Then report as many to
+    /// [`crate::http1::Connection::body_sent`].
     ///
     /// # Errors
-    /// Those of `fill`; the outbox is then as it was.
+    /// Returns the error of `fill`; the outbox is unchanged then.
     pub fn append_with<E>(
         &mut self,
         n: usize,
@@ -136,7 +148,7 @@ impl Outbox {
         kept
     }
 
-    /// Where to write, and what every answer begins with.
+    /// The buffer to append to, and the default headers.
     pub(super) fn parts(&mut self) -> (&mut Vec<u8>, &[u8]) {
         (&mut self.bytes, &self.default_headers)
     }

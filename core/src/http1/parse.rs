@@ -1,49 +1,53 @@
-//! From bytes to a head: the request line ourselves, the fields by httparse.
+//! The parser of a head: the request line by hand, the headers by httparse.
 //!
-//! The order of judgement is that of `http.server` (B-028): length, words, version, the rule of
-//! HTTP/0.9, target, fields. A request line is judged as soon as it is whole, so a mistake is
-//! answered without waiting for the rest. The search for the end resumes where it stopped and the
-//! fields are parsed once, on a whole head: a peer that sends a byte at a time costs linear work.
+//! Checks come in the order of `http.server` (B-028): length, words, version, the rule of HTTP/0.9,
+//! target, headers. A request line is checked as soon as it is complete, so that an error response
+//! does not wait for the rest. The search for the end of the head is resumed where it stopped, and
+//! the headers are parsed once, when the head is complete: a peer that sends one byte at a time
+//! causes linear work.
 //!
-//! Why httparse does not see more than the fields: it knows two versions only, wants UTF-8 in
-//! targets, and starts over when the head is not whole.
+//! httparse parses the headers only, because it knows two versions, requires UTF-8 in targets, and
+//! starts over when the head is incomplete. It refuses line folding (obs-fold, RFC 9112 §5.2,
+//! B-037).
 
 use super::error::Reject;
-use super::head::{Head, HeadOffsets, KnownHeader, Version, list_members};
+use super::head::{Head, HeadOffsets, KnownHeader, Version};
 use super::limits::Limits;
 use super::scan::{find_head_end, find_lf, has_bare_lf};
 use super::target::{self, Target};
+use crate::bytes::{is_tchar, is_token, list_members};
 
-/// Where the search for the end of the head stopped. Offsets from the head's first byte.
+/// The state of the search for the end of the head. Offsets from the first byte of the head.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct HeadScan {
-    /// The LF of the request line; 0 while there is none.
+    /// The LF of the request line; 0 if it was not found yet.
     request_line_end: u32,
-    /// Where the line that is being read began.
+    /// The start of the current line.
     line_start: u32,
-    /// Where to go on.
+    /// Where the search continues.
     resume_at: u32,
 }
 
 impl HeadScan {
-    /// Whether a part of a head is here.
+    /// Whether a part of a head has arrived.
     pub(super) fn has_begun(&self) -> bool {
         self.resume_at > 0
     }
 }
 
-/// What a head says about its connection.
+/// The properties of a head that concern the connection.
 #[derive(Default)]
 pub(super) struct ConnectionOptions {
-    /// Written in a way the grammar grants but nobody else uses: served, then closed (B-001, B-006).
+    /// Written in a way that the grammar tolerates but no client in use needs: the request is
+    /// served, then the connection closes (B-001, B-006).
     pub(super) lenient: bool,
-    /// The options of all Connection fields (B-041).
+    /// The options of all Connection headers (B-041).
     pub(super) close: bool,
     pub(super) keep_alive: bool,
     pub(super) upgrade: bool,
 }
 
-/// How many bytes of empty lines precede a request line, and how many lines that is (B-007).
+/// The empty lines before a request line (B-007): their bytes, and their number.
 pub(super) fn count_empty_lines(input: &[u8]) -> (usize, u8) {
     let (mut used, mut lines) = (0, 0u8);
     loop {
@@ -56,9 +60,9 @@ pub(super) fn count_empty_lines(input: &[u8]) -> (usize, u8) {
     }
 }
 
-/// The first request line in `input`, without its line end: what a log and an error page show of a
-/// request that was refused. Empty when the line was too long (B-004) or there was none, and a byte
-/// long when that cannot begin a request: never does it depend on how much has arrived.
+/// The first request line in `input`, without its line end, for the log and the error page of a
+/// refused request. Empty if the line was too long (B-004) or absent; one byte if that cannot begin
+/// a request. The result does not depend on how much of the input has arrived.
 #[must_use]
 pub fn rejected_request_line(reject: Reject, input: &[u8]) -> &[u8] {
     if matches!(reject, Reject::UriTooLong | Reject::TooManyEmptyLines) {
@@ -72,8 +76,9 @@ pub fn rejected_request_line(reject: Reject, input: &[u8]) -> &[u8] {
     trim_line(&rest[..find_lf(rest).unwrap_or(rest.len())])
 }
 
-/// Looks for a whole head at the start of `input`, which has no empty lines before it: its request
-/// line, and bytes that hold the whole and perhaps more. [`parse_headers`] comes next.
+/// Searches for a complete head at the start of `input`, which has no empty lines before it.
+/// Returns its request line, and bytes that hold the whole head and perhaps more. Pass them to
+/// [`parse_headers`].
 pub(super) fn find_head<'b>(
     scan: &mut HeadScan,
     input: &'b [u8],
@@ -83,7 +88,7 @@ pub(super) fn find_head<'b>(
         return Ok(None);
     };
     if !can_begin_request(first) {
-        return Err(Reject::BadSyntax); // a TLS hello, say: no need to wait for its line end
+        return Err(Reject::BadSyntax); // such as a TLS handshake: no need to wait for a line end
     }
     let fresh = scan.request_line_end == 0;
     if fresh {
@@ -99,20 +104,20 @@ pub(super) fn find_head<'b>(
     let end = scan.request_line_end as usize;
     let whole = find_whole_head(scan, input, limits);
     if !fresh && !matches!(whole, Ok(Some(_))) {
-        return whole.map(|_| None); // the line was judged before
+        return whole.map(|_| None); // the request line was checked before
     }
-    let line = RequestLine::parse(&input[..end])?; // first: its faults go before what is behind it
+    let line = RequestLine::parse(&input[..end])?; // its faults take precedence over those of the headers
     if line.version == Version::Http09 {
-        return Ok(Some((line, &input[..=end]))); // the line is the whole request (B-020)
+        return Ok(Some((line, &input[..=end]))); // the request line is the whole request (B-020)
     }
     Ok(whole?.map(|whole| (line, whole)))
 }
 
 fn can_begin_request(first: u8) -> bool {
-    is_token(first) || matches!(first, b' ' | b'\t' | b'\r')
+    is_tchar(first) || matches!(first, b' ' | b'\t' | b'\r')
 }
 
-/// The LF of the request line, when it is here.
+/// The LF of the request line, if it has arrived.
 fn find_request_line_end(
     scan: &mut HeadScan,
     input: &[u8],
@@ -127,7 +132,7 @@ fn find_request_line_end(
     Ok(end)
 }
 
-/// The bytes that hold the whole head, when it is here; they may hold more behind it.
+/// Bytes that hold the whole head, if it has arrived; they may hold more behind it.
 fn find_whole_head<'b>(
     scan: &mut HeadScan,
     input: &'b [u8],
@@ -135,7 +140,7 @@ fn find_whole_head<'b>(
 ) -> Result<Option<&'b [u8]>, Reject> {
     let small = input.len() <= limits.header_line.min(limits.head) as usize;
     if small && input.ends_with(b"\r\n\r\n") {
-        return Ok(Some(input)); // an end is certain, and no limit is near
+        return Ok(Some(input)); // it certainly holds an end, and no limit is near
     }
     let max = limits.head as usize;
     let window = &input[..input.len().min(max + 1)];
@@ -154,7 +159,7 @@ fn find_whole_head<'b>(
 }
 
 impl HeadScan {
-    /// Walks the lines that are new in `window`, so that none passes its limit unseen.
+    /// Checks the lengths of the lines that are new in `window`.
     fn check_line_lengths(&mut self, window: &[u8], limits: &Limits) -> Result<(), Reject> {
         let max = limits.header_line as usize;
         let mut start = self.line_start as usize;
@@ -169,14 +174,14 @@ impl HeadScan {
         if window.len().saturating_sub(start) > max {
             return Err(Reject::HeaderLineTooLong);
         }
-        // Two bytes back: the empty line may have begun there.
+        // Minus two bytes: the empty line may have begun there.
         self.resume_at = window.len().saturating_sub(2).max(self.request_line_end as usize) as u32;
         self.line_start = start as u32;
         Ok(())
     }
 }
 
-/// A request line, taken apart.
+/// A parsed request line.
 pub(super) struct RequestLine {
     /// Its length without and with its line end.
     len: u32,
@@ -188,7 +193,7 @@ pub(super) struct RequestLine {
 }
 
 impl RequestLine {
-    /// `line` reaches up to its LF, which is not in it.
+    /// `line` ends before its LF.
     fn parse(line: &[u8]) -> Result<Self, Reject> {
         let text = trim_line(line);
         let words = match Words::parse_common(text) {
@@ -201,11 +206,11 @@ impl RequestLine {
             method_len: words.method.len() as u32,
             version: words.version,
             target: target::parse(words.method, words.target, words.target_at)?,
-            lenient: words.lenient || line.len() != text.len() + 1, // not one CR before the LF
+            lenient: words.lenient || line.len() != text.len() + 1, // other than one CR before the LF
         })
     }
 
-    /// The head that begins with this line, without fields yet.
+    /// The head that begins with this line, without headers so far.
     pub(super) fn head<'b>(&self, bytes: &'b [u8]) -> Head<'b> {
         let offsets = HeadOffsets {
             size: self.len_with_eol,
@@ -229,12 +234,12 @@ struct Words<'l> {
     target: &'l [u8],
     target_at: usize,
     version: Version,
-    /// Not three words with single spaces between them.
+    /// Whether these are not exactly three words separated by single spaces.
     lenient: bool,
 }
 
 impl<'l> Words<'l> {
-    /// The words of a line as nearly everybody writes it, at one look.
+    /// The words of a line in the usual form: a fast path.
     fn parse_common(text: &'l [u8]) -> Option<Self> {
         let (rest, version) = text.split_last_chunk::<9>()?;
         let version = match version {
@@ -242,14 +247,14 @@ impl<'l> Words<'l> {
             b" HTTP/1.0" => Version::Http10,
             _ => return None,
         };
-        let space = rest.iter().position(|&b| !is_token(b))?;
+        let space = rest.iter().position(|&b| !is_tchar(b))?;
         let (method, target) = rest.split_at(space);
         let target = target.strip_prefix(b" ")?;
         let fits = !method.is_empty() && !target.is_empty() && is_graphic(target);
         fits.then_some(Self { method, target, target_at: space + 1, version, lenient: false })
     }
 
-    /// The words of any line (B-006, B-014, B-016).
+    /// The words of a line in any form (B-006, B-014, B-016).
     fn parse_lenient(text: &'l [u8]) -> Result<Self, Reject> {
         let mut words = [(0, &b""[..]); 4];
         let mut count = 0;
@@ -271,7 +276,7 @@ impl<'l> Words<'l> {
         if count > 3 {
             return Err(Reject::BadSyntax);
         }
-        if !method.iter().all(|&b| is_token(b)) {
+        if !is_token(method) {
             return Err(Reject::BadMethod);
         }
         if !is_graphic(target) {
@@ -283,7 +288,7 @@ impl<'l> Words<'l> {
     }
 }
 
-/// B-009, B-010, B-011, B-018: exactly `HTTP/`, a digit, a dot and a digit.
+/// Exactly `HTTP/`, a digit, a dot and a digit (B-009, B-010, B-011, B-018).
 fn parse_version(word: &[u8]) -> Result<Version, Reject> {
     match word {
         b"HTTP/1.0" => Ok(Version::Http10),
@@ -295,7 +300,8 @@ fn parse_version(word: &[u8]) -> Result<Version, Reject> {
     }
 }
 
-/// Parses the fields of `head`, which has its `line` so far, and remembers where the known ones are.
+/// Parses the headers of `head`, which was made from `line`, and remembers where the known ones
+/// are.
 pub(super) fn parse_headers(
     line: &RequestLine,
     head: &mut Head<'_>,
@@ -305,7 +311,7 @@ pub(super) fn parse_headers(
     if line.version == Version::Http09 {
         return Ok(ConnectionOptions { close: true, ..options });
     }
-    const SMALL_TABLE_LEN: usize = 24; // nearly every head; the larger table costs more to set up
+    const SMALL_TABLE_LEN: usize = 24; // headers: enough for most heads; the larger table costs more to set up
     let block = head.bytes.get(line.len_with_eol as usize..).unwrap_or_default();
     let mut small_table = [httparse::EMPTY_HEADER; SMALL_TABLE_LEN];
     let mut large_table;
@@ -332,8 +338,8 @@ pub(super) fn parse_headers(
     let offsets = &mut head.offsets;
     offsets.size = bytes.len() as u32;
 
-    // A CR right behind each value is enough to know that no line ends in a bare LF; where there
-    // is white space instead, every byte is looked at.
+    // If a CR follows each value directly, no line ends in a bare LF. If white space follows, every
+    // byte is checked.
     let mut certain = bytes.ends_with(b"\r\n");
     for field in fields {
         certain &= ends_in_cr(bytes, field.value);
@@ -363,7 +369,7 @@ pub(super) fn parse_headers(
 }
 
 impl ConnectionOptions {
-    /// Reads the options of a Connection field, in any case of letters.
+    /// Reads the options of a Connection header, in any letter case.
     fn read_options(&mut self, value: &[u8]) {
         for option in list_members(value) {
             self.close |= option.eq_ignore_ascii_case(b"close");
@@ -373,27 +379,21 @@ impl ConnectionOptions {
     }
 }
 
-/// Where `part` lies in `bytes`. A parser may return a slice from elsewhere: then there is none.
+/// The offset of `part` in `bytes`. `None` if it is not in them: a parser may return another slice.
 fn offset_in(bytes: &[u8], part: &[u8]) -> Option<usize> {
     let at = (part.as_ptr() as usize).checked_sub(bytes.as_ptr() as usize)?;
     (at + part.len() <= bytes.len()).then_some(at)
 }
 
-/// Whether a CR stands right behind `value`. An empty value may lie anywhere, so it is not known.
+/// Whether a CR follows `value` directly. Unknown, hence false, for an empty value, which may be
+/// anywhere.
 fn ends_in_cr(bytes: &[u8], value: &[u8]) -> bool {
     let end = offset_in(bytes, value).map(|at| at + value.len());
     !value.is_empty() && end.and_then(|end| bytes.get(end)) == Some(&b'\r')
 }
 
-/// RFC 9110 §5.6.2.
-pub(super) fn is_token(b: u8) -> bool {
-    TOKEN[usize::from(b)]
-}
-
-static TOKEN: [bool; 256] = target::byte_set(b"!#$%&'*+-.^_`|~");
-
 fn is_graphic(target: &[u8]) -> bool {
-    // Not `all`: a loop without an early exit is vector instructions.
+    // Not `all`: without an early exit, the loop compiles to vector instructions.
     target.iter().fold(true, |fit, b| fit & b.is_ascii_graphic())
 }
 

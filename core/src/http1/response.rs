@@ -1,9 +1,9 @@
-//! The answer builder: status, fields, and exactly one ending.
+//! The response builder: status, headers, and exactly one ending.
 //!
-//! The caller says what it wants to tell; what a connection needs said is the machine's: framing
-//! fields, `Connection`, and the rules of HEAD, 204, 304, HTTP/1.0 and HTTP/0.9. The builder writes
-//! straight into the outbox. It promises that an answer leaves whole or not at all: dropped without
-//! an ending, or ended in a [`Misuse`], it takes everything back.
+//! The caller sets the status and the headers of its choice. The builder writes what the connection
+//! requires: framing, `Connection`, and the rules of HEAD, 204, 304, HTTP/1.0 and HTTP/0.9. It
+//! writes directly into the outbox. A response is sent as a whole or not at all: if the builder is
+//! dropped without an ending, or ends in a [`Misuse`], the outbox is restored.
 //!
 //! ```
 //! use doorstep_core::http1::{Connection, Limits, Misuse, Outbox};
@@ -21,21 +21,35 @@
 //! ```
 
 use super::connection::{Connection, ResponseFraming};
-use super::error::Misuse;
-use super::head::{Version, list_members};
-use super::header::{check_header, is_header_value, push_header};
+use super::error::{Misuse, Reject};
+use super::head::Version;
+use super::header::{check_header, is_header_value, push_header, push_status_line};
 use super::outbox::Outbox;
 use super::state::{SendEvent, SendState};
 use super::status;
+use crate::bytes::{Decimal, list_members};
 use crate::page;
 
-/// An answer in the making. [`Connection::respond`] begins one.
-#[must_use = "an answer is sent by its ending: body, sized_body, streamed_body, error_page, upgrade or tunnel"]
+/// A response being built; see the [module](crate::http1). [`Connection::respond`] begins one, and
+/// one of its endings sends it.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Limits, Misuse, Outbox};
+///
+/// let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new(""));
+/// connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+/// connection.respond(200, &mut outbox).header("Content-Type", "text/plain").streamed_body()?;
+/// connection.send(b"hi", &mut outbox)?;
+/// connection.end(&mut outbox)?;
+/// assert!(outbox.unsent().ends_with(b"Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"));
+/// # Ok::<(), Misuse>(())
+/// ```
+#[must_use = "a response is sent by its ending: body, sized_body, streamed_body, error_page, upgrade or tunnel"]
 pub struct Response<'a> {
     connection: &'a mut Connection,
     outbox: &'a mut Outbox,
     status: u16,
-    /// Where the outbox ended before this answer.
+    /// Where the outbox ended before this response.
     start: usize,
     reason: Option<&'a [u8]>,
     head_begun: bool,
@@ -45,10 +59,38 @@ pub struct Response<'a> {
     close_written: bool,
     length: Option<u64>,
     misuse: Option<Misuse>,
+    is_error: bool,
+    record: Option<&'a mut SentResponse>,
+}
+
+/// What a response sent, for an access log. The ending of a [`Response`] fills it in after
+/// [`Response::record`]; before that, everything is zero or empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SentResponse {
+    /// The status; 0 if no response was sent.
+    pub status: u16,
+    /// Bytes of the body in the outbox. Add what [`Connection::send`] and [`Connection::body_sent`]
+    /// send afterwards.
+    pub body_bytes: u64,
+    /// The reason phrase of an error: after [`Response::error_page`] or [`Response::mark_error`].
+    pub error_reason: Option<Vec<u8>>,
+}
+
+impl SentResponse {
+    /// The record of a refusal. `line` is the request line, as far as it is known
+    /// ([`rejected_request_line`](super::rejected_request_line)); `body_bytes` is the result of
+    /// [`Connection::refuse`].
+    #[must_use]
+    pub fn refused(reject: Reject, line: &[u8], body_bytes: usize) -> Self {
+        let mut reason = Vec::new();
+        reject.write_reason(line, &mut reason);
+        let (status, body_bytes) = (reject.status(), body_bytes as u64);
+        Self { status, body_bytes, error_reason: Some(reason) }
+    }
 }
 
 impl Connection {
-    /// Begins the answer that is owed. `status` is a final one, or 101 before an
+    /// Begins the response that is due. `status` is a final one, or 101 before
     /// [`Response::upgrade`].
     pub fn respond<'a>(&'a mut self, status: u16, outbox: &'a mut Outbox) -> Response<'a> {
         let misuse = match self.states.send {
@@ -69,12 +111,15 @@ impl Connection {
             close_written: false,
             length: None,
             misuse,
+            is_error: false,
+            record: None,
         }
     }
 }
 
 impl<'a> Response<'a> {
-    /// Another reason phrase than the registered one (B-061, B-080). Call it before any field.
+    /// Sets a reason phrase other than the registered one (B-061, B-080). Must come before any
+    /// header.
     pub fn reason(mut self, phrase: &'a [u8]) -> Self {
         if self.head_begun || !is_header_value(phrase) {
             self.misuse.get_or_insert(Misuse::BadHeader);
@@ -83,15 +128,15 @@ impl<'a> Response<'a> {
         self
     }
 
-    /// Adds a field. `Connection: close` closes after this answer (B-066); fields of framing are
-    /// the machine's.
+    /// Adds a header. `Connection: close` closes the connection after this response (B-066);
+    /// headers for framing are refused.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.add_header(name, value.as_ref());
         self
     }
 
-    /// Writes Content-Length at this place among the fields instead of behind them (B-068). The
-    /// ending must agree.
+    /// Writes Content-Length here, among the headers, and not after them (B-068). The ending must
+    /// have the same length.
     pub fn content_length(mut self, n: u64) -> Self {
         if self.length.is_some() || self.forbids_content_length(n) {
             self.misuse.get_or_insert(Misuse::ReservedHeader);
@@ -101,48 +146,72 @@ impl<'a> Response<'a> {
         self
     }
 
-    /// Ends the answer with this body. Head and body leave in one write.
+    /// Fills in `sent` when the response ends without a [`Misuse`]; otherwise `sent` is unchanged.
+    ///
+    /// ```
+    /// use doorstep_core::http1::{Connection, Limits, Outbox, SentResponse};
+    ///
+    /// let mut connection = Connection::new(Limits::default());
+    /// let mut outbox = Outbox::new("");
+    /// connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    ///
+    /// let mut sent = SentResponse::default();
+    /// connection.respond(404, &mut outbox).record(&mut sent).error_page("").unwrap();
+    /// assert_eq!((sent.status, sent.error_reason.as_deref()), (404, Some(&b"Not Found"[..])));
+    /// assert!(sent.body_bytes > 0);
+    /// ```
+    pub fn record(mut self, sent: &'a mut SentResponse) -> Self {
+        self.record = Some(sent);
+        self
+    }
+
+    /// Marks an error that does not end in [`Response::error_page`], for
+    /// [`SentResponse::error_reason`].
+    pub fn mark_error(mut self) -> Self {
+        self.is_error = true;
+        self
+    }
+
+    /// Ends the response with this body. Head and body leave in one write.
     ///
     /// # Errors
-    /// The first [`Misuse`] of this answer; nothing is sent then.
+    /// Returns the first [`Misuse`] of this response; nothing is sent then.
     pub fn body(mut self, body: &[u8]) -> Result<(), Misuse> {
         let no_body = self.has_no_body();
         if no_body && !body.is_empty() && !self.connection.request.is_head {
             self.misuse.get_or_insert(Misuse::NoBodyAllowed);
         }
-        // A 304's length would be the representation's, which is not known here (RFC 9110 §8.6).
+        // The length of a 304 would be that of the representation, which is not known here (RFC
+        // 9110 §8.6).
         let keeps_headers = !no_body || self.connection.request.is_head && self.status != 304;
         self.frame_by_length(body.len() as u64, keeps_headers);
-        if self.misuse.is_none() && !no_body {
-            self.finish_head(false)?;
-            self.outbox.bytes_mut().extend_from_slice(body);
-            return self.end(SendEvent::Response);
-        }
         self.finish_head(false)?;
-        self.end(SendEvent::Response)
+        let body = if no_body { b"" } else { body };
+        self.outbox.bytes_mut().extend_from_slice(body);
+        self.end(SendEvent::Response, body.len() as u64)
     }
 
-    /// Ends the head with a promise of `n` bytes: [`Connection::send`] them, or send them by other
-    /// means and say [`Connection::body_sent`]. [`Connection::response_due`] tells whether any are owed: to a
-    /// HEAD request, none are.
+    /// Ends the head and announces a body of `n` bytes. Pass them to [`Connection::send`], or send
+    /// them by other means and report them to [`Connection::body_sent`].
+    /// [`Connection::response_due`] is `None` if no bytes are due, as after a HEAD request.
     ///
     /// # Errors
-    /// The first [`Misuse`] of this answer; nothing is sent then.
+    /// Returns the first [`Misuse`] of this response; nothing is sent then.
     pub fn sized_body(mut self, n: u64) -> Result<(), Misuse> {
         self.frame_by_length(n, true);
         let no_body = self.has_no_body() || n == 0;
         self.finish_head(false)?;
         self.connection.body_remaining = n;
         self.connection.response_framing = ResponseFraming::Length;
-        self.end(if no_body { SendEvent::Response } else { SendEvent::ResponseWithBody })
+        self.end(if no_body { SendEvent::Response } else { SendEvent::ResponseWithBody }, 0)
     }
 
-    /// Ends the head; the length is not known. [`Connection::send`] the body, then
-    /// [`Connection::end`]. It is chunked where the peer can read that, else it ends with the
-    /// connection.
+    /// Ends the head of a response of unknown length. Pass the body to [`Connection::send`], then
+    /// call [`Connection::end`]. It is chunked for HTTP/1.1 peers; for others, the end of the
+    /// connection ends it.
     ///
     /// # Errors
-    /// The first [`Misuse`] of this answer; nothing is sent then.
+    /// Returns the first [`Misuse`] of this response; nothing is sent then.
     pub fn streamed_body(mut self) -> Result<(), Misuse> {
         let no_body = self.has_no_body();
         let chunked = self.connection.request.version == Version::Http11;
@@ -163,30 +232,30 @@ impl<'a> Response<'a> {
             _ if chunked => ResponseFraming::Chunked,
             _ => ResponseFraming::UntilClose,
         };
-        self.end(if no_body { SendEvent::Response } else { SendEvent::ResponseWithBody })
+        self.end(if no_body { SendEvent::Response } else { SendEvent::ResponseWithBody }, 0)
     }
 
-    /// Ends the answer with the page for its status, which `explain` adds a sentence to (B-082,
-    /// B-083); without one, the status table's.
+    /// Ends the response with the error page for its status (B-082, B-083). `explain` is one
+    /// sentence; if it is empty, the page has that of [`status::explain`].
     ///
     /// # Errors
-    /// The first [`Misuse`] of this answer; nothing is sent then.
+    /// Returns the first [`Misuse`] of this response; nothing is sent then.
     pub fn error_page(self, explain: &str) -> Result<(), Misuse> {
         if self.status_has_no_body() {
             return self.body(b""); // B-085
         }
         let explain = if explain.is_empty() { status::explain(self.status) } else { explain };
-        let reason = self.reason.unwrap_or(status::reason(self.status).as_bytes());
+        let reason = self.reason_phrase();
         let mut page = Vec::new();
         page::error(&mut page, self.status, reason, explain);
-        self.header("Content-Type", page::CONTENT_TYPE).body(&page)
+        self.mark_error().header("Content-Type", page::CONTENT_TYPE).body(&page)
     }
 
-    /// Ends a 101: the connection is `protocol`'s from here on. The peer must have asked for an
-    /// upgrade, and its request's body must have been read.
+    /// Ends a 101: from here on the connection belongs to `protocol`. The peer must have asked for
+    /// an upgrade, and the request's body must have been read.
     ///
     /// # Errors
-    /// The first [`Misuse`] of this answer; nothing is sent then.
+    /// Returns the first [`Misuse`] of this response; nothing is sent then.
     pub fn upgrade(mut self, protocol: &str) -> Result<(), Misuse> {
         if self.status != 101 {
             self.misuse.get_or_insert(Misuse::BadStatus);
@@ -200,13 +269,13 @@ impl<'a> Response<'a> {
         self.push("Connection", b"upgrade");
         self.push("Upgrade", protocol.as_bytes());
         self.finish_head(true)?;
-        self.end(SendEvent::SwitchProtocol)
+        self.end(SendEvent::SwitchProtocol, 0)
     }
 
-    /// Ends a 2xx to CONNECT: the connection is a tunnel from here on (RFC 9110 §9.3.6).
+    /// Ends a 2xx to CONNECT: from here on the connection is a tunnel (RFC 9110 §9.3.6).
     ///
     /// # Errors
-    /// The first [`Misuse`] of this answer; nothing is sent then.
+    /// Returns the first [`Misuse`] of this response; nothing is sent then.
     pub fn tunnel(mut self) -> Result<(), Misuse> {
         if !self.connection.request.is_connect || !self.connection.request_is_read() {
             self.misuse.get_or_insert(Misuse::NotRequested);
@@ -216,7 +285,7 @@ impl<'a> Response<'a> {
         self.close = false;
         self.begin_head();
         self.finish_head(true)?;
-        self.end(SendEvent::SwitchProtocol)
+        self.end(SendEvent::SwitchProtocol, 0)
     }
 
     fn add_header(&mut self, name: &str, value: &[u8]) {
@@ -228,7 +297,8 @@ impl<'a> Response<'a> {
             }
             return;
         }
-        // RFC 9110 §15.5.22: a 426 must say to what; the only Upgrade that is not a hand-over's.
+        // RFC 9110 §15.5.22: a 426 names the protocols in Upgrade. Any other Upgrade belongs to a
+        // 101.
         let offers_upgrade =
             self.status == 426 && name.eq_ignore_ascii_case("upgrade") && is_header_value(value);
         match check_header(name, value) {
@@ -242,35 +312,30 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// Writes what every answer begins with, once.
+    /// Writes the status line and the default headers, once.
     fn begin_head(&mut self) {
         if self.head_begun || self.misuse.is_some() {
             return;
         }
         self.head_begun = true;
         if self.is_http09() {
-            return; // B-017, B-070: the body is the answer
+            return; // B-017, B-070: HTTP/0.9 responses have no head
         }
-        let reason = self.reason.unwrap_or(status::reason(self.status).as_bytes());
-        let hundreds = b'0' + (self.status / 100) as u8;
-        let (tens, ones) = (b'0' + (self.status / 10 % 10) as u8, b'0' + (self.status % 10) as u8);
-        let version = if self.connection.our_version == Version::Http11 { b'1' } else { b'0' };
+        let minor = if self.connection.our_version == Version::Http11 { b'1' } else { b'0' };
         let (out, default_headers) = self.outbox.parts();
-        out.extend_from_slice(b"HTTP/1.");
-        out.extend_from_slice(&[version, b' ', hundreds, tens, ones, b' ']);
-        out.extend_from_slice(reason);
-        out.extend_from_slice(b"\r\n");
+        push_status_line(minor, self.status, self.reason, out);
         out.extend_from_slice(default_headers);
         if self.close {
             self.push_close();
         }
     }
 
-    /// `Connection: close`, to those who would otherwise stay, and on errors as ever (B-069, B-082).
+    /// `Connection: close`: for peers that would otherwise keep the connection, and on errors as in
+    /// `http.server` (B-069, B-082).
     fn push_close(&mut self) {
         let Connection { request, our_version: protocol, .. } = &self.connection;
-        // HTTP/1.1 in our status line means to stay, also to an HTTP/1.0 client that asked for
-        // that: a proxy, say (RFC 9112 §9.3).
+        // HTTP/1.1 in the status line means keep-alive, also for an HTTP/1.0 client that asked for
+        // it, such as a proxy (RFC 9112 §9.3).
         let would_keep_alive = *protocol == Version::Http11 && !request.is_last;
         if request.version == Version::Http11 || would_keep_alive || self.status >= 400 {
             self.push("Connection", b"close");
@@ -302,13 +367,14 @@ impl<'a> Response<'a> {
         self.push_content_length(n);
     }
 
-    /// Writes the last fields and the empty line; `switching` answers say nothing of closing.
+    /// Writes the last headers and the empty line. Responses that switch protocols have no
+    /// `Connection: close`.
     fn finish_head(&mut self, switching: bool) -> Result<(), Misuse> {
         if self.status < 200 && !switching {
             self.misuse.get_or_insert(Misuse::BadStatus);
         }
         if let Some(misuse) = self.misuse {
-            return Err(misuse); // and the drop takes everything back
+            return Err(misuse); // the drop restores the outbox
         }
         if switching || self.is_http09() {
         } else if self.close && !self.close_written {
@@ -323,26 +389,24 @@ impl<'a> Response<'a> {
         Ok(())
     }
 
-    fn end(mut self, event: SendEvent) -> Result<(), Misuse> {
+    /// The whole response, or its head, is in the outbox: records it.
+    fn end(mut self, event: SendEvent, body_bytes: u64) -> Result<(), Misuse> {
         self.ended = true;
+        let error_reason = self.is_error.then(|| self.reason_phrase().to_vec());
+        if let Some(record) = &mut self.record {
+            **record = SentResponse { status: self.status, body_bytes, error_reason };
+        }
         self.connection.on_send(event);
         Ok(())
     }
 
+    fn reason_phrase(&self) -> &'a [u8] {
+        self.reason.unwrap_or(status::reason(self.status).as_bytes())
+    }
+
     fn push_content_length(&mut self, n: u64) {
         self.length = Some(n);
-        let mut digits = [0; 20];
-        let mut at = digits.len();
-        let mut rest = n;
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        self.push("Content-Length", &digits[at..]);
+        self.push("Content-Length", Decimal::new(n).as_bytes());
     }
 
     fn push(&mut self, name: &str, value: &[u8]) {
@@ -355,7 +419,7 @@ impl<'a> Response<'a> {
         self.connection.request.version == Version::Http09
     }
 
-    /// HEAD, 204, 205 and 304: the answer ends with its head (RFC 9110 §6.4.1).
+    /// HEAD, 204, 205 and 304: the response has no body (RFC 9110 §6.4.1).
     fn has_no_body(&self) -> bool {
         self.connection.request.is_head || self.status_has_no_body()
     }
@@ -364,7 +428,7 @@ impl<'a> Response<'a> {
         matches!(self.status, 100..=199 | 204 | 205 | 304)
     }
 
-    /// RFC 9110 §8.6: none on 1xx and 204; a 205 says that it is empty.
+    /// RFC 9110 §8.6: no Content-Length on 1xx and 204; a 205 has an empty body.
     fn forbids_content_length(&self, n: u64) -> bool {
         matches!(self.status, 100..=199 | 204) || self.status == 205 && n > 0
     }

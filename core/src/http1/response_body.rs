@@ -1,23 +1,24 @@
-//! Our half after the head: bodies in pieces, interim answers, and the two ways to give up.
+//! The rest of a response after its head: body data, trailers, interim responses, refusals and
+//! aborts.
 
 use super::connection::{Connection, ResponseFraming};
 use super::error::{Misuse, Reject};
 use super::head::Version;
-use super::header::{check_header, push_header};
+use super::header::{check_header, push_header, push_status_line};
 use super::outbox::Outbox;
 use super::state::{RecvState, SendEvent, SendState};
-use super::{chunked, parse, status};
+use super::{chunked, parse};
 use crate::page;
 
 impl Connection {
-    /// Appends a part of the answer's body. After the last byte of a [`sized_body`] answer its end is
-    /// said by itself.
+    /// Appends a part of the response's body. With the last byte of a [`sized_body`], the response
+    /// is complete; [`Connection::end`] is not called then.
     ///
     /// [`sized_body`]: crate::http1::Response::sized_body
     ///
     /// # Errors
-    /// [`Misuse::NoResponseDue`] when no body is, [`Misuse::BodyTooLong`] beyond the promise; nothing is
-    /// appended then.
+    /// Returns [`Misuse::NoResponseDue`] if no body is due, and [`Misuse::BodyTooLong`] if the data
+    /// exceeds the announced length. Nothing is appended then.
     pub fn send(&mut self, data: &[u8], outbox: &mut Outbox) -> Result<(), Misuse> {
         match self.body_due()? {
             ResponseFraming::Length => {
@@ -32,11 +33,12 @@ impl Connection {
         Ok(())
     }
 
-    /// `n` bytes of the answer's body went by without passing through here: sent from a file, say.
+    /// Reports `n` bytes of the response's body that did not pass through the outbox, for example
+    /// sent by `sendfile`.
     ///
     /// # Errors
-    /// [`Misuse::NoResponseDue`] when no body is, [`Misuse::BodyTooLong`] beyond the promise,
-    /// [`Misuse::WrongFraming`] when the body is chunked.
+    /// Returns [`Misuse::NoResponseDue`] if no body is due, [`Misuse::BodyTooLong`] if `n` exceeds
+    /// the announced length, and [`Misuse::WrongFraming`] if the body is chunked.
     pub fn body_sent(&mut self, n: u64) -> Result<(), Misuse> {
         match self.body_due()? {
             ResponseFraming::Length => {
@@ -52,20 +54,21 @@ impl Connection {
         }
     }
 
-    /// Ends the answer's body.
+    /// Ends the response's body.
     ///
     /// # Errors
-    /// [`Misuse::NoResponseDue`] when no body is owed, [`Misuse::BodyTooShort`] while promised bytes are
-    /// missing: who cannot deliver them says [`Connection::abort`].
+    /// Returns [`Misuse::NoResponseDue`] if no body is due, and [`Misuse::BodyTooShort`] if
+    /// announced bytes are missing: if they cannot be sent, call [`Connection::abort`].
     pub fn end(&mut self, outbox: &mut Outbox) -> Result<(), Misuse> {
         self.end_with_trailers(&[], outbox)
     }
 
-    /// Ends a chunked body with trailer fields (RFC 9110 §6.5).
+    /// Ends a chunked body with trailers (RFC 9110 §6.5).
     ///
     /// # Errors
-    /// As of [`Connection::end`]; [`Misuse::WrongFraming`] when there are trailers and the body is
-    /// not chunked, [`Misuse::BadHeader`] and [`Misuse::ReservedHeader`] as for fields.
+    /// As for [`Connection::end`]. Also returns [`Misuse::WrongFraming`] if there are trailers and
+    /// the body is not chunked, and [`Misuse::BadHeader`] or [`Misuse::ReservedHeader`] as for
+    /// headers.
     pub fn end_with_trailers(
         &mut self,
         trailers: &[(&str, &[u8])],
@@ -87,11 +90,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends an interim answer, 102 to 199; to peers older than HTTP/1.1 nothing is sent
-    /// (RFC 9110 §15.2).
+    /// Sends an interim response, with a status from 102 to 199. Peers older than HTTP/1.1 are sent
+    /// nothing (RFC 9110 §15.2).
     ///
     /// # Errors
-    /// [`Misuse::NoResponseDue`], [`Misuse::BadStatus`], and those of fields; nothing is sent then.
+    /// Returns [`Misuse::NoResponseDue`] if no response is due, [`Misuse::BadStatus`] for any other
+    /// status, and [`Misuse::BadHeader`] or [`Misuse::ReservedHeader`] as for headers. Nothing is
+    /// sent then.
     pub fn send_interim(
         &mut self,
         code: u16,
@@ -109,11 +114,7 @@ impl Connection {
         }
         if self.request.version == Version::Http11 {
             let out = outbox.bytes_mut();
-            out.extend_from_slice(b"HTTP/1.1 ");
-            out.extend([code / 100, code / 10 % 10, code % 10].map(|digit| b'0' + digit as u8));
-            out.push(b' ');
-            out.extend_from_slice(status::reason(code).as_bytes());
-            out.extend_from_slice(b"\r\n");
+            push_status_line(b'1', code, None, out);
             for (name, value) in headers {
                 push_header(name, value, out);
             }
@@ -123,18 +124,19 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers a fault of the peer with its error page, when an answer is still possible, and ends
-    /// the conversation. `unread` are the bytes in which the fault was found: some pages quote
-    /// their first line.
+    /// Sends the error page for a fault of the peer, if a response is still possible, and ends the
+    /// connection. `unread` is the input in which the fault was found: some pages quote its first
+    /// line.
     ///
-    /// The fault may be one that only the caller could see: [`Reject::RequestTimeout`].
+    /// The fault may be one that only the caller can detect: [`Reject::RequestTimeout`].
     ///
-    /// Returns the size of the page that was sent, in bytes; 0 when none was.
+    /// Returns the size of the page that was sent, in bytes; 0 if none was.
     pub fn refuse(&mut self, reject: Reject, unread: &[u8], outbox: &mut Outbox) -> usize {
         self.record_fault(reject);
         let mut sent = 0;
         if self.states.send == SendState::ResponseDue {
-            // No error goes out as a bare page: no modern client would understand it (B-019).
+            // An error page always has a head, also after an HTTP/0.9 request: no client in use
+            // expects a bare page (B-019).
             self.request.version = self.request.version.max(Version::Http10);
             let (mut phrase, mut page) = (Vec::new(), Vec::new());
             let found = unread.get(self.fault_offset as usize..).unwrap_or_default();
@@ -151,8 +153,8 @@ impl Connection {
         sent
     }
 
-    /// A write failed, or the caller cannot keep its promise: the conversation ends here, without
-    /// another byte, so that the peer can see that it was cut.
+    /// Ends the connection without sending another byte, so that the peer can detect an incomplete
+    /// response. For a caller that cannot write to the peer, or cannot send what it announced.
     pub fn abort(&mut self) {
         self.should_reset |= self.body_due().is_ok() && self.is_close_delimited();
         self.on_send(SendEvent::Abort);

@@ -1,9 +1,10 @@
-//! Finding line ends and the end of a head, a block of bytes at a time.
+//! The search for line ends and for the end of a head, a block of bytes at a time.
 //!
-//! Plain loops that the compiler turns into vector instructions; no parsing happens here. A search
-//! can be resumed: [`find_head_end`] takes the offset where an earlier one stopped, so a peer that
-//! sends a byte at a time costs linear work.
+//! Plain loops that compile to vector instructions; nothing is parsed here. A search can be
+//! resumed: [`find_head_end`] takes the offset where the previous one stopped, so a peer that sends
+//! one byte at a time causes linear work.
 
+/// Bytes that one step of the search looks at.
 const BLOCK: usize = 32;
 
 /// The offset of the first LF.
@@ -11,7 +12,8 @@ pub(super) fn find_lf(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     let (words, rest) = bytes.as_chunks::<8>();
     for (i, word) in words.iter().enumerate() {
-        // Subtracting one borrows from a zero byte's high bit; above the first zero it may err.
+        // Subtracting one borrows from the high bit of a zero byte. Above the first zero byte, the
+        // result may be wrong.
         let zero_where_lf = u64::from_le_bytes(*word) ^ (ONES * b'\n' as u64);
         let hit = zero_where_lf.wrapping_sub(ONES) & !zero_where_lf & (ONES << 7);
         if hit != 0 {
@@ -22,8 +24,8 @@ pub(super) fn find_lf(bytes: &[u8]) -> Option<usize> {
     rest.iter().position(|&b| b == b'\n').map(|offset| at + offset)
 }
 
-/// The offset just behind the first empty line: LF LF or LF CR LF. The search begins at `from`,
-/// which must not lie behind the LF that comes before the empty line.
+/// The offset after the first empty line: LF LF or LF CR LF. The search begins at `from`, which
+/// must not be after the LF that precedes the empty line.
 pub(super) fn find_head_end(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     while let Some(block) = bytes.get(at..at + BLOCK + 2) {
@@ -47,7 +49,7 @@ fn find_empty_line(part: &[u8], at: usize) -> Option<usize> {
     })
 }
 
-/// Whether any LF stands without a CR before it.
+/// Whether any LF has no CR before it (bare LF).
 pub(super) fn has_bare_lf(bytes: &[u8]) -> bool {
     let Some((&first, rest)) = bytes.split_first() else {
         return false;
@@ -61,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_place_of_the_end_is_found_from_every_start() {
+    fn the_end_of_a_head_is_found_at_every_offset() {
         for end in [&b"\n\n"[..], b"\n\r\n", b"\r\n\r\n"] {
             for before in 0..100 {
                 let mut bytes = vec![b'x'; before];
@@ -77,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_near_miss_is_no_end() {
+    fn similar_bytes_are_not_the_end_of_a_head() {
         let mut bytes = b"a\nb\nc\r\n d\r\r\n".repeat(20);
         assert_eq!(find_head_end(&bytes, 0), None);
         bytes.extend_from_slice(b"\r\n");

@@ -1,15 +1,17 @@
-//! The table: every state of a connection, and everything that changes one.
+//! The state table: every state of a connection, and every transition.
 //!
-//! A connection is two small machines side by side. [`RecvState`] is the peer's half: where we are in
-//! what it sends. [`SendState`] is ours: where we are in what we owe. Two kinds of rule move them:
+//! A connection is two small state machines side by side: [`RecvState`] for what the peer sends and
+//! [`SendState`] for what this side sends. There are two kinds of transition:
 //!
-//! 1. **Events.** Something was heard or said; [`RecvState::on`] and [`SendState::on`] are the table. A pair
-//!    that is not in the table is illegal and yields `None`: a fault of the peer on the first
-//!    table, a misuse by the caller on the second.
-//! 2. **Joint states.** Some pairs do not last: when both halves are done the connection recycles
-//!    itself or closes. [`States::apply_joint_rules`] applies these rules until none fits.
+//! 1. **Events.** A part of a request was received, or a part of a response was sent.
+//!    [`RecvState::on`] and [`SendState::on`] are the table. A pair that is not in the table is
+//!    illegal and yields `None`: a fault of the peer in the first table, a misuse by the caller in
+//!    the second.
+//! 2. **Joint rules.** Some pairs of states do not last: when both sides are done, the connection
+//!    becomes idle again (keep-alive) or closes. [`States::apply_joint_rules`] applies these rules
+//!    until none matches.
 //!
-//! Nothing outside this file changes a state, and this file knows no bytes.
+//! No other file changes a state, and this file handles no bytes.
 //!
 //! ```
 //! use doorstep_core::http1::state::{Conditions, RecvState, SendState, States};
@@ -19,86 +21,86 @@
 //! assert_eq!(done.apply_joint_rules(conditions), States::IDLE, "the machine recycles itself");
 //! ```
 
-/// The peer's half: what we are reading.
+/// The receiving side: what is being read from the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RecvState {
     /// Between requests, or in the middle of a head.
     Idle,
-    /// A head was read and its body is on the way.
+    /// A head was read; its body follows.
     Body,
-    /// The whole request is here.
+    /// The whole request was read.
     Done,
-    /// The peer sends nothing more.
+    /// The peer sends nothing more (end of input).
     Closed,
-    /// The peer broke the rules; nothing it sends can be trusted.
+    /// The peer broke the protocol. Nothing it sends from now on is used.
     Error,
-    /// Another protocol owns the bytes.
+    /// The bytes belong to another protocol.
     SwitchedProtocol,
 }
 
-/// Our half: what we are writing.
+/// The sending side: what is being written to the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SendState {
-    /// Nothing was asked.
+    /// There is no request.
     Idle,
-    /// A request waits for its answer.
+    /// A request was read, and no final response has begun.
     ResponseDue,
-    /// The answer's head went out, its body did not yet.
+    /// The head of the response was written; its body was not.
     Body,
-    /// The whole answer went out.
+    /// The whole response was written.
     Done,
-    /// We send nothing more.
+    /// Nothing more is sent.
     Closed,
-    /// Another protocol owns the bytes.
+    /// The bytes belong to another protocol.
     SwitchedProtocol,
 }
 
-/// What can be heard from the peer.
+/// An event of the receiving side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RecvEvent {
-    /// A whole head that announces no body.
+    /// A complete head that announces no body.
     Head,
-    /// A whole head that announces a body.
+    /// A complete head that announces a body.
     HeadWithBody,
     /// A part of the body.
     Data,
-    /// The body's end, trailers included.
+    /// The end of the body, trailers included.
     End,
-    /// The end of input.
+    /// The end of input: the peer closed, or half-closed, the connection.
     Eof,
-    /// Anything that breaks a rule.
+    /// A violation of the protocol.
     Fault,
 }
 
-/// What can be said by us, or asked of us.
+/// An event of the sending side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SendEvent {
-    /// A request was read: an answer is owed.
+    /// A request was read: a response is due.
     Request,
-    /// The peer broke the rules: one error answer is allowed.
+    /// The peer broke the protocol: one error response may be sent.
     Fault,
-    /// An interim (1xx) answer.
+    /// An interim (1xx) response.
     Interim,
-    /// A final answer without a body.
+    /// A final response without a body.
     Response,
-    /// A final answer whose body follows.
+    /// A final response whose body follows.
     ResponseWithBody,
-    /// 101, or 2xx to CONNECT.
+    /// The switch to another protocol: 101, or 2xx to CONNECT.
     SwitchProtocol,
     /// A part of the body.
     Data,
-    /// The body's end.
+    /// The end of the body.
     End,
     /// A write failed, or the caller gave up.
     Abort,
 }
 
 impl RecvState {
-    /// Every state, in the order of the table in the docs.
+    /// Every state, in the order of the table in the documentation.
     pub const ALL: [Self; 6] =
         [Self::Idle, Self::Body, Self::Done, Self::Closed, Self::Error, Self::SwitchedProtocol];
 
-    /// The peer's table. `None` means that this cannot be heard in this state.
+    /// The table of the receiving side. `None` means that the event is illegal in this state.
     #[must_use]
     pub const fn on(self, event: RecvEvent) -> Option<Self> {
         Some(match (self, event) {
@@ -108,7 +110,7 @@ impl RecvState {
             (Self::Body, RecvEvent::Data) => Self::Body,
             (Self::Body, RecvEvent::End) => Self::Done,
             (Self::Body, RecvEvent::Eof) => Self::Error,
-            (Self::Done, RecvEvent::Eof) => Self::Closed, // half-close: we still answer
+            (Self::Done, RecvEvent::Eof) => Self::Closed, // half-close: a response is still sent
             (Self::Idle | Self::Body | Self::Done, RecvEvent::Fault) => Self::Error,
             _ => return None,
         })
@@ -116,7 +118,7 @@ impl RecvState {
 }
 
 impl SendState {
-    /// Every state, in the order of the table in the docs.
+    /// Every state, in the order of the table in the documentation.
     pub const ALL: [Self; 6] = [
         Self::Idle,
         Self::ResponseDue,
@@ -126,7 +128,7 @@ impl SendState {
         Self::SwitchedProtocol,
     ];
 
-    /// Our table. `None` means that this may not be said in this state.
+    /// The table of the sending side. `None` means that the event is illegal in this state.
     #[must_use]
     pub const fn on(self, event: SendEvent) -> Option<Self> {
         Some(match (self, event) {
@@ -147,13 +149,13 @@ impl SendState {
 }
 
 impl RecvEvent {
-    /// Every event of the peer's table.
+    /// Every event of the receiving side.
     pub const ALL: [Self; 6] =
         [Self::Head, Self::HeadWithBody, Self::Data, Self::End, Self::Eof, Self::Fault];
 }
 
 impl SendEvent {
-    /// Every event of our table.
+    /// Every event of the sending side.
     pub const ALL: [Self; 9] = [
         Self::Request,
         Self::Fault,
@@ -167,34 +169,35 @@ impl SendEvent {
     ];
 }
 
-/// What the joint rules need to know beside the two states.
+/// What the joint rules depend on beside the two states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conditions {
-    /// Both sides want another exchange on this connection.
+    /// Whether both sides want another exchange on this connection.
     pub keep_alive: bool,
-    /// What is left of an unwanted request body is small enough to swallow.
+    /// Whether the rest of a request body that the application does not read is small enough to be
+    /// discarded.
     pub may_drain: bool,
 }
 
-/// Both halves together.
+/// The states of both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct States {
-    /// The peer's half.
+    /// The receiving side.
     pub recv: RecvState,
-    /// Our half.
+    /// The sending side.
     pub send: SendState,
 }
 
 impl States {
-    /// Where a connection begins, and where it returns after each kept-alive exchange.
+    /// The first state of a connection, and its state after every exchange with keep-alive.
     pub const IDLE: Self = Self { recv: RecvState::Idle, send: SendState::Idle };
-    /// Where every other connection ends.
+    /// The last state of every other connection.
     pub const CLOSED: Self = Self { recv: RecvState::Closed, send: SendState::Closed };
-    /// Where a hand-over to another protocol ends.
+    /// The last state of a connection that switched to another protocol.
     pub const SWITCHED_PROTOCOL: Self =
         Self { recv: RecvState::SwitchedProtocol, send: SendState::SwitchedProtocol };
 
-    /// Applies the joint rules, first match first, until none moves.
+    /// Applies the joint rules, the first that matches, until none does.
     #[must_use]
     pub const fn apply_joint_rules(self, conditions: Conditions) -> Self {
         match (self.recv, self.send) {
@@ -202,16 +205,16 @@ impl States {
             (_, SendState::Closed) => Self::CLOSED,
             (RecvState::Done, SendState::Done) if conditions.keep_alive => Self::IDLE,
             (RecvState::Done, SendState::Done) => Self::CLOSED,
-            (RecvState::Body, SendState::Done) if conditions.may_drain => self, // swallow what is left
+            (RecvState::Body, SendState::Done) if conditions.may_drain => self, // the rest is discarded
             (RecvState::Body, SendState::Done) => Self::CLOSED,
             (RecvState::Error | RecvState::Closed, SendState::Done | SendState::Idle) => {
                 Self::CLOSED
             }
-            _ => self, // every rule above leads to a pair that no rule moves
+            _ => self, // every rule above leads to a pair that no rule changes
         }
     }
 
-    /// Whether a connection can ever rest in this pair; the tests walk all thirty-six.
+    /// Whether a connection can remain in this pair of states. The tests check all 36 pairs.
     #[must_use]
     pub const fn is_stable(self) -> bool {
         matches!(

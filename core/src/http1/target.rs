@@ -1,11 +1,12 @@
-//! The four forms of a request target (RFC 9112 §3.2), and what a host may look like.
+//! The four forms of a request target (RFC 9112 §3.2), and the syntax of a host.
 
 use std::net::Ipv6Addr;
 
 use super::error::Reject;
 use super::head::Span;
+use crate::bytes::{byte_set, is_decimal};
 
-/// Where path, suffix and authority lie in the target.
+/// The position of path, query and authority in a head.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) path: Span,
@@ -13,7 +14,7 @@ pub(super) struct Target {
     pub(super) authority: Option<Span>,
 }
 
-/// Takes a target apart, which is printable ASCII without spaces. `at` is its offset in the head.
+/// Parses a target, which is printable ASCII without spaces. `at` is its offset in the head.
 pub(super) fn parse(method: &[u8], target: &[u8], at: usize) -> Result<Target, Reject> {
     let whole = Span { at: at as u32, len: target.len() as u32 };
     match (method, target) {
@@ -27,7 +28,7 @@ pub(super) fn parse(method: &[u8], target: &[u8], at: usize) -> Result<Target, R
     }
 }
 
-/// Origin-form: everything up to the first `?` or `#` is the path, whose leading slashes become
+/// Origin-form: the path ends before the first `?` or `#`; its leading slashes are collapsed into
 /// one (B-024, B-120).
 fn parse_origin_form(target: &[u8], at: usize, authority: Option<Span>) -> Target {
     let end = target.iter().position(|b| matches!(b, b'?' | b'#')).unwrap_or(target.len());
@@ -40,7 +41,7 @@ fn parse_origin_form(target: &[u8], at: usize, authority: Option<Span>) -> Targe
     }
 }
 
-/// Absolute-form: the authority takes the place of Host, the rest is as in origin-form (B-026).
+/// Absolute-form: its authority replaces Host, the rest is parsed as origin-form (B-026).
 fn parse_absolute_form(target: &[u8], at: usize) -> Result<Target, Reject> {
     let scheme = [&b"http://"[..], b"https://"]
         .into_iter()
@@ -63,14 +64,12 @@ fn starts_with_ignore_case(bytes: &[u8], prefix: &[u8]) -> bool {
 
 fn has_port(authority: &[u8]) -> bool {
     let colon = authority.iter().rposition(|&b| b == b':');
-    colon.is_some_and(|colon| {
-        colon + 1 < authority.len() && authority[colon + 1..].iter().all(u8::is_ascii_digit)
-    })
+    colon.is_some_and(|colon| is_decimal(&authority[colon + 1..]))
 }
 
 /// Whether this is a host with or without a port (RFC 9110 §7.2, RFC 3986 §3.2.2): an IP-literal in
-/// brackets or a registered name, without user information. The empty host is one. A zone is not
-/// part of it: it means nothing on another machine, and clients leave it out (RFC 9844 §6.1).
+/// brackets or a registered name, without user information. The host may be empty. An IPv6 zone is
+/// not allowed: it has no meaning on another machine, and clients leave it out (RFC 9844 §6.1).
 pub(super) fn is_host(value: &[u8]) -> bool {
     let (host, port) = match value {
         [b'[', ..] => {
@@ -92,7 +91,7 @@ pub(super) fn is_host(value: &[u8]) -> bool {
     port_fits && is_registered_name(host)
 }
 
-/// What stands in brackets: an IPv6 address, or one of a version to come.
+/// Whether this may be in brackets: an IPv6 address, or an IPvFuture address.
 fn is_ip_literal(text: &[u8]) -> bool {
     if let [b'v' | b'V', future @ ..] = text {
         let dot = future.iter().position(|&b| b == b'.').unwrap_or(future.len());
@@ -106,7 +105,7 @@ fn is_ip_literal(text: &[u8]) -> bool {
     str::from_utf8(text).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }
 
-/// Whether these are the bytes of a registered name, and each `%` begins an escape.
+/// Whether these are the bytes of a registered name, in which each `%` begins a percent-escape.
 fn is_registered_name(name: &[u8]) -> bool {
     let mut parts = name.split(|&b| b == b'%');
     let plain = |part: &[u8]| part.iter().all(|&b| REG_NAME[usize::from(b)]);
@@ -119,22 +118,6 @@ fn is_registered_name(name: &[u8]) -> bool {
 
 /// `unreserved` and `sub-delims` (RFC 3986 §2).
 static REG_NAME: [bool; 256] = byte_set(b"-._~!$&'()*+,;=");
-
-/// Letters, digits and `others`, as a table.
-pub(super) const fn byte_set(others: &[u8]) -> [bool; 256] {
-    let mut set = [false; 256];
-    let mut b = 0;
-    while b < 128 {
-        set[b] = (b as u8).is_ascii_alphanumeric();
-        b += 1;
-    }
-    let mut i = 0;
-    while i < others.len() {
-        set[others[i] as usize] = true;
-        i += 1;
-    }
-    set
-}
 
 #[cfg(test)]
 mod tests {
@@ -155,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn b_025_other_forms_want_their_method() {
+    fn b_025_other_forms_require_their_method() {
         assert_eq!(parts("GET", "*"), None);
         assert_eq!(parts("GET", "a.txt"), None);
         assert_eq!(parts("OPTIONS", "*"), Some(("*", "", None)));

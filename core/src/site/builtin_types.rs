@@ -1,18 +1,18 @@
-//! Media types that doorstep knows better than mime_guess, whose table is asked next.
+//! Media types that take precedence over the table of mime_guess.
 //!
-//! There are three kinds of entries. Sources, configuration, logs and the like are `text/plain`, so
-//! that a browser shows them; no entry is `text/html`, so no script of a foreign author runs
-//! because of one. Compressed files have the type of the compression, not of what is inside (B-201,
-//! B-203, B-204). Where mime_guess has a type that IANA does not register, or none, the entry is
-//! the registered type, or else the one in use. A type that browsers need stays, registered or not:
-//! `image/x-icon` is replaced, `audio/wav` and `video/x-matroska` are not.
+//! There are three kinds of entries. Source code, configuration, logs and the like are
+//! `text/plain`, so that browsers show them; no entry is `text/html`, so none makes a browser run
+//! foreign scripts. Compressed files have the type of the compression, not of the content (B-201,
+//! B-203, B-204). Where mime_guess has no type, or one that IANA does not register, the entry is
+//! the registered type, or otherwise the one in use. A type that browsers need stays, registered or
+//! not: `image/x-icon` is replaced, `audio/wav` and `video/x-matroska` are not.
 //!
 //! All keys are in lower case and sorted.
 
-/// The media type of an extension, in any case of letters.
+/// The media type for an extension, in any letter case.
 pub(super) fn by_extension(extension: &str) -> Option<&'static str> {
     if extension == "Z" {
-        return Some("application/octet-stream"); // not "z": B-201 means the exact letter
+        return Some("application/octet-stream"); // not "z": B-201 concerns the upper-case letter only
     }
     let wanted = Key::new(extension.as_bytes())?;
     if TEXT_EXTENSION_KEYS.binary_search(&wanted).is_ok() {
@@ -21,19 +21,18 @@ pub(super) fn by_extension(extension: &str) -> Option<&'static str> {
     OTHER_TYPE_KEYS.binary_search(&wanted).ok().map(|place| OTHER_TYPES[place].1)
 }
 
-/// The media type of a file whose extension says nothing, by its whole name, in any case of
-/// letters.
+/// The media type of a file whose extension is unknown, by its whole name in any letter case.
 pub(super) fn by_file_name(name: &[u8]) -> Option<&'static str> {
     TEXT_FILE_NAME_KEYS.binary_search(&Key::new(name)?).is_ok().then_some(TEXT_PLAIN)
 }
 
-/// A word of a table as one number, in the order of the words: compared at once, as this is done for
-/// each response.
+/// A word of a table as one number, in the same order as the words: quick to compare, which is done
+/// for each response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Key(u128);
 
 impl Key {
-    /// Of `text` in lower case; `None` when it is longer than a key can be.
+    /// The key for `text` in lower case; `None` if it is longer than any key.
     const fn new(text: &[u8]) -> Option<Self> {
         if text.len() > size_of::<u128>() {
             return None;

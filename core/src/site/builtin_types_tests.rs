@@ -1,9 +1,9 @@
-//! What was decided, for the extensions and names that people have, whichever table says so.
+//! The media types of extensions and names in use, from whichever table.
 
 use super::{OTHER_TYPES, TEXT_EXTENSIONS, TEXT_FILE_NAMES, by_file_name};
 use crate::site::media_type::MediaTypes;
 
-/// R-24: what a browser shows.
+/// R-24: files that browsers show.
 const PLAIN_TEXT: [&str; 8] = [
     // source
     "org cu tpl sh bash zsh fish ksh csh tcsh bat cmd ps1 psm1 psd1 vbs awk sed java kt kts \
@@ -33,7 +33,7 @@ const PLAIN_TEXT: [&str; 8] = [
     "srt ass ssa lrc",
 ];
 
-/// R-23, and the rest of the table: types of IANA's, or those in use where there is none.
+/// R-23, and the rest of the table: registered types, or those in use where there is none.
 const TYPES: [(&str, &str); 88] = [
     ("application/gzip", "gz tgz taz tz"),
     ("application/x-bzip2", "bz2 tbz2"),
@@ -141,7 +141,7 @@ fn r_24_sources_configuration_and_logs_are_shown() {
 }
 
 #[test]
-fn r_24_names_that_everybody_uses_are_shown() {
+fn r_24_common_names_are_shown() {
     let names = [
         "LICENSE",
         "Makefile",
@@ -205,7 +205,7 @@ fn r_23_types_are_those_of_iana_or_of_use() {
 }
 
 #[test]
-fn nothing_becomes_a_page_by_our_table() {
+fn no_entry_is_html() {
     for (_, essence) in OTHER_TYPES {
         assert!(!essence.contains("html") && !essence.contains("svg"), "{essence}");
     }
@@ -227,7 +227,7 @@ fn the_tables_are_sorted_in_lower_case_and_short() {
     );
 }
 
-/// Where mime_guess says the same, an entry is of no use.
+/// An entry that equals that of mime_guess would be redundant.
 #[test]
 fn only_what_differs_from_mime_guess_is_in_the_table() {
     let theirs = |extension: &str| mime_guess::from_ext(extension).first_raw();

@@ -1,8 +1,9 @@
-//! What pages of other origins may do with a site: read it, or not even name it.
+//! Cross-origin headers: CORS, and cross-origin isolation.
 //!
-//! These are fields for every answer, errors too, so they go where a server keeps such fields; of a
-//! site itself only the answer to a preflight is another ([`super::Site::cors`]). By default none is
-//! sent, and the browser's own rule holds: others may show what they find here and not read it.
+//! They belong on every response, errors included, so the server sends them. Only the response to a
+//! preflight request has further headers ([`super::Site::cors`]). By default none is sent, and the
+//! browser's same-origin policy applies: pages of other origins may embed what is here, and may not
+//! read it.
 //!
 //! ```
 //! use doorstep_core::site::cors::{CORS_HEADERS, ISOLATION_HEADERS};
@@ -13,20 +14,20 @@
 
 use crate::http1::Head;
 
-/// Everybody may read everything, the fields too: without them a reader of ranges is blind.
-/// Nothing that belongs to one person is given away, as `*` goes without cookies.
+/// CORS: pages of any origin may read every response and its headers. `*` excludes requests with
+/// credentials such as cookies.
 pub const CORS_HEADERS: [(&str, &str); 2] =
     [("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", "*")];
 
-/// What a preflight is told besides: which methods and fields may be sent, and that this holds for
-/// an hour.
+/// Further headers of the response to a preflight request: the methods and headers that may be
+/// used, valid for an hour.
 pub const PREFLIGHT_HEADERS: [(&str, &str); 3] = [
     ("Access-Control-Allow-Methods", "GET, HEAD"),
     ("Access-Control-Allow-Headers", "*"),
     ("Access-Control-Max-Age", "3600"),
 ];
 
-/// Fields of the response to a preflight for a script, besides [`CORS_HEADERS`]: any method runs one
+/// Further headers of the response to a preflight request for a script, which accepts any method
 /// (B-233).
 pub const SCRIPT_PREFLIGHT_HEADERS: [(&str, &str); 3] = [
     ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE"),
@@ -34,15 +35,15 @@ pub const SCRIPT_PREFLIGHT_HEADERS: [(&str, &str); 3] = [
     PREFLIGHT_HEADERS[2],
 ];
 
-/// Pages are by themselves in their process, which `SharedArrayBuffer` and exact clocks ask for,
-/// and nobody else may show what is here.
+/// Cross-origin isolation: pages have a process of their own, which `SharedArrayBuffer` and
+/// high-resolution timers require, and no other origin may embed what is here.
 pub const ISOLATION_HEADERS: [(&str, &str); 3] = [
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Embedder-Policy", "require-corp"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 ];
 
-/// Whether a browser asks before it asks (Fetch standard, "CORS-preflight request").
+/// Whether this is a CORS preflight request (Fetch standard, "CORS-preflight request").
 #[must_use]
 pub fn is_preflight(head: &Head<'_>) -> bool {
     head.method() == b"OPTIONS"

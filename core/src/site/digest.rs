@@ -1,9 +1,9 @@
-//! Which digests a client asks for (RFC 9530 §4). Nothing is computed here.
+//! The digests that a client wants (RFC 9530 §4). Nothing is computed here.
 //!
-//! [`WantedDigests::from_head`] reads `Want-Repr-Digest` and `Want-Content-Digest`: dictionaries from an algorithm
-//! to how much it is liked, 0 to 10, where 0 is not at all. `sha-256` is the one that is had here, so
-//! how much it is liked beside others makes no difference. A field with a member that is no such
-//! preference is ignored whole, as RFC 9651 §4.2 has it; algorithms that are not known are no fault.
+//! [`WantedDigests::from_head`] parses `Want-Repr-Digest` and `Want-Content-Digest`: dictionaries
+//! from an algorithm to a preference from 0 (not wanted) to 10. Only `sha-256` is supported, so
+//! preferences between algorithms are not compared. A header with a malformed member is ignored as
+//! a whole (RFC 9651 §4.2); unknown algorithms are not malformed.
 //!
 //! ```
 //! use doorstep_core::site::digest::is_sha_256_wanted;
@@ -13,19 +13,20 @@
 //! assert!(!is_sha_256_wanted([&b"sha-256=11"[..]]));
 //! ```
 
+use crate::bytes::{parse_decimal, trim_ows};
 use crate::http1::Head;
 
-/// The digests to send, by what they are of.
+/// The sha-256 digests to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WantedDigests {
-    /// `Repr-Digest`: of the whole file, whatever part of it is sent.
+    /// `Repr-Digest`: of the whole file, whichever part of it is sent.
     pub representation: bool,
-    /// `Content-Digest`: of what is sent.
+    /// `Content-Digest`: of the bytes that are sent.
     pub content: bool,
 }
 
 impl WantedDigests {
-    /// What this request wants with sha-256.
+    /// The digests that this request wants.
     #[must_use]
     pub fn from_head(head: &Head<'_>) -> Self {
         let wants = |wanted: &str| {
@@ -37,15 +38,15 @@ impl WantedDigests {
     }
 }
 
-/// Whether the lines of one of the two fields ask for sha-256. The last of equal members counts.
+/// Whether the lines of one of the two headers want sha-256. The last of several members counts.
 pub fn is_sha_256_wanted(lines: impl IntoIterator<Item: AsRef<[u8]>>) -> bool {
     let mut wanted = false;
     for line in lines {
-        let line = line.as_ref().trim_ascii();
+        let line = trim_ows(line.as_ref());
         if line.is_empty() {
             continue;
         }
-        for member in line.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
+        for member in line.split(|&b| b == b',').map(trim_ows) {
             match preference(member) {
                 Some((b"sha-256", preference)) => wanted = preference > 0,
                 Some(_) => {}
@@ -56,21 +57,20 @@ pub fn is_sha_256_wanted(lines: impl IntoIterator<Item: AsRef<[u8]>>) -> bool {
     wanted
 }
 
-/// An algorithm and how much it is liked; parameters say nothing here.
+/// An algorithm and its preference. Parameters are ignored.
 fn preference(member: &[u8]) -> Option<(&[u8], u8)> {
-    let member = member.split(|&b| b == b';').next()?.trim_ascii();
+    let member = trim_ows(member.split(|&b| b == b';').next()?);
     let equals = member.iter().position(|&b| b == b'=')?;
     let (key, digits) = (&member[..equals], &member[equals + 1..]);
     let is_key = matches!(key, [b'a'..=b'z' | b'*', rest @ ..] if rest.iter().all(|b| {
         matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'*')
     }));
-    // An integer has at most 15 digits (RFC 9651 §3.3.1); it may begin with zeros.
-    let is_number = matches!(digits.len(), 1..=15) && digits.iter().all(u8::is_ascii_digit);
-    if !is_key || !is_number {
+    // An integer has at most 15 digits (RFC 9651 §3.3.1) and may have leading zeros.
+    if !is_key || digits.len() > 15 {
         return None;
     }
-    let number = digits.iter().fold(0, |n: u64, digit| n * 10 + u64::from(digit - b'0'));
-    u8::try_from(number).ok().filter(|&number| number <= 10).map(|number| (key, number))
+    let number = parse_decimal(digits).filter(|&number| number <= 10)?;
+    Some((key, number as u8))
 }
 
 #[cfg(test)]
@@ -79,7 +79,7 @@ mod tests {
     use crate::http1::{Connection, Event, Limits};
 
     #[test]
-    fn rfc_9530_4_what_asks_for_sha_256() {
+    fn rfc_9530_4_sha_256_is_wanted() {
         for lines in [
             &["sha-256=1"][..],
             &["sha-256=10"],
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_9530_4_what_does_not() {
+    fn rfc_9530_4_sha_256_is_not_wanted() {
         for lines in [
             &[][..],
             &[""],
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_9651_4_2_a_field_that_is_malformed_anywhere_is_ignored_whole() {
+    fn rfc_9651_4_2_a_header_with_a_malformed_member_is_ignored() {
         for line in [
             "sha-256",
             "sha-256=",
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_9530_4_each_field_asks_for_its_own() {
+    fn rfc_9530_4_each_header_requests_its_own_digest() {
         for (fields, representation, content) in [
             ("", false, false),
             ("want-repr-digest: sha-256=1\r\n", true, false),

@@ -1,10 +1,10 @@
-//! Entity tags: what names one state of a file (RFC 9110 §8.8.3).
+//! Entity tags (RFC 9110 §8.8.3): each names one state of a file.
 //!
-//! [`EntityTag::from_stat`] makes a tag from what the file system knows: identity, size, and the times of
-//! the last change of content and of anything else. It is opaque: none of these can be read off it.
-//! It is strong only when the last change lies so far back that no second one can hide behind the
-//! same times; until then it is weak, with the same opaque text, so that it still saves a 304.
-//! [`matches_any`] reads the lists of If-Match and If-None-Match, and refuses what is none.
+//! [`EntityTag::from_stat`] makes a tag from the file's identity, its size, and the times of the
+//! last change of its content and of its metadata. The tag is opaque: these values cannot be read
+//! from it. It is strong only if the last change is so long ago that a second change would have
+//! another time; until then it is weak, with the same opaque text, so that revalidation still
+//! yields a 304. [`matches_any`] parses the lists of If-Match and If-None-Match.
 //!
 //! ```
 //! use doorstep_core::site::Stat;
@@ -21,11 +21,12 @@
 //! ```
 
 use super::Stat;
+use crate::bytes::hex;
 
-/// A file's entity tag as it is sent: `"0123456789abcdef"`, or with `W/` in front.
+/// The entity tag of a file as it is sent: `"0123456789abcdef"`, with `W/` before it if it is weak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntityTag {
-    /// Always with `W/`; a strong tag is what stands behind it.
+    /// Begins with `W/`, which a strong tag leaves out.
     text: [u8; 20],
     weak: bool,
 }
@@ -33,46 +34,47 @@ pub struct EntityTag {
 /// How two tags are compared (RFC 9110 §8.8.3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
-    /// Both are strong and read the same: the bytes are the same.
+    /// Strong comparison: both are strong and have the same text.
     Strong,
-    /// They read the same but for `W/`: the one can stand for the other.
+    /// Weak comparison: both have the same text, apart from `W/`.
     Weak,
 }
 
-/// How far back a change must lie before no other can hide behind the same times, in seconds: the
-/// coarsest clock of a file system in use.
+/// How long ago a change must be for another one to have another time, in seconds: the coarsest
+/// timestamps of a file system in use.
 const MTIME_GRANULARITY_SECS: i64 = 2;
 
 impl EntityTag {
     /// The tag of the file that `stat` is of; `now` is in seconds since 1970.
     #[must_use]
     pub fn from_stat(stat: &Stat, now: i64) -> Self {
-        // The time of any change counts too: that of the content can be set back, it cannot.
+        // The time of the last metadata change counts, too: unlike that of the content, it cannot
+        // be set.
         let (changed, changed_nanos) = stat.changed;
         let nanos = u64::from(stat.modified_nanos) << 32 | u64::from(changed_nanos);
         let [modified, changed_at] = [stat.modified, changed].map(i64::cast_unsigned);
         let hash = hash([stat.device, stat.inode, stat.size, modified, changed_at, nanos]);
 
         let mut text = *b"W/\"0123456789abcdef\"";
-        text[3..19].copy_from_slice(&hexadecimal(hash));
+        text[3..19].copy_from_slice(&hex(hash));
         Self {
             text,
             weak: now.saturating_sub(stat.modified.max(changed)) <= MTIME_GRANULARITY_SECS,
         }
     }
 
-    /// Whether it promises less than the same bytes.
+    /// Whether the tag is weak.
     #[must_use]
     pub fn is_weak(&self) -> bool {
         self.weak
     }
 
-    /// What stands between its quotes: hexadecimal digits.
+    /// The text between the quotes: hexadecimal digits.
     pub(super) fn opaque(&self) -> &[u8] {
         &self.text[3..19]
     }
 
-    /// Whether `text`, one entity tag and nothing else, is this one.
+    /// Whether `text`, one entity tag and nothing else, equals this tag.
     #[must_use]
     pub fn matches(&self, text: &[u8], comparison: Comparison) -> bool {
         matches!(split_tag(text), Some((weak, opaque, b"")) if self.equals(weak, opaque, comparison))
@@ -90,8 +92,8 @@ impl AsRef<[u8]> for EntityTag {
     }
 }
 
-/// Whether a list of tags, on one or several field lines, has `tag` in it; `*` has every tag.
-/// `None` when it is no such list, or an empty one: then the field is to be ignored.
+/// Whether a list of tags, on one or several header lines, contains `tag`; `*` contains every tag.
+/// `None` if the list is malformed or empty: the header is ignored then.
 pub fn matches_any(
     tag: &EntityTag,
     lines: impl IntoIterator<Item: AsRef<[u8]>>,
@@ -117,7 +119,7 @@ pub fn matches_any(
             }
             rest = skip_bytes(rest, b" \t");
             if !rest.is_empty() && rest[0] != b',' {
-                return None; // two tags without a comma between them
+                return None; // no comma between two tags
             }
         }
     }
@@ -125,11 +127,12 @@ pub fn matches_any(
         (0, 0) => None,
         (_, 0) => Some(found),
         (0, 1) => Some(true),
-        _ => None, // the star stands alone
+        _ => None, // `*` must be alone
     }
 }
 
-/// Takes an entity tag off the front: whether it is weak, what is between its quotes, what follows.
+/// Splits an entity tag off the front: whether it is weak, the text between its quotes, and the
+/// rest.
 fn split_tag(text: &[u8]) -> Option<(bool, &[u8], &[u8])> {
     let (weak, quoted) = match text.strip_prefix(b"W/") {
         Some(quoted) => (true, quoted), // in upper case only
@@ -147,8 +150,8 @@ fn skip_bytes<'b>(text: &'b [u8], what: &[u8]) -> &'b [u8] {
     &text[end..]
 }
 
-/// One number for several. Each step can be undone, so that lists which differ in one word only
-/// never have the same.
+/// A hash of several numbers. Each step is reversible, so lists that differ in exactly one number
+/// have different hashes.
 pub(super) fn hash(words: impl IntoIterator<Item = u64>) -> u64 {
     words.into_iter().fold(0x243f_6a88_85a3_08d3, |hash, word| {
         let mixed = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -157,18 +160,10 @@ pub(super) fn hash(words: impl IntoIterator<Item = u64>) -> u64 {
     })
 }
 
-pub(super) fn hexadecimal(n: u64) -> [u8; 16] {
-    let mut digits = [0; 16];
-    for (at, digit) in digits.iter_mut().enumerate() {
-        *digit = b"0123456789abcdef"[(n >> (60 - 4 * at) & 15) as usize];
-    }
-    digits
-}
-
 #[cfg(test)]
 mod tests {
     use super::Comparison::{Strong, Weak};
-    use super::{EntityTag, Stat, hash, hexadecimal, matches_any};
+    use super::{EntityTag, Stat, hash, matches_any};
 
     const STAT: Stat = Stat {
         size: 9,
@@ -190,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn b_182_every_part_of_a_files_state_shows_in_its_tag() {
+    fn b_182_every_part_of_the_metadata_changes_the_tag() {
         let others = [
             Stat { size: 10, ..STAT },
             Stat { modified: 999, ..STAT },
@@ -207,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn b_182_a_tag_is_strong_once_no_change_can_hide() {
+    fn b_182_a_tag_is_strong_once_its_times_are_unambiguous() {
         for (now, weak) in [(0, true), (1_000, true), (1_002, true), (1_003, false)] {
             assert_eq!(EntityTag::from_stat(&STAT, now).is_weak(), weak, "{now}");
         }
@@ -255,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_tags_is_none() {
+    fn malformed_lists_of_tags() {
         let none = ["", ",", "a", "T a", "T T", "T\"a\"", "w/T", "W/", "\"", "T, \"", "T, *", "**"];
         for list in none.into_iter().chain(["*, *", "\"a b\"", "\"a\tb\"", "'a'", "W/*"]) {
             assert_eq!(listed(list, Weak), None, "{list}");
@@ -271,9 +266,8 @@ mod tests {
     }
 
     #[test]
-    fn numbers_side_by_side_have_nothing_in_common() {
+    fn hashes_of_adjacent_numbers_are_unrelated() {
         let bits = (0..1_000_u64).map(|n| (hash([n]) ^ hash([n + 1])).count_ones());
         assert!((28..36).contains(&(bits.sum::<u32>() / 1_000)), "half of 64");
-        assert_eq!(&hexadecimal(0x0123_4567_89ab_cdef), b"0123456789abcdef");
     }
 }

@@ -1,4 +1,5 @@
-//! Patterns of paths: `*` stands for any run of characters, slashes too; all else for itself.
+//! Patterns for paths: `*` matches any number of bytes, slashes included; every other byte matches
+//! itself.
 //!
 //! ```
 //! use doorstep_core::site::glob::matches;
@@ -7,11 +8,11 @@
 //! assert!(!matches(b"assets/*.js", b"app.js"));
 //! ```
 
-/// Whether `path`, a clean one, is as `pattern` says. Costs at most the product of their lengths.
+/// Whether a clean `path` matches `pattern`. The cost is at most the product of their lengths.
 #[must_use]
 pub fn matches(pattern: &[u8], path: &[u8]) -> bool {
     let (mut p, mut at) = (0, 0);
-    let mut retry = None; // behind the last star, and where it began to match
+    let mut retry = None; // the position after the last `*`, and where its match began
     while at < path.len() {
         match pattern.get(p) {
             Some(b'*') => {
@@ -37,7 +38,7 @@ mod tests {
     use super::matches;
 
     #[test]
-    fn stars_and_letters() {
+    fn patterns_and_paths() {
         for (pattern, path, fits) in [
             ("", "", true),
             ("*", "", true),

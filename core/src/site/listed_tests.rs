@@ -1,4 +1,4 @@
-//! What is listed against what [`Resolver`] would answer to who follows the link.
+//! Listed directories, compared with what [`Resolver`] finds at their links.
 
 use super::{Action, Found, Resolver, Site, Stat};
 use crate::http1::{Connection, Event, Limits};
@@ -68,7 +68,7 @@ fn r_4_a_directory_is_listed_if_it_can_be_fetched() {
 }
 
 #[test]
-fn r_4_what_another_handler_answers_for_is_not_listed() {
+fn r_4_directories_of_another_handler_are_not_listed() {
     let site = Site {
         unlisted_directories: vec![b"cgi-bin".to_vec(), b"a/b".to_vec()],
         ..Site::default()
@@ -86,7 +86,7 @@ fn r_4_what_another_handler_answers_for_is_not_listed() {
 }
 
 #[test]
-fn r_4_what_is_too_long_to_be_asked_for_is_not_listed() {
+fn r_4_names_too_long_to_be_requested_are_not_listed() {
     let site = Site::default();
     for (directory, name, expected) in [
         (path::MAX_PATH_LEN - 11, 10, true),

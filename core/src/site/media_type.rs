@@ -1,10 +1,10 @@
-//! From a file's name to its media type: built in, the same on every machine (B-205).
+//! The media type of a file, from its name: built in, and the same on every machine (B-205).
 //!
-//! Only the last extension counts (B-202). It is looked for in the site's own additions, exactly
-//! and then in lower case; then in `builtin_types.rs`, a table of ours; then in mime_guess's. Of a
-//! file whose extension says nothing the whole name may, as `Makefile` does; else the site's
-//! default is the answer (B-200). Text, JavaScript and JSON say their charset (B-206), but not XML,
-//! which says its own.
+//! Only the last extension counts (B-202). It is looked up in the overrides of the site, as written
+//! and then in lower case, then in `builtin_types.rs`, then in the table of mime_guess. If the
+//! extension is unknown, the whole name is looked up, such as `Makefile`; otherwise the type is the
+//! default of the site (B-200). Text, JavaScript and JSON get a charset (B-206); XML does not,
+//! because it declares its own.
 //!
 //! ```
 //! use doorstep_core::site::media_type::MediaTypes;
@@ -19,15 +19,16 @@
 use std::collections::BTreeMap;
 
 use super::builtin_types;
+use crate::bytes;
 
-/// What a site knows about media types.
+/// The media types of a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaTypes {
-    /// The charset that textual types are sent with; `None` sends none (B-206).
+    /// The charset of textual types; `None` sends none (B-206). Default: `utf-8`.
     pub charset: Option<String>,
-    /// The type of a file whose extension says nothing (B-208).
+    /// The type of files whose name says nothing (B-208). Default: `application/octet-stream`.
     pub default: String,
-    /// Types by extension, without its dot; they come before all others (B-200, B-209).
+    /// Types by extension, without its dot. They take precedence over all tables (B-200, B-209).
     pub overrides: BTreeMap<String, String>,
 }
 
@@ -41,45 +42,50 @@ impl Default for MediaTypes {
     }
 }
 
-/// A file's media type, and how its bytes are coded.
+/// The media type of a file, and the coding of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MediaType<'a> {
-    /// Type and subtype, as `text/html`.
+    /// Type and subtype, such as `text/html`.
     pub essence: &'a str,
-    /// The charset parameter, if it gets one.
+    /// The charset parameter, if there is one.
     pub charset: Option<&'a str>,
-    /// The `Content-Encoding` that goes with it: `.svgz` is gzip inside (B-203).
+    /// The value of `Content-Encoding`, if there is one: `.svgz` is gzip-compressed (B-203).
     pub encoding: Option<&'static str>,
 }
 
 impl MediaType<'_> {
-    /// How long the value of `Content-Type` is, in bytes.
+    /// The length of the value of `Content-Type`, in bytes.
     pub(super) fn length(&self) -> usize {
         self.essence.len() + self.charset.map_or(0, |charset| CHARSET.len() + charset.len())
     }
 
     /// Appends the value of `Content-Type`.
     pub fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.essence.as_bytes());
-        if let Some(charset) = self.charset {
-            out.extend_from_slice(CHARSET);
-            out.extend_from_slice(charset.as_bytes());
+        self.parts().into_iter().for_each(|part| out.extend_from_slice(part));
+    }
+
+    /// The value of `Content-Type`, in parts.
+    pub(super) fn parts(&self) -> [&[u8]; 3] {
+        match self.charset {
+            Some(charset) => [self.essence.as_bytes(), CHARSET, charset.as_bytes()],
+            None => [self.essence.as_bytes(), b"", b""],
         }
     }
 }
 
 const CHARSET: &[u8] = b"; charset=";
 
-/// The number of a line, from 1, that is none of a `mime.types`.
+/// The number of a malformed line in a `mime.types` file, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidLine(pub usize);
 
 impl MediaTypes {
-    /// Adds what a `mime.types` says: in each line a type and its extensions, between blanks; `#`
-    /// begins a comment. Of two lines for one extension the later counts.
+    /// Adds the contents of a `mime.types` file. Each line has a type and its extensions, separated
+    /// by white space; `#` begins a comment. If an extension occurs in several lines, the last one
+    /// counts.
     ///
     /// # Errors
-    /// The first line that does not begin with a type. What stands before it was added.
+    /// Returns the first line that does not begin with a type. The lines before it were added.
     pub fn add_mime_types(&mut self, text: &str) -> Result<(), InvalidLine> {
         for (n, line) in text.lines().enumerate() {
             let line = line.split('#').next().unwrap_or_default();
@@ -95,7 +101,7 @@ impl MediaTypes {
         Ok(())
     }
 
-    /// The media type of a file called `name`; a path will do.
+    /// The media type of a file named `name`, which may be a path.
     #[must_use]
     pub fn guess(&self, name: &[u8]) -> MediaType<'_> {
         let extension = extension(name);
@@ -113,15 +119,15 @@ impl MediaTypes {
 
     fn find_override(&self, extension: &str) -> Option<&str> {
         if self.overrides.is_empty() {
-            return None; // nothing to lower the case for
+            return None; // skips the conversion to lower case
         }
         let exact = self.overrides.get(extension);
         exact.or_else(|| self.overrides.get(&extension.to_ascii_lowercase())).map(String::as_str)
     }
 }
 
-/// Whether `text` is a type and a subtype, and perhaps parameters behind a semicolon (RFC 9110
-/// §8.3.1); those only cannot break a field.
+/// Whether `text` is a type and a subtype, optionally with parameters after a semicolon (RFC 9110
+/// §8.3.1). Only such text is safe as a header value.
 #[must_use]
 pub fn is_media_type(text: &str) -> bool {
     let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
@@ -129,31 +135,30 @@ pub fn is_media_type(text: &str) -> bool {
     is_token(kind) && is_token(subtype) && parameters.bytes().all(|b| matches!(b, b' '..=b'~'))
 }
 
-/// Whether `text` is a word that may stand in a field bare (RFC 9110 §5.6.2), as a charset must.
+/// Whether `text` is a token (RFC 9110 §5.6.2), as a charset must be.
 #[must_use]
 pub fn is_token(text: &str) -> bool {
-    let is_one = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    !text.is_empty() && text.bytes().all(is_one)
+    bytes::is_token(text.as_bytes())
 }
 
-/// The last component, without the dots in front of it.
+/// The last component, without leading dots.
 fn file_name(name: &[u8]) -> &[u8] {
     let start = name.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
     let file = &name[start..];
     &file[file.iter().take_while(|&&b| b == b'.').count()..]
 }
 
-/// What stands behind the last dot of the last component; dots in front of a name are part of it.
+/// The text after the last dot of the last component. Leading dots are part of the name.
 pub(super) fn extension(name: &[u8]) -> Option<&str> {
     let file = file_name(name);
     let dot = file.iter().rposition(|&b| b == b'.')?;
     str::from_utf8(&file[dot + 1..]).ok().filter(|extension| !extension.is_empty())
 }
 
-/// Whether a type gets a charset: text, JavaScript or JSON that does not carry a parameter already.
-/// XML says its own in its first line, and a charset here would overrule it (RFC 7303 §3.2).
+/// Whether a type gets a charset: text, JavaScript or JSON without parameters. XML declares its own
+/// in its first line, and a charset here would override it (RFC 7303 §3.2).
 fn is_textual(essence: &str) -> bool {
-    /// XML among the types of text, but for those whose name says so.
+    /// XML among the text types whose names do not show it.
     const XML: [&str; 5] =
         ["text/mathml", "text/vnd.wap.wml", "text/x-ms-contact", "text/x-opml", "text/x-suse-ymp"];
     let is_xml = essence.starts_with("text/xml")
@@ -187,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn b_200_additions_count_exactly_then_in_lower_case_then_the_table_then_the_default() {
+    fn b_200_overrides_as_written_then_in_lower_case_then_the_table_then_the_default() {
         let types = with("log", "text/x-log");
         assert_eq!(written(&types, "a.log"), "text/x-log; charset=utf-8");
         assert_eq!(written(&types, "a.LOG"), "text/x-log; charset=utf-8");
@@ -220,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn b_203_svgz_is_a_picture_that_is_gzip_inside() {
+    fn b_203_svgz_is_an_image_with_gzip_coding() {
         let types = MediaTypes::default();
         let svgz = types.guess(b"a.svgz");
         assert_eq!((svgz.essence, svgz.encoding), ("image/svg+xml", Some("gzip")));
@@ -229,14 +234,14 @@ mod tests {
     }
 
     #[test]
-    fn b_204_what_is_inside_a_compressed_file_does_not_count() {
+    fn b_204_the_content_of_a_compressed_file_does_not_count() {
         let types = MediaTypes::default();
         let br = types.guess(b"x.js.br");
         assert_eq!((br.essence, br.encoding), ("application/octet-stream", None));
     }
 
     #[test]
-    fn b_206_text_javascript_and_json_say_their_charset() {
+    fn b_206_text_javascript_and_json_have_a_charset() {
         for name in ["a.html", "a.css", "a.js", "a.mjs", "a.json", "a.webmanifest", "a.md"] {
             assert!(guess(name).ends_with("; charset=utf-8"), "{name}: {}", guess(name));
         }
@@ -251,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn r_15_xml_says_its_own_charset() {
+    fn r_15_xml_gets_no_charset() {
         let names = [
             "feed.xml",
             "a.xsl",
@@ -287,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn b_207_wasm_and_javascript_are_what_browsers_want() {
+    fn b_207_wasm_and_javascript_have_the_types_that_browsers_require() {
         assert_eq!(guess("a.wasm"), "application/wasm");
         assert_eq!(guess("a.js"), "text/javascript; charset=utf-8");
     }
@@ -298,11 +303,11 @@ mod tests {
         assert_eq!(written(&types, "noextension"), "text/plain; charset=utf-8");
         let types = MediaTypes { default: "image/x-own".into(), ..MediaTypes::default() };
         assert_eq!(written(&types, "a.nothing-known"), "image/x-own");
-        assert_eq!(written(&types, "README"), "text/plain; charset=utf-8", "its name says so");
+        assert_eq!(written(&types, "README"), "text/plain; charset=utf-8", "a known name");
     }
 
     #[test]
-    fn b_200_209_what_is_added_comes_before_every_table() {
+    fn b_200_209_overrides_take_precedence_over_every_table() {
         for extension in ["sh", "zst", "png", "ts"] {
             let types = with(extension, "image/x-own");
             assert_eq!(written(&types, &format!("a.{extension}")), "image/x-own");

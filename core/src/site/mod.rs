@@ -1,10 +1,11 @@
-//! From a path to an answer: which file, which status, which fields. No I/O.
+//! Static files: from a path to a response, without I/O.
 //!
-//! [`Resolver`] asks and the caller answers: *open this*, *list that*; then it says what to send.
-//! Behind it stand plain functions that can be used alone: [`preconditions::evaluate`] for the client's
-//! copy, [`range::select`] for parts of a file, [`precompressed::preferred_codings`] for compressed ones,
-//! [`media_type::MediaTypes::guess`] for `Content-Type`, [`listing::Rows`] for a directory. What a site
-//! is like is [`Site`], plain data.
+//! [`Resolver`] asks and the caller does the I/O: *open this*, *list that*. The result is a
+//! [`ResponsePlan`], whose headers [`ResponsePlan::fold_headers`] lists. The parts can be used
+//! alone: [`preconditions::evaluate`] for conditional requests, [`range::select`] for range
+//! requests, [`precompressed::preferred_codings`] for precompressed files,
+//! [`media_type::MediaTypes::guess`] for `Content-Type`, [`listing::Rows`] for directory listings.
+//! [`Site`] holds the settings of one directory tree.
 //!
 //! ```
 //! use doorstep_core::site::Site;
@@ -14,6 +15,7 @@
 //! assert!(!site.lists_entry(b"", b".git"));
 //! ```
 
+pub mod accept;
 mod builtin_types;
 pub mod cors;
 pub mod digest;
@@ -26,9 +28,11 @@ pub mod precompressed;
 pub mod preconditions;
 pub mod range;
 mod resolve;
+mod response_head;
 mod response_plan;
 
 pub use resolve::{Action, Found, Resolver, Stat};
+pub use response_head::{DigestHeaders, MethodPlan, ResponseBody, ResponseHeader};
 pub use response_plan::{Location, NotServed, Representation, ResponsePlan};
 
 use std::time::Duration;
@@ -38,65 +42,67 @@ use crate::path;
 /// How one directory tree is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
-    /// Names of the files that stand for their directory; the first that is there wins (B-145).
+    /// Names of index pages; the first one that exists is sent for its directory (B-145). Default:
+    /// `index.html`, `index.htm`.
     pub index: Vec<String>,
-    /// Whether a directory without an index page is listed. One that is not is 404 to all.
+    /// Whether a directory without an index page is listed; otherwise it is a 404. Default: true.
     pub listing: bool,
-    /// The file, a clean path from the root, that is sent with 200 where nothing is, to those who
-    /// navigate: GET or HEAD, `Accept` names `text/html`, and the last name of the path has no
-    /// extension. For applications of one page, which make out the path themselves.
+    /// Single-page application: the file, a clean path from the root, that is sent with 200 if
+    /// nothing exists at the requested path. Only to GET and HEAD requests whose `Accept` names
+    /// `text/html` with a weight above 0, and for paths whose last component has no extension.
+    /// Default: none.
     pub spa: Option<String>,
-    /// The file, a clean path from the root, that is the page of a 404 to those who accept
-    /// `text/html`, if it is there. The status stays.
+    /// The file, a clean path from the root, that is the page of a 404, if it exists. Only for
+    /// requests whose `Accept` names `text/html` with a weight above 0. Default: `404.html`.
     pub not_found_page: Option<String>,
-    /// Whether names with a leading dot are served and listed (B-131).
+    /// Whether names with a leading dot are served and listed (B-131). Default: false.
     pub hidden: bool,
     /// Media types by extension (B-200 to B-209).
     pub media_types: media_type::MediaTypes,
-    /// The `Cache-Control` of files (B-182); the empty one is not sent. By default they may be kept,
-    /// and are asked about at each use.
+    /// The `Cache-Control` of files (B-182). It is not sent if it is empty. Default: `no-cache`,
+    /// which lets clients store files and makes them revalidate before each use.
     pub cache_control: String,
-    /// Patterns ([`glob`]) of files whose names change with their content: they may be kept for a
-    /// year, and are not asked about again ([`Site::IMMUTABLE_CACHE_CONTROL`]).
+    /// Patterns ([`glob`]) of files whose names change with their content: clients may store them
+    /// for a year without revalidating ([`Site::IMMUTABLE_CACHE_CONTROL`]). Default: none.
     pub immutable: Vec<String>,
-    /// Whether `name.br`, `name.zst` and `name.gz` are sent in place of `name` to who can read them.
-    /// Off by default: a `name.gz` may be another thing than `name`, and each one that is looked for
-    /// and is not there costs a system call.
+    /// Whether `name.br`, `name.zst` and `name.gz` are sent for `name` to clients that accept the
+    /// coding. Default: false, because `name.gz` may have other contents than `name`, and because
+    /// looking for a file that does not exist costs a system call.
     pub precompressed: bool,
-    /// Whether a preflight is answered with [`cors::PREFLIGHT_HEADERS`]. [`cors::CORS_HEADERS`] goes into every
-    /// answer, and is the server's to send.
+    /// Whether CORS preflight requests get [`cors::PREFLIGHT_HEADERS`]. The server adds
+    /// [`cors::CORS_HEADERS`] to every response. Default: false.
     pub cors: bool,
     /// Directories, as clean paths from the root, that are not listed because another handler
-    /// answers for what is below them: those of scripts. In their parents' listings they would be
-    /// links to an error.
+    /// serves what is below them, such as scripts: their links would lead to errors. Default: none.
     pub unlisted_directories: Vec<Vec<u8>>,
-    /// How many entries a listing shows: the first ones in its order. The memory that a listing
-    /// takes is bounded by it, at about 250 bytes an entry.
+    /// Maximum number of entries in a listing: the first ones in its order. It bounds the memory
+    /// for a listing, at about 250 bytes per entry. Default: 100,000.
     pub max_listing_entries: usize,
-    /// The most ranges of a request that are read; a request for more gets the whole file, with
-    /// 200. The memory of such a response is bounded by it, at about 250 bytes a range.
+    /// Maximum number of ranges in a request; a request for more gets the whole file, with 200. It
+    /// bounds the memory for such a response, at about 250 bytes per range. Default: 512.
     pub max_ranges: usize,
-    /// How much longer than the file a response with several ranges may be, in bytes, for what
-    /// stands between its parts. If it were longer still, the whole file is sent, with 200.
+    /// By how many bytes a response with several ranges may exceed the file, for what separates its
+    /// parts; otherwise the whole file is sent, with 200. Default: 64 KiB.
     pub max_multipart_overhead: u64,
-    /// How many listings of more than [`Site::LARGE_LISTING_ENTRIES`] entries are made and sent at once, a
-    /// number, at least one. One more waits for its turn.
+    /// Maximum number of listings with more than [`Site::LARGE_LISTING_ENTRIES`] entries that are
+    /// made and sent at once; at least one. Others wait. Default: 8.
     pub max_large_listings: usize,
-    /// How long a large listing waits for its turn; then 503 with `Retry-After`.
+    /// How long a large listing waits; then 503 with `Retry-After`. Default: 60 s.
     pub listing_queue_timeout: Duration,
-    /// How long a listing or a digest goes on for a client that will send nothing more: it may wait
-    /// for it, or have gone. One that has certainly gone is not waited for.
+    /// How long a listing or a digest continues after the client half-closed its connection: it may
+    /// still wait for the response, or have left. It stops at once for a client that has certainly
+    /// disconnected. Default: 5 s.
     pub half_close_timeout: Duration,
 }
 
 impl Site {
-    /// The `Cache-Control` of what never changes (RFC 8246).
+    /// The `Cache-Control` of files that never change (RFC 8246): one year, in seconds.
     pub const IMMUTABLE_CACHE_CONTROL: &str = "max-age=31536000, immutable";
 
-    /// Up to so many entries a listing takes no more memory than any connection may, a number.
+    /// Up to this number of entries, a listing takes no more memory than any connection may.
     pub const LARGE_LISTING_ENTRIES: usize = 1_000;
 
-    /// The `Cache-Control` of the file at `path`, a clean one.
+    /// The `Cache-Control` of the file at the clean path `path`.
     #[must_use]
     pub fn cache_control_for(&self, path: &[u8]) -> &str {
         match self.immutable.iter().any(|pattern| glob::matches(pattern.as_bytes(), path)) {
@@ -105,8 +111,8 @@ impl Site {
         }
     }
 
-    /// Whether the listing of `directory`, a clean path, may show the entry `name` (B-131): whether
-    /// [`Resolver`] would ask what is there.
+    /// Whether the listing of the clean path `directory` may show the entry `name` (B-131): only if
+    /// [`Resolver`] would look for it.
     #[must_use]
     pub fn lists_entry(&self, directory: &[u8], name: &[u8]) -> bool {
         let separator = usize::from(!directory.is_empty());
@@ -116,12 +122,13 @@ impl Site {
                 || (directory.is_empty() && !path::is_hidden(name)))
     }
 
-    /// Whether a listing shows the directory at `path`, a clean one: whether [`Resolver`] would have
-    /// more to say of it than that it cannot be had. It has an index page that can be had, or none
-    /// and can be read.
+    /// Whether a listing shows the directory at the clean path `path`: only if [`Resolver`] would
+    /// find something to send. Either it has an accessible index page, or it has none and can be
+    /// read.
     ///
     /// # Errors
-    /// Those of `open`, which says what is at the index page of this name, and of `can_be_read`.
+    /// Returns the errors of `open`, which looks up the index page of this name, and of
+    /// `can_be_read`.
     pub fn lists_directory<E>(
         &self,
         path: &[u8],

@@ -1,11 +1,10 @@
-//! Several ranges of one file in one answer: `multipart/byteranges` (RFC 9110 §14.6).
+//! Several ranges of one file in one response: `multipart/byteranges` (RFC 9110 §14.6).
 //!
-//! [`Multipart::new`] writes what stands between the ranges, so that the length of the whole is
-//! known before the first byte leaves; [`length`] is that number alone. [`Multipart::pieces`] is
-//! what to send, in order. The line between the parts is made from the file's tag and the ranges,
-//! and is long enough not to stand in the file by chance. The body begins with a CR LF: RFC 2046
-//! §5.1.1 lets it, and some clients look for the first boundary behind a line end only, as zsync
-//! does.
+//! [`Multipart::new`] writes the text between the ranges, so that the length of the body is known
+//! before the first byte is sent; [`length`] computes that number alone. [`Multipart::pieces`]
+//! returns what to send, in order. The boundary is a hash of the file's entity tag and the ranges,
+//! long enough not to occur in the file by chance. The body begins with CR LF: RFC 2046 §5.1.1
+//! allows it, and clients such as zsync look for the first boundary only after a line end.
 //!
 //! ```
 //! use doorstep_core::site::multipart::{Multipart, Piece};
@@ -22,30 +21,31 @@
 //! assert_eq!(sent.sum::<u64>(), multipart.length());
 //! ```
 
-use super::etag::{EntityTag, hash, hexadecimal};
+use super::etag::{EntityTag, hash};
 use super::range::ByteRange;
+use crate::bytes::hex;
 
-/// The body of an answer that has several ranges.
+/// The body of a response with several ranges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Multipart {
     boundary: [u8; BOUNDARY_LEN],
-    /// Everything but the ranges themselves.
+    /// The text between the ranges.
     text: Vec<u8>,
-    /// Each range, and where the text before it ends.
+    /// Each range, and the end of the text before it.
     parts: Vec<(usize, ByteRange)>,
 }
 
-/// The next bytes of the body.
+/// A part of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'a> {
-    /// These.
+    /// These bytes.
     Text(&'a [u8]),
-    /// These of the file.
+    /// These bytes of the file.
     Range(ByteRange),
 }
 
 impl Multipart {
-    /// The body for `ranges` of a file of `size` bytes; every part says that it is `content_type`.
+    /// The body for `ranges` of a file of `size` bytes. `content_type` is that of each part.
     #[must_use]
     pub fn new(ranges: &[ByteRange], size: u64, content_type: &[u8], etag: &EntityTag) -> Self {
         let boundary = boundary(ranges, etag);
@@ -68,20 +68,20 @@ impl Multipart {
         Self { boundary, text, parts }
     }
 
-    /// The value of `Content-Type` of the whole.
+    /// The value of `Content-Type` of the response.
     #[must_use]
     pub fn content_type(&self) -> Vec<u8> {
-        [b"multipart/byteranges; boundary=", &self.boundary[..]].concat()
+        [MEDIA_TYPE, &self.boundary].concat()
     }
 
-    /// How many bytes the whole is.
+    /// The length of the body in bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
         let sent = self.parts.iter().map(|(_, range)| range.len());
         self.text.len() as u64 + sent.sum::<u64>()
     }
 
-    /// The body, in order.
+    /// The pieces of the body, in order.
     pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
         let starts = [0].into_iter().chain(self.parts.iter().map(|(end, _)| *end));
         let parts = starts.zip(&self.parts).flat_map(|(start, &(end, range))| {
@@ -92,8 +92,8 @@ impl Multipart {
     }
 }
 
-/// How many bytes a body for `ranges` of a file of `size` bytes is, when the media type of the
-/// parts is so many bytes long.
+/// The length of the body for `ranges` of a file of `size` bytes, in bytes. `content_type` is the
+/// length of each part's media type.
 #[must_use]
 pub fn length(ranges: &[ByteRange], size: u64, content_type: usize) -> u64 {
     let digits = |n: u64| u64::from(n.checked_ilog10().unwrap_or(0)) + 1;
@@ -105,22 +105,32 @@ pub fn length(ranges: &[ByteRange], size: u64, content_type: usize) -> u64 {
     total_len(ranges).saturating_add(fields.sum::<u64>() + end)
 }
 
+/// The value of `Content-Type` for `ranges` of the file with this tag, in two parts.
+pub(super) fn content_type(
+    ranges: &[ByteRange],
+    etag: &EntityTag,
+) -> (&'static [u8], [u8; BOUNDARY_LEN]) {
+    (MEDIA_TYPE, boundary(ranges, etag))
+}
+
 fn total_len(ranges: &[ByteRange]) -> u64 {
     ranges.iter().map(ByteRange::len).sum()
 }
 
+/// Length of a boundary in bytes; RFC 2046 §5.1.1 allows 70.
 const BOUNDARY_LEN: usize = 32;
+const MEDIA_TYPE: &[u8] = b"multipart/byteranges; boundary=";
 const DELIMITER: &[u8] = b"\r\n--";
 const CONTENT_TYPE: &[u8] = b"\r\nContent-Type: ";
 const CONTENT_RANGE: &[u8] = b"\r\nContent-Range: ";
 
-/// 128 bits, of which half are the tag's.
+/// 128 bits, of which the first half is the tag.
 fn boundary(ranges: &[ByteRange], etag: &EntityTag) -> [u8; BOUNDARY_LEN] {
     let tag = etag.opaque().iter().map(|&digit| u64::from(digit));
     let offsets = ranges.iter().flat_map(|range| [range.first, range.last]);
     let mut boundary = [0; BOUNDARY_LEN];
     boundary[..16].copy_from_slice(etag.opaque());
-    boundary[16..].copy_from_slice(&hexadecimal(hash(tag.chain(offsets))));
+    boundary[16..].copy_from_slice(&hex(hash(tag.chain(offsets))));
     boundary
 }
 
@@ -178,11 +188,11 @@ mod tests {
     }
 
     #[test]
-    fn b_181_the_boundary_is_the_files_and_the_ranges() {
+    fn b_181_the_boundary_depends_on_the_file_and_the_ranges() {
         let (etag, ranges) = (EntityTag::from_stat(&Stat::default(), 1_000), &RANGES[..1]);
         let other = Multipart::new(ranges, 10, b"text/x", &etag);
         assert_ne!(other.boundary, multipart().boundary);
         assert_ne!(Multipart::new(&RANGES, 10, b"text/x", &etag).boundary, other.boundary);
-        assert_eq!(multipart(), multipart(), "the same question has the same answer");
+        assert_eq!(multipart(), multipart(), "the same input has the same result");
     }
 }

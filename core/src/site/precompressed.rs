@@ -1,10 +1,10 @@
-//! Which content codings a client would rather have (RFC 9110 §12.5.3).
+//! Content codings that a client prefers (RFC 9110 §12.5.3), for precompressed files.
 //!
-//! Nothing is compressed here: a coding is had when the file lies compressed beside itself, as
-//! `page.html.br`. [`preferred_codings`] says which of these are worth looking for, best first: those that
-//! the client likes no less than the file itself, by its q-values and at equal ones by our own
-//! order. That no coding is acceptable is not told: the file as it is then is the best there is,
-//! which §12.5.3 allows.
+//! Nothing is compressed here: a coding is available if the compressed file is beside the file,
+//! such as `page.html.br`. [`preferred_codings`] returns the codings worth looking for, best first:
+//! those with at least the weight of the uncompressed file, by weight and then in the order of
+//! [`Coding`]. If no coding is acceptable, the uncompressed file is sent nevertheless, which
+//! §12.5.3 allows.
 //!
 //! ```
 //! use doorstep_core::site::precompressed::{Coding, preferred_codings};
@@ -15,14 +15,18 @@
 //! assert_eq!(preferred_codings([&b"identity"[..], b"gzip;q=0.5"]).next(), None);
 //! ```
 
-/// A content coding that side files are had in, the one we like best first.
+use std::cmp::Reverse;
+
+use super::accept::{Member, Weight};
+
+/// A content coding of precompressed files. The first one is preferred at equal weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coding {
     /// Brotli (RFC 7932).
     Brotli,
     /// Zstandard (RFC 8878).
     Zstandard,
-    /// gzip (RFC 1952), which older clients call `x-gzip` too.
+    /// gzip (RFC 1952), also accepted as `x-gzip`.
     Gzip,
 }
 
@@ -39,7 +43,7 @@ impl Coding {
         }
     }
 
-    /// What a side file's name ends in.
+    /// The suffix of a precompressed file's name.
     #[must_use]
     pub fn suffix(self) -> &'static str {
         match self {
@@ -50,7 +54,7 @@ impl Coding {
     }
 }
 
-/// Codings in the order in which they are to be looked for.
+/// Codings in the order in which to look for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Codings([Option<Coding>; 3]);
 
@@ -62,13 +66,16 @@ impl Iterator for Codings {
     }
 }
 
-/// What to look for, by the members of Accept-Encoding. One that cannot be read is ignored.
+/// The codings to look for, from the members of Accept-Encoding. Malformed members are ignored.
 pub fn preferred_codings(members: impl IntoIterator<Item: AsRef<[u8]>>) -> Codings {
     let (mut named, mut identity, mut star) = ([None; 3], None, None);
     for member in members {
-        let Some((name, quality)) = parse_member(member.as_ref()) else { continue };
-        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-        let place = match name {
+        let Some(member) = Member::parse(member.as_ref()) else { continue };
+        if member.has_parameters {
+            continue; // codings have none
+        }
+        let is = |known: &str| member.name.eq_ignore_ascii_case(known.as_bytes());
+        let place = match member.name {
             b"*" => &mut star,
             _ if is("identity") => &mut identity,
             _ if is("x-gzip") => &mut named[2],
@@ -77,43 +84,14 @@ pub fn preferred_codings(members: impl IntoIterator<Item: AsRef<[u8]>>) -> Codin
                 None => continue,
             },
         };
-        *place = Some(quality.max(place.unwrap_or(0)));
+        *place = Some(member.weight.max(place.unwrap_or_default()));
     }
-    // Unless it is named, the file itself is acceptable, and everything else is better.
-    let least = identity.unwrap_or(0).max(1);
-    let quality = |n: usize| named[n].or(star).unwrap_or(0);
+    // Unless it is named, the uncompressed file is acceptable, and every other coding is preferred.
+    let least = identity.unwrap_or_default().max(Weight::MIN_ACCEPTABLE);
+    let weight = |n: usize| named[n].or(star).unwrap_or_default();
     let mut order = [0, 1, 2];
-    order.sort_unstable_by_key(|&n| (u16::MAX - quality(n), n));
-    Codings(order.map(|n| (quality(n) >= least).then_some(Coding::ALL[n])))
-}
-
-/// A member's name and its q-value in thousandths (RFC 9110 §12.4.2).
-fn parse_member(member: &[u8]) -> Option<(&[u8], u16)> {
-    let mut parts = member.splitn(2, |&b| b == b';').map(<[u8]>::trim_ascii);
-    let name = parts.next().filter(|name| !name.is_empty())?;
-    let quality = match parts.next() {
-        Some([b'q' | b'Q', b'=', value @ ..]) => parse_qvalue(value)?,
-        Some(_) => return None,
-        None => 1_000,
-    };
-    Some((name, quality))
-}
-
-/// A q-value in thousandths (RFC 9110 §12.4.2).
-pub(super) fn parse_qvalue(value: &[u8]) -> Option<u16> {
-    let (whole, decimals) = match value {
-        [whole] => (whole, &b""[..]),
-        [whole, b'.', decimals @ ..] => (whole, decimals),
-        _ => return None,
-    };
-    if !matches!(whole, b'0' | b'1') || decimals.len() > 3 {
-        return None;
-    }
-    let digits = decimals.iter().copied().chain([b'0'; 3]).take(3);
-    let value = digits.fold(u16::from(whole - b'0'), |value, digit| {
-        value * 10 + u16::from(digit.wrapping_sub(b'0'))
-    });
-    (decimals.iter().all(u8::is_ascii_digit) && value <= 1_000).then_some(value)
+    order.sort_unstable_by_key(|&n| (Reverse(weight(n)), n));
+    Codings(order.map(|n| (weight(n) >= least).then_some(Coding::ALL[n])))
 }
 
 #[cfg(test)]
@@ -149,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_9110_12_5_3_identity_is_what_a_coding_must_beat() {
+    fn rfc_9110_12_5_3_a_coding_needs_the_weight_of_identity() {
         let cases = [
             ("identity", ""),
             ("identity, gzip", "gzip "),
@@ -165,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_ignored() {
+    fn malformed_members_are_ignored() {
         for member in [
             "gzip;q",
             "gzip;q=",

@@ -1,10 +1,10 @@
-//! Whether the client's copy is still good: the conditions of a request against a file's validators.
+//! Preconditions of a request: whether the client's copy is current (conditional requests).
 //!
 //! [`evaluate`] is RFC 9110 §13.2.2, step by step, for GET and HEAD. If-Match and If-None-Match are
-//! lists, over all their lines; of the others there is one, and several lines of it are no value
-//! (§5.3). A field that cannot be read is as one that was not sent, with two exceptions that are on
-//! the safe side: any If-None-Match switches If-Modified-Since off (B-176), and an If-Range that
-//! names nothing known gets the whole file.
+//! lists, over all their lines. The other headers are single values, and several lines of them are
+//! ignored (§5.3). A malformed header is ignored, with two exceptions on the safe side: any
+//! If-None-Match disables If-Modified-Since (B-176), and an If-Range that matches nothing yields
+//! the whole file.
 //!
 //! ```
 //! use doorstep_core::http1::{Connection, Event, Limits};
@@ -27,7 +27,7 @@ use super::Stat;
 use super::etag::{Comparison, EntityTag, matches_any};
 use crate::http1::{Head, date};
 
-/// What a file's state can be told by.
+/// The validators of a file: what its state is recognized by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validators {
     /// Its entity tag.
@@ -37,29 +37,29 @@ pub struct Validators {
 }
 
 impl Validators {
-    /// Those of the file that `stat` is of; `now` is in seconds since 1970.
+    /// The validators of the file that `stat` describes; `now` is in seconds since 1970.
     #[must_use]
     pub fn from_stat(stat: &Stat, now: i64) -> Self {
         Self { etag: EntityTag::from_stat(stat, now), modified: stat.modified }
     }
 }
 
-/// What the conditions come to.
+/// The result of the preconditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evaluation {
-    /// ResponsePlan as if there were no conditions.
+    /// Respond as if there were no preconditions.
     Proceed {
-        /// Whether there is a Range field that counts.
+        /// Whether the Range header applies.
         range: bool,
     },
-    /// The client's copy is good: 304.
+    /// The client's copy is current: 304.
     NotModified,
-    /// The file is not what the client takes it for: 412.
+    /// The file is not in the state that the client requires: 412.
     PreconditionFailed,
 }
 
-/// Judges the conditions of a GET or HEAD request for a file, in the order of RFC 9110 §13.2.2.
-/// `now` is in seconds since 1970, for dates whose year has two digits.
+/// Evaluates the preconditions of a GET or HEAD request for a file, in the order of RFC 9110
+/// §13.2.2. `now`, in seconds since 1970, decides the century of two-digit years.
 #[must_use]
 pub fn evaluate(head: &Head<'_>, current: &Validators, now: i64) -> Evaluation {
     let date = |field| head.single_header(field).and_then(|text| date::parse(text, now));
@@ -82,33 +82,33 @@ pub fn evaluate(head: &Head<'_>, current: &Validators, now: i64) -> Evaluation {
     } else if date("if-modified-since").is_some_and(|since| current.modified <= since) {
         return Evaluation::NotModified;
     }
-    // 5. For GET with Range, If-Range: the range counts if it holds, or is not there.
+    // 5. For GET with Range, If-Range: the range applies if it holds, or is absent.
     let asked = head.method() == b"GET" && head.header("range").is_some();
-    // 6. Otherwise, go on.
+    // 6. Otherwise, proceed.
     Evaluation::Proceed {
         range: asked && (head.header("if-range").is_none() || if_range_matches(head, current, now)),
     }
 }
 
-/// Whether If-Range names the file as it is, byte for byte (RFC 9110 §13.1.5).
+/// Whether If-Range matches the file byte for byte (RFC 9110 §13.1.5).
 fn if_range_matches(head: &Head<'_>, current: &Validators, now: i64) -> bool {
     let Some(if_range) = head.single_header("if-range") else { return false };
     if current.etag.matches(if_range, Comparison::Strong) {
         return true;
     }
-    // A date is a strong validator only if there was no second change within its second (§8.8.2.2):
-    // the tag knows. Any other date than this one, later or not, is another file's.
+    // A date is a strong validator only if there was no second change within its second (§8.8.2.2),
+    // and then the tag is strong. Any other date, earlier or later, is that of another state.
     !current.etag.is_weak() && date::parse(if_range, now) == Some(current.modified)
 }
 
-/// Whether a field lists the file's tag; `None` without one that can be read.
+/// Whether a header lists the file's tag; `None` if it is absent or malformed.
 fn lists_current_tag(
     head: &Head<'_>,
     field: &str,
     current: &Validators,
     comparison: Comparison,
 ) -> Option<bool> {
-    head.header(field)?; // its place is known, so most requests are done here
+    head.header(field)?; // a known header: most requests end here
     matches_any(&current.etag, head.header_values(field), comparison)
 }
 

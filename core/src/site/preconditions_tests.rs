@@ -1,4 +1,4 @@
-//! The table of RFC 9110 §13.2.2: every field alone, wrong, and against the others.
+//! The steps of RFC 9110 §13.2.2: every header alone, malformed, and together with the others.
 
 use super::{Evaluation, Validators, evaluate};
 use crate::http1::{Connection, Event, Limits};
@@ -14,7 +14,7 @@ fn file(modified: i64) -> Stat {
     Stat { size: 9, modified, inode: 7, changed: (modified, 0), ..Stat::default() }
 }
 
-/// The verdict on `fields` for a file of this date. `TAG` is its strong tag; `BEFORE`, `SAME` and
+/// The evaluation of `headers` for a file of this date. `TAG` is its strong tag; `BEFORE`, `SAME` and
 /// `AFTER` are dates around [`AT`].
 fn evaluate_request(method: &str, fields: &str, modified: i64, now: i64) -> Evaluation {
     let settled = Validators::from_stat(&file(modified), modified + 3).etag;
@@ -33,7 +33,7 @@ fn evaluate_request(method: &str, fields: &str, modified: i64, now: i64) -> Eval
     evaluate(&head, &Validators::from_stat(&file(modified), now), now)
 }
 
-/// Each row is fields, separated by `|`, and the verdict for a file of [`AT`], by GET.
+/// Each row is headers, separated by `|`, and the evaluation for a file of [`AT`], by GET.
 fn table(rows: &[(&str, Evaluation)]) {
     for (fields, verdict) in rows {
         assert_eq!(evaluate_request("GET", fields, AT, NOW), *verdict, "{fields}");
@@ -100,7 +100,7 @@ fn rfc_9110_13_2_2_step_3_if_none_match() {
 }
 
 #[test]
-fn b_176_any_if_none_match_switches_the_date_off() {
+fn b_176_any_if_none_match_disables_if_modified_since() {
     table(&[
         ("If-None-Match: \"a\"|If-Modified-Since: SAME", PROCEED),
         ("If-None-Match:|If-Modified-Since: SAME", PROCEED),
@@ -110,7 +110,7 @@ fn b_176_any_if_none_match_switches_the_date_off() {
 }
 
 #[test]
-fn b_177_not_modified_up_to_the_very_second() {
+fn b_177_not_modified_up_to_the_same_second() {
     table(&[
         ("If-Modified-Since: BEFORE", PROCEED),
         ("If-Modified-Since: SAME", Evaluation::NotModified),
@@ -181,7 +181,7 @@ fn rfc_9110_13_2_2_step_5_if_range() {
 }
 
 #[test]
-fn r_9_several_lines_are_no_date_as_a_list_is_none() {
+fn r_9_several_lines_of_a_date_are_ignored() {
     table(&[
         ("If-Modified-Since: SAME|If-Modified-Since: BEFORE", PROCEED),
         ("If-Modified-Since: BEFORE|If-Modified-Since: SAME", PROCEED),
@@ -199,7 +199,7 @@ fn r_9_several_lines_are_no_date_as_a_list_is_none() {
 }
 
 #[test]
-fn r_9_several_lines_of_if_range_name_nothing() {
+fn r_9_several_lines_of_if_range_match_nothing() {
     table(&[
         ("Range: bytes=0-1|If-Range: TAG|If-Range: TAG", PROCEED),
         ("Range: bytes=0-1|If-Range: SAME|If-Range: SAME", PROCEED),
@@ -208,11 +208,11 @@ fn r_9_several_lines_of_if_range_name_nothing() {
 }
 
 #[test]
-fn r_9_lists_are_lists_over_all_their_lines() {
+fn r_9_lists_extend_over_all_their_lines() {
     table(&[
         ("If-Match: \"a\"|If-Match: \"b\"|If-Match: TAG", PROCEED),
         ("If-Match: \"a\"|If-Match: \"b\"", Evaluation::PreconditionFailed),
-        ("If-Match: TAG|If-Match: *", PROCEED), // the star stands alone, so the field is ignored
+        ("If-Match: TAG|If-Match: *", PROCEED), // `*` must be alone, so the header is ignored
         (
             "If-Match: TAG|If-Match: rubbish|If-Unmodified-Since: BEFORE",
             Evaluation::PreconditionFailed,
@@ -223,7 +223,7 @@ fn r_9_lists_are_lists_over_all_their_lines() {
 }
 
 #[test]
-fn r_5_r_6_dates_before_1970_are_judged() {
+fn r_5_r_6_dates_before_1970_count() {
     const OLD: i64 = -166_000_000; // in 1964
     let since = |field, date| evaluate_request("GET", &format!("{field}: {date}"), OLD, NOW);
     for (date, not_modified) in [

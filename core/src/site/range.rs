@@ -1,9 +1,9 @@
-//! Which bytes of a file were asked for (RFC 9110 §14).
+//! Range requests: the part of a file that is sent (RFC 9110 §14).
 //!
-//! [`select`] reads the Range field against a size. Ranges that overlap or touch become one, in the
-//! place of the first of them, so that no byte is sent twice. What is malformed, in another unit
-//! than bytes, or longer than a bound is answered with the whole, as the RFC allows for all three.
-//! Whether the field counts at all is [`super::preconditions::evaluate`]'s to say.
+//! [`select`] applies the Range header to a size. Ranges that overlap or are adjacent become one,
+//! at the place of the first of them, so that no byte is sent twice. A malformed header, another
+//! unit than bytes, or too many ranges yield the whole file, as the RFC allows. Whether the header
+//! applies at all is decided by [`super::preconditions::evaluate`].
 //!
 //! ```
 //! use doorstep_core::site::range::{ByteRange, Selection, select};
@@ -17,34 +17,34 @@
 
 use std::iter;
 
-use crate::page::write_decimal;
+use crate::bytes::{self, Decimal, ShortText};
 
-/// Some bytes of a file: at least one.
+/// A range of bytes in a file: at least one byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteRange {
     /// The offset of the first byte.
     pub first: u64,
-    /// The offset of the last byte, which is part of it.
+    /// The offset of the last byte, which is included.
     pub last: u64,
 }
 
-/// What is to be sent of a file.
+/// The part of a file to send.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Selection {
-    /// All of it: 200.
+    /// The whole file: 200.
     #[default]
     Whole,
-    /// This: 206 with Content-Range.
+    /// One range: 206 with Content-Range.
     One(ByteRange),
-    /// These, two or more that neither overlap nor touch: 206, each a part of a
+    /// Two or more ranges that are neither overlapping nor adjacent: 206, each a part of a
     /// [`multipart`](super::multipart).
     Several(Vec<ByteRange>),
-    /// None of the ranges begins inside the file: 416.
+    /// Every range begins beyond the end of the file: 416.
     Unsatisfiable,
 }
 
 impl ByteRange {
-    /// How many bytes.
+    /// The number of bytes.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "it never is")]
     pub fn len(&self) -> u64 {
@@ -53,15 +53,16 @@ impl ByteRange {
 
     /// Appends the value of Content-Range (RFC 9110 §14.4).
     pub fn write_content_range(&self, size: u64, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"bytes ");
-        write_decimal(out, self.first);
-        out.push(b'-');
-        write_decimal(out, self.last);
-        out.push(b'/');
-        write_decimal(out, size);
+        out.extend_from_slice(self.content_range(size).as_bytes());
     }
 
-    /// Both as one, if no byte lies between them.
+    pub(super) fn content_range(&self, size: u64) -> ShortText {
+        let [first, last, size] = [self.first, self.last, size].map(Decimal::new);
+        let parts = [b"bytes ", first.as_bytes(), b"-", last.as_bytes(), b"/", size.as_bytes()];
+        ShortText::concat(&parts)
+    }
+
+    /// The range that covers both, unless a byte lies between them.
     fn merge(self, other: Self) -> Option<Self> {
         let apart = self.first.max(other.first) > self.last.min(other.last).saturating_add(1);
         let (first, last) = (self.first.min(other.first), self.last.max(other.last));
@@ -69,8 +70,8 @@ impl ByteRange {
     }
 }
 
-/// Reads the lines of Range for a file of `size` bytes. Several lines are one list (RFC 9110 §5.3).
-/// A request for more than `max_ranges` ranges gets the whole file.
+/// Parses the lines of Range for a file of `size` bytes. Several lines form one list (RFC 9110
+/// §5.3). A request for more than `max_ranges` ranges gets the whole file.
 #[must_use]
 pub fn select<'a>(
     lines: impl IntoIterator<Item = &'a [u8]>,
@@ -80,10 +81,10 @@ pub fn select<'a>(
     let mut lines = lines.into_iter();
     let first: Option<&'a [u8]> = lines.next();
     let Some(set) = first.and_then(strip_bytes_unit) else { return Selection::Whole };
-    let members = iter::once(set).chain(lines).flat_map(|line| line.split(|&b| b == b','));
+    let members = iter::once(set).chain(lines).flat_map(bytes::list_members);
     let mut read = 0;
     let (mut several, mut latest) = (Vec::new(), None::<ByteRange>);
-    for spec in members.map(<[u8]>::trim_ascii).filter(|spec| !spec.is_empty()) {
+    for spec in members {
         let Some(spec) = RangeSpec::parse(spec) else { return Selection::Whole };
         read += 1;
         if read > max_ranges {
@@ -96,7 +97,7 @@ pub fn select<'a>(
         };
         match latest.map(|before| before.merge(range).ok_or(before)) {
             None => latest = Some(range),
-            Some(Ok(both)) => latest = Some(both), // a single range needs no memory
+            Some(Ok(both)) => latest = Some(both), // one range needs no memory
             Some(Err(before)) => {
                 several.push(before);
                 latest = Some(range);
@@ -117,23 +118,23 @@ pub fn select<'a>(
     }
 }
 
-/// What follows `bytes=`; a unit may be in any case of letters.
+/// The ranges after `bytes=`, in any letter case.
 fn strip_bytes_unit(field: &[u8]) -> Option<&[u8]> {
     let (unit, set) = field.split_at_checked(6)?;
     unit.eq_ignore_ascii_case(b"bytes=").then_some(set)
 }
 
-/// One member of the field: `first-`, `first-last` or `-suffix`.
+/// One member of the list: `first-`, `first-last` or `-suffix`.
 enum RangeSpec {
     Int(u64, u64),
     Suffix(u64),
 }
 
-/// What a [`RangeSpec`] comes to for a certain size.
+/// A [`RangeSpec`] applied to a size.
 enum Satisfied {
     Unsatisfiable,
     Range(ByteRange),
-    /// Of an empty file: satisfiable, and there is no range to name.
+    /// A suffix of an empty file: satisfiable, but without a range of bytes.
     Whole,
 }
 
@@ -164,17 +165,12 @@ impl RangeSpec {
     }
 }
 
-/// Digits, at least one; a number beyond every file is as good as the largest.
+/// One or more digits. A number of more than 64 bits is the largest one.
 fn parse_offset(digits: &[u8]) -> Option<u64> {
-    let fits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    fits.then(|| {
-        digits
-            .iter()
-            .fold(0_u64, |n, digit| n.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
-    })
+    bytes::is_decimal(digits).then(|| bytes::parse_decimal(digits).unwrap_or(u64::MAX))
 }
 
-/// Joins all that overlap or touch; each is then where the first of them was.
+/// Merges ranges that overlap or are adjacent. A merged range has the place of its first one.
 fn coalesce(ranges: Vec<ByteRange>) -> Vec<ByteRange> {
     let mut sorted: Vec<_> = ranges.into_iter().enumerate().collect();
     sorted.sort_unstable_by_key(|(_, range)| range.first);

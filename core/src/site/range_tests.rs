@@ -1,4 +1,4 @@
-//! The tables of RFC 9110 §14, and the rules about many ranges against a naive model.
+//! The rules of RFC 9110 §14, and many ranges compared with a simple model.
 
 use super::{ByteRange, Selection};
 use proptest::prelude::*;
@@ -62,7 +62,7 @@ fn b_181_several_ranges_overlapping_and_adjacent_ones_as_one() {
 }
 
 #[test]
-fn b_181_nothing_of_it_is_in_the_file() {
+fn b_181_ranges_beyond_the_end_are_unsatisfiable() {
     for field in ["bytes=10000-", "bytes=10000-10001", "bytes=-0", "bytes=20000-,-0", "bytes=-00"] {
         assert_eq!(select(field.as_bytes(), 10_000), Selection::Unsatisfiable, "{field}");
     }
@@ -78,7 +78,7 @@ fn b_181_an_empty_file_has_no_ranges() {
 }
 
 #[test]
-fn b_181_what_is_malformed_is_ignored() {
+fn b_181_malformed_ranges_are_ignored() {
     for field in [
         "",
         "bytes",
@@ -109,7 +109,7 @@ fn b_181_what_is_malformed_is_ignored() {
 }
 
 #[test]
-fn r_17_as_many_ranges_as_the_bound_says() {
+fn r_17_more_ranges_than_the_limit_yield_the_whole_file() {
     let apart = |count: usize| {
         let ranges: Vec<_> = (0..count).map(|n| format!("{}-{}", 3 * n, 3 * n)).collect();
         select(format!("bytes={}", ranges.join(",")).as_bytes(), 10_000)
@@ -152,9 +152,9 @@ fn b_181_content_range() {
 }
 
 proptest! {
-    /// Exactly the bytes that were asked for are sent, each once.
+    /// Exactly the requested bytes are selected, each once.
     #[test]
-    fn b_181_the_same_bytes_as_asked_for(specs in prop::collection::vec((0_u64..400, 0_u64..9), 1..100)) {
+    fn b_181_exactly_the_requested_bytes_are_selected(specs in prop::collection::vec((0_u64..400, 0_u64..9), 1..100)) {
         let text: Vec<_> = specs.iter().map(|(at, n)| format!("{at}-{}", at + n)).collect();
         let mut asked = [false; 300];
         for (at, n) in &specs {

@@ -1,14 +1,15 @@
-//! The questions that lead from a request to an answer.
+//! The resolver: from a request to a response plan, by questions about the file system.
 //!
-//! A [`Resolver`] names its next [`action`](Resolver::action): open a path, list a directory, or respond. The caller
-//! does it and tells what was found; a file that was opened stays with the caller, and the last one
-//! that was a file is the one an [`ResponsePlan::File`] is about, so its size and date cannot be another's
-//! (B-184). The questions are few: the path, its index pages, and where a site has compressed files
-//! beside its files, those that the client can read and none that is older than what it stands for.
+//! A [`Resolver`] names its next [`action`](Resolver::action): open a path, list a directory, or
+//! respond. The caller does it and reports what it found. Opened files stay with the caller; the
+//! last one that was a file is the subject of a [`ResponsePlan::File`], so that size and date are
+//! those of the open file (B-184). The questions are few: the path, its index pages, and, if the
+//! site has precompressed files, those that the client accepts.
 //!
-//! It promises that every path it asks for is clean ([`crate::path`]) and not hidden. That the path
-//! stays below the root through symbolic links is the opener's duty. It judges GET and HEAD; other
-//! methods do not come here. The one buffer is the caller's: with a used one nothing is allocated.
+//! Every path in a question is clean ([`crate::path`]) and not hidden. Whether it stays below the
+//! root, through symbolic links, must be checked when it is opened. Only GET and HEAD requests are
+//! resolved; see [`MethodPlan`](super::MethodPlan) for other methods. The path buffer is the
+//! caller's: with one that has been used before, nothing is allocated.
 //!
 //! ```
 //! use doorstep_core::http1::{Connection, Event, Limits};
@@ -36,6 +37,7 @@
 //! ```
 
 use super::Site;
+use super::accept::Preference;
 use super::listing::View;
 use super::media_type;
 use super::multipart;
@@ -46,68 +48,103 @@ use super::response_plan::{Location, NotServed, Representation, ResponsePlan};
 use crate::http1::Head;
 use crate::path::{self, Ending};
 
-/// What the resolver wants to know, or its answer. Paths are relative; the empty one is the root.
+/// What the resolver needs next, or its result. Paths are relative to the root, which is the empty
+/// path.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Event, Limits};
+/// use doorstep_core::site::{Action, Found, Resolver, ResponsePlan, Site};
+///
+/// let mut connection = Connection::new(Limits::default());
+/// let Ok((_, Event::Request(head))) = connection.advance(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
+/// else { panic!() };
+/// let (site, mut scratch) = (Site::default(), Vec::new());
+/// let mut resolver = Resolver::new(&site, &head, 0, &mut scratch);
+/// assert_eq!(resolver.action(), Action::Open(b"a"));
+/// resolver.opened(Found::Nothing);
+/// assert!(matches!(resolver.action(), Action::Respond(ResponsePlan::ErrorPage(_))));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action<'a> {
-    /// Open this and tell with [`Resolver::opened`] what it is.
+    /// Open this path and report what it is to [`Resolver::opened`].
     Open(&'a [u8]),
-    /// Read this directory and tell with [`Resolver::listed`] whether that went well.
+    /// Read this directory and report whether that succeeded to [`Resolver::listed`].
     List(&'a [u8]),
-    /// Send this. It stays the answer however often one asks.
+    /// Send this response. Further calls return the same result.
     Respond(ResponsePlan<'a>),
 }
 
 /// What the caller found at a path.
+///
+/// ```
+/// use doorstep_core::site::{Found, Stat};
+///
+/// let file = Found::File(Stat { size: 5, modified: 784_111_777, ..Stat::default() });
+/// assert_ne!(file, Found::Inaccessible);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
     /// Nothing is there.
     Nothing,
-    /// Something is there and it cannot be had: no permission, a link out of the root.
-    /// To the client it is as nothing (B-171); the caller logs why.
+    /// Something that cannot be opened: permission denied, or a link out of the root. For the
+    /// client it does not exist (B-171); the caller logs the reason.
     Inaccessible,
     /// A regular file, now open.
     File(Stat),
     /// A directory.
     Directory(Stat),
-    /// A device, a FIFO, a socket: never opened for reading (B-175).
+    /// A device, a FIFO or a socket, which must not be opened for reading (B-175).
     Other,
 }
 
-/// What is known of an open file or directory. It comes from the open descriptor (B-184).
+/// The metadata of an open file or directory, from its descriptor (B-184).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stat {
-    /// In bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// When its content last changed, in seconds since 1970.
+    /// Time of the last change of its content (mtime), in seconds since 1970.
     pub modified: i64,
-    /// The part of a second that belongs to `modified`, in nanoseconds.
+    /// The nanoseconds of `modified`.
     pub modified_nanos: u32,
-    /// The device it is on; with `inode` it tells one file from another.
+    /// The device that it is on. Device and inode identify a file.
     pub device: u64,
-    /// Its number on the device.
+    /// Its inode number.
     pub inode: u64,
-    /// When anything about it last changed, in seconds since 1970 and nanoseconds.
+    /// Time of the last change of its metadata (ctime), in seconds since 1970 and nanoseconds.
     pub changed: (i64, u32),
 }
 
-/// One request's way to its answer.
+/// The resolution of one request.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Event, Limits};
+/// use doorstep_core::site::{Action, NotServed, Resolver, ResponsePlan, Site};
+///
+/// let mut connection = Connection::new(Limits::default());
+/// let Ok((_, Event::Request(head))) = connection.advance(b"GET /.git HTTP/1.1\r\nHost: a\r\n\r\n")
+/// else { panic!() };
+/// let (site, mut scratch) = (Site::default(), Vec::new());
+/// let resolver = Resolver::new(&site, &head, 0, &mut scratch);
+/// assert_eq!(resolver.action(), Action::Respond(ResponsePlan::ErrorPage(NotServed::Hidden)));
+/// ```
 #[derive(Debug)]
 pub struct Resolver<'a> {
     site: &'a Site,
     head: Head<'a>,
     now: i64,
     ending: Ending,
-    /// The clean path of the target, behind it the index page that is being tried, and behind that
-    /// the ending of a side file.
+    /// The clean path of the target; then, while they are tried, the name of an index page and the
+    /// suffix of a precompressed file.
     path: &'a mut Vec<u8>,
-    /// Where in `path` the target ends.
+    /// The end of the target in `path`.
     target_len: usize,
-    /// Where in `path` the file ends, once there is one.
+    /// The end of the file in `path`, once there is one.
     file_len: usize,
-    /// Which side files are still to be looked for.
+    /// The precompressed files that are still to be looked for.
     codings: Codings,
     selection: Selection,
-    /// Whether the site's one page stands in for what is not there.
+    /// Whether the page of the single-page application is sent in place of a path that does not
+    /// exist.
     is_spa_fallback: bool,
     state: State<'a>,
 }
@@ -115,28 +152,28 @@ pub struct Resolver<'a> {
 #[derive(Debug, Clone, Copy)]
 enum State<'a> {
     Target,
-    /// Nothing is at the target: trying the site's one page.
+    /// Nothing exists at the target: opens the page of the single-page application.
     SpaFallback,
-    /// Trying the index page of this number.
+    /// Opens the index page with this number.
     Index(usize),
-    /// Listing. Barred when an index page is there and cannot be had: the files that it stands for
-    /// are not shown instead.
+    /// Listing. If an index page exists but cannot be opened, the directory is not listed instead
+    /// of it.
     List {
         index_unreadable: bool,
     },
     Listed,
-    /// Trying the side file of this coding, for a file of this state.
+    /// Opens the precompressed file in this coding, for a file with this metadata.
     Precompressed(Coding, Stat),
-    /// Back to the file itself, after a side file that will not do.
+    /// Opens the file itself again, after an unsuitable precompressed file.
     ReopenFile,
     File(Representation<'a>),
-    /// Nothing to send: trying the site's page that says so.
+    /// Nothing to send: opens the site's own error page.
     CustomErrorPage(NotServed),
     Done(ResponsePlan<'a>),
 }
 
 impl<'a> Resolver<'a> {
-    /// Starts on a GET or HEAD request. `now` is in seconds since 1970; `scratch` is overwritten.
+    /// Begins with a GET or HEAD request. `now` is in seconds since 1970; `scratch` is overwritten.
     #[must_use]
     pub fn new(site: &'a Site, head: &Head<'a>, now: i64, scratch: &'a mut Vec<u8>) -> Self {
         let (ending, state) = match path::normalize(head.path(), scratch) {
@@ -165,7 +202,7 @@ impl<'a> Resolver<'a> {
         resolver
     }
 
-    /// What it wants to know next, or the answer.
+    /// What is needed next, or the result.
     #[must_use]
     pub fn action(&self) -> Action<'_> {
         match self.state {
@@ -182,7 +219,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Answers [`Action::Open`]. Out of turn it changes nothing.
+    /// Takes the result of [`Action::Open`]. Ignored if that is not the current action.
     pub fn opened(&mut self, found: Found) {
         if let State::CustomErrorPage(error) = self.state {
             self.state = State::Done(match found {
@@ -220,7 +257,7 @@ impl<'a> Resolver<'a> {
             (State::Index(_), Found::Inaccessible) => self.list_directory(true),
             (State::Index(n), _) => self.try_index(n + 1), // B-145: regular files only
 
-            // One that is older is not of this state of the file. Tools set whole seconds.
+            // An older one belongs to another state of the file. Tools set whole seconds.
             (State::Precompressed(coding, file), Found::File(precompressed))
                 if precompressed.modified >= file.modified =>
             {
@@ -239,7 +276,8 @@ impl<'a> Resolver<'a> {
         self.try_custom_404();
     }
 
-    /// Answers [`Action::List`]: whether the directory could be read. Out of turn it changes nothing.
+    /// Takes the result of [`Action::List`]: whether the directory could be read. Ignored if that
+    /// is not the current action.
     pub fn listed(&mut self, read: bool) {
         self.state = match self.state {
             State::List { .. } if !read => error_page(NotServed::UnreadableDirectory),
@@ -250,7 +288,7 @@ impl<'a> Resolver<'a> {
         self.try_custom_404();
     }
 
-    /// A 404 to a person has the site's own page, if there is one.
+    /// A 404 gets the site's own page, if there is one and the client wants HTML.
     fn try_custom_404(&mut self) {
         let State::Done(ResponsePlan::ErrorPage(error)) = self.state else { return };
         let site = self.site;
@@ -264,7 +302,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// A file is open: it is the one to send, unless a side file of it is.
+    /// A file is open: it is sent, unless there is a suitable precompressed one.
     fn negotiate_coding(&mut self, stat: &Stat) -> State<'a> {
         self.file_len = self.path.len();
         if self.site.precompressed && self.head.header("accept-encoding").is_some() {
@@ -279,7 +317,7 @@ impl<'a> Resolver<'a> {
         self.try_precompressed(stat)
     }
 
-    /// Tries the next side file; behind the last the file itself is chosen.
+    /// Tries the next precompressed file. After the last one, the file itself is selected.
     fn try_precompressed(&mut self, stat: &Stat) -> State<'a> {
         self.path.truncate(self.file_len);
         let Some(coding) = self.codings.next() else {
@@ -289,7 +327,7 @@ impl<'a> Resolver<'a> {
         State::Precompressed(coding, *stat)
     }
 
-    /// The file that is open is the one to send; `coding` is what a side file is in.
+    /// The open file is sent; `coding` is that of a precompressed file.
     fn select_representation(&mut self, stat: &Stat, coding: Option<Coding>) -> State<'a> {
         let mut media_type = self.site.media_types.guess(&self.path[..self.file_len]);
         let negotiated = self.site.precompressed && media_type.encoding.is_none();
@@ -301,7 +339,7 @@ impl<'a> Resolver<'a> {
         };
         media_type.encoding = coding.map(Coding::name).or(media_type.encoding);
         let current = Validators::from_stat(stat, self.now);
-        // Of a side file, the name that was asked for.
+        // For a precompressed file, the name that was requested.
         let suffix = coding.map_or(0, |coding| coding.suffix().len());
         let name = &self.path[..self.path.len() - suffix];
         let file = Representation {
@@ -328,7 +366,7 @@ impl<'a> Resolver<'a> {
             Selection::Unsatisfiable => {
                 return State::Done(ResponsePlan::RangeNotSatisfiable(stat.size));
             }
-            // To some clients the coding would be that of the parts and what is between them.
+            // Some clients take the coding as that of the parts and of the text between them.
             Selection::Several(_) if media_type.encoding.is_some() => {
                 self.selection = Selection::Whole;
             }
@@ -343,7 +381,8 @@ impl<'a> Resolver<'a> {
         State::File(file)
     }
 
-    /// Nothing is there: the site's one page is, for who navigates.
+    /// Nothing exists at the path: sends the page of the single-page application, if the client
+    /// navigates.
     fn try_spa_fallback(&mut self) -> State<'a> {
         let site = self.site;
         match &site.spa {
@@ -357,7 +396,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Tries index page `n`; behind the last the directory itself is listed.
+    /// Tries index page `n`. After the last one, the directory itself is listed.
     fn try_index(&mut self, n: usize) -> State<'a> {
         let Some(name) = self.site.index.get(n) else {
             return self.list_directory(false);
@@ -379,13 +418,12 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Whether a person goes there: scripts, styles and pictures are asked for by other Accepts, and
-/// must not get a page in their place.
+/// Whether Accept names `text/html` with a weight above 0, as browsers do when they navigate. For
+/// scripts, styles and images they send other headers, and must not get a page in their place; a
+/// client that accepts anything (`*/*`) is a program.
 fn wants_html(head: &Head<'_>) -> bool {
-    head.header_list("accept").any(|member| {
-        let essence = member.split(|&b| b == b';').next().unwrap_or_default();
-        essence.trim_ascii().eq_ignore_ascii_case(b"text/html")
-    })
+    let html = Preference::new("text/html", head.header_list("accept"));
+    html.is_named() && html.is_acceptable()
 }
 
 fn error_page(error: NotServed) -> State<'static> {

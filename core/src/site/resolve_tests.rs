@@ -1,4 +1,4 @@
-//! The resolver against a small tree that is held in a map.
+//! The resolver on a small tree of files.
 
 use super::{Action, Found, Resolver, Stat};
 use crate::http1::{Connection, Event, Limits};
@@ -17,7 +17,7 @@ const FILE: Found = Found::File(Stat {
     inode: 2,
     changed: (MODIFIED, 0),
 });
-/// Compressed beside the file it stands for; `modified` says when.
+/// A precompressed file with this time of modification.
 const fn precompressed(size: u64, modified: i64) -> Found {
     let stat =
         Stat { size, modified, modified_nanos: 0, device: 1, inode: 9, changed: (modified, 0) };
@@ -54,7 +54,7 @@ fn found(path: &[u8]) -> Found {
     }
 }
 
-/// What came out, in a form that borrows nothing.
+/// The result, without borrows.
 #[derive(Debug, PartialEq)]
 enum Resolved {
     ErrorPage(NotServed),
@@ -64,7 +64,7 @@ enum Resolved {
     RangeNotSatisfiable(u64),
     File(String, u64, i64),
     Part(u64, u64),
-    /// Coding, size, and whether the fields say that others get another.
+    /// Coding, size, and whether there is a `Vary` header.
     Precompressed(&'static str, u64, bool),
     Listing(String),
 }
@@ -73,12 +73,12 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The answer to `GET target`, with `fields` behind it, and the paths that were asked for.
+/// The result for `GET target` with these header lines, and the paths that were opened or listed.
 fn resolve(site: &Site, target: &str, fields: &str) -> (Resolved, Vec<String>) {
     let bytes = format!("GET {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
     let mut connection = Connection::new(Limits::default());
     let Ok((_, Event::Request(head))) = connection.advance(bytes.as_bytes()) else {
-        unreachable!("{target} is no request")
+        unreachable!("{target} is not a request")
     };
     let mut scratch = b"left over".to_vec();
     let mut resolver = Resolver::new(site, &head, NOW, &mut scratch);
@@ -149,19 +149,19 @@ fn b_121_an_escaped_slash_at_the_end_is_a_slash() {
 }
 
 #[test]
-fn b_125_nothing_above_the_root_is_asked_for() {
+fn b_125_no_path_above_the_root_is_opened() {
     let (out, asked) = resolve(&Site::default(), "/../..%2f%2e%2e/a.txt", "");
     assert_eq!((out, asked), (file("text/plain"), vec!["a.txt".to_owned()]));
 }
 
 #[test]
-fn b_127_a_directory_with_a_dot_behind_it_is_redirected() {
+fn b_127_a_directory_followed_by_a_dot_is_redirected() {
     assert_eq!(get("/dir/."), Resolved::Redirect("/dir/./".into()));
     assert_eq!(get("/dir/x/.."), Resolved::Redirect("/dir/x/../".into()));
 }
 
 #[test]
-fn b_128_b_129_a_file_is_no_directory() {
+fn b_128_b_129_a_file_is_not_a_directory() {
     for target in ["/a.txt/.", "/a.txt/", "/a.txt/x/.."] {
         assert_eq!(get(target), Resolved::ErrorPage(NotServed::NotADirectory), "{target}");
     }
@@ -211,7 +211,7 @@ fn b_143_the_location_is_not_decoded() {
 }
 
 #[test]
-fn b_144_no_redirect_behind_a_slash_of_any_spelling() {
+fn b_144_no_redirect_after_a_slash_in_any_spelling() {
     for target in ["/dir/", "/dir%2f", "/dir%2F"] {
         assert_eq!(get(target), Resolved::Listing("dir".into()), "{target}");
     }
@@ -246,7 +246,7 @@ fn b_147_a_directory_without_an_index_is_listed() {
 }
 
 #[test]
-fn b_145_b_171_an_index_that_cannot_be_had_does_not_uncover_its_directory() {
+fn b_145_b_171_an_inaccessible_index_page_is_not_replaced_by_a_listing() {
     assert_eq!(get("/barred/"), Resolved::ErrorPage(NotServed::NotFound));
 }
 
@@ -258,7 +258,7 @@ fn b_158_a_listing_has_no_conditions() {
 }
 
 #[test]
-fn b_171_whatever_cannot_be_opened_is_not_found() {
+fn b_171_inaccessible_files_are_not_found() {
     for target in ["/nothing", "/private.txt", "/a.txt+", "/nothing/"] {
         assert_eq!(get(target), Resolved::ErrorPage(NotServed::NotFound), "{target}");
     }
@@ -270,12 +270,12 @@ fn b_171_whatever_cannot_be_opened_is_not_found() {
 }
 
 #[test]
-fn b_172_a_file_comes_with_type_size_and_date() {
+fn b_172_a_file_has_type_size_and_date() {
     assert_eq!(get("/a.txt"), file("text/plain"));
 }
 
 #[test]
-fn b_175_what_is_no_regular_file_is_not_found() {
+fn b_175_special_files_are_not_found() {
     assert_eq!(get("/fifo"), Resolved::ErrorPage(NotServed::SpecialFile));
     assert_eq!(
         (NotServed::SpecialFile.status(), NotServed::SpecialFile.reason()),
@@ -307,7 +307,7 @@ fn calls_out_of_order_change_nothing() {
 mod variants;
 
 #[test]
-fn b_147_a_site_without_listings_has_index_pages_all_the_same() {
+fn b_147_a_site_without_listings_still_has_index_pages() {
     let site = Site { listing: false, ..Site::default() };
     let (out, asked) = resolve(&site, "/dir/", "");
     assert_eq!(out, Resolved::ErrorPage(NotServed::ListingDisabled));
@@ -355,7 +355,45 @@ fn b_171_the_spa_page_is_served_where_nothing_is_and_html_is_wanted() {
 }
 
 #[test]
-fn b_171_a_site_has_a_404_page_of_its_own() {
+fn rfc_9110_12_4_2_html_of_weight_zero_is_not_wanted() {
+    let site = Site { spa: Some("site/index.html".into()), ..Site::default() };
+    let custom = Site { not_found_page: Some("site/index.html".into()), ..Site::default() };
+    for (accept, wanted) in [
+        ("text/html", true),
+        ("text/html;q=0.001", true),
+        ("text/html;level=1", true),
+        ("text/html;level=1;q=0.5", true),
+        ("TEXT/HTML ;Q=1.000", true),
+        ("*/*;q=0, text/html", true),
+        ("text/*;q=0, text/html", true),
+        ("text/html;q=0, text/html", true),
+        ("text/html;q=0", false),
+        ("text/html;Q=0.000", false),
+        ("text/html ; q=0", false),
+        ("text/html;level=1;q=0", false),
+        ("text/html;q=0, */*", false),
+        ("application/json, text/html;q=0.0", false),
+        ("text/html;q=2", false),
+        ("text/html;q=1.001", false),
+        ("text/html;q=-1", false),
+        ("text/html;q=x", false),
+        ("text/html;q=", false),
+        ("text/html;q", false),
+        ("text/html;q = 0", false),
+        ("text/*", false),
+        ("*/*", false),
+        ("text/plain;a=text/html", false),
+    ] {
+        let accept = format!("Accept: {accept}\r\n");
+        let is_spa = resolve(&site, "/users/7", &accept).0 == file("text/html");
+        assert_eq!(is_spa, wanted, "{accept}");
+        let plan = resolve(&custom, "/users/7", &accept).0;
+        assert_eq!(matches!(plan, Resolved::CustomErrorPage(..)), wanted, "{accept}");
+    }
+}
+
+#[test]
+fn b_171_a_404_can_have_a_page_of_the_site() {
     let site = Site { not_found_page: Some("site/index.html".into()), ..Site::default() };
     let html = "Accept: text/html\r\nRange: bytes=0-1\r\nIf-None-Match: *\r\n";
     let own = |error| Resolved::CustomErrorPage(error, "text/html".into(), 9);

@@ -1,4 +1,4 @@
-//! Which form of a file: a part of it, a side file, or none because it has changed.
+//! Ranges, precompressed files and preconditions.
 
 use super::{MODIFIED, Resolved, file, resolve};
 use crate::site::{NotServed, Site};
@@ -28,7 +28,7 @@ fn b_181_ranges_count_for_files_and_index_pages() {
 }
 
 #[test]
-fn b_182_what_is_not_what_the_client_takes_it_for_is_412() {
+fn b_182_a_failed_precondition_is_412() {
     let other = "If-Match: \"other\"\r\n";
     assert_eq!(
         resolve(&Site::default(), "/a.txt", other).0,
@@ -42,7 +42,7 @@ fn b_182_what_is_not_what_the_client_takes_it_for_is_412() {
 }
 
 #[test]
-fn b_182_precompressed_files_are_opened_when_they_can_be_used_and_not_else() {
+fn b_182_precompressed_files_are_opened_only_if_acceptable() {
     let site = Site { precompressed: true, ..Site::default() };
     let asked = |site: &Site, target: &str, accepted: &str| {
         resolve(site, target, &format!("Accept-Encoding: {accepted}\r\n"))
@@ -72,7 +72,7 @@ fn b_182_a_precompressed_file_that_is_older_is_not_sent() {
 }
 
 #[test]
-fn b_203_what_is_compressed_itself_has_no_precompressed_files() {
+fn b_203_compressed_files_have_no_precompressed_files() {
     let site = Site { precompressed: true, ..Site::default() };
     let (out, asked) = resolve(&site, "/pic.svgz", "Accept-Encoding: br\r\n");
     assert_eq!(

@@ -1,7 +1,6 @@
-//! What a request for a path comes to: a page, a redirect, a file or parts of it.
+//! The plan of a response about files: an error page, a redirect, a file or parts of it.
 //!
-//! A [`ResponsePlan`] is plain data. The caller writes it down with the fields that are named here, and
-//! adds nothing to what the client may know.
+//! A [`ResponsePlan`] is plain data. The headers of each plan are in `response_head.rs`.
 //!
 //! ```
 //! use doorstep_core::path::PathError;
@@ -20,43 +19,53 @@ use super::range::Selection;
 use crate::http1::status;
 use crate::path::PathError;
 
-/// What to send.
+/// The response to send.
+///
+/// ```
+/// use doorstep_core::site::range::{ByteRange, Selection};
+/// use doorstep_core::site::{ResponsePlan, ResponseBody};
+///
+/// let plan = ResponsePlan::RangeNotSatisfiable(10);
+/// assert_eq!((plan.status(), plan.body()), (416, ResponseBody::ErrorPage));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponsePlan<'a> {
     /// An error page.
     ErrorPage(NotServed),
-    /// An error whose page is the site's own: the file opened last, of this type and so many bytes.
-    /// It has no validators, as it is not what was asked for.
+    /// An error with a page of the site: the file that was opened last, of this type and size in
+    /// bytes. It has no validators, because it is not the requested file.
     CustomErrorPage(NotServed, MediaType<'a>, u64),
     /// 301 with this `Location` and no body (B-140).
     Redirect(Location<'a>),
-    /// 304 with the fields that [`Representation`] names, and no body (B-177).
+    /// 304 with the headers that [`Representation`] names, and no body (B-177).
     NotModified(Representation<'a>),
-    /// 416: no range begins within the file, which has so many bytes; Content-Range says so.
+    /// 416: no range begins within the file, which has this size in bytes. Content-Range contains
+    /// it.
     RangeNotSatisfiable(u64),
-    /// 200 or 206: so much of the file opened last.
+    /// 200 or 206: this part of the file that was opened last.
     File(Representation<'a>, &'a Selection),
     /// 200 and the listing of the directory at this path, in this view (B-147); with `Vary: Accept`.
     Listing(&'a [u8], View),
 }
 
-/// A file as it is sent: what its fields say.
+/// A file as it is sent: the values of its headers.
 ///
-/// A 200 or 206 carries them all, in the order in which they stand here, and `Accept-Ranges: bytes`;
-/// a 304 carries `ETag`, `Cache-Control` and `Vary` (RFC 9110 §15.4.5).
+/// A 200 or 206 has all of them, in this order, and `Accept-Ranges: bytes`. A 304 has `ETag`,
+/// `Cache-Control` and `Vary` (RFC 9110 §15.4.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Representation<'a> {
     /// For `Content-Type`, and `Content-Encoding` if it has one.
     pub media_type: MediaType<'a>,
-    /// How many bytes it has, at open: the promise of an answer with all of them (B-172, B-174).
+    /// The size in bytes at the time of opening, which a response with the whole file promises
+    /// (B-172, B-174).
     pub size: u64,
     /// For `Last-Modified`, in seconds since 1970 and not in the future (B-183).
     pub modified: i64,
     /// For `ETag`.
     pub etag: EntityTag,
-    /// For `Cache-Control`; the empty one is not sent.
+    /// For `Cache-Control`. Not sent if it is empty.
     pub cache_control: &'a str,
-    /// For `Vary`, which fields of the request had a say; the empty one is not sent.
+    /// For `Vary`: the request headers that the response depends on. Not sent if it is empty.
     pub vary: &'static str,
 }
 
@@ -75,24 +84,33 @@ impl ResponsePlan<'_> {
     }
 }
 
-/// Why there is an error page. The client sees status and reason, [`NotServed::log_message`] is for the log.
+/// The reason for an error page. The client sees status and reason phrase;
+/// [`NotServed::log_message`] is for the log.
+///
+/// ```
+/// use doorstep_core::site::NotServed;
+///
+/// let (hidden, missing) = (NotServed::Hidden, NotServed::NotFound);
+/// assert_eq!((hidden.status(), hidden.reason()), (missing.status(), missing.reason()));
+/// assert_ne!(hidden.log_message(), missing.log_message());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotServed {
-    /// Nothing can stand at such a path: 400 for a NUL (B-091), else 404 (B-126, B-171).
+    /// No file can have such a path: 400 for a NUL (B-091), otherwise 404 (B-126, B-171).
     Path(PathError),
     /// A component starts with a dot: 404 (B-131).
     Hidden,
-    /// Nothing is there, or it cannot be had: 404 (B-171).
+    /// There is nothing, or nothing accessible: 404 (B-171).
     NotFound,
-    /// A file, and the path says that it is a directory: 404 (B-128, B-129).
+    /// A file whose path ends like that of a directory: 404 (B-128, B-129).
     NotADirectory,
     /// Neither a file nor a directory: 404 (B-175).
     SpecialFile,
     /// A directory that cannot be read: 404 (B-147).
     UnreadableDirectory,
-    /// A directory, and this site shows none ([`super::Site::listing`]): 404.
+    /// A directory, and listings are disabled ([`super::Site::listing`]): 404.
     ListingDisabled,
-    /// The file is not what the request takes it for: 412.
+    /// A precondition of the request does not hold: 412.
     PreconditionFailed,
 }
 
@@ -107,7 +125,7 @@ impl NotServed {
         }
     }
 
-    /// The reason phrase, which says no more than a client may know.
+    /// The reason phrase. It reveals no more than the client may know.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
@@ -117,24 +135,27 @@ impl NotServed {
         }
     }
 
-    /// What the server's own log may add, if there is anything to add.
+    /// A message for the server's log, if there is one.
     #[must_use]
     pub fn log_message(self) -> Option<&'static str> {
         match self {
             Self::Path(PathError::Nul) => Some("the path holds a NUL"),
             Self::Path(PathError::TooLong) => Some("the path is too long"),
-            Self::Path(PathError::InvalidName) => Some("the path holds what is no name here"),
+            Self::Path(PathError::InvalidName) => {
+                Some("a component of the path is not a file name here")
+            }
             Self::Hidden => Some("hidden: a name starts with a dot"),
             Self::NotADirectory => Some("a file, asked for as a directory"),
             Self::ListingDisabled => Some("listings are off"),
             Self::SpecialFile => Some("neither a file nor a directory"),
             Self::PreconditionFailed => None,
-            Self::NotFound | Self::UnreadableDirectory => None, // the caller saw the error itself
+            Self::NotFound | Self::UnreadableDirectory => None, // the caller has the error
         }
     }
 }
 
-/// Where a directory without its trailing slash is: a relative reference (B-141).
+/// The location of a directory that was requested without its trailing slash: a relative reference
+/// (B-141).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Location<'a> {
     pub(super) path: &'a [u8],
@@ -142,16 +163,19 @@ pub struct Location<'a> {
 }
 
 impl Location<'_> {
-    /// Appends the value of `Location`: the path as it came, so that nothing which was escaped
-    /// comes out bare (B-143), a slash, and query and fragment unless the query is empty (B-142).
+    /// Appends the value of `Location`: the path as received, so that percent-escapes are kept
+    /// (B-143), a slash, and query and fragment unless the query is empty (B-142).
     pub fn write(&self, out: &mut Vec<u8>) {
+        self.parts().into_iter().for_each(|part| out.extend_from_slice(part));
+    }
+
+    /// The value of `Location`, in parts.
+    pub(super) fn parts(&self) -> [&[u8]; 3] {
         let suffix = match self.query_and_fragment {
             [b'?'] => b"",
             [b'?', fragment @ ..] if fragment.starts_with(b"#") => fragment,
             suffix => suffix,
         };
-        out.extend_from_slice(self.path);
-        out.push(b'/');
-        out.extend_from_slice(suffix);
+        [self.path, b"/", suffix]
     }
 }

@@ -11,7 +11,6 @@
 
 mod handler;
 mod job;
-mod process_limit;
 mod refuse;
 mod request_body;
 mod response;
@@ -41,9 +40,9 @@ use refuse::{respond_503, respond_denied, respond_preflight, respond_unavailable
 use request_body::RequestBody;
 use run::ScriptRun;
 
+pub use crate::process_limit::{KILL_WAIT, ProcessLimit};
 pub use handler::Cgi;
 pub use job::CgiJob;
-pub use process_limit::{KILL_WAIT, ProcessLimit};
 pub use settings::CgiSettings;
 
 /// How many local redirects of one request are followed (RFC 3875 §6.2.2); then 502.

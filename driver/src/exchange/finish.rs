@@ -4,12 +4,11 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use doorstep_core::http1::{
-    Connection, Outbox, Position, Reject, ResponseDue, rejected_request_line,
+    Connection, Outbox, Position, Reject, ResponseDue, SentResponse, rejected_request_line,
 };
 use doorstep_core::log::Record;
 
 use super::{ExchangeState, Outcome, set_date};
-use crate::exchange::response::ResponseRecord;
 
 /// What came of a handler, other than success.
 struct HandlerFailure {
@@ -23,46 +22,46 @@ impl ExchangeState<'_> {
     /// request begins in the inbox.
     pub fn finish(mut self, outcome: Outcome) -> Position {
         self.complete(outcome);
-        self.connection.exchange_done();
-        self.inbox.consume(self.pending);
-        self.inbox.position()
+        self.view.connection.exchange_done();
+        self.view.inbox.consume(self.view.pending);
+        self.view.inbox.position()
     }
 
     pub(crate) fn complete(&mut self, outcome: Outcome) {
-        let owed = self.machine.response_due();
-        let gone = self.record.disconnected; // whatever the handler made of that
-        let lost = gone && !self.outbox.is_empty();
+        let owed = self.view.machine.response_due();
+        let gone = self.view.disconnected; // whatever the handler made of that
+        let lost = gone && !self.view.outbox.is_empty();
         let mut cut = matches!(owed, Some(ResponseDue::Bytes(_) | ResponseDue::Stream))
             || lost
-            || self.record.aborted;
+            || self.view.aborted;
         let trouble = self.handler_failure(outcome);
         match owed {
             Some(ResponseDue::Head) if gone => {
-                self.reject.get_or_insert(Reject::Truncated);
+                self.view.reject.get_or_insert(Reject::Truncated);
                 self.respond_for_handler();
-                self.record.bytes = 0;
-                self.outbox.clear();
-                self.machine.abort();
+                self.view.sent.body_bytes = 0;
+                self.view.outbox.clear();
+                self.view.machine.abort();
                 cut = true;
             }
             Some(ResponseDue::Head) => self.respond_for_handler(),
-            Some(_) => self.machine.abort(),
-            None if lost => self.machine.abort(),
+            Some(_) => self.view.machine.abort(),
+            None if lost => self.view.machine.abort(),
             None => {}
         }
         if lost || cut && trouble.disconnected {
-            self.outbox.clear(); // nobody is there to take it
+            self.view.outbox.clear(); // nobody is there to take it
         }
         if let Some(words) = trouble.message {
             self.log_error(words);
         }
-        self.observer.log(&Record {
+        self.view.observer.log(&Record {
             remote_addr: self.peer_addr().ip(),
-            request_line: self.head.request_line(),
-            status: self.record.status,
-            body_bytes_sent: (self.record.bytes > 0).then_some(self.record.bytes),
+            request_line: self.view.head.request_line(),
+            status: self.view.sent.status,
+            body_bytes_sent: (self.view.sent.body_bytes > 0).then_some(self.view.sent.body_bytes),
             aborted: cut,
-            error_message: self.record.error.as_deref(),
+            error_message: self.view.sent.error_reason.as_deref(),
         });
     }
 
@@ -74,12 +73,14 @@ impl ExchangeState<'_> {
         let words = match outcome {
             Ok(Ok(())) => None,
             // The 408 says it; not why the client had less time than usual.
-            Ok(Err(error)) if departed && self.reject.is_some() && error.get_ref().is_none() => {
+            Ok(Err(error))
+                if departed && self.view.reject.is_some() && error.get_ref().is_none() =>
+            {
                 None
             }
-            Ok(Err(_)) if self.reject == Some(Reject::Truncated) => None, // the 400 says it
+            Ok(Err(_)) if self.view.reject == Some(Reject::Truncated) => None, // the 400 says it
             Ok(Err(error))
-                if departed && self.record.disconnected && error.kind() != ErrorKind::TimedOut =>
+                if departed && self.view.disconnected && error.kind() != ErrorKind::TimedOut =>
             {
                 None
             }
@@ -96,24 +97,16 @@ impl ExchangeState<'_> {
 
     /// The handler gave no answer: the peer's fault is refused, ours is a 500.
     fn respond_for_handler(&mut self) {
-        let Some(reject) = self.reject else {
+        let Some(reject) = self.view.reject else {
             if self.respond(500).error_page("").is_err() {
-                self.machine.abort();
+                self.view.machine.abort();
             }
             return;
         };
-        let mut phrase = Vec::new();
-        reject.write_reason(self.head.request_line(), &mut phrase);
-        set_date(self.outbox);
-        let bytes = self.machine.refuse(reject, self.head.request_line(), self.outbox) as u64;
-        let lost = self.record.disconnected;
-        self.record = ResponseRecord {
-            status: reject.status(),
-            bytes,
-            error: Some(phrase),
-            disconnected: lost,
-            aborted: false,
-        };
+        let line = self.view.head.request_line();
+        set_date(self.view.outbox);
+        let page = self.view.machine.refuse(reject, line, self.view.outbox);
+        self.view.sent = SentResponse::refused(reject, line, page);
     }
 }
 
@@ -128,16 +121,15 @@ pub fn refuse(
 ) {
     set_date(outbox);
     let line = rejected_request_line(reject, unread);
-    let bytes = connection.refuse(reject, unread, outbox) as u64;
-    let mut phrase = Vec::new();
-    reject.write_reason(line, &mut phrase);
+    let page = connection.refuse(reject, unread, outbox);
+    let sent = SentResponse::refused(reject, line, page);
     log(&Record {
         remote_addr: peer.ip(),
         request_line: line,
-        status: reject.status(),
-        body_bytes_sent: (bytes > 0).then_some(bytes),
+        status: sent.status,
+        body_bytes_sent: (sent.body_bytes > 0).then_some(sent.body_bytes),
         aborted: false,
-        error_message: Some(&phrase),
+        error_message: sent.error_reason.as_deref(),
     });
 }
 

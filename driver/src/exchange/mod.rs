@@ -10,24 +10,25 @@ pub(crate) mod fixture;
 mod reading;
 pub mod response;
 mod session;
+mod view;
 
 pub use finish::{is_disconnect, refuse};
 pub use reading::BodyRead;
 pub use session::{Outcome, Session, Step, log_connection_error};
+pub use view::ExchangeView;
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::mem;
-use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use doorstep_core::http1::state::States;
-use doorstep_core::http1::{Connection, Head, Inbox, Misuse, Outbox, Reject, ResponseDue};
+use doorstep_core::http1::{Connection, Head, Inbox, Misuse, Outbox, ResponseDue, SentResponse};
 
 use crate::config::FLUSH_THRESHOLD;
 use crate::connections::ConnectionHandle;
-use crate::exchange::response::{Response, ResponseRecord};
 use crate::files::FileTransfer;
 use crate::observer::Observer;
 use crate::os;
@@ -36,22 +37,24 @@ use crate::os;
 /// more than the copy.
 const MAX_COPIED: u64 = 8 << 10;
 
-/// A request, and the place for its answer.
+/// A request and its response, for a front end: all that a handler can do ([`ExchangeView`]), and
+/// what reading and sending take. It is not for handlers, which could break the framing by it.
 pub struct ExchangeState<'a> {
-    head: Head<'a>,
-    connection: &'a Arc<ConnectionHandle>,
-    observer: &'a dyn Observer,
-    pub(crate) machine: &'a mut Connection,
-    /// What was read of the body, and behind it.
-    inbox: Inbox<&'a mut [u8]>,
-    pub(crate) outbox: &'a mut Outbox,
-    record: ResponseRecord,
-    reject: Option<Reject>,
-    /// Bytes at the front of the inbox that are body and were counted, but not yet read.
-    pending: usize,
-    trailers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// [`Config::flush_threshold`](crate::Config::flush_threshold).
-    flush_threshold: usize,
+    view: ExchangeView<'a>,
+}
+
+impl<'a> Deref for ExchangeState<'a> {
+    type Target = ExchangeView<'a>;
+
+    fn deref(&self) -> &ExchangeView<'a> {
+        &self.view
+    }
+}
+
+impl<'a> DerefMut for ExchangeState<'a> {
+    fn deref_mut(&mut self) -> &mut ExchangeView<'a> {
+        &mut self.view
+    }
 }
 
 impl<'a> ExchangeState<'a> {
@@ -64,19 +67,22 @@ impl<'a> ExchangeState<'a> {
         connection: &'a Arc<ConnectionHandle>,
         observer: &'a dyn Observer,
     ) -> Self {
-        Self {
+        let view = ExchangeView {
             head,
             connection,
             observer,
             machine,
             inbox,
             outbox,
-            record: ResponseRecord::default(),
+            sent: SentResponse::default(),
+            disconnected: false,
+            aborted: false,
             reject: None,
             pending: 0,
             trailers: Vec::new(),
             flush_threshold: FLUSH_THRESHOLD,
-        }
+        };
+        Self { view }
     }
 
     /// Responds to the request `head` instead, which has no body: a local redirect
@@ -86,60 +92,40 @@ impl<'a> ExchangeState<'a> {
         head: Head<'_>,
         respond: impl FnOnce(&mut ExchangeState<'_>) -> T,
     ) -> T {
-        let mut redirected = ExchangeState {
+        let view = ExchangeView {
             head,
-            connection: self.connection,
-            observer: self.observer,
-            machine: self.machine,
+            connection: self.view.connection,
+            observer: self.view.observer,
+            machine: self.view.machine,
             inbox: Inbox::new(&mut []),
-            outbox: self.outbox,
-            record: mem::take(&mut self.record),
+            outbox: self.view.outbox,
+            sent: mem::take(&mut self.view.sent),
+            disconnected: self.view.disconnected,
+            aborted: self.view.aborted,
             reject: None,
             pending: 0,
             trailers: Vec::new(),
-            flush_threshold: self.flush_threshold,
+            flush_threshold: self.view.flush_threshold,
         };
+        let mut redirected = ExchangeState { view };
         let responded = respond(&mut redirected);
-        self.record = redirected.record;
+        let ExchangeView { sent, disconnected, aborted, .. } = redirected.view;
+        self.view.sent = sent;
+        self.view.disconnected = disconnected;
+        self.view.aborted = aborted;
         responded
-    }
-
-    /// The request's head.
-    #[must_use]
-    pub fn head(&self) -> Head<'a> {
-        self.head
     }
 
     /// The connection in the table of all connections.
     #[must_use]
     pub fn connection(&self) -> &'a Arc<ConnectionHandle> {
-        self.connection
-    }
-
-    /// The client's address and port (B-301).
-    #[must_use]
-    pub fn peer_addr(&self) -> SocketAddr {
-        self.connection.peer()
-    }
-
-    /// The address and port that the client has connected to.
-    ///
-    /// # Errors
-    /// Returns an error if the system does not know it any more.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.connection.stream().local_addr()
+        self.view.connection
     }
 
     /// Whether the client waits for 100 Continue before it sends the body.
     #[must_use]
     pub fn expects_continue(&self) -> bool {
-        self.machine.expects_continue()
-    }
-
-    /// The trailer fields of a chunked body, name and value, once it was read to its end.
-    #[must_use]
-    pub fn trailers(&self) -> &[(Vec<u8>, Vec<u8>)] {
-        &self.trailers
+        self.view.machine.expects_continue()
     }
 
     /// Writes an interim response.
@@ -147,29 +133,18 @@ impl<'a> ExchangeState<'a> {
     /// # Errors
     /// Returns [`Misuse`] if `status` is not 1xx or the final response has begun.
     pub fn write_interim(&mut self, status: u16, headers: &[(&str, &[u8])]) -> io::Result<()> {
-        Ok(self.machine.send_interim(status, headers, self.outbox)?)
-    }
-
-    /// Begins the answer. Its Date is this moment, however long ago the request came.
-    pub fn respond(&mut self, status: u16) -> Response<'_> {
-        if self.connection.should_close() {
-            self.machine.disable_keep_alive();
-        }
-        set_date(self.outbox);
-        let sends_body = !self.head.is_head();
-        let core = self.machine.respond(status, self.outbox);
-        Response::new(core, status, sends_body, &mut self.record)
+        Ok(self.view.machine.send_interim(status, headers, self.view.outbox)?)
     }
 
     /// What is to be sent now.
     pub fn to_send(&mut self) -> &mut Outbox {
-        self.connection.set_reset_on_close(self.machine.is_close_delimited());
-        self.outbox
+        self.view.connection.set_reset_on_close(self.view.machine.is_close_delimited());
+        self.view.outbox
     }
 
     /// Where the next bytes of the body are received: for [`BodyRead::Fill`].
     pub fn inbox(&mut self) -> &mut Inbox<&'a mut [u8]> {
-        &mut self.inbox
+        &mut self.view.inbox
     }
 
     /// For drivers: what came of sending, so that an answer that is lost is not taken for whole.
@@ -177,60 +152,20 @@ impl<'a> ExchangeState<'a> {
     /// # Errors
     /// That of sending.
     pub fn record_flush(&mut self, flushed: io::Result<()>) -> io::Result<()> {
-        self.record.disconnected |= flushed.as_ref().is_err_and(is_disconnect);
+        self.view.disconnected |= flushed.as_ref().is_err_and(is_disconnect);
         flushed
     }
 
     /// Shows the client at once that what is still owed of the answer will never come.
     pub fn abort(&mut self) {
-        self.record.aborted = true;
-        self.machine.abort();
-    }
-
-    /// Whether the answer has begun.
-    #[must_use]
-    pub fn has_responded(&self) -> bool {
-        self.machine.response_due() != Some(ResponseDue::Head)
+        self.view.aborted = true;
+        self.view.machine.abort();
     }
 
     /// Whether any of the response is still to be made: all of it, or more of its body.
     #[must_use]
     pub fn owes_response(&self) -> bool {
-        self.machine.response_due().is_some()
-    }
-
-    /// Ends a streamed body.
-    ///
-    /// # Errors
-    /// [`Misuse`].
-    pub fn end(&mut self) -> io::Result<()> {
-        self.end_with(&[])
-    }
-
-    /// Ends a streamed body with trailer fields.
-    ///
-    /// # Errors
-    /// [`Misuse`].
-    pub fn end_with(&mut self, trailers: &[(&str, &[u8])]) -> io::Result<()> {
-        if self.omits_body() {
-            return Ok(());
-        }
-        Ok(self.machine.end_with_trailers(trailers, self.outbox)?)
-    }
-
-    /// The answer to a method that nobody handles: 501, as `http.server` words it (B-022).
-    ///
-    /// # Errors
-    /// [`Misuse`] when there is an answer already.
-    pub fn unsupported(&mut self) -> io::Result<()> {
-        let method = String::from_utf8_lossy(self.head.method());
-        let reason = format!("Unsupported method ('{method}')");
-        self.respond(501).reason(&reason).error_page("")
-    }
-
-    /// Tells the server's own log something about this request; the client never sees it.
-    pub fn log_error(&self, words: impl AsRef<str>) {
-        self.observer.on_error(self.peer_addr().ip(), words.as_ref());
+        self.view.machine.response_due().is_some()
     }
 }
 
@@ -243,8 +178,8 @@ impl ExchangeState<'_> {
     /// [`Misuse`].
     pub fn append_body(&mut self, data: &[u8]) -> io::Result<bool> {
         if !self.omits_body() {
-            self.machine.send(data, self.outbox)?;
-            self.record.bytes += data.len() as u64;
+            self.view.machine.send(data, self.view.outbox)?;
+            self.view.sent.body_bytes += data.len() as u64;
         }
         Ok(self.should_flush())
     }
@@ -265,7 +200,7 @@ impl ExchangeState<'_> {
         if self.omits_body() || count == 0 {
             return Ok(None);
         }
-        match self.machine.response_due() {
+        match self.view.machine.response_due() {
             Some(ResponseDue::Bytes(owed)) if count <= owed => {}
             Some(ResponseDue::Bytes(_)) => return Err(Misuse::BodyTooLong.into()),
             Some(ResponseDue::Stream) => return Err(Misuse::WrongFraming.into()),
@@ -275,7 +210,8 @@ impl ExchangeState<'_> {
             return FileTransfer::new(file, offset, count).map(Some);
         }
         let n =
-            self.outbox.append_with(count as usize, |space| read_at(file, space, offset))? as u64;
+            self.view.outbox.append_with(count as usize, |space| read_at(file, space, offset))?
+                as u64;
         self.body_sent(n)?;
         if n < count { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(None) }
     }
@@ -294,14 +230,14 @@ impl ExchangeState<'_> {
     /// # Errors
     /// [`Misuse`].
     fn body_sent(&mut self, n: u64) -> io::Result<()> {
-        self.record.bytes += n;
-        Ok(self.machine.body_sent(n)?)
+        self.view.sent.body_bytes += n;
+        Ok(self.view.machine.body_sent(n)?)
     }
 
     /// Whether enough has gathered in the outbox to be sent.
     #[must_use]
     pub fn should_flush(&self) -> bool {
-        self.outbox.len() > self.flush_threshold
+        self.view.outbox.len() > self.view.flush_threshold
     }
 
     /// After a hand-over was answered: the first bytes of the new protocol.
@@ -309,17 +245,12 @@ impl ExchangeState<'_> {
     /// # Errors
     /// [`ErrorKind::InvalidInput`] when nothing was handed over.
     pub fn take_unread(&mut self) -> io::Result<Vec<u8>> {
-        if self.machine.states() != States::SWITCHED_PROTOCOL {
+        if self.view.machine.states() != States::SWITCHED_PROTOCOL {
             return Err(io::Error::new(ErrorKind::InvalidInput, "no other protocol was agreed on"));
         }
-        let first = self.inbox.unread().to_vec();
-        self.inbox.consume(first.len());
+        let first = self.view.inbox.unread().to_vec();
+        self.view.inbox.consume(first.len());
         Ok(first)
-    }
-
-    /// To HEAD, a body is not an error: it is just not sent.
-    fn omits_body(&self) -> bool {
-        self.head.is_head() && self.record.status != 0
     }
 }
 

@@ -28,40 +28,40 @@ impl ExchangeState<'_> {
         if buffer.is_empty() {
             return Ok(BodyRead::Read(0));
         }
-        match self.machine.states() {
+        match self.view.machine.states() {
             // The machine would go on to the next request.
             States { recv: RecvState::Body, send: SendState::Done } => {
                 return Err(Misuse::NoResponseDue.into());
             }
             States { recv: RecvState::Body | RecvState::Error, .. } => {
-                self.machine.send_continue(self.outbox);
+                self.view.machine.send_continue(self.view.outbox);
             }
-            _ if self.pending == 0 => return Ok(BodyRead::Read(0)),
+            _ if self.view.pending == 0 => return Ok(BodyRead::Read(0)),
             _ => {}
         }
         loop {
-            if self.pending > 0 {
-                let n = self.pending.min(buffer.len());
-                buffer[..n].copy_from_slice(&self.inbox.unread()[..n]);
-                self.inbox.consume(n);
-                self.pending -= n;
+            if self.view.pending > 0 {
+                let n = self.view.pending.min(buffer.len());
+                buffer[..n].copy_from_slice(&self.view.inbox.unread()[..n]);
+                self.view.inbox.consume(n);
+                self.view.pending -= n;
                 return Ok(BodyRead::Read(n));
             }
-            let direct = self.machine.raw_body_len();
-            if direct > 0 && self.inbox.unread().is_empty() {
-                self.machine.send_continue(self.outbox);
+            let direct = self.view.machine.raw_body_len();
+            if direct > 0 && self.view.inbox.unread().is_empty() {
+                self.view.machine.send_continue(self.view.outbox);
                 let most = usize::try_from(direct).unwrap_or(usize::MAX);
                 return Ok(BodyRead::Receive(most.min(buffer.len())));
             }
-            match self.machine.advance(self.inbox.unread()) {
+            match self.view.machine.advance(self.view.inbox.unread()) {
                 Ok((used, Event::Body(data))) => {
-                    self.pending = data.len();
-                    self.inbox.consume(used - self.pending);
+                    self.view.pending = data.len();
+                    self.view.inbox.consume(used - self.view.pending);
                 }
                 Ok((used, Event::NeedData)) => {
-                    self.inbox.consume(used);
-                    self.machine.send_continue(self.outbox);
-                    if self.inbox.space().is_empty() {
+                    self.view.inbox.consume(used);
+                    self.view.machine.send_continue(self.view.outbox);
+                    if self.view.inbox.space().is_empty() {
                         return Err(self.rejected(Reject::TrailersTooLarge));
                     }
                     return Ok(BodyRead::Fill);
@@ -69,9 +69,9 @@ impl ExchangeState<'_> {
                 Ok((used, event)) => {
                     if let Event::End(trailers) = event {
                         let owned = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
-                        self.trailers = trailers.iter().map(owned).collect();
+                        self.view.trailers = trailers.iter().map(owned).collect();
                     }
-                    self.inbox.consume(used);
+                    self.view.inbox.consume(used);
                     return Ok(BodyRead::Read(0));
                 }
                 Err(reject) => return Err(self.rejected(reject)),
@@ -85,7 +85,7 @@ impl ExchangeState<'_> {
     /// [`ErrorKind::UnexpectedEof`] when the peer left, [`ErrorKind::TimedOut`] when it is too slow.
     pub fn received(&mut self, received: io::Result<usize>) -> io::Result<usize> {
         let n = self.check_received(received)?;
-        self.machine.body_received(n as u64);
+        self.view.machine.body_received(n as u64);
         Ok(n)
     }
 
@@ -101,11 +101,11 @@ impl ExchangeState<'_> {
         match result {
             Ok(0) => Err(self.rejected(Reject::Truncated)),
             Err(error) if error.kind() == ErrorKind::TimedOut => {
-                self.reject = Some(Reject::RequestTimeout);
+                self.view.reject = Some(Reject::RequestTimeout);
                 Err(error)
             }
             Err(error) if is_disconnect(&error) => {
-                self.record.disconnected = true;
+                self.view.disconnected = true;
                 Err(error)
             }
             result => result,
@@ -113,7 +113,7 @@ impl ExchangeState<'_> {
     }
 
     fn rejected(&mut self, reject: Reject) -> io::Error {
-        self.reject = Some(reject);
+        self.view.reject = Some(reject);
         let kind = match reject {
             Reject::Truncated => ErrorKind::UnexpectedEof,
             _ => ErrorKind::InvalidData,

@@ -8,12 +8,12 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use doorstep_core::http1::date;
 use doorstep_core::site::listing::View;
 use doorstep_core::site::multipart::Multipart;
-use doorstep_core::site::range::{ByteRange, Selection};
+use doorstep_core::site::range::ByteRange;
 use doorstep_core::site::{
-    Action, NotServed, Representation, Resolver, ResponsePlan, Site, Stat, cors,
+    Action, DigestHeaders, MethodPlan, NotServed, Resolver, ResponseBody, ResponseHeader,
+    ResponsePlan, Site, Stat,
 };
 
 use super::listings::{Listing, ListingError, ListingPermits};
@@ -61,9 +61,6 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The methods that files have, for Allow (B-170).
-const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
-
 /// A clone has the same root and site, and caches and limits of its own.
 impl Clone for Directory {
     fn clone(&self) -> Self {
@@ -102,25 +99,21 @@ impl Directory {
     /// # Errors
     /// [`doorstep_core::http1::Misuse`], when it was answered before.
     pub fn respond(&self, exchange: &mut ExchangeState<'_>) -> io::Result<BodyPlan> {
-        match exchange.head().method() {
-            b"GET" | b"HEAD" => {
+        let plan = MethodPlan::new(&self.site, &exchange.head());
+        match plan {
+            MethodPlan::Resolve => {
                 let mut scratch = SCRATCH.take();
                 let plan = self.resolve(exchange, &mut scratch);
                 SCRATCH.set(scratch);
                 return plan;
             }
-            b"OPTIONS" => {
-                let asks = self.site.cors && cors::is_preflight(&exchange.head());
-                let mut response = exchange.respond(204).header("Allow", ALLOWED_METHODS);
-                for (name, value) in cors::PREFLIGHT_HEADERS.into_iter().filter(|_| asks) {
-                    response = response.header(name, value);
-                }
-                response.body("")?;
+            MethodPlan::Options { .. } => {
+                plan.fold_headers(exchange.respond(204), add_header).body("")?;
             }
-            b"POST" | b"PUT" | b"PATCH" | b"DELETE" => {
-                exchange.respond(405).header("Allow", ALLOWED_METHODS).error_page("")?;
+            MethodPlan::MethodNotAllowed => {
+                plan.fold_headers(exchange.respond(405), add_header).error_page("")?;
             }
-            _ => exchange.unsupported()?,
+            MethodPlan::NotImplemented => exchange.unsupported()?,
         }
         Ok(BodyPlan::Done)
     }
@@ -224,13 +217,8 @@ impl Directory {
         file: &PendingDigest,
         digests: &Digests,
     ) -> io::Result<BodyPlan> {
-        send_file_head(
-            exchange,
-            &file.representation(),
-            &file.selection,
-            Some(file.content.clone()),
-            digests,
-        )
+        let plan = ResponsePlan::File(file.representation(), &file.selection);
+        send(exchange, &plan, Some(file.content.clone()), digests)
     }
 
     fn resolve(
@@ -259,128 +247,72 @@ impl Directory {
                 }
                 // Whether it can be read is found when it is: that may take long.
                 Action::List(_) => resolver.listed(true),
-                Action::Respond(answer) => return send_head(exchange, answer, file),
+                Action::Respond(plan) => return respond(exchange, &plan, file),
             }
         }
     }
 }
 
-fn send_head(
+/// Responds as planned, unless digests or a listing have to be made first.
+fn respond(
     exchange: &mut ExchangeState<'_>,
-    answer: ResponsePlan<'_>,
+    plan: &ResponsePlan<'_>,
     file: Option<(Content, Stat)>,
 ) -> io::Result<BodyPlan> {
-    match answer {
-        ResponsePlan::ErrorPage(denial) => send_error_page(exchange, denial)?,
-        ResponsePlan::CustomErrorPage(denial, media_type, size) => {
-            let mut content_type = Vec::new();
-            media_type.write(&mut content_type);
-            error_response(exchange, denial)
-                .log_as_error()
-                .header("Content-Type", content_type)
-                .sized_body(size)?;
-            if let Some((file, _)) = file.filter(|_| size > 0) {
-                return Ok(BodyPlan::Range(file, ByteRange { first: 0, last: size - 1 }));
-            }
+    match (plan, &file) {
+        (ResponsePlan::Listing(path, view), _) => return Ok(BodyPlan::List(path.to_vec(), *view)),
+        (ResponsePlan::ErrorPage(denial), _) => {
+            send_error_page(exchange, *denial)?;
+            return Ok(BodyPlan::Done);
         }
-        ResponsePlan::NotModified(about) => {
-            with_validators(exchange.respond(304), &about).body("")?;
-        }
-        ResponsePlan::RangeNotSatisfiable(size) => exchange
-            .respond(416)
-            .header("Accept-Ranges", "bytes")
-            .header("Content-Range", format!("bytes */{size}"))
-            .error_page("")?,
-        ResponsePlan::Listing(path, view) => return Ok(BodyPlan::List(path.to_vec(), view)),
-        ResponsePlan::Redirect(location) => {
-            let mut target = Vec::new();
-            location.write(&mut target);
-            exchange.respond(301).header("Location", target).body("")?;
-        }
-        ResponsePlan::File(representation, selection) => {
-            let pending = file.as_ref().and_then(|file| {
-                PendingDigest::new(&exchange.head(), &representation, selection, file)
-            });
-            if let Some(pending) = pending {
+        (ResponsePlan::File(representation, selection), Some(file)) => {
+            if let Some(pending) =
+                PendingDigest::new(&exchange.head(), representation, selection, file)
+            {
                 return Ok(BodyPlan::Digest(Box::new(pending)));
             }
-            let file = file.map(|(content, _)| content);
-            return send_file_head(exchange, &representation, selection, file, &Digests::default());
         }
+        _ => {}
     }
-    Ok(BodyPlan::Done)
+    send(exchange, plan, file.map(|(content, _)| content), &Digests::default())
 }
 
-/// 200 or 206 and the fields of a file; the body is still to be sent.
-fn send_file_head(
+/// Sends the head of a planned response, and its body if it is in no file; returns what is left.
+fn send(
     exchange: &mut ExchangeState<'_>,
-    representation: &Representation<'_>,
-    selection: &Selection,
+    plan: &ResponsePlan<'_>,
     file: Option<Content>,
     digests: &Digests,
 ) -> io::Result<BodyPlan> {
-    let mut content_type = Vec::with_capacity(64);
-    representation.media_type.write(&mut content_type);
-    let parts = match selection {
-        Selection::Several(ranges) => {
-            let parts =
-                Multipart::new(ranges, representation.size, &content_type, &representation.etag);
-            content_type = parts.content_type();
-            Some(parts)
+    let response = match plan {
+        ResponsePlan::CustomErrorPage(denial, ..) => {
+            error_response(exchange, *denial).log_as_error()
         }
-        _ => None,
+        _ => exchange.respond(plan.status()),
     };
-    let length = match (selection, &parts) {
-        (Selection::One(range), _) => range.len(),
-        (_, Some(parts)) => parts.length(),
-        _ => representation.size,
-    };
-
-    let status = if *selection == Selection::Whole { 200 } else { 206 };
-    let mut response = exchange.respond(status).header("Content-Type", content_type);
-    if let Some(encoding) = representation.media_type.encoding {
-        response = response.header("Content-Encoding", encoding);
+    let [representation, content] =
+        [digests.representation, digests.content].map(|digest| digest.map(|d| d.header_value()));
+    let digests =
+        DigestHeaders { representation: representation.as_deref(), content: content.as_deref() };
+    let response = plan.fold_headers(&digests, response, add_header);
+    let body = plan.body();
+    match (plan.content_length(), &body) {
+        (Some(length), _) => response.sized_body(length)?,
+        (None, ResponseBody::ErrorPage) => response.error_page("")?,
+        (None, _) => response.body("")?,
     }
-    response = response
-        .content_length(length)
-        .header("Last-Modified", date::format(representation.modified));
-    response = with_validators(response, representation).header("Accept-Ranges", "bytes");
-    if let Selection::One(range) = selection {
-        let mut value = Vec::with_capacity(64);
-        range.write_content_range(representation.size, &mut value);
-        response = response.header("Content-Range", value);
-    }
-    for (name, value) in
-        [("Repr-Digest", &digests.representation), ("Content-Digest", &digests.content)]
-    {
-        if let Some(value) = value {
-            response = response.header(name, value.header_value());
-        }
-    }
-    response.sized_body(length)?;
-
-    Ok(match (file, parts, selection) {
-        (None, ..) => BodyPlan::Done,
-        (Some(file), Some(parts), _) => BodyPlan::Multipart(file, parts),
-        (Some(file), None, Selection::One(range)) => BodyPlan::Range(file, *range),
-        (Some(_), ..) if length == 0 => BodyPlan::Done,
-        (Some(file), ..) => BodyPlan::Range(file, ByteRange { first: 0, last: length - 1 }),
+    Ok(match (body, file) {
+        (ResponseBody::Range(range), Some(file)) => BodyPlan::Range(file, range),
+        (ResponseBody::Multipart(parts), Some(file)) => BodyPlan::Multipart(file, parts),
+        _ => BodyPlan::Done,
     })
 }
 
-/// The fields that a 304 has too (RFC 9110 §15.4.5).
-fn with_validators<'a>(
-    mut response: Response<'a>,
-    representation: &Representation<'_>,
-) -> Response<'a> {
-    response = response.header("ETag", representation.etag);
-    if !representation.cache_control.is_empty() {
-        response = response.header("Cache-Control", representation.cache_control);
+fn add_header<'a>(response: Response<'a>, header: ResponseHeader<'_>) -> Response<'a> {
+    match header {
+        ResponseHeader::ContentLength(n) => response.content_length(n),
+        ResponseHeader::Other(name, value) => response.header(name, value),
     }
-    if !representation.vary.is_empty() {
-        response = response.header("Vary", representation.vary);
-    }
-    response
 }
 
 /// So much of a content that is in memory.

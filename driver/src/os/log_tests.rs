@@ -2,7 +2,6 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use super::super::repeat_filter::BURST;

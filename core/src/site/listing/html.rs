@@ -1,18 +1,18 @@
-//! The listing for people: one page, self-contained, without a script.
+//! The listing as an HTML page: self-contained, without scripts.
 //!
-//! Light and dark, from phone to desktop. The columns are sorted by buttons in their headings; a
-//! screen reader is told the order (`aria-sort`), what the table is (its caption) and which
-//! directory it shows (the heading).
+//! Light and dark, from phone to desktop. The headings are buttons that sort by their columns. For
+//! screen readers there are the order (`aria-sort`), a caption, and a heading with the directory.
 //!
-//! The page is plain to programs, too: its only links are the entries and `../`. Programs that
+//! The page is simple for programs, too: its only links are the entries and `../`. Programs that
 //! follow links (mirrors, link checkers, file system layers) follow neither forms nor buttons, so
-//! they fetch each directory once, in one order, and climb one level at a time.
+//! they fetch each directory once, in one order, and go up one level at a time.
 
 use super::{Column, Entry, Kind, Rows, View};
+use crate::bytes::push_decimal;
 use crate::http1::date::{Civil, four_digits, two_digits};
-use crate::page::{escape_html, write_decimal};
+use crate::page::escape_html;
 
-/// Appends the page for the directory at `clean`; the root shows no way up (B-149 to B-155).
+/// Appends the page for the clean path `clean`. The root has no link to a parent (B-149 to B-155).
 pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     const TITLE: &[u8] = b"Directory listing for /";
     let slash: &[u8] = if clean.is_empty() { b"" } else { b"/" };
@@ -46,14 +46,14 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     out.extend_from_slice(b"</main>\n</html>\n");
 }
 
-/// How many there are, how many of them are shown, and the other place for directories.
+/// The number of entries, how many of them are shown, and a button that moves directories.
 fn caption(out: &mut Vec<u8>, rows: &Rows) {
     if !rows.is_complete() {
         out.extend_from_slice(b"The first ");
-        write_decimal(out, rows.len() as u64);
+        push_decimal(out, rows.len() as u64);
         out.extend_from_slice(b" in this order, of ");
     }
-    write_decimal(out, rows.total);
+    push_decimal(out, rows.total);
     out.extend_from_slice(if rows.total == 1 { b" entry" } else { b" entries" });
     let other = View { directories_first: !rows.view.directories_first, ..rows.view };
     let text =
@@ -62,8 +62,9 @@ fn caption(out: &mut Vec<u8>, rows: &Rows) {
     button(out, &other, text);
 }
 
-/// A column's heading: a button for its order, or for the reverse if that is the order now. Names
-/// are first sorted upwards, sizes and dates downwards: one looks for the largest and the latest.
+/// The heading of a column: a button for its order, or for the reverse of the current order. Names
+/// are sorted in ascending order first, sizes and dates in descending order: the largest and the
+/// latest are looked for most.
 fn heading(out: &mut Vec<u8>, view: &View, column: Column, text: &str) {
     let is_sorted = view.column == column;
     let descending = if is_sorted { !view.descending } else { column != Column::Name };
@@ -78,8 +79,8 @@ fn heading(out: &mut Vec<u8>, view: &View, column: Column, text: &str) {
     button(out, &View { column, descending, ..*view }, text);
 }
 
-/// A button that asks for the same directory in the order of `view`. Without an action, a form goes
-/// to the page's own address, whose query it replaces.
+/// A button that requests the same directory in the order of `view`. A form without an action goes
+/// to the address of the page, and replaces its query.
 fn button(out: &mut Vec<u8>, view: &View, text: &str) {
     out.extend_from_slice(b"<form>");
     for (name, value) in view.query_pairs() {
@@ -110,12 +111,12 @@ fn row(out: &mut Vec<u8>, entry: &Entry<&[u8]>) {
     out.extend_from_slice(b"</time><td>");
     match entry.display_size() {
         Some(bytes) => size(out, bytes),
-        None => out.push(b'-'), // programs that read listings expect three words
+        None => out.push(b'-'), // programs that parse listings expect three words
     }
     out.push(b'\n');
 }
 
-/// `YYYY-MM-DD HH:MM` in UTC, which is also what `<time>` reads.
+/// `YYYY-MM-DD HH:MM` in UTC, the format of `<time>`.
 fn date(out: &mut Vec<u8>, unix: i64) {
     let at = Civil::utc(unix);
     out.extend_from_slice(&four_digits(at.year));
@@ -125,17 +126,17 @@ fn date(out: &mut Vec<u8>, unix: i64) {
     }
 }
 
-/// `n` bytes as `ls -h` and Apache write them: `812`, `3.0M`, `15G`; in powers of 1024, rounded
-/// down. One word: programs that read listings take it for a size.
+/// `n` bytes as in `ls -h` and Apache: `812`, `3.0M`, `15G`; in powers of 1024, rounded down. One
+/// word, which programs that parse listings recognize as a size.
 fn size(out: &mut Vec<u8>, n: u64) {
     const UNITS: [&str; 7] = ["", "K", "M", "G", "T", "P", "E"];
     let power = n.checked_ilog2().unwrap_or(0) / 10;
     let whole = n >> (10 * power);
-    write_decimal(out, whole);
+    push_decimal(out, whole);
     if power > 0 && whole < 10 {
         let tenths = (n >> (10 * (power - 1)) & 1023) * 10 / 1024;
         out.push(b'.');
-        write_decimal(out, tenths);
+        push_decimal(out, tenths);
     }
     out.extend_from_slice(UNITS[power as usize].as_bytes()); // 64 bits are at most 15E
 }

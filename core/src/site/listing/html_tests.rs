@@ -1,4 +1,4 @@
-//! The page as it is written, row by row.
+//! The HTML of the listing.
 
 use super::super::tests::{entry, written};
 use super::*;
@@ -19,7 +19,7 @@ fn button(query: &str, text: &str) -> String {
 }
 
 #[test]
-fn headings_are_buttons_and_tell_the_order() {
+fn headings_are_buttons_and_show_the_order() {
     let html = page(b"", &[entry(b"a")]);
     let holds = |html: &str, what: String| assert!(html.contains(&what), "{what} in {html}");
     let name = button("sort=name&order=desc", "Name");
@@ -38,7 +38,7 @@ fn headings_are_buttons_and_tell_the_order() {
 }
 
 #[test]
-fn r_19_r_20_the_only_links_are_the_entries_and_the_way_up() {
+fn r_19_r_20_the_only_links_are_the_entries_and_the_parent() {
     let entries = [entry(b"a"), Entry { kind: Kind::Directory, ..entry(b"d") }];
     for query in ["", "sort=size&order=desc&dirs=first"] {
         let view = View::parse(Some(query.as_bytes()), [""; 0]);
@@ -63,7 +63,7 @@ fn r_19_r_20_the_only_links_are_the_entries_and_the_way_up() {
 }
 
 #[test]
-fn what_was_left_out_is_told() {
+fn an_incomplete_listing_has_the_total() {
     let mut rows = Rows::new(View::default(), 2);
     [b"c", b"a", b"b"].into_iter().for_each(|name| rows.add(entry(name)));
     let html = String::from_utf8(rows.write(b"")).unwrap();
@@ -71,7 +71,7 @@ fn what_was_left_out_is_told() {
 }
 
 #[test]
-fn b_149_rows_show_size_and_date_and_the_way_up() {
+fn b_149_rows_show_size_and_date_and_the_parent() {
     let file = Entry { size: 1_536, modified: 784_111_777, ..entry(b"a.txt") };
     let sub = page(b"sub", &[file]);
     assert!(sub.contains(
@@ -95,7 +95,7 @@ fn b_150_directories_end_in_a_slash_and_links_in_an_at_sign() {
 }
 
 #[test]
-fn b_151_a_name_with_a_colon_is_no_scheme() {
+fn b_151_a_name_with_a_colon_is_not_a_scheme() {
     let html = page(b"", &[entry(b"javascript:alert(1)"), entry(b"a b?#%.txt")]);
     assert!(html.contains("href=\"./javascript%3Aalert%281%29\""));
     assert!(html.contains("href=\"a%20b%3F%23%25.txt\""));
@@ -154,7 +154,7 @@ fn b_149_r_21_a_size_is_one_word() {
 
 proptest! {
     #[test]
-    fn b_155_every_listed_name_is_found_through_its_link(
+    fn b_155_every_link_leads_to_its_name(
         name in proptest::collection::vec(1..=255_u8, 1..40)
     ) {
         prop_assume!(!name.contains(&b'/') && name != b"." && name != b"..");

@@ -1,12 +1,13 @@
-//! The listing for programs.
+//! The listing as JSON.
 //!
-//! One object: `path`, `total`, `complete` and `entries`, each an object with `name`, `href`,
-//! `kind` (`file` or `directory`), `link`, `size` (bytes; null for a directory) and `modified`
-//! (RFC 3339, UTC). Always UTF-8: what is not is replaced in `name`, and exact in `href`.
+//! One object: `path`, `total`, `complete` and `entries`. Each entry is an object with `name`,
+//! `href`, `kind` (`file` or `directory`), `link`, `size` (in bytes; null for a directory) and
+//! `modified` (RFC 3339, UTC). The text is always UTF-8: in `name`, other bytes are replaced;
+//! `href` is exact.
 
 use super::{Entry, Kind, Rows};
+use crate::bytes::{push_decimal, push_hex};
 use crate::http1::date::{Civil, four_digits, two_digits};
-use crate::page::write_decimal;
 
 pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     out.reserve(160 * rows.len() + 256);
@@ -14,7 +15,7 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     let path = if clean.is_empty() { b"/".to_vec() } else { [b"/", clean, b"/"].concat() };
     string(out, &path);
     out.extend_from_slice(b",\"total\":");
-    write_decimal(out, rows.total);
+    push_decimal(out, rows.total);
     out.extend_from_slice(b",\"complete\":");
     boolean(out, rows.is_complete());
     out.extend_from_slice(b",\"entries\":[");
@@ -29,7 +30,7 @@ fn object(out: &mut Vec<u8>, entry: &Entry<&[u8]>) {
     out.extend_from_slice(b"{\"name\":");
     string(out, entry.name);
     out.extend_from_slice(b",\"href\":\"");
-    entry.href(out); // nothing in it needs an escape
+    entry.href(out); // percent-encoded: needs no JSON escape
     out.extend_from_slice(match entry.kind {
         Kind::File => b"\",\"kind\":\"file\"",
         Kind::Directory => b"\",\"kind\":\"directory\"",
@@ -38,7 +39,7 @@ fn object(out: &mut Vec<u8>, entry: &Entry<&[u8]>) {
     boolean(out, entry.is_symlink);
     out.extend_from_slice(b",\"size\":");
     match entry.display_size() {
-        Some(size) => write_decimal(out, size),
+        Some(size) => push_decimal(out, size),
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"modified\":\"");
@@ -50,9 +51,8 @@ fn boolean(out: &mut Vec<u8>, is: bool) {
     out.extend_from_slice(if is { b"true" } else { b"false" });
 }
 
-/// RFC 8259 §7, with U+FFFD for what is not UTF-8.
+/// A JSON string (RFC 8259 §7), with U+FFFD for bytes that are not UTF-8.
 fn string(out: &mut Vec<u8>, text: &[u8]) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
     for piece in text.utf8_chunks() {
         for byte in piece.valid().bytes() {
@@ -60,8 +60,7 @@ fn string(out: &mut Vec<u8>, text: &[u8]) {
                 b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
                 0..0x20 => {
                     out.extend_from_slice(b"\\u00");
-                    out.push(HEX[usize::from(byte >> 4)]);
-                    out.push(HEX[usize::from(byte & 15)]);
+                    push_hex(out, byte);
                 }
                 _ => out.push(byte),
             }
@@ -73,7 +72,7 @@ fn string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
-/// RFC 3339, to the second.
+/// RFC 3339, in seconds.
 fn date(out: &mut Vec<u8>, unix: i64) {
     let at = Civil::utc(unix);
     out.extend_from_slice(&four_digits(at.year));
@@ -99,7 +98,7 @@ mod tests {
     };
 
     #[test]
-    fn the_shape_is_as_documented() {
+    fn the_object_is_as_documented() {
         let file = Entry { size: 1_536, modified: 784_111_777, ..entry(b"a b.txt") };
         let dir = Entry { kind: Kind::Directory, is_symlink: true, size: 4096, ..entry(b"sub") };
         let expected = r#"{"path":"/docs/","total":2,"complete":true,"entries":[
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_is_one_whatever_the_name_holds() {
+    fn any_name_is_a_valid_string() {
         let json = written(JSON, b"", &[entry(b"\"\\\n\x1f\x7f\xff\xc3\xa9")]);
         assert!(
             json.contains("{\"name\":\"\\\"\\\\\\u000a\\u001f\x7f\u{fffd}é\",\"href\":\"%22%5C")
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_left_out_is_told() {
+    fn an_incomplete_listing_has_the_total() {
         let mut rows = Rows::new(JSON, 2);
         [b"c", b"a", b"b"].into_iter().for_each(|name| rows.add(entry(name)));
         let json = String::from_utf8(rows.write(b"")).unwrap();

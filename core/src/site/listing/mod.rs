@@ -1,11 +1,10 @@
-//! What a directory's listing shows, in which order and which form.
+//! Directory listings: which entries, in which order, in HTML or JSON.
 //!
-//! Entries come from the caller, which leaves out what [`super::Site::lists_entry`] does not show and
-//! what leads nowhere: broken links, sockets, FIFOs (B-149). [`Rows`] takes them one by one and
-//! keeps the first so many in the order of the [`View`], so that memory is bounded whatever the
-//! directory holds; it counts the rest, and the listing says that there is more. The form is a page
-//! for people or JSON for programs. Each name is a link to its exact bytes, whatever they are
-//! (B-155).
+//! Entries come from the caller, which leaves out those that [`super::Site::lists_entry`] excludes
+//! and those that cannot be fetched, such as broken links, sockets and FIFOs (B-149). [`Rows`]
+//! takes them one by one and keeps the first ones in the order of the [`View`], up to a maximum, so
+//! that memory is bounded for any directory. The rest is counted, and the listing shows that it is
+//! incomplete. Each name is a link to its exact bytes (B-155).
 //!
 //! ```
 //! use doorstep_core::site::listing::{Entry, Kind, Rows, View};
@@ -30,22 +29,22 @@ pub use view::{Column, Format, View};
 
 use crate::path;
 
-/// One row.
+/// One entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry<N = Vec<u8>> {
-    /// The name as the file system has it: any bytes but `/` and NUL.
+    /// The name in the file system: any bytes except `/` and NUL.
     pub name: N,
-    /// What it is, or for a symbolic link what it leads to.
+    /// The kind; for a symbolic link, that of its target.
     pub kind: Kind,
     /// Whether it is a symbolic link.
     pub is_symlink: bool,
-    /// In bytes; not shown for a directory.
+    /// Size in bytes; not shown for a directory.
     pub size: u64,
     /// When it was last modified, in seconds since 1970.
     pub modified: i64,
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A regular file.
@@ -55,11 +54,11 @@ pub enum Kind {
 }
 
 impl<N: AsRef<[u8]>> Entry<N> {
-    /// Appends the relative reference that leads to it from the directory's own URL.
+    /// Appends the relative reference from the directory's own URL.
     fn href(&self, out: &mut Vec<u8>) {
         let name = self.name.as_ref();
         if name.contains(&b':') {
-            out.extend_from_slice(b"./"); // no scheme, even to a reader that decodes first (B-151)
+            out.extend_from_slice(b"./"); // not a scheme, even if a client decodes first (B-151)
         }
         path::encode(out, name);
         if self.kind == Kind::Directory {
@@ -67,14 +66,14 @@ impl<N: AsRef<[u8]>> Entry<N> {
         }
     }
 
-    /// A directory's own size says nothing to anybody.
+    /// The size to show. That of a directory itself is of no use.
     fn display_size(&self) -> Option<u64> {
         (self.kind == Kind::File).then_some(self.size)
     }
 }
 
 impl Rows {
-    /// The listing of the directory at `clean`, a clean path; the empty one is the root.
+    /// The listing of the directory at the clean path `clean`; the empty path is the root.
     #[must_use]
     pub fn write(mut self, clean: &[u8]) -> Vec<u8> {
         self.sort_and_truncate();

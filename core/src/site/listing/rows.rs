@@ -1,27 +1,39 @@
-//! The rows of a listing, packed: as many as there are entries, and each as small as can be.
+//! The rows of a listing in compact memory.
 //!
-//! When there are many, everything about them is put into pieces of memory so large that every
-//! allocator has them from the system and gives them back to it. Of these only what is used is
-//! there: a listing of 100,000 names takes about 18 MB while it is made, and leaves nothing behind.
+//! A large listing is stored in blocks so large that every allocator in use takes them from the
+//! system and returns them to it (mmap). Only the used part of a block occupies memory: a listing
+//! of 100,000 names takes about 18 MB while it is made, and none afterwards.
 
 use std::cmp::Reverse;
 
 use super::{Column, Entry, Kind, View};
 
-/// Beyond so many rows, they are many.
+/// Number of rows above which a listing is stored in blocks of their own.
 const MMAP_MIN_ROWS: usize = 1_000;
-/// What no allocator in use keeps for itself, in bytes: glibc's does with up to 32 MiB.
+/// Size of a block in bytes. No allocator in use keeps blocks of this size; glibc's keeps up to 32
+/// MiB.
 const MMAP_BYTES: usize = 33 << 20;
 
-/// The rows of a listing: the first of them, in the order of a view.
+/// The rows of a listing: the first ones in the order of a view.
+///
+/// ```
+/// use doorstep_core::site::listing::{Entry, Kind, Rows, View};
+///
+/// let mut rows = Rows::new(View::default(), 2);
+/// for name in ["c", "a", "b"] {
+///     rows.add(Entry { name, kind: Kind::File, is_symlink: false, size: 0, modified: 0 });
+/// }
+/// let html = String::from_utf8(rows.write(b"")).unwrap();
+/// assert!(html.contains("The first 2 in this order, of 3 entries"));
+/// ```
 #[derive(Debug)]
 pub struct Rows {
     pub(super) view: View,
     limit: usize,
     pub(super) total: u64,
     packed: Packed,
-    /// The rows that count, by their numbers; in order once they are settled. Never more than twice
-    /// the limit.
+    /// The rows that count, by their numbers; in order after sorting. Never more than twice the
+    /// limit.
     order: Vec<u32>,
 }
 
@@ -31,49 +43,49 @@ struct Packed {
     names: Vec<u8>,
 }
 
-/// An entry whose name is elsewhere.
+/// An entry; its name is in [`Packed::names`].
 #[derive(Debug)]
 struct Row {
     size: u64,
     modified: i64,
-    /// Where its name begins, and how long it is.
+    /// The start of its name, and its length in bytes.
     name_start: usize,
     name_len: u32,
-    /// What it is sorted by comes behind the name, so long; of length 0, it is the name.
+    /// The length of the sort key after the name, in bytes. 0 if the key is the name itself.
     key_len: u32,
     kind: Kind,
     is_symlink: bool,
 }
 
 impl Rows {
-    /// At most `limit` rows are kept, and at least one.
+    /// A listing of at most `limit` rows; at least one.
     #[must_use]
     pub fn new(view: View, limit: usize) -> Self {
-        // Twice as many have numbers of 32 bits.
+        // Row numbers have 32 bits, and there are up to twice as many rows.
         let limit = limit.clamp(1, u32::MAX as usize / 2);
         Self { view, limit, total: 0, packed: Packed::default(), order: Vec::new() }
     }
 
-    /// Takes an entry; in any order.
+    /// Adds an entry, in any order.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "an entry that is taken is not needed any more"
     )]
     pub fn add(&mut self, entry: Entry<impl AsRef<[u8]>>) {
         if self.order.len() >= self.limit.saturating_mul(2) {
-            self.sort_and_truncate(); // once in `limit` entries, so the sorting costs each little
+            self.sort_and_truncate(); // once per `limit` entries, so the cost per entry is small
         }
         self.order.push(self.packed.push(&entry));
         self.total += 1;
     }
 
-    /// How many rows are kept so far, a number.
+    /// The number of rows kept so far.
     #[must_use]
     pub fn len(&self) -> usize {
         self.order.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
@@ -83,7 +95,7 @@ impl Rows {
         self.len() as u64 == self.total
     }
 
-    /// Where to write them.
+    /// The buffer to write the listing to.
     pub(super) fn output_buffer(&self) -> Vec<u8> {
         let mut space = Vec::new();
         if self.len() > MMAP_MIN_ROWS {
@@ -92,12 +104,12 @@ impl Rows {
         space
     }
 
-    /// They, in order once they are settled.
+    /// The rows; in order after sorting.
     pub(super) fn iter(&self) -> impl Iterator<Item = Entry<&[u8]>> {
         self.order.iter().map(|&row| self.packed.entry(row))
     }
 
-    /// Puts them in order and drops what is beyond the limit.
+    /// Sorts the rows and removes those beyond the limit.
     pub(super) fn sort_and_truncate(&mut self) {
         self.sort();
         if self.order.len() > self.limit {
@@ -111,7 +123,7 @@ impl Rows {
     }
 
     /// Sorts by name in Unicode lower case, directories among files, ties in code-point order
-    /// (B-148); then, each step keeping the order of the one before among equals, as the view says.
+    /// (B-148); then by the column of the view, with a stable sort.
     fn sort(&mut self) {
         let Self { view, packed, order, .. } = self;
         let entry = |row: &u32| packed.entry(*row);
@@ -131,7 +143,7 @@ impl Rows {
 }
 
 impl Packed {
-    /// Takes an entry; its number.
+    /// Adds an entry and returns its number.
     fn push(&mut self, entry: &Entry<impl AsRef<[u8]>>) -> u32 {
         let number = self.rows.len();
         if number == MMAP_MIN_ROWS {
@@ -175,7 +187,7 @@ impl Packed {
     }
 }
 
-/// Moves it to a large piece of memory, if there is one to be had and enough is left to others.
+/// Moves `vec` to a large block, if there is one and memory is left for others.
 fn reserve_mmapped<T>(vec: &mut Vec<T>) {
     if Vec::<u8>::new().try_reserve_exact(4 * MMAP_BYTES).is_err() {
         return;
@@ -183,8 +195,7 @@ fn reserve_mmapped<T>(vec: &mut Vec<T>) {
     let _ = vec.try_reserve_exact((MMAP_BYTES / size_of::<T>()).saturating_sub(vec.len()));
 }
 
-/// The name in Unicode lower case, if that is another one. As bytes of UTF-8 it sorts as in code
-/// points.
+/// The name in Unicode lower case, if that differs from the name. UTF-8 sorts in code-point order.
 fn sort_key(name: &[u8]) -> Option<Vec<u8>> {
     if name.iter().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
         return None;

@@ -1,38 +1,45 @@
-//! How a client would like a listing: its order by the query, its form by Accept.
+//! The view of a listing: its order from the query, its format from Accept.
 //!
 //! The query is `sort=name|size|date`, `order=asc|desc` and `dirs=first`, joined by `&` in any
-//! order, in exactly these words. Anything else in it is as if it was not there: a listing has no
-//! wrong address.
+//! order and spelled exactly like this. Everything else in it is ignored.
 
 use crate::http1::Head;
-use crate::site::precompressed::parse_qvalue;
+use crate::site::accept::{Member, Preference};
 
-/// How a listing is to look.
+/// The view of a listing.
+///
+/// ```
+/// use doorstep_core::site::listing::{Column, Format, View};
+///
+/// let view = View::parse(Some(b"sort=size&order=desc"), ["application/json"]);
+/// assert_eq!((view.column, view.descending), (Column::Size, true));
+/// assert_eq!((view.format, view.content_type()), (Format::Json, "application/json"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct View {
-    /// What it is sorted by; equals are sorted by name.
+    /// The column to sort by; ties are sorted by name.
     pub column: Column,
-    /// Whether the last comes first.
+    /// Whether the order is descending.
     pub descending: bool,
-    /// Whether directories stand before files. By default they stand among them (B-148).
+    /// Whether directories come before files. By default they are sorted among them (B-148).
     pub directories_first: bool,
-    /// What it is written in.
+    /// The format.
     pub format: Format,
 }
 
-/// What a listing can be sorted by.
+/// A column to sort by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Column {
     /// The name, in the order of B-148.
     #[default]
     Name,
-    /// The size; directories have less than any file.
+    /// The size; directories sort before files.
     Size,
     /// When it was last modified.
     Date,
 }
 
-/// What a listing can be written in.
+/// A format of listings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// HTML, for people.
@@ -47,7 +54,7 @@ impl View {
         Self::parse(head.query(), head.header_list("accept"))
     }
 
-    /// The view that a query and the members of Accept ask for.
+    /// The view for a query and the members of Accept.
     pub fn parse(query: Option<&[u8]>, accept: impl IntoIterator<Item: AsRef<[u8]>>) -> Self {
         let mut view = Self { format: preferred_format(accept), ..Self::default() };
         for word in query.unwrap_or_default().split(|&b| b == b'&') {
@@ -73,7 +80,7 @@ impl View {
         }
     }
 
-    /// What asks for this order, name by name.
+    /// The query of this view, as pairs of name and value.
     pub(super) fn query_pairs(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let order = if self.descending { "desc" } else { "asc" };
         let dirs = self.directories_first.then_some(("dirs", "first"));
@@ -91,33 +98,18 @@ impl Column {
     }
 }
 
-/// JSON for who likes it better: by q-value, and at equal ones when it is named more exactly, as in
-/// `application/json, */*`. A browser names HTML, and who says nothing gets the page.
+/// JSON if the client prefers it to HTML: by weight, and at equal weights if it is named more
+/// exactly, as in `application/json, */*`. Browsers name HTML, and a client without a preference
+/// gets HTML.
 fn preferred_format(accept: impl IntoIterator<Item: AsRef<[u8]>>) -> Format {
-    // Of the ranges that match, the most exact counts (RFC 9110 §12.5.1): (exactness, q-value).
-    let (mut page, mut json) = ((0, 0), (0, 0));
+    let (mut html, mut json) = (Preference::default(), Preference::default());
     for member in accept {
-        let mut parts = member.as_ref().split(|&b| b == b';').map(<[u8]>::trim_ascii);
-        let range = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let quality = parts.find_map(|part| match part {
-            [b'q' | b'Q', b'=', value @ ..] => Some(parse_qvalue(value)),
-            _ => None,
-        });
-        let Some(quality) = quality.unwrap_or(Some(1_000)) else { continue };
-        match &range[..] {
-            b"*/*" => {
-                page = page.max((1, quality));
-                json = json.max((1, quality));
-            }
-            b"text/*" => page = page.max((2, quality)),
-            b"application/*" => json = json.max((2, quality)),
-            b"text/html" => page = page.max((3, quality)),
-            b"application/json" => json = json.max((3, quality)),
-            _ => {}
+        if let Some(member) = Member::parse(member.as_ref()) {
+            html.add("text/html", &member);
+            json.add("application/json", &member);
         }
     }
-    let weight = |(exactness, quality): (u8, u16)| (quality, exactness);
-    if json.1 > 0 && weight(json) > weight(page) { Format::Json } else { Format::Html }
+    if json.is_acceptable() && json.is_preferred_to(&html) { Format::Json } else { Format::Html }
 }
 
 #[cfg(test)]
@@ -125,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_exactly_a_known_word_is_not_there() {
+    fn unknown_words_in_the_query_are_ignored() {
         let view = |query: &str| View::parse(Some(query.as_bytes()), [""; 0]);
         for query in [
             "",
@@ -152,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn every_view_is_found_through_its_own_query() {
+    fn the_query_of_a_view_yields_the_view() {
         for column in [Column::Name, Column::Size, Column::Date] {
             for (descending, directories_first) in
                 [(false, false), (false, true), (true, false), (true, true)]
@@ -166,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_9110_12_5_1_json_is_for_who_likes_it_better() {
+    fn rfc_9110_12_5_1_json_if_it_is_preferred() {
         for (accept, json) in [
             ("", false),
             ("*/*", false),

@@ -1,6 +1,6 @@
-//! Any bytes as the fields of a request for a file or a listing: which part of it, which coding,
-//! which digest, which format, and whether it is wanted at all. What comes out is what a naive second
-//! opinion says, written from the RFCs; nothing is sent that is not in the file or was refused.
+//! Any bytes as the headers of a request for a file or a listing: ranges, codings, digests, formats and
+//! preconditions. The result equals that of a simple second implementation, written from the RFCs;
+//! nothing is selected that is not in the file or not acceptable.
 #![no_main]
 
 use doorstep_core::http1::{Connection, Event, Head, Limits, date};
@@ -14,8 +14,8 @@ use doorstep_core::site::range::{ByteRange, Selection, select};
 use libfuzzer_sys::fuzz_target;
 use std::time::UNIX_EPOCH;
 
-/// What a line of the input may be the value of, as its first byte says, and words that belong
-/// there; the empty one is the file's tag.
+/// The headers that a line of the input may be the value of, chosen by its first byte, and words that
+/// occur in them. The empty word is the file's tag.
 const FIELDS: [(&str, &[&[u8]]); 11] = [
     ("Range", &[b"bytes=", b"0-", b"-1", b"-0", b"-", LONG, b", ", b"18446744073709551615"]),
     ("If-Match", TAGS),
@@ -40,7 +40,7 @@ const FIELDS: [(&str, &[&[u8]]); 11] = [
         ],
     ),
 ];
-/// The most ranges that are read.
+/// The maximum number of ranges.
 const MOST: usize = 64;
 const LONG: &[u8] = b"7-,7-,7-,7-,7-,7-,7-,7-,7-,7-,7-,7-,7-,7-,7-,7-,";
 const TAGS: &[&[u8]] = &[b"", b"W/", b"\"a,b\"", b"\"a b\"", b"\"", b"*", b"*,", b", ", b" "];
@@ -81,7 +81,7 @@ const DIGESTS: &[&[u8]] =
 const AT: i64 = 784_111_777;
 const DATES: [i64; 7] = [AT - 1, AT, AT + 1, -1, 0, i64::MAX, i64::MIN];
 
-/// The lines of a request, by the name of their field.
+/// The lines of a request, by the name of their header.
 struct Lines(Vec<(&'static str, Vec<u8>)>);
 
 impl Lines {
@@ -89,10 +89,10 @@ impl Lines {
         self.0.iter().filter(|(of, _)| *of == name).map(|(_, value)| &value[..]).collect()
     }
 
-    /// Split at commas, as they come.
+    /// All members, split at commas.
     fn members(&self, name: &str) -> Vec<&[u8]> {
         let split = |line| <[u8]>::split(line, |&b| b == b',');
-        let members = self.all(name).into_iter().flat_map(split).map(<[u8]>::trim_ascii);
+        let members = self.all(name).into_iter().flat_map(split).map(trim_ows);
         members.filter(|member| !member.is_empty()).collect()
     }
 }
@@ -107,7 +107,7 @@ fuzz_target!(|input: &[u8]| {
     let [count, shift, modified, changed, now, method, lines @ ..] = input else { return };
     let size = match shift {
         ..0xc0 => u64::from(*count),
-        shift => (u64::from(*count) << (shift & 63)).wrapping_sub(1), // the largest there is, too
+        shift => (u64::from(*count) << (shift & 63)).wrapping_sub(1), // also the largest number
     };
     let modified = DATES[usize::from(*modified) % DATES.len()];
     let near = |other: &u8| modified.saturating_add(i64::from(other.cast_signed()));
@@ -129,7 +129,7 @@ fuzz_target!(|input: &[u8]| {
         if let Some(at) = date::parse(value, near(now)) {
             assert_eq!(date::parse(&date::format(at), near(now)), Some(at));
         }
-        // httpdate reads the same, but for white space around it and the century of two digits.
+        // httpdate parses the same, apart from white space around it and the century of two digits.
         let text = std::str::from_utf8(value).unwrap_or_default().trim();
         if let Ok(theirs) = httpdate::parse_http_date(text)
             && !text.contains('-')
@@ -153,10 +153,10 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(is_sha_256_wanted(lines.all(name)), wanted);
     }
 
-    // What can be the line of a field goes through the machine as well.
+    // Values that are possible in a request also pass through the state machine.
     let sent = |b: &u8| matches!(b, b'\t' | b' '..=b'~' | 0x80..);
     lines.0.retain(|(name, value)| *name != "the query" && value.iter().all(sent));
-    lines.0.iter_mut().for_each(|(_, value)| *value = value.trim_ascii().to_vec());
+    lines.0.iter_mut().for_each(|(_, value)| *value = trim_ows(value).to_vec());
     let method = if method & 1 == 0 { "GET" } else { "HEAD" };
     request(method, &lines, |head| {
         let naive = naive_check(method, &lines, &tag, modified, near(now));
@@ -174,7 +174,7 @@ fuzz_target!(|input: &[u8]| {
     });
 });
 
-/// Most bytes stand for themselves; those behind ASCII for a word or, in Range, a range.
+/// Most bytes are themselves; those above ASCII are a word or, in Range, a range.
 fn spelt(b: u8, name: &str, words: &[&[u8]], tag: &Tag<'_>) -> Vec<u8> {
     match b {
         ..0x80 | 0xf0.. => vec![b],
@@ -189,7 +189,7 @@ fn spelt(b: u8, name: &str, words: &[&[u8]], tag: &Tag<'_>) -> Vec<u8> {
     }
 }
 
-/// Hands `with` the head of a request with these lines.
+/// Calls `with` with the head of a request with these lines.
 fn request(method: &str, lines: &Lines, with: impl FnOnce(&Head<'_>)) {
     let mut bytes = format!("{method} / HTTP/1.1\r\nHost: a\r\n").into_bytes();
     for (name, value) in &lines.0 {
@@ -204,7 +204,7 @@ fn request(method: &str, lines: &Lines, with: impl FnOnce(&Head<'_>)) {
     }
 }
 
-/// A tag shows nothing but digits, and is weak until no change can hide (RFC 9110 §8.8.2.2).
+/// A tag has digits only, and is weak until its times are unambiguous (RFC 9110 §8.8.2.2).
 fn tag<'a>(etag: &'a EntityTag, stat: &Stat, now: i64) -> Tag<'a> {
     let age = i128::from(now) - i128::from(stat.modified.max(stat.changed.0));
     assert_eq!(etag.is_weak(), age <= 2);
@@ -224,7 +224,7 @@ impl Tag<'_> {
         }
     }
 
-    /// RFC 9110 §13.1.1: a star, or tags between the commas that are in no quotes.
+    /// RFC 9110 §13.1.1: `*`, or tags separated by commas outside of quotes.
     fn listed(&self, lines: &[&[u8]], comparison: Comparison) -> Option<bool> {
         let (text, mut quoted) = (lines.join(&b", "[..]), false);
         let apart = |&b: &u8| {
@@ -247,7 +247,7 @@ impl Tag<'_> {
     }
 }
 
-/// Spaces and tabs are optional around a member, nothing else is.
+/// Spaces and tabs are allowed around a member, and nothing else.
 fn blanks_off(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
         text = rest;
@@ -255,7 +255,7 @@ fn blanks_off(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// RFC 9110 §13.2.2: each condition alone, `None` when it does not count, then the order of them.
+/// RFC 9110 §13.2.2: each precondition alone, `None` if it does not apply, then their order.
 fn naive_check(method: &str, lines: &Lines, tag: &Tag<'_>, modified: i64, now: i64) -> Evaluation {
     let first = |name| lines.all(name).first().copied();
     let single = |name| first(name).filter(|_| lines.all(name).len() == 1);
@@ -282,7 +282,7 @@ fn naive_check(method: &str, lines: &Lines, tag: &Tag<'_>, modified: i64, now: i
     }
 }
 
-/// What is sent lies in the file, each byte of it once, in no more pieces than there may be.
+/// The selection is within the file, each byte once, in at most the maximum number of ranges.
 fn range(lines: &[&[u8]], size: u64) {
     let selection = select(lines.iter().copied(), size, MOST);
     let ranges = match &selection {
@@ -306,18 +306,18 @@ fn range(lines: &[&[u8]], size: u64) {
     assert_eq!(selection, naive_range(&joined, size).unwrap_or_default());
 }
 
-/// RFC 9110 §14.1.2 and §14.2; `None` when the field is ignored.
+/// RFC 9110 §14.1.2 and §14.2; `None` if the header is ignored.
 fn naive_range(field: &[u8], size: u64) -> Option<Selection> {
     let equals = field.iter().position(|&b| b == b'=')?;
     if !field[..equals].eq_ignore_ascii_case(b"bytes") {
         return None;
     }
     let (mut asked, mut read) = (Vec::new(), 0);
-    for spec in field[equals + 1..].split(|&b| b == b',').map(<[u8]>::trim_ascii) {
+    for spec in field[equals + 1..].split(|&b| b == b',').map(trim_ows) {
         let (first, last) = match spec.split(|&b| b == b'-').collect::<Vec<_>>()[..] {
             [b""] => continue,
             [b"", suffix] => match number(suffix)? {
-                0 => (size, size), // not one byte: as if behind the end
+                0 => (size, size), // no byte: like a range beyond the end
                 _ if size == 0 => return None,
                 length => (size.saturating_sub(length), u64::MAX),
             },
@@ -341,7 +341,7 @@ fn naive_range(field: &[u8], size: u64) -> Option<Selection> {
     }
 }
 
-/// Sorted, joined with the neighbour, and put where the first part of each stood.
+/// Sorted, merged with the next one, and put at the place of its first part.
 fn merged(asked: &[ByteRange]) -> Vec<ByteRange> {
     let mut sorted: Vec<_> = asked.iter().copied().enumerate().collect();
     sorted.sort_by_key(|(_, range)| range.first);
@@ -359,17 +359,17 @@ fn merged(asked: &[ByteRange]) -> Vec<ByteRange> {
     joined.into_iter().map(|(_, range)| range).collect()
 }
 
-/// A number of any length; beyond every file all are the same.
+/// A number of any length, clamped to 64 bits.
 fn number(digits: &[u8]) -> Option<u64> {
     let fits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     let text = std::str::from_utf8(digits).ok().filter(|_| fits)?;
     Some(text.parse().unwrap_or(u64::MAX))
 }
 
-/// RFC 9110 §12.5.3: the codings that are liked no less than the file itself, best first.
+/// RFC 9110 §12.5.3: the codings with at least the weight of the uncompressed file, best first.
 fn encoding(members: &[&[u8]]) {
     let weigh = |member: &&[u8]| {
-        let mut parts = member.split(|&b| b == b';').map(<[u8]>::trim_ascii);
+        let mut parts = member.split(|&b| b == b';').map(trim_ows);
         let name = parts.next()?.to_ascii_lowercase();
         let weight = parts.next().map_or(Some(1_000), weight).filter(|_| parts.next().is_none())?;
         Some((name, weight))
@@ -379,7 +379,7 @@ fn encoding(members: &[&[u8]]) {
         let named = weighed.iter().filter(|(name, _)| names.contains(&&name[..]));
         named.map(|(_, weight)| *weight).max()
     };
-    let liked = |coding: Coding| {
+    let weight_of = |coding: Coding| {
         let own = match coding {
             Coding::Gzip => most(&[b"gzip", b"x-gzip"]),
             other => most(&[other.name().as_bytes()]),
@@ -388,28 +388,26 @@ fn encoding(members: &[&[u8]]) {
     };
     let mut expected = vec![Coding::Brotli, Coding::Zstandard, Coding::Gzip];
     expected.retain(|&coding| {
-        liked(coding) > 0 && most(&[b"identity"]).is_none_or(|itself| itself <= liked(coding))
+        weight_of(coding) > 0
+            && most(&[b"identity"]).is_none_or(|identity| identity <= weight_of(coding))
     });
-    expected.sort_by_key(|&coding| 1_000 - liked(coding));
+    expected.sort_by_key(|&coding| 1_000 - weight_of(coding));
 
     let codings: Vec<_> = preferred_codings(members).collect();
     assert_eq!(codings, expected);
-    assert!(
-        preferred_codings(members.iter().rev()).eq(expected),
-        "in whatever order they are sent"
-    );
+    assert!(preferred_codings(members.iter().rev()).eq(expected), "in any order");
     for coding in codings {
         let mut names = members.iter().filter_map(|member| member.split(|&b| b == b';').next());
         let is = |name: &[u8], known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         let about = |name: &[u8]| {
-            let name = name.trim_ascii();
+            let name = trim_ows(name);
             name == b"*" || is(name, coding.name()) || coding == Coding::Gzip && is(name, "x-gzip")
         };
-        assert!(names.any(about), "nobody asked for it");
+        assert!(names.any(about), "not in the list");
     }
 }
 
-/// `q=` and a q-value (RFC 9110 §12.4.2), in thousandths.
+/// `q=` and a quality value (RFC 9110 §12.4.2), in thousandths.
 fn weight(part: &[u8]) -> Option<u16> {
     let text = std::str::from_utf8(part).ok()?.to_ascii_lowercase();
     let text = text.strip_prefix("q=")?;
@@ -425,8 +423,7 @@ fn weight(part: &[u8]) -> Option<u16> {
     (value <= 1.0).then_some((value * 1_000.0).round() as u16)
 }
 
-/// A listing's order is that of the last words that are known; its format is weighed by
-/// RFC 9110 §12.5.1.
+/// The order of a listing is that of the last known words; its format follows RFC 9110 §12.5.1.
 fn listing(lines: &Lines) {
     let query = lines.all("the query").last().copied();
     let accept = lines.members("Accept");
@@ -445,19 +442,27 @@ fn listing(lines: &Lines) {
 
     let [page, json] =
         [["text/html", "text/*", "*/*"], ["application/json", "application/*", "*/*"]]
-            .map(|ranges| liking(&accept, ranges));
+            .map(|ranges| weight_of(&accept, ranges));
     let format = if json > page && json.0 > 0 { Format::Json } else { Format::Html };
     assert_eq!(view.format, format);
     assert_eq!(view.content_type().starts_with("application/json"), format == Format::Json);
 }
 
-/// How much a type is liked, and by how exact a range: that which is named first in `ranges`.
-fn liking(accept: &[&[u8]], ranges: [&str; 3]) -> (u16, usize) {
+/// The optional white space of RFC 9110 §5.6.3.
+fn trim_ows(text: &[u8]) -> &[u8] {
+    let end = text.iter().rposition(|b| !b" \t".contains(b)).map_or(0, |last| last + 1);
+    &text[text.iter().position(|b| !b" \t".contains(b)).unwrap_or(end)..end]
+}
+
+/// The weight of a type, and how exact the range is that decides: the first of `ranges` that is listed.
+fn weight_of(accept: &[&[u8]], ranges: [&str; 3]) -> (u16, usize) {
     for (exactness, range) in (1..=3).rev().zip(ranges) {
         let weights = accept.iter().filter_map(|member| {
-            let mut parts = member.split(|&b| b == b';').map(<[u8]>::trim_ascii);
+            let mut parts = member.split(|&b| b == b';').map(trim_ows);
             parts.next().filter(|name| name.eq_ignore_ascii_case(range.as_bytes()))?;
-            let mut of_weight = parts.filter(|part| part.to_ascii_lowercase().starts_with(b"q="));
+            let key = |part: &&[u8]| part.split(|&b| b == b'=').next().map(trim_ows) == Some(b"q");
+            let lower = parts.map(<[u8]>::to_ascii_lowercase).collect::<Vec<_>>();
+            let mut of_weight = lower.iter().map(Vec::as_slice).filter(key);
             of_weight.next().map_or(Some(1_000), weight)
         });
         if let Some(most) = weights.max() {
@@ -467,22 +472,22 @@ fn liking(accept: &[&[u8]], ranges: [&str; 3]) -> (u16, usize) {
     (0, 0)
 }
 
-/// RFC 9530 §4: a dictionary of integers from 0 to 10; `None` when it is none.
+/// RFC 9530 §4: a dictionary of integers from 0 to 10; `None` if it is malformed.
 fn naive_digest(lines: &[&[u8]]) -> Option<bool> {
-    let text: Vec<_> = lines.iter().map(|l| l.trim_ascii()).filter(|l| !l.is_empty()).collect();
+    let text: Vec<_> = lines.iter().map(|l| trim_ows(l)).filter(|l| !l.is_empty()).collect();
     let mut wanted = None;
     for member in text.join(&b',').split(|&b| b == b',').filter(|_| !text.is_empty()) {
         let member = std::str::from_utf8(member.split(|&b| b == b';').next()?).ok()?;
-        let (key, value) = member.trim_ascii().split_once('=')?;
+        let (key, value) = member.trim_matches([' ', '\t']).split_once('=')?;
         let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.*".contains(c);
         let is_key = key.starts_with(|c: char| c.is_ascii_lowercase() || c == '*');
         let is_number = value.len() <= 15 && value.chars().all(|c| c.is_ascii_digit());
-        let liked: u64 = value.parse().ok()?;
-        if !is_key || !key.chars().all(known) || !is_number || liked > 10 {
+        let preference: u64 = value.parse().ok()?;
+        if !is_key || !key.chars().all(known) || !is_number || preference > 10 {
             return None;
         }
         if key == "sha-256" {
-            wanted = Some(liked > 0);
+            wanted = Some(preference > 0);
         }
     }
     wanted

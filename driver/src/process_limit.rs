@@ -45,12 +45,12 @@ impl ProcessLimit {
     }
 
     /// Waits for a permit by [`ProcessLimit::poll`].
-    pub(super) fn queue(&self, timeout: Duration, half_close_timeout: Duration) -> PermitWait {
+    pub(crate) fn queue(&self, timeout: Duration, half_close_timeout: Duration) -> PermitWait {
         PermitWait::new(&self.permits, timeout, half_close_timeout)
     }
 
     /// Takes the permit that `wait` waits for, as [`PermitWait::poll`] does.
-    pub(super) fn poll(
+    pub(crate) fn poll(
         &self,
         wait: &mut PermitWait,
         connection: &ConnectionHandle,

@@ -1,13 +1,13 @@
-//! Threads for work that may wait: reading a directory, hashing a file, starting a process.
+//! Threads for work that blocks: reading a directory, hashing a file, starting a process.
 //!
-//! The first one is started before the server serves, and stays as long as it does; so whatever
-//! becomes of the machine later, work is done. More are started while all of them are busy, up to a
-//! bound and as far as the system has any; beyond that, work waits in a queue. That is no longer
-//! than there are connections, each of which waits for its own work. Work that nobody waits for any
-//! more is dropped before it begins.
+//! One thread is started before the server serves and stays as long as the server does, so that work
+//! is done even if the system has no more threads later. More are started while all of them are busy,
+//! up to [`Config::pool_threads`]; beyond that, work waits in a queue. The queue is never longer than
+//! the number of connections, each of which waits for its own work. Work whose connection has been
+//! closed is dropped before it begins.
 //!
-//! smol's own pool is not used: while it has no thread and can get none, `smol::unblock` tries
-//! again and again on the thread that calls it, which here is the one that serves everybody.
+//! smol's own pool is not used: while it has no thread and cannot get one, `smol::unblock` retries on
+//! the thread that calls it, which here is the one that serves all connections.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -24,7 +24,7 @@ use smol::{channel, future};
 type Job = Box<dyn FnOnce() + Send>;
 
 /// A bounded set of threads. They end when it is dropped.
-pub(crate) struct ThreadPool {
+pub(crate) struct BlockingPool {
     shared: Arc<Shared>,
 }
 
@@ -35,7 +35,7 @@ struct Shared {
     /// How long not to ask again for a thread that the system has refused.
     backoff: Duration,
     state: Mutex<State>,
-    /// There is work, or an end.
+    /// Notified when there is work, and when the pool is dropped.
     changed: Condvar,
 }
 
@@ -43,18 +43,18 @@ struct Shared {
 struct State {
     queue: VecDeque<Job>,
     threads: usize,
-    /// Of those, the ones that wait for work.
+    /// How many of them wait for work.
     idle: usize,
     /// When the system last refused a thread.
     refused: Option<Instant>,
     closed: bool,
 }
 
-impl ThreadPool {
+impl BlockingPool {
     /// A pool of at most [`Config::pool_threads`] threads, one of which is started now.
     ///
     /// # Errors
-    /// When the system has no thread for it.
+    /// Returns an error if the system has no thread for it.
     pub(crate) fn start(config: &Config) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             max: config.pool_threads.max(1),
@@ -67,7 +67,7 @@ impl ThreadPool {
         Ok(Self { shared })
     }
 
-    /// Does `work` on a thread of the pool. A panic in it goes on here.
+    /// Runs `work` on a thread of the pool, and returns its result. A panic in it is resumed here.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -81,26 +81,26 @@ impl ThreadPool {
         match receiver.recv().await {
             Ok(Ok(done)) => done,
             Ok(Err(panic)) => panic::resume_unwind(panic),
-            Err(_) => future::pending().await, // never: only a pool that is gone drops work
+            Err(_) => future::pending().await, // never: only a pool that was dropped drops work
         }
     }
 }
 
-impl Drop for ThreadPool {
+impl Drop for BlockingPool {
     fn drop(&mut self) {
         let dropped = {
             let mut state = self.shared.lock();
             state.closed = true;
             mem::take(&mut state.queue)
         };
-        drop(dropped); // which may itself lock this or that
+        drop(dropped); // outside the lock: dropping work may do anything
         self.shared.changed.notify_all();
     }
 }
 
-impl fmt::Debug for ThreadPool {
+impl fmt::Debug for BlockingPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ThreadPool").field("max", &self.shared.max).finish_non_exhaustive()
+        f.debug_struct("BlockingPool").field("max", &self.shared.max).finish_non_exhaustive()
     }
 }
 
@@ -110,7 +110,7 @@ impl Shared {
         state.queue.push_back(job);
         let is_short = state.queue.len() > state.idle && state.threads < self.max;
         if is_short && state.refused.is_none_or(|refused| refused.elapsed() >= self.backoff) {
-            // Without one, a thread that there is does it when it is free.
+            // If there is none, an existing thread does the work when it is idle.
             state.refused = self.spawn(&mut state).err().map(|_| Instant::now());
         }
         drop(state);
@@ -121,11 +121,11 @@ impl Shared {
         let shared = self.clone();
         thread::Builder::new().name("pool".into()).spawn(move || shared.work())?;
         state.threads += 1;
-        state.idle += 1; // at once: else the next job asks for one more
+        state.idle += 1; // now: otherwise the next job would start one more
         Ok(())
     }
 
-    /// A thread's life.
+    /// A thread: job after job.
     fn work(&self) {
         let mut state = self.lock();
         loop {
@@ -169,8 +169,8 @@ mod tests {
     }
 
     #[test]
-    fn more_work_than_threads_waits_and_is_done() {
-        let pool = ThreadPool::start(&threads(2)).unwrap();
+    fn work_beyond_the_number_of_threads_is_queued_and_done() {
+        let pool = BlockingPool::start(&threads(2)).unwrap();
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         smol::block_on(async {
             let mut all = Vec::new();
@@ -193,8 +193,8 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_waits_for_is_not_begun() {
-        let pool = ThreadPool::start(&threads(1)).unwrap();
+    fn work_whose_caller_is_gone_is_not_begun() {
+        let pool = BlockingPool::start(&threads(1)).unwrap();
         let (go, wait) = mpsc::channel::<()>();
         let begun = Arc::new(AtomicUsize::new(0));
         smol::block_on(async {
@@ -206,14 +206,14 @@ mod tests {
             drop(second);
             go.send(()).unwrap();
             assert!(first.await);
-            pool.run(|| ()).await; // behind the second
+            pool.run(|| ()).await; // queued after the second
         });
         assert_eq!(begun.load(Ordering::SeqCst), 0);
     }
 
     #[test]
-    fn a_panic_is_that_of_who_waits_and_the_thread_stays() {
-        let pool = ThreadPool::start(&threads(1)).unwrap();
+    fn a_panic_is_resumed_at_the_caller_and_the_thread_stays() {
+        let pool = BlockingPool::start(&threads(1)).unwrap();
         smol::block_on(async {
             let panicked =
                 AssertUnwindSafe(pool.run(|| panic::resume_unwind(Box::new("on purpose"))));

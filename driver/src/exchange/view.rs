@@ -1,0 +1,122 @@
+//! A request and its response, as far as a handler may touch them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use doorstep_core::http1::{Connection, Head, Inbox, Outbox, Reject, ResponseDue, SentResponse};
+
+use super::response::Response;
+use super::set_date;
+use crate::connections::ConnectionHandle;
+use crate::observer::Observer;
+
+/// What a handler can do with a request without waiting: read its head, begin a response, and end
+/// it. Each front end's `Exchange` dereferences to it, and adds what may wait.
+///
+/// No method here or there can break the framing of a connection: a handler can abort a response,
+/// but the bytes on the connection always are those of whole responses, or end visibly.
+pub struct ExchangeView<'a> {
+    pub(super) head: Head<'a>,
+    pub(super) connection: &'a Arc<ConnectionHandle>,
+    pub(super) observer: &'a dyn Observer,
+    pub(crate) machine: &'a mut Connection,
+    /// What was read of the body, and behind it.
+    pub(super) inbox: Inbox<&'a mut [u8]>,
+    pub(crate) outbox: &'a mut Outbox,
+    /// What was sent, for the access log.
+    pub(super) sent: SentResponse,
+    /// The client has disconnected: reading its request or sending the response failed.
+    pub(super) disconnected: bool,
+    /// The response was given up before it was complete.
+    pub(super) aborted: bool,
+    pub(super) reject: Option<Reject>,
+    /// Bytes at the front of the inbox that are body and were counted, but not yet read.
+    pub(super) pending: usize,
+    pub(super) trailers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// [`Config::flush_threshold`](crate::Config::flush_threshold).
+    pub(super) flush_threshold: usize,
+}
+
+impl<'a> ExchangeView<'a> {
+    /// The request's head.
+    #[must_use]
+    pub fn head(&self) -> Head<'a> {
+        self.head
+    }
+
+    /// The client's address and port (B-301).
+    #[must_use]
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.connection.peer()
+    }
+
+    /// The address and port that the client has connected to.
+    ///
+    /// # Errors
+    /// Returns an error if the system does not know it any more.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.connection.stream().local_addr()
+    }
+
+    /// The trailer fields of a chunked body, name and value, once it was read to its end.
+    #[must_use]
+    pub fn trailers(&self) -> &[(Vec<u8>, Vec<u8>)] {
+        &self.trailers
+    }
+
+    /// Begins the response. Its Date is this moment, however long ago the request came.
+    pub fn respond(&mut self, status: u16) -> Response<'_> {
+        if self.connection.should_close() {
+            self.machine.disable_keep_alive();
+        }
+        set_date(self.outbox);
+        let core = self.machine.respond(status, self.outbox);
+        Response::new(core.record(&mut self.sent))
+    }
+
+    /// Responds 501 to a method that is not supported, as `http.server` does (B-022).
+    ///
+    /// # Errors
+    /// Returns [`Misuse`](doorstep_core::http1::Misuse) if a response has begun.
+    pub fn unsupported(&mut self) -> io::Result<()> {
+        let method = String::from_utf8_lossy(self.head.method());
+        let reason = format!("Unsupported method ('{method}')");
+        self.respond(501).reason(&reason).error_page("")
+    }
+
+    /// Whether a response has begun.
+    #[must_use]
+    pub fn has_responded(&self) -> bool {
+        self.machine.response_due() != Some(ResponseDue::Head)
+    }
+
+    /// Ends a body whose length was not promised.
+    ///
+    /// # Errors
+    /// Returns [`Misuse`](doorstep_core::http1::Misuse) if there is no such body.
+    pub fn end(&mut self) -> io::Result<()> {
+        self.end_with(&[])
+    }
+
+    /// Ends a body whose length was not promised, with trailer fields (RFC 9110 §6.5).
+    ///
+    /// # Errors
+    /// Returns [`Misuse`](doorstep_core::http1::Misuse) if there is no such body.
+    pub fn end_with(&mut self, trailers: &[(&str, &[u8])]) -> io::Result<()> {
+        if self.omits_body() {
+            return Ok(());
+        }
+        Ok(self.machine.end_with_trailers(trailers, self.outbox)?)
+    }
+
+    /// Reports an error of this request to [`Observer::on_error`]. The client never sees it.
+    pub fn log_error(&self, message: impl AsRef<str>) {
+        self.observer.on_error(self.peer_addr().ip(), message.as_ref());
+    }
+
+    /// Whether a body is not sent, and is not an error either: the response to HEAD.
+    pub(super) fn omits_body(&self) -> bool {
+        self.head.is_head() && self.sent.status != 0
+    }
+}
