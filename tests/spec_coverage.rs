@@ -17,7 +17,6 @@ use regex::Regex;
 const UNTESTED: &[(&str, &str)] = &[
     ("B-185", "only system calls show how bytes are copied"),
     ("B-205", "the core reads no files (core/clippy.toml), so neither the machine's table"),
-    ("B-301", "an interface: the handlers of all tests use it"),
     ("B-300", "an interface: the doctests of the front ends use it"),
     ("B-303", "an interface: the doctests of the front ends use it"),
     ("B-304", "an interface: the doctests of the front ends use it"),

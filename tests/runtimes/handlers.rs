@@ -156,6 +156,24 @@ on_every_runtime! {
         assert!(server.state.entry().aborted);
     }
 
+    fn b_301_a_handler_sees_the_addresses_of_its_connection(runtime: Runtime) {
+        let server = runtime.start_handler(
+            |x: &mut doorstep::blocking::Exchange<'_>| {
+                let addresses = format!("{} {}", x.peer_addr(), x.local_addr()?);
+                x.respond(200).body(addresses)
+            },
+            |x: &mut doorstep::smol::Exchange<'_>| {
+                let addresses = format!("{} {}", x.peer_addr(), x.local_addr()?);
+                x.respond(200).body(addresses)
+            },
+            State::app(),
+            config(),
+        );
+        let mut client = server.client();
+        let expected = format!("127.0.0.1:{} {}", client.port(), server.address);
+        assert_eq!(client.request("GET", "/", &[]).body, expected.as_bytes());
+    }
+
     fn a_closure_is_a_handler(runtime: Runtime) {
         let word = "state";
         let server = runtime.start_handler(
