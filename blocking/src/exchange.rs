@@ -1,16 +1,17 @@
 //! One request and its response, as a handler sees them.
 //!
 //! The head is a view of bytes that stay where they are; the body is read behind them. A response
-//! begins with [`ExchangeView::respond`]; what it promises is sent with [`Exchange::send`] and
-//! [`Exchange::send_file`] and ended with [`ExchangeView::end`]. Nothing is sent before the connection
+//! begins with [`Exchange::respond`]; what it promises is sent with [`Exchange::send`] and
+//! [`Exchange::send_file`] and ended with [`Exchange::end`]. Nothing is sent before the connection
 //! has to wait, or 64 KiB have been written.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::TcpStream;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 
 use doorstep_core::http1::WaitingFor;
+use doorstep_driver::Response;
 use doorstep_driver::exchange::{BodyRead, ExchangeState, ExchangeView};
 
 use crate::socket::Socket;
@@ -35,6 +36,19 @@ impl<'a> Exchange<'a> {
     /// `TimedOut` if it is too slow.
     pub fn body(&mut self) -> Body<'_, 'a> {
         Body { exchange: self }
+    }
+
+    /// Begins the response. Its Date is this moment, however long ago the request came.
+    pub fn respond(&mut self, status: u16) -> Response<'_> {
+        self.state.respond(status)
+    }
+
+    /// Responds 501 to a method that is not supported, as `http.server` does (B-022).
+    ///
+    /// # Errors
+    /// Returns [`doorstep_core::http1::Misuse`] if a response has begun.
+    pub fn unsupported(&mut self) -> io::Result<()> {
+        self.state.unsupported()
     }
 
     /// Sends an interim response: 103 with `Link` headers, for example.
@@ -72,6 +86,22 @@ impl<'a> Exchange<'a> {
         self.state.file_sent(transfer.sent(), sent)
     }
 
+    /// Ends a body whose length was not promised.
+    ///
+    /// # Errors
+    /// Returns [`doorstep_core::http1::Misuse`] if there is no such body.
+    pub fn end(&mut self) -> io::Result<()> {
+        self.state.end()
+    }
+
+    /// Ends a body whose length was not promised, with trailer fields (RFC 9110 §6.5).
+    ///
+    /// # Errors
+    /// Returns [`doorstep_core::http1::Misuse`] if there is no such body.
+    pub fn end_with(&mut self, trailers: &[(&str, &[u8])]) -> io::Result<()> {
+        self.state.end_with(trailers)
+    }
+
     /// Sends what has been written so far; for a body whose next part takes its time.
     ///
     /// # Errors
@@ -81,7 +111,7 @@ impl<'a> Exchange<'a> {
         self.state.record_flush(flushed)
     }
 
-    /// After [`crate::Response::upgrade`] or [`crate::Response::tunnel`]: sends the response, and returns the
+    /// After [`Response::upgrade`] or [`Response::tunnel`]: sends the response, and returns the
     /// socket with the bytes of the new protocol that have come already.
     ///
     /// # Errors
@@ -110,12 +140,6 @@ impl<'a> Deref for Exchange<'a> {
 
     fn deref(&self) -> &ExchangeView<'a> {
         &self.state
-    }
-}
-
-impl<'a> DerefMut for Exchange<'a> {
-    fn deref_mut(&mut self) -> &mut ExchangeView<'a> {
-        &mut self.state
     }
 }
 

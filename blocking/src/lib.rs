@@ -48,3 +48,7 @@ pub use doorstep_driver::{
 pub use exchange::{Body, Exchange};
 pub use handler::Handler;
 pub use server::Server;
+
+#[cfg(doctest)]
+#[doc = include_str!("../tests/misuse.md")]
+struct MisuseDoesNotCompile;

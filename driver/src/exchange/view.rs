@@ -10,11 +10,12 @@ use super::{Context, set_date};
 #[cfg(doc)]
 use crate::observer::Observer;
 
-/// What a handler can do with a request without waiting: read its head, begin a response, and end
-/// it. Each front end's `Exchange` dereferences to it, and adds what may wait.
+/// A request as a handler sees it: its head, the client, and the state of the response. Each front
+/// end's `Exchange` dereferences to it, and adds the methods that respond.
 ///
-/// No method here or there can break the framing of a connection: a handler can abort a response,
-/// but the bytes on the connection always are those of whole responses, or end visibly.
+/// It can only be borrowed immutably through an `Exchange`: so no handler reaches what could break
+/// the framing of a connection. A handler can abort a response, but the bytes on a connection always
+/// are those of complete responses, or end visibly.
 pub struct ExchangeView<'a> {
     pub(super) head: Head<'a>,
     pub(super) context: Context<'a>,
