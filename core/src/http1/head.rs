@@ -96,18 +96,12 @@ const KNOWN_NAMES: [(KnownHeader, &[u8]); KnownHeader::COUNT] = [
     (KnownHeader::Authorization, b"authorization"),
 ];
 
-/// For each first letter, the lengths of the known names that begin with it, as bits. That alone
-/// excludes most other names.
-static KNOWN_LENGTHS: [u32; 256] = {
-    let mut lengths = [0; 256];
+const _: () = {
     let mut i = 0;
     while i < KNOWN_NAMES.len() {
-        let name = KNOWN_NAMES[i].1;
-        assert!(KNOWN_NAMES[i].0 as usize == i);
-        lengths[name[0] as usize] |= 1 << name.len();
+        assert!(KNOWN_NAMES[i].0 as usize == i, "each stands at its own index");
         i += 1;
     }
-    lengths
 };
 
 impl KnownHeader {
@@ -116,12 +110,28 @@ impl KnownHeader {
     /// The known header of this name, in any letter case.
     pub(super) fn from_name(name: &[u8]) -> Option<Self> {
         let first = name.first()?.to_ascii_lowercase();
-        let length = 1u32.checked_shl(name.len() as u32)?;
-        if KNOWN_LENGTHS[usize::from(first)] & length == 0 {
-            return None;
-        }
-        let is_name = |known: &&(Self, &[u8])| name.eq_ignore_ascii_case(known.1);
-        KNOWN_NAMES.iter().find(is_name).map(|(known, _)| *known)
+        // First letter and length leave one candidate, so that most names are compared with none.
+        let candidate = match (first, name.len()) {
+            (b'a', 6) => Self::Accept,
+            (b'a', 13) => Self::Authorization,
+            (b'a', 15) => Self::AcceptEncoding,
+            (b'c', 6) => Self::Cookie,
+            (b'c', 10) => Self::Connection,
+            (b'c', 12) => Self::ContentType,
+            (b'c', 14) => Self::ContentLength,
+            (b'e', 6) => Self::Expect,
+            (b'h', 4) => Self::Host,
+            (b'i', 8) if name[3].eq_ignore_ascii_case(&b'm') => Self::IfMatch,
+            (b'i', 8) => Self::IfRange,
+            (b'i', 13) => Self::IfNoneMatch,
+            (b'i', 17) => Self::IfModifiedSince,
+            (b'i', 19) => Self::IfUnmodifiedSince,
+            (b'r', 5) => Self::Range,
+            (b't', 17) => Self::TransferEncoding,
+            (b'u', 7) => Self::Upgrade,
+            _ => return None,
+        };
+        name.eq_ignore_ascii_case(KNOWN_NAMES[candidate as usize].1).then_some(candidate)
     }
 
     /// Its bit in [`HeadOffsets::repeated`].
@@ -380,5 +390,22 @@ impl fmt::Debug for Headers<'_> {
                 (name.escape_ascii().to_string(), value)
             }))
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_header_is_found_by_its_name() {
+        for (known, name) in KNOWN_NAMES {
+            let upper = name.to_ascii_uppercase();
+            assert!(KnownHeader::from_name(name) == Some(known), "{}", name.escape_ascii());
+            assert!(KnownHeader::from_name(&upper) == Some(known), "{}", upper.escape_ascii());
+        }
+        for name in ["", "x", "hose", "if-watch", "accept-encodings"] {
+            assert!(KnownHeader::from_name(name.as_bytes()).is_none(), "{name}");
+        }
     }
 }
