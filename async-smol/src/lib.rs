@@ -1,7 +1,7 @@
 //! doorstep-async-smol: an HTTP/1.1 server on smol and async-io.
 //!
 //! A thin front end over [`doorstep_driver`], which makes the decisions: here is what waits. An
-//! application implements [`Handler`], whose methods are async, or passes a closure; [`Files`] serves a
+//! application implements [`Handler`], whose methods are async, or passes a closure that does not await; [`Files`] serves a
 //! directory and [`Cgi`] runs CGI scripts. The names are those of `doorstep_blocking`.
 //!
 //! ```no_run

@@ -91,8 +91,8 @@ impl Server {
         self.shutdown.clone()
     }
 
-    /// Raises the soft limit of descriptors of this resources as far as [`Config::max_connections`]
-    /// needs and the hard limit allows ([`os::raise_descriptor_limit`]). This affects the whole resources, so
+    /// Raises the soft limit of descriptors of this process as far as [`Config::max_connections`]
+    /// needs and the hard limit allows ([`os::raise_descriptor_limit`]). This affects the whole process, so
     /// it is not done unless it is asked for. To be called before the server serves.
     pub fn raise_descriptor_limit(&self) {
         os::raise_descriptor_limit(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
@@ -178,7 +178,7 @@ impl Server {
     }
 }
 
-/// Waits for so long, without the time in which the whole resources stands still.
+/// Waits for so long, without the time in which the whole process stands still.
 async fn wait_running(timeout: Duration) {
     let mut waited = Stopwatch::default();
     while let Some(step) = waited.next_wait(timeout) {

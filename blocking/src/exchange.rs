@@ -28,8 +28,11 @@ impl<'a> Exchange<'a> {
         Self { state, socket }
     }
 
-    /// The body, to read. The first read sends `100 Continue` if the client waits for it
-    /// (RFC 9110 §10.1.1).
+    /// The body, to read.
+    ///
+    /// The first read sends `100 Continue` if the client waits for it and no response has begun
+    /// (RFC 9110 §10.1.1). The body can also be read after that, but such a client may then wait for a
+    /// while before it sends the body: read the first part before [`Exchange::respond`].
     ///
     /// Reading returns [`io::ErrorKind::InvalidData`] with a [`doorstep_core::http1::Reject`] inside
     /// if the client breaks a rule of framing, `UnexpectedEof` if it has closed the connection,
@@ -54,8 +57,8 @@ impl<'a> Exchange<'a> {
     /// Sends an interim response: 103 with `Link` headers, for example.
     ///
     /// # Errors
-    /// Returns [`doorstep_core::http1::Misuse`] if `status` is not 1xx or the final response has
-    /// begun, or the error of the socket.
+    /// Returns [`doorstep_core::http1::Misuse`] if `status` is not from 102 to 199 or the final
+    /// response has begun, or the error of the socket.
     pub fn send_interim(&mut self, status: u16, headers: &[(&str, &[u8])]) -> io::Result<()> {
         self.state.write_interim(status, headers)?;
         self.flush()
@@ -94,7 +97,8 @@ impl<'a> Exchange<'a> {
         self.state.end()
     }
 
-    /// Ends a body whose length was not promised, with trailer fields (RFC 9110 §6.5).
+    /// Ends a body whose length was not promised, with trailer fields (RFC 9110 §6.5). They are
+    /// dropped if the body is not chunked, as for HTTP/1.0.
     ///
     /// # Errors
     /// Returns [`doorstep_core::http1::Misuse`] if there is no such body.

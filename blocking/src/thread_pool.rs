@@ -50,7 +50,7 @@ struct PoolState {
     /// The number of connections accepted so far.
     accepted: u64,
     /// [`ThreadPool::run`] waits until the next one is accepted.
-    acceptor_waits: bool,
+    watcher_waits: bool,
 }
 
 impl<H: Handler> ThreadPool<H> {
@@ -73,7 +73,7 @@ impl<H: Handler> ThreadPool<H> {
         self.handler.observer().on_start();
         while !self.shutdown.is_stopping() {
             let state = self.state();
-            if !self.is_full(&state) {
+            if !self.cannot_accept(&state) {
                 // A thread is accepting, and notifies when that ends.
                 drop(self.changed.wait(state).unwrap_or_else(PoisonError::into_inner));
                 continue;
@@ -110,8 +110,8 @@ impl<H: Handler> ThreadPool<H> {
     /// is left. Connections in the backlog are served meanwhile: idle ones are evicted for them.
     fn wait_closed(&self, until: Duration) -> bool {
         loop {
-            // All threads may be taken at any moment, until none of these is left.
-            if self.shutdown.acceptor.backlog_len() > 0 && self.is_full(&self.state()) {
+            // A connection of the backlog may take the last thread at any moment.
+            if self.shutdown.acceptor.backlog_len() > 0 && self.cannot_accept(&self.state()) {
                 let _ = self.admission.evict();
             }
             let left = self.shutdown.next_wait(until);
@@ -125,8 +125,8 @@ impl<H: Handler> ThreadPool<H> {
         }
     }
 
-    /// Whether no thread accepts, nor will.
-    fn is_full(&self, state: &PoolState) -> bool {
+    /// Whether no thread accepts, and none will until one has ended its connection.
+    fn cannot_accept(&self, state: &PoolState) -> bool {
         state.idle == 0 && (state.threads >= self.admission.max_connections() || state.spawn_failed)
     }
 
@@ -179,9 +179,10 @@ impl<H: Handler> ThreadPool<H> {
     fn keep_worker(&self) -> bool {
         let mut state = self.state();
         let keep = state.idle < self.max_idle;
-        match keep {
-            true => state.idle += 1,
-            false => state.threads -= 1,
+        if keep {
+            state.idle += 1;
+        } else {
+            state.threads -= 1;
         }
         keep
     }
@@ -195,7 +196,7 @@ impl<H: Handler> ThreadPool<H> {
                         let mut state = self.state();
                         state.idle -= 1;
                         state.accepted += 1;
-                        if state.acceptor_waits || self.is_full(&state) {
+                        if state.watcher_waits || self.cannot_accept(&state) {
                             self.changed.notify_all(); // a system call, even if nothing waits
                         }
                         state.idle == 0 && state.threads < self.admission.max_connections()
@@ -228,9 +229,9 @@ impl<H: Handler> ThreadPool<H> {
     /// Waits until a connection is accepted, which may have happened already.
     fn wait_accepted(&self, before: u64, timeout: Duration) {
         let mut state = self.state();
-        state.acceptor_waits = true;
+        state.watcher_waits = true;
         let wait = |state: &mut PoolState| state.accepted == before;
         let waited = self.changed.wait_timeout_while(state, timeout, wait);
-        waited.unwrap_or_else(PoisonError::into_inner).0.acceptor_waits = false;
+        waited.unwrap_or_else(PoisonError::into_inner).0.watcher_waits = false;
     }
 }

@@ -251,6 +251,18 @@ on_every_runtime! {
         assert!(all.ends_with(b"\r\n0\r\nX-Sum: 42\r\n\r\n"), "{}", all.escape_ascii());
     }
 
+    fn trailers_are_dropped_where_the_body_ends_with_the_connection(runtime: Runtime) {
+        let server = runtime.start(State::app());
+        let mut client = server.client();
+        client.send(b"GET /stream?trailer HTTP/1.0\r\n\r\n");
+        let all = String::from_utf8(client.read_to_end()).expect("it is text");
+        let (head, body) = all.split_once("\r\n\r\n").expect("the head is complete");
+        assert!(head.starts_with("HTTP/1.1 200 ") && !body.contains("X-Sum"), "{all}");
+        let entry = server.state.entry();
+        assert_eq!((entry.aborted, server.state.errors()), (false, vec![]));
+        assert_eq!(entry.bytes, Some(body.len() as u64));
+    }
+
     fn an_interim_response_comes_first(runtime: Runtime) {
         let server = runtime.start(State::app());
         let mut client = server.client();

@@ -63,12 +63,13 @@ impl Connection {
         self.end_with_trailers(&[], outbox)
     }
 
-    /// Ends a chunked body with trailers (RFC 9110 §6.5).
+    /// Ends a body whose length was not announced, with trailers (RFC 9110 §6.5). A body that ends with
+    /// the connection (HTTP/1.0) has no place for them: they are dropped, as a recipient may drop
+    /// them, too.
     ///
     /// # Errors
-    /// As for [`Connection::end`]. Also returns [`Misuse::WrongFraming`] if there are trailers and
-    /// the body is not chunked, and [`Misuse::BadHeader`] or [`Misuse::ReservedHeader`] as for
-    /// headers.
+    /// As for [`Connection::end`]. Also returns [`Misuse::BadHeader`] or [`Misuse::ReservedHeader`]
+    /// as for headers.
     pub fn end_with_trailers(
         &mut self,
         trailers: &[(&str, &[u8])],
@@ -81,10 +82,7 @@ impl Connection {
         match framing {
             ResponseFraming::Length => return Err(Misuse::BodyTooShort),
             ResponseFraming::Chunked => chunked::push_last_chunk(trailers, outbox.bytes_mut()),
-            ResponseFraming::UntilClose if !trailers.is_empty() => {
-                return Err(Misuse::WrongFraming);
-            }
-            ResponseFraming::UntilClose => {}
+            ResponseFraming::UntilClose => {} // no place for trailers
         }
         self.on_send(SendEvent::End);
         Ok(())

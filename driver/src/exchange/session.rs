@@ -197,8 +197,8 @@ impl<'c> Session<'c> {
     /// cannot destroy the response on its way (B-288).
     fn close<S: Storage>(&mut self, inbox: &Inbox<S>, outbox: &Outbox) -> Step {
         match self.closing {
-            Closing::No | Closing::Flush if !outbox.is_empty() => self.flush(),
-            Closing::No | Closing::Flush => {
+            Closing::Flush if !outbox.is_empty() => self.flush(),
+            Closing::Flush => {
                 let resets = self.machine.should_reset();
                 self.context.connection.set_reset_on_close(resets);
                 let lingers = self.machine.should_linger() || !inbox.unread().is_empty();
@@ -211,7 +211,7 @@ impl<'c> Session<'c> {
                 self.close(inbox, outbox)
             }
             Closing::Discard if self.linger_left > 0 => Step::Discard,
-            Closing::Discard | Closing::Done => Step::Close,
+            Closing::No | Closing::Discard | Closing::Done => Step::Close,
         }
     }
 }
