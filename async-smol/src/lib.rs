@@ -29,8 +29,8 @@
 //! that blocks (listings, digests, starting scripts) is done on a few threads that belong to the server
 //! and end with it; handlers can use them, too ([`Exchange::unblock`]).
 //!
-//! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them, and
-//! describes where the behaviour differs from that of `http.server`.
+//! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them,
+//! and describes where the behaviour differs from that of `http.server`.
 
 #![forbid(unsafe_code)]
 

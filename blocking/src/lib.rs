@@ -27,8 +27,8 @@
 //! idle connections are evicted for new ones. [`Server::shutdown_handle`] stops the server gracefully,
 //! and an [`Observer`] receives the access log and errors.
 //!
-//! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them, and
-//! describes where the behaviour differs from that of `http.server`.
+//! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them,
+//! and describes where the behaviour differs from that of `http.server`.
 
 #![forbid(unsafe_code)]
 

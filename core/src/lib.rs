@@ -47,8 +47,8 @@
 //! response for a path, [`cgi`] finds scripts and parses their output, [`page`] and [`log`] write
 //! error pages and access log lines, and [`bytes`] holds the byte utilities that all of them share.
 //!
-//! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them, and
-//! describes where the behaviour differs from that of `http.server`.
+//! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them,
+//! and describes where the behaviour differs from that of `http.server`.
 
 #![forbid(unsafe_code)]
 

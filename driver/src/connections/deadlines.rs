@@ -116,8 +116,8 @@ impl Entry {
             (quiet, bytes) = (transfer.quiet, transfer.bytes);
         }
         self.connection.waited.store(saturated_millis(waited), Ordering::Relaxed);
-        // During a shutdown a lingering close takes at most `lame_duck`, as long as the wait for one
-        // more request does.
+        // During a shutdown a lingering close takes at most `lame_duck`, as long as the wait for
+        // one more request does.
         let is_over = waiting == WaitingFor::Linger
             && self.connection.is_closing()
             && waited >= config.lame_duck;
