@@ -17,6 +17,9 @@
 //! ```
 //! assert_eq!(doorstep::core::http1::status::reason(404), "Not Found");
 //! ```
+//!
+//! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them,
+//! and describes where the behaviour differs from that of `http.server`.
 
 #![forbid(unsafe_code)]
 

@@ -93,7 +93,7 @@ fn b_273_help_has_the_words_that_users_search_for() {
         "idle timeout",
         "Header timeout",
         "access log",
-        "client disconnected",
+        "client disconnected; this option hides it, too",
         "HTTP protocol version",
         "event loop",
     ] {
@@ -111,6 +111,15 @@ fn b_273_a_usage_error_says_what_is_expected() {
         (&["--cgi", "--cgi-queue", "x"], "must be a whole number"),
         (&["--immutable", "/assets/*"], "can never match"),
         (&["-H", "Content-Length", "1"], "invalid header \"Content-Length\""),
+        (&["-H", "X-A: b"], "write name and value as two arguments: -H X-A b"),
+        (&["-H", "X-A: b", "0"], "write name and value as two arguments: -H X-A b"),
+        (&["--port", "8000"], "give the port without an option: doorstep 8000"),
+        (&["-P", "8000"], "give the port without an option: doorstep 8000"),
+        (
+            &["--timeout", "nonsense"],
+            "ambiguous option: --timeout could match --timeout-keep-alive,",
+        ),
+        (&["--bind", "127.0.0.1:8000"], "give the port separately: doorstep 8000 --bind 127.0.0.1"),
     ] {
         let output = run(arguments);
         let stderr = text(&output.stderr);

@@ -55,7 +55,7 @@ fn limited(flag: &str, limit: usize, site: &Path, runtime: &str) -> Command {
     command
 }
 
-/// The command as a user of its own, who may have so many threads. Only root can become one, and
+/// The command as a user of its own, who may have `limit` threads. Only root can become one, and
 /// nothing limits root.
 fn with_threads(limit: usize, user: u32, site: &Path, runtime: &str) -> Command {
     let mut command = Command::new("prlimit");

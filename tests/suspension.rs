@@ -134,7 +134,7 @@ fn script(root: &Path, name: &str, does: &str) -> PathBuf {
     scripts.join("go")
 }
 
-/// Has them stand still for so long.
+/// Stops the processes of the servers for this time.
 fn suspend(servers: &[&Server], time: Duration) {
     servers.iter().for_each(|server| server.signal("STOP"));
     thread::sleep(time);

@@ -20,7 +20,7 @@ pub(crate) struct EagerRead {
 /// The highest score, and the lowest with which reading eagerly pays.
 const MAX_SCORE: u32 = 64;
 const MIN_SCORE: u32 = 16;
-/// One request in so many is followed by a read whatever the score is.
+/// Of this number of requests, one is followed by a read whatever the score is.
 const TRIAL_INTERVAL: u32 = 16;
 
 impl EagerRead {

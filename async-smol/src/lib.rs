@@ -28,6 +28,9 @@
 //! idle connection holds its socket and a small task, but no buffer, and no request sets a timer. Work
 //! that blocks (listings, digests, starting scripts) is done on a few threads that belong to the server
 //! and end with it; handlers can use them, too ([`Exchange::unblock`]).
+//!
+//! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them,
+//! and describes where the behaviour differs from that of `http.server`.
 
 #![forbid(unsafe_code)]
 

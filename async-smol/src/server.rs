@@ -178,7 +178,7 @@ impl Server {
     }
 }
 
-/// Waits for so long, without the time in which the whole process stands still.
+/// Waits for this time, not counting the time in which the whole process is stopped.
 async fn wait_running(timeout: Duration) {
     let mut waited = Stopwatch::default();
     while let Some(step) = waited.next_wait(timeout) {
@@ -186,8 +186,8 @@ async fn wait_running(timeout: Duration) {
     }
 }
 
-/// Runs tasks forever. After so many the reactor is polled, so that connections that never wait
-/// for it do not starve the others.
+/// Runs tasks forever. After each `TASKS` of them the reactor is polled, so that connections that
+/// never wait for it do not starve the others.
 async fn run_tasks<T>(executor: &Executor<'_>) -> T {
     const TASKS: usize = 128;
     loop {

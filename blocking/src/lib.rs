@@ -26,6 +26,9 @@
 //! Deadlines and limits are on by default ([`Config`]). The number of threads is bounded; slow and
 //! idle connections are evicted for new ones. [`Server::shutdown_handle`] stops the server gracefully,
 //! and an [`Observer`] receives the access log and errors.
+//!
+//! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them,
+//! and describes where the behaviour differs from that of `http.server`.
 
 #![forbid(unsafe_code)]
 

@@ -46,6 +46,9 @@
 //! they ask, and the caller does the I/O. [`path`] normalizes a request target, [`site`] plans the
 //! response for a path, [`cgi`] finds scripts and parses their output, [`page`] and [`log`] write
 //! error pages and access log lines, and [`bytes`] holds the byte utilities that all of them share.
+//!
+//! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them,
+//! and describes where the behaviour differs from that of `http.server`.
 
 #![forbid(unsafe_code)]
 

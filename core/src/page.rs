@@ -9,7 +9,7 @@
 //! use doorstep_core::page;
 //!
 //! let mut out = Vec::new();
-//! page::error(&mut out, 404, b"File <not> found", "Nothing is found at this address.");
+//! page::error(&mut out, 404, b"File <not> found", "There is nothing at this address.");
 //! let html = String::from_utf8(out).unwrap();
 //! assert!(html.contains("<title>404 File &lt;not&gt; found</title>"));
 //! ```
@@ -85,10 +85,10 @@ mod tests {
 
     #[test]
     fn b_083_the_page_shows_code_reason_and_explanation() {
-        let html = page(404, b"File not found", "Nothing is found at this address.");
+        let html = page(404, b"File not found", "There is nothing at this address.");
         assert!(html.contains("<title>404 File not found</title>"));
         assert!(html.contains("<h1><b>404</b> File not found</h1>"));
-        assert!(html.contains("<p>Nothing is found at this address.</p>"));
+        assert!(html.contains("<p>There is nothing at this address.</p>"));
         assert!(html.len() < 700, "{} bytes", html.len());
     }
 

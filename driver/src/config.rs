@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use doorstep_core::http1::{Connection, GrowableBuffer, Inbox, Limits, Outbox, Timeouts, Version};
 
-/// How a server serves. The defaults, which each field names, are fit for the open network.
+/// How a server serves. The defaults are fit for the open network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// The bounds of requests. Each field names the status of the response to a request that
@@ -26,12 +26,13 @@ pub struct Config {
     /// The longest times to wait for a client, and the rates that it must keep.
     pub timeouts: Timeouts,
     /// The version of responses. With HTTP/1.0 each connection closes after its first response
-    /// (B-042). HTTP/1.1.
+    /// (B-042). Default: HTTP/1.1.
     pub protocol: Version,
-    /// The value of the Server header; empty for none (B-063). `doorstep/` and the version.
+    /// The value of the Server header; empty for none (B-063). Default: `doorstep/` and the
+    /// version.
     pub server: String,
     /// Headers of every final response, name and value (B-293). A pair that is not a valid header
-    /// is left out. None.
+    /// is left out. Default: none.
     pub headers: Vec<(String, String)>,
 
     /// Concurrent connections. `None` is the front end's default: 1,024 on threads, 10,000 on smol.
@@ -43,89 +44,93 @@ pub struct Config {
     pub max_connections: Option<NonZeroUsize>,
     /// The pause after the system has refused a descriptor, memory or a thread, before the server
     /// asks again. Meanwhile new connections wait in the listener's backlog, and work for the smol
-    /// front end's pool in its queue. 100 ms.
+    /// front end's pool in its queue. Default: 100 ms.
     pub accept_backoff: Duration,
 
     /// How long a connection may be idle, in the middle of a head, or in the middle of a body or a
-    /// response below [`Config::eviction_rate`], before it can be evicted. 1 s. It matters only
-    /// when the server is full: then an idle connection is closed without a response, a slow
-    /// request gets a 408, and a slow receiver a reset.
+    /// response below [`Config::eviction_rate`], before it can be evicted. It matters only when the
+    /// server is full: then an idle connection is closed without a response, a slow request gets a
+    /// 408, and a slow receiver a reset. Default: 1 s.
     pub eviction_grace: Duration,
-    /// The same for a connection that has not sent a request yet. 2 s.
+    /// The same for a connection that has not sent a request yet. Default: 2 s.
     pub first_request_grace: Duration,
-    /// Bytes per second at which a body or a response is not slow, and cannot be evicted. 4,096.
+    /// Bytes per second at which a body or a response is not slow, and cannot be evicted. Default:
+    /// 4,096.
     pub eviction_rate: u32,
-    /// How long an evicted connection has to close before another one is evicted in its place. 1 s.
+    /// How long an evicted connection has to close before another one is evicted in its place.
+    /// Default: 1 s.
     pub eviction_timeout: Duration,
     /// The longest time between two scans of all connections for those that can be evicted, while
     /// the server is full: a new connection waits at most this much longer than the others' graces
     /// require. Between 1 ms and this, it is 20 µs for each connection, and at least a tenth of
-    /// [`Config::rotation_interval`]. 100 ms.
+    /// [`Config::rotation_interval`]. Default: 100 ms.
     pub eviction_scan_interval: Duration,
     /// How long a request that needs a file waits for the descriptor of a connection that was
     /// evicted because this process had none left. If there is none after that time, the response
-    /// is a 503. 100 ms.
+    /// is a 503. Default: 100 ms.
     pub descriptor_wait: Duration,
     /// While the server is full and no connection can be evicted: the time in which every
     /// connection is asked to close with its next response (`Connection: close`), so that waiting
-    /// clients are served. 100 ms.
+    /// clients are served. Default: 100 ms.
     pub rotation_interval: Duration,
 
     /// The longest time between two checks of all deadlines, and so how late one may be noticed. It
-    /// is a quarter of the shortest deadline if that is less, but at least 20 ms. 1 s.
+    /// is a quarter of the shortest deadline if that is less, but at least 20 ms. Default: 1 s.
     pub sweep_interval: Duration,
     /// Bytes that are still received and discarded after the last response, while
     /// [`Timeouts::linger`] and its rate are kept. When a client sends more, the connection is
-    /// reset, which may cost the client that response. 1 GiB.
+    /// reset, which may cost the client that response. Default: 1 GiB.
     pub max_linger_bytes: u64,
 
     /// The longest time that a shutdown takes (B-282). For all but the last quarter of it, or its
     /// last two [`Config::shutdown_step`]s if these are less, responses in progress go on. Then
     /// handlers are asked to end, and then connections are aborted. [`crate::ShutdownSchedule`] has
-    /// the steps. At least 100 ms. 8 s.
+    /// the steps. At least 100 ms. Default: 8 s.
     pub shutdown_grace: Duration,
     /// How long a shutdown waits for one more request on each connection that is kept alive or has
     /// not sent a request yet; the response says `Connection: close`. Then idle connections are
     /// closed. So a proxy that sends a request at the moment of the shutdown does not lose it. Part
-    /// of [`Config::shutdown_grace`]. 1 s.
+    /// of [`Config::shutdown_grace`]. Default: 1 s.
     pub lame_duck: Duration,
     /// The longest time of each of the last two steps of a shutdown: how long handlers have to end
     /// after [`Observer::on_grace_expired`](crate::Observer::on_grace_expired), and then how long
     /// aborted connections have to close. An eighth of [`Config::shutdown_grace`] if that is less,
-    /// but at least 100 ms. 1 s.
+    /// but at least 100 ms. Default: 1 s.
     pub shutdown_step: Duration,
     /// How long a shutdown waits for the end of processes that it has killed because
-    /// [`Config::shutdown_grace`] was over; this wait is not part of it. 500 ms.
+    /// [`Config::shutdown_grace`] was over; this wait is not part of it. Default: 500 ms.
     pub kill_wait: Duration,
 
     /// Bytes of a request body that are received before the handler reads them: together with the
     /// largest head and the largest trailer section ([`Limits`]) this is the most memory for input
-    /// on one connection. At least 4 KiB. 16 KiB.
+    /// on one connection. At least 4 KiB. Default: 16 KiB.
     pub body_read_ahead: usize,
     /// Bytes of responses that wait in memory before they are sent: when pipelined requests have
     /// filled it, their responses are sent before the next request is handled. A response that is
     /// written in parts is sent when it exceeds this, too. Twice as much memory is kept between
-    /// requests for the next responses. 64 KiB.
+    /// requests for the next responses. Default: 64 KiB.
     pub flush_threshold: usize,
     /// The most bytes of a file that one call sends (`sendfile`), so that one download cannot
-    /// starve the others on the same thread. At least 4 KiB. 256 KiB.
+    /// starve the others on the same thread. At least 4 KiB. Default: 256 KiB.
     pub max_sendfile_chunk: usize,
     /// How often it is checked whether a client has disconnected whose request waits for a permit,
-    /// or for a digest or a listing. 1 s.
+    /// or for a digest or a listing. Default: 1 s.
     pub disconnect_check_interval: Duration,
     /// Idle threads that the thread pool of the blocking front end keeps for new connections, at
-    /// least one; more of them end. Fewer are kept where this process may have few descriptors. 32.
+    /// least one; more of them end. Fewer are kept where this process may have few descriptors.
+    /// Default: 32.
     pub max_idle_threads: usize,
     /// Pairs of idle buffers, one for input and one for output, that each worker of the smol front
-    /// end keeps for busy connections; more of them are freed. 64.
+    /// end keeps for busy connections; more of them are freed. Default: 64.
     pub max_spare_buffers: usize,
     /// Threads of the smol front end's thread pool for work that may block (listings, digests,
-    /// starting scripts, large uploads), at least one. More work waits in a queue. 64.
+    /// starting scripts, large uploads), at least one. More work waits in a queue. Default: 64.
     pub pool_threads: usize,
-    /// How long a thread of that pool, apart from the first, waits for work before it ends. 5 s.
+    /// How long a thread of that pool, apart from the first, waits for work before it ends.
+    /// Default: 5 s.
     pub pool_idle_timeout: Duration,
     /// A shortage of descriptors or threads is logged when it begins, and not again until it has
-    /// been over for so long. 10 s.
+    /// been over for this time. Default: 10 s.
     pub log_quiet_time: Duration,
 }
 

@@ -31,6 +31,9 @@
 //! assert!(matches!(step, Step::Fill(WaitingFor::Request)));
 //! # Ok::<(), std::io::Error>(())
 //! ```
+//!
+//! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them,
+//! and describes where the behaviour differs from that of `http.server`.
 
 pub mod admission;
 pub mod cgi;

@@ -10,20 +10,36 @@ use crate::process_limit::ProcessLimit;
 /// Receives what a server reports. Every method does nothing unless it is overridden, and none may
 /// wait: they are called on the threads that serve. The methods are called by many threads at once.
 ///
+/// A handler returns its observer by `Handler::observer`.
+///
 /// ```
+/// use std::io;
 /// use std::net::IpAddr;
+/// use doorstep_driver::core::log;
+/// use doorstep_driver::os::{self, Clock, Log};
 /// use doorstep_driver::{Observer, Record};
 ///
-/// struct Log;
+/// /// The access log and the errors of the command, on stderr.
+/// struct AccessLog {
+///     log: Log,
+///     clock: Clock,
+/// }
 ///
-/// impl Observer for Log {
+/// impl Observer for AccessLog {
 ///     fn log(&self, record: &Record<'_>) {
-///         println!("{} {}", record.remote_addr, record.status);
+///         let mut line = Vec::new();
+///         log::write(&mut line, record, &self.clock.civil(os::now()));
+///         self.log.write(&line); // does not wait for the reader of stderr
 ///     }
+///
 ///     fn on_error(&self, peer: IpAddr, message: &str) {
-///         eprintln!("{peer}: {message}");
+///         self.log.log_message(peer, message);
 ///     }
 /// }
+///
+/// let observer = AccessLog { log: Log::stderr()?, clock: Clock::new() };
+/// # let _: &dyn Observer = &observer;
+/// # Ok::<(), io::Error>(())
 /// ```
 pub trait Observer: Send + Sync {
     /// A response has ended: one line of the access log (B-110).

@@ -125,7 +125,7 @@ impl<'s> GracefulShutdown<'s> {
     }
 
     /// Takes the next step, unless `all_closed`: no connection is open. Returns until when to wait
-    /// for that, as the time since the begin of the shutdown ([`ShutdownHandle::next_wait`]), or
+    /// for that, as the time since the start of the shutdown ([`ShutdownHandle::next_wait`]), or
     /// `None` if the wait for connections has ended.
     pub fn step(&mut self, observer: &dyn Observer, all_closed: bool) -> Option<Duration> {
         let ShutdownHandle { acceptor, connections } = self.handle;

@@ -7,10 +7,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use doorstep_core::http1::Outbox;
+use doorstep_core::http1::{Misuse, Outbox};
 use doorstep_core::site::{Site, cors, media_type};
 use doorstep_driver::os::Symlinks;
 
+use super::values;
 use crate::failure::Failure;
 
 const HEADERS: &str = "Response headers";
@@ -137,15 +138,23 @@ const RESERVED_HEADERS: [&str; 10] = [
 impl FileOptions {
     /// Checks the additional headers, which clap cannot: each is two values.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let invalid = |name: &str, reason: &str| {
-            format!("invalid header {name:?} for '--header <NAME> <VALUE>': {reason}")
-        };
         for (name, value) in self.additional_headers() {
             if RESERVED_HEADERS.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
-                return Err(invalid(name, "doorstep sets this header itself"));
+                return Err(invalid_header(name, "doorstep sets this header itself"));
+            }
+            if let Some(message) = header_in_one_argument(name, value) {
+                return Err(message);
             }
             let appended = Outbox::new("").add_default_header(name, value.as_bytes());
-            appended.map_err(|misuse| invalid(name, &misuse.to_string()))?;
+            appended.map_err(|misuse| match misuse {
+                Misuse::BadHeader if !media_type::is_token(name) => {
+                    invalid_header(name, "the name must be a word such as X-Frame-Options")
+                }
+                Misuse::BadHeader => {
+                    invalid_header(name, "the value must not contain a line break or a NUL")
+                }
+                misuse => invalid_header(name, &misuse.to_string()),
+            })?;
         }
         Ok(())
     }
@@ -217,6 +226,23 @@ impl FileOptions {
     fn sets_header(&self, name: &str) -> bool {
         self.additional_headers().any(|(set, _)| set.eq_ignore_ascii_case(name))
     }
+}
+
+/// The message for a header that is one argument, as with curl: `X-A: b`. `None` if `name` is not
+/// such a header.
+pub(super) fn header_in_one_argument(name: &str, value: &str) -> Option<String> {
+    let (only_name, rest) = name.split_once(':').filter(|(name, _)| media_type::is_token(name))?;
+    let value = match rest.trim() {
+        "" => value,
+        rest => rest,
+    };
+    let (only_name, value) = (values::quote(only_name), values::quote(value));
+    let reason = format!("write name and value as two arguments: -H {only_name} {value}");
+    Some(invalid_header(name, &reason))
+}
+
+fn invalid_header(name: &str, reason: &str) -> String {
+    format!("invalid header {name:?} for '--header <NAME> <VALUE>': {reason}")
 }
 
 fn index_page(word: &str) -> Result<String, &'static str> {
@@ -321,6 +347,20 @@ mod tests {
             assert!(refused(words), "{words:?}");
         }
         assert!(!refused(&["-H", "X-A", "1", "--header", "X-A", ""]));
+    }
+
+    #[test]
+    fn b_293_the_message_names_the_invalid_part_of_a_header() {
+        for (name, value, expected) in [
+            ("X Y", "a", "the name must be a word such as X-Frame-Options"),
+            ("", "a", "the name must be a word"),
+            (":a", "b", "the name must be a word"),
+            ("X", "a\r\nSet-Cookie: b", "the value must not contain a line break"),
+            ("Upgrade", "a", "only the server writes it"),
+        ] {
+            let message = options(&["-H", name, value]).check().unwrap_err();
+            assert!(message.contains(expected) && !message.contains("reason"), "{message}");
+        }
     }
 
     #[test]

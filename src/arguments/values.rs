@@ -1,5 +1,6 @@
 //! The values of options: numbers, sizes and times. Every error says what is expected.
 
+use std::net::Ipv6Addr;
 use std::num::{IntErrorKind, ParseIntError};
 use std::str::FromStr;
 use std::time::Duration;
@@ -7,6 +8,35 @@ use std::time::Duration;
 /// A TCP port.
 pub(super) fn port(word: &str) -> Result<u16, &'static str> {
     word.parse().map_err(|_| "must be a number from 0 to 65535")
+}
+
+/// An address or a host name, without a port.
+pub(super) fn address(word: &str) -> Result<String, String> {
+    let is_ipv6 = |word: &str| word.parse::<Ipv6Addr>().is_ok();
+    if !is_ipv6(word)
+        && let Some((host, port)) = word.rsplit_once(':')
+        && let Ok(port) = self::port(port)
+    {
+        let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let host = bracketed.unwrap_or(host);
+        let bind = match host {
+            "" => String::new(),
+            host => format!(" --bind {}", quote(host)),
+        };
+        if !host.contains(':') || is_ipv6(host) {
+            return Err(format!("give the port separately: doorstep {port}{bind}"));
+        }
+    }
+    Ok(word.into())
+}
+
+/// `text` as one word of a command line in a message: quoted and escaped if it is not plain.
+pub(super) fn quote(text: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/,=+%".contains(&b);
+    match !text.is_empty() && text.bytes().all(is_plain) {
+        true => text.into(),
+        false => format!("{text:?}"),
+    }
 }
 
 /// A whole number.
@@ -64,6 +94,26 @@ mod tests {
         assert_eq!(size("1G"), Ok(1 << 30));
         for word in ["", "K", "-1", "1X", "20000000000G"] {
             assert!(size(word).is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn b_276_a_port_after_the_address_is_an_error() {
+        for (word, expected) in [
+            ("127.0.0.1:8000", "doorstep 8000 --bind 127.0.0.1"),
+            ("localhost:80", "doorstep 80 --bind localhost"),
+            ("[::1]:8000", "doorstep 8000 --bind ::1"),
+            ("1:2:3:4:5:6:7:8:90", "doorstep 90 --bind 1:2:3:4:5:6:7:8"),
+            (":8000", "doorstep 8000"),
+            ("\u{202e}:8000", "doorstep 8000 --bind \"\\u{202e}\""),
+        ] {
+            let expected = format!("give the port separately: {expected}");
+            assert_eq!(address(word), Err(expected), "{word}");
+        }
+        for word in
+            ["::", "::1", "::1:8000", "fe80::1%2", "127.0.0.1", "host", "a:99999", "a:b", ""]
+        {
+            assert_eq!(address(word), Ok(word.into()), "{word}");
         }
     }
 

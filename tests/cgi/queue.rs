@@ -1,4 +1,5 @@
-//! ScriptServer that wait for others to end: so many run, so many wait, and the rest come later. B-256.
+//! Scripts that wait for others to end: `max_processes` run, `max_queued` wait, and the rest are
+//! refused. B-256.
 
 use std::thread;
 use std::time::Duration;

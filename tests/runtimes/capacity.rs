@@ -260,7 +260,7 @@ on_every_runtime! {
     }
 }
 
-/// Room for so many, and short graces.
+/// A limit of `max_connections`, and short graces.
 fn most(max_connections: usize) -> Config {
     Config {
         max_connections: NonZeroUsize::new(max_connections),

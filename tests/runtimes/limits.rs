@@ -206,7 +206,7 @@ on_every_runtime! {
     fn b_049_each_head_has_its_own_deadline(runtime: Runtime) {
         let server = runtime.start_with(State::app(), timing(|t| t.head = 2 * SHORT));
         let mut client = server.client();
-        // Never idle: behind each request comes the begin of the next one.
+        // Never idle: each request is followed by the beginning of the next one.
         client.send(b"GET /a HTTP/1.1\r\nHos");
         for _ in 0..12 {
             thread::sleep(SHORT / 4);

@@ -185,7 +185,7 @@ on_every_runtime! {
     }
 }
 
-/// Makes a directory of so many files with long names.
+/// Makes a directory of `files` files with long names.
 fn many(root: &Path, files: usize) {
     let directory = root.join("many");
     fs::create_dir(&directory).expect("a directory can be made");

@@ -107,6 +107,10 @@ pub enum WaitingFor {
 
 /// How long to wait, for each [`WaitingFor`]. Zero means not at all.
 ///
+/// The command has an option for some of them: `--timeout-keep-alive` is `idle`, `--timeout-header`
+/// is `head`, `--timeout-body` is `body`, `--timeout-send` is `send`, and `--timeout-linger` is
+/// `linger`.
+///
 /// ```
 /// use doorstep_core::http1::{Timeouts, WaitingFor};
 /// use std::time::Duration;

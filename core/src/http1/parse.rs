@@ -7,8 +7,8 @@
 //! causes linear work.
 //!
 //! httparse parses the headers only, because it knows two versions, requires UTF-8 in targets, and
-//! starts over when the head is incomplete. It refuses line folding (obs-fold, RFC 9112 §5.2,
-//! B-037).
+//! starts over when the head is incomplete. It refuses white space before the colon (RFC 9112
+//! §5.1). It refuses line folding (obs-fold, RFC 9112 §5.2, B-037).
 
 use super::error::Reject;
 use super::head::{Head, HeadOffsets, KnownHeader, Version};

@@ -8,7 +8,7 @@
 //! use doorstep_core::http1::status::{explain, reason};
 //!
 //! assert_eq!(reason(404), "Not Found");
-//! assert_eq!(explain(404), "Nothing is found at this address.");
+//! assert_eq!(explain(404), "There is nothing at this address.");
 //! assert_eq!(reason(999), "");
 //! ```
 
@@ -57,7 +57,7 @@ const fn entry(code: u16) -> (&'static str, &'static str) {
         401 => ("Unauthorized", "This requires a user name and a password, or other credentials."),
         402 => ("Payment Required", "This requires a payment."),
         403 => ("Forbidden", "The request was understood and refused."),
-        404 => ("Not Found", "Nothing is found at this address."),
+        404 => ("Not Found", "There is nothing at this address."),
         405 => ("Method Not Allowed", "This method cannot be used at this address."),
         406 => ("Not Acceptable", "There is no version of this that the client would accept."),
         407 => ("Proxy Authentication Required", "The proxy requires credentials."),

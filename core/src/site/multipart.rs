@@ -92,13 +92,16 @@ impl Multipart {
     }
 }
 
-/// The length of the body for `ranges` of a file of `size` bytes, in bytes. `content_type` is the
-/// length of each part's media type.
+/// The length of the body for `ranges` of a file of `size` bytes, in bytes. `content_type_len` is
+/// the length of each part's media type.
 #[must_use]
-pub fn length(ranges: &[ByteRange], size: u64, content_type: usize) -> u64 {
+pub fn length(ranges: &[ByteRange], size: u64, content_type_len: usize) -> u64 {
     let digits = |n: u64| u64::from(n.checked_ilog10().unwrap_or(0)) + 1;
-    let fixed =
-        DELIMITER.len() + BOUNDARY_LEN + CONTENT_TYPE.len() + content_type + CONTENT_RANGE.len();
+    let fixed = DELIMITER.len()
+        + BOUNDARY_LEN
+        + CONTENT_TYPE.len()
+        + content_type_len
+        + CONTENT_RANGE.len();
     let fixed = (fixed + b"bytes -/\r\n\r\n".len()) as u64 + digits(size);
     let fields = ranges.iter().map(|range| fixed + digits(range.first) + digits(range.last));
     let end = (DELIMITER.len() + BOUNDARY_LEN + b"--\r\n".len()) as u64;

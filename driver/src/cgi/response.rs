@@ -16,7 +16,7 @@ use doorstep_core::http1::ResponseDue;
 use crate::config::FLUSH_THRESHOLD;
 use crate::exchange::ExchangeState;
 
-/// How long the begin of a body is held back for its end.
+/// How long the beginning of a body is held back, so that it can be sent together with the end.
 const HOLD_TIME: Duration = Duration::from_millis(2);
 
 /// The response from a script, as far as it was written.
@@ -34,7 +34,7 @@ pub(super) struct ScriptResponse {
 enum Stage {
     /// The header block is being read.
     Head(OutputParser),
-    /// The begin of the body is held back, since this time.
+    /// The beginning of the body is held back, since this time.
     Held(Document, Instant),
     /// It is being sent.
     Body,
@@ -126,7 +126,7 @@ impl ScriptResponse {
         self.invalid
     }
 
-    /// How much longer the begin of a body is held back; `None` if it is not.
+    /// How much longer the beginning of a body is held back; `None` if it is not.
     pub(super) fn held_for(&self) -> Option<Duration> {
         match &self.stage {
             Stage::Held(_, since) => Some(HOLD_TIME.saturating_sub(since.elapsed())),

@@ -96,7 +96,7 @@ impl Entry {
     }
 
     fn sweep(&mut self, step: Duration, config: &Config) {
-        let Some((waiting, is_new)) = self.connection.wait.observe() else { return };
+        let Some((waiting, is_new)) = self.connection.wait.observe_for_sweep() else { return };
         let mut waited = self.connection.waited();
         if is_new {
             (waited, self.transfer) = (Duration::ZERO, None);
@@ -116,8 +116,8 @@ impl Entry {
             (quiet, bytes) = (transfer.quiet, transfer.bytes);
         }
         self.connection.waited.store(saturated_millis(waited), Ordering::Relaxed);
-        // During a shutdown, a client that has its last response has as long as one that may still
-        // send a request.
+        // During a shutdown a lingering close takes at most `lame_duck`, as long as the wait for
+        // one more request does.
         let is_over = waiting == WaitingFor::Linger
             && self.connection.is_closing()
             && waited >= config.lame_duck;

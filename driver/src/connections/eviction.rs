@@ -3,13 +3,13 @@
 //! No connection is evicted before its grace is over; until then a new one waits in the listener's
 //! backlog. Evicted first are those that linger after their last response; then those that are slow
 //! in the middle of a request or a response; then those that have sent no request; then idle ones.
-//! Within each class, connections of a network that holds more than half of all come first, and
-//! then those that have waited longest.
+//! Within each class, the connections of a network that holds more than half of all connections
+//! come first. Otherwise those that have waited longest come first.
 //!
-//! While none can be evicted, a share of the connections that were served is asked to close with
-//! the next response (`Connection: close`), so that more clients than there may be connections are
-//! served. It is not while most connections have not had a response yet: these will soon be served,
-//! or evicted.
+//! While none can be evicted, some of the connections that were served are asked to close with the
+//! next response (`Connection: close`). So more clients can be served than there may be
+//! connections. None is asked while most connections have not had a response yet: these are served
+//! or evicted soon.
 //!
 //! One scan of all connections finds candidates for many new ones, and scans are so rare that they
 //! take a small part of the time: the cost of a new connection does not depend on how many are
@@ -62,12 +62,16 @@ impl Connections {
     /// request then waits for [`Connections::listen_unregister`], for at most
     /// [`Config::descriptor_wait`].
     pub fn evict_for_descriptor(&self, config: &Config) -> Eviction {
+        // With a maximum of 0, no connection is asked to close with its next response.
         self.evict_for_connection(config, 0)
     }
 
-    /// Evicts a connection for a new one, if one can be evicted now, where there may be `most` of
-    /// them at once. Most calls examine one connection; now and then all are scanned.
-    pub fn evict_for_connection(&self, config: &Config, most: usize) -> Eviction {
+    /// Evicts a connection for a new one, if one can be evicted now. Most calls examine one
+    /// connection; now and then all are scanned.
+    ///
+    /// If none can be evicted, some connections are asked to close with their next response: over
+    /// [`Config::rotation_interval`], `max_connections` of them. With 0 none is asked.
+    pub fn evict_for_connection(&self, config: &Config, max_connections: usize) -> Eviction {
         let mut table = self.table();
         let now = Instant::now();
         let since = table.candidates.scanned.map(|scanned| now.saturating_duration_since(scanned));
@@ -88,8 +92,10 @@ impl Connections {
         if let Some(eviction) = table.evict(config) {
             return eviction;
         }
+        // An interval of less than 1 ms counts as 1 ms: it may be zero, and is a divisor.
         let share = pause.as_secs_f64() / config.rotation_interval.as_secs_f64().max(0.001);
-        table.request_last_responses((most as f64 * share).ceil() as usize, majority);
+        let last_responses = (max_connections as f64 * share).ceil() as usize;
+        table.request_last_responses(last_responses, majority);
         Eviction::RetryAfter(pause)
     }
 }
@@ -100,7 +106,8 @@ const SCAN_COST: Duration = Duration::from_micros(20);
 /// The shortest time between two scans.
 const MIN_SCAN_INTERVAL: Duration = Duration::from_millis(1);
 
-/// The time between two scans of so many connections, at most [`Config::eviction_scan_interval`].
+/// The time between two scans of this number of connections, at most
+/// [`Config::eviction_scan_interval`].
 fn scan_interval(config: &Config, connections: usize) -> Duration {
     let interval = SCAN_COST.saturating_mul(u32::try_from(connections).unwrap_or(u32::MAX));
     let interval = interval.max(config.rotation_interval / 10).min(config.eviction_scan_interval);
@@ -155,9 +162,9 @@ impl Table {
         likely.filter(|_| 2 * count > self.entries.len() && count < self.entries.len())
     }
 
-    /// Asks connections to close with their next response, until `most` of them soon will; none if
-    /// most connections have not had a response yet.
-    fn request_last_responses(&mut self, most: usize, majority: Option<IpAddr>) {
+    /// Asks connections to close with their next response, until `wanted` of them soon will. Asks
+    /// none if most connections have not had a response yet.
+    fn request_last_responses(&mut self, wanted: usize, majority: Option<IpAddr>) {
         let is_served = |connection: &ConnectionHandle| !connection.flags.has(Flag::NoResponseYet);
         let served = self.entries.iter().filter(|entry| is_served(&entry.connection)).count();
         if 2 * served < self.entries.len() {
@@ -168,7 +175,7 @@ impl Table {
             connection.should_close() && connection.wait.is(WaitingFor::Request)
         };
         let asked = self.entries.iter().filter(|entry| ends_soon(&entry.connection)).count();
-        let mut wanted = most.saturating_sub(asked);
+        let mut wanted = wanted.saturating_sub(asked);
         for only_majority in [true, false] {
             for _ in 0..self.entries.len() {
                 if wanted == 0 {
@@ -219,7 +226,7 @@ fn eviction_class(connection: &ConnectionHandle, config: &Config) -> Option<Evic
     if connection.has_timed_out() {
         return None;
     }
-    let (class, grace) = match connection.wait.observed()? {
+    let (class, grace) = match connection.wait.seen()? {
         // It closes already. During a shutdown all are asked to close, and slow ones can still be
         // evicted.
         WaitingFor::Request if connection.is_closing() => return None,

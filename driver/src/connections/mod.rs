@@ -62,7 +62,7 @@ pub struct Connections {
     registered: Event,
     /// A connection was removed.
     unregistered: Event,
-    /// The time since the begin of the shutdown.
+    /// The time since the start of the shutdown.
     shutdown: Mutex<Stopwatch>,
     /// The flags that new connections get: those that a shutdown has set.
     flags: Flags,
@@ -199,7 +199,7 @@ impl Connections {
         }
     }
 
-    /// The time since the begin of the shutdown, which is now unless it was before. To be called at
+    /// The time since the start of the shutdown, which is now unless it was before. To be called at
     /// least every [`os::POLL_INTERVAL`] until the shutdown is over: of a longer time, only twice
     /// as much counts.
     pub fn shutdown_elapsed(&self) -> Duration {

@@ -45,7 +45,7 @@ impl Wait {
     }
 
     /// The current wait, if the sweep has seen it before.
-    pub(super) fn observed(&self) -> Option<WaitingFor> {
+    pub(super) fn seen(&self) -> Option<WaitingFor> {
         let word = self.0.load(Ordering::SeqCst);
         if word & (ACTIVE | NEW) == ACTIVE { waiting(word & KIND) } else { None }
     }
@@ -55,8 +55,9 @@ impl Wait {
         self.0.load(Ordering::SeqCst) & (ACTIVE | KIND) == ACTIVE | code(waiting)
     }
 
-    /// For the sweep: the current wait, and whether it is new.
-    pub(super) fn observe(&self) -> Option<(WaitingFor, bool)> {
+    /// For the sweep: the current wait, and whether it is new. From then on [`Wait::seen`] returns
+    /// it.
+    pub(super) fn observe_for_sweep(&self) -> Option<(WaitingFor, bool)> {
         let word = self.0.load(Ordering::SeqCst);
         let kind = waiting(word & KIND).filter(|_| word & ACTIVE != 0)?;
         let is_new = word & NEW != 0;
@@ -103,25 +104,27 @@ mod tests {
     #[test]
     fn a_wait_goes_on_after_work_until_it_ends() {
         let wait = Wait::default();
-        assert_eq!(wait.observe(), None);
+        assert_eq!(wait.observe_for_sweep(), None);
         wait.begin(WaitingFor::Body);
-        assert_eq!(wait.observed(), None);
-        assert_eq!(wait.observe(), Some((WaitingFor::Body, true)));
-        assert_eq!(wait.observed(), Some(WaitingFor::Body));
+        assert_eq!(wait.seen(), None);
+        assert_eq!(wait.observe_for_sweep(), Some((WaitingFor::Body, true)));
+        assert_eq!(wait.seen(), Some(WaitingFor::Body));
         wait.pause();
-        assert_eq!((wait.observe(), wait.observed()), (None, None));
+        assert_eq!((wait.observe_for_sweep(), wait.seen()), (None, None));
         wait.begin(WaitingFor::Body);
-        assert_eq!(wait.observe(), Some((WaitingFor::Body, false)), "the same wait");
+        assert_eq!(wait.observe_for_sweep(), Some((WaitingFor::Body, false)), "the same wait");
         wait.end();
         wait.begin(WaitingFor::Body);
-        assert_eq!(wait.observe(), Some((WaitingFor::Body, true)), "the next one");
+        assert_eq!(wait.observe_for_sweep(), Some((WaitingFor::Body, true)), "the next one");
         wait.begin(WaitingFor::Writable);
-        assert_eq!(wait.observe(), Some((WaitingFor::Writable, true)));
+        assert_eq!(wait.observe_for_sweep(), Some((WaitingFor::Writable, true)));
         for kind in KINDS {
             wait.begin(kind);
-            assert!(wait.is(kind) && wait.observe().is_some_and(|(seen, _)| seen == kind));
+            assert!(
+                wait.is(kind) && wait.observe_for_sweep().is_some_and(|(seen, _)| seen == kind)
+            );
         }
         wait.begin(WaitingFor::Response);
-        assert_eq!(wait.observe(), None, "the application has no deadline");
+        assert_eq!(wait.observe_for_sweep(), None, "the application has no deadline");
     }
 }

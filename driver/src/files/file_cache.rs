@@ -42,7 +42,7 @@ use crate::os::{self, Opened, Root, RootDir, RootError};
 
 /// The number of paths that are remembered as requested once. It bounds memory: 32 KiB.
 const REQUESTED_SLOTS: usize = 4096;
-/// While the cache is full, one in so many files is cached.
+/// While the cache is full, one file of this number is cached.
 const ADMIT_ONE_IN: u64 = 16;
 /// How long ago the last change of a file must be, in seconds, so that it may be cached: the
 /// coarsest granularity of timestamps of a file system in use.

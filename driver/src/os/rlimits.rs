@@ -18,8 +18,8 @@ use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-/// Descriptors that are reserved for everything but connections: so many for the server's own, and
-/// one in so many of all.
+/// Descriptors that are reserved for everything but connections: this number for the server's own,
+/// and one in [`RESERVED_ONE_IN`] of all.
 const RESERVED_DESCRIPTORS: usize = 24;
 const RESERVED_ONE_IN: usize = 3;
 

@@ -1,0 +1,198 @@
+//! Usage errors: messages for common mistakes where clap's own do not help, and escaping.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, CommandFactory};
+use doorstep_core::log;
+
+use super::{Arguments, files};
+
+/// The error to print for `error`, which clap has found in `words`, the command line.
+pub(super) fn explain(error: clap::Error, words: &[OsString]) -> clap::Error {
+    let mut command = Arguments::command();
+    command.build(); // adds --help and --version
+    let mut error = match better_message(&error, &command, words) {
+        Some(message) => command.error(error.kind(), message),
+        None => error,
+    };
+    if error.kind() == ErrorKind::UnknownArgument {
+        correct_tips(&mut error, &mut command);
+    }
+    // Every error shows the usage, as in Python (B-273). clap omits it for an invalid value.
+    if error.use_stderr() && error.get(ContextKind::Usage).is_none() {
+        show_usage(&mut error, &mut command);
+    }
+    escape_quoted(&mut error);
+    error
+}
+
+/// The message for a mistake that clap does not explain.
+fn better_message(error: &clap::Error, command: &Command, words: &[OsString]) -> Option<String> {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    match error.kind() {
+        ErrorKind::UnknownArgument if matches!(&**option, "--port" | "-P") => Some(format!(
+            "unexpected option {option}; give the port without an option: doorstep 8000"
+        )),
+        ErrorKind::UnknownArgument => {
+            let prefix = option.strip_prefix("--")?;
+            let longs = visible_options(command).filter(|long| long.starts_with(prefix));
+            let longs: Vec<_> = longs.map(|long| format!("--{long}")).collect();
+            // In argparse's words.
+            (longs.len() > 1)
+                .then(|| format!("ambiguous option: {option} could match {}", longs.join(", ")))
+        }
+        ErrorKind::WrongNumberOfValues if option.starts_with("--header ") => {
+            values_of_header(words).find_map(|word| files::header_in_one_argument(word, ""))
+        }
+        _ => None,
+    }
+}
+
+/// The options that the help shows, without the dashes.
+fn visible_options(command: &Command) -> impl Iterator<Item = &str> {
+    command
+        .get_arguments()
+        .filter(|option| !option.is_hide_set())
+        .filter_map(|option| option.get_long())
+}
+
+/// The first value of each `--header` in `words`.
+fn values_of_header(words: &[OsString]) -> impl Iterator<Item = &str> {
+    let following = words.iter().skip(1).map(Some).chain([None]);
+    words.iter().zip(following).filter_map(|(word, following)| match word.to_str()? {
+        "-H" | "--header" => following?.to_str(),
+        word => word.strip_prefix("--header=").or_else(|| word.strip_prefix("-H")),
+    })
+}
+
+/// Removes tips that name what the help does not show: an abbreviation, which is a hidden alias, or
+/// the unknown option as a port. Another alias is replaced by its option.
+fn correct_tips(error: &mut clap::Error, command: &mut Command) {
+    error.remove(ContextKind::Suggested);
+    let Some(ContextValue::String(tip)) = error.get(ContextKind::SuggestedArg) else { return };
+    let alias = tip.trim_start_matches('-');
+    if visible_options(command).any(|long| long == alias) {
+        return;
+    }
+    let has_alias = |option: &&clap::Arg| {
+        option.get_all_aliases().is_some_and(|aliases| aliases.contains(&alias))
+    };
+    let option = command.get_arguments().find(has_alias).and_then(|option| option.get_long());
+    match option.filter(|long| !long.starts_with(alias)).map(|long| format!("--{long}")) {
+        Some(option) => _ = error.insert(ContextKind::SuggestedArg, ContextValue::String(option)),
+        None => {
+            error.remove(ContextKind::SuggestedArg);
+            show_usage(error, command); // it has named the option
+        }
+    }
+}
+
+fn show_usage(error: &mut clap::Error, command: &mut Command) {
+    error.insert(ContextKind::Usage, ContextValue::StyledStr(command.render_usage()));
+}
+
+/// Escapes the arguments that an error message quotes. They may be file names that somebody else
+/// chose, with control characters for the terminal.
+fn escape_quoted(error: &mut clap::Error) {
+    let escape = |text: &String| {
+        let mut out = Vec::new();
+        log::escape_controls(&mut out, text.as_bytes());
+        String::from_utf8_lossy(&out).into_owned()
+    };
+    let escaped = error.context().filter_map(|(kind, value)| match value {
+        ContextValue::String(text) => Some((kind, ContextValue::String(escape(text)))),
+        ContextValue::Strings(all) => {
+            Some((kind, ContextValue::Strings(all.iter().map(escape).collect())))
+        }
+        _ => None,
+    });
+    for (kind, value) in escaped.collect::<Vec<_>>() {
+        if error.insert(kind, value.clone()).is_some_and(|before| before != value) {
+            error.remove(ContextKind::Suggested); // it quotes the argument as well
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(words: &[&str]) -> String {
+        let words: Vec<_> = [&["doorstep"], words].concat().iter().map(OsString::from).collect();
+        let error = Arguments::parse(&words).expect_err("it is a usage error");
+        error.render().ansi().to_string()
+    }
+
+    fn plain(words: &[&str]) -> String {
+        let words: Vec<_> = [&["doorstep"], words].concat().iter().map(OsString::from).collect();
+        Arguments::parse(&words).expect_err("it is a usage error").to_string()
+    }
+
+    #[test]
+    fn b_272_a_port_as_an_option() {
+        for words in [&["--port", "8000"][..], &["--port=8000"], &["-P", "8000"], &["-P8000"]] {
+            let text = plain(words);
+            assert!(text.contains("give the port without an option: doorstep 8000\n"), "{text}");
+            assert!(text.contains("Usage: doorstep [OPTIONS] [PORT]"), "{text}");
+        }
+    }
+
+    #[test]
+    fn b_271_an_ambiguous_prefix_names_all_options() {
+        let text = plain(&["--timeout", "nonsense"]);
+        let expected = "ambiguous option: --timeout could match --timeout-keep-alive, \
+                        --timeout-header, --timeout-body, --timeout-send, --timeout-linger\n";
+        assert!(text.contains(expected), "{text}");
+        let text = plain(&["--h=1"]);
+        assert!(text.contains("--h could match --hidden, --header, --help\n"), "{text}");
+    }
+
+    #[test]
+    fn b_271_tips_name_only_options_that_the_help_shows() {
+        let shown = visible_options(&Arguments::command()).map(str::to_owned).collect::<Vec<_>>();
+        for word in ["--pot", "--pp", "--cgg", "--prt", "--xyz", "--timeout-idel", "--hiden", "--x"]
+        {
+            let text = plain(&[word]);
+            let mut tips = text.lines().filter(|line| line.contains("tip:"));
+            assert!(text.contains("Usage: doorstep "), "{text}");
+            assert!(
+                tips.all(|tip| shown.iter().any(|long| tip.contains(&format!("'--{long}'")))),
+                "{text}"
+            );
+        }
+        assert!(plain(&["--hiden"]).contains("'--hidden'"));
+        assert!(plain(&["--timeout-idel"]).contains("'--timeout-keep-alive'"));
+    }
+
+    #[test]
+    fn b_293_a_header_in_one_argument() {
+        for words in [
+            &["-H", "X-A: b"][..],
+            &["-H", "X-A: b", "-q"],
+            &["-H", "X-A: b", "8000"],
+            &["-H", "X-A:", "b"],
+            &["-HX-A: b"],
+            &["--header=X-A:b"],
+            &["-H", "X-B", "c:d", "--header", "X-A: b"],
+        ] {
+            let text = plain(words);
+            let expected = "write name and value as two arguments: -H X-A b\n";
+            assert!(text.contains(expected), "{words:?}: {text}");
+        }
+        let text = message(&["-H", "X-A: b\u{202e}\x1b[31m"]);
+        assert!(text.contains(r#"-H X-A "b\u{202e}\u{1b}[31m""#), "{text}");
+        let text = plain(&["-H", "X-A"]);
+        assert!(text.contains("2 values required for '--header <NAME> <VALUE>'"), "{text}");
+    }
+
+    #[test]
+    fn r_14_a_usage_error_is_escaped_for_the_terminal() {
+        for word in ["--x\u{202e}\x1b[31m", "80\u{202e}\x1b[31m", "--runtime=\u{202e}\x1b[31m"] {
+            let text = message(&[word]);
+            assert!(text.contains(r"\xe2\x80\xae\x1b[31m") && !text.contains('\u{202e}'), "{text}");
+        }
+    }
+}
