@@ -61,6 +61,7 @@ async fn run_from(
                 job.body_read(n);
             }
             JobStep::Wait(listener, timeout) => {
+                process_io = None; // the process before a local redirect has ended
                 let late = async { _ = Timer::after(timeout).await };
                 future::or(listener, late).await;
             }

@@ -1,7 +1,8 @@
 //! The server: listeners, and one future that is all of it.
 //!
 //! [`Server::serve`] runs on whatever executor polls it: its connections are tasks of an executor
-//! inside the future, so dropping the future leaves nothing behind. [`Server::run`] polls several such
+//! inside the future, so dropping the future leaves nothing behind, except that a [`ShutdownHandle`]
+//! keeps the listeners open. [`Server::run`] polls several such
 //! workers over the same listeners, each on a thread of its own. A graceful shutdown is awaited like
 //! everything else, and does not block the executor.
 //!
@@ -123,18 +124,31 @@ impl Server {
     )]
     pub fn run(self, handler: impl Handler, threads: NonZeroUsize) -> io::Result<()> {
         let resources = Resources::new(&self.config, &self.shutdown)?;
+        let work = || {
+            let worked = block_on(self.work(&handler, &resources));
+            if worked.is_err() {
+                self.shutdown.stop(); // the other threads
+            }
+            worked
+        };
         let served = thread::scope(|scope| {
+            let mut others = Vec::new();
             for _ in 1..threads.get() {
-                let work = || block_on(self.work(&handler, &resources));
-                let started =
-                    thread::Builder::new().name("worker".into()).spawn_scoped(scope, work);
-                if let Err(error) = started {
-                    self.shutdown.stop(); // the threads that have started already
-                    return Err(error);
+                let thread = thread::Builder::new().name("worker".into());
+                match thread.spawn_scoped(scope, work) {
+                    Ok(thread) => others.push(thread),
+                    Err(error) => {
+                        self.shutdown.stop(); // the threads that have started already
+                        return Err(error);
+                    }
                 }
             }
             handler.observer().on_start();
-            block_on(self.work(&handler, &resources))
+            let first = work();
+            let rest = others.into_iter().map(|thread| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            rest.fold(first, Result::and)
         });
         block_on(self.finish_shutdown(&handler));
         served

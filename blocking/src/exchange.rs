@@ -121,8 +121,8 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// Returns `InvalidInput` if no other protocol was agreed on, or the error of the socket.
     pub fn upgraded(&mut self) -> io::Result<(TcpStream, Vec<u8>)> {
-        let unread = self.state.take_unread()?;
         self.flush()?;
+        let unread = self.state.take_unread()?;
         Ok((self.socket.try_clone()?, unread))
     }
 

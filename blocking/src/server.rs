@@ -101,10 +101,14 @@ impl Server {
     /// Returns an error if the system has no thread, or not enough descriptors for one connection.
     pub fn serve(self, handler: impl Handler) -> io::Result<()> {
         let _sweeper = Sweeper::start(self.shutdown.connections.clone(), &self.config)?;
+        let stop = self.shutdown.clone();
         let pool = ThreadPool::new(handler, self.config, self.shutdown);
-        pool.run()?;
+        let served = pool.run();
+        if served.is_err() {
+            stop.stop(); // the threads that have started already
+        }
         pool.shut_down();
-        Ok(())
+        served
     }
 
     /// Waits for one connection, serves one request on it, and closes it (B-307).

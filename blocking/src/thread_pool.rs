@@ -71,8 +71,12 @@ impl<H: Handler> ThreadPool<H> {
         os::can_open_descriptors(MIN_DESCRIPTORS)?;
         self.spawn_worker()?;
         self.handler.observer().on_start();
-        while !self.shutdown.is_stopping() {
+        loop {
             let state = self.state();
+            // With the lock: the last thread that ends because of the stop notifies with it, too.
+            if self.shutdown.is_stopping() {
+                return Ok(());
+            }
             if !self.cannot_accept(&state) {
                 // A thread is accepting, and notifies when that ends.
                 drop(self.changed.wait(state).unwrap_or_else(PoisonError::into_inner));
@@ -88,7 +92,6 @@ impl<H: Handler> ThreadPool<H> {
                 self.wait_accepted(accepted, timeout);
             }
         }
-        Ok(())
     }
 
     /// Ends all connections and processes, once the server stops.
