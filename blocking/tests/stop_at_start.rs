@@ -21,7 +21,7 @@ impl Handler for Stops {
 
 impl Observer for Stops {
     fn on_start(&self) {
-        let handle = self.0.lock().unwrap().take();
+        let handle = self.0.lock().expect("it is not poisoned").take();
         thread::spawn(move || handle.iter().for_each(ShutdownHandle::stop));
     }
 }
