@@ -17,9 +17,11 @@
 //! # ;Ok::<(), io::Error>(())
 //! ```
 //!
-//! A closure that does not await is a handler too, for every method.
+//! A closure that does not await is a handler too, for every method. So is
+//! `Arc<H>`.
 
 use std::io;
+use std::sync::Arc;
 
 use doorstep_driver::Observer;
 
@@ -135,4 +137,24 @@ where
     async fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
         self(exchange)
     }
+}
+
+/// Implements [`Handler`] for a pointer to one, method by method.
+macro_rules! delegate {
+    ($($method:ident)*) => {
+        $(fn $method(
+            &self,
+            exchange: &mut Exchange<'_>,
+        ) -> impl Future<Output = io::Result<()>> + Send {
+            (**self).$method(exchange)
+        })*
+        fn observer(&self) -> &dyn Observer {
+            (**self).observer()
+        }
+    };
+}
+
+/// A handler that other code shares with the server.
+impl<H: Handler> Handler for Arc<H> {
+    delegate! { get head post put delete options patch fallback expect handle }
 }

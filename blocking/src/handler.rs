@@ -17,9 +17,11 @@
 //! # ;Ok::<(), io::Error>(())
 //! ```
 //!
-//! A closure is a handler too, for every method.
+//! A closure is a handler too, for every method. So are `Arc<H>` and
+//! `Box<dyn Handler>`.
 
 use std::io;
+use std::sync::Arc;
 
 use doorstep_driver::Observer;
 
@@ -131,4 +133,26 @@ where
     fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
         self(exchange)
     }
+}
+
+/// Implements [`Handler`] for a pointer to one, method by method.
+macro_rules! delegate {
+    ($($method:ident)*) => {
+        $(fn $method(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+            (**self).$method(exchange)
+        })*
+        fn observer(&self) -> &dyn Observer {
+            (**self).observer()
+        }
+    };
+}
+
+/// A handler that other code shares with the server.
+impl<H: Handler + ?Sized> Handler for Arc<H> {
+    delegate! { get head post put delete options patch fallback expect handle }
+}
+
+/// A handler that is chosen when the program runs.
+impl Handler for Box<dyn Handler> {
+    delegate! { get head post put delete options patch fallback expect handle }
 }

@@ -45,6 +45,7 @@ pub use doorstep_core as core;
 pub use doorstep_driver::cgi::{Cgi, CgiSettings};
 pub use doorstep_driver::exchange::ExchangeView;
 pub use doorstep_driver::files::Files;
+pub use doorstep_driver::net::PeerState;
 pub use doorstep_driver::{
     Config, Observer, Record, Response, ShutdownHandle, ShutdownReport, ShutdownSchedule,
 };

@@ -270,6 +270,41 @@ impl<'b> Head<'b> {
         query.split(|&b| b == b'#').next()
     }
 
+    /// The pairs of the query, as forms send them (`application/x-www-form-urlencoded`): names and
+    /// values with `+` and percent-encoding decoded, in order. A part without `=` has an empty value;
+    /// an empty part is left out. They may be any bytes.
+    ///
+    /// ```
+    /// use doorstep_core::http1::{Connection, Event, Limits};
+    ///
+    /// let mut connection = Connection::new(Limits::default());
+    /// let bytes = b"GET /?name=J%C3%BCrgen+S.&debug HTTP/1.1\r\nHost: a\r\n\r\n";
+    /// let Ok((_, Event::Request(head))) = connection.advance(bytes) else { panic!() };
+    /// let pairs: Vec<_> = head.query_pairs().collect();
+    /// assert_eq!(pairs[0], (b"name".to_vec(), "Jürgen S.".as_bytes().to_vec()));
+    /// assert_eq!(pairs[1], (b"debug".to_vec(), vec![]));
+    /// ```
+    pub fn query_pairs(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+        fn decode(part: &[u8]) -> Vec<u8> {
+            let spaces: Vec<u8> = part.iter().map(|&b| if b == b'+' { b' ' } else { b }).collect();
+            percent_encoding::percent_decode(&spaces).collect()
+        }
+        let parts = self.query().unwrap_or_default().split(|&b| b == b'&');
+        parts.filter(|part| !part.is_empty()).map(|part| {
+            let mut sides = part.splitn(2, |&b| b == b'=');
+            let name = sides.next().unwrap_or_default();
+            (decode(name), decode(sides.next().unwrap_or_default()))
+        })
+    }
+
+    /// Whether a body follows: the head has `Content-Length` or `Transfer-Encoding`
+    /// (RFC 9112 §6). It may be empty.
+    #[must_use]
+    pub fn has_body(&self) -> bool {
+        self.known_header(KnownHeader::ContentLength).is_some()
+            || self.known_header(KnownHeader::TransferEncoding).is_some()
+    }
+
     /// Path and query as received, undecoded (origin-form).
     #[must_use]
     pub fn origin_form(&self) -> (&'b [u8], &'b [u8]) {
@@ -407,5 +442,28 @@ mod tests {
         for name in ["", "x", "hose", "if-watch", "accept-encodings"] {
             assert!(KnownHeader::from_name(name.as_bytes()).is_none(), "{name}");
         }
+    }
+
+    #[test]
+    fn query_pairs_are_decoded_and_hostile_ones_are_bytes() {
+        use crate::http1::{Connection, Event, Limits};
+
+        let pairs = |query: &str| {
+            let request = format!("GET /{query} HTTP/1.1\r\nHost: a\r\n\r\n");
+            let mut connection = Connection::new(Limits::default());
+            let Ok((_, Event::Request(head))) = connection.advance(request.as_bytes()) else {
+                panic!("{query}")
+            };
+            let text = |bytes: Vec<u8>| bytes.escape_ascii().to_string();
+            head.query_pairs().map(|(n, v)| (text(n), text(v))).collect::<Vec<_>>()
+        };
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(pairs(""), []);
+        assert_eq!(pairs("?"), []);
+        assert_eq!(pairs("?a=1&&b=2&"), [pair("a", "1"), pair("b", "2")]);
+        assert_eq!(pairs("?a=b=c&=d&e="), [pair("a", "b=c"), pair("", "d"), pair("e", "")]);
+        assert_eq!(pairs("?a+b=%26%3D%2B"), [pair("a b", "&=+")]);
+        assert_eq!(pairs("?%ff=%zz%4&a;b"), [pair("\\xff", "%zz%4"), pair("a;b", "")]);
+        assert_eq!(pairs("?a=1#?b=2"), [pair("a", "1")]);
     }
 }

@@ -32,10 +32,8 @@ impl RequestBody {
     /// request has no body.
     #[must_use]
     pub(super) fn for_request(head: &Head<'_>, max_in_memory: usize) -> Option<Self> {
-        let has_body =
-            head.header("Content-Length").is_some() || head.header("Transfer-Encoding").is_some();
         let max_in_memory = max_in_memory.max(MIN_READ);
-        has_body.then(|| Self {
+        head.has_body().then(|| Self {
             max_in_memory,
             block: Vec::new(),
             filled: 0,

@@ -7,6 +7,7 @@ use doorstep_core::http1::{Connection, Head, Inbox, Outbox, Reject, ResponseDue,
 
 use super::response::Response;
 use super::{Context, set_date};
+use crate::net::PeerState;
 #[cfg(doc)]
 use crate::observer::Observer;
 
@@ -54,6 +55,14 @@ impl<'a> ExchangeView<'a> {
     /// Returns an error if the system does not know it any more.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.context.connection.stream().local_addr()
+    }
+
+    /// Whether the client is still connected. Costs one system call. For handlers whose response takes
+    /// its time: a client that has [closed](PeerState::Closed) the connection gets no response, and
+    /// one that has [half-closed](PeerState::HalfClosed) it may wait for one, or may have gone.
+    #[must_use]
+    pub fn peer_state(&self) -> PeerState {
+        self.context.connection.peer_state()
     }
 
     /// The trailer fields of a chunked body, name and value, once it was read to its end.
