@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use doorstep_blocking::{Exchange, Handler, PeerState, Server};
+use doorstep_blocking::{Exchange, Handler, Observer, PeerState, Record, Server};
 
 /// Counts its requests. GET is counted apart, since it is a method of its own.
 #[derive(Default)]
@@ -85,4 +85,42 @@ fn a_handler_sees_whether_its_client_is_connected() {
     assert!(response.starts_with("HTTP/1.1 204 "), "{response}");
     shutdown.stop();
     serving.join().unwrap().unwrap();
+}
+
+/// Logs the User-Agent of each request, or "-".
+struct UserAgents(std::sync::mpsc::Sender<String>);
+
+impl Handler for UserAgents {
+    fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        exchange.respond(204).body("")
+    }
+    fn observer(&self) -> &dyn Observer {
+        self
+    }
+}
+
+impl Observer for UserAgents {
+    fn log(&self, record: &Record<'_>) {
+        let agent = record.head.and_then(|head| head.header("User-Agent")).unwrap_or(b"-");
+        self.0.send(String::from_utf8_lossy(agent).into_owned()).unwrap();
+    }
+}
+
+#[test]
+fn an_access_log_can_show_the_headers_of_the_request() {
+    let (sender, agents) = std::sync::mpsc::channel();
+    let server = Server::bind("127.0.0.1:0").unwrap();
+    let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
+    let serving = thread::spawn(move || server.serve(UserAgents(sender)));
+    for request in [
+        "GET / HTTP/1.1\r\nHost: a\r\nuser-agent: test/1 (x)\r\nConnection: close\r\n\r\n",
+        "GET / HTTP/1.1\r\nConnection: close\r\nUser-Agent: no/host\r\n\r\n", // 400: no Host
+    ] {
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(request.as_bytes()).unwrap();
+        client.read_to_end(&mut Vec::new()).unwrap();
+    }
+    shutdown.stop();
+    serving.join().unwrap().unwrap();
+    assert_eq!(agents.try_iter().collect::<Vec<_>>(), ["test/1 (x)", "-"]);
 }

@@ -18,6 +18,7 @@
 //!     body_bytes_sent: Some(512),
 //!     aborted: false,
 //!     error_message: None,
+//!     head: None,
 //! };
 //! let mut out = Vec::new();
 //! log::write(&mut out, &record, &at);
@@ -25,12 +26,13 @@
 //! ```
 
 use crate::bytes::{push_decimal, push_hex};
+use crate::http1::Head;
 use crate::http1::date::{Civil, four_digits, two_digits};
 use std::io::Write as _;
 use std::net::IpAddr;
 
 /// One response that has ended. Interim responses (1xx) are not logged (B-106).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
     /// The client's address. An IPv4-mapped IPv6 address is shown as IPv4 (B-105).
     pub remote_addr: IpAddr,
@@ -44,6 +46,9 @@ pub struct Record<'a> {
     pub aborted: bool,
     /// The message of an error response, which is logged in a line of its own before (B-081).
     pub error_message: Option<&'a [u8]>,
+    /// The head of the request, for an access log that shows its headers (User-Agent, Referer, Host);
+    /// `None` if what was received is not a valid head.
+    pub head: Option<&'a Head<'a>>,
 }
 
 /// Appends the line for `record` (B-100): `IP - - [DD/Mon/YYYY HH:MM:SS] "LINE" STATUS BYTES`, with
@@ -172,6 +177,7 @@ mod tests {
         body_bytes_sent: None,
         aborted: false,
         error_message: None,
+        head: None,
     };
 
     fn line(record: Record<'_>) -> String {

@@ -51,6 +51,7 @@ fn serve(site: &Site, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
         body_bytes_sent: plan.content_length(),
         aborted: false,
         error_message: None,
+        head: Some(&head),
     };
     log::write(out, &record, &date::Civil::utc(0));
 }

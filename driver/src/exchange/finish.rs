@@ -62,6 +62,7 @@ impl ExchangeState<'_> {
             body_bytes_sent: (self.view.sent.body_bytes > 0).then_some(self.view.sent.body_bytes),
             aborted: cut,
             error_message: self.view.sent.error_reason.as_deref(),
+            head: Some(&self.view.head),
         });
     }
 
@@ -133,6 +134,7 @@ pub(super) fn refuse(
         body_bytes_sent: (sent.body_bytes > 0).then_some(sent.body_bytes),
         aborted: false,
         error_message: sent.error_reason.as_deref(),
+        head: None,
     });
 }
 
