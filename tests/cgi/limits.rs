@@ -42,8 +42,8 @@ on_every_runtime! {
         }
         scripts.wait_for_error("/cgi-bin/hostile/hang.sh: ended: timed out after ");
         assert_eq!(scripts.server.state.log(7).iter().filter(|entry| entry.aborted).count(), 4);
-        let told: usize = scripts.server.state.errors().iter().map(String::len).sum();
-        assert!(told < 600_000, "endless stderr output is logged up to a limit");
+        let logged: usize = scripts.server.state.errors().iter().map(String::len).sum();
+        assert!(logged < 600_000, "endless stderr output is logged up to a limit");
         scripts.wait_until_ended();
     }
 

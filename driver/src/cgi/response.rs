@@ -13,7 +13,6 @@ use doorstep_core::cgi::output::{Document, OutputError, OutputParser, Reply};
 use doorstep_core::cgi::route::Script;
 use doorstep_core::http1::ResponseDue;
 
-use crate::config::FLUSH_THRESHOLD;
 use crate::exchange::ExchangeState;
 
 /// How long the beginning of a body is held back, so that it can be sent together with the end.
@@ -80,7 +79,7 @@ impl ScriptResponse {
             },
             Stage::Held(document, _) => {
                 document.body.extend_from_slice(bytes);
-                if document.body.len() > FLUSH_THRESHOLD {
+                if document.body.len() > exchange.config().flush_threshold {
                     self.begin(exchange, false)
                 } else {
                     Ok(())
