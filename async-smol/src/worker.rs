@@ -139,10 +139,9 @@ impl<'h, H: Handler> Worker<'h, H> {
 
     /// Waits until no connection is left, and returns true.
     async fn wait_closed(&self) -> bool {
-        let ShutdownHandle { acceptor, connections } = self.shutdown;
         loop {
-            let closed = connections.listen_unregister();
-            if connections.is_empty() && acceptor.backlog_len() == 0 {
+            let closed = self.shutdown.connections.listen_unregister();
+            if self.shutdown.all_closed() {
                 return true;
             }
             closed.await;
