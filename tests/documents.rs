@@ -139,6 +139,29 @@ fn the_oldest_version_of_rust_is_the_documented_one() {
     assert!(read("docs/deploying.md").contains(&format!("FROM rust:{version} ")), "{version}");
 }
 
+/// docs/stability.md: the table of Cargo features.
+#[test]
+fn every_cargo_feature_is_documented() {
+    let feature = Regex::new(r"^(\w+) = ").expect("it is a pattern");
+    let mut features = BTreeSet::new();
+    for package in PACKAGES {
+        let directory = match package {
+            "doorstep" => "",
+            package => package.trim_start_matches("doorstep-"),
+        };
+        let manifest = read(&Path::new(directory).join("Cargo.toml").to_string_lossy());
+        let Some((_, section)) = manifest.split_once("[features]\n") else { continue };
+        let lines = section.lines().take_while(|line| !line.starts_with('['));
+        let names = lines.filter_map(|line| Some(feature.captures(line)?[1].to_owned()));
+        let names = names.filter(|name| name != "default");
+        features.extend(names.map(|name| (package.to_owned(), name)));
+    }
+    let row = Regex::new(r"(?m)^\| `(doorstep[a-z-]*)` \| `(\w+)` \|").expect("it is a pattern");
+    let text = read("docs/stability.md");
+    let documented = row.captures_iter(&text).map(|row| (row[1].to_owned(), row[2].to_owned()));
+    assert_eq!(documented.collect::<BTreeSet<_>>(), features);
+}
+
 /// README.md: the table of options.
 #[test]
 fn the_readme_names_every_option() {
