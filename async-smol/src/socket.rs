@@ -5,7 +5,7 @@
 //! stands in the table of connections, and the sweep wakes those that wait for too long.
 
 use std::future::poll_fn;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::mem;
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -17,7 +17,7 @@ use doorstep_core::http1::{Inbox, Outbox, Storage, WaitingFor};
 use doorstep_driver::Config;
 use doorstep_driver::connections::{ConnectionHandle, Eviction, Registration};
 use doorstep_driver::files::FileTransfer;
-use doorstep_driver::net;
+use doorstep_driver::net::Stream;
 use smol::future;
 
 use crate::blocking_pool::BlockingPool;
@@ -37,11 +37,13 @@ pub(crate) struct Socket<'w> {
     shared: &'w Shared<'w>,
 }
 
+/// A connection whose stream has a descriptor.
 struct Registered(Arc<ConnectionHandle>);
 
 impl AsFd for Registered {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        let Some(fd) = self.0.stream().fd() else { unreachable!("`Socket::registered` checks it") };
+        fd
     }
 }
 
@@ -59,9 +61,9 @@ impl<'w> Socket<'w> {
         self.shared.pool
     }
 
-    /// A second handle of the socket.
+    /// A second handle of the socket. A connection in memory has none.
     pub(crate) fn try_clone(&self) -> io::Result<Async<TcpStream>> {
-        Async::new_nonblocking(self.connection.stream().try_clone()?)
+        Async::new_nonblocking(self.connection.stream().try_clone_socket()?)
     }
 
     /// Evicts another connection, if one can be evicted, and waits a moment for its descriptor.
@@ -81,7 +83,9 @@ impl<'w> Socket<'w> {
             if !mem::replace(&mut waits, true) {
                 self.connection.begin_wait(WaitingFor::Request);
             }
-            ready!(self.registered()?.poll_readable(cx))?;
+            if let Some(registered) = self.registered()? {
+                ready!(registered.poll_readable(cx))?;
+            }
             self.connection.end_wait();
             Poll::Ready(Ok(())) // even if it must close: a request may have come in this moment
         })
@@ -116,7 +120,7 @@ impl<'w> Socket<'w> {
         &self,
         cx: &mut Context<'_>,
         waiting: WaitingFor,
-        mut read: impl FnMut(&mut &TcpStream) -> io::Result<usize>,
+        mut read: impl FnMut(&mut &Stream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
             match self.connection.read(waiting, &mut read) {
@@ -127,7 +131,9 @@ impl<'w> Socket<'w> {
                 }
             }
             self.connection.begin_wait(waiting);
-            ready!(self.registered()?.poll_readable(cx))?;
+            if let Some(registered) = self.registered()? {
+                ready!(registered.poll_readable(cx))?;
+            }
         }
     }
 
@@ -143,7 +149,7 @@ impl<'w> Socket<'w> {
         more: bool,
     ) -> Poll<io::Result<()>> {
         while !outbox.is_empty() {
-            let send = |stream: &TcpStream| net::send(stream, outbox.unsent(), more);
+            let send = |stream: &Stream| stream.send(outbox.unsent(), more);
             let n = ready!(self.poll_send(cx, send))?;
             outbox.sent(n);
         }
@@ -159,7 +165,7 @@ impl<'w> Socket<'w> {
     fn poll_send(
         &self,
         cx: &mut Context<'_>,
-        mut send: impl FnMut(&TcpStream) -> io::Result<usize>,
+        mut send: impl FnMut(&Stream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
             match self.connection.send(&mut send) {
@@ -170,15 +176,22 @@ impl<'w> Socket<'w> {
                 }
             }
             self.connection.begin_wait(WaitingFor::Writable);
-            ready!(self.registered()?.poll_writable(cx))?;
+            if let Some(registered) = self.registered()? {
+                ready!(registered.poll_writable(cx))?;
+            }
         }
     }
 
-    fn registered(&self) -> io::Result<&Async<Registered>> {
+    /// The socket, registered with the reactor now at the latest; `None` for a stream that never
+    /// has to be waited for.
+    fn registered(&self) -> io::Result<Option<&Async<Registered>>> {
         if let Some(registered) = self.registered.get() {
-            return Ok(registered);
+            return Ok(Some(registered));
+        }
+        if self.connection.stream().fd().is_none() {
+            return Ok(None);
         }
         let registered = Async::new_nonblocking(Registered(self.connection.clone()))?;
-        Ok(self.registered.get_or_init(|| registered))
+        Ok(Some(self.registered.get_or_init(|| registered)))
     }
 }
