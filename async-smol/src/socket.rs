@@ -8,14 +8,13 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::net::TcpStream;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use async_io::{Async, Timer};
 use doorstep_core::http1::{Inbox, Outbox, Storage, WaitingFor};
 use doorstep_driver::Config;
-use doorstep_driver::connections::{ConnectionHandle, Eviction, Registration};
+use doorstep_driver::connections::{ConnectionHandle, Eviction, Pollable, Registration};
 use doorstep_driver::files::FileTransfer;
 use doorstep_driver::net::Stream;
 use smol::future;
@@ -32,19 +31,9 @@ pub(crate) struct Shared<'w> {
 /// One connection's socket. Dropping it closes the connection.
 pub(crate) struct Socket<'w> {
     /// The socket as the reactor knows it. Dropped before the connection is unregistered.
-    registered: OnceLock<Async<Registered>>,
+    registered: OnceLock<Async<Pollable>>,
     connection: Registration<'w>,
     shared: &'w Shared<'w>,
-}
-
-/// A connection whose stream has a descriptor.
-struct Registered(Arc<ConnectionHandle>);
-
-impl AsFd for Registered {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        let Some(fd) = self.0.stream().fd() else { unreachable!("`Socket::registered` checks it") };
-        fd
-    }
 }
 
 impl<'w> Socket<'w> {
@@ -184,14 +173,12 @@ impl<'w> Socket<'w> {
 
     /// The socket, registered with the reactor now at the latest; `None` for a stream that never
     /// has to be waited for.
-    fn registered(&self) -> io::Result<Option<&Async<Registered>>> {
+    fn registered(&self) -> io::Result<Option<&Async<Pollable>>> {
         if let Some(registered) = self.registered.get() {
             return Ok(Some(registered));
         }
-        if self.connection.stream().fd().is_none() {
-            return Ok(None);
-        }
-        let registered = Async::new_nonblocking(Registered(self.connection.clone()))?;
+        let Some(pollable) = self.connection.pollable() else { return Ok(None) };
+        let registered = Async::new_nonblocking(pollable)?;
         Ok(Some(self.registered.get_or_init(|| registered)))
     }
 }

@@ -13,8 +13,9 @@ use std::thread;
 use std::time::Duration;
 
 use doorstep::blocking::{self, Config, ShutdownHandle};
-use doorstep::driver::net;
+use doorstep::driver::net::{self, MemoryStream};
 use doorstep::smol as on_smol;
+use smol::future;
 
 use crate::service::{self, State};
 use crate::support::client::Client;
@@ -53,6 +54,24 @@ pub(crate) struct TestServer {
 }
 
 impl Runtime {
+    /// The responses to `client`, which sends to the application in memory, with the usual
+    /// configuration.
+    pub(crate) fn serve_in_memory(self, state: &Arc<State>, client: &MemoryStream) -> Vec<u8> {
+        let (state, stream) = (state.clone(), client.clone());
+        let served = match self {
+            Self::Blocking => {
+                let service = service::blocking::Service::new(state);
+                blocking::serve_stream(&service, &config(), stream)
+            }
+            Self::Smol => {
+                let service = service::smol::Service::new(state);
+                future::block_on(on_smol::serve_stream(&service, &config(), stream))
+            }
+        };
+        served.expect("no thread is needed");
+        client.take_output()
+    }
+
     /// The name that the command has for it.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -33,6 +33,7 @@
 
 mod deadlines;
 mod eviction;
+mod pollable;
 mod registration;
 mod wait;
 
@@ -48,6 +49,7 @@ use event_listener::{Event, EventListener};
 use self::deadlines::{Entry, Steps};
 use self::eviction::Candidates;
 pub use self::eviction::Eviction;
+pub use self::pollable::Pollable;
 pub use self::registration::Registration;
 use self::wait::Wait;
 use crate::net::{PeerState, Stream};

@@ -187,6 +187,18 @@ impl Stream {
         }
     }
 
+    /// Sets whether reading and sending return `WouldBlock` instead of waiting. A stream in memory
+    /// never waits.
+    ///
+    /// # Errors
+    /// Returns the error of the system.
+    pub fn set_nonblocking(&self, enabled: bool) -> io::Result<()> {
+        match &self.0 {
+            Kind::Tcp { socket, .. } => socket.set_nonblocking(enabled),
+            Kind::Memory(_) => Ok(()),
+        }
+    }
+
     /// The descriptor to wait for until the stream is readable or writable; `None` if it never has
     /// to be waited for.
     #[must_use]
