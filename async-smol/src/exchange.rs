@@ -6,7 +6,7 @@
 //! has to wait, or 64 KiB have been written.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::net::TcpStream;
 use std::ops::Deref;
 use std::pin::Pin;
@@ -16,6 +16,7 @@ use async_io::Async;
 use doorstep_core::http1::WaitingFor;
 use doorstep_driver::Response;
 use doorstep_driver::exchange::{BodyRead, ExchangeState, ExchangeView};
+use doorstep_driver::net::Stream;
 use smol::future;
 use smol::io::AsyncRead;
 
@@ -190,11 +191,11 @@ impl AsyncRead for Body<'_, '_> {
             let flushed = ready!(socket.poll_flush(cx, state.to_send(), false));
             state.record_flush(flushed)?;
             if let BodyRead::Receive(most) = wanted {
-                let read = |stream: &mut &TcpStream| stream.read(&mut buffer[..most]);
+                let read = |stream: &mut &Stream| stream.read(&mut buffer[..most]);
                 let received = ready!(socket.poll_read(cx, WaitingFor::Body, read));
                 return Poll::Ready(state.received(received));
             }
-            let fill = |stream: &mut &TcpStream| state.inbox().fill(stream);
+            let fill = |stream: &mut &Stream| state.inbox().fill(stream);
             let filled = ready!(socket.poll_read(cx, WaitingFor::Body, fill));
             state.filled(filled)?;
         }
