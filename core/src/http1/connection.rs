@@ -54,6 +54,7 @@ pub struct Connection {
     /// Bytes left of a [`ResponseFraming::Length`].
     pub(super) body_remaining: u64,
     pub(super) response_framing: ResponseFraming,
+    pub(super) last_response: LastResponse,
     pub(super) states: States,
     pub(super) request: Request,
     /// Bytes that were discarded of a body that the application did not read.
@@ -85,6 +86,17 @@ pub(super) enum ResponseFraming {
     UntilClose,
 }
 
+/// How far the last response has come. It outlives the state [`SendState::Done`], which a kept
+/// connection leaves at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LastResponse {
+    /// There is none, it is due or being sent, or it was aborted.
+    Incomplete,
+    Complete,
+    /// It is complete, but the application may still pass the body, which is not sent: HEAD.
+    BodyOmitted,
+}
+
 /// What the response depends on in its request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Request {
@@ -109,6 +121,7 @@ impl Connection {
             incoming: Incoming::Head(HeadScan::default()),
             body_remaining: 0,
             response_framing: ResponseFraming::Length,
+            last_response: LastResponse::Incomplete,
             states: States::IDLE,
             request: Request::default(),
             drained: 0,
@@ -331,6 +344,7 @@ impl Connection {
     #[must_use]
     pub fn is_close_delimited(&self) -> bool {
         self.response_framing == ResponseFraming::UntilClose
+            && self.last_response != LastResponse::BodyOmitted
             || self.request.version == Version::Http09
     }
 
@@ -521,6 +535,13 @@ impl Connection {
     pub(super) fn on_send(&mut self, event: SendEvent) {
         if let Some(send) = self.states.send.on(event) {
             self.states.send = send;
+            match (send, self.last_response) {
+                (SendState::Done, LastResponse::Incomplete) => {
+                    self.last_response = LastResponse::Complete;
+                }
+                (SendState::Done, _) => {}
+                _ => self.last_response = LastResponse::Incomplete,
+            }
             self.apply_joint_rules();
         }
     }
