@@ -303,14 +303,16 @@ impl Connection {
                 _ => WaitingFor::Request,
             },
             (RecvState::Body, SendState::Done) => WaitingFor::Drain,
-            (RecvState::Body, SendState::ResponseDue | SendState::Body) => WaitingFor::Body,
+            (RecvState::Body, SendState::ResponseDue) => WaitingFor::Body,
+            (RecvState::Body, SendState::Body) => WaitingFor::BodyOrResponse,
             (_, SendState::ResponseDue | SendState::Body) => WaitingFor::Response,
             _ if self.should_linger => WaitingFor::Linger,
             _ => WaitingFor::Nothing,
         }
     }
 
-    /// What the caller has to send, if anything.
+    /// What the caller has to send, if anything. It may be sent at any time, whether or not
+    /// [`Event::ResponseDue`] was returned: also while the request's body is outstanding.
     #[must_use]
     pub fn response_due(&self) -> Option<ResponseDue> {
         match (self.states.send, self.response_framing) {

@@ -308,7 +308,7 @@ impl ConnectionHandle {
                 result => break result?,
             }
         };
-        if matches!(waiting, WaitingFor::Body | WaitingFor::Linger) {
+        if matches!(waiting, WaitingFor::Body | WaitingFor::BodyOrResponse | WaitingFor::Linger) {
             self.record_bytes(n);
         }
         Ok(n)
