@@ -12,6 +12,8 @@ const UPGRADE: &[u8] =
     b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n";
 
 type Call = fn(&mut Connection, &mut Outbox);
+/// The request, the calls before the end, and the result of the end.
+type Row<'a> = (&'a [u8], &'a [Call], Result<(), Misuse>);
 
 fn read(connection: &mut Connection, request: &[u8]) {
     assert!(matches!(connection.advance(request), Ok((_, Event::Request(_)))));
@@ -34,7 +36,7 @@ fn the_end_of_a_response_in_every_situation() {
         assert!(matches!(it.advance(b""), Ok((0, Event::Closed))));
     };
     let (due, short) = (Err(Misuse::NoResponseDue), Err(Misuse::BodyTooShort));
-    let table: &[(&[u8], &[Call], Result<(), Misuse>)] = &[
+    let table: &[Row<'_>] = &[
         (b"", &[], due),
         (b"", &[eof], due),
         (GET, &[], due),

@@ -62,6 +62,8 @@ pub struct Connection {
     fault: Option<Reject>,
     /// Bytes of a discarded body that precede the fault in the same input.
     pub(super) fault_offset: u32,
+    /// The number of requests so far, modulo 2^16: tells one wait from the next.
+    pub(super) exchange: u16,
     empty_lines: u8,
     pub(super) our_version: Version,
     eof: bool,
@@ -127,6 +129,7 @@ impl Connection {
             drained: 0,
             fault: None,
             fault_offset: 0,
+            exchange: 0,
             empty_lines: 0,
             our_version: Version::Http11,
             eof: false,
@@ -291,7 +294,7 @@ impl Connection {
     }
 
     /// What the connection is waiting for. For how long is decided by
-    /// [`Timeouts`](super::Timeouts).
+    /// [`Timeouts`](super::Timeouts); a [`WaitClock`](super::WaitClock) keeps the time.
     #[must_use]
     pub fn waiting_for(&self, outbox: &Outbox) -> WaitingFor {
         match (self.states.recv, self.states.send) {
@@ -427,6 +430,7 @@ impl Connection {
         }
         self.drained = 0;
         self.empty_lines = 0;
+        self.exchange = self.exchange.wrapping_add(1);
         self.on_send(SendEvent::Request);
         match framing {
             Framing::None => self.on_recv(RecvEvent::Head),

@@ -74,7 +74,8 @@ impl Default for Limits {
     }
 }
 
-/// What a connection is waiting for. When it changes, the deadline starts anew.
+/// What a connection is waiting for. When it changes, the deadline starts anew; also when the
+/// connection waits for the same part of another request.
 ///
 /// ```
 /// use doorstep_core::http1::{Connection, Limits, Outbox, WaitingFor};
@@ -188,7 +189,7 @@ impl Timeouts {
     ///
     /// `since` is the time since the connection began to wait for `waiting`, `quiet` the time since
     /// the last byte was transferred, and `moved` the number of bytes transferred since the
-    /// beginning.
+    /// beginning. A [`WaitClock`](super::WaitClock) keeps them.
     #[must_use]
     pub fn remaining(
         &self,
