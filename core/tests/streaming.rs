@@ -86,7 +86,7 @@ impl Server {
                     }
                 }
                 Ok(Event::SwitchedProtocol) => unreachable!("nobody asked for it"),
-                Err(reject) => panic!("{reject}"),
+                Err(reject) => unreachable!("{reject}"),
             }
         }
     }

@@ -37,6 +37,7 @@ mod scan;
 pub mod state;
 pub mod status;
 mod target;
+mod unix_time;
 mod wait_clock;
 
 pub use connection::Connection;

@@ -18,8 +18,9 @@
 //! assert_eq!(outbox.unsent(), sent);
 //! ```
 
+use super::chunked;
+use super::date::{self, UnixTime};
 use super::error::Misuse;
-use super::{chunked, date};
 
 /// Bytes to be sent, and the headers of every final response.
 ///
@@ -38,7 +39,7 @@ pub struct Outbox {
     sent: usize,
     default_headers: Vec<u8>,
     date_at: usize,
-    date_unix: Option<u64>,
+    date: Option<UnixTime>,
 }
 
 impl Outbox {
@@ -73,21 +74,23 @@ impl Outbox {
         names.any(|other| other.eq_ignore_ascii_case(name.as_bytes()))
     }
 
-    /// Sets the time for the `Date` header, in seconds since 1970 (RFC 9110 §6.6.1). Without a call
-    /// there is no such header. Calling it again within the same second costs nothing.
-    pub fn set_date(&mut self, unix: u64) {
+    /// Sets the time for the `Date` header (RFC 9110 §6.6.1): a `SystemTime`, a `Duration` since
+    /// 1970, or seconds since then. Without a call there is no such header. Calling it again within
+    /// the same second costs nothing.
+    pub fn set_date(&mut self, time: impl Into<UnixTime>) {
+        let time = time.into();
         const NAME: &[u8] = b"Date: ";
         const LINE: usize = NAME.len() + 29 + 2;
-        if self.date_unix == Some(unix) {
+        if self.date == Some(time) {
             return;
         }
         let mut line = [0; LINE];
         line[..NAME.len()].copy_from_slice(NAME);
-        line[NAME.len()..LINE - 2].copy_from_slice(&date::format(unix.cast_signed()));
+        line[NAME.len()..LINE - 2].copy_from_slice(&date::format(time.seconds()));
         line[LINE - 2..].copy_from_slice(b"\r\n");
-        let old = if self.date_unix.is_some() { LINE } else { 0 };
+        let old = if self.date.is_some() { LINE } else { 0 };
         self.default_headers.splice(self.date_at..self.date_at + old, line);
-        self.date_unix = Some(unix);
+        self.date = Some(time);
     }
 
     /// The bytes to be sent.

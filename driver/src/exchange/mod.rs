@@ -271,5 +271,5 @@ impl ExchangeState<'_> {
 
 /// The time for the Date of the response that is made now.
 fn set_date(outbox: &mut Outbox) {
-    outbox.set_date(os::now().max(0).cast_unsigned());
+    outbox.set_date(os::now());
 }
