@@ -242,6 +242,8 @@ pub enum Misuse {
     WrongFraming,
     /// A switch of protocols that the peer did not ask for, or before the request's body was read.
     NotRequested,
+    /// A buffer that is not in flight.
+    NotInFlight,
 }
 
 impl fmt::Display for Misuse {
@@ -258,6 +260,7 @@ impl fmt::Display for Misuse {
             Self::NotRequested => {
                 "the client did not ask for another protocol, or its request was not read"
             }
+            Self::NotInFlight => "this buffer is not the one that is being sent",
         })
     }
 }
