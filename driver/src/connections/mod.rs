@@ -301,7 +301,7 @@ impl ConnectionHandle {
                 result => break result?,
             }
         };
-        if matches!(waiting, WaitingFor::Body | WaitingFor::Linger) {
+        if matches!(waiting, WaitingFor::Body | WaitingFor::BodyOrResponse | WaitingFor::Linger) {
             self.record_bytes(n);
         }
         Ok(n)
