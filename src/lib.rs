@@ -55,4 +55,6 @@ mod documents {
     struct Performance;
     #[doc = include_str!("../docs/stability.md")]
     struct Stability;
+    #[doc = include_str!("../docs/testing.md")]
+    struct Testing;
 }

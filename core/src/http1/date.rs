@@ -20,6 +20,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use httpdate::HttpDate;
 
+pub use super::unix_time::UnixTime;
 use crate::bytes::parse_decimal;
 
 /// A moment in the numbers of the Gregorian calendar. The time zone is that of the code which made
