@@ -47,6 +47,9 @@
 //! response for a path, [`cgi`] finds scripts and parses their output, [`page`] and [`log`] write
 //! error pages and access log lines, and [`bytes`] holds the byte utilities that all of them share.
 //!
+//! It depends on no operating system. docs/stability.md in the repository has what may change between
+//! releases, Rust versions, and what is guaranteed about panics and threads.
+//!
 //! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them,
 //! and describes where the behaviour differs from that of `http.server`.
 
