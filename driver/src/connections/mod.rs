@@ -53,6 +53,7 @@ pub use self::registration::Registration;
 use self::wait::Wait;
 use crate::net::{self, PeerState};
 use crate::os::{self, Stopwatch};
+use crate::stop_signal::{StopSignal, Stopping};
 
 /// All open connections.
 #[derive(Debug, Default)]
@@ -72,6 +73,8 @@ pub struct Connections {
     aborted_waiting: AtomicUsize,
     /// Whether [`Connections::expire_grace`] was called.
     grace_expired: AtomicBool,
+    /// The announcement of the shutdown.
+    stop: StopSignal,
 }
 
 /// The data that the lock protects.
@@ -188,15 +191,40 @@ impl Connections {
         self.len() == 0
     }
 
-    /// Lets every connection close with its next response. A client that keeps its connection
-    /// alive, or has not sent a request yet, can send one more.
+    /// Lets every connection close with its next response, and announces that
+    /// ([`Connections::stopping`]). A client that keeps its connection alive, or has not sent a
+    /// request yet, can send one more.
     pub fn begin_shutdown(&self) {
         self.shutdown_elapsed();
+        self.stop.announce();
         let table = self.table(); // held while the flag is set, so that no connection is missed
         self.flags.set(Flag::LastResponse, true);
         for entry in &table.entries {
             entry.connection.flags.set(Flag::LastResponse, true);
         }
+    }
+
+    /// Whether [`Connections::begin_shutdown`] was called.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_announced()
+    }
+
+    /// A future that is ready once [`Connections::begin_shutdown`] was called.
+    pub fn stopping(&self) -> Stopping {
+        self.stop.listen()
+    }
+
+    /// Blocks the thread until [`Connections::begin_shutdown`] is called, at most for `timeout`.
+    /// Returns whether it was called.
+    #[must_use]
+    pub fn wait_stopping(&self, timeout: Duration) -> bool {
+        self.stop.wait_timeout(timeout)
+    }
+
+    /// Calls `report` unless a thread has called one before. It has returned when this returns.
+    pub(crate) fn report_stop(&self, report: impl FnOnce()) {
+        self.stop.report(report);
     }
 
     /// The time since the start of the shutdown, which is now unless it was before. To be called at
