@@ -102,9 +102,13 @@ impl Server {
     /// Serves until it is stopped. The shutdown takes at most [`Config::shutdown_grace`]. Dropping the
     /// future stops at once.
     ///
+    /// To keep a handler that is served, pass an `Arc` of it, which is a handler, too. (For that
+    /// reason the parameter is not an `impl Into<Arc<H>>`: it could be either of two handlers.)
+    ///
     /// # Errors
-    /// Returns an error if the listeners cannot be watched, or if the system has no thread or not
-    /// enough descriptors. (`block_on` itself then panics at its end, since it needs a thread too;
+    /// Returns an error if the listeners cannot be watched, if the system has no thread or not
+    /// enough descriptors, or [`io::ErrorKind::InvalidInput`] if the configuration is invalid
+    /// ([`Config::check`]). (`block_on` itself then panics at its end, since it needs a thread too;
     /// [`Server::run`] does not.)
     pub async fn serve(self, handler: impl Handler) -> io::Result<()> {
         let resources = Resources::new(&self.config, &self.shutdown)?;

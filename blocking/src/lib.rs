@@ -47,7 +47,7 @@ pub use doorstep_driver::exchange::ExchangeView;
 pub use doorstep_driver::files::Files;
 pub use doorstep_driver::net::PeerState;
 pub use doorstep_driver::{
-    Config, Observer, Record, Response, ShutdownHandle, ShutdownReport, ShutdownSchedule,
+    Config, Observer, Record, Response, ShutdownHandle, ShutdownReport, ShutdownSchedule, Stopping,
 };
 pub use exchange::{Body, Exchange};
 pub use handler::Handler;

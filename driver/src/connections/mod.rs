@@ -396,6 +396,19 @@ impl ConnectionHandle {
         }
     }
 
+    /// Blocks the thread until the state of the peer is a later one than `before`, at most for
+    /// `timeout`, and returns it. Bytes that arrive do not end the wait.
+    pub fn wait_peer_change(&self, before: PeerState, timeout: Duration) -> PeerState {
+        if !self.flags.has(Flag::ReadShutdown) {
+            return PeerState::wait_change(self, before, timeout);
+        }
+        // Its half-close cannot be told from the server's.
+        match PeerState::wait_change(self, PeerState::HalfClosed, timeout) {
+            PeerState::Closed => PeerState::Closed,
+            _ => before,
+        }
+    }
+
     fn is_closing(&self) -> bool {
         self.flags.has(Flag::Closing)
     }
