@@ -37,6 +37,8 @@ mod ranges;
 mod root;
 #[path = "runtimes/shutdown.rs"]
 mod shutdown;
+#[path = "runtimes/waiting.rs"]
+mod waiting;
 #[path = "runtimes/wire.rs"]
 mod wire;
 
@@ -54,5 +56,5 @@ fn every_test_runs_on_every_runtime() {
         assert_eq!(text.matches("on_every_runtime! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 12);
+    assert_eq!(files, 13);
 }

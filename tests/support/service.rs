@@ -360,7 +360,7 @@ pub(crate) mod blocking {
     }
 
     impl Handler for Service {
-        fn handle(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        fn fallback(&self, x: &mut Exchange<'_>) -> io::Result<()> {
             if let Some(cgi) = &self.cgi {
                 return cgi.handle(x);
             }
@@ -442,7 +442,7 @@ pub(crate) mod smol {
     }
 
     impl Handler for Service {
-        async fn handle(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        async fn fallback(&self, x: &mut Exchange<'_>) -> io::Result<()> {
             if let Some(cgi) = &self.cgi {
                 return cgi.handle(x).await;
             }
