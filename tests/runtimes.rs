@@ -15,6 +15,8 @@ mod service;
 #[path = "support/transcript.rs"]
 mod transcript;
 
+#[path = "runtimes/body_limit.rs"]
+mod body_limit;
 #[path = "runtimes/capacity.rs"]
 mod capacity;
 #[path = "runtimes/digest.rs"]
@@ -41,6 +43,8 @@ mod shutdown;
 mod waiting;
 #[path = "runtimes/wire.rs"]
 mod wire;
+#[path = "runtimes/wrappers.rs"]
+mod wrappers;
 
 use std::fs;
 use std::path::Path;
@@ -56,5 +60,5 @@ fn every_test_runs_on_every_runtime() {
         assert_eq!(text.matches("on_every_runtime! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 13);
+    assert_eq!(files, 15);
 }

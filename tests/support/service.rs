@@ -278,6 +278,12 @@ impl State {
         self.changed.notify_all();
     }
 
+    /// An observer for other handlers, which records what it receives.
+    #[allow(dead_code, reason = "scripts have a test binary of their own")]
+    pub(crate) fn observer(self: &Arc<Self>) -> TestObserver {
+        TestObserver { state: self.clone(), cgi: None }
+    }
+
     pub(crate) fn stopped(&self, how: &ShutdownReport) {
         let before = self.seen().aborted.replace(how.aborted);
         assert_eq!(before, None, "it is called once");
@@ -302,7 +308,7 @@ impl State {
 }
 
 /// Records what the server reports, and runs the scripts' part of a shutdown.
-struct TestObserver {
+pub(crate) struct TestObserver {
     state: Arc<State>,
     cgi: Option<Cgi>,
 }

@@ -73,6 +73,7 @@ impl ExchangeState<'_> {
                 }
                 Ok((used, Event::NeedData)) => {
                     self.view.inbox.consume(used);
+                    self.check_body_limit()?; // a chunk has begun, perhaps
                     self.view.machine.send_continue(self.view.outbox);
                     if self.view.inbox.space().is_empty() {
                         return Err(self.rejected(Reject::TrailersTooLarge));
