@@ -86,7 +86,24 @@ impl Server {
         self.shutdown.acceptor.addresses()
     }
 
-    /// A handle that stops the server from anywhere.
+    /// A handle that stops the server from anywhere. Responses in progress are completed, as far as
+    /// [`Config::shutdown_grace`] allows; then serving returns.
+    ///
+    /// ```no_run
+    /// # use doorstep_async_smol::{Files, Server};
+    /// # use std::io::{self, BufRead};
+    /// let server = Server::bind("127.0.0.1:8000")?;
+    /// let shutdown = server.shutdown_handle();
+    /// std::thread::spawn(move || {
+    ///     let _ = io::stdin().lock().read_line(&mut String::new()); // or a signal
+    ///     shutdown.stop();
+    /// });
+    /// smol::block_on(server.serve(Files::new(".")?))
+    /// # ;Ok::<(), io::Error>(())
+    /// ```
+    ///
+    /// Handlers that wait see the stop ([`Exchange::is_stopping`](crate::Exchange::is_stopping)), and
+    /// so does [`Observer::on_shutdown`](crate::Observer::on_shutdown).
     #[must_use]
     pub fn shutdown_handle(&self) -> ShutdownHandle {
         self.shutdown.clone()

@@ -58,7 +58,6 @@ fn they_can_share_state() {
 
 #[test]
 fn a_panic_before_the_future_is_made_is_a_500() {
-    #[expect(clippy::manual_async_fn, reason = "it panics before it returns a future")]
     fn panics(exchange: &mut Exchange<'_>) -> impl Future<Output = io::Result<()>> + Send {
         assert!(exchange.has_responded(), "it has not");
         async { Ok(()) }
