@@ -52,6 +52,8 @@
 
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
 pub mod bytes;
 pub mod cgi;
 pub mod http1;

@@ -14,9 +14,12 @@
 
 use std::io::{self, ErrorKind};
 use std::num::NonZeroUsize;
+use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
-use doorstep_core::http1::{Connection, GrowableBuffer, Inbox, Limits, Outbox, Timeouts, Version};
+use doorstep_core::http1::{
+    Connection, ErrorPages, GrowableBuffer, Inbox, Limits, Outbox, Timeouts, Version,
+};
 
 /// How a server serves. The defaults are fit for the open network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +39,26 @@ pub struct Config {
     /// header, or that only the server may write, such as `Content-Length`, serving returns an error
     /// ([`Config::check`]). Default: none.
     pub headers: Vec<(String, String)>,
+    /// What makes the pages of all error responses, also of those to requests that are refused.
+    /// `None` is the page of [`page::error`]. If the function panics, that page is sent. Default:
+    /// `None`.
+    ///
+    /// ```
+    /// use doorstep_driver::Config;
+    /// use doorstep_driver::core::http1::ErrorPages;
+    /// use doorstep_driver::core::page::escape_html;
+    ///
+    /// let error_pages = ErrorPages::new(|page| {
+    ///     let mut html = format!("<!DOCTYPE html><title>{}</title><h1>", page.status).into_bytes();
+    ///     escape_html(&mut html, page.reason); // it may quote the request
+    ///     ("text/html; charset=utf-8", html)
+    /// });
+    /// let config = Config { error_pages: Some(error_pages), ..Config::default() };
+    /// # drop(config);
+    /// ```
+    ///
+    /// [`page::error`]: doorstep_core::page::error
+    pub error_pages: Option<ErrorPages>,
 
     /// Concurrent connections. `None` is the front end's default: 1,024 on threads, 10,000 on smol.
     /// When there are as many, a connection that is slow or idle is evicted for a new one; while
@@ -154,6 +177,7 @@ impl Default for Config {
             )
             .into(),
             headers: Vec::new(),
+            error_pages: None,
             max_connections: None,
             accept_backoff: Duration::from_millis(100),
             eviction_grace: Duration::from_secs(1),
@@ -237,12 +261,18 @@ impl Config {
     }
 
     /// An outbox whose responses begin with this server's headers, as far as they are valid
-    /// ([`Config::check`]).
+    /// ([`Config::check`]), and which has this server's error pages.
     #[must_use]
     pub fn outbox(&self) -> Outbox {
         let mut outbox = Outbox::new(&self.server);
         for (name, value) in &self.headers {
             let _ = outbox.add_default_header(name, value.as_bytes());
+        }
+        if let Some(pages) = self.error_pages.clone() {
+            outbox.set_error_pages(ErrorPages::new(move |page| {
+                let rendered = panic::catch_unwind(AssertUnwindSafe(|| pages.render(page)));
+                rendered.unwrap_or_else(|_| ErrorPages::default().render(page))
+            }));
         }
         outbox
     }

@@ -19,6 +19,7 @@
 //! ```
 
 use super::error::Misuse;
+use super::error_pages::ErrorPages;
 use super::{chunked, date};
 
 /// Bytes to be sent, and the headers of every final response.
@@ -34,6 +35,8 @@ use super::{chunked, date};
 /// ```
 #[derive(Clone, Default)]
 pub struct Outbox {
+    /// `None` for those of [`crate::page`].
+    pub(super) error_pages: Option<ErrorPages>,
     bytes: Vec<u8>,
     sent: usize,
     default_headers: Vec<u8>,
