@@ -31,7 +31,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -152,11 +152,17 @@ impl Server {
             }
             worked
         };
+        let start = Mutex::new(()); // locked until the start was reported
         let served = thread::scope(|scope| {
+            let starting = start.lock();
             let mut others = Vec::new();
             for _ in 1..threads.get() {
                 let thread = thread::Builder::new().name("worker".into());
-                match thread.spawn_scoped(scope, work) {
+                let work_once_started = || {
+                    drop(start.lock());
+                    work()
+                };
+                match thread.spawn_scoped(scope, work_once_started) {
                     Ok(thread) => others.push(thread),
                     Err(error) => {
                         self.shutdown.stop(); // the threads that have started already
@@ -165,6 +171,7 @@ impl Server {
                 }
             }
             handler.observer().on_start();
+            drop(starting);
             let first = work();
             let rest = others.into_iter().map(|thread| {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use doorstep_async_smol::{Cgi, CgiSettings, Config, Exchange, Handler, Server, ShutdownReport};
+use doorstep_async_smol::{
+    Cgi, CgiSettings, Config, Exchange, Handler, Record, Server, ShutdownReport,
+};
 use doorstep_driver::Observer;
 use doorstep_driver::cgi::ProcessLimit;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
@@ -244,4 +246,44 @@ fn several_threads_announce_a_stop_once() {
     });
     serving.join().expect("no thread panics").expect("it stops");
     assert_eq!(*events.0.lock().expect("no panic"), ["shutdown", "stopped"]);
+}
+
+#[test]
+fn the_start_is_reported_before_anything_is_served() {
+    /// Records the start, which takes its time, and the responses.
+    struct Events(Arc<Mutex<Vec<&'static str>>>);
+    impl Handler for Events {
+        async fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+            exchange.respond(200).body("hi")
+        }
+        fn observer(&self) -> &dyn Observer {
+            self
+        }
+    }
+    impl Observer for Events {
+        fn on_start(&self) {
+            thread::sleep(Duration::from_millis(50));
+            self.0.lock().expect("no panic").push("start");
+        }
+        fn log(&self, _: &Record<'_>) {
+            self.0.lock().expect("no panic").push("response");
+        }
+    }
+    let _turn = TURN.lock();
+    for threads in [1, 4] {
+        let (server, address) = bound();
+        let (events, shutdown) = (Arc::default(), server.shutdown_handle());
+        let handler = Events(Arc::clone(&events));
+        let threads = NonZeroUsize::new(threads).expect("it is not 0");
+        smol::block_on(async {
+            let mut client = TcpStream::connect(address).await.expect("it listens");
+            let serving = smol::unblock(move || server.run(handler, threads));
+            let asked = async {
+                ask(&mut client).await;
+                shutdown.stop();
+            };
+            smol::future::zip(asked, serving).await.1.expect("it stops");
+        });
+        assert_eq!(*events.lock().expect("no panic"), ["start", "response"]);
+    }
 }
