@@ -15,6 +15,8 @@ mod service;
 #[path = "support/transcript.rs"]
 mod transcript;
 
+#[path = "runtimes/body_limit.rs"]
+mod body_limit;
 #[path = "runtimes/capacity.rs"]
 mod capacity;
 #[path = "runtimes/digest.rs"]
@@ -39,8 +41,12 @@ mod ranges;
 mod root;
 #[path = "runtimes/shutdown.rs"]
 mod shutdown;
+#[path = "runtimes/waiting.rs"]
+mod waiting;
 #[path = "runtimes/wire.rs"]
 mod wire;
+#[path = "runtimes/wrappers.rs"]
+mod wrappers;
 
 use std::fs;
 use std::path::Path;
@@ -56,5 +62,5 @@ fn every_test_runs_on_every_runtime() {
         assert_eq!(text.matches("on_every_runtime! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 13);
+    assert_eq!(files, 16);
 }

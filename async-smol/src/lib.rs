@@ -1,8 +1,9 @@
 //! doorstep-async-smol: an HTTP/1.1 server on smol and async-io.
 //!
 //! A thin front end over [`doorstep_driver`], which makes the decisions: here is what waits. An
-//! application implements [`Handler`], whose methods are async, or passes a closure that does not await; [`Files`] serves a
-//! directory and [`Cgi`] runs CGI scripts. The names are those of `doorstep_blocking`.
+//! application implements [`Handler`], whose methods are async, or passes an async function
+//! ([`handler_fn`]); [`Files`] serves a directory and [`Cgi`] runs CGI scripts. The names are those of
+//! `doorstep_blocking`.
 //!
 //! ```no_run
 //! use std::io;
@@ -43,6 +44,7 @@ mod blocking_pool;
 mod eager_read;
 mod exchange;
 mod handler;
+mod handler_fn;
 mod job;
 mod process_io;
 mod reactor;
@@ -58,10 +60,11 @@ pub use doorstep_driver::exchange::ExchangeView;
 pub use doorstep_driver::files::Files;
 pub use doorstep_driver::net::{MemoryStream, PeerState, Stream};
 pub use doorstep_driver::{
-    Config, Observer, Record, Response, ShutdownHandle, ShutdownReport, ShutdownSchedule,
+    Config, Observer, Record, Response, ShutdownHandle, ShutdownReport, ShutdownSchedule, Stopping,
 };
 pub use exchange::{Body, Exchange};
 pub use handler::Handler;
+pub use handler_fn::{handler_fn, handler_fn_with};
 pub use serve::serve_stream;
 pub use server::Server;
 

@@ -115,7 +115,7 @@ pub(crate) async fn connection<H: Handler>(
             Step::Handle(head) => {
                 let state = session.exchange(head, inbox, outbox);
                 let mut exchange = Exchange::new(state, socket);
-                let handled = AssertUnwindSafe(respond(handler, &mut exchange));
+                let handled = AssertUnwindSafe(async { handler.handle(&mut exchange).await });
                 let outcome = handled.catch_unwind().await;
                 let end = exchange.into_state().finish(outcome);
                 inbox.rejoin(end);
@@ -138,11 +138,4 @@ pub(crate) async fn connection<H: Handler>(
         }
         tried = true;
     }
-}
-
-async fn respond<H: Handler>(handler: &H, exchange: &mut Exchange<'_>) -> io::Result<()> {
-    if exchange.state().expects_continue() {
-        handler.expect(exchange).await?;
-    }
-    if exchange.has_responded() { Ok(()) } else { handler.handle(exchange).await }
 }

@@ -10,13 +10,16 @@ use std::mem;
 use std::net::TcpStream;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_io::{Async, Timer};
 use doorstep_core::http1::{Inbox, Outbox, Storage, WaitingFor};
 use doorstep_driver::Config;
-use doorstep_driver::connections::{ConnectionHandle, Eviction, Pollable, Registration};
+use doorstep_driver::connections::{
+    ConnectionHandle, Connections, Eviction, Pollable, Registration,
+};
 use doorstep_driver::files::FileTransfer;
-use doorstep_driver::net::Stream;
+use doorstep_driver::net::{PeerState, Stream};
 use smol::future;
 
 use crate::blocking_pool::BlockingPool;
@@ -43,6 +46,11 @@ impl<'w> Socket<'w> {
 
     pub(crate) fn connection(&self) -> &Arc<ConnectionHandle> {
         &self.connection
+    }
+
+    /// The table of all connections.
+    pub(crate) fn connections(&self) -> &'w Connections {
+        self.connection.connections()
     }
 
     /// The threads for work that may wait.
@@ -169,6 +177,19 @@ impl<'w> Socket<'w> {
                 ready!(registered.poll_writable(cx))?;
             }
         }
+    }
+
+    /// Waits until the peer's state is another one than `before`, or may be: at most for `interval`
+    /// if the socket is readable, since it then is whatever the peer does. Nothing is read.
+    pub(crate) async fn peer_change(&self, before: PeerState, interval: Duration) {
+        if let Ok(Some(registered)) = self.registered() {
+            // Not `poll_readable`, which knows one task only: another may be reading the body.
+            let _ = registered.readable().await;
+            if self.connection.peer_state() != before {
+                return;
+            }
+        }
+        Timer::after(interval).await;
     }
 
     /// The socket, registered with the reactor now at the latest; `None` for a stream that never

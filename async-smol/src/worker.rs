@@ -38,8 +38,9 @@ pub(crate) struct Resources {
 }
 
 impl Resources {
-    /// Takes, or probes for, what serving needs, before the server reports that it has started.
+    /// Takes, or probes for, what serving needs, and checks the configuration, before the server reports that it has started.
     pub(crate) fn new(config: &Config, shutdown: &ShutdownHandle) -> io::Result<Self> {
+        config.check()?;
         reactor::start()?;
         os::can_open_descriptors(MIN_DESCRIPTORS)?;
         Ok(Self {

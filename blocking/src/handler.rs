@@ -17,8 +17,63 @@
 //! # ;Ok::<(), io::Error>(())
 //! ```
 //!
-//! A closure is a handler too, for every method. So are `Arc<H>` and
-//! `Box<dyn Handler>`.
+//! A closure is a handler too, for every method. So are `Arc<H>` and `Box<dyn Handler>`.
+//!
+//! The server calls [`Handler::handle`] and [`Handler::observer`], and nothing else. So a handler that
+//! wraps another one overrides these two; methods and expectations are those of the other.
+//!
+//! ```no_run
+//! # use std::io;
+//! # use doorstep_blocking::{Exchange, Files, Handler, Observer, Server};
+//! /// Asks for a password below one path (RFC 7617).
+//! struct BasicAuth<H>(H);
+//!
+//! impl<H: Handler> Handler for BasicAuth<H> {
+//!     fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+//!         // "user:password" in base64. A comparison that takes the same time for every wrong
+//!         // password would be safer.
+//!         const EXPECTED: &[u8] = b"Basic dXNlcjpwYXNzd29yZA==";
+//!         let head = exchange.head();
+//!         if head.path().starts_with(b"/private/") && head.header("Authorization") != Some(EXPECTED) {
+//!             return exchange
+//!                 .respond(401)
+//!                 .header("WWW-Authenticate", "Basic realm=\"private\", charset=\"UTF-8\"")
+//!                 .error_page("");
+//!         }
+//!         self.0.handle(exchange)
+//!     }
+//!     fn observer(&self) -> &dyn Observer {
+//!         self.0.observer()
+//!     }
+//! }
+//!
+//! let app = BasicAuth(Files::new(".")?);
+//! Server::bind("127.0.0.1:8000")?.serve(app)
+//! # ;Ok::<(), io::Error>(())
+//! ```
+//!
+//! The path is compared as it was sent: before comparing it to protect files, normalize it as they do
+//! ([`core::path`](crate::core::path)).
+//!
+//! In a handler with methods of its own, [`Handler::dispatch`] calls them:
+//!
+//! ```
+//! # use std::io;
+//! # use doorstep_blocking::{Exchange, Handler};
+//! struct App;
+//!
+//! impl Handler for App {
+//!     fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+//!         match exchange.head().host() {
+//!             Some(b"www.example.org") => self.dispatch(exchange),
+//!             _ => exchange.respond(421).error_page(""),
+//!         }
+//!     }
+//!     fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+//!         exchange.respond(200).header("Content-Type", "text/plain").body("hello\n")
+//!     }
+//! }
+//! ```
 
 use std::io;
 use std::sync::Arc;
@@ -94,6 +149,7 @@ pub trait Handler: Send + Sync + 'static {
     /// The client waits for `100 Continue` before it sends the body. A response given here refuses
     /// the request (with 417, for example), and no other method is called (B-053). If none is given,
     /// `100 Continue` is sent when the body is first read (B-050; RFC 9110 §10.1.1).
+    /// [`Handler::dispatch`] calls it.
     ///
     /// # Errors
     /// As for [`Handler::get`].
@@ -102,11 +158,19 @@ pub trait Handler: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Calls the method for the request's method. Override it to see every request first.
+    /// Calls [`Handler::expect`] if the client waits for `100 Continue`, and then the method for the
+    /// request's method, unless `expect` has responded. A handler that overrides
+    /// [`Handler::handle`] calls it for the requests that it lets pass.
     ///
     /// # Errors
     /// As for [`Handler::get`].
-    fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+    fn dispatch(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        if exchange.expects_continue() {
+            self.expect(exchange)?;
+            if exchange.has_responded() {
+                return Ok(());
+            }
+        }
         match exchange.head().method() {
             b"GET" => self.get(exchange),
             b"HEAD" => self.head(exchange),
@@ -119,8 +183,18 @@ pub trait Handler: Send + Sync + 'static {
         }
     }
 
+    /// Responds to a request, whatever its method is. This is what the server calls. Override it to
+    /// see every request first; by default it is [`Handler::dispatch`].
+    ///
+    /// # Errors
+    /// As for [`Handler::get`].
+    fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.dispatch(exchange)
+    }
+
     /// What receives the access log, errors, and the events of a shutdown. By default nothing does. A
-    /// handler that wraps another one returns the other's, or its own.
+    /// handler that wraps another one returns the other's, or its own, which may wrap the other's
+    /// ([`Observer::inner`]).
     fn observer(&self) -> &dyn Observer {
         &()
     }
@@ -149,10 +223,10 @@ macro_rules! delegate {
 
 /// A handler that other code shares with the server.
 impl<H: Handler + ?Sized> Handler for Arc<H> {
-    delegate! { get head post put delete options patch fallback expect handle }
+    delegate! { get head post put delete options patch fallback expect dispatch handle }
 }
 
 /// A handler that is chosen when the program runs.
 impl Handler for Box<dyn Handler> {
-    delegate! { get head post put delete options patch fallback expect handle }
+    delegate! { get head post put delete options patch fallback expect dispatch handle }
 }

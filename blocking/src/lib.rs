@@ -53,7 +53,7 @@ pub use doorstep_driver::exchange::ExchangeView;
 pub use doorstep_driver::files::Files;
 pub use doorstep_driver::net::{MemoryStream, PeerState, Stream};
 pub use doorstep_driver::{
-    Config, Observer, Record, Response, ShutdownHandle, ShutdownReport, ShutdownSchedule,
+    Config, Observer, Record, Response, ShutdownHandle, ShutdownReport, ShutdownSchedule, Stopping,
 };
 pub use exchange::{Body, Exchange};
 pub use handler::Handler;

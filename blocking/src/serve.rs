@@ -73,7 +73,7 @@ pub(crate) fn connection<H: Handler>(
             Step::Handle(head) => {
                 let state = session.exchange(head, &mut inbox, outbox);
                 let mut exchange = Exchange::new(state, socket);
-                let handled = AssertUnwindSafe(|| respond(handler, &mut exchange));
+                let handled = AssertUnwindSafe(|| handler.handle(&mut exchange));
                 let outcome = catch_unwind(handled);
                 let end = exchange.into_state().finish(outcome);
                 inbox.rejoin(end);
@@ -87,11 +87,4 @@ pub(crate) fn connection<H: Handler>(
             Step::Close | Step::Upgraded => return Ok(()),
         }
     }
-}
-
-fn respond<H: Handler>(handler: &H, exchange: &mut Exchange<'_>) -> io::Result<()> {
-    if exchange.state().expects_continue() {
-        handler.expect(exchange)?;
-    }
-    if exchange.has_responded() { Ok(()) } else { handler.handle(exchange) }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use doorstep_core::http1::{Inbox, Outbox, Storage, WaitingFor};
 use doorstep_driver::Config;
-use doorstep_driver::connections::{ConnectionHandle, Eviction, Registration};
+use doorstep_driver::connections::{ConnectionHandle, Connections, Eviction, Registration};
 use doorstep_driver::files::FileTransfer;
 use event_listener::Listener;
 
@@ -26,6 +26,11 @@ impl<'c> Socket<'c> {
 
     pub(crate) fn connection(&self) -> &Arc<ConnectionHandle> {
         &self.connection
+    }
+
+    /// The table of all connections.
+    pub(crate) fn connections(&self) -> &'c Connections {
+        self.connection.connections()
     }
 
     /// A second handle of the socket. A connection in memory has none.

@@ -55,6 +55,8 @@
 
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
 pub mod bytes;
 pub mod cgi;
 pub mod http1;

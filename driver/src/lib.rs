@@ -56,6 +56,7 @@ mod process_limit;
 pub mod semaphore;
 pub mod shutdown;
 pub mod shutdown_handle;
+mod stop_signal;
 
 pub use admission::Admission;
 pub use cgi::Cgi;
@@ -68,3 +69,4 @@ pub use job::{Job, JobStep};
 pub use observer::{Observer, ShutdownReport};
 pub use shutdown::{GracefulShutdown, ShutdownSchedule};
 pub use shutdown_handle::ShutdownHandle;
+pub use stop_signal::Stopping;

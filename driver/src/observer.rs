@@ -10,7 +10,7 @@ use crate::process_limit::ProcessLimit;
 /// Receives what a server reports. Every method does nothing unless it is overridden, and none may
 /// wait: they are called on the threads that serve. The methods are called by many threads at once.
 ///
-/// A handler returns its observer by `Handler::observer`.
+/// A handler returns its observer by `Handler::observer`:
 ///
 /// ```
 /// use std::io;
@@ -41,38 +41,82 @@ use crate::process_limit::ProcessLimit;
 /// # let _: &dyn Observer = &observer;
 /// # Ok::<(), io::Error>(())
 /// ```
+///
+/// An observer that wraps another one returns it by [`Observer::inner`], and overrides what it adds:
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use doorstep_driver::{Observer, Record};
+///
+/// /// Counts the responses.
+/// struct Counting<O> {
+///     observer: O,
+///     responses: AtomicU64,
+/// }
+///
+/// impl<O: Observer> Observer for Counting<O> {
+///     fn inner(&self) -> &dyn Observer {
+///         &self.observer
+///     }
+///     fn log(&self, record: &Record<'_>) {
+///         self.responses.fetch_add(1, Ordering::Relaxed);
+///         self.observer.log(record);
+///     }
+/// }
+/// ```
 pub trait Observer: Send + Sync {
+    /// The observer that this one wraps: it receives what is not overridden here. By default it
+    /// is `()`, which ignores everything. It must not be this observer itself.
+    fn inner(&self) -> &dyn Observer {
+        &()
+    }
+
     /// A response has ended: one line of the access log (B-110).
     fn log(&self, record: &Record<'_>) {
-        let _ = record;
+        self.inner().log(record);
     }
 
     /// An error that the access log does not show: why a file was refused, a script failed, or a
     /// connection was lost. `peer` is the client's address, or the server's own if no client is
     /// concerned.
     fn on_error(&self, peer: IpAddr, message: &str) {
-        let _ = (peer, message);
+        self.inner().on_error(peer, message);
     }
 
     /// The server has the threads and descriptors that it needs, and begins to accept. It is not
     /// called if these are not available: then serving returns an error.
-    fn on_start(&self) {}
+    fn on_start(&self) {
+        self.inner().on_start();
+    }
+
+    /// A graceful shutdown begins: [`ShutdownHandle::stop`] was called, or serving has failed. No
+    /// connection was closed yet. Handlers whose responses have no end of their own, such as
+    /// event streams, should end them now; they can also wait for it themselves
+    /// ([`ShutdownHandle::stopping`], which is ready a little earlier). It is called once.
+    ///
+    /// [`ShutdownHandle::stop`]: crate::ShutdownHandle::stop
+    /// [`ShutdownHandle::stopping`]: crate::ShutdownHandle::stopping
+    fn on_shutdown(&self) {
+        self.inner().on_shutdown();
+    }
 
     /// A graceful shutdown is about to abort the remaining connections ([`ShutdownSchedule`]).
     /// Handlers that wait for something other than their client should end their responses now.
     ///
     /// [`ShutdownSchedule`]: crate::ShutdownSchedule
-    fn on_grace_expired(&self) {}
+    fn on_grace_expired(&self) {
+        self.inner().on_grace_expired();
+    }
 
     /// The server has stopped, and no connection is left.
     fn on_stopped(&self, report: &ShutdownReport) {
-        let _ = report;
+        self.inner().on_stopped(report);
     }
 
     /// The processes that the handler runs, if it runs any. When the server stops, they are waited
     /// for until [`ShutdownReport::time_left`] is over, and then killed.
     fn processes(&self) -> Option<&ProcessLimit> {
-        None
+        self.inner().processes()
     }
 }
 
@@ -87,5 +131,110 @@ pub struct ShutdownReport {
     pub time_left: Duration,
 }
 
-/// Ignores everything.
-impl Observer for () {}
+/// Ignores everything. It overrides every method: those of the trait would call each other for ever.
+impl Observer for () {
+    fn log(&self, _: &Record<'_>) {}
+    fn on_error(&self, _: IpAddr, _: &str) {}
+    fn on_start(&self) {}
+    fn on_shutdown(&self) {}
+    fn on_grace_expired(&self) {}
+    fn on_stopped(&self, _: &ShutdownReport) {}
+    fn processes(&self) -> Option<&ProcessLimit> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+    use std::sync::Mutex;
+
+    /// Records the names of the methods that are called.
+    struct Recorder(Mutex<Vec<&'static str>>, ProcessLimit);
+
+    impl Recorder {
+        fn called(&self, method: &'static str) {
+            self.0.lock().unwrap().push(method);
+        }
+    }
+
+    impl Observer for Recorder {
+        fn log(&self, _: &Record<'_>) {
+            self.called("log");
+        }
+        fn on_error(&self, _: IpAddr, _: &str) {
+            self.called("on_error");
+        }
+        fn on_start(&self) {
+            self.called("on_start");
+        }
+        fn on_shutdown(&self) {
+            self.called("on_shutdown");
+        }
+        fn on_grace_expired(&self) {
+            self.called("on_grace_expired");
+        }
+        fn on_stopped(&self, _: &ShutdownReport) {
+            self.called("on_stopped");
+        }
+        fn processes(&self) -> Option<&ProcessLimit> {
+            self.called("processes");
+            Some(&self.1)
+        }
+    }
+
+    /// Overrides nothing.
+    struct Wrapper<O>(O);
+
+    impl<O: Observer> Observer for Wrapper<O> {
+        fn inner(&self) -> &dyn Observer {
+            &self.0
+        }
+    }
+
+    /// Calls every method but `inner`.
+    fn call_all(observer: &dyn Observer) {
+        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        observer.log(&Record {
+            remote_addr: peer,
+            request_line: b"GET / HTTP/1.1",
+            status: 200,
+            body_bytes_sent: None,
+            aborted: false,
+            error_message: None,
+            head: None,
+        });
+        observer.on_error(peer, "");
+        observer.on_start();
+        observer.on_shutdown();
+        observer.on_grace_expired();
+        observer.on_stopped(&ShutdownReport { aborted: 0, time_left: Duration::ZERO });
+        observer.processes();
+    }
+
+    #[test]
+    fn a_wrapper_that_overrides_nothing_forwards_every_method() {
+        let source = include_str!("observer.rs");
+        let (_, definition) = source.split_once("\npub trait Observer").unwrap();
+        let (definition, _) = definition.split_once("\n}\n").unwrap();
+        let methods = definition.lines().filter_map(|line| line.strip_prefix("    fn "));
+        let names = methods.map(|method| method.split('(').next().unwrap());
+        let all: Vec<_> = names.filter(|&name| name != "inner").collect();
+
+        let wrapper = Wrapper(Wrapper(Recorder(Mutex::default(), ProcessLimit::new(1, 0))));
+        call_all(&wrapper);
+        assert_eq!(*wrapper.0.0.0.lock().unwrap(), all);
+        assert!(wrapper.processes().is_some());
+    }
+
+    #[test]
+    fn nothing_and_an_observer_that_wraps_nothing_ignore_everything() {
+        /// Overrides nothing, and wraps nothing.
+        struct Default;
+        impl Observer for Default {}
+        call_all(&());
+        call_all(&Default);
+        assert!(Default.processes().is_none());
+    }
+}

@@ -3,7 +3,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use doorstep::core::http1::date;
+use doorstep::blocking::Config;
+use doorstep::core::http1::{ErrorPages, date};
 
 use crate::runtimes::{Runtime, config, eventually};
 use crate::service::{LogEntry, State};
@@ -172,6 +173,35 @@ on_every_runtime! {
         let mut client = server.client();
         let expected = format!("127.0.0.1:{} {}", client.port(), server.address);
         assert_eq!(client.request("GET", "/", &[]).body, expected.as_bytes());
+    }
+
+    fn b_089_error_pages_are_replaced_wherever_they_come_from(runtime: Runtime) {
+        let root = tempfile::tempdir().expect("a directory can be made");
+        let pages = ErrorPages::new(|page| {
+            assert!(page.status != 501, "as asked"); // the usual page is sent then
+            ("text/plain", format!("page {}", page.status))
+        });
+        let config = || Config { error_pages: Some(pages.clone()), ..config() };
+        let app = runtime.start_with(State::app(), config());
+        let files = runtime.start_with(State::files(root.path()), config());
+        for (server, request, status) in [
+            (&app, "GET /status/503", 503), // a handler's
+            (&app, "GET /test/fail", 500),  // in place of a handler's
+            (&files, "GET /missing", 404),
+            (&files, "DELETE /", 405),
+            (&app, "GET / /", 400), // a refused request
+        ] {
+            let mut client = server.client();
+            client.send(format!("{request} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+            let response = client.response(false);
+            assert_eq!(response.status, status, "{request}");
+            assert_eq!(response.body, format!("page {status}").as_bytes(), "{request}");
+            assert_eq!(response.header("Content-Type"), Some("text/plain"));
+        }
+        let mut client = app.client();
+        let response = client.request("BREW", "/", &[]);
+        assert!(response.status == 501 && response.body.starts_with(b"<!DOCTYPE html>"));
+        assert_eq!(client.request("GET", "/a", &[]).body, b"GET /a\n", "it is kept");
     }
 
     fn a_closure_is_a_handler(runtime: Runtime) {

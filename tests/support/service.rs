@@ -278,6 +278,12 @@ impl State {
         self.changed.notify_all();
     }
 
+    /// An observer for other handlers, which records what it receives.
+    #[allow(dead_code, reason = "scripts have a test binary of their own")]
+    pub(crate) fn observer(self: &Arc<Self>) -> TestObserver {
+        TestObserver { state: self.clone(), cgi: None }
+    }
+
     pub(crate) fn stopped(&self, how: &ShutdownReport) {
         let before = self.seen().aborted.replace(how.aborted);
         assert_eq!(before, None, "it is called once");
@@ -302,7 +308,7 @@ impl State {
 }
 
 /// Records what the server reports, and runs the scripts' part of a shutdown.
-struct TestObserver {
+pub(crate) struct TestObserver {
     state: Arc<State>,
     cgi: Option<Cgi>,
 }
@@ -360,7 +366,7 @@ pub(crate) mod blocking {
     }
 
     impl Handler for Service {
-        fn handle(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        fn fallback(&self, x: &mut Exchange<'_>) -> io::Result<()> {
             if let Some(cgi) = &self.cgi {
                 return cgi.handle(x);
             }
@@ -442,7 +448,7 @@ pub(crate) mod smol {
     }
 
     impl Handler for Service {
-        async fn handle(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        async fn fallback(&self, x: &mut Exchange<'_>) -> io::Result<()> {
             if let Some(cgi) = &self.cgi {
                 return cgi.handle(x).await;
             }

@@ -16,6 +16,7 @@
 //! | the head of a response, framing of its body | `response.rs` |
 //! | which headers an application may set, and their syntax | `header.rs` |
 //! | streamed bodies, interim responses, refusals | `response_body.rs` |
+//! | which error pages are sent | `error_pages.rs` |
 //! | bounds and deadlines, lingering close | [`Limits`], [`Timeouts`], [`WaitClock`] |
 //! | input and output buffers, pipelining | [`Inbox`], [`Outbox`] |
 
@@ -23,6 +24,7 @@ mod chunked;
 mod connection;
 pub mod date;
 mod error;
+mod error_pages;
 mod event;
 mod framing;
 mod head;
@@ -43,6 +45,7 @@ mod wait_clock;
 pub use connection::Connection;
 pub(crate) use error::quote;
 pub use error::{Misuse, Reject};
+pub use error_pages::{ErrorPage, ErrorPages};
 pub use event::{Event, ResponseDue, Trailers};
 pub use head::{Head, HeadOffsets, Headers, Version};
 pub use inbox::{GrowableBuffer, Inbox, Position, Storage};

@@ -22,6 +22,7 @@
 use super::chunked;
 use super::date::{self, UnixTime};
 use super::error::Misuse;
+use super::error_pages::ErrorPages;
 
 /// Bytes to be sent, and the headers of every final response.
 ///
@@ -36,6 +37,8 @@ use super::error::Misuse;
 /// ```
 #[derive(Clone, Default)]
 pub struct Outbox {
+    /// `None` for those of [`crate::page`].
+    pub(super) error_pages: Option<ErrorPages>,
     bytes: Vec<u8>,
     sent: usize,
     /// Address and size of the buffer of [`Outbox::begin_send`].

@@ -22,13 +22,13 @@
 
 use super::connection::{Connection, LastResponse, ResponseFraming};
 use super::error::{Misuse, Reject};
+use super::error_pages::ErrorPage;
 use super::head::Version;
 use super::header::{check_header, is_header_value, push_header, push_status_line};
 use super::outbox::Outbox;
 use super::state::{SendEvent, SendState};
 use super::status;
 use crate::bytes::{Decimal, list_members};
-use crate::page;
 
 /// A response being built; see the [module](crate::http1). [`Connection::respond`] begins one, and
 /// one of its endings sends it.
@@ -235,7 +235,8 @@ impl<'a> Response<'a> {
         self.end_before_body(false)
     }
 
-    /// Ends the response with the error page for its status (B-082, B-083). `explain` is one
+    /// Ends the response with the error page for its status (B-082, B-083), or that of
+    /// [`Outbox::set_error_pages`]. `explain` is one
     /// sentence; if it is empty, the page has that of [`status::explain`].
     ///
     /// # Errors
@@ -246,9 +247,9 @@ impl<'a> Response<'a> {
         }
         let explain = if explain.is_empty() { status::explain(self.status) } else { explain };
         let reason = self.reason_phrase();
-        let mut page = Vec::new();
-        page::error(&mut page, self.status, reason, explain);
-        self.mark_error().header("Content-Type", page::CONTENT_TYPE).body(&page)
+        let page = ErrorPage { status: self.status, reason, explain };
+        let (content_type, page) = self.outbox.error_page(&page);
+        self.mark_error().header("Content-Type", content_type.as_bytes()).body(&page)
     }
 
     /// Ends a 101: from here on the connection belongs to `protocol`. The peer must have asked for

@@ -3,12 +3,12 @@
 
 use super::connection::{Connection, LastResponse, ResponseFraming};
 use super::error::{Misuse, Reject};
+use super::error_pages::ErrorPage;
 use super::head::Version;
 use super::header::{check_header, push_header, push_status_line};
 use super::outbox::Outbox;
 use super::state::{RecvState, SendEvent, SendState};
 use super::{chunked, parse};
-use crate::page;
 
 impl Connection {
     /// Appends a part of the response's body. With the last byte of a [`sized_body`], the response
@@ -155,13 +155,15 @@ impl Connection {
             // An error page always has a head, also after an HTTP/0.9 request: no client in use
             // expects a bare page (B-019).
             self.request.version = self.request.version.max(Version::Http10);
-            let (mut phrase, mut page) = (Vec::new(), Vec::new());
+            let mut phrase = Vec::new();
             let found = unread.get(self.fault_offset as usize..).unwrap_or_default();
             reject.write_reason(parse::rejected_request_line(reject, found), &mut phrase);
-            page::error(&mut page, reject.status(), &phrase, reject.explain());
+            let (status, explain) = (reject.status(), reject.explain());
+            let page = ErrorPage { status, reason: &phrase, explain };
+            let (content_type, page) = outbox.error_page(&page);
             let is_head = self.request.is_head;
-            let response = self.respond(reject.status(), outbox).reason(&phrase);
-            let response = response.header("Content-Type", page::CONTENT_TYPE);
+            let response = self.respond(status, outbox).reason(&phrase);
+            let response = response.header("Content-Type", content_type.as_bytes());
             if response.body(&page).is_ok() && !is_head {
                 sent = page.len();
             }

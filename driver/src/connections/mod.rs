@@ -54,6 +54,7 @@ pub use self::registration::Registration;
 use self::wait::Wait;
 use crate::net::{PeerState, Stream};
 use crate::os::{self, Stopwatch};
+use crate::stop_signal::{StopSignal, Stopping};
 
 /// All open connections.
 #[derive(Debug, Default)]
@@ -73,6 +74,8 @@ pub struct Connections {
     aborted_waiting: AtomicUsize,
     /// Whether [`Connections::expire_grace`] was called.
     grace_expired: AtomicBool,
+    /// The announcement of the shutdown.
+    stop: StopSignal,
 }
 
 /// The data that the lock protects.
@@ -187,15 +190,40 @@ impl Connections {
         self.len() == 0
     }
 
-    /// Lets every connection close with its next response. A client that keeps its connection
-    /// alive, or has not sent a request yet, can send one more.
+    /// Lets every connection close with its next response, and announces that
+    /// ([`Connections::stopping`]). A client that keeps its connection alive, or has not sent a
+    /// request yet, can send one more.
     pub fn begin_shutdown(&self) {
         self.shutdown_elapsed();
+        self.stop.announce();
         let table = self.table(); // held while the flag is set, so that no connection is missed
         self.flags.set(Flag::LastResponse, true);
         for entry in &table.entries {
             entry.connection.flags.set(Flag::LastResponse, true);
         }
+    }
+
+    /// Whether [`Connections::begin_shutdown`] was called.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_announced()
+    }
+
+    /// A future that is ready once [`Connections::begin_shutdown`] was called.
+    pub fn stopping(&self) -> Stopping {
+        self.stop.listen()
+    }
+
+    /// Blocks the thread until [`Connections::begin_shutdown`] is called, at most for `timeout`.
+    /// Returns whether it was called.
+    #[must_use]
+    pub fn wait_stopping(&self, timeout: Duration) -> bool {
+        self.stop.wait_timeout(timeout)
+    }
+
+    /// Calls `report` unless a thread has called one before. It has returned when this returns.
+    pub(crate) fn report_stop(&self, report: impl FnOnce()) {
+        self.stop.report(report);
     }
 
     /// The time since the start of the shutdown, which is now unless it was before. To be called at
@@ -361,6 +389,21 @@ impl ConnectionHandle {
             // The server has shut it down itself; a request that arrived then is still served.
             PeerState::HalfClosed if self.flags.has(Flag::ReadShutdown) => PeerState::Open,
             seen => seen,
+        }
+    }
+
+    /// Blocks the thread until the state of the peer is a later one than `before`, at most for
+    /// `timeout`, and returns it. Bytes that arrive do not end the wait. A connection in memory is
+    /// not waited for.
+    pub fn wait_peer_change(&self, before: PeerState, timeout: Duration) -> PeerState {
+        let Some(socket) = self.stream.fd() else { return self.stream.peer_state() };
+        if !self.flags.has(Flag::ReadShutdown) {
+            return PeerState::wait_change(socket, before, timeout);
+        }
+        // Its half-close cannot be told from the server's.
+        match PeerState::wait_change(socket, PeerState::HalfClosed, timeout) {
+            PeerState::Closed => PeerState::Closed,
+            _ => before,
         }
     }
 

@@ -89,6 +89,8 @@ impl<'a> ExchangeState<'a> {
             aborted: false,
             reject: None,
             pending: 0,
+            body_read: 0,
+            body_limit: u64::MAX,
             trailers: Vec::new(),
         };
         Self { view }
@@ -125,12 +127,6 @@ impl<'a> ExchangeState<'a> {
     #[must_use]
     pub fn config(&self) -> &'a Config {
         self.view.context.config
-    }
-
-    /// Whether the client waits for 100 Continue before it sends the body.
-    #[must_use]
-    pub fn expects_continue(&self) -> bool {
-        self.view.machine.expects_continue()
     }
 
     /// Writes an interim response.

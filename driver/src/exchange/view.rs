@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use doorstep_core::http1::{Connection, Head, Inbox, Outbox, Reject, ResponseDue, SentResponse};
 
@@ -33,6 +34,10 @@ pub struct ExchangeView<'a> {
     pub(super) reject: Option<Reject>,
     /// Bytes at the front of the inbox that are body and were counted, but not yet read.
     pub(super) pending: usize,
+    /// Bytes of the body that the handler has read.
+    pub(super) body_read: u64,
+    /// The largest body that the handler accepts, in bytes.
+    pub(super) body_limit: u64,
     pub(super) trailers: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -55,6 +60,22 @@ impl<'a> ExchangeView<'a> {
     /// Returns an error if the system does not know it any more.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.context.connection.stream().local_addr()
+    }
+
+    /// Whether the client waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
+    #[must_use]
+    pub fn expects_continue(&self) -> bool {
+        self.machine.expects_continue()
+    }
+
+    /// The length of the request's body in bytes: Content-Length, or 0 if there is no body. `None` if
+    /// the body is chunked, so that its length is not known before it was read.
+    #[must_use]
+    pub fn body_len(&self) -> Option<u64> {
+        match self.head.header("Content-Length") {
+            Some(length) => str::from_utf8(length).ok()?.parse().ok(), // the core has checked it
+            None => (!self.head.has_body()).then_some(0),
+        }
     }
 
     /// Whether the client is still connected. Costs one system call. For handlers whose response takes
@@ -118,12 +139,22 @@ impl<'a> ExchangeView<'a> {
         Ok(self.machine.end_with_trailers(trailers, self.outbox)?)
     }
 
-    /// Responds 503 with `Retry-After: 1`: a resource is used up, and a later request may succeed.
+    /// Responds 503 with `Retry-After`, in whole seconds, rounded up, at least 1: a resource is used
+    /// up, and a later request may succeed.
+    ///
+    /// # Errors
+    /// Returns [`Misuse`](doorstep_core::http1::Misuse) if a response has begun.
+    pub fn unavailable(&mut self, retry_after: Duration) -> io::Result<()> {
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        self.respond(503).header("Retry-After", seconds.max(1).to_string()).error_page("")
+    }
+
+    /// [`ExchangeView::unavailable`] for a second.
     ///
     /// # Errors
     /// Returns [`Misuse`](doorstep_core::http1::Misuse) if a response has begun.
     pub(crate) fn respond_503(&mut self) -> io::Result<()> {
-        self.respond(503).header("Retry-After", "1").error_page("")
+        self.unavailable(Duration::from_secs(1))
     }
 
     /// Reports an error of this request to [`Observer::on_error`]. The client never sees it.
