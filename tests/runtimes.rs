@@ -15,6 +15,8 @@ mod service;
 #[path = "support/transcript.rs"]
 mod transcript;
 
+#[path = "runtimes/access_log.rs"]
+mod access_log;
 #[path = "runtimes/capacity.rs"]
 mod capacity;
 #[path = "runtimes/digest.rs"]
@@ -54,5 +56,5 @@ fn every_test_runs_on_every_runtime() {
         assert_eq!(text.matches("on_every_runtime! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 12);
+    assert_eq!(files, 13);
 }

@@ -113,6 +113,11 @@ impl Client {
         self.0.get_ref().shutdown(Shutdown::Write).expect("the connection stands");
     }
 
+    /// Resets the connection.
+    pub(crate) fn reset(self) {
+        doorstep::driver::net::reset(self.0.get_ref()).expect("the connection stands");
+    }
+
     /// Whether nothing has arrived that was not read yet, and the server has not closed.
     pub(crate) fn is_silent(&mut self) -> bool {
         if !self.0.buffer().is_empty() {
