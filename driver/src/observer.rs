@@ -42,9 +42,16 @@ use crate::process_limit::ProcessLimit;
 /// # Ok::<(), io::Error>(())
 /// ```
 pub trait Observer: Send + Sync {
-    /// A response has ended: one line of the access log (B-110).
+    /// A response has ended: one line of the access log (B-110). It is called when the response was
+    /// sent, or could not be sent.
     fn log(&self, record: &Record<'_>) {
         let _ = record;
+    }
+
+    /// Whether [`Record::timing`] is to be measured. Costs two readings of clocks for each request and
+    /// one for each write of responses.
+    fn wants_timing(&self) -> bool {
+        true
     }
 
     /// An error that the access log does not show: why a file was refused, a script failed, or a
@@ -88,4 +95,8 @@ pub struct ShutdownReport {
 }
 
 /// Ignores everything.
-impl Observer for () {}
+impl Observer for () {
+    fn wants_timing(&self) -> bool {
+        false
+    }
+}

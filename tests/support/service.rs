@@ -109,6 +109,7 @@ pub(crate) fn steps(head: &Head<'_>) -> Vec<Step> {
         b"/test/fail" => vec![Fail],
         b"/test/panic" => vec![Panic],
         b"/test/short" => vec![Respond(200, ResponseEnd::Sized(10)), Send(b"half\n")],
+        b"/test/endless" => vec![stream, Send(b"half\n")],
         b"/test/stuck" => vec![Respond(200, ResponseEnd::Sized(10)), Send(b"half\n"), Flush, Wait],
         b"/test/stuck-stream" => vec![stream, Send(b"half\n"), Flush, Wait],
         b"/test/slow" => {
@@ -280,7 +281,7 @@ impl State {
             line: text(record.request_line),
             status: record.status,
             bytes: record.body_bytes_sent,
-            aborted: record.aborted,
+            aborted: record.is_aborted(),
             error: record.error_message.map(text),
         });
         self.changed.notify_all();

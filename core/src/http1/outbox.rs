@@ -36,6 +36,7 @@ use super::{chunked, date};
 pub struct Outbox {
     bytes: Vec<u8>,
     sent: usize,
+    total_sent: u64,
     default_headers: Vec<u8>,
     date_at: usize,
     date_unix: Option<u64>,
@@ -98,10 +99,19 @@ impl Outbox {
 
     /// Reports that `n` bytes of [`Outbox::unsent`] were sent.
     pub fn sent(&mut self, n: usize) {
-        self.sent = self.sent.saturating_add(n).min(self.bytes.len());
+        let n = n.min(self.len());
+        self.sent += n;
+        self.total_sent += n as u64;
         if self.is_empty() {
             self.clear();
         }
+    }
+
+    /// The number of bytes that were sent so far ([`Outbox::sent`]). With the length of the outbox it
+    /// is the position at which the next byte is appended, which [`Outbox::clear`] sets back.
+    #[must_use]
+    pub fn total_sent(&self) -> u64 {
+        self.total_sent
     }
 
     /// Whether there is nothing to be sent.

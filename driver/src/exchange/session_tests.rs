@@ -33,6 +33,7 @@ fn steps(flush_threshold: usize) -> String {
             Step::Flush => {
                 steps.push('f');
                 outbox.clear();
+                session.flushed(&inbox, &mut outbox, Ok(())).unwrap();
             }
             _ => return steps,
         }
