@@ -23,7 +23,7 @@
 use std::io;
 use std::sync::Arc;
 
-use doorstep_driver::Observer;
+use doorstep_driver::{Observer, WithObserver};
 
 use crate::exchange::Exchange;
 
@@ -128,6 +128,23 @@ pub trait Handler: Send + Sync + 'static {
     fn observer(&self) -> &dyn Observer {
         &()
     }
+
+    /// This handler, whose reports `observer` receives too: before [`Handler::observer`], which still
+    /// receives them.
+    ///
+    /// ```no_run
+    /// use doorstep_async_smol::{AccessLog, Files, Handler, Server};
+    ///
+    /// let service = Files::new(".")?.with_observer(AccessLog::stderr()?);
+    /// Server::bind("127.0.0.1:8000")?.run(service, std::num::NonZeroUsize::MIN)?
+    /// # ;Ok::<(), std::io::Error>(())
+    /// ```
+    fn with_observer<O: Observer>(self, observer: O) -> WithObserver<Self, O>
+    where
+        Self: Sized,
+    {
+        WithObserver::new(self, |handler| handler.observer(), observer)
+    }
 }
 
 impl<F> Handler for F
@@ -148,13 +165,21 @@ macro_rules! delegate {
         ) -> impl Future<Output = io::Result<()>> + Send {
             (**self).$method(exchange)
         })*
-        fn observer(&self) -> &dyn Observer {
-            (**self).observer()
-        }
     };
 }
 
 /// A handler that other code shares with the server.
 impl<H: Handler> Handler for Arc<H> {
     delegate! { get head post put delete options patch fallback expect handle }
+    fn observer(&self) -> &dyn Observer {
+        (**self).observer()
+    }
+}
+
+/// The result of [`Handler::with_observer`].
+impl<H: Handler, O: Observer + 'static> Handler for WithObserver<H, O> {
+    delegate! { get head post put delete options patch fallback expect handle }
+    fn observer(&self) -> &dyn Observer {
+        self
+    }
 }

@@ -47,7 +47,8 @@ pub use doorstep_driver::exchange::ExchangeView;
 pub use doorstep_driver::files::Files;
 pub use doorstep_driver::net::PeerState;
 pub use doorstep_driver::{
-    Config, Observer, Record, Response, ShutdownHandle, ShutdownReport, ShutdownSchedule,
+    AccessLog, Config, Ending, Observer, Record, Response, ShutdownHandle, ShutdownReport,
+    ShutdownSchedule, Timing, WithObserver,
 };
 pub use exchange::{Body, Exchange};
 pub use handler::Handler;
