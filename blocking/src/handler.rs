@@ -31,8 +31,9 @@ use crate::exchange::Exchange;
 /// [`Handler::fallback`], which responds 501; `head` calls `get`, since to HEAD no body is sent.
 ///
 /// If a method returns an error before a response has begun, the client gets a 500. After that the
-/// connection is closed in such a way that the client sees that the response is incomplete. Neither
-/// affects other connections; nor does a panic.
+/// connection is closed in such a way that the client sees that the response is incomplete. The same
+/// happens if a method returns without a response, or does not end it. Neither affects other
+/// connections; nor does a panic. All of these are reported to [`Observer::on_error`], with the path.
 pub trait Handler: Send + Sync + 'static {
     /// GET.
     ///

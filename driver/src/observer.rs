@@ -10,34 +10,36 @@ use crate::process_limit::ProcessLimit;
 /// Receives what a server reports. Every method does nothing unless it is overridden, and none may
 /// wait: they are called on the threads that serve. The methods are called by many threads at once.
 ///
-/// A handler returns its observer by `Handler::observer`.
+/// A handler returns its observer by `Handler::observer`, and gets one more by
+/// `Handler::with_observer`.
 ///
 /// ```
 /// use std::io;
 /// use std::net::IpAddr;
-/// use doorstep_driver::core::log;
-/// use doorstep_driver::os::{self, Clock, Log};
+/// use doorstep_driver::os::Log;
 /// use doorstep_driver::{Observer, Record};
 ///
-/// /// The access log and the errors of the command, on stderr.
-/// struct AccessLog {
-///     log: Log,
-///     clock: Clock,
-/// }
+/// /// Logs method, path, status and duration. The log of the command is `AccessLog`.
+/// struct Durations(Log);
 ///
-/// impl Observer for AccessLog {
+/// impl Observer for Durations {
 ///     fn log(&self, record: &Record<'_>) {
-///         let mut line = Vec::new();
-///         log::write(&mut line, record, &self.clock.civil(os::now()));
-///         self.log.write(&line); // does not wait for the reader of stderr
+///         let (Some(method), Some(path), Some(timing)) =
+///             (record.method(), record.path(), record.timing)
+///         else {
+///             return; // the request was not valid
+///         };
+///         let (method, path) = (method.escape_ascii(), path.escape_ascii());
+///         let line = format!("{method} {path} {} {:?}\n", record.status, timing.duration);
+///         self.0.write(line.as_bytes()); // does not wait for the reader of stderr
 ///     }
 ///
 ///     fn on_error(&self, peer: IpAddr, message: &str) {
-///         self.log.log_message(peer, message);
+///         self.0.log_message(peer, message);
 ///     }
 /// }
 ///
-/// let observer = AccessLog { log: Log::stderr()?, clock: Clock::new() };
+/// let observer = Durations(Log::stderr()?);
 /// # let _: &dyn Observer = &observer;
 /// # Ok::<(), io::Error>(())
 /// ```
@@ -54,8 +56,9 @@ pub trait Observer: Send + Sync {
         true
     }
 
-    /// An error that the access log does not show: why a file was refused, a script failed, or a
-    /// connection was lost. `peer` is the client's address, or the server's own if no client is
+    /// An error that the access log does not show: why a file was refused, a script or a handler
+    /// failed, or a connection was lost; or that a handler has forgotten to respond, or to end its
+    /// response. Errors of a request begin with its path. `peer` is the client's address, or the server's own if no client is
     /// concerned.
     fn on_error(&self, peer: IpAddr, message: &str) {
         let _ = (peer, message);

@@ -143,8 +143,8 @@ impl<'c> Session<'c> {
         self.close(inbox, outbox)
     }
 
-    /// Reports the result of [`Step::Flush`]. The responses that were in the outbox are logged now:
-    /// as they were sent, or as aborted.
+    /// Reports the result of [`Step::Flush`]. The responses that were in the outbox are logged when it
+    /// is empty, or now as aborted.
     ///
     /// # Errors
     /// Returns the error, unless the client has disconnected during a response, which is logged
@@ -156,7 +156,9 @@ impl<'c> Session<'c> {
         result: io::Result<()>,
     ) -> io::Result<()> {
         let Err(error) = result else {
-            self.records.log_sent(inbox.buffered(), &self.context);
+            if outbox.is_empty() {
+                self.records.log_sent(inbox.buffered(), &self.context);
+            }
             return Ok(());
         };
         let ending = ending_by(&error, self.context.connection);
