@@ -49,9 +49,11 @@ fn pipelined_responses_are_sent_together_until_they_exceed_the_threshold() {
     assert_eq!(steps(0), "RfRf");
 }
 
-/// Status, body bytes and ending of each record.
+/// Status, body bytes and ending of a record.
+type Entry = (u16, Option<u64>, Ending);
+
 #[derive(Default)]
-struct Records(Mutex<Vec<(u16, Option<u64>, Ending)>>);
+struct Records(Mutex<Vec<Entry>>);
 
 impl Observer for Records {
     fn log(&self, record: &Record<'_>) {
@@ -62,7 +64,7 @@ impl Observer for Records {
 
 /// Two pipelined requests, and a write of all but the last `unsent` bytes of the responses, which
 /// ends in `error`. Returns the records, and the result of the session.
-fn lost(unsent: usize, error: ErrorKind) -> (Vec<(u16, Option<u64>, Ending)>, io::Result<()>) {
+fn lost(unsent: usize, error: ErrorKind) -> (Vec<Entry>, io::Result<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (stream, peer) = listener.accept().unwrap();
