@@ -15,6 +15,8 @@ mod service;
 #[path = "support/transcript.rs"]
 mod transcript;
 
+#[path = "runtimes/access_log.rs"]
+mod access_log;
 #[path = "runtimes/body_limit.rs"]
 mod body_limit;
 #[path = "runtimes/capacity.rs"]
@@ -62,5 +64,5 @@ fn every_test_runs_on_every_runtime() {
         assert_eq!(text.matches("on_every_runtime! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 16);
+    assert_eq!(files, 17);
 }

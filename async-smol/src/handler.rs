@@ -79,7 +79,7 @@
 use std::io;
 use std::sync::Arc;
 
-use doorstep_driver::Observer;
+use doorstep_driver::{Observer, WithObserver};
 
 use crate::exchange::Exchange;
 
@@ -87,8 +87,9 @@ use crate::exchange::Exchange;
 /// [`Handler::fallback`], which responds 501; `head` calls `get`, since to HEAD no body is sent.
 ///
 /// If a method returns an error before a response has begun, the client gets a 500. After that the
-/// connection is closed in such a way that the client sees that the response is incomplete. Neither
-/// affects other connections; nor does a panic.
+/// connection is closed in such a way that the client sees that the response is incomplete. The same
+/// happens if a method returns without a response, or does not end it. Neither affects other
+/// connections; nor does a panic. All of these are reported to [`Observer::on_error`], with the path.
 pub trait Handler: Send + Sync + 'static {
     /// GET.
     ///
@@ -203,6 +204,23 @@ pub trait Handler: Send + Sync + 'static {
     fn observer(&self) -> &dyn Observer {
         &()
     }
+
+    /// This handler, whose reports `observer` receives too: before [`Handler::observer`], which still
+    /// receives them.
+    ///
+    /// ```no_run
+    /// use doorstep_async_smol::{AccessLog, Files, Handler, Server};
+    ///
+    /// let service = Files::new(".")?.with_observer(AccessLog::stderr()?);
+    /// Server::bind("127.0.0.1:8000")?.run(service, std::num::NonZeroUsize::MIN)?
+    /// # ;Ok::<(), std::io::Error>(())
+    /// ```
+    fn with_observer<O: Observer>(self, observer: O) -> WithObserver<Self, O>
+    where
+        Self: Sized,
+    {
+        WithObserver::new(self, |handler| handler.observer(), observer)
+    }
 }
 
 impl<F> Handler for F
@@ -223,13 +241,21 @@ macro_rules! delegate {
         ) -> impl Future<Output = io::Result<()>> + Send {
             (**self).$method(exchange)
         })*
-        fn observer(&self) -> &dyn Observer {
-            (**self).observer()
-        }
     };
 }
 
 /// A handler that other code shares with the server.
 impl<H: Handler> Handler for Arc<H> {
     delegate! { get head post put delete options patch fallback expect dispatch handle }
+    fn observer(&self) -> &dyn Observer {
+        (**self).observer()
+    }
+}
+
+/// The result of [`Handler::with_observer`].
+impl<H: Handler, O: Observer + 'static> Handler for WithObserver<H, O> {
+    delegate! { get head post put delete options patch fallback expect dispatch handle }
+    fn observer(&self) -> &dyn Observer {
+        self
+    }
 }

@@ -60,7 +60,8 @@ pub use doorstep_driver::exchange::ExchangeView;
 pub use doorstep_driver::files::Files;
 pub use doorstep_driver::net::{MemoryStream, PeerState, Stream};
 pub use doorstep_driver::{
-    Config, Observer, Record, Response, ShutdownHandle, ShutdownReport, ShutdownSchedule, Stopping,
+    AccessLog, Config, Ending, Observer, Record, Response, ShutdownHandle, ShutdownReport,
+    ShutdownSchedule, Stopping, Timing, WithObserver,
 };
 pub use exchange::{Body, Exchange};
 pub use handler::Handler;

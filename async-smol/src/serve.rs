@@ -120,7 +120,10 @@ pub(crate) async fn connection<H: Handler>(
                 let end = exchange.into_state().finish(outcome);
                 inbox.rejoin(end);
             }
-            Step::Flush => socket.flush(outbox, false).await?,
+            Step::Flush => {
+                let flushed = socket.flush(outbox, false).await;
+                session.flushed(inbox, outbox, flushed)?;
+            }
             Step::Fill(WaitingFor::Request) if tried => return Ok(Outcome::Idle),
             Step::Fill(WaitingFor::Request) => {
                 let filled = socket.try_fill(inbox);

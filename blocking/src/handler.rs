@@ -78,7 +78,7 @@
 use std::io;
 use std::sync::Arc;
 
-use doorstep_driver::Observer;
+use doorstep_driver::{Observer, WithObserver};
 
 use crate::exchange::Exchange;
 
@@ -86,8 +86,9 @@ use crate::exchange::Exchange;
 /// [`Handler::fallback`], which responds 501; `head` calls `get`, since to HEAD no body is sent.
 ///
 /// If a method returns an error before a response has begun, the client gets a 500. After that the
-/// connection is closed in such a way that the client sees that the response is incomplete. Neither
-/// affects other connections; nor does a panic.
+/// connection is closed in such a way that the client sees that the response is incomplete. The same
+/// happens if a method returns without a response, or does not end it. Neither affects other
+/// connections; nor does a panic. All of these are reported to [`Observer::on_error`], with the path.
 pub trait Handler: Send + Sync + 'static {
     /// GET.
     ///
@@ -198,6 +199,23 @@ pub trait Handler: Send + Sync + 'static {
     fn observer(&self) -> &dyn Observer {
         &()
     }
+
+    /// This handler, whose reports `observer` receives too: before [`Handler::observer`], which still
+    /// receives them.
+    ///
+    /// ```no_run
+    /// use doorstep_blocking::{AccessLog, Files, Handler, Server};
+    ///
+    /// let service = Files::new(".")?.with_observer(AccessLog::stderr()?);
+    /// Server::bind("127.0.0.1:8000")?.serve(service)?
+    /// # ;Ok::<(), std::io::Error>(())
+    /// ```
+    fn with_observer<O: Observer>(self, observer: O) -> WithObserver<Self, O>
+    where
+        Self: Sized,
+    {
+        WithObserver::new(self, |handler| handler.observer(), observer)
+    }
 }
 
 impl<F> Handler for F
@@ -215,18 +233,29 @@ macro_rules! delegate {
         $(fn $method(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
             (**self).$method(exchange)
         })*
-        fn observer(&self) -> &dyn Observer {
-            (**self).observer()
-        }
     };
 }
 
 /// A handler that other code shares with the server.
 impl<H: Handler + ?Sized> Handler for Arc<H> {
     delegate! { get head post put delete options patch fallback expect dispatch handle }
+    fn observer(&self) -> &dyn Observer {
+        (**self).observer()
+    }
 }
 
 /// A handler that is chosen when the program runs.
 impl Handler for Box<dyn Handler> {
     delegate! { get head post put delete options patch fallback expect dispatch handle }
+    fn observer(&self) -> &dyn Observer {
+        (**self).observer()
+    }
+}
+
+/// The result of [`Handler::with_observer`].
+impl<H: Handler, O: Observer + 'static> Handler for WithObserver<H, O> {
+    delegate! { get head post put delete options patch fallback expect dispatch handle }
+    fn observer(&self) -> &dyn Observer {
+        self
+    }
 }

@@ -78,7 +78,10 @@ pub(crate) fn connection<H: Handler>(
                 let end = exchange.into_state().finish(outcome);
                 inbox.rejoin(end);
             }
-            Step::Flush => socket.flush(outbox, false)?,
+            Step::Flush => {
+                let flushed = socket.flush(outbox, false);
+                session.flushed(&inbox, outbox, flushed)?;
+            }
             Step::Fill(waiting) => {
                 let filled = socket.fill(&mut inbox, waiting);
                 session.filled(&inbox, outbox, filled)?;

@@ -83,7 +83,10 @@ impl Server<'_> {
                     let position = exchange.finish(Ok(handled));
                     inbox.rejoin(position);
                 }
-                Step::Flush => self.flush(connection, &mut outbox, false)?,
+                Step::Flush => {
+                    let flushed = self.flush(connection, &mut outbox, false);
+                    session.flushed(&inbox, &mut outbox, flushed)?;
+                }
                 Step::Fill(waiting) => {
                     let read = || connection.read(waiting, |stream| inbox.fill(stream));
                     let filled = self.wait(connection, waiting, read);

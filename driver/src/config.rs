@@ -134,7 +134,8 @@ pub struct Config {
     pub body_read_ahead: usize,
     /// Bytes of responses that wait in memory before they are sent: when pipelined requests have
     /// filled it, their responses are sent before the next request is handled. A response that is
-    /// written in parts is sent when it exceeds this, too. Twice as much memory is kept between
+    /// written in parts is sent when it exceeds this, too. Each response that waits has a record for
+    /// the log besides, of about 300 bytes. Twice as much memory is kept between
     /// requests for the next responses. Default: 64 KiB.
     pub flush_threshold: usize,
     /// The most bytes of a file that one call sends (`sendfile`), so that one download cannot

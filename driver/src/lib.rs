@@ -11,7 +11,7 @@
 //! - [`Files`] and [`Cgi`] respond to requests for files, directory listings and scripts by
 //!   [`Job`]s.
 //! - [`ShutdownHandle`] stops a server, and [`GracefulShutdown`] takes the steps of that.
-//! - [`Observer`] receives the reports of a server.
+//! - [`Observer`] receives the reports of a server; [`AccessLog`] is one.
 //!
 //! ```
 //! use doorstep_driver::core::http1::WaitingFor;
@@ -40,6 +40,7 @@
 //! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them,
 //! and describes where the behaviour differs from that of `http.server`.
 
+mod access_log;
 pub mod admission;
 pub mod cgi;
 pub mod config;
@@ -57,12 +58,14 @@ pub mod semaphore;
 pub mod shutdown;
 pub mod shutdown_handle;
 mod stop_signal;
+mod with_observer;
 
+pub use access_log::AccessLog;
 pub use admission::Admission;
 pub use cgi::Cgi;
 pub use config::{Config, FLUSH_THRESHOLD};
 pub use doorstep_core as core;
-pub use doorstep_core::log::Record;
+pub use doorstep_core::log::{Ending, Record, Timing};
 pub use exchange::response::Response;
 pub use files::Files;
 pub use job::{Job, JobStep};
@@ -70,3 +73,4 @@ pub use observer::{Observer, ShutdownReport};
 pub use shutdown::{GracefulShutdown, ShutdownSchedule};
 pub use shutdown_handle::ShutdownHandle;
 pub use stop_signal::Stopping;
+pub use with_observer::WithObserver;

@@ -10,34 +10,36 @@ use crate::process_limit::ProcessLimit;
 /// Receives what a server reports. Every method does nothing unless it is overridden, and none may
 /// wait: they are called on the threads that serve. The methods are called by many threads at once.
 ///
-/// A handler returns its observer by `Handler::observer`:
+/// A handler returns its observer by `Handler::observer`, and gets one more by
+/// `Handler::with_observer`.
 ///
 /// ```
 /// use std::io;
 /// use std::net::IpAddr;
-/// use doorstep_driver::core::log;
-/// use doorstep_driver::os::{self, Clock, Log};
+/// use doorstep_driver::os::Log;
 /// use doorstep_driver::{Observer, Record};
 ///
-/// /// The access log and the errors of the command, on stderr.
-/// struct AccessLog {
-///     log: Log,
-///     clock: Clock,
-/// }
+/// /// Logs method, path, status and duration. The log of the command is `AccessLog`.
+/// struct Durations(Log);
 ///
-/// impl Observer for AccessLog {
+/// impl Observer for Durations {
 ///     fn log(&self, record: &Record<'_>) {
-///         let mut line = Vec::new();
-///         log::write(&mut line, record, &self.clock.civil(os::now()));
-///         self.log.write(&line); // does not wait for the reader of stderr
+///         let (Some(method), Some(path), Some(timing)) =
+///             (record.method(), record.path(), record.timing)
+///         else {
+///             return; // the request was not valid
+///         };
+///         let (method, path) = (method.escape_ascii(), path.escape_ascii());
+///         let line = format!("{method} {path} {} {:?}\n", record.status, timing.duration);
+///         self.0.write(line.as_bytes()); // does not wait for the reader of stderr
 ///     }
 ///
 ///     fn on_error(&self, peer: IpAddr, message: &str) {
-///         self.log.log_message(peer, message);
+///         self.0.log_message(peer, message);
 ///     }
 /// }
 ///
-/// let observer = AccessLog { log: Log::stderr()?, clock: Clock::new() };
+/// let observer = Durations(Log::stderr()?);
 /// # let _: &dyn Observer = &observer;
 /// # Ok::<(), io::Error>(())
 /// ```
@@ -71,13 +73,21 @@ pub trait Observer: Send + Sync {
         &()
     }
 
-    /// A response has ended: one line of the access log (B-110).
+    /// A response has ended: one line of the access log (B-110). It is called when the response was
+    /// sent, or could not be sent.
     fn log(&self, record: &Record<'_>) {
         self.inner().log(record);
     }
 
-    /// An error that the access log does not show: why a file was refused, a script failed, or a
-    /// connection was lost. `peer` is the client's address, or the server's own if no client is
+    /// Whether [`Record::timing`] is to be measured. Costs two readings of clocks for each request and
+    /// one for each write of responses.
+    fn wants_timing(&self) -> bool {
+        true
+    }
+
+    /// An error that the access log does not show: why a file was refused, a script or a handler
+    /// failed, or a connection was lost; or that a handler has forgotten to respond, or to end its
+    /// response. Errors of a request begin with its path. `peer` is the client's address, or the server's own if no client is
     /// concerned.
     fn on_error(&self, peer: IpAddr, message: &str) {
         self.inner().on_error(peer, message);
@@ -133,6 +143,9 @@ pub struct ShutdownReport {
 
 /// Ignores everything. It overrides every method: those of the trait would call each other for ever.
 impl Observer for () {
+    fn wants_timing(&self) -> bool {
+        false
+    }
     fn log(&self, _: &Record<'_>) {}
     fn on_error(&self, _: IpAddr, _: &str) {}
     fn on_start(&self) {}
@@ -193,18 +206,10 @@ mod tests {
         }
     }
 
-    /// Calls every method but `inner`.
+    /// Calls every method but `inner` and `wants_timing`, which are not forwarded.
     fn call_all(observer: &dyn Observer) {
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        observer.log(&Record {
-            remote_addr: peer,
-            request_line: b"GET / HTTP/1.1",
-            status: 200,
-            body_bytes_sent: None,
-            aborted: false,
-            error_message: None,
-            head: None,
-        });
+        observer.log(&Record::new((peer, 80).into(), b"GET / HTTP/1.1", 200));
         observer.on_error(peer, "");
         observer.on_start();
         observer.on_shutdown();
@@ -220,7 +225,7 @@ mod tests {
         let (definition, _) = definition.split_once("\n}\n").unwrap();
         let methods = definition.lines().filter_map(|line| line.strip_prefix("    fn "));
         let names = methods.map(|method| method.split('(').next().unwrap());
-        let all: Vec<_> = names.filter(|&name| name != "inner").collect();
+        let all: Vec<_> = names.filter(|name| !["inner", "wants_timing"].contains(name)).collect();
 
         let wrapper = Wrapper(Wrapper(Recorder(Mutex::default(), ProcessLimit::new(1, 0))));
         call_all(&wrapper);

@@ -52,7 +52,7 @@ on_every_runtime! {
         assert_eq!(
             others,
             [
-                "start", "log 200 GET /a HTTP/1.1", "error as asked", "log 500 GET /fail HTTP/1.1",
+                "start", "log 200 GET /a HTTP/1.1", "error /fail: as asked", "log 500 GET /fail HTTP/1.1",
                 "log 501 BREW / HTTP/1.1", "grace expired", "log 200 GET /wait HTTP/1.1", "stopped 0",
             ]
         );

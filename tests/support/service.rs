@@ -10,6 +10,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use doorstep::blocking::CgiSettings;
@@ -17,6 +18,7 @@ use doorstep::blocking::{Cgi, Files, Observer, Record, Response, ShutdownReport}
 use doorstep::core::http1::{Head, Version};
 use doorstep::core::site::Site;
 use doorstep::driver::cgi::ProcessLimit;
+use doorstep::driver::net::PeerState;
 
 /// A step of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub(crate) enum Step {
     Upgrade,
     /// Waits for [`State::release`].
     Wait,
+    /// Waits until the client has closed or reset the connection.
+    WaitClosed,
     Fail,
     Panic,
 }
@@ -67,7 +71,7 @@ pub(crate) enum ResponseEnd {
 pub(crate) fn steps(head: &Head<'_>) -> Vec<Step> {
     use Step::{
         End, Fail, Flush, Interim, Panic, Read, ReadTwo, Respond, Send, SendMany, SplitHead,
-        Upgrade, Wait,
+        Upgrade, Wait, WaitClosed,
     };
     const METHODS: [&[u8]; 8] =
         [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"TRACE", b"PATCH"];
@@ -97,13 +101,18 @@ pub(crate) fn steps(head: &Head<'_>) -> Vec<Step> {
         b"/long" => vec![text("0123456789".repeat(10_000))],
         b"/misuse" => vec![SplitHead, Respond(500, ResponseEnd::ErrorPage)],
         b"/test/wait" => vec![Wait, text("waited\n")],
+        b"/test/gone" => vec![Wait, WaitClosed, text("gone")],
+        b"/test/gone-silent" => vec![Wait, WaitClosed],
+        b"/test/gone-short" => vec![Wait, WaitClosed, Respond(200, ResponseEnd::Sized(10))],
+        b"/test/gone-endless" => vec![Wait, WaitClosed, stream, Send(b"half\n")],
         b"/test/pause" => vec![ReadTwo, Wait, Read, Respond(200, ResponseEnd::ReceivedBody)],
         b"/test/large" => vec![Respond(200, ResponseEnd::Sized(LARGE as u64)), SendMany(LARGE)],
         b"/test/large-text" => vec![text(vec![b'x'; LARGE])],
-        b"/test/silent" => vec![],
+        path if path.starts_with(b"/test/silent") => vec![],
         b"/test/fail" => vec![Fail],
         b"/test/panic" => vec![Panic],
         b"/test/short" => vec![Respond(200, ResponseEnd::Sized(10)), Send(b"half\n")],
+        b"/test/endless" => vec![stream, Send(b"half\n")],
         b"/test/stuck" => vec![Respond(200, ResponseEnd::Sized(10)), Send(b"half\n"), Flush, Wait],
         b"/test/stuck-stream" => vec![stream, Send(b"half\n"), Flush, Wait],
         b"/test/slow" => {
@@ -136,6 +145,14 @@ pub(crate) const REFUSED: &[u8] = b"/test/refused";
 #[allow(clippy::panic, reason = "that is what is tested")]
 fn panic_as_asked() -> ! {
     panic!("as asked")
+}
+
+fn wait_until_closed(peer_state: impl Fn() -> PeerState) {
+    let closed = (0..10_000).any(|_| {
+        thread::sleep(Duration::from_millis(1));
+        peer_state() == PeerState::Closed
+    });
+    assert!(closed, "the client is still there");
 }
 
 fn text(body: impl Into<Vec<u8>>) -> Step {
@@ -267,7 +284,7 @@ impl State {
             line: text(record.request_line),
             status: record.status,
             bytes: record.body_bytes_sent,
-            aborted: record.aborted,
+            aborted: record.is_aborted(),
             error: record.error_message.map(text),
         });
         self.changed.notify_all();
@@ -349,7 +366,10 @@ pub(crate) mod blocking {
 
     use doorstep::blocking::{Cgi, Exchange, Files, Handler, Observer};
 
-    use super::{REFUSED, ResponseEnd, State, Step, TestObserver, handlers, panic_as_asked, steps};
+    use super::{
+        REFUSED, ResponseEnd, State, Step, TestObserver, handlers, panic_as_asked, steps,
+        wait_until_closed,
+    };
 
     pub(crate) struct Service {
         state: Arc<State>,
@@ -398,6 +418,7 @@ pub(crate) mod blocking {
                         }
                     }
                     Step::Wait => self.state.wait(),
+                    Step::WaitClosed => wait_until_closed(|| x.peer_state()),
                     Step::Fail => return Err(io::Error::other("as asked")),
                     Step::Panic => panic_as_asked(),
                 }
@@ -431,7 +452,10 @@ pub(crate) mod smol {
     use doorstep::smol::{Cgi, Exchange, Files, Handler, Observer};
     use smol::io::{AsyncReadExt, AsyncWriteExt};
 
-    use super::{REFUSED, ResponseEnd, State, Step, TestObserver, handlers, panic_as_asked, steps};
+    use super::{
+        REFUSED, ResponseEnd, State, Step, TestObserver, handlers, panic_as_asked, steps,
+        wait_until_closed,
+    };
 
     pub(crate) struct Service {
         state: Arc<State>,
@@ -488,6 +512,7 @@ pub(crate) mod smol {
                         let state = self.state.clone();
                         smol::unblock(move || state.wait()).await;
                     }
+                    Step::WaitClosed => wait_until_closed(|| x.peer_state()),
                     Step::Fail => return Err(io::Error::other("as asked")),
                     Step::Panic => panic_as_asked(),
                 }

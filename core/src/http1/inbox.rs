@@ -201,6 +201,24 @@ impl<S: Storage> Inbox<S> {
         &self.storage.bytes()[self.start..self.end]
     }
 
+    /// The bytes that the storage still holds: those that were consumed, and then the unread ones.
+    /// An offset in them is valid until the next call of [`Inbox::space`] or [`Inbox::fill`]: so a
+    /// head can be read again with its [`HeadOffsets`](crate::http1::HeadOffsets).
+    ///
+    /// ```
+    /// use doorstep_core::http1::Inbox;
+    ///
+    /// let mut inbox = Inbox::new([0; 16]);
+    /// inbox.fill(&mut &b"one two"[..])?;
+    /// inbox.consume(4);
+    /// assert_eq!((inbox.buffered(), inbox.unread()), (&b"one two"[..], &b"two"[..]));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn buffered(&self) -> &[u8] {
+        &self.storage.bytes()[..self.end]
+    }
+
     /// Consumes `n` unread bytes.
     pub fn consume(&mut self, n: usize) {
         self.start = self.start.saturating_add(n).min(self.end);

@@ -45,6 +45,7 @@ pub struct Outbox {
     in_flight: Option<(usize, usize)>,
     /// Memory for the next buffer.
     spare: Vec<u8>,
+    total_sent: u64,
     default_headers: Vec<u8>,
     date_at: usize,
     date: Option<UnixTime>,
@@ -109,7 +110,9 @@ impl Outbox {
 
     /// Reports that `n` bytes of [`Outbox::unsent`] were sent.
     pub fn sent(&mut self, n: usize) {
-        self.sent = self.sent.saturating_add(n).min(self.bytes.len());
+        let n = n.min(self.unsent().len());
+        self.sent += n;
+        self.total_sent += n as u64;
         if self.sent == self.bytes.len() {
             self.clear();
         }
@@ -165,6 +168,7 @@ impl Outbox {
             return Err(Misuse::NotInFlight);
         }
         self.in_flight = None;
+        self.total_sent += n.min(buffer.len()) as u64;
         if n < buffer.len() {
             buffer.extend_from_slice(self.unsent());
             core::mem::swap(&mut self.bytes, &mut buffer);
@@ -176,6 +180,13 @@ impl Outbox {
         buffer.clear();
         self.spare = buffer;
         Ok(())
+    }
+
+    /// The number of bytes that were sent so far ([`Outbox::sent`]). With the length of the outbox it
+    /// is the position at which the next byte is appended, which [`Outbox::clear`] sets back.
+    #[must_use]
+    pub fn total_sent(&self) -> u64 {
+        self.total_sent
     }
 
     /// Whether there is nothing to be sent, and nothing in flight.

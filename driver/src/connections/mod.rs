@@ -123,6 +123,8 @@ enum Flag {
     ResetOnClose = 32,
     /// It was ended because it was slow while the server was full.
     Evicted = 64,
+    /// A shutdown has aborted it.
+    Aborted = 128,
 }
 
 const _: () =
@@ -251,6 +253,7 @@ impl Connections {
         let unfinished = || table.entries.iter().filter(|entry| !has_response(entry)).count();
         self.aborted.get_or_init(unfinished);
         for Entry { connection, .. } in &table.entries {
+            connection.flags.set(Flag::Aborted, true);
             let resets = connection.flags.has(Flag::ResetOnClose);
             if !resets || connection.stream.reset().is_err() {
                 let _ = connection.stream.shutdown(Shutdown::Both);
@@ -427,6 +430,11 @@ impl ConnectionHandle {
     #[must_use]
     pub fn is_evicted(&self) -> bool {
         self.flags.has(Flag::Evicted)
+    }
+
+    /// Whether a shutdown has aborted it.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.flags.has(Flag::Aborted)
     }
 
     /// The error of reading or sending after [`ConnectionHandle::has_timed_out`].

@@ -15,6 +15,7 @@ pub(crate) mod fixture;
 mod reading;
 pub mod response;
 mod session;
+mod unsent_records;
 mod view;
 
 pub use finish::is_disconnect;
@@ -27,6 +28,7 @@ use std::io::{self, ErrorKind};
 use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::time::Instant;
 
 use doorstep_core::http1::state::States;
 use doorstep_core::http1::{Connection, Head, Inbox, Misuse, Outbox, ResponseDue, SentResponse};
@@ -36,6 +38,7 @@ use crate::connections::ConnectionHandle;
 use crate::files::FileTransfer;
 use crate::observer::Observer;
 use crate::os;
+use unsent_records::UnsentRecords;
 
 /// The size in bytes of the longest part of a file that is copied to the outbox and sent with its
 /// head: up to there, a second system call costs more than the copy.
@@ -47,6 +50,18 @@ pub(crate) struct Context<'c> {
     pub(crate) config: &'c Config,
     pub(crate) connection: &'c Arc<ConnectionHandle>,
     pub(crate) observer: &'c dyn Observer,
+    /// Whether records have their timing.
+    timing: bool,
+}
+
+impl<'c> Context<'c> {
+    pub(crate) fn new(
+        config: &'c Config,
+        connection: &'c Arc<ConnectionHandle>,
+        observer: &'c dyn Observer,
+    ) -> Self {
+        Self { config, connection, observer, timing: observer.wants_timing() }
+    }
 }
 
 /// A request and its response, for a front end: all that a handler can do ([`ExchangeView`]), and
@@ -70,9 +85,11 @@ impl<'a> DerefMut for ExchangeState<'a> {
 }
 
 impl<'a> ExchangeState<'a> {
-    /// A request with this head; its body begins in `inbox`.
+    /// A request with this head, which is at the end of `buffered`; its body begins in `inbox`.
     pub(crate) fn new(
         head: Head<'a>,
+        buffered: &'a [u8],
+        records: &'a mut UnsentRecords,
         inbox: Inbox<&'a mut [u8]>,
         outbox: &'a mut Outbox,
         machine: &'a mut Connection,
@@ -84,8 +101,12 @@ impl<'a> ExchangeState<'a> {
             machine,
             inbox,
             outbox,
+            buffered,
+            records,
+            started: context.timing.then(Instant::now),
             sent: SentResponse::default(),
             disconnected: false,
+            timed_out: false,
             aborted: false,
             reject: None,
             pending: 0,
@@ -103,17 +124,20 @@ impl<'a> ExchangeState<'a> {
         head: Head<'_>,
         respond: impl FnOnce(&mut ExchangeState<'_>) -> T,
     ) -> T {
-        let ExchangeView { outbox, machine, context, sent, disconnected, aborted, .. } =
-            &mut self.view;
+        let view = &mut self.view;
         let inbox = Inbox::new(&mut [][..]);
-        let mut redirected = ExchangeState::new(head, inbox, outbox, machine, *context);
-        redirected.view.sent = mem::take(sent);
-        redirected.view.disconnected = *disconnected;
-        redirected.view.aborted = *aborted;
+        let (records, outbox) = (&mut *view.records, &mut *view.outbox);
+        let (machine, context) = (&mut *view.machine, view.context);
+        let mut redirected =
+            ExchangeState::new(head, view.buffered, records, inbox, outbox, machine, context);
+        redirected.view.sent = mem::take(&mut view.sent);
+        redirected.view.disconnected = view.disconnected;
+        redirected.view.timed_out = view.timed_out;
+        redirected.view.aborted = view.aborted;
         let responded = respond(&mut redirected);
-        *sent = redirected.view.sent;
-        *disconnected = redirected.view.disconnected;
-        *aborted = redirected.view.aborted;
+        let ExchangeView { sent, disconnected, timed_out, aborted, .. } = redirected.view;
+        view.sent = sent;
+        (view.disconnected, view.timed_out, view.aborted) = (disconnected, timed_out, aborted);
         responded
     }
 
@@ -148,13 +172,22 @@ impl<'a> ExchangeState<'a> {
         &mut self.view.inbox
     }
 
-    /// For front ends: records the result of sending, so that a response that was lost is logged as
-    /// aborted.
+    /// For front ends: records the result of sending. A response that was lost is logged as aborted,
+    /// and the responses before this one are logged when they were sent.
     ///
     /// # Errors
     /// Returns the error of `flushed`.
     pub fn record_flush(&mut self, flushed: io::Result<()>) -> io::Result<()> {
-        self.view.disconnected |= flushed.as_ref().is_err_and(is_disconnect);
+        match &flushed {
+            Ok(()) if self.view.outbox.is_empty() => {
+                self.view.records.log_sent(self.view.buffered, &self.view.context);
+            }
+            Ok(()) => {}
+            Err(error) => {
+                self.view.disconnected |= is_disconnect(error);
+                self.view.timed_out |= error.kind() == ErrorKind::TimedOut;
+            }
+        }
         flushed
     }
 

@@ -126,6 +126,7 @@ impl ExchangeState<'_> {
             Ok(0) => Err(self.rejected(Reject::Truncated)),
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 self.view.reject = Some(Reject::RequestTimeout);
+                self.view.timed_out = true;
                 Err(error)
             }
             Err(error) if is_disconnect(&error) => {

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use doorstep_core::http1::{Connection, Head, Inbox, Outbox, Reject, ResponseDue, SentResponse};
 
 use super::response::Response;
+use super::unsent_records::UnsentRecords;
 use super::{Context, set_date};
 use crate::net::PeerState;
 #[cfg(doc)]
@@ -25,10 +26,18 @@ pub struct ExchangeView<'a> {
     /// What was read of the body, and behind it.
     pub(super) inbox: Inbox<&'a mut [u8]>,
     pub(crate) outbox: &'a mut Outbox,
+    /// The bytes of the inbox up to the end of this head, which is the last thing in them.
+    pub(super) buffered: &'a [u8],
+    /// The records of this connection that were not logged yet.
+    pub(super) records: &'a mut UnsentRecords,
+    /// When the head was complete, if that is measured.
+    pub(super) started: Option<Instant>,
     /// What was sent, for the access log.
     pub(super) sent: SentResponse,
-    /// The client has disconnected: reading its request or sending the response failed.
+    /// The client has disconnected or timed out: reading its request or sending the response failed.
     pub(super) disconnected: bool,
+    /// It has timed out.
+    pub(super) timed_out: bool,
     /// The response was given up before it was complete.
     pub(super) aborted: bool,
     pub(super) reject: Option<Reject>,

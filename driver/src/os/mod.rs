@@ -41,7 +41,7 @@ mod spawn_error;
 mod stopwatch;
 mod walk;
 
-pub use clock::{Clock, now};
+pub use clock::{Clock, now, since_epoch};
 pub use command::Command;
 pub use credentials::Credentials;
 pub use log::Log;
