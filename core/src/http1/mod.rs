@@ -39,6 +39,7 @@ pub mod status;
 mod target;
 
 pub use connection::Connection;
+#[cfg(feature = "cgi")]
 pub(crate) use error::quote;
 pub use error::{Misuse, Reject};
 pub use event::{Event, ResponseDue, Trailers};

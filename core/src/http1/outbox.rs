@@ -18,6 +18,8 @@
 //! assert_eq!(outbox.unsent(), sent);
 //! ```
 
+use alloc::vec::Vec;
+
 use super::error::Misuse;
 use super::{chunked, date};
 
