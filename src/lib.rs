@@ -12,7 +12,8 @@
 //! - [`smol`] is the same on smol and async-io. For very many connections, or for programs that have
 //!   an executor.
 //!
-//! It has no items of its own.
+//! It has no items of its own. With `default-features = false`, that is without the feature `cli`, it
+//! does not build the dependencies of the command.
 //!
 //! ```
 //! assert_eq!(doorstep::core::http1::status::reason(404), "Not Found");

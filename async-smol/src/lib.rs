@@ -46,6 +46,8 @@ mod server;
 mod socket;
 mod worker;
 
+/// Its `Async` is the socket that [`Exchange::upgraded`] returns.
+pub use async_io;
 pub use doorstep_core as core;
 pub use doorstep_driver::cgi::{Cgi, CgiSettings};
 pub use doorstep_driver::exchange::ExchangeView;
@@ -57,7 +59,13 @@ pub use doorstep_driver::{
 pub use exchange::{Body, Exchange};
 pub use handler::Handler;
 pub use server::Server;
+/// Its `io::AsyncReadExt` has the methods to read a [`Body`].
+pub use smol;
 
 #[cfg(doctest)]
 #[doc = include_str!("../tests/misuse.md")]
 struct MisuseDoesNotCompile;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

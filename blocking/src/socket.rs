@@ -10,9 +10,9 @@ use std::sync::Arc;
 use doorstep_core::http1::{Inbox, Outbox, Storage, WaitingFor};
 use doorstep_driver::Config;
 use doorstep_driver::connections::{ConnectionHandle, Eviction, Registration};
+use doorstep_driver::event_listener::Listener;
 use doorstep_driver::files::FileTransfer;
 use doorstep_driver::net;
-use event_listener::Listener;
 
 /// One connection's socket. Dropping it closes the connection.
 pub(crate) struct Socket<'c> {

@@ -76,3 +76,7 @@ pub mod page;
 pub mod path;
 #[cfg(feature = "site")]
 pub mod site;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
