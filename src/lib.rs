@@ -42,4 +42,6 @@ mod documents {
     struct Embedding;
     #[doc = include_str!("../docs/files.md")]
     struct Files;
+    #[doc = include_str!("../docs/testing.md")]
+    struct Testing;
 }

@@ -32,6 +32,8 @@ mod life;
 mod limits;
 #[path = "runtimes/listing.rs"]
 mod listing;
+#[path = "runtimes/memory.rs"]
+mod memory;
 #[path = "runtimes/ranges.rs"]
 mod ranges;
 #[path = "runtimes/root.rs"]
@@ -55,5 +57,5 @@ fn every_test_runs_on_every_runtime() {
         assert_eq!(text.matches("on_every_runtime! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 12);
+    assert_eq!(files, 13);
 }

@@ -6,7 +6,7 @@
 //! has to wait, or 64 KiB have been written.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::net::TcpStream;
 use std::ops::Deref;
 use std::pin::Pin;
@@ -16,6 +16,7 @@ use async_io::Async;
 use doorstep_core::http1::WaitingFor;
 use doorstep_driver::Response;
 use doorstep_driver::exchange::{BodyRead, ExchangeState, ExchangeView};
+use doorstep_driver::net::Stream;
 use smol::future;
 use smol::io::AsyncRead;
 
@@ -79,7 +80,8 @@ impl<'a> Exchange<'a> {
         self.flush().await
     }
 
-    /// Sends a part of the response's body. To a HEAD request nothing is sent, which is not an error.
+    /// Sends a part of the response's body. To a HEAD request nothing is sent, which is not an error;
+    /// its length is checked as for GET.
     ///
     /// # Errors
     /// Returns [`doorstep_core::http1::Misuse`] if no body, or less of it, was promised, or the error
@@ -112,19 +114,21 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Ends a body whose length was not promised.
+    /// Ends the body of the response. Nothing happens if the response is complete: after `body`,
+    /// after the last byte of a `sized_body`, after a HEAD request, and if it was ended before.
     ///
     /// # Errors
-    /// Returns [`doorstep_core::http1::Misuse`] if there is no such body.
+    /// Returns [`doorstep_core::http1::Misuse`] if no response has begun, if announced bytes are
+    /// missing, and if the response was aborted.
     pub fn end(&mut self) -> io::Result<()> {
         self.state.end()
     }
 
-    /// Ends a body whose length was not promised, with trailer fields (RFC 9110 §6.5). They are
-    /// dropped if the body is not chunked, as for HTTP/1.0.
+    /// As `end`, with trailer fields (RFC 9110 §6.5). They are dropped if the body is not chunked, as
+    /// for HTTP/1.0.
     ///
     /// # Errors
-    /// Returns [`doorstep_core::http1::Misuse`] if there is no such body.
+    /// As for `end`; also returns [`doorstep_core::http1::Misuse`] if a trailer is malformed.
     pub fn end_with(&mut self, trailers: &[(&str, &[u8])]) -> io::Result<()> {
         self.state.end_with(trailers)
     }
@@ -190,11 +194,11 @@ impl AsyncRead for Body<'_, '_> {
             let flushed = ready!(socket.poll_flush(cx, state.to_send(), false));
             state.record_flush(flushed)?;
             if let BodyRead::Receive(most) = wanted {
-                let read = |stream: &mut &TcpStream| stream.read(&mut buffer[..most]);
+                let read = |stream: &mut &Stream| stream.read(&mut buffer[..most]);
                 let received = ready!(socket.poll_read(cx, WaitingFor::Body, read));
                 return Poll::Ready(state.received(received));
             }
-            let fill = |stream: &mut &TcpStream| state.inbox().fill(stream);
+            let fill = |stream: &mut &Stream| state.inbox().fill(stream);
             let filled = ready!(socket.poll_read(cx, WaitingFor::Body, fill));
             state.filled(filled)?;
         }

@@ -44,6 +44,7 @@ mod reactor;
 mod serve;
 mod server;
 mod socket;
+pub mod test;
 mod worker;
 
 /// Its `Async` is the socket that [`Exchange::upgraded`] returns.
@@ -52,12 +53,13 @@ pub use doorstep_core as core;
 pub use doorstep_driver::cgi::{Cgi, CgiSettings};
 pub use doorstep_driver::exchange::ExchangeView;
 pub use doorstep_driver::files::Files;
-pub use doorstep_driver::net::PeerState;
+pub use doorstep_driver::net::{MemoryStream, PeerState, Stream};
 pub use doorstep_driver::{
     Config, Observer, Record, Response, ShutdownHandle, ShutdownReport, ShutdownSchedule,
 };
 pub use exchange::{Body, Exchange};
 pub use handler::Handler;
+pub use serve::serve_stream;
 pub use server::Server;
 /// Its `io::AsyncReadExt` has the methods to read a [`Body`].
 pub use smol;

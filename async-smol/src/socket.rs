@@ -5,19 +5,18 @@
 //! stands in the table of connections, and the sweep wakes those that wait for too long.
 
 use std::future::poll_fn;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::mem;
 use std::net::TcpStream;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use async_io::{Async, Timer};
 use doorstep_core::http1::{Inbox, Outbox, Storage, WaitingFor};
 use doorstep_driver::Config;
-use doorstep_driver::connections::{ConnectionHandle, Eviction, Registration};
+use doorstep_driver::connections::{ConnectionHandle, Eviction, Pollable, Registration};
 use doorstep_driver::files::FileTransfer;
-use doorstep_driver::net;
+use doorstep_driver::net::Stream;
 use smol::future;
 
 use crate::blocking_pool::BlockingPool;
@@ -32,17 +31,9 @@ pub(crate) struct Shared<'w> {
 /// One connection's socket. Dropping it closes the connection.
 pub(crate) struct Socket<'w> {
     /// The socket as the reactor knows it. Dropped before the connection is unregistered.
-    registered: OnceLock<Async<Registered>>,
+    registered: OnceLock<Async<Pollable>>,
     connection: Registration<'w>,
     shared: &'w Shared<'w>,
-}
-
-struct Registered(Arc<ConnectionHandle>);
-
-impl AsFd for Registered {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
 }
 
 impl<'w> Socket<'w> {
@@ -59,9 +50,9 @@ impl<'w> Socket<'w> {
         self.shared.pool
     }
 
-    /// A second handle of the socket.
+    /// A second handle of the socket. A connection in memory has none.
     pub(crate) fn try_clone(&self) -> io::Result<Async<TcpStream>> {
-        Async::new_nonblocking(self.connection.stream().try_clone()?)
+        Async::new_nonblocking(self.connection.stream().try_clone_socket()?)
     }
 
     /// Evicts another connection, if one can be evicted, and waits a moment for its descriptor.
@@ -81,7 +72,9 @@ impl<'w> Socket<'w> {
             if !mem::replace(&mut waits, true) {
                 self.connection.begin_wait(WaitingFor::Request);
             }
-            ready!(self.registered()?.poll_readable(cx))?;
+            if let Some(registered) = self.registered()? {
+                ready!(registered.poll_readable(cx))?;
+            }
             self.connection.end_wait();
             Poll::Ready(Ok(())) // even if it must close: a request may have come in this moment
         })
@@ -116,7 +109,7 @@ impl<'w> Socket<'w> {
         &self,
         cx: &mut Context<'_>,
         waiting: WaitingFor,
-        mut read: impl FnMut(&mut &TcpStream) -> io::Result<usize>,
+        mut read: impl FnMut(&mut &Stream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
             match self.connection.read(waiting, &mut read) {
@@ -127,7 +120,9 @@ impl<'w> Socket<'w> {
                 }
             }
             self.connection.begin_wait(waiting);
-            ready!(self.registered()?.poll_readable(cx))?;
+            if let Some(registered) = self.registered()? {
+                ready!(registered.poll_readable(cx))?;
+            }
         }
     }
 
@@ -143,7 +138,7 @@ impl<'w> Socket<'w> {
         more: bool,
     ) -> Poll<io::Result<()>> {
         while !outbox.is_empty() {
-            let send = |stream: &TcpStream| net::send(stream, outbox.unsent(), more);
+            let send = |stream: &Stream| stream.send(outbox.unsent(), more);
             let n = ready!(self.poll_send(cx, send))?;
             outbox.sent(n);
         }
@@ -159,7 +154,7 @@ impl<'w> Socket<'w> {
     fn poll_send(
         &self,
         cx: &mut Context<'_>,
-        mut send: impl FnMut(&TcpStream) -> io::Result<usize>,
+        mut send: impl FnMut(&Stream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
             match self.connection.send(&mut send) {
@@ -170,15 +165,20 @@ impl<'w> Socket<'w> {
                 }
             }
             self.connection.begin_wait(WaitingFor::Writable);
-            ready!(self.registered()?.poll_writable(cx))?;
+            if let Some(registered) = self.registered()? {
+                ready!(registered.poll_writable(cx))?;
+            }
         }
     }
 
-    fn registered(&self) -> io::Result<&Async<Registered>> {
+    /// The socket, registered with the reactor now at the latest; `None` for a stream that never
+    /// has to be waited for.
+    fn registered(&self) -> io::Result<Option<&Async<Pollable>>> {
         if let Some(registered) = self.registered.get() {
-            return Ok(registered);
+            return Ok(Some(registered));
         }
-        let registered = Async::new_nonblocking(Registered(self.connection.clone()))?;
-        Ok(self.registered.get_or_init(|| registered))
+        let Some(pollable) = self.connection.pollable() else { return Ok(None) };
+        let registered = Async::new_nonblocking(pollable)?;
+        Ok(Some(self.registered.get_or_init(|| registered)))
     }
 }

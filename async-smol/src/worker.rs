@@ -237,16 +237,20 @@ impl<'h, H: Handler> Worker<'h, H> {
 
     /// Wakes the connections whose deadline has passed. Sleeps while there is no connection.
     async fn sweep(&self) {
-        let connections = &self.shutdown.connections;
-        let interval = Connections::interval(self.config);
-        loop {
-            let came = connections.listen_register();
-            if connections.is_empty() {
-                came.await;
-            }
-            Timer::after(interval).await;
-            connections.sweep(self.config);
+        sweep(&self.shutdown.connections, self.config).await;
+    }
+}
+
+/// Wakes the connections whose deadline has passed, for ever.
+pub(crate) async fn sweep(connections: &Connections, config: &Config) {
+    let interval = Connections::interval(config);
+    loop {
+        let came = connections.listen_register();
+        if connections.is_empty() {
+            came.await;
         }
+        Timer::after(interval).await;
+        connections.sweep(config);
     }
 }
 

@@ -64,7 +64,8 @@ impl<'a> Exchange<'a> {
         self.flush()
     }
 
-    /// Sends a part of the response's body. To a HEAD request nothing is sent, which is not an error.
+    /// Sends a part of the response's body. To a HEAD request nothing is sent, which is not an error;
+    /// its length is checked as for GET.
     ///
     /// # Errors
     /// Returns [`doorstep_core::http1::Misuse`] if no body, or less of it, was promised, or the error
@@ -89,19 +90,21 @@ impl<'a> Exchange<'a> {
         self.state.file_sent(transfer.sent(), sent)
     }
 
-    /// Ends a body whose length was not promised.
+    /// Ends the body of the response. Nothing happens if the response is complete: after `body`,
+    /// after the last byte of a `sized_body`, after a HEAD request, and if it was ended before.
     ///
     /// # Errors
-    /// Returns [`doorstep_core::http1::Misuse`] if there is no such body.
+    /// Returns [`doorstep_core::http1::Misuse`] if no response has begun, if announced bytes are
+    /// missing, and if the response was aborted.
     pub fn end(&mut self) -> io::Result<()> {
         self.state.end()
     }
 
-    /// Ends a body whose length was not promised, with trailer fields (RFC 9110 §6.5). They are
-    /// dropped if the body is not chunked, as for HTTP/1.0.
+    /// As `end`, with trailer fields (RFC 9110 §6.5). They are dropped if the body is not chunked, as
+    /// for HTTP/1.0.
     ///
     /// # Errors
-    /// Returns [`doorstep_core::http1::Misuse`] if there is no such body.
+    /// As for `end`; also returns [`doorstep_core::http1::Misuse`] if a trailer is malformed.
     pub fn end_with(&mut self, trailers: &[(&str, &[u8])]) -> io::Result<()> {
         self.state.end_with(trailers)
     }

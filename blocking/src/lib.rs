@@ -39,18 +39,20 @@ mod serve;
 mod server;
 mod socket;
 mod sweeper;
+pub mod test;
 mod thread_pool;
 
 pub use doorstep_core as core;
 pub use doorstep_driver::cgi::{Cgi, CgiSettings};
 pub use doorstep_driver::exchange::ExchangeView;
 pub use doorstep_driver::files::Files;
-pub use doorstep_driver::net::PeerState;
+pub use doorstep_driver::net::{MemoryStream, PeerState, Stream};
 pub use doorstep_driver::{
     Config, Observer, Record, Response, ShutdownHandle, ShutdownReport, ShutdownSchedule,
 };
 pub use exchange::{Body, Exchange};
 pub use handler::Handler;
+pub use serve::serve_stream;
 pub use server::Server;
 
 #[cfg(doctest)]

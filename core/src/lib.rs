@@ -57,7 +57,7 @@
 //! | none | `http1`, `path`, `page`, `log`, `bytes` | `alloc`; the crates httparse, percent-encoding |
 //! | `cgi` | `cgi` | `alloc` |
 //! | `site` | `site` | `std`; the crate mime_guess |
-//! | `std` | `Inbox::fill` from an `io::Read`, `io::Error` from `Misuse`, parsing of headers with SIMD | `std` |
+//! | `std` | `Inbox::fill` from an `io::Read`, `io::Error` from `Misuse`, `UnixTime` from a `SystemTime`, parsing of headers with SIMD | `std` |
 //!
 //! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them,
 //! and describes where the behaviour differs from that of `http.server`.

@@ -19,7 +19,7 @@ use doorstep_driver::connections::ConnectionHandle;
 use doorstep_driver::core::http1::{Outbox, WaitingFor};
 use doorstep_driver::event_listener::Listener;
 use doorstep_driver::exchange::{ExchangeState, Session, Step};
-use doorstep_driver::net::{self, Acceptor};
+use doorstep_driver::net::Acceptor;
 use doorstep_driver::{
     Admission, Config, Files, GracefulShutdown, Job, JobStep, Observer, ShutdownHandle,
 };
@@ -143,7 +143,7 @@ impl Server<'_> {
     ) -> io::Result<()> {
         self.wait(connection, WaitingFor::Writable, || {
             while !outbox.is_empty() {
-                let n = connection.send(|stream| net::send(stream, outbox.unsent(), more))?;
+                let n = connection.send(|stream| stream.send(outbox.unsent(), more))?;
                 outbox.sent(n);
             }
             Ok(())
@@ -166,7 +166,9 @@ impl Server<'_> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 result => break result,
             }
-            let _ = poll(&mut [PollFd::new(connection, interest)], Some(&tick));
+            if let Some(fd) = connection.stream().fd() {
+                let _ = poll(&mut [PollFd::from_borrowed_fd(fd, interest)], Some(&tick));
+            }
             self.tick();
         };
         connection.end_wait();

@@ -81,7 +81,7 @@ fn idle(handle: &ShutdownHandle) -> (Registration<'_>, TcpStream) {
 
 /// Whether reading is over.
 fn is_closed(connection: &Registration<'_>) -> bool {
-    matches!(connection.stream().peek(&mut [0]), Ok(0))
+    matches!(connection.stream().read(&mut [0]), Ok(0))
 }
 
 #[test]

@@ -13,8 +13,9 @@ use std::thread;
 use std::time::Duration;
 
 use doorstep::blocking::{self, Config, ShutdownHandle};
-use doorstep::driver::net;
+use doorstep::driver::net::{self, MemoryStream, Stream};
 use doorstep::smol as on_smol;
+use smol::future;
 
 use crate::service::{self, State};
 use crate::support::client::Client;
@@ -53,6 +54,33 @@ pub(crate) struct TestServer {
 }
 
 impl Runtime {
+    /// The responses to `client`, which sends to the application in memory, with the usual
+    /// configuration.
+    pub(crate) fn serve_in_memory(self, state: &Arc<State>, client: &MemoryStream) -> Vec<u8> {
+        let served = self.serve_stream(state, &config(), client.clone());
+        served.expect("no thread is needed");
+        client.take_output()
+    }
+
+    /// Serves a connection that was accepted.
+    pub(crate) fn serve_stream(
+        self,
+        state: &Arc<State>,
+        config: &Config,
+        stream: impl Into<Stream>,
+    ) -> io::Result<()> {
+        let state = state.clone();
+        match self {
+            Self::Blocking => {
+                blocking::serve_stream(&service::blocking::Service::new(state), config, stream)
+            }
+            Self::Smol => {
+                let service = service::smol::Service::new(state);
+                future::block_on(on_smol::serve_stream(&service, config, stream))
+            }
+        }
+    }
+
     /// The name that the command has for it.
     pub(crate) fn name(self) -> &'static str {
         match self {

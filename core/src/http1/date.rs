@@ -15,6 +15,7 @@
 //! assert_eq!(date::parse(b"yesterday", now), None);
 //! ```
 
+pub use super::unix_time::UnixTime;
 use crate::bytes::parse_decimal;
 
 /// A moment in the numbers of the Gregorian calendar. The time zone is that of the code which made

@@ -299,8 +299,10 @@ impl<'b> Head<'b> {
         })
     }
 
-    /// Whether a body follows: the head has `Content-Length` or `Transfer-Encoding`
-    /// (RFC 9112 §6). It may be empty.
+    /// Whether the head announces a body: it has `Content-Length` or `Transfer-Encoding`
+    /// (RFC 9112 §6). The body may be empty; if `Content-Length` is 0, no [`Event`] follows for it.
+    ///
+    /// [`Event`]: crate::http1::Event
     #[must_use]
     pub fn has_body(&self) -> bool {
         self.known_header(KnownHeader::ContentLength).is_some()

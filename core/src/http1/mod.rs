@@ -16,7 +16,7 @@
 //! | the head of a response, framing of its body | `response.rs` |
 //! | which headers an application may set, and their syntax | `header.rs` |
 //! | streamed bodies, interim responses, refusals | `response_body.rs` |
-//! | bounds and deadlines, lingering close | [`Limits`], [`Timeouts`] |
+//! | bounds and deadlines, lingering close | [`Limits`], [`Timeouts`], [`WaitClock`] |
 //! | input and output buffers, pipelining | [`Inbox`], [`Outbox`] |
 
 mod chunked;
@@ -37,6 +37,8 @@ mod scan;
 pub mod state;
 pub mod status;
 mod target;
+mod unix_time;
+mod wait_clock;
 
 pub use connection::Connection;
 #[cfg(feature = "cgi")]
@@ -49,3 +51,4 @@ pub use limits::{Limits, Timeouts, WaitingFor};
 pub use outbox::Outbox;
 pub use parse::rejected_request_line;
 pub use response::{Response, SentResponse};
+pub use wait_clock::WaitClock;

@@ -33,12 +33,12 @@
 
 mod deadlines;
 mod eviction;
+mod pollable;
 mod registration;
 mod wait;
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -49,9 +49,10 @@ use event_listener::{Event, EventListener};
 use self::deadlines::{Entry, Steps};
 use self::eviction::Candidates;
 pub use self::eviction::Eviction;
+pub use self::pollable::Pollable;
 pub use self::registration::Registration;
 use self::wait::Wait;
-use crate::net::{self, PeerState};
+use crate::net::{PeerState, Stream};
 use crate::os::{self, Stopwatch};
 
 /// All open connections.
@@ -82,12 +83,11 @@ struct Table {
     candidates: Candidates,
 }
 
-/// An open connection: its socket and its state. It is small, since every idle connection has one.
-/// The socket is closed when the last reference is dropped.
+/// An open connection: its stream and its state. It is small, since every idle connection has one.
+/// The stream is closed when the last reference is dropped.
 #[derive(Debug)]
 pub struct ConnectionHandle {
-    stream: TcpStream,
-    peer: (IpAddr, u16),
+    stream: Stream,
     /// Its index in the table.
     at: AtomicU32,
     /// What it waits for; set only by the thread that serves it.
@@ -127,11 +127,10 @@ const _: () =
 
 impl Connections {
     /// Adds a connection to the table.
-    fn insert(&self, stream: TcpStream, peer: SocketAddr) -> Arc<ConnectionHandle> {
+    fn insert(&self, stream: Stream) -> Arc<ConnectionHandle> {
         let mut table = self.table();
         let connection = Arc::new(ConnectionHandle {
             stream,
-            peer: (peer.ip(), peer.port()),
             at: AtomicU32::new(table.entries.len() as u32),
             wait: Wait::default(),
             waited: AtomicU32::new(0),
@@ -225,7 +224,7 @@ impl Connections {
         self.aborted.get_or_init(unfinished);
         for Entry { connection, .. } in &table.entries {
             let resets = connection.flags.has(Flag::ResetOnClose);
-            if !resets || net::reset(&connection.stream).is_err() {
+            if !resets || connection.stream.reset().is_err() {
                 let _ = connection.stream.shutdown(Shutdown::Both);
             }
         }
@@ -252,23 +251,17 @@ impl Connections {
     }
 }
 
-impl AsFd for ConnectionHandle {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
-    }
-}
-
 impl ConnectionHandle {
-    /// The connection's socket.
+    /// The connection's stream.
     #[must_use]
-    pub fn stream(&self) -> &TcpStream {
+    pub fn stream(&self) -> &Stream {
         &self.stream
     }
 
     /// The client's address and port.
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
-        self.peer.into()
+        self.stream.peer_addr()
     }
 
     /// Records that `waiting` is about to be waited for. An idle connection that is to close finds
@@ -299,7 +292,7 @@ impl ConnectionHandle {
     pub fn read(
         &self,
         waiting: WaitingFor,
-        mut read: impl FnMut(&mut &TcpStream) -> io::Result<usize>,
+        mut read: impl FnMut(&mut &Stream) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let n = loop {
             match read(&mut &self.stream) {
@@ -308,7 +301,7 @@ impl ConnectionHandle {
                 result => break result?,
             }
         };
-        if matches!(waiting, WaitingFor::Body | WaitingFor::Linger) {
+        if matches!(waiting, WaitingFor::Body | WaitingFor::BodyOrResponse | WaitingFor::Linger) {
             self.record_bytes(n);
         }
         Ok(n)
@@ -318,7 +311,7 @@ impl ConnectionHandle {
     ///
     /// # Errors
     /// Returns [`ErrorKind::TimedOut`] if the peer was too slow, or the error of `send`.
-    pub fn send(&self, mut send: impl FnMut(&TcpStream) -> io::Result<usize>) -> io::Result<usize> {
+    pub fn send(&self, mut send: impl FnMut(&Stream) -> io::Result<usize>) -> io::Result<usize> {
         loop {
             match send(&self.stream) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -347,7 +340,7 @@ impl ConnectionHandle {
     pub fn set_reset_on_close(&self, yes: bool) {
         if self.flags.has(Flag::ResetOnClose) != yes {
             self.flags.set(Flag::ResetOnClose, yes);
-            let _ = net::set_reset_on_close(self, yes);
+            let _ = self.stream.set_reset_on_close(yes);
         }
     }
 
@@ -355,13 +348,16 @@ impl ConnectionHandle {
     /// incomplete.
     pub fn close_response(&self, is_incomplete: bool) {
         self.set_reset_on_close(is_incomplete);
-        let _ = if is_incomplete { net::reset(self) } else { net::shutdown_write(self) };
+        let _ = match is_incomplete {
+            true => self.stream.reset(),
+            false => self.stream.shutdown(Shutdown::Write),
+        };
     }
 
     /// Whether the client still has its end of the connection open. Costs one system call.
     #[must_use]
     pub fn peer_state(&self) -> PeerState {
-        match PeerState::of(self) {
+        match self.stream.peer_state() {
             // The server has shut it down itself; a request that arrived then is still served.
             PeerState::HalfClosed if self.flags.has(Flag::ReadShutdown) => PeerState::Open,
             seen => seen,
@@ -435,8 +431,7 @@ impl Flags {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use std::io::Write;
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
 
     #[test]
     fn b_286_a_client_whose_idle_connection_is_closed_has_not_disconnected() {
@@ -448,10 +443,10 @@ mod tests {
         connection.begin_wait(WaitingFor::Request);
         connections.close_idle();
         connection.end_wait(); // a request was read nevertheless
-        assert_eq!(PeerState::of(&*connection), PeerState::HalfClosed);
+        assert_eq!(connection.stream().peer_state(), PeerState::HalfClosed);
         assert_eq!(connection.peer_state(), PeerState::Open);
         drop(client);
-        connection.stream().write_all(b"response").unwrap();
+        connection.stream().send(b"response", false).unwrap();
         assert!((0..1000).any(|_| {
             std::thread::sleep(Duration::from_millis(1));
             connection.peer_state() == PeerState::Closed

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::{ConnectionHandle, Connections};
+use crate::net::Stream;
 
 /// A connection in the table of all connections. Dropping it removes the connection from the table,
 /// drops its [`ConnectionHandle`], and then notifies the listeners of
@@ -40,7 +41,7 @@ const _: () = assert!(
 );
 
 impl Connections {
-    /// Adds a connection to the table, until the [`Registration`] is dropped.
+    /// Adds a TCP connection to the table, until the [`Registration`] is dropped.
     ///
     /// ```
     /// # use std::net::{TcpListener, TcpStream};
@@ -58,7 +59,12 @@ impl Connections {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn register(&self, stream: TcpStream, peer: SocketAddr) -> Registration<'_> {
-        Registration { connection: self.insert(stream, peer), table: NotifyOnDrop(self) }
+        self.register_stream(Stream::tcp(stream, peer))
+    }
+
+    /// Adds a connection of any kind, as [`Connections::register`] does.
+    pub fn register_stream(&self, stream: Stream) -> Registration<'_> {
+        Registration { connection: self.insert(stream), table: NotifyOnDrop(self) }
     }
 }
 

@@ -178,13 +178,13 @@ impl<'a> ExchangeState<'a> {
 /// For front ends: sending without waiting.
 impl ExchangeState<'_> {
     /// Appends a part of the response's body to the outbox, and returns whether to flush it. The
-    /// response to a HEAD request has no body: nothing is appended, which is not an error.
+    /// response to a HEAD request has no body: the part is checked and not appended.
     ///
     /// # Errors
     /// Returns [`Misuse`] if no body is due, or if it exceeds its Content-Length.
     pub fn append_body(&mut self, data: &[u8]) -> io::Result<bool> {
-        if !self.omits_body() {
-            self.view.machine.send(data, self.view.outbox)?;
+        self.view.machine.send(data, self.view.outbox)?;
+        if !self.view.head.is_head() {
             self.view.sent.body_bytes += data.len() as u64;
         }
         Ok(self.should_flush())
@@ -203,7 +203,11 @@ impl ExchangeState<'_> {
         offset: u64,
         count: u64,
     ) -> io::Result<Option<FileTransfer<'f>>> {
-        if self.omits_body() || count == 0 {
+        if count == 0 {
+            return Ok(None);
+        }
+        if self.view.head.is_head() {
+            self.view.machine.body_sent(count)?; // checked, but not sent
             return Ok(None);
         }
         match self.view.machine.response_due() {
@@ -267,5 +271,5 @@ impl ExchangeState<'_> {
 
 /// The time for the Date of the response that is made now.
 fn set_date(outbox: &mut Outbox) {
-    outbox.set_date(os::now().max(0).cast_unsigned());
+    outbox.set_date(os::now());
 }

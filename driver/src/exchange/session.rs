@@ -148,7 +148,9 @@ impl<'c> Session<'c> {
         let Err(error) = result else { return Ok(()) };
         match self.waiting {
             WaitingFor::Request => self.closing = Closing::Flush, // nothing is lost
-            WaitingFor::Head | WaitingFor::Body if error.kind() == ErrorKind::TimedOut => {
+            WaitingFor::Head | WaitingFor::Body | WaitingFor::BodyOrResponse
+                if error.kind() == ErrorKind::TimedOut =>
+            {
                 self.refuse(Reject::RequestTimeout, inbox.unread(), outbox);
                 if self.context.connection.is_evicted() {
                     log_connection_error(self.context.observer, self.context.connection, &error);

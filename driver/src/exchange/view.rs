@@ -97,22 +97,24 @@ impl<'a> ExchangeView<'a> {
         self.machine.response_due() != Some(ResponseDue::Head)
     }
 
-    /// Ends a body whose length was not promised.
+    /// Ends the body of the response. Nothing happens if the response is complete: after
+    /// [`Response::body`], after the last byte of a [`Response::sized_body`], after a HEAD request,
+    /// and if it was ended before.
     ///
     /// # Errors
-    /// Returns [`Misuse`](doorstep_core::http1::Misuse) if there is no such body.
+    /// Returns [`Misuse`](doorstep_core::http1::Misuse) if no response has begun, if announced bytes
+    /// are missing, and if the response was aborted.
     pub fn end(&mut self) -> io::Result<()> {
         self.end_with(&[])
     }
 
-    /// Ends a body whose length was not promised, with trailer fields (RFC 9110 §6.5).
+    /// As [`ExchangeView::end`], with trailer fields (RFC 9110 §6.5). They are sent if the body is
+    /// chunked, and dropped otherwise.
     ///
     /// # Errors
-    /// Returns [`Misuse`](doorstep_core::http1::Misuse) if there is no such body.
+    /// As for [`ExchangeView::end`]; also returns [`Misuse`](doorstep_core::http1::Misuse) if a
+    /// trailer is malformed.
     pub fn end_with(&mut self, trailers: &[(&str, &[u8])]) -> io::Result<()> {
-        if self.omits_body() {
-            return Ok(());
-        }
         Ok(self.machine.end_with_trailers(trailers, self.outbox)?)
     }
 
@@ -127,10 +129,5 @@ impl<'a> ExchangeView<'a> {
     /// Reports an error of this request to [`Observer::on_error`]. The client never sees it.
     pub fn log_error(&self, message: impl AsRef<str>) {
         self.context.observer.on_error(self.peer_addr().ip(), message.as_ref());
-    }
-
-    /// Whether a body is not sent, and is not an error either: the response to HEAD.
-    pub(super) fn omits_body(&self) -> bool {
-        self.head.is_head() && self.sent.status != 0
     }
 }
