@@ -29,6 +29,11 @@
 //! that blocks (listings, digests, starting scripts) is done on a few threads that belong to the server
 //! and end with it; handlers can use them, too ([`Exchange::unblock`]).
 //!
+//! Unix only: Linux is the system for production, macOS and FreeBSD compile and are not tested, Windows
+//! is not supported. The protocol is HTTP/1.1 without TLS: for HTTPS, HTTP/2 and HTTP/3 put a reverse proxy
+//! in front. docs/stability.md in the repository has what may change between releases, Rust versions,
+//! panics, threads, and what dropping a future does.
+//!
 //! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them,
 //! and describes where the behaviour differs from that of `http.server`.
 

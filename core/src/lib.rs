@@ -59,6 +59,9 @@
 //! | `site` | `site` | `std`; the crate mime_guess |
 //! | `std` | `Inbox::fill` from an `io::Read`, `io::Error` from `Misuse`, `UnixTime` from a `SystemTime`, parsing of headers with SIMD | `std` |
 //!
+//! It depends on no operating system. docs/stability.md in the repository has what may change between
+//! releases, Rust versions, and what is guaranteed about panics and threads.
+//!
 //! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them,
 //! and describes where the behaviour differs from that of `http.server`.
 

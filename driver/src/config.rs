@@ -21,15 +21,16 @@ use doorstep_core::http1::{Connection, GrowableBuffer, Inbox, Limits, Outbox, Ti
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// The bounds of requests. Each field names the status of the response to a request that
-    /// exceeds it.
+    /// exceeds it. Default: those of [`Limits`].
     pub limits: Limits,
-    /// The longest times to wait for a client, and the rates that it must keep.
+    /// The longest times to wait for a client, and the rates that it must keep. Default: those of
+    /// [`Timeouts`].
     pub timeouts: Timeouts,
     /// The version of responses. With HTTP/1.0 each connection closes after its first response
     /// (B-042). Default: HTTP/1.1.
     pub protocol: Version,
-    /// The value of the Server header; empty for none (B-063). Default: `doorstep/` and the
-    /// version.
+    /// The value of the Server header; empty for none (B-063). Default: `doorstep/` and the first
+    /// two numbers of the version.
     pub server: String,
     /// Headers of every final response, name and value (B-293). A pair that is not a valid header
     /// is left out. Default: none.
@@ -40,7 +41,7 @@ pub struct Config {
     /// none can be evicted, new ones wait in the listener's backlog (B-286). There are fewer where
     /// this process may have few descriptors ([`crate::os::max_connections`]): with the usual soft
     /// limit of 1,024 there are 659, unless that limit is raised, as
-    /// `Server::raise_descriptor_limit` does.
+    /// `Server::raise_descriptor_limit` does. Default: `None`.
     pub max_connections: Option<NonZeroUsize>,
     /// The pause after the system has refused a descriptor, memory or a thread, before the server
     /// asks again. Meanwhile new connections wait in the listener's backlog, and work for the smol

@@ -35,8 +35,8 @@ pub struct Limits {
     pub header_line: u32,
     /// The whole head. Exceeding it yields 431 (B-030). Default: 128 KiB.
     pub head: u32,
-    /// Number of headers in a head. Exceeding it yields 431 (B-031). Default and maximum:
-    /// [`Limits::MAX_HEADERS`].
+    /// Number of headers in a head. Exceeding it yields 431 (B-031). Default: 100, which is the
+    /// maximum, [`Limits::MAX_HEADERS`].
     pub header_count: u8,
     /// Number of empty lines before a request line. Exceeding it yields 400 (B-007). Default: 4.
     pub empty_lines: u8,

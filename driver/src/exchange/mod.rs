@@ -273,3 +273,44 @@ impl ExchangeState<'_> {
 fn set_date(outbox: &mut Outbox) {
     outbox.set_date(os::now());
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// The misuse of each call, after `head`.
+    fn misuses(head: &str) -> Vec<Option<Misuse>> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        let mut results = Vec::new();
+        let seen = fixture::respond(head.as_bytes(), |exchange| {
+            results.push(exchange.end().err());
+            results.push(exchange.append_body(b"x").err());
+            results.push(exchange.begin_file(&file, 0, 3).err());
+            results.push(exchange.respond(200).sized_body(5).err());
+            results.push(exchange.append_body(b"ab").err());
+            results.push(exchange.append_body(b"abcd").err());
+            results.push(exchange.begin_file(&file, 0, 4).err());
+            results.push(exchange.begin_file(&file, 0, 3).err());
+            results.push(exchange.append_body(b"x").err());
+            results.push(exchange.begin_file(&file, 0, 3).err());
+            results.push(exchange.end().err());
+            results.push(exchange.end_with(&[("X-Sum", b"1")]).err());
+        });
+        assert_eq!((seen.errors, seen.aborted), (vec![], false));
+        assert!(seen.sent.ends_with(if head.starts_with('G') { "ab012" } else { "\r\n\r\n" }));
+        let misuse = |error: io::Error| error.get_ref()?.downcast_ref::<Misuse>().copied();
+        results.into_iter().map(|error| error.and_then(misuse)).collect()
+    }
+
+    #[test]
+    fn rfc_9110_9_3_2_a_handler_for_get_responds_to_head_and_may_end_twice() {
+        let get = misuses("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let (none, long) = (Some(Misuse::NoResponseDue), Some(Misuse::BodyTooLong));
+        let expected = [none, none, none, None, None, long, long, None, none, none, None, None];
+        assert_eq!(get, expected);
+        assert_eq!(misuses("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"), expected);
+    }
+}
