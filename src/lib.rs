@@ -12,10 +12,13 @@
 //! - [`smol`] is the same on smol and async-io. For very many connections, or for programs that have
 //!   an executor.
 //!
-//! It has no items of its own. Linux is the system for production; macOS and FreeBSD compile and are not
-//! tested, and Windows is not supported. It is HTTP/1.1 without TLS: for HTTPS, HTTP/2 and HTTP/3 put a
-//! reverse proxy in front. docs/stability.md has what may change, Rust versions, panics, and what dropping
-//! a future does; docs/deploying.md has proxies and services.
+//! It has no items of its own. With `default-features = false`, that is without the feature `cli`, it
+//! does not build the dependencies of the command.
+//!
+//! Linux is the system for production; macOS and FreeBSD compile and are not tested, and Windows is not
+//! supported. It is HTTP/1.1 without TLS: for HTTPS, HTTP/2 and HTTP/3 put a reverse proxy in front.
+//! docs/stability.md has what may change, Rust versions, panics, and what dropping a future does;
+//! docs/deploying.md has proxies and services.
 //!
 //! ```
 //! assert_eq!(doorstep::core::http1::status::reason(404), "Not Found");

@@ -4,7 +4,7 @@
 //! Rust examples are doctests of `src/lib.rs`, which lists the documents. Above an example for a shell
 //! stands a comment that says what runs it, or why nothing does: `<!-- run by tests/x.rs -->`,
 //! `<!-- not run: it takes minutes -->`.
-#![cfg(unix)]
+#![cfg(all(unix, feature = "cli"))]
 
 mod support;
 

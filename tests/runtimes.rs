@@ -3,6 +3,7 @@
 //! The tests are in `tests/runtimes/`, by subject. Each is written once, inside
 //! [`on_every_runtime!`](runtimes); `every_test_runs_on_every_runtime` checks that. Nothing here
 //! measures time: deadlines are short and what is looked at is what happens, in which order.
+#![cfg(feature = "cli")]
 
 mod support;
 

@@ -54,6 +54,8 @@ mod socket;
 pub mod test;
 mod worker;
 
+/// Its `Async` is the socket that [`Exchange::upgraded`] returns.
+pub use async_io;
 pub use doorstep_core as core;
 pub use doorstep_driver::cgi::{Cgi, CgiSettings};
 pub use doorstep_driver::exchange::ExchangeView;
@@ -68,7 +70,13 @@ pub use handler::Handler;
 pub use handler_fn::{handler_fn, handler_fn_with};
 pub use serve::serve_stream;
 pub use server::Server;
+/// Its `io::AsyncReadExt` has the methods to read a [`Body`].
+pub use smol;
 
 #[cfg(doctest)]
 #[doc = include_str!("../tests/misuse.md")]
 struct MisuseDoesNotCompile;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

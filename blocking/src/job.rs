@@ -4,9 +4,9 @@ use std::io::{self, Read};
 
 use doorstep_driver::Observer;
 use doorstep_driver::cgi::Cgi;
+use doorstep_driver::event_listener::Listener;
 use doorstep_driver::files::Files;
 use doorstep_driver::job::{Job, JobStep};
-use event_listener::Listener;
 
 use crate::exchange::Exchange;
 use crate::handler::Handler;

@@ -64,3 +64,7 @@ pub use server::Server;
 #[cfg(doctest)]
 #[doc = include_str!("../tests/misuse.md")]
 struct MisuseDoesNotCompile;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use doorstep_core::http1::{Inbox, Outbox, Storage, WaitingFor};
 use doorstep_driver::Config;
 use doorstep_driver::connections::{ConnectionHandle, Connections, Eviction, Registration};
+use doorstep_driver::event_listener::Listener;
 use doorstep_driver::files::FileTransfer;
-use event_listener::Listener;
 
 /// One connection's socket. Dropping it closes the connection.
 pub(crate) struct Socket<'c> {

@@ -18,13 +18,14 @@
 //! assert_eq!(out, b"127.0.0.1 - - [03/Nov/2026 09:05:07] \"GET / HTTP/1.1\" 200 512\n");
 //! ```
 
-use crate::bytes::{push_decimal, push_hex};
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use crate::bytes::{push_decimal, push_display, push_hex};
 use crate::http1::date::{Civil, four_digits, two_digits};
 use crate::http1::{Head, Version};
-use core::fmt;
-use core::time::Duration;
-use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr};
 
 /// One response that has ended. Interim responses (1xx) are not logged (B-106).
 ///
@@ -260,7 +261,7 @@ fn push_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 fn prefix(out: &mut Vec<u8>, peer: IpAddr, at: &Civil) {
-    write!(out, "{}", peer.to_canonical()).expect("a Vec takes all that is written to it");
+    push_display(out, peer.to_canonical());
     date(out, at);
 }
 

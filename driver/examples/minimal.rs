@@ -17,12 +17,12 @@ use std::time::Duration;
 
 use doorstep_driver::connections::ConnectionHandle;
 use doorstep_driver::core::http1::{Outbox, WaitingFor};
+use doorstep_driver::event_listener::Listener;
 use doorstep_driver::exchange::{ExchangeState, Session, Step};
 use doorstep_driver::net::Acceptor;
 use doorstep_driver::{
     Admission, Config, Files, GracefulShutdown, Job, JobStep, Observer, ShutdownHandle,
 };
-use event_listener::Listener;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// How often deadlines and the shutdown are looked at, in milliseconds.

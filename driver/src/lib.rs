@@ -66,6 +66,9 @@ pub use cgi::Cgi;
 pub use config::{Config, FLUSH_THRESHOLD};
 pub use doorstep_core as core;
 pub use doorstep_core::log::{Ending, Record, Timing};
+/// What a front end waits for is an `EventListener` of this crate: a thread waits by its `Listener`
+/// trait, and a task awaits it.
+pub use event_listener;
 pub use exchange::response::Response;
 pub use files::Files;
 pub use job::{Job, JobStep};
@@ -74,3 +77,7 @@ pub use shutdown::{GracefulShutdown, ShutdownSchedule};
 pub use shutdown_handle::ShutdownHandle;
 pub use stop_signal::Stopping;
 pub use with_observer::WithObserver;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

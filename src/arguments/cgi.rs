@@ -262,8 +262,8 @@ mod tests {
             settings(&["--cgi-dir", "/"]).directories,
             ScriptDirectories::new([""]).unwrap()
         );
-        let two = settings(&["--cgi-dir", "src", "--cgi-dir", "core/src"]).directories;
-        assert_eq!(two, ScriptDirectories::new(["src", "core/src"]).unwrap());
+        let two = settings(&["--cgi-dir", "src", "--cgi-dir", "src/arguments"]).directories;
+        assert_eq!(two, ScriptDirectories::new(["src", "src/arguments"]).unwrap());
         let here = fs::canonicalize(".").unwrap();
         for word in ["nowhere", "Cargo.toml", "../src", "%00", here.to_str().unwrap()] {
             let failure = check(&["--cgi", "--cgi-dir", "src", "--cgi-dir", word]).unwrap_err();

@@ -220,7 +220,7 @@ impl Connection {
                 Ok(event)
             }
             Err(reject) => {
-                let before = std::mem::take(&mut self.fault_offset) as usize;
+                let before = core::mem::take(&mut self.fault_offset) as usize;
                 *start += before.min(unread.len()); // `advance` may have counted other bytes
                 Err(reject)
             }

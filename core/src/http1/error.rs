@@ -11,6 +11,7 @@
 //! assert_eq!(Reject::UriTooLong.status(), 414);
 //! ```
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::bytes::push_hex;
@@ -229,7 +230,7 @@ impl fmt::Display for Reject {
     }
 }
 
-impl std::error::Error for Reject {}
+impl core::error::Error for Reject {}
 
 /// A rule that the caller broke while sending a response. The outbox is as it was before the call.
 ///
@@ -334,8 +335,9 @@ impl fmt::Display for Misuse {
     }
 }
 
-impl std::error::Error for Misuse {}
+impl core::error::Error for Misuse {}
 
+#[cfg(feature = "std")]
 impl From<Misuse> for std::io::Error {
     fn from(misuse: Misuse) -> Self {
         Self::new(std::io::ErrorKind::InvalidInput, misuse)

@@ -17,6 +17,8 @@
 //! assert_eq!(head.header("x-one"), Some(&b"1"[..]));
 //! ```
 
+use alloc::string::ToString;
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::bytes::list_members;

@@ -15,6 +15,10 @@
 //! assert_eq!(inbox.unread(), b"GET");
 //! ```
 
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+#[cfg(feature = "std")]
 use std::io::{self, Read};
 
 /// Memory for an [`Inbox`].
@@ -181,10 +185,11 @@ impl<S: Storage> Inbox<S> {
     }
 
     /// Reads once from `source` into the space. Returns the number of bytes; 0 means the end of
-    /// input.
+    /// input. Only with the feature `std`.
     ///
     /// # Errors
     /// Returns the error of `source`, or [`io::ErrorKind::StorageFull`] if there is no space.
+    #[cfg(feature = "std")]
     pub fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
         let space = self.space();
         if space.is_empty() {
@@ -347,7 +352,7 @@ impl<S: Storage> core::fmt::Debug for Inbox<S> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 mod tests {
     use super::*;
 

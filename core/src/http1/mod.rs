@@ -43,6 +43,7 @@ mod unix_time;
 mod wait_clock;
 
 pub use connection::Connection;
+#[cfg(feature = "cgi")]
 pub(crate) use error::quote;
 pub use error::{Misuse, Reject};
 pub use error_pages::{ErrorPage, ErrorPages};

@@ -19,6 +19,8 @@
 //! assert_eq!(outbox.unsent(), sent);
 //! ```
 
+use alloc::vec::Vec;
+
 use super::chunked;
 use super::date::{self, UnixTime};
 use super::error::Misuse;

@@ -20,6 +20,8 @@
 //! assert_eq!(outbox.unsent(), b"HTTP/1.1 200 OK\r\nX: a\r\nContent-Length: 0\r\n\r\n");
 //! ```
 
+use alloc::vec::Vec;
+
 use super::connection::{Connection, LastResponse, ResponseFraming};
 use super::error::{Misuse, Reject};
 use super::error_pages::ErrorPage;

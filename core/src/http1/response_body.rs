@@ -1,6 +1,8 @@
 //! The rest of a response after its head: body data, trailers, interim responses, refusals and
 //! aborts.
 
+use alloc::vec::Vec;
+
 use super::connection::{Connection, LastResponse, ResponseFraming};
 use super::error::{Misuse, Reject};
 use super::error_pages::ErrorPage;

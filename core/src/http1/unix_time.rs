@@ -61,6 +61,7 @@ impl From<Duration> for UnixTime {
 }
 
 // The only code here that needs std. It reads no clock: it converts a value.
+#[cfg(feature = "std")]
 #[allow(clippy::disallowed_types, reason = "a conversion reads no clock")]
 impl From<std::time::SystemTime> for UnixTime {
     fn from(time: std::time::SystemTime) -> Self {
@@ -75,7 +76,7 @@ impl From<std::time::SystemTime> for UnixTime {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 mod tests {
     use std::time::UNIX_EPOCH;
 
