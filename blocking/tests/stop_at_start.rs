@@ -1,5 +1,7 @@
 //! The start: it is reported before anything is served, and a stop at that moment ends the server.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, mpsc};
