@@ -132,6 +132,7 @@ pub trait Observer: Send + Sync {
 
 /// How a shutdown went, for [`Observer::on_stopped`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ShutdownReport {
     /// The number of connections that were aborted before their last response was sent, because the
     /// grace was over; those that were never served are among them.
@@ -139,6 +140,14 @@ pub struct ShutdownReport {
     /// What is left of [`Config::shutdown_grace`](crate::Config::shutdown_grace): how long the observer may take to end its own
     /// work.
     pub time_left: Duration,
+}
+
+impl ShutdownReport {
+    /// A report, for a front end, and for tests of an observer.
+    #[must_use]
+    pub fn new(aborted: usize, time_left: Duration) -> Self {
+        Self { aborted, time_left }
+    }
 }
 
 /// Ignores everything. It overrides every method: those of the trait would call each other for ever.
@@ -214,7 +223,7 @@ mod tests {
         observer.on_start();
         observer.on_shutdown();
         observer.on_grace_expired();
-        observer.on_stopped(&ShutdownReport { aborted: 0, time_left: Duration::ZERO });
+        observer.on_stopped(&ShutdownReport::new(0, Duration::ZERO));
         observer.processes();
     }
 

@@ -56,6 +56,7 @@ const MAX_GRACE: Duration = Duration::from_secs(1 << 32);
 /// The time of each step of a shutdown, since [`ShutdownHandle::stop`]. If the grace is short, the
 /// steps come closer together, and connections may still be idle when handlers are asked to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ShutdownSchedule {
     /// Connections that wait for a request are closed.
     pub close_idle: Duration,

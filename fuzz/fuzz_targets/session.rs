@@ -106,7 +106,8 @@ const REJECTS: [Reject; 4] =
 
 fuzz_target!(|input: (bool, u8, u16, Vec<Call<'_>>)| {
     let (old, first, most, calls) = input;
-    let limits = Limits { drain: 1000, chunk_overhead: 1000, ..Limits::default() };
+    let mut limits = Limits::default();
+    (limits.drain, limits.chunk_overhead) = (1000, 1000);
     let version = if old { Version::Http10 } else { Version::Http11 };
     let mut session = Session {
         connection: Connection::new(limits).with_version(version),

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use doorstep::blocking::{Config, Files, Observer, Record, ShutdownReport};
+use doorstep::blocking::{Files, Observer, Record, ShutdownReport};
 use doorstep::driver::cgi::ProcessLimit;
 use doorstep::driver::net::Stream;
 
-use crate::runtimes::{Runtime, TestServer, config, eventually, listener};
+use crate::runtimes::{Runtime, TestServer, config, eventually, listener, with};
 use crate::service::State;
 use crate::support::client::{Client, Response};
 
@@ -225,7 +225,7 @@ fn observed(runtime: Runtime, shutdown_grace: Duration) -> (TestServer, Arc<Mute
     let events = observer.events.clone();
     let blocking = blocking_handlers::Inner(observer.clone());
     let smol = smol_handlers::Inner(observer);
-    let config = Config { shutdown_grace, ..config() };
+    let config = with(config(), |c| c.shutdown_grace = shutdown_grace);
     (runtime.start_handler(blocking, smol, state, config), events)
 }
 

@@ -118,7 +118,7 @@ impl UnsentRecord {
         record.head = head.as_ref();
         record.timing = self.started.zip(now).map(|(started, (time, now))| {
             let duration = now.saturating_duration_since(started);
-            Timing { start: time.saturating_sub(duration), duration }
+            Timing::new(time.saturating_sub(duration), duration)
         });
         context.observer.log(&record);
     }
