@@ -1,6 +1,7 @@
 //! The reports of a server to its application: finished responses, errors, start and shutdown.
 
 use std::net::IpAddr;
+use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
 use doorstep_core::log::Record;
@@ -9,6 +10,7 @@ use crate::process_limit::ProcessLimit;
 
 /// Receives what a server reports. Every method does nothing unless it is overridden, and none may
 /// wait: they are called on the threads that serve. The methods are called by many threads at once.
+/// A panic in one of them ends there: the response and the connection go on ([`notify_observer`]).
 ///
 /// A handler returns its observer by `Handler::observer`, and gets one more by
 /// `Handler::with_observer`.
@@ -148,6 +150,25 @@ impl ShutdownReport {
     pub fn new(aborted: usize, time_left: Duration) -> Self {
         Self { aborted, time_left }
     }
+}
+
+/// Calls a method of an [`Observer`]. If it panics, that ends here, and the result is the default:
+/// what is served does not depend on a log. The panic hook has reported it. For front ends, which
+/// call [`Observer::on_start`] and [`Observer::processes`]; this crate makes all other calls so.
+///
+/// ```
+/// use doorstep_driver::{Observer, notify_observer};
+///
+/// struct Panics;
+/// impl Observer for Panics {
+///     fn on_start(&self) {
+///         panic!("a bug");
+///     }
+/// }
+/// notify_observer(|| Panics.on_start());
+/// ```
+pub fn notify_observer<T: Default>(call: impl FnOnce() -> T) -> T {
+    panic::catch_unwind(AssertUnwindSafe(call)).unwrap_or_default()
 }
 
 /// Ignores everything. It overrides every method: those of the trait would call each other for ever.

@@ -12,6 +12,7 @@ use super::{Context, set_date};
 use crate::net::PeerState;
 #[cfg(doc)]
 use crate::observer::Observer;
+use crate::observer::notify_observer;
 
 /// A request as a handler sees it: its head, the client, and the state of the response. Each front
 /// end's `Exchange` dereferences to it, and adds the methods that respond.
@@ -168,6 +169,7 @@ impl<'a> ExchangeView<'a> {
 
     /// Reports an error of this request to [`Observer::on_error`]. The client never sees it.
     pub fn log_error(&self, message: impl AsRef<str>) {
-        self.context.observer.on_error(self.peer_addr().ip(), message.as_ref());
+        let (observer, peer) = (self.context.observer, self.peer_addr().ip());
+        notify_observer(|| observer.on_error(peer, message.as_ref()));
     }
 }
