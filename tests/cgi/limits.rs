@@ -1,9 +1,11 @@
 //! Scripts that exceed a limit of time or output. They are killed, and the client gets a response or
 //! a visible abort. B-250, B-256.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use doorstep::blocking::CgiSettings;
+use regex::Regex;
 
 use crate::runtimes::{Runtime, config, eventually, with};
 use crate::scripts::{
@@ -46,6 +48,59 @@ on_every_runtime! {
         let logged: usize = scripts.server.state.errors().iter().map(String::len).sum();
         assert!(logged < 600_000, "endless stderr output is logged up to a limit");
         scripts.wait_until_ended();
+    }
+
+    fn no_duration_is_too_long_to_serve_files_and_scripts(runtime: Runtime) {
+        let config = with(config(), |c| {
+            let t = &mut c.timeouts;
+            for time in [&mut t.idle, &mut t.head, &mut t.body, &mut t.send, &mut t.drain, &mut t.linger] {
+                *time = Duration::MAX;
+            }
+            for time in [
+                &mut c.accept_backoff, &mut c.eviction_grace, &mut c.first_request_grace, &mut c.eviction_timeout,
+                &mut c.eviction_scan_interval, &mut c.descriptor_wait, &mut c.rotation_interval,
+                &mut c.sweep_interval, &mut c.shutdown_grace, &mut c.lame_duck, &mut c.shutdown_step,
+                &mut c.kill_wait, &mut c.disconnect_check_interval, &mut c.half_close_timeout,
+                &mut c.pool_idle_timeout, &mut c.log_quiet_time,
+            ] {
+                *time = Duration::MAX;
+            }
+        });
+        let settings = settings(|s| {
+            for time in [
+                &mut s.timeout, &mut s.half_close_timeout, &mut s.check_interval, &mut s.exit_timeout,
+                &mut s.kill_delay,
+            ] {
+                *time = Duration::MAX;
+            }
+        });
+        for all in [format!("{config:#?}"), format!("{settings:#?}")] {
+            let is_time = Regex::new(r": [0-9.]+[mµn]?s,").expect("it is a pattern");
+            let times: BTreeSet<_> = is_time.find_iter(&all).map(|found| found.as_str()).collect();
+            assert_eq!(times, BTreeSet::from([&*format!(": {:?},", Duration::MAX)]), "another field");
+        }
+        let scripts = ScriptServer::configured(runtime, settings, config);
+        let mut client = scripts.client();
+        for (target, status) in [
+            ("/a.txt", 200),
+            ("/", 200),
+            ("/cgi-bin/words.sh?a+b", 200),
+            ("/cgi-bin/hostile/no-header.sh", 502),
+            ("/cgi-bin/hostile/stderr.sh", 200),
+        ] {
+            assert_eq!(client.request("GET", target, &[]).status, status, "{target}");
+        }
+        client.send(b"POST /cgi-bin/stdin.py HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
+        assert_eq!(client.response(false).status, 200);
+        let mut hangs = request_script(&scripts, "hang.sh?body");
+        hangs.peek();
+        hangs.reset();
+        scripts.wait_until_ended();
+        drop(client);
+        scripts.server.stop();
+        scripts.server.wait_until_stopped();
+        let errors = scripts.server.state.errors();
+        assert!(!errors.iter().any(|error| error.contains("panicked")), "{errors:?}");
     }
 
     fn b_256_a_hundred_megabytes_arrive(runtime: Runtime) {

@@ -92,7 +92,10 @@ on_every_runtime! {
 
     fn an_unavailable_resource_has_retry_after(runtime: Runtime) {
         let (server, _) = start(runtime);
-        for (path, seconds) in [("/later/0", "1"), ("/later/1500", "2"), ("/later/30000", "30")] {
+        for (path, seconds) in [
+            ("/later/0", "1"), ("/later/1500", "2"), ("/later/30000", "30"),
+            ("/later/max", "18446744073709551615"),
+        ] {
             let response = posted(&server, path, "\r\n").response(false);
             assert_eq!((response.status, response.header("Retry-After")), (503, Some(seconds)));
         }
@@ -143,8 +146,8 @@ macro_rules! handlers {
                         b"/len" => body.extend(format!("{:?}", x.body_len()).bytes()),
                         path if path.starts_with(b"/later/") => {
                             let millis = str::from_utf8(&path[7..]).expect("digits");
-                            let millis = millis.parse().expect("a number");
-                            return x.unavailable(Duration::from_millis(millis));
+                            let time = millis.parse().map_or(Duration::MAX, Duration::from_millis);
+                            return x.unavailable(time);
                         }
                         _ => _ = x.body().read_to_end(&mut body)$($await)*?,
                     }

@@ -155,7 +155,8 @@ impl<'a> ExchangeView<'a> {
     /// # Errors
     /// Returns [`Misuse`](doorstep_core::http1::Misuse) if a response has begun.
     pub fn unavailable(&mut self, retry_after: Duration) -> io::Result<()> {
-        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        let more = u64::from(retry_after.subsec_nanos() > 0);
+        let seconds = retry_after.as_secs().saturating_add(more);
         self.respond(503).header("Retry-After", seconds.max(1).to_string()).error_page("")
     }
 
