@@ -188,6 +188,9 @@ impl Server {
     ///
     /// # Errors
     /// Returns an error if the system cannot accept connections; as for [`Server::serve`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the connection that was accepted is closed: call this again.
     pub async fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
         let resources = Resources::new(&self.config, &self.shutdown)?;
         Worker::new(handler, &self.config, &self.shutdown, &resources).serve_one().await

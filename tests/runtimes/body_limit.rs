@@ -100,6 +100,15 @@ on_every_runtime! {
             assert_eq!((response.status, response.header("Retry-After")), (503, Some(seconds)));
         }
     }
+
+    fn the_body_bytes_that_were_sent_are_counted(runtime: Runtime) {
+        let (server, state) = start(runtime);
+        let response = posted(&server, "/sent", "\r\n").response(false);
+        assert_eq!(response.body.len(), 100_010);
+        let head = server.client().request("HEAD", "/sent", &[]);
+        assert_eq!((head.status, head.header("Content-Length")), (200, Some("100010")));
+        assert_eq!(state.errors(), ["[0, 0, 10, 100010]", "[0, 0, 0, 0]"]);
+    }
 }
 
 fn start(runtime: Runtime) -> (TestServer, Arc<State>) {
@@ -143,6 +152,19 @@ macro_rules! handlers {
                             let error = read.expect_err("it is too large");
                             return x.respond(422).body(error.to_string());
                         }
+                        b"/sent" => {
+                            let file = tempfile::tempfile()?;
+                            file.set_len(100_000)?;
+                            let mut sent = vec![x.body_bytes_sent()];
+                            x.respond(200).sized_body(100_010)?;
+                            sent.push(x.body_bytes_sent());
+                            x.send(b"0123456789")$($await)*?;
+                            sent.push(x.body_bytes_sent());
+                            x.send_file(&file, 0, 100_000)$($await)*?;
+                            sent.push(x.body_bytes_sent());
+                            x.log_error(format!("{sent:?}"));
+                            return Ok(());
+                        }
                         b"/len" => body.extend(format!("{:?}", x.body_len()).bytes()),
                         path if path.starts_with(b"/later/") => {
                             let millis = str::from_utf8(&path[7..]).expect("digits");
@@ -152,6 +174,9 @@ macro_rules! handlers {
                         _ => _ = x.body().read_to_end(&mut body)$($await)*?,
                     }
                     x.respond(200).body(body)
+                }
+                $($async)? fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+                    self.post(x)$($await)*
                 }
                 fn observer(&self) -> &dyn Observer {
                     &self.0

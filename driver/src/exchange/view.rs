@@ -128,6 +128,18 @@ impl<'a> ExchangeView<'a> {
         self.machine.response_due() != Some(ResponseDue::Head)
     }
 
+    /// The number of bytes of the response's body that were sent so far, without the framing of chunks:
+    /// the byte at this offset is the next one. Always 0 for a HEAD request. Some of these bytes may
+    /// wait in memory until the next flush; [`Record::body_bytes_sent`] has those that have left.
+    ///
+    /// It tells how far a call came that has failed, or whose future was dropped.
+    ///
+    /// [`Record::body_bytes_sent`]: doorstep_core::log::Record::body_bytes_sent
+    #[must_use]
+    pub fn body_bytes_sent(&self) -> u64 {
+        self.sent.body_bytes
+    }
+
     /// Ends the body of the response. Nothing happens if the response is complete: after
     /// [`Response::body`], after the last byte of a [`Response::sized_body`], after a HEAD request,
     /// and if it was ended before.
