@@ -74,8 +74,8 @@ on_every_runtime! {
                 *time = Duration::MAX;
             }
         });
+        let is_time = Regex::new(r": [0-9.]+[mµn]?s,").expect("it is a pattern");
         for all in [format!("{config:#?}"), format!("{settings:#?}")] {
-            let is_time = Regex::new(r": [0-9.]+[mµn]?s,").expect("it is a pattern");
             let times: BTreeSet<_> = is_time.find_iter(&all).map(|found| found.as_str()).collect();
             assert_eq!(times, BTreeSet::from([&*format!(": {:?},", Duration::MAX)]), "another field");
         }
