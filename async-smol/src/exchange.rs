@@ -183,20 +183,23 @@ impl AsyncRead for Body<'_, '_> {
     ) -> Poll<io::Result<usize>> {
         let Exchange { state, socket } = &mut *self.get_mut().exchange;
         loop {
-            let wanted = state.read_body(buffer)?;
-            if let BodyRead::Read(n) = wanted {
-                return Poll::Ready(Ok(n));
+            match state.read_body(buffer)? {
+                BodyRead::Read(n) => return Poll::Ready(Ok(n)),
+                BodyRead::Flush => {
+                    let flushed = ready!(socket.poll_flush(cx, state.to_send(), false));
+                    state.record_flush(flushed)?;
+                }
+                BodyRead::Receive(most) => {
+                    let read = |stream: &mut &TcpStream| stream.read(&mut buffer[..most]);
+                    let received = ready!(socket.poll_read(cx, WaitingFor::Body, read));
+                    return Poll::Ready(state.received(received));
+                }
+                BodyRead::Fill => {
+                    let fill = |stream: &mut &TcpStream| state.inbox().fill(stream);
+                    let filled = ready!(socket.poll_read(cx, WaitingFor::Body, fill));
+                    state.filled(filled)?;
+                }
             }
-            let flushed = ready!(socket.poll_flush(cx, state.to_send(), false));
-            state.record_flush(flushed)?;
-            if let BodyRead::Receive(most) = wanted {
-                let read = |stream: &mut &TcpStream| stream.read(&mut buffer[..most]);
-                let received = ready!(socket.poll_read(cx, WaitingFor::Body, read));
-                return Poll::Ready(state.received(received));
-            }
-            let fill = |stream: &mut &TcpStream| state.inbox().fill(stream);
-            let filled = ready!(socket.poll_read(cx, WaitingFor::Body, fill));
-            state.filled(filled)?;
         }
     }
 }

@@ -209,6 +209,27 @@ on_every_runtime! {
         assert_eq!(server.state.entry().status, 200, "100 is not logged (B-106)");
     }
 
+    fn b_050_a_body_is_awaited_when_everything_before_it_was_sent(runtime: Runtime) {
+        let server = runtime.start(State::app());
+        for (framing, body) in [
+            ("Content-Length: 5", "hello"),
+            ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n"),
+        ] {
+            let mut client = server.client();
+            let post = format!("POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n{framing}\r\n\r\n");
+            client.send([b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n", post.as_bytes()].concat().as_slice());
+            assert_eq!(client.response(false).body, b"GET /a\n", "an earlier response");
+            assert_eq!(client.response(false).status, 100, "{framing}");
+            client.send(body.as_bytes());
+            assert_eq!(client.response(false).body, b"hello");
+            client.send(post.replace("/echo", "/sized").replace("Expect: 100-continue\r\n", "").as_bytes());
+            let begun = client.read_until(b"hello ");
+            assert!(begun.starts_with(b"HTTP/1.1 200 "), "a part of its own response: {framing}");
+            client.send(body.as_bytes());
+            assert_eq!(client.read_until(b"world\n"), b"world\n");
+        }
+    }
+
     fn an_upload_arrives_complete_by_length_and_in_chunks(runtime: Runtime) {
         let server = runtime.start(State::app());
         let mut client = server.client();
