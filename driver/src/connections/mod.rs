@@ -49,7 +49,7 @@ use event_listener::{Event, EventListener};
 use self::deadlines::{Entry, Steps};
 use self::eviction::Candidates;
 pub use self::eviction::Eviction;
-pub use self::registration::Registration;
+pub use self::registration::{Registered, Registration, SharedRegistration};
 use self::wait::Wait;
 use crate::net::{self, PeerState};
 use crate::os::{self, Stopwatch};
