@@ -18,7 +18,7 @@ use std::time::Duration;
 use doorstep_driver::connections::ConnectionHandle;
 use doorstep_driver::core::http1::{Outbox, WaitingFor};
 use doorstep_driver::exchange::{ExchangeState, Session, Step};
-use doorstep_driver::net::{self, Acceptor};
+use doorstep_driver::net::Acceptor;
 use doorstep_driver::{
     Admission, Config, Files, GracefulShutdown, Job, JobStep, Observer, ShutdownHandle,
 };
@@ -141,13 +141,7 @@ impl Server<'_> {
         outbox: &mut Outbox,
         more: bool,
     ) -> io::Result<()> {
-        self.wait(connection, WaitingFor::Writable, || {
-            while !outbox.is_empty() {
-                let n = connection.send(|stream| net::send(stream, outbox.unsent(), more))?;
-                outbox.sent(n);
-            }
-            Ok(())
-        })
+        self.wait(connection, WaitingFor::Writable, || connection.flush(outbox, more))
     }
 
     /// Repeats `call`, which never waits, until it has a result. Meanwhile the clock runs.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use doorstep::blocking::Config;
 
-use crate::runtimes::{Runtime, config, eventually};
+use crate::runtimes::{CommandRuntime, Runtime, config, eventually};
 use crate::service::{LARGE, State};
 use crate::support::client::Client;
 use crate::support::{Server, cpu_time, doorstep};
@@ -224,7 +224,7 @@ on_every_runtime! {
         });
     }
 
-    fn without_descriptors_accepting_pauses_and_recovers(runtime: Runtime) {
+    fn without_descriptors_accepting_pauses_and_recovers(runtime: CommandRuntime) {
         let root = tempfile::tempdir().expect("a temporary directory can be made");
         fs::write(root.path().join("a.txt"), "hello\n").expect("it can be written to");
         let limited = ["-c", "ulimit -n 100 && exec \"$0\" \"$@\""];

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use doorstep::core::http1::date;
 
-use crate::runtimes::{Runtime, config, eventually};
+use crate::runtimes::{Runtime, config, eventually, front_end};
 use crate::service::{LogEntry, State};
 use crate::support::client::Client;
 
@@ -166,6 +166,10 @@ on_every_runtime! {
                 let addresses = format!("{} {}", x.peer_addr(), x.local_addr()?);
                 x.respond(200).body(addresses)
             },
+            |x: &mut front_end::tokio::Exchange<'_>| {
+                let addresses = format!("{} {}", x.peer_addr(), x.local_addr()?);
+                x.respond(200).body(addresses)
+            },
             State::app(),
             config(),
         );
@@ -179,6 +183,7 @@ on_every_runtime! {
         let server = runtime.start_handler(
             move |x: &mut doorstep::blocking::Exchange<'_>| x.respond(200).body(format!("closed over {word}")),
             move |x: &mut doorstep::smol::Exchange<'_>| x.respond(200).body(format!("closed over {word}")),
+            move |x: &mut front_end::tokio::Exchange<'_>| x.respond(200).body(format!("closed over {word}")),
             State::app(),
             config(),
         );

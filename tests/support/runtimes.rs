@@ -2,7 +2,10 @@
 //!
 //! [`on_every_runtime!`] is the only way to define a test here: it makes one for each runtime, so none
 //! can be left out. A new runtime is a variant of [`Runtime`], its arms below, and a line in the
-//! macros.
+//! macros. The front end on tokio is the example of the driver crate, tested where it is written.
+//!
+//! What only the command can show is a test of the [`CommandRuntime`]s: on tokio it is ignored, for
+//! the reason that the macro gives.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -12,35 +15,54 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use doorstep::blocking::{self, Config, ShutdownHandle};
+use doorstep::blocking::{Config, ShutdownHandle};
 use doorstep::driver::net;
-use doorstep::smol as on_smol;
 
 use crate::service::{self, State};
 use crate::support::client::Client;
+
+#[path = "../../driver/examples/tokio/main.rs"]
+pub(crate) mod on_tokio;
+
+/// The front ends, by the names of their runtimes.
+pub(crate) mod front_end {
+    pub(crate) use doorstep::{blocking, smol};
+
+    pub(crate) use super::on_tokio as tokio;
+}
 
 /// What serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Runtime {
     Blocking,
     Smol,
+    Tokio,
 }
+
+/// A runtime of the command `doorstep`, which a test starts.
+pub(crate) type CommandRuntime = Runtime;
 
 /// Makes each `fn name(runtime: Runtime)` a test for every runtime: `blocking::name` and so on.
 macro_rules! on_every_runtime {
-    ($($(#[$meta:meta])* fn $name:ident($runtime:ident: $kind:ty) $body:block)*) => {
+    ($($(#[$meta:meta])* fn $name:ident($runtime:ident: $kind:ident) $body:block)*) => {
         $($(#[$meta])* fn $name($runtime: $kind) $body)*
 
-        on_every_runtime!(@on blocking, Blocking: $($name)*);
-        on_every_runtime!(@on smol, Smol: $($name)*);
+        mod blocking { $(on_every_runtime!(@test Blocking, $name);)* }
+        mod smol { $(on_every_runtime!(@test Smol, $name);)* }
+        mod tokio { $(on_every_runtime!(@tokio $kind, $name);)* }
     };
-    (@on $module:ident, $runtime:ident: $($name:ident)*) => {
-        mod $module {
-            $(#[test]
-            fn $name() {
-                super::$name($crate::runtimes::Runtime::$runtime);
-            })*
+    (@test $runtime:ident, $name:ident $(, $ignore:meta)?) => {
+        #[test]
+        $(#[$ignore])?
+        fn $name() {
+            super::$name($crate::runtimes::Runtime::$runtime);
         }
+    };
+    (@tokio Runtime, $name:ident) => {
+        on_every_runtime!(@test Tokio, $name);
+    };
+    (@tokio CommandRuntime, $name:ident) => {
+        on_every_runtime!(@test Tokio, $name, ignore = "it starts the command, which has no tokio");
     };
 }
 
@@ -58,6 +80,7 @@ impl Runtime {
         match self {
             Self::Blocking => "blocking",
             Self::Smol => "smol",
+            Self::Tokio => "tokio",
         }
     }
 
@@ -88,6 +111,12 @@ impl Runtime {
                     server.serve(service).await
                 })
             }
+            Self::Tokio => {
+                let service = service::tokio::Service::new(shared);
+                TestServer::tokio(listeners, state, config, service, async |server| {
+                    server.serve().await;
+                })
+            }
         }
     }
 
@@ -107,14 +136,21 @@ impl Runtime {
                     server.serve_one(&service).await
                 })
             }
+            Self::Tokio => {
+                let service = service::tokio::Service::new(shared);
+                TestServer::tokio(listener(), state, config(), service, async |server| {
+                    server.serve_one().await;
+                })
+            }
         }
     }
 
     /// Serves other handlers than the application's: the one of this runtime.
     pub(crate) fn start_handler(
         self,
-        blocking: impl blocking::Handler,
-        smol: impl on_smol::Handler,
+        blocking: impl front_end::blocking::Handler,
+        smol: impl front_end::smol::Handler,
+        tokio: impl front_end::tokio::Handler,
         state: Arc<State>,
         config: Config,
     ) -> TestServer {
@@ -125,6 +161,9 @@ impl Runtime {
             Self::Smol => {
                 TestServer::smol(listener(), state, config, async |server| server.serve(smol).await)
             }
+            Self::Tokio => TestServer::tokio(listener(), state, config, tokio, async |server| {
+                server.serve().await;
+            }),
         }
     }
 
@@ -156,9 +195,10 @@ impl TestServer {
         listeners: Vec<TcpListener>,
         state: Arc<State>,
         config: Config,
-        serve: impl FnOnce(blocking::Server) -> io::Result<()> + Send + 'static,
+        serve: impl FnOnce(front_end::blocking::Server) -> io::Result<()> + Send + 'static,
     ) -> Self {
-        let server = blocking::Server::from_listeners(listeners).expect("it can be prepared");
+        let server =
+            front_end::blocking::Server::from_listeners(listeners).expect("it can be prepared");
         let server = server.with_config(config);
         let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
         Self::new(address, state, shutdown, move || serve(server))
@@ -168,12 +208,32 @@ impl TestServer {
         listeners: Vec<TcpListener>,
         state: Arc<State>,
         config: Config,
-        serve: impl AsyncFnOnce(on_smol::Server) -> io::Result<()> + Send + 'static,
+        serve: impl AsyncFnOnce(front_end::smol::Server) -> io::Result<()> + Send + 'static,
     ) -> Self {
-        let server = on_smol::Server::from_listeners(listeners).expect("it can be prepared");
+        let server =
+            front_end::smol::Server::from_listeners(listeners).expect("it can be prepared");
         let server = server.with_config(config);
         let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
         Self::new(address, state, shutdown, move || smol::block_on(serve(server)))
+    }
+
+    fn tokio<H: front_end::tokio::Handler>(
+        listeners: Vec<TcpListener>,
+        state: Arc<State>,
+        config: Config,
+        handler: H,
+        serve: impl AsyncFnOnce(Arc<front_end::tokio::Server<H>>) + Send + 'static,
+    ) -> Self {
+        let server = front_end::tokio::Server::new(listeners, config, handler);
+        let server = server.expect("it can be prepared");
+        let shutdown = server.shutdown.clone();
+        Self::new(shutdown.acceptor.addresses()[0], state, shutdown, move || {
+            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            let runtime = runtime.worker_threads(2).enable_all().build()?;
+            runtime.block_on(serve(server));
+            runtime.shutdown_background(); // a handler may still wait in a thread of it
+            Ok(())
+        })
     }
 
     fn new(

@@ -43,7 +43,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use doorstep_core::http1::WaitingFor;
+use doorstep_core::http1::{Outbox, WaitingFor};
 use event_listener::{Event, EventListener};
 
 use self::deadlines::{Entry, Steps};
@@ -331,6 +331,20 @@ impl ConnectionHandle {
                 }
             }
         }
+    }
+
+    /// Sends everything that is in the outbox, and removes from it what was sent. With `more`, a
+    /// file follows at once ([`net::send`]).
+    ///
+    /// # Errors
+    /// Returns [`ErrorKind::WouldBlock`] if a non-blocking socket takes no more now: call it again
+    /// when it is writable. Otherwise the errors of [`ConnectionHandle::send`].
+    pub fn flush(&self, outbox: &mut Outbox, more: bool) -> io::Result<()> {
+        while !outbox.is_empty() {
+            let n = self.send(|stream| net::send(stream, outbox.unsent(), more))?;
+            outbox.sent(n);
+        }
+        Ok(())
     }
 
     /// Records the end of an exchange: the wait for the next request is another one.

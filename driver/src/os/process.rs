@@ -154,6 +154,28 @@ impl Process {
         Ok(Readiness { stdout: was(stdout), stderr: was(stderr), exit: was(exit) })
     }
 
+    /// The descriptors of [`Process::wait_ready`], for callers that wait by other means until one
+    /// of them is readable, and then call it with a timeout of zero. After the end of stdout on a
+    /// system without [`Process::exit_fd`], the exit makes none of them readable.
+    pub fn sources(&mut self) -> Vec<BorrowedFd<'_>> {
+        let only_exit = self.stdout.is_none();
+        if only_exit {
+            let _ = self.exit_fd(); // opens it
+        }
+        let exit = self.exit_fd.as_ref().filter(|_| only_exit).map(AsFd::as_fd);
+        let pipes = [&self.stdout, &self.stderr].into_iter().flatten().map(AsFd::as_fd);
+        pipes.chain(exit).collect()
+    }
+
+    /// `timeout`, or less if an exit is to be waited for that makes none of
+    /// [`Process::sources`] readable.
+    pub(crate) fn bound_wait(&mut self, timeout: Duration) -> Duration {
+        match self.stdout.is_none() && self.exit_fd().is_none() {
+            true => timeout.min(EXIT_POLL_INTERVAL),
+            false => timeout,
+        }
+    }
+
     /// A descriptor that is readable once it has exited (`pidfd_open`); `None` if the system has
     /// none.
     pub fn exit_fd(&mut self) -> Option<BorrowedFd<'_>> {
