@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use doorstep::blocking::Config;
 
+use crate::root::exhaust;
 use crate::runtimes::{CommandRuntime, Runtime, config, eventually};
 use crate::service::{LARGE, State};
 use crate::support::client::Client;
@@ -221,6 +222,29 @@ on_every_runtime! {
             assert!(used < 50, "{used} of about 100 ticks");
             server.state.release(2);
             assert_eq!(new_client.response(false).body, b"GET /new\n");
+        });
+    }
+
+    fn b_286_connections_wait_in_the_backlog_until_there_are_descriptors(runtime: Runtime) {
+        const NAME: &str = "b_286_connections_wait_in_the_backlog_until_there_are_descriptors";
+        const CLIENTS: usize = 8; // more than threads that have one already, while they wait in `accept`
+        runtime.alone("capacity", NAME, || {
+            let accept_backoff = Duration::from_millis(10);
+            let server = runtime.start_with(State::app(), Config { accept_backoff, ..config() });
+            assert_eq!(server.client().request("GET", "/a", &[]).status, 200);
+            eventually("it is closed", || server.shutdown.connections.is_empty());
+            let mut held = exhaust();
+            held.truncate(held.len() - CLIENTS);
+            let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.client()).collect();
+            clients.iter_mut().for_each(|client| client.send(b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n"));
+            let emfile = "cannot accept connections: out of file descriptors (EMFILE)";
+            eventually("it is logged", || server.state.errors().iter().any(|error| error.starts_with(emfile)));
+            assert!(server.shutdown.connections.len() < CLIENTS);
+            drop(held);
+            for client in &mut clients {
+                assert_eq!(client.response(false).body, b"GET /b\n");
+            }
+            assert_eq!(server.state.errors().len(), 1, "for the whole shortage");
         });
     }
 

@@ -453,7 +453,7 @@ on_every_runtime! {
 }
 
 /// Takes all descriptors that this process may have.
-fn exhaust() -> Vec<File> {
+pub(super) fn exhaust() -> Vec<File> {
     let this = std::process::id().to_string();
     let lowered = Command::new("prlimit").args(["--nofile=200:200", "--pid", &this]).status();
     assert!(lowered.expect("prlimit is installed").success());

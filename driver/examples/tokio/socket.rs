@@ -42,7 +42,10 @@ impl<'s> Socket<'s> {
     }
 }
 
-#[allow(deprecated, reason = "`register` is unsafe for what may be closed: this is borrowed")]
+#[allow(
+    deprecated,
+    reason = "safe code cannot call `register`; this is borrowed, so it stays open"
+)]
 fn watch(source: BorrowedFd<'_>, interest: Interest) -> io::Result<AsyncFd<BorrowedFd<'_>>> {
     AsyncFd::with_interest(source, interest)
 }

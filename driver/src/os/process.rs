@@ -406,6 +406,31 @@ mod tests {
     }
 
     #[test]
+    fn one_of_the_sources_is_readable_when_a_wait_would_end() {
+        let (_limit, mut process) = spawn("echo hello; exec >&- 2>&-; read a < /dev/zero");
+        let wait = |process: &mut Process| {
+            let timeout = process.bound_wait(LONG);
+            let sources = process.sources();
+            let mut fds: Vec<_> = sources.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+            poll_timeout(&mut fds, timeout).unwrap();
+            let readable = fds.iter().any(|fd| !fd.revents().is_empty());
+            drop(fds);
+            (readable, process.wait_ready(None, Duration::ZERO).unwrap())
+        };
+        let (readable, ready) = wait(&mut process);
+        assert!(readable && ready.stdout && !ready.exit);
+        assert_eq!(read(&mut process), "hello\n");
+        let (readable, ready) = wait(&mut process);
+        assert!(readable && (ready.stdout || ready.stderr));
+        (process.stdout, process.stderr) = (None, None);
+        assert_eq!(process.wait_ready(None, Duration::ZERO).unwrap(), Readiness::default());
+        process.kill();
+        let exited = (0..1000).any(|_| wait(&mut process) != (false, Readiness::default()));
+        assert!(exited && process.has_exited());
+        assert_eq!(process.sources().len(), usize::from(super::super::LINUX));
+    }
+
+    #[test]
     fn the_rest_of_the_group_is_killed() {
         let (limit, mut process) = spawn("sleep 100 & echo $!");
         let id = read(&mut process);
