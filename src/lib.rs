@@ -37,6 +37,8 @@ mod documents {
     struct Cgi;
     #[doc = include_str!("../docs/choosing.md")]
     struct Choosing;
+    #[doc = include_str!("../docs/drivers.md")]
+    struct Drivers;
     #[doc = include_str!("../docs/embedding.md")]
     struct Embedding;
     #[doc = include_str!("../docs/files.md")]
