@@ -42,10 +42,7 @@ impl<'s> Socket<'s> {
     }
 }
 
-#[allow(
-    deprecated,
-    reason = "safe code cannot call `register`; this is borrowed, so it stays open"
-)]
+#[allow(deprecated, reason = "safe code has no other call; what is borrowed stays open")]
 fn watch(source: BorrowedFd<'_>, interest: Interest) -> io::Result<AsyncFd<BorrowedFd<'_>>> {
     AsyncFd::with_interest(source, interest)
 }
