@@ -7,11 +7,22 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
-use doorstep_driver::net;
+use doorstep_driver::{Observer, net};
 
-/// Prints the banner for the first address, then every other URL on a line of its own.
-pub(crate) fn print_serving(addresses: &[SocketAddr]) {
-    print(&banner(addresses[0], &net::url(addresses[0], "http"), &net::urls(addresses, "http")));
+/// When the server has started, prints the banner for the first of these addresses, then every other
+/// URL on a line of its own.
+pub(crate) struct Banner(pub(crate) Vec<SocketAddr>);
+
+impl Observer for Banner {
+    fn on_start(&self) {
+        let Self(addresses) = self;
+        if let [first, ..] = addresses[..] {
+            print(&banner(first, &net::url(first, "http"), &net::urls(addresses, "http")));
+        }
+    }
+    fn wants_timing(&self) -> bool {
+        false
+    }
 }
 
 /// Prints that Ctrl-C was received.

@@ -12,7 +12,13 @@
 //! - [`smol`] is the same on smol and async-io. For very many connections, or for programs that have
 //!   an executor.
 //!
-//! It has no items of its own.
+//! It has no items of its own. With `default-features = false`, that is without the feature `cli`, it
+//! does not build the dependencies of the command.
+//!
+//! Linux is the system for production; macOS and FreeBSD compile and are not tested, and Windows is not
+//! supported. It is HTTP/1.1 without TLS: for HTTPS, HTTP/2 and HTTP/3 put a reverse proxy in front.
+//! docs/stability.md has what may change, Rust versions, panics, and what dropping a future does;
+//! docs/deploying.md has proxies and services.
 //!
 //! ```
 //! assert_eq!(doorstep::core::http1::status::reason(404), "Not Found");
@@ -28,19 +34,32 @@ pub use doorstep_blocking as blocking;
 pub use doorstep_core as core;
 pub use doorstep_driver as driver;
 
-/// The Rust examples of the README and of the guides, which are tests.
+/// The Rust examples of the README and of the guides, which are tests. tests/documents.rs checks that
+/// every document with one is here.
 #[cfg(doctest)]
 mod documents {
     #[doc = include_str!("../README.md")]
     struct Readme;
+    #[doc = include_str!("../docs/architecture.md")]
+    struct Architecture;
     #[doc = include_str!("../docs/cgi.md")]
     struct Cgi;
     #[doc = include_str!("../docs/choosing.md")]
     struct Choosing;
+    #[doc = include_str!("../docs/deploying.md")]
+    struct Deploying;
+    #[doc = include_str!("../docs/differences.md")]
+    struct Differences;
     #[doc = include_str!("../docs/drivers.md")]
     struct Drivers;
     #[doc = include_str!("../docs/embedding.md")]
     struct Embedding;
     #[doc = include_str!("../docs/files.md")]
     struct Files;
+    #[doc = include_str!("../docs/performance.md")]
+    struct Performance;
+    #[doc = include_str!("../docs/stability.md")]
+    struct Stability;
+    #[doc = include_str!("../docs/testing.md")]
+    struct Testing;
 }

@@ -6,7 +6,6 @@
 
 #![forbid(unsafe_code)]
 
-mod access_log;
 mod arguments;
 mod banner;
 mod config;

@@ -9,11 +9,10 @@ use doorstep_blocking as blocking;
 use doorstep_core::http1::Limits;
 use doorstep_driver::cgi::ProcessLimit;
 use doorstep_driver::os::{self, Log};
-use doorstep_driver::{Cgi, Config, Files, ShutdownHandle, net};
+use doorstep_driver::{AccessLog, Cgi, Config, Files, ShutdownHandle, WithObserver, net};
 
-use crate::access_log::{AccessLog, OnStarted};
 use crate::arguments::Runtime;
-use crate::banner;
+use crate::banner::Banner;
 use crate::config::CommandConfig;
 use crate::failure::Failure;
 use crate::runtime::RuntimeServer;
@@ -54,14 +53,15 @@ fn serve_on<S: RuntimeServer>(
     let server = S::new(listen(config)?, server_config).map_err(Failure::Serve)?;
     let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
     handle_signals(signals, server.shutdown_handle(), processes, kill_wait)?;
-    let addresses = server.addresses().to_vec();
-    let on_started: OnStarted = Box::new(move || banner::print_serving(&addresses));
-    let access_log = config.access_log;
+    let banner = Banner(server.addresses().to_vec());
+    let access_log = AccessLog::new(log);
+    let access_log = if config.access_log { access_log } else { access_log.quiet() };
+    let observer = WithObserver::new(banner, |banner| banner, access_log);
     let served = match cgi {
-        None => server.serve(AccessLog::new(files, log, access_log, on_started)),
+        None => server.serve(WithObserver::new(files, |files| files, observer)),
         Some(cgi) => {
             let cgi = cgi.with_fallback(files);
-            server.serve(AccessLog::new(cgi, log, access_log, on_started))
+            server.serve(WithObserver::new(cgi, |cgi| cgi, observer))
         }
     };
     served.map_err(Failure::Serve)

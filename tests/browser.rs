@@ -3,6 +3,7 @@
 //! Needs Chromium, so it is ignored by default. By hand: `cargo test --test browser -- --ignored`, with
 //! `chromium` on the path (Debian: `apt-get install chromium`). The page that the browser runs lies
 //! beside what it looks at, and writes what it found into itself.
+#![cfg(feature = "cli")]
 
 #[path = "support/mod.rs"]
 mod support;

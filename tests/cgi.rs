@@ -3,7 +3,7 @@
 //! The tests are in `tests/cgi/`, by subject, each written once inside
 //! [`on_every_runtime!`](runtimes). Nothing here measures time: limits are short, and what is looked
 //! at is what happens, in which order, and that nothing is left when it is over.
-#![cfg(unix)]
+#![cfg(all(unix, feature = "cli"))]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! `doorstep --cgi` from outside, on both runtimes: which scripts are run, their environment, what is
 //! logged, and that no process is left after a shutdown.
-#![cfg(unix)]
+#![cfg(all(unix, feature = "cli"))]
 
 mod support;
 

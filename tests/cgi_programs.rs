@@ -3,7 +3,7 @@
 //!
 //! They need these programs, so they are ignored by default. By hand: `apt-get install git php-cgi cgit`,
 //! then `cargo test --test cgi_programs -- --ignored`. As root, scripts run as `nobody`.
-#![cfg(unix)]
+#![cfg(all(unix, feature = "cli"))]
 
 mod support;
 

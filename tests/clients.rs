@@ -3,6 +3,7 @@
 //!
 //! They need those programs, so they are ignored by default. By hand: `cargo test --test clients --
 //! --ignored`, after `apt-get install` of what `.ci/run` names. Each program has a minute.
+#![cfg(feature = "cli")]
 
 #[path = "support/mod.rs"]
 mod support;

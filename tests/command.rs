@@ -1,4 +1,5 @@
 //! The built command from outside: arguments, banner, exit codes, signals, connections.
+#![cfg(feature = "cli")]
 
 mod support;
 

@@ -68,6 +68,27 @@ fn every_link_between_the_documents_leads_somewhere() {
 }
 
 #[test]
+fn every_test_named_in_the_documents_exists() {
+    let sources = all_sources();
+    let exists = |(file, test): &(String, String)| {
+        let named = |path: &str| path == file || path.ends_with(&format!("/{file}"));
+        let mut files = sources.iter().filter(|(path, _)| named(path));
+        files.any(|(_, text)| match test.strip_suffix('…') {
+            Some(start) => text.contains(&format!("fn {start}")),
+            None => test.is_empty() || text.contains(&format!("fn {test}(")),
+        })
+    };
+    let mut found = 0;
+    for (document, text) in documents() {
+        let tests = named_tests(&text);
+        let missing: Vec<_> = tests.iter().filter(|named| !exists(named)).collect();
+        assert!(missing.is_empty(), "{document} names tests that are not there: {missing:#?}");
+        found += tests.len();
+    }
+    assert!(found > 50, "only {found} tests are named");
+}
+
+#[test]
 fn every_source_file_is_in_a_row() {
     let rows = rows(&architecture());
     let named: BTreeSet<_> = rows.into_iter().flat_map(|(_, files)| files).collect();
@@ -93,6 +114,14 @@ fn rows_and_paths_are_found() {
     assert_eq!(paths, ["core/src/no.rs", "core/src/x.rs", "src/a.rs"]);
 }
 
+#[test]
+fn tests_are_found_after_their_mark() {
+    let text = "`no.rs`\n\n*Tested by* `a/b.rs` (tables),\n`c.rs: d_e_f`, `g_h_…`.\n\n`n_o_t`";
+    let tests = named_tests(text);
+    let tests: Vec<_> = tests.iter().map(|(file, test)| (&**file, &**test)).collect();
+    assert_eq!(tests, [("a/b.rs", ""), ("c.rs", "d_e_f"), ("c.rs", "g_h_…")]);
+}
+
 /// The rows between the marks: the rule, and the files in backticks.
 fn rows(text: &str) -> Vec<(String, Vec<String>)> {
     let (_, rest) = text.split_once("<!-- rules -->").expect("the mark before the tables");
@@ -113,6 +142,52 @@ fn named(text: &str) -> BTreeSet<String> {
         Regex::new(r"`((?:(?:core|driver|blocking|async-smol)/|src/|tests/|docs/|fuzz/)[^`\s]*)`")
             .expect("it is a pattern");
     path.captures_iter(text).map(|found| found[1].to_owned()).collect()
+}
+
+/// The tests that `text` names after "*Tested by*", up to the end of that paragraph: file and test,
+/// which is empty where only the file is named. A test that ends in `…` is a beginning.
+fn named_tests(text: &str) -> Vec<(String, String)> {
+    let span = Regex::new(r"`(?:([\w/-]+\.rs)(?::\s+)?)?([a-z0-9]+(?:_[a-z0-9]*){2,}…?)?`");
+    let span = span.expect("it is a pattern");
+    let mut tests = Vec::new();
+    for paragraph in text.split("\n\n") {
+        let Some((_, by)) =
+            paragraph.split_once("*Tested by*").or(paragraph.split_once("*Tested\nby*"))
+        else {
+            continue;
+        };
+        let mut file = String::new();
+        for found in span.captures_iter(by) {
+            if let Some(next) = found.get(1) {
+                file = next.as_str().to_owned();
+            }
+            let test = found.get(2).map_or("", |test| test.as_str());
+            if !file.is_empty() && !found[0].is_empty() {
+                tests.push((file.clone(), test.to_owned()));
+            }
+        }
+    }
+    tests
+}
+
+/// All Rust files of the workspace, by path, with their texts.
+fn all_sources() -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    let mut directories: Vec<_> = ["core", "driver", "blocking", "async-smol", "src", "tests"]
+        .map(|directory| root().join(directory))
+        .into();
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).expect("the repository can be read") {
+            let path = entry.expect("the repository can be read").path();
+            let name = path.strip_prefix(root()).ok().and_then(Path::to_str).expect("it is text");
+            if path.is_dir() {
+                directories.push(path);
+            } else if name.ends_with(".rs") {
+                files.push((name.to_owned(), fs::read_to_string(&path).expect("it can be read")));
+            }
+        }
+    }
+    files
 }
 
 /// All source files but those that hold only tests.

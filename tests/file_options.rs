@@ -1,4 +1,5 @@
 //! The options for files and response headers, from outside, on both runtimes.
+#![cfg(feature = "cli")]
 
 mod support;
 

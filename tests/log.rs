@@ -1,4 +1,5 @@
 //! The access log of the built command: what is on stderr, line by line.
+#![cfg(feature = "cli")]
 
 mod support;
 

@@ -3,6 +3,7 @@
 //! Ignored unless asked for: HAProxy and nginx must be installed. Both keep their connections to
 //! the servers and refuse to repeat what may have been served, so a request that a stop loses is
 //! seen.
+#![cfg(feature = "cli")]
 
 mod support;
 

@@ -4,6 +4,7 @@
 //! there is no case. What is compared is what a client goes by: status and reason, Location, the
 //! media type without its parameters, and for files the length, the date and every byte. The text of
 //! error pages and the look of listings are doorstep's own.
+#![cfg(feature = "cli")]
 
 mod support;
 

@@ -3,6 +3,7 @@
 //! Every case names the rows it stands for; where doorstep differs on purpose there is none. What is
 //! compared is the status, the reason of a refusal, and what the script found itself called with.
 //! Python 3.15 has no CGI any more: under it, there is nothing to compare with.
+#![cfg(feature = "cli")]
 
 mod support;
 

@@ -3,6 +3,7 @@
 //!
 //! strace makes the refusals, so it is ignored by default. By hand:
 //! `cargo test --test refused_calls -- --ignored`.
+#![cfg(feature = "cli")]
 
 mod support;
 

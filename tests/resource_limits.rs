@@ -2,6 +2,7 @@
 //!
 //! Whatever the limit is, it either serves, or it reports in one line why it cannot and exits with 1.
 //! If the limit is lowered later, it goes on serving.
+#![cfg(feature = "cli")]
 
 mod support;
 

@@ -3,6 +3,7 @@
 //! The tests are in `tests/runtimes/`, by subject. Each is written once, inside
 //! [`on_every_runtime!`](runtimes); `every_test_runs_on_every_runtime` checks that. Nothing here
 //! measures time: deadlines are short and what is looked at is what happens, in which order.
+#![cfg(feature = "cli")]
 
 mod support;
 
@@ -15,6 +16,10 @@ mod service;
 #[path = "support/transcript.rs"]
 mod transcript;
 
+#[path = "runtimes/access_log.rs"]
+mod access_log;
+#[path = "runtimes/body_limit.rs"]
+mod body_limit;
 #[path = "runtimes/capacity.rs"]
 mod capacity;
 #[path = "runtimes/digest.rs"]
@@ -31,14 +36,20 @@ mod life;
 mod limits;
 #[path = "runtimes/listing.rs"]
 mod listing;
+#[path = "runtimes/memory.rs"]
+mod memory;
 #[path = "runtimes/ranges.rs"]
 mod ranges;
 #[path = "runtimes/root.rs"]
 mod root;
 #[path = "runtimes/shutdown.rs"]
 mod shutdown;
+#[path = "runtimes/waiting.rs"]
+mod waiting;
 #[path = "runtimes/wire.rs"]
 mod wire;
+#[path = "runtimes/wrappers.rs"]
+mod wrappers;
 
 use std::fs;
 use std::path::Path;
@@ -54,5 +65,5 @@ fn every_test_runs_on_every_runtime() {
         assert_eq!(text.matches("on_every_runtime! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 12);
+    assert_eq!(files, 17);
 }

@@ -1,5 +1,6 @@
 //! Time in which the server is suspended counts against no client and no script: SIGSTOP and SIGCONT
 //! stand for a paused container and a suspended machine.
+#![cfg(feature = "cli")]
 
 mod support;
 

@@ -4,7 +4,7 @@
 //! the difference between two runs that counts, so starting and stopping do not. What is asserted
 //! is what a request asks for: how often the reactor looks while it waits depends on timing,
 //! so those calls are printed and not limited.
-
+#![cfg(feature = "cli")]
 #![allow(clippy::print_stdout, reason = "the figures are what it is run for")]
 
 #[path = "support/mod.rs"]

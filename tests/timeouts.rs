@@ -1,5 +1,6 @@
 //! The deadlines of the built command, each with a short value on both runtimes: for clients
 //! that are slower.
+#![cfg(feature = "cli")]
 
 mod support;
 

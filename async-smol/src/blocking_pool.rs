@@ -29,6 +29,7 @@ pub(crate) struct BlockingPool {
 }
 
 struct Shared {
+    /// The largest number of threads; 0 if work is done by the task that asks for it.
     max: usize,
     /// How long a thread beyond the first waits for more work before it ends.
     idle_timeout: Duration,
@@ -56,22 +57,24 @@ impl BlockingPool {
     /// # Errors
     /// Returns an error if the system has no thread for it.
     pub(crate) fn start(config: &Config) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            max: config.pool_threads.max(1),
-            idle_timeout: config.pool_idle_timeout,
-            backoff: config.accept_backoff,
-            state: Mutex::default(),
-            changed: Condvar::new(),
-        });
+        let shared = Shared::new(config.pool_threads.max(1), config);
         shared.spawn(&mut shared.lock())?;
         Ok(Self { shared })
     }
 
-    /// Runs `work` on a thread of the pool, and returns its result. A panic in it is resumed here.
+    /// A pool without threads: work is done by the task that asks for it.
+    pub(crate) fn inline(config: &Config) -> Self {
+        Self { shared: Shared::new(0, config) }
+    }
+
+    /// Runs `work` on a thread of the pool, if it has any, and returns its result. A panic in it is resumed here.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> T {
+        if self.shared.max == 0 {
+            return work();
+        }
         let (sender, receiver) = channel::bounded(1);
         self.shared.push(Box::new(move || {
             if !sender.is_closed() {
@@ -105,6 +108,16 @@ impl fmt::Debug for BlockingPool {
 }
 
 impl Shared {
+    fn new(max: usize, config: &Config) -> Arc<Self> {
+        Arc::new(Self {
+            max,
+            idle_timeout: config.pool_idle_timeout,
+            backoff: config.accept_backoff,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        })
+    }
+
     fn push(self: &Arc<Self>, job: Job) {
         let mut state = self.lock();
         state.queue.push_back(job);

@@ -6,16 +6,19 @@
 //! has to wait, or 64 KiB have been written.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::net::TcpStream;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_io::Async;
 use doorstep_core::http1::WaitingFor;
-use doorstep_driver::Response;
+use doorstep_driver::connections::WaitGuard;
 use doorstep_driver::exchange::{BodyRead, ExchangeState, ExchangeView};
+use doorstep_driver::net::{DisconnectDetector, Stream};
+use doorstep_driver::{Response, Stopping};
 use smol::future;
 use smol::io::AsyncRead;
 
@@ -23,6 +26,94 @@ use crate::socket::Socket;
 
 /// A request, and the means to respond to it: an [`ExchangeView`], and what may wait for the
 /// client.
+///
+/// # Examples
+/// A body that is sent back as it is received, in memory of constant size. The first part is read
+/// before the response begins, so that a client that waits for `100 Continue` gets it:
+///
+/// ```
+/// # use std::io;
+/// # use doorstep_async_smol::{Exchange, Handler};
+/// use smol::io::AsyncReadExt;
+///
+/// struct Uppercase;
+///
+/// impl Handler for Uppercase {
+///     async fn post(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+///         let mut part = [0; 8 << 10];
+///         let mut n = exchange.body().read(&mut part).await?;
+///         exchange.respond(200).header("Content-Type", "text/plain").streamed_body()?;
+///         while n > 0 {
+///             part[..n].make_ascii_uppercase();
+///             exchange.send(&part[..n]).await?;
+///             n = exchange.body().read(&mut part).await?;
+///         }
+///         exchange.end()
+///     }
+/// }
+/// ```
+///
+/// A PUT to a file, of at most 10 MiB. The file is replaced when the upload is complete:
+///
+/// ```
+/// # use std::io;
+/// # use doorstep_async_smol::{Exchange, Handler};
+/// use smol::fs::{self, File};
+/// use smol::io::{AsyncWriteExt, copy};
+///
+/// struct Upload;
+///
+/// impl Handler for Upload {
+///     async fn put(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+///         let part = format!("upload.{}", exchange.peer_addr()); // one for each connection
+///         let mut file = File::create(&part).await?;
+///         copy(exchange.body().limit(10 << 20), &mut file).await?; // 413 if it is larger
+///         file.flush().await?;
+///         fs::rename(&part, "upload").await?;
+///         exchange.respond(204).body("")
+///     }
+/// }
+/// ```
+///
+/// An event stream, which ends when the server stops, so that the shutdown does not have to abort
+/// it:
+///
+/// ```
+/// # use std::io;
+/// # use doorstep_async_smol::{Exchange, Handler};
+/// use std::time::Duration;
+/// use smol::Timer;
+/// use smol::future;
+///
+/// struct Events;
+///
+/// impl Handler for Events {
+///     async fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+///         let response = exchange.respond(200).header("Content-Type", "text/event-stream");
+///         response.header("Cache-Control", "no-store").streamed_body()?;
+///         if exchange.head().is_head() {
+///             return Ok(()); // its response has no body, and would never end here
+///         }
+///         let mut stopping = exchange.stopping();
+///         for n in 0.. {
+///             exchange.send(format!("data: {n}\n\n").as_bytes()).await?;
+///             exchange.flush().await?; // an error once the client has disconnected
+///             let tick = async {
+///                 Timer::after(Duration::from_secs(1)).await;
+///                 false
+///             };
+///             let stop = async {
+///                 (&mut stopping).await;
+///                 true
+///             };
+///             if future::or(stop, tick).await {
+///                 break;
+///             }
+///         }
+///         exchange.end()
+///     }
+/// }
+/// ```
 pub struct Exchange<'a> {
     state: ExchangeState<'a>,
     socket: &'a Socket<'a>,
@@ -53,7 +144,8 @@ impl<'a> Exchange<'a> {
     /// if the client breaks a rule of framing, `UnexpectedEof` if it has closed the connection,
     /// `TimedOut` if it is too slow.
     pub fn body(&mut self) -> Body<'_, 'a> {
-        Body { exchange: self }
+        let wait = self.socket.connection().wait_guard();
+        Body { exchange: self, _wait: wait }
     }
 
     /// Begins the response. Its Date is this moment, however long ago the request came.
@@ -69,6 +161,15 @@ impl<'a> Exchange<'a> {
         self.state.unsupported()
     }
 
+    /// Responds 503 with `Retry-After`, in whole seconds, rounded up, at least 1: a resource is used
+    /// up, and a later request may succeed.
+    ///
+    /// # Errors
+    /// Returns [`doorstep_core::http1::Misuse`] if a response has begun.
+    pub fn unavailable(&mut self, retry_after: Duration) -> io::Result<()> {
+        self.state.unavailable(retry_after)
+    }
+
     /// Sends an interim response: 103 with `Link` headers, for example.
     ///
     /// # Errors
@@ -79,7 +180,8 @@ impl<'a> Exchange<'a> {
         self.flush().await
     }
 
-    /// Sends a part of the response's body. To a HEAD request nothing is sent, which is not an error.
+    /// Sends a part of the response's body. To a HEAD request nothing is sent, which is not an error;
+    /// its length is checked as for GET.
     ///
     /// # Errors
     /// Returns [`doorstep_core::http1::Misuse`] if no body, or less of it, was promised, or the error
@@ -112,19 +214,21 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Ends a body whose length was not promised.
+    /// Ends the body of the response. Nothing happens if the response is complete: after `body`,
+    /// after the last byte of a `sized_body`, after a HEAD request, and if it was ended before.
     ///
     /// # Errors
-    /// Returns [`doorstep_core::http1::Misuse`] if there is no such body.
+    /// Returns [`doorstep_core::http1::Misuse`] if no response has begun, if announced bytes are
+    /// missing, and if the response was aborted.
     pub fn end(&mut self) -> io::Result<()> {
         self.state.end()
     }
 
-    /// Ends a body whose length was not promised, with trailer fields (RFC 9110 §6.5). They are
-    /// dropped if the body is not chunked, as for HTTP/1.0.
+    /// As `end`, with trailer fields (RFC 9110 §6.5). They are dropped if the body is not chunked, as
+    /// for HTTP/1.0.
     ///
     /// # Errors
-    /// Returns [`doorstep_core::http1::Misuse`] if there is no such body.
+    /// As for `end`; also returns [`doorstep_core::http1::Misuse`] if a trailer is malformed.
     pub fn end_with(&mut self, trailers: &[(&str, &[u8])]) -> io::Result<()> {
         self.state.end_with(trailers)
     }
@@ -147,6 +251,75 @@ impl<'a> Exchange<'a> {
         self.flush().await?; // first: the handler may drop this future, and try again
         let unread = self.state.take_unread()?;
         Ok((self.socket.try_clone()?, unread))
+    }
+
+    /// Whether the server is stopping: [`ShutdownHandle::stop`] was called. Responses in progress go
+    /// on, but those that have no end of their own, such as event streams, should end now:
+    /// otherwise the shutdown takes all of its grace, and aborts them.
+    ///
+    /// [`ShutdownHandle::stop`]: crate::ShutdownHandle::stop
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.socket.connections().is_stopping()
+    }
+
+    /// A future that is ready when the server begins to stop, or at once if it is stopping already
+    /// ([`Exchange::is_stopping`]). It does not borrow the exchange, needs no particular executor, and
+    /// stays ready.
+    pub fn stopping(&self) -> Stopping {
+        self.socket.connections().stopping()
+    }
+
+    /// A future that is ready when the client has disconnected, for handlers that wait for something
+    /// else meanwhile. It does not borrow the exchange, and reads nothing: requests that have arrived
+    /// already are kept. A client that has only closed its half of the connection may wait for the
+    /// response; it counts as disconnected after [`Config::half_close_timeout`]. If it has sent
+    /// something that was not read, a disconnect is noticed after
+    /// [`Config::disconnect_check_interval`].
+    ///
+    /// Make it once, and poll it by reference if it is needed again: a new one begins the timeout of
+    /// a half-close anew.
+    ///
+    /// ```
+    /// # use std::io;
+    /// # use doorstep_async_smol::{Exchange, Handler};
+    /// use smol::channel::Receiver;
+    /// use smol::future;
+    ///
+    /// /// Responds with the next message, whenever it comes.
+    /// struct LongPoll(Receiver<String>);
+    ///
+    /// impl Handler for LongPoll {
+    ///     async fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+    ///         let message = async { self.0.recv().await.ok() };
+    ///         let disconnected = exchange.disconnected();
+    ///         let gone = async {
+    ///             disconnected.await;
+    ///             None
+    ///         };
+    ///         match future::or(message, gone).await {
+    ///             Some(message) => exchange.respond(200).body(message),
+    ///             None => Err(io::ErrorKind::ConnectionAborted.into()),
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// [`Config::half_close_timeout`]: crate::Config::half_close_timeout
+    /// [`Config::disconnect_check_interval`]: crate::Config::disconnect_check_interval
+    pub fn disconnected(&self) -> impl Future<Output = ()> + Send + use<'a> {
+        let (socket, config) = (self.socket, self.state.config());
+        let interval = config.disconnect_check_interval;
+        let mut detector = DisconnectDetector::new(config.half_close_timeout, interval);
+        async move {
+            loop {
+                let state = socket.connection().peer_state();
+                if detector.update(state).is_some() {
+                    return;
+                }
+                socket.peer_change(state, interval).await;
+            }
+        }
     }
 
     pub(crate) fn into_state(self) -> ExchangeState<'a> {
@@ -173,6 +346,27 @@ impl<'a> Deref for Exchange<'a> {
 /// A request's body.
 pub struct Body<'x, 'a> {
     exchange: &'x mut Exchange<'a>,
+    /// The wait of a read that is dropped ends with this.
+    _wait: WaitGuard<'a>,
+}
+
+impl Body<'_, '_> {
+    /// Accepts at most `max` bytes of this request's body. If there are more, reading returns
+    /// [`io::ErrorKind::InvalidData`] with [`Reject::BodyTooLarge`] inside, and if the handler then
+    /// returns this error, the response is a 413 and the connection closes. If the length is known
+    /// ([`ExchangeView::body_len`]), the first read returns it, before the client is asked for the
+    /// body (`100 Continue`).
+    ///
+    /// The limit holds for the whole exchange. It can be lowered, and not raised above
+    /// [`Limits::body`], which bounds the bodies of all requests.
+    ///
+    /// [`Limits::body`]: doorstep_core::http1::Limits::body
+    /// [`Reject::BodyTooLarge`]: doorstep_core::http1::Reject::BodyTooLarge
+    #[must_use]
+    pub fn limit(self, max: u64) -> Self {
+        self.exchange.state.limit_body(max);
+        self
+    }
 }
 
 impl AsyncRead for Body<'_, '_> {
@@ -190,12 +384,12 @@ impl AsyncRead for Body<'_, '_> {
                     state.record_flush(flushed)?;
                 }
                 BodyRead::Receive(most) => {
-                    let read = |stream: &mut &TcpStream| stream.read(&mut buffer[..most]);
+                    let read = |stream: &mut &Stream| stream.read(&mut buffer[..most]);
                     let received = ready!(socket.poll_read(cx, WaitingFor::Body, read));
                     return Poll::Ready(state.received(received));
                 }
                 BodyRead::Fill => {
-                    let fill = |stream: &mut &TcpStream| state.inbox().fill(stream);
+                    let fill = |stream: &mut &Stream| state.inbox().fill(stream);
                     let filled = ready!(socket.poll_read(cx, WaitingFor::Body, fill));
                     state.filled(filled)?;
                 }

@@ -1,8 +1,9 @@
 //! doorstep-async-smol: an HTTP/1.1 server on smol and async-io.
 //!
 //! A thin front end over [`doorstep_driver`], which makes the decisions: here is what waits. An
-//! application implements [`Handler`], whose methods are async, or passes a closure that does not await; [`Files`] serves a
-//! directory and [`Cgi`] runs CGI scripts. The names are those of `doorstep_blocking`.
+//! application implements [`Handler`], whose methods are async, or passes an async function
+//! ([`handler_fn`]); [`Files`] serves a directory and [`Cgi`] runs CGI scripts. The names are those of
+//! `doorstep_blocking`.
 //!
 //! ```no_run
 //! use std::io;
@@ -29,6 +30,11 @@
 //! that blocks (listings, digests, starting scripts) is done on a few threads that belong to the server
 //! and end with it; handlers can use them, too ([`Exchange::unblock`]).
 //!
+//! Unix only: Linux is the system for production, macOS and FreeBSD compile and are not tested, Windows
+//! is not supported. The protocol is HTTP/1.1 without TLS: for HTTPS, HTTP/2 and HTTP/3 put a reverse proxy
+//! in front. docs/stability.md in the repository has what may change between releases, Rust versions,
+//! panics, threads, and what dropping a future does.
+//!
 //! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them,
 //! and describes where the behaviour differs from that of `http.server`.
 
@@ -38,26 +44,39 @@ mod blocking_pool;
 mod eager_read;
 mod exchange;
 mod handler;
+mod handler_fn;
 mod job;
 mod process_io;
 mod reactor;
 mod serve;
 mod server;
 mod socket;
+pub mod test;
 mod worker;
 
+/// Its `Async` is the socket that [`Exchange::upgraded`] returns.
+pub use async_io;
 pub use doorstep_core as core;
 pub use doorstep_driver::cgi::{Cgi, CgiSettings};
 pub use doorstep_driver::exchange::ExchangeView;
 pub use doorstep_driver::files::Files;
-pub use doorstep_driver::net::PeerState;
+pub use doorstep_driver::net::{MemoryStream, PeerState, Stream};
 pub use doorstep_driver::{
-    Config, Observer, Record, Response, ShutdownHandle, ShutdownReport, ShutdownSchedule,
+    AccessLog, Config, Ending, Observer, Record, Response, ShutdownHandle, ShutdownReport,
+    ShutdownSchedule, Stopping, Timing, WithObserver,
 };
 pub use exchange::{Body, Exchange};
 pub use handler::Handler;
+pub use handler_fn::{handler_fn, handler_fn_with};
+pub use serve::serve_stream;
 pub use server::Server;
+/// Its `io::AsyncReadExt` has the methods to read a [`Body`].
+pub use smol;
 
 #[cfg(doctest)]
 #[doc = include_str!("../tests/misuse.md")]
 struct MisuseDoesNotCompile;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

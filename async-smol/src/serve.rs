@@ -8,12 +8,80 @@ use std::panic::AssertUnwindSafe;
 
 use doorstep_core::http1::{GrowableBuffer, Inbox, Outbox, WaitingFor};
 use doorstep_driver::Config;
-use doorstep_driver::exchange::{Session, Step};
+use doorstep_driver::connections::Connections;
+use doorstep_driver::exchange::{Session, Step, log_connection_error};
+use doorstep_driver::net::Stream;
+use smol::future;
 use smol::future::FutureExt;
 
+use crate::blocking_pool::BlockingPool;
 use crate::exchange::Exchange;
 use crate::handler::Handler;
-use crate::socket::Socket;
+use crate::socket::{Shared, Socket};
+use crate::{reactor, worker};
+
+/// Serves one accepted connection until it ends: for a program that accepts connections itself, or
+/// that inetd starts. Errors of the connection and of the handler are reported to the observer.
+///
+/// Deadlines apply, and work that blocks has a pool of threads of its own. A [`MemoryStream`] never
+/// waits; for it there is neither, and the reactor is not used:
+///
+/// ```
+/// use doorstep_async_smol::{Config, Exchange, MemoryStream, serve_stream};
+///
+/// let handler = |exchange: &mut Exchange<'_>| exchange.respond(200).body(vec![b'x'; 1 << 20]);
+/// let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+/// let client = MemoryStream::new(request).disconnect_after(1000);
+/// smol::block_on(serve_stream(&handler, &Config::default(), client.clone()))?;
+/// assert_eq!(client.take_output().len(), 1000);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// [`MemoryStream`]: crate::MemoryStream
+///
+/// # Errors
+/// Returns an error if the system has no thread for the reactor or the pool, or the socket cannot be
+/// set to non-blocking.
+pub async fn serve_stream<H: Handler>(
+    handler: &H,
+    config: &Config,
+    stream: impl Into<Stream>,
+) -> io::Result<()> {
+    let stream = stream.into();
+    stream.set_nonblocking(true)?;
+    let connections = Connections::default();
+    if stream.fd().is_none() {
+        let pool = BlockingPool::inline(config);
+        until_closed(handler, &Shared { config, pool: &pool }, &connections, stream).await;
+        return Ok(());
+    }
+    reactor::start()?;
+    let pool = BlockingPool::start(config)?;
+    let shared = Shared { config, pool: &pool };
+    let serving = until_closed(handler, &shared, &connections, stream);
+    future::or(serving, worker::sweep(&connections, config)).await;
+    Ok(())
+}
+
+async fn until_closed<H: Handler>(
+    handler: &H,
+    shared: &Shared<'_>,
+    connections: &Connections,
+    stream: Stream,
+) {
+    let config = shared.config;
+    let socket = Socket::new(connections.register_stream(stream), shared);
+    let mut buffers = Buffers { inbox: config.inbox(), outbox: config.outbox() };
+    let serving = async {
+        while connection(handler, config, &mut buffers, &socket, false).await? != Outcome::Closed {
+            socket.idle().await?;
+        }
+        Ok(())
+    };
+    if let Err(error) = serving.await {
+        log_connection_error(handler.observer(), socket.connection(), &error);
+    }
+}
 
 /// What a connection needs while it is busy.
 pub(crate) struct Buffers {
@@ -47,12 +115,15 @@ pub(crate) async fn connection<H: Handler>(
             Step::Handle(head) => {
                 let state = session.exchange(head, inbox, outbox);
                 let mut exchange = Exchange::new(state, socket);
-                let handled = AssertUnwindSafe(respond(handler, &mut exchange));
+                let handled = AssertUnwindSafe(async { handler.handle(&mut exchange).await });
                 let outcome = handled.catch_unwind().await;
                 let end = exchange.into_state().finish(outcome);
                 inbox.rejoin(end);
             }
-            Step::Flush => socket.flush(outbox, false).await?,
+            Step::Flush => {
+                let flushed = socket.flush(outbox, false).await;
+                session.flushed(inbox, outbox, flushed)?;
+            }
             Step::Fill(WaitingFor::Request) if tried => return Ok(Outcome::Idle),
             Step::Fill(WaitingFor::Request) => {
                 let filled = socket.try_fill(inbox);
@@ -70,11 +141,4 @@ pub(crate) async fn connection<H: Handler>(
         }
         tried = true;
     }
-}
-
-async fn respond<H: Handler>(handler: &H, exchange: &mut Exchange<'_>) -> io::Result<()> {
-    if exchange.state().expects_continue() {
-        handler.expect(exchange).await?;
-    }
-    if exchange.has_responded() { Ok(()) } else { handler.handle(exchange).await }
 }

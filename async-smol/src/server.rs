@@ -31,7 +31,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -86,7 +86,24 @@ impl Server {
         self.shutdown.acceptor.addresses()
     }
 
-    /// A handle that stops the server from anywhere.
+    /// A handle that stops the server from anywhere. Responses in progress are completed, as far as
+    /// [`Config::shutdown_grace`] allows; then serving returns.
+    ///
+    /// ```no_run
+    /// # use doorstep_async_smol::{Files, Server};
+    /// # use std::io::{self, BufRead};
+    /// let server = Server::bind("127.0.0.1:8000")?;
+    /// let shutdown = server.shutdown_handle();
+    /// std::thread::spawn(move || {
+    ///     let _ = io::stdin().lock().read_line(&mut String::new()); // or a signal
+    ///     shutdown.stop();
+    /// });
+    /// smol::block_on(server.serve(Files::new(".")?))
+    /// # ;Ok::<(), io::Error>(())
+    /// ```
+    ///
+    /// Handlers that wait see the stop ([`Exchange::is_stopping`](crate::Exchange::is_stopping)), and
+    /// so does [`Observer::on_shutdown`](crate::Observer::on_shutdown).
     #[must_use]
     pub fn shutdown_handle(&self) -> ShutdownHandle {
         self.shutdown.clone()
@@ -102,9 +119,13 @@ impl Server {
     /// Serves until it is stopped. The shutdown takes at most [`Config::shutdown_grace`]. Dropping the
     /// future stops at once.
     ///
+    /// To keep a handler that is served, pass an `Arc` of it, which is a handler, too. (For that
+    /// reason the parameter is not an `impl Into<Arc<H>>`: it could be either of two handlers.)
+    ///
     /// # Errors
-    /// Returns an error if the listeners cannot be watched, or if the system has no thread or not
-    /// enough descriptors. (`block_on` itself then panics at its end, since it needs a thread too;
+    /// Returns an error if the listeners cannot be watched, if the system has no thread or not
+    /// enough descriptors, or [`io::ErrorKind::InvalidInput`] if the configuration is invalid
+    /// ([`Config::check`]). (`block_on` itself then panics at its end, since it needs a thread too;
     /// [`Server::run`] does not.)
     pub async fn serve(self, handler: impl Handler) -> io::Result<()> {
         let resources = Resources::new(&self.config, &self.shutdown)?;
@@ -131,11 +152,17 @@ impl Server {
             }
             worked
         };
+        let start = Mutex::new(()); // locked until the start was reported
         let served = thread::scope(|scope| {
+            let starting = start.lock();
             let mut others = Vec::new();
             for _ in 1..threads.get() {
                 let thread = thread::Builder::new().name("worker".into());
-                match thread.spawn_scoped(scope, work) {
+                let work_once_started = || {
+                    drop(start.lock());
+                    work()
+                };
+                match thread.spawn_scoped(scope, work_once_started) {
                     Ok(thread) => others.push(thread),
                     Err(error) => {
                         self.shutdown.stop(); // the threads that have started already
@@ -144,6 +171,7 @@ impl Server {
                 }
             }
             handler.observer().on_start();
+            drop(starting);
             let first = work();
             let rest = others.into_iter().map(|thread| {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

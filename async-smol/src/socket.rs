@@ -5,19 +5,21 @@
 //! stands in the table of connections, and the sweep wakes those that wait for too long.
 
 use std::future::poll_fn;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::mem;
 use std::net::TcpStream;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_io::{Async, Timer};
 use doorstep_core::http1::{Inbox, Outbox, Storage, WaitingFor};
 use doorstep_driver::Config;
-use doorstep_driver::connections::{ConnectionHandle, Eviction, Registration};
+use doorstep_driver::connections::{
+    ConnectionHandle, Connections, Eviction, Pollable, Registration,
+};
 use doorstep_driver::files::FileTransfer;
-use doorstep_driver::net;
+use doorstep_driver::net::{PeerState, Stream};
 use smol::future;
 
 use crate::blocking_pool::BlockingPool;
@@ -32,17 +34,9 @@ pub(crate) struct Shared<'w> {
 /// One connection's socket. Dropping it closes the connection.
 pub(crate) struct Socket<'w> {
     /// The socket as the reactor knows it. Dropped before the connection is unregistered.
-    registered: OnceLock<Async<Registered>>,
+    registered: OnceLock<Async<Pollable>>,
     connection: Registration<'w>,
     shared: &'w Shared<'w>,
-}
-
-struct Registered(Arc<ConnectionHandle>);
-
-impl AsFd for Registered {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
 }
 
 impl<'w> Socket<'w> {
@@ -54,14 +48,19 @@ impl<'w> Socket<'w> {
         &self.connection
     }
 
+    /// The table of all connections.
+    pub(crate) fn connections(&self) -> &'w Connections {
+        self.connection.connections()
+    }
+
     /// The threads for work that may wait.
     pub(crate) fn pool(&self) -> &'w BlockingPool {
         self.shared.pool
     }
 
-    /// A second handle of the socket.
+    /// A second handle of the socket. A connection in memory has none.
     pub(crate) fn try_clone(&self) -> io::Result<Async<TcpStream>> {
-        Async::new_nonblocking(self.connection.stream().try_clone()?)
+        Async::new_nonblocking(self.connection.stream().try_clone_socket()?)
     }
 
     /// Evicts another connection, if one can be evicted, and waits a moment for its descriptor.
@@ -81,7 +80,9 @@ impl<'w> Socket<'w> {
             if !mem::replace(&mut waits, true) {
                 self.connection.begin_wait(WaitingFor::Request);
             }
-            ready!(self.registered()?.poll_readable(cx))?;
+            if let Some(registered) = self.registered()? {
+                ready!(registered.poll_readable(cx))?;
+            }
             self.connection.end_wait();
             Poll::Ready(Ok(())) // even if it must close: a request may have come in this moment
         })
@@ -116,7 +117,7 @@ impl<'w> Socket<'w> {
         &self,
         cx: &mut Context<'_>,
         waiting: WaitingFor,
-        mut read: impl FnMut(&mut &TcpStream) -> io::Result<usize>,
+        mut read: impl FnMut(&mut &Stream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
             match self.connection.read(waiting, &mut read) {
@@ -127,12 +128,15 @@ impl<'w> Socket<'w> {
                 }
             }
             self.connection.begin_wait(waiting);
-            ready!(self.registered()?.poll_readable(cx))?;
+            if let Some(registered) = self.registered()? {
+                ready!(registered.poll_readable(cx))?;
+            }
         }
     }
 
     /// Sends everything that is in the outbox; `more` says that a file follows at once.
     pub(crate) async fn flush(&self, outbox: &mut Outbox, more: bool) -> io::Result<()> {
+        let _wait = self.connection.wait_guard();
         poll_fn(|cx| self.poll_flush(cx, outbox, more)).await
     }
 
@@ -143,7 +147,7 @@ impl<'w> Socket<'w> {
         more: bool,
     ) -> Poll<io::Result<()>> {
         while !outbox.is_empty() {
-            let send = |stream: &TcpStream| net::send(stream, outbox.unsent(), more);
+            let send = |stream: &Stream| stream.send(outbox.unsent(), more);
             let n = ready!(self.poll_send(cx, send))?;
             outbox.sent(n);
         }
@@ -152,6 +156,7 @@ impl<'w> Socket<'w> {
 
     /// Sends one part of a file. If this is dropped before it is done, nothing was sent.
     pub(crate) async fn send_part(&self, transfer: &mut FileTransfer<'_>) -> io::Result<()> {
+        let _wait = self.connection.wait_guard();
         poll_fn(|cx| self.poll_send(cx, |stream| transfer.send(stream))).await.map(drop)
     }
 
@@ -159,7 +164,7 @@ impl<'w> Socket<'w> {
     fn poll_send(
         &self,
         cx: &mut Context<'_>,
-        mut send: impl FnMut(&TcpStream) -> io::Result<usize>,
+        mut send: impl FnMut(&Stream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
             match self.connection.send(&mut send) {
@@ -170,15 +175,33 @@ impl<'w> Socket<'w> {
                 }
             }
             self.connection.begin_wait(WaitingFor::Writable);
-            ready!(self.registered()?.poll_writable(cx))?;
+            if let Some(registered) = self.registered()? {
+                ready!(registered.poll_writable(cx))?;
+            }
         }
     }
 
-    fn registered(&self) -> io::Result<&Async<Registered>> {
-        if let Some(registered) = self.registered.get() {
-            return Ok(registered);
+    /// Waits until the peer's state is another one than `before`, or may be: at most for `interval`
+    /// if the socket is readable, since it then is whatever the peer does. Nothing is read.
+    pub(crate) async fn peer_change(&self, before: PeerState, interval: Duration) {
+        if let Ok(Some(registered)) = self.registered() {
+            // Not `poll_readable`, which knows one task only: another may be reading the body.
+            let _ = registered.readable().await;
+            if self.connection.peer_state() != before {
+                return;
+            }
         }
-        let registered = Async::new_nonblocking(Registered(self.connection.clone()))?;
-        Ok(self.registered.get_or_init(|| registered))
+        Timer::after(interval).await;
+    }
+
+    /// The socket, registered with the reactor now at the latest; `None` for a stream that never
+    /// has to be waited for.
+    fn registered(&self) -> io::Result<Option<&Async<Pollable>>> {
+        if let Some(registered) = self.registered.get() {
+            return Ok(Some(registered));
+        }
+        let Some(pollable) = self.connection.pollable() else { return Ok(None) };
+        let registered = Async::new_nonblocking(pollable)?;
+        Ok(Some(self.registered.get_or_init(|| registered)))
     }
 }

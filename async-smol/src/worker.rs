@@ -38,8 +38,9 @@ pub(crate) struct Resources {
 }
 
 impl Resources {
-    /// Takes, or probes for, what serving needs, before the server reports that it has started.
+    /// Takes, or probes for, what serving needs, and checks the configuration, before the server reports that it has started.
     pub(crate) fn new(config: &Config, shutdown: &ShutdownHandle) -> io::Result<Self> {
+        config.check()?;
         reactor::start()?;
         os::can_open_descriptors(MIN_DESCRIPTORS)?;
         Ok(Self {
@@ -237,16 +238,20 @@ impl<'h, H: Handler> Worker<'h, H> {
 
     /// Wakes the connections whose deadline has passed. Sleeps while there is no connection.
     async fn sweep(&self) {
-        let connections = &self.shutdown.connections;
-        let interval = Connections::interval(self.config);
-        loop {
-            let came = connections.listen_register();
-            if connections.is_empty() {
-                came.await;
-            }
-            Timer::after(interval).await;
-            connections.sweep(self.config);
+        sweep(&self.shutdown.connections, self.config).await;
+    }
+}
+
+/// Wakes the connections whose deadline has passed, for ever.
+pub(crate) async fn sweep(connections: &Connections, config: &Config) {
+    let interval = Connections::interval(config);
+    loop {
+        let came = connections.listen_register();
+        if connections.is_empty() {
+            came.await;
         }
+        Timer::after(interval).await;
+        connections.sweep(config);
     }
 }
 

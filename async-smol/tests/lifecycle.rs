@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use doorstep_async_smol::CgiSettings;
-use doorstep_async_smol::{Cgi, Exchange, Handler, Server};
+use doorstep_async_smol::{
+    Cgi, CgiSettings, Config, Exchange, Handler, Record, Server, ShutdownReport,
+};
 use doorstep_driver::Observer;
 use doorstep_driver::cgi::ProcessLimit;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
@@ -188,4 +189,101 @@ fn several_threads_serve_the_same_listener() {
     });
     shutdown.stop();
     serving.join().expect("no thread panics").expect("it stops");
+}
+
+#[test]
+fn several_threads_announce_a_stop_once() {
+    /// The events of the shutdown.
+    struct Events(Mutex<Vec<&'static str>>);
+    /// Responds with streams that end when the server stops.
+    struct Streams(Arc<Events>);
+    impl Handler for Streams {
+        async fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+            exchange.respond(200).streamed_body()?;
+            exchange.flush().await?;
+            exchange.stopping().await;
+            exchange.end()
+        }
+        fn observer(&self) -> &dyn Observer {
+            &*self.0
+        }
+    }
+    impl Observer for Events {
+        fn on_shutdown(&self) {
+            self.0.lock().expect("no panic").push("shutdown");
+        }
+        fn on_grace_expired(&self) {
+            self.0.lock().expect("no panic").push("grace expired");
+        }
+        fn on_stopped(&self, report: &ShutdownReport) {
+            assert_eq!(report.aborted, 0);
+            self.0.lock().expect("no panic").push("stopped");
+        }
+    }
+    let _turn = TURN.lock();
+    let (server, address) = bound();
+    let shutdown_grace = Duration::from_secs(600);
+    let server = server.with_config(Config { shutdown_grace, ..Config::default() });
+    let (shutdown, events) = (server.shutdown_handle(), Arc::new(Events(Mutex::default())));
+    let handler = Streams(events.clone());
+    let four = NonZeroUsize::new(4).expect("4 is not 0");
+    let serving = thread::spawn(move || server.run(handler, four));
+    smol::block_on(async {
+        let mut clients = Vec::new();
+        for _ in 0..12 {
+            let mut client = TcpStream::connect(address).await.expect("it listens");
+            let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+            client.write_all(request).await.expect("it is connected");
+            client.read_exact(&mut [0; 15]).await.expect("the head arrives");
+            clients.push(client);
+        }
+        shutdown.stop();
+        for client in &mut clients {
+            let mut rest = Vec::new();
+            client.read_to_end(&mut rest).await.expect("it is complete");
+            assert!(rest.ends_with(b"\r\n\r\n0\r\n\r\n"), "{}", rest.escape_ascii());
+        }
+    });
+    serving.join().expect("no thread panics").expect("it stops");
+    assert_eq!(*events.0.lock().expect("no panic"), ["shutdown", "stopped"]);
+}
+
+#[test]
+fn the_start_is_reported_before_anything_is_served() {
+    /// Records the start, which takes its time, and the responses.
+    struct Events(Arc<Mutex<Vec<&'static str>>>);
+    impl Handler for Events {
+        async fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+            exchange.respond(200).body("hi")
+        }
+        fn observer(&self) -> &dyn Observer {
+            self
+        }
+    }
+    impl Observer for Events {
+        fn on_start(&self) {
+            thread::sleep(Duration::from_millis(50));
+            self.0.lock().expect("no panic").push("start");
+        }
+        fn log(&self, _: &Record<'_>) {
+            self.0.lock().expect("no panic").push("response");
+        }
+    }
+    let _turn = TURN.lock();
+    for threads in [1, 4] {
+        let (server, address) = bound();
+        let (events, shutdown) = (Arc::default(), server.shutdown_handle());
+        let handler = Events(Arc::clone(&events));
+        let threads = NonZeroUsize::new(threads).expect("it is not 0");
+        smol::block_on(async {
+            let mut client = TcpStream::connect(address).await.expect("it listens");
+            let serving = smol::unblock(move || server.run(handler, threads));
+            let asked = async {
+                ask(&mut client).await;
+                shutdown.stop();
+            };
+            smol::future::zip(asked, serving).await.1.expect("it stops");
+        });
+        assert_eq!(*events.lock().expect("no panic"), ["start", "response"]);
+    }
 }

@@ -9,23 +9,102 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::net::TcpStream;
 use std::ops::Deref;
+use std::time::{Duration, Instant};
 
 use doorstep_core::http1::WaitingFor;
 use doorstep_driver::Response;
 use doorstep_driver::exchange::{BodyRead, ExchangeState, ExchangeView};
+use doorstep_driver::net::DisconnectDetector;
 
 use crate::socket::Socket;
 
 /// A request, and the means to respond to it: an [`ExchangeView`], and what may wait for the
 /// client.
+///
+/// # Examples
+/// A body that is sent back as it is received, in memory of constant size. The first part is read
+/// before the response begins, so that a client that waits for `100 Continue` gets it:
+///
+/// ```
+/// # use std::io;
+/// # use doorstep_blocking::{Exchange, Handler};
+/// use std::io::Read;
+///
+/// struct Uppercase;
+///
+/// impl Handler for Uppercase {
+///     fn post(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+///         let mut part = [0; 8 << 10];
+///         let mut n = exchange.body().read(&mut part)?;
+///         exchange.respond(200).header("Content-Type", "text/plain").streamed_body()?;
+///         while n > 0 {
+///             part[..n].make_ascii_uppercase();
+///             exchange.send(&part[..n])?;
+///             n = exchange.body().read(&mut part)?;
+///         }
+///         exchange.end()
+///     }
+/// }
+/// ```
+///
+/// A PUT to a file, of at most 10 MiB. The file is replaced when the upload is complete:
+///
+/// ```
+/// # use doorstep_blocking::{Exchange, Handler};
+/// use std::fs::{self, File};
+/// use std::io;
+///
+/// struct Upload;
+///
+/// impl Handler for Upload {
+///     fn put(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+///         let part = format!("upload.{}", exchange.peer_addr()); // one for each connection
+///         let mut file = File::create(&part)?;
+///         io::copy(&mut exchange.body().limit(10 << 20), &mut file)?; // 413 if it is larger
+///         fs::rename(&part, "upload")?;
+///         exchange.respond(204).body("")
+///     }
+/// }
+/// ```
+///
+/// An event stream, which ends when the server stops, so that the shutdown does not have to abort
+/// it:
+///
+/// ```
+/// # use std::io;
+/// # use doorstep_blocking::{Exchange, Handler};
+/// use std::time::Duration;
+///
+/// struct Events;
+///
+/// impl Handler for Events {
+///     fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+///         let response = exchange.respond(200).header("Content-Type", "text/event-stream");
+///         response.header("Cache-Control", "no-store").streamed_body()?;
+///         if exchange.head().is_head() {
+///             return Ok(()); // its response has no body, and would never end here
+///         }
+///         for n in 0.. {
+///             exchange.send(format!("data: {n}\n\n").as_bytes())?;
+///             exchange.flush()?; // an error once the client has disconnected
+///             if exchange.wait_stopping(Duration::from_secs(1)) {
+///                 break;
+///             }
+///         }
+///         exchange.end()
+///     }
+/// }
+/// ```
 pub struct Exchange<'a> {
     state: ExchangeState<'a>,
     socket: &'a Socket<'a>,
+    /// Since the first call of [`Exchange::wait_disconnected`].
+    disconnect_detector: Option<DisconnectDetector>,
 }
 
 impl<'a> Exchange<'a> {
     pub(crate) fn new(state: ExchangeState<'a>, socket: &'a Socket<'a>) -> Self {
-        Self { state, socket }
+        Self { state, socket, disconnect_detector: None }
     }
 
     /// The body, to read.
@@ -54,6 +133,15 @@ impl<'a> Exchange<'a> {
         self.state.unsupported()
     }
 
+    /// Responds 503 with `Retry-After`, in whole seconds, rounded up, at least 1: a resource is used
+    /// up, and a later request may succeed.
+    ///
+    /// # Errors
+    /// Returns [`doorstep_core::http1::Misuse`] if a response has begun.
+    pub fn unavailable(&mut self, retry_after: Duration) -> io::Result<()> {
+        self.state.unavailable(retry_after)
+    }
+
     /// Sends an interim response: 103 with `Link` headers, for example.
     ///
     /// # Errors
@@ -64,7 +152,8 @@ impl<'a> Exchange<'a> {
         self.flush()
     }
 
-    /// Sends a part of the response's body. To a HEAD request nothing is sent, which is not an error.
+    /// Sends a part of the response's body. To a HEAD request nothing is sent, which is not an error;
+    /// its length is checked as for GET.
     ///
     /// # Errors
     /// Returns [`doorstep_core::http1::Misuse`] if no body, or less of it, was promised, or the error
@@ -89,19 +178,21 @@ impl<'a> Exchange<'a> {
         self.state.file_sent(transfer.sent(), sent)
     }
 
-    /// Ends a body whose length was not promised.
+    /// Ends the body of the response. Nothing happens if the response is complete: after `body`,
+    /// after the last byte of a `sized_body`, after a HEAD request, and if it was ended before.
     ///
     /// # Errors
-    /// Returns [`doorstep_core::http1::Misuse`] if there is no such body.
+    /// Returns [`doorstep_core::http1::Misuse`] if no response has begun, if announced bytes are
+    /// missing, and if the response was aborted.
     pub fn end(&mut self) -> io::Result<()> {
         self.state.end()
     }
 
-    /// Ends a body whose length was not promised, with trailer fields (RFC 9110 §6.5). They are
-    /// dropped if the body is not chunked, as for HTTP/1.0.
+    /// As `end`, with trailer fields (RFC 9110 §6.5). They are dropped if the body is not chunked, as
+    /// for HTTP/1.0.
     ///
     /// # Errors
-    /// Returns [`doorstep_core::http1::Misuse`] if there is no such body.
+    /// As for `end`; also returns [`doorstep_core::http1::Misuse`] if a trailer is malformed.
     pub fn end_with(&mut self, trailers: &[(&str, &[u8])]) -> io::Result<()> {
         self.state.end_with(trailers)
     }
@@ -124,6 +215,77 @@ impl<'a> Exchange<'a> {
         self.flush()?;
         let unread = self.state.take_unread()?;
         Ok((self.socket.try_clone()?, unread))
+    }
+
+    /// Whether the server is stopping: [`ShutdownHandle::stop`] was called. Responses in progress go
+    /// on, but those that have no end of their own, such as event streams, should end now:
+    /// otherwise the shutdown takes all of its grace, and aborts them.
+    ///
+    /// [`ShutdownHandle::stop`]: crate::ShutdownHandle::stop
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.socket.connections().is_stopping()
+    }
+
+    /// Waits until the server begins to stop, at most for `timeout`. Returns whether it is stopping
+    /// ([`Exchange::is_stopping`]). For event streams, instead of a sleep.
+    #[must_use]
+    pub fn wait_stopping(&self, timeout: Duration) -> bool {
+        self.socket.connections().wait_stopping(timeout)
+    }
+
+    /// Waits until the client has disconnected, at most for `timeout`. Returns whether it has. It
+    /// reads nothing: requests that have arrived already are kept. A client that has only closed its
+    /// half of the connection may wait for the response; it counts as disconnected after
+    /// [`Config::half_close_timeout`], which all calls during one exchange measure together.
+    ///
+    /// A thread cannot wait for two things, so a handler that waits for something else checks now and
+    /// then, with a timeout of zero:
+    ///
+    /// ```
+    /// # use std::io;
+    /// # use doorstep_blocking::{Exchange, Handler};
+    /// use std::sync::Mutex;
+    /// use std::sync::mpsc::{Receiver, RecvTimeoutError};
+    /// use std::time::Duration;
+    ///
+    /// /// Responds with the next message, whenever it comes.
+    /// struct LongPoll(Mutex<Receiver<String>>);
+    ///
+    /// impl Handler for LongPoll {
+    ///     fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+    ///         while !exchange.wait_disconnected(Duration::ZERO) {
+    ///             let next = self.0.lock().map(|queue| queue.recv_timeout(Duration::from_secs(1)));
+    ///             match next {
+    ///                 Ok(Ok(message)) => return exchange.respond(200).body(message),
+    ///                 Ok(Err(RecvTimeoutError::Timeout)) => {}
+    ///                 _ => return exchange.unavailable(Duration::from_secs(10)),
+    ///             }
+    ///         }
+    ///         Err(io::ErrorKind::ConnectionAborted.into())
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// [`Config::half_close_timeout`]: crate::Config::half_close_timeout
+    #[must_use]
+    pub fn wait_disconnected(&mut self, timeout: Duration) -> bool {
+        let (connection, config) = (self.socket.connection(), self.state.config());
+        let interval = config.disconnect_check_interval;
+        let new = || DisconnectDetector::new(config.half_close_timeout, interval);
+        let detector = self.disconnect_detector.get_or_insert_with(new);
+        let begun = Instant::now();
+        let mut state = connection.peer_state();
+        loop {
+            if detector.update(state).is_some() {
+                return true;
+            }
+            let left = timeout.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return false;
+            }
+            state = connection.wait_peer_change(state, left.min(interval));
+        }
     }
 
     pub(crate) fn into_state(self) -> ExchangeState<'a> {
@@ -152,10 +314,29 @@ pub struct Body<'x, 'a> {
     exchange: &'x mut Exchange<'a>,
 }
 
+impl Body<'_, '_> {
+    /// Accepts at most `max` bytes of this request's body. If there are more, reading returns
+    /// [`io::ErrorKind::InvalidData`] with [`Reject::BodyTooLarge`] inside, and if the handler then
+    /// returns this error, the response is a 413 and the connection closes. If the length is known
+    /// ([`ExchangeView::body_len`]), the first read returns it, before the client is asked for the
+    /// body (`100 Continue`).
+    ///
+    /// The limit holds for the whole exchange. It can be lowered, and not raised above
+    /// [`Limits::body`], which bounds the bodies of all requests.
+    ///
+    /// [`Limits::body`]: doorstep_core::http1::Limits::body
+    /// [`Reject::BodyTooLarge`]: doorstep_core::http1::Reject::BodyTooLarge
+    #[must_use]
+    pub fn limit(self, max: u64) -> Self {
+        self.exchange.state.limit_body(max);
+        self
+    }
+}
+
 impl Read for Body<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let Exchange { state, socket } = &mut *self.exchange;
+            let Exchange { state, socket, .. } = &mut *self.exchange;
             match state.read_body(buffer)? {
                 BodyRead::Read(n) => return Ok(n),
                 BodyRead::Flush => self.exchange.flush()?,

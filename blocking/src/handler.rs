@@ -17,13 +17,68 @@
 //! # ;Ok::<(), io::Error>(())
 //! ```
 //!
-//! A closure is a handler too, for every method. So are `Arc<H>` and
-//! `Box<dyn Handler>`.
+//! A closure is a handler too, for every method. So are `Arc<H>` and `Box<dyn Handler>`.
+//!
+//! The server calls [`Handler::handle`] and [`Handler::observer`], and nothing else. So a handler that
+//! wraps another one overrides these two; methods and expectations are those of the other.
+//!
+//! ```no_run
+//! # use std::io;
+//! # use doorstep_blocking::{Exchange, Files, Handler, Observer, Server};
+//! /// Asks for a password below one path (RFC 7617).
+//! struct BasicAuth<H>(H);
+//!
+//! impl<H: Handler> Handler for BasicAuth<H> {
+//!     fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+//!         // "user:password" in base64. A comparison that takes the same time for every wrong
+//!         // password would be safer.
+//!         const EXPECTED: &[u8] = b"Basic dXNlcjpwYXNzd29yZA==";
+//!         let head = exchange.head();
+//!         if head.path().starts_with(b"/private/") && head.header("Authorization") != Some(EXPECTED) {
+//!             return exchange
+//!                 .respond(401)
+//!                 .header("WWW-Authenticate", "Basic realm=\"private\", charset=\"UTF-8\"")
+//!                 .error_page("");
+//!         }
+//!         self.0.handle(exchange)
+//!     }
+//!     fn observer(&self) -> &dyn Observer {
+//!         self.0.observer()
+//!     }
+//! }
+//!
+//! let app = BasicAuth(Files::new(".")?);
+//! Server::bind("127.0.0.1:8000")?.serve(app)
+//! # ;Ok::<(), io::Error>(())
+//! ```
+//!
+//! The path is compared as it was sent: before comparing it to protect files, normalize it as they do
+//! ([`core::path`](crate::core::path)).
+//!
+//! In a handler with methods of its own, [`Handler::dispatch`] calls them:
+//!
+//! ```
+//! # use std::io;
+//! # use doorstep_blocking::{Exchange, Handler};
+//! struct App;
+//!
+//! impl Handler for App {
+//!     fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+//!         match exchange.head().host() {
+//!             Some(b"www.example.org") => self.dispatch(exchange),
+//!             _ => exchange.respond(421).error_page(""),
+//!         }
+//!     }
+//!     fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+//!         exchange.respond(200).header("Content-Type", "text/plain").body("hello\n")
+//!     }
+//! }
+//! ```
 
 use std::io;
 use std::sync::Arc;
 
-use doorstep_driver::Observer;
+use doorstep_driver::{Observer, WithObserver};
 
 use crate::exchange::Exchange;
 
@@ -31,8 +86,9 @@ use crate::exchange::Exchange;
 /// [`Handler::fallback`], which responds 501; `head` calls `get`, since to HEAD no body is sent.
 ///
 /// If a method returns an error before a response has begun, the client gets a 500. After that the
-/// connection is closed in such a way that the client sees that the response is incomplete. Neither
-/// affects other connections; nor does a panic.
+/// connection is closed in such a way that the client sees that the response is incomplete. The same
+/// happens if a method returns without a response, or does not end it. Neither affects other
+/// connections; nor does a panic. All of these are reported to [`Observer::on_error`], with the path.
 pub trait Handler: Send + Sync + 'static {
     /// GET.
     ///
@@ -94,6 +150,7 @@ pub trait Handler: Send + Sync + 'static {
     /// The client waits for `100 Continue` before it sends the body. A response given here refuses
     /// the request (with 417, for example), and no other method is called (B-053). If none is given,
     /// `100 Continue` is sent when the body is first read (B-050; RFC 9110 §10.1.1).
+    /// [`Handler::dispatch`] calls it.
     ///
     /// # Errors
     /// As for [`Handler::get`].
@@ -102,11 +159,19 @@ pub trait Handler: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Calls the method for the request's method. Override it to see every request first.
+    /// Calls [`Handler::expect`] if the client waits for `100 Continue`, and then the method for the
+    /// request's method, unless `expect` has responded. A handler that overrides
+    /// [`Handler::handle`] calls it for the requests that it lets pass.
     ///
     /// # Errors
     /// As for [`Handler::get`].
-    fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+    fn dispatch(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        if exchange.expects_continue() {
+            self.expect(exchange)?;
+            if exchange.has_responded() {
+                return Ok(());
+            }
+        }
         match exchange.head().method() {
             b"GET" => self.get(exchange),
             b"HEAD" => self.head(exchange),
@@ -119,10 +184,37 @@ pub trait Handler: Send + Sync + 'static {
         }
     }
 
+    /// Responds to a request, whatever its method is. This is what the server calls. Override it to
+    /// see every request first; by default it is [`Handler::dispatch`].
+    ///
+    /// # Errors
+    /// As for [`Handler::get`].
+    fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.dispatch(exchange)
+    }
+
     /// What receives the access log, errors, and the events of a shutdown. By default nothing does. A
-    /// handler that wraps another one returns the other's, or its own.
+    /// handler that wraps another one returns the other's, or its own, which may wrap the other's
+    /// ([`Observer::inner`]).
     fn observer(&self) -> &dyn Observer {
         &()
+    }
+
+    /// This handler, whose reports `observer` receives too: before [`Handler::observer`], which still
+    /// receives them.
+    ///
+    /// ```no_run
+    /// use doorstep_blocking::{AccessLog, Files, Handler, Server};
+    ///
+    /// let service = Files::new(".")?.with_observer(AccessLog::stderr()?);
+    /// Server::bind("127.0.0.1:8000")?.serve(service)?
+    /// # ;Ok::<(), std::io::Error>(())
+    /// ```
+    fn with_observer<O: Observer>(self, observer: O) -> WithObserver<Self, O>
+    where
+        Self: Sized,
+    {
+        WithObserver::new(self, |handler| handler.observer(), observer)
     }
 }
 
@@ -141,18 +233,29 @@ macro_rules! delegate {
         $(fn $method(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
             (**self).$method(exchange)
         })*
-        fn observer(&self) -> &dyn Observer {
-            (**self).observer()
-        }
     };
 }
 
 /// A handler that other code shares with the server.
 impl<H: Handler + ?Sized> Handler for Arc<H> {
-    delegate! { get head post put delete options patch fallback expect handle }
+    delegate! { get head post put delete options patch fallback expect dispatch handle }
+    fn observer(&self) -> &dyn Observer {
+        (**self).observer()
+    }
 }
 
 /// A handler that is chosen when the program runs.
 impl Handler for Box<dyn Handler> {
-    delegate! { get head post put delete options patch fallback expect handle }
+    delegate! { get head post put delete options patch fallback expect dispatch handle }
+    fn observer(&self) -> &dyn Observer {
+        (**self).observer()
+    }
+}
+
+/// The result of [`Handler::with_observer`].
+impl<H: Handler, O: Observer + 'static> Handler for WithObserver<H, O> {
+    delegate! { get head post put delete options patch fallback expect dispatch handle }
+    fn observer(&self) -> &dyn Observer {
+        self
+    }
 }

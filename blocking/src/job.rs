@@ -1,13 +1,12 @@
 //! Carries out what a job of the driver crate waits for: files, listings, scripts.
 
 use std::io::{self, Read};
-use std::os::fd::AsFd;
 
 use doorstep_driver::Observer;
 use doorstep_driver::cgi::Cgi;
+use doorstep_driver::event_listener::Listener;
 use doorstep_driver::files::Files;
 use doorstep_driver::job::{Job, JobStep};
-use event_listener::Listener;
 
 use crate::exchange::Exchange;
 use crate::handler::Handler;
@@ -38,7 +37,8 @@ fn run(exchange: &mut Exchange<'_>, job: &mut impl Job) -> io::Result<bool> {
             JobStep::Wait(listener, timeout) => drop(listener.wait_timeout(timeout)),
             JobStep::WaitProcess(timeout) => {
                 let owes_response = exchange.state().owes_response();
-                let client = owes_response.then(|| exchange.socket().connection().as_fd());
+                let stream = exchange.socket().connection().stream();
+                let client = stream.fd().filter(|_| owes_response);
                 if let Some(process) = job.process() {
                     let ready = process.wait_ready(client, timeout)?;
                     job.process_ready(ready);

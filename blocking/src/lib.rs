@@ -27,6 +27,11 @@
 //! idle connections are evicted for new ones. [`Server::shutdown_handle`] stops the server gracefully,
 //! and an [`Observer`] receives the access log and errors.
 //!
+//! Unix only: Linux is the system for production, macOS and FreeBSD compile and are not tested, Windows
+//! is not supported. The protocol is HTTP/1.1 without TLS: for HTTPS, HTTP/2 and HTTP/3 put a reverse proxy
+//! in front. docs/stability.md in the repository has what may change between releases, Rust versions,
+//! panics, threads.
+//!
 //! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them,
 //! and describes where the behaviour differs from that of `http.server`.
 
@@ -39,20 +44,27 @@ mod serve;
 mod server;
 mod socket;
 mod sweeper;
+pub mod test;
 mod thread_pool;
 
 pub use doorstep_core as core;
 pub use doorstep_driver::cgi::{Cgi, CgiSettings};
 pub use doorstep_driver::exchange::ExchangeView;
 pub use doorstep_driver::files::Files;
-pub use doorstep_driver::net::PeerState;
+pub use doorstep_driver::net::{MemoryStream, PeerState, Stream};
 pub use doorstep_driver::{
-    Config, Observer, Record, Response, ShutdownHandle, ShutdownReport, ShutdownSchedule,
+    AccessLog, Config, Ending, Observer, Record, Response, ShutdownHandle, ShutdownReport,
+    ShutdownSchedule, Stopping, Timing, WithObserver,
 };
 pub use exchange::{Body, Exchange};
 pub use handler::Handler;
+pub use serve::serve_stream;
 pub use server::Server;
 
 #[cfg(doctest)]
 #[doc = include_str!("../tests/misuse.md")]
 struct MisuseDoesNotCompile;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -4,14 +4,58 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use doorstep_core::http1::Outbox;
 use doorstep_driver::Config;
-use doorstep_driver::exchange::{Session, Step};
+use doorstep_driver::connections::Connections;
+use doorstep_driver::exchange::{Session, Step, log_connection_error};
+use doorstep_driver::net::Stream;
 
 use crate::exchange::Exchange;
 use crate::handler::Handler;
 use crate::socket::Socket;
+use crate::sweeper::Sweeper;
+
+/// Serves one accepted connection until it ends, on this thread: for a program that accepts
+/// connections itself, or that inetd starts. Errors of the connection and of the handler are
+/// reported to the observer.
+///
+/// Deadlines apply, and a thread watches them, except for a [`MemoryStream`], which never waits:
+///
+/// ```
+/// use doorstep_blocking::{Config, Exchange, MemoryStream, serve_stream};
+///
+/// let handler = |exchange: &mut Exchange<'_>| exchange.respond(200).body(vec![b'x'; 1 << 20]);
+/// let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+/// let client = MemoryStream::new(request).disconnect_after(1000);
+/// serve_stream(&handler, &Config::default(), client.clone())?;
+/// assert_eq!(client.take_output().len(), 1000);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// [`MemoryStream`]: crate::MemoryStream
+///
+/// # Errors
+/// Returns an error if the system has no thread for the deadlines, or the socket cannot be set to
+/// blocking.
+pub fn serve_stream<H: Handler>(
+    handler: &H,
+    config: &Config,
+    stream: impl Into<Stream>,
+) -> io::Result<()> {
+    let stream = stream.into();
+    stream.set_nonblocking(false)?;
+    let connections = Arc::<Connections>::default();
+    let waits = stream.fd().is_some();
+    let _sweeper = waits.then(|| Sweeper::start(connections.clone(), config)).transpose()?;
+    let socket = Socket::new(connections.register_stream(stream), config);
+    let mut outbox = config.outbox();
+    if let Err(error) = connection(handler, config, &socket, &mut outbox, false) {
+        log_connection_error(handler.observer(), socket.connection(), &error);
+    }
+    Ok(())
+}
 
 /// Serves a connection until it ends; with `once`, one request of it.
 pub(crate) fn connection<H: Handler>(
@@ -29,12 +73,15 @@ pub(crate) fn connection<H: Handler>(
             Step::Handle(head) => {
                 let state = session.exchange(head, &mut inbox, outbox);
                 let mut exchange = Exchange::new(state, socket);
-                let handled = AssertUnwindSafe(|| respond(handler, &mut exchange));
+                let handled = AssertUnwindSafe(|| handler.handle(&mut exchange));
                 let outcome = catch_unwind(handled);
                 let end = exchange.into_state().finish(outcome);
                 inbox.rejoin(end);
             }
-            Step::Flush => socket.flush(outbox, false)?,
+            Step::Flush => {
+                let flushed = socket.flush(outbox, false);
+                session.flushed(&inbox, outbox, flushed)?;
+            }
             Step::Fill(waiting) => {
                 let filled = socket.fill(&mut inbox, waiting);
                 session.filled(&inbox, outbox, filled)?;
@@ -43,11 +90,4 @@ pub(crate) fn connection<H: Handler>(
             Step::Close | Step::Upgraded => return Ok(()),
         }
     }
-}
-
-fn respond<H: Handler>(handler: &H, exchange: &mut Exchange<'_>) -> io::Result<()> {
-    if exchange.state().expects_continue() {
-        handler.expect(exchange)?;
-    }
-    if exchange.has_responded() { Ok(()) } else { handler.handle(exchange) }
 }

@@ -81,7 +81,24 @@ impl Server {
         self.shutdown.acceptor.addresses()
     }
 
-    /// A handle that stops the server from anywhere.
+    /// A handle that stops the server from anywhere. Responses in progress are completed, as far as
+    /// [`Config::shutdown_grace`] allows; then serving returns.
+    ///
+    /// ```no_run
+    /// # use doorstep_blocking::{Files, Server};
+    /// # use std::io::{self, BufRead};
+    /// let server = Server::bind("127.0.0.1:8000")?;
+    /// let shutdown = server.shutdown_handle();
+    /// std::thread::spawn(move || {
+    ///     let _ = io::stdin().lock().read_line(&mut String::new()); // or a signal
+    ///     shutdown.stop();
+    /// });
+    /// server.serve(Files::new(".")?)
+    /// # ;Ok::<(), io::Error>(())
+    /// ```
+    ///
+    /// Handlers that wait see the stop ([`Exchange::is_stopping`](crate::Exchange::is_stopping)), and
+    /// so does [`Observer::on_shutdown`](crate::Observer::on_shutdown).
     #[must_use]
     pub fn shutdown_handle(&self) -> ShutdownHandle {
         self.shutdown.clone()
@@ -97,9 +114,14 @@ impl Server {
     /// Serves until it is stopped. The shutdown takes at most [`Config::shutdown_grace`]. A handler
     /// that does not return keeps its thread.
     ///
+    /// To keep a handler that is served, pass an `Arc` of it, which is a handler, too. (For that
+    /// reason the parameter is not an `impl Into<Arc<H>>`: it could be either of two handlers.)
+    ///
     /// # Errors
-    /// Returns an error if the system has no thread, or not enough descriptors for one connection.
+    /// Returns an error if the system has no thread, or not enough descriptors for one connection,
+    /// or [`io::ErrorKind::InvalidInput`] if the configuration is invalid ([`Config::check`]).
     pub fn serve(self, handler: impl Handler) -> io::Result<()> {
+        self.config.check()?;
         let _sweeper = Sweeper::start(self.shutdown.connections.clone(), &self.config)?;
         let stop = self.shutdown.clone();
         let pool = ThreadPool::new(handler, self.config, self.shutdown);
@@ -114,9 +136,10 @@ impl Server {
     /// Waits for one connection, serves one request on it, and closes it (B-307).
     ///
     /// # Errors
-    /// Returns an error if the system cannot accept connections, or the handler's.
-    /// A client that disconnects early is not an error.
+    /// Returns an error if the system cannot accept connections, the handler's, or that of an invalid
+    /// configuration ([`Config::check`]). A client that disconnects early is not an error.
     pub fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
+        self.config.check()?;
         let Some((stream, peer)) = self.shutdown.acceptor.accept()? else { return Ok(()) };
         let connections = &self.shutdown.connections;
         let _sweeper = Sweeper::start(connections.clone(), &self.config)?;

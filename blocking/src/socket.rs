@@ -3,16 +3,15 @@
 //! No timeout is set on it: what is waited for stands in the table of connections, and the sweep
 //! wakes those that wait for too long ([`crate::sweeper`]).
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::sync::Arc;
 
 use doorstep_core::http1::{Inbox, Outbox, Storage, WaitingFor};
 use doorstep_driver::Config;
-use doorstep_driver::connections::{ConnectionHandle, Eviction, Registration};
+use doorstep_driver::connections::{ConnectionHandle, Connections, Eviction, Registration};
+use doorstep_driver::event_listener::Listener;
 use doorstep_driver::files::FileTransfer;
-use doorstep_driver::net;
-use event_listener::Listener;
 
 /// One connection's socket. Dropping it closes the connection.
 pub(crate) struct Socket<'c> {
@@ -29,9 +28,14 @@ impl<'c> Socket<'c> {
         &self.connection
     }
 
-    /// A second handle of the socket.
+    /// The table of all connections.
+    pub(crate) fn connections(&self) -> &'c Connections {
+        self.connection.connections()
+    }
+
+    /// A second handle of the socket. A connection in memory has none.
     pub(crate) fn try_clone(&self) -> io::Result<TcpStream> {
-        self.connection.stream().try_clone()
+        self.connection.stream().try_clone_socket()
     }
 
     /// Evicts another connection, if one can be evicted, and waits a moment for its descriptor.
@@ -69,7 +73,7 @@ impl<'c> Socket<'c> {
             return Ok(());
         }
         // Nearly always all of it goes at once, and nothing has to be waited for.
-        match net::send_nonblocking(self.connection.stream(), outbox.unsent(), more) {
+        match self.connection.stream().send_nonblocking(outbox.unsent(), more) {
             Ok(n) => outbox.sent(n),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),

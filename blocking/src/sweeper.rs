@@ -7,7 +7,7 @@ use std::{io, mem};
 
 use doorstep_driver::Config;
 use doorstep_driver::connections::Connections;
-use event_listener::Listener;
+use doorstep_driver::event_listener::Listener;
 
 /// A thread that checks all deadlines at an interval, until it is dropped. It sleeps while there is
 /// no connection.

@@ -36,6 +36,8 @@ pub(crate) struct ThreadPool<H> {
     /// The number of idle threads that are kept. Linux reserves a descriptor for each that waits in
     /// accept, so there are fewer where descriptors are scarce.
     max_idle: usize,
+    /// Locked until the start was reported: no thread accepts before that.
+    starting: Mutex<()>,
     state: Mutex<PoolState>,
     changed: Condvar,
 }
@@ -61,6 +63,7 @@ impl<H: Handler> ThreadPool<H> {
             handler,
             config,
             shutdown,
+            starting: Mutex::default(),
             state: Mutex::default(),
             changed: Condvar::new(),
         })
@@ -69,8 +72,10 @@ impl<H: Handler> ThreadPool<H> {
     /// Starts the first thread, and watches the listeners until the server stops.
     pub(crate) fn run(self: &Arc<Self>) -> io::Result<()> {
         os::can_open_descriptors(MIN_DESCRIPTORS)?;
+        let starting = self.starting.lock();
         self.spawn_worker()?;
         self.handler.observer().on_start();
+        drop(starting);
         loop {
             let state = self.state();
             // With the lock: the last thread that ends because of the stop notifies with it, too.
@@ -160,6 +165,7 @@ impl<H: Handler> ThreadPool<H> {
 
     /// A thread: connection after connection.
     fn work(self: Arc<Self>) {
+        drop(self.starting.lock());
         let mut outbox = self.config.outbox();
         while let Some((stream, peer)) = self.accept() {
             let registration = self.shutdown.connections.register(stream, peer);

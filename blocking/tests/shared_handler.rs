@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use doorstep_blocking::{Exchange, Handler, Observer, PeerState, Record, Server};
+use doorstep_blocking::{Config, Exchange, Handler, Observer, PeerState, Record, Server};
 
 /// Counts its requests. GET is counted apart, since it is a method of its own.
 #[derive(Default)]
@@ -123,4 +123,17 @@ fn an_access_log_can_show_the_headers_of_the_request() {
     shutdown.stop();
     serving.join().unwrap().unwrap();
     assert_eq!(agents.try_iter().collect::<Vec<_>>(), ["test/1 (x)", "-"]);
+}
+
+#[test]
+fn a_server_with_an_invalid_header_does_not_serve() {
+    let headers = vec![("X-Frame-Options".into(), "DENY\n".into())];
+    let server = || {
+        let config = Config { headers: headers.clone(), ..Config::default() };
+        Server::bind("127.0.0.1:0").unwrap().with_config(config)
+    };
+    let handler = |exchange: &mut Exchange<'_>| exchange.respond(204).body("");
+    for served in [server().serve(handler), server().serve_one(&handler)] {
+        assert_eq!(served.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
 }

@@ -18,6 +18,9 @@
 //! assert_eq!(out, b"1024");
 //! ```
 
+use alloc::vec::Vec;
+use core::fmt::{self, Write as _};
+
 /// Whether `byte` is a `tchar`: one byte of a token (RFC 9110 §5.6.2).
 #[must_use]
 pub const fn is_tchar(byte: u8) -> bool {
@@ -151,13 +154,27 @@ pub fn push_hex(out: &mut Vec<u8>, byte: u8) {
     out.extend_from_slice(&[hex_digit(byte >> 4), hex_digit(byte)]);
 }
 
+/// Appends the text of `value`.
+pub(crate) fn push_display(out: &mut Vec<u8>, value: impl fmt::Display) {
+    struct Text<'a>(&'a mut Vec<u8>);
+    impl fmt::Write for Text<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.extend_from_slice(text.as_bytes());
+            Ok(())
+        }
+    }
+    let _ = write!(Text(out), "{value}"); // a Vec takes all that is written to it
+}
+
 /// A short text put together from parts: on the stack up to [`ShortText::INLINE`] bytes, on the
 /// heap if it is longer.
+#[cfg(feature = "site")]
 pub(crate) enum ShortText {
     Inline([u8; Self::INLINE], usize),
     Heap(Vec<u8>),
 }
 
+#[cfg(feature = "site")]
 impl ShortText {
     /// The longest text that needs no allocation, in bytes. Media types and content ranges fit.
     const INLINE: usize = 128;
@@ -234,6 +251,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "site")]
     #[test]
     fn a_short_text_is_the_same_inline_and_on_the_heap() {
         for n in [0, 1, 63, 64, 65, 200] {

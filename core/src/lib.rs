@@ -47,15 +47,39 @@
 //! response for a path, [`cgi`] finds scripts and parses their output, [`page`] and [`log`] write
 //! error pages and access log lines, and [`bytes`] holds the byte utilities that all of them share.
 //!
+//! # Features
+//!
+//! All are on by default. With `default-features = false`, the crate is `no_std` and needs `alloc`;
+//! `examples/no_std/` is a server like that. A feature adds items and changes nothing else.
+//!
+//! | feature | adds | needs |
+//! |---|---|---|
+//! | none | `http1`, `path`, `page`, `log`, `bytes` | `alloc`; the crates httparse, percent-encoding |
+//! | `cgi` | `cgi` | `alloc` |
+//! | `site` | `site` | `std`; the crate mime_guess |
+//! | `std` | `Inbox::fill` from an `io::Read`, `io::Error` from `Misuse`, `UnixTime` from a `SystemTime`, parsing of headers with SIMD | `std` |
+//!
+//! It depends on no operating system. docs/stability.md in the repository has what may change between
+//! releases, Rust versions, and what is guaranteed about panics and threads.
+//!
 //! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them,
 //! and describes where the behaviour differs from that of `http.server`.
 
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
 pub mod bytes;
+#[cfg(feature = "cgi")]
 pub mod cgi;
 pub mod http1;
 pub mod log;
 pub mod page;
 pub mod path;
+#[cfg(feature = "site")]
 pub mod site;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

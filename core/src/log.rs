@@ -11,44 +11,160 @@
 //! use doorstep_core::log::{self, Record};
 //!
 //! let at = Civil { year: 2026, month: 11, day: 3, hour: 9, minute: 5, second: 7 };
-//! let record = Record {
-//!     remote_addr: [127, 0, 0, 1].into(),
-//!     request_line: b"GET / HTTP/1.1",
-//!     status: 200,
-//!     body_bytes_sent: Some(512),
-//!     aborted: false,
-//!     error_message: None,
-//!     head: None,
-//! };
+//! let mut record = Record::new(([127, 0, 0, 1], 50123).into(), b"GET / HTTP/1.1", 200);
+//! record.body_bytes_sent = Some(512);
 //! let mut out = Vec::new();
 //! log::write(&mut out, &record, &at);
 //! assert_eq!(out, b"127.0.0.1 - - [03/Nov/2026 09:05:07] \"GET / HTTP/1.1\" 200 512\n");
 //! ```
 
-use crate::bytes::{push_decimal, push_hex};
-use crate::http1::Head;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use crate::bytes::{push_decimal, push_display, push_hex};
 use crate::http1::date::{Civil, four_digits, two_digits};
-use std::io::Write as _;
-use std::net::IpAddr;
+use crate::http1::{Head, Version};
 
 /// One response that has ended. Interim responses (1xx) are not logged (B-106).
+///
+/// ```
+/// use doorstep_core::log::{Ending, Record};
+///
+/// let mut record = Record::new(([127, 0, 0, 1], 50123).into(), b"GET / HTTP/1.1", 200);
+/// assert!(!record.is_aborted() && record.body_bytes_sent.is_none());
+/// record.ending = Ending::ClientDisconnected;
+/// assert!(record.is_aborted());
+/// ```
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Record<'a> {
-    /// The client's address. An IPv4-mapped IPv6 address is shown as IPv4 (B-105).
-    pub remote_addr: IpAddr,
+    /// The client's address and port. In a log line an IPv4-mapped IPv6 address is shown as IPv4
+    /// (B-105).
+    pub remote_addr: SocketAddr,
     /// The request line as received, without its line end (B-102); empty if there was none (B-004).
     pub request_line: &'a [u8],
     /// The status that was sent.
     pub status: u16,
-    /// The number of body bytes sent; `None` if the response has no body (B-101).
+    /// The number of body bytes that the socket has accepted, without the framing of chunks; `None`
+    /// if that is none (B-101). Of an aborted response with chunks it may be less by their framing,
+    /// never more.
     pub body_bytes_sent: Option<u64>,
-    /// Whether the response was aborted before its end (B-107).
-    pub aborted: bool,
+    /// How the response has ended (B-107).
+    pub ending: Ending,
     /// The message of an error response, which is logged in a line of its own before (B-081).
     pub error_message: Option<&'a [u8]>,
     /// The head of the request, for an access log that shows its headers (User-Agent, Referer, Host);
     /// `None` if what was received is not a valid head.
     pub head: Option<&'a Head<'a>>,
+    /// The user as whom the client has authenticated (`REMOTE_USER`, RFC 3875 §4.1.11), if it has.
+    pub user: Option<&'a [u8]>,
+    /// When the exchange began, and how long it took; `None` if it was not measured.
+    pub timing: Option<Timing>,
+    local_addr: Option<LocalAddr<'a>>,
+}
+
+/// How a response has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Ending {
+    /// All of it was sent. The client may nevertheless have disconnected before it received the last
+    /// bytes.
+    #[default]
+    Complete,
+    /// The server has aborted it: the handler has failed, or a shutdown did not wait any longer.
+    Aborted,
+    /// The client has closed or reset the connection.
+    ClientDisconnected,
+    /// The client was too slow, in sending the request or in receiving the response.
+    TimedOut,
+}
+
+/// When an exchange began, and how long it took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// When its head was complete: the time since 1970-01-01 00:00 UTC.
+    pub start: Duration,
+    /// The time from then until the last byte of the response was sent.
+    pub duration: Duration,
+}
+
+impl Timing {
+    /// When the exchange has ended: the time since 1970-01-01 00:00 UTC.
+    #[must_use]
+    pub fn end(&self) -> Duration {
+        self.start.saturating_add(self.duration)
+    }
+}
+
+/// Determines the server's address of a connection when it is asked for.
+#[derive(Clone, Copy)]
+struct LocalAddr<'a>(&'a (dyn Fn() -> Option<SocketAddr> + Sync));
+
+impl fmt::Debug for LocalAddr<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LocalAddr")
+    }
+}
+
+impl<'a> Record<'a> {
+    /// A complete response without a body; whatever else is known is set afterwards.
+    #[must_use]
+    pub fn new(remote_addr: SocketAddr, request_line: &'a [u8], status: u16) -> Self {
+        Self {
+            remote_addr,
+            request_line,
+            status,
+            body_bytes_sent: None,
+            ending: Ending::Complete,
+            error_message: None,
+            head: None,
+            user: None,
+            timing: None,
+            local_addr: None,
+        }
+    }
+
+    /// Sets what [`Record::local_addr`] calls. It is a function because the address costs a system
+    /// call, which few logs need.
+    #[must_use]
+    pub fn with_local_addr(mut self, get: &'a (dyn Fn() -> Option<SocketAddr> + Sync)) -> Self {
+        self.local_addr = Some(LocalAddr(get));
+        self
+    }
+
+    /// The address and port that the client has connected to; `None` if it is not known (any more).
+    /// May cost a system call.
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.local_addr.and_then(|local| local.0())
+    }
+
+    /// Whether the response was aborted before its end (B-107).
+    #[must_use]
+    pub fn is_aborted(&self) -> bool {
+        self.ending != Ending::Complete
+    }
+
+    /// The method of the request; `None` if it has no valid head.
+    #[must_use]
+    pub fn method(&self) -> Option<&'a [u8]> {
+        self.head.map(Head::method)
+    }
+
+    /// The path of the request, undecoded, without query ([`Head::path`]); `None` if it has no valid
+    /// head.
+    #[must_use]
+    pub fn path(&self) -> Option<&'a [u8]> {
+        self.head.map(Head::path)
+    }
+
+    /// The protocol version of the request; `None` if it has no valid head.
+    #[must_use]
+    pub fn version(&self) -> Option<Version> {
+        self.head.map(Head::version)
+    }
 }
 
 /// Appends the line for `record` (B-100): `IP - - [DD/Mon/YYYY HH:MM:SS] "LINE" STATUS BYTES`, with
@@ -56,14 +172,14 @@ pub struct Record<'a> {
 /// File not found` before it (B-081).
 pub fn write(out: &mut Vec<u8>, record: &Record<'_>, at: &Civil) {
     if let Some(message) = record.error_message {
-        prefix(out, record.remote_addr, at);
+        prefix(out, record.remote_addr.ip(), at);
         out.extend_from_slice(b"code ");
         push_decimal(out, record.status.into());
         out.extend_from_slice(b", message ");
         escape_controls(out, message);
         out.push(b'\n');
     }
-    prefix(out, record.remote_addr, at);
+    prefix(out, record.remote_addr.ip(), at);
     out.push(b'"');
     escape(out, record.request_line);
     out.extend_from_slice(b"\" ");
@@ -73,7 +189,7 @@ pub fn write(out: &mut Vec<u8>, record: &Record<'_>, at: &Civil) {
         Some(bytes) => push_decimal(out, bytes),
         None => out.push(b'-'),
     }
-    out.extend_from_slice(if record.aborted { b" cut\n" } else { b"\n" });
+    out.extend_from_slice(if record.is_aborted() { b" cut\n" } else { b"\n" });
 }
 
 /// Appends a message of the server about the client `peer`: why something was refused or aborted.
@@ -145,7 +261,7 @@ fn push_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 fn prefix(out: &mut Vec<u8>, peer: IpAddr, at: &Civil) {
-    write!(out, "{}", peer.to_canonical()).expect("a Vec takes all that is written to it");
+    push_display(out, peer.to_canonical());
     date(out, at);
 }
 
@@ -165,19 +281,22 @@ fn date(out: &mut Vec<u8>, at: &Civil) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Civil, Record, write, write_client_message};
+    use super::{Civil, Ending, Record, write, write_client_message};
     use crate::http1::Reject;
-    use std::net::IpAddr;
+    use std::net::{Ipv4Addr, SocketAddr};
 
     const AT: Civil = Civil { year: 2026, month: 1, day: 2, hour: 3, minute: 4, second: 5 };
     const ROOT: Record<'_> = Record {
-        remote_addr: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        remote_addr: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 50123),
         request_line: b"GET / HTTP/1.1",
         status: 200,
         body_bytes_sent: None,
-        aborted: false,
+        ending: Ending::Complete,
         error_message: None,
         head: None,
+        user: None,
+        timing: None,
+        local_addr: None,
     };
 
     fn line(record: Record<'_>) -> String {
@@ -237,7 +356,7 @@ mod tests {
             let failed = Record { error_message: Some(hostile.as_bytes()), ..ROOT };
             assert!(line(failed).contains(&expected));
             let mut out = Vec::new();
-            write_client_message(&mut out, ROOT.remote_addr, &AT, hostile.as_bytes());
+            write_client_message(&mut out, ROOT.remote_addr.ip(), &AT, hostile.as_bytes());
             assert!(String::from_utf8(out).unwrap().contains(&expected));
         }
         let harmless = "/Åland/e\u{301}/שלום/日本/\u{1f980}\u{fe0f}";
@@ -249,17 +368,18 @@ mod tests {
         for (peer, shown) in
             [("::ffff:10.1.2.3", "10.1.2.3"), ("::1", "::1"), ("fe80::2", "fe80::2")]
         {
-            let text = line(Record { remote_addr: peer.parse().unwrap(), ..ROOT });
+            let remote_addr = SocketAddr::new(peer.parse().unwrap(), 1);
+            let text = line(Record { remote_addr, ..ROOT });
             assert!(text.starts_with(&format!("{shown} - - [")), "{text}");
         }
     }
 
     #[test]
     fn b_107_an_aborted_response_is_marked() {
-        assert!(
-            line(Record { body_bytes_sent: Some(7), aborted: true, ..ROOT })
-                .ends_with("\" 200 7 cut\n")
-        );
+        for ending in [Ending::Aborted, Ending::ClientDisconnected, Ending::TimedOut] {
+            let text = line(Record { body_bytes_sent: Some(7), ending, ..ROOT });
+            assert!(text.ends_with("\" 200 7 cut\n"));
+        }
     }
 
     #[test]
@@ -268,7 +388,7 @@ mod tests {
         let mut message = Vec::new();
         Reject::BadSyntax.write_reason(b"\x16\x03\\", &mut message);
         write(&mut out, &Record { status: 400, error_message: Some(&message), ..ROOT }, &AT);
-        write_client_message(&mut out, ROOT.remote_addr, &AT, b"left\x1b\\d");
+        write_client_message(&mut out, ROOT.remote_addr.ip(), &AT, b"left\x1b\\d");
         let text = String::from_utf8(out).unwrap();
         assert_eq!(
             text,

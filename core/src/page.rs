@@ -14,6 +14,8 @@
 //! assert!(html.contains("<title>404 File &lt;not&gt; found</title>"));
 //! ```
 
+use alloc::vec::Vec;
+
 use crate::bytes::push_decimal;
 
 /// The `Content-Type` of the page that [`error`] writes (B-082).

@@ -15,6 +15,8 @@
 //! assert_eq!(path::normalize(b"/x%00", &mut clean), Err(path::PathError::Nul));
 //! ```
 
+use alloc::vec::Vec;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 
 /// The maximum length of a clean path in bytes: what Linux accepts in one system call.

@@ -60,6 +60,28 @@ fn a_batch_of_pipelined_requests_allocates_nothing() {
     assert_eq!(allocations(&batch, 200), 0);
 }
 
+#[test]
+fn sending_by_completions_allocates_nothing() {
+    let mut connection = Connection::new(Limits::default());
+    let mut outbox = Outbox::new("doorstep");
+    let mut respond = |outbox: &mut Outbox| {
+        connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("well formed");
+        connection.respond(200, outbox).body(b"hello, world\n").expect("it is due");
+    };
+    let mut exchange = |sent: usize| {
+        respond(&mut outbox);
+        let buffer = outbox.begin_send().expect("there is something to be sent");
+        respond(&mut outbox); // meanwhile
+        outbox.end_send(buffer, sent).expect("it is in flight");
+        let buffer = outbox.begin_send().expect("there is something to be sent");
+        let size = buffer.len();
+        outbox.end_send(buffer, size).expect("it is in flight");
+        assert!(outbox.is_empty());
+    };
+    (0..4).for_each(&mut exchange);
+    assert_eq!(measure(|| (0..100).for_each(&mut exchange)).count_total, 0);
+}
+
 /// Allocations of the second to the hundredth exchange on one connection.
 fn allocations(request: &[u8], status: u16) -> u64 {
     let mut connection = Connection::new(Limits::default());

@@ -227,7 +227,7 @@ fn b_049_a_body_is_waited_for_while_its_echo_streams() {
     assert!(matches!(connection.advance(b""), Ok((0, Event::NeedData))));
     assert_eq!(
         connection.waiting_for(&outbox),
-        WaitingFor::Body,
+        WaitingFor::BodyOrResponse, // it has the deadline of the body
         "otherwise there would be no deadline"
     );
 }

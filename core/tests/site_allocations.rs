@@ -43,15 +43,9 @@ fn serve(site: &Site, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
         ResponseHeader::Other(_, value) => out.extend_from_slice(value),
     });
     assert!(matches!(plan.body(), ResponseBody::Range(_)));
-    let peer = [127, 0, 0, 1].into();
-    let record = Record {
-        remote_addr: peer,
-        request_line: head.request_line(),
-        status: 200,
-        body_bytes_sent: plan.content_length(),
-        aborted: false,
-        error_message: None,
-        head: Some(&head),
-    };
+    let peer = ([127, 0, 0, 1], 50123).into();
+    let mut record = Record::new(peer, head.request_line(), 200);
+    record.body_bytes_sent = plan.content_length();
+    record.head = Some(&head);
     log::write(out, &record, &date::Civil::utc(0));
 }

@@ -82,7 +82,11 @@ fn the_tables_in_the_docs_are_these() {
     const OPEN: &str = "<!-- table -->\n";
     const CLOSE: &str = "<!-- /table -->";
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/architecture.md");
-    let text = std::fs::read_to_string(&path).expect("the architecture is described");
+    let text = match std::fs::read_to_string(&path) {
+        // The package has no docs. In the repository, tests/docs_map.rs checks that they exist.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+        text => text.expect("the architecture can be read"),
+    };
     let (before, rest) = text.split_once(OPEN).expect("the mark before the tables");
     let (block, after) = rest.split_once(CLOSE).expect("the mark behind the tables");
     if std::env::var_os("UPDATE").is_some() {

@@ -17,12 +17,12 @@ use std::time::Duration;
 
 use doorstep_driver::connections::ConnectionHandle;
 use doorstep_driver::core::http1::{Outbox, WaitingFor};
+use doorstep_driver::event_listener::Listener;
 use doorstep_driver::exchange::{ExchangeState, Session, Step};
 use doorstep_driver::net::Acceptor;
 use doorstep_driver::{
     Admission, Config, Files, GracefulShutdown, Job, JobStep, Observer, ShutdownHandle,
 };
-use event_listener::Listener;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// How often deadlines and the shutdown are looked at, in milliseconds.
@@ -83,7 +83,10 @@ impl Server<'_> {
                     let position = exchange.finish(Ok(handled));
                     inbox.rejoin(position);
                 }
-                Step::Flush => self.flush(connection, &mut outbox, false)?,
+                Step::Flush => {
+                    let flushed = self.flush(connection, &mut outbox, false);
+                    session.flushed(&inbox, &mut outbox, flushed)?;
+                }
                 Step::Fill(waiting) => {
                     let read = || connection.read(waiting, |stream| inbox.fill(stream));
                     let filled = self.wait(connection, waiting, read);
@@ -160,7 +163,9 @@ impl Server<'_> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 result => break result,
             }
-            let _ = poll(&mut [PollFd::new(connection, interest)], Some(&tick));
+            if let Some(fd) = connection.stream().fd() {
+                let _ = poll(&mut [PollFd::from_borrowed_fd(fd, interest)], Some(&tick));
+            }
             self.tick();
         };
         connection.end_wait();

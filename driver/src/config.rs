@@ -12,35 +12,62 @@
 //! assert_eq!(config.server, "doorstep/0.1");
 //! ```
 
+use std::io::{self, ErrorKind};
 use std::num::NonZeroUsize;
+use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
-use doorstep_core::http1::{Connection, GrowableBuffer, Inbox, Limits, Outbox, Timeouts, Version};
+use doorstep_core::http1::{
+    Connection, ErrorPages, GrowableBuffer, Inbox, Limits, Outbox, Timeouts, Version,
+};
 
 /// How a server serves. The defaults are fit for the open network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// The bounds of requests. Each field names the status of the response to a request that
-    /// exceeds it.
+    /// exceeds it. Default: those of [`Limits`].
     pub limits: Limits,
-    /// The longest times to wait for a client, and the rates that it must keep.
+    /// The longest times to wait for a client, and the rates that it must keep. Default: those of
+    /// [`Timeouts`].
     pub timeouts: Timeouts,
     /// The version of responses. With HTTP/1.0 each connection closes after its first response
     /// (B-042). Default: HTTP/1.1.
     pub protocol: Version,
-    /// The value of the Server header; empty for none (B-063). Default: `doorstep/` and the
+    /// The value of the Server header; empty for none (B-063). If it is not a valid value, serving
+    /// returns an error ([`Config::check`]). Default: `doorstep/` and the first two numbers of the
     /// version.
     pub server: String,
-    /// Headers of every final response, name and value (B-293). A pair that is not a valid header
-    /// is left out. Default: none.
+    /// Headers of every final response, name and value (B-293). With a pair that is not a valid
+    /// header, or that only the server may write, such as `Content-Length`, serving returns an error
+    /// ([`Config::check`]). Default: none.
     pub headers: Vec<(String, String)>,
+    /// What makes the pages of all error responses, also of those to requests that are refused.
+    /// `None` is the page of [`page::error`]. If the function panics, that page is sent. Default:
+    /// `None`.
+    ///
+    /// ```
+    /// use doorstep_driver::Config;
+    /// use doorstep_driver::core::http1::ErrorPages;
+    /// use doorstep_driver::core::page::escape_html;
+    ///
+    /// let error_pages = ErrorPages::new(|page| {
+    ///     let mut html = format!("<!DOCTYPE html><title>{}</title><h1>", page.status).into_bytes();
+    ///     escape_html(&mut html, page.reason); // it may quote the request
+    ///     ("text/html; charset=utf-8", html)
+    /// });
+    /// let config = Config { error_pages: Some(error_pages), ..Config::default() };
+    /// # drop(config);
+    /// ```
+    ///
+    /// [`page::error`]: doorstep_core::page::error
+    pub error_pages: Option<ErrorPages>,
 
     /// Concurrent connections. `None` is the front end's default: 1,024 on threads, 10,000 on smol.
     /// When there are as many, a connection that is slow or idle is evicted for a new one; while
     /// none can be evicted, new ones wait in the listener's backlog (B-286). There are fewer where
     /// this process may have few descriptors ([`crate::os::max_connections`]): with the usual soft
     /// limit of 1,024 there are 659, unless that limit is raised, as
-    /// `Server::raise_descriptor_limit` does.
+    /// `Server::raise_descriptor_limit` does. Default: `None`.
     pub max_connections: Option<NonZeroUsize>,
     /// The pause after the system has refused a descriptor, memory or a thread, before the server
     /// asks again. Meanwhile new connections wait in the listener's backlog, and work for the smol
@@ -107,15 +134,20 @@ pub struct Config {
     pub body_read_ahead: usize,
     /// Bytes of responses that wait in memory before they are sent: when pipelined requests have
     /// filled it, their responses are sent before the next request is handled. A response that is
-    /// written in parts is sent when it exceeds this, too. Twice as much memory is kept between
+    /// written in parts is sent when it exceeds this, too. Each response that waits has a record for
+    /// the log besides, of about 300 bytes. Twice as much memory is kept between
     /// requests for the next responses. Default: 64 KiB.
     pub flush_threshold: usize,
     /// The most bytes of a file that one call sends (`sendfile`), so that one download cannot
     /// starve the others on the same thread. At least 4 KiB. Default: 256 KiB.
     pub max_sendfile_chunk: usize,
     /// How often it is checked whether a client has disconnected whose request waits for a permit,
-    /// or for a digest or a listing. Default: 1 s.
+    /// for a digest or a listing, or for a handler that waits for the disconnect, too. Default: 1 s.
     pub disconnect_check_interval: Duration,
+    /// How long a client that has closed its half of the connection counts as connected for a
+    /// handler that waits for its disconnect: it may wait for the response, or have disconnected.
+    /// Default: 5 s.
+    pub half_close_timeout: Duration,
     /// Idle threads that the thread pool of the blocking front end keeps for new connections, at
     /// least one; more of them end. Fewer are kept where this process may have few descriptors.
     /// Default: 32.
@@ -148,6 +180,7 @@ impl Default for Config {
             )
             .into(),
             headers: Vec::new(),
+            error_pages: None,
             max_connections: None,
             accept_backoff: Duration::from_millis(100),
             eviction_grace: Duration::from_secs(1),
@@ -167,6 +200,7 @@ impl Default for Config {
             flush_threshold: FLUSH_THRESHOLD,
             max_sendfile_chunk: 256 << 10,
             disconnect_check_interval: Duration::from_secs(1),
+            half_close_timeout: Duration::from_secs(5),
             max_idle_threads: 32,
             max_spare_buffers: 64,
             pool_threads: 64,
@@ -186,6 +220,34 @@ const MIN_READ_AHEAD: usize = 4 << 10;
 pub const FLUSH_THRESHOLD: usize = 64 << 10;
 
 impl Config {
+    /// Checks what an embedder may get wrong: [`Config::server`] and [`Config::headers`]. The front
+    /// ends call it before they serve.
+    ///
+    /// ```
+    /// use doorstep_driver::Config;
+    ///
+    /// let headers = vec![("X-Frame-Options".into(), "DENY\r\n".into())];
+    /// let error = Config { headers, ..Config::default() }.check().unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    /// assert!(error.to_string().starts_with("Config::headers: X-Frame-Options: "));
+    /// ```
+    ///
+    /// # Errors
+    /// Returns [`io::ErrorKind::InvalidInput`] with the name of the field and of the header, and the
+    /// reason.
+    pub fn check(&self) -> io::Result<()> {
+        let mut outbox = Outbox::new("");
+        let mut check = |field: &str, name: &str, value: &str| {
+            let added = outbox.add_default_header(name, value.as_bytes());
+            added.map_err(|misuse| {
+                let message = format!("{field}: {}: {misuse}", name.escape_debug());
+                io::Error::new(ErrorKind::InvalidInput, message)
+            })
+        };
+        check("Config::server", "Server", &self.server)?;
+        self.headers.iter().try_for_each(|(name, value)| check("Config::headers", name, value))
+    }
+
     /// The state machine of one connection.
     #[must_use]
     pub fn connection(&self) -> Connection {
@@ -201,12 +263,19 @@ impl Config {
         Inbox::new(GrowableBuffer::new(INITIAL_INBOX, largest))
     }
 
-    /// An outbox whose responses begin with this server's headers.
+    /// An outbox whose responses begin with this server's headers, as far as they are valid
+    /// ([`Config::check`]), and which has this server's error pages.
     #[must_use]
     pub fn outbox(&self) -> Outbox {
         let mut outbox = Outbox::new(&self.server);
         for (name, value) in &self.headers {
             let _ = outbox.add_default_header(name, value.as_bytes());
+        }
+        if let Some(pages) = self.error_pages.clone() {
+            outbox.set_error_pages(ErrorPages::new(move |page| {
+                let rendered = panic::catch_unwind(AssertUnwindSafe(|| pages.render(page)));
+                rendered.unwrap_or_else(|_| ErrorPages::default().render(page))
+            }));
         }
         outbox
     }
@@ -215,6 +284,28 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn invalid_headers_are_errors_that_name_them() {
+        let error = |server: &str, name: &str, value: &str| {
+            let headers = vec![("X-A".into(), "1".into()), (name.into(), value.into())];
+            let config = Config { server: server.into(), headers, ..Config::default() };
+            config.check().map_err(|error| error.to_string()).err()
+        };
+        for (server, name) in [("", "X-B"), ("a/1 (b)", "Cache-Control")] {
+            assert_eq!(error(server, name, "max-age=1"), None);
+        }
+        for (server, name, value, blamed) in [
+            ("", "X B", "1", "Config::headers: X B: "),
+            ("", "", "1", "Config::headers: : "),
+            ("", "X-B", "1\r\nX-C: 2", "Config::headers: X-B: "),
+            ("", "content-length", "1", "Config::headers: content-length: "),
+            ("a\nb", "X-B", "1", "Config::server: Server: "),
+        ] {
+            let error = error(server, name, value).unwrap();
+            assert!(error.starts_with(blamed), "{error}");
+        }
+    }
 
     #[test]
     fn an_inbox_holds_the_largest_head_and_trailers_and_what_is_read_ahead() {

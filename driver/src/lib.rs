@@ -11,7 +11,7 @@
 //! - [`Files`] and [`Cgi`] respond to requests for files, directory listings and scripts by
 //!   [`Job`]s.
 //! - [`ShutdownHandle`] stops a server, and [`GracefulShutdown`] takes the steps of that.
-//! - [`Observer`] receives the reports of a server.
+//! - [`Observer`] receives the reports of a server; [`AccessLog`] is one.
 //!
 //! ```
 //! use doorstep_driver::core::http1::WaitingFor;
@@ -32,9 +32,15 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! Unix only: Linux is the system for production, macOS and FreeBSD compile and are not tested, Windows
+//! is not supported. The protocol is HTTP/1.1 without TLS: for HTTPS, HTTP/2 and HTTP/3 put a reverse proxy
+//! in front. docs/stability.md in the repository has what may change between releases, Rust versions,
+//! panics, threads.
+//!
 //! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them,
 //! and describes where the behaviour differs from that of `http.server`.
 
+mod access_log;
 pub mod admission;
 pub mod cgi;
 pub mod config;
@@ -51,15 +57,27 @@ mod process_limit;
 pub mod semaphore;
 pub mod shutdown;
 pub mod shutdown_handle;
+mod stop_signal;
+mod with_observer;
 
+pub use access_log::AccessLog;
 pub use admission::Admission;
 pub use cgi::Cgi;
 pub use config::{Config, FLUSH_THRESHOLD};
 pub use doorstep_core as core;
-pub use doorstep_core::log::Record;
+pub use doorstep_core::log::{Ending, Record, Timing};
+/// What a front end waits for is an `EventListener` of this crate: a thread waits by its `Listener`
+/// trait, and a task awaits it.
+pub use event_listener;
 pub use exchange::response::Response;
 pub use files::Files;
 pub use job::{Job, JobStep};
 pub use observer::{Observer, ShutdownReport};
 pub use shutdown::{GracefulShutdown, ShutdownSchedule};
 pub use shutdown_handle::ShutdownHandle;
+pub use stop_signal::Stopping;
+pub use with_observer::WithObserver;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -5,7 +5,8 @@
 //!  |--------------------|-------------------------------|---------|-----|
 //!  each connection      idle connections      handlers are   connections  end
 //!  closes with its      are closed            asked to end   are aborted
-//!  next response
+//!  next response;
+//!  on_shutdown                                on_grace_expired            on_stopped
 //! ```
 //!
 //! It ends as soon as no connection is open. Time in which the whole process is stopped does not
@@ -124,11 +125,13 @@ impl<'s> GracefulShutdown<'s> {
         }
     }
 
-    /// Takes the next step, unless `all_closed`: no connection is open. Returns until when to wait
-    /// for that, as the time since the start of the shutdown ([`ShutdownHandle::next_wait`]), or
-    /// `None` if the wait for connections has ended.
+    /// Takes the next step, unless `all_closed`: no connection is open. The first step calls
+    /// [`Observer::on_shutdown`] and closes nothing. Returns until when to wait for `all_closed`, as
+    /// the time since the start of the shutdown ([`ShutdownHandle::next_wait`]), or `None` if the wait
+    /// for connections has ended.
     pub fn step(&mut self, observer: &dyn Observer, all_closed: bool) -> Option<Duration> {
         let ShutdownHandle { acceptor, connections } = self.handle;
+        connections.report_stop(|| observer.on_shutdown());
         if all_closed {
             self.next = Next::Nothing;
         }
@@ -160,6 +163,7 @@ impl<'s> GracefulShutdown<'s> {
     /// processes start; the second kills those that are left. Returns how long to wait until none
     /// is left, or `None` if there is nothing more to wait for.
     pub fn step_processes(&mut self, observer: &dyn Observer, idle: bool) -> Option<Duration> {
+        self.handle.connections.report_stop(|| observer.on_shutdown());
         let processes = observer.processes()?;
         let (next, timeout) = match self.next_of_processes {
             NextOfProcesses::Close => {
@@ -181,6 +185,7 @@ impl<'s> GracefulShutdown<'s> {
     /// is left.
     pub fn finish(self, observer: &dyn Observer) -> ShutdownReport {
         let ShutdownHandle { acceptor, connections } = self.handle;
+        connections.report_stop(|| observer.on_shutdown()); // serving may have ended by an error
         connections.add_aborted(acceptor.abort_backlog());
         let report = ShutdownReport { aborted: connections.aborted(), time_left: self.time_left() };
         observer.on_stopped(&report);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::connections::Connections;
 use crate::net::Acceptor;
 use crate::os;
+use crate::stop_signal::Stopping;
 
 /// Stops a server from any thread. Clones stop the same server.
 #[derive(Debug, Clone)]
@@ -19,7 +20,8 @@ pub struct ShutdownHandle {
 impl ShutdownHandle {
     /// Begins a graceful shutdown. No new connection is accepted, apart from those in the
     /// listeners' backlogs, and each connection closes with its next response (`Connection:
-    /// close`). [`ShutdownSchedule`](crate::ShutdownSchedule) has the further steps. Takes about a
+    /// close`). Handlers that wait for it are woken ([`ShutdownHandle::stopping`]).
+    /// [`ShutdownSchedule`](crate::ShutdownSchedule) has the further steps. Takes about a
     /// millisecond. Calling it again has no effect.
     pub fn stop(&self) {
         self.acceptor.stop(); // first, since a client whose connection closes may connect again
@@ -39,12 +41,55 @@ impl ShutdownHandle {
         self.acceptor.is_stopped()
     }
 
+    /// A future that is ready once [`ShutdownHandle::stop`] was called. In a handler, the
+    /// `stopping` of the exchange is the same.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use std::time::Duration;
+    /// # use doorstep_driver::{ShutdownHandle, net};
+    /// # let acceptor = Arc::new(net::Acceptor::new(net::bind(Some("127.0.0.1"), 0)?)?);
+    /// # let handle = ShutdownHandle { acceptor, connections: Arc::default() };
+    /// let stopping = handle.stopping();
+    /// let task = async move {
+    ///     stopping.await;
+    ///     // Save what has to be saved.
+    /// };
+    ///
+    /// handle.stop();
+    /// assert!(handle.is_stopping() && handle.wait_stopping(Duration::MAX));
+    /// # drop(task);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn stopping(&self) -> Stopping {
+        self.connections.stopping()
+    }
+
+    /// Blocks the thread until [`ShutdownHandle::stop`] is called, at most for `timeout`. Returns
+    /// whether it was called.
+    #[must_use]
+    pub fn wait_stopping(&self, timeout: Duration) -> bool {
+        self.connections.wait_stopping(timeout)
+    }
+
     /// After [`ShutdownHandle::stop`]: whether no connection is open, and none is in the backlog. A
     /// connection that another thread has accepted and not registered yet does not count.
     #[must_use]
     pub fn all_closed(&self) -> bool {
         // In this order: a connection moves from the backlog to the table.
         self.acceptor.backlog_len() == 0 && self.connections.is_empty()
+    }
+
+    /// After [`ShutdownHandle::stop`]: a future that is ready when [`ShutdownHandle::all_closed`] is
+    /// true at the moment when a connection has been closed, or at first.
+    pub async fn closed(&self) {
+        loop {
+            let closed = self.connections.listen_unregister(); // before looking
+            if self.all_closed() {
+                return;
+            }
+            closed.await;
+        }
     }
 
     /// For a wait that [`GracefulShutdown::step`](crate::GracefulShutdown::step) bounds by `until`:

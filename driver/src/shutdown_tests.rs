@@ -48,6 +48,9 @@ impl Seen {
 }
 
 impl Observer for Seen {
+    fn on_shutdown(&self) {
+        self.calls.lock().unwrap().push("shutdown");
+    }
     fn on_grace_expired(&self) {
         self.calls.lock().unwrap().push("expired");
     }
@@ -81,7 +84,7 @@ fn idle(handle: &ShutdownHandle) -> (Registration<'_>, TcpStream) {
 
 /// Whether reading is over.
 fn is_closed(connection: &Registration<'_>) -> bool {
-    matches!(connection.stream().peek(&mut [0]), Ok(0))
+    matches!(connection.stream().read(&mut [0]), Ok(0))
 }
 
 #[test]
@@ -94,13 +97,15 @@ fn b_282_connections_that_stay_open_are_aborted_after_every_other_step() {
     let at = ShutdownSchedule::new(&config);
     let mut shutdown = GracefulShutdown::new(&handle, &config);
 
+    assert_eq!(seen.calls(), [""; 0]);
     assert_eq!(shutdown.step(&seen, false), Some(at.close_idle));
     assert!(!is_closed(&connection), "it may send one more request");
+    assert_eq!(seen.calls(), ["shutdown"]);
     assert_eq!(shutdown.step(&seen, false), Some(at.grace_expired));
     assert!(is_closed(&connection), "it was idle, and was closed");
-    assert_eq!(seen.calls(), [""; 0]);
+    assert_eq!(seen.calls(), ["shutdown"]);
     assert_eq!(shutdown.step(&seen, false), Some(at.abort));
-    assert_eq!(seen.calls(), ["expired"]);
+    assert_eq!(seen.calls(), ["shutdown", "expired"]);
     assert_eq!((handle.connections.aborted(), handle.acceptor.backlog_len()), (0, 1));
     assert_eq!(shutdown.step(&seen, false), Some(at.end));
     assert_eq!((handle.connections.aborted(), handle.acceptor.backlog_len()), (2, 0));
@@ -109,7 +114,7 @@ fn b_282_connections_that_stay_open_are_aborted_after_every_other_step() {
 
     assert_eq!(shutdown.step_processes(&seen, false), None);
     let report = shutdown.finish(&seen);
-    assert_eq!((report.aborted, seen.calls()), (2, vec!["expired", "stopped"]));
+    assert_eq!((report.aborted, seen.calls()), (2, vec!["shutdown", "expired", "stopped"]));
     assert!(report.time_left <= at.end);
 }
 
@@ -149,7 +154,7 @@ fn b_282_several_workers_take_each_step_once() {
     });
     drop(connections);
     let report = GracefulShutdown::new(&handle, &config).finish(&seen);
-    assert_eq!((report.aborted, seen.calls()), (5, vec!["expired", "stopped"]));
+    assert_eq!((report.aborted, seen.calls()), (5, vec!["shutdown", "expired", "stopped"]));
 }
 
 #[test]
@@ -174,7 +179,7 @@ fn b_282_processes_have_the_rest_of_the_grace_and_are_then_killed() {
     assert_eq!(shutdown.step_processes(&seen, false), None);
     drop(process);
     shutdown.finish(&seen);
-    assert_eq!(seen.calls(), ["stopped"]);
+    assert_eq!(seen.calls(), ["shutdown", "stopped"]);
 }
 
 #[test]
@@ -186,6 +191,23 @@ fn b_282_the_shutdown_ends_with_the_last_process() {
     assert!(shutdown.step_processes(&seen, false).is_some());
     assert!(seen.processes().unwrap().try_acquire().is_none(), "no more of them start");
     assert_eq!(shutdown.step_processes(&seen, true), None);
+}
+
+#[test]
+fn the_shutdown_of_a_server_that_could_not_serve_is_reported_too() {
+    let (handle, seen) = (server(), Seen::default());
+    handle.stop();
+    GracefulShutdown::new(&handle, &Config::default()).finish(&seen);
+    assert_eq!(seen.calls(), ["shutdown", "stopped"]);
+}
+
+#[test]
+fn a_stop_is_announced_to_all_clones() {
+    let (handle, other_server) = (server(), server());
+    assert!(!handle.wait_stopping(Duration::ZERO));
+    handle.clone().stop();
+    assert!(handle.is_stopping() && handle.wait_stopping(Duration::MAX));
+    assert!(!other_server.is_stopping() && !other_server.wait_stopping(Duration::ZERO));
 }
 
 #[test]

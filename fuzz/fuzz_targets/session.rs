@@ -25,6 +25,7 @@ enum Call<'a> {
     Consume(usize),
     BodyReceived(u64),
     Split(u16, &'a [u8]),
+    TakeStorage,
     Respond(Status, Option<&'a [u8]>, Vec<Field<'a>>, Option<u64>, Ending<'a>),
     Send(&'a [u8]),
     BodySent(u64),
@@ -36,6 +37,8 @@ enum Call<'a> {
     Refuse(u8),
     Abort,
     Sent(usize),
+    BeginSend,
+    EndSend(usize),
     Clear,
     ShrinkTo(u16),
     AppendWith(u16, usize),
@@ -109,6 +112,7 @@ fuzz_target!(|input: (bool, u8, u16, Vec<Call<'_>>)| {
         connection: Connection::new(limits).with_version(version),
         inbox: Inbox::new(GrowableBuffer::new(first.into(), most.into())),
         outbox: Outbox::new("f"),
+        in_flight: None,
         default_headers: 0,
     };
     for call in calls {
@@ -120,6 +124,8 @@ struct Session {
     connection: Connection,
     inbox: Inbox<GrowableBuffer>,
     outbox: Outbox,
+    /// The buffer of [`Outbox::begin_send`].
+    in_flight: Option<Vec<u8>>,
     /// Bytes that [`Outbox::add_default_header`] adds to each response.
     default_headers: usize,
 }
@@ -149,7 +155,7 @@ impl Session {
 
     /// Makes the call. Returns how many bytes it asked to send, and its result.
     fn call(&mut self, call: &Call<'_>) -> (usize, Result<(), Misuse>) {
-        let Self { connection, inbox, outbox, default_headers } = self;
+        let Self { connection, inbox, outbox, in_flight, default_headers } = self;
         let mut asked = 0;
         let mut done = Ok(());
         match *call {
@@ -177,6 +183,13 @@ impl Session {
                 let _ = connection.next(&mut rest);
                 let position = rest.position();
                 inbox.rejoin(position);
+            }
+            Call::TakeStorage => {
+                let unread = inbox.unread().to_vec();
+                let taken = std::mem::replace(inbox, Inbox::new(GrowableBuffer::new(0, 0)));
+                let (storage, position) = taken.into_parts();
+                *inbox = Inbox::from_parts(storage, position);
+                assert_eq!(inbox.unread(), unread);
             }
             Call::Respond(ref status, reason, ref fields, length, ref ending) => {
                 let mut response = connection.respond(status.code(), outbox);
@@ -223,6 +236,20 @@ impl Session {
             }
             Call::Abort => connection.abort(),
             Call::Sent(n) => outbox.sent(n),
+            Call::BeginSend => {
+                let len = outbox.len();
+                if let Some(buffer) = outbox.begin_send() {
+                    assert!(in_flight.replace(buffer).is_none(), "two buffers in flight");
+                }
+                assert_eq!(outbox.len(), len, "the bytes in flight count");
+            }
+            Call::EndSend(n) => {
+                let buffer = in_flight.take();
+                asked = buffer.as_ref().map_or(0, Vec::len); // some of it is to be sent again
+                let is_in_flight = buffer.is_some();
+                done = outbox.end_send(buffer.unwrap_or_default(), n);
+                assert_eq!(done.is_ok(), is_in_flight);
+            }
             Call::Clear => outbox.clear(),
             Call::ShrinkTo(keep) => outbox.shrink_to(keep.into()),
             Call::AppendWith(n, kept) => {

@@ -5,7 +5,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
@@ -50,12 +50,12 @@ pub(crate) struct CgiOptions {
     #[arg(long, value_name = "USER", requires = "cgi")]
     cgi_user: Option<String>,
 
-    /// Script timeout, in seconds
+    /// Script timeout: how long a script may run, and how long a request waits in the queue
     ///
     /// Then the script is terminated. The client gets 504, or an aborted response if it has begun.
-    #[arg(long, value_name = "SECONDS", requires = "cgi", default_value = "60")]
-    #[arg(value_parser = values::at_least_one::<NonZeroU32>)]
-    cgi_time: NonZeroU32,
+    #[arg(long, value_name = "TIME", requires = "cgi", default_value = "60s")]
+    #[arg(value_parser = values::duration)]
+    cgi_time: Duration,
 
     /// Maximum output of a script, in bytes
     ///
@@ -74,10 +74,9 @@ pub(crate) struct CgiOptions {
     #[arg(value_parser = values::number)]
     cgi_queue: usize,
 
-    /// CPU time limit of each process, in seconds (ulimit -t) [default: no limit]
-    #[arg(long, value_name = "SECONDS", requires = "cgi")]
-    #[arg(value_parser = values::at_least_one::<NonZeroU64>)]
-    cgi_cpu: Option<NonZeroU64>,
+    /// CPU time limit of each process, in whole seconds (ulimit -t) [default: no limit]
+    #[arg(long, value_name = "TIME", requires = "cgi", value_parser = values::duration)]
+    cgi_cpu: Option<Duration>,
 
     /// Memory limit of each process: address space, in bytes (ulimit -v) [default: no limit]
     #[arg(long, value_name = "SIZE", requires = "cgi", value_parser = values::size)]
@@ -102,12 +101,12 @@ impl CgiOptions {
         }
         let mut settings = CgiSettings {
             user: self.cgi_user,
-            timeout: Duration::from_secs(self.cgi_time.get().into()),
+            timeout: self.cgi_time,
             max_output: self.cgi_output,
             max_processes: self.cgi_processes.get(),
             max_queued: self.cgi_queue,
             rlimits: Rlimits {
-                cpu: self.cgi_cpu.map(NonZeroU64::get),
+                cpu: self.cgi_cpu.and_then(values::whole_seconds),
                 memory: self.cgi_memory,
                 files: self.cgi_files.map(NonZeroU64::get),
             },
@@ -224,6 +223,28 @@ mod tests {
     }
 
     #[test]
+    fn b_256_times_are_seconds_or_have_a_unit() {
+        for (word, expected) in [
+            ("90", Duration::from_secs(90)),
+            ("90s", Duration::from_secs(90)),
+            ("5m", Duration::from_secs(300)),
+            ("500ms", Duration::from_millis(500)),
+            ("none", Duration::MAX),
+        ] {
+            assert_eq!(settings(&["--cgi-time", word]).timeout, expected, "{word}");
+        }
+        for (word, expected) in
+            [("90", Some(90)), ("2m", Some(120)), ("1500ms", Some(2)), ("none", None)]
+        {
+            assert_eq!(settings(&["--cgi-cpu", word]).rlimits.cpu, expected, "{word}");
+        }
+        for word in ["0", "0s", "soon", "1.5", "-1"] {
+            assert!(refused(&["--cgi", "--cgi-time", word]).is_some(), "{word}");
+            assert!(refused(&["--cgi", "--cgi-cpu", word]).is_some(), "{word}");
+        }
+    }
+
+    #[test]
     fn b_256_limits_that_are_zero_or_no_number_are_usage_errors() {
         assert_eq!(check(&["--max-body", "10m"]).unwrap().max_body, 10 << 20);
         for words in [["--cgi-time", "0"], ["--cgi-processes", "0"], ["--cgi-output", "some"]] {
@@ -241,8 +262,8 @@ mod tests {
             settings(&["--cgi-dir", "/"]).directories,
             ScriptDirectories::new([""]).unwrap()
         );
-        let two = settings(&["--cgi-dir", "src", "--cgi-dir", "core/src"]).directories;
-        assert_eq!(two, ScriptDirectories::new(["src", "core/src"]).unwrap());
+        let two = settings(&["--cgi-dir", "src", "--cgi-dir", "src/arguments"]).directories;
+        assert_eq!(two, ScriptDirectories::new(["src", "src/arguments"]).unwrap());
         let here = fs::canonicalize(".").unwrap();
         for word in ["nowhere", "Cargo.toml", "../src", "%00", here.to_str().unwrap()] {
             let failure = check(&["--cgi", "--cgi-dir", "src", "--cgi-dir", word]).unwrap_err();

@@ -67,8 +67,8 @@ pub(crate) struct FileOptions {
     #[arg(long, value_name = "NAME", default_value = "utf-8", value_parser = charset)]
     charset: String,
 
-    /// Cache-Control of files: max-age in seconds, or "no-cache" to revalidate at each use
-    #[arg(long, value_name = "SECONDS", default_value = "no-cache", value_parser = cache_control)]
+    /// Cache-Control of files: max-age in whole seconds, or "no-cache" to revalidate at each use
+    #[arg(long, value_name = "TIME", default_value = "no-cache", value_parser = cache_control)]
     #[arg(help_heading = HEADERS)]
     cache: String,
 
@@ -282,10 +282,14 @@ fn charset(word: &str) -> Result<String, &'static str> {
 }
 
 fn cache_control(word: &str) -> Result<String, &'static str> {
-    match word.parse::<u32>() {
-        Ok(seconds) => Ok(format!("max-age={seconds}")),
-        Err(_) if word == "no-cache" => Ok(word.into()),
-        Err(_) => Err("must be a number of seconds, or no-cache"),
+    if word == "no-cache" {
+        return Ok(word.into());
+    }
+    let time = values::duration_or_zero(word).ok();
+    let seconds = time.filter(|time| time.subsec_nanos() == 0).map(|time| time.as_secs());
+    match seconds.map(u32::try_from) {
+        Some(Ok(seconds)) => Ok(format!("max-age={seconds}")),
+        _ => Err("must be a time in whole seconds, such as 60, 30m or 7d, or no-cache"),
     }
 }
 
@@ -335,6 +339,9 @@ mod tests {
             &["--charset", "a b"],
             &["--cache", "-1"],
             &["--cache", "soon"],
+            &["--cache", "none"],
+            &["--cache", "500ms"],
+            &["--cache", "200y"],
             &["--server-header", "a\nb"],
             &["--symlinks", "some"],
             &["--immutable", ""],
@@ -385,7 +392,15 @@ mod tests {
 
     #[test]
     fn b_182_b_206_cache_and_charset() {
-        assert_eq!(options(&["--cache", "60"]).site().unwrap().cache_control, "max-age=60");
+        for (word, expected) in [
+            ("60", "max-age=60"),
+            ("0", "max-age=0"),
+            ("5m", "max-age=300"),
+            ("1h 30m", "max-age=5400"),
+            ("no-cache", "no-cache"),
+        ] {
+            assert_eq!(options(&["--cache", word]).site().unwrap().cache_control, expected);
+        }
         let site = options(&["--immutable", "assets/*"]).site().unwrap();
         assert_eq!(site.cache_control_for(b"assets/app.3f2a.js"), "max-age=31536000, immutable");
         assert_eq!(site.cache_control_for(b"index.html"), "no-cache");

@@ -24,7 +24,7 @@ use limits::LimitOptions;
 
 const UNITS_AND_EXAMPLES: &str = "\
 Units:
-  SIZE  bytes, or with K, M, G in steps of 1024: 4096, 64K, 10M, 1G
+  SIZE  bytes, or with K, M, G, T in steps of 1024: 4096, 64K, 10M, 1.5G
   TIME  seconds, or with a unit: 90, 90s, 500ms, 5m, 2h; \"none\" for no limit
 
 Examples:
@@ -32,7 +32,7 @@ Examples:
   doorstep 8080 -d site -b 127.0.0.1    Serve the directory \"site\" to this machine only
   doorstep -d dist --spa index.html --precompressed --immutable 'assets/*'
                                         Serve a single-page application from \"dist\"
-  doorstep --cgi --cgi-time 30          Run the CGI scripts in cgi-bin, each for at most 30 seconds";
+  doorstep --cgi --cgi-time 30s         Run the CGI scripts in cgi-bin, each for at most 30 seconds";
 
 /// Serve a directory over HTTP, as python -m http.server does
 #[derive(Debug, Parser)]

@@ -56,7 +56,8 @@ pub(super) fn at_least_one<T: FromStr<Err = ParseIntError>>(word: &str) -> Resul
     })
 }
 
-/// A number of bytes: `4096`, `64K`, `10M`, `1G`, in steps of 1024.
+/// A number of bytes: `4096`, `64K`, `10M`, `1G`, in steps of 1024. `64KB` and `64KiB` are the same as
+/// `64K`, small letters as well; `1.5G` is rounded down to whole bytes.
 pub(super) fn size(word: &str) -> Result<u64, &'static str> {
     let size = parse_size::Config::new().with_binary().parse_size(word);
     size.map_err(|_| "must be a number of bytes such as 4096, 64K, 10M or 1G")
@@ -81,6 +82,12 @@ pub(super) fn duration(word: &str) -> Result<Duration, &'static str> {
     }
 }
 
+/// `time` in seconds, rounded up; `None` for no limit.
+pub(super) fn whole_seconds(time: Duration) -> Option<u64> {
+    let rounded = time.as_secs().checked_add(u64::from(time.subsec_nanos() > 0));
+    rounded.filter(|_| time != Duration::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +99,10 @@ mod tests {
             assert_eq!(size(word), Ok(bytes), "{word}");
         }
         assert_eq!(size("1G"), Ok(1 << 30));
+        for word in ["64k", "64KB", "64kb", "64KiB", "64 K", "65536B", "65_536"] {
+            assert_eq!(size(word), Ok(1 << 16), "{word}");
+        }
+        assert_eq!((size("1.5K"), size("1T")), (Ok(1536), Ok(1 << 40)));
         for word in ["", "K", "-1", "1X", "20000000000G"] {
             assert!(size(word).is_err(), "{word}");
         }

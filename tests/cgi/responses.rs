@@ -4,9 +4,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use doorstep::blocking::CgiSettings;
 use doorstep::core::http1::date;
+use doorstep::driver::net::MemoryStream;
 
 use crate::runtimes::Runtime;
-use crate::scripts::{ScriptServer, text};
+use crate::scripts::{ScriptServer, corpus, text};
+use crate::service::State;
 
 on_every_runtime! {
     fn rfc_3875_5_a_script_may_write_its_own_status_line(runtime: Runtime) {
@@ -32,6 +34,16 @@ on_every_runtime! {
         assert_eq!((entry.status, entry.bytes, entry.aborted), (200, Some(11), false));
         scripts.wait_until_ended();
         assert_eq!(scripts.server.state.errors(), [""; 0]);
+    }
+
+    fn a_script_is_run_for_a_client_in_memory(runtime: Runtime) {
+        let root = corpus();
+        let state = State::scripts(root.path(), CgiSettings::default());
+        let request = "GET /cgi-bin/document.sh HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2);
+        let responses = runtime.serve_in_memory(&state, &MemoryStream::new(request));
+        let responses = String::from_utf8_lossy(&responses);
+        assert_eq!(responses.matches("a document\n").count(), 2, "{responses}");
+        assert_eq!((state.log(2).len(), state.errors().len()), (2, 0));
     }
 
     fn b_062_the_date_is_when_the_scripts_response_was_made(runtime: Runtime) {

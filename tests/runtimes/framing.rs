@@ -297,4 +297,4 @@ macro_rules! handler {
 
 handler!(blocking_handler, blocking, std::io::Read, [], []);
 handler!(smol_handler, smol, ::smol::io::AsyncReadExt, [async], [.await]);
-handler!(tokio_handler, tokio, ::tokio::io::AsyncReadExt, [async], [.await]);
+handler!(tokio_handler, tokio, crate::runtimes::ReadToEnd, [async], [.await]);

@@ -3,9 +3,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use doorstep::core::http1::date;
+use doorstep::blocking::Config;
+use doorstep::core::http1::{ErrorPages, date};
 
-use crate::runtimes::{Runtime, config, eventually, front_end};
+use crate::runtimes::{Runtime, ShippedRuntime, config, eventually, front_end};
 use crate::service::{LogEntry, State};
 use crate::support::client::Client;
 
@@ -57,9 +58,9 @@ on_every_runtime! {
 
     fn b_090_a_handler_that_fails_before_it_responds_is_a_500(runtime: Runtime) {
         for (path, error) in [
-            ("/test/fail", Some("as asked")),
-            ("/test/panic", Some("the handler panicked: as asked")),
-            ("/test/silent", None),
+            ("/test/fail", "/test/fail: as asked"),
+            ("/test/panic", "/test/panic: the handler panicked: as asked"),
+            ("/test/silent", "/test/silent: the handler sent no response"),
         ] {
             let server = runtime.start(State::app());
             let (mut client, mut other) = (server.client(), server.client());
@@ -72,7 +73,7 @@ on_every_runtime! {
                 ..entry(&line, 500, response.body.len() as u64)
             };
             assert_eq!(server.state.entry(), expected);
-            assert_eq!(server.state.errors(), Vec::from_iter(error));
+            assert_eq!(server.state.errors(), [error]);
             assert_eq!(other.request("GET", "/a", &[]).body, b"GET /a\n");
             assert_eq!(client.request("GET", "/b", &[]).body, b"GET /b\n", "it is kept, too");
         }
@@ -80,9 +81,10 @@ on_every_runtime! {
 
     fn b_107_an_incomplete_response_ends_in_a_visible_abort(runtime: Runtime) {
         for (path, error) in [
-            ("/test/short", None),
-            ("/test/fail-late", Some("as asked")),
-            ("/test/panic-late", Some("the handler panicked: as asked")),
+            ("/test/short", "/test/short: the handler sent 5 of the 10 bytes that it announced"),
+            ("/test/endless", "/test/endless: the handler did not end its streamed response"),
+            ("/test/fail-late", "/test/fail-late: as asked"),
+            ("/test/panic-late", "/test/panic-late: the handler panicked: as asked"),
         ] {
             let server = runtime.start(State::app());
             let (mut client, mut other) = (server.client(), server.client());
@@ -93,12 +95,12 @@ on_every_runtime! {
             assert_eq!(all.matches("HTTP/1.1 ").count(), 1, "{path}: {all}");
             let body = all.split_once("\r\n\r\n").expect("the head is whole").1;
             match path {
-                "/test/panic-late" => assert_eq!(body, "5\r\nhalf\n\r\n", "no last chunk"),
+                "/test/panic-late" | "/test/endless" => assert_eq!(body, "5\r\nhalf\n\r\n", "no last chunk"),
                 _ => assert_eq!(body, "half\n", "of ten bytes"),
             }
             let line = format!("GET {path} HTTP/1.1");
             assert_eq!(server.state.entry(), LogEntry { aborted: true, ..entry(&line, 200, 5) });
-            assert_eq!(server.state.errors(), Vec::from_iter(error));
+            assert_eq!(server.state.errors(), [error]);
             assert_eq!(other.request("GET", "/a", &[]).body, b"GET /a\n");
         }
     }
@@ -176,6 +178,35 @@ on_every_runtime! {
         let mut client = server.client();
         let expected = format!("127.0.0.1:{} {}", client.port(), server.address);
         assert_eq!(client.request("GET", "/", &[]).body, expected.as_bytes());
+    }
+
+    fn b_089_error_pages_are_replaced_wherever_they_come_from(runtime: Runtime) {
+        let root = tempfile::tempdir().expect("a directory can be made");
+        let pages = ErrorPages::new(|page| {
+            assert!(page.status != 501, "as asked"); // the usual page is sent then
+            ("text/plain", format!("page {}", page.status))
+        });
+        let config = || Config { error_pages: Some(pages.clone()), ..config() };
+        let app = runtime.start_with(State::app(), config());
+        let files = runtime.start_with(State::files(root.path()), config());
+        for (server, request, status) in [
+            (&app, "GET /status/503", 503), // a handler's
+            (&app, "GET /test/fail", 500),  // in place of a handler's
+            (&files, "GET /missing", 404),
+            (&files, "DELETE /", 405),
+            (&app, "GET / /", 400), // a refused request
+        ] {
+            let mut client = server.client();
+            client.send(format!("{request} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+            let response = client.response(false);
+            assert_eq!(response.status, status, "{request}");
+            assert_eq!(response.body, format!("page {status}").as_bytes(), "{request}");
+            assert_eq!(response.header("Content-Type"), Some("text/plain"));
+        }
+        let mut client = app.client();
+        let response = client.request("BREW", "/", &[]);
+        assert!(response.status == 501 && response.body.starts_with(b"<!DOCTYPE html>"));
+        assert_eq!(client.request("GET", "/a", &[]).body, b"GET /a\n", "it is kept");
     }
 
     fn a_closure_is_a_handler(runtime: Runtime) {
@@ -297,7 +328,7 @@ on_every_runtime! {
         assert_eq!(client.response(false).body, b"hinted\n");
     }
 
-    fn b_307_serve_one_serves_one_request(runtime: Runtime) {
+    fn b_307_serve_one_serves_one_request(runtime: ShippedRuntime) {
         let server = runtime.start_one(State::app());
         let mut client = server.client();
         let request = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -310,7 +341,7 @@ on_every_runtime! {
         assert_eq!(server.state.entry(), entry("GET /1 HTTP/1.1", 200, 7));
     }
 
-    fn b_307_serve_one_returns_when_a_client_sends_nothing(runtime: Runtime) {
+    fn b_307_serve_one_returns_when_a_client_sends_nothing(runtime: ShippedRuntime) {
         let server = runtime.start_one(State::app());
         Client::connect(server.address.port()).shutdown_write();
         server.wait_until_stopped();

@@ -1,19 +1,36 @@
 //! A server's life as its [`Observer`] sees it, and the traits of a handler: defaults and delegation.
 
 use std::fs;
-use std::net::IpAddr;
+use std::io::{Read, Write};
+use std::net::{IpAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use doorstep::blocking::{Config, Files, Observer, Record, ShutdownReport};
 use doorstep::driver::cgi::ProcessLimit;
+use doorstep::driver::net::Stream;
 
-use crate::runtimes::{Runtime, TestServer, config, eventually};
+use crate::runtimes::{Runtime, TestServer, config, eventually, listener};
 use crate::service::State;
 use crate::support::client::{Client, Response};
 
 on_every_runtime! {
+    fn an_accepted_socket_is_served_until_its_client_is_idle_for_too_long(runtime: Runtime) {
+        let listener = listener().remove(0);
+        let mut client = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+        let (socket, peer) = listener.accept().expect("there is a client");
+        socket.set_nonblocking(runtime == Runtime::Blocking).expect("a socket can do that"); // the wrong one
+        client.write_all(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is open");
+        let (state, mut config) = (State::app(), config());
+        config.timeouts.idle = Duration::from_millis(100);
+        runtime.serve_stream(&state, &config, Stream::tcp(socket, peer)).expect("there are threads");
+        let mut responses = String::new();
+        client.read_to_string(&mut responses).expect("it was closed by a FIN");
+        assert!(responses.contains("GET /1\n") && responses.ends_with("GET /2\n"), "{responses}");
+        assert_eq!((state.log(2).len(), state.errors().len()), (2, 0));
+    }
+
     fn b_110_an_observer_sees_the_events_of_a_servers_life_in_order(runtime: Runtime) {
         let (server, events) = observed(runtime, Duration::from_millis(800));
         eventually("it serves", || !events.lock().expect("no panic").is_empty());
@@ -35,7 +52,7 @@ on_every_runtime! {
         assert_eq!(
             others,
             [
-                "start", "log 200 GET /a HTTP/1.1", "error as asked", "log 500 GET /fail HTTP/1.1",
+                "start", "log 200 GET /a HTTP/1.1", "error /fail: as asked", "log 500 GET /fail HTTP/1.1",
                 "log 501 BREW / HTTP/1.1", "grace expired", "log 200 GET /wait HTTP/1.1", "stopped 0",
             ]
         );

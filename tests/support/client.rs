@@ -7,6 +7,8 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
+use doorstep::driver::net::Stream;
+
 /// One connection.
 pub(crate) struct Client(BufReader<TcpStream>);
 
@@ -111,6 +113,13 @@ impl Client {
     /// Closes the sending half.
     pub(crate) fn shutdown_write(&mut self) {
         self.0.get_ref().shutdown(Shutdown::Write).expect("the connection stands");
+    }
+
+    /// Resets the connection.
+    pub(crate) fn reset(self) {
+        let stream = self.0.into_inner();
+        let peer = stream.peer_addr().expect("the connection stands");
+        Stream::tcp(stream, peer).reset().expect("it can be reset");
     }
 
     /// Whether nothing has arrived that was not read yet, and the server has not closed.

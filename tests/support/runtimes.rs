@@ -4,8 +4,9 @@
 //! can be left out. A new runtime is a variant of [`Runtime`], its arms below, and a line in the
 //! macros. The front end on tokio is the example of the driver crate, tested where it is written.
 //!
-//! What only the command can show is a test of the [`CommandRuntime`]s: on tokio it is ignored, for
-//! the reason that the macro gives.
+//! What only the command can show is a test of the [`CommandRuntime`]s, and what the example has no
+//! part for is one of the [`ShippedRuntime`]s: on tokio they are ignored, for the reason that the macro
+//! gives.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -16,7 +17,8 @@ use std::thread;
 use std::time::Duration;
 
 use doorstep::blocking::{Config, ShutdownHandle};
-use doorstep::driver::net;
+use doorstep::driver::net::{self, MemoryStream, Stream};
+use smol::future;
 
 use crate::service::{self, State};
 use crate::support::client::Client;
@@ -42,6 +44,9 @@ pub(crate) enum Runtime {
 /// A runtime of the command `doorstep`, which a test starts.
 pub(crate) type CommandRuntime = Runtime;
 
+/// A runtime of a front end that is part of doorstep.
+pub(crate) type ShippedRuntime = Runtime;
+
 /// Makes each `fn name(runtime: Runtime)` a test for every runtime: `blocking::name` and so on.
 macro_rules! on_every_runtime {
     ($($(#[$meta:meta])* fn $name:ident($runtime:ident: $kind:ident) $body:block)*) => {
@@ -61,6 +66,9 @@ macro_rules! on_every_runtime {
     (@tokio Runtime, $name:ident) => {
         on_every_runtime!(@test Tokio, $name);
     };
+    (@tokio ShippedRuntime, $name:ident) => {
+        on_every_runtime!(@test Tokio, $name, ignore = "the example on tokio has no such function");
+    };
     (@tokio CommandRuntime, $name:ident) => {
         on_every_runtime!(@test Tokio, $name, ignore = "it starts the command, which has no tokio");
     };
@@ -75,6 +83,39 @@ pub(crate) struct TestServer {
 }
 
 impl Runtime {
+    /// The responses to `client`, which sends to the application in memory, with the usual
+    /// configuration.
+    pub(crate) fn serve_in_memory(self, state: &Arc<State>, client: &MemoryStream) -> Vec<u8> {
+        let served = self.serve_stream(state, &config(), client.clone());
+        served.expect("no thread is needed");
+        client.take_output()
+    }
+
+    /// Serves a connection that was accepted.
+    pub(crate) fn serve_stream(
+        self,
+        state: &Arc<State>,
+        config: &Config,
+        stream: impl Into<Stream>,
+    ) -> io::Result<()> {
+        let state = state.clone();
+        match self {
+            Self::Blocking => {
+                let service = service::blocking::Service::new(state);
+                front_end::blocking::serve_stream(&service, config, stream)
+            }
+            Self::Smol => {
+                let service = service::smol::Service::new(state);
+                future::block_on(front_end::smol::serve_stream(&service, config, stream))
+            }
+            Self::Tokio => {
+                let service = service::tokio::Service::new(state);
+                let server = front_end::tokio::Server::new(vec![], config.clone(), service)?;
+                tokio_runtime()?.block_on(server.serve_stream(stream.into()))
+            }
+        }
+    }
+
     /// The name that the command has for it.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -136,12 +177,7 @@ impl Runtime {
                     server.serve_one(&service).await
                 })
             }
-            Self::Tokio => {
-                let service = service::tokio::Service::new(shared);
-                TestServer::tokio(listener(), state, config(), service, async |server| {
-                    server.serve_one().await;
-                })
-            }
+            Self::Tokio => unreachable!("the tests of `ShippedRuntime` are ignored on tokio"),
         }
     }
 
@@ -228,8 +264,7 @@ impl TestServer {
         let server = server.expect("it can be prepared");
         let shutdown = server.shutdown.clone();
         Self::new(shutdown.acceptor.addresses()[0], state, shutdown, move || {
-            let mut runtime = tokio::runtime::Builder::new_multi_thread();
-            let runtime = runtime.worker_threads(2).enable_all().build()?;
+            let runtime = tokio_runtime()?;
             runtime.block_on(serve(server));
             runtime.shutdown_background(); // a handler may still wait in a thread of it
             Ok(())
@@ -277,6 +312,27 @@ impl Drop for TestServer {
         self.state.release(usize::MAX);
         self.stop();
         let _ = self.returned.recv_timeout(Duration::from_secs(10));
+    }
+}
+
+fn tokio_runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
+/// What the other front ends' bodies have from the traits of their runtimes.
+pub(crate) trait ReadToEnd {
+    fn read_to_end(&mut self, all: &mut Vec<u8>) -> impl Future<Output = io::Result<usize>> + Send;
+}
+
+impl ReadToEnd for on_tokio::Body<'_, '_> {
+    async fn read_to_end(&mut self, all: &mut Vec<u8>) -> io::Result<usize> {
+        let (before, mut part) = (all.len(), [0; 4096]);
+        loop {
+            match self.read(&mut part).await? {
+                0 => return Ok(all.len() - before),
+                n => all.extend_from_slice(&part[..n]),
+            }
+        }
     }
 }
 

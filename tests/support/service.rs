@@ -10,6 +10,7 @@ use std::io;
 use std::net::{IpAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use doorstep::blocking::CgiSettings;
@@ -17,6 +18,7 @@ use doorstep::blocking::{Cgi, Files, Observer, Record, Response, ShutdownReport}
 use doorstep::core::http1::{Head, Version};
 use doorstep::core::site::Site;
 use doorstep::driver::cgi::ProcessLimit;
+use doorstep::driver::net::PeerState;
 
 /// A step of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub(crate) enum Step {
     Upgrade,
     /// Waits for [`State::release`].
     Wait,
+    /// Waits until the client has closed or reset the connection.
+    WaitClosed,
     Fail,
     Panic,
 }
@@ -67,7 +71,7 @@ pub(crate) enum ResponseEnd {
 pub(crate) fn steps(head: &Head<'_>) -> Vec<Step> {
     use Step::{
         End, Fail, Flush, Interim, Panic, Read, ReadTwo, Respond, Send, SendMany, SplitHead,
-        Upgrade, Wait,
+        Upgrade, Wait, WaitClosed,
     };
     const METHODS: [&[u8]; 8] =
         [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"TRACE", b"PATCH"];
@@ -97,13 +101,18 @@ pub(crate) fn steps(head: &Head<'_>) -> Vec<Step> {
         b"/long" => vec![text("0123456789".repeat(10_000))],
         b"/misuse" => vec![SplitHead, Respond(500, ResponseEnd::ErrorPage)],
         b"/test/wait" => vec![Wait, text("waited\n")],
+        b"/test/gone" => vec![Wait, WaitClosed, text("gone")],
+        b"/test/gone-silent" => vec![Wait, WaitClosed],
+        b"/test/gone-short" => vec![Wait, WaitClosed, Respond(200, ResponseEnd::Sized(10))],
+        b"/test/gone-endless" => vec![Wait, WaitClosed, stream, Send(b"half\n")],
         b"/test/pause" => vec![ReadTwo, Wait, Read, Respond(200, ResponseEnd::ReceivedBody)],
         b"/test/large" => vec![Respond(200, ResponseEnd::Sized(LARGE as u64)), SendMany(LARGE)],
         b"/test/large-text" => vec![text(vec![b'x'; LARGE])],
-        b"/test/silent" => vec![],
+        path if path.starts_with(b"/test/silent") => vec![],
         b"/test/fail" => vec![Fail],
         b"/test/panic" => vec![Panic],
         b"/test/short" => vec![Respond(200, ResponseEnd::Sized(10)), Send(b"half\n")],
+        b"/test/endless" => vec![stream, Send(b"half\n")],
         b"/test/stuck" => vec![Respond(200, ResponseEnd::Sized(10)), Send(b"half\n"), Flush, Wait],
         b"/test/stuck-stream" => vec![stream, Send(b"half\n"), Flush, Wait],
         b"/test/slow" => {
@@ -136,6 +145,14 @@ pub(crate) const REFUSED: &[u8] = b"/test/refused";
 #[allow(clippy::panic, reason = "that is what is tested")]
 fn panic_as_asked() -> ! {
     panic!("as asked")
+}
+
+fn wait_until_closed(peer_state: impl Fn() -> PeerState) {
+    let closed = (0..10_000).any(|_| {
+        thread::sleep(Duration::from_millis(1));
+        peer_state() == PeerState::Closed
+    });
+    assert!(closed, "the client is still there");
 }
 
 fn text(body: impl Into<Vec<u8>>) -> Step {
@@ -267,7 +284,7 @@ impl State {
             line: text(record.request_line),
             status: record.status,
             bytes: record.body_bytes_sent,
-            aborted: record.aborted,
+            aborted: record.is_aborted(),
             error: record.error_message.map(text),
         });
         self.changed.notify_all();
@@ -276,6 +293,12 @@ impl State {
     pub(crate) fn record_error(&self, message: &str) {
         self.seen().errors.push(message.into());
         self.changed.notify_all();
+    }
+
+    /// An observer for other handlers, which records what it receives.
+    #[allow(dead_code, reason = "scripts have a test binary of their own")]
+    pub(crate) fn observer(self: &Arc<Self>) -> TestObserver {
+        TestObserver { state: self.clone(), cgi: None }
     }
 
     pub(crate) fn stopped(&self, how: &ShutdownReport) {
@@ -302,7 +325,7 @@ impl State {
 }
 
 /// Records what the server reports, and runs the scripts' part of a shutdown.
-struct TestObserver {
+pub(crate) struct TestObserver {
     state: Arc<State>,
     cgi: Option<Cgi>,
 }
@@ -343,7 +366,10 @@ pub(crate) mod blocking {
 
     use doorstep::blocking::{Cgi, Exchange, Files, Handler, Observer};
 
-    use super::{REFUSED, ResponseEnd, State, Step, TestObserver, handlers, panic_as_asked, steps};
+    use super::{
+        REFUSED, ResponseEnd, State, Step, TestObserver, handlers, panic_as_asked, steps,
+        wait_until_closed,
+    };
 
     pub(crate) struct Service {
         state: Arc<State>,
@@ -360,7 +386,7 @@ pub(crate) mod blocking {
     }
 
     impl Handler for Service {
-        fn handle(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+        fn fallback(&self, x: &mut Exchange<'_>) -> io::Result<()> {
             if let Some(cgi) = &self.cgi {
                 return cgi.handle(x);
             }
@@ -392,6 +418,7 @@ pub(crate) mod blocking {
                         }
                     }
                     Step::Wait => self.state.wait(),
+                    Step::WaitClosed => wait_until_closed(|| x.peer_state()),
                     Step::Fail => return Err(io::Error::other("as asked")),
                     Step::Panic => panic_as_asked(),
                 }
@@ -429,6 +456,7 @@ macro_rules! asynchronous {
 
             use super::{
                 REFUSED, ResponseEnd, State, Step, TestObserver, handlers, panic_as_asked, steps,
+                wait_until_closed,
             };
             use crate::runtimes::front_end::$runtime::{Exchange, Handler};
 
@@ -447,7 +475,7 @@ macro_rules! asynchronous {
             }
 
             impl Handler for Service {
-                async fn handle(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+                async fn fallback(&self, x: &mut Exchange<'_>) -> io::Result<()> {
                     if let Some(cgi) = &self.cgi {
                         return cgi.handle(x).await;
                     }
@@ -460,7 +488,11 @@ macro_rules! asynchronous {
                             Step::Unsupported => x.unsupported()?,
                             Step::Read => _ = x.body().read_to_end(&mut received).await?,
                             Step::ReadTwo => {
-                                _ = x.body().take(2).read_to_end(&mut received).await?;
+                                let mut part = [0; 2];
+                                while received.len() < 2 {
+                                    let n = x.body().read(&mut part[received.len()..]).await?;
+                                    received.extend_from_slice(&part[received.len()..][..n]);
+                                }
                             }
                             Step::Interim => {
                                 let link = ("Link", &b"</style.css>; rel=preload"[..]);
@@ -492,6 +524,7 @@ macro_rules! asynchronous {
                                 let state = self.state.clone();
                                 let _ = $unblock(move || state.wait()).await;
                             }
+                            Step::WaitClosed => wait_until_closed(|| x.peer_state()),
                             Step::Fail => return Err(io::Error::other("as asked")),
                             Step::Panic => panic_as_asked(),
                         }
@@ -517,7 +550,7 @@ macro_rules! asynchronous {
 asynchronous!(smol, ::smol::io::AsyncReadExt, ::smol::unblock, super::echo_on_smol);
 asynchronous!(
     tokio,
-    ::tokio::io::AsyncReadExt,
+    crate::runtimes::ReadToEnd,
     ::tokio::task::spawn_blocking,
     super::echo_on_tokio
 );

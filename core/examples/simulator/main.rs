@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use doorstep_core::http1::{
-    Connection, Event, Inbox, Limits, Outbox, Reject, Timeouts, WaitingFor,
+    Connection, Event, Inbox, Limits, Outbox, Reject, Timeouts, WaitClock, WaitingFor,
 };
 
 use world::{Message, Pipe, Rng, Time, requests, slow_head};
@@ -26,12 +26,9 @@ struct Server {
     inbox: Inbox<[u8; 1024]>,
     outbox: Outbox,
     body: usize,
-    waiting: WaitingFor,
-    /// When the reason to wait last changed, when a byte was last transferred, and how many were
-    /// since the change.
-    since: Time,
+    clock: WaitClock,
+    /// When a byte was last transferred.
     quiet: Time,
-    moved: u64,
     /// When its deadline passed.
     timed_out: Option<Time>,
 }
@@ -39,23 +36,22 @@ struct Server {
 impl Server {
     fn new() -> Self {
         let (connection, inbox) = (Connection::new(Limits::default()), Inbox::new([0; 1024]));
-        let (outbox, waiting) = (Outbox::new(""), WaitingFor::Request);
-        let (body, since, quiet, moved, late) = (0, 0, 0, 0, None);
-        Self { connection, inbox, outbox, body, waiting, since, quiet, moved, timed_out: late }
+        let (outbox, clock) = (Outbox::new(""), WaitClock::new(Duration::ZERO));
+        Self { connection, inbox, outbox, body: 0, clock, quiet: 0, timed_out: None }
     }
 
     /// Runs until it has to wait. `false` if the connection is over.
     fn step(&mut self, now: Time, up: &mut Pipe, down: &mut Pipe, rng: &mut Rng) -> bool {
         if self.deadline().is_some_and(|deadline| deadline <= now) {
             self.timed_out = Some(now);
-            if !matches!(self.waiting, WaitingFor::Head | WaitingFor::Body) {
+            if !matches!(self.clock.waiting_for(), WaitingFor::Head | WaitingFor::Body) {
                 return false;
             }
             self.connection.refuse(Reject::RequestTimeout, self.inbox.unread(), &mut self.outbox);
         }
         loop {
             match self.connection.next(&mut self.inbox) {
-                Ok(Event::Request(_)) => (self.body, self.waiting) = (0, WaitingFor::Response),
+                Ok(Event::Request(_)) => self.body = 0,
                 Ok(Event::Body(part)) => self.body += part.len(),
                 Ok(Event::End(_)) => {}
                 Ok(Event::ResponseDue(_)) => {
@@ -79,13 +75,10 @@ impl Server {
         }
     }
 
-    /// Sends or receives, whichever it waits for, and returns the number of bytes. When that changes,
-    /// the deadline restarts.
+    /// Sends or receives, whichever it waits for, and returns the number of bytes.
     fn wait(&mut self, now: Time, up: &mut Pipe, down: &mut Pipe, rng: &mut Rng) -> usize {
-        let waiting_for = self.connection.waiting_for(&self.outbox);
-        if waiting_for != self.waiting {
-            (self.waiting, self.since, self.quiet, self.moved) = (waiting_for, now, now, 0);
-        }
+        let time = Duration::from_micros(now);
+        let waiting_for = self.clock.observe(&self.connection, &self.outbox, time);
         let n = if waiting_for == WaitingFor::Writable {
             let n = down.send(self.outbox.unsent(), now, rng);
             self.outbox.sent(n);
@@ -95,18 +88,17 @@ impl Server {
         } else {
             0
         };
+        self.clock.moved(n, time);
         if n > 0 {
-            (self.quiet, self.moved) = (now, self.moved + n as u64);
+            self.quiet = now;
         }
         n
     }
 
-    /// When its deadline passes, computed at the last byte.
+    /// When its deadline passes.
     fn deadline(&self) -> Option<Time> {
-        let since = Duration::from_micros(self.quiet - self.since);
-        let left =
-            Timeouts::default().remaining(self.waiting, since, Duration::ZERO, self.moved)?;
-        Some(self.quiet + left.as_micros() as Time)
+        let deadline = self.clock.deadline(&Timeouts::default())?;
+        Some(deadline.as_micros() as Time)
     }
 }
 

@@ -3,6 +3,8 @@
 //! It is parsed and not verified: the user name is what the peer claims, and no password was
 //! compared with anything. Only the scheme and the user name leave this file.
 
+use alloc::vec::Vec;
+
 /// An Authorization header of a scheme and one word, such as `Basic dXNlcjpwYXNz`.
 pub(super) struct Credentials<'a> {
     /// As the peer wrote it: schemes are not case-sensitive.

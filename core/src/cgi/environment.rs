@@ -40,13 +40,18 @@
 //! # Ok::<(), doorstep_core::cgi::route::RouteError>(())
 //! ```
 
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+
 use super::credentials::Credentials;
 use super::route::Script;
 use crate::bytes::Decimal;
 use crate::http1::{Head, Version};
 use percent_encoding::percent_decode;
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
 
 /// What the variables of a script are made of.
 #[derive(Debug, Clone, Copy)]

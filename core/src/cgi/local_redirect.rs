@@ -15,6 +15,8 @@
 //! assert_eq!(redirected, b"GET /thanks.html?to=you HTTP/1.1\r\nHost: here\r\nAccept: */*\r\n\r\n");
 //! ```
 
+use alloc::vec::Vec;
+
 use crate::http1::{Head, Version};
 
 /// The bytes of the head: a GET of `target` (HEAD if `head` is one) without a body, with the same

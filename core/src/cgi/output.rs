@@ -27,6 +27,8 @@
 //! assert_eq!(error.to_string(), "malformed header line ('Hello, world!')");
 //! ```
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 use core::mem;
 
@@ -353,7 +355,7 @@ fn write_quoted(f: &mut fmt::Formatter<'_>, what: &str, text: &[u8]) -> fmt::Res
     write!(f, "{what}{}", String::from_utf8_lossy(&quoted))
 }
 
-impl std::error::Error for OutputError {}
+impl core::error::Error for OutputError {}
 
 #[cfg(test)]
 #[path = "output_tests.rs"]

@@ -36,6 +36,9 @@
 //! # Ok::<(), doorstep_core::cgi::route::RouteError>(())
 //! ```
 
+use alloc::vec;
+use alloc::vec::Vec;
+
 use crate::http1::{quote, status};
 use crate::path::{self, Ending, PathError};
 

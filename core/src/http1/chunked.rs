@@ -5,6 +5,8 @@
 //! [`Limits::chunk_overhead`], and no size overflows. Everything ambiguous is refused: it could be
 //! used for request smuggling.
 
+use alloc::vec::Vec;
+
 use super::error::Reject;
 use super::head::Headers;
 use super::header::push_header;

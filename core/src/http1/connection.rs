@@ -54,6 +54,7 @@ pub struct Connection {
     /// Bytes left of a [`ResponseFraming::Length`].
     pub(super) body_remaining: u64,
     pub(super) response_framing: ResponseFraming,
+    pub(super) last_response: LastResponse,
     pub(super) states: States,
     pub(super) request: Request,
     /// Bytes that were discarded of a body that the application did not read.
@@ -61,6 +62,8 @@ pub struct Connection {
     fault: Option<Reject>,
     /// Bytes of a discarded body that precede the fault in the same input.
     pub(super) fault_offset: u32,
+    /// The number of requests so far, modulo 2^16: tells one wait from the next.
+    pub(super) exchange: u16,
     empty_lines: u8,
     pub(super) our_version: Version,
     eof: bool,
@@ -83,6 +86,17 @@ pub(super) enum ResponseFraming {
     Length,
     Chunked,
     UntilClose,
+}
+
+/// How far the last response has come. It outlives the state [`SendState::Done`], which a kept
+/// connection leaves at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LastResponse {
+    /// There is none, it is due or being sent, or it was aborted.
+    Incomplete,
+    Complete,
+    /// It is complete, but the application may still pass the body, which is not sent: HEAD.
+    BodyOmitted,
 }
 
 /// What the response depends on in its request.
@@ -109,11 +123,13 @@ impl Connection {
             incoming: Incoming::Head(HeadScan::default()),
             body_remaining: 0,
             response_framing: ResponseFraming::Length,
+            last_response: LastResponse::Incomplete,
             states: States::IDLE,
             request: Request::default(),
             drained: 0,
             fault: None,
             fault_offset: 0,
+            exchange: 0,
             empty_lines: 0,
             our_version: Version::Http11,
             eof: false,
@@ -204,7 +220,7 @@ impl Connection {
                 Ok(event)
             }
             Err(reject) => {
-                let before = std::mem::take(&mut self.fault_offset) as usize;
+                let before = core::mem::take(&mut self.fault_offset) as usize;
                 *start += before.min(unread.len()); // `advance` may have counted other bytes
                 Err(reject)
             }
@@ -278,7 +294,7 @@ impl Connection {
     }
 
     /// What the connection is waiting for. For how long is decided by
-    /// [`Timeouts`](super::Timeouts).
+    /// [`Timeouts`](super::Timeouts); a [`WaitClock`](super::WaitClock) keeps the time.
     #[must_use]
     pub fn waiting_for(&self, outbox: &Outbox) -> WaitingFor {
         match (self.states.recv, self.states.send) {
@@ -290,14 +306,16 @@ impl Connection {
                 _ => WaitingFor::Request,
             },
             (RecvState::Body, SendState::Done) => WaitingFor::Drain,
-            (RecvState::Body, SendState::ResponseDue | SendState::Body) => WaitingFor::Body,
+            (RecvState::Body, SendState::ResponseDue) => WaitingFor::Body,
+            (RecvState::Body, SendState::Body) => WaitingFor::BodyOrResponse,
             (_, SendState::ResponseDue | SendState::Body) => WaitingFor::Response,
             _ if self.should_linger => WaitingFor::Linger,
             _ => WaitingFor::Nothing,
         }
     }
 
-    /// What the caller has to send, if anything.
+    /// What the caller has to send, if anything. It may be sent at any time, whether or not
+    /// [`Event::ResponseDue`] was returned: also while the request's body is outstanding.
     #[must_use]
     pub fn response_due(&self) -> Option<ResponseDue> {
         match (self.states.send, self.response_framing) {
@@ -331,6 +349,7 @@ impl Connection {
     #[must_use]
     pub fn is_close_delimited(&self) -> bool {
         self.response_framing == ResponseFraming::UntilClose
+            && self.last_response != LastResponse::BodyOmitted
             || self.request.version == Version::Http09
     }
 
@@ -411,6 +430,7 @@ impl Connection {
         }
         self.drained = 0;
         self.empty_lines = 0;
+        self.exchange = self.exchange.wrapping_add(1);
         self.on_send(SendEvent::Request);
         match framing {
             Framing::None => self.on_recv(RecvEvent::Head),
@@ -521,6 +541,13 @@ impl Connection {
     pub(super) fn on_send(&mut self, event: SendEvent) {
         if let Some(send) = self.states.send.on(event) {
             self.states.send = send;
+            match (send, self.last_response) {
+                (SendState::Done, LastResponse::Incomplete) => {
+                    self.last_response = LastResponse::Complete;
+                }
+                (SendState::Done, _) => {}
+                _ => self.last_response = LastResponse::Incomplete,
+            }
             self.apply_joint_rules();
         }
     }

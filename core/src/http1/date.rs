@@ -1,10 +1,10 @@
 //! HTTP dates: from seconds since 1970 to text, and back.
 //!
-//! Written dates are always IMF-fixdate (B-064), formatted by httpdate without an allocation. The
-//! parser accepts the three forms of RFC 9110 §5.6.7 (B-178) for the years 0 to 9999; httpdate's
-//! own parser accepts no year before 1970 and no leap second, and reads two-digit years as 1970 to
-//! 2069. There is no clock here: the caller passes the time, which also decides the century of a
-//! two-digit year. [`Civil`] is a moment in calendar numbers, for logs and listings.
+//! Written dates are always IMF-fixdate (B-064). The parser accepts the three forms of RFC 9110
+//! §5.6.7 (B-178) for the years 0 to 9999. Nothing allocates, and there is no clock here: the caller
+//! passes the time, which also decides the century of a two-digit year. The crate httpdate is not
+//! used: it needs std, accepts no year before 1970 and no leap second, and reads two-digit years as
+//! 1970 to 2069. [`Civil`] is a moment in calendar numbers, for logs and listings.
 //!
 //! ```
 //! use doorstep_core::http1::date;
@@ -15,11 +15,7 @@
 //! assert_eq!(date::parse(b"yesterday", now), None);
 //! ```
 
-use std::io::Write;
-use std::time::{Duration, UNIX_EPOCH};
-
-use httpdate::HttpDate;
-
+pub use super::unix_time::UnixTime;
 use crate::bytes::parse_decimal;
 
 /// A moment in the numbers of the Gregorian calendar. The time zone is that of the code which made
@@ -106,16 +102,17 @@ impl Civil {
 /// 9999 are clamped as by [`Civil::utc`].
 #[must_use]
 pub fn format(unix: i64) -> [u8; 29] {
-    // The calendar repeats every 400 years, days of the week included. httpdate begins at 1970, so
-    // it formats the same moment of its own 400 years, and the year is replaced.
     let unix = unix.clamp(MIN_UNIX, MAX_UNIX);
-    let like = unix.rem_euclid(CYCLE_SECS);
+    let at = Civil::utc(unix);
+    let weekday = (unix.div_euclid(DAY_SECS) + 4).rem_euclid(7); // 1970 began on a Thursday
     let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
-    let moment = UNIX_EPOCH + Duration::from_secs(like.cast_unsigned());
-    let _ = write!(&mut text[..], "{}", HttpDate::from(moment)); // 29 bytes
-    if like != unix {
-        text[12..16].copy_from_slice(&four_digits(Civil::utc(unix).year));
-    }
+    text[..3].copy_from_slice(&WEEKDAYS[weekday as usize][..3]);
+    text[5..7].copy_from_slice(&two_digits(at.day));
+    text[8..11].copy_from_slice(at.month_name());
+    text[12..16].copy_from_slice(&four_digits(at.year));
+    text[17..19].copy_from_slice(&two_digits(at.hour));
+    text[20..22].copy_from_slice(&two_digits(at.minute));
+    text[23..25].copy_from_slice(&two_digits(at.second));
     text
 }
 
@@ -240,8 +237,6 @@ const MIN_UNIX: i64 = -62_167_219_200; // 0000-01-01 00:00:00
 const MAX_UNIX: i64 = 253_402_300_799; // 9999-12-31 23:59:59
 /// Days from 1 March of year 0 to 1 January 1970.
 const DAYS_TO_1970: i64 = 719_468;
-/// Seconds in 400 years, which are whole weeks.
-const CYCLE_SECS: i64 = 146_097 * DAY_SECS;
 
 const WEEKDAYS: [&[u8]; 7] =
     [b"Sunday", b"Monday", b"Tuesday", b"Wednesday", b"Thursday", b"Friday", b"Saturday"];

@@ -1,6 +1,6 @@
 //! Formatting and parsing, compared with httpdate for the years it supports, and with each other.
 
-use super::{CYCLE_SECS, Civil, DAY_SECS, MAX_UNIX, MIN_UNIX, WEEKDAYS, format, parse};
+use super::{Civil, DAY_SECS, MAX_UNIX, MIN_UNIX, WEEKDAYS, format, parse};
 use proptest::prelude::*;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -166,7 +166,7 @@ fn b_064_times_outside_four_digit_years_are_clamped() {
     assert_eq!(format(MIN_UNIX), format(i64::MIN));
     assert_eq!(format(MAX_UNIX), format(i64::MAX));
     assert_eq!(&format(-1), b"Wed, 31 Dec 1969 23:59:59 GMT");
-    assert_eq!(&format(CYCLE_SECS), b"Thu, 01 Jan 2370 00:00:00 GMT");
+    assert_eq!(&format(146_097 * DAY_SECS), b"Thu, 01 Jan 2370 00:00:00 GMT"); // 400 years
 }
 
 #[test]

@@ -11,11 +11,33 @@
 //! assert_eq!(Reject::UriTooLong.status(), 414);
 //! ```
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::bytes::push_hex;
 
 /// A rule that the peer broke. The connection closes after [`crate::http1::Connection::refuse`].
+///
+/// [`Connection::advance`] and [`Connection::next`] return it, for the head of a request and then
+/// for its body. What a limit or a rule of a head yields comes instead of [`Event::Request`]:
+/// [`BadSyntax`] to [`BadExpectation`], and [`BodyTooLarge`] for a Content-Length. Instead of
+/// [`Event::Body`] or [`Event::End`] come [`BodyTooLarge`] for chunks and [`BadChunk`] to
+/// [`Truncated`]. `next` also returns [`HeadTooLarge`] or [`TrailersTooLarge`] if the inbox is full.
+/// No call returns [`RequestTimeout`]: it is the caller's to pass to `refuse`.
+///
+/// [`Connection::advance`]: crate::http1::Connection::advance
+/// [`Connection::next`]: crate::http1::Connection::next
+/// [`Event::Request`]: crate::http1::Event::Request
+/// [`Event::Body`]: crate::http1::Event::Body
+/// [`Event::End`]: crate::http1::Event::End
+/// [`BadSyntax`]: Reject::BadSyntax
+/// [`BadExpectation`]: Reject::BadExpectation
+/// [`BodyTooLarge`]: Reject::BodyTooLarge
+/// [`BadChunk`]: Reject::BadChunk
+/// [`Truncated`]: Reject::Truncated
+/// [`HeadTooLarge`]: Reject::HeadTooLarge
+/// [`TrailersTooLarge`]: Reject::TrailersTooLarge
+/// [`RequestTimeout`]: Reject::RequestTimeout
 ///
 /// ```
 /// use doorstep_core::http1::{Connection, Limits, Outbox, Reject};
@@ -208,9 +230,57 @@ impl fmt::Display for Reject {
     }
 }
 
-impl std::error::Error for Reject {}
+impl core::error::Error for Reject {}
 
 /// A rule that the caller broke while sending a response. The outbox is as it was before the call.
+///
+/// | call | what it returns |
+/// |---|---|
+/// | [`Connection::respond`], at the ending | [`NoResponseDue`], [`BadStatus`] |
+/// | [`Response::reason`], at the ending | [`BadHeader`] |
+/// | [`Response::header`], at the ending | [`BadHeader`], [`ReservedHeader`] |
+/// | [`Response::content_length`], at the ending | [`ReservedHeader`] for a second one or a status without one |
+/// | [`Response::body`], [`Response::sized_body`], [`Response::error_page`] | [`BadStatus`]; [`NoBodyAllowed`]; [`BodyTooLong`] or [`BodyTooShort`] if the length differs from `content_length` |
+/// | [`Response::streamed_body`] | [`BadStatus`], [`NoBodyAllowed`], [`ReservedHeader`] after `content_length` |
+/// | [`Response::upgrade`] | [`BadStatus`], [`NotRequested`], [`BadHeader`] |
+/// | [`Response::tunnel`] | [`BadStatus`], [`NotRequested`] |
+/// | [`Connection::send`] | [`NoResponseDue`], [`BodyTooLong`] |
+/// | [`Connection::body_sent`] | [`NoResponseDue`], [`BodyTooLong`], [`WrongFraming`] |
+/// | [`Connection::end`] | [`NoResponseDue`], [`BodyTooShort`] |
+/// | [`Connection::end_with_trailers`] | [`NoResponseDue`], [`BodyTooShort`], [`BadHeader`], [`ReservedHeader`] |
+/// | [`Connection::send_interim`] | [`NoResponseDue`], [`BadStatus`], [`BadHeader`], [`ReservedHeader`] |
+/// | [`Outbox::add_default_header`] | [`BadHeader`], [`ReservedHeader`] |
+/// | [`Outbox::end_send`] | [`NotInFlight`] |
+///
+/// A response returns the first misuse of its calls, at its ending.
+///
+/// [`Connection::respond`]: crate::http1::Connection::respond
+/// [`Connection::send`]: crate::http1::Connection::send
+/// [`Connection::body_sent`]: crate::http1::Connection::body_sent
+/// [`Connection::end`]: crate::http1::Connection::end
+/// [`Connection::end_with_trailers`]: crate::http1::Connection::end_with_trailers
+/// [`Connection::send_interim`]: crate::http1::Connection::send_interim
+/// [`Outbox::add_default_header`]: crate::http1::Outbox::add_default_header
+/// [`Outbox::end_send`]: crate::http1::Outbox::end_send
+/// [`Response::reason`]: crate::http1::Response::reason
+/// [`Response::header`]: crate::http1::Response::header
+/// [`Response::content_length`]: crate::http1::Response::content_length
+/// [`Response::body`]: crate::http1::Response::body
+/// [`Response::sized_body`]: crate::http1::Response::sized_body
+/// [`Response::error_page`]: crate::http1::Response::error_page
+/// [`Response::streamed_body`]: crate::http1::Response::streamed_body
+/// [`Response::upgrade`]: crate::http1::Response::upgrade
+/// [`Response::tunnel`]: crate::http1::Response::tunnel
+/// [`NoResponseDue`]: Misuse::NoResponseDue
+/// [`BadStatus`]: Misuse::BadStatus
+/// [`BadHeader`]: Misuse::BadHeader
+/// [`ReservedHeader`]: Misuse::ReservedHeader
+/// [`BodyTooLong`]: Misuse::BodyTooLong
+/// [`BodyTooShort`]: Misuse::BodyTooShort
+/// [`NoBodyAllowed`]: Misuse::NoBodyAllowed
+/// [`WrongFraming`]: Misuse::WrongFraming
+/// [`NotRequested`]: Misuse::NotRequested
+/// [`NotInFlight`]: Misuse::NotInFlight
 ///
 /// ```
 /// use doorstep_core::http1::{Connection, Limits, Misuse, Outbox};
@@ -238,10 +308,12 @@ pub enum Misuse {
     BodyTooShort,
     /// A body with a status that allows none.
     NoBodyAllowed,
-    /// Trailers, or bytes that bypass the outbox, in a response whose framing does not allow them.
+    /// Bytes that bypass the outbox, in a chunked response.
     WrongFraming,
     /// A switch of protocols that the peer did not ask for, or before the request's body was read.
     NotRequested,
+    /// A buffer that is not in flight.
+    NotInFlight,
 }
 
 impl fmt::Display for Misuse {
@@ -258,12 +330,14 @@ impl fmt::Display for Misuse {
             Self::NotRequested => {
                 "the client did not ask for another protocol, or its request was not read"
             }
+            Self::NotInFlight => "this buffer is not the one that is being sent",
         })
     }
 }
 
-impl std::error::Error for Misuse {}
+impl core::error::Error for Misuse {}
 
+#[cfg(feature = "std")]
 impl From<Misuse> for std::io::Error {
     fn from(misuse: Misuse) -> Self {
         Self::new(std::io::ErrorKind::InvalidInput, misuse)

@@ -7,6 +7,20 @@ use super::head::{Head, Headers};
 /// What the input means, or what the caller has to do now. An event borrows the input and never the
 /// connection, so the caller can respond while it holds a head.
 ///
+/// # The order of events
+///
+/// 1. [`Event::Request`], for each request.
+/// 2. [`Event::Body`] for each part of its body, and then [`Event::End`]. Both follow only a head
+///    that announces a body ([`Head::has_body`]) whose length is not 0: any other request is
+///    complete with its head, and a GET on a kept connection needs one call less. They also stay
+///    out if the response is complete before the body: the rest of it is discarded then.
+/// 3. [`Event::ResponseDue`], if the whole request was read and its response is not complete. This
+///    is the place to respond for an application that needs the whole request, with or without a
+///    body. A response is allowed from [`Event::Request`] on, and if it is complete by now, there is
+///    no such event.
+///
+/// [`Event::NeedData`] comes wherever bytes are missing.
+///
 /// ```
 /// use doorstep_core::http1::{Connection, Event, Limits};
 ///
@@ -21,16 +35,28 @@ use super::head::{Head, Headers};
 /// assert!(matches!(event, Event::End(_)));
 /// ```
 pub enum Event<'b> {
-    /// A request. [`respond`](crate::http1::Connection::respond) to it. If it has a body, the body
-    /// follows.
+    /// A request. [`respond`](crate::http1::Connection::respond) to it, now or later.
     Request(Head<'b>),
     /// A part of the request's body, in the inbox.
     Body(&'b [u8]),
-    /// The end of the body. There is one only after a head that announced a body.
+    /// The end of a body that has its own events.
     End(Trailers<'b>),
     /// More input is needed: flush the outbox, then wait for bytes.
+    ///
+    /// If the response has begun before the request's body has come, its rest may be sent as well
+    /// ([`WaitingFor::BodyOrResponse`](crate::http1::WaitingFor::BodyOrResponse)): an application
+    /// that makes its response in parts asks
+    /// [`response_due`](crate::http1::Connection::response_due), sends what it has, and waits only
+    /// when it has nothing. A peer may wait for the whole response before it sends the body.
     NeedData,
-    /// The caller has to send a response, or the rest of one.
+    /// The whole request was read, and the response is not complete. This is not an error. It is
+    /// returned by each call until the response is complete:
+    ///
+    /// - Respond, or continue the response that has begun.
+    /// - If the application has nothing to send yet, flush the outbox, wait for the application
+    ///   ([`WaitingFor::Response`](crate::http1::WaitingFor::Response), without a deadline), and
+    ///   call again.
+    /// - If the response cannot be continued, [`abort`](crate::http1::Connection::abort) it.
     ResponseDue(ResponseDue),
     /// The connection has switched to another protocol. The unread bytes belong to it.
     SwitchedProtocol,
@@ -40,7 +66,8 @@ pub enum Event<'b> {
     Closed,
 }
 
-/// What the caller has to send.
+/// What the caller has to send: in [`Event::ResponseDue`], and at any time from
+/// [`Connection::response_due`](crate::http1::Connection::response_due).
 ///
 /// ```
 /// use doorstep_core::http1::{Connection, Limits, Outbox, ResponseDue};

@@ -17,6 +17,8 @@
 //! assert_eq!(head.header("x-one"), Some(&b"1"[..]));
 //! ```
 
+use alloc::string::ToString;
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::bytes::list_members;
@@ -297,8 +299,10 @@ impl<'b> Head<'b> {
         })
     }
 
-    /// Whether a body follows: the head has `Content-Length` or `Transfer-Encoding`
-    /// (RFC 9112 §6). It may be empty.
+    /// Whether the head announces a body: it has `Content-Length` or `Transfer-Encoding`
+    /// (RFC 9112 §6). The body may be empty; if `Content-Length` is 0, no [`Event`] follows for it.
+    ///
+    /// [`Event`]: crate::http1::Event
     #[must_use]
     pub fn has_body(&self) -> bool {
         self.known_header(KnownHeader::ContentLength).is_some()

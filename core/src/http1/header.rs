@@ -3,6 +3,8 @@
 //! Nothing passes that could end a line or a string (B-065: no response splitting). Headers that
 //! frame the message or control the connection are refused: only the state machine writes them.
 
+use alloc::vec::Vec;
+
 use super::error::Misuse;
 use super::status;
 use crate::bytes::is_token;

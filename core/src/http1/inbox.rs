@@ -3,6 +3,8 @@
 //! It works over any [`Storage`]: a boxed slice, an array, a slice of a pooled buffer, or a
 //! [`GrowableBuffer`]. It copies bytes only to make room at the end of a full buffer, and it gives
 //! its storage back when no bytes are unread, so that an idle keep-alive connection needs none.
+//! For I/O by completions, the memory stays where it is ([`Inbox::space`]), or the storage is taken
+//! out while it is filled ([`Inbox::into_parts`]).
 //!
 //! ```
 //! use doorstep_core::http1::Inbox;
@@ -13,6 +15,10 @@
 //! assert_eq!(inbox.unread(), b"GET");
 //! ```
 
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+#[cfg(feature = "std")]
 use std::io::{self, Read};
 
 /// Memory for an [`Inbox`].
@@ -46,6 +52,16 @@ pub trait Storage {
 }
 
 impl Storage for Box<[u8]> {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self
+    }
+}
+
+/// The memory is that of its elements; its spare capacity is not used.
+impl Storage for Vec<u8> {
     fn bytes(&self) -> &[u8] {
         self
     }
@@ -139,6 +155,14 @@ impl<S: Storage> Inbox<S> {
 
     /// The space to read into. It is empty only if the storage is full of unread bytes and cannot
     /// grow; [`crate::http1::Connection::next`] has refused the request by then.
+    ///
+    /// It stays where it is until [`Inbox::filled`], so the kernel may write to it meanwhile
+    /// (completion-based I/O such as io_uring). In between, [`Inbox::unread`], [`Inbox::consume`],
+    /// [`Inbox::is_eof`], [`Inbox::position`] and [`crate::http1::Connection::next`] neither move
+    /// bytes nor touch the space; every other call may, [`Inbox::space`] itself included. It lies
+    /// in the storage: a box, a [`Vec`] and a [`GrowableBuffer`] keep it in place if the inbox is
+    /// moved, and an array moves with it. An operation that failed or was cancelled is not reported
+    /// to [`Inbox::filled`].
     pub fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -161,10 +185,11 @@ impl<S: Storage> Inbox<S> {
     }
 
     /// Reads once from `source` into the space. Returns the number of bytes; 0 means the end of
-    /// input.
+    /// input. Only with the feature `std`.
     ///
     /// # Errors
     /// Returns the error of `source`, or [`io::ErrorKind::StorageFull`] if there is no space.
+    #[cfg(feature = "std")]
     pub fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
         let space = self.space();
         if space.is_empty() {
@@ -179,6 +204,24 @@ impl<S: Storage> Inbox<S> {
     #[must_use]
     pub fn unread(&self) -> &[u8] {
         &self.storage.bytes()[self.start..self.end]
+    }
+
+    /// The bytes that the storage still holds: those that were consumed, and then the unread ones.
+    /// An offset in them is valid until the next call of [`Inbox::space`] or [`Inbox::fill`]: so a
+    /// head can be read again with its [`HeadOffsets`](crate::http1::HeadOffsets).
+    ///
+    /// ```
+    /// use doorstep_core::http1::Inbox;
+    ///
+    /// let mut inbox = Inbox::new([0; 16]);
+    /// inbox.fill(&mut &b"one two"[..])?;
+    /// inbox.consume(4);
+    /// assert_eq!((inbox.buffered(), inbox.unread()), (&b"one two"[..], &b"two"[..]));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn buffered(&self) -> &[u8] {
+        &self.storage.bytes()[..self.end]
     }
 
     /// Consumes `n` unread bytes.
@@ -231,6 +274,38 @@ impl<S: Storage> Inbox<S> {
         (self.start == self.end && !self.eof).then_some(self.storage)
     }
 
+    /// Takes the storage out, unread bytes included, for as long as something else needs to own it:
+    /// a completion-based read, or a pool. [`Inbox::from_parts`] continues. Call [`Inbox::space`]
+    /// before, so that there is some; it is the part behind [`Position::unread`].
+    ///
+    /// ```
+    /// use doorstep_core::http1::Inbox;
+    ///
+    /// let mut inbox = Inbox::new(vec![0; 64]);
+    /// inbox.fill(&mut &b"GET / HT"[..])?;
+    /// inbox.space();
+    /// let (mut buffer, position) = inbox.into_parts();
+    /// let end = position.unread().end;
+    /// buffer[end..end + 4].copy_from_slice(b"TP/1"); // by the kernel, which owns the buffer
+    /// let mut inbox = Inbox::from_parts(buffer, position);
+    /// inbox.filled(4);
+    /// assert_eq!(inbox.unread(), b"GET / HTTP/1");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn into_parts(self) -> (S, Position) {
+        let position = self.position();
+        (self.storage, position)
+    }
+
+    /// An inbox whose unread bytes are those at `position` in `storage`: the reverse of
+    /// [`Inbox::into_parts`]. A position outside of the storage, as of another one, is clamped.
+    #[must_use]
+    pub fn from_parts(storage: S, position: Position) -> Self {
+        let end = position.end.min(storage.bytes().len());
+        Self { start: position.start.min(end), end, eof: position.eof, storage }
+    }
+
     /// What [`crate::http1::Connection::next`] needs at once: the unread bytes, and the offset to
     /// advance when some of them are consumed.
     pub(super) fn parts(&mut self) -> (&[u8], &mut usize) {
@@ -238,7 +313,8 @@ impl<S: Storage> Inbox<S> {
     }
 }
 
-/// Where the inbox of [`Inbox::split`] stopped, for [`Inbox::rejoin`].
+/// Where the unread bytes are in their storage, and whether the end of input follows: for
+/// [`Inbox::rejoin`] and [`Inbox::from_parts`].
 ///
 /// ```
 /// use doorstep_core::http1::Inbox;
@@ -261,6 +337,14 @@ pub struct Position {
     eof: bool,
 }
 
+impl Position {
+    /// The unread bytes, in the storage. What is behind them is the space to read into.
+    #[must_use]
+    pub fn unread(&self) -> core::ops::Range<usize> {
+        self.start..self.end
+    }
+}
+
 impl<S: Storage> core::fmt::Debug for Inbox<S> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let unread = self.end - self.start; // a number: the bytes may be credentials
@@ -268,7 +352,7 @@ impl<S: Storage> core::fmt::Debug for Inbox<S> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 mod tests {
     use super::*;
 

@@ -35,8 +35,8 @@ pub struct Limits {
     pub header_line: u32,
     /// The whole head. Exceeding it yields 431 (B-030). Default: 128 KiB.
     pub head: u32,
-    /// Number of headers in a head. Exceeding it yields 431 (B-031). Default and maximum:
-    /// [`Limits::MAX_HEADERS`].
+    /// Number of headers in a head. Exceeding it yields 431 (B-031). Default: 100, which is the
+    /// maximum, [`Limits::MAX_HEADERS`].
     pub header_count: u8,
     /// Number of empty lines before a request line. Exceeding it yields 400 (B-007). Default: 4.
     pub empty_lines: u8,
@@ -74,7 +74,8 @@ impl Default for Limits {
     }
 }
 
-/// What a connection is waiting for. When it changes, the deadline starts anew.
+/// What a connection is waiting for. When it changes, the deadline starts anew; also when the
+/// connection waits for the same part of another request.
 ///
 /// ```
 /// use doorstep_core::http1::{Connection, Limits, Outbox, WaitingFor};
@@ -90,9 +91,15 @@ pub enum WaitingFor {
     Request,
     /// The rest of a head.
     Head,
-    /// The rest of a request body that the application reads.
+    /// The rest of a request body that the application reads; no response has begun.
     Body,
-    /// The application's response.
+    /// The rest of a request body, and the rest of a response that has begun: the peer may send more
+    /// of the one, and the application more of the other. Which part of the response is due is
+    /// returned by [`response_due`](crate::http1::Connection::response_due). A peer may wait for the
+    /// response before it sends the body, so an application that has a part of the response sends
+    /// it, and receives only while it has none.
+    BodyOrResponse,
+    /// The application's response, or the rest of it. The whole request was read.
     Response,
     /// The peer, to receive what is in the outbox.
     Writable,
@@ -127,8 +134,9 @@ pub struct Timeouts {
     pub idle: Duration,
     /// [`WaitingFor::Head`], from the first byte of the head: then 408. Default: 30 s.
     pub head: Duration,
-    /// [`WaitingFor::Body`]: the longest pause between two bytes, and the time before the rate
-    /// applies; then 408. Default: 30 s.
+    /// [`WaitingFor::Body`] and [`WaitingFor::BodyOrResponse`]: the longest pause between two bytes
+    /// in either direction, and the time before the rate applies; then 408, or the connection is
+    /// aborted if a response has begun. Default: 30 s.
     pub body: Duration,
     /// [`WaitingFor::Writable`]: the longest pause between two bytes, and the time before the rate
     /// applies; then the connection is aborted. Default: 60 s.
@@ -138,8 +146,9 @@ pub struct Timeouts {
     /// [`WaitingFor::Linger`]: the longest pause between two bytes, and the time before its rate
     /// applies; then the connection is reset. Default: 5 s.
     pub linger: Duration,
-    /// The average rate in bytes per second that [`WaitingFor::Body`] and [`WaitingFor::Writable`]
-    /// require. Zero means none. Default: 250 B/s.
+    /// The average rate in bytes per second that [`WaitingFor::Body`],
+    /// [`WaitingFor::BodyOrResponse`] and [`WaitingFor::Writable`] require. Zero means none.
+    /// Default: 250 B/s.
     pub min_rate: u32,
     /// The same for [`WaitingFor::Linger`]. A client that keeps this rate while it uploads a
     /// refused body receives the refusal; a slower one is reset. Default: 64 KiB/s.
@@ -167,7 +176,9 @@ impl Timeouts {
     #[must_use]
     pub fn min_rate_of(&self, waiting: WaitingFor) -> Option<u32> {
         match waiting {
-            WaitingFor::Body | WaitingFor::Writable => Some(self.min_rate),
+            WaitingFor::Body | WaitingFor::BodyOrResponse | WaitingFor::Writable => {
+                Some(self.min_rate)
+            }
             WaitingFor::Linger => Some(self.min_linger_rate),
             _ => None,
         }
@@ -178,7 +189,7 @@ impl Timeouts {
     ///
     /// `since` is the time since the connection began to wait for `waiting`, `quiet` the time since
     /// the last byte was transferred, and `moved` the number of bytes transferred since the
-    /// beginning.
+    /// beginning. A [`WaitClock`](super::WaitClock) keeps them.
     #[must_use]
     pub fn remaining(
         &self,
@@ -198,7 +209,7 @@ impl Timeouts {
         match waiting {
             WaitingFor::Request => Some(self.idle.saturating_sub(since)),
             WaitingFor::Head => Some(self.head.saturating_sub(since)),
-            WaitingFor::Body => Some(paced(self.body, self.min_rate)),
+            WaitingFor::Body | WaitingFor::BodyOrResponse => Some(paced(self.body, self.min_rate)),
             WaitingFor::Writable => Some(paced(self.send, self.min_rate)),
             WaitingFor::Drain => Some(self.drain.saturating_sub(since)),
             WaitingFor::Linger => Some(paced(self.linger, self.min_linger_rate)),
@@ -231,6 +242,18 @@ mod tests {
         assert_eq!(trickle, Some(Duration::ZERO));
         let silent = timeouts.remaining(WaitingFor::Body, 31 * SECOND, 31 * SECOND, u64::MAX);
         assert_eq!(silent, Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_response_that_has_begun_does_not_change_the_deadline_of_the_body() {
+        let timeouts = Timeouts::default();
+        let waits = [WaitingFor::Body, WaitingFor::BodyOrResponse];
+        for (since, quiet, moved) in [(0, 0, 0), (10, 10, 0), (100, 1, 250 * 100), (100, 1, 100)] {
+            let [body, both] =
+                waits.map(|wait| timeouts.remaining(wait, since * SECOND, quiet * SECOND, moved));
+            assert_eq!(body, both);
+        }
+        assert_eq!(waits.map(|wait| timeouts.min_rate_of(wait)), [Some(250); 2]);
     }
 
     #[test]

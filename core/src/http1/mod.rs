@@ -16,13 +16,15 @@
 //! | the head of a response, framing of its body | `response.rs` |
 //! | which headers an application may set, and their syntax | `header.rs` |
 //! | streamed bodies, interim responses, refusals | `response_body.rs` |
-//! | bounds and deadlines, lingering close | [`Limits`], [`Timeouts`] |
+//! | which error pages are sent | `error_pages.rs` |
+//! | bounds and deadlines, lingering close | [`Limits`], [`Timeouts`], [`WaitClock`] |
 //! | input and output buffers, pipelining | [`Inbox`], [`Outbox`] |
 
 mod chunked;
 mod connection;
 pub mod date;
 mod error;
+mod error_pages;
 mod event;
 mod framing;
 mod head;
@@ -37,10 +39,14 @@ mod scan;
 pub mod state;
 pub mod status;
 mod target;
+mod unix_time;
+mod wait_clock;
 
 pub use connection::Connection;
+#[cfg(feature = "cgi")]
 pub(crate) use error::quote;
 pub use error::{Misuse, Reject};
+pub use error_pages::{ErrorPage, ErrorPages};
 pub use event::{Event, ResponseDue, Trailers};
 pub use head::{Head, HeadOffsets, Headers, Version};
 pub use inbox::{GrowableBuffer, Inbox, Position, Storage};
@@ -48,3 +54,4 @@ pub use limits::{Limits, Timeouts, WaitingFor};
 pub use outbox::Outbox;
 pub use parse::rejected_request_line;
 pub use response::{Response, SentResponse};
+pub use wait_clock::WaitClock;

@@ -1,7 +1,8 @@
 //! The outbox: bytes to be sent, in the caller's memory.
 //!
 //! Responses are appended, so a batch of pipelined responses leaves in one write. The caller sends
-//! from the front and reports how many bytes were sent. The outbox also holds the default headers,
+//! from the front and reports how many bytes were sent; for I/O by completions, it takes the bytes out
+//! in a buffer ([`Outbox::begin_send`]). The outbox also holds the default headers,
 //! which every final response begins with (`Server`, `Date` and those that the embedder adds). They
 //! are rendered once, not once per response. The caller sets the time.
 //!
@@ -18,8 +19,12 @@
 //! assert_eq!(outbox.unsent(), sent);
 //! ```
 
+use alloc::vec::Vec;
+
+use super::chunked;
+use super::date::{self, UnixTime};
 use super::error::Misuse;
-use super::{chunked, date};
+use super::error_pages::ErrorPages;
 
 /// Bytes to be sent, and the headers of every final response.
 ///
@@ -34,11 +39,18 @@ use super::{chunked, date};
 /// ```
 #[derive(Clone, Default)]
 pub struct Outbox {
+    /// `None` for those of [`crate::page`].
+    pub(super) error_pages: Option<ErrorPages>,
     bytes: Vec<u8>,
     sent: usize,
+    /// Address and size of the buffer of [`Outbox::begin_send`].
+    in_flight: Option<(usize, usize)>,
+    /// Memory for the next buffer.
+    spare: Vec<u8>,
+    total_sent: u64,
     default_headers: Vec<u8>,
     date_at: usize,
-    date_unix: Option<u64>,
+    date: Option<UnixTime>,
 }
 
 impl Outbox {
@@ -73,24 +85,26 @@ impl Outbox {
         names.any(|other| other.eq_ignore_ascii_case(name.as_bytes()))
     }
 
-    /// Sets the time for the `Date` header, in seconds since 1970 (RFC 9110 §6.6.1). Without a call
-    /// there is no such header. Calling it again within the same second costs nothing.
-    pub fn set_date(&mut self, unix: u64) {
+    /// Sets the time for the `Date` header (RFC 9110 §6.6.1): a `SystemTime`, a `Duration` since
+    /// 1970, or seconds since then. Without a call there is no such header. Calling it again within
+    /// the same second costs nothing.
+    pub fn set_date(&mut self, time: impl Into<UnixTime>) {
+        let time = time.into();
         const NAME: &[u8] = b"Date: ";
         const LINE: usize = NAME.len() + 29 + 2;
-        if self.date_unix == Some(unix) {
+        if self.date == Some(time) {
             return;
         }
         let mut line = [0; LINE];
         line[..NAME.len()].copy_from_slice(NAME);
-        line[NAME.len()..LINE - 2].copy_from_slice(&date::format(unix.cast_signed()));
+        line[NAME.len()..LINE - 2].copy_from_slice(&date::format(time.seconds()));
         line[LINE - 2..].copy_from_slice(b"\r\n");
-        let old = if self.date_unix.is_some() { LINE } else { 0 };
+        let old = if self.date.is_some() { LINE } else { 0 };
         self.default_headers.splice(self.date_at..self.date_at + old, line);
-        self.date_unix = Some(unix);
+        self.date = Some(time);
     }
 
-    /// The bytes to be sent.
+    /// The bytes to be sent, without those in flight ([`Outbox::begin_send`]).
     #[must_use]
     pub fn unsent(&self) -> &[u8] {
         &self.bytes[self.sent..]
@@ -98,25 +112,98 @@ impl Outbox {
 
     /// Reports that `n` bytes of [`Outbox::unsent`] were sent.
     pub fn sent(&mut self, n: usize) {
-        self.sent = self.sent.saturating_add(n).min(self.bytes.len());
-        if self.is_empty() {
+        let n = n.min(self.unsent().len());
+        self.sent += n;
+        self.total_sent += n as u64;
+        if self.sent == self.bytes.len() {
             self.clear();
         }
     }
 
-    /// Whether there is nothing to be sent.
+    /// Takes all bytes to be sent out, in a buffer that stays where it is until it is returned: for
+    /// I/O by completions, such as io_uring, where the kernel reads the memory for as long as the
+    /// operation takes. Returns `None` if there is nothing to be sent, or if a buffer is in flight
+    /// already: then call it again after [`Outbox::end_send`].
+    ///
+    /// Until then, the bytes in flight are counted by [`Outbox::len`], [`Outbox::is_empty`] and
+    /// [`Connection::waiting_for`](crate::http1::Connection::waiting_for), and responses may be
+    /// appended; they are sent by the next buffer. Two buffers alternate, so that no memory is
+    /// allocated in the long run.
+    ///
+    /// ```
+    /// use doorstep_core::http1::{Connection, Limits, Misuse, Outbox};
+    ///
+    /// let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new(""));
+    /// connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    /// connection.respond(200, &mut outbox).sized_body(4)?;
+    /// let buffer = outbox.begin_send().unwrap_or_default(); // submit it
+    /// connection.send(b"body", &mut outbox)?; // meanwhile
+    /// assert!(outbox.begin_send().is_none(), "one at a time, or the order would be lost");
+    ///
+    /// let n = buffer.len() - 2; // the completion
+    /// outbox.end_send(buffer, n)?;
+    /// assert_eq!(outbox.begin_send().unwrap_or_default(), b"\r\nbody");
+    /// # Ok::<(), Misuse>(())
+    /// ```
+    #[must_use = "the buffer has the bytes to be sent, and goes back by `end_send`"]
+    pub fn begin_send(&mut self) -> Option<Vec<u8>> {
+        if self.in_flight.is_some() || self.is_empty() {
+            return None;
+        }
+        self.bytes.drain(..self.sent);
+        self.sent = 0;
+        let buffer = core::mem::replace(&mut self.bytes, core::mem::take(&mut self.spare));
+        self.in_flight = Some((buffer.as_ptr().addr(), buffer.len()));
+        Some(buffer)
+    }
+
+    /// Returns the buffer of [`Outbox::begin_send`], unchanged, of which `n` bytes were sent. The
+    /// others are to be sent before everything that was appended meanwhile; the memory is used
+    /// again. After an error, `n` is 0: then [`abort`](crate::http1::Connection::abort) the
+    /// connection.
+    ///
+    /// # Errors
+    /// Returns [`Misuse::NotInFlight`] if it is not the buffer that is in flight: none is, it is
+    /// another one, or its size has changed. It is dropped, and the outbox is unchanged.
+    pub fn end_send(&mut self, mut buffer: Vec<u8>, n: usize) -> Result<(), Misuse> {
+        if self.in_flight != Some((buffer.as_ptr().addr(), buffer.len())) {
+            return Err(Misuse::NotInFlight);
+        }
+        self.in_flight = None;
+        self.total_sent += n.min(buffer.len()) as u64;
+        if n < buffer.len() {
+            buffer.extend_from_slice(self.unsent());
+            core::mem::swap(&mut self.bytes, &mut buffer);
+            self.sent = n;
+        } else if self.bytes.is_empty() {
+            core::mem::swap(&mut self.bytes, &mut buffer);
+            self.clear();
+        }
+        buffer.clear();
+        self.spare = buffer;
+        Ok(())
+    }
+
+    /// The number of bytes that were sent so far ([`Outbox::sent`]). With the length of the outbox it
+    /// is the position at which the next byte is appended, which [`Outbox::clear`] sets back.
+    #[must_use]
+    pub fn total_sent(&self) -> u64 {
+        self.total_sent
+    }
+
+    /// Whether there is nothing to be sent, and nothing in flight.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.sent == self.bytes.len()
+        self.len() == 0
     }
 
-    /// The number of bytes to be sent.
+    /// The number of bytes to be sent, with those in flight.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.bytes.len() - self.sent
+        self.bytes.len() - self.sent + self.in_flight.map_or(0, |(_, len)| len)
     }
 
-    /// Discards the bytes to be sent. The memory is kept.
+    /// Discards the bytes to be sent. The memory is kept. Those in flight cannot be discarded.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.sent = 0;
@@ -127,6 +214,7 @@ impl Outbox {
         if self.is_empty() {
             self.clear();
             self.bytes.shrink_to(keep);
+            self.spare = Vec::new();
         }
     }
 

@@ -20,15 +20,17 @@
 //! assert_eq!(outbox.unsent(), b"HTTP/1.1 200 OK\r\nX: a\r\nContent-Length: 0\r\n\r\n");
 //! ```
 
-use super::connection::{Connection, ResponseFraming};
+use alloc::vec::Vec;
+
+use super::connection::{Connection, LastResponse, ResponseFraming};
 use super::error::{Misuse, Reject};
+use super::error_pages::ErrorPage;
 use super::head::Version;
 use super::header::{check_header, is_header_value, push_header, push_status_line};
 use super::outbox::Outbox;
 use super::state::{SendEvent, SendState};
 use super::status;
 use crate::bytes::{Decimal, list_members};
-use crate::page;
 
 /// A response being built; see the [module](crate::http1). [`Connection::respond`] begins one, and
 /// one of its endings sends it.
@@ -193,17 +195,17 @@ impl<'a> Response<'a> {
 
     /// Ends the head and announces a body of `n` bytes. Pass them to [`Connection::send`], or send
     /// them by other means and report them to [`Connection::body_sent`].
-    /// [`Connection::response_due`] is `None` if no bytes are due, as after a HEAD request.
+    /// [`Connection::response_due`] is `None` if no bytes are due, as after a HEAD request; passing
+    /// them is not an error there.
     ///
     /// # Errors
     /// Returns the first [`Misuse`] of this response; nothing is sent then.
     pub fn sized_body(mut self, n: u64) -> Result<(), Misuse> {
         self.frame_by_length(n, true);
-        let no_body = self.has_no_body() || n == 0;
         self.finish_head(false)?;
         self.connection.body_remaining = n;
         self.connection.response_framing = ResponseFraming::Length;
-        self.end(if no_body { SendEvent::Response } else { SendEvent::ResponseWithBody }, 0)
+        self.end_before_body(n == 0)
     }
 
     /// Ends the head of a response of unknown length. Pass the body to [`Connection::send`], then
@@ -227,15 +229,16 @@ impl<'a> Response<'a> {
             self.push("Transfer-Encoding", b"chunked");
         }
         self.finish_head(false)?;
-        self.connection.response_framing = match no_body {
-            true => ResponseFraming::Length,
-            _ if chunked => ResponseFraming::Chunked,
-            _ => ResponseFraming::UntilClose,
+        self.connection.response_framing = match chunked {
+            _ if self.status_has_no_body() => ResponseFraming::Length,
+            true => ResponseFraming::Chunked,
+            false => ResponseFraming::UntilClose,
         };
-        self.end(if no_body { SendEvent::Response } else { SendEvent::ResponseWithBody }, 0)
+        self.end_before_body(false)
     }
 
-    /// Ends the response with the error page for its status (B-082, B-083). `explain` is one
+    /// Ends the response with the error page for its status (B-082, B-083), or that of
+    /// [`Outbox::set_error_pages`]. `explain` is one
     /// sentence; if it is empty, the page has that of [`status::explain`].
     ///
     /// # Errors
@@ -246,9 +249,9 @@ impl<'a> Response<'a> {
         }
         let explain = if explain.is_empty() { status::explain(self.status) } else { explain };
         let reason = self.reason_phrase();
-        let mut page = Vec::new();
-        page::error(&mut page, self.status, reason, explain);
-        self.mark_error().header("Content-Type", page::CONTENT_TYPE).body(&page)
+        let page = ErrorPage { status: self.status, reason, explain };
+        let (content_type, page) = self.outbox.error_page(&page);
+        self.mark_error().header("Content-Type", content_type.as_bytes()).body(&page)
     }
 
     /// Ends a 101: from here on the connection belongs to `protocol`. The peer must have asked for
@@ -398,6 +401,18 @@ impl<'a> Response<'a> {
         }
         self.connection.on_send(event);
         Ok(())
+    }
+
+    /// Ends a response whose body follows, unless it is empty or is not sent.
+    fn end_before_body(self, is_empty: bool) -> Result<(), Misuse> {
+        if is_empty || self.status_has_no_body() {
+            return self.end(SendEvent::Response, 0);
+        }
+        if self.connection.request.is_head {
+            self.connection.last_response = LastResponse::BodyOmitted;
+            return self.end(SendEvent::Response, 0);
+        }
+        self.end(SendEvent::ResponseWithBody, 0)
     }
 
     fn reason_phrase(&self) -> &'a [u8] {

@@ -1,18 +1,24 @@
 //! The rest of a response after its head: body data, trailers, interim responses, refusals and
 //! aborts.
 
-use super::connection::{Connection, ResponseFraming};
+use alloc::vec::Vec;
+
+use super::connection::{Connection, LastResponse, ResponseFraming};
 use super::error::{Misuse, Reject};
+use super::error_pages::ErrorPage;
 use super::head::Version;
 use super::header::{check_header, push_header, push_status_line};
 use super::outbox::Outbox;
 use super::state::{RecvState, SendEvent, SendState};
 use super::{chunked, parse};
-use crate::page;
 
 impl Connection {
     /// Appends a part of the response's body. With the last byte of a [`sized_body`], the response
-    /// is complete; [`Connection::end`] is not called then.
+    /// is complete; [`Connection::end`] may be called then, but need not be.
+    ///
+    /// After a HEAD request the body is checked in the same way, and nothing is appended (RFC 9110
+    /// §9.3.2): the code that responds to GET also responds to HEAD. It may leave out the body, or
+    /// a part of it, as [`Connection::response_due`] is `None` from the beginning.
     ///
     /// [`sized_body`]: crate::http1::Response::sized_body
     ///
@@ -20,21 +26,26 @@ impl Connection {
     /// Returns [`Misuse::NoResponseDue`] if no body is due, and [`Misuse::BodyTooLong`] if the data
     /// exceeds the announced length. Nothing is appended then.
     pub fn send(&mut self, data: &[u8], outbox: &mut Outbox) -> Result<(), Misuse> {
-        match self.body_due()? {
-            ResponseFraming::Length => {
-                self.body_sent(data.len() as u64)?;
-                outbox.bytes_mut().extend_from_slice(data);
-            }
+        let framing = self.body_due()?;
+        let omitted = self.last_response == LastResponse::BodyOmitted;
+        if framing == ResponseFraming::Length {
+            self.body_sent(data.len() as u64)?;
+        }
+        match framing {
+            _ if omitted => return Ok(()),
             ResponseFraming::Chunked if data.is_empty() => {} // an empty chunk would be the end
             ResponseFraming::Chunked => outbox.push_chunk(data),
-            ResponseFraming::UntilClose => outbox.bytes_mut().extend_from_slice(data),
+            ResponseFraming::Length | ResponseFraming::UntilClose => {
+                outbox.bytes_mut().extend_from_slice(data);
+            }
         }
         self.on_send(SendEvent::Data);
         Ok(())
     }
 
     /// Reports `n` bytes of the response's body that did not pass through the outbox, for example
-    /// sent by `sendfile`.
+    /// sent by `sendfile`. After a HEAD request, none may be sent: [`Connection::response_due`] is
+    /// `None` then. Reporting them is not an error all the same.
     ///
     /// # Errors
     /// Returns [`Misuse::NoResponseDue`] if no body is due, [`Misuse::BodyTooLong`] if `n` exceeds
@@ -45,7 +56,7 @@ impl Connection {
                 self.body_remaining =
                     self.body_remaining.checked_sub(n).ok_or(Misuse::BodyTooLong)?;
                 if self.body_remaining == 0 {
-                    self.on_send(SendEvent::End);
+                    self.complete_response();
                 }
                 Ok(())
             }
@@ -54,37 +65,47 @@ impl Connection {
         }
     }
 
-    /// Ends the response's body.
+    /// Ends the response's body. Nothing happens if the response is complete: after
+    /// [`Response::body`](crate::http1::Response::body), after the last byte of a
+    /// [`sized_body`](crate::http1::Response::sized_body), after a HEAD request, and if it was ended
+    /// before. This holds until the next request is read.
     ///
     /// # Errors
-    /// Returns [`Misuse::NoResponseDue`] if no body is due, and [`Misuse::BodyTooShort`] if
-    /// announced bytes are missing: if they cannot be sent, call [`Connection::abort`].
+    /// Returns [`Misuse::BodyTooShort`] if announced bytes are missing: if they cannot be sent, call
+    /// [`Connection::abort`]. Returns [`Misuse::NoResponseDue`] if a response is due and has not
+    /// begun, if there was no request, and after [`Connection::abort`], [`Connection::refuse`] and
+    /// a switch of protocols.
     pub fn end(&mut self, outbox: &mut Outbox) -> Result<(), Misuse> {
         self.end_with_trailers(&[], outbox)
     }
 
-    /// Ends a body whose length was not announced, with trailers (RFC 9110 §6.5). A body that ends with
-    /// the connection (HTTP/1.0) has no place for them: they are dropped, as a recipient may drop
-    /// them, too.
+    /// As [`Connection::end`], with trailers (RFC 9110 §6.5). They are sent if the body is chunked.
+    /// Any other response has no place for them: they are dropped, as a recipient may drop them,
+    /// too.
     ///
     /// # Errors
     /// As for [`Connection::end`]. Also returns [`Misuse::BadHeader`] or [`Misuse::ReservedHeader`]
-    /// as for headers.
+    /// as for headers, even if the trailers would be dropped.
     pub fn end_with_trailers(
         &mut self,
         trailers: &[(&str, &[u8])],
         outbox: &mut Outbox,
     ) -> Result<(), Misuse> {
-        let framing = self.body_due()?;
+        let framing = match self.last_response {
+            LastResponse::Incomplete => Some(self.body_due()?),
+            LastResponse::Complete | LastResponse::BodyOmitted => None,
+        };
         for (name, value) in trailers {
             check_header(name, value)?;
         }
         match framing {
-            ResponseFraming::Length => return Err(Misuse::BodyTooShort),
-            ResponseFraming::Chunked => chunked::push_last_chunk(trailers, outbox.bytes_mut()),
-            ResponseFraming::UntilClose => {} // no place for trailers
+            Some(ResponseFraming::Length) => return Err(Misuse::BodyTooShort),
+            Some(ResponseFraming::Chunked) => {
+                chunked::push_last_chunk(trailers, outbox.bytes_mut());
+            }
+            Some(ResponseFraming::UntilClose) | None => {} // no place for trailers
         }
-        self.on_send(SendEvent::End);
+        self.complete_response();
         Ok(())
     }
 
@@ -136,13 +157,15 @@ impl Connection {
             // An error page always has a head, also after an HTTP/0.9 request: no client in use
             // expects a bare page (B-019).
             self.request.version = self.request.version.max(Version::Http10);
-            let (mut phrase, mut page) = (Vec::new(), Vec::new());
+            let mut phrase = Vec::new();
             let found = unread.get(self.fault_offset as usize..).unwrap_or_default();
             reject.write_reason(parse::rejected_request_line(reject, found), &mut phrase);
-            page::error(&mut page, reject.status(), &phrase, reject.explain());
+            let (status, explain) = (reject.status(), reject.explain());
+            let page = ErrorPage { status, reason: &phrase, explain };
+            let (content_type, page) = outbox.error_page(&page);
             let is_head = self.request.is_head;
-            let response = self.respond(reject.status(), outbox).reason(&phrase);
-            let response = response.header("Content-Type", page::CONTENT_TYPE);
+            let response = self.respond(status, outbox).reason(&phrase);
+            let response = response.header("Content-Type", content_type.as_bytes());
             if response.body(&page).is_ok() && !is_head {
                 sent = page.len();
             }
@@ -156,16 +179,27 @@ impl Connection {
     pub fn abort(&mut self) {
         self.should_reset |= self.body_due().is_ok() && self.is_close_delimited();
         self.on_send(SendEvent::Abort);
+        self.last_response = LastResponse::Incomplete; // also if the connection was closed already
     }
 
     pub(super) fn request_is_read(&self) -> bool {
         matches!(self.states.recv, RecvState::Done | RecvState::Closed)
     }
 
+    /// The framing of the body that the application may pass.
     fn body_due(&self) -> Result<ResponseFraming, Misuse> {
-        match self.states.send {
-            SendState::Body => Ok(self.response_framing),
+        match (self.states.send, self.last_response) {
+            (SendState::Body, _) | (_, LastResponse::BodyOmitted) => Ok(self.response_framing),
             _ => Err(Misuse::NoResponseDue),
         }
+    }
+
+    /// The application has passed the whole body.
+    fn complete_response(&mut self) {
+        if self.last_response == LastResponse::BodyOmitted {
+            self.last_response = LastResponse::Complete;
+            self.response_framing = ResponseFraming::Length; // no body ends with the connection
+        }
+        self.on_send(SendEvent::End);
     }
 }

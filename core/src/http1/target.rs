@@ -1,6 +1,6 @@
 //! The four forms of a request target (RFC 9112 §3.2), and the syntax of a host.
 
-use std::net::Ipv6Addr;
+use core::net::Ipv6Addr;
 
 use super::error::Reject;
 use super::head::Span;

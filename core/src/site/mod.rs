@@ -57,7 +57,8 @@ pub struct Site {
     pub not_found_page: Option<String>,
     /// Whether names with a leading dot are served and listed (B-131). Default: false.
     pub hidden: bool,
-    /// Media types by extension (B-200 to B-209).
+    /// Media types by extension (B-200 to B-209). Default: the built-in table, with `charset=utf-8`
+    /// for text and `application/octet-stream` for unknown extensions.
     pub media_types: media_type::MediaTypes,
     /// The `Cache-Control` of files (B-182). It is not sent if it is empty. Default: `no-cache`,
     /// which lets clients store files and makes them revalidate before each use.

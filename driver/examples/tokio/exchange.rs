@@ -1,14 +1,11 @@
 //! One request and its response, as a handler sees them: the driver's state, and what may wait.
 
-use std::io::{self, Read};
-use std::task::{Context, Poll, ready};
-use std::{fs::File, future::poll_fn, ops::Deref, pin::Pin};
+use std::{fs::File, io, ops::Deref, time::Duration};
 
 use super::socket::Socket;
 use doorstep_driver::exchange::{BodyRead, ExchangeState, ExchangeView};
-use doorstep_driver::{Response, core::http1::WaitingFor};
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
+use doorstep_driver::{Response, Stopping, core::http1::WaitingFor, net::DisconnectDetector};
+use tokio::{net::TcpStream, time::sleep};
 
 /// A request, and the means to respond to it: the methods of the other front ends.
 pub struct Exchange<'a> {
@@ -26,6 +23,9 @@ impl<'a> Exchange<'a> {
     pub fn unsupported(&mut self) -> io::Result<()> {
         self.state.unsupported()
     }
+    pub fn unavailable(&mut self, retry_after: Duration) -> io::Result<()> {
+        self.state.unavailable(retry_after)
+    }
     pub fn end(&mut self) -> io::Result<()> {
         self.state.end()
     }
@@ -40,12 +40,7 @@ impl<'a> Exchange<'a> {
         if self.state.append_body(data)? { self.flush().await } else { Ok(()) }
     }
     pub async fn flush(&mut self) -> io::Result<()> {
-        self.flush_before(false).await
-    }
-    async fn flush_before(&mut self, file: bool) -> io::Result<()> {
-        let mut flush = || self.socket.connection.flush(self.state.to_send(), file);
-        let wait = poll_fn(|cx| self.socket.poll_wait(cx, WaitingFor::Writable, &mut flush));
-        let flushed = wait.await;
+        let flushed = self.socket.flush(self.state.to_send(), false).await;
         self.state.record_flush(flushed)
     }
 
@@ -53,11 +48,12 @@ impl<'a> Exchange<'a> {
         let Some(mut transfer) = self.state.begin_file(file, offset, count)? else {
             return if self.state.should_flush() { self.flush().await } else { Ok(()) };
         };
-        self.flush_before(true).await?;
+        let flushed = self.socket.flush(self.state.to_send(), true).await;
+        self.state.record_flush(flushed)?;
         while !transfer.is_done() {
             let (socket, before) = (self.socket, transfer.sent());
-            let mut send = || socket.connection.send(|stream| transfer.send(stream));
-            let sent = poll_fn(|cx| socket.poll_wait(cx, WaitingFor::Writable, &mut send)).await;
+            let send = || socket.connection.send(|stream| transfer.send(stream));
+            let sent = socket.wait(WaitingFor::Writable, send).await;
             // Reported after each share: the handler may drop this future at the next await.
             self.state.file_sent(transfer.sent() - before, sent.map(drop))?;
             tokio::task::yield_now().await;
@@ -69,7 +65,26 @@ impl<'a> Exchange<'a> {
     pub async fn upgraded(&mut self) -> io::Result<(TcpStream, Vec<u8>)> {
         self.flush().await?;
         let unread = self.state.take_unread()?;
-        Ok((TcpStream::from_std(self.socket.connection.stream().try_clone()?)?, unread))
+        let socket = self.socket.connection.stream().try_clone_socket()?;
+        Ok((TcpStream::from_std(socket)?, unread))
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.socket.connection.connections().is_stopping()
+    }
+    pub fn stopping(&self) -> Stopping {
+        self.socket.connection.connections().stopping()
+    }
+    /// Ready when the client has disconnected, which is looked for at intervals.
+    pub fn disconnected(&self) -> impl Future<Output = ()> + Send + use<'a> {
+        let (connection, config) = (self.socket.connection, self.state.config());
+        let interval = config.disconnect_check_interval;
+        let mut detector = DisconnectDetector::new(config.half_close_timeout, interval);
+        async move {
+            while detector.update(connection.peer_state()).is_none() {
+                sleep(interval).await;
+            }
+        }
     }
 }
 
@@ -83,35 +98,29 @@ impl<'a> Deref for Exchange<'a> {
 /// A request's body.
 pub struct Body<'x, 'a>(&'x mut Exchange<'a>);
 
-impl AsyncRead for Body<'_, '_> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let Exchange { state, socket } = &mut *self.get_mut().0;
-        let (connection, waiting) = (socket.connection, WaitingFor::Body);
-        let n = loop {
-            match state.read_body(buffer.initialize_unfilled())? {
-                BodyRead::Read(n) => break n,
-                BodyRead::Flush => {
-                    let flush = || connection.flush(state.to_send(), false);
-                    let flushed = ready!(socket.poll_wait(cx, WaitingFor::Writable, flush));
-                    state.record_flush(flushed)?;
-                }
+impl Body<'_, '_> {
+    /// Refuses a body of more than `max` bytes with 413.
+    pub fn limit(self, max: u64) -> Self {
+        self.0.state.limit_body(max);
+        self
+    }
+    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (connection, waiting) = (self.0.socket.connection, WaitingFor::Body);
+        loop {
+            match self.0.state.read_body(buffer)? {
+                BodyRead::Read(n) => return Ok(n),
+                BodyRead::Flush => self.0.flush().await?,
                 BodyRead::Receive(most) => {
-                    let space = buffer.initialize_unfilled_to(most);
-                    let read = || connection.read(waiting, |stream| stream.read(space));
-                    break state.received(ready!(socket.poll_wait(cx, waiting, read)))?;
+                    let read = || connection.read(waiting, |s| s.read(&mut buffer[..most]));
+                    return self.0.state.received(self.0.socket.wait(waiting, read).await);
                 }
                 BodyRead::Fill => {
-                    let read = || connection.read(waiting, |stream| state.inbox().fill(stream));
-                    let filled = ready!(socket.poll_wait(cx, waiting, read));
-                    state.filled(filled)?;
+                    let inbox = self.0.state.inbox();
+                    let fill = || connection.read(waiting, |stream| inbox.fill(stream));
+                    let filled = self.0.socket.wait(waiting, fill).await;
+                    self.0.state.filled(filled)?;
                 }
             }
-        };
-        buffer.advance(n);
-        Poll::Ready(Ok(()))
+        }
     }
 }

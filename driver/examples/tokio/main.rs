@@ -1,5 +1,5 @@
-//! A third front end: the driver crate on tokio. It does all that the two front ends of doorstep do,
-//! and the tests of the runtimes run on it, too. docs/drivers.md explains it part by part.
+//! A third front end: the driver crate on tokio. The tests of the runtimes run on it, too, and
+//! docs/drivers.md explains it part by part.
 //! Run with: `cargo run -p doorstep-driver --example tokio-front-end -- 8000`
 
 #![allow(missing_docs, unreachable_pub, reason = "the methods are those of the other front ends")]
@@ -7,13 +7,12 @@
 
 mod exchange;
 mod handler;
-mod job;
-mod serve;
 mod server;
 mod socket;
 
 use doorstep_driver::{Config, Files, net};
-pub use {exchange::Exchange, handler::Handler, server::Server};
+pub use exchange::{Body, Exchange};
+pub use {handler::Handler, server::Server};
 
 fn main() -> std::io::Result<()> {
     let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(8000);

@@ -1,12 +1,16 @@
 //! The server: a task for each connection, one for the deadlines, and the shutdown.
 
 use std::num::NonZeroUsize;
-use std::{io, net::TcpListener, sync::Arc};
+use std::{io, net::TcpListener, panic::AssertUnwindSafe, sync::Arc};
 
-use super::{Handler, serve::serve, socket::readable};
+use super::socket::{Socket, readable};
+use super::{Exchange, Handler};
 use doorstep_driver::connections::{Connections, SharedRegistration};
-use doorstep_driver::{Admission, Config, GracefulShutdown, ShutdownHandle, exchange, net, os};
-use futures_lite::future;
+use doorstep_driver::core::http1::WaitingFor;
+use doorstep_driver::exchange::{Session, Step, log_connection_error};
+use doorstep_driver::net::{Acceptor, Stream};
+use doorstep_driver::{Admission, Config, GracefulShutdown, ShutdownHandle, os};
+use futures_lite::future::{self, FutureExt};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
@@ -21,7 +25,8 @@ pub struct Server<H> {
 
 impl<H: Handler> Server<H> {
     pub fn new(listeners: Vec<TcpListener>, config: Config, handler: H) -> io::Result<Arc<Self>> {
-        let acceptor = Arc::new(net::Acceptor::nonblocking(listeners)?);
+        config.check()?;
+        let acceptor = Arc::new(Acceptor::nonblocking(listeners)?);
         let shutdown = ShutdownHandle { acceptor, connections: Arc::default() };
         let admission = Admission::new(&shutdown, &config, MAX_CONNECTIONS);
         Ok(Arc::new(Self { shutdown, handler, config, admission }))
@@ -33,11 +38,11 @@ impl<H: Handler> Server<H> {
         let mut tasks = JoinSet::new(); // dropping it ends them
         tasks.spawn(self.clone().sweep());
         while !self.shutdown.is_stopping() {
-            self.accept(&mut tasks, false).await;
+            self.accept(&mut tasks).await;
         }
         let drain_backlog = async {
             while self.shutdown.acceptor.backlog_len() > 0 {
-                self.accept(&mut tasks, false).await;
+                self.accept(&mut tasks).await;
             }
             future::pending::<()>().await;
         };
@@ -46,23 +51,22 @@ impl<H: Handler> Server<H> {
         self.end_processes().await;
     }
 
-    /// Waits for one connection, and serves one request on it.
-    pub async fn serve_one(self: Arc<Self>) {
-        let mut tasks = JoinSet::new();
-        while tasks.is_empty() && !self.shutdown.is_stopping() {
-            self.accept(&mut tasks, true).await;
-        }
-        future::or(async { drop(tasks.join_next().await) }, self.clone().sweep()).await;
+    /// Serves a connection that was accepted elsewhere, or one in memory, until it ends.
+    pub async fn serve_stream(self: Arc<Self>, stream: Stream) -> io::Result<()> {
+        stream.set_nonblocking(true)?;
+        let connection = self.shutdown.connections.register_shared(stream);
+        future::or(self.clone().connection(connection), self.sweep()).await;
+        Ok(())
     }
 
     /// Accepts a connection if one is there; otherwise waits until it is worth trying again.
-    async fn accept(self: &Arc<Self>, tasks: &mut JoinSet<()>, once: bool) {
-        if let Err(error) = self.try_accept(tasks, once).await {
+    async fn accept(self: &Arc<Self>, tasks: &mut JoinSet<()>) {
+        if let Err(error) = self.try_accept(tasks).await {
             sleep(self.admission.accept_failed(self.handler.observer(), &error)).await;
         }
     }
 
-    async fn try_accept(self: &Arc<Self>, tasks: &mut JoinSet<()>, once: bool) -> io::Result<()> {
+    async fn try_accept(self: &Arc<Self>, tasks: &mut JoinSet<()>) -> io::Result<()> {
         let ShutdownHandle { acceptor, connections } = &self.shutdown;
         if self.admission.is_full() {
             readable(acceptor.sources()).await?; // evict only for a connection that waits
@@ -72,9 +76,9 @@ impl<H: Handler> Server<H> {
             }
         } else if let Some((stream, peer)) = acceptor.try_accept()? {
             // In the table before its task runs: no more are accepted than there may be.
-            let connection = connections.register_shared(stream, peer);
+            let connection = connections.register_shared(Stream::tcp(stream, peer));
             while tasks.try_join_next().is_some() {} // those that have ended
-            tasks.spawn(self.clone().connection(connection, once));
+            tasks.spawn(self.clone().connection(connection));
             yield_now().await;
         } else {
             readable(acceptor.sources()).await?;
@@ -82,9 +86,45 @@ impl<H: Handler> Server<H> {
         Ok(())
     }
 
-    async fn connection(self: Arc<Self>, connection: SharedRegistration, once: bool) {
-        if let Err(error) = serve(&self.handler, &self.config, &connection, once).await {
-            exchange::log_connection_error(self.handler.observer(), &connection, &error);
+    async fn connection(self: Arc<Self>, connection: SharedRegistration) {
+        if let Err(error) = self.exchanges(&connection).await {
+            log_connection_error(self.handler.observer(), &connection, &error);
+        }
+    }
+
+    /// Serves a connection from its first byte to its last.
+    async fn exchanges(&self, connection: &SharedRegistration) -> io::Result<()> {
+        let socket = Socket::new(connection)?;
+        let (mut inbox, mut outbox) = (self.config.inbox(), self.config.outbox());
+        let mut session = Session::new(&self.config, connection, self.handler.observer(), false);
+        loop {
+            match session.step(&mut inbox, &mut outbox) {
+                Step::Handle(head) => {
+                    let state = session.exchange(head, &mut inbox, &mut outbox);
+                    let mut exchange = Exchange { state, socket: &socket };
+                    // A panic ends its response, and nothing else.
+                    let handled = async { self.handler.handle(&mut exchange).await };
+                    let outcome = AssertUnwindSafe(handled).catch_unwind().await;
+                    let position = exchange.state.finish(outcome);
+                    inbox.rejoin(position);
+                }
+                Step::Flush => {
+                    let flushed = socket.flush(&mut outbox, false).await;
+                    session.flushed(&inbox, &mut outbox, flushed)?;
+                }
+                Step::Fill(waiting) => {
+                    let fill = || connection.read(waiting, |stream| inbox.fill(stream));
+                    let filled = socket.wait(waiting, fill).await;
+                    session.filled(&inbox, &mut outbox, filled)?;
+                }
+                Step::Discard => {
+                    let waiting = WaitingFor::Linger;
+                    let read =
+                        || connection.read(waiting, |stream| stream.read(&mut [0; 16 << 10]));
+                    session.discarded(socket.wait(waiting, read).await);
+                }
+                Step::Close | Step::Upgraded => return Ok(()),
+            }
         }
     }
 
@@ -106,14 +146,9 @@ impl<H: Handler> Server<H> {
         let mut shutdown = GracefulShutdown::new(&self.shutdown, &self.config);
         let mut all_closed = false;
         while let Some(until) = shutdown.step(self.handler.observer(), all_closed) {
-            all_closed = loop {
-                let closed = self.shutdown.connections.listen_unregister();
-                if self.shutdown.all_closed() {
-                    break true;
-                }
-                let Some(wait) = self.shutdown.next_wait(until) else { break false };
-                let _ = timeout(wait, closed).await;
-            };
+            while !all_closed && let Some(wait) = self.shutdown.next_wait(until) {
+                all_closed = timeout(wait, self.shutdown.closed()).await.is_ok();
+            }
         }
     }
 

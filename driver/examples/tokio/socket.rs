@@ -1,44 +1,51 @@
 //! The socket of one connection: the driver's calls, which never wait, and tokio's readiness.
 
-use std::os::fd::{AsFd, BorrowedFd};
-use std::task::{Context, Poll, ready};
-use std::{future::poll_fn, io};
+use std::os::fd::BorrowedFd;
+use std::{future::poll_fn, io, task::Poll};
 
-use doorstep_driver::{connections::SharedRegistration, core::http1::WaitingFor};
+use doorstep_driver::connections::SharedRegistration;
+use doorstep_driver::core::http1::{Outbox, WaitingFor};
 use tokio::io::{Interest, unix::AsyncFd};
+use tokio::task::consume_budget;
 
 /// One connection's socket.
 pub struct Socket<'s> {
     pub connection: &'s SharedRegistration,
-    watched: AsyncFd<BorrowedFd<'s>>,
+    /// `None` in memory, where nothing has to be waited for.
+    watched: Option<AsyncFd<BorrowedFd<'s>>>,
 }
 
 impl<'s> Socket<'s> {
     pub fn new(connection: &'s SharedRegistration) -> io::Result<Self> {
-        let watched = watch(connection.as_fd(), Interest::READABLE | Interest::WRITABLE)?;
+        let watch = |fd| watch(fd, Interest::READABLE | Interest::WRITABLE);
+        let watched = connection.stream().fd().map(watch).transpose()?;
         Ok(Self { connection, watched })
     }
 
     /// Repeats `call`, which never waits, until it has a result. Meanwhile the table of connections
     /// has what is waited for, so that the sweep can end a wait that takes too long.
-    pub fn poll_wait<T>(
+    pub async fn wait<T>(
         &self,
-        cx: &mut Context<'_>,
         waiting: WaitingFor,
         mut call: impl FnMut() -> io::Result<T>,
-    ) -> Poll<io::Result<T>> {
+    ) -> io::Result<T> {
+        let _wait = self.connection.wait_guard(); // it ends as well if this future is dropped
         self.connection.begin_wait(waiting);
         loop {
-            // Takes from the task's budget: a client that is always ready lets others have a turn.
-            let mut guard = ready!(match waiting {
-                WaitingFor::Writable => self.watched.poll_write_ready(cx),
-                _ => self.watched.poll_read_ready(cx),
-            })?;
-            if let Ok(result) = guard.try_io(|_| call()) {
-                self.connection.end_wait();
-                return Poll::Ready(result);
+            consume_budget().await; // a client that is always ready lets others have a turn
+            let Some(watched) = &self.watched else { return call() };
+            let mut ready = match waiting {
+                WaitingFor::Writable => watched.writable().await?,
+                _ => watched.readable().await?,
+            };
+            if let Ok(result) = ready.try_io(|_| call()) {
+                return result;
             }
         }
+    }
+
+    pub async fn flush(&self, outbox: &mut Outbox, more: bool) -> io::Result<()> {
+        self.wait(WaitingFor::Writable, || self.connection.flush(outbox, more)).await
     }
 }
 

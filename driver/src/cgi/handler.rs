@@ -67,6 +67,9 @@ impl Cgi {
 }
 
 impl Observer for Cgi {
+    fn wants_timing(&self) -> bool {
+        false
+    }
     fn on_grace_expired(&self) {
         self.process_limit().close();
     }

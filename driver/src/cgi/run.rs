@@ -246,6 +246,8 @@ impl ScriptRun {
         self.response.log_error(exchange, why);
         if exchange.machine.response_due() == Some(ResponseDue::Head) {
             exchange.respond(status).error_page("")?;
+        } else if exchange.owes_response() {
+            exchange.abort();
         }
         Ok(RunStep::Done)
     }

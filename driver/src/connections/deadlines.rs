@@ -17,7 +17,7 @@ use doorstep_core::http1::WaitingFor;
 
 use super::{ConnectionHandle, Connections, Flag};
 use crate::config::Config;
-use crate::os::{self, Stopwatch};
+use crate::os::Stopwatch;
 
 /// A connection in the table.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ impl Transfer {
     fn count(&mut self, connection: &ConnectionHandle, waiting: WaitingFor, step: Duration) {
         let mut moved = u64::from(connection.bytes.swap(0, Ordering::Relaxed));
         if waiting == WaitingFor::Writable
-            && let Some(now) = os::bytes_acked(connection)
+            && let Some(now) = connection.stream.bytes_acked()
         {
             moved = now - self.acknowledged.replace(now).unwrap_or(now).min(now);
         }

@@ -24,7 +24,6 @@ use doorstep_core::http1::WaitingFor;
 
 use super::{ConnectionHandle, Connections, Flag, Table};
 use crate::config::Config;
-use crate::net;
 
 /// The result of an attempt to evict a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,7 +201,7 @@ impl ConnectionHandle {
         let receives = self.wait.is(WaitingFor::Writable);
         if receives {
             // The system discards the bytes that the client has not received.
-            let _ = net::set_reset_on_close(self, true);
+            let _ = self.stream.set_reset_on_close(true);
         }
         self.wake(receives);
     }
@@ -212,7 +211,7 @@ impl ConnectionHandle {
         if receives {
             // A sender wakes up only when nothing can be sent any more. After a FIN the response
             // may look complete; but a thread that is sending cannot be woken by a reset.
-            if !self.flags.has(Flag::ResetOnClose) || net::reset(self).is_err() {
+            if !self.flags.has(Flag::ResetOnClose) || self.stream.reset().is_err() {
                 let _ = self.stream.shutdown(Shutdown::Both);
             }
         } else {

@@ -33,12 +33,12 @@
 
 mod deadlines;
 mod eviction;
+mod pollable;
 mod registration;
 mod wait;
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -49,10 +49,12 @@ use event_listener::{Event, EventListener};
 use self::deadlines::{Entry, Steps};
 use self::eviction::Candidates;
 pub use self::eviction::Eviction;
+pub use self::pollable::Pollable;
 pub use self::registration::{Registered, Registration, SharedRegistration};
 use self::wait::Wait;
-use crate::net::{self, PeerState};
+use crate::net::{PeerState, Stream};
 use crate::os::{self, Stopwatch};
+use crate::stop_signal::{StopSignal, Stopping};
 
 /// All open connections.
 #[derive(Debug, Default)]
@@ -72,6 +74,8 @@ pub struct Connections {
     aborted_waiting: AtomicUsize,
     /// Whether [`Connections::expire_grace`] was called.
     grace_expired: AtomicBool,
+    /// The announcement of the shutdown.
+    stop: StopSignal,
 }
 
 /// The data that the lock protects.
@@ -82,12 +86,11 @@ struct Table {
     candidates: Candidates,
 }
 
-/// An open connection: its socket and its state. It is small, since every idle connection has one.
-/// The socket is closed when the last reference is dropped.
+/// An open connection: its stream and its state. It is small, since every idle connection has one.
+/// The stream is closed when the last reference is dropped.
 #[derive(Debug)]
 pub struct ConnectionHandle {
-    stream: TcpStream,
-    peer: (IpAddr, u16),
+    stream: Stream,
     /// Its index in the table.
     at: AtomicU32,
     /// What it waits for; set only by the thread that serves it.
@@ -120,6 +123,19 @@ enum Flag {
     ResetOnClose = 32,
     /// It was ended because it was slow while the server was full.
     Evicted = 64,
+    /// A shutdown has aborted it.
+    Aborted = 128,
+}
+
+/// Calls [`ConnectionHandle::end_wait`] when it is dropped.
+#[derive(Debug)]
+#[must_use = "the wait ends when it is dropped"]
+pub struct WaitGuard<'c>(&'c ConnectionHandle);
+
+impl Drop for WaitGuard<'_> {
+    fn drop(&mut self) {
+        self.0.end_wait();
+    }
 }
 
 const _: () =
@@ -127,11 +143,10 @@ const _: () =
 
 impl Connections {
     /// Adds a connection to the table.
-    fn insert(&self, stream: TcpStream, peer: SocketAddr) -> Arc<ConnectionHandle> {
+    fn insert(&self, stream: Stream) -> Arc<ConnectionHandle> {
         let mut table = self.table();
         let connection = Arc::new(ConnectionHandle {
             stream,
-            peer: (peer.ip(), peer.port()),
             at: AtomicU32::new(table.entries.len() as u32),
             wait: Wait::default(),
             waited: AtomicU32::new(0),
@@ -188,15 +203,40 @@ impl Connections {
         self.len() == 0
     }
 
-    /// Lets every connection close with its next response. A client that keeps its connection
-    /// alive, or has not sent a request yet, can send one more.
+    /// Lets every connection close with its next response, and announces that
+    /// ([`Connections::stopping`]). A client that keeps its connection alive, or has not sent a
+    /// request yet, can send one more.
     pub fn begin_shutdown(&self) {
         self.shutdown_elapsed();
+        self.stop.announce();
         let table = self.table(); // held while the flag is set, so that no connection is missed
         self.flags.set(Flag::LastResponse, true);
         for entry in &table.entries {
             entry.connection.flags.set(Flag::LastResponse, true);
         }
+    }
+
+    /// Whether [`Connections::begin_shutdown`] was called.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_announced()
+    }
+
+    /// A future that is ready once [`Connections::begin_shutdown`] was called.
+    pub fn stopping(&self) -> Stopping {
+        self.stop.listen()
+    }
+
+    /// Blocks the thread until [`Connections::begin_shutdown`] is called, at most for `timeout`.
+    /// Returns whether it was called.
+    #[must_use]
+    pub fn wait_stopping(&self, timeout: Duration) -> bool {
+        self.stop.wait_timeout(timeout)
+    }
+
+    /// Calls `report` unless a thread has called one before. It has returned when this returns.
+    pub(crate) fn report_stop(&self, report: impl FnOnce()) {
+        self.stop.report(report);
     }
 
     /// The time since the start of the shutdown, which is now unless it was before. To be called at
@@ -224,8 +264,9 @@ impl Connections {
         let unfinished = || table.entries.iter().filter(|entry| !has_response(entry)).count();
         self.aborted.get_or_init(unfinished);
         for Entry { connection, .. } in &table.entries {
+            connection.flags.set(Flag::Aborted, true);
             let resets = connection.flags.has(Flag::ResetOnClose);
-            if !resets || net::reset(&connection.stream).is_err() {
+            if !resets || connection.stream.reset().is_err() {
                 let _ = connection.stream.shutdown(Shutdown::Both);
             }
         }
@@ -252,23 +293,17 @@ impl Connections {
     }
 }
 
-impl AsFd for ConnectionHandle {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
-    }
-}
-
 impl ConnectionHandle {
-    /// The connection's socket.
+    /// The connection's stream.
     #[must_use]
-    pub fn stream(&self) -> &TcpStream {
+    pub fn stream(&self) -> &Stream {
         &self.stream
     }
 
     /// The client's address and port.
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
-        self.peer.into()
+        self.stream.peer_addr()
     }
 
     /// Records that `waiting` is about to be waited for. An idle connection that is to close finds
@@ -286,6 +321,12 @@ impl ConnectionHandle {
         self.wait.pause();
     }
 
+    /// Ends the wait, if there is one, when the guard is dropped: for futures, which may be dropped
+    /// while they wait.
+    pub fn wait_guard(&self) -> WaitGuard<'_> {
+        WaitGuard(self)
+    }
+
     /// Records that `n` bytes were received or sent during the wait.
     fn record_bytes(&self, n: usize) {
         self.bytes.fetch_add(u32::try_from(n).unwrap_or(u32::MAX), Ordering::Relaxed);
@@ -299,7 +340,7 @@ impl ConnectionHandle {
     pub fn read(
         &self,
         waiting: WaitingFor,
-        mut read: impl FnMut(&mut &TcpStream) -> io::Result<usize>,
+        mut read: impl FnMut(&mut &Stream) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let n = loop {
             match read(&mut &self.stream) {
@@ -308,7 +349,7 @@ impl ConnectionHandle {
                 result => break result?,
             }
         };
-        if matches!(waiting, WaitingFor::Body | WaitingFor::Linger) {
+        if matches!(waiting, WaitingFor::Body | WaitingFor::BodyOrResponse | WaitingFor::Linger) {
             self.record_bytes(n);
         }
         Ok(n)
@@ -318,7 +359,7 @@ impl ConnectionHandle {
     ///
     /// # Errors
     /// Returns [`ErrorKind::TimedOut`] if the peer was too slow, or the error of `send`.
-    pub fn send(&self, mut send: impl FnMut(&TcpStream) -> io::Result<usize>) -> io::Result<usize> {
+    pub fn send(&self, mut send: impl FnMut(&Stream) -> io::Result<usize>) -> io::Result<usize> {
         loop {
             match send(&self.stream) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -334,14 +375,14 @@ impl ConnectionHandle {
     }
 
     /// Sends everything that is in the outbox, and removes from it what was sent. With `more`, a
-    /// file follows at once ([`net::send`]).
+    /// file follows at once ([`Stream::send`]).
     ///
     /// # Errors
     /// Returns [`ErrorKind::WouldBlock`] if a non-blocking socket takes no more now: call it again
     /// when it is writable. Otherwise the errors of [`ConnectionHandle::send`].
     pub fn flush(&self, outbox: &mut Outbox, more: bool) -> io::Result<()> {
         while !outbox.is_empty() {
-            let n = self.send(|stream| net::send(stream, outbox.unsent(), more))?;
+            let n = self.send(|stream| stream.send(outbox.unsent(), more))?;
             outbox.sent(n);
         }
         Ok(())
@@ -361,7 +402,7 @@ impl ConnectionHandle {
     pub fn set_reset_on_close(&self, yes: bool) {
         if self.flags.has(Flag::ResetOnClose) != yes {
             self.flags.set(Flag::ResetOnClose, yes);
-            let _ = net::set_reset_on_close(self, yes);
+            let _ = self.stream.set_reset_on_close(yes);
         }
     }
 
@@ -369,16 +410,34 @@ impl ConnectionHandle {
     /// incomplete.
     pub fn close_response(&self, is_incomplete: bool) {
         self.set_reset_on_close(is_incomplete);
-        let _ = if is_incomplete { net::reset(self) } else { net::shutdown_write(self) };
+        let _ = match is_incomplete {
+            true => self.stream.reset(),
+            false => self.stream.shutdown(Shutdown::Write),
+        };
     }
 
     /// Whether the client still has its end of the connection open. Costs one system call.
     #[must_use]
     pub fn peer_state(&self) -> PeerState {
-        match PeerState::of(self) {
+        match self.stream.peer_state() {
             // The server has shut it down itself; a request that arrived then is still served.
             PeerState::HalfClosed if self.flags.has(Flag::ReadShutdown) => PeerState::Open,
             seen => seen,
+        }
+    }
+
+    /// Blocks the thread until the state of the peer is a later one than `before`, at most for
+    /// `timeout`, and returns it. Bytes that arrive do not end the wait. A connection in memory is
+    /// not waited for.
+    pub fn wait_peer_change(&self, before: PeerState, timeout: Duration) -> PeerState {
+        let Some(socket) = self.stream.fd() else { return self.stream.peer_state() };
+        if !self.flags.has(Flag::ReadShutdown) {
+            return PeerState::wait_change(socket, before, timeout);
+        }
+        // Its half-close cannot be told from the server's.
+        match PeerState::wait_change(socket, PeerState::HalfClosed, timeout) {
+            PeerState::Closed => PeerState::Closed,
+            _ => before,
         }
     }
 
@@ -402,6 +461,11 @@ impl ConnectionHandle {
     #[must_use]
     pub fn is_evicted(&self) -> bool {
         self.flags.has(Flag::Evicted)
+    }
+
+    /// Whether a shutdown has aborted it.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.flags.has(Flag::Aborted)
     }
 
     /// The error of reading or sending after [`ConnectionHandle::has_timed_out`].
@@ -449,8 +513,7 @@ impl Flags {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use std::io::Write;
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
 
     #[test]
     fn b_286_a_client_whose_idle_connection_is_closed_has_not_disconnected() {
@@ -462,10 +525,10 @@ mod tests {
         connection.begin_wait(WaitingFor::Request);
         connections.close_idle();
         connection.end_wait(); // a request was read nevertheless
-        assert_eq!(PeerState::of(&*connection), PeerState::HalfClosed);
+        assert_eq!(connection.stream().peer_state(), PeerState::HalfClosed);
         assert_eq!(connection.peer_state(), PeerState::Open);
         drop(client);
-        connection.stream().write_all(b"response").unwrap();
+        connection.stream().send(b"response", false).unwrap();
         assert!((0..1000).any(|_| {
             std::thread::sleep(Duration::from_millis(1));
             connection.peer_state() == PeerState::Closed

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::{ConnectionHandle, Connections};
+use crate::net::Stream;
 
 /// A connection in the table of all connections. Dropping it removes the connection from the table,
 /// drops its [`ConnectionHandle`], and then notifies the listeners of
@@ -47,7 +48,7 @@ const _: () = assert!(
 );
 
 impl Connections {
-    /// Adds a connection to the table, until the [`Registration`] is dropped.
+    /// Adds a TCP connection to the table, until the [`Registration`] is dropped.
     ///
     /// ```
     /// # use std::net::{TcpListener, TcpStream};
@@ -65,22 +66,30 @@ impl Connections {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn register(&self, stream: TcpStream, peer: SocketAddr) -> Registration<'_> {
-        Registered { connection: self.insert(stream, peer), table: NotifyOnDrop(self) }
+        self.register_stream(Stream::tcp(stream, peer))
     }
 
-    /// Adds a connection to the table, as [`Connections::register`] does; the registration borrows
-    /// nothing. For a task that is spawned for the connection: it counts as open before that, so
-    /// that no more are accepted than there may be.
-    pub fn register_shared(
-        self: &Arc<Self>,
-        stream: TcpStream,
-        peer: SocketAddr,
-    ) -> SharedRegistration {
-        Registered { connection: self.insert(stream, peer), table: NotifyOnDrop(self.clone()) }
+    /// Adds a connection of any kind, as [`Connections::register`] does.
+    pub fn register_stream(&self, stream: Stream) -> Registration<'_> {
+        Registered { connection: self.insert(stream), table: NotifyOnDrop(self) }
+    }
+
+    /// Adds a connection of any kind; the registration borrows nothing. For a task that is spawned for
+    /// the connection: it counts as open before that, so that no more are accepted than there may be.
+    pub fn register_shared(self: &Arc<Self>, stream: Stream) -> SharedRegistration {
+        Registered { connection: self.insert(stream), table: NotifyOnDrop(self.clone()) }
     }
 }
 
-impl<T: Deref<Target = Connections>> Registered<T> {
+impl<'t> Registration<'t> {
+    /// The table that the connection is in.
+    #[must_use]
+    pub fn connections(&self) -> &'t Connections {
+        self.table.0
+    }
+}
+
+impl SharedRegistration {
     /// The table that the connection is in.
     #[must_use]
     pub fn connections(&self) -> &Connections {
@@ -157,7 +166,7 @@ mod tests {
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, peer) = listener.accept().unwrap();
         let connections = Arc::<Connections>::default();
-        let registration = connections.register_shared(stream, peer);
+        let registration = connections.register_shared(Stream::tcp(stream, peer));
         let table = Arc::downgrade(&connections);
         drop(connections);
         let served = std::thread::spawn(move || registration.connections().len());

@@ -70,12 +70,13 @@ impl Wait {
     }
 }
 
-/// The code of a kind of wait; 0 for those without a deadline.
+/// The code of a kind of wait; 0 for those without a deadline. Whether a response has begun makes
+/// no difference to the deadline of a body.
 fn code(waiting: WaitingFor) -> u8 {
     match waiting {
         WaitingFor::Request => 1,
         WaitingFor::Head => 2,
-        WaitingFor::Body => 3,
+        WaitingFor::Body | WaitingFor::BodyOrResponse => 3,
         WaitingFor::Writable => 4,
         WaitingFor::Drain => 5,
         WaitingFor::Linger => 6,
@@ -124,6 +125,8 @@ mod tests {
                 wait.is(kind) && wait.observe_for_sweep().is_some_and(|(seen, _)| seen == kind)
             );
         }
+        wait.begin(WaitingFor::BodyOrResponse);
+        assert!(wait.is(WaitingFor::Body), "they have the same deadline");
         wait.begin(WaitingFor::Response);
         assert_eq!(wait.observe_for_sweep(), None, "the application has no deadline");
     }

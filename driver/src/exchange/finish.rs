@@ -1,24 +1,24 @@
-//! After the handler: every request gets a complete response or one that is visibly aborted, and a
-//! line in the access log.
+//! After the handler: every request gets a complete response or one that is visibly aborted, a
+//! record for the access log, and a message if the handler is at fault.
 
+use std::any::Any;
 use std::io::{self, ErrorKind};
 
-use doorstep_core::http1::{
-    Connection, Outbox, Position, Reject, ResponseDue, SentResponse, rejected_request_line,
-};
-use doorstep_core::log::Record;
+use doorstep_core::http1::state::States;
+use doorstep_core::http1::{Position, Reject, ResponseDue, SentResponse};
+use doorstep_core::log::{self, Ending};
 
-use super::{Context, ExchangeState, Outcome, set_date};
+use super::unsent_records::{Request, UnsentRecord};
+use super::{ExchangeState, Outcome, set_date};
+use crate::connections::ConnectionHandle;
+use crate::net::PeerState;
 
-/// How a handler has failed, if it has.
-struct HandlerFailure {
-    /// Its error is that of a connection that was lost.
-    disconnected: bool,
-    message: Option<String>,
-}
+/// The length in bytes up to which a path is quoted in a message.
+const MAX_QUOTED_PATH: usize = 256;
 
 impl ExchangeState<'_> {
-    /// Completes the response that the handler left incomplete, and logs it. Returns where the next
+    /// Completes the response that the handler left incomplete, and logs it, or has it logged as
+    /// soon as it was sent ([`Session::flushed`](super::Session::flushed)). Returns where the next
     /// request begins in the inbox.
     pub fn finish(mut self, outcome: Outcome) -> Position {
         self.complete(outcome);
@@ -28,74 +28,137 @@ impl ExchangeState<'_> {
     }
 
     pub(crate) fn complete(&mut self, outcome: Outcome) {
-        let owed = self.view.machine.response_due();
+        let due = self.view.machine.response_due();
+        if let (Ok(Ok(())), Some(_)) = (&outcome, due) {
+            // The handler may have stopped because the client has.
+            self.view.disconnected |= !self.view.aborted && self.peer_state() == PeerState::Closed;
+        }
         let disconnected = self.view.disconnected; // even if the handler has ignored the error
-        let lost = disconnected && !self.view.outbox.is_empty();
-        let mut cut = matches!(owed, Some(ResponseDue::Bytes(_) | ResponseDue::Stream))
-            || lost
-            || self.view.aborted;
-        let failure = self.handler_failure(outcome);
-        match owed {
+        let is_incomplete = matches!(due, Some(ResponseDue::Bytes(_) | ResponseDue::Stream));
+        let unsendable = disconnected || is_incomplete && self.is_clients_fault(&outcome);
+        let lost = unsendable && !self.view.outbox.is_empty();
+        let is_cut = is_incomplete || lost || self.view.aborted || due.is_some() && disconnected;
+        if let Some(message) = self.handler_failure(outcome, due) {
+            self.log_error(message);
+        }
+        let mut end = self.end_of_outbox();
+        match due {
             Some(ResponseDue::Head) if disconnected => {
                 self.view.reject.get_or_insert(Reject::Truncated);
                 self.respond_for_handler();
                 self.view.sent.body_bytes = 0;
-                self.view.outbox.clear();
                 self.view.machine.abort();
-                cut = true;
             }
-            Some(ResponseDue::Head) => self.respond_for_handler(),
+            Some(ResponseDue::Head) => {
+                self.respond_for_handler();
+                end = self.end_of_outbox();
+            }
             Some(_) => self.view.machine.abort(),
             None if lost => self.view.machine.abort(),
             None => {}
         }
-        if lost || cut && failure.disconnected {
-            self.view.outbox.clear(); // it cannot be sent
-        }
-        if let Some(message) = failure.message {
-            self.log_error(message);
-        }
-        self.view.context.observer.log(&Record {
-            remote_addr: self.peer_addr().ip(),
-            request_line: self.view.head.request_line(),
-            status: self.view.sent.status,
-            body_bytes_sent: (self.view.sent.body_bytes > 0).then_some(self.view.sent.body_bytes),
-            aborted: cut,
-            error_message: self.view.sent.error_reason.as_deref(),
-            head: Some(&self.view.head),
+        let ending = if is_cut { self.abort_ending() } else { Ending::Complete };
+        self.log_when_sent(ending, end, unsendable);
+    }
+
+    /// Logs the response, which ends at `end` of what the outbox has sent and holds; if its last
+    /// bytes are still to be sent, when they are.
+    fn log_when_sent(&mut self, ending: Ending, end: u64, unsendable: bool) {
+        let lost = self.abort_ending();
+        let view = &mut self.view;
+        view.records.push(UnsentRecord {
+            request: Request::Head(view.head.offsets()),
+            at: view.buffered.len().saturating_sub(view.head.size()),
+            sent: std::mem::take(&mut view.sent),
+            ending,
+            end,
+            started: view.started,
         });
+        if unsendable {
+            let total_sent = view.outbox.total_sent();
+            view.records.log_lost(view.buffered, &view.context, total_sent, lost);
+            view.outbox.clear();
+        } else if view.outbox.is_empty() {
+            view.records.log_sent(view.buffered, &view.context);
+        }
+    }
+
+    /// The position behind the last byte of the outbox, among all that it has sent.
+    fn end_of_outbox(&self) -> u64 {
+        self.view.outbox.total_sent() + self.view.outbox.len() as u64
+    }
+
+    /// How the response ends if it is aborted.
+    fn abort_ending(&self) -> Ending {
+        match self.view.reject {
+            _ if self.view.timed_out => Ending::TimedOut,
+            _ if self.connection().is_aborted() => Ending::Aborted,
+            _ if self.view.disconnected => Ending::ClientDisconnected,
+            Some(Reject::Truncated) => Ending::ClientDisconnected,
+            _ => Ending::Aborted,
+        }
+    }
+
+    /// Whether the handler has returned the error of a connection that was lost, and it is that of
+    /// its client: it may have other connections, whose errors look the same.
+    fn is_clients_fault(&self, outcome: &Outcome) -> bool {
+        matches!(outcome, Ok(Err(error)) if is_disconnect(error))
+            && (self.view.disconnected
+                || self.view.reject.is_some()
+                || self.view.machine.states() == States::SWITCHED_PROTOCOL)
     }
 
     /// The message to log besides the line of the access log. There is none if the client has
     /// disconnected during the exchange, which that line shows (B-289). If the connection has timed
     /// out, there is one.
-    fn handler_failure(&self, outcome: Outcome) -> HandlerFailure {
-        let disconnected = matches!(&outcome, Ok(Err(error)) if is_disconnect(error));
-        let message = match outcome {
-            Ok(Ok(())) => None,
+    fn handler_failure(&self, outcome: Outcome, due: Option<ResponseDue>) -> Option<String> {
+        let clients_fault = self.is_clients_fault(&outcome);
+        match outcome {
+            Ok(Ok(())) => self.mistake(due).map(|mistake| self.with_path(&mistake)),
             // The 408 shows it, but not why the client had less time than usual.
             Ok(Err(error))
-                if disconnected && self.view.reject.is_some() && error.get_ref().is_none() =>
+                if clients_fault && self.view.reject.is_some() && error.get_ref().is_none() =>
             {
                 None
             }
             Ok(Err(_)) if self.view.reject == Some(Reject::Truncated) => None, // the 400 shows it
             Ok(Err(error))
-                if disconnected
+                if clients_fault
                     && self.view.disconnected
                     && error.kind() != ErrorKind::TimedOut =>
             {
                 None
             }
-            Ok(Err(error)) if disconnected => Some(describe_connection_error(&error)),
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(panic) => {
-                let text = panic.downcast_ref::<&str>().copied();
-                let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-                Some(format!("the handler panicked: {}", text.unwrap_or("no message")))
+            Ok(Err(error)) if clients_fault => Some(describe_connection_error(&error)),
+            Ok(Err(error)) => Some(self.with_path(&error.to_string())),
+            Err(panic) => Some(self.with_path(&describe_panic(&*panic))),
+        }
+    }
+
+    /// What a handler has forgotten that has returned without an error; `None` if the client is the
+    /// cause, or if the response was aborted on purpose.
+    fn mistake(&self, due: Option<ResponseDue>) -> Option<String> {
+        if self.view.disconnected || self.view.aborted || self.view.reject.is_some() {
+            return None;
+        }
+        Some(match due? {
+            ResponseDue::Head => "the handler sent no response".into(),
+            ResponseDue::Bytes(left) => {
+                let sent = self.view.sent.body_bytes;
+                let announced = sent.saturating_add(left);
+                format!("the handler sent {sent} of the {announced} bytes that it announced")
             }
-        };
-        HandlerFailure { disconnected, message }
+            ResponseDue::Stream => "the handler did not end its streamed response".into(),
+        })
+    }
+
+    /// A message with the path of the request.
+    fn with_path(&self, message: &str) -> String {
+        let path = self.view.head.path();
+        let mut quoted = Vec::new();
+        log::escape(&mut quoted, path.get(..MAX_QUOTED_PATH).unwrap_or(path));
+        let ellipsis = if path.len() > MAX_QUOTED_PATH { "…" } else { "" };
+        format!("{}{ellipsis}: {message}", String::from_utf8_lossy(&quoted))
     }
 
     /// Responds for a handler that has not: by the status of the client's fault, if there is one,
@@ -114,28 +177,13 @@ impl ExchangeState<'_> {
     }
 }
 
-/// Refuses a request whose head is invalid, incomplete or too large, and logs it. `unread` are the
-/// bytes that were received of it.
-pub(super) fn refuse(
-    machine: &mut Connection,
-    reject: Reject,
-    unread: &[u8],
-    outbox: &mut Outbox,
-    context: &Context<'_>,
-) {
-    set_date(outbox);
-    let line = rejected_request_line(reject, unread);
-    let page = machine.refuse(reject, unread, outbox);
-    let sent = SentResponse::refused(reject, line, page);
-    context.observer.log(&Record {
-        remote_addr: context.connection.peer().ip(),
-        request_line: line,
-        status: sent.status,
-        body_bytes_sent: (sent.body_bytes > 0).then_some(sent.body_bytes),
-        aborted: false,
-        error_message: sent.error_reason.as_deref(),
-        head: None,
-    });
+/// How a response ends that could not be sent because of `error`.
+pub(super) fn ending_by(error: &io::Error, connection: &ConnectionHandle) -> Ending {
+    match error.kind() {
+        ErrorKind::TimedOut => Ending::TimedOut,
+        _ if connection.is_aborted() || !is_disconnect(error) => Ending::Aborted,
+        _ => Ending::ClientDisconnected,
+    }
 }
 
 /// Whether an error means that the connection was lost: closed, reset or timed out (B-289).
@@ -164,4 +212,11 @@ pub(super) fn describe_connection_error(error: &io::Error) -> String {
         _ if is_disconnect(error) => format!("client disconnected: {error}"),
         _ => format!("connection failed: {error}"),
     }
+}
+
+/// The words of the log for a handler that has panicked.
+fn describe_panic(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("the handler panicked: {}", text.unwrap_or("no message"))
 }

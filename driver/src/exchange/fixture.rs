@@ -10,6 +10,7 @@ use doorstep_core::log::Record;
 
 use event_listener::Listener;
 
+use super::unsent_records::UnsentRecords;
 use super::{BodyRead, Context, ExchangeState};
 use crate::config::Config;
 use crate::connections::Connections;
@@ -33,7 +34,7 @@ struct Log {
 
 impl Observer for Log {
     fn log(&self, record: &Record<'_>) {
-        *self.aborted.lock().unwrap() = record.aborted;
+        *self.aborted.lock().unwrap() = record.is_aborted();
     }
     fn on_error(&self, _: IpAddr, message: &str) {
         self.errors.lock().unwrap().push(message.to_owned());
@@ -58,10 +59,20 @@ pub(crate) fn respond(request: &[u8], respond: impl FnOnce(&mut ExchangeState<'_
         inbox.filled(length);
     }
     let config = Config::default();
-    let context = Context { config: &config, connection: &connection, observer: &log };
-    let mut exchange = ExchangeState::new(head, inbox, &mut outbox, &mut machine, context);
+    let context = Context::new(&config, &connection, &log);
+    let (mut records, head_bytes) = (UnsentRecords::default(), &request[..used]);
+    let mut exchange = ExchangeState::new(
+        head,
+        head_bytes,
+        &mut records,
+        inbox,
+        &mut outbox,
+        &mut machine,
+        context,
+    );
     respond(&mut exchange);
     let _ = exchange.finish(Ok(Ok(())));
+    records.log_sent(head_bytes, &context);
     Seen {
         sent: String::from_utf8(outbox.unsent().to_vec()).unwrap(),
         errors: log.errors.into_inner().unwrap(),

@@ -15,6 +15,7 @@ pub(crate) mod fixture;
 mod reading;
 pub mod response;
 mod session;
+mod unsent_records;
 mod view;
 
 pub use finish::is_disconnect;
@@ -27,6 +28,7 @@ use std::io::{self, ErrorKind};
 use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::time::Instant;
 
 use doorstep_core::http1::state::States;
 use doorstep_core::http1::{Connection, Head, Inbox, Misuse, Outbox, ResponseDue, SentResponse};
@@ -36,6 +38,7 @@ use crate::connections::ConnectionHandle;
 use crate::files::FileTransfer;
 use crate::observer::Observer;
 use crate::os;
+use unsent_records::UnsentRecords;
 
 /// The size in bytes of the longest part of a file that is copied to the outbox and sent with its
 /// head: up to there, a second system call costs more than the copy.
@@ -47,6 +50,18 @@ pub(crate) struct Context<'c> {
     pub(crate) config: &'c Config,
     pub(crate) connection: &'c Arc<ConnectionHandle>,
     pub(crate) observer: &'c dyn Observer,
+    /// Whether records have their timing.
+    timing: bool,
+}
+
+impl<'c> Context<'c> {
+    pub(crate) fn new(
+        config: &'c Config,
+        connection: &'c Arc<ConnectionHandle>,
+        observer: &'c dyn Observer,
+    ) -> Self {
+        Self { config, connection, observer, timing: observer.wants_timing() }
+    }
 }
 
 /// A request and its response, for a front end: all that a handler can do ([`ExchangeView`]), and
@@ -70,9 +85,11 @@ impl<'a> DerefMut for ExchangeState<'a> {
 }
 
 impl<'a> ExchangeState<'a> {
-    /// A request with this head; its body begins in `inbox`.
+    /// A request with this head, which is at the end of `buffered`; its body begins in `inbox`.
     pub(crate) fn new(
         head: Head<'a>,
+        buffered: &'a [u8],
+        records: &'a mut UnsentRecords,
         inbox: Inbox<&'a mut [u8]>,
         outbox: &'a mut Outbox,
         machine: &'a mut Connection,
@@ -84,11 +101,17 @@ impl<'a> ExchangeState<'a> {
             machine,
             inbox,
             outbox,
+            buffered,
+            records,
+            started: context.timing.then(Instant::now),
             sent: SentResponse::default(),
             disconnected: false,
+            timed_out: false,
             aborted: false,
             reject: None,
             pending: 0,
+            body_read: 0,
+            body_limit: u64::MAX,
             trailers: Vec::new(),
         };
         Self { view }
@@ -101,17 +124,20 @@ impl<'a> ExchangeState<'a> {
         head: Head<'_>,
         respond: impl FnOnce(&mut ExchangeState<'_>) -> T,
     ) -> T {
-        let ExchangeView { outbox, machine, context, sent, disconnected, aborted, .. } =
-            &mut self.view;
+        let view = &mut self.view;
         let inbox = Inbox::new(&mut [][..]);
-        let mut redirected = ExchangeState::new(head, inbox, outbox, machine, *context);
-        redirected.view.sent = mem::take(sent);
-        redirected.view.disconnected = *disconnected;
-        redirected.view.aborted = *aborted;
+        let (records, outbox) = (&mut *view.records, &mut *view.outbox);
+        let (machine, context) = (&mut *view.machine, view.context);
+        let mut redirected =
+            ExchangeState::new(head, view.buffered, records, inbox, outbox, machine, context);
+        redirected.view.sent = mem::take(&mut view.sent);
+        redirected.view.disconnected = view.disconnected;
+        redirected.view.timed_out = view.timed_out;
+        redirected.view.aborted = view.aborted;
         let responded = respond(&mut redirected);
-        *sent = redirected.view.sent;
-        *disconnected = redirected.view.disconnected;
-        *aborted = redirected.view.aborted;
+        let ExchangeView { sent, disconnected, timed_out, aborted, .. } = redirected.view;
+        view.sent = sent;
+        (view.disconnected, view.timed_out, view.aborted) = (disconnected, timed_out, aborted);
         responded
     }
 
@@ -125,12 +151,6 @@ impl<'a> ExchangeState<'a> {
     #[must_use]
     pub fn config(&self) -> &'a Config {
         self.view.context.config
-    }
-
-    /// Whether the client waits for 100 Continue before it sends the body.
-    #[must_use]
-    pub fn expects_continue(&self) -> bool {
-        self.view.machine.expects_continue()
     }
 
     /// Writes an interim response.
@@ -152,13 +172,22 @@ impl<'a> ExchangeState<'a> {
         &mut self.view.inbox
     }
 
-    /// For front ends: records the result of sending, so that a response that was lost is logged as
-    /// aborted.
+    /// For front ends: records the result of sending. A response that was lost is logged as aborted,
+    /// and the responses before this one are logged when they were sent.
     ///
     /// # Errors
     /// Returns the error of `flushed`.
     pub fn record_flush(&mut self, flushed: io::Result<()>) -> io::Result<()> {
-        self.view.disconnected |= flushed.as_ref().is_err_and(is_disconnect);
+        match &flushed {
+            Ok(()) if self.view.outbox.is_empty() => {
+                self.view.records.log_sent(self.view.buffered, &self.view.context);
+            }
+            Ok(()) => {}
+            Err(error) => {
+                self.view.disconnected |= is_disconnect(error);
+                self.view.timed_out |= error.kind() == ErrorKind::TimedOut;
+            }
+        }
         flushed
     }
 
@@ -178,13 +207,13 @@ impl<'a> ExchangeState<'a> {
 /// For front ends: sending without waiting.
 impl ExchangeState<'_> {
     /// Appends a part of the response's body to the outbox, and returns whether to flush it. The
-    /// response to a HEAD request has no body: nothing is appended, which is not an error.
+    /// response to a HEAD request has no body: the part is checked and not appended.
     ///
     /// # Errors
     /// Returns [`Misuse`] if no body is due, or if it exceeds its Content-Length.
     pub fn append_body(&mut self, data: &[u8]) -> io::Result<bool> {
-        if !self.omits_body() {
-            self.view.machine.send(data, self.view.outbox)?;
+        self.view.machine.send(data, self.view.outbox)?;
+        if !self.view.head.is_head() {
             self.view.sent.body_bytes += data.len() as u64;
         }
         Ok(self.should_flush())
@@ -203,7 +232,11 @@ impl ExchangeState<'_> {
         offset: u64,
         count: u64,
     ) -> io::Result<Option<FileTransfer<'f>>> {
-        if self.omits_body() || count == 0 {
+        if count == 0 {
+            return Ok(None);
+        }
+        if self.view.head.is_head() {
+            self.view.machine.body_sent(count)?; // checked, but not sent
             return Ok(None);
         }
         match self.view.machine.response_due() {
@@ -267,5 +300,46 @@ impl ExchangeState<'_> {
 
 /// The time for the Date of the response that is made now.
 fn set_date(outbox: &mut Outbox) {
-    outbox.set_date(os::now().max(0).cast_unsigned());
+    outbox.set_date(os::now());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// The misuse of each call, after `head`.
+    fn misuses(head: &str) -> Vec<Option<Misuse>> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        let mut results = Vec::new();
+        let seen = fixture::respond(head.as_bytes(), |exchange| {
+            results.push(exchange.end().err());
+            results.push(exchange.append_body(b"x").err());
+            results.push(exchange.begin_file(&file, 0, 3).err());
+            results.push(exchange.respond(200).sized_body(5).err());
+            results.push(exchange.append_body(b"ab").err());
+            results.push(exchange.append_body(b"abcd").err());
+            results.push(exchange.begin_file(&file, 0, 4).err());
+            results.push(exchange.begin_file(&file, 0, 3).err());
+            results.push(exchange.append_body(b"x").err());
+            results.push(exchange.begin_file(&file, 0, 3).err());
+            results.push(exchange.end().err());
+            results.push(exchange.end_with(&[("X-Sum", b"1")]).err());
+        });
+        assert_eq!((seen.errors, seen.aborted), (vec![], false));
+        assert!(seen.sent.ends_with(if head.starts_with('G') { "ab012" } else { "\r\n\r\n" }));
+        let misuse = |error: io::Error| error.get_ref()?.downcast_ref::<Misuse>().copied();
+        results.into_iter().map(|error| error.and_then(misuse)).collect()
+    }
+
+    #[test]
+    fn rfc_9110_9_3_2_a_handler_for_get_responds_to_head_and_may_end_twice() {
+        let get = misuses("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let (none, long) = (Some(Misuse::NoResponseDue), Some(Misuse::BodyTooLong));
+        let expected = [none, none, none, None, None, long, long, None, none, none, None, None];
+        assert_eq!(get, expected);
+        assert_eq!(misuses("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"), expected);
+    }
 }

@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind};
 use doorstep_core::http1::state::{RecvState, SendState, States};
 use doorstep_core::http1::{Event, Misuse, Reject};
 
-use super::{ExchangeState, is_disconnect};
+use super::{ExchangeState, ExchangeView, is_disconnect};
 
 /// The result of reading a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,12 @@ pub enum BodyRead {
 
 /// For front ends: reading a body without waiting.
 impl ExchangeState<'_> {
+    /// Refuses a body of more than `max` bytes with 413: reading it returns an error, before any of
+    /// it is received if its length is known. A limit can be lowered, and not raised.
+    pub fn limit_body(&mut self, max: u64) {
+        self.view.body_limit = self.view.body_limit.min(max);
+    }
+
     /// Reads bytes that were received into `buffer`, or returns what to send or to receive first.
     ///
     /// # Errors
@@ -37,6 +43,7 @@ impl ExchangeState<'_> {
         if buffer.is_empty() {
             return Ok(BodyRead::Read(0));
         }
+        self.check_body_limit()?; // before 100 Continue
         match self.view.machine.states() {
             // Advancing would begin the next request.
             States { recv: RecvState::Body, send: SendState::Done } => {
@@ -49,11 +56,13 @@ impl ExchangeState<'_> {
             _ => {}
         }
         loop {
+            self.check_body_limit()?;
             if self.view.pending > 0 {
                 let n = self.view.pending.min(buffer.len());
                 buffer[..n].copy_from_slice(&self.view.inbox.unread()[..n]);
                 self.view.inbox.consume(n);
                 self.view.pending -= n;
+                self.view.body_read += n as u64;
                 return Ok(BodyRead::Read(n));
             }
             let direct = self.view.machine.raw_body_len();
@@ -69,6 +78,7 @@ impl ExchangeState<'_> {
                 }
                 Ok((used, Event::NeedData)) => {
                     self.view.inbox.consume(used);
+                    self.check_body_limit()?; // a chunk has begun, perhaps
                     self.view.machine.send_continue(self.view.outbox);
                     if self.view.inbox.space().is_empty() {
                         return Err(self.rejected(Reject::TrailersTooLarge));
@@ -101,6 +111,7 @@ impl ExchangeState<'_> {
     pub fn received(&mut self, received: io::Result<usize>) -> io::Result<usize> {
         let n = self.check_received(received)?;
         self.view.machine.body_received(n as u64);
+        self.view.body_read += n as u64;
         Ok(n)
     }
 
@@ -112,11 +123,20 @@ impl ExchangeState<'_> {
         self.check_received(filled).map(drop)
     }
 
+    /// Whether what is known of the body, the whole of it or the current chunk, is within the limit.
+    fn check_body_limit(&mut self) -> io::Result<()> {
+        let ExchangeView { body_read, pending, body_limit, machine, .. } = &self.view;
+        let known =
+            body_read.saturating_add(*pending as u64).saturating_add(machine.raw_body_len());
+        if known > *body_limit { Err(self.rejected(Reject::BodyTooLarge)) } else { Ok(()) }
+    }
+
     fn check_received(&mut self, result: io::Result<usize>) -> io::Result<usize> {
         match result {
             Ok(0) => Err(self.rejected(Reject::Truncated)),
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 self.view.reject = Some(Reject::RequestTimeout);
+                self.view.timed_out = true;
                 Err(error)
             }
             Err(error) if is_disconnect(&error) => {

@@ -8,7 +8,7 @@
 //! loop {
 //!     match session.step(&mut inbox, &mut outbox) {
 //!         Step::Handle(head) => handle one request,
-//!         Step::Flush => socket.flush(&mut outbox)?,
+//!         Step::Flush => session.flushed(socket.flush(&mut outbox))?,
 //!         Step::Fill(waiting) => session.filled(socket.fill(&mut inbox, waiting))?,
 //!         Step::Discard => session.discarded(socket.discard()),
 //!         Step::Close | Step::Upgraded => return,
@@ -24,13 +24,17 @@ use std::any::Any;
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::sync::Arc;
+use std::time::Instant;
 
 use doorstep_core::http1::{
-    Connection, Event, HeadOffsets, Inbox, Outbox, Reject, Storage, WaitingFor,
+    Connection, Event, HeadOffsets, Inbox, Outbox, Reject, SentResponse, Storage, WaitingFor,
+    rejected_request_line,
 };
+use doorstep_core::log::Ending;
 
-use super::finish::{describe_connection_error, refuse};
-use super::{Context, ExchangeState};
+use super::finish::{describe_connection_error, ending_by, is_disconnect};
+use super::unsent_records::{Request, UnsentRecord, UnsentRecords};
+use super::{Context, ExchangeState, set_date};
 use crate::config::Config;
 use crate::connections::ConnectionHandle;
 use crate::observer::Observer;
@@ -39,6 +43,8 @@ use crate::observer::Observer;
 pub struct Session<'c> {
     machine: Connection,
     context: Context<'c>,
+    /// What is to be logged when the outbox was sent.
+    records: UnsentRecords,
     /// Close after one response, whatever the client asks for.
     once: bool,
     /// A request that waits for the responses before it to be sent.
@@ -66,7 +72,7 @@ pub enum Step {
     /// Call the application's handler with [`Session::exchange`], then
     /// [`ExchangeState::finish`], and give what that returns to [`Inbox::rejoin`].
     Handle(HeadOffsets),
-    /// Send everything that is in the outbox.
+    /// Send everything that is in the outbox; then call [`Session::flushed`].
     Flush,
     /// Wait until the peer has sent something, and read it into the inbox; then call
     /// [`Session::filled`].
@@ -92,7 +98,8 @@ impl<'c> Session<'c> {
     ) -> Self {
         Self {
             machine: config.connection(),
-            context: Context { config, connection, observer },
+            context: Context::new(config, connection, observer),
+            records: UnsentRecords::default(),
             once,
             request: None,
             waiting: WaitingFor::Request,
@@ -127,12 +134,42 @@ impl<'c> Session<'c> {
                 Ok(Event::Body(_) | Event::End(_)) => {} // the handler did not read all of it
                 // Never: `finish` completes every response.
                 Ok(Event::ResponseDue(_)) => self.machine.abort(),
+                Ok(Event::SwitchedProtocol) if !outbox.is_empty() => return self.flush(),
                 Ok(Event::SwitchedProtocol) => return Step::Upgraded,
                 Ok(Event::Closed) => self.closing = Closing::Flush,
-                Err(reject) => self.refuse(reject, inbox.unread(), outbox),
+                Err(reject) => self.refuse(reject, inbox, outbox),
             }
         }
         self.close(inbox, outbox)
+    }
+
+    /// Reports the result of [`Step::Flush`]. The responses that were in the outbox are logged when it
+    /// is empty, or now as aborted.
+    ///
+    /// # Errors
+    /// Returns the error, unless the client has disconnected during a response, which is logged
+    /// (B-289).
+    pub fn flushed<S: Storage>(
+        &mut self,
+        inbox: &Inbox<S>,
+        outbox: &mut Outbox,
+        result: io::Result<()>,
+    ) -> io::Result<()> {
+        let Err(error) = result else {
+            if outbox.is_empty() {
+                self.records.log_sent(inbox.buffered(), &self.context);
+            }
+            return Ok(());
+        };
+        let ending = ending_by(&error, self.context.connection);
+        let total_sent = outbox.total_sent();
+        let cut = self.records.log_lost(inbox.buffered(), &self.context, total_sent, ending);
+        outbox.clear();
+        (self.closing, self.request) = (Closing::Done, None);
+        if cut && is_disconnect(&error) && error.kind() != ErrorKind::TimedOut {
+            return Ok(());
+        }
+        Err(error)
     }
 
     /// Reports the result of [`Step::Fill`]: the number of bytes, 0 for the end of input.
@@ -148,8 +185,10 @@ impl<'c> Session<'c> {
         let Err(error) = result else { return Ok(()) };
         match self.waiting {
             WaitingFor::Request => self.closing = Closing::Flush, // nothing is lost
-            WaitingFor::Head | WaitingFor::Body if error.kind() == ErrorKind::TimedOut => {
-                self.refuse(Reject::RequestTimeout, inbox.unread(), outbox);
+            WaitingFor::Head | WaitingFor::Body | WaitingFor::BodyOrResponse
+                if error.kind() == ErrorKind::TimedOut =>
+            {
+                self.refuse(Reject::RequestTimeout, inbox, outbox);
                 if self.context.connection.is_evicted() {
                     log_connection_error(self.context.observer, self.context.connection, &error);
                 }
@@ -177,9 +216,12 @@ impl<'c> Session<'c> {
         inbox: &'x mut Inbox<S>,
         outbox: &'x mut Outbox,
     ) -> ExchangeState<'x> {
-        let (front, rest) = inbox.split(head.size(), self.machine.body_buffer_hint());
-        let head = head.view(front);
-        ExchangeState::new(head, rest, outbox, &mut self.machine, self.context)
+        // With the heads before this one, whose responses may not have been logged.
+        let consumed = inbox.buffered().len() - inbox.unread().len();
+        let (buffered, rest) = inbox.split(consumed, self.machine.body_buffer_hint());
+        let head = head.view(&buffered[buffered.len().saturating_sub(head.size())..]);
+        let Self { machine, records, context, .. } = self;
+        ExchangeState::new(head, buffered, records, rest, outbox, machine, *context)
     }
 
     fn flush(&self) -> Step {
@@ -187,9 +229,20 @@ impl<'c> Session<'c> {
         Step::Flush
     }
 
-    /// Refuses an invalid request.
-    fn refuse(&mut self, reject: Reject, unread: &[u8], outbox: &mut Outbox) {
-        refuse(&mut self.machine, reject, unread, outbox, &self.context);
+    /// Refuses a request whose head is invalid, incomplete or too large.
+    fn refuse<S: Storage>(&mut self, reject: Reject, inbox: &Inbox<S>, outbox: &mut Outbox) {
+        set_date(outbox);
+        let unread = inbox.unread();
+        let page = self.machine.refuse(reject, unread, outbox);
+        let line = rejected_request_line(reject, unread);
+        self.records.push(UnsentRecord {
+            request: Request::Rejected(reject),
+            at: inbox.buffered().len() - unread.len(),
+            sent: SentResponse::refused(reject, line, page),
+            ending: Ending::Complete,
+            end: outbox.total_sent() + outbox.len() as u64,
+            started: self.context.timing.then(Instant::now),
+        });
     }
 
     /// The end of the connection (RFC 9112 §9.6): flush, then a reset if the response would look

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use doorstep_core::http1::{Connection, Head, Inbox, Outbox, Reject, ResponseDue, SentResponse};
 
 use super::response::Response;
+use super::unsent_records::UnsentRecords;
 use super::{Context, set_date};
 use crate::net::PeerState;
 #[cfg(doc)]
@@ -24,15 +26,27 @@ pub struct ExchangeView<'a> {
     /// What was read of the body, and behind it.
     pub(super) inbox: Inbox<&'a mut [u8]>,
     pub(crate) outbox: &'a mut Outbox,
+    /// The bytes of the inbox up to the end of this head, which is the last thing in them.
+    pub(super) buffered: &'a [u8],
+    /// The records of this connection that were not logged yet.
+    pub(super) records: &'a mut UnsentRecords,
+    /// When the head was complete, if that is measured.
+    pub(super) started: Option<Instant>,
     /// What was sent, for the access log.
     pub(super) sent: SentResponse,
-    /// The client has disconnected: reading its request or sending the response failed.
+    /// The client has disconnected or timed out: reading its request or sending the response failed.
     pub(super) disconnected: bool,
+    /// It has timed out.
+    pub(super) timed_out: bool,
     /// The response was given up before it was complete.
     pub(super) aborted: bool,
     pub(super) reject: Option<Reject>,
     /// Bytes at the front of the inbox that are body and were counted, but not yet read.
     pub(super) pending: usize,
+    /// Bytes of the body that the handler has read.
+    pub(super) body_read: u64,
+    /// The largest body that the handler accepts, in bytes.
+    pub(super) body_limit: u64,
     pub(super) trailers: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -55,6 +69,22 @@ impl<'a> ExchangeView<'a> {
     /// Returns an error if the system does not know it any more.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.context.connection.stream().local_addr()
+    }
+
+    /// Whether the client waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
+    #[must_use]
+    pub fn expects_continue(&self) -> bool {
+        self.machine.expects_continue()
+    }
+
+    /// The length of the request's body in bytes: Content-Length, or 0 if there is no body. `None` if
+    /// the body is chunked, so that its length is not known before it was read.
+    #[must_use]
+    pub fn body_len(&self) -> Option<u64> {
+        match self.head.header("Content-Length") {
+            Some(length) => str::from_utf8(length).ok()?.parse().ok(), // the core has checked it
+            None => (!self.head.has_body()).then_some(0),
+        }
     }
 
     /// Whether the client is still connected. Costs one system call. For handlers whose response takes
@@ -97,40 +127,47 @@ impl<'a> ExchangeView<'a> {
         self.machine.response_due() != Some(ResponseDue::Head)
     }
 
-    /// Ends a body whose length was not promised.
+    /// Ends the body of the response. Nothing happens if the response is complete: after
+    /// [`Response::body`], after the last byte of a [`Response::sized_body`], after a HEAD request,
+    /// and if it was ended before.
     ///
     /// # Errors
-    /// Returns [`Misuse`](doorstep_core::http1::Misuse) if there is no such body.
+    /// Returns [`Misuse`](doorstep_core::http1::Misuse) if no response has begun, if announced bytes
+    /// are missing, and if the response was aborted.
     pub fn end(&mut self) -> io::Result<()> {
         self.end_with(&[])
     }
 
-    /// Ends a body whose length was not promised, with trailer fields (RFC 9110 §6.5).
+    /// As [`ExchangeView::end`], with trailer fields (RFC 9110 §6.5). They are sent if the body is
+    /// chunked, and dropped otherwise.
     ///
     /// # Errors
-    /// Returns [`Misuse`](doorstep_core::http1::Misuse) if there is no such body.
+    /// As for [`ExchangeView::end`]; also returns [`Misuse`](doorstep_core::http1::Misuse) if a
+    /// trailer is malformed.
     pub fn end_with(&mut self, trailers: &[(&str, &[u8])]) -> io::Result<()> {
-        if self.omits_body() {
-            return Ok(());
-        }
         Ok(self.machine.end_with_trailers(trailers, self.outbox)?)
     }
 
-    /// Responds 503 with `Retry-After: 1`: a resource is used up, and a later request may succeed.
+    /// Responds 503 with `Retry-After`, in whole seconds, rounded up, at least 1: a resource is used
+    /// up, and a later request may succeed.
+    ///
+    /// # Errors
+    /// Returns [`Misuse`](doorstep_core::http1::Misuse) if a response has begun.
+    pub fn unavailable(&mut self, retry_after: Duration) -> io::Result<()> {
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        self.respond(503).header("Retry-After", seconds.max(1).to_string()).error_page("")
+    }
+
+    /// [`ExchangeView::unavailable`] for a second.
     ///
     /// # Errors
     /// Returns [`Misuse`](doorstep_core::http1::Misuse) if a response has begun.
     pub(crate) fn respond_503(&mut self) -> io::Result<()> {
-        self.respond(503).header("Retry-After", "1").error_page("")
+        self.unavailable(Duration::from_secs(1))
     }
 
     /// Reports an error of this request to [`Observer::on_error`]. The client never sees it.
     pub fn log_error(&self, message: impl AsRef<str>) {
         self.context.observer.on_error(self.peer_addr().ip(), message.as_ref());
-    }
-
-    /// Whether a body is not sent, and is not an error either: the response to HEAD.
-    pub(super) fn omits_body(&self) -> bool {
-        self.head.is_head() && self.sent.status != 0
     }
 }

@@ -16,18 +16,19 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheLimits {
     /// The size in bytes of the largest file whose content is cached, and sent from memory. Of a
-    /// larger file, an open descriptor is cached. 32 KiB.
+    /// larger file, an open descriptor is cached. Default: 32 KiB.
     pub max_content_size: u64,
-    /// Bytes of cached content in all. 32 MiB.
+    /// Bytes of cached content in all. Default: 32 MiB.
     pub max_bytes: u64,
-    /// The number of cached files. 32,768.
+    /// The number of cached files. Default: 32,768.
     pub max_files: usize,
-    /// The number of cached descriptors. They count to the limit of this process. 128.
+    /// The number of cached descriptors. They count towards the limit of this process (`ulimit
+    /// -n`). Default: 128.
     pub max_descriptors: usize,
-    /// The number of cached digests; one takes about 200 bytes. 1,024.
+    /// The number of cached digests; one takes about 200 bytes. Default: 1,024.
     pub max_digests: usize,
     /// The size in bytes of the largest file that is read for a digest. A larger one is sent
-    /// without Repr-Digest and Content-Digest. 1 GiB.
+    /// without Repr-Digest and Content-Digest. Default: 1 GiB.
     pub max_digest_file_size: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Sending part of a file to a socket.
+//! Sending part of a file to a client.
 //!
 //! It is sent by several calls, so that other connections can be served between them. Before the
 //! last one, it is checked whether the file has changed. If it has, it is not sent to its end, and
@@ -6,10 +6,9 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::net::TcpStream;
 
 use super::change_guard::TransferGuard;
-use crate::net;
+use crate::net::Stream;
 
 /// The least size of the parts in which a file is sent, in bytes.
 const MIN_CHUNK: usize = 4 << 10;
@@ -53,13 +52,13 @@ impl<'f> FileTransfer<'f> {
     ///
     /// # Errors
     /// Returns [`ErrorKind::UnexpectedEof`] if the file has become shorter,
-    /// [`ErrorKind::InvalidData`] if it was written to, [`ErrorKind::WouldBlock`] if the socket
-    /// takes nothing now, or the error of the file or the socket.
-    pub fn send(&mut self, stream: &TcpStream) -> io::Result<usize> {
+    /// [`ErrorKind::InvalidData`] if it was written to, [`ErrorKind::WouldBlock`] if the stream
+    /// takes nothing now, or the error of the file or the stream.
+    pub fn send(&mut self, stream: &Stream) -> io::Result<usize> {
         self.guard.check_before_send(self.file, self.left)?;
         let most =
             usize::try_from(self.left).map_or(self.max_chunk, |left| left.min(self.max_chunk));
-        let n = net::send_file(stream, self.file, self.offset, most)?;
+        let n = stream.send_file(self.file, self.offset, most)?;
         if n == 0 && self.left > 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }

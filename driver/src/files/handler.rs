@@ -74,4 +74,8 @@ impl Files {
     }
 }
 
-impl Observer for Files {}
+impl Observer for Files {
+    fn wants_timing(&self) -> bool {
+        false
+    }
+}

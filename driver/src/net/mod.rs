@@ -1,4 +1,4 @@
-//! Sockets: listening, accepting, sending, and detecting that a client has disconnected.
+//! Sockets: listening, accepting, reading and sending, and detecting that a client has disconnected.
 //!
 //! Nothing here waits for a peer, but for [`Acceptor::accept`] and [`Acceptor::wait_readable`],
 //! which wait for new connections.
@@ -6,11 +6,14 @@
 mod acceptor;
 mod addresses;
 mod listen;
+mod memory;
 mod peer_state;
 mod send;
+mod stream;
 
 pub use acceptor::Acceptor;
 pub use addresses::{url, urls};
 pub use listen::{DEFAULT_BACKLOG, bind, bind_with_backlog};
+pub use memory::MemoryStream;
 pub use peer_state::{Disconnect, DisconnectDetector, PeerState};
-pub use send::{reset, send, send_file, send_nonblocking, set_reset_on_close, shutdown_write};
+pub use stream::Stream;

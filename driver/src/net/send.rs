@@ -1,28 +1,5 @@
-//! Sending bytes to a socket, from memory or from a file (`sendfile`), and closing it.
-//!
-//! The calls send as many bytes as the socket takes, and return their number. They buffer nothing,
-//! raise no `SIGPIPE`, and are repeated when a signal interrupts them.
-//!
-//! ```
-//! use std::io::{Read, Write};
-//! use std::net::{TcpListener, TcpStream};
-//! # let mut file = tempfile::tempfile()?;
-//! # file.write_all(b"0123456789")?;
-//!
-//! let listener = TcpListener::bind("127.0.0.1:0")?;
-//! let mut client = TcpStream::connect(listener.local_addr()?)?;
-//! let (server, _) = listener.accept()?;
-//!
-//! let more = true; // so that head and body share a packet
-//! assert_eq!(doorstep_driver::net::send(&server, b"head ", more)?, 5);
-//! assert_eq!(doorstep_driver::net::send_file(&server, &file, 7, 100)?, 3);
-//! drop(server);
-//!
-//! let mut received = String::new();
-//! client.read_to_string(&mut received)?;
-//! assert_eq!(received, "head 789");
-//! # Ok::<(), std::io::Error>(())
-//! ```
+//! Sending bytes to a socket, from memory or from a file (`sendfile`), and closing it: the system
+//! calls of [`Stream`](super::Stream) on a TCP socket.
 
 use std::fs::File;
 use std::io;
@@ -44,7 +21,7 @@ const READ_SIZE: usize = 64 << 10;
 /// # Errors
 /// Returns `WouldBlock` if a non-blocking socket takes nothing now, or another error if nothing can
 /// be sent any more.
-pub fn send(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize> {
+pub(super) fn send(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize> {
     let flags = if more { flags::MORE } else { flags::NO_MORE };
     Ok(retry_on_intr(|| rustix::net::send(&socket, bytes, flags))?)
 }
@@ -53,17 +30,9 @@ pub fn send(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize> {
 ///
 /// # Errors
 /// Returns the same errors as [`send`].
-pub fn send_nonblocking(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize> {
+pub(super) fn send_nonblocking(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize> {
     let flags = SendFlags::DONTWAIT | if more { flags::MORE } else { flags::NO_MORE };
     Ok(retry_on_intr(|| rustix::net::send(&socket, bytes, flags))?)
-}
-
-/// Closes the sending half of `socket`: sends FIN.
-///
-/// # Errors
-/// Returns the error of the system, for instance if the connection is closed already.
-pub fn shutdown_write(socket: impl AsFd) -> io::Result<()> {
-    Ok(rustix::net::shutdown(socket, rustix::net::Shutdown::Write)?)
 }
 
 /// Sets whether closing `socket` resets the connection (RST), even if it is closed by the end of
@@ -71,7 +40,7 @@ pub fn shutdown_write(socket: impl AsFd) -> io::Result<()> {
 ///
 /// # Errors
 /// Returns the error of the system.
-pub fn set_reset_on_close(socket: impl AsFd, enabled: bool) -> io::Result<()> {
+pub(super) fn set_reset_on_close(socket: impl AsFd, enabled: bool) -> io::Result<()> {
     Ok(rustix::net::sockopt::set_socket_linger(socket, enabled.then_some(Duration::ZERO))?)
 }
 
@@ -80,7 +49,7 @@ pub fn set_reset_on_close(socket: impl AsFd, enabled: bool) -> io::Result<()> {
 /// # Errors
 /// Returns the error of the system, for instance if another thread is sending at this moment, or if
 /// the system does not support it.
-pub fn reset(socket: impl AsFd) -> io::Result<()> {
+pub(super) fn reset(socket: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::connect_unspec(socket)?)
 }
 
@@ -90,7 +59,12 @@ pub fn reset(socket: impl AsFd) -> io::Result<()> {
 ///
 /// # Errors
 /// Returns an error if the file cannot be read, or the error of [`send`].
-pub fn send_file(socket: impl AsFd, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+pub(super) fn send_file(
+    socket: impl AsFd,
+    file: &File,
+    offset: u64,
+    count: usize,
+) -> io::Result<usize> {
     /// Whether this system or sandbox has no `sendfile`.
     static UNSUPPORTED: AtomicBool = AtomicBool::new(!LINUX);
 

@@ -12,7 +12,7 @@
 //! ```
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use doorstep_core::http1::date::Civil;
 use jiff::Timestamp;
@@ -35,6 +35,12 @@ pub fn now() -> i64 {
         Ok(since) => seconds(since.as_secs()),
         Err(before) => -seconds(before.duration().as_secs()),
     }
+}
+
+/// The time since 1970 UTC; zero before that. Usually no system call.
+#[must_use]
+pub fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 impl Clock {

@@ -15,19 +15,20 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogSettings {
     /// The most lines that wait to be written; further ones are dropped and counted. As many again
-    /// may be in the write that is in progress. 8,192.
+    /// may be in the write that is in progress. Default: 8,192.
     pub max_queued_lines: usize,
-    /// The most bytes that wait to be written; further lines are dropped and counted. 1 MiB.
+    /// The most bytes that wait to be written; further lines are dropped and counted. Default: 1
+    /// MiB.
     pub max_queued_bytes: usize,
-    /// How long dropping the log waits until everything is written. 1 s.
+    /// How long dropping the log waits until everything is written. Default: 1 s.
     pub drop_timeout: Duration,
     /// How many of the same messages are written in one [`LogSettings::repeat_interval`]; further
-    /// ones are counted. 8.
+    /// ones are counted. Default: 8.
     pub max_repeats: u64,
-    /// How long the same messages are counted, before their number is written. 10 s.
+    /// How long the same messages are counted, before their number is written. Default: 10 s.
     pub repeat_interval: Duration,
     /// The most different messages that are counted at once. Of more, the oldest is written with
-    /// its count and no longer counted. At least 1. 64.
+    /// its count and no longer counted. At least 1. Default: 64.
     pub max_counted_messages: usize,
 }
 

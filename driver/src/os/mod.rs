@@ -41,11 +41,13 @@ mod spawn_error;
 mod stopwatch;
 mod walk;
 
-pub use clock::{Clock, now};
+pub use clock::{Clock, now, since_epoch};
 pub use command::Command;
 pub use credentials::Credentials;
 pub use log::Log;
 pub use log_settings::LogSettings;
+/// Of nix: the user and group of [`Credentials::User`].
+pub use nix::unistd::{Gid, Uid};
 pub(crate) use opened::ErrorClass;
 pub use opened::Opened;
 pub use probe::{can_allocate, can_create_poller, can_open_descriptors, can_start_thread};

@@ -1,0 +1,125 @@
+//! Records of the access log that wait for their responses to be sent.
+//!
+//! Responses to pipelined requests leave in one write, after the last of them was made. So the
+//! record of a response is kept until its bytes have left the outbox, and then says what has become
+//! of them: complete, or lost, with the number of body bytes that the socket has accepted.
+//!
+//! Nothing is copied: a record has the place of its head in the inbox, whose bytes stay until the
+//! next read ([`Inbox::buffered`](doorstep_core::http1::Inbox::buffered)), and a session sends
+//! before it reads. One record is kept without an allocation.
+
+use std::time::{Duration, Instant};
+
+use doorstep_core::http1::{HeadOffsets, Reject, SentResponse, rejected_request_line};
+use doorstep_core::log::{Ending, Record, Timing};
+
+use super::Context;
+use crate::os;
+
+/// The records of a connection whose responses are in the outbox, in order.
+#[derive(Default)]
+pub(crate) struct UnsentRecords {
+    first: Option<UnsentRecord>,
+    /// Those of further pipelined requests.
+    rest: Vec<UnsentRecord>,
+}
+
+/// What is to be logged of a response.
+pub(super) struct UnsentRecord {
+    pub(super) request: Request,
+    /// The offset of its first byte in the inbox.
+    pub(super) at: usize,
+    pub(super) sent: SentResponse,
+    /// How it ends if its bytes are sent.
+    pub(super) ending: Ending,
+    /// Where the response ends, among all bytes that the outbox has sent so far.
+    pub(super) end: u64,
+    pub(super) started: Option<Instant>,
+}
+
+/// What is known of a request.
+pub(super) enum Request {
+    Head(HeadOffsets),
+    /// It was refused before it was complete.
+    Rejected(Reject),
+}
+
+impl UnsentRecords {
+    /// Adds the record of a response whose last byte is in the outbox.
+    pub(super) fn push(&mut self, record: UnsentRecord) {
+        match self.first {
+            None => self.first = Some(record),
+            Some(_) => self.rest.push(record),
+        }
+    }
+
+    /// Logs all records: everything was sent. `buffered` are the bytes of the inbox.
+    pub(super) fn log_sent(&mut self, buffered: &[u8], context: &Context<'_>) {
+        self.log(buffered, context, |_| {});
+    }
+
+    /// Logs all records. The outbox has sent `total_sent` bytes, and what follows them is lost:
+    /// responses that are not sent completely end in `ending`. Returns whether there are any.
+    pub(super) fn log_lost(
+        &mut self,
+        buffered: &[u8],
+        context: &Context<'_>,
+        total_sent: u64,
+        ending: Ending,
+    ) -> bool {
+        let mut any = false;
+        self.log(buffered, context, |record| {
+            let unsent = record.end.saturating_sub(total_sent);
+            if unsent > 0 {
+                any = true;
+                // The body is at the end of the response.
+                record.sent.body_bytes = record.sent.body_bytes.saturating_sub(unsent);
+                if record.ending == Ending::Complete {
+                    record.ending = ending;
+                }
+            }
+        });
+        any
+    }
+
+    fn log(
+        &mut self,
+        buffered: &[u8],
+        context: &Context<'_>,
+        mut update: impl FnMut(&mut UnsentRecord),
+    ) {
+        let Some(first) = self.first.take() else { return };
+        let now = context.timing.then(|| (os::since_epoch(), Instant::now()));
+        // The memory is freed, since an idle connection is to be small.
+        for mut record in std::iter::once(first).chain(std::mem::take(&mut self.rest)) {
+            update(&mut record);
+            record.log(buffered, context, now);
+        }
+    }
+}
+
+impl UnsentRecord {
+    fn log(&self, buffered: &[u8], context: &Context<'_>, now: Option<(Duration, Instant)>) {
+        let received = buffered.get(self.at..).unwrap_or_default();
+        let head = match &self.request {
+            Request::Head(head) => Some(head.view(received.get(..head.size()).unwrap_or_default())),
+            Request::Rejected(_) => None,
+        };
+        let line = match &self.request {
+            Request::Head(_) => head.as_ref().map_or(&b""[..], |head| head.request_line()),
+            Request::Rejected(reject) => rejected_request_line(*reject, received),
+        };
+        let local_addr = || context.connection.stream().local_addr().ok();
+        let record = Record::new(context.connection.peer(), line, self.sent.status);
+        let mut record = record.with_local_addr(&local_addr);
+        record.body_bytes_sent = (self.sent.body_bytes > 0).then_some(self.sent.body_bytes);
+        record.ending = self.ending;
+        record.error_message = self.sent.error_reason.as_deref();
+        record.head = head.as_ref();
+        record.timing = self.started.zip(now).map(|(started, (time, now))| {
+            let duration = now.saturating_duration_since(started);
+            Timing { start: time.saturating_sub(duration), duration }
+        });
+        context.observer.log(&record);
+    }
+}

@@ -1,0 +1,237 @@
+//! The stream of a connection: a TCP socket, or bytes in memory.
+//!
+//! What a front end does to a connection are the calls of [`Stream`], none of which waits on a
+//! non-blocking socket, and waiting until [`Stream::fd`] is readable or writable. A call that
+//! would wait returns [`WouldBlock`](std::io::ErrorKind::WouldBlock). The calls send as many bytes
+//! as the stream takes, and return their number. They buffer nothing, raise no `SIGPIPE`, and are
+//! repeated when a signal interrupts them.
+//!
+//! A [`MemoryStream`] never waits and has no descriptor: it is for tests and simulations.
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use std::net::{TcpListener, TcpStream};
+//! use doorstep_driver::net::Stream;
+//! # let mut file = tempfile::tempfile()?;
+//! # file.write_all(b"0123456789")?;
+//!
+//! let listener = TcpListener::bind("127.0.0.1:0")?;
+//! let mut client = TcpStream::connect(listener.local_addr()?)?;
+//! let (socket, peer) = listener.accept()?;
+//! let stream = Stream::tcp(socket, peer);
+//!
+//! let more = true; // so that head and body share a packet
+//! assert_eq!(stream.send(b"head ", more)?, 5);
+//! assert_eq!(stream.send_file(&file, 7, 100)?, 3);
+//! drop(stream);
+//!
+//! let mut received = String::new();
+//! client.read_to_string(&mut received)?;
+//! assert_eq!(received, "head 789");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::{MemoryStream, PeerState, send};
+use crate::os;
+
+/// An accepted connection: its socket and the peer's address, or bytes in memory.
+#[derive(Debug)]
+pub struct Stream(Kind);
+
+/// The discriminant lies in that of the address, so that all of it is as small as the first variant.
+#[derive(Debug)]
+enum Kind {
+    Tcp { socket: TcpStream, ip: IpAddr, port: u16 },
+    Memory(MemoryStream),
+}
+
+const _: () = assert!(size_of::<Stream>() <= 24, "every idle connection has one");
+
+impl Stream {
+    /// An accepted TCP connection.
+    #[must_use]
+    pub fn tcp(socket: TcpStream, peer: SocketAddr) -> Self {
+        Self(Kind::Tcp { socket, ip: peer.ip(), port: peer.port() })
+    }
+
+    /// Reads once into `buffer`. Returns the number of bytes, 0 at the end of input.
+    ///
+    /// # Errors
+    /// Returns `WouldBlock` if a non-blocking socket has nothing now, `Interrupted` if a signal has
+    /// arrived, or another error if the connection is lost.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &self.0 {
+            Kind::Tcp { socket, .. } => (&*socket).read(buffer),
+            Kind::Memory(memory) => memory.read(buffer),
+        }
+    }
+
+    /// Sends the first of `bytes`, and returns how many. With `more`, the kernel may delay them
+    /// until more is sent (`MSG_MORE`).
+    ///
+    /// # Errors
+    /// Returns `WouldBlock` if a non-blocking socket takes nothing now, or another error if nothing
+    /// can be sent any more.
+    pub fn send(&self, bytes: &[u8], more: bool) -> io::Result<usize> {
+        match &self.0 {
+            Kind::Tcp { socket, .. } => send::send(socket, bytes, more),
+            Kind::Memory(memory) => memory.send(bytes),
+        }
+    }
+
+    /// Sends as [`Stream::send`] does, without waiting, on a socket that is blocking.
+    ///
+    /// # Errors
+    /// Returns the same errors as [`Stream::send`].
+    pub fn send_nonblocking(&self, bytes: &[u8], more: bool) -> io::Result<usize> {
+        match &self.0 {
+            Kind::Tcp { socket, .. } => send::send_nonblocking(socket, bytes, more),
+            Kind::Memory(memory) => memory.send(bytes),
+        }
+    }
+
+    /// Sends at most `count` bytes of `file` from `offset` by `sendfile`, or by reading and sending
+    /// them where the system, the file or the stream does not support that. Returns the number of
+    /// bytes sent; if `count` is not 0, 0 means that the file ends at `offset`.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read, or the error of [`Stream::send`].
+    pub fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+        match &self.0 {
+            Kind::Tcp { socket, .. } => send::send_file(socket, file, offset, count),
+            Kind::Memory(memory) => memory.send_file(file, offset, count),
+        }
+    }
+
+    /// Closes one half of the connection, or both. A closed sending half sends FIN; reading from a
+    /// closed reading half returns what has arrived, and then the end of input.
+    ///
+    /// # Errors
+    /// Returns the error of the system, for instance if the connection is closed already.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        match &self.0 {
+            Kind::Tcp { socket, .. } => socket.shutdown(how),
+            Kind::Memory(memory) => memory.shutdown(how),
+        }
+    }
+
+    /// Resets the connection now (RST).
+    ///
+    /// # Errors
+    /// Returns the error of the system, for instance if another thread is sending at this moment,
+    /// or if the system does not support it.
+    pub fn reset(&self) -> io::Result<()> {
+        match &self.0 {
+            Kind::Tcp { socket, .. } => send::reset(socket),
+            Kind::Memory(memory) => {
+                memory.reset();
+                Ok(())
+            }
+        }
+    }
+
+    /// Sets whether closing the stream resets the connection (RST), even if it is closed by the end
+    /// of this process. A reset discards bytes that were not sent yet.
+    ///
+    /// # Errors
+    /// Returns the error of the system.
+    pub fn set_reset_on_close(&self, enabled: bool) -> io::Result<()> {
+        match &self.0 {
+            Kind::Tcp { socket, .. } => send::set_reset_on_close(socket, enabled),
+            Kind::Memory(memory) => {
+                memory.set_reset_on_close(enabled);
+                Ok(())
+            }
+        }
+    }
+
+    /// The state of the peer's half of the connection. Costs one system call.
+    #[must_use]
+    pub fn peer_state(&self) -> PeerState {
+        match &self.0 {
+            Kind::Tcp { socket, .. } => PeerState::of(socket),
+            Kind::Memory(memory) => memory.peer_state(),
+        }
+    }
+
+    /// The number of bytes that the peer has acknowledged in all; `None` if that is not known.
+    pub(crate) fn bytes_acked(&self) -> Option<u64> {
+        match &self.0 {
+            Kind::Tcp { socket, .. } => os::bytes_acked(socket),
+            Kind::Memory(_) => None,
+        }
+    }
+
+    /// The peer's address and port.
+    #[must_use]
+    pub fn peer_addr(&self) -> SocketAddr {
+        match &self.0 {
+            Kind::Tcp { ip, port, .. } => (*ip, *port).into(),
+            Kind::Memory(memory) => memory.peer_addr(),
+        }
+    }
+
+    /// The address and port that the peer is connected to.
+    ///
+    /// # Errors
+    /// Returns the error of the system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        match &self.0 {
+            Kind::Tcp { socket, .. } => socket.local_addr(),
+            Kind::Memory(_) => Ok(MemoryStream::LOCAL_ADDR),
+        }
+    }
+
+    /// Sets whether reading and sending return `WouldBlock` instead of waiting. A stream in memory
+    /// never waits.
+    ///
+    /// # Errors
+    /// Returns the error of the system.
+    pub fn set_nonblocking(&self, enabled: bool) -> io::Result<()> {
+        match &self.0 {
+            Kind::Tcp { socket, .. } => socket.set_nonblocking(enabled),
+            Kind::Memory(_) => Ok(()),
+        }
+    }
+
+    /// The descriptor to wait for until the stream is readable or writable; `None` if it never has
+    /// to be waited for.
+    #[must_use]
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.0 {
+            Kind::Tcp { socket, .. } => Some(socket.as_fd()),
+            Kind::Memory(_) => None,
+        }
+    }
+
+    /// A second handle of the socket, for another protocol (RFC 9110 §7.8).
+    ///
+    /// # Errors
+    /// Returns [`ErrorKind::Unsupported`] if there is no socket, or the error of the system.
+    pub fn try_clone_socket(&self) -> io::Result<TcpStream> {
+        match &self.0 {
+            Kind::Tcp { socket, .. } => socket.try_clone(),
+            Kind::Memory(_) => {
+                let message = "the connection is in memory: it has no socket for another protocol";
+                Err(io::Error::new(ErrorKind::Unsupported, message))
+            }
+        }
+    }
+}
+
+impl Read for &Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Stream::read(self, buffer)
+    }
+}
+
+impl From<MemoryStream> for Stream {
+    fn from(memory: MemoryStream) -> Self {
+        Self(Kind::Memory(memory))
+    }
+}
