@@ -110,7 +110,7 @@ impl Runtime {
             }
             Self::Tokio => {
                 let service = service::tokio::Service::new(state);
-                let server = front_end::tokio::Server::new(vec![], config.clone(), service)?;
+                let server = front_end::tokio::Server::new(listener(), config.clone(), service)?;
                 tokio_runtime()?.block_on(server.serve_stream(stream.into()))
             }
         }
