@@ -2,6 +2,7 @@
 """Writes the requests of tests/wire/*.md as seeds for the fuzzer, one file per transcript.
 
 fuzz/corpus/connection: eight zero bytes (the default settings), then all request blocks.
+fuzz/corpus/application: a zero byte (one byte at a time), then the same.
 fuzz/corpus/path: the path of each request line.
 `session` takes calls, not bytes: its corpus starts empty.
 
@@ -46,7 +47,7 @@ def requests(transcript: str) -> bytes:
 
 def main() -> None:
     count = 0
-    for target in ("connection", "path", "session"):
+    for target in ("application", "connection", "path", "session"):
         (CORPUS / target).mkdir(parents=True, exist_ok=True)
     for file in sorted((HOME / "../tests/wire").glob("*.md")):
         if file.name == "README.md":
@@ -54,6 +55,7 @@ def main() -> None:
         for number, transcript in enumerate(re.split(r"^## ", file.read_text(), flags=re.M)[1:]):
             sent = requests(transcript)
             (CORPUS / "connection" / f"wire-{file.stem}-{number}").write_bytes(bytes(8) + sent)
+            (CORPUS / "application" / f"wire-{file.stem}-{number}").write_bytes(bytes(1) + sent)
             for path in re.findall(rb"^[A-Z]+ (/[^ ?#\r\n]*)", sent, re.M)[:1]:
                 (CORPUS / "path" / f"wire-{file.stem}-{number}").write_bytes(path[:8192])
             count += 1

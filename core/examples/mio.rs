@@ -1,109 +1,124 @@
 //! The core in an event loop of your own: epoll through mio, one thread, any number of clients.
 //!
+//! mio is edge-triggered: a socket is reported once, and is ready until a call returns `WouldBlock`.
+//! The set `ready` holds those that are. Each of them receives once in each turn of the loop, so that no
+//! client keeps the others waiting. The application is in `app`.
+//!
 //! Run with: `cargo run -p doorstep-core --example mio -- 127.0.0.1:8000`
 
-#![allow(clippy::disallowed_types, reason = "the loop has the clock, not the state machine")]
+#![allow(clippy::disallowed_types, reason = "the loop has the sockets and the clock")]
 
-use std::collections::HashMap;
-use std::io::{self, ErrorKind, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+mod app;
 
-use doorstep_core::http1::{Connection, Event, Inbox, Limits, Outbox, Timeouts, WaitingFor};
+use std::collections::{HashMap, HashSet};
+use std::io::{self, ErrorKind::WouldBlock};
+use std::mem;
+use std::net::Shutdown;
+use std::time::{Duration, Instant, SystemTime};
+
+use app::App;
+use doorstep_core::http1::{
+    Connection, Event, Inbox, Limits, Outbox, Timeouts, WaitClock, WaitingFor,
+};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use rustix::net::sockopt::set_socket_linger;
 
 struct Client {
     stream: TcpStream,
     connection: Connection,
     inbox: Inbox<Box<[u8]>>,
     outbox: Outbox,
-    waiting: (WaitingFor, Instant),
+    clock: WaitClock,
+    app: App,
 }
 
 impl Client {
-    fn new(stream: TcpStream) -> Self {
+    fn new(stream: TcpStream, now: Duration) -> Self {
         Self {
             stream,
             connection: Connection::new(Limits::default()),
-            inbox: Inbox::new(vec![0; 16 << 10].into()),
-            outbox: Outbox::new("mine"),
-            waiting: (WaitingFor::Request, Instant::now()),
+            inbox: Inbox::new(vec![0; 16 << 10].into()), // heads are at most as large
+            outbox: Outbox::new("mio"),
+            clock: WaitClock::new(now),
+            app: App::default(),
         }
-    }
-
-    /// Runs until it has to wait. `false` if the connection is over.
-    fn advance(&mut self) -> io::Result<bool> {
-        loop {
-            match self.connection.next(&mut self.inbox) {
-                Ok(Event::Request(head)) => {
-                    let text = format!("You asked for {}\n", head.path().escape_ascii());
-                    self.connection.respond(200, &mut self.outbox).body(text.as_bytes())?;
-                }
-                Ok(Event::Body(_) | Event::End(_)) => {} // this server reads no bodies
-                Ok(Event::NeedData) => {
-                    self.flush()?;
-                    self.inbox.fill(&mut self.stream)?;
-                }
-                Ok(Event::ResponseDue(_) | Event::SwitchedProtocol | Event::Closed) => {
-                    self.flush()?;
-                    return Ok(false);
-                }
-                Err(reject) => {
-                    self.connection.refuse(reject, self.inbox.unread(), &mut self.outbox);
-                }
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        while !self.outbox.is_empty() {
-            let n = self.stream.write(self.outbox.unsent())?;
-            self.outbox.sent(n);
-        }
-        Ok(())
-    }
-
-    /// Whether the connection continues: while it waits, and its deadline has not passed.
-    fn poll(&mut self, ready: bool, now: Instant) -> bool {
-        let alive = !ready
-            || match self.advance() {
-                Ok(more) => more,
-                Err(error) => error.kind() == ErrorKind::WouldBlock,
-            };
-        let waiting = self.connection.waiting_for(&self.outbox);
-        if self.waiting.0 != waiting || ready && waiting != WaitingFor::Head {
-            self.waiting = (waiting, now); // the deadline restarts
-        }
-        let since = now - self.waiting.1;
-        alive && Timeouts::default().remaining(waiting, since, since, 0) != Some(Duration::ZERO)
     }
 }
 
-/// Serves until `stop` is set.
-pub fn run(mut listener: TcpListener, stop: &AtomicBool) -> io::Result<()> {
-    const LISTENER: Token = Token(0);
-    let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(256));
-    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    let (mut clients, mut last) = (HashMap::<Token, Client>::new(), LISTENER);
-    while !stop.load(Ordering::Relaxed) {
-        poll.poll(&mut events, Some(Duration::from_millis(100)))?;
-        while let Ok((mut stream, _)) = listener.accept() {
-            last = Token(last.0 + 1);
-            poll.registry().register(&mut stream, last, Interest::READABLE | Interest::WRITABLE)?;
-            clients.insert(last, Client::new(stream));
+// loop begin
+impl Client {
+    /// Receives once and sends all there is. The error is `WouldBlock` if it waits; `false`: it is over.
+    fn run(&mut self, now: Duration) -> io::Result<bool> {
+        let Self { stream, connection, inbox, outbox, clock, app } = self;
+        let mut received = false;
+        outbox.set_date(SystemTime::now());
+        loop {
+            match connection.next(inbox) {
+                Ok(Event::NeedData | Event::Closed | Event::SwitchedProtocol) => {
+                    let waiting = clock.observe(connection, outbox, now);
+                    let n = match waiting {
+                        WaitingFor::Nothing => return Ok(false),
+                        WaitingFor::Writable => outbox.write_to(stream)?,
+                        _ if mem::replace(&mut received, true) => return Ok(true),
+                        WaitingFor::Linger => {
+                            stream.shutdown(Shutdown::Write).and_then(|()| inbox.fill(stream))?
+                        }
+                        _ => inbox.fill(stream)?,
+                    };
+                    clock.moved(n, now);
+                }
+                Ok(event) => app.handle(&event, connection, outbox)?,
+                Err(reject) => _ = connection.refuse(reject, inbox.unread(), outbox),
+            }
         }
-        let ready: Vec<Token> = events.iter().map(mio::event::Event::token).collect();
-        let now = Instant::now();
-        clients.retain(|token, client| client.poll(ready.contains(token), now));
     }
-    Ok(())
+}
+
+/// Serves until the loop itself fails.
+pub fn run(listener: &std::net::TcpListener, timeouts: &Timeouts) -> io::Result<()> {
+    let (mut poll, mut events, start) = (Poll::new()?, Events::with_capacity(256), Instant::now());
+    listener.set_nonblocking(true)?;
+    let mut listener = TcpListener::from_std(listener.try_clone()?);
+    poll.registry().register(&mut listener, Token(0), Interest::READABLE)?;
+    let (mut clients, mut ready, mut last) = (HashMap::new(), HashSet::new(), 0);
+    loop {
+        let remaining = |client: &Client| client.clock.remaining(timeouts, start.elapsed());
+        let left = clients.values().filter_map(remaining).min();
+        poll.poll(&mut events, if ready.is_empty() { left } else { Some(Duration::ZERO) })?;
+        while let Ok((mut stream, _)) = listener.accept() {
+            last += 1;
+            let both = Interest::READABLE | Interest::WRITABLE;
+            poll.registry().register(&mut stream, Token(last), both)?;
+            clients.insert(Token(last), Client::new(stream, start.elapsed()));
+        }
+        ready.extend(events.iter().map(mio::event::Event::token).filter(|token| token.0 > 0));
+        clients.retain(|token, client| {
+            if remaining(client) == Some(Duration::ZERO) {
+                client.connection.timed_out(client.inbox.unread(), &mut client.outbox);
+            } else if !ready.contains(token) {
+                return true;
+            }
+            let result = client.run(start.elapsed());
+            if !matches!(result, Ok(true)) {
+                ready.remove(token);
+            }
+            result.unwrap_or_else(|error| error.kind() == WouldBlock)
+        });
+    }
+}
+// loop end
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if self.connection.reset_on_close(&self.outbox) {
+            let _ = set_socket_linger(&self.stream, Some(Duration::ZERO));
+        }
+    }
 }
 
 #[allow(dead_code, reason = "the test that drives this file calls `run`")]
 fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
-    let address =
-        address.parse().map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
-    run(TcpListener::bind(address)?, &AtomicBool::new(false))
+    run(&std::net::TcpListener::bind(address)?, &Timeouts::default())
 }

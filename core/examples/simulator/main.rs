@@ -9,98 +9,81 @@
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
+#[path = "../app/mod.rs"]
+mod app;
 mod world;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use app::App;
 use doorstep_core::http1::{
-    Connection, Event, Inbox, Limits, Outbox, Reject, Timeouts, WaitClock, WaitingFor,
+    Connection, Event, Inbox, Limits, Outbox, Timeouts, WaitClock, WaitingFor,
 };
 
-use world::{Message, Pipe, Rng, Time, requests, slow_head};
+use world::{Message, Pipe, Rng, Time, mask_dates, requests, slow_head};
 
-/// The core at one end. It reads each body and responds with its size.
+/// The core at one end.
 struct Server {
     connection: Connection,
     inbox: Inbox<[u8; 1024]>,
     outbox: Outbox,
-    body: usize,
     clock: WaitClock,
-    /// When a byte was last transferred.
-    quiet: Time,
-    /// When its deadline passed.
+    app: App,
+    /// When a byte was last transferred, and when the deadline passed: for the report.
+    last: Time,
     timed_out: Option<Time>,
 }
 
 impl Server {
     fn new() -> Self {
         let (connection, inbox) = (Connection::new(Limits::default()), Inbox::new([0; 1024]));
-        let (outbox, clock) = (Outbox::new(""), WaitClock::new(Duration::ZERO));
-        Self { connection, inbox, outbox, body: 0, clock, quiet: 0, timed_out: None }
-    }
-
-    /// Runs until it has to wait. `false` if the connection is over.
-    fn step(&mut self, now: Time, up: &mut Pipe, down: &mut Pipe, rng: &mut Rng) -> bool {
-        if self.deadline().is_some_and(|deadline| deadline <= now) {
-            self.timed_out = Some(now);
-            if !matches!(self.clock.waiting_for(), WaitingFor::Head | WaitingFor::Body) {
-                return false;
-            }
-            self.connection.refuse(Reject::RequestTimeout, self.inbox.unread(), &mut self.outbox);
-        }
-        loop {
-            match self.connection.next(&mut self.inbox) {
-                Ok(Event::Request(_)) => self.body = 0,
-                Ok(Event::Body(part)) => self.body += part.len(),
-                Ok(Event::End(_)) => {}
-                Ok(Event::ResponseDue(_)) => {
-                    let text = format!("{} bytes\n", self.body);
-                    let sent = self.connection.respond(200, &mut self.outbox).body(text.as_bytes());
-                    sent.expect("a response is due");
-                }
-                // A pipe loses nothing when its end is dropped: no lingering close is needed.
-                Ok(Event::Closed | Event::SwitchedProtocol) if self.outbox.is_empty() => {
-                    return false;
-                }
-                Ok(Event::NeedData | Event::Closed | Event::SwitchedProtocol) => {
-                    if self.wait(now, up, down, rng) == 0 {
-                        return true;
-                    }
-                }
-                Err(reject) => {
-                    self.connection.refuse(reject, self.inbox.unread(), &mut self.outbox);
-                }
-            }
-        }
-    }
-
-    /// Sends or receives, whichever it waits for, and returns the number of bytes.
-    fn wait(&mut self, now: Time, up: &mut Pipe, down: &mut Pipe, rng: &mut Rng) -> usize {
-        let time = Duration::from_micros(now);
-        let waiting_for = self.clock.observe(&self.connection, &self.outbox, time);
-        let n = if waiting_for == WaitingFor::Writable {
-            let n = down.send(self.outbox.unsent(), now, rng);
-            self.outbox.sent(n);
-            n
-        } else if let Some(piece) = up.receive(now) {
-            self.inbox.fill(&mut &piece[..]).expect("no head leaves less room than a piece takes")
-        } else {
-            0
-        };
-        self.clock.moved(n, time);
-        if n > 0 {
-            self.quiet = now;
-        }
-        n
+        let (outbox, clock) = (Outbox::new(""), WaitClock::new(Time::ZERO));
+        let (app, last, timed_out) = (App::default(), Time::ZERO, None);
+        Self { connection, inbox, outbox, clock, app, last, timed_out }
     }
 
     /// When its deadline passes.
-    fn deadline(&self) -> Option<Time> {
-        let deadline = self.clock.deadline(&Timeouts::default())?;
-        Some(deadline.as_micros() as Time)
+    fn deadline(&self, now: Time) -> Option<Time> {
+        self.clock.remaining(&Timeouts::default(), now).map(|left| now + left)
     }
 }
+
+// loop begin
+impl Server {
+    /// Runs until it has to wait. `false` if the connection is over.
+    fn run(&mut self, now: Time, up: &mut Pipe, down: &mut Pipe, rng: &mut Rng) -> bool {
+        if self.deadline(now) == Some(now) {
+            self.timed_out = Some(now);
+            self.connection.timed_out(self.inbox.unread(), &mut self.outbox);
+        }
+        let Self { connection, inbox, outbox, clock, app, last, .. } = self;
+        outbox.set_date(now);
+        loop {
+            match connection.next(inbox) {
+                Ok(Event::NeedData | Event::Closed | Event::SwitchedProtocol) => {
+                    let waiting = clock.observe(connection, outbox, now);
+                    let n = match waiting {
+                        // A pipe loses nothing when its end is dropped: no lingering close is needed.
+                        WaitingFor::Nothing | WaitingFor::Linger => return false,
+                        WaitingFor::Writable => down.send(outbox.unsent(), now, rng),
+                        _ => up.receive(now, inbox.space()),
+                    };
+                    match n {
+                        0 => return true, // the pipe is full or empty; it is never closed
+                        _ if waiting == WaitingFor::Writable => outbox.sent(n),
+                        _ => inbox.filled(n),
+                    }
+                    clock.moved(n, now);
+                    *last = now;
+                }
+                Ok(event) => app.handle(&event, connection, outbox).expect("it is allowed"),
+                Err(reject) => _ = connection.refuse(reject, inbox.unread(), outbox),
+            }
+        }
+    }
+}
+// loop end
 
 /// One connection from begin to end: the responses, and the time from the first byte received and
 /// from the last byte transferred until the server's deadline.
@@ -110,12 +93,13 @@ fn run_conversation(
     time: &mut Duration,
 ) -> (Vec<u8>, [Duration; 2]) {
     let (mut server, mut up, mut down) = (Server::new(), Pipe::default(), Pipe::default());
-    let (mut now, mut open, mut first, mut received) = (0, true, None, Vec::new());
+    let (mut now, mut open, mut first, mut received) = (Time::ZERO, true, None, Vec::new());
     loop {
-        while let Some(piece) = down.receive(now) {
-            received.extend(piece);
+        let mut piece = [0; 64];
+        while let n @ 1.. = down.receive(now, &mut piece) {
+            received.extend(&piece[..n]);
         }
-        open = open && server.step(now, &mut up, &mut down, rng);
+        open = open && server.run(now, &mut up, &mut down, rng);
         let may = |line: &&mut Message| line.at <= now && line.after <= received.len();
         while let Some(line) = lines.front_mut().filter(may) {
             let sent = up.send(&line.text, now, rng);
@@ -126,7 +110,7 @@ fn run_conversation(
             lines.pop_front();
         }
         first = first.or(up.next());
-        let server_times = if open { [up.next(), server.deadline()] } else { [None; 2] };
+        let server_times = if open { [up.next(), server.deadline(now)] } else { [None; 2] };
         let client_sends = lines.front().filter(|_| open).map(|line| line.at);
         let next = server_times.into_iter().chain([down.next(), client_sends]).flatten();
         match next.filter(|time| *time > now).min() {
@@ -134,10 +118,10 @@ fn run_conversation(
             None => break,
         }
     }
-    *time += Duration::from_micros(now);
-    let since =
-        |then| Duration::from_micros(server.timed_out.unwrap_or_default().saturating_sub(then));
-    (received, [since(first.unwrap_or_default()), since(server.quiet)])
+    *time += now;
+    mask_dates(&mut received);
+    let since = |then| server.timed_out.unwrap_or_default().saturating_sub(then);
+    (received, [since(first.unwrap_or_default()), since(server.last)])
 }
 
 /// The results.

@@ -68,7 +68,7 @@ pub struct Connection {
     pub(super) our_version: Version,
     eof: bool,
     keep_alive_disabled: bool,
-    should_linger: bool,
+    pub(super) should_linger: bool,
     pub(super) should_reset: bool,
 }
 
@@ -199,7 +199,8 @@ impl Connection {
         }
     }
 
-    /// [`Connection::advance`] over an inbox, from which consumed bytes are removed.
+    /// [`Connection::advance`] over an inbox, from which consumed bytes are removed. Everything that
+    /// is in it at [`Event::Closed`] is discarded.
     ///
     /// # Errors
     /// As for [`Connection::advance`]. Also returns an error of status 431 if the inbox is full and
@@ -215,6 +216,10 @@ impl Connection {
                 Incoming::Head(_) => Reject::HeadTooLarge,
                 _ => Reject::TrailersTooLarge,
             })),
+            Ok((_, Event::Closed)) => {
+                *start += unread.len(); // the inbox has space while the connection lingers
+                Ok(Event::Closed)
+            }
             Ok((used, event)) => {
                 *start += used;
                 Ok(event)
@@ -309,7 +314,7 @@ impl Connection {
             (RecvState::Body, SendState::ResponseDue) => WaitingFor::Body,
             (RecvState::Body, SendState::Body) => WaitingFor::BodyOrResponse,
             (_, SendState::ResponseDue | SendState::Body) => WaitingFor::Response,
-            _ if self.should_linger => WaitingFor::Linger,
+            _ if self.should_linger && !self.should_reset && !self.eof => WaitingFor::Linger,
             _ => WaitingFor::Nothing,
         }
     }
@@ -351,6 +356,18 @@ impl Connection {
         self.response_framing == ResponseFraming::UntilClose
             && self.last_response != LastResponse::BodyOmitted
             || self.request.version == Version::Http09
+    }
+
+    /// Whether closing the connection now has to be by a reset (`SO_LINGER` of zero), because an
+    /// ordinary close would make an incomplete response look complete (RFC 9112 §8): one that only
+    /// the end of the connection ends, and of which a part is missing or still in the outbox.
+    ///
+    /// It holds at any time, not only after [`Event::Closed`]: ask it just before each close, also
+    /// after an error.
+    #[must_use]
+    pub fn reset_on_close(&self, outbox: &Outbox) -> bool {
+        let incomplete = self.states.send == SendState::Body || !outbox.is_empty();
+        self.should_reset || self.is_close_delimited() && incomplete
     }
 
     /// The states of both sides.

@@ -1,10 +1,11 @@
 //! HTTP dates: from seconds since 1970 to text, and back.
 //!
-//! Written dates are always IMF-fixdate (B-064). The parser accepts the three forms of RFC 9110
-//! §5.6.7 (B-178) for the years 0 to 9999. Nothing allocates, and there is no clock here: the caller
-//! passes the time, which also decides the century of a two-digit year. The crate httpdate is not
-//! used: it needs std, accepts no year before 1970 and no leap second, and reads two-digit years as
-//! 1970 to 2069. [`Civil`] is a moment in calendar numbers, for logs and listings.
+//! Written dates are always IMF-fixdate (B-064), formatted by httpdate with the feature `site`;
+//! httpdate needs std, so without that feature they are put together here. The parser accepts the
+//! three forms of RFC 9110 §5.6.7 (B-178) for the years 0 to 9999; httpdate's own parser accepts no
+//! year before 1970 and no leap second, and reads two-digit years as 1970 to 2069. Nothing allocates,
+//! and there is no clock here: the caller passes the time, which also decides the century of a
+//! two-digit year. [`Civil`] is a moment in calendar numbers, for logs and listings.
 //!
 //! ```
 //! use doorstep_core::http1::date;
@@ -102,18 +103,7 @@ impl Civil {
 /// 9999 are clamped as by [`Civil::utc`].
 #[must_use]
 pub fn format(unix: i64) -> [u8; 29] {
-    let unix = unix.clamp(MIN_UNIX, MAX_UNIX);
-    let at = Civil::utc(unix);
-    let weekday = (unix.div_euclid(DAY_SECS) + 4).rem_euclid(7); // 1970 began on a Thursday
-    let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
-    text[..3].copy_from_slice(&WEEKDAYS[weekday as usize][..3]);
-    text[5..7].copy_from_slice(&two_digits(at.day));
-    text[8..11].copy_from_slice(at.month_name());
-    text[12..16].copy_from_slice(&four_digits(at.year));
-    text[17..19].copy_from_slice(&two_digits(at.hour));
-    text[20..22].copy_from_slice(&two_digits(at.minute));
-    text[23..25].copy_from_slice(&two_digits(at.second));
-    text
+    imf_fixdate(unix.clamp(MIN_UNIX, MAX_UNIX))
 }
 
 /// Parses an HTTP date into seconds since 1970; `None` if it is malformed. The day of the week must
@@ -229,6 +219,39 @@ pub(crate) fn two_digits(n: u8) -> [u8; 2] {
 pub(crate) fn four_digits(n: u16) -> [u8; 4] {
     let ([a, b], [c, d]) = (two_digits((n / 100 % 100) as u8), two_digits((n % 100) as u8));
     [a, b, c, d]
+}
+
+/// The calendar repeats every 400 years, days of the week included. httpdate begins at 1970, so it
+/// formats the same moment of its own 400 years, and the year is replaced.
+#[cfg(feature = "site")]
+fn imf_fixdate(unix: i64) -> [u8; 29] {
+    use std::io::Write;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    const CYCLE_SECS: i64 = 146_097 * DAY_SECS;
+    let like = unix.rem_euclid(CYCLE_SECS);
+    let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
+    let moment = UNIX_EPOCH + Duration::from_secs(like.cast_unsigned());
+    let _ = write!(&mut text[..], "{}", httpdate::HttpDate::from(moment)); // 29 bytes
+    if like != unix {
+        text[12..16].copy_from_slice(&four_digits(Civil::utc(unix).year));
+    }
+    text
+}
+
+#[cfg(not(feature = "site"))]
+fn imf_fixdate(unix: i64) -> [u8; 29] {
+    let at = Civil::utc(unix);
+    let weekday = (unix.div_euclid(DAY_SECS) + 4).rem_euclid(7); // 1970 began on a Thursday
+    let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
+    text[..3].copy_from_slice(&WEEKDAYS[weekday as usize][..3]);
+    text[5..7].copy_from_slice(&two_digits(at.day));
+    text[8..11].copy_from_slice(at.month_name());
+    text[12..16].copy_from_slice(&four_digits(at.year));
+    text[17..19].copy_from_slice(&two_digits(at.hour));
+    text[20..22].copy_from_slice(&two_digits(at.minute));
+    text[23..25].copy_from_slice(&two_digits(at.second));
+    text
 }
 
 const DAY_SECS: i64 = 86_400;

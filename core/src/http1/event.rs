@@ -60,9 +60,11 @@ pub enum Event<'b> {
     ResponseDue(ResponseDue),
     /// The connection has switched to another protocol. The unread bytes belong to it.
     SwitchedProtocol,
-    /// The connection is over: flush the outbox, then close. If
-    /// [`crate::http1::Connection::should_reset`], close by a reset; otherwise, if
-    /// [`crate::http1::Connection::should_linger`], by a lingering close.
+    /// The connection is over: flush the outbox, then close, as
+    /// [`crate::http1::Connection::waiting_for`] says. If it is
+    /// [`Linger`](super::WaitingFor::Linger), half-close the connection and wait for more: a lingering
+    /// close. If it is [`Nothing`](super::WaitingFor::Nothing), close: by a reset if
+    /// [`crate::http1::Connection::reset_on_close`].
     Closed,
 }
 

@@ -106,7 +106,8 @@ pub enum WaitingFor {
     /// The rest of a request body that is discarded.
     Drain,
     /// The peer, to close the connection (lingering close): the last response was sent, and
-    /// everything that arrives is discarded.
+    /// everything that arrives is discarded. Shut down the sending half, then receive until this
+    /// becomes [`WaitingFor::Nothing`], at the end of input.
     Linger,
     /// Nothing: the connection is over, or its bytes belong to another protocol.
     Nothing,

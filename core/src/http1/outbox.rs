@@ -20,6 +20,8 @@
 //! ```
 
 use alloc::vec::Vec;
+#[cfg(feature = "std")]
+use std::io::{self, Write};
 
 use super::chunked;
 use super::date::{self, UnixTime};
@@ -117,6 +119,38 @@ impl Outbox {
         self.total_sent += n as u64;
         if self.sent == self.bytes.len() {
             self.clear();
+        }
+    }
+
+    /// Writes [`Outbox::unsent`] once to `sink`, and removes as much as it takes. Returns the number of
+    /// bytes; 0 if nothing is to be sent.
+    ///
+    /// ```
+    /// use doorstep_core::http1::{Connection, Limits, Outbox};
+    ///
+    /// let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new(""));
+    /// connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    /// connection.respond(204, &mut outbox).body(b"").unwrap();
+    /// let mut stream = Vec::new();
+    /// assert_eq!(outbox.write_to(&mut stream)?, stream.len());
+    /// assert!(outbox.is_empty());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns the error of `sink`, or [`io::ErrorKind::WriteZero`] if it takes nothing; the outbox
+    /// is unchanged then.
+    #[cfg(feature = "std")]
+    pub fn write_to(&mut self, sink: &mut impl Write) -> io::Result<usize> {
+        match self.unsent() {
+            [] => Ok(0),
+            unsent => match sink.write(unsent)? {
+                0 => Err(io::ErrorKind::WriteZero.into()),
+                n => {
+                    self.sent(n);
+                    Ok(n)
+                }
+            },
         }
     }
 

@@ -8,6 +8,7 @@ use super::error::{Misuse, Reject};
 use super::error_pages::ErrorPage;
 use super::head::Version;
 use super::header::{check_header, push_header, push_status_line};
+use super::limits::WaitingFor;
 use super::outbox::Outbox;
 use super::state::{RecvState, SendEvent, SendState};
 use super::{chunked, parse};
@@ -180,6 +181,27 @@ impl Connection {
         self.should_reset |= self.body_due().is_ok() && self.is_close_delimited();
         self.on_send(SendEvent::Abort);
         self.last_response = LastResponse::Incomplete; // also if the connection was closed already
+    }
+
+    /// Reports that the time to wait for what [`Connection::waiting_for`] returns is over:
+    /// [`Timeouts::remaining`](super::Timeouts::remaining) is zero. The connection ends: with a 408
+    /// if it waits for the rest of a request and no response has begun, as by
+    /// [`Connection::refuse`], which `unread` is for; otherwise at once, as by
+    /// [`Connection::abort`], and what is in the outbox is discarded. [`Event::Closed`] follows.
+    ///
+    /// [`Event::Closed`]: super::Event::Closed
+    pub fn timed_out(&mut self, unread: &[u8], outbox: &mut Outbox) {
+        match self.waiting_for(outbox) {
+            WaitingFor::Head | WaitingFor::Body | WaitingFor::BodyOrResponse => {
+                self.refuse(Reject::RequestTimeout, unread, outbox);
+            }
+            _ => {
+                self.should_reset = self.reset_on_close(outbox);
+                outbox.clear();
+                self.abort();
+                self.should_linger = false;
+            }
+        }
     }
 
     pub(super) fn request_is_read(&self) -> bool {
