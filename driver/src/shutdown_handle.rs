@@ -81,7 +81,8 @@ impl ShutdownHandle {
     }
 
     /// After [`ShutdownHandle::stop`]: a future that is ready when [`ShutdownHandle::all_closed`] is
-    /// true at the moment when a connection has been closed, or at first.
+    /// true. It looks at first, and whenever a connection was closed; a change of the backlog alone
+    /// does not wake it. For any executor.
     pub async fn closed(&self) {
         loop {
             let closed = self.connections.listen_unregister(); // before looking
