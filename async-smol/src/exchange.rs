@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use async_io::Async;
 use doorstep_core::http1::WaitingFor;
+use doorstep_driver::connections::WaitGuard;
 use doorstep_driver::exchange::{BodyRead, ExchangeState, ExchangeView};
 use doorstep_driver::net::{DisconnectDetector, Stream};
 use doorstep_driver::{Response, Stopping};
@@ -143,7 +144,8 @@ impl<'a> Exchange<'a> {
     /// if the client breaks a rule of framing, `UnexpectedEof` if it has closed the connection,
     /// `TimedOut` if it is too slow.
     pub fn body(&mut self) -> Body<'_, 'a> {
-        Body { exchange: self }
+        let wait = self.socket.connection().wait_guard();
+        Body { exchange: self, _wait: wait }
     }
 
     /// Begins the response. Its Date is this moment, however long ago the request came.
@@ -344,6 +346,8 @@ impl<'a> Deref for Exchange<'a> {
 /// A request's body.
 pub struct Body<'x, 'a> {
     exchange: &'x mut Exchange<'a>,
+    /// The wait of a read that is dropped ends with this.
+    _wait: WaitGuard<'a>,
 }
 
 impl Body<'_, '_> {
@@ -373,20 +377,23 @@ impl AsyncRead for Body<'_, '_> {
     ) -> Poll<io::Result<usize>> {
         let Exchange { state, socket } = &mut *self.get_mut().exchange;
         loop {
-            let wanted = state.read_body(buffer)?;
-            if let BodyRead::Read(n) = wanted {
-                return Poll::Ready(Ok(n));
+            match state.read_body(buffer)? {
+                BodyRead::Read(n) => return Poll::Ready(Ok(n)),
+                BodyRead::Flush => {
+                    let flushed = ready!(socket.poll_flush(cx, state.to_send(), false));
+                    state.record_flush(flushed)?;
+                }
+                BodyRead::Receive(most) => {
+                    let read = |stream: &mut &Stream| stream.read(&mut buffer[..most]);
+                    let received = ready!(socket.poll_read(cx, WaitingFor::Body, read));
+                    return Poll::Ready(state.received(received));
+                }
+                BodyRead::Fill => {
+                    let fill = |stream: &mut &Stream| state.inbox().fill(stream);
+                    let filled = ready!(socket.poll_read(cx, WaitingFor::Body, fill));
+                    state.filled(filled)?;
+                }
             }
-            let flushed = ready!(socket.poll_flush(cx, state.to_send(), false));
-            state.record_flush(flushed)?;
-            if let BodyRead::Receive(most) = wanted {
-                let read = |stream: &mut &Stream| stream.read(&mut buffer[..most]);
-                let received = ready!(socket.poll_read(cx, WaitingFor::Body, read));
-                return Poll::Ready(state.received(received));
-            }
-            let fill = |stream: &mut &Stream| state.inbox().fill(stream);
-            let filled = ready!(socket.poll_read(cx, WaitingFor::Body, fill));
-            state.filled(filled)?;
         }
     }
 }

@@ -73,7 +73,7 @@ on_every_runtime! {
 
     fn b_302_fallback_gets_every_method_that_is_not_overridden(runtime: Runtime) {
         let server = runtime.start_handler(
-            blocking_handlers::Fallback, smol_handlers::Fallback, State::app(), config(),
+            blocking_handlers::Fallback, smol_handlers::Fallback, tokio_handlers::Fallback, State::app(), config(),
         );
         let mut client = server.client();
         let methods =
@@ -99,8 +99,9 @@ on_every_runtime! {
             let (files, state) = (files.clone(), State::app());
             let observer = Arc::new(Events { state: state.clone(), events: Arc::default() });
             let blocking = blocking_handlers::Wrapper(files.clone(), call, observer.clone());
-            let smol = smol_handlers::Wrapper(files, call, observer);
-            runtime.start_handler(blocking, smol, state, config())
+            let smol = smol_handlers::Wrapper(files.clone(), call, observer.clone());
+            let tokio = tokio_handlers::Wrapper(files, call, observer);
+            runtime.start_handler(blocking, smol, tokio, state, config())
         };
         let servers = ["handle", "get", "head", "post", "options", "fallback"].map(wrap);
         for (method, target) in [
@@ -122,8 +123,9 @@ on_every_runtime! {
         let events = Events { state: state.clone(), events: Arc::default() };
         let seen = events.events.clone();
         let blocking = blocking_handlers::Outer(blocking_handlers::Inner(events.clone()));
-        let smol = smol_handlers::Outer(smol_handlers::Inner(events));
-        let server = runtime.start_handler(blocking, smol, state, config());
+        let smol = smol_handlers::Outer(smol_handlers::Inner(events.clone()));
+        let tokio = tokio_handlers::Outer(tokio_handlers::Inner(events));
+        let server = runtime.start_handler(blocking, smol, tokio, state, config());
         assert_eq!(server.client().request("GET", "/a", &["Connection: close"]).status, 200);
         server.stop();
         server.wait_until_stopped();
@@ -224,9 +226,10 @@ fn observed(runtime: Runtime, shutdown_grace: Duration) -> (TestServer, Arc<Mute
     let observer = Events { state: state.clone(), events: Arc::default() };
     let events = observer.events.clone();
     let blocking = blocking_handlers::Inner(observer.clone());
-    let smol = smol_handlers::Inner(observer);
+    let smol = smol_handlers::Inner(observer.clone());
+    let tokio = tokio_handlers::Inner(observer);
     let config = Config { shutdown_grace, ..config() };
-    (runtime.start_handler(blocking, smol, state, config), events)
+    (runtime.start_handler(blocking, smol, tokio, state, config), events)
 }
 
 fn without_date(response: &Response) -> String {
@@ -240,9 +243,10 @@ macro_rules! handlers {
             use std::io;
             use std::sync::Arc;
 
-            use doorstep::$runtime::{Exchange, Files, Handler, Observer};
+            use doorstep::blocking::{Files, Observer};
 
             use super::{Events, State};
+            use crate::runtimes::front_end::$runtime::{Exchange, Handler};
 
             /// Overrides `put` and `fallback`.
             pub(super) struct Fallback;
@@ -284,7 +288,7 @@ macro_rules! handlers {
                         b"/fail" => Err(io::Error::other("as asked")),
                         b"/wait" => {
                             let wait: fn(Arc<State>) -> _ = $wait;
-                            wait(self.0.state.clone())$($await)*;
+                            let _ = wait(self.0.state.clone())$($await)*;
                             x.respond(200).body("waited")
                         }
                         _ => x.respond(200).body("ok"),
@@ -310,3 +314,7 @@ macro_rules! handlers {
 
 handlers!(blocking_handlers, blocking, [], [], |state| state.wait());
 handlers!(smol_handlers, smol, [async], [.await], |state| ::smol::unblock(move || state.wait()));
+handlers!(
+    tokio_handlers, tokio, [async], [.await],
+    |state| ::tokio::task::spawn_blocking(move || state.wait())
+);
