@@ -50,6 +50,8 @@ mod documents {
     struct Deploying;
     #[doc = include_str!("../docs/differences.md")]
     struct Differences;
+    #[doc = include_str!("../docs/drivers.md")]
+    struct Drivers;
     #[doc = include_str!("../docs/embedding.md")]
     struct Embedding;
     #[doc = include_str!("../docs/files.md")]

@@ -67,3 +67,14 @@ fn every_test_runs_on_every_runtime() {
     }
     assert_eq!(files, 17);
 }
+
+#[test]
+fn a_front_end_on_the_driver_crate_has_at_most_500_lines() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("driver/examples/tokio");
+    let files = fs::read_dir(dir).expect("it is there").map(|entry| {
+        let text = fs::read_to_string(entry.expect("it can be read").path());
+        text.expect("it is text").lines().count()
+    });
+    let lines: usize = files.sum();
+    assert!((1..=500).contains(&lines), "{lines}");
+}

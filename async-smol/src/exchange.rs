@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use async_io::Async;
 use doorstep_core::http1::WaitingFor;
+use doorstep_driver::connections::WaitGuard;
 use doorstep_driver::exchange::{BodyRead, ExchangeState, ExchangeView};
 use doorstep_driver::net::{DisconnectDetector, Stream};
 use doorstep_driver::{Response, Stopping};
@@ -151,7 +152,8 @@ impl<'a> Exchange<'a> {
     /// If the future of a single read is dropped, nothing is lost: read again. What `read_exact`,
     /// `read_to_end` or `copy` has read already is in the caller's buffer, or lost with the future.
     pub fn body(&mut self) -> Body<'_, 'a> {
-        Body { exchange: self }
+        let wait = self.socket.connection().wait_guard();
+        Body { exchange: self, _wait: wait }
     }
 
     /// Begins the response. Its Date is this moment, however long ago the request came.
@@ -370,6 +372,8 @@ impl<'a> Deref for Exchange<'a> {
 /// A request's body.
 pub struct Body<'x, 'a> {
     exchange: &'x mut Exchange<'a>,
+    /// The wait of a read that is dropped ends with this.
+    _wait: WaitGuard<'a>,
 }
 
 impl Body<'_, '_> {
@@ -399,20 +403,23 @@ impl AsyncRead for Body<'_, '_> {
     ) -> Poll<io::Result<usize>> {
         let Exchange { state, socket } = &mut *self.get_mut().exchange;
         loop {
-            let wanted = state.read_body(buffer)?;
-            if let BodyRead::Read(n) = wanted {
-                return Poll::Ready(Ok(n));
+            match state.read_body(buffer)? {
+                BodyRead::Read(n) => return Poll::Ready(Ok(n)),
+                BodyRead::Flush => {
+                    let flushed = ready!(socket.poll_flush(cx, state.to_send(), false));
+                    state.record_flush(flushed)?;
+                }
+                BodyRead::Receive(most) => {
+                    let read = |stream: &mut &Stream| stream.read(&mut buffer[..most]);
+                    let received = ready!(socket.poll_read(cx, WaitingFor::Body, read));
+                    return Poll::Ready(state.received(received));
+                }
+                BodyRead::Fill => {
+                    let fill = |stream: &mut &Stream| state.inbox().fill(stream);
+                    let filled = ready!(socket.poll_read(cx, WaitingFor::Body, fill));
+                    state.filled(filled)?;
+                }
             }
-            let flushed = ready!(socket.poll_flush(cx, state.to_send(), false));
-            state.record_flush(flushed)?;
-            if let BodyRead::Receive(most) = wanted {
-                let read = |stream: &mut &Stream| stream.read(&mut buffer[..most]);
-                let received = ready!(socket.poll_read(cx, WaitingFor::Body, read));
-                return Poll::Ready(state.received(received));
-            }
-            let fill = |stream: &mut &Stream| state.inbox().fill(stream);
-            let filled = ready!(socket.poll_read(cx, WaitingFor::Body, fill));
-            state.filled(filled)?;
         }
     }
 }

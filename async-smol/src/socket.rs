@@ -136,6 +136,7 @@ impl<'w> Socket<'w> {
 
     /// Sends everything that is in the outbox; `more` says that a file follows at once.
     pub(crate) async fn flush(&self, outbox: &mut Outbox, more: bool) -> io::Result<()> {
+        let _wait = self.connection.wait_guard();
         poll_fn(|cx| self.poll_flush(cx, outbox, more)).await
     }
 
@@ -155,6 +156,7 @@ impl<'w> Socket<'w> {
 
     /// Sends one part of a file. If this is dropped before it is done, nothing was sent.
     pub(crate) async fn send_part(&self, transfer: &mut FileTransfer<'_>) -> io::Result<()> {
+        let _wait = self.connection.wait_guard();
         poll_fn(|cx| self.poll_send(cx, |stream| transfer.send(stream))).await.map(drop)
     }
 

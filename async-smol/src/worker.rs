@@ -140,13 +140,8 @@ impl<'h, H: Handler> Worker<'h, H> {
 
     /// Waits until no connection is left, and returns true.
     async fn wait_closed(&self) -> bool {
-        loop {
-            let closed = self.shutdown.connections.listen_unregister();
-            if self.shutdown.all_closed() {
-                return true;
-            }
-            closed.await;
-        }
+        self.shutdown.closed().await;
+        true
     }
 
     /// Waits until that time of the shutdown, and returns false.

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::Duration;
 
-use doorstep_async_smol::{Cgi, CgiSettings, Exchange, Handler, Server, ShutdownHandle};
+use doorstep_async_smol::{Cgi, CgiSettings, Config, Exchange, Handler, Server, ShutdownHandle};
 use smol::Timer;
 use smol::future;
 use smol::io::AsyncReadExt;
@@ -167,6 +167,53 @@ fn reading_a_body_that_was_given_up_loses_nothing() {
         client.read_to_end(&mut bytes).expect("it is complete");
         assert!(bytes.ends_with(b"\r\n\r\n0123456789"), "{}", bytes.escape_ascii());
     }
+}
+
+/// Gives up a read and a flush, works for longer than the deadlines, and reads again.
+struct Works;
+
+impl Handler for Works {
+    async fn post(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        let mut body = Vec::new();
+        let read = future::poll_once(exchange.body().read_to_end(&mut body)).await;
+        assert!(read.is_none(), "nothing was sent so far");
+        if exchange.head().path() == b"/flush" {
+            exchange.respond(200).streamed_body()?;
+            let sent = future::poll_once(exchange.send(&vec![b'1'; SIZE])).await;
+            assert!(sent.is_none(), "the client does not read it");
+            Timer::after(Duration::from_secs(1)).await;
+            exchange.flush().await?;
+            exchange.send(b"end").await?;
+            return exchange.end();
+        }
+        Timer::after(Duration::from_secs(1)).await; // meanwhile the client sends it
+        exchange.body().read_to_end(&mut body).await?;
+        exchange.respond(200).body(body)
+    }
+}
+
+#[test]
+fn a_wait_that_was_given_up_has_no_deadline() {
+    let mut config = Config::default();
+    config.timeouts.body = Duration::from_millis(300);
+    config.timeouts.send = Duration::from_millis(300);
+    let server = Server::bind("127.0.0.1:0").expect("a free port").with_config(config);
+    let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
+    let serving = thread::spawn(move || smol::block_on(server.serve(Works)));
+    for (path, end) in [("/read", "\r\n\r\n0123456789"), ("/flush", "end\r\n0\r\n\r\n")] {
+        let mut client = TcpStream::connect(address).expect("it listens");
+        client.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket can do that");
+        let length = "Content-Length: 10\r\nConnection: close";
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\n{length}\r\n\r\n");
+        client.write_all(head.as_bytes()).expect("it reads");
+        thread::sleep(Duration::from_millis(500)); // by now the deadlines would be over
+        client.write_all(b"0123456789").expect("it is open");
+        let mut bytes = Vec::new();
+        client.read_to_end(&mut bytes).expect("it is not aborted");
+        assert!(bytes.ends_with(end.as_bytes()), "{path}: {} bytes", bytes.len());
+    }
+    shutdown.stop();
+    serving.join().expect("it does not panic").expect("it stops");
 }
 
 #[test]

@@ -336,17 +336,18 @@ impl Body<'_, '_> {
 impl Read for Body<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let wanted = self.exchange.state.read_body(buffer)?;
-            if let BodyRead::Read(n) = wanted {
-                return Ok(n);
-            }
-            self.exchange.flush()?;
             let Exchange { state, socket, .. } = &mut *self.exchange;
-            if let BodyRead::Receive(most) = wanted {
-                return state.received(socket.read_into(&mut buffer[..most], WaitingFor::Body));
+            match state.read_body(buffer)? {
+                BodyRead::Read(n) => return Ok(n),
+                BodyRead::Flush => self.exchange.flush()?,
+                BodyRead::Receive(most) => {
+                    return state.received(socket.read_into(&mut buffer[..most], WaitingFor::Body));
+                }
+                BodyRead::Fill => {
+                    let filled = socket.fill(state.inbox(), WaitingFor::Body);
+                    state.filled(filled)?;
+                }
             }
-            let filled = socket.fill(state.inbox(), WaitingFor::Body);
-            state.filled(filled)?;
         }
     }
 }

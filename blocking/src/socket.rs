@@ -81,13 +81,7 @@ impl<'c> Socket<'c> {
         if outbox.is_empty() {
             return Ok(());
         }
-        self.wait(WaitingFor::Writable, || {
-            while !outbox.is_empty() {
-                let n = self.connection.send(|stream| stream.send(outbox.unsent(), more))?;
-                outbox.sent(n);
-            }
-            Ok(())
-        })
+        self.wait(WaitingFor::Writable, || self.connection.flush(outbox, more))
     }
 
     /// Sends a part of a file.

@@ -56,7 +56,7 @@
 //! |---|---|---|
 //! | none | `http1`, `path`, `page`, `log`, `bytes` | `alloc`; the crates httparse, percent-encoding |
 //! | `cgi` | `cgi` | `alloc` |
-//! | `site` | `site` | `std`; the crate mime_guess |
+//! | `site` | `site` | `std`; the crates httpdate, mime_guess |
 //! | `std` | `Inbox::fill` from an `io::Read`, `io::Error` from `Misuse`, `UnixTime` from a `SystemTime`, parsing of headers with SIMD | `std` |
 //!
 //! It depends on no operating system. docs/stability.md in the repository has what may change between

@@ -145,13 +145,7 @@ impl Server<'_> {
         outbox: &mut Outbox,
         more: bool,
     ) -> io::Result<()> {
-        self.wait(connection, WaitingFor::Writable, || {
-            while !outbox.is_empty() {
-                let n = connection.send(|stream| stream.send(outbox.unsent(), more))?;
-                outbox.sent(n);
-            }
-            Ok(())
-        })
+        self.wait(connection, WaitingFor::Writable, || connection.flush(outbox, more))
     }
 
     /// Repeats `call`, which never waits, until it has a result. Meanwhile the clock runs.

@@ -90,8 +90,8 @@ pub enum JobStep {
     ReadBody,
     /// Wait until the listener is notified, at most for this time.
     Wait(EventListener, Duration),
-    /// Wait for [`Job::process`] as [`Process::wait_ready`] does, at most for this time, and report
-    /// the result to [`Job::process_ready`]. While [`ExchangeState::owes_response`], the wait may
+    /// Wait for [`Job::process`] as [`Process::wait_ready`] does, or for its [`Process::sources`], at
+    /// most for this time, and report the result to [`Job::process_ready`]. While [`ExchangeState::owes_response`], the wait may
     /// also end when the client disconnects.
     WaitProcess(Duration),
     /// The request is not for this handler, and the response has not begun.

@@ -80,6 +80,19 @@ impl ShutdownHandle {
         self.acceptor.backlog_len() == 0 && self.connections.is_empty()
     }
 
+    /// After [`ShutdownHandle::stop`]: a future that is ready when [`ShutdownHandle::all_closed`] is
+    /// true. It looks at first, and whenever a connection was closed; a change of the backlog alone
+    /// does not wake it. For any executor.
+    pub async fn closed(&self) {
+        loop {
+            let closed = self.connections.listen_unregister(); // before looking
+            if self.all_closed() {
+                return;
+            }
+            closed.await;
+        }
+    }
+
     /// For a wait that [`GracefulShutdown::step`](crate::GracefulShutdown::step) bounds by `until`:
     /// how long to wait before calling this again; `None` if that time has come. It is never longer
     /// than [`os::POLL_INTERVAL`], since time in which the whole process is stopped must not count.

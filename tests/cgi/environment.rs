@@ -8,7 +8,7 @@ use std::process::Command;
 
 use doorstep::blocking::CgiSettings;
 
-use crate::runtimes::Runtime;
+use crate::runtimes::{CommandRuntime, Runtime};
 use crate::scripts::{ScriptServer, corpus, settings, text};
 use crate::support::client::Response;
 use crate::support::{Server, doorstep};
@@ -242,7 +242,7 @@ on_every_runtime! {
         assert_eq!(ignored & (1 << 12 | 1 << 14), 0, "SIGPIPE and SIGTERM are to be felt");
     }
 
-    fn a_script_inherits_no_descriptor_of_the_servers_parent(runtime: Runtime) {
+    fn a_script_inherits_no_descriptor_of_the_servers_parent(runtime: CommandRuntime) {
         let root = corpus();
         let leaky = ["-c", "exec 9</dev/null && exec \"$0\" \"$@\""];
         let inner = doorstep(&["0", "-b", "127.0.0.1", "--cgi", "--runtime", runtime.name(), "-d"]);

@@ -1,6 +1,7 @@
 //! The records of the access log: what they call sent was sent, and a mistake of a handler is an
 //! error of its own.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use doorstep::core::http1::Version;
 use doorstep::driver::{Ending, Observer, Record, Timing};
 
-use crate::runtimes::{Runtime, TestServer, config, eventually};
+use crate::runtimes::{Runtime, TestServer, config, eventually, front_end};
 use crate::service::{LogEntry, State};
 
 on_every_runtime! {
@@ -143,10 +144,26 @@ impl Observer for Entries {
     }
 }
 
+/// The example on tokio has no `with_observer`.
+struct Observed(Arc<State>, Entries);
+
+impl front_end::tokio::Handler for Observed {
+    async fn handle(&self, x: &mut front_end::tokio::Exchange<'_>) -> io::Result<()> {
+        if x.head().path() == b"/wait" {
+            self.0.wait();
+        }
+        x.respond(200).body("")
+    }
+    fn observer(&self) -> &dyn Observer {
+        &self.1
+    }
+}
+
 /// Serves a closure, whose records are collected; `/wait` waits.
 fn observed(runtime: Runtime) -> (TestServer, Arc<Mutex<Vec<Entry>>>) {
     let (state, entries) = (State::app(), Entries::default());
     let (on_threads, on_smol) = (state.clone(), state.clone());
+    let on_tokio = Observed(state.clone(), entries.clone());
     let respond_on_threads = move |x: &mut doorstep::blocking::Exchange<'_>| {
         if x.head().path() == b"/wait" {
             on_threads.wait();
@@ -162,6 +179,7 @@ fn observed(runtime: Runtime) -> (TestServer, Arc<Mutex<Vec<Entry>>>) {
     let server = runtime.start_handler(
         doorstep::blocking::Handler::with_observer(respond_on_threads, entries.clone()),
         doorstep::smol::Handler::with_observer(respond_on_smol, entries.clone()),
+        on_tokio,
         state,
         config(),
     );

@@ -115,7 +115,8 @@ fn start(runtime: Runtime) -> (TestServer, Arc<State>) {
     let state = State::app();
     let blocking = blocking_handlers::Bodies(state.observer());
     let smol = smol_handlers::Bodies(state.observer());
-    (runtime.start_handler(blocking, smol, state.clone(), config()), state)
+    let tokio = tokio_handlers::Bodies(state.observer());
+    (runtime.start_handler(blocking, smol, tokio, state.clone(), config()), state)
 }
 
 /// A client that has posted this, its last headers and its body.
@@ -132,9 +133,10 @@ macro_rules! handlers {
             use std::io;
             use std::time::Duration;
 
-            use doorstep::$runtime::{Exchange, Handler, Observer};
+            use doorstep::blocking::Observer;
             use $read as _;
 
+            use crate::runtimes::front_end::$runtime::{Exchange, Handler};
             use crate::service::TestObserver;
 
             pub(super) struct Bodies(pub(super) TestObserver);
@@ -187,4 +189,5 @@ macro_rules! handlers {
 }
 
 handlers!(blocking_handlers, blocking, std::io::Read, [], []);
-handlers!(smol_handlers, smol, smol::io::AsyncReadExt, [async], [.await]);
+handlers!(smol_handlers, smol, ::smol::io::AsyncReadExt, [async], [.await]);
+handlers!(tokio_handlers, tokio, crate::runtimes::ReadToEnd, [async], [.await]);

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use doorstep::blocking::Config;
 
-use crate::runtimes::{Runtime, config, eventually, with};
+use crate::root::exhaust;
+use crate::runtimes::{CommandRuntime, Runtime, config, eventually, with};
 use crate::service::{LARGE, State};
 use crate::support::client::Client;
 use crate::support::{Server, cpu_time, doorstep};
@@ -224,7 +225,30 @@ on_every_runtime! {
         });
     }
 
-    fn without_descriptors_accepting_pauses_and_recovers(runtime: Runtime) {
+    fn b_286_connections_wait_in_the_backlog_until_there_are_descriptors(runtime: Runtime) {
+        const NAME: &str = "b_286_connections_wait_in_the_backlog_until_there_are_descriptors";
+        const CLIENTS: usize = 8; // more than threads that have one already, while they wait in `accept`
+        runtime.alone("capacity", NAME, || {
+            let config = with(config(), |c| c.accept_backoff = Duration::from_millis(10));
+            let server = runtime.start_with(State::app(), config);
+            assert_eq!(server.client().request("GET", "/a", &[]).status, 200);
+            eventually("it is closed", || server.shutdown.connections.is_empty());
+            let mut held = exhaust();
+            held.truncate(held.len() - CLIENTS);
+            let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.client()).collect();
+            clients.iter_mut().for_each(|client| client.send(b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n"));
+            let emfile = "cannot accept connections: out of file descriptors (EMFILE)";
+            eventually("it is logged", || server.state.errors().iter().any(|error| error.starts_with(emfile)));
+            assert!(server.shutdown.connections.len() < CLIENTS);
+            drop(held);
+            for client in &mut clients {
+                assert_eq!(client.response(false).body, b"GET /b\n");
+            }
+            assert_eq!(server.state.errors().len(), 1, "for the whole shortage");
+        });
+    }
+
+    fn without_descriptors_accepting_pauses_and_recovers(runtime: CommandRuntime) {
         let root = tempfile::tempdir().expect("a temporary directory can be made");
         fs::write(root.path().join("a.txt"), "hello\n").expect("it can be written to");
         let limited = ["-c", "ulimit -n 100 && exec \"$0\" \"$@\""];

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::runtimes::{Runtime, TestServer, eventually};
+use crate::runtimes::{CommandRuntime, Runtime, TestServer, eventually};
 use crate::service::State;
 use crate::support::{Server, as_user, doorstep, while_repeating};
 
@@ -175,7 +175,7 @@ on_every_runtime! {
         assert_eq!(client.response(false).body.len(), 1000, "and then the new one");
     }
 
-    fn b_147_an_unreadable_directory_is_a_404(runtime: Runtime) {
+    fn b_147_an_unreadable_directory_is_a_404(runtime: CommandRuntime) {
         let root = tempfile::tempdir().expect("a temporary directory can be made");
         let locked = root.path().join("locked");
         fs::create_dir(&locked).expect("a directory can be made");

@@ -230,8 +230,9 @@ fn serve(runtime: Runtime) -> TestServer {
     let mut file = tempfile::tempfile().expect("a temporary file can be made");
     file.write_all(b"file!").expect("it can be written");
     let file = Arc::new(file);
-    let (blocking, smol) = (blocking_handler::Calls(file.clone()), smol_handler::Calls(file));
-    runtime.start_handler(blocking, smol, State::app(), config())
+    let (blocking, smol) =
+        (blocking_handler::Calls(file.clone()), smol_handler::Calls(file.clone()));
+    runtime.start_handler(blocking, smol, tokio_handler::Calls(file), State::app(), config())
 }
 
 /// Ends a handler as a panic does, without a message on the terminal.
@@ -246,7 +247,7 @@ macro_rules! handler {
             use std::fs::File;
             use std::sync::Arc;
 
-            use doorstep::$runtime::{Exchange, Handler};
+            use crate::runtimes::front_end::$runtime::{Exchange, Handler};
             #[allow(unused_imports, reason = "one runtime's name for its trait")]
             use $read as _;
 
@@ -296,3 +297,4 @@ macro_rules! handler {
 
 handler!(blocking_handler, blocking, std::io::Read, [], []);
 handler!(smol_handler, smol, ::smol::io::AsyncReadExt, [async], [.await]);
+handler!(tokio_handler, tokio, crate::runtimes::ReadToEnd, [async], [.await]);

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use doorstep::core::http1::{ErrorPages, date};
 
-use crate::runtimes::{Runtime, config, eventually, with};
+use crate::runtimes::{Runtime, ShippedRuntime, config, eventually, front_end, with};
 use crate::service::{LogEntry, State};
 use crate::support::client::Client;
 
@@ -167,6 +167,10 @@ on_every_runtime! {
                 let addresses = format!("{} {}", x.peer_addr(), x.local_addr()?);
                 x.respond(200).body(addresses)
             },
+            |x: &mut front_end::tokio::Exchange<'_>| {
+                let addresses = format!("{} {}", x.peer_addr(), x.local_addr()?);
+                x.respond(200).body(addresses)
+            },
             State::app(),
             config(),
         );
@@ -209,6 +213,7 @@ on_every_runtime! {
         let server = runtime.start_handler(
             move |x: &mut doorstep::blocking::Exchange<'_>| x.respond(200).body(format!("closed over {word}")),
             move |x: &mut doorstep::smol::Exchange<'_>| x.respond(200).body(format!("closed over {word}")),
+            move |x: &mut front_end::tokio::Exchange<'_>| x.respond(200).body(format!("closed over {word}")),
             State::app(),
             config(),
         );
@@ -237,6 +242,27 @@ on_every_runtime! {
         client.send(b"hello");
         assert_eq!(client.response(false).body, b"hello");
         assert_eq!(server.state.entry().status, 200, "100 is not logged (B-106)");
+    }
+
+    fn b_050_a_body_is_awaited_when_everything_before_it_was_sent(runtime: Runtime) {
+        let server = runtime.start(State::app());
+        for (framing, body) in [
+            ("Content-Length: 5", "hello"),
+            ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n"),
+        ] {
+            let mut client = server.client();
+            let post = format!("POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n{framing}\r\n\r\n");
+            client.send([b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n", post.as_bytes()].concat().as_slice());
+            assert_eq!(client.response(false).body, b"GET /a\n", "an earlier response");
+            assert_eq!(client.response(false).status, 100, "{framing}");
+            client.send(body.as_bytes());
+            assert_eq!(client.response(false).body, b"hello");
+            client.send(post.replace("/echo", "/sized").replace("Expect: 100-continue\r\n", "").as_bytes());
+            let begun = client.read_until(b"hello ");
+            assert!(begun.starts_with(b"HTTP/1.1 200 "), "a part of its own response: {framing}");
+            client.send(body.as_bytes());
+            assert_eq!(client.read_until(b"world\n"), b"world\n");
+        }
     }
 
     fn an_upload_arrives_complete_by_length_and_in_chunks(runtime: Runtime) {
@@ -301,7 +327,7 @@ on_every_runtime! {
         assert_eq!(client.response(false).body, b"hinted\n");
     }
 
-    fn b_307_serve_one_serves_one_request(runtime: Runtime) {
+    fn b_307_serve_one_serves_one_request(runtime: ShippedRuntime) {
         let server = runtime.start_one(State::app());
         let mut client = server.client();
         let request = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -314,7 +340,7 @@ on_every_runtime! {
         assert_eq!(server.state.entry(), entry("GET /1 HTTP/1.1", 200, 7));
     }
 
-    fn b_307_serve_one_returns_when_a_client_sends_nothing(runtime: Runtime) {
+    fn b_307_serve_one_returns_when_a_client_sends_nothing(runtime: ShippedRuntime) {
         let server = runtime.start_one(State::app());
         Client::connect(server.address.port()).shutdown_write();
         server.wait_until_stopped();

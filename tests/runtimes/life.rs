@@ -9,10 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use doorstep::blocking::{Files, Handler as _, Observer, Record, ShutdownReport};
+use doorstep::blocking::{Files, Observer, Record, ShutdownReport};
 use doorstep::driver::cgi::ProcessLimit;
 use doorstep::driver::net::Stream;
-use doorstep::smol::Handler as _;
 
 use crate::runtimes::{Runtime, TestServer, config, eventually, listener, with};
 use crate::service::State;
@@ -78,13 +77,14 @@ on_every_runtime! {
         let state = State::app();
         let observer = Events { state: state.clone(), events: Arc::default() };
         let events = observer.events.clone();
-        let blocking = blocking_handlers::Inner(observer.clone()).with_observer(Panics);
-        let smol = smol_handlers::Inner(observer).with_observer(Panics);
+        let blocking = blocking_handlers::Noisy::new(observer.clone());
+        let smol = smol_handlers::Noisy::new(observer.clone());
+        let tokio = tokio_handlers::Noisy::new(observer);
         let config = with(config(), |c| {
             c.max_connections = NonZeroUsize::new(1); // a lost thread is missed at once
             c.shutdown_grace = Duration::from_secs(600);
         });
-        let server = runtime.start_handler(blocking, smol, state, config);
+        let server = runtime.start_handler(blocking, smol, tokio, state, config);
         for _ in 0..2 {
             let mut client = server.client();
             assert_eq!(client.request("GET", "/a", &[]).status, 200);
@@ -112,7 +112,8 @@ on_every_runtime! {
         let state = State::app();
         let blocking = blocking_handlers::Unobserved(fails.clone());
         let smol = smol_handlers::Unobserved(fails.clone());
-        let server = runtime.start_handler(blocking, smol, state, config);
+        let tokio = tokio_handlers::Unobserved(fails.clone());
+        let server = runtime.start_handler(blocking, smol, tokio, state, config);
         let get = || {
             let mut client = server.client();
             client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
@@ -129,7 +130,7 @@ on_every_runtime! {
 
     fn b_302_fallback_gets_every_method_that_is_not_overridden(runtime: Runtime) {
         let server = runtime.start_handler(
-            blocking_handlers::Fallback, smol_handlers::Fallback, State::app(), config(),
+            blocking_handlers::Fallback, smol_handlers::Fallback, tokio_handlers::Fallback, State::app(), config(),
         );
         let mut client = server.client();
         let methods =
@@ -155,8 +156,9 @@ on_every_runtime! {
             let (files, state) = (files.clone(), State::app());
             let observer = Arc::new(Events { state: state.clone(), events: Arc::default() });
             let blocking = blocking_handlers::Wrapper(files.clone(), call, observer.clone());
-            let smol = smol_handlers::Wrapper(files, call, observer);
-            runtime.start_handler(blocking, smol, state, config())
+            let smol = smol_handlers::Wrapper(files.clone(), call, observer.clone());
+            let tokio = tokio_handlers::Wrapper(files, call, observer);
+            runtime.start_handler(blocking, smol, tokio, state, config())
         };
         let servers = ["handle", "get", "head", "post", "options", "fallback"].map(wrap);
         for (method, target) in [
@@ -178,8 +180,9 @@ on_every_runtime! {
         let events = Events { state: state.clone(), events: Arc::default() };
         let seen = events.events.clone();
         let blocking = blocking_handlers::Outer(blocking_handlers::Inner(events.clone()));
-        let smol = smol_handlers::Outer(smol_handlers::Inner(events));
-        let server = runtime.start_handler(blocking, smol, state, config());
+        let smol = smol_handlers::Outer(smol_handlers::Inner(events.clone()));
+        let tokio = tokio_handlers::Outer(tokio_handlers::Inner(events));
+        let server = runtime.start_handler(blocking, smol, tokio, state, config());
         assert_eq!(server.client().request("GET", "/a", &["Connection: close"]).status, 200);
         server.stop();
         server.wait_until_stopped();
@@ -311,9 +314,10 @@ fn observed(runtime: Runtime, shutdown_grace: Duration) -> (TestServer, Arc<Mute
     let observer = Events { state: state.clone(), events: Arc::default() };
     let events = observer.events.clone();
     let blocking = blocking_handlers::Inner(observer.clone());
-    let smol = smol_handlers::Inner(observer);
+    let smol = smol_handlers::Inner(observer.clone());
+    let tokio = tokio_handlers::Inner(observer);
     let config = with(config(), |c| c.shutdown_grace = shutdown_grace);
-    (runtime.start_handler(blocking, smol, state, config), events)
+    (runtime.start_handler(blocking, smol, tokio, state, config), events)
 }
 
 fn without_date(response: &Response) -> String {
@@ -328,9 +332,12 @@ macro_rules! handlers {
             use std::sync::Arc;
             use std::sync::atomic::{AtomicBool, Ordering};
 
-            use doorstep::$runtime::{Exchange, Files, Handler, Observer};
+            use doorstep::blocking::{Files, Observer};
 
-            use super::{Events, State};
+            use doorstep::driver::WithObserver;
+
+            use super::{Events, Panics, State};
+            use crate::runtimes::front_end::$runtime::{Exchange, Handler};
 
             /// Overrides `put` and `fallback`.
             pub(super) struct Fallback;
@@ -363,6 +370,25 @@ macro_rules! handlers {
                 }
             }
 
+            /// As [`Inner`], and [`Panics`] is told before it.
+            pub(super) struct Noisy(Inner, WithObserver<Events, Panics>);
+
+            impl Noisy {
+                pub(super) fn new(events: Events) -> Self {
+                    let observer = WithObserver::new(events.clone(), |events| events, Panics);
+                    Self(Inner(events), observer)
+                }
+            }
+
+            impl Handler for Noisy {
+                $($async)? fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+                    self.0.get(x)$($await)*
+                }
+                fn observer(&self) -> &dyn Observer {
+                    &self.1
+                }
+            }
+
             /// `observer` panics while the value is true.
             pub(super) struct Unobserved(pub(super) Arc<AtomicBool>);
 
@@ -385,7 +411,7 @@ macro_rules! handlers {
                         b"/fail" => Err(io::Error::other("as asked")),
                         b"/wait" => {
                             let wait: fn(Arc<State>) -> _ = $wait;
-                            wait(self.0.state.clone())$($await)*;
+                            let _ = wait(self.0.state.clone())$($await)*;
                             x.respond(200).body("waited")
                         }
                         _ => x.respond(200).body("ok"),
@@ -411,3 +437,7 @@ macro_rules! handlers {
 
 handlers!(blocking_handlers, blocking, [], [], |state| state.wait());
 handlers!(smol_handlers, smol, [async], [.await], |state| ::smol::unblock(move || state.wait()));
+handlers!(
+    tokio_handlers, tokio, [async], [.await],
+    |state| ::tokio::task::spawn_blocking(move || state.wait())
+);

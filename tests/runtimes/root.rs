@@ -9,7 +9,7 @@ use std::process::Command;
 use doorstep::core::site::Site;
 use tempfile::TempDir;
 
-use crate::runtimes::{Runtime, with};
+use crate::runtimes::{CommandRuntime, Runtime, with};
 use crate::service::State;
 use crate::support::client::{Client, Response};
 use crate::support::{Server, as_user, doorstep, settle, text, while_repeating};
@@ -100,7 +100,7 @@ on_every_runtime! {
         }
     }
 
-    fn r_2_a_relative_root_and_the_working_directory_are_resolved_by_name(runtime: Runtime) {
+    fn r_2_a_relative_root_and_the_working_directory_are_resolved_by_name(runtime: CommandRuntime) {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let work = dir.path().join("work");
         let build = |text: &str| {
@@ -130,7 +130,7 @@ on_every_runtime! {
         see("third");
     }
 
-    fn r_2_an_inaccessible_root_is_treated_as_a_missing_one(runtime: Runtime) {
+    fn r_2_an_inaccessible_root_is_treated_as_a_missing_one(runtime: CommandRuntime) {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let root = dir.path().join("root");
         fs::create_dir(&root).expect("it can be made");
@@ -154,7 +154,7 @@ on_every_runtime! {
         assert!(log.contains("/a.txt: nothing is served while"), "{log}");
     }
 
-    fn r_2_a_working_directory_without_an_accessible_path_is_served(runtime: Runtime) {
+    fn r_2_a_working_directory_without_an_accessible_path_is_served(runtime: CommandRuntime) {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let inner = dir.path().join("inner");
         fs::create_dir(&inner).expect("it can be made");
@@ -170,7 +170,7 @@ on_every_runtime! {
         }
     }
 
-    fn r_2_a_file_system_mounted_over_the_root_is_served(runtime: Runtime) {
+    fn r_2_a_file_system_mounted_over_the_root_is_served(runtime: CommandRuntime) {
         if !can(&["unshare", "-m", "true"]) {
             return skipped("no file systems can be mounted here");
         }
@@ -246,7 +246,7 @@ on_every_runtime! {
         assert!(errors.iter().any(|error| error.starts_with(words)), "{errors:?}");
     }
 
-    fn r_3_a_link_may_name_the_root_by_a_second_mount_of_it(runtime: Runtime) {
+    fn r_3_a_link_may_name_the_root_by_a_second_mount_of_it(runtime: CommandRuntime) {
         if !can(&["unshare", "-m", "true"]) {
             return skipped("no file systems can be mounted here");
         }
@@ -305,7 +305,7 @@ on_every_runtime! {
         });
     }
 
-    fn r_4_a_listing_has_exactly_the_entries_that_can_be_fetched(runtime: Runtime) {
+    fn r_4_a_listing_has_exactly_the_entries_that_can_be_fetched(runtime: CommandRuntime) {
         let root = forbidding();
         let server = start_as_nobody(runtime, root.path());
         let mut client = server.client();
@@ -327,7 +327,7 @@ on_every_runtime! {
         }
     }
 
-    fn r_4_the_owner_bits_apply_to_the_owner(runtime: Runtime) {
+    fn r_4_the_owner_bits_apply_to_the_owner(runtime: CommandRuntime) {
         let root = tempfile::tempdir().expect("a temporary directory can be made");
         for (name, mode) in [("mine", 0o400), ("not-for-me", 0o044)] {
             let path = root.path().join(name);
@@ -357,7 +357,7 @@ on_every_runtime! {
         }
     }
 
-    fn r_4_access_control_lists_are_respected(runtime: Runtime) {
+    fn r_4_access_control_lists_are_respected(runtime: CommandRuntime) {
         let root = tempfile::tempdir().expect("a temporary directory can be made");
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
         for (name, mode) in [("granted", 0o600), ("denied", 0o644), ("plain", 0o644)] {
@@ -399,7 +399,7 @@ on_every_runtime! {
         assert!(removed.expect("rm is installed").success());
     }
 
-    fn r_4_an_io_error_is_a_503_and_never_an_incomplete_listing(runtime: Runtime) {
+    fn r_4_an_io_error_is_a_503_and_never_an_incomplete_listing(runtime: CommandRuntime) {
         let root = tempfile::tempdir().expect("a temporary directory can be made");
         let fuse = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/failing_fs.py");
         let try_it = [fuse.to_str().expect("it is text"), root.path().to_str().expect("text"), "true"];
@@ -453,7 +453,7 @@ on_every_runtime! {
 }
 
 /// Takes all descriptors that this process may have.
-fn exhaust() -> Vec<File> {
+pub(super) fn exhaust() -> Vec<File> {
     let this = std::process::id().to_string();
     let lowered = Command::new("prlimit").args(["--nofile=200:200", "--pid", &this]).status();
     assert!(lowered.expect("prlimit is installed").success());

@@ -173,9 +173,10 @@ macro_rules! handlers {
             use std::sync::atomic::Ordering;
             use std::time::Duration;
 
-            use doorstep::$runtime::{Exchange, Handler, Observer};
+            use doorstep::blocking::Observer;
 
             use super::App;
+            use crate::runtimes::front_end::$runtime::{Exchange, Handler};
 
             pub(super) struct Waits(pub(super) Arc<App>);
 
@@ -267,11 +268,32 @@ handlers!(
         };
         let released = async {
             while !waits.is_released() {
-                smol::Timer::after(INTERVAL).await;
+                ::smol::Timer::after(INTERVAL).await;
             }
             false
         };
-        smol::future::or(disconnected, released).await
+        ::smol::future::or(disconnected, released).await
+    }
+);
+handlers!(
+    tokio_handlers,
+    tokio,
+    [async],
+    [.await],
+    async |x: &mut Exchange<'_>| x.stopping().await,
+    async |waits: &Waits, x: &mut Exchange<'_>| {
+        let disconnected = x.disconnected();
+        let disconnected = async {
+            disconnected.await;
+            true
+        };
+        let released = async {
+            while !waits.is_released() {
+                ::tokio::time::sleep(INTERVAL).await;
+            }
+            false
+        };
+        ::smol::future::or(disconnected, released).await
     }
 );
 
@@ -279,7 +301,8 @@ fn start(runtime: Runtime, config: Config) -> (TestServer, Arc<App>) {
     let app = Arc::<App>::default();
     let blocking = blocking_handlers::Waits(app.clone());
     let smol = smol_handlers::Waits(app.clone());
-    (runtime.start_handler(blocking, smol, State::app(), config), app)
+    let tokio = tokio_handlers::Waits(app.clone());
+    (runtime.start_handler(blocking, smol, tokio, State::app(), config), app)
 }
 
 fn sent(server: &TestServer, bytes: &str) -> Client {

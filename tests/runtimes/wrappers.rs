@@ -44,19 +44,22 @@ fn start(runtime: Runtime) -> (TestServer, Arc<Mutex<Vec<&'static str>>>) {
     let (state, calls) = (State::app(), Arc::default());
     let blocking = blocking_handlers::wrapped(&state, &calls);
     let smol = smol_handlers::wrapped(&state, &calls);
-    (runtime.start_handler(blocking, smol, state, config()), calls)
+    let tokio = tokio_handlers::wrapped(&state, &calls);
+    (runtime.start_handler(blocking, smol, tokio, state, config()), calls)
 }
 
-/// The handlers for one runtime: the same lines with and without `.await`.
+/// The handlers for one runtime: the same lines with and without `.await`. `$share` makes a handler
+/// that can be shared of one.
 macro_rules! handlers {
-    ($module:ident, $runtime:ident, $read:path, [$($async:tt)?], [$($await:tt)*]) => {
+    ($module:ident, $runtime:ident, $read:path, $share:path, [$($async:tt)?], [$($await:tt)*]) => {
         mod $module {
             use std::io;
             use std::sync::{Arc, Mutex};
 
-            use doorstep::$runtime::{Exchange, Handler, Observer};
+            use doorstep::blocking::Observer;
             use $read as _;
 
+            use crate::runtimes::front_end::$runtime::{Exchange, Handler};
             use crate::service::{State, TestObserver};
 
             /// Records which of its methods are called.
@@ -112,11 +115,13 @@ macro_rules! handlers {
                 state: &Arc<State>,
                 calls: &Arc<Mutex<Vec<&'static str>>>,
             ) -> impl Handler {
-                Outer(Arc::new(Outer(Inner(calls.clone(), state.observer()))))
+                Outer($share(Outer(Inner(calls.clone(), state.observer()))))
             }
         }
     };
 }
 
-handlers!(blocking_handlers, blocking, std::io::Read, [], []);
-handlers!(smol_handlers, smol, smol::io::AsyncReadExt, [async], [.await]);
+handlers!(blocking_handlers, blocking, std::io::Read, Arc::new, [], []);
+handlers!(smol_handlers, smol, ::smol::io::AsyncReadExt, Arc::new, [async], [.await]);
+// The example on tokio has no handler for an `Arc`: its server shares the handler itself.
+handlers!(tokio_handlers, tokio, crate::runtimes::ReadToEnd, std::convert::identity, [async], [.await]);

@@ -89,7 +89,7 @@ impl ScriptServer {
 /// A server of scripts and nothing else: [`blocking::Cgi`] is a handler itself.
 pub(crate) fn serve_scripts_only(runtime: Runtime, root: &Path) -> TestServer {
     let cgi = blocking::Cgi::new(root, CgiSettings::default()).expect("the scripts can be run");
-    runtime.start_handler(cgi.clone(), cgi, State::app(), config())
+    runtime.start_handler(cgi.clone(), cgi.clone(), cgi, State::app(), config())
 }
 
 /// A document root with the corpus in `cgi-bin`, a file and a folder, for everybody to read.

@@ -2,7 +2,11 @@
 //!
 //! [`on_every_runtime!`] is the only way to define a test here: it makes one for each runtime, so none
 //! can be left out. A new runtime is a variant of [`Runtime`], its arms below, and a line in the
-//! macros.
+//! macros. The front end on tokio is the example of the driver crate, tested where it is written.
+//!
+//! What only the command can show is a test of the [`CommandRuntime`]s, and what the example has no
+//! part for is one of the [`ShippedRuntime`]s: on tokio they are ignored, for the reason that the macro
+//! gives.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -12,36 +16,61 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use doorstep::blocking::{self, Config, ShutdownHandle};
+use doorstep::blocking::{Config, ShutdownHandle};
 use doorstep::driver::net::{self, MemoryStream, Stream};
-use doorstep::smol as on_smol;
 use smol::future;
 
 use crate::service::{self, State};
 use crate::support::client::Client;
+
+#[path = "../../driver/examples/tokio/main.rs"]
+pub(crate) mod on_tokio;
+
+/// The front ends, by the names of their runtimes.
+pub(crate) mod front_end {
+    pub(crate) use doorstep::{blocking, smol};
+
+    pub(crate) use super::on_tokio as tokio;
+}
 
 /// What serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Runtime {
     Blocking,
     Smol,
+    Tokio,
 }
+
+/// A runtime of the command `doorstep`, which a test starts.
+pub(crate) type CommandRuntime = Runtime;
+
+/// A runtime of a front end that is part of doorstep.
+pub(crate) type ShippedRuntime = Runtime;
 
 /// Makes each `fn name(runtime: Runtime)` a test for every runtime: `blocking::name` and so on.
 macro_rules! on_every_runtime {
-    ($($(#[$meta:meta])* fn $name:ident($runtime:ident: $kind:ty) $body:block)*) => {
+    ($($(#[$meta:meta])* fn $name:ident($runtime:ident: $kind:ident) $body:block)*) => {
         $($(#[$meta])* fn $name($runtime: $kind) $body)*
 
-        on_every_runtime!(@on blocking, Blocking: $($name)*);
-        on_every_runtime!(@on smol, Smol: $($name)*);
+        mod blocking { $(on_every_runtime!(@test Blocking, $name);)* }
+        mod smol { $(on_every_runtime!(@test Smol, $name);)* }
+        mod tokio { $(on_every_runtime!(@tokio $kind, $name);)* }
     };
-    (@on $module:ident, $runtime:ident: $($name:ident)*) => {
-        mod $module {
-            $(#[test]
-            fn $name() {
-                super::$name($crate::runtimes::Runtime::$runtime);
-            })*
+    (@test $runtime:ident, $name:ident $(, $ignore:meta)?) => {
+        #[test]
+        $(#[$ignore])?
+        fn $name() {
+            super::$name($crate::runtimes::Runtime::$runtime);
         }
+    };
+    (@tokio Runtime, $name:ident) => {
+        on_every_runtime!(@test Tokio, $name);
+    };
+    (@tokio ShippedRuntime, $name:ident) => {
+        on_every_runtime!(@test Tokio, $name, ignore = "the example on tokio has no such function");
+    };
+    (@tokio CommandRuntime, $name:ident) => {
+        on_every_runtime!(@test Tokio, $name, ignore = "it starts the command, which has no tokio");
     };
 }
 
@@ -72,11 +101,17 @@ impl Runtime {
         let state = state.clone();
         match self {
             Self::Blocking => {
-                blocking::serve_stream(&service::blocking::Service::new(state), config, stream)
+                let service = service::blocking::Service::new(state);
+                front_end::blocking::serve_stream(&service, config, stream)
             }
             Self::Smol => {
                 let service = service::smol::Service::new(state);
-                future::block_on(on_smol::serve_stream(&service, config, stream))
+                future::block_on(front_end::smol::serve_stream(&service, config, stream))
+            }
+            Self::Tokio => {
+                let service = service::tokio::Service::new(state);
+                let server = front_end::tokio::Server::new(listener(), config.clone(), service)?;
+                tokio_runtime()?.block_on(server.serve_stream(stream.into()))
             }
         }
     }
@@ -86,6 +121,7 @@ impl Runtime {
         match self {
             Self::Blocking => "blocking",
             Self::Smol => "smol",
+            Self::Tokio => "tokio",
         }
     }
 
@@ -116,6 +152,12 @@ impl Runtime {
                     server.serve(service).await
                 })
             }
+            Self::Tokio => {
+                let service = service::tokio::Service::new(shared);
+                TestServer::tokio(listeners, state, config, service, async |server| {
+                    server.serve().await;
+                })
+            }
         }
     }
 
@@ -135,14 +177,16 @@ impl Runtime {
                     server.serve_one(&service).await
                 })
             }
+            Self::Tokio => unreachable!("the tests of `ShippedRuntime` are ignored on tokio"),
         }
     }
 
     /// Serves other handlers than the application's: the one of this runtime.
     pub(crate) fn start_handler(
         self,
-        blocking: impl blocking::Handler,
-        smol: impl on_smol::Handler,
+        blocking: impl front_end::blocking::Handler,
+        smol: impl front_end::smol::Handler,
+        tokio: impl front_end::tokio::Handler,
         state: Arc<State>,
         config: Config,
     ) -> TestServer {
@@ -153,6 +197,9 @@ impl Runtime {
             Self::Smol => {
                 TestServer::smol(listener(), state, config, async |server| server.serve(smol).await)
             }
+            Self::Tokio => TestServer::tokio(listener(), state, config, tokio, async |server| {
+                server.serve().await;
+            }),
         }
     }
 
@@ -184,9 +231,10 @@ impl TestServer {
         listeners: Vec<TcpListener>,
         state: Arc<State>,
         config: Config,
-        serve: impl FnOnce(blocking::Server) -> io::Result<()> + Send + 'static,
+        serve: impl FnOnce(front_end::blocking::Server) -> io::Result<()> + Send + 'static,
     ) -> Self {
-        let server = blocking::Server::from_listeners(listeners).expect("it can be prepared");
+        let server =
+            front_end::blocking::Server::from_listeners(listeners).expect("it can be prepared");
         let server = server.with_config(config);
         let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
         Self::new(address, state, shutdown, move || serve(server))
@@ -196,12 +244,31 @@ impl TestServer {
         listeners: Vec<TcpListener>,
         state: Arc<State>,
         config: Config,
-        serve: impl AsyncFnOnce(on_smol::Server) -> io::Result<()> + Send + 'static,
+        serve: impl AsyncFnOnce(front_end::smol::Server) -> io::Result<()> + Send + 'static,
     ) -> Self {
-        let server = on_smol::Server::from_listeners(listeners).expect("it can be prepared");
+        let server =
+            front_end::smol::Server::from_listeners(listeners).expect("it can be prepared");
         let server = server.with_config(config);
         let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
         Self::new(address, state, shutdown, move || smol::block_on(serve(server)))
+    }
+
+    fn tokio<H: front_end::tokio::Handler>(
+        listeners: Vec<TcpListener>,
+        state: Arc<State>,
+        config: Config,
+        handler: H,
+        serve: impl AsyncFnOnce(Arc<front_end::tokio::Server<H>>) + Send + 'static,
+    ) -> Self {
+        let server = front_end::tokio::Server::new(listeners, config, handler);
+        let server = server.expect("it can be prepared");
+        let shutdown = server.shutdown.clone();
+        Self::new(shutdown.acceptor.addresses()[0], state, shutdown, move || {
+            let runtime = tokio_runtime()?;
+            runtime.block_on(serve(server));
+            runtime.shutdown_background(); // a handler may still wait in a thread of it
+            Ok(())
+        })
     }
 
     fn new(
@@ -245,6 +312,27 @@ impl Drop for TestServer {
         self.state.release(usize::MAX);
         self.stop();
         let _ = self.returned.recv_timeout(Duration::from_secs(10));
+    }
+}
+
+fn tokio_runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
+/// What the other front ends' bodies have from the traits of their runtimes.
+pub(crate) trait ReadToEnd {
+    fn read_to_end(&mut self, all: &mut Vec<u8>) -> impl Future<Output = io::Result<usize>> + Send;
+}
+
+impl ReadToEnd for on_tokio::Body<'_, '_> {
+    async fn read_to_end(&mut self, all: &mut Vec<u8>) -> io::Result<usize> {
+        let (before, mut part) = (all.len(), [0; 4096]);
+        loop {
+            match self.read(&mut part).await? {
+                0 => return Ok(all.len() - before),
+                n => all.extend_from_slice(&part[..n]),
+            }
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! The application that the tests over sockets talk to, and its state, which they share.
 //!
 //! For each path there is a list of [`Step`]s, the same for every runtime; each handler carries them
-//! out ([`blocking`], [`smol`]). The paths of the wire transcripts are described in
+//! out ([`blocking`], [`smol`], [`tokio`]). The paths of the wire transcripts are described in
 //! `tests/wire/README.md`; below `/test/` are those that a transcript cannot show, because a handler
 //! waits, fails or panics there. With a root it serves files instead, and with settings for scripts
 //! those too.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -444,91 +444,124 @@ pub(crate) mod blocking {
     }
 }
 
-/// The application on smol: the same lines but for `.await`.
-pub(crate) mod smol {
-    use std::io;
-    use std::sync::Arc;
+/// The application on an asynchronous runtime: the same lines but for `.await`.
+macro_rules! asynchronous {
+    ($runtime:ident, $read:path, $unblock:path, $echo:path) => {
+        pub(crate) mod $runtime {
+            use std::io;
+            use std::sync::Arc;
 
-    use doorstep::smol::{Cgi, Exchange, Files, Handler, Observer};
-    use smol::io::{AsyncReadExt, AsyncWriteExt};
+            use doorstep::blocking::{Cgi, Files, Observer};
+            use $read as _;
 
-    use super::{
-        REFUSED, ResponseEnd, State, Step, TestObserver, handlers, panic_as_asked, steps,
-        wait_until_closed,
-    };
+            use super::{
+                REFUSED, ResponseEnd, State, Step, TestObserver, handlers, panic_as_asked, steps,
+                wait_until_closed,
+            };
+            use crate::runtimes::front_end::$runtime::{Exchange, Handler};
 
-    pub(crate) struct Service {
-        state: Arc<State>,
-        files: Option<Files>,
-        cgi: Option<Cgi>,
-        observer: TestObserver,
-    }
-
-    impl Service {
-        pub(crate) fn new(state: Arc<State>) -> Self {
-            let (files, cgi, observer) = handlers(&state);
-            Self { state, files, cgi, observer }
-        }
-    }
-
-    impl Handler for Service {
-        async fn fallback(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-            if let Some(cgi) = &self.cgi {
-                return cgi.handle(x).await;
+            pub(crate) struct Service {
+                state: Arc<State>,
+                files: Option<Files>,
+                cgi: Option<Cgi>,
+                observer: TestObserver,
             }
-            if let Some(files) = &self.files {
-                return files.handle(x).await;
-            }
-            let mut received = Vec::new();
-            for step in steps(&x.head()) {
-                match step {
-                    Step::Unsupported => x.unsupported()?,
-                    Step::Read => _ = x.body().read_to_end(&mut received).await?,
-                    Step::ReadTwo => _ = x.body().take(2).read_to_end(&mut received).await?,
-                    Step::Interim => {
-                        x.send_interim(103, &[("Link", b"</style.css>; rel=preload")]).await?;
-                    }
-                    Step::Respond(status, ending) => ending.end(x.respond(status), &received)?,
-                    Step::Send(data) => x.send(data).await?,
-                    Step::SendMany(n) => {
-                        for part in vec![b'x'; n].chunks(4096) {
-                            x.send(part).await?;
-                        }
-                    }
-                    Step::Flush => x.flush().await?,
-                    Step::End(trailers) => x.end_with(trailers)?,
-                    Step::SplitHead => {
-                        let split = x.respond(200).header("X", "a\r\nSet-Cookie: b").body("");
-                        assert!(split.is_err(), "nothing of it is sent");
-                    }
-                    Step::Upgrade => {
-                        if x.respond(101).upgrade("echo").is_ok() {
-                            let (mut stream, first) = x.upgraded().await?;
-                            stream.write_all(&first).await?;
-                            return smol::io::copy(&stream, &mut &stream).await.map(drop);
-                        }
-                    }
-                    Step::Wait => {
-                        let state = self.state.clone();
-                        smol::unblock(move || state.wait()).await;
-                    }
-                    Step::WaitClosed => wait_until_closed(|| x.peer_state()),
-                    Step::Fail => return Err(io::Error::other("as asked")),
-                    Step::Panic => panic_as_asked(),
+
+            impl Service {
+                pub(crate) fn new(state: Arc<State>) -> Self {
+                    let (files, cgi, observer) = handlers(&state);
+                    Self { state, files, cgi, observer }
                 }
             }
-            Ok(())
-        }
 
-        async fn expect(&self, x: &mut Exchange<'_>) -> io::Result<()> {
-            match x.head().path() {
-                REFUSED => ResponseEnd::ErrorPage.end(x.respond(417), b""),
-                _ => Ok(()),
+            impl Handler for Service {
+                async fn fallback(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+                    if let Some(cgi) = &self.cgi {
+                        return cgi.handle(x).await;
+                    }
+                    if let Some(files) = &self.files {
+                        return files.handle(x).await;
+                    }
+                    let mut received = Vec::new();
+                    for step in steps(&x.head()) {
+                        match step {
+                            Step::Unsupported => x.unsupported()?,
+                            Step::Read => _ = x.body().read_to_end(&mut received).await?,
+                            Step::ReadTwo => {
+                                let mut part = [0; 2];
+                                while received.len() < 2 {
+                                    let n = x.body().read(&mut part[received.len()..]).await?;
+                                    received.extend_from_slice(&part[received.len()..][..n]);
+                                }
+                            }
+                            Step::Interim => {
+                                let link = ("Link", &b"</style.css>; rel=preload"[..]);
+                                x.send_interim(103, &[link]).await?;
+                            }
+                            Step::Respond(status, ending) => {
+                                ending.end(x.respond(status), &received)?;
+                            }
+                            Step::Send(data) => x.send(data).await?,
+                            Step::SendMany(n) => {
+                                for part in vec![b'x'; n].chunks(4096) {
+                                    x.send(part).await?;
+                                }
+                            }
+                            Step::Flush => x.flush().await?,
+                            Step::End(trailers) => x.end_with(trailers)?,
+                            Step::SplitHead => {
+                                let split =
+                                    x.respond(200).header("X", "a\r\nSet-Cookie: b").body("");
+                                assert!(split.is_err(), "nothing of it is sent");
+                            }
+                            Step::Upgrade => {
+                                if x.respond(101).upgrade("echo").is_ok() {
+                                    let (stream, first) = x.upgraded().await?;
+                                    return $echo(stream, &first).await;
+                                }
+                            }
+                            Step::Wait => {
+                                let state = self.state.clone();
+                                let _ = $unblock(move || state.wait()).await;
+                            }
+                            Step::WaitClosed => wait_until_closed(|| x.peer_state()),
+                            Step::Fail => return Err(io::Error::other("as asked")),
+                            Step::Panic => panic_as_asked(),
+                        }
+                    }
+                    Ok(())
+                }
+
+                async fn expect(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+                    match x.head().path() {
+                        REFUSED => ResponseEnd::ErrorPage.end(x.respond(417), b""),
+                        _ => Ok(()),
+                    }
+                }
+
+                fn observer(&self) -> &dyn Observer {
+                    &self.observer
+                }
             }
         }
+    };
+}
 
-        fn observer(&self) -> &dyn Observer {
-            &self.observer
-        }
-    }
+asynchronous!(smol, ::smol::io::AsyncReadExt, ::smol::unblock, super::echo_on_smol);
+asynchronous!(
+    tokio,
+    crate::runtimes::ReadToEnd,
+    ::tokio::task::spawn_blocking,
+    super::echo_on_tokio
+);
+
+async fn echo_on_smol(stream: ::smol::Async<TcpStream>, first: &[u8]) -> io::Result<()> {
+    ::smol::io::AsyncWriteExt::write_all(&mut &stream, first).await?;
+    ::smol::io::copy(&stream, &mut &stream).await.map(drop)
+}
+
+async fn echo_on_tokio(mut stream: ::tokio::net::TcpStream, first: &[u8]) -> io::Result<()> {
+    let (mut reader, mut writer) = stream.split();
+    ::tokio::io::AsyncWriteExt::write_all(&mut writer, first).await?;
+    ::tokio::io::copy(&mut reader, &mut writer).await.map(drop)
 }

@@ -157,7 +157,8 @@ impl ScriptRun {
             self.closed = true;
         }
         self.waited = true;
-        Ok(RunStep::Wait(held_for.unwrap_or(self.check_interval.min(left))))
+        let wait = held_for.unwrap_or(self.check_interval.min(left));
+        Ok(RunStep::Wait(self.process.bound_wait(wait)))
     }
 
     /// Reads the available stdout, at most [`MAX_READS`] times. `None` if there is no more now.

@@ -43,14 +43,14 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use doorstep_core::http1::WaitingFor;
+use doorstep_core::http1::{Outbox, WaitingFor};
 use event_listener::{Event, EventListener};
 
 use self::deadlines::{Entry, Steps};
 use self::eviction::Candidates;
 pub use self::eviction::Eviction;
 pub use self::pollable::Pollable;
-pub use self::registration::Registration;
+pub use self::registration::{Registered, Registration, SharedRegistration};
 use self::wait::Wait;
 use crate::net::{PeerState, Stream};
 use crate::os::{self, Stopwatch};
@@ -125,6 +125,17 @@ enum Flag {
     Evicted = 64,
     /// A shutdown has aborted it.
     Aborted = 128,
+}
+
+/// Calls [`ConnectionHandle::end_wait`] when it is dropped.
+#[derive(Debug)]
+#[must_use = "the wait ends when it is dropped"]
+pub struct WaitGuard<'c>(&'c ConnectionHandle);
+
+impl Drop for WaitGuard<'_> {
+    fn drop(&mut self) {
+        self.0.end_wait();
+    }
 }
 
 const _: () =
@@ -310,6 +321,12 @@ impl ConnectionHandle {
         self.wait.pause();
     }
 
+    /// Ends the wait, if there is one, when the guard is dropped: for futures, which may be dropped
+    /// while they wait.
+    pub fn wait_guard(&self) -> WaitGuard<'_> {
+        WaitGuard(self)
+    }
+
     /// Records that `n` bytes were received or sent during the wait.
     fn record_bytes(&self, n: usize) {
         self.bytes.fetch_add(u32::try_from(n).unwrap_or(u32::MAX), Ordering::Relaxed);
@@ -355,6 +372,20 @@ impl ConnectionHandle {
                 }
             }
         }
+    }
+
+    /// Sends everything that is in the outbox, and removes from it what was sent. With `more`, a
+    /// file follows at once ([`Stream::send`]).
+    ///
+    /// # Errors
+    /// Returns [`ErrorKind::WouldBlock`] if a non-blocking socket takes no more now: call it again
+    /// when it is writable. Otherwise the errors of [`ConnectionHandle::send`].
+    pub fn flush(&self, outbox: &mut Outbox, more: bool) -> io::Result<()> {
+        while !outbox.is_empty() {
+            let n = self.send(|stream| stream.send(outbox.unsent(), more))?;
+            outbox.sent(n);
+        }
+        Ok(())
     }
 
     /// Records the end of an exchange: the wait for the next request is another one.

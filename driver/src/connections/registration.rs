@@ -25,15 +25,22 @@ use crate::net::Stream;
 /// ```
 ///
 /// It is two words long.
+pub type Registration<'t> = Registered<&'t Connections>;
+
+/// A [`Registration`] that shares the table, for front ends whose tasks or threads can borrow
+/// nothing: [`Connections::register_shared`].
+pub type SharedRegistration = Registered<Arc<Connections>>;
+
+/// What [`Registration`] and [`SharedRegistration`] have in common. `T` is how the table is held.
 #[must_use = "dropping it removes the connection from the table"]
-pub struct Registration<'t> {
+pub struct Registered<T: Deref<Target = Connections>> {
     // The order matters: fields are dropped from the first to the last.
     connection: Arc<ConnectionHandle>,
-    table: NotifyOnDrop<'t>,
+    table: NotifyOnDrop<T>,
 }
 
 /// Notifies the listeners of [`Connections::listen_unregister`] when it is dropped.
-struct NotifyOnDrop<'t>(&'t Connections);
+struct NotifyOnDrop<T: Deref<Target = Connections>>(T);
 
 const _: () = assert!(
     size_of::<Registration<'_>>() == 2 * size_of::<usize>(),
@@ -64,7 +71,13 @@ impl Connections {
 
     /// Adds a connection of any kind, as [`Connections::register`] does.
     pub fn register_stream(&self, stream: Stream) -> Registration<'_> {
-        Registration { connection: self.insert(stream), table: NotifyOnDrop(self) }
+        Registered { connection: self.insert(stream), table: NotifyOnDrop(self) }
+    }
+
+    /// Adds a connection of any kind; the registration borrows nothing. For a task that is spawned for
+    /// the connection: it counts as open before that, so that no more are accepted than there may be.
+    pub fn register_shared(self: &Arc<Self>, stream: Stream) -> SharedRegistration {
+        Registered { connection: self.insert(stream), table: NotifyOnDrop(self.clone()) }
     }
 }
 
@@ -76,7 +89,15 @@ impl<'t> Registration<'t> {
     }
 }
 
-impl Deref for Registration<'_> {
+impl SharedRegistration {
+    /// The table that the connection is in.
+    #[must_use]
+    pub fn connections(&self) -> &Connections {
+        &self.table.0
+    }
+}
+
+impl<T: Deref<Target = Connections>> Deref for Registered<T> {
     type Target = Arc<ConnectionHandle>;
 
     fn deref(&self) -> &Self::Target {
@@ -84,20 +105,20 @@ impl Deref for Registration<'_> {
     }
 }
 
-impl Drop for Registration<'_> {
+impl<T: Deref<Target = Connections>> Drop for Registered<T> {
     fn drop(&mut self) {
         self.table.0.remove(&self.connection);
         // Then the fields: the handle, and after it the notification.
     }
 }
 
-impl Drop for NotifyOnDrop<'_> {
+impl<T: Deref<Target = Connections>> Drop for NotifyOnDrop<T> {
     fn drop(&mut self) {
         self.0.unregistered.notify(usize::MAX);
     }
 }
 
-impl fmt::Debug for Registration<'_> {
+impl<T: Deref<Target = Connections>> fmt::Debug for Registered<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Registration").field(&self.connection).finish()
     }
@@ -137,6 +158,20 @@ mod tests {
             assert!(registered.iter().all(listed));
             assert_eq!(connections.len(), registered.len());
         }
+    }
+
+    #[test]
+    fn a_shared_registration_outlives_what_it_was_made_with() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, peer) = listener.accept().unwrap();
+        let connections = Arc::<Connections>::default();
+        let registration = connections.register_shared(Stream::tcp(stream, peer));
+        let table = Arc::downgrade(&connections);
+        drop(connections);
+        let served = std::thread::spawn(move || registration.connections().len());
+        assert_eq!((served.join().unwrap(), (&client).read(&mut [0]).unwrap()), (1, 0));
+        assert_eq!(table.strong_count(), 0);
     }
 
     /// Reads from the client's end at the moment of the notification.

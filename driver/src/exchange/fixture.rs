@@ -53,6 +53,7 @@ pub(crate) fn respond(request: &[u8], respond: impl FnOnce(&mut ExchangeState<'_
     let Ok((used, Event::Request(head))) = machine.advance(request) else { unreachable!() };
     let (log, mut body) = (Log::default(), request[used..].to_vec());
     let length = body.len();
+    body.resize(length + 64, 0); // room to receive more
     let mut inbox = Inbox::new(&mut body[..]);
     if length > 0 {
         inbox.filled(length);

@@ -1,7 +1,8 @@
 //! Reading a request's body, without waiting.
 //!
-//! [`ExchangeState::read_body`] returns bytes that were received, or what has to be received first
-//! ([`BodyRead`]). A body in a large buffer is received straight into it.
+//! [`ExchangeState::read_body`] returns bytes that were received, or what has to be done first
+//! ([`BodyRead`]): it never asks to receive while something is still to be sent, since the client may
+//! wait for that (`100 Continue`). A body in a large buffer is received straight into it.
 
 use std::io::{self, ErrorKind};
 
@@ -15,6 +16,10 @@ use super::{ExchangeState, ExchangeView, is_disconnect};
 pub enum BodyRead {
     /// The number of bytes that are in the buffer now; 0 is the end of the body.
     Read(usize),
+    /// Send everything that is in the outbox ([`ExchangeState::to_send`]), report it to
+    /// [`ExchangeState::record_flush`], and read again. The client may wait for `100 Continue`, or
+    /// for earlier responses, before it sends the body.
+    Flush,
     /// Receive up to this number of bytes into the buffer, then call [`ExchangeState::received`].
     Receive(usize),
     /// Receive into the inbox, call [`ExchangeState::filled`], and read again.
@@ -29,7 +34,7 @@ impl ExchangeState<'_> {
         self.view.body_limit = self.view.body_limit.min(max);
     }
 
-    /// Reads bytes that were received into `buffer`, or returns what to receive.
+    /// Reads bytes that were received into `buffer`, or returns what to send or to receive first.
     ///
     /// # Errors
     /// Returns [`ErrorKind::InvalidData`] with a [`Reject`] inside if the client violates the
@@ -64,7 +69,7 @@ impl ExchangeState<'_> {
             if direct > 0 && self.view.inbox.unread().is_empty() {
                 self.view.machine.send_continue(self.view.outbox);
                 let most = usize::try_from(direct).unwrap_or(usize::MAX);
-                return Ok(BodyRead::Receive(most.min(buffer.len())));
+                return Ok(self.after_flush(BodyRead::Receive(most.min(buffer.len()))));
             }
             match self.view.machine.advance(self.view.inbox.unread()) {
                 Ok((used, Event::Body(data))) => {
@@ -78,7 +83,7 @@ impl ExchangeState<'_> {
                     if self.view.inbox.space().is_empty() {
                         return Err(self.rejected(Reject::TrailersTooLarge));
                     }
-                    return Ok(BodyRead::Fill);
+                    return Ok(self.after_flush(BodyRead::Fill));
                 }
                 Ok((used, event)) => {
                     if let Event::End(trailers) = event {
@@ -91,6 +96,11 @@ impl ExchangeState<'_> {
                 Err(reject) => return Err(self.rejected(reject)),
             }
         }
+    }
+
+    /// `next`, unless something is to be sent before it.
+    fn after_flush(&self, next: BodyRead) -> BodyRead {
+        if self.view.outbox.is_empty() { next } else { BodyRead::Flush }
     }
 
     /// Reports the result of [`BodyRead::Receive`], and returns the number of bytes.
@@ -144,5 +154,44 @@ impl ExchangeState<'_> {
             _ => ErrorKind::InvalidData,
         };
         io::Error::new(kind, reject)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::BodyRead::{Fill, Flush, Read, Receive};
+    use crate::exchange::fixture::respond;
+
+    #[test]
+    fn b_050_nothing_is_received_before_the_outbox_is_flushed() {
+        for (framing, next) in
+            [("Content-Length: 5", Receive(5)), ("Transfer-Encoding: chunked", Fill)]
+        {
+            for expect in ["", "Expect: 100-continue\r\n"] {
+                let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{expect}{framing}\r\n\r\n");
+                respond(head.as_bytes(), |exchange| {
+                    let mut read = || exchange.read_body(&mut [0; 8]).unwrap();
+                    if expect.is_empty() {
+                        assert_eq!(read(), next);
+                        exchange.write_interim(103, &[]).unwrap();
+                    }
+                    let mut read = || exchange.read_body(&mut [0; 8]).unwrap();
+                    assert_eq!([read(), read()], [Flush, Flush], "until it was done");
+                    assert!(exchange.to_send().unsent().starts_with(b"HTTP/1.1 10"));
+                    exchange.to_send().clear();
+                    assert_eq!(exchange.read_body(&mut [0; 8]).unwrap(), next);
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_arrived_is_read_without_a_flush() {
+        let request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+        respond(request, |exchange| {
+            exchange.write_interim(103, &[]).unwrap();
+            let mut read = || exchange.read_body(&mut [0; 8]).unwrap();
+            assert_eq!([read(), read()], [Read(5), Read(0)]);
+        });
     }
 }

@@ -154,6 +154,28 @@ impl Process {
         Ok(Readiness { stdout: was(stdout), stderr: was(stderr), exit: was(exit) })
     }
 
+    /// The descriptors of [`Process::wait_ready`], for callers that wait by other means until one
+    /// of them is readable, and then call it with a timeout of zero. After the end of stdout on a
+    /// system without [`Process::exit_fd`], the exit makes none of them readable.
+    pub fn sources(&mut self) -> Vec<BorrowedFd<'_>> {
+        let only_exit = self.stdout.is_none();
+        if only_exit {
+            let _ = self.exit_fd(); // opens it
+        }
+        let exit = self.exit_fd.as_ref().filter(|_| only_exit).map(AsFd::as_fd);
+        let pipes = [&self.stdout, &self.stderr].into_iter().flatten().map(AsFd::as_fd);
+        pipes.chain(exit).collect()
+    }
+
+    /// `timeout`, or less if an exit is to be waited for that makes none of
+    /// [`Process::sources`] readable.
+    pub(crate) fn bound_wait(&mut self, timeout: Duration) -> Duration {
+        match self.stdout.is_none() && self.exit_fd().is_none() {
+            true => timeout.min(EXIT_POLL_INTERVAL),
+            false => timeout,
+        }
+    }
+
     /// A descriptor that is readable once it has exited (`pidfd_open`); `None` if the system has
     /// none.
     pub fn exit_fd(&mut self) -> Option<BorrowedFd<'_>> {
@@ -380,6 +402,31 @@ mod tests {
         assert!(process.has_exited());
         assert_eq!(process.reap().unwrap().code(), Some(3));
         assert!(limit.wait_idle(LONG));
+    }
+
+    #[test]
+    fn one_of_the_sources_is_readable_when_a_wait_would_end() {
+        let (_limit, mut process) = spawn("echo hello; exec >&- 2>&-; read a < /dev/zero");
+        let wait = |process: &mut Process| {
+            let timeout = process.bound_wait(LONG);
+            let sources = process.sources();
+            let mut fds: Vec<_> = sources.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+            poll_timeout(&mut fds, timeout).unwrap();
+            let readable = fds.iter().any(|fd| !fd.revents().is_empty());
+            drop(fds);
+            (readable, process.wait_ready(None, Duration::ZERO).unwrap())
+        };
+        let (readable, ready) = wait(&mut process);
+        assert!(readable && ready.stdout && !ready.exit);
+        assert_eq!(read(&mut process), "hello\n");
+        let (readable, ready) = wait(&mut process);
+        assert!(readable && (ready.stdout || ready.stderr));
+        (process.stdout, process.stderr) = (None, None);
+        assert_eq!(process.wait_ready(None, Duration::ZERO).unwrap(), Readiness::default());
+        process.kill();
+        let exited = (0..1000).any(|_| wait(&mut process) != (false, Readiness::default()));
+        assert!(exited && process.has_exited());
+        assert_eq!(process.sources().len(), usize::from(super::super::LINUX));
     }
 
     #[test]
