@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use doorstep_async_smol as smol;
 use doorstep_blocking as blocking;
-use doorstep_core::http1::Limits;
 use doorstep_driver::cgi::ProcessLimit;
 use doorstep_driver::os::{self, Log};
 use doorstep_driver::{AccessLog, Cgi, Config, Files, ShutdownHandle, WithObserver, net};
@@ -69,17 +68,17 @@ fn serve_on<S: RuntimeServer>(
 
 /// The configuration of the server, for either runtime.
 fn server_config(config: &CommandConfig) -> Config {
-    let defaults = Config::default();
-    Config {
-        limits: Limits { body: config.max_body, ..defaults.limits },
-        timeouts: config.timeouts,
-        protocol: config.protocol,
-        max_connections: config.max_connections,
-        server: config.server_header.clone().unwrap_or(defaults.server),
-        headers: config.headers.clone(),
-        shutdown_grace: config.grace,
-        ..Config::default()
+    let mut server = Config::default();
+    server.limits.body = config.max_body;
+    server.timeouts = config.timeouts;
+    server.protocol = config.protocol;
+    server.max_connections = config.max_connections;
+    if let Some(header) = &config.server_header {
+        server.server.clone_from(header);
     }
+    server.headers.clone_from(&config.headers);
+    server.shutdown_grace = config.grace;
+    server
 }
 
 fn listen(config: &CommandConfig) -> Result<Vec<TcpListener>, Failure> {

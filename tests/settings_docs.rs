@@ -11,14 +11,16 @@ use std::time::Duration;
 
 use doorstep::core::http1::{Limits, Timeouts};
 use doorstep::core::site::Site;
+use doorstep::core::site::media_type::MediaTypes;
 use doorstep::driver::Config;
 use doorstep::driver::cgi::CgiSettings;
 use doorstep::driver::files::CacheLimits;
-use doorstep::driver::os::LogSettings;
+use doorstep::driver::os::{LogSettings, Rlimits};
+use doorstep::driver::permit_wait::PermitTimeouts;
 use regex::Regex;
 
 #[test]
-fn every_field_of_the_settings_documents_its_default() {
+fn settings_document_every_default_and_are_non_exhaustive() {
     let compared = [
         compare(&Limits::default(), "core/src/http1/limits.rs"),
         compare(&Timeouts::default(), "core/src/http1/limits.rs"),
@@ -27,6 +29,9 @@ fn every_field_of_the_settings_documents_its_default() {
         compare(&CgiSettings::default(), "driver/src/cgi/settings.rs"),
         compare(&CacheLimits::default(), "driver/src/files/cache_limits.rs"),
         compare(&LogSettings::default(), "driver/src/os/log_settings.rs"),
+        compare(&MediaTypes::default(), "core/src/site/media_type.rs"),
+        compare(&PermitTimeouts::default(), "driver/src/permit_wait.rs"),
+        compare(&Rlimits::default(), "driver/src/os/rlimits.rs"),
     ];
     assert!(compared.iter().sum::<usize>() > 60, "few defaults were compared: {compared:?}");
 }
@@ -72,13 +77,17 @@ fn fields_are_found_with_their_documentation() {
     assert_eq!(documented_fields(source, "A"), expected);
 }
 
-/// Compares the documentation of the fields of `T` in `path` with the values in `defaults`. Returns
-/// how many values were compared.
+/// Compares the documentation of the fields of `T` in `path` with the values in `defaults`, and
+/// checks that `T` can have more fields without breaking a program (docs/stability.md). Returns how
+/// many values were compared.
 fn compare<T: Debug>(defaults: &T, path: &str) -> usize {
     let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
     let debug = format!("{defaults:#?}");
     let name = debug.split_once(" {").expect("it is a struct").0;
-    let fields = documented_fields(&source.expect("the source can be read"), name);
+    let source = source.expect("the source can be read");
+    let start = format!("#[non_exhaustive]\npub struct {name} {{\n");
+    assert!(source.contains(&start), "{name} is not non_exhaustive");
+    let fields = documented_fields(&source, name);
     let values = values(&debug);
     let [documented, existing] =
         [&fields, &values].map(|all| all.iter().map(|(field, _)| field).collect::<Vec<_>>());

@@ -178,7 +178,9 @@ mod tests {
     use std::sync::mpsc;
 
     fn threads(n: usize) -> Config {
-        Config { pool_threads: n, ..Config::default() }
+        let mut config = Config::default();
+        config.pool_threads = n;
+        config
     }
 
     #[test]

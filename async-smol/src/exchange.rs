@@ -129,6 +129,10 @@ impl<'a> Exchange<'a> {
     /// left.
     ///
     /// [`Config::pool_threads`]: crate::Config::pool_threads
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, work that has begun goes on to its end, and its result is dropped; other
+    /// work is not done.
     pub async fn unblock<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         self.socket.pool().run(work).await
     }
@@ -143,6 +147,10 @@ impl<'a> Exchange<'a> {
     /// Reading returns [`io::ErrorKind::InvalidData`] with a [`doorstep_core::http1::Reject`] inside
     /// if the client breaks a rule of framing, `UnexpectedEof` if it has closed the connection,
     /// `TimedOut` if it is too slow.
+    ///
+    /// # Cancel safety
+    /// If the future of a single read is dropped, nothing is lost: read again. What `read_exact`,
+    /// `read_to_end` or `copy` has read already is in the caller's buffer, or lost with the future.
     pub fn body(&mut self) -> Body<'_, 'a> {
         let wait = self.socket.connection().wait_guard();
         Body { exchange: self, _wait: wait }
@@ -175,6 +183,10 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// Returns [`doorstep_core::http1::Misuse`] if `status` is not from 102 to 199 or the final
     /// response has begun, or the error of the socket.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped after it was polled, the interim response leaves before what follows: do
+    /// not send it again.
     pub async fn send_interim(&mut self, status: u16, headers: &[(&str, &[u8])]) -> io::Result<()> {
         self.state.write_interim(status, headers)?;
         self.flush().await
@@ -186,6 +198,10 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// Returns [`doorstep_core::http1::Misuse`] if no body, or less of it, was promised, or the error
     /// of the socket.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped after it was polled, the whole part counts as sent, and leaves before the
+    /// next one: do not send it again.
     pub async fn send(&mut self, data: &[u8]) -> io::Result<()> {
         if self.state.append_body(data)? { self.flush().await } else { Ok(()) }
     }
@@ -196,6 +212,10 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// Returns `UnexpectedEof` if the file has become shorter, or the error of the file or the
     /// socket. The client then sees that the response is incomplete.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, sending stops between two bytes, and [`ExchangeView::body_bytes_sent`]
+    /// tells how far it came: send the rest from there, or return, which aborts the response.
     pub async fn send_file(&mut self, file: &File, offset: u64, count: u64) -> io::Result<()> {
         let Some(mut transfer) = self.state.begin_file(file, offset, count)? else {
             return if self.state.should_flush() { self.flush().await } else { Ok(()) };
@@ -237,6 +257,9 @@ impl<'a> Exchange<'a> {
     ///
     /// # Errors
     /// Returns the error of the socket.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the rest leaves with the next flush, or at the end of the response.
     pub async fn flush(&mut self) -> io::Result<()> {
         let flushed = self.socket.flush(self.state.to_send(), false).await;
         self.state.record_flush(flushed)
@@ -247,6 +270,9 @@ impl<'a> Exchange<'a> {
     ///
     /// # Errors
     /// Returns `InvalidInput` if no other protocol was agreed on, or the error of the socket.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, nothing is lost: call this again.
     pub async fn upgraded(&mut self) -> io::Result<(Async<TcpStream>, Vec<u8>)> {
         self.flush().await?; // first: the handler may drop this future, and try again
         let unread = self.state.take_unread()?;

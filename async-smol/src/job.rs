@@ -20,6 +20,11 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// Returns the error of the socket or of the script.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the script gets SIGTERM and, a second later
+    /// ([`CgiSettings::kill_delay`](crate::CgiSettings::kill_delay)), SIGKILL. If a response has begun,
+    /// it is incomplete.
     pub async fn run_script(&mut self, scripts: &Cgi) -> io::Result<bool> {
         run(self, &mut scripts.job().only_scripts()).await
     }

@@ -38,7 +38,7 @@ use std::time::Duration;
 use async_io::{Timer, block_on};
 use doorstep_driver::net::Acceptor;
 use doorstep_driver::os::Stopwatch;
-use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle, os};
+use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle, notify_observer, os};
 use smol::{Executor, future};
 
 use crate::handler::Handler;
@@ -129,7 +129,8 @@ impl Server {
     /// [`Server::run`] does not.)
     pub async fn serve(self, handler: impl Handler) -> io::Result<()> {
         let resources = Resources::new(&self.config, &self.shutdown)?;
-        handler.observer().on_start();
+        let observer = handler.observer();
+        notify_observer(|| observer.on_start());
         let served = self.work(&handler, &resources).await;
         self.finish_shutdown(&handler).await;
         served
@@ -170,7 +171,8 @@ impl Server {
                     }
                 }
             }
-            handler.observer().on_start();
+            let observer = handler.observer();
+            notify_observer(|| observer.on_start());
             drop(starting);
             let first = work();
             let rest = others.into_iter().map(|thread| {
@@ -186,6 +188,9 @@ impl Server {
     ///
     /// # Errors
     /// Returns an error if the system cannot accept connections; as for [`Server::serve`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the connection that was accepted is closed: call this again.
     pub async fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
         let resources = Resources::new(&self.config, &self.shutdown)?;
         Worker::new(handler, &self.config, &self.shutdown, &resources).serve_one().await
@@ -204,7 +209,7 @@ impl Server {
         let mut shutdown = GracefulShutdown::new(&self.shutdown, &self.config);
         let mut idle = false;
         while let Some(timeout) = shutdown.step_processes(observer, idle) {
-            if let Some(processes) = observer.processes() {
+            if let Some(processes) = notify_observer(|| observer.processes()) {
                 let all_ended = async {
                     processes.idle().await;
                     true

@@ -26,6 +26,9 @@ impl Handler for GivesUp {
         if path == b"/next" {
             return exchange.respond(200).body("next");
         }
+        if path == b"/resume" {
+            return self.resume(exchange).await;
+        }
         exchange.respond(200).sized_body(SIZE as u64)?;
         let call = async {
             match path {
@@ -42,6 +45,45 @@ impl Handler for GivesUp {
         let _ = exchange.send(&vec![b'2'; SIZE]).await; // whatever that returns
         Ok(())
     }
+}
+
+impl GivesUp {
+    /// Gives up after a moment, and sends the rest. The last byte is 1 if that has happened.
+    async fn resume(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        exchange.respond(200).sized_body(SIZE as u64 + 1)?;
+        let mut was_given_up = false;
+        loop {
+            let sent = exchange.body_bytes_sent();
+            let call = async { Some(exchange.send_file(&self.0, sent, SIZE as u64 - sent).await) };
+            let timeout = async {
+                Timer::after(Duration::from_millis(5)).await;
+                None
+            };
+            match future::or(call, timeout).await {
+                Some(result) => break result?,
+                None => was_given_up = true,
+            }
+        }
+        exchange.send(&[was_given_up.into()]).await
+    }
+}
+
+#[test]
+fn a_file_that_was_given_up_goes_on_where_it_stopped() {
+    let (address, shutdown, serving) = start();
+    let mut client = TcpStream::connect(address).expect("it listens");
+    client.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket can do that");
+    let request = b"GET /resume HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    client.write_all(request).expect("it reads");
+    thread::sleep(Duration::from_millis(100)); // the server's buffers are full
+    let mut bytes = Vec::new();
+    client.read_to_end(&mut bytes).expect("it is complete");
+    let head = bytes.windows(4).position(|part| part == b"\r\n\r\n").expect("a head") + 4;
+    let (body, end) = bytes[head..].split_at(SIZE);
+    assert!(body == content(), "it differs");
+    assert_eq!(end, [1], "it was given up");
+    shutdown.stop();
+    serving.join().expect("it does not panic").expect("it stops");
 }
 
 #[test]
@@ -204,9 +246,14 @@ fn request(bytes: &[u8]) -> TcpStream {
     client
 }
 
+/// The content of the file: at each offset something else.
+fn content() -> Vec<u8> {
+    (0..SIZE as u32 / 4).flat_map(u32::to_be_bytes).collect()
+}
+
 fn start() -> (SocketAddr, ShutdownHandle, thread::JoinHandle<io::Result<()>>) {
-    let file = tempfile::tempfile().expect("a temporary file can be made");
-    file.set_len(SIZE as u64).expect("it can have holes");
+    let mut file = tempfile::tempfile().expect("a temporary file can be made");
+    file.write_all(&content()).expect("it can be written");
     let server = Server::bind("127.0.0.1:0").expect("a free port");
     let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
     let serving = thread::spawn(move || smol::block_on(server.serve(GivesUp(file))));

@@ -31,12 +31,10 @@ fn unread_bytes_do_not_make_it_busy() {
     for (half_close, ahead) in [(false, ""), (false, "GET /"), (true, ""), (true, "GET /")] {
         let polls = Arc::new(AtomicUsize::new(0));
         smol::block_on(async {
-            let config = Config {
-                disconnect_check_interval: Duration::from_millis(50),
-                half_close_timeout: Duration::from_secs(600),
-                lame_duck: Duration::ZERO,
-                ..Config::default()
-            };
+            let mut config = Config::default();
+            config.disconnect_check_interval = Duration::from_millis(50);
+            config.half_close_timeout = Duration::from_secs(600);
+            config.lame_duck = Duration::ZERO;
             let server = Server::bind("127.0.0.1:0").unwrap().with_config(config);
             let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
             let serving = smol::spawn(server.serve(handler_fn_with(polls.clone(), count_polls)));

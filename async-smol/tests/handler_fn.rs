@@ -69,7 +69,8 @@ fn a_panic_before_the_future_is_made_is_a_500() {
 fn a_server_with_an_invalid_header_does_not_serve() {
     let headers = vec![("X-Frame-Options".into(), "DENY\n".into())];
     let server = || {
-        let config = Config { headers: headers.clone(), ..Config::default() };
+        let mut config = Config::default();
+        config.headers.clone_from(&headers);
         Server::bind("127.0.0.1:0").unwrap().with_config(config)
     };
     for served in [

@@ -222,8 +222,9 @@ fn several_threads_announce_a_stop_once() {
     }
     let _turn = TURN.lock();
     let (server, address) = bound();
-    let shutdown_grace = Duration::from_secs(600);
-    let server = server.with_config(Config { shutdown_grace, ..Config::default() });
+    let mut config = Config::default();
+    config.shutdown_grace = Duration::from_secs(600);
+    let server = server.with_config(config);
     let (shutdown, events) = (server.shutdown_handle(), Arc::new(Events(Mutex::default())));
     let handler = Streams(events.clone());
     let four = NonZeroUsize::new(4).expect("4 is not 0");

@@ -8,13 +8,15 @@
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use doorstep_core::http1::Outbox;
 use doorstep_driver::admission::Admission;
 use doorstep_driver::exchange::log_connection_error;
-use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle, os};
+use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle, notify_observer, os};
 
 use crate::handler::Handler;
 use crate::serve;
@@ -74,7 +76,8 @@ impl<H: Handler> ThreadPool<H> {
         os::can_open_descriptors(MIN_DESCRIPTORS)?;
         let starting = self.starting.lock();
         self.spawn_worker()?;
-        self.handler.observer().on_start();
+        let observer = self.handler.observer();
+        notify_observer(|| observer.on_start());
         drop(starting);
         loop {
             let state = self.state();
@@ -109,7 +112,8 @@ impl<H: Handler> ThreadPool<H> {
         }
         let mut idle = false;
         while let Some(timeout) = shutdown.step_processes(observer, idle) {
-            idle = observer.processes().is_none_or(|processes| processes.wait_idle(timeout));
+            idle = notify_observer(|| observer.processes())
+                .is_none_or(|processes| processes.wait_idle(timeout));
         }
         shutdown.finish(observer);
     }
@@ -168,19 +172,24 @@ impl<H: Handler> ThreadPool<H> {
         drop(self.starting.lock());
         let mut outbox = self.config.outbox();
         while let Some((stream, peer)) = self.accept() {
-            let registration = self.shutdown.connections.register(stream, peer);
-            let socket = Socket::new(registration, &self.config);
-            let served =
-                serve::connection(&self.handler, &self.config, &socket, &mut outbox, false);
-            if let Err(error) = served {
-                log_connection_error(self.handler.observer(), socket.connection(), &error);
-            }
-            drop(socket);
+            // `Handler::observer` may panic: that costs the connection, not the thread's place.
+            let serve = AssertUnwindSafe(|| self.serve(stream, peer, &mut outbox));
+            let _ = catch_unwind(serve);
             outbox.clear();
             outbox.shrink_to(2 * self.config.flush_threshold);
             if !self.keep_worker() {
                 return;
             }
+        }
+    }
+
+    /// Serves a connection until it ends.
+    fn serve(&self, stream: TcpStream, peer: SocketAddr, outbox: &mut Outbox) {
+        let registration = self.shutdown.connections.register(stream, peer);
+        let socket = Socket::new(registration, &self.config);
+        let served = serve::connection(&self.handler, &self.config, &socket, outbox, false);
+        if let Err(error) = served {
+            log_connection_error(self.handler.observer(), socket.connection(), &error);
         }
     }
 

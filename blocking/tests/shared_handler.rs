@@ -129,7 +129,8 @@ fn an_access_log_can_show_the_headers_of_the_request() {
 fn a_server_with_an_invalid_header_does_not_serve() {
     let headers = vec![("X-Frame-Options".into(), "DENY\n".into())];
     let server = || {
-        let config = Config { headers: headers.clone(), ..Config::default() };
+        let mut config = Config::default();
+        config.headers.clone_from(&headers);
         Server::bind("127.0.0.1:0").unwrap().with_config(config)
     };
     let handler = |exchange: &mut Exchange<'_>| exchange.respond(204).body("");

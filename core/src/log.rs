@@ -83,6 +83,7 @@ pub enum Ending {
 
 /// When an exchange began, and how long it took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Timing {
     /// When its head was complete: the time since 1970-01-01 00:00 UTC.
     pub start: Duration,
@@ -91,6 +92,12 @@ pub struct Timing {
 }
 
 impl Timing {
+    /// A start, as the time since 1970-01-01 00:00 UTC, and a duration.
+    #[must_use]
+    pub fn new(start: Duration, duration: Duration) -> Self {
+        Self { start, duration }
+    }
+
     /// When the exchange has ended: the time since 1970-01-01 00:00 UTC.
     #[must_use]
     pub fn end(&self) -> Duration {

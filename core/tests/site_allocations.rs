@@ -9,7 +9,8 @@ use doorstep_core::site::{
 
 #[test]
 fn a_plain_file_costs_no_allocation() {
-    let site = Site { precompressed: true, ..Site::default() };
+    let mut site = Site::default();
+    site.precompressed = true;
     let (mut scratch, mut out) = (Vec::new(), Vec::new());
     serve(&site, &mut scratch, &mut out);
     let used = allocation_counter::measure(|| serve(&site, &mut scratch, &mut out));
@@ -28,7 +29,7 @@ fn serve(site: &Site, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
         match resolver.action() {
             Action::Open(b"a directory") => resolver.opened(Found::Directory(Stat::default())),
             Action::Open(b"a directory/index.html") => {
-                resolver.opened(Found::File(Stat { size: 5, ..Stat::default() }));
+                resolver.opened(Found::File(Stat::new(5, 0)));
             }
             Action::Open(_) => resolver.opened(Found::Nothing),
             Action::List(_) => resolver.listed(false),

@@ -22,6 +22,7 @@ use doorstep_driver::exchange::{ExchangeState, Session, Step};
 use doorstep_driver::net::Acceptor;
 use doorstep_driver::{
     Admission, Config, Files, GracefulShutdown, Job, JobStep, Observer, ShutdownHandle,
+    notify_observer,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -44,7 +45,7 @@ pub fn serve(
         shutdown: RefCell::new(GracefulShutdown::new(handle, config)),
         next_step: Cell::new(Duration::ZERO),
     };
-    observer.on_start();
+    notify_observer(|| observer.on_start());
     while !(handle.is_stopping() && handle.all_closed()) {
         match handle.acceptor.try_accept() {
             Ok(Some((stream, peer))) => {

@@ -23,7 +23,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::connections::Eviction;
 use crate::log_throttle::LogThrottle;
-use crate::observer::Observer;
+use crate::observer::{Observer, notify_observer};
 use crate::os;
 use crate::shutdown_handle::ShutdownHandle;
 
@@ -85,10 +85,8 @@ impl Admission {
     #[must_use = "accepting again at once would fail again"]
     pub fn accept_failed(&self, observer: &dyn Observer, error: &io::Error) -> Duration {
         if self.no_descriptor.should_log() {
-            observer.on_error(
-                self.address(),
-                &format!("cannot accept connections: {}", os::describe_error(error)),
-            );
+            let message = format!("cannot accept connections: {}", os::describe_error(error));
+            notify_observer(|| observer.on_error(self.address(), &message));
         }
         let _ = self.evict();
         self.config.accept_backoff
@@ -98,7 +96,8 @@ impl Admission {
     /// the last one was started for `peer`. Logs this under that address when the shortage begins.
     pub fn spawn_failed(&self, observer: &dyn Observer, peer: IpAddr, error: &io::Error) {
         if self.no_thread.should_log() {
-            observer.on_error(peer, &format!("no thread for more connections: {error}"));
+            let message = format!("no thread for more connections: {error}");
+            notify_observer(|| observer.on_error(peer, &message));
         }
     }
 

@@ -8,7 +8,9 @@
 //! use doorstep_driver::Config;
 //! use std::num::NonZeroUsize;
 //!
-//! let config = Config { max_connections: NonZeroUsize::new(64), ..Config::default() };
+//! let mut config = Config::default();
+//! config.max_connections = NonZeroUsize::new(64);
+//! config.limits.body = 10 << 20;
 //! assert_eq!(config.server, "doorstep/0.1");
 //! ```
 
@@ -23,6 +25,7 @@ use doorstep_core::http1::{
 
 /// How a server serves. The defaults are fit for the open network.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Config {
     /// The bounds of requests. Each field names the status of the response to a request that
     /// exceeds it. Default: those of [`Limits`].
@@ -55,8 +58,8 @@ pub struct Config {
     ///     escape_html(&mut html, page.reason); // it may quote the request
     ///     ("text/html; charset=utf-8", html)
     /// });
-    /// let config = Config { error_pages: Some(error_pages), ..Config::default() };
-    /// # drop(config);
+    /// let mut config = Config::default();
+    /// config.error_pages = Some(error_pages);
     /// ```
     ///
     /// [`page::error`]: doorstep_core::page::error
@@ -226,8 +229,9 @@ impl Config {
     /// ```
     /// use doorstep_driver::Config;
     ///
-    /// let headers = vec![("X-Frame-Options".into(), "DENY\r\n".into())];
-    /// let error = Config { headers, ..Config::default() }.check().unwrap_err();
+    /// let mut config = Config::default();
+    /// config.headers = vec![("X-Frame-Options".into(), "DENY\r\n".into())];
+    /// let error = config.check().unwrap_err();
     /// assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     /// assert!(error.to_string().starts_with("Config::headers: X-Frame-Options: "));
     /// ```
@@ -309,7 +313,8 @@ mod tests {
 
     #[test]
     fn an_inbox_holds_the_largest_head_and_trailers_and_what_is_read_ahead() {
-        let limits = Limits { head: 1000, trailers: 100, ..Limits::default() };
+        let mut limits = Limits::default();
+        (limits.head, limits.trailers) = (1000, 100);
         for (body_read_ahead, largest) in [(10_000, 11_100), (0, 5_196)] {
             let config = Config { limits, body_read_ahead, ..Config::default() };
             let mut inbox = config.inbox();

@@ -72,7 +72,7 @@ pub use event_listener;
 pub use exchange::response::Response;
 pub use files::Files;
 pub use job::{Job, JobStep};
-pub use observer::{Observer, ShutdownReport};
+pub use observer::{Observer, ShutdownReport, notify_observer};
 pub use shutdown::{GracefulShutdown, ShutdownSchedule};
 pub use shutdown_handle::ShutdownHandle;
 pub use stop_signal::Stopping;

@@ -1,6 +1,7 @@
 //! The reports of a server to its application: finished responses, errors, start and shutdown.
 
 use std::net::IpAddr;
+use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
 use doorstep_core::log::Record;
@@ -9,6 +10,7 @@ use crate::process_limit::ProcessLimit;
 
 /// Receives what a server reports. Every method does nothing unless it is overridden, and none may
 /// wait: they are called on the threads that serve. The methods are called by many threads at once.
+/// A panic in one of them ends there: the response and the connection go on ([`notify_observer`]).
 ///
 /// A handler returns its observer by `Handler::observer`, and gets one more by
 /// `Handler::with_observer`.
@@ -132,6 +134,7 @@ pub trait Observer: Send + Sync {
 
 /// How a shutdown went, for [`Observer::on_stopped`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ShutdownReport {
     /// The number of connections that were aborted before their last response was sent, because the
     /// grace was over; those that were never served are among them.
@@ -139,6 +142,33 @@ pub struct ShutdownReport {
     /// What is left of [`Config::shutdown_grace`](crate::Config::shutdown_grace): how long the observer may take to end its own
     /// work.
     pub time_left: Duration,
+}
+
+impl ShutdownReport {
+    /// A report, for a front end, and for tests of an observer.
+    #[must_use]
+    pub fn new(aborted: usize, time_left: Duration) -> Self {
+        Self { aborted, time_left }
+    }
+}
+
+/// Calls a method of an [`Observer`]. If it panics, that ends here, and the result is the default:
+/// what is served does not depend on a log. The panic hook has reported it. For front ends, which
+/// call [`Observer::on_start`] and [`Observer::processes`]; this crate makes all other calls so.
+///
+/// ```
+/// use doorstep_driver::{Observer, notify_observer};
+///
+/// struct Panics;
+/// impl Observer for Panics {
+///     fn on_start(&self) {
+///         panic!("a bug");
+///     }
+/// }
+/// notify_observer(|| Panics.on_start());
+/// ```
+pub fn notify_observer<T: Default>(call: impl FnOnce() -> T) -> T {
+    panic::catch_unwind(AssertUnwindSafe(call)).unwrap_or_default()
 }
 
 /// Ignores everything. It overrides every method: those of the trait would call each other for ever.
@@ -214,7 +244,7 @@ mod tests {
         observer.on_start();
         observer.on_shutdown();
         observer.on_grace_expired();
-        observer.on_stopped(&ShutdownReport { aborted: 0, time_left: Duration::ZERO });
+        observer.on_stopped(&ShutdownReport::new(0, Duration::ZERO));
         observer.processes();
     }
 

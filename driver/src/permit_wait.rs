@@ -26,15 +26,34 @@ pub struct PermitWait {
 }
 
 /// How long to wait for a permit.
+///
+/// ```
+/// use doorstep_driver::permit_wait::PermitTimeouts;
+/// use std::time::Duration;
+///
+/// let mut timeouts = PermitTimeouts::default();
+/// timeouts.timeout = Duration::from_secs(5);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PermitTimeouts {
-    /// The longest wait.
+    /// The longest wait. Default: 60 s.
     pub timeout: Duration,
-    /// The longest wait after the client has closed its half of the connection.
+    /// The longest wait after the client has closed its half of the connection. Default: 5 s.
     pub half_close_timeout: Duration,
     /// The longest time between two checks whether the client is still connected:
-    /// [`Config::disconnect_check_interval`](crate::Config::disconnect_check_interval).
+    /// [`Config::disconnect_check_interval`](crate::Config::disconnect_check_interval). Default: 1 s.
     pub check_interval: Duration,
+}
+
+impl Default for PermitTimeouts {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(60),
+            half_close_timeout: Duration::from_secs(5),
+            check_interval: Duration::from_secs(1),
+        }
+    }
 }
 
 /// The result of polling a wait.
@@ -48,6 +67,7 @@ pub enum PermitPoll<P = Permit> {
 
 /// Why a request gets no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NoPermit {
     /// All permits are held, and the queue is full.
     Full,

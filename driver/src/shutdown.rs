@@ -45,7 +45,7 @@
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::observer::{Observer, ShutdownReport};
+use crate::observer::{Observer, ShutdownReport, notify_observer};
 use crate::shutdown_handle::ShutdownHandle;
 
 /// The shortest time of each of the last two steps: they take effect within it.
@@ -56,6 +56,7 @@ const MAX_GRACE: Duration = Duration::from_secs(1 << 32);
 /// The time of each step of a shutdown, since [`ShutdownHandle::stop`]. If the grace is short, the
 /// steps come closer together, and connections may still be idle when handlers are asked to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ShutdownSchedule {
     /// Connections that wait for a request are closed.
     pub close_idle: Duration,
@@ -131,7 +132,7 @@ impl<'s> GracefulShutdown<'s> {
     /// for connections has ended.
     pub fn step(&mut self, observer: &dyn Observer, all_closed: bool) -> Option<Duration> {
         let ShutdownHandle { acceptor, connections } = self.handle;
-        connections.report_stop(|| observer.on_shutdown());
+        connections.report_stop(|| notify_observer(|| observer.on_shutdown()));
         if all_closed {
             self.next = Next::Nothing;
         }
@@ -143,7 +144,7 @@ impl<'s> GracefulShutdown<'s> {
             }
             Next::ExpireGrace => {
                 if connections.expire_grace() {
-                    observer.on_grace_expired();
+                    notify_observer(|| observer.on_grace_expired());
                 }
                 (Next::Abort, self.schedule.abort)
             }
@@ -163,8 +164,8 @@ impl<'s> GracefulShutdown<'s> {
     /// processes start; the second kills those that are left. Returns how long to wait until none
     /// is left, or `None` if there is nothing more to wait for.
     pub fn step_processes(&mut self, observer: &dyn Observer, idle: bool) -> Option<Duration> {
-        self.handle.connections.report_stop(|| observer.on_shutdown());
-        let processes = observer.processes()?;
+        self.handle.connections.report_stop(|| notify_observer(|| observer.on_shutdown()));
+        let processes = notify_observer(|| observer.processes())?;
         let (next, timeout) = match self.next_of_processes {
             NextOfProcesses::Close => {
                 processes.close();
@@ -185,10 +186,10 @@ impl<'s> GracefulShutdown<'s> {
     /// is left.
     pub fn finish(self, observer: &dyn Observer) -> ShutdownReport {
         let ShutdownHandle { acceptor, connections } = self.handle;
-        connections.report_stop(|| observer.on_shutdown()); // serving may have ended by an error
+        connections.report_stop(|| notify_observer(|| observer.on_shutdown())); // serving may have ended by an error
         connections.add_aborted(acceptor.abort_backlog());
         let report = ShutdownReport { aborted: connections.aborted(), time_left: self.time_left() };
-        observer.on_stopped(&report);
+        notify_observer(|| observer.on_stopped(&report));
         report
     }
 

@@ -2,7 +2,8 @@
 //!
 //! [`WithObserver`] is the result of `Handler::with_observer` of every front end, which implements
 //! its `Handler` for it. The handler's own observer still receives every report, after the other
-//! one: so a service keeps its own log, and [`Cgi`](crate::Cgi) its part in a shutdown.
+//! one, even if that panics: so a service keeps its own log, and [`Cgi`](crate::Cgi) its part in a
+//! shutdown.
 //!
 //! ```
 //! use doorstep_driver::{AccessLog, Files, Observer, WithObserver};
@@ -17,7 +18,7 @@ use std::ops::Deref;
 
 use doorstep_core::log::Record;
 
-use crate::observer::{Observer, ShutdownReport};
+use crate::observer::{Observer, ShutdownReport, notify_observer};
 use crate::process_limit::ProcessLimit;
 
 /// A handler whose reports `observer` receives too. It dereferences to the handler.
@@ -51,34 +52,34 @@ impl<H, O> Deref for WithObserver<H, O> {
 
 impl<H: Send + Sync, O: Observer> Observer for WithObserver<H, O> {
     fn log(&self, record: &Record<'_>) {
-        self.observer.log(record);
+        notify_observer(|| self.observer.log(record));
         self.inner().log(record);
     }
     fn wants_timing(&self) -> bool {
-        self.observer.wants_timing() || self.inner().wants_timing()
+        notify_observer(|| self.observer.wants_timing()) || self.inner().wants_timing()
     }
     fn on_error(&self, peer: IpAddr, message: &str) {
-        self.observer.on_error(peer, message);
+        notify_observer(|| self.observer.on_error(peer, message));
         self.inner().on_error(peer, message);
     }
     fn on_start(&self) {
-        self.observer.on_start();
+        notify_observer(|| self.observer.on_start());
         self.inner().on_start();
     }
     fn on_shutdown(&self) {
-        self.observer.on_shutdown();
+        notify_observer(|| self.observer.on_shutdown());
         self.inner().on_shutdown();
     }
     fn on_grace_expired(&self) {
-        self.observer.on_grace_expired();
+        notify_observer(|| self.observer.on_grace_expired());
         self.inner().on_grace_expired();
     }
     fn on_stopped(&self, report: &ShutdownReport) {
-        self.observer.on_stopped(report);
+        notify_observer(|| self.observer.on_stopped(report));
         self.inner().on_stopped(report);
     }
     fn processes(&self) -> Option<&ProcessLimit> {
-        self.observer.processes().or_else(|| self.inner().processes())
+        notify_observer(|| self.observer.processes()).or_else(|| self.inner().processes())
     }
 }
 

@@ -91,12 +91,11 @@ fn it_serves_files_pipelined_and_one_connection_after_the_other() {
 
 #[test]
 fn a_connection_that_is_idle_is_evicted_for_another_and_by_a_shutdown() {
-    let server = Running::start(Config {
-        eviction_grace: Duration::from_millis(100),
-        first_request_grace: Duration::from_millis(100),
-        lame_duck: Duration::from_millis(100),
-        ..Config::default()
-    });
+    let mut config = Config::default();
+    config.eviction_grace = Duration::from_millis(100);
+    config.first_request_grace = Duration::from_millis(100);
+    config.lame_duck = Duration::from_millis(100);
+    let server = Running::start(config);
     let mut idle = server.client();
     assert!(ask(&mut server.client(), &["/small.txt"]).ends_with("small\n"));
     assert_eq!(idle.read(&mut [0]).expect("it is closed by a FIN"), 0);

@@ -69,20 +69,19 @@ impl Outcome {
 
 fn limits(settings: &[u8; 8]) -> Limits {
     let [a, b, c, ..] = settings.map(u32::from);
-    if (a, b, c) == (0, 0, 0) {
-        return Limits::default();
+    let mut limits = Limits::default();
+    if (a, b, c) != (0, 0, 0) {
+        limits.request_line = 8 + a * 4;
+        limits.header_line = 4 + b * 4;
+        limits.head = 16 + c * 16;
+        limits.header_count = (a ^ b) as u8;
+        limits.empty_lines = (b % 8) as u8;
+        limits.body = u64::from(a * c);
+        limits.drain = b * c;
+        limits.chunk_overhead = 4 + b * 2;
+        limits.trailers = (c * 2) as u16;
     }
-    Limits {
-        request_line: 8 + a * 4,
-        header_line: 4 + b * 4,
-        head: 16 + c * 16,
-        header_count: (a ^ b) as u8,
-        empty_lines: (b % 8) as u8,
-        body: u64::from(a * c),
-        drain: b * c,
-        chunk_overhead: 4 + b * 2,
-        trailers: (c * 2) as u16,
-    }
+    limits
 }
 
 fn connection(settings: &[u8; 8]) -> Connection {

@@ -111,7 +111,8 @@ fuzz_target!(|input: &[u8]| {
     };
     let modified = DATES[usize::from(*modified) % DATES.len()];
     let near = |other: &u8| modified.saturating_add(i64::from(other.cast_signed()));
-    let stat = Stat { size, modified, changed: (near(changed), 0), ..Stat::default() };
+    let mut stat = Stat::new(size, modified);
+    stat.changed = (near(changed), 0);
     let current = Validators::from_stat(&stat, near(now));
     let tag = tag(&current.etag, &stat, near(now));
 
@@ -196,7 +197,8 @@ fn request(method: &str, lines: &Lines, with: impl FnOnce(&Head<'_>)) {
         bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
     }
     bytes.extend(b"\r\n");
-    let limits = Limits { header_line: 1 << 20, head: 1 << 20, ..Limits::default() };
+    let mut limits = Limits::default();
+    (limits.header_line, limits.head) = (1 << 20, 1 << 20);
     let mut connection = Connection::new(limits);
     match connection.advance(&bytes) {
         Ok((_, Event::Request(head))) => with(&head),

@@ -7,6 +7,7 @@
 use arbitrary::Arbitrary;
 use doorstep_core::http1::{
     Connection, Event, GrowableBuffer, Inbox, Limits, Misuse, Outbox, Reject, Response, Version,
+    WaitingFor,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -44,6 +45,8 @@ enum Call<'a> {
     AppendWith(u16, usize),
     SetDate(u64),
     AddDefaultHeader(Name<'a>, &'a [u8]),
+    TimedOut,
+    WriteTo(u16),
 }
 
 #[derive(Arbitrary, Debug)]
@@ -106,7 +109,8 @@ const REJECTS: [Reject; 4] =
 
 fuzz_target!(|input: (bool, u8, u16, Vec<Call<'_>>)| {
     let (old, first, most, calls) = input;
-    let limits = Limits { drain: 1000, chunk_overhead: 1000, ..Limits::default() };
+    let mut limits = Limits::default();
+    (limits.drain, limits.chunk_overhead) = (1000, 1000);
     let version = if old { Version::Http10 } else { Version::Http11 };
     let mut session = Session {
         connection: Connection::new(limits).with_version(version),
@@ -263,6 +267,23 @@ impl Session {
             Call::AddDefaultHeader(ref name, value) => {
                 *default_headers += name.text().len() + value.len() + 4;
                 done = outbox.add_default_header(name.text(), value);
+            }
+            Call::TimedOut => {
+                use WaitingFor::{Body, BodyOrResponse, Head};
+                let may_refuse =
+                    matches!(connection.waiting_for(outbox), Head | Body | BodyOrResponse);
+                connection.timed_out(inbox.unread(), outbox);
+                assert_eq!(connection.response_due(), None);
+                assert!(may_refuse || outbox.unsent().is_empty(), "it is over");
+            }
+            Call::WriteTo(n) => {
+                let (unsent, mut sink) = (outbox.unsent().to_vec(), vec![0; n.into()]);
+                let taken = outbox.write_to(&mut &mut *sink);
+                assert_eq!(taken.is_err(), n == 0 && !unsent.is_empty());
+                let taken = taken.unwrap_or(0);
+                assert_eq!(taken, unsent.len().min(n.into()));
+                assert_eq!(sink[..taken], unsent[..taken]);
+                assert_eq!(outbox.unsent(), &unsent[taken..]);
             }
         }
         (asked, done)

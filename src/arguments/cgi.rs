@@ -15,7 +15,7 @@ use clap::builder::NonEmptyStringValueParser;
 use doorstep_core::cgi::route::ScriptDirectories;
 use doorstep_core::path;
 use doorstep_driver::cgi::CgiSettings;
-use doorstep_driver::os::{Credentials, Rlimits};
+use doorstep_driver::os::Credentials;
 
 use super::values;
 use crate::failure::Failure;
@@ -99,19 +99,15 @@ impl CgiOptions {
             Credentials::for_user(Some(user))
                 .map_err(|error| Failure::User(user.clone(), error))?;
         }
-        let mut settings = CgiSettings {
-            user: self.cgi_user,
-            timeout: self.cgi_time,
-            max_output: self.cgi_output,
-            max_processes: self.cgi_processes.get(),
-            max_queued: self.cgi_queue,
-            rlimits: Rlimits {
-                cpu: self.cgi_cpu.and_then(values::whole_seconds),
-                memory: self.cgi_memory,
-                files: self.cgi_files.map(NonZeroU64::get),
-            },
-            ..CgiSettings::default()
-        };
+        let mut settings = CgiSettings::default();
+        settings.user = self.cgi_user;
+        settings.timeout = self.cgi_time;
+        settings.max_output = self.cgi_output;
+        settings.max_processes = self.cgi_processes.get();
+        settings.max_queued = self.cgi_queue;
+        settings.rlimits.cpu = self.cgi_cpu.and_then(values::whole_seconds);
+        settings.rlimits.memory = self.cgi_memory;
+        settings.rlimits.files = self.cgi_files.map(NonZeroU64::get);
         if let Some(dir) = self.cgi_dir.iter().find(|dir| !is_directory_below(root, dir)) {
             return Err(Failure::ScriptDirectory(dir.clone()));
         }
@@ -218,8 +214,9 @@ mod tests {
         assert_eq!(settings.timeout, Duration::from_secs(5));
         assert_eq!(settings.max_output, 10 << 10);
         assert_eq!((settings.max_processes, settings.max_queued), (2, 0));
-        let rlimits = Rlimits { cpu: Some(3), memory: Some(1 << 30), files: Some(20) };
-        assert_eq!(settings.rlimits, rlimits);
+        let rlimits = settings.rlimits;
+        assert_eq!((rlimits.cpu, rlimits.memory), (Some(3), Some(1 << 30)));
+        assert_eq!(rlimits.files, Some(20));
     }
 
     #[test]

@@ -184,13 +184,11 @@ impl FileOptions {
 
     /// How the directory is served. Fails if the MIME types cannot be read.
     pub(crate) fn site(self) -> Result<Site, Failure> {
-        let mut site = Site {
-            hidden: self.hidden,
-            listing: !self.no_listing,
-            precompressed: self.precompressed,
-            cors: self.cors,
-            ..Site::default()
-        };
+        let mut site = Site::default();
+        site.hidden = self.hidden;
+        site.listing = !self.no_listing;
+        site.precompressed = self.precompressed;
+        site.cors = self.cors;
         // Recipients would combine two Cache-Control headers into one.
         site.cache_control.clear();
         if !self.sets_header("cache-control") {

@@ -64,14 +64,13 @@ pub(crate) struct LimitOptions {
 impl LimitOptions {
     /// The timeouts of a connection. The minimum rate is the library's default.
     pub(crate) fn timeouts(&self) -> Timeouts {
-        Timeouts {
-            idle: self.timeout_keep_alive,
-            head: self.timeout_header,
-            body: self.timeout_body,
-            send: self.timeout_send,
-            linger: self.timeout_linger,
-            ..Timeouts::default()
-        }
+        let mut timeouts = Timeouts::default();
+        timeouts.idle = self.timeout_keep_alive;
+        timeouts.head = self.timeout_header;
+        timeouts.body = self.timeout_body;
+        timeouts.send = self.timeout_send;
+        timeouts.linger = self.timeout_linger;
+        timeouts
     }
 }
 
@@ -100,14 +99,12 @@ mod tests {
             "--timeout-send=4h",
             "--timeout-linger=500ms",
         ];
-        let expected = Timeouts {
-            idle: Duration::from_secs(1),
-            head: Duration::from_secs(2),
-            body: Duration::from_secs(180),
-            send: Duration::from_secs(4 * 3600),
-            linger: Duration::from_millis(500),
-            ..Timeouts::default()
-        };
+        let mut expected = Timeouts::default();
+        expected.idle = Duration::from_secs(1);
+        expected.head = Duration::from_secs(2);
+        expected.body = Duration::from_secs(180);
+        expected.send = Duration::from_secs(4 * 3600);
+        expected.linger = Duration::from_millis(500);
         assert_eq!(timeouts(&all).unwrap(), expected);
         assert_eq!(timeouts(&["--timeout-send", "none"]).unwrap().send, Duration::MAX);
         assert_eq!(timeouts(&["--timeout-send", "1h 30m"]).unwrap().send.as_secs(), 5400);

@@ -2,18 +2,16 @@
 //! B-247, B-250, B-254.
 
 use doorstep::blocking::CgiSettings;
-use doorstep::blocking::Config;
-use doorstep::core::http1::Limits;
 
-use crate::runtimes::{Runtime, config};
-use crate::scripts::{ScriptServer, text};
+use crate::runtimes::{Runtime, config, with};
+use crate::scripts::{ScriptServer, settings, text};
 use crate::support::client::{Client, Response};
 
 on_every_runtime! {
     fn rfc_3875_4_2_stdin_is_an_ordinary_file_of_known_length(runtime: Runtime) {
         // In memory, at its edges, and beyond.
         let scripts =
-            ScriptServer::start_with(runtime, CgiSettings { body_buffer: 10_000, ..CgiSettings::default() });
+            ScriptServer::start_with(runtime, settings(|s| s.body_buffer = 10_000));
         let mut client = scripts.client();
         for size in [0, 1, 4096, 9_999, 10_000, 10_001, 300_000] {
             let body: Vec<u8> = (0..size).map(|n: u32| (n % 251) as u8).collect();
@@ -68,9 +66,8 @@ on_every_runtime! {
     }
 
     fn b_254_a_body_beyond_the_limit_is_a_413_and_nothing_is_run(runtime: Runtime) {
-        let limits = Limits { body: 1000, ..Limits::default() };
-        let scripts =
-            ScriptServer::configured(runtime, CgiSettings::default(), Config { limits, ..config() });
+                let scripts =
+            ScriptServer::configured(runtime, CgiSettings::default(), with(config(), |c| c.limits.body = 1000));
         let response =
             scripts.client().request("POST", "/cgi-bin/hostile/stderr.sh", &["Content-Length: 1001"]);
         assert_eq!((response.status, response.header("Connection")), (413, Some("close")));

@@ -4,23 +4,15 @@
 use std::fs;
 use std::time::Duration;
 
-use doorstep::blocking::CgiSettings;
-
 use crate::runtimes::{Runtime, eventually};
-use crate::scripts::{ScriptServer, children};
+use crate::scripts::{ScriptServer, children, settings};
 
 on_every_runtime! {
     fn no_process_thread_or_file_of_hostile_scripts_is_left(runtime: Runtime) {
         runtime.alone("cleanup", "no_process_thread_or_file_of_hostile_scripts_is_left", || {
             let temporary = tempfile::tempdir().expect("a temporary directory can be made");
             tempfile::env::override_temp_dir(temporary.path()).expect("it was not set before");
-            let settings = CgiSettings {
-                timeout: Duration::from_millis(300),
-                max_output: 1_000_000,
-                max_processes: 100,
-                body_buffer: 0,
-                ..CgiSettings::default()
-            };
+            let settings = settings(|s| { s.timeout = Duration::from_millis(300); s.max_output = 1_000_000; s.max_processes = 100; s.body_buffer = 0; });
             let round = || {
                 let scripts = ScriptServer::start_with(runtime, settings.clone());
                 let hostile = scripts.root.path().join("cgi-bin/hostile");

@@ -7,16 +7,15 @@ use std::path::Path;
 use std::process::Command;
 
 use doorstep::blocking::CgiSettings;
-use doorstep::driver::os::Rlimits;
 
 use crate::runtimes::{CommandRuntime, Runtime};
-use crate::scripts::{ScriptServer, corpus, text};
+use crate::scripts::{ScriptServer, corpus, settings, text};
 use crate::support::client::Response;
 use crate::support::{Server, doorstep};
 
 on_every_runtime! {
     fn b_247_b_248_the_standard_streams_can_be_opened_by_name(runtime: Runtime) {
-        let settings = CgiSettings { body_buffer: 1000, ..CgiSettings::default() };
+        let settings = settings(|s| s.body_buffer = 1000);
         let scripts = ScriptServer::start_with(runtime, settings);
         for size in [5, 100_000] {
             let mut client = scripts.client();
@@ -32,7 +31,7 @@ on_every_runtime! {
 
     fn rfc_3875_4_1_the_variables_of_a_plain_request(runtime: Runtime) {
         let scripts =
-            ScriptServer::start_with(runtime, CgiSettings { variables: vec![], ..CgiSettings::default() });
+            ScriptServer::start_with(runtime, settings(|s| s.variables = vec![]));
         let root = fs::canonicalize(scripts.root.path()).expect("it is there");
         let root = root.display();
         let mut client = scripts.client();
@@ -85,7 +84,7 @@ on_every_runtime! {
     fn b_237_configured_variables_are_passed(runtime: Runtime) {
         let variables =
             vec![("MORE".into(), "a=b c".into()), ("HTTP_HOST".into(), "forged".into())];
-        let scripts = ScriptServer::start_with(runtime, CgiSettings { variables, ..CgiSettings::default() });
+        let scripts = ScriptServer::start_with(runtime, settings(|s| s.variables = variables));
         let seen = Myself::from(&scripts.get("/cgi-bin/myself"));
         assert_eq!(seen.variables["MORE"], "a=b c");
         assert_eq!(seen.variables["HTTP_HOST"], "test", "the request's value takes precedence");
@@ -255,8 +254,11 @@ on_every_runtime! {
     }
 
     fn b_256_resource_limits_are_applied(runtime: Runtime) {
-        let rlimits = Rlimits { cpu: Some(7), memory: Some(1 << 30), files: Some(50) };
-        let scripts = ScriptServer::start_with(runtime, CgiSettings { rlimits, ..CgiSettings::default() });
+        let settings = settings(|s| {
+            (s.rlimits.cpu, s.rlimits.memory) = (Some(7), Some(1 << 30));
+            s.rlimits.files = Some(50);
+        });
+        let scripts = ScriptServer::start_with(runtime, settings);
         assert_eq!(text(&scripts.get("/cgi-bin/limits.sh")), "7 1048576 50\n");
         let seen = Myself::from(&scripts.get("/cgi-bin/myself"));
         assert!(!seen.status("Uid").contains("\t0\t"), "B-246 holds all the same");

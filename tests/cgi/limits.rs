@@ -1,13 +1,16 @@
 //! Scripts that exceed a limit of time or output. They are killed, and the client gets a response or
 //! a visible abort. B-250, B-256.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use doorstep::blocking::CgiSettings;
-use doorstep::blocking::Config;
+use regex::Regex;
 
-use crate::runtimes::{Runtime, config, eventually};
-use crate::scripts::{ScriptServer, children, end, incomplete_response, request_script, text};
+use crate::runtimes::{Runtime, config, eventually, with};
+use crate::scripts::{
+    ScriptServer, children, end, incomplete_response, request_script, settings, text,
+};
 
 /// Shorter than a hanging script takes, and long enough for a header.
 const SHORT: Duration = Duration::from_millis(800);
@@ -47,6 +50,59 @@ on_every_runtime! {
         scripts.wait_until_ended();
     }
 
+    fn no_duration_is_too_long_to_serve_files_and_scripts(runtime: Runtime) {
+        let config = with(config(), |c| {
+            let t = &mut c.timeouts;
+            for time in [&mut t.idle, &mut t.head, &mut t.body, &mut t.send, &mut t.drain, &mut t.linger] {
+                *time = Duration::MAX;
+            }
+            for time in [
+                &mut c.accept_backoff, &mut c.eviction_grace, &mut c.first_request_grace, &mut c.eviction_timeout,
+                &mut c.eviction_scan_interval, &mut c.descriptor_wait, &mut c.rotation_interval,
+                &mut c.sweep_interval, &mut c.shutdown_grace, &mut c.lame_duck, &mut c.shutdown_step,
+                &mut c.kill_wait, &mut c.disconnect_check_interval, &mut c.half_close_timeout,
+                &mut c.pool_idle_timeout, &mut c.log_quiet_time,
+            ] {
+                *time = Duration::MAX;
+            }
+        });
+        let settings = settings(|s| {
+            for time in [
+                &mut s.timeout, &mut s.half_close_timeout, &mut s.check_interval, &mut s.exit_timeout,
+                &mut s.kill_delay,
+            ] {
+                *time = Duration::MAX;
+            }
+        });
+        let is_time = Regex::new(r": [0-9.]+[mµn]?s,").expect("it is a pattern");
+        for all in [format!("{config:#?}"), format!("{settings:#?}")] {
+            let times: BTreeSet<_> = is_time.find_iter(&all).map(|found| found.as_str()).collect();
+            assert_eq!(times, BTreeSet::from([&*format!(": {:?},", Duration::MAX)]), "another field");
+        }
+        let scripts = ScriptServer::configured(runtime, settings, config);
+        let mut client = scripts.client();
+        for (target, status) in [
+            ("/a.txt", 200),
+            ("/", 200),
+            ("/cgi-bin/words.sh?a+b", 200),
+            ("/cgi-bin/hostile/no-header.sh", 502),
+            ("/cgi-bin/hostile/stderr.sh", 200),
+        ] {
+            assert_eq!(client.request("GET", target, &[]).status, status, "{target}");
+        }
+        client.send(b"POST /cgi-bin/stdin.py HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
+        assert_eq!(client.response(false).status, 200);
+        let mut hangs = request_script(&scripts, "hang.sh?body");
+        hangs.peek();
+        hangs.reset();
+        scripts.wait_until_ended();
+        drop(client);
+        scripts.server.stop();
+        scripts.server.wait_until_stopped();
+        let errors = scripts.server.state.errors();
+        assert!(!errors.iter().any(|error| error.contains("panicked")), "{errors:?}");
+    }
+
     fn b_256_a_hundred_megabytes_arrive(runtime: Runtime) {
         let scripts = ScriptServer::start(runtime);
         let response = scripts.get("/cgi-bin/hostile/large.py");
@@ -57,7 +113,7 @@ on_every_runtime! {
 
     fn b_256_endless_output_is_aborted(runtime: Runtime) {
         let scripts =
-            ScriptServer::start_with(runtime, CgiSettings { max_output: 3_000_000, ..CgiSettings::default() });
+            ScriptServer::start_with(runtime, settings(|s| s.max_output = 3_000_000));
         let output = incomplete_response(&scripts, "hostile/endless.sh");
         assert!(!output.ends_with("0\r\n\r\n"), "no last chunk");
         assert!((1_000_000..4_000_000).contains(&output.len()), "{}", output.len());
@@ -106,7 +162,7 @@ on_every_runtime! {
     }
 
     fn b_256_a_script_that_leaves_its_process_group_is_killed_too(runtime: Runtime) {
-        let scripts = ScriptServer::start_with(runtime, CgiSettings { max_processes: 1, ..short() });
+        let scripts = ScriptServer::start_with(runtime, with(short(), |s| s.max_processes = 1));
         let output = incomplete_response(&scripts, "hostile/steps-out.py");
         assert!(output.contains("so far") && !output.ends_with("0\r\n\r\n"), "{output}");
         scripts.wait_until_ended();
@@ -138,7 +194,7 @@ on_every_runtime! {
     }
 
     fn b_250_a_client_may_disconnect_after_its_response(runtime: Runtime) {
-        let settings = CgiSettings { half_close_timeout: Duration::from_millis(100), ..CgiSettings::default() };
+        let settings = settings(|s| s.half_close_timeout = Duration::from_millis(100));
         let scripts = ScriptServer::start_with(runtime, settings);
         assert_eq!(scripts.get("/cgi-bin/hostile/chatters.sh?whole").body, b"hello");
         scripts.wait_for_error("/cgi-bin/hostile/chatters.sh: has worked on");
@@ -190,7 +246,7 @@ on_every_runtime! {
     }
 
     fn b_250_a_client_that_disconnects_before_a_local_redirect_ends_the_script(runtime: Runtime) {
-        let settings = CgiSettings { half_close_timeout: SHORT, ..CgiSettings::default() };
+        let settings = settings(|s| s.half_close_timeout = SHORT);
         let scripts = ScriptServer::start_with(runtime, settings);
         let mut client = scripts.client();
         client.send(b"GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -240,7 +296,7 @@ on_every_runtime! {
     }
 
     fn b_250_a_half_closed_client_ends_its_script_after_the_timeout(runtime: Runtime) {
-        let settings = CgiSettings { half_close_timeout: SHORT, ..CgiSettings::default() };
+        let settings = settings(|s| s.half_close_timeout = SHORT);
         let scripts = ScriptServer::start_with(runtime, settings);
         let mut quiet = request_script(&scripts, "hang.sh?body");
         quiet.shutdown_write();
@@ -259,7 +315,7 @@ on_every_runtime! {
     }
 
     fn b_256_fifty_hanging_scripts_do_not_delay_files(runtime: Runtime) {
-        let scripts = ScriptServer::start_with(runtime, CgiSettings { max_processes: 50, ..CgiSettings::default() });
+        let scripts = ScriptServer::start_with(runtime, settings(|s| s.max_processes = 50));
         let hanging: Vec<_> = (0..50).map(|_| request_script(&scripts, "hang.sh?body")).collect();
         eventually("all of them run", || scripts.processes().len() == 50);
         let mut clients: Vec<_> = (0..20).map(|_| scripts.client()).collect();
@@ -277,8 +333,8 @@ on_every_runtime! {
     fn b_282_a_stop_ends_hanging_scripts_and_their_clients_get_a_503_or_a_visible_abort(runtime: Runtime) {
         // In its last quarter scripts are ended and their clients get a response.
         for grace in [4, 8].map(Duration::from_secs) {
-            let settings = CgiSettings { max_processes: 4, ..CgiSettings::default() };
-            let scripts = ScriptServer::configured(runtime, settings, Config { shutdown_grace: grace, ..config() });
+            let settings = settings(|s| s.max_processes = 4);
+            let scripts = ScriptServer::configured(runtime, settings, with(config(), |c| c.shutdown_grace = grace));
             let mut hanging = request_script(&scripts, "hang.sh");
             eventually("it runs", || scripts.processes().len() == 1);
             let mut body = request_script(&scripts, "hang.sh?body");
@@ -313,8 +369,8 @@ on_every_runtime! {
 
     fn r_28_no_script_outlives_the_grace_of_a_stop(runtime: Runtime) {
         let grace = Duration::from_millis(400);
-        let settings = CgiSettings { max_processes: 4, ..CgiSettings::default() };
-        let scripts = ScriptServer::configured(runtime, settings, Config { shutdown_grace: grace, ..config() });
+        let settings = settings(|s| s.max_processes = 4);
+        let scripts = ScriptServer::configured(runtime, settings, with(config(), |c| c.shutdown_grace = grace));
         // They hang, do not mind SIGTERM, and have started others.
         let clients = ["hang.sh", "stubborn.sh", "stubborn.sh"].map(|name| request_script(&scripts, name));
         eventually("they run", || scripts.processes().len() >= clients.len());
@@ -327,7 +383,7 @@ on_every_runtime! {
 
     fn b_282_a_stop_waits_for_a_script_that_ends(runtime: Runtime) {
         let grace = Duration::from_secs(600);
-        let scripts = ScriptServer::configured(runtime, short(), Config { shutdown_grace: grace, ..config() });
+        let scripts = ScriptServer::configured(runtime, short(), with(config(), |c| c.shutdown_grace = grace));
         let mut hangs = request_script(&scripts, "hang.sh");
         eventually("it runs", || scripts.processes().len() == 1);
         let mut works = request_script(&scripts, "closes-stdout.sh?work");
@@ -343,5 +399,5 @@ on_every_runtime! {
 }
 
 fn short() -> CgiSettings {
-    CgiSettings { timeout: SHORT, ..CgiSettings::default() }
+    settings(|s| s.timeout = SHORT)
 }

@@ -11,7 +11,7 @@ use doorstep::driver::os::Symlinks;
 use tempfile::TempDir;
 
 use crate::runtimes::Runtime;
-use crate::scripts::{SOURCE, ScriptServer, corpus, serve_scripts_only, text};
+use crate::scripts::{SOURCE, ScriptServer, corpus, serve_scripts_only, settings, text};
 use crate::service::State;
 
 on_every_runtime! {
@@ -41,7 +41,7 @@ on_every_runtime! {
 
     fn b_221_script_directories_can_be_configured(runtime: Runtime) {
         let directories = ScriptDirectories::new(["/cgi-bin/folder/"]).expect("it is a path");
-        let scripts = ScriptServer::start_with(runtime, CgiSettings { directories, ..CgiSettings::default() });
+        let scripts = ScriptServer::start_with(runtime, settings(|s| s.directories = directories));
         let mut client = scripts.client();
         assert!(
             text(&client.request("GET", "/cgi-bin/folder/deeper/here.sh", &[]))
@@ -50,7 +50,7 @@ on_every_runtime! {
         assert!(text(&client.request("GET", "/cgi-bin/document.sh", &[])).contains(SOURCE), "a file");
 
         let directories = ScriptDirectories::new(["/"]).expect("it is a path");
-        let scripts = ScriptServer::start_with(runtime, CgiSettings { directories, ..CgiSettings::default() });
+        let scripts = ScriptServer::start_with(runtime, settings(|s| s.directories = directories));
         let mut client = scripts.client();
         assert_eq!(text(&client.request("GET", "/cgi-bin/document.sh", &[])), "a document\n");
         assert_eq!(
@@ -142,7 +142,7 @@ on_every_runtime! {
     }
 
     fn b_227_hidden_scripts_run_if_hidden_files_are_served(runtime: Runtime) {
-        let scripts = ScriptServer::start_with(runtime, CgiSettings { hidden: true, ..CgiSettings::default() });
+        let scripts = ScriptServer::start_with(runtime, settings(|s| s.hidden = true));
         assert_eq!(text(&scripts.get("/cgi-bin/.hidden.sh")), "hidden\n");
     }
 
@@ -152,7 +152,7 @@ on_every_runtime! {
             (Symlinks::Follow, 200, 502), // `true` is no script, but it runs
             (Symlinks::Deny, 404, 404),
         ] {
-            let settings = CgiSettings { symlinks, ..CgiSettings::default() };
+            let settings = settings(|s| s.symlinks = symlinks);
             let scripts = ScriptServer::start_with(runtime, settings);
             assert_eq!(scripts.get("/cgi-bin/link.sh").status, inside, "{symlinks:?}");
             assert_eq!(scripts.get("/cgi-bin/outside").status, outside, "{symlinks:?}");

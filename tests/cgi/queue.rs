@@ -5,15 +5,17 @@ use std::thread;
 use std::time::Duration;
 
 use doorstep::blocking::CgiSettings;
-use doorstep::blocking::Config;
 
-use crate::runtimes::{Runtime, config, eventually};
-use crate::scripts::{ScriptServer, children, request_script};
+use crate::runtimes::{Runtime, config, eventually, with};
+use crate::scripts::{ScriptServer, children, request_script, settings};
 use crate::support::client::Client;
 
 /// One at a time, and one more waits.
 fn narrow() -> CgiSettings {
-    CgiSettings { max_processes: 1, max_queued: 1, ..CgiSettings::default() }
+    settings(|s| {
+        s.max_processes = 1;
+        s.max_queued = 1;
+    })
 }
 
 /// A client that waits in the queue behind another's script.
@@ -25,7 +27,7 @@ fn waiting(scripts: &ScriptServer) -> Client {
 
 on_every_runtime! {
     fn b_256_scripts_run_wait_or_get_a_503_by_the_configured_limits(runtime: Runtime) {
-        let settings = CgiSettings { max_processes: 2, max_queued: 3, ..CgiSettings::default() };
+        let settings = settings(|s| { s.max_processes = 2; s.max_queued = 3; });
         let scripts = ScriptServer::start_with(runtime, settings);
         let mut clients: Vec<_> = (0..9).map(|_| request_script(&scripts, "hang.sh?body")).collect();
         // Two run, four get a 503, three wait.
@@ -59,7 +61,7 @@ on_every_runtime! {
     }
 
     fn b_256_the_wait_for_a_permit_has_a_deadline(runtime: Runtime) {
-        let settings = CgiSettings { timeout: Duration::from_millis(800), ..narrow() };
+        let settings = with(narrow(), |s| s.timeout = Duration::from_millis(800));
         let scripts = ScriptServer::start_with(runtime, settings);
         // It has its place a second longer than its time.
         let mut stubborn = request_script(&scripts, "stubborn.sh");
@@ -71,9 +73,9 @@ on_every_runtime! {
     }
 
     fn b_282_after_a_stop_no_waiting_request_gets_a_permit(runtime: Runtime) {
-        let settings = CgiSettings { max_processes: 1, max_queued: 8, ..CgiSettings::default() };
+        let settings = settings(|s| { s.max_processes = 1; s.max_queued = 8; });
         let grace = Duration::ZERO;
-        let scripts = ScriptServer::configured(runtime, settings, Config { shutdown_grace: grace, ..config() });
+        let scripts = ScriptServer::configured(runtime, settings, with(config(), |c| c.shutdown_grace = grace));
         let mut stubborn = request_script(&scripts, "stubborn.sh");
         eventually("it runs", || !stubborn.is_silent());
         let mut waiting: Vec<_> = (0..8).map(|_| request_script(&scripts, "stubborn.sh")).collect();
@@ -124,7 +126,7 @@ on_every_runtime! {
     }
 
     fn b_250_a_half_closed_client_leaves_the_queue_after_its_timeout(runtime: Runtime) {
-        let settings = CgiSettings { half_close_timeout: Duration::from_millis(800), ..narrow() };
+        let settings = with(narrow(), |s| s.half_close_timeout = Duration::from_millis(800));
         let scripts = ScriptServer::start_with(runtime, settings);
         let mut running = request_script(&scripts, "hang.sh?body");
         eventually("it runs", || !running.is_silent());

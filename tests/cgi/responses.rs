@@ -7,7 +7,7 @@ use doorstep::core::http1::date;
 use doorstep::driver::net::MemoryStream;
 
 use crate::runtimes::Runtime;
-use crate::scripts::{ScriptServer, corpus, text};
+use crate::scripts::{ScriptServer, corpus, settings, text};
 use crate::service::State;
 
 on_every_runtime! {
@@ -66,7 +66,7 @@ on_every_runtime! {
     }
 
     fn r_25_a_preflight_runs_no_script(runtime: Runtime) {
-        let settings = CgiSettings { cors: true, ..CgiSettings::default() };
+        let settings = settings(|s| s.cors = true);
         let scripts = ScriptServer::start_with(runtime, settings);
         let mut client = scripts.client();
         let asks = ["Origin: http://a.example", "Access-Control-Request-Method: PUT"];

@@ -92,10 +92,22 @@ on_every_runtime! {
 
     fn an_unavailable_resource_has_retry_after(runtime: Runtime) {
         let (server, _) = start(runtime);
-        for (path, seconds) in [("/later/0", "1"), ("/later/1500", "2"), ("/later/30000", "30")] {
+        for (path, seconds) in [
+            ("/later/0", "1"), ("/later/1500", "2"), ("/later/30000", "30"),
+            ("/later/max", "18446744073709551615"),
+        ] {
             let response = posted(&server, path, "\r\n").response(false);
             assert_eq!((response.status, response.header("Retry-After")), (503, Some(seconds)));
         }
+    }
+
+    fn the_body_bytes_that_were_sent_are_counted(runtime: Runtime) {
+        let (server, state) = start(runtime);
+        let response = posted(&server, "/sent", "\r\n").response(false);
+        assert_eq!(response.body.len(), 100_010);
+        let head = server.client().request("HEAD", "/sent", &[]);
+        assert_eq!((head.status, head.header("Content-Length")), (200, Some("100010")));
+        assert_eq!(state.errors(), ["[0, 0, 10, 100010]", "[0, 0, 0, 0]"]);
     }
 }
 
@@ -142,15 +154,31 @@ macro_rules! handlers {
                             let error = read.expect_err("it is too large");
                             return x.respond(422).body(error.to_string());
                         }
+                        b"/sent" => {
+                            let file = tempfile::tempfile()?;
+                            file.set_len(100_000)?;
+                            let mut sent = vec![x.body_bytes_sent()];
+                            x.respond(200).sized_body(100_010)?;
+                            sent.push(x.body_bytes_sent());
+                            x.send(b"0123456789")$($await)*?;
+                            sent.push(x.body_bytes_sent());
+                            x.send_file(&file, 0, 100_000)$($await)*?;
+                            sent.push(x.body_bytes_sent());
+                            x.log_error(format!("{sent:?}"));
+                            return Ok(());
+                        }
                         b"/len" => body.extend(format!("{:?}", x.body_len()).bytes()),
                         path if path.starts_with(b"/later/") => {
                             let millis = str::from_utf8(&path[7..]).expect("digits");
-                            let millis = millis.parse().expect("a number");
-                            return x.unavailable(Duration::from_millis(millis));
+                            let time = millis.parse().map_or(Duration::MAX, Duration::from_millis);
+                            return x.unavailable(time);
                         }
                         _ => _ = x.body().read_to_end(&mut body)$($await)*?,
                     }
                     x.respond(200).body(body)
+                }
+                $($async)? fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+                    self.post(x)$($await)*
                 }
                 fn observer(&self) -> &dyn Observer {
                     &self.0

@@ -8,7 +8,7 @@ use std::time::Duration;
 use doorstep::blocking::Config;
 
 use crate::root::exhaust;
-use crate::runtimes::{CommandRuntime, Runtime, config, eventually};
+use crate::runtimes::{CommandRuntime, Runtime, config, eventually, with};
 use crate::service::{LARGE, State};
 use crate::support::client::Client;
 use crate::support::{Server, cpu_time, doorstep};
@@ -45,7 +45,7 @@ on_every_runtime! {
     }
 
     fn b_286_a_connection_is_not_evicted_before_its_first_request_had_time_to_come(runtime: Runtime) {
-        let config = Config { first_request_grace: Duration::from_secs(60), ..most(2) };
+        let config = with(most(2), |c| c.first_request_grace = Duration::from_secs(60));
         let server = runtime.start_with(State::app(), config);
         let mut fresh: Vec<_> = (0..2).map(|_| server.client()).collect();
         thread::sleep(MOMENT);
@@ -60,7 +60,7 @@ on_every_runtime! {
     }
 
     fn b_286_more_clients_than_connections_are_served_in_turn(runtime: Runtime) {
-        let server = runtime.start_with(State::app(), Config { max_connections: NonZeroUsize::new(8), ..config() });
+        let server = runtime.start_with(State::app(), with(config(), |c| c.max_connections = NonZeroUsize::new(8)));
         let port = server.address.port();
         let clients: Vec<_> = (0..24)
             .map(|_| {
@@ -124,7 +124,7 @@ on_every_runtime! {
     }
 
     fn b_286_a_fast_download_is_not_slow(runtime: Runtime) {
-        let config = Config { eviction_rate: 1000, ..most(1) };
+        let config = with(most(1), |c| c.eviction_rate = 1000);
         let server = runtime.start_with(State::app(), config);
         let mut client = server.client();
         client.send(b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -229,8 +229,8 @@ on_every_runtime! {
         const NAME: &str = "b_286_connections_wait_in_the_backlog_until_there_are_descriptors";
         const CLIENTS: usize = 8; // more than threads that have one already, while they wait in `accept`
         runtime.alone("capacity", NAME, || {
-            let accept_backoff = Duration::from_millis(10);
-            let server = runtime.start_with(State::app(), Config { accept_backoff, ..config() });
+            let config = with(config(), |c| c.accept_backoff = Duration::from_millis(10));
+            let server = runtime.start_with(State::app(), config);
             assert_eq!(server.client().request("GET", "/a", &[]).status, 200);
             eventually("it is closed", || server.shutdown.connections.is_empty());
             let mut held = exhaust();
@@ -286,10 +286,9 @@ on_every_runtime! {
 
 /// A limit of `max_connections`, and short graces.
 fn most(max_connections: usize) -> Config {
-    Config {
-        max_connections: NonZeroUsize::new(max_connections),
-        eviction_grace: GRACE,
-        first_request_grace: 2 * GRACE,
-        ..config()
-    }
+    with(config(), |c| {
+        c.max_connections = NonZeroUsize::new(max_connections);
+        c.eviction_grace = GRACE;
+        c.first_request_grace = 2 * GRACE;
+    })
 }

@@ -7,7 +7,7 @@ use doorstep::core::site::Site;
 use doorstep::driver::files::CacheLimits;
 use tempfile::TempDir;
 
-use crate::runtimes::{Runtime, TestServer};
+use crate::runtimes::{Runtime, TestServer, with};
 use crate::service::State;
 use crate::support::client::Response;
 
@@ -88,7 +88,7 @@ on_every_runtime! {
     }
 
     fn rfc_9530_a_precompressed_file_has_its_own_digest(runtime: Runtime) {
-        let site = Site { precompressed: true, ..Site::default() };
+        let site = with(Site::default(), |s| s.precompressed = true);
         let (root, server) = serve(runtime, site);
         write(root.path(), "large.gz", b"hello\n");
         let mut client = server.client();

@@ -3,10 +3,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use doorstep::blocking::Config;
 use doorstep::core::http1::{ErrorPages, date};
 
-use crate::runtimes::{Runtime, ShippedRuntime, config, eventually, front_end};
+use crate::runtimes::{Runtime, ShippedRuntime, config, eventually, front_end, with};
 use crate::service::{LogEntry, State};
 use crate::support::client::Client;
 
@@ -186,7 +185,7 @@ on_every_runtime! {
             assert!(page.status != 501, "as asked"); // the usual page is sent then
             ("text/plain", format!("page {}", page.status))
         });
-        let config = || Config { error_pages: Some(pages.clone()), ..config() };
+        let config = || with(config(), |c| c.error_pages = Some(pages.clone()));
         let app = runtime.start_with(State::app(), config());
         let files = runtime.start_with(State::files(root.path()), config());
         for (server, request, status) in [

@@ -3,15 +3,17 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpStream};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use doorstep::blocking::{Config, Files, Observer, Record, ShutdownReport};
+use doorstep::blocking::{Files, Observer, Record, ShutdownReport};
 use doorstep::driver::cgi::ProcessLimit;
 use doorstep::driver::net::Stream;
 
-use crate::runtimes::{Runtime, TestServer, config, eventually, listener};
+use crate::runtimes::{Runtime, TestServer, config, eventually, listener, with};
 use crate::service::State;
 use crate::support::client::{Client, Response};
 
@@ -69,6 +71,61 @@ on_every_runtime! {
         let mut events = events.lock().expect("no panic").clone();
         events.retain(|event| event != "processes");
         assert_eq!(events, ["start", "stopped 0"]);
+    }
+
+    fn an_observer_that_panics_costs_nothing_else(runtime: Runtime) {
+        let state = State::app();
+        let observer = Events { state: state.clone(), events: Arc::default() };
+        let events = observer.events.clone();
+        let blocking = blocking_handlers::Noisy::new(observer.clone());
+        let smol = smol_handlers::Noisy::new(observer.clone());
+        let tokio = tokio_handlers::Noisy::new(observer);
+        let config = with(config(), |c| {
+            c.max_connections = NonZeroUsize::new(1); // a lost thread is missed at once
+            c.shutdown_grace = Duration::from_secs(600);
+        });
+        let server = runtime.start_handler(blocking, smol, tokio, state, config);
+        for _ in 0..2 {
+            let mut client = server.client();
+            assert_eq!(client.request("GET", "/a", &[]).status, 200);
+            assert_eq!(client.request("GET", "/fail", &[]).status, 500);
+            assert_eq!(client.request("GET", "/b", &["Connection: close"]).status, 200);
+            assert!(client.closes_cleanly());
+            server.client().send(b"GET / HTTP/1.1\r\nHost"); // and closes: an error of the connection
+        }
+        server.stop();
+        server.wait_until_stopped();
+        let mut events = events.lock().expect("no panic").clone();
+        events.retain(|event| event != "processes" && !event.starts_with("log 400"));
+        let connection =
+            ["log 200 GET /a HTTP/1.1", "error /fail: as asked", "log 500 GET /fail HTTP/1.1", "log 200 GET /b HTTP/1.1"];
+        let expected = [&["start"], &connection[..], &connection, &["stopped 0"]].concat();
+        assert_eq!(events, expected);
+    }
+
+    fn a_handler_whose_observer_method_panics_loses_its_connection(runtime: Runtime) {
+        let fails = Arc::new(AtomicBool::new(false));
+        let config = with(config(), |c| {
+            c.max_connections = NonZeroUsize::new(1);
+            c.shutdown_grace = Duration::from_secs(600);
+        });
+        let state = State::app();
+        let blocking = blocking_handlers::Unobserved(fails.clone());
+        let smol = smol_handlers::Unobserved(fails.clone());
+        let tokio = tokio_handlers::Unobserved(fails.clone());
+        let server = runtime.start_handler(blocking, smol, tokio, state, config);
+        let get = || {
+            let mut client = server.client();
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            String::from_utf8_lossy(&client.read_to_end_or_reset()).into_owned()
+        };
+        assert!(get().starts_with("HTTP/1.1 200 "));
+        fails.store(true, Ordering::Relaxed);
+        assert_eq!([get(), get(), get()], [""; 3]);
+        fails.store(false, Ordering::Relaxed);
+        assert!(get().starts_with("HTTP/1.1 200 "));
+        server.stop();
+        server.wait_until_stopped();
     }
 
     fn b_302_fallback_gets_every_method_that_is_not_overridden(runtime: Runtime) {
@@ -220,6 +277,37 @@ impl Observer for Events {
     }
 }
 
+/// An observer that panics whenever it is called.
+struct Panics;
+
+#[expect(clippy::panic, reason = "that is what it is for")]
+impl Observer for Panics {
+    fn log(&self, _: &Record<'_>) {
+        panic!("in log");
+    }
+    fn wants_timing(&self) -> bool {
+        panic!("in wants_timing");
+    }
+    fn on_error(&self, _: IpAddr, _: &str) {
+        panic!("in on_error");
+    }
+    fn on_start(&self) {
+        panic!("in on_start");
+    }
+    fn on_shutdown(&self) {
+        panic!("in on_shutdown");
+    }
+    fn on_grace_expired(&self) {
+        panic!("in on_grace_expired");
+    }
+    fn on_stopped(&self, _: &ShutdownReport) {
+        panic!("in on_stopped");
+    }
+    fn processes(&self) -> Option<&ProcessLimit> {
+        panic!("in processes");
+    }
+}
+
 /// A server that reports its events, with this grace.
 fn observed(runtime: Runtime, shutdown_grace: Duration) -> (TestServer, Arc<Mutex<Vec<String>>>) {
     let state = State::app();
@@ -228,7 +316,7 @@ fn observed(runtime: Runtime, shutdown_grace: Duration) -> (TestServer, Arc<Mute
     let blocking = blocking_handlers::Inner(observer.clone());
     let smol = smol_handlers::Inner(observer.clone());
     let tokio = tokio_handlers::Inner(observer);
-    let config = Config { shutdown_grace, ..config() };
+    let config = with(config(), |c| c.shutdown_grace = shutdown_grace);
     (runtime.start_handler(blocking, smol, tokio, state, config), events)
 }
 
@@ -242,10 +330,13 @@ macro_rules! handlers {
         mod $module {
             use std::io;
             use std::sync::Arc;
+            use std::sync::atomic::{AtomicBool, Ordering};
 
             use doorstep::blocking::{Files, Observer};
 
-            use super::{Events, State};
+            use doorstep::driver::WithObserver;
+
+            use super::{Events, Panics, State};
             use crate::runtimes::front_end::$runtime::{Exchange, Handler};
 
             /// Overrides `put` and `fallback`.
@@ -276,6 +367,38 @@ macro_rules! handlers {
                 }
                 fn observer(&self) -> &dyn Observer {
                     &*self.2
+                }
+            }
+
+            /// As [`Inner`], and [`Panics`] is told before it.
+            pub(super) struct Noisy(Inner, WithObserver<Events, Panics>);
+
+            impl Noisy {
+                pub(super) fn new(events: Events) -> Self {
+                    let observer = WithObserver::new(events.clone(), |events| events, Panics);
+                    Self(Inner(events), observer)
+                }
+            }
+
+            impl Handler for Noisy {
+                $($async)? fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+                    self.0.get(x)$($await)*
+                }
+                fn observer(&self) -> &dyn Observer {
+                    &self.1
+                }
+            }
+
+            /// `observer` panics while the value is true.
+            pub(super) struct Unobserved(pub(super) Arc<AtomicBool>);
+
+            impl Handler for Unobserved {
+                $($async)? fn get(&self, x: &mut Exchange<'_>) -> io::Result<()> {
+                    x.respond(200).body("ok")
+                }
+                fn observer(&self) -> &dyn Observer {
+                    assert!(!self.0.load(Ordering::Relaxed), "as asked");
+                    &()
                 }
             }
 

@@ -8,11 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use doorstep::blocking::Config;
-use doorstep::core::http1::{Limits, Timeouts};
+use doorstep::core::http1::Timeouts;
 
 use tempfile::TempDir;
 
-use crate::runtimes::{Runtime, TestServer, config};
+use crate::runtimes::{Runtime, TestServer, config, with};
 use crate::service::{LARGE, State};
 use crate::support::client::Client;
 
@@ -238,8 +238,8 @@ on_every_runtime! {
     fn r_18_a_client_that_keeps_sending_a_refused_body_can_read_the_response(runtime: Runtime) {
         const BODY: usize = 32 << 20;
         for (most, status) in [(1000, 413), (64 << 20, 200)] {
-            let limits = Limits { body: most, ..Limits::default() };
-            let server = runtime.start_with(State::app(), Config { limits, ..config() });
+            let config = with(config(), |c| c.limits.body = most);
+            let server = runtime.start_with(State::app(), config);
             let mut client = server.client();
             let head = format!("PUT /early HTTP/1.1\r\nHost: a\r\nContent-Length: {BODY}\r\n\r\n");
             client.send(head.as_bytes());
@@ -250,8 +250,10 @@ on_every_runtime! {
     }
 
     fn r_18_a_client_that_sends_more_than_max_linger_bytes_is_reset(runtime: Runtime) {
-        let limits = Limits { body: 1000, ..Limits::default() };
-        let config = Config { limits, max_linger_bytes: 1 << 20, ..config() };
+        let config = with(config(), |c| {
+            c.limits.body = 1000;
+            c.max_linger_bytes = 1 << 20;
+        });
         let server = runtime.start_with(State::app(), config);
         let mut client = server.client();
         client.send(b"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n");
@@ -288,8 +290,8 @@ on_every_runtime! {
     }
 
     fn a_body_beyond_the_limit_is_a_413(runtime: Runtime) {
-        let limits = Limits { body: 1000, ..Limits::default() };
-        let server = runtime.start_with(State::app(), Config { limits, ..config() });
+        let config = with(config(), |c| c.limits.body = 1000);
+        let server = runtime.start_with(State::app(), config);
         let mut client = server.client();
         let response = client.request("POST", "/echo", &["Content-Length: 1001"]);
         assert_eq!((response.status, response.header("Connection")), (413, Some("close")));

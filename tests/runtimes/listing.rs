@@ -12,7 +12,7 @@ use doorstep::core::site::Site;
 use regex::Regex;
 use tempfile::TempDir;
 
-use crate::runtimes::{Runtime, TestServer, eventually};
+use crate::runtimes::{Runtime, TestServer, eventually, with};
 use crate::service::State;
 
 /// Names that break one thing or another: URLs, HTML, JSON, terminals, schemes.
@@ -97,7 +97,7 @@ on_every_runtime! {
     }
 
     fn rfc_9110_12_4_2_a_format_with_quality_0_is_not_sent(runtime: Runtime) {
-        let spa = Site { spa: Some("app.html".into()), ..Site::default() };
+        let spa = with(Site::default(), |s| s.spa = Some("app.html".into()));
         let (root, server) = serve(runtime, spa);
         fs::create_dir(root.path().join("d")).expect("a directory can be made");
         fs::write(root.path().join("app.html"), "app").expect("it can be written");
@@ -123,7 +123,7 @@ on_every_runtime! {
     }
 
     fn large_listings_are_made_in_turn_and_are_complete(runtime: Runtime) {
-        let (root, server) = serve(runtime, Site { max_large_listings: 1, ..Site::default() });
+        let (root, server) = serve(runtime, with(Site::default(), |s| s.max_large_listings = 1));
         many(root.path(), 1_100);
         let mut clients: Vec<_> = (0..10).map(|_| server.client()).collect();
         for client in &mut clients {
@@ -139,7 +139,7 @@ on_every_runtime! {
     fn a_large_listing_that_waits_too_long_is_a_503_and_small_ones_do_not_wait(runtime: Runtime) {
         let wait = Duration::from_millis(100);
         let (root, server) =
-            serve(runtime, Site { max_large_listings: 1, listing_queue_timeout: wait, ..Site::default() });
+            serve(runtime, with(Site::default(), |s| { s.max_large_listings = 1; s.listing_queue_timeout = wait; }));
         many(root.path(), 8_000);
         let mut slow = server.client();
         slow.send(b"GET /many/ HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -155,7 +155,7 @@ on_every_runtime! {
 
     fn a_listing_is_abandoned_when_its_client_disconnects(runtime: Runtime) {
         let patience = Duration::ZERO;
-        let (root, server) = serve(runtime, Site { half_close_timeout: patience, ..Site::default() });
+        let (root, server) = serve(runtime, with(Site::default(), |s| s.half_close_timeout = patience));
         many(root.path(), 3_000);
         let mut client = server.client();
         client.send(b"GET /many/ HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -166,7 +166,7 @@ on_every_runtime! {
     }
 
     fn entries_beyond_the_limit_are_counted_and_not_listed(runtime: Runtime) {
-        let (root, server) = serve(runtime, Site { max_listing_entries: 3, ..Site::default() });
+        let (root, server) = serve(runtime, with(Site::default(), |s| s.max_listing_entries = 3));
         for n in 0..100 {
             fs::write(root.path().join(format!("{:02}", n * 37 % 100)), vec![0; n]).expect("written");
         }

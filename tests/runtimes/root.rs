@@ -9,7 +9,7 @@ use std::process::Command;
 use doorstep::core::site::Site;
 use tempfile::TempDir;
 
-use crate::runtimes::{CommandRuntime, Runtime};
+use crate::runtimes::{CommandRuntime, Runtime, with};
 use crate::service::State;
 use crate::support::client::{Client, Response};
 use crate::support::{Server, as_user, doorstep, settle, text, while_repeating};
@@ -32,7 +32,7 @@ on_every_runtime! {
         }
         let root = dir.path().join("root");
         symlink("r0", &root).expect("a link can be made");
-        let site = Site { precompressed: true, ..Site::default() };
+        let site = with(Site::default(), |s| s.precompressed = true);
         let server = runtime.start(State::site(&root, site));
         settle();
         let mut client = server.client();
@@ -76,7 +76,7 @@ on_every_runtime! {
             fs::write(root.join("a.txt"), text).expect("it can be written");
         };
         build("first");
-        let site = Site { spa: Some("a.txt".into()), ..Site::default() };
+        let site = with(Site::default(), |s| s.spa = Some("a.txt".into()));
         let server = runtime.start(State::site(&root, site));
         settle();
         let mut client = server.client();
@@ -218,7 +218,7 @@ on_every_runtime! {
         ] {
             symlink(at(target), at("site").join(name)).expect("a link can be made");
         }
-        let site = Site { precompressed: true, ..Site::default() };
+        let site = with(Site::default(), |s| s.precompressed = true);
         let server = runtime.start(State::site(at("site"), site));
         settle();
         let mut client = server.client();

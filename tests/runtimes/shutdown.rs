@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use doorstep::blocking::Config;
 
-use crate::runtimes::{Runtime, TestServer, config, eventually, listener};
+use crate::runtimes::{Runtime, TestServer, config, eventually, listener, with};
 use crate::service::{LARGE, State};
 use crate::support::client::Client;
 
 on_every_runtime! {
     fn r_28_a_shutdown_ends_within_its_grace_whatever_hangs(runtime: Runtime) {
         let grace = Duration::from_millis(400);
-        let server = runtime.start_with(State::app(), Config { shutdown_grace: grace, ..config() });
+        let server = runtime.start_with(State::app(), with(config(), |c| c.shutdown_grace = grace));
         let hanging = [
             "GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n", // and the client does not read it
             "GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\n",  // the handler does not return
@@ -98,7 +98,7 @@ on_every_runtime! {
     }
 
     fn b_282_connections_in_the_backlog_are_served(runtime: Runtime) {
-        let config = Config { max_connections: NonZeroUsize::new(1), ..patient() };
+        let config = with(patient(), |c| c.max_connections = NonZeroUsize::new(1));
         let server = runtime.start_with(State::app(), config);
         let mut busy = sent(&server, "GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\n");
         server.state.wait_until_blocked(1);
@@ -118,7 +118,7 @@ on_every_runtime! {
     }
 
     fn b_282_idle_connections_are_evicted_for_the_backlog(runtime: Runtime) {
-        let config = Config { max_connections: NonZeroUsize::new(2), ..patient() };
+        let config = with(patient(), |c| c.max_connections = NonZeroUsize::new(2));
         let server = runtime.start_with(State::app(), config);
         let mut busy: Vec<_> = (0..2).map(|_| server.client()).collect();
         for client in &mut busy {
@@ -134,11 +134,7 @@ on_every_runtime! {
     }
 
     fn b_282_slow_connections_are_evicted_for_the_backlog(runtime: Runtime) {
-        let config = Config {
-            max_connections: NonZeroUsize::new(1),
-            eviction_grace: Duration::from_millis(20),
-            ..grace(600)
-        };
+        let config = with(grace(600), |c| { c.max_connections = NonZeroUsize::new(1); c.eviction_grace = Duration::from_millis(20); });
         let server = runtime.start_with(State::app(), config);
         let slow: Vec<_> = (0..4).map(|_| sent(&server, "GET /a HTTP/1.1\r\nHos")).collect();
         let mut waiting = sent(&server, "GET /a HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -352,10 +348,10 @@ fn ask_until_refused(port: u16) -> usize {
 }
 
 fn grace(seconds: u64) -> Config {
-    Config { shutdown_grace: Duration::from_secs(seconds), ..config() }
+    with(config(), |c| c.shutdown_grace = Duration::from_secs(seconds))
 }
 
 /// A stop that waits as long as it takes.
 fn patient() -> Config {
-    Config { lame_duck: Duration::from_secs(600), ..grace(1200) }
+    with(grace(1200), |c| c.lame_duck = Duration::from_secs(600))
 }

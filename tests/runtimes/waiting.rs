@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use doorstep::blocking::{Config, Observer, ShutdownReport};
 
-use crate::runtimes::{Runtime, TestServer, config, eventually};
+use crate::runtimes::{Runtime, TestServer, config, eventually, with};
 use crate::service::State;
 use crate::support::client::Client;
 
@@ -43,7 +43,7 @@ on_every_runtime! {
 
     fn b_282_a_shutdown_is_reported_before_anything_is_closed(runtime: Runtime) {
         for _ in 0..5 {
-            let config = Config { lame_duck: Duration::ZERO, ..config() };
+            let config = with(config(), |c| c.lame_duck = Duration::ZERO);
             let (server, app) = start(runtime, config);
             let mut idle = server.client();
             assert_eq!(idle.request("GET", "/is-stopping", &[]).status, 200);
@@ -63,7 +63,7 @@ on_every_runtime! {
             ("/send-and-wait", "", long),
             ("/send-and-wait", NEXT, long),
         ] {
-            let (server, app) = start(runtime, Config { half_close_timeout, ..checks() });
+            let (server, app) = start(runtime, with(checks(), |c| c.half_close_timeout = half_close_timeout));
             let mut client = sent(&server, &format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n{pipelined}"));
             match path {
                 "/wait" => app.until("waits"),
@@ -76,7 +76,7 @@ on_every_runtime! {
 
     fn b_250_a_client_that_half_closes_gets_its_response(runtime: Runtime) {
         let half_close_timeout = Duration::from_secs(600);
-        let (server, app) = start(runtime, Config { half_close_timeout, ..checks() });
+        let (server, app) = start(runtime, with(checks(), |c| c.half_close_timeout = half_close_timeout));
         let mut client = sent(&server, "GET /wait HTTP/1.0\r\n\r\n");
         app.until("waits");
         client.shutdown_write();
@@ -111,7 +111,7 @@ on_every_runtime! {
     }
 
     fn b_282_an_aborted_connection_counts_as_disconnected(runtime: Runtime) {
-        let config = Config { shutdown_grace: Duration::ZERO, ..checks() };
+        let config = with(checks(), |c| c.shutdown_grace = Duration::ZERO);
         let (server, app) = start(runtime, config);
         let _client = sent(&server, "GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
         app.until("waits");
@@ -314,10 +314,13 @@ fn sent(server: &TestServer, bytes: &str) -> Client {
 /// A stop that waits as long as it takes.
 fn patient() -> Config {
     let (lame_duck, shutdown_grace) = (Duration::from_secs(600), Duration::from_secs(1200));
-    Config { lame_duck, shutdown_grace, ..config() }
+    with(config(), |c| {
+        c.lame_duck = lame_duck;
+        c.shutdown_grace = shutdown_grace;
+    })
 }
 
 /// Frequent checks.
 fn checks() -> Config {
-    Config { disconnect_check_interval: Duration::from_millis(20), ..config() }
+    with(config(), |c| c.disconnect_check_interval = Duration::from_millis(20))
 }

@@ -18,12 +18,17 @@ use doorstep::blocking::CgiSettings;
 use doorstep::blocking::{self, Config};
 use tempfile::TempDir;
 
-use crate::runtimes::{Runtime, TestServer, config, eventually};
+use crate::runtimes::{Runtime, TestServer, config, eventually, with};
 use crate::service::State;
 use crate::support::client::{Client, Response};
 
 /// What no response may ever show: it is in a comment of every script.
 pub(crate) const SOURCE: &str = "(corpus)";
+
+/// The default settings, changed.
+pub(crate) fn settings(change: impl FnOnce(&mut CgiSettings)) -> CgiSettings {
+    with(CgiSettings::default(), change)
+}
 
 /// A server of the corpus, and the root of it.
 pub(crate) struct ScriptServer {

@@ -338,8 +338,16 @@ impl ReadToEnd for on_tokio::Body<'_, '_> {
 
 /// The usual configuration: its Server header is that of the transcripts.
 pub(crate) fn config() -> Config {
-    let lame_duck = Duration::from_millis(200);
-    Config { server: "doorstep".into(), lame_duck, ..Config::default() }
+    with(Config::default(), |c| {
+        c.server = "doorstep".into();
+        c.lame_duck = Duration::from_millis(200);
+    })
+}
+
+/// These settings, changed: `with(config(), |c| c.limits.body = 5)`.
+pub(crate) fn with<T>(mut settings: T, change: impl FnOnce(&mut T)) -> T {
+    change(&mut settings);
+    settings
 }
 
 /// A free port of the loopback.

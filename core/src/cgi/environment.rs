@@ -19,16 +19,8 @@
 //! let mut route = Route::new(&ScriptDirectories::default(), false, head.path())?.expect("it is CGI's");
 //! let script = route.found(Found::File { executable: true })?.expect("it is a file");
 //!
-//! let context = Context {
-//!     head,
-//!     script: &script,
-//!     document_root: b"/srv/www",
-//!     server_software: "doorstep",
-//!     local_addr: ([127, 0, 0, 1], 8000).into(),
-//!     remote_addr: ([127, 0, 0, 1], 50123).into(),
-//!     content_length: None,
-//!     secure: false,
-//! };
+//! let (local_addr, remote_addr) = (([127, 0, 0, 1], 8000).into(), ([127, 0, 0, 1], 50123).into());
+//! let context = Context::new(head, &script, b"/srv/www", local_addr, remote_addr);
 //! let mut lines = Vec::new();
 //! environment::variables(&context, |name, value| {
 //!     lines.push(format!("{name}={}", String::from_utf8_lossy(value)));
@@ -55,6 +47,7 @@ use percent_encoding::percent_decode;
 
 /// What the variables of a script are made of.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Context<'a> {
     /// The request.
     pub head: Head<'a>,
@@ -62,16 +55,40 @@ pub struct Context<'a> {
     pub script: &'a Script,
     /// The absolute path of the document root in the file system.
     pub document_root: &'a [u8],
-    /// The name of the server, as in its Server header.
+    /// The name of the server, as in its Server header. [`Context::new`] sets `doorstep`.
     pub server_software: &'a str,
     /// The address at which the request arrived.
     pub local_addr: SocketAddr,
     /// The address of the client.
     pub remote_addr: SocketAddr,
-    /// The length of the request's body in bytes; `None` if there is no body.
+    /// The length of the request's body in bytes; `None`, as [`Context::new`] sets it, if there is
+    /// no body.
     pub content_length: Option<u64>,
-    /// Whether the connection is encrypted.
+    /// Whether the connection is encrypted. [`Context::new`] sets false.
     pub secure: bool,
+}
+
+impl<'a> Context<'a> {
+    /// What every request has. Set the other fields where they differ.
+    #[must_use]
+    pub fn new(
+        head: Head<'a>,
+        script: &'a Script,
+        document_root: &'a [u8],
+        local_addr: SocketAddr,
+        remote_addr: SocketAddr,
+    ) -> Self {
+        Self {
+            head,
+            script,
+            document_root,
+            server_software: "doorstep",
+            local_addr,
+            remote_addr,
+            content_length: None,
+            secure: false,
+        }
+    }
 }
 
 /// Headers that do not become an `HTTP_` variable (B-242), in lower case.

@@ -63,6 +63,7 @@ pub enum Reply {
 
 /// The head of a response as the script wrote it, and the beginning of its body.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Document {
     /// 200 to 599.
     pub status: u16,

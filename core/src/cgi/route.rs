@@ -208,6 +208,7 @@ impl Script {
 
 /// The reason why a path for CGI does not lead to a script. Names start with a `/` and are decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RouteError {
     /// No file can have such a path: 400 for a NUL, otherwise 404.
     Path(PathError),

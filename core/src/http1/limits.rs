@@ -8,7 +8,8 @@
 //! use doorstep_core::http1::{Limits, Timeouts, WaitingFor};
 //! use std::time::Duration;
 //!
-//! let limits = Limits { body: 10 << 20, ..Limits::default() };
+//! let mut limits = Limits::default();
+//! limits.body = 10 << 20;
 //! assert_eq!(limits.header_count, 100);
 //!
 //! let timeouts = Timeouts::default();
@@ -23,11 +24,13 @@ use core::time::Duration;
 /// ```
 /// use doorstep_core::http1::{Connection, Limits, Reject};
 ///
-/// let limits = Limits { request_line: 16, ..Limits::default() };
+/// let mut limits = Limits::default();
+/// limits.request_line = 16;
 /// let long = Connection::new(limits).advance(b"GET /a/long/path HTTP/1.1\r\n").map(drop);
 /// assert_eq!(long, Err(Reject::UriTooLong));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// A request line, its line end included. Exceeding it yields 414 (B-003). Default: 64 KiB.
     pub request_line: u32,
@@ -123,12 +126,14 @@ pub enum WaitingFor {
 /// use doorstep_core::http1::{Timeouts, WaitingFor};
 /// use std::time::Duration;
 ///
-/// let timeouts = Timeouts { idle: Duration::from_secs(5), ..Timeouts::default() };
+/// let mut timeouts = Timeouts::default();
+/// timeouts.idle = Duration::from_secs(5);
 /// let waited = Duration::from_secs(3);
 /// let left = timeouts.remaining(WaitingFor::Request, waited, waited, 0);
 /// assert_eq!(left, Some(Duration::from_secs(2)));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Timeouts {
     /// [`WaitingFor::Request`] (keep-alive): then the connection is closed without a response.
     /// Default: 60 s.

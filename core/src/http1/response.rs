@@ -68,6 +68,7 @@ pub struct Response<'a> {
 /// What a response sent, for an access log. The ending of a [`Response`] fills it in after
 /// [`Response::record`]; before that, everything is zero or empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct SentResponse {
     /// The status; 0 if no response was sent.
     pub status: u16,

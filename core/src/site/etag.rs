@@ -10,7 +10,7 @@
 //! use doorstep_core::site::Stat;
 //! use doorstep_core::site::etag::{Comparison, EntityTag, matches_any};
 //!
-//! let stat = Stat { size: 5, modified: 1_000, ..Stat::default() };
+//! let stat = Stat::new(5, 1_000);
 //! let (fresh, settled) = (EntityTag::from_stat(&stat, 1_001), EntityTag::from_stat(&stat, 1_003));
 //! assert!(fresh.is_weak() && !settled.is_weak());
 //!

@@ -23,12 +23,14 @@ use crate::bytes;
 
 /// The media types of a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MediaTypes {
     /// The charset of textual types; `None` sends none (B-206). Default: `utf-8`.
     pub charset: Option<String>,
     /// The type of files whose name says nothing (B-208). Default: `application/octet-stream`.
     pub default: String,
     /// Types by extension, without its dot. They take precedence over all tables (B-200, B-209).
+    /// Default: none.
     pub overrides: BTreeMap<String, String>,
 }
 

@@ -10,7 +10,8 @@
 //! ```
 //! use doorstep_core::site::Site;
 //!
-//! let site = Site { index: vec!["start.html".into()], ..Site::default() };
+//! let mut site = Site::default();
+//! site.index = vec!["start.html".into()];
 //! assert!(site.lists_entry(b"", b"notes.txt"));
 //! assert!(!site.lists_entry(b"", b".git"));
 //! ```
@@ -41,6 +42,7 @@ use crate::path;
 
 /// How one directory tree is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Site {
     /// Names of index pages; the first one that exists is sent for its directory (B-145). Default:
     /// `index.html`, `index.htm`.

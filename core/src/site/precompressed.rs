@@ -21,6 +21,7 @@ use super::accept::{Member, Weight};
 
 /// A content coding of precompressed files. The first one is preferred at equal weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Coding {
     /// Brotli (RFC 7932).
     Brotli,

@@ -16,7 +16,7 @@
 //!               If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
 //! let Ok((_, Event::Request(head))) = connection.advance(bytes) else { panic!() };
 //! let validators = |modified| {
-//!     Validators::from_stat(&Stat { modified, ..Stat::default() }, 1_700_000_000)
+//!     Validators::from_stat(&Stat::new(0, modified), 1_700_000_000)
 //! };
 //! let now = 1_700_000_000;
 //! assert_eq!(evaluate(&head, &validators(784_111_777), now), Evaluation::NotModified);

@@ -26,7 +26,7 @@
 //!     match resolver.action() {
 //!         Action::Open(b"docs") => resolver.opened(Found::Directory(Stat::default())),
 //!         Action::Open(b"docs/index.html") => {
-//!             resolver.opened(Found::File(Stat { size: 5, ..Stat::default() }));
+//!             resolver.opened(Found::File(Stat::new(5, 784_111_777)));
 //!         }
 //!         Action::Open(_) => resolver.opened(Found::Nothing),
 //!         Action::List(_) => resolver.listed(true),
@@ -79,7 +79,7 @@ pub enum Action<'a> {
 /// ```
 /// use doorstep_core::site::{Found, Stat};
 ///
-/// let file = Found::File(Stat { size: 5, modified: 784_111_777, ..Stat::default() });
+/// let file = Found::File(Stat::new(5, 784_111_777));
 /// assert_ne!(file, Found::Inaccessible);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +98,10 @@ pub enum Found {
 }
 
 /// The metadata of an open file or directory, from its descriptor (B-184).
+///
+/// Set as many fields as the system reports: entity tags are made of all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Stat {
     /// Size in bytes.
     pub size: u64,
@@ -112,6 +115,15 @@ pub struct Stat {
     pub inode: u64,
     /// Time of the last change of its metadata (ctime), in seconds since 1970 and nanoseconds.
     pub changed: (i64, u32),
+}
+
+impl Stat {
+    /// A size in bytes, and when the content was last changed, in seconds since 1970. All other
+    /// fields are zero.
+    #[must_use]
+    pub fn new(size: u64, modified: i64) -> Self {
+        Self { size, modified, ..Self::default() }
+    }
 }
 
 /// The resolution of one request.

@@ -20,14 +20,8 @@
 //! connection.advance(b"GET /a.txt HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
 //!
 //! let site = Site::default();
-//! let file = Representation {
-//!     media_type: site.media_types.guess(b"a.txt"),
-//!     size: 5,
-//!     modified: 784_111_777,
-//!     etag: EntityTag::from_stat(&Stat::default(), 1_000),
-//!     cache_control: "no-cache",
-//!     vary: "",
-//! };
+//! let etag = EntityTag::from_stat(&Stat::default(), 1_000);
+//! let file = Representation::new(site.media_types.guess(b"a.txt"), 5, 784_111_777, etag);
 //! let plan = ResponsePlan::File(file, &Selection::Whole);
 //! let response = connection.respond(plan.status(), &mut outbox);
 //! plan.fold_headers(&DigestHeaders::default(), response, |response, header| match header {

@@ -53,6 +53,7 @@ pub enum ResponsePlan<'a> {
 /// A 200 or 206 has all of them, in this order, and `Accept-Ranges: bytes`. A 304 has `ETag`,
 /// `Cache-Control` and `Vary` (RFC 9110 §15.4.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Representation<'a> {
     /// For `Content-Type`, and `Content-Encoding` if it has one.
     pub media_type: MediaType<'a>,
@@ -67,6 +68,15 @@ pub struct Representation<'a> {
     pub cache_control: &'a str,
     /// For `Vary`: the request headers that the response depends on. Not sent if it is empty.
     pub vary: &'static str,
+}
+
+impl<'a> Representation<'a> {
+    /// A representation without `Cache-Control` and `Vary`. `size` is in bytes, `modified` in
+    /// seconds since 1970.
+    #[must_use]
+    pub fn new(media_type: MediaType<'a>, size: u64, modified: i64, etag: EntityTag) -> Self {
+        Self { media_type, size, modified, etag, cache_control: "", vary: "" }
+    }
 }
 
 impl ResponsePlan<'_> {
@@ -95,6 +105,7 @@ impl ResponsePlan<'_> {
 /// assert_ne!(hidden.log_message(), missing.log_message());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NotServed {
     /// No file can have such a path: 400 for a NUL (B-091), otherwise 404 (B-126, B-171).
     Path(PathError),

@@ -10,6 +10,12 @@ use crate::server::{Server, Start};
 
 const SHORT: Duration = Duration::from_millis(200);
 
+fn timeouts(change: impl FnOnce(&mut Timeouts)) -> Timeouts {
+    let mut timeouts = Timeouts::default();
+    change(&mut timeouts);
+    timeouts
+}
+
 fn server(start: Start) -> Option<Server> {
     start(Timeouts::default())
 }
@@ -133,8 +139,8 @@ pub(crate) fn it_receives_no_faster_than_the_client_does(start: Start) {
 }
 
 pub(crate) fn b_049_a_slow_request_yields_408(start: Start) {
-    let timeouts = Timeouts { head: SHORT, body: SHORT, ..Timeouts::default() };
-    let Some(server) = start(timeouts) else { return };
+    let short = timeouts(|t| (t.head, t.body) = (SHORT, SHORT));
+    let Some(server) = start(short) else { return };
     let head = "HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
     for begin in ["GET / HT", &format!("PUT / {head}hell")] {
         let mut client = server.client();
@@ -149,7 +155,7 @@ pub(crate) fn b_049_a_slow_request_yields_408(start: Start) {
 }
 
 pub(crate) fn b_049_an_idle_connection_is_closed_without_a_response(start: Start) {
-    let Some(server) = start(Timeouts { idle: SHORT, ..Timeouts::default() }) else { return };
+    let Some(server) = start(timeouts(|t| t.idle = SHORT)) else { return };
     let mut client = server.client();
     client.get("/");
     client.expect("/");
@@ -157,7 +163,7 @@ pub(crate) fn b_049_an_idle_connection_is_closed_without_a_response(start: Start
 }
 
 pub(crate) fn b_049_a_client_that_does_not_receive_is_disconnected(start: Start) {
-    let Some(server) = start(Timeouts { send: SHORT, ..Timeouts::default() }) else { return };
+    let Some(server) = start(timeouts(|t| t.send = SHORT)) else { return };
     let mut client = server.client();
     let body = vec![b'x'; 48 << 20];
     client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len()));
@@ -167,7 +173,7 @@ pub(crate) fn b_049_a_client_that_does_not_receive_is_disconnected(start: Start)
 }
 
 pub(crate) fn b_049_a_client_that_does_not_close_is_disconnected(start: Start) {
-    let Some(server) = start(Timeouts { linger: SHORT, ..Timeouts::default() }) else { return };
+    let Some(server) = start(timeouts(|t| t.linger = SHORT)) else { return };
     let mut client = server.client();
     client.send("GET / HTTP/1.1\r\nno field\r\n\r\n");
     assert_eq!(client.response().status, "400");
@@ -182,7 +188,7 @@ pub(crate) fn b_049_a_client_that_does_not_close_is_disconnected(start: Start) {
 /// The body of a response to HTTP/1.0 ends with the connection. If that comes too early, it must be
 /// by a reset, or over TLS without the close alert.
 pub(crate) fn an_incomplete_response_does_not_look_complete(start: Start) {
-    let Some(server) = start(Timeouts { body: SHORT, ..Timeouts::default() }) else { return };
+    let Some(server) = start(timeouts(|t| t.body = SHORT)) else { return };
     let head = "POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\n";
     let mut client = server.client();
     client.send(format!("{head}hello"));

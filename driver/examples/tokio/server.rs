@@ -9,7 +9,7 @@ use doorstep_driver::connections::{Connections, SharedRegistration};
 use doorstep_driver::core::http1::WaitingFor;
 use doorstep_driver::exchange::{Session, Step, log_connection_error};
 use doorstep_driver::net::{Acceptor, Stream};
-use doorstep_driver::{Admission, Config, GracefulShutdown, ShutdownHandle, os};
+use doorstep_driver::{Admission, Config, GracefulShutdown, ShutdownHandle, notify_observer, os};
 use futures_lite::future::{self, FutureExt};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
@@ -34,7 +34,7 @@ impl<H: Handler> Server<H> {
 
     /// Serves until it is stopped. Dropping the future stops at once.
     pub async fn serve(self: Arc<Self>) {
-        self.handler.observer().on_start();
+        notify_observer(|| self.handler.observer().on_start());
         let mut tasks = JoinSet::new(); // dropping it ends them
         tasks.spawn(self.clone().sweep());
         while !self.shutdown.is_stopping() {
@@ -158,7 +158,7 @@ impl<H: Handler> Server<H> {
         let mut shutdown = GracefulShutdown::new(&self.shutdown, &self.config);
         let mut idle = false;
         while let Some(limit) = shutdown.step_processes(observer, idle)
-            && let Some(processes) = observer.processes()
+            && let Some(processes) = notify_observer(|| observer.processes())
         {
             let mut waited = os::Stopwatch::default();
             while !idle && let Some(step) = waited.next_wait(limit) {

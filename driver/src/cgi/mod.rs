@@ -13,7 +13,8 @@
 //! use doorstep_driver::Cgi;
 //! use doorstep_driver::cgi::CgiSettings;
 //!
-//! let settings = CgiSettings { max_processes: 8, ..CgiSettings::default() };
+//! let mut settings = CgiSettings::default();
+//! settings.max_processes = 8;
 //! let cgi = Cgi::new(".", settings)?;
 //! assert!(!cgi.process_limit().is_full());
 //! # Ok::<(), std::io::Error>(())
@@ -194,16 +195,10 @@ impl ScriptDirectory {
         local: SocketAddr,
         body: Option<RequestBody>,
     ) -> PreparedScript {
-        let context = Context {
-            head: exchange.head(),
-            script,
-            document_root: self.path.as_os_str().as_bytes(),
-            server_software: &self.settings.software,
-            local_addr: local,
-            remote_addr: exchange.peer_addr(),
-            content_length: body.as_ref().map(RequestBody::length),
-            secure: false,
-        };
+        let root = self.path.as_os_str().as_bytes();
+        let mut context = Context::new(exchange.head(), script, root, local, exchange.peer_addr());
+        context.server_software = &self.settings.software;
+        context.content_length = body.as_ref().map(RequestBody::length);
         let command = match &self.credentials {
             // It is started by its path, and the request may have waited: check again.
             _ if !matches!(self.root.inspect(script.file()), Opened::File(true, _)) => {

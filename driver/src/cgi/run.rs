@@ -139,7 +139,7 @@ impl ScriptRun {
             return Ok(next);
         }
         if self.response.is_invalid() {
-            self.timeout = self.timeout.min(elapsed + self.exit_timeout);
+            self.timeout = self.timeout.min(elapsed.saturating_add(self.exit_timeout));
         }
         let held_for = self.response.held_for();
         if held_for.is_none() && !exchange.outbox.is_empty() {
@@ -202,7 +202,7 @@ impl ScriptRun {
     /// the disconnect of the client.
     fn check(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<Option<RunStep>> {
         self.checked = Instant::now();
-        self.check_interval = (2 * self.check_interval).min(self.max_check_interval);
+        self.check_interval = self.check_interval.saturating_mul(2).min(self.max_check_interval);
         let is_due = exchange.owes_response();
         if self.response.has_ended() && !is_due {
             return Ok(None); // the client has the whole response

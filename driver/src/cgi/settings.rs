@@ -17,10 +17,12 @@ use crate::os::{Rlimits, Symlinks};
 /// use doorstep_driver::cgi::CgiSettings;
 /// use std::time::Duration;
 ///
-/// let settings = CgiSettings { timeout: Duration::from_secs(5), ..CgiSettings::default() };
+/// let mut settings = CgiSettings::default();
+/// settings.timeout = Duration::from_secs(5);
 /// assert_eq!(settings.max_processes, 32);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CgiSettings {
     /// The directories that scripts are in (B-221). Default: `/cgi-bin` and `/htbin`.
     pub directories: ScriptDirectories,

@@ -36,7 +36,7 @@ use doorstep_core::http1::{Connection, Head, Inbox, Misuse, Outbox, ResponseDue,
 use crate::config::Config;
 use crate::connections::ConnectionHandle;
 use crate::files::FileTransfer;
-use crate::observer::Observer;
+use crate::observer::{Observer, notify_observer};
 use crate::os;
 use unsent_records::UnsentRecords;
 
@@ -60,7 +60,7 @@ impl<'c> Context<'c> {
         connection: &'c Arc<ConnectionHandle>,
         observer: &'c dyn Observer,
     ) -> Self {
-        Self { config, connection, observer, timing: observer.wants_timing() }
+        Self { config, connection, observer, timing: notify_observer(|| observer.wants_timing()) }
     }
 }
 

@@ -37,7 +37,7 @@ use super::unsent_records::{Request, UnsentRecord, UnsentRecords};
 use super::{Context, ExchangeState, set_date};
 use crate::config::Config;
 use crate::connections::ConnectionHandle;
-use crate::observer::Observer;
+use crate::observer::{Observer, notify_observer};
 
 /// The state of one connection, and the decisions about it.
 pub struct Session<'c> {
@@ -279,7 +279,8 @@ pub fn log_connection_error(
     connection: &ConnectionHandle,
     error: &io::Error,
 ) {
-    observer.on_error(connection.peer().ip(), &describe_connection_error(error));
+    let (peer, message) = (connection.peer().ip(), describe_connection_error(error));
+    notify_observer(|| observer.on_error(peer, &message));
 }
 
 #[cfg(test)]

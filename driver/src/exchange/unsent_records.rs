@@ -14,6 +14,7 @@ use doorstep_core::http1::{HeadOffsets, Reject, SentResponse, rejected_request_l
 use doorstep_core::log::{Ending, Record, Timing};
 
 use super::Context;
+use crate::observer::notify_observer;
 use crate::os;
 
 /// The records of a connection whose responses are in the outbox, in order.
@@ -118,8 +119,8 @@ impl UnsentRecord {
         record.head = head.as_ref();
         record.timing = self.started.zip(now).map(|(started, (time, now))| {
             let duration = now.saturating_duration_since(started);
-            Timing { start: time.saturating_sub(duration), duration }
+            Timing::new(time.saturating_sub(duration), duration)
         });
-        context.observer.log(&record);
+        notify_observer(|| context.observer.log(&record));
     }
 }

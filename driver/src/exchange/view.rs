@@ -12,6 +12,7 @@ use super::{Context, set_date};
 use crate::net::PeerState;
 #[cfg(doc)]
 use crate::observer::Observer;
+use crate::observer::notify_observer;
 
 /// A request as a handler sees it: its head, the client, and the state of the response. Each front
 /// end's `Exchange` dereferences to it, and adds the methods that respond.
@@ -127,6 +128,18 @@ impl<'a> ExchangeView<'a> {
         self.machine.response_due() != Some(ResponseDue::Head)
     }
 
+    /// The number of bytes of the response's body that were sent so far, without the framing of chunks:
+    /// the byte at this offset is the next one. Always 0 for a HEAD request. Some of these bytes may
+    /// wait in memory until the next flush; [`Record::body_bytes_sent`] has those that have left.
+    ///
+    /// It tells how far a call came that has failed, or whose future was dropped.
+    ///
+    /// [`Record::body_bytes_sent`]: doorstep_core::log::Record::body_bytes_sent
+    #[must_use]
+    pub fn body_bytes_sent(&self) -> u64 {
+        self.sent.body_bytes
+    }
+
     /// Ends the body of the response. Nothing happens if the response is complete: after
     /// [`Response::body`], after the last byte of a [`Response::sized_body`], after a HEAD request,
     /// and if it was ended before.
@@ -154,7 +167,8 @@ impl<'a> ExchangeView<'a> {
     /// # Errors
     /// Returns [`Misuse`](doorstep_core::http1::Misuse) if a response has begun.
     pub fn unavailable(&mut self, retry_after: Duration) -> io::Result<()> {
-        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        let more = u64::from(retry_after.subsec_nanos() > 0);
+        let seconds = retry_after.as_secs().saturating_add(more);
         self.respond(503).header("Retry-After", seconds.max(1).to_string()).error_page("")
     }
 
@@ -168,6 +182,7 @@ impl<'a> ExchangeView<'a> {
 
     /// Reports an error of this request to [`Observer::on_error`]. The client never sees it.
     pub fn log_error(&self, message: impl AsRef<str>) {
-        self.context.observer.on_error(self.peer_addr().ip(), message.as_ref());
+        let (observer, peer) = (self.context.observer, self.peer_addr().ip());
+        notify_observer(|| observer.on_error(peer, message.as_ref()));
     }
 }

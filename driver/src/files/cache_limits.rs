@@ -8,12 +8,14 @@
 /// use doorstep_driver::Files;
 /// use doorstep_driver::files::CacheLimits;
 ///
-/// let limits = CacheLimits { max_bytes: 256 << 20, ..CacheLimits::default() };
+/// let mut limits = CacheLimits::default();
+/// limits.max_bytes = 256 << 20;
 /// let files = Files::new(".")?.with_cache_limits(limits);
 /// # drop(files);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CacheLimits {
     /// The size in bytes of the largest file whose content is cached, and sent from memory. Of a
     /// larger file, an open descriptor is cached. Default: 32 KiB.

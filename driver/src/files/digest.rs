@@ -9,7 +9,7 @@
 //! use doorstep_driver::files::{Content, DigestCache};
 //! use doorstep_core::site::Stat;
 //!
-//! let (content, stat) = (Content::Bytes((*b"abc").into()), Stat { size: 3, ..Stat::default() });
+//! let (content, stat) = (Content::Bytes((*b"abc").into()), Stat::new(3, 0));
 //! let digest = DigestCache::default().get_or_compute(&content, &stat, || true)?;
 //! assert_eq!(digest.header_value(), "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:");
 //! # Ok::<(), std::io::Error>(())
@@ -164,7 +164,9 @@ mod tests {
     }
 
     fn stat(inode: u64, size: usize, modified: i64) -> Stat {
-        Stat { inode, size: size as u64, modified, ..Stat::default() }
+        let mut stat = Stat::new(size as u64, modified);
+        stat.inode = inode;
+        stat
     }
 
     #[test]

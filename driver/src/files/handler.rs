@@ -17,7 +17,9 @@ use crate::os::Symlinks;
 /// use doorstep_driver::Files;
 /// use doorstep_driver::core::site::Site;
 ///
-/// let files = Files::new(".")?.with_site(Site { cors: true, ..Site::default() });
+/// let mut site = Site::default();
+/// site.cors = true;
+/// let files = Files::new(".")?.with_site(site);
 /// let job = files.job();
 /// # drop(job);
 /// # Ok::<(), std::io::Error>(())

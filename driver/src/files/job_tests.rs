@@ -113,11 +113,9 @@ fn a_listing_that_waits_too_long_for_its_permit_is_503() {
     for i in 0..=Site::LARGE_LISTING_ENTRIES {
         fs::write(dir.path().join(i.to_string()), "").unwrap();
     }
-    let site = Site {
-        max_large_listings: 1,
-        listing_queue_timeout: Duration::from_millis(20),
-        ..Site::default()
-    };
+    let mut site = Site::default();
+    site.max_large_listings = 1;
+    site.listing_queue_timeout = Duration::from_millis(20);
     let files = Files::new(dir.path()).unwrap().with_site(site);
     let mut first = files.job();
     let request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -140,7 +138,9 @@ fn settings_of_a_clone_are_its_own() {
     let dir = tempfile::tempdir().unwrap();
     write(&dir.path().join("a"), "abc");
     let files = Files::new(dir.path()).unwrap();
-    let other = files.clone().with_site(Site { cors: true, ..Site::default() });
+    let mut site = Site::default();
+    site.cors = true;
+    let other = files.clone().with_site(site);
     let preflight = "Origin: http://a\r\nAccess-Control-Request-Method: GET\r\n";
     for (files, allows) in [(&files, false), (&other, true)] {
         let mut ran = Ran::default();

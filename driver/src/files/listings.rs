@@ -48,6 +48,7 @@ pub struct Listing {
 
 /// Why a directory cannot be listed.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum ListingError {
     /// The listing is large, and needs a permit.
     NeedsPermit,

@@ -69,18 +69,15 @@ impl PendingDigest {
 
     /// The representation that the headers describe.
     pub(crate) fn representation(&self) -> Representation<'_> {
-        Representation {
-            media_type: MediaType {
-                essence: &self.essence,
-                charset: self.charset.as_deref(),
-                encoding: self.encoding,
-            },
-            size: self.stat.size,
-            modified: self.modified,
-            etag: self.etag,
-            cache_control: &self.cache_control,
-            vary: self.vary,
-        }
+        let media_type = MediaType {
+            essence: &self.essence,
+            charset: self.charset.as_deref(),
+            encoding: self.encoding,
+        };
+        let size = self.stat.size;
+        let mut file = Representation::new(media_type, size, self.modified, self.etag);
+        (file.cache_control, file.vary) = (&self.cache_control, self.vary);
+        file
     }
 
     /// Computes the digests, or takes them from `cache`. Ends when `is_wanted` returns false.

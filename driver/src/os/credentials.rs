@@ -16,6 +16,7 @@ use rustix::fs::{self, FileType, fchown, fstat};
 
 /// The user and group that a process runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Credentials {
     /// Those of the server, which is not root.
     Inherited,

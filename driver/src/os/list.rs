@@ -50,8 +50,9 @@ impl RootDir {
             let candidate =
                 Candidate { root_dir: self, site, own_uid, dir: directory.fd()?, path, name };
             if let Some((kind, link, stat)) = candidate.classify()? {
-                let Stat { size, modified, .. } = stat;
-                visit(Entry { name, kind, is_symlink: link, size, modified })?;
+                let mut entry = Entry::new(name, kind);
+                (entry.is_symlink, entry.size, entry.modified) = (link, stat.size, stat.modified);
+                visit(entry)?;
             }
         }
         Ok(())

@@ -7,12 +7,14 @@ use std::time::Duration;
 /// ```
 /// use doorstep_driver::os::{Log, LogSettings};
 ///
-/// let settings = LogSettings { max_queued_bytes: 64 << 10, ..LogSettings::default() };
+/// let mut settings = LogSettings::default();
+/// settings.max_queued_bytes = 64 << 10;
 /// let log = Log::with_settings(std::io::sink(), settings)?;
 /// # drop(log);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogSettings {
     /// The most lines that wait to be written; further ones are dropped and counted. As many again
     /// may be in the write that is in progress. Default: 8,192.

@@ -19,12 +19,9 @@ pub(super) fn file_id(stat: &rustix::fs::Stat) -> FileId {
 #[allow(clippy::unnecessary_cast)] // as above
 pub(super) fn core_stat(stat: &rustix::fs::Stat) -> Stat {
     let (device, inode) = file_id(stat);
-    Stat {
-        size: stat.st_size as u64,
-        modified: stat.st_mtime as i64,
-        modified_nanos: stat.st_mtime_nsec as u32,
-        device,
-        inode,
-        changed: (stat.st_ctime as i64, stat.st_ctime_nsec as u32),
-    }
+    let mut core = Stat::new(stat.st_size as u64, stat.st_mtime as i64);
+    core.modified_nanos = stat.st_mtime_nsec as u32;
+    core.changed = (stat.st_ctime as i64, stat.st_ctime_nsec as u32);
+    (core.device, core.inode) = (device, inode);
+    core
 }

@@ -345,9 +345,8 @@ pub(super) fn signal_group(leader: Pid, signal: Signal) {
 fn poll_timeout(fds: &mut [PollFd<'_>], timeout: Duration) -> io::Result<()> {
     // Not zero, so that no wait ends just before its time.
     let timeout = timeout.max(Duration::from_micros(1));
-    let timeout =
-        Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
-    match poll(fds, Some(&timeout)) {
+    let timeout = Timespec::try_from(timeout).ok(); // if it is too long, there is none
+    match poll(fds, timeout.as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -396,7 +395,7 @@ mod tests {
         let (limit, mut process) = spawn("exit 3");
         (process.stdout, process.stderr) = (None, None);
         for _ in 0..1000 {
-            if process.wait_ready(None, LONG).unwrap().exit {
+            if process.wait_ready(None, Duration::MAX).unwrap().exit {
                 break;
             }
         }

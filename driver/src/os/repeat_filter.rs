@@ -67,8 +67,10 @@ impl RepeatFilter {
     /// Takes the counts to be written at `now`: those of intervals that are over, and of the oldest
     /// messages if there are too many.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<Summary> {
-        let expired =
-            self.recent.iter().filter(|recent| now >= recent.first_at + self.interval).count();
+        let is_due = |recent: &&RecentMessage| {
+            now.saturating_duration_since(recent.first_at) >= self.interval
+        };
+        let expired = self.recent.iter().filter(is_due).count();
         let excess = self.recent.len().saturating_sub(self.max_counted - 1);
         self.drain_first(expired.max(excess), now)
     }
@@ -78,10 +80,10 @@ impl RepeatFilter {
         self.drain_first(self.recent.len(), now)
     }
 
-    /// When the next count is to be written; `None` if there is none.
+    /// When the next count is to be written; `None` if there is none, or never.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let counted = self.recent.iter().find(|recent| recent.count > self.max_repeats);
-        counted.map(|recent| recent.first_at + self.interval)
+        counted.and_then(|recent| recent.first_at.checked_add(self.interval))
     }
 
     /// Takes the counts of the `first` oldest messages.
@@ -130,6 +132,17 @@ mod tests {
         assert_eq!(summaries, [Summary { last_peer: peer(3), text }]);
         assert_eq!((filter.next_due(), filter.take_all(start + INTERVAL)), (None, Vec::new()));
         assert!(filter.should_log(peer(1), "lost", start + INTERVAL), "a new interval");
+    }
+
+    #[test]
+    fn an_interval_without_an_end_is_never_over() {
+        let mut settings = LogSettings::default();
+        (settings.repeat_interval, settings.max_repeats) = (Duration::MAX, 1);
+        let (mut filter, start) = (RepeatFilter::new(&settings), Instant::now());
+        assert!(filter.should_log(peer(1), "lost", start));
+        assert!(!filter.should_log(peer(1), "lost", start));
+        assert_eq!((filter.next_due(), filter.take_due(start + INTERVAL)), (None, Vec::new()));
+        assert_eq!(filter.take_all(start).len(), 1);
     }
 
     #[test]

@@ -107,12 +107,13 @@ fn rlimit(soft: u64, hard: u64) -> Rlimit {
 /// The resource limits of one process; never more than the server's own. `None` is the limit that
 /// the server was started with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Rlimits {
-    /// Processor time, in seconds (`RLIMIT_CPU`).
+    /// Processor time, in seconds (`RLIMIT_CPU`). Default: none.
     pub cpu: Option<u64>,
-    /// Address space, in bytes (`RLIMIT_AS`).
+    /// Address space, in bytes (`RLIMIT_AS`). Default: none.
     pub memory: Option<u64>,
-    /// Open descriptors, a number (`RLIMIT_NOFILE`).
+    /// Open descriptors, a number (`RLIMIT_NOFILE`). Default: none.
     pub files: Option<u64>,
 }
 

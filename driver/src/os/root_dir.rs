@@ -34,6 +34,7 @@ pub struct RootDir {
 
 /// Which symbolic links are followed (B-130).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Symlinks {
     /// Those whose target is beneath the root in the end, however they are written: also an
     /// absolute link, and one that leads out of the root and back into it.

@@ -229,7 +229,7 @@ fn b_123_every_listed_name_can_be_opened_whatever_its_bytes() {
     for root in roots(&dir, Symlinks::Beneath) {
         let entries = list(&root, b"unusual").unwrap();
         assert_eq!(entries.len(), unusual.len());
-        for listing::Entry { name, kind, is_symlink: link, size, modified } in entries {
+        for listing::Entry { name, kind, is_symlink: link, size, modified, .. } in entries {
             assert!(unusual.contains(&name.as_slice()));
             let opened = root.open(&[b"unusual/", &*name].concat());
             let Found::File(stat) = opened.to_found() else {
@@ -259,18 +259,15 @@ fn b_184_a_change_is_detected_by_the_metadata_of_the_path() {
 
 fn list(root: &Root, path: &[u8]) -> io::Result<Vec<listing::Entry>> {
     let mut entries = Vec::new();
-    let site = Site { hidden: true, ..Site::default() };
-    let take =
-        |listing::Entry { name, kind, is_symlink: link, size, modified }: listing::Entry<&[u8]>| {
-            entries.push(listing::Entry {
-                name: name.to_vec(),
-                kind,
-                is_symlink: link,
-                size,
-                modified,
-            });
-            Ok(())
-        };
+    let mut site = Site::default();
+    site.hidden = true;
+    let take = |entry: listing::Entry<&[u8]>| {
+        let mut owned = listing::Entry::new(entry.name.to_vec(), entry.kind);
+        (owned.is_symlink, owned.size) = (entry.is_symlink, entry.size);
+        owned.modified = entry.modified;
+        entries.push(owned);
+        Ok(())
+    };
     root.list(path, &site, take).map(|()| entries)
 }
 

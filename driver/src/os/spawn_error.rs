@@ -4,6 +4,7 @@ use std::{fmt, io};
 
 /// The step of starting a process that has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SpawnStage {
     /// Creating pipes and the process: a later attempt may succeed.
     Prepare,
@@ -17,6 +18,7 @@ pub enum SpawnStage {
 
 /// Why a process was not started.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct SpawnError {
     /// The step that has failed.
     pub stage: SpawnStage,

@@ -10,7 +10,9 @@
 //! use doorstep_core::site::listing::{Entry, Kind, Rows, View};
 //!
 //! fn file(name: &str) -> Entry<&[u8]> {
-//!     Entry { name: name.as_bytes(), kind: Kind::File, is_symlink: false, size: 1_500, modified: 0 }
+//!     let mut entry = Entry::new(name.as_bytes(), Kind::File);
+//!     entry.size = 1_500;
+//!     entry
 //! }
 //! let mut rows = Rows::new(View::default(), 100);
 //! rows.add(file("b.txt"));
@@ -31,6 +33,7 @@ use crate::path;
 
 /// One entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Entry<N = Vec<u8>> {
     /// The name in the file system: any bytes except `/` and NUL.
     pub name: N,
@@ -51,6 +54,14 @@ pub enum Kind {
     File,
     /// A directory.
     Directory,
+}
+
+impl<N> Entry<N> {
+    /// An entry that is not a symbolic link, with size 0, modified in 1970. Set its other fields.
+    #[must_use]
+    pub fn new(name: N, kind: Kind) -> Self {
+        Self { name, kind, is_symlink: false, size: 0, modified: 0 }
+    }
 }
 
 impl<N: AsRef<[u8]>> Entry<N> {
@@ -91,7 +102,7 @@ mod tests {
     use super::*;
 
     pub(super) fn entry(name: &[u8]) -> Entry {
-        Entry { name: name.into(), kind: Kind::File, is_symlink: false, size: 0, modified: 0 }
+        Entry::new(name.into(), Kind::File)
     }
 
     pub(super) fn written(view: View, clean: &[u8], entries: &[Entry]) -> String {

@@ -21,7 +21,7 @@ const MMAP_BYTES: usize = 33 << 20;
 ///
 /// let mut rows = Rows::new(View::default(), 2);
 /// for name in ["c", "a", "b"] {
-///     rows.add(Entry { name, kind: Kind::File, is_symlink: false, size: 0, modified: 0 });
+///     rows.add(Entry::new(name, Kind::File));
 /// }
 /// let html = String::from_utf8(rows.write(b"")).unwrap();
 /// assert!(html.contains("The first 2 in this order, of 3 entries"));
