@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use doorstep::blocking::Config;
+use socket2::{Domain, Socket, Type};
 
 use crate::root::exhaust;
 use crate::runtimes::{CommandRuntime, Runtime, config, eventually, with};
@@ -233,9 +234,15 @@ on_every_runtime! {
             let server = runtime.start_with(State::app(), config);
             assert_eq!(server.client().request("GET", "/a", &[]).status, 200);
             eventually("it is closed", || server.shutdown.connections.is_empty());
-            let mut held = exhaust();
-            held.truncate(held.len() - CLIENTS);
-            let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.client()).collect();
+            // The clients have their descriptors before: the server cannot take these.
+            let socket = |_| Socket::new(Domain::IPV4, Type::STREAM, None).expect("a descriptor");
+            let sockets: Vec<_> = (0..CLIENTS).map(socket).collect();
+            let held = exhaust();
+            let connect = |socket: Socket| {
+                socket.connect(&server.address.into()).expect("the backlog has room");
+                Client::on(socket.into())
+            };
+            let mut clients: Vec<_> = sockets.into_iter().map(connect).collect();
             clients.iter_mut().for_each(|client| client.send(b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n"));
             let emfile = "cannot accept connections: out of file descriptors (EMFILE)";
             eventually("it is logged", || server.state.errors().iter().any(|error| error.starts_with(emfile)));

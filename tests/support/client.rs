@@ -34,6 +34,12 @@ impl Client {
         Ok(Self(BufReader::new(stream)))
     }
 
+    /// A client that is connected already.
+    pub(crate) fn on(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("it can be set");
+        Self(BufReader::new(stream))
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.0.get_mut().write_all(bytes).expect("the server reads");
     }
