@@ -434,7 +434,7 @@ impl ConnectionHandle {
         if !self.flags.has(Flag::ReadShutdown) {
             return PeerState::wait_change(socket, before, timeout);
         }
-        // Its half-close cannot be told from the server's.
+        // The client's half-close looks like the server's.
         match PeerState::wait_change(socket, PeerState::HalfClosed, timeout) {
             PeerState::Closed => PeerState::Closed,
             _ => before,
