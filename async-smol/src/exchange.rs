@@ -146,7 +146,10 @@ impl<'a> Exchange<'a> {
     ///
     /// Reading returns [`io::ErrorKind::InvalidData`] with a [`doorstep_core::http1::Reject`] inside
     /// if the client breaks a rule of framing, `UnexpectedEof` if it has closed the connection,
-    /// `TimedOut` if it is too slow.
+    /// `TimedOut` if it is too slow. An error is returned once; reads after it return 0, like those
+    /// after the end of the body, so that a loop which ignores errors ends, too. A handler that
+    /// returns the error leaves the response to the server: a 400, 408 or 413 without a message to
+    /// the observer. One that ignores it takes a part for the whole body.
     ///
     /// # Cancel safety
     /// If the future of a single read is dropped, nothing is lost: read again. What `read_exact`,
@@ -159,6 +162,18 @@ impl<'a> Exchange<'a> {
     /// Begins the response. Its Date is this moment, however long ago the request came.
     pub fn respond(&mut self, status: u16) -> Response<'_> {
         self.state.respond(status)
+    }
+
+    /// Adds a header to the response of this exchange, whoever makes it: this handler, one that it
+    /// wraps, [`Files`](crate::Files), or the server in place of a handler that fails. It comes before
+    /// the headers that the response has of its own, also if these have the same name. It is not part
+    /// of interim responses.
+    ///
+    /// # Errors
+    /// Returns [`doorstep_core::http1::Misuse`] if a response has begun, if name or value are
+    /// malformed, and for headers of framing (`Content-Length`, `Connection` and others).
+    pub fn add_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> io::Result<()> {
+        self.state.add_header(name, value)
     }
 
     /// Responds 501 to a method that is not supported, as `http.server` does (B-022).
@@ -256,7 +271,9 @@ impl<'a> Exchange<'a> {
     /// Sends what has been written so far; for a body whose next part takes its time.
     ///
     /// # Errors
-    /// Returns the error of the socket.
+    /// Returns the error of the socket. A client that has closed the connection is noticed when the
+    /// system has been told so: the first part after that is often still accepted, and a later one is
+    /// the error.
     ///
     /// # Cancel safety
     /// If the future is dropped, the rest leaves with the next flush, or at the end of the response.
@@ -407,7 +424,7 @@ impl AsyncRead for Body<'_, '_> {
                 BodyRead::Read(n) => return Poll::Ready(Ok(n)),
                 BodyRead::Flush => {
                     let flushed = ready!(socket.poll_flush(cx, state.to_send(), false));
-                    state.record_flush(flushed)?;
+                    state.body_flushed(flushed)?;
                 }
                 BodyRead::Receive(most) => {
                     let read = |stream: &mut &Stream| stream.read(&mut buffer[..most]);

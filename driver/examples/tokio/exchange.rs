@@ -20,6 +20,9 @@ impl<'a> Exchange<'a> {
     pub fn respond(&mut self, status: u16) -> Response<'_> {
         self.state.respond(status)
     }
+    pub fn add_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> io::Result<()> {
+        self.state.add_header(name, value)
+    }
     pub fn unsupported(&mut self) -> io::Result<()> {
         self.state.unsupported()
     }
@@ -109,7 +112,10 @@ impl Body<'_, '_> {
         loop {
             match self.0.state.read_body(buffer)? {
                 BodyRead::Read(n) => return Ok(n),
-                BodyRead::Flush => self.0.flush().await?,
+                BodyRead::Flush => {
+                    let flushed = self.0.socket.flush(self.0.state.to_send(), false).await;
+                    self.0.state.body_flushed(flushed)?;
+                }
                 BodyRead::Receive(most) => {
                     let read = || connection.read(waiting, |s| s.read(&mut buffer[..most]));
                     return self.0.state.received(self.0.socket.wait(waiting, read).await);

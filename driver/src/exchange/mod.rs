@@ -109,6 +109,8 @@ impl<'a> ExchangeState<'a> {
             timed_out: false,
             aborted: false,
             reject: None,
+            body_failed: false,
+            response_made: false,
             pending: 0,
             body_read: 0,
             body_limit: u64::MAX,
