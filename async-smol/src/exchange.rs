@@ -40,7 +40,7 @@ use crate::socket::Socket;
 ///
 /// impl Handler for Uppercase {
 ///     async fn post(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
-///         let mut part = [0; 8 << 10];
+///         let mut part = vec![0; 8 << 10]; // an array would be a part of the future
 ///         let mut n = exchange.body().read(&mut part).await?;
 ///         exchange.respond(200).header("Content-Type", "text/plain").streamed_body()?;
 ///         while n > 0 {
@@ -58,19 +58,38 @@ use crate::socket::Socket;
 /// ```
 /// # use std::io;
 /// # use doorstep_async_smol::{Exchange, Handler};
-/// use smol::fs::{self, File};
-/// use smol::io::{AsyncWriteExt, copy};
+/// use std::fs::{self, File};
+/// use std::io::Write;
+/// use smol::io::AsyncReadExt;
 ///
 /// struct Upload;
 ///
 /// impl Handler for Upload {
 ///     async fn put(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
-///         let part = format!("upload.{}", exchange.peer_addr()); // one for each connection
-///         let mut file = File::create(&part).await?;
-///         copy(exchange.body().limit(10 << 20), &mut file).await?; // 413 if it is larger
-///         file.flush().await?;
-///         fs::rename(&part, "upload").await?;
+///         let path = format!("upload.{}", exchange.peer_addr()); // one for each connection
+///         let received = receive(exchange, path.clone()).await;
+///         exchange
+///             .unblock(move || match received {
+///                 Ok(()) => fs::rename(&path, "upload"),
+///                 // Too large (413), or the client has disconnected.
+///                 Err(error) => fs::remove_file(&path).and(Err(error)),
+///             })
+///             .await?;
 ///         exchange.respond(204).body("")
+///     }
+/// }
+///
+/// /// Receives the body into a new file. Files block, so that is done in the server's pool.
+/// async fn receive(exchange: &mut Exchange<'_>, path: String) -> io::Result<()> {
+///     let mut file = exchange.unblock(|| File::create(path)).await?;
+///     loop {
+///         let mut part = vec![0; 64 << 10];
+///         let n = exchange.body().limit(10 << 20).read(&mut part).await?;
+///         if n == 0 {
+///             return Ok(());
+///         }
+///         let written = exchange.unblock(move || file.write_all(&part[..n]).map(|()| file));
+///         file = written.await?;
 ///     }
 /// }
 /// ```
@@ -138,7 +157,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// The body, to read.
-    /// It is an [`AsyncRead`]: `smol::io::AsyncReadExt` has the methods to read it.
+    /// It is an `AsyncRead`: `smol::io::AsyncReadExt` has the methods to read it.
     ///
     /// The first read sends `100 Continue` if the client waits for it and no response has begun
     /// (RFC 9110 §10.1.1). The body can also be read after that, but such a client may then wait for a
@@ -319,6 +338,9 @@ impl<'a> Exchange<'a> {
     /// response; it counts as disconnected after [`Config::half_close_timeout`]. If it has sent
     /// something that was not read, a disconnect is noticed after
     /// [`Config::disconnect_check_interval`].
+    ///
+    /// A handler may then return an error of kind [`io::ErrorKind::ConnectionAborted`]: that is not
+    /// reported to the observer, and the log shows a client that has disconnected.
     ///
     /// Make it once, and poll it by reference if it is needed again: a new one begins the timeout of
     /// a half-close anew.

@@ -58,10 +58,13 @@ use crate::socket::Socket;
 ///
 /// impl Handler for Upload {
 ///     fn put(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
-///         let part = format!("upload.{}", exchange.peer_addr()); // one for each connection
-///         let mut file = File::create(&part)?;
-///         io::copy(&mut exchange.body().limit(10 << 20), &mut file)?; // 413 if it is larger
-///         fs::rename(&part, "upload")?;
+///         let path = format!("upload.{}", exchange.peer_addr()); // one for each connection
+///         let mut file = File::create(&path)?;
+///         if let Err(error) = io::copy(&mut exchange.body().limit(10 << 20), &mut file) {
+///             fs::remove_file(&path)?;
+///             return Err(error); // a 413 if it is too large, or the client has disconnected
+///         }
+///         fs::rename(&path, "upload")?;
 ///         exchange.respond(204).body("")
 ///     }
 /// }
@@ -255,6 +258,9 @@ impl<'a> Exchange<'a> {
     /// reads nothing: requests that have arrived already are kept. A client that has only closed its
     /// half of the connection may wait for the response; it counts as disconnected after
     /// [`Config::half_close_timeout`], which all calls during one exchange measure together.
+    ///
+    /// A handler may then return an error of kind [`io::ErrorKind::ConnectionAborted`]: that is not
+    /// reported to the observer, and the log shows a client that has disconnected.
     ///
     /// A thread cannot wait for two things, so a handler that waits for something else checks now and
     /// then, with a timeout of zero:

@@ -76,7 +76,7 @@ on_every_runtime! {
         let hint = client.request("GET", "/hints", &[]);
         assert_eq!((hint.status, hint.header("X-Request-Id")), (103, None));
         assert_eq!(client.response(false).header("X-Request-Id"), Some("7"));
-        client.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nbad\r\n");
+        client.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n");
         let refused = client.response(false);
         assert_eq!((refused.status, refused.header("X-Request-Id")), (400, Some("7")));
     }

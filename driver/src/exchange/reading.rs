@@ -55,7 +55,7 @@ impl ExchangeState<'_> {
         match self.view.machine.states() {
             // Advancing would begin the next request.
             States { recv: RecvState::Body, send: SendState::Done } => {
-                return Err(Misuse::NoResponseDue.into());
+                return Err(Misuse::ResponseComplete.into());
             }
             States { recv: RecvState::Body | RecvState::Error, .. } => {
                 self.view.machine.send_continue(self.view.outbox);
@@ -214,7 +214,7 @@ mod tests {
     fn an_error_of_reading_a_body_is_returned_once() {
         let post = |rest: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{rest}").into_bytes();
         let broken = |kind: ErrorKind| Err(kind.into());
-        respond(&post("Transfer-Encoding: chunked\r\n\r\nbad"), |exchange| {
+        respond(&post("Transfer-Encoding: chunked\r\n\r\nnonsense\r\n"), |exchange| {
             assert!(exchange.read_body(&mut [0; 8]).is_err());
             assert_eq!(exchange.read_body(&mut [0; 8]).unwrap(), Read(0));
         });
