@@ -198,7 +198,7 @@ impl ExchangeState<'_> {
 
 /// Whether an error is that of a request's body that violates a rule or a limit.
 fn is_reject(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<Reject>())
+    matches!(error.get_ref(), Some(inner) if inner.is::<Reject>())
 }
 
 /// How a response ends that could not be sent because of `error`.
