@@ -254,10 +254,10 @@ fn imf_fixdate(unix: i64) -> [u8; 29] {
     text
 }
 
-const DAY_SECS: i64 = 86_400;
+pub(crate) const DAY_SECS: i64 = 86_400;
 /// The first and the last moment that can be written, in seconds since 1970.
-const MIN_UNIX: i64 = -62_167_219_200; // 0000-01-01 00:00:00
-const MAX_UNIX: i64 = 253_402_300_799; // 9999-12-31 23:59:59
+pub(crate) const MIN_UNIX: i64 = -62_167_219_200; // 0000-01-01 00:00:00
+pub(crate) const MAX_UNIX: i64 = 253_402_300_799; // 9999-12-31 23:59:59
 /// Days from 1 March of year 0 to 1 January 1970.
 const DAYS_TO_1970: i64 = 719_468;
 
