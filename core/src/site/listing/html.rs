@@ -18,7 +18,8 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     const TITLE: &[u8] = b"Directory listing for /";
     let slash: &[u8] = if clean.is_empty() { b"" } else { b"/" };
 
-    out.reserve(HTML_HEAD.len() + STYLE.len() + 160 * rows.len() + 2048);
+    // Each name twice, and most of what is between them and after them.
+    out.reserve(HTML_HEAD.len() + STYLE.len() + 72 * rows.len() + 2 * rows.names_len() + 2048);
     for before in [HTML_HEAD, STYLE] {
         out.extend_from_slice(before.as_bytes());
         out.extend_from_slice(TITLE);

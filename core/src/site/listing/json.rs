@@ -11,7 +11,7 @@ use super::{Entry, Kind, Rows};
 use crate::bytes::{push_decimal, push_hex};
 
 pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
-    out.reserve(160 * rows.len() + 256);
+    out.reserve(108 * rows.len() + 2 * rows.names_len() + 256); // each name twice
     out.extend_from_slice(b"{\"path\":\"/");
     escape(out, clean);
     out.extend_from_slice(if clean.is_empty() { b"" } else { b"/" });

@@ -34,12 +34,13 @@ impl Needs {
     /// `./` before it in a link.
     const DOT_SLASH: u8 = 32;
 
+    #[inline]
     pub(super) fn of(name: &[u8]) -> Self {
         Self(name.iter().fold(0, |needs, &byte| needs | NEEDS[usize::from(byte)]))
     }
 
-    fn contains(self, need: u8) -> bool {
-        self.0 & need != 0
+    fn contains(self, any_of: u8) -> bool {
+        self.0 & any_of != 0
     }
 }
 
@@ -54,6 +55,7 @@ impl<'a> Name<'a> {
     }
 
     /// Appends the relative reference from the URL of the directory.
+    #[inline]
     pub(super) fn push_link(&self, out: &mut Vec<u8>) {
         if self.needs.contains(Needs::DOT_SLASH) {
             out.extend_from_slice(b"./"); // not a scheme, even if a client decodes first (B-151)
@@ -65,6 +67,7 @@ impl<'a> Name<'a> {
         }
     }
 
+    #[inline]
     pub(super) fn push_html(&self, out: &mut Vec<u8>) {
         if self.needs.contains(Needs::HTML) {
             escape_html(out, self.bytes);
@@ -74,6 +77,7 @@ impl<'a> Name<'a> {
     }
 
     /// Appends the content of a JSON string, without its quotation marks.
+    #[inline]
     pub(super) fn push_json(&self, out: &mut Vec<u8>) {
         if self.needs.contains(Needs::JSON) {
             json::escape(out, self.bytes);
@@ -84,13 +88,17 @@ impl<'a> Name<'a> {
 
     /// Appends the name in Unicode lower case, with U+FFFD for bytes that are not UTF-8, and
     /// returns its length; 0 if the name is in lower case already.
+    #[inline]
     pub(super) fn push_lower_case(&self, out: &mut Vec<u8>) -> usize {
+        if !self.needs.contains(Needs::UNICODE_LOWER | Needs::ASCII_LOWER) {
+            return 0;
+        }
         let start = out.len();
         if self.needs.contains(Needs::UNICODE_LOWER) {
             // As a whole: the lower case of a Sigma depends on its neighbours.
             let lower = String::from_utf8_lossy(self.bytes).to_lowercase();
             out.extend_from_slice(lower.as_bytes());
-        } else if self.needs.contains(Needs::ASCII_LOWER) {
+        } else {
             out.extend_from_slice(self.bytes);
             out[start..].make_ascii_lowercase();
         }

@@ -107,6 +107,11 @@ impl Rows {
         space
     }
 
+    /// About the length of all names in bytes.
+    pub(super) fn names_len(&self) -> usize {
+        self.packed.names.len()
+    }
+
     /// The rows; in order after sorting.
     pub(super) fn iter(&self) -> impl Iterator<Item = Entry<Name<'_>>> {
         self.order.iter().map(|&row| self.packed.entry(row))
@@ -195,6 +200,7 @@ impl Packed {
         &self.names[name_start..][..name_len as usize]
     }
 
+    #[inline]
     fn sort_key(&self, number: u32) -> &[u8] {
         let &Row { name_start, name_len, key_len, .. } = &self.rows[number as usize];
         match key_len {

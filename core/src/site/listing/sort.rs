@@ -62,14 +62,18 @@ fn sort_from<'t>(
     }
 }
 
-/// Eight bytes of `text` from `start`.
+/// Eight bytes of `text` from `start`, with zeros after its end.
 fn chunk(text: &[u8], start: usize) -> u64 {
     let rest = text.get(start..).unwrap_or_default();
-    u64::from_be_bytes(rest.first_chunk().copied().unwrap_or_else(|| {
-        let mut padded = [0; CHUNK];
-        padded[..rest.len()].copy_from_slice(rest);
-        padded
-    }))
+    if let Some(chunk) = rest.first_chunk() {
+        return u64::from_be_bytes(*chunk);
+    }
+    // The last bytes of the text, without those before `start`.
+    let last = match text.last_chunk() {
+        Some(last) => u64::from_be_bytes(*last),
+        None => text.iter().fold(0, |chunk, &byte| chunk << 8 | u64::from(byte)),
+    };
+    last.checked_shl(u64::BITS - 8 * rest.len() as u32).unwrap_or(0)
 }
 
 #[cfg(test)]
