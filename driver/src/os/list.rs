@@ -9,16 +9,10 @@
 
 use std::ffi::CStr;
 use std::io;
-#[cfg(target_os = "linux")]
-use std::os::fd::AsFd;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use doorstep_core::site::listing::{Entry, Kind};
 use doorstep_core::site::{Site, Stat};
-#[cfg(not(target_os = "linux"))]
-use rustix::fs::Dir;
-#[cfg(target_os = "linux")]
-use rustix::fs::RawDir;
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, accessat, openat, statat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
@@ -72,6 +66,9 @@ fn for_each_name(
     directory: OwnedFd,
     mut visit: impl FnMut(BorrowedFd<'_>, &CStr, FileType) -> io::Result<()>,
 ) -> io::Result<()> {
+    use rustix::fs::RawDir;
+    use std::os::fd::AsFd;
+
     let mut buffer = Vec::with_capacity(READ_BYTES);
     let mut entries = RawDir::new(&directory, buffer.spare_capacity_mut());
     while let Some(entry) = entries.next() {
@@ -90,7 +87,7 @@ fn for_each_name(
     directory: OwnedFd,
     mut visit: impl FnMut(BorrowedFd<'_>, &CStr, FileType) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut directory = Dir::new(directory)?;
+    let mut directory = rustix::fs::Dir::new(directory)?;
     while let Some(entry) = directory.read() {
         let entry = entry?;
         visit(directory.fd()?, entry.file_name(), entry.file_type())?;

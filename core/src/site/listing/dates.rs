@@ -1,14 +1,23 @@
-//! The dates of rows. Most rows share few days, so the text of the last day is kept.
+//! The dates of rows. Most rows share few days, so the texts of the last days are kept.
 
 use crate::http1::date::{Civil, DAY_SECS, MAX_UNIX, MIN_UNIX, four_digits, two_digits};
 
-/// The text of the last day.
+/// The texts of the last days.
 #[derive(Debug)]
 pub(super) struct Dates {
+    /// Each day has one place, which it shares with others.
+    days: [Day; DAYS],
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Day {
     /// In days since 1970.
-    day: i64,
+    number: i64,
     text: [u8; 10],
 }
+
+/// The number of days whose texts are kept: a power of two.
+const DAYS: usize = 32;
 
 /// A moment of a day in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,22 +30,23 @@ pub(super) struct Moment {
 
 impl Dates {
     pub(super) fn new() -> Self {
-        Self { day: 0, text: *b"1970-01-01" }
+        Self { days: [Day { number: 0, text: *b"1970-01-01" }; DAYS] }
     }
 
     /// `unix` is in seconds since 1970, and clamped as by [`Civil::utc`].
     pub(super) fn moment(&mut self, unix: i64) -> Moment {
         let unix = unix.clamp(MIN_UNIX, MAX_UNIX);
-        let (day, seconds) = (unix.div_euclid(DAY_SECS), unix.rem_euclid(DAY_SECS) as u32);
-        if day != self.day {
-            let Civil { year, month, day: day_of_month, .. } = Civil::utc(unix);
-            self.text[..4].copy_from_slice(&four_digits(year));
-            self.text[5..7].copy_from_slice(&two_digits(month));
-            self.text[8..].copy_from_slice(&two_digits(day_of_month));
-            self.day = day;
+        let (number, seconds) = (unix.div_euclid(DAY_SECS), unix.rem_euclid(DAY_SECS) as u32);
+        let kept = &mut self.days[number as usize % DAYS];
+        if kept.number != number {
+            let Civil { year, month, day, .. } = Civil::utc(unix);
+            kept.text[..4].copy_from_slice(&four_digits(year));
+            kept.text[5..7].copy_from_slice(&two_digits(month));
+            kept.text[8..].copy_from_slice(&two_digits(day));
+            kept.number = number;
         }
         let time = [seconds / 3600, seconds / 60 % 60, seconds % 60];
-        Moment { date: self.text, time: time.map(|n| two_digits(n as u8)) }
+        Moment { date: kept.text, time: time.map(|n| two_digits(n as u8)) }
     }
 }
 
@@ -48,7 +58,15 @@ mod tests {
     fn each_moment_is_its_own_whatever_was_before() {
         let mut dates = Dates::new();
         let edges = [i64::MIN, MIN_UNIX, -DAY_SECS, -1, 0, 1, DAY_SECS - 1, DAY_SECS];
-        let later = [951_782_400, 951_868_799, 784_111_777, MAX_UNIX, MAX_UNIX + 1, i64::MAX];
+        let later = [
+            DAY_SECS * DAYS as i64,
+            951_782_400,
+            951_868_799,
+            784_111_777,
+            MAX_UNIX,
+            MAX_UNIX + 1,
+            i64::MAX,
+        ];
         for unix in edges.into_iter().chain(later).chain(edges) {
             let Moment { date, time } = dates.moment(unix);
             let at = Civil::utc(unix);

@@ -97,18 +97,15 @@ fn button(out: &mut Vec<u8>, view: &View, text: &str) {
 }
 
 fn row(out: &mut Vec<u8>, entry: &Entry<Name<'_>>, modified: Moment) {
-    let directory = entry.kind == Kind::Directory;
-
     out.extend_from_slice(b"<tr><td><a href=\"");
     entry.href(out);
     out.extend_from_slice(b"\">");
     entry.name.push_html(out);
-    let mark: &[u8] = match (entry.is_symlink, directory) {
-        (true, _) => b"@",
-        (false, true) => b"/",
-        (false, false) => b"",
-    };
-    out.extend_from_slice(mark); // B-150
+    match (entry.is_symlink, entry.kind) {
+        (true, _) => out.push(b'@'), // B-150
+        (false, Kind::Directory) => out.push(b'/'),
+        (false, Kind::File) => {}
+    }
     date(out, modified);
     match entry.display_size() {
         Some(bytes) => size(out, bytes),

@@ -12,6 +12,8 @@ use super::{Column, Entry, Kind, View};
 
 /// Number of rows above which a listing is stored in blocks of their own.
 const MMAP_MIN_ROWS: usize = 1_000;
+/// The length of a usual name in bytes; longer ones take more memory.
+const USUAL_NAME_LEN: usize = 16;
 /// Size of a block in bytes. No allocator in use keeps blocks of this size; glibc's keeps up to 32
 /// MiB.
 const MMAP_BYTES: usize = 33 << 20;
@@ -66,7 +68,11 @@ impl Rows {
     pub fn new(view: View, limit: usize) -> Self {
         // Row numbers have 32 bits, and there are up to twice as many rows.
         let limit = limit.clamp(1, u32::MAX as usize / 2);
-        Self { view, limit, total: 0, packed: Packed::default(), order: Vec::new() }
+        // Room for a small listing from the start: memory is not occupied before it is used.
+        let rows = limit.saturating_mul(2).min(MMAP_MIN_ROWS);
+        let names = Vec::with_capacity(rows * USUAL_NAME_LEN);
+        let packed = Packed { rows: Vec::with_capacity(rows), names };
+        Self { view, limit, total: 0, packed, order: Vec::with_capacity(rows) }
     }
 
     /// Adds an entry, in any order.
