@@ -62,6 +62,7 @@ impl RootDir {
 ///
 /// The names stay in the buffer that the system wrote them to.
 #[cfg(target_os = "linux")]
+#[expect(clippy::needless_pass_by_value, reason = "on other systems it is consumed")]
 fn for_each_name(
     directory: OwnedFd,
     mut visit: impl FnMut(BorrowedFd<'_>, &CStr, FileType) -> io::Result<()>,
