@@ -6,10 +6,12 @@ use std::{fs, path::Path};
 
 use ::smol::future;
 use ::smol::io::AsyncReadExt;
+use doorstep::core::http1::Limits;
+use doorstep::driver::Config;
 use doorstep::driver::net::MemoryStream;
 use doorstep::{blocking as on_threads, smol as on_smol};
 
-use crate::runtimes::{Runtime, ShippedRuntime};
+use crate::runtimes::{Runtime, ShippedRuntime, config};
 use crate::service::State;
 
 on_every_runtime! {
@@ -22,6 +24,29 @@ on_every_runtime! {
         let lines: Vec<_> = state.log(2).into_iter().map(|entry| entry.line).collect();
         assert_eq!(lines, ["GET /1 HTTP/1.1", "GET /close HTTP/1.1"]);
         assert!(!client.is_reset() && client.take_output().is_empty());
+    }
+
+    fn a_body_has_room_wherever_its_head_ends_among_pipelined_requests(runtime: Runtime) {
+        let limits = Limits { head: 1024, trailers: 200, ..Limits::default() };
+        let config = Config { limits, body_read_ahead: 0, ..config() };
+        let chunks = "5\r\nhello\r\n6\r\n world\r\n0\r\n";
+        let post = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let short = format!("{post}{chunks}\r\n");
+        let long = format!("{post}{chunks}X: {}\r\n\r\n", "x".repeat(150));
+        for size in (0..6000).step_by(37) {
+            // The first ones make the inbox as large as it can be.
+            let mut requests = vec![short.clone(); 100];
+            requests.extend(vec![get("/filler"); size / get("/filler").len()]);
+            requests.push(get(&format!("/{}", "x".repeat(size % get("/filler").len()))));
+            requests.extend([long.clone(), get("/last")]);
+            let (state, client) = (State::app(), MemoryStream::new(requests.concat()));
+            runtime.serve_stream(&state, &config, client.clone()).expect("no thread is needed");
+            let responses = text(client.take_output());
+            assert!(responses.ends_with("\r\n\r\nGET /last\n"), "{size}: {responses}");
+            let lines = state.log(requests.len()).into_iter().map(|entry| entry.line);
+            let sent = requests.iter().map(|request| request.split("\r\n").next().unwrap_or(""));
+            assert!(lines.eq(sent), "{size}");
+        }
     }
 
     fn a_handler_that_panics_is_a_500(runtime: Runtime) {
