@@ -8,6 +8,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -170,11 +171,14 @@ impl<H: Handler> ThreadPool<H> {
         while let Some((stream, peer)) = self.accept() {
             let registration = self.shutdown.connections.register(stream, peer);
             let socket = Socket::new(registration, &self.config);
-            let served =
-                serve::connection(&self.handler, &self.config, &socket, &mut outbox, false);
-            if let Err(error) = served {
-                log_connection_error(self.handler.observer(), socket.connection(), &error);
-            }
+            // A panic of the observer ends the connection, and not the thread, which is counted.
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                let (handler, config) = (&self.handler, &self.config);
+                let served = serve::connection(handler, config, &socket, &mut outbox, false);
+                if let Err(error) = served {
+                    log_connection_error(handler.observer(), socket.connection(), &error);
+                }
+            }));
             drop(socket);
             outbox.clear();
             outbox.shrink_to(2 * self.config.flush_threshold);

@@ -1,8 +1,12 @@
 //! Handlers that wrap others: two methods forward everything, and one calls the method for a request.
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
-use crate::runtimes::{Runtime, TestServer, config};
+use doorstep::blocking::{self as on_threads, Config, Observer, Record};
+use doorstep::smol as on_smol;
+
+use crate::runtimes::{Runtime, ShippedRuntime, TestServer, config, eventually};
 use crate::service::State;
 
 on_every_runtime! {
@@ -37,6 +41,31 @@ on_every_runtime! {
         assert_eq!(server.client().request("POST", "/closed", &fields).status, 403);
         assert_eq!(*calls.lock().expect("no panic"), [""; 0]);
         assert_eq!(server.state.entry().status, 403);
+    }
+
+    fn an_observer_that_panics_ends_its_connection_and_nothing_else(runtime: ShippedRuntime) {
+        use {on_smol::Handler as _, on_threads::Handler as _};
+        let blocking = (|x: &mut on_threads::Exchange<'_>| x.respond(200).body("")).with_observer(Panics);
+        let smol = (|x: &mut on_smol::Exchange<'_>| x.respond(200).body("")).with_observer(Panics);
+        let state = State::app();
+        let unused = crate::service::tokio::Service::new(state.clone());
+        let config = Config { max_connections: NonZeroUsize::new(2), ..config() };
+        let server = runtime.start_handler(blocking, smol, unused, state, config);
+        for _ in 0..5 {
+            let mut client = server.client();
+            assert_eq!(client.request("GET", "/", &[]).status, 200);
+            assert_eq!(client.read_to_end_or_reset(), b"");
+        }
+        eventually("no connection is left", || server.shutdown.connections.is_empty());
+    }
+}
+
+struct Panics;
+
+impl Observer for Panics {
+    #[allow(clippy::panic, reason = "that is what is tested")]
+    fn log(&self, _: &Record<'_>) {
+        panic!("as asked")
     }
 }
 
