@@ -67,7 +67,8 @@ fn b_086_a_refused_head_request_gets_no_body() {
     for (head, status) in heads {
         for (method, has_body) in [("GET", true), ("HEAD", false)] {
             let input = format!("{method} {head}");
-            let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new(""));
+            let (mut connection, mut outbox) =
+                (Connection::new(Limits::default()), Outbox::new(""));
             let reject = connection.advance(input.as_bytes()).map(drop).unwrap_err();
             let sent = connection.refuse(reject, input.as_bytes(), &mut outbox);
             assert_eq!((reject.status(), sent > 0), (status, has_body), "{input}");

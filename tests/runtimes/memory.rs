@@ -2,6 +2,7 @@
 //! causes. The wire transcripts are played in memory, too: `wire.rs`.
 
 use std::io::{self, Read};
+use std::time::Duration;
 use std::{fs, path::Path};
 
 use ::smol::future;
@@ -130,6 +131,20 @@ on_every_runtime! {
         assert!(responses.contains(&format!("{body}HTTP/1.1 400 ")), "{responses}");
     }
 
+    fn a_handler_that_waits_for_a_disconnect_sees_the_half_close(runtime: ShippedRuntime) {
+        let half_close_timeout = Duration::from_millis(20);
+        let disconnect_check_interval = Duration::from_millis(10);
+        let config = Config { half_close_timeout, disconnect_check_interval, ..config() };
+        let client = MemoryStream::new(get("/"));
+        match runtime {
+            Runtime::Blocking => on_threads::serve_stream(&Echo, &config, client.clone()),
+            Runtime::Smol => future::block_on(on_smol::serve_stream(&Echo, &config, client.clone())),
+            Runtime::Tokio => unreachable!("it is ignored there"),
+        }
+        .expect("it is served");
+        assert!(text(client.take_output()).ends_with("\r\n\r\ndisconnected"));
+    }
+
     fn neither_a_thread_nor_a_descriptor_is_needed(runtime: ShippedRuntime) {
         if !Path::new("/proc/self/fd").exists() {
             return;
@@ -160,10 +175,14 @@ on_every_runtime! {
     }
 }
 
-/// Responds to POST with the request's body and the addresses.
+/// Responds to POST with the request's body and the addresses, and to GET after a disconnect.
 struct Echo;
 
 impl on_threads::Handler for Echo {
+    fn get(&self, exchange: &mut on_threads::Exchange<'_>) -> io::Result<()> {
+        while !exchange.wait_disconnected(Duration::MAX) {}
+        exchange.respond(200).body("disconnected")
+    }
     fn post(&self, exchange: &mut on_threads::Exchange<'_>) -> io::Result<()> {
         let mut body = String::new();
         exchange.body().read_to_string(&mut body)?;
@@ -173,6 +192,10 @@ impl on_threads::Handler for Echo {
 }
 
 impl on_smol::Handler for Echo {
+    async fn get(&self, exchange: &mut on_smol::Exchange<'_>) -> io::Result<()> {
+        exchange.disconnected().await;
+        exchange.respond(200).body("disconnected")
+    }
     async fn post(&self, exchange: &mut on_smol::Exchange<'_>) -> io::Result<()> {
         let mut body = String::new();
         exchange.body().read_to_string(&mut body).await?;

@@ -192,7 +192,8 @@ mod tests {
 
     #[test]
     fn a_malformed_body_does_not_end_when_it_is_read_again() {
-        let request = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n?";
+        let request =
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n?";
         for begins in [false, true] {
             respond(request, |exchange| {
                 if begins {
