@@ -535,7 +535,7 @@ mod tests {
         drop(client);
         connection.stream().send(b"response", false).unwrap();
         assert!((0..1000).any(|_| {
-            std::thread::sleep(Duration::from_millis(1));
+            thread::sleep(Duration::from_millis(1));
             connection.peer_state() == PeerState::Closed
         }));
     }
