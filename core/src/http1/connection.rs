@@ -394,6 +394,7 @@ impl Connection {
         match parse::find_head(scan, input, &self.limits) {
             Ok(Some((line, whole))) => {
                 let mut head = line.head(whole);
+                self.request.is_head = head.is_head(); // also if the rest of the head is refused
                 parse::parse_headers(&line, &mut head, &self.limits)
                     .and_then(|options| self.begin_request(&head, &options))
                     .map_err(|reject| self.record_fault(reject))?;

@@ -191,6 +191,7 @@ impl<'a> Response<'a> {
         self.finish_head(false)?;
         let body = if no_body { b"" } else { body };
         self.outbox.bytes_mut().extend_from_slice(body);
+        self.connection.response_framing = ResponseFraming::Length; // not that of a response before
         self.end(SendEvent::Response, body.len() as u64)
     }
 

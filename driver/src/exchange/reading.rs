@@ -44,6 +44,11 @@ impl ExchangeState<'_> {
             return Ok(BodyRead::Read(0));
         }
         self.check_body_limit()?; // before 100 Continue
+        if let (RecvState::Error, Some(reject)) =
+            (self.view.machine.states().recv, self.view.reject)
+        {
+            return Err(self.rejected(reject)); // again: it is not the end of the body
+        }
         match self.view.machine.states() {
             // Advancing would begin the next request.
             States { recv: RecvState::Body, send: SendState::Done } => {
@@ -182,6 +187,24 @@ mod tests {
                     assert_eq!(exchange.read_body(&mut [0; 8]).unwrap(), next);
                 });
             }
+        }
+    }
+
+    #[test]
+    fn a_malformed_body_does_not_end_when_it_is_read_again() {
+        let request =
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n?";
+        for begins in [false, true] {
+            respond(request, |exchange| {
+                if begins {
+                    exchange.respond(200).streamed_body().unwrap();
+                }
+                assert_eq!(exchange.read_body(&mut [0; 8]).unwrap(), Read(1));
+                for _ in 0..3 {
+                    let error = exchange.read_body(&mut [0; 8]).unwrap_err();
+                    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "begun: {begins}");
+                }
+            });
         }
     }
 

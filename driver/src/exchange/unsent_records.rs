@@ -46,6 +46,10 @@ pub(super) enum Request {
 }
 
 impl UnsentRecords {
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
     /// Adds the record of a response whose last byte is in the outbox.
     pub(super) fn push(&mut self, record: UnsentRecord) {
         match self.first {
