@@ -33,6 +33,17 @@ pub fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|&byte| is_tchar(byte))
 }
 
+/// Whether `name` equals `lower_case` in any letter case.
+#[inline(always)] // with a literal, it compiles to a few comparisons of words
+pub(crate) fn is_name<const N: usize>(name: &[u8], lower_case: &[u8; N]) -> bool {
+    let Ok(name) = <&[u8; N]>::try_from(name) else { return false };
+    let differ = |(&byte, &lower): (&u8, &u8)| {
+        let case_bit = if lower.is_ascii_lowercase() { 0x20 } else { 0 };
+        (byte | case_bit) ^ lower
+    };
+    name.iter().zip(lower_case).map(differ).fold(0, |all, one| all | one) == 0
+}
+
 static TCHAR: [bool; 256] = byte_set(b"!#$%&'*+-.^_`|~");
 
 /// A lookup table for ASCII letters, digits and `others`.
@@ -209,6 +220,21 @@ mod tests {
         assert_eq!(tchars.len(), 26 + 26 + 10 + 15);
         assert!(!is_token(b"") && !is_token(b"a b") && !is_token("é".as_bytes()));
         assert!(is_token(b"!#$%&'*+-.^_`|~09AZaz"));
+    }
+
+    #[test]
+    fn rfc_9110_5_1_names_are_compared_in_any_letter_case() {
+        assert!(is_name(b"content-length", b"content-length"));
+        assert!(is_name(b"Content-LENGTH", b"content-length"));
+        let name = *b"x-sum-1";
+        for at in 0..name.len() {
+            for byte in 0..=255 {
+                let mut other = name;
+                other[at] = byte;
+                assert_eq!(is_name(&other, &name), other.eq_ignore_ascii_case(&name), "{other:?}");
+            }
+        }
+        assert!(!is_name(b"x-sum-", &name) && !is_name(b"x-sum-12", &name));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use alloc::vec::Vec;
 
 use super::error::Reject;
-use super::head::Headers;
+use super::fields::{self, Line};
 use super::header::push_header;
 use super::limits::Limits;
 use crate::bytes::{hex, hex_value, is_tchar};
@@ -213,20 +213,17 @@ impl Decoder {
 }
 
 fn check_trailers(section: &[u8], limits: &Limits) -> Result<(), Reject> {
-    let mut fields = [httparse::EMPTY_HEADER; Limits::MAX_HEADERS as usize];
-    match httparse::parse_headers(section, &mut fields) {
-        Ok(httparse::Status::Complete((n, _))) if n == section.len() => Ok(()),
-        Err(httparse::Error::TooManyHeaders) => Err(Reject::TrailersTooLarge),
-        _ => Err(Reject::BadTrailer),
-    }
-    .and_then(|()| {
-        let lines = Headers { rest: section }.count();
-        if lines > usize::from(limits.header_count) {
-            Err(Reject::TrailersTooLarge)
-        } else {
-            Ok(())
+    let max = usize::from(limits.header_count.min(Limits::MAX_HEADERS));
+    let mut at = 0;
+    for count in 0.. {
+        match fields::parse_line(section, at).ok_or(Reject::BadTrailer)? {
+            Line::Field(_) if count == max => break,
+            Line::Field(field) => at = field.end.next,
+            Line::End(end) if end.next == section.len() => return Ok(()),
+            Line::End(_) => return Err(Reject::BadTrailer),
         }
-    })
+    }
+    Err(Reject::TrailersTooLarge)
 }
 
 /// Appends the size line of a chunk.

@@ -415,12 +415,13 @@ impl Connection {
         options: &ConnectionOptions,
     ) -> Result<(), Reject> {
         let is_11 = self.our_version == Version::Http11;
+        let method = head.method();
         let version = head.version().min(self.our_version);
         let wants_keep_alive = version == Version::Http11 || options.keep_alive && is_11;
         self.request = Request {
             version,
-            is_head: head.is_head(),
-            is_connect: head.method() == b"CONNECT",
+            is_head: method == b"HEAD",
+            is_connect: method == b"CONNECT",
             keep_alive: wants_keep_alive
                 && !options.close
                 && !options.lenient
@@ -434,10 +435,10 @@ impl Connection {
             wants_upgrade: options.upgrade
                 && !options.lenient
                 && version == Version::Http11
-                && head.known_header(KnownHeader::Upgrade).is_some(),
+                && head.has(KnownHeader::Upgrade),
         };
         let framing = framing::request_framing(head, self.limits.body)?;
-        if version == Version::Http11 && head.known_header(KnownHeader::Expect).is_some() {
+        if version == Version::Http11 && head.has(KnownHeader::Expect) {
             for expectation in head.header_list("expect") {
                 if !expectation.eq_ignore_ascii_case(b"100-continue") {
                     return Err(Reject::BadExpectation); // B-052
@@ -571,8 +572,10 @@ impl Connection {
 
     fn apply_joint_rules(&mut self) {
         let before = self.states;
-        let conditions =
-            Conditions { keep_alive: self.request.keep_alive, may_drain: self.may_drain() };
+        let conditions = Conditions {
+            keep_alive: self.request.keep_alive,
+            may_drain: before.recv == RecvState::Body && self.may_drain(), // only then it matters
+        };
         self.states = before.apply_joint_rules(conditions);
         if self.states == before {
             return;

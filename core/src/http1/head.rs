@@ -21,7 +21,8 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::bytes::list_members;
+use super::fields;
+use crate::bytes::{is_name, list_members};
 
 /// A part of a head: offset and length in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -110,30 +111,29 @@ impl KnownHeader {
     pub(super) const COUNT: usize = Self::Authorization as usize + 1;
 
     /// The known header of this name, in any letter case.
+    #[inline]
     pub(super) fn from_name(name: &[u8]) -> Option<Self> {
-        let first = name.first()?.to_ascii_lowercase();
-        // First letter and length leave one candidate, so that most names are compared with none.
-        let candidate = match (first, name.len()) {
-            (b'a', 6) => Self::Accept,
-            (b'a', 13) => Self::Authorization,
-            (b'a', 15) => Self::AcceptEncoding,
-            (b'c', 6) => Self::Cookie,
-            (b'c', 10) => Self::Connection,
-            (b'c', 12) => Self::ContentType,
-            (b'c', 14) => Self::ContentLength,
-            (b'e', 6) => Self::Expect,
-            (b'h', 4) => Self::Host,
-            (b'i', 8) if name[3].eq_ignore_ascii_case(&b'm') => Self::IfMatch,
-            (b'i', 8) => Self::IfRange,
-            (b'i', 13) => Self::IfNoneMatch,
-            (b'i', 17) => Self::IfModifiedSince,
-            (b'i', 19) => Self::IfUnmodifiedSince,
-            (b'r', 5) => Self::Range,
-            (b't', 17) => Self::TransferEncoding,
-            (b'u', 7) => Self::Upgrade,
+        // The length leaves few candidates, so most names are compared with one or none.
+        Some(match name.len() {
+            4 if is_name(name, b"host") => Self::Host,
+            5 if is_name(name, b"range") => Self::Range,
+            6 if is_name(name, b"accept") => Self::Accept,
+            6 if is_name(name, b"cookie") => Self::Cookie,
+            6 if is_name(name, b"expect") => Self::Expect,
+            7 if is_name(name, b"upgrade") => Self::Upgrade,
+            8 if is_name(name, b"if-match") => Self::IfMatch,
+            8 if is_name(name, b"if-range") => Self::IfRange,
+            10 if is_name(name, b"connection") => Self::Connection,
+            12 if is_name(name, b"content-type") => Self::ContentType,
+            13 if is_name(name, b"if-none-match") => Self::IfNoneMatch,
+            13 if is_name(name, b"authorization") => Self::Authorization,
+            14 if is_name(name, b"content-length") => Self::ContentLength,
+            15 if is_name(name, b"accept-encoding") => Self::AcceptEncoding,
+            17 if is_name(name, b"if-modified-since") => Self::IfModifiedSince,
+            17 if is_name(name, b"transfer-encoding") => Self::TransferEncoding,
+            19 if is_name(name, b"if-unmodified-since") => Self::IfUnmodifiedSince,
             _ => return None,
-        };
-        name.eq_ignore_ascii_case(KNOWN_NAMES[candidate as usize].1).then_some(candidate)
+        })
     }
 
     /// Its bit in [`HeadOffsets::repeated`].
@@ -305,8 +305,7 @@ impl<'b> Head<'b> {
     /// [`Event`]: crate::http1::Event
     #[must_use]
     pub fn has_body(&self) -> bool {
-        self.known_header(KnownHeader::ContentLength).is_some()
-            || self.known_header(KnownHeader::TransferEncoding).is_some()
+        self.has(KnownHeader::ContentLength) || self.has(KnownHeader::TransferEncoding)
     }
 
     /// Path and query as received, undecoded (origin-form).
@@ -372,6 +371,11 @@ impl<'b> Head<'b> {
         self.offsets.repeated & known.bit() != 0
     }
 
+    /// Whether there is a line of this header.
+    pub(super) fn has(&self, known: KnownHeader) -> bool {
+        self.offsets.known[known as usize] != 0
+    }
+
     pub(super) fn known_header(&self, known: KnownHeader) -> Option<&'b [u8]> {
         let at = self.offsets.known[known as usize] as usize;
         if at == 0 {
@@ -411,11 +415,11 @@ impl<'b> Iterator for Headers<'b> {
     type Item = (&'b [u8], &'b [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let end = super::scan::find_lf(self.rest)?;
-        let (line, rest) = self.rest.split_at(end + 1);
-        self.rest = rest;
-        let colon = line.iter().position(|&b| b == b':')?; // the final empty line has none
-        Some((&line[..colon], line[colon + 1..].trim_ascii())) // OWS, CR and LF
+        let (name, value) = self.rest.split_at(fields::name_len(self.rest));
+        let value = value.strip_prefix(b":")?; // the final empty line has none
+        let (value, rest) = value.split_at(fields::value_len(value)); // the rest begins with the line end
+        self.rest = rest.get(rest.iter().position(|&b| b == b'\n')? + 1..)?;
+        Some((name, value.trim_ascii()))
     }
 }
 

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | states and transitions, keep-alive, half-close | [`state`] |
 //! | request line, head, limits of both | `parse.rs`, `target.rs`, `scan.rs` |
+//! | syntax of header lines and trailers | `fields.rs` |
 //! | framing of a request's body, request smuggling | `framing.rs` |
 //! | chunked transfer coding, trailers | `chunked.rs` |
 //! | the head of a response, framing of its body | `response.rs` |
@@ -26,6 +27,7 @@ pub mod date;
 mod error;
 mod error_pages;
 mod event;
+mod fields;
 mod framing;
 mod head;
 mod header;

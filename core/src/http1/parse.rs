@@ -1,4 +1,4 @@
-//! The parser of a head: the request line by hand, the headers by httparse.
+//! The parser of a head: its request line, and what its headers mean for the connection.
 //!
 //! Checks come in the order of `http.server` (B-028): length, words, version, the rule of HTTP/0.9,
 //! target, headers. A request line is checked as soon as it is complete, so that an error response
@@ -6,16 +6,15 @@
 //! the headers are parsed once, when the head is complete: a peer that sends one byte at a time
 //! causes linear work.
 //!
-//! httparse parses the headers only, because it knows two versions, requires UTF-8 in targets, and
-//! starts over when the head is incomplete. It refuses white space before the colon (RFC 9112
-//! §5.1). It refuses line folding (obs-fold, RFC 9112 §5.2, B-037).
+//! The syntax of a header line is in `fields.rs`.
 
 use super::error::Reject;
+use super::fields::{self, Line};
 use super::head::{Head, HeadOffsets, KnownHeader, Version};
 use super::limits::Limits;
-use super::scan::{find_head_end, find_lf, has_bare_lf};
+use super::scan::{find_head_end, find_lf};
 use super::target::{self, Target};
-use crate::bytes::{is_tchar, is_token, list_members};
+use crate::bytes::{is_name, is_tchar, is_token, list_members};
 
 /// The state of the search for the end of the head. Offsets from the first byte of the head.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -247,7 +246,10 @@ impl<'l> Words<'l> {
             b" HTTP/1.0" => Version::Http10,
             _ => return None,
         };
-        let space = rest.iter().position(|&b| !is_tchar(b))?;
+        let space = match rest {
+            [b'G', b'E', b'T', b' ', ..] => 3,
+            _ => rest.iter().position(|&b| !is_tchar(b))?,
+        };
         let (method, target) = rest.split_at(space);
         let target = target.strip_prefix(b" ")?;
         let fits = !method.is_empty() && !target.is_empty() && is_graphic(target);
@@ -311,85 +313,63 @@ pub(super) fn parse_headers(
     if line.version == Version::Http09 {
         return Ok(ConnectionOptions { close: true, ..options });
     }
-    const SMALL_TABLE_LEN: usize = 24; // headers: enough for most heads; the larger table costs more to set up
-    let block = head.bytes.get(line.len_with_eol as usize..).unwrap_or_default();
-    let mut small_table = [httparse::EMPTY_HEADER; SMALL_TABLE_LEN];
-    let mut large_table;
-    let (size, fields) = match httparse::parse_headers(block, &mut small_table) {
-        Ok(httparse::Status::Complete(parsed)) => parsed,
-        Err(httparse::Error::TooManyHeaders)
-            if usize::from(limits.header_count) > SMALL_TABLE_LEN =>
-        {
-            large_table = [httparse::EMPTY_HEADER; Limits::MAX_HEADERS as usize];
-            match httparse::parse_headers(block, &mut large_table) {
-                Ok(httparse::Status::Complete(parsed)) => parsed,
-                Err(httparse::Error::TooManyHeaders) => return Err(Reject::TooManyHeaders),
-                _ => return Err(Reject::BadHeader),
-            }
-        }
-        Err(httparse::Error::TooManyHeaders) => return Err(Reject::TooManyHeaders),
-        _ => return Err(Reject::BadHeader),
-    };
-    if fields.len() > usize::from(limits.header_count) {
-        return Err(Reject::TooManyHeaders);
-    }
-    let bytes = &head.bytes[..line.len_with_eol as usize + size];
-    head.bytes = bytes;
+    let bytes = head.bytes;
+    let max = usize::from(limits.header_count.min(Limits::MAX_HEADERS));
     let offsets = &mut head.offsets;
-    offsets.size = bytes.len() as u32;
-
-    // If a CR follows each value directly, no line ends in a bare LF. If white space follows, every
-    // byte is checked.
-    let mut certain = bytes.ends_with(b"\r\n");
-    for field in fields {
-        certain &= ends_in_cr(bytes, field.value);
-        let Some(known) = KnownHeader::from_name(field.name.as_bytes()) else {
-            continue;
-        };
-        let place = &mut offsets.known[known as usize];
-        let repeated = *place > 0;
-        if repeated {
-            offsets.repeated |= known.bit();
-        } else {
-            *place = offset_in(bytes, field.name.as_bytes()).ok_or(Reject::BadHeader)? as u32;
-        }
-        match known {
-            KnownHeader::Host if repeated || !target::is_host(field.value) => {
-                return Err(Reject::BadHost);
+    let mut host = None;
+    let mut count = 0;
+    let mut at = line.len_with_eol as usize;
+    loop {
+        let field = match fields::parse_line(bytes, at).ok_or(Reject::BadHeader)? {
+            Line::Field(field) => field,
+            Line::End(end) => {
+                options.lenient |= end.is_bare_lf;
+                at = end.next;
+                break;
             }
-            KnownHeader::Connection => options.read_options(field.value),
-            _ => {}
+        };
+        if count == max {
+            return Err(Reject::TooManyHeaders);
         }
+        count += 1;
+        if let Some(known) = KnownHeader::from_name(&bytes[at..at + field.name_len]) {
+            let place = &mut offsets.known[known as usize];
+            match *place {
+                0 => *place = at as u32,
+                _ => offsets.repeated |= known.bit(),
+            }
+            match known {
+                KnownHeader::Host => host = Some(&bytes[field.value.clone()]),
+                KnownHeader::Connection => options.read_options(&bytes[field.value.clone()]),
+                _ => {}
+            }
+        }
+        options.lenient |= field.end.is_bare_lf;
+        at = field.end.next;
     }
-    if offsets.known[KnownHeader::Host as usize] == 0 && offsets.version == Version::Http11 {
+    offsets.size = at as u32;
+    head.bytes = &bytes[..at];
+    let is_required = offsets.version == Version::Http11;
+    let is_repeated = offsets.repeated & KnownHeader::Host.bit() != 0;
+    if is_repeated || !host.map_or(!is_required, target::is_host) {
         return Err(Reject::BadHost);
     }
-    options.lenient |= !certain && has_bare_lf(bytes);
     Ok(options)
 }
 
 impl ConnectionOptions {
     /// Reads the options of a Connection header, in any letter case.
     fn read_options(&mut self, value: &[u8]) {
+        if is_name(value, b"keep-alive") {
+            self.keep_alive = true; // what browsers send, without splitting a list
+            return;
+        }
         for option in list_members(value) {
             self.close |= option.eq_ignore_ascii_case(b"close");
             self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             self.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
         }
     }
-}
-
-/// The offset of `part` in `bytes`. `None` if it is not in them: a parser may return another slice.
-fn offset_in(bytes: &[u8], part: &[u8]) -> Option<usize> {
-    let at = (part.as_ptr() as usize).checked_sub(bytes.as_ptr() as usize)?;
-    (at + part.len() <= bytes.len()).then_some(at)
-}
-
-/// Whether a CR follows `value` directly. Unknown, hence false, for an empty value, which may be
-/// anywhere.
-fn ends_in_cr(bytes: &[u8], value: &[u8]) -> bool {
-    let end = offset_in(bytes, value).map(|at| at + value.len());
-    !value.is_empty() && end.and_then(|end| bytes.get(end)) == Some(&b'\r')
 }
 
 fn is_graphic(target: &[u8]) -> bool {

@@ -49,15 +49,6 @@ fn find_empty_line(part: &[u8], at: usize) -> Option<usize> {
     })
 }
 
-/// Whether any LF has no CR before it (bare LF).
-pub(super) fn has_bare_lf(bytes: &[u8]) -> bool {
-    let Some((&first, rest)) = bytes.split_first() else {
-        return false;
-    };
-    let bare = |hit, (&b, &a): (&u8, &u8)| hit | ((b == b'\n') & (a != b'\r'));
-    first == b'\n' || rest.iter().zip(bytes).fold(false, bare)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,13 +75,5 @@ mod tests {
         assert_eq!(find_head_end(&bytes, 0), None);
         bytes.extend_from_slice(b"\r\n");
         assert_eq!(find_head_end(&bytes, 0), Some(bytes.len()));
-    }
-
-    #[test]
-    fn b_001_bare_line_feeds_are_seen() {
-        assert!(has_bare_lf(b"\n"));
-        assert!(has_bare_lf(b"GET /\nHost: a\r\n\r\n"));
-        assert!(!has_bare_lf(b"GET /\r\nHost: a\r\n\r\n"));
-        assert!(!has_bare_lf(b""));
     }
 }

@@ -71,6 +71,13 @@ fn has_port(authority: &[u8]) -> bool {
 /// brackets or a registered name, without user information. The host may be empty. An IPv6 zone is
 /// not allowed: it has no meaning on another machine, and clients leave it out (RFC 9844 §6.1).
 pub(super) fn is_host(value: &[u8]) -> bool {
+    // The usual form, a name or an IPv4 address without percent-escapes, in one pass.
+    let plain = value.iter().position(|&b| !REG_NAME[usize::from(b)]).unwrap_or(value.len());
+    match &value[plain..] {
+        [] => return true,
+        [b':', port @ ..] => return is_port(port),
+        _ => {}
+    }
     let (host, port) = match value {
         [b'[', ..] => {
             let Some(end) = value.iter().position(|&b| b == b']') else {
@@ -85,10 +92,15 @@ pub(super) fn is_host(value: &[u8]) -> bool {
     };
     let port_fits = match port {
         [] => true,
-        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        [b':', digits @ ..] => is_port(digits),
         _ => false,
     };
     port_fits && is_registered_name(host)
+}
+
+/// Whether this may follow the colon of a host; it may be empty.
+fn is_port(digits: &[u8]) -> bool {
+    digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit)
 }
 
 /// Whether this may be in brackets: an IPv6 address, or an IPvFuture address.
