@@ -1,11 +1,11 @@
 //! The same cycle as `exchange.rs`, for figures that a busy machine does not change.
 //!
 //! With a server, a request and a number, it serves the request as many times: the difference of two
-//! numbers, counted by callgrind, is the instructions of one exchange. With `compare`, it times
-//! doorstep and http-net in turn, a thousand exchanges each, and prints the median of the ratios.
+//! numbers, counted by callgrind, is the instructions of one exchange. Otherwise it times doorstep
+//! and http-net in turn, for a millisecond or less, and prints the median of the ratios.
 //!
 //! ```console
-//! $ cargo bench -p doorstep-core --bench cycle -- compare
+//! $ cargo bench -p doorstep-core --bench cycle -- compare 46 705
 //! $ valgrind --tool=callgrind target/release/deps/cycle-… doorstep 46 20000
 //! ```
 
@@ -28,8 +28,9 @@ fn main() {
                 run();
             }
         }
-        [] | ["compare"] => compare(),
-        _ => eprintln!("usage: cycle compare | cycle doorstep|http-net 46|705|16x46|64|4096 N"),
+        [] => compare(&["46", "705", "16x46", "64", "4096"]),
+        ["compare", ref workloads @ ..] => compare(workloads),
+        _ => eprintln!("usage: cycle [compare WORKLOAD...] | cycle doorstep|http-net WORKLOAD N"),
     }
 }
 
@@ -60,8 +61,13 @@ fn workload_of(server: &str, workload: &str) -> Box<dyn FnMut()> {
     }
 }
 
-fn compare() {
-    for (workload, n) in [("46", 1000), ("705", 1000), ("16x46", 100), ("64", 2), ("4096", 20)] {
+fn compare(workloads: &[&str]) {
+    for workload in workloads {
+        let n = match *workload {
+            "46" | "705" => 1000,
+            "16x46" => 100,
+            _ => 2,
+        };
         let mut servers = ["doorstep", "http-net"].map(|server| workload_of(server, workload));
         let mut rounds: Vec<[f64; 2]> = Vec::new();
         for _ in 0..400 {

@@ -214,13 +214,15 @@ impl Decoder {
 
 fn check_trailers(section: &[u8], limits: &Limits) -> Result<(), Reject> {
     let max = usize::from(limits.header_count.min(Limits::MAX_HEADERS));
-    let mut at = 0;
+    let mut rest = section;
     for count in 0.. {
-        match fields::parse_line(section, at).ok_or(Reject::BadTrailer)? {
-            Line::Field(_) if count == max => break,
-            Line::Field(field) => at = field.end.next,
-            Line::End(end) if end.next == section.len() => return Ok(()),
-            Line::End(_) => return Err(Reject::BadTrailer),
+        let (line, end) = fields::parse_line(rest).ok_or(Reject::BadTrailer)?;
+        rest = end.rest;
+        match line {
+            Line::Field { .. } if count == max => break,
+            Line::Field { .. } => {}
+            Line::End if rest.is_empty() => return Ok(()),
+            Line::End => return Err(Reject::BadTrailer),
         }
     }
     Err(Reject::TrailersTooLarge)

@@ -449,18 +449,19 @@ impl Connection {
         self.drained = 0;
         self.empty_lines = 0;
         self.exchange = self.exchange.wrapping_add(1);
-        self.on_send(SendEvent::Request);
-        match framing {
-            Framing::None => self.on_recv(RecvEvent::Head),
+        let received = match framing {
+            Framing::None => RecvEvent::Head,
             Framing::Length(n) => {
                 self.incoming = Incoming::Length(n);
-                self.on_recv(RecvEvent::HeadWithBody);
+                RecvEvent::HeadWithBody
             }
             Framing::Chunked => {
                 self.incoming = Incoming::Chunked(Decoder::NEW);
-                self.on_recv(RecvEvent::HeadWithBody);
+                RecvEvent::HeadWithBody
             }
-        }
+        };
+        self.on_send(SendEvent::Request);
+        self.on_recv(received);
         Ok(())
     }
 
@@ -550,9 +551,12 @@ impl Connection {
     }
 
     fn on_recv(&mut self, event: RecvEvent) {
-        if let Some(recv) = self.states.recv.on(event) {
-            self.states.recv = recv;
-            self.apply_joint_rules();
+        match self.states.recv.on(event) {
+            Some(recv) if recv != self.states.recv => {
+                self.states.recv = recv;
+                self.apply_joint_rules();
+            }
+            _ => {} // illegal, or another part of a body
         }
     }
 

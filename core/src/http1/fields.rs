@@ -8,62 +8,53 @@
 //! Bytes are checked eight at a time in an integer. In the helpers, the high bit of each byte of the
 //! result says whether that byte of the input is in a class.
 
-use core::ops::Range;
-
 use crate::bytes::is_tchar;
 
-/// A line, as offsets in the block that it was found in.
-pub(super) enum Line {
-    Field(Field),
+/// A line of the section, without its line end.
+pub(super) enum Line<'b> {
+    Field {
+        name: &'b [u8],
+        /// Trimmed.
+        value: &'b [u8],
+    },
     /// The empty line that ends the section.
-    End(LineEnd),
-}
-
-/// A field line.
-pub(super) struct Field {
-    /// Its name begins where the line does.
-    pub(super) name_len: usize,
-    /// The value, trimmed.
-    pub(super) value: Range<usize>,
-    pub(super) end: LineEnd,
+    End,
 }
 
 /// The end of a line.
-pub(super) struct LineEnd {
-    /// The start of the next line.
-    pub(super) next: usize,
-    /// Whether it has an LF without a CR.
+pub(super) struct LineEnd<'b> {
+    /// What follows the line.
+    pub(super) rest: &'b [u8],
+    /// Whether the line ended in an LF without a CR.
     pub(super) is_bare_lf: bool,
 }
 
-/// The line that begins at `start`. `None` if it is malformed or incomplete.
+/// The line that `bytes` begin with. `None` if it is malformed or incomplete.
 #[inline(always)] // into two loops: it is most of the time of a request with many headers
-pub(super) fn parse_line(block: &[u8], start: usize) -> Option<Line> {
-    let line = block.get(start..)?;
-    let name_len = name_len(line);
-    if name_len == 0 {
-        return parse_line_end(block, start).map(Line::End);
+pub(super) fn parse_line(bytes: &[u8]) -> Option<(Line<'_>, LineEnd<'_>)> {
+    if let [b'\r' | b'\n', ..] = bytes {
+        return Some((Line::End, parse_line_end(bytes)?));
     }
-    let mut value_start = start + name_len + 1;
-    if block.get(value_start - 1) != Some(&b':') {
+    let (name, rest) = bytes.split_at_checked(name_len(bytes))?;
+    let mut value = rest.strip_prefix(b":")?;
+    if name.is_empty() {
         return None;
     }
-    while let Some(b' ' | b'\t') = block.get(value_start) {
-        value_start += 1;
+    while let [b' ' | b'\t', trimmed @ ..] = value {
+        value = trimmed;
     }
-    let mut value_end = value_start + value_len(block.get(value_start..)?);
-    let end = parse_line_end(block, value_end)?;
-    while value_end > value_start && matches!(block[value_end - 1], b' ' | b'\t') {
-        value_end -= 1;
+    let (mut value, rest) = value.split_at_checked(value_len(value))?;
+    while let [trimmed @ .., b' ' | b'\t'] = value {
+        value = trimmed;
     }
-    Some(Line::Field(Field { name_len, value: value_start..value_end, end }))
+    Some((Line::Field { name, value }, parse_line_end(rest)?))
 }
 
 #[inline(always)]
-fn parse_line_end(block: &[u8], at: usize) -> Option<LineEnd> {
-    match block.get(at..)? {
-        [b'\r', b'\n', ..] => Some(LineEnd { next: at + 2, is_bare_lf: false }),
-        [b'\n', ..] => Some(LineEnd { next: at + 1, is_bare_lf: true }),
+fn parse_line_end(bytes: &[u8]) -> Option<LineEnd<'_>> {
+    match bytes {
+        [b'\r', b'\n', rest @ ..] => Some(LineEnd { rest, is_bare_lf: false }),
+        [b'\n', rest @ ..] => Some(LineEnd { rest, is_bare_lf: true }),
         _ => None,
     }
 }
@@ -99,29 +90,28 @@ const fn controls(word: u64) -> u64 {
 /// The length of the token that `bytes` begin with.
 #[inline(always)]
 pub(super) fn name_len(bytes: &[u8]) -> usize {
-    // Nearly every name consists of letters and hyphens.
-    let mut len = prefix_len(bytes, |word| letters_and_hyphens(word) ^ HIGH);
-    while bytes.get(len).is_some_and(|&byte| is_tchar(byte)) {
-        len += 1;
+    let len = prefix_len(bytes, |word| letters_and_hyphens(word) ^ HIGH);
+    match bytes.get(len) {
+        Some(b':') => len, // nearly every name consists of letters and hyphens
+        _ => prefix_len_by_bytes(bytes, len, is_tchar),
     }
-    len
 }
 
 /// The length of the field content that `bytes` begin with: up to the first control character other
 /// than a tab.
 #[inline(always)]
 pub(super) fn value_len(bytes: &[u8]) -> usize {
-    let mut len = 0;
-    loop {
-        len += prefix_len(&bytes[len..], controls);
-        while bytes.get(len).is_some_and(|&byte| !byte.is_ascii_control()) {
-            len += 1;
-        }
-        if bytes.get(len) != Some(&b'\t') {
-            return len;
-        }
-        len += 1;
+    let len = prefix_len(bytes, controls);
+    match bytes.get(len) {
+        Some(b'\r' | b'\n') => len,
+        _ => prefix_len_by_bytes(bytes, len, |byte| byte == b'\t' || !byte.is_ascii_control()),
     }
+}
+
+#[inline(never)] // small, and it would be in the way of the usual case
+fn prefix_len_by_bytes(bytes: &[u8], from: usize, is_inside: impl Fn(u8) -> bool) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    from + rest.iter().position(|&byte| !is_inside(byte)).unwrap_or(rest.len())
 }
 
 /// The number of bytes before the first one that `find` marks in its word. Less than a word at the

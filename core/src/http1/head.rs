@@ -111,7 +111,7 @@ impl KnownHeader {
     pub(super) const COUNT: usize = Self::Authorization as usize + 1;
 
     /// The known header of this name, in any letter case.
-    #[inline]
+    #[inline(never)] // the constants of its comparisons are not set up in each caller
     pub(super) fn from_name(name: &[u8]) -> Option<Self> {
         // The length leaves few candidates, so most names are compared with one or none.
         Some(match name.len() {

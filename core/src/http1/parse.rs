@@ -304,6 +304,7 @@ fn parse_version(word: &[u8]) -> Result<Version, Reject> {
 
 /// Parses the headers of `head`, which was made from `line`, and remembers where the known ones
 /// are.
+#[inline(never)] // a loop with many variables: it has the registers to itself
 pub(super) fn parse_headers(
     line: &RequestLine,
     head: &mut Head<'_>,
@@ -313,42 +314,36 @@ pub(super) fn parse_headers(
     if line.version == Version::Http09 {
         return Ok(ConnectionOptions { close: true, ..options });
     }
-    let bytes = head.bytes;
     let max = usize::from(limits.header_count.min(Limits::MAX_HEADERS));
+    let bytes = head.bytes;
     let offsets = &mut head.offsets;
     let mut host = None;
     let mut count = 0;
-    let mut at = line.len_with_eol as usize;
+    let mut rest = bytes.get(line.len_with_eol as usize..).unwrap_or_default();
     loop {
-        let field = match fields::parse_line(bytes, at).ok_or(Reject::BadHeader)? {
-            Line::Field(field) => field,
-            Line::End(end) => {
-                options.lenient |= end.is_bare_lf;
-                at = end.next;
-                break;
-            }
-        };
+        let at = bytes.len() - rest.len();
+        let (line, end) = fields::parse_line(rest).ok_or(Reject::BadHeader)?;
+        options.lenient |= end.is_bare_lf;
+        rest = end.rest;
+        let Line::Field { name, value } = line else { break };
         if count == max {
             return Err(Reject::TooManyHeaders);
         }
         count += 1;
-        if let Some(known) = KnownHeader::from_name(&bytes[at..at + field.name_len]) {
-            let place = &mut offsets.known[known as usize];
-            match *place {
-                0 => *place = at as u32,
-                _ => offsets.repeated |= known.bit(),
-            }
-            match known {
-                KnownHeader::Host => host = Some(&bytes[field.value.clone()]),
-                KnownHeader::Connection => options.read_options(&bytes[field.value.clone()]),
-                _ => {}
-            }
+        let Some(known) = KnownHeader::from_name(name) else { continue };
+        let place = &mut offsets.known[known as usize];
+        match *place {
+            0 => *place = at as u32,
+            _ => offsets.repeated |= known.bit(),
         }
-        options.lenient |= field.end.is_bare_lf;
-        at = field.end.next;
+        match known {
+            KnownHeader::Host => host = Some(value),
+            KnownHeader::Connection => options.read_options(value),
+            _ => {}
+        }
     }
-    offsets.size = at as u32;
-    head.bytes = &bytes[..at];
+    head.bytes = &bytes[..bytes.len() - rest.len()];
+    offsets.size = head.bytes.len() as u32;
     let is_required = offsets.version == Version::Http11;
     let is_repeated = offsets.repeated & KnownHeader::Host.bit() != 0;
     if is_repeated || !host.map_or(!is_required, target::is_host) {
