@@ -211,6 +211,11 @@ pub struct Head<'b> {
 }
 
 impl<'b> Head<'b> {
+    /// A head without bytes, for the parser to fill in.
+    pub(super) fn empty() -> Self {
+        Self { bytes: b"", offsets: HeadOffsets::default() }
+    }
+
     /// The size of the head in bytes, for [`crate::http1::Inbox::split`].
     #[must_use]
     pub fn size(&self) -> usize {

@@ -27,8 +27,7 @@ pub(super) fn check_header(name: &str, value: &[u8]) -> Result<(), Misuse> {
 /// Whether a header value holds no CR, LF or NUL (B-065).
 pub(super) fn is_header_value(value: &[u8]) -> bool {
     // Nearly every value holds no control character at all.
-    fields::value_len(value) == value.len()
-        || !value.iter().any(|b| matches!(b, b'\r' | b'\n' | 0))
+    fields::value_len(value) == value.len() || !value.iter().any(|b| matches!(b, b'\r' | b'\n' | 0))
 }
 
 /// Appends a status line (RFC 9112 §4). `minor` is the digit after `HTTP/1.`; `code` has three
@@ -84,7 +83,14 @@ mod tests {
         for name in ["", "a b", "a:", "ä", "X-Long-Name-With-A-Line-End\r", "a\0"] {
             assert_eq!(check_header(name, b"x"), Err(Misuse::BadHeader), "{name:?}");
         }
-        for name in ["Content-Length", "transfer-encoding", "CONNECTION", "Upgrade", "trailer", "Keep-Alive"] {
+        for name in [
+            "Content-Length",
+            "transfer-encoding",
+            "CONNECTION",
+            "Upgrade",
+            "trailer",
+            "Keep-Alive",
+        ] {
             assert_eq!(check_header(name, b"x"), Err(Misuse::ReservedHeader), "{name:?}");
         }
         for name in ["X", "Trailers", "Content_Length", "9", "!#$%&'*+-.^_`|~"] {

@@ -10,6 +10,7 @@
 //! | rule | file |
 //! |---|---|
 //! | states and transitions, keep-alive, half-close | [`state`] |
+//! | requests and bodies in order, discarded bodies | `receive.rs` |
 //! | request line, head, limits of both | `parse.rs`, `target.rs`, `scan.rs` |
 //! | syntax of header lines and trailers | `fields.rs` |
 //! | framing of a request's body, request smuggling | `framing.rs` |
@@ -35,6 +36,7 @@ mod inbox;
 mod limits;
 mod outbox;
 mod parse;
+mod receive;
 mod response;
 mod response_body;
 mod scan;

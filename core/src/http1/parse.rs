@@ -209,21 +209,21 @@ impl RequestLine {
         })
     }
 
-    /// The head that begins with this line, without headers so far.
-    pub(super) fn head<'b>(&self, bytes: &'b [u8]) -> Head<'b> {
-        let offsets = HeadOffsets {
-            size: self.len_with_eol,
-            request_line_len: self.len,
-            method_len: self.method_len,
-            version: self.version,
-            path: self.target.path,
-            query_and_fragment: self.target.query_and_fragment,
-            authority: self.target.authority,
-            headers_start: self.len_with_eol,
-            known: [0; KnownHeader::COUNT],
-            repeated: 0,
-        };
-        Head { bytes, offsets }
+    /// Whether it is written in a way that no client in use needs.
+    pub(super) fn lenient(&self) -> bool {
+        self.lenient
+    }
+
+    /// Writes the head that begins with this line, without headers so far.
+    pub(super) fn write_to(&self, offsets: &mut HeadOffsets) {
+        offsets.size = self.len_with_eol;
+        offsets.request_line_len = self.len;
+        offsets.method_len = self.method_len;
+        offsets.version = self.version;
+        offsets.path = self.target.path;
+        offsets.query_and_fragment = self.target.query_and_fragment;
+        offsets.authority = self.target.authority;
+        offsets.headers_start = self.len_with_eol;
     }
 }
 
@@ -302,24 +302,23 @@ fn parse_version(word: &[u8]) -> Result<Version, Reject> {
     }
 }
 
-/// Parses the headers of `head`, which was made from `line`, and remembers where the known ones
-/// are.
+/// Parses the headers of `head`, whose request line was parsed, and remembers where the known ones
+/// are. `lenient` is that of the request line.
 #[inline(never)] // a loop with many variables: it has the registers to itself
 pub(super) fn parse_headers(
-    line: &RequestLine,
     head: &mut Head<'_>,
+    lenient: bool,
     limits: &Limits,
 ) -> Result<ConnectionOptions, Reject> {
-    let mut options = ConnectionOptions { lenient: line.lenient, ..ConnectionOptions::default() };
-    if line.version == Version::Http09 {
+    let Head { bytes, offsets } = head;
+    let mut options = ConnectionOptions { lenient, ..ConnectionOptions::default() };
+    if offsets.version == Version::Http09 {
         return Ok(ConnectionOptions { close: true, ..options });
     }
     let max = usize::from(limits.header_count.min(Limits::MAX_HEADERS));
-    let bytes = head.bytes;
-    let offsets = &mut head.offsets;
     let mut host = None;
     let mut count = 0;
-    let mut rest = bytes.get(line.len_with_eol as usize..).unwrap_or_default();
+    let mut rest = bytes.get(offsets.headers_start as usize..).unwrap_or_default();
     loop {
         let at = bytes.len() - rest.len();
         let (line, end) = fields::parse_line(rest).ok_or(Reject::BadHeader)?;
@@ -342,8 +341,8 @@ pub(super) fn parse_headers(
             _ => {}
         }
     }
-    head.bytes = &bytes[..bytes.len() - rest.len()];
-    offsets.size = head.bytes.len() as u32;
+    *bytes = &bytes[..bytes.len() - rest.len()];
+    offsets.size = bytes.len() as u32;
     let is_required = offsets.version == Version::Http11;
     let is_repeated = offsets.repeated & KnownHeader::Host.bit() != 0;
     if is_repeated || !host.map_or(!is_required, target::is_host) {
