@@ -305,6 +305,7 @@ impl Connection {
         reject
     }
 
+    #[inline]
     pub(super) fn on_recv(&mut self, event: RecvEvent) {
         match self.states.recv.on(event) {
             Some(recv) if recv != self.states.recv => {
@@ -315,6 +316,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     pub(super) fn on_send(&mut self, event: SendEvent) {
         if let Some(send) = self.states.send.on(event) {
             self.states.send = send;
@@ -329,6 +331,7 @@ impl Connection {
         }
     }
 
+    #[inline] // with a known event, most of it is known too
     pub(super) fn apply_joint_rules(&mut self) {
         let before = self.states;
         let conditions = Conditions {

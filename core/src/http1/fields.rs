@@ -4,11 +4,11 @@
 //! space before the colon (§5.1), control characters in a value, a CR without LF, and a line folding
 //! (obs-fold, §5.2, B-037). A bare LF ends a line and is reported (B-001). The verdicts are those of
 //! the crate httparse: `fuzz/fuzz_targets/fields.rs` and `core/tests/fields.rs` compare them.
-//!
-//! Bytes are checked eight at a time in an integer. In the helpers, the high bit of each byte of the
-//! result says whether that byte of the input is in a class.
 
-use crate::bytes::is_tchar;
+use super::scan::{
+    HIGH_BITS, controls, is_free_of, letters_and_hyphens, prefix_len, prefix_len_by_bytes,
+};
+use crate::bytes::{is_tchar, is_token};
 
 /// A line of the section, without its line end.
 pub(super) enum Line<'b> {
@@ -59,42 +59,20 @@ fn parse_line_end(bytes: &[u8]) -> Option<LineEnd<'_>> {
     }
 }
 
-const fn each(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
-}
-
-const HIGH: u64 = each(0x80);
-
-/// The number of bytes before the first whose high bit is set in `mask`.
-fn first(mask: u64) -> usize {
-    mask.trailing_zeros() as usize / 8
-}
-
-/// The letters and hyphens in a word.
-const fn letters_and_hyphens(word: u64) -> u64 {
-    let low = word & !HIGH; // no sum below exceeds its byte
-    let lower_case = low | each(0x20);
-    let letters = (lower_case + each(0x80 - b'a')) & !(lower_case + each(0x7f - b'z'));
-    let others = (low ^ each(b'-')) + each(0x7f); // zero only becomes 0x7f
-    (letters | !others) & !word & HIGH
-}
-
-/// The control characters in a word, the tab among them.
-const fn controls(word: u64) -> u64 {
-    let low = word & !HIGH; // no sum below exceeds its byte
-    let from_space = low + each(0x80 - b' ');
-    let delete = low + each(0x80 - 0x7f);
-    (!from_space | delete) & !word & HIGH
-}
-
 /// The length of the token that `bytes` begin with.
 #[inline(always)]
 pub(super) fn name_len(bytes: &[u8]) -> usize {
-    let len = prefix_len(bytes, |word| letters_and_hyphens(word) ^ HIGH);
+    let len = prefix_len(bytes, |word| letters_and_hyphens(word) ^ HIGH_BITS);
     match bytes.get(len) {
         Some(b':') => len, // nearly every name consists of letters and hyphens
         _ => prefix_len_by_bytes(bytes, len, is_tchar),
     }
+}
+
+/// Whether `name` is a token. As [`name_len`], for a name without anything behind it.
+pub(super) fn is_name(name: &[u8]) -> bool {
+    let is_usual = is_free_of(name, |word| letters_and_hyphens(word) ^ HIGH_BITS);
+    is_usual || is_token(name)
 }
 
 /// The length of the field content that `bytes` begin with: up to the first control character other
@@ -106,37 +84,6 @@ pub(super) fn value_len(bytes: &[u8]) -> usize {
         Some(b'\r' | b'\n') => len,
         _ => prefix_len_by_bytes(bytes, len, |byte| byte == b'\t' || !byte.is_ascii_control()),
     }
-}
-
-#[inline(never)] // small, and it would be in the way of the usual case
-fn prefix_len_by_bytes(bytes: &[u8], from: usize, is_inside: impl Fn(u8) -> bool) -> usize {
-    let rest = bytes.get(from..).unwrap_or_default();
-    from + rest.iter().position(|&byte| !is_inside(byte)).unwrap_or(rest.len())
-}
-
-/// The number of bytes before the first one that `find` marks in its word. Less than a word at the
-/// end of `bytes` is not searched.
-#[inline(always)]
-fn prefix_len(bytes: &[u8], find: impl Fn(u64) -> u64) -> usize {
-    let mut len = 0;
-    // Blocks of four words, so that there is one check of the length for them all.
-    while let Some(block) = bytes[len..].first_chunk::<32>() {
-        for word in block.as_chunks::<8>().0 {
-            let mask = find(u64::from_le_bytes(*word));
-            if mask != 0 {
-                return len + first(mask);
-            }
-            len += 8;
-        }
-    }
-    for word in bytes[len..].as_chunks::<8>().0 {
-        let mask = find(u64::from_le_bytes(*word));
-        if mask != 0 {
-            return len + first(mask);
-        }
-        len += 8;
-    }
-    len
 }
 
 #[cfg(test)]

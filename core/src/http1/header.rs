@@ -6,13 +6,14 @@
 use alloc::vec::Vec;
 
 use super::error::Misuse;
+use super::scan::{controls, is_free_of};
 use super::{fields, status};
 use crate::bytes::{Decimal, is_name};
 
 /// Returns an error unless an application may set this header.
 pub(super) fn check_header(name: &str, value: &[u8]) -> Result<(), Misuse> {
     let name = name.as_bytes();
-    if name.is_empty() || fields::name_len(name) != name.len() || !is_header_value(value) {
+    if !fields::is_name(name) || !is_header_value(value) {
         return Err(Misuse::BadHeader);
     }
     let is_reserved = is_name(name, b"content-length")
@@ -27,7 +28,7 @@ pub(super) fn check_header(name: &str, value: &[u8]) -> Result<(), Misuse> {
 /// Whether a header value holds no CR, LF or NUL (B-065).
 pub(super) fn is_header_value(value: &[u8]) -> bool {
     // Nearly every value holds no control character at all.
-    fields::value_len(value) == value.len() || !value.iter().any(|b| matches!(b, b'\r' | b'\n' | 0))
+    is_free_of(value, controls) || !value.iter().any(|b| matches!(b, b'\r' | b'\n' | 0))
 }
 
 /// Appends a status line (RFC 9112 §4). `minor` is the digit after `HTTP/1.`; `code` has three

@@ -195,16 +195,20 @@ impl RequestLine {
     /// `line` ends before its LF.
     fn parse(line: &[u8]) -> Result<Self, Reject> {
         let text = trim_line(line);
-        let words = match Words::parse_common(text) {
-            Some(words) => words,
-            None => Words::parse_lenient(text)?,
+        let usual = Words::parse_common(text).and_then(|words| Some((words.target().ok()?, words)));
+        let (target, words) = match usual {
+            Some(usual) => usual,
+            None => {
+                let words = Words::parse_lenient(text)?;
+                (words.target()?, words)
+            }
         };
         Ok(Self {
             len: text.len() as u32,
             len_with_eol: line.len() as u32 + 1,
             method_len: words.method.len() as u32,
             version: words.version,
-            target: target::parse(words.method, words.target, words.target_at)?,
+            target,
             lenient: words.lenient || line.len() != text.len() + 1, // other than one CR before the LF
         })
     }
@@ -238,13 +242,20 @@ struct Words<'l> {
 }
 
 impl<'l> Words<'l> {
-    /// The words of a line in the usual form: a fast path.
+    fn target(&self) -> Result<Target, Reject> {
+        target::parse(self.method, self.target, self.target_at)
+    }
+
+    /// The words of a line in the usual form: a fast path. The target may hold any bytes.
     fn parse_common(text: &'l [u8]) -> Option<Self> {
         let (rest, version) = text.split_last_chunk::<9>()?;
-        let version = match version {
-            b" HTTP/1.1" => Version::Http11,
-            b" HTTP/1.0" => Version::Http10,
-            _ => return None,
+        // Not `match`, which compares byte by byte.
+        let version = if version == b" HTTP/1.1" {
+            Version::Http11
+        } else if version == b" HTTP/1.0" {
+            Version::Http10
+        } else {
+            return None;
         };
         let space = match rest {
             [b'G', b'E', b'T', b' ', ..] => 3,
@@ -252,7 +263,7 @@ impl<'l> Words<'l> {
         };
         let (method, target) = rest.split_at(space);
         let target = target.strip_prefix(b" ")?;
-        let fits = !method.is_empty() && !target.is_empty() && is_graphic(target);
+        let fits = !method.is_empty() && !target.is_empty();
         fits.then_some(Self { method, target, target_at: space + 1, version, lenient: false })
     }
 
@@ -280,9 +291,6 @@ impl<'l> Words<'l> {
         }
         if !is_token(method) {
             return Err(Reject::BadMethod);
-        }
-        if !is_graphic(target) {
-            return Err(Reject::BadSyntax); // B-002
         }
         let plain = method.len() + target.len() + third.len() + 2;
         let lenient = text.len() != plain || text.contains(&b'\t');
@@ -364,11 +372,6 @@ impl ConnectionOptions {
             self.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
         }
     }
-}
-
-fn is_graphic(target: &[u8]) -> bool {
-    // Not `all`: without an early exit, the loop compiles to vector instructions.
-    target.iter().fold(true, |fit, b| fit & b.is_ascii_graphic())
 }
 
 fn trim_line(mut line: &[u8]) -> &[u8] {

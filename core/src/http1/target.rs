@@ -4,6 +4,7 @@ use core::net::Ipv6Addr;
 
 use super::error::Reject;
 use super::head::Span;
+use super::scan::path_len;
 use crate::bytes::{byte_set, is_decimal};
 
 /// The position of path, query and authority in a head.
@@ -14,31 +15,41 @@ pub(super) struct Target {
     pub(super) authority: Option<Span>,
 }
 
-/// Parses a target, which is printable ASCII without spaces. `at` is its offset in the head.
+/// Parses a target. `at` is its offset in the head. Bytes other than printable ASCII without spaces are
+/// refused first (B-002).
 pub(super) fn parse(method: &[u8], target: &[u8], at: usize) -> Result<Target, Reject> {
     let whole = Span { at: at as u32, len: target.len() as u32 };
+    if method != b"CONNECT" && target.first() == Some(&b'/') {
+        return parse_origin_form(target, at, None);
+    }
+    if !target.iter().all(u8::is_ascii_graphic) {
+        return Err(Reject::BadSyntax);
+    }
     match (method, target) {
         (b"CONNECT", _) if has_port(target) && is_host(target) => {
             Ok(Target { path: whole, query_and_fragment: Span::default(), authority: Some(whole) })
         }
         (b"CONNECT", _) => Err(Reject::BadTarget),
         (b"OPTIONS", b"*") => Ok(Target { path: whole, ..Target::default() }),
-        (_, [b'/', ..]) => Ok(parse_origin_form(target, at, None)),
         _ => parse_absolute_form(target, at),
     }
 }
 
 /// Origin-form: the path ends before the first `?` or `#`; its leading slashes are collapsed into
 /// one (B-024, B-120).
-fn parse_origin_form(target: &[u8], at: usize, authority: Option<Span>) -> Target {
-    let end = target.iter().position(|b| matches!(b, b'?' | b'#')).unwrap_or(target.len());
+#[inline]
+fn parse_origin_form(target: &[u8], at: usize, authority: Option<Span>) -> Result<Target, Reject> {
+    let end = path_len(target);
+    if !target[end..].iter().all(u8::is_ascii_graphic) {
+        return Err(Reject::BadSyntax);
+    }
     let slashes = target[..end].iter().take_while(|&&b| b == b'/').count();
     let start = slashes.saturating_sub(1);
-    Target {
+    Ok(Target {
         path: Span { at: (at + start) as u32, len: (end - start) as u32 },
         query_and_fragment: Span { at: (at + end) as u32, len: (target.len() - end) as u32 },
         authority,
-    }
+    })
 }
 
 /// Absolute-form: its authority replaces Host, the rest is parsed as origin-form (B-026).
@@ -55,7 +66,7 @@ fn parse_absolute_form(target: &[u8], at: usize) -> Result<Target, Reject> {
         return Err(Reject::BadTarget);
     }
     let authority = Span { at: (at + scheme) as u32, len: authority.len() as u32 };
-    Ok(parse_origin_form(rest, at + scheme + end, Some(authority)))
+    parse_origin_form(rest, at + scheme + end, Some(authority))
 }
 
 fn starts_with_ignore_case(bytes: &[u8], prefix: &[u8]) -> bool {
