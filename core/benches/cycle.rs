@@ -21,6 +21,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
+        ["compare", ref workloads @ ..] => compare(workloads),
         [server, workload, n] => {
             let n = n.parse().expect("a number of exchanges");
             let mut run = workload_of(server, workload);
@@ -29,7 +30,6 @@ fn main() {
             }
         }
         [] => compare(&["46", "705", "16x46", "64", "4096"]),
-        ["compare", ref workloads @ ..] => compare(workloads),
         _ => eprintln!("usage: cycle [compare WORKLOAD...] | cycle doorstep|http-net WORKLOAD N"),
     }
 }

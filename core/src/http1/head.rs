@@ -167,8 +167,10 @@ pub struct HeadOffsets {
     pub(super) method_len: u32,
     pub(super) version: Version,
     pub(super) path: Span,
-    pub(super) query_and_fragment: Span,
-    pub(super) authority: Option<Span>,
+    /// Query and fragment follow the path.
+    pub(super) query_and_fragment_len: u32,
+    /// Empty if the target has none.
+    pub(super) authority: Span,
     /// The start of the headers, which extend to the end of the head.
     pub(super) headers_start: u32,
     /// The offset of the name of each known header; 0 if the header is absent.
@@ -209,6 +211,9 @@ pub struct Head<'b> {
     pub(super) bytes: &'b [u8],
     pub(super) offsets: HeadOffsets,
 }
+
+// It is returned by value: up to this size, it is copied without a call.
+const _: () = assert!(size_of::<Head<'_>>() <= 128);
 
 impl<'b> Head<'b> {
     /// A head without bytes, for the parser to fill in.
@@ -267,7 +272,8 @@ impl<'b> Head<'b> {
     /// What follows the path in the target: query and fragment with their `?` and `#`, as received.
     #[must_use]
     pub fn query_and_fragment(&self) -> &'b [u8] {
-        self.offsets.query_and_fragment.slice_of(self.bytes)
+        let HeadOffsets { path, query_and_fragment_len: len, .. } = self.offsets;
+        Span { at: path.at + path.len, len }.slice_of(self.bytes)
     }
 
     /// The query: what follows the first `?`, without a fragment; `None` if there is no `?`.
@@ -322,9 +328,9 @@ impl<'b> Head<'b> {
     /// The host and port of the request: from an absolute-form target, otherwise from Host (B-026).
     #[must_use]
     pub fn host(&self) -> Option<&'b [u8]> {
-        match self.offsets.authority {
-            Some(authority) => Some(authority.slice_of(self.bytes)),
-            None => self.known_header(KnownHeader::Host),
+        match self.offsets.authority.slice_of(self.bytes) {
+            b"" => self.known_header(KnownHeader::Host),
+            authority => Some(authority),
         }
     }
 

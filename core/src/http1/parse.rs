@@ -225,8 +225,8 @@ impl RequestLine {
         offsets.method_len = self.method_len;
         offsets.version = self.version;
         offsets.path = self.target.path;
-        offsets.query_and_fragment = self.target.query_and_fragment;
-        offsets.authority = self.target.authority;
+        offsets.query_and_fragment_len = self.target.query_and_fragment_len;
+        offsets.authority = self.target.authority.unwrap_or_default();
         offsets.headers_start = self.len_with_eol;
     }
 }

@@ -11,7 +11,8 @@ use crate::bytes::{byte_set, is_decimal};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) path: Span,
-    pub(super) query_and_fragment: Span,
+    /// The length of query and fragment, which follow the path.
+    pub(super) query_and_fragment_len: u32,
     pub(super) authority: Option<Span>,
 }
 
@@ -27,7 +28,7 @@ pub(super) fn parse(method: &[u8], target: &[u8], at: usize) -> Result<Target, R
     }
     match (method, target) {
         (b"CONNECT", _) if has_port(target) && is_host(target) => {
-            Ok(Target { path: whole, query_and_fragment: Span::default(), authority: Some(whole) })
+            Ok(Target { path: whole, authority: Some(whole), ..Target::default() })
         }
         (b"CONNECT", _) => Err(Reject::BadTarget),
         (b"OPTIONS", b"*") => Ok(Target { path: whole, ..Target::default() }),
@@ -47,7 +48,7 @@ fn parse_origin_form(target: &[u8], at: usize, authority: Option<Span>) -> Resul
     let start = slashes.saturating_sub(1);
     Ok(Target {
         path: Span { at: (at + start) as u32, len: (end - start) as u32 },
-        query_and_fragment: Span { at: (at + end) as u32, len: (target.len() - end) as u32 },
+        query_and_fragment_len: (target.len() - end) as u32,
         authority,
     })
 }
@@ -149,7 +150,8 @@ mod tests {
     fn parts<'t>(method: &str, target: &'t str) -> Option<(&'t str, &'t str, Option<&'t str>)> {
         let found = parse(method.as_bytes(), target.as_bytes(), 0).ok()?;
         let text = |span: Span| str::from_utf8(span.slice_of(target.as_bytes())).unwrap();
-        Some((text(found.path), text(found.query_and_fragment), found.authority.map(text)))
+        let query = Span { at: found.path.at + found.path.len, len: found.query_and_fragment_len };
+        Some((text(found.path), text(query), found.authority.map(text)))
     }
 
     #[test]
