@@ -331,7 +331,7 @@ impl Connection {
         }
     }
 
-    #[inline] // with a known event, most of it is known too
+    #[inline(always)] // after a known event, most of it is known, too
     pub(super) fn apply_joint_rules(&mut self) {
         let before = self.states;
         let conditions = Conditions {
