@@ -50,6 +50,8 @@ const fn outside_of_path(word: u64) -> u64 {
     (!(printable & is_other) | word) & HIGH_BITS
 }
 
+/// The number of bytes before the first one that is not inside the class; `from` of them are known to be
+/// inside. For what [`prefix_len`] leaves: rare bytes, and less than a word.
 #[inline]
 pub(super) fn prefix_len_by_bytes(
     bytes: &[u8],
@@ -160,6 +162,22 @@ mod tests {
                 assert_eq!(find_head_end(&bytes[..found - 1], 0), None);
                 assert_eq!(find_lf(&bytes), bytes.iter().position(|&b| b == b'\n'));
             }
+        }
+    }
+
+    #[test]
+    fn words_mark_the_bytes_of_their_class() {
+        let marked = |mask: u64| mask.to_le_bytes().map(|byte| byte == 0x80);
+        for pair in 0..=u16::MAX {
+            let [a, b] = pair.to_le_bytes();
+            let bytes = [a, b, b'a', a, b'/', b, b, a];
+            let word = u64::from_le_bytes(bytes);
+            let is_usual = |byte: u8| byte.is_ascii_alphabetic() || byte == b'-';
+            assert_eq!(marked(letters_and_hyphens(word)), bytes.map(is_usual), "{bytes:?}");
+            assert_eq!(marked(controls(word)), bytes.map(|byte| byte.is_ascii_control()));
+            let outside = |byte: u8| !byte.is_ascii_graphic() || byte == b'?' || byte == b'#';
+            assert_eq!(marked(outside_of_path(word)), bytes.map(outside), "{bytes:?}");
+            assert!(bytes.iter().all(|&byte| PATH[usize::from(byte)] != outside(byte)));
         }
     }
 
