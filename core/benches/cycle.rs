@@ -9,6 +9,9 @@
 //! $ valgrind --tool=callgrind target/release/deps/cycle-… doorstep 46 20000
 //! ```
 
+#![expect(clippy::disallowed_types, reason = "it measures time")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the results are there to be read")]
+
 use std::hint::black_box;
 use std::time::Instant;
 

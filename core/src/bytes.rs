@@ -145,11 +145,11 @@ const EIGHT_ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
 /// byte. The number is halved in steps, for all parts of the word at once: into numbers of four, two
 /// and one digits. The divisions are multiplications by a rounded reciprocal, exact in this range.
 const fn eight_digits(n: u64) -> u64 {
-    let fours = n / 10_000 | n % 10_000 << 32;
-    let hundreds = (fours * 10_486 >> 20) & 0x0000_007f_0000_007f;
-    let twos = hundreds | (fours - 100 * hundreds) << 16;
-    let tens = (twos * 103 >> 10) & 0x000f_000f_000f_000f;
-    tens | (twos - 10 * tens) << 8
+    let fours = (n / 10_000) | ((n % 10_000) << 32);
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = hundreds | ((fours - 100 * hundreds) << 16);
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | ((twos - 10 * tens) << 8)
 }
 
 /// The lower-case hexadecimal digit for the low four bits of `nibble`.

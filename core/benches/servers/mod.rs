@@ -5,15 +5,15 @@ use std::hint::black_box;
 use doorstep_core::http1::{Connection, Event, Inbox, Limits, Outbox};
 use http_net::{DateCache, Response, ServerConn, ServerEvent};
 
-pub const NOW: u64 = 784_111_777;
-pub const TYPE: &str = "text/plain; charset=utf-8";
-pub const PAGE: [u8; 1024] = [b'x'; 1024];
+pub(crate) const NOW: u64 = 784_111_777;
+pub(crate) const TYPE: &str = "text/plain; charset=utf-8";
+pub(crate) const PAGE: [u8; 1024] = [b'x'; 1024];
 
 /// What a load generator sends.
-pub const SMALL: &[u8; 46] = b"GET /1k.txt HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n";
+pub(crate) const SMALL: &[u8; 46] = b"GET /1k.txt HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n";
 
 /// What a browser sends: 15 headers.
-pub const BROWSER: &[u8; 705] = b"GET /docs/guide/index.html?v=2 HTTP/1.1\r\n\
+pub(crate) const BROWSER: &[u8; 705] = b"GET /docs/guide/index.html?v=2 HTTP/1.1\r\n\
     Host: 127.0.0.1:8000\r\n\
     Connection: keep-alive\r\n\
     Cache-Control: max-age=0\r\n\
@@ -32,10 +32,10 @@ pub const BROWSER: &[u8; 705] = b"GET /docs/guide/index.html?v=2 HTTP/1.1\r\n\
     Accept-Encoding: gzip, deflate, br, zstd\r\n\
     Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\n\r\n";
 
-pub const MIB: usize = 1 << 20;
+pub(crate) const MIB: usize = 1 << 20;
 
 /// A body of 1 MiB, in chunks of this many bytes, and its head.
-pub fn upload(chunk: usize) -> Vec<u8> {
+pub(crate) fn upload(chunk: usize) -> Vec<u8> {
     let mut bytes = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
     for _ in 0..MIB / chunk {
         bytes.extend_from_slice(format!("{chunk:x}\r\n").as_bytes());
@@ -46,20 +46,20 @@ pub fn upload(chunk: usize) -> Vec<u8> {
     bytes
 }
 
-pub struct Doorstep {
-    pub connection: Connection,
-    pub outbox: Outbox,
+pub(crate) struct Doorstep {
+    pub(crate) connection: Connection,
+    pub(crate) outbox: Outbox,
 }
 
 impl Doorstep {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut outbox = Outbox::new("bench");
         outbox.set_date(NOW);
         Self { connection: Connection::new(Limits::default()), outbox }
     }
 
     /// Receives `bytes` and serves the requests in them, of which there are `count`.
-    pub fn serve(&mut self, inbox: &mut Inbox<[u8; 16 << 10]>, bytes: &[u8], count: usize) {
+    pub(crate) fn serve(&mut self, inbox: &mut Inbox<[u8; 16 << 10]>, bytes: &[u8], count: usize) {
         inbox.space()[..bytes.len()].copy_from_slice(bytes);
         inbox.filled(bytes.len());
         let mut served = 0;
@@ -79,21 +79,21 @@ impl Doorstep {
         self.outbox.clear();
     }
 
-    pub fn respond(&mut self) {
+    pub(crate) fn respond(&mut self) {
         let response = self.connection.respond(200, &mut self.outbox).header("Content-Type", TYPE);
         response.body(black_box(&PAGE)).expect("a response is due");
     }
 }
 
-pub struct HttpNet {
-    pub connection: ServerConn,
-    pub response: Response,
-    pub dates: DateCache,
-    pub out: Vec<u8>,
+pub(crate) struct HttpNet {
+    pub(crate) connection: ServerConn,
+    pub(crate) response: Response,
+    pub(crate) dates: DateCache,
+    pub(crate) out: Vec<u8>,
 }
 
 impl HttpNet {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let response = Response::new(200).header("server", "bench").header("content-type", TYPE);
         Self {
             connection: ServerConn::new(),
@@ -104,7 +104,7 @@ impl HttpNet {
     }
 
     /// As [`Doorstep::serve`].
-    pub fn serve(&mut self, bytes: &[u8], count: usize) {
+    pub(crate) fn serve(&mut self, bytes: &[u8], count: usize) {
         assert_eq!(self.connection.feed(bytes), bytes.len());
         let mut served = 0;
         loop {
@@ -125,7 +125,7 @@ impl HttpNet {
         self.out.clear();
     }
 
-    pub fn respond(&mut self) {
+    pub(crate) fn respond(&mut self) {
         let date = self.dates.update(NOW);
         let responded = self.connection.respond_with_date(&self.response, date, &mut self.out);
         responded.expect("a response is due");
@@ -133,7 +133,7 @@ impl HttpNet {
 }
 
 /// Receives an upload of [`MIB`] bytes and responds.
-pub fn decode_doorstep(server: &mut Doorstep, upload: &[u8]) {
+pub(crate) fn decode_doorstep(server: &mut Doorstep, upload: &[u8]) {
     let mut unread = black_box(upload);
     let mut size = 0;
     loop {
@@ -151,7 +151,7 @@ pub fn decode_doorstep(server: &mut Doorstep, upload: &[u8]) {
 }
 
 /// Receives an upload of [`MIB`] bytes and responds.
-pub fn decode_http_net(server: &mut HttpNet, upload: &[u8]) {
+pub(crate) fn decode_http_net(server: &mut HttpNet, upload: &[u8]) {
     let mut unread = black_box(upload);
     let mut size = 0;
     loop {

@@ -2,6 +2,8 @@
 //! where the section ends. The state machine reports its verdict on the lines before anything else about
 //! the request, except Host and framing, which only complete sections can violate.
 
+#![expect(clippy::panic, reason = "a difference is a failure of the test")]
+
 use doorstep_core::http1::{Connection, Event, Limits, Reject};
 
 /// Compares on `section` as the headers of a request.
