@@ -171,12 +171,19 @@ pub struct HeadOffsets {
     pub(super) query_and_fragment_len: u32,
     /// Empty if the target has none.
     pub(super) authority: Span,
-    /// The start of the headers, which extend to the end of the head.
-    pub(super) headers_start: u32,
+    /// The names of the headers, as their [`name_bit`]s.
+    pub(super) names: u32,
     /// The offset of the name of each known header; 0 if the header is absent.
     pub(super) known: [u32; KnownHeader::COUNT],
     /// The known headers that occur more than once, as bits.
     pub(super) repeated: u32,
+}
+
+/// A bit for a name in any letter case. A header is absent from a head if its bit is not among those of
+/// the head's names: most lookups of headers that are not known need no search.
+pub(super) fn name_bit(name: &[u8]) -> u32 {
+    let first = name.first().map_or(0, |byte| byte | 0x20); // in lower case, if it is a letter
+    1 << ((name.len() * 5 + usize::from(first)) % 32)
 }
 
 impl HeadOffsets {
@@ -359,7 +366,9 @@ impl<'b> Head<'b> {
 
     /// Every value of the header of this name, in order.
     pub fn header_values(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
-        self.headers()
+        let is_absent = self.offsets.names & name_bit(name.as_bytes()) == 0;
+        let headers = if is_absent { Headers { rest: b"" } } else { self.headers() };
+        headers
             .filter(move |(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)
     }
@@ -373,8 +382,10 @@ impl<'b> Head<'b> {
     /// Every header in order: name and trimmed value.
     #[must_use]
     pub fn headers(&self) -> Headers<'b> {
-        let HeadOffsets { headers_start: at, size, .. } = self.offsets;
-        Headers { rest: Span { at, len: size.saturating_sub(at) }.slice_of(self.bytes) }
+        let lines = self.bytes.get(self.offsets.request_line_len as usize..self.size());
+        let lines = lines.unwrap_or_default();
+        let start = super::scan::find_lf(lines).map_or(lines.len(), |lf| lf + 1);
+        Headers { rest: &lines[start..] }
     }
 
     /// Whether there is more than one line of this header.

@@ -10,7 +10,7 @@
 
 use super::error::Reject;
 use super::fields::{self, Line};
-use super::head::{Head, HeadOffsets, KnownHeader, Version};
+use super::head::{Head, HeadOffsets, KnownHeader, Version, name_bit};
 use super::limits::Limits;
 use super::scan::{find_head_end, find_lf};
 use super::target::{self, Target};
@@ -227,7 +227,6 @@ impl RequestLine {
         offsets.path = self.target.path;
         offsets.query_and_fragment_len = self.target.query_and_fragment_len;
         offsets.authority = self.target.authority.unwrap_or_default();
-        offsets.headers_start = self.len_with_eol;
     }
 }
 
@@ -326,7 +325,7 @@ pub(super) fn parse_headers(
     let max = usize::from(limits.header_count.min(Limits::MAX_HEADERS));
     let mut host = None;
     let mut count = 0;
-    let mut rest = bytes.get(offsets.headers_start as usize..).unwrap_or_default();
+    let mut rest = bytes.get(offsets.size as usize..).unwrap_or_default();
     loop {
         let at = bytes.len() - rest.len();
         let (line, end) = fields::parse_line(rest).ok_or(Reject::BadHeader)?;
@@ -337,6 +336,7 @@ pub(super) fn parse_headers(
             return Err(Reject::TooManyHeaders);
         }
         count += 1;
+        offsets.names |= name_bit(name);
         let Some(known) = KnownHeader::from_name(name) else { continue };
         let place = &mut offsets.known[known as usize];
         match *place {

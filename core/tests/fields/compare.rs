@@ -22,6 +22,8 @@ pub(crate) fn head(section: &[u8]) {
                 // The offset of a known header leads to its first line.
                 let first = fields.iter().find(|other| other.name.eq_ignore_ascii_case(field.name));
                 assert_eq!(head.header(field.name), first.map(|first| first.value));
+                let upper = field.name.to_ascii_uppercase();
+                assert_eq!(head.header(&upper), first.map(|first| first.value));
             }
         }
         Ok((_, Event::NeedData)) => {
