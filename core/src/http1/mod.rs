@@ -10,7 +10,9 @@
 //! | rule | file |
 //! |---|---|
 //! | states and transitions, keep-alive, half-close | [`state`] |
+//! | requests and bodies in order, discarded bodies | `receive.rs` |
 //! | request line, head, limits of both | `parse.rs`, `target.rs`, `scan.rs` |
+//! | syntax of header lines and trailers | `fields.rs` |
 //! | framing of a request's body, request smuggling | `framing.rs` |
 //! | chunked transfer coding, trailers | `chunked.rs` |
 //! | the head of a response, framing of its body | `response.rs` |
@@ -26,6 +28,7 @@ pub mod date;
 mod error;
 mod error_pages;
 mod event;
+mod fields;
 mod framing;
 mod head;
 mod header;
@@ -33,6 +36,7 @@ mod inbox;
 mod limits;
 mod outbox;
 mod parse;
+mod receive;
 mod response;
 mod response_body;
 mod scan;

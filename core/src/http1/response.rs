@@ -26,11 +26,13 @@ use super::connection::{Connection, LastResponse, ResponseFraming};
 use super::error::{Misuse, Reject};
 use super::error_pages::ErrorPage;
 use super::head::Version;
-use super::header::{check_header, is_header_value, push_header, push_status_line};
+use super::header::{
+    check_header, is_header_value, push_content_length, push_header, push_status_line,
+};
 use super::outbox::Outbox;
 use super::state::{SendEvent, SendState};
 use super::status;
-use crate::bytes::{Decimal, list_members};
+use crate::bytes::{is_name, list_members};
 
 /// A response being built; see the [module](crate::http1). [`Connection::respond`] begins one, and
 /// one of its endings sends it.
@@ -294,7 +296,7 @@ impl<'a> Response<'a> {
     }
 
     fn add_header(&mut self, name: &str, value: &[u8]) {
-        if name.eq_ignore_ascii_case("connection") {
+        if is_name(name.as_bytes(), b"connection") {
             if list_members(value).all(|option| option.eq_ignore_ascii_case(b"close")) {
                 self.close = true;
             } else if !value.eq_ignore_ascii_case(b"keep-alive") {
@@ -423,13 +425,19 @@ impl<'a> Response<'a> {
 
     fn push_content_length(&mut self, n: u64) {
         self.length = Some(n);
-        self.push("Content-Length", Decimal::new(n).as_bytes());
+        if self.writes_headers() {
+            push_content_length(n, self.outbox.bytes_mut());
+        }
     }
 
     fn push(&mut self, name: &str, value: &[u8]) {
-        if self.head_begun && self.misuse.is_none() && !self.is_http09() {
+        if self.writes_headers() {
             push_header(name, value, self.outbox.bytes_mut());
         }
+    }
+
+    fn writes_headers(&self) -> bool {
+        self.head_begun && self.misuse.is_none() && !self.is_http09()
     }
 
     fn is_http09(&self) -> bool {
