@@ -349,9 +349,17 @@ impl<'b> Head<'b> {
 
     /// Every value of the header of this name, in order.
     pub fn header_values(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
-        self.headers()
+        let known = KnownHeader::from_name(name.as_bytes());
+        // Where a known header is has been found already: no other line is looked at.
+        let (start, count) = match known.map(|known| (self.offsets.known[known as usize], known)) {
+            Some((0, _)) => (self.offsets.size, 0),
+            Some((at, known)) => (at, if self.is_repeated(known) { usize::MAX } else { 1 }),
+            None => (self.offsets.headers_start, usize::MAX),
+        };
+        self.headers_from(start)
             .filter(move |(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)
+            .take(count)
     }
 
     /// Every member of a list-valued header, over all its lines (RFC 9110 §5.6.1): split at commas,
@@ -363,8 +371,28 @@ impl<'b> Head<'b> {
     /// Every header in order: name and trimmed value.
     #[must_use]
     pub fn headers(&self) -> Headers<'b> {
-        let HeadOffsets { headers_start: at, size, .. } = self.offsets;
-        Headers { rest: Span { at, len: size.saturating_sub(at) }.slice_of(self.bytes) }
+        self.headers_from(self.offsets.headers_start)
+    }
+
+    /// The headers from the line that begins at `at`.
+    fn headers_from(&self, at: u32) -> Headers<'b> {
+        Headers {
+            rest: Span { at, len: self.offsets.size.saturating_sub(at) }.slice_of(self.bytes),
+        }
+    }
+
+    /// Whether the request has a precondition or a range (RFC 9110 §13.1, §14.2). Most have none.
+    #[cfg(feature = "site")]
+    pub(crate) fn is_conditional_or_range(&self) -> bool {
+        const HEADERS: [KnownHeader; 6] = [
+            KnownHeader::IfNoneMatch,
+            KnownHeader::IfModifiedSince,
+            KnownHeader::Range,
+            KnownHeader::IfMatch,
+            KnownHeader::IfUnmodifiedSince,
+            KnownHeader::IfRange,
+        ];
+        HEADERS.iter().any(|&known| self.offsets.known[known as usize] != 0)
     }
 
     /// Whether there is more than one line of this header.

@@ -29,12 +29,23 @@ impl WantedDigests {
     /// The digests that this request wants.
     #[must_use]
     pub fn from_head(head: &Head<'_>) -> Self {
-        let wants = |wanted: &str| {
-            let named = |name: &[u8]| name.eq_ignore_ascii_case(wanted.as_bytes());
-            let lines = head.headers().filter(|(name, _)| named(name));
-            is_sha_256_wanted(lines.map(|(_, value)| value))
-        };
+        let wants = |name: &str| is_sha_256_wanted(head.header_values(name));
+        if !Self::may_want(head) {
+            return Self::default();
+        }
         Self { representation: wants("want-repr-digest"), content: wants("want-content-digest") }
+    }
+
+    /// Whether the request has one of the two headers. Most have none, so this is one pass over them.
+    pub(super) fn may_want(head: &Head<'_>) -> bool {
+        head.headers().any(|(name, _)| {
+            let wanted: &[u8] = match name.len() {
+                16 => b"want-repr-digest",
+                19 => b"want-content-digest",
+                _ => return false,
+            };
+            name.eq_ignore_ascii_case(wanted)
+        })
     }
 }
 

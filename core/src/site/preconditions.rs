@@ -62,6 +62,9 @@ pub enum Evaluation {
 /// §13.2.2. `now`, in seconds since 1970, decides the century of two-digit years.
 #[must_use]
 pub fn evaluate(head: &Head<'_>, current: &Validators, now: i64) -> Evaluation {
+    if !head.is_conditional_or_range() {
+        return Evaluation::Proceed { range: false };
+    }
     let date = |field| head.single_header(field).and_then(|text| date::parse(text, now));
     // 1. If-Match, by strong comparison: 412 unless it holds.
     match lists_current_tag(head, "if-match", current, Comparison::Strong) {
