@@ -34,16 +34,21 @@ pub struct Clock {
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn now() -> i64 {
-    use rustix::time::{ClockId, clock_gettime};
+    use nix::time::{ClockId, clock_gettime};
 
     #[allow(clippy::useless_conversion)] // the type differs between platforms
-    i64::from(clock_gettime(ClockId::RealtimeCoarse).tv_sec)
+    clock_gettime(ClockId::CLOCK_REALTIME_COARSE)
+        .map_or_else(|_| exact_now(), |now| now.tv_sec().into())
 }
 
 /// The time in seconds since 1970 UTC, negative before that. Usually no system call.
 #[cfg(not(target_os = "linux"))]
 #[must_use]
 pub fn now() -> i64 {
+    exact_now()
+}
+
+fn exact_now() -> i64 {
     let seconds = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => seconds(since.as_secs()),

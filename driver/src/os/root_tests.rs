@@ -280,6 +280,6 @@ mod links;
 mod name;
 
 /// Whether the file at `path` is still what `stat` was of.
-pub(super) fn is_unchanged(root: &Root, path: &[u8], stat: &Stat) -> bool {
+pub(super) fn is_unchanged(root: &Root, path: &[u8], stat: &doorstep_core::site::Stat) -> bool {
     root.full_name(path).is_some_and(|name| root.is_unchanged(&name, stat))
 }
