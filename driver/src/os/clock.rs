@@ -28,27 +28,8 @@ pub struct Clock {
 }
 
 /// The time in seconds since 1970 UTC, negative before that. Usually no system call.
-///
-/// It is the clock by which the kernel sets the timestamps of files, which advances some hundred
-/// times a second: reading it takes a fifth of the time of the exact clock.
-#[cfg(target_os = "linux")]
 #[must_use]
 pub fn now() -> i64 {
-    use nix::time::{ClockId, clock_gettime};
-
-    #[allow(clippy::useless_conversion)] // the type differs between platforms
-    clock_gettime(ClockId::CLOCK_REALTIME_COARSE)
-        .map_or_else(|_| exact_now(), |now| now.tv_sec().into())
-}
-
-/// The time in seconds since 1970 UTC, negative before that. Usually no system call.
-#[cfg(not(target_os = "linux"))]
-#[must_use]
-pub fn now() -> i64 {
-    exact_now()
-}
-
-fn exact_now() -> i64 {
     let seconds = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => seconds(since.as_secs()),
