@@ -57,7 +57,7 @@ pub enum Version {
 
 /// Request headers that are looked up for most requests: the parser remembers where they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum KnownHeader {
+pub(crate) enum KnownHeader {
     Host,
     Connection,
     Accept,
@@ -75,6 +75,8 @@ pub(super) enum KnownHeader {
     IfRange,
     Cookie,
     Authorization,
+    WantReprDigest,
+    WantContentDigest,
 }
 
 /// The names of the known headers in lower case, in the order of [`KnownHeader`].
@@ -96,6 +98,8 @@ const KNOWN_NAMES: [(KnownHeader, &[u8]); KnownHeader::COUNT] = [
     (KnownHeader::IfRange, b"if-range"),
     (KnownHeader::Cookie, b"cookie"),
     (KnownHeader::Authorization, b"authorization"),
+    (KnownHeader::WantReprDigest, b"want-repr-digest"),
+    (KnownHeader::WantContentDigest, b"want-content-digest"),
 ];
 
 const _: () = {
@@ -107,7 +111,7 @@ const _: () = {
 };
 
 impl KnownHeader {
-    pub(super) const COUNT: usize = Self::Authorization as usize + 1;
+    pub(super) const COUNT: usize = Self::WantContentDigest as usize + 1;
 
     /// The known header of this name, in any letter case.
     pub(super) fn from_name(name: &[u8]) -> Option<Self> {
@@ -131,6 +135,8 @@ impl KnownHeader {
             (b'r', 5) => Self::Range,
             (b't', 17) => Self::TransferEncoding,
             (b'u', 7) => Self::Upgrade,
+            (b'w', 16) => Self::WantReprDigest,
+            (b'w', 19) => Self::WantContentDigest,
             _ => return None,
         };
         name.eq_ignore_ascii_case(KNOWN_NAMES[candidate as usize].1).then_some(candidate)
@@ -350,16 +356,28 @@ impl<'b> Head<'b> {
     /// Every value of the header of this name, in order.
     pub fn header_values(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
         let known = KnownHeader::from_name(name.as_bytes());
-        // Where a known header is has been found already: no other line is looked at.
-        let (start, count) = match known.map(|known| (self.offsets.known[known as usize], known)) {
-            Some((0, _)) => (self.offsets.size, 0),
-            Some((at, known)) => (at, if self.is_repeated(known) { usize::MAX } else { 1 }),
-            None => (self.offsets.headers_start, usize::MAX),
-        };
-        self.headers_from(start)
-            .filter(move |(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| value)
-            .take(count)
+        let (start, count) =
+            known.map_or((self.offsets.headers_start, usize::MAX), |known| self.lines_of(known));
+        self.values_from(start, name.as_bytes()).take(count)
+    }
+
+    /// Where the lines of a known header begin, and how many there are at most. The parser has found
+    /// the first one: no line before it is looked at, nor one after it if it is not repeated.
+    fn lines_of(&self, known: KnownHeader) -> (u32, usize) {
+        match self.offsets.known[known as usize] {
+            0 => (self.offsets.size, 0),
+            at if self.is_repeated(known) => (at, usize::MAX),
+            at => (at, 1),
+        }
+    }
+
+    fn values_from<'n>(
+        &self,
+        start: u32,
+        name: &'n [u8],
+    ) -> impl Iterator<Item = &'b [u8]> + use<'b, 'n> {
+        let lines = self.headers_from(start);
+        lines.filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// Every member of a list-valued header, over all its lines (RFC 9110 §5.6.1): split at commas,
@@ -381,32 +399,38 @@ impl<'b> Head<'b> {
         }
     }
 
-    /// Whether the request has a precondition or a range (RFC 9110 §13.1, §14.2). Most have none.
-    #[cfg(feature = "site")]
-    pub(crate) fn is_conditional_or_range(&self) -> bool {
-        const HEADERS: [KnownHeader; 6] = [
-            KnownHeader::IfNoneMatch,
-            KnownHeader::IfModifiedSince,
-            KnownHeader::Range,
-            KnownHeader::IfMatch,
-            KnownHeader::IfUnmodifiedSince,
-            KnownHeader::IfRange,
-        ];
-        HEADERS.iter().any(|&known| self.offsets.known[known as usize] != 0)
-    }
-
     /// Whether there is more than one line of this header.
     pub(super) fn is_repeated(&self, known: KnownHeader) -> bool {
         self.offsets.repeated & known.bit() != 0
     }
 
-    pub(super) fn known_header(&self, known: KnownHeader) -> Option<&'b [u8]> {
+    pub(crate) fn known_header(&self, known: KnownHeader) -> Option<&'b [u8]> {
         let at = self.offsets.known[known as usize] as usize;
         if at == 0 {
             return None;
         }
         let value = self.bytes.get(at + known.name_len() + 1..)?;
         Some(value[..super::scan::find_lf(value)?].trim_ascii()) // OWS and the CR
+    }
+}
+
+/// Known headers by their slots, without a look at their names.
+#[cfg(feature = "site")]
+impl<'b> Head<'b> {
+    /// Whether the request has any of these headers.
+    pub(crate) fn has_any(&self, headers: &[KnownHeader]) -> bool {
+        headers.iter().any(|&known| self.offsets.known[known as usize] != 0)
+    }
+
+    /// Every value of a known header, in order.
+    pub(crate) fn known_values(&self, known: KnownHeader) -> impl Iterator<Item = &'b [u8]> {
+        let (start, count) = self.lines_of(known);
+        self.values_from(start, KNOWN_NAMES[known as usize].1).take(count)
+    }
+
+    /// The value of a known header that must not be a list, as [`Head::single_header`].
+    pub(crate) fn known_single(&self, known: KnownHeader) -> Option<&'b [u8]> {
+        if self.is_repeated(known) { None } else { self.known_header(known) }
     }
 }
 

@@ -50,6 +50,8 @@ pub(crate) use error::quote;
 pub use error::{Misuse, Reject};
 pub use error_pages::{ErrorPage, ErrorPages, PreparedErrorPage};
 pub use event::{Event, ResponseDue, Trailers};
+#[cfg(feature = "site")]
+pub(crate) use head::KnownHeader;
 pub use head::{Head, HeadOffsets, Headers, Version};
 pub use header_block::HeaderBlock;
 pub use inbox::{GrowableBuffer, Inbox, Position, Storage};

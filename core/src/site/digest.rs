@@ -14,7 +14,7 @@
 //! ```
 
 use crate::bytes::{parse_decimal, trim_ows};
-use crate::http1::Head;
+use crate::http1::{Head, KnownHeader};
 
 /// The sha-256 digests to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,23 +29,16 @@ impl WantedDigests {
     /// The digests that this request wants.
     #[must_use]
     pub fn from_head(head: &Head<'_>) -> Self {
-        let wants = |name: &str| is_sha_256_wanted(head.header_values(name));
-        if !Self::may_want(head) {
-            return Self::default();
+        let wants = |header| is_sha_256_wanted(head.known_values(header));
+        Self {
+            representation: wants(KnownHeader::WantReprDigest),
+            content: wants(KnownHeader::WantContentDigest),
         }
-        Self { representation: wants("want-repr-digest"), content: wants("want-content-digest") }
     }
 
-    /// Whether the request has one of the two headers. Most have none, so this is one pass over them.
+    /// Whether the request has one of the two headers.
     pub(super) fn may_want(head: &Head<'_>) -> bool {
-        head.headers().any(|(name, _)| {
-            let wanted: &[u8] = match name.len() {
-                16 => b"want-repr-digest",
-                19 => b"want-content-digest",
-                _ => return false,
-            };
-            name.eq_ignore_ascii_case(wanted)
-        })
+        head.has_any(&[KnownHeader::WantReprDigest, KnownHeader::WantContentDigest])
     }
 }
 

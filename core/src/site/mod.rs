@@ -39,7 +39,7 @@ pub use response_plan::{Location, NotServed, Representation, ResponsePlan, Varia
 
 use std::time::Duration;
 
-use crate::http1::Head;
+use crate::http1::{Head, KnownHeader};
 use crate::path;
 
 /// How one directory tree is served.
@@ -117,7 +117,7 @@ impl Site {
 
     /// Whether a precompressed file may be sent in place of the one that this request is for.
     pub(crate) fn negotiates_coding(&self, head: &Head<'_>) -> bool {
-        self.precompressed && head.header("accept-encoding").is_some()
+        self.precompressed && head.has_any(&[KnownHeader::AcceptEncoding])
     }
 
     /// Whether the listing of the clean path `directory` may show the entry `name` (B-131): only if

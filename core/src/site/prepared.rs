@@ -38,7 +38,7 @@ use super::range::{self, ByteRange, Selection};
 use super::response_head::{DigestHeaders, ResponseHeader};
 use super::response_plan::{Representation, ResponsePlan, Variant};
 use super::{Site, Stat};
-use crate::http1::{Head, HeaderBlock, Misuse, Response};
+use crate::http1::{Head, HeaderBlock, KnownHeader, Misuse, Response};
 
 /// The headers of the responses about one state of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl PreparedFile {
             Evaluation::NotModified => Some(PreparedResponse::NotModified),
             Evaluation::PreconditionFailed => None,
             Evaluation::Proceed { range: true } => {
-                let lines = head.header_values("range");
+                let lines = head.known_values(KnownHeader::Range);
                 match range::select(lines, self.size, site.max_ranges) {
                     Selection::Whole => Some(PreparedResponse::Whole),
                     Selection::One(range) => Some(PreparedResponse::Range(range)),

@@ -45,7 +45,7 @@ use super::precompressed::{self, Coding, Codings};
 use super::preconditions::{self, Evaluation, Validators};
 use super::range::{self, Selection};
 use super::response_plan::{Location, NotServed, Representation, ResponsePlan, Variant};
-use crate::http1::Head;
+use crate::http1::{Head, KnownHeader};
 use crate::path::{self, Ending};
 
 /// What the resolver needs next, or its result. Paths are relative to the root, which is the empty
@@ -363,7 +363,7 @@ impl<'a> Resolver<'a> {
             Evaluation::Proceed { range: false } => {}
             Evaluation::Proceed { range: true } => {
                 self.selection = range::select(
-                    self.head.header_values("range"),
+                    self.head.known_values(KnownHeader::Range),
                     stat.size,
                     self.site.max_ranges,
                 );
