@@ -213,10 +213,8 @@ fn a_cached_response_is_the_same_as_one_whose_file_is_opened() {
                 let headers = headers.replace("ETAG", etag.unwrap_or("\"none\""));
                 let request = format!("{method} {target} HTTP/1.1\r\nHost: h\r\n{headers}\r\n");
                 let expected = response(&opened, config, &request);
-                for _ in 0..2 {
-                    let again = response(&cached, config, &request);
-                    assert!(again == expected, "{name}: {request}{again:.999}\n{expected:.999}");
-                }
+                let again = response(&cached, config, &request);
+                assert!(again == expected, "{name}: {request}{again:.999}\n{expected:.999}");
             }
         }
     }
