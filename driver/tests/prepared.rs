@@ -44,11 +44,14 @@ impl<'c> Client<'c> {
                 }
                 Step::Flush => {
                     flush(&mut self.outbox, &mut receive);
-                    self.session.flushed(&self.inbox, &mut self.outbox, Ok(())).unwrap();
+                    let flushed = self.session.flushed(&self.inbox, &mut self.outbox, Ok(()));
+                    flushed.expect("nothing has failed");
                 }
                 Step::Fill(_) if request.is_empty() => return,
-                Step::Fill(_) => drop(self.inbox.fill(&mut request).unwrap()),
-                Step::Discard | Step::Close | Step::Upgraded => panic!("the connection is kept"),
+                Step::Fill(_) => drop(self.inbox.fill(&mut request)),
+                Step::Discard | Step::Close | Step::Upgraded => {
+                    unreachable!("the connection is kept")
+                }
             }
         }
     }
@@ -81,7 +84,7 @@ fn run(
                     exchange.file_sent(count, Ok(()))?;
                 }
             }
-            step => panic!("{step:?}"),
+            step => unreachable!("{step:?}"),
         }
     }
 }
@@ -93,22 +96,23 @@ fn response(files: &Files, config: &Config, request: &str) -> String {
     let mut sent = Vec::new();
     let mut client = Client::new(config, &connection);
     client.ask(files, request.as_bytes(), |bytes| sent.extend_from_slice(bytes));
-    let text = String::from_utf8(sent).unwrap();
+    let text = String::from_utf8(sent).expect("it is text");
     let date = text.split("\r\n").find(|line| line.starts_with("Date: ")).unwrap_or_default();
     text.replacen(date, "Date", 1)
 }
 
 /// A file that was changed long ago, but for its ctime.
 fn write(path: &Path, content: &[u8]) {
-    fs::write(path, content).unwrap();
+    fs::write(path, content).expect("it is ours");
     let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-    fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+    let file = fs::File::options().write(true).open(path).expect("it is there");
+    file.set_modified(long_ago).expect("it is ours");
 }
 
 /// A directory whose files may be cached.
 fn tree() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("d")).unwrap();
+    let dir = tempfile::tempdir().expect("a directory can be made");
+    fs::create_dir(dir.path().join("d")).expect("it is ours");
     for (name, content) in [
         ("a.html", "<p>a"),
         ("a.html.br", "not brotli"),
@@ -182,7 +186,7 @@ const HEADERS: [&str; 14] = [
 /// One that caches nothing, and one that does.
 fn both(dir: &Path, site: &Site) -> [Files; 2] {
     let limits = CacheLimits { max_files: 0, ..CacheLimits::default() };
-    let files = Files::new(dir).unwrap().with_site(site.clone());
+    let files = Files::new(dir).expect("it is there").with_site(site.clone());
     [files.clone().with_cache_limits(limits), files]
 }
 
