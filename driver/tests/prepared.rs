@@ -126,7 +126,7 @@ fn tree() -> tempfile::TempDir {
         write(&dir.path().join(name), content.as_bytes());
     }
     write(&dir.path().join("medium"), "0123456789".repeat(1000).as_bytes());
-    write(&dir.path().join("large"), "0123456789".repeat(10_000).as_bytes());
+    write(&dir.path().join("large"), "0123456789".repeat(4_000).as_bytes());
     std::thread::sleep(Duration::from_millis(3100)); // a ctime cannot be set
     dir
 }
