@@ -109,7 +109,7 @@ fn write(path: &Path, content: &[u8]) {
     file.set_modified(long_ago).expect("it is ours");
 }
 
-/// A directory whose files may be cached.
+/// A directory whose files may be cached in a while.
 fn tree() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory can be made");
     fs::create_dir(dir.path().join("d")).expect("it is ours");
@@ -127,8 +127,12 @@ fn tree() -> tempfile::TempDir {
     }
     write(&dir.path().join("medium"), "0123456789".repeat(1000).as_bytes());
     write(&dir.path().join("large"), "0123456789".repeat(4_000).as_bytes());
-    std::thread::sleep(Duration::from_millis(3100)); // a ctime cannot be set
     dir
+}
+
+/// Waits until the files may be cached: a ctime cannot be set.
+fn settle() {
+    std::thread::sleep(Duration::from_millis(3100));
 }
 
 fn sites() -> Vec<(&'static str, Site)> {
@@ -193,6 +197,7 @@ fn both(dir: &Path, site: &Site) -> [Files; 2] {
 #[test]
 fn a_cached_response_is_the_same_as_one_whose_file_is_opened() {
     let dir = tree();
+    settle();
     let cors = Config {
         headers: vec![("Access-Control-Allow-Origin".into(), "*".into())],
         server: String::new(),
@@ -227,6 +232,7 @@ fn a_cached_response_is_the_same_as_one_whose_file_is_opened() {
 #[test]
 fn other_settings_count_at_once_and_so_does_a_change_of_the_file() {
     let dir = tree();
+    settle();
     let get = "GET /a.html HTTP/1.1\r\nHost: h\r\n\r\n";
     let config = Config::default();
     let mut files = Files::new(dir.path()).unwrap();
@@ -254,14 +260,14 @@ fn other_settings_count_at_once_and_so_does_a_change_of_the_file() {
 
 #[test]
 fn a_root_that_is_replaced_and_comes_back_is_never_stale() {
-    let dir = tree();
+    let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("root");
     let other = dir.path().join("other");
     fs::create_dir(&root).unwrap();
     fs::create_dir(&other).unwrap();
     write(&root.join("a"), b"one");
     write(&other.join("a"), b"two");
-    std::thread::sleep(Duration::from_millis(3100));
+    settle();
     let (files, config) = (Files::new(&root).unwrap(), Config::default());
     let body = || {
         let response = response(&files, &config, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -285,7 +291,7 @@ fn a_root_that_is_replaced_and_comes_back_is_never_stale() {
 fn two_directories_on_one_thread_are_not_confused() {
     let dirs = [tree(), tree()];
     write(&dirs[1].path().join("a.html"), b"<p>x"); // the same size
-    std::thread::sleep(Duration::from_millis(3100));
+    settle();
     let config = Config::default();
     let files = dirs.each_ref().map(|dir| Files::new(dir.path()).unwrap());
     for _ in 0..5 {
@@ -299,6 +305,7 @@ fn two_directories_on_one_thread_are_not_confused() {
 #[test]
 fn a_kept_alive_request_for_a_cached_file_allocates_nothing() {
     let dir = tree();
+    settle();
     let (files, config) = (Files::new(dir.path()).unwrap(), Config::default());
     let connections = Connections::default();
     let connection = connections.register_stream(MemoryStream::new("").into());
