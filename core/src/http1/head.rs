@@ -58,7 +58,7 @@ pub enum Version {
 
 /// Request headers that are looked up for most requests: the parser remembers where they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum KnownHeader {
+pub(crate) enum KnownHeader {
     Host,
     Connection,
     Accept,
@@ -366,11 +366,25 @@ impl<'b> Head<'b> {
 
     /// Every value of the header of this name, in order.
     pub fn header_values(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
-        let is_absent = self.offsets.names & name_bit(name.as_bytes()) == 0;
-        let headers = if is_absent { Headers { rest: b"" } } else { self.headers() };
-        headers
-            .filter(move |(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| value)
+        let name = name.as_bytes();
+        let (lines, count) = match KnownHeader::from_name(name) {
+            Some(known) => self.lines_of(known),
+            None if self.offsets.names & name_bit(name) == 0 => (Headers { rest: b"" }, 0),
+            None => (self.headers(), usize::MAX),
+        };
+        lines.values_of(name).take(count)
+    }
+
+    /// The lines from the first one of a known header, and how many there are of it at most. The
+    /// parser has found the first one: no line before it is looked at, nor one after it if it is not
+    /// repeated.
+    fn lines_of(&self, known: KnownHeader) -> (Headers<'b>, usize) {
+        let lines = |at: u32| self.bytes.get(at as usize..self.size()).unwrap_or_default();
+        match self.offsets.known[known as usize] {
+            0 => (Headers { rest: b"" }, 0),
+            at if self.is_repeated(known) => (Headers { rest: lines(at) }, usize::MAX),
+            at => (Headers { rest: lines(at) }, 1),
+        }
     }
 
     /// Every member of a list-valued header, over all its lines (RFC 9110 §5.6.1): split at commas,
@@ -398,13 +412,33 @@ impl<'b> Head<'b> {
         self.offsets.known[known as usize] != 0
     }
 
-    pub(super) fn known_header(&self, known: KnownHeader) -> Option<&'b [u8]> {
+    pub(crate) fn known_header(&self, known: KnownHeader) -> Option<&'b [u8]> {
         let at = self.offsets.known[known as usize] as usize;
         if at == 0 {
             return None;
         }
         let value = self.bytes.get(at + known.name_len() + 1..)?;
         Some(value[..super::scan::find_lf(value)?].trim_ascii()) // OWS and the CR
+    }
+}
+
+/// Known headers by their slots, without a look at their names.
+#[cfg(feature = "site")]
+impl<'b> Head<'b> {
+    /// Whether the request has any of these headers.
+    pub(crate) fn has_any(&self, headers: &[KnownHeader]) -> bool {
+        headers.iter().any(|&known| self.has(known))
+    }
+
+    /// Every value of a known header, in order.
+    pub(crate) fn known_values(&self, known: KnownHeader) -> impl Iterator<Item = &'b [u8]> {
+        let (lines, count) = self.lines_of(known);
+        lines.values_of(KNOWN_NAMES[known as usize].1).take(count)
+    }
+
+    /// The value of a known header that must not be a list, as [`Head::single_header`].
+    pub(crate) fn known_single(&self, known: KnownHeader) -> Option<&'b [u8]> {
+        if self.is_repeated(known) { None } else { self.known_header(known) }
     }
 }
 
@@ -431,6 +465,13 @@ impl fmt::Debug for Head<'_> {
 #[derive(Clone, Copy)]
 pub struct Headers<'b> {
     pub(super) rest: &'b [u8],
+}
+
+impl<'b> Headers<'b> {
+    /// The values of the lines of this name, in any letter case.
+    fn values_of<'n>(self, name: &'n [u8]) -> impl Iterator<Item = &'b [u8]> + use<'b, 'n> {
+        self.filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
 }
 
 impl<'b> Iterator for Headers<'b> {

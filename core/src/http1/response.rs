@@ -24,11 +24,12 @@ use alloc::vec::Vec;
 
 use super::connection::{Connection, LastResponse, ResponseFraming};
 use super::error::{Misuse, Reject};
-use super::error_pages::ErrorPage;
+use super::error_pages::{ErrorPage, PreparedErrorPage};
 use super::head::Version;
 use super::header::{
     check_header, is_header_value, push_content_length, push_header, push_status_line,
 };
+use super::header_block::HeaderBlock;
 use super::outbox::Outbox;
 use super::state::{SendEvent, SendState};
 use super::status;
@@ -151,6 +152,29 @@ impl<'a> Response<'a> {
         self
     }
 
+    /// Adds headers that were validated before: as [`Response::header`] for each of them, by one copy.
+    /// If the block has a Content-Length, the ending must have the same length.
+    pub fn header_block(mut self, block: &HeaderBlock) -> Self {
+        if let Some(n) = block.length() {
+            if self.length.is_some() || self.forbids_content_length(n) {
+                self.misuse.get_or_insert(Misuse::ReservedHeader);
+            }
+            self.length = Some(n);
+        }
+        self.push_lines(block.lines());
+        self
+    }
+
+    /// As [`Response::header_block`], with `n` as Content-Length in the place of that of the block:
+    /// for a part of what the block describes.
+    pub fn header_block_sized(mut self, block: &HeaderBlock, n: u64) -> Self {
+        let (before, after) = block.around_length();
+        self.push_lines(before);
+        self = self.content_length(n);
+        self.push_lines(after);
+        self
+    }
+
     /// Fills in `sent` when the response ends without a [`Misuse`]; otherwise `sent` is unchanged.
     ///
     /// ```
@@ -256,6 +280,20 @@ impl<'a> Response<'a> {
         let page = ErrorPage { status: self.status, reason, explain };
         let (content_type, page) = self.outbox.error_page(&page);
         self.mark_error().header("Content-Type", content_type.as_bytes()).body(&page)
+    }
+
+    /// As [`Response::error_page`] without a sentence of its own, with a page that was rendered before.
+    /// If it is that of another status or reason, or if [`Outbox::set_error_pages`] has set others, the
+    /// page is rendered now.
+    ///
+    /// # Errors
+    /// Returns the first [`Misuse`] of this response; nothing is sent then.
+    pub fn prepared_error_page(self, page: &PreparedErrorPage) -> Result<(), Misuse> {
+        let is_this = page.is_for(self.status, self.reason_phrase());
+        if !is_this || self.outbox.error_pages.is_some() || self.status_has_no_body() {
+            return self.error_page("");
+        }
+        self.mark_error().header_block(&page.headers).body(&page.page)
     }
 
     /// Ends a 101: from here on the connection belongs to `protocol`. The peer must have asked for
@@ -433,6 +471,14 @@ impl<'a> Response<'a> {
     fn push(&mut self, name: &str, value: &[u8]) {
         if self.writes_headers() {
             push_header(name, value, self.outbox.bytes_mut());
+        }
+    }
+
+    /// Appends header lines that were checked.
+    fn push_lines(&mut self, lines: &[u8]) {
+        self.begin_head();
+        if self.writes_headers() {
+            self.outbox.bytes_mut().extend_from_slice(lines);
         }
     }
 
