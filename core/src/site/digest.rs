@@ -29,11 +29,7 @@ impl WantedDigests {
     /// The digests that this request wants.
     #[must_use]
     pub fn from_head(head: &Head<'_>) -> Self {
-        let wants = |wanted: &str| {
-            let named = |name: &[u8]| name.eq_ignore_ascii_case(wanted.as_bytes());
-            let lines = head.headers().filter(|(name, _)| named(name));
-            is_sha_256_wanted(lines.map(|(_, value)| value))
-        };
+        let wants = |name| is_sha_256_wanted(head.header_values(name));
         Self { representation: wants("want-repr-digest"), content: wants("want-content-digest") }
     }
 }
