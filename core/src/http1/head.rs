@@ -183,7 +183,7 @@ pub struct HeadOffsets {
 /// the head's names: most lookups of headers that are not known need no search.
 pub(super) fn name_bit(name: &[u8]) -> u32 {
     let first = name.first().map_or(0, |byte| byte | 0x20); // in lower case, if it is a letter
-    1 << ((name.len() * 5 + usize::from(first)) % 32)
+    1 << ((name.len() * 7 + usize::from(first)) % 32)
 }
 
 impl HeadOffsets {
