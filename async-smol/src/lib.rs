@@ -46,6 +46,8 @@ mod exchange;
 mod handler;
 mod handler_fn;
 mod job;
+#[cfg_attr(not(target_os = "linux"), path = "poller_portable.rs")]
+mod poller;
 mod process_io;
 mod reactor;
 mod serve;

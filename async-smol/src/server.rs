@@ -42,6 +42,7 @@ use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle, os};
 use smol::{Executor, future};
 
 use crate::handler::Handler;
+use crate::poller::{self, Poller};
 use crate::worker::{MAX_CONNECTIONS, Resources, Worker};
 
 /// A server that is bound and not yet serving.
@@ -129,8 +130,10 @@ impl Server {
     /// [`Server::run`] does not.)
     pub async fn serve(self, handler: impl Handler) -> io::Result<()> {
         let resources = Resources::new(&self.config, &self.shutdown)?;
+        let poller = Poller::new()?;
         handler.observer().on_start();
-        let served = self.work(&handler, &resources).await;
+        let work = self.work(&handler, &resources, &poller);
+        let served = future::or(work, poller.drive()).await;
         self.finish_shutdown(&handler).await;
         served
     }
@@ -145,24 +148,29 @@ impl Server {
     )]
     pub fn run(self, handler: impl Handler, threads: NonZeroUsize) -> io::Result<()> {
         let resources = Resources::new(&self.config, &self.shutdown)?;
-        let work = || {
-            let worked = block_on(self.work(&handler, &resources));
+        let work = |poller: Poller| {
+            let work = self.work(&handler, &resources, &poller);
+            let worked = poller::block_on(&poller, work).flatten();
             if worked.is_err() {
                 self.shutdown.stop(); // the other threads
             }
             worked
         };
+        let first_poller = Poller::new()?;
         let start = Mutex::new(()); // locked until the start was reported
         let served = thread::scope(|scope| {
             let starting = start.lock();
             let mut others = Vec::new();
             for _ in 1..threads.get() {
                 let thread = thread::Builder::new().name("worker".into());
-                let work_once_started = || {
-                    drop(start.lock());
-                    work()
-                };
-                match thread.spawn_scoped(scope, work_once_started) {
+                let spawned = Poller::new().and_then(|poller| {
+                    let work_once_started = || {
+                        drop(start.lock());
+                        work(poller)
+                    };
+                    thread.spawn_scoped(scope, work_once_started)
+                });
+                match spawned {
                     Ok(thread) => others.push(thread),
                     Err(error) => {
                         self.shutdown.stop(); // the threads that have started already
@@ -172,7 +180,7 @@ impl Server {
             }
             handler.observer().on_start();
             drop(starting);
-            let first = work();
+            let first = work(first_poller);
             let rest = others.into_iter().map(|thread| {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             });
@@ -188,11 +196,18 @@ impl Server {
     /// Returns an error if the system cannot accept connections; as for [`Server::serve`].
     pub async fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
         let resources = Resources::new(&self.config, &self.shutdown)?;
-        Worker::new(handler, &self.config, &self.shutdown, &resources).serve_one().await
+        let poller = Poller::new()?;
+        let worker = Worker::new(handler, &self.config, &self.shutdown, &resources, &poller);
+        future::or(worker.serve_one(), poller.drive()).await
     }
 
-    async fn work<H: Handler>(&self, handler: &H, resources: &Resources) -> io::Result<()> {
-        let worker = Worker::new(handler, &self.config, &self.shutdown, resources);
+    async fn work<H: Handler>(
+        &self,
+        handler: &H,
+        resources: &Resources,
+        poller: &Poller,
+    ) -> io::Result<()> {
+        let worker = Worker::new(handler, &self.config, &self.shutdown, resources, poller);
         let executor = Executor::new();
         future::or(worker.run(&executor), run_tasks(&executor)).await
         // Here the connections that are left are dropped.

@@ -4,12 +4,11 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_io::{Async, Timer};
+use async_io::Timer;
 use doorstep_core::http1::Inbox;
 use doorstep_driver::admission::Admission;
 use doorstep_driver::connections::Connections;
@@ -21,6 +20,7 @@ use smol::future;
 use crate::blocking_pool::BlockingPool;
 use crate::eager_read::EagerRead;
 use crate::handler::Handler;
+use crate::poller::{Poller, Source};
 use crate::reactor;
 use crate::serve::{self, Buffers, Outcome};
 use crate::socket::{Shared, Socket};
@@ -30,6 +30,9 @@ pub(crate) const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).expec
 
 /// Descriptors that are needed for one worker to listen, to serve one connection and to read one file.
 const MIN_DESCRIPTORS: usize = 5;
+
+/// How many connections are accepted at most before those that are open have their turn.
+const ACCEPT_BATCH: usize = 32;
 
 /// What all workers of a server share.
 pub(crate) struct Resources {
@@ -56,6 +59,7 @@ pub(crate) struct Worker<'h, H> {
     config: &'h Config,
     shutdown: &'h ShutdownHandle,
     admission: &'h Admission,
+    poller: &'h Poller,
     shared: Shared<'h>,
     spare: Mutex<Vec<Buffers>>,
     /// Whether it pays to read before polling, on new connections and after a response.
@@ -69,13 +73,15 @@ impl<'h, H: Handler> Worker<'h, H> {
         config: &'h Config,
         shutdown: &'h ShutdownHandle,
         resources: &'h Resources,
+        poller: &'h Poller,
     ) -> Self {
         Self {
             handler,
             config,
             shutdown,
             admission: &resources.admission,
-            shared: Shared { config, pool: &resources.pool },
+            poller,
+            shared: Shared { config, pool: &resources.pool, poller: Some(poller) },
             spare: Mutex::default(),
             first_reads: EagerRead::default(),
             next_reads: EagerRead::default(),
@@ -86,15 +92,25 @@ impl<'h, H: Handler> Worker<'h, H> {
     pub(crate) async fn run<'w>(&'w self, executor: &Executor<'w>) -> io::Result<()> {
         executor.spawn(self.sweep()).detach();
         let sources = self.sources()?;
+        let mut accepted = 0_usize;
         while !self.shutdown.is_stopping() {
             if self.admission.is_full() {
-                poll_fn(|cx| poll_any(&sources, cx)).await?; // only for a connection that waits
+                self.wait_for_backlog(&sources).await?; // evict only for a connection that waits
                 self.wait_for_eviction().await;
                 continue;
             }
             match self.shutdown.acceptor.try_accept() {
-                Ok(Some((stream, peer))) => self.spawn(executor, stream, peer),
-                Ok(None) => poll_fn(|cx| poll_any(&sources, cx)).await?,
+                Ok(Some((stream, peer))) => {
+                    self.spawn(executor, stream, peer);
+                    accepted += 1;
+                    if accepted.is_multiple_of(ACCEPT_BATCH) {
+                        future::yield_now().await;
+                    }
+                }
+                Ok(None) => {
+                    sources.iter().for_each(|source| source.drained(true));
+                    poll_fn(|cx| poll_any(&sources, cx)).await?;
+                }
                 Err(error) => {
                     let backoff = self.admission.accept_failed(self.handler.observer(), &error);
                     Timer::after(backoff).await;
@@ -113,6 +129,7 @@ impl<'h, H: Handler> Worker<'h, H> {
                 future::or(self.serve_connection(stream, peer, true), self.sweep()).await;
                 break;
             }
+            sources.iter().for_each(|source| source.drained(true));
             poll_fn(|cx| poll_any(&sources, cx)).await?;
         }
         Ok(())
@@ -162,10 +179,23 @@ impl<'h, H: Handler> Worker<'h, H> {
         }
     }
 
-    /// Descriptors of their own for what is to be polled: the reactor takes each only once.
-    fn sources(&self) -> io::Result<Vec<Async<OwnedFd>>> {
-        let own = |source: BorrowedFd<'_>| Async::new_nonblocking(source.try_clone_to_owned()?);
-        self.shutdown.acceptor.sources().map(own).collect()
+    /// The listeners, and what becomes readable when the server stops.
+    fn sources(&self) -> io::Result<Vec<Source>> {
+        let acceptor = &self.shutdown.acceptor;
+        acceptor.sources().map(|source| self.poller.listener(source)).collect()
+    }
+
+    /// Waits until a connection is in the backlog of a listener, or the server stops.
+    async fn wait_for_backlog(&self, sources: &[Source]) -> io::Result<()> {
+        loop {
+            sources.iter().for_each(|source| source.drained(true)); // then look, then wait
+            if self.shutdown.is_stopping()
+                || self.shutdown.acceptor.wait_readable(Duration::ZERO)?
+            {
+                return Ok(());
+            }
+            poll_fn(|cx| poll_any(sources, cx)).await?;
+        }
     }
 
     fn spawn<'w>(&'w self, executor: &Executor<'w>, stream: TcpStream, peer: SocketAddr) {
@@ -251,7 +281,7 @@ pub(crate) async fn sweep(connections: &Connections, config: &Config) {
 }
 
 /// Whether any of them is readable.
-fn poll_any(sources: &[Async<OwnedFd>], cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+fn poll_any(sources: &[Source], cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     let ready = sources.iter().map(|source| source.poll_readable(cx));
     ready.fold(Poll::Pending, |any, this| if any.is_ready() { any } else { this })
 }
