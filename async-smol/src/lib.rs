@@ -40,6 +40,7 @@
 
 #![forbid(unsafe_code)]
 
+mod balance;
 mod blocking_pool;
 mod eager_read;
 mod exchange;

@@ -129,10 +129,10 @@ impl Server {
     /// ([`Config::check`]). (`block_on` itself then panics at its end, since it needs a thread too;
     /// [`Server::run`] does not.)
     pub async fn serve(self, handler: impl Handler) -> io::Result<()> {
-        let resources = Resources::new(&self.config, &self.shutdown)?;
+        let resources = Resources::new(&self.config, &self.shutdown, 1)?;
         let poller = Poller::new()?;
         handler.observer().on_start();
-        let work = self.work(&handler, &resources, &poller);
+        let work = self.work(&handler, &resources, &poller, 0);
         let served = future::or(work, poller.drive()).await;
         self.finish_shutdown(&handler).await;
         served
@@ -147,9 +147,9 @@ impl Server {
         reason = "a server owns what it serves, as in `serve`"
     )]
     pub fn run(self, handler: impl Handler, threads: NonZeroUsize) -> io::Result<()> {
-        let resources = Resources::new(&self.config, &self.shutdown)?;
-        let work = |poller: Poller| {
-            let work = self.work(&handler, &resources, &poller);
+        let resources = Resources::new(&self.config, &self.shutdown, threads.get())?;
+        let work = |poller: Poller, at| {
+            let work = self.work(&handler, &resources, &poller, at);
             let worked = poller::block_on(&poller, work).flatten();
             if worked.is_err() {
                 self.shutdown.stop(); // the other threads
@@ -161,12 +161,13 @@ impl Server {
         let served = thread::scope(|scope| {
             let starting = start.lock();
             let mut others = Vec::new();
-            for _ in 1..threads.get() {
+            for at in 1..threads.get() {
                 let thread = thread::Builder::new().name("worker".into());
                 let spawned = Poller::new().and_then(|poller| {
-                    let work_once_started = || {
+                    let (start, work) = (&start, &work);
+                    let work_once_started = move || {
                         drop(start.lock());
-                        work(poller)
+                        work(poller, at)
                     };
                     thread.spawn_scoped(scope, work_once_started)
                 });
@@ -180,7 +181,7 @@ impl Server {
             }
             handler.observer().on_start();
             drop(starting);
-            let first = work(first_poller);
+            let first = work(first_poller, 0);
             let rest = others.into_iter().map(|thread| {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             });
@@ -195,19 +196,20 @@ impl Server {
     /// # Errors
     /// Returns an error if the system cannot accept connections; as for [`Server::serve`].
     pub async fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
-        let resources = Resources::new(&self.config, &self.shutdown)?;
+        let resources = Resources::new(&self.config, &self.shutdown, 1)?;
         let poller = Poller::new()?;
-        let worker = Worker::new(handler, &self.config, &self.shutdown, &resources, &poller);
+        let worker = Worker::new(handler, &self.config, &self.shutdown, &resources, &poller, 0);
         future::or(worker.serve_one(), poller.drive()).await
     }
 
-    async fn work<H: Handler>(
-        &self,
+    async fn work<'s, H: Handler>(
+        &'s self,
         handler: &H,
-        resources: &Resources,
+        resources: &Resources<'s>,
         poller: &Poller,
+        at: usize,
     ) -> io::Result<()> {
-        let worker = Worker::new(handler, &self.config, &self.shutdown, resources, poller);
+        let worker = Worker::new(handler, &self.config, &self.shutdown, resources, poller, at);
         let executor = Executor::new();
         future::or(worker.run(&executor), run_tasks(&executor)).await
         // Here the connections that are left are dropped.

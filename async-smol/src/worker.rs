@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -11,12 +10,13 @@ use std::time::Duration;
 use async_io::Timer;
 use doorstep_core::http1::Inbox;
 use doorstep_driver::admission::Admission;
-use doorstep_driver::connections::Connections;
+use doorstep_driver::connections::{Connections, Registration};
 use doorstep_driver::exchange::log_connection_error;
 use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle, os};
 use smol::Executor;
 use smol::future;
 
+use crate::balance::Balance;
 use crate::blocking_pool::BlockingPool;
 use crate::eager_read::EagerRead;
 use crate::handler::Handler;
@@ -35,30 +35,39 @@ const MIN_DESCRIPTORS: usize = 5;
 const ACCEPT_BATCH: usize = 32;
 
 /// What all workers of a server share.
-pub(crate) struct Resources {
+pub(crate) struct Resources<'s> {
     pool: BlockingPool,
     admission: Admission,
+    balance: Balance<'s>,
 }
 
-impl Resources {
+impl<'s> Resources<'s> {
     /// Takes, or probes for, what serving needs, and checks the configuration, before the server reports that it has started.
-    pub(crate) fn new(config: &Config, shutdown: &ShutdownHandle) -> io::Result<Self> {
+    pub(crate) fn new(
+        config: &Config,
+        shutdown: &'s ShutdownHandle,
+        workers: usize,
+    ) -> io::Result<Self> {
         config.check()?;
         reactor::start()?;
         os::can_open_descriptors(MIN_DESCRIPTORS)?;
         Ok(Self {
             pool: BlockingPool::start(config)?,
             admission: Admission::new(shutdown, config, MAX_CONNECTIONS),
+            balance: Balance::new(workers),
         })
     }
 }
 
 /// A server at work on one executor.
-pub(crate) struct Worker<'h, H> {
+pub(crate) struct Worker<'h, 's, H> {
     handler: &'h H,
     config: &'h Config,
-    shutdown: &'h ShutdownHandle,
+    shutdown: &'s ShutdownHandle,
     admission: &'h Admission,
+    balance: &'h Balance<'s>,
+    /// Which of the workers it is.
+    at: usize,
     poller: &'h Poller,
     shared: Shared<'h>,
     spare: Mutex<Vec<Buffers>>,
@@ -67,19 +76,22 @@ pub(crate) struct Worker<'h, H> {
     next_reads: EagerRead,
 }
 
-impl<'h, H: Handler> Worker<'h, H> {
+impl<'h, 's, H: Handler> Worker<'h, 's, H> {
     pub(crate) fn new(
         handler: &'h H,
         config: &'h Config,
-        shutdown: &'h ShutdownHandle,
-        resources: &'h Resources,
+        shutdown: &'s ShutdownHandle,
+        resources: &'h Resources<'s>,
         poller: &'h Poller,
+        at: usize,
     ) -> Self {
         Self {
             handler,
             config,
             shutdown,
             admission: &resources.admission,
+            balance: &resources.balance,
+            at,
             poller,
             shared: Shared { config, pool: &resources.pool, poller: Some(poller) },
             spare: Mutex::default(),
@@ -91,6 +103,10 @@ impl<'h, H: Handler> Worker<'h, H> {
     /// Accepts until the server stops, then waits until its connections are closed.
     pub(crate) async fn run<'w>(&'w self, executor: &Executor<'w>) -> io::Result<()> {
         executor.spawn(self.sweep()).detach();
+        future::or(self.accept(executor), self.take_over(executor)).await
+    }
+
+    async fn accept<'w>(&'w self, executor: &Executor<'w>) -> io::Result<()> {
         let sources = self.sources()?;
         let mut accepted = 0_usize;
         while !self.shutdown.is_stopping() {
@@ -101,7 +117,10 @@ impl<'h, H: Handler> Worker<'h, H> {
             }
             match self.shutdown.acceptor.try_accept() {
                 Ok(Some((stream, peer))) => {
-                    self.spawn(executor, stream, peer);
+                    let connection = self.shutdown.connections.register(stream, peer);
+                    if let Some(connection) = self.balance.hand_over(connection, self.at) {
+                        self.spawn(executor, connection);
+                    }
                     accepted += 1;
                     if accepted.is_multiple_of(ACCEPT_BATCH) {
                         future::yield_now().await;
@@ -126,7 +145,8 @@ impl<'h, H: Handler> Worker<'h, H> {
         let sources = self.sources()?;
         while !self.shutdown.is_stopping() {
             if let Some((stream, peer)) = self.shutdown.acceptor.try_accept()? {
-                future::or(self.serve_connection(stream, peer, true), self.sweep()).await;
+                let connection = self.shutdown.connections.register(stream, peer);
+                future::or(self.serve_connection(connection, true), self.sweep()).await;
                 break;
             }
             sources.iter().for_each(|source| source.drained(true));
@@ -135,13 +155,22 @@ impl<'h, H: Handler> Worker<'h, H> {
         Ok(())
     }
 
+    /// Serves the connections that other workers have accepted, for ever.
+    async fn take_over<'w, T>(&'w self, executor: &Executor<'w>) -> T {
+        loop {
+            let came = self.balance.listen(self.at);
+            self.balance.taken_over(self.at, |connection| self.spawn(executor, connection));
+            came.await;
+        }
+    }
+
     /// Serves the connections that were in the backlog when the server stopped.
     async fn drain_backlog<'w>(&'w self, executor: &Executor<'w>) {
         while self.shutdown.acceptor.backlog_len() > 0 {
             if self.admission.is_full() {
                 self.wait_for_eviction().await;
             } else if let Ok(Some((stream, peer))) = self.shutdown.acceptor.try_accept() {
-                self.spawn(executor, stream, peer);
+                self.spawn(executor, self.shutdown.connections.register(stream, peer));
             }
         }
         future::pending::<()>().await;
@@ -198,20 +227,20 @@ impl<'h, H: Handler> Worker<'h, H> {
         }
     }
 
-    fn spawn<'w>(&'w self, executor: &Executor<'w>, stream: TcpStream, peer: SocketAddr) {
-        executor.spawn(self.serve_connection(stream, peer, false)).detach();
+    fn spawn<'w>(&'w self, executor: &Executor<'w>, connection: Registration<'w>) {
+        self.balance.opened(self.at);
+        executor.spawn(self.serve_connection(connection, false)).detach();
     }
 
     /// A connection, idle and busy in turn. What this future holds while the connection is idle is all
     /// that an idle connection costs: no state of the protocol, since that of an idle connection is the
     /// initial one, and no argument or error, which an `async fn` would hold twice.
-    fn serve_connection(
-        &self,
-        stream: TcpStream,
-        peer: SocketAddr,
+    fn serve_connection<'w>(
+        &'w self,
+        connection: Registration<'w>,
         once: bool,
-    ) -> impl Future<Output = ()> {
-        let socket = Socket::new(self.shutdown.connections.register(stream, peer), &self.shared);
+    ) -> impl Future<Output = ()> + use<'w, 'h, 's, H> {
+        let socket = Socket::new(connection, &self.shared);
         let (mut read_eagerly, mut is_new) = (self.first_reads.should_try(), true);
         async move {
             let log = |error| {
@@ -219,7 +248,7 @@ impl<'h, H: Handler> Worker<'h, H> {
             };
             loop {
                 if !read_eagerly && let Err(error) = socket.idle().await {
-                    return log(error);
+                    break log(error);
                 }
                 // On the heap, so that idle connections do not hold the room for it.
                 let outcome = Box::pin(self.serve_ready(&socket, once)).await.map_err(log);
@@ -231,12 +260,13 @@ impl<'h, H: Handler> Worker<'h, H> {
                 read_eagerly = match outcome {
                     Ok(Outcome::Idle) => self.next_reads.should_try(),
                     Ok(Outcome::NoData) => false,
-                    Ok(Outcome::Closed) | Err(()) => return,
+                    Ok(Outcome::Closed) | Err(()) => break,
                 };
                 if read_eagerly {
                     future::yield_now().await; // after all other connections
                 }
             }
+            self.balance.closed(self.at);
         }
     }
 
