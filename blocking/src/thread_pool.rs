@@ -16,6 +16,7 @@ use doorstep_driver::admission::Admission;
 use doorstep_driver::exchange::log_connection_error;
 use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle, os};
 
+use crate::buffer_pool::BufferPool;
 use crate::handler::Handler;
 use crate::serve;
 use crate::socket::Socket;
@@ -33,6 +34,7 @@ pub(crate) struct ThreadPool<H> {
     config: Config,
     shutdown: ShutdownHandle,
     admission: Admission,
+    buffers: BufferPool,
     /// The number of idle threads that are kept. Linux reserves a descriptor for each that waits in
     /// accept, so there are fewer where descriptors are scarce.
     max_idle: usize,
@@ -59,6 +61,7 @@ impl<H: Handler> ThreadPool<H> {
     pub(crate) fn new(handler: H, config: Config, shutdown: ShutdownHandle) -> Arc<Self> {
         Arc::new(Self {
             admission: Admission::new(&shutdown, &config, MAX_CONNECTIONS),
+            buffers: BufferPool::default(),
             max_idle: config.max_idle_threads.min(os::descriptor_limit() / 8).max(1),
             handler,
             config,
@@ -166,18 +169,15 @@ impl<H: Handler> ThreadPool<H> {
     /// A thread: connection after connection.
     fn work(self: Arc<Self>) {
         drop(self.starting.lock());
-        let mut outbox = self.config.outbox();
         while let Some((stream, peer)) = self.accept() {
             let registration = self.shutdown.connections.register(stream, peer);
             let socket = Socket::new(registration, &self.config);
-            let served =
-                serve::connection(&self.handler, &self.config, &socket, &mut outbox, false);
+            let (handler, config, buffers) = (&self.handler, &self.config, &self.buffers);
+            let served = serve::connection(handler, config, &socket, buffers, false);
             if let Err(error) = served {
                 log_connection_error(self.handler.observer(), socket.connection(), &error);
             }
             drop(socket);
-            outbox.clear();
-            outbox.shrink_to(2 * self.config.flush_threshold);
             if !self.keep_worker() {
                 return;
             }
