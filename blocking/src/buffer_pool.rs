@@ -29,6 +29,7 @@ pub(crate) struct Buffers {
 
 impl BufferPool {
     /// Buffers with nothing in them.
+    #[inline(never)]
     pub(crate) fn take(&self, config: &Config) -> Buffers {
         let spare = self.spare().pop();
         spare.unwrap_or_else(|| Buffers { inbox: config.inbox(), outbox: config.outbox() })
@@ -46,26 +47,28 @@ impl BufferPool {
         }
     }
 
-    /// Waits for the next request without `buffers`, which are empty. Returns buffers with its first
-    /// bytes, and their number; 0 at the end of input.
+    /// Waits for the next request without `buffers`, which are empty. Then they are there again, with
+    /// its first bytes. Returns the number of bytes, 0 at the end of input.
     #[inline(never)] // its array would stand below everything else on the stack
-    pub(crate) fn wait_for_request(
+    pub(crate) fn wait_for_request<'b>(
         &self,
-        buffers: Buffers,
+        buffers: &'b mut Option<Buffers>,
         socket: &Socket<'_>,
         config: &Config,
-    ) -> (Buffers, io::Result<usize>) {
-        self.put(buffers, config);
+    ) -> (io::Result<usize>, &'b mut Buffers) {
+        if let Some(empty) = buffers.take() {
+            self.put(empty, config);
+        }
         let mut first = [0; FIRST_READ];
         let received = socket.read_into(&mut first, WaitingFor::Request);
-        let mut buffers = self.take(config);
+        let buffers = buffers.insert(self.take(config));
         let received = received.and_then(|n| {
             let space = buffers.inbox.space().get_mut(..n).ok_or(io::ErrorKind::StorageFull)?;
             space.copy_from_slice(&first[..n]);
             buffers.inbox.filled(n);
             Ok(n)
         });
-        (buffers, received)
+        (received, buffers)
     }
 
     fn spare(&self) -> MutexGuard<'_, Vec<Buffers>> {

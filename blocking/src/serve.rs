@@ -6,7 +6,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use doorstep_core::http1::WaitingFor;
+use doorstep_core::http1::{Position, WaitingFor};
 use doorstep_driver::Config;
 use doorstep_driver::connections::Connections;
 use doorstep_driver::exchange::{Session, Step, log_connection_error};
@@ -65,17 +65,14 @@ pub(crate) fn connection<H: Handler>(
     pool: &BufferPool,
     once: bool,
 ) -> io::Result<()> {
-    let mut buffers = pool.take(config);
+    let mut buffers = None;
     let mut session = Session::new(config, socket.connection(), handler.observer(), once);
     loop {
-        let Buffers { inbox, outbox } = &mut buffers;
+        let Buffers { inbox, outbox } = buffers.get_or_insert_with(|| pool.take(config));
         match session.step(inbox, outbox) {
             Step::Handle(head) => {
                 let state = session.exchange(head, inbox, outbox);
-                let mut exchange = Exchange::new(state, socket);
-                let handled = AssertUnwindSafe(|| handler.handle(&mut exchange));
-                let outcome = catch_unwind(handled);
-                let end = exchange.into_state().finish(outcome);
+                let end = handle(handler, Exchange::new(state, socket));
                 inbox.rejoin(end);
             }
             Step::Flush => {
@@ -83,9 +80,8 @@ pub(crate) fn connection<H: Handler>(
                 session.flushed(inbox, outbox, flushed)?;
             }
             Step::Fill(WaitingFor::Request) if inbox.unread().is_empty() => {
-                let (next, filled) = pool.wait_for_request(buffers, socket, config);
-                buffers = next;
-                session.filled(&buffers.inbox, &mut buffers.outbox, filled)?;
+                let (filled, next) = pool.wait_for_request(&mut buffers, socket, config);
+                session.filled(&next.inbox, &mut next.outbox, filled)?;
             }
             Step::Fill(waiting) => {
                 let filled = socket.fill(inbox, waiting);
@@ -95,6 +91,15 @@ pub(crate) fn connection<H: Handler>(
             Step::Close | Step::Upgraded => break,
         }
     }
-    pool.put(buffers, config);
+    if let Some(buffers) = buffers {
+        pool.put(buffers, config);
+    }
     Ok(())
+}
+
+/// Calls the handler, and completes the response. Returns where the next request begins.
+#[inline(never)] // what it needs on the stack is not needed below the state machine, too
+fn handle<H: Handler>(handler: &H, mut exchange: Exchange<'_>) -> Position {
+    let outcome = catch_unwind(AssertUnwindSafe(|| handler.handle(&mut exchange)));
+    exchange.into_state().finish(outcome)
 }
