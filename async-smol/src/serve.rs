@@ -123,8 +123,10 @@ pub(crate) async fn connection<H: Handler>(
             Step::Handle(head) => {
                 let state = session.exchange(head, inbox, outbox);
                 let mut exchange = Exchange::new(state, socket);
-                let handled = AssertUnwindSafe(async { handler.handle(&mut exchange).await });
-                let outcome = handled.catch_unwind().await;
+                // In one expression: a variable would be one more copy in this future.
+                let outcome = AssertUnwindSafe(async { handler.handle(&mut exchange).await })
+                    .catch_unwind()
+                    .await;
                 let end = exchange.into_state().finish(outcome);
                 inbox.rejoin(end);
             }

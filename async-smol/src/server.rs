@@ -150,7 +150,7 @@ impl Server {
         let resources = Resources::new(&self.config, &self.shutdown, threads.get())?;
         let work = |poller: Poller, at| {
             let work = self.work(&handler, &resources, &poller, at);
-            let worked = poller::block_on(&poller, work).flatten();
+            let worked = poller::block_on(&poller, work).and_then(|worked| worked);
             if worked.is_err() {
                 self.shutdown.stop(); // the other threads
             }

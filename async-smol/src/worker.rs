@@ -70,7 +70,8 @@ pub(crate) struct Worker<'h, 's, H> {
     at: usize,
     poller: &'h Poller,
     shared: Shared<'h>,
-    spare: Mutex<Vec<Buffers>>,
+    #[expect(clippy::vec_box, reason = "they are moved for each request, and are large")]
+    spare: Mutex<Vec<Box<Buffers>>>,
     /// Whether it pays to read before polling, on new connections and after a response.
     first_reads: EagerRead,
     next_reads: EagerRead,
@@ -273,20 +274,21 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
     /// Serves what has arrived, with buffers that are given back.
     async fn serve_ready(&self, socket: &Socket<'_>, once: bool) -> io::Result<Outcome> {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut buffers = spare.unwrap_or_else(|| Buffers {
-            inbox: self.config.inbox(),
-            outbox: self.config.outbox(),
+        let mut buffers = spare.unwrap_or_else(|| {
+            Box::new(Buffers { inbox: self.config.inbox(), outbox: self.config.outbox() })
         });
         let served = serve::connection(self.handler, self.config, &mut buffers, socket, once);
         let outcome = served.await?;
-        if outcome != Outcome::Closed
-            && let Some(storage) = buffers.inbox.into_storage()
-        {
-            buffers.outbox.shrink_to(2 * self.config.flush_threshold);
-            let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-            if spare.len() < self.config.max_spare_buffers {
-                spare.push(Buffers { inbox: Inbox::new(storage), outbox: buffers.outbox });
-            }
+        if !buffers.inbox.unread().is_empty() || buffers.inbox.is_eof() {
+            let Buffers { inbox, outbox } = *buffers;
+            let (storage, _) = inbox.into_parts();
+            buffers = Box::new(Buffers { inbox: Inbox::new(storage), outbox });
+        }
+        buffers.outbox.clear();
+        buffers.outbox.shrink_to(2 * self.config.flush_threshold);
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < self.config.max_spare_buffers {
+            spare.push(buffers);
         }
         Ok(outcome)
     }

@@ -19,9 +19,12 @@ const FIRST_READ: usize = 2 << 10;
 
 /// Buffers that are not in use.
 #[derive(Default)]
-pub(crate) struct BufferPool(Mutex<Vec<Buffers>>);
+pub(crate) struct BufferPool(Mutex<Spare>);
 
-/// What a connection needs while it is busy.
+#[expect(clippy::vec_box, reason = "they are moved for each request, and are large")]
+type Spare = Vec<Box<Buffers>>;
+
+/// What a connection needs while it is busy. It is boxed where it is moved.
 pub(crate) struct Buffers {
     pub(crate) inbox: Inbox<GrowableBuffer>,
     pub(crate) outbox: Outbox,
@@ -29,21 +32,24 @@ pub(crate) struct Buffers {
 
 impl BufferPool {
     /// Buffers with nothing in them.
-    #[inline(never)]
-    pub(crate) fn take(&self, config: &Config) -> Buffers {
+    pub(crate) fn take(&self, config: &Config) -> Box<Buffers> {
         let spare = self.spare().pop();
-        spare.unwrap_or_else(|| Buffers { inbox: config.inbox(), outbox: config.outbox() })
+        let new = || Buffers { inbox: config.inbox(), outbox: config.outbox() };
+        spare.unwrap_or_else(|| Box::new(new()))
     }
 
     /// Takes buffers back. At most [`Config::max_spare_buffers`] are kept.
-    pub(crate) fn put(&self, buffers: Buffers, config: &Config) {
-        let Buffers { inbox, mut outbox } = buffers;
-        let Some(storage) = inbox.into_storage() else { return }; // something is unread
-        outbox.clear();
-        outbox.shrink_to(2 * config.flush_threshold);
+    pub(crate) fn put(&self, mut buffers: Box<Buffers>, config: &Config) {
+        if !buffers.inbox.unread().is_empty() || buffers.inbox.is_eof() {
+            let Buffers { inbox, outbox } = *buffers;
+            let (storage, _) = inbox.into_parts();
+            buffers = Box::new(Buffers { inbox: Inbox::new(storage), outbox });
+        }
+        buffers.outbox.clear();
+        buffers.outbox.shrink_to(2 * config.flush_threshold);
         let mut spare = self.spare();
         if spare.len() < config.max_spare_buffers {
-            spare.push(Buffers { inbox: Inbox::new(storage), outbox });
+            spare.push(buffers);
         }
     }
 
@@ -52,7 +58,7 @@ impl BufferPool {
     #[inline(never)] // its array would stand below everything else on the stack
     pub(crate) fn wait_for_request<'b>(
         &self,
-        buffers: &'b mut Option<Buffers>,
+        buffers: &'b mut Option<Box<Buffers>>,
         socket: &Socket<'_>,
         config: &Config,
     ) -> (io::Result<usize>, &'b mut Buffers) {
@@ -71,7 +77,37 @@ impl BufferPool {
         (received, buffers)
     }
 
-    fn spare(&self) -> MutexGuard<'_, Vec<Buffers>> {
+    fn spare(&self) -> MutexGuard<'_, Spare> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_empty_whatever_was_left_in_them() {
+        let (pool, config) = (BufferPool::default(), Config::default());
+        for input in [&b"GET / HT"[..], b""] {
+            let mut buffers = pool.take(&config);
+            buffers.inbox.fill(&mut &*input).unwrap(); // unread bytes; the end of input
+            buffers.outbox.append_with(3, |space| Ok::<_, io::Error>(space.len())).unwrap();
+            pool.put(buffers, &config);
+            let buffers = pool.take(&config);
+            assert!(pool.spare().is_empty(), "they were kept");
+            assert!(buffers.inbox.unread().is_empty() && !buffers.inbox.is_eof());
+            assert!(buffers.outbox.is_empty());
+            pool.put(buffers, &config);
+        }
+    }
+
+    #[test]
+    fn no_more_are_kept_than_configured() {
+        let config = Config { max_spare_buffers: 2, ..Config::default() };
+        let pool = BufferPool::default();
+        let taken: Vec<_> = (0..5).map(|_| pool.take(&config)).collect();
+        taken.into_iter().for_each(|buffers| pool.put(buffers, &config));
+        assert_eq!(pool.spare().len(), 2);
     }
 }

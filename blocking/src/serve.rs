@@ -68,7 +68,7 @@ pub(crate) fn connection<H: Handler>(
     let mut buffers = None;
     let mut session = Session::new(config, socket.connection(), handler.observer(), once);
     loop {
-        let Buffers { inbox, outbox } = buffers.get_or_insert_with(|| pool.take(config));
+        let Buffers { inbox, outbox } = &mut **buffers.get_or_insert_with(|| pool.take(config));
         match session.step(inbox, outbox) {
             Step::Handle(head) => {
                 let state = session.exchange(head, inbox, outbox);
