@@ -31,6 +31,7 @@ use doorstep_driver::event_listener::{Event, EventListener};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
+use smol::future;
 
 /// How many events one call returns at most. More of them are returned by the next call.
 const MAX_EVENTS: usize = 128;
@@ -336,10 +337,19 @@ impl Sources {
 /// # Errors
 /// Returns the error of the system.
 pub(crate) fn block_on<T>(poller: &Poller, future: impl Future<Output = T>) -> io::Result<T> {
+    let event = match eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK) {
+        Ok(event) => event,
+        // A sandbox may not know the call. async-io wakes its threads by others.
+        Err(Errno::NOSYS | Errno::PERM) => {
+            let done = async { Ok(future.await) };
+            return async_io::block_on(future::or(done, poller.drive()));
+        }
+        Err(error) => return Err(error.into()),
+    };
     let thread = Arc::new(SleepingThread {
         woken: AtomicBool::new(true),
         sleeps: AtomicBool::new(false),
-        event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+        event,
     });
     let events = EventFlags::IN | EventFlags::ET; // each write is an event: nothing reads it
     epoll::add(&poller.0.epoll, &thread.event, EventData::new_u64(WAKE_KEY), events)?;

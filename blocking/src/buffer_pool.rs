@@ -21,7 +21,7 @@ const FIRST_READ: usize = 2 << 10;
 #[derive(Default)]
 pub(crate) struct BufferPool(Mutex<Spare>);
 
-#[expect(clippy::vec_box, reason = "they are moved for each request, and are large")]
+/// Boxed, since they are moved for each request.
 type Spare = Vec<Box<Buffers>>;
 
 /// What a connection needs while it is busy. It is boxed where it is moved.
