@@ -138,7 +138,12 @@ impl Server {
         served
     }
 
-    /// Serves on `threads` threads, the calling one among them, until it is stopped.
+    /// Serves on `threads` threads, the calling one among them, until it is stopped. Connections are
+    /// spread over them.
+    ///
+    /// Each thread waits for its connections itself, which takes fewer system calls than
+    /// [`Server::serve`] on another executor. Timers and sockets of handlers are watched by async-io's
+    /// thread.
     ///
     /// # Errors
     /// As for [`Server::serve`].
