@@ -27,6 +27,8 @@ pub(crate) struct CommandConfig {
     pub(crate) root: PathBuf,
     pub(crate) protocol: Version,
     pub(crate) runtime: Runtime,
+    /// The workers of the asynchronous runtime; `None` is one for each processor.
+    pub(crate) threads: Option<NonZeroUsize>,
     /// `None` is the default of the runtime.
     pub(crate) max_connections: Option<NonZeroUsize>,
     pub(crate) timeouts: Timeouts,
@@ -81,6 +83,7 @@ impl CommandConfig {
                 Protocol::Http11 => Version::Http11,
             },
             runtime: arguments.runtime,
+            threads: arguments.threads,
             max_connections: limits.max_connections,
             timeouts: limits.timeouts(),
             max_body: limits.max_body,

@@ -1,7 +1,9 @@
 //! The life of the server: bind, print the banner, serve until a signal, shut down.
 
 use std::net::TcpListener;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use doorstep_async_smol as smol;
@@ -56,11 +58,13 @@ fn serve_on<S: RuntimeServer>(
     let access_log = AccessLog::new(log);
     let access_log = if config.access_log { access_log } else { access_log.quiet() };
     let observer = WithObserver::new(banner, |banner| banner, access_log);
+    let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let workers = config.threads.unwrap_or_else(processors);
     let served = match cgi {
-        None => server.serve(WithObserver::new(files, |files| files, observer)),
+        None => server.serve(WithObserver::new(files, |files| files, observer), workers),
         Some(cgi) => {
             let cgi = cgi.with_fallback(files);
-            server.serve(WithObserver::new(cgi, |cgi| cgi, observer))
+            server.serve(WithObserver::new(cgi, |cgi| cgi, observer), workers)
         }
     };
     served.map_err(Failure::Serve)

@@ -14,8 +14,12 @@ pub(crate) trait RuntimeServer: Sized {
     fn new(listeners: Vec<TcpListener>, config: Config) -> io::Result<Self>;
     fn addresses(&self) -> &[SocketAddr];
     fn shutdown_handle(&self) -> ShutdownHandle;
-    /// Serves until it is shut down.
-    fn serve(self, handler: impl blocking::Handler + smol::Handler) -> io::Result<()>;
+    /// Serves until it is shut down, with this number of workers if the runtime has workers.
+    fn serve(
+        self,
+        handler: impl blocking::Handler + smol::Handler,
+        workers: NonZeroUsize,
+    ) -> io::Result<()>;
 }
 
 impl RuntimeServer for blocking::Server {
@@ -30,7 +34,11 @@ impl RuntimeServer for blocking::Server {
     fn shutdown_handle(&self) -> ShutdownHandle {
         self.shutdown_handle()
     }
-    fn serve(self, handler: impl blocking::Handler + smol::Handler) -> io::Result<()> {
+    fn serve(
+        self,
+        handler: impl blocking::Handler + smol::Handler,
+        _: NonZeroUsize,
+    ) -> io::Result<()> {
         self.serve(handler)
     }
 }
@@ -47,7 +55,11 @@ impl RuntimeServer for smol::Server {
     fn shutdown_handle(&self) -> ShutdownHandle {
         self.shutdown_handle()
     }
-    fn serve(self, handler: impl blocking::Handler + smol::Handler) -> io::Result<()> {
-        self.run(handler, NonZeroUsize::MIN)
+    fn serve(
+        self,
+        handler: impl blocking::Handler + smol::Handler,
+        workers: NonZeroUsize,
+    ) -> io::Result<()> {
+        self.run(handler, workers)
     }
 }

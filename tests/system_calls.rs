@@ -75,8 +75,12 @@ fn b_067_a_keep_alive_request_for_a_kilobyte_costs_few_system_calls() {
         }
     };
     for runtime in RUNTIMES {
-        let Calls { asked, .. } = cost(runtime, requests);
+        let Calls { asked, waits } = cost(runtime, requests);
         assert!(asked <= 3.5, "recv, one look at the path, send: {asked} on {runtime}");
+        assert!(
+            waits <= 2.5,
+            "at most one epoll_wait, and now and then a timer: {waits} on {runtime}"
+        );
     }
 }
 

@@ -6,7 +6,7 @@
 //! has to wait, or 64 KiB have been written.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::net::TcpStream;
 use std::ops::Deref;
 use std::pin::Pin;
@@ -17,12 +17,12 @@ use async_io::Async;
 use doorstep_core::http1::WaitingFor;
 use doorstep_driver::connections::WaitGuard;
 use doorstep_driver::exchange::{BodyRead, ExchangeState, ExchangeView};
-use doorstep_driver::net::{DisconnectDetector, Stream};
+use doorstep_driver::net::DisconnectDetector;
 use doorstep_driver::{Response, Stopping};
 use smol::future;
 use smol::io::AsyncRead;
 
-use crate::socket::Socket;
+use crate::socket::{Reader, Socket};
 
 /// A request, and the means to respond to it: an [`ExchangeView`], and what may wait for the
 /// client.
@@ -449,12 +449,12 @@ impl AsyncRead for Body<'_, '_> {
                     state.body_flushed(flushed)?;
                 }
                 BodyRead::Receive(most) => {
-                    let read = |stream: &mut &Stream| stream.read(&mut buffer[..most]);
+                    let read = |stream: &mut Reader<'_>| stream.read(&mut buffer[..most]);
                     let received = ready!(socket.poll_read(cx, WaitingFor::Body, read));
                     return Poll::Ready(state.received(received));
                 }
                 BodyRead::Fill => {
-                    let fill = |stream: &mut &Stream| state.inbox().fill(stream);
+                    let fill = |stream: &mut Reader<'_>| state.inbox().fill(stream);
                     let filled = ready!(socket.poll_read(cx, WaitingFor::Body, fill));
                     state.filled(filled)?;
                 }

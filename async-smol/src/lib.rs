@@ -44,12 +44,15 @@
 
 #![forbid(unsafe_code)]
 
+mod balance;
 mod blocking_pool;
 mod eager_read;
 mod exchange;
 mod handler;
 mod handler_fn;
 mod job;
+#[cfg_attr(not(target_os = "linux"), path = "poller_portable.rs")]
+mod poller;
 mod process_io;
 mod reactor;
 mod serve;

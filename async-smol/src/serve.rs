@@ -17,6 +17,7 @@ use smol::future::FutureExt;
 use crate::blocking_pool::BlockingPool;
 use crate::exchange::Exchange;
 use crate::handler::Handler;
+use crate::poller::Poller;
 use crate::socket::{Shared, Socket};
 use crate::{reactor, worker};
 
@@ -52,15 +53,22 @@ pub async fn serve_stream<H: Handler>(
     let connections = Connections::default();
     if stream.fd().is_none() {
         let pool = BlockingPool::inline(config);
-        until_closed(handler, &Shared { config, pool: &pool }, &connections, stream).await;
+        let shared = Shared { config, pool: &pool, poller: None };
+        until_closed(handler, &shared, &connections, stream).await;
         return Ok(());
     }
     reactor::start()?;
-    let pool = BlockingPool::start(config)?;
-    let shared = Shared { config, pool: &pool };
-    let serving = until_closed(handler, &shared, &connections, stream);
-    future::or(serving, worker::sweep(&connections, config)).await;
-    Ok(())
+    let (pool, poller) = (BlockingPool::start(config)?, Poller::new()?);
+    let shared = Shared { config, pool: &pool, poller: Some(&poller) };
+    let serving = async {
+        until_closed(handler, &shared, &connections, stream).await;
+        Ok(())
+    };
+    let sweeping = async {
+        worker::sweep(&connections, config).await;
+        Ok(())
+    };
+    future::or(serving, future::or(poller.drive(), sweeping)).await
 }
 
 async fn until_closed<H: Handler>(
@@ -115,8 +123,10 @@ pub(crate) async fn connection<H: Handler>(
             Step::Handle(head) => {
                 let state = session.exchange(head, inbox, outbox);
                 let mut exchange = Exchange::new(state, socket);
-                let handled = AssertUnwindSafe(async { handler.handle(&mut exchange).await });
-                let outcome = handled.catch_unwind().await;
+                // In one expression: a variable would be one more copy in this future.
+                let outcome = AssertUnwindSafe(async { handler.handle(&mut exchange).await })
+                    .catch_unwind()
+                    .await;
                 let end = exchange.into_state().finish(outcome);
                 inbox.rejoin(end);
             }

@@ -1,11 +1,11 @@
 //! The socket of one connection: read, send, and wait for either.
 //!
-//! The calls are plain ones on the socket. The reactor is asked only when they would wait, and a
+//! The calls are plain ones on the socket. The poller is asked only when they would wait, and a
 //! connection that never waits is never registered with it. No timer is set: what is waited for
 //! stands in the table of connections, and the sweep wakes those that wait for too long.
 
 use std::future::poll_fn;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::mem;
 use std::net::TcpStream;
 use std::sync::{Arc, OnceLock};
@@ -15,33 +15,34 @@ use std::time::Duration;
 use async_io::{Async, Timer};
 use doorstep_core::http1::{Inbox, Outbox, Storage, WaitingFor};
 use doorstep_driver::Config;
-use doorstep_driver::connections::{
-    ConnectionHandle, Connections, Eviction, Pollable, Registration,
-};
+use doorstep_driver::connections::{ConnectionHandle, Connections, Eviction, Registration};
 use doorstep_driver::files::FileTransfer;
 use doorstep_driver::net::{PeerState, Stream};
 use smol::future;
 
 use crate::blocking_pool::BlockingPool;
+use crate::poller::{Poller, Source};
 
 /// What all connections of a worker share. Each has one reference to it, since an idle connection is
 /// to be small.
 pub(crate) struct Shared<'w> {
     pub(crate) config: &'w Config,
     pub(crate) pool: &'w BlockingPool,
+    /// `None` if all connections are in memory.
+    pub(crate) poller: Option<&'w Poller>,
 }
 
 /// One connection's socket. Dropping it closes the connection.
 pub(crate) struct Socket<'w> {
-    /// The socket as the reactor knows it. Dropped before the connection is unregistered.
-    registered: OnceLock<Async<Pollable>>,
+    /// The socket as the poller knows it. Dropped before the connection is unregistered.
+    source: OnceLock<Source>,
     connection: Registration<'w>,
     shared: &'w Shared<'w>,
 }
 
 impl<'w> Socket<'w> {
     pub(crate) fn new(connection: Registration<'w>, shared: &'w Shared<'w>) -> Self {
-        Self { registered: OnceLock::new(), connection, shared }
+        Self { source: OnceLock::new(), connection, shared }
     }
 
     pub(crate) fn connection(&self) -> &Arc<ConnectionHandle> {
@@ -58,9 +59,13 @@ impl<'w> Socket<'w> {
         self.shared.pool
     }
 
-    /// A second handle of the socket. A connection in memory has none.
+    /// A second handle of the socket, for another protocol. A connection in memory has none.
     pub(crate) fn try_clone(&self) -> io::Result<Async<TcpStream>> {
-        Async::new_nonblocking(self.connection.stream().try_clone_socket()?)
+        let clone = self.connection.stream().try_clone_socket()?;
+        if let Some(source) = self.source()? {
+            source.set_duplicated();
+        }
+        Async::new_nonblocking(clone)
     }
 
     /// Evicts another connection, if one can be evicted, and waits a moment for its descriptor.
@@ -80,8 +85,8 @@ impl<'w> Socket<'w> {
             if !mem::replace(&mut waits, true) {
                 self.connection.begin_wait(WaitingFor::Request);
             }
-            if let Some(registered) = self.registered()? {
-                ready!(registered.poll_readable(cx))?;
+            if let Some(source) = self.source()? {
+                ready!(source.poll_readable(cx))?;
             }
             self.connection.end_wait();
             Poll::Ready(Ok(())) // even if it must close: a request may have come in this moment
@@ -90,7 +95,7 @@ impl<'w> Socket<'w> {
 
     /// Reads what has arrived; [`ErrorKind::WouldBlock`] if nothing has.
     pub(crate) fn try_fill<S: Storage>(&self, inbox: &mut Inbox<S>) -> io::Result<usize> {
-        self.connection.read(WaitingFor::Request, |stream| inbox.fill(stream))
+        self.read(WaitingFor::Request, |stream| inbox.fill(stream))
     }
 
     /// Reads once into the inbox. Returns the number of bytes, 0 at the end of input.
@@ -117,10 +122,10 @@ impl<'w> Socket<'w> {
         &self,
         cx: &mut Context<'_>,
         waiting: WaitingFor,
-        mut read: impl FnMut(&mut &Stream) -> io::Result<usize>,
+        mut read: impl FnMut(&mut Reader<'_>) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
-            match self.connection.read(waiting, &mut read) {
+            match self.read(waiting, &mut read) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 result => {
                     self.connection.end_wait();
@@ -128,10 +133,29 @@ impl<'w> Socket<'w> {
                 }
             }
             self.connection.begin_wait(waiting);
-            if let Some(registered) = self.registered()? {
-                ready!(registered.poll_readable(cx))?;
+            if let Some(source) = self.source()? {
+                ready!(source.poll_readable(cx))?;
             }
         }
+    }
+
+    /// Reads once by `read`, and tells the poller if that was all.
+    fn read(
+        &self,
+        waiting: WaitingFor,
+        mut read: impl FnMut(&mut Reader<'_>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut drained = false;
+        let result = self.connection.read(waiting, |stream| {
+            let mut reader = Reader { stream, drained: false };
+            let result = read(&mut reader);
+            drained = reader.drained;
+            result
+        });
+        if drained && let Some(source) = self.source.get() {
+            source.drained(result.is_err());
+        }
+        result
     }
 
     /// Sends everything that is in the outbox; `more` says that a file follows at once.
@@ -175,33 +199,61 @@ impl<'w> Socket<'w> {
                 }
             }
             self.connection.begin_wait(WaitingFor::Writable);
-            if let Some(registered) = self.registered()? {
-                ready!(registered.poll_writable(cx))?;
+            if let (Some(source), Some(fd)) = (self.source()?, self.connection.stream().fd()) {
+                source.filled();
+                ready!(source.poll_writable(fd, cx))?;
             }
         }
     }
 
-    /// Waits until the peer's state is another one than `before`, or may be: at most for `interval`
-    /// if the socket is readable, since it then is whatever the peer does. Nothing is read.
+    /// Waits until the peer's state is another one than `before`, or may be; after a half-close at
+    /// most for `interval`. Nothing is read.
     pub(crate) async fn peer_change(&self, before: PeerState, interval: Duration) {
-        if let Ok(Some(registered)) = self.registered() {
-            // Not `poll_readable`, which knows one task only: another may be reading the body.
-            let _ = registered.readable().await;
-            if self.connection.peer_state() != before {
-                return;
+        let timeout = async { _ = Timer::after(interval).await };
+        let Ok(Some(source)) = self.source() else { return timeout.await };
+        let changed = source.changed(interval);
+        if self.connection.peer_state() == before {
+            match before {
+                PeerState::Open => changed.await,
+                PeerState::HalfClosed | PeerState::Closed => future::or(changed, timeout).await,
             }
         }
-        Timer::after(interval).await;
     }
 
-    /// The socket, registered with the reactor now at the latest; `None` for a stream that never
-    /// has to be waited for.
-    fn registered(&self) -> io::Result<Option<&Async<Pollable>>> {
-        if let Some(registered) = self.registered.get() {
-            return Ok(Some(registered));
+    /// The socket, registered with the poller now at the latest; `None` for a stream that never has
+    /// to be waited for.
+    fn source(&self) -> io::Result<Option<&Source>> {
+        if let Some(source) = self.source.get() {
+            return Ok(Some(source));
         }
-        let Some(pollable) = self.connection.pollable() else { return Ok(None) };
-        let registered = Async::new_nonblocking(pollable)?;
-        Ok(Some(self.registered.get_or_init(|| registered)))
+        let Some(poller) = self.shared.poller else { return Ok(None) };
+        let source = poller.connection(&self.connection)?;
+        Ok(source.map(|source| self.source.get_or_init(|| source)))
+    }
+}
+
+impl Drop for Socket<'_> {
+    fn drop(&mut self) {
+        if let (Some(source), Some(fd)) = (self.source.get(), self.connection.stream().fd()) {
+            source.close(fd);
+        }
+    }
+}
+
+/// A stream, and whether everything was read from it.
+pub(crate) struct Reader<'s> {
+    stream: &'s Stream,
+    /// The system has had less than was asked for.
+    drained: bool,
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let result = self.stream.read(buffer);
+        self.drained = match &result {
+            Ok(n) => *n < buffer.len(),
+            Err(error) => error.kind() == ErrorKind::WouldBlock,
+        };
+        result
     }
 }

@@ -2,25 +2,25 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_io::{Async, Timer};
+use async_io::Timer;
 use doorstep_core::http1::Inbox;
 use doorstep_driver::admission::Admission;
-use doorstep_driver::connections::Connections;
+use doorstep_driver::connections::{Connections, Registration};
 use doorstep_driver::exchange::log_connection_error;
 use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle, os};
 use smol::Executor;
 use smol::future;
 
+use crate::balance::Balance;
 use crate::blocking_pool::BlockingPool;
 use crate::eager_read::EagerRead;
 use crate::handler::Handler;
+use crate::poller::{Poller, Source};
 use crate::reactor;
 use crate::serve::{self, Buffers, Outcome};
 use crate::socket::{Shared, Socket};
@@ -31,51 +31,70 @@ pub(crate) const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).expec
 /// Descriptors that are needed for one worker to listen, to serve one connection and to read one file.
 const MIN_DESCRIPTORS: usize = 5;
 
+/// How many connections are accepted at most before those that are open have their turn.
+const ACCEPT_BATCH: usize = 32;
+
 /// What all workers of a server share.
-pub(crate) struct Resources {
+pub(crate) struct Resources<'s> {
     pool: BlockingPool,
     admission: Admission,
+    balance: Balance<'s>,
 }
 
-impl Resources {
+impl<'s> Resources<'s> {
     /// Takes, or probes for, what serving needs, and checks the configuration, before the server reports that it has started.
-    pub(crate) fn new(config: &Config, shutdown: &ShutdownHandle) -> io::Result<Self> {
+    pub(crate) fn new(
+        config: &Config,
+        shutdown: &'s ShutdownHandle,
+        workers: usize,
+    ) -> io::Result<Self> {
         config.check()?;
         reactor::start()?;
         os::can_open_descriptors(MIN_DESCRIPTORS)?;
         Ok(Self {
             pool: BlockingPool::start(config)?,
             admission: Admission::new(shutdown, config, MAX_CONNECTIONS),
+            balance: Balance::new(workers),
         })
     }
 }
 
 /// A server at work on one executor.
-pub(crate) struct Worker<'h, H> {
+pub(crate) struct Worker<'h, 's, H> {
     handler: &'h H,
     config: &'h Config,
-    shutdown: &'h ShutdownHandle,
+    shutdown: &'s ShutdownHandle,
     admission: &'h Admission,
+    balance: &'h Balance<'s>,
+    /// Which of the workers it is.
+    at: usize,
+    poller: &'h Poller,
     shared: Shared<'h>,
-    spare: Mutex<Vec<Buffers>>,
+    #[expect(clippy::vec_box, reason = "they are moved for each request, and are large")]
+    spare: Mutex<Vec<Box<Buffers>>>,
     /// Whether it pays to read before polling, on new connections and after a response.
     first_reads: EagerRead,
     next_reads: EagerRead,
 }
 
-impl<'h, H: Handler> Worker<'h, H> {
+impl<'h, 's, H: Handler> Worker<'h, 's, H> {
     pub(crate) fn new(
         handler: &'h H,
         config: &'h Config,
-        shutdown: &'h ShutdownHandle,
-        resources: &'h Resources,
+        shutdown: &'s ShutdownHandle,
+        resources: &'h Resources<'s>,
+        poller: &'h Poller,
+        at: usize,
     ) -> Self {
         Self {
             handler,
             config,
             shutdown,
             admission: &resources.admission,
-            shared: Shared { config, pool: &resources.pool },
+            balance: &resources.balance,
+            at,
+            poller,
+            shared: Shared { config, pool: &resources.pool, poller: Some(poller) },
             spare: Mutex::default(),
             first_reads: EagerRead::default(),
             next_reads: EagerRead::default(),
@@ -85,16 +104,33 @@ impl<'h, H: Handler> Worker<'h, H> {
     /// Accepts until the server stops, then waits until its connections are closed.
     pub(crate) async fn run<'w>(&'w self, executor: &Executor<'w>) -> io::Result<()> {
         executor.spawn(self.sweep()).detach();
+        future::or(self.accept(executor), self.take_over(executor)).await
+    }
+
+    async fn accept<'w>(&'w self, executor: &Executor<'w>) -> io::Result<()> {
         let sources = self.sources()?;
+        let mut accepted = 0_usize;
         while !self.shutdown.is_stopping() {
             if self.admission.is_full() {
-                poll_fn(|cx| poll_any(&sources, cx)).await?; // only for a connection that waits
+                self.wait_for_backlog(&sources).await?; // evict only for a connection that waits
                 self.wait_for_eviction().await;
                 continue;
             }
             match self.shutdown.acceptor.try_accept() {
-                Ok(Some((stream, peer))) => self.spawn(executor, stream, peer),
-                Ok(None) => poll_fn(|cx| poll_any(&sources, cx)).await?,
+                Ok(Some((stream, peer))) => {
+                    let connection = self.shutdown.connections.register(stream, peer);
+                    if let Some(connection) = self.balance.hand_over(connection, self.at) {
+                        self.spawn(executor, connection);
+                    }
+                    accepted += 1;
+                    if accepted.is_multiple_of(ACCEPT_BATCH) {
+                        future::yield_now().await;
+                    }
+                }
+                Ok(None) => {
+                    sources.iter().for_each(|source| source.drained(true));
+                    poll_fn(|cx| poll_any(&sources, cx)).await?;
+                }
                 Err(error) => {
                     let backoff = self.admission.accept_failed(self.handler.observer(), &error);
                     Timer::after(backoff).await;
@@ -110,12 +146,23 @@ impl<'h, H: Handler> Worker<'h, H> {
         let sources = self.sources()?;
         while !self.shutdown.is_stopping() {
             if let Some((stream, peer)) = self.shutdown.acceptor.try_accept()? {
-                future::or(self.serve_connection(stream, peer, true), self.sweep()).await;
+                let connection = self.shutdown.connections.register(stream, peer);
+                future::or(self.serve_connection(connection, true), self.sweep()).await;
                 break;
             }
+            sources.iter().for_each(|source| source.drained(true));
             poll_fn(|cx| poll_any(&sources, cx)).await?;
         }
         Ok(())
+    }
+
+    /// Serves the connections that other workers have accepted, for ever.
+    async fn take_over<'w, T>(&'w self, executor: &Executor<'w>) -> T {
+        loop {
+            let came = self.balance.listen(self.at);
+            self.balance.taken_over(self.at, |connection| self.spawn(executor, connection));
+            came.await;
+        }
     }
 
     /// Serves the connections that were in the backlog when the server stopped.
@@ -124,7 +171,7 @@ impl<'h, H: Handler> Worker<'h, H> {
             if self.admission.is_full() {
                 self.wait_for_eviction().await;
             } else if let Ok(Some((stream, peer))) = self.shutdown.acceptor.try_accept() {
-                self.spawn(executor, stream, peer);
+                self.spawn(executor, self.shutdown.connections.register(stream, peer));
             }
         }
         future::pending::<()>().await;
@@ -162,26 +209,39 @@ impl<'h, H: Handler> Worker<'h, H> {
         }
     }
 
-    /// Descriptors of their own for what is to be polled: the reactor takes each only once.
-    fn sources(&self) -> io::Result<Vec<Async<OwnedFd>>> {
-        let own = |source: BorrowedFd<'_>| Async::new_nonblocking(source.try_clone_to_owned()?);
-        self.shutdown.acceptor.sources().map(own).collect()
+    /// The listeners, and what becomes readable when the server stops.
+    fn sources(&self) -> io::Result<Vec<Source>> {
+        let acceptor = &self.shutdown.acceptor;
+        acceptor.sources().map(|source| self.poller.listener(source)).collect()
     }
 
-    fn spawn<'w>(&'w self, executor: &Executor<'w>, stream: TcpStream, peer: SocketAddr) {
-        executor.spawn(self.serve_connection(stream, peer, false)).detach();
+    /// Waits until a connection is in the backlog of a listener, or the server stops.
+    async fn wait_for_backlog(&self, sources: &[Source]) -> io::Result<()> {
+        loop {
+            sources.iter().for_each(|source| source.drained(true)); // then look, then wait
+            if self.shutdown.is_stopping()
+                || self.shutdown.acceptor.wait_readable(Duration::ZERO)?
+            {
+                return Ok(());
+            }
+            poll_fn(|cx| poll_any(sources, cx)).await?;
+        }
+    }
+
+    fn spawn<'w>(&'w self, executor: &Executor<'w>, connection: Registration<'w>) {
+        self.balance.opened(self.at);
+        executor.spawn(self.serve_connection(connection, false)).detach();
     }
 
     /// A connection, idle and busy in turn. What this future holds while the connection is idle is all
     /// that an idle connection costs: no state of the protocol, since that of an idle connection is the
     /// initial one, and no argument or error, which an `async fn` would hold twice.
-    fn serve_connection(
-        &self,
-        stream: TcpStream,
-        peer: SocketAddr,
+    fn serve_connection<'w>(
+        &'w self,
+        connection: Registration<'w>,
         once: bool,
-    ) -> impl Future<Output = ()> {
-        let socket = Socket::new(self.shutdown.connections.register(stream, peer), &self.shared);
+    ) -> impl Future<Output = ()> + use<'w, 'h, 's, H> {
+        let socket = Socket::new(connection, &self.shared);
         let (mut read_eagerly, mut is_new) = (self.first_reads.should_try(), true);
         async move {
             let log = |error| {
@@ -189,7 +249,7 @@ impl<'h, H: Handler> Worker<'h, H> {
             };
             loop {
                 if !read_eagerly && let Err(error) = socket.idle().await {
-                    return log(error);
+                    break log(error);
                 }
                 // On the heap, so that idle connections do not hold the room for it.
                 let outcome = Box::pin(self.serve_ready(&socket, once)).await.map_err(log);
@@ -201,32 +261,34 @@ impl<'h, H: Handler> Worker<'h, H> {
                 read_eagerly = match outcome {
                     Ok(Outcome::Idle) => self.next_reads.should_try(),
                     Ok(Outcome::NoData) => false,
-                    Ok(Outcome::Closed) | Err(()) => return,
+                    Ok(Outcome::Closed) | Err(()) => break,
                 };
                 if read_eagerly {
                     future::yield_now().await; // after all other connections
                 }
             }
+            self.balance.closed(self.at);
         }
     }
 
     /// Serves what has arrived, with buffers that are given back.
     async fn serve_ready(&self, socket: &Socket<'_>, once: bool) -> io::Result<Outcome> {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut buffers = spare.unwrap_or_else(|| Buffers {
-            inbox: self.config.inbox(),
-            outbox: self.config.outbox(),
+        let mut buffers = spare.unwrap_or_else(|| {
+            Box::new(Buffers { inbox: self.config.inbox(), outbox: self.config.outbox() })
         });
         let served = serve::connection(self.handler, self.config, &mut buffers, socket, once);
         let outcome = served.await?;
-        if outcome != Outcome::Closed
-            && let Some(storage) = buffers.inbox.into_storage()
-        {
-            buffers.outbox.shrink_to(2 * self.config.flush_threshold);
-            let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-            if spare.len() < self.config.max_spare_buffers {
-                spare.push(Buffers { inbox: Inbox::new(storage), outbox: buffers.outbox });
-            }
+        if !buffers.inbox.unread().is_empty() || buffers.inbox.is_eof() {
+            let Buffers { inbox, outbox } = *buffers;
+            let (storage, _) = inbox.into_parts();
+            buffers = Box::new(Buffers { inbox: Inbox::new(storage), outbox });
+        }
+        buffers.outbox.clear();
+        buffers.outbox.shrink_to(2 * self.config.flush_threshold);
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < self.config.max_spare_buffers {
+            spare.push(buffers);
         }
         Ok(outcome)
     }
@@ -251,7 +313,7 @@ pub(crate) async fn sweep(connections: &Connections, config: &Config) {
 }
 
 /// Whether any of them is readable.
-fn poll_any(sources: &[Async<OwnedFd>], cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+fn poll_any(sources: &[Source], cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     let ready = sources.iter().map(|source| source.poll_readable(cx));
     ready.fold(Poll::Pending, |any, this| if any.is_ready() { any } else { this })
 }

@@ -288,3 +288,43 @@ fn the_start_is_reported_before_anything_is_served() {
         assert_eq!(*events.lock().expect("no panic"), ["start", "response"]);
     }
 }
+
+#[test]
+fn connections_are_spread_over_the_workers() {
+    /// Responds with the name of its thread.
+    struct WhichThread;
+
+    impl Handler for WhichThread {
+        async fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+            exchange.respond(200).body(format!("{:?}", thread::current().id()))
+        }
+    }
+
+    let _turn = TURN.lock();
+    let (server, address) = bound();
+    let shutdown = server.shutdown_handle();
+    let two = NonZeroUsize::new(2).expect("it is not 0");
+    let serving = thread::spawn(move || server.run(WhichThread, two));
+    let mut by_thread = std::collections::HashMap::<_, usize>::new();
+    let mut open = Vec::new();
+    smol::block_on(async {
+        for _ in 0..40 {
+            // One after the other: the same worker would be idle first for each of them.
+            let mut client = TcpStream::connect(address).await.expect("it listens");
+            client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("it is connected");
+            let (mut response, mut part) = (String::new(), [0; 512]);
+            while !response.ends_with(')') {
+                let n = client.read(&mut part).await.expect("a response arrives");
+                response.push_str(std::str::from_utf8(&part[..n]).expect("it is text"));
+            }
+            let (_, who) = response.split_once("\r\n\r\n").expect("it has a head");
+            *by_thread.entry(who.to_owned()).or_default() += 1;
+            open.push(client);
+        }
+    });
+    shutdown.stop();
+    drop(open);
+    serving.join().expect("it does not panic").expect("it serves");
+    assert_eq!(by_thread.len(), 2);
+    assert!(by_thread.values().all(|&served| served >= 15), "{by_thread:?}");
+}

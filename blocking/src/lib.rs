@@ -41,6 +41,7 @@
 
 #![forbid(unsafe_code)]
 
+mod buffer_pool;
 mod exchange;
 mod handler;
 mod job;

@@ -6,12 +6,13 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use doorstep_core::http1::Outbox;
+use doorstep_core::http1::{Position, WaitingFor};
 use doorstep_driver::Config;
 use doorstep_driver::connections::Connections;
 use doorstep_driver::exchange::{Session, Step, log_connection_error};
 use doorstep_driver::net::Stream;
 
+use crate::buffer_pool::{BufferPool, Buffers};
 use crate::exchange::Exchange;
 use crate::handler::Handler;
 use crate::socket::Socket;
@@ -50,8 +51,7 @@ pub fn serve_stream<H: Handler>(
     let waits = stream.fd().is_some();
     let _sweeper = waits.then(|| Sweeper::start(connections.clone(), config)).transpose()?;
     let socket = Socket::new(connections.register_stream(stream), config);
-    let mut outbox = config.outbox();
-    if let Err(error) = connection(handler, config, &socket, &mut outbox, false) {
+    if let Err(error) = connection(handler, config, &socket, &BufferPool::default(), false) {
         log_connection_error(handler.observer(), socket.connection(), &error);
     }
     Ok(())
@@ -62,32 +62,44 @@ pub(crate) fn connection<H: Handler>(
     handler: &H,
     config: &Config,
     socket: &Socket<'_>,
-    outbox: &mut Outbox,
+    pool: &BufferPool,
     once: bool,
 ) -> io::Result<()> {
-    let mut inbox = config.inbox();
+    let mut buffers = None;
     let mut session = Session::new(config, socket.connection(), handler.observer(), once);
-    outbox.clear();
     loop {
-        match session.step(&mut inbox, outbox) {
+        let Buffers { inbox, outbox } = &mut **buffers.get_or_insert_with(|| pool.take(config));
+        match session.step(inbox, outbox) {
             Step::Handle(head) => {
-                let state = session.exchange(head, &mut inbox, outbox);
-                let mut exchange = Exchange::new(state, socket);
-                let handled = AssertUnwindSafe(|| handler.handle(&mut exchange));
-                let outcome = catch_unwind(handled);
-                let end = exchange.into_state().finish(outcome);
+                let state = session.exchange(head, inbox, outbox);
+                let end = handle(handler, Exchange::new(state, socket));
                 inbox.rejoin(end);
             }
             Step::Flush => {
                 let flushed = socket.flush(outbox, false);
-                session.flushed(&inbox, outbox, flushed)?;
+                session.flushed(inbox, outbox, flushed)?;
+            }
+            Step::Fill(WaitingFor::Request) if inbox.unread().is_empty() => {
+                let (filled, next) = pool.wait_for_request(&mut buffers, socket, config);
+                session.filled(&next.inbox, &mut next.outbox, filled)?;
             }
             Step::Fill(waiting) => {
-                let filled = socket.fill(&mut inbox, waiting);
-                session.filled(&inbox, outbox, filled)?;
+                let filled = socket.fill(inbox, waiting);
+                session.filled(inbox, outbox, filled)?;
             }
             Step::Discard => session.discarded(socket.discard()),
-            Step::Close | Step::Upgraded => return Ok(()),
+            Step::Close | Step::Upgraded => break,
         }
     }
+    if let Some(buffers) = buffers {
+        pool.put(buffers, config);
+    }
+    Ok(())
+}
+
+/// Calls the handler, and completes the response. Returns where the next request begins.
+#[inline(never)] // what it needs on the stack is not needed below the state machine, too
+fn handle<H: Handler>(handler: &H, mut exchange: Exchange<'_>) -> Position {
+    let outcome = catch_unwind(AssertUnwindSafe(|| handler.handle(&mut exchange)));
+    exchange.into_state().finish(outcome)
 }

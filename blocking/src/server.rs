@@ -33,6 +33,7 @@ use doorstep_driver::exchange::is_disconnect;
 use doorstep_driver::net::Acceptor;
 use doorstep_driver::{Config, ShutdownHandle, os};
 
+use crate::buffer_pool::BufferPool;
 use crate::handler::Handler;
 use crate::serve;
 use crate::socket::Socket;
@@ -144,8 +145,7 @@ impl Server {
         let connections = &self.shutdown.connections;
         let _sweeper = Sweeper::start(connections.clone(), &self.config)?;
         let socket = Socket::new(connections.register(stream, peer), &self.config);
-        let mut outbox = self.config.outbox();
-        match serve::connection(handler, &self.config, &socket, &mut outbox, true) {
+        match serve::connection(handler, &self.config, &socket, &BufferPool::default(), true) {
             Err(error) if !is_disconnect(&error) => Err(error),
             _ => Ok(()),
         }

@@ -13,11 +13,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use doorstep_core::http1::Outbox;
 use doorstep_driver::admission::Admission;
 use doorstep_driver::exchange::log_connection_error;
 use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle, notify_observer, os};
 
+use crate::buffer_pool::BufferPool;
 use crate::handler::Handler;
 use crate::serve;
 use crate::socket::Socket;
@@ -35,6 +35,7 @@ pub(crate) struct ThreadPool<H> {
     config: Config,
     shutdown: ShutdownHandle,
     admission: Admission,
+    buffers: BufferPool,
     /// The number of idle threads that are kept. Linux reserves a descriptor for each that waits in
     /// accept, so there are fewer where descriptors are scarce.
     max_idle: usize,
@@ -61,6 +62,7 @@ impl<H: Handler> ThreadPool<H> {
     pub(crate) fn new(handler: H, config: Config, shutdown: ShutdownHandle) -> Arc<Self> {
         Arc::new(Self {
             admission: Admission::new(&shutdown, &config, MAX_CONNECTIONS),
+            buffers: BufferPool::default(),
             max_idle: config.max_idle_threads.min(os::descriptor_limit() / 8).max(1),
             handler,
             config,
@@ -170,13 +172,9 @@ impl<H: Handler> ThreadPool<H> {
     /// A thread: connection after connection.
     fn work(self: Arc<Self>) {
         drop(self.starting.lock());
-        let mut outbox = self.config.outbox();
         while let Some((stream, peer)) = self.accept() {
             // `Handler::observer` may panic: that costs the connection, not the thread's place.
-            let serve = AssertUnwindSafe(|| self.serve(stream, peer, &mut outbox));
-            let _ = catch_unwind(serve);
-            outbox.clear();
-            outbox.shrink_to(2 * self.config.flush_threshold);
+            let _ = catch_unwind(AssertUnwindSafe(|| self.serve(stream, peer)));
             if !self.keep_worker() {
                 return;
             }
@@ -184,10 +182,11 @@ impl<H: Handler> ThreadPool<H> {
     }
 
     /// Serves a connection until it ends.
-    fn serve(&self, stream: TcpStream, peer: SocketAddr, outbox: &mut Outbox) {
+    fn serve(&self, stream: TcpStream, peer: SocketAddr) {
         let registration = self.shutdown.connections.register(stream, peer);
         let socket = Socket::new(registration, &self.config);
-        let served = serve::connection(&self.handler, &self.config, &socket, outbox, false);
+        let (handler, config, buffers) = (&self.handler, &self.config, &self.buffers);
+        let served = serve::connection(handler, config, &socket, buffers, false);
         if let Err(error) = served {
             log_connection_error(self.handler.observer(), socket.connection(), &error);
         }

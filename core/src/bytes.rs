@@ -33,6 +33,17 @@ pub fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|&byte| is_tchar(byte))
 }
 
+/// Whether `name` equals `lower_case` in any letter case.
+#[inline(always)] // with a literal, it compiles to a few comparisons of words
+pub(crate) fn is_name<const N: usize>(name: &[u8], lower_case: &[u8; N]) -> bool {
+    let Ok(name) = <&[u8; N]>::try_from(name) else { return false };
+    let differ = |(&byte, &lower): (&u8, &u8)| {
+        let case_bit = if lower.is_ascii_lowercase() { 0x20 } else { 0 };
+        (byte | case_bit) ^ lower
+    };
+    name.iter().zip(lower_case).map(differ).fold(0, |all, one| all | one) == 0
+}
+
 static TCHAR: [bool; 256] = byte_set(b"!#$%&'*+-.^_`|~");
 
 /// A lookup table for ASCII letters, digits and `others`.
@@ -84,7 +95,15 @@ pub fn parse_decimal(text: &[u8]) -> Option<u64> {
 
 /// Appends `n` in decimal, without leading zeros.
 pub fn push_decimal(out: &mut Vec<u8>, n: u64) {
-    out.extend_from_slice(Decimal::new(n).as_bytes());
+    // Most numbers are short: fewer steps than with a loop and a copy of any length.
+    let digit = |n: u64| b'0' + (n % 10) as u8;
+    match n {
+        0..10 => out.push(digit(n)),
+        10..100 => out.extend_from_slice(&[n / 10, n].map(digit)),
+        100..1_000 => out.extend_from_slice(&[n / 100, n / 10, n].map(digit)),
+        1_000..10_000 => out.extend_from_slice(&[n / 1_000, n / 100, n / 10, n].map(digit)),
+        _ => out.extend_from_slice(Decimal::new(n).as_bytes()),
+    }
 }
 
 /// A number in decimal, without leading zeros, on the stack.
@@ -103,6 +122,14 @@ impl Decimal {
     pub const fn new(mut n: u64) -> Self {
         let mut digits = [b'0'; MAX_DECIMAL_LEN];
         let mut start = MAX_DECIMAL_LEN;
+        if n < 100_000_000 {
+            // One store: a copy of bytes that were stored one by one has to wait for each of them.
+            let word = eight_digits(n);
+            let (_, last) = digits.split_at_mut(MAX_DECIMAL_LEN - 8);
+            last.copy_from_slice(&(word | EIGHT_ZEROS).to_le_bytes());
+            let zeros = word.trailing_zeros() as usize / 8;
+            return Self { digits, start: if n == 0 { start - 1 } else { start - 8 + zeros } };
+        }
         loop {
             start -= 1;
             digits[start] = b'0' + (n % 10) as u8;
@@ -118,6 +145,19 @@ impl Decimal {
     pub fn as_bytes(&self) -> &[u8] {
         &self.digits[self.start..]
     }
+}
+
+const EIGHT_ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
+
+/// The values of the eight decimal digits of a number below 10^8, the first of them in the lowest
+/// byte. The number is halved in steps, for all parts of the word at once: into numbers of four, two
+/// and one digits. The divisions are multiplications by a rounded reciprocal, exact in this range.
+const fn eight_digits(n: u64) -> u64 {
+    let fours = (n / 10_000) | ((n % 10_000) << 32);
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = hundreds | ((fours - 100 * hundreds) << 16);
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | ((twos - 10 * tens) << 8)
 }
 
 /// The lower-case hexadecimal digit for the low four bits of `nibble`.
@@ -212,6 +252,21 @@ mod tests {
     }
 
     #[test]
+    fn rfc_9110_5_1_names_are_compared_in_any_letter_case() {
+        assert!(is_name(b"content-length", b"content-length"));
+        assert!(is_name(b"Content-LENGTH", b"content-length"));
+        let name = *b"x-sum-1";
+        for at in 0..name.len() {
+            for byte in 0..=255 {
+                let mut other = name;
+                other[at] = byte;
+                assert_eq!(is_name(&other, &name), other.eq_ignore_ascii_case(&name), "{other:?}");
+            }
+        }
+        assert!(!is_name(b"x-sum-", &name) && !is_name(b"x-sum-12", &name));
+    }
+
+    #[test]
     fn rfc_9110_5_6_3_only_spaces_and_tabs_are_trimmed() {
         assert_eq!(trim_ows(b"\t a b \t"), b"a b");
         assert_eq!(trim_ows(b" \t"), b"");
@@ -232,7 +287,9 @@ mod tests {
         for bad in ["", "18446744073709551616", "+1", "-1", "1 ", "1,1", "0x1", "1_0", "\u{663}"] {
             assert_eq!(parse_decimal(bad.as_bytes()), None, "{bad:?}");
         }
-        for n in [0, 9, 10, 99, 100, 12_345, u64::MAX] {
+        let around = (1..20).map(|digits| 10_u64.pow(digits)).flat_map(|n| [n - 1, n, n + 1]);
+        for n in (0..20_000).chain((0..100_000_000).step_by(9_973)).chain(around).chain([u64::MAX])
+        {
             let mut out = Vec::new();
             push_decimal(&mut out, n);
             assert_eq!(out, n.to_string().into_bytes());

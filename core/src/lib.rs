@@ -54,10 +54,10 @@
 //!
 //! | feature | adds | needs |
 //! |---|---|---|
-//! | none | `http1`, `path`, `page`, `log`, `bytes` | `alloc`; the crates httparse, percent-encoding |
+//! | none | `http1`, `path`, `page`, `log`, `bytes` | `alloc`; the crate percent-encoding |
 //! | `cgi` | `cgi` | `alloc` |
 //! | `site` | `site` | `std`; the crates httpdate, mime_guess |
-//! | `std` | `Inbox::fill` from an `io::Read`, `io::Error` from `Misuse`, `UnixTime` from a `SystemTime`, parsing of headers with SIMD | `std` |
+//! | `std` | `Inbox::fill` from an `io::Read`, `io::Error` from `Misuse`, `UnixTime` from a `SystemTime` | `std` |
 //!
 //! It depends on no operating system. docs/stability.md in the repository has what may change between
 //! releases, Rust versions, and what is guaranteed about panics and threads.

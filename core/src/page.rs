@@ -43,19 +43,31 @@ pub fn error(out: &mut Vec<u8>, code: u16, reason: &[u8], explain: &str) {
 /// `&`, `<`, `>` and `"` become entities; each maximal ill-formed piece of UTF-8 becomes U+FFFD.
 pub fn escape_html(out: &mut Vec<u8>, text: &[u8]) {
     for piece in text.utf8_chunks() {
-        for byte in piece.valid().bytes() {
-            match byte {
-                b'&' => out.extend_from_slice(b"&amp;"),
-                b'<' => out.extend_from_slice(b"&lt;"),
-                b'>' => out.extend_from_slice(b"&gt;"),
-                b'"' => out.extend_from_slice(b"&quot;"),
-                _ => out.push(byte),
-            }
+        let mut rest = piece.valid().as_bytes();
+        while let Some((at, entity)) = find_special(rest) {
+            out.extend_from_slice(&rest[..at]);
+            out.extend_from_slice(entity);
+            rest = &rest[at + 1..];
         }
+        out.extend_from_slice(rest);
         if !piece.invalid().is_empty() {
             out.extend_from_slice("\u{FFFD}".as_bytes());
         }
     }
+}
+
+/// The position of the first byte that needs an entity, and the entity.
+fn find_special(text: &[u8]) -> Option<(usize, &'static [u8])> {
+    text.iter().enumerate().find_map(|(at, byte)| {
+        let entity: &[u8] = match byte {
+            b'&' => b"&amp;",
+            b'<' => b"&lt;",
+            b'>' => b"&gt;",
+            b'"' => b"&quot;",
+            _ => return None,
+        };
+        Some((at, entity))
+    })
 }
 
 const HTML_HEAD: &str = r#"<!DOCTYPE html>

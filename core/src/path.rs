@@ -86,6 +86,10 @@ pub fn encode(out: &mut Vec<u8>, name: &[u8]) {
 const ESCAPED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b'/');
 
+/// What [`encode`] leaves as it is besides letters and digits.
+#[cfg(feature = "site")]
+pub(crate) const PLAIN: &[u8] = b"_.-~/";
+
 /// Returns the ending, and whether a `..` was ignored at the root.
 fn normalize_on(
     raw: &[u8],

@@ -119,6 +119,30 @@ fn b_082_a_refusal_after_head_has_its_page() {
 }
 
 #[test]
+fn b_086_a_refused_head_request_gets_no_body() {
+    let heads = [
+        ("/ HTTP/1.1\r\n\r\n", 400),
+        ("/ HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+        ("/ HTTP/1.1\r\nHost: a\r\nX Y: z\r\n\r\n", 400),
+        ("/ HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", 400),
+        ("/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        ("/ HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n", 417),
+    ];
+    for (head, status) in heads {
+        for (method, has_body) in [("GET", true), ("HEAD", false)] {
+            let input = format!("{method} {head}");
+            let (mut connection, mut outbox) =
+                (Connection::new(Limits::default()), Outbox::new(""));
+            let reject = connection.advance(input.as_bytes()).map(drop).unwrap_err();
+            let sent = connection.refuse(reject, input.as_bytes(), &mut outbox);
+            assert_eq!((reject.status(), sent > 0), (status, has_body), "{input}");
+            let page = outbox.unsent().ends_with(b"\r\n\r\n");
+            assert_eq!(page, !has_body, "{input}: {}", outbox.unsent().escape_ascii());
+        }
+    }
+}
+
+#[test]
 fn rfc_9112_8_an_incomplete_close_delimited_response_ends_in_a_reset() {
     for (request, close_delimited) in [
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", [false, false]),

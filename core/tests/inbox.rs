@@ -141,3 +141,24 @@ fn parts_keep_the_end_of_input_and_a_position_outside_of_the_storage_is_clamped(
         check(size, small.position());
     }
 }
+
+#[test]
+fn a_body_has_room_behind_a_head_that_ends_at_the_end_of_the_storage() {
+    for unread in ["", "body"] {
+        let mut inbox = Inbox::new([0; 32]);
+        let received = format!("previous head and head|{unread}");
+        inbox.fill(&mut received.as_bytes()).expect("there is space");
+        inbox.consume(23);
+        assert!(inbox.reserve(9) && !inbox.reserve(10), "behind the bytes that were consumed");
+        let (head, body) = inbox.split(5, 9);
+        assert_eq!((head, body.unread()), (&b"head|"[..], unread.as_bytes()));
+        assert!(inbox.buffered().starts_with(b"previous"), "no byte was moved");
+
+        let (head, mut body) = inbox.split(5, 27);
+        assert_eq!((head, body.unread()), (&b"head|"[..], unread.as_bytes()));
+        assert_eq!(body.space().len(), 27 - unread.len());
+        let position = body.position();
+        inbox.rejoin(position);
+        assert_eq!(inbox.unread(), unread.as_bytes());
+    }
+}

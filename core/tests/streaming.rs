@@ -201,3 +201,16 @@ fn a_body_has_events_only_if_its_head_announces_one() {
         assert_eq!(events.join(" "), expected, "{fields}");
     }
 }
+
+#[test]
+fn a_head_response_that_was_not_ended_says_nothing_of_the_next_response() {
+    let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new(""));
+    let head = b"HEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+    let get = b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+    connection.advance(head).expect("it is valid");
+    connection.respond(200, &mut outbox).streamed_body().expect("it is due");
+    assert!(!connection.is_close_delimited());
+    connection.advance(get).expect("it is valid");
+    connection.respond(200, &mut outbox).body(b"body").expect("it is due");
+    assert!(!connection.is_close_delimited() && !connection.reset_on_close(&outbox));
+}

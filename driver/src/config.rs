@@ -155,8 +155,8 @@ pub struct Config {
     /// least one; more of them end. Fewer are kept where this process may have few descriptors.
     /// Default: 32.
     pub max_idle_threads: usize,
-    /// Pairs of idle buffers, one for input and one for output, that each worker of the smol front
-    /// end keeps for busy connections; more of them are freed. Default: 64.
+    /// Pairs of idle buffers, one for input and one for output, that the blocking front end and each
+    /// worker of the smol front end keep for busy connections; more of them are freed. Default: 64.
     pub max_spare_buffers: usize,
     /// Threads of the smol front end's thread pool for work that may block (listings, digests,
     /// starting scripts, large uploads), at least one. More work waits in a queue. Default: 64.

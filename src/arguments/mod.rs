@@ -13,6 +13,7 @@ mod values;
 
 use std::env;
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -65,6 +66,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Runtime::Blocking)]
     pub(crate) runtime: Runtime,
 
+    /// Worker threads (event loops) of --runtime smol [default: one for each processor]
+    ///
+    /// The blocking runtime has a thread for each connection: --max-connections limits them.
+    #[arg(verbatim_doc_comment)]
+    #[arg(long, value_name = "N", value_parser = values::at_least_one::<NonZeroUsize>)]
+    pub(crate) threads: Option<NonZeroUsize>,
+
     #[command(flatten)]
     pub(crate) files: FileOptions,
 
@@ -92,10 +100,20 @@ impl Arguments {
         Self::parse(&words).unwrap_or_else(|error| error.exit())
     }
 
+    /// What clap does not check.
+    fn check(&self) -> Result<(), String> {
+        if self.threads.is_some() && self.runtime == Runtime::Blocking {
+            return Err("--threads is for --runtime smol; the blocking runtime has a thread for \
+                        each connection: limit them by --max-connections"
+                .into());
+        }
+        self.files.check()
+    }
+
     /// Parses `words`, the first of which is the command. The error is `--help`, `--version` or a
     /// usage error.
     fn parse(words: &[OsString]) -> Result<Self, clap::Error> {
-        let check = |arguments: Self| match arguments.files.check() {
+        let check = |arguments: Self| match arguments.check() {
             Ok(()) => Ok(arguments),
             Err(message) => Err(Self::command().error(ErrorKind::ValueValidation, message)),
         };
@@ -127,7 +145,6 @@ mod tests {
     use super::*;
     use doorstep_core::http1::Limits;
     use doorstep_driver::Config;
-    use std::num::NonZeroUsize;
 
     fn parse(words: &[&str]) -> Result<Arguments, ErrorKind> {
         Arguments::try_parse_from([&["doorstep"], words].concat()).map_err(|error| error.kind())
@@ -195,6 +212,22 @@ mod tests {
         for word in ["HTTP/2", "http/1.1", "banana"] {
             assert_eq!(parse(&["-p", word]).unwrap_err(), ErrorKind::InvalidValue, "{word:?}");
         }
+    }
+
+    #[test]
+    fn threads_are_for_the_event_loop() {
+        let parse = |words: &[&str]| {
+            let words = ["doorstep"].iter().chain(words).map(OsString::from).collect::<Vec<_>>();
+            Arguments::parse(&words).map_err(|error| error.to_string())
+        };
+        let threads = |words: &[&str]| parse(words).unwrap().threads.map(NonZeroUsize::get);
+        assert_eq!(threads(&["--runtime", "smol"]), None);
+        assert_eq!(threads(&["--threads", "3", "--runtime", "smol"]), Some(3));
+        let error = parse(&["--runtime", "smol", "--threads", "0"]).unwrap_err();
+        assert!(error.contains("must be at least 1"), "{error}");
+        let error = parse(&["--runtime", "blocking", "--threads", "2"]).unwrap_err();
+        assert!(error.contains("limit them by --max-connections"), "{error}");
+        assert!(error.contains("Usage: doorstep "), "{error}");
     }
 
     #[test]

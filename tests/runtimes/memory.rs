@@ -2,6 +2,7 @@
 //! causes. The wire transcripts are played in memory, too: `wire.rs`.
 
 use std::io::{self, Read};
+use std::time::Duration;
 use std::{fs, path::Path};
 
 use ::smol::future;
@@ -9,7 +10,7 @@ use ::smol::io::AsyncReadExt;
 use doorstep::driver::net::MemoryStream;
 use doorstep::{blocking as on_threads, smol as on_smol};
 
-use crate::runtimes::{Runtime, ShippedRuntime};
+use crate::runtimes::{Runtime, ShippedRuntime, config, with};
 use crate::service::State;
 
 on_every_runtime! {
@@ -22,6 +23,30 @@ on_every_runtime! {
         let lines: Vec<_> = state.log(2).into_iter().map(|entry| entry.line).collect();
         assert_eq!(lines, ["GET /1 HTTP/1.1", "GET /close HTTP/1.1"]);
         assert!(!client.is_reset() && client.take_output().is_empty());
+    }
+
+    fn a_body_has_room_wherever_its_head_ends_among_pipelined_requests(runtime: Runtime) {
+        let config = with(config(), |c| {
+            (c.limits.head, c.limits.trailers, c.body_read_ahead) = (1024, 200, 0);
+        });
+        let chunks = "5\r\nhello\r\n6\r\n world\r\n0\r\n";
+        let post = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let short = format!("{post}{chunks}\r\n");
+        let long = format!("{post}{chunks}X: {}\r\n\r\n", "x".repeat(150));
+        for size in (0..6000).step_by(37) {
+            // The first ones make the inbox as large as it can be.
+            let mut requests = vec![short.clone(); 100];
+            requests.extend(vec![get("/filler"); size / get("/filler").len()]);
+            requests.push(get(&format!("/{}", "x".repeat(size % get("/filler").len()))));
+            requests.extend([long.clone(), get("/last")]);
+            let (state, client) = (State::app(), MemoryStream::new(requests.concat()));
+            runtime.serve_stream(&state, &config, client.clone()).expect("no thread is needed");
+            let responses = text(client.take_output());
+            assert!(responses.ends_with("\r\n\r\nGET /last\n"), "{size}: {responses}");
+            let lines = state.log(requests.len()).into_iter().map(|entry| entry.line);
+            let sent = requests.iter().map(|request| request.split("\r\n").next().unwrap_or(""));
+            assert!(lines.eq(sent), "{size}");
+        }
     }
 
     fn a_handler_that_panics_is_a_500(runtime: Runtime) {
@@ -105,6 +130,23 @@ on_every_runtime! {
         assert!(responses.contains(&format!("{body}HTTP/1.1 400 ")), "{responses}");
     }
 
+    fn a_handler_that_waits_for_a_disconnect_sees_the_half_close(runtime: ShippedRuntime) {
+        let half_close_timeout = Duration::from_millis(20);
+        let disconnect_check_interval = Duration::from_millis(10);
+        let config = with(config(), |c| {
+            c.half_close_timeout = half_close_timeout;
+            c.disconnect_check_interval = disconnect_check_interval;
+        });
+        let client = MemoryStream::new(get("/"));
+        match runtime {
+            Runtime::Blocking => on_threads::serve_stream(&Echo, &config, client.clone()),
+            Runtime::Smol => future::block_on(on_smol::serve_stream(&Echo, &config, client.clone())),
+            Runtime::Tokio => unreachable!("it is ignored there"),
+        }
+        .expect("it is served");
+        assert!(text(client.take_output()).ends_with("\r\n\r\ndisconnected"));
+    }
+
     fn neither_a_thread_nor_a_descriptor_is_needed(runtime: ShippedRuntime) {
         if !Path::new("/proc/self/fd").exists() {
             return;
@@ -135,10 +177,14 @@ on_every_runtime! {
     }
 }
 
-/// Responds to POST with the request's body and the addresses.
+/// Responds to POST with the request's body and the addresses, and to GET after a disconnect.
 struct Echo;
 
 impl on_threads::Handler for Echo {
+    fn get(&self, exchange: &mut on_threads::Exchange<'_>) -> io::Result<()> {
+        while !exchange.wait_disconnected(Duration::MAX) {}
+        exchange.respond(200).body("disconnected")
+    }
     fn post(&self, exchange: &mut on_threads::Exchange<'_>) -> io::Result<()> {
         let mut body = String::new();
         exchange.body().read_to_string(&mut body)?;
@@ -148,6 +194,10 @@ impl on_threads::Handler for Echo {
 }
 
 impl on_smol::Handler for Echo {
+    async fn get(&self, exchange: &mut on_smol::Exchange<'_>) -> io::Result<()> {
+        exchange.disconnected().await;
+        exchange.respond(200).body("disconnected")
+    }
     async fn post(&self, exchange: &mut on_smol::Exchange<'_>) -> io::Result<()> {
         let mut body = String::new();
         exchange.body().read_to_string(&mut body).await?;

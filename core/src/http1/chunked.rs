@@ -8,7 +8,7 @@
 use alloc::vec::Vec;
 
 use super::error::Reject;
-use super::head::Headers;
+use super::fields::{self, Line};
 use super::header::push_header;
 use super::limits::Limits;
 use crate::bytes::{hex, hex_value, is_tchar};
@@ -124,7 +124,7 @@ impl Decoder {
         input: &'b [u8],
         limits: &Limits,
     ) -> Result<(usize, BodyPart<'b>), Reject> {
-        let mut used = 0;
+        let mut used = self.decode_usual_line(input, limits).unwrap_or(0);
         while let Some(&byte) = input.get(used) {
             match self.state {
                 ChunkState::Data => {
@@ -148,6 +148,36 @@ impl Decoder {
             }
         }
         Ok((used, BodyPart::NeedData))
+    }
+
+    /// A whole size line before a payload, with the line end after the previous one: a fast path for
+    /// a size without extensions, within the limits. `None` if it is anything else, or incomplete;
+    /// then it is decoded byte by byte. Returns its length.
+    fn decode_usual_line(&mut self, input: &[u8], limits: &Limits) -> Option<usize> {
+        let rest = match self.state {
+            ChunkState::Size(0) => input,
+            ChunkState::DataCr => input.strip_prefix(b"\r\n")?,
+            _ => return None,
+        };
+        const MAX_DIGITS: usize = 7; // no limit of a usual size: longer ones are just slower
+        let mut size = 0;
+        let mut digits = 0;
+        while let Some(digit) = rest.get(digits).and_then(|&byte| hex_value(byte)) {
+            size = size << 4 | u64::from(digit);
+            digits += 1;
+            if digits > MAX_DIGITS {
+                return None;
+            }
+        }
+        let payload = rest[digits..].strip_prefix(b"\r\n")?;
+        let used = input.len() - payload.len();
+        let total = self.total.saturating_add(size);
+        let overhead = self.overhead.saturating_add(used as u32);
+        if size == 0 || total > limits.body || overhead > limits.chunk_overhead {
+            return None;
+        }
+        *self = Self { state: ChunkState::Data, remaining: size, total, overhead };
+        Some(used)
     }
 
     /// One byte of a size line, or of the line end after a payload.
@@ -213,20 +243,19 @@ impl Decoder {
 }
 
 fn check_trailers(section: &[u8], limits: &Limits) -> Result<(), Reject> {
-    let mut fields = [httparse::EMPTY_HEADER; Limits::MAX_HEADERS as usize];
-    match httparse::parse_headers(section, &mut fields) {
-        Ok(httparse::Status::Complete((n, _))) if n == section.len() => Ok(()),
-        Err(httparse::Error::TooManyHeaders) => Err(Reject::TrailersTooLarge),
-        _ => Err(Reject::BadTrailer),
-    }
-    .and_then(|()| {
-        let lines = Headers { rest: section }.count();
-        if lines > usize::from(limits.header_count) {
-            Err(Reject::TrailersTooLarge)
-        } else {
-            Ok(())
+    let max = usize::from(limits.header_count.min(Limits::MAX_HEADERS));
+    let mut rest = section;
+    for count in 0.. {
+        let (line, end) = fields::parse_line(rest).ok_or(Reject::BadTrailer)?;
+        rest = end.rest;
+        match line {
+            Line::Field { .. } if count == max => break,
+            Line::Field { .. } => {}
+            Line::End if rest.is_empty() => return Ok(()),
+            Line::End => return Err(Reject::BadTrailer),
         }
-    })
+    }
+    Err(Reject::TrailersTooLarge)
 }
 
 /// Appends the size line of a chunk.

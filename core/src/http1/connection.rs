@@ -1,7 +1,7 @@
 //! The state machine of one connection, in less than 100 bytes and without a heap.
 //!
-//! This file is the receiving side: bytes in, events out. The sending side is in `response.rs` and
-//! `response_body.rs`; states and transitions are in `state.rs` alone. No input and no order of
+//! The receiving side is in `receive.rs`, the sending side in `response.rs` and `response_body.rs`;
+//! states and transitions are in `state.rs` alone. No input and no order of
 //! calls makes it panic: what is wrong is a [`Reject`] if the peer caused it, and a
 //! [`Misuse`](crate::http1::Misuse) if the caller did. It never waits and has no clock:
 //! [`Connection::waiting_for`] reports what the caller has to wait for. Pipelined requests are read
@@ -21,15 +21,13 @@
 //! assert_eq!(outbox.unsent(), b"HTTP/1.1 204 No Content\r\n\r\n");
 //! ```
 
-use super::chunked::{BodyPart, Decoder};
+use super::chunked::Decoder;
 use super::error::Reject;
-use super::event::{Event, ResponseDue, Trailers};
-use super::framing::{self, Framing};
-use super::head::{Head, KnownHeader, Version};
-use super::inbox::{Inbox, Storage};
+use super::event::ResponseDue;
+use super::head::Version;
 use super::limits::{Limits, WaitingFor};
 use super::outbox::Outbox;
-use super::parse::{self, ConnectionOptions, HeadScan};
+use super::parse::HeadScan;
 use super::state::{Conditions, RecvEvent, RecvState, SendEvent, SendState, States};
 
 /// One connection; see the [module](crate::http1).
@@ -49,8 +47,8 @@ use super::state::{Conditions, RecvEvent, RecvState, SendEvent, SendState, State
 /// ```
 #[derive(Debug, Clone)]
 pub struct Connection {
-    limits: Limits,
-    incoming: Incoming,
+    pub(super) limits: Limits,
+    pub(super) incoming: Incoming,
     /// Bytes left of a [`ResponseFraming::Length`].
     pub(super) body_remaining: u64,
     pub(super) response_framing: ResponseFraming,
@@ -58,23 +56,23 @@ pub struct Connection {
     pub(super) states: States,
     pub(super) request: Request,
     /// Bytes that were discarded of a body that the application did not read.
-    drained: u32,
-    fault: Option<Reject>,
+    pub(super) drained: u32,
+    pub(super) fault: Option<Reject>,
     /// Bytes of a discarded body that precede the fault in the same input.
     pub(super) fault_offset: u32,
     /// The number of requests so far, modulo 2^16: tells one wait from the next.
     pub(super) exchange: u16,
-    empty_lines: u8,
+    pub(super) empty_lines: u8,
     pub(super) our_version: Version,
-    eof: bool,
-    keep_alive_disabled: bool,
+    pub(super) eof: bool,
+    pub(super) keep_alive_disabled: bool,
     pub(super) should_linger: bool,
     pub(super) should_reset: bool,
 }
 
 /// What is being read.
 #[derive(Debug, Clone, Copy)]
-enum Incoming {
+pub(super) enum Incoming {
     Head(HeadScan),
     Length(u64),
     Chunked(Decoder),
@@ -145,91 +143,6 @@ impl Connection {
     pub fn with_version(mut self, version: Version) -> Self {
         self.our_version = version.max(Version::Http10);
         self
-    }
-
-    /// Reads unread bytes. Returns how many were consumed, and the event that they are.
-    ///
-    /// Call it again with the remaining and further bytes whenever there is something new: bytes,
-    /// the end of input ([`Connection::receive_eof`]), or a response sent. Unnecessary calls are
-    /// harmless.
-    ///
-    /// # Errors
-    /// Returns the rule that the peer broke: pass it to [`Connection::refuse`]. Until then, every
-    /// call returns the same error.
-    pub fn advance<'b>(&mut self, input: &'b [u8]) -> Result<(usize, Event<'b>), Reject> {
-        let mut used = 0;
-        loop {
-            let rest = &input[used..];
-            match (self.states.recv, self.states.send) {
-                (RecvState::Idle, SendState::Idle) => {
-                    let found = self.skip_empty_lines(rest).and_then(|blank| {
-                        let (n, event) = self.read_head(&rest[blank..])?;
-                        Ok((used + blank + n, event))
-                    });
-                    if found.is_err() {
-                        self.fault_offset = u32::try_from(used).unwrap_or(u32::MAX);
-                    }
-                    return found;
-                }
-                (RecvState::Body, SendState::Done) => {
-                    used += self.drain(rest);
-                    if self.states.recv == RecvState::Body {
-                        return Ok((used, Event::NeedData));
-                    }
-                }
-                (RecvState::Body, _) => {
-                    let (n, event) = self.read_body(rest)?;
-                    return Ok((used + n, event));
-                }
-                (RecvState::SwitchedProtocol, _) => return Ok((used, Event::SwitchedProtocol)),
-                (_, SendState::ResponseDue | SendState::Body) => {
-                    if let (Some(reject), SendState::ResponseDue) = (self.fault, self.states.send) {
-                        return Err(reject);
-                    }
-                    if self.eof && rest.is_empty() && self.states.recv == RecvState::Done {
-                        self.on_recv(RecvEvent::Eof);
-                    }
-                    return Ok((
-                        used,
-                        self.response_due().map_or(Event::NeedData, Event::ResponseDue),
-                    ));
-                }
-                _ => return Ok((used, Event::Closed)),
-            }
-        }
-    }
-
-    /// [`Connection::advance`] over an inbox, from which consumed bytes are removed. Everything that
-    /// is in it at [`Event::Closed`] is discarded.
-    ///
-    /// # Errors
-    /// As for [`Connection::advance`]. Also returns an error of status 431 if the inbox is full and
-    /// cannot grow.
-    pub fn next<'b, S: Storage>(&mut self, inbox: &'b mut Inbox<S>) -> Result<Event<'b>, Reject> {
-        if inbox.is_eof() {
-            self.receive_eof();
-        }
-        let full = inbox.is_full();
-        let (unread, start) = inbox.parts();
-        match self.advance(unread) {
-            Ok((0, Event::NeedData)) if full => Err(self.record_fault(match self.incoming {
-                Incoming::Head(_) => Reject::HeadTooLarge,
-                _ => Reject::TrailersTooLarge,
-            })),
-            Ok((_, Event::Closed)) => {
-                *start += unread.len(); // the inbox has space while the connection lingers
-                Ok(Event::Closed)
-            }
-            Ok((used, event)) => {
-                *start += used;
-                Ok(event)
-            }
-            Err(reject) => {
-                let before = core::mem::take(&mut self.fault_offset) as usize;
-                *start += before.min(unread.len()); // `advance` may have counted other bytes
-                Err(reject)
-            }
-        }
     }
 
     /// Reports the end of input: nothing follows the bytes that have arrived.
@@ -376,162 +289,6 @@ impl Connection {
         self.states
     }
 
-    /// B-007: a bounded number of empty lines before a request line.
-    fn skip_empty_lines(&mut self, input: &[u8]) -> Result<usize, Reject> {
-        if !matches!(input.first(), Some(b'\r' | b'\n')) {
-            return Ok(0);
-        }
-        let (used, lines) = parse::count_empty_lines(input);
-        self.empty_lines = self.empty_lines.saturating_add(lines);
-        if self.empty_lines > self.limits.empty_lines {
-            return Err(self.record_fault(Reject::TooManyEmptyLines));
-        }
-        Ok(used)
-    }
-
-    fn read_head<'b>(&mut self, input: &'b [u8]) -> Result<(usize, Event<'b>), Reject> {
-        let Incoming::Head(scan) = &mut self.incoming else { return Ok((0, Event::Closed)) };
-        match parse::find_head(scan, input, &self.limits) {
-            Ok(Some((line, whole))) => {
-                let mut head = line.head(whole);
-                parse::parse_headers(&line, &mut head, &self.limits)
-                    .and_then(|options| self.begin_request(&head, &options))
-                    .map_err(|reject| self.record_fault(reject))?;
-                Ok((head.size(), Event::Request(head)))
-            }
-            Ok(None) if self.eof => {
-                self.on_recv(RecvEvent::Eof); // B-005, B-033
-                Ok((0, Event::Closed))
-            }
-            Ok(None) => Ok((0, Event::NeedData)),
-            Err(reject) => Err(self.record_fault(reject)),
-        }
-    }
-
-    /// Applies a head that was read to the connection.
-    fn begin_request(
-        &mut self,
-        head: &Head<'_>,
-        options: &ConnectionOptions,
-    ) -> Result<(), Reject> {
-        let is_11 = self.our_version == Version::Http11;
-        let version = head.version().min(self.our_version);
-        let wants_keep_alive = version == Version::Http11 || options.keep_alive && is_11;
-        self.request = Request {
-            version,
-            is_head: head.is_head(),
-            is_connect: head.method() == b"CONNECT",
-            keep_alive: wants_keep_alive
-                && !options.close
-                && !options.lenient
-                && !self.keep_alive_disabled,
-            expects_continue: false,
-            is_last: match head.version() {
-                Version::Http09 => false, // HTTP/0.9 cannot announce it, and a second CR LF may follow
-                Version::Http10 => options.close || !options.keep_alive,
-                Version::Http11 => options.close,
-            },
-            wants_upgrade: options.upgrade
-                && !options.lenient
-                && version == Version::Http11
-                && head.known_header(KnownHeader::Upgrade).is_some(),
-        };
-        let framing = framing::request_framing(head, self.limits.body)?;
-        if version == Version::Http11 && head.known_header(KnownHeader::Expect).is_some() {
-            for expectation in head.header_list("expect") {
-                if !expectation.eq_ignore_ascii_case(b"100-continue") {
-                    return Err(Reject::BadExpectation); // B-052
-                }
-                self.request.expects_continue = framing != Framing::None;
-            }
-        }
-        self.drained = 0;
-        self.empty_lines = 0;
-        self.exchange = self.exchange.wrapping_add(1);
-        self.on_send(SendEvent::Request);
-        match framing {
-            Framing::None => self.on_recv(RecvEvent::Head),
-            Framing::Length(n) => {
-                self.incoming = Incoming::Length(n);
-                self.on_recv(RecvEvent::HeadWithBody);
-            }
-            Framing::Chunked => {
-                self.incoming = Incoming::Chunked(Decoder::NEW);
-                self.on_recv(RecvEvent::HeadWithBody);
-            }
-        }
-        Ok(())
-    }
-
-    fn read_body<'b>(&mut self, input: &'b [u8]) -> Result<(usize, Event<'b>), Reject> {
-        let (used, part) = self.read_body_part(input)?;
-        Ok(match part {
-            BodyPart::Data(data) => (used, Event::Body(data)),
-            BodyPart::End(section) => (used, Event::End(Trailers { section })),
-            BodyPart::NeedData if self.eof => return Err(self.record_fault(Reject::Truncated)),
-            BodyPart::NeedData => (used, Event::NeedData),
-        })
-    }
-
-    fn read_body_part<'b>(&mut self, input: &'b [u8]) -> Result<(usize, BodyPart<'b>), Reject> {
-        let found = match &mut self.incoming {
-            Incoming::Head(_) | Incoming::Length(0) => Ok((0, BodyPart::End(b""))),
-            Incoming::Length(_) if input.is_empty() => Ok((0, BodyPart::NeedData)),
-            Incoming::Length(left) => {
-                let n = input.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-                *left -= n as u64;
-                Ok((n, BodyPart::Data(&input[..n])))
-            }
-            Incoming::Chunked(decoder) => decoder.decode(input, &self.limits),
-        };
-        match found {
-            Ok((_, BodyPart::End(_))) => self.on_recv(RecvEvent::End),
-            Ok((_, BodyPart::Data(_))) => self.on_recv(RecvEvent::Data),
-            Ok((_, BodyPart::NeedData)) => {}
-            Err(reject) => return Err(self.record_fault(reject)),
-        }
-        found
-    }
-
-    /// Discards the rest of a body after its response (B-046). Returns the number of bytes of
-    /// `input`. At the end of the body, the state changes.
-    fn drain(&mut self, input: &[u8]) -> usize {
-        let mut used = 0;
-        while self.states.recv == RecvState::Body {
-            match self.read_body_part(&input[used..]) {
-                Ok((n, BodyPart::Data(data))) => {
-                    used += n;
-                    let n = u32::try_from(data.len()).unwrap_or(u32::MAX);
-                    self.drained = self.drained.saturating_add(n);
-                    self.apply_joint_rules(); // it may exceed the limit
-                }
-                Ok((n, BodyPart::End(_))) => used += n,
-                Ok((n, BodyPart::NeedData)) => {
-                    used += n;
-                    if !self.eof {
-                        self.apply_joint_rules(); // a chunk may announce more than the limit
-                        break;
-                    }
-                    self.on_recv(RecvEvent::Eof);
-                }
-                Err(_) => {} // the connection closes; no response is due
-            }
-        }
-        used
-    }
-
-    /// Whether the rest of a body that the application did not read may be discarded to keep the
-    /// connection.
-    pub(super) fn may_drain(&self) -> bool {
-        let known = match &self.incoming {
-            Incoming::Length(left) => *left,
-            Incoming::Chunked(decoder) => decoder.chunk_remaining(),
-            Incoming::Head(_) => 0,
-        };
-        let max = u64::from(self.limits.drain);
-        !self.request.expects_continue && known.saturating_add(u64::from(self.drained)) <= max
-    }
-
     /// Whether, in the present state, the connection is kept after this exchange (keep-alive).
     pub(super) fn may_keep_alive(&self) -> bool {
         let drained = self.states.recv != RecvState::Body || self.may_drain();
@@ -548,13 +305,18 @@ impl Connection {
         reject
     }
 
-    fn on_recv(&mut self, event: RecvEvent) {
-        if let Some(recv) = self.states.recv.on(event) {
-            self.states.recv = recv;
-            self.apply_joint_rules();
+    #[inline]
+    pub(super) fn on_recv(&mut self, event: RecvEvent) {
+        match self.states.recv.on(event) {
+            Some(recv) if recv != self.states.recv => {
+                self.states.recv = recv;
+                self.apply_joint_rules();
+            }
+            _ => {} // illegal, or another part of a body
         }
     }
 
+    #[inline]
     pub(super) fn on_send(&mut self, event: SendEvent) {
         if let Some(send) = self.states.send.on(event) {
             self.states.send = send;
@@ -569,10 +331,13 @@ impl Connection {
         }
     }
 
-    fn apply_joint_rules(&mut self) {
+    #[inline(always)] // after a known event, most of it is known, too
+    pub(super) fn apply_joint_rules(&mut self) {
         let before = self.states;
-        let conditions =
-            Conditions { keep_alive: self.request.keep_alive, may_drain: self.may_drain() };
+        let conditions = Conditions {
+            keep_alive: self.request.keep_alive,
+            may_drain: before.recv == RecvState::Body && self.may_drain(), // only then it matters
+        };
         self.states = before.apply_joint_rules(conditions);
         if self.states == before {
             return;

@@ -47,15 +47,17 @@ impl Civil {
 
         // Counted from 1 March of year 0, leap days are the last of their year and of each 400
         // years.
-        let days = days + DAYS_TO_1970;
-        let era = days.div_euclid(146_097);
-        let day_of_era = days.rem_euclid(146_097);
+        // The 400 years before are counted, too: numbers without a sign are divided faster.
+        let days = (days + DAYS_TO_1970 + 146_097) as u32;
+        let seconds = seconds as u32;
+        let era = days / 146_097;
+        let day_of_era = days % 146_097;
         let year_of_era =
             (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted = (5 * day_of_year + 2) / 153; // 0 is March
         let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-        let year = era * 400 + year_of_era + i64::from(month <= 2);
+        let year = era * 400 + year_of_era + u32::from(month <= 2) - 400;
 
         Self {
             year: year as u16,
@@ -254,10 +256,10 @@ fn imf_fixdate(unix: i64) -> [u8; 29] {
     text
 }
 
-const DAY_SECS: i64 = 86_400;
+pub(crate) const DAY_SECS: i64 = 86_400;
 /// The first and the last moment that can be written, in seconds since 1970.
-const MIN_UNIX: i64 = -62_167_219_200; // 0000-01-01 00:00:00
-const MAX_UNIX: i64 = 253_402_300_799; // 9999-12-31 23:59:59
+pub(crate) const MIN_UNIX: i64 = -62_167_219_200; // 0000-01-01 00:00:00
+pub(crate) const MAX_UNIX: i64 = 253_402_300_799; // 9999-12-31 23:59:59
 /// Days from 1 March of year 0 to 1 January 1970.
 const DAYS_TO_1970: i64 = 719_468;
 

@@ -24,8 +24,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::error::Misuse;
 use super::header::is_header_value;
+use super::header_block::HeaderBlock;
 use super::outbox::Outbox;
+use super::status;
 use crate::page;
 
 /// What an error page is about.
@@ -66,6 +69,50 @@ impl ErrorPages {
     #[must_use]
     pub fn render(&self, page: &ErrorPage<'_>) -> (Cow<'static, str>, Vec<u8>) {
         (self.0)(page)
+    }
+}
+
+/// The page of [`crate::page`] for one status and reason, rendered once. For responses that are sent
+/// often, such as a 404: [`Response::prepared_error_page`](super::Response::prepared_error_page).
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Limits, Misuse, Outbox, PreparedErrorPage};
+///
+/// let page = PreparedErrorPage::new(404, "File not found")?;
+/// let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new(""));
+/// connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+/// connection.respond(404, &mut outbox).reason(b"File not found").prepared_error_page(&page)?;
+/// assert!(outbox.unsent().starts_with(b"HTTP/1.1 404 File not found\r\nContent-Type: text/html"));
+/// # Ok::<(), Misuse>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedErrorPage {
+    status: u16,
+    reason: &'static str,
+    pub(super) headers: HeaderBlock,
+    pub(super) page: Vec<u8>,
+}
+
+impl PreparedErrorPage {
+    /// The page for a response with this status and reason phrase, with the sentence of
+    /// [`status::explain`].
+    ///
+    /// # Errors
+    /// Returns [`Misuse::BadHeader`] if a response cannot have this reason phrase.
+    pub fn new(status: u16, reason: &'static str) -> Result<Self, Misuse> {
+        if !is_header_value(reason.as_bytes()) {
+            return Err(Misuse::BadHeader);
+        }
+        let mut page = Vec::new();
+        page::error(&mut page, status, reason.as_bytes(), status::explain(status));
+        let headers = HeaderBlock::new().header("Content-Type", page::CONTENT_TYPE)?;
+        let headers = headers.content_length(page.len() as u64)?;
+        Ok(Self { status, reason, headers, page })
+    }
+
+    /// Whether it is the page of a response with this status and reason.
+    pub(super) fn is_for(&self, status: u16, reason: &[u8]) -> bool {
+        self.status == status && self.reason.as_bytes() == reason
     }
 }
 
@@ -118,7 +165,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http1::{Connection, Limits, Reject};
+    use crate::http1::{Connection, Limits, Reject, SentResponse};
 
     fn text(pages: ErrorPages, respond: impl FnOnce(&mut Connection, &mut Outbox)) -> String {
         let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new(""));
@@ -152,6 +199,37 @@ mod tests {
             assert!(outbox.unsent().len() > size && size > 0);
         });
         assert!(sent.contains("\r\n\r\n408 Request Timeout: "), "{sent}");
+    }
+
+    #[test]
+    fn b_083_a_prepared_page_is_the_same_as_a_rendered_one() {
+        let page = PreparedErrorPage::new(404, "File not found").unwrap();
+        let respond = |head: &[u8], pages: Option<ErrorPages>, status, reason, prepared: bool| {
+            let (mut connection, mut outbox) =
+                (Connection::new(Limits::default()), Outbox::new(""));
+            pages.into_iter().for_each(|pages| outbox.set_error_pages(pages));
+            connection.advance(head).unwrap();
+            let mut sent = SentResponse::default();
+            let response = connection.respond(status, &mut outbox).record(&mut sent).reason(reason);
+            match prepared {
+                true => response.prepared_error_page(&page).unwrap(),
+                false => response.error_page("").unwrap(),
+            }
+            (outbox.unsent().to_vec(), sent)
+        };
+        for head in ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HEAD / HTTP/1.0\r\n\r\n", "GET /\r\n"] {
+            for pages in [None, Some(plain())] {
+                // The page is that of another status or reason: then it is rendered.
+                for (status, reason) in [(404, "File not found"), (404, "x"), (403, "x"), (304, "")]
+                {
+                    let [prepared, rendered] = [true, false].map(|prepared| {
+                        respond(head.as_bytes(), pages.clone(), status, reason.as_bytes(), prepared)
+                    });
+                    assert_eq!(prepared, rendered, "{status} {reason}: {head}");
+                }
+            }
+        }
+        assert_eq!(PreparedErrorPage::new(404, "a\r\nb"), Err(Misuse::BadHeader));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(super) enum Framing {
 
 /// The framing of the body of `head`. `max_body` is [`Limits::body`](super::Limits::body).
 pub(super) fn request_framing(head: &Head<'_>, max_body: u64) -> Result<Framing, Reject> {
-    let coded = head.known_header(KnownHeader::TransferEncoding).is_some();
+    let coded = head.has(KnownHeader::TransferEncoding);
     let length = head.known_header(KnownHeader::ContentLength);
 
     // 1, 2: for responses only.

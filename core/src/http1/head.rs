@@ -21,7 +21,8 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::bytes::list_members;
+use super::fields;
+use crate::bytes::{is_name, list_members};
 
 /// A part of a head: offset and length in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,7 +58,7 @@ pub enum Version {
 
 /// Request headers that are looked up for most requests: the parser remembers where they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum KnownHeader {
+pub(crate) enum KnownHeader {
     Host,
     Connection,
     Accept,
@@ -110,30 +111,29 @@ impl KnownHeader {
     pub(super) const COUNT: usize = Self::Authorization as usize + 1;
 
     /// The known header of this name, in any letter case.
+    #[inline(never)] // the constants of its comparisons are not set up in each caller
     pub(super) fn from_name(name: &[u8]) -> Option<Self> {
-        let first = name.first()?.to_ascii_lowercase();
-        // First letter and length leave one candidate, so that most names are compared with none.
-        let candidate = match (first, name.len()) {
-            (b'a', 6) => Self::Accept,
-            (b'a', 13) => Self::Authorization,
-            (b'a', 15) => Self::AcceptEncoding,
-            (b'c', 6) => Self::Cookie,
-            (b'c', 10) => Self::Connection,
-            (b'c', 12) => Self::ContentType,
-            (b'c', 14) => Self::ContentLength,
-            (b'e', 6) => Self::Expect,
-            (b'h', 4) => Self::Host,
-            (b'i', 8) if name[3].eq_ignore_ascii_case(&b'm') => Self::IfMatch,
-            (b'i', 8) => Self::IfRange,
-            (b'i', 13) => Self::IfNoneMatch,
-            (b'i', 17) => Self::IfModifiedSince,
-            (b'i', 19) => Self::IfUnmodifiedSince,
-            (b'r', 5) => Self::Range,
-            (b't', 17) => Self::TransferEncoding,
-            (b'u', 7) => Self::Upgrade,
+        // The length leaves few candidates, so most names are compared with one or none.
+        Some(match name.len() {
+            4 if is_name(name, b"host") => Self::Host,
+            5 if is_name(name, b"range") => Self::Range,
+            6 if is_name(name, b"accept") => Self::Accept,
+            6 if is_name(name, b"cookie") => Self::Cookie,
+            6 if is_name(name, b"expect") => Self::Expect,
+            7 if is_name(name, b"upgrade") => Self::Upgrade,
+            8 if is_name(name, b"if-match") => Self::IfMatch,
+            8 if is_name(name, b"if-range") => Self::IfRange,
+            10 if is_name(name, b"connection") => Self::Connection,
+            12 if is_name(name, b"content-type") => Self::ContentType,
+            13 if is_name(name, b"if-none-match") => Self::IfNoneMatch,
+            13 if is_name(name, b"authorization") => Self::Authorization,
+            14 if is_name(name, b"content-length") => Self::ContentLength,
+            15 if is_name(name, b"accept-encoding") => Self::AcceptEncoding,
+            17 if is_name(name, b"if-modified-since") => Self::IfModifiedSince,
+            17 if is_name(name, b"transfer-encoding") => Self::TransferEncoding,
+            19 if is_name(name, b"if-unmodified-since") => Self::IfUnmodifiedSince,
             _ => return None,
-        };
-        name.eq_ignore_ascii_case(KNOWN_NAMES[candidate as usize].1).then_some(candidate)
+        })
     }
 
     /// Its bit in [`HeadOffsets::repeated`].
@@ -167,14 +167,23 @@ pub struct HeadOffsets {
     pub(super) method_len: u32,
     pub(super) version: Version,
     pub(super) path: Span,
-    pub(super) query_and_fragment: Span,
-    pub(super) authority: Option<Span>,
-    /// The start of the headers, which extend to the end of the head.
-    pub(super) headers_start: u32,
+    /// Query and fragment follow the path.
+    pub(super) query_and_fragment_len: u32,
+    /// Empty if the target has none.
+    pub(super) authority: Span,
+    /// The names of the headers, as their [`name_bit`]s.
+    pub(super) names: u32,
     /// The offset of the name of each known header; 0 if the header is absent.
     pub(super) known: [u32; KnownHeader::COUNT],
     /// The known headers that occur more than once, as bits.
     pub(super) repeated: u32,
+}
+
+/// A bit for a name in any letter case. A header is absent from a head if its bit is not among those of
+/// the head's names: most lookups of headers that are not known need no search.
+pub(super) fn name_bit(name: &[u8]) -> u32 {
+    let first = name.first().map_or(0, |byte| byte | 0x20); // in lower case, if it is a letter
+    1 << ((name.len() * 7 + usize::from(first)) % 32)
 }
 
 impl HeadOffsets {
@@ -210,7 +219,15 @@ pub struct Head<'b> {
     pub(super) offsets: HeadOffsets,
 }
 
+// It is returned by value: up to this size, it is copied without a call.
+const _: () = assert!(size_of::<Head<'_>>() <= 128);
+
 impl<'b> Head<'b> {
+    /// A head without bytes, for the parser to fill in.
+    pub(super) fn empty() -> Self {
+        Self { bytes: b"", offsets: HeadOffsets::default() }
+    }
+
     /// The size of the head in bytes, for [`crate::http1::Inbox::split`].
     #[must_use]
     pub fn size(&self) -> usize {
@@ -262,7 +279,8 @@ impl<'b> Head<'b> {
     /// What follows the path in the target: query and fragment with their `?` and `#`, as received.
     #[must_use]
     pub fn query_and_fragment(&self) -> &'b [u8] {
-        self.offsets.query_and_fragment.slice_of(self.bytes)
+        let HeadOffsets { path, query_and_fragment_len: len, .. } = self.offsets;
+        Span { at: path.at + path.len, len }.slice_of(self.bytes)
     }
 
     /// The query: what follows the first `?`, without a fragment; `None` if there is no `?`.
@@ -305,8 +323,7 @@ impl<'b> Head<'b> {
     /// [`Event`]: crate::http1::Event
     #[must_use]
     pub fn has_body(&self) -> bool {
-        self.known_header(KnownHeader::ContentLength).is_some()
-            || self.known_header(KnownHeader::TransferEncoding).is_some()
+        self.has(KnownHeader::ContentLength) || self.has(KnownHeader::TransferEncoding)
     }
 
     /// Path and query as received, undecoded (origin-form).
@@ -318,9 +335,9 @@ impl<'b> Head<'b> {
     /// The host and port of the request: from an absolute-form target, otherwise from Host (B-026).
     #[must_use]
     pub fn host(&self) -> Option<&'b [u8]> {
-        match self.offsets.authority {
-            Some(authority) => Some(authority.slice_of(self.bytes)),
-            None => self.known_header(KnownHeader::Host),
+        match self.offsets.authority.slice_of(self.bytes) {
+            b"" => self.known_header(KnownHeader::Host),
+            authority => Some(authority),
         }
     }
 
@@ -349,9 +366,25 @@ impl<'b> Head<'b> {
 
     /// Every value of the header of this name, in order.
     pub fn header_values(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
-        self.headers()
-            .filter(move |(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| value)
+        let name = name.as_bytes();
+        let (lines, count) = match KnownHeader::from_name(name) {
+            Some(known) => self.lines_of(known),
+            None if self.offsets.names & name_bit(name) == 0 => (Headers { rest: b"" }, 0),
+            None => (self.headers(), usize::MAX),
+        };
+        lines.values_of(name).take(count)
+    }
+
+    /// The lines from the first one of a known header, and how many there are of it at most. The
+    /// parser has found the first one: no line before it is looked at, nor one after it if it is not
+    /// repeated.
+    fn lines_of(&self, known: KnownHeader) -> (Headers<'b>, usize) {
+        let lines = |at: u32| self.bytes.get(at as usize..self.size()).unwrap_or_default();
+        match self.offsets.known[known as usize] {
+            0 => (Headers { rest: b"" }, 0),
+            at if self.is_repeated(known) => (Headers { rest: lines(at) }, usize::MAX),
+            at => (Headers { rest: lines(at) }, 1),
+        }
     }
 
     /// Every member of a list-valued header, over all its lines (RFC 9110 §5.6.1): split at commas,
@@ -363,8 +396,10 @@ impl<'b> Head<'b> {
     /// Every header in order: name and trimmed value.
     #[must_use]
     pub fn headers(&self) -> Headers<'b> {
-        let HeadOffsets { headers_start: at, size, .. } = self.offsets;
-        Headers { rest: Span { at, len: size.saturating_sub(at) }.slice_of(self.bytes) }
+        let lines = self.bytes.get(self.offsets.request_line_len as usize..self.size());
+        let lines = lines.unwrap_or_default();
+        let start = super::scan::find_lf(lines).map_or(lines.len(), |lf| lf + 1);
+        Headers { rest: &lines[start..] }
     }
 
     /// Whether there is more than one line of this header.
@@ -372,13 +407,38 @@ impl<'b> Head<'b> {
         self.offsets.repeated & known.bit() != 0
     }
 
-    pub(super) fn known_header(&self, known: KnownHeader) -> Option<&'b [u8]> {
+    /// Whether there is a line of this header.
+    pub(super) fn has(&self, known: KnownHeader) -> bool {
+        self.offsets.known[known as usize] != 0
+    }
+
+    pub(crate) fn known_header(&self, known: KnownHeader) -> Option<&'b [u8]> {
         let at = self.offsets.known[known as usize] as usize;
         if at == 0 {
             return None;
         }
         let value = self.bytes.get(at + known.name_len() + 1..)?;
         Some(value[..super::scan::find_lf(value)?].trim_ascii()) // OWS and the CR
+    }
+}
+
+/// Known headers by their slots, without a look at their names.
+#[cfg(feature = "site")]
+impl<'b> Head<'b> {
+    /// Whether the request has any of these headers.
+    pub(crate) fn has_any(&self, headers: &[KnownHeader]) -> bool {
+        headers.iter().any(|&known| self.has(known))
+    }
+
+    /// Every value of a known header, in order.
+    pub(crate) fn known_values(&self, known: KnownHeader) -> impl Iterator<Item = &'b [u8]> {
+        let (lines, count) = self.lines_of(known);
+        lines.values_of(KNOWN_NAMES[known as usize].1).take(count)
+    }
+
+    /// The value of a known header that must not be a list, as [`Head::single_header`].
+    pub(crate) fn known_single(&self, known: KnownHeader) -> Option<&'b [u8]> {
+        if self.is_repeated(known) { None } else { self.known_header(known) }
     }
 }
 
@@ -407,15 +467,22 @@ pub struct Headers<'b> {
     pub(super) rest: &'b [u8],
 }
 
+impl<'b> Headers<'b> {
+    /// The values of the lines of this name, in any letter case.
+    fn values_of<'n>(self, name: &'n [u8]) -> impl Iterator<Item = &'b [u8]> + use<'b, 'n> {
+        self.filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
 impl<'b> Iterator for Headers<'b> {
     type Item = (&'b [u8], &'b [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let end = super::scan::find_lf(self.rest)?;
-        let (line, rest) = self.rest.split_at(end + 1);
-        self.rest = rest;
-        let colon = line.iter().position(|&b| b == b':')?; // the final empty line has none
-        Some((&line[..colon], line[colon + 1..].trim_ascii())) // OWS, CR and LF
+        let (name, value) = self.rest.split_at(fields::name_len(self.rest));
+        let value = value.strip_prefix(b":")?; // the final empty line has none
+        let (value, rest) = value.split_at(fields::value_len(value)); // the rest begins with the line end
+        self.rest = rest.get(rest.iter().position(|&b| b == b'\n')? + 1..)?;
+        Some((name, value.trim_ascii()))
     }
 }
 

@@ -241,17 +241,30 @@ impl<S: Storage> Inbox<S> {
         full && !self.storage.grow()
     }
 
-    /// Pins the last `n` bytes that were consumed, which are the head just read, and lends what
-    /// follows as an inbox of its own, for the body. Call [`Inbox::rejoin`] afterwards. The storage
-    /// grows first, if it can, so that `room` bytes are free:
-    /// [`crate::http1::Connection::body_buffer_hint`].
-    pub fn split(&mut self, n: usize, room: usize) -> (&[u8], Inbox<&mut [u8]>) {
+    /// Grows the storage, if it can, until `room` bytes are free behind the unread ones. Returns
+    /// whether the unread bytes and what follows them have `room` bytes in all. If not,
+    /// [`Inbox::split`] moves bytes that were consumed, so that offsets in [`Inbox::buffered`] change.
+    pub fn reserve(&mut self, room: usize) -> bool {
         while self.storage.bytes().len() - self.end < room && self.storage.grow() {}
+        self.storage.bytes().len() - self.start >= room
+    }
+
+    /// Pins the last `n` bytes that were consumed, which are the head just read, and lends what
+    /// follows as an inbox of its own, for the body. Call [`Inbox::rejoin`] afterwards. `room` is
+    /// what the body needs: [`crate::http1::Connection::body_buffer_hint`]. The storage grows first,
+    /// if it can, so that as many bytes are free. If there is too little room all the same, the
+    /// pinned and the unread bytes move to the beginning of the storage.
+    pub fn split(&mut self, n: usize, room: usize) -> (&[u8], Inbox<&mut [u8]>) {
+        let pinned = n.min(self.start);
+        if !self.reserve(room) {
+            let first = self.start - pinned;
+            self.storage.bytes_mut().copy_within(first..self.end, 0);
+            (self.start, self.end) = (pinned, self.end - first);
+        }
         let Self { storage, start, end, eof: finished } = self;
         let (front, rest) = storage.bytes_mut().split_at_mut(*start);
-        let pinned = &front[front.len().saturating_sub(n)..];
         let (start, end) = (0, *end - *start);
-        (pinned, Inbox { storage: rest, start, end, eof: *finished })
+        (&front[front.len() - pinned..], Inbox { storage: rest, start, end, eof: *finished })
     }
 
     /// Continues where the inbox of [`Inbox::split`] stopped: its [`Inbox::position`].

@@ -1,4 +1,4 @@
-//! The parser of a head: the request line by hand, the headers by httparse.
+//! The parser of a head: its request line, and what its headers mean for the connection.
 //!
 //! Checks come in the order of `http.server` (B-028): length, words, version, the rule of HTTP/0.9,
 //! target, headers. A request line is checked as soon as it is complete, so that an error response
@@ -6,16 +6,15 @@
 //! the headers are parsed once, when the head is complete: a peer that sends one byte at a time
 //! causes linear work.
 //!
-//! httparse parses the headers only, because it knows two versions, requires UTF-8 in targets, and
-//! starts over when the head is incomplete. It refuses white space before the colon (RFC 9112
-//! §5.1). It refuses line folding (obs-fold, RFC 9112 §5.2, B-037).
+//! The syntax of a header line is in `fields.rs`.
 
 use super::error::Reject;
-use super::head::{Head, HeadOffsets, KnownHeader, Version};
+use super::fields::{self, Line};
+use super::head::{Head, HeadOffsets, KnownHeader, Version, name_bit};
 use super::limits::Limits;
-use super::scan::{find_head_end, find_lf, has_bare_lf};
+use super::scan::{find_head_end, find_lf};
 use super::target::{self, Target};
-use crate::bytes::{is_tchar, is_token, list_members};
+use crate::bytes::{is_name, is_tchar, is_token, list_members};
 
 /// The state of the search for the end of the head. Offsets from the first byte of the head.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -196,35 +195,38 @@ impl RequestLine {
     /// `line` ends before its LF.
     fn parse(line: &[u8]) -> Result<Self, Reject> {
         let text = trim_line(line);
-        let words = match Words::parse_common(text) {
-            Some(words) => words,
-            None => Words::parse_lenient(text)?,
+        let usual = Words::parse_common(text).and_then(|words| Some((words.target().ok()?, words)));
+        let (target, words) = match usual {
+            Some(usual) => usual,
+            None => {
+                let words = Words::parse_lenient(text)?;
+                (words.target()?, words)
+            }
         };
         Ok(Self {
             len: text.len() as u32,
             len_with_eol: line.len() as u32 + 1,
             method_len: words.method.len() as u32,
             version: words.version,
-            target: target::parse(words.method, words.target, words.target_at)?,
+            target,
             lenient: words.lenient || line.len() != text.len() + 1, // other than one CR before the LF
         })
     }
 
-    /// The head that begins with this line, without headers so far.
-    pub(super) fn head<'b>(&self, bytes: &'b [u8]) -> Head<'b> {
-        let offsets = HeadOffsets {
-            size: self.len_with_eol,
-            request_line_len: self.len,
-            method_len: self.method_len,
-            version: self.version,
-            path: self.target.path,
-            query_and_fragment: self.target.query_and_fragment,
-            authority: self.target.authority,
-            headers_start: self.len_with_eol,
-            known: [0; KnownHeader::COUNT],
-            repeated: 0,
-        };
-        Head { bytes, offsets }
+    /// Whether it is written in a way that no client in use needs.
+    pub(super) fn lenient(&self) -> bool {
+        self.lenient
+    }
+
+    /// Writes the head that begins with this line, without headers so far.
+    pub(super) fn write_to(&self, offsets: &mut HeadOffsets) {
+        offsets.size = self.len_with_eol;
+        offsets.request_line_len = self.len;
+        offsets.method_len = self.method_len;
+        offsets.version = self.version;
+        offsets.path = self.target.path;
+        offsets.query_and_fragment_len = self.target.query_and_fragment_len;
+        offsets.authority = self.target.authority.unwrap_or_default();
     }
 }
 
@@ -239,18 +241,28 @@ struct Words<'l> {
 }
 
 impl<'l> Words<'l> {
-    /// The words of a line in the usual form: a fast path.
+    fn target(&self) -> Result<Target, Reject> {
+        target::parse(self.method, self.target, self.target_at)
+    }
+
+    /// The words of a line in the usual form: a fast path. The target may hold any bytes.
     fn parse_common(text: &'l [u8]) -> Option<Self> {
         let (rest, version) = text.split_last_chunk::<9>()?;
-        let version = match version {
-            b" HTTP/1.1" => Version::Http11,
-            b" HTTP/1.0" => Version::Http10,
-            _ => return None,
+        // Not `match`, which compares byte by byte.
+        let version = if version == b" HTTP/1.1" {
+            Version::Http11
+        } else if version == b" HTTP/1.0" {
+            Version::Http10
+        } else {
+            return None;
         };
-        let space = rest.iter().position(|&b| !is_tchar(b))?;
+        let space = match rest {
+            [b'G', b'E', b'T', b' ', ..] => 3,
+            _ => rest.iter().position(|&b| !is_tchar(b))?,
+        };
         let (method, target) = rest.split_at(space);
         let target = target.strip_prefix(b" ")?;
-        let fits = !method.is_empty() && !target.is_empty() && is_graphic(target);
+        let fits = !method.is_empty() && !target.is_empty();
         fits.then_some(Self { method, target, target_at: space + 1, version, lenient: false })
     }
 
@@ -279,9 +291,6 @@ impl<'l> Words<'l> {
         if !is_token(method) {
             return Err(Reject::BadMethod);
         }
-        if !is_graphic(target) {
-            return Err(Reject::BadSyntax); // B-002
-        }
         let plain = method.len() + target.len() + third.len() + 2;
         let lenient = text.len() != plain || text.contains(&b'\t');
         Ok(Self { method, target, target_at, version, lenient })
@@ -300,101 +309,69 @@ fn parse_version(word: &[u8]) -> Result<Version, Reject> {
     }
 }
 
-/// Parses the headers of `head`, which was made from `line`, and remembers where the known ones
-/// are.
+/// Parses the headers of `head`, whose request line was parsed, and remembers where the known ones
+/// are. `lenient` is that of the request line.
+#[inline(never)] // a loop with many variables: it has the registers to itself
 pub(super) fn parse_headers(
-    line: &RequestLine,
     head: &mut Head<'_>,
+    lenient: bool,
     limits: &Limits,
 ) -> Result<ConnectionOptions, Reject> {
-    let mut options = ConnectionOptions { lenient: line.lenient, ..ConnectionOptions::default() };
-    if line.version == Version::Http09 {
+    let Head { bytes, offsets } = head;
+    let mut options = ConnectionOptions { lenient, ..ConnectionOptions::default() };
+    if offsets.version == Version::Http09 {
         return Ok(ConnectionOptions { close: true, ..options });
     }
-    const SMALL_TABLE_LEN: usize = 24; // headers: enough for most heads; the larger table costs more to set up
-    let block = head.bytes.get(line.len_with_eol as usize..).unwrap_or_default();
-    let mut small_table = [httparse::EMPTY_HEADER; SMALL_TABLE_LEN];
-    let mut large_table;
-    let (size, fields) = match httparse::parse_headers(block, &mut small_table) {
-        Ok(httparse::Status::Complete(parsed)) => parsed,
-        Err(httparse::Error::TooManyHeaders)
-            if usize::from(limits.header_count) > SMALL_TABLE_LEN =>
-        {
-            large_table = [httparse::EMPTY_HEADER; Limits::MAX_HEADERS as usize];
-            match httparse::parse_headers(block, &mut large_table) {
-                Ok(httparse::Status::Complete(parsed)) => parsed,
-                Err(httparse::Error::TooManyHeaders) => return Err(Reject::TooManyHeaders),
-                _ => return Err(Reject::BadHeader),
-            }
+    let max = usize::from(limits.header_count.min(Limits::MAX_HEADERS));
+    let mut host = None;
+    let mut count = 0;
+    let mut rest = bytes.get(offsets.size as usize..).unwrap_or_default();
+    loop {
+        let at = bytes.len() - rest.len();
+        let (line, end) = fields::parse_line(rest).ok_or(Reject::BadHeader)?;
+        options.lenient |= end.is_bare_lf;
+        rest = end.rest;
+        let Line::Field { name, value } = line else { break };
+        if count == max {
+            return Err(Reject::TooManyHeaders);
         }
-        Err(httparse::Error::TooManyHeaders) => return Err(Reject::TooManyHeaders),
-        _ => return Err(Reject::BadHeader),
-    };
-    if fields.len() > usize::from(limits.header_count) {
-        return Err(Reject::TooManyHeaders);
-    }
-    let bytes = &head.bytes[..line.len_with_eol as usize + size];
-    head.bytes = bytes;
-    let offsets = &mut head.offsets;
-    offsets.size = bytes.len() as u32;
-
-    // If a CR follows each value directly, no line ends in a bare LF. If white space follows, every
-    // byte is checked.
-    let mut certain = bytes.ends_with(b"\r\n");
-    for field in fields {
-        certain &= ends_in_cr(bytes, field.value);
-        let Some(known) = KnownHeader::from_name(field.name.as_bytes()) else {
-            continue;
-        };
+        count += 1;
+        offsets.names |= name_bit(name);
+        let Some(known) = KnownHeader::from_name(name) else { continue };
         let place = &mut offsets.known[known as usize];
-        let repeated = *place > 0;
-        if repeated {
-            offsets.repeated |= known.bit();
-        } else {
-            *place = offset_in(bytes, field.name.as_bytes()).ok_or(Reject::BadHeader)? as u32;
+        match *place {
+            0 => *place = at as u32,
+            _ => offsets.repeated |= known.bit(),
         }
         match known {
-            KnownHeader::Host if repeated || !target::is_host(field.value) => {
-                return Err(Reject::BadHost);
-            }
-            KnownHeader::Connection => options.read_options(field.value),
+            KnownHeader::Host => host = Some(value),
+            KnownHeader::Connection => options.read_options(value),
             _ => {}
         }
     }
-    if offsets.known[KnownHeader::Host as usize] == 0 && offsets.version == Version::Http11 {
+    *bytes = &bytes[..bytes.len() - rest.len()];
+    offsets.size = bytes.len() as u32;
+    let is_required = offsets.version == Version::Http11;
+    let is_repeated = offsets.repeated & KnownHeader::Host.bit() != 0;
+    if is_repeated || !host.map_or(!is_required, target::is_host) {
         return Err(Reject::BadHost);
     }
-    options.lenient |= !certain && has_bare_lf(bytes);
     Ok(options)
 }
 
 impl ConnectionOptions {
     /// Reads the options of a Connection header, in any letter case.
     fn read_options(&mut self, value: &[u8]) {
+        if is_name(value, b"keep-alive") {
+            self.keep_alive = true; // what browsers send, without splitting a list
+            return;
+        }
         for option in list_members(value) {
             self.close |= option.eq_ignore_ascii_case(b"close");
             self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             self.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
         }
     }
-}
-
-/// The offset of `part` in `bytes`. `None` if it is not in them: a parser may return another slice.
-fn offset_in(bytes: &[u8], part: &[u8]) -> Option<usize> {
-    let at = (part.as_ptr() as usize).checked_sub(bytes.as_ptr() as usize)?;
-    (at + part.len() <= bytes.len()).then_some(at)
-}
-
-/// Whether a CR follows `value` directly. Unknown, hence false, for an empty value, which may be
-/// anywhere.
-fn ends_in_cr(bytes: &[u8], value: &[u8]) -> bool {
-    let end = offset_in(bytes, value).map(|at| at + value.len());
-    !value.is_empty() && end.and_then(|end| bytes.get(end)) == Some(&b'\r')
-}
-
-fn is_graphic(target: &[u8]) -> bool {
-    // Not `all`: without an early exit, the loop compiles to vector instructions.
-    target.iter().fold(true, |fit, b| fit & b.is_ascii_graphic())
 }
 
 fn trim_line(mut line: &[u8]) -> &[u8] {

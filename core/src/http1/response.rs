@@ -24,13 +24,16 @@ use alloc::vec::Vec;
 
 use super::connection::{Connection, LastResponse, ResponseFraming};
 use super::error::{Misuse, Reject};
-use super::error_pages::ErrorPage;
+use super::error_pages::{ErrorPage, PreparedErrorPage};
 use super::head::Version;
-use super::header::{check_header, is_header_value, push_header, push_status_line};
+use super::header::{
+    check_header, is_header_value, push_content_length, push_header, push_status_line,
+};
+use super::header_block::HeaderBlock;
 use super::outbox::Outbox;
 use super::state::{SendEvent, SendState};
 use super::status;
-use crate::bytes::{Decimal, list_members};
+use crate::bytes::{is_name, list_members};
 
 /// A response being built; see the [module](crate::http1). [`Connection::respond`] begins one, and
 /// one of its endings sends it.
@@ -149,6 +152,29 @@ impl<'a> Response<'a> {
         self
     }
 
+    /// Adds headers that were validated before: as [`Response::header`] for each of them, by one copy.
+    /// If the block has a Content-Length, the ending must have the same length.
+    pub fn header_block(mut self, block: &HeaderBlock) -> Self {
+        if let Some(n) = block.length() {
+            if self.length.is_some() || self.forbids_content_length(n) {
+                self.misuse.get_or_insert(Misuse::ReservedHeader);
+            }
+            self.length = Some(n);
+        }
+        self.push_lines(block.lines());
+        self
+    }
+
+    /// As [`Response::header_block`], with `n` as Content-Length in the place of that of the block:
+    /// for a part of what the block describes.
+    pub fn header_block_sized(mut self, block: &HeaderBlock, n: u64) -> Self {
+        let (before, after) = block.around_length();
+        self.push_lines(before);
+        self = self.content_length(n);
+        self.push_lines(after);
+        self
+    }
+
     /// Fills in `sent` when the response ends without a [`Misuse`]; otherwise `sent` is unchanged.
     ///
     /// ```
@@ -191,6 +217,7 @@ impl<'a> Response<'a> {
         self.finish_head(false)?;
         let body = if no_body { b"" } else { body };
         self.outbox.bytes_mut().extend_from_slice(body);
+        self.connection.response_framing = ResponseFraming::Length; // not that of a response before
         self.end(SendEvent::Response, body.len() as u64)
     }
 
@@ -255,6 +282,20 @@ impl<'a> Response<'a> {
         self.mark_error().header("Content-Type", content_type.as_bytes()).body(&page)
     }
 
+    /// As [`Response::error_page`] without a sentence of its own, with a page that was rendered before.
+    /// If it is that of another status or reason, or if [`Outbox::set_error_pages`] has set others, the
+    /// page is rendered now.
+    ///
+    /// # Errors
+    /// Returns the first [`Misuse`] of this response; nothing is sent then.
+    pub fn prepared_error_page(self, page: &PreparedErrorPage) -> Result<(), Misuse> {
+        let is_this = page.is_for(self.status, self.reason_phrase());
+        if !is_this || self.outbox.error_pages.is_some() || self.status_has_no_body() {
+            return self.error_page("");
+        }
+        self.mark_error().header_block(&page.headers).body(&page.page)
+    }
+
     /// Ends a 101: from here on the connection belongs to `protocol`. The peer must have asked for
     /// an upgrade, and the request's body must have been read.
     ///
@@ -293,7 +334,7 @@ impl<'a> Response<'a> {
     }
 
     fn add_header(&mut self, name: &str, value: &[u8]) {
-        if name.eq_ignore_ascii_case("connection") {
+        if is_name(name.as_bytes(), b"connection") {
             if list_members(value).all(|option| option.eq_ignore_ascii_case(b"close")) {
                 self.close = true;
             } else if !value.eq_ignore_ascii_case(b"keep-alive") {
@@ -423,13 +464,27 @@ impl<'a> Response<'a> {
 
     fn push_content_length(&mut self, n: u64) {
         self.length = Some(n);
-        self.push("Content-Length", Decimal::new(n).as_bytes());
+        if self.writes_headers() {
+            push_content_length(n, self.outbox.bytes_mut());
+        }
     }
 
     fn push(&mut self, name: &str, value: &[u8]) {
-        if self.head_begun && self.misuse.is_none() && !self.is_http09() {
+        if self.writes_headers() {
             push_header(name, value, self.outbox.bytes_mut());
         }
+    }
+
+    /// Appends header lines that were checked.
+    fn push_lines(&mut self, lines: &[u8]) {
+        self.begin_head();
+        if self.writes_headers() {
+            self.outbox.bytes_mut().extend_from_slice(lines);
+        }
+    }
+
+    fn writes_headers(&self) -> bool {
+        self.head_begun && self.misuse.is_none() && !self.is_http09()
     }
 
     fn is_http09(&self) -> bool {

@@ -4,41 +4,53 @@ use core::net::Ipv6Addr;
 
 use super::error::Reject;
 use super::head::Span;
+use super::scan::path_len;
 use crate::bytes::{byte_set, is_decimal};
 
 /// The position of path, query and authority in a head.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) path: Span,
-    pub(super) query_and_fragment: Span,
+    /// The length of query and fragment, which follow the path.
+    pub(super) query_and_fragment_len: u32,
     pub(super) authority: Option<Span>,
 }
 
-/// Parses a target, which is printable ASCII without spaces. `at` is its offset in the head.
+/// Parses a target. `at` is its offset in the head. Bytes other than printable ASCII without spaces are
+/// refused first (B-002).
 pub(super) fn parse(method: &[u8], target: &[u8], at: usize) -> Result<Target, Reject> {
     let whole = Span { at: at as u32, len: target.len() as u32 };
+    if method != b"CONNECT" && target.first() == Some(&b'/') {
+        return parse_origin_form(target, at, None);
+    }
+    if !target.iter().all(u8::is_ascii_graphic) {
+        return Err(Reject::BadSyntax);
+    }
     match (method, target) {
         (b"CONNECT", _) if has_port(target) && is_host(target) => {
-            Ok(Target { path: whole, query_and_fragment: Span::default(), authority: Some(whole) })
+            Ok(Target { path: whole, authority: Some(whole), ..Target::default() })
         }
         (b"CONNECT", _) => Err(Reject::BadTarget),
         (b"OPTIONS", b"*") => Ok(Target { path: whole, ..Target::default() }),
-        (_, [b'/', ..]) => Ok(parse_origin_form(target, at, None)),
         _ => parse_absolute_form(target, at),
     }
 }
 
 /// Origin-form: the path ends before the first `?` or `#`; its leading slashes are collapsed into
 /// one (B-024, B-120).
-fn parse_origin_form(target: &[u8], at: usize, authority: Option<Span>) -> Target {
-    let end = target.iter().position(|b| matches!(b, b'?' | b'#')).unwrap_or(target.len());
+#[inline]
+fn parse_origin_form(target: &[u8], at: usize, authority: Option<Span>) -> Result<Target, Reject> {
+    let end = path_len(target);
+    if !target[end..].iter().all(u8::is_ascii_graphic) {
+        return Err(Reject::BadSyntax);
+    }
     let slashes = target[..end].iter().take_while(|&&b| b == b'/').count();
     let start = slashes.saturating_sub(1);
-    Target {
+    Ok(Target {
         path: Span { at: (at + start) as u32, len: (end - start) as u32 },
-        query_and_fragment: Span { at: (at + end) as u32, len: (target.len() - end) as u32 },
+        query_and_fragment_len: (target.len() - end) as u32,
         authority,
-    }
+    })
 }
 
 /// Absolute-form: its authority replaces Host, the rest is parsed as origin-form (B-026).
@@ -55,7 +67,7 @@ fn parse_absolute_form(target: &[u8], at: usize) -> Result<Target, Reject> {
         return Err(Reject::BadTarget);
     }
     let authority = Span { at: (at + scheme) as u32, len: authority.len() as u32 };
-    Ok(parse_origin_form(rest, at + scheme + end, Some(authority)))
+    parse_origin_form(rest, at + scheme + end, Some(authority))
 }
 
 fn starts_with_ignore_case(bytes: &[u8], prefix: &[u8]) -> bool {
@@ -71,6 +83,13 @@ fn has_port(authority: &[u8]) -> bool {
 /// brackets or a registered name, without user information. The host may be empty. An IPv6 zone is
 /// not allowed: it has no meaning on another machine, and clients leave it out (RFC 9844 §6.1).
 pub(super) fn is_host(value: &[u8]) -> bool {
+    // The usual form, a name or an IPv4 address without percent-escapes, in one pass.
+    let plain = value.iter().position(|&b| !REG_NAME[usize::from(b)]).unwrap_or(value.len());
+    match &value[plain..] {
+        [] => return true,
+        [b':', port @ ..] => return is_port(port),
+        _ => {}
+    }
     let (host, port) = match value {
         [b'[', ..] => {
             let Some(end) = value.iter().position(|&b| b == b']') else {
@@ -85,10 +104,15 @@ pub(super) fn is_host(value: &[u8]) -> bool {
     };
     let port_fits = match port {
         [] => true,
-        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        [b':', digits @ ..] => is_port(digits),
         _ => false,
     };
     port_fits && is_registered_name(host)
+}
+
+/// Whether this may follow the colon of a host; it may be empty.
+fn is_port(digits: &[u8]) -> bool {
+    digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit)
 }
 
 /// Whether this may be in brackets: an IPv6 address, or an IPvFuture address.
@@ -126,7 +150,8 @@ mod tests {
     fn parts<'t>(method: &str, target: &'t str) -> Option<(&'t str, &'t str, Option<&'t str>)> {
         let found = parse(method.as_bytes(), target.as_bytes(), 0).ok()?;
         let text = |span: Span| str::from_utf8(span.slice_of(target.as_bytes())).unwrap();
-        Some((text(found.path), text(found.query_and_fragment), found.authority.map(text)))
+        let query = Span { at: found.path.at + found.path.len, len: found.query_and_fragment_len };
+        Some((text(found.path), text(query), found.authority.map(text)))
     }
 
     #[test]

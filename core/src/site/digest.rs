@@ -25,16 +25,21 @@ pub struct WantedDigests {
     pub content: bool,
 }
 
+/// The headers of the request.
+const REPRESENTATION: &str = "Want-Repr-Digest";
+const CONTENT: &str = "Want-Content-Digest";
+
 impl WantedDigests {
     /// The digests that this request wants.
     #[must_use]
     pub fn from_head(head: &Head<'_>) -> Self {
-        let wants = |wanted: &str| {
-            let named = |name: &[u8]| name.eq_ignore_ascii_case(wanted.as_bytes());
-            let lines = head.headers().filter(|(name, _)| named(name));
-            is_sha_256_wanted(lines.map(|(_, value)| value))
-        };
-        Self { representation: wants("want-repr-digest"), content: wants("want-content-digest") }
+        let wants = |header| is_sha_256_wanted(head.header_values(header));
+        Self { representation: wants(REPRESENTATION), content: wants(CONTENT) }
+    }
+
+    /// Whether the request has one of the two headers.
+    pub(super) fn may_want(head: &Head<'_>) -> bool {
+        [REPRESENTATION, CONTENT].iter().any(|name| head.header_values(name).next().is_some())
     }
 }
 

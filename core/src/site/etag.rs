@@ -57,10 +57,12 @@ impl EntityTag {
 
         let mut text = *b"W/\"0123456789abcdef\"";
         text[3..19].copy_from_slice(&hex(hash));
-        Self {
-            text,
-            weak: now.saturating_sub(stat.modified.max(changed)) <= MTIME_GRANULARITY_SECS,
-        }
+        Self { text, weak: now <= Self::weak_until(stat) }
+    }
+
+    /// Until when the tag of the file that `stat` is of is weak, in seconds since 1970.
+    pub(super) fn weak_until(stat: &Stat) -> i64 {
+        stat.modified.max(stat.changed.0).saturating_add(MTIME_GRANULARITY_SECS)
     }
 
     /// Whether the tag is weak.

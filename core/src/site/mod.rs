@@ -27,17 +27,20 @@ pub mod media_type;
 pub mod multipart;
 pub mod precompressed;
 pub mod preconditions;
+mod prepared;
 pub mod range;
 mod resolve;
 mod response_head;
 mod response_plan;
 
+pub use prepared::{PreparedFile, PreparedResponse};
 pub use resolve::{Action, Found, Resolver, Stat};
 pub use response_head::{DigestHeaders, MethodPlan, ResponseBody, ResponseHeader};
-pub use response_plan::{Location, NotServed, Representation, ResponsePlan};
+pub use response_plan::{Location, NotServed, Representation, ResponsePlan, Variant};
 
 use std::time::Duration;
 
+use crate::http1::{Head, KnownHeader};
 use crate::path;
 
 /// How one directory tree is served.
@@ -112,6 +115,11 @@ impl Site {
             true => Self::IMMUTABLE_CACHE_CONTROL,
             false => &self.cache_control,
         }
+    }
+
+    /// Whether a precompressed file may be sent in place of the one that this request is for.
+    pub(crate) fn negotiates_coding(&self, head: &Head<'_>) -> bool {
+        self.precompressed && head.has_any(&[KnownHeader::AcceptEncoding])
     }
 
     /// Whether the listing of the clean path `directory` may show the entry `name` (B-131): only if

@@ -25,7 +25,7 @@
 
 use super::Stat;
 use super::etag::{Comparison, EntityTag, matches_any};
-use crate::http1::{Head, date};
+use crate::http1::{Head, KnownHeader, date};
 
 /// The validators of a file: what its state is recognized by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,16 @@ impl Validators {
         Self { etag: EntityTag::from_stat(stat, now), modified: stat.modified }
     }
 }
+
+/// The headers that [`evaluate`] looks at.
+const HEADERS: [KnownHeader; 6] = [
+    KnownHeader::IfMatch,
+    KnownHeader::IfUnmodifiedSince,
+    KnownHeader::IfNoneMatch,
+    KnownHeader::IfModifiedSince,
+    KnownHeader::Range,
+    KnownHeader::IfRange,
+];
 
 /// The result of the preconditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,37 +72,43 @@ pub enum Evaluation {
 /// §13.2.2. `now`, in seconds since 1970, decides the century of two-digit years.
 #[must_use]
 pub fn evaluate(head: &Head<'_>, current: &Validators, now: i64) -> Evaluation {
-    let date = |field| head.single_header(field).and_then(|text| date::parse(text, now));
+    if !head.has_any(&HEADERS) {
+        return Evaluation::Proceed { range: false }; // most requests
+    }
+    let date = |field| head.known_single(field).and_then(|text| date::parse(text, now));
     // 1. If-Match, by strong comparison: 412 unless it holds.
-    match lists_current_tag(head, "if-match", current, Comparison::Strong) {
+    match lists_current_tag(head, KnownHeader::IfMatch, current, Comparison::Strong) {
         Some(true) => {}
         Some(false) => return Evaluation::PreconditionFailed,
         // 2. Without it, If-Unmodified-Since: 412 unless it holds.
-        None => match date("if-unmodified-since") {
+        None => match date(KnownHeader::IfUnmodifiedSince) {
             Some(since) if current.modified > since => return Evaluation::PreconditionFailed,
             _ => {}
         },
     }
     // 3. If-None-Match, by weak comparison: 304 unless it holds.
-    if head.header("if-none-match").is_some() {
-        if lists_current_tag(head, "if-none-match", current, Comparison::Weak) == Some(true) {
+    if head.has_any(&[KnownHeader::IfNoneMatch]) {
+        if lists_current_tag(head, KnownHeader::IfNoneMatch, current, Comparison::Weak)
+            == Some(true)
+        {
             return Evaluation::NotModified;
         }
     // 4. Without it, If-Modified-Since: 304 unless it holds (B-176 to B-180).
-    } else if date("if-modified-since").is_some_and(|since| current.modified <= since) {
+    } else if date(KnownHeader::IfModifiedSince).is_some_and(|since| current.modified <= since) {
         return Evaluation::NotModified;
     }
     // 5. For GET with Range, If-Range: the range applies if it holds, or is absent.
-    let asked = head.method() == b"GET" && head.header("range").is_some();
+    let asked = head.method() == b"GET" && head.has_any(&[KnownHeader::Range]);
     // 6. Otherwise, proceed.
     Evaluation::Proceed {
-        range: asked && (head.header("if-range").is_none() || if_range_matches(head, current, now)),
+        range: asked
+            && (!head.has_any(&[KnownHeader::IfRange]) || if_range_matches(head, current, now)),
     }
 }
 
 /// Whether If-Range matches the file byte for byte (RFC 9110 §13.1.5).
 fn if_range_matches(head: &Head<'_>, current: &Validators, now: i64) -> bool {
-    let Some(if_range) = head.single_header("if-range") else { return false };
+    let Some(if_range) = head.known_single(KnownHeader::IfRange) else { return false };
     if current.etag.matches(if_range, Comparison::Strong) {
         return true;
     }
@@ -104,12 +120,19 @@ fn if_range_matches(head: &Head<'_>, current: &Validators, now: i64) -> bool {
 /// Whether a header lists the file's tag; `None` if it is absent or malformed.
 fn lists_current_tag(
     head: &Head<'_>,
-    field: &str,
+    field: KnownHeader,
     current: &Validators,
     comparison: Comparison,
 ) -> Option<bool> {
-    head.header(field)?; // a known header: most requests end here
-    matches_any(&current.etag, head.header_values(field), comparison)
+    if !head.has_any(&[field]) {
+        return None;
+    }
+    // The usual case: a client sends back the one tag that it has.
+    let is_same = head.known_single(field) == Some(current.etag.as_ref());
+    if is_same && (comparison == Comparison::Weak || !current.etag.is_weak()) {
+        return Some(true);
+    }
+    matches_any(&current.etag, head.known_values(field), comparison)
 }
 
 #[cfg(test)]

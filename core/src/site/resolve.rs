@@ -44,8 +44,8 @@ use super::multipart;
 use super::precompressed::{self, Coding, Codings};
 use super::preconditions::{self, Evaluation, Validators};
 use super::range::{self, Selection};
-use super::response_plan::{Location, NotServed, Representation, ResponsePlan};
-use crate::http1::Head;
+use super::response_plan::{Location, NotServed, Representation, ResponsePlan, Variant};
+use crate::http1::{Head, KnownHeader};
 use crate::path::{self, Ending};
 
 /// What the resolver needs next, or its result. Paths are relative to the root, which is the empty
@@ -314,10 +314,34 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// What the file that `stat` is of would be sent as, if it is at the path of [`Action::Open`] and
+    /// would be sent without a further question; otherwise `None`. With [`PreparedFile`], the response
+    /// can be made by this alone.
+    ///
+    /// [`PreparedFile`]: super::PreparedFile
+    #[must_use]
+    pub fn variant_of(&self, stat: &Stat) -> Option<Variant> {
+        let coding = match self.state {
+            State::Target if self.ending != Ending::Name => return None,
+            State::Target | State::Index(_) | State::SpaFallback if self.negotiates() => {
+                return None;
+            }
+            State::Target | State::Index(_) | State::SpaFallback | State::ReopenFile => None,
+            State::Precompressed(coding, file) if stat.modified >= file.modified => Some(coding),
+            _ => return None,
+        };
+        Some(Variant { coding, is_spa_fallback: self.is_spa_fallback })
+    }
+
+    /// Whether a precompressed file may be sent.
+    fn negotiates(&self) -> bool {
+        self.site.negotiates_coding(&self.head)
+    }
+
     /// A file is open: it is sent, unless there is a suitable precompressed one.
     fn negotiate_coding(&mut self, stat: &Stat) -> State<'a> {
         self.file_len = self.path.len();
-        if self.site.precompressed && self.head.header("accept-encoding").is_some() {
+        if self.negotiates() {
             let is_coded = self.site.media_types.guess(self.path).encoding.is_some();
             let members = self.head.header_list("accept-encoding");
             self.codings = if is_coded {
@@ -341,34 +365,17 @@ impl<'a> Resolver<'a> {
 
     /// The open file is sent; `coding` is that of a precompressed file.
     fn select_representation(&mut self, stat: &Stat, coding: Option<Coding>) -> State<'a> {
-        let mut media_type = self.site.media_types.guess(&self.path[..self.file_len]);
-        let negotiated = self.site.precompressed && media_type.encoding.is_none();
-        let vary = match (self.is_spa_fallback, negotiated) {
-            (false, false) => "",
-            (false, true) => "Accept-Encoding",
-            (true, false) => "Accept",
-            (true, true) => "Accept, Accept-Encoding",
-        };
-        media_type.encoding = coding.map(Coding::name).or(media_type.encoding);
-        let current = Validators::from_stat(stat, self.now);
-        // For a precompressed file, the name that was requested.
-        let suffix = coding.map_or(0, |coding| coding.suffix().len());
-        let name = &self.path[..self.path.len() - suffix];
-        let file = Representation {
-            media_type,
-            size: stat.size,
-            modified: stat.modified.min(self.now),
-            etag: current.etag,
-            cache_control: self.site.cache_control_for(name),
-            vary,
-        };
+        let variant = Variant { coding, is_spa_fallback: self.is_spa_fallback };
+        let file = Representation::of_file(self.site, self.path, stat, variant, self.now);
+        let media_type = file.media_type;
+        let current = Validators { etag: file.etag, modified: stat.modified };
         match preconditions::evaluate(&self.head, &current, self.now) {
             Evaluation::PreconditionFailed => return error_page(NotServed::PreconditionFailed),
             Evaluation::NotModified => return State::Done(ResponsePlan::NotModified(file)),
             Evaluation::Proceed { range: false } => {}
             Evaluation::Proceed { range: true } => {
                 self.selection = range::select(
-                    self.head.header_values("range"),
+                    self.head.known_values(KnownHeader::Range),
                     stat.size,
                     self.site.max_ranges,
                 );

@@ -15,7 +15,9 @@
 use super::etag::EntityTag;
 use super::listing::View;
 use super::media_type::MediaType;
+use super::precompressed::Coding;
 use super::range::Selection;
+use super::{Site, Stat};
 use crate::http1::status;
 use crate::path::PathError;
 
@@ -77,6 +79,49 @@ impl<'a> Representation<'a> {
     pub fn new(media_type: MediaType<'a>, size: u64, modified: i64, etag: EntityTag) -> Self {
         Self { media_type, size, modified, etag, cache_control: "", vary: "" }
     }
+
+    /// The file at `path` that `stat` is of, as `variant` says. `now` is in seconds since 1970.
+    pub(super) fn of_file(
+        site: &'a Site,
+        path: &[u8],
+        stat: &Stat,
+        variant: Variant,
+        now: i64,
+    ) -> Self {
+        // For a precompressed file, the name that was requested.
+        let suffix = variant.coding.map_or(0, |coding| coding.suffix().len());
+        let name = &path[..path.len().saturating_sub(suffix)];
+        let mut media_type = site.media_types.guess(name);
+        let negotiated = site.precompressed && media_type.encoding.is_none();
+        let vary = match (variant.is_spa_fallback, negotiated) {
+            (false, false) => "",
+            (false, true) => "Accept-Encoding",
+            (true, false) => "Accept",
+            (true, true) => "Accept, Accept-Encoding",
+        };
+        media_type.encoding = variant.coding.map(Coding::name).or(media_type.encoding);
+        Self {
+            media_type,
+            size: stat.size,
+            modified: stat.modified.min(now),
+            etag: EntityTag::from_stat(stat, now),
+            cache_control: site.cache_control_for(name),
+            vary,
+        }
+    }
+}
+
+/// What a file is sent as. With the site, the path and the metadata of the file, it determines the
+/// [`Representation`], except for a file that was changed within the last seconds.
+///
+/// [`Resolver::variant_of`](super::Resolver::variant_of) returns it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Variant {
+    /// That of a precompressed file, which is sent in place of the file without its suffix.
+    pub(super) coding: Option<Coding>,
+    /// Whether it is the page of the single-page application, in place of a path that does not
+    /// exist.
+    pub(super) is_spa_fallback: bool,
 }
 
 impl ResponsePlan<'_> {

@@ -41,6 +41,7 @@ use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use doorstep_core::http1::{Outbox, WaitingFor};
@@ -427,10 +428,13 @@ impl ConnectionHandle {
     }
 
     /// Blocks the thread until the state of the peer is a later one than `before`, at most for
-    /// `timeout`, and returns it. Bytes that arrive do not end the wait. A connection in memory is
-    /// not waited for.
+    /// `timeout`, and returns it. Bytes that arrive do not end the wait. The state of a peer in
+    /// memory does not change meanwhile.
     pub fn wait_peer_change(&self, before: PeerState, timeout: Duration) -> PeerState {
-        let Some(socket) = self.stream.fd() else { return self.stream.peer_state() };
+        let Some(socket) = self.stream.fd() else {
+            thread::sleep(timeout); // or a loop would be busy
+            return self.stream.peer_state();
+        };
         if !self.flags.has(Flag::ReadShutdown) {
             return PeerState::wait_change(socket, before, timeout);
         }
@@ -513,6 +517,7 @@ impl Flags {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+    use crate::net::MemoryStream;
     use std::net::{TcpListener, TcpStream};
 
     #[test]
@@ -530,8 +535,21 @@ mod tests {
         drop(client);
         connection.stream().send(b"response", false).unwrap();
         assert!((0..1000).any(|_| {
-            std::thread::sleep(Duration::from_millis(1));
+            thread::sleep(Duration::from_millis(1));
             connection.peer_state() == PeerState::Closed
         }));
+    }
+
+    #[test]
+    fn waiting_for_a_client_in_memory_takes_its_time() {
+        let connections = Connections::default();
+        let connection = connections.register_stream(MemoryStream::new("").into());
+        let (before, timeout) = (Instant::now(), Duration::from_millis(30));
+        let state = connection.wait_peer_change(PeerState::HalfClosed, timeout);
+        assert_eq!(
+            (state, connection.peer_state()),
+            (PeerState::HalfClosed, PeerState::HalfClosed)
+        );
+        assert!(before.elapsed() >= timeout, "else a loop would be busy");
     }
 }

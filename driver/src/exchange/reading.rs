@@ -243,6 +243,23 @@ mod tests {
     }
 
     #[test]
+    fn a_malformed_body_is_an_error_once_also_after_the_response_has_begun() {
+        let request =
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n?";
+        for begins in [false, true] {
+            respond(request, |exchange| {
+                if begins {
+                    exchange.respond(200).streamed_body().unwrap();
+                }
+                assert_eq!(exchange.read_body(&mut [0; 8]).unwrap(), Read(1));
+                let error = exchange.read_body(&mut [0; 8]).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidData, "begun: {begins}");
+                assert_eq!(exchange.read_body(&mut [0; 8]).unwrap(), Read(0));
+            });
+        }
+    }
+
+    #[test]
     fn what_has_arrived_is_read_without_a_flush() {
         let request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
         respond(request, |exchange| {

@@ -18,6 +18,11 @@ impl<'a> Response<'a> {
         Self { core }
     }
 
+    /// The core's builder.
+    pub(crate) fn into_core(self) -> http1::Response<'a> {
+        self.core
+    }
+
     /// Sets a reason phrase other than the registered one. Must come before any header.
     pub fn reason(mut self, phrase: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
         self.core = self.core.reason(phrase.as_ref());
@@ -28,6 +33,13 @@ impl<'a> Response<'a> {
     /// framing (`Content-Length`, `Transfer-Encoding`, `Upgrade`) are refused: the endings write them.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.core = self.core.header(name, value);
+        self
+    }
+
+    /// Adds headers that were validated before: a server that sends the same ones often saves checking
+    /// and writing each of them. If the block has a Content-Length, the ending must have the same.
+    pub fn header_block(mut self, block: &http1::HeaderBlock) -> Self {
+        self.core = self.core.header_block(block);
         self
     }
 
@@ -77,6 +89,16 @@ impl<'a> Response<'a> {
     /// As for [`Response::body`].
     pub fn error_page(self, explain: &str) -> io::Result<()> {
         Ok(self.core.error_page(explain)?)
+    }
+
+    /// As [`Response::error_page`], with a page that was rendered before. If it is that of another
+    /// status or reason, or if [`Config::error_pages`](crate::Config::error_pages) has others, the page
+    /// is rendered now.
+    ///
+    /// # Errors
+    /// As for [`Response::body`].
+    pub fn prepared_error_page(self, page: &http1::PreparedErrorPage) -> io::Result<()> {
+        Ok(self.core.prepared_error_page(page)?)
     }
 
     /// Ends a 101: the connection speaks `protocol` from here on (RFC 9110 §7.8).

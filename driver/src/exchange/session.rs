@@ -120,7 +120,10 @@ impl<'c> Session<'c> {
             match self.machine.next(inbox) {
                 Ok(Event::Request(head)) => {
                     let head = head.offsets();
-                    if outbox.len() <= self.context.config.flush_threshold {
+                    let room = self.machine.body_buffer_hint();
+                    // The heads of unsent responses cannot be moved to make room for the body.
+                    let has_room = self.records.is_empty() || inbox.reserve(room);
+                    if outbox.len() <= self.context.config.flush_threshold && has_room {
                         return Step::Handle(head);
                     }
                     self.request = Some(head);
@@ -216,9 +219,13 @@ impl<'c> Session<'c> {
         inbox: &'x mut Inbox<S>,
         outbox: &'x mut Outbox,
     ) -> ExchangeState<'x> {
-        // With the heads before this one, whose responses may not have been logged.
-        let consumed = inbox.buffered().len() - inbox.unread().len();
-        let (buffered, rest) = inbox.split(consumed, self.machine.body_buffer_hint());
+        let room = self.machine.body_buffer_hint();
+        let pinned = match self.records.is_empty() && !inbox.reserve(room) {
+            true => head.size(), // which moves to the beginning
+            // With the heads before this one, whose responses may not have been logged.
+            false => inbox.buffered().len() - inbox.unread().len(),
+        };
+        let (buffered, rest) = inbox.split(pinned, room);
         let head = head.view(&buffered[buffered.len().saturating_sub(head.size())..]);
         let Self { machine, records, context, .. } = self;
         ExchangeState::new(head, buffered, records, rest, outbox, machine, *context)

@@ -17,6 +17,9 @@ use super::Context;
 use crate::observer::notify_observer;
 use crate::os;
 
+/// For how many pipelined requests, after the first one, there is room at once.
+const USUAL_PIPELINED: usize = 15;
+
 /// The records of a connection whose responses are in the outbox, in order.
 #[derive(Default)]
 pub(crate) struct UnsentRecords {
@@ -46,11 +49,20 @@ pub(super) enum Request {
 }
 
 impl UnsentRecords {
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
     /// Adds the record of a response whose last byte is in the outbox.
     pub(super) fn push(&mut self, record: UnsentRecord) {
         match self.first {
             None => self.first = Some(record),
-            Some(_) => self.rest.push(record),
+            Some(_) => {
+                if self.rest.capacity() == 0 {
+                    self.rest.reserve(USUAL_PIPELINED); // by one allocation, not by several
+                }
+                self.rest.push(record);
+            }
         }
     }
 

@@ -8,11 +8,12 @@ use doorstep_core::http1::{
     Connection, Head, Inbox, Misuse, Outbox, Reject, ResponseDue, SentResponse,
 };
 
+use super::Context;
 use super::response::Response;
 use super::unsent_records::UnsentRecords;
-use super::{Context, set_date};
 use crate::net::PeerState;
 use crate::observer::notify_observer;
+use crate::os;
 
 /// A request as a handler sees it: its head, the client, and the state of the response. Each front
 /// end's `Exchange` dereferences to it, and adds the methods that respond.
@@ -108,10 +109,15 @@ impl<'a> ExchangeView<'a> {
 
     /// Begins the response. Its Date is this moment, however long ago the request came.
     pub fn respond(&mut self, status: u16) -> Response<'_> {
+        self.respond_at(status, os::now())
+    }
+
+    /// As [`ExchangeView::respond`], for a caller that has read the clock just now.
+    pub(crate) fn respond_at(&mut self, status: u16, now: i64) -> Response<'_> {
         if self.context.connection.should_close() {
             self.machine.disable_keep_alive();
         }
-        set_date(self.outbox);
+        self.outbox.set_date(now);
         self.response_made = true;
         let core = self.machine.respond(status, self.outbox);
         Response::new(core.record(&mut self.sent))

@@ -4,6 +4,9 @@
 /// [`Files::with_cache_limits`](crate::Files::with_cache_limits). Entries beyond them are evicted,
 /// those first that were not used of late.
 ///
+/// Each thread remembers up to 32 of the cached files, those of at most 4 KiB. If they are evicted,
+/// it may hold their memory until it serves other files.
+///
 /// ```
 /// use doorstep_driver::Files;
 /// use doorstep_driver::files::CacheLimits;
@@ -22,7 +25,8 @@ pub struct CacheLimits {
     pub max_content_size: u64,
     /// Bytes of cached content in all. Default: 32 MiB.
     pub max_bytes: u64,
-    /// The number of cached files. Default: 32,768.
+    /// The number of cached files; one takes about 700 bytes besides its content, for its name and the
+    /// headers of its responses. Default: 32,768.
     pub max_files: usize,
     /// The number of cached descriptors. They count towards the limit of this process (`ulimit
     /// -n`). Default: 128.

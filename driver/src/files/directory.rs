@@ -8,16 +8,18 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use doorstep_core::http1::{Misuse, PreparedErrorPage};
 use doorstep_core::site::listing::View;
 use doorstep_core::site::multipart::Multipart;
 use doorstep_core::site::range::ByteRange;
 use doorstep_core::site::{
-    Action, DigestHeaders, MethodPlan, NotServed, Resolver, ResponseBody, ResponseHeader,
-    ResponsePlan, Site, Stat,
+    Action, DigestHeaders, MethodPlan, NotServed, PreparedFile, PreparedResponse, Resolver,
+    ResponseBody, ResponseHeader, ResponsePlan, Site, Stat, Variant,
 };
 
+use super::file_cache::FoundFile;
 use super::listings::{Listing, ListingError, ListingPermits, ListingRequest};
 use super::pending_digest::{Digests, PendingDigest};
 use super::{CacheLimits, Content, DigestCache, FileCache};
@@ -110,8 +112,12 @@ impl Directory {
         let plan = MethodPlan::new(&self.site, &exchange.head());
         match plan {
             MethodPlan::Resolve => {
+                let now = os::now();
+                if let Some(sent) = self.respond_recent(exchange, now) {
+                    return sent;
+                }
                 let mut scratch = SCRATCH.take();
-                let plan = self.resolve(exchange, &mut scratch);
+                let plan = self.resolve(exchange, now, &mut scratch);
                 SCRATCH.set(scratch);
                 return plan;
             }
@@ -126,9 +132,10 @@ impl Directory {
         Ok(BodyPlan::Done)
     }
 
-    /// Replaces the settings.
+    /// Replaces the settings. The file cache is empty then, since headers are cached with the files.
     pub fn set_site(&mut self, site: Site) {
         self.listings = ListingPermits::new(&site);
+        self.cache = FileCache::with_limits(self.cache.root().clone(), &self.cache_limits);
         self.site = site;
     }
 
@@ -242,21 +249,48 @@ impl Directory {
         send(exchange, &plan, Some(file.content.clone()), digests)
     }
 
+    /// Responds with a small file that this thread has sent before, if its target is `/` and the clean
+    /// path of the file.
+    fn respond_recent(
+        &self,
+        exchange: &mut ExchangeState<'_>,
+        now: i64,
+    ) -> Option<io::Result<BodyPlan>> {
+        let head = exchange.head();
+        self.cache.with_recent(head.path().get(1..)?, |file| {
+            let prepared = file.prepared(&self.site, Variant::default())?;
+            let response = prepared.respond_to_target(&self.site, &head, now)?;
+            Some(send_prepared(exchange, prepared, response, file.content(), now))
+        })
+    }
+
     fn resolve(
         &self,
         exchange: &mut ExchangeState<'_>,
+        now: i64,
         scratch: &mut Vec<u8>,
     ) -> io::Result<BodyPlan> {
         let head = exchange.head();
-        let mut resolver = Resolver::new(&self.site, &head, os::now(), scratch);
+        let mut resolver = Resolver::new(&self.site, &head, now, scratch);
         let (mut root_dir, mut file) = (None, None);
         loop {
             match resolver.action() {
                 Action::Open(path) => {
-                    let opened = self.cache.get(path, &mut root_dir);
+                    let opened = self.cache.find(path, &mut root_dir);
+                    if let Opened::File(FoundFile::Cached(cached), stat) = &opened
+                        && let Some(variant) = resolver.variant_of(stat)
+                        && let Some(prepared) = cached.prepared(&self.site, variant)
+                        && let Some(response) = prepared.respond(&self.site, &head, now)
+                    {
+                        if variant == Variant::default() && head.path().get(1..) == Some(path) {
+                            self.cache.remember(cached);
+                        }
+                        let content = cached.content();
+                        return send_prepared(exchange, prepared, response, content, now);
+                    }
                     resolver.opened(opened.to_found());
                     match opened {
-                        Opened::File(content, stat) => file = Some((content, stat)),
+                        Opened::File(found, stat) => file = Some((found.into_content(), stat)),
                         Opened::Denied(error) => exchange.log_error(with_path(exchange, &error)),
                         Opened::Exhausted(error) => return Ok(BodyPlan::Exhausted(error)),
                         Opened::Failed(error) => {
@@ -299,6 +333,28 @@ impl Directory {
             _ => {}
         }
         send(exchange, plan, file.map(|(content, _)| content), &Digests::default())
+    }
+}
+
+/// Sends the head of a prepared response, and its body if it is in memory; returns what is left.
+fn send_prepared(
+    exchange: &mut ExchangeState<'_>,
+    prepared: &PreparedFile,
+    response: PreparedResponse,
+    content: &Content,
+    now: i64,
+) -> io::Result<BodyPlan> {
+    let begun = exchange.respond_at(response.status(), now);
+    let Some(range) = prepared.write_head(response, begun.into_core())? else {
+        return Ok(BodyPlan::Done);
+    };
+    match content {
+        // The response is complete, so the session flushes it before the next one if it is large.
+        Content::Bytes(bytes) => {
+            exchange.append_body(slice_range(bytes, range)?)?;
+            Ok(BodyPlan::Done)
+        }
+        Content::File(_) => Ok(BodyPlan::Range(content.clone(), range)),
     }
 }
 
@@ -351,7 +407,15 @@ pub fn slice_range(bytes: &[u8], range: ByteRange) -> io::Result<&[u8]> {
 }
 
 fn send_error_page(exchange: &mut ExchangeState<'_>, error: NotServed) -> io::Result<()> {
-    error_response(exchange, error).error_page("")
+    /// The page of nearly all of these errors: it is the same for every site.
+    static NOT_FOUND: LazyLock<Result<PreparedErrorPage, Misuse>> = LazyLock::new(|| {
+        PreparedErrorPage::new(NotServed::NotFound.status(), NotServed::NotFound.reason())
+    });
+    let response = error_response(exchange, error);
+    match &*NOT_FOUND {
+        Ok(page) => response.prepared_error_page(page),
+        Err(_) => response.error_page(""),
+    }
 }
 
 /// Begins the response with the status of the error, and logs the reason if it has one.

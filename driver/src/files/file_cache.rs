@@ -10,6 +10,10 @@
 //! evicts few others; when the cache is full, only one in 16 is. When another directory is found
 //! under the root's name, everything is evicted.
 //!
+//! With a file, its full name and the headers of its responses are kept ([`PreparedFile`]). Each
+//! thread remembers the small files that it has sent of late (`recent_files.rs`), so that threads do
+//! not contend for the lock of the cache.
+//!
 //! It does not detect that a directory was moved out of the root and a link to it was left in its
 //! place: a file in it has the same metadata under its full name, and is sent until it changes.
 //!
@@ -31,14 +35,14 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use doorstep_core::site::listing::Entry;
-use doorstep_core::site::{Site, Stat};
+use doorstep_core::site::{PreparedFile, Site, Stat, Variant};
 
-use super::CacheLimits;
 use super::generations::{Generations, Weighed, Weight};
-use crate::os::{self, Opened, Root, RootDir, RootError};
+use super::{CacheLimits, recent_files};
+use crate::os::{self, FullName, Opened, Root, RootDir, RootError};
 
 /// The number of paths that are remembered as requested once. It bounds memory: 32 KiB.
 const REQUESTED_SLOTS: usize = 4096;
@@ -60,6 +64,9 @@ pub struct FileCache {
     requested: Box<[AtomicU64]>,
     /// The number of files that could have been cached only by evicting others.
     rejected: AtomicU64,
+    /// Changes when files are evicted, and is that of no other cache: then the files that threads
+    /// remember ([`recent_files`]) are evicted, too.
+    epoch: AtomicU64,
 }
 
 /// The content of a file.
@@ -71,10 +78,59 @@ pub enum Content {
     File(Arc<File>),
 }
 
+/// A file that is cached, and what is kept with it.
+#[derive(Debug)]
+pub(crate) struct CachedFile {
+    name: FullName,
+    content: Content,
+    stat: Stat,
+    /// [`Root::revision`] when it was cached.
+    revision: u64,
+    /// The headers of its responses, once they were needed; `None` inside if there are none.
+    prepared: OnceLock<Option<PreparedFile>>,
+}
+
+impl CachedFile {
+    /// Its clean path beneath the root.
+    pub(crate) fn path(&self) -> &[u8] {
+        self.name.path()
+    }
+
+    pub(crate) fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// The headers of its responses as `variant`. They are made when the file is sent for the first
+    /// time, as what it is sent then: there is no other one for nearly all files. `site` must be that
+    /// of the cache's owner.
+    pub(crate) fn prepared(&self, site: &Site, variant: Variant) -> Option<&PreparedFile> {
+        let new = || PreparedFile::new(site, self.path(), &self.stat, variant);
+        self.prepared.get_or_init(new).as_ref().filter(|prepared| prepared.variant() == variant)
+    }
+}
+
+/// A file that was found.
+#[derive(Debug)]
+pub(crate) enum FoundFile {
+    /// In the cache.
+    Cached(Arc<CachedFile>),
+    /// It was opened now.
+    Opened(Content),
+}
+
+impl FoundFile {
+    pub(crate) fn into_content(self) -> Content {
+        match self {
+            Self::Cached(file) => file.content.clone(),
+            Self::Opened(content) => content,
+        }
+    }
+}
+
 /// The cached files of one directory.
 #[derive(Debug)]
 struct Cached {
-    files: Generations<Box<[u8]>, (Content, Stat)>,
+    files: Generations<Box<[u8]>, Arc<CachedFile>>,
     /// [`Root::revision`] when the first of them was cached.
     revision: u64,
 }
@@ -98,6 +154,7 @@ impl FileCache {
             hasher: RandomState::new(),
             requested: (0..REQUESTED_SLOTS).map(|_| AtomicU64::new(0)).collect(),
             rejected: AtomicU64::new(0),
+            epoch: AtomicU64::new(recent_files::new_epoch()),
         }
     }
 
@@ -111,21 +168,54 @@ impl FileCache {
     /// of one request: the root's name is resolved at most once for them.
     #[must_use]
     pub fn get(&self, path: &[u8], root_dir: &mut Option<Arc<RootDir>>) -> Opened<Content> {
-        let revision = self.root.revision();
-        if let Some((content, stat, is_old)) = self.cached(path)
-            && self.root.is_unchanged(path, &stat)
+        self.find(path, root_dir).map_file(|file, _| file.into_content())
+    }
+
+    /// As [`FileCache::get`], with what is kept with a cached file.
+    pub(crate) fn find(
+        &self,
+        path: &[u8],
+        root_dir: &mut Option<Arc<RootDir>>,
+    ) -> Opened<FoundFile> {
+        if let Some((file, is_old)) = self.cached(path)
+            && self.root.is_unchanged(&file.name, &file.stat)
         {
             if is_old {
-                self.insert(path, &content, stat, revision);
+                self.insert(file.clone());
             }
-            return Opened::File(content, stat);
+            let stat = file.stat;
+            return Opened::File(FoundFile::Cached(file), stat);
         }
         let mut opened = self.open(path, root_dir);
         if matches!(opened, Opened::Exhausted(_)) && self.clear() {
             opened = self.open(path, root_dir); // the cached descriptors are closed now
         }
         let revision = root_dir.as_ref().and_then(|root_dir| self.root.revision_of(root_dir));
-        opened.map_file(|file, stat| self.load(path, file, stat, revision))
+        opened.map_file(|file, stat| FoundFile::Opened(self.load(path, file, stat, revision)))
+    }
+
+    /// The file that is sent for the target `/` and `path`, if this thread has sent it before and it
+    /// is still valid. Costs one system call, takes no lock, and writes nothing that other threads
+    /// use.
+    pub(crate) fn with_recent<T>(
+        &self,
+        path: &[u8],
+        respond: impl FnOnce(&CachedFile) -> Option<T>,
+    ) -> Option<T> {
+        let epoch = self.epoch.load(Ordering::Relaxed);
+        recent_files::with(epoch, path, |file| {
+            let is_valid = file.revision == self.root.revision()
+                && self.root.is_unchanged(&file.name, &file.stat);
+            if is_valid { respond(file) } else { None }
+        })
+    }
+
+    /// Remembers `file` for [`FileCache::with_recent`] on this thread.
+    pub(crate) fn remember(&self, file: &Arc<CachedFile>) {
+        if matches!(&file.content, Content::Bytes(bytes) if bytes.len() <= recent_files::MAX_CONTENT)
+        {
+            recent_files::insert(self.epoch.load(Ordering::Relaxed), file);
+        }
     }
 
     fn open(&self, path: &[u8], root_dir: &mut Option<Arc<RootDir>>) -> Opened {
@@ -159,8 +249,10 @@ impl FileCache {
             return Content::File(Arc::new(file));
         }
         let (content, is_whole) = self.read_content(file, stat.size);
-        if is_whole {
-            self.insert(path, &content, *stat, revision);
+        if is_whole && let Some(name) = self.root.full_name(path) {
+            let (content, stat) = (content.clone(), *stat);
+            let prepared = OnceLock::new();
+            self.insert(Arc::new(CachedFile { name, content, stat, revision, prepared }));
         }
         content
     }
@@ -192,13 +284,14 @@ impl FileCache {
         !is_full || self.rejected.fetch_add(1, Ordering::Relaxed).is_multiple_of(ADMIT_ONE_IN)
     }
 
-    fn cached(&self, path: &[u8]) -> Option<(Content, Stat, bool)> {
+    /// The cached file, and whether it is to be inserted again so that it stays.
+    fn cached(&self, path: &[u8]) -> Option<(Arc<CachedFile>, bool)> {
         let cached = self.read_cached();
         if cached.revision != self.root.revision() {
             return None;
         }
-        let ((content, stat), is_old) = cached.files.get(path)?;
-        Some((content.clone(), *stat, is_old))
+        let (file, is_old) = cached.files.get(path)?;
+        Some((file.clone(), is_old))
     }
 
     /// Evicts the files of a directory that is not the root any more.
@@ -213,6 +306,7 @@ impl FileCache {
         let removed = {
             let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
             cached.revision = self.root.revision();
+            self.epoch.store(recent_files::new_epoch(), Ordering::Relaxed);
             cached.files.take()
         };
         !removed.is_empty() // they are dropped without the lock
@@ -222,17 +316,19 @@ impl FileCache {
         self.cached.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Caches a file of the directory that was the root at `revision`, if it still is.
-    fn insert(&self, path: &[u8], content: &Content, stat: Stat, revision: u64) {
+    /// Caches a file of the directory that was the root at its revision, if it still is.
+    fn insert(&self, file: Arc<CachedFile>) {
         let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
-        if revision != self.root.revision() {
+        if file.revision != self.root.revision() {
             return;
         }
-        if cached.revision != revision {
+        if cached.revision != file.revision {
             drop(cached.files.take());
-            cached.revision = revision;
+            cached.revision = file.revision;
         }
-        cached.files.insert(path.into(), (content.clone(), stat));
+        if cached.files.insert(file.path().into(), file) {
+            self.epoch.store(recent_files::new_epoch(), Ordering::Relaxed);
+        }
     }
 
     /// The content of a file that was opened just now, and whether it may be cached. A file that is
@@ -249,9 +345,9 @@ impl FileCache {
     }
 }
 
-impl Weighed for (Content, Stat) {
+impl Weighed for Arc<CachedFile> {
     fn weight(&self) -> Weight {
-        match &self.0 {
+        match &self.content {
             Content::Bytes(bytes) => Weight { bytes: bytes.len() as u64, descriptors: 0 },
             Content::File(_) => Weight { bytes: 0, descriptors: 1 },
         }
@@ -259,168 +355,5 @@ impl Weighed for (Content, Stat) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::os::Symlinks;
-    use std::fs;
-    use std::time::{Duration, SystemTime};
-
-    fn cache() -> (tempfile::TempDir, FileCache) {
-        let dir = tempfile::tempdir().unwrap();
-        let cache = FileCache::new(Root::new(dir.path(), Symlinks::Beneath).unwrap());
-        (dir, cache)
-    }
-
-    fn bytes(cache: &FileCache, path: &str) -> Vec<u8> {
-        match cache.get(path.as_bytes(), &mut None) {
-            Opened::File(Content::Bytes(bytes), _) => bytes.to_vec(),
-            Opened::File(Content::File(file), stat) => {
-                let mut bytes = vec![0; stat.size as usize];
-                file.read_exact_at(&mut bytes, 0).unwrap();
-                bytes
-            }
-            other => unreachable!("{other:?}"),
-        }
-    }
-
-    fn is_cached(cache: &FileCache, path: &str) -> bool {
-        cache.cached(path.as_bytes()).is_some()
-    }
-
-    /// Caches a file though it was changed just now.
-    fn force_insert(cache: &FileCache, path: &str) {
-        let Opened::File(content, stat) = cache.get(path.as_bytes(), &mut None) else {
-            unreachable!()
-        };
-        let content = match content {
-            Content::File(file) => cache.read_content(file.try_clone().unwrap(), stat.size).0,
-            bytes => bytes,
-        };
-        cache.insert(path.as_bytes(), &content, stat, cache.root.revision());
-    }
-
-    #[test]
-    fn a_file_is_cached_at_its_second_request() {
-        let (_dir, cache) = cache();
-        assert!(!cache.mark_requested(b"a"));
-        assert!(cache.mark_requested(b"a"));
-    }
-
-    #[test]
-    fn a_file_that_was_changed_just_now_is_not_cached() {
-        let (dir, cache) = cache();
-        fs::write(dir.path().join("a"), "one").unwrap();
-        assert_eq!(bytes(&cache, "a"), b"one");
-        assert!(!is_cached(&cache, "a"));
-        fs::write(dir.path().join("a"), "two").unwrap();
-        assert_eq!(bytes(&cache, "a"), b"two", "same size, same tick");
-    }
-
-    #[test]
-    fn every_change_is_detected_at_once() {
-        let (dir, cache) = cache();
-        let path = dir.path().join("a");
-        let write = |text: &str, seconds| {
-            fs::write(&path, text).unwrap();
-            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-            File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
-        };
-        write("one", 1000);
-        force_insert(&cache, "a");
-        assert_eq!(bytes(&cache, "a"), b"one");
-        std::thread::sleep(Duration::from_millis(20)); // another tick of the file system's clock
-        write("two", 1000);
-        assert_eq!(bytes(&cache, "a"), b"two", "same size and mtime, another ctime");
-        force_insert(&cache, "a");
-        fs::remove_file(&path).unwrap();
-        assert!(matches!(cache.get(b"a", &mut None), Opened::NotFound));
-        fs::create_dir(&path).unwrap();
-        assert!(matches!(cache.get(b"a", &mut None), Opened::Directory(_)));
-    }
-
-    #[test]
-    fn r_1_the_files_of_a_directory_that_was_replaced_are_evicted() {
-        let (dir, cache) = cache();
-        let old = dir.path().with_extension("old");
-        fs::write(dir.path().join("a"), "one").unwrap();
-        force_insert(&cache, "a");
-        assert!(is_cached(&cache, "a"));
-        fs::rename(dir.path(), &old).unwrap();
-        fs::create_dir(dir.path()).unwrap();
-        // A file of the former directory, by a link that may not be followed.
-        std::os::unix::fs::symlink(old.join("a"), dir.path().join("a")).unwrap();
-        assert!(matches!(cache.get(b"b", &mut None), Opened::NotFound), "resolves the name");
-        assert!(matches!(cache.get(b"a", &mut None), Opened::Denied(_)));
-        fs::remove_dir_all(dir.path()).unwrap();
-        fs::rename(&old, dir.path()).unwrap();
-        force_insert(&cache, "a");
-        fs::rename(dir.path(), &old).unwrap();
-        assert!(matches!(cache.get(b"a", &mut None), Opened::Denied(_)), "logged once");
-        assert!(cache.read_cached().files.is_empty());
-        fs::rename(&old, dir.path()).unwrap();
-        assert_eq!(bytes(&cache, "a"), b"one");
-    }
-
-    #[test]
-    fn r_1_a_file_that_was_opened_in_a_former_directory_is_not_cached() {
-        let (dir, cache) = cache();
-        let old = dir.path().with_extension("old");
-        fs::write(dir.path().join("a"), "one").unwrap();
-        let mut root_dir = None;
-        assert!(matches!(cache.get(b"b", &mut root_dir), Opened::NotFound));
-        let before = cache.root.revision_of(root_dir.as_ref().unwrap()).unwrap();
-        fs::rename(dir.path(), &old).unwrap();
-        fs::create_dir(dir.path()).unwrap();
-        // Under its name it is the same file, but the link may not be followed.
-        std::os::unix::fs::symlink(old.join("a"), dir.path().join("a")).unwrap();
-        assert!(
-            matches!(cache.get(b"b", &mut None), Opened::NotFound),
-            "another request resolves the name"
-        );
-        let Opened::File(content, stat) = cache.get(b"a", &mut root_dir) else { unreachable!() };
-        assert_eq!(cache.root.revision_of(root_dir.as_ref().unwrap()), None);
-        cache.insert(b"a", &content, stat, before);
-        assert!(!is_cached(&cache, "a"));
-        assert!(matches!(cache.get(b"a", &mut None), Opened::Denied(_)));
-        fs::remove_dir_all(dir.path()).unwrap();
-        fs::rename(&old, dir.path()).unwrap();
-    }
-
-    #[test]
-    fn r_1_one_request_sees_one_directory() {
-        let (dir, cache) = cache();
-        let old = dir.path().with_extension("old");
-        fs::write(dir.path().join("a"), "one").unwrap();
-        let mut root_dir = None;
-        assert!(matches!(cache.get(b"b", &mut root_dir), Opened::NotFound));
-        fs::rename(dir.path(), &old).unwrap();
-        fs::create_dir(dir.path()).unwrap();
-        assert!(matches!(cache.get(b"a", &mut root_dir), Opened::File(..)));
-        assert!(matches!(cache.get(b"a", &mut None), Opened::NotFound), "the next one");
-        fs::remove_dir(dir.path()).unwrap();
-        fs::rename(&old, dir.path()).unwrap();
-    }
-
-    #[test]
-    fn content_and_descriptors_are_cached_within_the_limits() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::new(dir.path(), Symlinks::Beneath).unwrap();
-        let limits = CacheLimits {
-            max_content_size: 10,
-            max_bytes: 60,
-            max_files: 100,
-            max_descriptors: 4,
-            ..CacheLimits::default()
-        };
-        let cache = FileCache::with_limits(root, &limits);
-        for (size, most) in [(10, 6), (11, 4)] {
-            for n in 0..54 {
-                let name = format!("{size}-{n}");
-                fs::write(dir.path().join(&name), vec![b'x'; size]).unwrap();
-                force_insert(&cache, &name);
-            }
-            let cached = (0..54).filter(|n| is_cached(&cache, &format!("{size}-{n}")));
-            assert_eq!(cached.count(), most);
-        }
-    }
-}
+#[path = "file_cache_tests.rs"]
+mod tests;

@@ -64,20 +64,24 @@ impl<K: Eq + Hash, V: Weighed> Generations<K, V> {
         young.or_else(|| self.old.entries.get(key).map(|value| (value, true)))
     }
 
-    /// Caches `value`, unless it alone exceeds the bounds of a generation.
-    pub(super) fn insert(&mut self, key: K, value: V) {
+    /// Caches `value`, unless it alone exceeds the bounds of a generation. Returns whether other
+    /// values were evicted.
+    pub(super) fn insert(&mut self, key: K, value: V) -> bool {
         let weight = value.weight();
         if self.max_entries == 0 || weight.exceeds(self.max_weight) {
-            return;
+            return false;
         }
         let is_full = self.young.entries.len() >= self.max_entries;
+        let mut has_evicted = false;
         if is_full || self.young.weight.plus(weight).exceeds(self.max_weight) {
+            has_evicted = !self.old.entries.is_empty();
             self.old = mem::take(&mut self.young);
         }
         self.young.weight = self.young.weight.plus(weight);
         if let Some(replaced) = self.young.entries.insert(key, value) {
             self.young.weight = self.young.weight.minus(replaced.weight());
         }
+        has_evicted
     }
 
     /// Whether the next entry may be cached at the cost of another one.

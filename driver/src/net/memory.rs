@@ -151,7 +151,10 @@ impl MemoryStream {
 
     pub(super) fn peer_state(&self) -> PeerState {
         let state = self.state();
-        if state.reset || state.output_left == 0 { PeerState::Closed } else { PeerState::Open }
+        match state.reset || state.output_left == 0 {
+            true => PeerState::Closed,
+            false => PeerState::HalfClosed, // it sends nothing after its input
+        }
     }
 
     pub(super) fn peer_addr(&self) -> SocketAddr {
@@ -194,7 +197,7 @@ mod tests {
     fn a_client_that_disconnects_receives_so_many_bytes_and_no_more() {
         let (client, stream) = pair(MemoryStream::new("").disconnect_after(5));
         assert_eq!(stream.send(b"abc", false).unwrap(), 3);
-        assert_eq!(stream.peer_state(), PeerState::Open);
+        assert_eq!(stream.peer_state(), PeerState::HalfClosed);
         assert_eq!(stream.send(b"defg", false).unwrap(), 2);
         assert_eq!(stream.peer_state(), PeerState::Closed);
         assert_eq!(stream.send(b"fg", false).unwrap_err().kind(), ErrorKind::BrokenPipe);

@@ -7,12 +7,13 @@
 //! not asked about a file that belongs to the user of this process and is readable by its owner: no
 //! access control list revokes that. The order is that of the file system; the core sorts.
 
+use std::ffi::CStr;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use doorstep_core::site::listing::{Entry, Kind};
 use doorstep_core::site::{Site, Stat};
-use rustix::fs::{Access, AtFlags, Dir, FileType, Mode, OFlags, accessat, openat, statat};
+use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, accessat, openat, statat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -39,24 +40,63 @@ impl RootDir {
     ) -> io::Result<()> {
         let own_uid = own_uid();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let mut directory = Dir::new(self.resolve(path, flags).map_err(to_io_error)?)?;
-        while let Some(entry) = directory.read() {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
+        let directory = self.resolve(path, flags).map_err(to_io_error)?;
+        for_each_name(directory, |dir, c_name, file_type| {
+            let name = c_name.to_bytes();
             let is_listed = !matches!(name, b"." | b"..") && site.lists_entry(path, name);
-            if !is_listed || is_never_listed(entry.file_type()) {
-                continue;
+            if !is_listed || is_never_listed(file_type) {
+                return Ok(());
             }
-            let candidate =
-                Candidate { root_dir: self, site, own_uid, dir: directory.fd()?, path, name };
-            if let Some((kind, link, stat)) = candidate.classify()? {
-                let mut entry = Entry::new(name, kind);
-                (entry.is_symlink, entry.size, entry.modified) = (link, stat.size, stat.modified);
-                visit(entry)?;
+            let candidate = Candidate { root_dir: self, site, own_uid, dir, path, name: c_name };
+            match candidate.classify()? {
+                Some((kind, link, stat)) => {
+                    let mut entry = Entry::new(name, kind);
+                    (entry.is_symlink, entry.size, entry.modified) =
+                        (link, stat.size, stat.modified);
+                    visit(entry)
+                }
+                None => Ok(()),
             }
-        }
-        Ok(())
+        })
     }
+}
+
+/// Calls `visit` with the directory, the name and the kind of each entry.
+///
+/// The names stay in the buffer that the system wrote them to.
+#[cfg(target_os = "linux")]
+#[expect(clippy::needless_pass_by_value, reason = "on other systems it is consumed")]
+fn for_each_name(
+    directory: OwnedFd,
+    mut visit: impl FnMut(BorrowedFd<'_>, &CStr, FileType) -> io::Result<()>,
+) -> io::Result<()> {
+    use rustix::fs::RawDir;
+    use std::os::fd::AsFd;
+
+    let mut buffer = Vec::with_capacity(READ_BYTES);
+    let mut entries = RawDir::new(&directory, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        match entry {
+            Ok(entry) => visit(directory.as_fd(), entry.file_name(), entry.file_type())?,
+            Err(Errno::INTR) => {}
+            Err(Errno::NOENT) => break, // removed meanwhile
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn for_each_name(
+    directory: OwnedFd,
+    mut visit: impl FnMut(BorrowedFd<'_>, &CStr, FileType) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut directory = rustix::fs::Dir::new(directory)?;
+    while let Some(entry) = directory.read() {
+        let entry = entry?;
+        visit(directory.fd()?, entry.file_name(), entry.file_type())?;
+    }
+    Ok(())
 }
 
 /// An entry that may be listed.
@@ -69,7 +109,7 @@ struct Candidate<'a> {
     dir: BorrowedFd<'a>,
     /// Its path from the root.
     path: &'a [u8],
-    name: &'a [u8],
+    name: &'a CStr,
 }
 
 impl Candidate<'_> {
@@ -87,7 +127,9 @@ impl Candidate<'_> {
                 .is_listed_directory(is_readable)?
                 .then(|| (Kind::Directory, false, core_stat(&stat))),
             FileType::Symlink => {
-                match ignore_inaccessible_entry(self.root_dir.open(&join(self.path, self.name)))? {
+                match ignore_inaccessible_entry(
+                    self.root_dir.open(&join(self.path, self.name.to_bytes())),
+                )? {
                     Opened::File(_, stat) => Some((Kind::File, true, stat)),
                     Opened::Directory(stat) => self
                         .is_listed_directory(|| self.is_readable())?
@@ -104,7 +146,7 @@ impl Candidate<'_> {
         &self,
         is_readable: impl FnOnce() -> io::Result<bool>,
     ) -> io::Result<bool> {
-        let path = join(self.path, self.name);
+        let path = join(self.path, self.name.to_bytes());
         let open = |index: &str| {
             let index = join(&path, index.as_bytes());
             ignore_inaccessible_entry(self.root_dir.open(&index)).map(|opened| opened.to_found())
@@ -157,6 +199,10 @@ fn ignore_inaccessible_entry(opened: Opened) -> io::Result<Opened> {
 fn own_uid() -> Option<u32> {
     Some(geteuid().as_raw()).filter(|&uid| uid != OVERFLOW_UID)
 }
+
+/// The size of the buffer for names: as in the C libraries of Linux, about 1,000 short names.
+#[cfg(target_os = "linux")]
+const READ_BYTES: usize = 32 << 10;
 
 /// The id that Linux shows for a user without one in this namespace.
 const OVERFLOW_UID: u32 = 65534;

@@ -56,7 +56,7 @@ pub use process::{Pipe, Process, Readiness, SIGPIPE};
 pub use process_groups::{ProcessGroup, ProcessGroups, ProcessPermit};
 pub(crate) use read::read_at;
 pub use rlimits::{Rlimits, descriptor_limit, max_connections, raise_descriptor_limit};
-pub use root::{Root, RootError, absolute};
+pub use root::{FullName, Root, RootError, absolute};
 pub use root_dir::{RootDir, Symlinks};
 pub use spawn::{bytes_acked, set_inherited_cloexec};
 pub use spawn_error::{SpawnError, SpawnStage};

@@ -10,8 +10,7 @@
 //! resolving the name costs one system call while it is the same. A cached file is validated by its
 //! full name, without resolving that of the root ([`Root::is_unchanged`]).
 
-use std::cell::RefCell;
-use std::ffi::CStr;
+use std::ffi::CString;
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -52,9 +51,21 @@ pub struct RootError {
     should_log: bool,
 }
 
-thread_local! {
-    /// A buffer for full names; one for each thread, so that validating a file allocates nothing.
-    static PATH_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+/// The name of a file beneath a root, with that of the root before it. It is made once for each file
+/// that is cached, so that validating one copies nothing.
+#[derive(Debug)]
+pub struct FullName {
+    name: CString,
+    /// Where the path beneath the root begins.
+    path_at: usize,
+}
+
+impl FullName {
+    /// The path beneath the root.
+    #[must_use]
+    pub fn path(&self) -> &[u8] {
+        &self.name.as_bytes()[self.path_at..]
+    }
 }
 
 impl Root {
@@ -125,30 +136,28 @@ impl Root {
         self.open_dir()?.list(path, site, visit)
     }
 
-    /// Whether the metadata of `path` is still `stat`. Costs one system call. Only for a path that
+    /// The full name of `path`, for [`Root::is_unchanged`]. `None` if there is no such path.
+    #[must_use]
+    pub fn full_name(&self, path: &[u8]) -> Option<FullName> {
+        let path = check_relative(path).ok()?;
+        let root = self.path.as_os_str().as_bytes();
+        let name = CString::new([root, b"/", path].concat()).ok()?;
+        Some(FullName { name, path_at: root.len() + 1 })
+    }
+
+    /// Whether the metadata of a file is still `stat`. Costs one system call. Only for a path that
     /// was opened beneath this root before: it is not checked that the path does not lead out.
     #[must_use]
-    pub fn is_unchanged(&self, path: &[u8], stat: &Stat) -> bool {
-        let Ok(path) = check_relative(path) else { return false };
+    pub fn is_unchanged(&self, name: &FullName, stat: &Stat) -> bool {
         // Where no link is followed, a link in the file's place is not the file.
         let flags = match self.symlinks {
             Symlinks::Deny => AtFlags::SYMLINK_NOFOLLOW,
             _ => AtFlags::empty(),
         };
-        let mut name = PATH_BUFFER.take();
-        name.clear();
-        for part in [self.path.as_os_str().as_bytes(), b"/", path, b"\0"] {
-            name.extend_from_slice(part);
-        }
-        let now = match CStr::from_bytes_with_nul(&name) {
-            Ok(name) => statat(CWD, name, flags),
-            Err(_) => Err(Errno::NOENT),
-        };
-        PATH_BUFFER.set(name);
-        let now = match now {
+        let now = match statat(CWD, name.name.as_c_str(), flags) {
             // The full name is too long; the path in the directory may be short enough.
             Err(Errno::NAMETOOLONG) => match self.open_dir() {
-                Ok(root_dir) => root_dir.stat(path, flags),
+                Ok(root_dir) => root_dir.stat(name.path(), flags),
                 Err(missing) => Err(missing.error),
             },
             now => now,

@@ -7,9 +7,10 @@
 //! follow links (mirrors, link checkers, file system layers) follow neither forms nor buttons, so
 //! they fetch each directory once, in one order, and go up one level at a time.
 
+use super::dates::{Dates, Moment};
+use super::name::Name;
 use super::{Column, Entry, Kind, Rows, View};
 use crate::bytes::push_decimal;
-use crate::http1::date::{Civil, four_digits, two_digits};
 use crate::page::escape_html;
 
 /// Appends the page for the clean path `clean`. The root has no link to a parent (B-149 to B-155).
@@ -17,7 +18,8 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     const TITLE: &[u8] = b"Directory listing for /";
     let slash: &[u8] = if clean.is_empty() { b"" } else { b"/" };
 
-    out.reserve(HTML_HEAD.len() + STYLE.len() + 160 * rows.len() + 2048);
+    // Each name twice, and most of what is between them and after them.
+    out.reserve(HTML_HEAD.len() + STYLE.len() + 72 * rows.len() + 2 * rows.names_len() + 2048);
     for before in [HTML_HEAD, STYLE] {
         out.extend_from_slice(before.as_bytes());
         out.extend_from_slice(TITLE);
@@ -36,8 +38,9 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     if !clean.is_empty() {
         out.extend_from_slice(b"<tr><td colspan=\"3\"><a href=\"../\">../</a>\n");
     }
+    let mut dates = Dates::new();
     for entry in rows.iter() {
-        row(out, &entry);
+        row(out, &entry, dates.moment(entry.modified));
     }
     out.extend_from_slice(b"</table>\n");
     if rows.is_empty() {
@@ -93,22 +96,17 @@ fn button(out: &mut Vec<u8>, view: &View, text: &str) {
     }
 }
 
-fn row(out: &mut Vec<u8>, entry: &Entry<&[u8]>) {
-    let directory = entry.kind == Kind::Directory;
-
+fn row(out: &mut Vec<u8>, entry: &Entry<Name<'_>>, modified: Moment) {
     out.extend_from_slice(b"<tr><td><a href=\"");
     entry.href(out);
     out.extend_from_slice(b"\">");
-    escape_html(out, entry.name);
-    let mark: &[u8] = match (entry.is_symlink, directory) {
-        (true, _) => b"@",
-        (false, true) => b"/",
-        (false, false) => b"",
-    };
-    out.extend_from_slice(mark); // B-150
-    out.extend_from_slice(b"</a><td><time>");
-    date(out, entry.modified);
-    out.extend_from_slice(b"</time><td>");
+    entry.name.push_html(out);
+    match (entry.is_symlink, entry.kind) {
+        (true, _) => out.push(b'@'), // B-150
+        (false, Kind::Directory) => out.push(b'/'),
+        (false, Kind::File) => {}
+    }
+    date(out, modified);
     match entry.display_size() {
         Some(bytes) => size(out, bytes),
         None => out.push(b'-'), // programs that parse listings expect three words (R-21)
@@ -116,29 +114,33 @@ fn row(out: &mut Vec<u8>, entry: &Entry<&[u8]>) {
     out.push(b'\n');
 }
 
-/// `YYYY-MM-DD HH:MM` in UTC, the format of `<time>`.
-fn date(out: &mut Vec<u8>, unix: i64) {
-    let at = Civil::utc(unix);
-    out.extend_from_slice(&four_digits(at.year));
-    for (mark, n) in [(b'-', at.month), (b'-', at.day), (b' ', at.hour), (b':', at.minute)] {
-        out.push(mark);
-        out.extend_from_slice(&two_digits(n));
-    }
+/// `YYYY-MM-DD HH:MM` in UTC, the format of `<time>`, with all that is between the name and the size.
+fn date(out: &mut Vec<u8>, Moment { date, time: [hour, minute, _] }: Moment) {
+    const START: usize = b"</a><td><time>".len();
+    let mut text = *b"</a><td><time>YYYY-MM-DD HH:MM</time><td>";
+    let at = &mut text[START..][..16];
+    at[..10].copy_from_slice(&date);
+    at[11..13].copy_from_slice(&hour);
+    at[14..].copy_from_slice(&minute);
+    out.extend_from_slice(&text);
 }
 
 /// `n` bytes as in `ls -h` and Apache: `812`, `3.0M`, `15G`; in powers of 1024, rounded down. One
 /// word, which programs that parse listings recognize as a size (R-21).
 fn size(out: &mut Vec<u8>, n: u64) {
-    const UNITS: [&str; 7] = ["", "K", "M", "G", "T", "P", "E"];
+    const UNITS: &[u8; 6] = b"KMGTPE"; // 64 bits are at most 15E
     let power = n.checked_ilog2().unwrap_or(0) / 10;
     let whole = n >> (10 * power);
     push_decimal(out, whole);
-    if power > 0 && whole < 10 {
+    if power == 0 {
+        return;
+    }
+    if whole < 10 {
         let tenths = (n >> (10 * (power - 1)) & 1023) * 10 / 1024;
         out.push(b'.');
         push_decimal(out, tenths);
     }
-    out.extend_from_slice(UNITS[power as usize].as_bytes()); // 64 bits are at most 15E
+    out.push(UNITS[power as usize - 1]);
 }
 
 const HTML_HEAD: &str = r#"<!DOCTYPE html>

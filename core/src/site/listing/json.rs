@@ -5,31 +5,33 @@
 //! `modified` (RFC 3339, UTC). The text is always UTF-8: in `name`, other bytes are replaced;
 //! `href` is exact.
 
+use super::dates::{Dates, Moment};
+use super::name::Name;
 use super::{Entry, Kind, Rows};
 use crate::bytes::{push_decimal, push_hex};
-use crate::http1::date::{Civil, four_digits, two_digits};
 
 pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
-    out.reserve(160 * rows.len() + 256);
-    out.extend_from_slice(b"{\"path\":");
-    let path = if clean.is_empty() { b"/".to_vec() } else { [b"/", clean, b"/"].concat() };
-    string(out, &path);
-    out.extend_from_slice(b",\"total\":");
+    out.reserve(108 * rows.len() + 2 * rows.names_len() + 256); // each name twice
+    out.extend_from_slice(b"{\"path\":\"/");
+    escape(out, clean);
+    out.extend_from_slice(if clean.is_empty() { b"" } else { b"/" });
+    out.extend_from_slice(b"\",\"total\":");
     push_decimal(out, rows.total);
     out.extend_from_slice(b",\"complete\":");
     boolean(out, rows.is_complete());
     out.extend_from_slice(b",\"entries\":[");
+    let mut dates = Dates::new();
     for (n, entry) in rows.iter().enumerate() {
         out.extend_from_slice(if n == 0 { b"\n" } else { b",\n" });
-        object(out, &entry);
+        object(out, &entry, dates.moment(entry.modified));
     }
     out.extend_from_slice(b"\n]}\n");
 }
 
-fn object(out: &mut Vec<u8>, entry: &Entry<&[u8]>) {
-    out.extend_from_slice(b"{\"name\":");
-    string(out, entry.name);
-    out.extend_from_slice(b",\"href\":\"");
+fn object(out: &mut Vec<u8>, entry: &Entry<Name<'_>>, modified: Moment) {
+    out.extend_from_slice(b"{\"name\":\"");
+    entry.name.push_json(out);
+    out.extend_from_slice(b"\",\"href\":\"");
     entry.href(out); // percent-encoded: needs no JSON escape
     out.extend_from_slice(match entry.kind {
         Kind::File => b"\",\"kind\":\"file\"",
@@ -43,7 +45,7 @@ fn object(out: &mut Vec<u8>, entry: &Entry<&[u8]>) {
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"modified\":\"");
-    date(out, entry.modified);
+    date(out, modified);
     out.extend_from_slice(b"\"}");
 }
 
@@ -51,37 +53,37 @@ fn boolean(out: &mut Vec<u8>, is: bool) {
     out.extend_from_slice(if is { b"true" } else { b"false" });
 }
 
-/// A JSON string (RFC 8259 §7), with U+FFFD for bytes that are not UTF-8.
-fn string(out: &mut Vec<u8>, text: &[u8]) {
-    out.push(b'"');
+/// Appends `text` for use in a JSON string (RFC 8259 §7), with U+FFFD for bytes that are not UTF-8.
+pub(super) fn escape(out: &mut Vec<u8>, text: &[u8]) {
+    let is_plain = |byte: u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
     for piece in text.utf8_chunks() {
-        for byte in piece.valid().bytes() {
-            match byte {
-                b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-                0..0x20 => {
+        let mut rest = piece.valid().as_bytes();
+        while let Some(at) = rest.iter().position(|&byte| !is_plain(byte)) {
+            out.extend_from_slice(&rest[..at]);
+            match rest[at] {
+                byte @ (b'"' | b'\\') => out.extend_from_slice(&[b'\\', byte]),
+                byte => {
                     out.extend_from_slice(b"\\u00");
                     push_hex(out, byte);
                 }
-                _ => out.push(byte),
             }
+            rest = &rest[at + 1..];
         }
+        out.extend_from_slice(rest);
         if !piece.invalid().is_empty() {
             out.extend_from_slice("\u{FFFD}".as_bytes());
         }
     }
-    out.push(b'"');
 }
 
 /// RFC 3339, in seconds.
-fn date(out: &mut Vec<u8>, unix: i64) {
-    let at = Civil::utc(unix);
-    out.extend_from_slice(&four_digits(at.year));
-    let rest = [(b'-', at.month), (b'-', at.day), (b'T', at.hour)];
-    for (mark, n) in rest.into_iter().chain([(b':', at.minute), (b':', at.second)]) {
-        out.push(mark);
-        out.extend_from_slice(&two_digits(n));
-    }
-    out.push(b'Z');
+fn date(out: &mut Vec<u8>, Moment { date, time: [hour, minute, second] }: Moment) {
+    let mut text = *b"YYYY-MM-DDTHH:MM:SSZ";
+    text[..10].copy_from_slice(&date);
+    text[11..13].copy_from_slice(&hour);
+    text[14..16].copy_from_slice(&minute);
+    text[17..19].copy_from_slice(&second);
+    out.extend_from_slice(&text);
 }
 
 #[cfg(test)]

@@ -21,15 +21,18 @@
 //! assert!(page.contains(r#"<a href="A%20b">A b</a>"#));
 //! ```
 
+mod dates;
 mod html;
 mod json;
+mod name;
 mod rows;
+mod sort;
 mod view;
 
 pub use rows::Rows;
 pub use view::{Column, Format, View};
 
-use crate::path;
+use name::Name;
 
 /// One entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,19 +67,17 @@ impl<N> Entry<N> {
     }
 }
 
-impl<N: AsRef<[u8]>> Entry<N> {
+impl Entry<Name<'_>> {
     /// Appends the relative reference from the directory's own URL.
     fn href(&self, out: &mut Vec<u8>) {
-        let name = self.name.as_ref();
-        if name.contains(&b':') {
-            out.extend_from_slice(b"./"); // not a scheme, even if a client decodes first (B-151)
-        }
-        path::encode(out, name);
+        self.name.push_link(out);
         if self.kind == Kind::Directory {
             out.push(b'/');
         }
     }
+}
 
+impl<N> Entry<N> {
     /// The size to show. That of a directory itself is of no use.
     fn display_size(&self) -> Option<u64> {
         (self.kind == Kind::File).then_some(self.size)

@@ -6,10 +6,14 @@
 
 use std::cmp::Reverse;
 
+use super::name::{Name, Needs};
+use super::sort::{Ranked, sort};
 use super::{Column, Entry, Kind, View};
 
 /// Number of rows above which a listing is stored in blocks of their own.
 const MMAP_MIN_ROWS: usize = 1_000;
+/// The length of a usual name in bytes; longer ones take more memory.
+const USUAL_NAME_LEN: usize = 16;
 /// Size of a block in bytes. No allocator in use keeps blocks of this size; glibc's keeps up to 32
 /// MiB.
 const MMAP_BYTES: usize = 33 << 20;
@@ -55,6 +59,7 @@ struct Row {
     key_len: u32,
     kind: Kind,
     is_symlink: bool,
+    needs: Needs,
 }
 
 impl Rows {
@@ -63,7 +68,11 @@ impl Rows {
     pub fn new(view: View, limit: usize) -> Self {
         // Row numbers have 32 bits, and there are up to twice as many rows.
         let limit = limit.clamp(1, u32::MAX as usize / 2);
-        Self { view, limit, total: 0, packed: Packed::default(), order: Vec::new() }
+        // Room for a small listing from the start: memory is not occupied before it is used.
+        let rows = limit.saturating_mul(2).min(MMAP_MIN_ROWS);
+        let names = Vec::with_capacity(rows * USUAL_NAME_LEN);
+        let packed = Packed { rows: Vec::with_capacity(rows), names };
+        Self { view, limit, total: 0, packed, order: Vec::with_capacity(rows) }
     }
 
     /// Adds an entry, in any order.
@@ -104,8 +113,13 @@ impl Rows {
         space
     }
 
+    /// About the length of all names in bytes.
+    pub(super) fn names_len(&self) -> usize {
+        self.packed.names.len()
+    }
+
     /// The rows; in order after sorting.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Entry<&[u8]>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = Entry<Name<'_>>> {
         self.order.iter().map(|&row| self.packed.entry(row))
     }
 
@@ -125,9 +139,9 @@ impl Rows {
     /// Sorts by name in Unicode lower case, directories among files, ties in code-point order
     /// (B-148); then by the column of the view, with a stable sort.
     fn sort(&mut self) {
+        self.sort_by_name();
         let Self { view, packed, order, .. } = self;
         let entry = |row: &u32| packed.entry(*row);
-        order.sort_by_key(|&row| (packed.sort_key(row), packed.entry(row).name));
         match (view.column, view.descending) {
             (Column::Name, false) => {}
             (Column::Name, true) => order.reverse(),
@@ -140,6 +154,20 @@ impl Rows {
             order.sort_by_key(|row| entry(row).kind == Kind::File);
         }
     }
+
+    fn sort_by_name(&mut self) {
+        let Self { packed, order, .. } = self;
+        let key = |row| packed.sort_key(row);
+        let mut ranked = Vec::new();
+        if order.len() > MMAP_MIN_ROWS {
+            reserve_mmapped(&mut ranked);
+        }
+        ranked.extend(order.iter().map(|&row| Ranked::new(row, key(row))));
+        let name_and_age = |row| (packed.name(row), row);
+        sort(&mut ranked, &key, &|a, b| name_and_age(a).cmp(&name_and_age(b)));
+        order.clear();
+        order.extend(ranked.iter().map(|ranked| ranked.row));
+    }
 }
 
 impl Packed {
@@ -150,34 +178,35 @@ impl Packed {
             reserve_mmapped(&mut self.rows);
             reserve_mmapped(&mut self.names);
         }
-        let name = entry.name.as_ref();
-        let key = sort_key(name).unwrap_or_default();
+        let bytes = entry.name.as_ref();
+        let name = Name::new(bytes, Needs::of(bytes));
+        let name_start = self.names.len();
+        self.names.extend_from_slice(bytes);
+        let key_len = name.push_lower_case(&mut self.names) as u32;
         self.rows.push(Row {
             size: entry.size,
             modified: entry.modified,
-            name_start: self.names.len(),
-            name_len: name.len() as u32,
-            key_len: key.len() as u32,
+            name_start,
+            name_len: bytes.len() as u32,
+            key_len,
             kind: entry.kind,
             is_symlink: entry.is_symlink,
+            needs: name.needs(),
         });
-        self.names.extend_from_slice(name);
-        self.names.extend_from_slice(&key);
         number as u32
     }
 
-    fn entry(&self, number: u32) -> Entry<&[u8]> {
-        let &Row { size, modified, name_start, name_len, kind, is_symlink, .. } =
-            &self.rows[number as usize];
-        Entry {
-            name: &self.names[name_start..][..name_len as usize],
-            kind,
-            is_symlink,
-            size,
-            modified,
-        }
+    fn entry(&self, number: u32) -> Entry<Name<'_>> {
+        let &Row { size, modified, kind, is_symlink, needs, .. } = &self.rows[number as usize];
+        Entry { name: Name::new(self.name(number), needs), kind, is_symlink, size, modified }
     }
 
+    fn name(&self, number: u32) -> &[u8] {
+        let &Row { name_start, name_len, .. } = &self.rows[number as usize];
+        &self.names[name_start..][..name_len as usize]
+    }
+
+    #[inline]
     fn sort_key(&self, number: u32) -> &[u8] {
         let &Row { name_start, name_len, key_len, .. } = &self.rows[number as usize];
         match key_len {
@@ -195,24 +224,20 @@ fn reserve_mmapped<T>(vec: &mut Vec<T>) {
     let _ = vec.try_reserve_exact((MMAP_BYTES / size_of::<T>()).saturating_sub(vec.len()));
 }
 
-/// The name in Unicode lower case, if that differs from the name. UTF-8 sorts in code-point order.
-fn sort_key(name: &[u8]) -> Option<Vec<u8>> {
-    if name.iter().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
-        return None;
-    }
-    Some(String::from_utf8_lossy(name).to_lowercase().into_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::entry;
     use super::*;
 
+    fn text(entry: &Entry<Name<'_>>) -> String {
+        String::from_utf8(entry.name.as_ref().to_vec()).unwrap()
+    }
+
     fn names(view: View, entries: &[Entry]) -> Vec<String> {
         let mut rows = Rows::new(view, 1_000);
         entries.iter().for_each(|entry| rows.add(entry.clone()));
         rows.sort_and_truncate();
-        rows.iter().map(|entry| String::from_utf8(entry.name.to_vec()).unwrap()).collect()
+        rows.iter().map(|entry| text(&entry)).collect()
     }
 
     #[test]
@@ -257,7 +282,7 @@ mod tests {
         assert!(rows.order.capacity() <= 40);
         rows.sort_and_truncate();
         assert!(!rows.is_complete() && rows.total == 100_000);
-        let kept: Vec<_> = rows.iter().map(|e| str::from_utf8(e.name).unwrap()).collect();
+        let kept: Vec<_> = rows.iter().map(|entry| text(&entry)).collect();
         assert_eq!(kept.join(" "), "00000 00001 00002 00003 00004 00005 00006 00007 00008 00009");
     }
 
@@ -270,7 +295,7 @@ mod tests {
         }
         rows.sort_and_truncate();
         for (n, entry) in rows.iter().enumerate() {
-            assert_eq!((entry.size, entry.name), (n as u64, long(n).as_bytes()));
+            assert_eq!((entry.size, text(&entry)), (n as u64, long(n)));
         }
         assert!(rows.packed.rows.capacity() * size_of::<Row>() > 32 << 20);
         assert!(

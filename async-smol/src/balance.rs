@@ -1,0 +1,74 @@
+//! Which worker serves a new connection.
+//!
+//! All workers accept from the same listeners. A new connection wakes one that is idle, and nearly
+//! always the same one: so it would have all long-lived connections of a server with little to do,
+//! and be the only one that works when they become busy. A worker that has many more connections
+//! than another gives it the new one.
+
+use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use doorstep_driver::connections::Registration;
+use doorstep_driver::event_listener::{Event, EventListener};
+
+/// The number of connections of each worker, and those that are given to it.
+pub(crate) struct Balance<'s>(Vec<Share<'s>>);
+
+#[derive(Default)]
+struct Share<'s> {
+    open: AtomicUsize,
+    given: Mutex<Vec<Registration<'s>>>,
+    came: Event,
+}
+
+impl<'s> Balance<'s> {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self((0..workers).map(|_| Share::default()).collect())
+    }
+
+    /// Gives a connection that worker `from` has accepted to one that has fewer. Returns it if there
+    /// is none.
+    pub(crate) fn hand_over(
+        &self,
+        connection: Registration<'s>,
+        from: usize,
+    ) -> Option<Registration<'s>> {
+        let open = |share: &Share<'_>| share.open.load(Ordering::Relaxed);
+        let Some(least) = self.0.iter().min_by_key(|share| open(share)) else {
+            return Some(connection);
+        };
+        // To wake another worker costs more than a small difference.
+        let (own, others) = (self.0.get(from).map_or(0, open), open(least));
+        if own <= others + others / 8 + 1 {
+            return Some(connection);
+        }
+        least.given.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        least.came.notify(usize::MAX);
+        None
+    }
+
+    /// A listener that is notified when worker `to` is given a connection. To miss none, listen before
+    /// looking.
+    pub(crate) fn listen(&self, to: usize) -> EventListener {
+        self.0[to].came.listen()
+    }
+
+    /// Serves, by `serve`, the connections that worker `to` was given.
+    pub(crate) fn taken_over(&self, to: usize, serve: impl FnMut(Registration<'s>)) {
+        let mut given = self.0[to].given.lock().unwrap_or_else(PoisonError::into_inner);
+        let given_now = mem::take(&mut *given);
+        drop(given);
+        given_now.into_iter().for_each(serve);
+    }
+
+    /// Worker `at` serves one more.
+    pub(crate) fn opened(&self, at: usize) {
+        self.0[at].open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection of worker `at` has closed.
+    pub(crate) fn closed(&self, at: usize) {
+        self.0[at].open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
