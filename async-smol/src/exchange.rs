@@ -40,7 +40,7 @@ use crate::socket::{Reader, Socket};
 ///
 /// impl Handler for Uppercase {
 ///     async fn post(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
-///         let mut part = [0; 8 << 10];
+///         let mut part = vec![0; 8 << 10]; // an array would be a part of the future
 ///         let mut n = exchange.body().read(&mut part).await?;
 ///         exchange.respond(200).header("Content-Type", "text/plain").streamed_body()?;
 ///         while n > 0 {
@@ -58,19 +58,38 @@ use crate::socket::{Reader, Socket};
 /// ```
 /// # use std::io;
 /// # use doorstep_async_smol::{Exchange, Handler};
-/// use smol::fs::{self, File};
-/// use smol::io::{AsyncWriteExt, copy};
+/// use std::fs::{self, File};
+/// use std::io::Write;
+/// use smol::io::AsyncReadExt;
 ///
 /// struct Upload;
 ///
 /// impl Handler for Upload {
 ///     async fn put(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
-///         let part = format!("upload.{}", exchange.peer_addr()); // one for each connection
-///         let mut file = File::create(&part).await?;
-///         copy(exchange.body().limit(10 << 20), &mut file).await?; // 413 if it is larger
-///         file.flush().await?;
-///         fs::rename(&part, "upload").await?;
+///         let path = format!("upload.{}", exchange.peer_addr()); // one for each connection
+///         let received = receive(exchange, path.clone()).await;
+///         exchange
+///             .unblock(move || match received {
+///                 Ok(()) => fs::rename(&path, "upload"),
+///                 // Too large (413), or the client has disconnected.
+///                 Err(error) => fs::remove_file(&path).and(Err(error)),
+///             })
+///             .await?;
 ///         exchange.respond(204).body("")
+///     }
+/// }
+///
+/// /// Receives the body into a new file. Files block, so that is done in the server's pool.
+/// async fn receive(exchange: &mut Exchange<'_>, path: String) -> io::Result<()> {
+///     let mut file = exchange.unblock(|| File::create(path)).await?;
+///     loop {
+///         let mut part = vec![0; 64 << 10];
+///         let n = exchange.body().limit(10 << 20).read(&mut part).await?;
+///         if n == 0 {
+///             return Ok(());
+///         }
+///         let written = exchange.unblock(move || file.write_all(&part[..n]).map(|()| file));
+///         file = written.await?;
 ///     }
 /// }
 /// ```
@@ -138,7 +157,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// The body, to read.
-    /// It is an [`AsyncRead`]: `smol::io::AsyncReadExt` has the methods to read it.
+    /// It is an `AsyncRead`: `smol::io::AsyncReadExt` has the methods to read it.
     ///
     /// The first read sends `100 Continue` if the client waits for it and no response has begun
     /// (RFC 9110 §10.1.1). The body can also be read after that, but such a client may then wait for a
@@ -146,7 +165,10 @@ impl<'a> Exchange<'a> {
     ///
     /// Reading returns [`io::ErrorKind::InvalidData`] with a [`doorstep_core::http1::Reject`] inside
     /// if the client breaks a rule of framing, `UnexpectedEof` if it has closed the connection,
-    /// `TimedOut` if it is too slow.
+    /// `TimedOut` if it is too slow. An error is returned once; reads after it return 0, like those
+    /// after the end of the body, so that a loop which ignores errors ends, too. A handler that
+    /// returns the error leaves the response to the server: a 400, 408 or 413 without a message to
+    /// the observer. One that ignores it takes a part for the whole body.
     ///
     /// # Cancel safety
     /// If the future of a single read is dropped, nothing is lost: read again. What `read_exact`,
@@ -159,6 +181,18 @@ impl<'a> Exchange<'a> {
     /// Begins the response. Its Date is this moment, however long ago the request came.
     pub fn respond(&mut self, status: u16) -> Response<'_> {
         self.state.respond(status)
+    }
+
+    /// Adds a header to the response of this exchange, whoever makes it: this handler, one that it
+    /// wraps, [`Files`](crate::Files), or the server in place of a handler that fails. It comes before
+    /// the headers that the response has of its own, also if these have the same name. It is not part
+    /// of interim responses.
+    ///
+    /// # Errors
+    /// Returns [`doorstep_core::http1::Misuse`] if a response has begun, if name or value are
+    /// malformed, and for headers of framing (`Content-Length`, `Connection` and others).
+    pub fn add_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> io::Result<()> {
+        self.state.add_header(name, value)
     }
 
     /// Responds 501 to a method that is not supported, as `http.server` does (B-022).
@@ -256,7 +290,9 @@ impl<'a> Exchange<'a> {
     /// Sends what has been written so far; for a body whose next part takes its time.
     ///
     /// # Errors
-    /// Returns the error of the socket.
+    /// Returns the error of the socket. A client that has closed the connection is noticed when the
+    /// system has been told so: the first part after that is often still accepted, and a later one is
+    /// the error.
     ///
     /// # Cancel safety
     /// If the future is dropped, the rest leaves with the next flush, or at the end of the response.
@@ -302,6 +338,9 @@ impl<'a> Exchange<'a> {
     /// response; it counts as disconnected after [`Config::half_close_timeout`]. If it has sent
     /// something that was not read, a disconnect is noticed after
     /// [`Config::disconnect_check_interval`].
+    ///
+    /// A handler may then return an error of kind [`io::ErrorKind::ConnectionAborted`]: that is not
+    /// reported to the observer, and the log shows a client that has disconnected.
     ///
     /// Make it once, and poll it by reference if it is needed again: a new one begins the timeout of
     /// a half-close anew.
@@ -407,7 +446,7 @@ impl AsyncRead for Body<'_, '_> {
                 BodyRead::Read(n) => return Poll::Ready(Ok(n)),
                 BodyRead::Flush => {
                     let flushed = ready!(socket.poll_flush(cx, state.to_send(), false));
-                    state.record_flush(flushed)?;
+                    state.body_flushed(flushed)?;
                 }
                 BodyRead::Receive(most) => {
                     let read = |stream: &mut Reader<'_>| stream.read(&mut buffer[..most]);

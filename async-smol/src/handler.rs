@@ -21,7 +21,9 @@
 //! does not await is a handler, too, for every method. So is `Arc<H>`.
 //!
 //! The server calls [`Handler::handle`] and [`Handler::observer`], and nothing else. So a handler that
-//! wraps another one overrides these two; methods and expectations are those of the other.
+//! wraps another one overrides these two; methods and expectations are those of the other. It
+//! passes requests on by `handle`: if it called `get` of the other one, a handler that overrides only
+//! `handle`, such as a closure, would respond 501.
 //!
 //! ```no_run
 //! # use std::io;
@@ -90,6 +92,9 @@ use crate::exchange::Exchange;
 /// connection is closed in such a way that the client sees that the response is incomplete. The same
 /// happens if a method returns without a response, or does not end it. Neither affects other
 /// connections; nor does a panic. All of these are reported to [`Observer::on_error`], with the path.
+///
+/// Local variables that live across an `.await` are part of the future of each request: put large buffers
+/// on the heap, as `vec![0; 8 << 10]`, not as `[0; 8 << 10]`.
 pub trait Handler: Send + Sync + 'static {
     /// GET.
     ///

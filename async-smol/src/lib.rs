@@ -7,7 +7,7 @@
 //!
 //! ```no_run
 //! use std::io;
-//! use doorstep_async_smol::{Exchange, Files, Handler, Server};
+//! use doorstep_async_smol::{AccessLog, Exchange, Files, Handler, Server};
 //!
 //! struct Hello(Files);
 //!
@@ -15,14 +15,18 @@
 //!     async fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
 //!         match exchange.head().path() {
 //!             b"/hello" => exchange.respond(200).header("Content-Type", "text/plain").body("hello\n"),
-//!             _ => self.0.get(exchange).await,
+//!             _ => self.0.handle(exchange).await,
 //!         }
 //!     }
 //! }
 //!
-//! smol::block_on(Server::bind("127.0.0.1:8000")?.serve(Hello(Files::new(".")?)))
+//! let service = Hello(Files::new(".")?).with_observer(AccessLog::stderr()?);
+//! smol::block_on(Server::bind("127.0.0.1:8000")?.serve(service))
 //! # ;Ok::<(), io::Error>(())
 //! ```
+//!
+//! Without an observer nothing is logged, not even that a handler has failed: [`AccessLog`] is the log of
+//! the command, with a line for each request and each error.
 //!
 //! [`Server::serve`] is one future, for any executor: everything it starts lives inside it, so
 //! dropping it leaves no task and no descriptor behind. [`Server::run`] serves on several threads. An
@@ -60,10 +64,13 @@ mod worker;
 /// Its `Async` is the socket that [`Exchange::upgraded`] returns.
 pub use async_io;
 pub use doorstep_core as core;
+/// What this crate has no name for at its top: settings of files, connections, the log.
+pub use doorstep_driver as driver;
 pub use doorstep_driver::cgi::{Cgi, CgiSettings};
 pub use doorstep_driver::exchange::ExchangeView;
 pub use doorstep_driver::files::Files;
 pub use doorstep_driver::net::{MemoryStream, PeerState, Stream};
+pub use doorstep_driver::os::{Log, Symlinks};
 pub use doorstep_driver::{
     AccessLog, Config, Ending, Observer, Record, Response, ShutdownHandle, ShutdownReport,
     ShutdownSchedule, Stopping, Timing, WithObserver,

@@ -2,8 +2,8 @@
 //!
 //! The handler is called by the same code as on a real connection, so the response is the one that a
 //! client gets: framing, `100 Continue`, error pages, limits. There is no port, no thread and no
-//! reactor, and nothing waits; but for the `Date` header, the same request has the same response.
-//! Work for [`Exchange::unblock`](crate::Exchange::unblock) is done at once.
+//! reactor, and nothing waits but timers of the handler; but for the `Date` header, the same request has
+//! the same response. Work for [`Exchange::unblock`](crate::Exchange::unblock) is done at once.
 //!
 //! ```
 //! use doorstep_async_smol::{Exchange, test};

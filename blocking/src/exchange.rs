@@ -58,10 +58,13 @@ use crate::socket::Socket;
 ///
 /// impl Handler for Upload {
 ///     fn put(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
-///         let part = format!("upload.{}", exchange.peer_addr()); // one for each connection
-///         let mut file = File::create(&part)?;
-///         io::copy(&mut exchange.body().limit(10 << 20), &mut file)?; // 413 if it is larger
-///         fs::rename(&part, "upload")?;
+///         let path = format!("upload.{}", exchange.peer_addr()); // one for each connection
+///         let mut file = File::create(&path)?;
+///         if let Err(error) = io::copy(&mut exchange.body().limit(10 << 20), &mut file) {
+///             fs::remove_file(&path)?;
+///             return Err(error); // a 413 if it is too large, or the client has disconnected
+///         }
+///         fs::rename(&path, "upload")?;
 ///         exchange.respond(204).body("")
 ///     }
 /// }
@@ -115,7 +118,10 @@ impl<'a> Exchange<'a> {
     ///
     /// Reading returns [`io::ErrorKind::InvalidData`] with a [`doorstep_core::http1::Reject`] inside
     /// if the client breaks a rule of framing, `UnexpectedEof` if it has closed the connection,
-    /// `TimedOut` if it is too slow.
+    /// `TimedOut` if it is too slow. An error is returned once; reads after it return 0, like those
+    /// after the end of the body, so that a loop which ignores errors ends, too. A handler that
+    /// returns the error leaves the response to the server: a 400, 408 or 413 without a message to
+    /// the observer. One that ignores it takes a part for the whole body.
     pub fn body(&mut self) -> Body<'_, 'a> {
         Body { exchange: self }
     }
@@ -123,6 +129,18 @@ impl<'a> Exchange<'a> {
     /// Begins the response. Its Date is this moment, however long ago the request came.
     pub fn respond(&mut self, status: u16) -> Response<'_> {
         self.state.respond(status)
+    }
+
+    /// Adds a header to the response of this exchange, whoever makes it: this handler, one that it
+    /// wraps, [`Files`](crate::Files), or the server in place of a handler that fails. It comes before
+    /// the headers that the response has of its own, also if these have the same name. It is not part
+    /// of interim responses.
+    ///
+    /// # Errors
+    /// Returns [`doorstep_core::http1::Misuse`] if a response has begun, if name or value are
+    /// malformed, and for headers of framing (`Content-Length`, `Connection` and others).
+    pub fn add_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> io::Result<()> {
+        self.state.add_header(name, value)
     }
 
     /// Responds 501 to a method that is not supported, as `http.server` does (B-022).
@@ -200,7 +218,9 @@ impl<'a> Exchange<'a> {
     /// Sends what has been written so far; for a body whose next part takes its time.
     ///
     /// # Errors
-    /// Returns the error of the socket.
+    /// Returns the error of the socket. A client that has closed the connection is noticed when the
+    /// system has been told so: the first part after that is often still accepted, and a later one is
+    /// the error.
     pub fn flush(&mut self) -> io::Result<()> {
         let flushed = self.socket.flush(self.state.to_send(), false);
         self.state.record_flush(flushed)
@@ -238,6 +258,9 @@ impl<'a> Exchange<'a> {
     /// reads nothing: requests that have arrived already are kept. A client that has only closed its
     /// half of the connection may wait for the response; it counts as disconnected after
     /// [`Config::half_close_timeout`], which all calls during one exchange measure together.
+    ///
+    /// A handler may then return an error of kind [`io::ErrorKind::ConnectionAborted`]: that is not
+    /// reported to the observer, and the log shows a client that has disconnected.
     ///
     /// A thread cannot wait for two things, so a handler that waits for something else checks now and
     /// then, with a timeout of zero:
@@ -339,7 +362,10 @@ impl Read for Body<'_, '_> {
             let Exchange { state, socket, .. } = &mut *self.exchange;
             match state.read_body(buffer)? {
                 BodyRead::Read(n) => return Ok(n),
-                BodyRead::Flush => self.exchange.flush()?,
+                BodyRead::Flush => {
+                    let flushed = socket.flush(state.to_send(), false);
+                    state.body_flushed(flushed)?;
+                }
                 BodyRead::Receive(most) => {
                     return state.received(socket.read_into(&mut buffer[..most], WaitingFor::Body));
                 }

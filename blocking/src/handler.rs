@@ -20,7 +20,9 @@
 //! A closure is a handler too, for every method. So are `Arc<H>` and `Box<dyn Handler>`.
 //!
 //! The server calls [`Handler::handle`] and [`Handler::observer`], and nothing else. So a handler that
-//! wraps another one overrides these two; methods and expectations are those of the other.
+//! wraps another one overrides these two; methods and expectations are those of the other. It
+//! passes requests on by `handle`: if it called `get` of the other one, a handler that overrides only
+//! `handle`, such as a closure, would respond 501.
 //!
 //! ```no_run
 //! # use std::io;

@@ -6,7 +6,7 @@
 //!
 //! ```no_run
 //! use std::io;
-//! use doorstep_blocking::{Exchange, Files, Handler, Server};
+//! use doorstep_blocking::{AccessLog, Exchange, Files, Handler, Server};
 //!
 //! struct Hello(Files);
 //!
@@ -14,14 +14,18 @@
 //!     fn get(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
 //!         match exchange.head().path() {
 //!             b"/hello" => exchange.respond(200).header("Content-Type", "text/plain").body("hello\n"),
-//!             _ => self.0.get(exchange),
+//!             _ => self.0.handle(exchange),
 //!         }
 //!     }
 //! }
 //!
-//! Server::bind("127.0.0.1:8000")?.serve(Hello(Files::new(".")?))
+//! let service = Hello(Files::new(".")?).with_observer(AccessLog::stderr()?);
+//! Server::bind("127.0.0.1:8000")?.serve(service)
 //! # ;Ok::<(), io::Error>(())
 //! ```
+//!
+//! Without an observer nothing is logged, not even that a handler has failed: [`AccessLog`] is the log of
+//! the command, with a line for each request and each error.
 //!
 //! Deadlines and limits are on by default ([`Config`]). The number of threads is bounded; slow and
 //! idle connections are evicted for new ones. [`Server::shutdown_handle`] stops the server gracefully,
@@ -49,10 +53,13 @@ pub mod test;
 mod thread_pool;
 
 pub use doorstep_core as core;
+/// What this crate has no name for at its top: settings of files, connections, the log.
+pub use doorstep_driver as driver;
 pub use doorstep_driver::cgi::{Cgi, CgiSettings};
 pub use doorstep_driver::exchange::ExchangeView;
 pub use doorstep_driver::files::Files;
 pub use doorstep_driver::net::{MemoryStream, PeerState, Stream};
+pub use doorstep_driver::os::{Log, Symlinks};
 pub use doorstep_driver::{
     AccessLog, Config, Ending, Observer, Record, Response, ShutdownHandle, ShutdownReport,
     ShutdownSchedule, Stopping, Timing, WithObserver,

@@ -2,7 +2,8 @@
 //!
 //! The handler is called by the same code as on a real connection, so the response is the one that a
 //! client gets: framing, `100 Continue`, error pages, limits. There is no port and no thread, and
-//! nothing waits; but for the `Date` header, the same request has the same response.
+//! nothing waits but timers of the handler; but for the `Date` header, the same request has the same
+//! response.
 //!
 //! ```
 //! use doorstep_blocking::{Exchange, test};

@@ -58,7 +58,8 @@ pub struct Record<'a> {
     /// The head of the request, for an access log that shows its headers (User-Agent, Referer, Host);
     /// `None` if what was received is not a valid head.
     pub head: Option<&'a Head<'a>>,
-    /// The user as whom the client has authenticated (`REMOTE_USER`, RFC 3875 §4.1.11), if it has.
+    /// The user as whom the client has authenticated (`REMOTE_USER`, RFC 3875 §4.1.11). `None` unless
+    /// the embedder sets it: no front end does, since a handler checks passwords, and not the server.
     pub user: Option<&'a [u8]>,
     /// When the exchange began, and how long it took; `None` if it was not measured.
     pub timing: Option<Timing>,
@@ -79,6 +80,31 @@ pub enum Ending {
     ClientDisconnected,
     /// The client was too slow, in sending the request or in receiving the response.
     TimedOut,
+}
+
+impl Ending {
+    /// The word for a log: `complete`, `aborted`, `disconnected` or `timed_out`.
+    ///
+    /// ```
+    /// use doorstep_core::log::Ending;
+    ///
+    /// assert_eq!(Ending::ClientDisconnected.as_str(), "disconnected");
+    /// ```
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Aborted => "aborted",
+            Self::ClientDisconnected => "disconnected",
+            Self::TimedOut => "timed_out",
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// When an exchange began, and how long it took.

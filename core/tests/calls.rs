@@ -39,6 +39,70 @@ fn every_call_out_of_order_is_a_misuse_and_sends_nothing() {
 }
 
 #[test]
+fn a_misuse_tells_what_comes_too_early_and_what_too_late() {
+    let mut connection = Connection::new(Limits::default());
+    let mut outbox = Outbox::new("");
+    let _ = connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    assert_eq!(connection.send(b"x", &mut outbox), Err(Misuse::ResponseNotBegun));
+    assert_eq!(connection.body_sent(1), Err(Misuse::ResponseNotBegun));
+    connection.respond(200, &mut outbox).sized_body(1).unwrap();
+    let second = connection.respond(200, &mut outbox).body(b"");
+    assert_eq!(second, Err(Misuse::ResponseBegun));
+    assert_eq!(connection.send_interim(103, &[], &mut outbox), Err(Misuse::ResponseBegun));
+    connection.send(b"x", &mut outbox).unwrap();
+    let second = connection.respond(200, &mut outbox).body(b"");
+    assert_eq!(second, Err(Misuse::ResponseComplete));
+    assert_eq!(connection.send(b"x", &mut outbox), Err(Misuse::ResponseComplete));
+    let status = connection.respond(42, &mut outbox).body(b"").unwrap_err();
+    assert_eq!(status.to_string(), "the status 42 is not allowed here");
+}
+
+#[test]
+fn a_header_of_the_next_response_is_sent_once_whatever_the_response_is() {
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut connection = Connection::new(Limits::default());
+    let mut outbox = Outbox::new("mine");
+    outbox.add_header("X-Id", b"1").unwrap();
+    outbox.set_date(784_111_777); // before it
+    outbox.add_default_header("X-Always", b"yes").unwrap();
+    outbox.add_header("X-Other", b"").unwrap();
+    for (name, value, misuse) in [
+        ("Content-Length", &b"1"[..], Misuse::ReservedHeader),
+        ("Connection", b"close", Misuse::ReservedHeader),
+        ("X Y", b"", Misuse::BadHeader),
+        ("X", b"a\r\nY: b", Misuse::BadHeader),
+    ] {
+        assert_eq!(outbox.add_header(name, value), Err(misuse));
+    }
+    let _ = connection.advance(GET).unwrap();
+    let failed = connection.respond(200, &mut outbox).header("X", "\n").body(b"");
+    assert_eq!((failed, outbox.is_empty()), (Err(Misuse::BadHeader), true));
+    connection.respond(404, &mut outbox).error_page("").unwrap();
+    let head = "HTTP/1.1 404 Not Found\r\nServer: mine\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+                X-Always: yes\r\n";
+    let first = [head, "X-Id: 1\r\nX-Other: \r\nContent-Type: "].concat();
+    assert!(outbox.unsent().starts_with(first.as_bytes()), "{}", outbox.unsent().escape_ascii());
+
+    outbox.clear();
+    let _ = connection.advance(GET).unwrap();
+    outbox.add_header("X-Id", b"2").unwrap();
+    outbox.clear_headers();
+    connection.respond(404, &mut outbox).error_page("").unwrap();
+    let second = [head, "Content-Type: "].concat();
+    assert!(outbox.unsent().starts_with(second.as_bytes()), "{}", outbox.unsent().escape_ascii());
+
+    outbox.clear();
+    outbox.add_header("X-Id", b"3").unwrap();
+    let reject = connection.advance(b"NONSENSE\r\n\r\n").map(drop).unwrap_err();
+    connection.refuse(reject, b"NONSENSE", &mut outbox);
+    let refused = String::from_utf8(outbox.unsent().to_vec()).unwrap();
+    assert!(
+        refused.starts_with("HTTP/1.1 400 ") && refused.contains("\r\nX-Id: 3\r\n"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn b_082_a_refusal_after_head_has_its_page() {
     let mut connection = Connection::new(Limits::default());
     let mut outbox = Outbox::new("");

@@ -36,21 +36,22 @@ fn the_end_of_a_response_in_every_situation() {
         assert!(matches!(it.advance(b""), Ok((0, Event::Closed))));
     };
     let (due, short) = (Err(Misuse::NoResponseDue), Err(Misuse::BodyTooShort));
+    let early = Err(Misuse::ResponseNotBegun);
     let table: &[Row<'_>] = &[
         (b"", &[], due),
         (b"", &[eof], due),
-        (GET, &[], due),
+        (GET, &[], early),
         (GET, &[whole], Ok(())),
         (GET, &[whole, end, end], Ok(())),
-        (GET, &[whole, get], due),
+        (GET, &[whole, get], early),
         (GET, &[whole, abort], due),
         (GET, &[whole, eof], Ok(())),
         (GET, &[|it, out| it.respond(204, out).body(b"").unwrap()], Ok(())),
         (GET, &[|it, out| it.respond(304, out).sized_body(3).unwrap()], Ok(())),
         (GET, &[|it, out| it.respond(404, out).error_page("").unwrap()], Ok(())),
         (GET, &[|it, out| it.respond(200, out).sized_body(0).unwrap()], Ok(())),
-        (GET, &[|it, out| drop(it.respond(200, out))], due),
-        (GET, &[|it, out| it.send_interim(103, &[], out).unwrap()], due),
+        (GET, &[|it, out| drop(it.respond(200, out))], early),
+        (GET, &[|it, out| it.send_interim(103, &[], out).unwrap()], early),
         (GET, &[sized], short),
         (GET, &[sized, part], short),
         (GET, &[sized, part, rest], Ok(())),
@@ -60,18 +61,18 @@ fn the_end_of_a_response_in_every_situation() {
         (GET, &[streamed, part, end, end], Ok(())),
         (GET, &[streamed, abort], due),
         (GET, &[refuse], due),
-        (HEAD, &[], due),
+        (HEAD, &[], early),
         (HEAD, &[whole], Ok(())),
         (HEAD, &[sized], Ok(())),
         (HEAD, &[sized, part], Ok(())),
         (HEAD, &[sized, part, rest, end], Ok(())),
         (HEAD, &[streamed, part, end], Ok(())),
-        (HEAD, &[streamed, get], due),
+        (HEAD, &[streamed, get], early),
         (HEAD, &[streamed, abort], due),
         (OLD_GET, &[streamed, part], Ok(())),
         (OLD_GET, &[streamed, part, end], Ok(())),
         (OLD_HEAD, &[streamed, part, rest, end], Ok(())),
-        (POST, &[], due),
+        (POST, &[], early),
         (POST, &[whole], Ok(())),
         (POST, &[sized], short),
         (POST, &[refuse], due),
@@ -160,7 +161,7 @@ fn a_kept_connection_accepts_no_body_for_the_next_request() {
     read(&mut connection, HEAD);
     connection.respond(200, &mut outbox).sized_body(4).unwrap();
     read(&mut connection, GET);
-    assert_eq!(connection.send(b"ab", &mut outbox), Err(Misuse::NoResponseDue));
+    assert_eq!(connection.send(b"ab", &mut outbox), Err(Misuse::ResponseNotBegun));
     connection.respond(200, &mut outbox).sized_body(1).unwrap();
     assert_eq!(connection.send(b"ab", &mut outbox), Err(Misuse::BodyTooLong));
     connection.send(b"a", &mut outbox).unwrap();

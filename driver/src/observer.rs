@@ -26,13 +26,12 @@ use crate::process_limit::ProcessLimit;
 ///
 /// impl Observer for Durations {
 ///     fn log(&self, record: &Record<'_>) {
-///         let (Some(method), Some(path), Some(timing)) =
-///             (record.method(), record.path(), record.timing)
-///         else {
-///             return; // the request was not valid
-///         };
-///         let (method, path) = (method.escape_ascii(), path.escape_ascii());
-///         let line = format!("{method} {path} {} {:?}\n", record.status, timing.duration);
+///         // Of a request that is not valid, and gets a 400, there may be no method and no path.
+///         let method = record.method().unwrap_or(b"-").escape_ascii();
+///         let path = record.path().unwrap_or(b"-").escape_ascii();
+///         let duration = record.timing.map(|timing| timing.duration).unwrap_or_default();
+///         let (status, ending) = (record.status, record.ending.as_str());
+///         let line = format!("{method} {path} {status} {ending} {duration:?}\n");
 ///         self.0.write(line.as_bytes()); // does not wait for the reader of stderr
 ///     }
 ///
@@ -82,15 +81,16 @@ pub trait Observer: Send + Sync {
     }
 
     /// Whether [`Record::timing`] is to be measured. Costs two readings of clocks for each request and
-    /// one for each write of responses.
+    /// one for each write of responses. Default: true; it is not taken from [`Observer::inner`].
     fn wants_timing(&self) -> bool {
         true
     }
 
     /// An error that the access log does not show: why a file was refused, a script or a handler
     /// failed, or a connection was lost; or that a handler has forgotten to respond, or to end its
-    /// response. Errors of a request begin with its path. `peer` is the client's address, or the server's own if no client is
-    /// concerned.
+    /// response. A client's fault that the response shows is none, such as a body that is cut, malformed
+    /// (400) or too large (413). Errors of a request begin with its path. `peer` is the client's address,
+    /// or the server's own if no client is concerned.
     fn on_error(&self, peer: IpAddr, message: &str) {
         self.inner().on_error(peer, message);
     }

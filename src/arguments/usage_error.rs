@@ -1,12 +1,13 @@
 //! Usage errors: messages for common mistakes where clap's own do not help, and escaping.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory};
 use doorstep_core::log;
 
-use super::{Arguments, files};
+use super::{Arguments, files, values};
 
 /// The error to print for `error`, which clap has found in `words`, the command line.
 pub(super) fn explain(error: clap::Error, words: &[OsString]) -> clap::Error {
@@ -33,6 +34,18 @@ fn better_message(error: &clap::Error, command: &Command, words: &[OsString]) ->
         return None;
     };
     match error.kind() {
+        ErrorKind::ValueValidation if option == "[PORT]" => {
+            let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidValue) else {
+                return None;
+            };
+            Path::new(word).is_dir().then(|| {
+                let directory = values::quote(word);
+                format!(
+                    "invalid value {word:?} for '[PORT]': it is a directory; to serve it: --directory \
+                     {directory}"
+                )
+            })
+        }
         ErrorKind::UnknownArgument if matches!(&**option, "--port" | "-P") => Some(format!(
             "unexpected option {option}; give the port without an option: doorstep 8000"
         )),
@@ -138,6 +151,21 @@ mod tests {
             assert!(text.contains("give the port without an option: doorstep 8000\n"), "{text}");
             assert!(text.contains("Usage: doorstep [OPTIONS] [PORT]"), "{text}");
         }
+    }
+
+    #[test]
+    fn b_275_a_directory_in_place_of_the_port() {
+        let text = plain(&["src"]); // beside Cargo.toml
+        let expected = "\"src\" for '[PORT]': it is a directory; to serve it: --directory src\n";
+        assert!(text.contains(expected) && text.contains("Usage: doorstep "), "{text}");
+        let text = plain(&["no-such-directory"]);
+        assert!(!text.contains("--directory"), "{text}");
+        let root = tempfile::tempdir().expect("a directory can be made");
+        let path = root.path().join("a\u{202e}\x1b[31m b");
+        std::fs::create_dir(&path).expect("it is made");
+        let text = message(&[path.to_str().expect("it is UTF-8")]);
+        assert!(text.contains("--directory") && !text.contains('\u{202e}'), "{text}");
+        assert!(!text.contains("\x1b[31m b"), "{text}");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Handlers that wait: they see that their client disconnects, and that the server stops.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use doorstep::blocking::{Config, Observer, ShutdownReport};
+use doorstep::blocking::{Config, Ending, Observer, Record, ShutdownReport};
 
 use crate::runtimes::{Runtime, TestServer, config, eventually, with};
 use crate::service::State;
@@ -71,7 +72,17 @@ on_every_runtime! {
             }
             drop(client);
             app.until("disconnected");
+            eventually("the log", || !app.endings.lock().expect("no panic").is_empty());
+            assert_eq!(*app.endings.lock().expect("no panic"), [Ending::ClientDisconnected], "{path}");
+            assert_eq!(app.errors(), [""; 0], "{path}: no fault of the handler");
         }
+    }
+
+    fn a_handler_that_gives_up_while_its_client_waits_is_at_fault(runtime: Runtime) {
+        let (server, app) = start(runtime, checks());
+        let mut client = sent(&server, "GET /give-up HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.response(false).status, 500);
+        assert_eq!(app.errors().len(), 1);
     }
 
     fn b_250_a_client_that_half_closes_gets_its_response(runtime: Runtime) {
@@ -128,6 +139,8 @@ struct App {
     /// A wait ends, though the client has not disconnected.
     released: AtomicBool,
     events: Mutex<Vec<String>>,
+    endings: Mutex<Vec<Ending>>,
+    errors: Mutex<Vec<String>>,
     /// A client that looks whether its connection is open when the shutdown is reported.
     idle: Mutex<Option<Client>>,
 }
@@ -141,12 +154,22 @@ impl App {
         self.events.lock().expect("no panic").clone()
     }
 
+    fn errors(&self) -> Vec<String> {
+        self.errors.lock().expect("no panic").clone()
+    }
+
     fn until(&self, event: &str) {
         eventually(event, || self.events().iter().any(|seen| seen == event));
     }
 }
 
 impl Observer for App {
+    fn log(&self, record: &Record<'_>) {
+        self.endings.lock().expect("no panic").push(record.ending);
+    }
+    fn on_error(&self, _: IpAddr, message: &str) {
+        self.errors.lock().expect("no panic").push(message.into());
+    }
     fn on_shutdown(&self) {
         self.push("shutdown");
         if let Some(mut idle) = self.idle.lock().expect("no panic").take() {
@@ -204,6 +227,7 @@ macro_rules! handlers {
                             x.send(b"the end\n")$($await)*?;
                             x.end()
                         }
+                        b"/give-up" => Err(io::ErrorKind::ConnectionAborted.into()),
                         b"/wait" => {
                             let word = self.wait(x)$($await)*?;
                             x.respond(200).body(word)

@@ -236,7 +236,7 @@ impl core::error::Error for Reject {}
 ///
 /// | call | what it returns |
 /// |---|---|
-/// | [`Connection::respond`], at the ending | [`NoResponseDue`], [`BadStatus`] |
+/// | [`Connection::respond`], at the ending | [`ResponseBegun`], [`ResponseComplete`], [`NoResponseDue`]; [`BadStatus`] |
 /// | [`Response::reason`], at the ending | [`BadHeader`] |
 /// | [`Response::header`], at the ending | [`BadHeader`], [`ReservedHeader`] |
 /// | [`Response::content_length`], at the ending | [`ReservedHeader`] for a second one or a status without one |
@@ -244,12 +244,12 @@ impl core::error::Error for Reject {}
 /// | [`Response::streamed_body`] | [`BadStatus`], [`NoBodyAllowed`], [`ReservedHeader`] after `content_length` |
 /// | [`Response::upgrade`] | [`BadStatus`], [`NotRequested`], [`BadHeader`] |
 /// | [`Response::tunnel`] | [`BadStatus`], [`NotRequested`] |
-/// | [`Connection::send`] | [`NoResponseDue`], [`BodyTooLong`] |
-/// | [`Connection::body_sent`] | [`NoResponseDue`], [`BodyTooLong`], [`WrongFraming`] |
-/// | [`Connection::end`] | [`NoResponseDue`], [`BodyTooShort`] |
-/// | [`Connection::end_with_trailers`] | [`NoResponseDue`], [`BodyTooShort`], [`BadHeader`], [`ReservedHeader`] |
-/// | [`Connection::send_interim`] | [`NoResponseDue`], [`BadStatus`], [`BadHeader`], [`ReservedHeader`] |
-/// | [`Outbox::add_default_header`] | [`BadHeader`], [`ReservedHeader`] |
+/// | [`Connection::send`] | [`ResponseNotBegun`], [`ResponseComplete`], [`NoResponseDue`]; [`BodyTooLong`] |
+/// | [`Connection::body_sent`] | [`ResponseNotBegun`], [`ResponseComplete`], [`NoResponseDue`]; [`BodyTooLong`], [`WrongFraming`] |
+/// | [`Connection::end`] | [`ResponseNotBegun`], [`NoResponseDue`]; [`BodyTooShort`] |
+/// | [`Connection::end_with_trailers`] | [`ResponseNotBegun`], [`NoResponseDue`]; [`BodyTooShort`], [`BadHeader`], [`ReservedHeader`] |
+/// | [`Connection::send_interim`] | [`ResponseBegun`], [`ResponseComplete`], [`NoResponseDue`]; [`BadStatus`], [`BadHeader`], [`ReservedHeader`] |
+/// | [`Outbox::add_default_header`], [`Outbox::add_header`] | [`BadHeader`], [`ReservedHeader`] |
 /// | [`Outbox::end_send`] | [`NotInFlight`] |
 ///
 /// A response returns the first misuse of its calls, at its ending.
@@ -261,6 +261,7 @@ impl core::error::Error for Reject {}
 /// [`Connection::end_with_trailers`]: crate::http1::Connection::end_with_trailers
 /// [`Connection::send_interim`]: crate::http1::Connection::send_interim
 /// [`Outbox::add_default_header`]: crate::http1::Outbox::add_default_header
+/// [`Outbox::add_header`]: crate::http1::Outbox::add_header
 /// [`Outbox::end_send`]: crate::http1::Outbox::end_send
 /// [`Response::reason`]: crate::http1::Response::reason
 /// [`Response::header`]: crate::http1::Response::header
@@ -272,6 +273,9 @@ impl core::error::Error for Reject {}
 /// [`Response::upgrade`]: crate::http1::Response::upgrade
 /// [`Response::tunnel`]: crate::http1::Response::tunnel
 /// [`NoResponseDue`]: Misuse::NoResponseDue
+/// [`ResponseNotBegun`]: Misuse::ResponseNotBegun
+/// [`ResponseBegun`]: Misuse::ResponseBegun
+/// [`ResponseComplete`]: Misuse::ResponseComplete
 /// [`BadStatus`]: Misuse::BadStatus
 /// [`BadHeader`]: Misuse::BadHeader
 /// [`ReservedHeader`]: Misuse::ReservedHeader
@@ -292,10 +296,18 @@ impl core::error::Error for Reject {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Misuse {
-    /// No response, or no such part of one, is due now.
+    /// No request waits for a response: none was read, or the connection has ended.
     NoResponseDue,
-    /// A status outside 100..=999, a 1xx as a final response, or a final one as interim.
-    BadStatus,
+    /// A part of a body before its response: [`Connection::respond`](crate::http1::Connection::respond)
+    /// comes first.
+    ResponseNotBegun,
+    /// A second response, while the body of the first one is being sent.
+    ResponseBegun,
+    /// A second response, or more of a body, after the response was complete.
+    ResponseComplete,
+    /// A status outside 100..=999, a 1xx as a final response, or a final one as interim. It is
+    /// this one.
+    BadStatus(u16),
     /// CR, LF or NUL in a reason phrase, header name or value, or a name that is not a token.
     BadHeader,
     /// A header that only the state machine writes: Content-Length, Transfer-Encoding, Upgrade,
@@ -319,8 +331,13 @@ pub enum Misuse {
 impl fmt::Display for Misuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoResponseDue => "no such part of a response is due now",
-            Self::BadStatus => "this status is not allowed here",
+            Self::NoResponseDue => "no request waits for a response",
+            Self::ResponseNotBegun => "no response has begun: call `respond` first",
+            Self::ResponseBegun => "a response has begun already",
+            Self::ResponseComplete => "the response is complete",
+            Self::BadStatus(status) => {
+                return write!(f, "the status {status} is not allowed here");
+            }
             Self::BadHeader => "a header name, header value or reason phrase is malformed",
             Self::ReservedHeader => "this header is reserved: only the server writes it",
             Self::BodyTooLong => "the body is longer than its Content-Length",

@@ -4,7 +4,8 @@
 //! from the front and reports how many bytes were sent; for I/O by completions, it takes the bytes out
 //! in a buffer ([`Outbox::begin_send`]). The outbox also holds the default headers,
 //! which every final response begins with (`Server`, `Date` and those that the embedder adds). They
-//! are rendered once, not once per response. The caller sets the time.
+//! are rendered once, not once per response. The caller sets the time. Behind them are the headers of
+//! the next response alone ([`Outbox::add_header`]).
 //!
 //! ```
 //! use doorstep_core::http1::{Connection, Limits, Outbox};
@@ -50,7 +51,10 @@ pub struct Outbox {
     /// Memory for the next buffer.
     spare: Vec<u8>,
     total_sent: u64,
+    /// The default headers, and behind them those of the next response alone.
     default_headers: Vec<u8>,
+    /// The size of the latter.
+    next_headers: usize,
     date_at: usize,
     date: Option<UnixTime>,
 }
@@ -74,12 +78,55 @@ impl Outbox {
     /// Returns [`Misuse::BadHeader`] if name or value are malformed, and [`Misuse::ReservedHeader`]
     /// if only the state machine may write this header.
     pub fn add_default_header(&mut self, name: &str, value: &[u8]) -> Result<(), Misuse> {
-        super::header::check_header(name, value)?;
-        super::header::push_header(name, value, &mut self.default_headers);
+        let next = self.default_headers.split_off(self.next_headers_at());
+        let added = self.push_default(name, value);
+        self.default_headers.extend_from_slice(&next);
+        added.map(drop)
+    }
+
+    /// Adds a header to the next final response, whatever it is: one of the application, an error page
+    /// or a refusal. It comes after the default headers. Once a response with it is in the outbox, it is
+    /// gone; [`Outbox::clear_headers`] removes it before that.
+    ///
+    /// ```
+    /// use doorstep_core::http1::{Connection, Limits, Misuse, Outbox};
+    ///
+    /// let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new(""));
+    /// connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    /// outbox.add_header("X-Request-Id", b"7")?;
+    /// connection.respond(204, &mut outbox).body(b"")?;
+    /// assert_eq!(outbox.unsent(), b"HTTP/1.1 204 No Content\r\nX-Request-Id: 7\r\n\r\n");
+    /// # Ok::<(), Misuse>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Outbox::add_default_header`].
+    pub fn add_header(&mut self, name: &str, value: &[u8]) -> Result<(), Misuse> {
+        self.next_headers += self.push_default(name, value)?;
         Ok(())
     }
 
-    /// Whether this header is one of the default headers.
+    /// Removes the headers of the next response: for a request that gets no response after all.
+    pub fn clear_headers(&mut self) {
+        self.default_headers.truncate(self.next_headers_at());
+        self.next_headers = 0;
+    }
+
+    /// Appends a header, and returns its size.
+    fn push_default(&mut self, name: &str, value: &[u8]) -> Result<usize, Misuse> {
+        super::header::check_header(name, value)?;
+        let before = self.default_headers.len();
+        super::header::push_header(name, value, &mut self.default_headers);
+        Ok(self.default_headers.len() - before)
+    }
+
+    /// Where the headers of the next response begin.
+    fn next_headers_at(&self) -> usize {
+        self.default_headers.len().saturating_sub(self.next_headers)
+    }
+
+    /// Whether the next response has this header without its builder: whether it is one of the default
+    /// headers, or was added by [`Outbox::add_header`].
     #[must_use]
     pub fn has_default_header(&self, name: &str) -> bool {
         let lines = self.default_headers.split(|&b| b == b'\n');

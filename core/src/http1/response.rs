@@ -100,9 +100,9 @@ impl Connection {
     /// [`Response::upgrade`].
     pub fn respond<'a>(&'a mut self, status: u16, outbox: &'a mut Outbox) -> Response<'a> {
         let misuse = match self.states.send {
-            _ if !(101..=999).contains(&status) => Some(Misuse::BadStatus),
+            _ if !(101..=999).contains(&status) => Some(Misuse::BadStatus(status)),
             SendState::ResponseDue => None,
-            _ => Some(Misuse::NoResponseDue),
+            _ => Some(self.not_due()),
         };
         let (start, closing) = (outbox.bytes_mut().len(), !self.may_keep_alive());
         Response {
@@ -303,7 +303,7 @@ impl<'a> Response<'a> {
     /// Returns the first [`Misuse`] of this response; nothing is sent then.
     pub fn upgrade(mut self, protocol: &str) -> Result<(), Misuse> {
         if self.status != 101 {
-            self.misuse.get_or_insert(Misuse::BadStatus);
+            self.misuse.get_or_insert(Misuse::BadStatus(self.status));
         } else if !self.connection.request.wants_upgrade || !self.connection.request_is_read() {
             self.misuse.get_or_insert(Misuse::NotRequested);
         } else if !is_header_value(protocol.as_bytes()) {
@@ -325,7 +325,7 @@ impl<'a> Response<'a> {
         if !self.connection.request.is_connect || !self.connection.request_is_read() {
             self.misuse.get_or_insert(Misuse::NotRequested);
         } else if !(200..300).contains(&self.status) || self.length.is_some() {
-            self.misuse.get_or_insert(Misuse::BadStatus);
+            self.misuse.get_or_insert(Misuse::BadStatus(self.status));
         }
         self.close = false;
         self.begin_head();
@@ -390,7 +390,7 @@ impl<'a> Response<'a> {
 
     fn frame_by_length(&mut self, n: u64, keeps_headers: bool) {
         if self.connection.request.is_connect && (200..300).contains(&self.status) {
-            self.misuse.get_or_insert(Misuse::BadStatus); // a 2xx to CONNECT is a tunnel
+            self.misuse.get_or_insert(Misuse::BadStatus(self.status)); // a 2xx to CONNECT is a tunnel
         }
         if self.length.is_some_and(|length| length != n) {
             self.misuse.get_or_insert(if self.length < Some(n) {
@@ -416,7 +416,7 @@ impl<'a> Response<'a> {
     /// `Connection: close`.
     fn finish_head(&mut self, switching: bool) -> Result<(), Misuse> {
         if self.status < 200 && !switching {
-            self.misuse.get_or_insert(Misuse::BadStatus);
+            self.misuse.get_or_insert(Misuse::BadStatus(self.status));
         }
         if let Some(misuse) = self.misuse {
             return Err(misuse); // the drop restores the outbox
@@ -437,6 +437,7 @@ impl<'a> Response<'a> {
     /// The whole response, or its head, is in the outbox: records it.
     fn end(mut self, event: SendEvent, body_bytes: u64) -> Result<(), Misuse> {
         self.ended = true;
+        self.outbox.clear_headers(); // they are in this response
         let error_reason = self.is_error.then(|| self.reason_phrase().to_vec());
         if let Some(record) = &mut self.record {
             **record = SentResponse { status: self.status, body_bytes, error_reason };

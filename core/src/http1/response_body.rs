@@ -24,8 +24,9 @@ impl Connection {
     /// [`sized_body`]: crate::http1::Response::sized_body
     ///
     /// # Errors
-    /// Returns [`Misuse::NoResponseDue`] if no body is due, and [`Misuse::BodyTooLong`] if the data
-    /// exceeds the announced length. Nothing is appended then.
+    /// Returns [`Misuse::ResponseNotBegun`], [`Misuse::ResponseComplete`] or
+    /// [`Misuse::NoResponseDue`] if no body is due, and [`Misuse::BodyTooLong`] if the data exceeds
+    /// the announced length. Nothing is appended then.
     pub fn send(&mut self, data: &[u8], outbox: &mut Outbox) -> Result<(), Misuse> {
         let framing = self.body_due()?;
         let omitted = self.last_response == LastResponse::BodyOmitted;
@@ -49,7 +50,7 @@ impl Connection {
     /// `None` then. Reporting them is not an error all the same.
     ///
     /// # Errors
-    /// Returns [`Misuse::NoResponseDue`] if no body is due, [`Misuse::BodyTooLong`] if `n` exceeds
+    /// As for [`Connection::send`] if no body is due, [`Misuse::BodyTooLong`] if `n` exceeds
     /// the announced length, and [`Misuse::WrongFraming`] if the body is chunked.
     pub fn body_sent(&mut self, n: u64) -> Result<(), Misuse> {
         match self.body_due()? {
@@ -73,9 +74,9 @@ impl Connection {
     ///
     /// # Errors
     /// Returns [`Misuse::BodyTooShort`] if announced bytes are missing: if they cannot be sent, call
-    /// [`Connection::abort`]. Returns [`Misuse::NoResponseDue`] if a response is due and has not
-    /// begun, if there was no request, and after [`Connection::abort`], [`Connection::refuse`] and
-    /// a switch of protocols.
+    /// [`Connection::abort`]. Returns [`Misuse::ResponseNotBegun`] if a response is due and has not
+    /// begun, and [`Misuse::NoResponseDue`] if there was no request, and after
+    /// [`Connection::abort`], [`Connection::refuse`] and a switch of protocols.
     pub fn end(&mut self, outbox: &mut Outbox) -> Result<(), Misuse> {
         self.end_with_trailers(&[], outbox)
     }
@@ -114,8 +115,8 @@ impl Connection {
     /// nothing (RFC 9110 §15.2).
     ///
     /// # Errors
-    /// Returns [`Misuse::NoResponseDue`] if no response is due, [`Misuse::BadStatus`] for any other
-    /// status, and [`Misuse::BadHeader`] or [`Misuse::ReservedHeader`] as for headers. Nothing is
+    /// Returns [`Misuse::ResponseBegun`], [`Misuse::ResponseComplete`] or [`Misuse::NoResponseDue`]
+    /// if no response is due, [`Misuse::BadStatus`] for any other status, and [`Misuse::BadHeader`] or [`Misuse::ReservedHeader`] as for headers. Nothing is
     /// sent then.
     pub fn send_interim(
         &mut self,
@@ -124,10 +125,10 @@ impl Connection {
         outbox: &mut Outbox,
     ) -> Result<(), Misuse> {
         if self.states.send != SendState::ResponseDue {
-            return Err(Misuse::NoResponseDue);
+            return Err(self.not_due());
         }
         if !(102..200).contains(&code) {
-            return Err(Misuse::BadStatus);
+            return Err(Misuse::BadStatus(code));
         }
         for (name, value) in headers {
             check_header(name, value)?;
@@ -212,7 +213,19 @@ impl Connection {
     fn body_due(&self) -> Result<ResponseFraming, Misuse> {
         match (self.states.send, self.last_response) {
             (SendState::Body, _) | (_, LastResponse::BodyOmitted) => Ok(self.response_framing),
-            _ => Err(Misuse::NoResponseDue),
+            _ => Err(self.not_due()),
+        }
+    }
+
+    /// The misuse of a call that does not fit what is due.
+    pub(super) fn not_due(&self) -> Misuse {
+        match (self.states.send, self.last_response) {
+            (SendState::ResponseDue, _) => Misuse::ResponseNotBegun,
+            (SendState::Body, _) => Misuse::ResponseBegun,
+            (SendState::SwitchedProtocol, _) | (_, LastResponse::Incomplete) => {
+                Misuse::NoResponseDue
+            }
+            _ => Misuse::ResponseComplete,
         }
     }
 

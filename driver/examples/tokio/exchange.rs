@@ -20,6 +20,9 @@ impl<'a> Exchange<'a> {
     pub fn respond(&mut self, status: u16) -> Response<'_> {
         self.state.respond(status)
     }
+    pub fn add_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> io::Result<()> {
+        self.state.add_header(name, value)
+    }
     pub fn unsupported(&mut self) -> io::Result<()> {
         self.state.unsupported()
     }
@@ -43,7 +46,6 @@ impl<'a> Exchange<'a> {
         let flushed = self.socket.flush(self.state.to_send(), false).await;
         self.state.record_flush(flushed)
     }
-
     pub async fn send_file(&mut self, file: &File, offset: u64, count: u64) -> io::Result<()> {
         let Some(mut transfer) = self.state.begin_file(file, offset, count)? else {
             return if self.state.should_flush() { self.flush().await } else { Ok(()) };
@@ -60,7 +62,6 @@ impl<'a> Exchange<'a> {
         }
         Ok(())
     }
-
     /// After `Response::upgrade`: the socket, and the bytes of the new protocol that have come.
     pub async fn upgraded(&mut self) -> io::Result<(TcpStream, Vec<u8>)> {
         self.flush().await?;
@@ -68,7 +69,6 @@ impl<'a> Exchange<'a> {
         let socket = self.socket.connection.stream().try_clone_socket()?;
         Ok((TcpStream::from_std(socket)?, unread))
     }
-
     pub fn is_stopping(&self) -> bool {
         self.socket.connection.connections().is_stopping()
     }
@@ -109,14 +109,16 @@ impl Body<'_, '_> {
         loop {
             match self.0.state.read_body(buffer)? {
                 BodyRead::Read(n) => return Ok(n),
-                BodyRead::Flush => self.0.flush().await?,
+                BodyRead::Flush => {
+                    let flushed = self.0.socket.flush(self.0.state.to_send(), false).await;
+                    self.0.state.body_flushed(flushed)?;
+                }
                 BodyRead::Receive(most) => {
                     let read = || connection.read(waiting, |s| s.read(&mut buffer[..most]));
                     return self.0.state.received(self.0.socket.wait(waiting, read).await);
                 }
                 BodyRead::Fill => {
-                    let inbox = self.0.state.inbox();
-                    let fill = || connection.read(waiting, |stream| inbox.fill(stream));
+                    let fill = || connection.read(waiting, |s| self.0.state.inbox().fill(s));
                     let filled = self.0.socket.wait(waiting, fill).await;
                     self.0.state.filled(filled)?;
                 }

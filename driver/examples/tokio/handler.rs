@@ -66,7 +66,6 @@ impl Handler for Files {
         run(x, self.job()).await
     }
 }
-
 impl Handler for Cgi {
     async fn fallback(&self, x: &mut Exchange<'_>) -> io::Result<()> {
         run(x, self.job()).await

@@ -2,8 +2,7 @@
 //! docs/drivers.md explains it part by part.
 //! Run with: `cargo run -p doorstep-driver --example tokio-front-end -- 8000`
 
-#![allow(missing_docs, unreachable_pub, reason = "the methods are those of the other front ends")]
-#![allow(dead_code, reason = "`main` uses less than the tests do")]
+#![allow(missing_docs, unreachable_pub, dead_code, reason = "the methods of the other front ends")]
 
 mod exchange;
 mod handler;

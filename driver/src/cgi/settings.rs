@@ -30,7 +30,7 @@ pub struct CgiSettings {
     pub hidden: bool,
     /// Which symbolic links to scripts are followed. Default: [`Symlinks::Beneath`].
     pub symlinks: Symlinks,
-    /// Whether the response to a CORS preflight has [`cors::SCRIPT_PREFLIGHT_HEADERS`], without
+    /// Whether the response to a CORS preflight has [`SCRIPT_PREFLIGHT_HEADERS`](doorstep_core::site::cors::SCRIPT_PREFLIGHT_HEADERS), without
     /// running a script. If not, a preflight runs the script like any other request.
     /// Default: false.
     pub cors: bool,

@@ -22,6 +22,7 @@ impl ExchangeState<'_> {
     /// request begins in the inbox.
     pub fn finish(mut self, outcome: Outcome) -> Position {
         self.complete(outcome);
+        self.view.outbox.clear_headers(); // if there was no response
         self.connection().exchange_done();
         self.view.inbox.consume(self.view.pending);
         self.view.inbox.position()
@@ -33,6 +34,7 @@ impl ExchangeState<'_> {
             // The handler may have stopped because the client has.
             self.view.disconnected |= !self.view.aborted && self.peer_state() == PeerState::Closed;
         }
+        self.view.disconnected |= self.client_was_given_up(&outcome);
         let disconnected = self.view.disconnected; // even if the handler has ignored the error
         let is_incomplete = matches!(due, Some(ResponseDue::Bytes(_) | ResponseDue::Stream));
         let unsendable = disconnected || is_incomplete && self.is_clients_fault(&outcome);
@@ -99,6 +101,16 @@ impl ExchangeState<'_> {
         }
     }
 
+    /// Whether the handler has returned [`ErrorKind::ConnectionAborted`] since its client has
+    /// disconnected, or has closed its half of the connection long ago. An error of the system is one
+    /// of another connection.
+    fn client_was_given_up(&self, outcome: &Outcome) -> bool {
+        matches!(outcome, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionAborted
+            && error.get_ref().is_none()
+            && error.raw_os_error().is_none())
+            && self.peer_state() != PeerState::Open
+    }
+
     /// Whether the handler has returned the error of a connection that was lost, and it is that of
     /// its client: it may have other connections, whose errors look the same.
     fn is_clients_fault(&self, outcome: &Outcome) -> bool {
@@ -122,6 +134,8 @@ impl ExchangeState<'_> {
                 None
             }
             Ok(Err(_)) if self.view.reject == Some(Reject::Truncated) => None, // the 400 shows it
+            // The response shows it, a 413 for example, if there is none of the handler.
+            Ok(Err(error)) if due == Some(ResponseDue::Head) && is_reject(&error) => None,
             Ok(Err(error))
                 if clients_fault
                     && self.view.disconnected
@@ -142,6 +156,11 @@ impl ExchangeState<'_> {
             return None;
         }
         Some(match due? {
+            ResponseDue::Head if self.view.response_made => {
+                "the handler sent no response: it has dropped a `Response` without an ending, or \
+                 ignored the error of one"
+                    .into()
+            }
             ResponseDue::Head => "the handler sent no response".into(),
             ResponseDue::Bytes(left) => {
                 let sent = self.view.sent.body_bytes;
@@ -175,6 +194,11 @@ impl ExchangeState<'_> {
         let page = self.view.machine.refuse(reject, line, self.view.outbox);
         self.view.sent = SentResponse::refused(reject, line, page);
     }
+}
+
+/// Whether an error is that of a request's body that violates a rule or a limit.
+fn is_reject(error: &io::Error) -> bool {
+    matches!(error.get_ref(), Some(inner) if inner.is::<Reject>())
 }
 
 /// How a response ends that could not be sent because of `error`.

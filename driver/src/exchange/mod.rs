@@ -109,6 +109,8 @@ impl<'a> ExchangeState<'a> {
             timed_out: false,
             aborted: false,
             reject: None,
+            body_failed: false,
+            response_made: false,
             pending: 0,
             body_read: 0,
             body_limit: u64::MAX,
@@ -243,7 +245,11 @@ impl ExchangeState<'_> {
             Some(ResponseDue::Bytes(owed)) if count <= owed => {}
             Some(ResponseDue::Bytes(_)) => return Err(Misuse::BodyTooLong.into()),
             Some(ResponseDue::Stream) => return Err(Misuse::WrongFraming.into()),
-            _ => return Err(Misuse::NoResponseDue.into()),
+            _ => {
+                // The misuse is that of the state.
+                let misuse = self.view.machine.body_sent(0).err();
+                return Err(misuse.unwrap_or(Misuse::NoResponseDue).into());
+            }
         }
         if count > MAX_COPIED {
             let max_chunk = self.config().max_sendfile_chunk;
@@ -335,10 +341,26 @@ mod tests {
     }
 
     #[test]
+    fn a_response_without_an_ending_is_named_as_the_reason() {
+        let get = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
+        let silent = "/x: the handler sent no response";
+        let dropped = fixture::respond(get, |exchange| drop(exchange.respond(200)));
+        let ignored = fixture::respond(get, |exchange| {
+            assert!(exchange.respond(200).header("X Y", "").body("").is_err());
+        });
+        for seen in [dropped, ignored] {
+            assert!(seen.sent.starts_with("HTTP/1.1 500 "), "{}", seen.sent);
+            assert!(seen.errors[0].starts_with(&format!("{silent}: ")), "{:?}", seen.errors);
+        }
+        assert_eq!(fixture::respond(get, |_| {}).errors, [silent]);
+    }
+
+    #[test]
     fn rfc_9110_9_3_2_a_handler_for_get_responds_to_head_and_may_end_twice() {
         let get = misuses("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-        let (none, long) = (Some(Misuse::NoResponseDue), Some(Misuse::BodyTooLong));
-        let expected = [none, none, none, None, None, long, long, None, none, none, None, None];
+        let (early, late) = (Some(Misuse::ResponseNotBegun), Some(Misuse::ResponseComplete));
+        let long = Some(Misuse::BodyTooLong);
+        let expected = [early, early, early, None, None, long, long, None, late, late, None, None];
         assert_eq!(get, expected);
         assert_eq!(misuses("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"), expected);
     }

@@ -17,7 +17,7 @@ pub enum BodyRead {
     /// The number of bytes that are in the buffer now; 0 is the end of the body.
     Read(usize),
     /// Send everything that is in the outbox ([`ExchangeState::to_send`]), report it to
-    /// [`ExchangeState::record_flush`], and read again. The client may wait for `100 Continue`, or
+    /// [`ExchangeState::body_flushed`], and read again. The client may wait for `100 Continue`, or
     /// for earlier responses, before it sends the body.
     Flush,
     /// Receive up to this number of bytes into the buffer, then call [`ExchangeState::received`].
@@ -38,21 +38,24 @@ impl ExchangeState<'_> {
     ///
     /// # Errors
     /// Returns [`ErrorKind::InvalidData`] with a [`Reject`] inside if the client violates the
-    /// protocol or a limit, or [`Misuse`] if the response has ended and the body was not read.
+    /// protocol or a limit, or [`Misuse`] if the response has ended and the body was not read. An
+    /// error of reading a body is returned once, here or by the calls that report what was done; after
+    /// it, this returns the end of the body.
     pub fn read_body(&mut self, buffer: &mut [u8]) -> io::Result<BodyRead> {
-        if buffer.is_empty() {
+        if buffer.is_empty() || self.view.body_failed {
             return Ok(BodyRead::Read(0));
         }
+        let read = self.next_body_part(buffer);
+        self.view.body_failed = read.is_err();
+        read
+    }
+
+    fn next_body_part(&mut self, buffer: &mut [u8]) -> io::Result<BodyRead> {
         self.check_body_limit()?; // before 100 Continue
-        if let (RecvState::Error, Some(reject)) =
-            (self.view.machine.states().recv, self.view.reject)
-        {
-            return Err(self.rejected(reject)); // again: it is not the end of the body
-        }
         match self.view.machine.states() {
             // Advancing would begin the next request.
             States { recv: RecvState::Body, send: SendState::Done } => {
-                return Err(Misuse::NoResponseDue.into());
+                return Err(Misuse::ResponseComplete.into());
             }
             States { recv: RecvState::Body | RecvState::Error, .. } => {
                 self.view.machine.send_continue(self.view.outbox);
@@ -108,6 +111,15 @@ impl ExchangeState<'_> {
         if self.view.outbox.is_empty() { next } else { BodyRead::Flush }
     }
 
+    /// Reports the result of [`BodyRead::Flush`].
+    ///
+    /// # Errors
+    /// Returns the error of `flushed`.
+    pub fn body_flushed(&mut self, flushed: io::Result<()>) -> io::Result<()> {
+        self.view.body_failed = flushed.is_err();
+        self.record_flush(flushed)
+    }
+
     /// Reports the result of [`BodyRead::Receive`], and returns the number of bytes.
     ///
     /// # Errors
@@ -137,6 +149,12 @@ impl ExchangeState<'_> {
     }
 
     fn check_received(&mut self, result: io::Result<usize>) -> io::Result<usize> {
+        let received = self.classify_received(result);
+        self.view.body_failed = received.is_err();
+        received
+    }
+
+    fn classify_received(&mut self, result: io::Result<usize>) -> io::Result<usize> {
         match result {
             Ok(0) => Err(self.rejected(Reject::Truncated)),
             Err(error) if error.kind() == ErrorKind::TimedOut => {
@@ -164,6 +182,8 @@ impl ExchangeState<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::BodyRead::{Fill, Flush, Read, Receive};
     use crate::exchange::fixture::respond;
 
@@ -191,7 +211,39 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_body_does_not_end_when_it_is_read_again() {
+    fn an_error_of_reading_a_body_is_returned_once() {
+        let post = |rest: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{rest}").into_bytes();
+        let broken = |kind: ErrorKind| Err(kind.into());
+        respond(&post("Transfer-Encoding: chunked\r\n\r\nnonsense\r\n"), |exchange| {
+            assert!(exchange.read_body(&mut [0; 8]).is_err());
+            assert_eq!(exchange.read_body(&mut [0; 8]).unwrap(), Read(0));
+        });
+        for received in [Ok(0), broken(ErrorKind::TimedOut), broken(ErrorKind::ConnectionReset)] {
+            respond(&post("Content-Length: 5\r\n\r\n"), |exchange| {
+                assert_eq!(exchange.read_body(&mut [0; 8]).unwrap(), Receive(5));
+                assert!(exchange.received(received).is_err());
+                assert_eq!(exchange.read_body(&mut [0; 8]).unwrap(), Read(0));
+            });
+        }
+        respond(&post("Transfer-Encoding: chunked\r\n\r\n"), |exchange| {
+            assert_eq!(exchange.read_body(&mut [0; 8]).unwrap(), Fill);
+            assert!(exchange.filled(Ok(0)).is_err());
+            assert_eq!(exchange.read_body(&mut [0; 8]).unwrap(), Read(0));
+        });
+        respond(&post("Expect: 100-continue\r\nContent-Length: 5\r\n\r\n"), |exchange| {
+            assert_eq!(exchange.read_body(&mut [0; 8]).unwrap(), Flush);
+            assert!(exchange.body_flushed(Err(ErrorKind::BrokenPipe.into())).is_err());
+            assert_eq!(exchange.read_body(&mut [0; 8]).unwrap(), Read(0));
+        });
+        respond(&post("Content-Length: 5\r\n\r\n"), |exchange| {
+            exchange.respond(200).body("").unwrap();
+            assert!(exchange.read_body(&mut [0; 8]).is_err(), "misuse");
+            assert_eq!(exchange.read_body(&mut [0; 8]).unwrap(), Read(0));
+        });
+    }
+
+    #[test]
+    fn a_malformed_body_is_an_error_once_also_after_the_response_has_begun() {
         let request =
             b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n?";
         for begins in [false, true] {
@@ -200,10 +252,9 @@ mod tests {
                     exchange.respond(200).streamed_body().unwrap();
                 }
                 assert_eq!(exchange.read_body(&mut [0; 8]).unwrap(), Read(1));
-                for _ in 0..3 {
-                    let error = exchange.read_body(&mut [0; 8]).unwrap_err();
-                    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "begun: {begins}");
-                }
+                let error = exchange.read_body(&mut [0; 8]).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidData, "begun: {begins}");
+                assert_eq!(exchange.read_body(&mut [0; 8]).unwrap(), Read(0));
             });
         }
     }

@@ -4,14 +4,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use doorstep_core::http1::{Connection, Head, Inbox, Outbox, Reject, ResponseDue, SentResponse};
+use doorstep_core::http1::{
+    Connection, Head, Inbox, Misuse, Outbox, Reject, ResponseDue, SentResponse,
+};
 
 use super::Context;
 use super::response::Response;
 use super::unsent_records::UnsentRecords;
 use crate::net::PeerState;
-#[cfg(doc)]
-use crate::observer::Observer;
 use crate::observer::notify_observer;
 use crate::os;
 
@@ -43,6 +43,10 @@ pub struct ExchangeView<'a> {
     /// The response was given up before it was complete.
     pub(super) aborted: bool,
     pub(super) reject: Option<Reject>,
+    /// Reading the body was an error, which the handler has received.
+    pub(super) body_failed: bool,
+    /// The handler has begun a response, and may have dropped it.
+    pub(super) response_made: bool,
     /// Bytes at the front of the inbox that are body and were counted, but not yet read.
     pub(super) pending: usize,
     /// Bytes of the body that the handler has read.
@@ -114,6 +118,7 @@ impl<'a> ExchangeView<'a> {
             self.machine.disable_keep_alive();
         }
         self.outbox.set_date(now);
+        self.response_made = true;
         let core = self.machine.respond(status, self.outbox);
         Response::new(core.record(&mut self.sent))
     }
@@ -126,6 +131,32 @@ impl<'a> ExchangeView<'a> {
         let method = String::from_utf8_lossy(self.head.method());
         let reason = format!("Unsupported method ('{method}')");
         self.respond(501).reason(&reason).error_page("")
+    }
+
+    /// Adds a header to the response of this exchange, whoever makes it: the handler, [`Files`], a
+    /// script, or the server in place of a handler that fails. For handlers that wrap others: it comes
+    /// before the headers that the response has of its own, also if these have the same name. It is not
+    /// part of interim responses.
+    ///
+    /// # Errors
+    /// Returns [`Misuse`](doorstep_core::http1::Misuse) if a response has begun, if name or value are
+    /// malformed, and for headers of framing (`Content-Length`, `Connection` and others).
+    ///
+    /// [`Files`]: crate::Files
+    pub fn add_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> io::Result<()> {
+        match self.machine.response_due() {
+            Some(ResponseDue::Head) => Ok(self.outbox.add_header(name, value.as_ref())?),
+            Some(_) => Err(Misuse::ResponseBegun.into()),
+            None => Err(Misuse::ResponseComplete.into()),
+        }
+    }
+
+    /// The status of the response, once it has begun: for handlers that wrap others, when the other
+    /// one has returned. `None` before that. If the other one has returned an error, the server
+    /// responds 500 afterwards.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        (self.sent.status > 0).then_some(self.sent.status)
     }
 
     /// Whether a response has begun.
@@ -186,7 +217,8 @@ impl<'a> ExchangeView<'a> {
         self.unavailable(Duration::from_secs(1))
     }
 
-    /// Reports an error of this request to [`Observer::on_error`]. The client never sees it.
+    /// Reports an error of this request to [`Observer::on_error`](crate::Observer::on_error). The client
+    /// never sees it.
     pub fn log_error(&self, message: impl AsRef<str>) {
         let (observer, peer) = (self.context.observer, self.peer_addr().ip());
         notify_observer(|| observer.on_error(peer, message.as_ref()));

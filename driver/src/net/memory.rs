@@ -89,8 +89,10 @@ impl MemoryStream {
         std::mem::take(&mut self.state().output)
     }
 
-    /// Whether the server has reset the connection, or does so by closing it: the last response is
-    /// incomplete.
+    /// Whether the server has reset the connection, or does so by closing it. It does if the last
+    /// response is incomplete and its framing does not show that: one that ends with the connection. An
+    /// incomplete response that is chunked, or shorter than its Content-Length, ends without a reset;
+    /// [`Record::ending`](doorstep_core::log::Record::ending) tells for every response.
     #[must_use]
     pub fn is_reset(&self) -> bool {
         let state = self.state();
