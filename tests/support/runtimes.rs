@@ -286,6 +286,11 @@ impl TestServer {
         Client::connect(self.address.port())
     }
 
+    /// As `client`, where this process may have no descriptor left.
+    pub(crate) fn try_client(&self) -> io::Result<Client> {
+        Client::try_connect(self.address.port())
+    }
+
     pub(crate) fn stop(&self) {
         self.shutdown.stop();
     }
