@@ -217,6 +217,9 @@ fn a_server_short_of_threads_recovers_when_they_become_available() {
     for runtime in RUNTIMES {
         let fewest = 5; // less than `smol` serves with; `blocking` has two for connections then
         let mut command = with_threads(fewest, user(98), site.path(), runtime);
+        if runtime.contains("smol") {
+            command.arg("--threads=1"); // by default there are as many workers as processors
+        }
         let server = Server::start(&mut command);
         // In the middle of a head no connection is idle, so none is evicted.
         let slow: Vec<_> = (0..8)

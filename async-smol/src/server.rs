@@ -42,7 +42,7 @@ use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle, notify_observer,
 use smol::{Executor, future};
 
 use crate::handler::Handler;
-use crate::poller::{self, Poller};
+use crate::poller;
 use crate::worker::{MAX_CONNECTIONS, Resources, Worker};
 
 /// A server that is bound and not yet serving.
@@ -130,11 +130,10 @@ impl Server {
     /// [`Server::run`] does not.)
     pub async fn serve(self, handler: impl Handler) -> io::Result<()> {
         let resources = Resources::new(&self.config, &self.shutdown, 1)?;
-        let poller = Poller::new()?;
         let observer = handler.observer();
         notify_observer(|| observer.on_start());
-        let work = self.work(&handler, &resources, &poller, 0);
-        let served = future::or(work, poller.drive()).await;
+        let work = self.work(&handler, &resources, 0);
+        let served = future::or(work, resources.pollers[0].drive()).await;
         self.finish_shutdown(&handler).await;
         served
     }
@@ -154,30 +153,26 @@ impl Server {
     )]
     pub fn run(self, handler: impl Handler, threads: NonZeroUsize) -> io::Result<()> {
         let resources = Resources::new(&self.config, &self.shutdown, threads.get())?;
-        let work = |poller: Poller, at| {
-            let work = self.work(&handler, &resources, &poller, at);
-            let worked = poller::block_on(&poller, work).and_then(|worked| worked);
+        let work = |at| {
+            let work = self.work(&handler, &resources, at);
+            let worked = poller::block_on(&resources.pollers[at], work).and_then(|worked| worked);
             if worked.is_err() {
                 self.shutdown.stop(); // the other threads
             }
             worked
         };
-        let first_poller = Poller::new()?;
         let start = Mutex::new(()); // locked until the start was reported
         let served = thread::scope(|scope| {
             let starting = start.lock();
             let mut others = Vec::new();
             for at in 1..threads.get() {
                 let thread = thread::Builder::new().name("worker".into());
-                let spawned = Poller::new().and_then(|poller| {
-                    let (start, work) = (&start, &work);
-                    let work_once_started = move || {
-                        drop(start.lock());
-                        work(poller, at)
-                    };
-                    thread.spawn_scoped(scope, work_once_started)
-                });
-                match spawned {
+                let (start, work) = (&start, &work);
+                let work_once_started = move || {
+                    drop(start.lock());
+                    work(at)
+                };
+                match thread.spawn_scoped(scope, work_once_started) {
                     Ok(thread) => others.push(thread),
                     Err(error) => {
                         self.shutdown.stop(); // the threads that have started already
@@ -188,7 +183,7 @@ impl Server {
             let observer = handler.observer();
             notify_observer(|| observer.on_start());
             drop(starting);
-            let first = work(first_poller, 0);
+            let first = work(0);
             let rest = others.into_iter().map(|thread| {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             });
@@ -207,19 +202,17 @@ impl Server {
     /// If the future is dropped, the connection that was accepted is closed: call this again.
     pub async fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
         let resources = Resources::new(&self.config, &self.shutdown, 1)?;
-        let poller = Poller::new()?;
-        let worker = Worker::new(handler, &self.config, &self.shutdown, &resources, &poller, 0);
-        future::or(worker.serve_one(), poller.drive()).await
+        let worker = Worker::new(handler, &self.config, &self.shutdown, &resources, 0);
+        future::or(worker.serve_one(), resources.pollers[0].drive()).await
     }
 
     async fn work<'s, H: Handler>(
         &'s self,
         handler: &H,
         resources: &Resources<'s>,
-        poller: &Poller,
         at: usize,
     ) -> io::Result<()> {
-        let worker = Worker::new(handler, &self.config, &self.shutdown, resources, poller, at);
+        let worker = Worker::new(handler, &self.config, &self.shutdown, resources, at);
         let executor = Executor::new();
         future::or(worker.run(&executor), run_tasks(&executor)).await
         // Here the connections that are left are dropped.

@@ -28,8 +28,8 @@ use crate::socket::{Shared, Socket};
 /// The default of [`Config::max_connections`].
 pub(crate) const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
 
-/// Descriptors that are needed for one worker to listen, to serve one connection and to read one file.
-const MIN_DESCRIPTORS: usize = 5;
+/// Descriptors that are needed to serve one connection and to read one file.
+const MIN_DESCRIPTORS: usize = 4;
 
 /// How many connections are accepted at most before those that are open have their turn.
 const ACCEPT_BATCH: usize = 32;
@@ -39,6 +39,8 @@ pub(crate) struct Resources<'s> {
     pool: BlockingPool,
     admission: Admission,
     balance: Balance<'s>,
+    /// One for each worker.
+    pub(crate) pollers: Vec<Poller>,
 }
 
 impl<'s> Resources<'s> {
@@ -50,8 +52,10 @@ impl<'s> Resources<'s> {
     ) -> io::Result<Self> {
         config.check()?;
         reactor::start()?;
-        os::can_open_descriptors(MIN_DESCRIPTORS)?;
+        let pollers: Vec<_> = (0..workers).map(|_| Poller::new()).collect::<Result<_, _>>()?;
+        os::can_open_descriptors(MIN_DESCRIPTORS + workers)?; // each waits by one more
         Ok(Self {
+            pollers,
             pool: BlockingPool::start(config)?,
             admission: Admission::new(shutdown, config, MAX_CONNECTIONS),
             balance: Balance::new(workers),
@@ -83,9 +87,9 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         config: &'h Config,
         shutdown: &'s ShutdownHandle,
         resources: &'h Resources<'s>,
-        poller: &'h Poller,
         at: usize,
     ) -> Self {
+        let poller = &resources.pollers[at];
         Self {
             handler,
             config,
