@@ -65,7 +65,7 @@ impl Server {
     /// prepared.
     pub fn from_listeners(listeners: Vec<TcpListener>) -> io::Result<Self> {
         let acceptor = Arc::new(Acceptor::new(listeners)?);
-        let shutdown = ShutdownHandle { acceptor, connections: Arc::default() };
+        let shutdown = ShutdownHandle::new(acceptor);
         Ok(Self { config: Config::default(), shutdown })
     }
 

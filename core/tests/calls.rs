@@ -1,7 +1,8 @@
 //! Orders of calls that no driver makes, but an embedder may: they are errors without side effects.
 
 use doorstep_core::http1::{
-    Connection, Event, Inbox, Limits, Misuse, Outbox, Reject, Response, SentResponse, Version,
+    Connection, Event, Inbox, Limits, Misuse, Outbox, Reject, Response, ResponseDue, SentResponse,
+    Version,
 };
 
 const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n";
@@ -259,5 +260,28 @@ fn a_record_holds_what_was_sent_and_nothing_after_a_misuse() {
         let error_reason = reason.map(|reason| reason.as_bytes().to_vec());
         let seen = (sent.status, sent.body_bytes, sent.error_reason);
         assert_eq!(seen, (status, body_bytes, error_reason), "{method} {status}");
+    }
+}
+
+#[test]
+fn rfc_9110_9_3_6_a_2xx_to_connect_ends_in_a_tunnel_alone() {
+    let endings: [fn(Response<'_>) -> Result<(), Misuse>; 4] = [
+        |response| response.body(b"hello"),
+        |response| response.sized_body(5),
+        |response| response.streamed_body(),
+        |response| response.error_page(""),
+    ];
+    for status in [200, 201, 299] {
+        for end in endings {
+            let (mut connection, mut outbox) =
+                (Connection::new(Limits::default()), Outbox::new(""));
+            let request = b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\nGET / HTTP/1.1\r\n";
+            connection.advance(request).expect("well-formed");
+            let ended = end(connection.respond(status, &mut outbox));
+            assert_eq!(ended, Err(Misuse::TunnelExpected));
+            assert!(outbox.is_empty());
+            assert_eq!(connection.response_due(), Some(ResponseDue::Head), "it can respond still");
+            connection.respond(status, &mut outbox).tunnel().expect("it is due");
+        }
     }
 }

@@ -102,3 +102,53 @@ fn writing_to_a_sink_that_takes_nothing_is_an_error() {
     assert_eq!(outbox.write_to(&mut &mut [0; 5][..]).expect("it takes five"), 5);
     assert_eq!(outbox.len(), size - 5);
 }
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+#[test]
+fn nothing_of_an_aborted_response_is_waited_for_after_its_buffer_has_come_back() {
+    for sent in [0, 7, usize::MAX] {
+        let (mut connection, mut inbox, mut outbox) = connection(GET);
+        connection.respond(200, &mut outbox).body(b"hello").expect("it is due");
+        let buffer = outbox.begin_send().expect("there is a response");
+        outbox.end_send(buffer, 0).expect("it is in flight");
+        connection.abort();
+        assert!(matches!(connection.next(&mut inbox), Ok(Event::Closed)));
+        let waiting = connection.waiting_for(&outbox);
+        assert!(matches!(waiting, WaitingFor::Linger | WaitingFor::Nothing), "{waiting:?}");
+
+        let (mut connection, mut inbox, mut outbox) = self::connection(GET);
+        connection.respond(200, &mut outbox).body(b"hello").expect("it is due");
+        let buffer = outbox.begin_send().expect("there is a response");
+        connection.abort();
+        assert!(matches!(connection.next(&mut inbox), Ok(Event::Closed)));
+        assert_eq!(connection.waiting_for(&outbox), WaitingFor::Writable, "its memory is in use");
+        outbox.end_send(buffer, sent).expect("it is in flight");
+        let waiting = connection.waiting_for(&outbox);
+        assert!(matches!(waiting, WaitingFor::Linger | WaitingFor::Nothing), "{waiting:?}");
+    }
+}
+
+#[test]
+fn b_049_what_is_in_flight_at_the_deadline_is_not_sent_again() {
+    for input in [OLD, GET] {
+        let (mut connection, _, mut outbox) = connection(input);
+        connection.respond(200, &mut outbox).streamed_body().expect("it is due");
+        connection.send(b"hello", &mut outbox).expect("it has begun");
+        let buffer = outbox.begin_send().expect("there is a response");
+        connection.send(b"more", &mut outbox).expect("it has begun");
+        connection.timed_out(b"", &mut outbox);
+        assert_eq!(connection.waiting_for(&outbox), WaitingFor::Writable, "its memory is in use");
+        outbox.end_send(buffer, 3).expect("it is in flight");
+        assert!(outbox.is_empty() && outbox.begin_send().is_none());
+        assert_eq!(connection.waiting_for(&outbox), WaitingFor::Nothing);
+        assert_eq!(connection.reset_on_close(&outbox), input == OLD);
+    }
+}
+
+#[test]
+fn a_refusal_is_sent_before_the_end() {
+    let (mut connection, _, mut outbox) = connection(b"");
+    connection.refuse(Reject::RequestTimeout, b"", &mut outbox);
+    assert_eq!(connection.waiting_for(&outbox), WaitingFor::Writable);
+}

@@ -103,3 +103,63 @@ fn b_049_requests_do_not_prolong_the_wait_for_a_peer_that_receives_nothing() {
     timed.connection.advance(GET).expect("well formed");
     assert_eq!(timed.wait(40), (WaitingFor::Writable, Some(20)));
 }
+
+/// An upload to an application that echoes each byte, and its clock. The loop observes before each
+/// operation, as one by completions does.
+fn echo_until(step: Duration, give_up: Duration) -> Option<Duration> {
+    let mut timed = Timed::new();
+    let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n\r\n";
+    timed.inbox.fill(&mut &head[..]).expect("there is space");
+    assert!(matches!(timed.connection.next(&mut timed.inbox), Ok(Event::Request(_))));
+    timed.connection.respond(200, &mut timed.outbox).streamed_body().expect("it is due");
+    let mut now = Duration::ZERO;
+    while now < give_up {
+        let waiting = timed.clock.observe(&timed.connection, &timed.outbox, now);
+        if timed.clock.remaining(&Timeouts::default(), now) == Some(Duration::ZERO) {
+            return Some(now);
+        }
+        if waiting == WaitingFor::Writable {
+            // The client receives at once.
+            let n = timed.outbox.len();
+            timed.outbox.sent(n);
+            timed.clock.moved(n, now);
+        } else {
+            assert_eq!(waiting, WaitingFor::BodyOrResponse);
+            now += step;
+            timed.inbox.fill(&mut &b"x"[..]).expect("there is space");
+            timed.clock.moved(1, now);
+            assert!(matches!(timed.connection.next(&mut timed.inbox), Ok(Event::Body(b"x"))));
+            timed.connection.send(b"x", &mut timed.outbox).expect("it has begun");
+        }
+    }
+    None
+}
+
+#[test]
+fn b_049_a_trickle_that_is_echoed_does_not_restart_the_wait() {
+    let over = echo_until(Duration::from_millis(300), Duration::from_secs(600));
+    assert!(over.is_some_and(|over| over < Duration::from_secs(31)), "{over:?}");
+}
+
+#[test]
+fn b_049_a_client_that_waits_for_a_slow_application_is_not_too_slow() {
+    for observes_writable in [true, false] {
+        let mut timed = Timed::new();
+        let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n\r\nsome of it";
+        timed.inbox.fill(&mut &head[..]).expect("there is space");
+        while !matches!(timed.connection.next(&mut timed.inbox), Ok(Event::NeedData)) {}
+        timed.connection.respond(200, &mut timed.outbox).streamed_body().expect("it is due");
+        for second in (0..600).step_by(10) {
+            timed.connection.send(b"part", &mut timed.outbox).expect("it has begun");
+            if observes_writable {
+                assert_eq!(timed.wait(second).0, WaitingFor::Writable);
+            }
+            let n = timed.outbox.len();
+            timed.outbox.sent(n);
+            timed.clock.moved(n, Duration::from_secs(second));
+            assert_eq!(timed.wait(second), (WaitingFor::BodyOrResponse, Some(30)));
+            assert_eq!(timed.wait(second + 9), (WaitingFor::BodyOrResponse, Some(21)));
+        }
+        assert_eq!(timed.wait(590 + 30), (WaitingFor::BodyOrResponse, Some(0)), "both are silent");
+    }
+}

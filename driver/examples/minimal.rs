@@ -190,6 +190,6 @@ impl Server<'_> {
 fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
     let acceptor = Acceptor::nonblocking(vec![TcpListener::bind(address)?])?;
-    let handle = ShutdownHandle { acceptor: Arc::new(acceptor), connections: Arc::default() };
+    let handle = ShutdownHandle::new(Arc::new(acceptor));
     serve(&handle, &Config::default(), &Files::new(".")?, &())
 }

@@ -7,7 +7,7 @@
 //! use doorstep_driver::{Config, ShutdownHandle, net};
 //!
 //! let acceptor = Arc::new(net::Acceptor::new(net::bind(Some("127.0.0.1"), 0)?)?);
-//! let handle = ShutdownHandle { acceptor, connections: Arc::default() };
+//! let handle = ShutdownHandle::new(acceptor);
 //! let most = NonZeroUsize::new(1000).expect("it is not 0");
 //! let admission = Admission::new(&handle, &Config::default(), most);
 //! assert!(admission.max_connections() <= 1000);
@@ -131,7 +131,7 @@ mod tests {
     fn server() -> ShutdownHandle {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let acceptor = Arc::new(Acceptor::new(vec![listener]).unwrap());
-        ShutdownHandle { acceptor, connections: Arc::default() }
+        ShutdownHandle::new(acceptor)
     }
 
     /// A connection that waits for its first request, which the sweep has seen, and the client.

@@ -24,7 +24,7 @@
 //! # let wait_until_closed = |_: &ShutdownHandle, _: Duration| true;
 //! # let wait_until_idle = |_: Duration| true;
 //! let acceptor = Arc::new(net::Acceptor::new(net::bind(Some("127.0.0.1"), 0)?)?);
-//! let handle = ShutdownHandle { acceptor, connections: Arc::default() };
+//! let handle = ShutdownHandle::new(acceptor);
 //! handle.stop();
 //!
 //! let observer = (); // a server's handler is one

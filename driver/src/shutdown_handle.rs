@@ -18,6 +18,12 @@ pub struct ShutdownHandle {
 }
 
 impl ShutdownHandle {
+    /// The handle of a server that accepts from `acceptor` and has no connections yet.
+    #[must_use]
+    pub fn new(acceptor: Arc<Acceptor>) -> Self {
+        Self { acceptor, connections: Arc::default() }
+    }
+
     /// Begins a graceful shutdown. No new connection is accepted, apart from those in the
     /// listeners' backlogs, and each connection closes with its next response (`Connection:
     /// close`). Handlers that wait for it are woken ([`ShutdownHandle::stopping`]).
@@ -49,7 +55,7 @@ impl ShutdownHandle {
     /// # use std::time::Duration;
     /// # use doorstep_driver::{ShutdownHandle, net};
     /// # let acceptor = Arc::new(net::Acceptor::new(net::bind(Some("127.0.0.1"), 0)?)?);
-    /// # let handle = ShutdownHandle { acceptor, connections: Arc::default() };
+    /// # let handle = ShutdownHandle::new(acceptor);
     /// let stopping = handle.stopping();
     /// let task = async move {
     ///     stopping.await;

@@ -65,7 +65,7 @@ impl Observer for Seen {
 fn server() -> ShutdownHandle {
     let listeners = net::bind(Some("127.0.0.1"), 0).unwrap();
     let acceptor = Arc::new(Acceptor::nonblocking(listeners).unwrap());
-    ShutdownHandle { acceptor, connections: Arc::default() }
+    ShutdownHandle::new(acceptor)
 }
 
 fn connect(handle: &ShutdownHandle) -> TcpStream {

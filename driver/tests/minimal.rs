@@ -44,7 +44,7 @@ impl Running {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let acceptor = Arc::new(Acceptor::nonblocking(vec![listener]).expect("it can be set up"));
-        let handle = ShutdownHandle { acceptor, connections: Arc::default() };
+        let handle = ShutdownHandle::new(acceptor);
         let requests = Arc::new(Requests::default());
         let (theirs, observer) = (handle.clone(), requests.clone());
         let thread =

@@ -8,7 +8,7 @@
 use alloc::vec::Vec;
 
 use super::error::Reject;
-use super::fields::{self, Line};
+use super::fields::{self, Line, Refusal};
 use super::header::push_header;
 use super::limits::Limits;
 use crate::bytes::{hex, hex_value, is_tchar};
@@ -246,16 +246,17 @@ fn check_trailers(section: &[u8], limits: &Limits) -> Result<(), Reject> {
     let max = usize::from(limits.header_count.min(Limits::MAX_HEADERS));
     let mut rest = section;
     for count in 0.. {
-        let (line, end) = fields::parse_line(rest).ok_or(Reject::BadTrailer)?;
-        rest = end.rest;
-        match line {
-            Line::Field { .. } if count == max => break,
-            Line::Field { .. } => {}
-            Line::End if rest.is_empty() => return Ok(()),
-            Line::End => return Err(Reject::BadTrailer),
+        match fields::parse_line(rest) {
+            Some((Line::Field { .. }, end)) if count < max => rest = end.rest,
+            Some((Line::End, end)) if end.rest.is_empty() => return Ok(()),
+            _ => break, // for httparse
         }
     }
-    Err(Reject::TrailersTooLarge)
+    match fields::parse_section(section, max, |_, _| {}) {
+        Ok(size) if size == section.len() => Ok(()),
+        Ok(_) | Err(Refusal::Malformed) => Err(Reject::BadTrailer),
+        Err(Refusal::TooManyFields) => Err(Reject::TrailersTooLarge),
+    }
 }
 
 /// Appends the size line of a chunk.

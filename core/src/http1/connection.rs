@@ -90,11 +90,13 @@ pub(super) enum ResponseFraming {
 /// connection leaves at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LastResponse {
-    /// There is none, it is due or being sent, or it was aborted.
+    /// There is none, it is due or being sent, or it was refused.
     Incomplete,
     Complete,
     /// It is complete, but the application may still pass the body, which is not sent: HEAD.
     BodyOmitted,
+    /// It was aborted: nothing more of it is sent.
+    Aborted,
 }
 
 /// What the response depends on in its request.
@@ -216,7 +218,10 @@ impl Connection {
     #[must_use]
     pub fn waiting_for(&self, outbox: &Outbox) -> WaitingFor {
         match (self.states.recv, self.states.send) {
-            _ if !outbox.is_empty() => WaitingFor::Writable,
+            _ if outbox.is_in_flight() => WaitingFor::Writable,
+            _ if !outbox.is_empty() && self.last_response != LastResponse::Aborted => {
+                WaitingFor::Writable
+            }
             (RecvState::Idle, SendState::Idle) => match self.incoming {
                 Incoming::Head(scan) if scan.has_begun() || self.empty_lines > 0 => {
                     WaitingFor::Head

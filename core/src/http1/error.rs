@@ -240,8 +240,8 @@ impl core::error::Error for Reject {}
 /// | [`Response::reason`], at the ending | [`BadHeader`] |
 /// | [`Response::header`], at the ending | [`BadHeader`], [`ReservedHeader`] |
 /// | [`Response::content_length`], at the ending | [`ReservedHeader`] for a second one or a status without one |
-/// | [`Response::body`], [`Response::sized_body`], [`Response::error_page`] | [`BadStatus`]; [`NoBodyAllowed`]; [`BodyTooLong`] or [`BodyTooShort`] if the length differs from `content_length` |
-/// | [`Response::streamed_body`] | [`BadStatus`], [`NoBodyAllowed`], [`ReservedHeader`] after `content_length` |
+/// | [`Response::body`], [`Response::sized_body`], [`Response::error_page`] | [`BadStatus`]; [`NoBodyAllowed`]; [`TunnelExpected`]; [`BodyTooLong`] or [`BodyTooShort`] if the length differs from `content_length` |
+/// | [`Response::streamed_body`] | [`BadStatus`], [`NoBodyAllowed`], [`TunnelExpected`], [`ReservedHeader`] after `content_length` |
 /// | [`Response::upgrade`] | [`BadStatus`], [`NotRequested`], [`BadHeader`] |
 /// | [`Response::tunnel`] | [`BadStatus`], [`NotRequested`] |
 /// | [`Connection::send`] | [`ResponseNotBegun`], [`ResponseComplete`], [`NoResponseDue`]; [`BodyTooLong`] |
@@ -285,6 +285,7 @@ impl core::error::Error for Reject {}
 /// [`WrongFraming`]: Misuse::WrongFraming
 /// [`NotRequested`]: Misuse::NotRequested
 /// [`NotInFlight`]: Misuse::NotInFlight
+/// [`TunnelExpected`]: Misuse::TunnelExpected
 ///
 /// ```
 /// use doorstep_core::http1::{Connection, Limits, Misuse, Outbox};
@@ -326,6 +327,8 @@ pub enum Misuse {
     NotRequested,
     /// A buffer that is not in flight.
     NotInFlight,
+    /// A 2xx response to CONNECT that ends otherwise than in a tunnel (RFC 9110 §9.3.6).
+    TunnelExpected,
 }
 
 impl fmt::Display for Misuse {
@@ -347,6 +350,7 @@ impl fmt::Display for Misuse {
             Self::NotRequested => {
                 "the client did not ask for another protocol, or its request was not read"
             }
+            Self::TunnelExpected => "a 2xx response to CONNECT ends in `tunnel`",
             Self::NotInFlight => "this buffer is not the one that is being sent",
         })
     }

@@ -1,10 +1,17 @@
 //! Field lines: the headers of a head, and the trailers of a chunked body (RFC 9112 §5).
 //!
-//! One pass finds and checks name, value and line end. Refused are: a name that is not a token, white
-//! space before the colon (§5.1), control characters in a value, a CR without LF, and a line folding
-//! (obs-fold, §5.2, B-037). A bare LF ends a line and is reported (B-001). The verdicts are those of
-//! the crate httparse: `fuzz/fuzz_targets/fields.rs` and `core/tests/fields.rs` compare them.
+//! The crate httparse is the authority: every section that is refused is refused by it, and so is every
+//! section with an unusual line accepted by it ([`parse_section`]). Refused are: a name that is not a
+//! token, white space before the colon (§5.1), control characters in a value, a CR without LF, and a
+//! line folding (obs-fold, §5.2, B-037). A bare LF ends a line (B-001).
+//!
+//! [`parse_line`] is a fast path before it, for lines that are certainly valid: the name is a token, the
+//! value has no control characters, not even a tab, and CR LF or LF ends it. One pass finds and checks
+//! name, value and line end. At the first line that is none of these, and at one line more than allowed,
+//! the caller starts over with [`parse_section`]. `fuzz/fuzz_targets/fields.rs` and
+//! `core/tests/fields` compare the result with that of httparse alone.
 
+use super::limits::Limits;
 use super::scan::{
     HIGH_BITS, controls, is_free_of, letters_and_hyphens, prefix_len, prefix_len_by_bytes,
 };
@@ -29,7 +36,7 @@ pub(super) struct LineEnd<'b> {
     pub(super) is_bare_lf: bool,
 }
 
-/// The line that `bytes` begin with. `None` if it is malformed or incomplete.
+/// The line that `bytes` begin with, if it is certainly valid. `None` leaves it to [`parse_section`].
 #[inline(always)] // into two loops: it is most of the time of a request with many headers
 pub(super) fn parse_line(bytes: &[u8]) -> Option<(Line<'_>, LineEnd<'_>)> {
     if let [b'\r' | b'\n', ..] = bytes {
@@ -43,7 +50,7 @@ pub(super) fn parse_line(bytes: &[u8]) -> Option<(Line<'_>, LineEnd<'_>)> {
     while let [b' ' | b'\t', trimmed @ ..] = value {
         value = trimmed;
     }
-    let (mut value, rest) = value.split_at_checked(value_len(value))?;
+    let (mut value, rest) = value.split_at_checked(usual_value_len(value))?;
     while let [trimmed @ .., b' ' | b'\t'] = value {
         value = trimmed;
     }
@@ -56,6 +63,38 @@ fn parse_line_end(bytes: &[u8]) -> Option<LineEnd<'_>> {
         [b'\r', b'\n', rest @ ..] => Some(LineEnd { rest, is_bare_lf: false }),
         [b'\n', rest @ ..] => Some(LineEnd { rest, is_bare_lf: true }),
         _ => None,
+    }
+}
+
+/// Why httparse refuses a section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    TooManyFields,
+    /// A line is malformed, or the end is missing.
+    Malformed,
+}
+
+/// Parses the section that `bytes` begin with by httparse, and calls `record` with the name and the
+/// trimmed value of each line. Returns its size.
+///
+/// # Errors
+/// Returns the verdict of httparse. Nothing was recorded then.
+#[cold]
+#[inline(never)]
+pub(super) fn parse_section<'b>(
+    bytes: &'b [u8],
+    max_fields: usize,
+    mut record: impl FnMut(&'b [u8], &'b [u8]),
+) -> Result<usize, Refusal> {
+    let mut table = [httparse::EMPTY_HEADER; Limits::MAX_HEADERS as usize];
+    let table = &mut table[..max_fields.min(Limits::MAX_HEADERS.into())];
+    match httparse::parse_headers(bytes, table) {
+        Ok(httparse::Status::Complete((size, fields))) => {
+            fields.iter().for_each(|field| record(field.name.as_bytes(), field.value));
+            Ok(size)
+        }
+        Err(httparse::Error::TooManyHeaders) => Err(Refusal::TooManyFields),
+        Ok(httparse::Status::Partial) | Err(_) => Err(Refusal::Malformed),
     }
 }
 
@@ -73,6 +112,17 @@ pub(super) fn name_len(bytes: &[u8]) -> usize {
 pub(super) fn is_name(name: &[u8]) -> bool {
     let is_usual = is_free_of(name, |word| letters_and_hyphens(word) ^ HIGH_BITS);
     is_usual || is_token(name)
+}
+
+/// The length of the usual field content that `bytes` begin with: up to the first control character,
+/// a tab included.
+#[inline(always)]
+fn usual_value_len(bytes: &[u8]) -> usize {
+    let len = prefix_len(bytes, controls);
+    match bytes.get(len) {
+        Some(b'\r' | b'\n') => len,
+        _ => prefix_len_by_bytes(bytes, len, |byte| !byte.is_ascii_control()),
+    }
 }
 
 /// The length of the field content that `bytes` begin with: up to the first control character other
@@ -105,6 +155,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn lines_that_are_not_certainly_valid_are_left_to_httparse() {
+        for line in ["a: b\r\n", "a:b\n", "X-1_2: \u{e9}\r\n", "a:\r\n", "a: \t b  \r\n"] {
+            assert!(parse_line(line.as_bytes()).is_some(), "{line:?}");
+        }
+        for line in
+            ["a: b\tc\r\n", "a: b\t\r\n", "a : b\r\n", ": b\r\n", "a\r\n", "a: b", "a: b\rc\n"]
+        {
+            assert!(parse_line(line.as_bytes()).is_none(), "{line:?}");
+        }
+        let mut fields = Vec::new();
+        let parsed =
+            parse_section(b"a: b\tc\r\n\r\nrest", 1, |name, value| fields.push((name, value)));
+        assert_eq!((parsed, &*fields), (Ok(10), &[(&b"a"[..], &b"b\tc"[..])][..]));
+        let refuse = |section: &[u8]| parse_section(section, 1, |_, _| panic!());
+        assert_eq!(refuse(b"a: b\r\na: b\r\n\r\n"), Err(Refusal::TooManyFields));
+        assert_eq!(refuse(b"a : b\r\n\r\n"), Err(Refusal::Malformed));
+        assert_eq!(refuse(b"a: b\r\n"), Err(Refusal::Malformed));
     }
 
     #[test]

@@ -78,7 +78,8 @@ impl Default for Limits {
 }
 
 /// What a connection is waiting for. When it changes, the deadline starts anew; also when the
-/// connection waits for the same part of another request.
+/// connection waits for the same part of another request. A [`WaitClock`](super::WaitClock) names the
+/// exception: a body and its response at the same time.
 ///
 /// ```
 /// use doorstep_core::http1::{Connection, Limits, Outbox, WaitingFor};
@@ -138,14 +139,18 @@ pub struct Timeouts {
     /// [`WaitingFor::Request`] (keep-alive): then the connection is closed without a response.
     /// Default: 60 s.
     pub idle: Duration,
-    /// [`WaitingFor::Head`], from the first byte of the head: then 408. Default: 30 s.
+    /// [`WaitingFor::Head`], from the first byte of the head: then 408. An empty line before the head
+    /// counts as that byte. For a head that was pipelined it counts from the end of the response
+    /// before it. Default: 30 s.
     pub head: Duration,
     /// [`WaitingFor::Body`] and [`WaitingFor::BodyOrResponse`]: the longest pause between two bytes
     /// in either direction, and the time before the rate applies; then 408, or the connection is
-    /// aborted if a response has begun. Default: 30 s.
+    /// aborted if a response has begun. The wait may take `body` plus one second for each `min_rate`
+    /// bytes moved. Default: 30 s.
     pub body: Duration,
     /// [`WaitingFor::Writable`]: the longest pause between two bytes, and the time before the rate
-    /// applies; then the connection is aborted. Default: 60 s.
+    /// applies; then the connection is aborted. The wait may take `send` plus one second for each
+    /// `min_rate` bytes moved. Default: 60 s.
     pub send: Duration,
     /// [`WaitingFor::Drain`], from its start: then the connection is closed. Default: 5 s.
     pub drain: Duration,
@@ -195,7 +200,8 @@ impl Timeouts {
     ///
     /// `since` is the time since the connection began to wait for `waiting`, `quiet` the time since
     /// the last byte was transferred, and `moved` the number of bytes transferred since the
-    /// beginning. A [`WaitClock`](super::WaitClock) keeps them.
+    /// beginning. A [`WaitClock`](super::WaitClock) keeps them. Where a rate is required, the wait may
+    /// take its time-out, such as `body`, plus one second for each `min_rate` bytes moved.
     #[must_use]
     pub fn remaining(
         &self,

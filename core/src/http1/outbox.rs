@@ -48,6 +48,8 @@ pub struct Outbox {
     sent: usize,
     /// Address and size of the buffer of [`Outbox::begin_send`].
     in_flight: Option<(usize, usize)>,
+    /// What is not sent of that buffer is discarded.
+    discards_in_flight: bool,
     /// Memory for the next buffer.
     spare: Vec<u8>,
     total_sent: u64,
@@ -235,13 +237,14 @@ impl Outbox {
         self.sent = 0;
         let buffer = core::mem::replace(&mut self.bytes, core::mem::take(&mut self.spare));
         self.in_flight = Some((buffer.as_ptr().addr(), buffer.len()));
+        self.discards_in_flight = false;
         Some(buffer)
     }
 
     /// Returns the buffer of [`Outbox::begin_send`], unchanged, of which `n` bytes were sent. The
     /// others are to be sent before everything that was appended meanwhile; the memory is used
-    /// again. After an error, `n` is 0: then [`abort`](crate::http1::Connection::abort) the
-    /// connection.
+    /// again. After [`Outbox::clear`] the others are discarded. After an error, `n` is 0: then
+    /// [`abort`](crate::http1::Connection::abort) the connection.
     ///
     /// # Errors
     /// Returns [`Misuse::NotInFlight`] if it is not the buffer that is in flight: none is, it is
@@ -252,7 +255,7 @@ impl Outbox {
         }
         self.in_flight = None;
         self.total_sent += n.min(buffer.len()) as u64;
-        if n < buffer.len() {
+        if n < buffer.len() && !self.discards_in_flight {
             buffer.extend_from_slice(self.unsent());
             core::mem::swap(&mut self.bytes, &mut buffer);
             self.sent = n;
@@ -284,10 +287,18 @@ impl Outbox {
         self.bytes.len() - self.sent + self.in_flight.map_or(0, |(_, len)| len)
     }
 
-    /// Discards the bytes to be sent. The memory is kept. Those in flight cannot be discarded.
+    /// Whether a buffer of [`Outbox::begin_send`] was not returned yet.
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    /// Discards the bytes to be sent. The memory is kept. Those in flight are counted until
+    /// [`Outbox::end_send`], which then discards what was not sent of them. A response that is cut
+    /// short in this way must be the last one: [`abort`](crate::http1::Connection::abort).
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.sent = 0;
+        self.discards_in_flight = self.in_flight.is_some();
     }
 
     /// Frees memory above `keep` bytes if nothing is to be sent. For connections that become idle.

@@ -6,10 +6,11 @@
 //! the headers are parsed once, when the head is complete: a peer that sends one byte at a time
 //! causes linear work.
 //!
-//! The syntax of a header line is in `fields.rs`.
+//! The syntax of a header line is in `fields.rs`. The loop here accepts usual lines alone; a head with
+//! any other line is given to httparse as a whole, whose verdict counts.
 
 use super::error::Reject;
-use super::fields::{self, Line};
+use super::fields::{self, Line, Refusal};
 use super::head::{Head, HeadOffsets, KnownHeader, Version, name_bit};
 use super::limits::Limits;
 use super::scan::{find_head_end, find_lf};
@@ -328,26 +329,17 @@ pub(super) fn parse_headers(
     let mut rest = bytes.get(offsets.size as usize..).unwrap_or_default();
     loop {
         let at = bytes.len() - rest.len();
-        let (line, end) = fields::parse_line(rest).ok_or(Reject::BadHeader)?;
+        let parsed = fields::parse_line(rest);
+        let Some((line, end)) = parsed.filter(|(line, _)| count < max || matches!(line, Line::End))
+        else {
+            (rest, host) = parse_unusual_headers(bytes, offsets, max, &mut options)?;
+            break;
+        };
         options.lenient |= end.is_bare_lf;
         rest = end.rest;
         let Line::Field { name, value } = line else { break };
-        if count == max {
-            return Err(Reject::TooManyHeaders);
-        }
         count += 1;
-        offsets.names |= name_bit(name);
-        let Some(known) = KnownHeader::from_name(name) else { continue };
-        let place = &mut offsets.known[known as usize];
-        match *place {
-            0 => *place = at as u32,
-            _ => offsets.repeated |= known.bit(),
-        }
-        match known {
-            KnownHeader::Host => host = Some(value),
-            KnownHeader::Connection => options.read_options(value),
-            _ => {}
-        }
+        record(name, value, at, offsets, &mut options, &mut host);
     }
     *bytes = &bytes[..bytes.len() - rest.len()];
     offsets.size = bytes.len() as u32;
@@ -357,6 +349,68 @@ pub(super) fn parse_headers(
         return Err(Reject::BadHost);
     }
     Ok(options)
+}
+
+/// Records a header that begins at `at`.
+#[inline(always)] // into the loop
+fn record<'b>(
+    name: &'b [u8],
+    value: &'b [u8],
+    at: usize,
+    offsets: &mut HeadOffsets,
+    options: &mut ConnectionOptions,
+    host: &mut Option<&'b [u8]>,
+) {
+    offsets.names |= name_bit(name);
+    let Some(known) = KnownHeader::from_name(name) else { return };
+    let place = &mut offsets.known[known as usize];
+    match *place {
+        0 => *place = at as u32,
+        _ => offsets.repeated |= known.bit(),
+    }
+    match known {
+        KnownHeader::Host => *host = Some(value),
+        KnownHeader::Connection => options.read_options(value),
+        _ => {}
+    }
+}
+
+/// Parses the headers by httparse, from the first one on: what was recorded of them is replaced.
+/// Returns what follows the head, and the value of Host.
+#[cold]
+#[inline(never)]
+fn parse_unusual_headers<'b>(
+    bytes: &'b [u8],
+    offsets: &mut HeadOffsets,
+    max: usize,
+    options: &mut ConnectionOptions,
+) -> Result<(&'b [u8], Option<&'b [u8]>), Reject> {
+    let section = bytes.get(offsets.size as usize..).unwrap_or_default();
+    (offsets.names, offsets.repeated, offsets.known) = (0, 0, [0; KnownHeader::COUNT]);
+    *options = ConnectionOptions { lenient: options.lenient, ..ConnectionOptions::default() };
+    let mut host = None;
+    let mut is_elsewhere = false;
+    let size = fields::parse_section(section, max, |name, value| match offset_in(bytes, name) {
+        Some(at) => record(name, value, at, offsets, options, &mut host),
+        None => is_elsewhere = true,
+    })
+    .map_err(|refusal| match refusal {
+        Refusal::TooManyFields => Reject::TooManyHeaders,
+        Refusal::Malformed => Reject::BadHeader,
+    })?;
+    let (section, rest) = section.split_at_checked(size).ok_or(Reject::BadHeader)?;
+    if is_elsewhere {
+        return Err(Reject::BadHeader);
+    }
+    let mut lines = section.split_inclusive(|&byte| byte == b'\n');
+    options.lenient |= lines.any(|line| !line.ends_with(b"\r\n")); // a bare LF
+    Ok((rest, host))
+}
+
+/// The offset of `part` in `bytes`. `None` if it is not in them: a parser may return another slice.
+fn offset_in(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    let at = part.as_ptr().addr().checked_sub(bytes.as_ptr().addr())?;
+    (at + part.len() <= bytes.len()).then_some(at)
 }
 
 impl ConnectionOptions {

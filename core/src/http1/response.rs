@@ -317,7 +317,8 @@ impl<'a> Response<'a> {
         self.end(SendEvent::SwitchProtocol, 0)
     }
 
-    /// Ends a 2xx to CONNECT: from here on the connection is a tunnel (RFC 9110 §9.3.6).
+    /// Ends a 2xx to CONNECT: from here on the connection is a tunnel (RFC 9110 §9.3.6). Every other
+    /// ending of a 2xx to CONNECT is [`Misuse::TunnelExpected`].
     ///
     /// # Errors
     /// Returns the first [`Misuse`] of this response; nothing is sent then.
@@ -389,9 +390,6 @@ impl<'a> Response<'a> {
     }
 
     fn frame_by_length(&mut self, n: u64, keeps_headers: bool) {
-        if self.connection.request.is_connect && (200..300).contains(&self.status) {
-            self.misuse.get_or_insert(Misuse::BadStatus(self.status)); // a 2xx to CONNECT is a tunnel
-        }
         if self.length.is_some_and(|length| length != n) {
             self.misuse.get_or_insert(if self.length < Some(n) {
                 Misuse::BodyTooLong
@@ -417,6 +415,10 @@ impl<'a> Response<'a> {
     fn finish_head(&mut self, switching: bool) -> Result<(), Misuse> {
         if self.status < 200 && !switching {
             self.misuse.get_or_insert(Misuse::BadStatus(self.status));
+        }
+        // RFC 9110 §9.3.6: what follows a 2xx to CONNECT is the tunnel's, so no framing may be sent.
+        if self.connection.request.is_connect && (200..300).contains(&self.status) && !switching {
+            self.misuse.get_or_insert(Misuse::TunnelExpected);
         }
         if let Some(misuse) = self.misuse {
             return Err(misuse); // the drop restores the outbox

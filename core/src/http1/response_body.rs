@@ -94,7 +94,7 @@ impl Connection {
         outbox: &mut Outbox,
     ) -> Result<(), Misuse> {
         let framing = match self.last_response {
-            LastResponse::Incomplete => Some(self.body_due()?),
+            LastResponse::Incomplete | LastResponse::Aborted => Some(self.body_due()?),
             LastResponse::Complete | LastResponse::BodyOmitted => None,
         };
         for (name, value) in trailers {
@@ -172,23 +172,33 @@ impl Connection {
                 sent = page.len();
             }
         }
-        self.abort();
+        self.end_sending(LastResponse::Incomplete); // the page is still to be sent
         sent
     }
 
     /// Ends the connection without sending another byte, so that the peer can detect an incomplete
     /// response. For a caller that cannot write to the peer, or cannot send what it announced.
+    ///
+    /// From then on, [`Connection::waiting_for`] does not count what is in the outbox: it is to be
+    /// discarded. Only a buffer in flight ([`Outbox::begin_send`]) is still waited for, as
+    /// [`WaitingFor::Writable`], until [`Outbox::end_send`]: cancel the operation, await its
+    /// completion, ask [`Connection::reset_on_close`], close.
     pub fn abort(&mut self) {
+        self.end_sending(LastResponse::Aborted);
+    }
+
+    fn end_sending(&mut self, last_response: LastResponse) {
         self.should_reset |= self.body_due().is_ok() && self.is_close_delimited();
         self.on_send(SendEvent::Abort);
-        self.last_response = LastResponse::Incomplete; // also if the connection was closed already
+        self.last_response = last_response; // also if the connection was closed already
     }
 
     /// Reports that the time to wait for what [`Connection::waiting_for`] returns is over:
     /// [`Timeouts::remaining`](super::Timeouts::remaining) is zero. The connection ends: with a 408
     /// if it waits for the rest of a request and no response has begun, as by
     /// [`Connection::refuse`], which `unread` is for; otherwise at once, as by
-    /// [`Connection::abort`], and what is in the outbox is discarded. [`Event::Closed`] follows.
+    /// [`Connection::abort`], and what is in the outbox is discarded, with what is not sent of a
+    /// buffer in flight. [`Event::Closed`] follows.
     ///
     /// [`Event::Closed`]: super::Event::Closed
     pub fn timed_out(&mut self, unread: &[u8], outbox: &mut Outbox) {
@@ -222,9 +232,8 @@ impl Connection {
         match (self.states.send, self.last_response) {
             (SendState::ResponseDue, _) => Misuse::ResponseNotBegun,
             (SendState::Body, _) => Misuse::ResponseBegun,
-            (SendState::SwitchedProtocol, _) | (_, LastResponse::Incomplete) => {
-                Misuse::NoResponseDue
-            }
+            (SendState::SwitchedProtocol, _)
+            | (_, LastResponse::Incomplete | LastResponse::Aborted) => Misuse::NoResponseDue,
             _ => Misuse::ResponseComplete,
         }
     }

@@ -12,12 +12,22 @@ use super::connection::Connection;
 use super::limits::{Timeouts, WaitingFor};
 use super::outbox::Outbox;
 
-/// What [`Timeouts::remaining`] needs, kept for one connection in 32 bytes.
+/// What [`Timeouts::remaining`] needs, kept for one connection in 64 bytes.
 ///
 /// Call [`WaitClock::observe`] before each wait, [`WaitClock::moved`] after each transfer, and
 /// [`WaitClock::remaining`] for the time to wait. A wait that is observed again goes on, however
 /// often the caller wakes up in between. It restarts when the connection waits for something else,
 /// or for the same part of another request.
+///
+/// While a body is received and a response sent at the same time, there are two waits:
+/// [`WaitingFor::Body`] and [`WaitingFor::BodyOrResponse`] are one, [`WaitingFor::Writable`] is the
+/// other. Within an exchange each of them goes on where it was, so a client that sends a byte for each
+/// byte that it receives does not restart them.
+///
+/// A client that sends nothing because it waits for the response is not too slow, however rarely the
+/// application sends a part: after bytes were sent ([`Outbox::total_sent`]), the time until bytes of
+/// the body come does not count for [`Timeouts::min_rate`], and the wait restarts when further bytes
+/// are sent before that.
 ///
 /// ```
 /// use doorstep_core::http1::{Connection, Limits, Outbox, Timeouts, WaitClock, WaitingFor};
@@ -44,8 +54,17 @@ pub struct WaitClock {
     last: u64,
     /// The number of bytes transferred since the wait began.
     moved: u64,
+    /// Of the wait for a body or for the peer to receive, whichever is not the present one: how long
+    /// it has lasted in this exchange, in nanoseconds, and its bytes.
+    paused: (u64, u64),
+    /// [`Outbox::total_sent`] at the last observation.
+    total_sent: u64,
+    /// Bytes transferred since the last observation, in either direction.
+    unobserved: u64,
     exchange: u16,
     waiting: WaitingFor,
+    /// Whether bytes were received since the last ones were sent.
+    received: bool,
 }
 
 impl WaitClock {
@@ -53,7 +72,17 @@ impl WaitClock {
     #[must_use]
     pub fn new(now: Duration) -> Self {
         let now = nanos(now);
-        Self { began: now, last: now, moved: 0, exchange: 0, waiting: WaitingFor::Request }
+        Self {
+            began: now,
+            last: now,
+            moved: 0,
+            paused: (0, 0),
+            total_sent: 0,
+            unobserved: 0,
+            exchange: 0,
+            waiting: WaitingFor::Request,
+            received: false,
+        }
     }
 
     /// Records what the connection waits for, and returns it: [`Connection::waiting_for`].
@@ -63,19 +92,42 @@ impl WaitClock {
         outbox: &Outbox,
         now: Duration,
     ) -> WaitingFor {
-        self.observe_wait(connection.waiting_for(outbox), connection.exchange, now);
-        self.waiting
+        let waiting = connection.waiting_for(outbox);
+        self.observe_wait(waiting, connection.exchange, outbox.total_sent(), now);
+        waiting
     }
 
-    /// The wait restarts unless it is the same. A wait for the peer to receive is the same across
-    /// requests: a peer that sends requests and receives no responses must not prolong it.
-    fn observe_wait(&mut self, waiting: WaitingFor, exchange: u16, now: Duration) {
-        let goes_on = waiting == self.waiting
-            && (exchange == self.exchange || waiting == WaitingFor::Writable);
-        if !goes_on {
-            *self = Self { exchange, waiting, ..Self::new(now) };
+    fn observe_wait(&mut self, next: WaitingFor, exchange: u16, total_sent: u64, now: Duration) {
+        let sent = total_sent.saturating_sub(self.total_sent);
+        self.received |= self.unobserved > sent;
+        let is_unprompted = sent > 0 && !self.received;
+        self.received &= sent == 0;
+        let is_same_exchange = exchange == self.exchange;
+        let before = self.waiting;
+        if is_same_exchange && is_transfer(before) && is_transfer(next) {
+            if is_body(before) != is_body(next) {
+                let waited = nanos(now).saturating_sub(self.began);
+                let (other_waited, other_moved) =
+                    core::mem::replace(&mut self.paused, (waited, self.moved));
+                self.last = nanos(now);
+                self.began = self.last.saturating_sub(other_waited);
+                self.moved = other_moved;
+            }
+            match is_unprompted {
+                true if is_body(next) => {
+                    (self.began, self.last, self.moved) = (nanos(now), nanos(now), 0);
+                }
+                true => self.paused = (0, 0),
+                false => {}
+            }
+        } else if next == WaitingFor::Writable && before == WaitingFor::Writable {
+            // A peer that sends requests and receives no responses must not prolong the wait.
+            self.paused = (0, 0);
+        } else if !is_same_exchange || next != before {
+            *self = Self::new(now);
         }
-        self.exchange = exchange;
+        (self.exchange, self.waiting) = (exchange, next);
+        (self.total_sent, self.unobserved) = (total_sent, 0);
     }
 
     /// Records that `n` bytes were received or sent, through the buffers or past them.
@@ -83,6 +135,7 @@ impl WaitClock {
         if n > 0 {
             self.last = nanos(now);
             self.moved = self.moved.saturating_add(n as u64);
+            self.unobserved = self.unobserved.saturating_add(n as u64);
         }
     }
 
@@ -97,7 +150,15 @@ impl WaitClock {
     #[must_use]
     pub fn remaining(&self, timeouts: &Timeouts, now: Duration) -> Option<Duration> {
         let since = |then| Duration::from_nanos(nanos(now).saturating_sub(then));
-        timeouts.remaining(self.waiting, since(self.began), since(self.last), self.moved)
+        let remaining = |waited, quiet| timeouts.remaining(self.waiting, waited, quiet, self.moved);
+        let (waited, quiet) = (since(self.began), since(self.last));
+        if !is_body(self.waiting) || self.received {
+            return remaining(waited, quiet);
+        }
+        // The last bytes were sent: the time after them is the application's as much as the peer's.
+        let before = Duration::from_nanos(self.last.saturating_sub(self.began));
+        let is_too_slow = remaining(before, Duration::ZERO) == Some(Duration::ZERO);
+        if is_too_slow { Some(Duration::ZERO) } else { remaining(quiet, quiet) }
     }
 
     /// When the time is over, since the origin, for a queue of timers; `None` if never. It may have
@@ -107,6 +168,16 @@ impl WaitClock {
         let last = Duration::from_nanos(self.last);
         Some(last.saturating_add(self.remaining(timeouts, last)?))
     }
+}
+
+/// Whether it is a wait for the rest of a body, with or without the rest of a response.
+fn is_body(waiting: WaitingFor) -> bool {
+    matches!(waiting, WaitingFor::Body | WaitingFor::BodyOrResponse)
+}
+
+/// Whether it is one of the two waits that may alternate within an exchange.
+fn is_transfer(waiting: WaitingFor) -> bool {
+    is_body(waiting) || waiting == WaitingFor::Writable
 }
 
 fn nanos(time: Duration) -> u64 {
@@ -135,7 +206,7 @@ mod tests {
 
     #[test]
     fn it_is_small() {
-        assert!(size_of::<WaitClock>() <= 32);
+        assert!(size_of::<WaitClock>() <= 64);
     }
 
     proptest! {
@@ -148,25 +219,53 @@ mod tests {
             let timeouts = Timeouts { min_rate, ..Timeouts::default() };
             let mut now = Duration::from_nanos(origin);
             let mut clock = WaitClock::new(now);
-            let (mut waiting, mut began, mut last) = (WaitingFor::Request, now, now);
-            let (mut moved, mut exchange) = (0, 0_u16);
+            let mut waiting = WaitingFor::Request;
+            // Of each wait: how long, how long without a byte, and the bytes.
+            let mut waits = [(Duration::ZERO, Duration::ZERO, 0); 2];
+            let (mut exchange, mut total_sent, mut received) = (0_u16, 0, false);
             for (passed, n, next, another) in steps {
-                now += Duration::from_nanos(passed);
+                let passed = Duration::from_nanos(passed);
+                now += passed;
                 clock.moved(n, now);
-                if n > 0 {
-                    (last, moved) = (now, moved + n as u64);
-                }
+                let here = usize::from(is_body(waiting));
+                waits[here].0 += passed;
+                waits[here].1 = if n > 0 { Duration::ZERO } else { waits[here].1 + passed };
+                waits[here].2 += n as u64;
+                let sent = if another == 2 { n as u64 } else { 0 }; // else it was received
+                total_sent += sent;
+                received |= sent < n as u64;
                 let next = if another == 0 { waiting } else { next };
                 let is_another = another == 1;
                 exchange = exchange.wrapping_add(u16::from(is_another));
-                clock.observe_wait(next, exchange, now);
-                if next != waiting || is_another && next != WaitingFor::Writable {
-                    (waiting, began, last, moved) = (next, now, now, 0);
+                clock.observe_wait(next, exchange, total_sent, now);
+                let restarts = match (waiting, next) {
+                    (WaitingFor::Writable, WaitingFor::Writable) => false,
+                    _ if is_transfer(waiting) && is_transfer(next) => is_another,
+                    _ => is_another || waiting != next,
+                };
+                if sent > 0 && !received || is_another {
+                    waits[1] = Default::default();
                 }
+                received &= sent == 0;
+                if restarts {
+                    (waits, received) = Default::default();
+                } else if is_body(waiting) != is_body(next) {
+                    waits[usize::from(is_body(next))].1 = Duration::ZERO;
+                }
+                waiting = next;
+                let (waited, quiet, moved) = waits[usize::from(is_body(next))];
                 prop_assert_eq!(clock.waiting_for(), waiting);
                 for later in [0, 1, 4_999_999_999, 5_000_000_000, 60_000_000_000] {
                     let then = now + Duration::from_nanos(later);
-                    let left = timeouts.remaining(waiting, then - began, then - last, moved);
+                    let later = Duration::from_nanos(later);
+                    let left = |waited, quiet| timeouts.remaining(next, waited, quiet, moved);
+                    let left = match is_body(next) && !received {
+                        true if left(waited - quiet, Duration::ZERO) == Some(Duration::ZERO) => {
+                            Some(Duration::ZERO)
+                        }
+                        true => left(quiet + later, quiet + later),
+                        false => left(waited + later, quiet + later),
+                    };
                     prop_assert_eq!(clock.remaining(&timeouts, then), left);
                     // The deadline is the first moment without time left, unless it has passed.
                     let passed = clock.deadline(&timeouts).is_some_and(|deadline| deadline <= then);

@@ -27,7 +27,7 @@ impl<H: Handler> Server<H> {
     pub fn new(listeners: Vec<TcpListener>, config: Config, handler: H) -> io::Result<Arc<Self>> {
         config.check()?;
         let acceptor = Arc::new(Acceptor::nonblocking(listeners)?);
-        let shutdown = ShutdownHandle { acceptor, connections: Arc::default() };
+        let shutdown = ShutdownHandle::new(acceptor);
         let admission = Admission::new(&shutdown, &config, MAX_CONNECTIONS);
         Ok(Arc::new(Self { shutdown, handler, config, admission }))
     }

@@ -264,7 +264,7 @@ impl ExchangeState<'_> {
         if n < count { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(None) }
     }
 
-    /// Reports how far a part of a file was sent.
+    /// Reports that `sent` bytes of a file were sent since the last report, and how that has ended.
     ///
     /// # Errors
     /// Returns the error of `result`.

@@ -157,14 +157,15 @@ impl Acceptor {
         Ok(self.poll(Some(timeout))? && !self.is_stopped())
     }
 
-    /// Accepts the connections in the backlog, closes the listeners, and wakes all threads that
+    /// Accepts the connections in the backlog, closes the listeners by `shutdown`(2), and wakes all threads that
     /// wait in [`Acceptor::accept`], which return the connections of the backlog first. Takes about
     /// a millisecond.
     ///
     /// Closing a listener resets the connections in its backlog, including those that arrive
     /// between the last accept and the close. So, where the system supports it, no TCP handshake
     /// can begin in that time: a client that tries repeats its SYN a second later, and is refused
-    /// or reaches the server that was started next.
+    /// or reaches the server that was started next. The descriptors of the listeners stay open as long as
+    /// the `Acceptor` exists.
     pub fn stop(&self) {
         if self.stopping.swap(true, Ordering::SeqCst) {
             return;
