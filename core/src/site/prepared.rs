@@ -15,7 +15,8 @@
 //! use doorstep_core::http1::{Connection, Event, Limits, Outbox};
 //! use doorstep_core::site::{PreparedFile, PreparedResponse, Site, Stat, Variant};
 //!
-//! let (site, stat) = (Site::default(), Stat { size: 5, modified: 1_000, ..Stat::default() });
+//! let (site, mut stat) = (Site::default(), Stat::default());
+//! (stat.size, stat.modified) = (5, 1_000);
 //! let file = PreparedFile::new(&site, b"a.txt", &stat, Variant::default()).expect("valid headers");
 //!
 //! let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new(""));
