@@ -233,7 +233,6 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
     }
 
     fn spawn<'w>(&'w self, executor: &Executor<'w>, connection: Registration<'w>) {
-        self.balance.opened(self.at);
         executor.spawn(self.serve_connection(connection, false)).detach();
     }
 
@@ -246,6 +245,7 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         once: bool,
     ) -> impl Future<Output = ()> + use<'w, 'h, 's, H> {
         let socket = Socket::new(connection, &self.shared);
+        self.balance.opened(self.at);
         let (mut read_eagerly, mut is_new) = (self.first_reads.should_try(), true);
         async move {
             let log = |error| {
