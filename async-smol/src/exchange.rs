@@ -291,7 +291,7 @@ impl<'a> Exchange<'a> {
     ///
     /// # Errors
     /// Returns the error of the socket. A client that has closed the connection is noticed when the
-    /// system has been told so: the first part after that is often still accepted, and a later one is
+    /// system knows it: the first part after that is often still accepted, and a later one is
     /// the error.
     ///
     /// # Cancel safety
