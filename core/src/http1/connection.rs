@@ -238,7 +238,7 @@ impl Connection {
     }
 
     /// What the caller has to send, if anything. It may be sent at any time, whether or not
-    /// [`Event::ResponseDue`] was returned: also while the request's body is outstanding.
+    /// [`Event::ResponseDue`](super::Event::ResponseDue) was returned: also while the request's body is outstanding.
     #[must_use]
     pub fn response_due(&self) -> Option<ResponseDue> {
         match (self.states.send, self.response_framing) {
@@ -251,7 +251,7 @@ impl Connection {
         }
     }
 
-    /// After [`Event::Closed`]: whether the peer may still be sending, so that closing at once
+    /// After [`Event::Closed`](super::Event::Closed): whether the peer may still be sending, so that closing at once
     /// could destroy the response in transit. A lingering close is needed: half-close the
     /// connection, discard what arrives for a while, then close (RFC 9112 §9.6).
     #[must_use]
@@ -259,7 +259,7 @@ impl Connection {
         self.should_linger
     }
 
-    /// After [`Event::Closed`]: whether only a reset shows the peer that its response is
+    /// After [`Event::Closed`](super::Event::Closed): whether only a reset shows the peer that its response is
     /// incomplete, because an ordinary close would complete it (RFC 9112 §8). Do not linger then.
     #[must_use]
     pub fn should_reset(&self) -> bool {
@@ -280,7 +280,7 @@ impl Connection {
     /// ordinary close would make an incomplete response look complete (RFC 9112 §8): one that only
     /// the end of the connection ends, and of which a part is missing or still in the outbox.
     ///
-    /// It holds at any time, not only after [`Event::Closed`]: ask it just before each close, also
+    /// It holds at any time, not only after [`Event::Closed`](super::Event::Closed): ask it just before each close, also
     /// after an error.
     #[must_use]
     pub fn reset_on_close(&self, outbox: &Outbox) -> bool {
