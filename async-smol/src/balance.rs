@@ -62,13 +62,19 @@ impl<'s> Balance<'s> {
         given_now.into_iter().for_each(serve);
     }
 
-    /// Worker `at` serves one more.
-    pub(crate) fn opened(&self, at: usize) {
-        self.0[at].open.fetch_add(1, Ordering::Relaxed);
+    /// Worker `at` serves one more connection, until the result is dropped.
+    pub(crate) fn opened(&self, at: usize) -> Open<'_> {
+        let open = &self.0[at].open;
+        open.fetch_add(1, Ordering::Relaxed);
+        Open(open)
     }
+}
 
-    /// A connection of worker `at` has closed.
-    pub(crate) fn closed(&self, at: usize) {
-        self.0[at].open.fetch_sub(1, Ordering::Relaxed);
+/// A connection that counts as one of its worker's.
+pub(crate) struct Open<'b>(&'b AtomicUsize);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

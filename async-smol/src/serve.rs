@@ -6,11 +6,11 @@
 use std::io::{self, ErrorKind};
 use std::panic::AssertUnwindSafe;
 
-use doorstep_core::http1::{GrowableBuffer, Inbox, Outbox, WaitingFor};
-use doorstep_driver::Config;
+use doorstep_core::http1::WaitingFor;
 use doorstep_driver::connections::Connections;
 use doorstep_driver::exchange::{Session, Step, log_connection_error};
 use doorstep_driver::net::Stream;
+use doorstep_driver::{Buffers, Config};
 use smol::future;
 use smol::future::FutureExt;
 
@@ -79,7 +79,7 @@ async fn until_closed<H: Handler>(
 ) {
     let config = shared.config;
     let socket = Socket::new(connections.register_stream(stream), shared);
-    let mut buffers = Buffers { inbox: config.inbox(), outbox: config.outbox() };
+    let mut buffers = Buffers::new(config);
     let serving = async {
         while connection(handler, config, &mut buffers, &socket, false).await? != Outcome::Closed {
             socket.idle().await?;
@@ -89,12 +89,6 @@ async fn until_closed<H: Handler>(
     if let Err(error) = serving.await {
         log_connection_error(handler.observer(), socket.connection(), &error);
     }
-}
-
-/// What a connection needs while it is busy.
-pub(crate) struct Buffers {
-    pub(crate) inbox: Inbox<GrowableBuffer>,
-    pub(crate) outbox: Outbox,
 }
 
 /// The state of a connection that leaves the loop.

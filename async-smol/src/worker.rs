@@ -3,16 +3,14 @@
 use std::future::poll_fn;
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_io::Timer;
-use doorstep_core::http1::Inbox;
 use doorstep_driver::admission::Admission;
 use doorstep_driver::connections::{Connections, Registration};
 use doorstep_driver::exchange::log_connection_error;
-use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle, os};
+use doorstep_driver::{BufferPool, Config, GracefulShutdown, ShutdownHandle, os};
 use smol::Executor;
 use smol::future;
 
@@ -22,7 +20,7 @@ use crate::eager_read::EagerRead;
 use crate::handler::Handler;
 use crate::poller::{Poller, Source};
 use crate::reactor;
-use crate::serve::{self, Buffers, Outcome};
+use crate::serve::{self, Outcome};
 use crate::socket::{Shared, Socket};
 
 /// The default of [`Config::max_connections`].
@@ -74,8 +72,7 @@ pub(crate) struct Worker<'h, 's, H> {
     at: usize,
     poller: &'h Poller,
     shared: Shared<'h>,
-    #[expect(clippy::vec_box, reason = "they are moved for each request, and are large")]
-    spare: Mutex<Vec<Box<Buffers>>>,
+    buffers: BufferPool,
     /// Whether it pays to read before polling, on new connections and after a response.
     first_reads: EagerRead,
     next_reads: EagerRead,
@@ -99,7 +96,7 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
             at,
             poller,
             shared: Shared { config, pool: &resources.pool, poller: Some(poller) },
-            spare: Mutex::default(),
+            buffers: BufferPool::default(),
             first_reads: EagerRead::default(),
             next_reads: EagerRead::default(),
         }
@@ -245,9 +242,10 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         once: bool,
     ) -> impl Future<Output = ()> + use<'w, 'h, 's, H> {
         let socket = Socket::new(connection, &self.shared);
-        self.balance.opened(self.at);
+        let open = self.balance.opened(self.at);
         let (mut read_eagerly, mut is_new) = (self.first_reads.should_try(), true);
         async move {
+            let _open = open; // also if the observer panics
             let log = |error| {
                 log_connection_error(self.handler.observer(), socket.connection(), &error);
             };
@@ -271,29 +269,15 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
                     future::yield_now().await; // after all other connections
                 }
             }
-            self.balance.closed(self.at);
         }
     }
 
     /// Serves what has arrived, with buffers that are given back.
     async fn serve_ready(&self, socket: &Socket<'_>, once: bool) -> io::Result<Outcome> {
-        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut buffers = spare.unwrap_or_else(|| {
-            Box::new(Buffers { inbox: self.config.inbox(), outbox: self.config.outbox() })
-        });
+        let mut buffers = self.buffers.take(self.config);
         let served = serve::connection(self.handler, self.config, &mut buffers, socket, once);
         let outcome = served.await?;
-        if !buffers.inbox.unread().is_empty() || buffers.inbox.is_eof() {
-            let Buffers { inbox, outbox } = *buffers;
-            let (storage, _) = inbox.into_parts();
-            buffers = Box::new(Buffers { inbox: Inbox::new(storage), outbox });
-        }
-        buffers.outbox.clear();
-        buffers.outbox.shrink_to(2 * self.config.flush_threshold);
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < self.config.max_spare_buffers {
-            spare.push(buffers);
-        }
+        self.buffers.put(buffers, self.config);
         Ok(outcome)
     }
 

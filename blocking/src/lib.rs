@@ -41,7 +41,6 @@
 
 #![forbid(unsafe_code)]
 
-mod buffer_pool;
 mod exchange;
 mod handler;
 mod job;

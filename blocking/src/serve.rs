@@ -7,16 +7,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use doorstep_core::http1::{Position, WaitingFor};
-use doorstep_driver::Config;
 use doorstep_driver::connections::Connections;
 use doorstep_driver::exchange::{Session, Step, log_connection_error};
 use doorstep_driver::net::Stream;
+use doorstep_driver::{BufferPool, Buffers, Config};
 
-use crate::buffer_pool::{BufferPool, Buffers};
 use crate::exchange::Exchange;
 use crate::handler::Handler;
 use crate::socket::Socket;
 use crate::sweeper::Sweeper;
+
+/// The most bytes of a request that are received before it has a buffer. Most heads fit in it.
+const FIRST_READ: usize = 2 << 10;
 
 /// Serves one accepted connection until it ends, on this thread: for a program that accepts
 /// connections itself, or that inetd starts. Errors of the connection and of the handler are
@@ -80,7 +82,7 @@ pub(crate) fn connection<H: Handler>(
                 session.flushed(inbox, outbox, flushed)?;
             }
             Step::Fill(WaitingFor::Request) if inbox.unread().is_empty() => {
-                let (filled, next) = pool.wait_for_request(&mut buffers, socket, config);
+                let (filled, next) = wait_for_request(pool, &mut buffers, socket, config);
                 session.filled(&next.inbox, &mut next.outbox, filled)?;
             }
             Step::Fill(waiting) => {
@@ -95,6 +97,30 @@ pub(crate) fn connection<H: Handler>(
         pool.put(buffers, config);
     }
     Ok(())
+}
+
+/// Waits for the next request without `buffers`, which are empty. Then they are there again, with
+/// its first bytes. Returns the number of bytes, 0 at the end of input.
+#[inline(never)] // its array would stand below everything else on the stack
+fn wait_for_request<'b>(
+    pool: &BufferPool,
+    buffers: &'b mut Option<Box<Buffers>>,
+    socket: &Socket<'_>,
+    config: &Config,
+) -> (io::Result<usize>, &'b mut Buffers) {
+    if let Some(empty) = buffers.take() {
+        pool.put(empty, config);
+    }
+    let mut first = [0; FIRST_READ];
+    let received = socket.read_into(&mut first, WaitingFor::Request);
+    let buffers = buffers.insert(pool.take(config));
+    let received = received.and_then(|n| {
+        let space = buffers.inbox.space().get_mut(..n).ok_or(io::ErrorKind::StorageFull)?;
+        space.copy_from_slice(&first[..n]);
+        buffers.inbox.filled(n);
+        Ok(n)
+    });
+    (received, buffers)
 }
 
 /// Calls the handler, and completes the response. Returns where the next request begins.

@@ -31,9 +31,8 @@ use std::sync::Arc;
 
 use doorstep_driver::exchange::is_disconnect;
 use doorstep_driver::net::Acceptor;
-use doorstep_driver::{Config, ShutdownHandle, os};
+use doorstep_driver::{BufferPool, Config, ShutdownHandle, os};
 
-use crate::buffer_pool::BufferPool;
 use crate::handler::Handler;
 use crate::serve;
 use crate::socket::Socket;

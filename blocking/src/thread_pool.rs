@@ -15,9 +15,8 @@ use std::time::Duration;
 
 use doorstep_driver::admission::Admission;
 use doorstep_driver::exchange::log_connection_error;
-use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle, notify_observer, os};
+use doorstep_driver::{BufferPool, Config, GracefulShutdown, ShutdownHandle, notify_observer, os};
 
-use crate::buffer_pool::BufferPool;
 use crate::handler::Handler;
 use crate::serve;
 use crate::socket::Socket;

@@ -42,6 +42,7 @@
 
 mod access_log;
 pub mod admission;
+mod buffer_pool;
 pub mod cgi;
 pub mod config;
 pub mod connections;
@@ -62,6 +63,7 @@ mod with_observer;
 
 pub use access_log::AccessLog;
 pub use admission::Admission;
+pub use buffer_pool::{BufferPool, Buffers};
 pub use cgi::Cgi;
 pub use config::{Config, FLUSH_THRESHOLD};
 pub use doorstep_core as core;
