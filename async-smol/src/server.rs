@@ -36,7 +36,7 @@ use std::thread;
 use std::time::Duration;
 
 use async_io::{Timer, block_on};
-use doorstep_driver::net::Acceptor;
+use doorstep_driver::net::{Acceptor, Listener};
 use doorstep_driver::os::Stopwatch;
 use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle, notify_observer, os};
 use smol::{Executor, future};
@@ -63,12 +63,13 @@ impl Server {
         Self::from_listeners(listeners?)
     }
 
-    /// Serves listeners that exist: from [`doorstep_driver::net::bind`], or inherited.
+    /// Serves listeners that exist: from [`doorstep_driver::net::bind`], or inherited; TCP, or Unix
+    /// sockets.
     ///
     /// # Errors
     /// Returns [`io::ErrorKind::InvalidInput`] if there are none, or an error if one cannot be
     /// prepared.
-    pub fn from_listeners(listeners: Vec<TcpListener>) -> io::Result<Self> {
+    pub fn from_listeners<L: Into<Listener>>(listeners: Vec<L>) -> io::Result<Self> {
         let acceptor = Arc::new(Acceptor::nonblocking(listeners)?);
         let shutdown = ShutdownHandle::new(acceptor);
         Ok(Self { config: Config::default(), shutdown })
@@ -81,7 +82,8 @@ impl Server {
         self
     }
 
-    /// The addresses that it listens on, at least one. Port 0 is replaced by the one that was chosen.
+    /// The TCP addresses that it listens on, at least one unless all listeners are Unix sockets.
+    /// Port 0 is replaced by the one that was chosen.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         self.shutdown.acceptor.addresses()

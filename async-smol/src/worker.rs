@@ -118,8 +118,8 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
                 continue;
             }
             match self.shutdown.acceptor.try_accept() {
-                Ok(Some((stream, peer))) => {
-                    let connection = self.shutdown.connections.register(stream, peer);
+                Ok(Some(stream)) => {
+                    let connection = self.shutdown.connections.register_stream(stream);
                     if let Some(connection) = self.balance.hand_over(connection, self.at) {
                         self.spawn(executor, connection);
                     }
@@ -146,8 +146,8 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
     pub(crate) async fn serve_one(&self) -> io::Result<()> {
         let sources = self.sources()?;
         while !self.shutdown.is_stopping() {
-            if let Some((stream, peer)) = self.shutdown.acceptor.try_accept()? {
-                let connection = self.shutdown.connections.register(stream, peer);
+            if let Some(stream) = self.shutdown.acceptor.try_accept()? {
+                let connection = self.shutdown.connections.register_stream(stream);
                 future::or(self.serve_connection(connection, true), self.sweep()).await;
                 break;
             }
@@ -171,8 +171,8 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         while self.shutdown.acceptor.backlog_len() > 0 {
             if self.admission.is_full() {
                 self.wait_for_eviction().await;
-            } else if let Ok(Some((stream, peer))) = self.shutdown.acceptor.try_accept() {
-                self.spawn(executor, self.shutdown.connections.register(stream, peer));
+            } else if let Ok(Some(stream)) = self.shutdown.acceptor.try_accept() {
+                self.spawn(executor, self.shutdown.connections.register_stream(stream));
             }
         }
         future::pending::<()>().await;

@@ -30,7 +30,7 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 
 use doorstep_driver::exchange::is_disconnect;
-use doorstep_driver::net::Acceptor;
+use doorstep_driver::net::{Acceptor, Listener};
 use doorstep_driver::{BufferPool, Config, ShutdownHandle, os};
 
 use crate::handler::Handler;
@@ -57,12 +57,13 @@ impl Server {
         Self::from_listeners(listeners?)
     }
 
-    /// Serves listeners that exist: from [`doorstep_driver::net::bind`], or inherited.
+    /// Serves listeners that exist: from [`doorstep_driver::net::bind`], or inherited; TCP, or Unix
+    /// sockets.
     ///
     /// # Errors
     /// Returns [`io::ErrorKind::InvalidInput`] if there are none, or an error if one cannot be
     /// prepared.
-    pub fn from_listeners(listeners: Vec<TcpListener>) -> io::Result<Self> {
+    pub fn from_listeners<L: Into<Listener>>(listeners: Vec<L>) -> io::Result<Self> {
         let acceptor = Arc::new(Acceptor::new(listeners)?);
         let shutdown = ShutdownHandle::new(acceptor);
         Ok(Self { config: Config::default(), shutdown })
@@ -75,7 +76,8 @@ impl Server {
         self
     }
 
-    /// The addresses that it listens on, at least one. Port 0 is replaced by the one that was chosen.
+    /// The TCP addresses that it listens on, at least one unless all listeners are Unix sockets.
+    /// Port 0 is replaced by the one that was chosen.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         self.shutdown.acceptor.addresses()
@@ -140,10 +142,10 @@ impl Server {
     /// configuration ([`Config::check`]). A client that disconnects early is not an error.
     pub fn serve_one(&self, handler: &impl Handler) -> io::Result<()> {
         self.config.check()?;
-        let Some((stream, peer)) = self.shutdown.acceptor.accept()? else { return Ok(()) };
+        let Some(stream) = self.shutdown.acceptor.accept()? else { return Ok(()) };
         let connections = &self.shutdown.connections;
         let _sweeper = Sweeper::start(connections.clone(), &self.config)?;
-        let socket = Socket::new(connections.register(stream, peer), &self.config);
+        let socket = Socket::new(connections.register_stream(stream), &self.config);
         match serve::connection(handler, &self.config, &socket, &BufferPool::default(), true) {
             Err(error) if !is_disconnect(&error) => Err(error),
             _ => Ok(()),

@@ -6,7 +6,6 @@
 //! watches the listeners, and evicts a connection for each new one.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,6 +14,7 @@ use std::time::Duration;
 
 use doorstep_driver::admission::Admission;
 use doorstep_driver::exchange::log_connection_error;
+use doorstep_driver::net::Stream;
 use doorstep_driver::{BufferPool, Config, GracefulShutdown, ShutdownHandle, notify_observer, os};
 
 use crate::handler::Handler;
@@ -171,9 +171,9 @@ impl<H: Handler> ThreadPool<H> {
     /// A thread: connection after connection.
     fn work(self: Arc<Self>) {
         drop(self.starting.lock());
-        while let Some((stream, peer)) = self.accept() {
+        while let Some(stream) = self.accept() {
             // `Handler::observer` may panic: that costs the connection, not the thread's place.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.serve(stream, peer)));
+            let _ = catch_unwind(AssertUnwindSafe(|| self.serve(stream)));
             if !self.keep_worker() {
                 return;
             }
@@ -181,8 +181,8 @@ impl<H: Handler> ThreadPool<H> {
     }
 
     /// Serves a connection until it ends.
-    fn serve(&self, stream: TcpStream, peer: SocketAddr) {
-        let registration = self.shutdown.connections.register(stream, peer);
+    fn serve(&self, stream: Stream) {
+        let registration = self.shutdown.connections.register_stream(stream);
         let socket = Socket::new(registration, &self.config);
         let (handler, config, buffers) = (&self.handler, &self.config, &self.buffers);
         let served = serve::connection(handler, config, &socket, buffers, false);
@@ -204,10 +204,10 @@ impl<H: Handler> ThreadPool<H> {
     }
 
     /// The next connection; `None` if the thread is to end.
-    fn accept(self: &Arc<Self>) -> Option<(TcpStream, SocketAddr)> {
+    fn accept(self: &Arc<Self>) -> Option<Stream> {
         loop {
             match self.shutdown.acceptor.accept() {
-                Ok(Some(connection)) => {
+                Ok(Some(stream)) => {
                     let is_last = {
                         let mut state = self.state();
                         state.idle -= 1;
@@ -218,10 +218,10 @@ impl<H: Handler> ThreadPool<H> {
                         state.idle == 0 && state.threads < self.admission.max_connections()
                     };
                     if is_last && let Err(error) = self.spawn_worker() {
-                        let peer = connection.1.ip();
+                        let peer = stream.peer_addr().ip();
                         self.admission.spawn_failed(self.handler.observer(), peer, &error);
                     }
-                    return Some(connection);
+                    return Some(stream);
                 }
                 Ok(None) => {
                     let mut state = self.state();

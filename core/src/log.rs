@@ -20,12 +20,16 @@
 
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 
 use crate::bytes::{push_decimal, push_display, push_hex};
 use crate::http1::date::{Civil, four_digits, two_digits};
 use crate::http1::{Head, Version};
+
+/// The address that stands for the peer of a Unix socket, which has no IP address: one from which
+/// no packet comes (RFC 6666). In a log line it is `unix:`.
+pub const UNIX_PEER: IpAddr = IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0));
 
 /// One response that has ended. Interim responses (1xx) are not logged (B-106).
 ///
@@ -285,6 +289,14 @@ fn is_control_or_format(c: char) -> bool {
         | '\u{e0020}'..='\u{e007f}')
 }
 
+/// Appends the address of a peer as a log shows it.
+fn push_peer(out: &mut Vec<u8>, peer: IpAddr) {
+    match peer {
+        UNIX_PEER => out.extend_from_slice(b"unix:"),
+        _ => push_display(out, peer.to_canonical()),
+    }
+}
+
 /// Appends each byte as `\xNN`.
 fn push_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     for &byte in bytes {
@@ -294,7 +306,7 @@ fn push_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 fn prefix(out: &mut Vec<u8>, peer: IpAddr, at: &Civil) {
-    push_display(out, peer.to_canonical());
+    push_peer(out, peer);
     date(out, at);
 }
 
@@ -398,9 +410,12 @@ mod tests {
 
     #[test]
     fn b_105_the_client_is_an_address_and_mapped_ones_are_unmapped() {
-        for (peer, shown) in
-            [("::ffff:10.1.2.3", "10.1.2.3"), ("::1", "::1"), ("fe80::2", "fe80::2")]
-        {
+        for (peer, shown) in [
+            ("::ffff:10.1.2.3", "10.1.2.3"),
+            ("::1", "::1"),
+            ("fe80::2", "fe80::2"),
+            ("100::", "unix:"),
+        ] {
             let remote_addr = SocketAddr::new(peer.parse().unwrap(), 1);
             let text = line(Record { remote_addr, ..ROOT });
             assert!(text.starts_with(&format!("{shown} - - [")), "{text}");

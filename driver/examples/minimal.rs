@@ -48,8 +48,8 @@ pub fn serve(
     notify_observer(|| observer.on_start());
     while !(handle.is_stopping() && handle.all_closed()) {
         match handle.acceptor.try_accept() {
-            Ok(Some((stream, peer))) => {
-                let registration = handle.connections.register(stream, peer);
+            Ok(Some(stream)) => {
+                let registration = handle.connections.register_stream(stream);
                 let _ = server.connection(&registration); // a lost connection is the client's affair
             }
             Ok(None) => drop(handle.acceptor.wait_readable(Duration::from_millis(TICK.into()))?),

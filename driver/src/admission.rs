@@ -137,8 +137,8 @@ mod tests {
     /// A connection that waits for its first request, which the sweep has seen, and the client.
     fn idle<'s>(handle: &'s ShutdownHandle, config: &Config) -> (Registration<'s>, TcpStream) {
         let client = TcpStream::connect(handle.acceptor.addresses()[0]).unwrap();
-        let (stream, peer) = handle.acceptor.accept().unwrap().unwrap();
-        let registration = handle.connections.register(stream, peer);
+        let stream = handle.acceptor.accept().unwrap().unwrap();
+        let registration = handle.connections.register_stream(stream);
         registration.begin_wait(WaitingFor::Request);
         handle.connections.sweep(config);
         (registration, client)

@@ -76,8 +76,8 @@ fn connect(handle: &ShutdownHandle) -> TcpStream {
 fn idle(handle: &ShutdownHandle) -> (Registration<'_>, TcpStream) {
     let client = connect(handle);
     assert!(handle.acceptor.wait_readable(Duration::from_secs(10)).unwrap());
-    let (stream, peer) = handle.acceptor.try_accept().unwrap().unwrap();
-    let registration = handle.connections.register(stream, peer);
+    let stream = handle.acceptor.try_accept().unwrap().unwrap();
+    let registration = handle.connections.register_stream(stream);
     registration.begin_wait(WaitingFor::Request);
     (registration, client)
 }

@@ -74,9 +74,9 @@ impl<H: Handler> Server<H> {
             if self.admission.is_full() {
                 let _ = timeout(self.admission.evict(), closed).await;
             }
-        } else if let Some((stream, peer)) = acceptor.try_accept()? {
+        } else if let Some(stream) = acceptor.try_accept()? {
             // In the table before its task runs: no more are accepted than there may be.
-            let connection = connections.register_shared(Stream::tcp(stream, peer));
+            let connection = connections.register_shared(stream);
             while tasks.try_join_next().is_some() {} // those that have ended
             tasks.spawn(self.clone().connection(connection));
             yield_now().await;

@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, PipeReader, PipeWriter};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,17 +17,14 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{Shutdown, shutdown};
 
+use super::{Listener, ListenerAddr, Stream};
 use crate::os::LINUX;
 
 /// How long [`Acceptor::stop`] waits for TCP handshakes that have begun, while no further one can
 /// begin. It is enough within a data centre; the longer it is, the more clients have to repeat
 /// their SYN, a second later.
 const HANDSHAKE_WAIT: Duration = Duration::from_millis(1);
-
-/// A connection, and the client's address.
-type Accepted = (TcpStream, SocketAddr);
 
 /// Listeners to accept from.
 ///
@@ -36,8 +33,8 @@ type Accepted = (TcpStream, SocketAddr);
 ///
 /// let acceptor = Acceptor::new(net::bind(Some("127.0.0.1"), 0)?)?;
 /// let client = std::net::TcpStream::connect(acceptor.addresses()[0])?;
-/// let (_, peer) = acceptor.accept()?.expect("it was not stopped");
-/// assert_eq!(peer, client.local_addr()?);
+/// let stream = acceptor.accept()?.expect("it was not stopped");
+/// assert_eq!(stream.peer_addr(), client.local_addr()?);
 ///
 /// acceptor.stop();
 /// assert!(acceptor.accept()?.is_none());
@@ -45,7 +42,7 @@ type Accepted = (TcpStream, SocketAddr);
 /// ```
 #[derive(Debug)]
 pub struct Acceptor {
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     addresses: Vec<SocketAddr>,
     /// Whether `accept` itself waits; otherwise `poll` does.
     blocking: bool,
@@ -53,7 +50,7 @@ pub struct Acceptor {
     stopped: AtomicBool,
     /// The connections that were in the listeners' backlogs at the stop: accepted, and not returned
     /// yet.
-    backlog: Mutex<VecDeque<Accepted>>,
+    backlog: Mutex<VecDeque<Stream>>,
     /// Becomes readable when `writer` is dropped, which wakes every `poll`.
     reader: PipeReader,
     writer: Mutex<Option<PipeWriter>>,
@@ -66,7 +63,7 @@ impl Acceptor {
     ///
     /// # Errors
     /// Returns an error if `listeners` is empty, or the error of the system.
-    pub fn new(listeners: Vec<TcpListener>) -> io::Result<Self> {
+    pub fn new<L: Into<Listener>>(listeners: Vec<L>) -> io::Result<Self> {
         Self::from_listeners(listeners, LINUX)
     }
 
@@ -75,16 +72,24 @@ impl Acceptor {
     ///
     /// # Errors
     /// Returns an error if `listeners` is empty, or the error of the system.
-    pub fn nonblocking(listeners: Vec<TcpListener>) -> io::Result<Self> {
+    pub fn nonblocking<L: Into<Listener>>(listeners: Vec<L>) -> io::Result<Self> {
         Self::from_listeners(listeners, false)
     }
 
-    fn from_listeners(listeners: Vec<TcpListener>, woken_by_shutdown: bool) -> io::Result<Self> {
+    fn from_listeners<L: Into<Listener>>(
+        listeners: Vec<L>,
+        woken_by_shutdown: bool,
+    ) -> io::Result<Self> {
+        let listeners: Vec<Listener> = listeners.into_iter().map(Into::into).collect();
         if listeners.is_empty() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let blocking = woken_by_shutdown && listeners.len() == 1;
-        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+        let blocking = woken_by_shutdown && listeners.len() == 1 && listeners[0].is_tcp();
+        let addresses = listeners.iter().filter_map(|listener| match listener.addr() {
+            ListenerAddr::Tcp(address) => Some(address),
+            ListenerAddr::Unix(_) => None,
+        });
+        let addresses = addresses.collect();
         for listener in &listeners {
             listener.set_nonblocking(!blocking)?;
         }
@@ -102,10 +107,17 @@ impl Acceptor {
         })
     }
 
-    /// The addresses of the listeners, in their order, with the ports that were chosen for port 0.
+    /// The addresses of the TCP listeners, in their order, with the ports that were chosen for port
+    /// 0.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The listeners.
+    #[must_use]
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
     }
 
     /// Waits for the next connection. After [`Acceptor::stop`], returns those of the backlog and
@@ -114,7 +126,7 @@ impl Acceptor {
     /// # Errors
     /// Returns an error if descriptors or memory are used up: the connection stays in the backlog,
     /// and accepting it can be tried again later.
-    pub fn accept(&self) -> io::Result<Option<Accepted>> {
+    pub fn accept(&self) -> io::Result<Option<Stream>> {
         while !self.is_stopped() {
             if !self.blocking || self.stopping.load(Ordering::SeqCst) {
                 self.poll(None)?;
@@ -129,7 +141,7 @@ impl Acceptor {
     /// Descriptors that become readable when there is a connection to accept, and after
     /// [`Acceptor::stop`].
     pub fn sources(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.listeners.iter().map(TcpListener::as_fd).chain([self.reader.as_fd()])
+        self.listeners.iter().map(Listener::as_fd).chain([self.reader.as_fd()])
     }
 
     /// Accepts a connection without waiting; `None` if there is none now. Its socket is
@@ -137,12 +149,12 @@ impl Acceptor {
     ///
     /// # Errors
     /// Returns the same errors as [`Acceptor::accept`].
-    pub fn try_accept(&self) -> io::Result<Option<Accepted>> {
+    pub fn try_accept(&self) -> io::Result<Option<Stream>> {
         if let Some(connection) = self.accept_any(true)? {
             return Ok(Some(connection));
         }
         let connection = self.is_stopped().then(|| self.backlog().pop_front()).flatten();
-        if let Some((stream, _)) = &connection {
+        if let Some(stream) = &connection {
             stream.set_nonblocking(true)?;
         }
         Ok(connection)
@@ -173,7 +185,7 @@ impl Acceptor {
         let mut refused = true;
         for listener in &self.listeners {
             let _ = listener.set_nonblocking(true); // from now on every thread polls
-            refused &= refuse_handshakes(listener);
+            refused &= listener.refuse_new();
         }
         self.drain_backlog();
         if refused {
@@ -184,7 +196,7 @@ impl Acceptor {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         for listener in &self.listeners {
             // Wakes a blocked accept on Linux. On other systems, the pipe wakes the threads.
-            let _ = shutdown(listener, Shutdown::Both);
+            listener.shut_down();
         }
     }
 
@@ -209,7 +221,7 @@ impl Acceptor {
     fn drain_backlog(&self) {
         for listener in &self.listeners {
             loop {
-                match accept(listener, false) {
+                match listener.accept(false) {
                     Ok(connection) => self.backlog().push_back(connection),
                     Err(error) if is_would_block(&error) || !is_connection_error(&error) => break,
                     Err(_) => {}
@@ -218,7 +230,7 @@ impl Acceptor {
         }
     }
 
-    fn backlog(&self) -> MutexGuard<'_, VecDeque<Accepted>> {
+    fn backlog(&self) -> MutexGuard<'_, VecDeque<Stream>> {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -237,11 +249,11 @@ impl Acceptor {
     }
 
     /// Accepts from the first listener that has a connection; `None` if none has.
-    fn accept_any(&self, nonblocking: bool) -> io::Result<Option<Accepted>> {
+    fn accept_any(&self, nonblocking: bool) -> io::Result<Option<Stream>> {
         for listener in self.round_robin() {
-            match accept(listener, nonblocking) {
+            match listener.accept(nonblocking) {
                 Ok(connection) => return Ok(Some(connection)),
-                Err(_) if self.is_stopped() => break,
+                Err(_) if self.stopping.load(Ordering::SeqCst) => break,
                 Err(error) if is_connection_error(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -249,65 +261,11 @@ impl Acceptor {
         Ok(None)
     }
 
-    fn round_robin(&self) -> impl Iterator<Item = &TcpListener> {
+    fn round_robin(&self) -> impl Iterator<Item = &Listener> {
         let count = self.listeners.len();
         let first = self.next_listener.fetch_add(1, Ordering::Relaxed) % count;
         self.listeners.iter().cycle().skip(first).take(count)
     }
-}
-
-/// From now on no handshake can begin, but those that have begun can end. Returns whether the
-/// system supports that. A filter on the socket drops every segment with the SYN flag.
-#[cfg(target_os = "linux")]
-fn refuse_handshakes(listener: &TcpListener) -> bool {
-    use socket2::{SockFilter, SockRef};
-
-    /// The offset of the flags in a TCP header, in bytes (RFC 9293 §3.1).
-    const FLAGS: u32 = 13;
-    const SYN: u32 = 2;
-    /// Classic BPF: load that byte, jump if the flag is set, drop or pass.
-    const PROGRAM: [SockFilter; 4] = [
-        SockFilter::new(0x30, 0, 0, FLAGS),
-        SockFilter::new(0x45, 0, 1, SYN),
-        SockFilter::new(0x06, 0, 0, 0),
-        SockFilter::new(0x06, 0, 0, u32::MAX),
-    ];
-    LINUX && SockRef::from(listener).attach_filter(&PROGRAM).is_ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn refuse_handshakes(_: &TcpListener) -> bool {
-    false
-}
-
-/// Accepts by one system call.
-#[cfg(target_os = "linux")]
-fn accept(listener: &TcpListener, nonblocking: bool) -> io::Result<Accepted> {
-    use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
-    use rustix::net::{SocketFlags, acceptfrom, acceptfrom_with};
-
-    let mut flags = SocketFlags::CLOEXEC;
-    flags.set(SocketFlags::NONBLOCK, nonblocking);
-    let (socket, peer) = match acceptfrom_with(listener, flags) {
-        // A sandbox may not know the call. A firewall may have refused one connection, which looks
-        // the same.
-        Err(Errno::NOSYS | Errno::PERM) => {
-            let (socket, peer) = acceptfrom(listener)?;
-            fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
-            ioctl_fionbio(&socket, nonblocking)?;
-            (socket, peer)
-        }
-        accepted => accepted?,
-    };
-    let peer = peer.and_then(|peer| peer.try_into().ok()).ok_or(io::ErrorKind::InvalidData)?;
-    Ok((TcpStream::from(socket), peer))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn accept(listener: &TcpListener, nonblocking: bool) -> io::Result<Accepted> {
-    let (stream, peer) = listener.accept()?;
-    stream.set_nonblocking(nonblocking)?; // except on Linux, it is inherited
-    Ok((stream, peer))
 }
 
 /// Whether an error concerns one connection, so that the next accept may succeed: accept(2) passes
@@ -351,7 +309,8 @@ fn is_nonet(_: &io::Error) -> bool {
 mod tests {
     use super::*;
     use crate::net::bind;
-    use std::io::{Read, Write};
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
     use std::sync::Barrier;
 
     /// Acceptors with one listener and with two, and with each way of waiting.
@@ -399,9 +358,10 @@ mod tests {
             assert_eq!(acceptor.backlog_len(), 20);
             for n in 0..20 {
                 let taken = if n % 2 == 0 { acceptor.accept() } else { acceptor.try_accept() };
-                let (mut stream, peer) = taken.unwrap().unwrap();
+                let stream = taken.unwrap().unwrap();
+                let peer = stream.peer_addr();
                 let at = clients.iter().position(|client| client.local_addr().unwrap() == peer);
-                stream.write_all(b"x").unwrap();
+                stream.send(b"x", false).unwrap();
                 clients.swap_remove(at.unwrap()).read_exact(&mut [0]).unwrap();
             }
             assert!(acceptor.accept().unwrap().is_none());
@@ -443,7 +403,7 @@ mod tests {
                 .map(|address| TcpStream::connect(address).unwrap())
                 .collect();
             let mut peers: Vec<_> = thread::scope(|scope| {
-                let accept = || acceptor.accept().unwrap().unwrap().1;
+                let accept = || acceptor.accept().unwrap().unwrap().peer_addr();
                 let threads: Vec<_> = (0..4)
                     .map(|_| scope.spawn(move || (0..10).map(|_| accept()).collect::<Vec<_>>()))
                     .collect();
@@ -479,6 +439,6 @@ mod tests {
 
     #[test]
     fn no_listeners_are_an_error() {
-        assert!(Acceptor::new(Vec::new()).is_err());
+        assert!(Acceptor::new(Vec::<TcpListener>::new()).is_err());
     }
 }

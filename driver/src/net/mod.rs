@@ -6,6 +6,7 @@
 mod acceptor;
 mod addresses;
 mod listen;
+mod listener;
 mod memory;
 mod peer_state;
 mod send;
@@ -14,6 +15,7 @@ mod stream;
 pub use acceptor::Acceptor;
 pub use addresses::{url, urls};
 pub use listen::{DEFAULT_BACKLOG, bind, bind_with_backlog};
+pub use listener::{Listener, ListenerAddr};
 pub use memory::MemoryStream;
 pub use peer_state::{Disconnect, DisconnectDetector, PeerState};
-pub use stream::Stream;
+pub use stream::{Stream, UNIX_PEER};

@@ -1,4 +1,4 @@
-//! The stream of a connection: a TCP socket, or bytes in memory.
+//! The stream of a connection: a TCP socket, a Unix socket, or bytes in memory.
 //!
 //! What a front end does to a connection are the calls of [`Stream`], none of which waits on a
 //! non-blocking socket, and waiting until [`Stream::fd`] is readable or writable. A call that
@@ -34,10 +34,16 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use doorstep_core::log;
 
 use super::{MemoryStream, PeerState, send};
 use crate::os;
+
+/// The address of the peer of a Unix socket, which has no IP address ([`log::UNIX_PEER`]).
+pub const UNIX_PEER: SocketAddr = SocketAddr::new(log::UNIX_PEER, 0);
 
 /// An accepted connection: its socket and the peer's address, or bytes in memory.
 #[derive(Debug)]
@@ -47,6 +53,7 @@ pub struct Stream(Kind);
 #[derive(Debug)]
 enum Kind {
     Tcp { socket: TcpStream, ip: IpAddr, port: u16 },
+    Unix(UnixStream),
     Memory(MemoryStream),
 }
 
@@ -59,6 +66,12 @@ impl Stream {
         Self(Kind::Tcp { socket, ip: peer.ip(), port: peer.port() })
     }
 
+    /// An accepted connection of a Unix socket. Its peer's address is [`UNIX_PEER`].
+    #[must_use]
+    pub fn unix(socket: UnixStream) -> Self {
+        Self(Kind::Unix(socket))
+    }
+
     /// Reads once into `buffer`. Returns the number of bytes, 0 at the end of input.
     ///
     /// # Errors
@@ -67,6 +80,7 @@ impl Stream {
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.0 {
             Kind::Tcp { socket, .. } => (&*socket).read(buffer),
+            Kind::Unix(socket) => (&*socket).read(buffer),
             Kind::Memory(memory) => memory.read(buffer),
         }
     }
@@ -80,6 +94,7 @@ impl Stream {
     pub fn send(&self, bytes: &[u8], more: bool) -> io::Result<usize> {
         match &self.0 {
             Kind::Tcp { socket, .. } => send::send(socket, bytes, more),
+            Kind::Unix(socket) => send::send(socket, bytes, more),
             Kind::Memory(memory) => memory.send(bytes),
         }
     }
@@ -91,6 +106,7 @@ impl Stream {
     pub fn send_nonblocking(&self, bytes: &[u8], more: bool) -> io::Result<usize> {
         match &self.0 {
             Kind::Tcp { socket, .. } => send::send_nonblocking(socket, bytes, more),
+            Kind::Unix(socket) => send::send_nonblocking(socket, bytes, more),
             Kind::Memory(memory) => memory.send(bytes),
         }
     }
@@ -104,6 +120,7 @@ impl Stream {
     pub fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
         match &self.0 {
             Kind::Tcp { socket, .. } => send::send_file(socket, file, offset, count),
+            Kind::Unix(socket) => send::send_file(socket, file, offset, count),
             Kind::Memory(memory) => memory.send_file(file, offset, count),
         }
     }
@@ -116,11 +133,13 @@ impl Stream {
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match &self.0 {
             Kind::Tcp { socket, .. } => socket.shutdown(how),
+            Kind::Unix(socket) => socket.shutdown(how),
             Kind::Memory(memory) => memory.shutdown(how),
         }
     }
 
-    /// Resets the connection now (RST).
+    /// Resets the connection now (RST). A Unix socket knows no reset: it is closed in both
+    /// directions, and its peer finds the end of input.
     ///
     /// # Errors
     /// Returns the error of the system, for instance if another thread is sending at this moment,
@@ -128,6 +147,7 @@ impl Stream {
     pub fn reset(&self) -> io::Result<()> {
         match &self.0 {
             Kind::Tcp { socket, .. } => send::reset(socket),
+            Kind::Unix(socket) => socket.shutdown(Shutdown::Both),
             Kind::Memory(memory) => {
                 memory.reset();
                 Ok(())
@@ -143,6 +163,7 @@ impl Stream {
     pub fn set_reset_on_close(&self, enabled: bool) -> io::Result<()> {
         match &self.0 {
             Kind::Tcp { socket, .. } => send::set_reset_on_close(socket, enabled),
+            Kind::Unix(_) => Ok(()),
             Kind::Memory(memory) => {
                 memory.set_reset_on_close(enabled);
                 Ok(())
@@ -155,6 +176,7 @@ impl Stream {
     pub fn peer_state(&self) -> PeerState {
         match &self.0 {
             Kind::Tcp { socket, .. } => PeerState::of(socket),
+            Kind::Unix(socket) => PeerState::of(socket),
             Kind::Memory(memory) => memory.peer_state(),
         }
     }
@@ -163,26 +185,28 @@ impl Stream {
     pub(crate) fn bytes_acked(&self) -> Option<u64> {
         match &self.0 {
             Kind::Tcp { socket, .. } => os::bytes_acked(socket),
-            Kind::Memory(_) => None,
+            Kind::Unix(_) | Kind::Memory(_) => None,
         }
     }
 
-    /// The peer's address and port.
+    /// The peer's address and port; [`UNIX_PEER`] if it has none.
     #[must_use]
     pub fn peer_addr(&self) -> SocketAddr {
         match &self.0 {
             Kind::Tcp { ip, port, .. } => (*ip, *port).into(),
+            Kind::Unix(_) => UNIX_PEER,
             Kind::Memory(memory) => memory.peer_addr(),
         }
     }
 
-    /// The address and port that the peer is connected to.
+    /// The address and port that the peer is connected to; [`UNIX_PEER`] if it is a Unix socket.
     ///
     /// # Errors
     /// Returns the error of the system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         match &self.0 {
             Kind::Tcp { socket, .. } => socket.local_addr(),
+            Kind::Unix(_) => Ok(UNIX_PEER),
             Kind::Memory(_) => Ok(MemoryStream::LOCAL_ADDR),
         }
     }
@@ -195,6 +219,7 @@ impl Stream {
     pub fn set_nonblocking(&self, enabled: bool) -> io::Result<()> {
         match &self.0 {
             Kind::Tcp { socket, .. } => socket.set_nonblocking(enabled),
+            Kind::Unix(socket) => socket.set_nonblocking(enabled),
             Kind::Memory(_) => Ok(()),
         }
     }
@@ -205,17 +230,20 @@ impl Stream {
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.0 {
             Kind::Tcp { socket, .. } => Some(socket.as_fd()),
+            Kind::Unix(socket) => Some(socket.as_fd()),
             Kind::Memory(_) => None,
         }
     }
 
-    /// A second handle of the socket, for another protocol (RFC 9110 §7.8).
+    /// A second handle of the socket, for another protocol (RFC 9110 §7.8). That of a Unix socket
+    /// can be read and written, but has no addresses.
     ///
     /// # Errors
     /// Returns [`ErrorKind::Unsupported`] if there is no socket, or the error of the system.
     pub fn try_clone_socket(&self) -> io::Result<TcpStream> {
         match &self.0 {
             Kind::Tcp { socket, .. } => socket.try_clone(),
+            Kind::Unix(socket) => Ok(OwnedFd::from(socket.try_clone()?).into()),
             Kind::Memory(_) => {
                 let message = "the connection is in memory: it has no socket for another protocol";
                 Err(io::Error::new(ErrorKind::Unsupported, message))

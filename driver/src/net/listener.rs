@@ -1,0 +1,234 @@
+//! A listening socket: TCP, or a Unix socket.
+//!
+//! What the connections of a listener have in common is set here, before it is given to an
+//! [`Acceptor`](super::Acceptor), which makes a [`Stream`] of each connection that it accepts.
+//!
+//! ```
+//! use doorstep_driver::net::{Listener, ListenerAddr};
+//! use std::net::TcpListener;
+//!
+//! let listener = Listener::from(TcpListener::bind("127.0.0.1:0")?);
+//! let ListenerAddr::Tcp(address) = listener.addr() else { unreachable!("it is a TCP socket") };
+//! assert_ne!(address.port(), 0);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+
+use rustix::io::Errno;
+use rustix::net::{Shutdown, shutdown};
+
+use super::Stream;
+
+/// A socket that listens, and what its connections have in common.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// The address of a [`Listener`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListenerAddr {
+    /// An IP address and a port.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket; `None` if it has no name in the file system.
+    Unix(Option<PathBuf>),
+}
+
+impl fmt::Display for ListenerAddr {
+    /// As in `127.0.0.1:8000` and `unix:/run/doorstep.sock`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(Some(path)) => write!(f, "unix:{}", path.display()),
+            Self::Unix(None) => f.write_str("unix:"),
+        }
+    }
+}
+
+impl Listener {
+    /// The address that it listens on.
+    #[must_use]
+    pub fn addr(&self) -> ListenerAddr {
+        match &self.socket {
+            Socket::Tcp(socket) => socket.local_addr().map_or(UNKNOWN, ListenerAddr::Tcp),
+            Socket::Unix(socket) => {
+                let path = socket.local_addr().ok();
+                ListenerAddr::Unix(path.and_then(|at| at.as_pathname().map(Into::into)))
+            }
+        }
+    }
+
+    /// Sets whether accepting returns `WouldBlock` instead of waiting.
+    pub(super) fn set_nonblocking(&self, enabled: bool) -> io::Result<()> {
+        match &self.socket {
+            Socket::Tcp(socket) => socket.set_nonblocking(enabled),
+            Socket::Unix(socket) => socket.set_nonblocking(enabled),
+        }
+    }
+
+    /// Accepts a connection, whose socket waits unless it is to be `nonblocking`.
+    pub(super) fn accept(&self, nonblocking: bool) -> io::Result<Stream> {
+        match &self.socket {
+            Socket::Tcp(listener) => {
+                let (socket, peer) = accept(listener, nonblocking)?;
+                let peer = peer.ok_or(io::ErrorKind::InvalidData)?;
+                Ok(Stream::tcp(TcpStream::from(socket), peer))
+            }
+            Socket::Unix(listener) => {
+                let (socket, _) = accept(listener, nonblocking)?;
+                Ok(Stream::unix(UnixStream::from(socket)))
+            }
+        }
+    }
+
+    /// From now on no connection can begin, but those that have begun can be accepted. Returns
+    /// whether the system supports that.
+    pub(super) fn refuse_new(&self) -> bool {
+        match &self.socket {
+            Socket::Tcp(listener) => refuse_handshakes(listener),
+            // Clients are refused. What is in the backlog can be accepted afterwards.
+            Socket::Unix(listener) => shutdown(listener, Shutdown::Read).is_ok(),
+        }
+    }
+
+    /// Wakes the threads that wait in `accept`, on Linux.
+    pub(super) fn shut_down(&self) {
+        let _ = shutdown(self, Shutdown::Both);
+    }
+
+    /// Whether a thread that waits in `accept` is woken by [`Listener::shut_down`], and no
+    /// connection is lost by that.
+    pub(super) fn is_tcp(&self) -> bool {
+        matches!(self.socket, Socket::Tcp(_))
+    }
+}
+
+/// The address of a socket whose address the system does not report.
+const UNKNOWN: ListenerAddr =
+    ListenerAddr::Tcp(SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0));
+
+impl From<TcpListener> for Listener {
+    fn from(socket: TcpListener) -> Self {
+        Self { socket: Socket::Tcp(socket) }
+    }
+}
+
+impl From<UnixListener> for Listener {
+    fn from(socket: UnixListener) -> Self {
+        Self { socket: Socket::Unix(socket) }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Socket::Tcp(socket) => socket.as_fd(),
+            Socket::Unix(socket) => socket.as_fd(),
+        }
+    }
+}
+
+/// Stops TCP handshakes from beginning: a filter on the socket drops every segment with the SYN
+/// flag. Returns whether the system supports that.
+#[cfg(target_os = "linux")]
+fn refuse_handshakes(listener: &TcpListener) -> bool {
+    use socket2::{SockFilter, SockRef};
+
+    /// The offset of the flags in a TCP header, in bytes (RFC 9293 §3.1).
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 2;
+    /// Classic BPF: load that byte, jump if the flag is set, drop or pass.
+    const PROGRAM: [SockFilter; 4] = [
+        SockFilter::new(0x30, 0, 0, FLAGS),
+        SockFilter::new(0x45, 0, 1, SYN),
+        SockFilter::new(0x06, 0, 0, 0),
+        SockFilter::new(0x06, 0, 0, u32::MAX),
+    ];
+    crate::os::LINUX && SockRef::from(listener).attach_filter(&PROGRAM).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn refuse_handshakes(_: &TcpListener) -> bool {
+    false
+}
+
+/// Accepts by one system call.
+#[cfg(target_os = "linux")]
+fn accept(listener: impl AsFd, nonblocking: bool) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
+    use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
+    use rustix::net::{SocketFlags, acceptfrom, acceptfrom_with};
+
+    let mut flags = SocketFlags::CLOEXEC;
+    flags.set(SocketFlags::NONBLOCK, nonblocking);
+    let (socket, peer) = match acceptfrom_with(&listener, flags) {
+        // A sandbox may not know the call. A firewall may have refused one connection, which looks
+        // the same.
+        Err(Errno::NOSYS | Errno::PERM) => {
+            let (socket, peer) = acceptfrom(&listener)?;
+            fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+            ioctl_fionbio(&socket, nonblocking)?;
+            (socket, peer)
+        }
+        accepted => accepted?,
+    };
+    Ok((socket, peer.and_then(|peer| peer.try_into().ok())))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn accept(listener: impl AsFd, nonblocking: bool) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
+    use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
+
+    let (socket, peer) = rustix::net::acceptfrom(&listener)?;
+    fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+    ioctl_fionbio(&socket, nonblocking)?; // except on Linux, it is inherited
+    Ok((socket, peer.and_then(|peer| peer.try_into().ok())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Acceptor, UNIX_PEER};
+    use super::*;
+    use std::io::{Read, Write};
+
+    #[test]
+    fn a_unix_socket_is_accepted_from_and_its_backlog_survives_a_stop() {
+        for nonblocking in [false, true] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("socket");
+            let listeners = vec![Listener::from(UnixListener::bind(&path).unwrap())];
+            assert_eq!(listeners[0].addr(), ListenerAddr::Unix(Some(path.clone())));
+            let acceptor = match nonblocking {
+                true => Acceptor::nonblocking(listeners).unwrap(),
+                false => Acceptor::new(listeners).unwrap(),
+            };
+            assert!(acceptor.addresses().is_empty());
+            let mut clients = [(); 3].map(|()| UnixStream::connect(&path).unwrap());
+            let stream = acceptor.accept().unwrap().unwrap();
+            assert_eq!((stream.peer_addr(), stream.local_addr().unwrap()), (UNIX_PEER, UNIX_PEER));
+            stream.send(b"x", true).unwrap();
+            clients[0].read_exact(&mut [0]).unwrap();
+
+            acceptor.stop();
+            assert!(UnixStream::connect(&path).is_err());
+            for client in &mut clients[1..] {
+                client.write_all(b"y").unwrap();
+                let stream = acceptor.accept().unwrap().unwrap();
+                assert_eq!(stream.read(&mut [0; 9]).unwrap(), 1);
+            }
+            assert!(acceptor.accept().unwrap().is_none());
+        }
+    }
+}
