@@ -17,6 +17,7 @@ use doorstep_driver::exchange::{BodyRead, ExchangeState, ExchangeView};
 use doorstep_driver::net::DisconnectDetector;
 
 use crate::socket::Socket;
+use crate::wait;
 
 /// A request, and the means to respond to it: an [`ExchangeView`], and what may wait for the
 /// client.
@@ -251,7 +252,7 @@ impl<'a> Exchange<'a> {
     /// ([`Exchange::is_stopping`]). For event streams, instead of a sleep.
     #[must_use]
     pub fn wait_stopping(&self, timeout: Duration) -> bool {
-        self.socket.connections().wait_stopping(timeout)
+        wait::stopping(self.socket.connections(), timeout)
     }
 
     /// Waits until the client has disconnected, at most for `timeout`. Returns whether it has. It
@@ -307,7 +308,7 @@ impl<'a> Exchange<'a> {
             if left.is_zero() {
                 return false;
             }
-            state = connection.wait_peer_change(state, left.min(interval));
+            state = wait::peer_change(connection, state, left.min(interval));
         }
     }
 

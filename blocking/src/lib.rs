@@ -50,6 +50,7 @@ mod socket;
 mod sweeper;
 pub mod test;
 mod thread_pool;
+mod wait;
 
 pub use doorstep_core as core;
 /// What this crate has no name for at its top: settings of files, connections, the log.
@@ -67,6 +68,7 @@ pub use exchange::{Body, Exchange};
 pub use handler::Handler;
 pub use serve::serve_stream;
 pub use server::Server;
+pub use wait::wait_stopping;
 
 #[cfg(doctest)]
 #[doc = include_str!("../tests/misuse.md")]

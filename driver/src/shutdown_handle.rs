@@ -52,7 +52,6 @@ impl ShutdownHandle {
     ///
     /// ```
     /// # use std::sync::Arc;
-    /// # use std::time::Duration;
     /// # use doorstep_driver::{ShutdownHandle, net};
     /// # let acceptor = Arc::new(net::Acceptor::new(net::bind(Some("127.0.0.1"), 0)?)?);
     /// # let handle = ShutdownHandle::new(acceptor);
@@ -63,19 +62,12 @@ impl ShutdownHandle {
     /// };
     ///
     /// handle.stop();
-    /// assert!(handle.is_stopping() && handle.wait_stopping(Duration::MAX));
+    /// assert!(handle.is_stopping());
     /// # drop(task);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn stopping(&self) -> Stopping {
         self.connections.stopping()
-    }
-
-    /// Blocks the thread until [`ShutdownHandle::stop`] is called, at most for `timeout`. Returns
-    /// whether it was called.
-    #[must_use]
-    pub fn wait_stopping(&self, timeout: Duration) -> bool {
-        self.connections.wait_stopping(timeout)
     }
 
     /// After [`ShutdownHandle::stop`]: whether no connection is open, and none is in the backlog. A

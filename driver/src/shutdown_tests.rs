@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use doorstep_core::http1::WaitingFor;
+use event_listener::Listener;
 
 use super::*;
 use crate::cgi::ProcessLimit;
@@ -204,10 +205,11 @@ fn the_shutdown_of_a_server_that_could_not_serve_is_reported_too() {
 #[test]
 fn a_stop_is_announced_to_all_clones() {
     let (handle, other_server) = (server(), server());
-    assert!(!handle.wait_stopping(Duration::ZERO));
+    let listener = handle.stopping().into_listener().unwrap();
     handle.clone().stop();
-    assert!(handle.is_stopping() && handle.wait_stopping(Duration::MAX));
-    assert!(!other_server.is_stopping() && !other_server.wait_stopping(Duration::ZERO));
+    listener.wait();
+    assert!(handle.is_stopping() && handle.stopping().into_listener().is_none());
+    assert!(!other_server.is_stopping() && other_server.stopping().into_listener().is_some());
 }
 
 #[test]

@@ -7,9 +7,8 @@ use std::pin::Pin;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use event_listener::{Event, EventListener, Listener};
+use event_listener::{Event, EventListener};
 
 /// Whether a server stops, and what waits for that.
 #[derive(Debug, Default)]
@@ -35,12 +34,6 @@ impl StopSignal {
         Stopping { listener: (!self.is_announced()).then_some(listener) }
     }
 
-    /// Blocks the thread until it is announced, at most for `timeout`. Returns whether it is.
-    pub(crate) fn wait_timeout(&self, timeout: Duration) -> bool {
-        let listener = self.event.listen();
-        self.is_announced() || listener.wait_timeout(timeout).is_some() || self.is_announced()
-    }
-
     /// Calls `report` unless it was called before. Returns when that call has ended, whichever
     /// thread it is made on.
     pub(crate) fn report(&self, report: impl FnOnce()) {
@@ -52,12 +45,22 @@ impl StopSignal {
 /// [`ShutdownHandle::stopping`](crate::ShutdownHandle::stopping).
 ///
 /// It needs no particular executor and borrows nothing. It is ready at once if the server stops
-/// already, and stays ready. It can be dropped at any time.
+/// already, and stays ready. It can be dropped at any time. A thread waits for its listener instead
+/// ([`Stopping::into_listener`]).
 #[derive(Debug)]
 #[must_use = "it does nothing unless it is awaited"]
 pub struct Stopping {
     /// `None` after the announcement.
     listener: Option<EventListener>,
+}
+
+impl Stopping {
+    /// A listener that is notified when the server begins to stop, for a thread to wait for; `None` if
+    /// the server stops already.
+    #[must_use]
+    pub fn into_listener(self) -> Option<EventListener> {
+        self.listener
+    }
 }
 
 impl Future for Stopping {
@@ -76,11 +79,13 @@ impl Future for Stopping {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use event_listener::Listener;
     use std::pin::pin;
     use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
     use std::task::Wake;
     use std::thread;
+    use std::time::Duration;
 
     /// Counts how often it was woken.
     #[derive(Default)]
@@ -103,7 +108,7 @@ mod tests {
             one.as_mut().poll(&mut cx).is_pending() && other.as_mut().poll(&mut cx).is_pending()
         );
         drop(dropped);
-        assert!(!signal.is_announced() && !signal.wait_timeout(Duration::ZERO));
+        assert!(!signal.is_announced());
         signal.announce();
         assert_eq!(wakes.0.load(Ordering::SeqCst), 2);
         let mut later = pin!(signal.listen());
@@ -111,7 +116,7 @@ mod tests {
             assert!(one.as_mut().poll(&mut cx).is_ready(), "it stays ready");
             assert!(other.as_mut().poll(&mut cx).is_ready());
             assert!(later.as_mut().poll(&mut cx).is_ready());
-            assert!(signal.is_announced() && signal.wait_timeout(Duration::MAX));
+            assert!(signal.is_announced() && signal.listen().into_listener().is_none());
             signal.announce();
         }
     }
@@ -120,9 +125,10 @@ mod tests {
     fn a_thread_that_waits_is_woken() {
         let signal = StopSignal::default();
         thread::scope(|scope| {
-            let waits = scope.spawn(|| signal.wait_timeout(Duration::MAX));
+            let listener = signal.listen().into_listener().unwrap();
+            let waits = scope.spawn(|| listener.wait());
             signal.announce();
-            assert!(waits.join().unwrap());
+            waits.join().unwrap();
         });
     }
 

@@ -3,7 +3,9 @@
 //!
 //! Waiting time is counted in steps, from one sweep to the next, by a [`Stopwatch`]: time in which
 //! the whole process stood still does not count. A wait counts from the first sweep that finds it,
-//! so never more is counted than has passed.
+//! so never more is counted than has passed. The waits for a body and for the peer to receive may
+//! alternate within an exchange: each of them goes on where it was, so a client that makes the server
+//! wait in both directions by turns does not restart them.
 //!
 //! The progress of a client that receives is measured by the bytes that it has acknowledged, not by
 //! when there was room to send more. The waiting time of a connection that keeps
@@ -28,12 +30,17 @@ pub(super) struct Entry {
 }
 
 /// The bytes that are received or sent during a wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Transfer {
+    /// What is waited for.
+    waiting: WaitingFor,
     /// Their number since the wait began, or since it last kept [`Config::eviction_rate`].
     bytes: u64,
     /// The time since the last of them.
     quiet: Duration,
+    /// Of the wait that alternates with this one, once a sweep has found it: how long it has lasted,
+    /// and its bytes.
+    paused: Option<(Duration, u64)>,
     /// How many bytes the peer had acknowledged in all at the last sweep.
     acknowledged: Option<u64>,
 }
@@ -97,16 +104,23 @@ impl Entry {
 
     fn sweep(&mut self, step: Duration, config: &Config) {
         let Some((waiting, is_new)) = self.connection.wait.observe_for_sweep() else { return };
-        let mut waited = self.connection.waited();
+        let mut waited = Some(self.connection.waited());
         if is_new {
-            (waited, self.transfer) = (Duration::ZERO, None);
-        } else {
-            waited = waited.saturating_add(step);
+            (waited, self.transfer) = (None, None);
         }
+        let mut quiet_step = if is_new { Duration::ZERO } else { step };
+        if let Some(transfer) = &mut self.transfer
+            && transfer.waiting != waiting
+        {
+            waited = transfer.alternate(waiting, waited.unwrap_or_default());
+            quiet_step = Duration::ZERO;
+        }
+        // A wait counts from the first sweep that finds it.
+        let mut waited = waited.map_or(Duration::ZERO, |waited| waited.saturating_add(step));
         let (mut quiet, mut bytes) = (waited, 0);
         if let Some(rate) = config.timeouts.min_rate_of(waiting) {
-            let transfer = self.transfer.get_or_insert_default();
-            transfer.count(&self.connection, waiting, if is_new { Duration::ZERO } else { step });
+            let transfer = self.transfer.get_or_insert_with(|| Box::new(Transfer::new(waiting)));
+            transfer.count(&self.connection, quiet_step);
             let useful = u64::from(config.eviction_rate.max(rate));
             if transfer.bytes > 0
                 && u128::from(transfer.bytes) * 1000 >= u128::from(useful) * waited.as_millis()
@@ -134,15 +148,37 @@ impl Entry {
 }
 
 impl Transfer {
-    /// Counts the bytes since the last sweep.
-    fn count(&mut self, connection: &ConnectionHandle, waiting: WaitingFor, step: Duration) {
-        let mut moved = u64::from(connection.bytes.swap(0, Ordering::Relaxed));
-        if waiting == WaitingFor::Writable
+    fn new(waiting: WaitingFor) -> Self {
+        Self { waiting, bytes: 0, quiet: Duration::ZERO, paused: None, acknowledged: None }
+    }
+
+    /// Goes on with the wait for `waiting`, while that for the other direction, which has lasted for
+    /// `waited`, is paused. Returns how long it has lasted already; `None` if no sweep has found it
+    /// before.
+    fn alternate(&mut self, waiting: WaitingFor, waited: Duration) -> Option<Duration> {
+        let resumed = self.paused.replace((waited, self.bytes));
+        (self.waiting, self.quiet) = (waiting, Duration::ZERO);
+        self.bytes = resumed.map_or(0, |(_, bytes)| bytes);
+        resumed.map(|(waited, _)| waited)
+    }
+
+    /// Counts the bytes since the last sweep, which may be those of either direction: also for the
+    /// wait that is paused.
+    fn count(&mut self, connection: &ConnectionHandle, step: Duration) {
+        let recorded = u64::from(connection.bytes.swap(0, Ordering::Relaxed));
+        let is_sending = self.waiting == WaitingFor::Writable;
+        let mut acknowledged = recorded;
+        if (is_sending || self.paused.is_some())
             && let Some(now) = connection.stream.bytes_acked()
         {
-            moved = now - self.acknowledged.replace(now).unwrap_or(now).min(now);
+            acknowledged = now - self.acknowledged.replace(now).unwrap_or(now).min(now);
         }
+        let (moved, others) =
+            if is_sending { (acknowledged, recorded) } else { (recorded, acknowledged) };
         self.bytes += moved;
+        if let Some((_, bytes)) = &mut self.paused {
+            *bytes += others;
+        }
         self.quiet = if moved > 0 { Duration::ZERO } else { self.quiet.saturating_add(step) };
     }
 }
@@ -155,6 +191,7 @@ fn saturated_millis(time: Duration) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::MemoryStream;
 
     #[test]
     fn b_049_time_that_stands_still_does_not_count() {
@@ -190,5 +227,48 @@ mod tests {
         let all = [(400, 1_000), (60_000, 1_000), (60_000, 0), (0, 1_000), (60_000, 60_000)];
         let all = all.map(|(grace, most)| interval(grace, most).as_millis());
         assert_eq!(all, [100, 1_000, 20, 20, 1_250], "the last is a quarter of 5 s");
+    }
+
+    const STEP: Duration = Duration::from_millis(250);
+
+    /// Sweeps a connection that waits in both directions by turns, `sweeps` times for each, while so
+    /// many bytes are received, and sent, from one sweep to the next. Returns when its deadline has
+    /// passed, within an hour.
+    fn alternate(sweeps: u32, bytes: [usize; 2], is_one_exchange: bool) -> Option<Duration> {
+        let (connections, config) = (Connections::default(), Config::default());
+        let connection = connections.register_stream(MemoryStream::new("").into());
+        let mut entry = Entry::new(Arc::clone(&connection));
+        for n in 0..4 * 60 * 60 {
+            if n % sweeps == 0 && !is_one_exchange {
+                connection.exchange_done();
+            }
+            let direction = (n / sweeps % 2) as usize;
+            connection.begin_wait([WaitingFor::Body, WaitingFor::Writable][direction]);
+            connection.record_bytes(bytes[direction]);
+            entry.sweep(STEP, &config);
+            if connection.has_timed_out() {
+                return Some(n * STEP);
+            }
+            connection.end_wait();
+        }
+        None
+    }
+
+    #[test]
+    fn waits_that_alternate_within_an_exchange_do_not_restart() {
+        let timeouts = Config::default().timeouts;
+        let fast = 2 * timeouts.min_rate as usize / 4 + 1;
+        for sweeps in [1, 2, 7, 40] {
+            let end = alternate(sweeps, [1, 1], true).unwrap();
+            // Half of the time is that of the body, whose time is over first.
+            let turn = sweeps * STEP;
+            assert!(end + 2 * turn >= 2 * timeouts.body, "{sweeps}: {end:?}");
+            assert!(end <= 2 * timeouts.body + 3 * turn, "{sweeps}: {end:?}");
+            assert_eq!(alternate(sweeps, [1, 1], false), None, "the waits of other exchanges");
+            assert_eq!(alternate(sweeps, [fast, fast], true), None, "it is fast enough");
+            for bytes in [[fast, 0], [0, fast]] {
+                assert_eq!(alternate(sweeps, bytes, true), None, "bytes of either direction count");
+            }
+        }
     }
 }

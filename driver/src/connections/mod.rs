@@ -41,7 +41,6 @@ use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use doorstep_core::http1::{Outbox, WaitingFor};
@@ -226,13 +225,6 @@ impl Connections {
     /// A future that is ready once [`Connections::begin_shutdown`] was called.
     pub fn stopping(&self) -> Stopping {
         self.stop.listen()
-    }
-
-    /// Blocks the thread until [`Connections::begin_shutdown`] is called, at most for `timeout`.
-    /// Returns whether it was called.
-    #[must_use]
-    pub fn wait_stopping(&self, timeout: Duration) -> bool {
-        self.stop.wait_timeout(timeout)
     }
 
     /// Calls `report` unless a thread has called one before. It has returned when this returns.
@@ -427,24 +419,6 @@ impl ConnectionHandle {
         }
     }
 
-    /// Blocks the thread until the state of the peer is a later one than `before`, at most for
-    /// `timeout`, and returns it. Bytes that arrive do not end the wait. The state of a peer in
-    /// memory does not change meanwhile.
-    pub fn wait_peer_change(&self, before: PeerState, timeout: Duration) -> PeerState {
-        let Some(socket) = self.stream.fd() else {
-            thread::sleep(timeout); // or a loop would be busy
-            return self.stream.peer_state();
-        };
-        if !self.flags.has(Flag::ReadShutdown) {
-            return PeerState::wait_change(socket, before, timeout);
-        }
-        // The client's half-close looks like the server's.
-        match PeerState::wait_change(socket, PeerState::HalfClosed, timeout) {
-            PeerState::Closed => PeerState::Closed,
-            _ => before,
-        }
-    }
-
     fn is_closing(&self) -> bool {
         self.flags.has(Flag::Closing)
     }
@@ -517,8 +491,8 @@ impl Flags {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use crate::net::MemoryStream;
     use std::net::{TcpListener, TcpStream};
+    use std::thread;
 
     #[test]
     fn b_286_a_client_whose_idle_connection_is_closed_has_not_disconnected() {
@@ -538,18 +512,5 @@ mod tests {
             thread::sleep(Duration::from_millis(1));
             connection.peer_state() == PeerState::Closed
         }));
-    }
-
-    #[test]
-    fn waiting_for_a_client_in_memory_takes_its_time() {
-        let connections = Connections::default();
-        let connection = connections.register_stream(MemoryStream::new("").into());
-        let (before, timeout) = (Instant::now(), Duration::from_millis(30));
-        let state = connection.wait_peer_change(PeerState::HalfClosed, timeout);
-        assert_eq!(
-            (state, connection.peer_state()),
-            (PeerState::HalfClosed, PeerState::HalfClosed)
-        );
-        assert!(before.elapsed() >= timeout, "else a loop would be busy");
     }
 }

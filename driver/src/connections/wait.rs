@@ -3,7 +3,8 @@
 //!
 //! It contains no time, so that a request does not read the clock: the sweep counts how long a wait
 //! has lasted. A wait goes on when the connection waits for the same thing again, until
-//! [`Wait::end`]; the time in which the server works between them does not count.
+//! [`Wait::end`]; the time in which the server works between them does not count. The wait for a body
+//! and the one for the peer to receive may alternate: each of them goes on where it was.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -13,8 +14,10 @@ use doorstep_core::http1::WaitingFor;
 const KIND: u8 = 7;
 /// The peer is waited for at this moment.
 const ACTIVE: u8 = 8;
-/// The sweep has not seen this wait yet.
-const NEW: u8 = 16;
+/// The sweep has not seen this wait since it began or went on after the one it alternates with.
+const UNSEEN: u8 = 16;
+/// The sweep has seen neither this wait nor one that it alternates with.
+const NEW: u8 = 32;
 
 /// One connection's wait.
 #[derive(Debug, Default)]
@@ -24,10 +27,13 @@ impl Wait {
     /// Begins a wait, or goes on with it.
     pub(super) fn begin(&self, waiting: WaitingFor) {
         let kind = code(waiting);
-        if self.0.load(Ordering::Relaxed) & KIND == kind {
+        let before = self.0.load(Ordering::Relaxed);
+        if before & KIND == kind {
             self.0.fetch_or(ACTIVE, Ordering::SeqCst);
         } else {
-            self.0.store(kind | ACTIVE | NEW, Ordering::SeqCst);
+            let alternates = is_transfer(before & KIND) && is_transfer(kind);
+            let new = if alternates { before & NEW } else { NEW };
+            self.0.store(kind | ACTIVE | UNSEEN | new, Ordering::SeqCst);
         }
     }
 
@@ -50,7 +56,7 @@ impl Wait {
     /// The current wait, if the sweep has seen it before.
     pub(super) fn seen(&self) -> Option<WaitingFor> {
         let word = self.0.load(Ordering::SeqCst);
-        if word & (ACTIVE | NEW) == ACTIVE { waiting(word & KIND) } else { None }
+        if word & (ACTIVE | UNSEEN) == ACTIVE { waiting(word & KIND) } else { None }
     }
 
     /// Whether `waiting` is the current wait.
@@ -58,18 +64,17 @@ impl Wait {
         self.0.load(Ordering::SeqCst) & (ACTIVE | KIND) == ACTIVE | code(waiting)
     }
 
-    /// For the sweep: the current wait, and whether it is new. From then on [`Wait::seen`] returns
-    /// it.
+    /// For the sweep: the current wait, and whether it is new. If not, it goes on, or the one that it
+    /// alternates with was seen before. From then on [`Wait::seen`] returns it.
     pub(super) fn observe_for_sweep(&self) -> Option<(WaitingFor, bool)> {
         let word = self.0.load(Ordering::SeqCst);
         let kind = waiting(word & KIND).filter(|_| word & ACTIVE != 0)?;
-        let is_new = word & NEW != 0;
-        if is_new {
+        if word & UNSEEN != 0 {
             // If another one has begun meanwhile, the next sweep finds it.
             let (old, new) = (Ordering::SeqCst, Ordering::SeqCst);
-            self.0.compare_exchange(word, word & !NEW, old, new).ok()?;
+            self.0.compare_exchange(word, word & !(UNSEEN | NEW), old, new).ok()?;
         }
-        Some((kind, is_new))
+        Some((kind, word & NEW != 0))
     }
 }
 
@@ -85,6 +90,11 @@ fn code(waiting: WaitingFor) -> u8 {
         WaitingFor::Linger => 6,
         WaitingFor::Response | WaitingFor::Nothing => 0,
     }
+}
+
+/// Whether it is the code of one of the two waits that may alternate within an exchange.
+fn is_transfer(code: u8) -> bool {
+    matches!(waiting(code), Some(WaitingFor::Body | WaitingFor::Writable))
 }
 
 fn waiting(code: u8) -> Option<WaitingFor> {
@@ -121,7 +131,7 @@ mod tests {
         wait.begin(WaitingFor::Body);
         assert_eq!(wait.observe_for_sweep(), Some((WaitingFor::Body, true)), "the next one");
         wait.begin(WaitingFor::Writable);
-        assert_eq!(wait.observe_for_sweep(), Some((WaitingFor::Writable, true)));
+        assert_eq!(wait.observe_for_sweep(), Some((WaitingFor::Writable, false)), "they alternate");
         for kind in KINDS {
             wait.begin(kind);
             assert!(
@@ -132,5 +142,29 @@ mod tests {
         assert!(wait.is(WaitingFor::Body), "they have the same deadline");
         wait.begin(WaitingFor::Response);
         assert_eq!(wait.observe_for_sweep(), None, "the application has no deadline");
+    }
+
+    #[test]
+    fn the_waits_of_one_exchange_alternate_and_others_are_new() {
+        let wait = Wait::default();
+        wait.begin(WaitingFor::Body);
+        wait.begin(WaitingFor::Writable);
+        assert_eq!(wait.observe_for_sweep(), Some((WaitingFor::Writable, true)), "the first seen");
+        wait.begin(WaitingFor::BodyOrResponse);
+        assert_eq!(wait.seen(), None);
+        assert_eq!(wait.observe_for_sweep(), Some((WaitingFor::Body, false)));
+        assert_eq!(wait.seen(), Some(WaitingFor::Body));
+        wait.pause();
+        wait.begin(WaitingFor::Writable);
+        wait.begin(WaitingFor::Body);
+        assert_eq!(wait.observe_for_sweep(), Some((WaitingFor::Body, false)));
+        wait.end();
+        wait.begin(WaitingFor::Body);
+        wait.begin(WaitingFor::Writable);
+        assert_eq!(wait.observe_for_sweep(), Some((WaitingFor::Writable, true)));
+        for next in [WaitingFor::Drain, WaitingFor::Writable, WaitingFor::Linger] {
+            wait.begin(next);
+            assert_eq!(wait.observe_for_sweep(), Some((next, true)));
+        }
     }
 }

@@ -4,8 +4,8 @@
 /// [`Files::with_cache_limits`](crate::Files::with_cache_limits). Entries beyond them are evicted,
 /// those first that were not used of late.
 ///
-/// Each thread remembers up to 32 of the cached files, those of at most 4 KiB. If they are evicted,
-/// it may hold their memory until it serves other files.
+/// Each thread remembers some of the cached files by itself (`max_recent_files`). If they are evicted
+/// from the cache, it may hold their memory until it serves other files.
 ///
 /// ```
 /// use doorstep_driver::Files;
@@ -31,6 +31,15 @@ pub struct CacheLimits {
     /// The number of cached descriptors. They count towards the limit of this process (`ulimit
     /// -n`). Default: 128.
     pub max_descriptors: usize,
+    /// The number of cached files that each thread remembers by itself, so that threads do not contend
+    /// for the lock of the cache; at most `max_files`. Beyond `max_bytes`, a thread may hold so many
+    /// files of `max_recent_file_size`, by default 128 KiB, and its table takes 16 bytes for each;
+    /// there may be a thousand threads. Zero turns it off: then every request for a cached file takes
+    /// the lock. Default: 32.
+    pub max_recent_files: usize,
+    /// The size in bytes of the largest file that a thread remembers by itself. Sending a larger one
+    /// costs more than the lock. Default: 4 KiB.
+    pub max_recent_file_size: u64,
     /// The number of cached digests; one takes about 200 bytes. Default: 1,024.
     pub max_digests: usize,
     /// The size in bytes of the largest file that is read for a digest. A larger one is sent
@@ -45,6 +54,8 @@ impl Default for CacheLimits {
             max_bytes: 32 << 20,
             max_files: 32 << 10,
             max_descriptors: 128,
+            max_recent_files: 32,
+            max_recent_file_size: 4 << 10,
             max_digests: 1024,
             max_digest_file_size: 1 << 30,
         }

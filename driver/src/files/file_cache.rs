@@ -58,6 +58,9 @@ pub struct FileCache {
     root: Arc<Root>,
     cached: RwLock<Cached>,
     max_content_size: u64,
+    /// [`CacheLimits::max_recent_files`].
+    recent_slots: u32,
+    max_recent_file_size: u64,
     hasher: RandomState,
     /// Hashes of paths that were requested and not cached, each in its slot until it is
     /// overwritten.
@@ -151,6 +154,12 @@ impl FileCache {
             root: root.into(),
             cached: RwLock::new(Cached { files, revision: 0 }),
             max_content_size: limits.max_content_size,
+            recent_slots: limits
+                .max_recent_files
+                .min(limits.max_files)
+                .try_into()
+                .unwrap_or(u32::MAX),
+            max_recent_file_size: limits.max_recent_file_size,
             hasher: RandomState::new(),
             requested: (0..REQUESTED_SLOTS).map(|_| AtomicU64::new(0)).collect(),
             rejected: AtomicU64::new(0),
@@ -203,7 +212,7 @@ impl FileCache {
         respond: impl FnOnce(&CachedFile) -> Option<T>,
     ) -> Option<T> {
         let epoch = self.epoch.load(Ordering::Relaxed);
-        recent_files::with(epoch, path, |file| {
+        recent_files::with(epoch, self.recent_slots, path, |file| {
             let is_valid = file.revision == self.root.revision()
                 && self.root.is_unchanged(&file.name, &file.stat);
             if is_valid { respond(file) } else { None }
@@ -212,9 +221,10 @@ impl FileCache {
 
     /// Remembers `file` for [`FileCache::with_recent`] on this thread.
     pub(crate) fn remember(&self, file: &Arc<CachedFile>) {
-        if matches!(&file.content, Content::Bytes(bytes) if bytes.len() <= recent_files::MAX_CONTENT)
-        {
-            recent_files::insert(self.epoch.load(Ordering::Relaxed), file);
+        let Content::Bytes(bytes) = &file.content else { return };
+        if bytes.len() as u64 <= self.max_recent_file_size {
+            let epoch = self.epoch.load(Ordering::Relaxed);
+            recent_files::insert(epoch, self.recent_slots, file);
         }
     }
 

@@ -130,20 +130,53 @@ fn r_1_a_file_that_was_opened_in_a_former_directory_is_not_cached() {
     fs::rename(&old, dir.path()).unwrap();
 }
 
+/// Whether this thread remembers the file.
+fn remembers(cache: &FileCache, path: &str) -> bool {
+    cache.with_recent(path.as_bytes(), |_| Some(())).is_some()
+}
+
+fn remember(cache: &FileCache, path: &str) {
+    force_insert(cache, path);
+    cache.remember(&cache.cached(path.as_bytes()).unwrap().0);
+}
+
+#[test]
+fn a_thread_remembers_within_the_limits() {
+    let (dir, cache) = cache();
+    for n in 0..40 {
+        fs::write(dir.path().join(n.to_string()), vec![b'x'; n]).unwrap();
+    }
+    let remembered = |max_recent_files, max_recent_file_size, max_files| {
+        let default = CacheLimits::default();
+        let limits = CacheLimits { max_recent_files, max_recent_file_size, max_files, ..default };
+        let cache = FileCache::with_limits(cache.root().clone(), &limits);
+        let names = || (0..40).map(|n| n.to_string());
+        names().for_each(|name| remember(&cache, &name));
+        let found: Vec<_> = names().filter(|name| remembers(&cache, name)).collect();
+        assert!(found.iter().all(|name| name.parse::<u64>().unwrap() <= max_recent_file_size));
+        found.len()
+    };
+    let many = usize::MAX;
+    assert_eq!(remembered(0, 100, many), 0, "turned off, on a thread that has no table yet");
+    assert_eq!(remembered(1, 100, many), 1);
+    let all = remembered(4, 100, many);
+    assert!((2..=4).contains(&all), "{all} of 4 slots are used");
+    assert!((5..=32).contains(&remembered(32, 100, many)));
+    assert!(remembered(1000, 100, many) > 32, "few of 40 paths share one of 1,000 slots");
+    assert!((1..=10).contains(&remembered(1000, 9, many)), "the others are larger than 9 bytes");
+    assert_eq!(remembered(0, 100, many), 0, "turned off, beside others that have a table");
+    assert_eq!(remembered(many, 0, 1000), 1, "the empty one");
+}
+
 #[test]
 fn what_a_thread_remembers_is_evicted_with_the_cache() {
     let (dir, cache) = cache();
     let limits = CacheLimits { max_files: 2, ..CacheLimits::default() };
     let small = FileCache::with_limits(cache.root().clone(), &limits);
-    for (name, size) in [("a", 10), ("b", 10), ("large", recent_files::MAX_CONTENT + 1)] {
+    let largest = limits.max_recent_file_size as usize;
+    for (name, size) in [("a", 10), ("b", 10), ("large", largest + 1)] {
         fs::write(dir.path().join(name), vec![b'x'; size]).unwrap();
     }
-    let remembers =
-        |cache: &FileCache, path: &str| cache.with_recent(path.as_bytes(), |_| Some(())).is_some();
-    let remember = |cache: &FileCache, path: &str| {
-        force_insert(cache, path);
-        cache.remember(&cache.cached(path.as_bytes()).unwrap().0);
-    };
     for path in ["a", "large"] {
         assert!(!remembers(&cache, path));
         remember(&cache, path);
