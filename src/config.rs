@@ -34,6 +34,8 @@ pub(crate) struct CommandConfig {
     pub(crate) timeouts: Timeouts,
     /// The limit of a request body, in bytes.
     pub(crate) max_body: u64,
+    /// The path of the health check.
+    pub(crate) health: Option<String>,
     /// The time limit of a graceful shutdown.
     pub(crate) grace: Duration,
     pub(crate) access_log: bool,
@@ -87,6 +89,7 @@ impl CommandConfig {
             max_connections: limits.max_connections,
             timeouts: limits.timeouts(),
             max_body: limits.max_body,
+            health: arguments.health,
             grace: limits.grace,
             access_log: !arguments.quiet,
             site,

@@ -10,7 +10,7 @@ use doorstep_async_smol as smol;
 use doorstep_blocking as blocking;
 use doorstep_driver::cgi::ProcessLimit;
 use doorstep_driver::os::{self, Log};
-use doorstep_driver::{AccessLog, Cgi, Config, Files, ShutdownHandle, WithObserver, net};
+use doorstep_driver::{AccessLog, Cgi, Config, Files, Health, ShutdownHandle, WithObserver, net};
 
 use crate::arguments::Runtime;
 use crate::banner::Banner;
@@ -60,11 +60,15 @@ fn serve_on<S: RuntimeServer>(
     let observer = WithObserver::new(banner, |banner| banner, access_log);
     let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let workers = config.threads.unwrap_or_else(processors);
+    let health = config.health.as_deref().unwrap_or_default();
     let served = match cgi {
-        None => server.serve(WithObserver::new(files, |files| files, observer), workers),
+        None => {
+            let files = WithObserver::new(files, |files| files, observer);
+            server.serve(Health::new(health, files), workers)
+        }
         Some(cgi) => {
-            let cgi = cgi.with_fallback(files);
-            server.serve(WithObserver::new(cgi, |cgi| cgi, observer), workers)
+            let cgi = WithObserver::new(cgi.with_fallback(files), |cgi| cgi, observer);
+            server.serve(Health::new(health, cgi), workers)
         }
     };
     served.map_err(Failure::Serve)

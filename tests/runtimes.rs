@@ -30,6 +30,8 @@ mod files;
 mod framing;
 #[path = "runtimes/handlers.rs"]
 mod handlers;
+#[path = "runtimes/health.rs"]
+mod health;
 #[path = "runtimes/life.rs"]
 mod life;
 #[path = "runtimes/limits.rs"]

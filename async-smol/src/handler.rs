@@ -81,7 +81,7 @@
 use std::io;
 use std::sync::Arc;
 
-use doorstep_driver::{Observer, WithObserver};
+use doorstep_driver::{Health, Observer, WithObserver};
 
 use crate::exchange::Exchange;
 
@@ -252,6 +252,23 @@ macro_rules! delegate {
 /// A handler that other code shares with the server.
 impl<H: Handler> Handler for Arc<H> {
     delegate! { get head post put delete options patch fallback expect dispatch handle }
+    fn observer(&self) -> &dyn Observer {
+        (**self).observer()
+    }
+}
+
+/// The health check responds, or the handler behind it.
+impl<H: Handler> Handler for Health<H> {
+    async fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        match self.check(exchange.head(), exchange.is_stopping()) {
+            Some(health) => exchange
+                .respond(health.status())
+                .header("Content-Type", "text/plain")
+                .header("Cache-Control", "no-store")
+                .body(health.body()),
+            None => (**self).handle(exchange).await,
+        }
+    }
     fn observer(&self) -> &dyn Observer {
         (**self).observer()
     }

@@ -80,7 +80,7 @@
 use std::io;
 use std::sync::Arc;
 
-use doorstep_driver::{Observer, WithObserver};
+use doorstep_driver::{Health, Observer, WithObserver};
 
 use crate::exchange::Exchange;
 
@@ -249,6 +249,23 @@ impl<H: Handler + ?Sized> Handler for Arc<H> {
 /// A handler that is chosen when the program runs.
 impl Handler for Box<dyn Handler> {
     delegate! { get head post put delete options patch fallback expect dispatch handle }
+    fn observer(&self) -> &dyn Observer {
+        (**self).observer()
+    }
+}
+
+/// The health check responds, or the handler behind it.
+impl<H: Handler> Handler for Health<H> {
+    fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        match self.check(exchange.head(), exchange.is_stopping()) {
+            Some(health) => exchange
+                .respond(health.status())
+                .header("Content-Type", "text/plain")
+                .header("Cache-Control", "no-store")
+                .body(health.body()),
+            None => (**self).handle(exchange),
+        }
+    }
     fn observer(&self) -> &dyn Observer {
         (**self).observer()
     }

@@ -73,6 +73,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", value_parser = values::at_least_one::<NonZeroUsize>)]
     pub(crate) threads: Option<NonZeroUsize>,
 
+    /// Path of a health check for load balancers, such as /healthz: 200, and 503 during a shutdown
+    ///
+    /// It hides a file of that name.
+    #[arg(verbatim_doc_comment)]
+    #[arg(long, value_name = "PATH", value_parser = values::request_path)]
+    pub(crate) health: Option<String>,
+
     #[command(flatten)]
     pub(crate) files: FileOptions,
 

@@ -30,6 +30,15 @@ pub(super) fn address(word: &str) -> Result<String, String> {
     Ok(word.into())
 }
 
+/// The path of a request, as it is sent.
+pub(super) fn request_path(word: &str) -> Result<String, &'static str> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#');
+    match word.starts_with('/') && word.len() > 1 && word.bytes().all(is_plain) {
+        true => Ok(word.into()),
+        false => Err("must be a path as it is requested, such as /healthz"),
+    }
+}
+
 /// `text` as one word of a command line in a message: quoted and escaped if it is not plain.
 pub(super) fn quote(text: &str) -> String {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/,=+%".contains(&b);
@@ -125,6 +134,14 @@ mod tests {
             ["::", "::1", "::1:8000", "fe80::1%2", "127.0.0.1", "host", "a:99999", "a:b", ""]
         {
             assert_eq!(address(word), Ok(word.into()), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_one_that_can_be_requested() {
+        assert_eq!(request_path("/a/b%20c"), Ok("/a/b%20c".into()));
+        for word in ["", "/", "healthz", "/a b", "/a?b", "/a#b", "/\u{e9}"] {
+            assert!(request_path(word).is_err(), "{word}");
         }
     }
 
