@@ -20,6 +20,7 @@
 //! assert_eq!(outbox.unsent(), b"HTTP/1.1 200 OK\r\nX: a\r\nContent-Length: 0\r\n\r\n");
 //! ```
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use super::connection::{Connection, LastResponse, ResponseFraming};
@@ -79,7 +80,7 @@ pub struct SentResponse {
     /// send afterwards.
     pub body_bytes: u64,
     /// The reason phrase of an error: after [`Response::error_page`] or [`Response::mark_error`].
-    pub error_reason: Option<Vec<u8>>,
+    pub error_reason: Option<Cow<'static, [u8]>>,
 }
 
 impl SentResponse {
@@ -91,7 +92,7 @@ impl SentResponse {
         let mut reason = Vec::new();
         reject.write_reason(line, &mut reason);
         let (status, body_bytes) = (reject.status(), body_bytes as u64);
-        Self { status, body_bytes, error_reason: Some(reason) }
+        Self { status, body_bytes, error_reason: Some(reason.into()) }
     }
 }
 
@@ -440,7 +441,10 @@ impl<'a> Response<'a> {
     fn end(mut self, event: SendEvent, body_bytes: u64) -> Result<(), Misuse> {
         self.ended = true;
         self.outbox.clear_headers(); // they are in this response
-        let error_reason = self.is_error.then(|| self.reason_phrase().to_vec());
+        let error_reason = self.is_error.then(|| match self.reason {
+            Some(phrase) => Cow::Owned(phrase.to_vec()),
+            None => Cow::Borrowed(status::reason(self.status).as_bytes()),
+        });
         if let Some(record) = &mut self.record {
             **record = SentResponse { status: self.status, body_bytes, error_reason };
         }
