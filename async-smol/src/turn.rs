@@ -1,15 +1,16 @@
 //! The turns of busy connections: all that an idle connection does not have.
 //!
-//! A turn serves what has arrived on one connection. It has the state of the protocol, the buffers and
-//! the handler's future, more than 1 KiB, so it is on the heap. It is used again for the next turn, of
-//! any connection: its future never ends, but waits for the next socket. So a request allocates
-//! nothing, and the future is not moved.
+//! A turn serves what has arrived on one connection. Its future has the state of the protocol and the
+//! handler's future, more than 1 KiB, so it is on the heap. That memory, and the buffers, are used
+//! again for the next turn, of any connection: so a request allocates nothing.
 
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use doorstep_driver::Buffers;
 
 use crate::serve::Outcome;
 use crate::socket::Socket;
@@ -19,91 +20,82 @@ use crate::socket::Socket;
 pub(crate) struct Turns<'w>(Mutex<Vec<Turn<'w>>>);
 
 /// Serves one connection at a time.
-pub(crate) struct Turn<'w> {
-    slot: Arc<Slot<'w>>,
-    future: Pin<Box<dyn Future<Output = ()> + Send + 'w>>,
+pub(crate) struct Turn<'w>(Box<dyn Serve<'w> + Send + 'w>);
+
+/// The result of a turn, and what it was given.
+pub(crate) type End<'w> = (io::Result<Outcome>, Socket<'w>, Box<Buffers>);
+
+/// A [`Turn`] without the type of its future.
+trait Serve<'w> {
+    fn begin(&mut self, socket: Socket<'w>, once: bool);
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(io::Result<Outcome>, Socket<'w>)>;
 }
 
-/// How sockets get into the future of a turn, and out of it.
-#[derive(Default)]
-pub(crate) struct Slot<'w>(Mutex<State<'w>>);
-
-#[derive(Default)]
-enum State<'w> {
-    #[default]
-    Empty,
-    /// With whether only one request is to be served.
-    Begin(Socket<'w>, bool),
-    End(Socket<'w>, io::Result<Outcome>),
+struct Reusable<F, N> {
+    /// Makes the future.
+    new: N,
+    /// The memory of the future.
+    future: Pin<Box<Option<F>>>,
+    /// The future has them while there is one.
+    buffers: Option<Box<Buffers>>,
 }
 
 impl<'w> Turns<'w> {
-    /// A turn that was used before, or a new one, whose future `new` makes. That future serves one
-    /// socket of [`Slot::next`] after the other.
-    pub(crate) fn take<F>(&self, new: impl FnOnce(Arc<Slot<'w>>) -> F) -> Turn<'w>
+    /// A turn that was used before, or a new one. `new` makes the future that serves a socket; with `true`,
+    /// one request. It is given buffers, unless it is the first one of its turn, and returns what it was given.
+    pub(crate) fn take<F>(
+        &self,
+        new: impl Fn(Socket<'w>, bool, Option<Box<Buffers>>) -> F + Send + 'w,
+    ) -> Turn<'w>
     where
-        F: Future<Output = ()> + Send + 'w,
+        F: Future<Output = End<'w>> + Send + 'w,
     {
-        let spare = lock(&self.0).pop();
+        let spare = self.spare().pop();
         spare.unwrap_or_else(|| {
-            let slot = Arc::new(Slot::default());
-            Turn { slot: slot.clone(), future: Box::pin(new(slot)) }
+            Turn(Box::new(Reusable { new, future: Box::pin(None), buffers: None }))
         })
     }
 
     /// Takes a turn back that has ended. At most `max` are kept.
     pub(crate) fn put(&self, turn: Turn<'w>, max: usize) {
-        let mut spare = lock(&self.0);
+        let mut spare = self.spare();
         if spare.len() < max {
             spare.push(turn);
         }
     }
+
+    fn spare(&self) -> MutexGuard<'_, Vec<Turn<'w>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl<'w> Turn<'w> {
-    /// Serves what has arrived, with `once` one request. If this is dropped, so is the socket, once the
-    /// turn is dropped.
-    pub(crate) async fn serve(
+    /// Serves what has arrived on `socket`, with `once` one request. To cancel it, drop the turn: it has the socket.
+    pub(crate) fn serve(
         &mut self,
         socket: Socket<'w>,
         once: bool,
-    ) -> (Socket<'w>, io::Result<Outcome>) {
-        *lock(&self.slot.0) = State::Begin(socket, once);
-        poll_fn(|cx| {
-            let _ = self.future.as_mut().poll(cx); // it never ends
-            let mut state = lock(&self.slot.0);
-            match std::mem::take(&mut *state) {
-                State::End(socket, outcome) => Poll::Ready((socket, outcome)),
-                _ => Poll::Pending, // the future has taken the socket
-            }
-        })
-        .await
+    ) -> impl Future<Output = (io::Result<Outcome>, Socket<'w>)> {
+        self.0.begin(socket, once);
+        poll_fn(|cx| self.0.poll(cx))
     }
 }
 
-impl<'w> Slot<'w> {
-    /// The next socket, and whether only one request is to be served. Nobody is woken for it:
-    /// [`Turn::serve`] polls.
-    pub(crate) async fn next(&self) -> (Socket<'w>, bool) {
-        poll_fn(|_| {
-            let mut state = lock(&self.0);
-            match std::mem::take(&mut *state) {
-                State::Begin(socket, once) => Poll::Ready((socket, once)),
-                other => {
-                    *state = other;
-                    Poll::Pending
-                }
-            }
-        })
-        .await
+impl<'w, F, N> Serve<'w> for Reusable<F, N>
+where
+    F: Future<Output = End<'w>>,
+    N: Fn(Socket<'w>, bool, Option<Box<Buffers>>) -> F,
+{
+    fn begin(&mut self, socket: Socket<'w>, once: bool) {
+        let future = (self.new)(socket, once, self.buffers.take());
+        self.future.set(Some(future));
     }
 
-    /// Gives the socket back.
-    pub(crate) fn end(&self, socket: Socket<'w>, outcome: io::Result<Outcome>) {
-        *lock(&self.0) = State::End(socket, outcome);
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(io::Result<Outcome>, Socket<'w>)> {
+        let Some(future) = self.future.as_mut().as_pin_mut() else { return Poll::Pending };
+        let (outcome, socket, buffers) = ready!(future.poll(cx));
+        self.future.set(None);
+        self.buffers = Some(buffers);
+        Poll::Ready((outcome, socket))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

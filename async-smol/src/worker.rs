@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use crate::poller::{Poller, Source};
 use crate::reactor;
 use crate::serve::{self, Outcome};
 use crate::socket::{Shared, Socket};
-use crate::turn::{Slot, Turns};
+use crate::turn::{End, Turns};
 
 /// The default of [`Config::max_connections`].
 pub(crate) const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
@@ -256,9 +255,10 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
                 if !read_eagerly && let Err(error) = socket.idle().await {
                     break self.log_error(&socket, &error);
                 }
-                let mut turn = turns.take(|slot| self.serve_turns(slot));
+                let serve = |socket, once, buffers| self.serve_ready(socket, once, buffers);
+                let mut turn = turns.take(serve);
                 let outcome;
-                (socket, outcome) = turn.serve(socket, once).await;
+                (outcome, socket) = turn.serve(socket, once).await;
                 match &outcome {
                     Ok(_) => turns.put(turn, self.config.max_spare_buffers),
                     Err(error) => self.log_error(&socket, error),
@@ -280,16 +280,17 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         }
     }
 
-    /// The future of a [`Turn`](crate::turn::Turn).
-    async fn serve_turns<'w>(&'w self, slot: Arc<Slot<'w>>) {
-        let mut buffers = Box::new(Buffers::new(self.config));
-        loop {
-            let (socket, once) = slot.next().await;
-            let served = serve::connection(self.handler, self.config, &mut buffers, &socket, once);
-            let outcome = served.await;
-            buffers = buffers.emptied(self.config);
-            slot.end(socket, outcome);
-        }
+    /// The future of a [`Turn`](crate::turn::Turn). It is given buffers that are empty.
+    async fn serve_ready<'w>(
+        &'w self,
+        socket: Socket<'w>,
+        once: bool,
+        buffers: Option<Box<Buffers>>,
+    ) -> End<'w> {
+        let mut buffers = buffers.unwrap_or_else(|| Box::new(Buffers::new(self.config)));
+        let served = serve::connection(self.handler, self.config, &mut buffers, &socket, once);
+        let outcome = served.await;
+        (outcome, socket, buffers.emptied(self.config))
     }
 
     fn log_error(&self, socket: &Socket<'_>, error: &io::Error) {
