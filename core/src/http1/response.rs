@@ -58,6 +58,8 @@ pub struct Response<'a> {
     /// Where the outbox ended before this response.
     start: usize,
     reason: Option<&'a [u8]>,
+    /// The same phrase, if the record need not copy it.
+    static_reason: Option<&'static str>,
     head_begun: bool,
     ended: bool,
     close: bool,
@@ -112,6 +114,7 @@ impl Connection {
             status,
             start,
             reason: None,
+            static_reason: None,
             head_begun: false,
             ended: false,
             close: closing,
@@ -294,7 +297,9 @@ impl<'a> Response<'a> {
         if !is_this || self.outbox.error_pages.is_some() || self.status_has_no_body() {
             return self.error_page("");
         }
-        self.mark_error().header_block(&page.headers).body(&page.page)
+        let mut response = self.mark_error().header_block(&page.headers);
+        response.static_reason = Some(page.reason);
+        response.body(&page.page)
     }
 
     /// Ends a 101: from here on the connection belongs to `protocol`. The peer must have asked for
@@ -441,9 +446,9 @@ impl<'a> Response<'a> {
     fn end(mut self, event: SendEvent, body_bytes: u64) -> Result<(), Misuse> {
         self.ended = true;
         self.outbox.clear_headers(); // they are in this response
-        let error_reason = self.is_error.then(|| match self.reason {
-            Some(phrase) => Cow::Owned(phrase.to_vec()),
-            None => Cow::Borrowed(status::reason(self.status).as_bytes()),
+        let error_reason = self.is_error.then(|| match (self.static_reason, self.reason) {
+            (None, Some(phrase)) => Cow::Owned(phrase.to_vec()),
+            (phrase, _) => Cow::Borrowed(phrase.unwrap_or(status::reason(self.status)).as_bytes()),
         });
         if let Some(record) = &mut self.record {
             **record = SentResponse { status: self.status, body_bytes, error_reason };
