@@ -169,7 +169,9 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
     async fn take_over<'w, T>(&'w self, spawn: &impl Fn(Registration<'w>)) -> T {
         loop {
             let came = self.balance.listen(self.at);
-            self.balance.taken_over(self.at, |connection| spawn(connection));
+            for connection in self.balance.take_given(self.at) {
+                spawn(connection);
+            }
             came.await;
         }
     }
