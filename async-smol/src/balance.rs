@@ -54,12 +54,9 @@ impl<'s> Balance<'s> {
         self.0[to].came.listen()
     }
 
-    /// Serves, by `serve`, the connections that worker `to` was given.
-    pub(crate) fn taken_over(&self, to: usize, serve: impl FnMut(Registration<'s>)) {
-        let mut given = self.0[to].given.lock().unwrap_or_else(PoisonError::into_inner);
-        let given_now = mem::take(&mut *given);
-        drop(given);
-        given_now.into_iter().for_each(serve);
+    /// The connections that worker `to` was given since the last call.
+    pub(crate) fn take_given(&self, to: usize) -> Vec<Registration<'s>> {
+        mem::take(&mut *self.0[to].given.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Worker `at` serves one more connection, until the result is dropped.

@@ -59,6 +59,7 @@ mod serve;
 mod server;
 mod socket;
 pub mod test;
+mod turn;
 mod worker;
 
 /// Its `Async` is the socket that [`Exchange::upgraded`] returns.

@@ -1,4 +1,4 @@
-//! One executor's share of a server: its connections, and the buffers that busy ones use.
+//! One executor's share of a server: its connections.
 
 use std::future::poll_fn;
 use std::io;
@@ -10,7 +10,7 @@ use async_io::Timer;
 use doorstep_driver::admission::Admission;
 use doorstep_driver::connections::{Connections, Registration};
 use doorstep_driver::exchange::log_connection_error;
-use doorstep_driver::{BufferPool, Config, GracefulShutdown, ShutdownHandle, os};
+use doorstep_driver::{Buffers, Config, GracefulShutdown, ShutdownHandle, os};
 use smol::Executor;
 use smol::future;
 
@@ -22,6 +22,7 @@ use crate::poller::{Poller, Source};
 use crate::reactor;
 use crate::serve::{self, Outcome};
 use crate::socket::{Shared, Socket};
+use crate::turn::{End, Turns};
 
 /// The default of [`Config::max_connections`].
 pub(crate) const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
@@ -72,7 +73,6 @@ pub(crate) struct Worker<'h, 's, H> {
     at: usize,
     poller: &'h Poller,
     shared: Shared<'h>,
-    buffers: BufferPool,
     /// Whether it pays to read before polling, on new connections and after a response.
     first_reads: EagerRead,
     next_reads: EagerRead,
@@ -96,19 +96,25 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
             at,
             poller,
             shared: Shared { config, pool: &resources.pool, poller: Some(poller) },
-            buffers: BufferPool::default(),
             first_reads: EagerRead::default(),
             next_reads: EagerRead::default(),
         }
     }
 
     /// Accepts until the server stops, then waits until its connections are closed.
-    pub(crate) async fn run<'w>(&'w self, executor: &Executor<'w>) -> io::Result<()> {
+    pub(crate) async fn run<'t, 'w: 't>(
+        &'w self,
+        turns: &'t Turns<'w>,
+        executor: &Executor<'t>,
+    ) -> io::Result<()> {
         executor.spawn(self.sweep()).detach();
-        future::or(self.accept(executor), self.take_over(executor)).await
+        let spawn = |connection| {
+            executor.spawn(self.serve_connection(turns, connection, false)).detach();
+        };
+        future::or(self.accept(&spawn), self.take_over(&spawn)).await
     }
 
-    async fn accept<'w>(&'w self, executor: &Executor<'w>) -> io::Result<()> {
+    async fn accept<'w>(&'w self, spawn: &impl Fn(Registration<'w>)) -> io::Result<()> {
         let sources = self.sources()?;
         let mut accepted = 0_usize;
         while !self.shutdown.is_stopping() {
@@ -121,7 +127,7 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
                 Ok(Some(stream)) => {
                     let connection = self.shutdown.connections.register_stream(stream);
                     if let Some(connection) = self.balance.hand_over(connection, self.at) {
-                        self.spawn(executor, connection);
+                        spawn(connection);
                     }
                     accepted += 1;
                     if accepted.is_multiple_of(ACCEPT_BATCH) {
@@ -138,7 +144,7 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
                 }
             }
         }
-        future::or(self.shut_down(), self.drain_backlog(executor)).await;
+        future::or(self.shut_down(), self.drain_backlog(spawn)).await;
         Ok(())
     }
 
@@ -148,7 +154,9 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         while !self.shutdown.is_stopping() {
             if let Some(stream) = self.shutdown.acceptor.try_accept()? {
                 let connection = self.shutdown.connections.register_stream(stream);
-                future::or(self.serve_connection(connection, true), self.sweep()).await;
+                let turns = Turns::default();
+                let serving = self.serve_connection(&turns, connection, true);
+                future::or(serving, self.sweep()).await;
                 break;
             }
             sources.iter().for_each(|source| source.drained(true));
@@ -158,21 +166,23 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
     }
 
     /// Serves the connections that other workers have accepted, for ever.
-    async fn take_over<'w, T>(&'w self, executor: &Executor<'w>) -> T {
+    async fn take_over<'w, T>(&'w self, spawn: &impl Fn(Registration<'w>)) -> T {
         loop {
             let came = self.balance.listen(self.at);
-            self.balance.taken_over(self.at, |connection| self.spawn(executor, connection));
+            for connection in self.balance.take_given(self.at) {
+                spawn(connection);
+            }
             came.await;
         }
     }
 
     /// Serves the connections that were in the backlog when the server stopped.
-    async fn drain_backlog<'w>(&'w self, executor: &Executor<'w>) {
+    async fn drain_backlog<'w>(&'w self, spawn: &impl Fn(Registration<'w>)) {
         while self.shutdown.acceptor.backlog_len() > 0 {
             if self.admission.is_full() {
                 self.wait_for_eviction().await;
             } else if let Ok(Some(stream)) = self.shutdown.acceptor.try_accept() {
-                self.spawn(executor, self.shutdown.connections.register_stream(stream));
+                spawn(self.shutdown.connections.register_stream(stream));
             }
         }
         future::pending::<()>().await;
@@ -229,41 +239,41 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         }
     }
 
-    fn spawn<'w>(&'w self, executor: &Executor<'w>, connection: Registration<'w>) {
-        executor.spawn(self.serve_connection(connection, false)).detach();
-    }
-
     /// A connection, idle and busy in turn. What this future holds while the connection is idle is all
     /// that an idle connection costs: no state of the protocol, since that of an idle connection is the
     /// initial one, and no argument or error, which an `async fn` would hold twice.
-    fn serve_connection<'w>(
+    fn serve_connection<'t, 'w: 't>(
         &'w self,
+        turns: &'t Turns<'w>,
         connection: Registration<'w>,
         once: bool,
-    ) -> impl Future<Output = ()> + use<'w, 'h, 's, H> {
-        let socket = Socket::new(connection, &self.shared);
+    ) -> impl Future<Output = ()> + use<'t, 'w, 'h, 's, H> {
+        let mut socket = Socket::new(connection, &self.shared);
         let open = self.balance.opened(self.at);
         let (mut read_eagerly, mut is_new) = (self.first_reads.should_try(), true);
         async move {
             let _open = open; // also if the observer panics
-            let log = |error| {
-                log_connection_error(self.handler.observer(), socket.connection(), &error);
-            };
             loop {
                 if !read_eagerly && let Err(error) = socket.idle().await {
-                    break log(error);
+                    break self.log_error(&socket, &error);
                 }
-                // On the heap, so that idle connections do not hold the room for it.
-                let outcome = Box::pin(self.serve_ready(&socket, once)).await.map_err(log);
+                let serve = |socket, once, buffers| self.serve_ready(socket, once, buffers);
+                let mut turn = turns.take(serve);
+                let outcome;
+                (outcome, socket) = turn.serve(socket, once).await;
+                match &outcome {
+                    Ok(_) => turns.put(turn, self.config.max_spare_buffers),
+                    Err(error) => self.log_error(&socket, error),
+                }
                 if read_eagerly {
                     let eager_read = if is_new { &self.first_reads } else { &self.next_reads };
-                    eager_read.record(outcome != Ok(Outcome::NoData));
+                    eager_read.record(!matches!(outcome, Ok(Outcome::NoData)));
                 }
                 is_new = false;
                 read_eagerly = match outcome {
                     Ok(Outcome::Idle) => self.next_reads.should_try(),
                     Ok(Outcome::NoData) => false,
-                    Ok(Outcome::Closed) | Err(()) => break,
+                    Ok(Outcome::Closed) | Err(_) => break,
                 };
                 if read_eagerly {
                     future::yield_now().await; // after all other connections
@@ -272,13 +282,21 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         }
     }
 
-    /// Serves what has arrived, with buffers that are given back.
-    async fn serve_ready(&self, socket: &Socket<'_>, once: bool) -> io::Result<Outcome> {
-        let mut buffers = self.buffers.take(self.config);
-        let served = serve::connection(self.handler, self.config, &mut buffers, socket, once);
-        let outcome = served.await?;
-        self.buffers.put(buffers, self.config);
-        Ok(outcome)
+    /// The future of a [`Turn`](crate::turn::Turn). It is given buffers that are empty.
+    async fn serve_ready<'w>(
+        &'w self,
+        socket: Socket<'w>,
+        once: bool,
+        buffers: Option<Box<Buffers>>,
+    ) -> End<'w> {
+        let mut buffers = buffers.unwrap_or_else(|| Box::new(Buffers::new(self.config)));
+        let served = serve::connection(self.handler, self.config, &mut buffers, &socket, once);
+        let outcome = served.await;
+        (outcome, socket, buffers.emptied(self.config))
+    }
+
+    fn log_error(&self, socket: &Socket<'_>, error: &io::Error) {
+        log_connection_error(self.handler.observer(), socket.connection(), error);
     }
 
     /// Wakes the connections whose deadline has passed. Sleeps while there is no connection.

@@ -257,7 +257,7 @@ fn a_record_holds_what_was_sent_and_nothing_after_a_misuse() {
         assert_eq!(sent, SentResponse::default(), "{method} {status}");
 
         end(connection.respond(status, &mut outbox).record(&mut sent)).unwrap();
-        let error_reason = reason.map(|reason| reason.as_bytes().to_vec());
+        let error_reason = reason.map(|reason| reason.as_bytes().into());
         let seen = (sent.status, sent.body_bytes, sent.error_reason);
         assert_eq!(seen, (status, body_bytes, error_reason), "{method} {status}");
     }

@@ -42,6 +42,20 @@ impl Buffers {
     pub fn new(config: &Config) -> Self {
         Self { inbox: config.inbox(), outbox: config.outbox() }
     }
+
+    /// These buffers for another connection: with nothing in them, and no larger than most connections
+    /// need.
+    #[must_use]
+    pub fn emptied(mut self: Box<Self>, config: &Config) -> Box<Self> {
+        if !self.inbox.unread().is_empty() || self.inbox.is_eof() {
+            let Self { inbox, outbox } = *self;
+            let (storage, _) = inbox.into_parts();
+            self = Box::new(Self { inbox: Inbox::new(storage), outbox });
+        }
+        self.outbox.clear();
+        self.outbox.shrink_to(2 * config.flush_threshold);
+        self
+    }
 }
 
 impl BufferPool {
@@ -52,14 +66,8 @@ impl BufferPool {
     }
 
     /// Takes buffers back, whatever is in them. At most [`Config::max_spare_buffers`] are kept.
-    pub fn put(&self, mut buffers: Box<Buffers>, config: &Config) {
-        if !buffers.inbox.unread().is_empty() || buffers.inbox.is_eof() {
-            let Buffers { inbox, outbox } = *buffers;
-            let (storage, _) = inbox.into_parts();
-            buffers = Box::new(Buffers { inbox: Inbox::new(storage), outbox });
-        }
-        buffers.outbox.clear();
-        buffers.outbox.shrink_to(2 * config.flush_threshold);
+    pub fn put(&self, buffers: Box<Buffers>, config: &Config) {
+        let buffers = buffers.emptied(config);
         let mut spare = self.spare();
         if spare.len() < config.max_spare_buffers {
             spare.push(buffers);

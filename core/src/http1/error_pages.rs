@@ -88,7 +88,7 @@ impl ErrorPages {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreparedErrorPage {
     status: u16,
-    reason: &'static str,
+    pub(super) reason: &'static str,
     pub(super) headers: HeaderBlock,
     pub(super) page: Vec<u8>,
 }

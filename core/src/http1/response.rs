@@ -20,6 +20,7 @@
 //! assert_eq!(outbox.unsent(), b"HTTP/1.1 200 OK\r\nX: a\r\nContent-Length: 0\r\n\r\n");
 //! ```
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use super::connection::{Connection, LastResponse, ResponseFraming};
@@ -57,6 +58,8 @@ pub struct Response<'a> {
     /// Where the outbox ended before this response.
     start: usize,
     reason: Option<&'a [u8]>,
+    /// The same phrase, if the record need not copy it.
+    static_reason: Option<&'static str>,
     head_begun: bool,
     ended: bool,
     close: bool,
@@ -79,7 +82,7 @@ pub struct SentResponse {
     /// send afterwards.
     pub body_bytes: u64,
     /// The reason phrase of an error: after [`Response::error_page`] or [`Response::mark_error`].
-    pub error_reason: Option<Vec<u8>>,
+    pub error_reason: Option<Cow<'static, [u8]>>,
 }
 
 impl SentResponse {
@@ -91,7 +94,7 @@ impl SentResponse {
         let mut reason = Vec::new();
         reject.write_reason(line, &mut reason);
         let (status, body_bytes) = (reject.status(), body_bytes as u64);
-        Self { status, body_bytes, error_reason: Some(reason) }
+        Self { status, body_bytes, error_reason: Some(reason.into()) }
     }
 }
 
@@ -111,6 +114,7 @@ impl Connection {
             status,
             start,
             reason: None,
+            static_reason: None,
             head_begun: false,
             ended: false,
             close: closing,
@@ -293,7 +297,9 @@ impl<'a> Response<'a> {
         if !is_this || self.outbox.error_pages.is_some() || self.status_has_no_body() {
             return self.error_page("");
         }
-        self.mark_error().header_block(&page.headers).body(&page.page)
+        let mut response = self.mark_error().header_block(&page.headers);
+        response.static_reason = Some(page.reason);
+        response.body(&page.page)
     }
 
     /// Ends a 101: from here on the connection belongs to `protocol`. The peer must have asked for
@@ -440,7 +446,10 @@ impl<'a> Response<'a> {
     fn end(mut self, event: SendEvent, body_bytes: u64) -> Result<(), Misuse> {
         self.ended = true;
         self.outbox.clear_headers(); // they are in this response
-        let error_reason = self.is_error.then(|| self.reason_phrase().to_vec());
+        let error_reason = self.is_error.then(|| match (self.static_reason, self.reason) {
+            (None, Some(phrase)) => Cow::Owned(phrase.to_vec()),
+            (phrase, _) => Cow::Borrowed(phrase.unwrap_or(status::reason(self.status)).as_bytes()),
+        });
         if let Some(record) = &mut self.record {
             **record = SentResponse { status: self.status, body_bytes, error_reason };
         }
