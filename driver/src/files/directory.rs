@@ -119,17 +119,10 @@ impl Directory {
                 let mut scratch = SCRATCH.take();
                 let plan = self.resolve(exchange, now, &mut scratch);
                 SCRATCH.set(scratch);
-                return plan;
+                plan
             }
-            MethodPlan::Options { .. } => {
-                plan.fold_headers(exchange.respond(204), add_header).body("")?;
-            }
-            MethodPlan::MethodNotAllowed => {
-                plan.fold_headers(exchange.respond(405), add_header).error_page("")?;
-            }
-            MethodPlan::NotImplemented => exchange.unsupported()?,
+            other => respond_to_method(exchange, &other).map(|()| BodyPlan::Done),
         }
-        Ok(BodyPlan::Done)
     }
 
     /// Replaces the settings. The file cache is empty then, since headers are cached with the files.
@@ -264,6 +257,7 @@ impl Directory {
         })
     }
 
+    #[inline(never)] // its local variables are not needed for a recent file
     fn resolve(
         &self,
         exchange: &mut ExchangeState<'_>,
@@ -308,6 +302,7 @@ impl Directory {
     }
 
     /// Responds as planned, unless digests or a listing have to be made first.
+    #[inline(never)] // not needed for a cached file
     fn carry_out(
         &self,
         exchange: &mut ExchangeState<'_>,
@@ -336,6 +331,18 @@ impl Directory {
     }
 }
 
+/// Responds to a method other than GET and HEAD.
+#[inline(never)]
+fn respond_to_method(exchange: &mut ExchangeState<'_>, plan: &MethodPlan) -> io::Result<()> {
+    match plan {
+        MethodPlan::Options { .. } => plan.fold_headers(exchange.respond(204), add_header).body(""),
+        MethodPlan::MethodNotAllowed => {
+            plan.fold_headers(exchange.respond(405), add_header).error_page("")
+        }
+        MethodPlan::NotImplemented | MethodPlan::Resolve => exchange.unsupported(),
+    }
+}
+
 /// Sends the head of a prepared response, and its body if it is in memory; returns what is left.
 fn send_prepared(
     exchange: &mut ExchangeState<'_>,
@@ -359,6 +366,7 @@ fn send_prepared(
 }
 
 /// Sends the head of a planned response, and its body if it is in no file; returns what is left.
+#[inline(never)]
 fn send(
     exchange: &mut ExchangeState<'_>,
     plan: &ResponsePlan<'_>,
