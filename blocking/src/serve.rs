@@ -143,7 +143,18 @@ fn handle<H: Handler>(
     outbox: &mut Outbox,
     socket: &Socket<'_>,
 ) -> Position {
-    let mut exchange = Exchange::new(session.exchange(head, inbox, outbox), socket);
+    let mut exchange = new_exchange(session, head, inbox, outbox, socket);
     let outcome = catch_unwind(AssertUnwindSafe(|| handler.handle(&mut exchange)));
-    exchange.into_state().finish(outcome)
+    exchange.state().finish_in_place(outcome)
+}
+
+#[inline(never)] // an exchange is large, and moved here: below the handler it stands once
+fn new_exchange<'x>(
+    session: &'x mut Session<'_>,
+    head: HeadOffsets,
+    inbox: &'x mut Inbox<GrowableBuffer>,
+    outbox: &'x mut Outbox,
+    socket: &'x Socket<'x>,
+) -> Exchange<'x> {
+    Exchange::new(session.exchange(head, inbox, outbox), socket)
 }

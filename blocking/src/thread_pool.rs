@@ -204,6 +204,7 @@ impl<H: Handler> ThreadPool<H> {
     }
 
     /// The next connection; `None` if the thread is to end.
+    #[inline(never)] // what it needs on the stack is not needed below a connection
     fn accept(self: &Arc<Self>) -> Option<(TcpStream, SocketAddr)> {
         loop {
             match self.shutdown.acceptor.accept() {

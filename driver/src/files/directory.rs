@@ -19,7 +19,7 @@ use doorstep_core::site::{
     ResponseBody, ResponseHeader, ResponsePlan, Site, Stat, Variant,
 };
 
-use super::file_cache::FoundFile;
+use super::file_cache::{CachedFile, FoundFile};
 use super::listings::{Listing, ListingError, ListingPermits, ListingRequest};
 use super::pending_digest::{Digests, PendingDigest};
 use super::{CacheLimits, Content, DigestCache, FileCache};
@@ -244,6 +244,7 @@ impl Directory {
 
     /// Responds with a small file that this thread has sent before, if its target is `/` and the clean
     /// path of the file.
+    #[inline(never)] // its local variables are not needed below `resolve`
     fn respond_recent(
         &self,
         exchange: &mut ExchangeState<'_>,
@@ -268,19 +269,17 @@ impl Directory {
         let mut resolver = Resolver::new(&self.site, &head, now, scratch);
         let (mut root_dir, mut file) = (None, None);
         loop {
-            match resolver.action() {
-                Action::Open(path) => {
+            match next_question(&resolver) {
+                Question::Open(path) => {
                     let opened = self.cache.find(path, &mut root_dir);
                     if let Opened::File(FoundFile::Cached(cached), stat) = &opened
                         && let Some(variant) = resolver.variant_of(stat)
-                        && let Some(prepared) = cached.prepared(&self.site, variant)
-                        && let Some(response) = prepared.respond(&self.site, &head, now)
+                        && let Some(sent) = self.respond_cached(exchange, cached, variant, now)
                     {
                         if variant == Variant::default() && head.path().get(1..) == Some(path) {
                             self.cache.remember(cached);
                         }
-                        let content = cached.content();
-                        return send_prepared(exchange, prepared, response, content, now);
+                        return sent;
                     }
                     resolver.opened(opened.to_found());
                     match opened {
@@ -295,10 +294,23 @@ impl Directory {
                     }
                 }
                 // Whether it can be read is found when it is listed, which may block.
-                Action::List(_) => resolver.listed(true),
-                Action::Respond(plan) => return self.carry_out(exchange, &plan, file),
+                Question::List => resolver.listed(true),
+                Question::None => return self.carry_out(exchange, &resolver, file),
             }
         }
+    }
+
+    /// Responds with a cached file, if its prepared headers are those of this response.
+    fn respond_cached(
+        &self,
+        exchange: &mut ExchangeState<'_>,
+        file: &CachedFile,
+        variant: Variant,
+        now: i64,
+    ) -> Option<io::Result<BodyPlan>> {
+        let prepared = file.prepared(&self.site, variant)?;
+        let response = prepared.respond(&self.site, &exchange.head(), now)?;
+        Some(send_prepared(exchange, prepared, response, file.content(), now))
     }
 
     /// Responds as planned, unless digests or a listing have to be made first.
@@ -306,9 +318,10 @@ impl Directory {
     fn carry_out(
         &self,
         exchange: &mut ExchangeState<'_>,
-        plan: &ResponsePlan<'_>,
+        resolver: &Resolver<'_>,
         file: Option<(Content, Stat)>,
     ) -> io::Result<BodyPlan> {
+        let Action::Respond(plan) = &resolver.action() else { return Ok(BodyPlan::Done) };
         match (plan, &file) {
             (ResponsePlan::Listing(path, view), _) => {
                 return Ok(BodyPlan::List(path.to_vec(), *view));
@@ -328,6 +341,22 @@ impl Directory {
             _ => {}
         }
         send(exchange, plan, file.map(|(content, _)| content), &Digests::default())
+    }
+}
+
+/// [`Action`] without the response plan.
+enum Question<'a> {
+    Open(&'a [u8]),
+    List,
+    None,
+}
+
+#[inline(never)] // a response plan is large, and not needed below the search for a file
+fn next_question<'r>(resolver: &'r Resolver<'_>) -> Question<'r> {
+    match resolver.action() {
+        Action::Open(path) => Question::Open(path),
+        Action::List(_) => Question::List,
+        Action::Respond(_) => Question::None,
     }
 }
 

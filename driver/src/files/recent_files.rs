@@ -26,7 +26,8 @@ pub(super) const MAX_CONTENT: usize = 4 << 10;
 type Slot = Option<(u64, Arc<CachedFile>)>;
 
 thread_local! {
-    static FILES: RefCell<[Slot; SLOTS]> = const { RefCell::new([const { None }; SLOTS]) };
+    /// Empty, or of [`SLOTS`]. On the heap, since this is part of the memory of a thread's stack.
+    static FILES: RefCell<Vec<Slot>> = const { RefCell::new(Vec::new()) };
 }
 
 /// An epoch that no cache has had.
@@ -41,7 +42,7 @@ pub(super) fn with<T>(
     path: &[u8],
     use_file: impl FnOnce(&CachedFile) -> Option<T>,
 ) -> Option<T> {
-    FILES.with(|files| match &files.try_borrow().ok()?[slot_of(path)] {
+    FILES.with(|files| match files.try_borrow().ok()?.get(slot_of(path))? {
         Some((inserted, file)) if *inserted == epoch && file.path() == path => use_file(file),
         _ => None,
     })
@@ -51,6 +52,9 @@ pub(super) fn with<T>(
 pub(super) fn insert(epoch: u64, file: &Arc<CachedFile>) {
     FILES.with(|files| {
         if let Ok(mut files) = files.try_borrow_mut() {
+            if files.is_empty() {
+                files.resize(SLOTS, None);
+            }
             files[slot_of(file.path())] = Some((epoch, file.clone()));
         }
     });
