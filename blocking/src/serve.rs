@@ -60,6 +60,7 @@ pub fn serve_stream<H: Handler>(
 }
 
 /// Serves a connection until it ends; with `once`, one request of it.
+#[inline(never)]
 pub(crate) fn connection<H: Handler>(
     handler: &H,
     config: &Config,

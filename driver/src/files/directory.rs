@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use doorstep_core::http1::{Misuse, PreparedErrorPage};
+use doorstep_core::http1::{Head, Misuse, PreparedErrorPage};
 use doorstep_core::site::listing::View;
 use doorstep_core::site::multipart::Multipart;
 use doorstep_core::site::range::ByteRange;
@@ -50,7 +50,7 @@ pub enum BodyPlan {
     /// The head is done: send this range of the content.
     Range(Content, ByteRange),
     /// The head is done: send the parts of this multipart body, one after the other.
-    Multipart(Content, Multipart),
+    Multipart(Box<(Content, Multipart)>),
     /// The response has not begun: list this directory ([`Directory::list`]), which may block, and
     /// then call [`Directory::respond_listing`].
     List(Vec<u8>, View),
@@ -63,6 +63,9 @@ pub enum BodyPlan {
     /// [`Directory::respond_with_digests`].
     Digest(Box<PendingDigest>),
 }
+
+/// The length in bytes for which there is room in the buffer for a path.
+const USUAL_PATH: usize = 128;
 
 thread_local! {
     /// A buffer for the path of a request; one for each thread, so that a request allocates none.
@@ -117,9 +120,15 @@ impl Directory {
                     return sent;
                 }
                 let mut scratch = SCRATCH.take();
-                let plan = self.resolve(exchange, now, &mut scratch);
+                scratch.reserve(USUAL_PATH); // here: the first allocation needs much of the stack
+                let resolved = self.resolve(exchange, now, &mut scratch);
                 SCRATCH.set(scratch);
-                plan
+                match resolved? {
+                    Resolved::Begun(plan) => Ok(plan),
+                    Resolved::Cached(file, variant, response) => {
+                        self.respond_cached(exchange, &file, variant, response, now)
+                    }
+                }
             }
             other => respond_to_method(exchange, &other).map(|()| BodyPlan::Done),
         }
@@ -264,9 +273,9 @@ impl Directory {
         exchange: &mut ExchangeState<'_>,
         now: i64,
         scratch: &mut Vec<u8>,
-    ) -> io::Result<BodyPlan> {
+    ) -> io::Result<Resolved> {
         let head = exchange.head();
-        let mut resolver = Resolver::new(&self.site, &head, now, scratch);
+        let mut resolver = new_resolver(&self.site, &head, now, scratch);
         let (mut root_dir, mut file) = (None, None);
         loop {
             match next_question(&resolver) {
@@ -274,43 +283,48 @@ impl Directory {
                     let opened = self.cache.find(path, &mut root_dir);
                     if let Opened::File(FoundFile::Cached(cached), stat) = &opened
                         && let Some(variant) = resolver.variant_of(stat)
-                        && let Some(sent) = self.respond_cached(exchange, cached, variant, now)
+                        && let Some(prepared) = cached.prepared(&self.site, variant)
+                        && let Some(response) = prepared.respond(&self.site, &head, now)
                     {
-                        if variant == Variant::default() && head.path().get(1..) == Some(path) {
-                            self.cache.remember(cached);
-                        }
-                        return sent;
+                        return Ok(Resolved::Cached(cached.clone(), variant, response));
                     }
                     resolver.opened(opened.to_found());
                     match opened {
                         Opened::File(found, stat) => file = Some((found.into_content(), stat)),
                         Opened::Denied(error) => exchange.log_error(with_path(exchange, &error)),
-                        Opened::Exhausted(error) => return Ok(BodyPlan::Exhausted(error)),
+                        Opened::Exhausted(error) => {
+                            return Ok(Resolved::Begun(BodyPlan::Exhausted(error)));
+                        }
                         Opened::Failed(error) => {
                             self.respond_unavailable(exchange, &error)?;
-                            return Ok(BodyPlan::Done);
+                            return Ok(Resolved::Begun(BodyPlan::Done));
                         }
                         _ => {}
                     }
                 }
                 // Whether it can be read is found when it is listed, which may block.
                 Question::List => resolver.listed(true),
-                Question::None => return self.carry_out(exchange, &resolver, file),
+                Question::None => {
+                    return self.carry_out(exchange, &resolver, file).map(Resolved::Begun);
+                }
             }
         }
     }
 
-    /// Responds with a cached file, if its prepared headers are those of this response.
+    /// Responds with a cached file that has prepared headers for `variant`.
     fn respond_cached(
         &self,
         exchange: &mut ExchangeState<'_>,
-        file: &CachedFile,
+        file: &Arc<CachedFile>,
         variant: Variant,
+        response: PreparedResponse,
         now: i64,
-    ) -> Option<io::Result<BodyPlan>> {
-        let prepared = file.prepared(&self.site, variant)?;
-        let response = prepared.respond(&self.site, &exchange.head(), now)?;
-        Some(send_prepared(exchange, prepared, response, file.content(), now))
+    ) -> io::Result<BodyPlan> {
+        if variant == Variant::default() && exchange.head().path().get(1..) == Some(file.path()) {
+            self.cache.remember(file);
+        }
+        let prepared = file.prepared(&self.site, variant).ok_or(ErrorKind::NotFound)?;
+        send_prepared(exchange, prepared, response, file.content(), now)
     }
 
     /// Responds as planned, unless digests or a listing have to be made first.
@@ -342,6 +356,24 @@ impl Directory {
         }
         send(exchange, plan, file.map(|(content, _)| content), &Digests::default())
     }
+}
+
+#[inline(never)] // inlined, it would stand on the stack twice
+fn new_resolver<'r>(
+    site: &'r Site,
+    head: &Head<'r>,
+    now: i64,
+    scratch: &'r mut Vec<u8>,
+) -> Resolver<'r> {
+    Resolver::new(site, head, now, scratch)
+}
+
+/// What a request is for.
+enum Resolved {
+    /// A cached file, which has prepared headers for this variant.
+    Cached(Arc<CachedFile>, Variant, PreparedResponse),
+    /// Something else; what is left to do for it.
+    Begun(BodyPlan),
 }
 
 /// [`Action`] without the response plan.
@@ -421,7 +453,9 @@ fn send(
     }
     Ok(match (body, file) {
         (ResponseBody::Range(range), Some(file)) => BodyPlan::Range(file, range),
-        (ResponseBody::Multipart(parts), Some(file)) => BodyPlan::Multipart(file, parts),
+        (ResponseBody::Multipart(parts), Some(file)) => {
+            BodyPlan::Multipart(Box::new((file, parts)))
+        }
         _ => BodyPlan::Done,
     })
 }

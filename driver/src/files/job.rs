@@ -75,8 +75,8 @@ impl<'f> FilesJob<'f> {
             BodyPlan::Range(content, range) => {
                 send(exchange, &content, range).map(|step| step.or(Some(JobStep::Done)))
             }
-            BodyPlan::Multipart(content, multipart) => {
-                self.state = State::Parts(Box::new((content, multipart)), 0);
+            BodyPlan::Multipart(parts) => {
+                self.state = State::Parts(parts, 0);
                 Ok(None)
             }
             BodyPlan::List(path, view) => {
