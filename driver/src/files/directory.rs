@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use doorstep_core::http1::{Head, Misuse, PreparedErrorPage};
+use doorstep_core::http1::{Misuse, PreparedErrorPage};
 use doorstep_core::site::listing::View;
 use doorstep_core::site::multipart::Multipart;
 use doorstep_core::site::range::ByteRange;
@@ -112,7 +112,7 @@ impl Directory {
     /// # Errors
     /// Returns [`doorstep_core::http1::Misuse`] if the response has begun already.
     pub fn respond(&self, exchange: &mut ExchangeState<'_>) -> io::Result<BodyPlan> {
-        let plan = MethodPlan::new(&self.site, &exchange.head());
+        let plan = MethodPlan::new(&self.site, exchange.head_ref());
         match plan {
             MethodPlan::Resolve => {
                 let now = os::now();
@@ -274,8 +274,7 @@ impl Directory {
         now: i64,
         scratch: &mut Vec<u8>,
     ) -> io::Result<Resolved> {
-        let head = exchange.head();
-        let mut resolver = new_resolver(&self.site, &head, now, scratch);
+        let mut resolver = new_resolver(&self.site, exchange, now, scratch);
         let (mut root_dir, mut file) = (None, None);
         loop {
             match next_question(&resolver) {
@@ -283,8 +282,7 @@ impl Directory {
                     let opened = self.cache.find(path, &mut root_dir);
                     if let Opened::File(FoundFile::Cached(cached), stat) = &opened
                         && let Some(variant) = resolver.variant_of(stat)
-                        && let Some(prepared) = cached.prepared(&self.site, variant)
-                        && let Some(response) = prepared.respond(&self.site, &head, now)
+                        && let Some(response) = self.prepared(exchange, cached, variant, now)
                     {
                         return Ok(Resolved::Cached(cached.clone(), variant, response));
                     }
@@ -311,6 +309,16 @@ impl Directory {
         }
     }
 
+    fn prepared(
+        &self,
+        exchange: &ExchangeState<'_>,
+        file: &CachedFile,
+        variant: Variant,
+        now: i64,
+    ) -> Option<PreparedResponse> {
+        file.prepared(&self.site, variant)?.respond(&self.site, exchange.head_ref(), now)
+    }
+
     /// Responds with a cached file that has prepared headers for `variant`.
     fn respond_cached(
         &self,
@@ -320,7 +328,7 @@ impl Directory {
         response: PreparedResponse,
         now: i64,
     ) -> io::Result<BodyPlan> {
-        if variant == Variant::default() && exchange.head().path().get(1..) == Some(file.path()) {
+        if variant == Variant::default() && exchange.head_ref().path().get(1..) == Some(file.path()) {
             self.cache.remember(file);
         }
         let prepared = file.prepared(&self.site, variant).ok_or(ErrorKind::NotFound)?;
@@ -361,11 +369,11 @@ impl Directory {
 #[inline(never)] // inlined, it would stand on the stack twice
 fn new_resolver<'r>(
     site: &'r Site,
-    head: &Head<'r>,
+    exchange: &ExchangeState<'r>,
     now: i64,
     scratch: &'r mut Vec<u8>,
 ) -> Resolver<'r> {
-    Resolver::new(site, head, now, scratch)
+    Resolver::new(site, exchange.head_ref(), now, scratch)
 }
 
 /// What a request is for.
@@ -498,8 +506,9 @@ fn error_response<'a>(exchange: &'a mut ExchangeState<'_>, error: NotServed) -> 
 }
 
 /// An error with the path of the request, for the log.
+#[inline(never)]
 fn with_path(exchange: &ExchangeState<'_>, error: &dyn fmt::Display) -> String {
-    format!("{}: {error}", String::from_utf8_lossy(exchange.head().path()))
+    format!("{}: {error}", String::from_utf8_lossy(exchange.head_ref().path()))
 }
 
 #[cfg(test)]
