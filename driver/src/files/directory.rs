@@ -328,7 +328,8 @@ impl Directory {
         response: PreparedResponse,
         now: i64,
     ) -> io::Result<BodyPlan> {
-        if variant == Variant::default() && exchange.head_ref().path().get(1..) == Some(file.path()) {
+        if variant == Variant::default() && exchange.head_ref().path().get(1..) == Some(file.path())
+        {
             self.cache.remember(file);
         }
         let prepared = file.prepared(&self.site, variant).ok_or(ErrorKind::NotFound)?;
