@@ -312,10 +312,6 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    pub(crate) fn into_state(self) -> ExchangeState<'a> {
-        self.state
-    }
-
     pub(crate) fn state(&mut self) -> &mut ExchangeState<'a> {
         &mut self.state
     }

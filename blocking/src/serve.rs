@@ -6,11 +6,11 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use doorstep_core::http1::{Position, WaitingFor};
+use doorstep_core::http1::{GrowableBuffer, HeadOffsets, Inbox, Outbox, Position, WaitingFor};
 use doorstep_driver::connections::Connections;
 use doorstep_driver::exchange::{Session, Step, log_connection_error};
 use doorstep_driver::net::Stream;
-use doorstep_driver::{BufferPool, Buffers, Config};
+use doorstep_driver::{BufferPool, Buffers, Config, Observer};
 
 use crate::exchange::Exchange;
 use crate::handler::Handler;
@@ -60,6 +60,7 @@ pub fn serve_stream<H: Handler>(
 }
 
 /// Serves a connection until it ends; with `once`, one request of it.
+#[inline(never)]
 pub(crate) fn connection<H: Handler>(
     handler: &H,
     config: &Config,
@@ -68,13 +69,12 @@ pub(crate) fn connection<H: Handler>(
     once: bool,
 ) -> io::Result<()> {
     let mut buffers = None;
-    let mut session = Session::new(config, socket.connection(), handler.observer(), once);
+    let mut session = new_session(config, socket, handler.observer(), once);
     loop {
         let Buffers { inbox, outbox } = &mut **buffers.get_or_insert_with(|| pool.take(config));
         match session.step(inbox, outbox) {
             Step::Handle(head) => {
-                let state = session.exchange(head, inbox, outbox);
-                let end = handle(handler, Exchange::new(state, socket));
+                let end = handle(handler, &mut session, head, inbox, outbox, socket);
                 inbox.rejoin(end);
             }
             Step::Flush => {
@@ -97,6 +97,17 @@ pub(crate) fn connection<H: Handler>(
         pool.put(buffers, config);
     }
     Ok(())
+}
+
+/// On the heap, so that there is less on the stack of a thread that waits.
+#[inline(never)] // it is made on the stack, and moved
+fn new_session<'c>(
+    config: &'c Config,
+    socket: &'c Socket<'_>,
+    observer: &'c dyn Observer,
+    once: bool,
+) -> Box<Session<'c>> {
+    Box::new(Session::new(config, socket.connection(), observer, once))
 }
 
 /// Waits for the next request without `buffers`, which are empty. Then they are there again, with
@@ -125,7 +136,26 @@ fn wait_for_request<'b>(
 
 /// Calls the handler, and completes the response. Returns where the next request begins.
 #[inline(never)] // what it needs on the stack is not needed below the state machine, too
-fn handle<H: Handler>(handler: &H, mut exchange: Exchange<'_>) -> Position {
+fn handle<H: Handler>(
+    handler: &H,
+    session: &mut Session<'_>,
+    head: HeadOffsets,
+    inbox: &mut Inbox<GrowableBuffer>,
+    outbox: &mut Outbox,
+    socket: &Socket<'_>,
+) -> Position {
+    let mut exchange = new_exchange(session, head, inbox, outbox, socket);
     let outcome = catch_unwind(AssertUnwindSafe(|| handler.handle(&mut exchange)));
-    exchange.into_state().finish(outcome)
+    exchange.state().finish_in_place(outcome)
+}
+
+#[inline(never)] // an exchange is large, and moved here: below the handler it stands once
+fn new_exchange<'x>(
+    session: &'x mut Session<'_>,
+    head: HeadOffsets,
+    inbox: &'x mut Inbox<GrowableBuffer>,
+    outbox: &'x mut Outbox,
+    socket: &'x Socket<'x>,
+) -> Exchange<'x> {
+    Exchange::new(session.exchange(head, inbox, outbox), socket)
 }

@@ -8,6 +8,7 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -25,6 +26,8 @@ use crate::socket::Socket;
 pub(crate) const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not 0");
 /// How many descriptors are needed to wait for two connections and to read a file on each.
 const MIN_DESCRIPTORS: usize = 4;
+/// The number of pools of buffers: a request takes a lock that few other threads take.
+const BUFFER_POOLS: usize = 8;
 /// How often the thread that watches the listeners checks whether the server stops.
 const STOP_POLL: Duration = Duration::from_millis(250);
 
@@ -34,7 +37,9 @@ pub(crate) struct ThreadPool<H> {
     config: Config,
     shutdown: ShutdownHandle,
     admission: Admission,
-    buffers: BufferPool,
+    /// Threads take turns in choosing one when they start.
+    buffers: [AlignedPool; BUFFER_POOLS],
+    threads_started: AtomicUsize,
     /// The number of idle threads that are kept. Linux reserves a descriptor for each that waits in
     /// accept, so there are fewer where descriptors are scarce.
     max_idle: usize,
@@ -43,6 +48,10 @@ pub(crate) struct ThreadPool<H> {
     state: Mutex<PoolState>,
     changed: Condvar,
 }
+
+/// A pool on cache lines of its own.
+#[repr(align(128))]
+struct AlignedPool(BufferPool);
 
 #[derive(Default)]
 struct PoolState {
@@ -61,7 +70,8 @@ impl<H: Handler> ThreadPool<H> {
     pub(crate) fn new(handler: H, config: Config, shutdown: ShutdownHandle) -> Arc<Self> {
         Arc::new(Self {
             admission: Admission::new(&shutdown, &config, MAX_CONNECTIONS),
-            buffers: BufferPool::default(),
+            buffers: std::array::from_fn(|_| AlignedPool(BufferPool::one_of(BUFFER_POOLS))),
+            threads_started: AtomicUsize::new(0),
             max_idle: config.max_idle_threads.min(os::descriptor_limit() / 8).max(1),
             handler,
             config,
@@ -171,9 +181,11 @@ impl<H: Handler> ThreadPool<H> {
     /// A thread: connection after connection.
     fn work(self: Arc<Self>) {
         drop(self.starting.lock());
+        let started = self.threads_started.fetch_add(1, Ordering::Relaxed);
+        let AlignedPool(buffers) = &self.buffers[started % BUFFER_POOLS];
         while let Some(stream) = self.accept() {
             // `Handler::observer` may panic: that costs the connection, not the thread's place.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.serve(stream)));
+            let _ = catch_unwind(AssertUnwindSafe(|| self.serve(stream, buffers)));
             if !self.keep_worker() {
                 return;
             }
@@ -181,10 +193,10 @@ impl<H: Handler> ThreadPool<H> {
     }
 
     /// Serves a connection until it ends.
-    fn serve(&self, stream: Stream) {
+    fn serve(&self, stream: Stream, buffers: &BufferPool) {
         let registration = self.shutdown.connections.register_stream(stream);
         let socket = Socket::new(registration, &self.config);
-        let (handler, config, buffers) = (&self.handler, &self.config, &self.buffers);
+        let (handler, config) = (&self.handler, &self.config);
         let served = serve::connection(handler, config, &socket, buffers, false);
         if let Err(error) = served {
             log_connection_error(self.handler.observer(), socket.connection(), &error);
@@ -204,6 +216,7 @@ impl<H: Handler> ThreadPool<H> {
     }
 
     /// The next connection; `None` if the thread is to end.
+    #[inline(never)] // what it needs on the stack is not needed below a connection
     fn accept(self: &Arc<Self>) -> Option<Stream> {
         loop {
             match self.shutdown.acceptor.accept() {

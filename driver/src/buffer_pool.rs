@@ -21,8 +21,19 @@ use doorstep_core::http1::{GrowableBuffer, Inbox, Outbox};
 use crate::config::Config;
 
 /// Buffers that are not in use.
-#[derive(Debug, Default)]
-pub struct BufferPool(Mutex<Spare>);
+#[derive(Debug)]
+pub struct BufferPool {
+    spare: Mutex<Spare>,
+    /// How many pools share [`Config::max_spare_buffers`].
+    pools: usize,
+}
+
+/// The only pool of a front end or of a worker.
+impl Default for BufferPool {
+    fn default() -> Self {
+        Self::one_of(1)
+    }
+}
 
 /// Boxed, since they are moved for each request.
 type Spare = Vec<Box<Buffers>>;
@@ -59,6 +70,13 @@ impl Buffers {
 }
 
 impl BufferPool {
+    /// One of several pools, among which the threads of a front end are divided, so that they seldom
+    /// wait for each other. Each keeps its part of [`Config::max_spare_buffers`], rounded up.
+    #[must_use]
+    pub fn one_of(pools: usize) -> Self {
+        Self { spare: Mutex::default(), pools: pools.max(1) }
+    }
+
     /// Buffers with nothing in them.
     pub fn take(&self, config: &Config) -> Box<Buffers> {
         let spare = self.spare().pop();
@@ -69,13 +87,13 @@ impl BufferPool {
     pub fn put(&self, buffers: Box<Buffers>, config: &Config) {
         let buffers = buffers.emptied(config);
         let mut spare = self.spare();
-        if spare.len() < config.max_spare_buffers {
+        if spare.len() < config.max_spare_buffers.div_ceil(self.pools) {
             spare.push(buffers);
         }
     }
 
     fn spare(&self) -> MutexGuard<'_, Spare> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -102,10 +120,11 @@ mod tests {
 
     #[test]
     fn no_more_are_kept_than_configured() {
-        let config = Config { max_spare_buffers: 2, ..Config::default() };
-        let pool = BufferPool::default();
-        let taken: Vec<_> = (0..5).map(|_| pool.take(&config)).collect();
-        taken.into_iter().for_each(|buffers| pool.put(buffers, &config));
-        assert_eq!(pool.spare().len(), 2);
+        let config = Config { max_spare_buffers: 4, ..Config::default() };
+        for (pool, kept) in [(BufferPool::default(), 4), (BufferPool::one_of(3), 2)] {
+            let taken: Vec<_> = (0..5).map(|_| pool.take(&config)).collect();
+            taken.into_iter().for_each(|buffers| pool.put(buffers, &config));
+            assert_eq!(pool.spare().len(), kept);
+        }
     }
 }

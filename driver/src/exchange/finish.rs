@@ -21,6 +21,12 @@ impl ExchangeState<'_> {
     /// soon as it was sent ([`Session::flushed`](super::Session::flushed)). Returns where the next
     /// request begins in the inbox.
     pub fn finish(mut self, outcome: Outcome) -> Position {
+        self.finish_in_place(outcome)
+    }
+
+    /// As [`ExchangeState::finish`], for a front end on whose stack an exchange must not be moved: it is
+    /// several hundred bytes long. Nothing else may be called after it.
+    pub fn finish_in_place(&mut self, outcome: Outcome) -> Position {
         self.complete(outcome);
         self.view.outbox.clear_headers(); // if there was no response
         self.connection().exchange_done();

@@ -63,6 +63,11 @@ impl<'a> ExchangeView<'a> {
         self.head
     }
 
+    /// The head without a copy of its offsets.
+    pub(crate) fn head_ref(&self) -> &Head<'a> {
+        &self.head
+    }
+
     /// The client's address and port (B-301).
     #[must_use]
     pub fn peer_addr(&self) -> SocketAddr {

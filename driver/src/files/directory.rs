@@ -19,7 +19,7 @@ use doorstep_core::site::{
     ResponseBody, ResponseHeader, ResponsePlan, Site, Stat, Variant,
 };
 
-use super::file_cache::FoundFile;
+use super::file_cache::{CachedFile, FoundFile};
 use super::listings::{Listing, ListingError, ListingPermits, ListingRequest};
 use super::pending_digest::{Digests, PendingDigest};
 use super::{CacheLimits, Content, DigestCache, FileCache};
@@ -50,7 +50,7 @@ pub enum BodyPlan {
     /// The head is done: send this range of the content.
     Range(Content, ByteRange),
     /// The head is done: send the parts of this multipart body, one after the other.
-    Multipart(Content, Multipart),
+    Multipart(Box<(Content, Multipart)>),
     /// The response has not begun: list this directory ([`Directory::list`]), which may block, and
     /// then call [`Directory::respond_listing`].
     List(Vec<u8>, View),
@@ -63,6 +63,9 @@ pub enum BodyPlan {
     /// [`Directory::respond_with_digests`].
     Digest(Box<PendingDigest>),
 }
+
+/// The length in bytes for which there is room in the buffer for a path.
+const USUAL_PATH: usize = 128;
 
 thread_local! {
     /// A buffer for the path of a request; one for each thread, so that a request allocates none.
@@ -109,7 +112,7 @@ impl Directory {
     /// # Errors
     /// Returns [`doorstep_core::http1::Misuse`] if the response has begun already.
     pub fn respond(&self, exchange: &mut ExchangeState<'_>) -> io::Result<BodyPlan> {
-        let plan = MethodPlan::new(&self.site, &exchange.head());
+        let plan = MethodPlan::new(&self.site, exchange.head_ref());
         match plan {
             MethodPlan::Resolve => {
                 let now = os::now();
@@ -117,19 +120,18 @@ impl Directory {
                     return sent;
                 }
                 let mut scratch = SCRATCH.take();
-                let plan = self.resolve(exchange, now, &mut scratch);
+                scratch.reserve(USUAL_PATH); // here: the first allocation needs much of the stack
+                let resolved = self.resolve(exchange, now, &mut scratch);
                 SCRATCH.set(scratch);
-                return plan;
+                match resolved? {
+                    Resolved::Begun(plan) => Ok(plan),
+                    Resolved::Cached(file, variant, response) => {
+                        self.respond_cached(exchange, &file, variant, response, now)
+                    }
+                }
             }
-            MethodPlan::Options { .. } => {
-                plan.fold_headers(exchange.respond(204), add_header).body("")?;
-            }
-            MethodPlan::MethodNotAllowed => {
-                plan.fold_headers(exchange.respond(405), add_header).error_page("")?;
-            }
-            MethodPlan::NotImplemented => exchange.unsupported()?,
+            other => respond_to_method(exchange, &other).map(|()| BodyPlan::Done),
         }
-        Ok(BodyPlan::Done)
     }
 
     /// Replaces the settings. The file cache is empty then, since headers are cached with the files.
@@ -251,6 +253,7 @@ impl Directory {
 
     /// Responds with a small file that this thread has sent before, if its target is `/` and the clean
     /// path of the file.
+    #[inline(never)] // its local variables are not needed below `resolve`
     fn respond_recent(
         &self,
         exchange: &mut ExchangeState<'_>,
@@ -264,56 +267,84 @@ impl Directory {
         })
     }
 
+    #[inline(never)] // its local variables are not needed for a recent file
     fn resolve(
         &self,
         exchange: &mut ExchangeState<'_>,
         now: i64,
         scratch: &mut Vec<u8>,
-    ) -> io::Result<BodyPlan> {
-        let head = exchange.head();
-        let mut resolver = Resolver::new(&self.site, &head, now, scratch);
+    ) -> io::Result<Resolved> {
+        let mut resolver = new_resolver(&self.site, exchange, now, scratch);
         let (mut root_dir, mut file) = (None, None);
         loop {
-            match resolver.action() {
-                Action::Open(path) => {
+            match next_question(&resolver) {
+                Question::Open(path) => {
                     let opened = self.cache.find(path, &mut root_dir);
                     if let Opened::File(FoundFile::Cached(cached), stat) = &opened
                         && let Some(variant) = resolver.variant_of(stat)
-                        && let Some(prepared) = cached.prepared(&self.site, variant)
-                        && let Some(response) = prepared.respond(&self.site, &head, now)
+                        && let Some(response) = self.prepared(exchange, cached, variant, now)
                     {
-                        if variant == Variant::default() && head.path().get(1..) == Some(path) {
-                            self.cache.remember(cached);
-                        }
-                        let content = cached.content();
-                        return send_prepared(exchange, prepared, response, content, now);
+                        return Ok(Resolved::Cached(cached.clone(), variant, response));
                     }
                     resolver.opened(opened.to_found());
                     match opened {
                         Opened::File(found, stat) => file = Some((found.into_content(), stat)),
                         Opened::Denied(error) => exchange.log_error(with_path(exchange, &error)),
-                        Opened::Exhausted(error) => return Ok(BodyPlan::Exhausted(error)),
+                        Opened::Exhausted(error) => {
+                            return Ok(Resolved::Begun(BodyPlan::Exhausted(error)));
+                        }
                         Opened::Failed(error) => {
                             self.respond_unavailable(exchange, &error)?;
-                            return Ok(BodyPlan::Done);
+                            return Ok(Resolved::Begun(BodyPlan::Done));
                         }
                         _ => {}
                     }
                 }
                 // Whether it can be read is found when it is listed, which may block.
-                Action::List(_) => resolver.listed(true),
-                Action::Respond(plan) => return self.carry_out(exchange, &plan, file),
+                Question::List => resolver.listed(true),
+                Question::None => {
+                    return self.carry_out(exchange, &resolver, file).map(Resolved::Begun);
+                }
             }
         }
     }
 
+    fn prepared(
+        &self,
+        exchange: &ExchangeState<'_>,
+        file: &CachedFile,
+        variant: Variant,
+        now: i64,
+    ) -> Option<PreparedResponse> {
+        file.prepared(&self.site, variant)?.respond(&self.site, exchange.head_ref(), now)
+    }
+
+    /// Responds with a cached file that has prepared headers for `variant`.
+    fn respond_cached(
+        &self,
+        exchange: &mut ExchangeState<'_>,
+        file: &Arc<CachedFile>,
+        variant: Variant,
+        response: PreparedResponse,
+        now: i64,
+    ) -> io::Result<BodyPlan> {
+        if variant == Variant::default() && exchange.head_ref().path().get(1..) == Some(file.path())
+        {
+            self.cache.remember(file);
+        }
+        let prepared = file.prepared(&self.site, variant).ok_or(ErrorKind::NotFound)?;
+        send_prepared(exchange, prepared, response, file.content(), now)
+    }
+
     /// Responds as planned, unless digests or a listing have to be made first.
+    #[inline(never)] // not needed for a cached file
     fn carry_out(
         &self,
         exchange: &mut ExchangeState<'_>,
-        plan: &ResponsePlan<'_>,
+        resolver: &Resolver<'_>,
         file: Option<(Content, Stat)>,
     ) -> io::Result<BodyPlan> {
+        let Action::Respond(plan) = &resolver.action() else { return Ok(BodyPlan::Done) };
         match (plan, &file) {
             (ResponsePlan::Listing(path, view), _) => {
                 return Ok(BodyPlan::List(path.to_vec(), *view));
@@ -333,6 +364,52 @@ impl Directory {
             _ => {}
         }
         send(exchange, plan, file.map(|(content, _)| content), &Digests::default())
+    }
+}
+
+#[inline(never)] // inlined, it would stand on the stack twice
+fn new_resolver<'r>(
+    site: &'r Site,
+    exchange: &ExchangeState<'r>,
+    now: i64,
+    scratch: &'r mut Vec<u8>,
+) -> Resolver<'r> {
+    Resolver::new(site, exchange.head_ref(), now, scratch)
+}
+
+/// What a request is for.
+enum Resolved {
+    /// A cached file, which has prepared headers for this variant.
+    Cached(Arc<CachedFile>, Variant, PreparedResponse),
+    /// Something else; what is left to do for it.
+    Begun(BodyPlan),
+}
+
+/// [`Action`] without the response plan.
+enum Question<'a> {
+    Open(&'a [u8]),
+    List,
+    None,
+}
+
+#[inline(never)] // a response plan is large, and not needed below the search for a file
+fn next_question<'r>(resolver: &'r Resolver<'_>) -> Question<'r> {
+    match resolver.action() {
+        Action::Open(path) => Question::Open(path),
+        Action::List(_) => Question::List,
+        Action::Respond(_) => Question::None,
+    }
+}
+
+/// Responds to a method other than GET and HEAD.
+#[inline(never)]
+fn respond_to_method(exchange: &mut ExchangeState<'_>, plan: &MethodPlan) -> io::Result<()> {
+    match plan {
+        MethodPlan::Options { .. } => plan.fold_headers(exchange.respond(204), add_header).body(""),
+        MethodPlan::MethodNotAllowed => {
+            plan.fold_headers(exchange.respond(405), add_header).error_page("")
+        }
+        MethodPlan::NotImplemented | MethodPlan::Resolve => exchange.unsupported(),
     }
 }
 
@@ -359,6 +436,7 @@ fn send_prepared(
 }
 
 /// Sends the head of a planned response, and its body if it is in no file; returns what is left.
+#[inline(never)]
 fn send(
     exchange: &mut ExchangeState<'_>,
     plan: &ResponsePlan<'_>,
@@ -384,7 +462,9 @@ fn send(
     }
     Ok(match (body, file) {
         (ResponseBody::Range(range), Some(file)) => BodyPlan::Range(file, range),
-        (ResponseBody::Multipart(parts), Some(file)) => BodyPlan::Multipart(file, parts),
+        (ResponseBody::Multipart(parts), Some(file)) => {
+            BodyPlan::Multipart(Box::new((file, parts)))
+        }
         _ => BodyPlan::Done,
     })
 }
@@ -427,8 +507,9 @@ fn error_response<'a>(exchange: &'a mut ExchangeState<'_>, error: NotServed) -> 
 }
 
 /// An error with the path of the request, for the log.
+#[inline(never)]
 fn with_path(exchange: &ExchangeState<'_>, error: &dyn fmt::Display) -> String {
-    format!("{}: {error}", String::from_utf8_lossy(exchange.head().path()))
+    format!("{}: {error}", String::from_utf8_lossy(exchange.head_ref().path()))
 }
 
 #[cfg(test)]

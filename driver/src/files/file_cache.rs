@@ -195,6 +195,11 @@ impl FileCache {
             let stat = file.stat;
             return Opened::File(FoundFile::Cached(file), stat);
         }
+        self.find_uncached(path, root_dir)
+    }
+
+    #[inline(never)] // its local variables are not needed for a cached file
+    fn find_uncached(&self, path: &[u8], root_dir: &mut Option<Arc<RootDir>>) -> Opened<FoundFile> {
         let mut opened = self.open(path, root_dir);
         if matches!(opened, Opened::Exhausted(_)) && self.clear() {
             opened = self.open(path, root_dir); // the cached descriptors are closed now

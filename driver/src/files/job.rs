@@ -61,6 +61,7 @@ impl<'f> FilesJob<'f> {
     }
 
     /// Carries out `plan`. Returns `None` if another state was reached.
+    #[inline(never)] // nearly always the response is complete, and this is not called
     fn carry_out(
         &mut self,
         exchange: &mut ExchangeState<'_>,
@@ -74,8 +75,8 @@ impl<'f> FilesJob<'f> {
             BodyPlan::Range(content, range) => {
                 send(exchange, &content, range).map(|step| step.or(Some(JobStep::Done)))
             }
-            BodyPlan::Multipart(content, multipart) => {
-                self.state = State::Parts(Box::new((content, multipart)), 0);
+            BodyPlan::Multipart(parts) => {
+                self.state = State::Parts(parts, 0);
                 Ok(None)
             }
             BodyPlan::List(path, view) => {
@@ -96,8 +97,43 @@ impl<'f> FilesJob<'f> {
             }
         }
     }
+
+    #[inline(never)]
+    fn send_parts(
+        &mut self,
+        exchange: &mut ExchangeState<'_>,
+        parts: Box<(Content, Multipart)>,
+        mut sent: usize,
+    ) -> io::Result<JobStep> {
+        let mut step = None;
+        for piece in parts.1.pieces().skip(sent) {
+            sent += 1;
+            step = match piece {
+                Piece::Text(text) => exchange.append_body(text)?.then_some(JobStep::Flush),
+                Piece::Range(range) => send(exchange, &parts.0, range)?,
+            };
+            if step.is_some() {
+                break;
+            }
+        }
+        let Some(step) = step else { return Ok(JobStep::Done) };
+        self.state = State::Parts(parts, sent);
+        Ok(step)
+    }
+
+    #[inline(never)]
+    fn respond_with_digests(
+        &self,
+        exchange: &mut ExchangeState<'_>,
+        pending: Pending<(Box<PendingDigest>, Digests)>,
+    ) -> io::Result<BodyPlan> {
+        let (file, digests) = pending.take()?;
+        self.directory.respond_with_digests(exchange, &file, &digests)
+    }
 }
 
+/// What few requests need stands in functions of its own, which are not inlined: its local variables
+/// would be on the stack of every thread that serves a file.
 impl Job for FilesJob<'_> {
     fn step(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<JobStep> {
         loop {
@@ -107,30 +143,11 @@ impl Job for FilesJob<'_> {
                         self.state = State::Resolve { evicted: true };
                         return Ok(JobStep::Evict);
                     }
+                    BodyPlan::Done => return Ok(JobStep::Done),
                     plan => plan,
                 },
-                State::Parts(parts, mut sent) => {
-                    let mut step = None;
-                    for piece in parts.1.pieces().skip(sent) {
-                        sent += 1;
-                        step = match piece {
-                            Piece::Text(text) => {
-                                exchange.append_body(text)?.then_some(JobStep::Flush)
-                            }
-                            Piece::Range(range) => send(exchange, &parts.0, range)?,
-                        };
-                        if step.is_some() {
-                            break;
-                        }
-                    }
-                    let Some(step) = step else { return Ok(JobStep::Done) };
-                    self.state = State::Parts(parts, sent);
-                    return Ok(step);
-                }
-                State::Digest(pending) => {
-                    let (file, digests) = pending.take()?;
-                    self.directory.respond_with_digests(exchange, &file, &digests)?
-                }
+                State::Parts(parts, sent) => return self.send_parts(exchange, parts, sent),
+                State::Digest(pending) => self.respond_with_digests(exchange, pending)?,
                 State::List(mut listing) => {
                     let step = listing.step(self.directory, exchange)?;
                     if !matches!(step, JobStep::Done) {
@@ -148,6 +165,7 @@ impl Job for FilesJob<'_> {
 }
 
 impl ListingJob {
+    #[inline(never)]
     fn step(
         &mut self,
         directory: &Arc<Directory>,

@@ -24,6 +24,7 @@ use super::file_cache::CachedFile;
 type Slot = Option<(u64, Arc<CachedFile>)>;
 
 thread_local! {
+    /// On the heap, since this is part of the memory of a thread's stack.
     static FILES: RefCell<Vec<Slot>> = const { RefCell::new(Vec::new()) };
 }
 

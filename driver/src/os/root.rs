@@ -154,15 +154,18 @@ impl Root {
             Symlinks::Deny => AtFlags::SYMLINK_NOFOLLOW,
             _ => AtFlags::empty(),
         };
-        let now = match statat(CWD, name.name.as_c_str(), flags) {
+        match statat(CWD, name.name.as_c_str(), flags) {
+            Ok(now) => core_stat(&now) == *stat,
             // The full name is too long; the path in the directory may be short enough.
-            Err(Errno::NAMETOOLONG) => match self.open_dir() {
-                Ok(root_dir) => root_dir.stat(name.path(), flags),
-                Err(missing) => Err(missing.error),
-            },
-            now => now,
-        };
-        now.is_ok_and(|now| core_stat(&now) == *stat)
+            Err(Errno::NAMETOOLONG) => self.is_unchanged_beneath(name, flags, stat),
+            Err(_) => false,
+        }
+    }
+
+    #[inline(never)] // it would need more of the stack than the usual case
+    fn is_unchanged_beneath(&self, name: &FullName, flags: AtFlags, stat: &Stat) -> bool {
+        let Ok(root_dir) = self.open_dir() else { return false };
+        root_dir.stat(name.path(), flags).is_ok_and(|now| core_stat(&now) == *stat)
     }
 
     /// Whether `other` has the same name and the same rule for links.
