@@ -105,6 +105,7 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
     /// Accepts until the server stops, then waits until its connections are closed.
     pub(crate) async fn run<'w>(&'w self, executor: &Executor<'w>) -> io::Result<()> {
         executor.spawn(self.sweep()).detach();
+        executor.spawn(self.beat()).detach();
         future::or(self.accept(executor), self.take_over(executor)).await
     }
 
@@ -279,6 +280,16 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         let outcome = served.await?;
         self.buffers.put(buffers, self.config);
         Ok(outcome)
+    }
+
+    /// Reports to every probe of a watchdog that this worker takes up tasks.
+    async fn beat(&self) {
+        let heartbeat = self.shutdown.connections.heartbeat();
+        loop {
+            let asked = heartbeat.listen();
+            heartbeat.report();
+            asked.await;
+        }
     }
 
     /// Wakes the connections whose deadline has passed. Sleeps while there is no connection.

@@ -17,7 +17,7 @@ mod unix;
 pub use acceptor::Acceptor;
 pub use addresses::{url, urls};
 pub use inherited::{InheritedListener, inherited_listeners, stdin_stream};
-pub use listen::{DEFAULT_BACKLOG, bind, bind_with_backlog};
+pub use listen::{BindError, DEFAULT_BACKLOG, bind, bind_all, bind_with_backlog};
 pub use listener::{Listener, ListenerAddr};
 pub use memory::MemoryStream;
 pub use peer_state::{Disconnect, DisconnectDetector, PeerState};

@@ -240,7 +240,7 @@ mod tests {
         drop(listener);
 
         let full = UnixListener::bind(&path).unwrap();
-        rustix::net::listen(&full, 0).unwrap();
+        listen(&full, 0).unwrap();
         let _waits = UnixStream::connect(&path).unwrap();
         assert_eq!(bind_unix(&path, 0o600).unwrap_err().kind(), ErrorKind::AddrInUse);
     }
