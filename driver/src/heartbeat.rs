@@ -65,24 +65,28 @@ impl Heartbeats {
     }
 
     /// Blocks the thread until every loop has reported to this probe, at most for `timeout`. Returns
-    /// whether they all have; false if there is no loop.
+    /// whether they all have; false at once if there is no loop.
     pub(crate) fn wait(&self, round: u64, timeout: Duration) -> bool {
         let since = Instant::now();
         loop {
             let reported = self.reported.listen(); // before looking
-            if self.all_reported(round) {
-                return true;
+            if let Some(alive) = self.result(round) {
+                return alive;
             }
             let left = timeout.saturating_sub(since.elapsed());
             if left.is_zero() || reported.wait_timeout(left).is_none() {
-                return self.all_reported(round);
+                return self.result(round) == Some(true);
             }
         }
     }
 
-    fn all_reported(&self, round: u64) -> bool {
+    /// The result of a probe, if there is one yet.
+    fn result(&self, round: u64) -> Option<bool> {
         let state = self.state();
-        !state.loops.is_empty() && state.loops.values().all(|reported| *reported >= round)
+        if state.loops.is_empty() {
+            return Some(false);
+        }
+        state.loops.values().all(|reported| *reported >= round).then_some(true)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -124,7 +128,7 @@ mod tests {
     #[test]
     fn a_probe_succeeds_if_every_loop_reports_and_not_if_one_does_not() {
         let heartbeats = Arc::new(Heartbeats::default());
-        assert!(!heartbeats.wait(heartbeats.ask(), Duration::ZERO), "nothing serves");
+        assert!(!heartbeats.wait(heartbeats.ask(), Duration::MAX), "nothing serves");
         let (one, other) = (heartbeats.join(), heartbeats.join());
         let asked = one.listen();
         let round = heartbeats.ask();

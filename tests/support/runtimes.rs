@@ -192,14 +192,27 @@ impl Runtime {
         state: Arc<State>,
         config: Config,
     ) -> TestServer {
+        self.start_handler_on(listener(), blocking, smol, tokio, state, config)
+    }
+
+    /// Like `start_handler`, on these listeners.
+    pub(crate) fn start_handler_on(
+        self,
+        listeners: Vec<impl Into<Listener>>,
+        blocking: impl front_end::blocking::Handler,
+        smol: impl front_end::smol::Handler,
+        tokio: impl front_end::tokio::Handler,
+        state: Arc<State>,
+        config: Config,
+    ) -> TestServer {
         match self {
             Self::Blocking => {
-                TestServer::blocking(listener(), state, config, |server| server.serve(blocking))
+                TestServer::blocking(listeners, state, config, |server| server.serve(blocking))
             }
             Self::Smol => {
-                TestServer::smol(listener(), state, config, async |server| server.serve(smol).await)
+                TestServer::smol(listeners, state, config, async |server| server.serve(smol).await)
             }
-            Self::Tokio => TestServer::tokio(listener(), state, config, tokio, async |server| {
+            Self::Tokio => TestServer::tokio(listeners, state, config, tokio, async |server| {
                 server.serve().await;
             }),
         }

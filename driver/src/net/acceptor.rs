@@ -84,7 +84,8 @@ impl Acceptor {
         if listeners.is_empty() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let blocking = woken_by_shutdown && listeners.len() == 1 && listeners[0].is_woken_by_shut_down();
+        let blocking =
+            woken_by_shutdown && listeners.len() == 1 && listeners[0].is_woken_by_shut_down();
         let addresses = listeners.iter().filter_map(|listener| match listener.addr() {
             ListenerAddr::Tcp(address) => Some(address),
             ListenerAddr::Unix(_) | ListenerAddr::UnixAbstract(_) => None,

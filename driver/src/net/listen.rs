@@ -289,7 +289,10 @@ mod tests {
         let failed = bind_all(&["127.0.0.3", "127.0.0.2"], port).unwrap_err();
         assert_eq!((&*failed.host, failed.error.kind()), ("127.0.0.2", ErrorKind::AddrInUse));
         let failed = bind_all(&["127.0.0.1", "192.0.2.1"], 0).unwrap_err();
-        assert_eq!((&*failed.host, failed.error.kind()), ("192.0.2.1", ErrorKind::AddrNotAvailable));
+        assert_eq!(
+            (&*failed.host, failed.error.kind()),
+            ("192.0.2.1", ErrorKind::AddrNotAvailable)
+        );
         assert!(bind_all(&[""; 0], 0).is_err());
     }
 

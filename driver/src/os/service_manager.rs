@@ -149,7 +149,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn it_sends_to_an_abstract_name() {
         let name = format!("doorstep-notify-{}", std::process::id());
-        let receiver = UnixDatagram::bind_addr(&abstract_address(name.as_bytes()).unwrap()).unwrap();
+        let receiver =
+            UnixDatagram::bind_addr(&abstract_address(name.as_bytes()).unwrap()).unwrap();
         let manager = ServiceManager::connect(OsStr::new(&format!("@{name}")), None).unwrap();
         assert_eq!(manager.watchdog_interval(), None);
         manager.ready().unwrap();
