@@ -115,3 +115,18 @@ fn invalid(message: String) -> io::Error {
 pub fn stdin_stream() -> io::Result<Stream> {
     Stream::from_socket(io::stdin().as_fd().try_clone_to_owned()?)
 }
+
+/// Whether standard error is the connection on standard input, as inetd passes it: what is written
+/// there, the client receives.
+#[must_use]
+pub fn stderr_is_connection() -> bool {
+    use rustix::fs::{FileType, fstat};
+
+    match (fstat(io::stdin()), fstat(io::stderr())) {
+        (Ok(stdin), Ok(stderr)) => {
+            FileType::from_raw_mode(stdin.st_mode) == FileType::Socket
+                && (stdin.st_dev, stdin.st_ino) == (stderr.st_dev, stderr.st_ino)
+        }
+        _ => false,
+    }
+}

@@ -16,7 +16,7 @@ mod unix;
 
 pub use acceptor::Acceptor;
 pub use addresses::{url, urls};
-pub use inherited::{InheritedListener, inherited_listeners, stdin_stream};
+pub use inherited::{InheritedListener, inherited_listeners, stderr_is_connection, stdin_stream};
 pub use listen::{BindError, DEFAULT_BACKLOG, bind, bind_all, bind_with_backlog};
 pub use listener::{Listener, ListenerAddr};
 pub use memory::MemoryStream;
