@@ -24,11 +24,14 @@ use config::CommandConfig;
 use doorstep_driver::net;
 
 fn main() -> ExitCode {
-    let config = CommandConfig::from_arguments(Arguments::parse_or_exit());
+    let arguments = Arguments::parse_or_exit();
+    // With inetd, stderr may be the client's.
+    let is_quiet = arguments.sockets.inetd && net::stderr_is_connection();
+    let config = CommandConfig::from_arguments(arguments);
     match config.and_then(|config| run::serve(&config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !net::stderr_is_connection() {
+            if !is_quiet {
                 // If stderr is closed, the exit code still shows it.
                 let _ = writeln!(io::stderr(), "doorstep: {failure}");
             }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
 use support::client::Client;
-use support::{RUNTIMES, doorstep, root, text};
+use support::{RUNTIMES, as_user, doorstep, root, text};
 use tempfile::TempDir;
 
 /// The command at work, on whatever it listens on.
@@ -556,5 +556,66 @@ fn systemd_socket_activate_starts_it_for_each_connection_as_inetd() {
         drop(kept);
         child.kill().expect("it runs");
         let _ = child.wait();
+    }
+}
+
+#[test]
+#[ignore = "it needs nginx"]
+fn nginx_serves_from_a_unix_socket_and_keeps_its_connections() {
+    let place = Place::new();
+    fs::write(place.root.path().join("large"), vec![b'x'; 5 << 20]).expect("it can be written");
+    for runtime in RUNTIMES {
+        let arguments = ["-b", &place.unix("socket"), "--unix-mode", "666", runtime];
+        let server = Running::start(&mut place.doorstep(&arguments));
+        let (listener, front) = tcp_listener();
+        drop(listener); // it is free again
+        let folder = tempfile::tempdir().expect("a directory can be made");
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|name| format!("{name}_temp_path {};\n", folder.path().join(name).display()));
+        // nginx's user has to pass the directory, too.
+        fs::set_permissions(place.sockets.path(), fs::Permissions::from_mode(0o755))
+            .expect("its mode can be set");
+        let conf = format!(
+            "daemon off;\npid {0}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{1}\
+             upstream doorstep {{\nserver {2};\nkeepalive 32;\n}}\n\
+             server {{\nlisten 127.0.0.1:{front};\n\
+             location / {{\nproxy_pass http://doorstep;\nproxy_http_version 1.1;\n\
+             proxy_set_header Connection \"\";\n}}\n}}\n}}\n",
+            folder.path().display(),
+            temporary.concat(),
+            place.unix("socket"),
+        );
+        let file = folder.path().join("nginx.conf");
+        fs::write(&file, conf).expect("it can be written");
+        let mut nginx = Command::new("nginx");
+        nginx.arg("-p").arg(folder.path()).arg("-c").arg(file).args(["-e", "stderr"]);
+        let mut nginx = nginx.stderr(Stdio::null()).spawn().expect("nginx is installed");
+        let mut client = connect_when_it_listens(front);
+        for _ in 0..3 {
+            assert_eq!(client.request("GET", "/a.txt", &[]).body, b"hello\n");
+            assert_eq!(client.request("GET", "/large", &[]).body.len(), 5 << 20);
+        }
+        let _ = Command::new("kill").arg(nginx.id().to_string()).status(); // it has children
+        let _ = nginx.wait();
+        assert!(text(&server.stop().stderr).starts_with("unix: - - ["));
+    }
+}
+
+/// Another user of the machine cannot connect, unless the mode permits it. Only root can try.
+#[test]
+fn the_mode_says_who_can_connect() {
+    let place = Place::new();
+    fs::set_permissions(place.sockets.path(), fs::Permissions::from_mode(0o755))
+        .expect("its mode can be set");
+    for (mode, permitted) in [("660", false), ("666", true)] {
+        let arguments = ["-b", &place.unix("socket"), "--unix-mode", mode];
+        let server = Running::start(&mut place.doorstep(&arguments));
+        let mut id = as_user(65534, "id".as_ref());
+        let other = id.arg("-u").output().expect("it is installed").stdout == b"65534\n";
+        let mut curl = as_user(65534, "curl".as_ref());
+        let curl = curl.arg("-sS").arg("--unix-socket").arg(place.path("socket"));
+        let output = curl.arg("http://localhost/a.txt").output().expect("curl is installed");
+        assert_eq!(output.status.success(), permitted || !other, "{}", text(&output.stderr));
+        server.stop();
     }
 }
