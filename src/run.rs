@@ -87,7 +87,7 @@ fn serve_on<S: RuntimeServer>(
     let server_config = server_config(config);
     let kill_wait = server_config.kill_wait;
     let mut addresses = Vec::new();
-    let manager = Manager::from_env();
+    let mut manager = Manager::default();
     let server = match source {
         Source::Listen(signals, inherited) => {
             let listeners = listen::listen(config, inherited)?;
@@ -95,6 +95,7 @@ fn serve_on<S: RuntimeServer>(
             let server = S::new(listeners, server_config).map_err(Failure::Serve)?;
             let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
             handle_signals(signals, server.shutdown_handle(), processes, kill_wait)?;
+            manager = Manager::from_env();
             manager.watch(server.shutdown_handle())?;
             Served::Listeners(server)
         }

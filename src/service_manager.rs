@@ -11,8 +11,8 @@ use doorstep_driver::{Observer, ShutdownHandle};
 
 use crate::failure::Failure;
 
-/// The service manager, if one has started this process.
-#[derive(Debug, Clone)]
+/// The service manager, if one has started this process; none by default.
+#[derive(Debug, Default)]
 pub(crate) struct Manager(Option<Arc<ServiceManager>>);
 
 impl Manager {
