@@ -27,7 +27,7 @@ use support::{RUNTIMES, text};
 fn activated(command: &Command, sockets: Vec<OwnedFd>) -> Command {
     // LISTEN_PID is the process's own number: a shell sets it, and becomes the command.
     let mut shell = Command::new("sh");
-    shell.args(["-c", "LISTEN_PID=$$ exec \"$0\" \"$@\""]);
+    shell.args(["-c", "export LISTEN_PID=$$; exec \"$0\" \"$@\""]);
     shell.arg(command.get_program()).args(command.get_args());
     shell.env("LISTEN_FDS", sockets.len().to_string());
     let fds = (3..).zip(sockets).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
@@ -81,7 +81,8 @@ fn inherited_sockets_that_cannot_be_used_are_errors_that_say_why() {
     let (error, code) = failure(command.env("LISTEN_FDS", "4000000000"));
     assert_eq!((code, error.contains("LISTEN_FDS is not the number")), (Some(1), true), "{error}");
     for arguments in [&["8000"][..], &["-b", "127.0.0.1"], &["--inetd"]] {
-        let (error, code) = failure(&mut activated(&place.doorstep(arguments), vec![clone().into()]));
+        let (error, code) =
+            failure(&mut activated(&place.doorstep(arguments), vec![clone().into()]));
         assert_eq!((code, error.contains("omit PORT")), (Some(2), true), "{error}");
     }
     // Those of another process are not ours.

@@ -31,7 +31,10 @@ fn a_unix_socket_is_served_and_removed_at_the_stop() {
         let output = server.stop();
         assert!(!path.exists());
         let log = text(&output.stderr);
-        assert!(log.starts_with("unix: - - [") && log.contains("\"GET /a.txt HTTP/1.1\" 200"), "{log}");
+        assert!(
+            log.starts_with("unix: - - [") && log.contains("\"GET /a.txt HTTP/1.1\" 200"),
+            "{log}"
+        );
     }
 }
 
@@ -63,7 +66,8 @@ fn several_addresses_of_all_kinds_share_a_server() {
         let mut server = Running::start(&mut command);
         let port = server.banner.split(' ').nth(5).and_then(|port| port.parse().ok());
         let port: u16 = port.unwrap_or_default();
-        let first = format!("Serving HTTP on 127.0.0.1 port {port} (http://127.0.0.1:{port}/) ...\n");
+        let first =
+            format!("Serving HTTP on 127.0.0.1 port {port} (http://127.0.0.1:{port}/) ...\n");
         assert_eq!(server.banner, first);
         let rest: Vec<_> = (0..3)
             .map(|_| {
@@ -138,7 +142,11 @@ fn errors_of_listening_name_the_address() {
 }
 
 /// Starts the command with a connection as its standard input, and returns the other end.
-fn inetd(place: &Place, runtime: &str, stderr: impl FnOnce(&TcpStream) -> Stdio) -> (Child, Client) {
+fn inetd(
+    place: &Place,
+    runtime: &str,
+    stderr: impl FnOnce(&TcpStream) -> Stdio,
+) -> (Child, Client) {
     let (listener, port) = tcp_listener();
     let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it listens");
     let (accepted, _) = listener.accept().expect("there is one");
@@ -182,9 +190,10 @@ fn inetd_that_passes_the_connection_as_stderr_gets_no_log_in_the_response() {
         assert!(child.wait().expect("a child can be waited for").success());
     }
     // Nor the reason why it cannot start.
-    let (mut child, mut client) = inetd(&Place { root: moved(), ..place }, RUNTIMES[0], |accepted| {
-        OwnedFd::from(accepted.try_clone().expect("a descriptor is free")).into()
-    });
+    let (mut child, mut client) =
+        inetd(&Place { root: moved(), ..place }, RUNTIMES[0], |accepted| {
+            OwnedFd::from(accepted.try_clone().expect("a descriptor is free")).into()
+        });
     assert_eq!(client.read_to_end(), b"");
     assert_eq!(child.wait().expect("a child can be waited for").code(), Some(2));
 }
@@ -201,7 +210,10 @@ fn inetd_without_a_connection_is_an_error() {
     let place = Place::new();
     let (error, code) = failure(&mut place.doorstep(&["--inetd"]));
     assert_eq!(code, Some(1));
-    assert!(error.contains("it is not a socket") && error.contains("StandardInput=socket"), "{error}");
+    assert!(
+        error.contains("it is not a socket") && error.contains("StandardInput=socket"),
+        "{error}"
+    );
     let (listener, _) = tcp_listener();
     let mut command = place.doorstep(&["--inetd"]);
     let output = command.stdin(OwnedFd::from(listener)).output().expect("the command starts");
