@@ -112,7 +112,7 @@ fn a_restart_on_inherited_sockets_under_load_fails_no_request() {
             };
             Ok(is_hello(&mut client))
         };
-        let logs = thread::scope(|scope| {
+        let (logs, _server) = thread::scope(|scope| {
             for n in 0..4 {
                 let (stop, served, request) = (&stop, &served, &request);
                 scope.spawn(move || {
@@ -135,7 +135,7 @@ fn a_restart_on_inherited_sockets_under_load_fails_no_request() {
                 server = start();
             }
             stop.store(true, Ordering::Relaxed);
-            logs
+            (logs, server) // it serves the last requests
         });
         assert_eq!(logs, [""; 4], "no connection was aborted");
         assert!(served.load(Ordering::Relaxed) >= 400, "{served:?}");

@@ -268,7 +268,7 @@ fn the_mode_says_who_can_connect() {
     let place = Place::new();
     fs::set_permissions(place.sockets.path(), fs::Permissions::from_mode(0o755))
         .expect("its mode can be set");
-    for (mode, permitted) in [("660", false), ("666", true)] {
+    for (mode, permitted) in [("600", false), ("666", true)] {
         let arguments = ["-b", &place.unix("socket"), "--unix-mode", mode];
         let server = Running::start(&mut place.doorstep(&arguments));
         let mut id = as_user(65534, "id".as_ref());
