@@ -20,7 +20,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{SocketAddr as UnixSocketAddr, UnixListener, UnixStream};
 use std::path::PathBuf;
 
-use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown};
 
 use super::Stream;
@@ -227,7 +226,7 @@ fn refuse_handshakes(_: &TcpListener) -> bool {
 /// Accepts by one system call.
 #[cfg(target_os = "linux")]
 fn accept(listener: impl AsFd, nonblocking: bool) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
-    use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
+    use rustix::io::{Errno, FdFlags, fcntl_setfd, ioctl_fionbio};
     use rustix::net::{SocketFlags, acceptfrom, acceptfrom_with};
 
     let mut flags = SocketFlags::CLOEXEC;
