@@ -1,24 +1,31 @@
 //! What the command prints on stdout: the addresses it serves on, and that it was interrupted.
 //!
 //! The first line is that of `http.server`, byte for byte, for programs that look for it. Only the URL
-//! of a link-local address also has its zone, without which it cannot be opened. Each text is flushed
+//! of a link-local address also has its zone, without which it cannot be opened. It names the first TCP
+//! address; if there are only Unix sockets, `unix:` and the path of the first one. Each text is flushed
 //! at once (B-279). Write errors are ignored: a server whose stdout is closed still serves.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
-use doorstep_driver::{Observer, net};
+use doorstep_core::log;
+use doorstep_driver::Observer;
+use doorstep_driver::net::{self, ListenerAddr};
 
 /// When the server has started, prints the banner for the first of these addresses, then every other
-/// URL on a line of its own.
-pub(crate) struct Banner(pub(crate) Vec<SocketAddr>);
+/// URL and Unix socket on a line of its own.
+pub(crate) struct Banner(pub(crate) Vec<ListenerAddr>);
 
 impl Observer for Banner {
     fn on_start(&self) {
-        let Self(addresses) = self;
-        if let [first, ..] = addresses[..] {
-            print(&banner(first, &net::url(first, "http"), &net::urls(addresses, "http")));
-        }
+        let is_tcp = |address: &ListenerAddr| match address {
+            ListenerAddr::Tcp(address) => Some(*address),
+            _ => None,
+        };
+        let tcp: Vec<SocketAddr> = self.0.iter().filter_map(is_tcp).collect();
+        let unix = self.0.iter().filter(|address| is_tcp(address).is_none());
+        let unix: Vec<String> = unix.map(|address| escape(&address.to_string())).collect();
+        print(&banner(&tcp, &net::urls(&tcp, "http"), &unix));
     }
     fn wants_timing(&self) -> bool {
         false
@@ -30,16 +37,36 @@ pub(crate) fn print_interrupted() {
     print("\nKeyboard interrupt received, exiting.\n");
 }
 
-/// The banner for one listening address and its URL, followed by the other `urls`.
-fn banner(address: SocketAddr, url: &str, urls: &[String]) -> String {
-    let mut text =
-        format!("Serving HTTP on {} port {} ({url}) ...\n", address.ip(), address.port());
-    for other in urls.iter().filter(|other| *other != url) {
+/// The banner for TCP addresses with these URLs, and for Unix sockets.
+fn banner(tcp: &[SocketAddr], urls: &[String], unix: &[String]) -> String {
+    let url = tcp.first().map(|first| net::url(*first, "http"));
+    let mut others: Vec<&String> =
+        urls.iter().filter(|other| Some(*other) != url.as_ref()).collect();
+    let mut text = match (tcp, unix) {
+        ([first, ..], _) => {
+            others.extend(unix);
+            let url = url.unwrap_or_default();
+            format!("Serving HTTP on {} port {} ({url}) ...\n", first.ip(), first.port())
+        }
+        ([], [first, rest @ ..]) => {
+            others.extend(rest);
+            format!("Serving HTTP on {first} ...\n")
+        }
+        ([], []) => String::new(),
+    };
+    for other in others {
         text.push_str("  ");
         text.push_str(other);
         text.push('\n');
     }
     text
+}
+
+/// A name for the terminal.
+fn escape(text: &str) -> String {
+    let mut out = Vec::new();
+    log::escape_controls(&mut out, text.as_bytes());
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 fn print(text: &str) {
@@ -53,8 +80,20 @@ mod tests {
 
     fn banner_of(address: &str, urls: &[&str]) -> String {
         let urls: Vec<String> = urls.iter().map(|url| (*url).to_owned()).collect();
-        let address = address.parse().unwrap();
-        banner(address, &net::url(address, "http"), &urls)
+        banner(&[address.parse().unwrap()], &urls, &[])
+    }
+
+    #[test]
+    fn unix_sockets_follow_or_stand_first_if_there_is_nothing_else() {
+        let unix = ["unix:/run/a.sock".to_owned(), "unix:@b".to_owned()];
+        let (tcp, url) = (["127.0.0.1:80".parse().unwrap()], ["http://127.0.0.1:80/".to_owned()]);
+        assert_eq!(
+            banner(&tcp, &url, &unix),
+            "Serving HTTP on 127.0.0.1 port 80 (http://127.0.0.1:80/) ...\n  unix:/run/a.sock\n  \
+             unix:@b\n"
+        );
+        assert_eq!(banner(&[], &[], &unix), "Serving HTTP on unix:/run/a.sock ...\n  unix:@b\n");
+        assert!(!escape("unix:/run/a\nb").contains('\n'));
     }
 
     #[test]

@@ -14,15 +14,20 @@ use doorstep_core::site::Site;
 use doorstep_driver::cgi::CgiSettings;
 use doorstep_driver::os::{self, Opened, Root, Symlinks};
 
-use crate::arguments::{Arguments, Protocol, Runtime};
+use crate::arguments::{Arguments, BindAddress, Protocol, Runtime};
 use crate::failure::Failure;
 
 /// Everything [`crate::run::serve`] needs.
 #[derive(Debug)]
 pub(crate) struct CommandConfig {
-    /// The address or name to listen on; `None` is every address of this machine.
-    pub(crate) bind: Option<String>,
-    pub(crate) port: u16,
+    /// Where to listen; empty is the inherited sockets, or every address of this machine.
+    pub(crate) bind: Vec<BindAddress>,
+    /// `None` is the default, [`crate::listen::DEFAULT_PORT`].
+    pub(crate) port: Option<u16>,
+    /// The permission bits of Unix sockets.
+    pub(crate) unix_mode: u32,
+    /// Whether to serve the connection on standard input.
+    pub(crate) inetd: bool,
     /// The served directory. An absolute path if possible; see [`os::absolute`].
     pub(crate) root: PathBuf,
     pub(crate) protocol: Version,
@@ -79,6 +84,8 @@ impl CommandConfig {
         Ok(Self {
             bind: arguments.bind,
             port: arguments.port,
+            unix_mode: arguments.sockets.unix_mode(),
+            inetd: arguments.sockets.inetd,
             root,
             protocol: match arguments.protocol {
                 Protocol::Http10 => Version::Http10,

@@ -29,6 +29,14 @@ pub(crate) enum Failure {
     User(String, io::Error),
     /// The address cannot be listened on.
     Bind { address: Option<String>, port: u16, error: io::Error },
+    /// The Unix socket of this path, or abstract name after a `@`, cannot be listened on.
+    BindUnix(String, io::Error),
+    /// The sockets that a service manager has passed cannot be used.
+    Inherited(io::Error),
+    /// A service manager has passed sockets, and the command line names others.
+    InheritedAndBind,
+    /// Standard input is not a connection.
+    Inetd(io::Error),
     /// The operating system refused something else that serving needs.
     Serve(io::Error),
 }
@@ -47,7 +55,9 @@ impl Failure {
             Self::Directory(..) | Self::NotADirectory(_) | Self::SpaPage(..) => 2,
             Self::MimeTypes(..) | Self::MimeTypesLine(..) => 2,
             Self::ScriptDirectory(_) | Self::User(..) => 2,
-            Self::Bind { .. } | Self::Serve(_) => 1,
+            Self::InheritedAndBind => 2,
+            Self::Bind { .. } | Self::BindUnix(..) | Self::Serve(_) => 1,
+            Self::Inherited(_) | Self::Inetd(_) => 1,
         })
     }
 }
@@ -91,6 +101,21 @@ impl fmt::Display for Failure {
                 })
             }
             Self::Bind { address, port, error } => fmt_bind(f, address.as_deref(), *port, error),
+            Self::BindUnix(path, error) => fmt_bind_unix(f, path, error),
+            Self::Inherited(error) => write!(
+                f,
+                "cannot use the sockets that were passed (LISTEN_FDS): {error}; a socket unit needs \
+                 ListenStream= and Accept=no; for Accept=yes, give --inetd and set StandardInput=socket"
+            ),
+            Self::InheritedAndBind => f.write_str(
+                "a service manager has passed the sockets to listen on (LISTEN_FDS); omit PORT, \
+                 --bind and --inetd, or do not pass sockets",
+            ),
+            Self::Inetd(error) => write!(
+                f,
+                "--inetd needs a connection on standard input: {error}; let inetd or systemd start \
+                 it (Accept=yes, StandardInput=socket), or omit --inetd"
+            ),
             Self::Serve(error) if os::is_exhausted(error) => write!(
                 f,
                 "cannot serve: no threads, descriptors or memory left: {error}; raise the limits of \
@@ -108,8 +133,12 @@ fn fmt_bind(
     error: &io::Error,
 ) -> fmt::Result {
     match (error.kind(), address) {
-        (ErrorKind::AddrInUse, _) => {
-            write!(f, "port {port} is in use; give another, or 0 for any free port: doorstep 0")
+        (ErrorKind::AddrInUse, address) => {
+            write!(f, "port {port} is in use")?;
+            if let Some(address) = address {
+                write!(f, " on {address:?}")?;
+            }
+            f.write_str("; give another, or 0 for any free port: doorstep 0")
         }
         (ErrorKind::PermissionDenied, _) if port < 1024 => write!(
             f,
@@ -131,12 +160,38 @@ fn fmt_bind(
     }
 }
 
+fn fmt_bind_unix(f: &mut fmt::Formatter<'_>, path: &str, error: &io::Error) -> fmt::Result {
+    let address = format!("unix:{path}");
+    match error.kind() {
+        ErrorKind::AddrInUse => write!(
+            f,
+            "another process listens on {address:?}; stop it, or give another path with --bind"
+        ),
+        ErrorKind::AlreadyExists => write!(
+            f,
+            "cannot listen on {address:?}: {error}; remove it, or give another path with --bind"
+        ),
+        ErrorKind::NotFound => write!(
+            f,
+            "cannot listen on {address:?}: no such directory; make it, or give another path with \
+             --bind"
+        ),
+        _ => {
+            write!(f, "cannot listen on {address:?}: {error}; give another path with --bind")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn bind(address: Option<&str>, port: u16, kind: ErrorKind) -> String {
         Failure::Bind { address: address.map(str::to_owned), port, error: kind.into() }.to_string()
+    }
+
+    fn bind_unix(kind: ErrorKind) -> String {
+        Failure::BindUnix("a\nb".into(), kind.into()).to_string()
     }
 
     fn user(kind: ErrorKind) -> String {
@@ -163,6 +218,14 @@ mod tests {
             (bind(Some("192.0.2.1"), 8000, ErrorKind::AddrNotAvailable), "omit --bind"),
             (bind(Some("nosuch.invalid"), 8000, ErrorKind::Other), "check the address"),
             (bind(None, 8000, ErrorKind::Unsupported), "--bind"),
+            (bind(Some("::1"), 8000, ErrorKind::AddrInUse), "in use on \"::1\""),
+            (bind_unix(ErrorKind::AddrInUse), "stop it"),
+            (bind_unix(ErrorKind::AlreadyExists), "remove it"),
+            (bind_unix(ErrorKind::NotFound), "no such directory"),
+            (bind_unix(ErrorKind::PermissionDenied), "another path with --bind"),
+            (Failure::Inherited(ErrorKind::InvalidInput.into()).to_string(), "ListenStream="),
+            (Failure::InheritedAndBind.to_string(), "omit PORT"),
+            (Failure::Inetd(ErrorKind::NotConnected.into()).to_string(), "StandardInput=socket"),
             (Failure::Serve(io::Error::from_raw_os_error(11)).to_string(), "ulimit -u"),
         ];
         for (line, remedy) in lines {

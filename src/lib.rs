@@ -58,6 +58,8 @@ mod documents {
     struct Files;
     #[doc = include_str!("../docs/performance.md")]
     struct Performance;
+    #[doc = include_str!("../docs/sockets.md")]
+    struct Sockets;
     #[doc = include_str!("../docs/stability.md")]
     struct Stability;
     #[doc = include_str!("../docs/testing.md")]

@@ -10,8 +10,10 @@ mod arguments;
 mod banner;
 mod config;
 mod failure;
+mod listen;
 mod run;
 mod runtime;
+mod service_manager;
 mod signals;
 
 use std::io::{self, Write};
@@ -19,14 +21,20 @@ use std::process::ExitCode;
 
 use arguments::Arguments;
 use config::CommandConfig;
+use doorstep_driver::net;
 
 fn main() -> ExitCode {
-    let config = CommandConfig::from_arguments(Arguments::parse_or_exit());
+    let arguments = Arguments::parse_or_exit();
+    // With inetd, stderr may be the client's.
+    let is_quiet = arguments.sockets.inetd && net::stderr_is_connection();
+    let config = CommandConfig::from_arguments(arguments);
     match config.and_then(|config| run::serve(&config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // If stderr is closed, the exit code still shows it.
-            let _ = writeln!(io::stderr(), "doorstep: {failure}");
+            if !is_quiet {
+                // If stderr is closed, the exit code still shows it.
+                let _ = writeln!(io::stderr(), "doorstep: {failure}");
+            }
             failure.exit_code()
         }
     }

@@ -1,6 +1,6 @@
 //! The life of the server: bind, print the banner, serve until a signal, shut down.
 
-use std::net::TcpListener;
+use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
@@ -9,14 +9,17 @@ use std::time::Duration;
 use doorstep_async_smol as smol;
 use doorstep_blocking as blocking;
 use doorstep_driver::cgi::ProcessLimit;
+use doorstep_driver::net::{self, Listener, Stream};
 use doorstep_driver::os::{self, Log};
-use doorstep_driver::{AccessLog, Cgi, Config, Files, Health, ShutdownHandle, WithObserver, net};
+use doorstep_driver::{AccessLog, Cgi, Config, Files, Health, ShutdownHandle, WithObserver};
 
 use crate::arguments::Runtime;
 use crate::banner::Banner;
 use crate::config::CommandConfig;
 use crate::failure::Failure;
-use crate::runtime::RuntimeServer;
+use crate::listen;
+use crate::runtime::{RuntimeServer, Served};
+use crate::service_manager::Manager;
 use crate::signals::Signals;
 
 /// Memory that must be available at the start, in bytes, mostly for the stacks of threads. With less,
@@ -28,20 +31,52 @@ const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 /// Serves until Ctrl-C or SIGTERM. Returning without a failure is success.
 pub(crate) fn serve(config: &CommandConfig) -> Result<(), Failure> {
     os::can_allocate(MIN_MEMORY).map_err(Failure::Serve)?;
+    let inherited = listen::inherited(config)?; // before there are other descriptors, and threads
+    if config.inetd {
+        return serve_stdin(config);
+    }
     // Caught before the banner is printed: a program that has read it may send a signal at once.
     let signals = Signals::catch().map_err(Failure::Serve)?;
     let log = Arc::new(Log::stderr().map_err(Failure::Serve)?);
     let served = match config.runtime {
-        Runtime::Blocking => serve_on::<blocking::Server>(config, signals, log.clone()),
-        Runtime::Smol => serve_on::<smol::Server>(config, signals, log.clone()),
+        Runtime::Blocking => {
+            serve_on::<blocking::Server>(config, Source::Listen(signals, inherited), log.clone())
+        }
+        Runtime::Smol => {
+            serve_on::<smol::Server>(config, Source::Listen(signals, inherited), log.clone())
+        }
     };
     let _ = log.flush(LOG_FLUSH_TIMEOUT); // a stuck reader does not delay the exit any longer
     served
 }
 
+/// Serves the connection on standard input. Signals have their default effect, and there is no
+/// banner. There is no log either if it would be sent to the client.
+fn serve_stdin(config: &CommandConfig) -> Result<(), Failure> {
+    let source = Source::Connection(net::stdin_stream().map_err(Failure::Inetd)?);
+    let log = match net::stderr_is_connection() {
+        true => Log::from_writer(io::sink()),
+        false => Log::stderr(),
+    };
+    let log = Arc::new(log.map_err(Failure::Serve)?);
+    let served = match config.runtime {
+        Runtime::Blocking => serve_on::<blocking::Server>(config, source, log.clone()),
+        Runtime::Smol => serve_on::<smol::Server>(config, source, log.clone()),
+    };
+    let _ = log.flush(LOG_FLUSH_TIMEOUT);
+    served
+}
+
+/// Where connections come from.
+enum Source {
+    /// The listeners that were inherited, if there are any, or those of the configuration.
+    Listen(Signals, Vec<Listener>),
+    Connection(Stream),
+}
+
 fn serve_on<S: RuntimeServer>(
     config: &CommandConfig,
-    signals: Signals,
+    source: Source,
     log: Arc<Log>,
 ) -> Result<(), Failure> {
     let no_directory = |error| Failure::directory(&config.root, error);
@@ -51,13 +86,26 @@ fn serve_on<S: RuntimeServer>(
     let cgi = cgi.transpose().map_err(no_directory)?;
     let server_config = server_config(config);
     let kill_wait = server_config.kill_wait;
-    let server = S::new(listen(config)?, server_config).map_err(Failure::Serve)?;
-    let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
-    handle_signals(signals, server.shutdown_handle(), processes, kill_wait)?;
-    let banner = Banner(server.addresses().to_vec());
+    let mut addresses = Vec::new();
+    let mut manager = Manager::default();
+    let server = match source {
+        Source::Listen(signals, inherited) => {
+            let listeners = listen::listen(config, inherited)?;
+            addresses.extend(listeners.iter().map(Listener::addr));
+            let server = S::new(listeners, server_config).map_err(Failure::Serve)?;
+            let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
+            handle_signals(signals, server.shutdown_handle(), processes, kill_wait)?;
+            manager = Manager::from_env();
+            manager.watch(server.shutdown_handle())?;
+            Served::Listeners(server)
+        }
+        Source::Connection(stream) => Served::Connection(Box::new((stream, server_config))),
+    };
+    let banner = Banner(addresses);
     let access_log = AccessLog::new(log);
     let access_log = if config.access_log { access_log } else { access_log.quiet() };
     let observer = WithObserver::new(banner, |banner| banner, access_log);
+    let observer = WithObserver::new(manager, |manager| manager, observer);
     let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let workers = config.threads.unwrap_or_else(processors);
     let health = config.health.as_deref().unwrap_or_default();
@@ -87,13 +135,6 @@ fn server_config(config: &CommandConfig) -> Config {
     server.headers.clone_from(&config.headers);
     server.shutdown_grace = config.grace;
     server
-}
-
-fn listen(config: &CommandConfig) -> Result<Vec<TcpListener>, Failure> {
-    net::bind(config.bind.as_deref(), config.port).map_err(|error| match os::is_exhausted(&error) {
-        true => Failure::Serve(error),
-        false => Failure::Bind { address: config.bind.clone(), port: config.port, error },
-    })
 }
 
 /// From here on the first signal shuts the server down, and the second one kills the `processes`.

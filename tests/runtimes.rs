@@ -46,6 +46,8 @@ mod ranges;
 mod root;
 #[path = "runtimes/shutdown.rs"]
 mod shutdown;
+#[path = "runtimes/unix_sockets.rs"]
+mod unix_sockets;
 #[path = "runtimes/waiting.rs"]
 mod waiting;
 #[path = "runtimes/wire.rs"]
@@ -67,7 +69,7 @@ fn every_test_runs_on_every_runtime() {
         assert_eq!(text.matches("on_every_runtime! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 17);
+    assert_eq!(files, 18);
 }
 
 #[test]

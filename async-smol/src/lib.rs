@@ -79,7 +79,7 @@ pub use doorstep_driver::{
 pub use exchange::{Body, Exchange};
 pub use handler::Handler;
 pub use handler_fn::{handler_fn, handler_fn_with};
-pub use serve::serve_stream;
+pub use serve::{run_stream, serve_stream};
 pub use server::Server;
 /// Its `io::AsyncReadExt` has the methods to read a [`Body`].
 pub use smol;

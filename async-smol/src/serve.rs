@@ -71,6 +71,19 @@ pub async fn serve_stream<H: Handler>(
     future::or(serving, future::or(poller.drive(), sweeping)).await
 }
 
+/// Serves one accepted connection until it ends, on this thread, as [`serve_stream`] does: for a
+/// program without an executor.
+///
+/// # Errors
+/// Returns the same errors as [`serve_stream`].
+pub fn run_stream<H: Handler>(
+    handler: &H,
+    config: &Config,
+    stream: impl Into<Stream>,
+) -> io::Result<()> {
+    async_io::block_on(serve_stream(handler, config, stream))
+}
+
 async fn until_closed<H: Handler>(
     handler: &H,
     shared: &Shared<'_>,

@@ -111,6 +111,7 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         let spawn = |connection| {
             executor.spawn(self.serve_connection(turns, connection, false)).detach();
         };
+        executor.spawn(self.beat()).detach();
         future::or(self.accept(&spawn), self.take_over(&spawn)).await
     }
 
@@ -297,6 +298,16 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
 
     fn log_error(&self, socket: &Socket<'_>, error: &io::Error) {
         log_connection_error(self.handler.observer(), socket.connection(), error);
+    }
+
+    /// Reports to every probe of a watchdog that this worker takes up tasks.
+    async fn beat(&self) {
+        let heartbeat = self.shutdown.connections.heartbeat();
+        loop {
+            let asked = heartbeat.listen();
+            heartbeat.report();
+            asked.await;
+        }
     }
 
     /// Wakes the connections whose deadline has passed. Sleeps while there is no connection.

@@ -28,12 +28,17 @@ impl Sweeper {
         let (theirs, end, config) = (connections.clone(), ended.clone(), config.clone());
         let interval = Connections::interval(&config);
         let sweep = move || {
-            while !end.load(Ordering::SeqCst) {
-                let came = theirs.listen_register();
-                if theirs.is_empty() && !end.load(Ordering::SeqCst) {
+            let heartbeat = theirs.heartbeat();
+            loop {
+                let (came, asked) = (theirs.listen_register(), heartbeat.listen()); // before looking
+                heartbeat.report();
+                if end.load(Ordering::SeqCst) {
+                    return;
+                }
+                if theirs.is_empty() {
                     came.wait();
                 }
-                thread::park_timeout(interval);
+                asked.wait_timeout(interval);
                 theirs.sweep(&config);
             }
         };
@@ -47,7 +52,6 @@ impl Drop for Sweeper {
         self.ended.store(true, Ordering::SeqCst);
         self.connections.wake_sweeper();
         if let Some(thread) = mem::take(&mut self.thread) {
-            thread.thread().unpark();
             let _ = thread.join();
         }
     }

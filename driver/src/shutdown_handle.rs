@@ -70,6 +70,23 @@ impl ShutdownHandle {
         self.connections.stopping()
     }
 
+    /// Whether the server makes progress, for a watchdog: blocks the thread until every loop of its
+    /// front end has had a turn ([`Heartbeat`]), at most for `timeout`. False if the server does not
+    /// serve yet, or no more.
+    ///
+    /// In async-smol every worker has to take up a task, so a handler that blocks one is found; in
+    /// blocking the thread that enforces all deadlines has to run, and a handler that never returns
+    /// is not found. A server that is only full, or whose clients are slow, makes progress.
+    ///
+    /// [`Heartbeat`]: crate::Heartbeat
+    #[must_use]
+    pub fn is_alive(&self, timeout: Duration) -> bool {
+        let heartbeats = self.connections.heartbeats();
+        let round = heartbeats.ask();
+        self.connections.wake_sweeper();
+        heartbeats.wait(round, timeout)
+    }
+
     /// After [`ShutdownHandle::stop`]: whether no connection is open, and none is in the backlog. A
     /// connection that another thread has accepted and not registered yet does not count.
     #[must_use]

@@ -8,6 +8,7 @@
 mod cgi;
 mod files;
 mod limits;
+mod sockets;
 mod usage_error;
 mod values;
 
@@ -22,6 +23,8 @@ use clap::{CommandFactory, Parser, ValueEnum};
 use cgi::CgiOptions;
 use files::FileOptions;
 use limits::LimitOptions;
+pub(crate) use sockets::BindAddress;
+use sockets::SocketOptions;
 
 const UNITS_AND_EXAMPLES: &str = "\
 Units:
@@ -31,6 +34,7 @@ Units:
 Examples:
   doorstep                              Serve the current directory on port 8000
   doorstep 8080 -d site -b 127.0.0.1    Serve the directory \"site\" to this machine only
+  doorstep -b unix:/run/site.sock       Serve on a Unix socket, behind a reverse proxy
   doorstep -d dist --spa index.html --precompressed --immutable 'assets/*'
                                         Serve a single-page application from \"dist\"
   doorstep --cgi --cgi-time 30s         Run the CGI scripts in cgi-bin, each for at most 30 seconds";
@@ -40,15 +44,18 @@ Examples:
 #[command(name = "doorstep", version, infer_long_args = true)]
 #[command(after_help = UNITS_AND_EXAMPLES)]
 pub(crate) struct Arguments {
-    /// TCP port to listen on; 0 selects a free port, which is printed
-    #[arg(default_value_t = 8000, value_parser = values::port)]
-    pub(crate) port: u16,
+    /// TCP port to listen on; 0 selects a free port, which is printed [default: 8000]
+    #[arg(value_parser = values::port)]
+    pub(crate) port: Option<u16>,
 
-    /// Address or host name to listen on [default: all addresses, IPv4 and IPv6]
+    /// Address, host name or unix:PATH to listen on [default: all addresses, IPv4 and IPv6]
     ///
-    /// 127.0.0.1 serves this machine only. A host name stands for all of its addresses.
-    #[arg(short, long, value_name = "ADDRESS", value_parser = values::address)]
-    pub(crate) bind: Option<String>,
+    /// 127.0.0.1 serves this machine only. A host name stands for all of its addresses. The option
+    /// may be repeated. unix:PATH is a Unix socket, unix:@NAME an abstract one. Without PORT and
+    /// this option, sockets that a service manager passes (LISTEN_FDS) are used.
+    #[arg(verbatim_doc_comment)]
+    #[arg(short, long, value_name = "ADDRESS", value_parser = sockets::bind_address)]
+    pub(crate) bind: Vec<BindAddress>,
 
     /// Directory to serve
     ///
@@ -80,6 +87,9 @@ pub(crate) struct Arguments {
     #[arg(verbatim_doc_comment)]
     #[arg(long, value_name = "PATH", value_parser = values::request_path)]
     pub(crate) health: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) sockets: SocketOptions,
 
     #[command(flatten)]
     pub(crate) files: FileOptions,
@@ -115,6 +125,7 @@ impl Arguments {
                         each connection: limit them by --max-connections"
                 .into());
         }
+        self.sockets.check(self.port, &self.bind)?;
         self.files.check()
     }
 
@@ -166,8 +177,8 @@ mod tests {
     #[test]
     fn b_270_272_281_defaults() {
         let arguments = parse(&[]).unwrap();
-        assert_eq!(arguments.port, 8000);
-        assert_eq!(arguments.bind, None);
+        assert_eq!(arguments.port, None);
+        assert_eq!(arguments.bind, []);
         assert_eq!(arguments.directory, PathBuf::from("."));
         assert_eq!(arguments.protocol, Protocol::Http11);
         assert_eq!(arguments.runtime, Runtime::Smol);
@@ -190,7 +201,8 @@ mod tests {
             assert_eq!(parse(words).unwrap().directory, PathBuf::from("x"), "{words:?}");
         }
         for name in ["--b", "--bi"] {
-            assert_eq!(parse(&[name, "::1"]).unwrap().bind.as_deref(), Some("::1"), "{name}");
+            let bind = parse(&[name, "::1"]).unwrap().bind;
+            assert_eq!(bind, [BindAddress::Host("::1".into())], "{name}");
         }
         for name in ["--p", "--pr", "--pro"] {
             assert_eq!(parse(&[name, "HTTP/1.0"]).unwrap().protocol, Protocol::Http10, "{name}");
@@ -199,14 +211,14 @@ mod tests {
 
     #[test]
     fn b_272_one_port_in_any_position() {
-        assert_eq!(parse(&["8001"]).unwrap().port, 8001);
-        assert_eq!(parse(&["-q", "0", "-d", "x"]).unwrap().port, 0);
+        assert_eq!(parse(&["8001"]).unwrap().port, Some(8001));
+        assert_eq!(parse(&["-q", "0", "-d", "x"]).unwrap().port, Some(0));
         assert_eq!(parse(&["8000", "8001"]).unwrap_err(), ErrorKind::UnknownArgument);
     }
 
     #[test]
     fn b_275_a_port_is_16_bits() {
-        assert_eq!(parse(&["65535"]).unwrap().port, 65535);
+        assert_eq!(parse(&["65535"]).unwrap().port, Some(65535));
         for word in ["65536", "99999", "http", ""] {
             assert_eq!(parse(&[word]).unwrap_err(), ErrorKind::ValueValidation, "{word:?}");
         }

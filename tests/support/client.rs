@@ -5,6 +5,9 @@
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use doorstep::driver::net::Stream;
@@ -32,6 +35,17 @@ impl Client {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         Ok(Self(BufReader::new(stream)))
+    }
+
+    /// A client of the Unix socket at `path`.
+    pub(crate) fn unix(path: &Path) -> Self {
+        Self::try_unix(path).expect("the server listens")
+    }
+
+    /// Like `unix`, to a server that may have stopped.
+    pub(crate) fn try_unix(path: &Path) -> io::Result<Self> {
+        let socket = OwnedFd::from(UnixStream::connect(path)?);
+        Ok(Self::on(socket.into())) // what is done with it, a socket of any kind can do
     }
 
     /// A client that is connected already.

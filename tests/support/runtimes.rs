@@ -17,7 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use doorstep::blocking::{Config, ShutdownHandle};
-use doorstep::driver::net::{self, MemoryStream, Stream};
+use doorstep::driver::net::{self, Acceptor, Listener, MemoryStream, Stream, UNIX_PEER};
 use smol::future;
 
 use crate::service::{self, State};
@@ -76,6 +76,7 @@ macro_rules! on_every_runtime {
 
 /// A server under test, in this process. It is stopped when dropped.
 pub(crate) struct TestServer {
+    /// That of its first TCP listener.
     pub(crate) address: SocketAddr,
     pub(crate) state: Arc<State>,
     pub(crate) shutdown: ShutdownHandle,
@@ -110,7 +111,8 @@ impl Runtime {
             }
             Self::Tokio => {
                 let service = service::tokio::Service::new(state);
-                let server = front_end::tokio::Server::new(listener(), config.clone(), service)?;
+                let acceptor = Acceptor::nonblocking(listener())?;
+                let server = front_end::tokio::Server::new(acceptor, config.clone(), service)?;
                 tokio_runtime()?.block_on(server.serve_stream(stream.into()))
             }
         }
@@ -136,7 +138,7 @@ impl Runtime {
 
     pub(crate) fn start_on(
         self,
-        listeners: Vec<TcpListener>,
+        listeners: Vec<impl Into<Listener>>,
         state: Arc<State>,
         config: Config,
     ) -> TestServer {
@@ -190,14 +192,27 @@ impl Runtime {
         state: Arc<State>,
         config: Config,
     ) -> TestServer {
+        self.start_handler_on(listener(), blocking, smol, tokio, state, config)
+    }
+
+    /// Like `start_handler`, on these listeners.
+    pub(crate) fn start_handler_on(
+        self,
+        listeners: Vec<impl Into<Listener>>,
+        blocking: impl front_end::blocking::Handler,
+        smol: impl front_end::smol::Handler,
+        tokio: impl front_end::tokio::Handler,
+        state: Arc<State>,
+        config: Config,
+    ) -> TestServer {
         match self {
             Self::Blocking => {
-                TestServer::blocking(listener(), state, config, |server| server.serve(blocking))
+                TestServer::blocking(listeners, state, config, |server| server.serve(blocking))
             }
             Self::Smol => {
-                TestServer::smol(listener(), state, config, async |server| server.serve(smol).await)
+                TestServer::smol(listeners, state, config, async |server| server.serve(smol).await)
             }
-            Self::Tokio => TestServer::tokio(listener(), state, config, tokio, async |server| {
+            Self::Tokio => TestServer::tokio(listeners, state, config, tokio, async |server| {
                 server.serve().await;
             }),
         }
@@ -228,7 +243,7 @@ impl Runtime {
 
 impl TestServer {
     fn blocking(
-        listeners: Vec<TcpListener>,
+        listeners: Vec<impl Into<Listener>>,
         state: Arc<State>,
         config: Config,
         serve: impl FnOnce(front_end::blocking::Server) -> io::Result<()> + Send + 'static,
@@ -236,12 +251,11 @@ impl TestServer {
         let server =
             front_end::blocking::Server::from_listeners(listeners).expect("it can be prepared");
         let server = server.with_config(config);
-        let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
-        Self::new(address, state, shutdown, move || serve(server))
+        Self::new(state, server.shutdown_handle(), move || serve(server))
     }
 
     fn smol(
-        listeners: Vec<TcpListener>,
+        listeners: Vec<impl Into<Listener>>,
         state: Arc<State>,
         config: Config,
         serve: impl AsyncFnOnce(front_end::smol::Server) -> io::Result<()> + Send + 'static,
@@ -249,21 +263,20 @@ impl TestServer {
         let server =
             front_end::smol::Server::from_listeners(listeners).expect("it can be prepared");
         let server = server.with_config(config);
-        let (address, shutdown) = (server.addresses()[0], server.shutdown_handle());
-        Self::new(address, state, shutdown, move || smol::block_on(serve(server)))
+        Self::new(state, server.shutdown_handle(), move || smol::block_on(serve(server)))
     }
 
     fn tokio<H: front_end::tokio::Handler>(
-        listeners: Vec<TcpListener>,
+        listeners: Vec<impl Into<Listener>>,
         state: Arc<State>,
         config: Config,
         handler: H,
         serve: impl AsyncFnOnce(Arc<front_end::tokio::Server<H>>) + Send + 'static,
     ) -> Self {
-        let server = front_end::tokio::Server::new(listeners, config, handler);
-        let server = server.expect("it can be prepared");
-        let shutdown = server.shutdown.clone();
-        Self::new(shutdown.acceptor.addresses()[0], state, shutdown, move || {
+        let acceptor = Acceptor::nonblocking(listeners).expect("it can be prepared");
+        let server = front_end::tokio::Server::new(acceptor, config, handler);
+        let server = server.expect("the configuration is valid");
+        Self::new(state, server.shutdown.clone(), move || {
             let runtime = tokio_runtime()?;
             runtime.block_on(serve(server));
             runtime.shutdown_background(); // a handler may still wait in a thread of it
@@ -272,11 +285,11 @@ impl TestServer {
     }
 
     fn new(
-        address: SocketAddr,
         state: Arc<State>,
         shutdown: ShutdownHandle,
         serve: impl FnOnce() -> io::Result<()> + Send + 'static,
     ) -> Self {
+        let address = shutdown.acceptor.addresses().first().copied().unwrap_or(UNIX_PEER);
         let (send, returned) = mpsc::channel();
         thread::spawn(move || _ = send.send(serve()));
         Self { address, state, shutdown, returned }

@@ -43,6 +43,7 @@ use super::credentials::Credentials;
 use super::route::Script;
 use crate::bytes::Decimal;
 use crate::http1::{Head, Version};
+use crate::log::UNIX_PEER;
 use percent_encoding::percent_decode;
 
 /// What the variables of a script are made of.
@@ -57,9 +58,11 @@ pub struct Context<'a> {
     pub document_root: &'a [u8],
     /// The name of the server, as in its Server header. [`Context::new`] sets `doorstep`.
     pub server_software: &'a str,
-    /// The address at which the request arrived.
+    /// The address at which the request arrived; its IP address is [`UNIX_PEER`] if that is a Unix
+    /// socket.
     pub local_addr: SocketAddr,
-    /// The address of the client.
+    /// The address of the client; its IP address is [`UNIX_PEER`] if it is connected to a Unix
+    /// socket.
     pub remote_addr: SocketAddr,
     /// The length of the request's body in bytes; `None`, as [`Context::new`] sets it, if there is
     /// no body.
@@ -127,9 +130,15 @@ pub fn variables(context: &Context<'_>, mut set: impl FnMut(&str, &[u8])) {
     set("GATEWAY_INTERFACE", b"CGI/1.1");
     set("SERVER_SOFTWARE", server_software.as_bytes());
     set("SERVER_NAME", &server_name(&head, local_addr.ip()));
-    set("SERVER_PORT", Decimal::new(local_addr.port().into()).as_bytes());
-    set("REMOTE_ADDR", remote_addr.ip().to_canonical().to_string().as_bytes());
-    set("REMOTE_PORT", Decimal::new(remote_addr.port().into()).as_bytes());
+    set("SERVER_PORT", Decimal::new(server_port(&head, local_addr, secure).into()).as_bytes());
+    match remote_addr.ip() {
+        // As in nginx. An IP address, which §4.1.8 wants, would have to be one that scripts trust.
+        UNIX_PEER => set("REMOTE_ADDR", b"unix:"),
+        ip => {
+            set("REMOTE_ADDR", ip.to_canonical().to_string().as_bytes());
+            set("REMOTE_PORT", Decimal::new(remote_addr.port().into()).as_bytes());
+        }
+    }
     if secure {
         set("HTTPS", b"on");
     }
@@ -191,17 +200,39 @@ pub fn arguments(head: &Head<'_>) -> Vec<Vec<u8>> {
 
 /// The host of the request without its port, or, if there is none, the local address. No name is
 /// resolved (B-287). An IPv6 address is in brackets (RFC 3875 §4.1.14).
+///
+/// A Unix socket has no address; then it is `localhost`.
 fn server_name(head: &Head<'_>, local: IpAddr) -> Vec<u8> {
+    match (split_host(head).0, local.to_canonical()) {
+        (b"", UNIX_PEER) => b"localhost".to_vec(),
+        (b"", IpAddr::V4(address)) => address.to_string().into_bytes(),
+        (b"", IpAddr::V6(address)) => format!("[{address}]").into_bytes(),
+        (name, _) => name.to_vec(),
+    }
+}
+
+/// The port at which the request arrived (RFC 3875 §4.1.15). A Unix socket has none: then it is that
+/// of the Host header, or the default of the scheme.
+fn server_port(head: &Head<'_>, local: SocketAddr, secure: bool) -> u16 {
+    let default = if secure { 443 } else { 80 };
+    match local.ip() {
+        UNIX_PEER => {
+            let port = core::str::from_utf8(split_host(head).1).ok();
+            port.and_then(|port| port.parse().ok()).unwrap_or(default)
+        }
+        _ => local.port(),
+    }
+}
+
+/// The host of the request, and its port, which may be empty.
+fn split_host<'a>(head: &Head<'a>) -> (&'a [u8], &'a [u8]) {
     let host = head.host().unwrap_or_default();
     let end = match host.iter().position(|&b| b == b']') {
         Some(bracket) => bracket + 1,
         None => host.iter().position(|&b| b == b':').unwrap_or(host.len()),
     };
-    match (&host[..end], local.to_canonical()) {
-        (b"", IpAddr::V4(address)) => address.to_string().into_bytes(),
-        (b"", IpAddr::V6(address)) => format!("[{address}]").into_bytes(),
-        (name, _) => name.to_vec(),
-    }
+    let (name, port) = host.split_at(end);
+    (name, port.strip_prefix(b":").unwrap_or(port))
 }
 
 fn protocol(version: Version) -> &'static [u8] {

@@ -207,6 +207,31 @@ fn b_105_b_287_addresses_are_shown_as_they_are() {
 }
 
 #[test]
+fn rfc_3875_4_1_a_unix_socket_has_no_address_and_the_port_of_the_url() {
+    let of = |host: &str, secure| {
+        of(format!("GET /cgi-bin/x HTTP/1.0\r\n{host}\r\n").as_bytes(), |context| {
+            let unix = SocketAddr::new(crate::log::UNIX_PEER, 0);
+            (context.local_addr, context.remote_addr) = (unix, unix);
+            context.secure = secure;
+        })
+    };
+    for (host, secure, name, port) in [
+        ("", false, "localhost", "80"),
+        ("", true, "localhost", "443"),
+        ("Host: a.example\r\n", false, "a.example", "80"),
+        ("Host: a.example:8443\r\n", true, "a.example", "8443"),
+        ("Host: [::1]:8000\r\n", false, "[::1]", "8000"),
+        ("Host: a:\r\n", true, "a", "443"),
+        ("Host: a:99999\r\n", false, "a", "80"),
+    ] {
+        let all = of(host, secure);
+        assert_eq!((&*all["SERVER_NAME"], &*all["SERVER_PORT"]), (name, port), "{host:?}");
+        assert_eq!(all["REMOTE_ADDR"], "unix:");
+        assert!(!all.contains_key("REMOTE_PORT"));
+    }
+}
+
+#[test]
 fn b_239_authorization_is_never_passed_on() {
     let all = fields("Authorization: Basic c2VjOnJldA==|Proxy-Authorization: Basic c2VjOnJldA==");
     assert_eq!((&*all["AUTH_TYPE"], &*all["REMOTE_USER"]), ("Basic", "sec"));

@@ -18,7 +18,7 @@ fn main() -> std::io::Result<()> {
     let (config, listeners) = (Config::default(), net::bind(Some("127.0.0.1"), port)?);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all().max_blocking_threads(config.pool_threads.max(1));
-    let server = Server::new(listeners, config, Files::new(".")?)?;
+    let server = Server::new(net::Acceptor::nonblocking(listeners)?, config, Files::new(".")?)?;
     runtime.build()?.block_on(server.serve());
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The server: a task for each connection, one for the deadlines, and the shutdown.
 
 use std::num::NonZeroUsize;
-use std::{io, net::TcpListener, panic::AssertUnwindSafe, sync::Arc};
+use std::{io, panic::AssertUnwindSafe, sync::Arc};
 
 use super::socket::{Socket, readable};
 use super::{Exchange, Handler};
@@ -24,10 +24,9 @@ pub struct Server<H> {
 }
 
 impl<H: Handler> Server<H> {
-    pub fn new(listeners: Vec<TcpListener>, config: Config, handler: H) -> io::Result<Arc<Self>> {
+    pub fn new(acceptor: Acceptor, config: Config, handler: H) -> io::Result<Arc<Self>> {
         config.check()?;
-        let acceptor = Arc::new(Acceptor::nonblocking(listeners)?);
-        let shutdown = ShutdownHandle::new(acceptor);
+        let shutdown = ShutdownHandle::new(Arc::new(acceptor));
         let admission = Admission::new(&shutdown, &config, MAX_CONNECTIONS);
         Ok(Arc::new(Self { shutdown, handler, config, admission }))
     }

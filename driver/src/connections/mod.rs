@@ -52,6 +52,7 @@ pub use self::eviction::Eviction;
 pub use self::pollable::Pollable;
 pub use self::registration::{Registered, Registration, SharedRegistration};
 use self::wait::Wait;
+use crate::heartbeat::{Heartbeat, Heartbeats};
 use crate::net::{PeerState, Stream};
 use crate::os::{self, Stopwatch};
 use crate::stop_signal::{StopSignal, Stopping};
@@ -76,6 +77,7 @@ pub struct Connections {
     grace_expired: AtomicBool,
     /// The announcement of the shutdown.
     stop: StopSignal,
+    heartbeats: Arc<Heartbeats>,
 }
 
 /// The data that the lock protects.
@@ -186,8 +188,20 @@ impl Connections {
         self.registered.listen()
     }
 
-    /// Notifies the listeners of [`Connections::listen_register`], though no connection was added.
+    /// The heartbeat of a loop that begins, on which all connections or those of a worker depend.
+    #[must_use]
+    pub fn heartbeat(&self) -> Heartbeat {
+        self.heartbeats.join()
+    }
+
+    pub(crate) fn heartbeats(&self) -> &Heartbeats {
+        &self.heartbeats
+    }
+
+    /// Notifies the listeners of [`Connections::listen_register`], though no connection was added,
+    /// and those of every [`Heartbeat`].
     pub fn wake_sweeper(&self) {
+        self.heartbeats.wake();
         self.registered.notify(usize::MAX);
     }
 

@@ -84,10 +84,11 @@ impl Acceptor {
         if listeners.is_empty() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let blocking = woken_by_shutdown && listeners.len() == 1 && listeners[0].is_tcp();
+        let blocking =
+            woken_by_shutdown && listeners.len() == 1 && listeners[0].is_woken_by_shut_down();
         let addresses = listeners.iter().filter_map(|listener| match listener.addr() {
             ListenerAddr::Tcp(address) => Some(address),
-            ListenerAddr::Unix(_) => None,
+            ListenerAddr::Unix(_) | ListenerAddr::UnixAbstract(_) => None,
         });
         let addresses = addresses.collect();
         for listener in &listeners {
@@ -150,10 +151,10 @@ impl Acceptor {
     /// # Errors
     /// Returns the same errors as [`Acceptor::accept`].
     pub fn try_accept(&self) -> io::Result<Option<Stream>> {
-        if let Some(connection) = self.accept_any(true)? {
-            return Ok(Some(connection));
+        if !self.is_stopped() {
+            return self.accept_any(true);
         }
-        let connection = self.is_stopped().then(|| self.backlog().pop_front()).flatten();
+        let connection = self.backlog().pop_front();
         if let Some(stream) = &connection {
             stream.set_nonblocking(true)?;
         }
@@ -177,13 +178,16 @@ impl Acceptor {
     /// between the last accept and the close. So, where the system supports it, no TCP handshake
     /// can begin in that time: a client that tries repeats its SYN a second later, and is refused
     /// or reaches the server that was started next. The descriptors of the listeners stay open as long as
-    /// the `Acceptor` exists.
+    /// the `Acceptor` exists. The files of Unix sockets are removed.
+    ///
+    /// Listeners that another process shares ([`Listener::with_shared`]) are left as they are, with
+    /// their backlogs.
     pub fn stop(&self) {
         if self.stopping.swap(true, Ordering::SeqCst) {
             return;
         }
-        let mut refused = true;
-        for listener in &self.listeners {
+        let mut refused = self.own_listeners().next().is_some();
+        for listener in self.own_listeners() {
             let _ = listener.set_nonblocking(true); // from now on every thread polls
             refused &= listener.refuse_new();
         }
@@ -194,7 +198,7 @@ impl Acceptor {
         }
         self.stopped.store(true, Ordering::SeqCst);
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        for listener in &self.listeners {
+        for listener in self.own_listeners() {
             // Wakes a blocked accept on Linux. On other systems, the pipe wakes the threads.
             listener.shut_down();
         }
@@ -219,7 +223,7 @@ impl Acceptor {
 
     /// Accepts all connections in the backlogs, as far as there are descriptors.
     fn drain_backlog(&self) {
-        for listener in &self.listeners {
+        for listener in self.own_listeners() {
             loop {
                 match listener.accept(false) {
                     Ok(connection) => self.backlog().push_back(connection),
@@ -228,6 +232,11 @@ impl Acceptor {
                 }
             }
         }
+    }
+
+    /// The listeners that no other process has.
+    fn own_listeners(&self) -> impl Iterator<Item = &Listener> {
+        self.listeners.iter().filter(|listener| !listener.is_shared())
     }
 
     fn backlog(&self) -> MutexGuard<'_, VecDeque<Stream>> {

@@ -12,6 +12,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 
@@ -41,53 +42,145 @@ pub fn bind_with_backlog(
 ) -> io::Result<Vec<TcpListener>> {
     let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
     let Some(host) = host else {
-        return match listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), backlog) {
+        let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        return match listen(both, backlog, Family::Both) {
             Err(error) if is_address_unavailable(&error) => {
-                Ok(vec![listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), backlog)?])
+                let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+                Ok(vec![listen(address, backlog, Family::Own)?])
             }
             result => Ok(vec![result?]),
         };
     };
-    let mut addresses: Vec<SocketAddr> = Vec::new();
-    for address in (host, port).to_socket_addrs()? {
-        if !addresses.contains(&address) {
-            addresses.push(address);
-        }
+    bind_hosts(&[host], port, backlog).map_err(|failed| failed.error)
+}
+
+/// Listens on `port` of all of `hosts`, each a name or an address, as [`bind`] does on one. What
+/// several of them stand for is bound once. `::` and `0.0.0.0` together are a socket for each
+/// family; `::` alone is one for both.
+///
+/// ```
+/// use doorstep_driver::net;
+///
+/// let listeners = net::bind_all(&["127.0.0.1", "127.0.0.2", "127.0.0.1"], 0)?;
+/// assert_eq!(listeners.len(), 2);
+/// assert_eq!(listeners[0].local_addr()?.port(), listeners[1].local_addr()?.port());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// Returns the first error of [`bind`], with its host; without a host, `InvalidInput`.
+pub fn bind_all(hosts: &[impl AsRef<str>], port: u16) -> Result<Vec<TcpListener>, BindError> {
+    let hosts: Vec<&str> = hosts.iter().map(AsRef::as_ref).collect();
+    bind_hosts(&hosts, port, DEFAULT_BACKLOG.cast_signed())
+}
+
+/// The error of [`bind_all`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct BindError {
+    /// The host, as it was given.
+    pub host: String,
+    /// The error of listening on it.
+    pub error: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot listen on {:?}: {}", self.host, self.error)
     }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+impl From<BindError> for io::Error {
+    fn from(failed: BindError) -> Self {
+        Self::new(failed.error.kind(), failed)
+    }
+}
+
+fn bind_hosts(hosts: &[&str], port: u16, backlog: i32) -> Result<Vec<TcpListener>, BindError> {
+    let failed = |host: &str, error| BindError { host: host.to_owned(), error };
+    let mut resolved: Vec<Vec<SocketAddr>> = Vec::new();
+    for host in hosts {
+        let addresses = (*host, port).to_socket_addrs().map_err(|error| failed(host, error))?;
+        let mut new: Vec<SocketAddr> = Vec::new();
+        for address in addresses {
+            if !resolved.iter().flatten().chain(&new).any(|known| *known == address) {
+                new.push(address);
+            }
+        }
+        resolved.push(new);
+    }
+    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let family = match resolved.iter().flatten().any(|address| *address == any) {
+        true => Family::Own,
+        false => Family::Both,
+    };
+    let try_port = || {
+        let mut listeners: Vec<TcpListener> = Vec::new();
+        for (host, addresses) in hosts.iter().zip(&resolved) {
+            // All addresses of a host may be those of another one.
+            if !addresses.is_empty() || listeners.is_empty() {
+                listen_all(&mut listeners, addresses, backlog, family)
+                    .map_err(|error| failed(host, error))?;
+            }
+        }
+        match listeners.is_empty() {
+            true => Err(failed("", ErrorKind::InvalidInput.into())),
+            false => Ok(listeners),
+        }
+    };
     // A port that is free at the first address may be in use at the second.
     let tries = if port == 0 { MAX_PORT_TRIES } else { 1 };
-    let mut result = listen_all(&addresses, backlog);
+    let mut result = try_port();
     for _ in 1..tries {
         match &result {
-            Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                result = listen_all(&addresses, backlog);
-            }
+            Err(failed) if failed.error.kind() == ErrorKind::AddrInUse => result = try_port(),
             _ => break,
         }
     }
     result
 }
 
-fn listen_all(addresses: &[SocketAddr], backlog: i32) -> io::Result<Vec<TcpListener>> {
-    let mut listeners: Vec<TcpListener> = Vec::new();
+/// Adds the listeners of one host, on the port of the first one.
+fn listen_all(
+    listeners: &mut Vec<TcpListener>,
+    addresses: &[SocketAddr],
+    backlog: i32,
+    family: Family,
+) -> io::Result<()> {
+    let before = listeners.len();
     let mut absent = None;
     for &(mut address) in addresses {
         if let Some(first) = listeners.first() {
             address.set_port(first.local_addr()?.port());
         }
-        match listen(address, backlog) {
+        match listen(address, backlog, family) {
             Ok(listener) => listeners.push(listener),
             Err(error) if is_address_unavailable(&error) => absent = absent.or(Some(error)),
             Err(error) => return Err(error),
         }
     }
-    if listeners.is_empty() {
+    if listeners.len() == before {
         return Err(absent.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into()));
     }
-    Ok(listeners)
+    Ok(())
 }
 
-fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+/// What a socket on the unspecified IPv6 address accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    /// IPv6 only.
+    Own,
+    /// IPv4, too.
+    Both,
+}
+
+fn listen(address: SocketAddr, backlog: i32, accepts: Family) -> io::Result<TcpListener> {
     let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     #[cfg(target_os = "linux")]
     let flags = SocketFlags::CLOEXEC;
@@ -99,7 +192,7 @@ fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
 
     if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
         // A system that does not support both families on one socket listens on IPv6 only.
-        let _ = sockopt::set_ipv6_v6only(&socket, false);
+        let _ = sockopt::set_ipv6_v6only(&socket, accepts == Family::Own);
     }
     sockopt::set_socket_reuseaddr(&socket, true)?;
     sockopt::set_tcp_nodelay(&socket, true)?;
@@ -155,10 +248,14 @@ mod tests {
     fn b_276_addresses_that_the_machine_lacks_are_left_out_but_not_all() {
         let here: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let elsewhere: SocketAddr = "192.0.2.1:0".parse().unwrap(); // reserved (RFC 5737)
-        assert_eq!(listen_all(&[elsewhere, here], 8).unwrap().len(), 1);
-        let error = listen_all(&[elsewhere], 8).unwrap_err();
+        let listen = |addresses: &[_]| {
+            let mut listeners = Vec::new();
+            listen_all(&mut listeners, addresses, 8, Family::Both).map(|()| listeners.len())
+        };
+        assert_eq!(listen(&[elsewhere, here]).unwrap(), 1);
+        let error = listen(&[elsewhere]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
-        assert!(listen_all(&[], 8).is_err());
+        assert!(listen(&[]).is_err());
     }
 
     #[test]
@@ -177,5 +274,35 @@ mod tests {
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (accepted, _) = listener.accept().unwrap();
         assert!(accepted.nodelay().unwrap());
+    }
+
+    #[test]
+    fn several_hosts_share_a_port_and_an_error_names_its_host() {
+        let listeners = bind_all(&["127.0.0.1", "localhost", "127.0.0.2"], 0).unwrap();
+        let port = listeners[0].local_addr().unwrap().port();
+        for listener in &listeners {
+            assert_eq!(listener.local_addr().unwrap().port(), port);
+        }
+        for host in ["127.0.0.1", "127.0.0.2"] {
+            TcpStream::connect((host, port)).unwrap();
+        }
+        let failed = bind_all(&["127.0.0.3", "127.0.0.2"], port).unwrap_err();
+        assert_eq!((&*failed.host, failed.error.kind()), ("127.0.0.2", ErrorKind::AddrInUse));
+        let failed = bind_all(&["127.0.0.1", "192.0.2.1"], 0).unwrap_err();
+        assert_eq!(
+            (&*failed.host, failed.error.kind()),
+            ("192.0.2.1", ErrorKind::AddrNotAvailable)
+        );
+        assert!(bind_all(&[""; 0], 0).is_err());
+    }
+
+    #[test]
+    fn the_unspecified_addresses_of_both_families_are_two_sockets() {
+        for hosts in [["::", "0.0.0.0"], ["0.0.0.0", "::"]] {
+            match bind_all(&hosts, 0) {
+                Ok(listeners) => assert_eq!(listeners.len(), 2),
+                Err(failed) => assert!(is_address_unavailable(&failed.error), "{failed}"),
+            }
+        }
     }
 }

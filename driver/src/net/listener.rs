@@ -17,18 +17,22 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{SocketAddr as UnixSocketAddr, UnixListener, UnixStream};
 use std::path::PathBuf;
 
-use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown};
 
 use super::Stream;
+use super::unix::SocketFile;
 
 /// A socket that listens, and what its connections have in common.
 #[derive(Debug)]
 pub struct Listener {
+    /// The file of a Unix socket that was made here. It is removed before the socket is closed.
+    file: Option<SocketFile>,
     socket: Socket,
+    /// Another process has the socket, too.
+    shared: bool,
 }
 
 #[derive(Debug)]
@@ -45,28 +49,71 @@ pub enum ListenerAddr {
     Tcp(SocketAddr),
     /// The path of a Unix socket; `None` if it has no name in the file system.
     Unix(Option<PathBuf>),
+    /// The name of a Unix socket in the abstract namespace of Linux.
+    UnixAbstract(Vec<u8>),
 }
 
 impl fmt::Display for ListenerAddr {
-    /// As in `127.0.0.1:8000` and `unix:/run/doorstep.sock`.
+    /// As in `127.0.0.1:8000`, `unix:/run/doorstep.sock` and `unix:@name`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(Some(path)) => write!(f, "unix:{}", path.display()),
             Self::Unix(None) => f.write_str("unix:"),
+            Self::UnixAbstract(name) => write!(f, "unix:@{}", name.escape_ascii()),
         }
     }
 }
 
 impl Listener {
+    fn new(socket: Socket) -> Self {
+        Self { file: None, socket, shared: false }
+    }
+
+    /// A Unix socket whose `file` was made here.
+    pub(super) fn with_file(socket: UnixListener, file: SocketFile) -> Self {
+        Self { file: Some(file), ..socket.into() }
+    }
+
+    /// Another process has the socket, too, such as a service manager that gives it to the next
+    /// instance of this server. So a stop leaves it as it is: this server accepts nothing more, and
+    /// the connections in its backlog wait for the next one. Otherwise a stop accepts those, and
+    /// shuts the socket down.
+    ///
+    /// ```
+    /// use doorstep_driver::net::{Acceptor, Listener};
+    /// use std::net::{TcpListener, TcpStream};
+    ///
+    /// let kept = TcpListener::bind("127.0.0.1:0")?;
+    /// let acceptor = Acceptor::new(vec![Listener::from(kept.try_clone()?).with_shared(true)])?;
+    /// acceptor.stop();
+    /// let client = TcpStream::connect(kept.local_addr()?)?;
+    /// let next = Acceptor::new(vec![Listener::from(kept)])?;
+    /// assert!(next.accept()?.is_some());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_shared(mut self, shared: bool) -> Self {
+        self.shared = shared;
+        self
+    }
+
+    /// Whether another process has the socket, too ([`Listener::with_shared`]).
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.shared
+    }
+
     /// The address that it listens on.
     #[must_use]
     pub fn addr(&self) -> ListenerAddr {
         match &self.socket {
             Socket::Tcp(socket) => socket.local_addr().map_or(UNKNOWN, ListenerAddr::Tcp),
             Socket::Unix(socket) => {
-                let path = socket.local_addr().ok();
-                ListenerAddr::Unix(path.and_then(|at| at.as_pathname().map(Into::into)))
+                let at = socket.local_addr().ok();
+                let name = at.as_ref().and_then(abstract_name).map(Into::into);
+                let path = || at.as_ref().and_then(|at| at.as_pathname()).map(Into::into);
+                name.map_or_else(|| ListenerAddr::Unix(path()), ListenerAddr::UnixAbstract)
             }
         }
     }
@@ -104,15 +151,16 @@ impl Listener {
         }
     }
 
-    /// Wakes the threads that wait in `accept`, on Linux.
+    /// Wakes the threads that wait in `accept`, on Linux, and removes the file of a Unix socket.
     pub(super) fn shut_down(&self) {
         let _ = shutdown(self, Shutdown::Both);
+        self.file.iter().for_each(SocketFile::remove);
     }
 
     /// Whether a thread that waits in `accept` is woken by [`Listener::shut_down`], and no
     /// connection is lost by that.
-    pub(super) fn is_tcp(&self) -> bool {
-        matches!(self.socket, Socket::Tcp(_))
+    pub(super) fn is_woken_by_shut_down(&self) -> bool {
+        matches!(self.socket, Socket::Tcp(_)) && !self.shared
     }
 }
 
@@ -122,13 +170,13 @@ const UNKNOWN: ListenerAddr =
 
 impl From<TcpListener> for Listener {
     fn from(socket: TcpListener) -> Self {
-        Self { socket: Socket::Tcp(socket) }
+        Self::new(Socket::Tcp(socket))
     }
 }
 
 impl From<UnixListener> for Listener {
     fn from(socket: UnixListener) -> Self {
-        Self { socket: Socket::Unix(socket) }
+        Self::new(Socket::Unix(socket))
     }
 }
 
@@ -139,6 +187,16 @@ impl AsFd for Listener {
             Socket::Unix(socket) => socket.as_fd(),
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn abstract_name(address: &UnixSocketAddr) -> Option<&[u8]> {
+    std::os::linux::net::SocketAddrExt::as_abstract_name(address)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn abstract_name(_: &UnixSocketAddr) -> Option<&[u8]> {
+    None
 }
 
 /// Stops TCP handshakes from beginning: a filter on the socket drops every segment with the SYN
@@ -168,7 +226,7 @@ fn refuse_handshakes(_: &TcpListener) -> bool {
 /// Accepts by one system call.
 #[cfg(target_os = "linux")]
 fn accept(listener: impl AsFd, nonblocking: bool) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
-    use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
+    use rustix::io::{Errno, FdFlags, fcntl_setfd, ioctl_fionbio};
     use rustix::net::{SocketFlags, acceptfrom, acceptfrom_with};
 
     let mut flags = SocketFlags::CLOEXEC;

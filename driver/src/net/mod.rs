@@ -5,17 +5,21 @@
 
 mod acceptor;
 mod addresses;
+mod inherited;
 mod listen;
 mod listener;
 mod memory;
 mod peer_state;
 mod send;
 mod stream;
+mod unix;
 
 pub use acceptor::Acceptor;
 pub use addresses::{url, urls};
-pub use listen::{DEFAULT_BACKLOG, bind, bind_with_backlog};
+pub use inherited::{InheritedListener, inherited_listeners, stderr_is_connection, stdin_stream};
+pub use listen::{BindError, DEFAULT_BACKLOG, bind, bind_all, bind_with_backlog};
 pub use listener::{Listener, ListenerAddr};
 pub use memory::MemoryStream;
 pub use peer_state::{Disconnect, DisconnectDetector, PeerState};
 pub use stream::{Stream, UNIX_PEER};
+pub use unix::{DEFAULT_UNIX_MODE, MAX_UNIX_PATH, bind_unix, bind_unix_abstract};

@@ -72,6 +72,39 @@ impl Stream {
         Self(Kind::Unix(socket))
     }
 
+    /// A connection that another program has accepted, TCP or a Unix socket.
+    ///
+    /// # Errors
+    /// Returns `InvalidInput` if it is not a socket, or not a stream socket of one of these kinds,
+    /// `NotConnected` if it is not connected, such as a listening one, or the error of the system.
+    pub fn from_socket(socket: OwnedFd) -> io::Result<Self> {
+        use rustix::io::Errno;
+        use rustix::net::{AddressFamily, SocketType, getsockname, sockopt};
+
+        let invalid = |what| io::Error::new(ErrorKind::InvalidInput, what);
+        let at = match getsockname(&socket) {
+            Err(Errno::NOTSOCK) => return Err(invalid("it is not a socket")),
+            at => at?,
+        };
+        if sockopt::socket_type(&socket)? != SocketType::STREAM {
+            return Err(invalid("it is a datagram socket"));
+        }
+        match at.address_family() {
+            AddressFamily::INET | AddressFamily::INET6 => {
+                let socket = TcpStream::from(socket);
+                let peer = socket.peer_addr()?;
+                let _ = socket.set_nodelay(true);
+                Ok(Self::tcp(socket, peer))
+            }
+            AddressFamily::UNIX => {
+                let socket = UnixStream::from(socket);
+                socket.peer_addr()?;
+                Ok(Self::unix(socket))
+            }
+            _ => Err(invalid("it is neither a TCP nor a Unix socket")),
+        }
+    }
+
     /// Reads once into `buffer`. Returns the number of bytes, 0 at the end of input.
     ///
     /// # Errors
@@ -261,5 +294,32 @@ impl Read for &Stream {
 impl From<MemoryStream> for Stream {
     fn from(memory: MemoryStream) -> Self {
         Self(Kind::Memory(memory))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, UdpSocket};
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_socket_of_another_program_is_a_connection_or_an_error() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, peer) = listener.accept().unwrap();
+        let stream = Stream::from_socket(accepted.into()).unwrap();
+        assert_eq!((stream.peer_addr(), peer), (client.local_addr().unwrap(), peer));
+        let (one, _other) = UnixStream::pair().unwrap();
+        assert_eq!(Stream::from_socket(one.into()).unwrap().peer_addr(), UNIX_PEER);
+
+        let kind = |socket| Stream::from_socket(socket).unwrap_err().kind();
+        let directory = tempfile::tempdir().unwrap();
+        let unix = UnixListener::bind(directory.path().join("socket")).unwrap();
+        assert_eq!(kind(unix.into()), ErrorKind::NotConnected);
+        assert_eq!(kind(listener.into()), ErrorKind::NotConnected);
+        let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+        assert_eq!(kind(datagrams.into()), ErrorKind::InvalidInput);
+        assert_eq!(kind(File::open("/dev/null").unwrap().into()), ErrorKind::InvalidInput);
     }
 }
