@@ -10,6 +10,7 @@ mod arguments;
 mod banner;
 mod config;
 mod failure;
+mod logs;
 mod run;
 mod runtime;
 mod signals;
@@ -19,14 +20,19 @@ use std::process::ExitCode;
 
 use arguments::Arguments;
 use config::CommandConfig;
+use doorstep_core::log;
 
 fn main() -> ExitCode {
     let config = CommandConfig::from_arguments(Arguments::parse_or_exit());
     match config.and_then(|config| run::serve(&config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
+            // Errors of the system may quote what somebody else chose.
+            let mut line = Vec::new();
+            log::escape_controls(&mut line, format!("doorstep: {failure}").as_bytes());
+            line.push(b'\n');
             // If stderr is closed, the exit code still shows it.
-            let _ = writeln!(io::stderr(), "doorstep: {failure}");
+            let _ = io::stderr().write_all(&line);
             failure.exit_code()
         }
     }

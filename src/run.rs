@@ -2,22 +2,22 @@
 
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use doorstep_async_smol as smol;
 use doorstep_blocking as blocking;
 use doorstep_driver::cgi::ProcessLimit;
-use doorstep_driver::os::{self, Log};
-use doorstep_driver::{AccessLog, Cgi, Config, Files, ShutdownHandle, WithObserver, net};
+use doorstep_driver::os;
+use doorstep_driver::{Cgi, Config, Files, ShutdownHandle, WithObserver, net};
 
 use crate::arguments::Runtime;
 use crate::banner::Banner;
 use crate::config::CommandConfig;
 use crate::failure::Failure;
+use crate::logs::Logs;
 use crate::runtime::RuntimeServer;
-use crate::signals::Signals;
+use crate::signals::{Reload, Signals};
 
 /// Memory that must be available at the start, in bytes, mostly for the stacks of threads. With less,
 /// a later allocation would abort the process.
@@ -30,19 +30,19 @@ pub(crate) fn serve(config: &CommandConfig) -> Result<(), Failure> {
     os::can_allocate(MIN_MEMORY).map_err(Failure::Serve)?;
     // Caught before the banner is printed: a program that has read it may send a signal at once.
     let signals = Signals::catch().map_err(Failure::Serve)?;
-    let log = Arc::new(Log::stderr().map_err(Failure::Serve)?);
+    let logs = Logs::open(config)?;
     let served = match config.runtime {
-        Runtime::Blocking => serve_on::<blocking::Server>(config, signals, log.clone()),
-        Runtime::Smol => serve_on::<smol::Server>(config, signals, log.clone()),
+        Runtime::Blocking => serve_on::<blocking::Server>(config, signals, &logs),
+        Runtime::Smol => serve_on::<smol::Server>(config, signals, &logs),
     };
-    let _ = log.flush(LOG_FLUSH_TIMEOUT); // a stuck reader does not delay the exit any longer
+    logs.flush(LOG_FLUSH_TIMEOUT); // a stuck reader does not delay the exit any longer
     served
 }
 
 fn serve_on<S: RuntimeServer>(
     config: &CommandConfig,
     signals: Signals,
-    log: Arc<Log>,
+    logs: &Logs,
 ) -> Result<(), Failure> {
     let no_directory = |error| Failure::directory(&config.root, error);
     let files = Files::with_symlinks(&config.root, config.symlinks).map_err(no_directory)?;
@@ -53,11 +53,10 @@ fn serve_on<S: RuntimeServer>(
     let kill_wait = server_config.kill_wait;
     let server = S::new(listen(config)?, server_config).map_err(Failure::Serve)?;
     let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
-    handle_signals(signals, server.shutdown_handle(), processes, kill_wait)?;
+    let reload = logs.reload(config);
+    handle_signals(signals, server.shutdown_handle(), processes, kill_wait, reload)?;
     let banner = Banner(server.addresses().to_vec());
-    let access_log = AccessLog::new(log);
-    let access_log = if config.access_log { access_log } else { access_log.quiet() };
-    let observer = WithObserver::new(banner, |banner| banner, access_log);
+    let observer = WithObserver::new(banner, |banner| banner, logs.observer(config));
     let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let workers = config.threads.unwrap_or_else(processors);
     let served = match cgi {
@@ -93,11 +92,13 @@ fn listen(config: &CommandConfig) -> Result<Vec<TcpListener>, Failure> {
 }
 
 /// From here on the first signal shuts the server down, and the second one kills the `processes`.
+/// SIGHUP calls `reload`.
 fn handle_signals(
     signals: Signals,
     shutdown: ShutdownHandle,
     processes: Option<ProcessLimit>,
     kill_wait: Duration,
+    reload: Vec<Reload>,
 ) -> Result<(), Failure> {
     let shut_down = move |is_interrupt: bool| {
         shutdown.stop();
@@ -106,5 +107,5 @@ fn handle_signals(
         }
     };
     let kill = move || processes.iter().for_each(|limit| limit.kill(kill_wait));
-    signals.handle(shut_down, kill).map_err(Failure::Serve)
+    signals.handle(shut_down, kill, reload).map_err(Failure::Serve)
 }
