@@ -3,7 +3,7 @@
 use std::env;
 use std::io::{self, IsTerminal};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use doorstep_driver::AccessLog;
@@ -57,8 +57,10 @@ impl Logs {
         if config.logs.access.is_none() && config.logs.error.is_none() {
             return Vec::new();
         }
-        let logs = [self.access.clone(), self.error.clone()];
-        vec![Box::new(move || logs.iter().for_each(|log| log.reopen()))]
+        // The thread of the signals does not keep a log alive, which is flushed when it is dropped.
+        let logs = [&self.access, &self.error].map(Arc::downgrade);
+        let reopen = |log: &Weak<Log>| log.upgrade().iter().for_each(|log| log.reopen());
+        vec![Box::new(move || logs.iter().for_each(reopen))]
     }
 
     /// Waits until everything is written, at most for `timeout`.

@@ -61,6 +61,8 @@ struct LogQueue {
     format: Format,
     /// Whether the file is to be opened again.
     reopen: bool,
+    /// Whether lines that a file has dropped are to be reported now.
+    flush: bool,
     writing: bool,
     closed: bool,
 }
@@ -137,6 +139,7 @@ impl Log {
             repeat_filter: RepeatFilter::new(&settings),
             format: Format::default(),
             reopen: false,
+            flush: false,
             writing: false,
             closed: false,
         };
@@ -206,7 +209,8 @@ impl Log {
         self.shared.update(|queue| {
             let counted = queue.repeat_filter.take_all(Instant::now());
             self.shared.push_summaries(queue, counted);
-            false
+            queue.flush = true;
+            true
         });
         let queue = self.shared.lock();
         let (_queue, waited) = self
@@ -240,8 +244,6 @@ impl Shared {
                 queue = self.wait_for_work(queue);
             }
             if !queue.is_busy() && queue.dropped == 0 {
-                drop(queue);
-                out.close(self);
                 return;
             }
             batch.clear();
@@ -249,13 +251,16 @@ impl Shared {
             queue.lines = 0;
             queue.writing = true;
             let dropped = mem::take(&mut queue.dropped);
-            let reopen = mem::take(&mut queue.reopen);
+            let (reopen, flush) = (mem::take(&mut queue.reopen), mem::take(&mut queue.flush));
             drop(queue);
 
             if reopen {
                 out.reopen(self);
             }
             out.write(&mut batch, dropped, self);
+            if flush {
+                out.flush(self);
+            }
         }
     }
 
@@ -375,9 +380,9 @@ impl<W: Write> Output<W> {
         }
     }
 
-    fn close(&mut self, shared: &Shared) {
+    fn flush(&mut self, shared: &Shared) {
         if let Self::File(file, stderr) = self {
-            let report = file.close();
+            let report = file.flush();
             shared.report(stderr.as_mut(), report);
         }
     }
@@ -386,7 +391,7 @@ impl<W: Write> Output<W> {
 impl LogQueue {
     /// Whether there is something to do for the writing thread, or it does it.
     fn is_busy(&self) -> bool {
-        self.writing || self.reopen || !self.text.is_empty()
+        self.writing || self.reopen || self.flush || !self.text.is_empty()
     }
 
     /// Queues lines, or drops and counts them.

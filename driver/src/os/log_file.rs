@@ -99,10 +99,9 @@ impl LogFile {
         }
     }
 
-    /// Returns the report about lines that were dropped, at the end.
-    pub(super) fn close(&mut self) -> Option<String> {
-        self.dropped += u64::from(!self.rest_of_line.is_empty());
-        (self.dropped > 0).then(|| self.summary("is closed"))
+    /// Returns the report about lines that were dropped so far and were not reported.
+    pub(super) fn flush(&mut self) -> Option<String> {
+        (self.dropped > 0).then(|| self.summary("cannot be written to"))
     }
 
     fn write_lines(&mut self, lines: &[u8]) -> Option<String> {
@@ -111,6 +110,7 @@ impl LogFile {
             return None;
         }
         let rest = mem::take(&mut self.rest_of_line);
+        let writes = !lines.is_empty() || !rest.is_empty();
         if let Err((written, error)) = write_all(&mut self.file, &rest) {
             self.rest_of_line = rest[written..].to_vec();
             self.dropped += count_lines(lines);
@@ -124,7 +124,7 @@ impl LogFile {
             self.dropped += count_lines(&after[self.rest_of_line.len()..]);
             return self.fault("write to", &error);
         }
-        if self.faulty && self.is_current() {
+        if self.faulty && writes && self.is_current() {
             self.faulty = false;
             return Some(self.summary("can be written to again"));
         }

@@ -97,7 +97,7 @@ fn a_file_that_cannot_be_opened_again_is_reported_once_and_no_line_of_a_moved_on
     let report = file.write_later(b"3\n").unwrap();
     assert!(report.ends_with("can be written to again: 0 log lines dropped"), "{report}");
     assert_eq!(read(&path), "3\n");
-    assert_eq!((file.write_later(b"4\n"), file.close()), (None, None));
+    assert_eq!((file.write_later(b"4\n"), file.flush()), (None, None));
 }
 
 #[test]
@@ -125,6 +125,7 @@ fn a_full_disk_is_reported_once_and_recovers() {
     let report = file.write(b"1\n2\n", 0).unwrap();
     assert!(report.contains("access.log\": no space left on the device (ENOSPC)"), "{report}");
     assert_eq!(file.write(b"3\n", 1), None);
+    assert_eq!(file.write(b"", 0), None, "nothing was written");
     fs::remove_file(&path).unwrap();
     assert_eq!(file.reopen(), None);
     let report = file.write(b"4\n", 0).unwrap();
@@ -133,7 +134,7 @@ fn a_full_disk_is_reported_once_and_recovers() {
     symlink("/dev/full", path.with_extension("2")).unwrap();
     let mut file = LogFile::open(&path.with_extension("2")).unwrap();
     assert!(file.write(b"1\n", 0).is_some());
-    assert!(file.close().unwrap().ends_with("is closed: 1 log line dropped"));
+    assert!(file.flush().unwrap().ends_with("cannot be written to: 1 log line dropped"));
 }
 
 #[test]
