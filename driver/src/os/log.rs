@@ -107,7 +107,7 @@ impl Log {
     /// # Errors
     /// Returns an error if the file cannot be opened for appending, or if there is no thread left.
     pub fn file_with_settings(path: impl AsRef<Path>, settings: LogSettings) -> io::Result<Self> {
-        let file = LogFile::open(path.as_ref())?;
+        let file = LogFile::open(path.as_ref(), settings.check_interval)?;
         Self::start(Output::<io::Sink>::File(file, log_file::stderr().ok()), settings)
     }
 

@@ -22,9 +22,6 @@ use rustix::fs::OFlags;
 
 use super::describe_error;
 
-/// How often the path is compared with the file that is open, and how long to wait before it is opened
-/// again after that has failed.
-const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long to wait for the reader of a pipe or terminal that does not accept more.
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -34,6 +31,8 @@ pub(super) struct LogFile {
     path: PathBuf,
     file: File,
     id: FileId,
+    /// [`LogSettings::check_interval`](super::LogSettings::check_interval)
+    check_interval: Duration,
     /// When the path was compared last.
     checked: Instant,
     /// The rest of a line whose beginning was written.
@@ -65,7 +64,7 @@ impl LogFile {
     ///
     /// # Errors
     /// Returns an error if it cannot be opened for appending.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, check_interval: Duration) -> io::Result<Self> {
         // The working directory may change later.
         let path = path::absolute(path)?;
         let (file, id) = open(&path)?;
@@ -73,6 +72,7 @@ impl LogFile {
             path,
             file,
             id,
+            check_interval,
             checked: Instant::now(),
             rest_of_line: Vec::new(),
             dropped: 0,
@@ -133,7 +133,7 @@ impl LogFile {
 
     /// Whether it is time to compare the path, or to open it again.
     fn is_due(&self) -> bool {
-        self.id.is_regular && self.checked.elapsed() >= CHECK_INTERVAL
+        self.id.is_regular && self.checked.elapsed() >= self.check_interval
     }
 
     /// Opens the file again if its path leads to another one, or to none.

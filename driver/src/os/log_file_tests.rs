@@ -1,15 +1,15 @@
 //! Log files that are rotated, removed, full, or cannot be opened again.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{CHECK_INTERVAL, LogFile};
+use super::LogFile;
 use crate::os::{Log, LogSettings};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -24,10 +24,14 @@ fn read(path: &PathBuf) -> String {
     fs::read_to_string(path).unwrap()
 }
 
+fn open(path: &Path) -> io::Result<LogFile> {
+    LogFile::open(path, LogSettings::default().check_interval)
+}
+
 impl LogFile {
     /// Writes as if a second had passed since the last check.
     fn write_later(&mut self, lines: &[u8]) -> Option<String> {
-        self.checked = self.checked.checked_sub(CHECK_INTERVAL).unwrap();
+        self.checked = self.checked.checked_sub(self.check_interval).unwrap();
         self.write(lines, 0)
     }
 }
@@ -35,10 +39,10 @@ impl LogFile {
 #[test]
 fn a_new_file_is_not_for_everybody_and_an_old_one_is_appended_to() {
     let (_directory, path) = directory();
-    let mut file = LogFile::open(&path).unwrap();
+    let mut file = open(&path).unwrap();
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o137, 0);
     assert_eq!(file.write(b"1\n", 0), None);
-    let mut file = LogFile::open(&path).unwrap();
+    let mut file = open(&path).unwrap();
     assert_eq!(file.write(b"2\n3\n", 0), None);
     assert_eq!(read(&path), "1\n2\n3\n");
 }
@@ -47,7 +51,7 @@ fn a_new_file_is_not_for_everybody_and_an_old_one_is_appended_to() {
 fn a_file_that_was_renamed_or_removed_is_opened_again() {
     let (directory, path) = directory();
     let old = directory.path().join("access.log.1");
-    let mut file = LogFile::open(&path).unwrap();
+    let mut file = open(&path).unwrap();
     assert_eq!(file.write(b"1\n", 0), None);
     fs::rename(&path, &old).unwrap();
     assert_eq!(file.write(b"2\n", 0), None, "within the same second");
@@ -73,7 +77,7 @@ fn a_symbolic_link_that_leads_to_another_file_is_followed() {
     let (directory, path) = directory();
     let [monday, tuesday] = ["monday", "tuesday"].map(|name| directory.path().join(name));
     symlink(&monday, &path).unwrap();
-    let mut file = LogFile::open(&path).unwrap();
+    let mut file = open(&path).unwrap();
     assert_eq!(file.write(b"1\n", 0), None);
     fs::remove_file(&path).unwrap();
     symlink(&tuesday, &path).unwrap();
@@ -87,7 +91,7 @@ fn a_file_that_cannot_be_opened_again_is_reported_once_and_no_line_of_a_moved_on
     let (inside, outside) = (directory.path().join("logs"), directory.path().join("moved"));
     fs::create_dir(&inside).unwrap();
     let path = inside.join(path.file_name().unwrap());
-    let mut file = LogFile::open(&path).unwrap();
+    let mut file = open(&path).unwrap();
     fs::rename(&inside, &outside).unwrap();
     let report = file.write_later(b"1\n").unwrap();
     assert!(report.starts_with("cannot open the log file \"/"), "{report}");
@@ -106,7 +110,7 @@ fn lines_for_a_removed_file_that_cannot_be_opened_again_are_dropped_and_counted(
     let inside = directory.path().join("logs");
     fs::create_dir(&inside).unwrap();
     let path = inside.join(path.file_name().unwrap());
-    let mut file = LogFile::open(&path).unwrap();
+    let mut file = open(&path).unwrap();
     fs::remove_dir_all(&inside).unwrap();
     assert!(file.write_later(b"1\n2\n").unwrap().starts_with("cannot open"));
     assert_eq!(file.write_later(b"3\n"), None);
@@ -121,7 +125,7 @@ fn lines_for_a_removed_file_that_cannot_be_opened_again_are_dropped_and_counted(
 fn a_full_disk_is_reported_once_and_recovers() {
     let (_directory, path) = directory();
     symlink("/dev/full", &path).unwrap();
-    let mut file = LogFile::open(&path).unwrap();
+    let mut file = open(&path).unwrap();
     let report = file.write(b"1\n2\n", 0).unwrap();
     assert!(report.contains("access.log\": no space left on the device (ENOSPC)"), "{report}");
     assert_eq!(file.write(b"3\n", 1), None);
@@ -132,7 +136,7 @@ fn a_full_disk_is_reported_once_and_recovers() {
     assert!(report.ends_with("can be written to again: 4 log lines dropped"), "{report}");
     assert_eq!(read(&path), "4\n");
     symlink("/dev/full", path.with_extension("2")).unwrap();
-    let mut file = LogFile::open(&path.with_extension("2")).unwrap();
+    let mut file = open(&path.with_extension("2")).unwrap();
     assert!(file.write(b"1\n", 0).is_some());
     assert!(file.flush().unwrap().ends_with("cannot be written to: 1 log line dropped"));
 }
@@ -140,7 +144,7 @@ fn a_full_disk_is_reported_once_and_recovers() {
 #[test]
 fn lines_that_had_no_room_in_the_queue_are_reported() {
     let (_directory, path) = directory();
-    let mut file = LogFile::open(&path).unwrap();
+    let mut file = open(&path).unwrap();
     let report = file.write(b"1\n", 7).unwrap();
     assert!(report.ends_with("access.log\" was too slow: 7 log lines dropped"), "{report}");
     assert_eq!((file.write(b"2\n", 0), read(&path)), (None, "1\n2\n".into()));
@@ -152,9 +156,9 @@ fn a_line_of_which_a_part_was_written_is_completed_first() {
     let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
     assert!(made.success());
     // Opened for both, so that it does not wait for a writer.
-    let open = || File::options().read(true).write(true).open(&path).unwrap();
-    let reader = open();
-    let mut file = LogFile::open(&path).unwrap();
+    let open_both = || File::options().read(true).write(true).open(&path).unwrap();
+    let reader = open_both();
+    let mut file = open(&path).unwrap();
     let lines: String = (0..20_000).map(|n| format!("line {n}\n")).collect();
     let thread = thread::spawn(move || (file.write(lines.as_bytes(), 0), file));
     let unread = || rustix::io::ioctl_fionread(&reader).unwrap();
@@ -185,7 +189,7 @@ fn a_line_of_which_a_part_was_written_is_completed_first() {
 fn a_named_pipe_that_nobody_reads_cannot_be_opened() {
     let (_directory, path) = directory();
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-    assert!(LogFile::open(&path).is_err(), "and does not wait");
+    assert!(open(&path).is_err(), "and does not wait");
 }
 
 #[test]
