@@ -60,7 +60,7 @@ pub use doorstep_driver::files::Files;
 pub use doorstep_driver::net::{MemoryStream, PeerState, Stream};
 pub use doorstep_driver::os::{Log, Symlinks};
 pub use doorstep_driver::{
-    AccessLog, Config, Ending, Observer, Record, Response, ShutdownHandle, ShutdownReport,
+    AccessLog, Config, Ending, Format, Observer, Record, Response, ShutdownHandle, ShutdownReport,
     ShutdownSchedule, Stopping, Timing, WithObserver,
 };
 pub use exchange::{Body, Exchange};

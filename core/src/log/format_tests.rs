@@ -5,6 +5,9 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::{Ending, Format, Level, LocalTime, Record, RequestId, Timing, UNIX_PEER};
 use crate::http1::{Connection, Event, Limits};
 
@@ -164,17 +167,44 @@ fn any_bytes_in_a_json_string_can_be_restored() {
         b"\xe2\x80 \xf0\x9f\x98",
         b"\\x1b\x1b",
     ] {
-        let mut record = Record::new(([192, 0, 2, 7], 1).into(), text, 400);
-        record.user = Some(text);
-        let mut out = Vec::new();
-        Format::Json.write(&mut out, &record, &AT);
-        let line = String::from_utf8(out).unwrap();
-        let line = line.strip_suffix('\n').unwrap();
-        assert!(!line.chars().any(|c| c.is_control() || c == '\u{202e}' || c == '\u{2028}'));
-        let (_, value) = line.split_once("\"request_line\":\"").unwrap();
-        let (value, _) = value.split_once("\",\"status\"").unwrap();
-        assert_eq!(restore(value), text);
+        check_restored(text);
     }
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_bytes_a_json_line_is_one_line_and_restores_them(
+        text in vec(prop_oneof![any::<u8>(), Just(b'\\'), Just(b'"'), Just(b'x')], 0..48),
+    ) {
+        check_restored(&text);
+    }
+
+    #[test]
+    fn whatever_the_bytes_a_combined_line_has_six_quotes_and_nine_spaces_outside_of_them(
+        text in vec(prop_oneof![any::<u8>(), Just(b'\\'), Just(b'"'), Just(b' ')], 0..48),
+    ) {
+        let mut record = Record::new(([192, 0, 2, 7], 1).into(), &text, 400);
+        record.user = Some(&text);
+        let mut out = Vec::new();
+        Format::Combined.write(&mut out, &record, &AT);
+        let line = String::from_utf8(out).unwrap();
+        assert_eq!((line.lines().count(), line.matches('"').count()), (1, 6));
+        let outside: String = line.split('"').step_by(2).collect();
+        assert_eq!(outside.matches(' ').count(), 9);
+    }
+}
+
+fn check_restored(text: &[u8]) {
+    let mut record = Record::new(([192, 0, 2, 7], 1).into(), text, 400);
+    record.user = Some(text);
+    let mut out = Vec::new();
+    Format::Json.write(&mut out, &record, &AT);
+    let line = String::from_utf8(out).unwrap();
+    let line = line.strip_suffix('\n').unwrap();
+    assert!(!line.chars().any(|c| c.is_control() || c == '\u{202e}' || c == '\u{2028}'));
+    let (_, value) = line.split_once("\"request_line\":\"").unwrap();
+    let (value, _) = value.split_once("\",\"status\"").unwrap();
+    assert_eq!(restore(value), text);
 }
 
 #[test]
