@@ -146,6 +146,7 @@ fn logrotate_rotates_with_and_without_a_signal() -> io::Result<()> {
 #[ignore = "needs the right to mount a file system"]
 fn a_disk_that_was_full_is_written_again_without_a_split_line() -> io::Result<()> {
     let root = root();
+    let line = Regex::new(r#"^127\.0\.0\.1 - - \[[^]]*\] .*$"#).expect("it is a pattern");
     for runtime in RUNTIMES {
         let (directory, access, _) = logs();
         let mounted = Command::new("mount")
@@ -174,7 +175,6 @@ fn a_disk_that_was_full_is_written_again_without_a_split_line() -> io::Result<()
         let last = stderr.lines().last().unwrap_or_default();
         let dropped = last.split(": ").last().and_then(|rest| rest.split(' ').next());
         let dropped: usize = dropped.and_then(|n| n.parse().ok()).expect(last);
-        let line = Regex::new(r#"^127\.0\.0\.1 - - \[[^]]*\] .*$"#).expect("it is a pattern");
         // The line that was torn is whole: its end is the first thing in the new file.
         let joined = full + &log;
         assert!(joined.lines().all(|whole| line.is_match(whole)), "{log}");

@@ -11,8 +11,8 @@ use core::net::IpAddr;
 use super::escape::{escape_with, push_peer};
 use super::{Level, LocalTime, Record, UNIX_PEER};
 use crate::bytes::{push_decimal, push_display};
-use crate::http1::Version;
 use crate::http1::date::{four_digits, two_digits};
+use crate::http1::{Head, Version};
 
 pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, at: &LocalTime) {
     let head = record.head;
@@ -51,7 +51,7 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, at: &LocalTime) {
         push_string(out, ending.as_bytes());
     });
     member(out, "error", record.error_message, push_message);
-    member(out, "host", head.and_then(|head| head.host()), push_string);
+    member(out, "host", head.and_then(Head::host), push_string);
     member(out, "referer", header("Referer"), push_string);
     member(out, "user_agent", header("User-Agent"), push_string);
     member(out, "tls", record.tls_version, |out, tls| push_string(out, tls.as_bytes()));
