@@ -71,7 +71,19 @@ fn escape(text: &str) -> String {
 
 fn print(text: &str) {
     let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let _ = stdout.write_all(&escaped(text)).and_then(|()| stdout.flush());
+}
+
+/// The lines of a text, safe to show whatever the names in them.
+fn escaped(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    for (n, line) in text.split('\n').enumerate() {
+        if n > 0 {
+            out.push(b'\n');
+        }
+        log::escape_controls(&mut out, line.as_bytes());
+    }
+    out
 }
 
 #[cfg(test)]
@@ -110,6 +122,12 @@ mod tests {
             banner_of("[fe80::1%4000000000]:80", &[]), // no interface has this number
             "Serving HTTP on fe80::1 port 80 (http://[fe80::1%254000000000]:80/) ...\n"
         );
+    }
+
+    #[test]
+    fn r_14_only_line_ends_reach_the_terminal_as_they_are() {
+        let text = escaped("a\u{202e}b\x1b[31m\n  é\u{2066}\n");
+        assert_eq!(text, "a\\xe2\\x80\\xaeb\\x1b[31m\n  é\\xe2\\x81\\xa6\n".as_bytes());
     }
 
     #[test]

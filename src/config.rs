@@ -14,7 +14,7 @@ use doorstep_core::site::Site;
 use doorstep_driver::cgi::CgiSettings;
 use doorstep_driver::os::{self, Opened, Root, Symlinks};
 
-use crate::arguments::{Arguments, BindAddress, Protocol, Runtime};
+use crate::arguments::{Arguments, BindAddress, LogTargets, Protocol, Runtime};
 use crate::failure::Failure;
 
 /// Everything [`crate::run::serve`] needs.
@@ -44,6 +44,7 @@ pub(crate) struct CommandConfig {
     /// The time limit of a graceful shutdown.
     pub(crate) grace: Duration,
     pub(crate) access_log: bool,
+    pub(crate) logs: LogTargets,
     pub(crate) site: Site,
     pub(crate) symlinks: Symlinks,
     /// The value of the Server header; empty omits the header, `None` is the default.
@@ -99,6 +100,7 @@ impl CommandConfig {
             health: arguments.health,
             grace: limits.grace,
             access_log: !arguments.quiet,
+            logs: arguments.logs.targets(),
             site,
             symlinks,
             server_header,

@@ -27,6 +27,8 @@ pub(crate) enum Failure {
     ScriptDirectory(String),
     /// Scripts cannot run as this user.
     User(String, io::Error),
+    /// The file of a log cannot be opened, which this option names.
+    LogFile { path: PathBuf, option: &'static str, error: io::Error },
     /// The address cannot be listened on.
     Bind { address: Option<String>, port: u16, error: io::Error },
     /// The Unix socket of this path, or abstract name after a `@`, cannot be listened on.
@@ -54,7 +56,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::Directory(..) | Self::NotADirectory(_) | Self::SpaPage(..) => 2,
             Self::MimeTypes(..) | Self::MimeTypesLine(..) => 2,
-            Self::ScriptDirectory(_) | Self::User(..) => 2,
+            Self::ScriptDirectory(_) | Self::User(..) | Self::LogFile { .. } => 2,
             Self::InheritedAndBind => 2,
             Self::Bind { .. } | Self::BindUnix(..) | Self::Serve(_) => 1,
             Self::Inherited(_) | Self::Inetd(_) => 1,
@@ -100,6 +102,15 @@ impl fmt::Display for Failure {
                     _ => "omit --cgi-user",
                 })
             }
+            Self::LogFile { path, option, error } if error.kind() == ErrorKind::NotFound => write!(
+                f,
+                "cannot open the log file {path:?}: its directory does not exist; make it, or give \
+                 another file with {option}"
+            ),
+            Self::LogFile { path, option, error } => write!(
+                f,
+                "cannot open the log file {path:?}: {error}; give another file with {option}"
+            ),
             Self::Bind { address, port, error } => fmt_bind(f, address.as_deref(), *port, error),
             Self::BindUnix(path, error) => fmt_bind_unix(f, path, error),
             Self::Inherited(error) => write!(
@@ -198,6 +209,11 @@ mod tests {
         Failure::User("a\nb".into(), kind.into()).to_string()
     }
 
+    fn log_file(kind: ErrorKind) -> String {
+        let (path, option) = ("a\nb".into(), "--access-log");
+        Failure::LogFile { path, option, error: kind.into() }.to_string()
+    }
+
     #[test]
     fn b_284_each_failure_is_one_line_that_says_what_to_do() {
         let missing = Failure::Directory("a\nb".into(), ErrorKind::NotFound.into()).to_string();
@@ -211,6 +227,8 @@ mod tests {
             ),
             (Failure::ScriptDirectory("a\nb".into()).to_string(), "--cgi-dir"),
             (Failure::SpaPage("a\nb".into(), "not a file".into()).to_string(), "--spa"),
+            (log_file(ErrorKind::NotFound), "make it, or give another file with --access-log"),
+            (log_file(ErrorKind::PermissionDenied), "give another file with --access-log"),
             (user(ErrorKind::NotFound), "give another user with --cgi-user"),
             (user(ErrorKind::PermissionDenied), "omit --cgi-user"),
             (bind(None, 8000, ErrorKind::AddrInUse), "doorstep 0"),

@@ -56,6 +56,8 @@ mod documents {
     struct Embedding;
     #[doc = include_str!("../docs/files.md")]
     struct Files;
+    #[doc = include_str!("../docs/logs.md")]
+    struct Logs;
     #[doc = include_str!("../docs/performance.md")]
     struct Performance;
     #[doc = include_str!("../docs/sockets.md")]

@@ -11,6 +11,7 @@ mod banner;
 mod config;
 mod failure;
 mod listen;
+mod logs;
 mod run;
 mod runtime;
 mod service_manager;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 
 use arguments::Arguments;
 use config::CommandConfig;
+use doorstep_core::log;
 use doorstep_driver::net;
 
 fn main() -> ExitCode {
@@ -32,8 +34,12 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !is_quiet {
+                // Errors of the system may quote what somebody else chose.
+                let mut line = Vec::new();
+                log::escape_controls(&mut line, format!("doorstep: {failure}").as_bytes());
+                line.push(b'\n');
                 // If stderr is closed, the exit code still shows it.
-                let _ = writeln!(io::stderr(), "doorstep: {failure}");
+                let _ = io::stderr().write_all(&line);
             }
             failure.exit_code()
         }

@@ -1,8 +1,6 @@
 //! The life of the server: bind, print the banner, serve until a signal, shut down.
 
-use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -10,17 +8,18 @@ use doorstep_async_smol as smol;
 use doorstep_blocking as blocking;
 use doorstep_driver::cgi::ProcessLimit;
 use doorstep_driver::net::{self, Listener, Stream};
-use doorstep_driver::os::{self, Log};
-use doorstep_driver::{AccessLog, Cgi, Config, Files, Health, ShutdownHandle, WithObserver};
+use doorstep_driver::os;
+use doorstep_driver::{Cgi, Config, Files, Health, ShutdownHandle, WithObserver};
 
 use crate::arguments::Runtime;
 use crate::banner::Banner;
 use crate::config::CommandConfig;
 use crate::failure::Failure;
 use crate::listen;
+use crate::logs::Logs;
 use crate::runtime::{RuntimeServer, Served};
 use crate::service_manager::Manager;
-use crate::signals::Signals;
+use crate::signals::{Reload, Signals};
 
 /// Memory that must be available at the start, in bytes, mostly for the stacks of threads. With less,
 /// a later allocation would abort the process.
@@ -37,33 +36,29 @@ pub(crate) fn serve(config: &CommandConfig) -> Result<(), Failure> {
     }
     // Caught before the banner is printed: a program that has read it may send a signal at once.
     let signals = Signals::catch().map_err(Failure::Serve)?;
-    let log = Arc::new(Log::stderr().map_err(Failure::Serve)?);
+    let logs = Logs::open(config)?;
     let served = match config.runtime {
         Runtime::Blocking => {
-            serve_on::<blocking::Server>(config, Source::Listen(signals, inherited), log.clone())
+            serve_on::<blocking::Server>(config, Source::Listen(signals, inherited), &logs)
         }
         Runtime::Smol => {
-            serve_on::<smol::Server>(config, Source::Listen(signals, inherited), log.clone())
+            serve_on::<smol::Server>(config, Source::Listen(signals, inherited), &logs)
         }
     };
-    let _ = log.flush(LOG_FLUSH_TIMEOUT); // a stuck reader does not delay the exit any longer
+    logs.flush(LOG_FLUSH_TIMEOUT); // a stuck reader does not delay the exit any longer
     served
 }
 
 /// Serves the connection on standard input. Signals have their default effect, and there is no
-/// banner. There is no log either if it would be sent to the client.
+/// banner.
 fn serve_stdin(config: &CommandConfig) -> Result<(), Failure> {
     let source = Source::Connection(net::stdin_stream().map_err(Failure::Inetd)?);
-    let log = match net::stderr_is_connection() {
-        true => Log::from_writer(io::sink()),
-        false => Log::stderr(),
-    };
-    let log = Arc::new(log.map_err(Failure::Serve)?);
+    let logs = Logs::open(config)?;
     let served = match config.runtime {
-        Runtime::Blocking => serve_on::<blocking::Server>(config, source, log.clone()),
-        Runtime::Smol => serve_on::<smol::Server>(config, source, log.clone()),
+        Runtime::Blocking => serve_on::<blocking::Server>(config, source, &logs),
+        Runtime::Smol => serve_on::<smol::Server>(config, source, &logs),
     };
-    let _ = log.flush(LOG_FLUSH_TIMEOUT);
+    logs.flush(LOG_FLUSH_TIMEOUT);
     served
 }
 
@@ -77,7 +72,7 @@ enum Source {
 fn serve_on<S: RuntimeServer>(
     config: &CommandConfig,
     source: Source,
-    log: Arc<Log>,
+    logs: &Logs,
 ) -> Result<(), Failure> {
     let no_directory = |error| Failure::directory(&config.root, error);
     let files = Files::with_symlinks(&config.root, config.symlinks).map_err(no_directory)?;
@@ -94,7 +89,8 @@ fn serve_on<S: RuntimeServer>(
             addresses.extend(listeners.iter().map(Listener::addr));
             let server = S::new(listeners, server_config).map_err(Failure::Serve)?;
             let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
-            handle_signals(signals, server.shutdown_handle(), processes, kill_wait)?;
+            let reload = logs.reload(config);
+            handle_signals(signals, server.shutdown_handle(), processes, kill_wait, reload)?;
             manager = Manager::from_env();
             manager.watch(server.shutdown_handle())?;
             Served::Listeners(server)
@@ -102,9 +98,7 @@ fn serve_on<S: RuntimeServer>(
         Source::Connection(stream) => Served::Connection(Box::new((stream, server_config))),
     };
     let banner = Banner(addresses);
-    let access_log = AccessLog::new(log);
-    let access_log = if config.access_log { access_log } else { access_log.quiet() };
-    let observer = WithObserver::new(banner, |banner| banner, access_log);
+    let observer = WithObserver::new(banner, |banner| banner, logs.observer(config));
     let observer = WithObserver::new(manager, |manager| manager, observer);
     let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let workers = config.threads.unwrap_or_else(processors);
@@ -138,11 +132,13 @@ fn server_config(config: &CommandConfig) -> Config {
 }
 
 /// From here on the first signal shuts the server down, and the second one kills the `processes`.
+/// SIGHUP calls `reload`.
 fn handle_signals(
     signals: Signals,
     shutdown: ShutdownHandle,
     processes: Option<ProcessLimit>,
     kill_wait: Duration,
+    reload: Vec<Reload>,
 ) -> Result<(), Failure> {
     let shut_down = move |is_interrupt: bool| {
         shutdown.stop();
@@ -151,5 +147,5 @@ fn handle_signals(
         }
     };
     let kill = move || processes.iter().for_each(|limit| limit.kill(kill_wait));
-    signals.handle(shut_down, kill).map_err(Failure::Serve)
+    signals.handle(shut_down, kill, reload).map_err(Failure::Serve)
 }

@@ -1,8 +1,12 @@
 //! Signals. The first SIGINT (Ctrl-C) or SIGTERM shuts the server down gracefully. A second one ends
-//! the process and its scripts at once; so does SIGHUP, when the terminal is closed, and SIGQUIT.
+//! the process and its scripts at once, and so does SIGQUIT.
+//!
+//! SIGHUP reloads what can be reloaded, such as log files. If there is nothing, it ends the process:
+//! then it says that the terminal was closed.
 
 use std::fs;
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -17,6 +21,10 @@ use crate::banner;
 /// The same signal within this time is a duplicate: `timeout` and others send it to the process and
 /// to its process group.
 const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
+
+/// Reloads something at SIGHUP: opens a log file again, for example. It must not wait for long, and
+/// reports its errors itself.
+pub(crate) type Reload = Box<dyn Fn() + Send>;
 
 /// The signals that stop the server, caught as soon as this exists.
 pub(crate) struct Signals(signal_hook::iterator::Signals);
@@ -36,15 +44,26 @@ impl Signals {
     }
 
     /// Starts a thread that handles the signals. The first SIGINT or SIGTERM calls `shut_down` with
-    /// whether it was SIGINT. The second one, or any other signal, calls `before_exit` and then has
-    /// its default effect, so that the parent process sees which signal it was.
+    /// whether it was SIGINT. SIGHUP calls each of `reload`, if there are any, also if the signal was
+    /// ignored (`nohup`). The second SIGINT or SIGTERM, or any other signal, calls `before_exit` and
+    /// then has its default effect, so that the parent process sees which signal it was.
     pub(crate) fn handle(
         mut self,
         shut_down: impl FnOnce(bool) + Send + 'static,
         before_exit: impl FnOnce() + Send + 'static,
+        reload: Vec<Reload>,
     ) -> io::Result<()> {
+        if !reload.is_empty() {
+            self.0.add_signal(SIGHUP)?;
+        }
         thread::Builder::new().name("signals".into()).spawn(move || {
-            let mut signals = self.0.forever();
+            let mut signals = self.0.forever().filter(|&signal| {
+                let reloads = signal == SIGHUP && !reload.is_empty();
+                if reloads {
+                    reload_all(&reload);
+                }
+                !reloads
+            });
             let mut signal = signals.next();
             if matches!(signal, Some(SIGINT | SIGTERM)) {
                 if signal == Some(SIGINT) {
@@ -62,6 +81,13 @@ impl Signals {
             }
         })?;
         Ok(())
+    }
+}
+
+/// Calls each function. A panic ends there: the signals after it must have their effects.
+fn reload_all(reload: &[Reload]) {
+    for reload in reload {
+        let _ = panic::catch_unwind(AssertUnwindSafe(reload));
     }
 }
 

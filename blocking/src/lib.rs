@@ -61,8 +61,8 @@ pub use doorstep_driver::files::Files;
 pub use doorstep_driver::net::{MemoryStream, PeerState, Stream};
 pub use doorstep_driver::os::{Log, Symlinks};
 pub use doorstep_driver::{
-    AccessLog, Config, Ending, Health, Observer, Record, Response, ShutdownHandle, ShutdownReport,
-    ShutdownSchedule, Stopping, Timing, WithObserver,
+    AccessLog, Config, Ending, Format, Health, Observer, Record, Response, ShutdownHandle,
+    ShutdownReport, ShutdownSchedule, Stopping, Timing, WithObserver,
 };
 pub use exchange::{Body, Exchange};
 pub use handler::Handler;

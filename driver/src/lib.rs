@@ -57,6 +57,7 @@ mod observer;
 pub mod os;
 pub mod permit_wait;
 mod process_limit;
+mod request_number;
 pub mod semaphore;
 pub mod shutdown;
 pub mod shutdown_handle;
@@ -69,7 +70,7 @@ pub use buffer_pool::{BufferPool, Buffers};
 pub use cgi::Cgi;
 pub use config::{Config, FLUSH_THRESHOLD};
 pub use doorstep_core as core;
-pub use doorstep_core::log::{Ending, Record, Timing};
+pub use doorstep_core::log::{Ending, Format, Record, RequestId, Timing};
 /// What a front end waits for is an `EventListener` of this crate: a thread waits by its `Listener`
 /// trait, and a task awaits it.
 pub use event_listener;

@@ -86,6 +86,12 @@ pub trait Observer: Send + Sync {
         true
     }
 
+    /// Whether each request is to have an id ([`Record::request_id`]), which handlers and scripts get as
+    /// well. Default: false; it is not taken from [`Observer::inner`].
+    fn wants_request_ids(&self) -> bool {
+        false
+    }
+
     /// An error that the access log does not show: why a file was refused, a script or a handler
     /// failed, or a connection was lost; or that a handler has forgotten to respond, or to end its
     /// response. A client's fault that the response shows is none, such as a body that is cut, malformed
@@ -236,7 +242,7 @@ mod tests {
         }
     }
 
-    /// Calls every method but `inner` and `wants_timing`, which are not forwarded.
+    /// Calls every method but `inner`, `wants_timing` and `wants_request_ids`, which are not forwarded.
     fn call_all(observer: &dyn Observer) {
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
         observer.log(&Record::new((peer, 80).into(), b"GET / HTTP/1.1", 200));
@@ -255,7 +261,9 @@ mod tests {
         let (definition, _) = definition.split_once("\n}\n").unwrap();
         let methods = definition.lines().filter_map(|line| line.strip_prefix("    fn "));
         let names = methods.map(|method| method.split('(').next().unwrap());
-        let all: Vec<_> = names.filter(|name| !["inner", "wants_timing"].contains(name)).collect();
+        let all: Vec<_> = names
+            .filter(|name| !["inner", "wants_timing", "wants_request_ids"].contains(name))
+            .collect();
 
         let wrapper = Wrapper(Wrapper(Recorder(Mutex::default(), ProcessLimit::new(1, 0))));
         call_all(&wrapper);

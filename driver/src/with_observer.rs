@@ -58,6 +58,9 @@ impl<H: Send + Sync, O: Observer> Observer for WithObserver<H, O> {
     fn wants_timing(&self) -> bool {
         notify_observer(|| self.observer.wants_timing()) || self.inner().wants_timing()
     }
+    fn wants_request_ids(&self) -> bool {
+        notify_observer(|| self.observer.wants_request_ids()) || self.inner().wants_request_ids()
+    }
     fn on_error(&self, peer: IpAddr, message: &str) {
         notify_observer(|| self.observer.on_error(peer, message));
         self.inner().on_error(peer, message);
@@ -106,6 +109,10 @@ mod tests {
             self.push("wants_timing");
             false
         }
+        fn wants_request_ids(&self) -> bool {
+            self.push("wants_request_ids");
+            false
+        }
         fn on_error(&self, _: IpAddr, _: &str) {
             self.push("on_error");
         }
@@ -132,6 +139,7 @@ mod tests {
         let both = WithObserver::new(Calls::default(), |calls| calls, Calls::default());
         both.log(&Record::new(([127, 0, 0, 1], 1).into(), b"", 200));
         assert!(!both.wants_timing() && both.processes().is_none());
+        assert!(!both.wants_request_ids());
         both.on_error([127, 0, 0, 1].into(), "");
         both.on_start();
         both.on_shutdown();
@@ -139,6 +147,6 @@ mod tests {
         both.on_stopped(&ShutdownReport { aborted: 0, time_left: Duration::ZERO });
         let [outer, inner] = [&both.observer, &both.handler].map(|calls| calls.0.lock().unwrap());
         assert_eq!(*outer, *inner);
-        assert_eq!(outer.len(), 8);
+        assert_eq!(outer.len(), 9);
     }
 }

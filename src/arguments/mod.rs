@@ -8,6 +8,7 @@
 mod cgi;
 mod files;
 mod limits;
+mod logging;
 mod sockets;
 mod usage_error;
 mod values;
@@ -23,6 +24,8 @@ use clap::{CommandFactory, Parser, ValueEnum};
 use cgi::CgiOptions;
 use files::FileOptions;
 use limits::LimitOptions;
+use logging::LogOptions;
+pub(crate) use logging::LogTargets;
 pub(crate) use sockets::BindAddress;
 use sockets::SocketOptions;
 
@@ -108,6 +111,9 @@ pub(crate) struct Arguments {
     #[arg(verbatim_doc_comment)]
     #[arg(short, long, help_heading = "Logging")]
     pub(crate) quiet: bool,
+
+    #[command(flatten)]
+    pub(crate) logs: LogOptions,
 }
 
 impl Arguments {

@@ -1,13 +1,16 @@
 //! The records of the access log: what they call sent was sent, and a mistake of a handler is an
 //! error of its own.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use doorstep::core::http1::Version;
-use doorstep::driver::{Ending, Observer, Record, Timing};
+use doorstep::driver::os::Log;
+use doorstep::driver::{AccessLog, Ending, Format, Observer, Record, Timing};
 
 use crate::runtimes::{Runtime, TestServer, config, eventually, front_end};
 use crate::service::{LogEntry, State};
@@ -76,6 +79,37 @@ on_every_runtime! {
         assert_eq!(server.state.errors(), [expected]);
     }
 
+    fn a_service_logs_to_files_in_a_format(runtime: Runtime) {
+        for (format, begin, end) in [
+            (Format::Python, "127.0.0.1 - - [", "\"GET /page HTTP/1.1\" 200 -\n"),
+            (Format::Combined, "127.0.0.1 - - [", "\"GET /page HTTP/1.1\" 200 - \"-\" \"-\"\n"),
+            (Format::Json, "{\"time\":\"", "\"}\n"),
+        ] {
+            let directory = tempfile::tempdir().expect("it can be made");
+            let path = |name: &str| directory.path().join(name);
+            let open = |name: &str| Arc::new(Log::file(path(name)).expect("it can be made"));
+            let (access, error) = (open("access.log"), open("error.log"));
+            let server = logged(runtime, || {
+                let access_log = AccessLog::new(access.clone());
+                access_log.with_error_log(error.clone()).with_format(format)
+            });
+            let mut client = server.client();
+            client.send(b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n");
+            client.response(false);
+            client.send(b"GET /silent HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            client.read_to_end();
+            let read = |name: &str| fs::read_to_string(path(name)).expect("it is there");
+            eventually("both are logged", || {
+                read("access.log").contains("/silent") && !read("error.log").is_empty()
+            });
+            let first = read("access.log");
+            let first = first.split_inclusive('\n').next().unwrap_or_default();
+            assert!(first.starts_with(begin) && first.ends_with(end), "{first}");
+            let error = read("error.log");
+            assert_eq!(error.matches("/silent: the handler sent no response").count(), 1, "{error}");
+        }
+    }
+
     fn b_110_a_record_has_what_an_access_log_needs(runtime: Runtime) {
         let (server, entries) = observed(runtime);
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later");
@@ -105,6 +139,8 @@ on_every_runtime! {
             let request = Some((method.to_owned(), path.to_owned(), version));
             assert_eq!((&entry.request, entry.ending), (&request, ending));
         }
+        let ids: BTreeSet<_> = entries.iter().filter_map(|entry| entry.request_id.clone()).collect();
+        assert_eq!(ids.len(), 4, "each has an id, and no two the same: {ids:?}");
         assert_eq!(entries[3].request, None);
         for entry in entries.iter() {
             assert_eq!(entry.remote_addr, SocketAddr::new(IpAddr::from([127, 0, 0, 1]), port));
@@ -125,6 +161,7 @@ struct Entry {
     request: Option<(String, String, Version)>,
     ending: Ending,
     timing: Option<Timing>,
+    request_id: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -140,7 +177,11 @@ impl Observer for Entries {
             request: request.map(|((method, path), version)| (text(method), text(path), version)),
             ending: record.ending,
             timing: record.timing,
+            request_id: record.request_id.map(|id| id.to_string()),
         });
+    }
+    fn wants_request_ids(&self) -> bool {
+        true
     }
 }
 
@@ -184,6 +225,35 @@ fn observed(runtime: Runtime) -> (TestServer, Arc<Mutex<Vec<Entry>>>) {
         config(),
     );
     (server, entries.0)
+}
+
+/// The example on tokio has no `with_observer`.
+struct Logged(AccessLog);
+
+impl front_end::tokio::Handler for Logged {
+    async fn handle(&self, x: &mut front_end::tokio::Exchange<'_>) -> io::Result<()> {
+        if x.head().path() == b"/silent" { Ok(()) } else { x.respond(200).body("") }
+    }
+    fn observer(&self) -> &dyn Observer {
+        &self.0
+    }
+}
+
+/// Serves empty pages, but for `/silent`, which is a mistake of the handler.
+fn logged(runtime: Runtime, access_log: impl Fn() -> AccessLog) -> TestServer {
+    let on_threads = |x: &mut doorstep::blocking::Exchange<'_>| {
+        if x.head().path() == b"/silent" { Ok(()) } else { x.respond(200).body("") }
+    };
+    let on_smol = |x: &mut doorstep::smol::Exchange<'_>| {
+        if x.head().path() == b"/silent" { Ok(()) } else { x.respond(200).body("") }
+    };
+    runtime.start_handler(
+        doorstep::blocking::Handler::with_observer(on_threads, access_log()),
+        doorstep::smol::Handler::with_observer(on_smol, access_log()),
+        Logged(access_log()),
+        State::app(),
+        config(),
+    )
 }
 
 /// The log entry of a response to GET; that of an empty one has no number of bytes.

@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test binary uses its part of it")]
 
 pub(crate) mod client;
+pub(crate) mod log_files;
 
 use std::ffi::OsStr;
 use std::fs;

@@ -204,7 +204,11 @@ impl ScriptDirectory {
             _ if !matches!(self.root.inspect(script.file()), Opened::File(true, _)) => {
                 Err(prepare(io::Error::other("it was replaced after the request arrived")))
             }
-            Ok(credentials) => self.build_command(&context, *credentials).map_err(prepare),
+            Ok(credentials) => {
+                let command = self.build_command(&context, *credentials);
+                let with_id = |command| with_request_id(command, exchange);
+                command.and_then(with_id).map_err(prepare)
+            }
             Err(why) => Err(SpawnError {
                 stage: SpawnStage::Privileges,
                 error: io::Error::other(why.clone()),
@@ -305,4 +309,12 @@ fn parse_head(head: &[u8]) -> Option<HeadOffsets> {
 /// The name of a script in the log: its path in the URL.
 fn script_name(script: &Script) -> String {
     String::from_utf8_lossy(script.name()).into_owned()
+}
+
+/// Adds the variable `UNIQUE_ID`, as Apache's mod_unique_id does, if requests have an id in the log.
+fn with_request_id(mut command: Command, exchange: &ExchangeState<'_>) -> io::Result<Command> {
+    if let Some(id) = exchange.request_id() {
+        command.env(b"UNIQUE_ID", id.to_string().as_bytes())?;
+    }
+    Ok(command)
 }

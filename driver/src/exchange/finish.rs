@@ -81,6 +81,7 @@ impl ExchangeState<'_> {
             ending,
             end,
             started: view.started,
+            request_id: view.request_id,
         });
         if unsendable {
             let total_sent = view.outbox.total_sent();

@@ -38,6 +38,7 @@ use crate::connections::ConnectionHandle;
 use crate::files::FileTransfer;
 use crate::observer::{Observer, notify_observer};
 use crate::os;
+use crate::request_number::RequestNumber;
 use unsent_records::UnsentRecords;
 
 /// The size in bytes of the longest part of a file that is copied to the outbox and sent with its
@@ -52,6 +53,8 @@ pub(crate) struct Context<'c> {
     pub(crate) observer: &'c dyn Observer,
     /// Whether records have their timing.
     timing: bool,
+    /// Whether requests have an id.
+    request_ids: bool,
 }
 
 impl<'c> Context<'c> {
@@ -60,7 +63,9 @@ impl<'c> Context<'c> {
         connection: &'c Arc<ConnectionHandle>,
         observer: &'c dyn Observer,
     ) -> Self {
-        Self { config, connection, observer, timing: notify_observer(|| observer.wants_timing()) }
+        let timing = notify_observer(|| observer.wants_timing());
+        let request_ids = notify_observer(|| observer.wants_request_ids());
+        Self { config, connection, observer, timing, request_ids }
     }
 }
 
@@ -104,6 +109,7 @@ impl<'a> ExchangeState<'a> {
             buffered,
             records,
             started: context.timing.then(Instant::now),
+            request_id: context.request_ids.then(RequestNumber::next),
             sent: SentResponse::default(),
             disconnected: false,
             timed_out: false,
@@ -132,6 +138,7 @@ impl<'a> ExchangeState<'a> {
         let (machine, context) = (&mut *view.machine, view.context);
         let mut redirected =
             ExchangeState::new(head, view.buffered, records, inbox, outbox, machine, context);
+        redirected.view.request_id = view.request_id;
         redirected.view.sent = mem::take(&mut view.sent);
         redirected.view.disconnected = view.disconnected;
         redirected.view.timed_out = view.timed_out;

@@ -38,6 +38,7 @@ use super::{Context, ExchangeState, set_date};
 use crate::config::Config;
 use crate::connections::ConnectionHandle;
 use crate::observer::{Observer, notify_observer};
+use crate::request_number::RequestNumber;
 
 /// The state of one connection, and the decisions about it.
 pub struct Session<'c> {
@@ -249,6 +250,7 @@ impl<'c> Session<'c> {
             ending: Ending::Complete,
             end: outbox.total_sent() + outbox.len() as u64,
             started: self.context.timing.then(Instant::now),
+            request_id: self.context.request_ids.then(RequestNumber::next),
         });
     }
 

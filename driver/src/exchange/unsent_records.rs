@@ -16,6 +16,7 @@ use doorstep_core::log::{Ending, Record, Timing};
 use super::Context;
 use crate::observer::notify_observer;
 use crate::os;
+use crate::request_number::RequestNumber;
 
 /// For how many pipelined requests, after the first one, there is room at once.
 const USUAL_PIPELINED: usize = 15;
@@ -39,6 +40,7 @@ pub(super) struct UnsentRecord {
     /// Where the response ends, among all bytes that the outbox has sent so far.
     pub(super) end: u64,
     pub(super) started: Option<Instant>,
+    pub(super) request_id: Option<RequestNumber>,
 }
 
 /// What is known of a request.
@@ -129,6 +131,7 @@ impl UnsentRecord {
         record.ending = self.ending;
         record.error_message = self.sent.error_reason.as_deref();
         record.head = head.as_ref();
+        record.request_id = self.request_id.map(RequestNumber::id);
         record.timing = self.started.zip(now).map(|(started, (time, now))| {
             let duration = now.saturating_duration_since(started);
             Timing::new(time.saturating_sub(duration), duration)

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use doorstep_core::http1::{
     Connection, Head, Inbox, Misuse, Outbox, Reject, ResponseDue, SentResponse,
 };
+use doorstep_core::log::RequestId;
 
 use super::Context;
 use super::response::Response;
@@ -14,6 +15,7 @@ use super::unsent_records::UnsentRecords;
 use crate::net::PeerState;
 use crate::observer::notify_observer;
 use crate::os;
+use crate::request_number::RequestNumber;
 
 /// A request as a handler sees it: its head, the client, and the state of the response. Each front
 /// end's `Exchange` dereferences to it, and adds the methods that respond.
@@ -34,6 +36,8 @@ pub struct ExchangeView<'a> {
     pub(super) records: &'a mut UnsentRecords,
     /// When the head was complete, if that is measured.
     pub(super) started: Option<Instant>,
+    /// The number of the request, if requests have an id.
+    pub(super) request_id: Option<RequestNumber>,
     /// What was sent, for the access log.
     pub(super) sent: SentResponse,
     /// The client has disconnected or timed out: reading its request or sending the response failed.
@@ -80,6 +84,13 @@ impl<'a> ExchangeView<'a> {
     /// Returns an error if the system does not know it any more.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.context.connection.stream().local_addr()
+    }
+
+    /// The id of this request in the log; `None` if no log has it
+    /// ([`Observer::wants_request_ids`](crate::Observer::wants_request_ids)).
+    #[must_use]
+    pub fn request_id(&self) -> Option<RequestId> {
+        self.request_id.map(RequestNumber::id)
     }
 
     /// Whether the client waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).

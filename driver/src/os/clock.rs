@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use doorstep_core::http1::date::Civil;
+use doorstep_core::log::LocalTime;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -58,6 +59,14 @@ impl Clock {
     #[must_use]
     pub fn civil(&self, unix: i64) -> Civil {
         Civil::utc(unix.saturating_add(self.offset(unix)))
+    }
+
+    /// The moment `since_epoch` after 1970-01-01 00:00 UTC, with the offset of local time.
+    #[must_use]
+    pub fn local_time(&self, since_epoch: Duration) -> LocalTime {
+        let unix = i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX);
+        let millisecond = since_epoch.subsec_millis() as u16;
+        LocalTime::new(unix, self.offset(unix) as i32).with_millisecond(millisecond)
     }
 
     /// Local time minus UTC at `unix`, in seconds.
@@ -105,6 +114,8 @@ mod tests {
                 let at = clock.civil(unix);
                 assert_eq!((at.year, at.month, at.day), (2026, 3, 29));
                 assert_eq!((at.hour, at.minute, at.second), (hour, minute, second));
+                let local = clock.local_time(Duration::from_millis(unix as u64 * 1000 + 7));
+                assert_eq!((local.civil(), local.millisecond), (at, 7));
             }
         }
     }

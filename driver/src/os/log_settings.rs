@@ -32,6 +32,9 @@ pub struct LogSettings {
     /// The most different messages that are counted at once. Of more, the oldest is written with
     /// its count and no longer counted. At least 1. Default: 64.
     pub max_counted_messages: usize,
+    /// How often a [file](super::Log::file) is compared with what its path leads to, before lines are
+    /// written, and how long to wait before it is opened again after that has failed. Default: 1 s.
+    pub check_interval: Duration,
 }
 
 impl Default for LogSettings {
@@ -43,6 +46,7 @@ impl Default for LogSettings {
             max_repeats: 8,
             repeat_interval: Duration::from_secs(10),
             max_counted_messages: 64,
+            check_interval: Duration::from_secs(1),
         }
     }
 }

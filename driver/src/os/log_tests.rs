@@ -4,6 +4,8 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use doorstep_core::log::{Format, Level};
+
 use super::{Log, LogSettings};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -82,6 +84,32 @@ fn lines_that_exceed_the_queue_at_once_are_dropped() {
     drop(log);
     let lines: Vec<_> = BufReader::new(reader).lines().map(Result::unwrap).collect();
     assert_eq!(lines, ["small", &format!("{} log lines dropped", defaults().max_queued_lines + 2)]);
+}
+
+#[test]
+fn messages_of_the_log_itself_have_its_format() {
+    let (reader, writer) = io::pipe().unwrap();
+    let log = Log::from_writer(writer).unwrap();
+    log.set_format(Format::Json);
+    log.write(&vec![b'\n'; defaults().max_queued_lines + 1]);
+    log.log_message(Ipv4Addr::LOCALHOST.into(), "lost");
+    log.log_server_message(Level::Warning, "late");
+    drop(log);
+    let lines: Vec<_> = BufReader::new(reader).lines().map(Result::unwrap).collect();
+    let dropped = format!("{} log lines dropped", defaults().max_queued_lines + 1);
+    let expected = [
+        r#""level":"error","client":"127.0.0.1","message":"lost"}"#.to_owned(),
+        r#""level":"warn","client":null,"message":"late"}"#.to_owned(),
+        format!(r#""level":"warn","client":null,"message":"{dropped}"}}"#),
+    ];
+    // The writing thread may report what was dropped at any time.
+    for line in &lines {
+        assert!(line.starts_with(r#"{"time":"2"#), "{line}");
+    }
+    for end in expected {
+        assert_eq!(lines.iter().filter(|line| line.ends_with(&end)).count(), 1, "{lines:?}");
+    }
+    assert_eq!(lines.len(), 3);
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod command;
 mod credentials;
 mod list;
 mod log;
+mod log_file;
 mod log_settings;
 mod metadata;
 mod opened;

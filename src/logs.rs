@@ -1,0 +1,108 @@
+//! The logs of the command: files or stderr, in colour on a terminal.
+
+use std::env;
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use doorstep_driver::core::log::Level;
+use doorstep_driver::os::{self, Log};
+use doorstep_driver::{AccessLog, net};
+
+use crate::config::CommandConfig;
+use crate::failure::Failure;
+use crate::signals::Reload;
+
+/// The open logs. The access log and the error log may be the same.
+pub(crate) struct Logs {
+    access: Arc<Log>,
+    error: Arc<Log>,
+    is_colored: bool,
+}
+
+impl Logs {
+    pub(crate) fn open(config: &CommandConfig) -> Result<Self, Failure> {
+        let targets = &config.logs;
+        let (access_path, error_path) = (targets.access.as_deref(), targets.error.as_deref());
+        let error = open(error_path, "--error-log", config.inetd)?;
+        error.set_format(targets.format);
+        let access = match access_path {
+            path if path == error_path => error.clone(),
+            path => open(path, "--access-log", config.inetd)?,
+        };
+        access.set_format(targets.format);
+        for path in [access_path, error_path].into_iter().flatten() {
+            if is_served(path, &config.root) {
+                let text = format!(
+                    "clients can read the log file {path:?}: it is in the served directory"
+                );
+                error.log_server_message(Level::Warning, &text);
+            }
+        }
+        Ok(Self { access, error, is_colored: access_path.is_none() && stderr_has_colors() })
+    }
+
+    /// The observer that writes them.
+    pub(crate) fn observer(&self, config: &CommandConfig) -> AccessLog {
+        let log = AccessLog::new(self.access.clone())
+            .with_error_log(self.error.clone())
+            .with_format(config.logs.format)
+            .with_colors(self.is_colored);
+        if config.access_log { log } else { log.quiet() }
+    }
+
+    /// What opens the files again at SIGHUP; nothing if there are no files.
+    pub(crate) fn reload(&self, config: &CommandConfig) -> Vec<Reload> {
+        if config.logs.access.is_none() && config.logs.error.is_none() {
+            return Vec::new();
+        }
+        // The thread of the signals does not keep a log alive, which is flushed when it is dropped.
+        let logs = [&self.access, &self.error].map(Arc::downgrade);
+        let reopen = |log: &Weak<Log>| log.upgrade().iter().for_each(|log| log.reopen());
+        vec![Box::new(move || logs.iter().for_each(reopen))]
+    }
+
+    /// Waits until everything is written, at most for `timeout`.
+    pub(crate) fn flush(&self, timeout: Duration) {
+        let begin = Instant::now();
+        let _ = self.access.flush(timeout);
+        let _ = self.error.flush(timeout.saturating_sub(begin.elapsed()));
+    }
+}
+
+fn open(path: Option<&Path>, option: &'static str, is_inetd: bool) -> Result<Arc<Log>, Failure> {
+    let opened = match path {
+        // With inetd, stderr may be the client's.
+        None if is_inetd && net::stderr_is_connection() => {
+            Log::from_writer(io::sink()).map_err(Failure::Serve)
+        }
+        None => Log::stderr().map_err(Failure::Serve),
+        Some(path) => Log::file(path).map_err(|error| match os::is_exhausted(&error) {
+            true => Failure::Serve(error),
+            false => Failure::LogFile { path: path.to_owned(), option, error },
+        }),
+    };
+    opened.map(Arc::new)
+}
+
+/// Whether a file is in the directory `root`, as far as the system tells.
+fn is_served(path: &Path, root: &Path) -> bool {
+    let root = root.canonicalize();
+    path.canonicalize().is_ok_and(|path| root.is_ok_and(|root| path.starts_with(root)))
+}
+
+/// Whether to use colours on stderr, by the environment variables that Python obeys (B-109), and those
+/// that the help text obeys.
+fn stderr_has_colors() -> bool {
+    let forced = env::var_os("FORCE_COLOR").is_some_and(|value| !value.is_empty());
+    if anstyle_query::no_color() {
+        false
+    } else if forced || anstyle_query::clicolor_force() {
+        true
+    } else {
+        io::stderr().is_terminal()
+            && anstyle_query::clicolor().unwrap_or(true)
+            && anstyle_query::term_supports_color()
+    }
+}
