@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use doorstep_core::http1::{HeadOffsets, Reject, SentResponse, rejected_request_line};
 use doorstep_core::log::{Ending, Record, Timing};
 
-use super::Context;
+use super::{Context, Identity};
 use crate::observer::notify_observer;
 use crate::os;
 
@@ -39,6 +39,7 @@ pub(super) struct UnsentRecord {
     /// Where the response ends, among all bytes that the outbox has sent so far.
     pub(super) end: u64,
     pub(super) started: Option<Instant>,
+    pub(super) identity: Identity,
 }
 
 /// What is known of a request.
@@ -129,6 +130,9 @@ impl UnsentRecord {
         record.ending = self.ending;
         record.error_message = self.sent.error_reason.as_deref();
         record.head = head.as_ref();
+        if let Identity::User(user) = &self.identity {
+            record.user = Some(user);
+        }
         record.timing = self.started.zip(now).map(|(started, (time, now))| {
             let duration = now.saturating_duration_since(started);
             Timing::new(time.saturating_sub(duration), duration)
