@@ -164,8 +164,8 @@ impl Auth {
         self
     }
 
-    /// Asks for no password for this path, such as `/health`. It is compared with that of the request as
-    /// it was sent, without its query: no other spelling of it is open, and nothing below it.
+    /// Asks for no password for this path, such as `/health`. It is compared with [`Head::path`]: the
+    /// path as it was sent, without its query. Nothing below it is open, nor another spelling of it.
     #[must_use]
     pub fn with_open_path(mut self, path: impl AsRef<[u8]>) -> Self {
         self.open_paths.push(path.as_ref().to_vec());
