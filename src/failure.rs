@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use doorstep_driver::auth::AuthError;
 use doorstep_driver::os;
 
 /// Why the command could not start or could not continue.
@@ -27,6 +28,12 @@ pub(crate) enum Failure {
     ScriptDirectory(String),
     /// Scripts cannot run as this user.
     User(String, io::Error),
+    /// The file of users is not valid.
+    AuthFile(AuthError),
+    /// The file of users would be served.
+    AuthFileServed(PathBuf),
+    /// The environment variable of `--auth-env` holds no user, and why.
+    AuthVariable(String, String),
     /// The address cannot be listened on.
     Bind { address: Option<String>, port: u16, error: io::Error },
     /// The operating system refused something else that serving needs.
@@ -47,6 +54,7 @@ impl Failure {
             Self::Directory(..) | Self::NotADirectory(_) | Self::SpaPage(..) => 2,
             Self::MimeTypes(..) | Self::MimeTypesLine(..) => 2,
             Self::ScriptDirectory(_) | Self::User(..) => 2,
+            Self::AuthFile(_) | Self::AuthFileServed(_) | Self::AuthVariable(..) => 2,
             Self::Bind { .. } | Self::Serve(_) => 1,
         })
     }
@@ -90,6 +98,21 @@ impl fmt::Display for Failure {
                     _ => "omit --cgi-user",
                 })
             }
+            Self::AuthFile(error) => write!(
+                f,
+                "cannot authenticate users by {error}; correct the file, or give another one with \
+                 --auth-file"
+            ),
+            Self::AuthFileServed(path) => write!(
+                f,
+                "the file of users {path:?} is in the served directory; move it elsewhere, and give \
+                 its new path with --auth-file"
+            ),
+            Self::AuthVariable(name, reason) => write!(
+                f,
+                "the environment variable {name} must hold USER:PASSWORD, but {reason}; set it, or \
+                 give another one with --auth-env"
+            ),
             Self::Bind { address, port, error } => fmt_bind(f, address.as_deref(), *port, error),
             Self::Serve(error) if os::is_exhausted(error) => write!(
                 f,
@@ -156,6 +179,8 @@ mod tests {
             ),
             (Failure::ScriptDirectory("a\nb".into()).to_string(), "--cgi-dir"),
             (Failure::SpaPage("a\nb".into(), "not a file".into()).to_string(), "--spa"),
+            (Failure::AuthFileServed("a\nb".into()).to_string(), "--auth-file"),
+            (Failure::AuthVariable("A".into(), "it is not set".into()).to_string(), "--auth-env"),
             (user(ErrorKind::NotFound), "give another user with --cgi-user"),
             (user(ErrorKind::PermissionDenied), "omit --cgi-user"),
             (bind(None, 8000, ErrorKind::AddrInUse), "doorstep 0"),

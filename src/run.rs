@@ -1,5 +1,6 @@
 //! The life of the server: bind, print the banner, serve until a signal, shut down.
 
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use doorstep_driver::os::{self, Log};
 use doorstep_driver::{AccessLog, Cgi, Config, Files, ShutdownHandle, WithObserver, net};
 
 use crate::arguments::Runtime;
+use crate::auth;
 use crate::banner::Banner;
 use crate::config::CommandConfig;
 use crate::failure::Failure;
@@ -54,18 +56,21 @@ fn serve_on<S: RuntimeServer>(
     let server = S::new(listen(config)?, server_config).map_err(Failure::Serve)?;
     let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
     handle_signals(signals, server.shutdown_handle(), processes, kill_wait)?;
+    if config.auth.is_some()
+        && let Some(warning) = auth::plaintext_warning(false, server.addresses())
+    {
+        let _ = writeln!(io::stderr(), "doorstep: {warning}");
+    }
     let banner = Banner(server.addresses().to_vec());
     let access_log = AccessLog::new(log);
     let access_log = if config.access_log { access_log } else { access_log.quiet() };
     let observer = WithObserver::new(banner, |banner| banner, access_log);
     let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let workers = config.threads.unwrap_or_else(processors);
+    let auth = config.auth.clone();
     let served = match cgi {
-        None => server.serve(WithObserver::new(files, |files| files, observer), workers),
-        Some(cgi) => {
-            let cgi = cgi.with_fallback(files);
-            server.serve(WithObserver::new(cgi, |cgi| cgi, observer), workers)
-        }
+        None => auth::serve(server, files, auth, observer, workers),
+        Some(cgi) => auth::serve(server, cgi.with_fallback(files), auth, observer, workers),
     };
     served.map_err(Failure::Serve)
 }

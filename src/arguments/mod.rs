@@ -5,6 +5,7 @@
 //! HTTP/1.1 by default. These definitions are also the help text. A single value that is invalid is
 //! a usage error. No file is opened and no name is resolved here.
 
+mod auth;
 mod cgi;
 mod files;
 mod limits;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
 
+pub(crate) use auth::AuthOptions;
 use cgi::CgiOptions;
 use files::FileOptions;
 use limits::LimitOptions;
@@ -80,6 +82,9 @@ pub(crate) struct Arguments {
     pub(crate) cgi: CgiOptions,
 
     #[command(flatten)]
+    pub(crate) auth: AuthOptions,
+
+    #[command(flatten)]
     pub(crate) limits: LimitOptions,
 
     /// Disable the access log: log errors only, not requests
@@ -107,6 +112,7 @@ impl Arguments {
                         each connection: limit them by --max-connections"
                 .into());
         }
+        self.auth.check()?;
         self.files.check()
     }
 
