@@ -18,6 +18,8 @@ mod transcript;
 
 #[path = "runtimes/access_log.rs"]
 mod access_log;
+#[path = "runtimes/auth.rs"]
+mod auth;
 #[path = "runtimes/body_limit.rs"]
 mod body_limit;
 #[path = "runtimes/capacity.rs"]
@@ -65,7 +67,7 @@ fn every_test_runs_on_every_runtime() {
         assert_eq!(text.matches("on_every_runtime! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 17);
+    assert_eq!(files, 18);
 }
 
 #[test]
