@@ -55,7 +55,8 @@
 //! # ;Ok::<(), io::Error>(())
 //! ```
 //!
-//! The path is compared as it was sent: before comparing it to protect files, normalize it as they do
+//! That is how a wrapper works. For users with passwords there is `Handler::with_auth`, with the feature
+//! `auth`. The path is compared as it was sent: before comparing it to protect files, normalize it as they do
 //! ([`core::path`](crate::core::path)).
 //!
 //! In a handler with methods of its own, [`Handler::dispatch`] calls them:
