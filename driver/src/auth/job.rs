@@ -102,9 +102,11 @@ impl<'a> AuthJob<'a> {
     }
 
     fn queue(&self, exchange: &ExchangeState<'_>) -> PermitWait {
-        let mut timeouts = PermitTimeouts::default();
-        timeouts.timeout = self.auth.settings.queue_timeout;
-        timeouts.check_interval = exchange.config().disconnect_check_interval;
+        let timeouts = PermitTimeouts {
+            timeout: self.auth.settings.queue_timeout,
+            check_interval: exchange.config().disconnect_check_interval,
+            ..PermitTimeouts::default()
+        };
         PermitWait::new(&self.auth.hashing, timeouts)
     }
 

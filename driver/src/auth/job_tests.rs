@@ -32,7 +32,7 @@ fn decide_on(auth: &Auth, request: &str) -> (Seen, Vec<String>, Option<String>) 
             exchange.respond(200).body("handled").unwrap();
         } else {
             let head = ran.sent.split("\r\n\r\n").next().unwrap_or_default();
-            user.as_ref().map_or((), |user| unreachable!("{user}"));
+            assert_eq!(user, None);
             assert!(
                 head.starts_with("HTTP/1.1 401 ") || head.starts_with("HTTP/1.1 503 "),
                 "{head}"
@@ -192,8 +192,7 @@ fn beyond_the_permits_and_the_queue_requests_get_503() {
 
 #[test]
 fn a_request_in_the_queue_uses_what_was_verified_meanwhile() {
-    let mut settings = AuthSettings::default();
-    settings.max_hashing = 1;
+    let settings = AuthSettings { max_hashing: 1, ..AuthSettings::default() };
     let auth = alice().with_settings(settings);
     let request = format!("GET /a HTTP/1.1\r\nHost: h\r\n{ALICE}\r\n");
     respond(request.as_bytes(), |first| {

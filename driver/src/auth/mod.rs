@@ -62,6 +62,9 @@ use error::Reason;
 use key::Key;
 use table::UserTable;
 
+/// Whether a request needs no password.
+type Predicate = dyn Fn(&Head<'_>) -> bool + Send + Sync;
+
 /// The realm unless another one is given.
 const DEFAULT_REALM: &str = "Restricted";
 
@@ -74,7 +77,7 @@ pub struct Auth {
     /// The value of WWW-Authenticate.
     challenge: String,
     open_paths: Vec<Vec<u8>>,
-    is_open: Option<Arc<dyn Fn(&Head<'_>) -> bool + Send + Sync>>,
+    is_open: Option<Arc<Predicate>>,
     allows_preflight: bool,
     /// The permits to hash.
     hashing: Arc<Semaphore>,
