@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use doorstep_core::http1::{Timeouts, Version};
 use doorstep_core::site::Site;
+use doorstep_driver::auth::Auth;
 use doorstep_driver::cgi::CgiSettings;
 use doorstep_driver::os::{self, Opened, Root, Symlinks};
 
 use crate::arguments::{Arguments, BindAddress, LogTargets, Protocol, Runtime};
+use crate::auth;
 use crate::failure::Failure;
 
 /// Everything [`crate::run::serve`] needs.
@@ -53,6 +55,8 @@ pub(crate) struct CommandConfig {
     pub(crate) headers: Vec<(String, String)>,
     /// How CGI scripts are run; `None` serves them as files (B-220).
     pub(crate) cgi: Option<CgiSettings>,
+    /// Who may have responses; `None` is everyone.
+    pub(crate) auth: Option<Auth>,
 }
 
 impl CommandConfig {
@@ -75,6 +79,7 @@ impl CommandConfig {
                 settings.software.clone_from(server);
             }
         }
+        let auth = auth::users(&arguments.auth, &root, files.cors())?;
         let symlinks = files.symlinks();
         let headers = files.headers();
         let server_header = files.server_header.clone();
@@ -106,6 +111,7 @@ impl CommandConfig {
             server_header,
             headers,
             cgi,
+            auth,
         })
     }
 }

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use doorstep_driver::auth::AuthError;
 use doorstep_driver::os;
 
 /// Why the command could not start or could not continue.
@@ -29,6 +30,12 @@ pub(crate) enum Failure {
     User(String, io::Error),
     /// The file of a log cannot be opened, which this option names.
     LogFile { path: PathBuf, option: &'static str, error: io::Error },
+    /// The file of users is not valid.
+    AuthFile(AuthError),
+    /// The file of users would be served.
+    AuthFileServed(PathBuf),
+    /// The environment variable of `--auth-env` holds no user, and why.
+    AuthVariable(String, String),
     /// The address cannot be listened on.
     Bind { address: Option<String>, port: u16, error: io::Error },
     /// The Unix socket of this path, or abstract name after a `@`, cannot be listened on.
@@ -57,6 +64,7 @@ impl Failure {
             Self::Directory(..) | Self::NotADirectory(_) | Self::SpaPage(..) => 2,
             Self::MimeTypes(..) | Self::MimeTypesLine(..) => 2,
             Self::ScriptDirectory(_) | Self::User(..) | Self::LogFile { .. } => 2,
+            Self::AuthFile(_) | Self::AuthFileServed(_) | Self::AuthVariable(..) => 2,
             Self::InheritedAndBind => 2,
             Self::Bind { .. } | Self::BindUnix(..) | Self::Serve(_) => 1,
             Self::Inherited(_) | Self::Inetd(_) => 1,
@@ -110,6 +118,21 @@ impl fmt::Display for Failure {
             Self::LogFile { path, option, error } => write!(
                 f,
                 "cannot open the log file {path:?}: {error}; give another file with {option}"
+            ),
+            Self::AuthFile(error) => write!(
+                f,
+                "cannot authenticate users by {error}; correct the file, or give another one with \
+                 --auth-file"
+            ),
+            Self::AuthFileServed(path) => write!(
+                f,
+                "the file of users {path:?} is in the served directory; move it elsewhere, and give \
+                 its new path with --auth-file"
+            ),
+            Self::AuthVariable(name, reason) => write!(
+                f,
+                "the environment variable {name} must hold USER:PASSWORD, but {reason}; set it, or \
+                 give another one with --auth-env"
             ),
             Self::Bind { address, port, error } => fmt_bind(f, address.as_deref(), *port, error),
             Self::BindUnix(path, error) => fmt_bind_unix(f, path, error),
@@ -229,6 +252,8 @@ mod tests {
             (Failure::SpaPage("a\nb".into(), "not a file".into()).to_string(), "--spa"),
             (log_file(ErrorKind::NotFound), "make it, or give another file with --access-log"),
             (log_file(ErrorKind::PermissionDenied), "give another file with --access-log"),
+            (Failure::AuthFileServed("a\nb".into()).to_string(), "--auth-file"),
+            (Failure::AuthVariable("A".into(), "it is not set".into()).to_string(), "--auth-env"),
             (user(ErrorKind::NotFound), "give another user with --cgi-user"),
             (user(ErrorKind::PermissionDenied), "omit --cgi-user"),
             (bind(None, 8000, ErrorKind::AddrInUse), "doorstep 0"),

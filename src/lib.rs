@@ -42,6 +42,8 @@ mod documents {
     struct Readme;
     #[doc = include_str!("../docs/architecture.md")]
     struct Architecture;
+    #[doc = include_str!("../docs/authentication.md")]
+    struct Authentication;
     #[doc = include_str!("../docs/cgi.md")]
     struct Cgi;
     #[doc = include_str!("../docs/choosing.md")]

@@ -52,6 +52,19 @@ impl Logs {
         if config.access_log { log } else { log.quiet() }
     }
 
+    /// Writes a line to the error log.
+    pub(crate) fn warn(&self, text: &str) {
+        self.error.log_server_message(Level::Warning, text);
+    }
+
+    /// Writes a line to the error log, as long as it is open: for threads that do not keep it alive.
+    pub(crate) fn reporter(&self) -> impl Fn(&str) + Send + Sync + use<> {
+        let error = Arc::downgrade(&self.error);
+        move |text| {
+            error.upgrade().iter().for_each(|log| log.log_server_message(Level::Error, text));
+        }
+    }
+
     /// What opens the files again at SIGHUP; nothing if there are no files.
     pub(crate) fn reload(&self, config: &CommandConfig) -> Vec<Reload> {
         if config.logs.access.is_none() && config.logs.error.is_none() {

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod auth;
 mod banner;
 mod config;
 mod failure;

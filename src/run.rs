@@ -1,5 +1,6 @@
 //! The life of the server: bind, print the banner, serve until a signal, shut down.
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
@@ -9,9 +10,10 @@ use doorstep_blocking as blocking;
 use doorstep_driver::cgi::ProcessLimit;
 use doorstep_driver::net::{self, Listener, Stream};
 use doorstep_driver::os;
-use doorstep_driver::{Cgi, Config, Files, Health, ShutdownHandle, WithObserver};
+use doorstep_driver::{Cgi, Config, Files, Health, Observer, ShutdownHandle, WithObserver};
 
 use crate::arguments::Runtime;
+use crate::auth;
 use crate::banner::Banner;
 use crate::config::CommandConfig;
 use crate::failure::Failure;
@@ -89,7 +91,8 @@ fn serve_on<S: RuntimeServer>(
             addresses.extend(listeners.iter().map(Listener::addr));
             let server = S::new(listeners, server_config).map_err(Failure::Serve)?;
             let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
-            let reload = logs.reload(config);
+            let mut reload = logs.reload(config);
+            reload.extend(config.auth.as_ref().and_then(|it| auth::reload(it, logs.reporter())));
             handle_signals(signals, server.shutdown_handle(), processes, kill_wait, reload)?;
             manager = Manager::from_env();
             manager.watch(server.shutdown_handle())?;
@@ -97,23 +100,43 @@ fn serve_on<S: RuntimeServer>(
         }
         Source::Connection(stream) => Served::Connection(Box::new((stream, server_config))),
     };
+    if config.auth.is_some()
+        && let Some(warning) = auth::plaintext_warning(false, &addresses)
+    {
+        logs.warn(&warning);
+    }
     let banner = Banner(addresses);
     let observer = WithObserver::new(banner, |banner| banner, logs.observer(config));
     let observer = WithObserver::new(manager, |manager| manager, observer);
     let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let workers = config.threads.unwrap_or_else(processors);
-    let health = config.health.as_deref().unwrap_or_default();
     let served = match cgi {
-        None => {
-            let files = WithObserver::new(files, |files| files, observer);
-            server.serve(Health::new(health, files), workers)
-        }
-        Some(cgi) => {
-            let cgi = WithObserver::new(cgi.with_fallback(files), |cgi| cgi, observer);
-            server.serve(Health::new(health, cgi), workers)
-        }
+        None => serve_handler(server, files, config, observer, workers),
+        Some(cgi) => serve_handler(server, cgi.with_fallback(files), config, observer, workers),
     };
     served.map_err(Failure::Serve)
+}
+
+/// Serves `handler`, to the users of the configuration or to everyone, behind the health check.
+fn serve_handler<S: RuntimeServer, H: blocking::Handler + smol::Handler>(
+    server: Served<S>,
+    handler: H,
+    config: &CommandConfig,
+    observer: impl Observer + 'static,
+    workers: NonZeroUsize,
+) -> io::Result<()> {
+    let health = config.health.as_deref().unwrap_or_default();
+    match config.auth.clone() {
+        None => {
+            let handler = WithObserver::new(handler, blocking::Handler::observer, observer);
+            server.serve(Health::new(health, handler), workers)
+        }
+        Some(auth) => {
+            let handler = blocking::Handler::with_auth(handler, auth);
+            let handler = WithObserver::new(handler, blocking::Handler::observer, observer);
+            server.serve(Health::new(health, handler), workers)
+        }
+    }
 }
 
 /// The configuration of the server, for either runtime.

@@ -192,7 +192,7 @@ fn b_170_293_cors_headers_and_preflight_responses() {
         let preflight = ask(server, "OPTIONS", "/a.txt", &asks);
         assert_eq!((preflight.status, preflight.header(origin)), (204, Some("*")));
         assert_eq!(preflight.header(methods), Some("GET, HEAD"));
-        assert_eq!(preflight.header("Access-Control-Allow-Headers"), Some("*"));
+        assert_eq!(preflight.header("Access-Control-Allow-Headers"), Some("*, Authorization"));
         assert_eq!(ask(server, "OPTIONS", "/a.txt", &asks[..1]).header(methods), None);
     });
 }

@@ -18,6 +18,8 @@ mod transcript;
 
 #[path = "runtimes/access_log.rs"]
 mod access_log;
+#[path = "runtimes/auth.rs"]
+mod auth;
 #[path = "runtimes/body_limit.rs"]
 mod body_limit;
 #[path = "runtimes/capacity.rs"]

@@ -13,6 +13,7 @@ use doorstep::core::http1::{Limits, Timeouts};
 use doorstep::core::site::Site;
 use doorstep::core::site::media_type::MediaTypes;
 use doorstep::driver::Config;
+use doorstep::driver::auth::AuthSettings;
 use doorstep::driver::cgi::CgiSettings;
 use doorstep::driver::files::CacheLimits;
 use doorstep::driver::os::{LogSettings, Rlimits};
@@ -26,6 +27,7 @@ fn settings_document_every_default_and_are_non_exhaustive() {
         compare(&Timeouts::default(), "core/src/http1/limits.rs"),
         compare(&Site::default(), "core/src/site/mod.rs"),
         compare(&Config::default(), "driver/src/config.rs"),
+        compare(&AuthSettings::default(), "driver/src/auth/settings.rs"),
         compare(&CgiSettings::default(), "driver/src/cgi/settings.rs"),
         compare(&CacheLimits::default(), "driver/src/files/cache_limits.rs"),
         compare(&LogSettings::default(), "driver/src/os/log_settings.rs"),

@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::net::TcpStream;
 use std::ops::Deref;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -193,6 +194,14 @@ impl<'a> Exchange<'a> {
     /// malformed, and for headers of framing (`Content-Length`, `Connection` and others).
     pub fn add_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> io::Result<()> {
         self.state.add_header(name, value)
+    }
+
+    /// Sets the user as whom the client has authenticated, for a handler that verifies credentials and
+    /// wraps others: it is [`ExchangeView::user`] for them, `Record::user` in the access log, and
+    /// `REMOTE_USER` of scripts. `None` is a client that did not need to authenticate: scripts then have
+    /// no `REMOTE_USER`, whatever its Authorization header claims.
+    pub fn set_user(&mut self, user: Option<Arc<[u8]>>) {
+        self.state.set_user(user);
     }
 
     /// Responds 501 to a method that is not supported, as `http.server` does (B-022).

@@ -55,7 +55,8 @@
 //! # ;Ok::<(), io::Error>(())
 //! ```
 //!
-//! The path is compared as it was sent: before comparing it to protect files, normalize it as they do
+//! That is how a wrapper works. For users with passwords there is `Handler::with_auth`, with the feature
+//! `auth`. The path is compared as it was sent: before comparing it to protect files, normalize it as they do
 //! ([`core::path`](crate::core::path)).
 //!
 //! In a handler with methods of its own, [`Handler::dispatch`] calls them:
@@ -81,6 +82,8 @@
 use std::io;
 use std::sync::Arc;
 
+#[cfg(feature = "auth")]
+use doorstep_driver::auth::{Auth, WithAuth};
 use doorstep_driver::{Health, Observer, WithObserver};
 
 use crate::exchange::Exchange;
@@ -225,6 +228,28 @@ pub trait Handler: Send + Sync + 'static {
         Self: Sized,
     {
         WithObserver::new(self, |handler| handler.observer(), observer)
+    }
+
+    /// This handler, for the users of `auth` only (RFC 7617): it is called for a request with the name
+    /// and the password of one of them, and for those that need none ([`Auth::with_open_path`]). Others
+    /// get a 401, before anything of their body is read. The user is [`Exchange::user`].
+    ///
+    /// ```no_run
+    /// use doorstep_async_smol::{Auth, Files, Handler, Server};
+    ///
+    /// let auth = Auth::from_file("users")?.with_realm("Staff")?.with_open_path("/health");
+    /// let service = Files::new(".")?.with_auth(auth);
+    /// Server::bind("127.0.0.1:8000")?.run(service, std::num::NonZeroUsize::MIN)?
+    /// # ;Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`Exchange::user`]: crate::ExchangeView::user
+    #[cfg(feature = "auth")]
+    fn with_auth(self, auth: Auth) -> WithAuth<Self>
+    where
+        Self: Sized,
+    {
+        WithAuth::new(self, auth)
     }
 }
 

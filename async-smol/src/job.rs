@@ -1,9 +1,11 @@
-//! Carries out what a job of the driver crate waits for: files, listings, scripts.
+//! Carries out what a job of the driver crate waits for: files, listings, scripts, authentication.
 
 use std::io;
 
 use async_io::Timer;
 use doorstep_driver::Observer;
+#[cfg(feature = "auth")]
+use doorstep_driver::auth::WithAuth;
 use doorstep_driver::cgi::Cgi;
 use doorstep_driver::files::Files;
 use doorstep_driver::job::{Job, JobStep};
@@ -35,6 +37,7 @@ async fn run(exchange: &mut Exchange<'_>, job: &mut impl Job) -> io::Result<bool
     loop {
         match job.step(exchange.state())? {
             JobStep::Done => return Ok(true),
+            JobStep::Declined => return Ok(false),
             JobStep::SendFile(file, offset, count) => {
                 exchange.send_file(&file, offset, count).await?;
             }
@@ -103,5 +106,22 @@ impl Handler for Cgi {
     }
     fn observer(&self) -> &dyn Observer {
         self
+    }
+}
+
+/// The result of [`Handler::with_auth`].
+#[cfg(feature = "auth")]
+impl<H: Handler> Handler for WithAuth<H> {
+    async fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        match run(exchange, &mut self.auth().job()).await? {
+            true => Ok(()), // refused
+            false => self.handler().handle(exchange).await,
+        }
+    }
+    async fn fallback(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.handle(exchange).await
+    }
+    fn observer(&self) -> &dyn Observer {
+        self.handler().observer()
     }
 }

@@ -67,6 +67,8 @@ pub use async_io;
 pub use doorstep_core as core;
 /// What this crate has no name for at its top: settings of files, connections, the log.
 pub use doorstep_driver as driver;
+#[cfg(feature = "auth")]
+pub use doorstep_driver::auth::{Auth, AuthError, WithAuth};
 pub use doorstep_driver::cgi::{Cgi, CgiSettings};
 pub use doorstep_driver::exchange::ExchangeView;
 pub use doorstep_driver::files::Files;

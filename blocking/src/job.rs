@@ -1,8 +1,10 @@
-//! Carries out what a job of the driver crate waits for: files, listings, scripts.
+//! Carries out what a job of the driver crate waits for: files, listings, scripts, authentication.
 
 use std::io::{self, Read};
 
 use doorstep_driver::Observer;
+#[cfg(feature = "auth")]
+use doorstep_driver::auth::WithAuth;
 use doorstep_driver::cgi::Cgi;
 use doorstep_driver::event_listener::Listener;
 use doorstep_driver::files::Files;
@@ -68,5 +70,22 @@ impl Handler for Cgi {
     }
     fn observer(&self) -> &dyn Observer {
         self
+    }
+}
+
+/// The result of [`Handler::with_auth`].
+#[cfg(feature = "auth")]
+impl<H: Handler> Handler for WithAuth<H> {
+    fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        match run(exchange, &mut self.auth().job())? {
+            true => Ok(()), // refused
+            false => self.handler().handle(exchange),
+        }
+    }
+    fn fallback(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.handle(exchange)
+    }
+    fn observer(&self) -> &dyn Observer {
+        self.handler().observer()
     }
 }

@@ -45,7 +45,8 @@
 //! Beside the protocol ([`http1`]) are the decisions of a file server and of CGI. They are pure:
 //! they ask, and the caller does the I/O. [`path`] normalizes a request target, [`site`] plans the
 //! response for a path, [`cgi`] finds scripts and parses their output, [`page`] and [`log`] write
-//! error pages and access log lines, and [`bytes`] holds the byte utilities that all of them share.
+//! error pages and access log lines, [`credentials`] parses the Authorization
+//! header, and [`bytes`] holds the byte utilities that all of them share.
 //!
 //! # Features
 //!
@@ -54,7 +55,7 @@
 //!
 //! | feature | adds | needs |
 //! |---|---|---|
-//! | none | `http1`, `path`, `page`, `log`, `bytes` | `alloc`; the crate percent-encoding |
+//! | none | `http1`, `path`, `page`, `log`, `credentials`, `bytes` | `alloc`; the crate percent-encoding |
 //! | `cgi` | `cgi` | `alloc` |
 //! | `site` | `site` | `std`; the crates httpdate, mime_guess |
 //! | `std` | `Inbox::fill` from an `io::Read`, `io::Error` from `Misuse`, `UnixTime` from a `SystemTime` | `std` |
@@ -73,6 +74,7 @@ extern crate alloc;
 pub mod bytes;
 #[cfg(feature = "cgi")]
 pub mod cgi;
+pub mod credentials;
 pub mod http1;
 pub mod log;
 pub mod page;

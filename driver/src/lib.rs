@@ -42,6 +42,8 @@
 
 mod access_log;
 pub mod admission;
+#[cfg(feature = "auth")]
+pub mod auth;
 mod buffer_pool;
 pub mod cgi;
 pub mod config;

@@ -5,6 +5,7 @@
 //! HTTP/1.1 by default. These definitions are also the help text. A single value that is invalid is
 //! a usage error. No file is opened and no name is resolved here.
 
+mod auth;
 mod cgi;
 mod files;
 mod limits;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
 
+pub(crate) use auth::AuthOptions;
 use cgi::CgiOptions;
 use files::FileOptions;
 use limits::LimitOptions;
@@ -101,6 +103,9 @@ pub(crate) struct Arguments {
     pub(crate) cgi: CgiOptions,
 
     #[command(flatten)]
+    pub(crate) auth: AuthOptions,
+
+    #[command(flatten)]
     pub(crate) limits: LimitOptions,
 
     /// Disable the access log: log errors only, not requests
@@ -132,6 +137,7 @@ impl Arguments {
                 .into());
         }
         self.sockets.check(self.port, &self.bind)?;
+        self.auth.check()?;
         self.files.check()
     }
 

@@ -75,7 +75,7 @@ on_every_runtime! {
             assert_eq!((response.status, &response.body[..]), (204, &b""[..]), "{script}");
             let methods = response.header("Access-Control-Allow-Methods").expect("the header is there");
             assert!(methods.split(", ").any(|method| method == "PUT"), "{methods}");
-            assert_eq!(response.header("Access-Control-Allow-Headers"), Some("*"));
+            assert_eq!(response.header("Access-Control-Allow-Headers"), Some("*, Authorization"));
             assert_eq!(response.header("Access-Control-Max-Age"), Some("3600"));
         }
         assert_eq!(scripts.processes(), [], "none was run");

@@ -6,7 +6,7 @@
 //! programs by their variable's name (Proxy), and headers whose variable could be that of another
 //! header (B-242).
 //!
-//! REMOTE_USER is what the peer claims: the server verifies no password (B-239).
+//! REMOTE_USER is what the peer claims (B-239), unless the server verifies passwords ([`RemoteUser`]).
 //!
 //! ```
 //! use doorstep_core::cgi::environment::{self, Context};
@@ -39,9 +39,9 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
-use super::credentials::Credentials;
 use super::route::Script;
 use crate::bytes::Decimal;
+use crate::credentials::Credentials;
 use crate::http1::{Head, Version};
 use crate::log::UNIX_PEER;
 use percent_encoding::percent_decode;
@@ -69,6 +69,23 @@ pub struct Context<'a> {
     pub content_length: Option<u64>,
     /// Whether the connection is encrypted. [`Context::new`] sets false.
     pub secure: bool,
+    /// Whose request it is, for AUTH_TYPE and REMOTE_USER. [`Context::new`] sets
+    /// [`RemoteUser::Claimed`].
+    pub user: RemoteUser<'a>,
+}
+
+/// Whose request it is (RFC 3875 §4.1.1, §4.1.11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RemoteUser<'a> {
+    /// The server verifies no passwords: the variables have what the Authorization header claims
+    /// (B-239).
+    Claimed,
+    /// The server has verified the password of this user, by Basic authentication (RFC 7617).
+    Authenticated(&'a [u8]),
+    /// The server verifies passwords, and needed none for this request: there is no user, whatever
+    /// the Authorization header claims.
+    Anonymous,
 }
 
 impl<'a> Context<'a> {
@@ -90,6 +107,7 @@ impl<'a> Context<'a> {
             remote_addr,
             content_length: None,
             secure: false,
+            user: RemoteUser::Claimed,
         }
     }
 }
@@ -120,6 +138,7 @@ pub fn variables(context: &Context<'_>, mut set: impl FnMut(&str, &[u8])) {
         remote_addr,
         content_length,
         secure,
+        user,
     } = *context;
     let mut set = |name: &str, value: &[u8]| {
         if !value.contains(&0) {
@@ -162,11 +181,20 @@ pub fn variables(context: &Context<'_>, mut set: impl FnMut(&str, &[u8])) {
     if let Some(media_type) = head.header("Content-Type") {
         set("CONTENT_TYPE", media_type);
     }
-    if let Some(credentials) = head.header("Authorization").and_then(Credentials::parse) {
-        set("AUTH_TYPE", credentials.scheme);
-        if let Some(user) = credentials.user {
-            set("REMOTE_USER", &user);
+    match user {
+        RemoteUser::Authenticated(user) => {
+            set("AUTH_TYPE", b"Basic");
+            set("REMOTE_USER", user);
         }
+        RemoteUser::Claimed => {
+            if let Some(claim) = head.header("Authorization").and_then(Credentials::parse) {
+                set("AUTH_TYPE", claim.scheme());
+                if let Some(basic) = claim.basic() {
+                    set("REMOTE_USER", basic.user());
+                }
+            }
+        }
+        RemoteUser::Anonymous => {}
     }
     for (name, value) in header_variables(&head) {
         set(&name, &value);

@@ -1,6 +1,6 @@
 //! Every variable and its source, and the headers that must not become variables.
 
-use super::{Context, arguments, variables};
+use super::{Context, RemoteUser, arguments, variables};
 use crate::cgi::route::Script;
 use crate::http1::{Connection, Event, Head, Limits};
 use proptest::prelude::*;
@@ -32,6 +32,7 @@ fn of(request: &[u8], change: impl FnOnce(&mut Context<'_>)) -> Variables {
             remote_addr: address("10.9.8.7:50123"),
             content_length: None,
             secure: false,
+            user: RemoteUser::Claimed,
         };
         change(&mut context);
         let mut all = Variables::new();
@@ -240,6 +241,15 @@ fn b_239_authorization_is_never_passed_on() {
     assert_eq!(all["AUTH_TYPE"], "Bearer");
     assert!(!all.contains_key("REMOTE_USER") && all.values().all(|value| !value.contains("c2Vj")));
     assert!(!fields("Authorization: Digest username=\"a\", uri=\"/\"").contains_key("AUTH_TYPE"));
+}
+
+#[test]
+fn rfc_7617_an_authenticated_user_replaces_every_claim() {
+    let head = b"GET /cgi-bin/x HTTP/1.1\r\nHost: a\r\nAuthorization: Basic c2VjOnJldA==\r\n\r\n";
+    let all = of(head, |context| context.user = RemoteUser::Authenticated(b"alice"));
+    assert_eq!((&*all["AUTH_TYPE"], &*all["REMOTE_USER"]), ("Basic", "alice"));
+    let all = of(head, |context| context.user = RemoteUser::Anonymous);
+    assert!(!all.contains_key("AUTH_TYPE") && !all.contains_key("REMOTE_USER"));
 }
 
 #[test]

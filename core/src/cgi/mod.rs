@@ -6,7 +6,6 @@
 //! [`local_redirect`] writes the request for a local redirect. Nothing here starts a process:
 //! processes, their limits and their end are the driver's task. Each module has an example.
 
-mod credentials;
 pub mod environment;
 pub mod local_redirect;
 pub mod output;

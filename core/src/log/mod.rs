@@ -77,8 +77,9 @@ pub struct Record<'a> {
     /// The head of the request, for an access log that shows its headers (User-Agent, Referer, Host);
     /// `None` if what was received is not a valid head.
     pub head: Option<&'a Head<'a>>,
-    /// The user as whom the client has authenticated (`REMOTE_USER`, RFC 3875 §4.1.11). `None` unless
-    /// the embedder sets it: no front end does, since a handler checks passwords, and not the server.
+    /// The user as whom the client has authenticated (`REMOTE_USER`, RFC 3875 §4.1.11). `None` unless a
+    /// handler has verified who it is: in the front ends `Handler::with_auth` does, or a handler that
+    /// calls `Exchange::set_user`.
     pub user: Option<&'a [u8]>,
     /// When the exchange began, and how long it took; `None` if it was not measured.
     pub timing: Option<Timing>,

@@ -20,10 +20,10 @@ pub const CORS_HEADERS: [(&str, &str); 2] =
     [("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", "*")];
 
 /// Further headers of the response to a preflight request: the methods and headers that may be
-/// used, valid for an hour.
+/// used, valid for an hour. `*` stands for all headers but Authorization (Fetch standard).
 pub const PREFLIGHT_HEADERS: [(&str, &str); 3] = [
     ("Access-Control-Allow-Methods", "GET, HEAD"),
-    ("Access-Control-Allow-Headers", "*"),
+    ("Access-Control-Allow-Headers", "*, Authorization"),
     ("Access-Control-Max-Age", "3600"),
 ];
 

@@ -199,6 +199,7 @@ impl ScriptDirectory {
         let mut context = Context::new(exchange.head(), script, root, local, exchange.peer_addr());
         context.server_software = &self.settings.software;
         context.content_length = body.as_ref().map(RequestBody::length);
+        context.user = exchange.identity().remote_user();
         let command = match &self.credentials {
             // It is started by its path, and the request may have waited: check again.
             _ if !matches!(self.root.inspect(script.file()), Opened::File(true, _)) => {

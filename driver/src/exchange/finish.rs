@@ -82,6 +82,7 @@ impl ExchangeState<'_> {
             end,
             started: view.started,
             request_id: view.request_id,
+            identity: std::mem::take(&mut view.identity),
         });
         if unsendable {
             let total_sent = view.outbox.total_sent();
@@ -179,7 +180,7 @@ impl ExchangeState<'_> {
     }
 
     /// A message with the path of the request.
-    fn with_path(&self, message: &str) -> String {
+    pub(crate) fn with_path(&self, message: &str) -> String {
         let path = self.view.head.path();
         let mut quoted = Vec::new();
         log::escape(&mut quoted, path.get(..MAX_QUOTED_PATH).unwrap_or(path));

@@ -22,6 +22,7 @@ pub use finish::is_disconnect;
 pub use reading::BodyRead;
 pub use session::{Outcome, Session, Step, log_connection_error};
 pub use view::ExchangeView;
+pub(crate) use view::Identity;
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -121,6 +122,7 @@ impl<'a> ExchangeState<'a> {
             body_read: 0,
             body_limit: u64::MAX,
             trailers: Vec::new(),
+            identity: Identity::default(),
         };
         Self { view }
     }
@@ -143,6 +145,7 @@ impl<'a> ExchangeState<'a> {
         redirected.view.disconnected = view.disconnected;
         redirected.view.timed_out = view.timed_out;
         redirected.view.aborted = view.aborted;
+        redirected.view.identity = view.identity.clone();
         let responded = respond(&mut redirected);
         let ExchangeView { sent, disconnected, timed_out, aborted, .. } = redirected.view;
         view.sent = sent;
@@ -154,6 +157,11 @@ impl<'a> ExchangeState<'a> {
     #[must_use]
     pub fn connection(&self) -> &'a Arc<ConnectionHandle> {
         self.view.context.connection
+    }
+
+    /// Whose request it is.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.view.identity
     }
 
     /// The server's configuration.

@@ -34,7 +34,7 @@ use doorstep_core::log::Ending;
 
 use super::finish::{describe_connection_error, ending_by, is_disconnect};
 use super::unsent_records::{Request, UnsentRecord, UnsentRecords};
-use super::{Context, ExchangeState, set_date};
+use super::{Context, ExchangeState, Identity, set_date};
 use crate::config::Config;
 use crate::connections::ConnectionHandle;
 use crate::observer::{Observer, notify_observer};
@@ -251,6 +251,7 @@ impl<'c> Session<'c> {
             end: outbox.total_sent() + outbox.len() as u64,
             started: self.context.timing.then(Instant::now),
             request_id: self.context.request_ids.then(RequestNumber::next),
+            identity: Identity::default(),
         });
     }
 

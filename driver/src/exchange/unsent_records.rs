@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use doorstep_core::http1::{HeadOffsets, Reject, SentResponse, rejected_request_line};
 use doorstep_core::log::{Ending, Record, Timing};
 
-use super::Context;
+use super::{Context, Identity};
 use crate::observer::notify_observer;
 use crate::os;
 use crate::request_number::RequestNumber;
@@ -41,6 +41,7 @@ pub(super) struct UnsentRecord {
     pub(super) end: u64,
     pub(super) started: Option<Instant>,
     pub(super) request_id: Option<RequestNumber>,
+    pub(super) identity: Identity,
 }
 
 /// What is known of a request.
@@ -132,6 +133,9 @@ impl UnsentRecord {
         record.error_message = self.sent.error_reason.as_deref();
         record.head = head.as_ref();
         record.request_id = self.request_id.map(RequestNumber::id);
+        if let Identity::User(user) = &self.identity {
+            record.user = Some(user);
+        }
         record.timing = self.started.zip(now).map(|(started, (time, now))| {
             let duration = now.saturating_duration_since(started);
             Timing::new(time.saturating_sub(duration), duration)

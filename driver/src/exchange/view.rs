@@ -2,8 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use doorstep_core::cgi::environment::RemoteUser;
 use doorstep_core::http1::{
     Connection, Head, Inbox, Misuse, Outbox, Reject, ResponseDue, SentResponse,
 };
@@ -58,6 +60,30 @@ pub struct ExchangeView<'a> {
     /// The largest body that the handler accepts, in bytes.
     pub(super) body_limit: u64,
     pub(super) trailers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) identity: Identity,
+}
+
+/// Whose request it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// Nothing has verified a password.
+    #[default]
+    Unverified,
+    /// Passwords are verified, and this request needs none.
+    Anonymous,
+    /// This user has authenticated.
+    User(Arc<[u8]>),
+}
+
+impl Identity {
+    /// As what a script sees it.
+    pub(crate) fn remote_user(&self) -> RemoteUser<'_> {
+        match self {
+            Self::Unverified => RemoteUser::Claimed,
+            Self::Anonymous => RemoteUser::Anonymous,
+            Self::User(user) => RemoteUser::Authenticated(user),
+        }
+    }
 }
 
 impl<'a> ExchangeView<'a> {
@@ -121,6 +147,26 @@ impl<'a> ExchangeView<'a> {
     #[must_use]
     pub fn trailers(&self) -> &[(Vec<u8>, Vec<u8>)] {
         &self.trailers
+    }
+
+    /// The user as whom the client has authenticated: set by `Handler::with_auth` of the front ends, or by
+    /// a handler that wraps others ([`ExchangeView::set_user`]). `None` otherwise.
+    #[must_use]
+    pub fn user(&self) -> Option<&[u8]> {
+        match &self.identity {
+            Identity::User(user) => Some(user),
+            Identity::Unverified | Identity::Anonymous => None,
+        }
+    }
+
+    /// Sets the user as whom the client has authenticated, for a handler that verifies credentials and
+    /// wraps others: it is [`ExchangeView::user`] for them, [`Record::user`] in the access log, and
+    /// `REMOTE_USER` of scripts. `None` is a client that did not need to authenticate: scripts then have
+    /// no `REMOTE_USER`, whatever its Authorization header claims.
+    ///
+    /// [`Record::user`]: doorstep_core::log::Record::user
+    pub fn set_user(&mut self, user: Option<Arc<[u8]>>) {
+        self.identity = user.map_or(Identity::Anonymous, Identity::User);
     }
 
     /// Begins the response. Its Date is this moment, however long ago the request came.
@@ -238,5 +284,13 @@ impl<'a> ExchangeView<'a> {
     pub fn log_error(&self, message: impl AsRef<str>) {
         let (observer, peer) = (self.context.observer, self.peer_addr().ip());
         notify_observer(|| observer.on_error(peer, message.as_ref()));
+    }
+
+    /// Reports an error that concerns no client to [`Observer::on_error`](crate::Observer::on_error),
+    /// with the server's own address.
+    #[cfg(feature = "auth")]
+    pub(crate) fn log_server_error(&self, message: &str) {
+        let address = self.local_addr().unwrap_or_else(|_| self.peer_addr()).ip();
+        notify_observer(|| self.context.observer.on_error(address, message));
     }
 }

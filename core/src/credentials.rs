@@ -1,40 +1,104 @@
-//! The Authorization header (RFC 9110 §11.6.2, RFC 7617), for AUTH_TYPE and REMOTE_USER.
+//! The Authorization header (RFC 9110 §11.6.2) and Basic credentials (RFC 7617).
 //!
-//! It is parsed and not verified: the user name is what the peer claims, and no password was
-//! compared with anything. Only the scheme and the user name leave this file.
+//! Nothing is verified here: the user name is what the peer claims, and no password is compared with
+//! anything. The `Debug` output has no password and no token. What is not valid is refused as a whole:
+//! a header of more than two words, base64 that is not canonical, control characters.
+//!
+//! ```
+//! use doorstep_core::credentials::BasicCredentials;
+//!
+//! let credentials = BasicCredentials::parse(b"Basic dXNlcjpwYTpzcw==").expect("it is valid");
+//! assert_eq!((credentials.user(), credentials.password()), (&b"user"[..], &b"pa:ss"[..]));
+//! assert_eq!(format!("{credentials:?}"), "BasicCredentials { user: \"user\", .. }");
+//! assert!(BasicCredentials::parse(b"Bearer dXNlcjpwYTpzcw==").is_none());
+//! ```
 
 use alloc::vec::Vec;
+use core::fmt;
 
 /// An Authorization header of a scheme and one word, such as `Basic dXNlcjpwYXNz`.
-pub(super) struct Credentials<'a> {
-    /// As the peer wrote it: schemes are not case-sensitive.
-    pub(super) scheme: &'a [u8],
-    /// The user name in Basic credentials: everything before the first `:`, which may be empty.
-    pub(super) user: Option<Vec<u8>>,
+#[derive(Clone, Copy)]
+pub struct Credentials<'a> {
+    scheme: &'a [u8],
+    token: &'a [u8],
+}
+
+/// User name and password of Basic authentication (RFC 7617 §2).
+#[derive(Clone)]
+pub struct BasicCredentials {
+    /// Both, with a `:` between them.
+    decoded: Vec<u8>,
+    /// The position of the first `:`.
+    colon: usize,
 }
 
 impl<'a> Credentials<'a> {
     /// Parses the value of the header. `None` if it is not two words, as that of Digest (B-239).
-    pub(super) fn parse(value: &'a [u8]) -> Option<Self> {
-        let words = value.split(|&b| b == b' ' || b == b'\t').filter(|word| !word.is_empty());
-        let words: Vec<_> = words.take(3).collect();
-        let [scheme, secret] = words[..] else {
+    #[must_use]
+    pub fn parse(value: &'a [u8]) -> Option<Self> {
+        let mut words = value.split(|&b| b == b' ' || b == b'\t').filter(|word| !word.is_empty());
+        let (scheme, token) = (words.next()?, words.next()?);
+        words.next().is_none().then_some(Self { scheme, token })
+    }
+
+    /// The scheme as the peer wrote it. Schemes are not case-sensitive.
+    #[must_use]
+    pub fn scheme(&self) -> &'a [u8] {
+        self.scheme
+    }
+
+    /// User name and password, if the scheme is Basic and they are valid.
+    #[must_use]
+    pub fn basic(&self) -> Option<BasicCredentials> {
+        if !self.scheme.eq_ignore_ascii_case(b"Basic") {
             return None;
-        };
-        let user = if scheme.eq_ignore_ascii_case(b"Basic") { basic_user(secret) } else { None };
-        Some(Self { scheme, user })
+        }
+        let decoded = decode_base64(self.token)?;
+        if decoded.iter().any(u8::is_ascii_control) {
+            return None;
+        }
+        let colon = decoded.iter().position(|&b| b == b':')?;
+        Some(BasicCredentials { decoded, colon })
     }
 }
 
-/// User name and password in base64, separated by `:`, without control characters (RFC 7617 §2).
-fn basic_user(secret: &[u8]) -> Option<Vec<u8>> {
-    let mut user = decode_base64(secret)?;
-    if user.iter().any(u8::is_ascii_control) {
-        return None;
+impl BasicCredentials {
+    /// Parses the value of an Authorization header: the scheme Basic, then user name and password in
+    /// base64, separated by the first `:`, without control characters (RFC 7617 §2).
+    #[must_use]
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        Credentials::parse(value)?.basic()
     }
-    let colon = user.iter().position(|&b| b == b':')?;
-    user.truncate(colon);
-    Some(user)
+
+    /// The user name: everything before the first `:`. It may be empty, and need not be UTF-8.
+    #[must_use]
+    pub fn user(&self) -> &[u8] {
+        &self.decoded[..self.colon]
+    }
+
+    /// The password: everything after the first `:`.
+    #[must_use]
+    pub fn password(&self) -> &[u8] {
+        &self.decoded[self.colon + 1..]
+    }
+}
+
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = self.scheme.escape_ascii();
+        f.debug_struct("Credentials")
+            .field("scheme", &format_args!("\"{scheme}\""))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for BasicCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let user = self.user().escape_ascii();
+        f.debug_struct("BasicCredentials")
+            .field("user", &format_args!("\"{user}\""))
+            .finish_non_exhaustive()
+    }
 }
 
 /// Decodes base64 with padding (RFC 4648 §4). Only the canonical form is accepted: unused bits are
@@ -72,14 +136,15 @@ fn sextet(digit: u8) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Credentials, decode_base64};
+    use super::{BasicCredentials, Credentials, decode_base64};
     use proptest::prelude::*;
 
     /// Scheme and user, as text.
     fn read(value: &str) -> Option<(String, Option<String>)> {
         let credentials = Credentials::parse(value.as_bytes())?;
         let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
-        Some((text(credentials.scheme), credentials.user.as_deref().map(text)))
+        let user = credentials.basic().map(|basic| text(basic.user()));
+        Some((text(credentials.scheme()), user))
     }
 
     fn user(value: &str) -> Option<String> {
@@ -112,6 +177,15 @@ mod tests {
         for secret in not_basic.into_iter().chain(control) {
             assert_eq!(read(&format!("Basic {secret}")), Some(("Basic".into(), None)), "{secret}");
         }
+    }
+
+    #[test]
+    fn debug_output_has_no_password_and_no_token() {
+        let credentials = Credentials::parse(b"Basic dXNlcjpwYXNz").unwrap();
+        assert_eq!(format!("{credentials:?}"), "Credentials { scheme: \"Basic\", .. }");
+        let basic = credentials.basic().unwrap();
+        assert_eq!(basic.password(), b"pass");
+        assert_eq!(format!("{basic:?}"), "BasicCredentials { user: \"user\", .. }");
     }
 
     #[test]
@@ -165,14 +239,29 @@ mod tests {
         #[test]
         fn b_239_a_user_holds_no_colon_and_no_control_byte(secret in r"[\x00\n :a-zé\x7f]{0,6}") {
             let value = [b"Basic ", &*encode(secret.as_bytes())].concat();
-            if let Some(user) = Credentials::parse(&value).and_then(|credentials| credentials.user) {
+            let credentials = BasicCredentials::parse(&value);
+            if let Some(user) = credentials.as_ref().map(BasicCredentials::user) {
                 prop_assert!(!user.iter().any(|b| *b == b':' || b.is_ascii_control()));
             }
         }
 
         #[test]
-        fn b_239_it_never_panics(value: Vec<u8>) {
-            _ = Credentials::parse(&value);
+        fn rfc_7617_2_user_and_password_are_what_was_encoded(
+            user in "[^:[:cntrl:]]{0,9}",
+            password in "[^[:cntrl:]]{0,9}",
+        ) {
+            let value = [b"Basic ", &*encode(format!("{user}:{password}").as_bytes())].concat();
+            let credentials = BasicCredentials::parse(&value);
+            // `[:cntrl:]` is that of ASCII.
+            let credentials = credentials.expect("there is no control character of ASCII");
+            prop_assert_eq!(credentials.user(), user.as_bytes());
+            prop_assert_eq!(credentials.password(), password.as_bytes());
+        }
+
+        #[test]
+        fn b_239_it_never_panics(value: Vec<u8>, token: Vec<u8>) {
+            _ = BasicCredentials::parse(&value);
+            _ = format!("{:?}", BasicCredentials::parse(&[b"Basic ", &*encode(&token)].concat()));
         }
     }
 }
