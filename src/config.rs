@@ -15,6 +15,7 @@ use doorstep_driver::cgi::CgiSettings;
 use doorstep_driver::os::{self, Opened, Root, Symlinks};
 
 use crate::arguments::{Arguments, Protocol, Runtime};
+use crate::containment::Containment;
 use crate::failure::Failure;
 
 /// Everything [`crate::run::serve`] needs.
@@ -45,12 +46,13 @@ pub(crate) struct CommandConfig {
     pub(crate) headers: Vec<(String, String)>,
     /// How CGI scripts are run; `None` serves them as files (B-220).
     pub(crate) cgi: Option<CgiSettings>,
+    pub(crate) containment: Containment,
 }
 
 impl CommandConfig {
     /// Checks `arguments` against the system.
     pub(crate) fn from_arguments(arguments: Arguments) -> Result<Self, Failure> {
-        let Arguments { files, cgi, limits, .. } = arguments;
+        let Arguments { files, cgi, limits, containment, .. } = arguments;
         let root = match os::absolute(&arguments.directory) {
             Ok(root) => root,
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
@@ -67,6 +69,7 @@ impl CommandConfig {
                 settings.software.clone_from(server);
             }
         }
+        let containment = Containment::new(containment, cgi.as_ref())?;
         let symlinks = files.symlinks();
         let headers = files.headers();
         let server_header = files.server_header.clone();
@@ -94,6 +97,7 @@ impl CommandConfig {
             server_header,
             headers,
             cgi,
+            containment,
         })
     }
 }

@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use doorstep_driver::os;
+use doorstep_driver::os::{self, Uid};
 
 /// Why the command could not start or could not continue.
 #[derive(Debug)]
@@ -27,6 +27,12 @@ pub(crate) enum Failure {
     ScriptDirectory(String),
     /// Scripts cannot run as this user.
     User(String, io::Error),
+    /// The server cannot become this user.
+    ServerUser(String, io::Error),
+    /// Becoming this user has failed.
+    Privileges(String, io::Error),
+    /// The sandbox cannot be enforced.
+    Sandbox(io::Error),
     /// The address cannot be listened on.
     Bind { address: Option<String>, port: u16, error: io::Error },
     /// The operating system refused something else that serving needs.
@@ -46,8 +52,8 @@ impl Failure {
         ExitCode::from(match self {
             Self::Directory(..) | Self::NotADirectory(_) | Self::SpaPage(..) => 2,
             Self::MimeTypes(..) | Self::MimeTypesLine(..) => 2,
-            Self::ScriptDirectory(_) | Self::User(..) => 2,
-            Self::Bind { .. } | Self::Serve(_) => 1,
+            Self::ScriptDirectory(_) | Self::User(..) | Self::ServerUser(..) => 2,
+            Self::Bind { .. } | Self::Serve(_) | Self::Privileges(..) | Self::Sandbox(_) => 1,
         })
     }
 }
@@ -90,6 +96,22 @@ impl fmt::Display for Failure {
                     _ => "omit --cgi-user",
                 })
             }
+            Self::ServerUser(user, error) => {
+                write!(f, "cannot run as {user:?}: {error}; ")?;
+                f.write_str(match error.kind() {
+                    ErrorKind::NotFound => "give an existing one with --user, such as nobody",
+                    ErrorKind::InvalidInput => "omit --cgi-user",
+                    _ if Uid::effective().is_root() => {
+                        "give one with few rights with --user, such as nobody"
+                    }
+                    _ => "start as root, or omit --user",
+                })
+            }
+            Self::Privileges(user, error) => write!(
+                f,
+                "cannot run as {user:?}: {error}; start as a user with few rights, and omit --user"
+            ),
+            Self::Sandbox(error) => write!(f, "{error}; use --sandbox auto, or off"),
             Self::Bind { address, port, error } => fmt_bind(f, address.as_deref(), *port, error),
             Self::Serve(error) if os::is_exhausted(error) => write!(
                 f,
@@ -143,6 +165,10 @@ mod tests {
         Failure::User("a\nb".into(), kind.into()).to_string()
     }
 
+    fn server_user(kind: ErrorKind) -> String {
+        Failure::ServerUser("a\nb".into(), kind.into()).to_string()
+    }
+
     #[test]
     fn b_284_each_failure_is_one_line_that_says_what_to_do() {
         let missing = Failure::Directory("a\nb".into(), ErrorKind::NotFound.into()).to_string();
@@ -158,6 +184,14 @@ mod tests {
             (Failure::SpaPage("a\nb".into(), "not a file".into()).to_string(), "--spa"),
             (user(ErrorKind::NotFound), "give another user with --cgi-user"),
             (user(ErrorKind::PermissionDenied), "omit --cgi-user"),
+            (server_user(ErrorKind::NotFound), "existing one with --user"),
+            (server_user(ErrorKind::InvalidInput), "omit --cgi-user"),
+            (server_user(ErrorKind::PermissionDenied), "--user"),
+            (
+                Failure::Privileges("a\nb".into(), ErrorKind::PermissionDenied.into()).to_string(),
+                "omit --user",
+            ),
+            (Failure::Sandbox(ErrorKind::Unsupported.into()).to_string(), "--sandbox auto"),
             (bind(None, 8000, ErrorKind::AddrInUse), "doorstep 0"),
             (bind(None, 80, ErrorKind::PermissionDenied), "doorstep 8000"),
             (bind(Some("192.0.2.1"), 8000, ErrorKind::AddrNotAvailable), "omit --bind"),

@@ -9,6 +9,7 @@
 mod arguments;
 mod banner;
 mod config;
+mod containment;
 mod failure;
 mod run;
 mod runtime;

@@ -30,36 +30,35 @@ pub(crate) fn serve(config: &CommandConfig) -> Result<(), Failure> {
     os::can_allocate(MIN_MEMORY).map_err(Failure::Serve)?;
     // Caught before the banner is printed: a program that has read it may send a signal at once.
     let signals = Signals::catch().map_err(Failure::Serve)?;
-    let log = Arc::new(Log::stderr().map_err(Failure::Serve)?);
-    let served = match config.runtime {
-        Runtime::Blocking => serve_on::<blocking::Server>(config, signals, log.clone()),
-        Runtime::Smol => serve_on::<smol::Server>(config, signals, log.clone()),
-    };
-    let _ = log.flush(LOG_FLUSH_TIMEOUT); // a stuck reader does not delay the exit any longer
-    served
+    match config.runtime {
+        Runtime::Blocking => serve_on::<blocking::Server>(config, signals),
+        Runtime::Smol => serve_on::<smol::Server>(config, signals),
+    }
 }
 
-fn serve_on<S: RuntimeServer>(
-    config: &CommandConfig,
-    signals: Signals,
-    log: Arc<Log>,
-) -> Result<(), Failure> {
+/// First everything that needs privileges: ports are bound. Then they are given up. No thread is
+/// started before that: it would keep them.
+fn serve_on<S: RuntimeServer>(config: &CommandConfig, signals: Signals) -> Result<(), Failure> {
+    let server_config = server_config(config);
+    let kill_wait = server_config.kill_wait;
+    let server = S::new(listen(config)?, server_config).map_err(Failure::Serve)?;
+    let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let workers = config.threads.unwrap_or_else(processors); // it reads files
+    config.containment.drop_privileges()?;
     let no_directory = |error| Failure::directory(&config.root, error);
     let files = Files::with_symlinks(&config.root, config.symlinks).map_err(no_directory)?;
     let files = files.with_site(config.site.clone());
     let cgi = config.cgi.clone().map(|settings| Cgi::new(&config.root, settings));
     let cgi = cgi.transpose().map_err(no_directory)?;
-    let server_config = server_config(config);
-    let kill_wait = server_config.kill_wait;
-    let server = S::new(listen(config)?, server_config).map_err(Failure::Serve)?;
+    config.containment.enter(&config.root, config.cgi.as_ref())?;
+
+    let log = Arc::new(Log::stderr().map_err(Failure::Serve)?);
     let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
     handle_signals(signals, server.shutdown_handle(), processes, kill_wait)?;
     let banner = Banner(server.addresses().to_vec());
-    let access_log = AccessLog::new(log);
+    let access_log = AccessLog::new(log.clone());
     let access_log = if config.access_log { access_log } else { access_log.quiet() };
     let observer = WithObserver::new(banner, |banner| banner, access_log);
-    let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let workers = config.threads.unwrap_or_else(processors);
     let served = match cgi {
         None => server.serve(WithObserver::new(files, |files| files, observer), workers),
         Some(cgi) => {
@@ -67,6 +66,7 @@ fn serve_on<S: RuntimeServer>(
             server.serve(WithObserver::new(cgi, |cgi| cgi, observer), workers)
         }
     };
+    let _ = log.flush(LOG_FLUSH_TIMEOUT); // a stuck reader does not delay the exit any longer
     served.map_err(Failure::Serve)
 }
 

@@ -6,6 +6,7 @@
 //! a usage error. No file is opened and no name is resolved here.
 
 mod cgi;
+mod containment;
 mod files;
 mod limits;
 mod usage_error;
@@ -20,6 +21,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
 
 use cgi::CgiOptions;
+pub(crate) use containment::{ContainmentOptions, SandboxMode};
 use files::FileOptions;
 use limits::LimitOptions;
 
@@ -81,6 +83,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     pub(crate) limits: LimitOptions,
+
+    #[command(flatten)]
+    pub(crate) containment: ContainmentOptions,
 
     /// Disable the access log: log errors only, not requests
     ///

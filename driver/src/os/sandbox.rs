@@ -63,9 +63,11 @@ pub struct Sandbox {
     pub remove: Vec<PathBuf>,
     /// Where programs may be executed. Default: nowhere.
     pub execute: SandboxPaths,
-    /// Whether TCP connections may be made and TCP ports be bound, and whether processes outside the
-    /// sandbox may be reached by abstract Unix sockets and by signals. Default: false.
+    /// Whether TCP connections may be made and TCP ports be bound. Default: false.
     pub connect: bool,
+    /// Whether processes outside of the sandbox may be reached by abstract Unix sockets and by
+    /// signals. Default: false.
+    pub reach: bool,
     /// Whether programs that are executed may have more privileges (set-user-ID programs such as
     /// `sudo`, and `postdrop` of `sendmail`). If so, nothing else can be restricted unless the process
     /// is root. Default: false.
@@ -86,6 +88,7 @@ impl Default for Sandbox {
             remove: Vec::new(),
             execute: SandboxPaths::Beneath(Vec::new()),
             connect: false,
+            reach: false,
             new_privileges: false,
             dumpable: false,
             required: false,
@@ -120,6 +123,7 @@ impl Sandbox {
             write: SandboxPaths::Everywhere,
             execute: SandboxPaths::Everywhere,
             connect: true,
+            reach: true,
             new_privileges: true,
             ..Self::default()
         }
@@ -172,7 +176,8 @@ impl Sandbox {
             (beneath(&self.write), &[Restriction::Write, Restriction::Truncate]),
             (beneath(&self.write), &[Restriction::Devices]),
             (beneath(&self.execute), &[Restriction::Execute]),
-            (!self.connect, &[Restriction::Tcp, Restriction::Reach]),
+            (!self.connect, &[Restriction::Tcp]),
+            (!self.reach, &[Restriction::Reach]),
             (!self.new_privileges, &[Restriction::NewPrivileges]),
             (!self.dumpable, &[Restriction::Dumpable]),
         ];

@@ -126,6 +126,8 @@ fn ruleset(sandbox: &Sandbox) -> Result<RulesetCreated, RulesetError> {
     }
     if !sandbox.connect {
         ruleset = ruleset.handle_access(AccessNet::from_all(ABI::V4))?;
+    }
+    if !sandbox.reach {
         ruleset = ruleset.scope(Scope::from_all(NEWEST))?;
     }
     ruleset.create()
@@ -142,7 +144,7 @@ fn add_rules(
         if sandbox.read == SandboxPaths::Everywhere { write } else { write | read };
     let root = [PathBuf::from("/")];
     let rules = [
-        (beneath(&sandbox.read), BitFlags::from(read)),
+        (beneath(&sandbox.read), read),
         (beneath(&sandbox.execute), AccessFs::Execute.into()),
         (beneath(&sandbox.write), read_and_write),
         match sandbox.write {
