@@ -31,7 +31,9 @@ mod cases {
     /// The variable that names the case in the process that runs it.
     const CASE: &str = "SANDBOX_CASE";
 
-    const CASES: [(&str, fn(&Site)); 10] = [
+    type Case = (&'static str, fn(&Site));
+
+    const CASES: [Case; 10] = [
         ("by_default_nothing_is_written", nothing_is_written),
         ("by_default_everything_is_read", everything_is_read),
         ("by_default_nothing_is_executed", nothing_is_executed),
@@ -44,6 +46,7 @@ mod cases {
         ("it_is_refused_while_threads_run_or_paths_are_missing", it_can_be_refused),
     ];
 
+    #[allow(clippy::print_stdout, reason = "it is its own harness")]
     pub(super) fn main() {
         let case = env::var(CASE).ok();
         let found = CASES.iter().find(|(name, _)| Some(*name) == case.as_deref());
