@@ -58,6 +58,10 @@ mod documents {
     struct Files;
     #[doc = include_str!("../docs/performance.md")]
     struct Performance;
+    // It uses the driver crate's feature `sandbox`.
+    #[cfg(feature = "cli")]
+    #[doc = include_str!("../docs/security.md")]
+    struct Security;
     #[doc = include_str!("../docs/stability.md")]
     struct Stability;
     #[doc = include_str!("../docs/testing.md")]
