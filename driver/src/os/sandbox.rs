@@ -161,9 +161,11 @@ impl Sandbox {
         if self.required {
             report.check()?;
         }
-        report.set_failure(kernel::apply(self, &report)?);
+        kernel::apply(self, &mut report)?;
         match report.failure() {
-            Some(failure) if self.required => Err(io::Error::other(failure.to_owned())),
+            Some(failure) if self.required => {
+                Err(io::Error::other(format!("the sandbox was refused: {failure}")))
+            }
             _ => Ok(report),
         }
     }
@@ -207,8 +209,8 @@ mod kernel {
         0
     }
 
-    pub(super) fn apply(_: &Sandbox, _: &SandboxReport) -> io::Result<Option<String>> {
-        Ok(None)
+    pub(super) fn apply(_: &Sandbox, _: &mut SandboxReport) -> io::Result<()> {
+        Ok(())
     }
 }
 

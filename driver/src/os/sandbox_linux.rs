@@ -49,42 +49,48 @@ pub(super) fn landlock_abi() -> u32 {
     ABIS.iter().find(|abi| supports(abi)).map_or(0, |&(abi, _)| abi)
 }
 
-/// Enforces `sandbox` as far as `report` says that the kernel can. The text is why it has refused.
-pub(super) fn apply(sandbox: &Sandbox, report: &SandboxReport) -> io::Result<Option<String>> {
-    let holds = |one| report.held().any(|held| held == one);
-    if report.held().any(|one| one != Restriction::Dumpable) && !is_single_thread(sandbox)? {
+/// Enforces `sandbox` as far as `report` says that the kernel can, and records there what the kernel has
+/// refused.
+pub(super) fn apply(sandbox: &Sandbox, report: &mut SandboxReport) -> io::Result<()> {
+    let held: Vec<_> = report.held().collect();
+    if held.iter().any(|one| *one != Restriction::Dumpable) && !is_single_thread(sandbox)? {
         return Err(io::Error::other(
             "the sandbox would not hold for the threads that are running: apply it before any is \
              started",
         ));
     }
-    let text = |error: &dyn std::fmt::Display| Ok(Some(error.to_string()));
-    if holds(Restriction::NewPrivileges)
-        && let Err(error) = set_no_new_privs(true)
-    {
-        return text(&error);
-    }
-    if report.held().any(|one| one.since() > 0) {
-        let ruleset = match ruleset(sandbox) {
-            Ok(ruleset) => ruleset,
-            Err(error) => return text(&error),
+    let (landlock, others): (Vec<_>, Vec<_>) = held.into_iter().partition(|one| one.since() > 0);
+    for one in others {
+        let result = match one {
+            Restriction::NewPrivileges => set_no_new_privs(true),
+            _ => set_dumpable_behavior(DumpableBehavior::NotDumpable),
         };
-        let ruleset = add_rules(ruleset, sandbox)?;
-        match ruleset.map(|rules| rules.no_new_privs(false)).and_then(RulesetCreated::restrict_self)
-        {
-            Ok(status) if status.ruleset == RulesetStatus::NotEnforced => {
-                return text(&"Landlock enforces nothing");
-            }
-            Ok(_) => {}
-            Err(error) => return text(&error),
+        if let Err(error) = result {
+            report.refused(&[one], error.to_string());
         }
     }
-    if holds(Restriction::Dumpable)
-        && let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable)
+    if !landlock.is_empty()
+        && let Err(error) = restrict(sandbox)?
     {
-        return text(&error);
+        report.refused(&landlock, error);
     }
-    Ok(None)
+    Ok(())
+}
+
+/// Enforces the rules of Landlock. The outer error is that of a path, the inner one the kernel's.
+fn restrict(sandbox: &Sandbox) -> io::Result<Result<(), String>> {
+    let ruleset = match ruleset(sandbox) {
+        Ok(ruleset) => add_rules(ruleset, sandbox)?,
+        Err(error) => Err(error),
+    };
+    let restricted = ruleset.and_then(|ruleset| ruleset.no_new_privs(false).restrict_self());
+    Ok(match restricted {
+        Ok(status) if status.ruleset == RulesetStatus::NotEnforced => {
+            Err("Landlock enforces nothing".into())
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    })
 }
 
 /// Whether this is the only thread. If the system does not report it: unless it is required.

@@ -92,12 +92,14 @@ impl fmt::Display for Restriction {
 pub struct SandboxReport {
     wanted: Vec<Restriction>,
     landlock_abi: u32,
+    /// What the kernel supports and has refused, and why.
+    refused: Vec<Restriction>,
     failure: Option<String>,
 }
 
 impl SandboxReport {
     pub(super) fn new(wanted: Vec<Restriction>, landlock_abi: u32) -> Self {
-        Self { wanted, landlock_abi, failure: None }
+        Self { wanted, landlock_abi, refused: Vec::new(), failure: None }
     }
 
     /// The ABI of the kernel's Landlock, at most 6, the last one that is used; 0 if it has none, or if
@@ -117,15 +119,16 @@ impl SandboxReport {
         self.wanted.iter().copied().filter(|&one| !self.holds(one))
     }
 
-    /// Why the kernel has refused what it supports, if it has. Nothing holds then, except what was
-    /// inherited.
+    /// Why the kernel has refused something that it supports, if it has: a container may forbid it.
     #[must_use]
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
     }
 
-    pub(super) fn set_failure(&mut self, failure: Option<String>) {
-        self.failure = failure;
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+    pub(super) fn refused(&mut self, restrictions: &[Restriction], error: String) {
+        self.refused.extend(restrictions);
+        self.failure = Some(error);
     }
 
     /// The error if something that is required cannot be enforced.
@@ -143,7 +146,7 @@ impl SandboxReport {
     fn holds(&self, one: Restriction) -> bool {
         let is_landlock = one.since() > 0;
         cfg!(target_os = "linux")
-            && self.failure.is_none()
+            && !self.refused.contains(&one)
             && (!is_landlock || one.since() <= self.landlock_abi)
     }
 }
@@ -196,9 +199,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_holds_if_the_system_has_refused_it() {
+    fn what_the_system_has_refused_does_not_hold() {
         let mut report = SandboxReport::new(ALL.to_vec(), 6);
-        report.set_failure(Some("no".into()));
-        assert_eq!((report.held().count(), report.failure()), (0, Some("no")));
+        report.refused(&ALL[..3], "no".into());
+        let held: Vec<_> = report.held().collect();
+        assert_eq!((&*held, report.failure()), (&[Restriction::NewPrivileges][..], Some("no")));
+        assert!(report.to_string().contains("refused by the system: no"), "{report}");
     }
 }
