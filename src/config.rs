@@ -17,6 +17,7 @@ use doorstep_driver::os::{self, Opened, Root, Symlinks};
 
 use crate::arguments::{Arguments, BindAddress, LogTargets, Protocol, Runtime};
 use crate::auth;
+use crate::containment::Containment;
 use crate::failure::Failure;
 
 /// Everything [`crate::run::serve`] needs.
@@ -57,12 +58,13 @@ pub(crate) struct CommandConfig {
     pub(crate) cgi: Option<CgiSettings>,
     /// Who may have responses; `None` is everyone.
     pub(crate) auth: Option<Auth>,
+    pub(crate) containment: Containment,
 }
 
 impl CommandConfig {
     /// Checks `arguments` against the system.
     pub(crate) fn from_arguments(arguments: Arguments) -> Result<Self, Failure> {
-        let Arguments { files, cgi, limits, .. } = arguments;
+        let Arguments { files, cgi, limits, containment, .. } = arguments;
         let root = match os::absolute(&arguments.directory) {
             Ok(root) => root,
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
@@ -80,6 +82,14 @@ impl CommandConfig {
             }
         }
         let auth = auth::users(&arguments.auth, &root, files.cors())?;
+        let mut containment = Containment::new(containment, cgi.as_ref())?;
+        let logs = arguments.logs.targets();
+        let files_of_logs = [&logs.access, &logs.error].into_iter().flatten();
+        containment.writable.extend(files_of_logs.map(|path| directory_of(path)));
+        let sockets = arguments.bind.iter().filter_map(BindAddress::path);
+        containment.removable.extend(sockets.map(directory_of));
+        let users = auth.as_ref().and_then(Auth::path);
+        containment.readable.extend(users.map(directory_of));
         let symlinks = files.symlinks();
         let headers = files.headers();
         let server_header = files.server_header.clone();
@@ -105,14 +115,23 @@ impl CommandConfig {
             health: arguments.health,
             grace: limits.grace,
             access_log: !arguments.quiet,
-            logs: arguments.logs.targets(),
+            logs,
             site,
             symlinks,
             server_header,
             headers,
             cgi,
             auth,
+            containment,
         })
+    }
+}
+
+/// The directory that a file is in, which may be replaced by another one of its name.
+fn directory_of(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory.into(),
+        _ => ".".into(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use doorstep_driver::auth::AuthError;
-use doorstep_driver::os;
+use doorstep_driver::os::{self, Uid};
 
 /// Why the command could not start or could not continue.
 #[derive(Debug)]
@@ -36,6 +36,12 @@ pub(crate) enum Failure {
     AuthFileServed(PathBuf),
     /// The environment variable of `--auth-env` holds no user, and why.
     AuthVariable(String, String),
+    /// The server cannot become this user.
+    ServerUser(String, io::Error),
+    /// Becoming this user has failed.
+    Privileges(String, io::Error),
+    /// The sandbox cannot be enforced.
+    Sandbox(io::Error),
     /// The address cannot be listened on.
     Bind { address: Option<String>, port: u16, error: io::Error },
     /// The Unix socket of this path, or abstract name after a `@`, cannot be listened on.
@@ -65,9 +71,9 @@ impl Failure {
             Self::MimeTypes(..) | Self::MimeTypesLine(..) => 2,
             Self::ScriptDirectory(_) | Self::User(..) | Self::LogFile { .. } => 2,
             Self::AuthFile(_) | Self::AuthFileServed(_) | Self::AuthVariable(..) => 2,
-            Self::InheritedAndBind => 2,
+            Self::InheritedAndBind | Self::ServerUser(..) => 2,
             Self::Bind { .. } | Self::BindUnix(..) | Self::Serve(_) => 1,
-            Self::Inherited(_) | Self::Inetd(_) => 1,
+            Self::Inherited(_) | Self::Inetd(_) | Self::Privileges(..) | Self::Sandbox(_) => 1,
         })
     }
 }
@@ -134,6 +140,22 @@ impl fmt::Display for Failure {
                 "the environment variable {name} must hold USER:PASSWORD, but {reason}; set it, or \
                  give another one with --auth-env"
             ),
+            Self::ServerUser(user, error) => {
+                write!(f, "cannot run as {user:?}: {error}; ")?;
+                f.write_str(match error.kind() {
+                    ErrorKind::NotFound => "give an existing one with --user, such as nobody",
+                    ErrorKind::InvalidInput => "omit --cgi-user",
+                    _ if Uid::effective().is_root() => {
+                        "give one with few rights with --user, such as nobody"
+                    }
+                    _ => "start as root, or omit --user",
+                })
+            }
+            Self::Privileges(user, error) => write!(
+                f,
+                "cannot run as {user:?}: {error}; start as a user with few rights, and omit --user"
+            ),
+            Self::Sandbox(error) => write!(f, "{error}; use --sandbox auto, or off"),
             Self::Bind { address, port, error } => fmt_bind(f, address.as_deref(), *port, error),
             Self::BindUnix(path, error) => fmt_bind_unix(f, path, error),
             Self::Inherited(error) => write!(
@@ -237,6 +259,10 @@ mod tests {
         Failure::LogFile { path, option, error: kind.into() }.to_string()
     }
 
+    fn server_user(kind: ErrorKind) -> String {
+        Failure::ServerUser("a\nb".into(), kind.into()).to_string()
+    }
+
     #[test]
     fn b_284_each_failure_is_one_line_that_says_what_to_do() {
         let missing = Failure::Directory("a\nb".into(), ErrorKind::NotFound.into()).to_string();
@@ -256,6 +282,14 @@ mod tests {
             (Failure::AuthVariable("A".into(), "it is not set".into()).to_string(), "--auth-env"),
             (user(ErrorKind::NotFound), "give another user with --cgi-user"),
             (user(ErrorKind::PermissionDenied), "omit --cgi-user"),
+            (server_user(ErrorKind::NotFound), "existing one with --user"),
+            (server_user(ErrorKind::InvalidInput), "omit --cgi-user"),
+            (server_user(ErrorKind::PermissionDenied), "--user"),
+            (
+                Failure::Privileges("a\nb".into(), ErrorKind::PermissionDenied.into()).to_string(),
+                "omit --user",
+            ),
+            (Failure::Sandbox(ErrorKind::Unsupported.into()).to_string(), "--sandbox auto"),
             (bind(None, 8000, ErrorKind::AddrInUse), "doorstep 0"),
             (bind(None, 80, ErrorKind::PermissionDenied), "doorstep 8000"),
             (bind(Some("192.0.2.1"), 8000, ErrorKind::AddrNotAvailable), "omit --bind"),

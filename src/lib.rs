@@ -64,6 +64,10 @@ mod documents {
     struct Performance;
     #[doc = include_str!("../docs/sockets.md")]
     struct Sockets;
+    // It uses the driver crate's feature `sandbox`.
+    #[cfg(feature = "cli")]
+    #[doc = include_str!("../docs/security.md")]
+    struct Security;
     #[doc = include_str!("../docs/stability.md")]
     struct Stability;
     #[doc = include_str!("../docs/testing.md")]

@@ -10,6 +10,7 @@ mod arguments;
 mod auth;
 mod banner;
 mod config;
+mod containment;
 mod failure;
 mod listen;
 mod logs;

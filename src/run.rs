@@ -38,30 +38,22 @@ pub(crate) fn serve(config: &CommandConfig) -> Result<(), Failure> {
     }
     // Caught before the banner is printed: a program that has read it may send a signal at once.
     let signals = Signals::catch().map_err(Failure::Serve)?;
-    let logs = Logs::open(config)?;
-    let served = match config.runtime {
+    match config.runtime {
         Runtime::Blocking => {
-            serve_on::<blocking::Server>(config, Source::Listen(signals, inherited), &logs)
+            serve_on::<blocking::Server>(config, Source::Listen(signals, inherited))
         }
-        Runtime::Smol => {
-            serve_on::<smol::Server>(config, Source::Listen(signals, inherited), &logs)
-        }
-    };
-    logs.flush(LOG_FLUSH_TIMEOUT); // a stuck reader does not delay the exit any longer
-    served
+        Runtime::Smol => serve_on::<smol::Server>(config, Source::Listen(signals, inherited)),
+    }
 }
 
 /// Serves the connection on standard input. Signals have their default effect, and there is no
 /// banner.
 fn serve_stdin(config: &CommandConfig) -> Result<(), Failure> {
     let source = Source::Connection(net::stdin_stream().map_err(Failure::Inetd)?);
-    let logs = Logs::open(config)?;
-    let served = match config.runtime {
-        Runtime::Blocking => serve_on::<blocking::Server>(config, source, &logs),
-        Runtime::Smol => serve_on::<smol::Server>(config, source, &logs),
-    };
-    logs.flush(LOG_FLUSH_TIMEOUT);
-    served
+    match config.runtime {
+        Runtime::Blocking => serve_on::<blocking::Server>(config, source),
+        Runtime::Smol => serve_on::<smol::Server>(config, source),
+    }
 }
 
 /// Where connections come from.
@@ -71,35 +63,41 @@ enum Source {
     Connection(Stream),
 }
 
-fn serve_on<S: RuntimeServer>(
-    config: &CommandConfig,
-    source: Source,
-    logs: &Logs,
-) -> Result<(), Failure> {
+/// First everything that needs privileges: ports are bound. Then they are given up. No thread is
+/// started before that: it would keep them.
+fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<(), Failure> {
+    let server_config = server_config(config);
+    let kill_wait = server_config.kill_wait;
+    let mut addresses = Vec::new();
+    let mut manager = Manager::default();
+    let (server, signals) = match source {
+        Source::Listen(signals, inherited) => {
+            let listeners = listen::listen(config, inherited)?;
+            addresses.extend(listeners.iter().map(Listener::addr));
+            manager = Manager::from_env();
+            let server = S::new(listeners, server_config).map_err(Failure::Serve)?;
+            (Served::Listeners(server), Some(signals))
+        }
+        Source::Connection(stream) => (Served::Connection(Box::new((stream, server_config))), None),
+    };
+    let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let workers = config.threads.unwrap_or_else(processors); // it reads files
+    config.containment.drop_privileges()?;
     let no_directory = |error| Failure::directory(&config.root, error);
     let files = Files::with_symlinks(&config.root, config.symlinks).map_err(no_directory)?;
     let files = files.with_site(config.site.clone());
     let cgi = config.cgi.clone().map(|settings| Cgi::new(&config.root, settings));
     let cgi = cgi.transpose().map_err(no_directory)?;
-    let server_config = server_config(config);
-    let kill_wait = server_config.kill_wait;
-    let mut addresses = Vec::new();
-    let mut manager = Manager::default();
-    let server = match source {
-        Source::Listen(signals, inherited) => {
-            let listeners = listen::listen(config, inherited)?;
-            addresses.extend(listeners.iter().map(Listener::addr));
-            let server = S::new(listeners, server_config).map_err(Failure::Serve)?;
-            let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
-            let mut reload = logs.reload(config);
-            reload.extend(config.auth.as_ref().and_then(|it| auth::reload(it, logs.reporter())));
-            handle_signals(signals, server.shutdown_handle(), processes, kill_wait, reload)?;
-            manager = Manager::from_env();
-            manager.watch(server.shutdown_handle())?;
-            Served::Listeners(server)
-        }
-        Source::Connection(stream) => Served::Connection(Box::new((stream, server_config))),
-    };
+    config.containment.enter(&config.root, config.cgi.as_ref())?;
+
+    let logs = Logs::open(config)?;
+    if let (Some(signals), Served::Listeners(server)) = (signals, &server) {
+        let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
+        let mut reload = logs.reload(config);
+        reload.extend(config.auth.as_ref().and_then(|it| auth::reload(it, logs.reporter())));
+        handle_signals(signals, server.shutdown_handle(), processes, kill_wait, reload)?;
+        manager.watch(server.shutdown_handle())?;
+    }
     if config.auth.is_some()
         && let Some(warning) = auth::plaintext_warning(false, &addresses)
     {
@@ -108,12 +106,11 @@ fn serve_on<S: RuntimeServer>(
     let banner = Banner(addresses);
     let observer = WithObserver::new(banner, |banner| banner, logs.observer(config));
     let observer = WithObserver::new(manager, |manager| manager, observer);
-    let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let workers = config.threads.unwrap_or_else(processors);
     let served = match cgi {
         None => serve_handler(server, files, config, observer, workers),
         Some(cgi) => serve_handler(server, cgi.with_fallback(files), config, observer, workers),
     };
+    logs.flush(LOG_FLUSH_TIMEOUT); // a stuck reader does not delay the exit any longer
     served.map_err(Failure::Serve)
 }
 

@@ -1,4 +1,4 @@
-//! What a service manager is told (`sd_notify`): that the server is ready, that it stops, and, for its
+//! Notifications of a service manager (`sd_notify`): that the server is ready, that it stops, and, for its
 //! watchdog, that it makes progress.
 
 use std::io::{self, Write};

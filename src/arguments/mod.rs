@@ -7,6 +7,7 @@
 
 mod auth;
 mod cgi;
+mod containment;
 mod files;
 mod limits;
 mod logging;
@@ -24,6 +25,7 @@ use clap::{CommandFactory, Parser, ValueEnum};
 
 pub(crate) use auth::AuthOptions;
 use cgi::CgiOptions;
+pub(crate) use containment::{ContainmentOptions, SandboxMode};
 use files::FileOptions;
 use limits::LimitOptions;
 use logging::LogOptions;
@@ -107,6 +109,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     pub(crate) limits: LimitOptions,
+
+    #[command(flatten)]
+    pub(crate) containment: ContainmentOptions,
 
     /// Disable the access log: log errors only, not requests
     ///

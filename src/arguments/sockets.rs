@@ -1,6 +1,6 @@
 //! Where the server listens: addresses and Unix sockets, and the connection of inetd.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use doorstep_driver::net::{DEFAULT_UNIX_MODE, MAX_UNIX_PATH};
@@ -67,6 +67,16 @@ pub(crate) enum BindAddress {
     Unix(PathBuf),
     /// A name in the abstract namespace of Linux.
     UnixAbstract(String),
+}
+
+impl BindAddress {
+    /// The path of a Unix socket, if it is one in the file system.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Unix(path) => Some(path),
+            Self::Host(_) | Self::UnixAbstract(_) => None,
+        }
+    }
 }
 
 /// An address or a host name without a port, `unix:PATH` or `unix:@NAME`.

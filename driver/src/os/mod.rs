@@ -37,6 +37,11 @@ mod repeat_filter;
 mod rlimits;
 mod root;
 mod root_dir;
+#[cfg(feature = "sandbox")]
+mod sandbox;
+#[cfg(feature = "sandbox")]
+mod sandbox_report;
+mod server_user;
 mod service_manager;
 mod spawn;
 mod spawn_error;
@@ -60,6 +65,11 @@ pub(crate) use read::read_at;
 pub use rlimits::{Rlimits, descriptor_limit, max_connections, raise_descriptor_limit};
 pub use root::{FullName, Root, RootError, absolute};
 pub use root_dir::{RootDir, Symlinks};
+#[cfg(feature = "sandbox")]
+pub use sandbox::{Sandbox, SandboxPaths};
+#[cfg(feature = "sandbox")]
+pub use sandbox_report::{Restriction, SandboxReport};
+pub use server_user::ServerUser;
 pub use service_manager::ServiceManager;
 pub use spawn::{bytes_acked, set_inherited_cloexec};
 pub use spawn_error::{SpawnError, SpawnStage};
