@@ -25,12 +25,10 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with, 
 /// Returns an error if the name does not resolve, `AddrInUse` if the port is in use on any of its
 /// addresses, or the error of the first address if the machine has none of them.
 pub fn bind(host: Option<&str>, port: u16) -> io::Result<Vec<TcpListener>> {
-    bind_with_backlog(host, port, DEFAULT_BACKLOG)
+    bind_with(host, port, &BindOptions::default())
 }
 
-/// Listens as [`bind`] does. `backlog` is the number of connections that the kernel completes and
-/// holds for each listener until they are accepted; the system may use less (on Linux
-/// `net.core.somaxconn`). Further clients repeat their SYN until there is room (B-285).
+/// Listens as [`bind`] does, with this backlog ([`BindOptions::backlog`]).
 ///
 /// # Errors
 /// Returns the same errors as [`bind`].
@@ -39,11 +37,60 @@ pub fn bind_with_backlog(
     port: u16,
     backlog: u32,
 ) -> io::Result<Vec<TcpListener>> {
-    let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+    bind_with(host, port, &BindOptions { backlog, ..BindOptions::default() })
+}
+
+/// How to listen, for [`bind_with`].
+///
+/// ```
+/// use doorstep_driver::net::{self, BindOptions};
+///
+/// let mut options = BindOptions::default();
+/// options.reuse_port = cfg!(target_os = "linux");
+/// let old = net::bind_with(Some("127.0.0.1"), 0, &options)?;
+/// let port = old[0].local_addr()?.port();
+/// let new = net::bind_with(Some("127.0.0.1"), port, &options);
+/// assert_eq!(new.is_ok(), options.reuse_port);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BindOptions {
+    /// The number of connections that the kernel completes and holds for each listener until they
+    /// are accepted; the system may use less (on Linux `net.core.somaxconn`). Further clients repeat
+    /// their SYN until there is room (B-285). Default: 1,024, which is [`DEFAULT_BACKLOG`].
+    pub backlog: u32,
+    /// Whether other processes of the same user may listen on the same port at the same time, if they
+    /// set this, too (`SO_REUSEPORT`; Linux only). So a server can be replaced by another process
+    /// without a refused connection: once the new one listens, stop the old one
+    /// ([`Acceptor::stop`](super::Acceptor::stop)). Default: false, because a second server that was
+    /// started by mistake would get a share of the connections.
+    pub reuse_port: bool,
+}
+
+impl Default for BindOptions {
+    fn default() -> Self {
+        Self { backlog: DEFAULT_BACKLOG, reuse_port: false }
+    }
+}
+
+/// Listens as [`bind`] does, with `options`.
+///
+/// # Errors
+/// Returns the same errors as [`bind`], or [`ErrorKind::Unsupported`] if the port is to be shared
+/// ([`BindOptions::reuse_port`]) and the system is not Linux.
+pub fn bind_with(
+    host: Option<&str>,
+    port: u16,
+    options: &BindOptions,
+) -> io::Result<Vec<TcpListener>> {
+    if options.reuse_port && !cfg!(target_os = "linux") {
+        return Err(ErrorKind::Unsupported.into());
+    }
     let Some(host) = host else {
-        return match listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), backlog) {
+        return match listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), options) {
             Err(error) if is_address_unavailable(&error) => {
-                Ok(vec![listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), backlog)?])
+                Ok(vec![listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), options)?])
             }
             result => Ok(vec![result?]),
         };
@@ -56,11 +103,11 @@ pub fn bind_with_backlog(
     }
     // A port that is free at the first address may be in use at the second.
     let tries = if port == 0 { MAX_PORT_TRIES } else { 1 };
-    let mut result = listen_all(&addresses, backlog);
+    let mut result = listen_all(&addresses, options);
     for _ in 1..tries {
         match &result {
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                result = listen_all(&addresses, backlog);
+                result = listen_all(&addresses, options);
             }
             _ => break,
         }
@@ -68,14 +115,14 @@ pub fn bind_with_backlog(
     result
 }
 
-fn listen_all(addresses: &[SocketAddr], backlog: i32) -> io::Result<Vec<TcpListener>> {
+fn listen_all(addresses: &[SocketAddr], options: &BindOptions) -> io::Result<Vec<TcpListener>> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut absent = None;
     for &(mut address) in addresses {
         if let Some(first) = listeners.first() {
             address.set_port(first.local_addr()?.port());
         }
-        match listen(address, backlog) {
+        match listen(address, options) {
             Ok(listener) => listeners.push(listener),
             Err(error) if is_address_unavailable(&error) => absent = absent.or(Some(error)),
             Err(error) => return Err(error),
@@ -87,7 +134,7 @@ fn listen_all(addresses: &[SocketAddr], backlog: i32) -> io::Result<Vec<TcpListe
     Ok(listeners)
 }
 
-fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, options: &BindOptions) -> io::Result<TcpListener> {
     let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     #[cfg(target_os = "linux")]
     let flags = SocketFlags::CLOEXEC;
@@ -102,9 +149,12 @@ fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
         let _ = sockopt::set_ipv6_v6only(&socket, false);
     }
     sockopt::set_socket_reuseaddr(&socket, true)?;
+    if options.reuse_port {
+        sockopt::set_socket_reuseport(&socket, true)?;
+    }
     sockopt::set_tcp_nodelay(&socket, true)?;
     rustix::net::bind(&socket, &address)?;
-    rustix::net::listen(&socket, backlog)?;
+    rustix::net::listen(&socket, i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
 }
 
@@ -155,10 +205,10 @@ mod tests {
     fn b_276_addresses_that_the_machine_lacks_are_left_out_but_not_all() {
         let here: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let elsewhere: SocketAddr = "192.0.2.1:0".parse().unwrap(); // reserved (RFC 5737)
-        assert_eq!(listen_all(&[elsewhere, here], 8).unwrap().len(), 1);
-        let error = listen_all(&[elsewhere], 8).unwrap_err();
+        assert_eq!(listen_all(&[elsewhere, here], &BindOptions::default()).unwrap().len(), 1);
+        let error = listen_all(&[elsewhere], &BindOptions::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
-        assert!(listen_all(&[], 8).is_err());
+        assert!(listen_all(&[], &BindOptions::default()).is_err());
     }
 
     #[test]

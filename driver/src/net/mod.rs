@@ -9,12 +9,13 @@ mod listen;
 mod listener;
 mod memory;
 mod peer_state;
+mod reuse_port;
 mod send;
 mod stream;
 
 pub use acceptor::Acceptor;
 pub use addresses::{url, urls};
-pub use listen::{DEFAULT_BACKLOG, bind, bind_with_backlog};
+pub use listen::{BindOptions, DEFAULT_BACKLOG, bind, bind_with, bind_with_backlog};
 pub use listener::{Listener, ListenerAddr};
 pub use memory::MemoryStream;
 pub use peer_state::{Disconnect, DisconnectDetector, PeerState};
