@@ -42,6 +42,7 @@
 
 mod access_log;
 pub mod admission;
+pub mod bounds;
 mod buffer_pool;
 pub mod cgi;
 pub mod config;
