@@ -36,6 +36,10 @@ pub(crate) struct CommandConfig {
     pub(crate) max_body: u64,
     /// The time limit of a graceful shutdown.
     pub(crate) grace: Duration,
+    /// Whether other processes may listen on the same port.
+    pub(crate) reuse_port: bool,
+    /// Whether to print the limits, and not to serve.
+    pub(crate) print_limits: bool,
     pub(crate) access_log: bool,
     pub(crate) site: Site,
     pub(crate) symlinks: Symlinks,
@@ -88,6 +92,8 @@ impl CommandConfig {
             timeouts: limits.timeouts(),
             max_body: limits.max_body,
             grace: limits.grace,
+            reuse_port: limits.reuse_port,
+            print_limits: limits.limits,
             access_log: !arguments.quiet,
             site,
             symlinks,

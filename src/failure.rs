@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     Bind { address: Option<String>, port: u16, error: io::Error },
     /// The operating system refused something else that serving needs.
     Serve(io::Error),
+    /// Stdout cannot be written to.
+    Print(io::Error),
 }
 
 impl Failure {
@@ -47,7 +49,7 @@ impl Failure {
             Self::Directory(..) | Self::NotADirectory(_) | Self::SpaPage(..) => 2,
             Self::MimeTypes(..) | Self::MimeTypesLine(..) => 2,
             Self::ScriptDirectory(_) | Self::User(..) => 2,
-            Self::Bind { .. } | Self::Serve(_) => 1,
+            Self::Bind { .. } | Self::Serve(_) | Self::Print(_) => 1,
         })
     }
 }
@@ -97,6 +99,10 @@ impl fmt::Display for Failure {
                  this user or container (ulimit -u, ulimit -n, ulimit -v, pids.max)"
             ),
             Self::Serve(error) => write!(f, "cannot serve: {error}"),
+            Self::Print(error) => write!(
+                f,
+                "cannot write to stdout: {error}; give another stdout, such as a terminal or a file"
+            ),
         }
     }
 }
@@ -164,6 +170,7 @@ mod tests {
             (bind(Some("nosuch.invalid"), 8000, ErrorKind::Other), "check the address"),
             (bind(None, 8000, ErrorKind::Unsupported), "--bind"),
             (Failure::Serve(io::Error::from_raw_os_error(11)).to_string(), "ulimit -u"),
+            (Failure::Print(ErrorKind::StorageFull.into()).to_string(), "another stdout"),
         ];
         for (line, remedy) in lines {
             assert!(line.contains(remedy), "{line}");

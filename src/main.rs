@@ -10,6 +10,7 @@ mod arguments;
 mod banner;
 mod config;
 mod failure;
+mod limits_report;
 mod run;
 mod runtime;
 mod signals;
@@ -22,7 +23,10 @@ use config::CommandConfig;
 
 fn main() -> ExitCode {
     let config = CommandConfig::from_arguments(Arguments::parse_or_exit());
-    match config.and_then(|config| run::serve(&config)) {
+    match config.and_then(|config| match config.print_limits {
+        true => limits_report::print(&config),
+        false => run::serve(&config),
+    }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // If stderr is closed, the exit code still shows it.

@@ -9,8 +9,11 @@ use std::time::Duration;
 use doorstep_async_smol as smol;
 use doorstep_blocking as blocking;
 use doorstep_driver::cgi::ProcessLimit;
+use doorstep_driver::net::{self, BindOptions};
 use doorstep_driver::os::{self, Log};
-use doorstep_driver::{AccessLog, Cgi, Config, Files, ShutdownHandle, WithObserver, net};
+use doorstep_driver::{
+    AccessLog, Cgi, Config, Files, ShutdownHandle, ShutdownSchedule, WithObserver,
+};
 
 use crate::arguments::Runtime;
 use crate::banner::Banner;
@@ -22,7 +25,8 @@ use crate::signals::Signals;
 /// Memory that must be available at the start, in bytes, mostly for the stacks of threads. With less,
 /// a later allocation would abort the process.
 const MIN_MEMORY: usize = 16 << 20;
-/// How long the exit waits for the reader of stderr to take the last lines.
+/// The longest time that the exit waits for the reader of stderr to take the last lines; less if
+/// killed scripts are waited for less ([`ShutdownSchedule`]), so that `--grace` scales all of a stop.
 const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Serves until Ctrl-C or SIGTERM. Returning without a failure is success.
@@ -35,7 +39,8 @@ pub(crate) fn serve(config: &CommandConfig) -> Result<(), Failure> {
         Runtime::Blocking => serve_on::<blocking::Server>(config, signals, log.clone()),
         Runtime::Smol => serve_on::<smol::Server>(config, signals, log.clone()),
     };
-    let _ = log.flush(LOG_FLUSH_TIMEOUT); // a stuck reader does not delay the exit any longer
+    let timeout = log_flush_timeout(&server_config(config));
+    let _ = log.close(timeout); // a stuck reader does not delay the exit any longer
     served
 }
 
@@ -70,8 +75,14 @@ fn serve_on<S: RuntimeServer>(
     served.map_err(Failure::Serve)
 }
 
+/// How long the exit waits for the reader of stderr.
+pub(crate) fn log_flush_timeout(config: &Config) -> Duration {
+    let schedule = ShutdownSchedule::new(config);
+    schedule.killed.saturating_sub(schedule.end).min(LOG_FLUSH_TIMEOUT)
+}
+
 /// The configuration of the server, for either runtime.
-fn server_config(config: &CommandConfig) -> Config {
+pub(crate) fn server_config(config: &CommandConfig) -> Config {
     let mut server = Config::default();
     server.limits.body = config.max_body;
     server.timeouts = config.timeouts;
@@ -86,9 +97,13 @@ fn server_config(config: &CommandConfig) -> Config {
 }
 
 fn listen(config: &CommandConfig) -> Result<Vec<TcpListener>, Failure> {
-    net::bind(config.bind.as_deref(), config.port).map_err(|error| match os::is_exhausted(&error) {
-        true => Failure::Serve(error),
-        false => Failure::Bind { address: config.bind.clone(), port: config.port, error },
+    let mut options = BindOptions::default();
+    options.reuse_port = config.reuse_port;
+    net::bind_with(config.bind.as_deref(), config.port, &options).map_err(|error| {
+        match os::is_exhausted(&error) {
+            true => Failure::Serve(error),
+            false => Failure::Bind { address: config.bind.clone(), port: config.port, error },
+        }
     })
 }
 
