@@ -59,9 +59,9 @@ mod tests {
     use crate::net::{Acceptor, BindOptions, bind_with};
 
     fn acceptor(port: u16) -> Acceptor {
-        let mut options = BindOptions::default();
-        options.reuse_port = true;
-        Acceptor::nonblocking(bind_with(Some("127.0.0.1"), port, &options).unwrap()).unwrap()
+        let options = BindOptions { reuse_port: true, ..BindOptions::default() };
+        let listeners = bind_with(Some("127.0.0.1"), port, &options).expect("it may be shared");
+        Acceptor::nonblocking(listeners).expect("it listens")
     }
 
     #[test]
