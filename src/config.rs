@@ -46,6 +46,10 @@ pub(crate) struct CommandConfig {
     pub(crate) health: Option<String>,
     /// The time limit of a graceful shutdown.
     pub(crate) grace: Duration,
+    /// Whether other processes may listen on the same port.
+    pub(crate) reuse_port: bool,
+    /// Whether to print the limits, and not to serve.
+    pub(crate) print_limits: bool,
     pub(crate) access_log: bool,
     pub(crate) logs: LogTargets,
     pub(crate) site: Site,
@@ -114,6 +118,8 @@ impl CommandConfig {
             max_body: limits.max_body,
             health: arguments.health,
             grace: limits.grace,
+            reuse_port: limits.reuse_port,
+            print_limits: limits.limits,
             access_log: !arguments.quiet,
             logs,
             site,

@@ -54,6 +54,8 @@ pub(crate) enum Failure {
     Inetd(io::Error),
     /// The operating system refused something else that serving needs.
     Serve(io::Error),
+    /// Stdout cannot be written to.
+    Print(io::Error),
 }
 
 impl Failure {
@@ -72,7 +74,7 @@ impl Failure {
             Self::ScriptDirectory(_) | Self::User(..) | Self::LogFile { .. } => 2,
             Self::AuthFile(_) | Self::AuthFileServed(_) | Self::AuthVariable(..) => 2,
             Self::InheritedAndBind | Self::ServerUser(..) => 2,
-            Self::Bind { .. } | Self::BindUnix(..) | Self::Serve(_) => 1,
+            Self::Bind { .. } | Self::BindUnix(..) | Self::Serve(_) | Self::Print(_) => 1,
             Self::Inherited(_) | Self::Inetd(_) | Self::Privileges(..) | Self::Sandbox(_) => 1,
         })
     }
@@ -178,6 +180,10 @@ impl fmt::Display for Failure {
                  this user or container (ulimit -u, ulimit -n, ulimit -v, pids.max)"
             ),
             Self::Serve(error) => write!(f, "cannot serve: {error}"),
+            Self::Print(error) => write!(
+                f,
+                "cannot write to stdout: {error}; give another stdout, such as a terminal or a file"
+            ),
         }
     }
 }
@@ -304,6 +310,7 @@ mod tests {
             (Failure::InheritedAndBind.to_string(), "omit PORT"),
             (Failure::Inetd(ErrorKind::NotConnected.into()).to_string(), "StandardInput=socket"),
             (Failure::Serve(io::Error::from_raw_os_error(11)).to_string(), "ulimit -u"),
+            (Failure::Print(ErrorKind::StorageFull.into()).to_string(), "another stdout"),
         ];
         for (line, remedy) in lines {
             assert!(line.contains(remedy), "{line}");

@@ -3,7 +3,7 @@
 
 use std::net::TcpListener;
 
-use doorstep_driver::net::{self, BindError, Listener};
+use doorstep_driver::net::{self, BindError, BindOptions, Listener};
 use doorstep_driver::os;
 
 use crate::arguments::BindAddress;
@@ -37,8 +37,11 @@ pub(crate) fn listen(
         return Ok(inherited);
     }
     let port = config.port.unwrap_or(DEFAULT_PORT);
+    let mut options = BindOptions::default();
+    options.reuse_port = config.reuse_port;
     if config.bind.is_empty() {
-        let listeners = net::bind(None, port).map_err(|error| failed(None, port, error))?;
+        let listeners =
+            net::bind_with(None, port, &options).map_err(|error| failed(None, port, error))?;
         return Ok(listeners.into_iter().map(Listener::from).collect());
     }
     let hosts = config.bind.iter().filter_map(|address| match address {
@@ -48,7 +51,7 @@ pub(crate) fn listen(
     let hosts: Vec<&str> = hosts.collect();
     let tcp: Vec<TcpListener> = match hosts.is_empty() {
         true => Vec::new(),
-        false => net::bind_all(&hosts, port)
+        false => net::bind_all_with(&hosts, port, &options)
             .map_err(|BindError { host, error, .. }| failed(Some(host), port, error))?,
     };
     let mut listeners: Vec<Listener> = tcp.into_iter().map(Listener::from).collect();

@@ -76,11 +76,12 @@ impl Logs {
         vec![Box::new(move || logs.iter().for_each(reopen))]
     }
 
-    /// Waits until everything is written, at most for `timeout`.
-    pub(crate) fn flush(&self, timeout: Duration) {
+    /// Waits until everything is written, at most for `timeout` in all, and not again when the logs
+    /// are dropped.
+    pub(crate) fn close(&self, timeout: Duration) {
         let begin = Instant::now();
-        let _ = self.access.flush(timeout);
-        let _ = self.error.flush(timeout.saturating_sub(begin.elapsed()));
+        let _ = self.access.close(timeout);
+        let _ = self.error.close(timeout.saturating_sub(begin.elapsed()));
     }
 }
 

@@ -12,6 +12,7 @@ mod banner;
 mod config;
 mod containment;
 mod failure;
+mod limits_report;
 mod listen;
 mod logs;
 mod run;
@@ -32,7 +33,10 @@ fn main() -> ExitCode {
     // With inetd, stderr may be the client's.
     let is_quiet = arguments.sockets.inetd && net::stderr_is_connection();
     let config = CommandConfig::from_arguments(arguments);
-    match config.and_then(|config| run::serve(&config)) {
+    match config.and_then(|config| match config.print_limits {
+        true => limits_report::print(&config),
+        false => run::serve(&config),
+    }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !is_quiet {

@@ -10,7 +10,9 @@ use doorstep_blocking as blocking;
 use doorstep_driver::cgi::ProcessLimit;
 use doorstep_driver::net::{self, Listener, Stream};
 use doorstep_driver::os;
-use doorstep_driver::{Cgi, Config, Files, Health, Observer, ShutdownHandle, WithObserver};
+use doorstep_driver::{
+    Cgi, Config, Files, Health, Observer, ShutdownHandle, ShutdownSchedule, WithObserver,
+};
 
 use crate::arguments::Runtime;
 use crate::auth;
@@ -26,7 +28,8 @@ use crate::signals::{Reload, Signals};
 /// Memory that must be available at the start, in bytes, mostly for the stacks of threads. With less,
 /// a later allocation would abort the process.
 const MIN_MEMORY: usize = 16 << 20;
-/// How long the exit waits for the reader of stderr to take the last lines.
+/// The longest time that the exit waits for the reader of stderr to take the last lines; less if
+/// killed scripts are waited for less ([`ShutdownSchedule`]), so that `--grace` scales all of a stop.
 const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Serves until Ctrl-C or SIGTERM. Returning without a failure is success.
@@ -67,7 +70,7 @@ enum Source {
 /// started before that: it would keep them.
 fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<(), Failure> {
     let server_config = server_config(config);
-    let kill_wait = server_config.kill_wait;
+    let (kill_wait, log_timeout) = (server_config.kill_wait, log_flush_timeout(&server_config));
     let mut addresses = Vec::new();
     let mut manager = Manager::default();
     let (server, signals) = match source {
@@ -110,7 +113,7 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
         None => serve_handler(server, files, config, observer, workers),
         Some(cgi) => serve_handler(server, cgi.with_fallback(files), config, observer, workers),
     };
-    logs.flush(LOG_FLUSH_TIMEOUT); // a stuck reader does not delay the exit any longer
+    logs.close(log_timeout); // a stuck reader does not delay the exit any longer
     served.map_err(Failure::Serve)
 }
 
@@ -136,8 +139,14 @@ fn serve_handler<S: RuntimeServer, H: blocking::Handler + smol::Handler>(
     }
 }
 
+/// How long the exit waits for the reader of stderr.
+pub(crate) fn log_flush_timeout(config: &Config) -> Duration {
+    let schedule = ShutdownSchedule::new(config);
+    schedule.killed.saturating_sub(schedule.end).min(LOG_FLUSH_TIMEOUT)
+}
+
 /// The configuration of the server, for either runtime.
-fn server_config(config: &CommandConfig) -> Config {
+pub(crate) fn server_config(config: &CommandConfig) -> Config {
     let mut server = Config::default();
     server.limits.body = config.max_body;
     server.timeouts = config.timeouts;

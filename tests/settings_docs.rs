@@ -16,6 +16,7 @@ use doorstep::driver::Config;
 use doorstep::driver::auth::AuthSettings;
 use doorstep::driver::cgi::CgiSettings;
 use doorstep::driver::files::CacheLimits;
+use doorstep::driver::net::BindOptions;
 use doorstep::driver::os::{LogSettings, Rlimits};
 use doorstep::driver::permit_wait::PermitTimeouts;
 use regex::Regex;
@@ -34,6 +35,7 @@ fn settings_document_every_default_and_are_non_exhaustive() {
         compare(&MediaTypes::default(), "core/src/site/media_type.rs"),
         compare(&PermitTimeouts::default(), "driver/src/permit_wait.rs"),
         compare(&Rlimits::default(), "driver/src/os/rlimits.rs"),
+        compare(&BindOptions::default(), "driver/src/net/listen.rs"),
     ];
     assert!(compared.iter().sum::<usize>() > 60, "few defaults were compared: {compared:?}");
 }

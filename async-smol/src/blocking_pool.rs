@@ -208,6 +208,36 @@ mod tests {
     }
 
     #[test]
+    fn idle_threads_end_after_their_time_and_the_first_stays() {
+        let mut config = threads(4);
+        config.pool_idle_timeout = Duration::from_millis(10);
+        let pool = BlockingPool::start(&config).unwrap();
+        let running = || pool.shared.lock().threads;
+        smol::block_on(async {
+            let (release, released) = channel::bounded::<()>(1);
+            let wait = || {
+                let released = released.clone();
+                Box::pin(pool.run(move || released.recv_blocking().is_err()))
+            };
+            let mut all: Vec<_> = (0..4).map(|_| wait()).collect();
+            for one in &mut all {
+                assert!(future::poll_once(one).await.is_none());
+            }
+            assert_eq!(running(), 4);
+            drop(release);
+            for one in all {
+                assert!(one.await, "released by the drop");
+            }
+        });
+        let ended = (0..6000).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            running() == 1
+        });
+        assert!(ended, "{} threads", running());
+        assert_eq!(smol::block_on(pool.run(|| 7)), 7);
+    }
+
+    #[test]
     fn work_whose_caller_is_gone_is_not_begun() {
         let pool = BlockingPool::start(&threads(1)).unwrap();
         let (go, wait) = mpsc::channel::<()>();

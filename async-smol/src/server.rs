@@ -54,6 +54,9 @@ pub struct Server {
 }
 
 impl Server {
+    /// The number of connections, if [`Config::max_connections`] is `None`.
+    pub const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = MAX_CONNECTIONS;
+
     /// Listens on every address that `address` stands for.
     ///
     /// # Errors

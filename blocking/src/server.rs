@@ -27,6 +27,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use doorstep_driver::exchange::is_disconnect;
@@ -47,6 +48,9 @@ pub struct Server {
 }
 
 impl Server {
+    /// The number of connections, if [`Config::max_connections`] is `None`.
+    pub const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = MAX_CONNECTIONS;
+
     /// Listens on every address that `address` stands for.
     ///
     /// # Errors

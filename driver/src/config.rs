@@ -128,7 +128,8 @@ pub struct Config {
     /// but at least 100 ms. Default: 1 s.
     pub shutdown_step: Duration,
     /// How long a shutdown waits for the end of processes that it has killed because
-    /// [`Config::shutdown_grace`] was over; this wait is not part of it. Default: 500 ms.
+    /// [`Config::shutdown_grace`] was over; this wait is not part of it. A sixteenth of that grace if
+    /// it is less, but at least 100 ms. Default: 500 ms.
     pub kill_wait: Duration,
 
     /// Bytes of a request body that are received before the handler reads them: together with the
@@ -215,7 +216,7 @@ impl Default for Config {
 
 /// The size of a new inbox, in bytes: more than nearly every head. It bounds nothing: an inbox
 /// grows.
-const INITIAL_INBOX: usize = 2 << 10;
+pub(crate) const INITIAL_INBOX: usize = 2 << 10;
 /// The least [`Config::body_read_ahead`], in bytes: with less, a body could not be decoded.
 const MIN_READ_AHEAD: usize = 4 << 10;
 /// The default of [`Config::flush_threshold`], in bytes; and the size of the parts in which
@@ -262,9 +263,13 @@ impl Config {
     /// largest trailer section and [`Config::body_read_ahead`] together.
     #[must_use]
     pub fn inbox(&self) -> Inbox<GrowableBuffer> {
+        Inbox::new(GrowableBuffer::new(INITIAL_INBOX, self.max_inbox()))
+    }
+
+    /// The largest size of an inbox, in bytes.
+    pub(crate) fn max_inbox(&self) -> usize {
         let head = self.limits.head as usize + usize::from(self.limits.trailers);
-        let largest = head.saturating_add(self.body_read_ahead.max(MIN_READ_AHEAD));
-        Inbox::new(GrowableBuffer::new(INITIAL_INBOX, largest))
+        head.saturating_add(self.body_read_ahead.max(MIN_READ_AHEAD))
     }
 
     /// An outbox whose responses begin with this server's headers, as far as they are valid

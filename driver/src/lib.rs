@@ -44,6 +44,7 @@ mod access_log;
 pub mod admission;
 #[cfg(feature = "auth")]
 pub mod auth;
+pub mod bounds;
 mod buffer_pool;
 pub mod cgi;
 pub mod config;

@@ -66,6 +66,9 @@ pub struct ShutdownSchedule {
     pub abort: Duration,
     /// The wait for connections ends, and processes are killed.
     pub end: Duration,
+    /// Processes that were killed are not waited for any more: it is [`Config::kill_wait`] after
+    /// `end`, or a sixteenth of the grace if that is less, but at least 100 ms.
+    pub killed: Duration,
 }
 
 impl ShutdownSchedule {
@@ -75,11 +78,13 @@ impl ShutdownSchedule {
         let grace = config.shutdown_grace.min(MAX_GRACE);
         let step = (grace / 8).min(config.shutdown_step).max(MIN_STEP);
         let abort = grace.saturating_sub(step);
+        let end = abort + step;
         Self {
             close_idle: config.lame_duck.min(abort),
             grace_expired: abort.saturating_sub(step),
             abort,
-            end: abort + step,
+            end,
+            killed: end.saturating_add((grace / 16).min(config.kill_wait).max(MIN_STEP)),
         }
     }
 }
@@ -90,7 +95,6 @@ impl ShutdownSchedule {
 pub struct GracefulShutdown<'s> {
     handle: &'s ShutdownHandle,
     schedule: ShutdownSchedule,
-    kill_wait: Duration,
     next: Next,
     next_of_processes: NextOfProcesses,
 }
@@ -120,7 +124,6 @@ impl<'s> GracefulShutdown<'s> {
         Self {
             handle,
             schedule: ShutdownSchedule::new(config),
-            kill_wait: config.kill_wait,
             next: Next::WaitForLastRequests,
             next_of_processes: NextOfProcesses::Close,
         }
@@ -173,7 +176,7 @@ impl<'s> GracefulShutdown<'s> {
             }
             NextOfProcesses::Kill if !idle => {
                 processes.kill_all();
-                (NextOfProcesses::Nothing, self.kill_wait)
+                (NextOfProcesses::Nothing, self.schedule.killed.saturating_sub(self.schedule.end))
             }
             NextOfProcesses::Kill | NextOfProcesses::Nothing => return None,
         };

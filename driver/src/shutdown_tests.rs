@@ -36,6 +36,18 @@ fn r_28_every_step_is_within_the_grace() {
     assert_eq!(schedule(8 * second, second, Duration::ZERO), [1000, 7800, 7900, 8000]);
 }
 
+#[test]
+fn r_28_the_wait_for_killed_processes_scales_with_the_grace() {
+    let killed = |grace| {
+        let config = Config { shutdown_grace: grace, ..Config::default() };
+        let schedule = ShutdownSchedule::new(&config);
+        (schedule.killed - schedule.end).as_millis()
+    };
+    let second = Duration::from_secs(1);
+    assert_eq!([8 * second, 4 * second, 60 * second].map(killed), [500, 250, 500]);
+    assert_eq!([Duration::ZERO, Duration::MAX].map(killed), [100, 500]);
+}
+
 #[derive(Default)]
 struct Seen {
     calls: Mutex<Vec<&'static str>>,

@@ -14,6 +14,13 @@ use super::values;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits and timeouts")]
 pub(crate) struct LimitOptions {
+    /// Print every limit, timeout and memory bound with its value for the other options, and exit
+    ///
+    /// Each line has a name, the value, the option that sets it, and what happens beyond it. Below
+    /// are the worst-case memory of each connection and of the whole server.
+    #[arg(long)]
+    pub(crate) limits: bool,
+
     /// Maximum number of concurrent connections [default: 10000; 1024 with --runtime blocking]
     ///
     /// When it is reached, slow and idle keep-alive connections are closed for new ones. If there
@@ -28,10 +35,19 @@ pub(crate) struct LimitOptions {
 
     /// Time limit of a graceful shutdown (SIGTERM, Ctrl-C)
     ///
-    /// Requests in progress may finish within this time. Then their connections are aborted.
+    /// Requests in progress may finish within this time. Then their connections are aborted, and
+    /// scripts are killed. With the default, the process exits within the 10 s of docker stop.
     #[arg(long, value_name = "TIME", value_parser = values::duration_or_zero)]
     #[arg(default_value = "8s")]
     pub(crate) grace: Duration,
+
+    /// Share the port (SO_REUSEPORT), to restart without downtime (zero-downtime restart)
+    ///
+    /// Start the new process with this option, wait for its banner, then send SIGTERM to the old one,
+    /// which was started with it, too. Linux only; both must run as the same user.
+    #[arg(verbatim_doc_comment)]
+    #[arg(long)]
+    pub(crate) reuse_port: bool,
 
     /// Keep-alive timeout (idle timeout): how long a connection may be idle between requests
     ///

@@ -123,6 +123,7 @@ impl Storage for GrowableBuffer {
         let larger = (self.bytes.len() * 2).max(64).min(self.max);
         let grows = larger > self.bytes.len();
         if grows {
+            self.bytes.reserve_exact(larger - self.bytes.len()); // not more than `max`
             self.bytes.resize(larger, 0);
         }
         grows

@@ -208,6 +208,12 @@ impl Auth {
         Ok(self.user_count())
     }
 
+    /// The bounds.
+    #[must_use]
+    pub fn settings(&self) -> &AuthSettings {
+        &self.settings
+    }
+
     /// The file of users, if there is one: an absolute path.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {

@@ -39,12 +39,14 @@ use crate::connections::ConnectionHandle;
 use crate::files::FileTransfer;
 use crate::observer::{Observer, notify_observer};
 use crate::os;
+pub(crate) use unsent_records::UNSENT_RECORD_SIZE;
+
 use crate::request_number::RequestNumber;
 use unsent_records::UnsentRecords;
 
 /// The size in bytes of the longest part of a file that is copied to the outbox and sent with its
 /// head: up to there, a second system call costs more than the copy.
-const MAX_COPIED: u64 = 8 << 10;
+pub(crate) const MAX_COPIED: u64 = 8 << 10;
 
 /// What all exchanges on one connection have in common.
 #[derive(Clone, Copy)]

@@ -21,6 +21,9 @@ use crate::request_number::RequestNumber;
 /// For how many pipelined requests, after the first one, there is room at once.
 const USUAL_PIPELINED: usize = 15;
 
+/// The memory of one record in bytes, without the reason of an error: its page has it, too.
+pub(crate) const UNSENT_RECORD_SIZE: usize = size_of::<UnsentRecord>();
+
 /// The records of a connection whose responses are in the outbox, in order.
 #[derive(Default)]
 pub(crate) struct UnsentRecords {

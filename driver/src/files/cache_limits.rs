@@ -31,6 +31,9 @@ pub struct CacheLimits {
     /// The number of cached descriptors. They count towards the limit of this process (`ulimit
     /// -n`). Default: 128.
     pub max_descriptors: usize,
+    /// The number of paths that are remembered as requested once, at 8 bytes for each: a file is cached
+    /// at its second request. Zero turns the cache off. Default: 4,096.
+    pub max_remembered_paths: usize,
     /// The number of cached files that each thread remembers by itself, so that threads do not contend
     /// for the lock of the cache; at most `max_files`. Beyond `max_bytes`, a thread may hold so many
     /// files of `max_recent_file_size`, by default 128 KiB, and its table takes 16 bytes for each;
@@ -54,6 +57,7 @@ impl Default for CacheLimits {
             max_bytes: 32 << 20,
             max_files: 32 << 10,
             max_descriptors: 128,
+            max_remembered_paths: 4096,
             max_recent_files: 32,
             max_recent_file_size: 4 << 10,
             max_digests: 1024,

@@ -44,8 +44,6 @@ use super::generations::{Generations, Weighed, Weight};
 use super::{CacheLimits, recent_files};
 use crate::os::{self, FullName, Opened, Root, RootDir, RootError};
 
-/// The number of paths that are remembered as requested once. It bounds memory: 32 KiB.
-const REQUESTED_SLOTS: usize = 4096;
 /// While the cache is full, one file of this number is cached.
 const ADMIT_ONE_IN: u64 = 16;
 /// How long ago the last change of a file must be, in seconds, so that it may be cached: the
@@ -161,7 +159,7 @@ impl FileCache {
                 .unwrap_or(u32::MAX),
             max_recent_file_size: limits.max_recent_file_size,
             hasher: RandomState::new(),
-            requested: (0..REQUESTED_SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            requested: (0..limits.max_remembered_paths).map(|_| AtomicU64::new(0)).collect(),
             rejected: AtomicU64::new(0),
             epoch: AtomicU64::new(recent_files::new_epoch()),
         }
@@ -288,7 +286,8 @@ impl FileCache {
     /// Marks `path` as requested, and returns whether it was before.
     fn mark_requested(&self, path: &[u8]) -> bool {
         let hash = self.hasher.hash_one(path);
-        self.requested[hash as usize % REQUESTED_SLOTS].swap(hash, Ordering::Relaxed) == hash
+        let slot = (hash as usize).checked_rem(self.requested.len());
+        slot.is_some_and(|slot| self.requested[slot].swap(hash, Ordering::Relaxed) == hash)
     }
 
     /// Whether to cache one more file: always while that evicts none, and then one in

@@ -18,13 +18,18 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::{Listener, ListenerAddr, Stream};
+use super::{Listener, ListenerAddr, Stream, reuse_port};
 use crate::os::LINUX;
 
 /// How long [`Acceptor::stop`] waits for TCP handshakes that have begun, while no further one can
 /// begin. It is enough within a data centre; the longer it is, the more clients have to repeat
 /// their SYN, a second later.
 const HANDSHAKE_WAIT: Duration = Duration::from_millis(1);
+/// The same on a port that another process listens on, too ([`BindOptions::reuse_port`]): handshakes
+/// begin there meanwhile, so that nobody has to wait, and it is enough for nearly every network.
+///
+/// [`BindOptions::reuse_port`]: super::BindOptions::reuse_port
+const SHARED_HANDSHAKE_WAIT: Duration = Duration::from_millis(250);
 
 /// Listeners to accept from.
 ///
@@ -180,9 +185,16 @@ impl Acceptor {
     /// or reaches the server that was started next. The descriptors of the listeners stay open as long as
     /// the `Acceptor` exists. The files of Unix sockets are removed.
     ///
+    /// If the port is shared ([`BindOptions::reuse_port`](super::BindOptions::reuse_port)), new
+    /// connections go to the process that has begun to listen after this one, and those that began
+    /// here are still accepted for a quarter of a second before all that.
+    ///
     /// Listeners that another process shares ([`Listener::with_shared`]) are left as they are, with
     /// their backlogs.
     pub fn stop(&self) {
+        if !self.stopping.load(Ordering::SeqCst) {
+            self.hand_over();
+        }
         if self.stopping.swap(true, Ordering::SeqCst) {
             return;
         }
@@ -198,10 +210,23 @@ impl Acceptor {
         }
         self.stopped.store(true, Ordering::SeqCst);
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.on_shared_ports().for_each(reuse_port::restore);
         for listener in self.own_listeners() {
             // Wakes a blocked accept on Linux. On other systems, the pipe wakes the threads.
             listener.shut_down();
         }
+    }
+
+    /// On ports that are shared: lets the connections that have begun arrive and be accepted.
+    fn hand_over(&self) {
+        if self.on_shared_ports().count() > 0 {
+            self.on_shared_ports().for_each(reuse_port::redirect);
+            thread::sleep(SHARED_HANDSHAKE_WAIT);
+        }
+    }
+
+    fn on_shared_ports(&self) -> impl Iterator<Item = &Listener> {
+        self.own_listeners().filter(|listener| reuse_port::is_shared(*listener))
     }
 
     /// Whether [`Acceptor::stop`] was called, so that only connections of the backlog are returned.

@@ -26,12 +26,10 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with, 
 /// Returns an error if the name does not resolve, `AddrInUse` if the port is in use on any of its
 /// addresses, or the error of the first address if the machine has none of them.
 pub fn bind(host: Option<&str>, port: u16) -> io::Result<Vec<TcpListener>> {
-    bind_with_backlog(host, port, DEFAULT_BACKLOG)
+    bind_with(host, port, &BindOptions::default())
 }
 
-/// Listens as [`bind`] does. `backlog` is the number of connections that the kernel completes and
-/// holds for each listener until they are accepted; the system may use less (on Linux
-/// `net.core.somaxconn`). Further clients repeat their SYN until there is room (B-285).
+/// Listens as [`bind`] does, with this backlog ([`BindOptions::backlog`]).
 ///
 /// # Errors
 /// Returns the same errors as [`bind`].
@@ -40,18 +38,67 @@ pub fn bind_with_backlog(
     port: u16,
     backlog: u32,
 ) -> io::Result<Vec<TcpListener>> {
-    let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+    bind_with(host, port, &BindOptions { backlog, ..BindOptions::default() })
+}
+
+/// How to listen, for [`bind_with`].
+///
+/// ```
+/// use doorstep_driver::net::{self, BindOptions};
+///
+/// let mut options = BindOptions::default();
+/// options.reuse_port = cfg!(target_os = "linux");
+/// let old = net::bind_with(Some("127.0.0.1"), 0, &options)?;
+/// let port = old[0].local_addr()?.port();
+/// let new = net::bind_with(Some("127.0.0.1"), port, &options);
+/// assert_eq!(new.is_ok(), options.reuse_port);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BindOptions {
+    /// The number of connections that the kernel completes and holds for each listener until they
+    /// are accepted; the system may use less (on Linux `net.core.somaxconn`). Further clients repeat
+    /// their SYN until there is room (B-285). Default: 1,024, which is [`DEFAULT_BACKLOG`].
+    pub backlog: u32,
+    /// Whether other processes of the same user may listen on the same port at the same time, if they
+    /// set this, too (`SO_REUSEPORT`; Linux only). So a server can be replaced by another process
+    /// without a refused connection: once the new one listens, stop the old one
+    /// ([`Acceptor::stop`](super::Acceptor::stop)). Default: false, because a second server that was
+    /// started by mistake would get a share of the connections.
+    pub reuse_port: bool,
+}
+
+impl Default for BindOptions {
+    fn default() -> Self {
+        Self { backlog: DEFAULT_BACKLOG, reuse_port: false }
+    }
+}
+
+/// Listens as [`bind`] does, with `options`.
+///
+/// # Errors
+/// Returns the same errors as [`bind`], or [`ErrorKind::Unsupported`] if the port is to be shared
+/// ([`BindOptions::reuse_port`]) and the system is not Linux.
+pub fn bind_with(
+    host: Option<&str>,
+    port: u16,
+    options: &BindOptions,
+) -> io::Result<Vec<TcpListener>> {
+    if options.reuse_port && !cfg!(target_os = "linux") {
+        return Err(ErrorKind::Unsupported.into());
+    }
     let Some(host) = host else {
         let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-        return match listen(both, backlog, Family::Both) {
+        return match listen(both, options, Family::Both) {
             Err(error) if is_address_unavailable(&error) => {
                 let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-                Ok(vec![listen(address, backlog, Family::Own)?])
+                Ok(vec![listen(address, options, Family::Own)?])
             }
             result => Ok(vec![result?]),
         };
     };
-    bind_hosts(&[host], port, backlog).map_err(|failed| failed.error)
+    bind_hosts(&[host], port, options).map_err(|failed| failed.error)
 }
 
 /// Listens on `port` of all of `hosts`, each a name or an address, as [`bind`] does on one. What
@@ -70,8 +117,20 @@ pub fn bind_with_backlog(
 /// # Errors
 /// Returns the first error of [`bind`], with its host; without a host, `InvalidInput`.
 pub fn bind_all(hosts: &[impl AsRef<str>], port: u16) -> Result<Vec<TcpListener>, BindError> {
+    bind_all_with(hosts, port, &BindOptions::default())
+}
+
+/// Listens as [`bind_all`] does, with `options`.
+///
+/// # Errors
+/// Returns the errors of [`bind_with`], with the host.
+pub fn bind_all_with(
+    hosts: &[impl AsRef<str>],
+    port: u16,
+    options: &BindOptions,
+) -> Result<Vec<TcpListener>, BindError> {
     let hosts: Vec<&str> = hosts.iter().map(AsRef::as_ref).collect();
-    bind_hosts(&hosts, port, DEFAULT_BACKLOG.cast_signed())
+    bind_hosts(&hosts, port, options)
 }
 
 /// The error of [`bind_all`].
@@ -102,8 +161,16 @@ impl From<BindError> for io::Error {
     }
 }
 
-fn bind_hosts(hosts: &[&str], port: u16, backlog: i32) -> Result<Vec<TcpListener>, BindError> {
+fn bind_hosts(
+    hosts: &[&str],
+    port: u16,
+    options: &BindOptions,
+) -> Result<Vec<TcpListener>, BindError> {
     let failed = |host: &str, error| BindError { host: host.to_owned(), error };
+    if options.reuse_port && !cfg!(target_os = "linux") {
+        let host = hosts.first().copied().unwrap_or_default();
+        return Err(failed(host, ErrorKind::Unsupported.into()));
+    }
     let mut resolved: Vec<Vec<SocketAddr>> = Vec::new();
     for host in hosts {
         let addresses = (*host, port).to_socket_addrs().map_err(|error| failed(host, error))?;
@@ -125,7 +192,7 @@ fn bind_hosts(hosts: &[&str], port: u16, backlog: i32) -> Result<Vec<TcpListener
         for (host, addresses) in hosts.iter().zip(&resolved) {
             // All addresses of a host may be those of another one.
             if !addresses.is_empty() || listeners.is_empty() {
-                listen_all(&mut listeners, addresses, backlog, family)
+                listen_all(&mut listeners, addresses, options, family)
                     .map_err(|error| failed(host, error))?;
             }
         }
@@ -150,7 +217,7 @@ fn bind_hosts(hosts: &[&str], port: u16, backlog: i32) -> Result<Vec<TcpListener
 fn listen_all(
     listeners: &mut Vec<TcpListener>,
     addresses: &[SocketAddr],
-    backlog: i32,
+    options: &BindOptions,
     family: Family,
 ) -> io::Result<()> {
     let before = listeners.len();
@@ -159,7 +226,7 @@ fn listen_all(
         if let Some(first) = listeners.first() {
             address.set_port(first.local_addr()?.port());
         }
-        match listen(address, backlog, family) {
+        match listen(address, options, family) {
             Ok(listener) => listeners.push(listener),
             Err(error) if is_address_unavailable(&error) => absent = absent.or(Some(error)),
             Err(error) => return Err(error),
@@ -180,7 +247,7 @@ enum Family {
     Both,
 }
 
-fn listen(address: SocketAddr, backlog: i32, accepts: Family) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, options: &BindOptions, accepts: Family) -> io::Result<TcpListener> {
     let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     #[cfg(target_os = "linux")]
     let flags = SocketFlags::CLOEXEC;
@@ -195,9 +262,12 @@ fn listen(address: SocketAddr, backlog: i32, accepts: Family) -> io::Result<TcpL
         let _ = sockopt::set_ipv6_v6only(&socket, accepts == Family::Own);
     }
     sockopt::set_socket_reuseaddr(&socket, true)?;
+    if options.reuse_port {
+        sockopt::set_socket_reuseport(&socket, true)?;
+    }
     sockopt::set_tcp_nodelay(&socket, true)?;
     rustix::net::bind(&socket, &address)?;
-    rustix::net::listen(&socket, backlog)?;
+    rustix::net::listen(&socket, i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
 }
 
@@ -250,7 +320,8 @@ mod tests {
         let elsewhere: SocketAddr = "192.0.2.1:0".parse().unwrap(); // reserved (RFC 5737)
         let listen = |addresses: &[_]| {
             let mut listeners = Vec::new();
-            listen_all(&mut listeners, addresses, 8, Family::Both).map(|()| listeners.len())
+            let options = BindOptions::default();
+            listen_all(&mut listeners, addresses, &options, Family::Both).map(|()| listeners.len())
         };
         assert_eq!(listen(&[elsewhere, here]).unwrap(), 1);
         let error = listen(&[elsewhere]).unwrap_err();

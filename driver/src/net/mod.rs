@@ -10,6 +10,7 @@ mod listen;
 mod listener;
 mod memory;
 mod peer_state;
+mod reuse_port;
 mod send;
 mod stream;
 mod unix;
@@ -17,7 +18,10 @@ mod unix;
 pub use acceptor::Acceptor;
 pub use addresses::{url, urls};
 pub use inherited::{InheritedListener, inherited_listeners, stderr_is_connection, stdin_stream};
-pub use listen::{BindError, DEFAULT_BACKLOG, bind, bind_all, bind_with_backlog};
+pub use listen::{
+    BindError, BindOptions, DEFAULT_BACKLOG, bind, bind_all, bind_all_with, bind_with,
+    bind_with_backlog,
+};
 pub use listener::{Listener, ListenerAddr};
 pub use memory::MemoryStream;
 pub use peer_state::{Disconnect, DisconnectDetector, PeerState};

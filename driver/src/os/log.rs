@@ -222,11 +222,23 @@ impl Log {
     }
 }
 
-impl Drop for Log {
-    fn drop(&mut self) {
-        let _ = self.flush(self.shared.settings.drop_timeout);
+impl Log {
+    /// Flushes the log, as [`Log::flush`] does, and closes it: what is written later is lost, and
+    /// dropping the log does not wait any more. For the end of a program, so that a stuck reader
+    /// delays it once.
+    pub fn close(&self, timeout: Duration) -> bool {
+        let is_flushed = self.flush(timeout);
         self.shared.lock().closed = true;
         self.shared.not_empty.notify_one();
+        is_flushed
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if !self.shared.lock().closed {
+            let _ = self.close(self.shared.settings.drop_timeout);
+        }
     }
 }
 

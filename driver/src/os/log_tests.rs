@@ -75,6 +75,17 @@ fn b_111_a_stuck_reader_does_not_block_the_exit() {
 }
 
 #[test]
+fn b_111_after_a_close_dropping_the_log_waits_for_nobody() {
+    let (reader, writer) = io::pipe().unwrap();
+    let settings = LogSettings { drop_timeout: Duration::MAX, ..defaults() };
+    let log = Log::with_settings(writer, settings).unwrap();
+    log.write(&[&vec![b'x'; 1 << 19][..], b"\n"].concat()); // more than a pipe holds
+    assert!(!log.close(Duration::ZERO));
+    drop(log); // returns
+    drop(reader);
+}
+
+#[test]
 fn lines_that_exceed_the_queue_at_once_are_dropped() {
     let (reader, writer) = io::pipe().unwrap();
     let log = Log::from_writer(writer).unwrap();
