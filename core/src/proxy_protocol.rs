@@ -92,7 +92,8 @@ impl core::error::Error for Error {}
 /// it is not complete, and can still become valid. It never is longer than [`MAX_SIZE`].
 ///
 /// # Errors
-/// Returns an error as soon as `input` cannot be the beginning of a valid header.
+/// Returns an error as soon as `input` cannot be the beginning of a valid header; the words of version 1
+/// are judged when their line has ended.
 pub fn parse(input: &[u8]) -> Result<Option<(Header, usize)>, Error> {
     match input.first() {
         None => Ok(None),

@@ -75,6 +75,7 @@ impl ExchangeState<'_> {
             ending,
             end,
             started: view.started,
+            client: view.client.map(|client| client.addr),
         });
         if unsendable {
             let total_sent = view.outbox.total_sent();

@@ -9,6 +9,7 @@
 //! A handler cannot break the framing of responses: whatever it does, a response is complete, or it
 //! is visibly aborted ([`ExchangeState::finish`]).
 
+mod behind_proxy;
 mod finish;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -115,6 +116,7 @@ impl<'a> ExchangeState<'a> {
             body_read: 0,
             body_limit: u64::MAX,
             trailers: Vec::new(),
+            client: None,
         };
         Self { view }
     }
@@ -132,6 +134,7 @@ impl<'a> ExchangeState<'a> {
         let (machine, context) = (&mut *view.machine, view.context);
         let mut redirected =
             ExchangeState::new(head, view.buffered, records, inbox, outbox, machine, context);
+        redirected.view.client = view.client;
         redirected.view.sent = mem::take(&mut view.sent);
         redirected.view.disconnected = view.disconnected;
         redirected.view.timed_out = view.timed_out;

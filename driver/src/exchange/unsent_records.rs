@@ -8,6 +8,7 @@
 //! next read ([`Inbox::buffered`](doorstep_core::http1::Inbox::buffered)), and a session sends
 //! before it reads. One record is kept without an allocation.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use doorstep_core::http1::{HeadOffsets, Reject, SentResponse, rejected_request_line};
@@ -39,6 +40,8 @@ pub(super) struct UnsentRecord {
     /// Where the response ends, among all bytes that the outbox has sent so far.
     pub(super) end: u64,
     pub(super) started: Option<Instant>,
+    /// The client, if trusted proxies report it; otherwise it is the connection's peer.
+    pub(super) client: Option<SocketAddr>,
 }
 
 /// What is known of a request.
@@ -123,7 +126,8 @@ impl UnsentRecord {
             Request::Rejected(reject) => rejected_request_line(*reject, received),
         };
         let local_addr = || context.connection.stream().local_addr().ok();
-        let record = Record::new(context.connection.peer(), line, self.sent.status);
+        let client = self.client.unwrap_or_else(|| context.connection.peer());
+        let record = Record::new(client, line, self.sent.status);
         let mut record = record.with_local_addr(&local_addr);
         record.body_bytes_sent = (self.sent.body_bytes > 0).then_some(self.sent.body_bytes);
         record.ending = self.ending;

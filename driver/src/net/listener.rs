@@ -23,12 +23,14 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown};
 
-use super::Stream;
+use super::{Stream, TrustedProxies};
 
 /// A socket that listens, and what its connections have in common.
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
+    /// Whose connections begin with a PROXY protocol header.
+    proxies: TrustedProxies,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,26 @@ impl Listener {
         }
     }
 
+    /// The connections of the proxies in `trusted` begin with a header of the PROXY protocol, version 1
+    /// or 2 ([`Stream::proxied`]); a connection without a valid one is closed. Those of other peers
+    /// have none, and are served under their own address: what looks like a header there is
+    /// malformed HTTP.
+    ///
+    /// ```
+    /// use doorstep_driver::net::Listener;
+    /// use std::net::TcpListener;
+    ///
+    /// let listener = Listener::from(TcpListener::bind("127.0.0.1:0")?);
+    /// let trusted = "10.0.0.0/8".parse().expect("it is a network");
+    /// let listener = listener.with_proxy_protocol(trusted);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_proxy_protocol(mut self, trusted: TrustedProxies) -> Self {
+        self.proxies = trusted;
+        self
+    }
+
     /// Sets whether accepting returns `WouldBlock` instead of waiting.
     pub(super) fn set_nonblocking(&self, enabled: bool) -> io::Result<()> {
         match &self.socket {
@@ -81,17 +103,19 @@ impl Listener {
 
     /// Accepts a connection, whose socket waits unless it is to be `nonblocking`.
     pub(super) fn accept(&self, nonblocking: bool) -> io::Result<Stream> {
-        match &self.socket {
+        let stream = match &self.socket {
             Socket::Tcp(listener) => {
                 let (socket, peer) = accept(listener, nonblocking)?;
                 let peer = peer.ok_or(io::ErrorKind::InvalidData)?;
-                Ok(Stream::tcp(TcpStream::from(socket), peer))
+                Stream::tcp(TcpStream::from(socket), peer)
             }
             Socket::Unix(listener) => {
                 let (socket, _) = accept(listener, nonblocking)?;
-                Ok(Stream::unix(UnixStream::from(socket)))
+                Stream::unix(UnixStream::from(socket))
             }
-        }
+        };
+        let is_proxied = self.proxies.contains(stream.peer_addr().ip());
+        Ok(if is_proxied { Stream::proxied(stream) } else { stream })
     }
 
     /// From now on no connection can begin, but those that have begun can be accepted. Returns
@@ -122,13 +146,13 @@ const UNKNOWN: ListenerAddr =
 
 impl From<TcpListener> for Listener {
     fn from(socket: TcpListener) -> Self {
-        Self { socket: Socket::Tcp(socket) }
+        Self { socket: Socket::Tcp(socket), proxies: TrustedProxies::default() }
     }
 }
 
 impl From<UnixListener> for Listener {
     fn from(socket: UnixListener) -> Self {
-        Self { socket: Socket::Unix(socket) }
+        Self { socket: Socket::Unix(socket), proxies: TrustedProxies::default() }
     }
 }
 

@@ -9,8 +9,10 @@ mod listen;
 mod listener;
 mod memory;
 mod peer_state;
+mod proxied;
 mod send;
 mod stream;
+mod trusted_proxies;
 
 pub use acceptor::Acceptor;
 pub use addresses::{url, urls};
@@ -19,3 +21,4 @@ pub use listener::{Listener, ListenerAddr};
 pub use memory::MemoryStream;
 pub use peer_state::{Disconnect, DisconnectDetector, PeerState};
 pub use stream::{Stream, UNIX_PEER};
+pub use trusted_proxies::{ParseTrustedProxiesError, TrustedProxies};
