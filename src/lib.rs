@@ -58,6 +58,8 @@ mod documents {
     struct Files;
     #[doc = include_str!("../docs/performance.md")]
     struct Performance;
+    #[doc = include_str!("../docs/proxies.md")]
+    struct Proxies;
     #[doc = include_str!("../docs/stability.md")]
     struct Stability;
     #[doc = include_str!("../docs/testing.md")]

@@ -51,7 +51,8 @@ fn serve_on<S: RuntimeServer>(
     let cgi = cgi.transpose().map_err(no_directory)?;
     let server_config = server_config(config);
     let kill_wait = server_config.kill_wait;
-    let server = S::new(listen(config)?, server_config).map_err(Failure::Serve)?;
+    let listeners = listen(config)?.into_iter().map(|listener| config.listener(listener));
+    let server = S::new(listeners.collect(), server_config).map_err(Failure::Serve)?;
     let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
     handle_signals(signals, server.shutdown_handle(), processes, kill_wait)?;
     let banner = Banner(server.addresses().to_vec());
@@ -82,6 +83,8 @@ fn server_config(config: &CommandConfig) -> Config {
     }
     server.headers.clone_from(&config.headers);
     server.shutdown_grace = config.grace;
+    server.trusted_proxies.clone_from(&config.trusted_proxies);
+    server.prefix.clone_from(&config.prefix);
     server
 }
 

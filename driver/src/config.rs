@@ -309,8 +309,8 @@ impl Config {
     }
 }
 
-/// Whether this can be [`Config::prefix`]: a path as it stands in a request, which means the same
-/// in every spelling of it that a proxy may send.
+/// Whether this can be [`Config::prefix`]: empty, or a path as it stands in a request, with names that
+/// are not dot segments.
 fn is_prefix(prefix: &str) -> bool {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%".contains(&b);
     let is_name = |name: &str| !matches!(name, "" | "." | "..") && name.bytes().all(is_plain);
@@ -358,5 +358,19 @@ mod tests {
             assert_eq!(inbox.unread().len(), largest);
         }
         let _ = Config { body_read_ahead: usize::MAX, ..Config::default() }.inbox();
+    }
+
+    #[test]
+    fn a_prefix_is_a_path_without_a_slash_at_its_end() {
+        let check = |prefix: &str| Config { prefix: prefix.into(), ..Config::default() }.check();
+        for prefix in ["", "/docs", "/a/b", "/~a/b.c-d", "/%C3%A9"] {
+            assert!(check(prefix).is_ok(), "{prefix}");
+        }
+        for prefix in
+            ["/", "docs", "/docs/", "/a//b", "/.", "/a/..", "/a b", "/a?b", "/a#b", "/\r\n"]
+        {
+            let error = check(prefix).unwrap_err().to_string();
+            assert!(error.starts_with("Config::prefix: "), "{prefix}: {error}");
+        }
     }
 }

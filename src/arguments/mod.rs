@@ -8,6 +8,7 @@
 mod cgi;
 mod files;
 mod limits;
+mod proxies;
 mod usage_error;
 mod values;
 
@@ -22,6 +23,7 @@ use clap::{CommandFactory, Parser, ValueEnum};
 use cgi::CgiOptions;
 use files::FileOptions;
 use limits::LimitOptions;
+use proxies::ProxyOptions;
 
 const UNITS_AND_EXAMPLES: &str = "\
 Units:
@@ -59,7 +61,7 @@ pub(crate) struct Arguments {
     /// HTTP protocol version of the responses; HTTP/1.0 disables keep-alive
     // Python's abbreviations keep their meaning, although other options begin with the same letters.
     #[arg(short, long, value_enum, value_name = "VERSION", default_value_t = Protocol::Http11)]
-    #[arg(aliases = ["p", "pr"])]
+    #[arg(aliases = ["p", "pr", "pro"])]
     pub(crate) protocol: Protocol,
 
     /// Concurrency: threads, or an event loop (async)
@@ -81,6 +83,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     pub(crate) limits: LimitOptions,
+
+    #[command(flatten)]
+    pub(crate) proxies: ProxyOptions,
 
     /// Disable the access log: log errors only, not requests
     ///

@@ -17,7 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use doorstep::blocking::{Config, ShutdownHandle};
-use doorstep::driver::net::{self, MemoryStream, Stream};
+use doorstep::driver::net::{self, Listener, MemoryStream, Stream};
 use smol::future;
 
 use crate::service::{self, State};
@@ -136,7 +136,7 @@ impl Runtime {
 
     pub(crate) fn start_on(
         self,
-        listeners: Vec<TcpListener>,
+        listeners: Vec<impl Into<Listener>>,
         state: Arc<State>,
         config: Config,
     ) -> TestServer {
@@ -190,14 +190,29 @@ impl Runtime {
         state: Arc<State>,
         config: Config,
     ) -> TestServer {
+        self.start_handler_on(listener(), (blocking, smol, tokio), state, config)
+    }
+
+    /// As [`Runtime::start_handler`], on these listeners.
+    pub(crate) fn start_handler_on(
+        self,
+        listeners: Vec<impl Into<Listener>>,
+        (blocking, smol, tokio): (
+            impl front_end::blocking::Handler,
+            impl front_end::smol::Handler,
+            impl front_end::tokio::Handler,
+        ),
+        state: Arc<State>,
+        config: Config,
+    ) -> TestServer {
         match self {
             Self::Blocking => {
-                TestServer::blocking(listener(), state, config, |server| server.serve(blocking))
+                TestServer::blocking(listeners, state, config, |server| server.serve(blocking))
             }
             Self::Smol => {
-                TestServer::smol(listener(), state, config, async |server| server.serve(smol).await)
+                TestServer::smol(listeners, state, config, async |server| server.serve(smol).await)
             }
-            Self::Tokio => TestServer::tokio(listener(), state, config, tokio, async |server| {
+            Self::Tokio => TestServer::tokio(listeners, state, config, tokio, async |server| {
                 server.serve().await;
             }),
         }
@@ -228,7 +243,7 @@ impl Runtime {
 
 impl TestServer {
     fn blocking(
-        listeners: Vec<TcpListener>,
+        listeners: Vec<impl Into<Listener>>,
         state: Arc<State>,
         config: Config,
         serve: impl FnOnce(front_end::blocking::Server) -> io::Result<()> + Send + 'static,
@@ -241,7 +256,7 @@ impl TestServer {
     }
 
     fn smol(
-        listeners: Vec<TcpListener>,
+        listeners: Vec<impl Into<Listener>>,
         state: Arc<State>,
         config: Config,
         serve: impl AsyncFnOnce(front_end::smol::Server) -> io::Result<()> + Send + 'static,
@@ -254,7 +269,7 @@ impl TestServer {
     }
 
     fn tokio<H: front_end::tokio::Handler>(
-        listeners: Vec<TcpListener>,
+        listeners: Vec<impl Into<Listener>>,
         state: Arc<State>,
         config: Config,
         handler: H,
