@@ -9,13 +9,20 @@ use support::{RUNTIMES, doorstep, root, serve, text};
 fn a_trusted_proxy_reports_the_client_to_the_log() {
     let root = root();
     for runtime in RUNTIMES {
-        for (trusted, shown) in [("10.0.0.0/8,127.0.0.0/8", "192.0.2.7"), ("10.0.0.0/8", "127.0.0.1")] {
+        for (trusted, shown) in
+            [("10.0.0.0/8,127.0.0.0/8", "192.0.2.7"), ("10.0.0.0/8", "127.0.0.1")]
+        {
             let mut server = serve(root.path(), &[runtime, "--trusted-proxy", trusted]);
             let header = "X-Forwarded-For: 6.6.6.6, 192.0.2.7";
             let response = server.client().request("GET", "/a.txt", &[header, "Connection: close"]);
             assert_eq!(response.body, b"hello\n");
             let log = text(&server.end("TERM").stderr);
-            assert!(log.lines().any(|line| line.starts_with(&format!("{shown} - - [")) && line.ends_with(" 200 6")), "{log}");
+            assert!(
+                log.lines()
+                    .any(|line| line.starts_with(&format!("{shown} - - ["))
+                        && line.ends_with(" 200 6")),
+                "{log}"
+            );
             let is_ignored = log.contains("headers ignored: not from a trusted proxy");
             assert_eq!(is_ignored, shown == "127.0.0.1", "{log}");
         }
@@ -38,7 +45,10 @@ fn the_proxy_protocol_is_required_of_trusted_proxies() {
         assert_eq!(log.lines().count(), 2, "{log}");
         assert!(log.lines().any(|line| line.starts_with("192.0.2.7 ")), "{log}");
         let refused = "] connection failed: no PROXY protocol header";
-        assert!(log.lines().any(|line| line.starts_with("127.0.0.1 ") && line.ends_with(refused)), "{log}");
+        assert!(
+            log.lines().any(|line| line.starts_with("127.0.0.1 ") && line.ends_with(refused)),
+            "{log}"
+        );
     }
 }
 

@@ -78,7 +78,8 @@ mod tests {
     fn trusted_proxies_are_repeated_or_separated_by_commas() {
         let none = parse(&[]).unwrap();
         assert!(none.trusted().is_empty() && !none.proxy_protocol && none.prefix().is_empty());
-        let words = ["--trusted-proxy", "10.0.0.0/8,unix:", "--trusted-proxy=::1", "--proxy-protocol"];
+        let words =
+            ["--trusted-proxy", "10.0.0.0/8,unix:", "--trusted-proxy=::1", "--proxy-protocol"];
         let options = parse(&words).unwrap();
         assert_eq!(options.trusted().to_string(), "10.0.0.0/8,::1/128,unix:");
         assert!(options.proxy_protocol);
@@ -106,7 +107,8 @@ mod tests {
 
     #[test]
     fn a_prefix_is_a_path() {
-        for (word, prefix) in [("/docs", "/docs"), ("/docs/v1/", "/docs/v1"), ("/", ""), ("/%C3%A9", "/%C3%A9")]
+        for (word, prefix) in
+            [("/docs", "/docs"), ("/docs/v1/", "/docs/v1"), ("/", ""), ("/%C3%A9", "/%C3%A9")]
         {
             assert_eq!(parse(&["--prefix", word]).unwrap().prefix(), prefix, "{word}");
         }

@@ -308,14 +308,13 @@ impl ConnectionHandle {
     }
 
     /// Records that `waiting` is about to be waited for. An idle connection that is to close finds
-    /// what has arrived already, and then the end of input. A connection is not idle until its PROXY
-    /// protocol header has arrived: that has the deadline of a head.
+    /// what has arrived already, and then the end of input. Its PROXY protocol header has the
+    /// deadline of a head.
     pub fn begin_wait(&self, waiting: WaitingFor) {
-        let waiting = match waiting {
+        self.wait.begin(match waiting {
             WaitingFor::Request if self.stream.awaits_proxy_header() => WaitingFor::Head,
             _ => waiting,
-        };
-        self.wait.begin(waiting);
+        });
         // Read after the store: `request_close` does both in the other order.
         if waiting == WaitingFor::Request && self.is_closing() {
             self.shutdown_read();
@@ -501,7 +500,8 @@ impl ConnectionHandle {
 
     fn request_close(&self) {
         self.flags.set(Flag::Closing, true);
-        if self.wait.is(WaitingFor::Request) {
+        let awaits_header = || self.wait.is(WaitingFor::Head) && self.stream.awaits_proxy_header();
+        if self.wait.is(WaitingFor::Request) || awaits_header() {
             self.shutdown_read();
         }
     }
