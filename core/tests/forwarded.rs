@@ -88,7 +88,7 @@ fn find(peer: SocketAddr, name: &str, lines: &[Vec<u8>]) -> Result<Client, Error
     request.extend_from_slice(b"\r\n");
     let mut connection = Connection::new(Limits::default());
     let Ok((_, Event::Request(head))) = connection.advance(&request) else {
-        panic!("{}", request.escape_ascii())
+        unreachable!("{}", request.escape_ascii())
     };
     client(&head, peer, is_trusted)
 }

@@ -77,7 +77,7 @@ pub struct Config {
     /// The path below which a proxy serves this server, such as `/docs`: handlers see paths without
     /// it, and URLs in responses have it ([`Head::prefix`]). A request for the prefix itself is
     /// redirected to `/docs/` (301), and one outside of it gets a 404. It must begin with a slash and
-    /// not end in one ([`Config::check`]); empty for none. Default: none.
+    /// not end in one ([`Config::check`]); empty for none. Default: empty.
     ///
     /// [`Head::prefix`]: doorstep_core::http1::Head::prefix
     pub prefix: String,

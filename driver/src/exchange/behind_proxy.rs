@@ -5,8 +5,6 @@
 //! A request that cannot be handled is responded to here: 400 if a trusted proxy reports the client
 //! in a form that is not valid, 301 from the prefix to its directory, and 404 outside of it.
 
-use std::io;
-
 use doorstep_core::forwarded;
 use doorstep_core::http1::{Head, HeadOffsets, Inbox, Outbox, Reject, Storage};
 
@@ -56,7 +54,7 @@ impl Session<'_> {
                 state.respond(301).header("Location", location).body("")
             }
         };
-        let end = state.finish(Ok(outcome.map_err(io::Error::from)));
+        let end = state.finish(Ok(outcome));
         inbox.rejoin(end);
         None
     }
