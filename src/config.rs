@@ -13,6 +13,7 @@ use doorstep_core::http1::{Timeouts, Version};
 use doorstep_core::site::Site;
 use doorstep_driver::auth::Auth;
 use doorstep_driver::cgi::CgiSettings;
+use doorstep_driver::net::{Listener, TrustedProxies};
 use doorstep_driver::os::{self, Opened, Root, Symlinks};
 
 use crate::arguments::{Arguments, BindAddress, LogTargets, Protocol, Runtime};
@@ -58,6 +59,12 @@ pub(crate) struct CommandConfig {
     pub(crate) server_header: Option<String>,
     /// Additional headers of every response.
     pub(crate) headers: Vec<(String, String)>,
+    /// The proxies whose reports about their clients are believed.
+    pub(crate) trusted_proxies: TrustedProxies,
+    /// Whether their connections begin with a PROXY protocol header.
+    pub(crate) proxy_protocol: bool,
+    /// The path below which a proxy serves this server; empty for none.
+    pub(crate) prefix: String,
     /// How CGI scripts are run; `None` serves them as files (B-220).
     pub(crate) cgi: Option<CgiSettings>,
     /// Who may have responses; `None` is everyone.
@@ -68,7 +75,7 @@ pub(crate) struct CommandConfig {
 impl CommandConfig {
     /// Checks `arguments` against the system.
     pub(crate) fn from_arguments(arguments: Arguments) -> Result<Self, Failure> {
-        let Arguments { files, cgi, limits, containment, .. } = arguments;
+        let Arguments { files, cgi, limits, containment, proxies, .. } = arguments;
         let root = match os::absolute(&arguments.directory) {
             Ok(root) => root,
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
@@ -126,10 +133,21 @@ impl CommandConfig {
             symlinks,
             server_header,
             headers,
+            trusted_proxies: proxies.trusted(),
+            proxy_protocol: proxies.proxy_protocol,
+            prefix: proxies.prefix(),
             cgi,
             auth,
             containment,
         })
+    }
+
+    /// A listener, and what the arguments say about its connections.
+    pub(crate) fn listener(&self, socket: impl Into<Listener>) -> Listener {
+        match self.proxy_protocol {
+            true => socket.into().with_proxy_protocol(self.trusted_proxies.clone()),
+            false => socket.into(),
+        }
     }
 }
 

@@ -68,6 +68,8 @@ mod documents {
     #[cfg(feature = "cli")]
     #[doc = include_str!("../docs/security.md")]
     struct Security;
+    #[doc = include_str!("../docs/proxies.md")]
+    struct Proxies;
     #[doc = include_str!("../docs/stability.md")]
     struct Stability;
     #[doc = include_str!("../docs/testing.md")]

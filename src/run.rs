@@ -76,6 +76,8 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     let (server, signals) = match source {
         Source::Listen(signals, inherited) => {
             let listeners = listen::listen(config, inherited)?;
+            let listeners = listeners.into_iter().map(|listener| config.listener(listener));
+            let listeners: Vec<_> = listeners.collect();
             addresses.extend(listeners.iter().map(Listener::addr));
             manager = Manager::from_env();
             let server = S::new(listeners, server_config).map_err(Failure::Serve)?;
@@ -157,6 +159,8 @@ pub(crate) fn server_config(config: &CommandConfig) -> Config {
     }
     server.headers.clone_from(&config.headers);
     server.shutdown_grace = config.grace;
+    server.trusted_proxies.clone_from(&config.trusted_proxies);
+    server.prefix.clone_from(&config.prefix);
     server
 }
 

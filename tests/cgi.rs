@@ -29,6 +29,8 @@ mod headers;
 mod limits;
 #[path = "cgi/paths.rs"]
 mod paths;
+#[path = "cgi/proxies.rs"]
+mod proxies;
 #[path = "cgi/queue.rs"]
 mod queue;
 #[path = "cgi/responses.rs"]

@@ -21,7 +21,7 @@ use regex::Regex;
 use support::{RUNTIMES, doorstep, text};
 
 /// The fields that bound nothing, or have bounds of their own.
-const NOT_BOUNDS: [&str; 26] = [
+const NOT_BOUNDS: [&str; 28] = [
     "listen.reuse_port",
     "config.limits",
     "config.timeouts",
@@ -29,6 +29,8 @@ const NOT_BOUNDS: [&str; 26] = [
     "config.server",
     "config.headers",
     "config.error_pages",
+    "config.trusted_proxies",
+    "config.prefix",
     "site.index",
     "site.listing",
     "site.spa",

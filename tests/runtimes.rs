@@ -28,6 +28,8 @@ mod capacity;
 mod digest;
 #[path = "runtimes/files.rs"]
 mod files;
+#[path = "runtimes/forwarded.rs"]
+mod forwarded;
 #[path = "runtimes/framing.rs"]
 mod framing;
 #[path = "runtimes/handlers.rs"]
@@ -42,6 +44,10 @@ mod limits;
 mod listing;
 #[path = "runtimes/memory.rs"]
 mod memory;
+#[path = "runtimes/prefix.rs"]
+mod prefix;
+#[path = "runtimes/proxy_protocol.rs"]
+mod proxy_protocol;
 #[path = "runtimes/ranges.rs"]
 mod ranges;
 #[path = "runtimes/root.rs"]
@@ -71,7 +77,7 @@ fn every_test_runs_on_every_runtime() {
         assert_eq!(text.matches("on_every_runtime! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 18);
+    assert_eq!(files, 23);
 }
 
 #[test]

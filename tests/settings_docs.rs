@@ -54,6 +54,7 @@ fn defaults_are_read_as_people_read_them() {
         ("`no-cache`, which revalidates", "\"no-cache\""),
         ("none", "None"),
         ("none", "[]"),
+        ("empty", "\"\""),
         ("`404.html`", "Some(\"404.html\")"),
         ("those of [`Limits`]", "Limits {"),
     ] {
@@ -159,6 +160,9 @@ fn agrees(documented: &str, value: &str) -> Option<bool> {
         let text = quoted.trim_end_matches(')').trim_end_matches('"');
         let exact = documented.strip_prefix('`').and_then(|rest| rest.split_once('`'));
         let is_it = |exact: &str| text == exact || exact.ends_with('/') && text.starts_with(exact);
+        if text.is_empty() {
+            return Some(first == "empty");
+        }
         return Some(exact.is_some_and(|(exact, _)| is_it(exact)));
     }
     match value {

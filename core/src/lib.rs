@@ -44,7 +44,8 @@
 //!
 //! Beside the protocol ([`http1`]) are the decisions of a file server and of CGI. They are pure:
 //! they ask, and the caller does the I/O. [`path`] normalizes a request target, [`site`] plans the
-//! response for a path, [`cgi`] finds scripts and parses their output, [`page`] and [`log`] write
+//! response for a path, [`cgi`] finds scripts and parses their output, [`forwarded`] and
+//! [`proxy_protocol`] find the client behind proxies, [`page`] and [`log`] write
 //! error pages and access log lines, [`credentials`] parses the Authorization
 //! header, and [`bytes`] holds the byte utilities that all of them share.
 //!
@@ -55,7 +56,7 @@
 //!
 //! | feature | adds | needs |
 //! |---|---|---|
-//! | none | `http1`, `path`, `page`, `log`, `credentials`, `bytes` | `alloc`; the crate percent-encoding |
+//! | none | `http1`, `path`, `page`, `log`, `credentials`, `bytes`, `forwarded`, `proxy_protocol` | `alloc`; the crate percent-encoding |
 //! | `cgi` | `cgi` | `alloc` |
 //! | `site` | `site` | `std`; the crates httpdate, mime_guess |
 //! | `std` | `Inbox::fill` from an `io::Read`, `io::Error` from `Misuse`, `UnixTime` from a `SystemTime` | `std` |
@@ -75,10 +76,12 @@ pub mod bytes;
 #[cfg(feature = "cgi")]
 pub mod cgi;
 pub mod credentials;
+pub mod forwarded;
 pub mod http1;
 pub mod log;
 pub mod page;
 pub mod path;
+pub mod proxy_protocol;
 #[cfg(feature = "site")]
 pub mod site;
 

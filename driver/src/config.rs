@@ -23,6 +23,8 @@ use doorstep_core::http1::{
     Connection, ErrorPages, GrowableBuffer, Inbox, Limits, Outbox, Timeouts, Version,
 };
 
+use crate::net::TrustedProxies;
+
 /// How a server serves. The defaults are fit for the open network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -64,6 +66,21 @@ pub struct Config {
     ///
     /// [`page::error`]: doorstep_core::page::error
     pub error_pages: Option<ErrorPages>,
+
+    /// The proxies in front of this server. Of requests that come from them, `Forwarded` (RFC 7239),
+    /// `X-Forwarded-For` and `X-Forwarded-Proto` are believed
+    /// ([`ExchangeView::client_addr`](crate::exchange::ExchangeView::client_addr)), and a request in
+    /// which they are malformed gets a 400. Of all others they are ignored, which is reported to
+    /// [`Observer::on_error`](crate::Observer::on_error). A trusted proxy must append to these headers
+    /// or replace them. Default: none.
+    pub trusted_proxies: TrustedProxies,
+    /// The path below which a proxy serves this server, such as `/docs`: handlers see paths without
+    /// it, and URLs in responses have it ([`Head::prefix`]). A request for the prefix itself is
+    /// redirected to `/docs/` (301), and one outside of it gets a 404. It must begin with a slash and
+    /// not end in one ([`Config::check`]); empty for none. Default: empty.
+    ///
+    /// [`Head::prefix`]: doorstep_core::http1::Head::prefix
+    pub prefix: String,
 
     /// Concurrent connections. `None` is the front end's default: 1,024 on threads, 10,000 on smol.
     /// When there are as many, a connection that is slow or idle is evicted for a new one; while
@@ -185,6 +202,8 @@ impl Default for Config {
             .into(),
             headers: Vec::new(),
             error_pages: None,
+            trusted_proxies: TrustedProxies::default(),
+            prefix: String::new(),
             max_connections: None,
             accept_backoff: Duration::from_millis(100),
             eviction_grace: Duration::from_secs(1),
@@ -224,8 +243,8 @@ const MIN_READ_AHEAD: usize = 4 << 10;
 pub const FLUSH_THRESHOLD: usize = 64 << 10;
 
 impl Config {
-    /// Checks what an embedder may get wrong: [`Config::server`] and [`Config::headers`]. The front
-    /// ends call it before they serve.
+    /// Checks what an embedder may get wrong: [`Config::server`], [`Config::headers`] and
+    /// [`Config::prefix`]. The front ends call it before they serve.
     ///
     /// ```
     /// use doorstep_driver::Config;
@@ -250,6 +269,11 @@ impl Config {
             })
         };
         check("Config::server", "Server", &self.server)?;
+        if !is_prefix(&self.prefix) {
+            let message =
+                "Config::prefix: must be a path such as /docs, without a slash at its end";
+            return Err(io::Error::new(ErrorKind::InvalidInput, message));
+        }
         self.headers.iter().try_for_each(|(name, value)| check("Config::headers", name, value))
     }
 
@@ -288,6 +312,15 @@ impl Config {
         }
         outbox
     }
+}
+
+/// Whether this can be [`Config::prefix`]: empty, or a path as it stands in a request, with names that
+/// are not dot segments.
+fn is_prefix(prefix: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%".contains(&b);
+    let is_name = |name: &str| !matches!(name, "" | "." | "..") && name.bytes().all(is_plain);
+    let names = prefix.strip_prefix('/').map(|names| names.split('/'));
+    prefix.is_empty() || names.is_some_and(|mut names| names.all(is_name))
 }
 
 #[cfg(test)]
@@ -330,5 +363,19 @@ mod tests {
             assert_eq!(inbox.unread().len(), largest);
         }
         let _ = Config { body_read_ahead: usize::MAX, ..Config::default() }.inbox();
+    }
+
+    #[test]
+    fn a_prefix_is_a_path_without_a_slash_at_its_end() {
+        let check = |prefix: &str| Config { prefix: prefix.into(), ..Config::default() }.check();
+        for prefix in ["", "/docs", "/a/b", "/~a/b.c-d", "/%C3%A9"] {
+            assert!(check(prefix).is_ok(), "{prefix}");
+        }
+        for prefix in
+            ["/", "docs", "/docs/", "/a//b", "/.", "/a/..", "/a b", "/a?b", "/a#b", "/\r\n"]
+        {
+            let error = check(prefix).unwrap_err().to_string();
+            assert!(error.starts_with("Config::prefix: "), "{prefix}: {error}");
+        }
     }
 }

@@ -11,6 +11,7 @@ mod containment;
 mod files;
 mod limits;
 mod logging;
+mod proxies;
 mod sockets;
 mod usage_error;
 mod values;
@@ -30,6 +31,7 @@ use files::FileOptions;
 use limits::LimitOptions;
 use logging::LogOptions;
 pub(crate) use logging::LogTargets;
+use proxies::ProxyOptions;
 pub(crate) use sockets::BindAddress;
 use sockets::SocketOptions;
 
@@ -73,7 +75,7 @@ pub(crate) struct Arguments {
     /// HTTP protocol version of the responses; HTTP/1.0 disables keep-alive
     // Python's abbreviations keep their meaning, although other options begin with the same letters.
     #[arg(short, long, value_enum, value_name = "VERSION", default_value_t = Protocol::Http11)]
-    #[arg(aliases = ["p", "pr"])]
+    #[arg(aliases = ["p", "pr", "pro"])]
     pub(crate) protocol: Protocol,
 
     /// Concurrency: event loops (async), or a thread for each connection
@@ -112,6 +114,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     pub(crate) containment: ContainmentOptions,
+
+    #[command(flatten)]
+    pub(crate) proxies: ProxyOptions,
 
     /// Disable the access log: log errors only, not requests
     ///

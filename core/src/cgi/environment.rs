@@ -67,7 +67,7 @@ pub struct Context<'a> {
     /// The length of the request's body in bytes; `None`, as [`Context::new`] sets it, if there is
     /// no body.
     pub content_length: Option<u64>,
-    /// Whether the connection is encrypted. [`Context::new`] sets false.
+    /// Whether the client uses HTTPS. [`Context::new`] sets false.
     pub secure: bool,
     /// Whose request it is, for AUTH_TYPE and REMOTE_USER. [`Context::new`] sets
     /// [`RemoteUser::Claimed`].
@@ -168,7 +168,7 @@ pub fn variables(context: &Context<'_>, mut set: impl FnMut(&str, &[u8])) {
     set("QUERY_STRING", head.query().unwrap_or_default());
 
     set("DOCUMENT_ROOT", document_root);
-    set("SCRIPT_NAME", script.name());
+    set("SCRIPT_NAME", &[head.prefix(), script.name()].concat());
     set("SCRIPT_FILENAME", &join_path(document_root, script.name()));
     set("PATH_INFO", script.path_info());
     if !script.path_info().is_empty() {
@@ -275,7 +275,7 @@ fn protocol(version: Version) -> &'static [u8] {
 fn request_uri(head: &Head<'_>) -> Vec<u8> {
     let (path, suffix) = head.origin_form();
     let end = suffix.iter().position(|&b| b == b'#').unwrap_or(suffix.len());
-    [path, &suffix[..end]].concat()
+    [head.prefix(), path, &suffix[..end]].concat()
 }
 
 /// `path`, which starts with a `/`, below `root`, which may be `/` itself.

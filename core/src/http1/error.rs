@@ -92,6 +92,9 @@ pub enum Reject {
     TransferEncodingBefore11,
     /// An expectation other than 100-continue (B-052): 417.
     BadExpectation,
+    /// What trusted proxies report about the client is malformed or contradictory
+    /// ([`forwarded`](crate::forwarded)): 400. Only callers use it.
+    BadForwarded,
     /// The body is too large: 413.
     BodyTooLarge,
     /// The framing of a chunk is malformed: 400.
@@ -152,6 +155,7 @@ impl Reject {
             }
             Self::TransferEncodingBefore11 => "Transfer-Encoding requires HTTP/1.1.",
             Self::BadExpectation => "The only supported expectation is 100-continue.",
+            Self::BadForwarded => "A proxy has reported the client in a form that is not valid.",
             Self::BodyTooLarge => "The request body is larger than this server accepts.",
             Self::BadChunk => "A chunk of the request body is malformed.",
             Self::ChunkOverhead => "The request body is mostly chunk framing.",

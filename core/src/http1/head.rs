@@ -167,6 +167,8 @@ pub struct HeadOffsets {
     pub(super) method_len: u32,
     pub(super) version: Version,
     pub(super) path: Span,
+    /// The length of what stands before the path and was taken off it ([`Head::without_prefix`]).
+    pub(super) prefix_len: u16,
     /// Query and fragment follow the path.
     pub(super) query_and_fragment_len: u32,
     /// Empty if the target has none.
@@ -274,6 +276,42 @@ impl<'b> Head<'b> {
             b"" => b"/", // absolute-form without a path
             path => path,
         }
+    }
+
+    /// What [`Head::without_prefix`] has taken off the path; empty if nothing was. With [`Head::path`]
+    /// behind it, it is the path as it was received.
+    #[must_use]
+    pub fn prefix(&self) -> &'b [u8] {
+        let len = u32::from(self.offsets.prefix_len);
+        Span { at: self.offsets.path.at.saturating_sub(len), len }.slice_of(self.bytes)
+    }
+
+    /// The same request without `prefix`, a path without a slash at its end, at the beginning of its
+    /// path: for a server below a path of its proxy. `None` if the path is not below it; the prefix
+    /// alone, without a slash behind it, is not. They are compared as bytes, undecoded.
+    ///
+    /// ```
+    /// use doorstep_core::http1::{Connection, Event, Limits};
+    ///
+    /// let mut connection = Connection::new(Limits::default());
+    /// let bytes = b"GET /docs/a?b HTTP/1.1\r\nHost: here\r\n\r\n";
+    /// let Ok((_, Event::Request(head))) = connection.advance(bytes) else { panic!() };
+    /// let below = head.without_prefix(b"/docs").expect("it is below");
+    /// assert_eq!((below.prefix(), below.path()), (&b"/docs"[..], &b"/a"[..]));
+    /// assert_eq!(below.query(), Some(&b"b"[..]));
+    /// assert!(head.without_prefix(b"/doc").is_none());
+    /// ```
+    #[must_use]
+    pub fn without_prefix(mut self, prefix: &[u8]) -> Option<Self> {
+        let rest = self.path().strip_prefix(prefix)?;
+        let slashes = rest.iter().take_while(|&&b| b == b'/').count();
+        // Further slashes are taken off as well: a path begins with one (B-024).
+        let taken = u16::try_from(prefix.len() + slashes.checked_sub(1)?).ok()?;
+        let offsets = &mut self.offsets;
+        offsets.prefix_len = offsets.prefix_len.checked_add(taken)?;
+        offsets.path.at += u32::from(taken);
+        offsets.path.len = offsets.path.len.checked_sub(u32::from(taken))?;
+        Some(self)
     }
 
     /// What follows the path in the target: query and fragment with their `?` and `#`, as received.
@@ -500,41 +538,5 @@ impl fmt::Debug for Headers<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_known_header_is_found_by_its_name() {
-        for (known, name) in KNOWN_NAMES {
-            let upper = name.to_ascii_uppercase();
-            assert!(KnownHeader::from_name(name) == Some(known), "{}", name.escape_ascii());
-            assert!(KnownHeader::from_name(&upper) == Some(known), "{}", upper.escape_ascii());
-        }
-        for name in ["", "x", "hose", "if-watch", "accept-encodings"] {
-            assert!(KnownHeader::from_name(name.as_bytes()).is_none(), "{name}");
-        }
-    }
-
-    #[test]
-    fn query_pairs_are_decoded_and_hostile_ones_are_bytes() {
-        use crate::http1::{Connection, Event, Limits};
-
-        let pairs = |query: &str| {
-            let request = format!("GET /{query} HTTP/1.1\r\nHost: a\r\n\r\n");
-            let mut connection = Connection::new(Limits::default());
-            let Ok((_, Event::Request(head))) = connection.advance(request.as_bytes()) else {
-                panic!("{query}")
-            };
-            let text = |bytes: Vec<u8>| bytes.escape_ascii().to_string();
-            head.query_pairs().map(|(n, v)| (text(n), text(v))).collect::<Vec<_>>()
-        };
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        assert_eq!(pairs(""), []);
-        assert_eq!(pairs("?"), []);
-        assert_eq!(pairs("?a=1&&b=2&"), [pair("a", "1"), pair("b", "2")]);
-        assert_eq!(pairs("?a=b=c&=d&e="), [pair("a", "b=c"), pair("", "d"), pair("e", "")]);
-        assert_eq!(pairs("?a+b=%26%3D%2B"), [pair("a b", "&=+")]);
-        assert_eq!(pairs("?%ff=%zz%4&a;b"), [pair("\\xff", "%zz%4"), pair("a;b", "")]);
-        assert_eq!(pairs("?a=1#?b=2"), [pair("a", "1")]);
-    }
-}
+#[path = "head_tests.rs"]
+mod tests;

@@ -59,7 +59,8 @@ pub const UNIX_PEER: IpAddr = IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Record<'a> {
-    /// The client's address and port. In a log line an IPv4-mapped IPv6 address is shown as IPv4
+    /// The client's address and port: those of the peer, or those that trusted proxies report
+    /// ([`forwarded`](crate::forwarded)). In a log line an IPv4-mapped IPv6 address is shown as IPv4
     /// (B-105).
     pub remote_addr: SocketAddr,
     /// The request line as received, without its line end (B-102); empty if there was none (B-004).

@@ -253,6 +253,7 @@ impl<'a> Resolver<'a> {
             }
             (State::Target, Found::Directory(_)) => {
                 let location = Location {
+                    prefix: self.head.prefix(),
                     path: self.head.path(),
                     query_and_fragment: self.head.query_and_fragment(),
                 };

@@ -112,7 +112,8 @@ fn every_other_plan() {
 
     let path = "x".repeat(500);
     for (suffix, shown) in [("", ""), ("?", ""), ("?#f", "#f"), ("?a#f", "?a#f")] {
-        let location = Location { path: path.as_bytes(), query_and_fragment: suffix.as_bytes() };
+        let location =
+            Location { prefix: b"", path: path.as_bytes(), query_and_fragment: suffix.as_bytes() };
         let plan = ResponsePlan::Redirect(location);
         assert_eq!(headers(&plan), [format!("Location: {path}/{shown}")]);
         assert_eq!((plan.content_length(), plan.body()), (Some(0), ResponseBody::Empty));

@@ -214,6 +214,8 @@ impl NotServed {
 /// (B-141).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Location<'a> {
+    /// [`Head::prefix`](crate::http1::Head::prefix).
+    pub(super) prefix: &'a [u8],
     pub(super) path: &'a [u8],
     pub(super) query_and_fragment: &'a [u8],
 }
@@ -226,12 +228,12 @@ impl Location<'_> {
     }
 
     /// The value of `Location`, in parts.
-    pub(super) fn parts(&self) -> [&[u8]; 3] {
+    pub(super) fn parts(&self) -> [&[u8]; 4] {
         let suffix = match self.query_and_fragment {
             [b'?'] => b"",
             [b'?', fragment @ ..] if fragment.starts_with(b"#") => fragment,
             suffix => suffix,
         };
-        [self.path, b"/", suffix]
+        [self.prefix, self.path, b"/", suffix]
     }
 }

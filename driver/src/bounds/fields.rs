@@ -75,6 +75,8 @@ impl Config {
             limits,
             timeouts,
             protocol: _,
+            trusted_proxies: _,
+            prefix: _,
             server: _,
             headers: _,
             error_pages: _,

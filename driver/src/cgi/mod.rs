@@ -196,8 +196,10 @@ impl ScriptDirectory {
         body: Option<RequestBody>,
     ) -> PreparedScript {
         let root = self.path.as_os_str().as_bytes();
-        let mut context = Context::new(exchange.head(), script, root, local, exchange.peer_addr());
+        let mut context =
+            Context::new(exchange.head(), script, root, local, exchange.client_addr());
         context.server_software = &self.settings.software;
+        context.secure = exchange.is_https();
         context.content_length = body.as_ref().map(RequestBody::length);
         context.user = exchange.identity().remote_user();
         let command = match &self.credentials {
@@ -298,11 +300,13 @@ fn prepare(error: io::Error) -> SpawnError {
     SpawnError { stage: SpawnStage::Prepare, error }
 }
 
-/// Parses the head of the request that a local redirect is replaced by (RFC 3875 §6.2.2). `None` if
-/// it is invalid.
-fn parse_head(head: &[u8]) -> Option<HeadOffsets> {
+/// Parses the head of the request that a local redirect is replaced by (RFC 3875 §6.2.2), and takes
+/// the prefix off its path ([`Config::prefix`]). `None` if it is invalid or not below the prefix.
+fn parse_head(head: &[u8], prefix: &str) -> Option<HeadOffsets> {
     match Connection::new(Limits::default()).advance(head) {
-        Ok((_, Event::Request(head))) => Some(head.offsets()),
+        Ok((_, Event::Request(head))) => {
+            head.without_prefix(prefix.as_bytes()).map(|head| head.offsets())
+        }
         _ => None,
     }
 }

@@ -4,7 +4,8 @@
 //! backlog. Evicted first are those that linger after their last response; then those that are slow
 //! in the middle of a request or a response; then those that have sent no request; then idle ones.
 //! Within each class, the connections of a network that holds more than half of all connections
-//! come first. Otherwise those that have waited longest come first.
+//! come first. Otherwise those that have waited longest come first. The connections of trusted
+//! proxies ([`Config::trusted_proxies`]) belong to no network: they are those of many clients.
 //!
 //! While none can be evicted, some of the connections that were served are asked to close with the
 //! next response (`Connection: close`). So more clients can be served than there may be
@@ -86,7 +87,7 @@ impl Connections {
             _ => table.candidates.scanned = Some(now),
         }
         table.sweep(config);
-        let majority = table.majority();
+        let majority = table.majority(config);
         table.find_candidates(config, majority);
         if let Some(eviction) = table.evict(config) {
             return eviction;
@@ -94,7 +95,7 @@ impl Connections {
         // An interval of less than 1 ms counts as 1 ms: it may be zero, and is a divisor.
         let share = pause.as_secs_f64() / config.rotation_interval.as_secs_f64().max(0.001);
         let last_responses = (max_connections as f64 * share).ceil() as usize;
-        table.request_last_responses(last_responses, majority);
+        table.request_last_responses(config, last_responses, majority);
         Eviction::RetryAfter(pause)
     }
 }
@@ -132,7 +133,7 @@ impl Table {
         let connections = self.entries.iter().map(|entry| &entry.connection).enumerate();
         let mut found: Vec<_> = connections
             .filter_map(|(at, connection)| {
-                let is_minority = Some(network(connection)) != majority;
+                let is_minority = majority.is_none() || network(connection, config) != majority;
                 Some((
                     eviction_class(connection, config)?,
                     is_minority,
@@ -147,8 +148,8 @@ impl Table {
     }
 
     /// The network that holds more than half of all connections, but not all of them.
-    fn majority(&self) -> Option<IpAddr> {
-        let all = || self.entries.iter().map(|entry| network(&entry.connection));
+    fn majority(&self, config: &Config) -> Option<IpAddr> {
+        let all = || self.entries.iter().filter_map(|entry| network(&entry.connection, config));
         let (mut likely, mut ahead) = (None, 0_usize); // Boyer and Moore's majority vote
         for network in all() {
             match ahead {
@@ -163,7 +164,7 @@ impl Table {
 
     /// Asks connections to close with their next response, until `wanted` of them soon will. Asks
     /// none if most connections have not had a response yet.
-    fn request_last_responses(&mut self, wanted: usize, majority: Option<IpAddr>) {
+    fn request_last_responses(&mut self, config: &Config, wanted: usize, majority: Option<IpAddr>) {
         let is_served = |connection: &ConnectionHandle| !connection.flags.has(Flag::NoResponseYet);
         let served = self.entries.iter().filter(|entry| is_served(&entry.connection)).count();
         if 2 * served < self.entries.len() {
@@ -183,7 +184,8 @@ impl Table {
                 self.candidates.next_to_ask =
                     (self.candidates.next_to_ask + 1) % self.entries.len();
                 let connection = &self.entries[self.candidates.next_to_ask].connection;
-                let fits = !only_majority || Some(network(connection)) == majority;
+                let is_majority = || majority.is_some() && network(connection, config) == majority;
+                let fits = !only_majority || is_majority();
                 if fits && !connection.should_close() && is_served(connection) {
                     connection.flags.set(Flag::LastResponse, true);
                     wanted -= 1;
@@ -241,11 +243,12 @@ fn eviction_class(connection: &ConnectionHandle, config: &Config) -> Option<Evic
 }
 
 /// The client's network: its IPv4 address, or the first 64 bits of its IPv6 address, which belong
-/// to one site.
-fn network(connection: &ConnectionHandle) -> IpAddr {
+/// to one site. `None` for a trusted proxy.
+fn network(connection: &ConnectionHandle, config: &Config) -> Option<IpAddr> {
     match connection.peer().ip().to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
-        address => address,
+        address if config.trusted_proxies.contains(address) => None,
+        IpAddr::V6(address) => Some(IpAddr::V6((address.to_bits() >> 64 << 64).into())),
+        address => Some(address),
     }
 }
 

@@ -226,3 +226,18 @@ fn b_286_the_more_connections_the_rarer_are_scans() {
         assert_eq!(scan_interval(&config, 1_000).as_millis(), least);
     }
 }
+
+#[test]
+fn b_286_a_trusted_proxy_is_not_a_network_that_holds_most_connections() {
+    for (trusted, expected) in [("192.0.2.9", Some(1)), (A, Some(0))] {
+        let mut full = Full::new();
+        full.config.trusted_proxies = trusted.parse().unwrap();
+        let connections = [
+            full.served(B, WaitingFor::Request),
+            full.served(A, WaitingFor::Request),
+            full.served(A, WaitingFor::Request),
+        ];
+        in_order(full.connections, &full.config, &connections);
+        assert_eq!(full.evicts(&connections), expected, "{trusted}");
+    }
+}

@@ -314,9 +314,13 @@ impl ConnectionHandle {
     }
 
     /// Records that `waiting` is about to be waited for. An idle connection that is to close finds
-    /// what has arrived already, and then the end of input.
+    /// what has arrived already, and then the end of input. Its PROXY protocol header has the
+    /// deadline of a head.
     pub fn begin_wait(&self, waiting: WaitingFor) {
-        self.wait.begin(waiting);
+        self.wait.begin(match waiting {
+            WaitingFor::Request if self.stream.awaits_proxy_header() => WaitingFor::Head,
+            _ => waiting,
+        });
         // Read after the store: `request_close` does both in the other order.
         if waiting == WaitingFor::Request && self.is_closing() {
             self.shutdown_read();
@@ -351,8 +355,16 @@ impl ConnectionHandle {
     ) -> io::Result<usize> {
         let n = loop {
             match read(&mut &self.stream) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {
+                    // The PROXY protocol header may have arrived: the wait is another one now.
+                    if waiting == WaitingFor::Request && self.wait.is(WaitingFor::Head) {
+                        self.begin_wait(waiting);
+                    }
+                }
                 Ok(0) if self.has_timed_out() => return Err(self.timeout_error()),
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof && self.has_timed_out() => {
+                    return Err(self.timeout_error());
+                }
                 result => break result?,
             }
         };
@@ -476,7 +488,8 @@ impl ConnectionHandle {
 
     fn request_close(&self) {
         self.flags.set(Flag::Closing, true);
-        if self.wait.is(WaitingFor::Request) {
+        let awaits_header = || self.wait.is(WaitingFor::Head) && self.stream.awaits_proxy_header();
+        if self.wait.is(WaitingFor::Request) || awaits_header() {
             self.shutdown_read();
         }
     }

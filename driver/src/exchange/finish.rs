@@ -83,6 +83,7 @@ impl ExchangeState<'_> {
             started: view.started,
             request_id: view.request_id,
             identity: std::mem::take(&mut view.identity),
+            client: view.client.map(|client| client.addr),
         });
         if unsendable {
             let total_sent = view.outbox.total_sent();

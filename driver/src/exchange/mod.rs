@@ -9,6 +9,7 @@
 //! A handler cannot break the framing of responses: whatever it does, a response is complete, or it
 //! is visibly aborted ([`ExchangeState::finish`]).
 
+mod behind_proxy;
 mod finish;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -125,6 +126,7 @@ impl<'a> ExchangeState<'a> {
             body_limit: u64::MAX,
             trailers: Vec::new(),
             identity: Identity::default(),
+            client: None,
         };
         Self { view }
     }
@@ -143,6 +145,7 @@ impl<'a> ExchangeState<'a> {
         let mut redirected =
             ExchangeState::new(head, view.buffered, records, inbox, outbox, machine, context);
         redirected.view.request_id = view.request_id;
+        redirected.view.client = view.client;
         redirected.view.sent = mem::take(&mut view.sent);
         redirected.view.disconnected = view.disconnected;
         redirected.view.timed_out = view.timed_out;

@@ -26,6 +26,7 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Instant;
 
+use doorstep_core::forwarded;
 use doorstep_core::http1::{
     Connection, Event, HeadOffsets, Inbox, Outbox, Reject, SentResponse, Storage, WaitingFor,
     rejected_request_line,
@@ -34,7 +35,7 @@ use doorstep_core::log::Ending;
 
 use super::finish::{describe_connection_error, ending_by, is_disconnect};
 use super::unsent_records::{Request, UnsentRecord, UnsentRecords};
-use super::{Context, ExchangeState, Identity, set_date};
+use super::{Context, ExchangeState, Identity, behind_proxy, set_date};
 use crate::config::Config;
 use crate::connections::ConnectionHandle;
 use crate::observer::{Observer, notify_observer};
@@ -43,7 +44,7 @@ use crate::request_number::RequestNumber;
 /// The state of one connection, and the decisions about it.
 pub struct Session<'c> {
     machine: Connection,
-    context: Context<'c>,
+    pub(super) context: Context<'c>,
     /// What is to be logged when the outbox was sent.
     records: UnsentRecords,
     /// Close after one response, whatever the client asks for.
@@ -53,6 +54,8 @@ pub struct Session<'c> {
     /// What the connection waits for.
     waiting: WaitingFor,
     closing: Closing,
+    /// What trusted proxies report about the client of the next request.
+    pub(super) client: Option<forwarded::Client>,
     /// How many bytes may still be discarded after the last response.
     linger_left: u64,
 }
@@ -105,12 +108,26 @@ impl<'c> Session<'c> {
             request: None,
             waiting: WaitingFor::Request,
             closing: Closing::No,
+            client: None,
             linger_left: config.max_linger_bytes,
         }
     }
 
     /// What to do next.
     pub fn step<S: Storage>(&mut self, inbox: &mut Inbox<S>, outbox: &mut Outbox) -> Step {
+        loop {
+            match self.next_step(inbox, outbox) {
+                Step::Handle(head) if behind_proxy::is_configured(self.context.config) => {
+                    if let Some(head) = self.admit(head, inbox, outbox) {
+                        return Step::Handle(head);
+                    }
+                }
+                step => return step,
+            }
+        }
+    }
+
+    fn next_step<S: Storage>(&mut self, inbox: &mut Inbox<S>, outbox: &mut Outbox) -> Step {
         if let Some(head) = self.request.take() {
             return Step::Handle(head);
         }
@@ -188,6 +205,9 @@ impl<'c> Session<'c> {
     ) -> io::Result<()> {
         let Err(error) = result else { return Ok(()) };
         match self.waiting {
+            WaitingFor::Request if is_proxy_header_error(&error, self.context.connection) => {
+                return Err(error);
+            }
             WaitingFor::Request => self.closing = Closing::Flush, // nothing is lost
             WaitingFor::Head | WaitingFor::Body | WaitingFor::BodyOrResponse
                 if error.kind() == ErrorKind::TimedOut =>
@@ -228,8 +248,11 @@ impl<'c> Session<'c> {
         };
         let (buffered, rest) = inbox.split(pinned, room);
         let head = head.view(&buffered[buffered.len().saturating_sub(head.size())..]);
-        let Self { machine, records, context, .. } = self;
-        ExchangeState::new(head, buffered, records, rest, outbox, machine, *context)
+        let Self { machine, records, context, client, .. } = self;
+        let mut state =
+            ExchangeState::new(head, buffered, records, rest, outbox, machine, *context);
+        state.view.client = client.take();
+        state
     }
 
     fn flush(&self) -> Step {
@@ -252,6 +275,7 @@ impl<'c> Session<'c> {
             started: self.context.timing.then(Instant::now),
             request_id: self.context.request_ids.then(RequestNumber::next),
             identity: Identity::default(),
+            client: None,
         });
     }
 
@@ -277,6 +301,16 @@ impl<'c> Session<'c> {
             Closing::No | Closing::Discard | Closing::Done => Step::Close,
         }
     }
+}
+
+/// Whether a connection has ended before its PROXY protocol header was complete, other than by being
+/// closed before the first byte or reset: proxies check so whether a server is there.
+fn is_proxy_header_error(error: &io::Error, connection: &ConnectionHandle) -> bool {
+    let is_fault = matches!(
+        error.kind(),
+        ErrorKind::InvalidData | ErrorKind::UnexpectedEof | ErrorKind::TimedOut
+    );
+    is_fault && connection.stream().awaits_proxy_header()
 }
 
 /// The result of a handler, or the panic that ended it.

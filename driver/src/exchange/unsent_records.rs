@@ -8,6 +8,7 @@
 //! next read ([`Inbox::buffered`](doorstep_core::http1::Inbox::buffered)), and a session sends
 //! before it reads. One record is kept without an allocation.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use doorstep_core::http1::{HeadOffsets, Reject, SentResponse, rejected_request_line};
@@ -45,6 +46,8 @@ pub(super) struct UnsentRecord {
     pub(super) started: Option<Instant>,
     pub(super) request_id: Option<RequestNumber>,
     pub(super) identity: Identity,
+    /// The client, if trusted proxies report it; otherwise it is the connection's peer.
+    pub(super) client: Option<SocketAddr>,
 }
 
 /// What is known of a request.
@@ -129,7 +132,8 @@ impl UnsentRecord {
             Request::Rejected(reject) => rejected_request_line(*reject, received),
         };
         let local_addr = || context.connection.stream().local_addr().ok();
-        let record = Record::new(context.connection.peer(), line, self.sent.status);
+        let client = self.client.unwrap_or_else(|| context.connection.peer());
+        let record = Record::new(client, line, self.sent.status);
         let mut record = record.with_local_addr(&local_addr);
         record.body_bytes_sent = (self.sent.body_bytes > 0).then_some(self.sent.body_bytes);
         record.ending = self.ending;

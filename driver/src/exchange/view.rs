@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use doorstep_core::cgi::environment::RemoteUser;
+use doorstep_core::forwarded;
 use doorstep_core::http1::{
     Connection, Head, Inbox, Misuse, Outbox, Reject, ResponseDue, SentResponse,
 };
@@ -61,6 +62,8 @@ pub struct ExchangeView<'a> {
     pub(super) body_limit: u64,
     pub(super) trailers: Vec<(Vec<u8>, Vec<u8>)>,
     pub(super) identity: Identity,
+    /// What trusted proxies report about the client, if they do.
+    pub(super) client: Option<forwarded::Client>,
 }
 
 /// Whose request it is.
@@ -98,10 +101,30 @@ impl<'a> ExchangeView<'a> {
         &self.head
     }
 
-    /// The client's address and port (B-301).
+    /// The address and port of the connection's peer (B-301): of the client, or of the proxy that it
+    /// uses. If the connection begins with a PROXY protocol header, they are those of the header.
     #[must_use]
     pub fn peer_addr(&self) -> SocketAddr {
         self.context.connection.peer()
+    }
+
+    /// The client's address and port. If the peer is one of [`Config::trusted_proxies`], they are those
+    /// that it reports by `Forwarded` (RFC 7239) or `X-Forwarded-For`, and the port is 0 if it is not
+    /// reported; otherwise they are those of the peer. They are logged with the request, and passed to
+    /// scripts as `REMOTE_ADDR` and `REMOTE_PORT`.
+    ///
+    /// [`Config::trusted_proxies`]: crate::Config::trusted_proxies
+    #[must_use]
+    pub fn client_addr(&self) -> SocketAddr {
+        self.client.map_or_else(|| self.peer_addr(), |client| client.addr)
+    }
+
+    /// Whether the client uses HTTPS, as far as that is known: as a trusted proxy reports by
+    /// `Forwarded` or `X-Forwarded-Proto`, or by the PROXY protocol.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        let reported = self.client.and_then(|client| client.is_https);
+        reported.unwrap_or_else(|| self.context.connection.stream().is_https())
     }
 
     /// The address and port that the client has connected to.
@@ -282,8 +305,8 @@ impl<'a> ExchangeView<'a> {
     /// Reports an error of this request to [`Observer::on_error`](crate::Observer::on_error). The client
     /// never sees it.
     pub fn log_error(&self, message: impl AsRef<str>) {
-        let (observer, peer) = (self.context.observer, self.peer_addr().ip());
-        notify_observer(|| observer.on_error(peer, message.as_ref()));
+        let (observer, client) = (self.context.observer, self.client_addr().ip());
+        notify_observer(|| observer.on_error(client, message.as_ref()));
     }
 
     /// Reports an error that concerns no client to [`Observer::on_error`](crate::Observer::on_error),

@@ -22,8 +22,8 @@ use std::path::PathBuf;
 
 use rustix::net::{Shutdown, shutdown};
 
-use super::Stream;
 use super::unix::SocketFile;
+use super::{Stream, TrustedProxies};
 
 /// A socket that listens, and what its connections have in common.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub struct Listener {
     socket: Socket,
     /// Another process has the socket, too.
     shared: bool,
+    /// Whose connections begin with a PROXY protocol header.
+    proxies: TrustedProxies,
 }
 
 #[derive(Debug)]
@@ -67,7 +69,7 @@ impl fmt::Display for ListenerAddr {
 
 impl Listener {
     fn new(socket: Socket) -> Self {
-        Self { file: None, socket, shared: false }
+        Self { file: None, socket, shared: false, proxies: TrustedProxies::default() }
     }
 
     /// A Unix socket whose `file` was made here.
@@ -118,6 +120,26 @@ impl Listener {
         }
     }
 
+    /// The connections of the proxies in `trusted` begin with a header of the PROXY protocol, version 1
+    /// or 2 ([`Stream::proxied`]); a connection without a valid one is closed. Those of other peers
+    /// have none, and are served under their own address: what looks like a header there is
+    /// malformed HTTP.
+    ///
+    /// ```
+    /// use doorstep_driver::net::Listener;
+    /// use std::net::TcpListener;
+    ///
+    /// let listener = Listener::from(TcpListener::bind("127.0.0.1:0")?);
+    /// let trusted = "10.0.0.0/8".parse().expect("it is a network");
+    /// let listener = listener.with_proxy_protocol(trusted);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_proxy_protocol(mut self, trusted: TrustedProxies) -> Self {
+        self.proxies = trusted;
+        self
+    }
+
     /// Sets whether accepting returns `WouldBlock` instead of waiting.
     pub(super) fn set_nonblocking(&self, enabled: bool) -> io::Result<()> {
         match &self.socket {
@@ -128,17 +150,19 @@ impl Listener {
 
     /// Accepts a connection, whose socket waits unless it is to be `nonblocking`.
     pub(super) fn accept(&self, nonblocking: bool) -> io::Result<Stream> {
-        match &self.socket {
+        let stream = match &self.socket {
             Socket::Tcp(listener) => {
                 let (socket, peer) = accept(listener, nonblocking)?;
                 let peer = peer.ok_or(io::ErrorKind::InvalidData)?;
-                Ok(Stream::tcp(TcpStream::from(socket), peer))
+                Stream::tcp(TcpStream::from(socket), peer)
             }
             Socket::Unix(listener) => {
                 let (socket, _) = accept(listener, nonblocking)?;
-                Ok(Stream::unix(UnixStream::from(socket)))
+                Stream::unix(UnixStream::from(socket))
             }
-        }
+        };
+        let is_proxied = self.proxies.contains(stream.peer_addr().ip());
+        Ok(if is_proxied { Stream::proxied(stream) } else { stream })
     }
 
     /// From now on no connection can begin, but those that have begun can be accepted. Returns

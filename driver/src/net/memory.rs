@@ -100,14 +100,19 @@ impl MemoryStream {
     }
 
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut state = self.state();
+        let n = self.peek(buffer)?;
+        self.state().read += n; // by the one that reads
+        Ok(n)
+    }
+
+    pub(super) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let state = self.state();
         if state.reset {
             return Err(ErrorKind::NotConnected.into());
         }
-        let rest = &state.input[state.read..];
+        let rest = state.input.get(state.read..).unwrap_or_default();
         let n = rest.len().min(buffer.len());
         buffer[..n].copy_from_slice(&rest[..n]);
-        state.read += n;
         Ok(n)
     }
 

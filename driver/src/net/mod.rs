@@ -10,9 +10,11 @@ mod listen;
 mod listener;
 mod memory;
 mod peer_state;
+mod proxied;
 mod reuse_port;
 mod send;
 mod stream;
+mod trusted_proxies;
 mod unix;
 
 pub use acceptor::Acceptor;
@@ -26,4 +28,5 @@ pub use listener::{Listener, ListenerAddr};
 pub use memory::MemoryStream;
 pub use peer_state::{Disconnect, DisconnectDetector, PeerState};
 pub use stream::{Stream, UNIX_PEER};
+pub use trusted_proxies::{ParseTrustedProxiesError, TrustedProxies};
 pub use unix::{DEFAULT_UNIX_MODE, MAX_UNIX_PATH, bind_unix, bind_unix_abstract};

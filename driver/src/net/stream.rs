@@ -8,6 +8,8 @@
 //!
 //! A [`MemoryStream`] never waits and has no descriptor: it is for tests and simulations.
 //!
+//! A stream may begin with a header of the PROXY protocol ([`Stream::proxied`]).
+//!
 //! ```
 //! use std::io::{Read, Write};
 //! use std::net::{TcpListener, TcpStream};
@@ -38,7 +40,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use doorstep_core::log;
+use rustix::net::{RecvFlags, recv};
 
+use super::proxied::Proxied;
 use super::{MemoryStream, PeerState, send};
 use crate::os;
 
@@ -55,6 +59,7 @@ enum Kind {
     Tcp { socket: TcpStream, ip: IpAddr, port: u16 },
     Unix(UnixStream),
     Memory(MemoryStream),
+    Proxied(Box<Proxied>),
 }
 
 const _: () = assert!(size_of::<Stream>() <= 24, "every idle connection has one");
@@ -105,16 +110,64 @@ impl Stream {
         }
     }
 
+    /// A stream that begins with a header of the PROXY protocol, version 1 or 2. Only for the
+    /// connections of trusted proxies: [`Stream::peer_addr`] and [`Stream::local_addr`] are those of
+    /// the header, once it was read, unless it has none (`LOCAL`, `UNKNOWN`).
+    ///
+    /// The first read consumes the header. A stream without a valid one of at most
+    /// [`MAX_SIZE`](doorstep_core::proxy_protocol::MAX_SIZE) bytes cannot be read: reading returns an
+    /// error, and the connection is to be closed.
+    ///
+    /// ```
+    /// use doorstep_driver::net::{MemoryStream, Stream};
+    ///
+    /// let sent = "PROXY TCP4 192.0.2.7 198.51.100.1 50123 443\r\nGET / HTTP/1.1\r\n";
+    /// let stream = Stream::proxied(MemoryStream::new(sent).into());
+    /// let mut buffer = [0; 100];
+    /// assert!(stream.read(&mut buffer).is_err(), "interrupted: only the header was read");
+    /// assert_eq!(stream.read(&mut buffer)?, 16);
+    /// assert_eq!(stream.peer_addr().to_string(), "192.0.2.7:50123");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn proxied(stream: Self) -> Self {
+        Self(Kind::Proxied(Box::new(Proxied::new(stream))))
+    }
+
+    /// Whether the header of the PROXY protocol has not arrived completely.
+    #[must_use]
+    pub fn awaits_proxy_header(&self) -> bool {
+        matches!(&self.0, Kind::Proxied(proxied) if proxied.header().is_none())
+    }
+
+    /// Whether the client is known to use HTTPS: a proxy has reported so in its PROXY protocol header.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        matches!(&self.0, Kind::Proxied(proxied) if proxied.header().is_some_and(|header| header.tls))
+    }
+
+    /// Reads as [`Stream::read`] does, and leaves the bytes to be read again.
+    pub(super) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &self.0 {
+            Kind::Tcp { socket, .. } => socket.peek(buffer),
+            Kind::Unix(socket) => Ok(recv(socket, buffer, RecvFlags::PEEK)?.0),
+            Kind::Memory(memory) => memory.peek(buffer),
+            Kind::Proxied(proxied) => proxied.inner.peek(buffer),
+        }
+    }
+
     /// Reads once into `buffer`. Returns the number of bytes, 0 at the end of input.
     ///
     /// # Errors
     /// Returns `WouldBlock` if a non-blocking socket has nothing now, `Interrupted` if a signal has
-    /// arrived, or another error if the connection is lost.
+    /// arrived or a PROXY protocol header was read, `InvalidData` if that is invalid, or another error
+    /// if the connection is lost.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.0 {
             Kind::Tcp { socket, .. } => (&*socket).read(buffer),
             Kind::Unix(socket) => (&*socket).read(buffer),
             Kind::Memory(memory) => memory.read(buffer),
+            Kind::Proxied(proxied) => proxied.read(buffer),
         }
     }
 
@@ -129,6 +182,7 @@ impl Stream {
             Kind::Tcp { socket, .. } => send::send(socket, bytes, more),
             Kind::Unix(socket) => send::send(socket, bytes, more),
             Kind::Memory(memory) => memory.send(bytes),
+            Kind::Proxied(proxied) => proxied.inner.send(bytes, more),
         }
     }
 
@@ -141,6 +195,7 @@ impl Stream {
             Kind::Tcp { socket, .. } => send::send_nonblocking(socket, bytes, more),
             Kind::Unix(socket) => send::send_nonblocking(socket, bytes, more),
             Kind::Memory(memory) => memory.send(bytes),
+            Kind::Proxied(proxied) => proxied.inner.send_nonblocking(bytes, more),
         }
     }
 
@@ -155,6 +210,7 @@ impl Stream {
             Kind::Tcp { socket, .. } => send::send_file(socket, file, offset, count),
             Kind::Unix(socket) => send::send_file(socket, file, offset, count),
             Kind::Memory(memory) => memory.send_file(file, offset, count),
+            Kind::Proxied(proxied) => proxied.inner.send_file(file, offset, count),
         }
     }
 
@@ -168,6 +224,7 @@ impl Stream {
             Kind::Tcp { socket, .. } => socket.shutdown(how),
             Kind::Unix(socket) => socket.shutdown(how),
             Kind::Memory(memory) => memory.shutdown(how),
+            Kind::Proxied(proxied) => proxied.inner.shutdown(how),
         }
     }
 
@@ -185,6 +242,7 @@ impl Stream {
                 memory.reset();
                 Ok(())
             }
+            Kind::Proxied(proxied) => proxied.inner.reset(),
         }
     }
 
@@ -201,6 +259,7 @@ impl Stream {
                 memory.set_reset_on_close(enabled);
                 Ok(())
             }
+            Kind::Proxied(proxied) => proxied.inner.set_reset_on_close(enabled),
         }
     }
 
@@ -211,6 +270,7 @@ impl Stream {
             Kind::Tcp { socket, .. } => PeerState::of(socket),
             Kind::Unix(socket) => PeerState::of(socket),
             Kind::Memory(memory) => memory.peer_state(),
+            Kind::Proxied(proxied) => proxied.inner.peer_state(),
         }
     }
 
@@ -219,6 +279,7 @@ impl Stream {
         match &self.0 {
             Kind::Tcp { socket, .. } => os::bytes_acked(socket),
             Kind::Unix(_) | Kind::Memory(_) => None,
+            Kind::Proxied(proxied) => proxied.inner.bytes_acked(),
         }
     }
 
@@ -229,6 +290,7 @@ impl Stream {
             Kind::Tcp { ip, port, .. } => (*ip, *port).into(),
             Kind::Unix(_) => UNIX_PEER,
             Kind::Memory(memory) => memory.peer_addr(),
+            Kind::Proxied(proxied) => proxied.peer_addr(),
         }
     }
 
@@ -241,6 +303,7 @@ impl Stream {
             Kind::Tcp { socket, .. } => socket.local_addr(),
             Kind::Unix(_) => Ok(UNIX_PEER),
             Kind::Memory(_) => Ok(MemoryStream::LOCAL_ADDR),
+            Kind::Proxied(proxied) => proxied.local_addr(),
         }
     }
 
@@ -254,6 +317,7 @@ impl Stream {
             Kind::Tcp { socket, .. } => socket.set_nonblocking(enabled),
             Kind::Unix(socket) => socket.set_nonblocking(enabled),
             Kind::Memory(_) => Ok(()),
+            Kind::Proxied(proxied) => proxied.inner.set_nonblocking(enabled),
         }
     }
 
@@ -265,6 +329,7 @@ impl Stream {
             Kind::Tcp { socket, .. } => Some(socket.as_fd()),
             Kind::Unix(socket) => Some(socket.as_fd()),
             Kind::Memory(_) => None,
+            Kind::Proxied(proxied) => proxied.inner.fd(),
         }
     }
 
@@ -281,6 +346,7 @@ impl Stream {
                 let message = "the connection is in memory: it has no socket for another protocol";
                 Err(io::Error::new(ErrorKind::Unsupported, message))
             }
+            Kind::Proxied(proxied) => proxied.inner.try_clone_socket(),
         }
     }
 }
