@@ -19,16 +19,22 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown};
 
 use super::Stream;
+#[cfg(feature = "tls")]
+use super::TlsSettings;
 
 /// A socket that listens, and what its connections have in common.
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<TlsSettings>>,
 }
 
 #[derive(Debug)]
@@ -59,6 +65,31 @@ impl fmt::Display for ListenerAddr {
 }
 
 impl Listener {
+    fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    /// Encrypts the connections (HTTPS).
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls(mut self, tls: Arc<TlsSettings>) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Whether its connections are encrypted.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
+    }
+
     /// The address that it listens on.
     #[must_use]
     pub fn addr(&self) -> ListenerAddr {
@@ -81,6 +112,15 @@ impl Listener {
 
     /// Accepts a connection, whose socket waits unless it is to be `nonblocking`.
     pub(super) fn accept(&self, nonblocking: bool) -> io::Result<Stream> {
+        let stream = self.accept_socket(nonblocking)?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return tls.accept(stream);
+        }
+        Ok(stream)
+    }
+
+    fn accept_socket(&self, nonblocking: bool) -> io::Result<Stream> {
         match &self.socket {
             Socket::Tcp(listener) => {
                 let (socket, peer) = accept(listener, nonblocking)?;
@@ -122,13 +162,13 @@ const UNKNOWN: ListenerAddr =
 
 impl From<TcpListener> for Listener {
     fn from(socket: TcpListener) -> Self {
-        Self { socket: Socket::Tcp(socket) }
+        Self::new(Socket::Tcp(socket))
     }
 }
 
 impl From<UnixListener> for Listener {
     fn from(socket: UnixListener) -> Self {
-        Self { socket: Socket::Unix(socket) }
+        Self::new(Socket::Unix(socket))
     }
 }
 

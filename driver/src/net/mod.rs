@@ -11,6 +11,8 @@ mod memory;
 mod peer_state;
 mod send;
 mod stream;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use acceptor::Acceptor;
 pub use addresses::{url, urls};
@@ -19,3 +21,5 @@ pub use listener::{Listener, ListenerAddr};
 pub use memory::MemoryStream;
 pub use peer_state::{Disconnect, DisconnectDetector, PeerState};
 pub use stream::{Stream, UNIX_PEER};
+#[cfg(feature = "tls")]
+pub use tls::{TlsError, TlsSettings};

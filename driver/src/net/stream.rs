@@ -1,4 +1,5 @@
-//! The stream of a connection: a TCP socket, a Unix socket, or bytes in memory.
+//! The stream of a connection: a TCP socket, a Unix socket, or bytes in memory; or an encrypted one
+//! over any of these (feature `tls`).
 //!
 //! What a front end does to a connection are the calls of [`Stream`], none of which waits on a
 //! non-blocking socket, and waiting until [`Stream::fd`] is readable or writable. A call that
@@ -39,6 +40,8 @@ use std::os::unix::net::UnixStream;
 
 use doorstep_core::log;
 
+#[cfg(feature = "tls")]
+use super::tls::TlsStream;
 use super::{MemoryStream, PeerState, send};
 use crate::os;
 
@@ -52,9 +55,15 @@ pub struct Stream(Kind);
 /// The discriminant lies in that of the address, so that all of it is as small as the first variant.
 #[derive(Debug)]
 enum Kind {
-    Tcp { socket: TcpStream, ip: IpAddr, port: u16 },
+    Tcp {
+        socket: TcpStream,
+        ip: IpAddr,
+        port: u16,
+    },
     Unix(UnixStream),
     Memory(MemoryStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream>),
 }
 
 const _: () = assert!(size_of::<Stream>() <= 24, "every idle connection has one");
@@ -82,6 +91,8 @@ impl Stream {
             Kind::Tcp { socket, .. } => (&*socket).read(buffer),
             Kind::Unix(socket) => (&*socket).read(buffer),
             Kind::Memory(memory) => memory.read(buffer),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.read(buffer),
         }
     }
 
@@ -96,6 +107,8 @@ impl Stream {
             Kind::Tcp { socket, .. } => send::send(socket, bytes, more),
             Kind::Unix(socket) => send::send(socket, bytes, more),
             Kind::Memory(memory) => memory.send(bytes),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.send(bytes, more),
         }
     }
 
@@ -108,6 +121,8 @@ impl Stream {
             Kind::Tcp { socket, .. } => send::send_nonblocking(socket, bytes, more),
             Kind::Unix(socket) => send::send_nonblocking(socket, bytes, more),
             Kind::Memory(memory) => memory.send(bytes),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.send_nonblocking(bytes, more),
         }
     }
 
@@ -122,6 +137,8 @@ impl Stream {
             Kind::Tcp { socket, .. } => send::send_file(socket, file, offset, count),
             Kind::Unix(socket) => send::send_file(socket, file, offset, count),
             Kind::Memory(memory) => memory.send_file(file, offset, count),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.send_file(file, offset, count),
         }
     }
 
@@ -135,6 +152,8 @@ impl Stream {
             Kind::Tcp { socket, .. } => socket.shutdown(how),
             Kind::Unix(socket) => socket.shutdown(how),
             Kind::Memory(memory) => memory.shutdown(how),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.shutdown(how),
         }
     }
 
@@ -152,6 +171,8 @@ impl Stream {
                 memory.reset();
                 Ok(())
             }
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.reset(),
         }
     }
 
@@ -168,6 +189,8 @@ impl Stream {
                 memory.set_reset_on_close(enabled);
                 Ok(())
             }
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.set_reset_on_close(enabled),
         }
     }
 
@@ -178,6 +201,8 @@ impl Stream {
             Kind::Tcp { socket, .. } => PeerState::of(socket),
             Kind::Unix(socket) => PeerState::of(socket),
             Kind::Memory(memory) => memory.peer_state(),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.inner().peer_state(),
         }
     }
 
@@ -186,6 +211,8 @@ impl Stream {
         match &self.0 {
             Kind::Tcp { socket, .. } => os::bytes_acked(socket),
             Kind::Unix(_) | Kind::Memory(_) => None,
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.inner().bytes_acked(),
         }
     }
 
@@ -196,6 +223,8 @@ impl Stream {
             Kind::Tcp { ip, port, .. } => (*ip, *port).into(),
             Kind::Unix(_) => UNIX_PEER,
             Kind::Memory(memory) => memory.peer_addr(),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.inner().peer_addr(),
         }
     }
 
@@ -208,6 +237,8 @@ impl Stream {
             Kind::Tcp { socket, .. } => socket.local_addr(),
             Kind::Unix(_) => Ok(UNIX_PEER),
             Kind::Memory(_) => Ok(MemoryStream::LOCAL_ADDR),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.inner().local_addr(),
         }
     }
 
@@ -221,6 +252,8 @@ impl Stream {
             Kind::Tcp { socket, .. } => socket.set_nonblocking(enabled),
             Kind::Unix(socket) => socket.set_nonblocking(enabled),
             Kind::Memory(_) => Ok(()),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.inner().set_nonblocking(enabled),
         }
     }
 
@@ -232,6 +265,68 @@ impl Stream {
             Kind::Tcp { socket, .. } => Some(socket.as_fd()),
             Kind::Unix(socket) => Some(socket.as_fd()),
             Kind::Memory(_) => None,
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.inner().fd(),
+        }
+    }
+
+    /// Whether the connection is encrypted (TLS). A client that speaks plain HTTP to a port of HTTPS
+    /// is not.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.tls_version().is_some()
+    }
+
+    /// The version of TLS: `TLSv1.2` or `TLSv1.3`; `None` if the connection is not encrypted, or its
+    /// handshake is not complete.
+    #[must_use]
+    pub fn tls_version(&self) -> Option<&'static str> {
+        match &self.0 {
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.version(),
+            _ => None,
+        }
+    }
+
+    /// Whether it is to be encrypted and the handshake is not complete.
+    #[must_use]
+    pub fn is_handshaking(&self) -> bool {
+        match &self.0 {
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.is_handshaking(),
+            _ => false,
+        }
+    }
+
+    /// Whether it was to be encrypted, and the client speaks plain HTTP. It is not encrypted then.
+    #[must_use]
+    pub fn is_plain_on_tls(&self) -> bool {
+        match &self.0 {
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.is_plain_http(),
+            _ => false,
+        }
+    }
+
+    /// Whether there may be something to read, although the last read has not filled its buffer. Then
+    /// read again before waiting for the descriptor. Always false unless the stream is encrypted.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        match &self.0 {
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.has_more(),
+            _ => false,
+        }
+    }
+
+    /// Whether a read that returned `WouldBlock` also waits to send, which is part of the protocol of
+    /// an encrypted stream. Then wait until the descriptor is readable *or* writable, and read again.
+    #[must_use]
+    pub fn wants_write(&self) -> bool {
+        match &self.0 {
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.wants_write(),
+            _ => false,
         }
     }
 
@@ -248,6 +343,12 @@ impl Stream {
                 let message = "the connection is in memory: it has no socket for another protocol";
                 Err(io::Error::new(ErrorKind::Unsupported, message))
             }
+            #[cfg(feature = "tls")]
+            Kind::Tls(_) => {
+                let message = "the connection is encrypted: its socket is of no use for another \
+                               protocol";
+                Err(io::Error::new(ErrorKind::Unsupported, message))
+            }
         }
     }
 }
@@ -261,5 +362,12 @@ impl Read for &Stream {
 impl From<MemoryStream> for Stream {
     fn from(memory: MemoryStream) -> Self {
         Self(Kind::Memory(memory))
+    }
+}
+
+#[cfg(feature = "tls")]
+impl From<TlsStream> for Stream {
+    fn from(tls: TlsStream) -> Self {
+        Self(Kind::Tls(Box::new(tls)))
     }
 }
