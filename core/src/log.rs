@@ -65,6 +65,8 @@ pub struct Record<'a> {
     /// The user as whom the client has authenticated (`REMOTE_USER`, RFC 3875 §4.1.11). `None` unless
     /// the embedder sets it: no front end does, since a handler checks passwords, and not the server.
     pub user: Option<&'a [u8]>,
+    /// The version of TLS (`TLSv1.2`, `TLSv1.3`); `None` if the connection is not encrypted.
+    pub tls_version: Option<&'a str>,
     /// When the exchange began, and how long it took; `None` if it was not measured.
     pub timing: Option<Timing>,
     local_addr: Option<LocalAddr<'a>>,
@@ -158,6 +160,7 @@ impl<'a> Record<'a> {
             error_message: None,
             head: None,
             user: None,
+            tls_version: None,
             timing: None,
             local_addr: None,
         }

@@ -377,5 +377,6 @@ const REJECTS: [Reject; 26] = [
     Reject::TrailersTooLarge,
     Reject::Truncated,
     Reject::RequestTimeout,
+    Reject::PlainHttpOnTls,
     Reject::TooManyEmptyLines,
 ];

@@ -198,6 +198,7 @@ impl ScriptDirectory {
         let root = self.path.as_os_str().as_bytes();
         let mut context = Context::new(exchange.head(), script, root, local, exchange.peer_addr());
         context.server_software = &self.settings.software;
+        context.secure = exchange.is_https();
         context.content_length = body.as_ref().map(RequestBody::length);
         let command = match &self.credentials {
             // It is started by its path, and the request may have waited: check again.

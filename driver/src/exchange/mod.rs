@@ -12,6 +12,7 @@
 mod finish;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod https_redirect;
 mod reading;
 pub mod response;
 mod session;

@@ -110,6 +110,22 @@ impl<'c> Session<'c> {
 
     /// What to do next.
     pub fn step<S: Storage>(&mut self, inbox: &mut Inbox<S>, outbox: &mut Outbox) -> Step {
+        loop {
+            match (self.next_step(inbox, outbox), self.context.config.https_redirect) {
+                (Step::Handle(head), Some(port))
+                    if !self.context.connection.stream().is_encrypted() =>
+                {
+                    let mut state = self.exchange(head, inbox, outbox);
+                    let redirected = state.redirect_to_https(port);
+                    let end = state.finish(Ok(redirected));
+                    inbox.rejoin(end);
+                }
+                (step, _) => return step,
+            }
+        }
+    }
+
+    fn next_step<S: Storage>(&mut self, inbox: &mut Inbox<S>, outbox: &mut Outbox) -> Step {
         if let Some(head) = self.request.take() {
             return Step::Handle(head);
         }
@@ -185,9 +201,21 @@ impl<'c> Session<'c> {
         outbox: &mut Outbox,
         result: io::Result<usize>,
     ) -> io::Result<()> {
-        let Err(error) = result else { return Ok(()) };
+        let stream = self.context.connection.stream();
+        let Err(error) = result else {
+            if stream.is_plain_on_tls() && self.closing == Closing::No {
+                self.refuse(Reject::PlainHttpOnTls, inbox, outbox);
+            }
+            return Ok(());
+        };
         match self.waiting {
-            WaitingFor::Request => self.closing = Closing::Flush, // nothing is lost
+            // Nothing is lost, but a handshake that fails is noted.
+            WaitingFor::Request
+                if stream.is_handshaking() && !self.context.connection.should_close() =>
+            {
+                return Err(error);
+            }
+            WaitingFor::Request => self.closing = Closing::Flush,
             WaitingFor::Head | WaitingFor::Body | WaitingFor::BodyOrResponse
                 if error.kind() == ErrorKind::TimedOut =>
             {

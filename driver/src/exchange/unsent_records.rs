@@ -129,6 +129,7 @@ impl UnsentRecord {
         record.ending = self.ending;
         record.error_message = self.sent.error_reason.as_deref();
         record.head = head.as_ref();
+        record.tls_version = context.connection.stream().tls_version();
         record.timing = self.started.zip(now).map(|(started, (time, now))| {
             let duration = now.saturating_duration_since(started);
             Timing::new(time.saturating_sub(duration), duration)

@@ -77,6 +77,12 @@ impl<'a> ExchangeView<'a> {
         self.context.connection.stream().local_addr()
     }
 
+    /// Whether the connection is encrypted (TLS).
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.context.connection.stream().is_encrypted()
+    }
+
     /// Whether the client waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
     #[must_use]
     pub fn expects_continue(&self) -> bool {

@@ -190,7 +190,7 @@ pub(super) fn self_signed(names: Vec<String>) -> Result<CertifiedKey, TlsError> 
     const DAY: i64 = 24 * 60 * 60;
     let day = |unix: i64| {
         let day = date::Civil::utc(unix);
-        date_time_ymd(day.year as i32, day.month as u8, day.day as u8)
+        date_time_ymd(day.year as i32, day.month, day.day)
     };
     params.not_before = day(os::now() - DAY); // a client's clock may be behind
     params.not_after = day(os::now() + 366 * DAY);

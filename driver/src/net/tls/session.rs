@@ -121,7 +121,7 @@ impl TlsSession {
     pub(super) fn end_of_input(&mut self) -> io::Result<usize> {
         self.is_closed = true;
         if self.is_begun && self.is_handshaking() {
-            let message = "client disconnected during the TLS handshake";
+            let message = "the TLS handshake is incomplete";
             self.failure = Some(message.into());
             return Err(io::Error::new(ErrorKind::UnexpectedEof, message));
         }

@@ -30,12 +30,15 @@ pub struct TlsSettings {
     files: Option<Files>,
     check_interval: Duration,
     state: Mutex<State>,
-    report: Option<Box<dyn Fn(&str) + Send + Sync>>,
+    report: Option<Report>,
 }
 
 /// The certificate in use; `None` only if an embedder's configuration has another.
 #[derive(Debug, Default)]
 struct Certificate(RwLock<Option<Arc<CertifiedKey>>>);
+
+/// Receives lines for the log.
+type Report = Box<dyn Fn(&str) + Send + Sync>;
 
 /// Where a certificate is read from.
 struct Files {
