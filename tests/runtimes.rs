@@ -44,6 +44,9 @@ mod ranges;
 mod root;
 #[path = "runtimes/shutdown.rs"]
 mod shutdown;
+#[cfg(feature = "tls")]
+#[path = "runtimes/tls.rs"]
+mod tls;
 #[path = "runtimes/waiting.rs"]
 mod waiting;
 #[path = "runtimes/wire.rs"]
@@ -65,7 +68,7 @@ fn every_test_runs_on_every_runtime() {
         assert_eq!(text.matches("on_every_runtime! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 17);
+    assert_eq!(files, 18);
 }
 
 #[test]

@@ -136,7 +136,7 @@ impl Runtime {
 
     pub(crate) fn start_on(
         self,
-        listeners: Vec<TcpListener>,
+        listeners: Vec<impl Into<net::Listener>>,
         state: Arc<State>,
         config: Config,
     ) -> TestServer {
@@ -228,7 +228,7 @@ impl Runtime {
 
 impl TestServer {
     fn blocking(
-        listeners: Vec<TcpListener>,
+        listeners: Vec<impl Into<net::Listener>>,
         state: Arc<State>,
         config: Config,
         serve: impl FnOnce(front_end::blocking::Server) -> io::Result<()> + Send + 'static,
@@ -241,7 +241,7 @@ impl TestServer {
     }
 
     fn smol(
-        listeners: Vec<TcpListener>,
+        listeners: Vec<impl Into<net::Listener>>,
         state: Arc<State>,
         config: Config,
         serve: impl AsyncFnOnce(front_end::smol::Server) -> io::Result<()> + Send + 'static,
@@ -254,7 +254,7 @@ impl TestServer {
     }
 
     fn tokio<H: front_end::tokio::Handler>(
-        listeners: Vec<TcpListener>,
+        listeners: Vec<impl Into<net::Listener>>,
         state: Arc<State>,
         config: Config,
         handler: H,

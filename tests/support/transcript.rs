@@ -351,7 +351,7 @@ pub(crate) fn files(dir: &Path) -> Vec<std::path::PathBuf> {
     files
 }
 
-const REJECTS: [Reject; 26] = [
+const REJECTS: [Reject; 27] = [
     Reject::BadSyntax,
     Reject::BadVersion,
     Reject::UnsupportedVersion,

@@ -1,14 +1,14 @@
 //! The server: a task for each connection, one for the deadlines, and the shutdown.
 
 use std::num::NonZeroUsize;
-use std::{io, net::TcpListener, panic::AssertUnwindSafe, sync::Arc};
+use std::{io, panic::AssertUnwindSafe, sync::Arc};
 
 use super::socket::{Socket, readable};
 use super::{Exchange, Handler};
 use doorstep_driver::connections::{Connections, SharedRegistration};
 use doorstep_driver::core::http1::WaitingFor;
 use doorstep_driver::exchange::{Session, Step, log_connection_error};
-use doorstep_driver::net::{Acceptor, Stream};
+use doorstep_driver::net::{Acceptor, Listener, Stream};
 use doorstep_driver::{Admission, Config, GracefulShutdown, ShutdownHandle, notify_observer, os};
 use futures_lite::future::{self, FutureExt};
 use tokio::task::{JoinSet, yield_now};
@@ -24,7 +24,11 @@ pub struct Server<H> {
 }
 
 impl<H: Handler> Server<H> {
-    pub fn new(listeners: Vec<TcpListener>, config: Config, handler: H) -> io::Result<Arc<Self>> {
+    pub fn new(
+        listeners: Vec<impl Into<Listener>>,
+        config: Config,
+        handler: H,
+    ) -> io::Result<Arc<Self>> {
         config.check()?;
         let acceptor = Arc::new(Acceptor::nonblocking(listeners)?);
         let shutdown = ShutdownHandle::new(acceptor);
