@@ -11,13 +11,36 @@ use doorstep_driver::{Observer, net};
 
 /// When the server has started, prints the banner for the first of these addresses, then every other
 /// URL on a line of its own.
-pub(crate) struct Banner(pub(crate) Vec<SocketAddr>);
+#[derive(Debug, Default)]
+pub(crate) struct Banner {
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) is_https: bool,
+    /// Those on which HTTP is redirected to HTTPS.
+    pub(crate) redirects: Vec<SocketAddr>,
+    /// The SHA-256 fingerprint of a self-signed certificate.
+    pub(crate) fingerprint: Option<String>,
+}
+
+impl Banner {
+    fn text(&self) -> Option<String> {
+        let &first = self.addresses.first()?;
+        let scheme = if self.is_https { "https" } else { "http" };
+        let urls = net::urls(&self.addresses, scheme);
+        let mut text = banner(first, &net::url(first, scheme), &urls);
+        for url in net::urls(&self.redirects, "http") {
+            text.push_str(&format!("  {url} is redirected to HTTPS\n"));
+        }
+        if let Some(fingerprint) = &self.fingerprint {
+            text.push_str(&format!("  Self-signed certificate, SHA-256 {fingerprint}\n"));
+        }
+        Some(text)
+    }
+}
 
 impl Observer for Banner {
     fn on_start(&self) {
-        let Self(addresses) = self;
-        if let [first, ..] = addresses[..] {
-            print(&banner(first, &net::url(first, "http"), &net::urls(addresses, "http")));
+        if let Some(text) = self.text() {
+            print(&text);
         }
     }
     fn wants_timing(&self) -> bool {
@@ -32,8 +55,9 @@ pub(crate) fn print_interrupted() {
 
 /// The banner for one listening address and its URL, followed by the other `urls`.
 fn banner(address: SocketAddr, url: &str, urls: &[String]) -> String {
-    let mut text =
-        format!("Serving HTTP on {} port {} ({url}) ...\n", address.ip(), address.port());
+    let protocol = if url.starts_with("https:") { "HTTPS" } else { "HTTP" };
+    let (ip, port) = (address.ip(), address.port());
+    let mut text = format!("Serving {protocol} on {ip} port {port} ({url}) ...\n");
     for other in urls.iter().filter(|other| *other != url) {
         text.push_str("  ");
         text.push_str(other);

@@ -45,6 +45,11 @@ pub(crate) struct CommandConfig {
     pub(crate) headers: Vec<(String, String)>,
     /// How CGI scripts are run; `None` serves them as files (B-220).
     pub(crate) cgi: Option<CgiSettings>,
+    /// The certificate of HTTPS; `None` serves HTTP.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::tls::TlsConfig>,
+    /// The port on which HTTP is redirected to HTTPS.
+    pub(crate) https_redirect: Option<u16>,
 }
 
 impl CommandConfig {
@@ -94,6 +99,12 @@ impl CommandConfig {
             server_header,
             headers,
             cgi,
+            #[cfg(feature = "tls")]
+            https_redirect: arguments.tls.https_redirect,
+            #[cfg(not(feature = "tls"))]
+            https_redirect: None,
+            #[cfg(feature = "tls")]
+            tls: crate::tls::TlsConfig::from_options(arguments.tls)?,
         })
     }
 }

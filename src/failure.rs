@@ -8,6 +8,8 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+#[cfg(feature = "tls")]
+use doorstep_driver::net::TlsError;
 use doorstep_driver::os;
 
 /// Why the command could not start or could not continue.
@@ -29,6 +31,12 @@ pub(crate) enum Failure {
     User(String, io::Error),
     /// The address cannot be listened on.
     Bind { address: Option<String>, port: u16, error: io::Error },
+    /// The file with the password of the TLS key cannot be read.
+    #[cfg(feature = "tls")]
+    TlsPassword(PathBuf, io::Error),
+    /// The TLS certificate or its key cannot be used.
+    #[cfg(feature = "tls")]
+    Tls(TlsError),
     /// The operating system refused something else that serving needs.
     Serve(io::Error),
 }
@@ -47,6 +55,10 @@ impl Failure {
             Self::Directory(..) | Self::NotADirectory(_) | Self::SpaPage(..) => 2,
             Self::MimeTypes(..) | Self::MimeTypesLine(..) => 2,
             Self::ScriptDirectory(_) | Self::User(..) => 2,
+            #[cfg(feature = "tls")]
+            Self::TlsPassword(..) => 2,
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => 1,
             Self::Bind { .. } | Self::Serve(_) => 1,
         })
     }
@@ -90,6 +102,30 @@ impl fmt::Display for Failure {
                     _ => "omit --cgi-user",
                 })
             }
+            #[cfg(feature = "tls")]
+            Self::TlsPassword(path, error) => write!(
+                f,
+                "Failed to read TLS password file: {error}: {path:?}; give another file with \
+                 --tls-password-file"
+            ),
+            #[cfg(feature = "tls")]
+            Self::Tls(error @ TlsError::PasswordMissing(_)) => {
+                write!(f, "{error}; give the file that contains it with --tls-password-file")
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(error @ TlsError::PasswordWrong(_)) => {
+                write!(f, "{error}; correct the file given with --tls-password-file")
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(error @ (TlsError::NoKey(_) | TlsError::Mismatch(..))) => {
+                write!(f, "{error}; give the file of the key with --tls-key")
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(error @ (TlsError::Read(..) | TlsError::NoCertificate(_))) => {
+                write!(f, "{error}; check --tls-cert and --tls-key")
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(error) => write!(f, "{error}"),
             Self::Bind { address, port, error } => fmt_bind(f, address.as_deref(), *port, error),
             Self::Serve(error) if os::is_exhausted(error) => write!(
                 f,

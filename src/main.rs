@@ -13,6 +13,8 @@ mod failure;
 mod run;
 mod runtime;
 mod signals;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! The life of the server: bind, print the banner, serve until a signal, shut down.
 
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use doorstep_async_smol as smol;
 use doorstep_blocking as blocking;
 use doorstep_driver::cgi::ProcessLimit;
+use doorstep_driver::net::{Listener, ListenerAddr};
 use doorstep_driver::os::{self, Log};
 use doorstep_driver::{AccessLog, Cgi, Config, Files, ShutdownHandle, WithObserver, net};
 
@@ -49,12 +50,14 @@ fn serve_on<S: RuntimeServer>(
     let files = files.with_site(config.site.clone());
     let cgi = config.cgi.clone().map(|settings| Cgi::new(&config.root, settings));
     let cgi = cgi.transpose().map_err(no_directory)?;
-    let server_config = server_config(config);
+    let mut server_config = server_config(config);
     let kill_wait = server_config.kill_wait;
-    let server = S::new(listen(config)?, server_config).map_err(Failure::Serve)?;
+    let listening = listen(config, &log)?;
+    server_config.https_redirect = listening.https_redirect;
+    let server = S::new(listening.listeners, server_config).map_err(Failure::Serve)?;
     let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
     handle_signals(signals, server.shutdown_handle(), processes, kill_wait)?;
-    let banner = Banner(server.addresses().to_vec());
+    let banner = listening.banner;
     let access_log = AccessLog::new(log);
     let access_log = if config.access_log { access_log } else { access_log.quiet() };
     let observer = WithObserver::new(banner, |banner| banner, access_log);
@@ -85,11 +88,55 @@ fn server_config(config: &CommandConfig) -> Config {
     server
 }
 
-fn listen(config: &CommandConfig) -> Result<Vec<TcpListener>, Failure> {
-    net::bind(config.bind.as_deref(), config.port).map_err(|error| match os::is_exhausted(&error) {
+/// What the server listens on.
+struct Listening {
+    listeners: Vec<Listener>,
+    banner: Banner,
+    /// The port of HTTPS, if plain HTTP is redirected to it.
+    https_redirect: Option<u16>,
+}
+
+fn listen(config: &CommandConfig, log: &Arc<Log>) -> Result<Listening, Failure> {
+    let mut listeners = bind(config, config.port)?;
+    let mut banner = Banner { addresses: addresses(&listeners), ..Banner::default() };
+    let mut https_redirect = None;
+    #[cfg(not(feature = "tls"))]
+    let _ = log;
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &config.tls {
+        let settings = tls.settings(config.bind.as_deref(), &banner.addresses, log.clone())?;
+        if matches!(tls, crate::tls::TlsConfig::SelfSigned) {
+            banner.fingerprint = Some(settings.fingerprint());
+        }
+        banner.is_https = true;
+        let encrypted = listeners.into_iter().map(|listener| listener.with_tls(settings.clone()));
+        listeners = encrypted.collect();
+    }
+    if let (Some(port), Some(https)) = (config.https_redirect, banner.addresses.first()) {
+        https_redirect = Some(https.port());
+        let plain = bind(config, port)?;
+        banner.redirects = addresses(&plain);
+        listeners.extend(plain);
+    }
+    Ok(Listening { listeners, banner, https_redirect })
+}
+
+fn bind(config: &CommandConfig, port: u16) -> Result<Vec<Listener>, Failure> {
+    let bound = net::bind(config.bind.as_deref(), port);
+    let bound = bound.map_err(|error| match os::is_exhausted(&error) {
         true => Failure::Serve(error),
-        false => Failure::Bind { address: config.bind.clone(), port: config.port, error },
-    })
+        false => Failure::Bind { address: config.bind.clone(), port, error },
+    })?;
+    Ok(bound.into_iter().map(Listener::from).collect())
+}
+
+/// The addresses of the TCP listeners.
+fn addresses(listeners: &[Listener]) -> Vec<SocketAddr> {
+    let addresses = listeners.iter().filter_map(|listener| match listener.addr() {
+        ListenerAddr::Tcp(address) => Some(address),
+        _ => None,
+    });
+    addresses.collect()
 }
 
 /// From here on the first signal shuts the server down, and the second one kills the `processes`.

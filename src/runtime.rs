@@ -1,18 +1,17 @@
 //! The servers of both runtimes behind one trait, so that [`crate::run`] is written once.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 
 use doorstep_async_smol as smol;
 use doorstep_blocking as blocking;
+use doorstep_driver::net::Listener;
 use doorstep_driver::{Config, ShutdownHandle};
 
 /// A server of one runtime.
 pub(crate) trait RuntimeServer: Sized {
     /// Binds the server to `listeners`.
-    fn new(listeners: Vec<TcpListener>, config: Config) -> io::Result<Self>;
-    fn addresses(&self) -> &[SocketAddr];
+    fn new(listeners: Vec<Listener>, config: Config) -> io::Result<Self>;
     fn shutdown_handle(&self) -> ShutdownHandle;
     /// Serves until it is shut down, with this number of workers if the runtime has workers.
     fn serve(
@@ -23,13 +22,10 @@ pub(crate) trait RuntimeServer: Sized {
 }
 
 impl RuntimeServer for blocking::Server {
-    fn new(listeners: Vec<TcpListener>, config: Config) -> io::Result<Self> {
+    fn new(listeners: Vec<Listener>, config: Config) -> io::Result<Self> {
         let server = Self::from_listeners(listeners)?.with_config(config);
         server.raise_descriptor_limit();
         Ok(server)
-    }
-    fn addresses(&self) -> &[SocketAddr] {
-        self.addresses()
     }
     fn shutdown_handle(&self) -> ShutdownHandle {
         self.shutdown_handle()
@@ -44,13 +40,10 @@ impl RuntimeServer for blocking::Server {
 }
 
 impl RuntimeServer for smol::Server {
-    fn new(listeners: Vec<TcpListener>, config: Config) -> io::Result<Self> {
+    fn new(listeners: Vec<Listener>, config: Config) -> io::Result<Self> {
         let server = Self::from_listeners(listeners)?.with_config(config);
         server.raise_descriptor_limit();
         Ok(server)
-    }
-    fn addresses(&self) -> &[SocketAddr] {
-        self.addresses()
     }
     fn shutdown_handle(&self) -> ShutdownHandle {
         self.shutdown_handle()

@@ -8,6 +8,8 @@
 mod cgi;
 mod files;
 mod limits;
+#[cfg(feature = "tls")]
+mod tls;
 mod usage_error;
 mod values;
 
@@ -22,6 +24,8 @@ use clap::{CommandFactory, Parser, ValueEnum};
 use cgi::CgiOptions;
 use files::FileOptions;
 use limits::LimitOptions;
+#[cfg(feature = "tls")]
+pub(crate) use tls::TlsOptions;
 
 const UNITS_AND_EXAMPLES: &str = "\
 Units:
@@ -82,6 +86,10 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) limits: LimitOptions,
 
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    pub(crate) tls: TlsOptions,
+
     /// Disable the access log: log errors only, not requests
     ///
     /// The access log has a line on stderr for each request, as python -m http.server writes it.
@@ -107,6 +115,8 @@ impl Arguments {
                         each connection: limit them by --max-connections"
                 .into());
         }
+        #[cfg(feature = "tls")]
+        self.tls.check()?;
         self.files.check()
     }
 
