@@ -165,7 +165,7 @@ impl Reject {
             Self::Truncated => "The request ended before the end of its body.",
             Self::RequestTimeout => "The request took too long to arrive.",
             Self::PlainHttpOnTls => {
-                "The plain HTTP request was sent to an HTTPS port: the URL must begin with https://."
+                "This port speaks HTTPS, and the request was plain HTTP: the URL must begin with https://."
             }
         }
     }
@@ -179,6 +179,7 @@ impl Reject {
             Self::BadSimpleRequest => ("Bad HTTP/0.9 request type", Some(first_word(line))),
             Self::HeaderLineTooLong => ("Line too long", None),
             Self::TooManyHeaders => ("Too many headers", None),
+            Self::PlainHttpOnTls => ("Plain HTTP request sent to HTTPS port", None),
             Self::UnsupportedVersion => {
                 let version = last_word(line);
                 out.extend_from_slice(b"Invalid HTTP version (");
