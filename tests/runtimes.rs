@@ -12,6 +12,9 @@ mod support;
 mod runtimes;
 #[path = "support/service.rs"]
 mod service;
+#[cfg(feature = "tls")]
+#[path = "support/tls_client.rs"]
+mod tls_client;
 #[allow(dead_code, reason = "transcripts are only read here")]
 #[path = "support/transcript.rs"]
 mod transcript;

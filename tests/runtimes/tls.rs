@@ -1,11 +1,11 @@
 //! TLS: what a client sees over an encrypted connection is what it sees over any other.
 
 use std::fs;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::num::NonZeroUsize;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -13,16 +13,12 @@ use std::time::Duration;
 use doorstep::blocking::Config;
 use doorstep::driver::net::tls::rustls;
 use doorstep::driver::net::{Listener, Stream, TlsError, TlsSettings};
-use rcgen::{CertificateParams, KeyPair};
-use rustls::crypto::ring;
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
-use tempfile::TempDir;
 
 use super::wire::{Peer, Pieces, connect, play, transcripts};
 use crate::runtimes::{Runtime, ShippedRuntime, TestServer, config, eventually, listener, with};
 use crate::service::{LARGE, State};
 use crate::support::client::Client;
+use crate::tls_client::{Files, TlsClient, client};
 
 on_every_runtime! {
     fn b_309_both_versions_and_the_log_names_them(runtime: Runtime) {
@@ -340,38 +336,21 @@ on_every_runtime! {
     }
 }
 
-/// A certificate and its key in files.
-struct Files {
-    certificate: PathBuf,
-    key: PathBuf,
-    _directory: TempDir,
+/// Serves with TLS on a free port.
+fn start(
+    runtime: Runtime,
+    tls: &Arc<TlsSettings>,
+    state: Arc<State>,
+    config: Config,
+) -> TestServer {
+    let listeners = listener().into_iter();
+    let listeners =
+        listeners.map(|socket| Listener::from(socket).with_tls(tls.clone())).collect::<Vec<_>>();
+    runtime.start_on(listeners, state, config)
 }
 
-impl Files {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().expect("there is room");
-        let [certificate, key] = ["cert.pem", "key.pem"].map(|name| directory.path().join(name));
-        let files = Self { certificate, key, _directory: directory };
-        files.renew();
-        files
-    }
-
-    /// Replaces both.
-    fn renew(&self) {
-        self.write(|_| ());
-    }
-
-    fn write(&self, change: impl FnOnce(&mut CertificateParams)) {
-        let key = KeyPair::generate().expect("there is entropy");
-        let mut params = CertificateParams::new(["localhost".to_owned()]).expect("it is a name");
-        change(&mut params);
-        let certificate = params.self_signed(&key).expect("a certificate can be made");
-        for (path, text) in [(&self.key, key.serialize_pem()), (&self.certificate, certificate.pem())] {
-            let new = path.with_extension("new");
-            fs::write(&new, text).expect("there is room");
-            fs::rename(new, path).expect("it can be replaced");
-        }
-    }
+fn self_signed() -> Arc<TlsSettings> {
+    Arc::new(TlsSettings::self_signed(["localhost"]).expect("a certificate can be made"))
 }
 
 /// The first message of a client.
@@ -397,128 +376,6 @@ impl Write for Dribble {
 impl Read for Dribble {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer)
-    }
-}
-
-/// Serves with TLS on a free port.
-fn start(
-    runtime: Runtime,
-    tls: &Arc<TlsSettings>,
-    state: Arc<State>,
-    config: Config,
-) -> TestServer {
-    let listeners = listener().into_iter();
-    let listeners =
-        listeners.map(|socket| Listener::from(socket).with_tls(tls.clone())).collect::<Vec<_>>();
-    runtime.start_on(listeners, state, config)
-}
-
-fn self_signed() -> Arc<TlsSettings> {
-    Arc::new(TlsSettings::self_signed(["localhost"]).expect("a certificate can be made"))
-}
-
-/// A client that trusts one certificate.
-struct TlsClient<S = TcpStream> {
-    tls: ClientConnection,
-    stream: S,
-}
-
-impl TlsClient {
-    fn connect(address: SocketAddr, settings: &TlsSettings) -> Self {
-        Self::with(address, settings, rustls::ALL_VERSIONS)
-    }
-
-    fn with(
-        address: SocketAddr,
-        settings: &TlsSettings,
-        versions: &[&'static SupportedProtocolVersion],
-    ) -> Self {
-        let mut client = Self { tls: client(settings, versions), stream: connect(address) };
-        client.tls.complete_io(&mut client.stream).expect("the handshake is completed");
-        client
-    }
-}
-
-/// The state of a client that trusts the certificate of `settings`.
-fn client(
-    settings: &TlsSettings,
-    versions: &[&'static SupportedProtocolVersion],
-) -> ClientConnection {
-    let mut roots = RootCertStore::empty();
-    let certificate = settings.certificate().expect("it has one");
-    roots.add(CertificateDer::from(certificate)).expect("it is valid");
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_protocol_versions(versions)
-        .expect("they are supported");
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let name = "localhost".try_into().expect("it is a name");
-    ClientConnection::new(Arc::new(config), name).expect("the configuration is valid")
-}
-
-impl<S: Read + Write> TlsClient<S> {
-    /// The status and the body of the response to a GET.
-    fn get(&mut self, target: &str) -> (u16, Vec<u8>) {
-        self.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
-        self.response()
-    }
-
-    fn send(&mut self, bytes: &[u8]) {
-        self.write_all(bytes).expect("the server reads");
-    }
-
-    /// The next response, which has a Content-Length.
-    fn response(&mut self) -> (u16, Vec<u8>) {
-        let (status, head) = self.head();
-        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
-        let mut body = vec![0; length.map_or(0, |length| length.parse().expect("it is a number"))];
-        self.read_exact(&mut body).expect("the response is complete");
-        (status, body)
-    }
-
-    fn head(&mut self) -> (u16, String) {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            self.read_exact(&mut byte).expect("the head is complete");
-            head.push(byte[0]);
-        }
-        let head = String::from_utf8(head).expect("it is ASCII");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        (status.expect("it has a status"), head)
-    }
-
-    /// Everything until the server closes.
-    fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        Read::read_to_end(self, &mut bytes)?;
-        Ok(bytes)
-    }
-}
-
-impl<S: Read + Write> Read for TlsClient<S> {
-    /// Also what has arrived before the server closed, so that writing fails.
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.tls.reader().read(buffer) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                result => return result,
-            }
-            while self.tls.wants_write() && self.tls.write_tls(&mut self.stream).is_ok() {}
-            self.tls.read_tls(&mut self.stream)?;
-            let processed = self.tls.process_new_packets();
-            processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-        }
-    }
-}
-
-impl<S: Read + Write> Write for TlsClient<S> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        rustls::Stream::new(&mut self.tls, &mut self.stream).write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        rustls::Stream::new(&mut self.tls, &mut self.stream).flush()
     }
 }
 
