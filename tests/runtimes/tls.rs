@@ -251,7 +251,7 @@ on_every_runtime! {
 
     fn b_282_a_stop_completes_responses_and_sends_close_notify(runtime: Runtime) {
         let tls = self_signed();
-        let config = with(config(), |c| c.lame_duck = Duration::from_secs(2));
+        let config = with(config(), |c| c.lame_duck = Duration::from_secs(1));
         let server = start(runtime, &tls, State::app(), config);
         let mut kept = TlsClient::connect(server.address, &tls);
         assert_eq!(kept.get("/a").0, 200);
@@ -294,6 +294,16 @@ on_every_runtime! {
             runtime.serve_stream(&state, &config, stream).unwrap();
         });
         assert_eq!(state.entry().status, 200);
+    }
+
+    fn an_encrypted_connection_is_not_upgraded(runtime: Runtime) {
+        let tls = self_signed();
+        let server = start(runtime, &tls, State::app(), config());
+        let mut client = TlsClient::connect(server.address, &tls);
+        client.send(b"GET /switch HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
+        assert_eq!(client.response().0, 500);
+        let errors = server.state.errors();
+        assert!(errors.iter().any(|error| error.contains("is encrypted")), "{errors:?}");
     }
 
     fn plain_requests_are_redirected_to_https(runtime: Runtime) {
