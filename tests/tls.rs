@@ -45,7 +45,9 @@ fn b_278_309_the_banner_and_scripts_know_of_https() {
         let mut arguments = tls_arguments(&files).to_vec();
         arguments.extend(["--cgi", "--https-redirect", "0", runtime]);
         let server = start(root.path(), &arguments);
-        let banner = Regex::new(r"^Serving HTTPS on 127\.0\.0\.1 port (\d+) \(https://127\.0\.0\.1:(\d+)/\) \.\.\.");
+        let banner = Regex::new(
+            r"^Serving HTTPS on 127\.0\.0\.1 port (\d+) \(https://127\.0\.0\.1:(\d+)/\) \.\.\.",
+        );
         assert!(banner.expect("it is a pattern").is_match(&server.banner), "{}", server.banner);
         let mut client = TlsClient::connect(([127, 0, 0, 1], server.port).into(), &settings);
         client.send(b"GET /cgi-bin/https HTTP/1.0\r\n\r\n");

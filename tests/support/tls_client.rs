@@ -146,7 +146,9 @@ impl Files {
         let mut params = CertificateParams::new(["localhost".to_owned()]).expect("it is a name");
         change(&mut params);
         let certificate = params.self_signed(&key).expect("a certificate can be made");
-        for (path, text) in [(&self.key, key.serialize_pem()), (&self.certificate, certificate.pem())] {
+        for (path, text) in
+            [(&self.key, key.serialize_pem()), (&self.certificate, certificate.pem())]
+        {
             let new = path.with_extension("new");
             fs::write(&new, text).expect("there is room");
             fs::rename(new, path).expect("it can be replaced");
