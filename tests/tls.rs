@@ -89,7 +89,8 @@ fn b_290_options_without_what_they_need_are_usage_errors() {
 fn b_291_what_is_wrong_with_a_certificate_is_one_line() {
     let (files, other) = (Files::new(), Files::new());
     let fails = |arguments: &[&str], message: &str| {
-        let output = doorstep(arguments).output().expect("the command starts");
+        let arguments = [&["0", "--bind", "127.0.0.1"], arguments].concat();
+        let output = doorstep(&arguments).output().expect("the command starts");
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         let errors = text(&output.stderr);
         assert!(errors.starts_with("doorstep: ") && errors.contains(message), "{errors}");
