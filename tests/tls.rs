@@ -35,6 +35,9 @@ fn b_278_309_the_banner_and_scripts_know_of_https() {
     let files = Files::new();
     let settings = TlsSettings::from_files(&files.certificate, Some(files.key.clone()), None);
     let settings = settings.expect("they belong together");
+    let pattern =
+        r"^Serving HTTPS on 127\.0\.0\.1 port (\d+) \(https://127\.0\.0\.1:(\d+)/\) \.\.\.";
+    let pattern = Regex::new(pattern).expect("it is a pattern");
     for runtime in RUNTIMES {
         let root = root();
         let script = root.path().join("cgi-bin/https");
@@ -45,10 +48,8 @@ fn b_278_309_the_banner_and_scripts_know_of_https() {
         let mut arguments = tls_arguments(&files).to_vec();
         arguments.extend(["--cgi", "--https-redirect", "0", runtime]);
         let server = start(root.path(), &arguments);
-        let banner = Regex::new(
-            r"^Serving HTTPS on 127\.0\.0\.1 port (\d+) \(https://127\.0\.0\.1:(\d+)/\) \.\.\.",
-        );
-        assert!(banner.expect("it is a pattern").is_match(&server.banner), "{}", server.banner);
+        let banner = &server.banner;
+        assert!(pattern.is_match(banner), "{banner}");
         let mut client = TlsClient::connect(([127, 0, 0, 1], server.port).into(), &settings);
         client.send(b"GET /cgi-bin/https HTTP/1.0\r\n\r\n");
         let response = client.read_to_end().expect("it ends with close_notify");

@@ -343,6 +343,7 @@ mod tests {
         error_message: None,
         head: None,
         user: None,
+        tls_version: None,
         timing: None,
         local_addr: None,
     };
