@@ -49,9 +49,12 @@ fn an_idle_connection_has_no_buffers() {
 
 fn client(settings: &TlsSettings, version: &'static SupportedProtocolVersion) -> ClientConnection {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(settings.certificate().unwrap())).unwrap();
+    roots
+        .add(CertificateDer::from(settings.certificate().expect("it has one")))
+        .expect("it is valid");
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let builder = builder.with_protocol_versions(&[version]).unwrap();
+    let builder = builder.with_protocol_versions(&[version]).expect("it is supported");
     let config = builder.with_root_certificates(roots).with_no_client_auth();
-    ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap()
+    let name = "localhost".try_into().expect("it is a name");
+    ClientConnection::new(Arc::new(config), name).expect("the configuration is valid")
 }

@@ -32,7 +32,7 @@ on_every_runtime! {
             assert_eq!(client.tls.alpn_protocol(), Some(&b"http/1.1"[..]));
             assert_eq!(server.state.log(at + 1)[at].tls.as_deref(), Some(name));
             client.close_write();
-            assert_eq!(client.read_to_end().unwrap(), b"");
+            assert_eq!(client.read_to_end().expect("it ends with close_notify"), b"");
         }
         assert_eq!(server.state.errors(), Vec::<String>::new());
     }
@@ -77,9 +77,9 @@ on_every_runtime! {
     }
 
     fn a_file_is_read_and_encrypted_for_a_client_that_pauses(runtime: Runtime) {
-        let root = tempfile::tempdir().unwrap();
+        let root = tempfile::tempdir().expect("there is room");
         let content: Vec<u8> = (0..20_u32 << 20).map(|n| (n % 253) as u8).collect();
-        fs::write(root.path().join("file"), &content).unwrap();
+        fs::write(root.path().join("file"), &content).expect("there is room");
         let tls = self_signed();
         let server = start(runtime, &tls, State::files(root.path()), config());
         let mut client = TlsClient::connect(server.address, &tls);
@@ -90,7 +90,7 @@ on_every_runtime! {
             if at % 3 == 0 {
                 thread::sleep(Duration::from_millis(50)); // most likely the server cannot send then
             }
-            client.read_exact(part).unwrap();
+            client.read_exact(part).expect("it succeeds");
         }
         assert!(status == 206 && received == content[5..=20_000_000]);
         assert_eq!(client.get("/missing").0, 404);
@@ -123,7 +123,7 @@ on_every_runtime! {
         let hello = client_hello(&tls);
         let mut stalled: Vec<_> = (0..20).map(|_| connect(server.address)).collect();
         for (at, client) in stalled.iter_mut().enumerate() {
-            client.write_all(&hello[..at.min(hello.len())]).unwrap();
+            client.write_all(&hello[..at.min(hello.len())]).expect("it succeeds");
         }
         let mut kept = TlsClient::connect(server.address, &tls);
         assert_eq!(kept.get("/a").0, 200);
@@ -153,13 +153,13 @@ on_every_runtime! {
         let tls = self_signed();
         let server = start(runtime, &tls, State::app(), config());
         let mut client = connect(server.address);
-        client.write_all(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00").unwrap();
+        client.write_all(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00").expect("it succeeds");
         let mut alert = Vec::new();
         let _ = client.read_to_end(&mut alert);
         assert_eq!(alert.first(), Some(&21), "{alert:?}");
         drop(connect(server.address)); // a connection that is not used is none
         let mut gone = connect(server.address);
-        gone.write_all(&client_hello(&tls)[..20]).unwrap();
+        gone.write_all(&client_hello(&tls)[..20]).expect("it succeeds");
         drop(gone);
         eventually("two notes", || server.state.errors().len() == 2);
         let errors = server.state.errors();
@@ -174,7 +174,7 @@ on_every_runtime! {
         let mut client = Client::connect(server.address.port());
         let response = client.request("GET", "/a", &[]);
         assert_eq!(response.status, 400);
-        let page = String::from_utf8(response.body).unwrap();
+        let page = String::from_utf8(response.body).expect("it succeeds");
         assert!(page.contains("This port speaks HTTPS"), "{page}");
         assert_eq!(client.read_to_end(), b"");
         let entry = server.state.entry();
@@ -196,9 +196,9 @@ on_every_runtime! {
         let files = Files::new();
         let reports = Arc::new(Mutex::new(Vec::new()));
         let seen = reports.clone();
-        let tls = TlsSettings::from_files(&files.certificate, Some(files.key.clone()), None).unwrap();
+        let tls = TlsSettings::from_files(&files.certificate, Some(files.key.clone()), None).expect("it succeeds");
         let tls = tls.with_check_interval(Duration::ZERO);
-        let tls = Arc::new(tls.with_report(move |line| seen.lock().unwrap().push(line.to_owned())));
+        let tls = Arc::new(tls.with_report(move |line| seen.lock().expect("no test has failed").push(line.to_owned())));
         let server = start(runtime, &tls, State::app(), config());
         let first = tls.certificate();
         let mut kept = TlsClient::connect(server.address, &tls);
@@ -210,7 +210,7 @@ on_every_runtime! {
         assert_eq!(TlsClient::connect(server.address, &tls).get("/a").0, 200);
         assert_eq!(kept.get("/a").0, 200);
 
-        fs::write(&files.certificate, "no certificate").unwrap();
+        fs::write(&files.certificate, "no certificate").expect("there is room");
         let second = tls.certificate();
         for _ in 0..2 {
             assert_eq!(TlsClient::connect(server.address, &tls).get("/a").0, 200);
@@ -218,9 +218,9 @@ on_every_runtime! {
         assert!(tls.reload().is_err());
         assert_eq!(tls.certificate(), second);
         files.renew();
-        tls.reload().unwrap();
+        tls.reload().expect("it succeeds");
         assert_ne!(tls.certificate(), second);
-        let reports = reports.lock().unwrap();
+        let reports = reports.lock().expect("no test has failed");
         let stays = |line: &String| line.contains("the old one stays");
         let seen: Vec<_> = reports.iter().map(stays).collect();
         assert_eq!(seen, [false, true, true, false], "{reports:?}");
@@ -237,13 +237,13 @@ on_every_runtime! {
         let mut idle = TlsClient::connect(server.address, &tls);
         assert_eq!(idle.get("/a").0, 200);
         let mut stalled = connect(server.address);
-        stalled.write_all(&client_hello(&tls)[..20]).unwrap();
+        stalled.write_all(&client_hello(&tls)[..20]).expect("it succeeds");
         let mut fresh: Vec<_> =
             (0..2).map(|_| TlsClient::connect(server.address, &tls)).collect();
         for client in &mut fresh {
             assert_eq!(client.get("/b").0, 200);
         }
-        assert_eq!(idle.read_to_end().unwrap(), b"", "with close_notify");
+        assert_eq!(idle.read_to_end().expect("it ends with close_notify"), b"", "with close_notify");
         let mut end = Vec::new();
         let _ = stalled.read_to_end(&mut end);
         assert_eq!(server.state.errors(), Vec::<String>::new());
@@ -259,13 +259,13 @@ on_every_runtime! {
         slow.send(b"GET /test/wait HTTP/1.1\r\nHost: a\r\n\r\n");
         server.state.wait_until_blocked(1);
         let mut stalled = connect(server.address);
-        stalled.write_all(&client_hello(&tls)[..20]).unwrap();
+        stalled.write_all(&client_hello(&tls)[..20]).expect("it succeeds");
         server.stop();
         assert_eq!(kept.get("/b").0, 200);
         server.state.release(1);
         assert_eq!(slow.response(), (200, b"waited\n".to_vec()));
         for client in [&mut kept, &mut slow] {
-            assert_eq!(client.read_to_end().unwrap(), b"");
+            assert_eq!(client.read_to_end().expect("it ends with close_notify"), b"");
         }
         server.wait_until_stopped();
         assert_eq!(server.state.errors(), Vec::<String>::new());
@@ -273,25 +273,25 @@ on_every_runtime! {
 
     fn a_handshake_waits_for_room_to_send(runtime: ShippedRuntime) {
         let files = Files::new();
-        let leaf = fs::read_to_string(&files.certificate).unwrap();
-        fs::write(&files.certificate, leaf.repeat(60)).unwrap(); // as a long chain: 30 KB
-        let tls = TlsSettings::from_files(&files.certificate, Some(files.key.clone()), None).unwrap();
-        let (server, peer) = UnixStream::pair().unwrap();
-        socket2::SockRef::from(&server).set_send_buffer_size(4096).unwrap();
-        let stream = tls.accept(Stream::unix(server)).unwrap();
+        let leaf = fs::read_to_string(&files.certificate).expect("it succeeds");
+        fs::write(&files.certificate, leaf.repeat(60)).expect("there is room"); // as a long chain: 30 KB
+        let tls = TlsSettings::from_files(&files.certificate, Some(files.key.clone()), None).expect("it succeeds");
+        let (server, peer) = UnixStream::pair().expect("it succeeds");
+        socket2::SockRef::from(&server).set_send_buffer_size(4096).expect("it succeeds");
+        let stream = tls.accept(Stream::unix(server)).expect("it succeeds");
         let state = State::app();
         thread::scope(|scope| {
             scope.spawn(|| {
-                peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                peer.set_read_timeout(Some(Duration::from_secs(10))).expect("it succeeds");
                 let mut client = TlsClient { tls: client(&tls, rustls::ALL_VERSIONS), stream: peer };
                 while client.tls.wants_write() {
-                    client.tls.write_tls(&mut client.stream).unwrap();
+                    client.tls.write_tls(&mut client.stream).expect("it succeeds");
                 }
                 thread::sleep(Duration::from_millis(100)); // most likely the server cannot send more
                 assert_eq!(client.get("/a"), (200, b"GET /a\n".to_vec()));
             });
             let config = with(config(), |c| c.handshake_timeout = Duration::from_secs(600));
-            runtime.serve_stream(&state, &config, stream).unwrap();
+            runtime.serve_stream(&state, &config, stream).expect("it succeeds");
         });
         assert_eq!(state.entry().status, 200);
     }
@@ -329,7 +329,7 @@ on_every_runtime! {
     fn what_is_wrong_with_a_certificate_is_an_error(_runtime: Runtime) {
         let (files, other) = (Files::new(), Files::new());
         let read = |key: &Path| {
-            TlsSettings::from_files(&files.certificate, Some(key.to_owned()), None).unwrap_err()
+            TlsSettings::from_files(&files.certificate, Some(key.to_owned()), None).expect_err("it is wrong")
         };
         assert!(matches!(read(&other.key), TlsError::Mismatch(..)));
         assert!(matches!(read(&files.certificate), TlsError::NoKey(_)));

@@ -24,11 +24,7 @@ pub struct Server<H> {
 }
 
 impl<H: Handler> Server<H> {
-    pub fn new(
-        listeners: Vec<impl Into<Listener>>,
-        config: Config,
-        handler: H,
-    ) -> io::Result<Arc<Self>> {
+    pub fn new(listeners: Vec<Listener>, config: Config, handler: H) -> io::Result<Arc<Self>> {
         config.check()?;
         let acceptor = Arc::new(Acceptor::nonblocking(listeners)?);
         let shutdown = ShutdownHandle::new(acceptor);
