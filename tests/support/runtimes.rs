@@ -110,11 +110,7 @@ impl Runtime {
             }
             Self::Tokio => {
                 let service = service::tokio::Service::new(state);
-                let server = front_end::tokio::Server::new(
-                    into_listeners(listener()),
-                    config.clone(),
-                    service,
-                )?;
+                let server = front_end::tokio::Server::new(listener(), config.clone(), service)?;
                 tokio_runtime()?.block_on(server.serve_stream(stream.into()))
             }
         }
@@ -264,7 +260,7 @@ impl TestServer {
         handler: H,
         serve: impl AsyncFnOnce(Arc<front_end::tokio::Server<H>>) + Send + 'static,
     ) -> Self {
-        let server = front_end::tokio::Server::new(into_listeners(listeners), config, handler);
+        let server = front_end::tokio::Server::new(listeners, config, handler);
         let server = server.expect("it can be prepared");
         let shutdown = server.shutdown.clone();
         Self::new(shutdown.acceptor.addresses()[0], state, shutdown, move || {
@@ -317,10 +313,6 @@ impl Drop for TestServer {
         self.stop();
         let _ = self.returned.recv_timeout(Duration::from_secs(10));
     }
-}
-
-fn into_listeners(sockets: Vec<impl Into<net::Listener>>) -> Vec<net::Listener> {
-    sockets.into_iter().map(Into::into).collect()
 }
 
 fn tokio_runtime() -> io::Result<tokio::runtime::Runtime> {
