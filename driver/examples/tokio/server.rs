@@ -24,13 +24,9 @@ pub struct Server<H> {
 }
 
 impl<H: Handler> Server<H> {
-    pub fn new(
-        from: Vec<impl Into<Listener>>,
-        config: Config,
-        handler: H,
-    ) -> io::Result<Arc<Self>> {
+    pub fn new(on: Vec<impl Into<Listener>>, config: Config, handler: H) -> io::Result<Arc<Self>> {
         config.check()?;
-        let acceptor = Arc::new(Acceptor::nonblocking(from)?);
+        let acceptor = Arc::new(Acceptor::nonblocking(on)?);
         let shutdown = ShutdownHandle::new(acceptor);
         let admission = Admission::new(&shutdown, &config, MAX_CONNECTIONS);
         Ok(Arc::new(Self { shutdown, handler, config, admission }))
