@@ -14,18 +14,40 @@ use doorstep_driver::net::{self, ListenerAddr};
 
 /// When the server has started, prints the banner for the first of these addresses, then every other
 /// URL and Unix socket on a line of its own.
-pub(crate) struct Banner(pub(crate) Vec<ListenerAddr>);
+#[derive(Debug, Default)]
+pub(crate) struct Banner {
+    pub(crate) addresses: Vec<ListenerAddr>,
+    pub(crate) is_https: bool,
+    /// The addresses on which HTTP is redirected to HTTPS.
+    pub(crate) redirects: Vec<SocketAddr>,
+    /// The SHA-256 fingerprint of a self-signed certificate.
+    pub(crate) fingerprint: Option<String>,
+}
 
-impl Observer for Banner {
-    fn on_start(&self) {
+impl Banner {
+    fn text(&self) -> String {
         let is_tcp = |address: &ListenerAddr| match address {
             ListenerAddr::Tcp(address) => Some(*address),
             _ => None,
         };
-        let tcp: Vec<SocketAddr> = self.0.iter().filter_map(is_tcp).collect();
-        let unix = self.0.iter().filter(|address| is_tcp(address).is_none());
+        let tcp: Vec<SocketAddr> = self.addresses.iter().filter_map(is_tcp).collect();
+        let unix = self.addresses.iter().filter(|address| is_tcp(address).is_none());
         let unix: Vec<String> = unix.map(|address| escape(&address.to_string())).collect();
-        print(&banner(&tcp, &net::urls(&tcp, "http"), &unix));
+        let scheme = if self.is_https { "https" } else { "http" };
+        let mut text = banner(scheme, &tcp, &net::urls(&tcp, scheme), &unix);
+        for url in net::urls(&self.redirects, "http") {
+            text.push_str(&format!("  {url} is redirected to HTTPS\n"));
+        }
+        if let Some(fingerprint) = &self.fingerprint {
+            text.push_str(&format!("  Self-signed certificate, SHA-256 {fingerprint}\n"));
+        }
+        text
+    }
+}
+
+impl Observer for Banner {
+    fn on_start(&self) {
+        print(&self.text());
     }
     fn wants_timing(&self) -> bool {
         false
@@ -37,16 +59,17 @@ pub(crate) fn print_interrupted() {
     print("\nKeyboard interrupt received, exiting.\n");
 }
 
-/// The banner for TCP addresses with these URLs, and for Unix sockets.
-fn banner(tcp: &[SocketAddr], urls: &[String], unix: &[String]) -> String {
-    let url = tcp.first().map(|first| net::url(*first, "http"));
+/// The banner for TCP addresses with these URLs, and for Unix sockets. A Unix socket is not encrypted.
+fn banner(scheme: &str, tcp: &[SocketAddr], urls: &[String], unix: &[String]) -> String {
+    let url = tcp.first().map(|first| net::url(*first, scheme));
+    let protocol = scheme.to_ascii_uppercase();
     let mut others: Vec<&String> =
         urls.iter().filter(|other| Some(*other) != url.as_ref()).collect();
     let mut text = match (tcp, unix) {
         ([first, ..], _) => {
             others.extend(unix);
             let url = url.unwrap_or_default();
-            format!("Serving HTTP on {} port {} ({url}) ...\n", first.ip(), first.port())
+            format!("Serving {protocol} on {} port {} ({url}) ...\n", first.ip(), first.port())
         }
         ([], [first, rest @ ..]) => {
             others.extend(rest);
@@ -92,7 +115,7 @@ mod tests {
 
     fn banner_of(address: &str, urls: &[&str]) -> String {
         let urls: Vec<String> = urls.iter().map(|url| (*url).to_owned()).collect();
-        banner(&[address.parse().unwrap()], &urls, &[])
+        banner("http", &[address.parse().unwrap()], &urls, &[])
     }
 
     #[test]
@@ -100,11 +123,14 @@ mod tests {
         let unix = ["unix:/run/a.sock".to_owned(), "unix:@b".to_owned()];
         let (tcp, url) = (["127.0.0.1:80".parse().unwrap()], ["http://127.0.0.1:80/".to_owned()]);
         assert_eq!(
-            banner(&tcp, &url, &unix),
+            banner("http", &tcp, &url, &unix),
             "Serving HTTP on 127.0.0.1 port 80 (http://127.0.0.1:80/) ...\n  unix:/run/a.sock\n  \
              unix:@b\n"
         );
-        assert_eq!(banner(&[], &[], &unix), "Serving HTTP on unix:/run/a.sock ...\n  unix:@b\n");
+        assert_eq!(
+            banner("http", &[], &[], &unix),
+            "Serving HTTP on unix:/run/a.sock ...\n  unix:@b\n"
+        );
         assert!(!escape("unix:/run/a\nb").contains('\n'));
     }
 

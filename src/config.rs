@@ -70,6 +70,11 @@ pub(crate) struct CommandConfig {
     /// Who may have responses; `None` is everyone.
     pub(crate) auth: Option<Auth>,
     pub(crate) containment: Containment,
+    /// The certificate of HTTPS; `None` serves HTTP.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::tls::TlsConfig>,
+    /// The port on which HTTP is redirected to HTTPS.
+    pub(crate) https_redirect: Option<u16>,
 }
 
 impl CommandConfig {
@@ -99,6 +104,14 @@ impl CommandConfig {
         containment.writable.extend(files_of_logs.map(|path| directory_of(path)));
         let sockets = arguments.bind.iter().filter_map(BindAddress::path);
         containment.removable.extend(sockets.map(directory_of));
+        #[cfg(feature = "tls")]
+        let https_redirect = arguments.tls.https_redirect;
+        #[cfg(feature = "tls")]
+        let tls = crate::tls::TlsConfig::from_options(arguments.tls)?;
+        #[cfg(feature = "tls")]
+        containment
+            .readable
+            .extend(tls.iter().flat_map(crate::tls::TlsConfig::files).map(directory_of));
         let users = auth.as_ref().and_then(Auth::path);
         containment.readable.extend(users.map(directory_of));
         let symlinks = files.symlinks();
@@ -139,6 +152,12 @@ impl CommandConfig {
             cgi,
             auth,
             containment,
+            #[cfg(feature = "tls")]
+            https_redirect,
+            #[cfg(not(feature = "tls"))]
+            https_redirect: None,
+            #[cfg(feature = "tls")]
+            tls,
         })
     }
 

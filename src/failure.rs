@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use doorstep_driver::auth::AuthError;
+#[cfg(feature = "tls")]
+use doorstep_driver::net::TlsError;
 use doorstep_driver::os::{self, Uid};
 
 /// Why the command could not start or could not continue.
@@ -52,6 +54,12 @@ pub(crate) enum Failure {
     InheritedAndBind,
     /// Standard input is not a connection.
     Inetd(io::Error),
+    /// The file with the password of the TLS key cannot be read.
+    #[cfg(feature = "tls")]
+    TlsPassword(PathBuf, io::Error),
+    /// The TLS certificate or its key cannot be used.
+    #[cfg(feature = "tls")]
+    Tls(TlsError),
     /// The operating system refused something else that serving needs.
     Serve(io::Error),
     /// Stdout cannot be written to.
@@ -74,6 +82,10 @@ impl Failure {
             Self::ScriptDirectory(_) | Self::User(..) | Self::LogFile { .. } => 2,
             Self::AuthFile(_) | Self::AuthFileServed(_) | Self::AuthVariable(..) => 2,
             Self::InheritedAndBind | Self::ServerUser(..) => 2,
+            #[cfg(feature = "tls")]
+            Self::TlsPassword(..) => 2,
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => 1,
             Self::Bind { .. } | Self::BindUnix(..) | Self::Serve(_) | Self::Print(_) => 1,
             Self::Inherited(_) | Self::Inetd(_) | Self::Privileges(..) | Self::Sandbox(_) => 1,
         })
@@ -158,6 +170,30 @@ impl fmt::Display for Failure {
                 "cannot run as {user:?}: {error}; start as a user with few rights, and omit --user"
             ),
             Self::Sandbox(error) => write!(f, "{error}; use --sandbox auto, or off"),
+            #[cfg(feature = "tls")]
+            Self::TlsPassword(path, error) => write!(
+                f,
+                "Failed to read TLS password file: {error}: {path:?}; give another file with \
+                 --tls-password-file"
+            ),
+            #[cfg(feature = "tls")]
+            Self::Tls(error @ TlsError::PasswordMissing(_)) => {
+                write!(f, "{error}; give the file that contains it with --tls-password-file")
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(error @ TlsError::PasswordWrong(_)) => {
+                write!(f, "{error}; correct the file given with --tls-password-file")
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(error @ (TlsError::NoKey(_) | TlsError::Mismatch(..))) => {
+                write!(f, "{error}; give the file of the key with --tls-key")
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(error @ (TlsError::Read(..) | TlsError::NoCertificate(_))) => {
+                write!(f, "{error}; check --tls-cert and --tls-key")
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(error) => write!(f, "{error}"),
             Self::Bind { address, port, error } => fmt_bind(f, address.as_deref(), *port, error),
             Self::BindUnix(path, error) => fmt_bind_unix(f, path, error),
             Self::Inherited(error) => write!(

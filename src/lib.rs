@@ -16,8 +16,8 @@
 //! does not build the dependencies of the command.
 //!
 //! Linux is the system for production; macOS and FreeBSD compile and are not tested, and Windows is not
-//! supported. It is HTTP/1.1 without TLS: for HTTPS, HTTP/2 and HTTP/3 put a reverse proxy in front.
-//! docs/stability.md has what may change, Rust versions, panics, and what dropping a future does;
+//! supported. It is HTTP/1.1, with the feature `tls` also over TLS: for HTTP/2 and HTTP/3 put a reverse
+//! proxy in front. docs/stability.md has what may change, Rust versions, panics, and what dropping a future does;
 //! docs/deploying.md has proxies and services.
 //!
 //! ```
@@ -74,4 +74,6 @@ mod documents {
     struct Stability;
     #[doc = include_str!("../docs/testing.md")]
     struct Testing;
+    #[doc = include_str!("../docs/tls.md")]
+    struct Tls;
 }

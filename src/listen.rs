@@ -1,14 +1,19 @@
 //! The sockets that the command serves on: those that were inherited, those of `--bind`, or every
 //! address of the machine.
 
-use std::net::TcpListener;
+use std::net::SocketAddr;
 
-use doorstep_driver::net::{self, BindError, BindOptions, Listener};
+use doorstep_driver::net::{self, BindError, BindOptions, Listener, ListenerAddr};
 use doorstep_driver::os;
 
 use crate::arguments::BindAddress;
+use crate::banner::Banner;
 use crate::config::CommandConfig;
 use crate::failure::Failure;
+use crate::reports::Reports;
+use crate::signals::Reload;
+#[cfg(feature = "tls")]
+use crate::tls::TlsConfig;
 
 /// The default of `PORT`.
 pub(crate) const DEFAULT_PORT: u16 = 8000;
@@ -28,33 +33,87 @@ pub(crate) fn inherited(config: &CommandConfig) -> Result<Vec<Listener>, Failure
     }
 }
 
-/// Listens on what `config` names, unless listeners were inherited.
+/// What the server listens on.
+pub(crate) struct Listening {
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) banner: Banner,
+    /// The port of HTTPS, if plain HTTP is redirected to it.
+    pub(crate) https_redirect: Option<u16>,
+    /// What reads the certificate again at SIGHUP.
+    pub(crate) reload: Option<Reload>,
+    /// What the certificate has to report.
+    pub(crate) reports: Reports,
+}
+
+/// Listens on what `config` names, unless listeners were inherited. TCP connections are encrypted if
+/// there is a certificate. Those of Unix sockets come from programs of this machine, and are not.
 pub(crate) fn listen(
     config: &CommandConfig,
     inherited: Vec<Listener>,
-) -> Result<Vec<Listener>, Failure> {
-    if !inherited.is_empty() {
-        return Ok(inherited);
-    }
-    let port = config.port.unwrap_or(DEFAULT_PORT);
-    let mut options = BindOptions::default();
-    options.reuse_port = config.reuse_port;
-    if config.bind.is_empty() {
-        let listeners =
-            net::bind_with(None, port, &options).map_err(|error| failed(None, port, error))?;
-        return Ok(listeners.into_iter().map(Listener::from).collect());
-    }
-    let hosts = config.bind.iter().filter_map(|address| match address {
-        BindAddress::Host(host) => Some(host.as_str()),
-        BindAddress::Unix(_) | BindAddress::UnixAbstract(_) => None,
-    });
-    let hosts: Vec<&str> = hosts.collect();
-    let tcp: Vec<TcpListener> = match hosts.is_empty() {
-        true => Vec::new(),
-        false => net::bind_all_with(&hosts, port, &options)
-            .map_err(|BindError { host, error, .. }| failed(Some(host), port, error))?,
+) -> Result<Listening, Failure> {
+    let mut listeners = match inherited.is_empty() {
+        true => bind(config, config.port.unwrap_or(DEFAULT_PORT))?,
+        false => inherited,
     };
-    let mut listeners: Vec<Listener> = tcp.into_iter().map(Listener::from).collect();
+    let mut banner = Banner::default();
+    banner.addresses.extend(listeners.iter().map(Listener::addr));
+    let reports = Reports::default();
+    #[cfg(feature = "tls")]
+    let reload = encrypt(config, &mut listeners, &mut banner, &reports)?;
+    #[cfg(not(feature = "tls"))]
+    let reload = None;
+    let mut https_redirect = None;
+    let https = tcp(&listeners).next();
+    if let (Some(port), Some(https)) = (config.https_redirect, https) {
+        https_redirect = Some(https.port());
+        let plain = bind_tcp(config, port)?;
+        banner.redirects.extend(tcp(&plain));
+        listeners.extend(plain);
+    }
+    let listeners = listeners.into_iter().map(|listener| config.listener(listener)).collect();
+    Ok(Listening { listeners, banner, https_redirect, reload, reports })
+}
+
+/// Reads the certificate, if there is one, for the TCP listeners. Returns what reads it again.
+#[cfg(feature = "tls")]
+fn encrypt(
+    config: &CommandConfig,
+    listeners: &mut Vec<Listener>,
+    banner: &mut Banner,
+    reports: &Reports,
+) -> Result<Option<Reload>, Failure> {
+    let Some(tls) = &config.tls else { return Ok(None) };
+    let addresses: Vec<_> = tcp(listeners).collect();
+    let hosts: Vec<&str> = config.bind.iter().filter_map(BindAddress::host).collect();
+    let settings = tls.settings(&hosts, &addresses, reports.clone())?;
+    if matches!(tls, TlsConfig::SelfSigned) {
+        banner.fingerprint = Some(settings.fingerprint());
+    }
+    banner.is_https = true;
+    let all = std::mem::take(listeners).into_iter();
+    listeners.extend(all.map(|listener| match listener.addr() {
+        ListenerAddr::Tcp(_) => listener.with_tls(settings.clone()),
+        _ => listener,
+    }));
+    let reports = reports.clone();
+    Ok(Some(Box::new(move || {
+        if let Err(error) = settings.reload() {
+            reports.send(&format!("the certificate is as before: {error}"));
+        }
+    })))
+}
+
+/// The addresses of the TCP listeners.
+fn tcp(listeners: &[Listener]) -> impl Iterator<Item = SocketAddr> {
+    listeners.iter().filter_map(|listener| match listener.addr() {
+        ListenerAddr::Tcp(address) => Some(address),
+        _ => None,
+    })
+}
+
+/// Listens on every address of the configuration, or of the machine.
+fn bind(config: &CommandConfig, port: u16) -> Result<Vec<Listener>, Failure> {
+    let mut listeners = bind_tcp(config, port)?;
     for address in &config.bind {
         let (bound, name) = match address {
             BindAddress::Host(_) => continue,
@@ -71,6 +130,22 @@ pub(crate) fn listen(
         })?);
     }
     Ok(listeners)
+}
+
+/// Listens on the TCP addresses of the configuration: none if there are only Unix sockets.
+fn bind_tcp(config: &CommandConfig, port: u16) -> Result<Vec<Listener>, Failure> {
+    let mut options = BindOptions::default();
+    options.reuse_port = config.reuse_port;
+    let hosts: Vec<&str> = config.bind.iter().filter_map(BindAddress::host).collect();
+    let bound = match (config.bind.is_empty(), hosts.is_empty()) {
+        (true, _) => {
+            net::bind_with(None, port, &options).map_err(|error| failed(None, port, error))?
+        }
+        (false, true) => Vec::new(),
+        (false, false) => net::bind_all_with(&hosts, port, &options)
+            .map_err(|BindError { host, error, .. }| failed(Some(host), port, error))?,
+    };
+    Ok(bound.into_iter().map(Listener::from).collect())
 }
 
 fn failed(address: Option<String>, port: u16, error: std::io::Error) -> Failure {

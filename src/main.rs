@@ -15,10 +15,13 @@ mod failure;
 mod limits_report;
 mod listen;
 mod logs;
+mod reports;
 mod run;
 mod runtime;
 mod service_manager;
 mod signals;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -21,6 +21,7 @@ use crate::config::CommandConfig;
 use crate::failure::Failure;
 use crate::listen;
 use crate::logs::Logs;
+use crate::reports::Reports;
 use crate::runtime::{RuntimeServer, Served};
 use crate::service_manager::Manager;
 use crate::signals::{Reload, Signals};
@@ -69,18 +70,18 @@ enum Source {
 /// First everything that needs privileges: ports are bound. Then they are given up. No thread is
 /// started before that: it would keep them.
 fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<(), Failure> {
-    let server_config = server_config(config);
+    let mut server_config = server_config(config);
     let (kill_wait, log_timeout) = (server_config.kill_wait, log_flush_timeout(&server_config));
-    let mut addresses = Vec::new();
+    let (mut banner, mut reports, mut reload) = (Banner::default(), Reports::default(), Vec::new());
     let mut manager = Manager::default();
     let (server, signals) = match source {
         Source::Listen(signals, inherited) => {
-            let listeners = listen::listen(config, inherited)?;
-            let listeners = listeners.into_iter().map(|listener| config.listener(listener));
-            let listeners: Vec<_> = listeners.collect();
-            addresses.extend(listeners.iter().map(Listener::addr));
+            let listening = listen::listen(config, inherited)?;
+            (banner, reports) = (listening.banner, listening.reports);
+            reload.extend(listening.reload);
+            server_config.https_redirect = listening.https_redirect;
             manager = Manager::from_env();
-            let server = S::new(listeners, server_config).map_err(Failure::Serve)?;
+            let server = S::new(listening.listeners, server_config).map_err(Failure::Serve)?;
             (Served::Listeners(server), Some(signals))
         }
         Source::Connection(stream) => (Served::Connection(Box::new((stream, server_config))), None),
@@ -96,19 +97,19 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     config.containment.enter(&config.root, config.cgi.as_ref())?;
 
     let logs = Logs::open(config)?;
+    reports.go_to(logs.reporter());
     if let (Some(signals), Served::Listeners(server)) = (signals, &server) {
         let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
-        let mut reload = logs.reload(config);
+        reload.extend(logs.reload(config));
         reload.extend(config.auth.as_ref().and_then(|it| auth::reload(it, logs.reporter())));
         handle_signals(signals, server.shutdown_handle(), processes, kill_wait, reload)?;
         manager.watch(server.shutdown_handle())?;
     }
     if config.auth.is_some()
-        && let Some(warning) = auth::plaintext_warning(false, &addresses)
+        && let Some(warning) = auth::plaintext_warning(banner.is_https, &banner.addresses)
     {
         logs.warn(&warning);
     }
-    let banner = Banner(addresses);
     let observer = WithObserver::new(banner, |banner| banner, logs.observer(config));
     let observer = WithObserver::new(manager, |manager| manager, observer);
     let served = match cgi {

@@ -12,6 +12,9 @@ mod support;
 mod runtimes;
 #[path = "support/service.rs"]
 mod service;
+#[cfg(feature = "tls")]
+#[path = "support/tls_client.rs"]
+mod tls_client;
 #[allow(dead_code, reason = "transcripts are only read here")]
 #[path = "support/transcript.rs"]
 mod transcript;
@@ -54,6 +57,9 @@ mod ranges;
 mod root;
 #[path = "runtimes/shutdown.rs"]
 mod shutdown;
+#[cfg(feature = "tls")]
+#[path = "runtimes/tls.rs"]
+mod tls;
 #[path = "runtimes/unix_sockets.rs"]
 mod unix_sockets;
 #[path = "runtimes/waiting.rs"]
@@ -77,7 +83,7 @@ fn every_test_runs_on_every_runtime() {
         assert_eq!(text.matches("on_every_runtime! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 23);
+    assert_eq!(files, 24);
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl<'w> Socket<'w> {
                 self.connection.begin_wait(WaitingFor::Request);
             }
             if let Some(source) = self.source()? {
-                ready!(source.poll_readable(cx))?;
+                ready!(self.poll_input(source, cx))?;
             }
             self.connection.end_wait();
             Poll::Ready(Ok(())) // even if it must close: a request may have come in this moment
@@ -134,9 +134,27 @@ impl<'w> Socket<'w> {
             }
             self.connection.begin_wait(waiting);
             if let Some(source) = self.source()? {
-                ready!(source.poll_readable(cx))?;
+                ready!(self.poll_input(source, cx))?;
             }
         }
+    }
+
+    /// Whether it is worth reading. An encrypted stream may have decrypted something already, or wait
+    /// to send a part of the handshake before the client sends anything.
+    fn poll_input(&self, source: &Source, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let stream = self.connection.stream();
+        if stream.has_more() {
+            return Poll::Ready(Ok(()));
+        }
+        if stream.wants_write()
+            && let Some(fd) = stream.fd()
+        {
+            let writable = source.poll_writable(fd, cx)?;
+            if writable.is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        source.poll_readable(cx)
     }
 
     /// Reads once by `read`, and tells the poller if that was all.
@@ -154,6 +172,9 @@ impl<'w> Socket<'w> {
         });
         if drained && let Some(source) = self.source.get() {
             source.drained(result.is_err());
+            if self.connection.stream().wants_write() {
+                source.filled();
+            }
         }
         result
     }
@@ -251,7 +272,7 @@ impl Read for Reader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let result = self.stream.read(buffer);
         self.drained = match &result {
-            Ok(n) => *n < buffer.len(),
+            Ok(n) => *n < buffer.len() && !self.stream.has_more(),
             Err(error) => error.kind() == ErrorKind::WouldBlock,
         };
         result

@@ -35,6 +35,15 @@ pub struct Config {
     /// The longest times to wait for a client, and the rates that it must keep. Default: those of
     /// [`Timeouts`].
     pub timeouts: Timeouts,
+    /// How long a TLS handshake may take, from the start of the connection to its completion; then the
+    /// connection is closed (B-292). [`Timeouts::idle`] applies from then on, and counts from the start
+    /// of the connection, too. Default: 10 s.
+    pub handshake_timeout: Duration,
+    /// The port of HTTPS to which requests are redirected that are not encrypted: each gets a 301, or
+    /// a 308 if its method is neither GET nor HEAD, to the same host and path (RFC 9110 §15.4). For a
+    /// server that has a listener without TLS besides those with TLS. `None` serves them. Default:
+    /// `None`.
+    pub https_redirect: Option<u16>,
     /// The version of responses. With HTTP/1.0 each connection closes after its first response
     /// (B-042). Default: HTTP/1.1.
     pub protocol: Version,
@@ -192,6 +201,8 @@ impl Default for Config {
         Self {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            handshake_timeout: Duration::from_secs(10),
+            https_redirect: None,
             protocol: Version::Http11,
             server: concat!(
                 "doorstep/",

@@ -33,9 +33,9 @@
 //! ```
 //!
 //! Unix only: Linux is the system for production, macOS and FreeBSD compile and are not tested, Windows
-//! is not supported. The protocol is HTTP/1.1 without TLS: for HTTPS, HTTP/2 and HTTP/3 put a reverse proxy
-//! in front. docs/stability.md in the repository has what may change between releases, Rust versions,
-//! panics, threads.
+//! is not supported. The protocol is HTTP/1.1, with the feature `tls` also over TLS: for HTTP/2 and HTTP/3
+//! put a reverse proxy in front. docs/stability.md in the repository has what may change between releases,
+//! Rust versions, panics, threads.
 //!
 //! Numbers such as B-301 name rows of the project's specification. docs/differences.md lists them,
 //! and describes where the behaviour differs from that of `http.server`.

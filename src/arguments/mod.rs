@@ -13,6 +13,8 @@ mod limits;
 mod logging;
 mod proxies;
 mod sockets;
+#[cfg(feature = "tls")]
+mod tls;
 mod usage_error;
 mod values;
 
@@ -34,6 +36,8 @@ pub(crate) use logging::LogTargets;
 use proxies::ProxyOptions;
 pub(crate) use sockets::BindAddress;
 use sockets::SocketOptions;
+#[cfg(feature = "tls")]
+pub(crate) use tls::TlsOptions;
 
 const UNITS_AND_EXAMPLES: &str = "\
 Units:
@@ -118,6 +122,10 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) proxies: ProxyOptions,
 
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    pub(crate) tls: TlsOptions,
+
     /// Disable the access log: log errors only, not requests
     ///
     /// The access log has a line on stderr for each request, as python -m http.server writes it.
@@ -148,6 +156,8 @@ impl Arguments {
         }
         self.sockets.check(self.port, &self.bind)?;
         self.auth.check()?;
+        #[cfg(feature = "tls")]
+        self.tls.check()?;
         self.files.check()
     }
 

@@ -70,6 +70,14 @@ pub(crate) enum BindAddress {
 }
 
 impl BindAddress {
+    /// The IP address or host name, if it is one.
+    pub(crate) fn host(&self) -> Option<&str> {
+        match self {
+            Self::Host(host) => Some(host),
+            Self::Unix(_) | Self::UnixAbstract(_) => None,
+        }
+    }
+
     /// The path of a Unix socket, if it is one in the file system.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {

@@ -259,5 +259,5 @@ fn logged(runtime: Runtime, access_log: impl Fn() -> AccessLog) -> TestServer {
 /// The log entry of a response to GET; that of an empty one has no number of bytes.
 fn entry(path: &str, bytes: u64) -> LogEntry {
     let (line, bytes) = (format!("GET {path} HTTP/1.1"), (bytes > 0).then_some(bytes));
-    LogEntry { line, status: 200, bytes, aborted: false, error: None }
+    LogEntry { line, status: 200, bytes, aborted: false, error: None, tls: None }
 }

@@ -350,5 +350,5 @@ on_every_runtime! {
 /// The log entry of a response; that of an empty one has no number of bytes.
 fn entry(line: &str, status: u16, bytes: u64) -> LogEntry {
     let bytes = (bytes > 0).then_some(bytes);
-    LogEntry { line: line.into(), status, bytes, aborted: false, error: None }
+    LogEntry { line: line.into(), status, bytes, aborted: false, error: None, tls: None }
 }

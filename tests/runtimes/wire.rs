@@ -43,7 +43,7 @@ on_every_runtime! {
         let (mut played, mut wrong) = (0, Vec::new());
         for (name, transcript) in transcripts() {
             for pieces in [Pieces::Whole, Pieces::Halves, Pieces::Of(7), Pieces::Of(1)] {
-                if let Err(difference) = play(server.address, &transcript, pieces) {
+                if let Err(difference) = play(&mut connect(server.address), &transcript, pieces) {
                     let (line, title) = (transcript.line, &transcript.title);
                     wrong.push(format!("{name}:{line}: {title}, {pieces:?}\n{difference}"));
                 }
@@ -59,7 +59,7 @@ on_every_runtime! {
 const UPGRADED: &[u8] = b"Upgrade: echo\r\n\r\n";
 
 /// Every transcript, with the name of its file.
-fn transcripts() -> Vec<(String, Transcript)> {
+pub(crate) fn transcripts() -> Vec<(String, Transcript)> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire");
     let mut all = Vec::new();
     for file in transcript::files(&dir) {
@@ -79,18 +79,44 @@ fn difference(expected: &[u8], actual: &[u8]) -> String {
 
 /// How many writes the peer makes of a request; they follow one another at once.
 #[derive(Debug, Clone, Copy)]
-enum Pieces {
+pub(crate) enum Pieces {
     Whole,
     Halves,
     Of(usize),
 }
 
-fn play(address: SocketAddr, transcript: &Transcript, pieces: Pieces) -> Result<(), String> {
-    let mut stream = TcpStream::connect(address).expect("the server listens");
+/// The client's end of a connection.
+pub(crate) trait Peer: Read + Write {
+    fn close_write(&mut self);
+    fn set_nonblocking(&self, enabled: bool);
+}
+
+impl Peer for TcpStream {
+    fn close_write(&mut self) {
+        let _ = self.shutdown(Shutdown::Write);
+    }
+
+    fn set_nonblocking(&self, enabled: bool) {
+        self.set_nonblocking(enabled).expect("a socket can do that");
+    }
+}
+
+/// A connection to a server, whose calls wait at most 10 s.
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the server listens");
     stream.set_nodelay(true).expect("TCP can do that");
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("10 s is a timeout");
+    stream
+}
+
+/// Plays a transcript on a connection.
+pub(crate) fn play(
+    stream: &mut impl Peer,
+    transcript: &Transcript,
+    pieces: Pieces,
+) -> Result<(), String> {
     for (at, round) in transcript.rounds.iter().enumerate() {
-        send(&mut stream, round, pieces);
+        send(stream, round, pieces);
         let mut response = vec![0; round.response.len()];
         let mut got = 0;
         while got < response.len() {
@@ -106,11 +132,11 @@ fn play(address: SocketAddr, transcript: &Transcript, pieces: Pieces) -> Result<
             return Err(format!("round {}\n{}", at + 1, difference(&round.response, &response)));
         }
     }
-    ends_as(&mut stream, transcript.end())
+    ends_as(stream, transcript.end())
 }
 
 /// A server that has seen enough does not wait for the rest, so that writing may fail.
-fn send(stream: &mut TcpStream, round: &Round, pieces: Pieces) {
+fn send(stream: &mut impl Peer, round: &Round, pieces: Pieces) {
     let request = &round.request;
     let size = match pieces {
         Pieces::Whole => request.len(),
@@ -121,13 +147,13 @@ fn send(stream: &mut TcpStream, round: &Round, pieces: Pieces) {
     };
     let _ = request.chunks(size.max(1)).try_for_each(|piece| stream.write_all(piece));
     if round.eof {
-        let _ = stream.shutdown(Shutdown::Write);
+        stream.close_write();
     }
 }
 
 /// Whether the connection ends so, or stays open without another word.
-fn ends_as(stream: &mut TcpStream, end: End) -> Result<(), String> {
-    stream.set_nonblocking(end == End::Open).expect("a socket can do that");
+fn ends_as(stream: &mut impl Peer, end: End) -> Result<(), String> {
+    stream.set_nonblocking(end == End::Open);
     let mut more = [0; 200];
     match (stream.read(&mut more), end) {
         (Ok(0), End::Closed | End::Lingering) => Ok(()),

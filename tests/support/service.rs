@@ -216,6 +216,7 @@ pub(crate) struct LogEntry {
     pub(crate) bytes: Option<u64>,
     pub(crate) aborted: bool,
     pub(crate) error: Option<String>,
+    pub(crate) tls: Option<String>,
 }
 
 /// Every wait ends long before this, unless there is a fault.
@@ -286,6 +287,7 @@ impl State {
             bytes: record.body_bytes_sent,
             aborted: record.is_aborted(),
             error: record.error_message.map(text),
+            tls: record.tls_version.map(str::to_owned),
         });
         self.changed.notify_all();
     }

@@ -351,7 +351,7 @@ pub(crate) fn files(dir: &Path) -> Vec<std::path::PathBuf> {
     files
 }
 
-const REJECTS: [Reject; 27] = [
+const REJECTS: [Reject; 28] = [
     Reject::BadSyntax,
     Reject::BadVersion,
     Reject::UnsupportedVersion,
@@ -378,5 +378,6 @@ const REJECTS: [Reject; 27] = [
     Reject::TrailersTooLarge,
     Reject::Truncated,
     Reject::RequestTimeout,
+    Reject::PlainHttpOnTls,
     Reject::TooManyEmptyLines,
 ];

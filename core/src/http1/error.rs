@@ -23,7 +23,8 @@ use crate::bytes::push_hex;
 /// [`BadSyntax`] to [`BadExpectation`], and [`BodyTooLarge`] for a Content-Length. Instead of
 /// [`Event::Body`] or [`Event::End`] come [`BodyTooLarge`] for chunks and [`BadChunk`] to
 /// [`Truncated`]. `next` also returns [`HeadTooLarge`] or [`TrailersTooLarge`] if the inbox is full.
-/// No call returns [`RequestTimeout`]: it is the caller's to pass to `refuse`.
+/// No call returns [`RequestTimeout`] and [`PlainHttpOnTls`]: they are the caller's to pass to
+/// `refuse`.
 ///
 /// [`Connection::advance`]: crate::http1::Connection::advance
 /// [`Connection::next`]: crate::http1::Connection::next
@@ -38,6 +39,7 @@ use crate::bytes::push_hex;
 /// [`HeadTooLarge`]: Reject::HeadTooLarge
 /// [`TrailersTooLarge`]: Reject::TrailersTooLarge
 /// [`RequestTimeout`]: Reject::RequestTimeout
+/// [`PlainHttpOnTls`]: Reject::PlainHttpOnTls
 ///
 /// ```
 /// use doorstep_core::http1::{Connection, Limits, Outbox, Reject};
@@ -109,6 +111,9 @@ pub enum Reject {
     Truncated,
     /// The peer was too slow: 408. Only callers use it, as the state machine has no clock.
     RequestTimeout,
+    /// A request that is not encrypted was sent to a port of HTTPS: 400. Only callers use it, as the
+    /// state machine receives plaintext in any case.
+    PlainHttpOnTls,
 }
 
 impl Reject {
@@ -163,6 +168,9 @@ impl Reject {
             Self::TrailersTooLarge => "The trailer section is longer than this server reads.",
             Self::Truncated => "The request ended before the end of its body.",
             Self::RequestTimeout => "The request took too long to arrive.",
+            Self::PlainHttpOnTls => {
+                "This port speaks HTTPS, and the request was plain HTTP: the URL must begin with https://."
+            }
         }
     }
 
@@ -175,6 +183,7 @@ impl Reject {
             Self::BadSimpleRequest => ("Bad HTTP/0.9 request type", Some(first_word(line))),
             Self::HeaderLineTooLong => ("Line too long", None),
             Self::TooManyHeaders => ("Too many headers", None),
+            Self::PlainHttpOnTls => ("Plain HTTP request sent to HTTPS port", None),
             Self::UnsupportedVersion => {
                 let version = last_word(line);
                 out.extend_from_slice(b"Invalid HTTP version (");

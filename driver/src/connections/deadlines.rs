@@ -11,6 +11,7 @@
 //! when there was room to send more. The waiting time of a connection that keeps
 //! [`Config::eviction_rate`] begins anew.
 
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -71,7 +72,8 @@ impl Connections {
     pub fn interval(config: &Config) -> Duration {
         let times = &config.timeouts;
         let all = [times.idle, times.head, times.body, times.send, times.drain, times.linger];
-        let all = all.into_iter().chain([config.eviction_grace, config.first_request_grace]);
+        let graces = [config.eviction_grace, config.first_request_grace];
+        let all = all.into_iter().chain(graces).chain([config.handshake_timeout]);
         let shortest = all.min().unwrap_or_default();
         (shortest / 4).min(config.sweep_interval).max(MIN_INTERVAL)
     }
@@ -135,11 +137,20 @@ impl Entry {
         let is_over = waiting == WaitingFor::Linger
             && self.connection.is_closing()
             && waited >= config.lame_duck;
-        let left = config.timeouts.remaining(waiting, waited, quiet, bytes);
+        let is_handshaking =
+            waiting == WaitingFor::Request && self.connection.stream.is_handshaking();
+        let left = match is_handshaking {
+            true => Some(config.handshake_timeout.saturating_sub(waited)),
+            false => config.timeouts.remaining(waiting, waited, quiet, bytes),
+        };
         if !is_over && left != Some(Duration::ZERO) {
             return;
         }
-        if waiting == WaitingFor::Request {
+        if is_handshaking {
+            // It may be receiving or sending.
+            self.connection.flags.set(Flag::TimedOut, true);
+            let _ = self.connection.stream.shutdown(Shutdown::Both);
+        } else if waiting == WaitingFor::Request {
             self.connection.request_close();
         } else if !self.connection.flags.set(Flag::TimedOut, true) {
             self.connection.wake(waiting == WaitingFor::Writable);

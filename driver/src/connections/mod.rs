@@ -362,7 +362,11 @@ impl ConnectionHandle {
                     }
                 }
                 Ok(0) if self.has_timed_out() => return Err(self.timeout_error()),
-                Err(error) if error.kind() == ErrorKind::UnexpectedEof && self.has_timed_out() => {
+                Err(error)
+                    if self.has_timed_out()
+                        && (self.stream.is_handshaking()
+                            || error.kind() == ErrorKind::UnexpectedEof) =>
+                {
                     return Err(self.timeout_error());
                 }
                 result => break result?,
@@ -475,9 +479,12 @@ impl ConnectionHandle {
     /// The error of reading or sending after [`ConnectionHandle::has_timed_out`].
     #[must_use]
     fn timeout_error(&self) -> io::Error {
-        match self.is_evicted() {
-            true => io::Error::new(ErrorKind::TimedOut, "too slow while the server was full"),
-            false => ErrorKind::TimedOut.into(),
+        if self.is_evicted() {
+            io::Error::new(ErrorKind::TimedOut, "too slow while the server was full")
+        } else if self.stream.is_handshaking() {
+            io::Error::new(ErrorKind::TimedOut, "TLS handshake")
+        } else {
+            ErrorKind::TimedOut.into()
         }
     }
 

@@ -13,6 +13,7 @@ mod behind_proxy;
 mod finish;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod https_redirect;
 mod reading;
 pub mod response;
 mod session;

@@ -1,7 +1,7 @@
 //! A response in the making, as a handler sees it: the core's builder, whose misuse is an
 //! [`io::Error`] here. Nothing waits: a response is written to the outbox.
 
-use std::io;
+use std::io::{self, ErrorKind};
 
 use doorstep_core::http1;
 
@@ -11,11 +11,13 @@ use doorstep_core::http1;
 #[must_use = "an ending writes the response: body, sized_body, streamed_body, error_page, upgrade or tunnel"]
 pub struct Response<'a> {
     core: http1::Response<'a>,
+    /// Whether the connection is encrypted: there is no socket for another protocol.
+    is_encrypted: bool,
 }
 
 impl<'a> Response<'a> {
-    pub(super) fn new(core: http1::Response<'a>) -> Self {
-        Self { core }
+    pub(super) fn new(core: http1::Response<'a>, is_encrypted: bool) -> Self {
+        Self { core, is_encrypted }
     }
 
     /// The core's builder.
@@ -104,16 +106,29 @@ impl<'a> Response<'a> {
     /// Ends a 101: the connection speaks `protocol` from here on (RFC 9110 §7.8).
     ///
     /// # Errors
-    /// As for [`Response::body`].
+    /// As for [`Response::body`]. On an encrypted connection, which has no socket for another protocol,
+    /// returns [`ErrorKind::Unsupported`], and nothing is sent.
     pub fn upgrade(self, protocol: &str) -> io::Result<()> {
+        self.check_socket()?;
         Ok(self.core.upgrade(protocol)?)
     }
 
     /// Ends a 2xx to CONNECT: the connection is a tunnel from here on (RFC 9110 §9.3.6).
     ///
     /// # Errors
-    /// As for [`Response::body`].
+    /// As for [`Response::upgrade`].
     pub fn tunnel(self) -> io::Result<()> {
+        self.check_socket()?;
         Ok(self.core.tunnel()?)
+    }
+
+    fn check_socket(&self) -> io::Result<()> {
+        match self.is_encrypted {
+            true => Err(io::Error::new(
+                ErrorKind::Unsupported,
+                "the connection is encrypted: it has no socket for another protocol",
+            )),
+            false => Ok(()),
+        }
     }
 }

@@ -38,6 +38,7 @@ use super::unsent_records::{Request, UnsentRecord, UnsentRecords};
 use super::{Context, ExchangeState, Identity, behind_proxy, set_date};
 use crate::config::Config;
 use crate::connections::ConnectionHandle;
+use crate::net::UNIX_PEER;
 use crate::observer::{Observer, notify_observer};
 use crate::request_number::RequestNumber;
 
@@ -116,15 +117,39 @@ impl<'c> Session<'c> {
     /// What to do next.
     pub fn step<S: Storage>(&mut self, inbox: &mut Inbox<S>, outbox: &mut Outbox) -> Step {
         loop {
+            let config = self.context.config;
             match self.next_step(inbox, outbox) {
-                Step::Handle(head) if behind_proxy::is_configured(self.context.config) => {
-                    if let Some(head) = self.admit(head, inbox, outbox) {
+                Step::Handle(head) if behind_proxy::is_configured(config) => {
+                    if let Some(head) = self.admit(head, inbox, outbox)
+                        && !self.redirects(head, inbox, outbox)
+                    {
                         return Step::Handle(head);
                     }
                 }
+                Step::Handle(head) if self.redirects(head, inbox, outbox) => {}
                 step => return step,
             }
         }
+    }
+
+    /// Whether the request was redirected to HTTPS ([`Config::https_redirect`]).
+    fn redirects<S: Storage>(
+        &mut self,
+        head: HeadOffsets,
+        inbox: &mut Inbox<S>,
+        outbox: &mut Outbox,
+    ) -> bool {
+        let Some(port) = self.context.config.https_redirect else { return false };
+        let stream = self.context.connection.stream();
+        let reported = self.client.and_then(|client| client.is_https);
+        if stream.peer_addr() == UNIX_PEER || reported.unwrap_or_else(|| stream.is_https()) {
+            return false;
+        }
+        let mut state = self.exchange(head, inbox, outbox);
+        let redirected = state.redirect_to_https(port);
+        let end = state.finish(Ok(redirected));
+        inbox.rejoin(end);
+        true
     }
 
     fn next_step<S: Storage>(&mut self, inbox: &mut Inbox<S>, outbox: &mut Outbox) -> Step {
@@ -203,12 +228,24 @@ impl<'c> Session<'c> {
         outbox: &mut Outbox,
         result: io::Result<usize>,
     ) -> io::Result<()> {
-        let Err(error) = result else { return Ok(()) };
+        let stream = self.context.connection.stream();
+        let Err(error) = result else {
+            if stream.is_plain_on_tls() && self.closing == Closing::No {
+                self.refuse(Reject::PlainHttpOnTls, inbox, outbox);
+            }
+            return Ok(());
+        };
         match self.waiting {
             WaitingFor::Request if is_proxy_header_error(&error, self.context.connection) => {
                 return Err(error);
             }
-            WaitingFor::Request => self.closing = Closing::Flush, // nothing is lost
+            // Nothing is lost, but a handshake that fails is noted.
+            WaitingFor::Request
+                if stream.is_handshaking() && !self.context.connection.should_close() =>
+            {
+                return Err(error);
+            }
+            WaitingFor::Request => self.closing = Closing::Flush,
             WaitingFor::Head | WaitingFor::Body | WaitingFor::BodyOrResponse
                 if error.kind() == ErrorKind::TimedOut =>
             {

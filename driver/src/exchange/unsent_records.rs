@@ -143,6 +143,7 @@ impl UnsentRecord {
         if let Identity::User(user) = &self.identity {
             record.user = Some(user);
         }
+        record.tls_version = context.connection.stream().tls_version();
         record.timing = self.started.zip(now).map(|(started, (time, now))| {
             let duration = now.saturating_duration_since(started);
             Timing::new(time.saturating_sub(duration), duration)

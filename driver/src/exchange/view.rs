@@ -205,7 +205,8 @@ impl<'a> ExchangeView<'a> {
         self.outbox.set_date(now);
         self.response_made = true;
         let core = self.machine.respond(status, self.outbox);
-        Response::new(core.record(&mut self.sent))
+        let is_encrypted = self.context.connection.stream().is_encrypted();
+        Response::new(core.record(&mut self.sent), is_encrypted)
     }
 
     /// Responds 501 to a method that is not supported, as `http.server` does (B-022).

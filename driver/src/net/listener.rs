@@ -19,9 +19,13 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{SocketAddr as UnixSocketAddr, UnixListener, UnixStream};
 use std::path::PathBuf;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 
 use rustix::net::{Shutdown, shutdown};
 
+#[cfg(feature = "tls")]
+use super::TlsSettings;
 use super::unix::SocketFile;
 use super::{Stream, TrustedProxies};
 
@@ -35,6 +39,8 @@ pub struct Listener {
     shared: bool,
     /// Whose connections begin with a PROXY protocol header.
     proxies: TrustedProxies,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<TlsSettings>>,
 }
 
 #[derive(Debug)]
@@ -69,7 +75,14 @@ impl fmt::Display for ListenerAddr {
 
 impl Listener {
     fn new(socket: Socket) -> Self {
-        Self { file: None, socket, shared: false, proxies: TrustedProxies::default() }
+        Self {
+            file: None,
+            socket,
+            shared: false,
+            proxies: TrustedProxies::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 
     /// A Unix socket whose `file` was made here.
@@ -104,6 +117,23 @@ impl Listener {
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.shared
+    }
+
+    /// Encrypts the connections (HTTPS).
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls(mut self, tls: Arc<TlsSettings>) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Whether its connections are encrypted.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
     }
 
     /// The address that it listens on.
@@ -150,19 +180,28 @@ impl Listener {
 
     /// Accepts a connection, whose socket waits unless it is to be `nonblocking`.
     pub(super) fn accept(&self, nonblocking: bool) -> io::Result<Stream> {
-        let stream = match &self.socket {
+        let stream = self.accept_socket(nonblocking)?;
+        let is_proxied = self.proxies.contains(stream.peer_addr().ip());
+        let stream = if is_proxied { Stream::proxied(stream) } else { stream };
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return tls.accept(stream);
+        }
+        Ok(stream)
+    }
+
+    fn accept_socket(&self, nonblocking: bool) -> io::Result<Stream> {
+        match &self.socket {
             Socket::Tcp(listener) => {
                 let (socket, peer) = accept(listener, nonblocking)?;
                 let peer = peer.ok_or(io::ErrorKind::InvalidData)?;
-                Stream::tcp(TcpStream::from(socket), peer)
+                Ok(Stream::tcp(TcpStream::from(socket), peer))
             }
             Socket::Unix(listener) => {
                 let (socket, _) = accept(listener, nonblocking)?;
-                Stream::unix(UnixStream::from(socket))
+                Ok(Stream::unix(UnixStream::from(socket)))
             }
-        };
-        let is_proxied = self.proxies.contains(stream.peer_addr().ip());
-        Ok(if is_proxied { Stream::proxied(stream) } else { stream })
+        }
     }
 
     /// From now on no connection can begin, but those that have begun can be accepted. Returns

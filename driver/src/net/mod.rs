@@ -14,6 +14,8 @@ mod proxied;
 mod reuse_port;
 mod send;
 mod stream;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod trusted_proxies;
 mod unix;
 
@@ -28,5 +30,7 @@ pub use listener::{Listener, ListenerAddr};
 pub use memory::MemoryStream;
 pub use peer_state::{Disconnect, DisconnectDetector, PeerState};
 pub use stream::{Stream, UNIX_PEER};
+#[cfg(feature = "tls")]
+pub use tls::{TlsError, TlsSettings};
 pub use trusted_proxies::{ParseTrustedProxiesError, TrustedProxies};
 pub use unix::{DEFAULT_UNIX_MODE, MAX_UNIX_PATH, bind_unix, bind_unix_abstract};

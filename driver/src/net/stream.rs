@@ -1,4 +1,5 @@
-//! The stream of a connection: a TCP socket, a Unix socket, or bytes in memory.
+//! The stream of a connection: a TCP socket, a Unix socket, or bytes in memory; or an encrypted one
+//! over any of these (feature `tls`).
 //!
 //! What a front end does to a connection are the calls of [`Stream`], none of which waits on a
 //! non-blocking socket, and waiting until [`Stream::fd`] is readable or writable. A call that
@@ -43,6 +44,8 @@ use doorstep_core::log;
 use rustix::net::{RecvFlags, recv};
 
 use super::proxied::Proxied;
+#[cfg(feature = "tls")]
+use super::tls::TlsStream;
 use super::{MemoryStream, PeerState, send};
 use crate::os;
 
@@ -56,10 +59,16 @@ pub struct Stream(Kind);
 /// The discriminant lies in that of the address, so that all of it is as small as the first variant.
 #[derive(Debug)]
 enum Kind {
-    Tcp { socket: TcpStream, ip: IpAddr, port: u16 },
+    Tcp {
+        socket: TcpStream,
+        ip: IpAddr,
+        port: u16,
+    },
     Unix(UnixStream),
     Memory(MemoryStream),
     Proxied(Box<Proxied>),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream>),
 }
 
 const _: () = assert!(size_of::<Stream>() <= 24, "every idle connection has one");
@@ -137,13 +146,22 @@ impl Stream {
     /// Whether the header of the PROXY protocol has not arrived completely.
     #[must_use]
     pub fn awaits_proxy_header(&self) -> bool {
-        matches!(&self.0, Kind::Proxied(proxied) if proxied.header().is_none())
+        match &self.0 {
+            Kind::Proxied(proxied) => proxied.header().is_none(),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.inner().awaits_proxy_header(),
+            _ => false,
+        }
     }
 
-    /// Whether the client is known to use HTTPS: a proxy has reported so in its PROXY protocol header.
+    /// Whether the client is known to use HTTPS: the connection is encrypted, or a proxy has reported so
+    /// in its PROXY protocol header.
     #[must_use]
     pub fn is_https(&self) -> bool {
-        matches!(&self.0, Kind::Proxied(proxied) if proxied.header().is_some_and(|header| header.tls))
+        match &self.0 {
+            Kind::Proxied(proxied) => proxied.header().is_some_and(|header| header.tls),
+            _ => self.is_encrypted(),
+        }
     }
 
     /// Reads as [`Stream::read`] does, and leaves the bytes to be read again.
@@ -153,6 +171,9 @@ impl Stream {
             Kind::Unix(socket) => Ok(recv(socket, buffer, RecvFlags::PEEK)?.0),
             Kind::Memory(memory) => memory.peek(buffer),
             Kind::Proxied(proxied) => proxied.inner.peek(buffer),
+            // Never: a PROXY protocol header comes before TLS.
+            #[cfg(feature = "tls")]
+            Kind::Tls(_) => Err(ErrorKind::Unsupported.into()),
         }
     }
 
@@ -168,6 +189,8 @@ impl Stream {
             Kind::Unix(socket) => (&*socket).read(buffer),
             Kind::Memory(memory) => memory.read(buffer),
             Kind::Proxied(proxied) => proxied.read(buffer),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.read(buffer),
         }
     }
 
@@ -183,6 +206,8 @@ impl Stream {
             Kind::Unix(socket) => send::send(socket, bytes, more),
             Kind::Memory(memory) => memory.send(bytes),
             Kind::Proxied(proxied) => proxied.inner.send(bytes, more),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.send(bytes, more),
         }
     }
 
@@ -196,6 +221,8 @@ impl Stream {
             Kind::Unix(socket) => send::send_nonblocking(socket, bytes, more),
             Kind::Memory(memory) => memory.send(bytes),
             Kind::Proxied(proxied) => proxied.inner.send_nonblocking(bytes, more),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.send_nonblocking(bytes, more),
         }
     }
 
@@ -211,6 +238,8 @@ impl Stream {
             Kind::Unix(socket) => send::send_file(socket, file, offset, count),
             Kind::Memory(memory) => memory.send_file(file, offset, count),
             Kind::Proxied(proxied) => proxied.inner.send_file(file, offset, count),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.send_file(file, offset, count),
         }
     }
 
@@ -225,6 +254,8 @@ impl Stream {
             Kind::Unix(socket) => socket.shutdown(how),
             Kind::Memory(memory) => memory.shutdown(how),
             Kind::Proxied(proxied) => proxied.inner.shutdown(how),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.shutdown(how),
         }
     }
 
@@ -243,6 +274,8 @@ impl Stream {
                 Ok(())
             }
             Kind::Proxied(proxied) => proxied.inner.reset(),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.reset(),
         }
     }
 
@@ -260,6 +293,8 @@ impl Stream {
                 Ok(())
             }
             Kind::Proxied(proxied) => proxied.inner.set_reset_on_close(enabled),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.set_reset_on_close(enabled),
         }
     }
 
@@ -271,6 +306,8 @@ impl Stream {
             Kind::Unix(socket) => PeerState::of(socket),
             Kind::Memory(memory) => memory.peer_state(),
             Kind::Proxied(proxied) => proxied.inner.peer_state(),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.inner().peer_state(),
         }
     }
 
@@ -280,6 +317,8 @@ impl Stream {
             Kind::Tcp { socket, .. } => os::bytes_acked(socket),
             Kind::Unix(_) | Kind::Memory(_) => None,
             Kind::Proxied(proxied) => proxied.inner.bytes_acked(),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.inner().bytes_acked(),
         }
     }
 
@@ -291,6 +330,8 @@ impl Stream {
             Kind::Unix(_) => UNIX_PEER,
             Kind::Memory(memory) => memory.peer_addr(),
             Kind::Proxied(proxied) => proxied.peer_addr(),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.inner().peer_addr(),
         }
     }
 
@@ -304,6 +345,8 @@ impl Stream {
             Kind::Unix(_) => Ok(UNIX_PEER),
             Kind::Memory(_) => Ok(MemoryStream::LOCAL_ADDR),
             Kind::Proxied(proxied) => proxied.local_addr(),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.inner().local_addr(),
         }
     }
 
@@ -318,6 +361,8 @@ impl Stream {
             Kind::Unix(socket) => socket.set_nonblocking(enabled),
             Kind::Memory(_) => Ok(()),
             Kind::Proxied(proxied) => proxied.inner.set_nonblocking(enabled),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.inner().set_nonblocking(enabled),
         }
     }
 
@@ -330,6 +375,68 @@ impl Stream {
             Kind::Unix(socket) => Some(socket.as_fd()),
             Kind::Memory(_) => None,
             Kind::Proxied(proxied) => proxied.inner.fd(),
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.inner().fd(),
+        }
+    }
+
+    /// Whether the connection is encrypted (TLS). A client that speaks plain HTTP to a port of HTTPS
+    /// is not.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.tls_version().is_some()
+    }
+
+    /// The version of TLS: `TLSv1.2` or `TLSv1.3`; `None` if the connection is not encrypted, or its
+    /// handshake is not complete.
+    #[must_use]
+    pub fn tls_version(&self) -> Option<&'static str> {
+        match &self.0 {
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.version(),
+            _ => None,
+        }
+    }
+
+    /// Whether it is to be encrypted and the handshake is not complete.
+    #[must_use]
+    pub fn is_handshaking(&self) -> bool {
+        match &self.0 {
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.is_handshaking(),
+            _ => false,
+        }
+    }
+
+    /// Whether it was to be encrypted, and the client speaks plain HTTP. It is not encrypted then.
+    #[must_use]
+    pub fn is_plain_on_tls(&self) -> bool {
+        match &self.0 {
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.is_plain_http(),
+            _ => false,
+        }
+    }
+
+    /// Whether there may be something to read, although the last read has not filled its buffer. Then
+    /// read again before waiting for the descriptor. Always false unless the stream is encrypted.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        match &self.0 {
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.has_more(),
+            _ => false,
+        }
+    }
+
+    /// Whether a read that returned `WouldBlock` also waits to send, which is part of the protocol of
+    /// an encrypted stream. Then wait until the descriptor is readable *or* writable, and read again.
+    #[must_use]
+    pub fn wants_write(&self) -> bool {
+        match &self.0 {
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.wants_write(),
+            _ => false,
         }
     }
 
@@ -347,6 +454,12 @@ impl Stream {
                 Err(io::Error::new(ErrorKind::Unsupported, message))
             }
             Kind::Proxied(proxied) => proxied.inner.try_clone_socket(),
+            #[cfg(feature = "tls")]
+            Kind::Tls(_) => {
+                let message = "the connection is encrypted: its socket is of no use for another \
+                               protocol";
+                Err(io::Error::new(ErrorKind::Unsupported, message))
+            }
         }
     }
 }
@@ -360,6 +473,13 @@ impl Read for &Stream {
 impl From<MemoryStream> for Stream {
     fn from(memory: MemoryStream) -> Self {
         Self(Kind::Memory(memory))
+    }
+}
+
+#[cfg(feature = "tls")]
+impl From<TlsStream> for Stream {
+    fn from(tls: TlsStream) -> Self {
+        Self(Kind::Tls(Box::new(tls)))
     }
 }
 
