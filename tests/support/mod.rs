@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test binary uses its part of it")]
 
 pub(crate) mod client;
+pub(crate) mod proxy;
 
 use std::ffi::OsStr;
 use std::fs;
