@@ -36,7 +36,8 @@ fn kubernetes_arguments() -> Vec<String> {
 /// The program and the arguments of the image.
 fn image_arguments() -> Vec<String> {
     let file = deploy("Containerfile");
-    let parts = ["ENTRYPOINT", "CMD"].map(|part| captured(&file, &format!(r"(?m)^{part} \[(.*)\]$")));
+    let parts =
+        ["ENTRYPOINT", "CMD"].map(|part| captured(&file, &format!(r"(?m)^{part} \[(.*)\]$")));
     parts.iter().flat_map(|part| list(part)).collect()
 }
 
@@ -187,7 +188,7 @@ fn allowed_calls() -> BTreeSet<String> {
         let calls = words.flat_map(|word| expand(word, &sets));
         match filter.starts_with('~') {
             false => allowed.extend(calls),
-            true => calls.for_each(|call| drop(allowed.remove(&call))),
+            true => calls.for_each(|call| _ = allowed.remove(&call)),
         }
     }
     allowed
@@ -231,7 +232,12 @@ fn the_service_is_started_by_a_connection_and_reports_that_it_is_ready() {
         let mut activate = Command::new("systemd-socket-activate");
         activate.args(["--listen", &format!("127.0.0.1:{port}")]);
         activate.args(["--setenv", &format!("NOTIFY_SOCKET={}", notify.display())]);
-        activate.args(["--setenv", "WATCHDOG_USEC=200000", env!("CARGO_BIN_EXE_doorstep"), runtime]);
+        activate.args([
+            "--setenv",
+            "WATCHDOG_USEC=200000",
+            env!("CARGO_BIN_EXE_doorstep"),
+            runtime,
+        ]);
         activate.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = activate.spawn().expect("systemd-socket-activate is installed");
         let connected = (0..500).find_map(|_| {
@@ -313,7 +319,8 @@ fn scripts() -> TempDir {
     let root = root();
     let script = root.path().join("cgi-bin/env");
     fs::create_dir(root.path().join("cgi-bin")).expect("it can be made");
-    fs::write(&script, "#!/bin/sh\necho 'Content-Type: text/plain'\necho\nenv\n").expect("it can be");
+    fs::write(&script, "#!/bin/sh\necho 'Content-Type: text/plain'\necho\nenv\n")
+        .expect("it can be");
     for path in [root.path(), &root.path().join("cgi-bin"), &script] {
         fs::set_permissions(path, Permissions::from_mode(0o755)).expect("it is ours");
     }
@@ -330,7 +337,8 @@ fn proxies_replace_what_clients_say_of_themselves() {
         let servers = [start(), start(), start()];
         let ports = servers.each_ref().map(|server| server.port);
         for proxy in [haproxy(ports, &[]), nginx(ports, &[])] {
-            let lies = ["X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: gopher", "Forwarded: for=x"];
+            let lies =
+                ["X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: gopher", "Forwarded: for=x"];
             let response = Client::connect(proxy.port).request("GET", "/cgi-bin/env", &lies);
             let environment = text(&response.body);
             let has = |line: &str| environment.lines().any(|found| found == line);

@@ -40,7 +40,10 @@ pub(crate) fn haproxy(instances: [u16; 3], changes: &[(&str, &str)]) -> Proxy {
     Proxy::start(|port, folder| {
         let configuration = replaced(
             with_instances(deploy("haproxy.cfg"), instances),
-            &[(" bind :80\n", &format!(" bind 127.0.0.1:{port}\n"))],
+            &[
+                (" bind :80\n", &format!(" bind 127.0.0.1:{port}\n")),
+                (" maxconn 10000\n", " maxconn 200\n"), // few descriptors may be allowed
+            ],
         );
         let file = folder.join("haproxy.cfg");
         fs::write(&file, replaced(configuration, changes)).expect("it can be written");
