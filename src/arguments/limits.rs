@@ -14,7 +14,7 @@ use super::values;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits and timeouts")]
 pub(crate) struct LimitOptions {
-    /// Maximum number of concurrent connections [default: 1024; 10000 with --runtime smol]
+    /// Maximum number of concurrent connections [default: 10000; 1024 with --runtime blocking]
     ///
     /// When it is reached, slow and idle keep-alive connections are closed for new ones. If there
     /// are none, new connections wait in the listen backlog.

@@ -62,20 +62,21 @@ pub(crate) struct Arguments {
     #[arg(aliases = ["p", "pr"])]
     pub(crate) protocol: Protocol,
 
-    /// Concurrency: threads, or an event loop (async)
-    #[arg(long, value_enum, value_name = "NAME", default_value_t = Runtime::Blocking)]
+    /// Concurrency: event loops (async), or a thread for each connection
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = Runtime::Smol)]
     pub(crate) runtime: Runtime,
 
-    /// Worker threads (event loops) of --runtime smol [default: one for each processor]
+    /// Worker threads (event loops) [default: one for each processor]
     ///
     /// The blocking runtime has a thread for each connection: --max-connections limits them.
     #[arg(verbatim_doc_comment)]
     #[arg(long, value_name = "N", value_parser = values::at_least_one::<NonZeroUsize>)]
     pub(crate) threads: Option<NonZeroUsize>,
 
-    /// Path of a health check for load balancers, such as /healthz: 200, and 503 during a shutdown
+    /// Path of a health check for load balancers, such as /healthz [default: none]
     ///
-    /// It hides a file of that name.
+    /// GET and HEAD of it are responded with 200, and with 503 during a shutdown. It hides a file of
+    /// that name.
     #[arg(verbatim_doc_comment)]
     #[arg(long, value_name = "PATH", value_parser = values::request_path)]
     pub(crate) health: Option<String>,
@@ -141,9 +142,9 @@ pub(crate) enum Protocol {
 /// The runtimes by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Runtime {
-    /// A thread pool, with a thread for each connection
+    /// A thread pool, with a thread for each connection: for slow disks and network file systems
     Blocking,
-    /// An asynchronous event loop, for thousands of connections
+    /// Asynchronous event loops, for thousands of connections
     Smol,
 }
 
@@ -169,7 +170,7 @@ mod tests {
         assert_eq!(arguments.bind, None);
         assert_eq!(arguments.directory, PathBuf::from("."));
         assert_eq!(arguments.protocol, Protocol::Http11);
-        assert_eq!(arguments.runtime, Runtime::Blocking);
+        assert_eq!(arguments.runtime, Runtime::Smol);
         assert!(!arguments.quiet);
         assert_eq!(arguments.limits.max_body, Limits::default().body);
         assert_eq!(arguments.limits.grace, Config::default().shutdown_grace);
@@ -229,6 +230,7 @@ mod tests {
         };
         let threads = |words: &[&str]| parse(words).unwrap().threads.map(NonZeroUsize::get);
         assert_eq!(threads(&["--runtime", "smol"]), None);
+        assert_eq!(threads(&["--threads", "3"]), Some(3));
         assert_eq!(threads(&["--threads", "3", "--runtime", "smol"]), Some(3));
         let error = parse(&["--runtime", "smol", "--threads", "0"]).unwrap_err();
         assert!(error.contains("must be at least 1"), "{error}");
