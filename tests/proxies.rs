@@ -87,7 +87,7 @@ impl Counts {
         }
     }
 
-    fn fail(&mut self, how: impl ToString) {
+    fn fail(&mut self, how: &dyn ToString) {
         *self.failed.entry(how.to_string()).or_default() += 1;
     }
 
@@ -193,12 +193,12 @@ fn ask(port: u16, over: &AtomicBool) -> Counts {
             is_kept = match client.try_get("/file") {
                 Ok(response) => {
                     if response.status != 200 || response.body != content {
-                        counts.fail(response.status);
+                        counts.fail(&response.status);
                     }
                     response.header("Connection").is_none_or(|option| option != "close")
                 }
                 Err(error) => {
-                    counts.fail(error);
+                    counts.fail(&error);
                     false
                 }
             };
