@@ -200,6 +200,7 @@ fn a_server_makes_only_the_system_calls_that_the_service_allows() {
     let (allowed, root) = (allowed_calls(), root());
     fs::write(root.path().join("large"), vec![b'x'; 1 << 20]).expect("it can be written");
     let log = root.path().join(".strace");
+    let call = Regex::new(r"(?m)^\d+ +([a-z0-9_]+)\(").expect("it is a pattern");
     for runtime in RUNTIMES {
         let mut command = Command::new("strace");
         command.args(["-D", "-f", "-qq", "-o"]).arg(&log).arg(env!("CARGO_BIN_EXE_doorstep"));
@@ -211,7 +212,6 @@ fn a_server_makes_only_the_system_calls_that_the_service_allows() {
         }
         assert_eq!(server.end("TERM").status.code(), Some(0));
         let log = fs::read_to_string(&log).expect("strace writes its log");
-        let call = Regex::new(r"(?m)^\d+ +([a-z0-9_]+)\(").expect("it is a pattern");
         let made: BTreeSet<_> = call.captures_iter(&log).map(|found| found[1].to_owned()).collect();
         assert!(made.contains("sendfile") && made.contains("accept4"), "{made:?}");
         let refused: Vec<_> = made.difference(&allowed).collect();
