@@ -7,6 +7,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use regex::Regex;
+use socket2::{Domain, Socket, Type};
 use support::client::Client;
 use support::proxy::{deploy, free_port, haproxy, nginx, nginx_configuration, replaced};
 use support::{RUNTIMES, Server, doorstep, root, text};
@@ -350,7 +352,33 @@ fn proxies_replace_what_clients_say_of_themselves() {
     }
 }
 
-/// The directory of the program that is linked statically, as in the image.
+/// The commented `send-proxy-v2`, and the options of doorstep that belong to it.
+#[test]
+#[ignore = "needs haproxy"]
+fn haproxy_passes_the_client_by_the_proxy_protocol() {
+    let root = scripts();
+    for runtime in RUNTIMES {
+        let arguments = ["0", "--bind=127.0.0.1", "--cgi", "--health=/healthz", runtime];
+        let start = || {
+            let mut command = doorstep(&arguments);
+            command.args(["--proxy-protocol", "--trusted-proxy=127.0.0.1", "--directory"]);
+            Server::start(command.arg(root.path()))
+        };
+        let servers = [start(), start(), start()];
+        let variant = [("#default-server", "default-server")];
+        let proxy = haproxy(servers.each_ref().map(|server| server.port), &variant);
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a descriptor is free");
+        let client = SocketAddr::from(([127, 0, 0, 77], 0));
+        socket.bind(&client.into()).expect("all of 127.0.0.0/8 is ours");
+        let front = SocketAddr::from(([127, 0, 0, 1], proxy.port));
+        socket.connect(&front.into()).expect("it listens");
+        let response = Client::on(socket.into()).request("GET", "/cgi-bin/env", &[]);
+        let environment = text(&response.body);
+        assert!(environment.lines().any(|line| line == "REMOTE_ADDR=127.0.0.77"), "{environment}");
+    }
+}
+
+/// The program that is linked statically, as in the image.
 fn static_program() -> PathBuf {
     let target = concat!(env!("CARGO_TARGET_TMPDIR"), "/static");
     let triple = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
