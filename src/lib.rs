@@ -18,7 +18,7 @@
 //! Linux is the system for production; macOS and FreeBSD compile and are not tested, and Windows is not
 //! supported. It is HTTP/1.1, with the feature `tls` also over TLS: for HTTP/2 and HTTP/3 put a reverse
 //! proxy in front. docs/stability.md has what may change, Rust versions, panics, and what dropping a future does;
-//! docs/deploying.md has proxies and services.
+//! docs/deploy.md has proxies and services.
 //!
 //! ```
 //! assert_eq!(doorstep::core::http1::status::reason(404), "Not Found");
@@ -48,8 +48,8 @@ mod documents {
     struct Cgi;
     #[doc = include_str!("../docs/choosing.md")]
     struct Choosing;
-    #[doc = include_str!("../docs/deploying.md")]
-    struct Deploying;
+    #[doc = include_str!("../docs/deploy.md")]
+    struct Deploy;
     #[doc = include_str!("../docs/differences.md")]
     struct Differences;
     #[doc = include_str!("../docs/drivers.md")]

@@ -101,6 +101,7 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     if let (Some(signals), Served::Listeners(server)) = (signals, &server) {
         let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
         reload.extend(logs.reload(config));
+        reload.extend(manager.reload());
         reload.extend(config.auth.as_ref().and_then(|it| auth::reload(it, logs.reporter())));
         handle_signals(signals, server.shutdown_handle(), processes, kill_wait, reload)?;
         manager.watch(server.shutdown_handle())?;

@@ -10,6 +10,7 @@ use doorstep_driver::os::ServiceManager;
 use doorstep_driver::{Observer, ShutdownHandle};
 
 use crate::failure::Failure;
+use crate::signals::Reload;
 
 /// The service manager, if one has started this process; none by default.
 #[derive(Debug, Default)]
@@ -27,6 +28,13 @@ impl Manager {
             None
         });
         Self(manager.map(Arc::new))
+    }
+
+    /// What SIGHUP does under a service manager if there is nothing to reload: nothing, since its command
+    /// to reload must not end the server.
+    pub(crate) fn reload(&self) -> Option<Reload> {
+        self.0.as_ref()?;
+        Some(Box::new(|| {}))
     }
 
     /// Starts the thread that sends `WATCHDOG=1` as long as the server makes progress, if the service

@@ -136,7 +136,8 @@ fn the_oldest_version_of_rust_is_the_documented_one() {
     let version = &version.captures(&manifest).expect("the manifest has it")[1];
     let documented = format!("The oldest supported version is Rust {version},");
     assert!(read("docs/stability.md").contains(&documented), "{documented}");
-    assert!(read("docs/deploying.md").contains(&format!("FROM rust:{version} ")), "{version}");
+    let image = format!("FROM docker.io/library/rust:{version}-alpine ");
+    assert!(read("deploy/Containerfile").contains(&image), "{image}");
 }
 
 /// docs/stability.md: the table of Cargo features.

@@ -1,36 +1,46 @@
-//! Servers behind real proxies: two that are restarted in turn under load, so that no request fails,
-//! and one that knows the clients of its proxy.
+//! Three instances behind a proxy of `deploy/`, under load: restarted in turn, no request may fail;
+//! killed, only requests fail that were in progress there.
 //!
-//! Ignored unless asked for: HAProxy and nginx must be installed. Both keep their connections to
-//! the servers and refuse to repeat what may have been served, so a request that a stop loses is
-//! seen.
+//! Ignored unless asked for: HAProxy and nginx must be installed. HAProxy repeats nothing that may
+//! have been served, so a request that a stop loses is seen; nginx's log shows it. The counts are
+//! printed, and `RESTART_SECONDS` is how long instances are restarted. docs/deploy.md has figures of
+//!
+//! ```sh
+//! RESTART_SECONDS=30 cargo test --release --test proxies -- --ignored --nocapture --test-threads 1
+//! ```
 #![cfg(feature = "cli")]
+#![allow(clippy::print_stdout, reason = "the counts are what it is run for")]
 
 mod support;
 
-use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Socket, Type};
 use support::client::Client;
-use support::{RUNTIMES, Server, doorstep, root};
+use support::proxy::{Proxy, haproxy, nginx};
+use support::{RUNTIMES, Server, doorstep};
+use tempfile::TempDir;
 
-/// How long one proxy is tried on one runtime.
-const LONG: Duration = Duration::from_secs(5);
+/// The clients, each of which makes one request after the other.
+const CLIENTS: usize = 8;
+/// The size of a response, which needs several packets.
+const SIZE: usize = 64 << 10;
+/// The variant of `deploy/haproxy.cfg` that repeats requests without a response.
+const REPEATS: [(&str, &str); 2] =
+    [("#retry-on", "retry-on"), ("#http-request disable-l7", "http-request disable-l7")];
 
 #[test]
 #[ignore = "needs haproxy"]
 fn no_request_fails_behind_haproxy() {
     for runtime in RUNTIMES {
-        restart_in_turn(runtime, |front, [one, two], folder| {
-            let servers = format!("server one 127.0.0.1:{one}\n server two 127.0.0.1:{two}\n");
-            haproxy(folder, front, &format!("balance roundrobin\n {servers}"))
-        });
+        let (counts, _) = run(runtime, |ports| haproxy(ports, &[]), restart_in_turn);
+        counts.print("HAProxy", runtime);
+        assert!(counts.failed.is_empty());
     }
 }
 
@@ -38,213 +48,161 @@ fn no_request_fails_behind_haproxy() {
 #[ignore = "needs nginx"]
 fn no_request_fails_behind_nginx() {
     for runtime in RUNTIMES {
-        let log = restart_in_turn(runtime, |front, [one, two], folder| {
-            let upstream = format!(
-                "upstream both {{\nserver 127.0.0.1:{one} max_fails=0;\n\
-                 server 127.0.0.1:{two} max_fails=0;\nkeepalive 32;\n}}\n"
-            );
-            let server = format!(
-                "listen 127.0.0.1:{front};\nkeepalive_requests 1000000;\n\
-                 location / {{\nproxy_pass http://both;\nproxy_http_version 1.1;\n\
-                 proxy_set_header Connection \"\";\n}}"
-            );
-            nginx(folder, &upstream, &server)
-        });
-        // It asks the other server when a connection breaks that it cannot tell to have been used.
+        let (counts, log) = run(runtime, |ports| nginx(ports, &[]), restart_in_turn);
+        counts.print("nginx", runtime);
+        assert!(counts.failed.is_empty());
+        // It asks another server when a connection breaks that it cannot tell to have been used.
         assert!(!log.contains("prematurely closed") && !log.contains("reset by peer"), "{log}");
     }
 }
 
 #[test]
 #[ignore = "needs haproxy"]
-fn the_client_of_haproxy_is_known() {
+fn a_killed_instance_fails_only_the_requests_in_progress_there() {
     for runtime in RUNTIMES {
-        for server in
-            ["send-proxy", "send-proxy-v2", "send-proxy-v2-ssl", "send-proxy-v2 check inter 50"]
-        {
-            let options = ["--trusted-proxy=127.0.0.1", "--proxy-protocol"];
-            clients_behind(runtime, &options, |front, one, folder| {
-                haproxy(folder, front, &format!("server one 127.0.0.1:{one} {server}"))
-            });
+        for (proxy, changes) in [("HAProxy", &[][..]), ("HAProxy with retry-on", &REPEATS)] {
+            let (counts, _) = run(runtime, |ports| haproxy(ports, changes), kill_each);
+            counts.print(&format!("killed, {proxy}"), runtime);
+            let failed: usize = counts.failed.values().sum();
+            assert!(failed <= counts.events * CLIENTS, "a client has one request in progress");
         }
-        clients_behind(runtime, &["--trusted-proxy=127.0.0.1"], |front, one, folder| {
-            let backend = "option forwardfor\n http-request del-header Forwarded\n \
-                           http-request set-header X-Forwarded-Proto http\n";
-            haproxy(folder, front, &format!("{backend} server one 127.0.0.1:{one}"))
-        });
     }
 }
 
-#[test]
-#[ignore = "needs nginx"]
-fn the_client_of_nginx_is_known_and_a_path_of_it_is_served() {
-    for runtime in RUNTIMES {
-        let options = ["--trusted-proxy=127.0.0.1", "--prefix=/docs"];
-        clients_behind(runtime, &options, |front, one, folder| {
-            let location = format!(
-                "location /docs/ {{\nproxy_pass http://127.0.0.1:{one};\nproxy_http_version 1.1;\n\
-                 proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n\
-                 proxy_set_header X-Forwarded-Proto $scheme;\nproxy_set_header Forwarded \"\";\n}}"
-            );
-            nginx(folder, "", &format!("listen 127.0.0.1:{front};\n{location}"))
-        });
+/// What the clients have seen.
+#[derive(Default)]
+struct Counts {
+    requests: usize,
+    /// How many failed, and how.
+    failed: BTreeMap<String, usize>,
+    /// How often an instance was stopped or killed.
+    events: usize,
+}
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.requests += other.requests;
+        for (how, count) in other.failed {
+            *self.failed.entry(how).or_default() += count;
+        }
+    }
+
+    fn fail(&mut self, how: &dyn ToString) {
+        *self.failed.entry(how.to_string()).or_default() += 1;
+    }
+
+    fn print(&self, proxy: &str, runtime: &str) {
+        let Self { requests, failed, events } = self;
+        let total: usize = failed.values().sum();
+        println!("{proxy}, {runtime}: {events} times, {total} of {requests} failed {failed:?}");
     }
 }
 
-/// Starts a server with `options` behind the proxy that `proxy` makes of a port to listen on, the
-/// server's, and a folder. A client at 127.0.0.2 that sends forged headers is logged as that.
-fn clients_behind(runtime: &str, options: &[&str], proxy: impl FnOnce(u16, u16, &Path) -> Command) {
-    let (site, folder) = (root(), tempfile::tempdir().expect("a folder can be made"));
-    fs::create_dir(site.path().join("sub")).expect("it can be made");
-    let arguments = [&["0", "--bind=127.0.0.1", runtime], options, &["-d"]].concat();
-    let mut server = Server::start(doorstep(&arguments).arg(site.path()));
-    let front = free_port();
-    let mut command = proxy(front, server.port, folder.path());
-    let log = folder.path().join("log");
-    command.stdin(Stdio::null()).stdout(Stdio::null());
-    command.stderr(File::create(&log).expect("it can be made"));
-    let proxy = TestServer(command.spawn().expect("the proxy is installed"));
-    assert!((0..500).any(|_| {
-        thread::sleep(Duration::from_millis(10));
-        Client::try_connect(front).is_ok()
-    }));
+/// The instances, and what starts one.
+struct Instances {
+    servers: [Server; 3],
+    site: TempDir,
+    runtime: &'static str,
+}
 
-    let forged =
-        ["Forwarded: for=6.6.6.6", "X-Forwarded-For: 6.6.6.6, 7.7.7.7", "X-Forwarded-Proto: https"];
-    let base = if options.contains(&"--prefix=/docs") { "/docs" } else { "" };
-    let mut client = client_at(Ipv4Addr::new(127, 0, 0, 2), front);
-    for _ in 0..3 {
-        let response = client.request("GET", &format!("{base}/a.txt"), &forged);
-        assert_eq!(
-            (response.status, &response.body[..]),
-            (200, &b"hello\n"[..]),
-            "{}",
-            response.head
-        );
+impl Instances {
+    fn start(runtime: &'static str) -> Self {
+        let site = tempfile::tempdir().expect("a directory can be made");
+        fs::write(site.path().join("file"), content()).expect("it can be written");
+        let servers = [0; 3].map(|_| instance(runtime, 0, site.path()));
+        Self { servers, site, runtime }
     }
-    let response = client.request("GET", &format!("{base}/sub"), &forged);
-    assert_eq!(response.status, 301);
-    let location = response.header("Location").expect("it has one").to_owned();
-    assert!(location.ends_with(&format!("{base}/sub/")), "{location}");
-    drop((client, proxy));
-    let log = String::from_utf8_lossy(&server.end("TERM").stderr).into_owned();
-    let (ours, others): (Vec<_>, Vec<_>) = log.lines().partition(|line| line.contains(" \"GET "));
-    assert_eq!(ours.len(), 4, "{log}");
-    assert!(ours.iter().all(|line| line.starts_with("127.0.0.2 - - [")), "{log}");
-    // A client of the PROXY protocol is not a trusted proxy, and neither are its headers.
-    let is_ignored = |line: &&str| line.contains("headers ignored: not from a trusted proxy");
-    assert!(others.iter().all(is_ignored), "{log}");
-    assert_eq!(others.is_empty(), !options.contains(&"--proxy-protocol"), "{log}");
+
+    /// Ends one by a signal, and starts it again after a while: its exit code.
+    fn restart(&mut self, which: usize, signal: &str, after: Duration) -> Option<i32> {
+        let server = &mut self.servers[which];
+        let code = server.end(signal).status.code();
+        thread::sleep(after);
+        *server = instance(self.runtime, server.port, self.site.path());
+        code
+    }
 }
 
-/// A client that connects from `address`.
-fn client_at(address: Ipv4Addr, port: u16) -> Client {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket can be made");
-    socket.bind(&SocketAddr::from((address, 0)).into()).expect("the address is the loopback's");
-    let front = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    socket.connect(&front.into()).expect("the proxy listens");
-    Client::on(socket.into())
+fn instance(runtime: &str, port: u16, site: &Path) -> Server {
+    let port = port.to_string();
+    let arguments =
+        [&*port, "--bind=127.0.0.1", "--health=/healthz", "--timeout-keep-alive=90s", "--quiet"];
+    Server::start(doorstep(&arguments).args([runtime, "--directory"]).arg(site))
 }
 
-/// Restarts two servers in turn behind the proxy that `proxy` makes of a port to listen on, theirs,
-/// and a folder: the proxy's stderr.
-fn restart_in_turn(runtime: &str, proxy: impl FnOnce(u16, [u16; 2], &Path) -> Command) -> String {
-    let (site, folder) = (root(), tempfile::tempdir().expect("a folder can be made"));
-    let start = |port: u16| {
-        let arguments = [&port.to_string(), "--bind=127.0.0.1", "--quiet", runtime, "-d"];
-        Server::start(doorstep(&arguments).arg(site.path()))
-    };
-    let mut servers = [start(0), start(0)];
-    let ports = [servers[0].port, servers[1].port];
-    let front = free_port();
-    let log = folder.path().join("log");
-    let mut command = proxy(front, ports, folder.path());
-    command.stdin(Stdio::null()).stdout(Stdio::null());
-    command.stderr(File::create(&log).expect("it can be made"));
-    let _proxy = TestServer(command.spawn().expect("the proxy is installed"));
-    assert!((0..500).any(|_| {
-        thread::sleep(Duration::from_millis(10));
-        Client::try_connect(front).is_ok()
-    }));
+fn content() -> Vec<u8> {
+    (0..SIZE).map(|n| b'a' + (n % 26) as u8).collect()
+}
 
+/// Restarts instances in turn: how many restarts there were.
+fn restart_in_turn(instances: &mut Instances) -> usize {
+    let seconds = env::var("RESTART_SECONDS").ok().and_then(|text| text.parse().ok());
+    let time = Duration::from_secs(seconds.unwrap_or(5));
+    let (since, mut restarts) = (Instant::now(), 0);
+    while since.elapsed() < time || restarts < 3 {
+        thread::sleep(Duration::from_millis(300));
+        let code = instances.restart(restarts % 3, "TERM", Duration::ZERO);
+        assert_eq!(code, Some(0));
+        restarts += 1;
+    }
+    restarts
+}
+
+/// Kills each instance once, and starts it again when the health checks have noticed.
+fn kill_each(instances: &mut Instances) -> usize {
+    for which in 0..3 {
+        thread::sleep(Duration::from_millis(500));
+        assert_eq!(instances.restart(which, "KILL", Duration::from_millis(2500)), None);
+        thread::sleep(Duration::from_millis(1500));
+    }
+    3
+}
+
+/// Requests a file through the proxy for as long as `disturb` takes: what the clients saw, and what
+/// the proxy wrote to stderr.
+fn run(
+    runtime: &'static str,
+    proxy: impl FnOnce([u16; 3]) -> Proxy,
+    disturb: impl FnOnce(&mut Instances) -> usize,
+) -> (Counts, String) {
+    let mut instances = Instances::start(runtime);
+    let proxy = proxy(instances.servers.each_ref().map(|server| server.port));
     let over = AtomicBool::new(false);
-    let (asked, stops) = thread::scope(|scope| {
-        let clients: Vec<_> = (0..8).map(|_| scope.spawn(|| ask(front, &over))).collect();
-        let (since, mut stops) = (Instant::now(), 0);
-        while since.elapsed() < LONG && !clients.iter().any(thread::ScopedJoinHandle::is_finished) {
-            thread::sleep(Duration::from_millis(300));
-            let server = &mut servers[stops % 2];
-            assert_eq!(server.end("TERM").status.code(), Some(0));
-            *server = start(ports[stops % 2]);
-            stops += 1;
-        }
+    let counts = thread::scope(|scope| {
+        let ask = || ask(proxy.port, &over);
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(ask)).collect();
+        let mut counts = Counts { events: disturb(&mut instances), ..Counts::default() };
         over.store(true, Ordering::Relaxed);
-        let asked = clients.into_iter().map(|client| client.join().expect("no request fails"));
-        (asked.sum::<usize>(), stops)
+        for client in clients {
+            counts.add(client.join().expect("a client does not panic"));
+        }
+        counts
     });
-    assert!(asked > 100 && stops > 1, "{asked} requests, {stops} stops");
-    fs::read_to_string(log).expect("it is text")
+    assert!(counts.requests > 100, "{} requests", counts.requests);
+    (counts, proxy.log())
 }
 
-/// Asks again and again until it is over: how often. Each request has its response.
-fn ask(front: u16, over: &AtomicBool) -> usize {
-    let mut asked = 0;
+/// Requests the file again and again until it is over.
+fn ask(port: u16, over: &AtomicBool) -> Counts {
+    let (mut counts, content) = (Counts::default(), content());
     while !over.load(Ordering::Relaxed) {
-        let mut client = Client::connect(front);
-        let mut kept = true;
-        while kept && !over.load(Ordering::Relaxed) {
-            let response = client.request("GET", "/a.txt", &[]);
-            asked += 1;
-            assert_eq!(response.status, 200, "the request {asked}: {}", response.head);
-            kept = response.header("Connection").is_none_or(|option| option != "close");
+        let mut client = Client::connect(port);
+        let mut is_kept = true;
+        while is_kept && !over.load(Ordering::Relaxed) {
+            counts.requests += 1;
+            is_kept = match client.try_get("/file") {
+                Ok(response) => {
+                    if response.status != 200 || response.body != content {
+                        counts.fail(&response.status);
+                    }
+                    response.header("Connection").is_none_or(|option| option != "close")
+                }
+                Err(error) => {
+                    counts.fail(&error);
+                    false
+                }
+            };
         }
     }
-    asked
-}
-
-/// HAProxy on this port, with these lines of a backend.
-fn haproxy(folder: &Path, front: u16, backend: &str) -> Command {
-    let conf = format!(
-        "defaults\n mode http\n timeout connect 5s\n timeout client 10s\n timeout server 10s\n \
-         option redispatch 1\n\
-         frontend front\n bind 127.0.0.1:{front}\n default_backend back\n\
-         backend back\n {backend}\n"
-    );
-    let file = folder.join("haproxy.cfg");
-    fs::write(&file, conf).expect("it can be written");
-    let mut command = Command::new("haproxy");
-    command.args(["-db", "-f"]).arg(file);
-    command
-}
-
-/// nginx with these lines of `http` and of `server`.
-fn nginx(folder: &Path, http: &str, server: &str) -> Command {
-    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|name| format!("{name}_temp_path {};\n", folder.join(name).display()));
-    let conf = format!(
-        "daemon off;\npid {}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{}{http}\
-         server {{\n{server}\n}}\n}}\n",
-        folder.display(),
-        temporary.concat()
-    );
-    let file = folder.join("nginx.conf");
-    fs::write(&file, conf).expect("it can be written");
-    let mut command = Command::new("nginx");
-    command.arg("-p").arg(folder).arg("-c").arg(file).args(["-e", "stderr"]);
-    command
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("it is bound").port()
-}
-
-/// A process that is ended when dropped.
-struct TestServer(Child);
-
-impl Drop for TestServer {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").arg(self.0.id().to_string()).status(); // nginx has children
-        let _ = self.0.wait();
-    }
+    counts
 }

@@ -65,6 +65,24 @@ impl Client {
         self.response(method == "HEAD")
     }
 
+    /// A `GET` and its response, which has a Content-Length, of a server that may end meanwhile.
+    pub(crate) fn try_get(&mut self, target: &str) -> io::Result<Response> {
+        self.try_send(format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n").as_bytes())?;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            if self.0.read_until(b'\n', &mut head)? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let head = String::from_utf8_lossy(&head).trim_end().to_owned();
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+        let mut response = Response { head, status, ..Response::default() };
+        let length = response.header("Content-Length").and_then(|digits| digits.parse().ok());
+        response.body = vec![0; length.unwrap_or(0)];
+        self.0.read_exact(&mut response.body)?;
+        Ok(response)
+    }
+
     /// The next response; `bare` when its head is all there is, as for HEAD.
     pub(crate) fn response(&mut self, bare: bool) -> Response {
         let mut response = Response { head: self.head(), ..Response::default() };

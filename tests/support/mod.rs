@@ -7,6 +7,7 @@
 
 pub(crate) mod client;
 pub(crate) mod log_files;
+pub(crate) mod proxy;
 
 use std::ffi::OsStr;
 use std::fs;
