@@ -128,6 +128,10 @@ impl<'c> Report<'c> {
             Runtime::Smol => self.command.threads.unwrap_or_else(processors).get(),
         };
         memory.add_files(&self.command.site, &self.cache, &self.config, serving);
+        #[cfg(feature = "tls")]
+        if self.command.tls.is_some() {
+            memory.add_tls();
+        }
         if let Some(settings) = &self.command.cgi {
             memory.add_scripts(settings, &self.config);
         }
@@ -174,7 +178,14 @@ impl Display for Report<'_> {
         let one = BoundValue::Bytes(memory.per_connection());
         writeln!(f, "  {:<42} {one:>9}", "one connection")?;
         let all = BoundValue::Bytes(memory.total());
-        writeln!(f, "  {:<42} {all:>9} {:>7} {all:>9}", "the whole server", 1)
+        writeln!(f, "  {:<42} {all:>9} {:>7} {all:>9}", "the whole server", 1)?;
+        let (root, cgi) = (&self.command.root, self.command.cgi.as_ref());
+        let sandbox = self.command.containment.sandbox(root, cgi);
+        writeln!(f, "\nSandbox, held by the kernel")?;
+        match sandbox.map(|sandbox| sandbox.probe()) {
+            None => writeln!(f, "  nothing: --sandbox off"),
+            Some(report) => report.to_string().lines().try_for_each(|line| writeln!(f, "  {line}")),
+        }
     }
 }
 

@@ -175,7 +175,12 @@ mod tests {
                         --timeout-header, --timeout-body, --timeout-send, --timeout-linger\n";
         assert!(text.contains(expected), "{text}");
         let text = plain(&["--h=1"]);
-        assert!(text.contains("--h could match --health, --hidden, --header, --help\n"), "{text}");
+        assert!(
+            text.contains(
+                "--h could match --health, --hidden, --header, --https-redirect, --help\n"
+            ),
+            "{text}"
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The decision about one request: its steps, its responses, and the number of hashes.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::{Auth, AuthSettings};
 use crate::exchange::fixture::{Seen, respond, run};
@@ -188,6 +189,30 @@ fn beyond_the_permits_and_the_queue_requests_get_503() {
     });
     assert_eq!(decide(&auth, BOB).1, ["Block", "Done"], "the permit was released");
     assert_eq!(auth.hash_count(), 2);
+}
+
+#[test]
+fn a_request_that_waits_too_long_in_the_queue_gets_503() {
+    let mut settings = AuthSettings::default();
+    (settings.max_hashing, settings.queue_timeout) = (1, Duration::ZERO);
+    let auth = alice().with_settings(settings);
+    let request = format!("GET /a HTTP/1.1\r\nHost: h\r\n{ALICE}\r\n");
+    respond(request.as_bytes(), |exchange| {
+        let mut job = auth.job();
+        let Ok(JobStep::Block(work)) = job.step(exchange) else { unreachable!("a permit is free") };
+        let mut status = None;
+        respond(request.as_bytes(), |second| {
+            let mut queued = auth.job();
+            let is_done = |step| matches!(step, Ok(JobStep::Done));
+            assert!(is_done(queued.step(second)) || is_done(queued.step(second)));
+            status = second.status();
+        });
+        assert_eq!(status, Some(503));
+        work();
+        assert!(matches!(job.step(exchange), Ok(JobStep::Declined)));
+        exchange.respond(200).body("").unwrap();
+    });
+    assert_eq!(auth.hash_count(), 1);
 }
 
 #[test]

@@ -198,6 +198,12 @@ impl MemoryBounds {
         self.add("log queue", queue + 1024 * settings.max_counted_messages as u64, 1);
     }
 
+    /// Adds the state and the records of encrypted connections ([`TlsSettings`](crate::net::TlsSettings)).
+    #[cfg(feature = "tls")]
+    pub fn add_tls(&mut self) {
+        self.add_per_connection("TLS: session and records", crate::net::tls::MAX_MEMORY as u64);
+    }
+
     /// The parts, those of connections among the others.
     #[must_use]
     pub fn parts(&self) -> &[MemoryBound] {

@@ -32,6 +32,7 @@ mod settings;
 mod stream;
 
 pub use certificate::TlsError;
+pub(crate) use session::MAX_MEMORY;
 pub use settings::TlsSettings;
 pub(in crate::net) use stream::TlsStream;
 

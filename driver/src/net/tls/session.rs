@@ -23,6 +23,12 @@ const MAX_UNSENT: usize = 64 << 10;
 const RECORD_OVERHEAD: usize = 40;
 /// The largest plaintext of a record, in bytes.
 const MAX_RECORD: usize = 16 << 10;
+/// The most bytes of memory that a session and its stream hold, with the largest message of a handshake
+/// (64 KiB) and what rustls has of its own, for the report of all bounds.
+pub(crate) const MAX_MEMORY: usize = (2 * (MAX_UNSENT + MAX_BATCH + 4 * RECORD_OVERHEAD))
+    + (3 * (MAX_RECORD + (1 << 10)))
+    + (64 << 10)
+    + (8 << 10);
 
 /// One connection.
 pub(super) struct TlsSession {
