@@ -61,7 +61,7 @@ on_every_runtime! {
                 &mut c.eviction_scan_interval, &mut c.descriptor_wait, &mut c.rotation_interval,
                 &mut c.sweep_interval, &mut c.shutdown_grace, &mut c.lame_duck, &mut c.shutdown_step,
                 &mut c.kill_wait, &mut c.disconnect_check_interval, &mut c.half_close_timeout,
-                &mut c.pool_idle_timeout, &mut c.log_quiet_time,
+                &mut c.pool_idle_timeout, &mut c.log_quiet_time, &mut c.handshake_timeout,
             ] {
                 *time = Duration::MAX;
             }
