@@ -159,7 +159,8 @@ fn with_little_memory_it_serves_or_reports_an_error() {
             let command = limited("v", mebibytes << 10, site.path(), runtime);
             serves_or_reports_why_not(command, &format!("{runtime}, {mebibytes} MiB"))
         };
-        let served: Vec<bool> = [16, 20, 24, 28, 32, 48, 64, 512].into_iter().map(serves).collect();
+        // The program and its libraries take 20 MiB without optimization, before it is started.
+        let served: Vec<bool> = [28, 32, 36, 40, 48, 64, 96, 512].into_iter().map(serves).collect();
         assert!(!served[0] && served[7], "{served:?}");
     }
 }
