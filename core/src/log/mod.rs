@@ -7,7 +7,7 @@
 //!
 //! Text from a peer is escaped in all of them: no request can move a terminal's cursor, reorder what
 //! it shows or forge a line (B-103). [`escape_controls`] does the same for any other text that goes
-//! to a log or a terminal. There is no clock here: the time is an argument, as [`Civil`] or
+//! to a log or a terminal. There is no clock here: the time is an argument, as [`Civil`](crate::http1::date::Civil) or
 //! [`LocalTime`], in the time zone of the log.
 //!
 //! ```
