@@ -96,7 +96,7 @@ impl Heartbeats {
 
 impl Heartbeat {
     /// What is notified at the next probe: a task awaits it, a thread waits by
-    /// [`event_listener::Listener`]. To be called before [`Heartbeat::report`], so that no probe is
+    /// `event_listener::Listener`. To be called before [`Heartbeat::report`], so that no probe is
     /// missed.
     #[must_use]
     pub fn listen(&self) -> EventListener {
