@@ -76,7 +76,7 @@ impl TlsSettings {
     }
 
     /// A certificate that is made now, for development: clients do not trust it, unless they are
-    /// told to. `names` are host names and IP addresses. It is valid for a year, and so is its key,
+    /// asked to. `names` are host names and IP addresses. It is valid for a year, and so is its key,
     /// which exists only in this process.
     ///
     /// # Errors
