@@ -50,6 +50,11 @@ impl Containment {
         user.switch().map_err(|error| Failure::Privileges(name.clone(), error))
     }
 
+    /// The user and the group that the server becomes; `None` if it stays who it is.
+    pub(crate) fn owner(&self) -> Option<(u32, u32)> {
+        self.user.as_ref().map(|(_, user)| (user.uid().as_raw(), user.gid().as_raw()))
+    }
+
     /// The sandbox that the server enters; `None` with `--sandbox off`.
     pub(crate) fn sandbox(&self, root: &Path, cgi: Option<&CgiSettings>) -> Option<Sandbox> {
         let mut sandbox = match (self.mode, cgi) {

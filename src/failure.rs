@@ -46,6 +46,8 @@ pub(crate) enum Failure {
     Sandbox(io::Error),
     /// The address cannot be listened on.
     Bind { address: Option<String>, port: u16, error: io::Error },
+    /// The port of `--https-redirect` cannot be listened on.
+    RedirectPort(u16, io::Error),
     /// The Unix socket of this path, or abstract name after a `@`, cannot be listened on.
     BindUnix(String, io::Error),
     /// The sockets that a service manager has passed cannot be used.
@@ -87,6 +89,7 @@ impl Failure {
             #[cfg(feature = "tls")]
             Self::Tls(_) => 1,
             Self::Bind { .. } | Self::BindUnix(..) | Self::Serve(_) | Self::Print(_) => 1,
+            Self::RedirectPort(..) => 1,
             Self::Inherited(_) | Self::Inetd(_) | Self::Privileges(..) | Self::Sandbox(_) => 1,
         })
     }
@@ -196,6 +199,12 @@ impl fmt::Display for Failure {
             Self::Tls(error) => write!(f, "{error}"),
             Self::Bind { address, port, error } => fmt_bind(f, address.as_deref(), *port, error),
             Self::BindUnix(path, error) => fmt_bind_unix(f, path, error),
+            Self::RedirectPort(port, error) => {
+                write!(
+                    f,
+                    "cannot listen on port {port}: {error}; give another with --https-redirect"
+                )
+            }
             Self::Inherited(error) => write!(
                 f,
                 "cannot use the sockets that were passed (LISTEN_FDS): {error}; a socket unit needs \

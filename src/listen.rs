@@ -2,6 +2,7 @@
 //! address of the machine.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::chown;
 
 use doorstep_driver::net::{self, BindError, BindOptions, Listener, ListenerAddr};
 use doorstep_driver::os;
@@ -66,7 +67,14 @@ pub(crate) fn listen(
     let https = tcp(&listeners).next();
     if let (Some(port), Some(https)) = (config.https_redirect, https) {
         https_redirect = Some(https.port());
-        let plain = bind_tcp(config, port)?;
+        let hosts: Vec<String> = match config.bind.is_empty() {
+            true => tcp(&listeners).map(|address| address.ip().to_string()).collect(),
+            false => config.bind.iter().filter_map(BindAddress::host).map(Into::into).collect(),
+        };
+        let plain = bind_hosts(&hosts, port, config).map_err(|failure| match failure {
+            Failure::Bind { error, .. } => Failure::RedirectPort(port, error),
+            other => other,
+        })?;
         banner.redirects.extend(tcp(&plain));
         listeners.extend(plain);
     }
@@ -95,11 +103,11 @@ fn encrypt(
         ListenerAddr::Tcp(_) => listener.with_tls(settings.clone()),
         _ => listener,
     }));
-    let reports = reports.clone();
+    if matches!(tls, TlsConfig::SelfSigned) {
+        return Ok(None);
+    }
     Ok(Some(Box::new(move || {
-        if let Err(error) = settings.reload() {
-            reports.send(&format!("the certificate is as before: {error}"));
-        }
+        let _ = settings.reload(); // it reports an error itself
     })))
 }
 
@@ -124,28 +132,47 @@ fn bind(config: &CommandConfig, port: u16) -> Result<Vec<Listener>, Failure> {
                 (net::bind_unix_abstract(name.as_bytes()), format!("@{name}"))
             }
         };
-        listeners.push(bound.map_err(|error| match os::is_exhausted(&error) {
+        let failed = |error| match os::is_exhausted(&error) {
             true => Failure::Serve(error),
-            false => Failure::BindUnix(name, error),
-        })?);
+            false => Failure::BindUnix(name.clone(), error),
+        };
+        listeners.push(bound.map_err(failed)?);
+        if let (Some(path), Some((uid, gid))) = (address.path(), config.containment.owner()) {
+            chown(path, Some(uid), Some(gid)).map_err(failed)?;
+        }
     }
     Ok(listeners)
 }
 
 /// Listens on the TCP addresses of the configuration: none if there are only Unix sockets.
 fn bind_tcp(config: &CommandConfig, port: u16) -> Result<Vec<Listener>, Failure> {
+    if config.bind.is_empty() {
+        let bound = net::bind_with(None, port, &options(config));
+        let bound = bound.map_err(|error| failed(None, port, error))?;
+        return Ok(bound.into_iter().map(Listener::from).collect());
+    }
+    let hosts: Vec<&str> = config.bind.iter().filter_map(BindAddress::host).collect();
+    bind_hosts(&hosts, port, config)
+}
+
+/// Listens on these hosts, of which there may be none.
+fn bind_hosts(
+    hosts: &[impl AsRef<str>],
+    port: u16,
+    config: &CommandConfig,
+) -> Result<Vec<Listener>, Failure> {
+    if hosts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let bound = net::bind_all_with(hosts, port, &options(config));
+    let bound = bound.map_err(|BindError { host, error, .. }| failed(Some(host), port, error))?;
+    Ok(bound.into_iter().map(Listener::from).collect())
+}
+
+fn options(config: &CommandConfig) -> BindOptions {
     let mut options = BindOptions::default();
     options.reuse_port = config.reuse_port;
-    let hosts: Vec<&str> = config.bind.iter().filter_map(BindAddress::host).collect();
-    let bound = match (config.bind.is_empty(), hosts.is_empty()) {
-        (true, _) => {
-            net::bind_with(None, port, &options).map_err(|error| failed(None, port, error))?
-        }
-        (false, true) => Vec::new(),
-        (false, false) => net::bind_all_with(&hosts, port, &options)
-            .map_err(|BindError { host, error, .. }| failed(Some(host), port, error))?,
-    };
-    Ok(bound.into_iter().map(Listener::from).collect())
+    options
 }
 
 fn failed(address: Option<String>, port: u16, error: std::io::Error) -> Failure {

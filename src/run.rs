@@ -33,6 +33,9 @@ const MIN_MEMORY: usize = 16 << 20;
 /// killed scripts are waited for less ([`ShutdownSchedule`]), so that `--grace` scales all of a stop.
 const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// How long after the end of a shutdown the process is ended, if a thread hangs.
+const EXIT_DELAY: Duration = Duration::from_millis(250);
+
 /// Serves until Ctrl-C or SIGTERM. Returning without a failure is success.
 pub(crate) fn serve(config: &CommandConfig) -> Result<(), Failure> {
     os::can_allocate(MIN_MEMORY).map_err(Failure::Serve)?;
@@ -72,6 +75,7 @@ enum Source {
 fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<(), Failure> {
     let mut server_config = server_config(config);
     let (kill_wait, log_timeout) = (server_config.kill_wait, log_flush_timeout(&server_config));
+    let exit_time = ShutdownSchedule::new(&server_config).killed.saturating_add(log_timeout);
     let (mut banner, mut reports, mut reload) = (Banner::default(), Reports::default(), Vec::new());
     let mut manager = Manager::default();
     let (server, signals) = match source {
@@ -103,7 +107,8 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
         reload.extend(logs.reload(config));
         reload.extend(manager.reload());
         reload.extend(config.auth.as_ref().and_then(|it| auth::reload(it, logs.reporter())));
-        handle_signals(signals, server.shutdown_handle(), processes, kill_wait, reload)?;
+        let exit = ExitTimer { after: exit_time, processes: processes.clone(), kill_wait };
+        handle_signals(signals, server.shutdown_handle(), processes, kill_wait, reload, exit)?;
         manager.watch(server.shutdown_handle())?;
     }
     if config.auth.is_some()
@@ -166,6 +171,25 @@ pub(crate) fn server_config(config: &CommandConfig) -> Config {
     server
 }
 
+/// Ends the process if a shutdown has not ended it in time: a thread may hang in a call of the file
+/// system, on a disk or a server that does not respond.
+struct ExitTimer {
+    after: Duration,
+    processes: Option<ProcessLimit>,
+    kill_wait: Duration,
+}
+
+impl ExitTimer {
+    fn start(self) {
+        let run = move || {
+            thread::sleep(self.after.saturating_add(EXIT_DELAY));
+            self.processes.iter().for_each(|limit| limit.kill(self.kill_wait));
+            std::process::exit(0);
+        };
+        let _ = thread::Builder::new().name("exit".into()).spawn(run); // without it, it may take longer
+    }
+}
+
 /// From here on the first signal shuts the server down, and the second one kills the `processes`.
 /// SIGHUP calls `reload`.
 fn handle_signals(
@@ -174,8 +198,10 @@ fn handle_signals(
     processes: Option<ProcessLimit>,
     kill_wait: Duration,
     reload: Vec<Reload>,
+    exit: ExitTimer,
 ) -> Result<(), Failure> {
     let shut_down = move |is_interrupt: bool| {
+        exit.start();
         shutdown.stop();
         if is_interrupt {
             shutdown.close_idle(); // without the time for one more request on kept connections

@@ -178,6 +178,9 @@ fn server_rows(server: &Path, root: &Path, runtime: &str) -> Vec<Row> {
         let run = Run::new(server);
         let mut command = run.command();
         command.args(["0", "--quiet", "--bind", "127.0.0.1", runtime, "-d"]).arg(root);
+        if runtime == "--runtime=smol" {
+            command.arg("--threads=1"); // or the connection may be in another thread than the start
+        }
         let mut server = Server::start(&mut command);
         let mut client = server.client();
         for (_, request, at_once, status) in &kinds {

@@ -11,6 +11,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use support::client::Client;
 use support::{RUNTIMES, Server, text};
@@ -41,10 +43,14 @@ struct Traced {
 
 impl Traced {
     fn start(calls: &str, error: &str, runtime: &str, root: &Path) -> Self {
+        Self::start_with(calls, &format!("error={error}"), &["--cgi", runtime], root)
+    }
+
+    fn start_with(calls: &str, injected: &str, options: &[&str], root: &Path) -> Self {
         let mut command = Command::new("strace");
         command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}")]);
-        command.args(["-e", &format!("inject={calls}:error={error}")]);
-        command.args([env!("CARGO_BIN_EXE_doorstep"), "0", "-b", "127.0.0.1", "--cgi", runtime]);
+        command.args(["-e", &format!("inject={calls}:{injected}")]);
+        command.args([env!("CARGO_BIN_EXE_doorstep"), "0", "-b", "127.0.0.1"]).args(options);
         let server = Server::start(command.arg("-d").arg(root));
         let id = server.id();
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
@@ -86,6 +92,35 @@ fn b_282_a_stop_needs_no_system_call_that_serving_does_not_need() {
             assert!(stopped.expect("kill is installed").success());
             assert_eq!(traced.server.wait().code(), Some(0), "{error}, {runtime}");
         }
+    }
+}
+
+#[test]
+#[ignore = "needs strace: cargo test --test refused_calls -- --ignored"]
+fn r_28_a_thread_that_hangs_in_a_call_does_not_delay_the_exit() {
+    const HANGS: Duration = Duration::from_secs(60);
+    let (site, _) = site();
+    for runtime in RUNTIMES {
+        let injected = format!("delay_enter={}", HANGS.as_micros());
+        let options = ["--grace=1s", runtime];
+        let traced = Traced::start_with("sendfile", &injected, &options, site.path());
+        let threads =
+            || fs::read_dir(format!("/proc/{}/task", traced.process)).map(Iterator::count);
+        let mut client = traced.server.client();
+        client.send(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+        thread::sleep(Duration::from_millis(500)); // most likely it hangs now
+        assert!(threads().expect("it runs") > 3, "{runtime}");
+        let stopped = Command::new("kill").arg(&traced.process).status();
+        assert!(stopped.expect("kill is installed").success());
+        // strace keeps the thread that hangs, and the process with it, as it ends for both.
+        let is_over = || threads().is_ok_and(|count| count <= 2);
+        let looks = HANGS.as_millis() / 2 / 100;
+        let ended = (0..looks).any(|_| {
+            thread::sleep(Duration::from_millis(100));
+            is_over()
+        });
+        assert!(ended, "{runtime}: it waits for the call");
+        let _ = Command::new("kill").args(["-s", "KILL", &traced.server.id().to_string()]).status();
     }
 }
 

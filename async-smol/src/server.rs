@@ -151,6 +151,9 @@ impl Server {
     /// [`Server::serve`] on another executor. Timers and sockets of handlers are watched by async-io's
     /// thread.
     ///
+    /// A handler that blocks its thread holds up all connections of that thread, and a shutdown until it
+    /// returns: blocking work goes through `Exchange::unblock`.
+    ///
     /// # Errors
     /// As for [`Server::serve`].
     #[expect(

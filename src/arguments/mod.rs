@@ -157,7 +157,7 @@ impl Arguments {
         self.sockets.check(self.port, &self.bind)?;
         self.auth.check()?;
         #[cfg(feature = "tls")]
-        self.tls.check()?;
+        self.tls.check(self.port, &self.bind)?;
         self.files.check()
     }
 

@@ -1,5 +1,7 @@
 //! The options for TLS (HTTPS). The first three are those of `python -m http.server` (B-290).
 
+use crate::arguments::BindAddress;
+use crate::listen::DEFAULT_PORT;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -42,8 +44,20 @@ pub(crate) struct TlsOptions {
 
 impl TlsOptions {
     /// What clap does not check: which options need which.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self, port: Option<u16>, bind: &[BindAddress]) -> Result<(), String> {
         let is_on = self.tls_cert.is_some() || self.tls_self_signed;
+        let is_unix = !bind.is_empty() && bind.iter().all(|address| address.host().is_none());
+        if is_on && is_unix {
+            return Err(
+                "Unix sockets are not encrypted: add a --bind with an IP address or a host \
+                        name, or omit the certificate"
+                    .into(),
+            );
+        }
+        let https = port.unwrap_or(DEFAULT_PORT);
+        if self.https_redirect.is_some_and(|port| port == https && port != 0) {
+            return Err(format!("--https-redirect needs another port than that of HTTPS, {https}"));
+        }
         let requires = |option: &str| Err(format!("{option} requires --tls-cert to be set"));
         if self.tls_cert.is_some() && self.tls_self_signed {
             return Err("--tls-cert and --tls-self-signed exclude each other".into());

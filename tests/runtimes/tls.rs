@@ -163,6 +163,15 @@ on_every_runtime! {
         drop(gone);
         eventually("two notes", || server.state.errors().len() == 2);
         let errors = server.state.errors();
+        let long = [&b"\x16\x03\x03\xff\xff"[..], &[7; 70_000]].concat();
+        let no_tls = [&b"\x01\x02\x03\x04"[..], &[0; 100], b"\x80\x2e\x01\x03\x01", b"\x16\x03\x01\x00\x05hello", &long];
+        for (n, bytes) in no_tls.into_iter().enumerate() {
+            let mut client = connect(server.address);
+            client.write_all(bytes).expect("it succeeds");
+            let _ = client.read_to_end(&mut Vec::new());
+            eventually("one more note", || server.state.errors().len() == 3 + n);
+            assert!(server.state.errors()[2 + n].contains("TLS handshake failed: "), "{bytes:?}");
+        }
         let has = |part| errors.iter().filter(|error| error.contains(part)).count() == 1;
         assert!(has("TLS handshake failed: ") && has("handshake is incomplete"), "{errors:?}");
         assert_eq!(TlsClient::connect(server.address, &tls).get("/a").0, 200);

@@ -184,6 +184,7 @@ impl Reject {
             Self::HeaderLineTooLong => ("Line too long", None),
             Self::TooManyHeaders => ("Too many headers", None),
             Self::PlainHttpOnTls => ("Plain HTTP request sent to HTTPS port", None),
+            Self::BadForwarded => ("Malformed client address from a proxy", None),
             Self::UnsupportedVersion => {
                 let version = last_word(line);
                 out.extend_from_slice(b"Invalid HTTP version (");

@@ -21,7 +21,9 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, at: &LocalTime) {
     out.extend_from_slice(b"{\"time\":");
     push_time(out, at);
     member(out, "client", Some(peer.ip()), push_client);
-    member(out, "port", (peer.ip() != UNIX_PEER).then_some(peer.port().into()), push_decimal);
+    // A proxy may report an address without its port.
+    let port = (peer.ip() != UNIX_PEER && peer.port() > 0).then_some(peer.port().into());
+    member(out, "port", port, push_decimal);
     member(out, "user", record.user, push_string);
     member(out, "method", record.method(), push_string);
     member(out, "target", head, |out, head| {

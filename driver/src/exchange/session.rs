@@ -116,8 +116,11 @@ impl<'c> Session<'c> {
 
     /// What to do next.
     pub fn step<S: Storage>(&mut self, inbox: &mut Inbox<S>, outbox: &mut Outbox) -> Step {
+        let config = self.context.config;
+        if config.https_redirect.is_none() && !behind_proxy::is_configured(config) {
+            return self.next_step(inbox, outbox); // nothing is to be done before the handler
+        }
         loop {
-            let config = self.context.config;
             match self.next_step(inbox, outbox) {
                 Step::Handle(head) if behind_proxy::is_configured(config) => {
                     if let Some(head) = self.admit(head, inbox, outbox)

@@ -102,7 +102,8 @@ impl<'a> ExchangeView<'a> {
     }
 
     /// The address and port of the connection's peer (B-301): of the client, or of the proxy that it
-    /// uses. If the connection begins with a PROXY protocol header, they are those of the header.
+    /// uses. If the connection begins with a PROXY protocol header, they are those of the header. The
+    /// peer of a Unix socket is [`UNIX_PEER`](crate::net::UNIX_PEER).
     #[must_use]
     pub fn peer_addr(&self) -> SocketAddr {
         self.context.connection.peer()

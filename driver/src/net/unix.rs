@@ -59,7 +59,8 @@ const LOCK_WAIT: Duration = Duration::from_millis(10);
 /// Returns `AddrInUse` if another process listens on it, `AlreadyExists` if the path is that of
 /// something other than a socket, `ENAMETOOLONG` if it is longer than [`MAX_UNIX_PATH`], or the
 /// error of the system.
-pub fn bind_unix(path: &Path, mode: u32) -> io::Result<Listener> {
+pub fn bind_unix(path: impl AsRef<Path>, mode: u32) -> io::Result<Listener> {
+    let path = path.as_ref();
     if path.as_os_str().len() > MAX_UNIX_PATH {
         return Err(Errno::NAMETOOLONG.into()); // 108 bytes without a NUL are too much for clients
     }
@@ -255,12 +256,12 @@ mod tests {
         drop(UnixListener::bind(path("stale")).unwrap());
         symlink("stale", path("link")).unwrap();
         for name in ["file", "directory", "dangling", "link"] {
-            let error = bind_unix(&path(name), 0o600).unwrap_err();
+            let error = bind_unix(path(name), 0o600).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{name}");
             assert!(fs::symlink_metadata(path(name)).is_ok(), "{name}");
         }
         let _datagrams = UnixDatagram::bind(path("datagram")).unwrap();
-        let error = bind_unix(&path("datagram"), 0o600).unwrap_err();
+        let error = bind_unix(path("datagram"), 0o600).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
         assert!(path("datagram").exists() && path("stale").exists());
     }
@@ -285,8 +286,8 @@ mod tests {
     fn a_path_that_is_too_long_is_an_error_and_the_longest_is_not() {
         let directory = tempfile::tempdir().unwrap();
         let room = MAX_UNIX_PATH - directory.path().as_os_str().len() - 1;
-        bind_unix(&directory.path().join("x".repeat(room)), 0o600).unwrap();
-        let error = bind_unix(&directory.path().join("x".repeat(room + 1)), 0o600).unwrap_err();
+        bind_unix(directory.path().join("x".repeat(room)), 0o600).unwrap();
+        let error = bind_unix(directory.path().join("x".repeat(room + 1)), 0o600).unwrap_err();
         assert_eq!(Errno::from_io_error(&error), Some(Errno::NAMETOOLONG));
     }
 

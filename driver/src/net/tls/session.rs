@@ -180,6 +180,7 @@ impl TlsSession {
                         Err(EncodeError::InsufficientSize(size)) => Err(Some(size.required_size)),
                         encoded => encoded.map_err(|_| None),
                     });
+                    goes_on = self.failure.is_none(); // else it was the alert, and the end
                 }
                 // It stands in `outgoing`, and what is sent later follows it there.
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
