@@ -139,8 +139,8 @@ impl<'c> Report<'c> {
         // For signals, the log, deadlines, and those that reap scripts.
         let scripts = self.command.cgi.as_ref().map_or(0, |settings| settings.max_processes);
         let others = match self.command.runtime {
-            Runtime::Blocking => 3 + scripts,
-            Runtime::Smol => 3 + scripts + serving + self.config.pool_threads,
+            Runtime::Blocking => scripts.saturating_add(3),
+            Runtime::Smol => scripts.saturating_add(3 + serving + self.config.pool_threads),
         };
         memory.add("stack of another thread (address space)", stack, others as u64);
         memory

@@ -106,15 +106,16 @@ pub fn client(
     let elements = elements_from_right(&x_forwarded, Quotes::Ordinary).map(Element::parse_address);
     let x_forwarded = walk(unreported, elements, &is_trusted)?;
 
+    let schemes = head.header_values(X_FORWARDED_PROTO).collect::<Vec<_>>();
+    let scheme = elements_from_right(&schemes, Quotes::Ordinary).next();
+    let is_https = scheme.map(is_https).transpose()?;
     match (forwarded, x_forwarded) {
         (Some(one), Some(other)) if one.addr.ip() != other.addr.ip() => Err(Error::Conflict),
-        (Some(client), _) => Ok(client),
-        (None, x_forwarded) => {
-            let schemes = head.header_values(X_FORWARDED_PROTO).collect::<Vec<_>>();
-            let scheme = elements_from_right(&schemes, Quotes::Ordinary).next();
-            let is_https = scheme.map(is_https).transpose()?;
-            Ok(Client { is_https, ..x_forwarded.unwrap_or(unreported) })
+        (Some(one), _) if one.is_https.zip(is_https).is_some_and(|(one, other)| one != other) => {
+            Err(Error::Conflict)
         }
+        (Some(client), _) => Ok(client),
+        (None, x_forwarded) => Ok(Client { is_https, ..x_forwarded.unwrap_or(unreported) }),
     }
 }
 

@@ -177,6 +177,21 @@ on_every_runtime! {
         assert_eq!(TlsClient::connect(server.address, &tls).get("/a").0, 200);
     }
 
+    fn input_that_never_yields_data_ends_the_connection(runtime: Runtime) {
+        let tls = self_signed();
+        let server = start(runtime, &tls, State::app(), config());
+        let mut client = connect(server.address);
+        // The largest message of a handshake, in records of one byte.
+        let message = [&[1, 0, 0xff, 0xff][..], &[7; 60_000]].concat();
+        let records: Vec<u8> = message.iter().flat_map(|byte| [0x16, 3, 1, 0, 1, *byte]).collect();
+        let _ = client.write_all(&records); // it may be cut before its end
+        let _ = client.read_to_end(&mut Vec::new());
+        eventually("a note", || !server.state.errors().is_empty());
+        let errors = server.state.errors();
+        assert!(errors[0].contains("TLS handshake failed: too much input without data"), "{errors:?}");
+        assert_eq!(TlsClient::connect(server.address, &tls).get("/a").0, 200);
+    }
+
     fn plain_http_on_a_tls_port_gets_a_400_that_says_so(runtime: Runtime) {
         let tls = self_signed();
         let server = start(runtime, &tls, State::app(), config());

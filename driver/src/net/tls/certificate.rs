@@ -119,7 +119,12 @@ pub(super) fn read(
     key: Option<&Path>,
     password: Option<&[u8]>,
 ) -> Result<CertifiedKey, TlsError> {
-    let read = |path: &Path| fs::read(path).map_err(|error| TlsError::Read(path.into(), error));
+    // Another kind of file could block the thread, such as a FIFO.
+    let read_file = |path: &Path| match fs::metadata(path)?.is_file() {
+        true => fs::read(path),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    };
+    let read = |path: &Path| read_file(path).map_err(|error| TlsError::Read(path.into(), error));
     let text = read(certificate)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     let chain = chain.unwrap_or_default();

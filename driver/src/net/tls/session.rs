@@ -23,11 +23,15 @@ const MAX_UNSENT: usize = 64 << 10;
 const RECORD_OVERHEAD: usize = 40;
 /// The largest plaintext of a record, in bytes.
 const MAX_RECORD: usize = 16 << 10;
-/// The most bytes of memory that a session and its stream hold, with the largest message of a handshake
-/// (64 KiB) and what rustls has of its own, for the report of all bounds.
+/// The most input that yields no plaintext, in bytes: a handshake, or records of TLS itself. With more of
+/// it the connection ends: it would keep a thread busy, or fill the memory with the parts of a message
+/// that never is complete.
+const MAX_BARREN: usize = 128 << 10;
+/// The most bytes of memory that a session and its stream hold, with a handshake that is not complete
+/// and what rustls has of its own, for the report of all bounds.
 pub(crate) const MAX_MEMORY: usize = (2 * (MAX_UNSENT + MAX_BATCH + 4 * RECORD_OVERHEAD))
     + (3 * (MAX_RECORD + (1 << 10)))
-    + (64 << 10)
+    + (2 * MAX_BARREN)
     + (8 << 10);
 
 /// One connection.
@@ -51,6 +55,8 @@ pub(super) struct TlsSession {
     /// close_notify was sent, or cannot be sent any more.
     is_finished: bool,
     failure: Option<String>,
+    /// How much input there was since the last plaintext.
+    barren: usize,
 }
 
 impl TlsSession {
@@ -68,6 +74,7 @@ impl TlsSession {
             is_closed: false,
             is_finished: false,
             failure: None,
+            barren: 0,
         })
     }
 
@@ -144,16 +151,28 @@ impl TlsSession {
     pub(super) fn receive(&mut self, received: &mut [u8]) {
         self.is_begun = true;
         let used = self.process(received);
+        self.count_input(received.len());
         if self.failure.is_none() {
             self.incoming.extend_from_slice(&received[used..]);
         }
     }
 
-    /// Processes what was appended to [`TlsSession::partial_record`].
-    pub(super) fn receive_more(&mut self) {
+    /// Counts what was received, and ends the connection if it has yielded nothing for too long.
+    fn count_input(&mut self, received: usize) {
+        self.barren = if self.has_plaintext() { 0 } else { self.barren.saturating_add(received) };
+        if self.barren > MAX_BARREN && self.failure.is_none() {
+            let what = if self.is_handshaking() { "TLS handshake" } else { "TLS" };
+            self.failure = Some(format!("{what} failed: too much input without data"));
+            self.is_finished = true;
+        }
+    }
+
+    /// Processes what was appended to [`TlsSession::partial_record`]: so many bytes.
+    pub(super) fn receive_more(&mut self, appended: usize) {
         self.is_begun = true;
         let mut incoming = std::mem::take(&mut self.incoming);
         let used = self.process(&mut incoming);
+        self.count_input(appended);
         if self.failure.is_none() && used < incoming.len() {
             incoming.drain(..used);
             self.incoming = incoming;

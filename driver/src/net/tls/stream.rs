@@ -157,11 +157,12 @@ impl TlsStream {
                 partial.resize(begin + RECEIVE_SIZE, 0);
                 let received = self.inner.read(&mut partial[begin..]);
                 partial.truncate(begin + *received.as_ref().unwrap_or(&0));
-                match received? {
-                    0 => return session.end_of_input(),
-                    n => *has_more = n == RECEIVE_SIZE,
+                let n = received?;
+                if n == 0 {
+                    return session.end_of_input();
                 }
-                session.receive_more();
+                *has_more = n == RECEIVE_SIZE;
+                session.receive_more(n);
             }
             self.has_more.store(*has_more, Ordering::Relaxed);
             self.update_phase(session);
