@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
@@ -189,6 +190,9 @@ fn sighup_opens_files_again_even_if_it_was_ignored_and_during_a_shutdown() {
 #[test]
 fn sighup_ends_the_process_if_there_is_nothing_to_reload() {
     use std::os::unix::process::ExitStatusExt;
+    // A signal that is ignored here, as under nohup, would be ignored by the server, too.
+    let caught = signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::default());
+    caught.expect("a signal can be caught");
     let root = root();
     for runtime in RUNTIMES {
         let mut server = serve(root.path(), &[runtime, "--log-format=json", "--error-log=-"]);
