@@ -204,20 +204,24 @@ impl Listener {
         }
     }
 
-    /// From now on no connection can begin, but those that have begun can be accepted. Returns
-    /// whether the system supports that.
+    /// From now on no connection can begin, but those that have begun can be accepted. Removes the file
+    /// of a Unix socket. Returns whether the system supports that.
     pub(super) fn refuse_new(&self) -> bool {
         match &self.socket {
             Socket::Tcp(listener) => refuse_handshakes(listener),
-            // Clients are refused. What is in the backlog can be accepted afterwards.
-            Socket::Unix(listener) => shutdown(listener, Shutdown::Read).is_ok(),
+            // Clients are refused. What is in the backlog can be accepted afterwards. The file is removed
+            // before anybody sees the stop, since the process may end then.
+            Socket::Unix(listener) => {
+                let is_refused = shutdown(listener, Shutdown::Read).is_ok();
+                self.file.iter().for_each(SocketFile::remove);
+                is_refused
+            }
         }
     }
 
-    /// Wakes the threads that wait in `accept`, on Linux, and removes the file of a Unix socket.
+    /// Wakes the threads that wait in `accept`, on Linux.
     pub(super) fn shut_down(&self) {
         let _ = shutdown(self, Shutdown::Both);
-        self.file.iter().for_each(SocketFile::remove);
     }
 
     /// Whether a thread that waits in `accept` is woken by [`Listener::shut_down`], and no
