@@ -3,13 +3,13 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use doorstep_async_smol as smol;
 use doorstep_blocking as blocking;
 use doorstep_driver::cgi::ProcessLimit;
 use doorstep_driver::net::{self, Listener, Stream};
-use doorstep_driver::os;
+use doorstep_driver::os::{self, Stopwatch};
 use doorstep_driver::{
     Cgi, Config, Files, Health, Observer, ShutdownHandle, ShutdownSchedule, WithObserver,
 };
@@ -182,7 +182,11 @@ struct ExitTimer {
 impl ExitTimer {
     fn start(self) {
         let run = move || {
-            thread::sleep(self.after.saturating_add(EXIT_DELAY));
+            // Time in which the process is suspended does not count, as in the shutdown itself.
+            let (mut time, limit) = (Stopwatch::default(), self.after.saturating_add(EXIT_DELAY));
+            while time.tick(Instant::now(), os::POLL_INTERVAL) < limit {
+                thread::sleep(os::POLL_INTERVAL);
+            }
             self.processes.iter().for_each(|limit| limit.kill(self.kill_wait));
             std::process::exit(0);
         };
