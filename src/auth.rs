@@ -8,6 +8,7 @@ use doorstep_driver::auth::Auth;
 use doorstep_driver::net::ListenerAddr;
 
 use crate::arguments::AuthOptions;
+use crate::config::is_beneath;
 use crate::failure::Failure;
 use crate::signals::Reload;
 
@@ -49,12 +50,6 @@ pub(crate) fn users(
         auth = auth.with_realm(realm).map_err(Failure::AuthFile)?;
     }
     Ok(Some(if cors { auth.with_open_preflight() } else { auth }))
-}
-
-/// Whether a file is in a directory or below it, whatever their names are.
-fn is_beneath(root: &Path, file: &Path) -> bool {
-    let (root, file) = (root.canonicalize(), file.canonicalize());
-    matches!((root, file), (Ok(root), Ok(file)) if file.starts_with(&root))
 }
 
 /// The line about passwords that are sent unencrypted to one of `addresses`; `None` if none is. They are
@@ -110,20 +105,5 @@ mod tests {
             assert!(line.contains(addresses[addresses.len() - 1]), "{line}");
             assert_eq!(warning(true, addresses), None, "{addresses:?}");
         }
-    }
-
-    #[test]
-    fn a_file_in_the_served_directory_is_found_by_any_name() {
-        let root = tempfile::tempdir().unwrap();
-        let inside = root.path().join("users");
-        std::fs::write(&inside, "").unwrap();
-        let other = tempfile::tempdir().unwrap();
-        let link = other.path().join("users");
-        std::os::unix::fs::symlink(&inside, &link).unwrap();
-        assert!(is_beneath(root.path(), &inside) && is_beneath(root.path(), &link));
-        assert!(is_beneath(&root.path().join("."), &inside));
-        assert!(
-            !is_beneath(other.path(), &inside) && !is_beneath(root.path(), Path::new("missing"))
-        );
     }
 }

@@ -170,6 +170,12 @@ impl CommandConfig {
     }
 }
 
+/// Whether a file is in a directory or below it, whatever their names are.
+pub(crate) fn is_beneath(root: &Path, file: &Path) -> bool {
+    let (root, file) = (root.canonicalize(), file.canonicalize());
+    matches!((root, file), (Ok(root), Ok(file)) if file.starts_with(&root))
+}
+
 /// The directory that a file is in, which may be replaced by another one of its name.
 fn directory_of(file: &Path) -> PathBuf {
     match file.parent() {
@@ -226,5 +232,20 @@ mod tests {
     fn quiet_means_no_access_log() {
         assert!(check(&[]).unwrap().access_log);
         assert!(!check(&["--quiet"]).unwrap().access_log);
+    }
+
+    #[test]
+    fn a_file_in_the_served_directory_is_found_by_any_name() {
+        let root = tempfile::tempdir().unwrap();
+        let inside = root.path().join("users");
+        std::fs::write(&inside, "").unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let link = other.path().join("users");
+        std::os::unix::fs::symlink(&inside, &link).unwrap();
+        assert!(is_beneath(root.path(), &inside) && is_beneath(root.path(), &link));
+        assert!(is_beneath(&root.path().join("."), &inside));
+        assert!(
+            !is_beneath(other.path(), &inside) && !is_beneath(root.path(), Path::new("missing"))
+        );
     }
 }

@@ -10,7 +10,7 @@ use doorstep_driver::core::log::Level;
 use doorstep_driver::os::{self, Log};
 use doorstep_driver::{AccessLog, net};
 
-use crate::config::CommandConfig;
+use crate::config::{CommandConfig, is_beneath};
 use crate::failure::Failure;
 use crate::signals::Reload;
 
@@ -33,7 +33,7 @@ impl Logs {
         };
         access.set_format(targets.format);
         for path in [access_path, error_path].into_iter().flatten() {
-            if is_served(path, &config.root) {
+            if is_beneath(&config.root, path) {
                 let text = format!(
                     "clients can read the log file {path:?}: it is in the served directory"
                 );
@@ -98,12 +98,6 @@ fn open(path: Option<&Path>, option: &'static str, is_inetd: bool) -> Result<Arc
         }),
     };
     opened.map(Arc::new)
-}
-
-/// Whether a file is in the directory `root`, as far as the system tells.
-fn is_served(path: &Path, root: &Path) -> bool {
-    let root = root.canonicalize();
-    path.canonicalize().is_ok_and(|path| root.is_ok_and(|root| path.starts_with(root)))
 }
 
 /// Whether to use colours on stderr, by the environment variables that Python obeys (B-109), and those

@@ -45,18 +45,16 @@ pub(crate) fn serve(config: &CommandConfig) -> Result<(), Failure> {
     }
     // Caught before the banner is printed: a program that has read it may send a signal at once.
     let signals = Signals::catch().map_err(Failure::Serve)?;
-    match config.runtime {
-        Runtime::Blocking => {
-            serve_on::<blocking::Server>(config, Source::Listen(signals, inherited))
-        }
-        Runtime::Smol => serve_on::<smol::Server>(config, Source::Listen(signals, inherited)),
-    }
+    serve_source(config, Source::Listen(signals, inherited))
 }
 
 /// Serves the connection on standard input. Signals have their default effect, and there is no
 /// banner.
 fn serve_stdin(config: &CommandConfig) -> Result<(), Failure> {
-    let source = Source::Connection(net::stdin_stream().map_err(Failure::Inetd)?);
+    serve_source(config, Source::Connection(net::stdin_stream().map_err(Failure::Inetd)?))
+}
+
+fn serve_source(config: &CommandConfig, source: Source) -> Result<(), Failure> {
     match config.runtime {
         Runtime::Blocking => serve_on::<blocking::Server>(config, source),
         Runtime::Smol => serve_on::<smol::Server>(config, source),

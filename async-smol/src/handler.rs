@@ -286,11 +286,7 @@ impl<H: Handler> Handler for Arc<H> {
 impl<H: Handler> Handler for Health<H> {
     async fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
         match self.check(exchange.head(), exchange.is_stopping()) {
-            Some(health) => exchange
-                .respond(health.status())
-                .header("Content-Type", "text/plain")
-                .header("Cache-Control", "no-store")
-                .body(health.body()),
+            Some(health) => health.send(exchange.respond(health.status())),
             None => (**self).handle(exchange).await,
         }
     }

@@ -283,11 +283,7 @@ impl Handler for Box<dyn Handler> {
 impl<H: Handler> Handler for Health<H> {
     fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
         match self.check(exchange.head(), exchange.is_stopping()) {
-            Some(health) => exchange
-                .respond(health.status())
-                .header("Content-Type", "text/plain")
-                .header("Cache-Control", "no-store")
-                .body(health.body()),
+            Some(health) => health.send(exchange.respond(health.status())),
             None => (**self).handle(exchange),
         }
     }

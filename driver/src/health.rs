@@ -14,9 +14,12 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+use std::io;
 use std::ops::Deref;
 
 use doorstep_core::http1::Head;
+
+use crate::exchange::response::Response;
 
 /// A handler with a health check in front of it. It dereferences to the handler.
 #[derive(Debug)]
@@ -67,13 +70,16 @@ impl HealthStatus {
         }
     }
 
-    /// The body of the response, plain text that is not to be stored.
-    #[must_use]
-    pub fn body(self) -> &'static str {
-        match self {
+    /// For front ends: completes the response with this status.
+    ///
+    /// # Errors
+    /// Returns [`Misuse`](doorstep_core::http1::Misuse) if a response had begun before.
+    pub fn send(self, response: Response<'_>) -> io::Result<()> {
+        let response = response.header("Content-Type", "text/plain");
+        response.header("Cache-Control", "no-store").body(match self {
             Self::Ok => "ok\n",
             Self::Stopping => "stopping\n",
-        }
+        })
     }
 }
 

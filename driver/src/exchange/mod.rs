@@ -9,7 +9,7 @@
 //! A handler cannot break the framing of responses: whatever it does, a response is complete, or it
 //! is visibly aborted ([`ExchangeState::finish`]).
 
-mod behind_proxy;
+mod before_handler;
 mod finish;
 #[cfg(test)]
 pub(crate) mod fixture;

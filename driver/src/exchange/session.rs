@@ -35,10 +35,9 @@ use doorstep_core::log::Ending;
 
 use super::finish::{describe_connection_error, ending_by, is_disconnect};
 use super::unsent_records::{Request, UnsentRecord, UnsentRecords};
-use super::{Context, ExchangeState, Identity, behind_proxy, set_date};
+use super::{Context, ExchangeState, Identity, before_handler, set_date};
 use crate::config::Config;
 use crate::connections::ConnectionHandle;
-use crate::net::UNIX_PEER;
 use crate::observer::{Observer, notify_observer};
 use crate::request_number::RequestNumber;
 
@@ -116,43 +115,19 @@ impl<'c> Session<'c> {
 
     /// What to do next.
     pub fn step<S: Storage>(&mut self, inbox: &mut Inbox<S>, outbox: &mut Outbox) -> Step {
-        let config = self.context.config;
-        if config.https_redirect.is_none() && !behind_proxy::is_configured(config) {
-            return self.next_step(inbox, outbox); // nothing is to be done before the handler
+        if !before_handler::is_configured(self.context.config) {
+            return self.next_step(inbox, outbox);
         }
         loop {
             match self.next_step(inbox, outbox) {
-                Step::Handle(head) if behind_proxy::is_configured(config) => {
-                    if let Some(head) = self.admit(head, inbox, outbox)
-                        && !self.redirects(head, inbox, outbox)
-                    {
+                Step::Handle(head) => {
+                    if let Some(head) = self.admit(head, inbox, outbox) {
                         return Step::Handle(head);
                     }
                 }
-                Step::Handle(head) if self.redirects(head, inbox, outbox) => {}
                 step => return step,
             }
         }
-    }
-
-    /// Whether the request was redirected to HTTPS ([`Config::https_redirect`]).
-    fn redirects<S: Storage>(
-        &mut self,
-        head: HeadOffsets,
-        inbox: &mut Inbox<S>,
-        outbox: &mut Outbox,
-    ) -> bool {
-        let Some(port) = self.context.config.https_redirect else { return false };
-        let stream = self.context.connection.stream();
-        let reported = self.client.and_then(|client| client.is_https);
-        if stream.peer_addr() == UNIX_PEER || reported.unwrap_or_else(|| stream.is_https()) {
-            return false;
-        }
-        let mut state = self.exchange(head, inbox, outbox);
-        let redirected = state.redirect_to_https(port);
-        let end = state.finish(Ok(redirected));
-        inbox.rejoin(end);
-        true
     }
 
     fn next_step<S: Storage>(&mut self, inbox: &mut Inbox<S>, outbox: &mut Outbox) -> Step {

@@ -1,25 +1,31 @@
-//! What is done with a request before its handler is called, if the server is behind a proxy: its
-//! client is found ([`Config::trusted_proxies`]), and the prefix is taken off its path
-//! ([`Config::prefix`]).
+//! What is done with a request before its handler is called, as far as it is configured: its client is
+//! found ([`Config::trusted_proxies`]), a request that is not encrypted is redirected
+//! ([`Config::https_redirect`]), and the prefix is taken off its path ([`Config::prefix`]).
 //!
-//! A request that cannot be handled is responded to here: 400 if a trusted proxy reports the client
-//! in a form that is not valid, 301 from the prefix to its directory, and 404 outside of it.
+//! A request that the handler does not get is responded to here: 400 if a trusted proxy reports the
+//! client in a form that is not valid, a redirect to HTTPS, 301 from the prefix to its directory, and
+//! 404 outside of it.
 
 use doorstep_core::forwarded;
 use doorstep_core::http1::{Head, HeadOffsets, Inbox, Outbox, Reject, Storage};
 
 use super::Session;
 use crate::config::Config;
+use crate::net::UNIX_PEER;
 use crate::observer::notify_observer;
 
 /// Whether any of this is to be done.
 pub(super) fn is_configured(config: &Config) -> bool {
-    !config.trusted_proxies.is_empty() || !config.prefix.is_empty()
+    !config.trusted_proxies.is_empty()
+        || !config.prefix.is_empty()
+        || config.https_redirect.is_some()
 }
 
 /// A request that is not for the handler.
 enum Refusal {
     BadForwarded,
+    /// To this port of HTTPS.
+    NotEncrypted(u16),
     /// To the prefix with a slash.
     Redirect,
     OutsidePrefix,
@@ -36,7 +42,8 @@ impl Session<'_> {
         let end = inbox.buffered().len() - inbox.unread().len();
         let bytes = inbox.buffered().get(end.saturating_sub(head.size())..end);
         let view = head.view(bytes.unwrap_or_default());
-        let admitted = self.find_client(&view).and_then(|()| self.below_prefix(view));
+        let admitted = self.find_client(&view).and_then(|()| self.check_encryption());
+        let admitted = admitted.and_then(|()| self.below_prefix(view));
         let refusal = match admitted {
             Ok(head) => return Some(head.offsets()),
             Err(refusal) => refusal,
@@ -47,6 +54,7 @@ impl Session<'_> {
                 state.view.reject = Some(Reject::BadForwarded);
                 Ok(())
             }
+            Refusal::NotEncrypted(port) => state.redirect_to_https(port),
             Refusal::OutsidePrefix => state.respond(404).error_page(""),
             Refusal::Redirect => {
                 let head = state.head();
@@ -74,6 +82,19 @@ impl Session<'_> {
             notify_observer(|| self.context.observer.on_error(peer.ip(), message));
         }
         Ok(())
+    }
+
+    /// Whether the request came as it has to. One of a Unix socket comes from this machine, and need
+    /// not be encrypted.
+    fn check_encryption(&self) -> Result<(), Refusal> {
+        let Some(port) = self.context.config.https_redirect else { return Ok(()) };
+        let stream = self.context.connection.stream();
+        let reported = self.client.and_then(|client| client.is_https);
+        let is_https = reported.unwrap_or_else(|| stream.is_https());
+        match is_https || stream.peer_addr() == UNIX_PEER {
+            true => Ok(()),
+            false => Err(Refusal::NotEncrypted(port)),
+        }
     }
 
     /// The head without the prefix.
