@@ -142,7 +142,7 @@ fn a_restart_on_inherited_sockets_under_load_fails_no_request() {
     }
 }
 
-/// A socket that receives what a service manager is told.
+/// A socket that receives the notifications of a service manager.
 fn notified(path: &Path) -> UnixDatagram {
     let socket = UnixDatagram::bind(path).expect("it can be bound");
     socket.set_read_timeout(Some(Duration::from_secs(10))).expect("it can be set");
@@ -156,7 +156,7 @@ fn message(socket: &UnixDatagram) -> String {
 }
 
 #[test]
-fn a_service_manager_is_told_of_the_start_the_progress_and_the_stop() {
+fn a_service_manager_is_notified_of_the_start_the_progress_and_the_stop() {
     let place = Place::new();
     for (n, runtime) in RUNTIMES.into_iter().enumerate() {
         let path = place.path(&format!("notify-{n}"));

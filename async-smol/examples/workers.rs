@@ -14,7 +14,7 @@
 //!
 //! ```sh
 //! W=target/release/examples/workers
-//! ./peers.py --workers 2 --only none --workloads w1-64,w1-512,w4,w13 \
+//! ./peers.py --workers 2 --only nginx --workloads w1-64,w1-512,w4,w13 \
 //!   --add "threads=$W threads {workers} {port} {root}" \
 //!   --add "reuseport=$W reuseport {workers} {port} {root}" \
 //!   --add "processes=$W processes {workers} {port} {root}"

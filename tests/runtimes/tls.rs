@@ -354,7 +354,7 @@ on_every_runtime! {
         let config = with(config(), |c| (c.https_redirect, c.prefix) = (Some(8443), "/docs".into()));
         let server = runtime.start_with(State::app(), config);
         let response = server.client().request("GET", "/docs/a?b", &[]);
-        assert_eq!(response.header("Location"), Some("https://localhost:8443/docs/a?b"));
+        assert_eq!(response.header("Location"), Some("https://test:8443/docs/a?b"));
     }
 
     fn what_is_wrong_with_a_certificate_is_an_error(_runtime: Runtime) {

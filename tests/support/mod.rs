@@ -98,18 +98,24 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// Starts `command`: its process, what it writes to stdout, and the first line of that.
+pub(crate) fn spawn(command: &mut Command) -> (Child, BufReader<ChildStdout>, String) {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+    let mut banner = String::new();
+    stdout.read_line(&mut banner).expect("the banner is text");
+    (child, stdout, banner)
+}
+
 impl Server {
     /// Starts `command` and waits for its banner.
     pub(crate) fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the command starts");
-        let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let mut banner = String::new();
-        stdout.read_line(&mut banner).expect("the banner is text");
+        let (child, stdout, banner) = spawn(command);
         let port = banner.split(" port ").nth(1).and_then(|rest| rest.split(' ').next());
         let port = port.and_then(|digits| digits.parse().ok()).unwrap_or(0);
         let mut server = Self { child: Some(child), stdout, banner, port };

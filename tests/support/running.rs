@@ -1,6 +1,6 @@
 //! The command at work, whatever it listens on, and places for sockets.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::support::client::Client;
-use crate::support::{doorstep, root, text};
+use crate::support::{doorstep, root, spawn, text};
 
 /// The command at work, on whatever it listens on.
 pub(crate) struct Running {
@@ -22,15 +22,7 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the command starts");
-        let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let mut banner = String::new();
-        stdout.read_line(&mut banner).expect("the banner is text");
+        let (child, stdout, banner) = spawn(command);
         assert!(banner.starts_with("Serving HTTP on "), "{banner:?}");
         Self { child, stdout, banner }
     }
