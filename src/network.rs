@@ -97,17 +97,22 @@ impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
         if let Some(rate) = self.settings.rate() {
+            let rate = match rate {
+                rate if rate % (1 << 20) == 0 => format!("{}M", rate >> 20),
+                rate if rate % (1 << 10) == 0 => format!("{}K", rate >> 10),
+                rate => rate.to_string(),
+            };
             parts.push(format!("{rate} bytes/s in each direction for all clients together"));
         }
         if !self.settings.latency().is_zero() {
             let latency = humantime::format_duration(self.settings.latency());
-            parts.push(format!("round trips {latency} longer"));
+            parts.push(format!("{latency} added to each round trip"));
         }
         if let Some(cuts) = &self.cuts {
             let (percent, seed) = (cuts.percent(), cuts.seed());
-            parts.push(format!("{percent}% of responses cut, the same again with --seed {seed}"));
+            parts.push(format!("{percent}% of responses cut, the same ones with --seed {seed}"));
         }
-        write!(f, "the network is bad on purpose: {}", parts.join("; "))
+        write!(f, "the network is slow or broken on purpose: {}", parts.join("; "))
     }
 }
 

@@ -4,8 +4,8 @@
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::{Ending, Record};
 use super::escape::{escape, escape_controls, push_peer};
+use super::{Ending, Record};
 use crate::bytes::push_decimal;
 use crate::http1::date::{Civil, four_digits, two_digits};
 

@@ -143,16 +143,30 @@ mod tests {
         let seen = sequence(&cuts, "/file", 8).into_iter();
         let seen: Vec<_> =
             seen.map(|cut| cut.map(|cut| (cut.offset(Some(1000)), cut.end))).collect();
-        assert_eq!(seen, [
-            Some((947, End::Reset)), None, None, Some((672, End::Fin)), Some((426, End::Reset)), None, None, Some((781, End::Fin)),
-        ]);
+        assert_eq!(
+            seen,
+            [
+                Some((947, End::Reset)),
+                None,
+                None,
+                Some((672, End::Fin)),
+                Some((426, End::Reset)),
+                None,
+                None,
+                Some((781, End::Fin)),
+            ]
+        );
     }
 
     #[test]
     fn the_share_is_what_was_asked_for() {
-        for (percent, range) in
-            [(0.0, 0..=0), (0.5, 20..=90), (5.0, 400..=600), (99.5, 9900..=9990), (100.0, 10_000..=10_000)]
-        {
+        for (percent, range) in [
+            (0.0, 0..=0),
+            (0.5, 20..=90),
+            (5.0, 400..=600),
+            (99.5, 9900..=9990),
+            (100.0, 10_000..=10_000),
+        ] {
             let cut = sequence(&cuts(percent, 1), "/", 10_000).iter().flatten().count();
             assert!(range.contains(&cut), "{percent}: {cut}");
             assert!((cuts(percent, 1).percent() - percent).abs() < 1e-9);
@@ -177,8 +191,11 @@ mod tests {
             assert!(cut.offset(Some(10)) < 10 && cut.offset(None) < STREAM_RANGE);
             assert!(cut.offset(Some(u64::MAX)) < u64::MAX);
         }
-        let offsets: Vec<_> =
-            sequence(&cuts, "/x", 500).into_iter().flatten().map(|cut| cut.offset(Some(10))).collect();
+        let offsets: Vec<_> = sequence(&cuts, "/x", 500)
+            .into_iter()
+            .flatten()
+            .map(|cut| cut.offset(Some(10)))
+            .collect();
         assert!((0..10).all(|n| offsets.contains(&n)), "every place is possible");
     }
 }

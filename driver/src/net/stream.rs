@@ -267,7 +267,8 @@ impl Stream {
             Kind::Memory(memory) => memory.send(bytes),
             Kind::Proxied(proxied) => proxied.inner.send(bytes, more),
             Kind::Relayed(relayed) => send::send(&relayed.socket, bytes, more),
-            Kind::Cut(cut) => cut.send_by(bytes.len(), |inner, n| inner.send(&bytes[..n], more && n == bytes.len())),
+            Kind::Cut(cut) => cut
+                .send_by(bytes.len(), |inner, n| inner.send(&bytes[..n], more && n == bytes.len())),
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.send(bytes, more),
         }
