@@ -105,7 +105,7 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     config.containment.enter(&config.root, config.cgi.as_ref())?;
 
     let logs = Logs::open(config)?;
-    let relay = config.network.as_ref().map(|network| network.start(&logs)).transpose()?;
+    let relay = config.network.as_ref().map(|network| network.start(config, &logs)).transpose()?;
     reports.go_to(logs.reporter());
     if let (Some(signals), Served::Listeners(server)) = (signals, &server) {
         let processes = cgi.as_ref().map(Cgi::process_limit).cloned();

@@ -5,12 +5,13 @@
 
 mod support;
 
+#[allow(dead_code, reason = "other tests use all of it")]
 #[path = "support/running.rs"]
 mod running;
 
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -19,7 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use regex::Regex;
-use running::{Place, Running, failure};
+use running::{Place, Running, failure, tcp_listener};
 use support::client::Client;
 use support::{RUNTIMES, Server, doorstep, root, serve, text};
 use tempfile::TempDir;
@@ -278,6 +279,7 @@ fn a_stop_resets_what_does_not_arrive_within_the_grace() {
 
 #[test]
 fn a_client_that_leaves_is_noticed() {
+    let cut = Regex::new("\"GET /big HTTP/1.1\" 200 [0-9]+ cut\n").expect("it is a pattern");
     for runtime in RUNTIMES {
         let root = root_with(20 << 20);
         let server = serve(root.path(), &[runtime, "--latency=10ms"]);
@@ -287,7 +289,6 @@ fn a_client_that_leaves_is_noticed() {
         client.reset();
         assert_eq!(server.get("/a.txt").body, b"hello\n");
         let log = log(server);
-        let cut = Regex::new("\"GET /big HTTP/1.1\" 200 [0-9]+ cut\n").expect("it is a pattern");
         assert!(cut.is_match(&log), "{log}");
     }
 }
@@ -308,9 +309,8 @@ fn an_idle_connection_is_evicted_for_a_new_one() {
 fn the_connection_of_inetd_is_slow_too() {
     let place = Place::new();
     for runtime in RUNTIMES {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-        let address = listener.local_addr().expect("it is bound");
-        let mut client = Client::connect(address.port());
+        let (listener, port) = tcp_listener();
+        let mut client = Client::connect(port);
         let (accepted, _) = listener.accept().expect("a client has connected");
         let arguments = ["--inetd", runtime, "--latency=200ms"];
         let mut command = place.doorstep(&arguments);
@@ -333,7 +333,7 @@ fn the_connection_of_inetd_is_slow_too() {
 fn bad_values_are_usage_errors() {
     for (arguments, remedy) in [
         (&["--rate=0"][..], "for no limit, leave the option out"),
-        (&["--latency=2h"], "from 0 to 60s"),
+        (&["--latency=2h"], "from 0 to 10s"),
         (&["--cut=101"], "a percentage from 0 to 100"),
         (&["--seed=1"], "--cut <PERCENT>"),
     ] {

@@ -64,7 +64,7 @@ fn rate(word: &str) -> Result<u64, &'static str> {
 
 /// The time of a round trip.
 fn latency(word: &str) -> Result<Duration, &'static str> {
-    const EXPECTED: &str = "must be a time from 0 to 60s, such as 150ms";
+    const EXPECTED: &str = "must be a time from 0 to 10s, such as 150ms";
     let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
     if is_number && word != "0" {
         return Err("needs a unit, such as 150ms or 2s"); // milliseconds are meant as often as seconds
@@ -112,7 +112,7 @@ mod tests {
         }
         let slow = settings(&["--rate", "1", "--latency", "1.5s"]);
         assert_eq!((slow.rate(), slow.latency()), (Some(1), Duration::from_millis(1500)));
-        assert_eq!(settings(&["--latency", "60s"]).rate(), None);
+        assert_eq!(settings(&["--latency", "10s"]).rate(), None);
         for (word, percent) in [("5", 5.0), ("0.5", 0.5), ("100%", 100.0), ("0", 0.0)] {
             assert_eq!(parse(&["--cut", word]).unwrap().cut(), Some((percent, None)), "{word}");
         }
@@ -127,10 +127,10 @@ mod tests {
             (&["--rate", "fast"], "such as 200K or 1M"),
             (&["--rate=-1"], "such as 200K or 1M"),
             (&["--rate", "none"], "such as 200K or 1M"),
-            (&["--latency", "61s"], "from 0 to 60s, such as 150ms"),
-            (&["--latency", "none"], "from 0 to 60s, such as 150ms"),
+            (&["--latency", "11s"], "from 0 to 10s, such as 150ms"),
+            (&["--latency", "none"], "from 0 to 10s, such as 150ms"),
             (&["--latency", "150"], "needs a unit, such as 150ms or 2s"),
-            (&["--latency", ""], "from 0 to 60s, such as 150ms"),
+            (&["--latency", ""], "from 0 to 10s, such as 150ms"),
             (&["--cut", "101"], "from 0 to 100, such as 5 or 0.5"),
             (&["--cut=-1"], "from 0 to 100, such as 5 or 0.5"),
             (&["--cut", "NaN"], "from 0 to 100, such as 5 or 0.5"),

@@ -9,7 +9,15 @@ use crate::net::End;
 impl ExchangeState<'_> {
     /// Plans the cut of this response, if it is to have one. To be called when bytes are about to be
     /// sent or added to the body.
+    #[inline]
     pub(super) fn plan_cut(&mut self) {
+        if self.connection().stream().cut_stream().is_some() {
+            self.plan_cut_in_body();
+        }
+    }
+
+    #[cold]
+    fn plan_cut_in_body(&mut self) {
         if let Some(stream) = self.connection().stream().cut_stream()
             && !self.view.cut_planned
             && self.view.sent.status > 0

@@ -84,7 +84,7 @@ impl Cuts {
         let chance = scaled(number(&choice, 0), ALL.into());
         (chance < self.share.into()).then(|| Cut {
             position: number(&choice, 1),
-            end: if number(&choice, 2) % 2 == 0 { End::Fin } else { End::Reset },
+            end: if number(&choice, 2).is_multiple_of(2) { End::Fin } else { End::Reset },
         })
     }
 }
@@ -106,7 +106,7 @@ fn number(digest: &[u8], at: usize) -> u64 {
 
 /// A random number below `range`, which is 0 if the range is.
 fn scaled(random: u64, range: u64) -> u64 {
-    (u128::from(random) * u128::from(range) >> 64) as u64
+    ((u128::from(random) * u128::from(range)) >> 64) as u64
 }
 
 #[cfg(test)]

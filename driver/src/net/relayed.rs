@@ -60,6 +60,14 @@ pub struct RelayEnd {
     pub ending: RelayEnding,
 }
 
+impl RelayEnd {
+    /// Sets the size of the receive buffer of the client's socket, in bytes: what a client has sent that
+    /// was not read yet. Without that, the buffer grows to some megabytes. Errors are ignored.
+    pub fn set_receive_buffer(&self, size: usize) {
+        let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&self.client, size);
+    }
+}
+
 /// How the server has ended a connection, once its end of input was read.
 #[derive(Debug, Clone)]
 pub struct RelayEnding(Arc<Flags>);
