@@ -341,3 +341,20 @@ fn bad_values_are_usage_errors() {
         assert!(stderr.contains(remedy) && code == Some(2), "{arguments:?}: {stderr}");
     }
 }
+
+/// docs/network.md: the example at its beginning.
+#[test]
+fn the_example_of_the_guide_runs() {
+    let guide = include_str!("../docs/network.md");
+    let line = guide.lines().find_map(|line| line.strip_prefix("doorstep "));
+    let arguments: Vec<_> = line.expect("it has one").split(' ').collect();
+    let root = root();
+    let server = serve(root.path(), &[&arguments[..], &["--seed=1"]].concat());
+    let (response, took) = time(|| server.get("/missing"));
+    assert_eq!(response.status, 404);
+    assert!(took >= Duration::from_millis(300), "{took:?}");
+    let log = log(server);
+    let said =
+        guide.lines().find_map(|line| line.split_once("] the network is ")?.1.split("; 5%").next());
+    assert!(log.contains(said.expect("the guide quotes it")), "{log}");
+}
