@@ -96,6 +96,19 @@ fn clients_share_the_rate() {
 }
 
 #[test]
+fn a_small_response_does_not_wait_for_a_large_one() {
+    for runtime in RUNTIMES {
+        let root = root_with(5_000_000);
+        let server = serve(root.path(), &[runtime, "--rate", "5000"]);
+        let mut large = server.client();
+        large.send(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n"); // 13 s for what is buffered of it
+        large.peek();
+        assert_eq!(server.get("/a.txt").body, b"hello\n");
+        large.reset();
+    }
+}
+
+#[test]
 fn uploads_are_slow_and_scripts_know_the_client() {
     for runtime in RUNTIMES {
         let root = root();
@@ -251,7 +264,7 @@ fn curl_resumes_until_it_has_everything() {
 fn a_stop_delivers_what_is_on_its_way_within_the_grace() {
     for runtime in RUNTIMES {
         let root = root_with(60_000);
-        let options = [runtime, "--rate=100000", "--latency=400ms", "--grace=20s"];
+        let options = [runtime, "--rate=100000", "--latency=400ms", "--grace=none"];
         let mut server = serve(root.path(), &options);
         let mut client = server.client();
         client.send(b"GET /big HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");

@@ -83,7 +83,8 @@ pub struct SlowNetwork {
 #[derive(Debug)]
 #[must_use = "what is on its way is lost if the process ends: see `finish`"]
 pub struct Relaying {
-    stop: Option<Sender<Instant>>,
+    /// Until when to go on; `None` is no limit.
+    stop: Sender<Option<Instant>>,
     thread: JoinHandle<()>,
 }
 
@@ -114,7 +115,7 @@ impl SlowNetwork {
         let (settings, connections) = (self.settings, self.connections.clone());
         let run = move || async_io::block_on(relay_all(settings, connections, stopping));
         let thread = thread::Builder::new().name("network".into()).spawn(run)?;
-        Ok(Relaying { stop: Some(stop), thread })
+        Ok(Relaying { stop, thread })
     }
 }
 
@@ -122,11 +123,8 @@ impl Relaying {
     /// When the server has ended: sends what is on its way, at most for `timeout`, and ends the thread.
     /// What is not sent then is lost, and its connection reset. Connections that are relayed afterwards
     /// are reset.
-    pub fn finish(mut self, timeout: Duration) {
-        let now = Instant::now();
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.try_send(now.checked_add(timeout).unwrap_or(now));
-        }
+    pub fn finish(self, timeout: Duration) {
+        let _ = self.stop.try_send(Instant::now().checked_add(timeout));
         let _ = self.thread.join();
     }
 }
@@ -163,7 +161,7 @@ impl Drop for Open {
 async fn relay_all(
     settings: NetworkSettings,
     connections: Receiver<RelayEnd>,
-    stopping: Receiver<Instant>,
+    stopping: Receiver<Option<Instant>>,
 ) {
     let shared = Rc::new(Shared {
         settings,
@@ -191,7 +189,12 @@ async fn relay_all(
         while let Ok(end) = connections.try_recv() {
             spawn(end);
         }
-        let late = async { _ = Timer::at(until).await };
+        let late = async {
+            match until {
+                Some(until) => _ = Timer::at(until).await,
+                None => future::pending().await,
+            }
+        };
         let done = async {
             loop {
                 let closed = shared.closed.listen();
