@@ -23,12 +23,17 @@ use doorstep_driver::event_listener::Event;
 use doorstep_driver::net::{
     self, DelayQueue, End, Line, NetworkSettings, PeerState, Relay, RelayEnd, RelayEnding,
 };
+use doorstep_driver::os;
 use smol::channel::{self, Receiver, Sender};
 use smol::{LocalExecutor, future};
 
 /// How long a client that takes nothing keeps what it has not received, when the server has closed
 /// the connection.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a reset waits at most for the client to receive what was sent before it, and how often it
+/// is looked whether it has. A reset discards what was not received.
+const RESET_TIMEOUT: Duration = Duration::from_secs(1);
+const RESET_INTERVAL: Duration = Duration::from_millis(10);
 /// How often it is looked whether the server has closed its end, after its last byte was sent. The
 /// client then has as much time to close its own.
 const CLOSE_INTERVAL: Duration = Duration::from_secs(1);
@@ -214,6 +219,8 @@ struct Connection {
     client: Async<TcpStream>,
     server: Async<UnixStream>,
     ending: RelayEnding,
+    /// How many bytes the client had acknowledged before any were sent, as the system counts.
+    acked: Option<u64>,
     to_client: Direction,
     to_server: Direction,
     open: Open,
@@ -223,6 +230,8 @@ struct Connection {
 struct Direction {
     queue: RefCell<DelayQueue>,
     changed: Event,
+    /// How many bytes were written.
+    written: Cell<u64>,
     /// How long a receiver may take nothing, after the end of the sender.
     timeout: Duration,
 }
@@ -235,6 +244,7 @@ impl Connection {
         }
         let RelayEnd { client, server, ending, .. } = end;
         Ok(Self {
+            acked: os::bytes_acked(&client),
             client: Async::new_nonblocking(client)?,
             server: Async::new_nonblocking(server)?,
             ending,
@@ -251,7 +261,7 @@ impl Connection {
     /// Relays both directions until they have ended, or one of them has failed: closing both sockets
     /// then resets the client's connection.
     async fn relay(self) -> io::Result<()> {
-        let Self { client, server, ending, to_client, to_server, open } = self;
+        let Self { client, server, ending, acked, to_client, to_server, open } = self;
         let shared = open.0.clone();
         let down = async {
             let end = || if ending.is_reset() { End::Reset } else { End::Fin };
@@ -262,7 +272,15 @@ impl Connection {
                 future::pending().await
             };
             match future::or(to_client.deliver(&client), reading).await? {
-                End::Reset => return Err(ErrorKind::ConnectionReset.into()),
+                End::Reset => {
+                    let all = acked.map(|acked| acked.saturating_add(to_client.written.get()));
+                    let received = || os::bytes_acked(&client) >= all; // `None` if it is not known
+                    let begin = Instant::now();
+                    while !received() && begin.elapsed() < RESET_TIMEOUT {
+                        Timer::after(RESET_INTERVAL).await;
+                    }
+                    return Err(ErrorKind::ConnectionReset.into());
+                }
                 End::Fin => net::set_reset_on_close(&client, false)?,
             }
             client.get_ref().shutdown(Shutdown::Write)?;
@@ -294,7 +312,7 @@ impl Connection {
 
 impl Direction {
     fn new(queue: DelayQueue, timeout: Duration) -> Self {
-        Self { queue: RefCell::new(queue), changed: Event::new(), timeout }
+        Self { queue: RefCell::new(queue), changed: Event::new(), written: Cell::new(0), timeout }
     }
 
     fn update(&self, change: impl FnOnce(&mut DelayQueue)) {
@@ -360,7 +378,10 @@ impl Direction {
                     }
                     let written = target.get_ref().write(self.queue.borrow().arrived(now));
                     match written {
-                        Ok(n) => self.update(|queue| queue.take(n)),
+                        Ok(n) => {
+                            self.written.set(self.written.get() + n as u64);
+                            self.update(|queue| queue.take(n));
+                        }
                         Err(error) if is_temporary(&error) => self.wait_writable(target).await?,
                         Err(error) => return Err(error),
                     }
