@@ -11,6 +11,7 @@ mod containment;
 mod files;
 mod limits;
 mod logging;
+mod network;
 mod proxies;
 mod sockets;
 #[cfg(feature = "tls")]
@@ -33,6 +34,7 @@ use files::FileOptions;
 use limits::LimitOptions;
 use logging::LogOptions;
 pub(crate) use logging::LogTargets;
+pub(crate) use network::NetworkOptions;
 use proxies::ProxyOptions;
 pub(crate) use sockets::BindAddress;
 use sockets::SocketOptions;
@@ -125,6 +127,9 @@ pub(crate) struct Arguments {
     #[cfg(feature = "tls")]
     #[command(flatten)]
     pub(crate) tls: TlsOptions,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkOptions,
 
     /// Disable the access log: log errors only, not requests
     ///
