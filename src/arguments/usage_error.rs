@@ -3,16 +3,19 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, CommandFactory};
 use doorstep_core::log;
 
 use super::{Arguments, files, values};
 
 /// The error to print for `error`, which clap has found in `words`, the command line.
 pub(super) fn explain(error: clap::Error, words: &[OsString]) -> clap::Error {
-    let mut command = Arguments::command();
+    let mut command = Arguments::definition();
     command.build(); // adds --help and --version
+    let name = words.get(1).and_then(|word| word.to_str());
+    let subcommand = name.and_then(|name| command.find_subcommand(name)).cloned();
+    let mut command = subcommand.unwrap_or(command);
     let mut error = match better_message(&error, &command, words) {
         Some(message) => command.error(error.kind(), message),
         None => error,
@@ -185,7 +188,8 @@ mod tests {
 
     #[test]
     fn b_271_tips_name_only_options_that_the_help_shows() {
-        let shown = visible_options(&Arguments::command()).map(str::to_owned).collect::<Vec<_>>();
+        let shown =
+            visible_options(&Arguments::definition()).map(str::to_owned).collect::<Vec<_>>();
         for word in ["--pot", "--pp", "--cgg", "--prt", "--xyz", "--timeout-idel", "--hiden", "--x"]
         {
             let text = plain(&[word]);
