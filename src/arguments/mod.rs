@@ -186,7 +186,9 @@ impl Arguments {
     fn parse(words: &[OsString]) -> Result<Self, clap::Error> {
         let check = |arguments: Self| match arguments.check() {
             Ok(()) => Ok(arguments),
-            Err(message) => Err(Self::definition().error(ErrorKind::ValueValidation, message)),
+            Err(message) => {
+                Err(usage_error::command_of(words).error(ErrorKind::ValueValidation, message))
+            }
         };
         let matches = Self::definition().try_get_matches_from(words);
         let parsed = matches.and_then(|matches| Self::from_arg_matches(&matches)).and_then(check);
@@ -266,7 +268,7 @@ mod tests {
     fn b_272_one_port_in_any_position() {
         assert_eq!(parse(&["8001"]).unwrap().port, Some(8001));
         assert_eq!(parse(&["-q", "0", "-d", "x"]).unwrap().port, Some(0));
-        assert_eq!(parse(&["8000", "8001"]).unwrap_err(), ErrorKind::UnknownArgument);
+        assert_eq!(parse(&["8000", "8001"]).unwrap_err(), ErrorKind::ArgumentConflict);
     }
 
     #[test]

@@ -11,11 +11,7 @@ use super::{Arguments, files, values};
 
 /// The error to print for `error`, which clap has found in `words`, the command line.
 pub(super) fn explain(error: clap::Error, words: &[OsString]) -> clap::Error {
-    let mut command = Arguments::definition();
-    command.build(); // adds --help and --version
-    let name = words.get(1).and_then(|word| word.to_str());
-    let subcommand = name.and_then(|name| command.find_subcommand(name)).cloned();
-    let mut command = subcommand.unwrap_or(command);
+    let mut command = command_of(words);
     let mut error = match better_message(&error, &command, words) {
         Some(message) => command.error(error.kind(), message),
         None => error,
@@ -31,8 +27,22 @@ pub(super) fn explain(error: clap::Error, words: &[OsString]) -> clap::Error {
     error
 }
 
+/// The command that `words` are the arguments of: the whole one, or that of a subcommand.
+pub(super) fn command_of(words: &[OsString]) -> Command {
+    let mut command = Arguments::definition();
+    command.build(); // adds --help and --version
+    let name = words.get(1).and_then(|word| word.to_str());
+    let subcommand = name.and_then(|name| command.find_subcommand(name)).cloned();
+    subcommand.unwrap_or(command)
+}
+
 /// The message for a mistake that clap does not explain.
 fn better_message(error: &clap::Error, command: &Command, words: &[OsString]) -> Option<String> {
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
+        && command.find_subcommand(word).is_none()
+    {
+        return Some(format!("unexpected argument {word:?}")); // one word too many
+    }
     let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
         return None;
     };
@@ -154,6 +164,15 @@ mod tests {
             assert!(text.contains("give the port without an option: doorstep 8000\n"), "{text}");
             assert!(text.contains("Usage: doorstep [OPTIONS] [PORT]"), "{text}");
         }
+    }
+
+    #[test]
+    fn b_272_one_word_too_many() {
+        let text = plain(&["8000", "80\x1b[31m"]);
+        assert!(text.starts_with("error: unexpected argument \"80\\u{1b}[31m\"\n"), "{text}");
+        assert!(text.contains("Usage: doorstep [OPTIONS] [PORT]"), "{text}");
+        let text = plain(&["8000", "check"]);
+        assert!(text.contains("'check' cannot be used with '[PORT]'"), "{text}");
     }
 
     #[test]
