@@ -170,6 +170,11 @@ impl FileOptions {
         }
     }
 
+    /// Whether `--content-type` is given: then files of unknown types are intended.
+    pub(crate) fn has_default_type(&self) -> bool {
+        self.content_type.is_some()
+    }
+
     /// Whether pages of other origins may read responses, and CORS preflights are responded to.
     pub(crate) fn cors(&self) -> bool {
         self.cors
