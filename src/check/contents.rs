@@ -16,6 +16,9 @@ pub(super) fn private_key(file: File) -> io::Result<Option<&'static str>> {
 /// A PEM key (RFC 7468) or a key of PuTTY. The line must be followed by the key: in documentation it
 /// often is not.
 fn find_key(content: &[u8]) -> Option<&'static str> {
+    if content.contains(&0) {
+        return None; // a program, which may contain the text of one
+    }
     let mut lines = content.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
     while let Some(line) = lines.next() {
         if line.starts_with(b"PuTTY-User-Key-File-") {
@@ -77,6 +80,7 @@ mod tests {
             "The file begins with -----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIKx1",
             "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----\n",
             "-----BEGIN PRIVATE KEY-----",
+            "\0\n-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIKx1",
             "",
         ] {
             assert_eq!(find_key(text.as_bytes()), None, "{text}");
