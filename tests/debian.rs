@@ -57,8 +57,8 @@ fn the_package_is_valid_and_can_be_installed_and_removed() {
     let version = run(Command::new(&command).arg("--version"));
     assert_eq!(version, format!("doorstep {}\n", env!("CARGO_PKG_VERSION")));
     let page = root.path().join("usr/share/man/man1/doorstep.1.gz");
-    let manual = run(Command::new("mandoc").args(["-Tmarkdown", "-W", "error"]).arg(&page));
-    assert!(manual.contains("# EXIT STATUS\n"), "{manual}");
+    let manual = run(Command::new("mandoc").args(["-Thtml", "-W", "error"]).arg(&page));
+    assert!(manual.contains("id=\"EXIT_STATUS\""), "{manual}");
     let unit = fs::read_to_string(root.path().join("usr/lib/systemd/system/doorstep.service"));
     let unit = unit.expect("it is installed");
     assert!(unit.contains("\nExecStart=/usr/bin/doorstep ") && !unit.contains("/usr/local"));
