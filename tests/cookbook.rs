@@ -28,8 +28,8 @@ use regex::Regex;
 use tempfile::TempDir;
 
 /// Options of recipes that doorstep may not have yet: such a recipe is not run.
-const PLANNED: [&str; 7] =
-    ["--qr", "--count", "--upload", "--no-archive", "--rate", "--latency", "--seed"];
+const PLANNED: [&str; 8] =
+    ["--qr", "--count", "--upload", "--no-archive", "--rate", "--latency", "--cut", "--seed"];
 
 /// The ports of the recipes.
 const PORTS: [&str; 3] = ["8000", "8080", "8443"];
