@@ -1,4 +1,4 @@
-//! What the command prints and ends: the help's relatives, such as the manual.
+//! Printing what the command computes and does not serve: the manual, completions, reports.
 
 use std::io::{self, ErrorKind, Write};
 

@@ -334,7 +334,12 @@ fn a_directory_or_an_option_that_is_invalid_is_a_usage_error() {
         assert!(error.contains(expected) && error.contains("doorstep check DIR"), "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
-    for options in [&["--format", "xml"][..], &["--port", "1"], &["--mime-types", "/missing"]] {
+    for options in [
+        &["--format", "xml"][..],
+        &["--port", "1"],
+        &["--mime-types", "/missing"],
+        &["--spa", "b.html"],
+    ] {
         assert_eq!(check(root.path(), options).status.code(), Some(2), "{options:?}");
     }
 }

@@ -165,39 +165,39 @@ fn run_recipe(number: usize) {
             assert!(found.expect("there is a shell").status.success(), "{need} is not installed");
         }
     }
-    let kitchen = Kitchen::new();
+    let workspace = Workspace::new();
     for step in recipe.steps {
         match step {
             Step::File(name, text) => {
-                fs::write(kitchen.home().join(name), kitchen.with_ports(&text))
+                fs::write(workspace.home().join(name), workspace.with_ports(&text))
                     .expect("it is ours");
             }
             Step::Run { script, prints } => {
-                let output = kitchen.run(&script);
+                let output = workspace.run(&script);
                 let printed = String::from_utf8_lossy(&output.stdout);
                 let errors = String::from_utf8_lossy(&output.stderr);
                 let log =
-                    fs::read_to_string(kitchen.home().join(".server.err")).unwrap_or_default();
+                    fs::read_to_string(workspace.home().join(".server.err")).unwrap_or_default();
                 assert!(
                     output.status.success(),
                     "{number}. {}\n{script}\nprints: {printed}\nerrors: {errors}\nserver: {log}",
                     recipe.title
                 );
                 if let Some(expected) = prints {
-                    let expected = kitchen.with_ports(&expected);
+                    let expected = workspace.with_ports(&expected);
                     assert!(
                         matches(&expected, &printed),
                         "{script}\nprints: {printed}\nnot: {expected}"
                     );
                 }
             }
-            Step::Cleanup(script) => kitchen.cleanup.borrow_mut().push(script),
+            Step::Cleanup(script) => workspace.cleanup.borrow_mut().push(script),
         }
     }
 }
 
 /// Where a recipe is run.
-struct Kitchen {
+struct Workspace {
     home: TempDir,
     /// A free port for each of [`PORTS`].
     ports: [String; 3],
@@ -206,7 +206,7 @@ struct Kitchen {
     runs: Cell<usize>,
 }
 
-impl Kitchen {
+impl Workspace {
     fn new() -> Self {
         let home = tempfile::tempdir().expect("a temporary directory can be made");
         fs::set_permissions(home.path(), Permissions::from_mode(0o755)).expect("it is ours");
@@ -252,7 +252,7 @@ impl Kitchen {
     }
 }
 
-impl Drop for Kitchen {
+impl Drop for Workspace {
     fn drop(&mut self) {
         let cleanup = self.cleanup.take();
         cleanup.iter().for_each(|script| drop(self.run(script)));

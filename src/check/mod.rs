@@ -23,6 +23,7 @@ use doorstep_core::site::media_type::MediaTypes;
 use doorstep_driver::os::{self, Root, Symlinks};
 
 use crate::arguments::{CheckOptions, ReportFormat};
+use crate::config::check_spa_page;
 use crate::failure::Failure;
 use crate::stdout;
 use walk::Checker;
@@ -41,6 +42,9 @@ pub(crate) fn run(options: CheckOptions) -> Result<ExitCode, Failure> {
     let scripts = cgi.settings(&path)?.map(|cgi| cgi.directories.paths().collect());
     let has_default_type = files.has_default_type();
     let mut site = files.site()?;
+    if let Some(page) = &site.spa {
+        check_spa_page(&path, symlinks, page)?;
+    }
     // Whether a directory could be read is asked even if it would not be listed.
     site.listing = true;
     let mut types: MediaTypes = site.media_types.clone();
