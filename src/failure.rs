@@ -20,6 +20,8 @@ pub(crate) enum Failure {
     Directory(PathBuf, io::Error),
     /// The path to serve is not a directory.
     NotADirectory(PathBuf),
+    /// The directory to check cannot be read.
+    CheckDirectory(PathBuf, io::Error),
     /// The page of `--spa` cannot be served, and why.
     SpaPage(String, String),
     /// The file of MIME types cannot be read.
@@ -80,7 +82,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Directory(..) | Self::NotADirectory(_) | Self::SpaPage(..) => 2,
-            Self::MimeTypes(..) | Self::MimeTypesLine(..) => 2,
+            Self::CheckDirectory(..) | Self::MimeTypes(..) | Self::MimeTypesLine(..) => 2,
             Self::ScriptDirectory(_) | Self::User(..) | Self::LogFile { .. } => 2,
             Self::AuthFile(_) | Self::AuthFileServed(_) | Self::AuthVariable(..) => 2,
             Self::InheritedAndBind | Self::ServerUser(..) => 2,
@@ -107,6 +109,11 @@ impl fmt::Display for Failure {
             Self::NotADirectory(path) => write!(
                 f,
                 "not a directory: {path:?}; give the directory that contains it with --directory"
+            ),
+            Self::CheckDirectory(path, error) => write!(
+                f,
+                "cannot check {path:?}: {error}; give a directory that this user may read: doorstep \
+                 check DIR"
             ),
             Self::SpaPage(page, reason) => write!(
                 f,
