@@ -11,7 +11,7 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use doorstep_core::site::listing::{Rows, View};
+use doorstep_core::site::listing::{Page, Rows, View};
 use doorstep_core::site::{NotServed, Site};
 
 use crate::config::FLUSH_THRESHOLD;
@@ -102,7 +102,9 @@ impl ListingPermits {
         match (listed, why) {
             (_, Some(why)) => Err(why),
             (Err(error), None) => Err(ListingError::Io(error)),
-            (Ok(()), None) => Ok(Listing { bytes: rows.write(path), _permit: permit }),
+            (Ok(()), None) => {
+                Ok(Listing { bytes: rows.write(&Page::new(site, path)), _permit: permit })
+            }
         }
     }
 }

@@ -9,13 +9,15 @@
 
 use super::dates::{Dates, Moment};
 use super::name::Name;
-use super::{Column, Entry, Kind, Rows, View};
+use super::style::{HTML_HEAD, STYLE};
+use super::{Column, Entry, Kind, Page, Rows, View};
 use crate::bytes::push_decimal;
 use crate::page::escape_html;
 
-/// Appends the page for the clean path `clean`. The root has no link to a parent (B-149 to B-155).
-pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
+/// Appends the page. The root has no link to a parent (B-149 to B-155).
+pub(super) fn render(out: &mut Vec<u8>, page: &Page<'_>, rows: &Rows) {
     const TITLE: &[u8] = b"Directory listing for /";
+    let clean = page.path;
     let slash: &[u8] = if clean.is_empty() { b"" } else { b"/" };
 
     // Each name twice, and most of what is between them and after them.
@@ -26,7 +28,9 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
         escape_html(out, clean);
         out.extend_from_slice(slash);
     }
-    out.extend_from_slice(b"</h1>\n<main>\n<table>\n<caption>");
+    out.extend_from_slice(b"</h1>\n");
+    controls(out, page, rows);
+    out.extend_from_slice(b"<main>\n<table>\n<caption>");
     caption(out, rows);
     out.extend_from_slice(b"</caption>\n<thead><tr>");
     for (column, heading) in
@@ -47,6 +51,15 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
         out.extend_from_slice(b"<p>Nothing here.</p>\n");
     }
     out.extend_from_slice(b"</main>\n</html>\n");
+}
+
+/// The controls between the heading and the table: each is a form of its own, in one `<div>`, and
+/// stands only on the page of a site that has it.
+#[expect(unused_variables, clippy::needless_pass_by_ref_mut, reason = "no control yet")]
+fn controls(out: &mut Vec<u8>, page: &Page<'_>, rows: &Rows) {
+    // Each control checks for itself whether it is shown, by `page.site` and `page.path`.
+    // archive_form::render(out, page, rows);
+    // upload_form::render(out, page);
 }
 
 /// The number of entries, how many of them are shown, and a button that moves directories.
@@ -142,44 +155,6 @@ fn size(out: &mut Vec<u8>, n: u64) {
     }
     out.push(UNITS[power as usize - 1]);
 }
-
-const HTML_HEAD: &str = r#"<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>"#;
-
-const STYLE: &str = r#"</title>
-<style>
-:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif }
-body { max-width: 60rem; margin: 0 auto; padding: 1.5rem }
-h1 { font-size: 1.3rem; font-weight: 600; padding: 0 .5rem; overflow-wrap: anywhere }
-table { width: 100%; border-collapse: collapse }
-caption { text-align: left; font-size: .85rem; padding: .35rem .5rem }
-th { text-align: left; font-size: .85rem; font-weight: 500 }
-form { display: inline }
-button { font: inherit; background: none; border: 0; padding: .2rem 0; cursor: pointer }
-[aria-sort] { font-weight: 700 }
-[aria-sort] button::after { content: " \2191" }
-[aria-sort="descending"] button::after { content: " \2193" }
-th, td { padding: .35rem .5rem; border-bottom: 1px solid #8883; vertical-align: baseline }
-td:first-child a { overflow-wrap: anywhere; white-space: pre-wrap }
-:is(th, td):nth-child(n+2) { white-space: nowrap; font-variant-numeric: tabular-nums }
-:is(th, td):nth-child(3) { text-align: right }
-td:nth-child(n+2) { opacity: .8 }
-tr:hover td { background: #8881 }
-a, button { color: light-dark(#0550ae, #79b8ff); text-decoration: none }
-td a[href$="/"] { font-weight: 600 }
-:is(a, button):hover, caption button { text-decoration: underline }
-:focus-visible { outline: 2px solid; outline-offset: 2px; border-radius: 2px }
-@media (max-width: 36rem) {
-  body { padding: 1rem .5rem }
-  h1, caption, th, td { padding-inline: .3rem }
-  :is(th, td):nth-child(n+2) { font-size: .75rem }
-  td { padding-block: .6rem }
-}
-</style>
-<h1>"#;
 
 #[cfg(test)]
 #[path = "html_tests.rs"]

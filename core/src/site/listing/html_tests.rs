@@ -66,7 +66,8 @@ fn r_19_r_20_the_only_links_are_the_entries_and_the_parent() {
 fn an_incomplete_listing_has_the_total() {
     let mut rows = Rows::new(View::default(), 2);
     [b"c", b"a", b"b"].into_iter().for_each(|name| rows.add(entry(name)));
-    let html = String::from_utf8(rows.write(b"")).unwrap();
+    let html =
+        String::from_utf8(rows.write(&Page::new(&crate::site::Site::default(), b""))).unwrap();
     assert!(html.contains("<caption>The first 2 in this order, of 3 entries"));
 }
 

@@ -89,7 +89,7 @@ fn date(out: &mut Vec<u8>, Moment { date, time: [hour, minute, second] }: Moment
 #[cfg(test)]
 mod tests {
     use super::super::tests::{entry, written};
-    use super::super::{Format, View};
+    use super::super::{Format, Page, View};
     use super::*;
 
     const JSON: View = View {
@@ -126,7 +126,8 @@ mod tests {
     fn an_incomplete_listing_has_the_total() {
         let mut rows = Rows::new(JSON, 2);
         [b"c", b"a", b"b"].into_iter().for_each(|name| rows.add(entry(name)));
-        let json = String::from_utf8(rows.write(b"")).unwrap();
+        let json =
+            String::from_utf8(rows.write(&Page::new(&crate::site::Site::default(), b""))).unwrap();
         assert!(json.contains("\"total\":3,\"complete\":false"));
         assert!(json.contains("\"a\"") && json.contains("\"b\"") && !json.contains("\"c\""));
     }

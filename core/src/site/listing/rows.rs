@@ -21,13 +21,15 @@ const MMAP_BYTES: usize = 33 << 20;
 /// The rows of a listing: the first ones in the order of a view.
 ///
 /// ```
-/// use doorstep_core::site::listing::{Entry, Kind, Rows, View};
+/// use doorstep_core::site::Site;
+/// use doorstep_core::site::listing::{Entry, Kind, Page, Rows, View};
 ///
 /// let mut rows = Rows::new(View::default(), 2);
 /// for name in ["c", "a", "b"] {
 ///     rows.add(Entry::new(name, Kind::File));
 /// }
-/// let html = String::from_utf8(rows.write(b"")).unwrap();
+/// let site = Site::default();
+/// let html = String::from_utf8(rows.write(&Page::new(&site, b""))).unwrap();
 /// assert!(html.contains("The first 2 in this order, of 3 entries"));
 /// ```
 #[derive(Debug)]
