@@ -1,6 +1,6 @@
 //! The listing as JSON.
 //!
-//! One object: `path`, `total`, `complete` and `entries`. Each entry is an object with `name`,
+//! One object: `path`, `filter` (if there is one), `total`, `complete` and `entries`. Each entry is an object with `name`,
 //! `href`, `kind` (`file` or `directory`), `link`, `size` (in bytes; null for a directory) and
 //! `modified` (RFC 3339, UTC). The text is always UTF-8: in `name`, other bytes are replaced;
 //! `href` is exact.
@@ -15,6 +15,10 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     out.extend_from_slice(b"{\"path\":\"/");
     escape(out, clean);
     out.extend_from_slice(if clean.is_empty() { b"" } else { b"/" });
+    if let Some(filter) = &rows.filter {
+        out.extend_from_slice(b"\",\"filter\":\"");
+        escape(out, filter.text().as_bytes());
+    }
     out.extend_from_slice(b"\",\"total\":");
     push_decimal(out, rows.total);
     out.extend_from_slice(b",\"complete\":");

@@ -23,17 +23,21 @@
 //! assert!(page.contains(r#"<a href="A%20b">A b</a>"#));
 //! ```
 
+mod age;
 mod dates;
+mod filter;
 mod html;
 mod json;
 mod name;
 mod page;
 mod rows;
+mod shown;
 mod sort;
 mod style;
 mod view;
 
-pub use page::Page;
+pub use filter::Filter;
+pub use page::{Page, Readme};
 pub use rows::Rows;
 pub use view::{Column, Format, View};
 
