@@ -34,6 +34,7 @@ const NOT_BOUNDS: [&str; 29] = [
     "config.https_redirect",
     "site.index",
     "site.listing",
+    "site.readme",
     "site.spa",
     "site.not_found_page",
     "site.hidden",

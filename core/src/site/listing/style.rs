@@ -1,6 +1,9 @@
 //! The fixed parts of the page: what is before its title, and its style sheet.
 //!
-//! The style sheet has no `url()`: nothing else is requested.
+//! The style sheet has no `url()`: nothing else is requested. It has no `href="`, either, which
+//! programs take for links that look for no more. Symbols are `clip-path`s of a box, chosen by the
+//! end of the link; assistive technology reads them as words, after the name (`content` with
+//! alternative text, CSS Generated Content Module Level 3 §2).
 
 pub(super) const HTML_HEAD: &str = r#"<!DOCTYPE html>
 <html lang="en">
@@ -40,7 +43,7 @@ td a:focus-visible { outline-offset: -2px }
 a::before { content: ""; position: absolute; left: .5rem; top: .6rem; width: 16px; height: 16px; background: light-dark(#6e7781, #8b949e); clip-path: var(--icon, path(evenodd, "M3 1h7l4 4v10H3zM4.5 2.5v11h8V6H9V2.5z")) }
 a[href$="/"] { --icon: path("M1 3q0-1 1-1h4l2 2h6q1 0 1 1v8q0 1-1 1H2q-1 0-1-1z"); --kind: ", directory" }
 a[href$="/"]::before { background: light-dark(#2f6fd0, #6ea8fe) }
-a[href="../"] { --icon: path("M8 2 2 8l1.1 1.1L7.2 5v9h1.6V5l4.1 4.1L14 8z"); --kind: ", parent directory" }
+a[href^="../"] { --icon: path("M8 2 2 8l1.1 1.1L7.2 5v9h1.6V5l4.1 4.1L14 8z"); --kind: ", parent directory" }
 a:is([href$=".png"i], [href$=".jpg"i], [href$=".jpeg"i], [href$=".gif"i], [href$=".webp"i], [href$=".avif"i], [href$=".svg"i], [href$=".heic"i], [href$=".bmp"i], [href$=".ico"i], [href$=".tif"i], [href$=".tiff"i]) { --icon: path(evenodd, "M1 2h14v12H1zM2.5 3.5v9h11v-9zM3.5 11.5l3-4 2 2.5 1.5-2 2.5 3.5zM9.5 5h2v2h-2z"); --kind: ", image" }
 a:is([href$=".mp4"i], [href$=".webm"i], [href$=".mkv"i], [href$=".mov"i], [href$=".avi"i], [href$=".m4v"i], [href$=".ogv"i]) { --icon: path(evenodd, "M1 3q0-1 1-1h12q1 0 1 1v10q0 1-1 1H2q-1 0-1-1zM6 5v6l5-3z"); --kind: ", video" }
 a:is([href$=".mp3"i], [href$=".flac"i], [href$=".ogg"i], [href$=".opus"i], [href$=".wav"i], [href$=".m4a"i], [href$=".aac"i]) { --icon: path("M5 3l9-2v10.5a2.2 2 0 1 1-1.6-1.9V4.6L6.6 5.9v7.6A2.2 2 0 1 1 5 11.6z"); --kind: ", audio" }
@@ -66,7 +69,7 @@ p { margin: 1rem .5rem; overflow-wrap: anywhere }
   header :is(div, form), caption form, a::before { display: none }
   td a { padding: 0 }
   th, td { padding-block: .1rem }
-  td a::after { content: "  " attr(href); color: #555; font-size: .75rem; font-weight: 400 }
+  a[href*="%"]::after { content: "  (" attr(href) ")"; font-size: .75rem }
   tr { break-inside: avoid }
 }
 </style>
