@@ -59,7 +59,10 @@ pub(super) fn render(out: &mut Vec<u8>, page: &Page<'_>, rows: &Rows) {
     out.extend_from_slice(b"</table>\n");
     match &rows.filter {
         _ if !rows.is_empty() => {}
-        Some(filter) => quoted(out, b"<p>No name here contains ", filter),
+        Some(filter) => {
+            quoted(out, b"<p>No name here contains ", filter);
+            out.extend_from_slice(b".\n");
+        }
         None => out.extend_from_slice(b"<p>Nothing here.\n"),
     }
     if let Some(readme) = &page.readme {
@@ -183,11 +186,11 @@ fn row(out: &mut Vec<u8>, entry: &Entry<Name<'_>>, modified: Moment, now: Option
     }
     match now {
         Some(now) => {
-            out.extend_from_slice(b"</a><td><time title=\"");
+            out.extend_from_slice(b"</a><td title=\"");
             push_age(out, now, entry.modified);
-            out.extend_from_slice(b"\">");
+            out.push(b'"');
         }
-        None => out.extend_from_slice(b"</a><td><time>"),
+        None => out.extend_from_slice(b"</a><td"),
     }
     date(out, modified);
     match entry.display_size() {
@@ -197,23 +200,26 @@ fn row(out: &mut Vec<u8>, entry: &Entry<Name<'_>>, modified: Moment, now: Option
     out.push(b'\n');
 }
 
-/// `YYYY-MM-DD HH:MM` in UTC, the format of `<time>`, with what is before the tag of the size ends.
+/// `YYYY-MM-DD HH:MM` in UTC, between the ends of two tags: its own, and the size's, which is open.
 fn date(out: &mut Vec<u8>, Moment { date, time: [hour, minute, _] }: Moment) {
-    let mut text = *b"YYYY-MM-DD HH:MM</time><td";
-    text[..10].copy_from_slice(&date);
-    text[11..13].copy_from_slice(&hour);
-    text[14..16].copy_from_slice(&minute);
+    let mut text = *b">YYYY-MM-DD HH:MM<td";
+    text[1..11].copy_from_slice(&date);
+    text[12..14].copy_from_slice(&hour);
+    text[15..17].copy_from_slice(&minute);
     out.extend_from_slice(&text);
 }
 
 /// The end of the tag, with the exact number of bytes in its title, and the size as a word.
 fn size(out: &mut Vec<u8>, bytes: u64) {
-    if bytes >= 1024 {
-        out.extend_from_slice(b" title=\"");
-        grouped(out, bytes);
-        out.extend_from_slice(b" bytes\"");
+    if bytes < 1024 {
+        out.push(b'>');
+        return push_decimal(out, bytes);
     }
-    out.push(b'>');
+    out.extend_from_slice(b" title=\"");
+    grouped(out, bytes / 1_000);
+    let mut text = *b",000 bytes\">";
+    text[1..4].copy_from_slice(&three_digits(bytes));
+    out.extend_from_slice(&text);
     short_size(out, bytes);
 }
 
@@ -223,8 +229,14 @@ fn grouped(out: &mut Vec<u8>, n: u64) {
         return push_decimal(out, n);
     }
     grouped(out, n / 1_000);
-    let digit = |n: u64| b'0' + (n % 10) as u8;
-    out.extend_from_slice(&[b',', digit(n / 100), digit(n / 10), digit(n)]);
+    out.push(b',');
+    out.extend_from_slice(&three_digits(n));
+}
+
+/// The last three digits of `n`.
+fn three_digits(n: u64) -> [u8; 3] {
+    let n = (n % 1_000) as u32;
+    [n / 100, n / 10 % 10, n % 10].map(|digit| b'0' + digit as u8)
 }
 
 /// A file as text.

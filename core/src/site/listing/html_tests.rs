@@ -76,7 +76,7 @@ fn b_149_rows_show_size_and_date_and_the_parent() {
     let file = Entry { size: 1_536, modified: 784_111_777, ..entry(b"a.txt") };
     let sub = page(b"sub", &[file]);
     assert!(sub.contains(
-        "<tr><td><a href=\"a.txt\">a.txt</a><td><time>1994-11-06 08:49</time>\
+        "<tr><td><a href=\"a.txt\">a.txt</a><td>1994-11-06 08:49\
          <td title=\"1,536 bytes\">1.5K\n"
     ));
     assert!(sub.contains("<a href=\"../\">../</a>"));
@@ -93,7 +93,7 @@ fn b_150_directories_end_in_a_slash_and_links_in_an_at_sign() {
     assert!(html.contains("<a href=\"d/\">d/</a>"));
     assert!(html.contains("<a href=\"l\">l@</a>"));
     assert!(html.contains("<a href=\"b/\">b@</a>"));
-    assert_eq!(html.matches("</time><td>-\n").count(), 2, "a directory has no size to show");
+    assert_eq!(html.matches(":00<td>-\n").count(), 2, "a directory has no size to show");
 }
 
 #[test]

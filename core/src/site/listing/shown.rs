@@ -4,14 +4,15 @@
 //! B-154). Control characters become the pictures that Unicode has for them: a newline is `␊`.
 //! Characters that embed or override a direction (Unicode Standard Annex #9 §2) become U+FFFD:
 //! they would show `exe.jpg` for a name that ends in `.exe`. What may be written from right to left
-//! is in a `<bdi>` of its own, so that it does not reorder what is beside it.
+//! is in a `<bdi>` of its own, so that it does not reorder what is beside it; from left to right as
+//! a whole, so that its extension is its end.
 
 use crate::page::escape_html;
 
 /// Appends a name.
 pub(super) fn push_name(out: &mut Vec<u8>, name: &[u8]) {
     let is_isolated = may_be_right_to_left(name);
-    out.extend_from_slice(if is_isolated { b"<bdi>" } else { b"" });
+    out.extend_from_slice(if is_isolated { b"<bdi dir=\"ltr\">" } else { b"" });
     push_text(out, name, |_| false);
     out.extend_from_slice(if is_isolated { b"</bdi>" } else { b"" });
 }
@@ -89,8 +90,8 @@ mod tests {
             ("é\u{a0}ü", "é\u{a0}ü"),
             ("\u{202e}gpj.exe", "\u{fffd}gpj.exe"),
             ("a\u{2066}b\u{2069}\u{202a}", "a\u{fffd}b\u{fffd}\u{fffd}"),
-            ("שלום.txt", "<bdi>שלום.txt</bdi>"),
-            ("a\u{200f}b", "<bdi>a\u{200f}b</bdi>"),
+            ("שלום.txt", "<bdi dir=\"ltr\">שלום.txt</bdi>"),
+            ("a\u{200f}b", "<bdi dir=\"ltr\">a\u{200f}b</bdi>"),
             ("\u{2028}\u{20ac}漢\u{1f600}", "\u{2028}\u{20ac}漢\u{1f600}"),
         ] {
             assert_eq!(shown(push_name, name), expected);
@@ -103,7 +104,7 @@ mod tests {
 
     #[test]
     fn each_component_of_a_path_is_a_name_and_lines_stay_lines() {
-        assert_eq!(shown(push_path, "a/שלום/b"), "a/<bdi>שלום</bdi>/b");
+        assert_eq!(shown(push_path, "a/שלום/b"), "a/<bdi dir=\"ltr\">שלום</bdi>/b");
         assert_eq!(shown(push_path, ""), "");
         assert_eq!(shown(push_lines, "a\r\n\tb\x1b[1m <c>"), "a\r\n\tb␛[1m &lt;c&gt;");
     }

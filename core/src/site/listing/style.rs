@@ -17,7 +17,7 @@ pub(super) const STYLE: &str = r#"</title>
 body { max-width: 60rem; margin: 0 auto; padding: 1.5rem }
 h1 { font-size: 1.3rem; font-weight: 600; margin: .5rem; overflow-wrap: anywhere }
 header div { display: flex; flex-wrap: wrap; gap: .5rem; margin: 0 .5rem; font-size: .875rem }
-header form { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem }
+header :is(form, label) { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem }
 header :is(input, button, select) { font: inherit; color: inherit; background: light-dark(#f6f8fa, #22262c); border: 1px solid light-dark(#80868e, #70777f); border-radius: 6px; padding: .3rem .6rem; max-width: 100%; box-sizing: border-box }
 header button { cursor: pointer }
 :is(caption, th) form { display: inline }
@@ -43,7 +43,7 @@ td a:focus-visible { outline-offset: -2px }
 a::before { content: ""; position: absolute; left: .5rem; top: .6rem; width: 16px; height: 16px; background: light-dark(#6e7781, #8b949e); clip-path: var(--icon, path(evenodd, "M3 1h7l4 4v10H3zM4.5 2.5v11h8V6H9V2.5z")) }
 a[href$="/"] { --icon: path("M1 3q0-1 1-1h4l2 2h6q1 0 1 1v8q0 1-1 1H2q-1 0-1-1z"); --kind: ", directory" }
 a[href$="/"]::before { background: light-dark(#2f6fd0, #6ea8fe) }
-a[href^="../"] { --icon: path("M8 2 2 8l1.1 1.1L7.2 5v9h1.6V5l4.1 4.1L14 8z"); --kind: ", parent directory" }
+[colspan] a { --icon: path("M8 2 2 8l1.1 1.1L7.2 5v9h1.6V5l4.1 4.1L14 8z"); --kind: ", parent directory" }
 a:is([href$=".png"i], [href$=".jpg"i], [href$=".jpeg"i], [href$=".gif"i], [href$=".webp"i], [href$=".avif"i], [href$=".svg"i], [href$=".heic"i], [href$=".bmp"i], [href$=".ico"i], [href$=".tif"i], [href$=".tiff"i]) { --icon: path(evenodd, "M1 2h14v12H1zM2.5 3.5v9h11v-9zM3.5 11.5l3-4 2 2.5 1.5-2 2.5 3.5zM9.5 5h2v2h-2z"); --kind: ", image" }
 a:is([href$=".mp4"i], [href$=".webm"i], [href$=".mkv"i], [href$=".mov"i], [href$=".avi"i], [href$=".m4v"i], [href$=".ogv"i]) { --icon: path(evenodd, "M1 3q0-1 1-1h12q1 0 1 1v10q0 1-1 1H2q-1 0-1-1zM6 5v6l5-3z"); --kind: ", video" }
 a:is([href$=".mp3"i], [href$=".flac"i], [href$=".ogg"i], [href$=".opus"i], [href$=".wav"i], [href$=".m4a"i], [href$=".aac"i]) { --icon: path("M5 3l9-2v10.5a2.2 2 0 1 1-1.6-1.9V4.6L6.6 5.9v7.6A2.2 2 0 1 1 5 11.6z"); --kind: ", audio" }
@@ -56,7 +56,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; f
 p { margin: 1rem .5rem; overflow-wrap: anywhere }
 @media (max-width: 36rem) {
   body { padding: .5rem }
-  h1, header div, caption, h2, pre, p { margin-inline: .3rem }
+  h1, header div, h2, pre, p { margin-inline: .3rem }
   caption, th, td { padding-inline: .3rem }
   td a { padding: .65rem .3rem .65rem 1.9rem }
   a::before { left: .3rem; top: .9rem }
