@@ -120,7 +120,7 @@ fn caption(out: &mut Vec<u8>, rows: &Rows) {
     let other = View { directories_first: !rows.view.directories_first, ..rows.view };
     let text =
         if other.directories_first { "Directories first" } else { "Directories among files" };
-    out.extend_from_slice(b" \xc2\xb7 ");
+    out.push(b' ');
     button(out, &other, rows.filter.as_ref(), text);
 }
 

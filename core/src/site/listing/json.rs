@@ -118,6 +118,15 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_is_a_member() {
+        let filter = super::super::Filter::parse(b"a+%22");
+        let rows = Rows::new(JSON, 1).with_filter(filter);
+        let json = rows.write(&Page::new(&crate::site::Site::default(), b"d"));
+        let expected = br#"{"path":"/d/","filter":"a \"","total":0,"complete":true,"entries":["#;
+        assert!(json.starts_with(expected));
+    }
+
+    #[test]
     fn any_name_is_a_valid_string() {
         let json = written(JSON, b"", &[entry(b"\"\\\n\x1f\x7f\xff\xc3\xa9")]);
         assert!(

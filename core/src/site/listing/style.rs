@@ -23,6 +23,7 @@ header button { cursor: pointer }
 :is(caption, th) form { display: inline }
 :is(caption, th) button { font: inherit; background: none; border: 0; padding: .2rem 0; cursor: pointer }
 table { width: 100%; border-collapse: collapse }
+caption form::before { content: "\b7 "; content: "\b7 " / "" }
 caption { text-align: left; font-size: .875rem; padding: .6rem .5rem; overflow-wrap: anywhere }
 th { text-align: left; font-size: .875rem; font-weight: 500 }
 [aria-sort] { font-weight: 700 }
@@ -67,7 +68,7 @@ p { margin: 1rem .5rem; overflow-wrap: anywhere }
   :root { color-scheme: light }
   body { max-width: none; padding: 0 }
   header :is(div, form), caption form, a::before { display: none }
-  td a { padding: 0 }
+  td a { padding: 0 .5rem }
   th, td { padding-block: .1rem }
   a[href*="%"]::after { content: "  (" attr(href) ")"; font-size: .75rem }
   tr { break-inside: avoid }
