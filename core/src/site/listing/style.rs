@@ -23,7 +23,7 @@ header button { cursor: pointer }
 :is(caption, th) form { display: inline }
 :is(caption, th) button { font: inherit; background: none; border: 0; padding: .2rem 0; cursor: pointer }
 table { width: 100%; border-collapse: collapse }
-caption form::before { content: "\b7 "; content: "\b7 " / "" }
+caption form::before { content: "· "; content: "· " / "" }
 caption { text-align: left; font-size: .875rem; padding: .6rem .5rem; overflow-wrap: anywhere }
 th { text-align: left; font-size: .875rem; font-weight: 500 }
 [aria-sort] { font-weight: 700 }
