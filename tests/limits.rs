@@ -21,7 +21,7 @@ use regex::Regex;
 use support::{RUNTIMES, doorstep, text};
 
 /// The fields that bound nothing, or have bounds of their own.
-const NOT_BOUNDS: [&str; 29] = [
+const NOT_BOUNDS: [&str; 30] = [
     "listen.reuse_port",
     "config.limits",
     "config.timeouts",
