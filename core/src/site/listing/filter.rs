@@ -29,13 +29,15 @@ impl Filter {
     pub const MAX_LEN: usize = 255;
 
     /// The filter for a value of a query, as a form encodes it: `+` is a space, and the rest is
-    /// percent-encoded. Bytes that are not UTF-8 are replaced. `None` if only white space is left.
+    /// percent-encoded. Bytes that are not UTF-8 are replaced, and control characters are left
+    /// out, which a page cannot hold. `None` if only white space is left.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         let value = &value[..value.len().min(9 * Self::MAX_LEN)]; // decoded, at least MAX_LEN bytes
         let spaced: Vec<u8> =
             value.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
-        let decoded = percent_decode(&spaced).decode_utf8_lossy();
+        let mut decoded = percent_decode(&spaced).decode_utf8_lossy().into_owned();
+        decoded.retain(|character| !character.is_control());
         let trimmed = decoded.trim();
         let end = (0..=trimmed.len().min(Self::MAX_LEN)).rfind(|&at| trimmed.is_char_boundary(at));
         let text = trimmed[..end.unwrap_or(0)].trim_end();
@@ -90,7 +92,7 @@ mod tests {
             ("%C3%A9%FF", Some("é\u{fffd}")),
             ("%", Some("%")),
             ("%zz", Some("%zz")),
-            ("a%00%0A%0Db", Some("a\0\n\rb")),
+            ("a%00%0A%0D%7f%C2%85b", Some("ab")),
             ("a=b", Some("a=b")),
             ("", None),
             ("+%20%09%0a", None),

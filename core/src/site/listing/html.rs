@@ -95,7 +95,7 @@ fn filter_form(out: &mut Vec<u8>, rows: &Rows) {
     push_decimal(out, Filter::MAX_LEN as u64);
     out.extend_from_slice(b"\" autocapitalize=\"none\" spellcheck=\"false\" value=\"");
     if let Some(filter) = &rows.filter {
-        push_text(out, filter.text().as_bytes(), |_| false);
+        escape_html(out, filter.text().as_bytes());
     }
     out.extend_from_slice(b"\"></label><button>Apply</button></form>\n");
     if rows.filter.is_some() {
