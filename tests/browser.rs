@@ -57,7 +57,7 @@ const PHONE: &str = r"<!doctype html><title>phone</title><pre id=out></pre>
 const told = [];
 const inside = () => frame.contentDocument;
 frame.onload = () => {
-  const dates = [...inside().querySelectorAll('td time')];
+  const dates = [...inside().querySelectorAll('td:nth-child(2)')];
   told.push(dates.length + ' dates on ' + new Set(dates.map(date => date.getClientRects().length)).size +
     ' kind of ' + dates[0].getClientRects().length + ' line');
   told.push('fits ' + (inside().documentElement.scrollWidth <= 360));
@@ -67,6 +67,52 @@ frame.onload = () => {
   if (told.length == 3) { next.focus(); told.push('focus ' + (inside().activeElement == next)); next.click(); }
   else { told.push('done'); out.textContent = told.join('\n'); }
 };
+</script>";
+
+/// Filters `nasty/` by a field that it fills and a button that it presses, sorts what is left, and
+/// removes the filter; reports each page, and of the first one the lowest contrast of texts to their
+/// background (WCAG 1.4.3), the lowest control in pixels, and what keyboards reach in which order.
+const CONTROLS: &str = r"<!doctype html><title>controls</title><pre id=out></pre>
+<iframe id=frame width=360 height=640 frameborder=0 src='nasty/'></iframe><script>
+const told = [];
+const inside = () => frame.contentDocument;
+const all = selector => [...inside().querySelectorAll(selector)];
+const press = text => all('button').find(button => button.textContent == text).click();
+const light = color => {
+  const [r, g, b] = color.match(/[0-9.]+/g).map(n => n / 255).map(n => n <= .04045 ? n / 12.92 : ((n + .055) / 1.055) ** 2.4);
+  return .2126 * r + .7152 * g + .0722 * b + .05;
+};
+const style = (element, pseudo) => frame.contentWindow.getComputedStyle(element, pseudo);
+const contrast = element => {
+  let under = element;
+  while (style(under).backgroundColor == 'rgba(0, 0, 0, 0)') under = under.parentElement;
+  const pair = [light(style(element).color), light(style(under).backgroundColor)];
+  return Math.max(...pair) / Math.min(...pair);
+};
+const look = () => {
+  const controls = all('a, button, input:not([type=hidden])');
+  const ground = style(inside().documentElement).backgroundColor;
+  told.push((light(ground) < .2 ? 'dark' : 'light') + ' ' + ground);
+  told.push('readable ' + (Math.min(...all('h1, label, input, button, caption, a, td, h2, pre').map(contrast)) >= 4.5));
+  told.push('touchable ' + (Math.min(...controls.map(control => control.getBoundingClientRect().height)) >= 44));
+  told.push('in order ' + controls.map(control => control.name || control.textContent).slice(0, 7));
+  told.push('focus is seen ' + controls.every(control => {
+    control.focus({ focusVisible: true });
+    return inside().activeElement == control && style(control).outlineStyle == 'solid';
+  }));
+  told.push('symbols ' + all('td a').filter(link => style(link, '::before').clipPath.startsWith('path')).length);
+  told.push('kind ' + style(all('td a[href$=txt]')[0], '::after').content);
+  told.push('one file ' + (frame.contentWindow.performance.getEntriesByType('resource').length == 0));
+};
+const tell = () => told.push([inside().title, all('td a[href]').length, inside().location.search].join(' | '));
+const steps = [
+  () => { look(); tell(); inside().querySelector('input[name=filter]').value = 'A :'; press('Apply'); },
+  () => { tell(); inside().querySelector('input[name=filter]').value = 'TXT'; press('Apply'); },
+  () => { tell(); press('Size'); },
+  () => { tell(); press('Clear filter'); },
+  () => { tell(); told.push('done'); out.textContent = told.join('\n'); },
+];
+frame.onload = () => steps.shift()();
 </script>";
 
 /// Plays the video, jumps near its end, and errors where it is then. HOLD keeps the page from
@@ -120,6 +166,7 @@ fn site(root: &Path) {
     }
     fs::write(root.join("clicker.html"), CLICKER).expect("the root is ours");
     fs::write(root.join("phone.html"), PHONE).expect("the root is ours");
+    fs::write(root.join("controls.html"), CONTROLS).expect("the root is ours");
     let clip = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/clip.webm");
     fs::copy(clip, root.join("clip.webm")).expect("it is in the repository");
 }
@@ -158,6 +205,40 @@ fn r_19_r_22_a_listing_on_a_phone_fits_and_is_sorted_by_its_buttons() {
         ] {
             assert!(dom.contains(&expected), "{runtime}: {expected} in {dom}");
         }
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium: cargo test --test browser -- --ignored"]
+fn a_listing_is_filtered_and_sorted_by_controls_that_everyone_can_use() {
+    let root = tempfile::tempdir().expect("a temporary directory can be made");
+    site(root.path());
+    let n = NASTY.len();
+    let filter =
+        |text: &str| format!("Directory listing for /nasty/: names with \u{201c}{text}\u{201d}");
+    const DARK: &str = "--blink-settings=preferredColorScheme=0";
+    const LIGHT: &str = "--blink-settings=preferredColorScheme=1";
+    for (runtime, scheme, ground) in [
+        (RUNTIMES[0], LIGHT, "light rgb(255, 255, 255)"),
+        (RUNTIMES[1], DARK, "dark rgb(22, 24, 28)"),
+    ] {
+        let server = serve(root.path(), &[runtime]);
+        let url = format!("http://127.0.0.1:{}/controls.html", server.port);
+        let dom = browse(&url, &["--virtual-time-budget=20000", scheme]);
+        let expected = [
+            ground.to_owned(),
+            "readable true\ntouchable true".into(),
+            "in order filter,Apply,Directories first,Name,Modified (UTC),Size,../".into(),
+            format!("focus is seen true\nsymbols {}", n + 1),
+            "kind \"\" / \", text\"\none file true".into(),
+            format!("Directory listing for /nasty/ | {} | ", n + 1),
+            format!("{} | 1 | ?filter=A+%3A", filter("A :")),
+            format!("{} | {} | ?filter=TXT", filter("TXT"), n + 1),
+            format!("{} | {} | ?sort=size&amp;order=desc&amp;filter=TXT", filter("TXT"), n + 1),
+            format!("Directory listing for /nasty/ | {} | ?sort=size&amp;order=desc\ndone", n + 1),
+        ]
+        .join("\n");
+        assert!(dom.contains(&expected), "{runtime}: {expected}\nin {dom}");
     }
 }
 

@@ -98,6 +98,27 @@ fn r_19_wget_mirrors_a_tree() {
 }
 
 #[test]
+#[ignore = "needs wget: cargo test --test clients -- --ignored"]
+fn r_19_wget_requests_each_of_six_entries_once() {
+    let root = tempfile::tempdir().expect("a temporary directory can be made");
+    let names = ["README.md", "a.txt", "b.jpg", "c d.zip", "e.html", "f"];
+    for name in names {
+        fs::write(root.path().join(name), SMALL).expect("the root is ours");
+    }
+    for runtime in RUNTIMES {
+        let mut server = serve(root.path(), &[runtime, "--readme"]);
+        let copy = tempfile::tempdir().expect("a temporary directory can be made");
+        succeeds("wget -q -r -np -nH $url", copy.path(), &url(&server));
+        for name in names {
+            assert!(copy.path().join(name).is_file(), "{runtime}: {name}");
+        }
+        let requests = requests(&mut server);
+        let others = requests.iter().filter(|request| *request != "GET /robots.txt");
+        assert_eq!(others.count(), names.len() + 1, "{runtime}: {requests:?}");
+    }
+}
+
+#[test]
 #[ignore = "needs httrack: cargo test --test clients -- --ignored"]
 fn r_19_httrack_mirrors_a_tree() {
     let root = tree();

@@ -40,6 +40,12 @@ pub(crate) struct FileOptions {
     #[arg(long)]
     no_listing: bool,
 
+    /// Show the text of README.md, README.txt or README below the directory listing
+    ///
+    /// The first 64 KiB of it, as plain text.
+    #[arg(long)]
+    readme: bool,
+
     /// Single-page application (SPA) fallback: send FILE, not 404 [default: none]
     ///
     /// FILE is a path from the served directory, such as index.html. It is sent with status 200
@@ -194,6 +200,7 @@ impl FileOptions {
         let mut site = Site::default();
         site.hidden = self.hidden;
         site.listing = !self.no_listing;
+        site.readme = self.readme;
         site.precompressed = self.precompressed;
         site.cors = self.cors;
         // Recipients would combine two Cache-Control headers into one.

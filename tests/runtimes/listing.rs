@@ -96,6 +96,96 @@ on_every_runtime! {
         assert_eq!(page.header("Content-Type"), Some("text/html; charset=utf-8"));
     }
 
+    fn a_filter_lists_the_names_that_contain_its_text(runtime: Runtime) {
+        let (root, server) = serve(runtime, Site::default());
+        for (name, size) in [("Été 1.jpg", 1), ("winter été.JPG", 3), ("a+b.jpg", 2), (".été", 0)] {
+            fs::write(root.path().join(name), vec![0; size]).expect("it can be written");
+        }
+        fs::create_dir(root.path().join("ÉTÉ")).expect("a directory can be made");
+        let mut client = server.client();
+        for (query, expected) in [
+            ("filter=", "a%2Bb.jpg winter%20%C3%A9t%C3%A9.JPG %C3%89T%C3%89/ %C3%89t%C3%A9%201.jpg"),
+            ("filter=JPG&sort=size", "%C3%89t%C3%A9%201.jpg a%2Bb.jpg winter%20%C3%A9t%C3%A9.JPG"),
+            ("order=desc&filter=%c3%a9T%C3%89&x", "%C3%89t%C3%A9%201.jpg %C3%89T%C3%89/ winter%20%C3%A9t%C3%A9.JPG"),
+            ("filter=R+%C3%89", "winter%20%C3%A9t%C3%A9.JPG"),
+            ("filter=a%2Bb", "a%2Bb.jpg"),
+            ("filter=nothing+of+that", ""),
+            ("filter=a&filter=1", "%C3%89t%C3%A9%201.jpg"),
+        ] {
+            let target = format!("/?{query}");
+            let page = client.request("GET", &target, &[]);
+            assert_eq!((page.status, hrefs(&page.body).join(" ")), (200, expected.into()), "{query}");
+            let json = client.request("GET", &target, &["Accept: application/json"]);
+            let json = String::from_utf8(json.body).expect("UTF-8");
+            let found = expected.split_whitespace().filter(|href| json.contains(&format!("\"href\":\"{href}\""))).count();
+            assert_eq!(json.matches("\"href\"").count(), found, "{query}: {json}");
+        }
+        let longest = format!("/?filter={}", "%22".repeat(2_000));
+        let page = client.request("GET", &longest, &[]);
+        assert_eq!((page.status, page.body.len() < 24_000), (200, true), "{}", page.body.len());
+    }
+
+    fn a_filter_of_a_large_directory_takes_no_permit_for_few_entries(runtime: Runtime) {
+        let (root, server) = serve(runtime, with(Site::default(), |s| {
+            s.max_large_listings = 1;
+            s.listing_queue_timeout = Duration::ZERO;
+        }));
+        many(root.path(), 8_000);
+        let mut slow = server.client();
+        slow.send(b"GET /many/ HTTP/1.1\r\nHost: a\r\n\r\n");
+        slow.peek(); // and reads no further
+        let mut client = server.client();
+        let page = client.request("GET", "/many/?filter=0079", &[]);
+        assert_eq!((page.status, hrefs(&page.body).len()), (200, 111));
+    }
+
+    fn a_page_may_load_nothing_and_run_nothing(runtime: Runtime) {
+        let (_root, server) = serve(runtime, Site::default());
+        let mut client = server.client();
+        let page = client.request("GET", "/", &[]);
+        let policy = page.header("Content-Security-Policy").expect("it is sent");
+        assert!(policy.starts_with("default-src 'none'; style-src 'unsafe-inline'; "), "{policy}");
+        assert!(!policy.contains("script") && policy.contains("form-action 'self'"), "{policy}");
+        let json = client.request("GET", "/", &["Accept: application/json"]);
+        assert_eq!(json.header("Content-Security-Policy"), None);
+    }
+
+    fn a_readme_is_shown_as_text_if_it_is_listed(runtime: Runtime) {
+        let site = with(Site::default(), |s| { s.readme = true; s.max_readme_size = 8; });
+        let (root, server) = serve(runtime, site);
+        let directory = |name: &str| {
+            let path = root.path().join(name);
+            fs::create_dir(&path).expect("a directory can be made");
+            path
+        };
+        fs::write(directory("text").join("README.md"), "<b>ü").expect("it can be written");
+        fs::write(root.path().join("text/README"), "less").expect("it can be written");
+        fs::write(directory("cut").join("Readme.txt"), "1234567ü9").expect("it can be written");
+        fs::write(directory("hidden").join(".README"), "x").expect("it can be written");
+        fs::create_dir(directory("directory").join("README")).expect("it can be made");
+        let outside = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+        let link = directory("link").join("README");
+        std::os::unix::fs::symlink(outside.path(), link).expect("a link can be made");
+        let mut client = server.client();
+        let mut shown = |target: &str| {
+            let page = String::from_utf8(client.request("GET", target, &[]).body).expect("UTF-8");
+            page.split_once("<section>").map(|(_, section)| section.to_owned())
+        };
+        let section = shown("/text/").expect("there is one");
+        assert!(section.starts_with("\n<h2>README.md</h2>\n<pre>\n&lt;b&gt;ü</pre>\n</section>"), "{section}");
+        let section = shown("/cut/").expect("there is one");
+        assert!(section.contains("<pre>\n1234567</pre>\n<p>Only its first 7 bytes"), "{section}");
+        for target in ["/hidden/", "/directory/", "/link/", "/", "/text/?filter=README"] {
+            assert_eq!(shown(target), None, "{target}");
+        }
+        let json = client.request("GET", "/text/", &["Accept: application/json"]).body;
+        assert!(!String::from_utf8_lossy(&json).contains("&lt;b"));
+        let (root, server) = serve(runtime, Site::default());
+        fs::write(root.path().join("README"), "x").expect("it can be written");
+        let page = server.client().request("GET", "/", &[]).body;
+        assert!(!String::from_utf8_lossy(&page).contains("<section>"), "off by default");
+    }
+
     fn rfc_9110_12_4_2_a_format_with_quality_0_is_not_sent(runtime: Runtime) {
         let spa = with(Site::default(), |s| s.spa = Some("app.html".into()));
         let (root, server) = serve(runtime, spa);

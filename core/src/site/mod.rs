@@ -52,6 +52,9 @@ pub struct Site {
     pub index: Vec<String>,
     /// Whether a directory without an index page is listed; otherwise it is a 404. Default: true.
     pub listing: bool,
+    /// Whether the text of a `README.md`, `README.txt` or `README` in any letter case is shown below
+    /// the entries of a listing, as HTML ([`listing::Readme`]). Default: false.
+    pub readme: bool,
     /// Single-page application: the file, a clean path from the root, that is sent with 200 if
     /// nothing exists at the requested path. Only to GET and HEAD requests whose `Accept` names
     /// `text/html` with a weight above 0, and for paths whose last component has no extension.
@@ -84,6 +87,9 @@ pub struct Site {
     /// Maximum number of entries in a listing: the first ones in its order. It bounds the memory
     /// for a listing, at about 250 bytes per entry. Default: 100,000.
     pub max_listing_entries: usize,
+    /// Maximum size of the text of a README below a listing, in bytes; the rest is not shown. Default:
+    /// 64 KiB.
+    pub max_readme_size: usize,
     /// Maximum number of ranges in a request; a request for more gets the whole file, with 200. It
     /// bounds the memory for such a response, at about 250 bytes per range. Default: 512.
     pub max_ranges: usize,
@@ -165,6 +171,7 @@ impl Default for Site {
         Self {
             index: vec!["index.html".into(), "index.htm".into()],
             listing: true,
+            readme: false,
             spa: None,
             not_found_page: Some("404.html".into()),
             hidden: false,
@@ -175,6 +182,7 @@ impl Default for Site {
             cors: false,
             unlisted_directories: Vec::new(),
             max_listing_entries: 100_000,
+            max_readme_size: 64 << 10,
             max_ranges: 512,
             max_multipart_overhead: 64 << 10,
             max_large_listings: 8,

@@ -224,9 +224,10 @@ impl ResponsePlan<'_> {
                 .other("Accept-Ranges", b"bytes")
                 .concat("Content-Range", &[b"bytes */", Decimal::new(*size).as_bytes()]),
             Self::File(file, selection) => headers.file(file, selection, digests),
-            Self::Listing(_, view) => headers
-                .other("Content-Type", view.content_type().as_bytes())
-                .other("Vary", b"Accept"),
+            Self::Listing(_, view) => view
+                .headers()
+                .iter()
+                .fold(headers, |headers, (name, value)| headers.other(name, value.as_bytes())),
         };
         headers.builder
     }

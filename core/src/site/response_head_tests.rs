@@ -6,6 +6,7 @@ use super::super::multipart::Piece;
 use super::super::{Location, NotServed, Stat};
 use super::*;
 use crate::http1::{Connection, Event, Limits};
+use crate::site::listing::View;
 
 fn file() -> Representation<'static> {
     Representation {
@@ -119,9 +120,14 @@ fn every_other_plan() {
         assert_eq!((plan.content_length(), plan.body()), (Some(0), ResponseBody::Empty));
     }
 
-    let plan = ResponsePlan::Listing(b"", super::super::listing::View::default());
-    assert_eq!(headers(&plan), ["Content-Type: text/html; charset=utf-8", "Vary: Accept"]);
+    let plan = ResponsePlan::Listing(b"", View::default());
+    let (policy, headers_of_page) = (headers(&plan).pop().unwrap(), headers(&plan));
+    assert_eq!(headers_of_page[..2], ["Content-Type: text/html; charset=utf-8", "Vary: Accept"]);
+    assert!(policy.starts_with("Content-Security-Policy: default-src \\'none\\'; "), "{policy}");
     assert_eq!((plan.content_length(), plan.body()), (None, ResponseBody::Listing));
+    let json = View::parse(None, ["application/json"]);
+    let json = ResponsePlan::Listing(b"", json);
+    assert_eq!(headers(&json), ["Content-Type: application/json", "Vary: Accept"]);
 
     let plan = ResponsePlan::ErrorPage(NotServed::NotFound);
     assert_eq!((headers(&plan), plan.reason()), (Vec::new(), Some("File not found")));

@@ -148,6 +148,7 @@ impl Config {
 pub fn of_site(site: &Site) -> Vec<Bound> {
     vec![
         number("site.max_listing_entries", site.max_listing_entries, "the rest is counted"),
+        bytes("site.max_readme_size", site.max_readme_size as u64, "the rest is not shown"),
         number("site.max_ranges", site.max_ranges, "the whole file, with 200"),
         bytes("site.max_multipart_overhead", site.max_multipart_overhead, "the whole file"),
         number("site.max_large_listings", site.max_large_listings, "large listings wait"),

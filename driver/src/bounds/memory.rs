@@ -26,6 +26,9 @@ const MAX_NAME: u64 = 255;
 const LISTING_ROW: u64 = 48 + 4 + 24 + MAX_NAME * 5 / 2;
 /// Its part of a page in bytes, if every byte of its name is written as `&quot;` and `%22`.
 const LISTING_LINE: u64 = 9 * MAX_NAME + 250;
+/// The rest of a page in bytes: its style sheet, and a filter of 255 bytes that is written as
+/// `&quot;` up to nine times.
+const LISTING_FIXED: u64 = 32 << 10;
 /// The address space in bytes that each of the four buffers of a large listing reserves.
 const LISTING_BLOCK: u64 = 33 << 20;
 /// Headers of a response that are the server's own, and the status line, in bytes.
@@ -160,12 +163,15 @@ impl MemoryBounds {
         );
         if site.listing {
             let small = Site::LARGE_LISTING_ENTRIES.min(site.max_listing_entries) as u64;
-            self.add_per_connection("directory listing, small", listing(small));
+            // A README in memory, and in the page if every byte is written as `&quot;`.
+            let readme =
+                if site.readme { (1 + 6 * GROWTH) * site.max_readme_size as u64 } else { 0 };
+            self.add_per_connection("directory listing, small", listing(small) + readme);
             let large = site.max_listing_entries as u64;
             if large > small {
                 let blocks = 4 * LISTING_BLOCK;
                 let count = site.max_large_listings.max(1) as u64;
-                self.add("directory listing, large", blocks + listing(large), count);
+                self.add("directory listing, large", blocks + listing(large) + readme, count);
             }
         }
         let files = CACHED_FILE * cache.max_files as u64 + 8 * cache.max_remembered_paths as u64;
@@ -227,7 +233,7 @@ impl MemoryBounds {
 /// The memory for a listing of so many entries, in bytes: twice as many rows, and the page.
 fn listing(entries: u64) -> u64 {
     let rows = GROWTH * LISTING_ROW * entries.saturating_mul(2);
-    rows.saturating_add(GROWTH * (LISTING_LINE * entries + (16 << 10)))
+    rows.saturating_add(GROWTH * (LISTING_LINE * entries + LISTING_FIXED))
 }
 
 impl fmt::Display for MemoryBound {

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use doorstep_core::http1::{Misuse, PreparedErrorPage};
-use doorstep_core::site::listing::View;
+use doorstep_core::site::listing::{Filter, View};
 use doorstep_core::site::multipart::Multipart;
 use doorstep_core::site::range::ByteRange;
 use doorstep_core::site::{
@@ -53,7 +53,7 @@ pub enum BodyPlan {
     Multipart(Box<(Content, Multipart)>),
     /// The response has not begun: list this directory ([`Directory::list`]), which may block, and
     /// then call [`Directory::respond_listing`].
-    List(Vec<u8>, View),
+    List(Vec<u8>, View, Option<Filter>),
     /// The response has not begun, since descriptors (`EMFILE`) or memory are used up: evict a
     /// connection and call [`Directory::respond`] again, and if that fails too,
     /// [`Directory::respond_unavailable`].
@@ -148,7 +148,7 @@ impl Directory {
         self.cache_limits = limits;
     }
 
-    /// Lists the directory at `path`. Blocks for as long as the disk takes. `disconnect` is called
+    /// Lists the directory at `path`: all entries, or those that `filter` matches. Blocks for as long as the disk takes. `disconnect` is called
     /// now and then, and ends the listing if the client has disconnected.
     ///
     /// # Errors
@@ -158,10 +158,11 @@ impl Directory {
         &self,
         path: &[u8],
         view: View,
+        filter: Option<Filter>,
         permit: Option<Permit>,
         disconnect: impl FnMut() -> Option<Disconnect>,
     ) -> Result<Listing, ListingError> {
-        let request = ListingRequest { path, view, permit };
+        let request = ListingRequest { path, view, filter, permit };
         self.listings.build(&self.cache, &self.site, request, disconnect)
     }
 
@@ -194,10 +195,11 @@ impl Directory {
     ) -> io::Result<Option<Listing>> {
         match listed {
             Ok(listed) => {
-                exchange
-                    .respond(200)
-                    .header("Content-Type", view.content_type())
-                    .header("Vary", "Accept")
+                let headers = view.headers().iter();
+                headers
+                    .fold(exchange.respond(200), |response, (name, value)| {
+                        response.header(name, value.as_bytes())
+                    })
                     .sized_body(listed.length())?;
                 Ok(Some(listed))
             }
@@ -347,7 +349,8 @@ impl Directory {
         let Action::Respond(plan) = &resolver.action() else { return Ok(BodyPlan::Done) };
         match (plan, &file) {
             (ResponsePlan::Listing(path, view), _) => {
-                return Ok(BodyPlan::List(path.to_vec(), *view));
+                let filter = Filter::from_head(&exchange.head());
+                return Ok(BodyPlan::List(path.to_vec(), *view, filter));
             }
             (ResponsePlan::ErrorPage(error), _) => {
                 send_error_page(exchange, *error)?;

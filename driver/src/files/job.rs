@@ -4,7 +4,7 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 
-use doorstep_core::site::listing::View;
+use doorstep_core::site::listing::{Filter, View};
 use doorstep_core::site::multipart::{Multipart, Piece};
 use doorstep_core::site::range::ByteRange;
 
@@ -40,6 +40,7 @@ enum State {
 struct ListingJob {
     path: Arc<[u8]>,
     view: View,
+    filter: Option<Filter>,
     evicted: bool,
     state: ListState,
 }
@@ -79,9 +80,10 @@ impl<'f> FilesJob<'f> {
                 self.state = State::Parts(parts, 0);
                 Ok(None)
             }
-            BodyPlan::List(path, view) => {
+            BodyPlan::List(path, view, filter) => {
                 let state = ListState::Begin(None);
-                let listing = ListingJob { path: path.into(), view, evicted: false, state };
+                let path = path.into();
+                let listing = ListingJob { path, view, filter, evicted: false, state };
                 self.state = State::List(Box::new(listing));
                 Ok(None)
             }
@@ -226,9 +228,10 @@ impl ListingJob {
         permit: Option<Permit>,
     ) -> JobStep {
         let (path, view, has_permit) = (self.path.clone(), self.view, permit.is_some());
+        let filter = self.filter.clone();
         let (directory, disconnect) = (directory.clone(), disconnect_check(directory, exchange));
         let (pending, step) =
-            Pending::block(move || directory.list(&path, view, permit, disconnect));
+            Pending::block(move || directory.list(&path, view, filter, permit, disconnect));
         self.state = ListState::Make(pending, has_permit);
         step
     }

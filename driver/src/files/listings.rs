@@ -7,13 +7,15 @@
 //!
 //! [`Site::max_large_listings`]: doorstep_core::site::Site::max_large_listings
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use doorstep_core::site::listing::{Rows, View};
+use doorstep_core::site::listing::{Filter, Format, Page, Rows, View};
 use doorstep_core::site::{NotServed, Site};
 
+use super::readme::ReadmeSearch;
 use crate::config::FLUSH_THRESHOLD;
 use crate::files::FileCache;
 use crate::net::Disconnect;
@@ -21,8 +23,8 @@ use crate::os::{self, ErrorClass};
 use crate::permit_wait::{NoPermit, PermitTimeouts, PermitWait};
 use crate::semaphore::{Permit, Semaphore};
 
-/// The number of entries after which it is checked whether the client has disconnected.
-const ENTRIES_PER_DISCONNECT_CHECK: u32 = 256;
+/// The number of names after which it is checked whether the client has disconnected.
+const NAMES_PER_DISCONNECT_CHECK: u32 = 256;
 
 /// The permits for large listings.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ pub(crate) struct ListingPermits {
 pub(crate) struct ListingRequest<'p> {
     pub(crate) path: &'p [u8],
     pub(crate) view: View,
+    pub(crate) filter: Option<Filter>,
     /// `None` for a listing that is not known to be large.
     pub(crate) permit: Option<Permit>,
 }
@@ -76,33 +79,47 @@ impl ListingPermits {
         request: ListingRequest<'_>,
         mut disconnect: impl FnMut() -> Option<Disconnect>,
     ) -> Result<Listing, ListingError> {
-        let ListingRequest { path, view, mut permit } = request;
-        let mut rows = Rows::new(view, site.max_listing_entries);
-        let (mut entries, mut why) = (0u32, None);
-        let mut stop = |reason| {
-            why = Some(reason);
-            Err(ErrorKind::Other.into())
+        let ListingRequest { path, view, filter, mut permit } = request;
+        let mut rows = Rows::new(view, site.max_listing_entries).with_filter(filter.clone());
+        let mut readme = ReadmeSearch::default();
+        let has_readme = site.readme && filter.is_none() && view.format == Format::Html;
+        let (mut names, why) = (0u32, Cell::new(None));
+        let stop = |reason| {
+            why.set(Some(reason));
+            ErrorKind::Other
         };
-        let listed = cache.list(path, site, |entry| {
-            entries = entries.wrapping_add(1);
-            if entries.is_multiple_of(ENTRIES_PER_DISCONNECT_CHECK)
+        let matches = |name: &[u8]| {
+            names = names.wrapping_add(1);
+            if names.is_multiple_of(NAMES_PER_DISCONNECT_CHECK)
                 && let Some(disconnect) = disconnect()
             {
-                return stop(ListingError::NoPermit(NoPermit::Disconnected(disconnect)));
+                return Err(stop(ListingError::NoPermit(NoPermit::Disconnected(disconnect))).into());
             }
+            Ok(filter.as_ref().is_none_or(|filter| filter.matches(name)))
+        };
+        let listed = cache.root().list_matching(path, site, matches, |entry| {
             if rows.len() >= Site::LARGE_LISTING_ENTRIES && permit.is_none() {
                 permit = self.permits.try_acquire();
                 if permit.is_none() {
-                    return stop(ListingError::NeedsPermit);
+                    return Err(stop(ListingError::NeedsPermit).into());
                 }
+            }
+            if has_readme {
+                readme.consider(&entry);
             }
             rows.add(entry);
             Ok(())
         });
-        match (listed, why) {
+        match (listed, why.take()) {
             (_, Some(why)) => Err(why),
             (Err(error), None) => Err(ListingError::Io(error)),
-            (Ok(()), None) => Ok(Listing { bytes: rows.write(path), _permit: permit }),
+            (Ok(()), None) => {
+                let readme = readme.read(cache.root(), path, site.max_readme_size);
+                let mut page = Page::new(site, path);
+                page.now = Some(os::now());
+                page.readme = readme.as_ref().map(|readme| readme.as_page());
+                Ok(Listing { bytes: rows.write(&page), _permit: permit })
+            }
         }
     }
 }

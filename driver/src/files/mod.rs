@@ -14,6 +14,7 @@ mod handler;
 mod job;
 mod listings;
 mod pending_digest;
+mod readme;
 mod recent_files;
 
 pub use cache_limits::CacheLimits;

@@ -36,6 +36,21 @@ impl RootDir {
         &self,
         path: &[u8],
         site: &Site,
+        visit: impl FnMut(Entry<&[u8]>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.list_matching(path, site, |_| Ok(true), visit)
+    }
+
+    /// As [`RootDir::list`], but only the entries whose names match. Those that do not match cost no
+    /// system call.
+    ///
+    /// # Errors
+    /// Returns the same errors as [`RootDir::list`], and those of `matches`.
+    pub fn list_matching(
+        &self,
+        path: &[u8],
+        site: &Site,
+        mut matches: impl FnMut(&[u8]) -> io::Result<bool>,
         mut visit: impl FnMut(Entry<&[u8]>) -> io::Result<()>,
     ) -> io::Result<()> {
         let own_uid = own_uid();
@@ -44,7 +59,7 @@ impl RootDir {
         for_each_name(directory, |dir, c_name, file_type| {
             let name = c_name.to_bytes();
             let is_listed = !matches!(name, b"." | b"..") && site.lists_entry(path, name);
-            if !is_listed || is_never_listed(file_type) {
+            if !is_listed || is_never_listed(file_type) || !matches(name)? {
                 return Ok(());
             }
             let candidate = Candidate { root_dir: self, site, own_uid, dir, path, name: c_name };

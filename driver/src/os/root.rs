@@ -136,6 +136,20 @@ impl Root {
         self.open_dir()?.list(path, site, visit)
     }
 
+    /// Lists the directory at `path`, as [`RootDir::list_matching`] does.
+    ///
+    /// # Errors
+    /// Returns the errors of [`Root::open_dir`] and [`RootDir::list_matching`].
+    pub fn list_matching(
+        &self,
+        path: &[u8],
+        site: &Site,
+        matches: impl FnMut(&[u8]) -> io::Result<bool>,
+        visit: impl FnMut(Entry<&[u8]>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.open_dir()?.list_matching(path, site, matches, visit)
+    }
+
     /// The full name of `path`, for [`Root::is_unchanged`]. `None` if there is no such path.
     #[must_use]
     pub fn full_name(&self, path: &[u8]) -> Option<FullName> {

@@ -1,38 +1,52 @@
 //! The listing as an HTML page: self-contained, without scripts.
 //!
-//! Light and dark, from phone to desktop. The headings are buttons that sort by their columns. For
-//! screen readers there are the order (`aria-sort`), a caption, and a heading with the directory.
+//! Light and dark, from phone to desktop. The headings are buttons that sort by their columns, and
+//! a field filters by name. For screen readers there are the order (`aria-sort`), a caption, labels,
+//! landmarks, and a heading with the directory. The kind of an entry is shown by the style sheet,
+//! from the end of its link, at no bytes for each.
 //!
 //! The page is simple for programs, too: its only links are the entries and `../`. Programs that
 //! follow links (mirrors, link checkers, file system layers) follow neither forms nor buttons, so
-//! they fetch each directory once, in one order, and go up one level at a time.
+//! they fetch each directory once, in one order, and go up one level at a time. Therefore there is
+//! no link that skips the controls, either: it would be an entry for some of them.
 
+use super::age::push_age;
 use super::dates::{Dates, Moment};
 use super::name::Name;
-use super::{Column, Entry, Kind, Rows, View};
+use super::shown::{push_lines, push_name, push_path, push_text};
+use super::style::{HTML_HEAD, STYLE};
+use super::{Column, Entry, Filter, Kind, Page, Readme, Rows, View};
 use crate::bytes::push_decimal;
 use crate::page::escape_html;
 
-/// Appends the page for the clean path `clean`. The root has no link to a parent (B-149 to B-155).
-pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
+/// Appends the page. The root has no link to a parent (B-149 to B-155).
+pub(super) fn render(out: &mut Vec<u8>, page: &Page<'_>, rows: &Rows) {
     const TITLE: &[u8] = b"Directory listing for /";
+    let clean = page.path;
     let slash: &[u8] = if clean.is_empty() { b"" } else { b"/" };
 
     // Each name twice, and most of what is between them and after them.
-    out.reserve(HTML_HEAD.len() + STYLE.len() + 72 * rows.len() + 2 * rows.names_len() + 2048);
-    for before in [HTML_HEAD, STYLE] {
-        out.extend_from_slice(before.as_bytes());
-        out.extend_from_slice(TITLE);
-        escape_html(out, clean);
-        out.extend_from_slice(slash);
+    out.reserve(HTML_HEAD.len() + STYLE.len() + 112 * rows.len() + 2 * rows.names_len() + 3072);
+    out.extend_from_slice(HTML_HEAD.as_bytes());
+    out.extend_from_slice(TITLE);
+    push_text(out, clean, |_| false);
+    out.extend_from_slice(slash);
+    if let Some(filter) = &rows.filter {
+        quoted(out, b": names with ", filter);
     }
-    out.extend_from_slice(b"</h1>\n<main>\n<table>\n<caption>");
+    out.extend_from_slice(STYLE.as_bytes());
+    out.extend_from_slice(TITLE);
+    push_path(out, clean);
+    out.extend_from_slice(slash);
+    out.extend_from_slice(b"</h1>\n");
+    controls(out, page, rows);
+    out.extend_from_slice(b"</header>\n<main>\n<table>\n<caption>");
     caption(out, rows);
     out.extend_from_slice(b"</caption>\n<thead><tr>");
     for (column, heading) in
         [(Column::Name, "Name"), (Column::Date, "Modified (UTC)"), (Column::Size, "Size")]
     {
-        self::heading(out, &rows.view, column, heading);
+        self::heading(out, rows, column, heading);
     }
     out.extend_from_slice(b"\n<tbody>\n");
     if !clean.is_empty() {
@@ -40,13 +54,54 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     }
     let mut dates = Dates::new();
     for entry in rows.iter() {
-        row(out, &entry, dates.moment(entry.modified));
+        row(out, &entry, dates.moment(entry.modified), page.now);
     }
     out.extend_from_slice(b"</table>\n");
-    if rows.is_empty() {
-        out.extend_from_slice(b"<p>Nothing here.</p>\n");
+    match &rows.filter {
+        _ if !rows.is_empty() => {}
+        Some(filter) => {
+            quoted(out, b"<p>No name here contains ", filter);
+            out.extend_from_slice(b".\n");
+        }
+        None => out.extend_from_slice(b"<p>Nothing here.\n"),
+    }
+    if let Some(readme) = &page.readme {
+        self::readme(out, readme);
     }
     out.extend_from_slice(b"</main>\n</html>\n");
+}
+
+/// The controls between the heading and the table: each is a form of its own.
+fn controls(out: &mut Vec<u8>, _page: &Page<'_>, rows: &Rows) {
+    out.extend_from_slice(b"<div>\n");
+    filter_form(out, rows);
+    // Each control checks for itself whether it is shown, by `page.site` and `page.path`.
+    // archive_form::render(out, page, rows);
+    out.extend_from_slice(b"</div>\n");
+    // upload_form::render(out, page);
+}
+
+/// A field for a text in names, and a button that removes it.
+fn filter_form(out: &mut Vec<u8>, rows: &Rows) {
+    if rows.is_empty() && rows.filter.is_none() {
+        return;
+    }
+    out.extend_from_slice(b"<form role=\"search\">");
+    let format = rows.view.format;
+    if rows.view != (View { format, ..View::default() }) {
+        hidden_inputs(out, &rows.view, None);
+    }
+    out.extend_from_slice(b"<label>Filter <input type=\"search\" name=\"filter\" maxlength=\"");
+    push_decimal(out, Filter::MAX_LEN as u64);
+    out.extend_from_slice(b"\" autocapitalize=\"none\" spellcheck=\"false\" value=\"");
+    if let Some(filter) = &rows.filter {
+        escape_html(out, filter.text().as_bytes());
+    }
+    out.extend_from_slice(b"\"></label><button>Apply</button></form>\n");
+    if rows.filter.is_some() {
+        button(out, &rows.view, None, "Clear filter");
+        out.push(b'\n');
+    }
 }
 
 /// The number of entries, how many of them are shown, and a button that moves directories.
@@ -58,17 +113,30 @@ fn caption(out: &mut Vec<u8>, rows: &Rows) {
     }
     push_decimal(out, rows.total);
     out.extend_from_slice(if rows.total == 1 { b" entry" } else { b" entries" });
+    if let Some(filter) = &rows.filter {
+        quoted(out, b" with ", filter);
+        out.extend_from_slice(b" in the name");
+    }
     let other = View { directories_first: !rows.view.directories_first, ..rows.view };
     let text =
         if other.directories_first { "Directories first" } else { "Directories among files" };
-    out.extend_from_slice(b" \xc2\xb7 ");
-    button(out, &other, text);
+    out.push(b' ');
+    button(out, &other, rows.filter.as_ref(), text);
+}
+
+/// Appends `before`, and the text of a filter in quotation marks.
+fn quoted(out: &mut Vec<u8>, before: &[u8], filter: &Filter) {
+    out.extend_from_slice(before);
+    out.extend_from_slice("\u{201c}".as_bytes());
+    push_text(out, filter.text().as_bytes(), |_| false);
+    out.extend_from_slice("\u{201d}".as_bytes());
 }
 
 /// The heading of a column: a button for its order, or for the reverse of the current order. Names
 /// are sorted in ascending order first, sizes and dates in descending order: the largest and the
 /// latest are looked for most.
-fn heading(out: &mut Vec<u8>, view: &View, column: Column, text: &str) {
+fn heading(out: &mut Vec<u8>, rows: &Rows, column: Column, text: &str) {
+    let view = &rows.view;
     let is_sorted = view.column == column;
     let descending = if is_sorted { !view.descending } else { column != Column::Name };
     out.extend_from_slice(b"<th scope=\"col\"");
@@ -79,24 +147,34 @@ fn heading(out: &mut Vec<u8>, view: &View, column: Column, text: &str) {
         out.push(b'"');
     }
     out.push(b'>');
-    button(out, &View { column, descending, ..*view }, text);
+    button(out, &View { column, descending, ..*view }, rows.filter.as_ref(), text);
 }
 
 /// A button that requests the same directory in the order of `view`. A form without an action goes
 /// to the address of the page, and replaces its query.
-fn button(out: &mut Vec<u8>, view: &View, text: &str) {
+fn button(out: &mut Vec<u8>, view: &View, filter: Option<&Filter>, text: &str) {
     out.extend_from_slice(b"<form>");
-    for (name, value) in view.query_pairs() {
-        for part in ["<input type=\"hidden\" name=\"", name, "\" value=\"", value, "\">"] {
-            out.extend_from_slice(part.as_bytes());
-        }
-    }
+    hidden_inputs(out, view, filter);
     for part in ["<button>", text, "</button></form>"] {
         out.extend_from_slice(part.as_bytes());
     }
 }
 
-fn row(out: &mut Vec<u8>, entry: &Entry<Name<'_>>, modified: Moment) {
+/// What a form requests besides its fields.
+fn hidden_inputs(out: &mut Vec<u8>, view: &View, filter: Option<&Filter>) {
+    for (name, value) in view.query_pairs() {
+        for part in ["<input type=\"hidden\" name=\"", name, "\" value=\"", value, "\">"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    }
+    if let Some(filter) = filter {
+        out.extend_from_slice(b"<input type=\"hidden\" name=\"filter\" value=\"");
+        escape_html(out, filter.text().as_bytes());
+        out.extend_from_slice(b"\">");
+    }
+}
+
+fn row(out: &mut Vec<u8>, entry: &Entry<Name<'_>>, modified: Moment, now: Option<i64>) {
     out.extend_from_slice(b"<tr><td><a href=\"");
     entry.href(out);
     out.extend_from_slice(b"\">");
@@ -106,28 +184,79 @@ fn row(out: &mut Vec<u8>, entry: &Entry<Name<'_>>, modified: Moment) {
         (false, Kind::Directory) => out.push(b'/'),
         (false, Kind::File) => {}
     }
+    match now {
+        Some(now) => {
+            out.extend_from_slice(b"</a><td title=\"");
+            push_age(out, now, entry.modified);
+            out.push(b'"');
+        }
+        None => out.extend_from_slice(b"</a><td"),
+    }
     date(out, modified);
     match entry.display_size() {
         Some(bytes) => size(out, bytes),
-        None => out.push(b'-'), // programs that parse listings expect three words (R-21)
+        None => out.extend_from_slice(b">-"), // programs that parse listings expect three words (R-21)
     }
     out.push(b'\n');
 }
 
-/// `YYYY-MM-DD HH:MM` in UTC, the format of `<time>`, with all that is between the name and the size.
+/// `YYYY-MM-DD HH:MM` in UTC, between the ends of two tags: its own, and the size's, which is open.
 fn date(out: &mut Vec<u8>, Moment { date, time: [hour, minute, _] }: Moment) {
-    const START: usize = b"</a><td><time>".len();
-    let mut text = *b"</a><td><time>YYYY-MM-DD HH:MM</time><td>";
-    let at = &mut text[START..][..16];
-    at[..10].copy_from_slice(&date);
-    at[11..13].copy_from_slice(&hour);
-    at[14..].copy_from_slice(&minute);
+    let mut text = *b">YYYY-MM-DD HH:MM<td";
+    text[1..11].copy_from_slice(&date);
+    text[12..14].copy_from_slice(&hour);
+    text[15..17].copy_from_slice(&minute);
     out.extend_from_slice(&text);
+}
+
+/// The end of the tag, with the exact number of bytes in its title, and the size as a word.
+fn size(out: &mut Vec<u8>, bytes: u64) {
+    if bytes < 1024 {
+        out.push(b'>');
+        return push_decimal(out, bytes);
+    }
+    out.extend_from_slice(b" title=\"");
+    grouped(out, bytes / 1_000);
+    let mut text = *b",000 bytes\">";
+    text[1..4].copy_from_slice(&three_digits(bytes));
+    out.extend_from_slice(&text);
+    short_size(out, bytes);
+}
+
+/// `n` in decimal, with a comma between groups of three digits.
+fn grouped(out: &mut Vec<u8>, n: u64) {
+    if n < 1_000 {
+        return push_decimal(out, n);
+    }
+    grouped(out, n / 1_000);
+    out.push(b',');
+    out.extend_from_slice(&three_digits(n));
+}
+
+/// The last three digits of `n`.
+fn three_digits(n: u64) -> [u8; 3] {
+    let n = (n % 1_000) as u32;
+    [n / 100, n / 10 % 10, n % 10].map(|digit| b'0' + digit as u8)
+}
+
+/// A file as text.
+fn readme(out: &mut Vec<u8>, readme: &Readme<'_>) {
+    out.extend_from_slice(b"<section>\n<h2>");
+    push_name(out, readme.name);
+    out.extend_from_slice(b"</h2>\n<pre>\n"); // the first newline is not part of the text
+    push_lines(out, readme.text);
+    out.extend_from_slice(b"</pre>\n");
+    if !readme.is_complete {
+        out.extend_from_slice(b"<p>Only its first ");
+        grouped(out, readme.text.len() as u64);
+        out.extend_from_slice(b" bytes are shown.\n");
+    }
+    out.extend_from_slice(b"</section>\n");
 }
 
 /// `n` bytes as in `ls -h` and Apache: `812`, `3.0M`, `15G`; in powers of 1024, rounded down. One
 /// word, which programs that parse listings recognize as a size (R-21).
-fn size(out: &mut Vec<u8>, n: u64) {
+fn short_size(out: &mut Vec<u8>, n: u64) {
     const UNITS: &[u8; 6] = b"KMGTPE"; // 64 bits are at most 15E
     let power = n.checked_ilog2().unwrap_or(0) / 10;
     let whole = n >> (10 * power);
@@ -142,44 +271,6 @@ fn size(out: &mut Vec<u8>, n: u64) {
     }
     out.push(UNITS[power as usize - 1]);
 }
-
-const HTML_HEAD: &str = r#"<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>"#;
-
-const STYLE: &str = r#"</title>
-<style>
-:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif }
-body { max-width: 60rem; margin: 0 auto; padding: 1.5rem }
-h1 { font-size: 1.3rem; font-weight: 600; padding: 0 .5rem; overflow-wrap: anywhere }
-table { width: 100%; border-collapse: collapse }
-caption { text-align: left; font-size: .85rem; padding: .35rem .5rem }
-th { text-align: left; font-size: .85rem; font-weight: 500 }
-form { display: inline }
-button { font: inherit; background: none; border: 0; padding: .2rem 0; cursor: pointer }
-[aria-sort] { font-weight: 700 }
-[aria-sort] button::after { content: " \2191" }
-[aria-sort="descending"] button::after { content: " \2193" }
-th, td { padding: .35rem .5rem; border-bottom: 1px solid #8883; vertical-align: baseline }
-td:first-child a { overflow-wrap: anywhere; white-space: pre-wrap }
-:is(th, td):nth-child(n+2) { white-space: nowrap; font-variant-numeric: tabular-nums }
-:is(th, td):nth-child(3) { text-align: right }
-td:nth-child(n+2) { opacity: .8 }
-tr:hover td { background: #8881 }
-a, button { color: light-dark(#0550ae, #79b8ff); text-decoration: none }
-td a[href$="/"] { font-weight: 600 }
-:is(a, button):hover, caption button { text-decoration: underline }
-:focus-visible { outline: 2px solid; outline-offset: 2px; border-radius: 2px }
-@media (max-width: 36rem) {
-  body { padding: 1rem .5rem }
-  h1, caption, th, td { padding-inline: .3rem }
-  :is(th, td):nth-child(n+2) { font-size: .75rem }
-  td { padding-block: .6rem }
-}
-</style>
-<h1>"#;
 
 #[cfg(test)]
 #[path = "html_tests.rs"]

@@ -1,6 +1,6 @@
 //! The listing as JSON.
 //!
-//! One object: `path`, `total`, `complete` and `entries`. Each entry is an object with `name`,
+//! One object: `path`, `filter` (if there is one), `total`, `complete` and `entries`. Each entry is an object with `name`,
 //! `href`, `kind` (`file` or `directory`), `link`, `size` (in bytes; null for a directory) and
 //! `modified` (RFC 3339, UTC). The text is always UTF-8: in `name`, other bytes are replaced;
 //! `href` is exact.
@@ -15,6 +15,10 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     out.extend_from_slice(b"{\"path\":\"/");
     escape(out, clean);
     out.extend_from_slice(if clean.is_empty() { b"" } else { b"/" });
+    if let Some(filter) = &rows.filter {
+        out.extend_from_slice(b"\",\"filter\":\"");
+        escape(out, filter.text().as_bytes());
+    }
     out.extend_from_slice(b"\",\"total\":");
     push_decimal(out, rows.total);
     out.extend_from_slice(b",\"complete\":");
@@ -89,7 +93,7 @@ fn date(out: &mut Vec<u8>, Moment { date, time: [hour, minute, second] }: Moment
 #[cfg(test)]
 mod tests {
     use super::super::tests::{entry, written};
-    use super::super::{Format, View};
+    use super::super::{Format, Page, View};
     use super::*;
 
     const JSON: View = View {
@@ -114,6 +118,15 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_is_a_member() {
+        let filter = super::super::Filter::parse(b"a+%22");
+        let rows = Rows::new(JSON, 1).with_filter(filter);
+        let json = rows.write(&Page::new(&crate::site::Site::default(), b"d"));
+        let expected = br#"{"path":"/d/","filter":"a \"","total":0,"complete":true,"entries":["#;
+        assert!(json.starts_with(expected));
+    }
+
+    #[test]
     fn any_name_is_a_valid_string() {
         let json = written(JSON, b"", &[entry(b"\"\\\n\x1f\x7f\xff\xc3\xa9")]);
         assert!(
@@ -126,7 +139,8 @@ mod tests {
     fn an_incomplete_listing_has_the_total() {
         let mut rows = Rows::new(JSON, 2);
         [b"c", b"a", b"b"].into_iter().for_each(|name| rows.add(entry(name)));
-        let json = String::from_utf8(rows.write(b"")).unwrap();
+        let json =
+            String::from_utf8(rows.write(&Page::new(&crate::site::Site::default(), b""))).unwrap();
         assert!(json.contains("\"total\":3,\"complete\":false"));
         assert!(json.contains("\"a\"") && json.contains("\"b\"") && !json.contains("\"c\""));
     }

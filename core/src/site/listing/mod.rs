@@ -7,7 +7,8 @@
 //! incomplete. Each name is a link to its exact bytes (B-155).
 //!
 //! ```
-//! use doorstep_core::site::listing::{Entry, Kind, Rows, View};
+//! use doorstep_core::site::Site;
+//! use doorstep_core::site::listing::{Entry, Kind, Page, Rows, View};
 //!
 //! fn file(name: &str) -> Entry<&[u8]> {
 //!     let mut entry = Entry::new(name.as_bytes(), Kind::File);
@@ -17,18 +18,26 @@
 //! let mut rows = Rows::new(View::default(), 100);
 //! rows.add(file("b.txt"));
 //! rows.add(file("A b"));
-//! let page = String::from_utf8(rows.write(b"")).unwrap();
+//! let site = Site::default();
+//! let page = String::from_utf8(rows.write(&Page::new(&site, b""))).unwrap();
 //! assert!(page.contains(r#"<a href="A%20b">A b</a>"#));
 //! ```
 
+mod age;
 mod dates;
+mod filter;
 mod html;
 mod json;
 mod name;
+mod page;
 mod rows;
+mod shown;
 mod sort;
+mod style;
 mod view;
 
+pub use filter::Filter;
+pub use page::{Page, Readme};
 pub use rows::Rows;
 pub use view::{Column, Format, View};
 
@@ -85,14 +94,14 @@ impl<N> Entry<N> {
 }
 
 impl Rows {
-    /// The listing of the directory at the clean path `clean`; the empty path is the root.
+    /// The listing, in the format of its view.
     #[must_use]
-    pub fn write(mut self, clean: &[u8]) -> Vec<u8> {
+    pub fn write(mut self, page: &Page<'_>) -> Vec<u8> {
         self.sort_and_truncate();
         let mut out = self.output_buffer();
         match self.view.format {
-            Format::Html => html::render(&mut out, clean, &self),
-            Format::Json => json::render(&mut out, clean, &self),
+            Format::Html => html::render(&mut out, page, &self),
+            Format::Json => json::render(&mut out, page.path, &self),
         }
         out
     }
@@ -100,6 +109,7 @@ impl Rows {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Site;
     use super::*;
 
     pub(super) fn entry(name: &[u8]) -> Entry {
@@ -109,6 +119,6 @@ mod tests {
     pub(super) fn written(view: View, clean: &[u8], entries: &[Entry]) -> String {
         let mut rows = Rows::new(view, 1_000);
         entries.iter().cloned().for_each(|entry| rows.add(entry));
-        String::from_utf8(rows.write(clean)).unwrap()
+        String::from_utf8(rows.write(&Page::new(&Site::default(), clean))).unwrap()
     }
 }

@@ -4,10 +4,9 @@
 //! added ([`Needs`]). Most names need nothing, and are then copied as they are.
 
 use crate::bytes::byte_set;
-use crate::page::escape_html;
 use crate::path;
 
-use super::json;
+use super::{json, shown};
 
 /// A name, and what its bytes need.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +24,7 @@ impl Needs {
     const UNICODE_LOWER: u8 = 1;
     /// A conversion of ASCII letters to lower case.
     const ASCII_LOWER: u8 = 2;
-    /// An escape in HTML, or a replacement of what is not UTF-8.
+    /// An escape in HTML, or another text in its place.
     const HTML: u8 = 4;
     /// An escape in a JSON string, or a replacement of what is not UTF-8.
     const JSON: u8 = 8;
@@ -70,7 +69,7 @@ impl<'a> Name<'a> {
     #[inline]
     pub(super) fn push_html(&self, out: &mut Vec<u8>) {
         if self.needs.contains(Needs::HTML) {
-            escape_html(out, self.bytes);
+            shown::push_name(out, self.bytes);
         } else {
             out.extend_from_slice(self.bytes);
         }
@@ -121,8 +120,9 @@ static NEEDS: [u8; 256] = {
         let all = Needs::UNICODE_LOWER | Needs::HTML | Needs::JSON;
         let mut needs = match byte as u8 {
             0x80.. => all,
-            0..0x20 | b'\\' => Needs::JSON,
-            b'"' => Needs::HTML | Needs::JSON,
+            0x7f => Needs::HTML,
+            b'\\' => Needs::JSON,
+            0..0x20 | b'"' => Needs::HTML | Needs::JSON,
             b'&' | b'<' | b'>' => Needs::HTML,
             b':' => Needs::DOT_SLASH,
             b'A'..=b'Z' => Needs::ASCII_LOWER,
@@ -152,7 +152,7 @@ mod tests {
                     write(&mut out);
                     out
                 };
-                let escaped = write(&|out| escape_html(out, text));
+                let escaped = write(&|out| shown::push_name(out, text));
                 assert_eq!(write(&|out| name.push_html(out)), escaped, "{byte}");
                 let escaped = write(&|out| json::escape(out, text));
                 assert_eq!(write(&|out| name.push_json(out)), escaped, "{byte}");

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 
 use super::name::{Name, Needs};
 use super::sort::{Ranked, sort};
-use super::{Column, Entry, Kind, View};
+use super::{Column, Entry, Filter, Kind, View};
 
 /// Number of rows above which a listing is stored in blocks of their own.
 const MMAP_MIN_ROWS: usize = 1_000;
@@ -21,18 +21,21 @@ const MMAP_BYTES: usize = 33 << 20;
 /// The rows of a listing: the first ones in the order of a view.
 ///
 /// ```
-/// use doorstep_core::site::listing::{Entry, Kind, Rows, View};
+/// use doorstep_core::site::Site;
+/// use doorstep_core::site::listing::{Entry, Kind, Page, Rows, View};
 ///
 /// let mut rows = Rows::new(View::default(), 2);
 /// for name in ["c", "a", "b"] {
 ///     rows.add(Entry::new(name, Kind::File));
 /// }
-/// let html = String::from_utf8(rows.write(b"")).unwrap();
+/// let site = Site::default();
+/// let html = String::from_utf8(rows.write(&Page::new(&site, b""))).unwrap();
 /// assert!(html.contains("The first 2 in this order, of 3 entries"));
 /// ```
 #[derive(Debug)]
 pub struct Rows {
     pub(super) view: View,
+    pub(super) filter: Option<Filter>,
     limit: usize,
     pub(super) total: u64,
     packed: Packed,
@@ -72,7 +75,14 @@ impl Rows {
         let rows = limit.saturating_mul(2).min(MMAP_MIN_ROWS);
         let names = Vec::with_capacity(rows * USUAL_NAME_LEN);
         let packed = Packed { rows: Vec::with_capacity(rows), names };
-        Self { view, limit, total: 0, packed, order: Vec::with_capacity(rows) }
+        let order = Vec::with_capacity(rows);
+        Self { view, filter: None, limit, total: 0, packed, order }
+    }
+
+    /// A listing that names its filter. The caller adds only the entries that [`Filter::matches`].
+    #[must_use]
+    pub fn with_filter(self, filter: Option<Filter>) -> Self {
+        Self { filter, ..self }
     }
 
     /// Adds an entry, in any order.

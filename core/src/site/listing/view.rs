@@ -1,7 +1,8 @@
 //! The view of a listing: its order from the query, its format from Accept.
 //!
 //! The query is `sort=name|size|date`, `order=asc|desc` and `dirs=first`, joined by `&` in any
-//! order and spelled exactly like this. Everything else in it is ignored.
+//! order and spelled exactly like this. Everything else in it is ignored, but for
+//! [`Filter`](super::Filter)'s.
 
 use crate::http1::Head;
 use crate::site::accept::{Member, Preference};
@@ -49,6 +50,11 @@ pub enum Format {
     Json,
 }
 
+const HTML_TYPE: &str = "text/html; charset=utf-8";
+const JSON_TYPE: &str = "application/json";
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
+     img-src 'self'; form-action 'self'; base-uri 'none'";
+
 impl View {
     pub(in crate::site) fn from_head(head: &Head<'_>) -> Self {
         Self::parse(head.query(), head.header_list("accept"))
@@ -75,8 +81,24 @@ impl View {
     #[must_use]
     pub fn content_type(&self) -> &'static str {
         match self.format {
-            Format::Html => "text/html; charset=utf-8",
-            Format::Json => "application/json",
+            Format::Html => HTML_TYPE,
+            Format::Json => JSON_TYPE,
+        }
+    }
+
+    /// The headers of the response with the listing, as pairs of name and value, without its length.
+    ///
+    /// The page needs its own style sheet and forms, and nothing else may be loaded or run whatever
+    /// its names are. Browsers may fetch the icon of the site (`img-src`). It may be framed.
+    #[must_use]
+    pub fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        match self.format {
+            Format::Html => &[
+                ("Content-Type", HTML_TYPE),
+                ("Vary", "Accept"),
+                ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+            ],
+            Format::Json => &[("Content-Type", JSON_TYPE), ("Vary", "Accept")],
         }
     }
 

@@ -1,0 +1,55 @@
+//! What a listing shows besides its entries ([`Page`], [`Readme`]).
+
+use crate::site::Site;
+
+/// The directory of a listing, and what the page shows besides the entries.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Page<'a> {
+    /// The settings of the directory tree.
+    pub site: &'a Site,
+    /// The directory: a clean path from the root; the empty path is the root.
+    pub path: &'a [u8],
+    /// The current time in seconds since 1970, for the age of each entry. Default: none, and ages
+    /// are not shown.
+    pub now: Option<i64>,
+    /// The file that is shown below the entries of an HTML page. Default: none.
+    pub readme: Option<Readme<'a>>,
+}
+
+/// A file that is shown as text below the entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Readme<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// Its text, or the start of it. Bytes that are not UTF-8 are replaced.
+    pub text: &'a [u8],
+    /// Whether the text is the whole file.
+    pub is_complete: bool,
+}
+
+impl<'a> Page<'a> {
+    /// The page of the directory at the clean path `path`.
+    #[must_use]
+    pub fn new(site: &'a Site, path: &'a [u8]) -> Self {
+        Self { site, path, now: None, readme: None }
+    }
+}
+
+impl Readme<'_> {
+    /// The preference for a file of this name as the text of a listing, the lowest first: the names
+    /// `README.md`, `README.txt` and `README` in any letter case. `None` for any other name.
+    ///
+    /// ```
+    /// use doorstep_core::site::listing::Readme;
+    ///
+    /// assert!(Readme::rank(b"README.md") < Readme::rank(b"readme"));
+    /// assert_eq!(Readme::rank(b".readme"), None);
+    /// ```
+    #[must_use]
+    pub fn rank(name: &[u8]) -> Option<u8> {
+        const NAMES: [&[u8]; 3] = [b"readme.md", b"readme.txt", b"readme"];
+        let at = NAMES.iter().position(|known| name.eq_ignore_ascii_case(known));
+        at.map(|at| at as u8)
+    }
+}
