@@ -5,6 +5,7 @@
 
 mod acceptor;
 mod addresses;
+mod deferral;
 mod inherited;
 mod listen;
 mod listener;
