@@ -64,8 +64,7 @@ impl Deferral {
             return;
         }
         let (mut state, now) = (self.state(), Instant::now());
-        let before = state.window.replace(now);
-        if let Some(before) = before {
+        if let Some(before) = state.window.replace(now) {
             state.window_ended(now.saturating_duration_since(before), listeners);
         }
     }
@@ -97,6 +96,7 @@ impl Deferral {
 }
 
 impl State {
+    #[inline(never)] // it is called rarely, and what it needs on the stack is not needed to accept
     fn window_ended(&mut self, length: Duration, listeners: &[Listener]) {
         match self.phase {
             Phase::Never if length < FAST => self.phase = begin(listeners, true),
