@@ -185,8 +185,8 @@ impl Acceptor {
 
     /// Accepts the connections in the backlog, closes the listeners by `shutdown`(2), and wakes all threads that
     /// wait in [`Acceptor::accept`], which return the connections of the backlog first. Takes about
-    /// a millisecond; a second at most if connections arrived so fast that those which have sent nothing
-    /// yet were deferred, and there are such.
+    /// a millisecond. If more than 256 connections arrived in a second, those that have sent nothing are
+    /// not in the backlog: if there are any, they are waited for, until they are a second old at most.
     ///
     /// Closing a listener resets the connections in its backlog, including those that arrive
     /// between the last accept and the close. So, where the system supports it, no TCP handshake
