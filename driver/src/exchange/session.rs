@@ -173,7 +173,6 @@ impl<'c> Session<'c> {
     /// # Errors
     /// Returns the error, unless the client has disconnected during a response, which is logged
     /// (B-289).
-    #[inline(never)] // here and in `filled`: errors need more of the stack than the rest of the loop
     pub fn flushed<S: Storage>(
         &mut self,
         inbox: &Inbox<S>,
@@ -201,7 +200,6 @@ impl<'c> Session<'c> {
     ///
     /// # Errors
     /// Returns the error if it ends the connection in the middle of a request.
-    #[inline(never)]
     pub fn filled<S: Storage>(
         &mut self,
         inbox: &Inbox<S>,
