@@ -178,17 +178,20 @@ pub(super) fn has_handshakes(_: SocketAddr) -> io::Result<bool> {
 #[cfg(all(test, target_os = "linux", not(feature = "portable")))]
 mod tests {
     use super::*;
-    use crate::net::bind;
+    use crate::net::{ListenerAddr, bind};
     use std::io::Write;
     use std::net::{Ipv4Addr, TcpStream};
 
     fn listeners(host: Option<&str>) -> Vec<Listener> {
-        bind(host, 0).unwrap().into_iter().map(Listener::from).collect()
+        bind(host, 0).expect("a port is free").into_iter().map(Listener::from).collect()
     }
 
-    fn port(listener: &Listener) -> u16 {
-        let crate::net::ListenerAddr::Tcp(address) = listener.addr() else { panic!("it is TCP") };
-        address.port()
+    fn connect(listener: &Listener) -> TcpStream {
+        let address = match listener.addr() {
+            ListenerAddr::Tcp(address) => Some((Ipv4Addr::LOCALHOST, address.port())),
+            _ => None,
+        };
+        TcpStream::connect(address.expect("it is TCP")).expect("it listens")
     }
 
     #[test]
@@ -199,7 +202,7 @@ mod tests {
             listener.set_nonblocking(true).unwrap();
             assert!(!listener.has_handshakes().unwrap());
             assert!(deferral.force(&listeners));
-            let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port(listener))).unwrap();
+            let mut client = connect(listener);
             assert!(listener.has_handshakes().unwrap());
             assert_eq!(listener.accept(true).unwrap_err().kind(), io::ErrorKind::WouldBlock);
             client.write_all(b"x").unwrap();
@@ -212,9 +215,8 @@ mod tests {
     fn a_silent_connection_is_accepted_later_and_a_closed_one_at_once() {
         let (listeners, deferral) = (listeners(Some("127.0.0.1")), Deferral::default());
         assert!(deferral.force(&listeners));
-        let connect = || TcpStream::connect((Ipv4Addr::LOCALHOST, port(&listeners[0]))).unwrap();
-        let silent = connect();
-        let closed = connect().local_addr().unwrap();
+        let silent = connect(&listeners[0]);
+        let closed = connect(&listeners[0]).local_addr().unwrap();
         let order = [(); 2].map(|()| listeners[0].accept(false).unwrap().peer_addr());
         assert_eq!(order, [closed, silent.local_addr().unwrap()]);
     }
