@@ -124,7 +124,7 @@ fn b_067_a_connection_for_each_request_costs_five_system_calls() {
         let each = (asked / AT_ONCE as f64, waits / AT_ONCE as f64);
         println!("{runtime}: {each:?} for each connection");
         assert!(
-            each.0 <= 7.0,
+            each.0 <= 7.0, // one more in a debug build, where std checks a descriptor before it closes it
             "accept, recv, one look at the path, send, close: {each:?} on {runtime}"
         );
         assert!(
