@@ -124,6 +124,46 @@ fn no_request_costs_more_instructions_or_allocations_than_the_baseline() {
     assert_eq!(baseline.rows.len(), rows.len(), "the baseline has rows that are not counted");
 }
 
+/// On `blocking`, each connection has a thread, and so each page that a thread has touched is memory of
+/// an idle connection. Most is touched at the first request, and by functions that are inlined into
+/// others: what few connections need must not be.
+#[test]
+#[ignore = "builds in release mode: cargo test --test instructions -- --ignored"]
+fn an_idle_connection_on_blocking_has_touched_two_pages_of_its_stack() {
+    const CLIENTS: usize = 20;
+    let [server, _] = build();
+    let root = support::root();
+    fs::write(root.path().join("1k.txt"), [b'x'; 1024]).expect("the root can be written to");
+    settle();
+    let mut command = Command::new(server);
+    command.args(["0", "--quiet", "--bind", "127.0.0.1", "--runtime=blocking", "-d"]);
+    let server = Server::start(command.arg(root.path()));
+    let connect = || {
+        let mut client = server.client();
+        assert_eq!(client.request("GET", "/1k.txt", &[]).status, 200);
+        client
+    };
+    let _first = [(); 3].map(|()| connect()); // from the third on, it is cached
+    wait_until_asleep(server.id());
+    let before = deep_stacks(server.id());
+    let _clients = [(); CLIENTS].map(|()| connect());
+    wait_until_asleep(server.id());
+    let deep = deep_stacks(server.id()) - before;
+    assert!(deep <= 1, "{deep} of {CLIENTS} threads have touched a third page");
+}
+
+/// How many threads have touched more than 8 KiB of a stack of 2 MiB.
+fn deep_stacks(process: u32) -> usize {
+    let maps = fs::read_to_string(format!("/proc/{process}/smaps")).expect("it runs");
+    let values = |name: &str| -> Vec<u32> {
+        let lines = maps.lines().filter_map(|line| line.strip_prefix(name));
+        lines.filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
+    };
+    let (sizes, resident) = (values("Size:"), values("Rss:"));
+    assert_eq!(sizes.len(), resident.len());
+    sizes.into_iter().zip(resident).filter(|&(size, resident)| size == 2048 && resident > 8).count()
+}
+
 #[test]
 fn the_baseline_is_as_it_would_be_written() {
     let text = include_str!("instructions.txt");

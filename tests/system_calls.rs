@@ -101,3 +101,35 @@ fn b_045_sixteen_pipelined_requests_cost_two_system_calls() {
         assert!(asked <= 2.5, "one recv, one send: {asked} on {runtime}");
     }
 }
+
+#[test]
+#[ignore = "needs strace: cargo test --test system_calls -- --ignored"]
+fn b_067_a_connection_for_each_request_costs_five_system_calls() {
+    const AT_ONCE: usize = 16;
+    let request = b"GET /1k.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    // So many that the system is asked for those alone that have sent something.
+    let connections = |client: &mut Client, n: usize| {
+        for _ in 0..n {
+            let mut clients: Vec<_> =
+                (0..AT_ONCE).map(|_| Client::connect(client.peer_port())).collect();
+            clients.iter_mut().for_each(|client| client.send(request));
+            for mut client in clients {
+                assert_eq!(client.response(false).body.len(), 1024);
+                assert_eq!(client.read_to_end(), b"");
+            }
+        }
+    };
+    for runtime in RUNTIMES {
+        let Calls { asked, waits } = cost(runtime, connections);
+        let each = (asked / AT_ONCE as f64, waits / AT_ONCE as f64);
+        println!("{runtime}: {each:?} for each connection");
+        assert!(
+            each.0 <= 7.0, // one more in a debug build, where std checks a descriptor before it closes it
+            "accept, recv, one look at the path, send, close: {each:?} on {runtime}"
+        );
+        assert!(
+            each.1 <= 1.0,
+            "at most once for two connections, and timers: {each:?} on {runtime}"
+        );
+    }
+}

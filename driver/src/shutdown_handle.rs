@@ -28,7 +28,8 @@ impl ShutdownHandle {
     /// listeners' backlogs, and each connection closes with its next response (`Connection:
     /// close`). Handlers that wait for it are woken ([`ShutdownHandle::stopping`]).
     /// [`ShutdownSchedule`](crate::ShutdownSchedule) has the further steps. Takes about a
-    /// millisecond. Calling it again has no effect.
+    /// millisecond, or a little more than a second at most ([`Acceptor::stop`]). Calling it again has no
+    /// effect.
     pub fn stop(&self) {
         self.acceptor.stop(); // first, since a client whose connection closes may connect again
         self.connections.begin_shutdown();

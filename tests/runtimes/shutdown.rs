@@ -51,6 +51,24 @@ on_every_runtime! {
         assert_eq!(server.state.aborted(), 0);
     }
 
+    fn b_282_a_connection_that_the_system_defers_gets_its_response(runtime: Runtime) {
+        let server = runtime.start_with(State::app(), patient());
+        // So many connections that the next one is passed on with its first bytes only.
+        for n in 0..300 {
+            let path = format!("/{n}");
+            assert_eq!(server.client().request("GET", &path, &["Connection: close"]).status, 200);
+        }
+        let clients: Vec<_> = (0..3).map(|_| server.client()).collect();
+        server.stop();
+        for mut client in clients {
+            let response = client.request("GET", "/a", &[]);
+            assert_eq!((response.status, response.header("Connection")), (200, Some("close")));
+            assert_eq!(client.read_to_end(), b"");
+        }
+        server.wait_until_stopped();
+        assert_eq!(server.state.aborted(), 0);
+    }
+
     fn b_282_a_client_that_keeps_its_connection_open_does_not_delay_a_shutdown(runtime: Runtime) {
         let mut config = grace(600);
         config.timeouts.linger = Duration::from_secs(600);

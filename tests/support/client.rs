@@ -177,6 +177,11 @@ impl Client {
         self.0.get_ref().local_addr().expect("it is connected").port()
     }
 
+    /// The port of the server.
+    pub(crate) fn peer_port(&self) -> u16 {
+        self.0.get_ref().peer_addr().expect("it is connected").port()
+    }
+
     /// The next `size` bytes.
     pub(crate) fn read_exact(&mut self, size: usize) -> Vec<u8> {
         let mut bytes = vec![0; size];

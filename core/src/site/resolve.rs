@@ -188,30 +188,28 @@ impl<'a> Resolver<'a> {
     /// Begins with a GET or HEAD request. `now` is in seconds since 1970; `scratch` is overwritten.
     #[must_use]
     pub fn new(site: &'a Site, head: &Head<'a>, now: i64, scratch: &'a mut Vec<u8>) -> Self {
-        let (ending, state) = match path::normalize(head.path(), scratch) {
-            Err(error) => {
-                (Ending::Name, State::Done(ResponsePlan::ErrorPage(NotServed::Path(error))))
-            }
+        let (ending, error) = match path::normalize(head.path(), scratch) {
+            Err(error) => (Ending::Name, Some(NotServed::Path(error))),
             Ok(ending) if path::is_hidden(scratch) && !site.hidden => {
-                (ending, State::Done(ResponsePlan::ErrorPage(NotServed::Hidden)))
+                (ending, Some(NotServed::Hidden))
             }
-            Ok(ending) => (ending, State::Target),
+            Ok(ending) => (ending, None),
         };
-        let mut resolver = Self {
+        let target_len = scratch.len();
+        let state = error.map_or(State::Target, |error| refused(site, head, error, scratch));
+        Self {
             site,
             head: *head,
             now,
             ending,
-            target_len: scratch.len(),
+            target_len,
             file_len: 0,
             path: scratch,
             codings: Codings::default(),
             selection: Selection::Whole,
             is_spa_fallback: false,
             state,
-        };
-        resolver.try_custom_404();
-        resolver
+        }
     }
 
     /// What is needed next, or the result.
@@ -301,17 +299,10 @@ impl<'a> Resolver<'a> {
         self.try_custom_404();
     }
 
-    /// A 404 gets the site's own page, if there is one and the client wants HTML.
+    /// See [`refused`].
     fn try_custom_404(&mut self) {
-        let State::Done(ResponsePlan::ErrorPage(error)) = self.state else { return };
-        let site = self.site;
-        if let Some(page) = &site.not_found_page
-            && error.status() == 404
-            && wants_html(&self.head)
-        {
-            self.path.clear();
-            self.path.extend_from_slice(page.as_bytes());
-            self.state = State::CustomErrorPage(error);
+        if let State::Done(ResponsePlan::ErrorPage(error)) = self.state {
+            self.state = refused(self.site, &self.head, error, self.path);
         }
     }
 
@@ -444,6 +435,19 @@ impl<'a> Resolver<'a> {
 fn wants_html(head: &Head<'_>) -> bool {
     let html = Preference::new("text/html", head.header_list("accept"));
     html.is_named() && html.is_acceptable()
+}
+
+/// The state after an error. A 404 gets the site's own page, if there is one and the client wants HTML:
+/// then it is put into `path`.
+fn refused<'a>(site: &Site, head: &Head<'_>, error: NotServed, path: &mut Vec<u8>) -> State<'a> {
+    match &site.not_found_page {
+        Some(page) if error.status() == 404 && wants_html(head) => {
+            path.clear();
+            path.extend_from_slice(page.as_bytes());
+            State::CustomErrorPage(error)
+        }
+        _ => State::Done(ResponsePlan::ErrorPage(error)),
+    }
 }
 
 fn error_page(error: NotServed) -> State<'static> {

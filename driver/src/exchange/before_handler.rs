@@ -33,6 +33,7 @@ enum Refusal {
 
 impl Session<'_> {
     /// The head of the request for its handler; `None` if the request was responded to.
+    #[inline(never)] // with it, `step` would need 2 KB of the stack, for every connection
     pub(super) fn admit<S: Storage>(
         &mut self,
         head: HeadOffsets,

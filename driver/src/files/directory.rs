@@ -288,18 +288,8 @@ impl Directory {
                     {
                         return Ok(Resolved::Cached(cached.clone(), variant, response));
                     }
-                    resolver.opened(opened.to_found());
-                    match opened {
-                        Opened::File(found, stat) => file = Some((found.into_content(), stat)),
-                        Opened::Denied(error) => exchange.log_error(with_path(exchange, &error)),
-                        Opened::Exhausted(error) => {
-                            return Ok(Resolved::Begun(BodyPlan::Exhausted(error)));
-                        }
-                        Opened::Failed(error) => {
-                            self.respond_unavailable(exchange, &error)?;
-                            return Ok(Resolved::Begun(BodyPlan::Done));
-                        }
-                        _ => {}
+                    if let Some(plan) = self.opened(exchange, &mut resolver, opened, &mut file)? {
+                        return Ok(Resolved::Begun(plan));
                     }
                 }
                 // Whether it can be read is found when it is listed, which may block.
@@ -309,6 +299,30 @@ impl Directory {
                 }
             }
         }
+    }
+
+    /// Passes on to `resolver` what was found, and puts a file into `file`. Returns a plan if the search
+    /// is over.
+    #[inline(never)] // its local variables are not needed for a cached file
+    fn opened(
+        &self,
+        exchange: &mut ExchangeState<'_>,
+        resolver: &mut Resolver<'_>,
+        opened: Opened<FoundFile>,
+        file: &mut Option<(Content, Stat)>,
+    ) -> io::Result<Option<BodyPlan>> {
+        resolver.opened(opened.to_found());
+        match opened {
+            Opened::File(found, stat) => *file = Some((found.into_content(), stat)),
+            Opened::Denied(error) => exchange.log_error(with_path(exchange, &error)),
+            Opened::Exhausted(error) => return Ok(Some(BodyPlan::Exhausted(error))),
+            Opened::Failed(error) => {
+                self.respond_unavailable(exchange, &error)?;
+                return Ok(Some(BodyPlan::Done));
+            }
+            _ => {}
+        }
+        Ok(None)
     }
 
     fn prepared(

@@ -5,6 +5,9 @@
 //! connection: those in the backlog are accepted first, and returned after the stop. A connection
 //! that was lost before it was accepted is skipped. Running out of descriptors (`EMFILE`) or memory
 //! is an error, so that the caller can pause instead of spinning.
+//!
+//! While many connections arrive, Linux is asked for those alone whose first bytes have arrived, too
+//! (`deferral.rs`).
 
 use std::collections::VecDeque;
 use std::io::{self, PipeReader, PipeWriter};
@@ -18,6 +21,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::deferral::{self, Deferral};
 use super::{Listener, ListenerAddr, Stream, reuse_port};
 use crate::os::LINUX;
 
@@ -30,6 +34,8 @@ const HANDSHAKE_WAIT: Duration = Duration::from_millis(1);
 ///
 /// [`BindOptions::reuse_port`]: super::BindOptions::reuse_port
 const SHARED_HANDSHAKE_WAIT: Duration = Duration::from_millis(250);
+/// How often at least [`Acceptor::stop`] looks for connections that were deferred.
+const MAX_DEFERRED_POLL: Duration = Duration::from_millis(20);
 
 /// Listeners to accept from.
 ///
@@ -61,6 +67,7 @@ pub struct Acceptor {
     writer: Mutex<Option<PipeWriter>>,
     /// The listener that is tried first, so that a busy one does not starve another.
     next_listener: AtomicUsize,
+    deferral: Deferral,
 }
 
 impl Acceptor {
@@ -110,6 +117,7 @@ impl Acceptor {
             reader,
             writer: Mutex::new(Some(writer)),
             next_listener: AtomicUsize::new(0),
+            deferral: Deferral::default(),
         })
     }
 
@@ -177,7 +185,8 @@ impl Acceptor {
 
     /// Accepts the connections in the backlog, closes the listeners by `shutdown`(2), and wakes all threads that
     /// wait in [`Acceptor::accept`], which return the connections of the backlog first. Takes about
-    /// a millisecond.
+    /// a millisecond. If more than 256 connections arrived in a second, those that have sent nothing are
+    /// not in the backlog: if there are any, they are waited for, until they are a second old at most.
     ///
     /// Closing a listener resets the connections in its backlog, including those that arrive
     /// between the last accept and the close. So, where the system supports it, no TCP handshake
@@ -198,6 +207,7 @@ impl Acceptor {
         if self.stopping.swap(true, Ordering::SeqCst) {
             return;
         }
+        let has_deferred = self.deferral.end(&self.listeners);
         let mut refused = self.own_listeners().next().is_some();
         for listener in self.own_listeners() {
             let _ = listener.set_nonblocking(true); // from now on every thread polls
@@ -208,12 +218,27 @@ impl Acceptor {
             thread::sleep(HANDSHAKE_WAIT);
             self.drain_backlog();
         }
+        if has_deferred && refused {
+            self.wait_for_deferred();
+        }
         self.stopped.store(true, Ordering::SeqCst);
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.on_shared_ports().for_each(reuse_port::restore);
         for listener in self.own_listeners() {
             // Wakes a blocked accept on Linux. On other systems, the pipe wakes the threads.
             listener.shut_down();
+        }
+    }
+
+    /// Accepts the connections that were not accepted because they have sent nothing.
+    fn wait_for_deferred(&self) {
+        let is_left = |listener: &Listener| listener.has_handshakes().unwrap_or(false);
+        let (mut waited, mut wait) = (Duration::ZERO, HANDSHAKE_WAIT);
+        while waited < deferral::MAX_DEFERRAL && self.own_listeners().any(is_left) {
+            thread::sleep(wait);
+            self.drain_backlog();
+            waited += wait;
+            wait = (2 * wait).min(MAX_DEFERRED_POLL);
         }
     }
 
@@ -286,7 +311,10 @@ impl Acceptor {
     fn accept_any(&self, nonblocking: bool) -> io::Result<Option<Stream>> {
         for listener in self.round_robin() {
             match listener.accept(nonblocking) {
-                Ok(connection) => return Ok(Some(connection)),
+                Ok(connection) => {
+                    self.deferral.accepted(&self.listeners);
+                    return Ok(Some(connection));
+                }
                 Err(_) if self.stopping.load(Ordering::SeqCst) => break,
                 Err(error) if is_connection_error(&error) => {}
                 Err(error) => return Err(error),
@@ -400,6 +428,26 @@ mod tests {
             }
             assert!(acceptor.accept().unwrap().is_none());
             assert!(acceptor.try_accept().unwrap().is_none());
+        }
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", not(feature = "portable")))]
+    fn b_282_a_stop_returns_the_connections_that_were_deferred() {
+        for acceptor in acceptors() {
+            assert!(acceptor.deferral.force(&acceptor.listeners));
+            let connect =
+                |n: usize| TcpStream::connect(acceptor.addresses[n % acceptor.addresses.len()]);
+            let mut clients: Vec<_> = (0..20).map(|n| connect(n).unwrap()).collect();
+            assert!(!acceptor.wait_readable(Duration::ZERO).unwrap(), "they have sent nothing");
+            acceptor.stop();
+            assert_eq!(acceptor.backlog_len(), 20);
+            while let Some(stream) = acceptor.accept().unwrap() {
+                stream.send(b"x", false).unwrap();
+            }
+            for client in &mut clients {
+                client.read_exact(&mut [0]).unwrap();
+            }
         }
     }
 

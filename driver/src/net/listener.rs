@@ -26,7 +26,8 @@ use rustix::net::{Shutdown, shutdown};
 #[cfg(feature = "tls")]
 use super::TlsSettings;
 use super::unix::SocketFile;
-use super::{Cuts, Relay, Stream, TrustedProxies};
+use super::{Cuts, Relay, Stream, TrustedProxies, deferral};
+use crate::os;
 
 /// A socket that listens, and what its connections have in common.
 #[derive(Debug)]
@@ -257,6 +258,27 @@ impl Listener {
         }
     }
 
+    /// Sets whether a connection may be accepted only when it has sent something, or a second after it
+    /// began. Returns false if it cannot be set: on a Unix socket, one that another process has, too, and
+    /// on other systems than Linux.
+    pub(super) fn set_deferred(&self, deferred: bool) -> bool {
+        matches!(self.socket, Socket::Tcp(_))
+            && !self.shared
+            && os::set_defer_accept(self, u8::from(deferred))
+    }
+
+    /// Whether there are connections that are not in the backlog yet: their handshake is not complete,
+    /// or they are deferred.
+    ///
+    /// # Errors
+    /// Returns an error if the system does not report that.
+    pub(super) fn has_handshakes(&self) -> io::Result<bool> {
+        match &self.socket {
+            Socket::Tcp(socket) => deferral::has_handshakes(socket.local_addr()?),
+            Socket::Unix(_) => Ok(false),
+        }
+    }
+
     /// Wakes the threads that wait in `accept`, on Linux.
     pub(super) fn shut_down(&self) {
         let _ = shutdown(self, Shutdown::Both);
@@ -320,7 +342,7 @@ fn refuse_handshakes(listener: &TcpListener) -> bool {
         SockFilter::new(0x06, 0, 0, 0),
         SockFilter::new(0x06, 0, 0, u32::MAX),
     ];
-    crate::os::LINUX && SockRef::from(listener).attach_filter(&PROGRAM).is_ok()
+    os::LINUX && SockRef::from(listener).attach_filter(&PROGRAM).is_ok()
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -7,6 +7,7 @@ mod acceptor;
 mod addresses;
 mod cut_stream;
 mod cuts;
+mod deferral;
 mod inherited;
 mod listen;
 mod listener;

@@ -63,6 +63,7 @@ impl Proxied {
 
     /// Reads the header; `None` if the stream ends before its first byte, as that of a proxy that
     /// checks whether the server accepts connections.
+    #[inline(never)] // its array would stand on the stack of every connection that is read
     fn read_header(&self) -> io::Result<Option<Header>> {
         let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
         loop {

@@ -53,6 +53,7 @@ pub(super) fn is_shared(_: &super::Listener) -> bool {
 
 #[cfg(all(test, target_os = "linux", not(feature = "portable")))]
 mod tests {
+    use std::io::Write;
     use std::net::TcpStream;
     use std::thread;
 
@@ -69,8 +70,11 @@ mod tests {
         let old = acceptor(0);
         let address = old.addresses()[0];
         let new = acceptor(address.port());
-        let connect =
-            |n: usize| -> Vec<_> { (0..n).map(|_| TcpStream::connect(address).unwrap()).collect() };
+        // Those that send nothing may be accepted later, since there are so many (`deferral.rs`).
+        let connect = |n: usize| -> Vec<_> {
+            let connect = |_| TcpStream::connect(address).unwrap();
+            (0..n).map(connect).inspect(|mut client| client.write_all(b"x").unwrap()).collect()
+        };
         let accepted =
             |acceptor: &Acceptor| std::iter::from_fn(|| acceptor.try_accept().unwrap()).count();
         let clients = thread::scope(|scope| {

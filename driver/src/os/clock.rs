@@ -11,6 +11,9 @@
 //! assert!(civil.year >= 2026);
 //! ```
 
+use std::env;
+use std::fs;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -44,11 +47,25 @@ pub fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// The time zone of the system, as jiff finds it.
+///
+/// jiff looks for the name of the zone that `/etc/localtime` has, and reads all directories of
+/// `/usr/share/zoneinfo` for that: more than a hundred system calls at the start. Nothing needs the
+/// name, so the file is read first, unless `TZ` is set.
+fn system_zone() -> TimeZone {
+    let file = || TimeZone::tzif("", &fs::read("/etc/localtime").ok()?).ok();
+    let is_default = env::var_os("TZ").is_none();
+    is_default.then(file).flatten().unwrap_or_else(TimeZone::system)
+}
+
 impl Clock {
     /// A clock in the system's time zone; in UTC when that is unknown.
     #[must_use]
     pub fn new() -> Self {
-        Self::in_zone(TimeZone::system())
+        /// Read once: it may not be readable later ([`Sandbox`](super::Sandbox)).
+        static SYSTEM: OnceLock<TimeZone> = OnceLock::new();
+
+        Self::in_zone(SYSTEM.get_or_init(system_zone).clone())
     }
 
     fn in_zone(zone: TimeZone) -> Self {
@@ -117,6 +134,15 @@ mod tests {
                 let local = clock.local_time(Duration::from_millis(unix as u64 * 1000 + 7));
                 assert_eq!((local.civil(), local.millisecond), (at, 7));
             }
+        }
+    }
+
+    #[test]
+    fn the_zone_of_the_system_is_the_one_that_jiff_finds() {
+        let (ours, jiffs) = (Clock::in_zone(system_zone()), Clock::in_zone(TimeZone::system()));
+        for month in 0..120 {
+            let unix = 1_774_746_000 + month * 30 * 24 * 3600;
+            assert_eq!(ours.offset(unix), jiffs.offset(unix));
         }
     }
 

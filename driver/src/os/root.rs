@@ -203,6 +203,7 @@ impl Root {
         is_current.then(|| self.revision()) // it changes under the lock only
     }
 
+    #[inline(never)] // it is done once, and needs more of the stack than the usual case
     fn reopen(&self) -> Result<Arc<RootDir>, RootError> {
         let root_dir = RootDir::new(&self.dot_path, self.symlinks, self.use_openat2);
         let root_dir = Arc::new(root_dir.map_err(|error| self.root_error(error))?);

@@ -7,7 +7,10 @@
 //! figures). It does what `posix_spawn` does: the child runs in the memory of this process, on its
 //! own stack, and the thread that has created it waits until the child has executed another program
 //! or has failed.
-#![allow(unsafe_code, reason = "creating a process without copying this one, and reading TCP_INFO")]
+#![allow(
+    unsafe_code,
+    reason = "creating a process without copying this one; two options of TCP sockets"
+)]
 
 use std::fs;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
@@ -62,6 +65,26 @@ pub fn bytes_acked(socket: impl AsFd) -> Option<u64> {
     }
     let _ = socket;
     None
+}
+
+/// Sets for how long at most a connection to a TCP listener is not accepted while it has sent nothing
+/// (`TCP_DEFER_ACCEPT`), in seconds; 0 to accept it at once. Returns whether the system has set it.
+pub(crate) fn set_defer_accept(listener: impl AsFd, seconds: u8) -> bool {
+    #[cfg(all(target_os = "linux", not(feature = "portable")))]
+    {
+        use nix::libc::{IPPROTO_TCP, TCP_DEFER_ACCEPT, setsockopt, socklen_t};
+
+        let seconds = i32::from(seconds);
+        let (listener, value) = (listener.as_fd().as_raw_fd(), &raw const seconds);
+        let size = size_of_val(&seconds) as socklen_t;
+        // SAFETY: the descriptor is borrowed for the call, which reads `size` bytes of `seconds`.
+        unsafe { setsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, value.cast(), size) == 0 }
+    }
+    #[cfg(not(all(target_os = "linux", not(feature = "portable"))))]
+    {
+        let _ = (listener, seconds);
+        false
+    }
 }
 
 #[cfg(not(all(target_os = "linux", not(feature = "portable"))))]

@@ -203,7 +203,12 @@ impl TlsSettings {
     /// Returns an error if a configuration of [`TlsSettings::from_config`] cannot be used.
     pub fn accept(&self, stream: impl Into<Stream>) -> io::Result<Stream> {
         self.check();
-        Ok(TlsStream::new(stream.into(), self)?.into())
+        self.encrypt(stream.into())
+    }
+
+    #[inline(never)] // it is made on the stack: 6 KB that no connection without TLS should need
+    fn encrypt(&self, stream: Stream) -> io::Result<Stream> {
+        Ok(TlsStream::new(stream, self)?.into())
     }
 
     pub(super) fn config(&self) -> Arc<ServerConfig> {
