@@ -76,6 +76,7 @@ pub mod bytes;
 #[cfg(feature = "cgi")]
 pub mod cgi;
 pub mod credentials;
+pub mod form_data;
 pub mod forwarded;
 pub mod http1;
 pub mod log;
