@@ -9,7 +9,7 @@
 
 use super::dates::{Dates, Moment};
 use super::name::Name;
-use super::{Column, Entry, Kind, Rows, View};
+use super::{Column, Entry, Kind, Rows, View, upload_form};
 use crate::bytes::push_decimal;
 use crate::page::escape_html;
 
@@ -45,6 +45,9 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     out.extend_from_slice(b"</table>\n");
     if rows.is_empty() {
         out.extend_from_slice(b"<p>Nothing here.</p>\n");
+    }
+    if rows.has_upload_form {
+        upload_form::render(out);
     }
     out.extend_from_slice(b"</main>\n</html>\n");
 }

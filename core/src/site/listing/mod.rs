@@ -23,10 +23,11 @@
 
 mod dates;
 mod html;
-mod json;
+pub(in crate::site) mod json;
 mod name;
 mod rows;
 mod sort;
+mod upload_form;
 mod view;
 
 pub use rows::Rows;

@@ -35,6 +35,8 @@ pub struct Rows {
     pub(super) view: View,
     limit: usize,
     pub(super) total: u64,
+    /// Whether the page has a form that uploads files.
+    pub(super) has_upload_form: bool,
     packed: Packed,
     /// The rows that count, by their numbers; in order after sorting. Never more than twice the
     /// limit.
@@ -72,7 +74,8 @@ impl Rows {
         let rows = limit.saturating_mul(2).min(MMAP_MIN_ROWS);
         let names = Vec::with_capacity(rows * USUAL_NAME_LEN);
         let packed = Packed { rows: Vec::with_capacity(rows), names };
-        Self { view, limit, total: 0, packed, order: Vec::with_capacity(rows) }
+        let order = Vec::with_capacity(rows);
+        Self { view, limit, total: 0, has_upload_form: false, packed, order }
     }
 
     /// Adds an entry, in any order.
@@ -86,6 +89,11 @@ impl Rows {
         }
         self.order.push(self.packed.push(&entry));
         self.total += 1;
+    }
+
+    /// Adds a form to the page that uploads files to the directory, as `multipart/form-data` by POST.
+    pub fn add_upload_form(&mut self) {
+        self.has_upload_form = true;
     }
 
     /// The number of rows kept so far.

@@ -15,6 +15,8 @@
 
 pub mod name;
 mod refusal;
+mod report;
 pub mod request;
 
 pub use refusal::Refusal;
+pub use report::Report;
