@@ -37,6 +37,8 @@ pub(crate) struct ListingRequest<'p> {
     pub(crate) view: View,
     /// `None` for a listing that is not known to be large.
     pub(crate) permit: Option<Permit>,
+    /// Whether the page has a form that uploads files.
+    pub(crate) takes_uploads: bool,
 }
 
 /// A directory listing, and its permit, if it needs one.
@@ -76,8 +78,11 @@ impl ListingPermits {
         request: ListingRequest<'_>,
         mut disconnect: impl FnMut() -> Option<Disconnect>,
     ) -> Result<Listing, ListingError> {
-        let ListingRequest { path, view, mut permit } = request;
+        let ListingRequest { path, view, mut permit, takes_uploads } = request;
         let mut rows = Rows::new(view, site.max_listing_entries);
+        if takes_uploads {
+            rows.add_upload_form();
+        }
         let (mut entries, mut why) = (0u32, None);
         let mut stop = |reason| {
             why = Some(reason);

@@ -16,8 +16,8 @@ use std::time::{Duration, SystemTime};
 
 use doorstep_core::site::Stat;
 use rustix::fs::{
-    Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, access, fstat, fstatvfs, linkat, openat,
-    renameat, statat, unlinkat,
+    Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, access, accessat, fstat, fstatvfs, linkat,
+    openat, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -95,6 +95,12 @@ impl UploadDir {
         }
     }
 
+    /// Whether this process may store files in it.
+    pub(crate) fn is_writable(&self) -> bool {
+        let wanted = Access::WRITE_OK | Access::EXEC_OK;
+        accessat(&self.handle, c".", wanted, AtFlags::EACCESS).is_ok()
+    }
+
     /// The space that this process may use on the file system, in bytes.
     #[allow(clippy::unnecessary_cast)] // the types of these fields differ between platforms
     pub(crate) fn free_space(&self) -> io::Result<u64> {
@@ -152,7 +158,7 @@ impl UploadDir {
     }
 
     /// Writes the directory to the disk, if it may be read.
-    fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         match rustix::fs::fsync(&self.handle) {
             Err(Errno::BADF | Errno::INVAL) => Ok(()), // opened without permission to read, or FUSE
             synced => Ok(synced?),
@@ -185,17 +191,13 @@ impl UploadDir {
 }
 
 impl TemporaryFile {
-    /// Gives the file its name, in place of another one if `replace` allows it. With `sync`, it is on
-    /// the disk afterwards, and so is its name. Returns its metadata.
-    pub(crate) fn publish(
-        mut self,
-        name: &str,
-        replace: bool,
-        sync: bool,
-    ) -> Result<Stat, PublishError> {
-        if sync {
-            self.file.sync_all().map_err(PublishError::Io)?;
-        }
+    /// The directory that it is in.
+    pub(crate) fn directory(&self) -> &UploadDir {
+        &self.directory
+    }
+
+    /// Gives the file its name, in place of another one if `replace` allows it. Returns its metadata.
+    pub(crate) fn publish(mut self, name: &str, replace: bool) -> Result<Stat, PublishError> {
         let named = if replace { self.replace(name) } else { self.link(name) };
         match named {
             Ok(()) => {}
@@ -203,9 +205,6 @@ impl TemporaryFile {
             Err(error) => return Err(PublishError::Io(error.into())),
         }
         let stat = fstat(&*self.file).map_err(|error| PublishError::Io(error.into()))?;
-        if sync {
-            self.directory.sync().map_err(PublishError::Io)?;
-        }
         Ok(core_stat(&stat))
     }
 
