@@ -19,6 +19,7 @@ use doorstep::core::http1::{Head, Version};
 use doorstep::core::site::Site;
 use doorstep::driver::cgi::ProcessLimit;
 use doorstep::driver::net::PeerState;
+use doorstep::driver::upload::UploadSettings;
 
 /// A step of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,6 +193,7 @@ pub(crate) struct State {
     pub(crate) root: Option<PathBuf>,
     site: Site,
     scripts: Option<CgiSettings>,
+    uploads: Option<UploadSettings>,
     seen: Mutex<Seen>,
     changed: Condvar,
 }
@@ -234,6 +236,22 @@ impl State {
     #[allow(dead_code, reason = "scripts have a test binary of their own")]
     pub(crate) fn scripts(root: impl Into<PathBuf>, scripts: CgiSettings) -> Arc<Self> {
         Arc::new(Self { root: Some(root.into()), scripts: Some(scripts), ..Self::default() })
+    }
+
+    /// Files that clients may store, and scripts in `cgi-bin` if `has_scripts`.
+    #[allow(dead_code, reason = "for one test binary")]
+    pub(crate) fn uploads(
+        root: impl Into<PathBuf>,
+        uploads: UploadSettings,
+        has_scripts: bool,
+    ) -> Arc<Self> {
+        let scripts = has_scripts.then(CgiSettings::default);
+        Arc::new(Self {
+            root: Some(root.into()),
+            uploads: Some(uploads),
+            scripts,
+            ..Self::default()
+        })
     }
 
     pub(crate) fn app() -> Arc<Self> {
@@ -352,7 +370,13 @@ impl Observer for TestObserver {
 
 /// The handlers of an application with this state, and what observes it.
 fn handlers(state: &Arc<State>) -> (Option<Files>, Option<Cgi>, TestObserver) {
-    let open = |root| Files::new(root).expect("the root is there").with_site(state.site.clone());
+    let open = |root| {
+        let files = Files::new(root).expect("the root is there").with_site(state.site.clone());
+        match &state.uploads {
+            None => files,
+            Some(settings) => files.with_upload(settings.clone()),
+        }
+    };
     let run = |root, settings| Cgi::new(root, settings).expect("the scripts can be run");
     let root = state.root.as_ref();
     let scripts = root.zip(state.scripts.clone());
