@@ -22,6 +22,7 @@ mod service_manager;
 mod signals;
 #[cfg(feature = "tls")]
 mod tls;
+mod uploads;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ mod proxies;
 mod sockets;
 #[cfg(feature = "tls")]
 mod tls;
+mod upload;
 mod usage_error;
 mod values;
 
@@ -38,6 +39,7 @@ pub(crate) use sockets::BindAddress;
 use sockets::SocketOptions;
 #[cfg(feature = "tls")]
 pub(crate) use tls::TlsOptions;
+use upload::UploadOptions;
 
 const UNITS_AND_EXAMPLES: &str = "\
 Units:
@@ -106,6 +108,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     pub(crate) files: FileOptions,
+
+    #[command(flatten)]
+    pub(crate) upload: UploadOptions,
 
     #[command(flatten)]
     pub(crate) cgi: CgiOptions,
@@ -215,7 +220,7 @@ mod tests {
         assert_eq!(arguments.protocol, Protocol::Http11);
         assert_eq!(arguments.runtime, Runtime::Smol);
         assert!(!arguments.quiet);
-        assert_eq!(arguments.limits.max_body, Limits::default().body);
+        assert_eq!(arguments.limits.max_body(false), Limits::default().body);
         assert_eq!(arguments.limits.grace, Config::default().shutdown_grace);
     }
 

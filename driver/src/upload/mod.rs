@@ -31,6 +31,8 @@ pub(crate) use begin::Begun;
 pub(crate) use job::UploadJob;
 pub use settings::UploadSettings;
 
+use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -38,8 +40,24 @@ use doorstep_core::http1::Head;
 use doorstep_core::site::upload::request::{self, Target};
 
 use crate::job::JobStep;
+use crate::os::{Root, Symlinks};
 use crate::semaphore::Semaphore;
 use interrupted::Interrupted;
+
+/// Checks that files can be stored in the directory of `settings` beneath `root` now, for a program that
+/// wants to know it at its start.
+///
+/// # Errors
+/// Returns an error if there is no such directory, if a symbolic link is part of its path, or if this
+/// process may not write in it.
+pub fn check_directory(root: impl AsRef<Path>, settings: &UploadSettings) -> io::Result<()> {
+    let root = Root::new(root.as_ref(), Symlinks::Deny)?;
+    let directory = root.open_dir()?.open_upload_dir(&settings.directory)?;
+    match directory.is_writable() {
+        true => Ok(()),
+        false => Err(io::Error::new(ErrorKind::PermissionDenied, "no permission to write in it")),
+    }
+}
 
 /// The settings, and what uploads share.
 #[derive(Debug)]

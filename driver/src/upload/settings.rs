@@ -50,7 +50,7 @@ pub struct UploadSettings {
 
 impl UploadSettings {
     /// The size of the buffer.
-    pub(super) fn buffer_size(&self) -> usize {
+    pub(crate) fn buffer_size(&self) -> usize {
         self.buffer.max(self.max_part_header.saturating_add(4 << 10))
     }
 }
