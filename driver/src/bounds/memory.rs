@@ -180,10 +180,9 @@ impl MemoryBounds {
     /// Adds the memory of uploads ([`Files::with_upload`](crate::Files::with_upload)): the buffer, and what
     /// is known of the files of a form.
     pub fn add_uploads(&mut self, settings: &UploadSettings) {
-        let files = u64::from(settings.max_form_parts) * (8 * MAX_NAME + 256);
-        // The names as they were sent, of files that were refused.
-        let names = u64::from(settings.max_form_parts) * settings.max_part_header as u64;
-        let one = settings.buffer_size() as u64 + GROWTH * files + names;
+        let files =
+            u64::from(settings.max_form_parts) * (8 * MAX_NAME.max(settings.max_name as u64) + 256);
+        let one = settings.buffer_size() as u64 + GROWTH * files;
         self.add("upload: buffer, files of a form", one, settings.max_uploads.max(1) as u64);
     }
 

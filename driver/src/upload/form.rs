@@ -10,6 +10,9 @@ use super::Uploads;
 use super::writer::{Failure, FileWriter};
 use crate::os::UploadDir;
 
+/// The most characters of a name that is refused that are kept for the report and the log.
+const MAX_SHOWN: usize = 255;
+
 /// A form that is being received.
 #[derive(Debug)]
 pub(super) struct Form {
@@ -70,7 +73,7 @@ impl Form {
         let name = match name::clean(filename, self.uploads.settings.max_name) {
             Ok(name) => name,
             Err(error) => {
-                let shown = String::from_utf8_lossy(filename).into_owned();
+                let shown = String::from_utf8_lossy(filename).chars().take(MAX_SHOWN).collect();
                 return self.refuse(shown, Refusal::Name(error).into());
             }
         };

@@ -20,7 +20,7 @@ use std::time::Duration;
 #[non_exhaustive]
 pub struct UploadSettings {
     /// The directory in which, and below which, files may be stored: a clean path from the root.
-    /// Default: empty, which is the root.
+    /// Default: none, which is the root.
     pub directory: Vec<u8>,
     /// Whether an upload may replace a file. Default: false.
     pub overwrite: bool,

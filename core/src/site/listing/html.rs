@@ -26,7 +26,11 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
         escape_html(out, clean);
         out.extend_from_slice(slash);
     }
-    out.extend_from_slice(b"</h1>\n<main>\n<table>\n<caption>");
+    out.extend_from_slice(b"</h1>\n<main>\n");
+    if rows.has_upload_form {
+        upload_form::render(out);
+    }
+    out.extend_from_slice(b"<table>\n<caption>");
     caption(out, rows);
     out.extend_from_slice(b"</caption>\n<thead><tr>");
     for (column, heading) in
@@ -45,9 +49,6 @@ pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
     out.extend_from_slice(b"</table>\n");
     if rows.is_empty() {
         out.extend_from_slice(b"<p>Nothing here.</p>\n");
-    }
-    if rows.has_upload_form {
-        upload_form::render(out);
     }
     out.extend_from_slice(b"</main>\n</html>\n");
 }
