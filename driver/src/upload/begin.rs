@@ -17,7 +17,7 @@ use super::interrupted::Owner;
 use super::job::{Receiver, UploadJob};
 use super::put::{ClaimedDigests, Put};
 use super::respond;
-use super::writer::{Failure, FileWriter};
+use super::writer::{Failure, FileWriter, Preconditions};
 use crate::exchange::ExchangeState;
 use crate::os::{self, Root, UploadDir};
 
@@ -164,7 +164,7 @@ impl Uploads {
             allow_write(&head, validators.as_ref(), now)
         };
         let is_conditional = CONDITIONS.iter().any(|name| head.header(name).is_some());
-        let allow = is_conditional.then_some(&allow as &dyn Fn(Option<&Stat>) -> bool);
+        let allow = is_conditional.then_some(&allow as &Preconditions<'_>);
         let name = str::from_utf8(target.split().1).unwrap_or_default(); // it was checked
         let mut writer = FileWriter::new(self, directory, name, allow)?;
         let owner = Owner::of(exchange);

@@ -44,6 +44,9 @@ impl From<io::Error> for Failure {
     }
 }
 
+/// Whether the preconditions of a request hold for what has the name now, if it is a file.
+pub(super) type Preconditions<'p> = dyn Fn(Option<&Stat>) -> bool + 'p;
+
 /// A file that is being stored.
 #[derive(Debug)]
 pub(super) struct FileWriter {
@@ -75,7 +78,7 @@ impl FileWriter {
         uploads: &Arc<Uploads>,
         directory: &UploadDir,
         name: &str,
-        is_allowed: Option<&dyn Fn(Option<&Stat>) -> bool>,
+        is_allowed: Option<&Preconditions<'_>>,
     ) -> Result<Self, Failure> {
         let existing = directory.existing(name)?;
         match (existing, is_allowed) {

@@ -161,7 +161,7 @@ impl ContentRange {
             && first <= last
             && last.checked_add(1) == Some(total);
         // A chunked body shows its length at its end.
-        let length = head.header("Content-Length").map(|length| parse_decimal(length));
+        let length = head.header("Content-Length").map(parse_decimal);
         let fits = length.is_none_or(|length| length == Some(total - first));
         (is_rest && fits).then_some(Self { first, total })
     }
