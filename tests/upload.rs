@@ -1,6 +1,7 @@
 //! Uploads of the command, by the clients that people use: curl sends files and forms, continues what
 //! broke off, and shows the sentences of refusals.
 #![cfg(feature = "cli")]
+#![allow(clippy::print_stdout, reason = "a test says if it is not run")]
 
 mod support;
 
