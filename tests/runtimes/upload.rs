@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorstep::core::site::Site;
 use doorstep::driver::upload::UploadSettings;
 use tempfile::TempDir;
 
@@ -348,6 +349,22 @@ on_every_runtime! {
             assert_eq!(response.status, status, "{header}");
             assert_eq!(root.path().join(n.to_string()).exists(), status == 201);
         }
+    }
+
+    fn no_precompressed_file_is_put_in_front_of_another_one(runtime: Runtime) {
+        let root = root();
+        let site = with(Site::default(), |s| s.precompressed = true);
+        let server = runtime.start(State::uploads_of(root.path(), settings(), site));
+        let mut client = server.client();
+        for (target, status) in [("/a.txt.gz", 409), ("/a.txt.br", 409), ("/b.txt.gz", 201), ("/a.txt.zip", 201)] {
+            assert_eq!(put(&mut client, target, "", b"x").status, status, "{target}");
+        }
+    }
+
+    fn a_root_that_is_gone_is_404(runtime: Runtime) {
+        let (root, server) = start(runtime, |_| {});
+        fs::remove_dir_all(root.path()).expect("it can be removed");
+        assert_eq!(put(&mut server.client(), "/x", "", b"x").status, 404);
     }
 
     fn nothing_is_stored_in_a_directory_of_scripts(runtime: Runtime) {

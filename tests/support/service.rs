@@ -254,6 +254,16 @@ impl State {
         })
     }
 
+    /// Files that clients may store.
+    #[allow(dead_code, reason = "for one test binary")]
+    pub(crate) fn uploads_of(
+        root: impl Into<PathBuf>,
+        uploads: UploadSettings,
+        site: Site,
+    ) -> Arc<Self> {
+        Arc::new(Self { root: Some(root.into()), uploads: Some(uploads), site, ..Self::default() })
+    }
+
     pub(crate) fn app() -> Arc<Self> {
         Arc::default()
     }

@@ -126,7 +126,7 @@ impl Directory {
     /// Begins to respond to a request that may be an upload.
     pub(crate) fn begin_upload(&self, exchange: &mut ExchangeState<'_>) -> io::Result<Begun> {
         match &self.uploads {
-            Some(it) => it.begin(self.cache.root(), &self.site.unlisted_directories, exchange),
+            Some(it) => it.begin(self.cache.root(), &self.site, exchange),
             None => Ok(Begun::Other),
         }
     }

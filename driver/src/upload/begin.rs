@@ -9,7 +9,7 @@ use doorstep_core::form_data::{FormData, FormLimits};
 use doorstep_core::site::preconditions::{Validators, allow_write};
 use doorstep_core::site::upload::request::{self, ContentRange, Target};
 use doorstep_core::site::upload::{Refusal, name};
-use doorstep_core::site::{Stat, cors};
+use doorstep_core::site::{Site, Stat, cors};
 
 use super::Uploads;
 use super::form::Form;
@@ -17,9 +17,9 @@ use super::interrupted::Owner;
 use super::job::{Receiver, UploadJob};
 use super::put::{ClaimedDigests, Put};
 use super::respond;
-use super::writer::{Failure, FileWriter, Preconditions};
+use super::writer::{Failure, FileWriter, Place, Preconditions};
 use crate::exchange::ExchangeState;
-use crate::os::{self, Root, UploadDir};
+use crate::os::{self, Root};
 
 /// The methods of a file, and of a directory, where uploads are allowed.
 const FILE_METHODS: &str = "GET, HEAD, PUT, OPTIONS";
@@ -38,12 +38,11 @@ pub(crate) enum Begun {
 }
 
 impl Uploads {
-    /// Begins to respond to a request, unless it is not about uploads. `scripts` are the directories of
-    /// scripts.
+    /// Begins to respond to a request, unless it is not about uploads.
     pub(crate) fn begin(
         self: &Arc<Self>,
         root: &Root,
-        scripts: &[Vec<u8>],
+        site: &Site,
         exchange: &mut ExchangeState<'_>,
     ) -> io::Result<Begun> {
         let head = exchange.head();
@@ -57,6 +56,7 @@ impl Uploads {
         }
         let is_directory = target.is_directory;
         let methods = if is_directory { DIRECTORY_METHODS } else { FILE_METHODS };
+        let scripts = &site.unlisted_directories;
         let is_allowed = self.allows(&target.path, scripts) && !target.is_hidden();
         match method {
             b"HEAD" => {
@@ -87,7 +87,7 @@ impl Uploads {
                 respond::respond_not_allowed(exchange, methods, explain)?;
                 Ok(Begun::Responded)
             }
-            _ => match self.upload(root, scripts, exchange, target) {
+            _ => match self.upload(root, site, exchange, target) {
                 Ok(job) => Ok(Begun::Upload(Box::new(job))),
                 Err(failure) => {
                     respond::log_failure(exchange, "", &failure);
@@ -111,7 +111,7 @@ impl Uploads {
     fn upload(
         self: &Arc<Self>,
         root: &Root,
-        scripts: &[Vec<u8>],
+        site: &Site,
         exchange: &mut ExchangeState<'_>,
         target: Target,
     ) -> Result<UploadJob, Failure> {
@@ -123,7 +123,7 @@ impl Uploads {
         let refusal = match () {
             () if request::is_from_other_site(&head) => Some(Refusal::OtherSite),
             () if target.is_hidden() => Some(Refusal::Hidden),
-            () if !self.allows(&target.path, scripts) => Some(Refusal::Scripts),
+            () if !self.allows(&target.path, &site.unlisted_directories) => Some(Refusal::Scripts),
             () if request::is_coded(&head) => Some(Refusal::Coded),
             () if !head.has_body() => Some(Refusal::NoLength),
             () => None,
@@ -139,6 +139,7 @@ impl Uploads {
         if !directory.is_writable() {
             return Err(Refusal::NotWritable.into());
         }
+        let directory = Place { directory, has_precompressed: site.precompressed };
         let receiver = match target.is_directory {
             true => Receiver::Form(Box::new(self.form(exchange, directory)?)),
             false => Receiver::Put(Box::new(self.put(exchange, &directory, &target)?)),
@@ -153,7 +154,7 @@ impl Uploads {
     fn put(
         self: &Arc<Self>,
         exchange: &mut ExchangeState<'_>,
-        directory: &UploadDir,
+        directory: &Place,
         target: &Target,
     ) -> Result<Put, Failure> {
         const CONDITIONS: [&str; 3] = ["If-Match", "If-None-Match", "If-Unmodified-Since"];
@@ -172,6 +173,7 @@ impl Uploads {
         if let Some(range) = range {
             total = Some(range.total);
             if range.first > 0 {
+                writer.check_space(range.total - range.first)?; // otherwise the part would be lost
                 let place = (range.first, range.total);
                 let part = self.interrupted.take((&target.path, &owner), place, Instant::now());
                 let part = part.inspect_err(|refusal| {
@@ -191,7 +193,7 @@ impl Uploads {
     fn form(
         self: &Arc<Self>,
         exchange: &ExchangeState<'_>,
-        directory: UploadDir,
+        directory: Place,
     ) -> Result<Form, Failure> {
         let mut limits = FormLimits::default();
         (limits.header, limits.parts) =
@@ -200,7 +202,7 @@ impl Uploads {
         let form = FormData::new(content_type, limits).map_err(Refusal::Form)?;
         if let Some(length) = exchange.body_len() {
             let needed = length.saturating_add(self.settings.min_free_space);
-            if directory.free_space()? < needed {
+            if directory.directory.free_space()? < needed {
                 return Err(Refusal::NoSpace.into());
             }
         }

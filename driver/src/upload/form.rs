@@ -7,8 +7,7 @@ use doorstep_core::form_data::{Event, FormData};
 use doorstep_core::site::upload::{Refusal, Report, name};
 
 use super::Uploads;
-use super::writer::{Failure, FileWriter};
-use crate::os::UploadDir;
+use super::writer::{Failure, FileWriter, Place};
 
 /// The most characters of a name that is refused that are kept for the report and the log.
 const MAX_SHOWN: usize = 255;
@@ -17,7 +16,7 @@ const MAX_SHOWN: usize = 255;
 #[derive(Debug)]
 pub(super) struct Form {
     uploads: Arc<Uploads>,
-    directory: UploadDir,
+    directory: Place,
     form: FormData,
     part: PartState,
     report: Report,
@@ -41,7 +40,7 @@ pub(super) struct ReceivedForm {
 }
 
 impl Form {
-    pub(super) fn new(uploads: &Arc<Uploads>, directory: UploadDir, form: FormData) -> Self {
+    pub(super) fn new(uploads: &Arc<Uploads>, directory: Place, form: FormData) -> Self {
         let (uploads, part) = (uploads.clone(), PartState::Skip);
         Self { uploads, directory, form, part, report: Report::default(), failures: Vec::new() }
     }

@@ -1,11 +1,12 @@
 //! One file that is being stored: written within the free space, and named when it is complete.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, PoisonError};
 
 use doorstep_core::site::Stat;
+use doorstep_core::site::precompressed::Coding;
 use doorstep_core::site::upload::Refusal;
 use doorstep_core::site::upload::name::NameError;
 use rustix::io::Errno;
@@ -38,10 +39,22 @@ impl From<io::Error> for Failure {
             Some(Errno::NAMETOOLONG) => Refusal::Name(NameError::TooLong(255)),
             Some(Errno::INVAL | Errno::ILSEQ) => Refusal::Name(NameError::Control),
             Some(Errno::ISDIR) => Refusal::Directory,
-            _ => Refusal::Failed,
+            _ => match error.kind() {
+                ErrorKind::NotFound => Refusal::NoDirectory,
+                ErrorKind::PermissionDenied => Refusal::NotWritable,
+                _ => Refusal::Failed,
+            },
         };
         Self { refusal, cause: Some(error) }
     }
+}
+
+/// Where files are stored.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) directory: UploadDir,
+    /// Whether `name.gz` and the like are sent in place of `name`.
+    pub(super) has_precompressed: bool,
 }
 
 /// Whether the preconditions of a request hold for what has the name now, if it is a file.
@@ -72,14 +85,15 @@ pub(super) struct StoredFile {
 }
 
 impl FileWriter {
-    /// A file of this name in `directory`, which `existing` has now. `is_allowed` evaluates the
-    /// preconditions of the request, if it has any.
+    /// A file of this name in a directory. `is_allowed` evaluates the preconditions of the request, if it
+    /// has any.
     pub(super) fn new(
         uploads: &Arc<Uploads>,
-        directory: &UploadDir,
+        place: &Place,
         name: &str,
         is_allowed: Option<&Preconditions<'_>>,
     ) -> Result<Self, Failure> {
+        let Place { directory, has_precompressed } = place;
         let existing = directory.existing(name)?;
         match (existing, is_allowed) {
             (Existing::Directory, _) => return Err(Refusal::Directory.into()),
@@ -95,6 +109,14 @@ impl FileWriter {
                 return Err(Refusal::Exists.into());
             }
             _ => {}
+        }
+        if *has_precompressed && !uploads.settings.overwrite {
+            let original = Coding::ALL.iter().find_map(|coding| name.strip_suffix(coding.suffix()));
+            if original
+                .is_some_and(|it| directory.existing(it).is_ok_and(|it| it != Existing::Nothing))
+            {
+                return Err(Refusal::Exists.into()); // it would be sent in place of the other one
+            }
         }
         let (uploads, directory) = (uploads.clone(), directory.clone());
         let required = is_allowed.map(|_| existing);
