@@ -44,7 +44,7 @@ pub struct UploadSettings {
     /// one is given up for a new one. Each holds two descriptors. 0 keeps none. Default: 16.
     pub max_interrupted: usize,
     /// How long an interrupted upload is kept; it is given up at the first request after this time.
-    /// Default: 1 h.
+    /// Default: 3600 s.
     pub interrupted_timeout: Duration,
 }
 
