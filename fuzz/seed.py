@@ -3,6 +3,7 @@
 
 fuzz/corpus/connection: eight zero bytes (the default settings), then all request blocks.
 fuzz/corpus/application: a zero byte (one byte at a time), then the same.
+fuzz/corpus/form_data: five bytes (limits that hold, and sizes of pieces), then a form.
 fuzz/corpus/path: the path of each request line.
 `session` takes calls, not bytes: its corpus starts empty.
 
@@ -45,10 +46,22 @@ def requests(transcript: str) -> bytes:
     return b"".join(line(source) for block in blocks for source in block.splitlines())
 
 
+FORMS = [
+    b'--b\r\nContent-Disposition: form-data; name="f"; filename="a.txt"\r\n\r\nhello\r\n--b--\r\n',
+    b'--b\r\nContent-Disposition: form-data; name="note"\r\n\r\nx\r\n--b \r\n'
+    b'Content-Disposition: form-data; name="f"; filename="C:\\\\d\\a%22.txt"\r\n'
+    b'Content-Type: text/plain\r\n\r\n\r\n--\r\n--b--',
+    b'preamble\r\n--b\r\nContent-Disposition: form-data; name=f; filename=""; filename*=x\r\n'
+    b'Content-Transfer-Encoding: binary\r\n\r\n\r\n--b--\r\nepilogue',
+]
+
+
 def main() -> None:
     count = 0
-    for target in ("application", "connection", "path", "session"):
+    for target in ("application", "connection", "form_data", "path", "session"):
         (CORPUS / target).mkdir(parents=True, exist_ok=True)
+    for number, form in enumerate(FORMS):
+        (CORPUS / "form_data" / f"form-{number}").write_bytes(b"\xff\x09\x00\x05\x20" + form)
     for file in sorted((HOME / "../tests/wire").glob("*.md")):
         if file.name == "README.md":
             continue

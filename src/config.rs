@@ -4,8 +4,10 @@
 //! served directory exists, and so does every file and user that the arguments name. Whether the
 //! address can be listened on shows when it is bound.
 
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,12 +17,14 @@ use doorstep_driver::auth::Auth;
 use doorstep_driver::cgi::CgiSettings;
 use doorstep_driver::net::{Listener, TrustedProxies};
 use doorstep_driver::os::{self, Opened, Root, Symlinks};
+use doorstep_driver::upload::UploadSettings;
 
 use crate::arguments::{Arguments, BindAddress, LogTargets, Protocol, Runtime};
 use crate::auth;
 use crate::containment::Containment;
 use crate::failure::Failure;
 use crate::network::Network;
+use crate::uploads;
 
 /// Everything [`crate::run::serve`] needs.
 #[derive(Debug)]
@@ -66,6 +70,8 @@ pub(crate) struct CommandConfig {
     pub(crate) proxy_protocol: bool,
     /// The path below which a proxy serves this server; empty for none.
     pub(crate) prefix: String,
+    /// What clients may upload; `None` is nothing.
+    pub(crate) uploads: Option<UploadSettings>,
     /// How CGI scripts are run; `None` serves them as files (B-220).
     pub(crate) cgi: Option<CgiSettings>,
     /// Who may have responses; `None` is everyone.
@@ -105,6 +111,11 @@ impl CommandConfig {
         let logs = arguments.logs.targets();
         let files_of_logs = [&logs.access, &logs.error].into_iter().flatten();
         containment.writable.extend(files_of_logs.map(|path| directory_of(path)));
+        let uploads = arguments.upload.settings();
+        if let Some(settings) = &uploads {
+            uploads::check(&root, settings)?;
+            containment.writable.push(root.join(OsStr::from_bytes(&settings.directory)));
+        }
         let sockets = arguments.bind.iter().filter_map(BindAddress::path);
         containment.removable.extend(sockets.map(directory_of));
         #[cfg(feature = "tls")]
@@ -138,7 +149,7 @@ impl CommandConfig {
             threads: arguments.threads,
             max_connections: limits.max_connections,
             timeouts: limits.timeouts(),
-            max_body: limits.max_body,
+            max_body: limits.max_body(uploads.is_some()),
             health: arguments.health,
             grace: limits.grace,
             reuse_port: limits.reuse_port,
@@ -152,6 +163,7 @@ impl CommandConfig {
             trusted_proxies: proxies.trusted(),
             proxy_protocol: proxies.proxy_protocol,
             prefix: proxies.prefix(),
+            uploads,
             cgi,
             auth,
             containment,

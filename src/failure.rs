@@ -28,6 +28,8 @@ pub(crate) enum Failure {
     MimeTypes(PathBuf, io::Error),
     /// This line of the file of MIME types, counted from 1, is invalid.
     MimeTypesLine(PathBuf, usize),
+    /// Files cannot be stored in the directory of `--upload`.
+    UploadDirectory(String, io::Error),
     /// The value of `--cgi-dir` is not a directory below the served one.
     ScriptDirectory(String),
     /// Scripts cannot run as this user.
@@ -84,6 +86,7 @@ impl Failure {
             Self::Directory(..) | Self::NotADirectory(_) | Self::SpaPage(..) => 2,
             Self::CheckDirectory(..) | Self::MimeTypes(..) | Self::MimeTypesLine(..) => 2,
             Self::ScriptDirectory(_) | Self::User(..) | Self::LogFile { .. } => 2,
+            Self::UploadDirectory(..) => 2,
             Self::AuthFile(_) | Self::AuthFileServed(_) | Self::AuthVariable(..) => 2,
             Self::InheritedAndBind | Self::ServerUser(..) => 2,
             #[cfg(feature = "tls")]
@@ -127,6 +130,16 @@ impl fmt::Display for Failure {
                 f,
                 "line {line} of {path:?} is not a MIME type with its extensions, such as \"text/plain \
                  txt\"; correct it, or give another file with --mime-types"
+            ),
+            Self::UploadDirectory(path, error) if path.is_empty() => write!(
+                f,
+                "cannot store uploads in the served directory: {error}; give another one with \
+                 --directory, or a directory in it with --upload=DIR"
+            ),
+            Self::UploadDirectory(path, error) => write!(
+                f,
+                "cannot store uploads in {path:?}: {error}; give the path of an existing directory from \
+                 the served one with --upload=DIR"
             ),
             Self::ScriptDirectory(path) => write!(
                 f,
@@ -308,6 +321,10 @@ mod tests {
         Failure::BindUnix("a\nb".into(), kind.into()).to_string()
     }
 
+    fn upload(directory: &str) -> String {
+        Failure::UploadDirectory(directory.into(), ErrorKind::NotFound.into()).to_string()
+    }
+
     fn user(kind: ErrorKind) -> String {
         Failure::User("a\nb".into(), kind.into()).to_string()
     }
@@ -334,6 +351,8 @@ mod tests {
             ),
             (Failure::ScriptDirectory("a\nb".into()).to_string(), "--cgi-dir"),
             (Failure::SpaPage("a\nb".into(), "not a file".into()).to_string(), "--spa"),
+            (upload("a\nb"), "--upload=DIR"),
+            (upload(""), "--directory"),
             (log_file(ErrorKind::NotFound), "make it, or give another file with --access-log"),
             (log_file(ErrorKind::PermissionDenied), "give another file with --access-log"),
             (Failure::AuthFileServed("a\nb".into()).to_string(), "--auth-file"),

@@ -16,6 +16,7 @@ use doorstep_driver::cgi::CgiSettings;
 use doorstep_driver::files::CacheLimits;
 use doorstep_driver::net::BindOptions;
 use doorstep_driver::os::{self, LogSettings};
+use doorstep_driver::upload::UploadSettings;
 use doorstep_driver::{Config, ShutdownSchedule};
 
 use crate::arguments::Runtime;
@@ -25,7 +26,7 @@ use crate::run;
 use crate::stdout;
 
 /// The fields that have an option, and the option.
-const OPTIONS: [(&str, &str); 15] = [
+const OPTIONS: [(&str, &str); 16] = [
     ("limits.body", "--max-body"),
     ("timeouts.idle", "--timeout-keep-alive"),
     ("timeouts.head", "--timeout-header"),
@@ -34,6 +35,7 @@ const OPTIONS: [(&str, &str); 15] = [
     ("timeouts.linger", "--timeout-linger"),
     ("config.max_connections", "--max-connections"),
     ("config.shutdown_grace", "--grace"),
+    ("upload.min_free_space", "--upload-min-free"),
     ("cgi.timeout", "--cgi-time"),
     ("cgi.max_output", "--cgi-output"),
     ("cgi.max_processes", "--cgi-processes"),
@@ -75,12 +77,14 @@ impl<'c> Report<'c> {
 
     /// The sections with bounds, each with its heading.
     fn sections(&self) -> Vec<(&'static str, Vec<Bound>)> {
+        let uploads = self.command.uploads.as_ref();
         let (scripts, users) = (self.command.cgi.as_ref(), self.command.auth.as_ref());
         vec![
             ("Requests and connections", self.config.bounds(self.default_max)),
             ("Listening sockets", BindOptions::default().bounds()),
             ("Files and directory listings", bounds::of_site(&self.command.site)),
             ("Cached files", self.cache.bounds()),
+            ("Uploads", uploads.map(UploadSettings::bounds).unwrap_or_default()),
             ("Scripts", scripts.map(CgiSettings::bounds).unwrap_or_default()),
             ("Users and passwords", users.map(|auth| auth.settings().bounds()).unwrap_or_default()),
             ("Log", self.log.bounds()),
@@ -126,6 +130,9 @@ impl<'c> Report<'c> {
         #[cfg(feature = "tls")]
         if self.command.tls.is_some() {
             memory.add_tls();
+        }
+        if let Some(settings) = &self.command.uploads {
+            memory.add_uploads(settings);
         }
         if let Some(settings) = &self.command.cgi {
             memory.add_scripts(settings, &self.config);
@@ -200,7 +207,7 @@ mod tests {
         let command = Arguments::command();
         let values = |words: &[&str]| {
             let mut all = Vec::new();
-            report(&[&["--cgi"], words].concat(), |report| {
+            report(&[&["--cgi", "--upload"], words].concat(), |report| {
                 all.extend(report.sections().into_iter().flat_map(|(_, bounds)| bounds));
             });
             all

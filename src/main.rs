@@ -27,6 +27,7 @@ mod signals;
 mod stdout;
 #[cfg(feature = "tls")]
 mod tls;
+mod uploads;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

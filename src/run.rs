@@ -25,6 +25,7 @@ use crate::reports::Reports;
 use crate::runtime::{RuntimeServer, Served};
 use crate::service_manager::Manager;
 use crate::signals::{Reload, Signals};
+use crate::uploads;
 
 /// Memory that must be available at the start, in bytes, mostly for the stacks of threads. With less,
 /// a later allocation would abort the process.
@@ -99,7 +100,11 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     config.containment.drop_privileges()?;
     let no_directory = |error| Failure::directory(&config.root, error);
     let files = Files::with_symlinks(&config.root, config.symlinks).map_err(no_directory)?;
-    let files = files.with_site(config.site.clone());
+    let mut files = files.with_site(config.site.clone());
+    if let Some(settings) = &config.uploads {
+        uploads::check(&config.root, settings)?; // as the user that the server is now
+        files = files.with_upload(settings.clone());
+    }
     let cgi = config.cgi.clone().map(|settings| Cgi::new(&config.root, settings));
     let cgi = cgi.transpose().map_err(no_directory)?;
     config.containment.enter(&config.root, config.cgi.as_ref())?;
@@ -118,6 +123,12 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     }
     if config.auth.is_some()
         && let Some(warning) = auth::plaintext_warning(banner.is_https, &banner.addresses)
+    {
+        logs.warn(&warning);
+    }
+    if config.uploads.is_some()
+        && config.auth.is_none()
+        && let Some(warning) = uploads::open_warning(&banner.addresses)
     {
         logs.warn(&warning);
     }

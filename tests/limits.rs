@@ -17,11 +17,12 @@ use doorstep::driver::cgi::CgiSettings;
 use doorstep::driver::files::CacheLimits;
 use doorstep::driver::net::BindOptions;
 use doorstep::driver::os::{LogSettings, Rlimits};
+use doorstep::driver::upload::UploadSettings;
 use regex::Regex;
 use support::{RUNTIMES, doorstep, text};
 
 /// The fields that bound nothing, or have bounds of their own.
-const NOT_BOUNDS: [&str; 30] = [
+const NOT_BOUNDS: [&str; 33] = [
     "listen.reuse_port",
     "config.limits",
     "config.timeouts",
@@ -44,6 +45,9 @@ const NOT_BOUNDS: [&str; 30] = [
     "site.precompressed",
     "site.cors",
     "site.unlisted_directories",
+    "upload.directory",
+    "upload.overwrite",
+    "upload.sync",
     "cgi.directories",
     "cgi.hidden",
     "cgi.symlinks",
@@ -55,7 +59,7 @@ const NOT_BOUNDS: [&str; 30] = [
 ];
 
 /// Options that switch everything on that has bounds.
-const EVERYTHING: [&str; 2] = ["--cgi", "--auth-env=DOORSTEP_USER"];
+const EVERYTHING: [&str; 3] = ["--cgi", "--auth-env=DOORSTEP_USER", "--upload"];
 
 /// What `--limits` prints with these options.
 fn limits(options: &[&str]) -> String {
@@ -105,6 +109,7 @@ fn every_field_that_bounds_something_has_a_line() {
         fields("log", &LogSettings::default()),
         fields("listen", &BindOptions::default()),
         fields("auth", &AuthSettings::default()),
+        fields("upload", &UploadSettings::default()),
     ]
     .concat()
     .into_iter()

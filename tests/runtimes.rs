@@ -64,6 +64,10 @@ mod shutdown;
 mod tls;
 #[path = "runtimes/unix_sockets.rs"]
 mod unix_sockets;
+#[path = "runtimes/upload.rs"]
+mod upload;
+#[path = "runtimes/upload_form.rs"]
+mod upload_form;
 #[path = "runtimes/waiting.rs"]
 mod waiting;
 #[path = "runtimes/wire.rs"]
@@ -85,7 +89,7 @@ fn every_test_runs_on_every_runtime() {
         assert_eq!(text.matches("on_every_runtime! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 25);
+    assert_eq!(files, 26);
 }
 
 #[test]

@@ -19,6 +19,7 @@ use doorstep::driver::files::CacheLimits;
 use doorstep::driver::net::BindOptions;
 use doorstep::driver::os::{LogSettings, Rlimits};
 use doorstep::driver::permit_wait::PermitTimeouts;
+use doorstep::driver::upload::UploadSettings;
 use regex::Regex;
 
 #[test]
@@ -31,6 +32,7 @@ fn settings_document_every_default_and_are_non_exhaustive() {
         compare(&AuthSettings::default(), "driver/src/auth/settings.rs"),
         compare(&CgiSettings::default(), "driver/src/cgi/settings.rs"),
         compare(&CacheLimits::default(), "driver/src/files/cache_limits.rs"),
+        compare(&UploadSettings::default(), "driver/src/upload/settings.rs"),
         compare(&LogSettings::default(), "driver/src/os/log_settings.rs"),
         compare(&MediaTypes::default(), "core/src/site/media_type.rs"),
         compare(&PermitTimeouts::default(), "driver/src/permit_wait.rs"),

@@ -64,10 +64,10 @@ async fn run_from(
                 process_io = None; // it may start another process
                 exchange.unblock(work).await;
             }
-            JobStep::ReadBody => {
-                let n = exchange.body().read(job.body_space()).await?;
-                job.body_read(n);
-            }
+            JobStep::ReadBody => match exchange.body().read(job.body_space()).await {
+                Ok(n) => job.body_read(n),
+                Err(error) => job.body_failed(error)?,
+            },
             JobStep::Wait(listener, timeout) => {
                 process_io = None; // the process before a local redirect has ended
                 let late = async { _ = Timer::after(timeout).await };

@@ -32,10 +32,10 @@ fn run(exchange: &mut Exchange<'_>, job: &mut impl Job) -> io::Result<bool> {
             JobStep::SendFile(file, offset, count) => exchange.send_file(&file, offset, count)?,
             JobStep::Evict => exchange.socket().evict_for_descriptor(),
             JobStep::Block(work) => work(),
-            JobStep::ReadBody => {
-                let n = exchange.body().read(job.body_space())?;
-                job.body_read(n);
-            }
+            JobStep::ReadBody => match exchange.body().read(job.body_space()) {
+                Ok(n) => job.body_read(n),
+                Err(error) => job.body_failed(error)?,
+            },
             JobStep::Wait(listener, timeout) => drop(listener.wait_timeout(timeout)),
             JobStep::WaitProcess(timeout) => {
                 let owes_response = exchange.state().owes_response();

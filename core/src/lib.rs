@@ -47,7 +47,7 @@
 //! response for a path, [`cgi`] finds scripts and parses their output, [`forwarded`] and
 //! [`proxy_protocol`] find the client behind proxies, [`page`] and [`log`] write
 //! error pages and access log lines, [`credentials`] parses the Authorization
-//! header, and [`bytes`] holds the byte utilities that all of them share.
+//! header, [`form_data`] parses forms with files, and [`bytes`] holds the byte utilities that all of them share.
 //!
 //! # Features
 //!
@@ -56,7 +56,7 @@
 //!
 //! | feature | adds | needs |
 //! |---|---|---|
-//! | none | `http1`, `path`, `page`, `log`, `credentials`, `bytes`, `forwarded`, `proxy_protocol` | `alloc`; the crate percent-encoding |
+//! | none | `http1`, `path`, `page`, `log`, `credentials`, `bytes`, `form_data`, `forwarded`, `proxy_protocol` | `alloc`; the crate percent-encoding |
 //! | `cgi` | `cgi` | `alloc` |
 //! | `site` | `site` | `std`; the crates httpdate, mime_guess |
 //! | `std` | `Inbox::fill` from an `io::Read`, `io::Error` from `Misuse`, `UnixTime` from a `SystemTime` | `std` |
@@ -76,6 +76,7 @@ pub mod bytes;
 #[cfg(feature = "cgi")]
 pub mod cgi;
 pub mod credentials;
+pub mod form_data;
 pub mod forwarded;
 pub mod http1;
 pub mod log;

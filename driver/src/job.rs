@@ -10,10 +10,10 @@
 //!         JobStep::SendFile(file, offset, count) => exchange.send_file(&file, offset, count)?,
 //!         JobStep::Evict => evict a connection, and wait a moment until one is closed,
 //!         JobStep::Block(work) => work(),
-//!         JobStep::ReadBody => {
-//!             let n = exchange.body().read(job.body_space())?;
-//!             job.body_read(n);
-//!         }
+//!         JobStep::ReadBody => match exchange.body().read(job.body_space()) {
+//!             Ok(n) => job.body_read(n),
+//!             Err(error) => job.body_failed(error)?,
+//!         },
 //!         JobStep::Wait(listener, timeout) => listener.wait_timeout(timeout),
 //!         JobStep::WaitProcess(timeout) => {
 //!             let ready = job.process()?.wait_ready(the client's socket, timeout)?;
@@ -59,6 +59,15 @@ pub trait Job: Send {
         let _ = n;
     }
 
+    /// Reports that reading the body has failed. The job is stepped again to clean up, and then returns
+    /// the error; it responds no more.
+    ///
+    /// # Errors
+    /// Returns `error` if there is nothing to clean up: it becomes the handler's result at once.
+    fn body_failed(&mut self, error: io::Error) -> io::Result<()> {
+        Err(error)
+    }
+
     /// The process to wait for, for [`JobStep::WaitProcess`].
     fn process(&mut self) -> Option<&mut Process> {
         None
@@ -86,7 +95,7 @@ pub enum JobStep {
     /// one.
     Block(Box<dyn FnOnce() + Send>),
     /// Read a part of the request's body into [`Job::body_space`], and report it to
-    /// [`Job::body_read`]. An error of reading ends the handler.
+    /// [`Job::body_read`], or an error of reading to [`Job::body_failed`].
     ReadBody,
     /// Wait until the listener is notified, at most for this time.
     Wait(EventListener, Duration),
@@ -117,6 +126,7 @@ impl fmt::Debug for JobStep {
 }
 
 /// The result of the work of a [`JobStep::Block`].
+#[derive(Debug)]
 pub(crate) struct Pending<T>(Arc<Mutex<Option<T>>>);
 
 impl<T: Send + 'static> Pending<T> {

@@ -65,6 +65,7 @@ pub mod semaphore;
 pub mod shutdown;
 pub mod shutdown_handle;
 mod stop_signal;
+pub mod upload;
 mod with_observer;
 
 pub use access_log::AccessLog;

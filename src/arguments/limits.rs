@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Args;
-use doorstep_core::http1::Timeouts;
+use doorstep_core::http1::{Limits, Timeouts};
 
 use super::values;
 
@@ -29,9 +29,9 @@ pub(crate) struct LimitOptions {
     #[arg(long, value_name = "N", value_parser = values::at_least_one::<NonZeroUsize>)]
     pub(crate) max_connections: Option<NonZeroUsize>,
 
-    /// Request body limit (upload size); a larger one gets 413
-    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = values::size)]
-    pub(crate) max_body: u64,
+    /// Request body limit (upload size); a larger one gets 413 [default: 64M; 16G with --upload]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    max_body: Option<u64>,
 
     /// Time limit of a graceful shutdown (SIGTERM, Ctrl-C)
     ///
@@ -77,7 +77,16 @@ pub(crate) struct LimitOptions {
     timeout_linger: Duration,
 }
 
+/// The limit of a body if clients may upload files, in bytes.
+const MAX_UPLOAD: u64 = 16 << 30;
+
 impl LimitOptions {
+    /// The limit of a request's body in bytes. It is larger if clients may upload files.
+    pub(crate) fn max_body(&self, has_uploads: bool) -> u64 {
+        let default = if has_uploads { MAX_UPLOAD } else { Limits::default().body };
+        self.max_body.unwrap_or(default)
+    }
+
     /// The timeouts of a connection. The minimum rate is the library's default.
     pub(crate) fn timeouts(&self) -> Timeouts {
         let mut timeouts = Timeouts::default();

@@ -17,6 +17,7 @@ mod sockets;
 mod subcommand;
 #[cfg(feature = "tls")]
 mod tls;
+mod upload;
 mod usage_error;
 mod values;
 
@@ -42,6 +43,7 @@ use sockets::SocketOptions;
 pub(crate) use subcommand::{Action, CheckOptions, ReportFormat};
 #[cfg(feature = "tls")]
 pub(crate) use tls::TlsOptions;
+use upload::UploadOptions;
 
 const MORE_HELP: &str = "\
 More options, and what each does: doorstep --help, or the manual: doorstep man | man -l -";
@@ -120,6 +122,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     pub(crate) files: FileOptions,
+
+    #[command(flatten)]
+    pub(crate) upload: UploadOptions,
 
     #[command(flatten)]
     pub(crate) cgi: CgiOptions,
@@ -243,7 +248,7 @@ mod tests {
         assert_eq!(arguments.protocol, Protocol::Http11);
         assert_eq!(arguments.runtime, Runtime::Smol);
         assert!(!arguments.quiet);
-        assert_eq!(arguments.limits.max_body, Limits::default().body);
+        assert_eq!(arguments.limits.max_body(false), Limits::default().body);
         assert_eq!(arguments.limits.grace, Config::default().shutdown_grace);
     }
 

@@ -20,6 +20,7 @@ use doorstep::core::site::Site;
 use doorstep::driver::Ending;
 use doorstep::driver::cgi::ProcessLimit;
 use doorstep::driver::net::PeerState;
+use doorstep::driver::upload::UploadSettings;
 
 /// A step of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,6 +194,7 @@ pub(crate) struct State {
     pub(crate) root: Option<PathBuf>,
     site: Site,
     scripts: Option<CgiSettings>,
+    uploads: Option<UploadSettings>,
     seen: Mutex<Seen>,
     changed: Condvar,
 }
@@ -236,6 +238,32 @@ impl State {
     #[allow(dead_code, reason = "scripts have a test binary of their own")]
     pub(crate) fn scripts(root: impl Into<PathBuf>, scripts: CgiSettings) -> Arc<Self> {
         Arc::new(Self { root: Some(root.into()), scripts: Some(scripts), ..Self::default() })
+    }
+
+    /// Files that clients may store, and scripts in `cgi-bin` if `has_scripts`.
+    #[allow(dead_code, reason = "for one test binary")]
+    pub(crate) fn uploads(
+        root: impl Into<PathBuf>,
+        uploads: UploadSettings,
+        has_scripts: bool,
+    ) -> Arc<Self> {
+        let scripts = has_scripts.then(CgiSettings::default);
+        Arc::new(Self {
+            root: Some(root.into()),
+            uploads: Some(uploads),
+            scripts,
+            ..Self::default()
+        })
+    }
+
+    /// Files that clients may store.
+    #[allow(dead_code, reason = "for one test binary")]
+    pub(crate) fn uploads_of(
+        root: impl Into<PathBuf>,
+        uploads: UploadSettings,
+        site: Site,
+    ) -> Arc<Self> {
+        Arc::new(Self { root: Some(root.into()), uploads: Some(uploads), site, ..Self::default() })
     }
 
     pub(crate) fn app() -> Arc<Self> {
@@ -363,7 +391,13 @@ impl Observer for TestObserver {
 
 /// The handlers of an application with this state, and what observes it.
 fn handlers(state: &Arc<State>) -> (Option<Files>, Option<Cgi>, TestObserver) {
-    let open = |root| Files::new(root).expect("the root is there").with_site(state.site.clone());
+    let open = |root| {
+        let files = Files::new(root).expect("the root is there").with_site(state.site.clone());
+        match &state.uploads {
+            None => files,
+            Some(settings) => files.with_upload(settings.clone()),
+        }
+    };
     let run = |root, settings| Cgi::new(root, settings).expect("the scripts can be run");
     let root = state.root.as_ref();
     let scripts = root.zip(state.scripts.clone());

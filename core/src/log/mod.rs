@@ -34,6 +34,8 @@ use core::fmt;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 
+#[cfg(feature = "site")]
+pub(crate) use escape::is_control_or_format;
 pub use escape::{escape, escape_controls};
 pub use format::{Format, Level};
 pub use local_time::LocalTime;

@@ -43,6 +43,31 @@ impl WantedDigests {
     }
 }
 
+/// The SHA-256 that the lines of a `Repr-Digest` or `Content-Digest` header have, in Base64: of an
+/// upload. `None` if they have none, and if the header is malformed (RFC 9530 §2, RFC 9651 §3.2).
+///
+/// ```
+/// use doorstep_core::site::digest::sha_256;
+///
+/// assert_eq!(sha_256([&b"md5=:YQ==:, sha-256=:Yg==:"[..]]), Some(&b"Yg=="[..]));
+/// assert_eq!(sha_256([&b"sha-512=:YQ==:"[..]]), None);
+/// ```
+pub fn sha_256<'b>(lines: impl IntoIterator<Item = &'b [u8]>) -> Option<&'b [u8]> {
+    let mut found = None;
+    for member in lines.into_iter().flat_map(|line| line.split(|&b| b == b',')).map(trim_ows) {
+        if member.is_empty() {
+            continue;
+        }
+        let member = trim_ows(member.split(|&b| b == b';').next()?);
+        let equals = member.iter().position(|&b| b == b'=')?;
+        let value = member[equals + 1..].strip_prefix(b":")?.strip_suffix(b":")?;
+        if &member[..equals] == b"sha-256" {
+            found = Some(value); // the last one counts
+        }
+    }
+    found
+}
+
 /// Whether the lines of one of the two headers want sha-256. The last of several members counts.
 pub fn is_sha_256_wanted(lines: impl IntoIterator<Item: AsRef<[u8]>>) -> bool {
     let mut wanted = false;

@@ -32,6 +32,7 @@ pub mod range;
 mod resolve;
 mod response_head;
 mod response_plan;
+pub mod upload;
 
 pub use prepared::{PreparedFile, PreparedResponse};
 pub use resolve::{Action, Found, Resolver, Stat};

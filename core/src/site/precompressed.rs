@@ -32,7 +32,8 @@ pub enum Coding {
 }
 
 impl Coding {
-    const ALL: [Self; 3] = [Self::Brotli, Self::Zstandard, Self::Gzip];
+    /// Every coding.
+    pub const ALL: [Self; 3] = [Self::Brotli, Self::Zstandard, Self::Gzip];
 
     /// Its name in Accept-Encoding and Content-Encoding.
     #[must_use]

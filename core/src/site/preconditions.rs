@@ -106,6 +106,50 @@ pub fn evaluate(head: &Head<'_>, current: &Validators, now: i64) -> Evaluation {
     }
 }
 
+/// Evaluates the preconditions of a PUT (RFC 9110 §13.2.2). `current` is the file that has the name now,
+/// if there is one, and `now` is as for [`evaluate`]. Returns whether the file may be stored: 412 if not.
+///
+/// Where [`evaluate`] ignores a malformed list, this refuses: a client that does not want to overwrite
+/// what others have stored must not do so since it made a mistake.
+///
+/// ```
+/// use doorstep_core::http1::{Connection, Event, Limits};
+/// use doorstep_core::site::Stat;
+/// use doorstep_core::site::preconditions::{Validators, allow_write};
+///
+/// let mut connection = Connection::new(Limits::default());
+/// let bytes = b"PUT /a HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\nContent-Length: 0\r\n\r\n";
+/// let Ok((_, Event::Request(head))) = connection.advance(bytes) else { panic!() };
+/// let file = Validators::from_stat(&Stat::new(5, 784_111_777), 1_700_000_000);
+/// assert!(allow_write(&head, None, 1_700_000_000));
+/// assert!(!allow_write(&head, Some(&file), 1_700_000_000));
+/// ```
+#[must_use]
+pub fn allow_write(head: &Head<'_>, current: Option<&Validators>, now: i64) -> bool {
+    if head.has_any(&[KnownHeader::IfMatch]) {
+        let matches =
+            |current| lists_current_tag(head, KnownHeader::IfMatch, current, Comparison::Strong);
+        if current.and_then(matches) != Some(true) {
+            return false;
+        }
+    } else if let Some(current) = current {
+        let since = head.known_single(KnownHeader::IfUnmodifiedSince);
+        if since
+            .and_then(|text| date::parse(text, now))
+            .is_some_and(|since| current.modified > since)
+        {
+            return false;
+        }
+    }
+    if head.has_any(&[KnownHeader::IfNoneMatch]) {
+        return current.is_none_or(|current| {
+            lists_current_tag(head, KnownHeader::IfNoneMatch, current, Comparison::Weak)
+                == Some(false)
+        });
+    }
+    true
+}
+
 /// Whether If-Range matches the file byte for byte (RFC 9110 §13.1.5).
 fn if_range_matches(head: &Head<'_>, current: &Validators, now: i64) -> bool {
     let Some(if_range) = head.known_single(KnownHeader::IfRange) else { return false };

@@ -1,6 +1,6 @@
 //! The steps of RFC 9110 §13.2.2: every header alone, malformed, and together with the others.
 
-use super::{Evaluation, Validators, evaluate};
+use super::{Evaluation, Validators, allow_write, evaluate};
 use crate::http1::{Connection, Event, Limits};
 use crate::site::Stat;
 
@@ -260,4 +260,39 @@ fn r_8_a_wrong_day_of_the_week_is_still_a_date() {
         ("If-Unmodified-Since: Mon, 06 Nov 1994 08:49:36 GMT", Evaluation::PreconditionFailed),
         ("Range: bytes=0-1|If-Range: Mon, 06 Nov 1994 08:49:37 GMT", RANGE),
     ]);
+}
+
+#[test]
+fn rfc_9110_13_a_file_is_stored_if_it_is_in_the_state_that_is_required() {
+    let current = Validators::from_stat(&file(AT), NOW);
+    let tag = String::from_utf8_lossy(current.etag.as_ref()).into_owned();
+    for (fields, new, existing) in [
+        ("", true, true),
+        ("If-None-Match: *", true, false),
+        ("If-None-Match: TAG", true, false),
+        ("If-None-Match: W/TAG", true, false),
+        ("If-None-Match: \"x\"", true, true),
+        ("If-None-Match: rubbish", true, false),
+        ("If-Match: *", false, true),
+        ("If-Match: TAG", false, true),
+        ("If-Match: \"x\", TAG", false, true),
+        ("If-Match: W/TAG", false, false),
+        ("If-Match: \"x\"", false, false),
+        ("If-Match: rubbish", false, false),
+        ("If-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT", true, false),
+        ("If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT", true, true),
+        ("If-Unmodified-Since: rubbish", true, true),
+        ("If-Match: TAG|If-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT", false, true),
+        ("If-Match: TAG|If-None-Match: *", false, false),
+    ] {
+        let lines = fields.replace("TAG", &tag).replace('|', "\r\n");
+        let bytes = format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n{lines}\r\n\r\n");
+        let bytes = bytes.replace("\r\n\r\n\r\n", "\r\n\r\n");
+        let mut connection = Connection::new(Limits::default());
+        let Ok((_, Event::Request(head))) = connection.advance(bytes.as_bytes()) else {
+            unreachable!("{fields}")
+        };
+        assert_eq!(allow_write(&head, None, NOW), new, "new: {fields}");
+        assert_eq!(allow_write(&head, Some(&current), NOW), existing, "existing: {fields}");
+    }
 }

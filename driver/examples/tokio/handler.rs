@@ -92,10 +92,10 @@ async fn run(x: &mut Exchange<'_>, mut job: impl Job) -> io::Result<()> {
                 Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
                 done => done?,
             },
-            JobStep::ReadBody => {
-                let n = x.body().read(job.body_space()).await?;
-                job.body_read(n);
-            }
+            JobStep::ReadBody => match x.body().read(job.body_space()).await {
+                Ok(n) => job.body_read(n),
+                Err(error) => job.body_failed(error)?,
+            },
             JobStep::Wait(notified, limit) => drop(timeout(limit, notified).await),
             JobStep::WaitProcess(limit) => {
                 if let Some(process) = job.process() {

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::files::CacheLimits;
 use crate::net::BindOptions;
 use crate::os::{LogSettings, Rlimits};
+use crate::upload::UploadSettings;
 
 fn time(name: &'static str, value: Duration, beyond: &'static str) -> Bound {
     Bound { name, value: BoundValue::Time(value), beyond }
@@ -260,6 +261,36 @@ impl crate::auth::AuthSettings {
             time("auth.check_interval", check_interval, "a check of the file"),
             bytes("auth.max_password", max_password, "401"),
             bytes("auth.max_file_size", max_file_size, "the file is an error"),
+        ]
+    }
+}
+
+impl UploadSettings {
+    /// The bounds, in the order of the fields.
+    #[must_use]
+    pub fn bounds(&self) -> Vec<Bound> {
+        let Self {
+            directory: _,
+            overwrite: _,
+            sync: _,
+            min_free_space,
+            max_uploads,
+            max_form_parts,
+            max_part_header,
+            max_name,
+            buffer,
+            max_interrupted,
+            interrupted_timeout,
+        } = *self;
+        vec![
+            bytes("upload.min_free_space", min_free_space, "507"),
+            number("upload.max_uploads", max_uploads, "503"),
+            number("upload.max_form_parts", max_form_parts, "413"),
+            bytes("upload.max_part_header", max_part_header, "400"),
+            bytes("upload.max_name", max_name, "400"),
+            bytes("upload.buffer", buffer, "it is written to the file"),
+            number("upload.max_interrupted", max_interrupted, "the oldest one is given up"),
+            time("upload.interrupted_timeout", interrupted_timeout, "it is given up"),
         ]
     }
 }

@@ -11,6 +11,7 @@ use crate::config::{Config, FLUSH_THRESHOLD, INITIAL_INBOX};
 use crate::exchange::{MAX_COPIED, UNSENT_RECORD_SIZE};
 use crate::files::CacheLimits;
 use crate::os::LogSettings;
+use crate::upload::UploadSettings;
 
 /// The size of the stack of a thread that std starts, in bytes, unless `RUST_MIN_STACK` is set. It is
 /// address space: what a thread does not use takes no memory.
@@ -180,6 +181,15 @@ impl MemoryBounds {
         let recent = cache.max_recent_files as u64;
         let recent = recent * (cache.max_recent_file_size + CACHED_FILE + 24);
         self.add("files that a thread remembers", recent, threads as u64);
+    }
+
+    /// Adds the memory of uploads ([`Files::with_upload`](crate::Files::with_upload)): the buffer, and what
+    /// is known of the files of a form.
+    pub fn add_uploads(&mut self, settings: &UploadSettings) {
+        let files =
+            u64::from(settings.max_form_parts) * (8 * MAX_NAME.max(settings.max_name as u64) + 256);
+        let one = settings.buffer_size() as u64 + GROWTH * files;
+        self.add("upload: buffer, files of a form", one, settings.max_uploads.max(1) as u64);
     }
 
     /// Adds the memory of [`Cgi`](crate::Cgi). Every connection may be receiving a request's body.

@@ -39,7 +39,7 @@ use crate::config::Config;
 pub struct Bound {
     /// The settings and the field, such as `timeouts.idle`. `limits` is [`Limits`], `timeouts` is
     /// [`Timeouts`], `config` is [`Config`], `site` is [`Site`], `cache` is [`CacheLimits`], `cgi` is
-    /// [`CgiSettings`], `listen` is [`BindOptions`], and `log` is [`LogSettings`].
+    /// [`CgiSettings`], `upload` is [`UploadSettings`], `listen` is [`BindOptions`], and `log` is [`LogSettings`].
     ///
     /// [`Limits`]: doorstep_core::http1::Limits
     /// [`Timeouts`]: doorstep_core::http1::Timeouts
@@ -48,6 +48,7 @@ pub struct Bound {
     /// [`CgiSettings`]: crate::cgi::CgiSettings
     /// [`BindOptions`]: crate::net::BindOptions
     /// [`LogSettings`]: crate::os::LogSettings
+    /// [`UploadSettings`]: crate::upload::UploadSettings
     pub name: &'static str,
     /// Its value.
     pub value: BoundValue,

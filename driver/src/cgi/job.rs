@@ -92,7 +92,10 @@ impl<'c> State<'c> {
                         }
                         Resolution::NotScript if only_scripts => JobStep::Declined,
                         Resolution::NotScript => match &service.files {
-                            Some(files) if !is_script_method(exchange) => {
+                            Some(files)
+                                if !is_script_method(exchange)
+                                    || files.takes_form(exchange.head_ref()) =>
+                            {
                                 *self = Self::Files(files.job());
                                 continue;
                             }
@@ -136,13 +139,23 @@ impl Job for CgiJob<'_> {
     fn body_space(&mut self) -> &mut [u8] {
         match &mut self.state {
             State::Script(script) => script.body_space(),
+            State::Files(files) => files.body_space(),
             _ => &mut [],
         }
     }
 
     fn body_read(&mut self, n: usize) {
-        if let State::Script(script) = &mut self.state {
-            script.body_read(n);
+        match &mut self.state {
+            State::Script(script) => script.body_read(n),
+            State::Files(files) => files.body_read(n),
+            _ => {}
+        }
+    }
+
+    fn body_failed(&mut self, error: io::Error) -> io::Result<()> {
+        match &mut self.state {
+            State::Files(files) => files.body_failed(error),
+            _ => Err(error),
         }
     }
 

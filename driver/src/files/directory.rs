@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use doorstep_core::http1::{Misuse, PreparedErrorPage};
+use doorstep_core::http1::{Head, Misuse, PreparedErrorPage};
 use doorstep_core::site::listing::{Filter, View};
 use doorstep_core::site::multipart::Multipart;
 use doorstep_core::site::range::ByteRange;
@@ -27,10 +27,12 @@ use crate::cgi::ScriptDirectory;
 use crate::config::Config;
 use crate::exchange::ExchangeState;
 use crate::exchange::response::Response;
+use crate::job::JobStep;
 use crate::net::{Disconnect, DisconnectDetector};
 use crate::os::{self, Opened, Root, Symlinks};
 use crate::permit_wait::{PermitTimeouts, PermitWait};
 use crate::semaphore::Permit;
+use crate::upload::{Begun, UploadSettings, Uploads};
 
 /// A directory that is served: its root, its settings and its caches.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub struct Directory {
     listings: ListingPermits,
     site: Site,
     cache_limits: CacheLimits,
+    /// What clients may store.
+    uploads: Option<Arc<Uploads>>,
 }
 
 /// What is left to do for a response.
@@ -75,7 +79,9 @@ thread_local! {
 /// A clone has the same root and site, and caches and limits of its own.
 impl Clone for Directory {
     fn clone(&self) -> Self {
-        Self::from_parts(self.cache.root().clone(), self.site.clone(), self.cache_limits)
+        let root = self.cache.root().clone();
+        let uploads = self.uploads.clone();
+        Self { uploads, ..Self::from_parts(root, self.site.clone(), self.cache_limits) }
     }
 }
 
@@ -97,7 +103,37 @@ impl Directory {
             listings: ListingPermits::new(&site),
             site,
             cache_limits,
+            uploads: None,
         }
+    }
+
+    /// Lets clients store files.
+    pub fn set_uploads(&mut self, settings: UploadSettings) {
+        self.uploads = Some(Uploads::new(settings));
+    }
+
+    /// Whether this is a request to store the files of a form.
+    pub(crate) fn takes_form(&self, head: &Head<'_>) -> bool {
+        let uploads = self.uploads.as_ref();
+        uploads.is_some_and(|it| it.takes_form(head, &self.site.unlisted_directories))
+    }
+
+    /// Whether clients may store files.
+    pub(crate) fn has_uploads(&self) -> bool {
+        self.uploads.is_some()
+    }
+
+    /// Begins to respond to a request that may be an upload.
+    pub(crate) fn begin_upload(&self, exchange: &mut ExchangeState<'_>) -> io::Result<Begun> {
+        match &self.uploads {
+            Some(it) => it.begin(self.cache.root(), &self.site, exchange),
+            None => Ok(Begun::Other),
+        }
+    }
+
+    /// The work that gives up interrupted uploads which were kept for their time, if there are any.
+    pub(crate) fn expire_uploads(&self) -> Option<JobStep> {
+        self.uploads.as_ref()?.expire()
     }
 
     /// Leaves the directories of `scripts` out of listings, and shares the root with them, so that
@@ -162,7 +198,9 @@ impl Directory {
         permit: Option<Permit>,
         disconnect: impl FnMut() -> Option<Disconnect>,
     ) -> Result<Listing, ListingError> {
-        let request = ListingRequest { path, view, filter, permit };
+        let scripts = &self.site.unlisted_directories;
+        let takes_uploads = self.uploads.as_ref().is_some_and(|it| it.allows(path, scripts));
+        let request = ListingRequest { path, view, filter, permit, takes_uploads };
         self.listings.build(&self.cache, &self.site, request, disconnect)
     }
 

@@ -4,12 +4,14 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use doorstep_core::http1::Head;
 use doorstep_core::site::Site;
 
 use super::{CacheLimits, Directory, FilesJob};
 use crate::cgi::ScriptDirectory;
 use crate::observer::Observer;
 use crate::os::Symlinks;
+use crate::upload::UploadSettings;
 
 /// Serves the files below a directory. Clones share the cache.
 ///
@@ -60,6 +62,19 @@ impl Files {
     pub fn with_cache_limits(mut self, limits: CacheLimits) -> Self {
         Arc::make_mut(&mut self.directory).set_cache_limits(limits);
         self
+    }
+
+    /// Lets clients store files, as `settings` allow: by PUT, and by a form that is part of the listings
+    /// ([`crate::upload`]). By default, nobody can.
+    #[must_use]
+    pub fn with_upload(mut self, settings: UploadSettings) -> Self {
+        Arc::make_mut(&mut self.directory).set_uploads(settings);
+        self
+    }
+
+    /// Whether this is a request to store the files of a form.
+    pub(crate) fn takes_form(&self, head: &Head<'_>) -> bool {
+        self.directory.takes_form(head)
     }
 
     /// Leaves the directories of `scripts` out of listings.

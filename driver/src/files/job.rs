@@ -15,6 +15,7 @@ use crate::job::{Job, JobStep, Pending};
 use crate::net::Disconnect;
 use crate::permit_wait::{PermitPoll, PermitWait};
 use crate::semaphore::Permit;
+use crate::upload::{Begun, UploadJob};
 
 /// The response to one request from [`Files`](crate::Files).
 pub struct FilesJob<'f> {
@@ -26,6 +27,10 @@ pub struct FilesJob<'f> {
 enum State {
     /// The request is to be resolved.
     Resolve { evicted: bool },
+    /// Uploads are allowed, and it is to be found whether this is one.
+    Begin,
+    /// It is an upload.
+    Upload(Box<UploadJob>),
     /// Several ranges are being sent. The number is that of the pieces that were sent.
     Parts(Box<(Content, Multipart)>, usize),
     /// The digests of a file are being computed.
@@ -58,7 +63,39 @@ enum ListState {
 
 impl<'f> FilesJob<'f> {
     pub(super) fn new(directory: &'f Arc<Directory>) -> Self {
-        Self { directory, state: State::Resolve { evicted: false } }
+        let state = match directory.has_uploads() {
+            true => State::Begin,
+            false => State::Resolve { evicted: false },
+        };
+        Self { directory, state }
+    }
+
+    /// Finds whether the request is an upload. Returns `None` if another state was reached.
+    #[inline(never)]
+    fn begin(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<Option<JobStep>> {
+        if let Some(step) = self.directory.expire_uploads() {
+            self.state = State::Begin;
+            return Ok(Some(step));
+        }
+        self.state = match self.directory.begin_upload(exchange)? {
+            Begun::Other => State::Resolve { evicted: false },
+            Begun::Responded => return Ok(Some(JobStep::Done)),
+            Begun::Upload(upload) => State::Upload(upload),
+        };
+        Ok(None)
+    }
+
+    #[inline(never)]
+    fn upload(
+        &mut self,
+        exchange: &mut ExchangeState<'_>,
+        mut upload: Box<UploadJob>,
+    ) -> io::Result<JobStep> {
+        let step = upload.step(exchange)?;
+        if !matches!(step, JobStep::Done) {
+            self.state = State::Upload(upload);
+        }
+        Ok(step)
     }
 
     /// Carries out `plan`. Returns `None` if another state was reached.
@@ -157,11 +194,36 @@ impl Job for FilesJob<'_> {
                     }
                     return Ok(step);
                 }
+                State::Begin => match self.begin(exchange)? {
+                    Some(step) => return Ok(step),
+                    None => continue,
+                },
+                State::Upload(upload) => return self.upload(exchange, upload),
                 State::Done => return Ok(JobStep::Done),
             };
             if let Some(step) = self.carry_out(exchange, plan)? {
                 return Ok(step);
             }
+        }
+    }
+
+    fn body_space(&mut self) -> &mut [u8] {
+        match &mut self.state {
+            State::Upload(upload) => upload.body_space(),
+            _ => &mut [],
+        }
+    }
+
+    fn body_read(&mut self, n: usize) {
+        if let State::Upload(upload) = &mut self.state {
+            upload.body_read(n);
+        }
+    }
+
+    fn body_failed(&mut self, error: io::Error) -> io::Result<()> {
+        match &mut self.state {
+            State::Upload(upload) => upload.body_failed(error),
+            _ => Err(error),
         }
     }
 }

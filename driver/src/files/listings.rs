@@ -40,6 +40,8 @@ pub(crate) struct ListingRequest<'p> {
     pub(crate) filter: Option<Filter>,
     /// `None` for a listing that is not known to be large.
     pub(crate) permit: Option<Permit>,
+    /// Whether the page has a form that uploads files.
+    pub(crate) takes_uploads: bool,
 }
 
 /// A directory listing, and its permit, if it needs one.
@@ -79,7 +81,7 @@ impl ListingPermits {
         request: ListingRequest<'_>,
         mut disconnect: impl FnMut() -> Option<Disconnect>,
     ) -> Result<Listing, ListingError> {
-        let ListingRequest { path, view, filter, mut permit } = request;
+        let ListingRequest { path, view, filter, mut permit, takes_uploads } = request;
         let mut rows = Rows::new(view, site.max_listing_entries).with_filter(filter.clone());
         let mut readme = ReadmeSearch::default();
         let has_readme = site.readme && filter.is_none() && view.format == Format::Html;
@@ -117,6 +119,7 @@ impl ListingPermits {
                 let readme = readme.read(cache.root(), path, site.max_readme_size);
                 let mut page = Page::new(site, path);
                 page.now = Some(os::now());
+                page.takes_uploads = takes_uploads;
                 page.readme = readme.as_ref().map(|readme| readme.as_page());
                 Ok(Listing { bytes: rows.write(&page), _permit: permit })
             }

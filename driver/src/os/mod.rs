@@ -46,6 +46,7 @@ mod service_manager;
 mod spawn;
 mod spawn_error;
 mod stopwatch;
+mod upload_dir;
 mod walk;
 
 pub use clock::{Clock, now, since_epoch};
@@ -75,6 +76,7 @@ pub(crate) use spawn::set_defer_accept;
 pub use spawn::{bytes_acked, set_inherited_cloexec};
 pub use spawn_error::{SpawnError, SpawnStage};
 pub use stopwatch::{POLL_INTERVAL, Stopwatch};
+pub(crate) use upload_dir::{Existing, PublishError, TemporaryFile, UploadDir};
 
 /// Whether an error means that descriptors, memory, disk space, threads or processes are used up.
 #[must_use]

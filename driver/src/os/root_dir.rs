@@ -56,7 +56,7 @@ impl RootDir {
 
     /// Whether `openat2` is supported: old kernels do not have it, and some sandboxes forbid it.
     pub(super) fn supports_openat2(&self) -> bool {
-        LINUX && self.openat2_beneath(b".", TRAVERSE_FLAGS).is_ok()
+        LINUX && self.openat2_beneath(b".", TRAVERSE_FLAGS, self.symlinks).is_ok()
     }
 
     /// Opens `path`, which is relative and may consist of any bytes; the empty path is the
@@ -92,13 +92,24 @@ impl RootDir {
 
     /// Opens `path` with `flags`, beneath the root unless links are followed anywhere.
     pub(super) fn resolve(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
+        self.resolve_as(path, flags, self.symlinks)
+    }
+
+    /// As [`RootDir::resolve`], with another rule for links.
+    pub(super) fn resolve_as(
+        &self,
+        path: &[u8],
+        flags: OFlags,
+        symlinks: Symlinks,
+    ) -> Result<OwnedFd> {
         let path = check_relative(path)?;
         let walk = |follow_links| walk::open(&self.handle, self.id, path, flags, follow_links);
-        match self.symlinks {
+        let beneath = || self.openat2_beneath(path, flags, symlinks);
+        match symlinks {
             Symlinks::Follow => openat(&self.handle, path, flags, Mode::empty()),
-            Symlinks::Deny if self.use_openat2 => self.openat2_beneath(path, flags),
+            Symlinks::Deny if self.use_openat2 => beneath(),
             Symlinks::Deny => walk(false),
-            Symlinks::Beneath if self.use_openat2 => match self.openat2_beneath(path, flags) {
+            Symlinks::Beneath if self.use_openat2 => match beneath() {
                 // It leads out of the directory and may lead back, or it was renamed meanwhile.
                 Err(Errno::XDEV | Errno::AGAIN) => walk(true),
                 result => result,
@@ -124,11 +135,11 @@ impl RootDir {
     }
 
     #[cfg(target_os = "linux")]
-    fn openat2_beneath(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
+    fn openat2_beneath(&self, path: &[u8], flags: OFlags, symlinks: Symlinks) -> Result<OwnedFd> {
         use rustix::fs::{ResolveFlags, openat2};
 
         let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        resolve.set(ResolveFlags::NO_SYMLINKS, self.symlinks == Symlinks::Deny);
+        resolve.set(ResolveFlags::NO_SYMLINKS, symlinks == Symlinks::Deny);
         for _ in 0..MAX_OPENAT2_TRIES {
             match openat2(&self.handle, path, flags, Mode::empty(), resolve) {
                 // Something was renamed while `..` was resolved.
@@ -140,7 +151,7 @@ impl RootDir {
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn openat2_beneath(&self, _: &[u8], _: OFlags) -> Result<OwnedFd> {
+    fn openat2_beneath(&self, _: &[u8], _: OFlags, _: Symlinks) -> Result<OwnedFd> {
         Err(Errno::NOSYS)
     }
 }

@@ -58,7 +58,7 @@ fn boolean(out: &mut Vec<u8>, is: bool) {
 }
 
 /// Appends `text` for use in a JSON string (RFC 8259 §7), with U+FFFD for bytes that are not UTF-8.
-pub(super) fn escape(out: &mut Vec<u8>, text: &[u8]) {
+pub(in crate::site) fn escape(out: &mut Vec<u8>, text: &[u8]) {
     let is_plain = |byte: u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
     for piece in text.utf8_chunks() {
         let mut rest = piece.valid().as_bytes();

@@ -27,13 +27,14 @@ mod age;
 mod dates;
 mod filter;
 mod html;
-mod json;
+pub(in crate::site) mod json;
 mod name;
 mod page;
 mod rows;
 mod shown;
 mod sort;
 mod style;
+mod upload_form;
 mod view;
 
 pub use filter::Filter;

@@ -15,6 +15,9 @@ pub struct Page<'a> {
     pub now: Option<i64>,
     /// The file that is shown below the entries of an HTML page. Default: none.
     pub readme: Option<Readme<'a>>,
+    /// Whether files can be uploaded to the directory: then an HTML page has a form for them. Default:
+    /// false.
+    pub takes_uploads: bool,
 }
 
 /// A file that is shown as text below the entries.
@@ -32,7 +35,7 @@ impl<'a> Page<'a> {
     /// The page of the directory at the clean path `path`.
     #[must_use]
     pub fn new(site: &'a Site, path: &'a [u8]) -> Self {
-        Self { site, path, now: None, readme: None }
+        Self { site, path, now: None, readme: None, takes_uploads: false }
     }
 }
 

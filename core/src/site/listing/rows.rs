@@ -97,7 +97,6 @@ impl Rows {
         self.order.push(self.packed.push(&entry));
         self.total += 1;
     }
-
     /// The number of rows kept so far.
     #[must_use]
     pub fn len(&self) -> usize {

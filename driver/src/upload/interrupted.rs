@@ -1,0 +1,187 @@
+//! Uploads that were interrupted, kept so that they can be continued.
+//!
+//! A part is continued only by the client that has sent it: the same user, or the same address if users
+//! need not authenticate. The whole file must have the same size. So two clients that send different
+//! files under one name never make one file of them.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use doorstep_core::site::upload::Refusal;
+
+use crate::exchange::ExchangeView;
+use crate::os::TemporaryFile;
+
+/// Who has sent an upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Owner {
+    User(Arc<[u8]>),
+    Address(IpAddr),
+}
+
+impl Owner {
+    pub(super) fn of(exchange: &ExchangeView<'_>) -> Self {
+        match exchange.user() {
+            Some(user) => Self::User(user.into()),
+            None => Self::Address(exchange.client_addr().ip()),
+        }
+    }
+}
+
+/// The part of a file that has come.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// The clean path of the file.
+    pub(super) path: Vec<u8>,
+    pub(super) owner: Owner,
+    /// The size of the whole file.
+    pub(super) total: u64,
+    /// The size of the part.
+    pub(super) size: u64,
+    pub(super) file: TemporaryFile,
+}
+
+/// The parts that are kept.
+#[derive(Debug)]
+pub(super) struct Interrupted {
+    max: usize,
+    timeout: Duration,
+    /// In the order of their time.
+    parts: Mutex<Vec<(Instant, Part)>>,
+}
+
+/// Parts that were given up. Dropping them may wait for the disk.
+pub(super) type GivenUp = Vec<(Instant, Part)>;
+
+impl Interrupted {
+    pub(super) fn new(max: usize, timeout: Duration) -> Self {
+        Self { max, timeout, parts: Mutex::default() }
+    }
+
+    /// Keeps a part, in place of another one of the same client and path.
+    #[must_use]
+    pub(super) fn keep(&self, part: Part, now: Instant) -> GivenUp {
+        let mut parts = self.parts();
+        let mut given_up = remove(&mut parts, |_, other| is_same(other, &part.path, &part.owner));
+        parts.push((now, part));
+        let excess = parts.len().saturating_sub(self.max);
+        given_up.extend(parts.drain(..excess));
+        given_up
+    }
+
+    /// Takes the part of a file of `total` bytes that is continued at `first`.
+    pub(super) fn take(
+        &self,
+        (path, owner): (&[u8], &Owner),
+        (first, total): (u64, u64),
+        now: Instant,
+    ) -> Result<Part, Refusal> {
+        let mut parts = self.parts();
+        let is_kept = |(since, part): &(Instant, Part)| {
+            !self.is_over(*since, now) && part.total == total && is_same(part, path, owner)
+        };
+        let at = parts.iter().position(is_kept).ok_or(Refusal::NoPart)?;
+        match parts[at].1.size {
+            size if size == first => Ok(parts.remove(at).1),
+            size => Err(Refusal::OtherOffset(size)),
+        }
+    }
+
+    /// The size of the part of a file that this client can continue.
+    pub(super) fn size(&self, path: &[u8], owner: &Owner, now: Instant) -> Option<u64> {
+        let parts = self.parts();
+        let is_kept = |(since, part): &&(Instant, Part)| {
+            !self.is_over(*since, now) && is_same(part, path, owner)
+        };
+        parts.iter().find(is_kept).map(|(_, part)| part.size)
+    }
+
+    /// Whether parts were kept for their time.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.parts().first().is_some_and(|(since, _)| self.is_over(*since, now))
+    }
+
+    /// The parts that were kept for their time, removed.
+    #[must_use]
+    pub(super) fn expire(&self, now: Instant) -> GivenUp {
+        remove(&mut self.parts(), |since, _| self.is_over(since, now))
+    }
+
+    fn is_over(&self, since: Instant, now: Instant) -> bool {
+        now.saturating_duration_since(since) >= self.timeout
+    }
+
+    fn parts(&self) -> MutexGuard<'_, Vec<(Instant, Part)>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_same(part: &Part, path: &[u8], owner: &Owner) -> bool {
+    part.path == path && part.owner == *owner
+}
+
+fn remove(parts: &mut Vec<(Instant, Part)>, is_meant: impl Fn(Instant, &Part) -> bool) -> GivenUp {
+    let mut removed = Vec::new();
+    let mut at = 0;
+    while let Some((since, part)) = parts.get(at) {
+        match is_meant(*since, part) {
+            true => removed.push(parts.remove(at)),
+            false => at += 1,
+        }
+    }
+    removed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::{Root, Symlinks};
+
+    fn part(path: &str, user: &str, size: u64, total: u64) -> Part {
+        let root = tempfile::tempdir().unwrap();
+        let root_dir = Root::new(root.path(), Symlinks::Deny).unwrap().open_dir().unwrap();
+        let file = root_dir.open_upload_dir(b"").unwrap().create().unwrap();
+        Part { path: path.into(), owner: user_of(user), total, size, file }
+    }
+
+    fn user_of(name: &str) -> Owner {
+        Owner::User(name.as_bytes().into())
+    }
+
+    #[test]
+    fn a_part_is_continued_by_its_client_at_its_end() {
+        let (kept, now) = (Interrupted::new(9, Duration::from_secs(60)), Instant::now());
+        assert!(kept.keep(part("a", "x", 3, 10), now).is_empty());
+        assert_eq!(kept.keep(part("a", "x", 4, 10), now).len(), 1, "in its place");
+        assert!(kept.keep(part("a", "y", 5, 10), now).is_empty());
+        assert_eq!(kept.size(b"a", &user_of("x"), now), Some(4));
+        assert_eq!(kept.size(b"a", &user_of("z"), now), None);
+        let take = |path: &str, user, first, total| {
+            let taken = kept.take((path.as_bytes(), &user_of(user)), (first, total), now);
+            taken.map(|part| part.size)
+        };
+        assert_eq!(take("b", "x", 4, 10), Err(Refusal::NoPart));
+        assert_eq!(take("a", "z", 4, 10), Err(Refusal::NoPart));
+        assert_eq!(take("a", "x", 4, 11), Err(Refusal::NoPart));
+        assert_eq!(take("a", "x", 3, 10), Err(Refusal::OtherOffset(4)));
+        assert_eq!(take("a", "x", 4, 10), Ok(4));
+        assert_eq!(take("a", "x", 4, 10), Err(Refusal::NoPart), "it was taken");
+        assert_eq!(take("a", "y", 5, 10), Ok(5));
+    }
+
+    #[test]
+    fn parts_are_bounded_in_number_and_time() {
+        let (kept, now) = (Interrupted::new(2, Duration::from_secs(60)), Instant::now());
+        let later = now + Duration::from_secs(30);
+        assert!(kept.keep(part("a", "x", 1, 10), now).is_empty());
+        assert!(kept.keep(part("b", "x", 1, 10), now).is_empty());
+        let given_up = kept.keep(part("c", "x", 1, 10), later);
+        assert_eq!(given_up[0].1.path, b"a");
+        let end = now + Duration::from_secs(60);
+        assert_eq!(kept.size(b"b", &user_of("x"), end), None);
+        assert_eq!(kept.expire(end).len(), 1);
+        assert_eq!(kept.size(b"c", &user_of("x"), end), Some(1));
+        assert_eq!(Interrupted::new(0, Duration::MAX).keep(part("a", "x", 1, 2), now).len(), 1);
+    }
+}

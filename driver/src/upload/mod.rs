@@ -1,0 +1,107 @@
+//! Uploads: files that clients store, by PUT (RFC 9110 §9.3.4) or by a form with files (RFC 7578).
+//!
+//! [`Files::with_upload`](crate::Files::with_upload) allows them. A file appears under its name in one
+//! step, when all of it has come and is on the disk; an upload that fails leaves nothing behind. A PUT
+//! that was interrupted can be continued (`Content-Range`) by the client that sent it: what has come is
+//! kept for a while, in a file without a name where the system supports that.
+//!
+//! Nothing is stored outside of the root, through a symbolic link, under a hidden name, in the place of
+//! what is not a file, or in a directory of scripts. What can be refused is refused before the body is
+//! received.
+//!
+//! ```
+//! use doorstep_driver::Files;
+//! use doorstep_driver::upload::UploadSettings;
+//!
+//! let files = Files::new(".")?.with_upload(UploadSettings::default());
+//! # drop(files);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod begin;
+mod form;
+mod interrupted;
+mod job;
+mod put;
+mod respond;
+mod settings;
+mod writer;
+
+pub(crate) use begin::Begun;
+pub(crate) use job::UploadJob;
+pub use settings::UploadSettings;
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use doorstep_core::http1::Head;
+use doorstep_core::site::upload::request::{self, Target};
+
+use crate::job::JobStep;
+use crate::os::{Root, Symlinks};
+use crate::semaphore::Semaphore;
+use interrupted::Interrupted;
+
+/// Checks that files can be stored in the directory of `settings` beneath `root` now, for a program that
+/// wants to know it at its start.
+///
+/// # Errors
+/// Returns an error if there is no such directory, if a symbolic link is part of its path, or if this
+/// process may not write in it.
+pub fn check_directory(root: impl AsRef<Path>, settings: &UploadSettings) -> io::Result<()> {
+    let root = Root::new(root.as_ref(), Symlinks::Deny)?;
+    let directory = root.open_dir()?.open_upload_dir(&settings.directory)?;
+    match directory.is_writable() {
+        true => Ok(()),
+        false => Err(io::Error::new(ErrorKind::PermissionDenied, "no permission to write in it")),
+    }
+}
+
+/// The settings, and what uploads share.
+#[derive(Debug)]
+pub(crate) struct Uploads {
+    settings: UploadSettings,
+    permits: Arc<Semaphore>,
+    interrupted: Interrupted,
+    /// Held while a file gets its name, so that the preconditions of two uploads cannot both hold.
+    naming: Mutex<()>,
+}
+
+impl Uploads {
+    pub(crate) fn new(settings: UploadSettings) -> Arc<Self> {
+        Arc::new(Self {
+            permits: Semaphore::new(settings.max_uploads, 0),
+            interrupted: Interrupted::new(settings.max_interrupted, settings.interrupted_timeout),
+            settings,
+            naming: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn settings(&self) -> &UploadSettings {
+        &self.settings
+    }
+
+    /// The work that gives up interrupted uploads which were kept for their time, if there are any.
+    pub(crate) fn expire(self: &Arc<Self>) -> Option<JobStep> {
+        let now = Instant::now();
+        self.interrupted.is_due(now).then(|| {
+            let uploads = self.clone();
+            JobStep::Block(Box::new(move || drop(uploads.interrupted.expire(now))))
+        })
+    }
+
+    /// Whether files may be stored in the directory at this clean path, one of `scripts` excepted.
+    pub(crate) fn allows(&self, directory: &[u8], scripts: &[Vec<u8>]) -> bool {
+        request::is_beneath(&self.settings.directory, directory)
+            && !scripts.iter().any(|scripts| request::is_beneath(scripts, directory))
+    }
+
+    /// Whether this is a request to store the files of a form.
+    pub(crate) fn takes_form(&self, head: &Head<'_>, scripts: &[Vec<u8>]) -> bool {
+        head.method() == b"POST"
+            && Target::from_head(head)
+                .is_ok_and(|target| target.is_directory && self.allows(&target.path, scripts))
+    }
+}

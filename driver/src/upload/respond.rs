@@ -1,0 +1,137 @@
+//! The responses to uploads: pages for browsers, and lines of text or JSON for programs.
+
+use std::io;
+
+use doorstep_core::log;
+use doorstep_core::path;
+use doorstep_core::site::etag::EntityTag;
+use doorstep_core::site::upload::{Refusal, request};
+
+use super::form::ReceivedForm;
+use super::writer::{Failure, StoredFile};
+use crate::exchange::ExchangeState;
+use crate::os;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+/// The most failed files of one form that have a line in the log.
+const MAX_LOGGED: usize = 100;
+
+/// Responds to a PUT: 201 if the file is new, 204 if it has replaced another one.
+pub(super) fn respond_put(
+    exchange: &mut ExchangeState<'_>,
+    clean: &[u8],
+    stored: Result<StoredFile, Failure>,
+) -> io::Result<()> {
+    let stored = match stored {
+        Ok(stored) => stored,
+        Err(failure) => {
+            log_failure(exchange, "", &failure);
+            return respond_refused(exchange, failure.refusal);
+        }
+    };
+    let now = os::now();
+    let etag = EntityTag::from_stat(&stored.stat, now);
+    if stored.has_replaced {
+        return exchange.respond_at(204, now).header("ETag", etag).body("");
+    }
+    let location = location(exchange, clean, "");
+    let text = format!("stored {} ({} bytes)\n", String::from_utf8_lossy(&location), stored.size);
+    let response = exchange.respond_at(201, now).header("Location", &location).header("ETag", etag);
+    response.header("Content-Type", TEXT).body(text)
+}
+
+/// Responds to a form: a browser is sent to the listing if every file was stored, and gets a page that
+/// names the others if not; a program gets the report.
+pub(super) fn respond_form(
+    exchange: &mut ExchangeState<'_>,
+    clean: &[u8],
+    form: &ReceivedForm,
+) -> io::Result<()> {
+    for (name, failure) in form.failures.iter().take(MAX_LOGGED) {
+        log_failure(exchange, name, failure);
+    }
+    let (head, report) = (exchange.head(), &form.report);
+    let status = report.status();
+    if request::wants_page(&head) {
+        return match status {
+            201 => {
+                let location = location(exchange, clean, "/");
+                exchange.respond(303).header("Location", location).body("")
+            }
+            status => exchange.respond(status).error_page(&report.sentences()),
+        };
+    }
+    let (media_type, body) = match request::wants_json(&head) {
+        true => ("application/json", report.json()),
+        false => (TEXT, report.text().into_bytes()),
+    };
+    let mut response = exchange.respond(status).header("Content-Type", media_type);
+    if status >= 400 {
+        response = response.log_as_error();
+    }
+    response.body(body)
+}
+
+/// Responds that an upload is refused: a page for browsers, and a sentence for programs.
+pub(super) fn respond_refused(
+    exchange: &mut ExchangeState<'_>,
+    refusal: Refusal,
+) -> io::Result<()> {
+    let mut sentence = refusal.to_string();
+    let is_page = request::wants_page(&exchange.head());
+    let mut response = exchange.respond(refusal.status());
+    if refusal.status() == 503 {
+        response = response.header("Retry-After", "1");
+    }
+    if is_page {
+        return response.error_page(&sentence);
+    }
+    sentence.push('\n');
+    response.header("Content-Type", TEXT).log_as_error().body(sentence)
+}
+
+/// Responds 405, with the methods that are allowed.
+pub(super) fn respond_not_allowed(
+    exchange: &mut ExchangeState<'_>,
+    methods: &str,
+    explain: &str,
+) -> io::Result<()> {
+    exchange.respond(405).header("Allow", methods).error_page(explain)
+}
+
+/// Logs why a file was not stored: the file of this name in a form, or that of the request.
+pub(super) fn log_failure(exchange: &ExchangeState<'_>, name: &str, failure: &Failure) {
+    let mut quoted = Vec::new();
+    log::escape(&mut quoted, name.as_bytes().get(..255).unwrap_or(name.as_bytes()));
+    let name = String::from_utf8_lossy(&quoted);
+    let name = if name.is_empty() { name } else { format!("{name}: ").into() };
+    let refusal = failure.refusal;
+    let message = match &failure.cause {
+        Some(cause) => format!("{name}not stored: {refusal} ({})", os::describe_error(cause)),
+        None => format!("{name}not stored: {refusal}"),
+    };
+    exchange.log_error(exchange.with_path(&message));
+}
+
+/// Logs that the body did not come to its end, and how much of it is kept.
+pub(super) fn log_interrupted(exchange: &ExchangeState<'_>, kept: u64, error: &io::Error) {
+    let kept = match kept {
+        0 => String::new(),
+        kept => format!("; {kept} bytes are kept, to be continued"),
+    };
+    let error = error.to_string();
+    let error = error.trim_end_matches('.');
+    exchange
+        .log_error(exchange.with_path(&format!("not stored: the upload broke off: {error}{kept}")));
+}
+
+/// The path of the request, as a link: with the prefix, and `end` behind it unless it is empty.
+fn location(exchange: &ExchangeState<'_>, clean: &[u8], end: &str) -> Vec<u8> {
+    let mut location = exchange.head().prefix().to_vec();
+    location.push(b'/');
+    path::encode(&mut location, clean);
+    if !clean.is_empty() {
+        location.extend_from_slice(end.as_bytes());
+    }
+    location
+}
