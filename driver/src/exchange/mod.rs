@@ -128,6 +128,7 @@ impl<'a> ExchangeState<'a> {
             trailers: Vec::new(),
             identity: Identity::default(),
             client: None,
+            watched: None,
         };
         Self { view }
     }
@@ -152,9 +153,10 @@ impl<'a> ExchangeState<'a> {
         redirected.view.timed_out = view.timed_out;
         redirected.view.aborted = view.aborted;
         redirected.view.identity = view.identity.clone();
+        redirected.view.watched = view.watched.take();
         let responded = respond(&mut redirected);
-        let ExchangeView { sent, disconnected, timed_out, aborted, .. } = redirected.view;
-        view.sent = sent;
+        let ExchangeView { sent, disconnected, timed_out, aborted, watched, .. } = redirected.view;
+        (view.sent, view.watched) = (sent, watched);
         (view.disconnected, view.timed_out, view.aborted) = (disconnected, timed_out, aborted);
         responded
     }

@@ -15,6 +15,7 @@ mod job;
 mod listings;
 mod pending_digest;
 mod recent_files;
+mod single_file;
 
 pub use cache_limits::CacheLimits;
 pub use change_guard::ChangeGuard;
