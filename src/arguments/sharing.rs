@@ -88,7 +88,7 @@ mod tests {
         assert!(options.is_any());
         let options = parse(&["--for=none", "--idle-exit=none"]).unwrap();
         assert!(!options.is_any() && !parse(&[]).unwrap().is_any());
-        assert!(parse(&["--for=584942417355y"]).is_ok());
+        assert!(parse(&["--for=18446744073709551615"]).is_ok());
     }
 
     #[test]
