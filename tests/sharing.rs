@@ -62,6 +62,27 @@ fn one_file_is_served_until_it_was_downloaded() {
     }
 }
 
+/// docs/sharing.md: the first lines.
+#[test]
+fn the_first_lines_of_the_guide_run() {
+    let guide = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/sharing.md"));
+    let guide = guide.expect("it can be read");
+    let (_, rest) = guide.split_once("```sh\n").expect("it begins with an example");
+    let (lines, _) = rest.split_once("\n```").expect("the example ends");
+    let (before, last) = lines.split_once('\n').expect("there are two lines");
+    let (arguments, url) = last.split_once(" # http://127.0.0.1:8000").expect("it has its URL");
+    let arguments = arguments.strip_prefix("doorstep ").expect("it starts the server");
+    for runtime in RUNTIMES {
+        let home = tempfile::tempdir().expect("a directory can be made");
+        let doorstep = env!("CARGO_BIN_EXE_doorstep");
+        let line = format!("{before}; exec {doorstep} 0 -b 127.0.0.1 {runtime} {arguments}");
+        let server = Server::start(Command::new("sh").args(["-ec", &line]).current_dir(&home));
+        assert!(server.banner.contains(&format!(":{}{url})", server.port)), "{}", server.banner);
+        assert_eq!(server.get(url).body, b"The report.\n");
+        assert_eq!(ended(server).0, Some(0));
+    }
+}
+
 #[test]
 fn a_path_and_a_port_stand_in_any_order() {
     let root = root();
