@@ -4,11 +4,7 @@ use std::collections::HashSet;
 use std::num::NonZeroU64;
 use std::time::Instant;
 
-use super::{TransferRefused, TransferReport};
-
-/// How many different transfers that were cut are remembered, each in 8 bytes, so that they can be made
-/// good. Further ones are only counted.
-const MAX_REMEMBERED: usize = 4096;
+use super::{MAX_REMEMBERED_CUTS, TransferRefused, TransferReport};
 
 /// A transfer in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +110,9 @@ impl Tally {
                 self.completed = self.completed.saturating_add(1);
                 self.cut.remove(&key);
             }
-            (_, TransferEnd::Cut) if self.cut.len() < MAX_REMEMBERED => _ = self.cut.insert(key),
+            (_, TransferEnd::Cut) if self.cut.len() < MAX_REMEMBERED_CUTS => {
+                _ = self.cut.insert(key)
+            }
             (_, TransferEnd::Cut) if self.cut.contains(&key) => {}
             (_, TransferEnd::Cut) => self.more_cut = self.more_cut.saturating_add(1),
             _ => {}
@@ -179,11 +177,11 @@ mod tests {
     #[test]
     fn what_was_cut_is_remembered_in_bounded_memory() {
         let mut tally = Tally::new(Instant::now());
-        let all = MAX_REMEMBERED as u64 + 10;
+        let all = MAX_REMEMBERED_CUTS as u64 + 10;
         for key in (0..all).chain([0, 1]) {
             tally.end_transfer(Transfer::Whole, TransferEnd::Cut, key);
         }
-        assert_eq!((tally.report().cut, tally.cut.len()), (all, MAX_REMEMBERED));
+        assert_eq!((tally.report().cut, tally.cut.len()), (all, MAX_REMEMBERED_CUTS));
         tally.end_transfer(Transfer::Whole, TransferEnd::Complete, 0);
         tally.end_transfer(Transfer::Whole, TransferEnd::Complete, all - 1); // not remembered
         assert_eq!(tally.report().cut, all - 1);
