@@ -82,7 +82,7 @@ impl Positionals {
                 ));
             }
             (Some(Word::Path(one)), Some(Word::Path(other))) => {
-                let [one, other] = [one, other].map(|path| quote(path));
+                let [one, other] = [one, other].map(quote);
                 return Err(format!(
                     "there are two paths, {one} and {other}: give one, such as the directory that \
                      contains both"

@@ -111,7 +111,7 @@ impl Tally {
                 self.cut.remove(&key);
             }
             (_, TransferEnd::Cut) if self.cut.len() < MAX_REMEMBERED_CUTS => {
-                _ = self.cut.insert(key)
+                _ = self.cut.insert(key);
             }
             (_, TransferEnd::Cut) if self.cut.contains(&key) => {}
             (_, TransferEnd::Cut) => self.more_cut = self.more_cut.saturating_add(1),
