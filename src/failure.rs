@@ -163,10 +163,11 @@ impl fmt::Display for Failure {
                      {left} for the rest"
                 )
             }
-            Self::Incomplete(TransferReport { cut, .. }) => write!(
+            Self::Incomplete(TransferReport { cut, in_progress, .. }) => write!(
                 f,
-                "transfers that were cut, and not repeated to their end: {cut}; see the access log, and \
-                 start it again for them"
+                "transfers that were cut, and not repeated to their end: {}; see the access log, and \
+                 start it again for them",
+                cut.saturating_add(*in_progress)
             ),
             Self::SpaPage(page, reason) => write!(
                 f,

@@ -11,9 +11,7 @@ use std::time::{Duration, Instant};
 use doorstep_driver::event_listener::Listener;
 use doorstep_driver::os::Stopwatch;
 use doorstep_driver::stop_conditions::poll_interval;
-use doorstep_driver::{
-    IdleStep, IdleTimer, Observer, ShutdownHandle, StopConditions, TransferReport,
-};
+use doorstep_driver::{IdleStep, IdleTimer, Observer, ShutdownHandle, StopConditions};
 
 use crate::arguments::SharingOptions;
 use crate::banner;
@@ -56,7 +54,7 @@ impl Sharing {
     /// Whether every transfer was completed, to be asked at the end.
     pub(crate) fn result(&self) -> Result<(), Failure> {
         let report = self.conditions.report();
-        match is_complete(&report) {
+        match report.is_complete() {
             true => Ok(()),
             false => Err(Failure::Incomplete(report)),
         }
@@ -141,13 +139,5 @@ impl Observer for Sharing {
     }
     fn wants_timing(&self) -> bool {
         false
-    }
-}
-
-/// With a count, whether it was reached; without one, whether nothing was cut.
-fn is_complete(report: &TransferReport) -> bool {
-    match report.count {
-        Some(_) => report.is_count_reached(),
-        None => report.cut == 0,
     }
 }

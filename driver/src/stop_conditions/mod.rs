@@ -90,6 +90,9 @@ pub struct TransferReport {
     pub count: Option<NonZeroU64>,
     /// The number of completed transfers.
     pub completed: u64,
+    /// The number of responses with files, or parts of them, and of uploads that are in progress. After the
+    /// end of a server they are those of threads that hang: they were cut, too.
+    pub in_progress: u64,
     /// The number of clients and paths whose last transfer was cut: by the client, by a timeout, or by the
     /// end of a shutdown. Responses with a part of a file that does not include its last byte are among
     /// them.
@@ -101,6 +104,16 @@ impl TransferReport {
     #[must_use]
     pub fn is_count_reached(&self) -> bool {
         self.count.is_some_and(|count| self.completed >= count.get())
+    }
+
+    /// After the end of a server: whether everything was completed that was promised. With a count, that
+    /// it was reached; without one, that nothing was cut.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        match self.count {
+            Some(_) => self.is_count_reached(),
+            None => self.cut == 0 && self.in_progress == 0,
+        }
     }
 }
 

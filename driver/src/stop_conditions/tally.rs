@@ -63,7 +63,8 @@ impl Tally {
 
     pub(super) fn report(&self) -> TransferReport {
         let cut = (self.cut.len() as u64).saturating_add(self.more_cut);
-        TransferReport { count: self.count, completed: self.completed, cut }
+        let in_progress = self.places.saturating_add(self.parts);
+        TransferReport { count: self.count, completed: self.completed, in_progress, cut }
     }
 
     pub(super) fn requests(&self) -> u64 {
@@ -147,6 +148,7 @@ mod tests {
             assert_eq!(tally.begin_transfer(transfer), Err(TransferRefused::CountReached));
         }
         assert_eq!((tally.report().completed, tally.report().is_count_reached()), (2, true));
+        assert!(tally.report().is_complete());
     }
 
     #[test]
@@ -167,11 +169,16 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(tally.begin_transfer(Transfer::Whole), Ok(()));
         }
+        assert_eq!((tally.report().in_progress, tally.report().is_complete()), (3, false));
         for end in [TransferEnd::Complete, TransferEnd::Refused, TransferEnd::Cut] {
             assert!(!tally.end_transfer(Transfer::Whole, end, 7));
         }
         let report = tally.report();
         assert_eq!((report.completed, report.cut, report.is_count_reached()), (1, 1, false));
+        assert_eq!((report.in_progress, report.is_complete()), (0, false));
+        tally.begin_transfer(Transfer::Whole).unwrap();
+        tally.end_transfer(Transfer::Whole, TransferEnd::Complete, 7);
+        assert!(tally.report().is_complete());
     }
 
     #[test]
