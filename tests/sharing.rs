@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -193,6 +194,60 @@ fn a_download_that_is_killed_and_resumed_counts_once() {
         }));
         let (code, stdout, stderr) = ended(server);
         assert_eq!((code, &*stdout), (Some(0), "1 transfer completed, exiting.\n"), "{stderr}");
+    }
+}
+
+#[test]
+fn of_many_clients_at_once_as_many_as_the_count_get_the_file() {
+    const CLIENTS: usize = 20;
+    let root = root();
+    let content = vec![b'x'; 1 << 20];
+    fs::write(root.path().join("file"), &content).expect("it is writable");
+    for (runtime, some_leave) in RUNTIMES.into_iter().flat_map(|it| [(it, false), (it, true)]) {
+        let server = start(root.path(), &[runtime, "file", "--count=5"]);
+        let got = AtomicUsize::new(0);
+        let client = |n: usize| {
+            if some_leave && n % 4 == 0 {
+                // It takes a place, and gives it back.
+                let Ok(mut client) = Client::try_connect(server.port) else { return };
+                let _ = client.try_send(b"GET /file HTTP/1.1\r\nHost: a\r\n\r\n");
+                return;
+            }
+            // Until it has the file, or the server has ended.
+            while let Ok(mut client) = Client::try_connect(server.port) {
+                match client.try_get("/file") {
+                    Ok(response) if response.status == 200 => {
+                        assert!(response.body == content);
+                        got.fetch_add(1, Ordering::Relaxed);
+                        return;
+                    }
+                    Ok(response) => assert_eq!(response.status, 503),
+                    Err(_) => {}
+                }
+            }
+        };
+        thread::scope(|scope| {
+            let client = &client;
+            (0..CLIENTS).for_each(|n| drop(scope.spawn(move || client(n))));
+        });
+        let got = got.load(Ordering::Relaxed);
+        let (code, stdout, stderr) = ended(server);
+        assert_eq!((code, &*stdout), (Some(0), "5 transfers completed, exiting.\n"), "{stderr}");
+        // One that has disconnected may have been sent the file before.
+        assert!(got == 5 || some_leave && got < 5, "{got}: {stderr}");
+    }
+}
+
+#[test]
+fn time_in_which_the_process_is_stopped_is_not_used_up() {
+    let root = root();
+    for option in ["--for=5s", "--idle-exit=5s"] {
+        let mut server = start(root.path(), &[option]);
+        server.signal("STOP");
+        thread::sleep(Duration::from_secs(7));
+        server.signal("CONT");
+        assert_eq!(server.get("/a.txt").status, 200, "{option}");
+        assert_eq!(server.end("TERM").status.code(), Some(0));
     }
 }
 
