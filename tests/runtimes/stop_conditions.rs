@@ -171,6 +171,28 @@ on_every_runtime! {
         server.wait_until_stopped();
     }
 
+    fn a_handler_makes_its_responses_downloads(runtime: ShippedRuntime) {
+        let two = NonZeroU64::new(2).expect("not zero");
+        let (server, conditions) = runtime.start_watched_handler(
+            |x: &mut doorstep::blocking::Exchange<'_>| match x.begin_transfer(true)? {
+                true => x.respond(200).body("x"),
+                false => Ok(()),
+            },
+            |x: &mut doorstep::smol::Exchange<'_>| match x.begin_transfer(true)? {
+                true => x.respond(200).body("x"),
+                false => Ok(()),
+            },
+            State::app(),
+            move |shutdown| StopConditions::new(shutdown).with_count(two),
+        );
+        let mut client = server.client();
+        assert_eq!(client.request("HEAD", "/", &[]).status, 200);
+        client.send(&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3));
+        assert_eq!([(); 3].map(|()| client.response(false).status), [200, 200, 503]);
+        server.wait_until_stopped();
+        assert!(conditions.report().is_complete());
+    }
+
     fn a_request_is_in_progress_until_its_response_was_sent(runtime: ShippedRuntime) {
         let state = State::app();
         let new = |shutdown| StopConditions::new(shutdown);

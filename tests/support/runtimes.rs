@@ -224,9 +224,20 @@ impl Runtime {
         state: Arc<State>,
         new: impl FnOnce(ShutdownHandle) -> StopConditions + Send + 'static,
     ) -> (TestServer, StopConditions) {
-        use front_end::{blocking::Handler as _, smol::Handler as _};
+        let blocking = service::blocking::Service::new(state.clone());
+        let smol = service::smol::Service::new(state.clone());
+        self.start_watched_handler(blocking, smol, state, new)
+    }
 
-        let (shared, (send, conditions)) = (state.clone(), mpsc::channel());
+    /// Like `start_watched`, with other handlers.
+    pub(crate) fn start_watched_handler(
+        self,
+        blocking: impl front_end::blocking::Handler,
+        smol: impl front_end::smol::Handler,
+        state: Arc<State>,
+        new: impl FnOnce(ShutdownHandle) -> StopConditions + Send + 'static,
+    ) -> (TestServer, StopConditions) {
+        let (send, conditions) = mpsc::channel();
         let new = move |shutdown: ShutdownHandle| {
             let conditions = new(shutdown);
             let _ = send.send(conditions.clone());
@@ -235,13 +246,11 @@ impl Runtime {
         let server = match self {
             Self::Blocking => TestServer::blocking(listener(), state, config(), |server| {
                 let conditions = new(server.shutdown_handle());
-                let service = service::blocking::Service::new(shared);
-                server.serve(service.with_stop_conditions(conditions))
+                server.serve(blocking.with_stop_conditions(conditions))
             }),
             Self::Smol => TestServer::smol(listener(), state, config(), async |server| {
                 let conditions = new(server.shutdown_handle());
-                let service = service::smol::Service::new(shared);
-                server.serve(service.with_stop_conditions(conditions)).await
+                server.serve(smol.with_stop_conditions(conditions)).await
             }),
             Self::Tokio => unreachable!("the tests of `ShippedRuntime` are ignored on tokio"),
         };
