@@ -207,7 +207,7 @@ fn of_many_clients_at_once_as_many_as_the_count_get_the_file() {
         let server = start(root.path(), &[runtime, "file", "--count=5"]);
         let got = AtomicUsize::new(0);
         let client = |n: usize| {
-            if some_leave && n % 4 == 0 {
+            if some_leave && n.is_multiple_of(4) {
                 // It takes a place, and gives it back.
                 let Ok(mut client) = Client::try_connect(server.port) else { return };
                 let _ = client.try_send(b"GET /file HTTP/1.1\r\nHost: a\r\n\r\n");
