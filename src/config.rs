@@ -19,6 +19,7 @@ use crate::arguments::{Arguments, BindAddress, LogTargets, Protocol, Runtime, Sh
 use crate::auth;
 use crate::containment::Containment;
 use crate::failure::Failure;
+use crate::network::Network;
 use crate::served_path::ServedPath;
 
 /// Everything [`crate::run::serve`] needs.
@@ -72,6 +73,8 @@ pub(crate) struct CommandConfig {
     /// Who may have responses; `None` is everyone.
     pub(crate) auth: Option<Auth>,
     pub(crate) containment: Containment,
+    /// The slow or broken network; `None` is the network as it is.
+    pub(crate) network: Option<Network>,
     /// The certificate of HTTPS; `None` serves HTTP.
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<crate::tls::TlsConfig>,
@@ -156,6 +159,7 @@ impl CommandConfig {
             cgi,
             auth,
             containment,
+            network: Network::from_options(&arguments.network),
             #[cfg(feature = "tls")]
             https_redirect,
             #[cfg(not(feature = "tls"))]
@@ -167,9 +171,13 @@ impl CommandConfig {
 
     /// A listener, and what the arguments say about its connections.
     pub(crate) fn listener(&self, socket: impl Into<Listener>) -> Listener {
-        match self.proxy_protocol {
+        let listener = match self.proxy_protocol {
             true => socket.into().with_proxy_protocol(self.trusted_proxies.clone()),
             false => socket.into(),
+        };
+        match &self.network {
+            Some(network) => network.listener(listener),
+            None => listener,
         }
     }
 }

@@ -60,6 +60,8 @@ mod documents {
     struct Files;
     #[doc = include_str!("../docs/logs.md")]
     struct Logs;
+    #[doc = include_str!("../docs/network.md")]
+    struct Network;
     #[doc = include_str!("../docs/performance.md")]
     struct Performance;
     #[doc = include_str!("../docs/sharing.md")]

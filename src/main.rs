@@ -16,6 +16,7 @@ mod failure;
 mod limits_report;
 mod listen;
 mod logs;
+mod network;
 mod reports;
 mod run;
 mod runtime;

@@ -90,7 +90,13 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
             sharing = Sharing::new(&config.sharing, server.shutdown_handle());
             (Served::Listeners(server), Some(signals))
         }
-        Source::Connection(stream) => (Served::Connection(Box::new((stream, server_config))), None),
+        Source::Connection(stream) => {
+            let stream = match &config.network {
+                Some(network) => network.stream(stream).map_err(Failure::Inetd)?,
+                None => stream,
+            };
+            (Served::Connection(Box::new((stream, server_config))), None)
+        }
     };
     let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let workers = config.threads.unwrap_or_else(processors); // it reads files
@@ -108,6 +114,7 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     config.containment.enter(root, config.cgi.as_ref())?;
 
     let logs = Logs::open(config)?;
+    let relay = config.network.as_ref().map(|network| network.start(config, &logs)).transpose()?;
     reports.go_to(logs.reporter());
     if let (Some(signals), Served::Listeners(server)) = (signals, &server) {
         let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
@@ -132,6 +139,10 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     {
         logs.warn(&warning);
     }
+    let shutdown = match &server {
+        Served::Listeners(server) => Some(server.shutdown_handle()),
+        Served::Connection(_) => None,
+    };
     let observer = WithObserver::new(banner, |banner| banner, logs.observer(config));
     let observer = WithObserver::new(manager, |manager| manager, observer);
     let served = match cgi {
@@ -141,6 +152,11 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
             serve_until_end(server, scripts, config, observer, workers, sharing.as_ref())
         }
     };
+    if let Some(relay) = relay {
+        // Within the grace, too.
+        let elapsed = shutdown.map_or(Duration::ZERO, |it| it.connections.shutdown_elapsed());
+        relay.finish(config.grace.saturating_sub(elapsed));
+    }
     logs.close(log_timeout); // a stuck reader does not delay the exit any longer
     served.map_err(Failure::Serve)?;
     sharing.map_or(Ok(()), |sharing| sharing.result())

@@ -27,6 +27,8 @@ mod auth;
 mod body_limit;
 #[path = "runtimes/capacity.rs"]
 mod capacity;
+#[path = "runtimes/cuts.rs"]
+mod cuts;
 #[path = "runtimes/digest.rs"]
 mod digest;
 #[path = "runtimes/files.rs"]
@@ -87,7 +89,7 @@ fn every_test_runs_on_every_runtime() {
         assert_eq!(text.matches("on_every_runtime! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 26);
+    assert_eq!(files, 27);
 }
 
 #[test]

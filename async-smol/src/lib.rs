@@ -57,6 +57,7 @@ mod process_io;
 mod reactor;
 mod serve;
 mod server;
+mod slow_network;
 mod socket;
 pub mod test;
 mod turn;
@@ -84,6 +85,7 @@ pub use handler::Handler;
 pub use handler_fn::{handler_fn, handler_fn_with};
 pub use serve::{run_stream, serve_stream};
 pub use server::Server;
+pub use slow_network::{Relaying, SlowNetwork};
 /// Its `io::AsyncReadExt` has the methods to read a [`Body`].
 pub use smol;
 

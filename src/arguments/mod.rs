@@ -11,6 +11,7 @@ mod containment;
 mod files;
 mod limits;
 mod logging;
+mod network;
 mod positional;
 mod proxies;
 mod sharing;
@@ -35,6 +36,7 @@ use files::FileOptions;
 use limits::LimitOptions;
 use logging::LogOptions;
 pub(crate) use logging::LogTargets;
+pub(crate) use network::NetworkOptions;
 pub(crate) use positional::{Positionals, looks_like_port};
 use proxies::ProxyOptions;
 pub(crate) use sharing::SharingOptions;
@@ -132,6 +134,9 @@ pub(crate) struct Arguments {
     #[cfg(feature = "tls")]
     #[command(flatten)]
     pub(crate) tls: TlsOptions,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkOptions,
 
     /// Disable the access log: log errors only, not requests
     ///

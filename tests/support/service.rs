@@ -17,6 +17,7 @@ use doorstep::blocking::CgiSettings;
 use doorstep::blocking::{Cgi, Files, Observer, Record, Response, ShutdownReport};
 use doorstep::core::http1::{Head, Version};
 use doorstep::core::site::Site;
+use doorstep::driver::Ending;
 use doorstep::driver::cgi::ProcessLimit;
 use doorstep::driver::net::PeerState;
 
@@ -199,6 +200,7 @@ pub(crate) struct State {
 #[derive(Debug, Default)]
 struct Seen {
     entries: Vec<LogEntry>,
+    endings: Vec<Ending>,
     errors: Vec<String>,
     /// The number of requests that have reached [`Step::Wait`].
     waited: usize,
@@ -281,7 +283,9 @@ impl State {
 
     pub(crate) fn record(&self, record: &Record<'_>) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        self.seen().entries.push(LogEntry {
+        let mut seen = self.seen();
+        seen.endings.push(record.ending);
+        seen.entries.push(LogEntry {
             line: text(record.request_line),
             status: record.status,
             bytes: record.body_bytes_sent,
@@ -289,7 +293,14 @@ impl State {
             error: record.error_message.map(text),
             tls: record.tls_version.map(str::to_owned),
         });
+        drop(seen);
         self.changed.notify_all();
+    }
+
+    /// How the responses of the log have ended.
+    #[allow(dead_code, reason = "each test binary uses its part of it")]
+    pub(crate) fn endings(&self) -> Vec<Ending> {
+        self.seen().endings.clone()
     }
 
     pub(crate) fn record_error(&self, message: &str) {

@@ -105,10 +105,12 @@ pub enum Ending {
     ClientDisconnected,
     /// The client was too slow, in sending the request or in receiving the response.
     TimedOut,
+    /// The server has cut it in the middle on purpose, to test the client.
+    CutOnPurpose,
 }
 
 impl Ending {
-    /// The word for a log: `complete`, `aborted`, `disconnected` or `timed_out`.
+    /// The word for a log: `complete`, `aborted`, `disconnected`, `timed_out` or `cut_on_purpose`.
     ///
     /// ```
     /// use doorstep_core::log::Ending;
@@ -122,6 +124,7 @@ impl Ending {
             Self::Aborted => "aborted",
             Self::ClientDisconnected => "disconnected",
             Self::TimedOut => "timed_out",
+            Self::CutOnPurpose => "cut_on_purpose",
         }
     }
 }

@@ -4,13 +4,13 @@
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::Record;
 use super::escape::{escape, escape_controls, push_peer};
+use super::{Ending, Record};
 use crate::bytes::push_decimal;
 use crate::http1::date::{Civil, four_digits, two_digits};
 
 /// Appends the line for `record` (B-100): `IP - - [DD/Mon/YYYY HH:MM:SS] "LINE" STATUS BYTES`, with
-/// ` cut` at the end of an aborted response. An error response has the line `… code 404, message
+/// ` cut` at the end of an aborted response, or ` cut on purpose`. An error response has the line `… code 404, message
 /// File not found` before it (B-081).
 pub fn write(out: &mut Vec<u8>, record: &Record<'_>, at: &Civil) {
     write_painted(out, record, at, |out, _, text| text(out));
@@ -53,7 +53,11 @@ fn write_painted(
     push_size(out, record);
     if record.is_aborted() {
         out.push(b' ');
-        paint(out, ABORTED, &|out| out.extend_from_slice(b"cut"));
+        let mark: &[u8] = match record.ending {
+            Ending::CutOnPurpose => b"cut on purpose",
+            _ => b"cut",
+        };
+        paint(out, ABORTED, &|out| out.extend_from_slice(mark));
     }
     out.push(b'\n');
 }
@@ -119,9 +123,8 @@ fn date(out: &mut Vec<u8>, at: &Civil) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Civil, Record, write, write_client_message, write_colored};
+    use super::{Civil, Ending, Record, write, write_client_message, write_colored};
     use crate::http1::Reject;
-    use crate::log::Ending;
     use std::net::{Ipv4Addr, SocketAddr};
 
     const AT: Civil = Civil { year: 2026, month: 1, day: 2, hour: 3, minute: 4, second: 5 };
@@ -236,6 +239,8 @@ mod tests {
             let text = line(Record { body_bytes_sent: Some(7), ending, ..root() });
             assert!(text.ends_with("\" 200 7 cut\n"));
         }
+        let text = line(Record { ending: Ending::CutOnPurpose, ..root() });
+        assert!(text.ends_with("\" 200 - cut on purpose\n"), "{text}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use doorstep_core::log::{self, Ending};
 use super::unsent_records::{Request, UnsentRecord};
 use super::{ExchangeState, Outcome, set_date};
 use crate::connections::ConnectionHandle;
-use crate::net::PeerState;
+use crate::net::{CutStream, PeerState};
 
 /// The length in bytes up to which a path is quoted in a message.
 const MAX_QUOTED_PATH: usize = 256;
@@ -65,6 +65,9 @@ impl ExchangeState<'_> {
             None if lost => self.view.machine.abort(),
             None => {}
         }
+        if !is_cut {
+            self.plan_cut_at_end();
+        }
         let ending = if is_cut { self.abort_ending() } else { Ending::Complete };
         self.log_when_sent(ending, end, unsendable);
     }
@@ -103,6 +106,7 @@ impl ExchangeState<'_> {
     /// How the response ends if it is aborted.
     fn abort_ending(&self) -> Ending {
         match self.view.reject {
+            _ if is_cut_on_purpose(self.connection()) => Ending::CutOnPurpose,
             _ if self.view.timed_out => Ending::TimedOut,
             _ if self.connection().is_aborted() => Ending::Aborted,
             _ if self.view.disconnected => Ending::ClientDisconnected,
@@ -214,10 +218,16 @@ fn is_reject(error: &io::Error) -> bool {
 /// How a response ends that could not be sent because of `error`.
 pub(super) fn ending_by(error: &io::Error, connection: &ConnectionHandle) -> Ending {
     match error.kind() {
+        _ if is_cut_on_purpose(connection) => Ending::CutOnPurpose,
         ErrorKind::TimedOut => Ending::TimedOut,
         _ if connection.is_aborted() || !is_disconnect(error) => Ending::Aborted,
         _ => Ending::ClientDisconnected,
     }
+}
+
+/// Whether a response of the connection was cut on purpose, after which it sends nothing more.
+fn is_cut_on_purpose(connection: &ConnectionHandle) -> bool {
+    connection.stream().cut_stream().is_some_and(CutStream::is_cut)
 }
 
 /// Whether an error means that the connection was lost: closed, reset or timed out (B-289).

@@ -10,6 +10,7 @@
 //! is visibly aborted ([`ExchangeState::finish`]).
 
 mod before_handler;
+mod cut;
 mod finish;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -122,6 +123,7 @@ impl<'a> ExchangeState<'a> {
             reject: None,
             body_failed: false,
             response_made: false,
+            cut_planned: false,
             pending: 0,
             body_read: 0,
             body_limit: u64::MAX,
@@ -153,10 +155,12 @@ impl<'a> ExchangeState<'a> {
         redirected.view.timed_out = view.timed_out;
         redirected.view.aborted = view.aborted;
         redirected.view.identity = view.identity.clone();
+        redirected.view.cut_planned = view.cut_planned;
         redirected.view.watched = view.watched.take();
         let responded = respond(&mut redirected);
-        let ExchangeView { sent, disconnected, timed_out, aborted, watched, .. } = redirected.view;
-        (view.sent, view.watched) = (sent, watched);
+        let ExchangeView { sent, disconnected, timed_out, aborted, cut_planned, watched, .. } =
+            redirected.view;
+        (view.sent, view.cut_planned, view.watched) = (sent, cut_planned, watched);
         (view.disconnected, view.timed_out, view.aborted) = (disconnected, timed_out, aborted);
         responded
     }
@@ -188,6 +192,7 @@ impl<'a> ExchangeState<'a> {
 
     /// The outbox, for sending what is in it now.
     pub fn to_send(&mut self) -> &mut Outbox {
+        self.plan_cut();
         self.connection().set_reset_on_close(self.view.machine.is_close_delimited());
         self.view.outbox
     }
@@ -237,6 +242,7 @@ impl ExchangeState<'_> {
     /// # Errors
     /// Returns [`Misuse`] if no body is due, or if it exceeds its Content-Length.
     pub fn append_body(&mut self, data: &[u8]) -> io::Result<bool> {
+        self.plan_cut();
         self.view.machine.send(data, self.view.outbox)?;
         if !self.view.head.is_head() {
             self.view.sent.body_bytes += data.len() as u64;
@@ -260,6 +266,7 @@ impl ExchangeState<'_> {
         if count == 0 {
             return Ok(None);
         }
+        self.plan_cut();
         if self.view.head.is_head() {
             self.view.machine.body_sent(count)?; // checked, but not sent
             return Ok(None);

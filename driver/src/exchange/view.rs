@@ -55,6 +55,8 @@ pub struct ExchangeView<'a> {
     pub(super) body_failed: bool,
     /// The handler has begun a response, and may have dropped it.
     pub(super) response_made: bool,
+    /// Whether it was decided if the response is cut on purpose.
+    pub(super) cut_planned: bool,
     /// Bytes at the front of the inbox that are body and were counted, but not yet read.
     pub(super) pending: usize,
     /// Bytes of the body that the handler has read.

@@ -19,7 +19,6 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{SocketAddr as UnixSocketAddr, UnixListener, UnixStream};
 use std::path::PathBuf;
-#[cfg(feature = "tls")]
 use std::sync::Arc;
 
 use rustix::net::{Shutdown, shutdown};
@@ -27,7 +26,7 @@ use rustix::net::{Shutdown, shutdown};
 #[cfg(feature = "tls")]
 use super::TlsSettings;
 use super::unix::SocketFile;
-use super::{Stream, TrustedProxies};
+use super::{Cuts, Relay, Stream, TrustedProxies};
 
 /// A socket that listens, and what its connections have in common.
 #[derive(Debug)]
@@ -39,6 +38,9 @@ pub struct Listener {
     shared: bool,
     /// Whose connections begin with a PROXY protocol header.
     proxies: TrustedProxies,
+    /// What passes the bytes of its connections on.
+    relay: Option<Relay>,
+    cuts: Option<Arc<Cuts>>,
     #[cfg(feature = "tls")]
     tls: Option<Arc<TlsSettings>>,
 }
@@ -80,6 +82,8 @@ impl Listener {
             socket,
             shared: false,
             proxies: TrustedProxies::default(),
+            relay: None,
+            cuts: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -170,6 +174,32 @@ impl Listener {
         self
     }
 
+    /// The bytes of its connections pass through `relay`, which may slow them down: for tests of
+    /// clients.
+    #[must_use]
+    pub fn with_relay(mut self, relay: Relay) -> Self {
+        self.relay = Some(relay);
+        self
+    }
+
+    /// Cuts responses on purpose, as `cuts` says: for tests of clients. The log shows it
+    /// ([`Ending::CutOnPurpose`](crate::Ending::CutOnPurpose)).
+    ///
+    /// ```
+    /// use doorstep_driver::net::{Cuts, Listener};
+    /// use std::net::TcpListener;
+    ///
+    /// let listener = Listener::from(TcpListener::bind("127.0.0.1:0")?);
+    /// let cuts = Cuts::new(5.0, 42).expect("it is a percentage");
+    /// let listener = listener.with_cuts(cuts.into());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_cuts(mut self, cuts: Arc<Cuts>) -> Self {
+        self.cuts = Some(cuts);
+        self
+    }
+
     /// Sets whether accepting returns `WouldBlock` instead of waiting.
     pub(super) fn set_nonblocking(&self, enabled: bool) -> io::Result<()> {
         match &self.socket {
@@ -180,14 +210,22 @@ impl Listener {
 
     /// Accepts a connection, whose socket waits unless it is to be `nonblocking`.
     pub(super) fn accept(&self, nonblocking: bool) -> io::Result<Stream> {
-        let stream = self.accept_socket(nonblocking)?;
+        let mut stream = self.accept_socket(nonblocking)?;
+        if let Some(relay) = &self.relay {
+            stream = relay.relay(stream)?;
+            stream.set_nonblocking(nonblocking)?;
+        }
         let is_proxied = self.proxies.contains(stream.peer_addr().ip());
         let stream = if is_proxied { Stream::proxied(stream) } else { stream };
         #[cfg(feature = "tls")]
-        if let Some(tls) = &self.tls {
-            return tls.accept(stream);
-        }
-        Ok(stream)
+        let stream = match &self.tls {
+            Some(tls) => tls.accept(stream)?,
+            None => stream,
+        };
+        Ok(match &self.cuts {
+            Some(cuts) => Stream::with_cuts(stream, cuts.clone()),
+            None => stream,
+        })
     }
 
     fn accept_socket(&self, nonblocking: bool) -> io::Result<Stream> {

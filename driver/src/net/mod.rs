@@ -5,14 +5,18 @@
 
 mod acceptor;
 mod addresses;
+mod cut_stream;
+mod cuts;
 mod inherited;
 mod listen;
 mod listener;
 mod memory;
 mod peer_state;
 mod proxied;
+mod relayed;
 mod reuse_port;
 mod send;
+mod shaping;
 mod stream;
 #[cfg(feature = "tls")]
 pub mod tls;
@@ -21,6 +25,8 @@ mod unix;
 
 pub use acceptor::Acceptor;
 pub use addresses::{url, urls};
+pub(crate) use cut_stream::CutStream;
+pub use cuts::{Cut, Cuts};
 pub use inherited::{InheritedListener, inherited_listeners, stderr_is_connection, stdin_stream};
 pub use listen::{
     BindError, BindOptions, DEFAULT_BACKLOG, bind, bind_all, bind_all_with, bind_with,
@@ -29,6 +35,8 @@ pub use listen::{
 pub use listener::{Listener, ListenerAddr};
 pub use memory::MemoryStream;
 pub use peer_state::{Disconnect, DisconnectDetector, PeerState};
+pub use relayed::{Relay, RelayEnd, RelayEnding, set_reset_on_close};
+pub use shaping::{DelayQueue, End, Line, NetworkSettings};
 pub use stream::{Stream, UNIX_PEER};
 #[cfg(feature = "tls")]
 pub use tls::{TlsError, TlsSettings};

@@ -39,14 +39,17 @@ use std::io::{self, ErrorKind, Read};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use doorstep_core::log;
 use rustix::net::{RecvFlags, recv};
 
+use super::cut_stream::CutStream;
 use super::proxied::Proxied;
+use super::relayed::{RelayEnd, Relayed};
 #[cfg(feature = "tls")]
 use super::tls::TlsStream;
-use super::{MemoryStream, PeerState, send};
+use super::{Cuts, MemoryStream, PeerState, send};
 use crate::os;
 
 /// The address of the peer of a Unix socket, which has no IP address ([`log::UNIX_PEER`]).
@@ -67,6 +70,8 @@ enum Kind {
     Unix(UnixStream),
     Memory(MemoryStream),
     Proxied(Box<Proxied>),
+    Relayed(Box<Relayed>),
+    Cut(Box<CutStream>),
     #[cfg(feature = "tls")]
     Tls(Box<TlsStream>),
 }
@@ -143,11 +148,61 @@ impl Stream {
         Self(Kind::Proxied(Box::new(Proxied::new(stream))))
     }
 
+    /// The server's end of a connection that is relayed, and the relay's end ([`Relay`](super::Relay)).
+    /// Its addresses are those of `client`.
+    ///
+    /// # Errors
+    /// Returns [`ErrorKind::Unsupported`] if `client` is not a TCP or Unix socket, or the error of the
+    /// system.
+    pub fn relayed(client: Self) -> io::Result<(Self, RelayEnd)> {
+        let (peer, local) = (client.peer_addr(), client.local_addr().ok());
+        let socket = match client.0 {
+            Kind::Tcp { socket, .. } => socket,
+            Kind::Unix(socket) => OwnedFd::from(socket).into(),
+            _ => return Err(ErrorKind::Unsupported.into()),
+        };
+        let (relayed, end) = Relayed::new(socket, peer, local)?;
+        Ok((Self(Kind::Relayed(Box::new(relayed))), end))
+    }
+
+    /// A stream whose responses are cut as `cuts` says, for tests of clients. Nothing else may be over
+    /// it, such as TLS.
+    ///
+    /// ```
+    /// use doorstep_driver::net::{Cuts, MemoryStream, Stream};
+    ///
+    /// let cuts = Cuts::new(5.0, 42).expect("it is a percentage");
+    /// let stream = Stream::with_cuts(MemoryStream::new("GET / HTTP/1.0\r\n\r\n").into(), cuts.into());
+    /// # drop(stream);
+    /// ```
+    #[must_use]
+    pub fn with_cuts(stream: Self, cuts: Arc<Cuts>) -> Self {
+        Self(Kind::Cut(Box::new(CutStream::new(stream, cuts))))
+    }
+
+    /// The cuts of the stream.
+    pub(crate) fn cut_stream(&self) -> Option<&CutStream> {
+        match &self.0 {
+            Kind::Cut(cut) => Some(cut),
+            _ => None,
+        }
+    }
+
+    /// The stream below TLS, or this one.
+    pub(super) fn transport(&self) -> &Self {
+        match &self.0 {
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.inner(),
+            _ => self,
+        }
+    }
+
     /// Whether the header of the PROXY protocol has not arrived completely.
     #[must_use]
     pub fn awaits_proxy_header(&self) -> bool {
         match &self.0 {
             Kind::Proxied(proxied) => proxied.header().is_none(),
+            Kind::Cut(cut) => cut.inner.awaits_proxy_header(),
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.inner().awaits_proxy_header(),
             _ => false,
@@ -160,6 +215,7 @@ impl Stream {
     pub fn is_https(&self) -> bool {
         match &self.0 {
             Kind::Proxied(proxied) => proxied.header().is_some_and(|header| header.tls),
+            Kind::Cut(cut) => cut.inner.is_https(),
             _ => self.is_encrypted(),
         }
     }
@@ -171,6 +227,8 @@ impl Stream {
             Kind::Unix(socket) => Ok(recv(socket, buffer, RecvFlags::PEEK)?.0),
             Kind::Memory(memory) => memory.peek(buffer),
             Kind::Proxied(proxied) => proxied.inner.peek(buffer),
+            Kind::Relayed(relayed) => Ok(recv(&relayed.socket, buffer, RecvFlags::PEEK)?.0),
+            Kind::Cut(cut) => cut.inner.peek(buffer),
             // Never: a PROXY protocol header comes before TLS.
             #[cfg(feature = "tls")]
             Kind::Tls(_) => Err(ErrorKind::Unsupported.into()),
@@ -189,6 +247,8 @@ impl Stream {
             Kind::Unix(socket) => (&*socket).read(buffer),
             Kind::Memory(memory) => memory.read(buffer),
             Kind::Proxied(proxied) => proxied.read(buffer),
+            Kind::Relayed(relayed) => (&relayed.socket).read(buffer),
+            Kind::Cut(cut) => cut.inner.read(buffer),
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.read(buffer),
         }
@@ -206,6 +266,9 @@ impl Stream {
             Kind::Unix(socket) => send::send(socket, bytes, more),
             Kind::Memory(memory) => memory.send(bytes),
             Kind::Proxied(proxied) => proxied.inner.send(bytes, more),
+            Kind::Relayed(relayed) => send::send(&relayed.socket, bytes, more),
+            Kind::Cut(cut) => cut
+                .send_by(bytes.len(), |inner, n| inner.send(&bytes[..n], more && n == bytes.len())),
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.send(bytes, more),
         }
@@ -221,6 +284,10 @@ impl Stream {
             Kind::Unix(socket) => send::send_nonblocking(socket, bytes, more),
             Kind::Memory(memory) => memory.send(bytes),
             Kind::Proxied(proxied) => proxied.inner.send_nonblocking(bytes, more),
+            Kind::Relayed(relayed) => send::send_nonblocking(&relayed.socket, bytes, more),
+            Kind::Cut(cut) => cut.send_by(bytes.len(), |inner, n| {
+                inner.send_nonblocking(&bytes[..n], more && n == bytes.len())
+            }),
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.send_nonblocking(bytes, more),
         }
@@ -238,6 +305,8 @@ impl Stream {
             Kind::Unix(socket) => send::send_file(socket, file, offset, count),
             Kind::Memory(memory) => memory.send_file(file, offset, count),
             Kind::Proxied(proxied) => proxied.inner.send_file(file, offset, count),
+            Kind::Relayed(relayed) => send::send_file(&relayed.socket, file, offset, count),
+            Kind::Cut(cut) => cut.send_file(file, offset, count),
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.send_file(file, offset, count),
         }
@@ -254,6 +323,8 @@ impl Stream {
             Kind::Unix(socket) => socket.shutdown(how),
             Kind::Memory(memory) => memory.shutdown(how),
             Kind::Proxied(proxied) => proxied.inner.shutdown(how),
+            Kind::Relayed(relayed) => relayed.socket.shutdown(how),
+            Kind::Cut(cut) => cut.inner.shutdown(how),
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.shutdown(how),
         }
@@ -274,6 +345,8 @@ impl Stream {
                 Ok(())
             }
             Kind::Proxied(proxied) => proxied.inner.reset(),
+            Kind::Relayed(relayed) => relayed.reset(),
+            Kind::Cut(cut) => cut.inner.reset(),
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.reset(),
         }
@@ -293,6 +366,11 @@ impl Stream {
                 Ok(())
             }
             Kind::Proxied(proxied) => proxied.inner.set_reset_on_close(enabled),
+            Kind::Relayed(relayed) => {
+                relayed.set_reset_on_close(enabled);
+                Ok(())
+            }
+            Kind::Cut(cut) => cut.inner.set_reset_on_close(enabled),
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.set_reset_on_close(enabled),
         }
@@ -306,6 +384,8 @@ impl Stream {
             Kind::Unix(socket) => PeerState::of(socket),
             Kind::Memory(memory) => memory.peer_state(),
             Kind::Proxied(proxied) => proxied.inner.peer_state(),
+            Kind::Relayed(relayed) => PeerState::of(&relayed.socket),
+            Kind::Cut(cut) => cut.inner.peer_state(),
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.inner().peer_state(),
         }
@@ -315,8 +395,9 @@ impl Stream {
     pub(crate) fn bytes_acked(&self) -> Option<u64> {
         match &self.0 {
             Kind::Tcp { socket, .. } => os::bytes_acked(socket),
-            Kind::Unix(_) | Kind::Memory(_) => None,
+            Kind::Unix(_) | Kind::Relayed(_) | Kind::Memory(_) => None,
             Kind::Proxied(proxied) => proxied.inner.bytes_acked(),
+            Kind::Cut(cut) => cut.inner.bytes_acked(),
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.inner().bytes_acked(),
         }
@@ -330,6 +411,8 @@ impl Stream {
             Kind::Unix(_) => UNIX_PEER,
             Kind::Memory(memory) => memory.peer_addr(),
             Kind::Proxied(proxied) => proxied.peer_addr(),
+            Kind::Relayed(relayed) => relayed.peer,
+            Kind::Cut(cut) => cut.inner.peer_addr(),
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.inner().peer_addr(),
         }
@@ -345,6 +428,8 @@ impl Stream {
             Kind::Unix(_) => Ok(UNIX_PEER),
             Kind::Memory(_) => Ok(MemoryStream::LOCAL_ADDR),
             Kind::Proxied(proxied) => proxied.local_addr(),
+            Kind::Relayed(relayed) => relayed.local_addr(),
+            Kind::Cut(cut) => cut.inner.local_addr(),
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.inner().local_addr(),
         }
@@ -361,6 +446,8 @@ impl Stream {
             Kind::Unix(socket) => socket.set_nonblocking(enabled),
             Kind::Memory(_) => Ok(()),
             Kind::Proxied(proxied) => proxied.inner.set_nonblocking(enabled),
+            Kind::Relayed(relayed) => relayed.socket.set_nonblocking(enabled),
+            Kind::Cut(cut) => cut.inner.set_nonblocking(enabled),
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.inner().set_nonblocking(enabled),
         }
@@ -375,6 +462,8 @@ impl Stream {
             Kind::Unix(socket) => Some(socket.as_fd()),
             Kind::Memory(_) => None,
             Kind::Proxied(proxied) => proxied.inner.fd(),
+            Kind::Relayed(relayed) => Some(relayed.socket.as_fd()),
+            Kind::Cut(cut) => cut.inner.fd(),
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.inner().fd(),
         }
@@ -394,6 +483,7 @@ impl Stream {
         match &self.0 {
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.version(),
+            Kind::Cut(cut) => cut.inner.tls_version(),
             _ => None,
         }
     }
@@ -404,6 +494,7 @@ impl Stream {
         match &self.0 {
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.is_handshaking(),
+            Kind::Cut(cut) => cut.inner.is_handshaking(),
             _ => false,
         }
     }
@@ -414,6 +505,7 @@ impl Stream {
         match &self.0 {
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.is_plain_http(),
+            Kind::Cut(cut) => cut.inner.is_plain_on_tls(),
             _ => false,
         }
     }
@@ -425,6 +517,7 @@ impl Stream {
         match &self.0 {
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.has_more(),
+            Kind::Cut(cut) => cut.inner.has_more(),
             _ => false,
         }
     }
@@ -436,6 +529,7 @@ impl Stream {
         match &self.0 {
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.wants_write(),
+            Kind::Cut(cut) => cut.inner.wants_write(),
             _ => false,
         }
     }
@@ -454,6 +548,8 @@ impl Stream {
                 Err(io::Error::new(ErrorKind::Unsupported, message))
             }
             Kind::Proxied(proxied) => proxied.inner.try_clone_socket(),
+            Kind::Relayed(relayed) => Ok(OwnedFd::from(relayed.socket.try_clone()?).into()),
+            Kind::Cut(cut) => cut.inner.try_clone_socket(),
             #[cfg(feature = "tls")]
             Kind::Tls(_) => {
                 let message = "the connection is encrypted: its socket is of no use for another \
@@ -484,28 +580,5 @@ impl From<TlsStream> for Stream {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::{TcpListener, UdpSocket};
-    use std::os::unix::net::UnixListener;
-
-    #[test]
-    fn a_socket_of_another_program_is_a_connection_or_an_error() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (accepted, peer) = listener.accept().unwrap();
-        let stream = Stream::from_socket(accepted.into()).unwrap();
-        assert_eq!((stream.peer_addr(), peer), (client.local_addr().unwrap(), peer));
-        let (one, _other) = UnixStream::pair().unwrap();
-        assert_eq!(Stream::from_socket(one.into()).unwrap().peer_addr(), UNIX_PEER);
-
-        let kind = |socket| Stream::from_socket(socket).unwrap_err().kind();
-        let directory = tempfile::tempdir().unwrap();
-        let unix = UnixListener::bind(directory.path().join("socket")).unwrap();
-        assert_eq!(kind(unix.into()), ErrorKind::NotConnected);
-        assert_eq!(kind(listener.into()), ErrorKind::NotConnected);
-        let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
-        assert_eq!(kind(datagrams.into()), ErrorKind::InvalidInput);
-        assert_eq!(kind(File::open("/dev/null").unwrap().into()), ErrorKind::InvalidInput);
-    }
-}
+#[path = "stream_tests.rs"]
+mod tests;

@@ -194,6 +194,12 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::os::unix::net::{UnixDatagram, UnixStream};
 
+    /// Leaves a socket behind on which nobody listens, and nobody has: a process that another test
+    /// is just starting could hold a copy of one that has listened for a moment longer.
+    fn leave_stale(path: &Path) {
+        bind(&stream_socket().unwrap(), &SocketAddrUnix::new(path).unwrap()).unwrap();
+    }
+
     fn mode_of(path: &Path) -> u32 {
         fs::metadata(path).unwrap().mode() & 0o7777
     }
@@ -234,7 +240,7 @@ mod tests {
     fn a_stale_socket_is_replaced_and_one_in_use_is_not() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
-        drop(UnixListener::bind(&path).unwrap()); // std leaves it there
+        leave_stale(&path);
         let listener = bind_unix(&path, 0o600).unwrap();
         assert_eq!(bind_unix(&path, 0o600).unwrap_err().kind(), ErrorKind::AddrInUse);
         UnixStream::connect(&path).unwrap();
@@ -253,7 +259,7 @@ mod tests {
         fs::write(path("file"), "content").unwrap();
         fs::create_dir(path("directory")).unwrap();
         symlink("nowhere", path("dangling")).unwrap();
-        drop(UnixListener::bind(path("stale")).unwrap());
+        leave_stale(&path("stale"));
         symlink("stale", path("link")).unwrap();
         for name in ["file", "directory", "dangling", "link"] {
             let error = bind_unix(path(name), 0o600).unwrap_err();
@@ -271,7 +277,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
         for _ in 0..20 {
-            drop(UnixListener::bind(&path).unwrap());
+            leave_stale(&path);
             let bound: Vec<_> = thread::scope(|scope| {
                 let start = || scope.spawn(|| bind_unix(&path, 0o600));
                 let threads = [(); 4].map(|()| start());
