@@ -198,7 +198,7 @@ pub(crate) fn directory_of(file: &Path) -> PathBuf {
 
 /// Checks that the page of `--spa` can be served now. Like the directory itself it may be replaced
 /// later (B-132, B-280).
-fn check_spa_page(root: &Path, symlinks: Symlinks, page: &str) -> Result<(), Failure> {
+pub(crate) fn check_spa_page(root: &Path, symlinks: Symlinks, page: &str) -> Result<(), Failure> {
     let failure = |reason: String| Err(Failure::SpaPage(page.to_owned(), reason));
     let root = Root::new(root, symlinks).map_err(|error| Failure::directory(root, error))?;
     match root.open(page.as_bytes()) {

@@ -34,6 +34,8 @@ pub(crate) enum Failure {
     NeedsDirectory(PathBuf, &'static str),
     /// Fewer transfers were completed than were asked for, or some were cut.
     Incomplete(TransferReport),
+    /// The directory to check cannot be read.
+    CheckDirectory(PathBuf, io::Error),
     /// The page of `--spa` cannot be served, and why.
     SpaPage(String, String),
     /// The file of MIME types cannot be read.
@@ -103,7 +105,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Directory(..) | Self::NotADirectory(_) | Self::SpaPage(..) => 2,
-            Self::MimeTypes(..) | Self::MimeTypesLine(..) => 2,
+            Self::CheckDirectory(..) | Self::MimeTypes(..) | Self::MimeTypesLine(..) => 2,
             Self::ScriptDirectory(_) | Self::User(..) | Self::LogFile { .. } => 2,
             Self::AuthFile(_) | Self::AuthFileServed(_) | Self::AuthVariable(..) => 2,
             Self::InheritedAndBind | Self::ServerUser(..) | Self::NeedsDirectory(..) => 2,
@@ -168,6 +170,11 @@ impl fmt::Display for Failure {
                 "transfers that were cut, and not repeated to their end: {}; see the access log, and \
                  start it again for them",
                 cut.saturating_add(*in_progress)
+            ),
+            Self::CheckDirectory(path, error) => write!(
+                f,
+                "cannot check {path:?}: {error}; give a directory that this user may read: doorstep \
+                 check DIR"
             ),
             Self::SpaPage(page, reason) => write!(
                 f,

@@ -48,6 +48,8 @@ mod documents {
     struct Cgi;
     #[doc = include_str!("../docs/choosing.md")]
     struct Choosing;
+    #[doc = include_str!("../docs/cookbook.md")]
+    struct Cookbook;
     #[doc = include_str!("../docs/deploy.md")]
     struct Deploy;
     #[doc = include_str!("../docs/differences.md")]

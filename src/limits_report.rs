@@ -6,7 +6,6 @@
 
 use std::env;
 use std::fmt::{self, Display, Formatter};
-use std::io::{self, ErrorKind, Write};
 use std::num::NonZeroUsize;
 use std::thread;
 
@@ -23,6 +22,7 @@ use crate::arguments::Runtime;
 use crate::config::CommandConfig;
 use crate::failure::Failure;
 use crate::run;
+use crate::stdout;
 
 /// The fields that have an option, and the option.
 const OPTIONS: [(&str, &str); 15] = [
@@ -45,12 +45,7 @@ const OPTIONS: [(&str, &str); 15] = [
 
 /// Prints the report.
 pub(crate) fn print(config: &CommandConfig) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    let written = write!(stdout, "{}", Report::new(config)).and_then(|()| stdout.flush());
-    match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Print(error)),
-        _ => Ok(()), // who reads no further has seen enough
-    }
+    stdout::print(Report::new(config).to_string().as_bytes())
 }
 
 /// What is printed.

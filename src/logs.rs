@@ -40,7 +40,7 @@ impl Logs {
                 error.log_server_message(Level::Warning, &text);
             }
         }
-        Ok(Self { access, error, is_colored: access_path.is_none() && stderr_has_colors() })
+        Ok(Self { access, error, is_colored: access_path.is_none() && has_colors(&io::stderr()) })
     }
 
     /// The observer that writes them.
@@ -100,16 +100,16 @@ fn open(path: Option<&Path>, option: &'static str, is_inetd: bool) -> Result<Arc
     opened.map(Arc::new)
 }
 
-/// Whether to use colours on stderr, by the environment variables that Python obeys (B-109), and those
+/// Whether to use colours on `stream`, by the environment variables that Python obeys (B-109), and those
 /// that the help text obeys.
-fn stderr_has_colors() -> bool {
+pub(crate) fn has_colors(stream: &impl IsTerminal) -> bool {
     let forced = env::var_os("FORCE_COLOR").is_some_and(|value| !value.is_empty());
     if anstyle_query::no_color() {
         false
     } else if forced || anstyle_query::clicolor_force() {
         true
     } else {
-        io::stderr().is_terminal()
+        stream.is_terminal()
             && anstyle_query::clicolor().unwrap_or(true)
             && anstyle_query::term_supports_color()
     }

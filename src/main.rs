@@ -10,12 +10,15 @@
 mod arguments;
 mod auth;
 mod banner;
+mod check;
+mod completions;
 mod config;
 mod containment;
 mod failure;
 mod limits_report;
 mod listen;
 mod logs;
+mod manual;
 mod network;
 mod reports;
 mod run;
@@ -24,27 +27,25 @@ mod served_path;
 mod service_manager;
 mod sharing;
 mod signals;
+mod stdout;
 #[cfg(feature = "tls")]
 mod tls;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use arguments::Arguments;
+use arguments::{Action, Arguments};
 use config::CommandConfig;
 use doorstep_core::log;
 use doorstep_driver::net;
+use failure::Failure;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse_or_exit();
     // With inetd, stderr may be the client's.
     let is_quiet = arguments.sockets.inetd && net::stderr_is_connection();
-    let config = CommandConfig::from_arguments(arguments);
-    match config.and_then(|config| match config.print_limits {
-        true => limits_report::print(&config),
-        false => run::serve(&config),
-    }) {
-        Ok(()) => ExitCode::SUCCESS,
+    match act(arguments) {
+        Ok(code) => code,
         Err(failure) => {
             if !is_quiet {
                 // Errors of the system may quote what somebody else chose.
@@ -57,4 +58,21 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Does what the command line asks for.
+fn act(mut arguments: Arguments) -> Result<ExitCode, Failure> {
+    match arguments.action.take() {
+        Some(Action::Check(options)) => return check::run(*options),
+        Some(Action::Completions { shell }) => completions::print(shell)?,
+        Some(Action::Man) => manual::print()?,
+        None => {
+            let config = CommandConfig::from_arguments(arguments)?;
+            match config.print_limits {
+                true => limits_report::print(&config)?,
+                false => run::serve(&config)?,
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -10,9 +10,9 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Authentication")]
 pub(crate) struct AuthOptions {
-    /// Require user and password (HTTP basic authentication), from an htpasswd file [default: none]
+    /// Require a user and a password, from an htpasswd file [default: none]
     ///
-    /// Make it with: htpasswd -B -c FILE USER. It is read again when it changes. It must not be in the
+    /// HTTP basic authentication. Make the file with: htpasswd -B -c FILE USER. It is read again when it changes. It must not be in the
     /// served directory.
     #[arg(long, value_name = "FILE")]
     pub(crate) auth_file: Option<PathBuf>,

@@ -24,9 +24,9 @@ use crate::failure::Failure;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Scripts (CGI)")]
 pub(crate) struct CgiOptions {
-    /// Run the programs in cgi-bin and htbin as CGI scripts (CGI/1.1, RFC 3875)
+    /// Run the programs in cgi-bin and htbin as CGI scripts
     ///
-    /// By default they are served as files. The other options of this section need this one.
+    /// CGI/1.1 (RFC 3875). By default they are served as files. The other options of this section need this one.
     // Python's abbreviations keep their meaning, although other options begin with the same letters.
     #[arg(long, aliases = ["c", "cg"])]
     cgi: bool,

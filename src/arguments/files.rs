@@ -36,11 +36,11 @@ pub(crate) struct FileOptions {
     #[arg(long, value_name = "NAME", value_parser = index_page)]
     index: Vec<String>,
 
-    /// Disable the directory listing: without an index page a directory is 404
+    /// Disable the directory listing: without an index page it is a 404
     #[arg(long)]
     no_listing: bool,
 
-    /// Single-page application (SPA) fallback: send FILE instead of a 404 [default: none]
+    /// Single-page application (SPA) fallback: send FILE, not 404 [default: none]
     ///
     /// FILE is a path from the served directory, such as index.html. It is sent with status 200
     /// for a missing path without a file extension, if the client accepts text/html, as browsers
@@ -49,17 +49,17 @@ pub(crate) struct FileOptions {
     #[arg(long, value_name = "FILE", value_parser = path_below)]
     spa: Option<String>,
 
-    /// Send precompressed files: NAME.br, NAME.zst or NAME.gz in place of NAME
+    /// Send precompressed NAME.br, NAME.zst or NAME.gz in place of NAME
     ///
     /// For clients whose Accept-Encoding allows it (Brotli, Zstandard, gzip).
     #[arg(long)]
     precompressed: bool,
 
-    /// Content-Type (MIME type) of unknown file extensions [default: application/octet-stream]
+    /// MIME type of unknown extensions [default: application/octet-stream]
     #[arg(long, value_name = "TYPE", value_parser = media_type_of)]
     content_type: Option<String>,
 
-    /// File with additional MIME types, in the format of mime.types [default: none]
+    /// File with additional MIME types, as in mime.types [default: none]
     #[arg(long, value_name = "FILE")]
     mime_types: Option<PathBuf>,
 
@@ -67,7 +67,9 @@ pub(crate) struct FileOptions {
     #[arg(long, value_name = "NAME", default_value = "utf-8", value_parser = charset)]
     charset: String,
 
-    /// Cache-Control of files: max-age in whole seconds, or "no-cache" to revalidate at each use
+    /// Cache-Control of files: max-age, or "no-cache"
+    ///
+    /// max-age is a TIME in whole seconds; no-cache means that clients revalidate at each use.
     #[arg(long, value_name = "TIME", default_value = "no-cache", value_parser = cache_control)]
     #[arg(help_heading = HEADERS)]
     cache: String,
@@ -96,9 +98,9 @@ pub(crate) struct FileOptions {
     #[arg(long, help_heading = HEADERS)]
     cors: bool,
 
-    /// Enable cross-origin isolation, which SharedArrayBuffer and WebAssembly threads need
+    /// Enable cross-origin isolation, which SharedArrayBuffer needs
     ///
-    /// Sends Cross-Origin-Opener-Policy (COOP), Cross-Origin-Embedder-Policy (COEP) and
+    /// WebAssembly threads need it, too. Sends Cross-Origin-Opener-Policy (COOP), Cross-Origin-Embedder-Policy (COEP) and
     /// Cross-Origin-Resource-Policy (CORP). Other origins can then not embed these files.
     #[arg(verbatim_doc_comment)]
     #[arg(long, help_heading = HEADERS)]
@@ -166,6 +168,11 @@ impl FileOptions {
             SymlinkRule::Follow => Symlinks::Follow,
             SymlinkRule::Deny => Symlinks::Deny,
         }
+    }
+
+    /// Whether `--content-type` is given: then files of unknown types are intended.
+    pub(crate) fn has_default_type(&self) -> bool {
+        self.content_type.is_some()
     }
 
     /// Whether pages of other origins may read responses, and CORS preflights are responded to.

@@ -14,7 +14,7 @@ use super::values;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits and timeouts")]
 pub(crate) struct LimitOptions {
-    /// Print every limit, timeout and memory bound with its value for the other options, and exit
+    /// Print every limit, timeout and memory bound, and exit
     ///
     /// Each line has a name, the value, the option that sets it, and what happens beyond it. Below
     /// are the worst-case memory of each connection and of the whole server.
@@ -29,7 +29,7 @@ pub(crate) struct LimitOptions {
     #[arg(long, value_name = "N", value_parser = values::at_least_one::<NonZeroUsize>)]
     pub(crate) max_connections: Option<NonZeroUsize>,
 
-    /// Request body limit (maximum upload size), in bytes; a larger request gets 413
+    /// Request body limit (upload size); a larger one gets 413
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = values::size)]
     pub(crate) max_body: u64,
 

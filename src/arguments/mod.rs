@@ -16,6 +16,7 @@ mod positional;
 mod proxies;
 mod sharing;
 mod sockets;
+mod subcommand;
 #[cfg(feature = "tls")]
 mod tls;
 mod usage_error;
@@ -27,7 +28,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, ValueEnum};
+use clap::{Command, CommandFactory, FromArgMatches, Parser, ValueEnum, ValueHint};
 
 pub(crate) use auth::AuthOptions;
 use cgi::CgiOptions;
@@ -42,8 +43,12 @@ use proxies::ProxyOptions;
 pub(crate) use sharing::SharingOptions;
 pub(crate) use sockets::BindAddress;
 use sockets::SocketOptions;
+pub(crate) use subcommand::{Action, CheckOptions, ReportFormat};
 #[cfg(feature = "tls")]
 pub(crate) use tls::TlsOptions;
+
+const MORE_HELP: &str = "\
+More options, and what each does: doorstep --help, or the manual: doorstep man | man -l -";
 
 const UNITS_AND_EXAMPLES: &str = "\
 Units:
@@ -57,19 +62,26 @@ Examples:
   doorstep -b unix:/run/site.sock       Serve on a Unix socket, behind a reverse proxy
   doorstep -d dist --spa index.html --precompressed --immutable 'assets/*'
                                         Serve a single-page application from \"dist\"
-  doorstep --cgi --cgi-time 30s         Run the CGI scripts in cgi-bin, each for at most 30 seconds";
+  doorstep --cgi --cgi-time 30s         Run the CGI scripts in cgi-bin, each for at most 30 seconds
+  doorstep check site                   Report what serving \"site\" would expose";
 
 /// Serve a directory over HTTP, as python -m http.server does
 #[derive(Debug, Parser)]
 #[command(name = "doorstep", version, infer_long_args = true)]
-#[command(after_help = UNITS_AND_EXAMPLES)]
+#[command(after_help = MORE_HELP, after_long_help = UNITS_AND_EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
+    /// What to do in place of serving.
+    #[command(subcommand)]
+    pub(crate) action: Option<Action>,
+
     #[command(flatten)]
     pub(crate) positionals: Positionals,
 
-    /// Address, host name or unix:PATH to listen on [default: all addresses, IPv4 and IPv6]
+    /// Address, host name or unix:PATH to listen on [default: all addresses]
     ///
-    /// 127.0.0.1 serves this machine only. A host name stands for all of its addresses. The option
+    /// The default is IPv4 and IPv6. 127.0.0.1 serves this machine only. A host name stands for all
+    /// of its addresses. The option
     /// may be repeated. unix:PATH is a Unix socket, unix:@NAME an abstract one. Without PORT and
     /// this option, sockets that a service manager passes (LISTEN_FDS) are used.
     #[arg(verbatim_doc_comment)]
@@ -79,7 +91,7 @@ pub(crate) struct Arguments {
     /// Directory to serve, as PATH [default: .]
     ///
     /// A file 404.html in it is the custom 404 page.
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) directory: Option<PathBuf>,
 
     /// HTTP protocol version of the responses; HTTP/1.0 disables keep-alive
@@ -161,6 +173,9 @@ impl Arguments {
 
     /// What clap does not check.
     fn check(&self) -> Result<(), String> {
+        if let Some(Action::Check(options)) = &self.action {
+            return options.files.check();
+        }
         if self.threads.is_some() && self.runtime == Runtime::Blocking {
             return Err("--threads is for --runtime smol; the blocking runtime has a thread for \
                         each connection: limit them by --max-connections"
@@ -176,14 +191,22 @@ impl Arguments {
         self.files.check()
     }
 
+    /// What clap parses, and what the help, the manual and the completions are made of.
+    pub(crate) fn definition() -> Command {
+        subcommand::shorten_help(Self::command())
+    }
+
     /// Parses `words`, the first of which is the command. The error is `--help`, `--version` or a
     /// usage error.
     fn parse(words: &[OsString]) -> Result<Self, clap::Error> {
         let check = |arguments: Self| match arguments.check() {
             Ok(()) => Ok(arguments),
-            Err(message) => Err(Self::command().error(ErrorKind::ValueValidation, message)),
+            Err(message) => {
+                Err(usage_error::command_of(words).error(ErrorKind::ValueValidation, message))
+            }
         };
-        let parsed = Self::try_parse_from(words).and_then(check);
+        let matches = Self::definition().try_get_matches_from(words);
+        let parsed = matches.and_then(|matches| Self::from_arg_matches(&matches)).and_then(check);
         parsed.map_err(|error| usage_error::explain(error, words))
     }
 }
@@ -261,7 +284,7 @@ mod tests {
         let port = |words: &[&str]| parse(words).unwrap().positionals.port();
         assert_eq!(port(&["8001"]), Some(8001));
         assert_eq!(port(&["-q", "0", "-d", "x"]), Some(0));
-        assert_eq!(parse(&["8000", "8001", "8002"]).unwrap_err(), ErrorKind::UnknownArgument);
+        assert_eq!(parse(&["8000", "8001", "8002"]).unwrap_err(), ErrorKind::ArgumentConflict);
     }
 
     #[test]

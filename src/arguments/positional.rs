@@ -147,7 +147,7 @@ mod tests {
             (&["99999"], "'[PORT]': must be a number from 0 to 65535"),
             (&["site", "99999"], "'[PATH]': must be a number from 0 to 65535"),
             (&[""], "must not be empty: give a port"),
-            (&["1", "a", "b"], "unexpected argument 'b' found"),
+            (&["1", "a", "b"], "unexpected argument \"b\""),
         ] {
             let error = parse(words).unwrap_err();
             assert!(error.contains(expected) && error.contains("Usage: "), "{words:?}: {error}");

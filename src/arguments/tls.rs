@@ -19,7 +19,7 @@ pub(crate) struct TlsOptions {
     #[arg(long, value_name = "PATH")]
     pub(crate) tls_cert: Option<PathBuf>,
 
-    /// Private key of the certificate (PEM) [default: the one in the file of --tls-cert]
+    /// Private key of the certificate (PEM) [default: the one in --tls-cert]
     #[arg(long, value_name = "PATH")]
     pub(crate) tls_key: Option<PathBuf>,
 
@@ -27,9 +27,9 @@ pub(crate) struct TlsOptions {
     #[arg(long, value_name = "PATH")]
     pub(crate) tls_password_file: Option<PathBuf>,
 
-    /// Serve HTTPS with a self-signed certificate that is made now, for development
+    /// Serve HTTPS with a self-signed certificate, for development
     ///
-    /// Clients warn of it. Its fingerprint is printed, to compare it with what they show.
+    /// It is made now. Clients warn of it. Its fingerprint is printed, to compare it with what they show.
     #[arg(verbatim_doc_comment)]
     #[arg(long)]
     pub(crate) tls_self_signed: bool,

@@ -3,16 +3,15 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, CommandFactory};
 use doorstep_core::log;
 
 use super::{Arguments, files};
 
 /// The error to print for `error`, which clap has found in `words`, the command line.
 pub(super) fn explain(error: clap::Error, words: &[OsString]) -> clap::Error {
-    let mut command = Arguments::command();
-    command.build(); // adds --help and --version
+    let mut command = command_of(words);
     let mut error = match better_message(&error, &command, words) {
         Some(message) => command.error(error.kind(), message),
         None => error,
@@ -28,8 +27,22 @@ pub(super) fn explain(error: clap::Error, words: &[OsString]) -> clap::Error {
     error
 }
 
+/// The command that `words` are the arguments of: the whole one, or that of a subcommand.
+pub(super) fn command_of(words: &[OsString]) -> Command {
+    let mut command = Arguments::definition();
+    command.build(); // adds --help and --version
+    let name = words.get(1).and_then(|word| word.to_str());
+    let subcommand = name.and_then(|name| command.find_subcommand(name)).cloned();
+    subcommand.unwrap_or(command)
+}
+
 /// The message for a mistake that clap does not explain.
 fn better_message(error: &clap::Error, command: &Command, words: &[OsString]) -> Option<String> {
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
+        && command.find_subcommand(word).is_none()
+    {
+        return Some(format!("unexpected argument {word:?}")); // one word too many
+    }
     let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
         return None;
     };
@@ -153,6 +166,13 @@ mod tests {
     }
 
     #[test]
+    fn b_272_one_word_too_many() {
+        let text = plain(&["8000", "a", "80\x1b[31m"]);
+        assert!(text.starts_with("error: unexpected argument \"80\\u{1b}[31m\"\n"), "{text}");
+        assert!(text.contains("Usage: doorstep [OPTIONS] [PORT] [PATH]"), "{text}");
+    }
+
+    #[test]
     fn b_275_a_number_out_of_range_is_a_port() {
         let text = plain(&["99999"]);
         assert!(text.contains("'[PORT]': must be a number from 0 to 65535\n"), "{text}");
@@ -175,7 +195,8 @@ mod tests {
 
     #[test]
     fn b_271_tips_name_only_options_that_the_help_shows() {
-        let shown = visible_options(&Arguments::command()).map(str::to_owned).collect::<Vec<_>>();
+        let shown =
+            visible_options(&Arguments::definition()).map(str::to_owned).collect::<Vec<_>>();
         for word in ["--pot", "--pp", "--cgg", "--prt", "--xyz", "--timeout-idel", "--hiden", "--x"]
         {
             let text = plain(&[word]);

@@ -1,0 +1,168 @@
+//! The help, the manual page and the completions, as a terminal, `man` and shells see them.
+#![cfg(feature = "cli")]
+
+mod support;
+
+use std::fs;
+use std::io::Read;
+use std::process::{Command, Output, Stdio};
+
+use support::{doorstep, text};
+
+/// The screen of many terminals, and of printed instructions.
+const MAX_COLUMNS: usize = 100;
+
+fn run(arguments: &[&str]) -> Output {
+    doorstep(arguments).output().expect("the command starts")
+}
+
+fn printed(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert_eq!((output.status.code(), &*text(&output.stderr)), (Some(0), ""), "{arguments:?}");
+    text(&output.stdout)
+}
+
+#[test]
+fn the_short_help_has_one_line_for_each_option() {
+    for command in [&["-h"][..], &["check", "-h"]] {
+        let help = printed(command);
+        let is_option = |line: &&str| line.starts_with("  -") || line.starts_with("      --");
+        assert!(help.lines().filter(is_option).count() > 5, "{help}");
+        for line in help.lines() {
+            assert!(line.chars().count() <= MAX_COLUMNS, "{line}");
+            assert!(!line.starts_with("          "), "a second line: {line}");
+        }
+    }
+    let help = printed(&["-h"]);
+    assert!(help.lines().count() <= 72, "{} lines", help.lines().count());
+    let last = help.lines().last().expect("it has lines");
+    assert!(last.contains("doorstep --help"), "{last}");
+}
+
+#[test]
+fn the_long_help_has_every_option_with_its_explanation() {
+    let (short, long) = (printed(&["-h"]), printed(&["--help"]));
+    assert!(long.contains("--timeout-linger") && !short.contains("--timeout-linger"));
+    assert!(long.contains("By default they are 404, except for /.well-known/."));
+    assert!(!short.contains("except for /.well-known/."));
+    assert!(long.contains("Units:") && long.contains("Examples:"));
+    assert!(printed(&["check", "--help"]).contains("Exit code: 0"));
+}
+
+#[test]
+fn the_manual_has_the_usual_sections_and_every_option() {
+    let page = printed(&["man"]);
+    let mut rest = &*page;
+    for section in [
+        "NAME",
+        "SYNOPSIS",
+        "DESCRIPTION",
+        "OPTIONS",
+        "COMMANDS",
+        "EXIT STATUS",
+        "ENVIRONMENT",
+        "SIGNALS",
+        "FILES",
+        "EXAMPLES",
+        "SEE ALSO",
+    ] {
+        let found = rest.split_once(&format!("\n.SH {section}\n"));
+        rest = found.unwrap_or_else(|| unreachable!("no section {section} in {rest}")).1;
+    }
+    let plain = page.replace("\\-", "-").replace("\\fB", "").replace("\\fR", "");
+    for line in printed(&["--help"]).lines() {
+        let word = line.trim_start().trim_start_matches("-H, ").split(' ').next();
+        if let Some(option) = word.filter(|word| word.starts_with("--")) {
+            assert!(plain.contains(option), "the manual has no {option}");
+        }
+    }
+    assert!(
+        plain.contains("HTTP protocol version of the responses"),
+        "a text without a second part"
+    );
+}
+
+/// `groff -ww` warns of everything. `mandoc` is not installed everywhere: tests/debian.rs has it.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_manual_is_formatted_without_warnings() {
+    let page = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    fs::write(page.path(), printed(&["man"])).expect("it can be written");
+    let mut groff = Command::new("groff");
+    let Ok(output) = groff.args(["-ww", "-man", "-Tutf8"]).arg(page.path()).output() else {
+        return; // groff is not installed
+    };
+    assert_eq!((output.status.success(), &*text(&output.stderr)), (true, ""));
+    assert!(text(&output.stdout).contains("DOORSTEP(1)"));
+}
+
+#[test]
+fn completions_are_valid_and_name_options_and_subcommands() {
+    let script = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let completions = printed(&["completions", shell]);
+        for word in ["timeout-keep-alive", "check", "completions"] {
+            assert!(completions.contains(word), "{shell}: {word}");
+        }
+        fs::write(script.path(), completions).expect("it can be written");
+        // Shells that are not installed are left out; bash is.
+        match Command::new(shell).arg("-n").arg(script.path()).output() {
+            Ok(output) if matches!(shell, "bash" | "zsh" | "fish") => {
+                assert!(output.status.success(), "{shell}: {}", text(&output.stderr));
+            }
+            _ => assert_ne!(shell, "bash"),
+        }
+    }
+}
+
+#[test]
+fn bash_completes_an_option_and_a_subcommand() {
+    let script = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    fs::write(script.path(), printed(&["completions", "bash"])).expect("it can be written");
+    let complete = |words: &str, index: usize| {
+        let test = format!(
+            "source {}; COMP_WORDS=(doorstep {words}); COMP_CWORD={index}; \
+             _doorstep doorstep \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; \
+             printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            script.path().display()
+        );
+        let output = Command::new("bash").args(["--norc", "-c", &test]).output();
+        text(&output.expect("bash is installed").stdout)
+    };
+    assert_eq!(complete("--precom", 1), "--precompressed\n");
+    assert_eq!(complete("comple", 1), "completions\n");
+    assert!(complete("completions ''", 2).contains("zsh"));
+}
+
+#[test]
+fn an_unknown_shell_is_a_usage_error() {
+    let output = run(&["completions", "tcsh"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("possible values: bash, elvish, fish"));
+    let output = run(&["completions"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_reader_that_stops_reading_is_no_error() {
+    for arguments in [&["man"][..], &["completions", "zsh"], &["--help"]] {
+        let mut command = doorstep(arguments);
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        drop(child.stdout.take()); // possibly before the command writes, possibly after
+        let mut errors = String::new();
+        let mut stderr = child.stderr.take().expect("it is piped");
+        stderr.read_to_string(&mut errors).expect("it is text");
+        let status = child.wait().expect("it ends");
+        assert_eq!((status.code(), &*errors), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_an_error() {
+    let full = fs::File::create("/dev/full").expect("Linux has it");
+    let output = doorstep(&["man"]).stdout(full).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("cannot write to stdout: No space left"));
+}
