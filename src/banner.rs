@@ -22,6 +22,8 @@ pub(crate) struct Banner {
     pub(crate) redirects: Vec<SocketAddr>,
     /// The SHA-256 fingerprint of a self-signed certificate.
     pub(crate) fingerprint: Option<String>,
+    /// The percent-encoded name of a single file; empty for a directory.
+    pub(crate) file: String,
 }
 
 impl Banner {
@@ -34,7 +36,7 @@ impl Banner {
         let unix = self.addresses.iter().filter(|address| is_tcp(address).is_none());
         let unix: Vec<String> = unix.map(|address| escape(&address.to_string())).collect();
         let scheme = if self.is_https { "https" } else { "http" };
-        let mut text = banner(scheme, &tcp, &net::urls(&tcp, scheme), &unix);
+        let mut text = banner(scheme, &tcp, &net::urls(&tcp, scheme), &unix, &self.file);
         for url in net::urls(&self.redirects, "http") {
             text.push_str(&format!("  {url} is redirected to HTTPS\n"));
         }
@@ -59,9 +61,16 @@ pub(crate) fn print_interrupted() {
     print("\nKeyboard interrupt received, exiting.\n");
 }
 
-/// The banner for TCP addresses with these URLs, and for Unix sockets. A Unix socket is not encrypted.
-fn banner(scheme: &str, tcp: &[SocketAddr], urls: &[String], unix: &[String]) -> String {
-    let url = tcp.first().map(|first| net::url(*first, scheme));
+/// The banner for TCP addresses with these URLs of directories, and for Unix sockets. A Unix socket is not encrypted.
+fn banner(
+    scheme: &str,
+    tcp: &[SocketAddr],
+    urls: &[String],
+    unix: &[String],
+    file: &str,
+) -> String {
+    let url = tcp.first().map(|first| net::url(*first, scheme) + file);
+    let urls: Vec<String> = urls.iter().map(|url| format!("{url}{file}")).collect();
     let protocol = scheme.to_ascii_uppercase();
     let mut others: Vec<&String> =
         urls.iter().filter(|other| Some(*other) != url.as_ref()).collect();
@@ -92,7 +101,8 @@ fn escape(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-fn print(text: &str) {
+/// Prints to stdout.
+pub(crate) fn print(text: &str) {
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(&escaped(text)).and_then(|()| stdout.flush());
 }
@@ -115,7 +125,7 @@ mod tests {
 
     fn banner_of(address: &str, urls: &[&str]) -> String {
         let urls: Vec<String> = urls.iter().map(|url| (*url).to_owned()).collect();
-        banner("http", &[address.parse().unwrap()], &urls, &[])
+        banner("http", &[address.parse().unwrap()], &urls, &[], "")
     }
 
     #[test]
@@ -123,15 +133,25 @@ mod tests {
         let unix = ["unix:/run/a.sock".to_owned(), "unix:@b".to_owned()];
         let (tcp, url) = (["127.0.0.1:80".parse().unwrap()], ["http://127.0.0.1:80/".to_owned()]);
         assert_eq!(
-            banner("http", &tcp, &url, &unix),
+            banner("http", &tcp, &url, &unix, ""),
             "Serving HTTP on 127.0.0.1 port 80 (http://127.0.0.1:80/) ...\n  unix:/run/a.sock\n  \
              unix:@b\n"
         );
         assert_eq!(
-            banner("http", &[], &[], &unix),
+            banner("http", &[], &[], &unix, ""),
             "Serving HTTP on unix:/run/a.sock ...\n  unix:@b\n"
         );
         assert!(!escape("unix:/run/a\nb").contains('\n'));
+    }
+
+    #[test]
+    fn every_url_of_a_single_file_has_its_name() {
+        let (tcp, urls) = (["0.0.0.0:80".parse().unwrap()], ["http://127.0.0.1:80/".to_owned()]);
+        assert_eq!(
+            banner("http", &tcp, &urls, &["unix:@b".into()], "a%20b.pdf"),
+            "Serving HTTP on 0.0.0.0 port 80 (http://0.0.0.0:80/a%20b.pdf) ...\n  \
+             http://127.0.0.1:80/a%20b.pdf\n  unix:@b\n"
+        );
     }
 
     #[test]

@@ -5,7 +5,6 @@
 //! address can be listened on shows when it is bound.
 
 use std::ffi::OsStr;
-use std::io::ErrorKind;
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -16,14 +15,15 @@ use doorstep_core::site::Site;
 use doorstep_driver::auth::Auth;
 use doorstep_driver::cgi::CgiSettings;
 use doorstep_driver::net::{Listener, TrustedProxies};
-use doorstep_driver::os::{self, Opened, Root, Symlinks};
+use doorstep_driver::os::{Opened, Root, Symlinks};
 use doorstep_driver::upload::UploadSettings;
 
-use crate::arguments::{Arguments, BindAddress, LogTargets, Protocol, Runtime};
+use crate::arguments::{Arguments, BindAddress, LogTargets, Protocol, Runtime, SharingOptions};
 use crate::auth;
 use crate::containment::Containment;
 use crate::failure::Failure;
 use crate::network::Network;
+use crate::served_path::ServedPath;
 use crate::uploads;
 
 /// Everything [`crate::run::serve`] needs.
@@ -37,8 +37,10 @@ pub(crate) struct CommandConfig {
     pub(crate) unix_mode: u32,
     /// Whether to serve the connection on standard input.
     pub(crate) inetd: bool,
-    /// The served directory. An absolute path if possible; see [`os::absolute`].
-    pub(crate) root: PathBuf,
+    /// The served directory or file.
+    pub(crate) served: ServedPath,
+    /// When the server ends by itself.
+    pub(crate) sharing: SharingOptions,
     pub(crate) protocol: Version,
     pub(crate) runtime: Runtime,
     /// The workers of the asynchronous runtime; `None` is one for each processor.
@@ -89,15 +91,12 @@ pub(crate) struct CommandConfig {
 impl CommandConfig {
     /// Checks `arguments` against the system.
     pub(crate) fn from_arguments(arguments: Arguments) -> Result<Self, Failure> {
+        let served = ServedPath::find(&arguments)?;
         let Arguments { files, cgi, limits, containment, proxies, .. } = arguments;
-        let root = match os::absolute(&arguments.directory) {
-            Ok(root) => root,
-            Err(error) if error.kind() == ErrorKind::NotADirectory => {
-                return Err(Failure::NotADirectory(arguments.directory));
-            }
-            Err(error) => return Err(Failure::Directory(arguments.directory, error)),
-        };
-        let mut cgi = cgi.settings(&root)?;
+        let mut cgi = cgi.settings(&served.root)?;
+        if served.file.is_some() && cgi.is_some() {
+            return Err(Failure::NeedsDirectory(served.as_path().to_owned(), "--cgi"));
+        }
         if let Some(settings) = &mut cgi {
             settings.hidden = files.hidden;
             settings.symlinks = files.symlinks();
@@ -106,15 +105,18 @@ impl CommandConfig {
                 settings.software.clone_from(server);
             }
         }
-        let auth = auth::users(&arguments.auth, &root, files.cors())?;
+        let auth = auth::users(&arguments.auth, served.as_path(), files.cors())?;
         let mut containment = Containment::new(containment, cgi.as_ref())?;
         let logs = arguments.logs.targets();
         let files_of_logs = [&logs.access, &logs.error].into_iter().flatten();
         containment.writable.extend(files_of_logs.map(|path| directory_of(path)));
         let uploads = arguments.upload.settings();
         if let Some(settings) = &uploads {
-            uploads::check(&root, settings)?;
-            containment.writable.push(root.join(OsStr::from_bytes(&settings.directory)));
+            if served.file.is_some() {
+                return Err(Failure::NeedsDirectory(served.as_path().to_owned(), "--upload"));
+            }
+            uploads::check(&served.root, settings)?;
+            containment.writable.push(served.root.join(OsStr::from_bytes(&settings.directory)));
         }
         let sockets = arguments.bind.iter().filter_map(BindAddress::path);
         containment.removable.extend(sockets.map(directory_of));
@@ -128,19 +130,24 @@ impl CommandConfig {
             .extend(tls.iter().flat_map(crate::tls::TlsConfig::files).map(directory_of));
         let users = auth.as_ref().and_then(Auth::path);
         containment.readable.extend(users.map(directory_of));
+        containment.readable.extend(served.link_target().as_deref().map(directory_of));
         let symlinks = files.symlinks();
         let headers = files.headers();
         let server_header = files.server_header.clone();
         let site = files.site()?;
         if let Some(page) = &site.spa {
-            check_spa_page(&root, symlinks, page)?;
+            if served.file.is_some() {
+                return Err(Failure::NeedsDirectory(served.as_path().to_owned(), "--spa"));
+            }
+            check_spa_page(&served.root, symlinks, page)?;
         }
         Ok(Self {
             bind: arguments.bind,
-            port: arguments.port,
+            port: arguments.positionals.port(),
             unix_mode: arguments.sockets.unix_mode(),
             inetd: arguments.sockets.inetd,
-            root,
+            served,
+            sharing: arguments.sharing,
             protocol: match arguments.protocol {
                 Protocol::Http10 => Version::Http10,
                 Protocol::Http11 => Version::Http11,
@@ -190,14 +197,14 @@ impl CommandConfig {
     }
 }
 
-/// Whether a file is in a directory or below it, whatever their names are.
+/// Whether a file is in a directory or below it, or the same file, whatever their names are.
 pub(crate) fn is_beneath(root: &Path, file: &Path) -> bool {
     let (root, file) = (root.canonicalize(), file.canonicalize());
     matches!((root, file), (Ok(root), Ok(file)) if file.starts_with(&root))
 }
 
 /// The directory that a file is in, which may be replaced by another one of its name.
-fn directory_of(file: &Path) -> PathBuf {
+pub(crate) fn directory_of(file: &Path) -> PathBuf {
     match file.parent() {
         Some(directory) if !directory.as_os_str().is_empty() => directory.into(),
         _ => ".".into(),
@@ -230,8 +237,9 @@ mod tests {
     #[test]
     fn b_132_the_directory_is_fixed_at_start() {
         let here = std::env::current_dir().unwrap().canonicalize().unwrap();
-        assert_eq!(check(&[]).unwrap().root, here);
-        assert_eq!(check(&["-d", "src"]).unwrap().root, here.join("src"));
+        assert_eq!(check(&[]).unwrap().served.root, here);
+        assert_eq!(check(&["-d", "src"]).unwrap().served.root, here.join("src"));
+        assert_eq!(check(&["src", "80"]).unwrap().served.root, here.join("src"));
     }
 
     #[test]
@@ -245,6 +253,15 @@ mod tests {
         assert_eq!(check(&["--spa", "Cargo.toml"]).unwrap().site.spa.unwrap(), "Cargo.toml");
         for page in ["missing.html", "src"] {
             assert!(matches!(check(&["--spa", page]), Err(Failure::SpaPage(..))), "{page}");
+        }
+    }
+
+    #[test]
+    fn scripts_uploads_and_single_page_applications_need_a_directory() {
+        let words = [&["--cgi"][..], &["--spa", "Cargo.toml"], &["--upload"]];
+        for words in words.map(|words| [&["Cargo.toml"], words].concat()) {
+            let words = &words[..];
+            assert!(matches!(check(words), Err(Failure::NeedsDirectory(..))), "{words:?}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Errors that end the command, each as one line with what is wrong and what to do.
 //!
-//! Exit codes: 2 if the command line is at fault, 1 if the system is. Names from the command line are
+//! Exit codes: 2 if the command line is at fault, 1 if the system is, 3 if a transfer was not completed. Names from the command line are
 //! quoted and escaped, so that a message is one line, whatever they contain.
 
 use std::fmt;
@@ -8,10 +8,16 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use doorstep_driver::TransferReport;
 use doorstep_driver::auth::AuthError;
 #[cfg(feature = "tls")]
 use doorstep_driver::net::TlsError;
 use doorstep_driver::os::{self, Uid};
+
+use crate::arguments::looks_like_port;
+
+/// The exit code if a transfer was not completed.
+pub(crate) const INCOMPLETE: u8 = 3;
 
 /// Why the command could not start or could not continue.
 #[derive(Debug)]
@@ -20,6 +26,14 @@ pub(crate) enum Failure {
     Directory(PathBuf, io::Error),
     /// The path to serve is not a directory.
     NotADirectory(PathBuf),
+    /// There is no such file or directory, or it cannot be accessed.
+    Path(PathBuf, io::Error),
+    /// The path to serve is neither a directory nor a regular file.
+    NotAFile(PathBuf),
+    /// This option does not work with a single file.
+    NeedsDirectory(PathBuf, &'static str),
+    /// Fewer transfers were completed than were asked for, or some were cut.
+    Incomplete(TransferReport),
     /// The directory to check cannot be read.
     CheckDirectory(PathBuf, io::Error),
     /// The page of `--spa` cannot be served, and why.
@@ -81,6 +95,15 @@ impl Failure {
         }
     }
 
+    /// The failure to open the served path, which may be a lack of descriptors or memory.
+    pub(crate) fn path(path: &Path, error: io::Error) -> Self {
+        match (os::is_exhausted(&error), error.kind()) {
+            (true, _) => Self::Serve(error),
+            (_, ErrorKind::InvalidInput) => Self::NotAFile(path.to_owned()),
+            _ => Self::Path(path.to_owned(), error),
+        }
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Directory(..) | Self::NotADirectory(_) | Self::SpaPage(..) => 2,
@@ -88,13 +111,14 @@ impl Failure {
             Self::ScriptDirectory(_) | Self::User(..) | Self::LogFile { .. } => 2,
             Self::UploadDirectory(..) => 2,
             Self::AuthFile(_) | Self::AuthFileServed(_) | Self::AuthVariable(..) => 2,
-            Self::InheritedAndBind | Self::ServerUser(..) => 2,
+            Self::InheritedAndBind | Self::ServerUser(..) | Self::NeedsDirectory(..) => 2,
             #[cfg(feature = "tls")]
             Self::TlsPassword(..) => 2,
             #[cfg(feature = "tls")]
             Self::Tls(_) => 1,
             Self::Bind { .. } | Self::BindUnix(..) | Self::Serve(_) | Self::Print(_) => 1,
-            Self::RedirectPort(..) => 1,
+            Self::RedirectPort(..) | Self::Path(..) | Self::NotAFile(_) => 1,
+            Self::Incomplete(_) => INCOMPLETE,
             Self::Inherited(_) | Self::Inetd(_) | Self::Privileges(..) | Self::Sandbox(_) => 1,
         })
     }
@@ -111,7 +135,44 @@ impl fmt::Display for Failure {
             }
             Self::NotADirectory(path) => write!(
                 f,
-                "not a directory: {path:?}; give the directory that contains it with --directory"
+                "not a directory: {path:?}; to serve one file, give it without --directory; else give \
+                 the directory that contains it with --directory"
+            ),
+            Self::Path(path, error) if error.kind() == ErrorKind::NotFound => {
+                write!(f, "no such file or directory: {path:?}; ")?;
+                f.write_str(match looks_like_port(path) {
+                    true => "a port is a number from 0 to 65535, such as 8000",
+                    false => "give the path of an existing one",
+                })
+            }
+            Self::Path(path, error) => {
+                write!(f, "cannot serve {path:?}: {error}; give another file or directory")
+            }
+            Self::NotAFile(path) => write!(
+                f,
+                "cannot serve {path:?}: neither a directory nor a regular file; give one, such as a \
+                 file with a copy of its content"
+            ),
+            Self::NeedsDirectory(path, option) => write!(
+                f,
+                "{option} needs a directory, and {path:?} is a file; omit {option}, or give the \
+                 directory that contains the file"
+            ),
+            Self::Incomplete(TransferReport { count: Some(count), completed, .. })
+                if *completed < count.get() =>
+            {
+                let left = count.get() - completed;
+                write!(
+                    f,
+                    "{completed} of {count} transfers were completed; start it again with --count \
+                     {left} for the rest"
+                )
+            }
+            Self::Incomplete(TransferReport { cut, in_progress, .. }) => write!(
+                f,
+                "transfers that were cut, and not repeated to their end: {}; see the access log, and \
+                 start it again for them",
+                cut.saturating_add(*in_progress)
             ),
             Self::CheckDirectory(path, error) => write!(
                 f,
@@ -344,6 +405,14 @@ mod tests {
         let lines = [
             (missing, "--directory"),
             (Failure::NotADirectory("a.txt".into()).to_string(), "--directory"),
+            (Failure::Path("a\nb".into(), ErrorKind::NotFound.into()).to_string(), "existing one"),
+            (Failure::Path("80a".into(), ErrorKind::NotFound.into()).to_string(), "such as 8000"),
+            (
+                Failure::Path("a".into(), ErrorKind::PermissionDenied.into()).to_string(),
+                "give another",
+            ),
+            (Failure::NotAFile("a\nb".into()).to_string(), "give one"),
+            (Failure::NeedsDirectory("a\nb".into(), "--cgi").to_string(), "omit --cgi"),
             (Failure::MimeTypesLine("a".into(), 3).to_string(), "line 3"),
             (
                 Failure::MimeTypes("a".into(), ErrorKind::NotFound.into()).to_string(),

@@ -66,6 +66,8 @@ mod documents {
     struct Network;
     #[doc = include_str!("../docs/performance.md")]
     struct Performance;
+    #[doc = include_str!("../docs/sharing.md")]
+    struct Sharing;
     #[doc = include_str!("../docs/sockets.md")]
     struct Sockets;
     // It uses the driver crate's feature `sandbox`.

@@ -181,7 +181,7 @@ impl Display for Report<'_> {
         writeln!(f, "  {:<42} {one:>9}", "one connection")?;
         let all = BoundValue::Bytes(memory.total());
         writeln!(f, "  {:<42} {all:>9} {:>7} {all:>9}", "the whole server", 1)?;
-        let (root, cgi) = (&self.command.root, self.command.cgi.as_ref());
+        let (root, cgi) = (&self.command.served.root, self.command.cgi.as_ref());
         let sandbox = self.command.containment.sandbox(root, cgi);
         writeln!(f, "\nSandbox, held by the kernel")?;
         match sandbox.map(|sandbox| sandbox.probe()) {

@@ -33,7 +33,7 @@ impl Logs {
         };
         access.set_format(targets.format);
         for path in [access_path, error_path].into_iter().flatten() {
-            if is_beneath(&config.root, path) {
+            if is_beneath(config.served.as_path(), path) {
                 let text = format!(
                     "clients can read the log file {path:?}: it is in the served directory"
                 );

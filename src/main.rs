@@ -2,7 +2,8 @@
 //!
 //! [`arguments`] parses the command line, [`config`] checks it against the system, and [`run`] serves
 //! from bind to shutdown. Banner, log lines and exit codes are those of `http.server`: 0 after a
-//! shutdown that was asked for, 1 if the server cannot start, 2 if the command line is at fault.
+//! shutdown that was asked for, 1 if the server cannot start, 2 if the command line is at fault; 3 is
+//! ours, if it was to end by itself and a transfer was not completed.
 
 #![forbid(unsafe_code)]
 
@@ -22,7 +23,9 @@ mod network;
 mod reports;
 mod run;
 mod runtime;
+mod served_path;
 mod service_manager;
+mod sharing;
 mod signals;
 mod stdout;
 #[cfg(feature = "tls")]

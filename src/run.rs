@@ -18,12 +18,13 @@ use crate::arguments::Runtime;
 use crate::auth;
 use crate::banner::Banner;
 use crate::config::CommandConfig;
-use crate::failure::Failure;
+use crate::failure::{Failure, INCOMPLETE};
 use crate::listen;
 use crate::logs::Logs;
 use crate::reports::Reports;
 use crate::runtime::{RuntimeServer, Served};
 use crate::service_manager::Manager;
+use crate::sharing::Sharing;
 use crate::signals::{Reload, Signals};
 use crate::uploads;
 
@@ -37,7 +38,8 @@ const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long after the end of a shutdown the process is ended, if a thread hangs.
 const EXIT_DELAY: Duration = Duration::from_millis(250);
 
-/// Serves until Ctrl-C or SIGTERM. Returning without a failure is success.
+/// Serves until Ctrl-C or SIGTERM, or until the server ends by itself. Returning without a failure is
+/// success.
 pub(crate) fn serve(config: &CommandConfig) -> Result<(), Failure> {
     os::can_allocate(MIN_MEMORY).map_err(Failure::Serve)?;
     let inherited = listen::inherited(config)?; // before there are other descriptors, and threads
@@ -77,6 +79,7 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     let exit_time = ShutdownSchedule::new(&server_config).killed.saturating_add(log_timeout);
     let (mut banner, mut reports, mut reload) = (Banner::default(), Reports::default(), Vec::new());
     let mut manager = Manager::default();
+    let mut sharing = None;
     let (server, signals) = match source {
         Source::Listen(signals, inherited) => {
             let listening = listen::listen(config, inherited)?;
@@ -85,6 +88,7 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
             server_config.https_redirect = listening.https_redirect;
             manager = Manager::from_env();
             let server = S::new(listening.listeners, server_config).map_err(Failure::Serve)?;
+            sharing = Sharing::new(&config.sharing, server.shutdown_handle());
             (Served::Listeners(server), Some(signals))
         }
         Source::Connection(stream) => {
@@ -98,16 +102,21 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let workers = config.threads.unwrap_or_else(processors); // it reads files
     config.containment.drop_privileges()?;
-    let no_directory = |error| Failure::directory(&config.root, error);
-    let files = Files::with_symlinks(&config.root, config.symlinks).map_err(no_directory)?;
+    let root = &config.served.root;
+    let no_directory = |error| Failure::directory(root, error);
+    let files = match &config.served.file {
+        None => Files::with_symlinks(root, config.symlinks).map_err(no_directory)?,
+        Some(file) => Files::file(file).map_err(|error| Failure::path(file, error))?,
+    };
     let mut files = files.with_site(config.site.clone());
     if let Some(settings) = &config.uploads {
-        uploads::check(&config.root, settings)?; // as the user that the server is now
+        uploads::check(root, settings)?; // as the user that the server is now
         files = files.with_upload(settings.clone());
     }
-    let cgi = config.cgi.clone().map(|settings| Cgi::new(&config.root, settings));
+    files.start_path().trim_start_matches('/').clone_into(&mut banner.file);
+    let cgi = config.cgi.clone().map(|settings| Cgi::new(root, settings));
     let cgi = cgi.transpose().map_err(no_directory)?;
-    config.containment.enter(&config.root, config.cgi.as_ref())?;
+    config.containment.enter(root, config.cgi.as_ref())?;
 
     let logs = Logs::open(config)?;
     let relay = config.network.as_ref().map(|network| network.start(config, &logs)).transpose()?;
@@ -117,7 +126,16 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
         reload.extend(logs.reload(config));
         reload.extend(manager.reload());
         reload.extend(config.auth.as_ref().and_then(|it| auth::reload(it, logs.reporter())));
-        let exit = ExitTimer { after: exit_time, processes: processes.clone(), kill_wait };
+        let exit = ExitTimer {
+            after: exit_time,
+            processes: processes.clone(),
+            kill_wait,
+            sharing: sharing.clone(),
+        };
+        if let Some(sharing) = &sharing {
+            let exit = exit.clone();
+            sharing.start(server.shutdown_handle(), move || exit.start())?;
+        }
         handle_signals(signals, server.shutdown_handle(), processes, kill_wait, reload, exit)?;
         manager.watch(server.shutdown_handle())?;
     }
@@ -139,8 +157,11 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     let observer = WithObserver::new(banner, |banner| banner, logs.observer(config));
     let observer = WithObserver::new(manager, |manager| manager, observer);
     let served = match cgi {
-        None => serve_handler(server, files, config, observer, workers),
-        Some(cgi) => serve_handler(server, cgi.with_fallback(files), config, observer, workers),
+        None => serve_until_end(server, files, config, observer, workers, sharing.as_ref()),
+        Some(cgi) => {
+            let scripts = cgi.with_fallback(files);
+            serve_until_end(server, scripts, config, observer, workers, sharing.as_ref())
+        }
     };
     if let Some(relay) = relay {
         // Within the grace, too.
@@ -148,7 +169,26 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
         relay.finish(config.grace.saturating_sub(elapsed));
     }
     logs.close(log_timeout); // a stuck reader does not delay the exit any longer
-    served.map_err(Failure::Serve)
+    served.map_err(Failure::Serve)?;
+    sharing.map_or(Ok(()), |sharing| sharing.result())
+}
+
+/// Serves `handler`, and watches its requests if the server is to end by itself.
+fn serve_until_end<S: RuntimeServer, H: blocking::Handler + smol::Handler>(
+    server: Served<S>,
+    handler: H,
+    config: &CommandConfig,
+    observer: impl Observer + 'static,
+    workers: NonZeroUsize,
+    sharing: Option<&Sharing>,
+) -> io::Result<()> {
+    let Some(sharing) = sharing else {
+        return serve_handler(server, handler, config, observer, workers);
+    };
+    let conditions = sharing.conditions().clone();
+    let handler = blocking::Handler::with_stop_conditions(handler, conditions);
+    let observer = WithObserver::new(sharing.clone(), |sharing| sharing, observer);
+    serve_handler(server, handler, config, observer, workers)
 }
 
 /// Serves `handler`, to the users of the configuration or to everyone, behind the health check.
@@ -198,10 +238,13 @@ pub(crate) fn server_config(config: &CommandConfig) -> Config {
 
 /// Ends the process if a shutdown has not ended it in time: a thread may hang in a call of the file
 /// system, on a disk or a server that does not respond.
+#[derive(Clone)]
 struct ExitTimer {
     after: Duration,
     processes: Option<ProcessLimit>,
     kill_wait: Duration,
+    /// What decides about the exit code.
+    sharing: Option<Sharing>,
 }
 
 impl ExitTimer {
@@ -213,7 +256,8 @@ impl ExitTimer {
                 thread::sleep(os::POLL_INTERVAL);
             }
             self.processes.iter().for_each(|limit| limit.kill(self.kill_wait));
-            std::process::exit(0);
+            let failure = self.sharing.and_then(|sharing| sharing.result().err());
+            std::process::exit(failure.map_or(0, |_| INCOMPLETE.into()));
         };
         let _ = thread::Builder::new().name("exit".into()).spawn(run); // without it, it may take longer
     }

@@ -142,6 +142,43 @@ fn a_restart_on_inherited_sockets_under_load_fails_no_request() {
     }
 }
 
+/// On demand: each server ends when it is idle, and is started again as a service manager does at the next
+/// connection. Clients come when it may be about to end, and none is refused.
+#[test]
+fn idle_servers_on_inherited_sockets_end_and_no_request_fails() {
+    const ROUNDS: usize = 8;
+    let place = Place::new();
+    let (tcp, port) = tcp_listener();
+    for runtime in RUNTIMES {
+        let start = || {
+            let sockets = vec![tcp.try_clone().expect("a descriptor is free").into()];
+            let options = [runtime, "--quiet", "--idle-exit=100ms"];
+            Running::start(&mut activated(&place.doorstep(&options), sockets))
+        };
+        let (stop, ended) = (AtomicBool::new(false), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            let servers = scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let mut server = start();
+                    let status = server.child.wait().expect("a child can be waited for");
+                    assert_eq!(status.code(), Some(0));
+                    ended.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            for n in 0..10_000 {
+                assert!(is_hello(&mut Client::connect(port)), "request {n}");
+                if ended.load(Ordering::Relaxed) >= ROUNDS {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(95 + n % 10)); // about as long as it may be idle
+            }
+            stop.store(true, Ordering::Relaxed);
+            servers.join().expect("every server has ended well");
+        });
+        assert!(ended.load(Ordering::Relaxed) >= ROUNDS, "{ended:?}");
+    }
+}
+
 /// A socket that receives the notifications of a service manager.
 fn notified(path: &Path) -> UnixDatagram {
     let socket = UnixDatagram::bind(path).expect("it can be bound");

@@ -136,7 +136,7 @@ fn b_272_273_275_281_a_usage_error_is_exit_code_2() {
         &["8000", "8001"],
         &["99999"],
         &["-1"],
-        &["http"],
+        &[""],
         &["--protocol", "HTTP/2"],
         &["--runtime", "none"],
         &["--max-connections", "0"],
@@ -147,7 +147,7 @@ fn b_272_273_275_281_a_usage_error_is_exit_code_2() {
         assert_eq!(text(&output.stdout), "", "{arguments:?}");
         let stderr = text(&output.stderr);
         assert!(stderr.starts_with("error: "), "{stderr}");
-        assert!(stderr.contains("Usage: doorstep [OPTIONS] [PORT]"), "{stderr}");
+        assert!(stderr.contains("Usage: doorstep [OPTIONS] [PORT] [PATH]"), "{stderr}");
     }
 }
 

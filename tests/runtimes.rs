@@ -59,6 +59,10 @@ mod ranges;
 mod root;
 #[path = "runtimes/shutdown.rs"]
 mod shutdown;
+#[path = "runtimes/single_file.rs"]
+mod single_file;
+#[path = "runtimes/stop_conditions.rs"]
+mod stop_conditions;
 #[cfg(feature = "tls")]
 #[path = "runtimes/tls.rs"]
 mod tls;
@@ -89,7 +93,7 @@ fn every_test_runs_on_every_runtime() {
         assert_eq!(text.matches("on_every_runtime! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 26);
+    assert_eq!(files, 28);
 }
 
 #[test]

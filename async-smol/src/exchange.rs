@@ -212,6 +212,20 @@ impl<'a> Exchange<'a> {
         self.state.unsupported()
     }
 
+    /// Makes the response to a `GET` a download that [`StopConditions`] count, to be called before it
+    /// begins. `reaches_end`: it includes the last byte of the file; other parts of it are waited for, but
+    /// not counted. Returns whether the response may begin; if not, it was made here: 503, since other
+    /// transfers have all the places. Always true without [`StopConditions`], and for other methods.
+    /// `Files` calls it itself.
+    ///
+    /// # Errors
+    /// Returns [`doorstep_core::http1::Misuse`] if a response has begun.
+    ///
+    /// [`StopConditions`]: crate::StopConditions
+    pub fn begin_transfer(&mut self, reaches_end: bool) -> io::Result<bool> {
+        self.state.begin_transfer(reaches_end)
+    }
+
     /// Responds 503 with `Retry-After`, in whole seconds, rounded up, at least 1: a resource is used
     /// up, and a later request may succeed.
     ///

@@ -77,7 +77,8 @@ pub use doorstep_driver::net::{MemoryStream, PeerState, Stream};
 pub use doorstep_driver::os::{Log, Symlinks};
 pub use doorstep_driver::{
     AccessLog, Config, Ending, Format, Health, Observer, Record, Response, ShutdownHandle,
-    ShutdownReport, ShutdownSchedule, Stopping, Timing, WithObserver,
+    ShutdownReport, ShutdownSchedule, StopConditions, Stopping, Timing, TransferReport,
+    WithObserver, WithStopConditions,
 };
 pub use exchange::{Body, Exchange};
 pub use handler::Handler;

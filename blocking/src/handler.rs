@@ -83,7 +83,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "auth")]
 use doorstep_driver::auth::{Auth, WithAuth};
-use doorstep_driver::{Health, Observer, WithObserver};
+use doorstep_driver::{Health, Observer, StopConditions, WithObserver, WithStopConditions};
 
 use crate::exchange::Exchange;
 
@@ -222,6 +222,28 @@ pub trait Handler: Send + Sync + 'static {
         WithObserver::new(self, |handler| handler.observer(), observer)
     }
 
+    /// This handler, whose requests `conditions` watch, to stop the server after a number of transfers or
+    /// after a time without requests. Inside of `Handler::with_auth`, requests without a password do not
+    /// count.
+    ///
+    /// ```no_run
+    /// use std::num::NonZeroU64;
+    /// use doorstep_blocking::{Files, Handler, Server, StopConditions};
+    ///
+    /// let server = Server::bind("127.0.0.1:8000")?;
+    /// let once = StopConditions::new(server.shutdown_handle()).with_count(NonZeroU64::MIN);
+    /// let service = Files::file("report.pdf")?.with_stop_conditions(once.clone());
+    /// server.serve(service)?; // returns when the file was downloaded
+    /// assert!(once.report().is_count_reached());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    fn with_stop_conditions(self, conditions: StopConditions) -> WithStopConditions<Self>
+    where
+        Self: Sized,
+    {
+        WithStopConditions::new(self, conditions)
+    }
+
     /// This handler, for the users of `auth` only (RFC 7617): it is called for a request with the name
     /// and the password of one of them, and for those that need none ([`Auth::with_open_path`]). Others
     /// get a 401, before anything of their body is read. The user is [`Exchange::user`].
@@ -297,5 +319,21 @@ impl<H: Handler, O: Observer + 'static> Handler for WithObserver<H, O> {
     delegate! { get head post put delete options patch fallback expect dispatch handle }
     fn observer(&self) -> &dyn Observer {
         self
+    }
+}
+
+/// The result of [`Handler::with_stop_conditions`].
+impl<H: Handler> Handler for WithStopConditions<H> {
+    fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        match self.conditions().begin(exchange.state())? {
+            true => self.handler().handle(exchange),
+            false => Ok(()), // refused
+        }
+    }
+    fn fallback(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
+        self.handle(exchange)
+    }
+    fn observer(&self) -> &dyn Observer {
+        self.handler().observer()
     }
 }

@@ -11,6 +11,7 @@
 //! - [`Files`] and [`Cgi`] respond to requests for files, directory listings and scripts by
 //!   [`Job`]s.
 //! - [`ShutdownHandle`] stops a server, and [`GracefulShutdown`] takes the steps of that.
+//!   [`StopConditions`] stop it after a number of transfers, or a time without requests.
 //! - [`Observer`] receives the reports of a server; [`AccessLog`] is one.
 //!
 //! ```
@@ -64,6 +65,7 @@ mod request_number;
 pub mod semaphore;
 pub mod shutdown;
 pub mod shutdown_handle;
+pub mod stop_conditions;
 mod stop_signal;
 pub mod upload;
 mod with_observer;
@@ -86,6 +88,9 @@ pub use job::{Job, JobStep};
 pub use observer::{Observer, ShutdownReport, notify_observer};
 pub use shutdown::{GracefulShutdown, ShutdownSchedule};
 pub use shutdown_handle::ShutdownHandle;
+pub use stop_conditions::{
+    IdleStep, IdleTimer, StopConditions, TransferReport, WithStopConditions,
+};
 pub use stop_signal::Stopping;
 pub use with_observer::WithObserver;
 

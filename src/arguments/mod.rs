@@ -12,7 +12,9 @@ mod files;
 mod limits;
 mod logging;
 mod network;
+mod positional;
 mod proxies;
+mod sharing;
 mod sockets;
 mod subcommand;
 #[cfg(feature = "tls")]
@@ -37,7 +39,9 @@ use limits::LimitOptions;
 use logging::LogOptions;
 pub(crate) use logging::LogTargets;
 pub(crate) use network::NetworkOptions;
+pub(crate) use positional::{Positionals, looks_like_port};
 use proxies::ProxyOptions;
+pub(crate) use sharing::SharingOptions;
 pub(crate) use sockets::BindAddress;
 use sockets::SocketOptions;
 pub(crate) use subcommand::{Action, CheckOptions, ReportFormat};
@@ -55,7 +59,8 @@ Units:
 
 Examples:
   doorstep                              Serve the current directory on port 8000
-  doorstep 8080 -d site -b 127.0.0.1    Serve the directory \"site\" to this machine only
+  doorstep 8080 site -b 127.0.0.1       Serve the directory \"site\" to this machine only
+  doorstep report.pdf --count 1         Serve one file, and exit when it was downloaded
   doorstep -b unix:/run/site.sock       Serve on a Unix socket, behind a reverse proxy
   doorstep -d dist --spa index.html --precompressed --immutable 'assets/*'
                                         Serve a single-page application from \"dist\"
@@ -72,9 +77,8 @@ pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) action: Option<Action>,
 
-    /// TCP port to listen on; 0 selects a free port, which is printed [default: 8000]
-    #[arg(value_parser = values::port)]
-    pub(crate) port: Option<u16>,
+    #[command(flatten)]
+    pub(crate) positionals: Positionals,
 
     /// Address, host name or unix:PATH to listen on [default: all addresses]
     ///
@@ -86,11 +90,11 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "ADDRESS", value_parser = sockets::bind_address)]
     pub(crate) bind: Vec<BindAddress>,
 
-    /// Directory to serve
+    /// Directory to serve, as PATH [default: .]
     ///
     /// A file 404.html in it is the custom 404 page.
-    #[arg(short, long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
-    pub(crate) directory: PathBuf,
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) directory: Option<PathBuf>,
 
     /// HTTP protocol version of the responses; HTTP/1.0 disables keep-alive
     // Python's abbreviations keep their meaning, although other options begin with the same letters.
@@ -125,6 +129,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     pub(crate) upload: UploadOptions,
+
+    #[command(flatten)]
+    pub(crate) sharing: SharingOptions,
 
     #[command(flatten)]
     pub(crate) cgi: CgiOptions,
@@ -179,10 +186,13 @@ impl Arguments {
                         each connection: limit them by --max-connections"
                 .into());
         }
-        self.sockets.check(self.port, &self.bind)?;
+        let port = self.positionals.port();
+        self.positionals.check(self.directory.as_deref())?;
+        self.sharing.check(self.sockets.inetd)?;
+        self.sockets.check(port, &self.bind)?;
         self.auth.check()?;
         #[cfg(feature = "tls")]
-        self.tls.check(self.port, &self.bind)?;
+        self.tls.check(port, &self.bind)?;
         self.files.check()
     }
 
@@ -242,9 +252,9 @@ mod tests {
     #[test]
     fn b_270_272_281_defaults() {
         let arguments = parse(&[]).unwrap();
-        assert_eq!(arguments.port, None);
+        assert_eq!(arguments.positionals.port(), None);
         assert_eq!(arguments.bind, []);
-        assert_eq!(arguments.directory, PathBuf::from("."));
+        assert_eq!((arguments.directory, arguments.positionals.path()), (None, None));
         assert_eq!(arguments.protocol, Protocol::Http11);
         assert_eq!(arguments.runtime, Runtime::Smol);
         assert!(!arguments.quiet);
@@ -263,7 +273,7 @@ mod tests {
             &["--d", "x"],
             &["--di=x"],
         ] {
-            assert_eq!(parse(words).unwrap().directory, PathBuf::from("x"), "{words:?}");
+            assert_eq!(parse(words).unwrap().directory, Some("x".into()), "{words:?}");
         }
         for name in ["--b", "--bi"] {
             let bind = parse(&[name, "::1"]).unwrap().bind;
@@ -276,15 +286,16 @@ mod tests {
 
     #[test]
     fn b_272_one_port_in_any_position() {
-        assert_eq!(parse(&["8001"]).unwrap().port, Some(8001));
-        assert_eq!(parse(&["-q", "0", "-d", "x"]).unwrap().port, Some(0));
-        assert_eq!(parse(&["8000", "8001"]).unwrap_err(), ErrorKind::ArgumentConflict);
+        let port = |words: &[&str]| parse(words).unwrap().positionals.port();
+        assert_eq!(port(&["8001"]), Some(8001));
+        assert_eq!(port(&["-q", "0", "-d", "x"]), Some(0));
+        assert_eq!(parse(&["8000", "8001", "8002"]).unwrap_err(), ErrorKind::ArgumentConflict);
     }
 
     #[test]
     fn b_275_a_port_is_16_bits() {
-        assert_eq!(parse(&["65535"]).unwrap().port, Some(65535));
-        for word in ["65536", "99999", "http", ""] {
+        assert_eq!(parse(&["65535"]).unwrap().positionals.port(), Some(65535));
+        for word in ["65536", "99999", "99999999999999999999", ""] {
             assert_eq!(parse(&[word]).unwrap_err(), ErrorKind::ValueValidation, "{word:?}");
         }
         assert_eq!(parse(&["-1"]).unwrap_err(), ErrorKind::UnknownArgument);

@@ -67,14 +67,16 @@ pub(crate) enum ReportFormat {
 }
 
 /// The options that `-h` shows, by their long names. `--help` shows all.
-const EVERYDAY: [&str; 22] = [
+const EVERYDAY: [&str; 24] = [
     "access-log",
     "auth-file",
     "bind",
     "cache",
     "cgi",
     "cors",
+    "count",
     "directory",
+    "for",
     "header",
     "help",
     "hidden",
@@ -148,8 +150,13 @@ mod tests {
         let options = check(&["check", "site", "--hid", "--form=json", "--cgi"]);
         assert_eq!(options.directory, PathBuf::from("site"));
         assert_eq!((options.files.hidden, options.format), (true, ReportFormat::Json));
-        for words in [&["chec"][..], &["-q", "check"], &["8000", "check"], &["check", "a", "b"]] {
-            assert!(parse(words).is_err(), "{words:?}");
+        assert!(parse(&["check", "a", "b"]).is_err());
+        for words in [&["chec"][..], &["-q", "check"], &["8000", "check"], &["./check"]] {
+            let arguments = parse(words).unwrap();
+            assert!(
+                arguments.action.is_none() && arguments.positionals.path().is_some(),
+                "{words:?}"
+            );
         }
         assert!(parse(&["8000", "-d", "check"]).unwrap().action.is_none());
         let error = parse(&["check", "-H", "Date", "now"]).unwrap_err().to_string();

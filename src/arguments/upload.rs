@@ -89,7 +89,7 @@ mod tests {
         }
         // A word of its own is not the value.
         let arguments = Arguments::try_parse_from(["doorstep", "--upload", "8001"]).unwrap();
-        assert_eq!(arguments.port, Some(8001));
+        assert_eq!(arguments.positionals.port(), Some(8001));
     }
 
     #[test]

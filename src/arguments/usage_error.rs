@@ -7,7 +7,7 @@ use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use doorstep_core::log;
 
-use super::{Arguments, files, values};
+use super::{Arguments, files};
 
 /// The error to print for `error`, which clap has found in `words`, the command line.
 pub(super) fn explain(error: clap::Error, words: &[OsString]) -> clap::Error {
@@ -47,15 +47,14 @@ fn better_message(error: &clap::Error, command: &Command, words: &[OsString]) ->
         return None;
     };
     match error.kind() {
-        ErrorKind::ValueValidation if option == "[PORT]" => {
+        ErrorKind::ValueValidation if matches!(&**option, "[PORT]" | "[PATH]") => {
             let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidValue) else {
                 return None;
             };
-            Path::new(word).is_dir().then(|| {
-                let directory = values::quote(word);
+            (!word.is_empty() && Path::new(word).exists()).then(|| {
                 format!(
-                    "invalid value {word:?} for '[PORT]': it is a directory; to serve it: --directory \
-                     {directory}"
+                    "invalid value {word:?} for '{option}': must be a number from 0 to 65535; to serve \
+                     the file or directory of that name: ./{word}"
                 )
             })
         }
@@ -162,32 +161,21 @@ mod tests {
         for words in [&["--port", "8000"][..], &["--port=8000"], &["-P", "8000"], &["-P8000"]] {
             let text = plain(words);
             assert!(text.contains("give the port without an option: doorstep 8000\n"), "{text}");
-            assert!(text.contains("Usage: doorstep [OPTIONS] [PORT]"), "{text}");
+            assert!(text.contains("Usage: doorstep [OPTIONS] [PORT] [PATH]"), "{text}");
         }
     }
 
     #[test]
     fn b_272_one_word_too_many() {
-        let text = plain(&["8000", "80\x1b[31m"]);
+        let text = plain(&["8000", "a", "80\x1b[31m"]);
         assert!(text.starts_with("error: unexpected argument \"80\\u{1b}[31m\"\n"), "{text}");
-        assert!(text.contains("Usage: doorstep [OPTIONS] [PORT]"), "{text}");
-        let text = plain(&["8000", "check"]);
-        assert!(text.contains("'check' cannot be used with '[PORT]'"), "{text}");
+        assert!(text.contains("Usage: doorstep [OPTIONS] [PORT] [PATH]"), "{text}");
     }
 
     #[test]
-    fn b_275_a_directory_in_place_of_the_port() {
-        let text = plain(&["src"]); // beside Cargo.toml
-        let expected = "\"src\" for '[PORT]': it is a directory; to serve it: --directory src\n";
-        assert!(text.contains(expected) && text.contains("Usage: doorstep "), "{text}");
-        let text = plain(&["no-such-directory"]);
-        assert!(!text.contains("--directory"), "{text}");
-        let root = tempfile::tempdir().expect("a directory can be made");
-        let path = root.path().join("a\u{202e}\x1b[31m b");
-        std::fs::create_dir(&path).expect("it is made");
-        let text = message(&[path.to_str().expect("it is UTF-8")]);
-        assert!(text.contains("--directory") && !text.contains('\u{202e}'), "{text}");
-        assert!(!text.contains("\x1b[31m b"), "{text}");
+    fn b_275_a_number_out_of_range_is_a_port() {
+        let text = plain(&["99999"]);
+        assert!(text.contains("'[PORT]': must be a number from 0 to 65535\n"), "{text}");
     }
 
     #[test]
@@ -246,7 +234,9 @@ mod tests {
 
     #[test]
     fn r_14_a_usage_error_is_escaped_for_the_terminal() {
-        for word in ["--x\u{202e}\x1b[31m", "80\u{202e}\x1b[31m", "--runtime=\u{202e}\x1b[31m"] {
+        for word in
+            ["--x\u{202e}\x1b[31m", "--count=80\u{202e}\x1b[31m", "--runtime=\u{202e}\x1b[31m"]
+        {
             let text = message(&[word]);
             assert!(text.contains(r"\xe2\x80\xae\x1b[31m") && !text.contains('\u{202e}'), "{text}");
         }

@@ -16,7 +16,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use doorstep::blocking::{Config, ShutdownHandle};
+use doorstep::blocking::{Config, ShutdownHandle, StopConditions};
 use doorstep::driver::net::{self, Acceptor, Listener, MemoryStream, Stream, UNIX_PEER};
 use smol::future;
 
@@ -216,6 +216,45 @@ impl Runtime {
                 server.serve().await;
             }),
         }
+    }
+
+    /// Serves the application, and watches its requests by the conditions that `new` makes.
+    pub(crate) fn start_watched(
+        self,
+        state: Arc<State>,
+        new: impl FnOnce(ShutdownHandle) -> StopConditions + Send + 'static,
+    ) -> (TestServer, StopConditions) {
+        let blocking = service::blocking::Service::new(state.clone());
+        let smol = service::smol::Service::new(state.clone());
+        self.start_watched_handler(blocking, smol, state, new)
+    }
+
+    /// Like `start_watched`, with other handlers.
+    pub(crate) fn start_watched_handler(
+        self,
+        blocking: impl front_end::blocking::Handler,
+        smol: impl front_end::smol::Handler,
+        state: Arc<State>,
+        new: impl FnOnce(ShutdownHandle) -> StopConditions + Send + 'static,
+    ) -> (TestServer, StopConditions) {
+        let (send, conditions) = mpsc::channel();
+        let new = move |shutdown: ShutdownHandle| {
+            let conditions = new(shutdown);
+            let _ = send.send(conditions.clone());
+            conditions
+        };
+        let server = match self {
+            Self::Blocking => TestServer::blocking(listener(), state, config(), |server| {
+                let conditions = new(server.shutdown_handle());
+                server.serve(blocking.with_stop_conditions(conditions))
+            }),
+            Self::Smol => TestServer::smol(listener(), state, config(), async |server| {
+                let conditions = new(server.shutdown_handle());
+                server.serve(smol.with_stop_conditions(conditions)).await
+            }),
+            Self::Tokio => unreachable!("the tests of `ShippedRuntime` are ignored on tokio"),
+        };
+        (server, conditions.recv().expect("it serves"))
     }
 
     /// Runs the test `name` again in a process of its own, where it does `test`: for what is counted

@@ -131,6 +131,16 @@ impl PreparedFile {
         }
     }
 
+    /// Whether the body of `prepared` includes the last byte of the file; `None` if it has none of it.
+    #[must_use]
+    pub fn reaches_end(&self, prepared: PreparedResponse) -> Option<bool> {
+        match prepared {
+            PreparedResponse::Whole => Some(true),
+            PreparedResponse::Range(range) => Some(range.reaches_end(self.size)),
+            PreparedResponse::NotModified => None,
+        }
+    }
+
     /// As [`PreparedFile::respond`] for a request whose target names the file, before it is resolved:
     /// `None`, too, if a precompressed file might be sent instead.
     #[must_use]

@@ -51,6 +51,12 @@ impl ByteRange {
         self.last - self.first + 1
     }
 
+    /// Whether it includes the last byte of a file of `size` bytes.
+    #[must_use]
+    pub fn reaches_end(&self, size: u64) -> bool {
+        self.last.checked_add(1).is_none_or(|end| end >= size)
+    }
+
     /// Appends the value of Content-Range (RFC 9110 §14.4).
     pub fn write_content_range(&self, size: u64, out: &mut Vec<u8>) {
         out.extend_from_slice(self.content_range(size).as_bytes());

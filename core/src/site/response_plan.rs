@@ -137,6 +137,17 @@ impl ResponsePlan<'_> {
             Self::File(..) | Self::Listing(..) => 200,
         }
     }
+
+    /// Whether the body includes the last byte of the requested file; `None` if it has none of it.
+    #[must_use]
+    pub fn reaches_end(&self) -> Option<bool> {
+        let Self::File(file, selection) = self else { return None };
+        Some(match selection {
+            Selection::Whole | Selection::Unsatisfiable => true,
+            Selection::One(range) => range.reaches_end(file.size),
+            Selection::Several(ranges) => ranges.iter().any(|range| range.reaches_end(file.size)),
+        })
+    }
 }
 
 /// The reason for an error page. The client sees status and reason phrase;

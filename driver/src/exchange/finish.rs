@@ -87,6 +87,7 @@ impl ExchangeState<'_> {
             request_id: view.request_id,
             identity: std::mem::take(&mut view.identity),
             client: view.client.map(|client| client.addr),
+            watched: view.watched.take(),
         });
         if unsendable {
             let total_sent = view.outbox.total_sent();

@@ -130,6 +130,7 @@ impl<'a> ExchangeState<'a> {
             trailers: Vec::new(),
             identity: Identity::default(),
             client: None,
+            watched: None,
         };
         Self { view }
     }
@@ -155,10 +156,11 @@ impl<'a> ExchangeState<'a> {
         redirected.view.aborted = view.aborted;
         redirected.view.identity = view.identity.clone();
         redirected.view.cut_planned = view.cut_planned;
+        redirected.view.watched = view.watched.take();
         let responded = respond(&mut redirected);
-        let ExchangeView { sent, disconnected, timed_out, aborted, cut_planned, .. } =
+        let ExchangeView { sent, disconnected, timed_out, aborted, cut_planned, watched, .. } =
             redirected.view;
-        (view.sent, view.cut_planned) = (sent, cut_planned);
+        (view.sent, view.cut_planned, view.watched) = (sent, cut_planned, watched);
         (view.disconnected, view.timed_out, view.aborted) = (disconnected, timed_out, aborted);
         responded
     }

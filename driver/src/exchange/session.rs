@@ -291,6 +291,7 @@ impl<'c> Session<'c> {
             request_id: self.context.request_ids.then(RequestNumber::next),
             identity: Identity::default(),
             client: None,
+            watched: None,
         });
     }
 

@@ -18,6 +18,7 @@ use super::{Context, Identity};
 use crate::observer::notify_observer;
 use crate::os;
 use crate::request_number::RequestNumber;
+use crate::stop_conditions::WatchedRequest;
 
 /// For how many pipelined requests, after the first one, there is room at once.
 const USUAL_PIPELINED: usize = 15;
@@ -48,6 +49,8 @@ pub(super) struct UnsentRecord {
     pub(super) identity: Identity,
     /// The client, if trusted proxies report it; otherwise it is the connection's peer.
     pub(super) client: Option<SocketAddr>,
+    /// What is told how the response has ended.
+    pub(super) watched: Option<Box<WatchedRequest>>,
 }
 
 /// What is known of a request.
@@ -116,6 +119,9 @@ impl UnsentRecords {
         for mut record in std::iter::once(first).chain(std::mem::take(&mut self.rest)) {
             update(&mut record);
             record.log(buffered, context, now);
+            if let Some(watched) = record.watched {
+                watched.end(record.sent.status, record.ending);
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::net::PeerState;
 use crate::observer::notify_observer;
 use crate::os;
 use crate::request_number::RequestNumber;
+use crate::stop_conditions::{RETRY_AFTER, TransferRefused, WatchedRequest};
 
 /// A request as a handler sees it: its head, the client, and the state of the response. Each front
 /// end's `Exchange` dereferences to it, and adds the methods that respond.
@@ -66,6 +67,8 @@ pub struct ExchangeView<'a> {
     pub(super) identity: Identity,
     /// What trusted proxies report about the client, if they do.
     pub(super) client: Option<forwarded::Client>,
+    /// The request as stop conditions see it, if there are any.
+    pub(super) watched: Option<Box<WatchedRequest>>,
 }
 
 /// Whose request it is.
@@ -304,6 +307,53 @@ impl<'a> ExchangeView<'a> {
     /// Returns [`Misuse`](doorstep_core::http1::Misuse) if a response has begun.
     pub(crate) fn respond_503(&mut self) -> io::Result<()> {
         self.unavailable(Duration::from_secs(1))
+    }
+
+    /// Makes the response to a `GET` a download that [`StopConditions`] count, to be called before it
+    /// begins. `reaches_end`: it includes the last byte of the file; other parts of it are waited for, but
+    /// not counted. Returns whether the response may begin; if not, it was made here: 503, since other
+    /// transfers have all the places. Always true without [`StopConditions`], and for other methods.
+    ///
+    /// # Errors
+    /// Returns [`Misuse`](doorstep_core::http1::Misuse) if a response has begun.
+    ///
+    /// [`StopConditions`]: crate::StopConditions
+    pub fn begin_transfer(&mut self, reaches_end: bool) -> io::Result<bool> {
+        match &mut self.watched {
+            Some(watched) if self.head.method() == b"GET" => {
+                match watched.begin_download(reaches_end) {
+                    Ok(()) => Ok(true),
+                    Err(refused) => self.refuse_transfer(refused).map(|()| false),
+                }
+            }
+            _ => Ok(true),
+        }
+    }
+
+    /// Whether stop conditions watch the request.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched.is_some()
+    }
+
+    pub(crate) fn set_watched(&mut self, watched: WatchedRequest) {
+        self.watched = Some(Box::new(watched));
+    }
+
+    /// Responds 503 in place of a transfer.
+    pub(crate) fn refuse_transfer(&mut self, refused: TransferRefused) -> io::Result<()> {
+        let response = self.respond(503);
+        match refused {
+            TransferRefused::AllTaken => {
+                let response = response.header("Retry-After", RETRY_AFTER.as_secs().to_string());
+                response.error_page(
+                    "This server ends after a number of transfers, and the last ones are in progress. \
+                     If one of them is cut, another can begin: try again later.",
+                )
+            }
+            TransferRefused::CountReached => response.error_page(
+                "This server ends after a number of transfers, and the last one was completed.",
+            ),
+        }
     }
 
     /// Reports an error of this request to [`Observer::on_error`](crate::Observer::on_error). The client

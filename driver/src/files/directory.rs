@@ -22,6 +22,7 @@ use doorstep_core::site::{
 use super::file_cache::{CachedFile, FoundFile};
 use super::listings::{Listing, ListingError, ListingPermits, ListingRequest};
 use super::pending_digest::{Digests, PendingDigest};
+use super::single_file::SingleFile;
 use super::{CacheLimits, Content, DigestCache, FileCache};
 use crate::cgi::ScriptDirectory;
 use crate::config::Config;
@@ -44,6 +45,8 @@ pub struct Directory {
     cache_limits: CacheLimits,
     /// What clients may store.
     uploads: Option<Arc<Uploads>>,
+    /// The only file that is served, if it is one.
+    single_file: Option<Box<SingleFile>>,
 }
 
 /// What is left to do for a response.
@@ -80,8 +83,10 @@ thread_local! {
 impl Clone for Directory {
     fn clone(&self) -> Self {
         let root = self.cache.root().clone();
-        let uploads = self.uploads.clone();
-        Self { uploads, ..Self::from_parts(root, self.site.clone(), self.cache_limits) }
+        let mut clone = Self::from_parts(root, self.site.clone(), self.cache_limits);
+        clone.uploads.clone_from(&self.uploads);
+        clone.single_file.clone_from(&self.single_file);
+        clone
     }
 }
 
@@ -96,6 +101,28 @@ impl Directory {
         Ok(Self::from_parts(root, Site::default(), CacheLimits::default()))
     }
 
+    /// Serves one file at the path `/` and its name, and nothing else beside it; `/` redirects to it. It
+    /// is looked up by its name at each request, so it can be replaced. If it is a symbolic link, it is
+    /// followed, wherever it leads. It may be hidden: its name begins with a dot.
+    ///
+    /// # Errors
+    /// Returns an error if there is no such file now, if it cannot be read, or
+    /// [`ErrorKind::InvalidInput`] if it is not a regular file.
+    pub fn file(path: impl AsRef<Path>) -> io::Result<Self> {
+        let (root, file) = SingleFile::find(path.as_ref())?;
+        let mut directory =
+            Self::from_parts(Arc::new(root), Site::default(), CacheLimits::default());
+        directory.single_file = Some(Box::new(file));
+        directory.set_site(Site::default());
+        Ok(directory)
+    }
+
+    /// The path of the URL to begin with: `/`, or that of the only file, percent-encoded.
+    #[must_use]
+    pub fn start_path(&self) -> &str {
+        self.single_file.as_ref().map_or("/", |file| file.location())
+    }
+
     fn from_parts(root: Arc<Root>, site: Site, cache_limits: CacheLimits) -> Self {
         Self {
             cache: FileCache::with_limits(root, &cache_limits),
@@ -104,6 +131,7 @@ impl Directory {
             site,
             cache_limits,
             uploads: None,
+            single_file: None,
         }
     }
 
@@ -151,6 +179,11 @@ impl Directory {
         let plan = MethodPlan::new(&self.site, exchange.head_ref());
         match plan {
             MethodPlan::Resolve => {
+                if let Some(file) = &self.single_file
+                    && !file.respond_elsewhere(exchange)?
+                {
+                    return Ok(BodyPlan::Done);
+                }
                 let now = os::now();
                 if let Some(sent) = self.respond_recent(exchange, now) {
                     return sent;
@@ -171,7 +204,10 @@ impl Directory {
     }
 
     /// Replaces the settings. The file cache is empty then, since headers are cached with the files.
-    pub fn set_site(&mut self, site: Site) {
+    pub fn set_site(&mut self, mut site: Site) {
+        if self.single_file.is_some() {
+            SingleFile::restrict(&mut site);
+        }
         self.listings = ListingPermits::new(&site);
         self.cache = FileCache::with_limits(self.cache.root().clone(), &self.cache_limits);
         self.site = site;
@@ -476,6 +512,12 @@ fn send_prepared(
     content: &Content,
     now: i64,
 ) -> io::Result<BodyPlan> {
+    if exchange.is_watched()
+        && let Some(reaches_end) = prepared.reaches_end(response)
+        && !exchange.begin_transfer(reaches_end)?
+    {
+        return Ok(BodyPlan::Done);
+    }
     let begun = exchange.respond_at(response.status(), now);
     let Some(range) = prepared.write_head(response, begun.into_core())? else {
         return Ok(BodyPlan::Done);
@@ -498,6 +540,11 @@ fn send(
     file: Option<Content>,
     digests: &Digests,
 ) -> io::Result<BodyPlan> {
+    if let Some(reaches_end) = plan.reaches_end()
+        && !exchange.begin_transfer(reaches_end)?
+    {
+        return Ok(BodyPlan::Done);
+    }
     let response = match plan {
         ResponsePlan::CustomErrorPage(denial, ..) => {
             error_response(exchange, *denial).log_as_error()
@@ -541,7 +588,10 @@ pub fn slice_range(bytes: &[u8], range: ByteRange) -> io::Result<&[u8]> {
     bytes.get(first..end).ok_or_else(|| ErrorKind::UnexpectedEof.into())
 }
 
-fn send_error_page(exchange: &mut ExchangeState<'_>, error: NotServed) -> io::Result<()> {
+pub(super) fn send_error_page(
+    exchange: &mut ExchangeState<'_>,
+    error: NotServed,
+) -> io::Result<()> {
     /// The page of nearly all of these errors: it is the same for every site.
     static NOT_FOUND: LazyLock<Result<PreparedErrorPage, Misuse>> = LazyLock::new(|| {
         PreparedErrorPage::new(NotServed::NotFound.status(), NotServed::NotFound.reason())

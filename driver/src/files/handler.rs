@@ -50,7 +50,37 @@ impl Files {
         Ok(Self { directory: Arc::new(Directory::new(directory, symlinks)?) })
     }
 
-    /// Uses the settings `site`.
+    /// Serves one file at the path `/` and its name; `/` redirects to it, and everything else is 404. The
+    /// name is looked up again at each request, so the file can be replaced. A symbolic link is followed,
+    /// wherever it leads, and a hidden file is served: it was named.
+    ///
+    /// ```
+    /// use doorstep_driver::Files;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("a report.pdf");
+    /// # std::fs::write(&path, "")?;
+    ///
+    /// let files = Files::file(&path)?;
+    /// assert_eq!(files.start_path(), "/a%20report.pdf");
+    /// assert_eq!(Files::file(dir.path()).unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if there is no such file now, if it cannot be read, or
+    /// [`io::ErrorKind::InvalidInput`] if it is not a regular file.
+    pub fn file(path: impl AsRef<Path>) -> io::Result<Self> {
+        Ok(Self { directory: Arc::new(Directory::file(path)?) })
+    }
+
+    /// The path of the URL to begin with: `/`, or that of the only file, percent-encoded.
+    #[must_use]
+    pub fn start_path(&self) -> &str {
+        self.directory.start_path()
+    }
+
+    /// Uses the settings `site`. For a single file those about other files have no effect: index pages,
+    /// listings, hidden names, the page of a 404 and of a single-page application.
     #[must_use]
     pub fn with_site(mut self, site: Site) -> Self {
         Arc::make_mut(&mut self.directory).set_site(site);

@@ -16,6 +16,7 @@ mod listings;
 mod pending_digest;
 mod readme;
 mod recent_files;
+mod single_file;
 
 pub use cache_limits::CacheLimits;
 pub use change_guard::ChangeGuard;

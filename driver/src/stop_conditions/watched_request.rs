@@ -1,0 +1,88 @@
+//! One request that [`StopConditions`](super::StopConditions) watch, from its header until its response
+//! was sent.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use doorstep_core::log::Ending;
+
+use super::tally::{Transfer, TransferEnd};
+use super::{Shared, TransferRefused};
+use crate::exchange::ExchangeState;
+
+/// The status of an upload whose body did not arrive in time.
+const REQUEST_TIMEOUT: u16 = 408;
+
+/// A request, and the transfer that it may be. Dropped before it has ended, it was cut.
+#[derive(Debug)]
+pub(crate) struct WatchedRequest {
+    shared: Arc<Shared>,
+    /// The hash of the client and the path.
+    key: u64,
+    is_upload: bool,
+    transfer: Option<Transfer>,
+}
+
+impl WatchedRequest {
+    pub(super) fn begin(shared: &Arc<Shared>, exchange: &ExchangeState<'_>) -> Self {
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let key = HASHER.hash_one((exchange.client_addr().ip(), exchange.head().path()));
+        shared.lock().begin_request();
+        Self { shared: shared.clone(), key, is_upload: false, transfer: None }
+    }
+
+    /// Takes a place for an upload, if the request is one.
+    pub(super) fn begin_upload(&mut self, method: &[u8]) -> Result<(), TransferRefused> {
+        if !matches!(method, b"PUT" | b"POST") {
+            return Ok(());
+        }
+        self.is_upload = true;
+        self.begin_transfer(Transfer::Whole)
+    }
+
+    /// Takes a place for a download, if it `reaches_end`: the last byte of the file.
+    pub(crate) fn begin_download(&mut self, reaches_end: bool) -> Result<(), TransferRefused> {
+        match self.transfer {
+            None if reaches_end => self.begin_transfer(Transfer::Whole),
+            None => self.begin_transfer(Transfer::Part),
+            Some(_) => Ok(()), // of the same request
+        }
+    }
+
+    fn begin_transfer(&mut self, transfer: Transfer) -> Result<(), TransferRefused> {
+        self.shared.lock().begin_transfer(transfer)?;
+        self.transfer = Some(transfer);
+        Ok(())
+    }
+
+    /// The response with this status has ended so.
+    pub(crate) fn end(mut self, status: u16, ending: Ending) {
+        let is_success = matches!(status, 200..=299 | 303);
+        self.end_transfer(match (ending, self.is_upload) {
+            (Ending::Complete, true) if status == REQUEST_TIMEOUT => TransferEnd::Cut,
+            (Ending::Complete, true) if !is_success => TransferEnd::Refused,
+            (Ending::Complete, _) => TransferEnd::Complete,
+            _ => TransferEnd::Cut,
+        });
+    }
+
+    fn end_transfer(&mut self, end: TransferEnd) {
+        let Some(transfer) = self.transfer.take() else { return };
+        let stops = self.shared.lock().end_transfer(transfer, end, self.key);
+        if stops {
+            self.shared.shutdown.stop(); // without the lock
+            self.shared.changed.notify(usize::MAX);
+        }
+    }
+}
+
+impl Drop for WatchedRequest {
+    fn drop(&mut self) {
+        self.end_transfer(TransferEnd::Cut);
+        let is_idle = self.shared.lock().end_request(Instant::now());
+        if is_idle {
+            self.shared.changed.notify(usize::MAX);
+        }
+    }
+}
