@@ -9,7 +9,7 @@
 
 use super::dates::{Dates, Moment};
 use super::name::Name;
-use super::{Column, Entry, Kind, Rows, View};
+use super::{Column, Entry, Kind, Rows, View, archive_form};
 use crate::bytes::push_decimal;
 use crate::page::escape_html;
 
@@ -63,6 +63,7 @@ fn caption(out: &mut Vec<u8>, rows: &Rows) {
         if other.directories_first { "Directories first" } else { "Directories among files" };
     out.extend_from_slice(b" \xc2\xb7 ");
     button(out, &other, text);
+    archive_form::write(out, rows);
 }
 
 /// The heading of a column: a button for its order, or for the reverse of the current order. Names

@@ -21,6 +21,7 @@
 //! assert!(page.contains(r#"<a href="A%20b">A b</a>"#));
 //! ```
 
+mod archive_form;
 mod dates;
 mod html;
 mod json;

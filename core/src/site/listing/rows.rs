@@ -33,6 +33,8 @@ const MMAP_BYTES: usize = 33 << 20;
 #[derive(Debug)]
 pub struct Rows {
     pub(super) view: View,
+    /// Whether the directory can be fetched as one file.
+    pub(super) offers_archive: bool,
     limit: usize,
     pub(super) total: u64,
     packed: Packed,
@@ -72,7 +74,14 @@ impl Rows {
         let rows = limit.saturating_mul(2).min(MMAP_MIN_ROWS);
         let names = Vec::with_capacity(rows * USUAL_NAME_LEN);
         let packed = Packed { rows: Vec::with_capacity(rows), names };
-        Self { view, limit, total: 0, packed, order: Vec::with_capacity(rows) }
+        let order = Vec::with_capacity(rows);
+        Self { view, offers_archive: false, limit, total: 0, packed, order }
+    }
+
+    /// Whether the page offers the directory as an archive
+    /// ([`Site::archive`](crate::site::Site::archive)); otherwise it does not.
+    pub fn offer_archive(&mut self, offers: bool) {
+        self.offers_archive = offers;
     }
 
     /// Adds an entry, in any order.
