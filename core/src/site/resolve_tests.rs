@@ -434,7 +434,7 @@ fn an_archive_is_sent_only_where_a_listing_would_be() {
     assert_eq!(resolved(&site, "/dir?archive=tar"), Resolved::Redirect("/dir/?archive=tar".into()));
     // An index page, a file and an error are as without the query.
     for target in ["/site/", "/a.txt", "/barred/", "/nothing/", "/.git/"] {
-        let with_query = resolved(&site, &format!("{target}?archive=zip"));
+        let with_query = resolve(&site, &format!("{target}?archive=zip"), "").0;
         assert_eq!(with_query, resolved(&site, target), "{target}");
     }
     let off = Site { listing: false, ..site };
