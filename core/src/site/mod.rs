@@ -95,6 +95,9 @@ pub struct Site {
     /// Maximum size of all files in an archive together, in bytes, before compression; beyond it, the
     /// response is aborted. Default: none.
     pub max_archive_size: Option<u64>,
+    /// Maximum memory for the table of contents of a zip archive, in bytes; beyond it, the response is
+    /// aborted. An entry takes about 20 bytes. A tar archive has no such table. Default: 16 MiB.
+    pub max_archive_index: usize,
     /// Maximum number of directories below each other in an archive; what is deeper is left out, and
     /// named in the archive. Default: 100.
     pub max_archive_depth: usize,
@@ -195,6 +198,7 @@ impl Default for Site {
             max_archives: 8,
             max_archive_entries: 1_000_000,
             max_archive_size: None,
+            max_archive_index: 16 << 20,
             max_archive_depth: 100,
             max_listing_entries: 100_000,
             max_ranges: 512,

@@ -11,6 +11,8 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use doorstep_core::http1::{Misuse, PreparedErrorPage};
+#[cfg(feature = "archive")]
+use doorstep_core::site::archive::ArchiveFormat;
 use doorstep_core::site::listing::View;
 use doorstep_core::site::multipart::Multipart;
 use doorstep_core::site::range::ByteRange;
@@ -31,6 +33,8 @@ use crate::net::{Disconnect, DisconnectDetector};
 use crate::os::{self, Opened, Root, Symlinks};
 use crate::permit_wait::{PermitTimeouts, PermitWait};
 use crate::semaphore::Permit;
+#[cfg(feature = "archive")]
+use crate::semaphore::Semaphore;
 
 /// A directory that is served: its root, its settings and its caches.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub struct Directory {
     cache: FileCache,
     digest_cache: DigestCache,
     listings: ListingPermits,
+    #[cfg(feature = "archive")]
+    archives: Arc<Semaphore>,
     site: Site,
     cache_limits: CacheLimits,
 }
@@ -54,6 +60,9 @@ pub enum BodyPlan {
     /// The response has not begun: list this directory ([`Directory::list`]), which may block, and
     /// then call [`Directory::respond_listing`].
     List(Vec<u8>, View),
+    /// The response has not begun: send the directory at this path as an archive.
+    #[cfg(feature = "archive")]
+    Archive(Vec<u8>, ArchiveFormat),
     /// The response has not begun, since descriptors (`EMFILE`) or memory are used up: evict a
     /// connection and call [`Directory::respond`] again, and if that fails too,
     /// [`Directory::respond_unavailable`].
@@ -95,6 +104,8 @@ impl Directory {
             cache: FileCache::with_limits(root, &cache_limits),
             digest_cache: DigestCache::new(&cache_limits),
             listings: ListingPermits::new(&site),
+            #[cfg(feature = "archive")]
+            archives: Semaphore::new(site.max_archives, usize::MAX),
             site,
             cache_limits,
         }
@@ -136,7 +147,13 @@ impl Directory {
 
     /// Replaces the settings. The file cache is empty then, since headers are cached with the files.
     pub fn set_site(&mut self, site: Site) {
+        #[cfg(not(feature = "archive"))]
+        let site = Site { archive: false, ..site };
         self.listings = ListingPermits::new(&site);
+        #[cfg(feature = "archive")]
+        {
+            self.archives = Semaphore::new(site.max_archives, usize::MAX);
+        }
         self.cache = FileCache::with_limits(self.cache.root().clone(), &self.cache_limits);
         self.site = site;
     }
@@ -174,11 +191,31 @@ impl Directory {
     /// Waits for the permit of a large listing.
     #[must_use]
     pub fn queue_for_permit(&self, config: &Config) -> PermitWait {
-        self.listings.queue(PermitTimeouts {
+        self.listings.queue(self.permit_timeouts(config))
+    }
+
+    /// Waits for the permit of an archive.
+    #[cfg(feature = "archive")]
+    pub(super) fn queue_for_archive(&self, config: &Config) -> PermitWait {
+        PermitWait::new(&self.archives, self.permit_timeouts(config))
+    }
+
+    fn permit_timeouts(&self, config: &Config) -> PermitTimeouts {
+        PermitTimeouts {
             timeout: self.site.listing_queue_timeout,
             half_close_timeout: self.site.half_close_timeout,
             check_interval: config.disconnect_check_interval,
-        })
+        }
+    }
+
+    #[cfg(feature = "archive")]
+    pub(super) fn root(&self) -> &Root {
+        self.cache.root()
+    }
+
+    #[cfg(feature = "archive")]
+    pub(super) fn site(&self) -> &Site {
+        &self.site
     }
 
     /// Begins the response with the result of [`Directory::list`]. Returns the listing if its bytes
@@ -201,14 +238,7 @@ impl Directory {
                     .sized_body(listed.length())?;
                 Ok(Some(listed))
             }
-            Err(why) => {
-                exchange.log_error(with_path(exchange, &why));
-                match why.not_served() {
-                    Some(not_served) => send_error_page(exchange, not_served)?,
-                    None => exchange.respond_503()?,
-                }
-                Ok(None)
-            }
+            Err(why) => respond_unlisted(exchange, &why).map(|()| None),
         }
     }
 
@@ -348,6 +378,10 @@ impl Directory {
         match (plan, &file) {
             (ResponsePlan::Listing(path, view), _) => {
                 return Ok(BodyPlan::List(path.to_vec(), *view));
+            }
+            #[cfg(feature = "archive")]
+            (ResponsePlan::Archive(path, format), _) => {
+                return Ok(BodyPlan::Archive(path.to_vec(), *format));
             }
             (ResponsePlan::ErrorPage(error), _) => {
                 send_error_page(exchange, *error)?;
@@ -493,9 +527,44 @@ fn send_error_page(exchange: &mut ExchangeState<'_>, error: NotServed) -> io::Re
     });
     let response = error_response(exchange, error);
     match &*NOT_FOUND {
+        _ if !error.explanation().is_empty() => response.error_page(error.explanation()),
         Ok(page) => response.prepared_error_page(page),
         Err(_) => response.error_page(""),
     }
+}
+
+/// Responds that a directory cannot be listed, and logs why.
+pub(super) fn respond_unlisted(
+    exchange: &mut ExchangeState<'_>,
+    why: &ListingError,
+) -> io::Result<()> {
+    exchange.log_error(with_path(exchange, why));
+    match why.not_served() {
+        Some(not_served) => send_error_page(exchange, not_served),
+        None => exchange.respond_503(),
+    }
+}
+
+/// Sends the head of a planned response whose length is not known. A header that every response has
+/// is not sent twice.
+#[cfg(feature = "archive")]
+pub(super) fn begin_streamed(
+    exchange: &mut ExchangeState<'_>,
+    plan: &ResponsePlan<'_>,
+) -> io::Result<()> {
+    let mut headers = Vec::new();
+    plan.fold_headers(&DigestHeaders::default(), (), |(), header| {
+        if let ResponseHeader::Other(name, value) = header
+            && !exchange.outbox.has_default_header(name)
+        {
+            headers.push((name, value.to_vec()));
+        }
+    });
+    let mut response = exchange.respond(plan.status());
+    for (name, value) in headers {
+        response = response.header(name, value);
+    }
+    response.streamed_body()
 }
 
 /// Begins the response with the status of the error, and logs the reason if it has one.
@@ -508,7 +577,7 @@ fn error_response<'a>(exchange: &'a mut ExchangeState<'_>, error: NotServed) -> 
 
 /// An error with the path of the request, for the log.
 #[inline(never)]
-fn with_path(exchange: &ExchangeState<'_>, error: &dyn fmt::Display) -> String {
+pub(super) fn with_path(exchange: &ExchangeState<'_>, error: &dyn fmt::Display) -> String {
     format!("{}: {error}", String::from_utf8_lossy(exchange.head_ref().path()))
 }
 

@@ -8,6 +8,8 @@ use doorstep_core::site::listing::View;
 use doorstep_core::site::multipart::{Multipart, Piece};
 use doorstep_core::site::range::ByteRange;
 
+#[cfg(feature = "archive")]
+use super::archive::ArchiveJob;
 use super::pending_digest::{Digests, PendingDigest};
 use super::{BodyPlan, Content, Directory, Listing, ListingError, slice_range};
 use crate::exchange::ExchangeState;
@@ -32,6 +34,9 @@ enum State {
     Digest(Pending<(Box<PendingDigest>, Digests)>),
     /// A directory is being listed.
     List(Box<ListingJob>),
+    /// A directory is sent as an archive.
+    #[cfg(feature = "archive")]
+    Archive(Box<ArchiveJob>),
     /// Nothing is left to do.
     Done,
 }
@@ -83,6 +88,11 @@ impl<'f> FilesJob<'f> {
                 let state = ListState::Begin(None);
                 let listing = ListingJob { path: path.into(), view, evicted: false, state };
                 self.state = State::List(Box::new(listing));
+                Ok(None)
+            }
+            #[cfg(feature = "archive")]
+            BodyPlan::Archive(path, format) => {
+                self.state = State::Archive(Box::new(ArchiveJob::new(path, format)));
                 Ok(None)
             }
             BodyPlan::Digest(file) => {
@@ -153,6 +163,12 @@ impl Job for FilesJob<'_> {
                     if !matches!(step, JobStep::Done) {
                         self.state = State::List(listing);
                     }
+                    return Ok(step);
+                }
+                #[cfg(feature = "archive")]
+                State::Archive(mut archive) => {
+                    let step = archive.step(self.directory, exchange)?;
+                    self.state = State::Archive(archive);
                     return Ok(step);
                 }
                 State::Done => return Ok(JobStep::Done),
@@ -250,7 +266,7 @@ fn send(
 }
 
 /// Checks from another thread whether the client has disconnected.
-fn disconnect_check(
+pub(super) fn disconnect_check(
     directory: &Directory,
     exchange: &ExchangeState<'_>,
 ) -> impl FnMut() -> Option<Disconnect> + Send + 'static {

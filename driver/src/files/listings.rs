@@ -78,6 +78,7 @@ impl ListingPermits {
     ) -> Result<Listing, ListingError> {
         let ListingRequest { path, view, mut permit } = request;
         let mut rows = Rows::new(view, site.max_listing_entries);
+        rows.offer_archive(site.archive);
         let (mut entries, mut why) = (0u32, None);
         let mut stop = |reason| {
             why = Some(reason);

@@ -46,6 +46,8 @@ mod service_manager;
 mod spawn;
 mod spawn_error;
 mod stopwatch;
+#[cfg(feature = "archive")]
+mod tree;
 mod walk;
 
 pub use clock::{Clock, now, since_epoch};
@@ -74,6 +76,8 @@ pub use service_manager::ServiceManager;
 pub use spawn::{bytes_acked, set_inherited_cloexec};
 pub use spawn_error::{SpawnError, SpawnStage};
 pub use stopwatch::{POLL_INTERVAL, Stopwatch};
+#[cfg(feature = "archive")]
+pub(crate) use tree::TreeEntry;
 
 /// Whether an error means that descriptors, memory, disk space, threads or processes are used up.
 #[must_use]
