@@ -21,7 +21,7 @@ use regex::Regex;
 use support::{RUNTIMES, doorstep, text};
 
 /// The fields that bound nothing, or have bounds of their own.
-const NOT_BOUNDS: [&str; 29] = [
+const NOT_BOUNDS: [&str; 30] = [
     "listen.reuse_port",
     "config.limits",
     "config.timeouts",
@@ -34,6 +34,7 @@ const NOT_BOUNDS: [&str; 29] = [
     "config.https_redirect",
     "site.index",
     "site.listing",
+    "site.archive",
     "site.spa",
     "site.not_found_page",
     "site.hidden",

@@ -40,6 +40,13 @@ pub(crate) struct FileOptions {
     #[arg(long)]
     no_listing: bool,
 
+    /// Disable archives: no directory can be downloaded as one file (zip, tar.gz, tar)
+    ///
+    /// By default a listed directory has buttons for that, which request ?archive=zip and others.
+    #[arg(verbatim_doc_comment)]
+    #[arg(long)]
+    no_archive: bool,
+
     /// Single-page application (SPA) fallback: send FILE instead of a 404 [default: none]
     ///
     /// FILE is a path from the served directory, such as index.html. It is sent with status 200
@@ -187,6 +194,7 @@ impl FileOptions {
         let mut site = Site::default();
         site.hidden = self.hidden;
         site.listing = !self.no_listing;
+        site.archive = !self.no_archive;
         site.precompressed = self.precompressed;
         site.cors = self.cors;
         // Recipients would combine two Cache-Control headers into one.
@@ -316,7 +324,11 @@ mod tests {
         let options = options(&[]);
         assert_eq!(options.symlinks(), Symlinks::Beneath);
         assert_eq!(options.headers(), []);
-        assert_eq!(options.site().unwrap(), Site::default());
+        let site = options.site().unwrap();
+        assert!(site.archive, "on in the command");
+        let mut library = Site::default();
+        library.archive = true;
+        assert_eq!(site, library);
     }
 
     #[test]

@@ -168,6 +168,11 @@ impl MemoryBounds {
                 self.add("directory listing, large", blocks + listing(large), count);
             }
         }
+        #[cfg(feature = "archive")]
+        if site.listing && site.archive {
+            let one = crate::files::archive::MAX_MEMORY + site.max_archive_index as u64;
+            self.add("archive of a directory", one, site.max_archives.max(1) as u64);
+        }
         let files = CACHED_FILE * cache.max_files as u64 + 8 * cache.max_remembered_paths as u64;
         let digests = CACHED_DIGEST * cache.max_digests as u64;
         self.add("file cache", cache.max_bytes + files + digests, 1);

@@ -148,7 +148,11 @@ impl Directory {
     /// Replaces the settings. The file cache is empty then, since headers are cached with the files.
     pub fn set_site(&mut self, site: Site) {
         #[cfg(not(feature = "archive"))]
-        let site = Site { archive: false, ..site };
+        let site = {
+            let mut site = site;
+            site.archive = false;
+            site
+        };
         self.listings = ListingPermits::new(&site);
         #[cfg(feature = "archive")]
         {
