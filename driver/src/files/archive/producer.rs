@@ -297,7 +297,7 @@ impl Producer {
     fn add_report(&mut self) -> io::Result<()> {
         let Some(report) = self.problems.report() else { return Ok(()) };
         let name = self.problems.report_name();
-        let member = Member { name: &name, mode: READABLE, modified: os::now() };
+        let member = Member { name: &name, mode: READABLE, modified: self.top.modified };
         let size = report.len() as u64;
         match &mut self.writer {
             Writer::Tar(tar) => {
