@@ -83,7 +83,8 @@ impl ArchiveFormat {
     /// the file, in ASCII for old clients, and in UTF-8 (RFC 6266 §4.3, RFC 8187).
     #[must_use]
     pub fn content_disposition(self, path: &[u8]) -> Vec<u8> {
-        let is_safe = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'%');
+        let is_safe =
+            |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'%');
         let name = top_directory(path);
         let ascii = name.iter().map(|byte| if is_safe(byte) { *byte } else { b'_' });
         let extension = self.name();
@@ -192,7 +193,10 @@ mod tests {
             (&b"a/b c"[..], "filename=\"b c.tar\"; filename*=UTF-8''b%20c.tar"),
             (b"", "filename=\"files.tar\"; filename*=UTF-8''files.tar"),
             (b"a\"b\\c%41", "filename=\"a_b_c_41.tar\"; filename*=UTF-8''a%22b%5Cc%2541.tar"),
-            (b"\xff\r\n;'*", "filename=\"___;'*.tar\"; filename*=UTF-8''%EF%BF%BD%0D%0A%3B%27%2A.tar"),
+            (
+                b"\xff\r\n;'*",
+                "filename=\"___;'*.tar\"; filename*=UTF-8''%EF%BF%BD%0D%0A%3B%27%2A.tar",
+            ),
         ] {
             let value = String::from_utf8(ArchiveFormat::Tar.content_disposition(path)).unwrap();
             assert_eq!(value, format!("attachment; {expected}"));

@@ -174,8 +174,7 @@ impl MemoryBounds {
         #[cfg(feature = "archive")]
         if site.listing && site.archive {
             let levels = DIRECTORY_LEVEL * site.max_archive_depth as u64;
-            let one =
-                crate::files::archive::MAX_MEMORY + levels + site.max_archive_index as u64;
+            let one = crate::files::archive::MAX_MEMORY + levels + site.max_archive_index as u64;
             self.add("archive of a directory", one, site.max_archives.max(1) as u64);
         }
         let files = CACHED_FILE * cache.max_files as u64 + 8 * cache.max_remembered_paths as u64;

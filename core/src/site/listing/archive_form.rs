@@ -16,7 +16,8 @@ pub(super) fn write(out: &mut Vec<u8>, rows: &Rows) {
     for (n, format) in ArchiveFormat::ALL.into_iter().enumerate() {
         let name = format.name();
         let separator = if n == 0 { " " } else { ", " };
-        for part in [separator, "<button name=\"archive\" value=\"", name, "\">", name, "</button>"] {
+        for part in [separator, "<button name=\"archive\" value=\"", name, "\">", name, "</button>"]
+        {
             out.extend_from_slice(part.as_bytes());
         }
     }

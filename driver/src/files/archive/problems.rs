@@ -139,9 +139,10 @@ impl Problems {
         }
         let mut text = String::from("This archive is not complete.\n\n");
         text.push_str(&self.report);
-        for (count, what) in
-            [(self.more, "more of these"), (self.denied, "that the server has no permission to read")]
-        {
+        for (count, what) in [
+            (self.more, "more of these"),
+            (self.denied, "that the server has no permission to read"),
+        ] {
             if count > 0 {
                 text.push_str(&format!("and {count} {what}\n"));
             }
@@ -152,9 +153,8 @@ impl Problems {
     /// The line for the log, if something is not in the archive that should be.
     pub(super) fn log_line(&self) -> Option<String> {
         let more = if self.logged > MAX_LOGGED { "; and others" } else { "" };
-        (self.logged > 0).then(|| {
-            format!("{} left out of the archive: {}{more}", self.logged, self.log)
-        })
+        (self.logged > 0)
+            .then(|| format!("{} left out of the archive: {}{more}", self.logged, self.log))
     }
 }
 

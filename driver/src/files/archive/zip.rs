@@ -137,8 +137,7 @@ impl ZipWriter {
     pub(super) fn end_file(&mut self, size: u64) -> io::Result<()> {
         self.data(&[])?; // so that there is an encoder
         let Some(entry) = self.file.take() else { return Ok(()) };
-        let encoder =
-            if entry.is_compressed { &mut self.storing } else { &mut self.compressing };
+        let encoder = if entry.is_compressed { &mut self.storing } else { &mut self.compressing };
         if let Some(encoder) = encoder {
             encoder.try_finish()?;
             let rest = encoder.reset(Vec::new())?;
