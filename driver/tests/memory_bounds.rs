@@ -287,9 +287,10 @@ fn an_archive_of_a_deep_tree_of_the_longest_names() {
     (site.archive, site.max_archive_index) = (true, 1 << 20);
     let served = Files::new(root.path()).expect("it is there").with_site(site.clone());
     let mut bounds = config.memory_bounds(1);
+    let connection = bounds.per_connection();
     bounds.add_files(&site, &CacheLimits::default(), &config, 1);
     let part = bounds.parts().iter().find(|part| part.name.starts_with("archive"));
-    let bound = part.expect("there is one").bytes + bounds.per_connection();
+    let bound = part.expect("there is one").bytes + connection;
     let respond = |exchange: &mut ExchangeState<'_>, _: &mut &[u8]| files(&served, exchange);
     for format in ["tar", "tar.gz", "zip"] {
         let request = format!("GET /?archive={format} HTTP/1.1\r\nHost: a\r\n\r\n");

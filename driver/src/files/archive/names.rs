@@ -105,10 +105,10 @@ mod tests {
         let mut sorted = directory.clone();
         sorted.sort();
         for max_size in [1, 100, 1_000, 10_000, MAX_BATCH] {
-            let (read, batches) = read(&directory, max_size);
-            assert!(read == sorted, "{max_size}");
+            let (all, batches) = read(&directory, max_size);
+            assert!(all == sorted, "{max_size}");
             assert_eq!(batches == 1, max_size == MAX_BATCH);
         }
-        assert_eq!(self::read(&[], 100), (vec![], 1));
+        assert_eq!(read(&[], 100), (vec![], 1));
     }
 }
