@@ -99,7 +99,7 @@ impl Problems {
     }
 
     /// `path` is left out, or part of it.
-    pub(super) fn add(&mut self, path: &[u8], why: LeftOut) {
+    pub(super) fn add(&mut self, path: &[u8], why: &LeftOut) {
         let name = printable(&member_name(&self.directory, path));
         let line = format!("{name}: {}\n", why.explain());
         if self.report.len() + line.len() <= MAX_REPORT {
@@ -178,8 +178,8 @@ mod tests {
     fn the_client_sees_no_hidden_name_and_no_message_of_the_system() {
         let mut problems = Problems::new(b"a/docs");
         problems.add_denied(b"a/docs/secret");
-        problems.add(b"a/docs/x\ny", LeftOut::Failed(io::Error::other("/dev/sda1 is broken")));
-        problems.add(b"a/docs/site", LeftOut::AllButIndexPage);
+        problems.add(b"a/docs/x\ny", &LeftOut::Failed(io::Error::other("/dev/sda1 is broken")));
+        problems.add(b"a/docs/site", &LeftOut::AllButIndexPage);
         let report = problems.report().unwrap();
         assert_eq!(
             report,
@@ -200,7 +200,7 @@ mod tests {
     fn memory_is_bounded_and_the_rest_is_counted() {
         let mut problems = Problems::new(b"");
         for n in 0..10_000 {
-            problems.add(format!("{n}").as_bytes(), LeftOut::Shrunk(1));
+            problems.add(format!("{n}").as_bytes(), &LeftOut::Shrunk(1));
         }
         let report = problems.report().unwrap();
         assert!(report.len() < MAX_REPORT + 200 && report.contains("more of these"), "{report}");

@@ -220,7 +220,7 @@ impl Producer {
         let (ready, metadata) = match read.and_then(|ready| Ok((ready, file.metadata()?))) {
             Ok(read) => read,
             Err(error) => {
-                self.problems.add(&path, LeftOut::check(error)?);
+                self.problems.add(&path, &LeftOut::check(error)?);
                 return Ok(());
             }
         };
@@ -284,8 +284,8 @@ impl Producer {
             (Writer::Zip(zip), error) => {
                 zip.end_file(at)?;
                 match error {
-                    Some(error) => self.problems.add(&path, LeftOut::Unread(missing, error)),
-                    None if missing > 0 => self.problems.add(&path, LeftOut::Shrunk(missing)),
+                    Some(error) => self.problems.add(&path, &LeftOut::Unread(missing, error)),
+                    None if missing > 0 => self.problems.add(&path, &LeftOut::Shrunk(missing)),
                     None => {}
                 }
             }

@@ -111,7 +111,7 @@ impl Walk {
             let item = match self.look_up(around) {
                 Ok(item) => item,
                 Err(error) => {
-                    around.problems.add(&self.item, LeftOut::check(error)?);
+                    around.problems.add(&self.item, &LeftOut::check(error)?);
                     None
                 }
             };
@@ -152,16 +152,16 @@ impl Walk {
     ) -> io::Result<Option<Item>> {
         let id = (stat.device, stat.inode);
         if self.levels.iter().any(|level| level.id == id) {
-            around.problems.add(&self.item, LeftOut::Loop);
+            around.problems.add(&self.item, &LeftOut::Loop);
             return Ok(None);
         }
         if self.levels.len() > around.site.max_archive_depth {
-            around.problems.add(&self.item, LeftOut::TooDeep);
+            around.problems.add(&self.item, &LeftOut::TooDeep);
             return Ok(None);
         }
         let mut names = Names::default();
         if let Some(index) = self.index_page(around.site)? {
-            around.problems.add(&self.item, LeftOut::AllButIndexPage);
+            around.problems.add(&self.item, &LeftOut::AllButIndexPage);
             names = Names { names: vec![index], is_complete: true };
         }
         self.enter(self.item.clone(), stat, names);
@@ -216,7 +216,7 @@ impl Walk {
         match read {
             Ok(()) => level.names = batch.finish(),
             Err(error) => {
-                around.problems.add(&level.path, LeftOut::check(error)?);
+                around.problems.add(&level.path, &LeftOut::check(error)?);
                 level.names = Names { names: Vec::new(), is_complete: true };
             }
         }

@@ -327,7 +327,7 @@ fn dos_date_time(seconds: i64) -> (u16, u16) {
         128.. => LAST,
         year => (
             (year as u16) << 9 | (time.month() as u16) << 5 | time.day() as u16,
-            (time.hour() as u16) << 11 | (time.minute() as u16) << 5 | time.second() as u16 / 2,
+            (time.hour() as u16) << 11 | (time.minute() as u16) << 5 | (time.second() as u16 / 2),
         ),
     }
 }
