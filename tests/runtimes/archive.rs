@@ -28,6 +28,8 @@ struct Member {
     content: Vec<u8>,
 }
 
+/// A change of the settings.
+type Change = fn(&mut Site);
 type Members = BTreeMap<Vec<u8>, Member>;
 
 on_every_runtime! {
@@ -269,7 +271,7 @@ on_every_runtime! {
     }
 
     fn beyond_a_bound_an_archive_is_aborted(runtime: Runtime) {
-        let bounds: [(fn(&mut Site), &str); 3] = [
+        let bounds: [(Change, &str); 3] = [
             (|site| site.max_archive_entries = 50, "more than 50 files and directories"),
             (|site| site.max_archive_size = Some(50_000), "the files have more than 50000 bytes"),
             (|site| site.max_archive_index = 0, "the table of contents of the zip archive"),
