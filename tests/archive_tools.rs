@@ -76,6 +76,27 @@ tar tzf docs.tar.gz";
     }
 }
 
+/// The commands at the start of docs/archives.md.
+#[test]
+#[ignore = "needs curl and wget: cargo test --test archive_tools -- --ignored"]
+fn the_commands_of_the_guide_fetch_archives() {
+    let guide = include_str!("../docs/archives.md");
+    let (_, block) = guide.split_once("```sh\n").expect("it has commands");
+    let commands = block.split("```").next().unwrap_or("");
+    let root = tempfile::tempdir().expect("a temporary directory can be made");
+    fs::create_dir(root.path().join("pictures")).expect("the root is ours");
+    fs::write(root.path().join("pictures/a.jpg"), "a").expect("the root is ours");
+    for runtime in RUNTIMES {
+        let server = serve(root.path(), &[runtime]);
+        let user = tempfile::tempdir().expect("a temporary directory can be made");
+        let url = format!("http://127.0.0.1:{}", server.port);
+        run(&commands.replace("http://host:8000", &url), user.path(), server.port);
+        for file in ["pictures.zip", "pictures/a.jpg", "files.tar.gz"] {
+            assert!(user.path().join(file).is_file(), "{runtime}: {file}");
+        }
+    }
+}
+
 #[test]
 #[ignore = "needs bsdtar and unzip: cargo test --test archive_tools -- --ignored"]
 fn a_name_that_is_not_utf_8_is_unpacked_as_it_is() {
