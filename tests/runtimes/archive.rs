@@ -13,8 +13,9 @@ use doorstep::core::site::Site;
 use flate2::read::GzDecoder;
 use tempfile::TempDir;
 
-use crate::runtimes::{Runtime, TestServer, eventually, with};
+use crate::runtimes::{CommandRuntime, Runtime, TestServer, eventually, with};
 use crate::service::State;
+use crate::support::{Server, as_user, doorstep, text};
 
 const FORMATS: [&str; 3] = ["tar", "tar.gz", "zip"];
 /// More than the buffers of two sockets hold, in bytes.
@@ -326,6 +327,38 @@ on_every_runtime! {
         let members = members(&client.response(false).body, "tar");
         assert_eq!(members[&b"files/a"[..]].content.len() as u64, LARGE / 4);
         server.wait_until_stopped();
+    }
+
+    fn what_may_not_be_read_is_counted_for_the_client_and_named_in_the_log(runtime: CommandRuntime) {
+        let root = tempfile::tempdir().expect("a temporary directory can be made");
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("the root is ours");
+        };
+        mode(root.path(), 0o755);
+        for name in ["open", "barred"] {
+            fs::write(root.path().join(name), name).expect("the root is ours");
+        }
+        fs::create_dir(root.path().join("locked")).expect("the root is ours");
+        mode(&root.path().join("barred"), 0);
+        mode(&root.path().join("locked"), 0);
+        let arguments = ["0", "--bind=127.0.0.1", "--runtime", runtime.name(), "-d"];
+        let inner = doorstep(&arguments);
+        let mut command = as_user(65534, inner.get_program());
+        command.args(inner.get_args()).arg(root.path());
+        let mut server = Server::start(&mut command);
+        for format in FORMATS {
+            let members = members(&server.get(&format!("/?archive={format}")).body, format);
+            let names: Vec<_> = members.keys().map(|name| String::from_utf8_lossy(name)).collect();
+            assert_eq!(names, ["files-LEFT-OUT.txt", "files/", "files/open"], "{format}");
+            let report = String::from_utf8_lossy(&members[&b"files-LEFT-OUT.txt"[..]].content);
+            assert!(report.contains("and 2 that the server has no permission to read"), "{report}");
+            assert!(!report.contains("barred") && !report.contains("locked"), "{report}");
+        }
+        mode(&root.path().join("locked"), 0o755); // so that it can be removed
+        let log = text(&server.end("TERM").stderr);
+        let line = "/: 2 left out of the archive: files/barred: permission denied; \
+                    files/locked: permission denied\n";
+        assert_eq!(log.matches(line).count(), FORMATS.len(), "{log}");
     }
 
     fn names_of_a_large_directory_are_all_there_in_bounded_memory(runtime: Runtime) {

@@ -140,17 +140,13 @@ impl Candidate<'_> {
             FileType::Directory => self
                 .is_listed_directory(is_readable)?
                 .then(|| (Kind::Directory, false, core_stat(&stat))),
-            FileType::Symlink => {
-                match ignore_inaccessible_entry(
-                    self.root_dir.open(&join(self.path, self.name.to_bytes())),
-                )? {
-                    Opened::File(_, stat) => Some((Kind::File, true, stat)),
-                    Opened::Directory(stat) => self
-                        .is_listed_directory(|| self.is_readable())?
-                        .then_some((Kind::Directory, true, stat)),
-                    _ => None,
-                }
-            }
+            FileType::Symlink => match self.open(&join(self.path, self.name.to_bytes()))? {
+                Opened::File(_, stat) => Some((Kind::File, true, stat)),
+                Opened::Directory(stat) => self
+                    .is_listed_directory(|| self.is_readable())?
+                    .then_some((Kind::Directory, true, stat)),
+                _ => None,
+            },
             _ => None,
         };
         Ok(entry)
@@ -161,11 +157,19 @@ impl Candidate<'_> {
         is_readable: impl FnOnce() -> io::Result<bool>,
     ) -> io::Result<bool> {
         let path = join(self.path, self.name.to_bytes());
-        let open = |index: &str| {
-            let index = join(&path, index.as_bytes());
-            ignore_inaccessible_entry(self.root_dir.open(&index)).map(|opened| opened.to_found())
-        };
+        let open =
+            |index: &str| self.open(&join(&path, index.as_bytes())).map(|opened| opened.to_found());
         self.site.lists_directory(&path, open, is_readable)
+    }
+
+    fn open(&self, path: &[u8]) -> io::Result<Opened> {
+        let opened = self.root_dir.open(path);
+        if let Opened::Denied(error) = &opened
+            && Errno::from_io_error(error) == Some(Errno::ACCESS)
+        {
+            self.is_denied.set(true);
+        }
+        ignore_inaccessible_entry(opened)
     }
 
     /// Whether this process may read the entry.
