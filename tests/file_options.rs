@@ -160,6 +160,28 @@ fn b_145_147_index_pages_and_no_listing() {
 }
 
 #[test]
+fn archives_are_offered_and_made_unless_they_are_turned_off() {
+    let root = root();
+    let page = |server: &Server| text(&server.get("/").body);
+    with(root.path(), &[], |server| {
+        assert!(page(server).contains("name=\"archive\" value=\"zip\""));
+        let archive = server.get("/?archive=zip");
+        assert_eq!(archive.header("Content-Type"), Some("application/zip"));
+        assert!(archive.body.starts_with(b"PK\x03\x04"));
+    });
+    with(root.path(), &["--no-archive"], |server| {
+        assert!(!page(server).contains("archive"));
+        assert_eq!(text(&server.get("/?archive=zip").body), page(server));
+    });
+    let headers = ["-H", "Cache-Control", "private", "-H", "Content-Disposition", "inline"];
+    with(root.path(), &headers, |server| {
+        let head = server.get("/?archive=tar").head;
+        assert_eq!(head.matches("Cache-Control").count(), 1, "{head}");
+        assert_eq!(head.matches("Content-Disposition").count(), 1, "{head}");
+    });
+}
+
+#[test]
 fn b_182_precompressed_files_are_sent_with_the_option() {
     let root = root();
     write(root.path(), "a.txt.gz", "compressed");

@@ -22,7 +22,7 @@ use regex::Regex;
 use support::{RUNTIMES, doorstep, text};
 
 /// The fields that bound nothing, or have bounds of their own.
-const NOT_BOUNDS: [&str; 33] = [
+const NOT_BOUNDS: [&str; 34] = [
     "listen.reuse_port",
     "config.limits",
     "config.timeouts",
@@ -36,6 +36,7 @@ const NOT_BOUNDS: [&str; 33] = [
     "site.index",
     "site.listing",
     "site.readme",
+    "site.archive",
     "site.spa",
     "site.not_found_page",
     "site.hidden",

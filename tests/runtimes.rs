@@ -21,6 +21,8 @@ mod transcript;
 
 #[path = "runtimes/access_log.rs"]
 mod access_log;
+#[path = "runtimes/archive.rs"]
+mod archive;
 #[path = "runtimes/auth.rs"]
 mod auth;
 #[path = "runtimes/body_limit.rs"]
@@ -93,7 +95,7 @@ fn every_test_runs_on_every_runtime() {
         assert_eq!(text.matches("on_every_runtime! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 28);
+    assert_eq!(files, 29);
 }
 
 #[test]

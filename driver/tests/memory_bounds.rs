@@ -267,3 +267,36 @@ fn a_listing_of_the_longest_names() {
         }
     }
 }
+
+#[cfg(feature = "archive")]
+#[test]
+fn an_archive_of_a_deep_tree_of_the_longest_names() {
+    let root = tempfile::tempdir().expect("a directory can be made");
+    let mut directory = root.path().to_path_buf();
+    for level in 0..7 {
+        for n in 0..1_300 {
+            let name = format!("{n:04}{}", "x".repeat(251));
+            fs::File::create(directory.join(name)).expect("it is ours");
+        }
+        directory.push(format!("0600{level}"));
+        fs::create_dir(&directory).expect("it is ours");
+    }
+    fs::write(directory.join("large"), vec![b'x'; 10 << 20]).expect("it is ours");
+    let config = Config::default();
+    let mut site = Site::default();
+    (site.archive, site.max_archive_index) = (true, 1 << 20);
+    let served = Files::new(root.path()).expect("it is there").with_site(site.clone());
+    let mut bounds = config.memory_bounds(1);
+    let connection = bounds.per_connection();
+    bounds.add_files(&site, &CacheLimits::default(), &config, 1);
+    let part = bounds.parts().iter().find(|part| part.name.starts_with("archive"));
+    let bound = part.expect("there is one").bytes + connection;
+    let respond = |exchange: &mut ExchangeState<'_>, _: &mut &[u8]| files(&served, exchange);
+    for format in ["tar", "tar.gz", "zip"] {
+        let request = format!("GET /?archive={format} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let (most, requests) = serve(&config, request.as_bytes(), &respond);
+        assert_eq!(requests, 1);
+        println!("{format}: {most} of {bound} bytes");
+        assert!(most > 1 << 20 && most <= bound, "{format}: {most} of {bound} bytes");
+    }
+}

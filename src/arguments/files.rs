@@ -40,6 +40,13 @@ pub(crate) struct FileOptions {
     #[arg(long)]
     no_listing: bool,
 
+    /// Disable archives: no directory can be downloaded as one file (zip, tar.gz, tar)
+    ///
+    /// By default a listed directory has buttons for that, which request ?archive=zip and others.
+    #[arg(verbatim_doc_comment)]
+    #[arg(long)]
+    no_archive: bool,
+
     /// Show the text of README.md, README.txt or README below the directory listing
     ///
     /// The first 64 KiB of it, as plain text.
@@ -201,6 +208,7 @@ impl FileOptions {
         site.hidden = self.hidden;
         site.listing = !self.no_listing;
         site.readme = self.readme;
+        site.archive = !self.no_archive;
         site.precompressed = self.precompressed;
         site.cors = self.cors;
         // Recipients would combine two Cache-Control headers into one.
@@ -330,7 +338,11 @@ mod tests {
         let options = options(&[]);
         assert_eq!(options.symlinks(), Symlinks::Beneath);
         assert_eq!(options.headers(), []);
-        assert_eq!(options.site().unwrap(), Site::default());
+        let site = options.site().unwrap();
+        assert!(site.archive, "on in the command");
+        let mut library = Site::default();
+        library.archive = true;
+        assert_eq!(site, library);
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //! ```
 
 pub mod accept;
+pub mod archive;
 mod builtin_types;
 pub mod cors;
 pub mod digest;
@@ -85,6 +86,25 @@ pub struct Site {
     /// Directories, as clean paths from the root, that are not listed because another handler
     /// serves what is below them, such as scripts: their links would lead to errors. Default: none.
     pub unlisted_directories: Vec<Vec<u8>>,
+    /// Whether a directory that is listed can be fetched as one file, `?archive=tar`, `tar.gz` or `zip`
+    /// ([`archive`]). Its page offers that. Default: false, because an archive of a large tree costs
+    /// its server much work.
+    pub archive: bool,
+    /// Maximum number of archives that are made and sent at once; at least one. Others wait, for
+    /// [`Site::listing_queue_timeout`]. Default: 8.
+    pub max_archives: usize,
+    /// Maximum number of files and directories in an archive; beyond it, the response is aborted. It
+    /// bounds the work that one request causes. Default: 1,000,000.
+    pub max_archive_entries: u64,
+    /// Maximum size of all files in an archive together, in bytes, before compression; beyond it, the
+    /// response is aborted. Default: none.
+    pub max_archive_size: Option<u64>,
+    /// Maximum memory for the table of contents of a zip archive, in bytes; beyond it, the response is
+    /// aborted. An entry takes about 20 bytes. A tar archive has no such table. Default: 16 MiB.
+    pub max_archive_index: usize,
+    /// Maximum number of directories below each other in an archive; what is deeper is left out, and
+    /// named in the archive. Default: 100.
+    pub max_archive_depth: usize,
     /// Maximum number of entries in a listing: the first ones in its order. It bounds the memory
     /// for a listing, at about 250 bytes per entry. Default: 100,000.
     pub max_listing_entries: usize,
@@ -100,7 +120,7 @@ pub struct Site {
     /// Maximum number of listings with more than [`Site::LARGE_LISTING_ENTRIES`] entries that are
     /// made and sent at once; at least one. Others wait. Default: 8.
     pub max_large_listings: usize,
-    /// How long a large listing waits; then 503 with `Retry-After`. Default: 60 s.
+    /// How long a large listing, or an archive, waits; then 503 with `Retry-After`. Default: 60 s.
     pub listing_queue_timeout: Duration,
     /// How long a listing or a digest continues after the client half-closed its connection: it may
     /// still wait for the response, or have left. It stops at once for a client that has certainly
@@ -182,6 +202,12 @@ impl Default for Site {
             precompressed: false,
             cors: false,
             unlisted_directories: Vec::new(),
+            archive: false,
+            max_archives: 8,
+            max_archive_entries: 1_000_000,
+            max_archive_size: None,
+            max_archive_index: 16 << 20,
+            max_archive_depth: 100,
             max_listing_entries: 100_000,
             max_readme_size: 64 << 10,
             max_ranges: 512,

@@ -38,6 +38,7 @@
 
 use super::Site;
 use super::accept::Preference;
+use super::archive::ArchiveFormat;
 use super::listing::View;
 use super::media_type;
 use super::multipart;
@@ -174,6 +175,8 @@ enum State<'a> {
         index_unreadable: bool,
     },
     Listed,
+    /// The directory, as an archive.
+    Archive(ArchiveFormat),
     /// Opens the precompressed file in this coding, for a file with this metadata.
     Precompressed(Coding, Stat),
     /// Opens the file itself again, after an unsuitable precompressed file.
@@ -224,6 +227,7 @@ impl<'a> Resolver<'a> {
             State::Listed => {
                 Action::Respond(ResponsePlan::Listing(self.path, View::from_head(&self.head)))
             }
+            State::Archive(format) => Action::Respond(ResponsePlan::Archive(self.path, format)),
             State::File(file) => Action::Respond(ResponsePlan::File(file, &self.selection)),
             State::Done(plan) => Action::Respond(plan),
         }
@@ -293,10 +297,20 @@ impl<'a> Resolver<'a> {
         self.state = match self.state {
             State::List { .. } if !read => error_page(NotServed::UnreadableDirectory),
             State::List { index_unreadable: true } => error_page(NotServed::NotFound),
-            State::List { index_unreadable: false } => State::Listed,
+            State::List { index_unreadable: false } => self.select_view(),
             state => state,
         };
         self.try_custom_404();
+    }
+
+    /// A directory that can be listed is sent as its listing, or as an archive.
+    fn select_view(&self) -> State<'a> {
+        let format = ArchiveFormat::from_query(self.head.query()).filter(|_| self.site.archive);
+        match format {
+            None => State::Listed,
+            Some(Ok(format)) => State::Archive(format),
+            Some(Err(_)) => error_page(NotServed::UnknownArchive),
+        }
     }
 
     /// See [`refused`].

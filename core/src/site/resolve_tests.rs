@@ -67,6 +67,7 @@ enum Resolved {
     /// Coding, size, and whether there is a `Vary` header.
     Precompressed(&'static str, u64, bool),
     Listing(String),
+    Archive(String, &'static str),
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -116,6 +117,7 @@ fn resolve(site: &Site, target: &str, fields: &str) -> (Resolved, Vec<String>) {
             None => Resolved::File(file.media_type.essence.into(), file.size, file.modified),
         },
         ResponsePlan::Listing(path, _) => Resolved::Listing(text(path)),
+        ResponsePlan::Archive(path, format) => Resolved::Archive(text(path), format.name()),
     };
     (out, asked)
 }
@@ -416,4 +418,30 @@ fn b_171_a_404_can_have_a_page_of_the_site() {
         resolve(&none, "/x.png", html),
         (Resolved::ErrorPage(NotServed::NotFound), vec!["x.png".into()])
     );
+}
+
+#[test]
+fn an_archive_is_sent_only_where_a_listing_would_be() {
+    let site = Site { archive: true, ..Site::default() };
+    let resolved = |site: &Site, target| resolve(site, target, "").0;
+    let archive = |path: &str, format| Resolved::Archive(path.into(), format);
+    assert_eq!(resolved(&site, "/dir/?archive=tar.gz"), archive("dir", "tar.gz"));
+    assert_eq!(resolved(&site, "/dir/?sort=size&archive=zip"), archive("dir", "zip"));
+    assert_eq!(
+        resolved(&site, "/dir/?archive=rar"),
+        Resolved::ErrorPage(NotServed::UnknownArchive)
+    );
+    assert_eq!(resolved(&site, "/dir?archive=tar"), Resolved::Redirect("/dir/?archive=tar".into()));
+    // An index page, a file and an error are as without the query.
+    for target in ["/site/", "/a.txt", "/barred/", "/nothing/", "/.git/"] {
+        let with_query = resolve(&site, &format!("{target}?archive=zip"), "").0;
+        assert_eq!(with_query, resolved(&site, target), "{target}");
+    }
+    let off = Site { listing: false, ..site };
+    assert_eq!(
+        resolved(&off, "/dir/?archive=zip"),
+        Resolved::ErrorPage(NotServed::ListingDisabled)
+    );
+    let library = Site::default();
+    assert_eq!(resolved(&library, "/dir/?archive=zip"), Resolved::Listing("dir".into()));
 }

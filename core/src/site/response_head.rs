@@ -155,6 +155,8 @@ pub enum ResponseBody {
     Multipart(Multipart),
     /// The listing of the directory, whose length is known once it is made.
     Listing,
+    /// The archive of the directory, whose length is known when all of it was sent.
+    Archive,
 }
 
 impl ResponsePlan<'_> {
@@ -178,7 +180,8 @@ impl ResponsePlan<'_> {
             Self::ErrorPage(_)
             | Self::NotModified(_)
             | Self::RangeNotSatisfiable(_)
-            | Self::Listing(..) => None,
+            | Self::Listing(..)
+            | Self::Archive(..) => None,
         }
     }
 
@@ -189,6 +192,7 @@ impl ResponsePlan<'_> {
             Self::ErrorPage(_) | Self::RangeNotSatisfiable(_) => ResponseBody::ErrorPage,
             Self::Redirect(_) | Self::NotModified(_) => ResponseBody::Empty,
             Self::Listing(..) => ResponseBody::Listing,
+            Self::Archive(..) => ResponseBody::Archive,
             Self::File(_, Selection::One(range)) => ResponseBody::Range(*range),
             Self::File(file, Selection::Several(ranges)) => {
                 let content_type = ShortText::concat(&file.media_type.parts());
@@ -228,6 +232,11 @@ impl ResponsePlan<'_> {
                 .headers()
                 .iter()
                 .fold(headers, |headers, (name, value)| headers.other(name, value.as_bytes())),
+            Self::Archive(path, format) => headers
+                .other("Content-Type", format.media_type().as_bytes())
+                .other("Content-Disposition", &format.content_disposition(path))
+                .other("Cache-Control", b"no-store")
+                .other("Accept-Ranges", b"none"),
         };
         headers.builder
     }

@@ -12,6 +12,7 @@
 //! assert_eq!(NotServed::Hidden.log_message(), Some("hidden: a name starts with a dot"));
 //! ```
 
+use super::archive::ArchiveFormat;
 use super::etag::EntityTag;
 use super::listing::View;
 use super::media_type::MediaType;
@@ -48,6 +49,8 @@ pub enum ResponsePlan<'a> {
     File(Representation<'a>, &'a Selection),
     /// 200 and the listing of the directory at this path, in this view (B-147); with `Vary: Accept`.
     Listing(&'a [u8], View),
+    /// 200 and an archive of the directory at this path, whose length is not known.
+    Archive(&'a [u8], ArchiveFormat),
 }
 
 /// A file as it is sent: the values of its headers.
@@ -134,7 +137,7 @@ impl ResponsePlan<'_> {
             Self::NotModified(_) => 304,
             Self::RangeNotSatisfiable(_) => 416,
             Self::File(_, Selection::One(_) | Selection::Several(_)) => 206,
-            Self::File(..) | Self::Listing(..) => 200,
+            Self::File(..) | Self::Listing(..) | Self::Archive(..) => 200,
         }
     }
 
@@ -179,6 +182,8 @@ pub enum NotServed {
     ListingDisabled,
     /// A precondition of the request does not hold: 412.
     PreconditionFailed,
+    /// An archive in a format that there is not ([`super::archive`]): 400.
+    UnknownArchive,
 }
 
 impl NotServed {
@@ -186,7 +191,7 @@ impl NotServed {
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
-            Self::Path(PathError::Nul) => 400,
+            Self::Path(PathError::Nul) | Self::UnknownArchive => 400,
             Self::PreconditionFailed => 412,
             _ => 404,
         }
@@ -196,9 +201,22 @@ impl NotServed {
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
-            Self::Path(PathError::Nul) | Self::PreconditionFailed => status::reason(self.status()),
+            Self::Path(PathError::Nul) | Self::PreconditionFailed | Self::UnknownArchive => {
+                status::reason(self.status())
+            }
             Self::UnreadableDirectory => "No permission to list directory",
             _ => "File not found",
+        }
+    }
+
+    /// A sentence for the error page; empty for that of the status.
+    #[must_use]
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Self::UnknownArchive => {
+                "A directory can be fetched as ?archive=zip, ?archive=tar.gz or ?archive=tar."
+            }
+            _ => "",
         }
     }
 
@@ -215,6 +233,7 @@ impl NotServed {
             Self::NotADirectory => Some("a file, asked for as a directory"),
             Self::ListingDisabled => Some("listings are off"),
             Self::SpecialFile => Some("neither a file nor a directory"),
+            Self::UnknownArchive => Some("there are no archives in the format of the query"),
             Self::PreconditionFailed => None,
             Self::NotFound | Self::UnreadableDirectory => None, // the caller has the error
         }

@@ -148,6 +148,15 @@ impl Config {
 #[must_use]
 pub fn of_site(site: &Site) -> Vec<Bound> {
     vec![
+        number("site.max_archives", site.max_archives, "archives wait"),
+        number("site.max_archive_entries", site.max_archive_entries, "the archive is aborted"),
+        optional(
+            "site.max_archive_size",
+            site.max_archive_size.map(BoundValue::Bytes),
+            "the archive is aborted",
+        ),
+        bytes("site.max_archive_index", site.max_archive_index, "the zip archive is aborted"),
+        number("site.max_archive_depth", site.max_archive_depth, "what is deeper is left out"),
         number("site.max_listing_entries", site.max_listing_entries, "the rest is counted"),
         bytes("site.max_readme_size", site.max_readme_size as u64, "the rest is not shown"),
         number("site.max_ranges", site.max_ranges, "the whole file, with 200"),

@@ -32,6 +32,9 @@ const LISTING_LINE: u64 = 9 * MAX_NAME + 250;
 const LISTING_FIXED: u64 = 32 << 10;
 /// The address space in bytes that each of the four buffers of a large listing reserves.
 const LISTING_BLOCK: u64 = 33 << 20;
+/// A directory above the current entry of an archive, in bytes: its path, and a name.
+#[cfg(feature = "archive")]
+const DIRECTORY_LEVEL: u64 = 5 << 10;
 /// Headers of a response that are the server's own, and the status line, in bytes.
 const RESPONSE_HEAD: u64 = 2 << 10;
 /// The shortest response, in bytes: a status line and Date.
@@ -174,6 +177,12 @@ impl MemoryBounds {
                 let count = site.max_large_listings.max(1) as u64;
                 self.add("directory listing, large", blocks + listing(large) + readme, count);
             }
+        }
+        #[cfg(feature = "archive")]
+        if site.listing && site.archive {
+            let levels = DIRECTORY_LEVEL * site.max_archive_depth as u64;
+            let one = crate::files::archive::MAX_MEMORY + levels + site.max_archive_index as u64;
+            self.add("archive of a directory", one, site.max_archives.max(1) as u64);
         }
         let files = CACHED_FILE * cache.max_files as u64 + 8 * cache.max_remembered_paths as u64;
         let digests = CACHED_DIGEST * cache.max_digests as u64;

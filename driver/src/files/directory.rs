@@ -11,6 +11,8 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use doorstep_core::http1::{Head, Misuse, PreparedErrorPage};
+#[cfg(feature = "archive")]
+use doorstep_core::site::archive::ArchiveFormat;
 use doorstep_core::site::listing::{Filter, View};
 use doorstep_core::site::multipart::Multipart;
 use doorstep_core::site::range::ByteRange;
@@ -33,6 +35,8 @@ use crate::net::{Disconnect, DisconnectDetector};
 use crate::os::{self, Opened, Root, Symlinks};
 use crate::permit_wait::{PermitTimeouts, PermitWait};
 use crate::semaphore::Permit;
+#[cfg(feature = "archive")]
+use crate::semaphore::Semaphore;
 use crate::upload::{Begun, UploadSettings, Uploads};
 
 /// A directory that is served: its root, its settings and its caches.
@@ -41,6 +45,8 @@ pub struct Directory {
     cache: FileCache,
     digest_cache: DigestCache,
     listings: ListingPermits,
+    #[cfg(feature = "archive")]
+    archives: Arc<Semaphore>,
     site: Site,
     cache_limits: CacheLimits,
     /// What clients may store.
@@ -61,6 +67,9 @@ pub enum BodyPlan {
     /// The response has not begun: list this directory ([`Directory::list`]), which may block, and
     /// then call [`Directory::respond_listing`].
     List(Vec<u8>, View, Option<Filter>),
+    /// The response has not begun: send the directory at this path as an archive.
+    #[cfg(feature = "archive")]
+    Archive(Vec<u8>, ArchiveFormat),
     /// The response has not begun, since descriptors (`EMFILE`) or memory are used up: evict a
     /// connection and call [`Directory::respond`] again, and if that fails too,
     /// [`Directory::respond_unavailable`].
@@ -128,6 +137,8 @@ impl Directory {
             cache: FileCache::with_limits(root, &cache_limits),
             digest_cache: DigestCache::new(&cache_limits),
             listings: ListingPermits::new(&site),
+            #[cfg(feature = "archive")]
+            archives: Semaphore::new(site.max_archives, usize::MAX),
             site,
             cache_limits,
             uploads: None,
@@ -208,7 +219,15 @@ impl Directory {
         if self.single_file.is_some() {
             SingleFile::restrict(&mut site);
         }
+        #[cfg(not(feature = "archive"))]
+        {
+            site.archive = false;
+        }
         self.listings = ListingPermits::new(&site);
+        #[cfg(feature = "archive")]
+        {
+            self.archives = Semaphore::new(site.max_archives, usize::MAX);
+        }
         self.cache = FileCache::with_limits(self.cache.root().clone(), &self.cache_limits);
         self.site = site;
     }
@@ -249,11 +268,31 @@ impl Directory {
     /// Waits for the permit of a large listing.
     #[must_use]
     pub fn queue_for_permit(&self, config: &Config) -> PermitWait {
-        self.listings.queue(PermitTimeouts {
+        self.listings.queue(self.permit_timeouts(config))
+    }
+
+    /// Waits for the permit of an archive.
+    #[cfg(feature = "archive")]
+    pub(super) fn queue_for_archive(&self, config: &Config) -> PermitWait {
+        PermitWait::new(&self.archives, self.permit_timeouts(config))
+    }
+
+    fn permit_timeouts(&self, config: &Config) -> PermitTimeouts {
+        PermitTimeouts {
             timeout: self.site.listing_queue_timeout,
             half_close_timeout: self.site.half_close_timeout,
             check_interval: config.disconnect_check_interval,
-        })
+        }
+    }
+
+    #[cfg(feature = "archive")]
+    pub(super) fn root(&self) -> &Root {
+        self.cache.root()
+    }
+
+    #[cfg(feature = "archive")]
+    pub(super) fn site(&self) -> &Site {
+        &self.site
     }
 
     /// Begins the response with the result of [`Directory::list`]. Returns the listing if its bytes
@@ -277,14 +316,7 @@ impl Directory {
                     .sized_body(listed.length())?;
                 Ok(Some(listed))
             }
-            Err(why) => {
-                exchange.log_error(with_path(exchange, &why));
-                match why.not_served() {
-                    Some(not_served) => send_error_page(exchange, not_served)?,
-                    None => exchange.respond_503()?,
-                }
-                Ok(None)
-            }
+            Err(why) => respond_unlisted(exchange, &why).map(|()| None),
         }
     }
 
@@ -439,6 +471,10 @@ impl Directory {
             (ResponsePlan::Listing(path, view), _) => {
                 let filter = Filter::from_head(&exchange.head());
                 return Ok(BodyPlan::List(path.to_vec(), *view, filter));
+            }
+            #[cfg(feature = "archive")]
+            (ResponsePlan::Archive(path, format), _) => {
+                return Ok(BodyPlan::Archive(path.to_vec(), *format));
             }
             (ResponsePlan::ErrorPage(error), _) => {
                 send_error_page(exchange, *error)?;
@@ -598,9 +634,44 @@ pub(super) fn send_error_page(
     });
     let response = error_response(exchange, error);
     match &*NOT_FOUND {
+        _ if !error.explanation().is_empty() => response.error_page(error.explanation()),
         Ok(page) => response.prepared_error_page(page),
         Err(_) => response.error_page(""),
     }
+}
+
+/// Responds that a directory cannot be listed, and logs why.
+pub(super) fn respond_unlisted(
+    exchange: &mut ExchangeState<'_>,
+    why: &ListingError,
+) -> io::Result<()> {
+    exchange.log_error(with_path(exchange, why));
+    match why.not_served() {
+        Some(not_served) => send_error_page(exchange, not_served),
+        None => exchange.respond_503(),
+    }
+}
+
+/// Sends the head of a planned response whose length is not known. A header that every response has
+/// is not sent twice.
+#[cfg(feature = "archive")]
+pub(super) fn begin_streamed(
+    exchange: &mut ExchangeState<'_>,
+    plan: &ResponsePlan<'_>,
+) -> io::Result<()> {
+    let mut headers = Vec::new();
+    plan.fold_headers(&DigestHeaders::default(), (), |(), header| {
+        if let ResponseHeader::Other(name, value) = header
+            && !exchange.outbox.has_default_header(name)
+        {
+            headers.push((name, value.to_vec()));
+        }
+    });
+    let mut response = exchange.respond(plan.status());
+    for (name, value) in headers {
+        response = response.header(name, value);
+    }
+    response.streamed_body()
 }
 
 /// Begins the response with the status of the error, and logs the reason if it has one.
@@ -613,7 +684,7 @@ fn error_response<'a>(exchange: &'a mut ExchangeState<'_>, error: NotServed) -> 
 
 /// An error with the path of the request, for the log.
 #[inline(never)]
-fn with_path(exchange: &ExchangeState<'_>, error: &dyn fmt::Display) -> String {
+pub(super) fn with_path(exchange: &ExchangeState<'_>, error: &dyn fmt::Display) -> String {
     format!("{}: {error}", String::from_utf8_lossy(exchange.head_ref().path()))
 }
 

@@ -8,6 +8,8 @@ use doorstep_core::site::listing::{Filter, View};
 use doorstep_core::site::multipart::{Multipart, Piece};
 use doorstep_core::site::range::ByteRange;
 
+#[cfg(feature = "archive")]
+use super::archive::ArchiveJob;
 use super::pending_digest::{Digests, PendingDigest};
 use super::{BodyPlan, Content, Directory, Listing, ListingError, slice_range};
 use crate::exchange::ExchangeState;
@@ -37,6 +39,9 @@ enum State {
     Digest(Pending<(Box<PendingDigest>, Digests)>),
     /// A directory is being listed.
     List(Box<ListingJob>),
+    /// A directory is sent as an archive.
+    #[cfg(feature = "archive")]
+    Archive(Box<ArchiveJob>),
     /// Nothing is left to do.
     Done,
 }
@@ -124,6 +129,11 @@ impl<'f> FilesJob<'f> {
                 self.state = State::List(Box::new(listing));
                 Ok(None)
             }
+            #[cfg(feature = "archive")]
+            BodyPlan::Archive(path, format) => {
+                self.state = State::Archive(Box::new(ArchiveJob::new(path, format)));
+                Ok(None)
+            }
             BodyPlan::Digest(file) => {
                 let (directory, disconnect) =
                     (self.directory.clone(), disconnect_check(self.directory, exchange));
@@ -199,6 +209,12 @@ impl Job for FilesJob<'_> {
                     None => continue,
                 },
                 State::Upload(upload) => return self.upload(exchange, upload),
+                #[cfg(feature = "archive")]
+                State::Archive(mut archive) => {
+                    let step = archive.step(self.directory, exchange)?;
+                    self.state = State::Archive(archive);
+                    return Ok(step);
+                }
                 State::Done => return Ok(JobStep::Done),
             };
             if let Some(step) = self.carry_out(exchange, plan)? {
@@ -315,7 +331,7 @@ fn send(
 }
 
 /// Checks from another thread whether the client has disconnected.
-fn disconnect_check(
+pub(super) fn disconnect_check(
     directory: &Directory,
     exchange: &ExchangeState<'_>,
 ) -> impl FnMut() -> Option<Disconnect> + Send + 'static {

@@ -3,6 +3,8 @@
 //! [`Files`] makes a [`FilesJob`] for each request. Nothing outside of the root is sent, no cached
 //! file is stale, and a response whose file has changed meanwhile is visibly aborted.
 
+#[cfg(feature = "archive")]
+pub(crate) mod archive;
 mod cache_limits;
 mod change_guard;
 mod digest;

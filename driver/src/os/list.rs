@@ -7,6 +7,7 @@
 //! not asked about a file that belongs to the user of this process and is readable by its owner: no
 //! access control list revokes that. The order is that of the file system; the core sorts.
 
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -62,7 +63,15 @@ impl RootDir {
             if !is_listed || is_never_listed(file_type) || !matches(name)? {
                 return Ok(());
             }
-            let candidate = Candidate { root_dir: self, site, own_uid, dir, path, name: c_name };
+            let candidate = Candidate {
+                root_dir: self,
+                site,
+                own_uid,
+                dir,
+                path,
+                name: c_name,
+                is_denied: Cell::default(),
+            };
             match candidate.classify()? {
                 Some((kind, link, stat)) => {
                     let mut entry = Entry::new(name, kind);
@@ -81,7 +90,7 @@ impl RootDir {
 /// The names stay in the buffer that the system wrote them to.
 #[cfg(target_os = "linux")]
 #[expect(clippy::needless_pass_by_value, reason = "on other systems it is consumed")]
-fn for_each_name(
+pub(super) fn for_each_name(
     directory: OwnedFd,
     mut visit: impl FnMut(BorrowedFd<'_>, &CStr, FileType) -> io::Result<()>,
 ) -> io::Result<()> {
@@ -102,7 +111,7 @@ fn for_each_name(
 }
 
 #[cfg(not(target_os = "linux"))]
-fn for_each_name(
+pub(super) fn for_each_name(
     directory: OwnedFd,
     mut visit: impl FnMut(BorrowedFd<'_>, &CStr, FileType) -> io::Result<()>,
 ) -> io::Result<()> {
@@ -115,24 +124,29 @@ fn for_each_name(
 }
 
 /// An entry that may be listed.
-struct Candidate<'a> {
-    root_dir: &'a RootDir,
-    site: &'a Site,
+pub(super) struct Candidate<'a> {
+    pub(super) root_dir: &'a RootDir,
+    pub(super) site: &'a Site,
     /// The user id of this process, if no other user has the same.
-    own_uid: Option<u32>,
+    pub(super) own_uid: Option<u32>,
     /// The directory, open.
-    dir: BorrowedFd<'a>,
+    pub(super) dir: BorrowedFd<'a>,
     /// Its path from the root.
-    path: &'a [u8],
-    name: &'a CStr,
+    pub(super) path: &'a [u8],
+    pub(super) name: &'a CStr,
+    /// Whether the entry was found not to be listed because this process may not read it.
+    pub(super) is_denied: Cell<bool>,
 }
 
 impl Candidate<'_> {
     /// The kind of the entry, whether it is a link, and its metadata; `None` if it is not listed.
-    fn classify(&self) -> io::Result<Option<(Kind, bool, Stat)>> {
+    pub(super) fn classify(&self) -> io::Result<Option<(Kind, bool, Stat)>> {
         let stat = match statat(self.dir, self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
-            Err(error) => return ignore_inaccessible(error).map(|()| None),
+            Err(error) => {
+                self.is_denied.set(error == Errno::ACCESS);
+                return ignore_inaccessible(error).map(|()| None);
+            }
         };
         let owner_can_read = self.own_uid == Some(stat.st_uid) && stat.st_mode & 0o400 != 0;
         let is_readable = || if owner_can_read { Ok(true) } else { self.is_readable() };
@@ -141,17 +155,13 @@ impl Candidate<'_> {
             FileType::Directory => self
                 .is_listed_directory(is_readable)?
                 .then(|| (Kind::Directory, false, core_stat(&stat))),
-            FileType::Symlink => {
-                match ignore_inaccessible_entry(
-                    self.root_dir.open(&join(self.path, self.name.to_bytes())),
-                )? {
-                    Opened::File(_, stat) => Some((Kind::File, true, stat)),
-                    Opened::Directory(stat) => self
-                        .is_listed_directory(|| self.is_readable())?
-                        .then_some((Kind::Directory, true, stat)),
-                    _ => None,
-                }
-            }
+            FileType::Symlink => match self.open(&join(self.path, self.name.to_bytes()))? {
+                Opened::File(_, stat) => Some((Kind::File, true, stat)),
+                Opened::Directory(stat) => self
+                    .is_listed_directory(|| self.is_readable())?
+                    .then_some((Kind::Directory, true, stat)),
+                _ => None,
+            },
             _ => None,
         };
         Ok(entry)
@@ -162,18 +172,29 @@ impl Candidate<'_> {
         is_readable: impl FnOnce() -> io::Result<bool>,
     ) -> io::Result<bool> {
         let path = join(self.path, self.name.to_bytes());
-        let open = |index: &str| {
-            let index = join(&path, index.as_bytes());
-            ignore_inaccessible_entry(self.root_dir.open(&index)).map(|opened| opened.to_found())
-        };
+        let open =
+            |index: &str| self.open(&join(&path, index.as_bytes())).map(|opened| opened.to_found());
         self.site.lists_directory(&path, open, is_readable)
+    }
+
+    fn open(&self, path: &[u8]) -> io::Result<Opened> {
+        let opened = self.root_dir.open(path);
+        if let Opened::Denied(error) = &opened
+            && Errno::from_io_error(error) == Some(Errno::ACCESS)
+        {
+            self.is_denied.set(true);
+        }
+        ignore_inaccessible_entry(opened)
     }
 
     /// Whether this process may read the entry.
     fn is_readable(&self) -> io::Result<bool> {
         match accessat(self.dir, self.name, Access::READ_OK, AtFlags::EACCESS) {
             Ok(()) => Ok(true),
-            Err(Errno::ACCESS) => Ok(false),
+            Err(Errno::ACCESS) => {
+                self.is_denied.set(true);
+                Ok(false)
+            }
             // An old kernel or a sandbox does not support the call: try to open it.
             Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {
                 match openat(self.dir, self.name, READ_FLAGS, Mode::empty()) {
@@ -211,7 +232,7 @@ fn ignore_inaccessible_entry(opened: Opened) -> io::Result<Opened> {
 }
 
 /// The user id of this process; `None` if users without an id in this namespace have the same.
-fn own_uid() -> Option<u32> {
+pub(super) fn own_uid() -> Option<u32> {
     Some(geteuid().as_raw()).filter(|&uid| uid != OVERFLOW_UID)
 }
 
@@ -223,7 +244,7 @@ const READ_BYTES: usize = 32 << 10;
 const OVERFLOW_UID: u32 = 65534;
 
 /// Whether the kind of an entry is never listed. Some file systems do not report it (`Unknown`).
-fn is_never_listed(kind: FileType) -> bool {
+pub(super) fn is_never_listed(kind: FileType) -> bool {
     !matches!(
         kind,
         FileType::RegularFile | FileType::Directory | FileType::Symlink | FileType::Unknown

@@ -46,6 +46,8 @@ mod service_manager;
 mod spawn;
 mod spawn_error;
 mod stopwatch;
+#[cfg(feature = "archive")]
+mod tree;
 mod upload_dir;
 mod walk;
 
@@ -76,6 +78,8 @@ pub(crate) use spawn::set_defer_accept;
 pub use spawn::{bytes_acked, set_inherited_cloexec};
 pub use spawn_error::{SpawnError, SpawnStage};
 pub use stopwatch::{POLL_INTERVAL, Stopwatch};
+#[cfg(feature = "archive")]
+pub(crate) use tree::TreeEntry;
 pub(crate) use upload_dir::{Existing, PublishError, TemporaryFile, UploadDir};
 
 /// Whether an error means that descriptors, memory, disk space, threads or processes are used up.

@@ -15,7 +15,7 @@ use super::dates::{Dates, Moment};
 use super::name::Name;
 use super::shown::{push_lines, push_name, push_path, push_text};
 use super::style::{HTML_HEAD, STYLE};
-use super::{Column, Entry, Filter, Kind, Page, Readme, Rows, View, upload_form};
+use super::{Column, Entry, Filter, Kind, Page, Readme, Rows, View, archive_form, upload_form};
 use crate::bytes::push_decimal;
 use crate::page::escape_html;
 
@@ -75,8 +75,9 @@ pub(super) fn render(out: &mut Vec<u8>, page: &Page<'_>, rows: &Rows) {
 fn controls(out: &mut Vec<u8>, page: &Page<'_>, rows: &Rows) {
     out.extend_from_slice(b"<div>\n");
     filter_form(out, rows);
-    // Each control checks for itself whether it is shown, by `page.site` and `page.path`.
-    // archive_form::render(out, page, rows);
+    if page.site.archive && !rows.is_empty() {
+        archive_form::render(out);
+    }
     out.extend_from_slice(b"</div>\n");
     if page.takes_uploads {
         upload_form::render(out);

@@ -24,6 +24,7 @@
 //! ```
 
 mod age;
+mod archive_form;
 mod dates;
 mod filter;
 mod html;
