@@ -21,7 +21,7 @@ use regex::Regex;
 use support::{RUNTIMES, doorstep, text};
 
 /// The fields that bound nothing, or have bounds of their own.
-const NOT_BOUNDS: [&str; 29] = [
+const NOT_BOUNDS: [&str; 30] = [
     "listen.reuse_port",
     "config.limits",
     "config.timeouts",
@@ -31,6 +31,7 @@ const NOT_BOUNDS: [&str; 29] = [
     "config.error_pages",
     "config.trusted_proxies",
     "config.prefix",
+    "config.transfers",
     "config.https_redirect",
     "site.index",
     "site.listing",

@@ -65,6 +65,7 @@ pub mod semaphore;
 pub mod shutdown;
 pub mod shutdown_handle;
 mod stop_signal;
+pub mod transfers;
 mod with_observer;
 
 pub use access_log::AccessLog;
@@ -86,6 +87,7 @@ pub use observer::{Observer, ShutdownReport, notify_observer};
 pub use shutdown::{GracefulShutdown, ShutdownSchedule};
 pub use shutdown_handle::ShutdownHandle;
 pub use stop_signal::Stopping;
+pub use transfers::{Direction, Transfer, Transfers};
 pub use with_observer::WithObserver;
 
 #[cfg(doctest)]

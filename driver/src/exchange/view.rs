@@ -19,6 +19,7 @@ use crate::net::PeerState;
 use crate::observer::notify_observer;
 use crate::os;
 use crate::request_number::RequestNumber;
+use crate::transfers::ExchangeTransfers;
 
 /// A request as a handler sees it: its head, the client, and the state of the response. Each front
 /// end's `Exchange` dereferences to it, and adds the methods that respond.
@@ -64,6 +65,8 @@ pub struct ExchangeView<'a> {
     pub(super) identity: Identity,
     /// What trusted proxies report about the client, if they do.
     pub(super) client: Option<forwarded::Client>,
+    /// What is reported of the exchange while it is in progress, if anything is.
+    pub(super) transfers: Option<Box<ExchangeTransfers>>,
 }
 
 /// Whose request it is.
@@ -94,6 +97,15 @@ impl<'a> ExchangeView<'a> {
     #[must_use]
     pub fn head(&self) -> Head<'a> {
         self.head
+    }
+
+    /// Counts bytes of the response's body, if it is listed.
+    pub(super) fn count_download(&self, bytes: u64) {
+        if let Some(transfers) = &self.transfers
+            && let Some(download) = &transfers.download
+        {
+            download.transfer().add(bytes);
+        }
     }
 
     /// The head without a copy of its offsets.
