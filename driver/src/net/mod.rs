@@ -20,7 +20,7 @@ mod trusted_proxies;
 mod unix;
 
 pub use acceptor::Acceptor;
-pub use addresses::{url, urls};
+pub use addresses::{reachable, url, urls};
 pub use inherited::{InheritedListener, inherited_listeners, stderr_is_connection, stdin_stream};
 pub use listen::{
     BindError, BindOptions, DEFAULT_BACKLOG, bind, bind_all, bind_all_with, bind_with,
