@@ -16,7 +16,7 @@ use doorstep_driver::cgi::CgiSettings;
 use doorstep_driver::net::{Listener, TrustedProxies};
 use doorstep_driver::os::{self, Opened, Root, Symlinks};
 
-use crate::arguments::{Arguments, BindAddress, LogTargets, Protocol, Runtime};
+use crate::arguments::{Arguments, BindAddress, LogTargets, Protocol, Runtime, TerminalOptions};
 use crate::auth;
 use crate::containment::Containment;
 use crate::failure::Failure;
@@ -53,6 +53,7 @@ pub(crate) struct CommandConfig {
     pub(crate) print_limits: bool,
     pub(crate) access_log: bool,
     pub(crate) logs: LogTargets,
+    pub(crate) terminal: TerminalOptions,
     pub(crate) site: Site,
     pub(crate) symlinks: Symlinks,
     /// The value of the Server header; empty omits the header, `None` is the default.
@@ -142,6 +143,7 @@ impl CommandConfig {
             print_limits: limits.limits,
             access_log: !arguments.quiet,
             logs,
+            terminal: arguments.terminal,
             site,
             symlinks,
             server_header,

@@ -20,6 +20,7 @@ mod run;
 mod runtime;
 mod service_manager;
 mod signals;
+mod terminal;
 #[cfg(feature = "tls")]
 mod tls;
 

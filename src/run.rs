@@ -25,6 +25,7 @@ use crate::reports::Reports;
 use crate::runtime::{RuntimeServer, Served};
 use crate::service_manager::Manager;
 use crate::signals::{Reload, Signals};
+use crate::terminal::Terminal;
 
 /// Memory that must be available at the start, in bytes, mostly for the stacks of threads. With less,
 /// a later allocation would abort the process.
@@ -75,7 +76,7 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     let (kill_wait, log_timeout) = (server_config.kill_wait, log_flush_timeout(&server_config));
     let exit_time = ShutdownSchedule::new(&server_config).killed.saturating_add(log_timeout);
     let (mut banner, mut reports, mut reload) = (Banner::default(), Reports::default(), Vec::new());
-    let mut manager = Manager::default();
+    let (mut manager, mut terminal) = (Manager::default(), Terminal::default());
     let (server, signals) = match source {
         Source::Listen(signals, inherited) => {
             let listening = listen::listen(config, inherited)?;
@@ -83,6 +84,9 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
             reload.extend(listening.reload);
             server_config.https_redirect = listening.https_redirect;
             manager = Manager::from_env();
+            terminal = Terminal::new(config);
+            server_config.transfers = terminal.transfers();
+            terminal.open_browser(config, &banner);
             let server = S::new(listening.listeners, server_config).map_err(Failure::Serve)?;
             (Served::Listeners(server), Some(signals))
         }
@@ -98,15 +102,17 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     let cgi = cgi.transpose().map_err(no_directory)?;
     config.containment.enter(&config.root, config.cgi.as_ref())?;
 
-    let logs = Logs::open(config)?;
+    let logs = Logs::open(config, &terminal)?;
     reports.go_to(logs.reporter());
+    terminal.complete(config, &mut banner);
+    terminal.start(logs.reporter())?;
     if let (Some(signals), Served::Listeners(server)) = (signals, &server) {
         let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
         reload.extend(logs.reload(config));
         reload.extend(manager.reload());
         reload.extend(config.auth.as_ref().and_then(|it| auth::reload(it, logs.reporter())));
-        let exit = ExitTimer { after: exit_time, processes: processes.clone(), kill_wait };
-        handle_signals(signals, server.shutdown_handle(), processes, kill_wait, reload, exit)?;
+        let exit = ExitTimer { after: exit_time, processes, kill_wait };
+        handle_signals(signals, server.shutdown_handle(), reload, exit, &terminal)?;
         manager.watch(server.shutdown_handle())?;
     }
     if config.auth.is_some()
@@ -120,7 +126,8 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
         None => serve_handler(server, files, config, observer, workers),
         Some(cgi) => serve_handler(server, cgi.with_fallback(files), config, observer, workers),
     };
-    logs.close(log_timeout); // a stuck reader does not delay the exit any longer
+    let is_flushed = logs.close(log_timeout); // a stuck reader does not delay the exit any longer
+    terminal.close(is_flushed);
     served.map_err(Failure::Serve)
 }
 
@@ -192,17 +199,21 @@ impl ExitTimer {
     }
 }
 
-/// From here on the first signal shuts the server down, and the second one kills the `processes`.
+/// From here on the first signal shuts the server down, and the second one kills the processes of `exit`.
 /// SIGHUP calls `reload`.
 fn handle_signals(
     signals: Signals,
     shutdown: ShutdownHandle,
-    processes: Option<ProcessLimit>,
-    kill_wait: Duration,
     reload: Vec<Reload>,
     exit: ExitTimer,
+    terminal: &Terminal,
 ) -> Result<(), Failure> {
+    let (processes, kill_wait) = (exit.processes.clone(), exit.kill_wait);
+    let print_interrupted = terminal.interrupt_printer();
     let shut_down = move |is_interrupt: bool| {
+        if is_interrupt {
+            print_interrupted();
+        }
         exit.start();
         shutdown.stop();
         if is_interrupt {

@@ -13,6 +13,7 @@ mod limits;
 mod logging;
 mod proxies;
 mod sockets;
+mod terminal;
 #[cfg(feature = "tls")]
 mod tls;
 mod usage_error;
@@ -36,6 +37,7 @@ pub(crate) use logging::LogTargets;
 use proxies::ProxyOptions;
 pub(crate) use sockets::BindAddress;
 use sockets::SocketOptions;
+pub(crate) use terminal::TerminalOptions;
 #[cfg(feature = "tls")]
 pub(crate) use tls::TlsOptions;
 
@@ -137,6 +139,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     pub(crate) logs: LogOptions,
+
+    #[command(flatten)]
+    pub(crate) terminal: TerminalOptions,
 }
 
 impl Arguments {

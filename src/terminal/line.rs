@@ -50,15 +50,8 @@ enum Part {
 const PARTS: [Part; 6] =
     [Part::Client, Part::Bar, Part::Percent, Part::Amount, Part::Rate, Part::Left];
 /// The parts in the order in which they are left out if there is no room for the names.
-const LEAST_IMPORTANT: [Part; 7] = [
-    Part::Bar,
-    Part::Amount,
-    Part::Left,
-    Part::Percent,
-    Part::Client,
-    Part::Rate,
-    Part::LeftShort,
-];
+const LEAST_IMPORTANT: [Part; 7] =
+    [Part::Bar, Part::Amount, Part::Left, Part::Percent, Part::Client, Part::Rate, Part::LeftShort];
 /// The columns of a bar.
 const BAR: usize = 20;
 /// The columns that the longest name should have, if it needs them.
@@ -204,7 +197,11 @@ fn shorten(text: &str, width: usize, style: Style) -> String {
             break;
         }
         used += columns;
-        if from_begin { begin.push(next) } else { end.insert(0, next) }
+        if from_begin {
+            begin.push(next)
+        } else {
+            end.insert(0, next)
+        }
         from_begin = !from_begin;
     }
     begin + mark + &end
@@ -227,7 +224,12 @@ mod tests {
         let mut upload = row("notes.txt", "2001:db8::17", Some(301 << 20), Some(0.2));
         upload.direction = Direction::Upload;
         vec![
-            row("holiday in the mountains 2026.mkv", "192.168.1.20", Some(1 << 30), Some(12.3 * mib)),
+            row(
+                "holiday in the mountains 2026.mkv",
+                "192.168.1.20",
+                Some(1 << 30),
+                Some(12.3 * mib),
+            ),
             row("cgi-bin", "192.168.1.7", None, Some(5000.0)),
             upload,
         ]
@@ -240,26 +242,35 @@ mod tests {
 
     #[test]
     fn a_wide_terminal_shows_everything() {
-        assert_eq!(lines(&rows(), 0, 130, PLAIN), [
-            "  ↓ holiday in the mountains 2026.mkv  192.168.1.20  ━━━━━┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄      29%  300 MiB of 1.00 GiB   12.3 MiB/s  59s left",
-            "  ↓ cgi-bin                            192.168.1.7                         300 MiB                        4.88 KiB/s",
-            "  ↑ notes.txt                          2001:db8::17  ━━━━━━━━━━━━━━━━━━━┄      99%   300 MiB of 301 MiB      stalled",
-        ]);
+        assert_eq!(
+            lines(&rows(), 0, 130, PLAIN),
+            [
+                "  ↓ holiday in the mountains 2026.mkv  192.168.1.20  ━━━━━┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄      29%  300 MiB of 1.00 GiB   12.3 MiB/s  59s left",
+                "  ↓ cgi-bin                            192.168.1.7                         300 MiB                        4.88 KiB/s",
+                "  ↑ notes.txt                          2001:db8::17  ━━━━━━━━━━━━━━━━━━━┄      99%   300 MiB of 301 MiB      stalled",
+            ]
+        );
     }
 
     #[test]
     fn a_narrow_terminal_shows_what_matters_below_each_other() {
-        assert_eq!(lines(&rows(), 0, 80, PLAIN), [
-            "  ↓ holiday in th…s 2026.mkv  192.168.1.20      29%   12.3 MiB/s  59s left",
-            "  ↓ cgi-bin                   192.168.1.7   300 MiB   4.88 KiB/s",
-            "  ↑ notes.txt                 2001:db8::17      99%      stalled",
-        ]);
-        assert_eq!(lines(&rows(), 2, 60, PLAIN), [
-            "  ↓ holiday in t… 2026.mkv  192.168.1.20   12.3 MiB/s  59s",
-            "  ↓ cgi-bin                 192.168.1.7    4.88 KiB/s",
-            "  ↑ notes.txt               2001:db8::17      stalled",
-            "    and 2 more",
-        ]);
+        assert_eq!(
+            lines(&rows(), 0, 80, PLAIN),
+            [
+                "  ↓ holiday in th…s 2026.mkv  192.168.1.20      29%   12.3 MiB/s  59s left",
+                "  ↓ cgi-bin                   192.168.1.7   300 MiB   4.88 KiB/s",
+                "  ↑ notes.txt                 2001:db8::17      99%      stalled",
+            ]
+        );
+        assert_eq!(
+            lines(&rows(), 2, 60, PLAIN),
+            [
+                "  ↓ holiday in t… 2026.mkv  192.168.1.20   12.3 MiB/s  59s",
+                "  ↓ cgi-bin                 192.168.1.7    4.88 KiB/s",
+                "  ↑ notes.txt               2001:db8::17      stalled",
+                "    and 2 more",
+            ]
+        );
     }
 
     #[test]

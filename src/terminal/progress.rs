@@ -24,7 +24,9 @@ const MAX_TICK: Duration = Duration::from_secs(2);
 /// How long a transfer takes before it is shown.
 const MIN_AGE: Duration = Duration::from_secs(1);
 /// The time, in seconds, after which what was transferred counts 1/e in the rate.
-const MEMORY: f64 = 3.0;
+const MEMORY: f64 = 5.0;
+/// How long nothing is transferred before it is called stalled.
+const STALLED: Duration = Duration::from_secs(10);
 
 /// Starts the thread.
 pub(super) fn start(transfers: Transfers, screen: Screen, style: Style) -> io::Result<()> {
@@ -36,8 +38,7 @@ pub(super) fn start(transfers: Transfers, screen: Screen, style: Style) -> io::R
             meters.update(&list, Instant::now());
             let (columns, rows) = screen::size();
             let lines = lines(&list, &meters, columns, rows, style);
-            let widths = lines.iter().map(|line| screen::width(line)).collect();
-            screen.draw(&lines, widths);
+            screen.draw(&lines);
             match list.is_empty() {
                 true => begins.wait(),
                 false => thread::sleep(TICK),
@@ -118,6 +119,8 @@ struct Meter {
     bytes: u64,
     /// How long it was seen, without the time in which the process was suspended.
     age: Duration,
+    /// The time since bytes were last seen.
+    quiet: Duration,
     /// Bytes and seconds, the older the less.
     recent: (f64, f64),
 }
@@ -134,7 +137,7 @@ impl Meters {
             let bytes = transfer.bytes();
             let age = now.saturating_duration_since(transfer.started()).min(TICK);
             let meter = match before.remove(&transfer.number()) {
-                None => Meter { bytes, age, recent: (0.0, 0.0) },
+                None => Meter { bytes, age, quiet: Duration::ZERO, recent: (0.0, 0.0) },
                 Some(mut meter) => {
                     meter.advance(bytes, step);
                     meter
@@ -149,12 +152,21 @@ impl Meters {
     }
 
     fn rate(&self, transfer: &Transfer) -> Option<f64> {
-        let (bytes, time) = self.by_number.get(&transfer.number())?.recent;
-        (time > 0.0).then(|| bytes / time)
+        self.by_number.get(&transfer.number())?.rate()
     }
 }
 
 impl Meter {
+    /// Bytes per second; 0 if it is stalled. `None` if nothing was seen yet: a client that reads slowly
+    /// leaves much in the buffers of the system.
+    fn rate(&self) -> Option<f64> {
+        let (bytes, time) = self.recent;
+        match self.quiet >= STALLED {
+            true => Some(0.0),
+            false => (bytes > 0.0 && time > 0.0).then(|| bytes / time),
+        }
+    }
+
     fn advance(&mut self, bytes: u64, step: Duration) {
         let moved = bytes.saturating_sub(self.bytes);
         self.bytes = bytes;
@@ -162,6 +174,7 @@ impl Meter {
             return;
         }
         self.age += step;
+        self.quiet = if moved > 0 { Duration::ZERO } else { self.quiet + step };
         let seconds = step.as_secs_f64();
         let kept = (-seconds / MEMORY).exp();
         self.recent = (self.recent.0 * kept + moved as f64, self.recent.1 * kept + seconds);
@@ -188,33 +201,40 @@ mod tests {
         }
     }
 
+    fn meter(bytes: u64, recent: (f64, f64)) -> Meter {
+        Meter { bytes, age: TICK, quiet: Duration::ZERO, recent }
+    }
+
     /// The rate after so many bytes in each step.
-    fn rate(steps: impl IntoIterator<Item = (u64, Duration)>) -> f64 {
-        let mut meter = Meter { bytes: 1 << 30, age: Duration::ZERO, recent: (0.0, 0.0) };
+    fn rate(steps: impl IntoIterator<Item = (u64, Duration)>) -> Option<f64> {
+        let mut meter = meter(1 << 30, (0.0, 0.0));
         for (moved, step) in steps {
             meter.advance(meter.bytes + moved, step);
         }
-        meter.recent.0 / meter.recent.1
+        meter.rate()
     }
 
     #[test]
     fn the_rate_is_that_of_the_last_seconds() {
-        assert!((rate((0..40).map(|_| (250, TICK))) - 1000.0).abs() < 1e-6);
-        assert!((rate([(1000, TICK), (0, TICK), (1000, TICK), (0, TICK)]) - 2000.0).abs() < 200.0);
+        let steady = rate((0..40).map(|_| (250, TICK))).unwrap();
+        assert!((steady - 1000.0).abs() < 1e-6);
+        let bursts = [(1000, TICK), (0, TICK), (1000, TICK), (0, TICK)];
+        assert!((rate(bursts).unwrap() - 2000.0).abs() < 200.0);
         let slower = (0..400).map(|n| (if n < 360 { 25_000 } else { 250 }, TICK));
-        assert!(rate(slower) < 6_000.0, "10 seconds later");
+        assert!(rate(slower).unwrap() < 20_000.0, "10 seconds later");
         let stalled = (0..400).map(|n| (if n < 200 { 250 } else { 0 }, TICK));
-        assert!(rate(stalled) < 1.0);
+        assert_eq!(rate(stalled), Some(0.0));
+        assert_eq!(rate((0..8).map(|_| (0, TICK))), None, "it may be in buffers");
     }
 
     #[test]
     fn time_in_which_the_process_was_suspended_does_not_count() {
         let mut meters = Meters { at: Some(Instant::now()), ..Meters::default() };
         let begin = Instant::now();
-        meters.by_number.insert(0, Meter { bytes: 0, age: TICK, recent: (250.0, 0.25) });
+        meters.by_number.insert(0, meter(0, (250.0, 0.25)));
         meters.update(&[], begin + Duration::from_secs(3600));
         assert!(meters.by_number.is_empty() && meters.at.is_none());
-        let mut meter = Meter { bytes: 0, age: TICK, recent: (250.0, 0.25) };
+        let mut meter = meter(0, (250.0, 0.25));
         meter.advance(1 << 20, Duration::ZERO);
         assert_eq!((meter.bytes, meter.age, meter.recent), (1 << 20, TICK, (250.0, 0.25)));
     }

@@ -30,8 +30,8 @@ pub(crate) struct Screen(Arc<Mutex<Drawn>>);
 #[derive(Default)]
 struct Drawn {
     bar: Option<ProgressBar>,
-    /// The columns that each line takes.
-    widths: Vec<usize>,
+    /// The number of lines.
+    lines: usize,
     /// The columns of the terminal when they were drawn.
     columns: usize,
     /// Nothing is drawn for now.
@@ -42,15 +42,16 @@ struct Drawn {
 
 impl Screen {
     /// Draws `lines` in place of those before. Nothing is drawn while the process is in the background.
-    pub(super) fn draw(&self, lines: &[String], widths: Vec<usize>) {
+    pub(super) fn draw(&self, lines: &[String]) {
         let mut drawn = self.lock();
         drawn.forget_if_resized();
         if drawn.is_closed || drawn.is_hidden || lines.is_empty() || !is_foreground() {
             drawn.erase();
             return;
         }
-        (drawn.widths, drawn.columns) = (widths, size().0);
+        (drawn.lines, drawn.columns) = (lines.len(), size().0);
         drawn.bar.get_or_insert_with(new_bar).set_message(lines.join("\n"));
+        to_line_start();
     }
 
     /// Calls `write` while the lines are taken away.
@@ -58,7 +59,11 @@ impl Screen {
         let mut drawn = self.lock();
         drawn.forget_if_resized();
         match &drawn.bar {
-            Some(bar) if is_foreground() => bar.suspend(write),
+            Some(bar) if is_foreground() => {
+                let written = bar.suspend(write);
+                to_line_start();
+                written
+            }
             _ => write(),
         }
     }
@@ -108,29 +113,40 @@ impl Drawn {
         }
     }
 
-    /// After a terminal was made narrower, most have wrapped the lines: they take more rows than they
-    /// did, which are cleared here. Then nothing is drawn.
+    /// After a terminal has another width, most have wrapped the lines anew, and they take other rows than
+    /// they did, which are cleared here. Then nothing is drawn.
     fn forget_if_resized(&mut self) {
         let columns = size().0;
         if self.columns == columns {
             return;
         }
         let Some(bar) = self.bar.take() else { return };
-        if columns > self.columns || !reflows() || !is_foreground() {
-            bar.finish_and_clear();
-            return;
+        if !is_foreground() {
+            return forget(&bar);
+        }
+        if !reflows() {
+            return bar.finish_and_clear();
         }
         forget(&bar);
-        let above = rows(&self.widths, columns).saturating_sub(1);
+        let above = rows_above(self.lines, self.columns, columns);
         let up = if above > 0 { format!("\x1b[{above}A") } else { String::new() };
         let mut stderr = io::stderr().lock();
         let _ = write!(stderr, "{up}\r\x1b[J").and_then(|()| stderr.flush());
     }
 }
 
-/// The rows that lines of these widths take in a terminal with so many columns.
-fn rows(widths: &[usize], columns: usize) -> usize {
-    widths.iter().map(|width| width.div_ceil(columns.max(1)).max(1)).sum()
+/// The rows above the cursor that the lines take after the width has changed from `before`. The cursor is at
+/// the start of the last line. indicatif fills each line with spaces and writes no line ends: to the
+/// terminal they are one line.
+fn rows_above(lines: usize, before: usize, columns: usize) -> usize {
+    lines.saturating_sub(1) * before / columns.max(1)
+}
+
+/// Moves the cursor to the start of the last line. At its end, what the terminal echoes (`^C`, `^Z`) would
+/// be on a line below it, which is not counted when lines are taken away.
+fn to_line_start() {
+    let mut stderr = io::stderr().lock();
+    let _ = stderr.write_all(b"\r").and_then(|()| stderr.flush());
 }
 
 /// Ends `bar`, and leaves the terminal as it is.
@@ -148,9 +164,7 @@ fn new_bar() -> ProgressBar {
 /// The columns and rows of the terminal of stderr.
 pub(super) fn size() -> (usize, usize) {
     match tcgetwinsize(io::stderr().as_fd()) {
-        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
-            (size.ws_col.into(), size.ws_row.into())
-        }
+        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col.into(), size.ws_row.into()),
         _ => USUAL_SIZE,
     }
 }
@@ -214,11 +228,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_are_wrapped_take_more_rows() {
-        assert_eq!(rows(&[79, 79, 10], 80), 3);
-        assert_eq!(rows(&[79, 60, 10], 60), 4);
-        assert_eq!(rows(&[79, 0], 20), 5);
-        assert_eq!(rows(&[3], 0), 3);
+    fn lines_take_other_rows_after_the_width_has_changed() {
+        assert_eq!(rows_above(4, 80, 60), 4);
+        assert_eq!(rows_above(4, 60, 120), 1);
+        assert_eq!(rows_above(3, 60, 120), 1);
+        assert_eq!((rows_above(1, 80, 60), rows_above(2, 3, 0)), (0, 3));
     }
 
     #[test]

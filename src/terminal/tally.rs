@@ -40,7 +40,7 @@ impl Tally {
     /// Counts a response.
     pub(crate) fn log(&self, record: &Record<'_>) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.add(record.client.ip().to_canonical(), record.body_bytes_sent.unwrap_or(0));
+        counts.add(record.remote_addr.ip().to_canonical(), record.body_bytes_sent.unwrap_or(0));
     }
 
     /// The last line.

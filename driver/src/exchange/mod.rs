@@ -156,7 +156,8 @@ impl<'a> ExchangeState<'a> {
         redirected.view.identity = view.identity.clone();
         redirected.view.transfers = view.transfers.take();
         let responded = respond(&mut redirected);
-        let ExchangeView { sent, disconnected, timed_out, aborted, transfers, .. } = redirected.view;
+        let ExchangeView { sent, disconnected, timed_out, aborted, transfers, .. } =
+            redirected.view;
         (view.sent, view.transfers) = (sent, transfers);
         (view.disconnected, view.timed_out, view.aborted) = (disconnected, timed_out, aborted);
         responded
