@@ -60,6 +60,8 @@ mod shutdown;
 #[cfg(feature = "tls")]
 #[path = "runtimes/tls.rs"]
 mod tls;
+#[path = "runtimes/transfers.rs"]
+mod transfers;
 #[path = "runtimes/unix_sockets.rs"]
 mod unix_sockets;
 #[path = "runtimes/waiting.rs"]
