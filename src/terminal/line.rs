@@ -245,9 +245,9 @@ mod tests {
         assert_eq!(
             lines(&rows(), 0, 130, PLAIN),
             [
-                "  ↓ holiday in the mountains 2026.mkv  192.168.1.20  ━━━━━┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄      29%  300 MiB of 1.00 GiB   12.3 MiB/s  59s left",
-                "  ↓ cgi-bin                            192.168.1.7                         300 MiB                        4.88 KiB/s",
-                "  ↑ notes.txt                          2001:db8::17  ━━━━━━━━━━━━━━━━━━━┄      99%   300 MiB of 301 MiB      stalled",
+                "  ↓ holiday in the mountains 2026.mkv  192.168.1.20  ━━━━━┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄      29%  300 MiB of 1.00 GiB  12.3 MiB/s  59s left",
+                "  ↓ cgi-bin                            192.168.1.7                         300 MiB                       4.88 KiB/s",
+                "  ↑ notes.txt                          2001:db8::17  ━━━━━━━━━━━━━━━━━━━┄      99%   300 MiB of 301 MiB     stalled",
             ]
         );
     }
@@ -257,17 +257,17 @@ mod tests {
         assert_eq!(
             lines(&rows(), 0, 80, PLAIN),
             [
-                "  ↓ holiday in th…s 2026.mkv  192.168.1.20      29%   12.3 MiB/s  59s left",
-                "  ↓ cgi-bin                   192.168.1.7   300 MiB   4.88 KiB/s",
-                "  ↑ notes.txt                 2001:db8::17      99%      stalled",
+                "  ↓ holiday in the …tains 2026.mkv  192.168.1.20      29%  12.3 MiB/s  59s left",
+                "  ↓ cgi-bin                         192.168.1.7   300 MiB  4.88 KiB/s",
+                "  ↑ notes.txt                       2001:db8::17      99%     stalled",
             ]
         );
         assert_eq!(
             lines(&rows(), 2, 60, PLAIN),
             [
-                "  ↓ holiday in t… 2026.mkv  192.168.1.20   12.3 MiB/s  59s",
-                "  ↓ cgi-bin                 192.168.1.7    4.88 KiB/s",
-                "  ↑ notes.txt               2001:db8::17      stalled",
+                "  ↓ holiday in t…ns 2026.mkv  192.168.1.20  12.3 MiB/s  59s",
+                "  ↓ cgi-bin                   192.168.1.7   4.88 KiB/s",
+                "  ↑ notes.txt                 2001:db8::17     stalled",
                 "    and 2 more",
             ]
         );
