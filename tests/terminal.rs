@@ -245,26 +245,31 @@ fn a_server_that_no_shell_could_let_go_on_is_not_suspended() {
 
 #[test]
 fn no_progress_and_no_colours_where_they_are_not_wanted() {
-    let escape_sequences = |options: &[&str], variables: &[(&str, &str)]| {
+    // Whether there are any escape sequences, and whether there are colours.
+    let escape_sequences = |is_shown: bool, options: &[&str], variables: &[(&str, &str)]| {
         let root = root();
         let mut terminal = Terminal::serve(root.path(), options, variables, 80);
         let client = download(&terminal);
-        thread::sleep(Duration::from_millis(1500)); // it would be shown by then
-        let has_line = terminal.screen().contains("large file.bin  127.0.0.1");
+        let line = "  ↓ large file.bin  127.0.0.1";
+        match is_shown {
+            true => _ = terminal.wait_for(line, &[]),
+            false => thread::sleep(Duration::from_millis(1500)), // it would be shown by then
+        }
+        assert_eq!(terminal.screen().contains(line), is_shown, "{options:?} {variables:?}");
         client.reset();
         terminal.wait_for(" cut", &[]);
         terminal.press(INTERRUPT);
         assert!(terminal.wait().success());
         let bytes = text(&terminal.bytes());
-        let (any, colors) = (bytes.contains('\x1b'), regex::Regex::new("\x1b\\[[0-9;]+m"));
-        (has_line, any, colors.expect("it is a pattern").is_match(&bytes))
+        let colors = regex::Regex::new("\x1b\\[[0-9;]+m").expect("it is a pattern");
+        (bytes.contains('\x1b'), colors.is_match(&bytes))
     };
-    assert_eq!(escape_sequences(&[], &[]), (true, true, true));
-    assert_eq!(escape_sequences(&[], &[("NO_COLOR", "1")]), (true, true, false));
-    assert_eq!(escape_sequences(&["--no-progress"], &[]), (false, true, true));
-    let plain = (false, false, false);
-    assert_eq!(escape_sequences(&["--no-progress"], &[("NO_COLOR", "1")]), plain);
-    assert_eq!(escape_sequences(&[], &[("TERM", "dumb")]), plain);
+    assert_eq!(escape_sequences(true, &[], &[]), (true, true));
+    assert_eq!(escape_sequences(true, &[], &[("NO_COLOR", "1")]), (true, false));
+    assert_eq!(escape_sequences(false, &["--no-progress"], &[]), (true, true));
+    let no_color = [("NO_COLOR", "1")];
+    assert_eq!(escape_sequences(false, &["--no-progress"], &no_color), (false, false));
+    assert_eq!(escape_sequences(false, &[], &[("TERM", "dumb")]), (false, false));
 }
 
 #[test]
@@ -297,12 +302,13 @@ fn the_browser_opens_the_url_or_a_line_says_why_not() {
     let programs = tempfile::tempdir().expect("there is room");
     fs::set_permissions(programs.path(), fs::Permissions::from_mode(0o777)).expect("it is ours");
     let opener = programs.path().join("xdg-open");
-    let run = |script: &str, variables: &[(&str, &str)]| {
+    let run_with = |script: &str, variables: &[(&str, &str)], errors: Option<&Path>| {
         fs::write(&opener, format!("#!/bin/sh\n{script}\n")).expect("it can be written");
         fs::set_permissions(&opener, fs::Permissions::from_mode(0o755)).expect("it is ours");
         let program = doorstep(&[]).get_program().to_owned();
         let mut command = as_user(65534, &program);
         command.args(["0", "--bind=127.0.0.1", "--open", "-d"]).arg(root.path());
+        errors.into_iter().for_each(|errors| _ = command.arg("--error-log").arg(errors));
         for name in ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_DISTRO_NAME"] {
             command.env_remove(name);
         }
@@ -310,6 +316,7 @@ fn the_browser_opens_the_url_or_a_line_says_why_not() {
         command.env("PATH", path).envs(variables.iter().copied());
         support::Server::start(&mut command)
     };
+    let run = |script: &str, variables: &[(&str, &str)]| run_with(script, variables, None);
     let opened = programs.path().join("opened");
     let script = format!("echo \"$1\" > '{0}.new'; mv '{0}.new' '{0}'", opened.display());
     let mut server = run(&script, &[("DISPLAY", ":9")]);
@@ -327,14 +334,18 @@ fn the_browser_opens_the_url_or_a_line_says_why_not() {
     assert!(line.starts_with(expected) && line.ends_with("/ yourself\n"), "{line}");
     assert_eq!(line.lines().count(), 1);
 
-    let failed = programs.path().join("failed");
-    let script = format!("touch '{}'; exit 3", failed.display());
-    let mut server = run(&script, &[("DISPLAY", ":9")]);
-    while !failed.exists() {
+    let errors = programs.path().join("errors");
+    let script = "exit 3";
+    let mut server = run_with(script, &[("DISPLAY", ":9")], Some(&errors));
+    let mut log = String::new();
+    for _ in 0..1000 {
+        log = fs::read_to_string(&errors).expect("the server has made it");
+        if !log.is_empty() {
+            break;
+        }
         thread::sleep(Duration::from_millis(10));
     }
-    thread::sleep(Duration::from_millis(300)); // it is waited for by a thread
-    assert_eq!(server.get("/a.txt").status, 200);
-    let log = text(&server.end("TERM").stderr);
     assert!(log.contains("--open: xdg-open has failed (exit status: 3); open http://"), "{log}");
+    assert_eq!(server.get("/a.txt").status, 200);
+    server.end("TERM");
 }

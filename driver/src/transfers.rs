@@ -1,12 +1,14 @@
 //! Transfers in progress: responses and request bodies that take more than one write or read.
 //!
 //! A server whose [`Config::transfers`](crate::Config::transfers) is set lists each of them in these
-//! [`Transfers`], from when its first part was sent or is waited for, until the exchange has ended. A program
-//! looks at the list whenever it likes: for a progress display, or for a page of status. A response
-//! that leaves in one write, and a request body that has come with its head, are never listed.
+//! [`Transfers`]: a response from its first write on that is not its last one, until the handler has
+//! ended; a request body from when the rest of it is waited for, until it was read. A program looks at the
+//! list whenever it likes: for a progress display, or for a status page. Never listed are a response that
+//! leaves in one write, or that its handler gives as a whole (`body`), and a request body that has come
+//! with its head.
 //!
 //! Nothing here waits: the lock of the list is held for an insertion, a removal or a copy. Bytes are counted
-//! without it. Without `Config::transfers`, a request costs the comparison of a pointer.
+//! without it. Without `Config::transfers`, a request costs the comparison of a pointer or two.
 //!
 //! ```
 //! use std::time::Duration;
@@ -189,6 +191,7 @@ impl Transfer {
 }
 
 /// What a transfer begins with.
+#[derive(Clone, Copy)]
 pub(crate) struct Begun<'b> {
     pub(crate) client: SocketAddr,
     pub(crate) path: &'b [u8],
@@ -226,6 +229,8 @@ pub(crate) struct ExchangeTransfers {
 
 #[cfg(test)]
 mod tests {
+    use event_listener::Listener;
+
     use super::*;
 
     fn begin(transfers: &Transfers, path: &str) -> ActiveTransfer {

@@ -198,9 +198,9 @@ fn shorten(text: &str, width: usize, style: Style) -> String {
         }
         used += columns;
         if from_begin {
-            begin.push(next)
+            begin.push(next);
         } else {
-            end.insert(0, next)
+            end.insert(0, next);
         }
         from_begin = !from_begin;
     }
