@@ -90,7 +90,10 @@ impl StartScreen {
             screen.add("Redirect", format!("{url} to HTTPS"));
         }
         if let Some(fingerprint) = &banner.fingerprint {
-            screen.add("Certificate", format!("self-signed, SHA-256 {fingerprint}"));
+            let half = fingerprint.len() / 2 + 1; // behind a colon
+            let (begin, end) = fingerprint.split_at_checked(half).unwrap_or((fingerprint, ""));
+            screen.add("Certificate", "self-signed, with this SHA-256 fingerprint:".into());
+            screen.add("Certificate", format!("{begin} {end}"));
         }
         screen.add("", String::new());
         screen.add("Directory", config.root.display().to_string());
