@@ -10,10 +10,8 @@ use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 
 use doorstep_core::log;
+use doorstep_driver::Observer;
 use doorstep_driver::net::{self, ListenerAddr};
-use doorstep_driver::{Observer, Record};
-
-use crate::terminal::Tally;
 
 /// When the server has started, prints the banner for the first of these addresses, then every other
 /// URL and Unix socket on a line of its own.
@@ -29,8 +27,6 @@ pub(crate) struct Banner {
     pub(crate) details: Option<Vec<String>>,
     /// The lines of the QR code.
     pub(crate) qr: Vec<String>,
-    /// What counts the responses.
-    pub(crate) tally: Option<Tally>,
 }
 
 impl Banner {
@@ -67,11 +63,6 @@ impl Observer for Banner {
         let mut details = self.details.iter().flatten().chain(&self.qr);
         let written = details.try_for_each(|line| writeln!(stdout, "{line}"));
         let _ = written.and_then(|()| stdout.flush());
-    }
-    fn log(&self, record: &Record<'_>) {
-        if let Some(tally) = &self.tally {
-            tally.log(record);
-        }
     }
     fn wants_timing(&self) -> bool {
         false

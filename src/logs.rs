@@ -7,13 +7,38 @@ use std::time::{Duration, Instant};
 
 use doorstep_driver::core::log::Level;
 use doorstep_driver::os::{self, Log};
-use doorstep_driver::{AccessLog, net};
+use doorstep_driver::{AccessLog, Observer, Record, net};
 
 use crate::banner::stderr_has_colors;
 use crate::config::{CommandConfig, is_beneath};
 use crate::failure::Failure;
 use crate::signals::Reload;
-use crate::terminal::Terminal;
+use crate::terminal::{Tally, Terminal};
+
+/// The log of requests and errors, which also counts responses. It is one observer: a second one would
+/// cost every request a call.
+pub(crate) struct CountedLog {
+    log: AccessLog,
+    tally: Option<Tally>,
+}
+
+impl Observer for CountedLog {
+    fn inner(&self) -> &dyn Observer {
+        &self.log
+    }
+    fn log(&self, record: &Record<'_>) {
+        if let Some(tally) = &self.tally {
+            tally.log(record);
+        }
+        self.log.log(record);
+    }
+    fn wants_timing(&self) -> bool {
+        self.log.wants_timing()
+    }
+    fn wants_request_ids(&self) -> bool {
+        self.log.wants_request_ids()
+    }
+}
 
 /// The open logs. The access log and the error log may be the same.
 pub(crate) struct Logs {
@@ -46,13 +71,14 @@ impl Logs {
         Ok(Self { access, error, is_colored: access_path.is_none() && stderr_has_colors() })
     }
 
-    /// The observer that writes them.
-    pub(crate) fn observer(&self, config: &CommandConfig) -> AccessLog {
+    /// The observer that writes them, and counts responses for the last line of `terminal`.
+    pub(crate) fn observer(&self, config: &CommandConfig, terminal: &Terminal) -> CountedLog {
         let log = AccessLog::new(self.access.clone())
             .with_error_log(self.error.clone())
             .with_format(config.logs.format)
             .with_colors(self.is_colored);
-        if config.access_log { log } else { log.quiet() }
+        let log = if config.access_log { log } else { log.quiet() };
+        CountedLog { log, tally: terminal.tally() }
     }
 
     /// Writes a line to the error log.

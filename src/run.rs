@@ -120,7 +120,7 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     {
         logs.warn(&warning);
     }
-    let observer = WithObserver::new(banner, |banner| banner, logs.observer(config));
+    let observer = WithObserver::new(banner, |banner| banner, logs.observer(config, &terminal));
     let observer = WithObserver::new(manager, |manager| manager, observer);
     let served = match cgi {
         None => serve_handler(server, files, config, observer, workers),

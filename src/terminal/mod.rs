@@ -61,6 +61,11 @@ impl Terminal {
         self.transfers.clone()
     }
 
+    /// What counts the responses; `None` if nothing does.
+    pub(crate) fn tally(&self) -> Option<Tally> {
+        self.tally.clone()
+    }
+
     /// A writer for logs on stderr; `None` if they have it alone.
     pub(crate) fn log_writer(&self) -> io::Result<Option<ScreenWriter>> {
         self.transfers.as_ref().map(|_| ScreenWriter::new(self.screen.clone())).transpose()
@@ -75,7 +80,7 @@ impl Terminal {
         }
     }
 
-    /// Gives the banner what is printed with it and counted after it. To be called with the rights with
+    /// Gives the banner what is printed with it. To be called with the rights with
     /// which files are served.
     pub(crate) fn complete(&self, config: &CommandConfig, banner: &mut Banner) {
         let (is_terminal, colors) = (io::stdout().is_terminal(), stdout_has_colors());
@@ -94,7 +99,6 @@ impl Terminal {
             let limit = is_terminal.then_some(columns);
             banner.qr = qr_code(&urls, limit, is_terminal && colors);
         }
-        banner.tally.clone_from(&self.tally);
     }
 
     /// Starts the threads. To be called when privileges were given up.
