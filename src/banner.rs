@@ -5,7 +5,8 @@
 //! address; if there are only Unix sockets, `unix:` and the path of the first one. Each text is flushed
 //! at once (B-279). Write errors are ignored: a server whose stdout is closed still serves.
 
-use std::io::{self, Write};
+use std::env;
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 
 use doorstep_core::log;
@@ -24,6 +25,10 @@ pub(crate) struct Banner {
     pub(crate) fingerprint: Option<String>,
     /// The percent-encoded name of a single file; empty for a directory.
     pub(crate) file: String,
+    /// On a terminal: the lines that follow the banner line in place of the other ones.
+    pub(crate) details: Option<Vec<String>>,
+    /// The lines of the QR code.
+    pub(crate) qr: Vec<String>,
 }
 
 impl Banner {
@@ -49,7 +54,17 @@ impl Banner {
 
 impl Observer for Banner {
     fn on_start(&self) {
-        print(&self.text());
+        let text = self.text();
+        let text = match &self.details {
+            Some(_) => text.split_inclusive('\n').next().unwrap_or_default(),
+            None => &text,
+        };
+        print(text);
+        // These have escape sequences of their own.
+        let mut stdout = io::stdout().lock();
+        let mut details = self.details.iter().flatten().chain(&self.qr);
+        let written = details.try_for_each(|line| writeln!(stdout, "{line}"));
+        let _ = written.and_then(|()| stdout.flush());
     }
     fn wants_timing(&self) -> bool {
         false
@@ -95,16 +110,36 @@ fn banner(
 }
 
 /// A name for the terminal.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = Vec::new();
     log::escape_controls(&mut out, text.as_bytes());
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Prints to stdout.
+/// Prints `text`, whose lines may have any names in them.
 pub(crate) fn print(text: &str) {
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(&escaped(text)).and_then(|()| stdout.flush());
+}
+
+/// Whether to use colours on stderr.
+pub(crate) fn stderr_has_colors() -> bool {
+    has_colors(&io::stderr())
+}
+
+/// Whether to use colours on `out`, by the environment variables that Python obeys (B-109), and those
+/// that the help text obeys.
+pub(crate) fn has_colors(out: &impl IsTerminal) -> bool {
+    let forced = env::var_os("FORCE_COLOR").is_some_and(|value| !value.is_empty());
+    if anstyle_query::no_color() {
+        false
+    } else if forced || anstyle_query::clicolor_force() {
+        true
+    } else {
+        out.is_terminal()
+            && anstyle_query::clicolor().unwrap_or(true)
+            && anstyle_query::term_supports_color()
+    }
 }
 
 /// The lines of a text, safe to show whatever the names in them.

@@ -18,7 +18,9 @@ use doorstep_driver::net::{Listener, TrustedProxies};
 use doorstep_driver::os::{Opened, Root, Symlinks};
 use doorstep_driver::upload::UploadSettings;
 
-use crate::arguments::{Arguments, BindAddress, LogTargets, Protocol, Runtime, SharingOptions};
+use crate::arguments::{
+    Arguments, BindAddress, LogTargets, Protocol, Runtime, SharingOptions, TerminalOptions,
+};
 use crate::auth;
 use crate::containment::Containment;
 use crate::failure::Failure;
@@ -60,6 +62,7 @@ pub(crate) struct CommandConfig {
     pub(crate) print_limits: bool,
     pub(crate) access_log: bool,
     pub(crate) logs: LogTargets,
+    pub(crate) terminal: TerminalOptions,
     pub(crate) site: Site,
     pub(crate) symlinks: Symlinks,
     /// The value of the Server header; empty omits the header, `None` is the default.
@@ -163,6 +166,7 @@ impl CommandConfig {
             print_limits: limits.limits,
             access_log: !arguments.quiet,
             logs,
+            terminal: arguments.terminal,
             site,
             symlinks,
             server_header,

@@ -78,6 +78,8 @@ mod documents {
     struct Proxies;
     #[doc = include_str!("../docs/stability.md")]
     struct Stability;
+    #[doc = include_str!("../docs/terminal.md")]
+    struct Terminal;
     #[doc = include_str!("../docs/testing.md")]
     struct Testing;
     #[doc = include_str!("../docs/tls.md")]

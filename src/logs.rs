@@ -1,18 +1,44 @@
 //! The logs of the command: files or stderr, in colour on a terminal.
 
-use std::env;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use doorstep_driver::core::log::Level;
 use doorstep_driver::os::{self, Log};
-use doorstep_driver::{AccessLog, net};
+use doorstep_driver::{AccessLog, Observer, Record, net};
 
+use crate::banner::stderr_has_colors;
 use crate::config::{CommandConfig, is_beneath};
 use crate::failure::Failure;
 use crate::signals::Reload;
+use crate::terminal::{Tally, Terminal};
+
+/// The log of requests and errors, which also counts responses. It is one observer: a second one would
+/// cost every request a call.
+pub(crate) struct CountedLog {
+    log: AccessLog,
+    tally: Option<Tally>,
+}
+
+impl Observer for CountedLog {
+    fn inner(&self) -> &dyn Observer {
+        &self.log
+    }
+    fn log(&self, record: &Record<'_>) {
+        if let Some(tally) = &self.tally {
+            tally.log(record);
+        }
+        self.log.log(record);
+    }
+    fn wants_timing(&self) -> bool {
+        self.log.wants_timing()
+    }
+    fn wants_request_ids(&self) -> bool {
+        self.log.wants_request_ids()
+    }
+}
 
 /// The open logs. The access log and the error log may be the same.
 pub(crate) struct Logs {
@@ -22,14 +48,16 @@ pub(crate) struct Logs {
 }
 
 impl Logs {
-    pub(crate) fn open(config: &CommandConfig) -> Result<Self, Failure> {
+    /// Opens them. Those on stderr share `terminal`.
+    pub(crate) fn open(config: &CommandConfig, terminal: &Terminal) -> Result<Self, Failure> {
+        let open = |path: Option<&Path>, option| open(path, option, config.inetd, terminal);
         let targets = &config.logs;
         let (access_path, error_path) = (targets.access.as_deref(), targets.error.as_deref());
-        let error = open(error_path, "--error-log", config.inetd)?;
+        let error = open(error_path, "--error-log")?;
         error.set_format(targets.format);
         let access = match access_path {
             path if path == error_path => error.clone(),
-            path => open(path, "--access-log", config.inetd)?,
+            path => open(path, "--access-log")?,
         };
         access.set_format(targets.format);
         for path in [access_path, error_path].into_iter().flatten() {
@@ -40,16 +68,17 @@ impl Logs {
                 error.log_server_message(Level::Warning, &text);
             }
         }
-        Ok(Self { access, error, is_colored: access_path.is_none() && has_colors(&io::stderr()) })
+        Ok(Self { access, error, is_colored: access_path.is_none() && stderr_has_colors() })
     }
 
-    /// The observer that writes them.
-    pub(crate) fn observer(&self, config: &CommandConfig) -> AccessLog {
+    /// The observer that writes them, and counts responses for the last line of `terminal`.
+    pub(crate) fn observer(&self, config: &CommandConfig, terminal: &Terminal) -> CountedLog {
         let log = AccessLog::new(self.access.clone())
             .with_error_log(self.error.clone())
             .with_format(config.logs.format)
             .with_colors(self.is_colored);
-        if config.access_log { log } else { log.quiet() }
+        let log = if config.access_log { log } else { log.quiet() };
+        CountedLog { log, tally: terminal.tally() }
     }
 
     /// Writes a line to the error log.
@@ -77,40 +106,36 @@ impl Logs {
     }
 
     /// Waits until everything is written, at most for `timeout` in all, and not again when the logs
-    /// are dropped.
-    pub(crate) fn close(&self, timeout: Duration) {
+    /// are dropped. Returns whether it is.
+    pub(crate) fn close(&self, timeout: Duration) -> bool {
         let begin = Instant::now();
-        let _ = self.access.close(timeout);
-        let _ = self.error.close(timeout.saturating_sub(begin.elapsed()));
+        let is_flushed = self.access.close(timeout);
+        if Arc::ptr_eq(&self.access, &self.error) {
+            return is_flushed;
+        }
+        self.error.close(timeout.saturating_sub(begin.elapsed())) && is_flushed
     }
 }
 
-fn open(path: Option<&Path>, option: &'static str, is_inetd: bool) -> Result<Arc<Log>, Failure> {
+fn open(
+    path: Option<&Path>,
+    option: &'static str,
+    is_inetd: bool,
+    terminal: &Terminal,
+) -> Result<Arc<Log>, Failure> {
     let opened = match path {
         // With inetd, stderr may be the client's.
         None if is_inetd && net::stderr_is_connection() => {
             Log::from_writer(io::sink()).map_err(Failure::Serve)
         }
-        None => Log::stderr().map_err(Failure::Serve),
+        None => match terminal.log_writer().map_err(Failure::Serve)? {
+            Some(writer) => Log::from_writer(writer).map_err(Failure::Serve),
+            None => Log::stderr().map_err(Failure::Serve),
+        },
         Some(path) => Log::file(path).map_err(|error| match os::is_exhausted(&error) {
             true => Failure::Serve(error),
             false => Failure::LogFile { path: path.to_owned(), option, error },
         }),
     };
     opened.map(Arc::new)
-}
-
-/// Whether to use colours on `stream`, by the environment variables that Python obeys (B-109), and those
-/// that the help text obeys.
-pub(crate) fn has_colors(stream: &impl IsTerminal) -> bool {
-    let forced = env::var_os("FORCE_COLOR").is_some_and(|value| !value.is_empty());
-    if anstyle_query::no_color() {
-        false
-    } else if forced || anstyle_query::clicolor_force() {
-        true
-    } else {
-        stream.is_terminal()
-            && anstyle_query::clicolor().unwrap_or(true)
-            && anstyle_query::term_supports_color()
-    }
 }

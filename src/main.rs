@@ -28,6 +28,7 @@ mod service_manager;
 mod sharing;
 mod signals;
 mod stdout;
+mod terminal;
 #[cfg(feature = "tls")]
 mod tls;
 mod uploads;

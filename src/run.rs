@@ -26,6 +26,7 @@ use crate::runtime::{RuntimeServer, Served};
 use crate::service_manager::Manager;
 use crate::sharing::Sharing;
 use crate::signals::{Reload, Signals};
+use crate::terminal::Terminal;
 use crate::uploads;
 
 /// Memory that must be available at the start, in bytes, mostly for the stacks of threads. With less,
@@ -78,7 +79,7 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     let (kill_wait, log_timeout) = (server_config.kill_wait, log_flush_timeout(&server_config));
     let exit_time = ShutdownSchedule::new(&server_config).killed.saturating_add(log_timeout);
     let (mut banner, mut reports, mut reload) = (Banner::default(), Reports::default(), Vec::new());
-    let mut manager = Manager::default();
+    let (mut manager, mut terminal) = (Manager::default(), Terminal::default());
     let mut sharing = None;
     let (server, signals) = match source {
         Source::Listen(signals, inherited) => {
@@ -87,6 +88,10 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
             reload.extend(listening.reload);
             server_config.https_redirect = listening.https_redirect;
             manager = Manager::from_env();
+            banner.file = config.served.url_name();
+            terminal = Terminal::new(config);
+            server_config.transfers = terminal.transfers();
+            terminal.open_browser(config, &banner);
             let server = S::new(listening.listeners, server_config).map_err(Failure::Serve)?;
             sharing = Sharing::new(&config.sharing, server.shutdown_handle());
             (Served::Listeners(server), Some(signals))
@@ -113,30 +118,26 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
         uploads::check(root, settings)?; // as the user that the server is now
         files = files.with_upload(settings.clone());
     }
-    files.start_path().trim_start_matches('/').clone_into(&mut banner.file);
     let cgi = config.cgi.clone().map(|settings| Cgi::new(root, settings));
     let cgi = cgi.transpose().map_err(no_directory)?;
     config.containment.enter(root, config.cgi.as_ref())?;
 
-    let logs = Logs::open(config)?;
+    let logs = Logs::open(config, &terminal)?;
     let relay = config.network.as_ref().map(|network| network.start(config, &logs)).transpose()?;
     reports.go_to(logs.reporter());
+    terminal.complete(config, &mut banner);
+    terminal.start(logs.reporter())?;
     if let (Some(signals), Served::Listeners(server)) = (signals, &server) {
         let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
         reload.extend(logs.reload(config));
         reload.extend(manager.reload());
         reload.extend(config.auth.as_ref().and_then(|it| auth::reload(it, logs.reporter())));
-        let exit = ExitTimer {
-            after: exit_time,
-            processes: processes.clone(),
-            kill_wait,
-            sharing: sharing.clone(),
-        };
+        let exit = ExitTimer { after: exit_time, processes, kill_wait, sharing: sharing.clone() };
         if let Some(sharing) = &sharing {
             let exit = exit.clone();
             sharing.start(server.shutdown_handle(), move || exit.start())?;
         }
-        handle_signals(signals, server.shutdown_handle(), processes, kill_wait, reload, exit)?;
+        handle_signals(signals, server.shutdown_handle(), reload, exit, &terminal)?;
         manager.watch(server.shutdown_handle())?;
     }
     if config.auth.is_some()
@@ -154,7 +155,7 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
         Served::Listeners(server) => Some(server.shutdown_handle()),
         Served::Connection(_) => None,
     };
-    let observer = WithObserver::new(banner, |banner| banner, logs.observer(config));
+    let observer = WithObserver::new(banner, |banner| banner, logs.observer(config, &terminal));
     let observer = WithObserver::new(manager, |manager| manager, observer);
     let served = match cgi {
         None => serve_until_end(server, files, config, observer, workers, sharing.as_ref()),
@@ -168,7 +169,8 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
         let elapsed = shutdown.map_or(Duration::ZERO, |it| it.connections.shutdown_elapsed());
         relay.finish(config.grace.saturating_sub(elapsed));
     }
-    logs.close(log_timeout); // a stuck reader does not delay the exit any longer
+    let is_flushed = logs.close(log_timeout); // a stuck reader does not delay the exit any longer
+    terminal.close(is_flushed);
     served.map_err(Failure::Serve)?;
     sharing.map_or(Ok(()), |sharing| sharing.result())
 }
@@ -263,17 +265,21 @@ impl ExitTimer {
     }
 }
 
-/// From here on the first signal shuts the server down, and the second one kills the `processes`.
+/// From here on the first signal shuts the server down, and the second one kills the processes of `exit`.
 /// SIGHUP calls `reload`.
 fn handle_signals(
     signals: Signals,
     shutdown: ShutdownHandle,
-    processes: Option<ProcessLimit>,
-    kill_wait: Duration,
     reload: Vec<Reload>,
     exit: ExitTimer,
+    terminal: &Terminal,
 ) -> Result<(), Failure> {
+    let (processes, kill_wait) = (exit.processes.clone(), exit.kill_wait);
+    let print_interrupted = terminal.interrupt_printer();
     let shut_down = move |is_interrupt: bool| {
+        if is_interrupt {
+            print_interrupted();
+        }
         exit.start();
         shutdown.stop();
         if is_interrupt {

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use doorstep_core::path;
 use doorstep_driver::os;
 
 use crate::arguments::Arguments;
@@ -31,6 +33,15 @@ impl ServedPath {
     /// The file, or the directory.
     pub(crate) fn as_path(&self) -> &Path {
         self.file.as_deref().unwrap_or(&self.root)
+    }
+
+    /// The path of the file's URL behind the slash, percent-encoded; empty for a directory.
+    pub(crate) fn url_name(&self) -> String {
+        let mut encoded = Vec::new();
+        if let Some(name) = self.file.as_ref().and_then(|file| file.file_name()) {
+            path::encode(&mut encoded, name.as_bytes());
+        }
+        String::from_utf8_lossy(&encoded).into_owned() // it is ASCII
     }
 
     /// Where the file is in the end, if it is a link to one in another directory.

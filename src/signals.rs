@@ -16,8 +16,6 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::low_level::emulate_default_handler;
 
-use crate::banner;
-
 /// The same signal within this time is a duplicate: `timeout` and others send it to the process and
 /// to its process group.
 const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
@@ -66,9 +64,6 @@ impl Signals {
             });
             let mut signal = signals.next();
             if matches!(signal, Some(SIGINT | SIGTERM)) {
-                if signal == Some(SIGINT) {
-                    banner::print_interrupted();
-                }
                 shut_down(signal == Some(SIGINT));
                 let (first, since) = (signal, Instant::now());
                 let is_duplicate =
@@ -93,7 +88,7 @@ fn reload_all(reload: &[Reload]) {
 
 /// Returns which signals were ignored when the process started. All of them count as ignored if the
 /// system does not report it.
-fn ignored() -> impl Fn(i32) -> bool {
+pub(crate) fn ignored() -> impl Fn(i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(u64::MAX);

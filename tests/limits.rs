@@ -22,7 +22,7 @@ use regex::Regex;
 use support::{RUNTIMES, doorstep, text};
 
 /// The fields that bound nothing, or have bounds of their own.
-const NOT_BOUNDS: [&str; 34] = [
+const NOT_BOUNDS: [&str; 35] = [
     "listen.reuse_port",
     "config.limits",
     "config.timeouts",
@@ -32,6 +32,7 @@ const NOT_BOUNDS: [&str; 34] = [
     "config.error_pages",
     "config.trusted_proxies",
     "config.prefix",
+    "config.transfers",
     "config.https_redirect",
     "site.index",
     "site.listing",

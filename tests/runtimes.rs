@@ -68,6 +68,8 @@ mod stop_conditions;
 #[cfg(feature = "tls")]
 #[path = "runtimes/tls.rs"]
 mod tls;
+#[path = "runtimes/transfers.rs"]
+mod transfers;
 #[path = "runtimes/unix_sockets.rs"]
 mod unix_sockets;
 #[path = "runtimes/upload.rs"]

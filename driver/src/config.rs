@@ -24,6 +24,7 @@ use doorstep_core::http1::{
 };
 
 use crate::net::TrustedProxies;
+use crate::transfers::Transfers;
 
 /// How a server serves. The defaults are fit for the open network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +91,10 @@ pub struct Config {
     ///
     /// [`Head::prefix`]: doorstep_core::http1::Head::prefix
     pub prefix: String,
+
+    /// Where responses and request bodies are listed while they are in progress. `None` lists none.
+    /// Default: `None`.
+    pub transfers: Option<Transfers>,
 
     /// Concurrent connections. `None` is the front end's default: 1,024 on threads, 10,000 on smol.
     /// When there are as many, a connection that is slow or idle is evicted for a new one; while
@@ -215,6 +220,7 @@ impl Default for Config {
             error_pages: None,
             trusted_proxies: TrustedProxies::default(),
             prefix: String::new(),
+            transfers: None,
             max_connections: None,
             accept_backoff: Duration::from_millis(100),
             eviction_grace: Duration::from_secs(1),

@@ -67,6 +67,7 @@ pub mod shutdown;
 pub mod shutdown_handle;
 pub mod stop_conditions;
 mod stop_signal;
+pub mod transfers;
 pub mod upload;
 mod with_observer;
 
@@ -92,6 +93,7 @@ pub use stop_conditions::{
     IdleStep, IdleTimer, StopConditions, TransferReport, WithStopConditions,
 };
 pub use stop_signal::Stopping;
+pub use transfers::{Direction, Transfer, Transfers};
 pub use with_observer::WithObserver;
 
 #[cfg(doctest)]

@@ -17,6 +17,7 @@ mod proxies;
 mod sharing;
 mod sockets;
 mod subcommand;
+mod terminal;
 #[cfg(feature = "tls")]
 mod tls;
 mod upload;
@@ -45,6 +46,7 @@ pub(crate) use sharing::SharingOptions;
 pub(crate) use sockets::BindAddress;
 use sockets::SocketOptions;
 pub(crate) use subcommand::{Action, CheckOptions, ReportFormat};
+pub(crate) use terminal::TerminalOptions;
 #[cfg(feature = "tls")]
 pub(crate) use tls::TlsOptions;
 use upload::UploadOptions;
@@ -166,6 +168,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     pub(crate) logs: LogOptions,
+
+    #[command(flatten)]
+    pub(crate) terminal: TerminalOptions,
 }
 
 impl Arguments {

@@ -6,14 +6,14 @@ use doorstep_core::log;
 
 use super::kind::Severity;
 use super::report::Report;
-use crate::logs;
+use crate::banner;
 
 /// The most findings of one kind that are shown.
 const MAX_SHOWN: usize = 20;
 
 /// Whether stdout is to have colours.
 pub(super) fn has_colors() -> bool {
-    logs::has_colors(&io::stdout())
+    banner::has_colors(&io::stdout())
 }
 
 /// The groups of findings with their paths and what to do; last a line with the numbers.

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use doorstep::blocking::Config;
+use doorstep::driver::Transfers;
 use doorstep::driver::net::tls::rustls;
 use doorstep::driver::net::{Listener, Stream, TlsError, TlsSettings};
 
@@ -74,6 +75,24 @@ on_every_runtime! {
         let (status, large) = client.get("/test/large");
         assert_eq!((status, large.len()), (200, LARGE));
         assert_eq!(client.get("/a").1, b"GET /a\n", "the connection is kept alive");
+    }
+
+    fn an_encrypted_file_is_listed_among_the_transfers(runtime: Runtime) {
+        let root = tempfile::tempdir().expect("there is room");
+        let size = 64 << 20;
+        let file = fs::File::create(root.path().join("large")).expect("it can be created");
+        file.set_len(size).expect("it can be sparse");
+        let (tls, transfers) = (self_signed(), Transfers::default());
+        let config = with(config(), |config| config.transfers = Some(transfers.clone()));
+        let server = start(runtime, &tls, State::files(root.path()), config);
+        let mut client = TlsClient::connect(server.address, &tls);
+        client.send(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+        eventually("it is listed", || !transfers.is_empty());
+        let transfer = transfers.list().remove(0);
+        assert_eq!(transfer.total(), Some(size));
+        assert_eq!(client.response().1.len() as u64, size);
+        eventually("it is not listed any more", || transfers.is_empty());
+        assert_eq!(transfer.bytes(), size);
     }
 
     fn a_file_is_read_and_encrypted_for_a_client_that_pauses(runtime: Runtime) {

@@ -78,6 +78,7 @@ impl Config {
             protocol: _,
             trusted_proxies: _,
             prefix: _,
+            transfers: _,
             https_redirect: _,
             handshake_timeout,
             server: _,

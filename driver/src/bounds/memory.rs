@@ -43,6 +43,8 @@ const MIN_RESPONSE: u64 = 64;
 const ERROR_PAGE: u64 = 4 << 10;
 /// The blocks in which files are read for a digest, and directories for a listing, in bytes.
 const READ_BLOCKS: u64 = (64 << 10) + (32 << 10);
+/// The memory of a reported transfer without its path, in bytes.
+const TRANSFER: u64 = 300;
 /// The memory of a range of a response with several ranges, in bytes.
 const RANGE: u64 = 250;
 /// The memory of a cached file besides its content, and of a cached digest, in bytes.
@@ -129,6 +131,11 @@ impl Config {
         // Each trailer is copied: two allocations of at least 8 bytes, and their addresses.
         let trailers = 2 * u64::from(trailers) + GROWTH * u64::from(header_count) * 64;
         bounds.add_per_connection("trailers, copied", trailers);
+        if self.transfers.is_some() {
+            // A request's body, and the response.
+            let transfer = TRANSFER + u64::from(request_line);
+            bounds.add_per_connection("reported transfers", 2 * transfer);
+        }
         let spare = self.max_spare_buffers as u64;
         bounds.add("spare buffers", inbox + 2 * self.flush_threshold as u64, spare);
         bounds

@@ -42,6 +42,7 @@ use crate::connections::ConnectionHandle;
 use crate::files::FileTransfer;
 use crate::observer::{Observer, notify_observer};
 use crate::os;
+use crate::transfers::{Begun, Direction, Transfer};
 pub(crate) use unsent_records::UNSENT_RECORD_SIZE;
 
 use crate::request_number::RequestNumber;
@@ -131,6 +132,7 @@ impl<'a> ExchangeState<'a> {
             identity: Identity::default(),
             client: None,
             watched: None,
+            transfers: None,
         };
         Self { view }
     }
@@ -157,10 +159,20 @@ impl<'a> ExchangeState<'a> {
         redirected.view.identity = view.identity.clone();
         redirected.view.cut_planned = view.cut_planned;
         redirected.view.watched = view.watched.take();
+        redirected.view.transfers = view.transfers.take();
         let responded = respond(&mut redirected);
-        let ExchangeView { sent, disconnected, timed_out, aborted, cut_planned, watched, .. } =
-            redirected.view;
-        (view.sent, view.cut_planned, view.watched) = (sent, cut_planned, watched);
+        let ExchangeView {
+            sent,
+            disconnected,
+            timed_out,
+            aborted,
+            cut_planned,
+            watched,
+            transfers,
+            ..
+        } = redirected.view;
+        (view.sent, view.cut_planned) = (sent, cut_planned);
+        (view.watched, view.transfers) = (watched, transfers);
         (view.disconnected, view.timed_out, view.aborted) = (disconnected, timed_out, aborted);
         responded
     }
@@ -193,6 +205,9 @@ impl<'a> ExchangeState<'a> {
     /// The outbox, for sending what is in it now.
     pub fn to_send(&mut self) -> &mut Outbox {
         self.plan_cut();
+        if self.config().transfers.is_some() {
+            self.begin_download();
+        }
         self.connection().set_reset_on_close(self.view.machine.is_close_delimited());
         self.view.outbox
     }
@@ -221,6 +236,23 @@ impl<'a> ExchangeState<'a> {
         flushed
     }
 
+    /// Lists the response among the transfers, if these are reported and a part of its body is still to
+    /// be made. Returns where to count bytes.
+    fn begin_download(&mut self) -> Option<Arc<Transfer>> {
+        let view = &mut self.view;
+        let transfers = view.context.config.transfers.as_ref()?;
+        let (bytes, is_head) = (view.sent.body_bytes, view.head.is_head());
+        let total = match view.machine.response_due() {
+            Some(ResponseDue::Bytes(left)) if !is_head => Some(bytes.saturating_add(left)),
+            Some(ResponseDue::Stream) if !is_head => None,
+            _ => return None,
+        };
+        let (client, path) = (view.client_addr(), view.head.path());
+        let begun = Begun { client, path, direction: Direction::Download, total, bytes };
+        let download = &mut view.transfers.get_or_insert_default().download;
+        Some(download.get_or_insert_with(|| transfers.begin(begun)).transfer().clone())
+    }
+
     /// Aborts the response: the client sees that it is incomplete, and the connection closes.
     pub fn abort(&mut self) {
         self.view.aborted = true;
@@ -246,6 +278,7 @@ impl ExchangeState<'_> {
         self.view.machine.send(data, self.view.outbox)?;
         if !self.view.head.is_head() {
             self.view.sent.body_bytes += data.len() as u64;
+            self.view.count_download(data.len() as u64);
         }
         Ok(self.should_flush())
     }
@@ -283,7 +316,8 @@ impl ExchangeState<'_> {
         }
         if count > MAX_COPIED {
             let max_chunk = self.config().max_sendfile_chunk;
-            return FileTransfer::new(file, offset, count, max_chunk).map(Some);
+            let transfer = FileTransfer::new(file, offset, count, max_chunk)?;
+            return Ok(Some(transfer.reported_to(self.begin_download())));
         }
         let n = self
             .view
@@ -291,6 +325,7 @@ impl ExchangeState<'_> {
             .append_with(count as usize, |space| os::read_at(file, space, offset))?
             as u64;
         self.body_sent(n)?;
+        self.view.count_download(n);
         if n < count { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(None) }
     }
 

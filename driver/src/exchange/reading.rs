@@ -10,6 +10,7 @@ use doorstep_core::http1::state::{RecvState, SendState, States};
 use doorstep_core::http1::{Event, Misuse, Reject};
 
 use super::{ExchangeState, ExchangeView, is_disconnect};
+use crate::transfers::{Begun, Direction};
 
 /// The result of reading a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +48,41 @@ impl ExchangeState<'_> {
         }
         let read = self.next_body_part(buffer);
         self.view.body_failed = read.is_err();
+        match read {
+            Ok(BodyRead::Read(n)) if n > 0 => self.count_upload(n),
+            Ok(BodyRead::Receive(_) | BodyRead::Fill) => self.begin_upload(),
+            Ok(BodyRead::Flush) => {}
+            Ok(BodyRead::Read(_)) | Err(_) => self.end_upload(),
+        }
         read
+    }
+
+    /// Lists the body among the transfers, if these are reported: more of it has to be waited for.
+    fn begin_upload(&mut self) {
+        let view = &mut self.view;
+        let Some(transfers) = &view.context.config.transfers else { return };
+        if view.transfers.as_ref().is_some_and(|all| all.upload.is_some()) {
+            return;
+        }
+        let (total, bytes) = (view.body_len(), view.body_read);
+        let (client, path) = (view.client_addr(), view.head.path());
+        let begun = Begun { client, path, direction: Direction::Upload, total, bytes };
+        view.transfers.get_or_insert_default().upload = Some(transfers.begin(begun));
+    }
+
+    /// Counts bytes of the body, if it is listed.
+    fn count_upload(&self, bytes: usize) {
+        let upload = self.view.transfers.as_ref().and_then(|all| all.upload.as_ref());
+        if let Some(upload) = upload {
+            upload.transfer().add(bytes as u64);
+        }
+    }
+
+    /// Removes the body from the transfers: it was read to its end, or reading it has failed.
+    fn end_upload(&mut self) {
+        if let Some(transfers) = &mut self.view.transfers {
+            transfers.upload = None;
+        }
     }
 
     fn next_body_part(&mut self, buffer: &mut [u8]) -> io::Result<BodyRead> {
@@ -129,6 +164,7 @@ impl ExchangeState<'_> {
         let n = self.check_received(received)?;
         self.view.machine.body_received(n as u64);
         self.view.body_read += n as u64;
+        self.count_upload(n);
         Ok(n)
     }
 
@@ -151,6 +187,9 @@ impl ExchangeState<'_> {
     fn check_received(&mut self, result: io::Result<usize>) -> io::Result<usize> {
         let received = self.classify_received(result);
         self.view.body_failed = received.is_err();
+        if self.view.body_failed {
+            self.end_upload();
+        }
         received
     }
 

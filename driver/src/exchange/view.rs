@@ -20,6 +20,7 @@ use crate::observer::notify_observer;
 use crate::os;
 use crate::request_number::RequestNumber;
 use crate::stop_conditions::{RETRY_AFTER, TransferRefused, WatchedRequest};
+use crate::transfers::ExchangeTransfers;
 
 /// A request as a handler sees it: its head, the client, and the state of the response. Each front
 /// end's `Exchange` dereferences to it, and adds the methods that respond.
@@ -69,6 +70,8 @@ pub struct ExchangeView<'a> {
     pub(super) client: Option<forwarded::Client>,
     /// The request as stop conditions see it, if there are any.
     pub(super) watched: Option<Box<WatchedRequest>>,
+    /// What is reported of the exchange while it is in progress, if anything is.
+    pub(super) transfers: Option<Box<ExchangeTransfers>>,
 }
 
 /// Whose request it is.
@@ -99,6 +102,15 @@ impl<'a> ExchangeView<'a> {
     #[must_use]
     pub fn head(&self) -> Head<'a> {
         self.head
+    }
+
+    /// Counts bytes of the response's body, if it is listed.
+    pub(super) fn count_download(&self, bytes: u64) {
+        if let Some(transfers) = &self.transfers
+            && let Some(download) = &transfers.download
+        {
+            download.transfer().add(bytes);
+        }
     }
 
     /// The head without a copy of its offsets.

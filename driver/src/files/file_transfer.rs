@@ -6,9 +6,11 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 
 use super::change_guard::TransferGuard;
 use crate::net::Stream;
+use crate::transfers::Transfer;
 
 /// The least size of the parts in which a file is sent, in bytes.
 const MIN_CHUNK: usize = 4 << 10;
@@ -22,6 +24,8 @@ pub struct FileTransfer<'f> {
     sent: u64,
     max_chunk: usize,
     guard: TransferGuard,
+    /// Where bytes are counted for others, if they are.
+    report: Option<Arc<Transfer>>,
 }
 
 impl<'f> FileTransfer<'f> {
@@ -33,7 +37,13 @@ impl<'f> FileTransfer<'f> {
     pub fn new(file: &'f File, offset: u64, count: u64, max_chunk: usize) -> io::Result<Self> {
         let max_chunk = max_chunk.max(MIN_CHUNK);
         let guard = TransferGuard::new(file, count, max_chunk as u64)?;
-        Ok(Self { file, offset, left: count, sent: 0, max_chunk, guard })
+        Ok(Self { file, offset, left: count, sent: 0, max_chunk, guard, report: None })
+    }
+
+    /// Counts the bytes in `report`, too.
+    pub(crate) fn reported_to(mut self, report: Option<Arc<Transfer>>) -> Self {
+        self.report = report;
+        self
     }
 
     /// Whether all of it was sent.
@@ -66,6 +76,9 @@ impl<'f> FileTransfer<'f> {
         self.offset += count;
         self.left -= count;
         self.sent += count;
+        if let Some(report) = &self.report {
+            report.add(count);
+        }
         Ok(n)
     }
 }

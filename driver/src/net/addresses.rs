@@ -27,20 +27,27 @@ pub fn url(bound: SocketAddr, scheme: &str) -> String {
 /// ```
 #[must_use]
 pub fn urls(bound: &[SocketAddr], scheme: &str) -> Vec<String> {
-    let local_ips = if bound.iter().any(|address| address.ip().is_unspecified()) {
-        let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-        interfaces.iter().map(if_addrs::Interface::ip).collect()
-    } else {
-        Vec::new()
-    };
     let mut urls = Vec::new();
-    for address in expand(bound, &local_ips) {
+    for address in reachable(bound) {
         let url = url(address, scheme);
         if !urls.contains(&url) {
             urls.push(url);
         }
     }
     urls
+}
+
+/// The addresses at which a server that listens on `bound` can be reached, in the order of [`urls`]; a
+/// wildcard address has all addresses of the machine that the system reports.
+#[must_use]
+pub fn reachable(bound: &[SocketAddr]) -> Vec<SocketAddr> {
+    let local_ips = if bound.iter().any(|address| address.ip().is_unspecified()) {
+        let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+        interfaces.iter().map(if_addrs::Interface::ip).collect()
+    } else {
+        Vec::new()
+    };
+    expand(bound, &local_ips)
 }
 
 fn expand(bound: &[SocketAddr], local_ips: &[IpAddr]) -> Vec<SocketAddr> {

@@ -25,7 +25,7 @@ mod trusted_proxies;
 mod unix;
 
 pub use acceptor::Acceptor;
-pub use addresses::{url, urls};
+pub use addresses::{reachable, url, urls};
 pub(crate) use cut_stream::CutStream;
 pub use cuts::{Cut, Cuts};
 pub use inherited::{InheritedListener, inherited_listeners, stderr_is_connection, stdin_stream};
