@@ -107,20 +107,8 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let workers = config.threads.unwrap_or_else(processors); // it reads files
     config.containment.drop_privileges()?;
-    let root = &config.served.root;
-    let no_directory = |error| Failure::directory(root, error);
-    let files = match &config.served.file {
-        None => Files::with_symlinks(root, config.symlinks).map_err(no_directory)?,
-        Some(file) => Files::file(file).map_err(|error| Failure::path(file, error))?,
-    };
-    let mut files = files.with_site(config.site.clone());
-    if let Some(settings) = &config.uploads {
-        uploads::check(root, settings)?; // as the user that the server is now
-        files = files.with_upload(settings.clone());
-    }
-    let cgi = config.cgi.clone().map(|settings| Cgi::new(root, settings));
-    let cgi = cgi.transpose().map_err(no_directory)?;
-    config.containment.enter(root, config.cgi.as_ref())?;
+    let (files, cgi) = open_handlers(config)?;
+    config.containment.enter(&config.served.root, config.cgi.as_ref())?;
 
     let logs = Logs::open(config, &terminal)?;
     let relay = config.network.as_ref().map(|network| network.start(config, &logs)).transpose()?;
@@ -140,17 +128,7 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
         handle_signals(signals, server.shutdown_handle(), reload, exit, &terminal)?;
         manager.watch(server.shutdown_handle())?;
     }
-    if config.auth.is_some()
-        && let Some(warning) = auth::plaintext_warning(banner.is_https, &banner.addresses)
-    {
-        logs.warn(&warning);
-    }
-    if config.uploads.is_some()
-        && config.auth.is_none()
-        && let Some(warning) = uploads::open_warning(&banner.addresses)
-    {
-        logs.warn(&warning);
-    }
+    log_warnings(config, &banner, &logs);
     let shutdown = match &server {
         Served::Listeners(server) => Some(server.shutdown_handle()),
         Served::Connection(_) => None,
@@ -173,6 +151,35 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     terminal.close(is_flushed);
     served.map_err(Failure::Serve)?;
     sharing.map_or(Ok(()), |sharing| sharing.result())
+}
+
+/// The files and scripts, opened by the user that the server is now.
+fn open_handlers(config: &CommandConfig) -> Result<(Files, Option<Cgi>), Failure> {
+    let root = &config.served.root;
+    let no_directory = |error| Failure::directory(root, error);
+    let files = match &config.served.file {
+        None => Files::with_symlinks(root, config.symlinks).map_err(no_directory)?,
+        Some(file) => Files::file(file).map_err(|error| Failure::path(file, error))?,
+    };
+    let mut files = files.with_site(config.site.clone());
+    if let Some(settings) = &config.uploads {
+        uploads::check(root, settings)?;
+        files = files.with_upload(settings.clone());
+    }
+    let cgi = config.cgi.clone().map(|settings| Cgi::new(root, settings));
+    Ok((files, cgi.transpose().map_err(no_directory)?))
+}
+
+/// Warns of passwords that are not encrypted, and of uploads from everyone.
+fn log_warnings(config: &CommandConfig, banner: &Banner, logs: &Logs) {
+    let warning = match (&config.auth, &config.uploads) {
+        (Some(_), _) => auth::plaintext_warning(banner.is_https, &banner.addresses),
+        (None, Some(_)) => uploads::open_warning(&banner.addresses),
+        (None, None) => None,
+    };
+    if let Some(warning) = warning {
+        logs.warn(&warning);
+    }
 }
 
 /// Serves `handler`, and watches its requests if the server is to end by itself.

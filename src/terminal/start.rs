@@ -103,7 +103,10 @@ impl StartScreen {
         }
         screen.add("Access", access(config, banner, urls));
         let is_exposed = !urls.network.is_empty() && config.auth.is_none();
-        screen.warnings = warnings::warnings(&config.served.root, config.site.hidden, is_exposed);
+        if config.served.file.is_none() {
+            let root = &config.served.root;
+            screen.warnings = warnings::warnings(root, config.site.hidden, is_exposed);
+        }
         screen
     }
 

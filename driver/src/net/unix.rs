@@ -197,7 +197,7 @@ mod tests {
     /// Leaves a socket behind on which nobody listens, and nobody has: a process that another test
     /// is just starting could hold a copy of one that has listened for a moment longer.
     fn leave_stale(path: &Path) {
-        bind(&stream_socket().unwrap(), &SocketAddrUnix::new(path).unwrap()).unwrap();
+        bind(stream_socket().unwrap(), &SocketAddrUnix::new(path).unwrap()).unwrap();
     }
 
     fn mode_of(path: &Path) -> u32 {
