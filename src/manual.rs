@@ -19,6 +19,7 @@ const SYNOPSIS: &str = "\
 .B doorstep
 .RI [ options ]
 .RI [ port ]
+.RI [ path ]
 .br
 .B doorstep check
 .RI [ options ]

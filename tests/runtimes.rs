@@ -97,7 +97,7 @@ fn every_test_runs_on_every_runtime() {
         assert_eq!(text.matches("on_every_runtime! {").count(), 1, "{}", file.display());
         files += 1;
     }
-    assert_eq!(files, 29);
+    assert_eq!(files, 31);
 }
 
 #[test]

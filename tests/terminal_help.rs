@@ -71,7 +71,7 @@ fn the_manual_has_the_usual_sections_and_every_option() {
     }
     let plain = page.replace("\\-", "-").replace("\\fB", "").replace("\\fR", "");
     for line in printed(&["--help"]).lines() {
-        let word = line.trim_start().trim_start_matches("-H, ").split(' ').next();
+        let word = line.trim_start().trim_start_matches("-H, ").split([' ', '[']).next();
         if let Some(option) = word.filter(|word| word.starts_with("--")) {
             assert!(plain.contains(option), "the manual has no {option}");
         }

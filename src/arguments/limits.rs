@@ -29,7 +29,7 @@ pub(crate) struct LimitOptions {
     #[arg(long, value_name = "N", value_parser = values::at_least_one::<NonZeroUsize>)]
     pub(crate) max_connections: Option<NonZeroUsize>,
 
-    /// Request body limit (upload size); a larger one gets 413 [default: 64M; 16G with --upload]
+    /// Limit of request bodies [default: 64M; 16G with --upload]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     max_body: Option<u64>,
 

@@ -67,7 +67,7 @@ pub(crate) enum ReportFormat {
 }
 
 /// The options that `-h` shows, by their long names. `--help` shows all.
-const EVERYDAY: [&str; 24] = [
+const EVERYDAY: [&str; 30] = [
     "access-log",
     "auth-file",
     "bind",
@@ -85,12 +85,18 @@ const EVERYDAY: [&str; 24] = [
     "limits",
     "max-body",
     "no-listing",
+    "open",
+    "overwrite",
     "precompressed",
+    "qr",
     "quiet",
+    "rate",
+    "readme",
     "spa",
     "tls-cert",
     "tls-key",
     "tls-self-signed",
+    "upload",
     "version",
 ];
 

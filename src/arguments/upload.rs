@@ -9,7 +9,7 @@ use super::values;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Uploads")]
 pub(crate) struct UploadOptions {
-    /// Let clients upload files, by PUT and by a form in listings [default: off; DIR: everywhere]
+    /// Let clients upload files: by PUT, by a form in listings [default: off]
     ///
     /// DIR is a path from the served directory, such as --upload=incoming: files are stored in it and
     /// below it only. For example: curl -T FILE http://HOST:8000/, curl -F file=@FILE http://HOST:8000/
