@@ -104,6 +104,7 @@ on_every_runtime! {
     fn what_is_refused_is_refused_before_the_body(runtime: Runtime) {
         let (root, server) = start(runtime, |s| s.directory = b"dir".to_vec());
         fs::create_dir(root.path().join("dir/sub")).expect("it can be made");
+        fs::create_dir(root.path().join("Dir")).expect("it can be made");
         symlink("sub", root.path().join("dir/link")).expect("it can be made");
         symlink("../a.txt", root.path().join("dir/file")).expect("it can be made");
         symlink("/tmp", root.path().join("dir/out")).expect("it can be made");
@@ -114,6 +115,7 @@ on_every_runtime! {
             ("/x", "", 405),
             ("/../x", "", 405),
             ("/dirx", "", 405),
+            ("/Dir/x", "", 405),
             ("/dir/", "", 405),
             ("/dir/sub/", "", 405),
             ("/dir/../x", "", 405),
