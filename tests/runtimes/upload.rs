@@ -154,7 +154,7 @@ on_every_runtime! {
         let refused = cases.iter().filter(|case| case.2 != 405).count() + 1;
         assert_eq!(server.state.errors().len(), refused, "{:#?}", server.state.errors());
         assert_eq!(names(&root.path().join("dir")), ["fifo", "file", "link", "out", "sub"]);
-        assert_eq!(names(root.path()), ["a.txt", "dir"]);
+        assert_eq!(names(root.path()), ["Dir", "a.txt", "dir"]);
         assert_eq!(content(&root, "a.txt"), b"old");
     }
 
