@@ -106,14 +106,14 @@ fn what_cannot_be_served_is_one_line_that_says_what_to_do() {
     symlink("nowhere", root.path().join("dangling")).expect("it is writable");
     fs::write(root.path().join("99999"), "").expect("it is writable");
     for (words, code, expected) in [
-        (&["missing"][..], 1, "no such file or directory: \"missing\"; give the path"),
-        (&["80a"], 1, "no such file or directory: \"80a\"; a port is a number from 0 to 65535"),
-        (&["dangling"], 1, "no such file or directory: \"dangling\""),
-        (&["missing/a"], 1, "no such file or directory: \"missing/a\""),
-        (&["a.txt/"], 1, "cannot serve \"a.txt/\""),
-        (&["new\nline"], 1, r#"no such file or directory: "new\nline""#),
-        (&["fifo"], 1, "cannot serve \"fifo\": neither a directory nor a regular file"),
-        (&["/dev/null"], 1, "neither a directory nor a regular file"),
+        (&["missing"][..], 2, "no such file or directory: \"missing\"; give the path"),
+        (&["80a"], 2, "no such file or directory: \"80a\"; a port is a number from 0 to 65535"),
+        (&["dangling"], 2, "no such file or directory: \"dangling\""),
+        (&["missing/a"], 2, "no such file or directory: \"missing/a\""),
+        (&["a.txt/"], 2, "cannot serve \"a.txt/\""),
+        (&["new\nline"], 2, r#"no such file or directory: "new\nline""#),
+        (&["fifo"], 2, "cannot serve \"fifo\": neither a directory nor a regular file"),
+        (&["/dev/null"], 2, "neither a directory nor a regular file"),
         (&["a.txt", "--cgi"], 2, "--cgi needs a directory"),
         (&["a.txt", "--spa", "a.txt"], 2, "--spa needs a directory"),
         (&["-d", "a.txt"], 2, "to serve one file, give it without --directory"),
