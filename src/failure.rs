@@ -15,7 +15,7 @@ use doorstep_driver::auth::AuthError;
 use doorstep_driver::net::TlsError;
 use doorstep_driver::os::{self, Uid};
 
-use crate::arguments::looks_like_port;
+use crate::arguments::hint_for_missing_path;
 
 /// The exit code if a transfer was not completed.
 pub(crate) const INCOMPLETE: u8 = 3;
@@ -142,10 +142,10 @@ impl fmt::Display for Failure {
             ),
             Self::Path(path, error) if error.kind() == ErrorKind::NotFound => {
                 write!(f, "no such file or directory: {path:?}; ")?;
-                f.write_str(match looks_like_port(path) {
-                    true => "a port is a number from 0 to 65535, such as 8000",
-                    false => "give the path of an existing one",
-                })
+                match hint_for_missing_path(path) {
+                    Some(hint) => f.write_str(&hint),
+                    None => f.write_str("give the path of an existing one"),
+                }
             }
             Self::Path(path, error) => {
                 write!(f, "cannot serve {path:?}: {error}; give another file or directory")

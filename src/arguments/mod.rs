@@ -9,8 +9,10 @@ mod auth;
 mod cgi;
 mod containment;
 mod files;
+mod foreign_options;
 mod limits;
 mod logging;
+mod mistaken_path;
 mod network;
 mod positional;
 mod proxies;
@@ -39,8 +41,9 @@ use files::FileOptions;
 use limits::LimitOptions;
 use logging::LogOptions;
 pub(crate) use logging::LogTargets;
+pub(crate) use mistaken_path::hint as hint_for_missing_path;
 pub(crate) use network::NetworkOptions;
-pub(crate) use positional::{Positionals, looks_like_port};
+pub(crate) use positional::Positionals;
 use proxies::ProxyOptions;
 pub(crate) use sharing::SharingOptions;
 pub(crate) use sockets::BindAddress;
@@ -196,6 +199,7 @@ impl Arguments {
         self.sharing.check(self.sockets.inetd)?;
         self.sockets.check(port, &self.bind)?;
         self.auth.check()?;
+        self.logs.check(self.quiet)?;
         #[cfg(feature = "tls")]
         self.tls.check(port, &self.bind)?;
         self.files.check()

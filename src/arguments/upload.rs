@@ -25,7 +25,8 @@ pub(crate) struct UploadOptions {
     overwrite: bool,
 
     /// Disk space that uploads leave free; an upload that would take it gets 507
-    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = values::size)]
+    #[arg(long, value_name = "SIZE", default_value = "128M", requires = "upload")]
+    #[arg(value_parser = values::size)]
     upload_min_free: u64,
 }
 
