@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, ValueHint};
 use doorstep_driver::Format;
 
 /// The options under "Logging", besides `--quiet`.
@@ -17,13 +17,13 @@ pub(crate) struct LogOptions {
     ///
     /// The file is appended to, and opened again at SIGHUP and when it was renamed or removed, for
     /// logrotate and similar programs. "-" is stderr.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     access_log: Option<PathBuf>,
 
     /// Write errors to a file [default: stderr]
     ///
     /// In the same way as the access log. "-" is stderr.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     error_log: Option<PathBuf>,
 }
 

@@ -6,8 +6,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, ValueHint};
 
 use super::mistaken_path::{self, quote};
 use super::values;
@@ -16,14 +16,13 @@ use super::values;
 #[derive(Debug, Args)]
 pub(crate) struct Positionals {
     /// TCP port to listen on; 0 selects a free port, which is printed [default: 8000]
-    #[arg(value_name = "PORT", value_parser = OsStringValueParser::new().try_map(word))]
+    #[arg(value_name = "PORT", value_hint = ValueHint::AnyPath, value_parser = OsStringValueParser::new().try_map(word))]
     first: Option<Word>,
 
     /// Directory or file to serve; PORT may be omitted, or follow it [default: .]
     ///
     /// One file is served alone, at its own URL. A path that is a number is written as ./8000.
-    #[arg(verbatim_doc_comment)]
-    #[arg(value_name = "PATH", value_parser = OsStringValueParser::new().try_map(word))]
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath, value_parser = OsStringValueParser::new().try_map(word))]
     second: Option<Word>,
 }
 
