@@ -82,6 +82,20 @@ fn the_manual_has_the_usual_sections_and_every_option() {
     );
 }
 
+#[test]
+fn the_manual_has_every_exit_code_and_shares_one_file() {
+    let page = printed(&["man"]);
+    let (_, rest) = page.split_once(".SH EXIT STATUS\n").expect("it has the section");
+    let (codes, rest) = rest.split_once("\n.SH ").expect("there is another one");
+    let found: Vec<_> = codes.split(".TP\n.B ").skip(1).map(|entry| &entry[..1]).collect();
+    assert_eq!(found, ["0", "1", "2", "3"]);
+    let last = codes.split(".TP\n.B 3\n").nth(1).unwrap_or_default().replace('\\', "");
+    for option in ["--count", "--for", "--idle-exit"] {
+        assert!(last.contains(option), "{option} in {last}");
+    }
+    assert!(rest.contains("\ndoorstep report.pdf \\-\\-count 1"), "{rest}");
+}
+
 /// `groff -ww` warns of everything. `mandoc` is not installed everywhere: tests/debian.rs has it.
 #[test]
 #[cfg(target_os = "linux")]
