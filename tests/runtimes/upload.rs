@@ -229,6 +229,26 @@ on_every_runtime! {
         assert_eq!(names(root.path()), ["a.txt", "big", "dir", "whole"]);
     }
 
+    fn an_upload_that_a_shutdown_ends_is_not_kept(runtime: Runtime) {
+        for is_aborted in [true, false] {
+            let (root, server) = serve(runtime, Some(settings()), |c| {
+                c.shutdown_grace = Duration::from_millis(if is_aborted { 400 } else { 600_000 });
+            });
+            let mut client = server.client();
+            client.send(b"PUT /big HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n");
+            assert_eq!(client.response(true).status, 100);
+            client.send(b"hello");
+            server.stop();
+            if !is_aborted {
+                client.shutdown_write(); // within the grace
+            }
+            server.wait_until_stopped();
+            let error = "/big: not stored: the server is shutting down, and nothing of the upload is kept";
+            assert_eq!(server.state.errors(), [error], "{is_aborted}");
+            assert_eq!(names(root.path()), ["a.txt", "dir"]);
+        }
+    }
+
     fn interrupted_uploads_are_kept_for_a_time(runtime: Runtime) {
         for change in [
             (|s: &mut UploadSettings| s.interrupted_timeout = Duration::ZERO) as fn(&mut UploadSettings),
