@@ -262,7 +262,7 @@ fn fewer_than_the_count_is_exit_code_3() {
             let output = server.end(signal);
             let stderr = text(&output.stderr);
             assert_eq!(output.status.code(), Some(3), "{stderr}");
-            let line = "doorstep: 1 of 3 transfers were completed; start it again with --count 2 for \
+            let line = "doorstep: stopped with only 1 of 3 transfers completed; start it again with --count 2 for \
                         the rest\n";
             assert!(stderr.ends_with(line), "{stderr}");
         }
@@ -357,7 +357,7 @@ fn without_a_request_an_idle_server_ends_too() {
         let server = start(root.path(), &[runtime, "--idle-exit=1h", "--for=100ms", "--count=1"]);
         let (code, stdout, stderr) = ended(server);
         assert_eq!((code, stdout.starts_with("The time ")), (Some(3), true));
-        assert!(stderr.contains("0 of 1 transfers were completed"), "{stderr}");
+        assert!(stderr.contains("stopped with none of 1 transfers completed"), "{stderr}");
     }
 }
 
