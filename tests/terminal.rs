@@ -244,11 +244,31 @@ fn who_stops_the_server_is_told_what_is_waited_for_and_can_end_it_at_once() {
 }
 
 #[test]
+fn uploads_are_in_the_last_line() {
+    for runtime in RUNTIMES {
+        let root = root();
+        let mut terminal = Terminal::serve(root.path(), &[runtime, "--upload"], &[], 80);
+        let mut client = terminal.client();
+        // One comes with its head, the other one after it.
+        client.send(b"PUT /a.bin HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+        assert_eq!(client.response(false).status, 201);
+        client.send(b"PUT /b.bin HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+        client.send(&vec![b'x'; 100_000]);
+        assert_eq!(client.response(false).status, 201);
+        terminal.press(INTERRUPT);
+        assert!(terminal.wait().success());
+        let screen = terminal.wait_for("2 requests from 1 client, ", &[]);
+        assert!(screen.contains(" sent, 97.7 KiB received in "), "{screen}");
+    }
+}
+
+#[test]
 fn a_share_that_ends_says_what_is_waited_for() {
     let root = root();
     let terminal = Terminal::serve(root.path(), &["--for=2s", "--grace=1m"], &[], 100);
     let client = download(&terminal);
-    let line = "Waiting up to 1 minute for 1 transfer in progress; Ctrl-C pressed twice ends at once.";
+    let line =
+        "Waiting up to 1 minute for 1 transfer in progress; Ctrl-C pressed twice ends at once.";
     let screen = terminal.wait_for(line, &[]);
     assert!(has_row(&screen, "The time of --for is over, exiting."), "{screen}");
     client.reset();

@@ -285,6 +285,7 @@ impl<'c> Session<'c> {
             request: Request::Rejected(reject),
             at: inbox.buffered().len() - unread.len(),
             sent: SentResponse::refused(reject, line, page),
+            received: 0,
             ending: Ending::Complete,
             end: outbox.total_sent() + outbox.len() as u64,
             started: self.context.timing.then(Instant::now),

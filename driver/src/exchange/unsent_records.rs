@@ -40,6 +40,8 @@ pub(super) struct UnsentRecord {
     /// The offset of its first byte in the inbox.
     pub(super) at: usize,
     pub(super) sent: SentResponse,
+    /// The bytes of the request's body that the handler has read.
+    pub(super) received: u64,
     /// How it ends if its bytes are sent.
     pub(super) ending: Ending,
     /// Where the response ends, among all bytes that the outbox has sent so far.
@@ -142,6 +144,7 @@ impl UnsentRecord {
         let record = Record::new(client, line, self.sent.status);
         let mut record = record.with_local_addr(&local_addr);
         record.body_bytes_sent = (self.sent.body_bytes > 0).then_some(self.sent.body_bytes);
+        record.body_bytes_received = self.received;
         record.ending = self.ending;
         record.error_message = self.sent.error_reason.as_deref();
         record.head = head.as_ref();
