@@ -32,6 +32,8 @@ pub(crate) struct UnsentRecords {
     first: Option<UnsentRecord>,
     /// Those of further pipelined requests.
     rest: Vec<UnsentRecord>,
+    /// A download that counts and was sent: complete unless the client resets the connection.
+    unconfirmed: Option<Box<WatchedRequest>>,
 }
 
 /// What is to be logged of a response.
@@ -65,6 +67,23 @@ pub(super) enum Request {
 impl UnsentRecords {
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_none()
+    }
+
+    /// Whether how the client closes the connection is to be waited for.
+    pub(super) fn is_unconfirmed(&self) -> bool {
+        self.unconfirmed.is_some()
+    }
+
+    /// The client has closed the connection; or it has not, and is not waited for any longer.
+    pub(super) fn confirm(&mut self) {
+        if let Some(watched) = self.unconfirmed.take() {
+            watched.confirmed();
+        }
+    }
+
+    /// The client has reset the connection: it has not read the response to its end.
+    pub(super) fn refute(&mut self) {
+        self.unconfirmed = None; // a transfer that is dropped was cut
     }
 
     /// Adds the record of a response whose last byte is in the outbox.
@@ -121,8 +140,14 @@ impl UnsentRecords {
         for mut record in std::iter::once(first).chain(std::mem::take(&mut self.rest)) {
             update(&mut record);
             record.log(buffered, context, now);
-            if let Some(watched) = record.watched {
-                watched.end(record.sent.status, record.ending);
+            match record.watched {
+                Some(watched)
+                    if watched.is_confirmed_by_close() && record.ending == Ending::Complete =>
+                {
+                    self.unconfirmed = Some(watched);
+                }
+                Some(watched) => watched.end(record.sent.status, record.ending),
+                None => {}
             }
         }
     }
