@@ -189,12 +189,11 @@ impl Failure {
                 if *completed < count.get() =>
             {
                 let left = count.get() - completed;
-                match completed {
-                    0 => write!(f, "stopped with none of {count} transfers completed; ")?,
-                    _ => {
-                        write!(f, "stopped with only {completed} of {count} transfers completed; ")?
-                    }
-                }
+                let number = match completed {
+                    0 => "none".to_owned(),
+                    _ => format!("only {completed}"),
+                };
+                write!(f, "stopped with {number} of {count} transfers completed; ")?;
                 write!(f, "start it again with --count {left} for the rest")
             }
             Self::Incomplete(TransferReport { cut, in_progress, .. }) => {
