@@ -13,6 +13,9 @@ use doorstep_core::log;
 use doorstep_driver::Observer;
 use doorstep_driver::net::{self, ListenerAddr};
 
+/// What is printed when Ctrl-C was received, as by `http.server`.
+pub(crate) const INTERRUPTED: &str = "\nKeyboard interrupt received, exiting.\n";
+
 /// When the server has started, prints the banner for the first of these addresses, then every other
 /// URL and Unix socket on a line of its own.
 #[derive(Debug, Default)]
@@ -69,11 +72,6 @@ impl Observer for Banner {
     fn wants_timing(&self) -> bool {
         false
     }
-}
-
-/// Prints that Ctrl-C was received.
-pub(crate) fn print_interrupted() {
-    print("\nKeyboard interrupt received, exiting.\n");
 }
 
 /// The banner for TCP addresses with these URLs of directories, and for Unix sockets. A Unix socket is not encrypted.

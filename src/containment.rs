@@ -87,7 +87,11 @@ impl Containment {
             Ok(_) => Ok(()),
             Err(error) if self.mode == SandboxMode::Strict => Err(Failure::Sandbox(error)),
             Err(error) => {
-                let _ = writeln!(io::stderr(), "doorstep: not in a sandbox: {error}");
+                let _ = writeln!(
+                    io::stderr(),
+                    "doorstep: not in a sandbox: {}",
+                    crate::failure::without_numbers(&error.to_string())
+                );
                 Ok(())
             }
         }

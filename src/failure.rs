@@ -4,7 +4,7 @@
 //! and that cannot be used; 1 if the system is; 3 if a transfer was not completed. Names from the
 //! command line are quoted and escaped, so that a message is one line, whatever they contain.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -126,8 +126,35 @@ impl Failure {
     }
 }
 
+/// The text of an error of the system, without its number.
+pub(crate) fn describe(error: &io::Error) -> String {
+    without_numbers(&os::describe_error(error))
+}
+
+/// `text` without ` (os error 13)` and the like, which the words before it say as well.
+pub(crate) fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let number = part.split_once(')').filter(|(number, _)| number.parse::<i32>().is_ok());
+        match number {
+            Some((_, rest)) => out.push_str(rest),
+            None => out.extend([" (os error ", part]),
+        }
+    }
+    out
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        self.write(&mut text)?;
+        f.write_str(&without_numbers(&text))
+    }
+}
+
+impl Failure {
+    fn write(&self, f: &mut String) -> fmt::Result {
         match self {
             Self::Directory(path, error) if error.kind() == ErrorKind::NotFound => {
                 write!(f, "no such directory: {path:?}; give an existing one with --directory")
@@ -164,17 +191,31 @@ impl fmt::Display for Failure {
                 if *completed < count.get() =>
             {
                 let left = count.get() - completed;
+                let number = match completed {
+                    0 => "none".to_owned(),
+                    _ => format!("only {completed}"),
+                };
+                write!(f, "stopped with {number} of {count} transfers completed; ")?;
+                write!(f, "start it again with --count {left} for the rest")
+            }
+            Self::Incomplete(TransferReport { cut, in_progress, .. }) => {
+                match cut.saturating_add(*in_progress) {
+                    1 => f.write_str("stopped with 1 transfer that was cut; ")?,
+                    cut => write!(f, "stopped with {cut} transfers that were cut; ")?,
+                }
+                f.write_str("the access log shows which; start it again to repeat them")
+            }
+            Self::CheckDirectory(path, error) if error.kind() == ErrorKind::NotADirectory => {
                 write!(
                     f,
-                    "{completed} of {count} transfers were completed; start it again with --count \
-                     {left} for the rest"
+                    "check is for directories, and {path:?} is a file; give the directory that contains \
+                 it: doorstep check DIR"
                 )
             }
-            Self::Incomplete(TransferReport { cut, in_progress, .. }) => write!(
+            Self::CheckDirectory(path, error) if error.kind() == ErrorKind::NotFound => write!(
                 f,
-                "transfers that were cut, and not repeated to their end: {}; see the access log, and \
-                 start it again for them",
-                cut.saturating_add(*in_progress)
+                "cannot check {path:?}: there is no such directory; give an existing one: doorstep \
+                 check DIR"
             ),
             Self::CheckDirectory(path, error) => write!(
                 f,
@@ -316,12 +357,7 @@ impl fmt::Display for Failure {
     }
 }
 
-fn fmt_bind(
-    f: &mut fmt::Formatter<'_>,
-    address: Option<&str>,
-    port: u16,
-    error: &io::Error,
-) -> fmt::Result {
+fn fmt_bind(f: &mut String, address: Option<&str>, port: u16, error: &io::Error) -> fmt::Result {
     match (error.kind(), address) {
         (ErrorKind::AddrInUse, address) => {
             write!(f, "port {port} is in use")?;
@@ -350,7 +386,7 @@ fn fmt_bind(
     }
 }
 
-fn fmt_bind_unix(f: &mut fmt::Formatter<'_>, path: &str, error: &io::Error) -> fmt::Result {
+fn fmt_bind_unix(f: &mut String, path: &str, error: &io::Error) -> fmt::Result {
     let address = format!("unix:{path}");
     match error.kind() {
         ErrorKind::AddrInUse => write!(
@@ -458,6 +494,22 @@ mod tests {
             assert!(line.contains(remedy), "{line}");
             assert!(!line.contains('\n'), "{line}");
         }
+    }
+
+    #[test]
+    fn messages_have_no_numbers_of_errors() {
+        let error = || io::Error::from_raw_os_error(13);
+        for failure in [
+            Failure::Directory("a".into(), error()),
+            Failure::CheckDirectory("a".into(), error()),
+            Failure::Bind { address: None, port: 8000, error: error() },
+            Failure::Serve(error()),
+        ] {
+            let line = failure.to_string();
+            assert!(line.contains("ermission denied") && !line.contains("os error"), "{line}");
+        }
+        assert_eq!(without_numbers("a (os error 2), b (os error x)"), "a, b (os error x)");
+        assert_eq!(describe(&error()), "Permission denied");
     }
 
     #[test]

@@ -12,14 +12,16 @@ use doorstep_driver::{AccessLog, Observer, Record, net};
 use crate::banner::stderr_has_colors;
 use crate::config::{CommandConfig, is_beneath};
 use crate::failure::Failure;
+use crate::sharing::Sharing;
 use crate::signals::Reload;
-use crate::terminal::{Tally, Terminal};
+use crate::terminal::{StopNotice, Tally, Terminal};
 
-/// The log of requests and errors, which also counts responses. It is one observer: a second one would
+/// The log of requests and errors, which also counts responses, and says that the server stops. It is one observer: a second one would
 /// cost every request a call.
 pub(crate) struct CountedLog {
     log: AccessLog,
     tally: Option<Tally>,
+    stop: StopNotice,
 }
 
 impl Observer for CountedLog {
@@ -31,6 +33,10 @@ impl Observer for CountedLog {
             tally.log(record);
         }
         self.log.log(record);
+    }
+    fn on_shutdown(&self) {
+        self.stop.print();
+        self.log.on_shutdown();
     }
     fn wants_timing(&self) -> bool {
         self.log.wants_timing()
@@ -72,13 +78,19 @@ impl Logs {
     }
 
     /// The observer that writes them, and counts responses for the last line of `terminal`.
-    pub(crate) fn observer(&self, config: &CommandConfig, terminal: &Terminal) -> CountedLog {
+    pub(crate) fn observer(
+        &self,
+        config: &CommandConfig,
+        terminal: &Terminal,
+        sharing: Option<Sharing>,
+    ) -> CountedLog {
         let log = AccessLog::new(self.access.clone())
             .with_error_log(self.error.clone())
             .with_format(config.logs.format)
             .with_colors(self.is_colored);
         let log = if config.access_log { log } else { log.quiet() };
-        CountedLog { log, tally: terminal.tally() }
+        let stop = terminal.stop_notice(config.grace, sharing);
+        CountedLog { log, tally: terminal.tally(), stop }
     }
 
     /// Writes a line to the error log.

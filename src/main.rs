@@ -23,6 +23,7 @@ mod network;
 mod reports;
 mod run;
 mod runtime;
+mod secrets;
 mod served_path;
 mod service_manager;
 mod sharing;

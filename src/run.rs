@@ -16,7 +16,7 @@ use doorstep_driver::{
 
 use crate::arguments::Runtime;
 use crate::auth;
-use crate::banner::Banner;
+use crate::banner::{self, Banner};
 use crate::config::CommandConfig;
 use crate::failure::{Failure, INCOMPLETE};
 use crate::listen;
@@ -26,7 +26,7 @@ use crate::runtime::{RuntimeServer, Served};
 use crate::service_manager::Manager;
 use crate::sharing::Sharing;
 use crate::signals::{Reload, Signals};
-use crate::terminal::Terminal;
+use crate::terminal::{Screen, Terminal};
 use crate::uploads;
 
 /// Memory that must be available at the start, in bytes, mostly for the stacks of threads. With less,
@@ -120,12 +120,14 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
         reload.extend(logs.reload(config));
         reload.extend(manager.reload());
         reload.extend(config.auth.as_ref().and_then(|it| auth::reload(it, logs.reporter())));
-        let exit = ExitTimer { after: exit_time, processes, kill_wait, sharing: sharing.clone() };
+        let screen = terminal.screen();
+        let exit =
+            ExitTimer { after: exit_time, processes, kill_wait, sharing: sharing.clone(), screen };
         if let Some(sharing) = &sharing {
             let exit = exit.clone();
             sharing.start(server.shutdown_handle(), move || exit.start())?;
         }
-        handle_signals(signals, server.shutdown_handle(), reload, exit, &terminal)?;
+        handle_signals(signals, server.shutdown_handle(), reload, exit)?;
         manager.watch(server.shutdown_handle())?;
     }
     log_warnings(config, &banner, &logs);
@@ -133,7 +135,11 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
         Served::Listeners(server) => Some(server.shutdown_handle()),
         Served::Connection(_) => None,
     };
-    let observer = WithObserver::new(banner, |banner| banner, logs.observer(config, &terminal));
+    let observer = WithObserver::new(
+        banner,
+        |banner| banner,
+        logs.observer(config, &terminal, sharing.clone()),
+    );
     let observer = WithObserver::new(manager, |manager| manager, observer);
     let served = match cgi {
         None => serve_until_end(server, files, config, observer, workers, sharing.as_ref()),
@@ -196,7 +202,6 @@ fn serve_until_end<S: RuntimeServer, H: blocking::Handler + smol::Handler>(
     };
     let conditions = sharing.conditions().clone();
     let handler = blocking::Handler::with_stop_conditions(handler, conditions);
-    let observer = WithObserver::new(sharing.clone(), |sharing| sharing, observer);
     serve_handler(server, handler, config, observer, workers)
 }
 
@@ -254,6 +259,8 @@ struct ExitTimer {
     kill_wait: Duration,
     /// What decides about the exit code.
     sharing: Option<Sharing>,
+    /// What is left tidy.
+    screen: Screen,
 }
 
 impl ExitTimer {
@@ -265,6 +272,7 @@ impl ExitTimer {
                 thread::sleep(os::POLL_INTERVAL);
             }
             self.processes.iter().for_each(|limit| limit.kill(self.kill_wait));
+            self.screen.close();
             let failure = self.sharing.and_then(|sharing| sharing.result().err());
             std::process::exit(failure.map_or(0, |_| INCOMPLETE.into()));
         };
@@ -279,13 +287,12 @@ fn handle_signals(
     shutdown: ShutdownHandle,
     reload: Vec<Reload>,
     exit: ExitTimer,
-    terminal: &Terminal,
 ) -> Result<(), Failure> {
     let (processes, kill_wait) = (exit.processes.clone(), exit.kill_wait);
-    let print_interrupted = terminal.interrupt_printer();
+    let (screen, closed) = (exit.screen.clone(), exit.screen.clone());
     let shut_down = move |is_interrupt: bool| {
         if is_interrupt {
-            print_interrupted();
+            screen.print(banner::INTERRUPTED);
         }
         exit.start();
         shutdown.stop();
@@ -293,6 +300,9 @@ fn handle_signals(
             shutdown.close_idle(); // without the time for one more request on kept connections
         }
     };
-    let kill = move || processes.iter().for_each(|limit| limit.kill(kill_wait));
+    let kill = move || {
+        processes.iter().for_each(|limit| limit.kill(kill_wait));
+        closed.close();
+    };
     signals.handle(shut_down, kill, reload).map_err(Failure::Serve)
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use doorstep_driver::os::ServiceManager;
 use doorstep_driver::{Observer, ShutdownHandle};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, without_numbers};
 use crate::signals::Reload;
 
 /// The service manager, if one has started this process; none by default.
@@ -22,8 +22,9 @@ impl Manager {
         let manager = ServiceManager::from_env().unwrap_or_else(|error| {
             let _ = writeln!(
                 io::stderr(),
-                "doorstep: cannot notify the service manager (NOTIFY_SOCKET): {error}; serving all \
-                 the same"
+                "doorstep: cannot notify the service manager (NOTIFY_SOCKET): {}; serving all \
+                 the same",
+                without_numbers(&error.to_string())
             );
             None
         });

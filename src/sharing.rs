@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 use doorstep_driver::event_listener::Listener;
 use doorstep_driver::os::Stopwatch;
 use doorstep_driver::stop_conditions::poll_interval;
-use doorstep_driver::{IdleStep, IdleTimer, Observer, ShutdownHandle, StopConditions};
+use doorstep_driver::{IdleStep, IdleTimer, ShutdownHandle, StopConditions};
 
 use crate::arguments::SharingOptions;
-use crate::banner;
 use crate::failure::Failure;
 
 /// What ends the server by itself. Clones are the same.
@@ -117,7 +116,7 @@ impl Sharing {
     }
 
     /// The line at the end; `None` if a signal has ended the server.
-    fn message(&self) -> Option<String> {
+    pub(crate) fn message(&self) -> Option<String> {
         let report = self.conditions.report();
         match self.cause.get() {
             _ if report.is_count_reached() => {
@@ -128,16 +127,5 @@ impl Sharing {
             Some(Cause::Idle) => Some("No request for the time of --idle-exit, exiting.\n".into()),
             None => None,
         }
-    }
-}
-
-impl Observer for Sharing {
-    fn on_shutdown(&self) {
-        if let Some(message) = self.message() {
-            banner::print(&message);
-        }
-    }
-    fn wants_timing(&self) -> bool {
-        false
     }
 }

@@ -92,7 +92,7 @@ fn what_is_not_valid_is_a_usage_error_with_the_remedy() {
     for (options, expected) in [
         (
             &["--auth-file", "no such file"][..],
-            "No such file or directory (os error 2); correct the file, or give",
+            "No such file or directory; correct the file, or give",
         ),
         (&["--auth-file", &plain], "line 1: its password is plain text"),
         (&["--auth-file", &des], "line 3: its password is plain text or a DES crypt hash"),

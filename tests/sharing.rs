@@ -63,6 +63,40 @@ fn one_file_is_served_until_it_was_downloaded() {
     }
 }
 
+/// A file that fits into the buffers of the system, of which the client reads the beginning.
+#[test]
+fn a_download_whose_client_has_not_read_it_is_not_counted() {
+    let root = root();
+    let file = File::create(root.path().join("medium")).expect("a file can be made");
+    file.set_len(2 << 20).expect("it can have holes");
+    for runtime in RUNTIMES {
+        let logs = tempfile::tempdir().expect("a directory can be made");
+        let log = logs.path().join("log");
+        let option = format!("--access-log={}", log.display());
+        let server = start(root.path(), &[runtime, "--count=1", &option]);
+        let client = download(&server, "/medium");
+        // All of it is in the buffers.
+        let is_sent = (0..1000).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            log.contains("\"GET /medium HTTP/1.1\" 200 2097152\n")
+        });
+        assert!(is_sent, "{:?}", fs::read_to_string(&log));
+        drop(client); // with unread bytes: a reset
+        let all = (0..1000).find_map(|_| {
+            let response = server.get("/medium");
+            if response.status == 200 {
+                return Some(response.body.len());
+            }
+            thread::sleep(Duration::from_millis(10));
+            None
+        });
+        assert_eq!(all, Some(2 << 20), "the place was given back");
+        let (code, stdout, stderr) = ended(server);
+        assert_eq!((code, &*stdout), (Some(0), "1 transfer completed, exiting.\n"), "{stderr}");
+    }
+}
+
 /// docs/sharing.md: the first lines.
 #[test]
 fn the_first_lines_of_the_guide_run() {
@@ -271,7 +305,7 @@ fn fewer_than_the_count_is_exit_code_3() {
             let output = server.end(signal);
             let stderr = text(&output.stderr);
             assert_eq!(output.status.code(), Some(3), "{stderr}");
-            let line = "doorstep: 1 of 3 transfers were completed; start it again with --count 2 for \
+            let line = "doorstep: stopped with only 1 of 3 transfers completed; start it again with --count 2 for \
                         the rest\n";
             assert!(stderr.ends_with(line), "{stderr}");
         }
@@ -304,7 +338,7 @@ fn a_transfer_that_is_cut_by_the_end_is_exit_code_3() {
             (Some(3), "The time of --for is over, exiting.\n"),
             "{stderr}"
         );
-        assert!(stderr.contains("not repeated to their end: 1; "), "{stderr}");
+        assert!(stderr.contains("doorstep: stopped with 1 transfer that was cut; "), "{stderr}");
         drop(client);
     }
 }
@@ -366,7 +400,7 @@ fn without_a_request_an_idle_server_ends_too() {
         let server = start(root.path(), &[runtime, "--idle-exit=1h", "--for=100ms", "--count=1"]);
         let (code, stdout, stderr) = ended(server);
         assert_eq!((code, stdout.starts_with("The time ")), (Some(3), true));
-        assert!(stderr.contains("0 of 1 transfers were completed"), "{stderr}");
+        assert!(stderr.contains("stopped with none of 1 transfers completed"), "{stderr}");
     }
 }
 

@@ -198,6 +198,83 @@ fn transfers_are_shown_below_the_log_while_they_last() {
     }
 }
 
+/// The line has a row of its own, whatever was drawn there.
+fn has_row(screen: &str, line: &str) -> bool {
+    screen.lines().any(|row| row.trim_end() == line)
+}
+
+#[test]
+fn the_last_message_of_a_share_is_not_written_over_a_transfer() {
+    for runtime in RUNTIMES {
+        let root = root();
+        let mut terminal = Terminal::serve(root.path(), &[runtime, "--count=1"], &[], 80);
+        let screen = terminal.wait_for("Ctrl-C stops the server.", &[]);
+        assert!(has_row(&screen, "  Ends          after 1 transfer"), "{screen}");
+        let mut client = download(&terminal);
+        terminal.wait_for("  ↓ large file.bin", &[]);
+        assert_eq!(client.response(false).body.len() as u64, LARGE);
+        drop(client);
+        assert!(terminal.wait().success());
+        let screen = terminal.wait_for("1 request from 1 client, 64.0 MiB sent", &["↓"]);
+        assert!(has_row(&screen, "1 transfer completed, exiting."), "{screen}");
+        assert!(!screen.contains("Waiting"), "{screen}");
+    }
+}
+
+#[test]
+fn who_stops_the_server_is_told_what_is_waited_for_and_can_end_it_at_once() {
+    for runtime in RUNTIMES {
+        let root = root();
+        let mut terminal = Terminal::serve(root.path(), &[runtime, "--grace=1m"], &[], 80);
+        let _client = download(&terminal);
+        terminal.wait_for("  ↓ large file.bin", &[]);
+        terminal.press(INTERRUPT);
+        let line = "Waiting up to 1 minute for 1 transfer in progress; Ctrl-C again ends at once.";
+        let screen = terminal.wait_for(line, &[]);
+        assert!(has_row(&screen, "Keyboard interrupt received, exiting."), "{screen}");
+        assert!(has_row(&screen, line), "{screen}");
+        let screen = terminal.wait_for("  ↓ large file.bin", &[]);
+        assert!(has_row(&screen, line), "{screen}");
+        thread::sleep(Duration::from_millis(200)); // the second one is no duplicate
+        terminal.press(INTERRUPT);
+        assert!(!terminal.wait().success());
+        let screen = terminal.wait_for(line, &["↓"]);
+        assert!(has_row(&screen, "Keyboard interrupt received, exiting."), "{screen}");
+    }
+}
+
+#[test]
+fn uploads_are_in_the_last_line() {
+    for runtime in RUNTIMES {
+        let root = root();
+        let mut terminal = Terminal::serve(root.path(), &[runtime, "--upload"], &[], 80);
+        let mut client = terminal.client();
+        // One comes with its head, the other one after it.
+        client.send(b"PUT /a.bin HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+        assert_eq!(client.response(false).status, 201);
+        client.send(b"PUT /b.bin HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+        client.send(&vec![b'x'; 100_000]);
+        assert_eq!(client.response(false).status, 201);
+        terminal.press(INTERRUPT);
+        assert!(terminal.wait().success());
+        let screen = terminal.wait_for("2 requests from 1 client, ", &[]);
+        assert!(screen.contains(" sent, 97.7 KiB received in "), "{screen}");
+    }
+}
+
+#[test]
+fn a_share_that_ends_says_what_is_waited_for() {
+    let root = root();
+    let terminal = Terminal::serve(root.path(), &["--for=2s", "--grace=1m"], &[], 100);
+    let client = download(&terminal);
+    let line =
+        "Waiting up to 1 minute for 1 transfer in progress; Ctrl-C pressed twice ends at once.";
+    let screen = terminal.wait_for(line, &[]);
+    assert!(has_row(&screen, "The time of --for is over, exiting."), "{screen}");
+    client.reset();
+    terminal.wait_for("doorstep: stopped with 1 transfer that was cut; ", &["↓"]);
+}
+
 #[test]
 fn at_most_half_of_the_terminal_has_transfers() {
     let root = root();
@@ -345,7 +422,7 @@ fn the_browser_opens_the_url_or_a_line_says_why_not() {
         }
         thread::sleep(Duration::from_millis(10));
     }
-    assert!(log.contains("--open: xdg-open has failed (exit status: 3); open http://"), "{log}");
+    assert!(log.contains("--open: no browser was found; open http://"), "{log}");
     assert_eq!(server.get("/a.txt").status, 200);
     server.end("TERM");
 }

@@ -15,7 +15,8 @@ pub(crate) struct SharingOptions {
     ///
     /// A file that is sent to its end, or resumed to its end, is a download; a PUT or POST that
     /// succeeds is an upload. At most N are in progress; others get 503. The exit code is 0 after N
-    /// of them, and 3 if the server ends before that.
+    /// of them, and 3 if the server ends before that. That the client has received the last bytes is
+    /// likely, but not proven: docs/sharing.md says when.
     #[arg(long, value_name = "N", value_parser = values::at_least_one::<NonZeroU64>)]
     pub(crate) count: Option<NonZeroU64>,
 

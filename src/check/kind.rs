@@ -50,6 +50,15 @@ pub(super) enum Kind {
     NameWindows,
 }
 
+/// What is special about the findings of a kind, and decides about what to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Advice {
+    /// Some are served because of `--hidden`.
+    pub(super) has_hidden: bool,
+    /// Some are links to a directory of the system, or to a home directory.
+    pub(super) leads_to_system: bool,
+}
+
 impl Kind {
     /// The name in JSON. It does not change.
     pub(super) fn name(self) -> &'static str {
@@ -68,9 +77,17 @@ impl Kind {
         self.row().1
     }
 
-    /// What it means, and what to do.
-    pub(super) fn remedy(self) -> &'static str {
-        self.row().2
+    /// What it means, and what to do. `advice` is what applies to the findings.
+    pub(super) fn remedy(self, advice: Advice) -> &'static str {
+        match self {
+            Self::SecretName if !advice.has_hidden => {
+                "Visitors can download them. Move them out of the directory."
+            }
+            Self::LinkOut if advice.leads_to_system => {
+                "They are not followed: 404. Some lead to directories of the system or of a user: copy what is meant to be served, or remove the links."
+            }
+            _ => self.row().2,
+        }
     }
 
     fn row(self) -> (&'static str, &'static str, &'static str) {
@@ -260,5 +277,14 @@ mod tests {
             let row = format!("| `{}` | {} |", kind.name(), kind.severity().as_str());
             assert!(text.contains(&row), "docs/check.md has no {row}");
         }
+    }
+
+    #[test]
+    fn no_option_is_advised_that_does_not_apply_or_would_serve_the_system() {
+        let advice = |has_hidden, leads_to_system| Advice { has_hidden, leads_to_system };
+        assert!(Kind::SecretName.remedy(advice(true, false)).contains("omit --hidden"));
+        assert!(!Kind::SecretName.remedy(advice(false, false)).contains("--hidden"));
+        assert!(Kind::LinkOut.remedy(advice(false, false)).contains("--symlinks follow"));
+        assert!(!Kind::LinkOut.remedy(advice(false, true)).contains("--symlinks"));
     }
 }

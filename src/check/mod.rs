@@ -9,7 +9,6 @@
 //! It reads names, metadata and small files, and writes nothing. It cannot know what a proxy in front
 //! hides, and it sees what the user may read who runs it: run it as the user that will serve.
 
-mod contents;
 mod directory;
 mod kind;
 mod names;

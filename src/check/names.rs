@@ -7,47 +7,7 @@ use doorstep_core::log;
 use unicode_normalization::UnicodeNormalization;
 
 use super::kind::Kind;
-
-/// Names of files and directories that hold secrets or histories, in lower case.
-const SECRETS: [&str; 34] = [
-    ".aws",
-    ".azure",
-    ".bash_history",
-    ".bzr",
-    ".docker",
-    ".env",
-    ".git",
-    ".git-credentials",
-    ".gnupg",
-    ".hg",
-    ".htpasswd",
-    ".kube",
-    ".my.cnf",
-    ".netrc",
-    ".npmrc",
-    ".password-store",
-    ".pgpass",
-    ".pypirc",
-    ".python_history",
-    ".ssh",
-    ".svn",
-    ".terraform",
-    ".vault-token",
-    ".zsh_history",
-    "cvs",
-    "htpasswd",
-    "id_dsa",
-    "id_ecdsa",
-    "id_ed25519",
-    "id_rsa",
-    "master.key",
-    "terraform.tfstate",
-    "wp-config.php",
-    "_netrc",
-];
-
-/// Endings of files of keys and passwords.
-const SECRET_ENDINGS: [&str; 6] = [".jks", ".kdbx", ".keystore", ".p12", ".pfx", ".ppk"];
+use crate::secrets;
 
 /// Endings of backups and dumps.
 const BACKUP_ENDINGS: [&str; 13] = [
@@ -60,18 +20,14 @@ const PROGRAM_ENDINGS: [&str; 8] =
     [".asp", ".aspx", ".cfm", ".cgi", ".jsp", ".php", ".phtml", ".php5"];
 
 /// What the name of a served file or directory says about its content.
-pub(super) fn content(name: &[u8]) -> Option<Kind> {
+pub(super) fn content(name: &[u8], is_directory: bool) -> Option<Kind> {
+    if secrets::is_secret_name(name, is_directory) {
+        return Some(Kind::SecretName);
+    }
     let name = String::from_utf8_lossy(name).to_lowercase();
     let ends = |endings: &[&str]| {
         endings.iter().any(|ending| name.len() > ending.len() && name.ends_with(ending))
     };
-    let is_environment = |name: &str| match name.strip_prefix(".env.") {
-        Some(rest) => !matches!(rest, "example" | "sample" | "template" | "dist"),
-        None => false,
-    };
-    if SECRETS.contains(&&*name) || is_environment(&name) || ends(&SECRET_ENDINGS) {
-        return Some(Kind::SecretName);
-    }
     if ends(&BACKUP_ENDINGS) || name.len() > 2 && name.starts_with('#') && name.ends_with('#') {
         return Some(Kind::Backup);
     }
@@ -167,7 +123,7 @@ mod tests {
             (".php", None),
             ("index.html", None),
         ] {
-            assert_eq!(content(name.as_bytes()), expected, "{name}");
+            assert_eq!(content(name.as_bytes(), false), expected, "{name}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use doorstep_core::{log, path};
 
-use super::kind::{Kind, Severity};
+use super::kind::{Advice, Kind, Severity};
 
 /// The most findings of one kind that are kept. Beyond it they are only counted.
 pub(super) const MAX_ITEMS: usize = 1_000;
@@ -27,6 +27,7 @@ pub(super) struct Group {
     /// Their number; `items` has the first ones.
     pub(super) count: u64,
     pub(super) items: Vec<Item>,
+    pub(super) advice: Advice,
 }
 
 /// A finding.
@@ -42,10 +43,16 @@ impl Report {
     pub(super) fn add(&mut self, kind: Kind, path: &[u8], detail: impl AsRef<[u8]>) {
         let group = self.groups.entry(kind).or_default();
         group.count += 1;
+        group.advice.has_hidden |= path.split(|&byte| byte == b'/').any(path::is_hidden);
         if group.items.len() < MAX_ITEMS {
             let detail = detail.as_ref().to_vec();
             group.items.push(Item { path: path.to_vec(), detail });
         }
+    }
+
+    /// Notes that a link leads to a directory of the system, or to a home directory.
+    pub(super) fn add_system_link(&mut self, kind: Kind) {
+        self.groups.entry(kind).or_default().advice.leads_to_system = true;
     }
 
     /// Sorts the findings of each kind by path.
@@ -95,7 +102,7 @@ impl Report {
             );
             string(&mut out, kind.title().as_bytes());
             out.extend_from_slice(b",\"remedy\":");
-            string(&mut out, kind.remedy().as_bytes());
+            string(&mut out, kind.remedy(group.advice).as_bytes());
             out.extend_from_slice(b",\"items\":[");
             for (n, item) in group.items.iter().enumerate() {
                 out.extend_from_slice(if n == 0 { b"\n {\"path\":" } else { b",\n {\"path\":" });

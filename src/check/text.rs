@@ -43,7 +43,7 @@ pub(super) fn render(report: &Report, has_colors: bool) -> Vec<u8> {
         if let more @ 1.. = group.count.saturating_sub(shown) {
             push(&mut out, &format!("  and {more} more; see --format json\n"));
         }
-        push(&mut out, &format!("  = {}\n\n", kind.remedy()));
+        push(&mut out, &format!("  = {}\n\n", kind.remedy(group.advice)));
     }
     let count = |number: u64, one: &str, several: &str| match number {
         1 => format!("1 {one}"),

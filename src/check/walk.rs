@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::vec;
 
 use doorstep_core::cgi::route::ScriptDirectories;
@@ -14,11 +14,26 @@ use doorstep_core::site::precompressed::{self, Codings};
 use doorstep_driver::os::{Opened, Root, Symlinks};
 
 use super::UNKNOWN;
-use super::contents::{MAX_KEY_FILE, private_key};
 use super::directory::{Directory, Listed, full_path};
 use super::kind::Kind;
 use super::names;
 use super::report::Report;
+use crate::failure::describe;
+use crate::secrets::{MAX_KEY_FILE, private_key};
+
+/// Directories of the system.
+const SYSTEM: [&str; 10] = [
+    "/boot",
+    "/dev",
+    "/etc",
+    "/proc",
+    "/root",
+    "/run",
+    "/sys",
+    "/var/lib",
+    "/var/log",
+    "/var/spool",
+];
 
 /// A check of one tree.
 pub(super) struct Checker {
@@ -63,7 +78,7 @@ impl Checker {
             };
             match Directory::read(&self.root, &self.path, &self.site, path.clone()) {
                 Ok(directory) => levels.push(self.check_directory(&directory, &mut report)),
-                Err(error) => report.add(Kind::Unreadable, &path, error.to_string()),
+                Err(error) => report.add(Kind::Unreadable, &path, describe(&error)),
             }
         }
         report.sort();
@@ -118,7 +133,7 @@ impl Checker {
         let is_shown = self.site.lists_entry(&directory.path, name);
         let path = || directory.join(name);
         if !is_shown && name.starts_with(b".") {
-            let detail = match names::content(name) {
+            let detail = match names::content(name, false) {
                 Some(Kind::SecretName) => "usually holds secrets or a history",
                 Some(Kind::Backup) => "a backup",
                 _ => "",
@@ -126,7 +141,10 @@ impl Checker {
             report.add(Kind::Hidden, &path(), detail);
         } else if !is_shown {
             report.add(Kind::PathTooLong, &path(), "");
-        } else if self.site.hidden && name.starts_with(b".") && names::content(name).is_none() {
+        } else if self.site.hidden
+            && name.starts_with(b".")
+            && names::content(name, false).is_none()
+        {
             report.add(Kind::HiddenServed, &path(), "");
         }
         is_shown
@@ -143,7 +161,7 @@ impl Checker {
 
     /// Whether to walk a directory.
     fn check_subdirectory(&self, path: &[u8], name: &[u8], report: &mut Report) -> bool {
-        let kind = names::content(name).filter(|kind| *kind == Kind::SecretName);
+        let kind = names::content(name, true).filter(|kind| *kind == Kind::SecretName);
         if let Some(kind) = kind {
             report.add(kind, path, "a directory");
         }
@@ -168,7 +186,7 @@ impl Checker {
             report.add(kind, path, detail);
             is_reported = true;
         };
-        if let Some(kind) = names::content(name) {
+        if let Some(kind) = names::content(name, false) {
             add(kind, "");
         }
         if file.size <= MAX_KEY_FILE {
@@ -180,7 +198,7 @@ impl Checker {
             match key {
                 Ok(Some(format)) => add(Kind::PrivateKey, format),
                 Ok(None) => {}
-                Err(error) => add(Kind::Unreadable, &error.to_string()),
+                Err(error) => add(Kind::Unreadable, &describe(&error)),
             }
         }
         if !is_reported && self.types.guess(path).essence == UNKNOWN && !self.is_precompressed(name)
@@ -217,7 +235,12 @@ impl Checker {
         let root = self.path.canonicalize();
         let kind = match (full.canonicalize(), root) {
             (Err(_), _) => Kind::LinkBroken,
-            (Ok(target), Ok(root)) if !target.starts_with(&root) => Kind::LinkOut,
+            (Ok(target), Ok(root)) if !target.starts_with(&root) => {
+                if is_system(&target) {
+                    report.add_system_link(Kind::LinkOut);
+                }
+                Kind::LinkOut
+            }
             (Ok(target), _) if target.is_file() || target.is_dir() => Kind::Unreadable,
             _ => Kind::SpecialFile,
         };
@@ -282,6 +305,14 @@ impl Checker {
     }
 }
 
+/// Whether a path is that of a directory of the system, or in one, or contains one; or a home directory.
+/// To follow a link there would serve what nobody means to.
+fn is_system(path: &Path) -> bool {
+    let is_near = |system: &&str| path.starts_with(system) || Path::new(system).starts_with(path);
+    let is_home = path.parent() == Some(Path::new("/home")) || path == Path::new("/home");
+    is_home || SYSTEM.iter().any(is_near)
+}
+
 /// The codings of precompressed files.
 fn codings() -> Codings {
     precompressed::preferred_codings(["br", "zstd", "gzip"])
@@ -293,5 +324,20 @@ fn check_permissions(metadata: &fs::Metadata, path: &[u8], report: &mut Report) 
     let is_sticky = metadata.is_dir() && mode & 0o1000 != 0;
     if mode & 0o002 != 0 && !is_sticky {
         report.add(Kind::WritableByAll, path, "");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_of_the_system() {
+        for path in ["/", "/etc", "/etc/ssl", "/var", "/var/log/x", "/root/.ssh", "/home/ann"] {
+            assert!(is_system(Path::new(path)), "{path}");
+        }
+        for path in ["/srv/www", "/var/www", "/home/ann/site", "/etcetera", "/tmp/x"] {
+            assert!(!is_system(Path::new(path)), "{path}");
+        }
     }
 }

@@ -10,6 +10,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::thread;
 
+use crate::failure::describe;
+
 /// The program that opens the URL, as long as it runs.
 pub(crate) struct Browser {
     child: Child,
@@ -49,7 +51,7 @@ fn start(url: &str) -> Result<Browser, String> {
         match command.spawn() {
             Ok(child) => return Ok(Browser { child, program, url: url.into() }),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => failed = format!("{program} cannot be started: {error}"),
+            Err(error) => failed = format!("{program} cannot be started: {}", describe(&error)),
         }
     }
     Err(failed)
@@ -61,11 +63,21 @@ impl Browser {
         let run = move || match self.child.wait() {
             Ok(status) if !status.success() => {
                 let Self { program, url, .. } = &self;
-                report(&format!("--open: {program} has failed ({status}); open {url} yourself"));
+                report(&format!("--open: {}; open {url} yourself", why(program, status.code())));
             }
             _ => {}
         };
         let _ = thread::Builder::new().name("browser".into()).spawn(run); // without it, a zombie remains
+    }
+}
+
+/// What the exit code of a program that opens URLs means; those of xdg-open are documented in its manual.
+fn why(program: &str, code: Option<i32>) -> String {
+    let is_xdg_open = program.rsplit('/').next() == Some("xdg-open");
+    match code {
+        Some(3) if is_xdg_open => "no browser was found".into(),
+        Some(4) if is_xdg_open => "the browser could not be started".into(),
+        _ => format!("{program} could not open the browser"),
     }
 }
 
@@ -76,6 +88,14 @@ fn report(reason: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_is_in_words() {
+        assert_eq!(why("xdg-open", Some(3)), "no browser was found");
+        assert_eq!(why("/usr/bin/xdg-open", Some(4)), "the browser could not be started");
+        assert_eq!(why("gio", Some(3)), "gio could not open the browser");
+        assert_eq!(why("xdg-open", None), "xdg-open could not open the browser");
+    }
 
     #[test]
     fn a_display_is_needed() {

@@ -32,6 +32,21 @@ pub(super) fn time(time: Duration) -> String {
     }
 }
 
+/// A time in words, in the largest unit without a fraction, such as `90 seconds` or `2 minutes`.
+pub(super) fn words(time: Duration) -> String {
+    if time.subsec_nanos() != 0 {
+        return format!("{} seconds", time.as_secs_f64());
+    }
+    let seconds = time.as_secs();
+    match (seconds % 86400, seconds % 3600, seconds % 60) {
+        _ if seconds == 0 => count(0, "second"),
+        (0, _, _) => count(seconds / 86400, "day"),
+        (_, 0, _) => count(seconds / 3600, "hour"),
+        (_, _, 0) => count(seconds / 60, "minute"),
+        _ => count(seconds, "second"),
+    }
+}
+
 /// A number with the word for one or for several.
 pub(super) fn count(n: u64, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
@@ -65,6 +80,16 @@ mod tests {
         {
             assert_eq!(time(Duration::from_secs(seconds)), text);
         }
+        for (seconds, text) in [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (90, "90 seconds"),
+            (7200, "2 hours"),
+            (86400, "1 day"),
+        ] {
+            assert_eq!(words(Duration::from_secs(seconds)), text);
+        }
+        assert_eq!(words(Duration::from_millis(1500)), "1.5 seconds");
         assert_eq!([count(0, "client"), count(1, "client")], ["0 clients", "1 client"]);
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Row {
     pub(super) total: Option<u64>,
     /// Bytes per second, once that is known.
     pub(super) rate: Option<f64>,
+    /// The time since bytes were last seen, which has passed of the time left.
+    pub(super) quiet: Duration,
 }
 
 /// How lines are written.
@@ -51,11 +53,14 @@ const PARTS: [Part; 6] =
     [Part::Client, Part::Bar, Part::Percent, Part::Amount, Part::Rate, Part::Left];
 /// The parts in the order in which they are left out if there is no room for the names.
 const LEAST_IMPORTANT: [Part; 7] =
-    [Part::Bar, Part::Amount, Part::Left, Part::Percent, Part::Client, Part::Rate, Part::LeftShort];
+    [Part::Bar, Part::Amount, Part::Client, Part::Rate, Part::Left, Part::Percent, Part::LeftShort];
 /// The columns of a bar.
 const BAR: usize = 20;
 /// The columns that the longest name should have, if it needs them.
 const NAME: usize = 20;
+/// The same in a terminal with at most [`NARROW`] columns.
+const SHORT_NAME: usize = 12;
+const NARROW: usize = 50;
 /// The columns before the name.
 const MARGIN: usize = 4;
 /// The columns between two parts.
@@ -63,6 +68,7 @@ const GAP: usize = 2;
 
 /// The lines for `rows`, each narrower than `width` columns, and one that `more` transfers are not shown.
 pub(super) fn lines(rows: &[Row], more: usize, width: usize, style: Style) -> Vec<String> {
+    let needed = if width <= NARROW { SHORT_NAME } else { NAME };
     let width = width.saturating_sub(1);
     let longest = rows.iter().map(|row| row.name.width()).max().unwrap_or(0);
     let mut parts = PARTS.to_vec();
@@ -74,7 +80,7 @@ pub(super) fn lines(rows: &[Row], more: usize, width: usize, style: Style) -> Ve
         MARGIN + parts.map(|width| width + GAP).sum::<usize>()
     };
     for part in LEAST_IMPORTANT {
-        if fixed(&parts) + longest.min(NAME) <= width {
+        if fixed(&parts) + longest.min(needed) <= width {
             break;
         }
         match part {
@@ -158,7 +164,8 @@ impl Row {
     /// The time left; `None` if it is not known, or longer than anybody waits.
     fn left(&self) -> Option<String> {
         let (total, rate) = (self.total?, self.rate.filter(|rate| *rate >= 1.0)?);
-        let seconds = (total.saturating_sub(self.bytes) as f64 / rate).ceil();
+        let seconds = total.saturating_sub(self.bytes) as f64 / rate;
+        let seconds = (seconds - self.quiet.as_secs_f64()).max(0.0).ceil();
         (seconds < 100.0 * 86400.0).then(|| format::time(Duration::from_secs(seconds as u64)))
     }
 }
@@ -215,8 +222,8 @@ mod tests {
 
     fn row(name: &str, client: &str, total: Option<u64>, rate: Option<f64>) -> Row {
         let (name, client) = (name.into(), client.into());
-        let bytes = 300 << 20;
-        Row { direction: Direction::Download, name, client, bytes, total, rate }
+        let (bytes, quiet) = (300 << 20, Duration::ZERO);
+        Row { direction: Direction::Download, name, client, bytes, total, rate, quiet }
     }
 
     fn rows() -> Vec<Row> {
@@ -265,12 +272,28 @@ mod tests {
         assert_eq!(
             lines(&rows(), 2, 60, PLAIN),
             [
-                "  ↓ holiday in t…ns 2026.mkv  192.168.1.20  12.3 MiB/s  59s",
-                "  ↓ cgi-bin                   192.168.1.7   4.88 KiB/s",
-                "  ↑ notes.txt                 2001:db8::17     stalled",
+                "  ↓ holiday in t…ns 2026.mkv      29%  12.3 MiB/s  59s left",
+                "  ↓ cgi-bin                   300 MiB  4.88 KiB/s",
+                "  ↑ notes.txt                     99%     stalled",
                 "    and 2 more",
             ]
         );
+        assert_eq!(
+            lines(&rows(), 0, 40, PLAIN),
+            [
+                "  ↓ holiday …026.mkv      29%  59s left",
+                "  ↓ cgi-bin           300 MiB",
+                "  ↑ notes.txt             99%",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_time_left_passes_while_nothing_is_seen() {
+        let mut row = row("a", "b", Some(400 << 20), Some(10.0 * 1024.0 * 1024.0));
+        assert_eq!(row.left().unwrap(), "10s");
+        row.quiet = Duration::from_secs(3);
+        assert_eq!(row.left().unwrap(), "7s");
     }
 
     #[test]

@@ -12,32 +12,37 @@ mod progress;
 mod qr;
 mod screen;
 mod start;
+mod stop;
 mod suspension;
 mod tally;
 mod warnings;
 
 use std::env;
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use doorstep_driver::Transfers;
 use rustix::termios::tcgetwinsize;
 
 use self::browser::Browser;
 use self::line::Style;
-use self::screen::Screen;
-pub(crate) use self::screen::ScreenWriter;
+pub(crate) use self::screen::{Screen, ScreenWriter};
 use self::start::{StartScreen, Urls};
+pub(crate) use self::stop::StopNotice;
 pub(crate) use self::tally::Tally;
 use crate::banner::{self, Banner};
 use crate::config::CommandConfig;
 use crate::failure::Failure;
+use crate::sharing::Sharing;
 
 /// The terminal of this process, as far as there is one.
 #[derive(Default)]
 pub(crate) struct Terminal {
     screen: Screen,
-    /// The transfers to show; `None` shows none.
+    /// The transfers in progress; `None` if there is no terminal to show them or their number on.
     transfers: Option<Transfers>,
+    /// Whether to draw a line for each.
+    shows_progress: bool,
     /// What the last line counts; `None` for no last line.
     tally: Option<Tally>,
     browser: Option<Browser>,
@@ -48,10 +53,12 @@ impl Terminal {
     pub(crate) fn new(config: &CommandConfig) -> Self {
         let shows_progress =
             !config.terminal.no_progress && io::stderr().is_terminal() && !is_dumb();
+        let is_terminal = io::stdout().is_terminal();
         Self {
             screen: Screen::default(),
-            transfers: shows_progress.then(Transfers::default),
-            tally: io::stdout().is_terminal().then(Tally::new),
+            transfers: (shows_progress || is_terminal).then(Transfers::default),
+            shows_progress,
+            tally: is_terminal.then(Tally::new),
             browser: None,
         }
     }
@@ -68,7 +75,7 @@ impl Terminal {
 
     /// A writer for logs on stderr; `None` if they have it alone.
     pub(crate) fn log_writer(&self) -> io::Result<Option<ScreenWriter>> {
-        self.transfers.as_ref().map(|_| ScreenWriter::new(self.screen.clone())).transpose()
+        self.shows_progress.then(|| ScreenWriter::new(self.screen.clone())).transpose()
     }
 
     /// Opens the browser, if that was asked for. To be called when the sockets listen and before privileges
@@ -106,7 +113,9 @@ impl Terminal {
         if let Some(browser) = self.browser.take() {
             browser.watch(report);
         }
-        let Some(transfers) = &self.transfers else { return Ok(()) };
+        let Some(transfers) = self.transfers.as_ref().filter(|_| self.shows_progress) else {
+            return Ok(());
+        };
         let style = Style {
             colors: banner::stderr_has_colors(),
             unicode: is_utf8(&|name| env::var(name).ok()),
@@ -115,13 +124,15 @@ impl Terminal {
         suspension::start(self.screen.clone()).map_err(Failure::Serve)
     }
 
-    /// What prints that Ctrl-C was received.
-    pub(crate) fn interrupt_printer(&self) -> impl FnOnce() + Send + use<> {
-        let screen = self.screen.clone();
-        move || match screen::shares_stdout() {
-            true => screen.suspend(banner::print_interrupted),
-            false => banner::print_interrupted(),
-        }
+    /// What is written to while there may be lines.
+    pub(crate) fn screen(&self) -> Screen {
+        self.screen.clone()
+    }
+
+    /// What says that the server stops. `grace` is how long transfers may take then.
+    pub(crate) fn stop_notice(&self, grace: Duration, sharing: Option<Sharing>) -> StopNotice {
+        let transfers = self.transfers.clone().filter(|_| self.tally.is_some());
+        StopNotice::new(self.screen.clone(), transfers, grace, sharing)
     }
 
     /// Takes the lines away, and prints the last one.

@@ -1,7 +1,9 @@
 //! Transfers seen live: a thread that draws a line for each that takes longer than a second.
 //!
-//! It sleeps as long as no transfer is in progress. The rate is that of the last seconds, so the time left
-//! follows a client that becomes faster or slower.
+//! It sleeps as long as no transfer is in progress. The rate is that of the last 15 seconds or so: the time
+//! left follows a client that becomes faster or slower, and does not jump otherwise. The system takes bytes
+//! in bursts, up to some megabytes at once, so the rate is measured from the end of one to the end of
+//! another.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,7 +26,9 @@ const MAX_TICK: Duration = Duration::from_secs(2);
 /// How long a transfer takes before it is shown.
 const MIN_AGE: Duration = Duration::from_secs(1);
 /// The time, in seconds, after which what was transferred counts 1/e in the rate.
-const MEMORY: f64 = 5.0;
+const MEMORY: f64 = 15.0;
+/// How long nothing is transferred before that counts in the rate: a burst may be due.
+const PAUSE: Duration = Duration::from_secs(3);
 /// How long nothing is transferred before it is called stalled.
 const STALLED: Duration = Duration::from_secs(10);
 
@@ -74,6 +78,7 @@ fn row(transfer: &Transfer, meters: &Meters) -> Row {
         bytes: transfer.bytes(),
         total: transfer.total(),
         rate: meters.rate(transfer),
+        quiet: meters.quiet(transfer),
     }
 }
 
@@ -121,7 +126,7 @@ struct Meter {
     age: Duration,
     /// The time since bytes were last seen.
     quiet: Duration,
-    /// Bytes and seconds, the older the less.
+    /// Bytes and seconds up to when bytes were last seen, the older the less.
     recent: (f64, f64),
 }
 
@@ -151,6 +156,10 @@ impl Meters {
         self.by_number.get(&transfer.number()).map_or(Duration::ZERO, |meter| meter.age)
     }
 
+    fn quiet(&self, transfer: &Transfer) -> Duration {
+        self.by_number.get(&transfer.number()).map_or(Duration::ZERO, |meter| meter.quiet)
+    }
+
     fn rate(&self, transfer: &Transfer) -> Option<f64> {
         self.by_number.get(&transfer.number())?.rate()
     }
@@ -161,6 +170,7 @@ impl Meter {
     /// leaves much in the buffers of the system.
     fn rate(&self) -> Option<f64> {
         let (bytes, time) = self.recent;
+        let time = time + self.quiet.saturating_sub(PAUSE).as_secs_f64();
         match self.quiet >= STALLED {
             true => Some(0.0),
             false => (bytes > 0.0 && time > 0.0).then(|| bytes / time),
@@ -174,10 +184,12 @@ impl Meter {
             return;
         }
         self.age += step;
-        self.quiet = if moved > 0 { Duration::ZERO } else { self.quiet + step };
-        let seconds = step.as_secs_f64();
-        let kept = (-seconds / MEMORY).exp();
-        self.recent = (self.recent.0 * kept + moved as f64, self.recent.1 * kept + seconds);
+        self.quiet += step;
+        if moved > 0 {
+            let seconds = std::mem::take(&mut self.quiet).as_secs_f64();
+            let kept = (-seconds / MEMORY).exp();
+            self.recent = (self.recent.0 * kept + moved as f64, self.recent.1 * kept + seconds);
+        }
     }
 }
 
@@ -218,13 +230,29 @@ mod tests {
     fn the_rate_is_that_of_the_last_seconds() {
         let steady = rate((0..40).map(|_| (250, TICK))).unwrap();
         assert!((steady - 1000.0).abs() < 1e-6);
-        let bursts = [(1000, TICK), (0, TICK), (1000, TICK), (0, TICK)];
-        assert!((rate(bursts).unwrap() - 2000.0).abs() < 200.0);
-        let slower = (0..400).map(|n| (if n < 360 { 25_000 } else { 250 }, TICK));
-        assert!(rate(slower).unwrap() < 20_000.0, "10 seconds later");
+        let first = rate([(0, TICK), (250, TICK), (250, TICK)]).unwrap();
+        assert!((first - 667.0).abs() < 5.0, "it is known within the first second");
+        let slower = (0..600).map(|n| (if n < 360 { 25_000 } else { 250 }, TICK));
+        assert!(rate(slower).unwrap() < 5_000.0, "a minute later");
         let stalled = (0..400).map(|n| (if n < 200 { 250 } else { 0 }, TICK));
         assert_eq!(rate(stalled), Some(0.0));
         assert_eq!(rate((0..8).map(|_| (0, TICK))), None, "it may be in buffers");
+    }
+
+    #[test]
+    fn the_rate_does_not_jump_if_the_system_takes_bytes_in_bursts() {
+        let mut meter = meter(4 << 20, (0.0, 0.0));
+        for n in 1..=400_u64 {
+            // 1 MB every second: 4 ticks.
+            meter.advance(meter.bytes + if n % 4 == 0 { 1_000_000 } else { 0 }, TICK);
+            if n >= 4 {
+                assert!((meter.rate().unwrap() - 1e6).abs() < 1.0, "{n}: {:?}", meter.rate());
+            }
+        }
+        for _ in 0..32 {
+            meter.advance(meter.bytes, TICK);
+        }
+        assert!(meter.rate().unwrap() < 0.8e6, "a pause counts in the end");
     }
 
     #[test]

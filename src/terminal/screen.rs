@@ -16,6 +16,8 @@ use rustix::process::getpgrp;
 use rustix::termios::{tcgetpgrp, tcgetwinsize};
 use unicode_width::UnicodeWidthStr;
 
+use crate::banner;
+
 /// The size of a terminal that does not report one, in columns and rows.
 const USUAL_SIZE: (usize, usize) = (80, 24);
 /// How often, and with which pauses, [`Screen::close`] tries to take the lines away.
@@ -68,6 +70,14 @@ impl Screen {
         }
     }
 
+    /// Prints on stdout, above the lines if it is the same terminal.
+    pub(crate) fn print(&self, text: &str) {
+        match shares_stdout() {
+            true => self.suspend(|| banner::print(text)),
+            false => banner::print(text),
+        }
+    }
+
     /// Takes the lines away, and draws none until [`Screen::show`].
     pub(super) fn hide(&self) {
         let mut drawn = self.lock();
@@ -82,7 +92,7 @@ impl Screen {
 
     /// Takes the lines away for good. Returns whether the terminal takes output: a stuck one is not
     /// waited for.
-    pub(super) fn close(&self) -> bool {
+    pub(crate) fn close(&self) -> bool {
         for _ in 0..CLOSE_ATTEMPTS {
             let mut drawn = match self.0.try_lock() {
                 Ok(drawn) => drawn,
@@ -219,7 +229,7 @@ impl Write for ScreenWriter {
 }
 
 /// Whether stdout and stderr are the same terminal, or may be.
-pub(super) fn shares_stdout() -> bool {
+fn shares_stdout() -> bool {
     io::stdout().is_terminal() && io::stderr().is_terminal()
 }
 

@@ -10,7 +10,8 @@ use doorstep_driver::net;
 use doorstep_driver::os::Symlinks;
 use unicode_width::UnicodeWidthStr;
 
-use super::warnings;
+use super::{format, warnings};
+use crate::arguments::SharingOptions;
 use crate::banner::{Banner, escape};
 use crate::config::CommandConfig;
 
@@ -102,6 +103,9 @@ impl StartScreen {
             screen.add("Options", option);
         }
         screen.add("Access", access(config, banner, urls));
+        if let Some(end) = end(&config.sharing) {
+            screen.add("Ends", end);
+        }
         let is_exposed = !urls.network.is_empty() && config.auth.is_none();
         if config.served.file.is_none() {
             let root = &config.served.root;
@@ -231,6 +235,20 @@ fn access(config: &CommandConfig, banner: &Banner, urls: &Urls) -> String {
     }
 }
 
+/// When the server ends by itself, if it does.
+fn end(sharing: &SharingOptions) -> Option<String> {
+    let count = sharing.count.map(|n| format!("after {}", format::count(n.get(), "transfer")));
+    let lifetime = sharing.lifetime().map(|time| format!("after {}", format::words(time)));
+    let idle = sharing.idle_exit();
+    let idle = idle.map(|time| format!("after {} without a request", format::words(time)));
+    let all: Vec<_> = [count, lifetime, idle].into_iter().flatten().collect();
+    let (last, others) = all.split_last()?;
+    Some(match others.is_empty() {
+        true => last.clone(),
+        false => format!("{} or {last}", others.join(", ")),
+    })
+}
+
 impl Banner {
     /// The addresses of TCP listeners.
     pub(super) fn tcp(&self) -> Vec<SocketAddr> {
@@ -317,6 +335,21 @@ mod tests {
             ]
         );
         assert!(screen.lines(60, true).iter().any(|line| line.contains("\x1b[1;31mWarning")));
+    }
+
+    #[test]
+    fn the_screen_says_when_the_server_ends() {
+        let local = urls(&["http://127.0.0.1:8000/"], &[]);
+        let ends = |words: &[&str]| {
+            let lines = screen(words, &local).lines(100, false);
+            lines.iter().find_map(|line| line.strip_prefix("  Ends          ")).map(str::to_owned)
+        };
+        assert_eq!(ends(&["--count", "1"]).unwrap(), "after 1 transfer");
+        assert_eq!(
+            ends(&["--count", "3", "--for", "1m", "--idle-exit", "90s"]).unwrap(),
+            "after 3 transfers, after 1 minute or after 90 seconds without a request"
+        );
+        assert_eq!((ends(&[]), ends(&["--for", "none"])), (None, None));
     }
 
     #[test]

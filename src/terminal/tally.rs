@@ -25,7 +25,10 @@ pub(crate) struct Tally {
 #[derive(Debug, Default)]
 struct Counts {
     requests: u64,
-    bytes: u64,
+    /// The bytes of bodies of responses.
+    sent: u64,
+    /// Those of bodies of requests.
+    received: u64,
     clients: HashSet<IpAddr>,
     /// There were more of them.
     has_more_clients: bool,
@@ -40,7 +43,8 @@ impl Tally {
     /// Counts a response.
     pub(crate) fn log(&self, record: &Record<'_>) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.add(record.remote_addr.ip().to_canonical(), record.body_bytes_sent.unwrap_or(0));
+        let client = record.remote_addr.ip().to_canonical();
+        counts.add(client, record.body_bytes_sent.unwrap_or(0), record.body_bytes_received);
     }
 
     /// The last line.
@@ -51,9 +55,10 @@ impl Tally {
 }
 
 impl Counts {
-    fn add(&mut self, client: IpAddr, bytes: u64) {
+    fn add(&mut self, client: IpAddr, sent: u64, received: u64) {
         self.requests += 1;
-        self.bytes += bytes;
+        self.sent += sent;
+        self.received += received;
         if self.clients.len() < MAX_CLIENTS {
             self.clients.insert(client);
         } else if !self.has_more_clients {
@@ -68,8 +73,13 @@ impl Counts {
             (n, true) => format!(" from more than {n} clients"),
         };
         let requests = format::count(self.requests, "request");
-        let bytes = format::bytes(self.bytes as f64);
-        format!("{requests}{clients}, {bytes} sent in {}.\n", format::time(time))
+        let bytes = |bytes: u64| format::bytes(bytes as f64);
+        let received = match self.received {
+            0 => String::new(),
+            received => format!(", {} received", bytes(received)),
+        };
+        let (sent, time) = (bytes(self.sent), format::time(time));
+        format!("{requests}{clients}, {sent} sent{received} in {time}.\n")
     }
 }
 
@@ -83,23 +93,28 @@ mod tests {
         let mut counts = Counts::default();
         let line = |counts: &Counts| counts.line(Duration::from_secs(250));
         assert_eq!(line(&counts), "0 requests, 0 B sent in 4m 10s.\n");
-        counts.add([192, 0, 2, 1].into(), 1 << 20);
+        counts.add([192, 0, 2, 1].into(), 1 << 20, 0);
         assert_eq!(line(&counts), "1 request from 1 client, 1.00 MiB sent in 4m 10s.\n");
-        counts.add([192, 0, 2, 1].into(), 1 << 20);
-        counts.add([192, 0, 2, 2].into(), 0);
+        counts.add([192, 0, 2, 1].into(), 1 << 20, 0);
+        counts.add([192, 0, 2, 2].into(), 0, 0);
         assert_eq!(line(&counts), "3 requests from 2 clients, 2.00 MiB sent in 4m 10s.\n");
+        counts.add([192, 0, 2, 2].into(), 0, 5 << 20);
+        assert_eq!(
+            line(&counts),
+            "4 requests from 2 clients, 2.00 MiB sent, 5.00 MiB received in 4m 10s.\n"
+        );
     }
 
     #[test]
     fn the_clients_that_are_remembered_are_bounded() {
         let mut counts = Counts::default();
         for n in 0..MAX_CLIENTS as u32 {
-            counts.add(Ipv4Addr::from(n).into(), 0);
+            counts.add(Ipv4Addr::from(n).into(), 0, 0);
         }
-        counts.add(Ipv4Addr::from(7).into(), 0);
+        counts.add(Ipv4Addr::from(7).into(), 0, 0);
         assert!(counts.line(Duration::ZERO).contains("4097 requests from 4096 clients"));
-        counts.add(Ipv4Addr::BROADCAST.into(), 0);
-        counts.add(Ipv4Addr::LOCALHOST.into(), 0);
+        counts.add(Ipv4Addr::BROADCAST.into(), 0, 0);
+        counts.add(Ipv4Addr::LOCALHOST.into(), 0, 0);
         assert!(counts.line(Duration::ZERO).contains("from more than 4096 clients"));
         assert_eq!(counts.clients.len(), MAX_CLIENTS);
     }

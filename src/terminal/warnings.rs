@@ -5,10 +5,12 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use doorstep_core::path;
+
+use crate::secrets::{is_secret_name, private_key};
 
 /// The names that are looked at.
 const MAX_ENTRIES: usize = 2000;
@@ -18,37 +20,7 @@ const MAX_DEPTH: usize = 3;
 const MAX_NAMES: usize = 3;
 /// The files that may be keys, and are opened to see whether they are.
 const MAX_OPENED: usize = 32;
-/// The bytes that are read of one.
-const KEY_BYTES: u64 = 16 << 10;
 
-/// Hidden names that hold secrets, or whole histories of them.
-const HIDDEN: [&str; 20] = [
-    ".aws",
-    ".bash_history",
-    ".docker",
-    ".env",
-    ".git",
-    ".git-credentials",
-    ".gnupg",
-    ".hg",
-    ".htpasswd",
-    ".kube",
-    ".my.cnf",
-    ".netrc",
-    ".npmrc",
-    ".pgpass",
-    ".pypirc",
-    ".ssh",
-    ".svn",
-    ".terraform",
-    ".vault-token",
-    ".zsh_history",
-];
-/// Other names that do.
-const NAMED: [&str; 6] =
-    ["id_dsa", "id_ecdsa", "id_ed25519", "id_rsa", "htpasswd", "credentials.json"];
-/// Extensions of files that hold keys, in formats that are not text.
-const BINARY_KEYS: [&str; 4] = ["kdbx", "keystore", "p12", "pfx"];
 /// Extensions of files that may hold keys.
 const TEXT_KEYS: [&str; 2] = ["key", "pem"];
 
@@ -118,13 +90,12 @@ fn find(root: &Path, hidden: bool) -> Vec<PathBuf> {
             if is_dotted(&name) && !hidden {
                 continue; // except .well-known, which holds no secrets
             }
-            let is_secret = HIDDEN.contains(&&*name) || is_env(&name) || NAMED.contains(&&*name);
-            let is_secret = is_secret || {
-                let extension = Path::new(&*name).extension().unwrap_or_default().to_string_lossy();
+            let is_secret = is_secret_name(entry.file_name().as_bytes(), kind.is_dir()) || {
+                let extension = Path::new(&*name).extension().unwrap_or_default();
+                let extension = extension.to_string_lossy().to_lowercase();
                 let may_be_key = kind.is_file() && TEXT_KEYS.contains(&&*extension);
                 opened += usize::from(may_be_key);
-                BINARY_KEYS.contains(&&*extension)
-                    || may_be_key && opened <= MAX_OPENED && holds_key(&entry.path())
+                may_be_key && opened <= MAX_OPENED && holds_key(&entry.path())
             };
             if is_secret && can_read(&entry.path(), kind) {
                 secrets.push(relative);
@@ -138,21 +109,12 @@ fn find(root: &Path, hidden: bool) -> Vec<PathBuf> {
     found
 }
 
-/// `.env`, and what is like it, but not an example.
-fn is_env(name: &str) -> bool {
-    let is_example = ["example", "sample", "template", "dist"].iter().any(|it| name.ends_with(it));
-    name.starts_with(".env.") && !is_example
-}
-
 fn is_dotted(name: &str) -> bool {
     path::is_hidden(name.as_bytes())
 }
 
-/// Whether a file holds a private key as text (PEM, OpenSSH).
 fn holds_key(file: &Path) -> bool {
-    let mut text = Vec::new();
-    let read = File::open(file).and_then(|file| file.take(KEY_BYTES).read_to_end(&mut text));
-    read.is_ok() && String::from_utf8_lossy(&text).contains("PRIVATE KEY-----")
+    File::open(file).and_then(private_key).is_ok_and(|format| format.is_some())
 }
 
 /// Whether this process can: what it cannot read is not served.
@@ -180,7 +142,7 @@ mod tests {
 
     #[test]
     fn secrets_are_found_among_the_names_that_are_served() {
-        let key = "-----BEGIN PRIVATE KEY-----\nx\n";
+        let key = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIKx1Zm9v\n";
         let root = tree(&[
             (".git/config", ""),
             ("index.html", ""),
@@ -191,6 +153,8 @@ mod tests {
             ("talk.key", "PK"),
             ("a/b/c/d/.env", "too deep"),
             (".well-known/x", ""),
+            ("talk.pem", "It begins with -----BEGIN PRIVATE KEY-----"),
+            ("shadow/index.html", "a directory, not the file"),
         ]);
         assert_eq!(
             secrets(root.path(), true).unwrap(),
@@ -208,6 +172,14 @@ mod tests {
                 .ends_with("leave out --hidden, or serve another directory")
         );
         assert_eq!(secrets(root.path(), false), None);
+    }
+
+    #[test]
+    fn names_are_those_that_check_reports() {
+        for name in ["secrets.yml", "Credentials", "work.ovpn", "a/dump.sql.gz", "wp-config.php"] {
+            let warning = secrets(tree(&[(name, "")]).path(), false);
+            assert!(warning.is_some_and(|text| text.contains(name)), "{name}");
+        }
     }
 
     #[test]

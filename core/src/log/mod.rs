@@ -73,6 +73,9 @@ pub struct Record<'a> {
     /// if that is none (B-101). Of an aborted response with chunks it may be less by their framing,
     /// never more.
     pub body_bytes_sent: Option<u64>,
+    /// The number of bytes of the request's body that the handler has read, without the framing of
+    /// chunks.
+    pub body_bytes_received: u64,
     /// How the response has ended (B-107).
     pub ending: Ending,
     /// The message of an error response, which is logged in a line of its own before (B-081).
@@ -180,6 +183,7 @@ impl<'a> Record<'a> {
             request_line,
             status,
             body_bytes_sent: None,
+            body_bytes_received: 0,
             ending: Ending::Complete,
             error_message: None,
             head: None,

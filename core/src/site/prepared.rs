@@ -141,6 +141,16 @@ impl PreparedFile {
         }
     }
 
+    /// The length of the body of `prepared` in bytes.
+    #[must_use]
+    pub fn content_length(&self, prepared: PreparedResponse) -> u64 {
+        match prepared {
+            PreparedResponse::Whole => self.size,
+            PreparedResponse::Range(range) => range.len(),
+            PreparedResponse::NotModified => 0,
+        }
+    }
+
     /// As [`PreparedFile::respond`] for a request whose target names the file, before it is resolved:
     /// `None`, too, if a precompressed file might be sent instead.
     #[must_use]

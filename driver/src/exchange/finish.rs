@@ -81,6 +81,7 @@ impl ExchangeState<'_> {
             request: Request::Head(view.head.offsets()),
             at: view.buffered.len().saturating_sub(view.head.size()),
             sent: std::mem::take(&mut view.sent),
+            received: view.body_read,
             ending,
             end,
             started: view.started,

@@ -152,6 +152,7 @@ impl<'c> Session<'c> {
                 }
                 Ok(Event::NeedData) if !outbox.is_empty() => return self.flush(),
                 Ok(Event::NeedData) => {
+                    self.records.confirm(); // the connection goes on
                     self.waiting = self.machine.waiting_for(outbox);
                     return Step::Fill(self.waiting);
                 }
@@ -240,10 +241,14 @@ impl<'c> Session<'c> {
 
     /// Reports the result of [`Step::Discard`]: the number of bytes, 0 for the end of input.
     pub fn discarded(&mut self, result: io::Result<usize>) {
+        if result.as_ref().is_err_and(|error| error.kind() != ErrorKind::TimedOut) {
+            self.records.refute();
+        }
         let n = result.unwrap_or(0) as u64;
         self.linger_left = self.linger_left.saturating_sub(n);
         if n == 0 || self.linger_left == 0 {
             self.closing = Closing::Done;
+            self.records.confirm();
         }
     }
 
@@ -285,6 +290,7 @@ impl<'c> Session<'c> {
             request: Request::Rejected(reject),
             at: inbox.buffered().len() - unread.len(),
             sent: SentResponse::refused(reject, line, page),
+            received: 0,
             ending: Ending::Complete,
             end: outbox.total_sent() + outbox.len() as u64,
             started: self.context.timing.then(Instant::now),
@@ -304,9 +310,12 @@ impl<'c> Session<'c> {
             Closing::Flush => {
                 let resets = self.machine.should_reset();
                 self.context.connection.set_reset_on_close(resets);
-                let lingers = self.machine.should_linger() || !inbox.unread().is_empty();
+                let lingers = self.machine.should_linger()
+                    || !inbox.unread().is_empty()
+                    || self.records.is_unconfirmed();
                 let stream = self.context.connection.stream();
                 if resets || !lingers || stream.shutdown(Shutdown::Write).is_err() {
+                    self.records.refute();
                     self.closing = Closing::Done;
                     return Step::Close;
                 }

@@ -32,6 +32,8 @@ pub(crate) struct UnsentRecords {
     first: Option<UnsentRecord>,
     /// Those of further pipelined requests.
     rest: Vec<UnsentRecord>,
+    /// A download that counts and was sent: complete unless the client resets the connection.
+    unconfirmed: Option<Box<WatchedRequest>>,
 }
 
 /// What is to be logged of a response.
@@ -40,6 +42,8 @@ pub(super) struct UnsentRecord {
     /// The offset of its first byte in the inbox.
     pub(super) at: usize,
     pub(super) sent: SentResponse,
+    /// The bytes of the request's body that the handler has read.
+    pub(super) received: u64,
     /// How it ends if its bytes are sent.
     pub(super) ending: Ending,
     /// Where the response ends, among all bytes that the outbox has sent so far.
@@ -63,6 +67,23 @@ pub(super) enum Request {
 impl UnsentRecords {
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_none()
+    }
+
+    /// Whether how the client closes the connection is to be waited for.
+    pub(super) fn is_unconfirmed(&self) -> bool {
+        self.unconfirmed.is_some()
+    }
+
+    /// The client has closed the connection; or it has not, and is not waited for any longer.
+    pub(super) fn confirm(&mut self) {
+        if let Some(watched) = self.unconfirmed.take() {
+            watched.confirmed();
+        }
+    }
+
+    /// The client has reset the connection: it has not read the response to its end.
+    pub(super) fn refute(&mut self) {
+        self.unconfirmed = None; // a transfer that is dropped was cut
     }
 
     /// Adds the record of a response whose last byte is in the outbox.
@@ -119,8 +140,14 @@ impl UnsentRecords {
         for mut record in std::iter::once(first).chain(std::mem::take(&mut self.rest)) {
             update(&mut record);
             record.log(buffered, context, now);
-            if let Some(watched) = record.watched {
-                watched.end(record.sent.status, record.ending);
+            match record.watched {
+                Some(watched)
+                    if watched.is_confirmed_by_close() && record.ending == Ending::Complete =>
+                {
+                    self.unconfirmed = Some(watched);
+                }
+                Some(watched) => watched.end(record.sent.status, record.ending),
+                None => {}
             }
         }
     }
@@ -142,6 +169,7 @@ impl UnsentRecord {
         let record = Record::new(client, line, self.sent.status);
         let mut record = record.with_local_addr(&local_addr);
         record.body_bytes_sent = (self.sent.body_bytes > 0).then_some(self.sent.body_bytes);
+        record.body_bytes_received = self.received;
         record.ending = self.ending;
         record.error_message = self.sent.error_reason.as_deref();
         record.head = head.as_ref();

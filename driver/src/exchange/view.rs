@@ -22,6 +22,10 @@ use crate::request_number::RequestNumber;
 use crate::stop_conditions::{RETRY_AFTER, TransferRefused, WatchedRequest};
 use crate::transfers::ExchangeTransfers;
 
+/// Up to so many bytes, a download is complete when the system has taken it: their connection is kept
+/// alive.
+const MAX_UNCONFIRMED: u64 = 64 << 10;
+
 /// A request as a handler sees it: its head, the client, and the state of the response. Each front
 /// end's `Exchange` dereferences to it, and adds the methods that respond.
 ///
@@ -339,6 +343,20 @@ impl<'a> ExchangeView<'a> {
                 }
             }
             _ => Ok(true),
+        }
+    }
+
+    /// Closes the connection after a download that counts and has so many bytes, unless they are few: how
+    /// the client closes it shows whether it has read them. To be called before the response begins.
+    pub(crate) fn confirm_download(&mut self, bytes: u64) {
+        // With TLS a client may reset a connection that it has read completely: the close_notify is
+        // behind the response.
+        let is_plain = self.context.connection.stream().tls_version().is_none();
+        if bytes > MAX_UNCONFIRMED
+            && is_plain
+            && self.watched.as_mut().is_some_and(|it| it.confirm())
+        {
+            self.machine.disable_keep_alive();
         }
     }
 

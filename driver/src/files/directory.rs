@@ -550,9 +550,11 @@ fn send_prepared(
 ) -> io::Result<BodyPlan> {
     if exchange.is_watched()
         && let Some(reaches_end) = prepared.reaches_end(response)
-        && !exchange.begin_transfer(reaches_end)?
     {
-        return Ok(BodyPlan::Done);
+        if !exchange.begin_transfer(reaches_end)? {
+            return Ok(BodyPlan::Done);
+        }
+        exchange.confirm_download(prepared.content_length(response));
     }
     let begun = exchange.respond_at(response.status(), now);
     let Some(range) = prepared.write_head(response, begun.into_core())? else {
@@ -576,10 +578,11 @@ fn send(
     file: Option<Content>,
     digests: &Digests,
 ) -> io::Result<BodyPlan> {
-    if let Some(reaches_end) = plan.reaches_end()
-        && !exchange.begin_transfer(reaches_end)?
-    {
-        return Ok(BodyPlan::Done);
+    if let Some(reaches_end) = plan.reaches_end() {
+        if !exchange.begin_transfer(reaches_end)? {
+            return Ok(BodyPlan::Done);
+        }
+        exchange.confirm_download(plan.content_length().unwrap_or(0));
     }
     let response = match plan {
         ResponsePlan::CustomErrorPage(denial, ..) => {

@@ -8,8 +8,10 @@
 //!
 //! - A download is a `GET` of a file by [`Files`](crate::Files) with 200, or with 206 for a range that
 //!   includes the last byte of the file. So a download that was interrupted and is resumed counts once.
-//!   It is completed when its last byte was given to the system. Any other 206 is not counted. Listings,
-//!   redirects, 304, error pages and responses to `HEAD` are none. Another handler makes its response a
+//!   It is completed when its last byte was given to the system. With a count, and without TLS, the
+//!   connection is closed after one of more than 64 KiB: then it is completed when the client has closed it
+//!   as well, or has sent nothing for the time of a lingering close; if the client resets it, the download
+//!   was cut. Any other 206 is not counted. Listings, redirects, 304, error pages and responses to `HEAD` are none. Another handler makes its response a
 //!   download by [`ExchangeView::begin_transfer`].
 //! - An upload is a `PUT` or `POST` with a response of 2xx, or of 303, which reports success to an HTML
 //!   form (RFC 9110 §15.4.4).
@@ -22,7 +24,8 @@
 //!
 //! **A transfer that was cut** is made good by a later one of the same client (IP address) and the same
 //! path that is completed ([`TransferReport::cut`]). Whether a client has received what is in the buffers
-//! of the system when it disconnects is not known: a small file is completed as soon as it was sent.
+//! of the system when it disconnects is not known: a small file is completed as soon as it was sent, and one
+//! with TLS, too.
 //!
 //! A server whose handler is not watched, and a request that the handler does not get, such as one without
 //! a valid password, are not affected.

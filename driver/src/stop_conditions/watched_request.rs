@@ -22,6 +22,8 @@ pub(crate) struct WatchedRequest {
     key: u64,
     is_upload: bool,
     transfer: Option<Transfer>,
+    /// The connection is closed after the response, and how its client closes it decides.
+    is_confirmed: bool,
 }
 
 impl WatchedRequest {
@@ -29,7 +31,7 @@ impl WatchedRequest {
         static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         let key = HASHER.hash_one((exchange.client_addr().ip(), exchange.head().path()));
         shared.lock().begin_request();
-        Self { shared: shared.clone(), key, is_upload: false, transfer: None }
+        Self { shared: shared.clone(), key, is_upload: false, transfer: None, is_confirmed: false }
     }
 
     /// Takes a place for an upload, if the request is one.
@@ -54,6 +56,24 @@ impl WatchedRequest {
         self.shared.lock().begin_transfer(transfer)?;
         self.transfer = Some(transfer);
         Ok(())
+    }
+
+    /// Whether how the client closes the connection is to decide about a download, if it is a whole one
+    /// that counts: then the connection has to be closed after the response.
+    pub(crate) fn confirm(&mut self) -> bool {
+        let is_whole = !self.is_upload && self.transfer == Some(Transfer::Whole);
+        self.is_confirmed = is_whole && self.shared.lock().report().count.is_some();
+        self.is_confirmed
+    }
+
+    /// Whether a response that was sent is not yet known to be complete.
+    pub(crate) fn is_confirmed_by_close(&self) -> bool {
+        self.is_confirmed
+    }
+
+    /// The client has closed the connection, or is not waited for any longer.
+    pub(crate) fn confirmed(mut self) {
+        self.end_transfer(TransferEnd::Complete);
     }
 
     /// The response with this status has ended so.

@@ -1,13 +1,77 @@
-//! Private keys, by the content of a file.
+//! What holds secrets: names of files and directories, and private keys by the content of a file.
+//!
+//! `doorstep check` and the warnings of the start-up screen use the same names and the same recognition of
+//! keys.
 
 use std::fs::File;
 use std::io::{self, Read};
 
+/// Names of files and directories that hold secrets or histories, in lower case.
+const NAMES: [&str; 38] = [
+    ".aws",
+    ".azure",
+    ".bash_history",
+    ".bzr",
+    ".docker",
+    ".env",
+    ".git",
+    ".git-credentials",
+    ".gnupg",
+    ".hg",
+    ".htpasswd",
+    ".kube",
+    ".my.cnf",
+    ".netrc",
+    ".npmrc",
+    ".password-store",
+    ".pgpass",
+    ".pypirc",
+    ".python_history",
+    ".ssh",
+    ".svn",
+    ".terraform",
+    ".vault-token",
+    ".zsh_history",
+    "credentials.json",
+    "cvs",
+    "htpasswd",
+    "id_dsa",
+    "id_ecdsa",
+    "id_ed25519",
+    "id_rsa",
+    "master.key",
+    "secrets.json",
+    "secrets.yaml",
+    "secrets.yml",
+    "terraform.tfstate",
+    "wp-config.php",
+    "_netrc",
+];
+
+/// The same, if it is a file: directories of these names usually hold something else.
+const FILES: [&str; 2] = ["credentials", "shadow"];
+
+/// Endings of files of keys, passwords and data.
+const ENDINGS: [&str; 8] =
+    [".jks", ".kdbx", ".keystore", ".ovpn", ".p12", ".pfx", ".ppk", ".sql.gz"];
+
+/// Endings of what is like `.env`, but has no secrets.
+const EXAMPLES: [&str; 4] = ["example", "sample", "template", "dist"];
+
 /// The largest file that is read, in bytes: a key, or certificates with their key, are smaller.
-pub(super) const MAX_KEY_FILE: u64 = 128 << 10;
+pub(crate) const MAX_KEY_FILE: u64 = 128 << 10;
+
+/// Whether a file or directory usually holds secrets, by its name. Upper case is as lower case.
+pub(crate) fn is_secret_name(name: &[u8], is_directory: bool) -> bool {
+    let name = String::from_utf8_lossy(name).to_lowercase();
+    let has_ending = |ending: &&str| name.len() > ending.len() && name.ends_with(ending);
+    NAMES.contains(&&*name)
+        || name.starts_with(".env.") && !EXAMPLES.iter().any(|ending| name.ends_with(ending))
+        || !is_directory && (FILES.contains(&&*name) || ENDINGS.iter().any(has_ending))
+}
 
 /// The format of the private key in `file`, if there is one.
-pub(super) fn private_key(file: File) -> io::Result<Option<&'static str>> {
+pub(crate) fn private_key(file: File) -> io::Result<Option<&'static str>> {
     let mut content = Vec::new();
     file.take(MAX_KEY_FILE).read_to_end(&mut content)?;
     Ok(find_key(&content))
@@ -46,7 +110,35 @@ fn is_base64(line: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::find_key;
+    use super::{find_key, is_secret_name};
+
+    #[test]
+    fn names_of_secrets() {
+        for name in [
+            ".git",
+            ".env.production",
+            "ID_RSA",
+            "vault.KDBX",
+            "credentials",
+            "credentials.json",
+            "secrets.yml",
+            "secrets.yaml",
+            "secrets.json",
+            "shadow",
+            "work.ovpn",
+            "dump.sql.gz",
+            "key.ppk",
+            ".azure",
+        ] {
+            assert!(is_secret_name(name.as_bytes(), false), "{name}");
+        }
+        for name in [".env.example", ".env.local.sample", "id_rsa.pub", ".ovpn", "credentials.md"] {
+            assert!(!is_secret_name(name.as_bytes(), false), "{name}");
+        }
+        let is_secret_directory = |name: &[u8]| is_secret_name(name, true);
+        assert!(is_secret_directory(b".git") && is_secret_directory(b"CVS"));
+        assert!(!is_secret_directory(b"shadow") && !is_secret_directory(b"credentials"));
+    }
 
     #[test]
     fn keys_are_found_in_every_format() {
