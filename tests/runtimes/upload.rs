@@ -227,6 +227,56 @@ on_every_runtime! {
         assert_eq!(names(root.path()), ["a.txt", "big", "dir", "whole"]);
     }
 
+    fn an_interrupted_upload_is_not_continued_once_its_name_has_another_file(runtime: Runtime) {
+        let (root, server) = start(runtime, |s| s.overwrite = true);
+        let offset = |target: &str| {
+            let head = server.client().request("HEAD", target, &[]);
+            head.header("Upload-Offset").map(str::to_owned)
+        };
+        let cut = |target: &str| {
+            let mut client = server.client();
+            client.send(format!("PUT {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nfirst").as_bytes());
+            client.shutdown_write();
+            assert_eq!(client.response(false).status, 400);
+        };
+        let path = |name: &str| root.path().join(name);
+        let supersede: [(&str, &dyn Fn()); 5] = [
+            ("/dir/new", &|| assert_eq!(put(&mut server.client(), "/dir/new", "", b"whole file").status, 201)),
+            ("/a.txt", &|| assert_eq!(put(&mut server.client(), "/a.txt", "", b"whole file").status, 204)),
+            ("/dir/form", &|| {
+                let head = "Content-Type: multipart/form-data; boundary=b\r\n";
+                let body = b"--b\r\nContent-Disposition: form-data; name=f; filename=form\r\n\r\nx\r\n--b--\r\n";
+                let head = format!("POST /dir/ HTTP/1.1\r\nHost: a\r\n{head}Content-Length: {}\r\n\r\n", body.len());
+                let mut client = server.client();
+                client.send(&[head.as_bytes(), body].concat());
+                assert_eq!(client.response(false).status, 201);
+            }),
+            ("/a.txt", &|| fs::remove_file(path("a.txt")).expect("it can be removed")),
+            ("/dir/copied", &|| fs::write(path("dir/copied"), "by another program").expect("it can be written")),
+        ];
+        for (target, supersede) in supersede {
+            cut(target);
+            assert_eq!(offset(target).as_deref(), Some("5"), "{target}");
+            supersede();
+            assert_eq!(offset(target), None, "{target}");
+            let rest = put(&mut server.client(), target, "Content-Range: bytes 5-9/10\r\n", b" rest");
+            assert_eq!(rest.status, 409, "{target}");
+            assert!(text(&rest).starts_with("There is no part"), "{}", text(&rest));
+        }
+        assert_eq!(offset("/dir/new"), None, "a complete file");
+        // One that was being sent while another client has stored a whole file.
+        let mut client = server.client();
+        client.send(b"PUT /dir/slow HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n");
+        assert_eq!(client.response(true).status, 100);
+        assert_eq!(put(&mut server.client(), "/dir/slow", "", b"whole file").status, 201);
+        client.send(b"first");
+        client.shutdown_write();
+        assert_eq!(client.response(false).status, 400);
+        assert_eq!(offset("/dir/slow"), None);
+        let errors = server.state.errors();
+        assert!(errors.last().is_some_and(|error| !error.contains("are kept")), "{errors:?}");
+    }
+
     fn interrupted_uploads_are_kept_for_a_time(runtime: Runtime) {
         for change in [
             (|s: &mut UploadSettings| s.interrupted_timeout = Duration::ZERO) as fn(&mut UploadSettings),

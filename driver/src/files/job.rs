@@ -78,7 +78,7 @@ impl<'f> FilesJob<'f> {
     /// Finds whether the request is an upload. Returns `None` if another state was reached.
     #[inline(never)]
     fn begin(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<Option<JobStep>> {
-        if let Some(step) = self.directory.expire_uploads() {
+        if let Some(step) = self.directory.expire_uploads(&exchange.head()) {
             self.state = State::Begin;
             return Ok(Some(step));
         }

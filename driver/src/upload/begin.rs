@@ -139,7 +139,8 @@ impl Uploads {
         if !directory.is_writable() {
             return Err(Refusal::NotWritable.into());
         }
-        let directory = Place { directory, has_precompressed: site.precompressed };
+        let directory =
+            Place { directory, path: parent.into(), has_precompressed: site.precompressed };
         let receiver = match target.is_directory {
             true => Receiver::Form(Box::new(self.form(exchange, directory)?)),
             false => Receiver::Put(Box::new(self.put(exchange, &directory, &target)?)),
@@ -187,7 +188,7 @@ impl Uploads {
         }
         writer.check_space(total.map_or(0, |total| total - writer.size.min(total)))?;
         let digests = ClaimedDigests::from_head(&head);
-        Ok(Put::new(self, writer, target.path.clone(), owner, total, digests))
+        Ok(Put::new(self, writer, owner, total, digests))
     }
 
     fn form(
