@@ -181,8 +181,8 @@ impl<'f> FilesJob<'f> {
     }
 }
 
-/// What few requests need stands in functions of its own, which are not inlined: its local variables
-/// would be on the stack of every thread that serves a file.
+// What few requests need stands in functions of its own, which are not inlined: its local variables
+// would be on the stack of every thread that serves a file.
 impl Job for FilesJob<'_> {
     fn step(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<JobStep> {
         loop {

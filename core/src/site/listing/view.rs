@@ -12,7 +12,7 @@ use crate::site::accept::{Member, Preference};
 /// ```
 /// use doorstep_core::site::listing::{Column, Format, View};
 ///
-/// let view = View::parse(Some(b"sort=size&order=desc"), ["application/json"]);
+/// let view = View::from_query(Some(b"sort=size&order=desc"), ["application/json"]);
 /// assert_eq!((view.column, view.descending), (Column::Size, true));
 /// assert_eq!((view.format, view.content_type()), (Format::Json, "application/json"));
 /// ```
@@ -57,11 +57,12 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inl
 
 impl View {
     pub(in crate::site) fn from_head(head: &Head<'_>) -> Self {
-        Self::parse(head.query(), head.header_list("accept"))
+        Self::from_query(head.query(), head.header_list("accept"))
     }
 
     /// The view for a query and the members of Accept.
-    pub fn parse(query: Option<&[u8]>, accept: impl IntoIterator<Item: AsRef<[u8]>>) -> Self {
+    #[must_use]
+    pub fn from_query(query: Option<&[u8]>, accept: impl IntoIterator<Item: AsRef<[u8]>>) -> Self {
         let mut view = Self { format: preferred_format(accept), ..Self::default() };
         for word in query.unwrap_or_default().split(|&b| b == b'&') {
             match word {
@@ -140,7 +141,7 @@ mod tests {
 
     #[test]
     fn unknown_words_in_the_query_are_ignored() {
-        let view = |query: &str| View::parse(Some(query.as_bytes()), [""; 0]);
+        let view = |query: &str| View::from_query(Some(query.as_bytes()), [""; 0]);
         for query in [
             "",
             "&",
@@ -162,7 +163,7 @@ mod tests {
         }
         let expected = View { column: Column::Size, descending: true, ..View::default() };
         assert_eq!(view("order=desc&x=1&sort=size&sort=none"), expected);
-        assert_eq!(View::parse(None, [""; 0]), View::default());
+        assert_eq!(View::from_query(None, [""; 0]), View::default());
     }
 
     #[test]
@@ -174,7 +175,7 @@ mod tests {
                 let view = View { column, descending, directories_first, format: Format::Html };
                 let pairs = view.query_pairs().map(|(name, value)| format!("{name}={value}"));
                 let query = pairs.collect::<Vec<_>>().join("&");
-                assert_eq!(View::parse(Some(query.as_bytes()), [""; 0]), view);
+                assert_eq!(View::from_query(Some(query.as_bytes()), [""; 0]), view);
             }
         }
     }
