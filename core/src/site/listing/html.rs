@@ -75,13 +75,13 @@ pub(super) fn render(out: &mut Vec<u8>, page: &Page<'_>, rows: &Rows) {
 fn controls(out: &mut Vec<u8>, page: &Page<'_>, rows: &Rows) {
     out.extend_from_slice(b"<div>\n");
     filter_form(out, page, rows);
-    if page.site.archive && !rows.is_empty() {
+    if page.site.archive && (!rows.is_empty() || page.filter.is_some()) {
         archive_form::render(out);
     }
-    out.extend_from_slice(b"</div>\n");
     if page.takes_uploads {
-        upload_form::render(out);
+        upload_form::render(out, &rows.view.to_query(page.filter));
     }
+    out.extend_from_slice(b"</div>\n");
 }
 
 /// A field for a text in names, and a button that removes it.
@@ -90,8 +90,7 @@ fn filter_form(out: &mut Vec<u8>, page: &Page<'_>, rows: &Rows) {
         return;
     }
     out.extend_from_slice(b"<form role=\"search\">");
-    let format = rows.view.format;
-    if rows.view != (View { format, ..View::default() }) {
+    if !rows.view.is_default() {
         hidden_inputs(out, &rows.view, None);
     }
     out.extend_from_slice(b"<label>Filter <input type=\"search\" name=\"filter\" maxlength=\"");

@@ -4,7 +4,9 @@
 //! order and spelled exactly like this. Everything else in it is ignored, but for
 //! [`Filter`](super::Filter)'s.
 
+use super::Filter;
 use crate::http1::Head;
+use crate::path;
 use crate::site::accept::{Member, Preference};
 
 /// The view of a listing.
@@ -101,6 +103,40 @@ impl View {
             ],
             Format::Json => &[("Content-Type", JSON_TYPE), ("Vary", "Accept")],
         }
+    }
+
+    /// The query that asks for this view with `filter`, for the address of the listing. It is empty for the
+    /// view without a query, and has only characters of an address.
+    ///
+    /// ```
+    /// use doorstep_core::site::listing::{Filter, View};
+    ///
+    /// let query = b"x=1&dirs=first&filter=a+%22%26";
+    /// let (view, filter) = (View::from_query(Some(query), [""; 0]), Filter::from_query(Some(query)));
+    /// assert_eq!(view.to_query(filter.as_ref()), b"sort=name&order=asc&dirs=first&filter=a%20%22%26");
+    /// assert_eq!(View::default().to_query(None), b"");
+    /// ```
+    #[must_use]
+    pub fn to_query(&self, filter: Option<&Filter>) -> Vec<u8> {
+        let mut query = Vec::new();
+        if !self.is_default() {
+            for (name, value) in self.query_pairs() {
+                let separator = if query.is_empty() { "" } else { "&" };
+                for part in [separator, name, "=", value] {
+                    query.extend_from_slice(part.as_bytes());
+                }
+            }
+        }
+        if let Some(filter) = filter {
+            query.extend_from_slice(if query.is_empty() { b"filter=" } else { b"&filter=" });
+            path::encode(&mut query, filter.text().as_bytes());
+        }
+        query
+    }
+
+    /// Whether it is in the order of a listing without a query.
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self { format: self.format, ..Self::default() }
     }
 
     /// The query of this view, as pairs of name and value.
