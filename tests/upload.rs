@@ -94,7 +94,7 @@ fn curl_continues_an_upload_that_broke_off() {
         assert_eq!(names(root.path()), ["a.txt"]);
         // The lines of docs/uploads.md.
         let script = format!(
-            "offset=$(curl -sI {url} | tr -d '\\r' | sed -n 's/^upload-offset: //Ip')\n\
+            "offset=$(curl -sI {url} | tr -d '\\r' | sed -n 's/^[Uu]pload-[Oo]ffset: //p')\n\
              echo \"$offset\"\ncurl -sS -C \"${{offset:-0}}\" -T big.bin {url}"
         );
         let output = Command::new("sh").args(["-c", &script]).current_dir(files.path()).output();
