@@ -112,6 +112,42 @@ fn curl_continues_an_upload_that_broke_off() {
     }
 }
 
+/// The files in the making that the server has open.
+#[cfg(target_os = "linux")]
+fn open_parts(server: &Server) -> usize {
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", server.id())).expect("it runs");
+    let targets = descriptors.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+    let is_part = |target: &Path| {
+        let target = target.to_string_lossy().into_owned();
+        target.ends_with(" (deleted)") || target.ends_with(".upload")
+    };
+    targets.filter(|target| is_part(target)).count()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_superseded_part_holds_neither_a_descriptor_nor_space() {
+    for runtime in RUNTIMES {
+        let (root, files) = (root(), files());
+        let server = serve(root.path(), &[runtime, "--upload", "--overwrite"]);
+        let cut = || {
+            let mut client = server.client();
+            client.send(b"PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello");
+            client.shutdown_write();
+            assert_eq!(client.response(false).status, 400);
+            assert_eq!(open_parts(&server), 1);
+        };
+        cut();
+        assert_eq!(curl(&server, &files, &["-T", "small.txt"], "/x"), "stored /x (6 bytes)\n");
+        assert_eq!(open_parts(&server), 0);
+        cut();
+        fs::remove_file(root.path().join("x")).expect("it is there");
+        let head = curl(&server, &files, &["-I"], "/x");
+        assert!(!head.contains("pload-"), "{head}");
+        assert_eq!(open_parts(&server), 0);
+    }
+}
+
 #[test]
 fn existing_files_are_replaced_with_overwrite() {
     let (root, files) = (root(), files());

@@ -55,7 +55,7 @@ impl Uploads {
         let stores = matches!(method, b"PUT" | b"POST");
         let target = match Target::from_head(&head) {
             Ok(target) => target,
-            Err(error) if stores => return refuse(exchange, Refusal::from(error).into()),
+            Err(error) if stores => return refuse(exchange, &Refusal::from(error).into()),
             Err(_) => return Ok(Begun::Other),
         };
         if !request::is_beneath(&self.settings().directory, &target.path) {
@@ -106,7 +106,7 @@ impl Uploads {
             }
             _ => match self.upload(root, site, exchange, target) {
                 Ok(job) => Ok(Begun::Upload(Box::new(job))),
-                Err(failure) => refuse(exchange, failure),
+                Err(failure) => refuse(exchange, &failure),
             },
         }
     }
@@ -226,8 +226,8 @@ impl Uploads {
 }
 
 /// Refuses an upload, and logs why.
-fn refuse(exchange: &mut ExchangeState<'_>, failure: Failure) -> io::Result<Begun> {
-    respond::log_failure(exchange, "", &failure);
+fn refuse(exchange: &mut ExchangeState<'_>, failure: &Failure) -> io::Result<Begun> {
+    respond::log_failure(exchange, "", failure);
     respond::respond_refused(exchange, failure.refusal)?;
     Ok(Begun::Responded)
 }
