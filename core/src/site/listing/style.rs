@@ -64,7 +64,7 @@ p { margin: 1rem .5rem; overflow-wrap: anywhere }
   a::before { left: .3rem; top: .9rem }
   :is(th, td):nth-child(n+2) { font-size: .75rem }
   header :is(input, button), :is(caption, th) button { min-height: 2.75rem }
-  header [type="file"] { padding-block: .5rem }
+  header [type=file] { padding-block: .5rem }
 }
 @media print {
   :root { color-scheme: light }
