@@ -69,6 +69,30 @@ frame.onload = () => {
 };
 </script>";
 
+/// Shows `nasty/`, and the same with a filter that matches nothing, as wide as phones, and errors whether
+/// each page fits, and whether its upload form looks as the other controls.
+const NARROW: &str = r"<!doctype html><title>narrow</title><pre id=out></pre>
+<iframe id=frame height=640 frameborder=0></iframe><script>
+const told = [];
+const steps = [360, 320].flatMap(width => ['nasty/', 'nasty/?filter=zzz&sort=size'].map(page => [width, page]));
+const next = () => { [frame.width, frame.src] = steps[0]; };
+const style = element => frame.contentWindow.getComputedStyle(element);
+frame.onload = () => {
+  if (frame.contentWindow.location.href == 'about:blank') return;
+  const page = frame.contentDocument;
+  const [filter, archive, upload] = ['input[type=search]', 'button[name=archive]', 'input[type=file]'].map(
+    selector => page.querySelector(selector));
+  const left = element => element.closest('form').getBoundingClientRect().left;
+  const space = upload.closest('form').getBoundingClientRect().top - archive.closest('form').getBoundingClientRect().bottom;
+  told.push([steps.shift()[0], 'fits', page.documentElement.scrollWidth <= frame.clientWidth,
+    'aligned', left(upload) == left(filter), 'size', style(upload).fontSize == style(filter).fontSize,
+    'space', space >= 8, 'to', upload.form.getAttribute('action')].join(' '));
+  if (steps.length) return next();
+  told.push('done'); out.textContent = told.join('\n');
+};
+next();
+</script>";
+
 /// Filters `nasty/` by a field that it fills and a button that it presses, sorts what is left, and
 /// removes the filter; reports each page, and of the first one the lowest contrast of texts to their
 /// background (WCAG 1.4.3), the lowest control in pixels, and what keyboards reach in which order.
@@ -95,7 +119,7 @@ const look = () => {
   told.push((light(ground) < .2 ? 'dark' : 'light') + ' ' + ground);
   told.push('readable ' + (Math.min(...all('h1, label, input, button, caption, a, td, h2, pre').map(contrast)) >= 4.5));
   told.push('touchable ' + (Math.min(...controls.map(control => control.getBoundingClientRect().height)) >= 44));
-  told.push('in order ' + controls.map(control => control.name || control.textContent).slice(0, 7));
+  told.push('in order ' + controls.map(control => control.name || control.textContent).slice(0, 10));
   told.push('focus is seen ' + controls.every(control => {
     control.focus({ focusVisible: true });
     return inside().activeElement == control && style(control).outlineStyle == 'solid';
@@ -166,6 +190,7 @@ fn site(root: &Path) {
     }
     fs::write(root.join("clicker.html"), CLICKER).expect("the root is ours");
     fs::write(root.join("phone.html"), PHONE).expect("the root is ours");
+    fs::write(root.join("narrow.html"), NARROW).expect("the root is ours");
     fs::write(root.join("controls.html"), CONTROLS).expect("the root is ours");
     let clip = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/clip.webm");
     fs::copy(clip, root.join("clip.webm")).expect("it is in the repository");
@@ -210,6 +235,23 @@ fn r_19_r_22_a_listing_on_a_phone_fits_and_is_sorted_by_its_buttons() {
 
 #[test]
 #[ignore = "needs Chromium: cargo test --test browser -- --ignored"]
+fn the_upload_form_fits_a_phone_and_looks_as_the_other_controls() {
+    let root = tempfile::tempdir().expect("a temporary directory can be made");
+    site(root.path());
+    for runtime in RUNTIMES {
+        let server = serve(root.path(), &[runtime, "--upload"]);
+        let url = format!("http://127.0.0.1:{}/narrow.html", server.port);
+        let dom = browse(&url, &["--virtual-time-budget=20000"]);
+        let good = "fits true aligned true size true space true to ./";
+        let query = "?sort=size&amp;order=asc&amp;filter=zzz";
+        let expected =
+            format!("360 {good}\n360 {good}{query}\n320 {good}\n320 {good}{query}\ndone");
+        assert!(dom.contains(&expected), "{runtime}: {expected}\nin {dom}");
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium: cargo test --test browser -- --ignored"]
 fn a_listing_is_filtered_and_sorted_by_controls_that_everyone_can_use() {
     let root = tempfile::tempdir().expect("a temporary directory can be made");
     site(root.path());
@@ -228,7 +270,7 @@ fn a_listing_is_filtered_and_sorted_by_controls_that_everyone_can_use() {
         let expected = [
             ground.to_owned(),
             "readable true\ntouchable true".into(),
-            "in order filter,Apply,Directories first,Name,Modified (UTC),Size,../".into(),
+            "in order filter,Apply,archive,archive,archive,Directories first,Name,Modified (UTC),Size,../".into(),
             format!("focus is seen true\nsymbols {}", n + 1),
             "kind \"\" / \", text\"\none file true".into(),
             format!("Directory listing for /nasty/ | {} | ", n + 1),

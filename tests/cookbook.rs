@@ -32,6 +32,7 @@ const PORTS: [&str; 3] = ["8000", "8080", "8443"];
 
 /// In place of the command: starts it, and returns when it serves.
 const WRAPPER: &str = r#"#!/bin/sh
+[ -z "$LISTEN_FDS" ] || exec "${0%/*}/server" "$@" # in the environment of systemd-socket-activate
 case "$1" in check | completions | man | -h | --help | --limits | --version) exec "$DOORSTEP" "$@" ;; esac
 port=$PORT bind='--bind 127.0.0.1'
 for word; do

@@ -65,7 +65,8 @@ fn curl_uploads_files_also_within_the_strict_sandbox() {
             assert_eq!(put("/in/"), "stored /in/big.bin (3145728 bytes)\n", "{sandbox}");
             assert!(is_same(&files, &root.path().join("in"), "big.bin"));
             assert!(put("/in/").starts_with("There is a file of this name already"));
-            assert!(put("/").contains("405"), "above the directory");
+            let elsewhere = "Files are stored in /in/ and below it, and nowhere else.\n";
+            assert_eq!(put("/"), elsewhere, "above the directory");
             let form =
                 ["-F", "file=@small.txt", "-F", "file=@big.bin;filename=../c d", "-F", "x=y"];
             let sent = curl(&server, &files, &form, "/in/");
@@ -94,7 +95,7 @@ fn curl_continues_an_upload_that_broke_off() {
         assert_eq!(names(root.path()), ["a.txt"]);
         // The lines of docs/uploads.md.
         let script = format!(
-            "offset=$(curl -sI {url} | tr -d '\\r' | sed -n 's/^upload-offset: //Ip')\n\
+            "offset=$(curl -sI {url} | tr -d '\\r' | sed -n 's/^[Uu]pload-[Oo]ffset: //p')\n\
              echo \"$offset\"\ncurl -sS -C \"${{offset:-0}}\" -T big.bin {url}"
         );
         let output = Command::new("sh").args(["-c", &script]).current_dir(files.path()).output();
@@ -108,6 +109,42 @@ fn curl_continues_an_upload_that_broke_off() {
             curl(&server, &files, &["-C", "5", "-T", "big.bin"], "/new")
                 .starts_with("There is no part")
         );
+    }
+}
+
+/// The files in the making that the server has open.
+#[cfg(target_os = "linux")]
+fn open_parts(server: &Server) -> usize {
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", server.id())).expect("it runs");
+    let targets = descriptors.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+    let is_part = |target: &Path| {
+        let target = target.to_string_lossy().into_owned();
+        target.ends_with(" (deleted)") || target.ends_with(".upload")
+    };
+    targets.filter(|target| is_part(target)).count()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_superseded_part_holds_neither_a_descriptor_nor_space() {
+    for runtime in RUNTIMES {
+        let (root, files) = (root(), files());
+        let server = serve(root.path(), &[runtime, "--upload", "--overwrite"]);
+        let cut = || {
+            let mut client = server.client();
+            client.send(b"PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello");
+            client.shutdown_write();
+            assert_eq!(client.response(false).status, 400);
+            assert_eq!(open_parts(&server), 1);
+        };
+        cut();
+        assert_eq!(curl(&server, &files, &["-T", "small.txt"], "/x"), "stored /x (6 bytes)\n");
+        assert_eq!(open_parts(&server), 0);
+        cut();
+        fs::remove_file(root.path().join("x")).expect("it is there");
+        let head = curl(&server, &files, &["-I"], "/x");
+        assert!(!head.contains("pload-"), "{head}");
+        assert_eq!(open_parts(&server), 0);
     }
 }
 

@@ -25,6 +25,11 @@ pub const CONTENT_TYPE: &str = "text/html;charset=utf-8";
 ///
 /// The page is shorter than 700 bytes if both are of usual length.
 pub fn error(out: &mut Vec<u8>, code: u16, reason: &[u8], explain: &str) {
+    error_with(out, code, reason, explain, b"");
+}
+
+/// As [`error`], with `more` behind the sentence, which is HTML.
+pub(crate) fn error_with(out: &mut Vec<u8>, code: u16, reason: &[u8], explain: &str, more: &[u8]) {
     out.extend_from_slice(HTML_HEAD.as_bytes());
     push_decimal(out, code.into());
     out.push(b' ');
@@ -35,7 +40,9 @@ pub fn error(out: &mut Vec<u8>, code: u16, reason: &[u8], explain: &str) {
     escape_html(out, reason);
     out.extend_from_slice(b"</h1>\n<p>");
     escape_html(out, explain.as_bytes());
-    out.extend_from_slice(b"</p>\n</main>\n</html>\n");
+    out.extend_from_slice(b"</p>\n");
+    out.extend_from_slice(more);
+    out.extend_from_slice(b"</main>\n</html>\n");
 }
 
 /// Appends `text` for use in HTML, between tags or in a double-quoted attribute.

@@ -179,6 +179,10 @@ impl Transfer {
     }
 
     /// When it was listed: not when the request came, as a handler may have worked before.
+    ///
+    /// At that time [`Transfer::bytes`] may have been above zero already. So the rate is the difference
+    /// of `bytes` between two looks, divided by the time between them, and not `bytes` divided by the
+    /// time since the start.
     #[must_use]
     pub fn started(&self) -> Instant {
         self.started

@@ -429,7 +429,7 @@ fn weight(part: &[u8]) -> Option<u16> {
 fn listing(lines: &Lines) {
     let query = lines.all("the query").last().copied();
     let accept = lines.members("Accept");
-    let view = View::parse(query, &accept);
+    let view = View::from_query(query, &accept);
 
     let words: Vec<_> = query.unwrap_or_default().split(|&b| b == b'&').collect();
     let last = |known: &[&[u8]]| words.iter().copied().rfind(|word| known.contains(word));

@@ -222,6 +222,7 @@ impl Arguments {
         let check = |arguments: Self| match arguments.check() {
             Ok(()) => Ok(arguments),
             Err(message) => {
+                let message = usage_error::with_upload_hint(message, words);
                 Err(usage_error::command_of(words).error(ErrorKind::ValueValidation, message))
             }
         };

@@ -7,7 +7,7 @@ use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use doorstep_core::log;
 
-use super::{Arguments, files, foreign_options};
+use super::{Arguments, files, foreign_options, values};
 
 /// The error to print for `error`, which clap has found in `words`, the command line.
 pub(super) fn explain(error: clap::Error, words: &[OsString]) -> clap::Error {
@@ -41,7 +41,8 @@ fn better_message(error: &clap::Error, command: &Command, words: &[OsString]) ->
     if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
         && command.find_subcommand(word).is_none()
     {
-        return Some(format!("unexpected argument {word:?}")); // one word too many
+        let message = format!("unexpected argument {word:?}"); // one word too many
+        return Some(with_upload_hint(message, words));
     }
     let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
         return None;
@@ -181,6 +182,23 @@ fn escape_quoted(error: &mut clap::Error) {
     }
 }
 
+/// `message`, and how a directory for uploads is given, if the message is about a word too many and a path
+/// follows `--upload`.
+pub(super) fn with_upload_hint(message: String, words: &[OsString]) -> String {
+    let directory = words.windows(2).find(|pair| pair[0] == "--upload").map(|pair| &pair[1]);
+    let directory = directory
+        .and_then(|word| word.to_str())
+        .filter(|word| !word.starts_with('-') && !word.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_word = ["unexpected argument ", "there are two paths, "];
+    match directory {
+        Some(directory) if is_word.iter().any(|start| message.starts_with(start)) => {
+            let option = values::quote(&format!("--upload={directory}"));
+            format!("{message}; a directory for uploads is written with '=': {option}")
+        }
+        _ => message,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,6 +270,20 @@ mod tests {
         let text = plain(&["8000", "a", "80\x1b[31m"]);
         assert!(text.starts_with("error: unexpected argument \"80\\u{1b}[31m\"\n"), "{text}");
         assert!(text.contains("Usage: doorstep [OPTIONS] [PORT] [PATH]"), "{text}");
+    }
+
+    #[test]
+    fn a_directory_for_uploads_is_written_with_an_equals_sign() {
+        for words in [&["site", "--upload", "in"][..], &["8000", "site", "--upload", "in"]] {
+            let text = plain(words);
+            let hint = "; a directory for uploads is written with '=': --upload=in\n";
+            assert!(text.contains(hint), "{text}");
+        }
+        for words in [&["a", "b", "--upload"][..], &["a", "b", "--upload", "8000"]] {
+            assert!(!plain(words).contains("written with '='"));
+        }
+        let text = plain(&["site", "--upload", "a\u{202e}\x1b[31m"]);
+        assert!(!text.contains(['\u{202e}', '\x1b']), "{text}");
     }
 
     #[test]

@@ -132,6 +132,13 @@ on_every_runtime! {
             ("/dir/a%5cb", "", 400),
             ("/dir/%FF", "", 400),
             ("/dir/%E2%80%AEa", "", 400),
+            ("/dir/a%00b", "", 400),
+            ("/a%00b", "", 400),
+            ("/dir/..%2fdir/x", "", 400),
+            ("/dir/sub/../x", "", 400),
+            ("/dir/./x", "", 400),
+            ("/dir//x", "", 400),
+            ("/dir/sub%2fx", "", 400),
             (&long, "", 400),
             ("/dir/x", "Content-Encoding: gzip\r\n", 415),
             ("/dir/x", "Origin: http://evil.example\r\n", 403),
@@ -151,8 +158,9 @@ on_every_runtime! {
         }
         let mut client = server.client();
         assert_eq!(client.request("PUT", "/dir/x", &[]).status, 411);
-        let refused = cases.iter().filter(|case| case.2 != 405).count() + 1;
-        assert_eq!(server.state.errors().len(), refused, "{:#?}", server.state.errors());
+        let errors = server.state.errors();
+        assert_eq!(errors.len(), cases.len() + 1, "{errors:#?}");
+        assert!(errors.iter().all(|error| error.contains(": not stored: ")), "{errors:#?}");
         assert_eq!(names(&root.path().join("dir")), ["fifo", "file", "link", "out", "sub"]);
         assert_eq!(names(root.path()), ["Dir", "a.txt", "dir"]);
         assert_eq!(content(&root, "a.txt"), b"old");
@@ -183,6 +191,34 @@ on_every_runtime! {
         assert_eq!(preflight.header("Allow"), Some(everywhere));
         let (_root, server) = serve(runtime, None, |_| {});
         assert_eq!(server.client().request("PUT", "/x", &[]).header("Allow"), Some(everywhere));
+    }
+
+    fn a_program_gets_a_sentence_and_a_browser_a_page(runtime: Runtime) {
+        let (_root, server) = start(runtime, |s| s.directory = b"dir".to_vec());
+        for (method, target, status, sentence) in [
+            ("PUT", "/a.txt", 405, "Files are stored in /dir/ and below it, and nowhere else."),
+            ("POST", "/", 405, "Files are stored in /dir/ and below it, and nowhere else."),
+            ("PUT", "/dir/", 405, "This is the address of a directory: add the name of the file."),
+            ("POST", "/dir/x", 405, "Forms are sent to the address of a directory, which ends in a slash."),
+            ("DELETE", "/dir/x", 405, "Files are stored by PUT or by a form, and neither changed nor deleted."),
+            ("PUT", "/dir/a%00b", 400, "The name has control or format characters."),
+            ("PUT", "/dir/../dir/x", 400, "The path has an empty name, a dot segment or an encoded slash: write it as it is to be."),
+            ("PUT", "/dir/missing/x", 404, "There is no such directory, and uploads make none."),
+        ] {
+            for (accept, is_page) in [("Accept: */*", false), ("Accept: text/html,*/*;q=0.8", true)] {
+                let mut client = server.client();
+                let head = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n{accept}\r\nContent-Length: 1\r\n\r\nx");
+                client.send(head.as_bytes());
+                let response = client.response(false);
+                assert_eq!(response.status, status, "{method} {target}");
+                let expected = if is_page { format!("<p>{sentence}</p>") } else { format!("{sentence}\n") };
+                assert!(text(&response).contains(&expected), "{method} {target}: {}", text(&response));
+                assert_eq!(text(&response).starts_with("<!DOCTYPE"), is_page, "{method} {target}");
+            }
+        }
+        let line = "/a.txt: not stored: Files are stored in /dir/ and below it, and nowhere else.";
+        assert_eq!(server.state.errors()[..2], [line, line]);
+        assert_eq!(server.state.errors().len(), 14, "{:#?}", server.state.errors());
     }
 
     fn an_upload_that_breaks_off_leaves_nothing_and_can_be_continued(runtime: Runtime) {
@@ -247,6 +283,56 @@ on_every_runtime! {
             assert_eq!(server.state.errors(), [error], "{is_aborted}");
             assert_eq!(names(root.path()), ["a.txt", "dir"]);
         }
+    }
+
+    fn an_interrupted_upload_is_not_continued_once_its_name_has_another_file(runtime: Runtime) {
+        let (root, server) = start(runtime, |s| s.overwrite = true);
+        let offset = |target: &str| {
+            let head = server.client().request("HEAD", target, &[]);
+            head.header("Upload-Offset").map(str::to_owned)
+        };
+        let cut = |target: &str| {
+            let mut client = server.client();
+            client.send(format!("PUT {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nfirst").as_bytes());
+            client.shutdown_write();
+            assert_eq!(client.response(false).status, 400);
+        };
+        let path = |name: &str| root.path().join(name);
+        let supersede: [(&str, &dyn Fn()); 5] = [
+            ("/dir/new", &|| assert_eq!(put(&mut server.client(), "/dir/new", "", b"whole file").status, 201)),
+            ("/a.txt", &|| assert_eq!(put(&mut server.client(), "/a.txt", "", b"whole file").status, 204)),
+            ("/dir/form", &|| {
+                let head = "Content-Type: multipart/form-data; boundary=b\r\n";
+                let body = b"--b\r\nContent-Disposition: form-data; name=f; filename=form\r\n\r\nx\r\n--b--\r\n";
+                let head = format!("POST /dir/ HTTP/1.1\r\nHost: a\r\n{head}Content-Length: {}\r\n\r\n", body.len());
+                let mut client = server.client();
+                client.send(&[head.as_bytes(), body].concat());
+                assert_eq!(client.response(false).status, 201);
+            }),
+            ("/a.txt", &|| fs::remove_file(path("a.txt")).expect("it can be removed")),
+            ("/dir/copied", &|| fs::write(path("dir/copied"), "by another program").expect("it can be written")),
+        ];
+        for (target, supersede) in supersede {
+            cut(target);
+            assert_eq!(offset(target).as_deref(), Some("5"), "{target}");
+            supersede();
+            assert_eq!(offset(target), None, "{target}");
+            let rest = put(&mut server.client(), target, "Content-Range: bytes 5-9/10\r\n", b" rest");
+            assert_eq!(rest.status, 409, "{target}");
+            assert!(text(&rest).starts_with("There is no part"), "{}", text(&rest));
+        }
+        assert_eq!(offset("/dir/new"), None, "a complete file");
+        // One that was being sent while another client has stored a whole file.
+        let mut client = server.client();
+        client.send(b"PUT /dir/slow HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n");
+        assert_eq!(client.response(true).status, 100);
+        assert_eq!(put(&mut server.client(), "/dir/slow", "", b"whole file").status, 201);
+        client.send(b"first");
+        client.shutdown_write();
+        assert_eq!(client.response(false).status, 400);
+        assert_eq!(offset("/dir/slow"), None);
+        let errors = server.state.errors();
+        assert!(errors.last().is_some_and(|error| !error.contains("are kept")), "{errors:?}");
     }
 
     fn interrupted_uploads_are_kept_for_a_time(runtime: Runtime) {
@@ -339,6 +425,20 @@ on_every_runtime! {
         let error = "/x: not stored: the upload broke off: The request body is larger than this server accepts";
         assert_eq!(server.state.errors(), [error]);
         assert_eq!(names(root.path()), ["a.txt", "dir"]);
+    }
+
+    fn a_413_has_the_limit(runtime: Runtime) {
+        let (_root, server) = serve(runtime, Some(settings()), |c| c.limits.body = 10);
+        for request in [
+            "PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n",
+            "PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n",
+        ] {
+            let mut client = server.client();
+            client.send(request.as_bytes());
+            let response = client.response(false);
+            let sentence = "The request body is larger than this server accepts: at most 10 bytes.";
+            assert!(response.status == 413 && text(&response).contains(sentence), "{}", text(&response));
+        }
     }
 
     fn there_are_only_so_many_uploads_at_once(runtime: Runtime) {

@@ -6,7 +6,7 @@ use doorstep::driver::upload::UploadSettings;
 use tempfile::TempDir;
 
 use super::upload::{content, names, root, settings, text};
-use crate::runtimes::{Runtime, TestServer, with};
+use crate::runtimes::{Runtime, TestServer, config, with};
 use crate::service::State;
 use crate::support::client::{Client, Response};
 
@@ -47,13 +47,38 @@ on_every_runtime! {
         );
         assert_eq!((response.status, text(&response)), (409, expected));
         let response = post(&mut server.client(), "/", BROWSER, &form(&[("x", b""), ("v", b"v")]));
-        let sentence = format!("x was not stored: {exists} Stored: v.");
-        assert!(response.status == 409 && text(&response).contains(&sentence), "{}", text(&response));
+        let lists = format!("<li><bdi>x</bdi>: {exists}\n</ul>\n<h2>Stored</h2>");
+        assert!(response.status == 409 && text(&response).contains(&lists), "{}", text(&response));
+        assert!(text(&response).contains("<li><bdi>v</bdi> (1 bytes)\n</ul>"), "{}", text(&response));
         assert_eq!(content(&root, "x"), b"abc");
         assert_eq!(names(root.path()), ["a.txt", "dir", "v", "w", "x", "y", "z"]);
         let line = |name: &str, why: &str| format!("/: {name}: not stored: {why}");
         let expected = [line("x", exists), line("..", "A file needs a name."), line("x", exists), line("x", exists)];
         assert_eq!(server.state.errors(), expected);
+    }
+
+    fn a_browser_comes_back_to_the_listing_that_it_has_seen(runtime: Runtime) {
+        let root = root();
+        let state = State::uploads(root.path(), settings(), false);
+        let server = runtime.start_with(state, with(config(), |c| c.prefix = "/base".into()));
+        let page = text(&server.client().request("GET", "/base/dir/?filter=%22x&x=1&sort=size", &[]));
+        let query = "?sort=size&order=asc&filter=%22x";
+        let action = format!("action=\"./{}\"", query.replace('&', "&amp;"));
+        assert!(page.contains(&action), "{page}");
+        let target = format!("/base/dir/{query}");
+        let response = post(&mut server.client(), &target, BROWSER, &form(&[("x", b"1")]));
+        assert_eq!((response.status, response.header("Location")), (303, Some(&*target)));
+        let link = format!("<a href=\"./{}\">Back to the listing</a>", query.replace('&', "&amp;"));
+        for (headers, files, status) in [
+            ("", &[("x", &b"2"[..])][..], 409),
+            ("", &[("", b"")], 400),
+            ("Origin: http://evil.example\r\n", &[("y", b"1")], 403),
+        ] {
+            let response = post(&mut server.client(), &target, &format!("{BROWSER}{headers}"), &form(files));
+            assert!(response.status == status && text(&response).contains(&link), "{}", text(&response));
+        }
+        let evil = post(&mut server.client(), "/base/dir/?evil=%0d%0ax:1&sort=\"", BROWSER, &form(&[("z", b"1")]));
+        assert_eq!(evil.header("Location"), Some("/base/dir/"));
     }
 
     fn a_file_of_a_form_is_replaced_if_that_is_allowed(runtime: Runtime) {

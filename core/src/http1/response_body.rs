@@ -1,6 +1,8 @@
 //! The rest of a response after its head: body data, trailers, interim responses, refusals and
 //! aborts.
 
+use alloc::borrow::Cow;
+use alloc::format;
 use alloc::vec::Vec;
 
 use super::connection::{Connection, LastResponse, ResponseFraming};
@@ -153,6 +155,8 @@ impl Connection {
     ///
     /// Returns the size of the page that was sent, in bytes; 0 if none was.
     pub fn refuse(&mut self, reject: Reject, unread: &[u8], outbox: &mut Outbox) -> usize {
+        // A caller may have refused the body by a lower limit of its own.
+        let is_beyond_limits = self.fault == Some(reject) && reject == Reject::BodyTooLarge;
         self.record_fault(reject);
         let mut sent = 0;
         if self.states.send == SendState::ResponseDue {
@@ -162,8 +166,12 @@ impl Connection {
             let mut phrase = Vec::new();
             let found = unread.get(self.fault_offset as usize..).unwrap_or_default();
             reject.write_reason(parse::rejected_request_line(reject, found), &mut phrase);
-            let (status, explain) = (reject.status(), reject.explain());
-            let page = ErrorPage { status, reason: &phrase, explain };
+            let (status, mut explain) = (reject.status(), Cow::from(reject.explain()));
+            if is_beyond_limits {
+                let sentence = explain.trim_end_matches('.');
+                explain = format!("{sentence}: at most {} bytes.", self.limits.body).into();
+            }
+            let page = ErrorPage { status, reason: &phrase, explain: &explain };
             let (content_type, page) = outbox.error_page(&page);
             let is_head = self.request.is_head;
             let response = self.respond(status, outbox).reason(&phrase);

@@ -7,6 +7,12 @@
 //! that is offered to the client. The name of the directory that is served is known to no client:
 //! its archive is called [`ROOT_NAME`].
 //!
+//! This module makes no archive. `Files` of `doorstep-driver` does, with [`Site::archive`] and the cargo
+//! feature `archive` of the front end (`doorstep-blocking` or `doorstep-async-smol`). Without the feature,
+//! [`Site::archive`] has no effect, and no error says so.
+//!
+//! [`Site::archive`]: super::Site::archive
+//!
 //! ```
 //! use doorstep_core::site::archive::{ArchiveFormat, top_directory};
 //!

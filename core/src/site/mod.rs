@@ -55,7 +55,7 @@ pub struct Site {
     /// Whether a directory without an index page is listed; otherwise it is a 404. Default: true.
     pub listing: bool,
     /// Whether the text of a `README.md`, `README.txt` or `README` in any letter case is shown below
-    /// the entries of a listing, as HTML ([`listing::Readme`]). Default: false.
+    /// the entries of a listing, as escaped text ([`listing::Readme`]). Default: false.
     pub readme: bool,
     /// Single-page application: the file, a clean path from the root, that is sent with 200 if
     /// nothing exists at the requested path. Only to GET and HEAD requests whose `Accept` names
@@ -89,6 +89,10 @@ pub struct Site {
     /// Whether a directory that is listed can be fetched as one file, `?archive=tar`, `tar.gz` or `zip`
     /// ([`archive`]). Its page offers that. Default: false, because an archive of a large tree costs
     /// its server much work.
+    ///
+    /// In `doorstep-driver` and the front ends, this has an effect only with their cargo feature
+    /// `archive`, which is off by default. Without it the field is set to false when the settings are
+    /// given to `Files`: the listing offers nothing, and the query is ignored.
     pub archive: bool,
     /// Maximum number of archives that are made and sent at once; at least one. Others wait, for
     /// [`Site::listing_queue_timeout`]. Default: 8.

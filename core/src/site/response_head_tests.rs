@@ -125,7 +125,7 @@ fn every_other_plan() {
     assert_eq!(headers_of_page[..2], ["Content-Type: text/html; charset=utf-8", "Vary: Accept"]);
     assert!(policy.starts_with("Content-Security-Policy: default-src \\'none\\'; "), "{policy}");
     assert_eq!((plan.content_length(), plan.body()), (None, ResponseBody::Listing));
-    let json = View::parse(None, ["application/json"]);
+    let json = View::from_query(None, ["application/json"]);
     let json = ResponsePlan::Listing(b"", json);
     assert_eq!(headers(&json), ["Content-Type: application/json", "Vary: Accept"]);
 

@@ -170,9 +170,9 @@ impl Directory {
         }
     }
 
-    /// The work that gives up interrupted uploads which were kept for their time, if there are any.
-    pub(crate) fn expire_uploads(&self) -> Option<JobStep> {
-        self.uploads.as_ref()?.expire()
+    /// The work that gives up interrupted uploads, if this request finds any that are over.
+    pub(crate) fn expire_uploads(&self, head: &Head<'_>) -> Option<JobStep> {
+        self.uploads.as_ref()?.expire(head)
     }
 
     /// Leaves the directories of `scripts` out of listings, and shares the root with them, so that

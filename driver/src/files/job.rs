@@ -78,7 +78,7 @@ impl<'f> FilesJob<'f> {
     /// Finds whether the request is an upload. Returns `None` if another state was reached.
     #[inline(never)]
     fn begin(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<Option<JobStep>> {
-        if let Some(step) = self.directory.expire_uploads() {
+        if let Some(step) = self.directory.expire_uploads(&exchange.head()) {
             self.state = State::Begin;
             return Ok(Some(step));
         }
@@ -181,8 +181,8 @@ impl<'f> FilesJob<'f> {
     }
 }
 
-/// What few requests need stands in functions of its own, which are not inlined: its local variables
-/// would be on the stack of every thread that serves a file.
+// What few requests need stands in functions of its own, which are not inlined: its local variables
+// would be on the stack of every thread that serves a file.
 impl Job for FilesJob<'_> {
     fn step(&mut self, exchange: &mut ExchangeState<'_>) -> io::Result<JobStep> {
         loop {

@@ -82,7 +82,7 @@ impl ListingPermits {
         mut disconnect: impl FnMut() -> Option<Disconnect>,
     ) -> Result<Listing, ListingError> {
         let ListingRequest { path, view, filter, mut permit, takes_uploads } = request;
-        let mut rows = Rows::new(view, site.max_listing_entries).with_filter(filter.clone());
+        let mut rows = Rows::new(view, site.max_listing_entries);
         let mut readme = ReadmeSearch::default();
         let has_readme = site.readme && filter.is_none() && view.format == Format::Html;
         let (mut names, why) = (0u32, Cell::new(None));
@@ -118,6 +118,7 @@ impl ListingPermits {
             (Ok(()), None) => {
                 let readme = readme.read(cache.root(), path, site.max_readme_size);
                 let mut page = Page::new(site, path);
+                page.filter = filter.as_ref();
                 page.now = Some(os::now());
                 page.takes_uploads = takes_uploads;
                 page.readme = readme.as_ref().map(|readme| readme.as_page());

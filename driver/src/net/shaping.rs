@@ -49,9 +49,9 @@ pub struct NetworkSettings {
 }
 
 impl NetworkSettings {
-    /// The longest latency.
+    /// The longest latency: 10 s.
     pub const MAX_LATENCY: Duration = Duration::from_secs(10);
-    /// The most bytes on their way in one direction of a connection. With a latency and no rate, a
+    /// The most bytes on their way in one direction of a connection: 4 MiB. With a latency and no rate, a
     /// connection is limited to so many in half a round trip.
     pub const MAX_IN_FLIGHT: usize = 4 << 20;
 

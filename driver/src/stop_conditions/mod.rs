@@ -64,11 +64,11 @@ pub(crate) use watched_request::WatchedRequest;
 use crate::exchange::ExchangeState;
 use crate::shutdown_handle::ShutdownHandle;
 
-/// The `Retry-After` of the 503 while all places are taken.
+/// The `Retry-After` of the 503 while all places are taken: 5 s.
 pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// How many clients and paths whose last transfer was cut are remembered, each in 8 bytes, so that they can
-/// be made good. Of further ones only the number is known, which stays.
+/// be made good: 4,096. Of further ones only the number is known, which stays.
 pub const MAX_REMEMBERED_CUTS: usize = 4096;
 
 /// When a server ends by itself, and what it has transferred so far. Clones are the same.

@@ -24,6 +24,8 @@ use crate::os::{self, Root};
 /// The methods of a file, and of a directory, where uploads are allowed.
 const FILE_METHODS: &str = "GET, HEAD, PUT, OPTIONS";
 const DIRECTORY_METHODS: &str = "GET, HEAD, POST, OPTIONS";
+/// The methods of other places.
+const OTHER_METHODS: &str = "GET, HEAD, OPTIONS";
 /// The header with the number of bytes of an interrupted upload that have come: a client continues
 /// there. The name is that of a draft of the IETF (Resumable Uploads for HTTP).
 const UPLOAD_OFFSET: &str = "Upload-Offset";
@@ -50,9 +52,22 @@ impl Uploads {
         if !matches!(method, b"PUT" | b"POST" | b"HEAD" | b"OPTIONS" | b"DELETE" | b"PATCH") {
             return Ok(Begun::Other);
         }
-        let Ok(target) = Target::from_head(&head) else { return Ok(Begun::Other) };
+        let stores = matches!(method, b"PUT" | b"POST");
+        let target = match Target::from_head(&head) {
+            Ok(target) => target,
+            Err(error) if stores => return refuse(exchange, &Refusal::from(error).into()),
+            Err(_) => return Ok(Begun::Other),
+        };
         if !request::is_beneath(&self.settings().directory, &target.path) {
-            return Ok(Begun::Other);
+            if !stores {
+                return Ok(Begun::Other);
+            }
+            let mut explain = "Files are stored in ".to_owned();
+            let directory = respond::location(exchange, &self.settings.directory, "/");
+            explain += &String::from_utf8_lossy(&directory);
+            explain += " and below it, and nowhere else.";
+            respond::respond_not_allowed(exchange, OTHER_METHODS, &explain)?;
+            return Ok(Begun::Responded);
         }
         let is_directory = target.is_directory;
         let methods = if is_directory { DIRECTORY_METHODS } else { FILE_METHODS };
@@ -73,7 +88,9 @@ impl Uploads {
             }
             b"DELETE" | b"PATCH" if !is_allowed => Ok(Begun::Other),
             b"DELETE" | b"PATCH" => {
-                respond::respond_not_allowed(exchange, methods, "")?;
+                let explain =
+                    "Files are stored by PUT or by a form, and neither changed nor deleted.";
+                respond::respond_not_allowed(exchange, methods, explain)?;
                 Ok(Begun::Responded)
             }
             b"PUT" if is_directory => {
@@ -89,11 +106,7 @@ impl Uploads {
             }
             _ => match self.upload(root, site, exchange, target) {
                 Ok(job) => Ok(Begun::Upload(Box::new(job))),
-                Err(failure) => {
-                    respond::log_failure(exchange, "", &failure);
-                    respond::respond_refused(exchange, failure.refusal)?;
-                    Ok(Begun::Responded)
-                }
+                Err(failure) => refuse(exchange, &failure),
             },
         }
     }
@@ -124,6 +137,7 @@ impl Uploads {
             () if request::is_from_other_site(&head) => Some(Refusal::OtherSite),
             () if target.is_hidden() => Some(Refusal::Hidden),
             () if !self.allows(&target.path, &site.unlisted_directories) => Some(Refusal::Scripts),
+            () if !target.is_directory && !target.is_written_as(head.path()) => Some(Refusal::Path),
             () if request::is_coded(&head) => Some(Refusal::Coded),
             () if !head.has_body() => Some(Refusal::NoLength),
             () => None,
@@ -139,7 +153,8 @@ impl Uploads {
         if !directory.is_writable() {
             return Err(Refusal::NotWritable.into());
         }
-        let directory = Place { directory, has_precompressed: site.precompressed };
+        let directory =
+            Place { directory, path: parent.into(), has_precompressed: site.precompressed };
         let receiver = match target.is_directory {
             true => Receiver::Form(Box::new(self.form(exchange, directory)?)),
             false => Receiver::Put(Box::new(self.put(exchange, &directory, &target)?)),
@@ -187,7 +202,7 @@ impl Uploads {
         }
         writer.check_space(total.map_or(0, |total| total - writer.size.min(total)))?;
         let digests = ClaimedDigests::from_head(&head);
-        Ok(Put::new(self, writer, target.path.clone(), owner, total, digests))
+        Ok(Put::new(self, writer, owner, total, digests))
     }
 
     fn form(
@@ -208,4 +223,11 @@ impl Uploads {
         }
         Ok(Form::new(self, directory, form))
     }
+}
+
+/// Refuses an upload, and logs why.
+fn refuse(exchange: &mut ExchangeState<'_>, failure: &Failure) -> io::Result<Begun> {
+    respond::log_failure(exchange, "", failure);
+    respond::respond_refused(exchange, failure.refusal)?;
+    Ok(Begun::Responded)
 }

@@ -2,7 +2,9 @@
 //!
 //! A part is continued only by the client that has sent it: the same user, or the same address if users
 //! need not authenticate. The whole file must have the same size. So two clients that send different
-//! files under one name never make one file of them.
+//! files under one name never make one file of them. A part is given up when a file is stored under its
+//! name, and when what has the name is no longer what had it when the upload began: the client would
+//! continue an earlier version of the file.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +13,7 @@ use std::time::{Duration, Instant};
 use doorstep_core::site::upload::Refusal;
 
 use crate::exchange::ExchangeView;
-use crate::os::TemporaryFile;
+use crate::os::{Existing, TemporaryFile};
 
 /// Who has sent an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,12 +36,23 @@ impl Owner {
 pub(super) struct Part {
     /// The clean path of the file.
     pub(super) path: Vec<u8>,
+    /// Its last component.
+    pub(super) name: String,
+    /// What had the name when the upload began.
+    pub(super) found: Existing,
     pub(super) owner: Owner,
     /// The size of the whole file.
     pub(super) total: u64,
     /// The size of the part.
     pub(super) size: u64,
     pub(super) file: TemporaryFile,
+}
+
+impl Part {
+    /// Whether what has its name has changed since the upload began.
+    pub(super) fn is_superseded(&self) -> bool {
+        self.file.directory().existing(&self.name).ok() != Some(self.found)
+    }
 }
 
 /// The parts that are kept.
@@ -97,15 +110,36 @@ impl Interrupted {
         parts.iter().find(is_kept).map(|(_, part)| part.size)
     }
 
-    /// Whether parts were kept for their time.
-    pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.parts().first().is_some_and(|(since, _)| self.is_over(*since, now))
+    /// Whether there are no parts.
+    pub(super) fn is_empty(&self) -> bool {
+        self.parts().is_empty()
     }
 
-    /// The parts that were kept for their time, removed.
+    /// Whether parts were kept for their time, or parts of this path are superseded.
+    pub(super) fn is_due(&self, path: Option<&[u8]>, now: Instant) -> bool {
+        self.parts().iter().any(|(since, part)| self.is_to_be_given_up(*since, part, path, now))
+    }
+
+    /// The parts that were kept for their time, and the superseded ones of this path, removed.
     #[must_use]
-    pub(super) fn expire(&self, now: Instant) -> GivenUp {
-        remove(&mut self.parts(), |since, _| self.is_over(since, now))
+    pub(super) fn expire(&self, path: Option<&[u8]>, now: Instant) -> GivenUp {
+        remove(&mut self.parts(), |since, part| self.is_to_be_given_up(since, part, path, now))
+    }
+
+    /// All parts of this path, of every client, removed.
+    #[must_use]
+    pub(super) fn forget(&self, path: &[u8]) -> GivenUp {
+        remove(&mut self.parts(), |_, part| part.path == path)
+    }
+
+    fn is_to_be_given_up(
+        &self,
+        since: Instant,
+        part: &Part,
+        path: Option<&[u8]>,
+        now: Instant,
+    ) -> bool {
+        self.is_over(since, now) || (path == Some(&part.path) && part.is_superseded())
     }
 
     fn is_over(&self, since: Instant, now: Instant) -> bool {
@@ -142,7 +176,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let root_dir = Root::new(root.path(), Symlinks::Deny).unwrap().open_dir().unwrap();
         let file = root_dir.open_upload_dir(b"").unwrap().create().unwrap();
-        Part { path: path.into(), owner: user_of(user), total, size, file }
+        let (name, found) = (path.into(), Existing::Nothing);
+        Part { path: path.into(), name, found, owner: user_of(user), total, size, file }
     }
 
     fn user_of(name: &str) -> Owner {
@@ -180,8 +215,11 @@ mod tests {
         assert_eq!(given_up[0].1.path, b"a");
         let end = now + Duration::from_secs(60);
         assert_eq!(kept.size(b"b", &user_of("x"), end), None);
-        assert_eq!(kept.expire(end).len(), 1);
+        assert_eq!(kept.expire(None, end).len(), 1);
         assert_eq!(kept.size(b"c", &user_of("x"), end), Some(1));
+        assert!(!kept.is_due(Some(b"d"), end) && !kept.is_empty());
+        assert_eq!(kept.forget(b"c").len(), 1);
+        assert!(kept.is_empty());
         assert_eq!(Interrupted::new(0, Duration::MAX).keep(part("a", "x", 1, 2), now).len(), 1);
     }
 }

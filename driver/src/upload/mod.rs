@@ -83,12 +83,18 @@ impl Uploads {
         &self.settings
     }
 
-    /// The work that gives up interrupted uploads which were kept for their time, if there are any.
-    pub(crate) fn expire(self: &Arc<Self>) -> Option<JobStep> {
+    /// The work that gives up interrupted uploads, if there are any: those that were kept for their time,
+    /// and those of the path of this request, if something else has their name now.
+    pub(crate) fn expire(self: &Arc<Self>, head: &Head<'_>) -> Option<JobStep> {
+        if self.interrupted.is_empty() {
+            return None;
+        }
         let now = Instant::now();
-        self.interrupted.is_due(now).then(|| {
+        let path = Target::from_head(head).ok().map(|target| target.path);
+        self.interrupted.is_due(path.as_deref(), now).then(|| {
             let uploads = self.clone();
-            JobStep::Block(Box::new(move || drop(uploads.interrupted.expire(now))))
+            let expire = move || drop(uploads.interrupted.expire(path.as_deref(), now));
+            JobStep::Block(Box::new(expire))
         })
     }
 

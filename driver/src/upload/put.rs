@@ -9,7 +9,7 @@ use doorstep_core::site::range::ByteRange;
 use doorstep_core::site::upload::Refusal;
 
 use super::Uploads;
-use super::interrupted::{GivenUp, Owner, Part};
+use super::interrupted::{GivenUp, Owner};
 use super::writer::{Failure, FileWriter, StoredFile};
 use crate::files::{Content, Digest};
 
@@ -18,8 +18,6 @@ use crate::files::{Content, Digest};
 pub(super) struct Put {
     uploads: Arc<Uploads>,
     writer: FileWriter,
-    /// The clean path of the file.
-    path: Vec<u8>,
     owner: Owner,
     /// Where the body begins in the file.
     first: u64,
@@ -45,18 +43,17 @@ impl ClaimedDigests {
 }
 
 impl Put {
-    /// A file whose path is `path`. Of a part that is continued, the body is the rest, from the size of
-    /// `writer` to `total`.
+    /// The file of `writer`. Of a part that is continued, the body is the rest, from the size of `writer` to
+    /// `total`.
     pub(super) fn new(
         uploads: &Arc<Uploads>,
         writer: FileWriter,
-        path: Vec<u8>,
         owner: Owner,
         total: Option<u64>,
         digests: ClaimedDigests,
     ) -> Self {
         let (uploads, first) = (uploads.clone(), writer.size);
-        Self { uploads, writer, path, owner, first, total, digests }
+        Self { uploads, writer, owner, first, total, digests }
     }
 
     /// Writes a part of the body.
@@ -95,14 +92,8 @@ impl Put {
     /// number of bytes, and what was given up for it.
     pub(super) fn interrupt(self, now: Instant) -> (u64, GivenUp) {
         let Some(total) = self.total else { return (0, Vec::new()) };
-        match self.writer.into_part() {
-            Some((file, size)) if size > 0 && size < total => {
-                let part = Part { path: self.path, owner: self.owner, total, size, file };
-                let given_up = self.uploads.interrupted.keep(part, now);
-                let kept = if self.uploads.settings.max_interrupted > 0 { size } else { 0 };
-                (kept, given_up)
-            }
-            _ => (0, Vec::new()),
-        }
+        let Some(part) = self.writer.into_part(self.owner, total) else { return (0, Vec::new()) };
+        let kept = if self.uploads.settings.max_interrupted > 0 { part.size } else { 0 };
+        (kept, self.uploads.interrupted.keep(part, now))
     }
 }

@@ -2,13 +2,15 @@
 
 use std::io;
 
-use doorstep_core::log;
-use doorstep_core::path;
+use doorstep_core::http1::Head;
 use doorstep_core::site::etag::EntityTag;
+use doorstep_core::site::listing::{Filter, View};
 use doorstep_core::site::upload::{Refusal, request};
+use doorstep_core::{log, page, path};
 
 use super::form::ReceivedForm;
 use super::writer::{Failure, StoredFile};
+use crate::Response;
 use crate::exchange::ExchangeState;
 use crate::os;
 
@@ -40,8 +42,8 @@ pub(super) fn respond_put(
     response.header("Content-Type", TEXT).body(text)
 }
 
-/// Responds to a form: a browser is sent to the listing if every file was stored, and gets a page that
-/// names the others if not; a program gets the report.
+/// Responds to a form: a browser is sent back to the listing if every file was stored, and gets a page with
+/// what was stored and what was not otherwise; a program gets the report.
 pub(super) fn respond_form(
     exchange: &mut ExchangeState<'_>,
     clean: &[u8],
@@ -53,13 +55,14 @@ pub(super) fn respond_form(
     let (head, report) = (exchange.head(), &form.report);
     let status = report.status();
     if request::wants_page(&head) {
-        return match status {
-            201 => {
-                let location = location(exchange, clean, "/");
-                exchange.respond(303).header("Location", location).body("")
-            }
-            status => exchange.respond(status).error_page(&report.sentences()),
-        };
+        if status == 201 {
+            let location = [location(exchange, clean, "/"), listing_query(&head)].concat();
+            return exchange.respond(303).header("Location", location).body("");
+        }
+        if exchange.config().error_pages.is_some() {
+            return exchange.respond(status).error_page(&report.sentences());
+        }
+        return respond_page(exchange.respond(status), &report.page(&back(&head)));
     }
     let (media_type, body) = match request::wants_json(&head) {
         true => ("application/json", report.json()),
@@ -72,16 +75,22 @@ pub(super) fn respond_form(
     response.body(body)
 }
 
-/// Responds that an upload is refused: a page for browsers, and a sentence for programs.
+/// Responds that an upload is refused: a page for browsers, with a link to the listing for a form, and a
+/// sentence for programs.
 pub(super) fn respond_refused(
     exchange: &mut ExchangeState<'_>,
     refusal: Refusal,
 ) -> io::Result<()> {
+    let head = exchange.head();
     let mut sentence = refusal.to_string();
-    let is_page = request::wants_page(&exchange.head());
+    let is_page = request::wants_page(&head);
+    let has_link = head.path().ends_with(b"/") && exchange.config().error_pages.is_none();
     let mut response = exchange.respond(refusal.status());
     if refusal.status() == 503 {
         response = response.header("Retry-After", "1");
+    }
+    if is_page && has_link {
+        return respond_page(response, &refusal.page(&back(&head)));
     }
     if is_page {
         return response.error_page(&sentence);
@@ -90,13 +99,43 @@ pub(super) fn respond_refused(
     response.header("Content-Type", TEXT).log_as_error().body(sentence)
 }
 
-/// Responds 405, with the methods that are allowed.
+/// Responds 405, with the methods that are allowed, and logs that nothing is stored if the request was to
+/// store something.
 pub(super) fn respond_not_allowed(
     exchange: &mut ExchangeState<'_>,
     methods: &str,
     explain: &str,
 ) -> io::Result<()> {
-    exchange.respond(405).header("Allow", methods).error_page(explain)
+    let head = exchange.head();
+    if matches!(head.method(), b"PUT" | b"POST") {
+        exchange.log_error(exchange.with_path(&format!("not stored: {explain}")));
+    }
+    let response = exchange.respond(405).header("Allow", methods);
+    match request::wants_page(&head) {
+        true => response.error_page(explain),
+        false => {
+            let text = format!("{explain}\n");
+            response.header("Content-Type", TEXT).log_as_error().body(text)
+        }
+    }
+}
+
+fn respond_page(response: Response<'_>, html: &[u8]) -> io::Result<()> {
+    response.header("Content-Type", page::CONTENT_TYPE).log_as_error().body(html)
+}
+
+/// The address of the listing that a form was sent from, relative to that of the form.
+fn back(head: &Head<'_>) -> Vec<u8> {
+    [&b"./"[..], &listing_query(head)].concat()
+}
+
+/// The query of the listing that a form was sent from, with its `?`; empty if there is none.
+fn listing_query(head: &Head<'_>) -> Vec<u8> {
+    let view = View::from_query(head.query(), [""; 0]);
+    match view.to_query(Filter::from_head(head).as_ref()) {
+        query if query.is_empty() => query,
+        query => [&b"?"[..], &query].concat(),
+    }
 }
 
 /// Logs why a file was not stored: the file of this name in a form, or that of the request.
@@ -132,7 +171,7 @@ pub(super) fn log_stopped(exchange: &ExchangeState<'_>) {
 }
 
 /// The path of the request, as a link: with the prefix, and `end` behind it unless it is empty.
-fn location(exchange: &ExchangeState<'_>, clean: &[u8], end: &str) -> Vec<u8> {
+pub(super) fn location(exchange: &ExchangeState<'_>, clean: &[u8], end: &str) -> Vec<u8> {
     let mut location = exchange.head().prefix().to_vec();
     location.push(b'/');
     path::encode(&mut location, clean);

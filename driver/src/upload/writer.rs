@@ -12,6 +12,7 @@ use doorstep_core::site::upload::name::NameError;
 use rustix::io::Errno;
 
 use super::Uploads;
+use super::interrupted::{Owner, Part};
 use crate::os::{Existing, PublishError, TemporaryFile, UploadDir};
 
 /// Why a file is not stored, and the error of the system for the log.
@@ -53,6 +54,8 @@ impl From<io::Error> for Failure {
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) directory: UploadDir,
+    /// Its clean path.
+    pub(super) path: Vec<u8>,
     /// Whether `name.gz` and the like are sent in place of `name`.
     pub(super) has_precompressed: bool,
 }
@@ -65,10 +68,13 @@ pub(super) type Preconditions<'p> = dyn Fn(Option<&Stat>) -> bool + 'p;
 pub(super) struct FileWriter {
     uploads: Arc<Uploads>,
     directory: UploadDir,
+    /// The clean path of the file.
+    path: Vec<u8>,
     pub(super) name: String,
-    /// What had the name when the preconditions were evaluated, if there are any: it must not have
-    /// changed when this gets the name.
-    required: Option<Existing>,
+    /// What had the name when the upload began.
+    found: Existing,
+    /// Whether the request has preconditions: then `found` must not have changed when this gets the name.
+    is_conditional: bool,
     /// `None` until something is written.
     file: Option<TemporaryFile>,
     /// The bytes in it.
@@ -93,7 +99,7 @@ impl FileWriter {
         name: &str,
         is_allowed: Option<&Preconditions<'_>>,
     ) -> Result<Self, Failure> {
-        let Place { directory, has_precompressed } = place;
+        let Place { directory, path, has_precompressed } = place;
         let existing = directory.existing(name)?;
         match (existing, is_allowed) {
             (Existing::Directory, _) => return Err(Refusal::Directory.into()),
@@ -118,9 +124,17 @@ impl FileWriter {
                 return Err(Refusal::Exists.into()); // it would be sent in place of the other one
             }
         }
-        let (uploads, directory) = (uploads.clone(), directory.clone());
-        let required = is_allowed.map(|_| existing);
-        Ok(Self { uploads, directory, name: name.into(), required, file: None, size: 0 })
+        let separator: &[u8] = if path.is_empty() { b"" } else { b"/" };
+        Ok(Self {
+            uploads: uploads.clone(),
+            directory: directory.clone(),
+            path: [path, separator, name.as_bytes()].concat(),
+            name: name.into(),
+            found: existing,
+            is_conditional: is_allowed.is_some(),
+            file: None,
+            size: 0,
+        })
     }
 
     /// Goes on with a part of `size` bytes, if it is in the same directory.
@@ -159,9 +173,13 @@ impl FileWriter {
         Ok(file.file.clone())
     }
 
-    /// The file without its name, if something was written.
-    pub(super) fn into_part(self) -> Option<(TemporaryFile, u64)> {
-        self.file.map(|file| (file, self.size))
+    /// The part of a file of `total` bytes that was written, to be continued by `owner`. `None` if there is
+    /// nothing to continue, or if what has the name is not what had it when the upload began.
+    pub(super) fn into_part(self, owner: Owner, total: u64) -> Option<Part> {
+        let Self { path, name, found, size, .. } = self;
+        let file = self.file.filter(|_| size > 0 && size < total)?;
+        let part = Part { path, name, found, owner, total, size, file };
+        (!part.is_superseded()).then_some(part)
     }
 
     /// Gives the file its name. Blocks until it is on the disk.
@@ -176,7 +194,7 @@ impl FileWriter {
         let published = {
             let _naming = self.uploads.naming.lock().unwrap_or_else(PoisonError::into_inner);
             let existing = self.directory.existing(&self.name)?;
-            if self.required.is_some_and(|required| required != existing) {
+            if self.is_conditional && self.found != existing {
                 return Err(Refusal::Precondition.into());
             }
             let has_replaced = match existing {
@@ -189,9 +207,12 @@ impl FileWriter {
             };
             temporary.publish(&self.name, has_replaced).map(|stat| (stat, has_replaced))
         };
+        if published.is_ok() {
+            drop(self.uploads.interrupted.forget(&self.path)); // they are parts of other files now
+        }
         let (stat, has_replaced) = match published {
             Ok(published) => published,
-            Err(PublishError::Exists) if self.required.is_some() => {
+            Err(PublishError::Exists) if self.is_conditional => {
                 return Err(Refusal::Precondition.into());
             }
             Err(PublishError::Exists) => return Err(Refusal::Exists.into()),

@@ -11,11 +11,11 @@ use crate::http1::Head;
 /// ```
 /// use doorstep_core::site::listing::Filter;
 ///
-/// let filter = Filter::parse(b"holiday+%C3%89T%C3%89").unwrap();
+/// let filter = Filter::from_query(Some(b"sort=size&filter=holiday+%C3%89T%C3%89")).unwrap();
 /// assert_eq!(filter.text(), "holiday ÉTÉ");
 /// assert!(filter.matches("My Holiday été.jpg".as_bytes()));
 /// assert!(!filter.matches(b"holiday.jpg"));
-/// assert_eq!(Filter::parse(b"+"), None);
+/// assert_eq!(Filter::from_query(Some(b"filter=+")), None);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
@@ -28,11 +28,17 @@ impl Filter {
     /// What is beyond is left out.
     pub const MAX_LEN: usize = 255;
 
-    /// The filter for a value of a query, as a form encodes it: `+` is a space, and the rest is
-    /// percent-encoded. Bytes that are not UTF-8 are replaced, and control characters are left
-    /// out, which a page cannot hold. `None` if only white space is left.
+    /// The filter that a query asks for: the value of its last `filter=`, as a form encodes it, in which
+    /// `+` is a space, and the rest is percent-encoded. Bytes that are not UTF-8 are replaced, and control
+    /// characters are left out, which a page cannot hold. `None` if only white space is left, or if the
+    /// query asks for no filter.
     #[must_use]
-    pub fn parse(value: &[u8]) -> Option<Self> {
+    pub fn from_query(query: Option<&[u8]>) -> Option<Self> {
+        let words = query?.split(|&byte| byte == b'&');
+        words.rev().find_map(|word| word.strip_prefix(b"filter=")).and_then(Self::from_value)
+    }
+
+    fn from_value(value: &[u8]) -> Option<Self> {
         let value = &value[..value.len().min(9 * Self::MAX_LEN)]; // decoded, at least MAX_LEN bytes
         let spaced: Vec<u8> =
             value.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
@@ -45,11 +51,10 @@ impl Filter {
         (!text.is_empty()).then(|| Self { text: text.into(), lower_case })
     }
 
-    /// The filter of a request: the last `filter=` of its query.
+    /// The filter of a request ([`Filter::from_query`]).
     #[must_use]
     pub fn from_head(head: &Head<'_>) -> Option<Self> {
-        let words = head.query().unwrap_or_default().split(|&byte| byte == b'&');
-        words.rev().find_map(|word| word.strip_prefix(b"filter=")).and_then(Self::parse)
+        Self::from_query(head.query())
     }
 
     /// The text, as it was given.
@@ -80,7 +85,7 @@ mod tests {
     use super::*;
 
     fn text(value: &str) -> Option<String> {
-        Filter::parse(value.as_bytes()).map(|filter| filter.text().to_owned())
+        Filter::from_value(value.as_bytes()).map(|filter| filter.text().to_owned())
     }
 
     #[test]
@@ -98,6 +103,21 @@ mod tests {
             ("+%20%09%0a", None),
         ] {
             assert_eq!(text(value).as_deref(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_last_filter_of_a_query_counts() {
+        for (query, expected) in [
+            (Some("filter=a"), Some("a")),
+            (Some("filter=a&sort=size&filter=b"), Some("b")),
+            (Some("a"), None),
+            (Some("filter"), None),
+            (Some("xfilter=a"), None),
+            (None, None),
+        ] {
+            let filter = Filter::from_query(query.map(str::as_bytes));
+            assert_eq!(filter.as_ref().map(Filter::text), expected, "{query:?}");
         }
     }
 
@@ -122,10 +142,10 @@ mod tests {
             ("b", b"a\xffB", true),
             ("*", b"abc", false),
         ] {
-            let filter = Filter::parse(value.as_bytes()).unwrap();
+            let filter = Filter::from_value(value.as_bytes()).unwrap();
             assert_eq!(filter.matches(name), matches, "{value} {}", name.escape_ascii());
         }
         let long = [&[b'x'; 300][..], b"END"].concat();
-        assert!(Filter::parse(b"xend").unwrap().matches(&long));
+        assert!(Filter::from_value(b"xend").unwrap().matches(&long));
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn render(out: &mut Vec<u8>, page: &Page<'_>, rows: &Rows) {
     out.extend_from_slice(TITLE);
     push_text(out, clean, |_| false);
     out.extend_from_slice(slash);
-    if let Some(filter) = &rows.filter {
+    if let Some(filter) = page.filter {
         quoted(out, b": names with ", filter);
     }
     out.extend_from_slice(STYLE.as_bytes());
@@ -41,12 +41,12 @@ pub(super) fn render(out: &mut Vec<u8>, page: &Page<'_>, rows: &Rows) {
     out.extend_from_slice(b"</h1>\n");
     controls(out, page, rows);
     out.extend_from_slice(b"</header>\n<main>\n<table>\n<caption>");
-    caption(out, rows);
+    caption(out, page, rows);
     out.extend_from_slice(b"</caption>\n<thead><tr>");
     for (column, heading) in
         [(Column::Name, "Name"), (Column::Date, "Modified (UTC)"), (Column::Size, "Size")]
     {
-        self::heading(out, rows, column, heading);
+        self::heading(out, page, rows, column, heading);
     }
     out.extend_from_slice(b"\n<tbody>\n");
     if !clean.is_empty() {
@@ -57,7 +57,7 @@ pub(super) fn render(out: &mut Vec<u8>, page: &Page<'_>, rows: &Rows) {
         row(out, &entry, dates.moment(entry.modified), page.now);
     }
     out.extend_from_slice(b"</table>\n");
-    match &rows.filter {
+    match page.filter {
         _ if !rows.is_empty() => {}
         Some(filter) => {
             quoted(out, b"<p>No name here contains ", filter);
@@ -74,41 +74,40 @@ pub(super) fn render(out: &mut Vec<u8>, page: &Page<'_>, rows: &Rows) {
 /// The controls between the heading and the table: each is a form of its own.
 fn controls(out: &mut Vec<u8>, page: &Page<'_>, rows: &Rows) {
     out.extend_from_slice(b"<div>\n");
-    filter_form(out, rows);
-    if page.site.archive && !rows.is_empty() {
+    filter_form(out, page, rows);
+    if page.site.archive && (!rows.is_empty() || page.filter.is_some()) {
         archive_form::render(out);
     }
-    out.extend_from_slice(b"</div>\n");
     if page.takes_uploads {
-        upload_form::render(out);
+        upload_form::render(out, &rows.view.to_query(page.filter));
     }
+    out.extend_from_slice(b"</div>\n");
 }
 
 /// A field for a text in names, and a button that removes it.
-fn filter_form(out: &mut Vec<u8>, rows: &Rows) {
-    if rows.is_empty() && rows.filter.is_none() {
+fn filter_form(out: &mut Vec<u8>, page: &Page<'_>, rows: &Rows) {
+    if rows.is_empty() && page.filter.is_none() {
         return;
     }
     out.extend_from_slice(b"<form role=\"search\">");
-    let format = rows.view.format;
-    if rows.view != (View { format, ..View::default() }) {
+    if !rows.view.is_default() {
         hidden_inputs(out, &rows.view, None);
     }
     out.extend_from_slice(b"<label>Filter <input type=\"search\" name=\"filter\" maxlength=\"");
     push_decimal(out, Filter::MAX_LEN as u64);
     out.extend_from_slice(b"\" autocapitalize=\"none\" spellcheck=\"false\" value=\"");
-    if let Some(filter) = &rows.filter {
+    if let Some(filter) = page.filter {
         escape_html(out, filter.text().as_bytes());
     }
     out.extend_from_slice(b"\"></label><button>Apply</button></form>\n");
-    if rows.filter.is_some() {
+    if page.filter.is_some() {
         button(out, &rows.view, None, "Clear filter");
         out.push(b'\n');
     }
 }
 
 /// The number of entries, how many of them are shown, and a button that moves directories.
-fn caption(out: &mut Vec<u8>, rows: &Rows) {
+fn caption(out: &mut Vec<u8>, page: &Page<'_>, rows: &Rows) {
     if !rows.is_complete() {
         out.extend_from_slice(b"The first ");
         push_decimal(out, rows.len() as u64);
@@ -116,7 +115,7 @@ fn caption(out: &mut Vec<u8>, rows: &Rows) {
     }
     push_decimal(out, rows.total);
     out.extend_from_slice(if rows.total == 1 { b" entry" } else { b" entries" });
-    if let Some(filter) = &rows.filter {
+    if let Some(filter) = page.filter {
         quoted(out, b" with ", filter);
         out.extend_from_slice(b" in the name");
     }
@@ -124,7 +123,7 @@ fn caption(out: &mut Vec<u8>, rows: &Rows) {
     let text =
         if other.directories_first { "Directories first" } else { "Directories among files" };
     out.push(b' ');
-    button(out, &other, rows.filter.as_ref(), text);
+    button(out, &other, page.filter, text);
 }
 
 /// Appends `before`, and the text of a filter in quotation marks.
@@ -138,7 +137,7 @@ fn quoted(out: &mut Vec<u8>, before: &[u8], filter: &Filter) {
 /// The heading of a column: a button for its order, or for the reverse of the current order. Names
 /// are sorted in ascending order first, sizes and dates in descending order: the largest and the
 /// latest are looked for most.
-fn heading(out: &mut Vec<u8>, rows: &Rows, column: Column, text: &str) {
+fn heading(out: &mut Vec<u8>, page: &Page<'_>, rows: &Rows, column: Column, text: &str) {
     let view = &rows.view;
     let is_sorted = view.column == column;
     let descending = if is_sorted { !view.descending } else { column != Column::Name };
@@ -150,7 +149,7 @@ fn heading(out: &mut Vec<u8>, rows: &Rows, column: Column, text: &str) {
         out.push(b'"');
     }
     out.push(b'>');
-    button(out, &View { column, descending, ..*view }, rows.filter.as_ref(), text);
+    button(out, &View { column, descending, ..*view }, page.filter, text);
 }
 
 /// A button that requests the same directory in the order of `view`. A form without an action goes

@@ -29,7 +29,7 @@ fn headings_are_buttons_and_show_the_order() {
     let first = button("sort=name&order=asc&dirs=first", "Directories first");
     holds(&html, format!("<caption>1 entry {first}</caption>"));
 
-    let view = View::parse(Some(b"sort=date&order=desc&dirs=first"), [""; 0]);
+    let view = View::from_query(Some(b"sort=date&order=desc&dirs=first"), [""; 0]);
     let html = written(view, b"", &[]);
     assert_eq!(html.matches("aria-sort=\"").count(), 2, "one in the style, one in the table");
     let date = button("sort=date&order=asc&dirs=first", "Modified (UTC)");
@@ -42,7 +42,7 @@ fn headings_are_buttons_and_show_the_order() {
 fn r_19_r_20_the_only_links_are_the_entries_and_the_parent() {
     let entries = [entry(b"a"), Entry { kind: Kind::Directory, ..entry(b"d") }];
     for query in ["", "sort=size&order=desc&dirs=first"] {
-        let view = View::parse(Some(query.as_bytes()), [""; 0]);
+        let view = View::from_query(Some(query.as_bytes()), [""; 0]);
         for (clean, expected) in [
             (&b""[..], &["a", "d/"][..]),
             (b"one", &["../", "a", "d/"]),
@@ -65,10 +65,14 @@ fn r_19_r_20_the_only_links_are_the_entries_and_the_parent() {
 
 /// The page of a listing with a filter for `filter`, which the entries match.
 fn filtered(query: &str, filter: &str, entries: &[Entry]) -> String {
-    let view = View::parse(Some(query.as_bytes()), [""; 0]);
-    let mut rows = Rows::new(view, 1_000).with_filter(Filter::parse(filter.as_bytes()));
+    let view = View::from_query(Some(query.as_bytes()), [""; 0]);
+    let mut rows = Rows::new(view, 1_000);
     entries.iter().cloned().for_each(|entry| rows.add(entry));
-    String::from_utf8(rows.write(&Page::new(&Site::default(), b"d"))).unwrap()
+    let filter = Filter::from_query(Some(format!("filter={filter}").as_bytes()));
+    let site = Site::default();
+    let mut page = Page::new(&site, b"d");
+    page.filter = filter.as_ref();
+    String::from_utf8(rows.write(&page)).unwrap()
 }
 
 #[test]

@@ -7,15 +7,15 @@
 
 use super::dates::{Dates, Moment};
 use super::name::Name;
-use super::{Entry, Kind, Rows};
+use super::{Entry, Kind, Page, Rows};
 use crate::bytes::{push_decimal, push_hex};
 
-pub(super) fn render(out: &mut Vec<u8>, clean: &[u8], rows: &Rows) {
+pub(super) fn render(out: &mut Vec<u8>, page: &Page<'_>, rows: &Rows) {
     out.reserve(108 * rows.len() + 2 * rows.names_len() + 256); // each name twice
     out.extend_from_slice(b"{\"path\":\"/");
-    escape(out, clean);
-    out.extend_from_slice(if clean.is_empty() { b"" } else { b"/" });
-    if let Some(filter) = &rows.filter {
+    escape(out, page.path);
+    out.extend_from_slice(if page.path.is_empty() { b"" } else { b"/" });
+    if let Some(filter) = page.filter {
         out.extend_from_slice(b"\",\"filter\":\"");
         escape(out, filter.text().as_bytes());
     }
@@ -119,9 +119,11 @@ mod tests {
 
     #[test]
     fn a_filter_is_a_member() {
-        let filter = super::super::Filter::parse(b"a+%22");
-        let rows = Rows::new(JSON, 1).with_filter(filter);
-        let json = rows.write(&Page::new(&crate::site::Site::default(), b"d"));
+        let filter = super::super::Filter::from_query(Some(b"filter=a+%22"));
+        let site = crate::site::Site::default();
+        let mut page = Page::new(&site, b"d");
+        page.filter = filter.as_ref();
+        let json = Rows::new(JSON, 1).write(&page);
         let expected = br#"{"path":"/d/","filter":"a \"","total":0,"complete":true,"entries":["#;
         assert!(json.starts_with(expected));
     }

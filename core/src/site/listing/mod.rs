@@ -103,7 +103,7 @@ impl Rows {
         let mut out = self.output_buffer();
         match self.view.format {
             Format::Html => html::render(&mut out, page, &self),
-            Format::Json => json::render(&mut out, page.path, &self),
+            Format::Json => json::render(&mut out, page, &self),
         }
         out
     }

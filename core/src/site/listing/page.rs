@@ -1,5 +1,6 @@
 //! What a listing shows besides its entries ([`Page`], [`Readme`]).
 
+use super::Filter;
 use crate::site::Site;
 
 /// The directory of a listing, and what the page shows besides the entries.
@@ -10,6 +11,9 @@ pub struct Page<'a> {
     pub site: &'a Site,
     /// The directory: a clean path from the root; the empty path is the root.
     pub path: &'a [u8],
+    /// The filter of the entries, which the listing names. The caller adds only the entries that
+    /// [`Filter::matches`] to the rows. Default: none.
+    pub filter: Option<&'a Filter>,
     /// The current time in seconds since 1970, for the age of each entry. Default: none, and ages
     /// are not shown.
     pub now: Option<i64>,
@@ -35,7 +39,7 @@ impl<'a> Page<'a> {
     /// The page of the directory at the clean path `path`.
     #[must_use]
     pub fn new(site: &'a Site, path: &'a [u8]) -> Self {
-        Self { site, path, now: None, readme: None, takes_uploads: false }
+        Self { site, path, filter: None, now: None, readme: None, takes_uploads: false }
     }
 }
 

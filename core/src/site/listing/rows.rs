@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 
 use super::name::{Name, Needs};
 use super::sort::{Ranked, sort};
-use super::{Column, Entry, Filter, Kind, View};
+use super::{Column, Entry, Kind, View};
 
 /// Number of rows above which a listing is stored in blocks of their own.
 const MMAP_MIN_ROWS: usize = 1_000;
@@ -35,7 +35,6 @@ const MMAP_BYTES: usize = 33 << 20;
 #[derive(Debug)]
 pub struct Rows {
     pub(super) view: View,
-    pub(super) filter: Option<Filter>,
     limit: usize,
     pub(super) total: u64,
     packed: Packed,
@@ -76,13 +75,7 @@ impl Rows {
         let names = Vec::with_capacity(rows * USUAL_NAME_LEN);
         let packed = Packed { rows: Vec::with_capacity(rows), names };
         let order = Vec::with_capacity(rows);
-        Self { view, filter: None, limit, total: 0, packed, order }
-    }
-
-    /// A listing that names its filter. The caller adds only the entries that [`Filter::matches`].
-    #[must_use]
-    pub fn with_filter(self, filter: Option<Filter>) -> Self {
-        Self { filter, ..self }
+        Self { view, limit, total: 0, packed, order }
     }
 
     /// Adds an entry, in any order.
@@ -275,7 +268,7 @@ mod tests {
             ("sort=date&order=desc&dirs=first", "d b c A"),
             ("dirs=first", "d A b c"),
         ] {
-            let view = View::parse(Some(query.as_bytes()), [""; 0]);
+            let view = View::from_query(Some(query.as_bytes()), [""; 0]);
             assert_eq!(names(view, &entries).join(" "), expected, "{query}");
         }
     }

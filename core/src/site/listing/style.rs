@@ -17,9 +17,10 @@ pub(super) const STYLE: &str = r#"</title>
 body { max-width: 60rem; margin: 0 auto; padding: 1.5rem }
 h1 { font-size: 1.3rem; font-weight: 600; margin: .5rem; overflow-wrap: anywhere }
 header div { display: flex; flex-wrap: wrap; gap: .5rem; margin: 0 .5rem; font-size: .875rem }
-header :is(form, label) { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem }
+header :is(form, label) { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem; min-width: 0; max-width: 100% }
 header :is(input, button, select) { font: inherit; color: inherit; background: light-dark(#f6f8fa, #22262c); border: 1px solid light-dark(#80868e, #70777f); border-radius: 6px; padding: .3rem .6rem; max-width: 100%; box-sizing: border-box }
 header button { cursor: pointer }
+header [method] { flex-basis: 100% }
 :is(caption, th) form { display: inline }
 :is(caption, th) button { font: inherit; background: none; border: 0; padding: .2rem 0; cursor: pointer }
 table { width: 100%; border-collapse: collapse }
@@ -63,6 +64,7 @@ p { margin: 1rem .5rem; overflow-wrap: anywhere }
   a::before { left: .3rem; top: .9rem }
   :is(th, td):nth-child(n+2) { font-size: .75rem }
   header :is(input, button), :is(caption, th) button { min-height: 2.75rem }
+  header [type=file] { padding-block: .5rem }
 }
 @media print {
   :root { color-scheme: light }

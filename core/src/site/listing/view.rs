@@ -4,7 +4,9 @@
 //! order and spelled exactly like this. Everything else in it is ignored, but for
 //! [`Filter`](super::Filter)'s.
 
+use super::Filter;
 use crate::http1::Head;
+use crate::path;
 use crate::site::accept::{Member, Preference};
 
 /// The view of a listing.
@@ -12,7 +14,7 @@ use crate::site::accept::{Member, Preference};
 /// ```
 /// use doorstep_core::site::listing::{Column, Format, View};
 ///
-/// let view = View::parse(Some(b"sort=size&order=desc"), ["application/json"]);
+/// let view = View::from_query(Some(b"sort=size&order=desc"), ["application/json"]);
 /// assert_eq!((view.column, view.descending), (Column::Size, true));
 /// assert_eq!((view.format, view.content_type()), (Format::Json, "application/json"));
 /// ```
@@ -57,11 +59,12 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inl
 
 impl View {
     pub(in crate::site) fn from_head(head: &Head<'_>) -> Self {
-        Self::parse(head.query(), head.header_list("accept"))
+        Self::from_query(head.query(), head.header_list("accept"))
     }
 
     /// The view for a query and the members of Accept.
-    pub fn parse(query: Option<&[u8]>, accept: impl IntoIterator<Item: AsRef<[u8]>>) -> Self {
+    #[must_use]
+    pub fn from_query(query: Option<&[u8]>, accept: impl IntoIterator<Item: AsRef<[u8]>>) -> Self {
         let mut view = Self { format: preferred_format(accept), ..Self::default() };
         for word in query.unwrap_or_default().split(|&b| b == b'&') {
             match word {
@@ -102,6 +105,40 @@ impl View {
         }
     }
 
+    /// The query that asks for this view with `filter`, for the address of the listing. It is empty for the
+    /// view without a query, and has only characters of an address.
+    ///
+    /// ```
+    /// use doorstep_core::site::listing::{Filter, View};
+    ///
+    /// let query = b"x=1&dirs=first&filter=a+%22%26";
+    /// let (view, filter) = (View::from_query(Some(query), [""; 0]), Filter::from_query(Some(query)));
+    /// assert_eq!(view.to_query(filter.as_ref()), b"sort=name&order=asc&dirs=first&filter=a%20%22%26");
+    /// assert_eq!(View::default().to_query(None), b"");
+    /// ```
+    #[must_use]
+    pub fn to_query(&self, filter: Option<&Filter>) -> Vec<u8> {
+        let mut query = Vec::new();
+        if !self.is_default() {
+            for (name, value) in self.query_pairs() {
+                let separator = if query.is_empty() { "" } else { "&" };
+                for part in [separator, name, "=", value] {
+                    query.extend_from_slice(part.as_bytes());
+                }
+            }
+        }
+        if let Some(filter) = filter {
+            query.extend_from_slice(if query.is_empty() { b"filter=" } else { b"&filter=" });
+            path::encode(&mut query, filter.text().as_bytes());
+        }
+        query
+    }
+
+    /// Whether it is in the order of a listing without a query.
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self { format: self.format, ..Self::default() }
+    }
+
     /// The query of this view, as pairs of name and value.
     pub(super) fn query_pairs(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let order = if self.descending { "desc" } else { "asc" };
@@ -140,7 +177,7 @@ mod tests {
 
     #[test]
     fn unknown_words_in_the_query_are_ignored() {
-        let view = |query: &str| View::parse(Some(query.as_bytes()), [""; 0]);
+        let view = |query: &str| View::from_query(Some(query.as_bytes()), [""; 0]);
         for query in [
             "",
             "&",
@@ -162,7 +199,7 @@ mod tests {
         }
         let expected = View { column: Column::Size, descending: true, ..View::default() };
         assert_eq!(view("order=desc&x=1&sort=size&sort=none"), expected);
-        assert_eq!(View::parse(None, [""; 0]), View::default());
+        assert_eq!(View::from_query(None, [""; 0]), View::default());
     }
 
     #[test]
@@ -174,7 +211,7 @@ mod tests {
                 let view = View { column, descending, directories_first, format: Format::Html };
                 let pairs = view.query_pairs().map(|(name, value)| format!("{name}={value}"));
                 let query = pairs.collect::<Vec<_>>().join("&");
-                assert_eq!(View::parse(Some(query.as_bytes()), [""; 0]), view);
+                assert_eq!(View::from_query(Some(query.as_bytes()), [""; 0]), view);
             }
         }
     }

@@ -8,7 +8,7 @@
 //! | a path: `dir/a.txt`, `C:\dir\a.txt` | the path of the request | `a.txt` |
 //! | control and format characters, such as LF and the bidirectional ones | refused | removed |
 //! | a leading dot: `.bashrc` (hidden) | refused | removed: `bashrc` |
-//! | spaces at the end, and for a form at the beginning | refused | removed |
+//! | spaces at the beginning or the end | refused | removed |
 //! | empty, `.`, `..`, or nothing left | refused | refused |
 //! | not UTF-8 | refused | refused |
 //! | longer than the limit | refused | refused |
@@ -22,6 +22,8 @@
 //!
 //! assert_eq!(clean(b"../.profile\n", 255).unwrap(), "profile");
 //! assert_eq!(check(b".profile", 255), Err(NameError::Hidden));
+//! assert_eq!(check(b" a", 255), Err(NameError::Space));
+//! assert_eq!(clean(b" a ", 255).unwrap(), "a");
 //! ```
 
 use core::fmt;

@@ -4,6 +4,9 @@ use core::fmt;
 
 use super::name::NameError;
 use crate::form_data::FormError;
+use crate::http1::status::reason;
+use crate::page::{error_with, escape_html};
+use crate::path::{self, PathError};
 
 /// Why an upload is refused, or has failed.
 ///
@@ -49,6 +52,8 @@ pub enum Refusal {
     Coded,
     /// The Content-Range is not supported: 400.
     ContentRange,
+    /// The path is not written as that of the file: 400.
+    Path,
     /// The content does not have its digest: 400.
     Digest,
     /// No file can have this name: 400.
@@ -67,7 +72,27 @@ pub enum Refusal {
     Failed,
 }
 
+/// Why a path is none that a file can be stored at.
+impl From<PathError> for Refusal {
+    fn from(error: PathError) -> Self {
+        Self::Name(match error {
+            PathError::Nul => NameError::Control,
+            PathError::TooLong => NameError::TooLong(path::MAX_PATH_LEN),
+            PathError::InvalidName => NameError::Separator,
+        })
+    }
+}
+
 impl Refusal {
+    /// A page with the sentence, and with a link to `back`, a relative address.
+    #[must_use]
+    pub fn page(self, back: &[u8]) -> Vec<u8> {
+        let (mut out, mut more, status) = (Vec::new(), Vec::new(), self.status());
+        push_link(&mut more, back);
+        error_with(&mut out, status, reason(status).as_bytes(), &self.to_string(), &more);
+        out
+    }
+
     /// The status of the response.
     #[must_use]
     pub fn status(self) -> u16 {
@@ -80,7 +105,7 @@ impl Refusal {
             Self::Precondition => 412,
             Self::TooLarge => 413,
             Self::Coded => 415,
-            Self::ContentRange | Self::Digest | Self::Name(_) | Self::NoFile => 400,
+            Self::ContentRange | Self::Path | Self::Digest | Self::Name(_) | Self::NoFile => 400,
             Self::Form(error) => error.status(),
             Self::Busy | Self::Exhausted => 503,
             Self::NoSpace => 507,
@@ -93,6 +118,13 @@ impl Refusal {
     pub fn ends_form(self) -> bool {
         matches!(self, Self::Form(_) | Self::NoSpace | Self::Failed | Self::Exhausted)
     }
+}
+
+/// Appends a link back to the listing.
+pub(super) fn push_link(out: &mut Vec<u8>, back: &[u8]) {
+    out.extend_from_slice(b"<p><a href=\"");
+    escape_html(out, back);
+    out.extend_from_slice(b"\">Back to the listing</a></p>\n");
 }
 
 impl fmt::Display for Refusal {
@@ -117,6 +149,9 @@ impl fmt::Display for Refusal {
             Self::Coded => "The content has a Content-Encoding: send it as it is to be stored.",
             Self::ContentRange => {
                 "The Content-Range must be that of the rest of a file, up to its end, and of the body."
+            }
+            Self::Path => {
+                "The path has an empty name, a dot segment or an encoded slash: write it as it is to be."
             }
             Self::Digest => "The content does not have the digest of the request: it was changed.",
             Self::Name(error) => return error.fmt(f),

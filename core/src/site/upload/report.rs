@@ -2,8 +2,11 @@
 //! JSON for programs.
 
 use super::Refusal;
+use super::refusal::push_link;
 use crate::bytes::push_decimal;
+use crate::http1::status::reason;
 use crate::log;
+use crate::page::{self, escape_html};
 use crate::path;
 use crate::site::listing::json;
 
@@ -93,6 +96,36 @@ impl Report {
         text
     }
 
+    /// A page with two lists, of what was not stored and of what was, and with a link to `back`, a relative
+    /// address.
+    #[must_use]
+    pub fn page(&self, back: &[u8]) -> Vec<u8> {
+        let mut more = Vec::new();
+        let (mut has_refused, mut has_stored) = (false, false);
+        for (name, result) in &self.files {
+            let Err(why) = result else { continue };
+            begin_list(&mut more, &mut has_refused, "Not stored");
+            item(&mut more, name, &format!(": {why}"));
+        }
+        end_list(&mut more, has_refused);
+        for (name, result) in &self.files {
+            let Ok(size) = result else { continue };
+            begin_list(&mut more, &mut has_stored, "Stored");
+            item(&mut more, name, &format!(" ({size} bytes)"));
+        }
+        end_list(&mut more, has_stored);
+        push_link(&mut more, back);
+        let mut explain = self.rest().map_or(String::new(), |why| format!("{why} "));
+        explain += match (has_refused, has_stored) {
+            (_, false) => "Nothing was stored.",
+            (true, true) => "Some files were not stored.",
+            (false, true) => "These files were stored.",
+        };
+        let (mut out, status) = (Vec::new(), self.status());
+        page::error_with(&mut out, status, reason(status).as_bytes(), &explain, &more);
+        out
+    }
+
     /// A JSON object with `stored` and `refused`, lists of objects: `name`, and `href` and `size` in
     /// bytes, or `status` and `reason`. Also `error` if the form was not read to its end.
     #[must_use]
@@ -135,6 +168,28 @@ impl Report {
     fn rest(&self) -> Option<Refusal> {
         self.end.or(self.files.is_empty().then_some(Refusal::NoFile))
     }
+}
+
+/// Appends the heading of a list before its first item.
+fn begin_list(out: &mut Vec<u8>, has_begun: &mut bool, heading: &str) {
+    if !std::mem::replace(has_begun, true) {
+        for part in ["<h2>", heading, "</h2>\n<ul style=\"overflow-wrap: anywhere\">\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    }
+}
+
+/// Appends an item of a list: a name, and a text.
+fn item(out: &mut Vec<u8>, name: &str, text: &str) {
+    out.extend_from_slice(b"<li><bdi>");
+    escape_html(out, shown(name).as_bytes());
+    out.extend_from_slice(b"</bdi>");
+    escape_html(out, text.as_bytes());
+    out.push(b'\n');
+}
+
+fn end_list(out: &mut Vec<u8>, has_begun: bool) {
+    out.extend_from_slice(if has_begun { b"</ul>\n" } else { b"" });
 }
 
 /// Appends the beginning of an object.
@@ -183,6 +238,32 @@ mod tests {
              \"status\":409,\"reason\":\"{exists}\"}}]}}\n"
         );
         assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn a_page_has_two_lists_and_a_link_and_no_foreign_markup() {
+        let mut report = report();
+        report.refused("<b>", Refusal::Link);
+        let html = String::from_utf8(report.page(b"./?sort=size&order=asc")).unwrap();
+        let at = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text}\n{html}"));
+        let not_stored = "<h2>Not stored</h2>\n<ul style=\"overflow-wrap: anywhere\">\n\
+                          <li><bdi>c\\x0a\\xe2\\x80\\xae</bdi>: There is a file";
+        let stored = "<h2>Stored</h2>\n<ul style=\"overflow-wrap: anywhere\">\n\
+                      <li><bdi>a &quot;b&quot;.txt</bdi> (6 bytes)\n<li><bdi>d</bdi> (0 bytes)\n</ul>\n";
+        assert!(at("<b>409</b>") < at("<p>Some files were not stored.</p>"));
+        assert!(at("<p>Some files") < at(not_stored));
+        assert!(at("<li><bdi>&lt;b&gt;</bdi>: Part of") < at(stored));
+        assert!(at(stored) < at("<a href=\"./?sort=size&amp;order=asc\">Back to the listing</a>"));
+        let html = String::from_utf8(Report::default().page(b"./")).unwrap();
+        assert!(
+            html.contains("<p>No file was chosen. Nothing was stored.</p>\n<p><a href"),
+            "{html}"
+        );
+        let html = String::from_utf8(Refusal::NoSpace.page(b"./")).unwrap();
+        assert!(
+            html.contains("There is not enough space to store this.</p>\n<p><a href=\"./\">"),
+            "{html}"
+        );
     }
 
     #[test]

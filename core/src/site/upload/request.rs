@@ -12,6 +12,8 @@
 //! assert!(is_from_other_site(&head));
 //! ```
 
+use percent_encoding::percent_decode;
+
 use crate::bytes::parse_decimal;
 use crate::http1::Head;
 use crate::path::{self, Ending, PathError};
@@ -35,6 +37,16 @@ impl Target {
         let mut path = Vec::new();
         let ending = path::normalize(head.path(), &mut path)?;
         Ok(Self { path, is_directory: ending != Ending::Name })
+    }
+
+    /// Whether `raw`, the undecoded path of a request, is this path component by component: without empty
+    /// names, `.`, `..` and encoded slashes, which are resolved in other requests.
+    #[must_use]
+    pub fn is_written_as(&self, raw: &[u8]) -> bool {
+        let Some(raw) = raw.strip_prefix(b"/") else { return false };
+        let written = raw.split(|&b| b == b'/').map(|component| percent_decode(component));
+        let clean = self.path.split(|&b| b == b'/').map(|component| component.iter().copied());
+        written.map(Vec::from_iter).eq(clean.map(Vec::from_iter))
     }
 
     /// The directory, which may be empty, and the last component.
@@ -259,6 +271,27 @@ mod tests {
         let hidden = |path: &[u8]| Target { path: path.into(), is_directory: false }.is_hidden();
         assert!(hidden(b".a") && hidden(b"a/.b/c") && hidden(b".well-known/x"));
         assert!(!hidden(b"a") && !hidden(b"") && !hidden(b"a.b/c.d"));
+    }
+
+    #[test]
+    fn a_path_that_others_would_resolve_is_not_written_as_that_of_the_file() {
+        for (raw, is_written) in [
+            ("/a", true),
+            ("/a/b%20c.txt", true),
+            ("/%61/%2561", true),
+            ("//a", false),
+            ("/a//b", false),
+            ("/./a", false),
+            ("/a/../b", false),
+            ("/..%2fx", false),
+            ("/a%2fb", false),
+            ("/%2e/a", false),
+        ] {
+            let mut path = Vec::new();
+            path::normalize(raw.as_bytes(), &mut path).unwrap();
+            let target = Target { path, is_directory: false };
+            assert_eq!(target.is_written_as(raw.as_bytes()), is_written, "{raw}");
+        }
     }
 
     #[test]
