@@ -37,6 +37,7 @@ use crate::permit_wait::{PermitTimeouts, PermitWait};
 use crate::semaphore::Permit;
 #[cfg(feature = "archive")]
 use crate::semaphore::Semaphore;
+use crate::stop_conditions::TransferStart;
 use crate::upload::{Begun, UploadSettings, Uploads};
 
 /// A directory that is served: its root, its settings and its caches.
@@ -550,7 +551,7 @@ fn send_prepared(
 ) -> io::Result<BodyPlan> {
     if exchange.is_watched()
         && let Some(reaches_end) = prepared.reaches_end(response)
-        && !exchange.begin_transfer(reaches_end)?
+        && exchange.begin_transfer(reaches_end)? == TransferStart::Refused
     {
         return Ok(BodyPlan::Done);
     }
@@ -577,7 +578,7 @@ fn send(
     digests: &Digests,
 ) -> io::Result<BodyPlan> {
     if let Some(reaches_end) = plan.reaches_end()
-        && !exchange.begin_transfer(reaches_end)?
+        && exchange.begin_transfer(reaches_end)? == TransferStart::Refused
     {
         return Ok(BodyPlan::Done);
     }
