@@ -73,7 +73,8 @@ impl Uploads {
             }
             b"DELETE" | b"PATCH" if !is_allowed => Ok(Begun::Other),
             b"DELETE" | b"PATCH" => {
-                respond::respond_not_allowed(exchange, methods, "")?;
+                let sentence = "Files cannot be deleted or changed in place here.";
+                respond::respond_not_allowed(exchange, methods, sentence)?;
                 Ok(Begun::Responded)
             }
             b"PUT" if is_directory => {

@@ -8,8 +8,10 @@ use doorstep_core::site::etag::EntityTag;
 use doorstep_core::site::upload::{Refusal, request};
 
 use super::form::ReceivedForm;
+use super::job::InterruptedBody;
 use super::writer::{Failure, StoredFile};
 use crate::exchange::ExchangeState;
+use crate::exchange::response::Response;
 use crate::os;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -47,9 +49,7 @@ pub(super) fn respond_form(
     clean: &[u8],
     form: &ReceivedForm,
 ) -> io::Result<()> {
-    for (name, failure) in form.failures.iter().take(MAX_LOGGED) {
-        log_failure(exchange, name, failure);
-    }
+    log_failures(exchange, &form.failures);
     let (head, report) = (exchange.head(), &form.report);
     let status = report.status();
     if request::wants_page(&head) {
@@ -77,12 +77,26 @@ pub(super) fn respond_refused(
     exchange: &mut ExchangeState<'_>,
     refusal: Refusal,
 ) -> io::Result<()> {
-    let mut sentence = refusal.to_string();
     let is_page = request::wants_page(&exchange.head());
     let mut response = exchange.respond(refusal.status());
     if refusal.status() == 503 {
         response = response.header("Retry-After", "1");
     }
+    explain(response, is_page, refusal.to_string())
+}
+
+/// Responds 405, with the methods that are allowed: a page for browsers, and a sentence for programs.
+pub(super) fn respond_not_allowed(
+    exchange: &mut ExchangeState<'_>,
+    methods: &str,
+    sentence: &str,
+) -> io::Result<()> {
+    let is_page = request::wants_page(&exchange.head());
+    explain(exchange.respond(405).header("Allow", methods), is_page, sentence.into())
+}
+
+/// Ends an error response, by a page or by a sentence.
+fn explain(response: Response<'_>, is_page: bool, mut sentence: String) -> io::Result<()> {
     if is_page {
         return response.error_page(&sentence);
     }
@@ -90,21 +104,16 @@ pub(super) fn respond_refused(
     response.header("Content-Type", TEXT).log_as_error().body(sentence)
 }
 
-/// Responds 405, with the methods that are allowed.
-pub(super) fn respond_not_allowed(
-    exchange: &mut ExchangeState<'_>,
-    methods: &str,
-    explain: &str,
-) -> io::Result<()> {
-    exchange.respond(405).header("Allow", methods).error_page(explain)
+/// Logs why files of a form were not stored.
+fn log_failures(exchange: &ExchangeState<'_>, failures: &[(String, Failure)]) {
+    for (name, failure) in failures.iter().take(MAX_LOGGED) {
+        log_failure(exchange, name, failure);
+    }
 }
 
 /// Logs why a file was not stored: the file of this name in a form, or that of the request.
 pub(super) fn log_failure(exchange: &ExchangeState<'_>, name: &str, failure: &Failure) {
-    let mut quoted = Vec::new();
-    log::escape(&mut quoted, name.as_bytes().get(..255).unwrap_or(name.as_bytes()));
-    let name = String::from_utf8_lossy(&quoted);
-    let name = if name.is_empty() { name } else { format!("{name}: ").into() };
+    let name = log_prefix(name);
     let refusal = failure.refusal;
     let message = match &failure.cause {
         Some(cause) => format!("{name}not stored: {refusal} ({})", os::describe_error(cause)),
@@ -113,16 +122,33 @@ pub(super) fn log_failure(exchange: &ExchangeState<'_>, name: &str, failure: &Fa
     exchange.log_error(exchange.with_path(&message));
 }
 
-/// Logs that the body did not come to its end, and how much of it is kept.
-pub(super) fn log_interrupted(exchange: &ExchangeState<'_>, kept: u64, error: &io::Error) {
-    let kept = match kept {
+/// The name of a file of a form as the beginning of a line in the log; empty for that of the request.
+fn log_prefix(name: &str) -> String {
+    if name.is_empty() {
+        return String::new();
+    }
+    let mut quoted = Vec::new();
+    log::escape(&mut quoted, name.as_bytes().get(..255).unwrap_or(name.as_bytes()));
+    format!("{}: ", String::from_utf8_lossy(&quoted))
+}
+
+/// Logs that the body did not come to its end: how much of it is kept, and which file of a form was not
+/// stored.
+pub(super) fn log_interrupted(
+    exchange: &ExchangeState<'_>,
+    body: &InterruptedBody,
+    error: &io::Error,
+) {
+    log_failures(exchange, &body.failures);
+    let name = log_prefix(body.name.as_deref().unwrap_or_default());
+    let kept = match body.kept {
         0 => String::new(),
         kept => format!("; {kept} bytes are kept, to be continued"),
     };
     let error = error.to_string();
     let error = error.trim_end_matches('.');
-    exchange
-        .log_error(exchange.with_path(&format!("not stored: the upload broke off: {error}{kept}")));
+    let message = format!("{name}not stored: the upload broke off: {error}{kept}");
+    exchange.log_error(exchange.with_path(&message));
 }
 
 /// The path of the request, as a link: with the prefix, and `end` behind it unless it is empty.
