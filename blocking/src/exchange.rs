@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use doorstep_core::http1::WaitingFor;
-use doorstep_driver::{Response, TransferStart};
 use doorstep_driver::exchange::{BodyRead, ExchangeState, ExchangeView};
 use doorstep_driver::net::DisconnectDetector;
+use doorstep_driver::{Response, TransferStart};
 
 use crate::socket::Socket;
 use crate::wait;

@@ -53,11 +53,11 @@ mod thread_pool;
 mod wait;
 
 pub use doorstep_core as core;
+pub use doorstep_core::site::Site;
 /// What this crate has no name for at its top: settings of files, connections, the log.
 pub use doorstep_driver as driver;
 #[cfg(feature = "auth")]
 pub use doorstep_driver::auth::{Auth, AuthError, WithAuth};
-pub use doorstep_core::site::Site;
 pub use doorstep_driver::cgi::{Cgi, CgiSettings};
 pub use doorstep_driver::exchange::ExchangeView;
 pub use doorstep_driver::files::Files;

@@ -105,9 +105,12 @@ impl Directory {
     /// decides which symbolic links beneath it are followed.
     ///
     /// # Errors
-    /// Returns an error if there is no such directory now.
+    /// Returns an error if there is no such directory now. It names the directory.
     pub fn new(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
-        let root = Arc::new(Root::new(directory.as_ref(), symlinks)?);
+        let directory = directory.as_ref();
+        let root = Root::new(directory, symlinks);
+        let root = root.map_err(|error| os::with_path("directory", directory, error))?;
+        let root = Arc::new(root);
         Ok(Self::from_parts(root, Site::default(), CacheLimits::default()))
     }
 
@@ -117,9 +120,11 @@ impl Directory {
     ///
     /// # Errors
     /// Returns an error if there is no such file now, if it cannot be read, or
-    /// [`ErrorKind::InvalidInput`] if it is not a regular file.
+    /// [`ErrorKind::InvalidInput`] if it is not a regular file. It names the file.
     pub fn file(path: impl AsRef<Path>) -> io::Result<Self> {
-        let (root, file) = SingleFile::find(path.as_ref())?;
+        let path = path.as_ref();
+        let found = SingleFile::find(path);
+        let (root, file) = found.map_err(|error| os::with_path("file", path, error))?;
         let mut directory =
             Self::from_parts(Arc::new(root), Site::default(), CacheLimits::default());
         directory.single_file = Some(Box::new(file));
