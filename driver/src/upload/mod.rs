@@ -148,8 +148,7 @@ mod tests {
         std::fs::create_dir_all(root.path().join("abs/.hidden")).unwrap();
         let outside = root.path().join("abs");
         let check = |root: &Path, directory: &[u8]| {
-            let mut settings = UploadSettings::default();
-            settings.directory = directory.to_vec();
+            let settings = UploadSettings { directory: directory.to_vec(), ..Default::default() };
             check_directory(root, &settings).map_err(|error| (error.kind(), error.to_string()))
         };
         for directory in [
