@@ -1,7 +1,8 @@
 //! Errors that end the command, each as one line with what is wrong and what to do.
 //!
-//! Exit codes: 2 if the command line is at fault, 1 if the system is, 3 if a transfer was not completed. Names from the command line are
-//! quoted and escaped, so that a message is one line, whatever they contain.
+//! Exit codes: 2 if the command line is at fault, which includes a file, directory or user that it names
+//! and that cannot be used; 1 if the system is; 3 if a transfer was not completed. Names from the
+//! command line are quoted and escaped, so that a message is one line, whatever they contain.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -14,7 +15,7 @@ use doorstep_driver::auth::AuthError;
 use doorstep_driver::net::TlsError;
 use doorstep_driver::os::{self, Uid};
 
-use crate::arguments::looks_like_port;
+use crate::arguments::hint_for_missing_path;
 
 /// The exit code if a transfer was not completed.
 pub(crate) const INCOMPLETE: u8 = 3;
@@ -109,17 +110,18 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Directory(..) | Self::NotADirectory(_) | Self::SpaPage(..) => 2,
+            Self::Path(..) | Self::NotAFile(_) => 2,
             Self::CheckDirectory(..) | Self::MimeTypes(..) | Self::MimeTypesLine(..) => 2,
             Self::ScriptDirectory(_) | Self::User(..) | Self::LogFile { .. } => 2,
             Self::UploadDirectory(..) => 2,
             Self::AuthFile(_) | Self::AuthFileServed(_) | Self::AuthVariable(..) => 2,
             Self::InheritedAndBind | Self::ServerUser(..) | Self::NeedsDirectory(..) => 2,
             #[cfg(feature = "tls")]
-            Self::TlsPassword(..) => 2,
+            Self::Tls(TlsError::SelfSigned(_) | TlsError::Tls(_)) => 1,
             #[cfg(feature = "tls")]
-            Self::Tls(_) => 1,
+            Self::TlsPassword(..) | Self::Tls(_) => 2,
             Self::Bind { .. } | Self::BindUnix(..) | Self::Serve(_) | Self::Print(_) => 1,
-            Self::RedirectPort(..) | Self::Path(..) | Self::NotAFile(_) => 1,
+            Self::RedirectPort(..) => 1,
             Self::Incomplete(_) => INCOMPLETE,
             Self::Inherited(_) | Self::Inetd(_) | Self::Privileges(..) | Self::Sandbox(_) => 1,
         })
@@ -142,10 +144,10 @@ impl fmt::Display for Failure {
             ),
             Self::Path(path, error) if error.kind() == ErrorKind::NotFound => {
                 write!(f, "no such file or directory: {path:?}; ")?;
-                f.write_str(match looks_like_port(path) {
-                    true => "a port is a number from 0 to 65535, such as 8000",
-                    false => "give the path of an existing one",
-                })
+                match hint_for_missing_path(path) {
+                    Some(hint) => f.write_str(&hint),
+                    None => f.write_str("give the path of an existing one"),
+                }
             }
             Self::Path(path, error) => {
                 write!(f, "cannot serve {path:?}: {error}; give another file or directory")

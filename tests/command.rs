@@ -163,6 +163,27 @@ fn b_280_a_missing_directory_is_exit_code_2() {
 }
 
 #[test]
+fn b_280_whatever_the_command_line_names_and_does_not_exist_is_exit_code_2() {
+    for arguments in [
+        &["/nowhere"][..],
+        &["-d", "/nowhere"],
+        &["check", "/nowhere"],
+        &["--mime-types", "/nowhere"],
+        &["--auth-file", "/nowhere"],
+        &["--access-log", "/nowhere/log"],
+        &["--error-log", "/nowhere/log"],
+        &["--spa", "nowhere.html"],
+        &["--upload=nowhere"],
+        &["--cgi", "--cgi-dir", "nowhere"],
+        #[cfg(feature = "tls")]
+        &["--tls-cert", "/nowhere"],
+    ] {
+        let output = run(arguments);
+        assert_one_line(&output, 2, "nowhere");
+    }
+}
+
+#[test]
 fn a_missing_single_page_application_is_exit_code_2() {
     let root = root();
     for (page, message) in [("missing.html", "no such file"), ("b", "not a regular file")] {

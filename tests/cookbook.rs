@@ -143,7 +143,6 @@ fn output_is_compared_line_by_line() {
 }
 
 /// Runs one recipe. What it leaves running is ended.
-#[expect(clippy::print_stdout, reason = "which recipes are not run is worth knowing")]
 fn run_recipe(number: usize) {
     let recipe = recipes().remove(&number).expect("there is such a recipe");
     let help = Command::new(env!("CARGO_BIN_EXE_doorstep")).arg("--help").output();

@@ -82,6 +82,20 @@ fn the_manual_has_the_usual_sections_and_every_option() {
     );
 }
 
+#[test]
+fn the_manual_has_every_exit_code_and_shares_one_file() {
+    let page = printed(&["man"]);
+    let (_, rest) = page.split_once(".SH EXIT STATUS\n").expect("it has the section");
+    let (codes, rest) = rest.split_once("\n.SH ").expect("there is another one");
+    let found: Vec<_> = codes.split(".TP\n.B ").skip(1).map(|entry| &entry[..1]).collect();
+    assert_eq!(found, ["0", "1", "2", "3"]);
+    let last = codes.split(".TP\n.B 3\n").nth(1).unwrap_or_default().replace('\\', "");
+    for option in ["--count", "--for", "--idle-exit"] {
+        assert!(last.contains(option), "{option} in {last}");
+    }
+    assert!(rest.contains("\ndoorstep report.pdf \\-\\-count 1"), "{rest}");
+}
+
 /// `groff -ww` warns of everything. `mandoc` is not installed everywhere: tests/debian.rs has it.
 #[test]
 #[cfg(target_os = "linux")]
@@ -132,6 +146,81 @@ fn bash_completes_an_option_and_a_subcommand() {
     assert_eq!(complete("--precom", 1), "--precompressed\n");
     assert_eq!(complete("comple", 1), "completions\n");
     assert!(complete("completions ''", 2).contains("zsh"));
+}
+
+#[test]
+fn bash_completes_files_and_directories_wherever_a_path_may_stand() {
+    let (script, root) = (tempfile::NamedTempFile::new(), tempfile::tempdir());
+    let (script, root) = (script.expect("it can be made"), root.expect("it can be made"));
+    fs::write(script.path(), printed(&["completions", "bash"])).expect("it can be written");
+    fs::create_dir(root.path().join("site")).expect("it can be made");
+    fs::write(root.path().join("a file"), "").expect("it can be written");
+    let complete = |words: &str, index: usize| {
+        let test = format!(
+            "compopt() {{ echo \"$2\"; }}; source {}; COMP_WORDS=(doorstep {words}); \
+             COMP_CWORD={index}; _doorstep doorstep \"${{COMP_WORDS[COMP_CWORD]}}\" \
+             \"${{COMP_WORDS[COMP_CWORD-1]}}\"; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            script.path().display()
+        );
+        let mut bash = Command::new("bash");
+        let output = bash.args(["--norc", "-c", &test]).current_dir(root.path()).output();
+        let text = text(&output.expect("bash is installed").stdout);
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let has = |found: &[String], word: &str| found.iter().any(|found| found == word);
+    for (words, index) in
+        [("''", 1), ("8000 ''", 2), ("-q ''", 2), ("check ''", 2), ("check --hidden ''", 3)]
+    {
+        let found = complete(words, index);
+        assert!(has(&found, "site") && has(&found, "a file"), "{words}: {found:?}");
+        assert_eq!(has(&found, "check"), index == 1, "{words}: {found:?}");
+        assert!(!found.iter().any(|word| word.starts_with(['-', '['])), "{words}: {found:?}");
+    }
+    assert!(has(&complete("si", 1), "site") && has(&complete("check si", 2), "site"));
+    assert!(has(&complete("--directory si", 2), "plusdirs"));
+    for option in
+        ["--auth-file", "--access-log", "--error-log", "--mime-types", "--spa", "--tls-cert"]
+    {
+        let found = complete(&format!("{option} ''"), 2);
+        assert!(has(&found, "a file") && has(&found, "filenames"), "{option}: {found:?}");
+    }
+    assert!(
+        has(&complete("--uplo", 1), "--upload") && has(&complete("8000 --uplo", 2), "--upload")
+    );
+    assert_eq!(complete("--runtime b", 2), ["blocking"]);
+}
+
+/// The paragraphs of options are filled: none has a line that was wrapped by somebody else before.
+#[test]
+fn the_long_help_is_wrapped_to_the_terminal() {
+    const INDENT: usize = 10;
+    for (width, arguments) in [60, 80, 100, 120]
+        .into_iter()
+        .flat_map(|width| [(width, &["--help"][..]), (width, &["check", "--help"])])
+    {
+        let mut command = doorstep(arguments);
+        command.env("COLUMNS", width.to_string()).stdin(Stdio::null());
+        let help = text(&command.output().expect("it starts").stdout);
+        let columns = MAX_COLUMNS.min(width);
+        let is_prose = |line: &str| {
+            let text = line.trim_start();
+            line.len() - text.len() == INDENT
+                && !text.is_empty()
+                && !text.starts_with(['-', '['])
+                && !text.ends_with(':')
+        };
+        let lines: Vec<_> = help.lines().collect();
+        assert!(lines.iter().filter(|line| is_prose(line)).count() > 20, "{help}");
+        for (line, next) in lines.iter().zip(&lines[1..]) {
+            let is_one_word = line.split_whitespace().count() == 1;
+            assert!(line.chars().count() <= columns || is_one_word, "{width}: {line}");
+            let word = next.split_whitespace().next().unwrap_or_default();
+            if is_prose(line) && is_prose(next) && !word.is_empty() {
+                let filled = line.trim_end().chars().count() + 1 + word.chars().count();
+                assert!(filled > columns, "{width}: {line}\n{next}");
+            }
+        }
+    }
 }
 
 #[test]

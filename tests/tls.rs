@@ -92,7 +92,7 @@ fn b_291_what_is_wrong_with_a_certificate_is_one_line() {
     let fails = |arguments: &[&str], message: &str| {
         let arguments = [&["0", "--bind", "127.0.0.1"], arguments].concat();
         let output = doorstep(&arguments).output().expect("the command starts");
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         let errors = text(&output.stderr);
         assert!(errors.starts_with("doorstep: ") && errors.contains(message), "{errors}");
         assert_eq!(errors.lines().count(), 1, "{errors}");

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 /// The options under "Authentication".
 #[derive(Debug, Args)]
@@ -12,9 +12,9 @@ use clap::Args;
 pub(crate) struct AuthOptions {
     /// Require a user and a password, from an htpasswd file [default: none]
     ///
-    /// HTTP basic authentication. Make the file with: htpasswd -B -c FILE USER. It is read again when it changes. It must not be in the
-    /// served directory.
-    #[arg(long, value_name = "FILE")]
+    /// HTTP basic authentication. Make the file with: htpasswd -B -c FILE USER. It is read again
+    /// when it changes. It must not be in the served directory.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) auth_file: Option<PathBuf>,
 
     /// The same for one user: environment variable that holds USER:PASSWORD [default: none]

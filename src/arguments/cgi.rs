@@ -10,8 +10,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, ValueHint};
 use doorstep_core::cgi::route::ScriptDirectories;
 use doorstep_core::path;
 use doorstep_driver::cgi::CgiSettings;
@@ -26,7 +26,8 @@ use crate::failure::Failure;
 pub(crate) struct CgiOptions {
     /// Run the programs in cgi-bin and htbin as CGI scripts
     ///
-    /// CGI/1.1 (RFC 3875). By default they are served as files. The other options of this section need this one.
+    /// CGI/1.1 (RFC 3875). By default they are served as files. The other options of this section
+    /// need this one.
     // Python's abbreviations keep their meaning, although other options begin with the same letters.
     #[arg(long, aliases = ["c", "cg"])]
     cgi: bool,
@@ -34,7 +35,7 @@ pub(crate) struct CgiOptions {
     /// Directory of scripts; repeatable [default: cgi-bin, htbin]
     ///
     /// A path from the served directory.
-    #[arg(long, value_name = "DIR", requires = "cgi")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "cgi")]
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     cgi_dir: Vec<String>,
 

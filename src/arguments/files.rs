@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, ValueHint};
 use doorstep_core::http1::{Misuse, Outbox};
 use doorstep_core::site::{Site, cors, media_type};
 use doorstep_driver::os::Symlinks;
@@ -43,7 +43,6 @@ pub(crate) struct FileOptions {
     /// Disable archives: no directory can be downloaded as one file (zip, tar.gz, tar)
     ///
     /// By default a listed directory has buttons for that, which request ?archive=zip and others.
-    #[arg(verbatim_doc_comment)]
     #[arg(long)]
     no_archive: bool,
 
@@ -58,8 +57,7 @@ pub(crate) struct FileOptions {
     /// FILE is a path from the served directory, such as index.html. It is sent with status 200
     /// for a missing path without a file extension, if the client accepts text/html, as browsers
     /// do for pages. Missing scripts, styles and images stay 404.
-    #[arg(verbatim_doc_comment)]
-    #[arg(long, value_name = "FILE", value_parser = path_below)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path_below)]
     spa: Option<String>,
 
     /// Send precompressed NAME.br, NAME.zst or NAME.gz in place of NAME
@@ -73,7 +71,7 @@ pub(crate) struct FileOptions {
     content_type: Option<String>,
 
     /// File with additional MIME types, as in mime.types [default: none]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     mime_types: Option<PathBuf>,
 
     /// Charset of text, JavaScript and JSON in Content-Type; "none" omits it
@@ -92,7 +90,6 @@ pub(crate) struct FileOptions {
     /// For files whose names change with their content, as bundlers write them: they are sent with
     /// Cache-Control: max-age=31536000, immutable. PATTERN is a path from the served directory,
     /// such as 'assets/*'; * matches any characters, / too. Quote it, or the shell expands it.
-    #[arg(verbatim_doc_comment)]
     #[arg(long, value_name = "PATTERN", help_heading = HEADERS, value_parser = immutable_pattern)]
     immutable: Vec<String>,
 
@@ -100,7 +97,6 @@ pub(crate) struct FileOptions {
     ///
     /// Also to errors and responses of scripts. -H Cache-Control VALUE replaces --cache and
     /// --immutable.
-    #[arg(verbatim_doc_comment)]
     #[arg(short = 'H', long, num_args = 2, value_names = ["NAME", "VALUE"])]
     #[arg(help_heading = HEADERS)]
     header: Vec<String>,
@@ -113,9 +109,9 @@ pub(crate) struct FileOptions {
 
     /// Enable cross-origin isolation, which SharedArrayBuffer needs
     ///
-    /// WebAssembly threads need it, too. Sends Cross-Origin-Opener-Policy (COOP), Cross-Origin-Embedder-Policy (COEP) and
-    /// Cross-Origin-Resource-Policy (CORP). Other origins can then not embed these files.
-    #[arg(verbatim_doc_comment)]
+    /// WebAssembly threads need it, too. Sends Cross-Origin-Opener-Policy (COOP),
+    /// Cross-Origin-Embedder-Policy (COEP) and Cross-Origin-Resource-Policy (CORP). Other origins
+    /// can then not embed these files.
     #[arg(long, help_heading = HEADERS)]
     isolate: bool,
 

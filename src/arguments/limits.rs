@@ -25,11 +25,10 @@ pub(crate) struct LimitOptions {
     ///
     /// When it is reached, slow and idle keep-alive connections are closed for new ones. If there
     /// are none, new connections wait in the listen backlog.
-    #[arg(verbatim_doc_comment)]
     #[arg(long, value_name = "N", value_parser = values::at_least_one::<NonZeroUsize>)]
     pub(crate) max_connections: Option<NonZeroUsize>,
 
-    /// Limit of request bodies [default: 64M; 16G with --upload]
+    /// Request body limit [default: 64M; 16G with --upload]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     max_body: Option<u64>,
 
@@ -43,9 +42,8 @@ pub(crate) struct LimitOptions {
 
     /// Share the port (SO_REUSEPORT), to restart without downtime (zero-downtime restart)
     ///
-    /// Start the new process with this option, wait for its banner, then send SIGTERM to the old one,
-    /// which was started with it, too. Linux only; both must run as the same user.
-    #[arg(verbatim_doc_comment)]
+    /// Start the new process with this option, wait for its banner, then send SIGTERM to the old
+    /// one, which was started with it, too. Linux only; both must run as the same user.
     #[arg(long)]
     pub(crate) reuse_port: bool,
 

@@ -9,8 +9,10 @@ mod auth;
 mod cgi;
 mod containment;
 mod files;
+mod foreign_options;
 mod limits;
 mod logging;
+mod mistaken_path;
 mod network;
 mod positional;
 mod proxies;
@@ -39,8 +41,9 @@ use files::FileOptions;
 use limits::LimitOptions;
 use logging::LogOptions;
 pub(crate) use logging::LogTargets;
+pub(crate) use mistaken_path::hint as hint_for_missing_path;
 pub(crate) use network::NetworkOptions;
-pub(crate) use positional::{Positionals, looks_like_port};
+pub(crate) use positional::Positionals;
 use proxies::ProxyOptions;
 pub(crate) use sharing::SharingOptions;
 pub(crate) use sockets::BindAddress;
@@ -56,22 +59,32 @@ More options, and what each does: doorstep --help, or the manual: doorstep man |
 
 const UNITS_AND_EXAMPLES: &str = "\
 Units:
-  SIZE  bytes, or with K, M, G, T in steps of 1024: 4096, 64K, 10M, 1.5G
-  TIME  seconds, or with a unit: 90, 90s, 500ms, 5m, 2h; \"none\" for no limit
+  SIZE  bytes, or K, M, G, T in steps of 1024: 64K, 1.5G
+  TIME  seconds, or with a unit: 90, 500ms, 5m, 2h;
+        \"none\" for no limit
 
 Examples:
-  doorstep                              Serve the current directory on port 8000
-  doorstep 8080 site -b 127.0.0.1       Serve the directory \"site\" to this machine only
-  doorstep report.pdf --count 1         Serve one file, and exit when it was downloaded
-  doorstep -b unix:/run/site.sock       Serve on a Unix socket, behind a reverse proxy
-  doorstep -d dist --spa index.html --precompressed --immutable 'assets/*'
-                                        Serve a single-page application from \"dist\"
-  doorstep --cgi --cgi-time 30s         Run the CGI scripts in cgi-bin, each for at most 30 seconds
-  doorstep check site                   Report what serving \"site\" would expose";
+  doorstep
+      Serve the current directory on port 8000
+  doorstep 8080 site -b 127.0.0.1
+      Serve the directory \"site\" to this machine only
+  doorstep report.pdf --count 1
+      Serve one file, and exit when it was downloaded
+  doorstep -b unix:/run/site.sock
+      Serve on a Unix socket, behind a reverse proxy
+  doorstep -d dist --spa index.html --precompressed
+      Serve a single-page application from \"dist\"
+  doorstep --cgi --cgi-time 30s
+      Run the CGI scripts in cgi-bin, each for 30 seconds at most
+  doorstep check site
+      Report what serving \"site\" would expose";
+
+/// The width at which the help is wrapped if the terminal is wider, in columns.
+const MAX_COLUMNS: usize = 100;
 
 /// Serve a directory over HTTP, as python -m http.server does
 #[derive(Debug, Parser)]
-#[command(name = "doorstep", version, infer_long_args = true)]
+#[command(name = "doorstep", version, infer_long_args = true, max_term_width = MAX_COLUMNS)]
 #[command(after_help = MORE_HELP, after_long_help = UNITS_AND_EXAMPLES)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
@@ -85,10 +98,9 @@ pub(crate) struct Arguments {
     /// Address, host name or unix:PATH to listen on [default: all addresses]
     ///
     /// The default is IPv4 and IPv6. 127.0.0.1 serves this machine only. A host name stands for all
-    /// of its addresses. The option
-    /// may be repeated. unix:PATH is a Unix socket, unix:@NAME an abstract one. Without PORT and
-    /// this option, sockets that a service manager passes (LISTEN_FDS) are used.
-    #[arg(verbatim_doc_comment)]
+    /// of its addresses. The option may be repeated. unix:PATH is a Unix socket, unix:@NAME an
+    /// abstract one. Without PORT and this option, sockets that a service manager passes
+    /// (LISTEN_FDS) are used.
     #[arg(short, long, value_name = "ADDRESS", value_parser = sockets::bind_address)]
     pub(crate) bind: Vec<BindAddress>,
 
@@ -111,15 +123,13 @@ pub(crate) struct Arguments {
     /// Worker threads (event loops) [default: one for each processor]
     ///
     /// The blocking runtime has a thread for each connection: --max-connections limits them.
-    #[arg(verbatim_doc_comment)]
     #[arg(long, value_name = "N", value_parser = values::at_least_one::<NonZeroUsize>)]
     pub(crate) threads: Option<NonZeroUsize>,
 
     /// Path of a health check for load balancers, such as /healthz [default: none]
     ///
-    /// GET and HEAD of it are responded with 200, and with 503 during a shutdown. It hides a file of
-    /// that name.
-    #[arg(verbatim_doc_comment)]
+    /// GET and HEAD of it are responded with 200, and with 503 during a shutdown. It hides a file
+    /// of that name.
     #[arg(long, value_name = "PATH", value_parser = values::request_path)]
     pub(crate) health: Option<String>,
 
@@ -162,7 +172,6 @@ pub(crate) struct Arguments {
     /// The access log has a line on stderr for each request, as python -m http.server writes it.
     /// The line of an incomplete response is marked, for example if the client disconnected;
     /// this option hides it, too.
-    #[arg(verbatim_doc_comment)]
     #[arg(short, long, help_heading = "Logging")]
     pub(crate) quiet: bool,
 
@@ -196,6 +205,7 @@ impl Arguments {
         self.sharing.check(self.sockets.inetd)?;
         self.sockets.check(port, &self.bind)?;
         self.auth.check()?;
+        self.logs.check(self.quiet)?;
         #[cfg(feature = "tls")]
         self.tls.check(port, &self.bind)?;
         self.files.check()

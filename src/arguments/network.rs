@@ -11,17 +11,15 @@ use super::values;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Slow or broken network, to test clients")]
 pub(crate) struct NetworkOptions {
-    /// Bandwidth in bytes per second, in each direction, for all clients together [default: no limit]
+    /// Bandwidth in bytes per second, for all clients together [default: no limit]
     ///
-    /// As of one line that they share, for example 200K. TLS and headers count.
-    #[arg(verbatim_doc_comment)]
+    /// In each direction, as of one line that all clients share, such as 200K. TLS and headers count.
     #[arg(long, value_name = "SIZE", value_parser = rate)]
     rate: Option<u64>,
 
     /// Round-trip time that is added, such as 150ms; half of it in each direction [default: none]
     ///
     /// A new connection takes one more of them, as a TCP handshake does.
-    #[arg(verbatim_doc_comment)]
     #[arg(long, value_name = "TIME", value_parser = latency)]
     latency: Option<Duration>,
 
@@ -29,11 +27,11 @@ pub(crate) struct NetworkOptions {
     ///
     /// A random part of the body is sent, and then the connection is closed or reset. The log says
     /// "cut on purpose".
-    #[arg(verbatim_doc_comment)]
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     cut: Option<f64>,
 
-    /// Number that chooses the responses of --cut, the same ones each time [default: random, printed]
+    /// Number that chooses the responses of --cut, the same ones each time [default: random,
+    /// printed]
     #[arg(long, value_name = "N", requires = "cut", value_parser = seed)]
     seed: Option<u64>,
 }

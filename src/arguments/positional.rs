@@ -3,26 +3,26 @@
 //! A word of digits is a port, and any other one is a path. A path that looks like a port is written
 //! with its directory: `./8000`.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, ValueHint};
 
+use super::mistaken_path::{self, quote};
 use super::values;
 
 /// The positional arguments.
 #[derive(Debug, Args)]
 pub(crate) struct Positionals {
     /// TCP port to listen on; 0 selects a free port, which is printed [default: 8000]
-    #[arg(value_name = "PORT", value_parser = OsStringValueParser::new().try_map(word))]
+    #[arg(value_name = "PORT", value_hint = ValueHint::AnyPath, value_parser = OsStringValueParser::new().try_map(word))]
     first: Option<Word>,
 
     /// Directory or file to serve; PORT may be omitted, or follow it [default: .]
     ///
     /// One file is served alone, at its own URL. A path that is a number is written as ./8000.
-    #[arg(verbatim_doc_comment)]
-    #[arg(value_name = "PATH", value_parser = OsStringValueParser::new().try_map(word))]
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath, value_parser = OsStringValueParser::new().try_map(word))]
     second: Option<Word>,
 }
 
@@ -48,7 +48,7 @@ fn is_number(word: &str) -> bool {
 }
 
 /// Whether a path that does not exist may be meant as a port: it begins with a digit, and is short.
-pub(crate) fn looks_like_port(path: &Path) -> bool {
+pub(super) fn looks_like_port(path: &Path) -> bool {
     let bytes = path.as_os_str().as_encoded_bytes().trim_ascii();
     let is_short = bytes.len() <= "65535".len() + 1;
     is_short
@@ -82,7 +82,12 @@ impl Positionals {
                 ));
             }
             (Some(Word::Path(one)), Some(Word::Path(other))) => {
+                let hint = mistaken_path::hint_if_missing(one);
+                let hint = hint.or_else(|| mistaken_path::hint_if_missing(other));
                 let [one, other] = [one, other].map(quote);
+                if let Some(hint) = hint {
+                    return Err(format!("there are two paths, {one} and {other}: {hint}"));
+                }
                 return Err(format!(
                     "there are two paths, {one} and {other}: give one, such as the directory that \
                      contains both"
@@ -102,10 +107,6 @@ impl Positionals {
     fn words(&self) -> impl Iterator<Item = &Word> {
         [&self.first, &self.second].into_iter().flatten()
     }
-}
-
-fn quote(path: impl AsRef<OsStr>) -> String {
-    values::quote(&path.as_ref().to_string_lossy())
 }
 
 #[cfg(test)]
@@ -143,6 +144,9 @@ mod tests {
         for (words, expected) in [
             (&["8000", "8001"][..], "a file of that name is ./8001"),
             (&["a b", "c"], "two paths, \"a b\" and c: give one"),
+            (&["chek", "site"], "two paths, chek and site: did you mean: doorstep check"),
+            (&["src", "127.0.0.1"], "src and 127.0.0.1: for an address: doorstep 8000 --bind"),
+            (&["src", "--for", "5", "min"], "a number and its unit are one word: 5min"),
             (&["a", "-d", "b"], "two paths, a and --directory b: omit one of them"),
             (&["99999"], "'[PORT]': must be a number from 0 to 65535"),
             (&["site", "99999"], "'[PATH]': must be a number from 0 to 65535"),

@@ -14,7 +14,6 @@ pub(crate) struct ProxyOptions {
     /// sockets; or several, separated by commas. From there, Forwarded, X-Forwarded-For and
     /// X-Forwarded-Proto are believed: the client's address in the log and for CGI scripts
     /// (REMOTE_ADDR), and HTTPS. From everywhere else they are ignored.
-    #[arg(verbatim_doc_comment)]
     #[arg(long, value_name = "NETWORK", value_parser = networks)]
     trusted_proxy: Vec<TrustedProxies>,
 
@@ -22,14 +21,12 @@ pub(crate) struct ProxyOptions {
     ///
     /// A connection from there that does not begin with a valid header is closed. Other connections
     /// are plain HTTP.
-    #[arg(verbatim_doc_comment)]
     #[arg(long, requires = "trusted_proxy")]
     pub(crate) proxy_protocol: bool,
 
     /// URL path below which a proxy serves this server, such as /docs [default: none]
     ///
     /// A request for /docs/a.txt is for a.txt in the served directory; other paths are 404.
-    #[arg(verbatim_doc_comment)]
     #[arg(long, value_name = "PATH", value_parser = prefix)]
     prefix: Option<String>,
 }

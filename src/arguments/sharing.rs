@@ -14,9 +14,8 @@ pub(crate) struct SharingOptions {
     /// Exit after N completed downloads or uploads [default: no limit]
     ///
     /// A file that is sent to its end, or resumed to its end, is a download; a PUT or POST that
-    /// succeeds is an upload. At most N are in progress; others get 503. The exit code is 0 after N of
-    /// them, and 3 if the server ends before that.
-    #[arg(verbatim_doc_comment)]
+    /// succeeds is an upload. At most N are in progress; others get 503. The exit code is 0 after N
+    /// of them, and 3 if the server ends before that.
     #[arg(long, value_name = "N", value_parser = values::at_least_one::<NonZeroU64>)]
     pub(crate) count: Option<NonZeroU64>,
 
@@ -25,16 +24,14 @@ pub(crate) struct SharingOptions {
     /// Requests in progress may finish within the time of --grace. The exit code is 3 if a transfer
     /// was cut and not repeated, or if there were fewer than --count. A suspended machine does not
     /// use up the time.
-    #[arg(verbatim_doc_comment)]
     #[arg(long = "for", value_name = "TIME", value_parser = values::duration)]
     lifetime: Option<Duration>,
 
     /// Exit when no request was in progress for this time [default: no limit]
     ///
     /// A download in progress is a request, an open connection is none. With sockets that a service
-    /// manager passes (LISTEN_FDS), the service runs only while it is used. The exit code is that of
-    /// --for.
-    #[arg(verbatim_doc_comment)]
+    /// manager passes (LISTEN_FDS), the service runs only while it is used. The exit code is that
+    /// of --for.
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     idle_exit: Option<Duration>,
 }

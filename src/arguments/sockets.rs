@@ -15,14 +15,12 @@ pub(crate) struct SocketOptions {
     ///
     /// Clients need the permission to write. With the default, the proxy in front has to be in the
     /// group of this server, and no other user can connect past it; 666 admits all users.
-    #[arg(verbatim_doc_comment)]
     #[arg(long, value_name = "MODE", value_parser = mode)]
     unix_mode: Option<u32>,
 
     /// Serve the one connection on standard input, then exit (inetd, xinetd, systemd Accept=yes)
     ///
     /// Nothing is printed on stdout. The log is on stderr, unless that is the connection itself.
-    #[arg(verbatim_doc_comment)]
     #[arg(long)]
     pub(crate) inetd: bool,
 }

@@ -19,14 +19,11 @@ pub(crate) enum Action {
     /// Takes the file options that it is served with. Nothing is served or changed.
     /// Warnings are what visitors should not get, or would miss; notes are what may be intended.
     /// Exit code: 0 without warnings, 1 with warnings, 2 if the directory or an option is invalid.
-    #[command(verbatim_doc_comment)]
     Check(Box<CheckOptions>),
 
     /// Print the completion script of a shell
     ///
-    /// For bash:
-    /// doorstep completions bash > ~/.local/share/bash-completion/completions/doorstep
-    #[command(verbatim_doc_comment)]
+    /// For bash: doorstep completions bash > ~/.local/share/bash-completion/completions/doorstep
     Completions {
         /// Shell to print it for
         #[arg(value_enum)]

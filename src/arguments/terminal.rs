@@ -20,7 +20,6 @@ pub(crate) struct TerminalOptions {
     ///
     /// On a terminal, those that take longer than a second have a line below the log. It is not
     /// shown if TERM is "dumb". NO_COLOR disables colors.
-    #[arg(verbatim_doc_comment)]
     #[arg(long)]
     pub(crate) no_progress: bool,
 }

@@ -4,7 +4,7 @@ use crate::arguments::BindAddress;
 use crate::listen::DEFAULT_PORT;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use super::values;
 
@@ -15,29 +15,27 @@ pub(crate) struct TlsOptions {
     /// Serve HTTPS with this certificate chain (PEM) [default: none]
     ///
     /// The file is read again when it has changed, as after a renewal.
-    #[arg(verbatim_doc_comment)]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(crate) tls_cert: Option<PathBuf>,
 
     /// Private key of the certificate (PEM) [default: the one in --tls-cert]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(crate) tls_key: Option<PathBuf>,
 
     /// File with the password of the private key [default: none]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(crate) tls_password_file: Option<PathBuf>,
 
     /// Serve HTTPS with a self-signed certificate, for development
     ///
-    /// It is made now. Clients warn of it. Its fingerprint is printed, to compare it with what they show.
-    #[arg(verbatim_doc_comment)]
+    /// It is made now. Clients warn of it. Its fingerprint is printed, to compare it with what they
+    /// show.
     #[arg(long)]
     pub(crate) tls_self_signed: bool,
 
     /// Also listen on this port, and redirect plain HTTP to HTTPS [default: none]
     ///
     /// With -H Strict-Transport-Security max-age=31536000 browsers remember it (HSTS).
-    #[arg(verbatim_doc_comment)]
     #[arg(long, value_name = "PORT", value_parser = values::port)]
     pub(crate) https_redirect: Option<u16>,
 }

@@ -1,6 +1,6 @@
 //! The options for uploads.
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use doorstep_driver::upload::UploadSettings;
 
 use super::values;
@@ -11,13 +11,12 @@ use super::values;
 pub(crate) struct UploadOptions {
     /// Let clients upload files: by PUT, by a form in listings [default: off]
     ///
-    /// DIR is a path from the served directory, such as --upload=incoming: files are stored in it and
-    /// below it only. For example: curl -T FILE http://HOST:8000/, curl -F file=@FILE http://HOST:8000/
-    /// A file appears when all of it has come. Existing files are not replaced. The maximum size is
-    /// --max-body.
-    #[arg(verbatim_doc_comment)]
+    /// DIR is a path from the served directory, such as --upload=incoming: files are stored in it
+    /// and below it only. For example: curl -T FILE http://HOST:8000/, curl -F file=@FILE
+    /// http://HOST:8000/ A file appears when all of it has come. Existing files are not replaced.
+    /// The maximum size is --max-body.
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "", value_parser = directory)]
+    #[arg(default_missing_value = "", value_hint = ValueHint::DirPath, value_parser = directory)]
     upload: Option<Directory>,
 
     /// Let uploads replace existing files (overwrite)
@@ -25,7 +24,8 @@ pub(crate) struct UploadOptions {
     overwrite: bool,
 
     /// Disk space that uploads leave free; an upload that would take it gets 507
-    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = values::size)]
+    #[arg(long, value_name = "SIZE", default_value = "128M", requires = "upload")]
+    #[arg(value_parser = values::size)]
     upload_min_free: u64,
 }
 

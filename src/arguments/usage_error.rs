@@ -7,7 +7,7 @@ use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use doorstep_core::log;
 
-use super::{Arguments, files};
+use super::{Arguments, files, foreign_options};
 
 /// The error to print for `error`, which clap has found in `words`, the command line.
 pub(super) fn explain(error: clap::Error, words: &[OsString]) -> clap::Error {
@@ -58,10 +58,36 @@ fn better_message(error: &clap::Error, command: &Command, words: &[OsString]) ->
                 )
             })
         }
-        ErrorKind::UnknownArgument if matches!(&**option, "--port" | "-P") => Some(format!(
+        ErrorKind::UnknownArgument if command.get_name() != "doorstep" => {
+            let is_for_serving = is_option(&Arguments::definition(), option)
+                || is_port(option)
+                || foreign_options::replacement(option).is_some();
+            let name = command.get_name();
+            is_for_serving.then(|| {
+                format!(
+                    "unexpected option {option}: doorstep {name} serves nothing; omit it; to serve a \
+                     file or directory of the name {name}: doorstep ./{name}"
+                )
+            })
+        }
+        ErrorKind::UnknownArgument if is_port(option) => Some(format!(
             "unexpected option {option}; give the port without an option: doorstep 8000"
         )),
+        ErrorKind::InvalidValue if option.starts_with("--protocol ") => {
+            let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidValue) else {
+                return None;
+            };
+            word.parse::<u16>().is_ok().then(|| {
+                format!(
+                    "invalid value {word:?} for '{option}': it is HTTP/1.0 or HTTP/1.1; give the port \
+                     without an option: doorstep {word}"
+                )
+            })
+        }
         ErrorKind::UnknownArgument => {
+            if let Some(tip) = foreign_options::replacement(option) {
+                return Some(format!("unexpected option {option}: {tip}"));
+            }
             let prefix = option.strip_prefix("--")?;
             let longs = visible_options(command).filter(|long| long.starts_with(prefix));
             let longs: Vec<_> = longs.map(|long| format!("--{long}")).collect();
@@ -74,6 +100,20 @@ fn better_message(error: &clap::Error, command: &Command, words: &[OsString]) ->
         }
         _ => None,
     }
+}
+
+fn is_port(option: &str) -> bool {
+    matches!(option, "--port" | "-P")
+}
+
+/// Whether `command` has an option of this name, which has its dashes.
+fn is_option(command: &Command, name: &str) -> bool {
+    command.get_arguments().any(|option| match name.strip_prefix("--") {
+        Some(long) => option.get_long() == Some(long),
+        None => option
+            .get_short()
+            .is_some_and(|short| name.strip_prefix('-') == Some(short.encode_utf8(&mut [0; 4]))),
+    })
 }
 
 /// The options that the help shows, without the dashes.
@@ -162,6 +202,48 @@ mod tests {
             let text = plain(words);
             assert!(text.contains("give the port without an option: doorstep 8000\n"), "{text}");
             assert!(text.contains("Usage: doorstep [OPTIONS] [PORT] [PATH]"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_after_the_option_of_the_protocol() {
+        let text = plain(&["-p", "8080"]);
+        assert!(text.contains("give the port without an option: doorstep 8080\n"), "{text}");
+        assert!(plain(&["-p", "HTTP/2"]).contains("possible values: HTTP/1.0, HTTP/1.1"));
+    }
+
+    #[test]
+    fn an_option_for_serving_is_none_of_a_subcommand() {
+        for (words, option) in [
+            (&["check", "site", "--port", "3"][..], "--port"),
+            (&["check", "-b", "127.0.0.1"], "-b"),
+            (&["check", "--upload"], "--upload"),
+            (&["check", "--host", "a"], "--host"),
+        ] {
+            let text = plain(words);
+            let expected =
+                format!("unexpected option {option}: doorstep check serves nothing; omit it; ");
+            assert!(text.contains(&expected), "{text}");
+            assert!(text.contains("of the name check: doorstep ./check\n"), "{text}");
+            assert!(!text.contains("without an option"), "{text}");
+            assert!(text.contains("Usage: doorstep check "), "{text}");
+        }
+        assert!(plain(&["check", "--nonsense"]).contains("unexpected argument '--nonsense'"));
+    }
+
+    #[test]
+    fn a_quiet_access_log_is_refused_with_the_reason() {
+        for words in [&["-q", "--access-log", "a"][..], &["--access-log=a", "--quiet"]] {
+            let text = plain(words);
+            assert!(text.contains("--quiet disables the access log, which --access-log"), "{text}");
+        }
+    }
+
+    #[test]
+    fn options_of_uploads_need_the_option_for_them() {
+        for words in [&["--overwrite"][..], &["--upload-min-free", "1G"]] {
+            let text = plain(words);
+            assert!(text.contains("required") && text.contains("--upload[=<DIR>]"), "{text}");
         }
     }
 

@@ -104,6 +104,7 @@ on_every_runtime! {
     fn what_is_refused_is_refused_before_the_body(runtime: Runtime) {
         let (root, server) = start(runtime, |s| s.directory = b"dir".to_vec());
         fs::create_dir(root.path().join("dir/sub")).expect("it can be made");
+        fs::create_dir(root.path().join("Dir")).expect("it can be made");
         symlink("sub", root.path().join("dir/link")).expect("it can be made");
         symlink("../a.txt", root.path().join("dir/file")).expect("it can be made");
         symlink("/tmp", root.path().join("dir/out")).expect("it can be made");
@@ -114,6 +115,7 @@ on_every_runtime! {
             ("/x", "", 405),
             ("/../x", "", 405),
             ("/dirx", "", 405),
+            ("/Dir/x", "", 405),
             ("/dir/", "", 405),
             ("/dir/sub/", "", 405),
             ("/dir/../x", "", 405),
@@ -152,7 +154,7 @@ on_every_runtime! {
         let refused = cases.iter().filter(|case| case.2 != 405).count() + 1;
         assert_eq!(server.state.errors().len(), refused, "{:#?}", server.state.errors());
         assert_eq!(names(&root.path().join("dir")), ["fifo", "file", "link", "out", "sub"]);
-        assert_eq!(names(root.path()), ["a.txt", "dir"]);
+        assert_eq!(names(root.path()), ["Dir", "a.txt", "dir"]);
         assert_eq!(content(&root, "a.txt"), b"old");
     }
 
@@ -233,6 +235,26 @@ on_every_runtime! {
         let mut client = server.client();
         assert_eq!(put(&mut client, "/whole", "Content-Range: bytes 0-4/5\r\n", b"hello").status, 201);
         assert_eq!(names(root.path()), ["a.txt", "big", "dir", "whole"]);
+    }
+
+    fn an_upload_that_a_shutdown_ends_is_not_kept(runtime: Runtime) {
+        for is_aborted in [true, false] {
+            let (root, server) = serve(runtime, Some(settings()), |c| {
+                c.shutdown_grace = Duration::from_millis(if is_aborted { 400 } else { 600_000 });
+            });
+            let mut client = server.client();
+            client.send(b"PUT /big HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n");
+            assert_eq!(client.response(true).status, 100);
+            client.send(b"hello");
+            server.stop();
+            if !is_aborted {
+                client.shutdown_write(); // within the grace
+            }
+            server.wait_until_stopped();
+            let error = "/big: not stored: the server is shutting down, and nothing of the upload is kept";
+            assert_eq!(server.state.errors(), [error], "{is_aborted}");
+            assert_eq!(names(root.path()), ["a.txt", "dir"]);
+        }
     }
 
     fn interrupted_uploads_are_kept_for_a_time(runtime: Runtime) {

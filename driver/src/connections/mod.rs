@@ -39,7 +39,7 @@ mod wait;
 
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -104,12 +104,12 @@ pub struct ConnectionHandle {
     flags: Flags,
 }
 
-/// A set of [`Flag`]s, in one byte.
+/// A set of [`Flag`]s, in two bytes.
 #[derive(Debug, Default)]
-struct Flags(AtomicU8);
+struct Flags(AtomicU16);
 
 #[derive(Debug, Clone, Copy)]
-#[repr(u8)]
+#[repr(u16)]
 enum Flag {
     /// It has not finished a response yet.
     NoResponseYet = 1,
@@ -127,6 +127,8 @@ enum Flag {
     Evicted = 64,
     /// A shutdown has aborted it.
     Aborted = 128,
+    /// The server is shutting down.
+    Stopping = 256,
 }
 
 /// Calls [`ConnectionHandle::end_wait`] when it is dropped.
@@ -153,8 +155,8 @@ impl Connections {
             wait: Wait::default(),
             waited: AtomicU32::new(0),
             bytes: AtomicU32::new(0),
-            flags: Flags(AtomicU8::new(
-                Flag::NoResponseYet as u8 | self.flags.0.load(Ordering::SeqCst),
+            flags: Flags(AtomicU16::new(
+                Flag::NoResponseYet as u16 | self.flags.0.load(Ordering::SeqCst),
             )),
         });
         table.entries.push(Entry::new(connection.clone()));
@@ -224,9 +226,11 @@ impl Connections {
         self.shutdown_elapsed();
         self.stop.announce();
         let table = self.table(); // held while the flag is set, so that no connection is missed
-        self.flags.set(Flag::LastResponse, true);
-        for entry in &table.entries {
-            entry.connection.flags.set(Flag::LastResponse, true);
+        for flag in [Flag::Stopping, Flag::LastResponse] {
+            self.flags.set(flag, true);
+            for entry in &table.entries {
+                entry.connection.flags.set(flag, true);
+            }
         }
     }
 
@@ -476,6 +480,11 @@ impl ConnectionHandle {
         self.flags.has(Flag::Aborted)
     }
 
+    /// Whether the server is shutting down.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.flags.has(Flag::Stopping)
+    }
+
     /// The error of reading or sending after [`ConnectionHandle::has_timed_out`].
     #[must_use]
     fn timeout_error(&self) -> io::Error {
@@ -509,16 +518,16 @@ impl ConnectionHandle {
 
 impl Flags {
     fn has(&self, flag: Flag) -> bool {
-        self.0.load(Ordering::SeqCst) & flag as u8 != 0
+        self.0.load(Ordering::SeqCst) & flag as u16 != 0
     }
 
     /// Sets or clears a flag, and returns whether it was set before.
     fn set(&self, flag: Flag, yes: bool) -> bool {
         let before = match yes {
-            true => self.0.fetch_or(flag as u8, Ordering::SeqCst),
-            false => self.0.fetch_and(!(flag as u8), Ordering::SeqCst),
+            true => self.0.fetch_or(flag as u16, Ordering::SeqCst),
+            false => self.0.fetch_and(!(flag as u16), Ordering::SeqCst),
         };
-        before & flag as u8 != 0
+        before & flag as u16 != 0
     }
 }
 

@@ -66,6 +66,7 @@ impl SingleFile {
 
     /// Responds to a request for another path: `/` redirects to the file, and everything else is 404.
     /// Returns true if the request is for the file, and is not responded to.
+    #[inline(never)] // its variables would be on the stack of every thread that serves a file
     pub(super) fn respond_elsewhere(&self, exchange: &mut ExchangeState<'_>) -> io::Result<bool> {
         let mut clean = Vec::with_capacity(self.name.len());
         match path::normalize(exchange.head().path(), &mut clean) {

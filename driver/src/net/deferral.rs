@@ -84,7 +84,7 @@ impl Deferral {
     }
 
     /// Begins, whatever the rate is.
-    #[cfg(test)]
+    #[cfg(all(test, target_os = "linux", not(feature = "portable")))]
     pub(super) fn force(&self, listeners: &[Listener]) -> bool {
         self.state().phase = begin(listeners, true);
         self.state().phase == Phase::On

@@ -52,8 +52,8 @@ enum State {
     Write(Pending<(Body, Result<(), Failure>)>),
     /// The last of it is being written, and files get their names.
     Finish(Pending<Outcome>),
-    /// What has come is being kept.
-    Keep(Pending<InterruptedBody>, io::Error),
+    /// What has come is being kept. `None` if the server is shutting down: then it is given up.
+    Keep(Pending<Option<InterruptedBody>>, io::Error),
     Done,
 }
 
@@ -115,13 +115,25 @@ impl UploadJob {
                     }
                     return Ok(JobStep::Done);
                 }
+                State::Broken(body, error) if exchange.connection().is_stopping() => {
+                    respond::log_stopped(exchange);
+                    let (pending, step) = Pending::block(move || {
+                        drop(body); // it may wait for the disk
+                        None
+                    });
+                    self.state = State::Keep(pending, error);
+                    return Ok(step);
+                }
                 State::Broken(body, error) => {
-                    let (pending, step) = Pending::block(move || body.interrupt());
+                    let (pending, step) = Pending::block(move || Some(body.interrupt()));
                     self.state = State::Keep(pending, error);
                     return Ok(step);
                 }
                 State::Keep(pending, error) => {
-                    respond::log_interrupted(exchange, &pending.take()?, &error);
+                    let interrupted = pending.take()?;
+                    if let Some(interrupted) = interrupted {
+                        respond::log_interrupted(exchange, &interrupted, &error);
+                    }
                     return Err(error);
                 }
                 State::Done => return Ok(JobStep::Done),

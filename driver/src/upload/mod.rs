@@ -127,7 +127,7 @@ impl Uploads {
     /// Whether files may be stored in the directory at this clean path, one of `scripts` excepted.
     pub(crate) fn allows(&self, directory: &[u8], scripts: &[Vec<u8>]) -> bool {
         request::is_beneath(&self.settings.directory, directory)
-            && !scripts.iter().any(|scripts| request::is_beneath(scripts, directory))
+            && !scripts.iter().any(|scripts| request::may_be_beneath(scripts, directory))
     }
 
     /// Whether this is a request to store the files of a form.

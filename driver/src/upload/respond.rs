@@ -151,6 +151,12 @@ pub(super) fn log_interrupted(
     exchange.log_error(exchange.with_path(&message));
 }
 
+/// Logs that the body did not come to its end before the server's, with which every part is lost.
+pub(super) fn log_stopped(exchange: &ExchangeState<'_>) {
+    let message = "not stored: the server is shutting down, and nothing of the upload is kept";
+    exchange.log_error(exchange.with_path(message));
+}
+
 /// The path of the request, as a link: with the prefix, and `end` behind it unless it is empty.
 fn location(exchange: &ExchangeState<'_>, clean: &[u8], end: &str) -> Vec<u8> {
     let mut location = exchange.head().prefix().to_vec();

@@ -54,15 +54,21 @@ impl Target {
     }
 }
 
-/// Whether the clean path `path` is `directory` or below it.
+/// Whether the clean path `path` is `directory` or below it: for what is allowed there.
 #[must_use]
 pub fn is_beneath(directory: &[u8], path: &[u8]) -> bool {
+    directory.is_empty()
+        || path
+            .strip_prefix(directory)
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+}
+
+/// Whether the clean path `path` may be `directory` or below it, in any letter case, since the file
+/// system may not distinguish them: for what is refused there.
+#[must_use]
+pub fn may_be_beneath(directory: &[u8], path: &[u8]) -> bool {
     match path.get(..directory.len()) {
-        _ if directory.is_empty() => true,
-        // In any letter case: the file system may not distinguish them.
-        Some(start) if start.eq_ignore_ascii_case(directory) => {
-            matches!(path.get(directory.len()), None | Some(b'/'))
-        }
+        Some(start) if start.eq_ignore_ascii_case(directory) => is_beneath(start, path),
         _ => false,
     }
 }
@@ -256,14 +262,22 @@ mod tests {
     }
 
     #[test]
-    fn beneath_is_by_whole_components_in_any_letter_case() {
-        for (directory, path) in [("", ""), ("", "a/b"), ("a", "a"), ("a", "a/b"), ("a/b", "A/B/c")]
+    fn beneath_is_by_whole_components() {
+        for (directory, path) in [("", ""), ("", "a/b"), ("a", "a"), ("a", "a/b"), ("a/b", "a/b/c")]
         {
             assert!(is_beneath(directory.as_bytes(), path.as_bytes()), "{directory} {path}");
+            assert!(may_be_beneath(directory.as_bytes(), path.as_bytes()), "{directory} {path}");
         }
         for (directory, path) in [("a", ""), ("a", "ab"), ("a", "b/a"), ("a/b", "a")] {
             assert!(!is_beneath(directory.as_bytes(), path.as_bytes()), "{directory} {path}");
+            assert!(!may_be_beneath(directory.as_bytes(), path.as_bytes()), "{directory} {path}");
         }
+    }
+
+    #[test]
+    fn another_letter_case_is_not_allowed_and_may_be_refused() {
+        assert!(!is_beneath(b"a/b", b"A/b/c"));
+        assert!(may_be_beneath(b"a/b", b"A/b/c"));
     }
 
     #[test]

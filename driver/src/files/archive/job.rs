@@ -45,6 +45,7 @@ impl ArchiveJob {
         Self { path: path.into(), format, permit: None, evicted: false, state: State::Begin }
     }
 
+    #[inline(never)] // its variables would be on the stack of every thread that serves a file
     pub(in crate::files) fn step(
         &mut self,
         directory: &Arc<Directory>,
