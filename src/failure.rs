@@ -90,6 +90,7 @@ pub(crate) enum Failure {
 impl Failure {
     /// The failure to open the served directory, which may be a lack of descriptors or memory.
     pub(crate) fn directory(root: &Path, error: io::Error) -> Self {
+        let error = os::without_path(error);
         match os::is_exhausted(&error) {
             true => Self::Serve(error),
             false => Self::Directory(root.to_owned(), error),
@@ -98,6 +99,7 @@ impl Failure {
 
     /// The failure to open the served path, which may be a lack of descriptors or memory.
     pub(crate) fn path(path: &Path, error: io::Error) -> Self {
+        let error = os::without_path(error);
         match (os::is_exhausted(&error), error.kind()) {
             (true, _) => Self::Serve(error),
             (_, ErrorKind::InvalidInput) => Self::NotAFile(path.to_owned()),

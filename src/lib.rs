@@ -84,4 +84,6 @@ mod documents {
     struct Testing;
     #[doc = include_str!("../docs/tls.md")]
     struct Tls;
+    #[doc = include_str!("../docs/uploads.md")]
+    struct Uploads;
 }

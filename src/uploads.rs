@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use doorstep_driver::net::ListenerAddr;
+use doorstep_driver::os;
 use doorstep_driver::upload::{self, UploadSettings};
 
 use crate::failure::Failure;
@@ -13,7 +14,7 @@ use crate::failure::Failure;
 pub(crate) fn check(root: &Path, settings: &UploadSettings) -> Result<(), Failure> {
     let failure = |error: io::Error| {
         let directory = String::from_utf8_lossy(&settings.directory).into_owned();
-        Failure::UploadDirectory(directory, error)
+        Failure::UploadDirectory(directory, os::without_path(error))
     };
     upload::check_directory(root, settings).map_err(failure)
 }

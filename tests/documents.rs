@@ -126,6 +126,10 @@ fn the_dependencies_of_each_crate_are_those_of_cargo_tree() {
         format!("| `{package}` | {} | {} |", names(direct), all.len())
     });
     assert_eq!(documented, expected, "it should be:\n{}\n", expected.join("\n"));
+    let [library, command] =
+        [&["--no-default-features"][..], &[]].map(|it| tree("doorstep", it).len());
+    let sentence = format!("needs {library} packages instead of {command},");
+    assert!(text.contains(&sentence), "docs/choosing.md should have: {sentence}");
 }
 
 /// docs/stability.md: the oldest version of Rust.

@@ -84,7 +84,9 @@ use std::sync::Arc;
 
 #[cfg(feature = "auth")]
 use doorstep_driver::auth::{Auth, WithAuth};
-use doorstep_driver::{Health, Observer, StopConditions, WithObserver, WithStopConditions};
+use doorstep_driver::{
+    Health, Observer, StopConditions, TransferStart, WithObserver, WithStopConditions,
+};
 
 use crate::exchange::Exchange;
 
@@ -329,8 +331,8 @@ impl<H: Handler, O: Observer + 'static> Handler for WithObserver<H, O> {
 impl<H: Handler> Handler for WithStopConditions<H> {
     async fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
         match self.conditions().begin(exchange.state())? {
-            true => self.handler().handle(exchange).await,
-            false => Ok(()), // refused
+            TransferStart::Begun => self.handler().handle(exchange).await,
+            TransferStart::Refused => Ok(()), // it was responded to
         }
     }
     async fn fallback(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {

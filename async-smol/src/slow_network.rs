@@ -15,6 +15,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,7 @@ const RECEIVE_BUFFER: usize = 32 << 10;
 /// let address = listener.local_addr()?;
 /// let listener = Listener::from(listener).with_relay(network.relay());
 /// let relaying = network.start()?;
+/// assert!(network.start().is_err(), "it is one line");
 ///
 /// let server = Server::from_listeners(vec![listener])?;
 /// let shutdown = server.shutdown_handle();
@@ -78,6 +80,7 @@ const RECEIVE_BUFFER: usize = 32 << 10;
 /// ```
 #[derive(Debug)]
 pub struct SlowNetwork {
+    is_started: AtomicBool,
     settings: NetworkSettings,
     relay: Relay,
     connections: Receiver<RelayEnd>,
@@ -101,7 +104,7 @@ impl SlowNetwork {
         let relay = Relay::new(move |end| {
             let _ = sender.try_send(end); // once the thread has ended, the connection is reset
         });
-        Self { settings, relay, connections }
+        Self { is_started: AtomicBool::new(false), settings, relay, connections }
     }
 
     /// What a listener needs: [`Listener::with_relay`](net::Listener::with_relay). All listeners with it
@@ -111,11 +114,20 @@ impl SlowNetwork {
         self.relay.clone()
     }
 
-    /// Starts the thread. What is accepted before waits for it.
+    /// Starts the thread. What is accepted before waits for it: without a start, clients wait until
+    /// their own timeouts.
     ///
     /// # Errors
-    /// Returns an error if the system has no thread.
+    /// Returns an error if the system has no thread, or [`ErrorKind::AlreadyExists`] if it was started
+    /// before: two threads would be two lines, each with the whole rate.
     pub fn start(&self) -> io::Result<Relaying> {
+        if self.is_started.swap(true, Ordering::Relaxed) {
+            return Err(io::Error::new(ErrorKind::AlreadyExists, "the network was started before"));
+        }
+        self.spawn().inspect_err(|_| self.is_started.store(false, Ordering::Relaxed))
+    }
+
+    fn spawn(&self) -> io::Result<Relaying> {
         let (stop, stopping) = channel::bounded(1);
         let (settings, connections) = (self.settings, self.connections.clone());
         let run = move || async_io::block_on(relay_all(settings, connections, stopping));
@@ -405,4 +417,17 @@ impl Direction {
 
 fn is_temporary(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_started_once() {
+        let network = SlowNetwork::new(NetworkSettings::default());
+        let relaying = network.start().unwrap();
+        assert_eq!(network.start().unwrap_err().kind(), ErrorKind::AlreadyExists);
+        relaying.finish(Duration::ZERO);
+    }
 }

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use doorstep_core::http1::WaitingFor;
-use doorstep_driver::Response;
 use doorstep_driver::exchange::{BodyRead, ExchangeState, ExchangeView};
 use doorstep_driver::net::DisconnectDetector;
+use doorstep_driver::{Response, TransferStart};
 
 use crate::socket::Socket;
 use crate::wait;
@@ -163,15 +163,16 @@ impl<'a> Exchange<'a> {
 
     /// Makes the response to a `GET` a download that [`StopConditions`] count, to be called before it
     /// begins. `reaches_end`: it includes the last byte of the file; other parts of it are waited for, but
-    /// not counted. Returns whether the response may begin; if not, it was made here: 503, since other
-    /// transfers have all the places. Always true without [`StopConditions`], and for other methods.
+    /// not counted. [`TransferStart::Refused`] means that the response was made here: 503, since other
+    /// transfers have all the places. Always [`TransferStart::Begun`] without [`StopConditions`], and for
+    /// other methods.
     /// `Files` calls it itself.
     ///
     /// # Errors
     /// Returns [`doorstep_core::http1::Misuse`] if a response has begun.
     ///
     /// [`StopConditions`]: crate::StopConditions
-    pub fn begin_transfer(&mut self, reaches_end: bool) -> io::Result<bool> {
+    pub fn begin_transfer(&mut self, reaches_end: bool) -> io::Result<TransferStart> {
         self.state.begin_transfer(reaches_end)
     }
 

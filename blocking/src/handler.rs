@@ -83,7 +83,9 @@ use std::sync::Arc;
 
 #[cfg(feature = "auth")]
 use doorstep_driver::auth::{Auth, WithAuth};
-use doorstep_driver::{Health, Observer, StopConditions, WithObserver, WithStopConditions};
+use doorstep_driver::{
+    Health, Observer, StopConditions, TransferStart, WithObserver, WithStopConditions,
+};
 
 use crate::exchange::Exchange;
 
@@ -326,8 +328,8 @@ impl<H: Handler, O: Observer + 'static> Handler for WithObserver<H, O> {
 impl<H: Handler> Handler for WithStopConditions<H> {
     fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
         match self.conditions().begin(exchange.state())? {
-            true => self.handler().handle(exchange),
-            false => Ok(()), // refused
+            TransferStart::Begun => self.handler().handle(exchange),
+            TransferStart::Refused => Ok(()), // it was responded to
         }
     }
     fn fallback(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {

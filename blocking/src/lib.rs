@@ -53,6 +53,7 @@ mod thread_pool;
 mod wait;
 
 pub use doorstep_core as core;
+pub use doorstep_core::site::Site;
 /// What this crate has no name for at its top: settings of files, connections, the log.
 pub use doorstep_driver as driver;
 #[cfg(feature = "auth")]
@@ -60,12 +61,13 @@ pub use doorstep_driver::auth::{Auth, AuthError, WithAuth};
 pub use doorstep_driver::cgi::{Cgi, CgiSettings};
 pub use doorstep_driver::exchange::ExchangeView;
 pub use doorstep_driver::files::Files;
-pub use doorstep_driver::net::{MemoryStream, PeerState, Stream};
+pub use doorstep_driver::net::{Cuts, MemoryStream, NetworkSettings, PeerState, Stream};
 pub use doorstep_driver::os::{Log, Symlinks};
+pub use doorstep_driver::upload::UploadSettings;
 pub use doorstep_driver::{
-    AccessLog, Config, Ending, Format, Health, Observer, Record, Response, ShutdownHandle,
-    ShutdownReport, ShutdownSchedule, StopConditions, Stopping, Timing, TransferReport,
-    WithObserver, WithStopConditions,
+    AccessLog, Config, Direction, Ending, Format, Health, IdleStep, IdleTimer, Observer, Record,
+    Response, ShutdownHandle, ShutdownReport, ShutdownSchedule, StopConditions, Stopping, Timing,
+    Transfer, TransferReport, TransferStart, Transfers, WithObserver, WithStopConditions,
 };
 pub use exchange::{Body, Exchange};
 pub use handler::Handler;

@@ -90,7 +90,7 @@ pub use observer::{Observer, ShutdownReport, notify_observer};
 pub use shutdown::{GracefulShutdown, ShutdownSchedule};
 pub use shutdown_handle::ShutdownHandle;
 pub use stop_conditions::{
-    IdleStep, IdleTimer, StopConditions, TransferReport, WithStopConditions,
+    IdleStep, IdleTimer, StopConditions, TransferReport, TransferStart, WithStopConditions,
 };
 pub use stop_signal::Stopping;
 pub use transfers::{Direction, Transfer, Transfers};

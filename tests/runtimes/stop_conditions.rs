@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::runtimes::{Runtime, ShippedRuntime, TestServer, eventually};
 use crate::service::State;
-use doorstep::blocking::StopConditions;
+use doorstep::blocking::{StopConditions, TransferStart};
 use doorstep::driver::event_listener::Listener;
 use tempfile::TempDir;
 
@@ -175,12 +175,12 @@ on_every_runtime! {
         let two = NonZeroU64::new(2).expect("not zero");
         let (server, conditions) = runtime.start_watched_handler(
             |x: &mut doorstep::blocking::Exchange<'_>| match x.begin_transfer(true)? {
-                true => x.respond(200).body("x"),
-                false => Ok(()),
+                TransferStart::Begun => x.respond(200).body("x"),
+                TransferStart::Refused => Ok(()),
             },
             |x: &mut doorstep::smol::Exchange<'_>| match x.begin_transfer(true)? {
-                true => x.respond(200).body("x"),
-                false => Ok(()),
+                TransferStart::Begun => x.respond(200).body("x"),
+                TransferStart::Refused => Ok(()),
             },
             State::app(),
             move |shutdown| StopConditions::new(shutdown).with_count(two),

@@ -187,6 +187,14 @@ on_every_runtime! {
             let found = (response.status, response.header("Allow"));
             assert_eq!(found, (status, Some(allow)), "{method} {target}");
         }
+        for (accept, media_type) in [("*/*", "text/plain; charset=utf-8"), ("text/html", "text/html;charset=utf-8")] {
+            for (method, target) in [("POST", "/dir"), ("PUT", "/dir/"), ("PATCH", "/dir/x")] {
+                let response = client.request(method, target, &[&format!("Accept: {accept}")]);
+                assert_eq!((response.status, response.header("Content-Type")), (405, Some(media_type)), "{target}");
+            }
+        }
+        let sentence = "This is the address of a directory: add the name of the file.\n";
+        assert_eq!(client.request("PUT", "/dir/", &[]).body, sentence.as_bytes());
         let preflight = client.request("OPTIONS", "/dir/x", &["Origin: http://b", "Access-Control-Request-Method: PUT"]);
         assert_eq!(preflight.header("Allow"), Some(everywhere));
         let (_root, server) = serve(runtime, None, |_| {});

@@ -141,7 +141,23 @@ on_every_runtime! {
         assert_eq!(client.response(false).status, 400);
         assert_eq!(names(root.path()), ["a.txt", "dir", "one"]);
         let errors = server.state.errors();
-        assert!(errors.len() == 1 && errors[0].starts_with("/: not stored: the upload broke off: "), "{errors:?}");
+        assert!(errors.len() == 1 && errors[0].starts_with("/: two: not stored: the upload broke off: "), "{errors:?}");
+    }
+
+    fn of_a_form_that_breaks_off_each_file_that_was_not_stored_is_named(runtime: Runtime) {
+        let (root, server) = start(runtime, |_| {});
+        let body = form(&[("a.txt", b"exists"), ("one", b"1"), ("two", b"22")]);
+        let in_two = body.windows(2).position(|bytes| bytes == b"22").expect("it is there") + 1;
+        let mut client = server.client();
+        client.send(format!("POST / HTTP/1.1\r\nHost: test\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes());
+        client.send(&body[..in_two]);
+        client.shutdown_write();
+        assert_eq!(client.response(false).status, 400);
+        assert_eq!(names(root.path()), ["a.txt", "dir", "one"]);
+        let errors = server.state.errors();
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        assert!(errors[0].starts_with("/: a.txt: not stored: There is a file of this name"), "{errors:?}");
+        assert!(errors[1].starts_with("/: two: not stored: the upload broke off: "), "{errors:?}");
     }
 
     fn a_large_form_in_small_pieces(runtime: Runtime) {

@@ -19,7 +19,7 @@ use crate::net::PeerState;
 use crate::observer::notify_observer;
 use crate::os;
 use crate::request_number::RequestNumber;
-use crate::stop_conditions::{RETRY_AFTER, TransferRefused, WatchedRequest};
+use crate::stop_conditions::{RETRY_AFTER, TransferRefused, TransferStart, WatchedRequest};
 use crate::transfers::ExchangeTransfers;
 
 /// Up to so many bytes, a download is complete when the system has taken it: their connection is kept
@@ -327,22 +327,23 @@ impl<'a> ExchangeView<'a> {
 
     /// Makes the response to a `GET` a download that [`StopConditions`] count, to be called before it
     /// begins. `reaches_end`: it includes the last byte of the file; other parts of it are waited for, but
-    /// not counted. Returns whether the response may begin; if not, it was made here: 503, since other
-    /// transfers have all the places. Always true without [`StopConditions`], and for other methods.
+    /// not counted. [`TransferStart::Refused`] means that the response was made here: 503, since other
+    /// transfers have all the places. Always [`TransferStart::Begun`] without [`StopConditions`], and for
+    /// other methods.
     ///
     /// # Errors
     /// Returns [`Misuse`](doorstep_core::http1::Misuse) if a response has begun.
     ///
     /// [`StopConditions`]: crate::StopConditions
-    pub fn begin_transfer(&mut self, reaches_end: bool) -> io::Result<bool> {
+    pub fn begin_transfer(&mut self, reaches_end: bool) -> io::Result<TransferStart> {
         match &mut self.watched {
             Some(watched) if self.head.method() == b"GET" => {
                 match watched.begin_download(reaches_end) {
-                    Ok(()) => Ok(true),
-                    Err(refused) => self.refuse_transfer(refused).map(|()| false),
+                    Ok(()) => Ok(TransferStart::Begun),
+                    Err(refused) => self.refuse_transfer(refused),
                 }
             }
-            _ => Ok(true),
+            _ => Ok(TransferStart::Begun),
         }
     }
 
@@ -370,7 +371,10 @@ impl<'a> ExchangeView<'a> {
     }
 
     /// Responds 503 in place of a transfer.
-    pub(crate) fn refuse_transfer(&mut self, refused: TransferRefused) -> io::Result<()> {
+    pub(crate) fn refuse_transfer(
+        &mut self,
+        refused: TransferRefused,
+    ) -> io::Result<TransferStart> {
         let response = self.respond(503);
         match refused {
             TransferRefused::AllTaken => {
@@ -378,12 +382,13 @@ impl<'a> ExchangeView<'a> {
                 response.error_page(
                     "This server ends after a number of transfers, and the last ones are in progress. \
                      If one of them is cut, another can begin: try again later.",
-                )
+                )?;
             }
             TransferRefused::CountReached => response.error_page(
                 "This server ends after a number of transfers, and the last one was completed.",
-            ),
+            )?,
         }
+        Ok(TransferStart::Refused)
     }
 
     /// Reports an error of this request to [`Observer::on_error`](crate::Observer::on_error). The client

@@ -24,9 +24,9 @@ use doorstep_core::site::range::ByteRange;
 use sha2::{Digest as _, Sha256};
 
 use super::CacheLimits;
-use super::directory::slice_range;
 use super::file_cache::{Content, TIMESTAMP_GRANULARITY};
 use super::generations::{Generations, Weighed, Weight};
+use super::slice_range;
 use crate::os;
 
 /// The number of bytes that are read at once.

@@ -37,7 +37,8 @@ impl Files {
     /// name is resolved against the current working directory now.
     ///
     /// # Errors
-    /// Returns an error if there is no such directory now.
+    /// Returns an error if there is no such directory now. Its text names the directory, and
+    /// [`os::without_path`](crate::os::without_path) is the error of the system alone.
     pub fn new(directory: impl AsRef<Path>) -> io::Result<Self> {
         Self::with_symlinks(directory, Symlinks::default())
     }
@@ -45,7 +46,8 @@ impl Files {
     /// Serves `directory`, and follows symbolic links as far as `symlinks` allows.
     ///
     /// # Errors
-    /// Returns an error if there is no such directory now.
+    /// Returns an error if there is no such directory now. Its text names the directory, and
+    /// [`os::without_path`](crate::os::without_path) is the error of the system alone.
     pub fn with_symlinks(directory: impl AsRef<Path>, symlinks: Symlinks) -> io::Result<Self> {
         Ok(Self { directory: Arc::new(Directory::new(directory, symlinks)?) })
     }
@@ -68,7 +70,8 @@ impl Files {
     ///
     /// # Errors
     /// Returns an error if there is no such file now, if it cannot be read, or
-    /// [`io::ErrorKind::InvalidInput`] if it is not a regular file.
+    /// [`io::ErrorKind::InvalidInput`] if it is not a regular file. Its text names the file, and
+    /// [`os::without_path`](crate::os::without_path) is the error of the system alone.
     pub fn file(path: impl AsRef<Path>) -> io::Result<Self> {
         Ok(Self { directory: Arc::new(Directory::file(path)?) })
     }

@@ -18,15 +18,17 @@ mod listings;
 mod pending_digest;
 mod readme;
 mod recent_files;
+mod respond;
 mod single_file;
 
 pub use cache_limits::CacheLimits;
 pub use change_guard::ChangeGuard;
 pub use digest::{Digest, DigestCache};
-pub use directory::{BodyPlan, Directory, slice_range};
+pub use directory::{BodyPlan, Directory};
 pub use file_cache::{Content, FileCache};
 pub use file_transfer::FileTransfer;
 pub use handler::Files;
 pub use job::FilesJob;
 pub use listings::{Listing, ListingError};
 pub use pending_digest::{Digests, PendingDigest};
+pub use respond::slice_range;

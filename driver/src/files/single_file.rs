@@ -12,7 +12,7 @@ use std::path::Path;
 use doorstep_core::path::{self, Ending};
 use doorstep_core::site::{NotServed, Site};
 
-use super::directory::send_error_page;
+use super::respond::send_error_page;
 use crate::exchange::ExchangeState;
 use crate::os::{Opened, Root, Symlinks};
 

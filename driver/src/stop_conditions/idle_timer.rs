@@ -33,6 +33,35 @@ const MAX_INTERVAL: Duration = Duration::from_secs(5);
 /// handle.stop();
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// With a thread that stops the server when it was idle for a time. [`EventListener::wait`] is of the trait
+/// [`Listener`](event_listener::Listener), which has to be imported; in a task, a listener is a future
+/// instead.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use doorstep_driver::event_listener::Listener;
+/// use doorstep_driver::{IdleStep, IdleTimer, ShutdownHandle, StopConditions};
+///
+/// fn stop_when_idle(limit: Duration, conditions: &StopConditions, server: &ShutdownHandle) {
+///     let mut timer = IdleTimer::new(limit);
+///     loop {
+///         match timer.step(conditions, Instant::now()) {
+///             IdleStep::Wait(timeout) => std::thread::sleep(timeout),
+///             IdleStep::Busy(listener) => listener.wait(),
+///             IdleStep::Idle => return server.stop(),
+///         }
+///     }
+/// }
+/// # use doorstep_driver::net;
+/// # let acceptor = net::Acceptor::new(net::bind(Some("127.0.0.1"), 0)?)?;
+/// # let server = ShutdownHandle::new(std::sync::Arc::new(acceptor));
+/// # stop_when_idle(Duration::ZERO, &StopConditions::new(server.clone()), &server);
+/// # assert!(server.is_stopping());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// [`EventListener::wait`]: event_listener::Listener::wait
 #[derive(Debug)]
 pub struct IdleTimer {
     limit: Duration,

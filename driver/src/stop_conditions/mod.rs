@@ -120,6 +120,16 @@ impl TransferReport {
     }
 }
 
+/// Whether a transfer may begin: what `Exchange::begin_transfer` returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a transfer that is refused was responded to: nothing more may be sent"]
+pub enum TransferStart {
+    /// It has begun, or is not counted: respond.
+    Begun,
+    /// It is refused, and was responded to with 503: return from the handler.
+    Refused,
+}
+
 /// Why a transfer may not begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TransferRefused {
@@ -170,18 +180,19 @@ impl StopConditions {
         self.shared.lock().idle_since()
     }
 
-    /// For front ends: begins to watch a request, before its handler is called. Returns false if the
-    /// request was refused, and responded to.
+    /// For front ends: begins to watch a request, before its handler is called. The handler is not called
+    /// for a request that is refused, since it was responded to: then go on with
+    /// [`ExchangeState::finish`], as after a handler that has returned `Ok`.
     ///
     /// # Errors
     /// Returns [`Misuse`](doorstep_core::http1::Misuse) if a response had begun before.
-    pub fn begin(&self, exchange: &mut ExchangeState<'_>) -> io::Result<bool> {
+    pub fn begin(&self, exchange: &mut ExchangeState<'_>) -> io::Result<TransferStart> {
         let mut request = WatchedRequest::begin(&self.shared, exchange);
         let refused = request.begin_upload(exchange.head().method());
         exchange.set_watched(request);
         match refused {
-            Ok(()) => Ok(true),
-            Err(refused) => exchange.refuse_transfer(refused).map(|()| false),
+            Ok(()) => Ok(TransferStart::Begun),
+            Err(refused) => exchange.refuse_transfer(refused),
         }
     }
 }

@@ -117,6 +117,16 @@ impl Form {
         }
     }
 
+    /// Ends a form of which no more will come: returns the name of the file that was being received, if
+    /// it is known, and what was refused before.
+    pub(super) fn interrupt(self) -> (Option<String>, Vec<(String, Failure)>) {
+        let name = match self.part {
+            PartState::Store(writer) => Some(writer.name),
+            PartState::Skip => None,
+        };
+        (name, self.failures)
+    }
+
     /// Ends a form of which everything was received, or nothing more can be used.
     pub(super) fn finish(mut self, read: Result<(), Failure>) -> ReceivedForm {
         let read =

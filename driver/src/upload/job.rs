@@ -52,9 +52,8 @@ enum State {
     Write(Pending<(Body, Result<(), Failure>)>),
     /// The last of it is being written, and files get their names.
     Finish(Pending<Outcome>),
-    /// What has come is being kept; its number of bytes. `None` if the server is shutting down: then
-    /// it is given up.
-    Keep(Pending<Option<u64>>, io::Error),
+    /// What has come is being kept. `None` if the server is shutting down: then it is given up.
+    Keep(Pending<Option<InterruptedBody>>, io::Error),
     Done,
 }
 
@@ -63,6 +62,17 @@ enum State {
 pub(super) enum Outcome {
     Put(Result<StoredFile, Failure>),
     Form(ReceivedForm),
+}
+
+/// What is known of a body that did not come to its end.
+#[derive(Debug, Default)]
+pub(super) struct InterruptedBody {
+    /// The number of bytes of a PUT that are kept.
+    pub(super) kept: u64,
+    /// The name of the file of a form that was being received.
+    pub(super) name: Option<String>,
+    /// The files of a form that were refused before: their names, and why.
+    pub(super) failures: Vec<(String, Failure)>,
 }
 
 impl UploadJob {
@@ -120,9 +130,9 @@ impl UploadJob {
                     return Ok(step);
                 }
                 State::Keep(pending, error) => {
-                    let kept = pending.take()?;
-                    if let Some(kept) = kept {
-                        respond::log_interrupted(exchange, kept, &error);
+                    let interrupted = pending.take()?;
+                    if let Some(interrupted) = interrupted {
+                        respond::log_interrupted(exchange, &interrupted, &error);
                     }
                     return Err(error);
                 }
@@ -204,15 +214,21 @@ impl Body {
         }
     }
 
-    /// Keeps what has come of a file, and returns its size.
-    fn interrupt(self) -> u64 {
+    /// Keeps what has come of a PUT. Of a form, the files that are complete are kept already.
+    fn interrupt(self) -> InterruptedBody {
         let (body, written) = match self.filled {
             0 => (self, Ok(())),
             _ => self.write(),
         };
         match (body.receiver, written) {
-            (Receiver::Put(put), Ok(())) => put.interrupt(Instant::now()).0,
-            _ => 0,
+            (Receiver::Put(put), Ok(())) => {
+                InterruptedBody { kept: put.interrupt(Instant::now()).0, ..Default::default() }
+            }
+            (Receiver::Put(_), Err(_)) => InterruptedBody::default(),
+            (Receiver::Form(form), _) => {
+                let (name, failures) = form.interrupt();
+                InterruptedBody { kept: 0, name, failures }
+            }
         }
     }
 }

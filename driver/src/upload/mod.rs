@@ -31,8 +31,10 @@ pub(crate) use begin::Begun;
 pub(crate) use job::UploadJob;
 pub use settings::UploadSettings;
 
+use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -40,7 +42,7 @@ use doorstep_core::http1::Head;
 use doorstep_core::site::upload::request::{self, Target};
 
 use crate::job::JobStep;
-use crate::os::{Root, Symlinks};
+use crate::os::{self, Root, Symlinks};
 use crate::semaphore::Semaphore;
 use interrupted::Interrupted;
 
@@ -49,11 +51,41 @@ use interrupted::Interrupted;
 ///
 /// # Errors
 /// Returns an error if there is no such directory, if a symbolic link is part of its path, or if this
-/// process may not write in it.
+/// process may not write in it; [`ErrorKind::InvalidInput`] if [`UploadSettings::directory`] is not a
+/// clean path. Its text names the directory, and [`os::without_path`] is the error of the system alone.
+///
+/// ```
+/// use std::io::ErrorKind;
+/// use doorstep_driver::upload::{UploadSettings, check_directory};
+///
+/// # let root = tempfile::tempdir()?;
+/// let mut settings = UploadSettings::default();
+/// check_directory(root.path(), &settings)?;
+/// settings.directory = b"missing".to_vec();
+/// let error = check_directory(root.path(), &settings).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::NotFound);
+/// assert!(error.to_string().contains("/missing\": "));
+/// settings.directory = b"../x".to_vec();
+/// assert_eq!(check_directory(root.path(), &settings).unwrap_err().kind(), ErrorKind::InvalidInput);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn check_directory(root: impl AsRef<Path>, settings: &UploadSettings) -> io::Result<()> {
-    let root = Root::new(root.as_ref(), Symlinks::Deny)?;
-    let directory = root.open_dir()?.open_upload_dir(&settings.directory)?;
-    match directory.is_writable() {
+    let path = root.as_ref();
+    let named = |what| move |error| os::with_path(what, path, error);
+    let root = Root::new(path, Symlinks::Deny).map_err(named("directory"))?;
+    let directory = Path::new(OsStr::from_bytes(&settings.directory));
+    if !settings.has_clean_directory() {
+        let rule = "not a clean path from the served directory, without hidden names, such as a/b";
+        let error = io::Error::new(ErrorKind::InvalidInput, rule);
+        return Err(os::with_path("directory of uploads", directory, error));
+    }
+    let path: PathBuf = path.components().chain(directory.components()).collect();
+    let checked = check_writable(&root, settings);
+    checked.map_err(|error| os::with_path("directory of uploads", &path, error))
+}
+
+fn check_writable(root: &Root, settings: &UploadSettings) -> io::Result<()> {
+    match root.open_dir()?.open_upload_dir(&settings.directory)?.is_writable() {
         true => Ok(()),
         false => Err(io::Error::new(ErrorKind::PermissionDenied, "no permission to write in it")),
     }
@@ -109,5 +141,39 @@ impl Uploads {
         head.method() == b"POST"
             && Target::from_head(head)
                 .is_ok_and(|target| target.is_directory && self.allows(&target.path, scripts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_is_not_a_clean_path_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("abs/.hidden")).unwrap();
+        let outside = root.path().join("abs");
+        let check = |root: &Path, directory: &[u8]| {
+            let settings = UploadSettings { directory: directory.to_vec(), ..Default::default() };
+            check_directory(root, &settings).map_err(|error| (error.kind(), error.to_string()))
+        };
+        for directory in [
+            &b"/abs/"[..],
+            b"/abs",
+            b"abs/",
+            b"../x",
+            b"abs/../abs",
+            b".",
+            b"abs//x",
+            b"abs/.hidden",
+        ] {
+            let (kind, text) = check(root.path(), directory).unwrap_err();
+            assert_eq!(kind, ErrorKind::InvalidInput, "{text}");
+            assert!(text.contains(&format!("{:?}", str::from_utf8(directory).unwrap())), "{text}");
+        }
+        assert_eq!(check(root.path(), b"abs"), Ok(()));
+        let (kind, text) = check(&outside.join("missing"), b"").unwrap_err();
+        assert_eq!(kind, ErrorKind::NotFound);
+        assert!(text.starts_with("directory \"") && text.contains("abs/missing"), "{text}");
     }
 }

@@ -9,9 +9,10 @@ use doorstep_core::site::upload::{Refusal, request};
 use doorstep_core::{log, page, path};
 
 use super::form::ReceivedForm;
+use super::job::InterruptedBody;
 use super::writer::{Failure, StoredFile};
-use crate::Response;
 use crate::exchange::ExchangeState;
+use crate::exchange::response::Response;
 use crate::os;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -49,9 +50,7 @@ pub(super) fn respond_form(
     clean: &[u8],
     form: &ReceivedForm,
 ) -> io::Result<()> {
-    for (name, failure) in form.failures.iter().take(MAX_LOGGED) {
-        log_failure(exchange, name, failure);
-    }
+    log_failures(exchange, &form.failures);
     let (head, report) = (exchange.head(), &form.report);
     let status = report.status();
     if request::wants_page(&head) {
@@ -82,7 +81,6 @@ pub(super) fn respond_refused(
     refusal: Refusal,
 ) -> io::Result<()> {
     let head = exchange.head();
-    let mut sentence = refusal.to_string();
     let is_page = request::wants_page(&head);
     let has_link = head.path().ends_with(b"/") && exchange.config().error_pages.is_none();
     let mut response = exchange.respond(refusal.status());
@@ -92,11 +90,7 @@ pub(super) fn respond_refused(
     if is_page && has_link {
         return respond_page(response, &refusal.page(&back(&head)));
     }
-    if is_page {
-        return response.error_page(&sentence);
-    }
-    sentence.push('\n');
-    response.header("Content-Type", TEXT).log_as_error().body(sentence)
+    explain(response, is_page, refusal.to_string())
 }
 
 /// Responds 405, with the methods that are allowed, and logs that nothing is stored if the request was to
@@ -104,20 +98,23 @@ pub(super) fn respond_refused(
 pub(super) fn respond_not_allowed(
     exchange: &mut ExchangeState<'_>,
     methods: &str,
-    explain: &str,
+    sentence: &str,
 ) -> io::Result<()> {
     let head = exchange.head();
     if matches!(head.method(), b"PUT" | b"POST") {
-        exchange.log_error(exchange.with_path(&format!("not stored: {explain}")));
+        exchange.log_error(exchange.with_path(&format!("not stored: {sentence}")));
     }
-    let response = exchange.respond(405).header("Allow", methods);
-    match request::wants_page(&head) {
-        true => response.error_page(explain),
-        false => {
-            let text = format!("{explain}\n");
-            response.header("Content-Type", TEXT).log_as_error().body(text)
-        }
+    let is_page = request::wants_page(&head);
+    explain(exchange.respond(405).header("Allow", methods), is_page, sentence.into())
+}
+
+/// Ends an error response, by a page or by a sentence.
+fn explain(response: Response<'_>, is_page: bool, mut sentence: String) -> io::Result<()> {
+    if is_page {
+        return response.error_page(&sentence);
     }
+    sentence.push('\n');
+    response.header("Content-Type", TEXT).log_as_error().body(sentence)
 }
 
 fn respond_page(response: Response<'_>, html: &[u8]) -> io::Result<()> {
@@ -138,12 +135,16 @@ fn listing_query(head: &Head<'_>) -> Vec<u8> {
     }
 }
 
+/// Logs why files of a form were not stored.
+fn log_failures(exchange: &ExchangeState<'_>, failures: &[(String, Failure)]) {
+    for (name, failure) in failures.iter().take(MAX_LOGGED) {
+        log_failure(exchange, name, failure);
+    }
+}
+
 /// Logs why a file was not stored: the file of this name in a form, or that of the request.
 pub(super) fn log_failure(exchange: &ExchangeState<'_>, name: &str, failure: &Failure) {
-    let mut quoted = Vec::new();
-    log::escape(&mut quoted, name.as_bytes().get(..255).unwrap_or(name.as_bytes()));
-    let name = String::from_utf8_lossy(&quoted);
-    let name = if name.is_empty() { name } else { format!("{name}: ").into() };
+    let name = log_prefix(name);
     let refusal = failure.refusal;
     let message = match &failure.cause {
         Some(cause) => format!("{name}not stored: {refusal} ({})", os::describe_error(cause)),
@@ -152,16 +153,33 @@ pub(super) fn log_failure(exchange: &ExchangeState<'_>, name: &str, failure: &Fa
     exchange.log_error(exchange.with_path(&message));
 }
 
-/// Logs that the body did not come to its end, and how much of it is kept.
-pub(super) fn log_interrupted(exchange: &ExchangeState<'_>, kept: u64, error: &io::Error) {
-    let kept = match kept {
+/// The name of a file of a form as the beginning of a line in the log; empty for that of the request.
+fn log_prefix(name: &str) -> String {
+    if name.is_empty() {
+        return String::new();
+    }
+    let mut quoted = Vec::new();
+    log::escape(&mut quoted, name.as_bytes().get(..255).unwrap_or(name.as_bytes()));
+    format!("{}: ", String::from_utf8_lossy(&quoted))
+}
+
+/// Logs that the body did not come to its end: how much of it is kept, and which file of a form was not
+/// stored.
+pub(super) fn log_interrupted(
+    exchange: &ExchangeState<'_>,
+    body: &InterruptedBody,
+    error: &io::Error,
+) {
+    log_failures(exchange, &body.failures);
+    let name = log_prefix(body.name.as_deref().unwrap_or_default());
+    let kept = match body.kept {
         0 => String::new(),
         kept => format!("; {kept} bytes are kept, to be continued"),
     };
     let error = error.to_string();
     let error = error.trim_end_matches('.');
-    exchange
-        .log_error(exchange.with_path(&format!("not stored: the upload broke off: {error}{kept}")));
+    let message = format!("{name}not stored: the upload broke off: {error}{kept}");
+    exchange.log_error(exchange.with_path(&message));
 }
 
 /// Logs that the body did not come to its end before the server's, with which every part is lost.

@@ -19,8 +19,10 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UploadSettings {
-    /// The directory in which, and below which, files may be stored: a clean path from the root.
-    /// Default: none, which is the root.
+    /// The directory in which, and below which, files may be stored: a clean path from the root, such as
+    /// `incoming` or `a/b`. It has no slash at its beginning or end, and no component that is empty or
+    /// begins with a dot: nothing can be stored in such a directory, and
+    /// [`check_directory`](super::check_directory) refuses it. Default: none, which is the root.
     pub directory: Vec<u8>,
     /// Whether an upload may replace a file. Default: false.
     pub overwrite: bool,
@@ -49,6 +51,12 @@ pub struct UploadSettings {
 }
 
 impl UploadSettings {
+    /// Whether files can be stored in a directory of this path, if it exists.
+    pub(super) fn has_clean_directory(&self) -> bool {
+        let is_clean = |name: &[u8]| !name.is_empty() && name[0] != b'.' && !name.contains(&0);
+        self.directory.is_empty() || self.directory.split(|&byte| byte == b'/').all(is_clean)
+    }
+
     /// The size of the buffer.
     pub(crate) fn buffer_size(&self) -> usize {
         self.buffer.max(self.max_part_header.saturating_add(4 << 10))

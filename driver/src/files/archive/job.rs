@@ -10,9 +10,9 @@ use doorstep_core::site::archive::ArchiveFormat;
 use super::Abort;
 use super::producer::Producer;
 use crate::exchange::ExchangeState;
-use crate::files::directory::{self, Directory};
 use crate::files::job::disconnect_check;
 use crate::files::listings::ListingError;
+use crate::files::{Directory, respond};
 use crate::job::{JobStep, Pending};
 use crate::permit_wait::{NoPermit, PermitPoll, PermitWait};
 use crate::semaphore::Permit;
@@ -88,7 +88,7 @@ impl ArchiveJob {
                             self.permit = None;
                             return Ok(JobStep::Evict);
                         }
-                        directory::respond_unlisted(exchange, &why)?;
+                        respond::respond_unlisted(exchange, &why)?;
                         return Ok(JobStep::Done);
                     }
                 },
@@ -115,7 +115,7 @@ impl ArchiveJob {
 
     fn begin(&self, exchange: &mut ExchangeState<'_>) -> io::Result<()> {
         let plan = ResponsePlan::Archive(&self.path, self.format);
-        directory::begin_streamed(exchange, &plan)
+        respond::begin_streamed(exchange, &plan)
     }
 
     fn make(
@@ -176,5 +176,5 @@ fn refuse(exchange: &mut ExchangeState<'_>, why: NoPermit) -> io::Result<JobStep
 }
 
 fn log(exchange: &ExchangeState<'_>, message: &str) {
-    exchange.log_error(directory::with_path(exchange, &message));
+    exchange.log_error(respond::with_path(exchange, &message));
 }
