@@ -71,8 +71,9 @@ impl WatchedRequest {
         let Some(transfer) = self.transfer.take() else { return };
         let stops = self.shared.lock().end_transfer(transfer, end, self.key);
         if stops {
-            self.shared.shutdown.stop(); // without the lock
-            self.shared.changed.notify(usize::MAX);
+            // This may be an event loop, and a stop may wait.
+            let shared = self.shared.clone();
+            self.shared.shutdown.stop_on_thread(move || _ = shared.changed.notify(usize::MAX));
         }
     }
 }
