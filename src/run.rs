@@ -93,7 +93,8 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
             server_config.transfers = terminal.transfers();
             terminal.open_browser(config, &banner);
             let server = S::new(listening.listeners, server_config).map_err(Failure::Serve)?;
-            sharing = Sharing::new(&config.sharing, server.shutdown_handle());
+            let takes_uploads = config.uploads.is_some() || config.cgi.is_some();
+            sharing = Sharing::new(&config.sharing, takes_uploads, server.shutdown_handle());
             (Served::Listeners(server), Some(signals))
         }
         Source::Connection(stream) => {

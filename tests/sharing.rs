@@ -63,6 +63,19 @@ fn one_file_is_served_until_it_was_downloaded() {
     }
 }
 
+#[test]
+fn a_put_is_no_transfer_without_uploads() {
+    let root = big();
+    for runtime in RUNTIMES {
+        let server = start(root.path(), &[runtime, "--count=1"]);
+        let _download = download(&server, "/big"); // which has the place
+        for method in ["PUT", "POST"] {
+            let response = server.client().request(method, "/a.txt", &["Content-Length: 0"]);
+            assert_eq!(response.status, 405, "not 503");
+        }
+    }
+}
+
 /// docs/sharing.md: the first lines.
 #[test]
 fn the_first_lines_of_the_guide_run() {
