@@ -289,10 +289,13 @@ fn handle_signals(
             print_interrupted();
         }
         exit.start();
-        shutdown.stop();
-        if is_interrupt {
-            shutdown.close_idle(); // without the time for one more request on kept connections
-        }
+        let stopping = shutdown.clone();
+        // The next signal ends the process, and must not wait until the listeners are closed.
+        shutdown.stop_on_thread(move || {
+            if is_interrupt {
+                stopping.close_idle(); // without the time for one more request on kept connections
+            }
+        });
     };
     let kill = move || processes.iter().for_each(|limit| limit.kill(kill_wait));
     signals.handle(shut_down, kill, reload).map_err(Failure::Serve)
