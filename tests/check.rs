@@ -271,7 +271,7 @@ fn what_is_beyond_the_longest_path_of_the_system_is_found() {
     let key = "k".repeat(4_090 - deepest.len() - 1);
     let file =
         openat(&directory, &*key, OFlags::CREATE | OFlags::WRONLY, Mode::from_raw_mode(0o644));
-    rustix::io::write(&file.expect("it can be made"), KEY.as_bytes()).expect("it can be written");
+    rustix::io::write(file.expect("it can be made"), KEY.as_bytes()).expect("it can be written");
     symlinkat("missing", &directory, "link").expect("it can be made");
     let expected = [
         format!("private-key {deepest}/{key}: a PEM key"),
