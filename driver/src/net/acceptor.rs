@@ -283,7 +283,7 @@ impl Acceptor {
     }
 
     /// Defers connections from now on.
-    #[cfg(test)]
+    #[cfg(all(test, target_os = "linux", not(feature = "portable")))]
     pub(crate) fn force_deferral(&self) {
         assert!(self.deferral.force(&self.listeners));
     }
