@@ -93,7 +93,8 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
             server_config.transfers = terminal.transfers();
             terminal.open_browser(config, &banner);
             let server = S::new(listening.listeners, server_config).map_err(Failure::Serve)?;
-            sharing = Sharing::new(&config.sharing, server.shutdown_handle());
+            let takes_uploads = config.uploads.is_some() || config.cgi.is_some();
+            sharing = Sharing::new(&config.sharing, takes_uploads, server.shutdown_handle());
             (Served::Listeners(server), Some(signals))
         }
         Source::Connection(stream) => {
@@ -295,10 +296,13 @@ fn handle_signals(
             screen.print(banner::INTERRUPTED);
         }
         exit.start();
-        shutdown.stop();
-        if is_interrupt {
-            shutdown.close_idle(); // without the time for one more request on kept connections
-        }
+        let stopping = shutdown.clone();
+        // The next signal ends the process, and must not wait until the listeners are closed.
+        shutdown.stop_on_thread(move || {
+            if is_interrupt {
+                stopping.close_idle(); // without the time for one more request on kept connections
+            }
+        });
     };
     let kill = move || {
         processes.iter().for_each(|limit| limit.kill(kill_wait));

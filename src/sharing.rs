@@ -33,12 +33,20 @@ enum Cause {
 }
 
 impl Sharing {
-    /// What the options ask for; `None` if nothing.
-    pub(crate) fn new(options: &SharingOptions, shutdown: ShutdownHandle) -> Option<Self> {
+    /// What the options ask for; `None` if nothing. `takes_uploads`: clients can upload files, or send
+    /// bodies to scripts.
+    pub(crate) fn new(
+        options: &SharingOptions,
+        takes_uploads: bool,
+        shutdown: ShutdownHandle,
+    ) -> Option<Self> {
         if !options.is_any() {
             return None;
         }
         let mut conditions = StopConditions::new(shutdown);
+        if !takes_uploads {
+            conditions = conditions.without_uploads();
+        }
         if let Some(count) = options.count {
             conditions = conditions.with_count(count);
         }

@@ -250,6 +250,34 @@ fn names_that_are_difficult() {
     assert!(!report.contains('\u{202e}') && report.contains(r"b\x0ac.txt"), "{report}");
 }
 
+/// The system takes no path of 4,096 bytes and more, and the server opens files by their paths from the
+/// root.
+#[test]
+fn what_is_beyond_the_longest_path_of_the_system_is_found() {
+    use rustix::fs::{Mode, OFlags, mkdirat, open, openat, symlinkat};
+    let root = tree(&[]);
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut directory = open(root.path(), flags, Mode::empty()).expect("it is there");
+    let (name, levels) = ("d".repeat(53), 75);
+    for _ in 0..levels {
+        mkdirat(&directory, &*name, Mode::from_raw_mode(0o755)).expect("it can be made");
+        directory = openat(&directory, &*name, flags, Mode::empty()).expect("it is there");
+    }
+    let deepest = vec![name; levels].join("/");
+    // The path from the root has 4,090 bytes, and that from `/` more than 4,095.
+    let key = "k".repeat(4_090 - deepest.len() - 1);
+    let file =
+        openat(&directory, &*key, OFlags::CREATE | OFlags::WRONLY, Mode::from_raw_mode(0o644));
+    rustix::io::write(file.expect("it can be made"), KEY.as_bytes()).expect("it can be written");
+    symlinkat("missing", &directory, "link").expect("it can be made");
+    let expected = [
+        format!("private-key {deepest}/{key}: a PEM key"),
+        format!("link-broken {deepest}/link: -> missing"),
+    ];
+    let (found, code) = findings(root.path(), &[]);
+    assert_eq!((found, code), (expected.to_vec(), 1));
+}
+
 #[test]
 fn precompressed_files_that_are_stale() {
     let root = tree(&["a.css", "a.css.gz", "b.css", "b.css.br", "alone.gz"]);

@@ -97,6 +97,19 @@ fn a_download_whose_client_has_not_read_it_is_not_counted() {
     }
 }
 
+#[test]
+fn a_put_is_no_transfer_without_uploads() {
+    let root = big();
+    for runtime in RUNTIMES {
+        let server = start(root.path(), &[runtime, "--count=1"]);
+        let _download = download(&server, "/big"); // which has the place
+        for method in ["PUT", "POST"] {
+            let response = server.client().request(method, "/a.txt", &["Content-Length: 0"]);
+            assert_eq!(response.status, 405, "not 503");
+        }
+    }
+}
+
 /// docs/sharing.md: the first lines.
 #[test]
 fn the_first_lines_of_the_guide_run() {

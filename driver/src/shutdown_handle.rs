@@ -1,6 +1,7 @@
 //! A handle that stops a server.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use crate::connections::Connections;
@@ -27,12 +28,47 @@ impl ShutdownHandle {
     /// Begins a graceful shutdown. No new connection is accepted, apart from those in the
     /// listeners' backlogs, and each connection closes with its next response (`Connection:
     /// close`). Handlers that wait for it are woken ([`ShutdownHandle::stopping`]).
-    /// [`ShutdownSchedule`](crate::ShutdownSchedule) has the further steps. Takes about a
-    /// millisecond, or a little more than a second at most ([`Acceptor::stop`]). Calling it again has no
-    /// effect.
+    /// [`ShutdownSchedule`](crate::ShutdownSchedule) has the further steps; its time begins with this call.
+    /// Takes about a millisecond, or a little more than a second at most ([`Acceptor::stop`]); code that
+    /// must not wait, such as that of an event loop, calls [`ShutdownHandle::stop_on_thread`]. Calling it
+    /// again has no effect.
     pub fn stop(&self) {
-        self.acceptor.stop(); // first, since a client whose connection closes may connect again
+        self.connections.shutdown_elapsed(); // the time begins
+        // Connections are told once no new one can begin, since a client whose connection closes may
+        // connect again.
+        self.acceptor.stop_with(
+            &|refuses_new| match refuses_new && !self.connections.is_stopping() {
+                true => self.connections.begin_shutdown(),
+                false => _ = self.connections.shutdown_elapsed(),
+            },
+        );
         self.connections.begin_shutdown();
+    }
+
+    /// [`ShutdownHandle::stop`] on a thread that is started for it, so that this never waits. `then` is
+    /// called at its end. If the system has no thread, both happen before this returns.
+    ///
+    /// ```
+    /// # use std::sync::{Arc, mpsc};
+    /// # use doorstep_driver::{ShutdownHandle, net};
+    /// # let acceptor = Arc::new(net::Acceptor::new(net::bind(Some("127.0.0.1"), 0)?)?);
+    /// # let handle = ShutdownHandle::new(acceptor);
+    /// let (stopped, is_stopped) = mpsc::channel();
+    /// handle.stop_on_thread(move || _ = stopped.send(()));
+    /// is_stopped.recv()?;
+    /// assert!(handle.is_stopping());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stop_on_thread(&self, then: impl FnOnce() + Send + 'static) {
+        let (handle, then) = (self.clone(), Arc::new(Mutex::new(Some(then))));
+        let stop = move || {
+            handle.stop();
+            let then = then.lock().unwrap_or_else(PoisonError::into_inner).take();
+            then.into_iter().for_each(|then| then());
+        };
+        if thread::Builder::new().name("stop".into()).spawn(stop.clone()).is_err() {
+            stop();
+        }
     }
 
     /// After [`ShutdownHandle::stop`]: closes idle connections now, not after

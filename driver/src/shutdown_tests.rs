@@ -234,3 +234,27 @@ fn a_wait_is_divided_into_steps_and_ends() {
     std::thread::sleep(2 * millisecond);
     assert_eq!(handle.next_wait(millisecond), None);
 }
+
+#[test]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
+fn b_282_the_wait_for_silent_connections_is_part_of_the_time() {
+    let handle = server();
+    handle.acceptor.force_deferral();
+    let _silent = connect(&handle);
+    handle.stop();
+    assert_eq!(handle.acceptor.backlog_len(), 1);
+    assert!(handle.connections.shutdown_elapsed() > Duration::from_millis(200));
+}
+
+#[test]
+fn a_stop_on_a_thread_is_one() {
+    let handle = server();
+    let (stopped, is_stopped) = std::sync::mpsc::channel();
+    let connections = handle.connections.clone();
+    handle.stop_on_thread(move || {
+        let id = std::thread::current().id();
+        stopped.send((id, connections.is_stopping())).unwrap();
+    });
+    let (id, is_stopping) = is_stopped.recv().unwrap();
+    assert!(is_stopping && id != std::thread::current().id());
+}

@@ -2,17 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use doorstep_core::site::Site;
 use doorstep_core::site::listing::Kind as EntryKind;
 use doorstep_driver::os::Root;
+use rustix::fs::{Dir, Mode, OFlags, openat};
+
+/// How a directory is opened to read it, and to look at its entries.
+pub(super) const DIRECTORY_FLAGS: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// The entries of a directory.
 pub(super) struct Directory {
+    /// The directory, open: its full path may be longer than the system takes.
+    pub(super) handle: OwnedFd,
     /// Its path from the root.
     pub(super) path: Vec<u8>,
     /// All names, sorted.
@@ -31,16 +38,21 @@ pub(super) struct Listed {
 }
 
 impl Directory {
-    /// Reads the directory at `path` beneath `root`, which has the name `root_path`.
+    /// Reads the directory at `path` beneath `root`, which is open as `root_handle`.
     pub(super) fn read(
         root: &Root,
-        root_path: &Path,
+        root_handle: &OwnedFd,
         site: &Site,
         path: Vec<u8>,
     ) -> io::Result<Self> {
+        let relative: &[u8] = if path.is_empty() { b"." } else { &path };
+        let handle = openat(root_handle, relative, DIRECTORY_FLAGS, Mode::empty())?;
         let mut names = Vec::new();
-        for entry in fs::read_dir(full_path(root_path, &path))? {
-            names.push(entry?.file_name().into_vec());
+        for entry in Dir::read_from(&handle)? {
+            match entry?.file_name().to_bytes() {
+                b"." | b".." => {}
+                name => names.push(name.to_vec()),
+            }
         }
         names.sort_unstable();
         let mut listed = BTreeMap::new();
@@ -50,7 +62,7 @@ impl Directory {
             listed.insert(entry.name.to_vec(), found);
             Ok(())
         })?;
-        Ok(Self { path, names, listed })
+        Ok(Self { handle, path, names, listed })
     }
 
     /// The path of the entry `name` from the root.

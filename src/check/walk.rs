@@ -1,9 +1,6 @@
 //! The walk through the tree, and the questions about each entry.
 
-use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::vec;
 
@@ -12,9 +9,11 @@ use doorstep_core::site::Site;
 use doorstep_core::site::media_type::MediaTypes;
 use doorstep_core::site::precompressed::{self, Codings};
 use doorstep_driver::os::{Opened, Root, Symlinks};
+use rustix::fs::{AtFlags, FileType, Mode, Stat, fstat, open, readlinkat, statat};
+use rustix::io::Errno;
 
 use super::UNKNOWN;
-use super::directory::{Directory, Listed, full_path};
+use super::directory::{DIRECTORY_FLAGS, Directory, Listed, full_path};
 use super::kind::Kind;
 use super::names;
 use super::report::Report;
@@ -61,10 +60,9 @@ impl Checker {
     /// Walks the tree. Fails if the directory itself cannot be read.
     pub(super) fn check(&self) -> io::Result<Report> {
         let mut report = Report { directory: self.path.clone(), ..Report::default() };
-        let root = Directory::read(&self.root, &self.path, &self.site, Vec::new())?;
-        if let Ok(metadata) = fs::metadata(&self.path) {
-            check_permissions(&metadata, b"", &mut report);
-        }
+        let handle = open(&self.path, DIRECTORY_FLAGS, Mode::empty())?;
+        let root = Directory::read(&self.root, &handle, &self.site, Vec::new())?;
+        check_permissions(&fstat(&handle)?, b"", &mut report);
         let mut levels = vec![self.check_directory(&root, &mut report)];
         drop(root);
         while let Some(level) = levels.last_mut() {
@@ -76,9 +74,9 @@ impl Checker {
                 true => name,
                 false => [&*level.path, b"/", &*name].concat(),
             };
-            match Directory::read(&self.root, &self.path, &self.site, path.clone()) {
+            match Directory::read(&self.root, &handle, &self.site, path.clone()) {
                 Ok(directory) => levels.push(self.check_directory(&directory, &mut report)),
-                Err(error) => report.add(Kind::Unreadable, &path, describe(&error)),
+                Err(error) => add_error(&error, &path, &mut report),
             }
         }
         report.sort();
@@ -93,28 +91,34 @@ impl Checker {
         shown.retain(|name| self.is_shown(directory, name, report));
         for name in &shown {
             let path = directory.join(name);
-            let Ok(metadata) = fs::symlink_metadata(full_path(&self.path, &path)) else {
-                continue; // removed meanwhile
+            let stat = match statat(&directory.handle, *name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => stat,
+                Err(Errno::NOENT) => continue, // removed meanwhile
+                Err(error) => {
+                    add_error(&error.into(), &path, report);
+                    continue;
+                }
             };
             let listed = directory.listed.get(*name).copied();
             if let Some((kind, reason)) = names::difficulty(name) {
                 report.add(kind, &path, reason);
             }
-            if metadata.is_symlink() {
-                self.check_link(&path, listed, report);
-            } else if metadata.is_dir() {
-                check_permissions(&metadata, &path, report);
-                if self.check_subdirectory(&path, name, report) {
-                    directories.push(name.to_vec());
+            match file_type(&stat) {
+                FileType::Symlink => self.check_link(directory, name, listed, report),
+                FileType::Directory => {
+                    check_permissions(&stat, &path, report);
+                    if self.check_subdirectory(&path, name, report) {
+                        directories.push(name.to_vec());
+                    }
                 }
-            } else if metadata.is_file() {
-                check_permissions(&metadata, &path, report);
-                match listed {
-                    Some(file) => self.check_file(&path, file, report),
-                    None => report.add(Kind::Unreadable, &path, ""),
+                FileType::RegularFile => {
+                    check_permissions(&stat, &path, report);
+                    match listed {
+                        Some(file) => self.check_file(&path, file, report),
+                        None => report.add(Kind::Unreadable, &path, ""),
+                    }
                 }
-            } else {
-                report.add(Kind::SpecialFile, &path, "");
+                _ => report.add(Kind::SpecialFile, &path, ""),
             }
         }
         if !self.is_script(&directory.path) {
@@ -213,10 +217,16 @@ impl Checker {
         self.site.precompressed && codings.any(|coding| name.ends_with(coding.suffix().as_bytes()))
     }
 
-    fn check_link(&self, path: &[u8], listed: Option<Listed>, report: &mut Report) {
-        let full = full_path(&self.path, path);
-        let target = fs::read_link(&full).unwrap_or_default();
-        let detail = [b"-> ", target.as_os_str().as_bytes()].concat();
+    fn check_link(
+        &self,
+        directory: &Directory,
+        name: &[u8],
+        listed: Option<Listed>,
+        report: &mut Report,
+    ) {
+        let path = &*directory.join(name);
+        let target = readlinkat(&directory.handle, name, Vec::new()).unwrap_or_default();
+        let detail = [b"-> ", target.to_bytes()].concat();
         if self.symlinks == Symlinks::Deny {
             return report.add(Kind::LinkDenied, path, detail);
         }
@@ -232,19 +242,26 @@ impl Checker {
             return;
         }
         // It is not listed: why?
-        let root = self.path.canonicalize();
-        let kind = match (full.canonicalize(), root) {
+        let full = full_path(&self.path, path).canonicalize();
+        let kind = match (statat(&directory.handle, name, AtFlags::empty()), full) {
             (Err(_), _) => Kind::LinkBroken,
-            (Ok(target), Ok(root)) if !target.starts_with(&root) => {
+            (_, Ok(target)) if !self.is_below(&target) => {
                 if is_system(&target) {
                     report.add_system_link(Kind::LinkOut);
                 }
                 Kind::LinkOut
             }
-            (Ok(target), _) if target.is_file() || target.is_dir() => Kind::Unreadable,
+            // The full path is too long.
+            (_, Err(_)) if leads_out => Kind::LinkOut,
+            (Ok(stat), _) if is_file_or_directory(&stat) => Kind::Unreadable,
             _ => Kind::SpecialFile,
         };
         report.add(kind, path, detail);
+    }
+
+    /// Whether a path of the system without links is in the checked directory, as far as that is known.
+    fn is_below(&self, path: &Path) -> bool {
+        self.path.canonicalize().is_ok_and(|root| path.starts_with(root))
     }
 
     /// Index pages: the first one that is a file is the page of the directory.
@@ -318,11 +335,26 @@ fn codings() -> Codings {
     precompressed::preferred_codings(["br", "zstd", "gzip"])
 }
 
+fn file_type(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
+}
+
+fn is_file_or_directory(stat: &Stat) -> bool {
+    matches!(file_type(stat), FileType::RegularFile | FileType::Directory)
+}
+
+/// What cannot be looked at.
+fn add_error(error: &io::Error, path: &[u8], report: &mut Report) {
+    match Errno::from_io_error(error) {
+        Some(Errno::NAMETOOLONG) => report.add(Kind::PathTooLong, path, ""),
+        _ => report.add(Kind::Unreadable, path, error.to_string()),
+    }
+}
+
 /// A sticky directory protects the files of others in it, such as `/tmp`.
-fn check_permissions(metadata: &fs::Metadata, path: &[u8], report: &mut Report) {
-    let mode = metadata.permissions().mode();
-    let is_sticky = metadata.is_dir() && mode & 0o1000 != 0;
-    if mode & 0o002 != 0 && !is_sticky {
+fn check_permissions(stat: &Stat, path: &[u8], report: &mut Report) {
+    let is_sticky = file_type(stat) == FileType::Directory && stat.st_mode & 0o1000 != 0;
+    if stat.st_mode & 0o002 != 0 && !is_sticky {
         report.add(Kind::WritableByAll, path, "");
     }
 }

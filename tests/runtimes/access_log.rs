@@ -13,7 +13,8 @@ use doorstep::driver::os::Log;
 use doorstep::driver::{AccessLog, Ending, Format, Observer, Record, Timing};
 
 use crate::runtimes::{Runtime, TestServer, config, eventually, front_end};
-use crate::service::{LogEntry, State};
+use crate::service::State;
+use crate::service::state::LogEntry;
 
 on_every_runtime! {
     fn b_107_what_a_client_that_has_reset_did_not_get_is_not_logged_as_sent(runtime: Runtime) {

@@ -47,7 +47,7 @@ on_every_runtime! {
             (b"none", b""),
             ("\u{fc}ml\u{e4}ut.jpg".as_bytes(), &[7; 100_000]),
             (b"not utf-8 \xff\xfe", b"x"),
-            (b"new\nline \"<&>\\", b"y"),
+            (b"new\nline \"<&>", b"y"),
             (&[b'n'; 255], b"long"),
             (b"block", &[1; 512]),
             (b"pieces", &[2; 200_001]),
@@ -100,6 +100,43 @@ on_every_runtime! {
             assert_eq!(of("docs/run.sh").0, 0o755, "{format}");
         }
         assert_eq!(server.state.errors(), Vec::<String>::new());
+    }
+
+    fn names_that_are_paths_on_windows_are_changed_in_zip(runtime: Runtime) {
+        let (root, server) = serve(runtime, |_| {});
+        let names = [r"C:\y.dll", r"a\b_c", r"a_b\c", r"d\e", "d_e", r"x\..\..\evil.bat", r"z\dir/f"];
+        for (n, name) in names.iter().enumerate() {
+            let path = root.path().join(r"D:\docs").join(name);
+            fs::create_dir_all(path.parent().expect("it has one")).expect("the root is ours");
+            fs::write(path, [n as u8]).expect("it can be written");
+        }
+        let files = |format| {
+            let mut members = get(&server, &format!("/D:%5Cdocs/?archive={format}"), format);
+            members.retain(|name, _| !name.ends_with(b"/"));
+            members
+        };
+        for format in ["tar", "tar.gz"] {
+            let expected = names.map(|name| format!(r"D:\docs/{name}").into_bytes());
+            assert!(files(format).into_keys().eq(expected), "{format}");
+        }
+        let mut members = files("zip");
+        let report = members.remove(&b"D__docs-LEFT-OUT.txt"[..]).expect("it is there");
+        let found = members.iter().map(|(name, member)| (text(name), member.content[0]));
+        let expected = [
+            ("C__y.dll", 0), ("a_b_c", 1), ("d_e", 4), ("x_.._.._evil.bat", 5), ("z_dir/f", 6),
+        ];
+        assert!(found.eq(expected.map(|(name, n)| (format!("D__docs/{name}"), n))));
+        let report = text(&report.content);
+        for line in [
+            r"This archive is not complete.",
+            r"D:\docs: its name in this archive is D__docs",
+            r"D:\docs/x\..\..\evil.bat: its name in this archive is x_.._.._evil.bat",
+            r"D:\docs/a_b\c: its name in a zip archive would be that of another one, with _ in place of \",
+            r"D:\docs/d\e: its name in a zip archive would be that of another one, with _ in place of \",
+        ] {
+            assert!(report.lines().any(|other| other == line), "{report}");
+        }
+        assert_eq!(report.matches("would be that").count(), 2, "{report}");
     }
 
     fn the_same_tree_is_the_same_archive_in_the_order_of_its_names(runtime: Runtime) {

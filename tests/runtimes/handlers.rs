@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use doorstep::core::http1::{ErrorPages, date};
 
 use crate::runtimes::{Runtime, ShippedRuntime, config, eventually, front_end, with};
-use crate::service::{LogEntry, State};
+use crate::service::State;
+use crate::service::state::LogEntry;
 use crate::support::client::Client;
 
 on_every_runtime! {

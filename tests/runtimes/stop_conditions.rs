@@ -171,6 +171,29 @@ on_every_runtime! {
         server.wait_until_stopped();
     }
 
+    fn without_uploads_a_put_takes_no_place_and_is_not_cut(runtime: ShippedRuntime) {
+        let root = root();
+        let (server, conditions) = runtime.start_watched(State::files(root.path()), |shutdown| {
+            StopConditions::new(shutdown).with_count(NonZeroU64::MIN).without_uploads()
+        });
+        let mut first = server.client();
+        first.send(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+        first.peek(); // it has the place
+        for method in ["PUT", "POST"] {
+            let response = server.client().request(method, "/a.txt", &["Content-Length: 0"]);
+            assert_eq!(response.status, 405, "not 503");
+        }
+        let mut cut = server.client();
+        cut.send(b"POST /a.txt HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\n\r\nab");
+        cut.peek();
+        cut.reset();
+        first.response(false);
+        let report = conditions.report();
+        assert_eq!(report.cut, 0);
+        server.wait_until_stopped();
+        assert!(conditions.report().is_complete());
+    }
+
     fn a_handler_makes_its_responses_downloads(runtime: ShippedRuntime) {
         let two = NonZeroU64::new(2).expect("not zero");
         let (server, conditions) = runtime.start_watched_handler(

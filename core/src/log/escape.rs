@@ -58,7 +58,15 @@ pub(super) fn escape_with(
 /// Whether a character changes how others are shown, or where: controls (category Cc), format
 /// characters (Cf, which includes the bidirectional controls), and separators of lines and
 /// paragraphs (Zl, Zp). Unicode 16.
-pub(crate) fn is_control_or_format(c: char) -> bool {
+///
+/// ```
+/// use doorstep_core::log::is_control_or_format;
+///
+/// assert!(is_control_or_format('\n') && is_control_or_format('\u{202e}'));
+/// assert!(!is_control_or_format('\u{fc}'));
+/// ```
+#[must_use]
+pub fn is_control_or_format(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control();
     }

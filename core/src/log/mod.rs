@@ -35,8 +35,7 @@ use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 
 #[cfg(feature = "site")]
-pub(crate) use escape::is_control_or_format;
-pub use escape::{escape, escape_controls};
+pub use escape::{escape, escape_controls, is_control_or_format};
 pub use format::{Format, Level};
 pub use local_time::LocalTime;
 pub use python::{write, write_client_message, write_colored, write_server_message};

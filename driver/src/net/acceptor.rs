@@ -13,10 +13,10 @@ use std::collections::VecDeque;
 use std::io::{self, PipeReader, PipeWriter};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -34,7 +34,7 @@ const HANDSHAKE_WAIT: Duration = Duration::from_millis(1);
 ///
 /// [`BindOptions::reuse_port`]: super::BindOptions::reuse_port
 const SHARED_HANDSHAKE_WAIT: Duration = Duration::from_millis(250);
-/// How often at least [`Acceptor::stop`] looks for connections that were deferred.
+/// How often at least [`Acceptor::stop`] looks for connections that were deferred, and takes the time.
 const MAX_DEFERRED_POLL: Duration = Duration::from_millis(20);
 
 /// Listeners to accept from.
@@ -68,6 +68,8 @@ pub struct Acceptor {
     /// The listener that is tried first, so that a busy one does not starve another.
     next_listener: AtomicUsize,
     deferral: Deferral,
+    /// The longest time of each wait in [`Acceptor::stop`], in milliseconds.
+    max_stop_wait: AtomicU64,
 }
 
 impl Acceptor {
@@ -118,7 +120,16 @@ impl Acceptor {
             writer: Mutex::new(Some(writer)),
             next_listener: AtomicUsize::new(0),
             deferral: Deferral::default(),
+            max_stop_wait: AtomicU64::new(deferral::MAX_DEFERRAL.as_millis() as u64),
         })
+    }
+
+    /// Bounds each of the two waits of [`Acceptor::stop`], for connections on a shared port and for those
+    /// that have sent nothing. Connections that are waited for no more are reset. The front ends set it to
+    /// an eighth of [`Config::shutdown_grace`](crate::Config::shutdown_grace).
+    pub fn set_max_stop_wait(&self, max: Duration) {
+        let max = u64::try_from(max.as_millis()).unwrap_or(u64::MAX);
+        self.max_stop_wait.store(max, Ordering::Relaxed);
     }
 
     /// The addresses of the TCP listeners, in their order, with the ports that were chosen for port
@@ -186,7 +197,8 @@ impl Acceptor {
     /// Accepts the connections in the backlog, closes the listeners by `shutdown`(2), and wakes all threads that
     /// wait in [`Acceptor::accept`], which return the connections of the backlog first. Takes about
     /// a millisecond. If more than 256 connections arrived in a second, those that have sent nothing are
-    /// not in the backlog: if there are any, they are waited for, until they are a second old at most.
+    /// not in the backlog: if there are any, they are waited for, until they are a second old at most
+    /// ([`Acceptor::set_max_stop_wait`]).
     ///
     /// Closing a listener resets the connections in its backlog, including those that arrive
     /// between the last accept and the close. So, where the system supports it, no TCP handshake
@@ -201,8 +213,14 @@ impl Acceptor {
     /// Listeners that another process shares ([`Listener::with_shared`]) are left as they are, with
     /// their backlogs.
     pub fn stop(&self) {
+        self.stop_with(&|_| {});
+    }
+
+    /// [`Acceptor::stop`], which calls `tick` at least every 20 ms while it waits, with whether new
+    /// connections are refused already.
+    pub(crate) fn stop_with(&self, tick: &dyn Fn(bool)) {
         if !self.stopping.load(Ordering::SeqCst) {
-            self.hand_over();
+            self.hand_over(tick);
         }
         if self.stopping.swap(true, Ordering::SeqCst) {
             return;
@@ -219,7 +237,7 @@ impl Acceptor {
             self.drain_backlog();
         }
         if has_deferred && refused {
-            self.wait_for_deferred();
+            self.wait_for_deferred(tick);
         }
         self.stopped.store(true, Ordering::SeqCst);
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -231,23 +249,47 @@ impl Acceptor {
     }
 
     /// Accepts the connections that were not accepted because they have sent nothing.
-    fn wait_for_deferred(&self) {
+    fn wait_for_deferred(&self, tick: &dyn Fn(bool)) {
         let is_left = |listener: &Listener| listener.has_handshakes().unwrap_or(false);
-        let (mut waited, mut wait) = (Duration::ZERO, HANDSHAKE_WAIT);
-        while waited < deferral::MAX_DEFERRAL && self.own_listeners().any(is_left) {
-            thread::sleep(wait);
+        let begun = Instant::now();
+        let (max, mut wait) = (self.stop_wait(deferral::MAX_DEFERRAL), HANDSHAKE_WAIT);
+        while self.own_listeners().any(is_left) {
+            let left = max.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                break;
+            }
+            tick(true);
+            thread::sleep(wait.min(left));
             self.drain_backlog();
-            waited += wait;
             wait = (2 * wait).min(MAX_DEFERRED_POLL);
         }
+        tick(true);
     }
 
     /// On ports that are shared: lets the connections that have begun arrive and be accepted.
-    fn hand_over(&self) {
-        if self.on_shared_ports().count() > 0 {
-            self.on_shared_ports().for_each(reuse_port::redirect);
-            thread::sleep(SHARED_HANDSHAKE_WAIT);
+    fn hand_over(&self, tick: &dyn Fn(bool)) {
+        if self.on_shared_ports().count() == 0 {
+            return;
         }
+        self.on_shared_ports().for_each(reuse_port::redirect);
+        let (begun, max) = (Instant::now(), self.stop_wait(SHARED_HANDSHAKE_WAIT));
+        loop {
+            tick(false);
+            match max.saturating_sub(begun.elapsed()) {
+                Duration::ZERO => return,
+                left => thread::sleep(left.min(MAX_DEFERRED_POLL)),
+            }
+        }
+    }
+
+    /// Defers connections from now on.
+    #[cfg(all(test, target_os = "linux", not(feature = "portable")))]
+    pub(crate) fn force_deferral(&self) {
+        assert!(self.deferral.force(&self.listeners));
+    }
+
+    fn stop_wait(&self, wait: Duration) -> Duration {
+        wait.min(Duration::from_millis(self.max_stop_wait.load(Ordering::Relaxed)))
     }
 
     fn on_shared_ports(&self) -> impl Iterator<Item = &Listener> {
@@ -435,7 +477,7 @@ mod tests {
     #[cfg(all(target_os = "linux", not(feature = "portable")))]
     fn b_282_a_stop_returns_the_connections_that_were_deferred() {
         for acceptor in acceptors() {
-            assert!(acceptor.deferral.force(&acceptor.listeners));
+            acceptor.force_deferral();
             let connect =
                 |n: usize| TcpStream::connect(acceptor.addresses[n % acceptor.addresses.len()]);
             let mut clients: Vec<_> = (0..20).map(|n| connect(n).unwrap()).collect();
@@ -447,6 +489,25 @@ mod tests {
             }
             for client in &mut clients {
                 client.read_exact(&mut [0]).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", not(feature = "portable")))]
+    fn b_282_the_wait_for_deferred_connections_has_a_bound_and_takes_the_time() {
+        for (max, accepted) in [(Duration::MAX, 1), (Duration::ZERO, 0)] {
+            for acceptor in acceptors() {
+                acceptor.force_deferral();
+                acceptor.set_max_stop_wait(max);
+                let _silent = TcpStream::connect(acceptor.addresses[0]).unwrap();
+                let ticks = AtomicUsize::new(0);
+                acceptor.stop_with(&|refuses_new| {
+                    assert!(refuses_new);
+                    ticks.fetch_add(1, Ordering::Relaxed);
+                });
+                assert_eq!(acceptor.backlog_len(), accepted);
+                assert_eq!(ticks.into_inner() > 1, accepted == 1);
             }
         }
     }

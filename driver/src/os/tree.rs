@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use doorstep_core::site::listing::Kind;
 use doorstep_core::site::{Site, Stat};
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, OFlags, statat};
+use rustix::io::Errno;
 
 use super::list::{Candidate, for_each_name, is_never_listed, own_uid};
 use super::opened::{Opened, to_io_error};
@@ -34,6 +35,18 @@ impl RootDir {
     /// Opens the directory at `path` for [`RootDir::entry`].
     pub(crate) fn open_to_search(&self, path: &[u8]) -> io::Result<OwnedFd> {
         self.resolve(path, TRAVERSE_FLAGS).map_err(to_io_error)
+    }
+
+    /// Whether `directory` has an entry `name`, of any kind.
+    ///
+    /// # Errors
+    /// Returns an error if the file system fails.
+    pub(crate) fn has_entry(directory: &OwnedFd, name: &[u8]) -> io::Result<bool> {
+        match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(to_io_error(error)),
+        }
     }
 
     /// Calls `visit` with each name in `directory` that may be one of a file, a directory or a link.

@@ -14,13 +14,15 @@
 //!   was cut. Any other 206 is not counted. Listings, redirects, 304, error pages and responses to `HEAD` are none. Another handler makes its response a
 //!   download by [`ExchangeView::begin_transfer`].
 //! - An upload is a `PUT` or `POST` with a response of 2xx, or of 303, which reports success to an HTML
-//!   form (RFC 9110 §15.4.4).
+//!   form (RFC 9110 §15.4.4). One that is refused as 405 or 501 is none, also if it was cut. A handler that
+//!   takes no uploads is watched [without them](StopConditions::without_uploads).
 //!
 //! **The count is never exceeded**, however many clients come at once: a transfer reserves its place when
 //! it begins. It gives the place back if it is cut, or if an upload is refused. While all places are taken,
 //! other transfers get 503 with `Retry-After` ([`RETRY_AFTER`]); once the count is reached, 503 without
 //! it. Listings are served all the while. When the count is reached, and no response with a part of a file
-//! is in progress, the server is stopped ([`ShutdownHandle::stop`]).
+//! is in progress, the server is stopped, on a thread that is started for it, since the response may have
+//! ended on an event loop ([`ShutdownHandle::stop_on_thread`]).
 //!
 //! **A transfer that was cut** is made good by a later one of the same client (IP address) and the same
 //! path that is completed ([`TransferReport::cut`]). Whether a client has received what is in the buffers
@@ -52,6 +54,7 @@ mod watched_request;
 
 use std::io;
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -81,6 +84,8 @@ pub struct StopConditions {
 struct Shared {
     shutdown: ShutdownHandle,
     tally: Mutex<Tally>,
+    /// Whether `PUT` and `POST` are transfers.
+    uploads: AtomicBool,
     /// Notified when no request is in progress any more, and when the count is reached.
     changed: Event,
 }
@@ -144,13 +149,23 @@ impl StopConditions {
     #[must_use]
     pub fn new(shutdown: ShutdownHandle) -> Self {
         let tally = Mutex::new(Tally::new(Instant::now()));
-        Self { shared: Arc::new(Shared { shutdown, tally, changed: Event::new() }) }
+        let uploads = AtomicBool::new(true);
+        Self { shared: Arc::new(Shared { shutdown, tally, uploads, changed: Event::new() }) }
     }
 
     /// Stops the server when `count` transfers were completed.
     #[must_use]
     pub fn with_count(self, count: NonZeroU64) -> Self {
         self.shared.lock().set_count(count);
+        self
+    }
+
+    /// No `PUT` or `POST` is a transfer: for a handler that takes no uploads, such as
+    /// [`Files`](crate::Files) without `with_upload`. Such requests take no place then, and are not counted
+    /// if they are cut.
+    #[must_use]
+    pub fn without_uploads(self) -> Self {
+        self.shared.uploads.store(false, Ordering::Relaxed);
         self
     }
 

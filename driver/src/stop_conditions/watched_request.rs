@@ -2,6 +2,7 @@
 //! was sent.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
@@ -13,6 +14,9 @@ use crate::exchange::ExchangeState;
 
 /// The status of an upload whose body did not arrive in time.
 const REQUEST_TIMEOUT: u16 = 408;
+/// Those of a request that is no upload for its handler.
+const METHOD_NOT_ALLOWED: u16 = 405;
+const NOT_IMPLEMENTED: u16 = 501;
 
 /// A request, and the transfer that it may be. Dropped before it has ended, it was cut.
 #[derive(Debug)]
@@ -36,7 +40,8 @@ impl WatchedRequest {
 
     /// Takes a place for an upload, if the request is one.
     pub(super) fn begin_upload(&mut self, method: &[u8]) -> Result<(), TransferRefused> {
-        if !matches!(method, b"PUT" | b"POST") {
+        let takes_uploads = self.shared.uploads.load(Ordering::Relaxed);
+        if !takes_uploads || !matches!(method, b"PUT" | b"POST") {
             return Ok(());
         }
         self.is_upload = true;
@@ -80,6 +85,9 @@ impl WatchedRequest {
     pub(crate) fn end(mut self, status: u16, ending: Ending) {
         let is_success = matches!(status, 200..=299 | 303);
         self.end_transfer(match (ending, self.is_upload) {
+            (_, true) if matches!(status, METHOD_NOT_ALLOWED | NOT_IMPLEMENTED) => {
+                TransferEnd::Refused
+            }
             (Ending::Complete, true) if status == REQUEST_TIMEOUT => TransferEnd::Cut,
             (Ending::Complete, true) if !is_success => TransferEnd::Refused,
             (Ending::Complete, _) => TransferEnd::Complete,
@@ -91,8 +99,9 @@ impl WatchedRequest {
         let Some(transfer) = self.transfer.take() else { return };
         let stops = self.shared.lock().end_transfer(transfer, end, self.key);
         if stops {
-            self.shared.shutdown.stop(); // without the lock
-            self.shared.changed.notify(usize::MAX);
+            // This may be an event loop, and a stop may wait.
+            let shared = self.shared.clone();
+            self.shared.shutdown.stop_on_thread(move || _ = shared.changed.notify(usize::MAX));
         }
     }
 }

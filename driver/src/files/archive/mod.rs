@@ -22,6 +22,7 @@ mod tar;
 mod walk;
 mod zip;
 mod zip_index;
+mod zip_names;
 
 pub(super) use job::ArchiveJob;
 

@@ -6,8 +6,10 @@
 use std::borrow::Cow;
 use std::io;
 
+use doorstep_core::log::is_control_or_format;
 use doorstep_core::site::archive::top_directory;
 
+use super::zip_names::MAX_CHANGED;
 use super::{Abort, member_name};
 use crate::os::{self, ErrorClass};
 
@@ -31,6 +33,12 @@ pub(super) enum LeftOut {
     Unread(u64, io::Error),
     /// It could not be opened or read.
     Failed(io::Error),
+    /// It is there by this name: its own is a path on Windows ([`portable`](super::zip_names::portable)).
+    Renamed(Vec<u8>),
+    /// As `Renamed`, but there is another one of that name.
+    NameTaken,
+    /// As `Renamed`, beyond [`MAX_CHANGED`].
+    TooManyRenamed,
 }
 
 /// All that is not in an archive.
@@ -38,6 +46,8 @@ pub(super) enum LeftOut {
 pub(super) struct Problems {
     /// The directory that is archived.
     directory: Vec<u8>,
+    /// Whether something was left out, and not only renamed.
+    is_incomplete: bool,
     report: String,
     /// How many are not in `report`, since it is full.
     more: u64,
@@ -78,13 +88,24 @@ impl LeftOut {
                 ErrorClass::Denied => "no permission to read it".into(),
                 _ => "it could not be read".into(),
             },
+            Self::Renamed(name) => {
+                format!("its name in this archive is {}", printable(name)).into()
+            }
+            Self::NameTaken => {
+                "its name in a zip archive would be that of another one, with _ in place of \\"
+                    .into()
+            }
+            Self::TooManyRenamed => {
+                format!("its name contains \\ or a drive, and {MAX_CHANGED} names were changed")
+                    .into()
+            }
         }
     }
 
     /// The text for the log; `None` if it is as it should be.
     fn log_message(&self) -> Option<Cow<'static, str>> {
         match self {
-            Self::Loop | Self::AllButIndexPage => None,
+            Self::Loop | Self::AllButIndexPage | Self::Renamed(_) => None,
             Self::Failed(error) | Self::Unread(_, error) => Some(os::describe_error(error).into()),
             _ => Some(self.explain()),
         }
@@ -95,11 +116,13 @@ impl Problems {
     /// For an archive of `directory`.
     pub(super) fn new(directory: &[u8]) -> Self {
         let (report, log) = Default::default();
-        Self { directory: directory.to_vec(), report, more: 0, denied: 0, logged: 0, log }
+        let (directory, is_incomplete) = (directory.to_vec(), false);
+        Self { directory, is_incomplete, report, more: 0, denied: 0, logged: 0, log }
     }
 
-    /// `path` is left out, or part of it.
+    /// `path` is left out, or part of it, or its name was changed.
     pub(super) fn add(&mut self, path: &[u8], why: &LeftOut) {
+        self.is_incomplete |= !matches!(why, LeftOut::Renamed(_));
         let name = printable(&member_name(&self.directory, path));
         let line = format!("{name}: {}\n", why.explain());
         if self.report.len() + line.len() <= MAX_REPORT {
@@ -114,6 +137,7 @@ impl Problems {
 
     /// This process may not read `path`, so that the client must not know the name.
     pub(super) fn add_denied(&mut self, path: &[u8]) {
+        self.is_incomplete = true;
         self.denied += 1;
         let name = printable(&member_name(&self.directory, path));
         self.log(&name, "permission denied");
@@ -132,12 +156,17 @@ impl Problems {
         [top_directory(&self.directory), b"-LEFT-OUT.txt"].concat()
     }
 
-    /// The content of the last entry; `None` if the archive is complete.
+    /// The content of the last entry; `None` if the archive is complete, with all names.
     pub(super) fn report(&self) -> Option<String> {
         if self.report.is_empty() && self.denied == 0 {
             return None;
         }
-        let mut text = String::from("This archive is not complete.\n\n");
+        let mut text = String::from(match self.is_incomplete {
+            true => "This archive is not complete.\n\n",
+            false => {
+                "This archive is complete. Names that Windows takes for paths were changed.\n\n"
+            }
+        });
         text.push_str(&self.report);
         for (count, what) in [
             (self.more, "more of these"),
@@ -158,10 +187,10 @@ impl Problems {
     }
 }
 
-/// A name as one line of text.
+/// A name as one line of text, in which no character changes how others are shown.
 fn printable(name: &[u8]) -> String {
     let name = String::from_utf8_lossy(name);
-    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    name.chars().map(|c| if is_control_or_format(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -194,6 +223,22 @@ mod tests {
              docs/x\u{fffd}y: /dev/sda1 is broken"
         );
         assert_eq!(problems.report_name(), b"docs-LEFT-OUT.txt");
+    }
+
+    #[test]
+    fn a_changed_name_is_reported_and_no_name_passes_for_another() {
+        let mut problems = Problems::new(b"docs");
+        problems.add(b"docs/a\\\xe2\x80\xaeb", &LeftOut::Renamed("a_\u{202e}b".into()));
+        let report = problems.report().unwrap();
+        assert_eq!(
+            report,
+            "This archive is complete. Names that Windows takes for paths were changed.\n\n\
+             docs/a\\\u{fffd}b: its name in this archive is a_\u{fffd}b\n"
+        );
+        assert_eq!(problems.log_line(), None);
+        problems.add(b"docs/c", &LeftOut::NameTaken);
+        assert!(problems.report().unwrap().starts_with("This archive is not complete.\n\n"));
+        assert!(problems.log_line().is_some());
     }
 
     #[test]

@@ -1,18 +1,20 @@
 //! The bytes of an archive, piece by piece.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::mem;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use doorstep_core::site::archive::{ArchiveFormat, is_compressed};
+use doorstep_core::site::archive::{ArchiveFormat, is_compressed, top_directory};
 use doorstep_core::site::{Site, Stat};
 
 use super::problems::{LeftOut, Problems};
 use super::tar::TarWriter;
 use super::walk::{Item, Surroundings, Walk};
 use super::zip::ZipWriter;
+use super::zip_names::portable;
 use super::{Abort, EXECUTABLE, Member, READABLE, member_name};
 use crate::net::Disconnect;
 use crate::os::{self, RootDir};
@@ -71,7 +73,12 @@ impl Producer {
     /// # Errors
     /// Returns an error if there is no such directory, or if it cannot be read.
     pub(super) fn open(root: Arc<RootDir>, path: &[u8], format: ArchiveFormat) -> io::Result<Self> {
-        let (walk, top) = Walk::new(root, path)?;
+        let is_zip = format == ArchiveFormat::Zip;
+        let (walk, top) = Walk::new(root, path, is_zip)?;
+        let mut problems = Problems::new(path);
+        if let (true, Cow::Owned(name)) = (is_zip, portable(top_directory(path))) {
+            problems.add(path, &LeftOut::Renamed(name));
+        }
         let writer = match format {
             ArchiveFormat::TarGz => Writer::Tar(TarWriter::new(true)),
             ArchiveFormat::Zip => Writer::Zip(Box::new(ZipWriter::new())),
@@ -81,7 +88,7 @@ impl Producer {
             directory: path.to_vec(),
             walk,
             writer,
-            problems: Problems::new(path),
+            problems,
             file: None,
             entries: 0,
             size: 0,
@@ -196,7 +203,7 @@ impl Producer {
 
     fn add_directory(&mut self, path: &[u8], stat: &Stat, site: &Site) -> Result<(), Abort> {
         self.count(site)?;
-        let name = member_name(&self.directory, path);
+        let name = self.writer.name(member_name(&self.directory, path));
         let member = Member { name: &name, mode: EXECUTABLE, modified: stat.modified };
         match &mut self.writer {
             Writer::Tar(tar) => tar.directory(&member)?,
@@ -233,7 +240,7 @@ impl Producer {
         }
         let is_executable = metadata.permissions().mode() & 0o111 != 0;
         let mode = if is_executable { EXECUTABLE } else { READABLE };
-        let name = member_name(&self.directory, &path);
+        let name = self.writer.name(member_name(&self.directory, &path));
         let member = Member { name: &name, mode, modified: stat.modified };
         match &mut self.writer {
             Writer::Tar(tar) => tar.begin_file(&member, size)?,
@@ -296,7 +303,7 @@ impl Producer {
     /// The last entry, if something is not in the archive.
     fn add_report(&mut self) -> io::Result<()> {
         let Some(report) = self.problems.report() else { return Ok(()) };
-        let name = self.problems.report_name();
+        let name = self.writer.name(self.problems.report_name());
         let member = Member { name: &name, mode: READABLE, modified: self.top.modified };
         let size = report.len() as u64;
         match &mut self.writer {
@@ -315,6 +322,14 @@ impl Producer {
 }
 
 impl Writer {
+    /// The name of a member.
+    fn name(&self, name: Vec<u8>) -> Vec<u8> {
+        match self {
+            Self::Tar(_) => name,
+            Self::Zip(_) => portable(&name).into_owned(),
+        }
+    }
+
     fn buffer(&mut self) -> &mut Vec<u8> {
         match self {
             Self::Tar(tar) => tar.buffer(),

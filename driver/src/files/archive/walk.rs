@@ -9,6 +9,7 @@
 //! At most two descriptors are open at a time, and the names in memory have a bound: those of a
 //! directory are forgotten if the directories below it need the room, and read again.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -20,6 +21,7 @@ use doorstep_core::site::{Site, Stat};
 use super::Abort;
 use super::names::{Batch, MAX_BATCH, Names};
 use super::problems::{LeftOut, Problems};
+use super::zip_names::{ChangedNames, portable};
 use crate::net::Disconnect;
 use crate::os::{Opened, RootDir, TreeEntry};
 
@@ -42,6 +44,8 @@ pub(super) struct Walk {
     levels: Vec<Level>,
     /// The directory of the last level, to look up names in it.
     directory: Option<OwnedFd>,
+    /// For a zip archive: the names that are not the same in it.
+    changed: Option<ChangedNames>,
 }
 
 /// A directory between the top and the current item.
@@ -62,11 +66,12 @@ pub(super) struct Surroundings<'a> {
 }
 
 impl Walk {
-    /// A walk through the directory at `path`, and its metadata.
+    /// A walk through the directory at `path`, for a zip archive or for another one, and the metadata of
+    /// the directory.
     ///
     /// # Errors
     /// Returns an error if there is no such directory, or if it cannot be read.
-    pub(super) fn new(root: Arc<RootDir>, path: &[u8]) -> io::Result<(Self, Stat)> {
+    pub(super) fn new(root: Arc<RootDir>, path: &[u8], is_zip: bool) -> io::Result<(Self, Stat)> {
         let stat = match root.open(path) {
             Opened::Directory(stat) => stat,
             Opened::Denied(error) | Opened::Exhausted(error) | Opened::Failed(error) => {
@@ -75,7 +80,8 @@ impl Walk {
             _ => return Err(io::ErrorKind::NotFound.into()),
         };
         root.open_to_list(path)?;
-        let mut walk = Self { root, item: path.to_vec(), levels: Vec::new(), directory: None };
+        let (levels, changed) = (Vec::new(), is_zip.then(ChangedNames::default));
+        let mut walk = Self { root, item: path.to_vec(), levels, directory: None, changed };
         walk.enter(path.to_vec(), &stat, Names::default());
         Ok((walk, stat))
     }
@@ -130,7 +136,17 @@ impl Walk {
             None => self.root.open_to_search(&level.path)?,
         };
         let entry = self.root.entry(&level.path, &directory, name, around.site);
+        let name_problem = match entry {
+            Ok(TreeEntry::Listed(..)) => self.change_name(&directory)?,
+            _ => None,
+        };
         self.directory = Some(directory);
+        if let Some(problem) = name_problem {
+            around.problems.add(&self.item, &problem);
+            if !matches!(problem, LeftOut::Renamed(_)) {
+                return Ok(None);
+            }
+        }
         match entry? {
             TreeEntry::NotListed => Ok(None),
             TreeEntry::Denied => {
@@ -143,6 +159,21 @@ impl Walk {
             },
             TreeEntry::Listed(Kind::Directory, stat) => self.enter_listed(&stat, around),
         }
+    }
+
+    /// Looks whether the name of the item, which is in `directory`, is another one in the archive, and
+    /// whether it is free there.
+    fn change_name(&mut self, directory: &OwnedFd) -> io::Result<Option<LeftOut>> {
+        let (Some(changed), Some(level)) = (&mut self.changed, self.levels.last()) else {
+            return Ok(None);
+        };
+        let Some(Cow::Owned(name)) = level.last.as_deref().map(portable) else { return Ok(None) };
+        Ok(Some(match RootDir::has_entry(directory, &name)? {
+            true => LeftOut::NameTaken,
+            false if changed.is_full() => LeftOut::TooManyRenamed,
+            false if !changed.take(&level.path, &name) => LeftOut::NameTaken,
+            false => LeftOut::Renamed(name),
+        }))
     }
 
     fn enter_listed(
