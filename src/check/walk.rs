@@ -347,7 +347,7 @@ fn is_file_or_directory(stat: &Stat) -> bool {
 fn add_error(error: &io::Error, path: &[u8], report: &mut Report) {
     match Errno::from_io_error(error) {
         Some(Errno::NAMETOOLONG) => report.add(Kind::PathTooLong, path, ""),
-        _ => report.add(Kind::Unreadable, path, error.to_string()),
+        _ => report.add(Kind::Unreadable, path, describe(error)),
     }
 }
 

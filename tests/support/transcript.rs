@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use doorstep_core::http1::{Reject, status};
+use doorstep_core::http1::{Limits, Reject, status};
 use doorstep_core::page;
 
 /// The second that every Date field in a transcript names.
@@ -201,8 +201,12 @@ fn error_page(head: &[u8], code: &str, fault: Option<Reject>) -> Result<Vec<u8>,
     let code: u16 = code.parse().map_err(|_| "no status line before {page} or {length}")?;
     let reason = words.next().unwrap_or(status::reason(code));
     let mut out = Vec::new();
-    let explain = fault.map_or(status::explain(code), Reject::explain);
-    page::error(&mut out, code, reason.as_bytes(), explain);
+    let mut explain = fault.map_or(status::explain(code), Reject::explain).to_owned();
+    if fault == Some(Reject::BodyTooLarge) {
+        let sentence = explain.trim_end_matches('.');
+        explain = format!("{sentence}: at most {} bytes.", Limits::default().body);
+    }
+    page::error(&mut out, code, reason.as_bytes(), &explain);
     Ok(out)
 }
 
