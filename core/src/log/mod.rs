@@ -34,7 +34,6 @@ use core::fmt;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 
-#[cfg(feature = "site")]
 pub use escape::{escape, escape_controls, is_control_or_format};
 pub use format::{Format, Level};
 pub use local_time::LocalTime;
