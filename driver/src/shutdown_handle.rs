@@ -34,7 +34,7 @@ impl ShutdownHandle {
     /// again has no effect.
     pub fn stop(&self) {
         self.connections.shutdown_elapsed(); // the time begins
-        // Connections are told once no new one can begin, since a client whose connection closes may
+        // Connections are notified once no new one can begin, since a client whose connection closes may
         // connect again.
         self.acceptor.stop_with(
             &|refuses_new| match refuses_new && !self.connections.is_stopping() {

@@ -13,7 +13,7 @@ use crate::sharing::Sharing;
 #[derive(Default)]
 pub(crate) struct StopNotice {
     screen: Screen,
-    /// The transfers that are waited for; `None` if nobody is told.
+    /// The transfers that are waited for; `None` if nothing is printed.
     transfers: Option<Transfers>,
     grace: Duration,
     sharing: Option<Sharing>,

@@ -1,6 +1,6 @@
 //! What the server has done, for the last line: requests, bytes, clients, and how long it took.
 //!
-//! Clients are told apart by their addresses, of which up to [`MAX_CLIENTS`] are remembered; if there are
+//! Clients are distinguished by their addresses, of which up to [`MAX_CLIENTS`] are remembered; if there are
 //! more, the line says so.
 
 use std::collections::HashSet;

@@ -53,7 +53,7 @@ pub(super) struct UnsentRecord {
     pub(super) identity: Identity,
     /// The client, if trusted proxies report it; otherwise it is the connection's peer.
     pub(super) client: Option<SocketAddr>,
-    /// What is told how the response has ended.
+    /// What is notified of how the response has ended.
     pub(super) watched: Option<Box<WatchedRequest>>,
 }
 

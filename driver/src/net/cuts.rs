@@ -50,7 +50,7 @@ pub struct Cut {
 }
 
 impl Cuts {
-    /// Cuts `percent` of all responses, from 0 to 100, chosen by `seed`. Millionths are told apart.
+    /// Cuts `percent` of all responses, from 0 to 100, chosen by `seed`. Differences of a millionth count.
     /// Returns `None` if it is not a percentage.
     #[must_use]
     pub fn new(percent: f64, seed: u64) -> Option<Self> {

@@ -26,7 +26,7 @@ pub struct UploadSettings {
     pub directory: Vec<u8>,
     /// Whether an upload may replace a file. Default: false.
     pub overwrite: bool,
-    /// Whether a file is written to the disk (`fsync`) before the client is told that it was stored.
+    /// Whether a file is written to the disk (`fsync`) before the response says that it was stored.
     /// Default: true.
     pub sync: bool,
     /// The space that is left free on the file system, in bytes: 507 beyond it. Default: 128 MiB.
