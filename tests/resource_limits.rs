@@ -270,18 +270,24 @@ fn a_lack_of_descriptors_is_logged_once_and_is_temporary() {
         assert_eq!(server.get("/a.txt").status, 200);
         limit("16");
         // In the middle of a head no connection is idle, so none is evicted.
-        let slow: Vec<_> = (0..30)
-            .map(|_| {
-                let mut client = server.client();
-                client.send(b"GET /a.txt HTTP/1.1\r\n");
-                client
+        let connect = |server: &mut Server| {
+            server.try_client().unwrap_or_else(|_| {
+                let stderr = text(&server.end("CONT").stderr);
+                unreachable!("{runtime}: the server has ended: {stderr}")
             })
-            .collect();
+        };
+        let mut slow = Vec::new();
+        for _ in 0..30 {
+            let mut client = connect(&mut server);
+            client.send(b"GET /a.txt HTTP/1.1\r\n");
+            slow.push(client);
+        }
         thread::sleep(Duration::from_secs(1));
         limit("256");
         let served = (0..500).any(|_| {
             thread::sleep(Duration::from_millis(20));
-            server.get("/a.txt").body == b"hello\n"
+            let response = connect(&mut server).request("GET", "/a.txt", &["Connection: close"]);
+            response.body == b"hello\n"
         });
         assert!(served, "{runtime}");
         drop(slow);

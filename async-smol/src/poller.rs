@@ -47,6 +47,8 @@ pub(crate) struct Poller(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     epoll: OwnedFd,
+    /// For the first [`Poller::drive`]: a server has its descriptors before it reports its start.
+    spare: Mutex<Option<OwnedFd>>,
     sources: Mutex<Sources>,
     batch: Mutex<Batch>,
 }
@@ -63,7 +65,9 @@ impl Poller {
     /// Returns an error if this process may have no more descriptors.
     pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        Ok(Self(Arc::new(Shared { epoll, sources: Mutex::default(), batch: Mutex::default() })))
+        let spare = Mutex::new(Some(epoll.try_clone()?));
+        let (sources, batch) = (Mutex::default(), Mutex::default());
+        Ok(Self(Arc::new(Shared { epoll, spare, sources, batch })))
     }
 
     /// Watches a connection; `None` if it is in memory, and never has to be waited for.
@@ -98,7 +102,8 @@ impl Poller {
     /// # Errors
     /// Returns the error of the system.
     pub(crate) async fn drive<T>(&self) -> io::Result<T> {
-        let epoll = Async::new_nonblocking(self.0.epoll.try_clone()?)?;
+        let spare = lock(&self.0.spare).take();
+        let epoll = Async::new_nonblocking(spare.map_or_else(|| self.0.epoll.try_clone(), Ok)?)?;
         loop {
             epoll.readable().await?;
             self.wait(Some(&NO_TIME))?;

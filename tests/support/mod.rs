@@ -129,6 +129,12 @@ impl Server {
         Client::connect(self.port)
     }
 
+    /// A new connection, to a server that may have ended.
+    #[allow(dead_code, reason = "few tests expect that")]
+    pub(crate) fn try_client(&self) -> std::io::Result<Client> {
+        Client::try_connect(self.port)
+    }
+
     /// One request on a connection of its own, sent as `GET target` with `Connection: close`.
     pub(crate) fn get(&self, target: &str) -> Response {
         self.client().request("GET", target, &["Connection: close"])

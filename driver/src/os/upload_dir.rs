@@ -232,11 +232,15 @@ impl TemporaryFile {
     /// Gives it the name if nothing has it: otherwise `EXIST`.
     fn link(&mut self, name: &str) -> rustix::io::Result<()> {
         let handle = &*self.directory.handle;
-        let Some(temporary) = &self.name else { return self.link_unnamed(name) };
+        let Some(temporary) = self.name.as_deref() else { return self.link_unnamed(name) };
         match rename_to_free(handle, temporary, name) {
             Err(Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP) => {
-                linkat(handle, &**temporary, handle, name, AtFlags::empty())?;
-                Ok(()) // the temporary name is removed when this is dropped
+                linkat(handle, temporary, handle, name, AtFlags::empty())?;
+                // Now, since it changes the file's metadata; if it fails, once more when this is dropped.
+                if unlinkat(handle, temporary, AtFlags::empty()).is_ok() {
+                    self.name = None;
+                }
+                Ok(())
             }
             renamed => {
                 renamed?;
