@@ -47,10 +47,19 @@ pub(crate) struct Poller(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     epoll: OwnedFd,
-    /// For the first [`Poller::drive`]: a server has its descriptors before it reports its start.
-    spare: Mutex<Option<OwnedFd>>,
+    /// A server has its descriptors before it reports its start, and uses this one after it.
+    spare: Mutex<Option<Spare>>,
     sources: Mutex<Sources>,
     batch: Mutex<Batch>,
+}
+
+/// A descriptor for the first wait.
+#[derive(Debug)]
+enum Spare {
+    /// For [`block_on`].
+    Event(OwnedFd),
+    /// The same epoll instance, for [`Poller::drive`], where the system has no events.
+    Epoll(OwnedFd),
 }
 
 /// What has happened, by key, and is not dispatched yet. The memory is kept.
@@ -65,7 +74,11 @@ impl Poller {
     /// Returns an error if this process may have no more descriptors.
     pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        let spare = Mutex::new(Some(epoll.try_clone()?));
+        let spare = match new_event()? {
+            Some(event) => Spare::Event(event),
+            None => Spare::Epoll(epoll.try_clone()?),
+        };
+        let spare = Mutex::new(Some(spare));
         let (sources, batch) = (Mutex::default(), Mutex::default());
         Ok(Self(Arc::new(Shared { epoll, spare, sources, batch })))
     }
@@ -103,11 +116,28 @@ impl Poller {
     /// Returns the error of the system.
     pub(crate) async fn drive<T>(&self) -> io::Result<T> {
         let spare = lock(&self.0.spare).take();
-        let epoll = Async::new_nonblocking(spare.map_or_else(|| self.0.epoll.try_clone(), Ok)?)?;
+        let epoll = match spare {
+            Some(Spare::Epoll(epoll)) => epoll,
+            Some(Spare::Event(_)) | None => self.0.epoll.try_clone()?,
+        };
+        let epoll = Async::new_nonblocking(epoll)?;
         loop {
             epoll.readable().await?;
             self.wait(Some(&NO_TIME))?;
             self.wake();
+        }
+    }
+
+    /// An event that wakes the thread that waits; `None` if the system has none.
+    fn event(&self) -> io::Result<Option<OwnedFd>> {
+        let mut spare = lock(&self.0.spare);
+        match spare.take() {
+            Some(Spare::Event(event)) => Ok(Some(event)),
+            Some(epoll) => {
+                *spare = Some(epoll);
+                Ok(None)
+            }
+            None => new_event(),
         }
     }
 
@@ -342,14 +372,10 @@ impl Sources {
 /// # Errors
 /// Returns the error of the system.
 pub(crate) fn block_on<T>(poller: &Poller, future: impl Future<Output = T>) -> io::Result<T> {
-    let event = match eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK) {
-        Ok(event) => event,
-        // A sandbox may not know the call. async-io wakes its threads by others.
-        Err(Errno::NOSYS | Errno::PERM) => {
-            let done = async { Ok(future.await) };
-            return async_io::block_on(future::or(done, poller.drive()));
-        }
-        Err(error) => return Err(error.into()),
+    let Some(event) = poller.event()? else {
+        // async-io wakes its threads by something else.
+        let done = async { Ok(future.await) };
+        return async_io::block_on(future::or(done, poller.drive()));
     };
     let thread = Arc::new(SleepingThread {
         woken: AtomicBool::new(true),
@@ -376,6 +402,15 @@ pub(crate) fn block_on<T>(poller: &Poller, future: impl Future<Output = T>) -> i
         thread.sleeps.store(false, Ordering::SeqCst); // before this thread wakes its own tasks
         waited?;
         poller.wake();
+    }
+}
+
+/// An event; `None` if the system has none: a sandbox may not know the call.
+fn new_event() -> io::Result<Option<OwnedFd>> {
+    match eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK) {
+        Ok(event) => Ok(Some(event)),
+        Err(Errno::NOSYS | Errno::PERM) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
