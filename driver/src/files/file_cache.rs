@@ -32,12 +32,10 @@
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
-use doorstep_core::site::listing::Entry;
 use doorstep_core::site::{PreparedFile, Site, Stat, Variant};
 
 use super::generations::{Generations, Weighed, Weight};
@@ -268,19 +266,6 @@ impl FileCache {
             self.insert(Arc::new(CachedFile { name, content, stat, revision, prepared }));
         }
         content
-    }
-
-    /// Lists a directory as [`Root::list`] does. Listings are not cached.
-    ///
-    /// # Errors
-    /// Returns the same errors as [`Root::list`].
-    pub fn list(
-        &self,
-        path: &[u8],
-        site: &Site,
-        visit: impl FnMut(Entry<&[u8]>) -> io::Result<()>,
-    ) -> io::Result<()> {
-        self.root.list(path, site, visit)
     }
 
     /// Marks `path` as requested, and returns whether it was before.
