@@ -90,9 +90,10 @@ fn naive(input: &[u8]) -> Option<(Option<(SocketAddr, SocketAddr)>, usize)> {
 
 /// The lines of a header that a client has sent, and what trusted proxies have appended.
 fn claims(name: &str, input: &[u8], appended: &str) {
+    let others = 2; // `Host`, and the line that is appended
     let mut lines: Vec<Vec<u8>> = input
         .split(|&b| b == b'\n')
-        .take(100)
+        .take(usize::from(Limits::MAX_HEADERS) - others)
         .map(|line| {
             line.iter().copied().filter(|&b| b == b'\t' || b >= b' ' && b != 0x7f).collect()
         })
@@ -113,7 +114,7 @@ fn find(name: &str, lines: &[Vec<u8>]) -> Result<Client, Error> {
     }
     request.extend_from_slice(b"\r\n");
     let mut limits = Limits::default();
-    (limits.head, limits.header_line, limits.header_count) = (1 << 20, 1 << 20, u8::MAX);
+    (limits.head, limits.header_line) = (1 << 20, 1 << 20);
     let mut connection = Connection::new(limits);
     let Ok((_, Event::Request(head))) = connection.advance(&request) else {
         panic!("{}", request.escape_ascii())
