@@ -148,6 +148,77 @@ fn a_superseded_part_holds_neither_a_descriptor_nor_space() {
     }
 }
 
+/// A server of a file system of 1 MiB.
+#[cfg(target_os = "linux")]
+fn serve_small_disk(root: &TempDir, runtime: &str) -> Server {
+    let options = ["--upload", "--upload-min-free", "0", "-d"];
+    let inner = doorstep(&[&[runtime, "0", "-b", "127.0.0.1"], &options[..]].concat());
+    let script = "mount -t tmpfs -o size=1m tmpfs \"$1\" && shift && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", script, "sh"]).arg(root.path());
+    command.arg(inner.get_program()).args(inner.get_args()).arg(root.path());
+    Server::start(&mut command)
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn interrupted_uploads_are_given_up_for_one_that_needs_their_space() {
+    if !Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|done| done.success()) {
+        println!("not tested: no file systems can be mounted here");
+        return;
+    }
+    let send = |server: &Server, head: &str, body: &[u8]| {
+        let mut client = server.client();
+        client.send(format!("{head}\r\n\r\n").as_bytes());
+        client.send(body);
+        client
+    };
+    // Of 900 KiB, 500 KiB come. So 524 KiB are left of 1 MiB.
+    let interrupt = |server: &Server| {
+        let head = "PUT /part HTTP/1.1\r\nHost: a\r\nContent-Length: 921600";
+        let mut client = send(server, head, &[b'x'; 500 << 10]);
+        client.shutdown_write();
+        assert_eq!(client.response(false).status, 400);
+        assert_eq!(open_parts(server), 1);
+    };
+    let content = vec![b'y'; 800 << 10]; // 0xc8000 bytes
+    let chunked = [b"c8000\r\n", &content[..], b"\r\n0\r\n\r\n"].concat();
+    let part = b"--b\r\nContent-Disposition: form-data; name=f; filename=new\r\n\r\n";
+    let form = [&part[..], &content, b"\r\n--b--\r\n"].concat();
+    for runtime in RUNTIMES {
+        for (head, body) in [
+            ("PUT /new HTTP/1.1\r\nHost: a\r\nContent-Length: 819200".into(), &content),
+            ("PUT /new HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked".into(), &chunked),
+            (
+                format!(
+                    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\
+                     Content-Type: multipart/form-data; boundary=b",
+                    form.len()
+                ),
+                &form,
+            ),
+        ] {
+            let root = root();
+            let server = serve_small_disk(&root, runtime);
+            interrupt(&server);
+            assert_eq!(send(&server, &head, body).response(false).status, 201, "{head}");
+            assert_eq!(open_parts(&server), 0);
+            assert!(server.get("/new").body == content);
+        }
+        let root = root();
+        let server = serve_small_disk(&root, runtime);
+        interrupt(&server);
+        // More than there would be without the part: it stays, and can be continued.
+        let head = "PUT /new HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577";
+        assert_eq!(send(&server, head, b"").response(false).status, 507);
+        assert_eq!(open_parts(&server), 1);
+        let head = "PUT /part HTTP/1.1\r\nHost: a\r\nContent-Length: 409600\r\n\
+                    Content-Range: bytes 512000-921599/921600";
+        assert_eq!(send(&server, head, &[b'x'; 400 << 10]).response(false).status, 201);
+        assert!(server.get("/part").body == [b'x'; 900 << 10]);
+    }
+}
+
 #[test]
 fn existing_files_are_replaced_with_overwrite() {
     let (root, files) = (root(), files());

@@ -13,7 +13,7 @@ use doorstep_core::site::{Site, Stat, cors};
 
 use super::Uploads;
 use super::form::Form;
-use super::interrupted::Owner;
+use super::interrupted::{GivenUp, Owner};
 use super::job::{Receiver, UploadJob};
 use super::put::{ClaimedDigests, Put};
 use super::respond;
@@ -156,8 +156,8 @@ impl Uploads {
         let directory =
             Place { directory, path: parent.into(), has_precompressed: site.precompressed };
         let receiver = match target.is_directory {
-            true => Receiver::Form(Box::new(self.form(exchange, directory)?)),
-            false => Receiver::Put(Box::new(self.put(exchange, &directory, &target)?)),
+            true => self.form(exchange, directory)?,
+            false => self.put(exchange, &directory, &target)?,
         };
         let buffer = self.settings.buffer_size();
         let most = exchange.body_len().and_then(|length| usize::try_from(length).ok());
@@ -171,7 +171,7 @@ impl Uploads {
         exchange: &mut ExchangeState<'_>,
         directory: &Place,
         target: &Target,
-    ) -> Result<Put, Failure> {
+    ) -> Result<(Receiver, GivenUp), Failure> {
         const CONDITIONS: [&str; 3] = ["If-Match", "If-None-Match", "If-Unmodified-Since"];
         let (head, now) = (exchange.head(), os::now());
         let range = ContentRange::from_head(&head).map_err(|_| Refusal::ContentRange)?;
@@ -184,44 +184,55 @@ impl Uploads {
         let name = str::from_utf8(target.split().1).unwrap_or_default(); // it was checked
         let mut writer = FileWriter::new(self, directory, name, allow)?;
         let owner = Owner::of(exchange);
-        let mut total = exchange.body_len();
-        if let Some(range) = range {
-            total = Some(range.total);
-            if range.first > 0 {
-                writer.check_space(range.total - range.first)?; // otherwise the part would be lost
-                let place = (range.first, range.total);
-                let part = self.interrupted.take((&target.path, &owner), place, Instant::now());
-                let part = part.inspect_err(|refusal| {
+        let (first, total) = match range {
+            Some(range) => (range.first, Some(range.total)),
+            None => (0, exchange.body_len()),
+        };
+        let part = match total {
+            Some(total) if first > 0 => {
+                let place = (&*target.path, &owner);
+                let part = self.interrupted.take(place, (first, total), Instant::now());
+                Some(part.inspect_err(|refusal| {
                     if let Refusal::OtherOffset(size) = refusal {
                         // The response has not begun, so this cannot fail.
                         let _ = exchange.add_header(UPLOAD_OFFSET, size.to_string());
                     }
-                })?;
-                writer.resume(part.file, part.size)?;
+                })?)
             }
+            _ => None,
+        };
+        let rest = total.unwrap_or_default().saturating_sub(first);
+        let given_up = match self.make_space(&directory.directory, rest) {
+            Ok(given_up) => given_up,
+            Err(failure) => {
+                // It can be continued once there is space.
+                drop(part.map(|part| self.interrupted.keep(part, Instant::now())));
+                return Err(failure);
+            }
+        };
+        if let Some(part) = part {
+            writer.resume(part.file, part.size)?;
         }
-        writer.check_space(total.map_or(0, |total| total - writer.size.min(total)))?;
         let digests = ClaimedDigests::from_head(&head);
-        Ok(Put::new(self, writer, owner, total, digests))
+        let put = Put::new(self, writer, owner, total, digests);
+        Ok((Receiver::Put(Box::new(put)), given_up))
     }
 
     fn form(
         self: &Arc<Self>,
         exchange: &ExchangeState<'_>,
         directory: Place,
-    ) -> Result<Form, Failure> {
+    ) -> Result<(Receiver, GivenUp), Failure> {
         let mut limits = FormLimits::default();
         (limits.header, limits.parts) =
             (self.settings.max_part_header, self.settings.max_form_parts);
         let content_type = exchange.head().single_header("Content-Type").unwrap_or_default();
         let form = FormData::new(content_type, limits).map_err(Refusal::Form)?;
-        if let Some(length) = exchange.body_len() {
-            let needed = length.saturating_add(self.settings.min_free_space);
-            if directory.directory.free_space()? < needed {
-                return Err(Refusal::NoSpace.into());
-            }
-        }
-        Ok(Form::new(self, directory, form))
+        let given_up = match exchange.body_len() {
+            Some(length) => self.make_space(&directory.directory, length)?,
+            None => Vec::new(),
+        };
+        Ok((Receiver::Form(Box::new(Form::new(self, directory, form))), given_up))
     }
 }
 

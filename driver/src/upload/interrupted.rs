@@ -4,7 +4,8 @@
 //! need not authenticate. The whole file must have the same size. So two clients that send different
 //! files under one name never make one file of them. A part is given up when a file is stored under its
 //! name, and when what has the name is no longer what had it when the upload began: the client would
-//! continue an earlier version of the file.
+//! continue an earlier version of the file. One is also given up for a new part beyond the maximum, that
+//! of the client with the most parts; and for an upload that needs the space.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -78,9 +79,25 @@ impl Interrupted {
         let mut parts = self.parts();
         let mut given_up = remove(&mut parts, |_, other| is_same(other, &part.path, &part.owner));
         parts.push((now, part));
-        let excess = parts.len().saturating_sub(self.max);
-        given_up.extend(parts.drain(..excess));
+        while parts.len() > self.max {
+            let at = oldest_of_the_most(&parts);
+            given_up.push(parts.remove(at));
+        }
         given_up
+    }
+
+    /// The oldest parts, removed, that together have at least `space` bytes. `None` if all parts have less:
+    /// then they stay.
+    #[must_use]
+    pub(super) fn make_space(&self, space: u64) -> Option<GivenUp> {
+        let mut parts = self.parts();
+        let mut sum = 0_u64;
+        let mut sums = parts.iter().map(|(_, part)| {
+            sum = sum.saturating_add(part.size);
+            sum
+        });
+        let enough = sums.position(|sum| sum >= space)?;
+        Some(parts.drain(..=enough).collect())
     }
 
     /// Takes the part of a file of `total` bytes that is continued at `first`.
@@ -149,6 +166,14 @@ impl Interrupted {
     fn parts(&self) -> MutexGuard<'_, Vec<(Instant, Part)>> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The index of the oldest part of the client that has the most.
+fn oldest_of_the_most(parts: &[(Instant, Part)]) -> usize {
+    let number = |owner: &Owner| parts.iter().filter(|(_, part)| part.owner == *owner).count();
+    let numbers: Vec<_> = parts.iter().map(|(_, part)| number(&part.owner)).collect();
+    let most = numbers.iter().max();
+    numbers.iter().position(|number| Some(number) == most).unwrap_or_default()
 }
 
 fn is_same(part: &Part, path: &[u8], owner: &Owner) -> bool {
@@ -221,5 +246,36 @@ mod tests {
         assert_eq!(kept.forget(b"c").len(), 1);
         assert!(kept.is_empty());
         assert_eq!(Interrupted::new(0, Duration::MAX).keep(part("a", "x", 1, 2), now).len(), 1);
+    }
+
+    #[test]
+    fn a_client_with_many_parts_does_not_displace_those_of_others() {
+        let (kept, now) = (Interrupted::new(3, Duration::from_secs(60)), Instant::now());
+        assert!(kept.keep(part("a", "x", 1, 10), now).is_empty());
+        for path in ["b", "c"] {
+            assert!(kept.keep(part(path, "y", 1, 10), now).is_empty());
+        }
+        for (path, oldest) in [("d", b"b"), ("e", b"c"), ("f", b"d")] {
+            let given_up = kept.keep(part(path, "y", 1, 10), now);
+            assert_eq!(given_up.iter().map(|(_, part)| &*part.path).collect::<Vec<_>>(), [oldest]);
+        }
+        assert_eq!(kept.size(b"a", &user_of("x"), now), Some(1));
+    }
+
+    #[test]
+    fn the_oldest_parts_make_space_if_that_is_enough() {
+        let (kept, now) = (Interrupted::new(9, Duration::from_secs(60)), Instant::now());
+        assert!(kept.make_space(1).is_none());
+        for (path, size) in [("a", 3), ("b", 4), ("c", 5)] {
+            assert!(kept.keep(part(path, "x", size, 10), now).is_empty());
+        }
+        assert!(kept.make_space(13).is_none());
+        let paths = |given_up: Option<GivenUp>| {
+            let given_up = given_up.unwrap_or_default();
+            given_up.into_iter().map(|(_, part)| part.path).collect::<Vec<_>>()
+        };
+        assert_eq!(paths(kept.make_space(4)), [b"a", b"b"]);
+        assert_eq!(paths(kept.make_space(5)), [b"c"]);
+        assert!(kept.is_empty());
     }
 }

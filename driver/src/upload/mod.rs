@@ -39,12 +39,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use doorstep_core::http1::Head;
+use doorstep_core::site::upload::Refusal;
 use doorstep_core::site::upload::request::{self, Target};
 
 use crate::job::JobStep;
-use crate::os::{self, Root, Symlinks};
+use crate::os::{self, Root, Symlinks, UploadDir};
 use crate::semaphore::Semaphore;
-use interrupted::Interrupted;
+use interrupted::{GivenUp, Interrupted};
+use writer::Failure;
 
 /// Checks that files can be stored in the directory of `settings` beneath `root` now, for a program that
 /// wants to know it at its start.
@@ -128,6 +130,16 @@ impl Uploads {
             let expire = move || drop(uploads.interrupted.expire(path.as_deref(), now));
             JobStep::Block(Box::new(expire))
         })
+    }
+
+    /// Checks that `directory` has space for `more` bytes, beside what is to be left free. Returns the
+    /// interrupted uploads that have to be dropped for it.
+    fn make_space(&self, directory: &UploadDir, more: u64) -> Result<GivenUp, Failure> {
+        let needed = more.saturating_add(self.settings.min_free_space);
+        match needed.saturating_sub(directory.free_space()?) {
+            0 => Ok(Vec::new()),
+            missing => Ok(self.interrupted.make_space(missing).ok_or(Refusal::NoSpace)?),
+        }
     }
 
     /// Whether files may be stored in the directory at this clean path, one of `scripts` excepted.

@@ -42,8 +42,9 @@ pub struct UploadSettings {
     /// The memory for one upload, in bytes: so much is written at once. It is at least 4 KiB more than
     /// `max_part_header`. Default: 256 KiB.
     pub buffer: usize,
-    /// Maximum number of interrupted uploads that are kept, so that they can be continued; the oldest
-    /// one is given up for a new one. Each holds two descriptors. 0 keeps none. Default: 16.
+    /// Maximum number of interrupted uploads that are kept, so that they can be continued. Beyond it, the
+    /// oldest one of the client with the most is given up. Each holds two descriptors. 0 keeps none.
+    /// Default: 16.
     pub max_interrupted: usize,
     /// How long an interrupted upload is kept; it is given up at the first request after this time.
     /// Default: 3600 s.

@@ -146,18 +146,9 @@ impl FileWriter {
         Ok(())
     }
 
-    /// Checks that there is space for `more` bytes.
-    pub(super) fn check_space(&self, more: u64) -> Result<(), Failure> {
-        let needed = more.saturating_add(self.uploads.settings.min_free_space);
-        match self.directory.free_space()? >= needed {
-            true => Ok(()),
-            false => Err(Refusal::NoSpace.into()),
-        }
-    }
-
     /// Appends `bytes`. Blocks for as long as the disk takes.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.check_space(bytes.len() as u64)?;
+        drop(self.uploads.make_space(&self.directory, bytes.len() as u64)?);
         let file = self.file()?;
         file.write_all_at(bytes, self.size)?;
         self.size += bytes.len() as u64;
