@@ -29,14 +29,14 @@
 //! ```
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use async_io::{Timer, block_on};
-use doorstep_driver::net::{Acceptor, Listener};
+use doorstep_driver::net::{self, Acceptor, Listener};
 use doorstep_driver::os::Stopwatch;
 use doorstep_driver::{Config, GracefulShutdown, ShutdownHandle, notify_observer, os};
 use smol::{Executor, future};
@@ -57,17 +57,16 @@ impl Server {
     /// The number of connections, if [`Config::max_connections`] is `None`.
     pub const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = MAX_CONNECTIONS;
 
-    /// Listens on every address that `address` stands for.
+    /// Listens on every address that `address` stands for, such as `"localhost:8000"`
+    /// ([`net::bind_addresses`]). Addresses that this machine does not have are left out, unless all are.
     ///
     /// # Errors
     /// Returns an error if the name cannot be resolved, or an address cannot be bound.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        let listeners: io::Result<Vec<_>> =
-            address.to_socket_addrs()?.map(TcpListener::bind).collect();
-        Self::from_listeners(listeners?)
+        Self::from_listeners(net::bind_addresses(address)?)
     }
 
-    /// Serves listeners that exist: from [`doorstep_driver::net::bind`], or inherited; TCP, or Unix
+    /// Serves listeners that exist: from [`net::bind`], or inherited; TCP, or Unix
     /// sockets.
     ///
     /// # Errors

@@ -17,7 +17,6 @@
 
 use std::env;
 use std::io::{self, ErrorKind};
-use std::net::TcpListener;
 use std::os::fd::AsFd;
 
 use listenfd::ListenFd;
@@ -76,10 +75,7 @@ fn take(sockets: &mut ListenFd, at: usize, name: &str) -> io::Result<Listener> {
     };
     let listener: Listener = match (sockets.take_unix_listener(at), sockets.take_tcp_listener(at)) {
         (Ok(Some(socket)), _) => socket.into(),
-        (_, Ok(Some(socket))) => {
-            let _ = sockopt::set_tcp_nodelay(&socket, true); // connections inherit it
-            TcpListener::into(socket)
-        }
+        (_, Ok(Some(socket))) => socket.into(),
         _ if matches!(sockets.take_udp_socket(at), Ok(Some(_)))
             || matches!(sockets.take_unix_datagram(at), Ok(Some(_))) =>
         {

@@ -133,6 +133,26 @@ pub fn bind_all_with(
     bind_hosts(&hosts, port, options)
 }
 
+/// Listens on every address that `addresses` stands for, such as `"localhost:8000"`, as [`bind`] does.
+/// The listeners whose port is 0 share one free port.
+///
+/// ```
+/// use doorstep_driver::net;
+///
+/// let listeners = net::bind_addresses("127.0.0.1:0")?;
+/// assert_ne!(listeners[0].local_addr()?.port(), 0);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// Returns the errors of [`bind`]; [`ErrorKind::InvalidInput`] if there is no address, or if it has no
+/// port.
+pub fn bind_addresses(addresses: impl ToSocketAddrs) -> io::Result<Vec<TcpListener>> {
+    let mut resolved = Vec::new();
+    add_new(&mut resolved, addresses.to_socket_addrs()?, &[]);
+    bind_resolved(&[("", resolved)], &BindOptions::default()).map_err(|failed| failed.error)
+}
+
 /// The error of [`bind_all`].
 #[derive(Debug)]
 #[non_exhaustive]
@@ -171,27 +191,47 @@ fn bind_hosts(
         let host = hosts.first().copied().unwrap_or_default();
         return Err(failed(host, ErrorKind::Unsupported.into()));
     }
-    let mut resolved: Vec<Vec<SocketAddr>> = Vec::new();
+    let mut resolved: Vec<(&str, Vec<SocketAddr>)> = Vec::new();
     for host in hosts {
         let addresses = (*host, port).to_socket_addrs().map_err(|error| failed(host, error))?;
-        let mut new: Vec<SocketAddr> = Vec::new();
-        for address in addresses {
-            if !resolved.iter().flatten().chain(&new).any(|known| *known == address) {
-                new.push(address);
-            }
-        }
-        resolved.push(new);
+        let mut new = Vec::new();
+        add_new(&mut new, addresses, &resolved);
+        resolved.push((host, new));
     }
-    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-    let family = match resolved.iter().flatten().any(|address| *address == any) {
+    bind_resolved(&resolved, options)
+}
+
+/// Adds the addresses that are neither in `new` nor those of another host.
+fn add_new(
+    new: &mut Vec<SocketAddr>,
+    addresses: impl Iterator<Item = SocketAddr>,
+    others: &[(&str, Vec<SocketAddr>)],
+) {
+    for address in addresses {
+        let is_known = others.iter().any(|(_, known)| known.contains(&address));
+        if !is_known && !new.contains(&address) {
+            new.push(address);
+        }
+    }
+}
+
+/// Listens on the addresses of all hosts, which are distinct.
+fn bind_resolved(
+    hosts: &[(&str, Vec<SocketAddr>)],
+    options: &BindOptions,
+) -> Result<Vec<TcpListener>, BindError> {
+    let failed = |host: &str, error| BindError { host: host.to_owned(), error };
+    let addresses = || hosts.iter().flat_map(|(_, addresses)| addresses);
+    let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let family = match addresses().any(|address| address.ip() == any) {
         true => Family::Own,
         false => Family::Both,
     };
     let try_port = || {
         let mut listeners: Vec<TcpListener> = Vec::new();
-        for (host, addresses) in hosts.iter().zip(&resolved) {
+        for (host, addresses) in hosts {
             // All addresses of a host may be those of another one.
-            if !addresses.is_empty() || listeners.is_empty() {
+            if !addresses.is_empty() {
                 listen_all(&mut listeners, addresses, options, family)
                     .map_err(|error| failed(host, error))?;
             }
@@ -202,7 +242,8 @@ fn bind_hosts(
         }
     };
     // A port that is free at the first address may be in use at the second.
-    let tries = if port == 0 { MAX_PORT_TRIES } else { 1 };
+    let has_free_port = addresses().any(|address| address.port() == 0);
+    let tries = if has_free_port { MAX_PORT_TRIES } else { 1 };
     let mut result = try_port();
     for _ in 1..tries {
         match &result {
@@ -213,7 +254,7 @@ fn bind_hosts(
     result
 }
 
-/// Adds the listeners of one host, on the port of the first one.
+/// Adds the listeners of one host. Those of any free port are on the port of the first listener.
 fn listen_all(
     listeners: &mut Vec<TcpListener>,
     addresses: &[SocketAddr],
@@ -223,7 +264,9 @@ fn listen_all(
     let before = listeners.len();
     let mut absent = None;
     for &(mut address) in addresses {
-        if let Some(first) = listeners.first() {
+        if address.port() == 0
+            && let Some(first) = listeners.first()
+        {
             address.set_port(first.local_addr()?.port());
         }
         match listen(address, options, family) {
@@ -312,6 +355,28 @@ mod tests {
             assert_eq!(address.port(), port);
             TcpStream::connect(address).unwrap();
         }
+    }
+
+    #[test]
+    fn b_276_addresses_are_bound_as_those_of_a_name() {
+        let listeners = bind_addresses("localhost:0").unwrap();
+        let ports: Vec<_> = listeners.iter().map(|it| it.local_addr().unwrap().port()).collect();
+        assert!(ports[0] != 0 && ports.iter().all(|port| *port == ports[0]), "{ports:?}");
+
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let given = [address("127.0.0.1:0"), address("192.0.2.1:0"), address("127.0.0.1:0")];
+        assert_eq!(bind_addresses(&given[..]).unwrap().len(), 1);
+        // Ports that are given stay as they are.
+        let other = listen(given[0], &BindOptions::default(), Family::Own).unwrap();
+        let free = other.local_addr().unwrap();
+        drop(other);
+        let both = bind_addresses(&[given[0], free][..]).unwrap();
+        assert_eq!(both[1].local_addr().unwrap(), free);
+        assert_ne!(both[0].local_addr().unwrap(), free);
+
+        assert_eq!(bind_addresses("localhost").unwrap_err().kind(), ErrorKind::InvalidInput);
+        let none: &[SocketAddr] = &[];
+        assert_eq!(bind_addresses(none).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use std::os::unix::net::{SocketAddr as UnixSocketAddr, UnixListener, UnixStream}
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::net::{Shutdown, shutdown};
+use rustix::net::{Shutdown, shutdown, sockopt};
 
 #[cfg(feature = "tls")]
 use super::TlsSettings;
@@ -297,6 +297,7 @@ const UNKNOWN: ListenerAddr =
 
 impl From<TcpListener> for Listener {
     fn from(socket: TcpListener) -> Self {
+        let _ = sockopt::set_tcp_nodelay(&socket, true); // connections inherit it
         Self::new(Socket::Tcp(socket))
     }
 }
@@ -387,6 +388,16 @@ mod tests {
     use super::super::{Acceptor, UNIX_PEER};
     use super::*;
     use std::io::{Read, Write};
+
+    #[test]
+    fn connections_of_any_tcp_listener_send_without_delay() {
+        let listener = Listener::from(TcpListener::bind("127.0.0.1:0").unwrap());
+        let ListenerAddr::Tcp(address) = listener.addr() else { panic!("it is TCP") };
+        let _client = TcpStream::connect(address).unwrap();
+        let Socket::Tcp(socket) = &listener.socket else { panic!("it is TCP") };
+        let (accepted, _) = socket.accept().unwrap();
+        assert!(accepted.nodelay().unwrap());
+    }
 
     #[test]
     fn a_unix_socket_is_accepted_from_and_its_backlog_survives_a_stop() {

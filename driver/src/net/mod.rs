@@ -30,8 +30,8 @@ pub(crate) use cut_stream::CutStream;
 pub use cuts::{Cut, Cuts};
 pub use inherited::{InheritedListener, inherited_listeners, stderr_is_connection, stdin_stream};
 pub use listen::{
-    BindError, BindOptions, DEFAULT_BACKLOG, bind, bind_all, bind_all_with, bind_with,
-    bind_with_backlog,
+    BindError, BindOptions, DEFAULT_BACKLOG, bind, bind_addresses, bind_all, bind_all_with,
+    bind_with, bind_with_backlog,
 };
 pub use listener::{Listener, ListenerAddr};
 pub use memory::MemoryStream;
