@@ -53,15 +53,20 @@ mod thread_pool;
 mod wait;
 
 pub use doorstep_core as core;
+pub use doorstep_core::http1::{ErrorPage, ErrorPages};
 pub use doorstep_core::site::Site;
-/// What this crate has no name for at its top: settings of files, connections, the log.
+/// The driver crate, for what is not exported here: sockets, system calls, the parts of front ends.
 pub use doorstep_driver as driver;
 #[cfg(feature = "auth")]
-pub use doorstep_driver::auth::{Auth, AuthError, WithAuth};
-pub use doorstep_driver::cgi::{Cgi, CgiSettings};
+pub use doorstep_driver::auth::{Auth, AuthError, AuthSettings, WithAuth};
+pub use doorstep_driver::cgi::{Cgi, CgiSettings, ProcessLimit};
 pub use doorstep_driver::exchange::ExchangeView;
-pub use doorstep_driver::files::Files;
-pub use doorstep_driver::net::{Cuts, MemoryStream, NetworkSettings, PeerState, Stream};
+pub use doorstep_driver::files::{CacheLimits, Files};
+pub use doorstep_driver::net::{
+    Cuts, Listener, MemoryStream, NetworkSettings, PeerState, Stream, TrustedProxies,
+};
+#[cfg(feature = "tls")]
+pub use doorstep_driver::net::{TlsError, TlsSettings};
 pub use doorstep_driver::os::{Log, Symlinks};
 pub use doorstep_driver::upload::UploadSettings;
 pub use doorstep_driver::{

@@ -57,7 +57,7 @@ impl EntityTag {
 
         let mut text = *b"W/\"0123456789abcdef\"";
         text[3..19].copy_from_slice(&hex(hash));
-        Self { text, weak: now <= Self::weak_until(stat) }
+        Self { text, weak: !stat.is_settled(now) }
     }
 
     /// Until when the tag of the file that `stat` is of is weak, in seconds since 1970.
@@ -84,6 +84,15 @@ impl EntityTag {
 
     fn equals(&self, weak: bool, opaque: &[u8], comparison: Comparison) -> bool {
         opaque == self.opaque() && (comparison == Comparison::Weak || !weak && !self.weak)
+    }
+}
+
+impl Stat {
+    /// Whether the last change of the file is so long ago that another one would have another time: then
+    /// equal metadata means equal content, and its tag is strong. `now` is in seconds since 1970.
+    #[must_use]
+    pub fn is_settled(&self, now: i64) -> bool {
+        now > EntityTag::weak_until(self)
     }
 }
 

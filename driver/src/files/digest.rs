@@ -24,7 +24,7 @@ use doorstep_core::site::range::ByteRange;
 use sha2::{Digest as _, Sha256};
 
 use super::CacheLimits;
-use super::file_cache::{Content, TIMESTAMP_GRANULARITY};
+use super::file_cache::Content;
 use super::generations::{Generations, Weighed, Weight};
 use super::slice_range;
 use crate::os;
@@ -103,12 +103,12 @@ impl DigestCache {
             return Ok(digest);
         }
         // Decided before it is read: a change after that has other times.
-        let is_old_enough = os::now() - stat.changed.0.max(stat.modified) > TIMESTAMP_GRANULARITY;
+        let is_settled = stat.is_settled(os::now());
         let digest = match stat.size.checked_sub(1) {
             Some(last) => Digest::of(content, ByteRange { first: 0, last }, is_wanted)?,
             None => Digest::of_empty(),
         };
-        if is_old_enough {
+        if is_settled {
             self.insert(*stat, digest);
         }
         Ok(digest)

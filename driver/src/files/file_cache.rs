@@ -44,9 +44,6 @@ use crate::os::{self, FullName, Opened, Root, RootDir, RootError};
 
 /// While the cache is full, one file of this number is cached.
 const ADMIT_ONE_IN: u64 = 16;
-/// How long ago the last change of a file must be, in seconds, so that it may be cached: the
-/// coarsest granularity of timestamps of a file system in use.
-pub(super) const TIMESTAMP_GRANULARITY: i64 = 2;
 
 /// A cache of the files beneath a root.
 #[derive(Debug)]
@@ -255,8 +252,8 @@ impl FileCache {
     /// directory is still the root.
     fn load(&self, path: &[u8], file: File, stat: &Stat, revision: Option<u64>) -> Content {
         let Some(revision) = revision else { return Content::File(Arc::new(file)) };
-        let is_old_enough = os::now() - stat.changed.0.max(stat.modified) > TIMESTAMP_GRANULARITY;
-        if !is_old_enough || !self.mark_requested(path) || !self.should_admit() {
+        let is_settled = stat.is_settled(os::now());
+        if !is_settled || !self.mark_requested(path) || !self.should_admit() {
             return Content::File(Arc::new(file));
         }
         let (content, is_whole) = self.read_content(file, stat.size);
