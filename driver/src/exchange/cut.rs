@@ -19,14 +19,14 @@ impl ExchangeState<'_> {
     #[cold]
     fn plan_cut_in_body(&mut self) {
         if let Some(stream) = self.connection().stream().cut_stream()
-            && !self.view.cut_planned
-            && self.view.sent.status > 0
+            && !self.view.progress.cut_planned
+            && self.view.progress.sent.status > 0
         {
-            self.view.cut_planned = true;
+            self.view.progress.cut_planned = true;
             if stream.is_planned() {
                 return; // of a response before this one, which is the last one then
             }
-            let in_outbox = self.view.sent.body_bytes;
+            let in_outbox = self.view.progress.sent.body_bytes;
             let length = match self.view.machine.response_due() {
                 _ if self.view.head.is_head() => Some(0),
                 None => Some(in_outbox),

@@ -38,14 +38,16 @@ impl ExchangeState<'_> {
         let due = self.view.machine.response_due();
         if let (Ok(Ok(())), Some(_)) = (&outcome, due) {
             // The handler may have stopped because the client has.
-            self.view.disconnected |= !self.view.aborted && self.peer_state() == PeerState::Closed;
+            self.view.progress.disconnected |=
+                !self.view.progress.aborted && self.peer_state() == PeerState::Closed;
         }
-        self.view.disconnected |= self.client_was_given_up(&outcome);
-        let disconnected = self.view.disconnected; // even if the handler has ignored the error
+        self.view.progress.disconnected |= self.client_was_given_up(&outcome);
+        let disconnected = self.view.progress.disconnected; // even if the handler has ignored the error
         let is_incomplete = matches!(due, Some(ResponseDue::Bytes(_) | ResponseDue::Stream));
         let unsendable = disconnected || is_incomplete && self.is_clients_fault(&outcome);
         let lost = unsendable && !self.view.outbox.is_empty();
-        let is_cut = is_incomplete || lost || self.view.aborted || due.is_some() && disconnected;
+        let is_cut =
+            is_incomplete || lost || self.view.progress.aborted || due.is_some() && disconnected;
         if let Some(message) = self.handler_failure(outcome, due) {
             self.log_error(message);
         }
@@ -54,7 +56,7 @@ impl ExchangeState<'_> {
             Some(ResponseDue::Head) if disconnected => {
                 self.view.reject.get_or_insert(Reject::Truncated);
                 self.respond_for_handler();
-                self.view.sent.body_bytes = 0;
+                self.view.progress.sent.body_bytes = 0;
                 self.view.machine.abort();
             }
             Some(ResponseDue::Head) => {
@@ -80,7 +82,7 @@ impl ExchangeState<'_> {
         view.records.push(UnsentRecord {
             request: Request::Head(view.head.offsets()),
             at: view.buffered.len().saturating_sub(view.head.size()),
-            sent: std::mem::take(&mut view.sent),
+            sent: std::mem::take(&mut view.progress.sent),
             received: view.body_read,
             ending,
             end,
@@ -88,7 +90,7 @@ impl ExchangeState<'_> {
             request_id: view.request_id,
             identity: std::mem::take(&mut view.identity),
             client: view.client.map(|client| client.addr),
-            watched: view.watched.take(),
+            watched: view.progress.watched.take(),
         });
         if unsendable {
             let total_sent = view.outbox.total_sent();
@@ -108,9 +110,9 @@ impl ExchangeState<'_> {
     fn abort_ending(&self) -> Ending {
         match self.view.reject {
             _ if is_cut_on_purpose(self.connection()) => Ending::CutOnPurpose,
-            _ if self.view.timed_out => Ending::TimedOut,
+            _ if self.view.progress.timed_out => Ending::TimedOut,
             _ if self.connection().is_aborted() => Ending::Aborted,
-            _ if self.view.disconnected => Ending::ClientDisconnected,
+            _ if self.view.progress.disconnected => Ending::ClientDisconnected,
             Some(Reject::Truncated) => Ending::ClientDisconnected,
             _ => Ending::Aborted,
         }
@@ -130,7 +132,7 @@ impl ExchangeState<'_> {
     /// its client: it may have other connections, whose errors look the same.
     fn is_clients_fault(&self, outcome: &Outcome) -> bool {
         matches!(outcome, Ok(Err(error)) if is_disconnect(error))
-            && (self.view.disconnected
+            && (self.view.progress.disconnected
                 || self.view.reject.is_some()
                 || self.view.machine.states() == States::SWITCHED_PROTOCOL)
     }
@@ -153,7 +155,7 @@ impl ExchangeState<'_> {
             Ok(Err(error)) if due == Some(ResponseDue::Head) && is_reject(&error) => None,
             Ok(Err(error))
                 if clients_fault
-                    && self.view.disconnected
+                    && self.view.progress.disconnected
                     && error.kind() != ErrorKind::TimedOut =>
             {
                 None
@@ -167,7 +169,10 @@ impl ExchangeState<'_> {
     /// What a handler has forgotten that has returned without an error; `None` if the client is the
     /// cause, or if the response was aborted on purpose.
     fn mistake(&self, due: Option<ResponseDue>) -> Option<String> {
-        if self.view.disconnected || self.view.aborted || self.view.reject.is_some() {
+        if self.view.progress.disconnected
+            || self.view.progress.aborted
+            || self.view.reject.is_some()
+        {
             return None;
         }
         Some(match due? {
@@ -178,7 +183,7 @@ impl ExchangeState<'_> {
             }
             ResponseDue::Head => "the handler sent no response".into(),
             ResponseDue::Bytes(left) => {
-                let sent = self.view.sent.body_bytes;
+                let sent = self.view.progress.sent.body_bytes;
                 let announced = sent.saturating_add(left);
                 format!("the handler sent {sent} of the {announced} bytes that it announced")
             }
@@ -207,7 +212,7 @@ impl ExchangeState<'_> {
         let line = self.view.head.request_line();
         set_date(self.view.outbox);
         let page = self.view.machine.refuse(reject, line, self.view.outbox);
-        self.view.sent = SentResponse::refused(reject, line, page);
+        self.view.progress.sent = SentResponse::refused(reject, line, page);
     }
 }
 

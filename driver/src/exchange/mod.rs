@@ -26,6 +26,7 @@ pub use reading::BodyRead;
 pub use session::{Outcome, Session, Step, log_connection_error};
 pub use view::ExchangeView;
 pub(crate) use view::Identity;
+use view::ResponseProgress;
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -35,7 +36,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use doorstep_core::http1::state::States;
-use doorstep_core::http1::{Connection, Head, Inbox, Misuse, Outbox, ResponseDue, SentResponse};
+use doorstep_core::http1::{Connection, Head, Inbox, Misuse, Outbox, ResponseDue};
 
 use crate::config::Config;
 use crate::connections::ConnectionHandle;
@@ -117,22 +118,16 @@ impl<'a> ExchangeState<'a> {
             records,
             started: context.timing.then(Instant::now),
             request_id: context.request_ids.then(RequestNumber::next),
-            sent: SentResponse::default(),
-            disconnected: false,
-            timed_out: false,
-            aborted: false,
+            progress: ResponseProgress::default(),
             reject: None,
             body_failed: false,
             response_made: false,
-            cut_planned: false,
             pending: 0,
             body_read: 0,
             body_limit: u64::MAX,
             trailers: Vec::new(),
             identity: Identity::default(),
             client: None,
-            watched: None,
-            transfers: None,
         };
         Self { view }
     }
@@ -152,28 +147,10 @@ impl<'a> ExchangeState<'a> {
             ExchangeState::new(head, view.buffered, records, inbox, outbox, machine, context);
         redirected.view.request_id = view.request_id;
         redirected.view.client = view.client;
-        redirected.view.sent = mem::take(&mut view.sent);
-        redirected.view.disconnected = view.disconnected;
-        redirected.view.timed_out = view.timed_out;
-        redirected.view.aborted = view.aborted;
         redirected.view.identity = view.identity.clone();
-        redirected.view.cut_planned = view.cut_planned;
-        redirected.view.watched = view.watched.take();
-        redirected.view.transfers = view.transfers.take();
+        redirected.view.progress = mem::take(&mut view.progress);
         let responded = respond(&mut redirected);
-        let ExchangeView {
-            sent,
-            disconnected,
-            timed_out,
-            aborted,
-            cut_planned,
-            watched,
-            transfers,
-            ..
-        } = redirected.view;
-        (view.sent, view.cut_planned) = (sent, cut_planned);
-        (view.watched, view.transfers) = (watched, transfers);
-        (view.disconnected, view.timed_out, view.aborted) = (disconnected, timed_out, aborted);
+        view.progress = redirected.view.progress;
         responded
     }
 
@@ -229,8 +206,8 @@ impl<'a> ExchangeState<'a> {
             }
             Ok(()) => {}
             Err(error) => {
-                self.view.disconnected |= is_disconnect(error);
-                self.view.timed_out |= error.kind() == ErrorKind::TimedOut;
+                self.view.progress.disconnected |= is_disconnect(error);
+                self.view.progress.timed_out |= error.kind() == ErrorKind::TimedOut;
             }
         }
         flushed
@@ -241,7 +218,7 @@ impl<'a> ExchangeState<'a> {
     fn begin_download(&mut self) -> Option<Arc<Transfer>> {
         let view = &mut self.view;
         let transfers = view.context.config.transfers.as_ref()?;
-        let (bytes, is_head) = (view.sent.body_bytes, view.head.is_head());
+        let (bytes, is_head) = (view.progress.sent.body_bytes, view.head.is_head());
         let total = match view.machine.response_due() {
             Some(ResponseDue::Bytes(left)) if !is_head => Some(bytes.saturating_add(left)),
             Some(ResponseDue::Stream) if !is_head => None,
@@ -249,13 +226,13 @@ impl<'a> ExchangeState<'a> {
         };
         let (client, path) = (view.client_addr(), view.head.path());
         let begun = Begun { client, path, direction: Direction::Download, total, bytes };
-        let download = &mut view.transfers.get_or_insert_default().download;
+        let download = &mut view.progress.transfers.get_or_insert_default().download;
         Some(download.get_or_insert_with(|| transfers.begin(begun)).transfer().clone())
     }
 
     /// Aborts the response: the client sees that it is incomplete, and the connection closes.
     pub fn abort(&mut self) {
-        self.view.aborted = true;
+        self.view.progress.aborted = true;
         self.view.machine.abort();
     }
 
@@ -277,7 +254,7 @@ impl ExchangeState<'_> {
         self.plan_cut();
         self.view.machine.send(data, self.view.outbox)?;
         if !self.view.head.is_head() {
-            self.view.sent.body_bytes += data.len() as u64;
+            self.view.progress.sent.body_bytes += data.len() as u64;
             self.view.count_download(data.len() as u64);
         }
         Ok(self.should_flush())
@@ -343,7 +320,7 @@ impl ExchangeState<'_> {
     /// # Errors
     /// [`Misuse`].
     fn body_sent(&mut self, n: u64) -> io::Result<()> {
-        self.view.sent.body_bytes += n;
+        self.view.progress.sent.body_bytes += n;
         Ok(self.view.machine.body_sent(n)?)
     }
 

@@ -61,18 +61,18 @@ impl ExchangeState<'_> {
     fn begin_upload(&mut self) {
         let view = &mut self.view;
         let Some(transfers) = &view.context.config.transfers else { return };
-        if view.transfers.as_ref().is_some_and(|all| all.upload.is_some()) {
+        if view.progress.transfers.as_ref().is_some_and(|all| all.upload.is_some()) {
             return;
         }
         let (total, bytes) = (view.body_len(), view.body_read);
         let (client, path) = (view.client_addr(), view.head.path());
         let begun = Begun { client, path, direction: Direction::Upload, total, bytes };
-        view.transfers.get_or_insert_default().upload = Some(transfers.begin(begun));
+        view.progress.transfers.get_or_insert_default().upload = Some(transfers.begin(begun));
     }
 
     /// Counts bytes of the body, if it is listed.
     fn count_upload(&self, bytes: usize) {
-        let upload = self.view.transfers.as_ref().and_then(|all| all.upload.as_ref());
+        let upload = self.view.progress.transfers.as_ref().and_then(|all| all.upload.as_ref());
         if let Some(upload) = upload {
             upload.transfer().add(bytes as u64);
         }
@@ -80,7 +80,7 @@ impl ExchangeState<'_> {
 
     /// Removes the body from the transfers: it was read to its end, or reading it has failed.
     fn end_upload(&mut self) {
-        if let Some(transfers) = &mut self.view.transfers {
+        if let Some(transfers) = &mut self.view.progress.transfers {
             transfers.upload = None;
         }
     }
@@ -198,11 +198,11 @@ impl ExchangeState<'_> {
             Ok(0) => Err(self.rejected(Reject::Truncated)),
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 self.view.reject = Some(Reject::RequestTimeout);
-                self.view.timed_out = true;
+                self.view.progress.timed_out = true;
                 Err(error)
             }
             Err(error) if is_disconnect(&error) => {
-                self.view.disconnected = true;
+                self.view.progress.disconnected = true;
                 Err(error)
             }
             result => result,

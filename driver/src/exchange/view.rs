@@ -47,21 +47,12 @@ pub struct ExchangeView<'a> {
     pub(super) started: Option<Instant>,
     /// The number of the request, if requests have an id.
     pub(super) request_id: Option<RequestNumber>,
-    /// What was sent, for the access log.
-    pub(super) sent: SentResponse,
-    /// The client has disconnected or timed out: reading its request or sending the response failed.
-    pub(super) disconnected: bool,
-    /// It has timed out.
-    pub(super) timed_out: bool,
-    /// The response was given up before it was complete.
-    pub(super) aborted: bool,
+    pub(super) progress: ResponseProgress,
     pub(super) reject: Option<Reject>,
     /// Reading the body was an error, which the handler has received.
     pub(super) body_failed: bool,
     /// The handler has begun a response, and may have dropped it.
     pub(super) response_made: bool,
-    /// Whether it was decided if the response is cut on purpose.
-    pub(super) cut_planned: bool,
     /// Bytes at the front of the inbox that are body and were counted, but not yet read.
     pub(super) pending: usize,
     /// Bytes of the body that the handler has read.
@@ -72,6 +63,21 @@ pub struct ExchangeView<'a> {
     pub(super) identity: Identity,
     /// What trusted proxies report about the client, if they do.
     pub(super) client: Option<forwarded::Client>,
+}
+
+/// What has become of the response so far. It remains if another request is responded to instead.
+#[derive(Default)]
+pub(super) struct ResponseProgress {
+    /// What was sent, for the access log.
+    pub(super) sent: SentResponse,
+    /// The client has disconnected or timed out: reading its request or sending the response failed.
+    pub(super) disconnected: bool,
+    /// It has timed out.
+    pub(super) timed_out: bool,
+    /// The response was given up before it was complete.
+    pub(super) aborted: bool,
+    /// Whether it was decided if the response is cut on purpose.
+    pub(super) cut_planned: bool,
     /// The request as stop conditions see it, if there are any.
     pub(super) watched: Option<Box<WatchedRequest>>,
     /// What is reported of the exchange while it is in progress, if anything is.
@@ -110,7 +116,7 @@ impl<'a> ExchangeView<'a> {
 
     /// Counts bytes of the response's body, if it is listed.
     pub(super) fn count_download(&self, bytes: u64) {
-        if let Some(transfers) = &self.transfers
+        if let Some(transfers) = &self.progress.transfers
             && let Some(download) = &transfers.download
         {
             download.transfer().add(bytes);
@@ -228,7 +234,7 @@ impl<'a> ExchangeView<'a> {
         self.response_made = true;
         let core = self.machine.respond(status, self.outbox);
         let is_encrypted = self.context.connection.stream().is_encrypted();
-        Response::new(core.record(&mut self.sent), is_encrypted)
+        Response::new(core.record(&mut self.progress.sent), is_encrypted)
     }
 
     /// Responds 501 to a method that is not supported, as `http.server` does (B-022).
@@ -264,7 +270,7 @@ impl<'a> ExchangeView<'a> {
     /// responds 500 afterwards.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        (self.sent.status > 0).then_some(self.sent.status)
+        (self.progress.sent.status > 0).then_some(self.progress.sent.status)
     }
 
     /// Whether a response has begun.
@@ -282,7 +288,7 @@ impl<'a> ExchangeView<'a> {
     /// [`Record::body_bytes_sent`]: doorstep_core::log::Record::body_bytes_sent
     #[must_use]
     pub fn body_bytes_sent(&self) -> u64 {
-        self.sent.body_bytes
+        self.progress.sent.body_bytes
     }
 
     /// Ends the body of the response. Nothing happens if the response is complete: after
@@ -336,7 +342,7 @@ impl<'a> ExchangeView<'a> {
     ///
     /// [`StopConditions`]: crate::StopConditions
     pub fn begin_transfer(&mut self, reaches_end: bool) -> io::Result<TransferStart> {
-        match &mut self.watched {
+        match &mut self.progress.watched {
             Some(watched) if self.head.method() == b"GET" => {
                 match watched.begin_download(reaches_end) {
                     Ok(()) => Ok(TransferStart::Begun),
@@ -355,7 +361,7 @@ impl<'a> ExchangeView<'a> {
         let is_plain = self.context.connection.stream().tls_version().is_none();
         if bytes > MAX_UNCONFIRMED
             && is_plain
-            && self.watched.as_mut().is_some_and(|it| it.confirm())
+            && self.progress.watched.as_mut().is_some_and(|it| it.confirm())
         {
             self.machine.disable_keep_alive();
         }
@@ -363,11 +369,11 @@ impl<'a> ExchangeView<'a> {
 
     /// Whether stop conditions watch the request.
     pub(crate) fn is_watched(&self) -> bool {
-        self.watched.is_some()
+        self.progress.watched.is_some()
     }
 
     pub(crate) fn set_watched(&mut self, watched: WatchedRequest) {
-        self.watched = Some(Box::new(watched));
+        self.progress.watched = Some(Box::new(watched));
     }
 
     /// Responds 503 in place of a transfer.
