@@ -120,8 +120,9 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         let mut accepted = 0_usize;
         while !self.shutdown.is_stopping() {
             if self.admission.is_full() {
-                self.wait_for_backlog(&sources).await?; // evict only for a connection that waits
-                self.wait_for_eviction().await;
+                if self.wait_for_backlog(&sources).await? {
+                    self.wait_for_eviction().await;
+                }
                 continue;
             }
             match self.shutdown.acceptor.try_accept() {
@@ -227,17 +228,17 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         acceptor.sources().map(|source| self.poller.listener(source)).collect()
     }
 
-    /// Waits until a connection is in the backlog of a listener, or the server stops.
-    async fn wait_for_backlog(&self, sources: &[Source]) -> io::Result<()> {
-        loop {
+    /// Waits until a connection is in the backlog of a listener: only for that may another one be
+    /// evicted. Returns false if the server stops.
+    async fn wait_for_backlog(&self, sources: &[Source]) -> io::Result<bool> {
+        while !self.shutdown.is_stopping() {
             sources.iter().for_each(|source| source.drained(true)); // then look, then wait
-            if self.shutdown.is_stopping()
-                || self.shutdown.acceptor.wait_readable(Duration::ZERO)?
-            {
-                return Ok(());
+            if self.shutdown.acceptor.wait_readable(Duration::ZERO)? {
+                return Ok(true);
             }
             poll_fn(|cx| poll_any(sources, cx)).await?;
         }
+        Ok(false)
     }
 
     /// A connection, idle and busy in turn. What this future holds while the connection is idle is all

@@ -154,6 +154,24 @@ on_every_runtime! {
         }
     }
 
+    fn b_286_the_stop_of_a_full_server_evicts_no_connection(runtime: Runtime) {
+        let config = with(most(2), |c| c.lame_duck = Duration::from_secs(600));
+        let server = runtime.start_with(State::app(), config);
+        let mut idle: Vec<_> = (0..2).map(|_| server.client()).collect();
+        for client in &mut idle {
+            assert_eq!(client.request("GET", "/a", &[]).body, b"GET /a\n");
+        }
+        thread::sleep(2 * GRACE);
+        server.stop();
+        thread::sleep(4 * MOMENT);
+        for mut client in idle {
+            let last = client.request("GET", "/b", &[]);
+            assert_eq!((last.header("Connection"), &*last.body), (Some("close"), &b"GET /b\n"[..]));
+        }
+        server.wait_until_stopped();
+        assert_eq!(server.state.errors(), [""; 0]);
+    }
+
     fn b_286_a_new_connection_waits_while_all_are_busy(runtime: Runtime) {
         let server = runtime.start_with(State::app(), most(4));
         let mut busy: Vec<_> = (0..4).map(|_| server.client()).collect();

@@ -68,9 +68,10 @@ impl<H: Handler> Server<H> {
     async fn try_accept(self: &Arc<Self>, tasks: &mut JoinSet<()>) -> io::Result<()> {
         let ShutdownHandle { acceptor, connections } = &self.shutdown;
         if self.admission.is_full() {
-            readable(acceptor.sources()).await?; // evict only for a connection that waits
+            readable(acceptor.sources()).await?;
             let closed = connections.listen_unregister();
-            if self.admission.is_full() {
+            // Evict only for a connection that waits, and not since the server stops.
+            if self.admission.is_full() && !self.shutdown.is_stopping() {
                 let _ = timeout(self.admission.evict(), closed).await;
             }
         } else if let Some(stream) = acceptor.try_accept()? {

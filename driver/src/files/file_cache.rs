@@ -314,17 +314,20 @@ impl FileCache {
 
     /// Caches a file of the directory that was the root at its revision, if it still is.
     fn insert(&self, file: Arc<CachedFile>) {
-        let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
-        if file.revision != self.root.revision() {
-            return;
-        }
-        if cached.revision != file.revision {
-            drop(cached.files.take());
+        let removed = {
+            let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
+            if file.revision != self.root.revision() {
+                return;
+            }
+            let outdated = (cached.revision != file.revision).then(|| cached.files.take());
             cached.revision = file.revision;
-        }
-        if cached.files.insert(file.path().into(), file) {
-            self.epoch.store(recent_files::new_epoch(), Ordering::Relaxed);
-        }
+            let evicted = cached.files.insert(file.path().into(), file);
+            if !evicted.is_empty() {
+                self.epoch.store(recent_files::new_epoch(), Ordering::Relaxed);
+            }
+            (outdated, evicted)
+        };
+        drop(removed); // without the lock: it closes descriptors
     }
 
     /// The content of a file that was opened just now, and whether it may be cached. A file that is

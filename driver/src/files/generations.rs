@@ -64,24 +64,23 @@ impl<K: Eq + Hash, V: Weighed> Generations<K, V> {
         young.or_else(|| self.old.entries.get(key).map(|value| (value, true)))
     }
 
-    /// Caches `value`, unless it alone exceeds the bounds of a generation. Returns whether other
-    /// values were evicted.
-    pub(super) fn insert(&mut self, key: K, value: V) -> bool {
+    /// Caches `value`, unless it alone exceeds the bounds of a generation. Returns what was evicted.
+    #[must_use = "dropping it may take long"]
+    pub(super) fn insert(&mut self, key: K, value: V) -> HashMap<K, V> {
         let weight = value.weight();
+        let mut evicted = HashMap::new();
         if self.max_entries == 0 || weight.exceeds(self.max_weight) {
-            return false;
+            return evicted;
         }
         let is_full = self.young.entries.len() >= self.max_entries;
-        let mut has_evicted = false;
         if is_full || self.young.weight.plus(weight).exceeds(self.max_weight) {
-            has_evicted = !self.old.entries.is_empty();
-            self.old = mem::take(&mut self.young);
+            evicted = mem::replace(&mut self.old, mem::take(&mut self.young)).entries;
         }
         self.young.weight = self.young.weight.plus(weight);
         if let Some(replaced) = self.young.entries.insert(key, value) {
             self.young.weight = self.young.weight.minus(replaced.weight());
         }
-        has_evicted
+        evicted
     }
 
     /// Whether the next entry may be cached at the cost of another one.
@@ -150,7 +149,7 @@ mod tests {
         for (weight, most) in [(BYTE, 6), (DESCRIPTOR, 4), (Weight::default(), 10)] {
             let mut cache = Generations::new(10, max_weight);
             for key in 0..100 {
-                cache.insert(key, weight);
+                let _ = cache.insert(key, weight);
                 let keys = cached(&cache);
                 assert!(keys.len() <= most && keys.contains(&key), "{weight:?}: {keys:?}");
             }
@@ -163,9 +162,9 @@ mod tests {
         let mut cache = Generations::new(8, BYTE);
         for key in 1..100 {
             if cache.get(&0).is_none_or(|(_, is_old)| is_old) {
-                cache.insert(0, Weight::default());
+                let _ = cache.insert(0, Weight::default());
             }
-            cache.insert(key, Weight::default());
+            let _ = cache.insert(key, Weight::default());
         }
         assert!(cache.get(&0).is_some());
     }
@@ -173,11 +172,11 @@ mod tests {
     #[test]
     fn nothing_is_cached_that_exceeds_the_bounds_alone() {
         let mut cache = Generations::new(10, Weight { bytes: 10, descriptors: 0 });
-        cache.insert(1, Weight { bytes: 6, descriptors: 0 });
-        cache.insert(2, DESCRIPTOR);
+        let _ = cache.insert(1, Weight { bytes: 6, descriptors: 0 });
+        let _ = cache.insert(2, DESCRIPTOR);
         assert!(cache.is_empty());
         let mut cache = Generations::new(0, Weight { bytes: 10, descriptors: 10 });
-        cache.insert(1, Weight::default());
+        let _ = cache.insert(1, Weight::default());
         assert!(cache.is_empty());
     }
 
@@ -185,9 +184,9 @@ mod tests {
     fn a_replaced_value_takes_nothing_any_more() {
         let mut cache = Generations::new(10, Weight { bytes: 4, descriptors: 0 });
         for _ in 0..100 {
-            cache.insert(1, BYTE);
+            let _ = cache.insert(1, BYTE);
         }
-        cache.insert(2, BYTE);
+        let _ = cache.insert(2, BYTE);
         assert!(!cache.take().is_empty() && cache.is_empty());
     }
 }
