@@ -109,6 +109,17 @@ fn a_small_response_does_not_wait_for_a_large_one() {
 }
 
 #[test]
+fn a_client_that_receives_all_the_rate_is_not_timed_out() {
+    for runtime in RUNTIMES {
+        let root = root_with(600_000);
+        // What is buffered, and what is sent by one call, takes longer than the timeout.
+        let options = [runtime, "--rate=100000", "--timeout-send=600ms"];
+        let server = serve(root.path(), &options);
+        assert!(server.get("/big").body == content(600_000));
+    }
+}
+
+#[test]
 fn uploads_are_slow_and_scripts_know_the_client() {
     for runtime in RUNTIMES {
         let root = root();

@@ -141,6 +141,40 @@ on_every_runtime! {
         assert_eq!(idle.remove(0).read_to_end(), b"");
     }
 
+    fn b_049_a_steady_slow_reader_is_not_disconnected_when_all_buffers_are_full(runtime: Runtime) {
+        let root = tempfile::tempdir().expect("a directory can be made");
+        let content: Vec<u8> = (0..2_000_000_u32).map(|n| (n % 253) as u8).collect();
+        fs::write(root.path().join("file"), &content).expect("it can be written");
+        let slow = || with(config(), |c| c.timeouts.send = Duration::from_millis(400));
+        for (state, target, size) in [
+            (State::files(root.path()), "/file", content.len()),
+            (State::app(), "/test/large", LARGE),
+        ] {
+            let unix = UnixServer::start(runtime, state, slow());
+            let mut steady = unix.client();
+            steady.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+            steady.peek();
+            // What the socket holds, and what is sent by one call, takes longer than the deadline.
+            let mut read = 0;
+            for _ in 0..150 {
+                thread::sleep(Duration::from_millis(10));
+                read += steady.read_exact(2_000).len();
+            }
+            read += steady.read_exact(size - read).len(); // and the head is left
+            assert_eq!(read, size, "{target}");
+        }
+    }
+
+    fn b_049_a_reader_that_stops_is_disconnected(runtime: Runtime) {
+        let config = with(config(), |c| c.timeouts.send = Duration::from_millis(400));
+        let unix = UnixServer::start(runtime, State::app(), config);
+        let mut client = unix.client();
+        client.send(b"GET /test/large HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.read_exact(100_000);
+        let entry = unix.server.state.entry();
+        assert!(entry.aborted && entry.bytes < Some(LARGE as u64), "{entry:?}");
+    }
+
     fn b_033_a_head_that_does_not_arrive_times_out(runtime: Runtime) {
         let config = with(config(), |c| c.timeouts.head = Duration::from_millis(200));
         let unix = UnixServer::start(runtime, State::app(), config);

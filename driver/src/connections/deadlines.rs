@@ -7,8 +7,8 @@
 //! alternate within an exchange: each of them goes on where it was, so a client that makes the server
 //! wait in both directions by turns does not restart them.
 //!
-//! The progress of a client that receives is measured by the bytes that it has acknowledged, not by
-//! when there was room to send more. The waiting time of a connection that keeps
+//! The progress of a client that receives is measured by the bytes that it has acknowledged, or has read
+//! from a Unix socket, not by when there was room to send more. The waiting time of a connection that keeps
 //! [`Config::eviction_rate`] begins anew.
 
 use std::net::Shutdown;
@@ -20,6 +20,7 @@ use doorstep_core::http1::WaitingFor;
 
 use super::{ConnectionHandle, Connections, Flag};
 use crate::config::Config;
+use crate::net::Received;
 use crate::os::Stopwatch;
 
 /// A connection in the table.
@@ -42,8 +43,8 @@ struct Transfer {
     /// Of the wait that alternates with this one, once a sweep has found it: how long it has lasted,
     /// and its bytes.
     paused: Option<(Duration, u64)>,
-    /// How many bytes the peer had acknowledged in all at the last sweep.
-    acknowledged: Option<u64>,
+    /// How much the peer had received at the last sweep.
+    received: Option<Received>,
 }
 
 /// Measures the waiting time from one sweep to the next.
@@ -160,7 +161,7 @@ impl Entry {
 
 impl Transfer {
     fn new(waiting: WaitingFor) -> Self {
-        Self { waiting, bytes: 0, quiet: Duration::ZERO, paused: None, acknowledged: None }
+        Self { waiting, bytes: 0, quiet: Duration::ZERO, paused: None, received: None }
     }
 
     /// Goes on with the wait for `waiting`, while that for the other direction, which has lasted for
@@ -178,14 +179,13 @@ impl Transfer {
     fn count(&mut self, connection: &ConnectionHandle, step: Duration) {
         let recorded = u64::from(connection.bytes.swap(0, Ordering::Relaxed));
         let is_sending = self.waiting == WaitingFor::Writable;
-        let mut acknowledged = recorded;
+        let mut received = recorded;
         if (is_sending || self.paused.is_some())
-            && let Some(now) = connection.stream.bytes_acked()
+            && let Some(now) = connection.stream.received_by_peer()
         {
-            acknowledged = now - self.acknowledged.replace(now).unwrap_or(now).min(now);
+            received = now.since(self.received.replace(now).unwrap_or(now), recorded);
         }
-        let (moved, others) =
-            if is_sending { (acknowledged, recorded) } else { (recorded, acknowledged) };
+        let (moved, others) = if is_sending { (received, recorded) } else { (recorded, received) };
         self.bytes += moved;
         if let Some((_, bytes)) = &mut self.paused {
             *bytes += others;

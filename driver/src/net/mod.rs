@@ -14,6 +14,7 @@ mod listener;
 mod memory;
 mod peer_state;
 mod proxied;
+mod received;
 mod relayed;
 mod reuse_port;
 mod send;
@@ -36,6 +37,7 @@ pub use listen::{
 pub use listener::{Listener, ListenerAddr};
 pub use memory::MemoryStream;
 pub use peer_state::{Disconnect, DisconnectDetector, PeerState};
+pub(crate) use received::Received;
 pub use relayed::{Relay, RelayEnd, RelayEnding, set_reset_on_close};
 pub use shaping::{DelayQueue, End, Line, NetworkSettings};
 pub use stream::{Stream, UNIX_PEER};

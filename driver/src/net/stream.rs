@@ -46,11 +46,11 @@ use rustix::net::{RecvFlags, recv};
 
 use super::cut_stream::CutStream;
 use super::proxied::Proxied;
+use super::received::Received;
 use super::relayed::{RelayEnd, Relayed};
 #[cfg(feature = "tls")]
 use super::tls::TlsStream;
 use super::{Cuts, MemoryStream, PeerState, send};
-use crate::os;
 
 /// The address of the peer of a Unix socket, which has no IP address ([`log::UNIX_PEER`]).
 pub const UNIX_PEER: SocketAddr = SocketAddr::new(log::UNIX_PEER, 0);
@@ -263,10 +263,10 @@ impl Stream {
     pub fn send(&self, bytes: &[u8], more: bool) -> io::Result<usize> {
         match &self.0 {
             Kind::Tcp { socket, .. } => send::send(socket, bytes, more),
-            Kind::Unix(socket) => send::send(socket, bytes, more),
+            Kind::Unix(socket) => send::send_local(socket, bytes, more),
             Kind::Memory(memory) => memory.send(bytes),
             Kind::Proxied(proxied) => proxied.inner.send(bytes, more),
-            Kind::Relayed(relayed) => send::send(&relayed.socket, bytes, more),
+            Kind::Relayed(relayed) => send::send_local(&relayed.socket, bytes, more),
             Kind::Cut(cut) => cut
                 .send_by(bytes.len(), |inner, n| inner.send(&bytes[..n], more && n == bytes.len())),
             #[cfg(feature = "tls")]
@@ -302,10 +302,10 @@ impl Stream {
     pub fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
         match &self.0 {
             Kind::Tcp { socket, .. } => send::send_file(socket, file, offset, count),
-            Kind::Unix(socket) => send::send_file(socket, file, offset, count),
+            Kind::Unix(socket) => send::send_file_local(socket, file, offset, count),
             Kind::Memory(memory) => memory.send_file(file, offset, count),
             Kind::Proxied(proxied) => proxied.inner.send_file(file, offset, count),
-            Kind::Relayed(relayed) => send::send_file(&relayed.socket, file, offset, count),
+            Kind::Relayed(relayed) => send::send_file_local(&relayed.socket, file, offset, count),
             Kind::Cut(cut) => cut.send_file(file, offset, count),
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.send_file(file, offset, count),
@@ -391,15 +391,17 @@ impl Stream {
         }
     }
 
-    /// The number of bytes that the peer has acknowledged in all; `None` if that is not known.
-    pub(crate) fn bytes_acked(&self) -> Option<u64> {
+    /// How much the peer has received; `None` if that is not known.
+    pub(crate) fn received_by_peer(&self) -> Option<Received> {
         match &self.0 {
-            Kind::Tcp { socket, .. } => os::bytes_acked(socket),
-            Kind::Unix(_) | Kind::Relayed(_) | Kind::Memory(_) => None,
-            Kind::Proxied(proxied) => proxied.inner.bytes_acked(),
-            Kind::Cut(cut) => cut.inner.bytes_acked(),
+            Kind::Tcp { socket, .. } => Received::over_tcp(socket),
+            Kind::Unix(socket) => Received::over_unix(socket),
+            Kind::Relayed(relayed) => Received::over_unix(&relayed.socket),
+            Kind::Memory(_) => None,
+            Kind::Proxied(proxied) => proxied.inner.received_by_peer(),
+            Kind::Cut(cut) => cut.inner.received_by_peer(),
             #[cfg(feature = "tls")]
-            Kind::Tls(tls) => tls.inner().bytes_acked(),
+            Kind::Tls(tls) => tls.inner().received_by_peer(),
         }
     }
 

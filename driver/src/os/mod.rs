@@ -77,8 +77,8 @@ pub use sandbox::{Sandbox, SandboxPaths};
 pub use sandbox_report::{Restriction, SandboxReport};
 pub use server_user::ServerUser;
 pub use service_manager::ServiceManager;
-pub(crate) use spawn::set_defer_accept;
 pub use spawn::{bytes_acked, set_inherited_cloexec};
+pub(crate) use spawn::{bytes_unread, set_defer_accept};
 pub use spawn_error::{SpawnError, SpawnStage};
 pub use stopwatch::{POLL_INTERVAL, Stopwatch};
 #[cfg(feature = "archive")]

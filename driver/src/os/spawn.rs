@@ -67,6 +67,24 @@ pub fn bytes_acked(socket: impl AsFd) -> Option<u64> {
     None
 }
 
+/// The number of bytes that the peer of a Unix socket has not read yet, with what the system needs to
+/// keep them; `None` if the system does not report it.
+pub(crate) fn bytes_unread(socket: impl AsFd) -> Option<u64> {
+    #[cfg(all(target_os = "linux", not(feature = "portable")))]
+    {
+        use nix::libc::{TIOCOUTQ, c_int, ioctl};
+
+        let mut unread: c_int = 0;
+        // SAFETY: the descriptor is borrowed for the call, which writes an `int` to `unread`.
+        let result = unsafe { ioctl(socket.as_fd().as_raw_fd(), TIOCOUTQ, &raw mut unread) };
+        if result == 0 {
+            return u64::try_from(unread).ok();
+        }
+    }
+    let _ = socket;
+    None
+}
+
 /// Sets for how long at most a connection to a TCP listener is not accepted while it has sent nothing
 /// (`TCP_DEFER_ACCEPT`), in seconds; 0 to accept it at once. Returns whether the system has set it.
 pub(crate) fn set_defer_accept(listener: impl AsFd, seconds: u8) -> bool {
