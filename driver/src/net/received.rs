@@ -42,8 +42,6 @@ impl Received {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{Read, Write};
-    use std::os::unix::net::UnixStream;
 
     #[test]
     fn bytes_count_once_they_are_received() {
@@ -63,6 +61,9 @@ mod tests {
     #[test]
     #[cfg(all(target_os = "linux", not(feature = "portable")))]
     fn a_unix_socket_shows_what_its_peer_reads() {
+        use std::io::{Read, Write};
+        use std::os::unix::net::UnixStream;
+
         let (mut ours, mut peers) = UnixStream::pair().unwrap();
         let empty = Received::over_unix(&ours).unwrap();
         ours.write_all(&[0; 10_000]).unwrap();
