@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 
 use super::Listener;
 
-/// How long a connection can be deferred: a second, and what timers of the system add.
-pub(super) const MAX_DEFERRAL: Duration = Duration::from_millis(1200);
+/// How long a connection can be deferred: a second, and what timers add on a system that is busy.
+pub(super) const MAX_DEFERRAL: Duration = Duration::from_secs(3);
 /// The rate is computed after this number of connections.
 const WINDOW: u32 = 64;
 /// The deferral begins with a window that is shorter: more than 256 connections in a second.
