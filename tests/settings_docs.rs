@@ -31,7 +31,8 @@ fn the_list_of_settings_is_complete() {
     let page = page.expect("the document can be read");
     let (_, list) = page.split_once("**Settings** (").expect("the list is there");
     let (list, _) = list.split_once(')').expect("the list ends");
-    let listed: BTreeSet<_> = list.split([',', ' ', '\n', '`']).filter(|it| !it.is_empty()).collect();
+    let listed: BTreeSet<_> =
+        list.split([',', ' ', '\n', '`']).filter(|it| !it.is_empty()).collect();
     let compared = Regex::new(r"(?m)^ +compare\(&(\w+)::default\(\)").expect("it is a pattern");
     let compared = compared.captures_iter(include_str!("settings_docs.rs"));
     let compared: BTreeSet<_> = compared.filter_map(|found| Some(found.get(1)?.as_str())).collect();
