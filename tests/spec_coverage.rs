@@ -20,7 +20,6 @@ const UNTESTED: &[(&str, &str)] = &[
     ("B-300", "an interface: the doctests of the front ends use it"),
     ("B-303", "an interface: the doctests of the front ends use it"),
     ("B-304", "an interface: the doctests of the front ends use it"),
-    ("B-305", "no test checks yet that an interim response is not logged"),
     ("B-306", "tests/wire.rs does nothing else, for every transcript"),
 ];
 
