@@ -29,6 +29,21 @@ fn every_row_names_files_that_exist() {
     assert_eq!(rules.len(), rows.len(), "a rule is there twice");
 }
 
+/// The subject is what stands before the colon: "Listing: sorting" beside "Listing: sorting, dates", with no
+/// other files, is an older wording of it.
+#[test]
+fn no_row_repeats_another_one_with_its_subject() {
+    let rows = rows(&architecture());
+    let subject = |rule: &str| rule.split_once(": ").map(|(subject, _)| subject.to_owned());
+    for (at, (rule, files)) in rows.iter().enumerate() {
+        let repeated = rows.iter().enumerate().find(|(other_at, (other, others))| {
+            let is_same = subject(rule).is_some() && subject(rule) == subject(other);
+            *other_at != at && is_same && files.iter().all(|file| others.contains(file))
+        });
+        assert_eq!(repeated, None, "{rule}");
+    }
+}
+
 #[test]
 fn every_path_in_the_documents_exists() {
     for (document, text) in documents() {

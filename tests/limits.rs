@@ -127,6 +127,20 @@ fn every_field_that_bounds_something_has_a_line() {
     }
 }
 
+/// The first paragraph of docs/limits.md names the structs whose fields have lines.
+#[test]
+fn the_page_names_every_struct_with_bounds() {
+    let page = read("docs/limits.md");
+    let (_, list) = page.split_once("settings struct: ").expect("the list is there");
+    let (list, _) = list.split_once(". ").expect("the list ends");
+    let name = Regex::new(r"`([A-Z]\w+)`").expect("it is a pattern");
+    let listed = name.captures_iter(list).map(|found| found[1].to_owned());
+    let printed = Regex::new(r#"fields\("[a-z.]+", &(\w+)::"#).expect("it is a pattern");
+    let printed = printed.captures_iter(include_str!("limits.rs"));
+    let printed: BTreeSet<_> = printed.map(|found| found[1].to_owned()).collect();
+    assert_eq!(listed.collect::<BTreeSet<_>>(), printed);
+}
+
 #[test]
 fn values_are_those_of_the_options() {
     for (runtime, connections) in RUNTIMES.into_iter().zip(["1024", "10000"]) {

@@ -4,11 +4,13 @@
 //! the source, and compare every default that is a number, a time, a truth value or a text with that
 //! of `Default`, which is read from its `Debug` output: so a field that is added is checked as well.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use doorstep::core::form_data::FormLimits;
 use doorstep::core::http1::{Limits, Timeouts};
 use doorstep::core::site::Site;
 use doorstep::core::site::media_type::MediaTypes;
@@ -22,11 +24,27 @@ use doorstep::driver::permit_wait::PermitTimeouts;
 use doorstep::driver::upload::UploadSettings;
 use regex::Regex;
 
+/// docs/stability.md names the settings that this file compares.
+#[test]
+fn the_list_of_settings_is_complete() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/stability.md"));
+    let page = page.expect("the document can be read");
+    let (_, list) = page.split_once("**Settings** (").expect("the list is there");
+    let (list, _) = list.split_once(')').expect("the list ends");
+    let listed: BTreeSet<_> =
+        list.split([',', ' ', '\n', '`']).filter(|it| !it.is_empty()).collect();
+    let compared = Regex::new(r"(?m)^ +compare\(&(\w+)::default\(\)").expect("it is a pattern");
+    let compared = compared.captures_iter(include_str!("settings_docs.rs"));
+    let compared: BTreeSet<_> = compared.filter_map(|found| Some(found.get(1)?.as_str())).collect();
+    assert_eq!(listed, compared);
+}
+
 #[test]
 fn settings_document_every_default_and_are_non_exhaustive() {
     let compared = [
         compare(&Limits::default(), "core/src/http1/limits.rs"),
         compare(&Timeouts::default(), "core/src/http1/limits.rs"),
+        compare(&FormLimits::default(), "core/src/form_data.rs"),
         compare(&Site::default(), "core/src/site/mod.rs"),
         compare(&Config::default(), "driver/src/config.rs"),
         compare(&AuthSettings::default(), "driver/src/auth/settings.rs"),

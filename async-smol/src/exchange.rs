@@ -214,10 +214,9 @@ impl<'a> Exchange<'a> {
 
     /// Makes the response to a `GET` a download that [`StopConditions`] count, to be called before it
     /// begins. `reaches_end`: it includes the last byte of the file; other parts of it are waited for, but
-    /// not counted. [`TransferStart::Refused`] means that the response was made here: 503, since other
-    /// transfers have all the places. Always [`TransferStart::Begun`] without [`StopConditions`], and for
-    /// other methods.
-    /// `Files` calls it itself.
+    /// not counted. [`TransferStart::Refused`] means that the response was made here: 503,
+    /// because as many transfers as may still be counted are in progress. Always [`TransferStart::Begun`]
+    /// without [`StopConditions`], and for other methods. `Files` calls it itself.
     ///
     /// # Errors
     /// Returns [`doorstep_core::http1::Misuse`] if a response has begun.

@@ -93,10 +93,11 @@ use crate::exchange::Exchange;
 /// Responds to requests, many of them at once. A method that is not overridden calls
 /// [`Handler::fallback`], which responds 501; `head` calls `get`, since to HEAD no body is sent.
 ///
-/// If a method returns an error before a response has begun, the client gets a 500. After that the
-/// connection is closed in such a way that the client sees that the response is incomplete. The same
-/// happens if a method returns without a response, or does not end it. Neither affects other
-/// connections; nor does a panic. All of these are reported to [`Observer::on_error`], with the path.
+/// If a method returns an error, panics, or returns without having begun a response, the client gets a
+/// 500 and the connection is kept. If the response has begun and is not complete, the connection is
+/// closed so that the client sees that it is incomplete. Neither affects other connections, and both are
+/// reported to [`Observer::on_error`], with the path. If reading the request's body has failed and no
+/// response has begun, the client gets the status of that error instead, such as 413.
 ///
 /// Local variables that live across an `.await` are part of the future of each request: put large buffers
 /// on the heap, as `vec![0; 8 << 10]`, not as `[0; 8 << 10]`.

@@ -41,8 +41,8 @@ pub struct Admission {
 impl Admission {
     /// The admission of a server that begins to accept. There are at most
     /// [`Config::max_connections`] connections, by default `default_max`, and fewer if this process
-    /// may have too few descriptors for them ([`os::max_connections`]). Bounds the waits at the begin of a
-    /// stop by an eighth of [`Config::shutdown_grace`].
+    /// may have too few descriptors for them ([`os::max_connections`]). Bounds the waits at the beginning
+    /// of a stop by an eighth of [`Config::shutdown_grace`].
     #[must_use]
     pub fn new(handle: &ShutdownHandle, config: &Config, default_max: NonZeroUsize) -> Self {
         handle.acceptor.set_max_stop_wait(config.shutdown_grace / 8);

@@ -140,7 +140,8 @@ pub struct Config {
     pub sweep_interval: Duration,
     /// Bytes that are still received and discarded after the last response, while
     /// [`Timeouts::linger`] and its rate are kept. When a client sends more, the connection is
-    /// reset, which may cost the client that response. Default: 1 GiB.
+    /// closed, so that what the client sends after that is answered by a reset, which may cost it that
+    /// response. Default: 1 GiB.
     pub max_linger_bytes: u64,
 
     /// The longest time that a shutdown takes (B-282). For all but the last quarter of it, or its

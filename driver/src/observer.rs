@@ -94,9 +94,10 @@ pub trait Observer: Send + Sync {
 
     /// An error that the access log does not show: why a file was refused, a script or a handler
     /// failed, or a connection was lost; or that a handler has forgotten to respond, or to end its
-    /// response; also a failed authentication, with the name of the user. Another fault of a client,
-    /// which the response shows, is none: a body that is cut, malformed (400) or too large (413). Errors of a request begin with its path. `peer` is the client's address,
-    /// or the server's own if no client is concerned.
+    /// response; also a failed authentication, with the name of the user. Other faults of a client are not
+    /// reported here, since the response shows them: a body that is cut, malformed (400) or too large
+    /// (413). Errors of a request begin with its path. `peer` is the client's address, or the server's own
+    /// if no client is concerned.
     fn on_error(&self, peer: IpAddr, message: &str) {
         self.inner().on_error(peer, message);
     }

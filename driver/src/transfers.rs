@@ -90,7 +90,7 @@ impl Transfers {
         self.table().entries.len()
     }
 
-    /// Whether there is none.
+    /// Whether no transfer is in progress.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

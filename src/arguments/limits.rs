@@ -70,7 +70,8 @@ pub(crate) struct LimitOptions {
 
     /// Lingering close timeout: how long a client may pause that sends after the last response
     ///
-    /// What it sends then is discarded, so that it can read the response to the end.
+    /// What it sends meanwhile is discarded, so that it can read the response to the end. After that the
+    /// connection is closed, so that what it still sends is answered by a reset.
     #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "5s")]
     timeout_linger: Duration,
 }

@@ -13,7 +13,7 @@ use super::values;
 pub(crate) struct NetworkOptions {
     /// Bandwidth in bytes per second, for all clients together [default: no limit]
     ///
-    /// In each direction, as of one line that all clients share, such as 200K. TLS and headers count.
+    /// In each direction, as on one line that all clients share, such as 200K. TLS and headers count.
     #[arg(long, value_name = "SIZE", value_parser = rate)]
     rate: Option<u64>,
 

@@ -30,7 +30,7 @@ pub(crate) struct SharingOptions {
 
     /// Exit when no request was in progress for this time [default: no limit]
     ///
-    /// A download in progress is a request, an open connection is none. With sockets that a service
+    /// A download in progress is a request; an open connection alone is not. With sockets that a service
     /// manager passes (LISTEN_FDS), the service runs only while it is used. The exit code is that
     /// of --for.
     #[arg(long, value_name = "TIME", value_parser = values::duration)]

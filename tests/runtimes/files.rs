@@ -1,5 +1,5 @@
 //! Files as they come off the disk: every size by its own way, and what happens to those that
-//! change, vanish or are none.
+//! change, vanish or are not files.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;

@@ -320,12 +320,13 @@ on_every_runtime! {
         assert_eq!(entry.bytes, Some(body.len() as u64));
     }
 
-    fn an_interim_response_comes_first(runtime: Runtime) {
+    fn b_305_an_interim_response_comes_first_and_is_not_logged(runtime: Runtime) {
         let server = runtime.start(State::app());
         let mut client = server.client();
         let hint = client.request("GET", "/hints", &[]);
         assert_eq!((hint.status, hint.header("Link")), (103, Some("</style.css>; rel=preload")));
         assert_eq!(client.response(false).body, b"hinted\n");
+        assert_eq!(server.state.entry(), entry("GET /hints HTTP/1.1", 200, 7), "the first one");
     }
 
     fn b_307_serve_one_serves_one_request(runtime: ShippedRuntime) {

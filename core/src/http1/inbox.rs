@@ -313,7 +313,8 @@ impl<S: Storage> Inbox<S> {
     }
 
     /// An inbox whose unread bytes are those at `position` in `storage`: the reverse of
-    /// [`Inbox::into_parts`]. A position outside of the storage, as of another one, is clamped.
+    /// [`Inbox::into_parts`]. A position outside of the storage, such as one of another inbox,
+    /// is clamped.
     #[must_use]
     pub fn from_parts(storage: S, position: Position) -> Self {
         let end = position.end.min(storage.bytes().len());

@@ -155,14 +155,16 @@ pub struct Timeouts {
     /// [`WaitingFor::Drain`], from its start: then the connection is closed. Default: 5 s.
     pub drain: Duration,
     /// [`WaitingFor::Linger`]: the longest pause between two bytes, and the time before its rate
-    /// applies; then the connection is reset. Default: 5 s.
+    /// applies; then the connection is closed, so that what the peer sends after that is answered by a
+    /// reset. Default: 5 s.
     pub linger: Duration,
     /// The average rate in bytes per second that [`WaitingFor::Body`],
     /// [`WaitingFor::BodyOrResponse`] and [`WaitingFor::Writable`] require. Zero means none.
     /// Default: 250 B/s.
     pub min_rate: u32,
     /// The same for [`WaitingFor::Linger`]. A client that keeps this rate while it uploads a
-    /// refused body receives the refusal; a slower one is reset. Default: 64 KiB/s.
+    /// refused body receives the refusal; the connection of a slower one is closed, as above.
+    /// Default: 64 KiB/s.
     pub min_linger_rate: u32,
 }
 

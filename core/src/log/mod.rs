@@ -68,7 +68,7 @@ pub struct Record<'a> {
     /// The status that was sent.
     pub status: u16,
     /// The number of body bytes that the socket has accepted, without the framing of chunks; `None`
-    /// if that is none (B-101). Of an aborted response with chunks it may be less by their framing,
+    /// if it is 0 (B-101). Of an aborted response with chunks it may be less by their framing,
     /// never more.
     pub body_bytes_sent: Option<u64>,
     /// The number of bytes of the request's body that the handler has read, without the framing of

@@ -26,7 +26,7 @@ pub fn write_colored(out: &mut Vec<u8>, record: &Record<'_>, at: &Civil) {
     });
 }
 
-/// Writes the lines; what has a colour by `paint`.
+/// Writes the lines; the coloured parts by `paint`.
 fn write_painted(
     out: &mut Vec<u8>,
     record: &Record<'_>,
@@ -62,7 +62,7 @@ fn write_painted(
     out.push(b'\n');
 }
 
-/// Appends the number of body bytes that were sent; `-` if that is none (B-101).
+/// Appends the number of body bytes that were sent; `-` if it is 0 (B-101).
 pub(super) fn push_size(out: &mut Vec<u8>, record: &Record<'_>) {
     match record.body_bytes_sent {
         Some(bytes) => push_decimal(out, bytes),

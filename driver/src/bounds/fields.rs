@@ -17,6 +17,9 @@ use crate::net::BindOptions;
 use crate::os::{LogSettings, Rlimits};
 use crate::upload::UploadSettings;
 
+/// What happens at the end of a lingering close.
+const AFTER_LINGER: &str = "closed; later bytes are answered by a reset";
+
 fn time(name: &'static str, value: Duration, beyond: &'static str) -> Bound {
     Bound { name, value: BoundValue::Time(value), beyond }
 }
@@ -60,7 +63,7 @@ fn of_timeouts(timeouts: &Timeouts) -> Vec<Bound> {
         time("timeouts.body", timeouts.body, "408, or an aborted response"),
         time("timeouts.send", timeouts.send, "the response is aborted"),
         time("timeouts.drain", timeouts.drain, "the connection is closed"),
-        time("timeouts.linger", timeouts.linger, "the connection is reset"),
+        time("timeouts.linger", timeouts.linger, AFTER_LINGER),
         rate("timeouts.min_rate", timeouts.min_rate, "after `body` or `send`: as these"),
         rate("timeouts.min_linger_rate", timeouts.min_linger_rate, "after `linger`: as this"),
     ]
@@ -125,7 +128,7 @@ impl Config {
             time("config.descriptor_wait", *descriptor_wait, "503"),
             time("config.rotation_interval", *rotation_interval, "if full: Connection: close"),
             time("config.sweep_interval", *sweep_interval, "deadlines are checked"),
-            bytes("config.max_linger_bytes", *max_linger_bytes, "the connection is reset"),
+            bytes("config.max_linger_bytes", *max_linger_bytes, AFTER_LINGER),
             time("config.shutdown_grace", *shutdown_grace, "connections are aborted"),
             time("config.lame_duck", *lame_duck, "idle connections are closed at a stop"),
             time("config.shutdown_step", *shutdown_step, "the next step of a stop"),

@@ -39,7 +39,8 @@ use crate::config::Config;
 pub struct Bound {
     /// The settings and the field, such as `timeouts.idle`. `limits` is [`Limits`], `timeouts` is
     /// [`Timeouts`], `config` is [`Config`], `site` is [`Site`], `cache` is [`CacheLimits`], `cgi` is
-    /// [`CgiSettings`], `upload` is [`UploadSettings`], `listen` is [`BindOptions`], and `log` is [`LogSettings`].
+    /// [`CgiSettings`], `upload` is [`UploadSettings`], `auth` is `AuthSettings`, `listen` is
+    /// [`BindOptions`], and `log` is [`LogSettings`].
     ///
     /// [`Limits`]: doorstep_core::http1::Limits
     /// [`Timeouts`]: doorstep_core::http1::Timeouts

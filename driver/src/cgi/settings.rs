@@ -38,7 +38,7 @@ pub struct CgiSettings {
     /// [`CgiSettings::inherited`].
     pub variables: Vec<(OsString, OsString)>,
     /// The value of `SERVER_SOFTWARE` (RFC 3875 §4.1.17). Default: `doorstep/` and the first two
-    /// numbers of the version, as of [`Config::server`](crate::Config::server).
+    /// numbers of the version, as for [`Config::server`](crate::Config::server).
     pub software: String,
     /// The user that scripts run as, by name or number. `None` is the server's user, or `nobody` if
     /// that is root (B-246). Default: none.

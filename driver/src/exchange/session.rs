@@ -7,9 +7,20 @@
 //! ```text
 //! loop {
 //!     match session.step(&mut inbox, &mut outbox) {
-//!         Step::Handle(head) => handle one request,
-//!         Step::Flush => session.flushed(socket.flush(&mut outbox))?,
-//!         Step::Fill(waiting) => session.filled(socket.fill(&mut inbox, waiting))?,
+//!         Step::Handle(head) => {
+//!             let mut exchange = session.exchange(head, &mut inbox, &mut outbox);
+//!             let handled = respond to the request;
+//!             let position = exchange.finish(Ok(handled));
+//!             inbox.rejoin(position);
+//!         }
+//!         Step::Flush => {
+//!             let flushed = socket.flush(&mut outbox);
+//!             session.flushed(&inbox, &mut outbox, flushed)?;
+//!         }
+//!         Step::Fill(waiting) => {
+//!             let filled = socket.fill(&mut inbox, waiting);
+//!             session.filled(&inbox, &mut outbox, filled)?;
+//!         }
 //!         Step::Discard => session.discarded(socket.discard()),
 //!         Step::Close | Step::Upgraded => return,
 //!     }

@@ -22,8 +22,8 @@ use crate::request_number::RequestNumber;
 use crate::stop_conditions::{RETRY_AFTER, TransferRefused, TransferStart, WatchedRequest};
 use crate::transfers::ExchangeTransfers;
 
-/// Up to so many bytes, a download is complete when the system has taken it: their connection is kept
-/// alive.
+/// The largest download, in bytes, that counts as complete as soon as the system has taken it; its
+/// connection is kept alive.
 const MAX_UNCONFIRMED: u64 = 64 << 10;
 
 /// A request as a handler sees it: its head, the client, and the state of the response. Each front
@@ -97,7 +97,7 @@ pub(crate) enum Identity {
 }
 
 impl Identity {
-    /// As what a script sees it.
+    /// How a script sees the user.
     pub(crate) fn remote_user(&self) -> RemoteUser<'_> {
         match self {
             Self::Unverified => RemoteUser::Claimed,
@@ -188,7 +188,8 @@ impl<'a> ExchangeView<'a> {
 
     /// Whether the client is still connected. Costs one system call. For handlers whose response takes
     /// its time: a client that has [closed](PeerState::Closed) the connection gets no response, and
-    /// one that has [half-closed](PeerState::HalfClosed) it may wait for one, or may have gone.
+    /// one that has [half-closed](PeerState::HalfClosed) it may still wait for the response, or may have
+    /// disconnected.
     #[must_use]
     pub fn peer_state(&self) -> PeerState {
         self.context.connection.peer_state()
@@ -333,9 +334,9 @@ impl<'a> ExchangeView<'a> {
 
     /// Makes the response to a `GET` a download that [`StopConditions`] count, to be called before it
     /// begins. `reaches_end`: it includes the last byte of the file; other parts of it are waited for, but
-    /// not counted. [`TransferStart::Refused`] means that the response was made here: 503, since other
-    /// transfers have all the places. Always [`TransferStart::Begun`] without [`StopConditions`], and for
-    /// other methods.
+    /// not counted. [`TransferStart::Refused`] means that the response was made here: 503,
+    /// because as many transfers as may still be counted are in progress. Always [`TransferStart::Begun`]
+    /// without [`StopConditions`], and for other methods.
     ///
     /// # Errors
     /// Returns [`Misuse`](doorstep_core::http1::Misuse) if a response has begun.

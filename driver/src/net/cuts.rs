@@ -90,7 +90,8 @@ impl Cuts {
 }
 
 impl Cut {
-    /// How many bytes are sent of a body of `length` bytes: fewer than that, or none if there are none.
+    /// How many bytes are sent of a body of `length` bytes: fewer than that, or 0 if
+    /// `length` is 0.
     /// If the length is not known, a number below 16,384.
     #[must_use]
     pub fn offset(&self, length: Option<u64>) -> u64 {

@@ -1,9 +1,9 @@
 //! A slow network, as decisions without waiting: how long bytes take, and when they arrive.
 //!
 //! A [`Line`] has a rate, which all connections share as those of a household share their line, once
-//! for each direction. A [`DelayQueue`] is one direction of one connection: what is on its way. Who
-//! relays bytes reads at most [`Line::packet`] of them, gives the line their number, waits until they
-//! were transmitted, and puts them in the queue; and sends what has arrived. So each connection has at
+//! for each direction. A [`DelayQueue`] is one direction of one connection: the bytes on their way. A
+//! relay reads at most [`Line::packet`] bytes, gives the line their number, waits until they were
+//! transmitted, and puts them in the queue; and it sends the bytes that have arrived. So each connection has at
 //! most one packet waiting for the line, and large transfers do not keep small ones out.
 //!
 //! There is no clock here: each call gets the time. Nothing is lost, reordered or repeated: that

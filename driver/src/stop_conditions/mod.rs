@@ -11,10 +11,11 @@
 //!   It is completed when its last byte was given to the system. With a count, and without TLS, the
 //!   connection is closed after one of more than 64 KiB: then it is completed when the client has closed it
 //!   as well, or has sent nothing for the time of a lingering close; if the client resets it, the download
-//!   was cut. Any other 206 is not counted. Listings, redirects, 304, error pages and responses to `HEAD` are none. Another handler makes its response a
-//!   download by [`ExchangeView::begin_transfer`].
+//!   was cut. Any other 206 is not counted. Listings, redirects, 304, error pages and responses to `HEAD`
+//!   are not downloads. Another handler makes its response a download by
+//!   [`ExchangeView::begin_transfer`].
 //! - An upload is a `PUT` or `POST` with a response of 2xx, or of 303, which reports success to an HTML
-//!   form (RFC 9110 §15.4.4). One that is refused as 405 or 501 is none, also if it was cut. A handler that
+//!   form (RFC 9110 §15.4.4). One that is refused as 405 or 501 is not counted, even if it was cut. A handler that
 //!   takes no uploads is watched [without them](StopConditions::without_uploads).
 //!
 //! **The count is never exceeded**, however many clients come at once: a transfer reserves its place when

@@ -72,7 +72,7 @@ pub enum Refusal {
     Failed,
 }
 
-/// Why a path is none that a file can be stored at.
+/// Why no file can be stored at a path.
 impl From<PathError> for Refusal {
     fn from(error: PathError) -> Self {
         Self::Name(match error {
