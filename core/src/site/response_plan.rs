@@ -6,7 +6,7 @@
 //! use doorstep_core::path::PathError;
 //! use doorstep_core::site::{ResponsePlan, NotServed};
 //!
-//! let plan = ResponsePlan::ErrorPage(NotServed::Path(PathError::Nul));
+//! let plan = ResponsePlan::ErrorPage(NotServed::Path(PathError::Nul), "");
 //! assert_eq!(plan.status(), 400);
 //! assert_eq!(NotServed::Hidden.reason(), "File not found");
 //! assert_eq!(NotServed::Hidden.log_message(), Some("hidden: a name starts with a dot"));
@@ -33,10 +33,11 @@ use crate::path::PathError;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponsePlan<'a> {
-    /// An error page.
-    ErrorPage(NotServed),
+    /// An error page, and the value of `Vary`: the request headers that a choice between it and a page
+    /// of the site depends on ([`Site::spa`], [`Site::not_found_page`]). Empty if there was none.
+    ErrorPage(NotServed, &'static str),
     /// An error with a page of the site: the file that was opened last, of this type and size in
-    /// bytes. It has no validators, because it is not the requested file.
+    /// bytes; with `Vary: Accept`. It has no validators, because it is not the requested file.
     CustomErrorPage(NotServed, MediaType<'a>, u64),
     /// 301 with this `Location` and no body (B-140).
     Redirect(Location<'a>),
@@ -132,7 +133,7 @@ impl ResponsePlan<'_> {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::ErrorPage(error) | Self::CustomErrorPage(error, ..) => error.status(),
+            Self::ErrorPage(error, _) | Self::CustomErrorPage(error, ..) => error.status(),
             Self::Redirect(_) => 301,
             Self::NotModified(_) => 304,
             Self::RangeNotSatisfiable(_) => 416,

@@ -481,8 +481,8 @@ impl Directory {
             (ResponsePlan::Archive(path, format), _) => {
                 return Ok(BodyPlan::Archive(path.to_vec(), *format));
             }
-            (ResponsePlan::ErrorPage(error), _) => {
-                send_error_page(exchange, *error)?;
+            (ResponsePlan::ErrorPage(error, vary), _) => {
+                send_error_page(exchange, *error, vary)?;
                 return Ok(BodyPlan::Done);
             }
             (ResponsePlan::File(representation, selection), Some(file)) => {
