@@ -232,6 +232,16 @@ on_every_runtime! {
         }
     }
 
+    fn a_message_in_the_log_has_part_of_a_long_path(runtime: Runtime) {
+        let (_root, server) = serve(runtime);
+        let target = format!("/.a\\{}", "x".repeat(60_000));
+        assert_eq!(server.client().request("GET", &target, &[]).status, 404);
+        let errors = server.state.errors();
+        let [error] = &errors[..] else { panic!("{errors:?}") };
+        assert!(error.starts_with("/.a\\\\xxx") && error.len() < 400, "{error}");
+        assert!(error.ends_with("x…: the path is too long"), "{error}");
+    }
+
     fn b_175_a_fifo_is_a_404_and_is_never_opened(runtime: Runtime) {
         let (root, server) = serve(runtime);
         let fifo = root.path().join("fifo");

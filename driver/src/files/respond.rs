@@ -187,5 +187,5 @@ fn error_response<'a>(exchange: &'a mut ExchangeState<'_>, error: NotServed) -> 
 /// An error with the path of the request, for the log.
 #[inline(never)]
 pub(super) fn with_path(exchange: &ExchangeState<'_>, error: &dyn fmt::Display) -> String {
-    format!("{}: {error}", String::from_utf8_lossy(exchange.head_ref().path()))
+    exchange.with_path(&error.to_string())
 }
