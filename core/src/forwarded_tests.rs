@@ -51,6 +51,15 @@ fn rfc_7239_4_the_first_untrusted_address_from_the_right_is_the_client() {
         ("for=\"[fd00::1]\"", "[fd00::1]:0"),
         (" ,for=192.0.2.7 ; proto=https, ,", "192.0.2.7:0 https"),
         ("for=192.0.2.7;x=\"a,b\\\",;=\"", "192.0.2.7:0"),
+        // [ forwarded-pair ] *( ";" [ forwarded-pair ] ): a pair may be missing.
+        ("for=192.0.2.7;", "192.0.2.7:0"),
+        (";for=192.0.2.7", "192.0.2.7:0"),
+        ("for=192.0.2.7;;proto=https", "192.0.2.7:0 https"),
+        ("; ; for=\"192.0.2.7\" ; ; proto=https ; ;", "192.0.2.7:0 https"),
+        ("for=192.0.2.7;, for=10.0.0.2;;", "192.0.2.7:0"),
+        // A quoted-pair is the octet behind its backslash (RFC 9110 §5.6.4).
+        ("for=\"19\\2.0.2.7\"", "192.0.2.7:0"),
+        ("for=\"\\[2001:db8\\:\\:7\\]:5\\0\";proto=\"\\h\\ttps\"", "[2001:db8::7]:50 https"),
         ("", PEER),
         (" , ", PEER),
     ] {
@@ -67,6 +76,10 @@ fn rfc_7239_6_2_an_identifier_that_is_no_address_ends_the_walk() {
         ("for=6.6.6.6, for=_gate", PEER),
         ("for=6.6.6.6, for=_a, for=10.0.0.2", "10.0.0.2:0"),
         ("for=6.6.6.6, by=10.0.0.1", PEER),
+        ("for=6.6.6.6, ;", PEER),
+        ("for=6.6.6.6, ; ;;", PEER),
+        ("for=6.6.6.6, ;, for=10.0.0.2", "10.0.0.2:0"),
+        ("for=6.6.6.6, for=\"\\_ga\\te\"", PEER),
     ] {
         assert_eq!(shown(&[("Forwarded", value)]), expected, "{value}");
     }
@@ -149,8 +162,10 @@ fn what_a_trusted_proxy_cannot_have_meant_is_malformed() {
         "for =192.0.2.7",
         "for= 192.0.2.7",
         "for=192.0.2.7 proto=http",
-        "for=192.0.2.7;",
         "for=192.0.2.7;for=192.0.2.8",
+        "for=192.0.2.7;;for=192.0.2.7",
+        "for=192.0.2.7; ;x",
+        "for=192.0.2.7;=",
         "for=192.0.2.7;proto=http;PROTO=https",
         "for=192.0.2.7;proto=\"ht tp\"",
         "for=192.0.2.07",
@@ -161,7 +176,10 @@ fn what_a_trusted_proxy_cannot_have_meant_is_malformed() {
         "for=\"[2001:db8::7\"",
         "for=\"[192.0.2.7]\"",
         "for=\"[2001:db8::7]x\"",
-        "for=\"19\\2.0.2.7\"",
+        "for=\"192.0.2.7\\\"",
+        "for=\"192.0.2.7\\\"\"",
+        "for=\"192.0.2.7\\\\\"",
+        "for=19\\2.0.2.7",
         "for=\"192.0.2.7",
         "for=192.0.2.7\"",
         "for=\"192.0.2.7\"x",
