@@ -184,9 +184,9 @@ impl Element {
         Ok(element)
     }
 
-    /// A member of `X-Forwarded-For`: an address, perhaps with a port; or `unknown`.
+    /// A member of `X-Forwarded-For`: an address, perhaps with a port or a zone; or `unknown`.
     fn parse_address(text: &[u8]) -> Result<Self, Error> {
-        let bare = str::from_utf8(text).ok().and_then(|text| text.parse::<Ipv6Addr>().ok());
+        let bare = str::from_utf8(text).ok().and_then(ipv6);
         let node = match bare {
             _ if text == b"unix:" => Some(Node::Address(SocketAddr::new(UNIX_PEER, 0))),
             Some(ip) => Some(Node::Address(SocketAddr::new(IpAddr::V6(ip).to_canonical(), 0))),
@@ -239,7 +239,7 @@ fn node(text: &[u8]) -> Option<Node> {
     let (name, port, ip) = if let Some(rest) = text.strip_prefix('[') {
         let (name, port) = rest.split_once(']')?;
         let port = if port.is_empty() { None } else { Some(port.strip_prefix(':')?) };
-        (name, port, Some(IpAddr::V6(name.parse::<Ipv6Addr>().ok()?)))
+        (name, port, Some(IpAddr::V6(ipv6(name)?)))
     } else {
         let (name, port) =
             text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
@@ -256,6 +256,16 @@ fn node(text: &[u8]) -> Option<Node> {
             let is_hidden = name.eq_ignore_ascii_case("unknown") || is_obfuscated(name);
             is_hidden.then_some(Node::Hidden)
         }
+    }
+}
+
+/// An IPv6 address. A zone behind it (RFC 6874: `%eth0`, `%25eth0`) is left out: it names a link of the
+/// proxy. Those in Go write it.
+fn ipv6(text: &str) -> Option<Ipv6Addr> {
+    match text.split_once('%') {
+        Some((_, "")) => None,
+        Some((address, _)) => address.parse().ok(),
+        None => text.parse().ok(),
     }
 }
 

@@ -43,6 +43,8 @@ fn rfc_7239_4_the_first_untrusted_address_from_the_right_is_the_client() {
         ("for=\"[2001:db8::7]:50123\"", "[2001:db8::7]:50123"),
         ("for=[2001:db8::7]:50123", "[2001:db8::7]:50123"),
         ("for=\"[::ffff:192.0.2.7]\"", "192.0.2.7:0"),
+        ("for=\"[fe80::1%eth0]:5\"", "[fe80::1]:5"),
+        ("for=[fe80::1%25eth0]", "[fe80::1]:0"),
         ("for=\"192.0.2.7:_port\"", "192.0.2.7:0"),
         ("for=6.6.6.6, for=192.0.2.7", "192.0.2.7:0"),
         ("for=192.0.2.7;proto=https, for=10.0.0.2;proto=http", "192.0.2.7:0 https"),
@@ -94,6 +96,12 @@ fn x_forwarded_for_is_a_list_of_addresses() {
         ("[2001:db8::7]", "[2001:db8::7]:0"),
         ("[2001:db8::7]:50123", "[2001:db8::7]:50123"),
         ("::ffff:192.0.2.7", "192.0.2.7:0"),
+        ("fe80::1%eth0", "[fe80::1]:0"),
+        ("fe80::1%25eth0", "[fe80::1]:0"),
+        ("fe80::1%Ethernet 2", "[fe80::1]:0"),
+        ("[fe80::1%3]", "[fe80::1]:0"),
+        ("[fe80::1%25eth0]:80", "[fe80::1]:80"),
+        ("192.0.2.7, fd00::1%eth0", "192.0.2.7:0"),
         ("6.6.6.6, 192.0.2.7,10.0.0.2", "192.0.2.7:0"),
         ("10.0.0.3, 10.0.0.2", "10.0.0.3:0"),
         ("6.6.6.6, unknown", PEER),
@@ -173,6 +181,10 @@ fn what_a_trusted_proxy_cannot_have_meant_is_malformed() {
         "for=192.0.2.7:65536",
         "for=192.0.2.7:+1",
         "for=2001:db8::7",
+        "for=fe80::1%eth0",
+        "for=\"[fe80::1%]\"",
+        "for=\"[%eth0]\"",
+        "for=\"192.0.2.7%eth0\"",
         "for=\"[2001:db8::7\"",
         "for=\"[192.0.2.7]\"",
         "for=\"[2001:db8::7]x\"",
@@ -192,9 +204,19 @@ fn what_a_trusted_proxy_cannot_have_meant_is_malformed() {
     ] {
         assert_eq!(shown(&[("Forwarded", value)]), "Malformed", "{value}");
     }
-    for value in
-        ["example.com", "192.0.2.7 10.0.0.2", "for=192.0.2.7", "192.0.2.7:x", "-", "\u{e9}"]
-    {
+    for value in [
+        "example.com",
+        "192.0.2.7 10.0.0.2",
+        "for=192.0.2.7",
+        "192.0.2.7:x",
+        "-",
+        "\u{e9}",
+        "fe80::1%",
+        "%eth0",
+        "192.0.2.7%eth0",
+        "[fe80::1%]:80",
+        "[fe80::1%eth0",
+    ] {
         assert_eq!(shown(&[("X-Forwarded-For", value)]), "Malformed", "{value}");
         let behind = format!("{value}, 10.0.0.2");
         assert_eq!(shown(&[("X-Forwarded-For", &behind)]), "Malformed", "{value}");
