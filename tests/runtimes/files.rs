@@ -242,6 +242,22 @@ on_every_runtime! {
         assert!(error.ends_with("x…: the path is too long"), "{error}");
     }
 
+    fn b_143_a_redirect_stays_on_its_host(runtime: Runtime) {
+        let (_root, server) = serve(runtime);
+        let mut client = server.client();
+        for (target, location) in [
+            ("//evil.com/..", "/evil.com/../"),
+            (r"/\evil.com/..", "/%5Cevil.com/../"),
+            (r"/\/evil.com/../..?a\b", r"/%5C/evil.com/../../?a\b"),
+        ] {
+            for method in ["GET", "HEAD"] {
+                let response = client.request(method, target, &[]);
+                let found = (response.status, response.header("Location"));
+                assert_eq!(found, (301, Some(location)), "{method} {target}");
+            }
+        }
+    }
+
     fn b_175_a_fifo_is_a_404_and_is_never_opened(runtime: Runtime) {
         let (root, server) = serve(runtime);
         let fifo = root.path().join("fifo");

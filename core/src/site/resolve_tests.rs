@@ -235,6 +235,20 @@ fn b_143_the_location_is_not_decoded() {
 }
 
 #[test]
+fn b_143_a_backslash_is_not_read_as_a_slash_of_the_location() {
+    for (target, location) in [
+        (r"/\evil.com/..", "/%5Cevil.com/../"),
+        (r"/\\evil.com/../dir?a\b#c\d", r"/%5C%5Cevil.com/../dir/?a\b#c\d"),
+        (r"//\evil.com/..?", "/%5Cevil.com/../"),
+        (r"http://h/\evil.com/../dir", "/%5Cevil.com/../dir/"),
+        (r"/x\y/../dir", "/x%5Cy/../dir/"),
+        ("/%5cevil.com/../dir", "/%5cevil.com/../dir/"),
+    ] {
+        assert_eq!(get(target), Resolved::Redirect(location.into()), "{target}");
+    }
+}
+
+#[test]
 fn b_144_no_redirect_after_a_slash_in_any_spelling() {
     for target in ["/dir/", "/dir%2f", "/dir%2F"] {
         assert_eq!(get(target), Resolved::Listing("dir".into()), "{target}");

@@ -222,7 +222,11 @@ impl ResponsePlan<'_> {
             Self::CustomErrorPage(_, media_type, _) => {
                 headers.concat("Content-Type", &media_type.parts()).other("Vary", b"Accept")
             }
-            Self::Redirect(location) => headers.concat("Location", &location.parts()),
+            Self::Redirect(location) => {
+                let mut value = Vec::new();
+                location.write(&mut value);
+                headers.other("Location", &value)
+            }
             Self::NotModified(file) => headers.validators(file),
             Self::RangeNotSatisfiable(size) => headers
                 .other("Accept-Ranges", b"bytes")

@@ -20,7 +20,7 @@ use super::precompressed::Coding;
 use super::range::Selection;
 use super::{Site, Stat};
 use crate::http1::status;
-use crate::path::PathError;
+use crate::path::{self, PathError};
 
 /// The response to send.
 ///
@@ -253,18 +253,17 @@ pub struct Location<'a> {
 
 impl Location<'_> {
     /// Appends the value of `Location`: the path as received, so that percent-escapes are kept
-    /// (B-143), a slash, and query and fragment unless the query is empty (B-142).
+    /// (B-143), but for backslashes ([`path::encode_backslashes`]); a slash; and query and fragment
+    /// unless the query is empty (B-142).
     pub fn write(&self, out: &mut Vec<u8>) {
-        self.parts().into_iter().for_each(|part| out.extend_from_slice(part));
-    }
-
-    /// The value of `Location`, in parts.
-    pub(super) fn parts(&self) -> [&[u8]; 4] {
         let suffix = match self.query_and_fragment {
             [b'?'] => b"",
             [b'?', fragment @ ..] if fragment.starts_with(b"#") => fragment,
             suffix => suffix,
         };
-        [self.prefix, self.path, b"/", suffix]
+        path::encode_backslashes(out, self.prefix);
+        path::encode_backslashes(out, self.path);
+        out.push(b'/');
+        out.extend_from_slice(suffix);
     }
 }
