@@ -166,7 +166,8 @@ impl Element {
                 rest = behind.trim_ascii_start(); // a pair may be missing (§4)
                 continue;
             }
-            let (name, value, behind) = pair(rest).ok_or(Error::Malformed)?;
+            let (name, value) = pair_name(rest).ok_or(Error::Malformed)?;
+            let (value, behind) = pair_value(value).ok_or(Error::Malformed)?;
             if names.iter().any(|other| other.eq_ignore_ascii_case(name)) {
                 return Err(Error::Malformed); // at most once (§4)
             }
@@ -196,21 +197,22 @@ impl Element {
     }
 }
 
-/// The name and the value at the beginning of `text`, and what follows. A quoted value is without its
-/// quotes and escapes.
-fn pair(text: &[u8]) -> Option<(&[u8], Cow<'_, [u8]>, &[u8])> {
+/// The name of the pair at the beginning of `text`, and what follows its `=`.
+fn pair_name(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = text.iter().position(|&b| b == b'=')?;
-    let (name, value) = (&text[..end], &text[end + 1..]);
-    if name.is_empty() || !name.iter().all(|&b| is_token(b)) {
-        return None;
-    }
-    if let [b'"', quoted @ ..] = value {
-        let (value, rest) = unquote(quoted)?;
-        return Some((name, value, rest));
+    let name = &text[..end];
+    (!name.is_empty() && name.iter().all(|&b| is_token(b))).then_some((name, &text[end + 1..]))
+}
+
+/// The value at the beginning of `text`, and what follows. A quoted value is without its quotes and
+/// escapes.
+fn pair_value(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
+    if let [b'"', quoted @ ..] = text {
+        return unquote(quoted);
     }
     let ends = |b: &u8| b";,\" \t".contains(b);
-    let (value, rest) = value.split_at(value.iter().position(ends).unwrap_or(value.len()));
-    (!value.is_empty()).then_some((name, value.into(), rest))
+    let (value, rest) = text.split_at(text.iter().position(ends).unwrap_or(text.len()));
+    (!value.is_empty()).then_some((value.into(), rest))
 }
 
 /// The value of a quoted string (RFC 9110 §5.6.4), of which `text` is what follows the first quotation
