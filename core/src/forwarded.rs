@@ -31,6 +31,7 @@
 //! # Ok::<(), forwarded::Error>(())
 //! ```
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -159,29 +160,34 @@ impl Element {
     fn parse(text: &[u8]) -> Result<Self, Error> {
         let mut element = Self { node: Node::Hidden, is_https: None };
         let mut names: Vec<&[u8]> = Vec::new();
-        let mut rest = text;
-        loop {
-            let (name, value, behind) = pair(rest).ok_or(Error::Malformed)?;
+        let mut rest = text.trim_ascii_start();
+        while !rest.is_empty() {
+            if let [b';', behind @ ..] = rest {
+                rest = behind.trim_ascii_start(); // a pair may be missing (§4)
+                continue;
+            }
+            let (name, value) = pair_name(rest).ok_or(Error::Malformed)?;
+            let (value, behind) = pair_value(value).ok_or(Error::Malformed)?;
             if names.iter().any(|other| other.eq_ignore_ascii_case(name)) {
                 return Err(Error::Malformed); // at most once (§4)
             }
             names.push(name);
             if name.eq_ignore_ascii_case(b"for") {
-                element.node = node(value).ok_or(Error::Malformed)?;
+                element.node = node(&value).ok_or(Error::Malformed)?;
             } else if name.eq_ignore_ascii_case(b"proto") {
-                element.is_https = Some(is_https(value)?);
+                element.is_https = Some(is_https(&value)?);
             }
-            rest = match behind.trim_ascii_start() {
-                [] => return Ok(element),
-                [b';', rest @ ..] => rest.trim_ascii_start(),
-                _ => return Err(Error::Malformed),
-            };
+            rest = behind.trim_ascii_start();
+            if !matches!(rest, [] | [b';', ..]) {
+                return Err(Error::Malformed);
+            }
         }
+        Ok(element)
     }
 
-    /// A member of `X-Forwarded-For`: an address, perhaps with a port; or `unknown`.
+    /// A member of `X-Forwarded-For`: an address, perhaps with a port or a zone; or `unknown`.
     fn parse_address(text: &[u8]) -> Result<Self, Error> {
-        let bare = str::from_utf8(text).ok().and_then(|text| text.parse::<Ipv6Addr>().ok());
+        let bare = str::from_utf8(text).ok().and_then(ipv6);
         let node = match bare {
             _ if text == b"unix:" => Some(Node::Address(SocketAddr::new(UNIX_PEER, 0))),
             Some(ip) => Some(Node::Address(SocketAddr::new(IpAddr::V6(ip).to_canonical(), 0))),
@@ -191,27 +197,42 @@ impl Element {
     }
 }
 
-/// The name and the value at the beginning of `text`, and what follows. A quoted value is without
-/// its quotes; one with escapes has no meaning here, and is returned with them.
-fn pair(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+/// The name of the pair at the beginning of `text`, and what follows its `=`.
+fn pair_name(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = text.iter().position(|&b| b == b'=')?;
-    let (name, value) = (&text[..end], &text[end + 1..]);
-    if name.is_empty() || !name.iter().all(|&b| is_token(b)) {
-        return None;
-    }
-    if let [b'"', quoted @ ..] = value {
-        let mut at = 0;
-        loop {
-            match quoted.get(at)? {
-                b'"' => return Some((name, &quoted[..at], &quoted[at + 1..])),
-                b'\\' => at += 2,
-                _ => at += 1,
-            }
-        }
+    let name = &text[..end];
+    (!name.is_empty() && name.iter().all(|&b| is_token(b))).then_some((name, &text[end + 1..]))
+}
+
+/// The value at the beginning of `text`, and what follows. A quoted value is without its quotes and
+/// escapes.
+fn pair_value(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
+    if let [b'"', quoted @ ..] = text {
+        return unquote(quoted);
     }
     let ends = |b: &u8| b";,\" \t".contains(b);
-    let (value, rest) = value.split_at(value.iter().position(ends).unwrap_or(value.len()));
-    (!value.is_empty()).then_some((name, value, rest))
+    let (value, rest) = text.split_at(text.iter().position(ends).unwrap_or(text.len()));
+    (!value.is_empty()).then_some((value.into(), rest))
+}
+
+/// The value of a quoted string (RFC 9110 §5.6.4), of which `text` is what follows the first quotation
+/// mark; and what follows the last one.
+fn unquote(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
+    let plain = text.iter().position(|&b| b == b'"' || b == b'\\')?;
+    if text[plain] == b'"' {
+        return Some((text[..plain].into(), &text[plain + 1..]));
+    }
+    let (mut value, mut rest) = (text[..plain].to_vec(), &text[plain..]);
+    loop {
+        rest = match rest {
+            [b'"', rest @ ..] => return Some((value.into(), rest)),
+            [b'\\', byte, rest @ ..] | [byte, rest @ ..] => {
+                value.push(*byte);
+                rest
+            }
+            [] => return None,
+        };
+    }
 }
 
 /// An address or an identifier, and perhaps a port (RFC 7239 §6).
@@ -220,7 +241,7 @@ fn node(text: &[u8]) -> Option<Node> {
     let (name, port, ip) = if let Some(rest) = text.strip_prefix('[') {
         let (name, port) = rest.split_once(']')?;
         let port = if port.is_empty() { None } else { Some(port.strip_prefix(':')?) };
-        (name, port, Some(IpAddr::V6(name.parse::<Ipv6Addr>().ok()?)))
+        (name, port, Some(IpAddr::V6(ipv6(name)?)))
     } else {
         let (name, port) =
             text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
@@ -237,6 +258,16 @@ fn node(text: &[u8]) -> Option<Node> {
             let is_hidden = name.eq_ignore_ascii_case("unknown") || is_obfuscated(name);
             is_hidden.then_some(Node::Hidden)
         }
+    }
+}
+
+/// An IPv6 address. A zone behind it (RFC 6874: `%eth0`, `%25eth0`) is left out: it names a link of the
+/// proxy. Those in Go write it.
+fn ipv6(text: &str) -> Option<Ipv6Addr> {
+    match text.split_once('%') {
+        Some((_, "")) => None,
+        Some((address, _)) => address.parse().ok(),
+        None => text.parse().ok(),
     }
 }
 

@@ -43,6 +43,8 @@ fn rfc_7239_4_the_first_untrusted_address_from_the_right_is_the_client() {
         ("for=\"[2001:db8::7]:50123\"", "[2001:db8::7]:50123"),
         ("for=[2001:db8::7]:50123", "[2001:db8::7]:50123"),
         ("for=\"[::ffff:192.0.2.7]\"", "192.0.2.7:0"),
+        ("for=\"[fe80::1%eth0]:5\"", "[fe80::1]:5"),
+        ("for=[fe80::1%25eth0]", "[fe80::1]:0"),
         ("for=\"192.0.2.7:_port\"", "192.0.2.7:0"),
         ("for=6.6.6.6, for=192.0.2.7", "192.0.2.7:0"),
         ("for=192.0.2.7;proto=https, for=10.0.0.2;proto=http", "192.0.2.7:0 https"),
@@ -51,6 +53,15 @@ fn rfc_7239_4_the_first_untrusted_address_from_the_right_is_the_client() {
         ("for=\"[fd00::1]\"", "[fd00::1]:0"),
         (" ,for=192.0.2.7 ; proto=https, ,", "192.0.2.7:0 https"),
         ("for=192.0.2.7;x=\"a,b\\\",;=\"", "192.0.2.7:0"),
+        // [ forwarded-pair ] *( ";" [ forwarded-pair ] ): a pair may be missing.
+        ("for=192.0.2.7;", "192.0.2.7:0"),
+        (";for=192.0.2.7", "192.0.2.7:0"),
+        ("for=192.0.2.7;;proto=https", "192.0.2.7:0 https"),
+        ("; ; for=\"192.0.2.7\" ; ; proto=https ; ;", "192.0.2.7:0 https"),
+        ("for=192.0.2.7;, for=10.0.0.2;;", "192.0.2.7:0"),
+        // A quoted-pair is the octet behind its backslash (RFC 9110 §5.6.4).
+        ("for=\"19\\2.0.2.7\"", "192.0.2.7:0"),
+        ("for=\"\\[2001:db8\\:\\:7\\]:5\\0\";proto=\"\\h\\ttps\"", "[2001:db8::7]:50 https"),
         ("", PEER),
         (" , ", PEER),
     ] {
@@ -67,6 +78,10 @@ fn rfc_7239_6_2_an_identifier_that_is_no_address_ends_the_walk() {
         ("for=6.6.6.6, for=_gate", PEER),
         ("for=6.6.6.6, for=_a, for=10.0.0.2", "10.0.0.2:0"),
         ("for=6.6.6.6, by=10.0.0.1", PEER),
+        ("for=6.6.6.6, ;", PEER),
+        ("for=6.6.6.6, ; ;;", PEER),
+        ("for=6.6.6.6, ;, for=10.0.0.2", "10.0.0.2:0"),
+        ("for=6.6.6.6, for=\"\\_ga\\te\"", PEER),
     ] {
         assert_eq!(shown(&[("Forwarded", value)]), expected, "{value}");
     }
@@ -81,6 +96,12 @@ fn x_forwarded_for_is_a_list_of_addresses() {
         ("[2001:db8::7]", "[2001:db8::7]:0"),
         ("[2001:db8::7]:50123", "[2001:db8::7]:50123"),
         ("::ffff:192.0.2.7", "192.0.2.7:0"),
+        ("fe80::1%eth0", "[fe80::1]:0"),
+        ("fe80::1%25eth0", "[fe80::1]:0"),
+        ("fe80::1%Ethernet 2", "[fe80::1]:0"),
+        ("[fe80::1%3]", "[fe80::1]:0"),
+        ("[fe80::1%25eth0]:80", "[fe80::1]:80"),
+        ("192.0.2.7, fd00::1%eth0", "192.0.2.7:0"),
         ("6.6.6.6, 192.0.2.7,10.0.0.2", "192.0.2.7:0"),
         ("10.0.0.3, 10.0.0.2", "10.0.0.3:0"),
         ("6.6.6.6, unknown", PEER),
@@ -149,8 +170,10 @@ fn what_a_trusted_proxy_cannot_have_meant_is_malformed() {
         "for =192.0.2.7",
         "for= 192.0.2.7",
         "for=192.0.2.7 proto=http",
-        "for=192.0.2.7;",
         "for=192.0.2.7;for=192.0.2.8",
+        "for=192.0.2.7;;for=192.0.2.7",
+        "for=192.0.2.7; ;x",
+        "for=192.0.2.7;=",
         "for=192.0.2.7;proto=http;PROTO=https",
         "for=192.0.2.7;proto=\"ht tp\"",
         "for=192.0.2.07",
@@ -158,10 +181,17 @@ fn what_a_trusted_proxy_cannot_have_meant_is_malformed() {
         "for=192.0.2.7:65536",
         "for=192.0.2.7:+1",
         "for=2001:db8::7",
+        "for=fe80::1%eth0",
+        "for=\"[fe80::1%]\"",
+        "for=\"[%eth0]\"",
+        "for=\"192.0.2.7%eth0\"",
         "for=\"[2001:db8::7\"",
         "for=\"[192.0.2.7]\"",
         "for=\"[2001:db8::7]x\"",
-        "for=\"19\\2.0.2.7\"",
+        "for=\"192.0.2.7\\\"",
+        "for=\"192.0.2.7\\\"\"",
+        "for=\"192.0.2.7\\\\\"",
+        "for=19\\2.0.2.7",
         "for=\"192.0.2.7",
         "for=192.0.2.7\"",
         "for=\"192.0.2.7\"x",
@@ -174,9 +204,19 @@ fn what_a_trusted_proxy_cannot_have_meant_is_malformed() {
     ] {
         assert_eq!(shown(&[("Forwarded", value)]), "Malformed", "{value}");
     }
-    for value in
-        ["example.com", "192.0.2.7 10.0.0.2", "for=192.0.2.7", "192.0.2.7:x", "-", "\u{e9}"]
-    {
+    for value in [
+        "example.com",
+        "192.0.2.7 10.0.0.2",
+        "for=192.0.2.7",
+        "192.0.2.7:x",
+        "-",
+        "\u{e9}",
+        "fe80::1%",
+        "%eth0",
+        "192.0.2.7%eth0",
+        "[fe80::1%]:80",
+        "[fe80::1%eth0",
+    ] {
         assert_eq!(shown(&[("X-Forwarded-For", value)]), "Malformed", "{value}");
         let behind = format!("{value}, 10.0.0.2");
         assert_eq!(shown(&[("X-Forwarded-For", &behind)]), "Malformed", "{value}");

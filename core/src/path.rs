@@ -83,6 +83,24 @@ pub fn encode(out: &mut Vec<u8>, name: &[u8]) {
     }
 }
 
+/// Appends the path of a request as it was received, for the `Location` of a redirect. `\` becomes `%5C`:
+/// it may not be in a URI (RFC 3986 §2), and browsers read it as `/`, so that what begins with `/\` would be
+/// at another host.
+///
+/// ```
+/// use doorstep_core::path::encode_backslashes;
+///
+/// let mut location = Vec::new();
+/// encode_backslashes(&mut location, br"/\evil.com/%2e");
+/// assert_eq!(location, b"/%5Cevil.com/%2e");
+/// ```
+pub fn encode_backslashes(out: &mut Vec<u8>, path: &[u8]) {
+    for (n, piece) in path.split(|&b| b == b'\\').enumerate() {
+        out.extend_from_slice(if n > 0 { b"%5C" } else { b"" });
+        out.extend_from_slice(piece);
+    }
+}
+
 const ESCAPED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b'/');
 

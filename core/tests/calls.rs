@@ -104,6 +104,35 @@ fn a_header_of_the_next_response_is_sent_once_whatever_the_response_is() {
 }
 
 #[test]
+fn a_default_header_can_be_left_out_of_one_response() {
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut connection = Connection::new(Limits::default());
+    let mut outbox = Outbox::new("mine");
+    for (name, value) in [("A", "1"), ("X", "2"), ("x", "3"), ("X-Y", "X: 4")] {
+        outbox.add_default_header(name, value.as_bytes()).unwrap();
+    }
+    for (omitted, expected) in [
+        ("X", "Server: mine\r\nA: 1\r\nX-Y: X: 4\r\nX: next\r\nx: own\r\n"),
+        ("server", "A: 1\r\nX: 2\r\nx: 3\r\nX-Y: X: 4\r\nX: next\r\nx: own\r\n"),
+        ("", "Server: mine\r\nA: 1\r\nX: 2\r\nx: 3\r\nX-Y: X: 4\r\nX: next\r\nx: own\r\n"),
+    ] {
+        let _ = connection.advance(GET).unwrap();
+        outbox.add_header("X", b"next").unwrap();
+        let response = connection.respond(204, &mut outbox).without_default_header(omitted);
+        response.header("x", "own").body(b"").unwrap();
+        let expected = format!("HTTP/1.1 204 No Content\r\n{expected}\r\n");
+        assert_eq!(
+            outbox.unsent().escape_ascii().to_string(),
+            expected.escape_default().to_string()
+        );
+        outbox.clear();
+    }
+    let _ = connection.advance(GET).unwrap();
+    let late = connection.respond(204, &mut outbox).header("A", "b").without_default_header("X");
+    assert_eq!(late.body(b""), Err(Misuse::BadHeader));
+}
+
+#[test]
 fn b_082_a_refusal_after_head_has_its_page() {
     let mut connection = Connection::new(Limits::default());
     let mut outbox = Outbox::new("");

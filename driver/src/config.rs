@@ -54,7 +54,8 @@ pub struct Config {
     pub server: String,
     /// Headers of every final response, name and value (B-293). With a pair that is not a valid
     /// header, or that only the server may write, such as `Content-Length`, serving returns an error
-    /// ([`Config::check`]). Default: none.
+    /// ([`Config::check`]). A `Content-Security-Policy` is not sent with a listing, which has its own.
+    /// Default: none.
     pub headers: Vec<(String, String)>,
     /// What makes the pages of all error responses, also of those to requests that are refused.
     /// `None` is the page of [`page::error`]. If the function panics, that page is sent. Default:

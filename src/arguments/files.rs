@@ -96,7 +96,7 @@ pub(crate) struct FileOptions {
     /// Add a header to every response; repeatable [default: none]
     ///
     /// Also to errors and responses of scripts. -H Cache-Control VALUE replaces --cache and
-    /// --immutable.
+    /// --immutable. Listings keep their own Content-Security-Policy.
     #[arg(short = 'H', long, num_args = 2, value_names = ["NAME", "VALUE"])]
     #[arg(help_heading = HEADERS)]
     header: Vec<String>,

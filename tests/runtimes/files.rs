@@ -9,11 +9,12 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use doorstep::core::site::Site;
 use tempfile::TempDir;
 
-use crate::runtimes::{CommandRuntime, Runtime, TestServer, eventually};
+use crate::runtimes::{CommandRuntime, Runtime, TestServer, eventually, with};
 use crate::service::State;
-use crate::support::{Server, as_user, doorstep, while_repeating};
+use crate::support::{Server, as_user, doorstep, settle, while_repeating};
 
 /// More than the buffers of two sockets hold, in bytes.
 const LARGE: u64 = 64 << 20;
@@ -202,6 +203,60 @@ on_every_runtime! {
         assert_eq!(statuses(["/sub/", "/sub/b.txt", "/"]), [404, 404, 200]);
         fs::remove_dir_all(root.path()).expect("it is there");
         assert_eq!(statuses(["/sub/", "/a.txt", "/none"]), [404, 404, 404]);
+    }
+
+    fn rfc_9110_12_5_5_a_404_that_accept_has_chosen_says_so(runtime: Runtime) {
+        let html = "Accept: text/html";
+        let neither = with(Site::default(), |s| s.not_found_page = None);
+        let spa = with(neither.clone(), |s| s.spa = Some("page.html".into()));
+        let own_page = with(Site::default(), |s| s.not_found_page = Some("page.html".into()));
+        let all = [(neither, 404, None), (spa, 200, Some("Accept")), (own_page, 404, Some("Accept"))];
+        let root = tempfile::tempdir().expect("a temporary directory can be made");
+        fs::write(root.path().join("page.html"), "page\n").expect("it can be written");
+        settle();
+        for (site, of_html, vary) in all {
+            let server = runtime.start(State::site(root.path(), site));
+            let mut client = server.client();
+            // Again and again, so that the page is cached and the 404 prepared.
+            for _ in 0..3 {
+                for (accept, status) in [(html, of_html), ("Accept: */*", 404), ("A: b", 404)] {
+                    let got = client.request("GET", "/missing", &[accept]);
+                    assert_eq!((got.status, got.header("Vary")), (status, vary), "{accept}");
+                    assert_eq!(got.body == b"page\n", vary.is_some() && accept == html);
+                    let head = client.request("HEAD", "/missing", &[accept]);
+                    assert_eq!(without_date(&head.head), without_date(&got.head));
+                }
+                let page = client.request("GET", "/page.html", &[html]);
+                assert_eq!((page.status, page.header("Vary")), (200, None));
+            }
+        }
+    }
+
+    fn a_message_in_the_log_has_part_of_a_long_path(runtime: Runtime) {
+        let (_root, server) = serve(runtime);
+        let target = format!("/.a\\{}", "x".repeat(60_000));
+        assert_eq!(server.client().request("GET", &target, &[]).status, 404);
+        let errors = server.state.errors();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        let error = &errors[0];
+        assert!(error.starts_with("/.a\\\\xxx") && error.len() < 400, "{error}");
+        assert!(error.ends_with("x…: the path is too long"), "{error}");
+    }
+
+    fn b_143_a_redirect_stays_on_its_host(runtime: Runtime) {
+        let (_root, server) = serve(runtime);
+        let mut client = server.client();
+        for (target, location) in [
+            ("//evil.com/..", "/evil.com/../"),
+            (r"/\evil.com/..", "/%5Cevil.com/../"),
+            (r"/\/evil.com/../..?a\b", r"/%5C/evil.com/../../?a\b"),
+        ] {
+            for method in ["GET", "HEAD"] {
+                let response = client.request(method, target, &[]);
+                let found = (response.status, response.header("Location"));
+                assert_eq!(found, (301, Some(location)), "{method} {target}");
+            }
+        }
     }
 
     fn b_175_a_fifo_is_a_404_and_is_never_opened(runtime: Runtime) {

@@ -9,11 +9,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use doorstep::core::site::Site;
+use doorstep::driver::upload::UploadSettings;
 use regex::Regex;
 use tempfile::TempDir;
 
-use crate::runtimes::{Runtime, TestServer, eventually, with};
+use crate::runtimes::{Runtime, TestServer, config, eventually, with};
 use crate::service::State;
+use crate::support::client::Response;
 
 /// Names that break one thing or another: URLs, HTML, JSON, terminals, schemes.
 const NASTY: &[&[u8]] = &[
@@ -148,6 +150,42 @@ on_every_runtime! {
         assert!(!policy.contains("script") && policy.contains("form-action 'self'"), "{policy}");
         let json = client.request("GET", "/", &["Accept: application/json"]);
         assert_eq!(json.header("Content-Security-Policy"), None);
+    }
+
+    fn a_policy_of_every_response_is_not_that_of_a_page_with_its_own(runtime: Runtime) {
+        let root = tempfile::tempdir().expect("a temporary directory can be made");
+        let config = with(config(), |c| {
+            let mut add = |name: &str, value: &str| c.headers.push((name.into(), value.into()));
+            add("X-Frame-Options", "DENY");
+            add("content-security-policy", "sandbox");
+            add("Content-Security-Policy", "img-src 'none'");
+            add("X-Last", "1");
+        });
+        let settings = with(UploadSettings::default(), |s| s.min_free_space = 0);
+        let state = State::uploads(root.path(), settings, false);
+        let server = runtime.start_with(state, config);
+        let mut client = server.client();
+        let put = b"PUT /up.html HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n<p>";
+        client.send(put);
+        assert_eq!(client.response(false).status, 201);
+        let policies = |response: &Response| {
+            let lines = response.head.split("\r\n").filter_map(|line| line.split_once(": "));
+            assert_eq!(response.header("X-Frame-Options"), Some("DENY"), "{}", response.head);
+            assert_eq!(response.header("X-Last"), Some("1"), "{}", response.head);
+            let policies = lines.filter(|(name, _)| name.eq_ignore_ascii_case("Content-Security-Policy"));
+            policies.map(|(_, value)| value.to_owned()).collect::<Vec<_>>()
+        };
+        let given = ["sandbox", "img-src 'none'"];
+        for method in ["GET", "HEAD"] {
+            let mut policies = |target, accept| policies(&client.request(method, target, &[accept]));
+            for _ in 0..2 {
+                let own = policies("/", "Accept: text/html");
+                assert!(own.len() == 1 && own[0].starts_with("default-src 'none'; "), "{own:?}");
+            }
+            assert_eq!(policies("/", "Accept: application/json"), given, "it has none of its own");
+            assert_eq!(policies("/up.html", "Accept: text/html"), given, "an uploaded file");
+            assert_eq!(policies("/missing", "Accept: text/html"), given, "an error page");
+        }
     }
 
     fn a_readme_is_shown_as_text_if_it_is_listed(runtime: Runtime) {

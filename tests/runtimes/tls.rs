@@ -353,6 +353,7 @@ on_every_runtime! {
         let mut client = server.client();
         for (method, target, host, status, location) in [
             ("GET", "/a%20b?c=d#e", "h:8080", 301, Some("https://h:8443/a%20b?c=d")),
+            ("GET", r"/\a\b?c\d", "h", 301, Some(r"https://h:8443/%5Ca%5Cb?c\d")),
             ("HEAD", "//a", "[::1]:80", 301, Some("https://[::1]:8443/a")),
             ("POST", "http://other/x", "h", 308, Some("https://other:8443/x")),
             ("OPTIONS", "*", "h", 308, Some("https://h:8443/")),

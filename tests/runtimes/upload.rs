@@ -154,6 +154,8 @@ on_every_runtime! {
             client.send(head.as_bytes());
             let response = client.response(false);
             assert_eq!(response.status, status, "{target} {headers}");
+            let coding = (status == 415).then_some("identity");
+            assert_eq!(response.header("Accept-Encoding"), coding, "{target} {headers}");
             assert_eq!(server.state.log(n + 1)[n].status, status);
         }
         let mut client = server.client();

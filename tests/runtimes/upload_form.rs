@@ -119,7 +119,13 @@ on_every_runtime! {
             let body = body.as_bytes().to_vec();
             let response = send(&mut server.client(), "/", "", content_type, &body);
             assert_eq!(response.status, status, "{content_type} {sentence}");
+            assert_eq!(response.header("Accept-Encoding"), None, "it is not about a coding");
             assert!(text(&response).contains(sentence), "{}", text(&response));
+        }
+        for accept in ["", "Accept: text/html\r\n", "Accept: application/json\r\n"] {
+            let headers = format!("{accept}Content-Encoding: gzip\r\n");
+            let coded = post(&mut server.client(), "/", &headers, &form(&[("x", b"")]));
+            assert_eq!((coded.status, coded.header("Accept-Encoding")), (415, Some("identity")));
         }
         let response = post(&mut server.client(), "/", "", &form(&[("", b"")]));
         assert_eq!((response.status, text(&response)), (400, "No file was chosen.\n".into()));
@@ -127,7 +133,7 @@ on_every_runtime! {
         let expected = "stored 1 (0 bytes)\nstored 2 (0 bytes)\nThe form cannot be read: the form has too many parts.\n";
         assert_eq!((response.status, text(&response)), (413, expected.into()));
         assert_eq!(names(root.path()), ["1", "2", "a.txt", "dir"]);
-        assert_eq!(server.state.errors().len(), 6, "{:#?}", server.state.errors());
+        assert_eq!(server.state.errors().len(), 9, "{:#?}", server.state.errors());
     }
 
     fn of_a_form_that_breaks_off_complete_files_are_kept(runtime: Runtime) {

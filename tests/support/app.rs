@@ -4,7 +4,7 @@
 //! paths get their response at once; those that read the body when the machine asks for one
 //! ([`ResponseDue`]).
 
-use doorstep_core::http1::{Connection, Head, Misuse, Outbox, ResponseDue, Version};
+use doorstep_core::http1::{Connection, Head, Misuse, Outbox, ResponseDue, Version, status};
 
 /// One connection's application.
 #[derive(Debug, Default)]
@@ -32,11 +32,8 @@ impl App {
         self.trailer = head.query() == Some(b"trailer") && head.version() == Version::Http11;
         self.body.clear();
         if !METHODS.contains(&head.method()) {
-            let method = String::from_utf8_lossy(head.method());
-            let reason = format!("Unsupported method ('{method}')");
-            return expect(
-                connection.respond(501, outbox).reason(reason.as_bytes()).error_page(""),
-            );
+            let reason = status::unsupported_method(head.method());
+            return expect(connection.respond(501, outbox).reason(&reason).error_page(""));
         }
         if head.method() == b"CONNECT" {
             return expect(connection.respond(501, outbox).error_page(""));

@@ -131,9 +131,7 @@ impl Outbox {
     /// headers, or was added by [`Outbox::add_header`].
     #[must_use]
     pub fn has_default_header(&self, name: &str) -> bool {
-        let lines = self.default_headers.split(|&b| b == b'\n');
-        let mut names = lines.filter_map(|line| line.split(|&b| b == b':').next());
-        names.any(|other| other.eq_ignore_ascii_case(name.as_bytes()))
+        self.default_headers.split(|&b| b == b'\n').any(|line| is_header_line(line, name))
     }
 
     /// Sets the time for the `Date` header (RFC 9110 §6.6.1): a `SystemTime`, a `Duration` since
@@ -328,9 +326,17 @@ impl Outbox {
         kept
     }
 
-    /// The buffer to append to, and the default headers.
-    pub(super) fn parts(&mut self) -> (&mut Vec<u8>, &[u8]) {
-        (&mut self.bytes, &self.default_headers)
+    /// Appends the default headers, but for those named `omitted`, and the headers of the next response.
+    pub(super) fn push_default_headers(&mut self, omitted: Option<&str>) {
+        let Some(omitted) = omitted else {
+            return self.bytes.extend_from_slice(&self.default_headers);
+        };
+        let (default, next) = self.default_headers.split_at(self.next_headers_at());
+        let lines = default.split_inclusive(|&b| b == b'\n');
+        for line in lines.filter(|line| !is_header_line(line, omitted)) {
+            self.bytes.extend_from_slice(line);
+        }
+        self.bytes.extend_from_slice(next);
     }
 
     pub(super) fn bytes_mut(&mut self) -> &mut Vec<u8> {
@@ -342,6 +348,12 @@ impl Outbox {
         self.bytes.extend_from_slice(data);
         self.bytes.extend_from_slice(b"\r\n");
     }
+}
+
+/// Whether a header line has this name.
+fn is_header_line(line: &[u8], name: &str) -> bool {
+    let other = line.split(|&b| b == b':').next().unwrap_or_default();
+    other.eq_ignore_ascii_case(name.as_bytes())
 }
 
 impl core::fmt::Debug for Outbox {

@@ -60,6 +60,8 @@ pub struct Response<'a> {
     reason: Option<&'a [u8]>,
     /// The same phrase, if the record need not copy it.
     static_reason: Option<&'static str>,
+    /// The default header that is left out.
+    omitted: Option<&'a str>,
     head_begun: bool,
     ended: bool,
     close: bool,
@@ -115,6 +117,7 @@ impl Connection {
             start,
             reason: None,
             static_reason: None,
+            omitted: None,
             head_begun: false,
             ended: false,
             close: closing,
@@ -135,6 +138,28 @@ impl<'a> Response<'a> {
             self.misuse.get_or_insert(Misuse::BadHeader);
         }
         self.reason = Some(phrase);
+        self
+    }
+
+    /// Leaves out the default headers of this name ([`Outbox::add_default_header`]), for a response whose
+    /// own header must not be combined with them. Those of [`Outbox::add_header`] are sent. Must come
+    /// before any header; of several names, the last one counts.
+    ///
+    /// ```
+    /// use doorstep_core::http1::{Connection, Limits, Misuse, Outbox};
+    ///
+    /// let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new(""));
+    /// outbox.add_default_header("Content-Security-Policy", b"sandbox")?;
+    /// connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    /// connection.respond(204, &mut outbox).without_default_header("content-security-policy").body(b"")?;
+    /// assert_eq!(outbox.unsent(), b"HTTP/1.1 204 No Content\r\n\r\n");
+    /// # Ok::<(), Misuse>(())
+    /// ```
+    pub fn without_default_header(mut self, name: &'a str) -> Self {
+        if self.head_begun {
+            self.misuse.get_or_insert(Misuse::BadHeader);
+        }
+        self.omitted = Some(name);
         self
     }
 
@@ -374,9 +399,8 @@ impl<'a> Response<'a> {
             return; // B-017, B-070: HTTP/0.9 responses have no head
         }
         let minor = if self.connection.our_version == Version::Http11 { b'1' } else { b'0' };
-        let (out, default_headers) = self.outbox.parts();
-        push_status_line(minor, self.status, self.reason, out);
-        out.extend_from_slice(default_headers);
+        push_status_line(minor, self.status, self.reason, self.outbox.bytes_mut());
+        self.outbox.push_default_headers(self.omitted);
         if self.close {
             self.push_close();
         }

@@ -12,6 +12,10 @@
 //! assert_eq!(reason(999), "");
 //! ```
 
+use alloc::vec::Vec;
+
+use super::error::quote;
+
 /// The reason phrase that is registered for `code`, or the empty string.
 #[must_use]
 pub const fn reason(code: u16) -> &'static str {
@@ -22,6 +26,23 @@ pub const fn reason(code: u16) -> &'static str {
 #[must_use]
 pub const fn explain(code: u16) -> &'static str {
     entry(code).1
+}
+
+/// The reason phrase of a 501 for a method that is not supported, as that of `http.server` (B-022). The
+/// method is quoted as in the phrases of [`Reject::write_reason`](super::Reject::write_reason): at most
+/// 200 bytes of it.
+///
+/// ```
+/// use doorstep_core::http1::status::unsupported_method;
+///
+/// assert_eq!(unsupported_method(b"SPAM"), b"Unsupported method ('SPAM')");
+/// assert!(unsupported_method(&[b'A'; 60_000]).len() < 300);
+/// ```
+#[must_use]
+pub fn unsupported_method(method: &[u8]) -> Vec<u8> {
+    let mut phrase = b"Unsupported method".to_vec();
+    quote(method, &mut phrase);
+    phrase
 }
 
 /// The table: reason phrase and explanation.

@@ -63,7 +63,7 @@ use crate::path::{self, Ending};
 /// let mut resolver = Resolver::new(&site, &head, 0, &mut scratch);
 /// assert_eq!(resolver.action(), Action::Open(b"a"));
 /// resolver.opened(Found::Nothing);
-/// assert!(matches!(resolver.action(), Action::Respond(ResponsePlan::ErrorPage(_))));
+/// assert!(matches!(resolver.action(), Action::Respond(ResponsePlan::ErrorPage(..))));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action<'a> {
@@ -138,7 +138,7 @@ impl Stat {
 /// else { panic!() };
 /// let (site, mut scratch) = (Site::default(), Vec::new());
 /// let resolver = Resolver::new(&site, &head, 0, &mut scratch);
-/// assert_eq!(resolver.action(), Action::Respond(ResponsePlan::ErrorPage(NotServed::Hidden)));
+/// assert_eq!(resolver.action(), Action::Respond(ResponsePlan::ErrorPage(NotServed::Hidden, "Accept")));
 /// ```
 #[derive(Debug)]
 pub struct Resolver<'a> {
@@ -199,7 +199,7 @@ impl<'a> Resolver<'a> {
             Ok(ending) => (ending, None),
         };
         let target_len = scratch.len();
-        let state = error.map_or(State::Target, |error| refused(site, head, error, scratch));
+        let state = error.map_or(State::Target, |error| refused(site, head, error, "", scratch));
         Self {
             site,
             head: *head,
@@ -241,7 +241,7 @@ impl<'a> Resolver<'a> {
                     let media_type = self.site.media_types.guess(self.path);
                     ResponsePlan::CustomErrorPage(error, media_type, stat.size)
                 }
-                _ => ResponsePlan::ErrorPage(error),
+                _ => ResponsePlan::ErrorPage(error, ACCEPT),
             });
             return;
         }
@@ -266,7 +266,7 @@ impl<'a> Resolver<'a> {
             (State::Target, Found::Inaccessible) => error_page(NotServed::NotFound),
 
             (State::SpaFallback, Found::File(stat)) => self.negotiate_coding(&stat),
-            (State::SpaFallback, _) => error_page(NotServed::NotFound),
+            (State::SpaFallback, _) => varying_page(NotServed::NotFound, ACCEPT),
 
             (State::Index(_), Found::File(stat)) => self.negotiate_coding(&stat),
             (State::Index(_), Found::Inaccessible) => self.list_directory(true),
@@ -315,8 +315,8 @@ impl<'a> Resolver<'a> {
 
     /// See [`refused`].
     fn try_custom_404(&mut self) {
-        if let State::Done(ResponsePlan::ErrorPage(error)) = self.state {
-            self.state = refused(self.site, &self.head, error, self.path);
+        if let State::Done(ResponsePlan::ErrorPage(error, vary)) = self.state {
+            self.state = refused(self.site, &self.head, error, vary, self.path);
         }
     }
 
@@ -411,7 +411,10 @@ impl<'a> Resolver<'a> {
     fn try_spa_fallback(&mut self) -> State<'a> {
         let site = self.site;
         match &site.spa {
-            Some(page) if wants_html(&self.head) && media_type::extension(self.path).is_none() => {
+            Some(page) if media_type::extension(self.path).is_none() => {
+                if !wants_html(&self.head) {
+                    return varying_page(NotServed::NotFound, ACCEPT);
+                }
                 self.path.clear();
                 self.path.extend_from_slice(page.as_bytes());
                 self.is_spa_fallback = true;
@@ -443,6 +446,9 @@ impl<'a> Resolver<'a> {
     }
 }
 
+/// The value of `Vary` if [`wants_html`] has chosen the response (RFC 9110 §12.5.5).
+const ACCEPT: &str = "Accept";
+
 /// Whether Accept names `text/html` with a weight above 0, as browsers do when they navigate. For
 /// scripts, styles and images they send other headers, and must not get a page in their place; a
 /// client that accepts anything (`*/*`) is a program.
@@ -451,21 +457,34 @@ fn wants_html(head: &Head<'_>) -> bool {
     html.is_named() && html.is_acceptable()
 }
 
-/// The state after an error. A 404 gets the site's own page, if there is one and the client wants HTML:
-/// then it is put into `path`.
-fn refused<'a>(site: &Site, head: &Head<'_>, error: NotServed, path: &mut Vec<u8>) -> State<'a> {
+/// The state after an error, whose choice has depended on the request headers in `vary`. A 404 gets the
+/// site's own page, if there is one and the client wants HTML: then it is put into `path`.
+fn refused<'a>(
+    site: &Site,
+    head: &Head<'_>,
+    error: NotServed,
+    vary: &'static str,
+    path: &mut Vec<u8>,
+) -> State<'a> {
     match &site.not_found_page {
-        Some(page) if error.status() == 404 && wants_html(head) => {
+        Some(page) if error.status() == 404 => {
+            if !wants_html(head) {
+                return varying_page(error, ACCEPT);
+            }
             path.clear();
             path.extend_from_slice(page.as_bytes());
             State::CustomErrorPage(error)
         }
-        _ => State::Done(ResponsePlan::ErrorPage(error)),
+        _ => varying_page(error, vary),
     }
 }
 
 fn error_page(error: NotServed) -> State<'static> {
-    State::Done(ResponsePlan::ErrorPage(error))
+    varying_page(error, "")
+}
+
+fn varying_page(error: NotServed, vary: &'static str) -> State<'static> {
+    State::Done(ResponsePlan::ErrorPage(error, vary))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::{Action, Found, Resolver, Stat};
 use crate::http1::{Connection, Event, Limits};
 use crate::path::PathError;
 use crate::site::range::{ByteRange, Selection};
-use crate::site::{NotServed, ResponsePlan, Site};
+use crate::site::{DigestHeaders, NotServed, ResponseHeader, ResponsePlan, Site};
 
 const NOW: i64 = 1_700_000_000;
 const MODIFIED: i64 = 784_111_777;
@@ -74,8 +74,14 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The result for `GET target` with these header lines, and the paths that were opened or listed.
-fn resolve(site: &Site, target: &str, fields: &str) -> (Resolved, Vec<String>) {
+/// What `show` makes of the plan for `GET target` with these header lines, and the paths that were
+/// opened or listed.
+fn planned<T>(
+    site: &Site,
+    target: &str,
+    fields: &str,
+    show: impl FnOnce(ResponsePlan<'_>) -> T,
+) -> (T, Vec<String>) {
     let bytes = format!("GET {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
     let mut connection = Connection::new(Limits::default());
     let Ok((_, Event::Request(head))) = connection.advance(bytes.as_bytes()) else {
@@ -94,11 +100,16 @@ fn resolve(site: &Site, target: &str, fields: &str) -> (Resolved, Vec<String>) {
                 asked.push(format!("list {}", text(path)));
                 resolver.listed(!path.starts_with(b"secret") && !path.starts_with(b"locked"));
             }
-            Action::Respond(plan) => break plan,
+            Action::Respond(plan) => break show(plan),
         }
     };
-    let out = match plan {
-        ResponsePlan::ErrorPage(error) => Resolved::ErrorPage(error),
+    (plan, asked)
+}
+
+/// The result for `GET target` with these header lines, and the paths that were opened or listed.
+fn resolve(site: &Site, target: &str, fields: &str) -> (Resolved, Vec<String>) {
+    planned(site, target, fields, |plan| match plan {
+        ResponsePlan::ErrorPage(error, _) => Resolved::ErrorPage(error),
         ResponsePlan::CustomErrorPage(error, media_type, size) => {
             Resolved::CustomErrorPage(error, media_type.essence.into(), size)
         }
@@ -118,8 +129,19 @@ fn resolve(site: &Site, target: &str, fields: &str) -> (Resolved, Vec<String>) {
         },
         ResponsePlan::Listing(path, _) => Resolved::Listing(text(path)),
         ResponsePlan::Archive(path, format) => Resolved::Archive(text(path), format.name()),
-    };
-    (out, asked)
+    })
+}
+
+/// The `Vary` header of the response to `GET target` with this Accept; empty if it has none.
+fn vary(site: &Site, target: &str, accept: &str) -> String {
+    let no_digests = DigestHeaders::default();
+    let plan = planned(site, target, &format!("Accept: {accept}\r\n"), |plan| {
+        plan.fold_headers(&no_digests, String::new(), |vary, header| match header {
+            ResponseHeader::Other("Vary", value) => text(value),
+            _ => vary,
+        })
+    });
+    plan.0
 }
 
 fn get(target: &str) -> Resolved {
@@ -213,6 +235,20 @@ fn b_143_the_location_is_not_decoded() {
 }
 
 #[test]
+fn b_143_a_backslash_is_not_read_as_a_slash_of_the_location() {
+    for (target, location) in [
+        (r"/\evil.com/..", "/%5Cevil.com/../"),
+        (r"/\\evil.com/../dir?a\b#c\d", r"/%5C%5Cevil.com/../dir/?a\b#c\d"),
+        (r"//\evil.com/..?", "/%5Cevil.com/../"),
+        (r"http://h/\evil.com/../dir", "/%5Cevil.com/../dir/"),
+        (r"/x\y/../dir", "/x%5Cy/../dir/"),
+        ("/%5cevil.com/../dir", "/%5cevil.com/../dir/"),
+    ] {
+        assert_eq!(get(target), Resolved::Redirect(location.into()), "{target}");
+    }
+}
+
+#[test]
 fn b_144_no_redirect_after_a_slash_in_any_spelling() {
     for target in ["/dir/", "/dir%2f", "/dir%2F"] {
         assert_eq!(get(target), Resolved::Listing("dir".into()), "{target}");
@@ -302,7 +338,8 @@ fn calls_out_of_order_change_nothing() {
     resolver.opened(Found::Nothing);
     resolver.opened(FILE);
     resolver.listed(true);
-    assert_eq!(resolver.action(), Action::Respond(ResponsePlan::ErrorPage(NotServed::NotFound)));
+    let not_found = ResponsePlan::ErrorPage(NotServed::NotFound, "Accept");
+    assert_eq!(resolver.action(), Action::Respond(not_found));
 }
 
 #[path = "resolve_variant_tests.rs"]
@@ -418,6 +455,40 @@ fn b_171_a_404_can_have_a_page_of_the_site() {
         resolve(&none, "/x.png", html),
         (Resolved::ErrorPage(NotServed::NotFound), vec!["x.png".into()])
     );
+}
+
+#[test]
+fn rfc_9110_12_5_5_a_404_varies_where_accept_chooses_between_it_and_a_page() {
+    let page = || Some("site/index.html".to_owned());
+    let neither = Site { not_found_page: None, ..Site::default() };
+    let spa = Site { spa: page(), ..neither.clone() };
+    let own_page = Site { not_found_page: page(), ..Site::default() };
+    let both = Site { spa: page(), ..own_page.clone() };
+    let missing = Some("missing.html".to_owned());
+    let without_pages = Site { spa: missing.clone(), not_found_page: missing, ..Site::default() };
+    for (target, expected) in [
+        // With neither, the application, the page, both, and both whose files are missing.
+        ("/users/7", ["", "Accept", "Accept", "Accept", "Accept"]),
+        ("/x.png", ["", "", "Accept", "Accept", "Accept"]),
+        ("/.git/config", ["", "", "Accept", "Accept", "Accept"]),
+        ("/a.txt/", ["", "", "Accept", "Accept", "Accept"]),
+        ("/private.txt", ["", "", "Accept", "Accept", "Accept"]),
+        ("/secret/", ["", "", "Accept", "Accept", "Accept"]),
+        // Neither of them is a 404.
+        ("/a%00", [""; 5]),
+        ("/a.txt", [""; 5]),
+        ("/site", [""; 5]),
+    ] {
+        let sites = [&neither, &spa, &own_page, &both, &without_pages];
+        for (site, expected) in sites.into_iter().zip(expected) {
+            for accept in ["text/html", "*/*"] {
+                assert_eq!(vary(site, target, accept), expected, "{target} {accept} {site:?}");
+            }
+        }
+    }
+    let all = Site { precompressed: true, ..both };
+    assert_eq!(vary(&all, "/users/7", "text/html"), "Accept, Accept-Encoding");
+    assert_eq!(vary(&all, "/users/7", "*/*"), "Accept");
 }
 
 #[test]

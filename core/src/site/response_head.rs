@@ -164,7 +164,7 @@ impl ResponsePlan<'_> {
     #[must_use]
     pub fn reason(&self) -> Option<&'static str> {
         match self {
-            Self::ErrorPage(error) | Self::CustomErrorPage(error, ..) => Some(error.reason()),
+            Self::ErrorPage(error, _) | Self::CustomErrorPage(error, ..) => Some(error.reason()),
             _ => None,
         }
     }
@@ -177,7 +177,7 @@ impl ResponsePlan<'_> {
             Self::CustomErrorPage(_, _, size) => Some(*size),
             Self::File(file, selection) => Some(selection.body_len(file)),
             Self::Redirect(_) => Some(0),
-            Self::ErrorPage(_)
+            Self::ErrorPage(..)
             | Self::NotModified(_)
             | Self::RangeNotSatisfiable(_)
             | Self::Listing(..)
@@ -189,7 +189,7 @@ impl ResponsePlan<'_> {
     #[must_use]
     pub fn body(&self) -> ResponseBody {
         match self {
-            Self::ErrorPage(_) | Self::RangeNotSatisfiable(_) => ResponseBody::ErrorPage,
+            Self::ErrorPage(..) | Self::RangeNotSatisfiable(_) => ResponseBody::ErrorPage,
             Self::Redirect(_) | Self::NotModified(_) => ResponseBody::Empty,
             Self::Listing(..) => ResponseBody::Listing,
             Self::Archive(..) => ResponseBody::Archive,
@@ -218,11 +218,15 @@ impl ResponsePlan<'_> {
     ) -> B {
         let headers = Headers { builder, add };
         let headers = match self {
-            Self::ErrorPage(_) => headers,
+            Self::ErrorPage(_, vary) => headers.unless_empty("Vary", vary),
             Self::CustomErrorPage(_, media_type, _) => {
-                headers.concat("Content-Type", &media_type.parts())
+                headers.concat("Content-Type", &media_type.parts()).other("Vary", b"Accept")
             }
-            Self::Redirect(location) => headers.concat("Location", &location.parts()),
+            Self::Redirect(location) => {
+                let mut value = Vec::new();
+                location.write(&mut value);
+                headers.other("Location", &value)
+            }
             Self::NotModified(file) => headers.validators(file),
             Self::RangeNotSatisfiable(size) => headers
                 .other("Accept-Ranges", b"bytes")
@@ -293,10 +297,13 @@ impl<B, F: FnMut(B, ResponseHeader<'_>) -> B> Headers<B, F> {
 
     /// The headers that a 304 has, too (RFC 9110 §15.4.5, B-177).
     fn validators(self, file: &Representation<'_>) -> Self {
-        let unless_empty = |text| Some(text).filter(|text: &&str| !text.is_empty());
         self.other("ETag", file.etag.as_ref())
-            .optional("Cache-Control", unless_empty(file.cache_control))
-            .optional("Vary", unless_empty(file.vary))
+            .unless_empty("Cache-Control", file.cache_control)
+            .unless_empty("Vary", file.vary)
+    }
+
+    fn unless_empty(self, name: &'static str, value: &str) -> Self {
+        self.optional(name, Some(value).filter(|value| !value.is_empty()))
     }
 
     fn optional(self, name: &'static str, value: Option<&str>) -> Self {

@@ -129,12 +129,14 @@ fn every_other_plan() {
     let json = ResponsePlan::Listing(b"", json);
     assert_eq!(headers(&json), ["Content-Type: application/json", "Vary: Accept"]);
 
-    let plan = ResponsePlan::ErrorPage(NotServed::NotFound);
+    let plan = ResponsePlan::ErrorPage(NotServed::NotFound, "Accept");
+    assert_eq!(headers(&plan), ["Vary: Accept"]);
+    let plan = ResponsePlan::ErrorPage(NotServed::NotFound, "");
     assert_eq!((headers(&plan), plan.reason()), (Vec::new(), Some("File not found")));
     assert_eq!((plan.content_length(), plan.body()), (None, ResponseBody::ErrorPage));
 
     let plan = ResponsePlan::CustomErrorPage(NotServed::NotFound, file().media_type, 7);
-    assert_eq!(headers(&plan), ["Content-Type: text/x; charset=utf-8"]);
+    assert_eq!(headers(&plan), ["Content-Type: text/x; charset=utf-8", "Vary: Accept"]);
     assert_eq!((plan.reason(), plan.content_length()), (Some("File not found"), Some(7)));
     assert_eq!(plan.body(), ResponseBody::Range(ByteRange { first: 0, last: 6 }));
 }

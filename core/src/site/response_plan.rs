@@ -6,7 +6,7 @@
 //! use doorstep_core::path::PathError;
 //! use doorstep_core::site::{ResponsePlan, NotServed};
 //!
-//! let plan = ResponsePlan::ErrorPage(NotServed::Path(PathError::Nul));
+//! let plan = ResponsePlan::ErrorPage(NotServed::Path(PathError::Nul), "");
 //! assert_eq!(plan.status(), 400);
 //! assert_eq!(NotServed::Hidden.reason(), "File not found");
 //! assert_eq!(NotServed::Hidden.log_message(), Some("hidden: a name starts with a dot"));
@@ -20,7 +20,7 @@ use super::precompressed::Coding;
 use super::range::Selection;
 use super::{Site, Stat};
 use crate::http1::status;
-use crate::path::PathError;
+use crate::path::{self, PathError};
 
 /// The response to send.
 ///
@@ -33,10 +33,11 @@ use crate::path::PathError;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponsePlan<'a> {
-    /// An error page.
-    ErrorPage(NotServed),
+    /// An error page, and the value of `Vary`: the request headers that a choice between it and a page
+    /// of the site depends on ([`Site::spa`], [`Site::not_found_page`]). Empty if there was none.
+    ErrorPage(NotServed, &'static str),
     /// An error with a page of the site: the file that was opened last, of this type and size in
-    /// bytes. It has no validators, because it is not the requested file.
+    /// bytes; with `Vary: Accept`. It has no validators, because it is not the requested file.
     CustomErrorPage(NotServed, MediaType<'a>, u64),
     /// 301 with this `Location` and no body (B-140).
     Redirect(Location<'a>),
@@ -132,7 +133,7 @@ impl ResponsePlan<'_> {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::ErrorPage(error) | Self::CustomErrorPage(error, ..) => error.status(),
+            Self::ErrorPage(error, _) | Self::CustomErrorPage(error, ..) => error.status(),
             Self::Redirect(_) => 301,
             Self::NotModified(_) => 304,
             Self::RangeNotSatisfiable(_) => 416,
@@ -252,18 +253,17 @@ pub struct Location<'a> {
 
 impl Location<'_> {
     /// Appends the value of `Location`: the path as received, so that percent-escapes are kept
-    /// (B-143), a slash, and query and fragment unless the query is empty (B-142).
+    /// (B-143), but for backslashes ([`path::encode_backslashes`]); a slash; and query and fragment
+    /// unless the query is empty (B-142).
     pub fn write(&self, out: &mut Vec<u8>) {
-        self.parts().into_iter().for_each(|part| out.extend_from_slice(part));
-    }
-
-    /// The value of `Location`, in parts.
-    pub(super) fn parts(&self) -> [&[u8]; 4] {
         let suffix = match self.query_and_fragment {
             [b'?'] => b"",
             [b'?', fragment @ ..] if fragment.starts_with(b"#") => fragment,
             suffix => suffix,
         };
-        [self.prefix, self.path, b"/", suffix]
+        path::encode_backslashes(out, self.prefix);
+        path::encode_backslashes(out, self.path);
+        out.push(b'/');
+        out.extend_from_slice(suffix);
     }
 }

@@ -54,8 +54,8 @@ pub(super) fn respond_unavailable(
 /// # Errors
 /// Returns the error of responding.
 pub(super) fn respond_redirect_loop(exchange: &mut ExchangeState<'_>) -> io::Result<()> {
-    let path = String::from_utf8_lossy(exchange.head().path());
-    exchange.log_error(format!("{path}: too many local redirects, or an invalid target of one"));
+    let message = "too many local redirects, or an invalid target of one";
+    exchange.log_error(exchange.with_path(message));
     exchange.respond(502).error_page("")
 }
 

@@ -6,6 +6,8 @@
 
 use std::io;
 
+use doorstep_core::path;
+
 use super::ExchangeState;
 
 /// The port that a URL of HTTPS need not have (RFC 9110 §4.2.2).
@@ -40,7 +42,7 @@ impl ExchangeState<'_> {
             }
             (_, b"*") => location.push(b'/'),
             (_, path) => {
-                location.extend_from_slice(path);
+                path::encode_backslashes(&mut location, path);
                 if let Some(query) = head.query() {
                     location.push(b'?');
                     location.extend_from_slice(query);

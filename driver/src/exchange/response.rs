@@ -31,6 +31,14 @@ impl<'a> Response<'a> {
         self
     }
 
+    /// Leaves out the headers of this name that [`Config::headers`](crate::Config::headers) has for every
+    /// response: the response has one of its own that must not be combined with them. Must come before any
+    /// header.
+    pub fn without_default_header(mut self, name: &'a str) -> Self {
+        self.core = self.core.without_default_header(name);
+        self
+    }
+
     /// Adds a header. `Connection: close` closes the connection after this response. Other headers of
     /// framing (`Content-Length`, `Transfer-Encoding`, `Upgrade`) are refused: the endings write them.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use doorstep_core::cgi::environment::RemoteUser;
 use doorstep_core::forwarded;
 use doorstep_core::http1::{
-    Connection, Head, Inbox, Misuse, Outbox, Reject, ResponseDue, SentResponse,
+    Connection, Head, Inbox, Misuse, Outbox, Reject, ResponseDue, SentResponse, status,
 };
 use doorstep_core::log::RequestId;
 
@@ -238,13 +238,13 @@ impl<'a> ExchangeView<'a> {
         Response::new(core.record(&mut self.progress.sent), is_encrypted)
     }
 
-    /// Responds 501 to a method that is not supported, as `http.server` does (B-022).
+    /// Responds 501 to a method that is not supported, as `http.server` does (B-022). The reason phrase
+    /// quotes it, up to 200 bytes.
     ///
     /// # Errors
     /// Returns [`Misuse`](doorstep_core::http1::Misuse) if a response has begun.
     pub fn unsupported(&mut self) -> io::Result<()> {
-        let method = String::from_utf8_lossy(self.head.method());
-        let reason = format!("Unsupported method ('{method}')");
+        let reason = status::unsupported_method(self.head.method());
         self.respond(501).reason(&reason).error_page("")
     }
 

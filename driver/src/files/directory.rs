@@ -80,6 +80,10 @@ pub enum BodyPlan {
     Digest(Box<PendingDigest>),
 }
 
+/// A header of which several would all apply: a listing's own is the stricter one, and another one, such as
+/// `sandbox` for uploaded files, could disable its forms.
+const POLICY: &str = "Content-Security-Policy";
+
 /// The length in bytes for which there is room in the buffer for a path.
 const USUAL_PATH: usize = 128;
 
@@ -313,9 +317,13 @@ impl Directory {
     ) -> io::Result<Option<Listing>> {
         match listed {
             Ok(listed) => {
-                let headers = view.headers().iter();
+                let (headers, mut response) = (view.headers(), exchange.respond(200));
+                if headers.iter().any(|(name, _)| *name == POLICY) {
+                    response = response.without_default_header(POLICY);
+                }
                 headers
-                    .fold(exchange.respond(200), |response, (name, value)| {
+                    .iter()
+                    .fold(response, |response, (name, value)| {
                         response.header(name, value.as_bytes())
                     })
                     .sized_body(listed.length())?;
@@ -481,8 +489,8 @@ impl Directory {
             (ResponsePlan::Archive(path, format), _) => {
                 return Ok(BodyPlan::Archive(path.to_vec(), *format));
             }
-            (ResponsePlan::ErrorPage(error), _) => {
-                send_error_page(exchange, *error)?;
+            (ResponsePlan::ErrorPage(error, vary), _) => {
+                send_error_page(exchange, *error, vary)?;
                 return Ok(BodyPlan::Done);
             }
             (ResponsePlan::File(representation, selection), Some(file)) => {

@@ -122,15 +122,19 @@ pub fn slice_range(bytes: &[u8], range: ByteRange) -> io::Result<&[u8]> {
     bytes.get(first..end).ok_or_else(|| ErrorKind::UnexpectedEof.into())
 }
 
+/// Sends [`ResponsePlan::ErrorPage`].
 pub(super) fn send_error_page(
     exchange: &mut ExchangeState<'_>,
     error: NotServed,
+    vary: &'static str,
 ) -> io::Result<()> {
     /// The page of nearly all of these errors: it is the same for every site.
     static NOT_FOUND: LazyLock<Result<PreparedErrorPage, Misuse>> = LazyLock::new(|| {
         PreparedErrorPage::new(NotServed::NotFound.status(), NotServed::NotFound.reason())
     });
     let response = error_response(exchange, error);
+    let plan = ResponsePlan::ErrorPage(error, vary);
+    let response = plan.fold_headers(&DigestHeaders::default(), response, add_header);
     match &*NOT_FOUND {
         _ if !error.explanation().is_empty() => response.error_page(error.explanation()),
         Ok(page) => response.prepared_error_page(page),
@@ -145,7 +149,7 @@ pub(super) fn respond_unlisted(
 ) -> io::Result<()> {
     exchange.log_error(with_path(exchange, why));
     match why.not_served() {
-        Some(not_served) => send_error_page(exchange, not_served),
+        Some(not_served) => send_error_page(exchange, not_served, ""),
         None => exchange.respond_503(),
     }
 }
@@ -183,5 +187,5 @@ fn error_response<'a>(exchange: &'a mut ExchangeState<'_>, error: NotServed) -> 
 /// An error with the path of the request, for the log.
 #[inline(never)]
 pub(super) fn with_path(exchange: &ExchangeState<'_>, error: &dyn fmt::Display) -> String {
-    format!("{}: {error}", String::from_utf8_lossy(exchange.head_ref().path()))
+    exchange.with_path(&error.to_string())
 }

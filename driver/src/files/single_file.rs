@@ -77,8 +77,8 @@ impl SingleFile {
                     [head.prefix(), self.location.as_bytes(), head.query_and_fragment()].concat();
                 exchange.respond(302).header("Location", location).body("")?;
             }
-            Ok(_) => send_error_page(exchange, NotServed::NotFound)?,
-            Err(error) => send_error_page(exchange, NotServed::Path(error))?,
+            Ok(_) => send_error_page(exchange, NotServed::NotFound, "")?,
+            Err(error) => send_error_page(exchange, NotServed::Path(error), "")?,
         }
         Ok(false)
     }

@@ -20,7 +20,6 @@ use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 
 use listenfd::ListenFd;
-use rustix::net::sockopt;
 
 use super::{Listener, Stream};
 use crate::os;
@@ -91,7 +90,7 @@ fn take(sockets: &mut ListenFd, at: usize, name: &str) -> io::Result<Listener> {
 
 #[cfg(any(target_os = "linux", target_os = "freebsd"))]
 fn listens(socket: impl AsFd) -> bool {
-    sockopt::socket_acceptconn(socket).unwrap_or(true)
+    rustix::net::sockopt::socket_acceptconn(socket).unwrap_or(true)
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]

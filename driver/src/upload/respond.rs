@@ -58,16 +58,18 @@ pub(super) fn respond_form(
             let location = [location(exchange, clean, "/"), listing_query(&head)].concat();
             return exchange.respond(303).header("Location", location).body("");
         }
-        if exchange.config().error_pages.is_some() {
-            return exchange.respond(status).error_page(&report.sentences());
+        let has_pages = exchange.config().error_pages.is_some();
+        let response = begin(exchange, status, report.refusal());
+        if has_pages {
+            return response.error_page(&report.sentences());
         }
-        return respond_page(exchange.respond(status), &report.page(&back(&head)));
+        return respond_page(response, &report.page(&back(&head)));
     }
     let (media_type, body) = match request::wants_json(&head) {
         true => ("application/json", report.json()),
         false => (TEXT, report.text().into_bytes()),
     };
-    let mut response = exchange.respond(status).header("Content-Type", media_type);
+    let mut response = begin(exchange, status, report.refusal()).header("Content-Type", media_type);
     if status >= 400 {
         response = response.log_as_error();
     }
@@ -83,10 +85,7 @@ pub(super) fn respond_refused(
     let head = exchange.head();
     let is_page = request::wants_page(&head);
     let has_link = head.path().ends_with(b"/") && exchange.config().error_pages.is_none();
-    let mut response = exchange.respond(refusal.status());
-    if refusal.status() == 503 {
-        response = response.header("Retry-After", "1");
-    }
+    let response = begin(exchange, refusal.status(), Some(refusal));
     if is_page && has_link {
         return respond_page(response, &refusal.page(&back(&head)));
     }
@@ -106,6 +105,19 @@ pub(super) fn respond_not_allowed(
     }
     let is_page = request::wants_page(&head);
     explain(exchange.respond(405).header("Allow", methods), is_page, sentence.into())
+}
+
+/// Begins a response, with the header of a refusal.
+fn begin<'a>(
+    exchange: &'a mut ExchangeState<'_>,
+    status: u16,
+    refusal: Option<Refusal>,
+) -> Response<'a> {
+    let response = exchange.respond(status);
+    match refusal.and_then(Refusal::header) {
+        Some((name, value)) => response.header(name, value),
+        None => response,
+    }
 }
 
 /// Ends an error response, by a page or by a sentence.

@@ -113,6 +113,17 @@ impl Refusal {
         }
     }
 
+    /// A header that the response has besides those of every error: when to try again (RFC 9110 §10.2.3),
+    /// or that only content without a coding is accepted (§12.5.3).
+    #[must_use]
+    pub fn header(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Busy | Self::Exhausted => Some(("Retry-After", "1")),
+            Self::Coded => Some(("Accept-Encoding", "identity")),
+            _ => None,
+        }
+    }
+
     /// Whether further files of a form would be refused for the same reason.
     #[must_use]
     pub fn ends_form(self) -> bool {
@@ -166,3 +177,22 @@ impl fmt::Display for Refusal {
 }
 
 impl core::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc_9110_12_5_3_only_a_coded_body_is_refused_for_its_coding() {
+        for (refusal, status, header) in [
+            (Refusal::Coded, 415, Some(("Accept-Encoding", "identity"))),
+            (Refusal::Form(FormError::NotAForm), 415, None),
+            (Refusal::Busy, 503, Some(("Retry-After", "1"))),
+            (Refusal::Exhausted, 503, Some(("Retry-After", "1"))),
+            (Refusal::NoSpace, 507, None),
+            (Refusal::Exists, 409, None),
+        ] {
+            assert_eq!((refusal.status(), refusal.header()), (status, header), "{refusal}");
+        }
+    }
+}

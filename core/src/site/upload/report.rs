@@ -50,12 +50,14 @@ impl Report {
     /// The status: 201 if every file was stored, else that of the first refusal.
     #[must_use]
     pub fn status(&self) -> u16 {
-        let first = self.files.iter().find_map(|(_, result)| result.err()).or(self.end);
-        match first {
-            Some(refusal) => refusal.status(),
-            None if self.files.is_empty() => Refusal::NoFile.status(),
-            None => 201,
-        }
+        self.refusal().map_or(201, Refusal::status)
+    }
+
+    /// The first refusal, whose status and header ([`Refusal::header`]) the response has; `None` if every
+    /// file was stored.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.files.iter().find_map(|(_, result)| result.err()).or_else(|| self.rest())
     }
 
     /// One line for each file, and a sentence if the form was not read to its end.
@@ -271,8 +273,9 @@ mod tests {
         let mut report = Report::default();
         assert_eq!((report.status(), report.text()), (400, "No file was chosen.\n".into()));
         assert_eq!(report.sentences(), "No file was chosen. Nothing was stored.");
+        assert_eq!(report.refusal(), Some(Refusal::NoFile));
         report.stored("a", 1);
-        assert_eq!(report.status(), 201);
+        assert_eq!((report.status(), report.refusal()), (201, None));
         report.ended(Refusal::NoSpace);
         assert_eq!(report.status(), 507);
         assert!(report.text().ends_with("There is not enough space to store this.\n"));
@@ -280,7 +283,7 @@ mod tests {
             report.json().ends_with(b",\"error\":\"There is not enough space to store this.\"}\n")
         );
         report.refused(&"x".repeat(300), Refusal::Exists);
-        assert_eq!(report.status(), 409);
+        assert_eq!((report.status(), report.refusal()), (409, Some(Refusal::Exists)));
         assert!(!report.text().contains(&"x".repeat(256)));
     }
 }
