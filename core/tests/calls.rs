@@ -1,8 +1,8 @@
 //! Orders of calls that no driver makes, but an embedder may: they are errors without side effects.
 
 use doorstep_core::http1::{
-    Connection, Event, Inbox, Limits, Misuse, Outbox, Reject, Response, ResponseDue, SentResponse,
-    Version,
+    Connection, Event, Inbox, Limits, Misuse, Outbox, PreparedErrorPage, Reject, Response,
+    ResponseDue, SentResponse, Version,
 };
 
 const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n";
@@ -104,23 +104,26 @@ fn a_header_of_the_next_response_is_sent_once_whatever_the_response_is() {
 }
 
 #[test]
-fn a_default_header_can_be_left_out_of_one_response() {
+fn the_default_policy_can_be_left_out_of_one_response() {
     const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let mut connection = Connection::new(Limits::default());
     let mut outbox = Outbox::new("mine");
-    for (name, value) in [("A", "1"), ("X", "2"), ("x", "3"), ("X-Y", "X: 4")] {
+    let policy = "content-security-policy";
+    for (name, value) in [("A", "1"), (policy, "sandbox"), ("X", "Content-Security-Policy: 2")] {
         outbox.add_default_header(name, value.as_bytes()).unwrap();
     }
-    for (omitted, expected) in [
-        ("X", "Server: mine\r\nA: 1\r\nX-Y: X: 4\r\nX: next\r\nx: own\r\n"),
-        ("server", "A: 1\r\nX: 2\r\nx: 3\r\nX-Y: X: 4\r\nX: next\r\nx: own\r\n"),
-        ("", "Server: mine\r\nA: 1\r\nX: 2\r\nx: 3\r\nX-Y: X: 4\r\nX: next\r\nx: own\r\n"),
-    ] {
+    let around = ["Server: mine\r\nA: 1\r\n", "X: Content-Security-Policy: 2\r\n"];
+    let default = "content-security-policy: sandbox\r\n";
+    for (is_left_out, expected) in [(true, around.concat()), (false, around.join(default))] {
         let _ = connection.advance(GET).unwrap();
-        outbox.add_header("X", b"next").unwrap();
-        let response = connection.respond(204, &mut outbox).without_default_header(omitted);
-        response.header("x", "own").body(b"").unwrap();
-        let expected = format!("HTTP/1.1 204 No Content\r\n{expected}\r\n");
+        outbox.add_header(policy, b"next").unwrap();
+        let mut response = connection.respond(204, &mut outbox);
+        if is_left_out {
+            response = response.without_default_policy();
+        }
+        response.header(policy, "own").body(b"").unwrap();
+        let own = "content-security-policy: next\r\ncontent-security-policy: own\r\n";
+        let expected = format!("HTTP/1.1 204 No Content\r\n{expected}{own}\r\n");
         assert_eq!(
             outbox.unsent().escape_ascii().to_string(),
             expected.escape_default().to_string()
@@ -128,8 +131,25 @@ fn a_default_header_can_be_left_out_of_one_response() {
         outbox.clear();
     }
     let _ = connection.advance(GET).unwrap();
-    let late = connection.respond(204, &mut outbox).header("A", "b").without_default_header("X");
+    let late = connection.respond(204, &mut outbox).header("A", "b").without_default_policy();
     assert_eq!(late.body(b""), Err(Misuse::BadHeader));
+}
+
+#[test]
+fn a_prepared_page_that_is_not_used_has_its_headers() {
+    let page = PreparedErrorPage::new(404, "File not found").unwrap();
+    let page = page.header("Vary", "Accept").unwrap();
+    assert!(page.clone().header("A", "b\r\nc").is_err());
+    for status in [404, 403] {
+        let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new(""));
+        connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let response = connection.respond(status, &mut outbox).reason(b"File not found");
+        response.prepared_error_page(&page).unwrap();
+        let text = String::from_utf8_lossy(outbox.unsent()).into_owned();
+        assert_eq!(text.matches("\r\nVary: Accept\r\n").count(), 1, "{text}");
+        assert_eq!(text.matches("\r\nContent-Type: ").count(), 1, "{text}");
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{text}");
+    }
 }
 
 #[test]

@@ -90,6 +90,8 @@ pub struct PreparedErrorPage {
     status: u16,
     pub(super) reason: &'static str,
     pub(super) headers: HeaderBlock,
+    /// Those of `headers` that were added.
+    pub(super) added: HeaderBlock,
     pub(super) page: Vec<u8>,
 }
 
@@ -107,7 +109,17 @@ impl PreparedErrorPage {
         page::error(&mut page, status, reason.as_bytes(), status::explain(status));
         let headers = HeaderBlock::new().header("Content-Type", page::CONTENT_TYPE)?;
         let headers = headers.content_length(page.len() as u64)?;
-        Ok(Self { status, reason, headers, page })
+        Ok(Self { status, reason, headers, added: HeaderBlock::new(), page })
+    }
+
+    /// Adds a header.
+    ///
+    /// # Errors
+    /// Returns [`Misuse::BadHeader`] if it cannot be sent.
+    pub fn header(self, name: &str, value: &str) -> Result<Self, Misuse> {
+        let headers = self.headers.header(name, value)?;
+        let added = self.added.header(name, value)?;
+        Ok(Self { headers, added, ..self })
     }
 
     /// Whether it is the page of a response with this status and reason.

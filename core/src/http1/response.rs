@@ -60,8 +60,8 @@ pub struct Response<'a> {
     reason: Option<&'a [u8]>,
     /// The same phrase, if the record need not copy it.
     static_reason: Option<&'static str>,
-    /// The default header that is left out.
-    omitted: Option<&'a str>,
+    /// Whether the default header `Content-Security-Policy` is left out.
+    has_own_policy: bool,
     head_begun: bool,
     ended: bool,
     close: bool,
@@ -117,7 +117,7 @@ impl Connection {
             start,
             reason: None,
             static_reason: None,
-            omitted: None,
+            has_own_policy: false,
             head_begun: false,
             ended: false,
             close: closing,
@@ -141,9 +141,9 @@ impl<'a> Response<'a> {
         self
     }
 
-    /// Leaves out the default headers of this name ([`Outbox::add_default_header`]), for a response whose
-    /// own header must not be combined with them. Those of [`Outbox::add_header`] are sent. Must come
-    /// before any header; of several names, the last one counts.
+    /// Leaves out the default header `Content-Security-Policy` ([`Outbox::add_default_header`]), for a page
+    /// that has one of its own: browsers apply all that they get. Those of [`Outbox::add_header`] are sent.
+    /// Must come before any header.
     ///
     /// ```
     /// use doorstep_core::http1::{Connection, Limits, Misuse, Outbox};
@@ -151,15 +151,15 @@ impl<'a> Response<'a> {
     /// let (mut connection, mut outbox) = (Connection::new(Limits::default()), Outbox::new(""));
     /// outbox.add_default_header("Content-Security-Policy", b"sandbox")?;
     /// connection.advance(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-    /// connection.respond(204, &mut outbox).without_default_header("content-security-policy").body(b"")?;
+    /// connection.respond(204, &mut outbox).without_default_policy().body(b"")?;
     /// assert_eq!(outbox.unsent(), b"HTTP/1.1 204 No Content\r\n\r\n");
     /// # Ok::<(), Misuse>(())
     /// ```
-    pub fn without_default_header(mut self, name: &'a str) -> Self {
+    pub fn without_default_policy(mut self) -> Self {
         if self.head_begun {
             self.misuse.get_or_insert(Misuse::BadHeader);
         }
-        self.omitted = Some(name);
+        self.has_own_policy = true;
         self
     }
 
@@ -311,16 +311,16 @@ impl<'a> Response<'a> {
         self.mark_error().header("Content-Type", content_type.as_bytes()).body(&page)
     }
 
-    /// As [`Response::error_page`] without a sentence of its own, with a page that was rendered before.
-    /// If it is that of another status or reason, or if [`Outbox::set_error_pages`] has set others, the
-    /// page is rendered now.
+    /// As [`Response::error_page`] without a sentence of its own, with a page that was rendered before, and
+    /// its headers. If it is that of another status or reason, or if [`Outbox::set_error_pages`] has set
+    /// others, the page is rendered now.
     ///
     /// # Errors
     /// Returns the first [`Misuse`] of this response; nothing is sent then.
     pub fn prepared_error_page(self, page: &PreparedErrorPage) -> Result<(), Misuse> {
         let is_this = page.is_for(self.status, self.reason_phrase());
         if !is_this || self.outbox.error_pages.is_some() || self.status_has_no_body() {
-            return self.error_page("");
+            return self.header_block(&page.added).error_page("");
         }
         let mut response = self.mark_error().header_block(&page.headers);
         response.static_reason = Some(page.reason);
@@ -400,7 +400,8 @@ impl<'a> Response<'a> {
         }
         let minor = if self.connection.our_version == Version::Http11 { b'1' } else { b'0' };
         push_status_line(minor, self.status, self.reason, self.outbox.bytes_mut());
-        self.outbox.push_default_headers(self.omitted);
+        let omitted = self.has_own_policy.then_some("Content-Security-Policy");
+        self.outbox.push_default_headers(omitted);
         if self.close {
             self.push_close();
         }

@@ -31,11 +31,10 @@ impl<'a> Response<'a> {
         self
     }
 
-    /// Leaves out the headers of this name that [`Config::headers`](crate::Config::headers) has for every
-    /// response: the response has one of its own that must not be combined with them. Must come before any
-    /// header.
-    pub fn without_default_header(mut self, name: &'a str) -> Self {
-        self.core = self.core.without_default_header(name);
+    /// Leaves out a `Content-Security-Policy` of [`Config::headers`](crate::Config::headers), for a page that
+    /// has one of its own: browsers apply all that they get. Must come before any header.
+    pub fn without_default_policy(mut self) -> Self {
+        self.core = self.core.without_default_policy();
         self
     }
 

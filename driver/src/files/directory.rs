@@ -80,10 +80,6 @@ pub enum BodyPlan {
     Digest(Box<PendingDigest>),
 }
 
-/// A header of which several would all apply: a listing's own is the stricter one, and another one, such as
-/// `sandbox` for uploaded files, could disable its forms.
-const POLICY: &str = "Content-Security-Policy";
-
 /// The length in bytes for which there is room in the buffer for a path.
 const USUAL_PATH: usize = 128;
 
@@ -318,8 +314,9 @@ impl Directory {
         match listed {
             Ok(listed) => {
                 let (headers, mut response) = (view.headers(), exchange.respond(200));
-                if headers.iter().any(|(name, _)| *name == POLICY) {
-                    response = response.without_default_header(POLICY);
+                if headers.iter().any(|(name, _)| *name == "Content-Security-Policy") {
+                    // It is stricter, and another one, such as `sandbox`, could disable its forms.
+                    response = response.without_default_policy();
                 }
                 headers
                     .iter()

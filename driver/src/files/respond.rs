@@ -128,18 +128,26 @@ pub(super) fn send_error_page(
     error: NotServed,
     vary: &'static str,
 ) -> io::Result<()> {
-    /// The page of nearly all of these errors: it is the same for every site.
-    static NOT_FOUND: LazyLock<Result<PreparedErrorPage, Misuse>> = LazyLock::new(|| {
-        PreparedErrorPage::new(NotServed::NotFound.status(), NotServed::NotFound.reason())
-    });
+    /// The pages of nearly all of these errors: they are the same for every site.
+    static NOT_FOUND: LazyLock<Result<PreparedErrorPage, Misuse>> =
+        LazyLock::new(|| not_found_page(""));
+    static NEGOTIATED: LazyLock<Result<PreparedErrorPage, Misuse>> =
+        LazyLock::new(|| not_found_page("Accept"));
     let response = error_response(exchange, error);
-    let plan = ResponsePlan::ErrorPage(error, vary);
-    let response = plan.fold_headers(&DigestHeaders::default(), response, add_header);
-    match &*NOT_FOUND {
-        _ if !error.explanation().is_empty() => response.error_page(error.explanation()),
-        Ok(page) => response.prepared_error_page(page),
-        Err(_) => response.error_page(""),
+    match if vary.is_empty() { &*NOT_FOUND } else { &*NEGOTIATED } {
+        Ok(page) if error.explanation().is_empty() => response.prepared_error_page(page),
+        _ => {
+            let plan = ResponsePlan::ErrorPage(error, vary);
+            let response = plan.fold_headers(&DigestHeaders::default(), response, add_header);
+            response.error_page(error.explanation())
+        }
     }
+}
+
+fn not_found_page(vary: &str) -> Result<PreparedErrorPage, Misuse> {
+    let error = NotServed::NotFound;
+    let page = PreparedErrorPage::new(error.status(), error.reason())?;
+    if vary.is_empty() { Ok(page) } else { page.header("Vary", vary) }
 }
 
 /// Responds that a directory cannot be listed, and logs why.

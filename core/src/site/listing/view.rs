@@ -94,7 +94,7 @@ impl View {
     /// The page needs its own style sheet and forms, and nothing else may be loaded or run whatever
     /// its names are. Browsers may fetch the icon of the site (`img-src`). It may be framed. Every response
     /// may have another policy by the server's settings: leave that one out
-    /// ([`Response::without_default_header`](crate::http1::Response::without_default_header)).
+    /// ([`Response::without_default_policy`](crate::http1::Response::without_default_policy)).
     #[must_use]
     pub fn headers(&self) -> &'static [(&'static str, &'static str)] {
         match self.format {
