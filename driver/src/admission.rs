@@ -68,6 +68,17 @@ impl Admission {
         self.handle.connections.len() >= self.max_connections()
     }
 
+    /// Whether a connection is to be evicted now that one of [`Acceptor::sources`] is readable: the server
+    /// is full, and a connection waits. After a stop the sources stay readable, and only the connections
+    /// that were in the backlog wait.
+    ///
+    /// [`Acceptor::sources`]: crate::net::Acceptor::sources
+    #[must_use]
+    pub fn must_evict(&self) -> bool {
+        let acceptor = &self.handle.acceptor;
+        self.is_full() && (!acceptor.is_stopped() || acceptor.backlog_len() > 0)
+    }
+
     /// Evicts a connection for a new one, if one can be evicted now. Returns how long to wait until
     /// a connection has closed, before calling this again: [`Config::eviction_timeout`], or less if
     /// none can be evicted now. Costs little, however many connections there are.

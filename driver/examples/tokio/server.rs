@@ -70,8 +70,7 @@ impl<H: Handler> Server<H> {
         if self.admission.is_full() {
             readable(acceptor.sources()).await?;
             let closed = connections.listen_unregister();
-            // Evict only for a connection that waits, and not since the server stops.
-            if self.admission.is_full() && !self.shutdown.is_stopping() {
+            if self.admission.must_evict() {
                 let _ = timeout(self.admission.evict(), closed).await;
             }
         } else if let Some(stream) = acceptor.try_accept()? {
