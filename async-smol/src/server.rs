@@ -43,7 +43,7 @@ use smol::{Executor, future};
 
 use crate::handler::Handler;
 use crate::poller;
-use crate::turn::Turns;
+use crate::reusable_future::FuturePool;
 use crate::worker::{MAX_CONNECTIONS, Resources, Worker};
 
 /// A server that is bound and not yet serving.
@@ -222,9 +222,9 @@ impl Server {
         at: usize,
     ) -> io::Result<()> {
         let worker = Worker::new(handler, &self.config, &self.shutdown, resources, at);
-        let turns = Turns::default();
+        let futures = FuturePool::default();
         let executor = Executor::new();
-        future::or(worker.run(&turns, &executor), run_tasks(&executor)).await
+        future::or(worker.run(&futures, &executor), run_tasks(&executor)).await
         // Here the connections that are left are dropped.
     }
 

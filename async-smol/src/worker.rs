@@ -20,9 +20,9 @@ use crate::eager_read::EagerRead;
 use crate::handler::Handler;
 use crate::poller::{Poller, Source};
 use crate::reactor;
+use crate::reusable_future::{FuturePool, ServeResult};
 use crate::serve::{self, Outcome};
 use crate::socket::{Shared, Socket};
-use crate::turn::{End, Turns};
 
 /// The default of [`Config::max_connections`].
 pub(crate) const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
@@ -104,12 +104,12 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
     /// Accepts until the server stops, then waits until its connections are closed.
     pub(crate) async fn run<'t, 'w: 't>(
         &'w self,
-        turns: &'t Turns<'w>,
+        futures: &'t FuturePool<'w>,
         executor: &Executor<'t>,
     ) -> io::Result<()> {
         executor.spawn(self.sweep()).detach();
         let spawn = |connection| {
-            executor.spawn(self.serve_connection(turns, connection, false)).detach();
+            executor.spawn(self.serve_connection(futures, connection, false)).detach();
         };
         executor.spawn(self.beat()).detach();
         future::or(self.accept(&spawn), self.take_over(&spawn)).await
@@ -155,8 +155,8 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         while !self.shutdown.is_stopping() {
             if let Some(stream) = self.shutdown.acceptor.try_accept()? {
                 let connection = self.shutdown.connections.register_stream(stream);
-                let turns = Turns::default();
-                let serving = self.serve_connection(&turns, connection, true);
+                let futures = FuturePool::default();
+                let serving = self.serve_connection(&futures, connection, true);
                 future::or(serving, self.sweep()).await;
                 break;
             }
@@ -245,7 +245,7 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
     /// initial one, and no argument or error, which an `async fn` would hold twice.
     fn serve_connection<'t, 'w: 't>(
         &'w self,
-        turns: &'t Turns<'w>,
+        futures: &'t FuturePool<'w>,
         connection: Registration<'w>,
         once: bool,
     ) -> impl Future<Output = ()> + use<'t, 'w, 'h, 's, H> {
@@ -259,11 +259,11 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
                     break self.log_error(&socket, &error);
                 }
                 let serve = |socket, once, buffers| self.serve_ready(socket, once, buffers);
-                let mut turn = turns.take(serve);
+                let mut serving = futures.take(serve);
                 let outcome;
-                (outcome, socket) = turn.serve(socket, once).await;
+                (outcome, socket) = serving.serve(socket, once).await;
                 match &outcome {
-                    Ok(_) => turns.put(turn, self.config.max_spare_buffers),
+                    Ok(_) => futures.put(serving, self.config.max_spare_buffers),
                     Err(error) => self.log_error(&socket, error),
                 }
                 if read_eagerly {
@@ -283,13 +283,13 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         }
     }
 
-    /// The future of a [`Turn`](crate::turn::Turn). It is given buffers that are empty.
+    /// The future in a [`ReusableFuture`](crate::reusable_future::ReusableFuture). It is given buffers that are empty.
     async fn serve_ready<'w>(
         &'w self,
         socket: Socket<'w>,
         once: bool,
         buffers: Option<Box<Buffers>>,
-    ) -> End<'w> {
+    ) -> ServeResult<'w> {
         let mut buffers = buffers.unwrap_or_else(|| Box::new(Buffers::new(self.config)));
         let served = serve::connection(self.handler, self.config, &mut buffers, &socket, once);
         let outcome = served.await;

@@ -1,8 +1,9 @@
-//! The turns of busy connections: all that an idle connection does not have.
+//! Reusable futures: the memory of the future that serves a busy connection, kept for the next one, so
+//! that a request allocates nothing.
 //!
-//! A turn serves what has arrived on one connection. Its future has the state of the protocol and the
-//! handler's future, more than 1 KiB, so it is on the heap. That memory, and the buffers, are used
-//! again for the next turn, of any connection: so a request allocates nothing.
+//! The future holds the state of the protocol and that of the handler, more than 1 KiB, so it is on the
+//! heap. An idle connection has none. The buffers are kept with the memory, which any connection can
+//! use next.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,62 +16,64 @@ use doorstep_driver::Buffers;
 use crate::serve::Outcome;
 use crate::socket::Socket;
 
-/// A worker's turns that are not in use.
+/// The futures of a worker that are not in use.
 #[derive(Default)]
-pub(crate) struct Turns<'w>(Mutex<Vec<Turn<'w>>>);
+pub(crate) struct FuturePool<'w>(Mutex<Vec<ReusableFuture<'w>>>);
 
 /// Serves one connection at a time.
-pub(crate) struct Turn<'w>(Box<dyn Serve<'w> + Send + 'w>);
+pub(crate) struct ReusableFuture<'w>(Box<dyn Serve<'w> + Send + 'w>);
 
-/// The result of a turn, and what it was given.
-pub(crate) type End<'w> = (io::Result<Outcome>, Socket<'w>, Box<Buffers>);
+/// What a future that serves a connection returns: the result, and what it was given.
+pub(crate) type ServeResult<'w> = (io::Result<Outcome>, Socket<'w>, Box<Buffers>);
 
-/// A [`Turn`] without the type of its future.
+/// A [`FutureMemory`] of any type.
 trait Serve<'w> {
     fn begin(&mut self, socket: Socket<'w>, once: bool);
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(io::Result<Outcome>, Socket<'w>)>;
 }
 
-struct Reusable<F, N> {
+struct FutureMemory<F, N> {
     /// Makes the future.
     new: N,
-    /// The memory of the future.
     future: Pin<Box<Option<F>>>,
     /// The future has them while there is one.
     buffers: Option<Box<Buffers>>,
 }
 
-impl<'w> Turns<'w> {
-    /// A turn that was used before, or a new one. `new` makes the future that serves a socket; with `true`,
-    /// one request. It is given buffers, unless it is the first one of its turn, and returns what it was given.
+impl<'w> FuturePool<'w> {
+    /// A future that was used before, or a new one. `new` makes the future that serves a socket; with
+    /// `true`, one request. It is given buffers, unless it is the first one in its memory, and returns
+    /// what it was given.
     pub(crate) fn take<F>(
         &self,
         new: impl Fn(Socket<'w>, bool, Option<Box<Buffers>>) -> F + Send + 'w,
-    ) -> Turn<'w>
+    ) -> ReusableFuture<'w>
     where
-        F: Future<Output = End<'w>> + Send + 'w,
+        F: Future<Output = ServeResult<'w>> + Send + 'w,
     {
         let spare = self.spare().pop();
         spare.unwrap_or_else(|| {
-            Turn(Box::new(Reusable { new, future: Box::pin(None), buffers: None }))
+            let memory = FutureMemory { new, future: Box::pin(None), buffers: None };
+            ReusableFuture(Box::new(memory))
         })
     }
 
-    /// Takes a turn back that has ended. At most `max` are kept.
-    pub(crate) fn put(&self, turn: Turn<'w>, max: usize) {
+    /// Takes a future back that has completed. At most `max` are kept.
+    pub(crate) fn put(&self, future: ReusableFuture<'w>, max: usize) {
         let mut spare = self.spare();
         if spare.len() < max {
-            spare.push(turn);
+            spare.push(future);
         }
     }
 
-    fn spare(&self) -> MutexGuard<'_, Vec<Turn<'w>>> {
+    fn spare(&self) -> MutexGuard<'_, Vec<ReusableFuture<'w>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<'w> Turn<'w> {
-    /// Serves what has arrived on `socket`, with `once` one request. To cancel it, drop the turn: it has the socket.
+impl<'w> ReusableFuture<'w> {
+    /// Serves what has arrived on `socket`, with `once` one request. To cancel it, drop the
+    /// `ReusableFuture`: it has the socket.
     pub(crate) fn serve(
         &mut self,
         socket: Socket<'w>,
@@ -81,9 +84,9 @@ impl<'w> Turn<'w> {
     }
 }
 
-impl<'w, F, N> Serve<'w> for Reusable<F, N>
+impl<'w, F, N> Serve<'w> for FutureMemory<F, N>
 where
-    F: Future<Output = End<'w>>,
+    F: Future<Output = ServeResult<'w>>,
     N: Fn(Socket<'w>, bool, Option<Box<Buffers>>) -> F,
 {
     fn begin(&mut self, socket: Socket<'w>, once: bool) {
