@@ -343,13 +343,13 @@ struct Slot {
 
 impl Sources {
     fn insert(&mut self, state: Arc<State>) -> u64 {
-        let at = self.free.pop().unwrap_or_else(|| {
+        let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             self.slots.len() as u32 - 1
         });
-        let slot = &mut self.slots[at as usize];
+        let slot = &mut self.slots[index as usize];
         slot.state = Some(state);
-        u64::from(slot.generation) << 32 | u64::from(at)
+        u64::from(slot.generation) << 32 | u64::from(index)
     }
 
     fn get(&self, key: u64) -> Option<&State> {
@@ -358,11 +358,11 @@ impl Sources {
     }
 
     fn remove(&mut self, key: u64) {
-        let at = key as u32;
-        if let Some(slot) = self.slots.get_mut(at as usize) {
+        let index = key as u32;
+        if let Some(slot) = self.slots.get_mut(index as usize) {
             slot.state = None;
             slot.generation = slot.generation.wrapping_add(1);
-            self.free.push(at);
+            self.free.push(index);
         }
     }
 }

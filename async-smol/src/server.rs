@@ -162,9 +162,10 @@ impl Server {
     )]
     pub fn run(self, handler: impl Handler, threads: NonZeroUsize) -> io::Result<()> {
         let resources = Resources::new(&self.config, &self.shutdown, threads.get())?;
-        let work = |at| {
-            let work = self.work(&handler, &resources, at);
-            let worked = poller::block_on(&resources.pollers[at], work).and_then(|worked| worked);
+        let work = |index| {
+            let work = self.work(&handler, &resources, index);
+            let worked =
+                poller::block_on(&resources.pollers[index], work).and_then(|worked| worked);
             if worked.is_err() {
                 self.shutdown.stop(); // the other threads
             }
@@ -174,12 +175,12 @@ impl Server {
         let served = thread::scope(|scope| {
             let starting = start.lock();
             let mut others = Vec::new();
-            for at in 1..threads.get() {
+            for index in 1..threads.get() {
                 let thread = thread::Builder::new().name("worker".into());
                 let (start, work) = (&start, &work);
                 let work_once_started = move || {
                     drop(start.lock());
-                    work(at)
+                    work(index)
                 };
                 match thread.spawn_scoped(scope, work_once_started) {
                     Ok(thread) => others.push(thread),
@@ -219,9 +220,9 @@ impl Server {
         &'s self,
         handler: &H,
         resources: &Resources<'s>,
-        at: usize,
+        index: usize,
     ) -> io::Result<()> {
-        let worker = Worker::new(handler, &self.config, &self.shutdown, resources, at);
+        let worker = Worker::new(handler, &self.config, &self.shutdown, resources, index);
         let futures = FuturePool::default();
         let executor = Executor::new();
         future::or(worker.run(&futures, &executor), run_tasks(&executor)).await

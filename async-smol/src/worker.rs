@@ -70,7 +70,7 @@ pub(crate) struct Worker<'h, 's, H> {
     admission: &'h Admission,
     balance: &'h Balance<'s>,
     /// Which of the workers it is.
-    at: usize,
+    index: usize,
     poller: &'h Poller,
     shared: Shared<'h>,
     /// Whether it pays to read before polling, on new connections and after a response.
@@ -84,16 +84,16 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         config: &'h Config,
         shutdown: &'s ShutdownHandle,
         resources: &'h Resources<'s>,
-        at: usize,
+        index: usize,
     ) -> Self {
-        let poller = &resources.pollers[at];
+        let poller = &resources.pollers[index];
         Self {
             handler,
             config,
             shutdown,
             admission: &resources.admission,
             balance: &resources.balance,
-            at,
+            index,
             poller,
             shared: Shared { config, pool: &resources.pool, poller: Some(poller) },
             first_reads: EagerRead::default(),
@@ -112,7 +112,7 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
             executor.spawn(self.serve_connection(futures, connection, false)).detach();
         };
         executor.spawn(self.beat()).detach();
-        future::or(self.accept(&spawn), self.take_over(&spawn)).await
+        future::or(self.accept(&spawn), self.serve_assigned(&spawn)).await
     }
 
     async fn accept<'w>(&'w self, spawn: &impl Fn(Registration<'w>)) -> io::Result<()> {
@@ -127,7 +127,7 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
             match self.shutdown.acceptor.try_accept() {
                 Ok(Some(stream)) => {
                     let connection = self.shutdown.connections.register_stream(stream);
-                    if let Some(connection) = self.balance.hand_over(connection, self.at) {
+                    if let Some(connection) = self.balance.assign(connection, self.index) {
                         spawn(connection);
                     }
                     accepted += 1;
@@ -166,14 +166,14 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         Ok(())
     }
 
-    /// Serves the connections that other workers have accepted, for ever.
-    async fn take_over<'w, T>(&'w self, spawn: &impl Fn(Registration<'w>)) -> T {
+    /// Serves the connections that other workers have accepted and assigned to this one, for ever.
+    async fn serve_assigned<'w, T>(&'w self, spawn: &impl Fn(Registration<'w>)) -> T {
         loop {
-            let came = self.balance.listen(self.at);
-            for connection in self.balance.take_given(self.at) {
+            let assigned = self.balance.listen(self.index);
+            for connection in self.balance.take_assigned(self.index) {
                 spawn(connection);
             }
-            came.await;
+            assigned.await;
         }
     }
 
@@ -250,7 +250,7 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         once: bool,
     ) -> impl Future<Output = ()> + use<'t, 'w, 'h, 's, H> {
         let mut socket = Socket::new(connection, &self.shared);
-        let open = self.balance.opened(self.at);
+        let open = self.balance.opened(self.index);
         let (mut read_eagerly, mut is_new) = (self.first_reads.should_try(), true);
         async move {
             let _open = open; // also if the observer panics
@@ -320,9 +320,9 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
 pub(crate) async fn sweep(connections: &Connections, config: &Config) {
     let interval = Connections::interval(config);
     loop {
-        let came = connections.listen_register();
+        let registered = connections.listen_register();
         if connections.is_empty() {
-            came.await;
+            registered.await;
         }
         Timer::after(interval).await;
         connections.sweep(config);

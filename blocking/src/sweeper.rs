@@ -30,13 +30,13 @@ impl Sweeper {
         let sweep = move || {
             let heartbeat = theirs.heartbeat();
             loop {
-                let (came, asked) = (theirs.listen_register(), heartbeat.listen()); // before looking
+                let (registered, asked) = (theirs.listen_register(), heartbeat.listen()); // before looking
                 heartbeat.report();
                 if end.load(Ordering::SeqCst) {
                     return;
                 }
                 if theirs.is_empty() {
-                    came.wait();
+                    registered.wait();
                 }
                 asked.wait_timeout(interval);
                 theirs.sweep(&config);
