@@ -137,9 +137,9 @@ fn of_two_pollers_that_wait_for_a_listener_each_can_be_woken() {
     let address = listener.local_addr().unwrap();
     let both = [Poller::new().unwrap(), Poller::new().unwrap()];
     let sources = both.each_ref().map(|poller| poller.listener(listener.as_fd()).unwrap());
-    for at in [0, 1] {
+    for index in [0, 1] {
         let _client = TcpStream::connect(address).unwrap();
-        wait_readable(&both[at], &sources[at]);
+        wait_readable(&both[index], &sources[index]);
         listener.accept().unwrap();
         sources.iter().for_each(|source| source.drained(true));
         both.iter().zip(&sources).for_each(|(poller, source)| _ = is_readable(poller, source));

@@ -93,8 +93,8 @@ struct Table {
 #[derive(Debug)]
 pub struct ConnectionHandle {
     stream: Stream,
-    /// Its index in the table.
-    at: AtomicU32,
+    /// Changes under the lock of the table only.
+    table_index: AtomicU32,
     /// What it waits for; set only by the thread that serves it.
     wait: Wait,
     /// How long it has waited, in milliseconds; set only by the sweep.
@@ -151,7 +151,7 @@ impl Connections {
         let mut table = self.table();
         let connection = Arc::new(ConnectionHandle {
             stream,
-            at: AtomicU32::new(table.entries.len() as u32),
+            table_index: AtomicU32::new(table.entries.len() as u32),
             wait: Wait::default(),
             waited: AtomicU32::new(0),
             bytes: AtomicU32::new(0),
@@ -169,10 +169,10 @@ impl Connections {
     /// [`Registration`].
     fn remove(&self, connection: &ConnectionHandle) {
         let mut table = self.table();
-        let at = connection.at.load(Ordering::Relaxed) as usize; // changes under the lock only
-        table.entries.swap_remove(at);
-        if let Some(moved) = table.entries.get(at) {
-            moved.connection.at.store(at as u32, Ordering::Relaxed);
+        let index = connection.table_index.load(Ordering::Relaxed) as usize; // changes under the lock only
+        table.entries.swap_remove(index);
+        if let Some(moved) = table.entries.get(index) {
+            moved.connection.table_index.store(index as u32, Ordering::Relaxed);
         }
     }
 

@@ -79,7 +79,7 @@ impl ExchangeState<'_> {
         let view = &mut self.view;
         view.records.push(UnsentRecord {
             request: Request::Head(view.head.offsets()),
-            at: view.buffered.len().saturating_sub(view.head.size()),
+            head_offset: view.buffered.len().saturating_sub(view.head.size()),
             sent: std::mem::take(&mut view.sent),
             received: view.body_read,
             ending,

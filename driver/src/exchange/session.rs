@@ -288,7 +288,7 @@ impl<'c> Session<'c> {
         let line = rejected_request_line(reject, unread);
         self.records.push(UnsentRecord {
             request: Request::Rejected(reject),
-            at: inbox.buffered().len() - unread.len(),
+            head_offset: inbox.buffered().len() - unread.len(),
             sent: SentResponse::refused(reject, line, page),
             received: 0,
             ending: Ending::Complete,

@@ -464,9 +464,9 @@ mod tests {
                 let taken = if n % 2 == 0 { acceptor.accept() } else { acceptor.try_accept() };
                 let stream = taken.unwrap().unwrap();
                 let peer = stream.peer_addr();
-                let at = clients.iter().position(|client| client.local_addr().unwrap() == peer);
+                let index = clients.iter().position(|client| client.local_addr().unwrap() == peer);
                 stream.send(b"x", false).unwrap();
-                clients.swap_remove(at.unwrap()).read_exact(&mut [0]).unwrap();
+                clients.swap_remove(index.unwrap()).read_exact(&mut [0]).unwrap();
             }
             assert!(acceptor.accept().unwrap().is_none());
             assert!(acceptor.try_accept().unwrap().is_none());

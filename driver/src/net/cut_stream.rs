@@ -20,21 +20,21 @@ pub(crate) struct CutStream {
     cuts: Arc<Cuts>,
     /// How many bytes were sent.
     sent: AtomicU64,
-    next: Mutex<Option<Next>>,
+    planned: Mutex<Option<PlannedCut>>,
     is_cut: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Next {
+struct PlannedCut {
     /// After so many bytes of all that are sent.
-    at: u64,
+    position: u64,
     end: End,
 }
 
 impl CutStream {
     pub(super) fn new(inner: Stream, cuts: Arc<Cuts>) -> Self {
-        let (sent, next, is_cut) = Default::default();
-        Self { inner, cuts, sent, next, is_cut }
+        let (sent, planned, is_cut) = Default::default();
+        Self { inner, cuts, sent, planned, is_cut }
     }
 
     pub(crate) fn cuts(&self) -> &Cuts {
@@ -48,22 +48,22 @@ impl CutStream {
 
     /// Whether a cut is planned. There is none behind it.
     pub(crate) fn is_planned(&self) -> bool {
-        self.next().is_some()
+        self.planned().is_some()
     }
 
     /// The next cut comes when `n` more bytes were sent.
     pub(crate) fn plan(&self, n: u64, end: End) {
-        let at = self.sent.load(Ordering::Relaxed).saturating_add(n);
-        self.set_next(Some(Next { at, end }));
+        let position = self.sent.load(Ordering::Relaxed).saturating_add(n);
+        self.set_planned(Some(PlannedCut { position, end }));
     }
 
     /// The response ends with the last of `n` bytes that are still to be sent: if the cut would come
     /// later, the last of them is not sent; if there are none, there is no cut.
     pub(crate) fn response_ends(&self, n: u64) {
         let end = self.sent.load(Ordering::Relaxed).saturating_add(n);
-        if let Some(next) = self.next().filter(|next| next.at >= end) {
-            let earlier = n.checked_sub(1).map(|_| Next { at: end - 1, ..next });
-            self.set_next(earlier);
+        if let Some(planned) = self.planned().filter(|planned| planned.position >= end) {
+            let earlier = n.checked_sub(1).map(|_| PlannedCut { position: end - 1, ..planned });
+            self.set_planned(earlier);
         }
     }
 
@@ -76,19 +76,19 @@ impl CutStream {
         if self.is_cut() {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        let Some(next) = self.next() else {
+        let Some(planned) = self.planned() else {
             let n = send(&self.inner, most)?;
             self.sent.fetch_add(n as u64, Ordering::Relaxed);
             return Ok(n);
         };
-        let left = next.at.saturating_sub(self.sent.load(Ordering::Relaxed));
+        let left = planned.position.saturating_sub(self.sent.load(Ordering::Relaxed));
         let n = match left {
             0 => 0,
             _ => send(&self.inner, most.min(usize::try_from(left).unwrap_or(usize::MAX)))?,
         };
         self.sent.fetch_add(n as u64, Ordering::Relaxed);
         if n as u64 == left {
-            self.cut(next.end)?;
+            self.cut(planned.end)?;
         }
         match n {
             0 if left == 0 => Err(ErrorKind::BrokenPipe.into()),
@@ -108,11 +108,11 @@ impl CutStream {
         }
     }
 
-    fn next(&self) -> Option<Next> {
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    fn planned(&self) -> Option<PlannedCut> {
+        *self.planned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_next(&self, next: Option<Next>) {
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = next;
+    fn set_planned(&self, planned: Option<PlannedCut>) {
+        *self.planned.lock().unwrap_or_else(PoisonError::into_inner) = planned;
     }
 }

@@ -77,8 +77,8 @@ impl Cuts {
     pub fn next(&self, method: &[u8], target: &[u8]) -> Option<Cut> {
         let request = Sha256::new().chain_update(method).chain_update(b" ").chain_update(target);
         let request = request.finalize();
-        let at = number(&request, 0) as usize % COUNTERS;
-        let count = self.counters.get(at)?.fetch_add(1, Ordering::Relaxed);
+        let counter = number(&request, 0) as usize % COUNTERS;
+        let count = self.counters.get(counter)?.fetch_add(1, Ordering::Relaxed);
         let choice = Sha256::new().chain_update(self.seed.to_le_bytes());
         let choice = choice.chain_update(count.to_le_bytes()).chain_update(request).finalize();
         let chance = scaled(number(&choice, 0), ALL.into());
@@ -98,9 +98,9 @@ impl Cut {
     }
 }
 
-/// The 64-bit number at this place of a digest.
-fn number(digest: &[u8], at: usize) -> u64 {
-    let bytes = digest.iter().skip(at * 8).take(8);
+/// One of the 64-bit numbers that a digest consists of.
+fn number(digest: &[u8], index: usize) -> u64 {
+    let bytes = digest.iter().skip(index * 8).take(8);
     bytes.fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 

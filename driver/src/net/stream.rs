@@ -101,14 +101,14 @@ impl Stream {
         use rustix::net::{AddressFamily, SocketType, getsockname, sockopt};
 
         let invalid = |what| io::Error::new(ErrorKind::InvalidInput, what);
-        let at = match getsockname(&socket) {
+        let addr = match getsockname(&socket) {
             Err(Errno::NOTSOCK) => return Err(invalid("it is not a socket")),
-            at => at?,
+            addr => addr?,
         };
         if sockopt::socket_type(&socket)? != SocketType::STREAM {
             return Err(invalid("it is a datagram socket"));
         }
-        match at.address_family() {
+        match addr.address_family() {
             AddressFamily::INET | AddressFamily::INET6 => {
                 let socket = TcpStream::from(socket);
                 let peer = socket.peer_addr()?;
