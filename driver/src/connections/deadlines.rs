@@ -260,7 +260,7 @@ mod tests {
             if connection.has_timed_out() {
                 return Some(n * STEP);
             }
-            connection.end_wait();
+            connection.pause_wait();
         }
         None
     }

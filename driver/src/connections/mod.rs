@@ -93,7 +93,7 @@ struct Table {
 #[derive(Debug)]
 pub struct ConnectionHandle {
     stream: Stream,
-    /// Changes under the lock of the table only.
+    /// Written under the lock of the table only.
     table_index: AtomicU32,
     /// What it waits for; set only by the thread that serves it.
     wait: Wait,
@@ -131,14 +131,14 @@ enum Flag {
     Stopping = 256,
 }
 
-/// Calls [`ConnectionHandle::end_wait`] when it is dropped.
+/// Calls [`ConnectionHandle::pause_wait`] when it is dropped.
 #[derive(Debug)]
-#[must_use = "the wait ends when it is dropped"]
+#[must_use = "the wait is paused when it is dropped"]
 pub struct WaitGuard<'c>(&'c ConnectionHandle);
 
 impl Drop for WaitGuard<'_> {
     fn drop(&mut self) {
-        self.0.end_wait();
+        self.0.pause_wait();
     }
 }
 
@@ -169,7 +169,7 @@ impl Connections {
     /// [`Registration`].
     fn remove(&self, connection: &ConnectionHandle) {
         let mut table = self.table();
-        let index = connection.table_index.load(Ordering::Relaxed) as usize; // changes under the lock only
+        let index = connection.table_index.load(Ordering::Relaxed) as usize;
         table.entries.swap_remove(index);
         if let Some(moved) = table.entries.get(index) {
             moved.connection.table_index.store(index as u32, Ordering::Relaxed);
@@ -317,9 +317,9 @@ impl ConnectionHandle {
         self.stream.peer_addr()
     }
 
-    /// Records that `waiting` is about to be waited for. An idle connection that is to close finds
-    /// what has arrived already, and then the end of input. Its PROXY protocol header has the
-    /// deadline of a head.
+    /// Records that `waiting` is about to be waited for. The wait begins, or goes on if it was paused.
+    /// An idle connection that is to close finds what has arrived already, and then the end of input.
+    /// Its PROXY protocol header has the deadline of a head.
     pub fn begin_wait(&self, waiting: WaitingFor) {
         self.wait.begin(match waiting {
             WaitingFor::Request if self.stream.awaits_proxy_header() => WaitingFor::Head,
@@ -331,12 +331,14 @@ impl ConnectionHandle {
         }
     }
 
-    /// Records that the wait has ended.
-    pub fn end_wait(&self) {
+    /// Records that the server works now. The wait is paused: it goes on when
+    /// [`ConnectionHandle::begin_wait`] is called for the same thing again, and the time between them
+    /// does not count. [`ConnectionHandle::exchange_done`] ends it.
+    pub fn pause_wait(&self) {
         self.wait.pause();
     }
 
-    /// Ends the wait, if there is one, when the guard is dropped: for futures, which may be dropped
+    /// Pauses the wait, if there is one, when the guard is dropped: for futures, which may be dropped
     /// while they wait.
     pub fn wait_guard(&self) -> WaitGuard<'_> {
         WaitGuard(self)
@@ -546,7 +548,7 @@ mod tests {
         let connection = connections.register(stream, peer);
         connection.begin_wait(WaitingFor::Request);
         connections.close_idle();
-        connection.end_wait(); // a request was read nevertheless
+        connection.pause_wait(); // a request was read nevertheless
         assert_eq!(connection.stream().peer_state(), PeerState::HalfClosed);
         assert_eq!(connection.peer_state(), PeerState::Open);
         drop(client);
