@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use doorstep_driver::Buffers;
 
-use crate::serve::Outcome;
+use crate::serve::ServeOutcome;
 use crate::socket::Socket;
 
 /// The futures of a worker that are not in use.
@@ -24,12 +24,12 @@ pub(crate) struct FuturePool<'w>(Mutex<Vec<ReusableFuture<'w>>>);
 pub(crate) struct ReusableFuture<'w>(Box<dyn Serve<'w> + Send + 'w>);
 
 /// What a future that serves a connection returns: the result, and what it was given.
-pub(crate) type ServeResult<'w> = (io::Result<Outcome>, Socket<'w>, Box<Buffers>);
+pub(crate) type ServeResult<'w> = (io::Result<ServeOutcome>, Socket<'w>, Box<Buffers>);
 
 /// A [`FutureMemory`] of any type.
 trait Serve<'w> {
     fn begin(&mut self, socket: Socket<'w>, once: bool);
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(io::Result<Outcome>, Socket<'w>)>;
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(io::Result<ServeOutcome>, Socket<'w>)>;
 }
 
 struct FutureMemory<F, N> {
@@ -78,7 +78,7 @@ impl<'w> ReusableFuture<'w> {
         &mut self,
         socket: Socket<'w>,
         once: bool,
-    ) -> impl Future<Output = (io::Result<Outcome>, Socket<'w>)> {
+    ) -> impl Future<Output = (io::Result<ServeOutcome>, Socket<'w>)> {
         self.0.begin(socket, once);
         poll_fn(|cx| self.0.poll(cx))
     }
@@ -94,7 +94,7 @@ where
         self.future.set(Some(future));
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(io::Result<Outcome>, Socket<'w>)> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(io::Result<ServeOutcome>, Socket<'w>)> {
         let Some(future) = self.future.as_mut().as_pin_mut() else { return Poll::Pending };
         let (outcome, socket, buffers) = ready!(future.poll(cx));
         self.future.set(None);

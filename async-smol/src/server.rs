@@ -44,7 +44,7 @@ use smol::{Executor, future};
 use crate::handler::Handler;
 use crate::poller;
 use crate::reusable_future::FuturePool;
-use crate::worker::{MAX_CONNECTIONS, Resources, Worker};
+use crate::worker::{DEFAULT_MAX_CONNECTIONS, Resources, Worker};
 
 /// A server that is bound and not yet serving.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub struct Server {
 
 impl Server {
     /// The number of connections, if [`Config::max_connections`] is `None`.
-    pub const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = MAX_CONNECTIONS;
+    pub const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = DEFAULT_MAX_CONNECTIONS;
 
     /// Listens on every address that `address` stands for.
     ///
@@ -120,7 +120,7 @@ impl Server {
     /// needs and the hard limit allows ([`os::raise_descriptor_limit`]). This affects the whole process, so
     /// it is not done unless it is asked for. To be called before the server serves.
     pub fn raise_descriptor_limit(&self) {
-        os::raise_descriptor_limit(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
+        os::raise_descriptor_limit(self.config.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS));
     }
 
     /// Serves until it is stopped. The shutdown takes at most [`Config::shutdown_grace`]. Dropping the

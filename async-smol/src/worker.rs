@@ -21,11 +21,12 @@ use crate::handler::Handler;
 use crate::poller::{Poller, Source};
 use crate::reactor;
 use crate::reusable_future::{FuturePool, ServeResult};
-use crate::serve::{self, Outcome};
+use crate::serve::{self, ServeOutcome};
 use crate::socket::{Shared, Socket};
 
 /// The default of [`Config::max_connections`].
-pub(crate) const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
+pub(crate) const DEFAULT_MAX_CONNECTIONS: NonZeroUsize =
+    NonZeroUsize::new(10_000).expect("it is not 0");
 
 /// Descriptors that are needed to serve one connection and to read one file.
 const MIN_DESCRIPTORS: usize = 4;
@@ -56,7 +57,7 @@ impl<'s> Resources<'s> {
         Ok(Self {
             pollers,
             pool: BlockingPool::start(config)?,
-            admission: Admission::new(shutdown, config, MAX_CONNECTIONS),
+            admission: Admission::new(shutdown, config, DEFAULT_MAX_CONNECTIONS),
             balance: Balance::new(workers),
         })
     }
@@ -268,13 +269,13 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
                 }
                 if read_eagerly {
                     let eager_read = if is_new { &self.first_reads } else { &self.next_reads };
-                    eager_read.record(!matches!(outcome, Ok(Outcome::NoData)));
+                    eager_read.record(!matches!(outcome, Ok(ServeOutcome::NoData)));
                 }
                 is_new = false;
                 read_eagerly = match outcome {
-                    Ok(Outcome::Idle) => self.next_reads.should_try(),
-                    Ok(Outcome::NoData) => false,
-                    Ok(Outcome::Closed) | Err(_) => break,
+                    Ok(ServeOutcome::Idle) => self.next_reads.should_try(),
+                    Ok(ServeOutcome::NoData) => false,
+                    Ok(ServeOutcome::Closed) | Err(_) => break,
                 };
                 if read_eagerly {
                     future::yield_now().await; // after all other connections

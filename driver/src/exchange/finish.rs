@@ -9,7 +9,7 @@ use doorstep_core::http1::{Position, Reject, ResponseDue, SentResponse};
 use doorstep_core::log::{self, Ending};
 
 use super::unsent_records::{Request, UnsentRecord};
-use super::{ExchangeState, Outcome, set_date};
+use super::{ExchangeState, HandlerResult, set_date};
 use crate::connections::ConnectionHandle;
 use crate::net::{CutStream, PeerState};
 
@@ -20,13 +20,13 @@ impl ExchangeState<'_> {
     /// Completes the response that the handler left incomplete, and logs it, or has it logged as
     /// soon as it was sent ([`Session::flushed`](super::Session::flushed)). Returns where the next
     /// request begins in the inbox.
-    pub fn finish(mut self, outcome: Outcome) -> Position {
+    pub fn finish(mut self, outcome: HandlerResult) -> Position {
         self.finish_in_place(outcome)
     }
 
     /// As [`ExchangeState::finish`], for a front end on whose stack an exchange must not be moved: it is
     /// several hundred bytes long. Nothing else may be called after it.
-    pub fn finish_in_place(&mut self, outcome: Outcome) -> Position {
+    pub fn finish_in_place(&mut self, outcome: HandlerResult) -> Position {
         self.complete(outcome);
         self.view.outbox.clear_headers(); // if there was no response
         self.connection().exchange_done();
@@ -34,7 +34,7 @@ impl ExchangeState<'_> {
         self.view.inbox.position()
     }
 
-    pub(crate) fn complete(&mut self, outcome: Outcome) {
+    pub(crate) fn complete(&mut self, outcome: HandlerResult) {
         let due = self.view.machine.response_due();
         if let (Ok(Ok(())), Some(_)) = (&outcome, due) {
             // The handler may have stopped because the client has.
@@ -119,7 +119,7 @@ impl ExchangeState<'_> {
     /// Whether the handler has returned [`ErrorKind::ConnectionAborted`] since its client has
     /// disconnected, or has closed its half of the connection long ago. An error of the system is one
     /// of another connection.
-    fn client_was_given_up(&self, outcome: &Outcome) -> bool {
+    fn client_was_given_up(&self, outcome: &HandlerResult) -> bool {
         matches!(outcome, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionAborted
             && error.get_ref().is_none()
             && error.raw_os_error().is_none())
@@ -128,7 +128,7 @@ impl ExchangeState<'_> {
 
     /// Whether the handler has returned the error of a connection that was lost, and it is that of
     /// its client: it may have other connections, whose errors look the same.
-    fn is_clients_fault(&self, outcome: &Outcome) -> bool {
+    fn is_clients_fault(&self, outcome: &HandlerResult) -> bool {
         matches!(outcome, Ok(Err(error)) if is_disconnect(error))
             && (self.view.disconnected
                 || self.view.reject.is_some()
@@ -138,7 +138,7 @@ impl ExchangeState<'_> {
     /// The message to log besides the line of the access log. There is none if the client has
     /// disconnected during the exchange, which that line shows (B-289). If the connection has timed
     /// out, there is one.
-    fn handler_failure(&self, outcome: Outcome, due: Option<ResponseDue>) -> Option<String> {
+    fn handler_failure(&self, outcome: HandlerResult, due: Option<ResponseDue>) -> Option<String> {
         let clients_fault = self.is_clients_fault(&outcome);
         match outcome {
             Ok(Ok(())) => self.mistake(due).map(|mistake| self.with_path(&mistake)),

@@ -10,7 +10,7 @@ use doorstep_core::http1::state::{RecvState, SendState, States};
 use doorstep_core::http1::{Event, Misuse, Reject};
 
 use super::{ExchangeState, ExchangeView, is_disconnect};
-use crate::transfers::{Begun, Direction};
+use crate::transfers::{Direction, NewTransfer};
 
 /// The result of reading a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +66,8 @@ impl ExchangeState<'_> {
         }
         let (total, bytes) = (view.body_len(), view.body_read);
         let (client, path) = (view.client_addr(), view.head.path());
-        let begun = Begun { client, path, direction: Direction::Upload, total, bytes };
-        view.transfers.get_or_insert_default().upload = Some(transfers.begin(begun));
+        let new = NewTransfer { client, path, direction: Direction::Upload, total, bytes };
+        view.transfers.get_or_insert_default().upload = Some(transfers.begin(new));
     }
 
     /// Counts bytes of the body, if it is listed.

@@ -339,7 +339,7 @@ fn is_proxy_header_error(error: &io::Error, connection: &ConnectionHandle) -> bo
 }
 
 /// The result of a handler, or the panic that ended it.
-pub type Outcome = Result<io::Result<()>, Box<dyn Any + Send>>;
+pub type HandlerResult = Result<io::Result<()>, Box<dyn Any + Send>>;
 
 /// Logs why a connection has ended in the middle of a request or of a response: `client
 /// disconnected`, `connection timed out`, or another error.

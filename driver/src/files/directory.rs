@@ -37,7 +37,7 @@ use crate::permit_wait::{PermitTimeouts, PermitWait};
 use crate::semaphore::Permit;
 #[cfg(feature = "archive")]
 use crate::semaphore::Semaphore;
-use crate::upload::{Begun, UploadSettings, Uploads};
+use crate::upload::{UploadSettings, UploadStart, Uploads};
 
 /// A directory that is served: its root, its settings and its caches.
 #[derive(Debug)]
@@ -168,10 +168,10 @@ impl Directory {
     }
 
     /// Begins to respond to a request that may be an upload.
-    pub(crate) fn begin_upload(&self, exchange: &mut ExchangeState<'_>) -> io::Result<Begun> {
+    pub(crate) fn begin_upload(&self, exchange: &mut ExchangeState<'_>) -> io::Result<UploadStart> {
         match &self.uploads {
             Some(it) => it.begin(self.cache.root(), &self.site, exchange),
-            None => Ok(Begun::Other),
+            None => Ok(UploadStart::Other),
         }
     }
 
@@ -209,7 +209,7 @@ impl Directory {
                 let resolved = self.resolve(exchange, now, &mut scratch);
                 SCRATCH.set(scratch);
                 match resolved? {
-                    Resolved::Begun(plan) => Ok(plan),
+                    Resolved::Plan(plan) => Ok(plan),
                     Resolved::Cached(file, variant, response) => {
                         self.respond_cached(exchange, &file, variant, response, now)
                     }
@@ -400,13 +400,13 @@ impl Directory {
                         return Ok(Resolved::Cached(cached.clone(), variant, response));
                     }
                     if let Some(plan) = self.opened(exchange, &mut resolver, opened, &mut file)? {
-                        return Ok(Resolved::Begun(plan));
+                        return Ok(Resolved::Plan(plan));
                     }
                 }
                 // Whether it can be read is found when it is listed, which may block.
                 Question::List => resolver.listed(true),
                 Question::None => {
-                    return self.carry_out(exchange, &resolver, file).map(Resolved::Begun);
+                    return self.carry_out(exchange, &resolver, file).map(Resolved::Plan);
                 }
             }
         }
@@ -514,7 +514,7 @@ enum Resolved {
     /// A cached file, which has prepared headers for this variant.
     Cached(Arc<CachedFile>, Variant, PreparedResponse),
     /// Something else; what is left to do for it.
-    Begun(BodyPlan),
+    Plan(BodyPlan),
 }
 
 /// [`Action`] without the response plan.

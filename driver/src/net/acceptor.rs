@@ -251,10 +251,10 @@ impl Acceptor {
     /// Accepts the connections that were not accepted because they have sent nothing.
     fn wait_for_deferred(&self, tick: &dyn Fn(bool)) {
         let is_left = |listener: &Listener| listener.has_handshakes().unwrap_or(false);
-        let begun = Instant::now();
+        let started = Instant::now();
         let (max, mut wait) = (self.stop_wait(deferral::MAX_DEFERRAL), HANDSHAKE_WAIT);
         while self.own_listeners().any(is_left) {
-            let left = max.saturating_sub(begun.elapsed());
+            let left = max.saturating_sub(started.elapsed());
             if left.is_zero() {
                 break;
             }
@@ -272,10 +272,10 @@ impl Acceptor {
             return;
         }
         self.on_shared_ports().for_each(reuse_port::redirect);
-        let (begun, max) = (Instant::now(), self.stop_wait(SHARED_HANDSHAKE_WAIT));
+        let (started, max) = (Instant::now(), self.stop_wait(SHARED_HANDSHAKE_WAIT));
         loop {
             tick(false);
-            match max.saturating_sub(begun.elapsed()) {
+            match max.saturating_sub(started.elapsed()) {
                 Duration::ZERO => return,
                 left => thread::sleep(left.min(MAX_DEFERRED_POLL)),
             }
