@@ -112,7 +112,7 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         let spawn = |connection| {
             executor.spawn(self.serve_connection(futures, connection, false)).detach();
         };
-        executor.spawn(self.beat()).detach();
+        executor.spawn(self.report_heartbeats()).detach();
         future::or(self.accept(&spawn), self.serve_assigned(&spawn)).await
     }
 
@@ -302,12 +302,12 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
     }
 
     /// Reports to every probe of a watchdog that this worker takes up tasks.
-    async fn beat(&self) {
+    async fn report_heartbeats(&self) {
         let heartbeat = self.shutdown.connections.heartbeat();
         loop {
-            let asked = heartbeat.listen();
+            let probed = heartbeat.listen();
             heartbeat.report();
-            asked.await;
+            probed.await;
         }
     }
 

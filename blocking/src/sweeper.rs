@@ -30,7 +30,7 @@ impl Sweeper {
         let sweep = move || {
             let heartbeat = theirs.heartbeat();
             loop {
-                let (registered, asked) = (theirs.listen_register(), heartbeat.listen()); // before looking
+                let (registered, probed) = (theirs.listen_register(), heartbeat.listen()); // before looking
                 heartbeat.report();
                 if end.load(Ordering::SeqCst) {
                     return;
@@ -38,7 +38,7 @@ impl Sweeper {
                 if theirs.is_empty() {
                     registered.wait();
                 }
-                asked.wait_timeout(interval);
+                probed.wait_timeout(interval);
                 theirs.sweep(&config);
             }
         };

@@ -46,7 +46,7 @@ use std::time::{Duration, Instant};
 use doorstep_core::http1::{Outbox, WaitingFor};
 use event_listener::{Event, EventListener};
 
-use self::deadlines::{Entry, Steps};
+use self::deadlines::{Entry, SweepClock};
 use self::eviction::Candidates;
 pub use self::eviction::Eviction;
 pub use self::pollable::Pollable;
@@ -84,7 +84,7 @@ pub struct Connections {
 #[derive(Debug, Default)]
 struct Table {
     entries: Vec<Entry>,
-    steps: Steps,
+    clock: SweepClock,
     candidates: Candidates,
 }
 
@@ -193,7 +193,7 @@ impl Connections {
     /// The heartbeat of a loop that begins, on which all connections or those of a worker depend.
     #[must_use]
     pub fn heartbeat(&self) -> Heartbeat {
-        self.heartbeats.join()
+        self.heartbeats.register()
     }
 
     pub(crate) fn heartbeats(&self) -> &Heartbeats {
