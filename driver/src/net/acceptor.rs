@@ -220,7 +220,7 @@ impl Acceptor {
     /// connections are refused already.
     pub(crate) fn stop_with(&self, tick: &dyn Fn(bool)) {
         if !self.stopping.load(Ordering::SeqCst) {
-            self.hand_over(tick);
+            self.drain_shared_ports(tick);
         }
         if self.stopping.swap(true, Ordering::SeqCst) {
             return;
@@ -267,7 +267,7 @@ impl Acceptor {
     }
 
     /// On ports that are shared: lets the connections that have begun arrive and be accepted.
-    fn hand_over(&self, tick: &dyn Fn(bool)) {
+    fn drain_shared_ports(&self, tick: &dyn Fn(bool)) {
         if self.on_shared_ports().count() == 0 {
             return;
         }

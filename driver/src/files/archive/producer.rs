@@ -12,7 +12,7 @@ use doorstep_core::site::{Site, Stat};
 
 use super::problems::{LeftOut, Problems};
 use super::tar::TarWriter;
-use super::walk::{Item, Surroundings, Walk};
+use super::walk::{Item, Walk, WalkContext};
 use super::zip::ZipWriter;
 use super::zip_names::portable;
 use super::{Abort, EXECUTABLE, Member, READABLE, member_name};
@@ -172,8 +172,8 @@ impl Producer {
         site: &Site,
         disconnect: &mut dyn FnMut() -> Option<Disconnect>,
     ) -> Result<(), Abort> {
-        let mut around = Surroundings { site, disconnect, problems: &mut self.problems };
-        match self.walk.next(&mut around)? {
+        let mut context = WalkContext { site, disconnect, problems: &mut self.problems };
+        match self.walk.next(&mut context)? {
             None => {
                 self.stage = Stage::Report;
                 Ok(())
