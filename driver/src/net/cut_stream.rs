@@ -10,7 +10,7 @@ use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::shaping::End;
+use super::shaping::ClosedBy;
 use super::{Cuts, Stream};
 
 /// A stream, and the cut that is planned.
@@ -28,7 +28,7 @@ pub(crate) struct CutStream {
 struct PlannedCut {
     /// After so many bytes of all that are sent.
     position: u64,
-    end: End,
+    closed_by: ClosedBy,
 }
 
 impl CutStream {
@@ -52,9 +52,9 @@ impl CutStream {
     }
 
     /// The next cut comes when `n` more bytes were sent.
-    pub(crate) fn plan(&self, n: u64, end: End) {
+    pub(crate) fn plan(&self, n: u64, closed_by: ClosedBy) {
         let position = self.sent.load(Ordering::Relaxed).saturating_add(n);
-        self.set_planned(Some(PlannedCut { position, end }));
+        self.set_planned(Some(PlannedCut { position, closed_by }));
     }
 
     /// The response ends with the last of `n` bytes that are still to be sent: if the cut would come
@@ -88,7 +88,7 @@ impl CutStream {
         };
         self.sent.fetch_add(n as u64, Ordering::Relaxed);
         if n as u64 == left {
-            self.cut(planned.end)?;
+            self.cut(planned.closed_by)?;
         }
         match n {
             0 if left == 0 => Err(ErrorKind::BrokenPipe.into()),
@@ -100,11 +100,11 @@ impl CutStream {
         self.send_by(count, |inner, count| inner.send_file(file, offset, count))
     }
 
-    fn cut(&self, end: End) -> io::Result<()> {
+    fn cut(&self, closed_by: ClosedBy) -> io::Result<()> {
         self.is_cut.store(true, Ordering::Relaxed);
-        match end {
-            End::Fin => self.inner.transport().shutdown(Shutdown::Write),
-            End::Reset => self.inner.reset(),
+        match closed_by {
+            ClosedBy::Fin => self.inner.transport().shutdown(Shutdown::Write),
+            ClosedBy::Reset => self.inner.reset(),
         }
     }
 

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sha2::{Digest, Sha256};
 
-use super::shaping::End;
+use super::shaping::ClosedBy;
 
 /// The number of counters of requests, which all targets share.
 const COUNTERS: usize = 4096;
@@ -46,7 +46,7 @@ pub struct Cuts {
 pub struct Cut {
     position: u64,
     /// By the end of input (FIN) or by a reset (RST).
-    pub end: End,
+    pub closed_by: ClosedBy,
 }
 
 impl Cuts {
@@ -84,7 +84,11 @@ impl Cuts {
         let chance = scaled(number(&choice, 0), ALL.into());
         (chance < self.share.into()).then(|| Cut {
             position: number(&choice, 1),
-            end: if number(&choice, 2).is_multiple_of(2) { End::Fin } else { End::Reset },
+            closed_by: if number(&choice, 2).is_multiple_of(2) {
+                ClosedBy::Fin
+            } else {
+                ClosedBy::Reset
+            },
         })
     }
 }
@@ -142,18 +146,18 @@ mod tests {
         let cuts = cuts(50.0, 7);
         let seen = sequence(&cuts, "/file", 8).into_iter();
         let seen: Vec<_> =
-            seen.map(|cut| cut.map(|cut| (cut.offset(Some(1000)), cut.end))).collect();
+            seen.map(|cut| cut.map(|cut| (cut.offset(Some(1000)), cut.closed_by))).collect();
         assert_eq!(
             seen,
             [
-                Some((947, End::Reset)),
+                Some((947, ClosedBy::Reset)),
                 None,
                 None,
-                Some((672, End::Fin)),
-                Some((426, End::Reset)),
+                Some((672, ClosedBy::Fin)),
+                Some((426, ClosedBy::Reset)),
                 None,
                 None,
-                Some((781, End::Fin)),
+                Some((781, ClosedBy::Fin)),
             ]
         );
     }
@@ -172,7 +176,7 @@ mod tests {
             assert!((cuts(percent, 1).percent() - percent).abs() < 1e-9);
         }
         let all = sequence(&cuts(100.0, 1), "/", 1000);
-        let resets = all.iter().flatten().filter(|cut| cut.end == End::Reset).count();
+        let resets = all.iter().flatten().filter(|cut| cut.closed_by == ClosedBy::Reset).count();
         assert!((400..=600).contains(&resets), "{resets}");
     }
 

@@ -46,7 +46,7 @@ use rustix::net::{RecvFlags, recv};
 
 use super::cut_stream::CutStream;
 use super::proxied::Proxied;
-use super::relayed::{RelayEnd, Relayed};
+use super::relayed::{RelaySockets, Relayed};
 #[cfg(feature = "tls")]
 use super::tls::TlsStream;
 use super::{Cuts, MemoryStream, PeerState, send};
@@ -148,21 +148,21 @@ impl Stream {
         Self(Kind::Proxied(Box::new(Proxied::new(stream))))
     }
 
-    /// The server's end of a connection that is relayed, and the relay's end ([`Relay`](super::Relay)).
+    /// The server's end of a connection that is relayed, and the relay's sockets ([`Relay`](super::Relay)).
     /// Its addresses are those of `client`.
     ///
     /// # Errors
     /// Returns [`ErrorKind::Unsupported`] if `client` is not a TCP or Unix socket, or the error of the
     /// system.
-    pub fn relayed(client: Self) -> io::Result<(Self, RelayEnd)> {
+    pub fn relayed(client: Self) -> io::Result<(Self, RelaySockets)> {
         let (peer, local) = (client.peer_addr(), client.local_addr().ok());
         let socket = match client.0 {
             Kind::Tcp { socket, .. } => socket,
             Kind::Unix(socket) => OwnedFd::from(socket).into(),
             _ => return Err(ErrorKind::Unsupported.into()),
         };
-        let (relayed, end) = Relayed::new(socket, peer, local)?;
-        Ok((Self(Kind::Relayed(Box::new(relayed))), end))
+        let (relayed, sockets) = Relayed::new(socket, peer, local)?;
+        Ok((Self(Kind::Relayed(Box::new(relayed))), sockets))
     }
 
     /// A stream whose responses are cut as `cuts` says, for tests of clients. Nothing else may be over
