@@ -47,7 +47,7 @@ struct State {
     /// How many of them wait for work.
     idle: usize,
     /// When the system last refused a thread.
-    refused: Option<Instant>,
+    spawn_failed: Option<Instant>,
     closed: bool,
 }
 
@@ -121,10 +121,11 @@ impl Shared {
     fn push(self: &Arc<Self>, job: Job) {
         let mut state = self.lock();
         state.queue.push_back(job);
-        let is_short = state.queue.len() > state.idle && state.threads < self.max;
-        if is_short && state.refused.is_none_or(|refused| refused.elapsed() >= self.backoff) {
+        let needs_thread = state.queue.len() > state.idle && state.threads < self.max;
+        if needs_thread && state.spawn_failed.is_none_or(|failed| failed.elapsed() >= self.backoff)
+        {
             // If there is none, an existing thread does the work when it is idle.
-            state.refused = self.spawn(&mut state).err().map(|_| Instant::now());
+            state.spawn_failed = self.spawn(&mut state).err().map(|_| Instant::now());
         }
         drop(state);
         self.changed.notify_one();
@@ -132,14 +133,14 @@ impl Shared {
 
     fn spawn(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
         let shared = self.clone();
-        thread::Builder::new().name("pool".into()).spawn(move || shared.work())?;
+        thread::Builder::new().name("pool".into()).spawn(move || shared.run_worker())?;
         state.threads += 1;
         state.idle += 1; // now: otherwise the next job would start one more
         Ok(())
     }
 
     /// A thread: job after job.
-    fn work(&self) {
+    fn run_worker(&self) {
         let mut state = self.lock();
         loop {
             if state.closed {

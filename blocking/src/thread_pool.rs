@@ -168,7 +168,8 @@ impl<H: Handler> ThreadPool<H> {
             state.spawn_failed = false; // not later: the new thread may have set it again by then
         }
         let pool = self.clone();
-        let spawned = thread::Builder::new().name("doorstep".into()).spawn(move || pool.work());
+        let spawned =
+            thread::Builder::new().name("doorstep".into()).spawn(move || pool.run_worker());
         if spawned.is_err() {
             let mut state = self.state();
             state.spawn_failed = true;
@@ -180,7 +181,7 @@ impl<H: Handler> ThreadPool<H> {
     }
 
     /// A thread: connection after connection.
-    fn work(self: Arc<Self>) {
+    fn run_worker(self: Arc<Self>) {
         drop(self.starting.lock());
         let started = self.threads_started.fetch_add(1, Ordering::Relaxed);
         let AlignedPool(buffers) = &self.buffers[started % BUFFER_POOLS];

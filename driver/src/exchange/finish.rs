@@ -40,10 +40,10 @@ impl ExchangeState<'_> {
             // The handler may have stopped because the client has.
             self.view.disconnected |= !self.view.aborted && self.peer_state() == PeerState::Closed;
         }
-        self.view.disconnected |= self.client_was_given_up(&outcome);
+        self.view.disconnected |= self.reports_disconnect(&outcome);
         let disconnected = self.view.disconnected; // even if the handler has ignored the error
         let is_incomplete = matches!(due, Some(ResponseDue::Bytes(_) | ResponseDue::Stream));
-        let unsendable = disconnected || is_incomplete && self.is_clients_fault(&outcome);
+        let unsendable = disconnected || is_incomplete && self.is_client_connection_error(&outcome);
         let lost = unsendable && !self.view.outbox.is_empty();
         let is_cut = is_incomplete || lost || self.view.aborted || due.is_some() && disconnected;
         if let Some(message) = self.handler_failure(outcome, due) {
@@ -119,7 +119,7 @@ impl ExchangeState<'_> {
     /// Whether the handler has returned [`ErrorKind::ConnectionAborted`] since its client has
     /// disconnected, or has closed its half of the connection long ago. An error of the system is one
     /// of another connection.
-    fn client_was_given_up(&self, outcome: &HandlerResult) -> bool {
+    fn reports_disconnect(&self, outcome: &HandlerResult) -> bool {
         matches!(outcome, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionAborted
             && error.get_ref().is_none()
             && error.raw_os_error().is_none())
@@ -128,7 +128,7 @@ impl ExchangeState<'_> {
 
     /// Whether the handler has returned the error of a connection that was lost, and it is that of
     /// its client: it may have other connections, whose errors look the same.
-    fn is_clients_fault(&self, outcome: &HandlerResult) -> bool {
+    fn is_client_connection_error(&self, outcome: &HandlerResult) -> bool {
         matches!(outcome, Ok(Err(error)) if is_disconnect(error))
             && (self.view.disconnected
                 || self.view.reject.is_some()
@@ -139,12 +139,14 @@ impl ExchangeState<'_> {
     /// disconnected during the exchange, which that line shows (B-289). If the connection has timed
     /// out, there is one.
     fn handler_failure(&self, outcome: HandlerResult, due: Option<ResponseDue>) -> Option<String> {
-        let clients_fault = self.is_clients_fault(&outcome);
+        let is_connection_error = self.is_client_connection_error(&outcome);
         match outcome {
-            Ok(Ok(())) => self.mistake(due).map(|mistake| self.with_path(&mistake)),
+            Ok(Ok(())) => self.incomplete_response(due).map(|message| self.with_path(&message)),
             // The 408 shows it, but not why the client had less time than usual.
             Ok(Err(error))
-                if clients_fault && self.view.reject.is_some() && error.get_ref().is_none() =>
+                if is_connection_error
+                    && self.view.reject.is_some()
+                    && error.get_ref().is_none() =>
             {
                 None
             }
@@ -152,13 +154,13 @@ impl ExchangeState<'_> {
             // The response shows it, a 413 for example, if there is none of the handler.
             Ok(Err(error)) if due == Some(ResponseDue::Head) && is_reject(&error) => None,
             Ok(Err(error))
-                if clients_fault
+                if is_connection_error
                     && self.view.disconnected
                     && error.kind() != ErrorKind::TimedOut =>
             {
                 None
             }
-            Ok(Err(error)) if clients_fault => Some(describe_connection_error(&error)),
+            Ok(Err(error)) if is_connection_error => Some(describe_connection_error(&error)),
             Ok(Err(error)) => Some(self.with_path(&error.to_string())),
             Err(panic) => Some(self.with_path(&describe_panic(&*panic))),
         }
@@ -166,7 +168,7 @@ impl ExchangeState<'_> {
 
     /// What a handler has forgotten that has returned without an error; `None` if the client is the
     /// cause, or if the response was aborted on purpose.
-    fn mistake(&self, due: Option<ResponseDue>) -> Option<String> {
+    fn incomplete_response(&self, due: Option<ResponseDue>) -> Option<String> {
         if self.view.disconnected || self.view.aborted || self.view.reject.is_some() {
             return None;
         }

@@ -111,8 +111,8 @@ impl ExchangeState<'_> {
             let direct = self.view.machine.raw_body_len();
             if direct > 0 && self.view.inbox.unread().is_empty() {
                 self.view.machine.send_continue(self.view.outbox);
-                let most = usize::try_from(direct).unwrap_or(usize::MAX);
-                return Ok(self.after_flush(BodyRead::Receive(most.min(buffer.len()))));
+                let max = usize::try_from(direct).unwrap_or(usize::MAX);
+                return Ok(self.after_flush(BodyRead::Receive(max.min(buffer.len()))));
             }
             match self.view.machine.advance(self.view.inbox.unread()) {
                 Ok((used, Event::Body(data))) => {

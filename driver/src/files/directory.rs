@@ -390,8 +390,8 @@ impl Directory {
         let mut resolver = new_resolver(&self.site, exchange, now, scratch);
         let (mut root_dir, mut file) = (None, None);
         loop {
-            match next_question(&resolver) {
-                Question::Open(path) => {
+            match next_lookup(&resolver) {
+                Lookup::Open(path) => {
                     let opened = self.cache.find(path, &mut root_dir);
                     if let Opened::File(FoundFile::Cached(cached), stat) = &opened
                         && let Some(variant) = resolver.variant_of(stat)
@@ -404,8 +404,8 @@ impl Directory {
                     }
                 }
                 // Whether it can be read is found when it is listed, which may block.
-                Question::List => resolver.listed(true),
-                Question::None => {
+                Lookup::List => resolver.listed(true),
+                Lookup::None => {
                     return self.carry_out(exchange, &resolver, file).map(Resolved::Plan);
                 }
             }
@@ -486,9 +486,9 @@ impl Directory {
                 return Ok(BodyPlan::Done);
             }
             (ResponsePlan::File(representation, selection), Some(file)) => {
-                let most = self.cache_limits.max_digest_file_size;
+                let max_size = self.cache_limits.max_digest_file_size;
                 let head = exchange.head();
-                let pending = PendingDigest::new(&head, representation, selection, file, most);
+                let pending = PendingDigest::new(&head, representation, selection, file, max_size);
                 if let Some(pending) = pending {
                     return Ok(BodyPlan::Digest(Box::new(pending)));
                 }
@@ -518,18 +518,18 @@ enum Resolved {
 }
 
 /// [`Action`] without the response plan.
-enum Question<'a> {
+enum Lookup<'a> {
     Open(&'a [u8]),
     List,
     None,
 }
 
 #[inline(never)] // a response plan is large, and not needed below the search for a file
-fn next_question<'r>(resolver: &'r Resolver<'_>) -> Question<'r> {
+fn next_lookup<'r>(resolver: &'r Resolver<'_>) -> Lookup<'r> {
     match resolver.action() {
-        Action::Open(path) => Question::Open(path),
-        Action::List(_) => Question::List,
-        Action::Respond(_) => Question::None,
+        Action::Open(path) => Lookup::Open(path),
+        Action::List(_) => Lookup::List,
+        Action::Respond(_) => Lookup::None,
     }
 }
 

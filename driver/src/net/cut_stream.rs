@@ -70,21 +70,21 @@ impl CutStream {
     /// Sends by `send`, which gets how many bytes may be sent.
     pub(super) fn send_by(
         &self,
-        most: usize,
+        max: usize,
         send: impl FnOnce(&Stream, usize) -> io::Result<usize>,
     ) -> io::Result<usize> {
         if self.is_cut() {
             return Err(ErrorKind::BrokenPipe.into());
         }
         let Some(planned) = self.planned() else {
-            let n = send(&self.inner, most)?;
+            let n = send(&self.inner, max)?;
             self.sent.fetch_add(n as u64, Ordering::Relaxed);
             return Ok(n);
         };
         let left = planned.position.saturating_sub(self.sent.load(Ordering::Relaxed));
         let n = match left {
             0 => 0,
-            _ => send(&self.inner, most.min(usize::try_from(left).unwrap_or(usize::MAX)))?,
+            _ => send(&self.inner, max.min(usize::try_from(left).unwrap_or(usize::MAX)))?,
         };
         self.sent.fetch_add(n as u64, Ordering::Relaxed);
         if n as u64 == left {

@@ -160,10 +160,10 @@ impl Uploads {
             false => self.put(exchange, &directory, &target)?,
         };
         let buffer = self.settings.buffer_size();
-        let most = exchange.body_len().and_then(|length| usize::try_from(length).ok());
+        let length = exchange.body_len().and_then(|length| usize::try_from(length).ok());
         // One byte more: the end of the body is found by reading into what is left.
-        let most = most.map_or(buffer, |length| buffer.min(length.saturating_add(1)));
-        Ok(UploadJob::new(receiver, target.path, most, permit))
+        let size = length.map_or(buffer, |length| buffer.min(length.saturating_add(1)));
+        Ok(UploadJob::new(receiver, target.path, size, permit))
     }
 
     fn put(

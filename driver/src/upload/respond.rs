@@ -61,7 +61,7 @@ pub(super) fn respond_form(
         if exchange.config().error_pages.is_some() {
             return exchange.respond(status).error_page(&report.sentences());
         }
-        return respond_page(exchange.respond(status), &report.page(&back(&head)));
+        return respond_page(exchange.respond(status), &report.page(&listing_link(&head)));
     }
     let (media_type, body) = match request::wants_json(&head) {
         true => ("application/json", report.json()),
@@ -88,7 +88,7 @@ pub(super) fn respond_refused(
         response = response.header("Retry-After", "1");
     }
     if is_page && has_link {
-        return respond_page(response, &refusal.page(&back(&head)));
+        return respond_page(response, &refusal.page(&listing_link(&head)));
     }
     explain(response, is_page, refusal.to_string())
 }
@@ -122,7 +122,7 @@ fn respond_page(response: Response<'_>, html: &[u8]) -> io::Result<()> {
 }
 
 /// The address of the listing that a form was sent from, relative to that of the form.
-fn back(head: &Head<'_>) -> Vec<u8> {
+fn listing_link(head: &Head<'_>) -> Vec<u8> {
     [&b"./"[..], &listing_query(head)].concat()
 }
 

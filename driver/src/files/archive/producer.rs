@@ -260,8 +260,8 @@ impl Producer {
         let left = file.size - file.offset;
         let read = match mem::take(&mut file.ready) {
             0 => {
-                let most = left.min(PIECE as u64) as usize;
-                os::read_at(&file.file, &mut self.block[..most], file.offset)
+                let max = left.min(PIECE as u64) as usize;
+                os::read_at(&file.file, &mut self.block[..max], file.offset)
             }
             ready => Ok(ready),
         };
