@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use doorstep_driver::Config;
 use smol::{channel, future};
 
-type Job = Box<dyn FnOnce() + Send>;
+type Task = Box<dyn FnOnce() + Send>;
 
 /// A bounded set of threads. They end when it is dropped.
 pub(crate) struct BlockingPool {
@@ -42,7 +42,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Job>,
+    queue: VecDeque<Task>,
     threads: usize,
     /// How many of them wait for work.
     idle: usize,
@@ -118,9 +118,9 @@ impl Shared {
         })
     }
 
-    fn push(self: &Arc<Self>, job: Job) {
+    fn push(self: &Arc<Self>, task: Task) {
         let mut state = self.lock();
-        state.queue.push_back(job);
+        state.queue.push_back(task);
         let needs_thread = state.queue.len() > state.idle && state.threads < self.max;
         if needs_thread && state.spawn_failed.is_none_or(|failed| failed.elapsed() >= self.backoff)
         {
@@ -135,21 +135,21 @@ impl Shared {
         let shared = self.clone();
         thread::Builder::new().name("pool".into()).spawn(move || shared.run_worker())?;
         state.threads += 1;
-        state.idle += 1; // now: otherwise the next job would start one more
+        state.idle += 1; // now: otherwise the next task would start one more
         Ok(())
     }
 
-    /// A thread: job after job.
+    /// A thread: runs tasks until the pool is closed, or there have been none for a while.
     fn run_worker(&self) {
         let mut state = self.lock();
         loop {
             if state.closed {
                 return;
             }
-            if let Some(job) = state.queue.pop_front() {
+            if let Some(task) = state.queue.pop_front() {
                 state.idle -= 1;
                 drop(state);
-                job();
+                task();
                 state = self.lock();
                 state.idle += 1;
                 continue;

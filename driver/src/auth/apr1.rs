@@ -6,7 +6,7 @@
 
 use md5::{Digest, Md5};
 
-const MARK: &[u8] = b"$apr1$";
+const PREFIX: &[u8] = b"$apr1$";
 const ROUNDS: usize = 1000;
 const DIGITS: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// Which bytes of the digest make four digits.
@@ -26,7 +26,7 @@ pub(super) fn is_digit(byte: u8) -> bool {
 pub(super) fn hash(password: &[u8], salt: &[u8]) -> [u8; LENGTH] {
     let mut inner: [u8; 16] = digest(&[password, salt, password]);
     let mut outer = Md5::new();
-    for part in [password, MARK, salt] {
+    for part in [password, PREFIX, salt] {
         outer.update(part);
     }
     for offset in (0..password.len()).step_by(inner.len()) {

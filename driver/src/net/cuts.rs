@@ -27,8 +27,8 @@ use super::shaping::ClosedBy;
 
 /// The number of counters of requests, which all targets share.
 const COUNTERS: usize = 4096;
-/// The largest share: all.
-const ALL: u32 = 1_000_000;
+/// The share of all responses.
+const WHOLE_SHARE: u32 = 1_000_000;
 /// Where the body of a response may be cut whose length is not known: within so many bytes.
 const STREAM_RANGE: u64 = 16 << 10;
 
@@ -58,7 +58,11 @@ impl Cuts {
             return None;
         }
         let counters = (0..COUNTERS).map(|_| AtomicU32::new(0)).collect();
-        Some(Self { share: (percent * f64::from(ALL) / 100.0).round() as u32, seed, counters })
+        Some(Self {
+            share: (percent * f64::from(WHOLE_SHARE) / 100.0).round() as u32,
+            seed,
+            counters,
+        })
     }
 
     /// The seed.
@@ -70,7 +74,7 @@ impl Cuts {
     /// The percentage.
     #[must_use]
     pub fn percent(&self) -> f64 {
-        f64::from(self.share) * 100.0 / f64::from(ALL)
+        f64::from(self.share) * 100.0 / f64::from(WHOLE_SHARE)
     }
 
     /// Whether the next response to this request is cut. Each call is a request.
@@ -81,7 +85,7 @@ impl Cuts {
         let count = self.counters.get(counter)?.fetch_add(1, Ordering::Relaxed);
         let choice = Sha256::new().chain_update(self.seed.to_le_bytes());
         let choice = choice.chain_update(count.to_le_bytes()).chain_update(request).finalize();
-        let chance = scaled(number(&choice, 0), ALL.into());
+        let chance = scaled(number(&choice, 0), WHOLE_SHARE.into());
         (chance < self.share.into()).then(|| Cut {
             position: number(&choice, 1),
             closed_by: if number(&choice, 2).is_multiple_of(2) {
