@@ -284,7 +284,8 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         }
     }
 
-    /// The future in a [`ReusableFuture`](crate::reusable_future::ReusableFuture). It is given buffers that are empty.
+    /// The future in a [`ReusableFuture`](crate::reusable_future::ReusableFuture). It is given buffers
+    /// that are empty.
     async fn serve_ready<'w>(
         &'w self,
         socket: Socket<'w>,
