@@ -22,7 +22,7 @@ use crate::logs::Logs;
 /// Descriptors of a relayed connection.
 const DESCRIPTORS: usize = 3;
 /// The default of `--max-connections`, on the runtime that has the larger one.
-const MAX_CONNECTIONS: usize = doorstep_async_smol::Server::DEFAULT_MAX_CONNECTIONS.get();
+const DEFAULT_MAX_CONNECTIONS: usize = doorstep_async_smol::Server::DEFAULT_MAX_CONNECTIONS.get();
 
 /// The network of the options.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Network {
     /// Starts the thread that relays, and says so in the log.
     pub(crate) fn start(&self, config: &CommandConfig, logs: &Logs) -> Result<Relaying, Failure> {
         logs.warn(&self.to_string());
-        let connections = config.max_connections.map_or(MAX_CONNECTIONS, NonZeroUsize::get);
+        let connections = config.max_connections.map_or(DEFAULT_MAX_CONNECTIONS, NonZeroUsize::get);
         let descriptors = connections.saturating_mul(DESCRIPTORS);
         os::raise_descriptor_limit(NonZeroUsize::new(descriptors).unwrap_or(NonZeroUsize::MIN));
         self.slow.start().map_err(Failure::Serve)

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use doorstep_driver::Config;
 use smol::{channel, future};
 
-type Job = Box<dyn FnOnce() + Send>;
+type Task = Box<dyn FnOnce() + Send>;
 
 /// A bounded set of threads. They end when it is dropped.
 pub(crate) struct BlockingPool {
@@ -42,12 +42,12 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Job>,
+    queue: VecDeque<Task>,
     threads: usize,
     /// How many of them wait for work.
     idle: usize,
     /// When the system last refused a thread.
-    refused: Option<Instant>,
+    spawn_failed: Option<Instant>,
     closed: bool,
 }
 
@@ -118,13 +118,14 @@ impl Shared {
         })
     }
 
-    fn push(self: &Arc<Self>, job: Job) {
+    fn push(self: &Arc<Self>, task: Task) {
         let mut state = self.lock();
-        state.queue.push_back(job);
-        let is_short = state.queue.len() > state.idle && state.threads < self.max;
-        if is_short && state.refused.is_none_or(|refused| refused.elapsed() >= self.backoff) {
+        state.queue.push_back(task);
+        let needs_thread = state.queue.len() > state.idle && state.threads < self.max;
+        if needs_thread && state.spawn_failed.is_none_or(|failed| failed.elapsed() >= self.backoff)
+        {
             // If there is none, an existing thread does the work when it is idle.
-            state.refused = self.spawn(&mut state).err().map(|_| Instant::now());
+            state.spawn_failed = self.spawn(&mut state).err().map(|_| Instant::now());
         }
         drop(state);
         self.changed.notify_one();
@@ -132,23 +133,23 @@ impl Shared {
 
     fn spawn(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
         let shared = self.clone();
-        thread::Builder::new().name("pool".into()).spawn(move || shared.work())?;
+        thread::Builder::new().name("pool".into()).spawn(move || shared.run_worker())?;
         state.threads += 1;
-        state.idle += 1; // now: otherwise the next job would start one more
+        state.idle += 1; // now: otherwise the next task would start one more
         Ok(())
     }
 
-    /// A thread: job after job.
-    fn work(&self) {
+    /// A thread: runs tasks until the pool is closed, or there have been none for a while.
+    fn run_worker(&self) {
         let mut state = self.lock();
         loop {
             if state.closed {
                 return;
             }
-            if let Some(job) = state.queue.pop_front() {
+            if let Some(task) = state.queue.pop_front() {
                 state.idle -= 1;
                 drop(state);
-                job();
+                task();
                 state = self.lock();
                 state.idle += 1;
                 continue;

@@ -471,8 +471,8 @@ impl AsyncRead for Body<'_, '_> {
                     let flushed = ready!(socket.poll_flush(cx, state.to_send(), false));
                     state.body_flushed(flushed)?;
                 }
-                BodyRead::Receive(most) => {
-                    let read = |stream: &mut Reader<'_>| stream.read(&mut buffer[..most]);
+                BodyRead::Receive(max) => {
+                    let read = |stream: &mut Reader<'_>| stream.read(&mut buffer[..max]);
                     let received = ready!(socket.poll_read(cx, WaitingFor::Body, read));
                     return Poll::Ready(state.received(received));
                 }

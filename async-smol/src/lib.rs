@@ -55,12 +55,12 @@ mod job;
 mod poller;
 mod process_io;
 mod reactor;
+mod reusable_future;
 mod serve;
 mod server;
 mod slow_network;
 mod socket;
 pub mod test;
-mod turn;
 mod worker;
 
 /// Its `Async` is the socket that [`Exchange::upgraded`] returns.

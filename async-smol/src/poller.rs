@@ -37,7 +37,7 @@ use smol::future;
 const MAX_EVENTS: usize = 128;
 /// The key of the descriptor that wakes the thread. No source has it.
 const WAKE_KEY: u64 = u64::MAX;
-const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+const ZERO_TIMEOUT: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// An epoll instance, and what it watches.
 #[derive(Debug)]
@@ -48,14 +48,14 @@ pub(crate) struct Poller(Arc<Shared>);
 struct Shared {
     epoll: OwnedFd,
     /// A server has its descriptors before it reports its start, and uses this one after it.
-    spare: Mutex<Option<Spare>>,
+    spare: Mutex<Option<SpareDescriptor>>,
     sources: Mutex<Sources>,
     batch: Mutex<Batch>,
 }
 
 /// A descriptor for the first wait.
 #[derive(Debug)]
-enum Spare {
+enum SpareDescriptor {
     /// For [`block_on`].
     Event(OwnedFd),
     /// The same epoll instance, for [`Poller::drive`], where the system has no events.
@@ -75,8 +75,8 @@ impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let spare = match new_event()? {
-            Some(event) => Spare::Event(event),
-            None => Spare::Epoll(epoll.try_clone()?),
+            Some(event) => SpareDescriptor::Event(event),
+            None => SpareDescriptor::Epoll(epoll.try_clone()?),
         };
         let spare = Mutex::new(Some(spare));
         let (sources, batch) = (Mutex::default(), Mutex::default());
@@ -117,13 +117,13 @@ impl Poller {
     pub(crate) async fn drive<T>(&self) -> io::Result<T> {
         let spare = lock(&self.0.spare).take();
         let epoll = match spare {
-            Some(Spare::Epoll(epoll)) => epoll,
-            Some(Spare::Event(_)) | None => self.0.epoll.try_clone()?,
+            Some(SpareDescriptor::Epoll(epoll)) => epoll,
+            Some(SpareDescriptor::Event(_)) | None => self.0.epoll.try_clone()?,
         };
         let epoll = Async::new_nonblocking(epoll)?;
         loop {
             epoll.readable().await?;
-            self.wait(Some(&NO_TIME))?;
+            self.wait(Some(&ZERO_TIMEOUT))?;
             self.wake();
         }
     }
@@ -132,7 +132,7 @@ impl Poller {
     fn event(&self) -> io::Result<Option<OwnedFd>> {
         let mut spare = lock(&self.0.spare);
         match spare.take() {
-            Some(Spare::Event(event)) => Ok(Some(event)),
+            Some(SpareDescriptor::Event(event)) => Ok(Some(event)),
             Some(epoll) => {
                 *spare = Some(epoll);
                 Ok(None)
@@ -172,7 +172,7 @@ impl Poller {
             let sources = lock(&self.0.sources);
             for (key, flags) in events.drain(..) {
                 if let Some(state) = sources.get(key) {
-                    state.happened(flags, wakers);
+                    state.record(flags, wakers);
                 }
             }
         }
@@ -294,7 +294,7 @@ impl State {
         Poll::Pending
     }
 
-    fn happened(&self, events: EventFlags, wakers: &mut Vec<Waker>) {
+    fn record(&self, events: EventFlags, wakers: &mut Vec<Waker>) {
         let mut inner = lock(&self.inner);
         let lost = events.intersects(EventFlags::HUP | EventFlags::ERR);
         let reads = lost || events.intersects(EventFlags::IN | EventFlags::RDHUP);
@@ -343,13 +343,13 @@ struct Slot {
 
 impl Sources {
     fn insert(&mut self, state: Arc<State>) -> u64 {
-        let at = self.free.pop().unwrap_or_else(|| {
+        let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             self.slots.len() as u32 - 1
         });
-        let slot = &mut self.slots[at as usize];
+        let slot = &mut self.slots[index as usize];
         slot.state = Some(state);
-        u64::from(slot.generation) << 32 | u64::from(at)
+        u64::from(slot.generation) << 32 | u64::from(index)
     }
 
     fn get(&self, key: u64) -> Option<&State> {
@@ -358,11 +358,11 @@ impl Sources {
     }
 
     fn remove(&mut self, key: u64) {
-        let at = key as u32;
-        if let Some(slot) = self.slots.get_mut(at as usize) {
+        let index = key as u32;
+        if let Some(slot) = self.slots.get_mut(index as usize) {
             slot.state = None;
             slot.generation = slot.generation.wrapping_add(1);
-            self.free.push(at);
+            self.free.push(index);
         }
     }
 }
@@ -398,7 +398,7 @@ pub(crate) fn block_on<T>(poller: &Poller, future: impl Future<Output = T>) -> i
             thread.sleeps.store(true, Ordering::SeqCst);
             is_woken()
         };
-        let waited = poller.wait(goes_on.then_some(&NO_TIME));
+        let waited = poller.wait(goes_on.then_some(&ZERO_TIMEOUT));
         thread.sleeps.store(false, Ordering::SeqCst); // before this thread wakes its own tasks
         waited?;
         poller.wake();

@@ -27,7 +27,7 @@ fn register(connections: &Connections) -> (TcpStream, Registration<'_>) {
 
 /// Whether the source is readable now.
 fn is_readable(poller: &Poller, source: &Source) -> bool {
-    poller.wait(Some(&NO_TIME)).unwrap();
+    poller.wait(Some(&ZERO_TIMEOUT)).unwrap();
     poller.wake();
     source.poll_readable(&mut Context::from_waker(Waker::noop())).is_ready()
 }
@@ -82,7 +82,7 @@ fn a_socket_that_was_full_is_writable_once_the_peer_has_read() {
     let is_writable = || {
         let mut cx = Context::from_waker(Waker::noop());
         let is_writable = source.poll_writable(fd, &mut cx).is_ready();
-        poller.wait(Some(&NO_TIME)).unwrap();
+        poller.wait(Some(&ZERO_TIMEOUT)).unwrap();
         poller.wake();
         is_writable
     };
@@ -126,7 +126,7 @@ fn a_duplicated_descriptor_is_not_watched_after_the_close() {
     client.write_all(b"x").unwrap();
     clone.set_nonblocking(false).unwrap();
     (&clone).read_exact(&mut [0]).unwrap(); // it has come
-    poller.wait(Some(&NO_TIME)).unwrap();
+    poller.wait(Some(&ZERO_TIMEOUT)).unwrap();
     assert!(lock(&poller.0.batch).events.is_empty());
 }
 
@@ -137,9 +137,9 @@ fn of_two_pollers_that_wait_for_a_listener_each_can_be_woken() {
     let address = listener.local_addr().unwrap();
     let both = [Poller::new().unwrap(), Poller::new().unwrap()];
     let sources = both.each_ref().map(|poller| poller.listener(listener.as_fd()).unwrap());
-    for at in [0, 1] {
+    for index in [0, 1] {
         let _client = TcpStream::connect(address).unwrap();
-        wait_readable(&both[at], &sources[at]);
+        wait_readable(&both[index], &sources[index]);
         listener.accept().unwrap();
         sources.iter().for_each(|source| source.drained(true));
         both.iter().zip(&sources).for_each(|(poller, source)| _ = is_readable(poller, source));

@@ -29,22 +29,22 @@ impl ProcessIo {
     }
 
     /// Waits until there is something to read or, once stdout has ended, until the process exits; at
-    /// most for `most`. The same as [`Process::wait_ready`] on a thread.
+    /// most for `timeout`. The same as [`Process::wait_ready`] on a thread.
     pub(crate) async fn wait(
         &mut self,
         process: &mut Process,
-        most: Duration,
+        timeout: Duration,
     ) -> io::Result<Readiness> {
         self.stdout.take_if(|_| process.stdout.is_none());
         self.stderr.take_if(|_| process.stderr.is_none());
         if self.stdout.is_none() && self.exit.is_none() {
             let Some(exit) = process.exit_fd() else {
-                Timer::after(most.min(EXIT_POLL)).await;
+                Timer::after(timeout.min(EXIT_POLL)).await;
                 return Ok(Readiness { exit: process.has_exited(), ..Readiness::default() });
             };
             self.exit = Some(Async::new_nonblocking(exit.try_clone_to_owned()?)?);
         }
-        let mut timer = Timer::after(most);
+        let mut timer = Timer::after(timeout);
         Ok(poll_fn(|cx| match self.poll_ready(cx) {
             ready if ready != Readiness::default() => Poll::Ready(ready),
             nothing => Pin::new(&mut timer).poll(cx).map(|_| nothing),

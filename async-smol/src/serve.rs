@@ -94,7 +94,9 @@ async fn until_closed<H: Handler>(
     let socket = Socket::new(connections.register_stream(stream), shared);
     let mut buffers = Buffers::new(config);
     let serving = async {
-        while connection(handler, config, &mut buffers, &socket, false).await? != Outcome::Closed {
+        while connection(handler, config, &mut buffers, &socket, false).await?
+            != ServeOutcome::Closed
+        {
             socket.idle().await?;
         }
         Ok(())
@@ -106,7 +108,7 @@ async fn until_closed<H: Handler>(
 
 /// The state of a connection that leaves the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum ServeOutcome {
     /// It was served, and is idle again.
     Idle,
     /// Nothing had arrived.
@@ -122,7 +124,7 @@ pub(crate) async fn connection<H: Handler>(
     Buffers { inbox, outbox }: &mut Buffers,
     socket: &Socket<'_>,
     once: bool,
-) -> io::Result<Outcome> {
+) -> io::Result<ServeOutcome> {
     let mut session = Session::new(config, socket.connection(), handler.observer(), once);
     let mut tried = false;
     loop {
@@ -141,11 +143,11 @@ pub(crate) async fn connection<H: Handler>(
                 let flushed = socket.flush(outbox, false).await;
                 session.flushed(inbox, outbox, flushed)?;
             }
-            Step::Fill(WaitingFor::Request) if tried => return Ok(Outcome::Idle),
+            Step::Fill(WaitingFor::Request) if tried => return Ok(ServeOutcome::Idle),
             Step::Fill(WaitingFor::Request) => {
                 let filled = socket.try_fill(inbox);
                 if filled.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
-                    return Ok(Outcome::NoData);
+                    return Ok(ServeOutcome::NoData);
                 }
                 session.filled(inbox, outbox, filled)?;
             }
@@ -154,7 +156,7 @@ pub(crate) async fn connection<H: Handler>(
                 session.filled(inbox, outbox, filled)?;
             }
             Step::Discard => session.discarded(socket.discard().await),
-            Step::Close | Step::Upgraded => return Ok(Outcome::Closed),
+            Step::Close | Step::Upgraded => return Ok(ServeOutcome::Closed),
         }
         tried = true;
     }

@@ -43,8 +43,8 @@ use smol::{Executor, future};
 
 use crate::handler::Handler;
 use crate::poller;
-use crate::turn::Turns;
-use crate::worker::{MAX_CONNECTIONS, Resources, Worker};
+use crate::reusable_future::FuturePool;
+use crate::worker::{DEFAULT_MAX_CONNECTIONS, Resources, Worker};
 
 /// A server that is bound and not yet serving.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub struct Server {
 
 impl Server {
     /// The number of connections, if [`Config::max_connections`] is `None`.
-    pub const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = MAX_CONNECTIONS;
+    pub const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = DEFAULT_MAX_CONNECTIONS;
 
     /// Listens on every address that `address` stands for, such as `"localhost:8000"`
     /// ([`net::bind_addresses`]). Addresses that this machine does not have are left out, unless all are.
@@ -119,7 +119,7 @@ impl Server {
     /// needs and the hard limit allows ([`os::raise_descriptor_limit`]). This affects the whole process, so
     /// it is not done unless it is asked for. To be called before the server serves.
     pub fn raise_descriptor_limit(&self) {
-        os::raise_descriptor_limit(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
+        os::raise_descriptor_limit(self.config.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS));
     }
 
     /// Serves until it is stopped. The shutdown takes at most [`Config::shutdown_grace`]. Dropping the
@@ -161,9 +161,10 @@ impl Server {
     )]
     pub fn run(self, handler: impl Handler, threads: NonZeroUsize) -> io::Result<()> {
         let resources = Resources::new(&self.config, &self.shutdown, threads.get())?;
-        let work = |at| {
-            let work = self.work(&handler, &resources, at);
-            let worked = poller::block_on(&resources.pollers[at], work).and_then(|worked| worked);
+        let work = |index| {
+            let work = self.work(&handler, &resources, index);
+            let worked =
+                poller::block_on(&resources.pollers[index], work).and_then(|worked| worked);
             if worked.is_err() {
                 self.shutdown.stop(); // the other threads
             }
@@ -173,12 +174,12 @@ impl Server {
         let served = thread::scope(|scope| {
             let starting = start.lock();
             let mut others = Vec::new();
-            for at in 1..threads.get() {
+            for index in 1..threads.get() {
                 let thread = thread::Builder::new().name("worker".into());
                 let (start, work) = (&start, &work);
                 let work_once_started = move || {
                     drop(start.lock());
-                    work(at)
+                    work(index)
                 };
                 match thread.spawn_scoped(scope, work_once_started) {
                     Ok(thread) => others.push(thread),
@@ -218,12 +219,12 @@ impl Server {
         &'s self,
         handler: &H,
         resources: &Resources<'s>,
-        at: usize,
+        index: usize,
     ) -> io::Result<()> {
-        let worker = Worker::new(handler, &self.config, &self.shutdown, resources, at);
-        let turns = Turns::default();
+        let worker = Worker::new(handler, &self.config, &self.shutdown, resources, index);
+        let futures = FuturePool::default();
         let executor = Executor::new();
-        future::or(worker.run(&turns, &executor), run_tasks(&executor)).await
+        future::or(worker.run(&futures, &executor), run_tasks(&executor)).await
         // Here the connections that are left are dropped.
     }
 

@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 use async_io::{Async, Timer};
 use doorstep_driver::event_listener::Event;
 use doorstep_driver::net::{
-    self, DelayQueue, End, Line, NetworkSettings, PeerState, Relay, RelayEnd, RelayEnding,
+    self, ClosedBy, DelayQueue, NetworkSettings, PeerState, RateLimiter, Relay, RelayEnding,
+    RelaySockets,
 };
 use doorstep_driver::os;
 use smol::channel::{self, Receiver, Sender};
@@ -59,7 +60,7 @@ const RECEIVE_BUFFER: usize = 32 << 10;
 /// let address = listener.local_addr()?;
 /// let listener = Listener::from(listener).with_relay(network.relay());
 /// let relaying = network.start()?;
-/// assert!(network.start().is_err(), "it is one line");
+/// assert!(network.start().is_err(), "it has one rate");
 ///
 /// let server = Server::from_listeners(vec![listener])?;
 /// let shutdown = server.shutdown_handle();
@@ -83,7 +84,7 @@ pub struct SlowNetwork {
     is_started: AtomicBool,
     settings: NetworkSettings,
     relay: Relay,
-    connections: Receiver<RelayEnd>,
+    connections: Receiver<RelaySockets>,
 }
 
 /// A [`SlowNetwork`] at work, on a thread. Dropping it leaves the thread at work, as long as this
@@ -101,8 +102,8 @@ impl SlowNetwork {
     #[must_use]
     pub fn new(settings: NetworkSettings) -> Self {
         let (sender, connections) = channel::unbounded(); // at most as many as the server accepts
-        let relay = Relay::new(move |end| {
-            let _ = sender.try_send(end); // once the thread has ended, the connection is reset
+        let relay = Relay::new(move |sockets| {
+            let _ = sender.try_send(sockets); // once the thread has ended, the connection is reset
         });
         Self { is_started: AtomicBool::new(false), settings, relay, connections }
     }
@@ -119,7 +120,7 @@ impl SlowNetwork {
     ///
     /// # Errors
     /// Returns an error if the system has no thread, or [`ErrorKind::AlreadyExists`] if it was started
-    /// before: two threads would be two lines, each with the whole rate.
+    /// before: two threads would be two networks, each with the whole rate.
     pub fn start(&self) -> io::Result<Relaying> {
         if self.is_started.swap(true, Ordering::Relaxed) {
             return Err(io::Error::new(ErrorKind::AlreadyExists, "the network was started before"));
@@ -149,8 +150,8 @@ impl Relaying {
 /// What all connections share.
 struct Shared {
     settings: NetworkSettings,
-    to_client: RefCell<Line>,
-    to_server: RefCell<Line>,
+    to_client: RefCell<RateLimiter>,
+    to_server: RefCell<RateLimiter>,
     /// How many connections have something to send to their clients, or may have.
     open: Cell<usize>,
     /// One of them has not any more.
@@ -158,16 +159,16 @@ struct Shared {
 }
 
 /// A connection that may have something to send to its client.
-struct Open(Rc<Shared>);
+struct OpenCount(Rc<Shared>);
 
-impl Open {
+impl OpenCount {
     fn new(shared: &Rc<Shared>) -> Self {
         shared.open.set(shared.open.get() + 1);
         Self(shared.clone())
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenCount {
     fn drop(&mut self) {
         self.0.open.set(self.0.open.get() - 1);
         self.0.closed.notify(usize::MAX);
@@ -177,24 +178,24 @@ impl Drop for Open {
 /// Relays `connections` until `stopping` says until when to go on.
 async fn relay_all(
     settings: NetworkSettings,
-    connections: Receiver<RelayEnd>,
+    connections: Receiver<RelaySockets>,
     stopping: Receiver<Option<Instant>>,
 ) {
     let shared = Rc::new(Shared {
         settings,
-        to_client: RefCell::new(settings.line()),
-        to_server: RefCell::new(settings.line()),
+        to_client: RefCell::new(settings.rate_limiter()),
+        to_server: RefCell::new(settings.rate_limiter()),
         open: Cell::new(0),
         closed: Event::new(),
     });
     let executor = LocalExecutor::new();
-    let spawn = |end| {
-        let connection = Connection::new(end, &shared);
+    let spawn = |sockets| {
+        let connection = Connection::new(sockets, &shared);
         executor.spawn(async move { connection?.relay().await }).detach();
     };
     let accept = async {
-        while let Ok(end) = connections.recv().await {
-            spawn(end);
+        while let Ok(sockets) = connections.recv().await {
+            spawn(sockets);
         }
         future::pending::<()>().await;
     };
@@ -203,8 +204,8 @@ async fn relay_all(
             return future::pending().await; // it goes on without a handle
         };
         connections.close();
-        while let Ok(end) = connections.try_recv() {
-            spawn(end);
+        while let Ok(sockets) = connections.try_recv() {
+            spawn(sockets);
         }
         let late = async {
             match until {
@@ -232,14 +233,14 @@ struct Connection {
     server: Async<UnixStream>,
     ending: RelayEnding,
     /// How many bytes the client had acknowledged before any were sent, as the system counts.
-    acked: Option<u64>,
-    to_client: Direction,
-    to_server: Direction,
-    open: Open,
+    acked_before: Option<u64>,
+    to_client: RelayDirection,
+    to_server: RelayDirection,
+    open: OpenCount,
 }
 
 /// One direction of it.
-struct Direction {
+struct RelayDirection {
     queue: RefCell<DelayQueue>,
     changed: Event,
     /// How many bytes were written.
@@ -249,43 +250,44 @@ struct Direction {
 }
 
 impl Connection {
-    fn new(end: RelayEnd, shared: &Rc<Shared>) -> io::Result<Self> {
+    fn new(sockets: RelaySockets, shared: &Rc<Shared>) -> io::Result<Self> {
         let (now, settings) = (Instant::now(), shared.settings);
         if settings.rate().is_some() {
-            end.set_receive_buffer(RECEIVE_BUFFER);
+            sockets.set_receive_buffer(RECEIVE_BUFFER);
         }
-        let RelayEnd { client, server, ending, .. } = end;
+        let RelaySockets { client, server, ending, .. } = sockets;
         Ok(Self {
-            acked: os::bytes_acked(&client),
+            acked_before: os::bytes_acked(&client),
             client: Async::new_nonblocking(client)?,
             server: Async::new_nonblocking(server)?,
             ending,
-            to_client: Direction::new(settings.delay_queue(now), SEND_TIMEOUT),
+            to_client: RelayDirection::new(settings.delay_queue(now), SEND_TIMEOUT),
             // Its SYN takes a round trip before the client can send anything.
-            to_server: Direction::new(
+            to_server: RelayDirection::new(
                 settings.delay_queue(now + settings.latency()),
                 Duration::MAX, // the server has timeouts of its own
             ),
-            open: Open::new(shared),
+            open: OpenCount::new(shared),
         })
     }
 
     /// Relays both directions until they have ended, or one of them has failed: closing both sockets
     /// then resets the client's connection.
     async fn relay(self) -> io::Result<()> {
-        let Self { client, server, ending, acked, to_client, to_server, open } = self;
+        let Self { client, server, ending, acked_before, to_client, to_server, open } = self;
         let shared = open.0.clone();
         let down = async {
-            let end = || if ending.is_reset() { End::Reset } else { End::Fin };
+            let end = || if ending.is_reset() { ClosedBy::Reset } else { ClosedBy::Fin };
             let reading = async {
                 if to_client.fill(&server, &shared.to_client, end).await.is_err() {
-                    to_client.update(|queue| queue.finish(End::Reset, Instant::now()));
+                    to_client.update(|queue| queue.finish(ClosedBy::Reset, Instant::now()));
                 }
                 future::pending().await
             };
             match future::or(to_client.deliver(&client), reading).await? {
-                End::Reset => {
-                    let all = acked.map(|acked| acked.saturating_add(to_client.written.get()));
+                ClosedBy::Reset => {
+                    let all =
+                        acked_before.map(|before| before.saturating_add(to_client.written.get()));
                     let received = || os::bytes_acked(&client) >= all; // `None` if it is not known
                     let begin = Instant::now();
                     while !received() && begin.elapsed() < RESET_TIMEOUT {
@@ -293,7 +295,7 @@ impl Connection {
                     }
                     return Err(ErrorKind::ConnectionReset.into());
                 }
-                End::Fin => net::set_reset_on_close(&client, false)?,
+                ClosedBy::Fin => net::set_reset_on_close(&client, false)?,
             }
             client.get_ref().shutdown(Shutdown::Write)?;
             drop(open);
@@ -314,7 +316,7 @@ impl Connection {
                 }
                 Ok::<(), io::Error>(())
             };
-            let reading = to_server.fill(&client, &shared.to_server, || End::Fin);
+            let reading = to_server.fill(&client, &shared.to_server, || ClosedBy::Fin);
             future::try_zip(reading, writing).await?;
             future::pending().await
         };
@@ -322,7 +324,7 @@ impl Connection {
     }
 }
 
-impl Direction {
+impl RelayDirection {
     fn new(queue: DelayQueue, timeout: Duration) -> Self {
         Self { queue: RefCell::new(queue), changed: Event::new(), written: Cell::new(0), timeout }
     }
@@ -332,12 +334,12 @@ impl Direction {
         self.changed.notify(usize::MAX);
     }
 
-    /// Reads from `source` to its end, no faster than `line` transmits.
+    /// Reads from `source` to its end, no faster than `limiter` transmits.
     async fn fill<S>(
         &self,
         source: &Async<S>,
-        line: &RefCell<Line>,
-        end: impl Fn() -> End,
+        limiter: &RefCell<RateLimiter>,
+        end: impl Fn() -> ClosedBy,
     ) -> io::Result<()>
     where
         for<'s> &'s S: Read,
@@ -351,7 +353,7 @@ impl Direction {
             }
             drop(changed);
             source.readable().await?;
-            let mut bytes = vec![0; line.borrow().packet().min(room)];
+            let mut bytes = vec![0; limiter.borrow().packet().min(room)];
             let n = match source.get_ref().read(&mut bytes) {
                 Err(error) if is_temporary(&error) => continue,
                 result => result?,
@@ -362,7 +364,7 @@ impl Direction {
                 return Ok(());
             }
             bytes.truncate(n);
-            let transmitted = line.borrow_mut().transmit(now, n);
+            let transmitted = limiter.borrow_mut().transmit(now, n);
             self.update(|queue| queue.push(bytes, transmitted));
             if transmitted > now {
                 Timer::at(transmitted).await;
@@ -371,7 +373,7 @@ impl Direction {
     }
 
     /// Writes what arrives to `target`, up to the end, which is returned.
-    async fn deliver<S>(&self, target: &Async<S>) -> io::Result<End>
+    async fn deliver<S>(&self, target: &Async<S>) -> io::Result<ClosedBy>
     where
         for<'s> &'s S: Write,
     {

@@ -88,7 +88,7 @@ impl<'w> Socket<'w> {
             if let Some(source) = self.source()? {
                 ready!(self.poll_input(source, cx))?;
             }
-            self.connection.end_wait();
+            self.connection.pause_wait();
             Poll::Ready(Ok(())) // even if it must close: a request may have come in this moment
         })
     }
@@ -128,7 +128,7 @@ impl<'w> Socket<'w> {
             match self.read(waiting, &mut read) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 result => {
-                    self.connection.end_wait();
+                    self.connection.pause_wait();
                     return Poll::Ready(result);
                 }
             }
@@ -215,7 +215,7 @@ impl<'w> Socket<'w> {
             match self.connection.send(&mut send) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 result => {
-                    self.connection.end_wait();
+                    self.connection.pause_wait();
                     return Poll::Ready(result);
                 }
             }

@@ -20,12 +20,13 @@ use crate::eager_read::EagerRead;
 use crate::handler::Handler;
 use crate::poller::{Poller, Source};
 use crate::reactor;
-use crate::serve::{self, Outcome};
+use crate::reusable_future::{FuturePool, ServeResult};
+use crate::serve::{self, ServeOutcome};
 use crate::socket::{Shared, Socket};
-use crate::turn::{End, Turns};
 
 /// The default of [`Config::max_connections`].
-pub(crate) const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
+pub(crate) const DEFAULT_MAX_CONNECTIONS: NonZeroUsize =
+    NonZeroUsize::new(10_000).expect("it is not 0");
 
 /// Descriptors that are needed to serve one connection and to read one file.
 const MIN_DESCRIPTORS: usize = 4;
@@ -56,7 +57,7 @@ impl<'s> Resources<'s> {
         Ok(Self {
             pollers,
             pool: BlockingPool::start(config)?,
-            admission: Admission::new(shutdown, config, MAX_CONNECTIONS),
+            admission: Admission::new(shutdown, config, DEFAULT_MAX_CONNECTIONS),
             balance: Balance::new(workers),
         })
     }
@@ -70,7 +71,7 @@ pub(crate) struct Worker<'h, 's, H> {
     admission: &'h Admission,
     balance: &'h Balance<'s>,
     /// Which of the workers it is.
-    at: usize,
+    index: usize,
     poller: &'h Poller,
     shared: Shared<'h>,
     /// Whether it pays to read before polling, on new connections and after a response.
@@ -84,16 +85,16 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         config: &'h Config,
         shutdown: &'s ShutdownHandle,
         resources: &'h Resources<'s>,
-        at: usize,
+        index: usize,
     ) -> Self {
-        let poller = &resources.pollers[at];
+        let poller = &resources.pollers[index];
         Self {
             handler,
             config,
             shutdown,
             admission: &resources.admission,
             balance: &resources.balance,
-            at,
+            index,
             poller,
             shared: Shared { config, pool: &resources.pool, poller: Some(poller) },
             first_reads: EagerRead::default(),
@@ -104,15 +105,15 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
     /// Accepts until the server stops, then waits until its connections are closed.
     pub(crate) async fn run<'t, 'w: 't>(
         &'w self,
-        turns: &'t Turns<'w>,
+        futures: &'t FuturePool<'w>,
         executor: &Executor<'t>,
     ) -> io::Result<()> {
         executor.spawn(self.sweep()).detach();
         let spawn = |connection| {
-            executor.spawn(self.serve_connection(turns, connection, false)).detach();
+            executor.spawn(self.serve_connection(futures, connection, false)).detach();
         };
-        executor.spawn(self.beat()).detach();
-        future::or(self.accept(&spawn), self.take_over(&spawn)).await
+        executor.spawn(self.report_heartbeats()).detach();
+        future::or(self.accept(&spawn), self.serve_assigned(&spawn)).await
     }
 
     async fn accept<'w>(&'w self, spawn: &impl Fn(Registration<'w>)) -> io::Result<()> {
@@ -128,7 +129,7 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
             match self.shutdown.acceptor.try_accept() {
                 Ok(Some(stream)) => {
                     let connection = self.shutdown.connections.register_stream(stream);
-                    if let Some(connection) = self.balance.hand_over(connection, self.at) {
+                    if let Some(connection) = self.balance.assign(connection, self.index) {
                         spawn(connection);
                     }
                     accepted += 1;
@@ -156,8 +157,8 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         while !self.shutdown.is_stopping() {
             if let Some(stream) = self.shutdown.acceptor.try_accept()? {
                 let connection = self.shutdown.connections.register_stream(stream);
-                let turns = Turns::default();
-                let serving = self.serve_connection(&turns, connection, true);
+                let futures = FuturePool::default();
+                let serving = self.serve_connection(&futures, connection, true);
                 future::or(serving, self.sweep()).await;
                 break;
             }
@@ -167,14 +168,14 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         Ok(())
     }
 
-    /// Serves the connections that other workers have accepted, for ever.
-    async fn take_over<'w, T>(&'w self, spawn: &impl Fn(Registration<'w>)) -> T {
+    /// Serves the connections that other workers have accepted and assigned to this one, for ever.
+    async fn serve_assigned<'w, T>(&'w self, spawn: &impl Fn(Registration<'w>)) -> T {
         loop {
-            let came = self.balance.listen(self.at);
-            for connection in self.balance.take_given(self.at) {
+            let assigned = self.balance.listen(self.index);
+            for connection in self.balance.take_assigned(self.index) {
                 spawn(connection);
             }
-            came.await;
+            assigned.await;
         }
     }
 
@@ -246,12 +247,12 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
     /// initial one, and no argument or error, which an `async fn` would hold twice.
     fn serve_connection<'t, 'w: 't>(
         &'w self,
-        turns: &'t Turns<'w>,
+        futures: &'t FuturePool<'w>,
         connection: Registration<'w>,
         once: bool,
     ) -> impl Future<Output = ()> + use<'t, 'w, 'h, 's, H> {
         let mut socket = Socket::new(connection, &self.shared);
-        let open = self.balance.opened(self.at);
+        let open = self.balance.opened(self.index);
         let (mut read_eagerly, mut is_new) = (self.first_reads.should_try(), true);
         async move {
             let _open = open; // also if the observer panics
@@ -260,22 +261,22 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
                     break self.log_error(&socket, &error);
                 }
                 let serve = |socket, once, buffers| self.serve_ready(socket, once, buffers);
-                let mut turn = turns.take(serve);
+                let mut serving = futures.take(serve);
                 let outcome;
-                (outcome, socket) = turn.serve(socket, once).await;
+                (outcome, socket) = serving.serve(socket, once).await;
                 match &outcome {
-                    Ok(_) => turns.put(turn, self.config.max_spare_buffers),
+                    Ok(_) => futures.put(serving, self.config.max_spare_buffers),
                     Err(error) => self.log_error(&socket, error),
                 }
                 if read_eagerly {
                     let eager_read = if is_new { &self.first_reads } else { &self.next_reads };
-                    eager_read.record(!matches!(outcome, Ok(Outcome::NoData)));
+                    eager_read.record(!matches!(outcome, Ok(ServeOutcome::NoData)));
                 }
                 is_new = false;
                 read_eagerly = match outcome {
-                    Ok(Outcome::Idle) => self.next_reads.should_try(),
-                    Ok(Outcome::NoData) => false,
-                    Ok(Outcome::Closed) | Err(_) => break,
+                    Ok(ServeOutcome::Idle) => self.next_reads.should_try(),
+                    Ok(ServeOutcome::NoData) => false,
+                    Ok(ServeOutcome::Closed) | Err(_) => break,
                 };
                 if read_eagerly {
                     future::yield_now().await; // after all other connections
@@ -284,13 +285,14 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
         }
     }
 
-    /// The future of a [`Turn`](crate::turn::Turn). It is given buffers that are empty.
+    /// The future in a [`ReusableFuture`](crate::reusable_future::ReusableFuture). It is given buffers
+    /// that are empty.
     async fn serve_ready<'w>(
         &'w self,
         socket: Socket<'w>,
         once: bool,
         buffers: Option<Box<Buffers>>,
-    ) -> End<'w> {
+    ) -> ServeResult<'w> {
         let mut buffers = buffers.unwrap_or_else(|| Box::new(Buffers::new(self.config)));
         let served = serve::connection(self.handler, self.config, &mut buffers, &socket, once);
         let outcome = served.await;
@@ -302,12 +304,12 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
     }
 
     /// Reports to every probe of a watchdog that this worker takes up tasks.
-    async fn beat(&self) {
+    async fn report_heartbeats(&self) {
         let heartbeat = self.shutdown.connections.heartbeat();
         loop {
-            let asked = heartbeat.listen();
+            let probed = heartbeat.listen();
             heartbeat.report();
-            asked.await;
+            probed.await;
         }
     }
 
@@ -321,9 +323,9 @@ impl<'h, 's, H: Handler> Worker<'h, 's, H> {
 pub(crate) async fn sweep(connections: &Connections, config: &Config) {
     let interval = Connections::interval(config);
     loop {
-        let came = connections.listen_register();
+        let registered = connections.listen_register();
         if connections.is_empty() {
-            came.await;
+            registered.await;
         }
         Timer::after(interval).await;
         connections.sweep(config);

@@ -386,8 +386,8 @@ impl Read for Body<'_, '_> {
                     let flushed = socket.flush(state.to_send(), false);
                     state.body_flushed(flushed)?;
                 }
-                BodyRead::Receive(most) => {
-                    return state.received(socket.read_into(&mut buffer[..most], WaitingFor::Body));
+                BodyRead::Receive(max) => {
+                    return state.received(socket.read_into(&mut buffer[..max], WaitingFor::Body));
                 }
                 BodyRead::Fill => {
                     let filled = socket.fill(state.inbox(), WaitingFor::Body);

@@ -38,7 +38,7 @@ use crate::handler::Handler;
 use crate::serve;
 use crate::socket::Socket;
 use crate::sweeper::Sweeper;
-use crate::thread_pool::{MAX_CONNECTIONS, ThreadPool};
+use crate::thread_pool::{DEFAULT_MAX_CONNECTIONS, ThreadPool};
 
 /// A server that is bound and not yet serving.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub struct Server {
 
 impl Server {
     /// The number of connections, if [`Config::max_connections`] is `None`.
-    pub const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = MAX_CONNECTIONS;
+    pub const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = DEFAULT_MAX_CONNECTIONS;
 
     /// Listens on every address that `address` stands for, such as `"localhost:8000"`
     /// ([`net::bind_addresses`]). Addresses that this machine does not have are left out, unless all are.
@@ -113,7 +113,7 @@ impl Server {
     /// needs and the hard limit allows ([`os::raise_descriptor_limit`]). This affects the whole process, so
     /// it is not done unless it is asked for. To be called before the server serves.
     pub fn raise_descriptor_limit(&self) {
-        os::raise_descriptor_limit(self.config.max_connections.unwrap_or(MAX_CONNECTIONS));
+        os::raise_descriptor_limit(self.config.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS));
     }
 
     /// Serves until it is stopped. The shutdown takes at most [`Config::shutdown_grace`]. A handler

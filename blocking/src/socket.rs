@@ -101,7 +101,7 @@ impl<'c> Socket<'c> {
     ) -> io::Result<T> {
         self.connection.begin_wait(waiting);
         let result = call();
-        self.connection.end_wait();
+        self.connection.pause_wait();
         result
     }
 }

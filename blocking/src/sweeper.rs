@@ -30,15 +30,15 @@ impl Sweeper {
         let sweep = move || {
             let heartbeat = theirs.heartbeat();
             loop {
-                let (came, asked) = (theirs.listen_register(), heartbeat.listen()); // before looking
+                let (registered, probed) = (theirs.listen_register(), heartbeat.listen()); // before looking
                 heartbeat.report();
                 if end.load(Ordering::SeqCst) {
                     return;
                 }
                 if theirs.is_empty() {
-                    came.wait();
+                    registered.wait();
                 }
-                asked.wait_timeout(interval);
+                probed.wait_timeout(interval);
                 theirs.sweep(&config);
             }
         };

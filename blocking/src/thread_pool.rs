@@ -23,7 +23,8 @@ use crate::serve;
 use crate::socket::Socket;
 
 /// The default of [`Config::max_connections`].
-pub(crate) const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not 0");
+pub(crate) const DEFAULT_MAX_CONNECTIONS: NonZeroUsize =
+    NonZeroUsize::new(1024).expect("it is not 0");
 /// How many descriptors are needed to wait for two connections and to read a file on each.
 const MIN_DESCRIPTORS: usize = 4;
 /// The number of pools of buffers: a request takes a lock that few other threads take.
@@ -69,7 +70,7 @@ struct PoolState {
 impl<H: Handler> ThreadPool<H> {
     pub(crate) fn new(handler: H, config: Config, shutdown: ShutdownHandle) -> Arc<Self> {
         Arc::new(Self {
-            admission: Admission::new(&shutdown, &config, MAX_CONNECTIONS),
+            admission: Admission::new(&shutdown, &config, DEFAULT_MAX_CONNECTIONS),
             buffers: std::array::from_fn(|_| AlignedPool(BufferPool::one_of(BUFFER_POOLS))),
             threads_started: AtomicUsize::new(0),
             max_idle: config.max_idle_threads.min(os::descriptor_limit() / 8).max(1),
@@ -167,7 +168,8 @@ impl<H: Handler> ThreadPool<H> {
             state.spawn_failed = false; // not later: the new thread may have set it again by then
         }
         let pool = self.clone();
-        let spawned = thread::Builder::new().name("doorstep".into()).spawn(move || pool.work());
+        let spawned =
+            thread::Builder::new().name("doorstep".into()).spawn(move || pool.run_worker());
         if spawned.is_err() {
             let mut state = self.state();
             state.spawn_failed = true;
@@ -179,7 +181,7 @@ impl<H: Handler> ThreadPool<H> {
     }
 
     /// A thread: connection after connection.
-    fn work(self: Arc<Self>) {
+    fn run_worker(self: Arc<Self>) {
         drop(self.starting.lock());
         let started = self.threads_started.fetch_add(1, Ordering::Relaxed);
         let AlignedPool(buffers) = &self.buffers[started % BUFFER_POOLS];

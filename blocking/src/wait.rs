@@ -148,7 +148,7 @@ mod tests {
         let connection = connections.register(stream, peer);
         connection.begin_wait(WaitingFor::Request);
         connections.close_idle();
-        connection.end_wait(); // a request was read nevertheless
+        connection.pause_wait(); // a request was read nevertheless
         let (before, timeout) = (Instant::now(), Duration::from_millis(30));
         assert_eq!(peer_change(&connection, PeerState::Open, timeout), PeerState::Open);
         assert!(before.elapsed() >= timeout, "else a loop would be busy");

@@ -169,7 +169,7 @@ impl Server<'_> {
             }
             self.tick();
         };
-        connection.end_wait();
+        connection.pause_wait();
         result
     }
 

@@ -19,14 +19,14 @@ use event_listener::{Event, EventListener, Listener};
 #[derive(Debug, Default)]
 pub(crate) struct Heartbeats {
     state: Mutex<State>,
-    asked: Event,
+    probed: Event,
     reported: Event,
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// The number of the latest probe.
-    round: u64,
+    latest_probe: u64,
     next_id: u64,
     /// The probe that each loop has reported to.
     loops: BTreeMap<u64, u64>,
@@ -40,53 +40,53 @@ pub struct Heartbeat {
 }
 
 impl Heartbeats {
-    pub(crate) fn join(self: &Arc<Self>) -> Heartbeat {
+    pub(crate) fn register(self: &Arc<Self>) -> Heartbeat {
         let mut state = self.state();
         let id = state.next_id;
         state.next_id += 1;
-        let round = state.round;
-        state.loops.insert(id, round);
+        let probe = state.latest_probe;
+        state.loops.insert(id, probe);
         Heartbeat { heartbeats: self.clone(), id }
     }
 
-    /// Asks every loop to report. Returns the number of this probe.
-    pub(crate) fn ask(&self) -> u64 {
+    /// Asks every loop to report: a probe. Returns its number.
+    pub(crate) fn probe(&self) -> u64 {
         let mut state = self.state();
-        state.round += 1;
-        let round = state.round;
+        state.latest_probe += 1;
+        let probe = state.latest_probe;
         drop(state);
         self.wake();
-        round
+        probe
     }
 
     /// Wakes the loops without asking them.
     pub(crate) fn wake(&self) {
-        self.asked.notify(usize::MAX);
+        self.probed.notify(usize::MAX);
     }
 
     /// Blocks the thread until every loop has reported to this probe, at most for `timeout`. Returns
     /// whether they all have; false at once if there is no loop.
-    pub(crate) fn wait(&self, round: u64, timeout: Duration) -> bool {
+    pub(crate) fn wait(&self, probe: u64, timeout: Duration) -> bool {
         let since = Instant::now();
         loop {
             let reported = self.reported.listen(); // before looking
-            if let Some(alive) = self.result(round) {
+            if let Some(alive) = self.result(probe) {
                 return alive;
             }
             let left = timeout.saturating_sub(since.elapsed());
             if left.is_zero() || reported.wait_timeout(left).is_none() {
-                return self.result(round) == Some(true);
+                return self.result(probe) == Some(true);
             }
         }
     }
 
     /// The result of a probe, if there is one yet.
-    fn result(&self, round: u64) -> Option<bool> {
+    fn result(&self, probe: u64) -> Option<bool> {
         let state = self.state();
         if state.loops.is_empty() {
             return Some(false);
         }
-        state.loops.values().all(|reported| *reported >= round).then_some(true)
+        state.loops.values().all(|reported| *reported >= probe).then_some(true)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -100,14 +100,14 @@ impl Heartbeat {
     /// missed.
     #[must_use]
     pub fn listen(&self) -> EventListener {
-        self.heartbeats.asked.listen()
+        self.heartbeats.probed.listen()
     }
 
     /// Reports to the latest probe that the loop runs.
     pub fn report(&self) {
         let mut state = self.heartbeats.state();
-        let round = state.round;
-        state.loops.insert(self.id, round);
+        let probe = state.latest_probe;
+        state.loops.insert(self.id, probe);
         drop(state);
         self.heartbeats.reported.notify(usize::MAX);
     }
@@ -128,21 +128,21 @@ mod tests {
     #[test]
     fn a_probe_succeeds_if_every_loop_reports_and_not_if_one_does_not() {
         let heartbeats = Arc::new(Heartbeats::default());
-        assert!(!heartbeats.wait(heartbeats.ask(), Duration::MAX), "nothing serves");
-        let (one, other) = (heartbeats.join(), heartbeats.join());
-        let asked = one.listen();
-        let round = heartbeats.ask();
-        asked.wait();
+        assert!(!heartbeats.wait(heartbeats.probe(), Duration::MAX), "nothing serves");
+        let (one, other) = (heartbeats.register(), heartbeats.register());
+        let probed = one.listen();
+        let probe = heartbeats.probe();
+        probed.wait();
         one.report();
-        assert!(!heartbeats.wait(round, Duration::from_millis(20)), "the other is blocked");
+        assert!(!heartbeats.wait(probe, Duration::from_millis(20)), "the other is blocked");
         thread::scope(|scope| {
-            let waits = scope.spawn(|| heartbeats.wait(round, Duration::from_secs(60)));
+            let waits = scope.spawn(|| heartbeats.wait(probe, Duration::from_secs(60)));
             other.report();
             assert!(waits.join().unwrap());
         });
-        let round = heartbeats.ask();
+        let probe = heartbeats.probe();
         one.report();
         drop(other); // it has ended
-        assert!(heartbeats.wait(round, Duration::from_secs(60)));
+        assert!(heartbeats.wait(probe, Duration::from_secs(60)));
     }
 }

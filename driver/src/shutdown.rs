@@ -95,13 +95,13 @@ impl ShutdownSchedule {
 pub struct GracefulShutdown<'s> {
     handle: &'s ShutdownHandle,
     schedule: ShutdownSchedule,
-    next: Next,
-    next_of_processes: NextOfProcesses,
+    next_step: ConnectionStep,
+    next_process_step: ProcessStep,
 }
 
 /// What the next call of [`GracefulShutdown::step`] does.
 #[derive(Debug, Clone, Copy)]
-enum Next {
+enum ConnectionStep {
     WaitForLastRequests,
     CloseIdle,
     ExpireGrace,
@@ -111,7 +111,7 @@ enum Next {
 
 /// What the next call of [`GracefulShutdown::step_processes`] does.
 #[derive(Debug, Clone, Copy)]
-enum NextOfProcesses {
+enum ProcessStep {
     Close,
     Kill,
     Nothing,
@@ -124,8 +124,8 @@ impl<'s> GracefulShutdown<'s> {
         Self {
             handle,
             schedule: ShutdownSchedule::new(config),
-            next: Next::WaitForLastRequests,
-            next_of_processes: NextOfProcesses::Close,
+            next_step: ConnectionStep::WaitForLastRequests,
+            next_process_step: ProcessStep::Close,
         }
     }
 
@@ -137,28 +137,30 @@ impl<'s> GracefulShutdown<'s> {
         let ShutdownHandle { acceptor, connections } = self.handle;
         connections.report_stop(|| notify_observer(|| observer.on_shutdown()));
         if all_closed {
-            self.next = Next::Nothing;
+            self.next_step = ConnectionStep::Nothing;
         }
-        let (next, until) = match self.next {
-            Next::WaitForLastRequests => (Next::CloseIdle, self.schedule.close_idle),
-            Next::CloseIdle => {
-                connections.close_idle();
-                (Next::ExpireGrace, self.schedule.grace_expired)
+        let (next, until) = match self.next_step {
+            ConnectionStep::WaitForLastRequests => {
+                (ConnectionStep::CloseIdle, self.schedule.close_idle)
             }
-            Next::ExpireGrace => {
+            ConnectionStep::CloseIdle => {
+                connections.close_idle();
+                (ConnectionStep::ExpireGrace, self.schedule.grace_expired)
+            }
+            ConnectionStep::ExpireGrace => {
                 if connections.expire_grace() {
                     notify_observer(|| observer.on_grace_expired());
                 }
-                (Next::Abort, self.schedule.abort)
+                (ConnectionStep::Abort, self.schedule.abort)
             }
-            Next::Abort => {
+            ConnectionStep::Abort => {
                 connections.abort_all();
                 connections.add_aborted(acceptor.abort_backlog());
-                (Next::Nothing, self.schedule.end)
+                (ConnectionStep::Nothing, self.schedule.end)
             }
-            Next::Nothing => return None,
+            ConnectionStep::Nothing => return None,
         };
-        self.next = next;
+        self.next_step = next;
         Some(until)
     }
 
@@ -169,18 +171,18 @@ impl<'s> GracefulShutdown<'s> {
     pub fn step_processes(&mut self, observer: &dyn Observer, idle: bool) -> Option<Duration> {
         self.handle.connections.report_stop(|| notify_observer(|| observer.on_shutdown()));
         let processes = notify_observer(|| observer.processes())?;
-        let (next, timeout) = match self.next_of_processes {
-            NextOfProcesses::Close => {
+        let (next, timeout) = match self.next_process_step {
+            ProcessStep::Close => {
                 processes.close();
-                (NextOfProcesses::Kill, self.time_left())
+                (ProcessStep::Kill, self.time_left())
             }
-            NextOfProcesses::Kill if !idle => {
+            ProcessStep::Kill if !idle => {
                 processes.kill_all();
-                (NextOfProcesses::Nothing, self.schedule.killed.saturating_sub(self.schedule.end))
+                (ProcessStep::Nothing, self.schedule.killed.saturating_sub(self.schedule.end))
             }
-            NextOfProcesses::Kill | NextOfProcesses::Nothing => return None,
+            ProcessStep::Kill | ProcessStep::Nothing => return None,
         };
-        self.next_of_processes = next;
+        self.next_process_step = next;
         Some(timeout)
     }
 

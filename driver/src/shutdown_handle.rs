@@ -119,9 +119,9 @@ impl ShutdownHandle {
     #[must_use]
     pub fn is_alive(&self, timeout: Duration) -> bool {
         let heartbeats = self.connections.heartbeats();
-        let round = heartbeats.ask();
+        let probe = heartbeats.probe();
         self.connections.wake_sweeper();
-        heartbeats.wait(round, timeout)
+        heartbeats.wait(probe, timeout)
     }
 
     /// After [`ShutdownHandle::stop`]: whether no connection is open, and none is in the backlog. A

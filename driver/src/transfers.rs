@@ -104,18 +104,18 @@ impl Transfers {
     }
 
     /// Adds a transfer, which is removed when the result is dropped.
-    pub(crate) fn begin(&self, begun: Begun<'_>) -> ActiveTransfer {
+    pub(crate) fn begin(&self, new: NewTransfer<'_>) -> ActiveTransfer {
         let mut table = self.table();
         let number = table.next;
         table.next += 1;
         let transfer = Arc::new(Transfer {
             number,
-            client: begun.client,
-            path: begun.path.into(),
-            direction: begun.direction,
-            total: begun.total,
+            client: new.client,
+            path: new.path.into(),
+            direction: new.direction,
+            total: new.total,
             started: Instant::now(),
-            bytes: AtomicU64::new(begun.bytes),
+            bytes: AtomicU64::new(new.bytes),
         });
         table.entries.insert(number, transfer.clone());
         drop(table);
@@ -194,9 +194,9 @@ impl Transfer {
     }
 }
 
-/// What a transfer begins with.
+/// The properties of a transfer that begins.
 #[derive(Clone, Copy)]
-pub(crate) struct Begun<'b> {
+pub(crate) struct NewTransfer<'b> {
     pub(crate) client: SocketAddr,
     pub(crate) path: &'b [u8],
     pub(crate) direction: Direction,
@@ -240,7 +240,7 @@ mod tests {
     fn begin(transfers: &Transfers, path: &str) -> ActiveTransfer {
         let (client, direction) = (([192, 0, 2, 1], 80).into(), Direction::Download);
         let path = path.as_bytes();
-        transfers.begin(Begun { client, path, direction, total: Some(10), bytes: 3 })
+        transfers.begin(NewTransfer { client, path, direction, total: Some(10), bytes: 3 })
     }
 
     #[test]

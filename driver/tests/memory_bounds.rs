@@ -92,8 +92,8 @@ fn read_body(exchange: &mut ExchangeState<'_>, input: &mut &[u8]) {
                 exchange.to_send().clear();
                 let _ = exchange.body_flushed(Ok(()));
             }
-            Ok(BodyRead::Receive(most)) => {
-                let received = input.read(&mut buffer[..most]);
+            Ok(BodyRead::Receive(max)) => {
+                let received = input.read(&mut buffer[..max]);
                 let _ = exchange.received(received);
             }
             Ok(BodyRead::Fill) => {

@@ -113,8 +113,8 @@ impl Body<'_, '_> {
                     let flushed = self.0.socket.flush(self.0.state.to_send(), false).await;
                     self.0.state.body_flushed(flushed)?;
                 }
-                BodyRead::Receive(most) => {
-                    let read = || connection.read(waiting, |s| s.read(&mut buffer[..most]));
+                BodyRead::Receive(max) => {
+                    let read = || connection.read(waiting, |s| s.read(&mut buffer[..max]));
                     return self.0.state.received(self.0.socket.wait(waiting, read).await);
                 }
                 BodyRead::Fill => {

@@ -14,7 +14,7 @@ use futures_lite::future::{self, FutureExt};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
-const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
+const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
 
 pub struct Server<H> {
     pub shutdown: ShutdownHandle,
@@ -27,7 +27,7 @@ impl<H: Handler> Server<H> {
     pub fn new(acceptor: Acceptor, config: Config, handler: H) -> io::Result<Arc<Self>> {
         config.check()?;
         let shutdown = ShutdownHandle::new(Arc::new(acceptor));
-        let admission = Admission::new(&shutdown, &config, MAX_CONNECTIONS);
+        let admission = Admission::new(&shutdown, &config, DEFAULT_MAX_CONNECTIONS);
         Ok(Arc::new(Self { shutdown, handler, config, admission }))
     }
 

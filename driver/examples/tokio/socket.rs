@@ -29,7 +29,7 @@ impl<'s> Socket<'s> {
         waiting: WaitingFor,
         mut call: impl FnMut() -> io::Result<T>,
     ) -> io::Result<T> {
-        let _wait = self.connection.wait_guard(); // it ends as well if this future is dropped
+        let _wait = self.connection.wait_guard(); // it pauses as well if this future is dropped
         self.connection.begin_wait(waiting);
         loop {
             consume_budget().await; // a client that is always ready lets others have a turn

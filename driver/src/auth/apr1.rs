@@ -6,7 +6,7 @@
 
 use md5::{Digest, Md5};
 
-const MARK: &[u8] = b"$apr1$";
+const PREFIX: &[u8] = b"$apr1$";
 const ROUNDS: usize = 1000;
 const DIGITS: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// Which bytes of the digest make four digits.
@@ -26,11 +26,11 @@ pub(super) fn is_digit(byte: u8) -> bool {
 pub(super) fn hash(password: &[u8], salt: &[u8]) -> [u8; LENGTH] {
     let mut inner: [u8; 16] = digest(&[password, salt, password]);
     let mut outer = Md5::new();
-    for part in [password, MARK, salt] {
+    for part in [password, PREFIX, salt] {
         outer.update(part);
     }
-    for at in (0..password.len()).step_by(inner.len()) {
-        outer.update(&inner[..inner.len().min(password.len() - at)]);
+    for offset in (0..password.len()).step_by(inner.len()) {
+        outer.update(&inner[..inner.len().min(password.len() - offset)]);
     }
     let mut bits = password.len();
     while bits > 0 {
@@ -59,8 +59,8 @@ fn digest(parts: &[&[u8]]) -> [u8; 16] {
 
 fn encode(digest: &[u8; 16]) -> [u8; LENGTH] {
     let mut out = [0; LENGTH];
-    let words =
-        TRIPLES.map(|bytes| bytes.iter().fold(0, |word, &at| word << 8 | usize::from(digest[at])));
+    let words = TRIPLES
+        .map(|bytes| bytes.iter().fold(0, |word, &index| word << 8 | usize::from(digest[index])));
     let words = words.into_iter().chain([usize::from(digest[11])]);
     for (digits, mut word) in out.chunks_mut(4).zip(words) {
         for digit in digits {

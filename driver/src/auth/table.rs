@@ -1,9 +1,9 @@
-//! The users now: those of a file, which is read again when it changes, and those that were given.
+//! The users now: those of a file, which is read again when it changes, and those that were added.
 //!
 //! The file is looked at by one `stat`, at requests, every [`AuthSettings::check_interval`]. A change
-//! shows in its identity, size or times. A file that changed less than [`SETTLED`] before it was read
-//! may change again without showing it, so it is read once more. If the file is missing or not valid,
-//! the users stay as they are.
+//! shows in its identity, size or times. A file that changed less than [`TIMESTAMP_GRANULARITY`]
+//! before it was read may change again without showing it, so it is read once more. If the file is
+//! missing or not valid, the users stay as they are.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -22,8 +22,9 @@ use super::key::Key;
 use super::password_hash::PasswordHash;
 use super::users::Users;
 
-/// How long after its last change a file is certain to show another one in its times.
-const SETTLED: Duration = Duration::from_secs(2);
+/// How long after its last change a file is certain to show another one in its times: the coarsest
+/// granularity of timestamps of a file system in use.
+const TIMESTAMP_GRANULARITY: Duration = Duration::from_secs(2);
 
 /// Where users come from, and the users.
 #[derive(Debug)]
@@ -39,19 +40,19 @@ pub(super) struct UserTable {
 #[derive(Debug, Default)]
 struct Sources {
     /// Users that are in no file.
-    given: Vec<User>,
+    added: Vec<User>,
     from_file: Vec<User>,
     /// What the file was when it was read, or could not be; `None` if it was missing.
-    seen: Option<Stamp>,
+    version: Option<FileVersion>,
     /// Whether another change of it would show.
-    is_settled: bool,
+    is_old_enough: bool,
     /// The digest of its contents.
     contents: Option<[u8; 32]>,
 }
 
 /// What shows that a file has changed.
 #[derive(Debug, PartialEq, Eq)]
-struct Stamp {
+struct FileVersion {
     file: (u64, u64),
     size: u64,
     modified: (i64, i64),
@@ -89,11 +90,11 @@ impl UserTable {
             return Err(Reason::Credentials(text).into());
         }
         let mut sources = self.lock();
-        if sources.given.iter().chain(&sources.from_file).any(|user| *user.name == *name) {
+        if sources.added.iter().chain(&sources.from_file).any(|user| *user.name == *name) {
             return Err(Reason::Credentials("the user is there already").into());
         }
         let hash = PasswordHash::Keyed(key.password_tag(password.as_bytes()));
-        sources.given.push(User { name: name.into(), hash });
+        sources.added.push(User { name: name.into(), hash });
         self.replace(&sources);
         Ok(())
     }
@@ -119,8 +120,8 @@ impl UserTable {
     pub(super) fn check(&self, settings: &AuthSettings) -> Result<(), AuthError> {
         let Some(path) = &self.path else { return Ok(()) };
         let mut sources = self.lock();
-        let stamp = fs::metadata(path).ok().map(|metadata| Stamp::new(&metadata));
-        if stamp == sources.seen && sources.is_settled {
+        let version = fs::metadata(path).ok().map(|metadata| FileVersion::new(&metadata));
+        if version == sources.version && sources.is_old_enough {
             return Ok(());
         }
         self.read(path, &mut sources, settings)
@@ -143,18 +144,19 @@ impl UserTable {
         sources: &mut Sources,
         settings: &AuthSettings,
     ) -> Result<(), AuthError> {
-        let (stamp, is_settled, contents) = match read_file(path, settings.max_file_size) {
+        let (version, is_old_enough, contents) = match read_file(path, settings.max_file_size) {
             Ok(read) => read,
             Err(reason) => {
                 let error = AuthError::file(path, reason);
                 if !error.is_transient() {
-                    sources.seen = fs::metadata(path).ok().map(|metadata| Stamp::new(&metadata));
-                    (sources.is_settled, sources.contents) = (true, None);
+                    sources.version =
+                        fs::metadata(path).ok().map(|metadata| FileVersion::new(&metadata));
+                    (sources.is_old_enough, sources.contents) = (true, None);
                 }
                 return Err(error);
             }
         };
-        (sources.seen, sources.is_settled) = (Some(stamp), is_settled);
+        (sources.version, sources.is_old_enough) = (Some(version), is_old_enough);
         let digest = Some(Sha256::digest(&contents).into());
         if std::mem::replace(&mut sources.contents, digest) == digest {
             return Ok(());
@@ -164,8 +166,8 @@ impl UserTable {
         if users.is_empty() {
             return Err(AuthError::file(path, Reason::NoUsers));
         }
-        let is_given = |user: &User| sources.given.iter().any(|given| given.name == user.name);
-        if users.iter().any(is_given) {
+        let is_added = |user: &User| sources.added.iter().any(|added| added.name == user.name);
+        if users.iter().any(is_added) {
             let text = "a user is there who was given without a file, too";
             return Err(AuthError::file(path, Reason::Credentials(text)));
         }
@@ -176,7 +178,7 @@ impl UserTable {
 
     /// Makes the users those of `sources`; what was remembered is forgotten.
     fn replace(&self, sources: &Sources) {
-        let all = sources.given.iter().chain(&sources.from_file).cloned().collect();
+        let all = sources.added.iter().chain(&sources.from_file).cloned().collect();
         *self.users.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Users::new(all));
     }
 
@@ -185,7 +187,7 @@ impl UserTable {
     }
 }
 
-impl Stamp {
+impl FileVersion {
     fn new(metadata: &Metadata) -> Self {
         Self {
             file: (metadata.dev(), metadata.ino()),
@@ -196,8 +198,8 @@ impl Stamp {
     }
 }
 
-/// The file's stamp, whether another change of it would show, and its contents.
-fn read_file(path: &Path, max_size: u64) -> Result<(Stamp, bool, Vec<u8>), Reason> {
+/// The file's version, whether another change of it would show, and its contents.
+fn read_file(path: &Path, max_size: u64) -> Result<(FileVersion, bool, Vec<u8>), Reason> {
     if !fs::metadata(path).map_err(Reason::Io)?.is_file() {
         return Err(Reason::NotAFile); // before it is opened: a FIFO would wait for a writer
     }
@@ -209,11 +211,11 @@ fn read_file(path: &Path, max_size: u64) -> Result<(Stamp, bool, Vec<u8>), Reaso
     if read as u64 > max_size {
         return Err(Reason::TooLarge(max_size));
     }
-    Ok((Stamp::new(&metadata), is_settled(&metadata).unwrap_or(false), contents))
+    Ok((FileVersion::new(&metadata), is_old_enough(&metadata).unwrap_or(false), contents))
 }
 
-fn is_settled(metadata: &Metadata) -> io::Result<bool> {
+fn is_old_enough(metadata: &Metadata) -> io::Result<bool> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_err(io::Error::other)?;
     let changed = u64::try_from(metadata.ctime()).map_err(io::Error::other)?;
-    Ok(now.saturating_sub(Duration::from_secs(changed)) > SETTLED)
+    Ok(now.saturating_sub(Duration::from_secs(changed)) > TIMESTAMP_GRANULARITY)
 }

@@ -58,9 +58,9 @@ impl<'c> CgiJob<'c> {
 
     /// Begins to respond to the request `head` instead.
     fn follow(&mut self, exchange: &mut ExchangeState<'_>, head: Vec<u8>) -> io::Result<()> {
-        let most = self.service.scripts.settings().max_local_redirects;
+        let max = self.service.scripts.settings().max_local_redirects;
         let prefix = &exchange.config().prefix;
-        let offsets = if self.redirects < most { parse_head(&head, prefix) } else { None };
+        let offsets = if self.redirects < max { parse_head(&head, prefix) } else { None };
         let Some(offsets) = offsets else { return respond_redirect_loop(exchange) };
         self.redirects += 1;
         self.redirect = Some(Box::new(LocalRedirect { head, offsets }));

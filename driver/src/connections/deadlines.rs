@@ -28,12 +28,12 @@ use crate::os::Stopwatch;
 pub(super) struct Entry {
     pub(super) connection: Arc<ConnectionHandle>,
     /// While a body is received or a response is sent.
-    transfer: Option<Box<Transfer>>,
+    transfer: Option<Box<TransferProgress>>,
 }
 
 /// The bytes that are received or sent during a wait.
 #[derive(Debug)]
-struct Transfer {
+struct TransferProgress {
     /// What is waited for.
     waiting: WaitingFor,
     /// Their number since the wait began, or since it last kept [`Config::eviction_rate`].
@@ -49,13 +49,13 @@ struct Transfer {
 
 /// Measures the waiting time from one sweep to the next.
 #[derive(Debug, Default)]
-pub(super) struct Steps {
+pub(super) struct SweepClock {
     time: Stopwatch,
     /// The part of it that was returned by the steps so far.
     counted: Duration,
 }
 
-impl Steps {
+impl SweepClock {
     /// The time since the last step, in whole milliseconds; the rest is part of the next one. If
     /// the process stood still, it is at most twice what was `planned`.
     pub(super) fn next(&mut self, now: Instant, planned: Duration) -> Duration {
@@ -93,7 +93,7 @@ const MIN_INTERVAL: Duration = Duration::from_millis(20);
 
 impl super::Table {
     pub(super) fn sweep(&mut self, config: &Config) {
-        let step = self.steps.next(Instant::now(), Connections::interval(config));
+        let step = self.clock.next(Instant::now(), Connections::interval(config));
         for entry in &mut self.entries {
             entry.sweep(step, config);
         }
@@ -122,7 +122,8 @@ impl Entry {
         let mut waited = waited.map_or(Duration::ZERO, |waited| waited.saturating_add(step));
         let (mut quiet, mut bytes) = (waited, 0);
         if let Some(rate) = config.timeouts.min_rate_of(waiting) {
-            let transfer = self.transfer.get_or_insert_with(|| Box::new(Transfer::new(waiting)));
+            let transfer =
+                self.transfer.get_or_insert_with(|| Box::new(TransferProgress::new(waiting)));
             transfer.count(&self.connection, quiet_step);
             let useful = u64::from(config.eviction_rate.max(rate));
             if transfer.bytes > 0
@@ -159,7 +160,7 @@ impl Entry {
     }
 }
 
-impl Transfer {
+impl TransferProgress {
     fn new(waiting: WaitingFor) -> Self {
         Self { waiting, bytes: 0, quiet: Duration::ZERO, paused: None, received: None }
     }
@@ -207,8 +208,8 @@ mod tests {
     #[test]
     fn b_049_time_that_stands_still_does_not_count() {
         let (start, planned) = (Instant::now(), Duration::from_secs(1));
-        let mut steps = Steps::default();
-        let mut at = |millis| steps.next(start + Duration::from_millis(millis), planned);
+        let mut clock = SweepClock::default();
+        let mut at = |millis| clock.next(start + Duration::from_millis(millis), planned);
         assert_eq!(at(0), Duration::ZERO);
         assert_eq!(at(1_100), Duration::from_millis(1_100));
         assert_eq!(at(71_100), Duration::from_secs(2));
@@ -218,9 +219,9 @@ mod tests {
     #[test]
     fn short_steps_lose_nothing() {
         let (start, planned) = (Instant::now(), Duration::from_secs(1));
-        let mut steps = Steps::default();
+        let mut clock = SweepClock::default();
         let at = |n: u32| start + n * Duration::from_micros(1_700);
-        let all: Duration = (0..=100).map(|n| steps.next(at(n), planned)).sum();
+        let all: Duration = (0..=100).map(|n| clock.next(at(n), planned)).sum();
         assert_eq!(all, Duration::from_millis(170));
     }
 
@@ -260,7 +261,7 @@ mod tests {
             if connection.has_timed_out() {
                 return Some(n * STEP);
             }
-            connection.end_wait();
+            connection.pause_wait();
         }
         None
     }

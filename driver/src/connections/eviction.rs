@@ -132,19 +132,19 @@ impl Table {
     fn find_candidates(&mut self, config: &Config, majority: Option<IpAddr>) {
         let connections = self.entries.iter().map(|entry| &entry.connection).enumerate();
         let mut found: Vec<_> = connections
-            .filter_map(|(at, connection)| {
+            .filter_map(|(index, connection)| {
                 let is_minority = majority.is_none() || network(connection, config) != majority;
                 Some((
                     eviction_class(connection, config)?,
                     is_minority,
                     Reverse(connection.waited()),
-                    at as u32,
+                    index as u32,
                 ))
             })
             .collect();
         found.sort_unstable_by(|a, b| b.cmp(a));
-        let connection = |at: u32| Arc::downgrade(&self.entries[at as usize].connection);
-        self.candidates.found = found.into_iter().map(|(.., at)| connection(at)).collect();
+        let connection = |index: u32| Arc::downgrade(&self.entries[index as usize].connection);
+        self.candidates.found = found.into_iter().map(|(.., index)| connection(index)).collect();
     }
 
     /// The network that holds more than half of all connections, but not all of them.

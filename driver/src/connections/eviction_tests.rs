@@ -103,7 +103,7 @@ fn b_286_a_connection_that_is_busy_again_is_not_evicted() {
     let mut full = Full::new();
     let connections = [full.served(A, WaitingFor::Request), full.served(A, WaitingFor::Request)];
     in_order(full.connections, &full.config, &connections);
-    connections[0].end_wait();
+    connections[0].pause_wait();
     assert_eq!(full.evicts(&connections), Some(1));
     assert_eq!(full.evicts(&connections), None);
 }

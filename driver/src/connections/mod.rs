@@ -46,7 +46,7 @@ use std::time::{Duration, Instant};
 use doorstep_core::http1::{Outbox, WaitingFor};
 use event_listener::{Event, EventListener};
 
-use self::deadlines::{Entry, Steps};
+use self::deadlines::{Entry, SweepClock};
 use self::eviction::Candidates;
 pub use self::eviction::Eviction;
 pub use self::pollable::Pollable;
@@ -84,7 +84,7 @@ pub struct Connections {
 #[derive(Debug, Default)]
 struct Table {
     entries: Vec<Entry>,
-    steps: Steps,
+    clock: SweepClock,
     candidates: Candidates,
 }
 
@@ -93,8 +93,8 @@ struct Table {
 #[derive(Debug)]
 pub struct ConnectionHandle {
     stream: Stream,
-    /// Its index in the table.
-    at: AtomicU32,
+    /// Written under the lock of the table only.
+    table_index: AtomicU32,
     /// What it waits for; set only by the thread that serves it.
     wait: Wait,
     /// How long it has waited, in milliseconds; set only by the sweep.
@@ -131,14 +131,14 @@ enum Flag {
     Stopping = 256,
 }
 
-/// Calls [`ConnectionHandle::end_wait`] when it is dropped.
+/// Calls [`ConnectionHandle::pause_wait`] when it is dropped.
 #[derive(Debug)]
-#[must_use = "the wait ends when it is dropped"]
+#[must_use = "the wait is paused when it is dropped"]
 pub struct WaitGuard<'c>(&'c ConnectionHandle);
 
 impl Drop for WaitGuard<'_> {
     fn drop(&mut self) {
-        self.0.end_wait();
+        self.0.pause_wait();
     }
 }
 
@@ -151,7 +151,7 @@ impl Connections {
         let mut table = self.table();
         let connection = Arc::new(ConnectionHandle {
             stream,
-            at: AtomicU32::new(table.entries.len() as u32),
+            table_index: AtomicU32::new(table.entries.len() as u32),
             wait: Wait::default(),
             waited: AtomicU32::new(0),
             bytes: AtomicU32::new(0),
@@ -169,10 +169,10 @@ impl Connections {
     /// [`Registration`].
     fn remove(&self, connection: &ConnectionHandle) {
         let mut table = self.table();
-        let at = connection.at.load(Ordering::Relaxed) as usize; // changes under the lock only
-        table.entries.swap_remove(at);
-        if let Some(moved) = table.entries.get(at) {
-            moved.connection.at.store(at as u32, Ordering::Relaxed);
+        let index = connection.table_index.load(Ordering::Relaxed) as usize;
+        table.entries.swap_remove(index);
+        if let Some(moved) = table.entries.get(index) {
+            moved.connection.table_index.store(index as u32, Ordering::Relaxed);
         }
     }
 
@@ -193,7 +193,7 @@ impl Connections {
     /// The heartbeat of a loop that begins, on which all connections or those of a worker depend.
     #[must_use]
     pub fn heartbeat(&self) -> Heartbeat {
-        self.heartbeats.join()
+        self.heartbeats.register()
     }
 
     pub(crate) fn heartbeats(&self) -> &Heartbeats {
@@ -317,9 +317,9 @@ impl ConnectionHandle {
         self.stream.peer_addr()
     }
 
-    /// Records that `waiting` is about to be waited for. An idle connection that is to close finds
-    /// what has arrived already, and then the end of input. Its PROXY protocol header has the
-    /// deadline of a head.
+    /// Records that `waiting` is about to be waited for. The wait begins, or goes on if it was paused.
+    /// An idle connection that is to close finds what has arrived already, and then the end of input.
+    /// Its PROXY protocol header has the deadline of a head.
     pub fn begin_wait(&self, waiting: WaitingFor) {
         self.wait.begin(match waiting {
             WaitingFor::Request if self.stream.awaits_proxy_header() => WaitingFor::Head,
@@ -331,12 +331,14 @@ impl ConnectionHandle {
         }
     }
 
-    /// Records that the wait has ended.
-    pub fn end_wait(&self) {
+    /// Records that the server works now. The wait is paused: it goes on when
+    /// [`ConnectionHandle::begin_wait`] is called for the same thing again, and the time between them
+    /// does not count. [`ConnectionHandle::exchange_done`] ends it.
+    pub fn pause_wait(&self) {
         self.wait.pause();
     }
 
-    /// Ends the wait, if there is one, when the guard is dropped: for futures, which may be dropped
+    /// Pauses the wait, if there is one, when the guard is dropped: for futures, which may be dropped
     /// while they wait.
     pub fn wait_guard(&self) -> WaitGuard<'_> {
         WaitGuard(self)
@@ -546,7 +548,7 @@ mod tests {
         let connection = connections.register(stream, peer);
         connection.begin_wait(WaitingFor::Request);
         connections.close_idle();
-        connection.end_wait(); // a request was read nevertheless
+        connection.pause_wait(); // a request was read nevertheless
         assert_eq!(connection.stream().peer_state(), PeerState::HalfClosed);
         assert_eq!(connection.peer_state(), PeerState::Open);
         drop(client);

@@ -149,8 +149,8 @@ mod tests {
         let connections = Connections::default();
         let (mut registered, _clients): (Vec<_>, Vec<_>) =
             (0..5).map(|_| accept(&listener, &connections)).unzip();
-        for at in [1, 3, 0, 1, 0] {
-            drop(registered.remove(at));
+        for index in [1, 3, 0, 1, 0] {
+            drop(registered.remove(index));
             let listed = |connection: &Registration<'_>| {
                 let table = connections.table();
                 table.entries.iter().any(|entry| Arc::ptr_eq(&entry.connection, connection))

@@ -4,7 +4,7 @@
 use doorstep_core::http1::ResponseDue;
 
 use super::ExchangeState;
-use crate::net::End;
+use crate::net::ClosedBy;
 
 impl ExchangeState<'_> {
     /// Plans the cut of this response, if it is to have one. To be called when bytes are about to be
@@ -41,7 +41,11 @@ impl ExchangeState<'_> {
             if let Some(cut) = stream.cuts().next(head.method(), &target) {
                 let head_end = (self.view.outbox.len() as u64).saturating_sub(in_outbox);
                 // The end of input would look like the end of the body.
-                let end = if self.view.machine.is_close_delimited() { End::Reset } else { cut.end };
+                let end = if self.view.machine.is_close_delimited() {
+                    ClosedBy::Reset
+                } else {
+                    cut.closed_by
+                };
                 stream.plan(head_end.saturating_add(cut.offset(length)), end);
             }
         }

@@ -9,7 +9,7 @@ use doorstep_core::http1::{Position, Reject, ResponseDue, SentResponse};
 use doorstep_core::log::{self, Ending};
 
 use super::unsent_records::{Request, UnsentRecord};
-use super::{ExchangeState, Outcome, set_date};
+use super::{ExchangeState, HandlerResult, set_date};
 use crate::connections::ConnectionHandle;
 use crate::net::{CutStream, PeerState};
 
@@ -20,13 +20,13 @@ impl ExchangeState<'_> {
     /// Completes the response that the handler left incomplete, and logs it, or has it logged as
     /// soon as it was sent ([`Session::flushed`](super::Session::flushed)). Returns where the next
     /// request begins in the inbox.
-    pub fn finish(mut self, outcome: Outcome) -> Position {
+    pub fn finish(mut self, outcome: HandlerResult) -> Position {
         self.finish_in_place(outcome)
     }
 
     /// As [`ExchangeState::finish`], for a front end on whose stack an exchange must not be moved: it is
     /// several hundred bytes long. Nothing else may be called after it.
-    pub fn finish_in_place(&mut self, outcome: Outcome) -> Position {
+    pub fn finish_in_place(&mut self, outcome: HandlerResult) -> Position {
         self.complete(outcome);
         self.view.outbox.clear_headers(); // if there was no response
         self.connection().exchange_done();
@@ -34,17 +34,17 @@ impl ExchangeState<'_> {
         self.view.inbox.position()
     }
 
-    pub(crate) fn complete(&mut self, outcome: Outcome) {
+    pub(crate) fn complete(&mut self, outcome: HandlerResult) {
         let due = self.view.machine.response_due();
         if let (Ok(Ok(())), Some(_)) = (&outcome, due) {
             // The handler may have stopped because the client has.
             self.view.progress.disconnected |=
                 !self.view.progress.aborted && self.peer_state() == PeerState::Closed;
         }
-        self.view.progress.disconnected |= self.client_was_given_up(&outcome);
+        self.view.progress.disconnected |= self.reports_disconnect(&outcome);
         let disconnected = self.view.progress.disconnected; // even if the handler has ignored the error
         let is_incomplete = matches!(due, Some(ResponseDue::Bytes(_) | ResponseDue::Stream));
-        let unsendable = disconnected || is_incomplete && self.is_clients_fault(&outcome);
+        let unsendable = disconnected || is_incomplete && self.is_client_connection_error(&outcome);
         let lost = unsendable && !self.view.outbox.is_empty();
         let is_cut =
             is_incomplete || lost || self.view.progress.aborted || due.is_some() && disconnected;
@@ -81,7 +81,7 @@ impl ExchangeState<'_> {
         let view = &mut self.view;
         view.records.push(UnsentRecord {
             request: Request::Head(view.head.offsets()),
-            at: view.buffered.len().saturating_sub(view.head.size()),
+            head_offset: view.buffered.len().saturating_sub(view.head.size()),
             sent: std::mem::take(&mut view.progress.sent),
             received: view.body_read,
             ending,
@@ -121,7 +121,7 @@ impl ExchangeState<'_> {
     /// Whether the handler has returned [`ErrorKind::ConnectionAborted`] since its client has
     /// disconnected, or has closed its half of the connection long ago. An error of the system is one
     /// of another connection.
-    fn client_was_given_up(&self, outcome: &Outcome) -> bool {
+    fn reports_disconnect(&self, outcome: &HandlerResult) -> bool {
         matches!(outcome, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionAborted
             && error.get_ref().is_none()
             && error.raw_os_error().is_none())
@@ -130,7 +130,7 @@ impl ExchangeState<'_> {
 
     /// Whether the handler has returned the error of a connection that was lost, and it is that of
     /// its client: it may have other connections, whose errors look the same.
-    fn is_clients_fault(&self, outcome: &Outcome) -> bool {
+    fn is_client_connection_error(&self, outcome: &HandlerResult) -> bool {
         matches!(outcome, Ok(Err(error)) if is_disconnect(error))
             && (self.view.progress.disconnected
                 || self.view.reject.is_some()
@@ -140,13 +140,15 @@ impl ExchangeState<'_> {
     /// The message to log besides the line of the access log. There is none if the client has
     /// disconnected during the exchange, which that line shows (B-289). If the connection has timed
     /// out, there is one.
-    fn handler_failure(&self, outcome: Outcome, due: Option<ResponseDue>) -> Option<String> {
-        let clients_fault = self.is_clients_fault(&outcome);
+    fn handler_failure(&self, outcome: HandlerResult, due: Option<ResponseDue>) -> Option<String> {
+        let is_connection_error = self.is_client_connection_error(&outcome);
         match outcome {
-            Ok(Ok(())) => self.mistake(due).map(|mistake| self.with_path(&mistake)),
+            Ok(Ok(())) => self.incomplete_response(due).map(|message| self.with_path(&message)),
             // The 408 shows it, but not why the client had less time than usual.
             Ok(Err(error))
-                if clients_fault && self.view.reject.is_some() && error.get_ref().is_none() =>
+                if is_connection_error
+                    && self.view.reject.is_some()
+                    && error.get_ref().is_none() =>
             {
                 None
             }
@@ -154,13 +156,13 @@ impl ExchangeState<'_> {
             // The response shows it, a 413 for example, if there is none of the handler.
             Ok(Err(error)) if due == Some(ResponseDue::Head) && is_reject(&error) => None,
             Ok(Err(error))
-                if clients_fault
+                if is_connection_error
                     && self.view.progress.disconnected
                     && error.kind() != ErrorKind::TimedOut =>
             {
                 None
             }
-            Ok(Err(error)) if clients_fault => Some(describe_connection_error(&error)),
+            Ok(Err(error)) if is_connection_error => Some(describe_connection_error(&error)),
             Ok(Err(error)) => Some(self.with_path(&error.to_string())),
             Err(panic) => Some(self.with_path(&describe_panic(&*panic))),
         }
@@ -168,7 +170,7 @@ impl ExchangeState<'_> {
 
     /// What a handler has forgotten that has returned without an error; `None` if the client is the
     /// cause, or if the response was aborted on purpose.
-    fn mistake(&self, due: Option<ResponseDue>) -> Option<String> {
+    fn incomplete_response(&self, due: Option<ResponseDue>) -> Option<String> {
         if self.view.progress.disconnected
             || self.view.progress.aborted
             || self.view.reject.is_some()

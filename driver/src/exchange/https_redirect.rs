@@ -58,7 +58,7 @@ impl ExchangeState<'_> {
 fn without_port(host: &[u8]) -> &[u8] {
     let name = host.iter().position(|&b| b == b']').map_or(0, |bracket| bracket + 1);
     let colon = host[name..].iter().position(|&b| b == b':');
-    &host[..colon.map_or(host.len(), |at| name + at)]
+    &host[..colon.map_or(host.len(), |colon| name + colon)]
 }
 
 #[cfg(test)]

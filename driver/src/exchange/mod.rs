@@ -23,7 +23,7 @@ mod view;
 
 pub use finish::is_disconnect;
 pub use reading::BodyRead;
-pub use session::{Outcome, Session, Step, log_connection_error};
+pub use session::{HandlerResult, Session, Step, log_connection_error};
 pub use view::ExchangeView;
 pub(crate) use view::Identity;
 use view::ResponseProgress;
@@ -43,7 +43,7 @@ use crate::connections::ConnectionHandle;
 use crate::files::FileTransfer;
 use crate::observer::{Observer, notify_observer};
 use crate::os;
-use crate::transfers::{Begun, Direction, Transfer};
+use crate::transfers::{Direction, NewTransfer, Transfer};
 pub(crate) use unsent_records::UNSENT_RECORD_SIZE;
 
 use crate::request_number::RequestNumber;
@@ -225,9 +225,9 @@ impl<'a> ExchangeState<'a> {
             _ => return None,
         };
         let (client, path) = (view.client_addr(), view.head.path());
-        let begun = Begun { client, path, direction: Direction::Download, total, bytes };
+        let new = NewTransfer { client, path, direction: Direction::Download, total, bytes };
         let download = &mut view.progress.transfers.get_or_insert_default().download;
-        Some(download.get_or_insert_with(|| transfers.begin(begun)).transfer().clone())
+        Some(download.get_or_insert_with(|| transfers.begin(new)).transfer().clone())
     }
 
     /// Aborts the response: the client sees that it is incomplete, and the connection closes.

@@ -10,7 +10,7 @@ use doorstep_core::http1::state::{RecvState, SendState, States};
 use doorstep_core::http1::{Event, Misuse, Reject};
 
 use super::{ExchangeState, ExchangeView, is_disconnect};
-use crate::transfers::{Begun, Direction};
+use crate::transfers::{Direction, NewTransfer};
 
 /// The result of reading a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +66,8 @@ impl ExchangeState<'_> {
         }
         let (total, bytes) = (view.body_len(), view.body_read);
         let (client, path) = (view.client_addr(), view.head.path());
-        let begun = Begun { client, path, direction: Direction::Upload, total, bytes };
-        view.progress.transfers.get_or_insert_default().upload = Some(transfers.begin(begun));
+        let new = NewTransfer { client, path, direction: Direction::Upload, total, bytes };
+        view.progress.transfers.get_or_insert_default().upload = Some(transfers.begin(new));
     }
 
     /// Counts bytes of the body, if it is listed.
@@ -111,8 +111,8 @@ impl ExchangeState<'_> {
             let direct = self.view.machine.raw_body_len();
             if direct > 0 && self.view.inbox.unread().is_empty() {
                 self.view.machine.send_continue(self.view.outbox);
-                let most = usize::try_from(direct).unwrap_or(usize::MAX);
-                return Ok(self.after_flush(BodyRead::Receive(most.min(buffer.len()))));
+                let max = usize::try_from(direct).unwrap_or(usize::MAX);
+                return Ok(self.after_flush(BodyRead::Receive(max.min(buffer.len()))));
             }
             match self.view.machine.advance(self.view.inbox.unread()) {
                 Ok((used, Event::Body(data))) => {

@@ -299,7 +299,7 @@ impl<'c> Session<'c> {
         let line = rejected_request_line(reject, unread);
         self.records.push(UnsentRecord {
             request: Request::Rejected(reject),
-            at: inbox.buffered().len() - unread.len(),
+            head_offset: inbox.buffered().len() - unread.len(),
             sent: SentResponse::refused(reject, line, page),
             received: 0,
             ending: Ending::Complete,
@@ -350,7 +350,7 @@ fn is_proxy_header_error(error: &io::Error, connection: &ConnectionHandle) -> bo
 }
 
 /// The result of a handler, or the panic that ended it.
-pub type Outcome = Result<io::Result<()>, Box<dyn Any + Send>>;
+pub type HandlerResult = Result<io::Result<()>, Box<dyn Any + Send>>;
 
 /// Logs why a connection has ended in the middle of a request or of a response: `client
 /// disconnected`, `connection timed out`, or another error.

@@ -40,7 +40,7 @@ pub(crate) struct UnsentRecords {
 pub(super) struct UnsentRecord {
     pub(super) request: Request,
     /// The offset of its first byte in the inbox.
-    pub(super) at: usize,
+    pub(super) head_offset: usize,
     pub(super) sent: SentResponse,
     /// The bytes of the request's body that the handler has read.
     pub(super) received: u64,
@@ -155,7 +155,7 @@ impl UnsentRecords {
 
 impl UnsentRecord {
     fn log(&self, buffered: &[u8], context: &Context<'_>, now: Option<(Duration, Instant)>) {
-        let received = buffered.get(self.at..).unwrap_or_default();
+        let received = buffered.get(self.head_offset..).unwrap_or_default();
         let head = match &self.request {
             Request::Head(head) => Some(head.view(received.get(..head.size()).unwrap_or_default())),
             Request::Rejected(_) => None,

@@ -139,15 +139,15 @@ fn read_range(
     mut sink: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut buffer = vec![0; READ_SIZE];
-    let (mut at, mut left) = (range.first, range.len());
+    let (mut offset, mut left) = (range.first, range.len());
     while left > 0 {
         let step = usize::try_from(left).map_or(READ_SIZE, |left| left.min(READ_SIZE));
-        let n = os::read_at(file, &mut buffer[..step], at)?;
+        let n = os::read_at(file, &mut buffer[..step], offset)?;
         if n < step {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         sink(&buffer[..n])?;
-        at += n as u64;
+        offset += n as u64;
         left -= n as u64;
     }
     Ok(())

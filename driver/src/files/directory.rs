@@ -37,7 +37,7 @@ use crate::permit_wait::{PermitTimeouts, PermitWait};
 use crate::semaphore::Permit;
 #[cfg(feature = "archive")]
 use crate::semaphore::Semaphore;
-use crate::upload::{Begun, UploadSettings, Uploads};
+use crate::upload::{UploadSettings, UploadStart, Uploads};
 
 /// A directory that is served: its root, its settings and its caches.
 #[derive(Debug)]
@@ -168,10 +168,10 @@ impl Directory {
     }
 
     /// Begins to respond to a request that may be an upload.
-    pub(crate) fn begin_upload(&self, exchange: &mut ExchangeState<'_>) -> io::Result<Begun> {
+    pub(crate) fn begin_upload(&self, exchange: &mut ExchangeState<'_>) -> io::Result<UploadStart> {
         match &self.uploads {
             Some(it) => it.begin(self.cache.root(), &self.site, exchange),
-            None => Ok(Begun::Other),
+            None => Ok(UploadStart::Other),
         }
     }
 
@@ -209,7 +209,7 @@ impl Directory {
                 let resolved = self.resolve(exchange, now, &mut scratch);
                 SCRATCH.set(scratch);
                 match resolved? {
-                    Resolved::Begun(plan) => Ok(plan),
+                    Resolved::Plan(plan) => Ok(plan),
                     Resolved::Cached(file, variant, response) => {
                         self.respond_cached(exchange, &file, variant, response, now)
                     }
@@ -395,8 +395,8 @@ impl Directory {
         let mut resolver = new_resolver(&self.site, exchange, now, scratch);
         let (mut root_dir, mut file) = (None, None);
         loop {
-            match next_question(&resolver) {
-                Question::Open(path) => {
+            match next_lookup(&resolver) {
+                Lookup::Open(path) => {
                     let opened = self.cache.find(path, &mut root_dir);
                     if let Opened::File(FoundFile::Cached(cached), stat) = &opened
                         && let Some(variant) = resolver.variant_of(stat)
@@ -405,13 +405,13 @@ impl Directory {
                         return Ok(Resolved::Cached(cached.clone(), variant, response));
                     }
                     if let Some(plan) = self.opened(exchange, &mut resolver, opened, &mut file)? {
-                        return Ok(Resolved::Begun(plan));
+                        return Ok(Resolved::Plan(plan));
                     }
                 }
                 // Whether it can be read is found when it is listed, which may block.
-                Question::List => resolver.listed(true),
-                Question::None => {
-                    return self.carry_out(exchange, &resolver, file).map(Resolved::Begun);
+                Lookup::List => resolver.listed(true),
+                Lookup::None => {
+                    return self.carry_out(exchange, &resolver, file).map(Resolved::Plan);
                 }
             }
         }
@@ -491,9 +491,9 @@ impl Directory {
                 return Ok(BodyPlan::Done);
             }
             (ResponsePlan::File(representation, selection), Some(file)) => {
-                let most = self.cache_limits.max_digest_file_size;
+                let max_size = self.cache_limits.max_digest_file_size;
                 let head = exchange.head();
-                let pending = PendingDigest::new(&head, representation, selection, file, most);
+                let pending = PendingDigest::new(&head, representation, selection, file, max_size);
                 if let Some(pending) = pending {
                     return Ok(BodyPlan::Digest(Box::new(pending)));
                 }
@@ -519,22 +519,22 @@ enum Resolved {
     /// A cached file, which has prepared headers for this variant.
     Cached(Arc<CachedFile>, Variant, PreparedResponse),
     /// Something else; what is left to do for it.
-    Begun(BodyPlan),
+    Plan(BodyPlan),
 }
 
 /// [`Action`] without the response plan.
-enum Question<'a> {
+enum Lookup<'a> {
     Open(&'a [u8]),
     List,
     None,
 }
 
 #[inline(never)] // a response plan is large, and not needed below the search for a file
-fn next_question<'r>(resolver: &'r Resolver<'_>) -> Question<'r> {
+fn next_lookup<'r>(resolver: &'r Resolver<'_>) -> Lookup<'r> {
     match resolver.action() {
-        Action::Open(path) => Question::Open(path),
-        Action::List(_) => Question::List,
-        Action::Respond(_) => Question::None,
+        Action::Open(path) => Lookup::Open(path),
+        Action::List(_) => Lookup::List,
+        Action::Respond(_) => Lookup::None,
     }
 }
 

@@ -66,9 +66,9 @@ impl<'f> FileTransfer<'f> {
     /// takes nothing now, or the error of the file or the stream.
     pub fn send(&mut self, stream: &Stream) -> io::Result<usize> {
         self.guard.check_before_send(self.file, self.left)?;
-        let most =
+        let max =
             usize::try_from(self.left).map_or(self.max_chunk, |left| left.min(self.max_chunk));
-        let n = stream.send_file(self.file, self.offset, most)?;
+        let n = stream.send_file(self.file, self.offset, max)?;
         if n == 0 && self.left > 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }

@@ -17,7 +17,7 @@ use crate::job::{Job, JobStep, Pending};
 use crate::net::Disconnect;
 use crate::permit_wait::{PermitPoll, PermitWait};
 use crate::semaphore::Permit;
-use crate::upload::{Begun, UploadJob};
+use crate::upload::{UploadJob, UploadStart};
 
 /// The response to one request from [`Files`](crate::Files).
 pub struct FilesJob<'f> {
@@ -83,9 +83,9 @@ impl<'f> FilesJob<'f> {
             return Ok(Some(step));
         }
         self.state = match self.directory.begin_upload(exchange)? {
-            Begun::Other => State::Resolve { evicted: false },
-            Begun::Responded => return Ok(Some(JobStep::Done)),
-            Begun::Upload(upload) => State::Upload(upload),
+            UploadStart::Other => State::Resolve { evicted: false },
+            UploadStart::Responded => return Ok(Some(JobStep::Done)),
+            UploadStart::Upload(upload) => State::Upload(upload),
         };
         Ok(None)
     }

@@ -220,7 +220,7 @@ impl Acceptor {
     /// connections are refused already.
     pub(crate) fn stop_with(&self, tick: &dyn Fn(bool)) {
         if !self.stopping.load(Ordering::SeqCst) {
-            self.hand_over(tick);
+            self.drain_shared_ports(tick);
         }
         if self.stopping.swap(true, Ordering::SeqCst) {
             return;
@@ -251,10 +251,10 @@ impl Acceptor {
     /// Accepts the connections that were not accepted because they have sent nothing.
     fn wait_for_deferred(&self, tick: &dyn Fn(bool)) {
         let is_left = |listener: &Listener| listener.has_handshakes().unwrap_or(false);
-        let begun = Instant::now();
+        let started = Instant::now();
         let (max, mut wait) = (self.stop_wait(deferral::MAX_DEFERRAL), HANDSHAKE_WAIT);
         while self.own_listeners().any(is_left) {
-            let left = max.saturating_sub(begun.elapsed());
+            let left = max.saturating_sub(started.elapsed());
             if left.is_zero() {
                 break;
             }
@@ -267,15 +267,15 @@ impl Acceptor {
     }
 
     /// On ports that are shared: lets the connections that have begun arrive and be accepted.
-    fn hand_over(&self, tick: &dyn Fn(bool)) {
+    fn drain_shared_ports(&self, tick: &dyn Fn(bool)) {
         if self.on_shared_ports().count() == 0 {
             return;
         }
         self.on_shared_ports().for_each(reuse_port::redirect);
-        let (begun, max) = (Instant::now(), self.stop_wait(SHARED_HANDSHAKE_WAIT));
+        let (started, max) = (Instant::now(), self.stop_wait(SHARED_HANDSHAKE_WAIT));
         loop {
             tick(false);
-            match max.saturating_sub(begun.elapsed()) {
+            match max.saturating_sub(started.elapsed()) {
                 Duration::ZERO => return,
                 left => thread::sleep(left.min(MAX_DEFERRED_POLL)),
             }
@@ -464,9 +464,9 @@ mod tests {
                 let taken = if n % 2 == 0 { acceptor.accept() } else { acceptor.try_accept() };
                 let stream = taken.unwrap().unwrap();
                 let peer = stream.peer_addr();
-                let at = clients.iter().position(|client| client.local_addr().unwrap() == peer);
+                let index = clients.iter().position(|client| client.local_addr().unwrap() == peer);
                 stream.send(b"x", false).unwrap();
-                clients.swap_remove(at.unwrap()).read_exact(&mut [0]).unwrap();
+                clients.swap_remove(index.unwrap()).read_exact(&mut [0]).unwrap();
             }
             assert!(acceptor.accept().unwrap().is_none());
             assert!(acceptor.try_accept().unwrap().is_none());

@@ -10,7 +10,7 @@ use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::shaping::End;
+use super::shaping::ClosedBy;
 use super::{Cuts, Stream};
 
 /// A stream, and the cut that is planned.
@@ -20,21 +20,21 @@ pub(crate) struct CutStream {
     cuts: Arc<Cuts>,
     /// How many bytes were sent.
     sent: AtomicU64,
-    next: Mutex<Option<Next>>,
+    planned: Mutex<Option<PlannedCut>>,
     is_cut: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Next {
+struct PlannedCut {
     /// After so many bytes of all that are sent.
-    at: u64,
-    end: End,
+    position: u64,
+    closed_by: ClosedBy,
 }
 
 impl CutStream {
     pub(super) fn new(inner: Stream, cuts: Arc<Cuts>) -> Self {
-        let (sent, next, is_cut) = Default::default();
-        Self { inner, cuts, sent, next, is_cut }
+        let (sent, planned, is_cut) = Default::default();
+        Self { inner, cuts, sent, planned, is_cut }
     }
 
     pub(crate) fn cuts(&self) -> &Cuts {
@@ -48,47 +48,47 @@ impl CutStream {
 
     /// Whether a cut is planned. There is none behind it.
     pub(crate) fn is_planned(&self) -> bool {
-        self.next().is_some()
+        self.planned().is_some()
     }
 
     /// The next cut comes when `n` more bytes were sent.
-    pub(crate) fn plan(&self, n: u64, end: End) {
-        let at = self.sent.load(Ordering::Relaxed).saturating_add(n);
-        self.set_next(Some(Next { at, end }));
+    pub(crate) fn plan(&self, n: u64, closed_by: ClosedBy) {
+        let position = self.sent.load(Ordering::Relaxed).saturating_add(n);
+        self.set_planned(Some(PlannedCut { position, closed_by }));
     }
 
     /// The response ends with the last of `n` bytes that are still to be sent: if the cut would come
     /// later, the last of them is not sent; if there are none, there is no cut.
     pub(crate) fn response_ends(&self, n: u64) {
         let end = self.sent.load(Ordering::Relaxed).saturating_add(n);
-        if let Some(next) = self.next().filter(|next| next.at >= end) {
-            let earlier = n.checked_sub(1).map(|_| Next { at: end - 1, ..next });
-            self.set_next(earlier);
+        if let Some(planned) = self.planned().filter(|planned| planned.position >= end) {
+            let earlier = n.checked_sub(1).map(|_| PlannedCut { position: end - 1, ..planned });
+            self.set_planned(earlier);
         }
     }
 
     /// Sends by `send`, which gets how many bytes may be sent.
     pub(super) fn send_by(
         &self,
-        most: usize,
+        max: usize,
         send: impl FnOnce(&Stream, usize) -> io::Result<usize>,
     ) -> io::Result<usize> {
         if self.is_cut() {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        let Some(next) = self.next() else {
-            let n = send(&self.inner, most)?;
+        let Some(planned) = self.planned() else {
+            let n = send(&self.inner, max)?;
             self.sent.fetch_add(n as u64, Ordering::Relaxed);
             return Ok(n);
         };
-        let left = next.at.saturating_sub(self.sent.load(Ordering::Relaxed));
+        let left = planned.position.saturating_sub(self.sent.load(Ordering::Relaxed));
         let n = match left {
             0 => 0,
-            _ => send(&self.inner, most.min(usize::try_from(left).unwrap_or(usize::MAX)))?,
+            _ => send(&self.inner, max.min(usize::try_from(left).unwrap_or(usize::MAX)))?,
         };
         self.sent.fetch_add(n as u64, Ordering::Relaxed);
         if n as u64 == left {
-            self.cut(next.end)?;
+            self.cut(planned.closed_by)?;
         }
         match n {
             0 if left == 0 => Err(ErrorKind::BrokenPipe.into()),
@@ -100,19 +100,19 @@ impl CutStream {
         self.send_by(count, |inner, count| inner.send_file(file, offset, count))
     }
 
-    fn cut(&self, end: End) -> io::Result<()> {
+    fn cut(&self, closed_by: ClosedBy) -> io::Result<()> {
         self.is_cut.store(true, Ordering::Relaxed);
-        match end {
-            End::Fin => self.inner.transport().shutdown(Shutdown::Write),
-            End::Reset => self.inner.reset(),
+        match closed_by {
+            ClosedBy::Fin => self.inner.transport().shutdown(Shutdown::Write),
+            ClosedBy::Reset => self.inner.reset(),
         }
     }
 
-    fn next(&self) -> Option<Next> {
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    fn planned(&self) -> Option<PlannedCut> {
+        *self.planned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_next(&self, next: Option<Next>) {
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = next;
+    fn set_planned(&self, planned: Option<PlannedCut>) {
+        *self.planned.lock().unwrap_or_else(PoisonError::into_inner) = planned;
     }
 }

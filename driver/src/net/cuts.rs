@@ -23,12 +23,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sha2::{Digest, Sha256};
 
-use super::shaping::End;
+use super::shaping::ClosedBy;
 
 /// The number of counters of requests, which all targets share.
 const COUNTERS: usize = 4096;
-/// The largest share: all.
-const ALL: u32 = 1_000_000;
+/// The share of all responses.
+const WHOLE_SHARE: u32 = 1_000_000;
 /// Where the body of a response may be cut whose length is not known: within so many bytes.
 const STREAM_RANGE: u64 = 16 << 10;
 
@@ -46,7 +46,7 @@ pub struct Cuts {
 pub struct Cut {
     position: u64,
     /// By the end of input (FIN) or by a reset (RST).
-    pub end: End,
+    pub closed_by: ClosedBy,
 }
 
 impl Cuts {
@@ -58,7 +58,11 @@ impl Cuts {
             return None;
         }
         let counters = (0..COUNTERS).map(|_| AtomicU32::new(0)).collect();
-        Some(Self { share: (percent * f64::from(ALL) / 100.0).round() as u32, seed, counters })
+        Some(Self {
+            share: (percent * f64::from(WHOLE_SHARE) / 100.0).round() as u32,
+            seed,
+            counters,
+        })
     }
 
     /// The seed.
@@ -70,21 +74,25 @@ impl Cuts {
     /// The percentage.
     #[must_use]
     pub fn percent(&self) -> f64 {
-        f64::from(self.share) * 100.0 / f64::from(ALL)
+        f64::from(self.share) * 100.0 / f64::from(WHOLE_SHARE)
     }
 
     /// Whether the next response to this request is cut. Each call is a request.
     pub fn next(&self, method: &[u8], target: &[u8]) -> Option<Cut> {
         let request = Sha256::new().chain_update(method).chain_update(b" ").chain_update(target);
         let request = request.finalize();
-        let at = number(&request, 0) as usize % COUNTERS;
-        let count = self.counters.get(at)?.fetch_add(1, Ordering::Relaxed);
+        let counter = number(&request, 0) as usize % COUNTERS;
+        let count = self.counters.get(counter)?.fetch_add(1, Ordering::Relaxed);
         let choice = Sha256::new().chain_update(self.seed.to_le_bytes());
         let choice = choice.chain_update(count.to_le_bytes()).chain_update(request).finalize();
-        let chance = scaled(number(&choice, 0), ALL.into());
+        let chance = scaled(number(&choice, 0), WHOLE_SHARE.into());
         (chance < self.share.into()).then(|| Cut {
             position: number(&choice, 1),
-            end: if number(&choice, 2).is_multiple_of(2) { End::Fin } else { End::Reset },
+            closed_by: if number(&choice, 2).is_multiple_of(2) {
+                ClosedBy::Fin
+            } else {
+                ClosedBy::Reset
+            },
         })
     }
 }
@@ -99,9 +107,9 @@ impl Cut {
     }
 }
 
-/// The 64-bit number at this place of a digest.
-fn number(digest: &[u8], at: usize) -> u64 {
-    let bytes = digest.iter().skip(at * 8).take(8);
+/// One of the 64-bit numbers that a digest consists of.
+fn number(digest: &[u8], index: usize) -> u64 {
+    let bytes = digest.iter().skip(index * 8).take(8);
     bytes.fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
@@ -143,18 +151,18 @@ mod tests {
         let cuts = cuts(50.0, 7);
         let seen = sequence(&cuts, "/file", 8).into_iter();
         let seen: Vec<_> =
-            seen.map(|cut| cut.map(|cut| (cut.offset(Some(1000)), cut.end))).collect();
+            seen.map(|cut| cut.map(|cut| (cut.offset(Some(1000)), cut.closed_by))).collect();
         assert_eq!(
             seen,
             [
-                Some((947, End::Reset)),
+                Some((947, ClosedBy::Reset)),
                 None,
                 None,
-                Some((672, End::Fin)),
-                Some((426, End::Reset)),
+                Some((672, ClosedBy::Fin)),
+                Some((426, ClosedBy::Reset)),
                 None,
                 None,
-                Some((781, End::Fin)),
+                Some((781, ClosedBy::Fin)),
             ]
         );
     }
@@ -173,7 +181,7 @@ mod tests {
             assert!((cuts(percent, 1).percent() - percent).abs() < 1e-9);
         }
         let all = sequence(&cuts(100.0, 1), "/", 1000);
-        let resets = all.iter().flatten().filter(|cut| cut.end == End::Reset).count();
+        let resets = all.iter().flatten().filter(|cut| cut.closed_by == ClosedBy::Reset).count();
         assert!((400..=600).contains(&resets), "{resets}");
     }
 

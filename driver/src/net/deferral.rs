@@ -24,11 +24,11 @@ use super::Listener;
 /// How long a connection can be deferred: a second, and what timers add on a system that is busy.
 pub(super) const MAX_DEFERRAL: Duration = Duration::from_secs(3);
 /// The rate is computed after this number of connections.
-const WINDOW: u32 = 64;
+const WINDOW_CONNECTIONS: u32 = 64;
 /// The deferral begins with a window that is shorter: more than 256 connections in a second.
-const FAST: Duration = Duration::from_millis(250);
+const BEGIN_BELOW: Duration = Duration::from_millis(250);
 /// It ends with one that is longer: fewer than 128.
-const SLOW: Duration = Duration::from_millis(500);
+const END_ABOVE: Duration = Duration::from_millis(500);
 
 /// Whether the connections of an acceptor are deferred.
 #[derive(Debug, Default)]
@@ -60,7 +60,7 @@ impl Deferral {
     /// Counts a connection that was accepted from one of `listeners`, and begins or ends the deferral.
     pub(super) fn accepted(&self, listeners: &[Listener]) {
         let count = self.accepted.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        if !count.is_multiple_of(WINDOW) {
+        if !count.is_multiple_of(WINDOW_CONNECTIONS) {
             return;
         }
         let (mut state, now) = (self.state(), Instant::now());
@@ -99,9 +99,9 @@ impl State {
     #[inline(never)] // it is called rarely, and what it needs on the stack is not needed to accept
     fn window_ended(&mut self, length: Duration, listeners: &[Listener]) {
         match self.phase {
-            Phase::Never if length < FAST => self.phase = begin(listeners, true),
-            Phase::Off(_) if length < FAST => self.phase = begin(listeners, false),
-            Phase::On if length > SLOW => {
+            Phase::Never if length < BEGIN_BELOW => self.phase = begin(listeners, true),
+            Phase::Off(_) if length < BEGIN_BELOW => self.phase = begin(listeners, false),
+            Phase::On if length > END_ABOVE => {
                 set(listeners, false);
                 self.phase = Phase::Off(Instant::now());
             }
@@ -229,12 +229,12 @@ mod tests {
             state.window_ended(length, &listeners);
             state.phase == Phase::On
         };
-        assert!(!window(SLOW) && !window(FAST));
-        assert!(window(FAST / 2) && window(FAST) && window(SLOW));
-        assert!(!window(SLOW * 2) && !window(FAST));
-        assert!(window(FAST / 2));
+        assert!(!window(END_ABOVE) && !window(BEGIN_BELOW));
+        assert!(window(BEGIN_BELOW / 2) && window(BEGIN_BELOW) && window(END_ABOVE));
+        assert!(!window(END_ABOVE * 2) && !window(BEGIN_BELOW));
+        assert!(window(BEGIN_BELOW / 2));
         assert!(deferral.end(&listeners));
-        assert!(!window(FAST / 2));
+        assert!(!window(BEGIN_BELOW / 2));
         assert!(!deferral.end(&listeners));
     }
 

@@ -59,29 +59,30 @@ pub fn inherited_listeners() -> io::Result<Vec<InheritedListener>> {
     let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut names = names.split(':');
     let mut sockets = ListenFd::from_env();
-    let next = |at| {
+    let next = |index| {
         let name = names.next().unwrap_or_default().to_owned();
-        let listener = take(&mut sockets, at, &name)?;
+        let listener = take(&mut sockets, index, &name)?;
         Ok(InheritedListener { name, listener: listener.with_shared(true) })
     };
     (0..count).map(next).collect()
 }
 
-fn take(sockets: &mut ListenFd, at: usize, name: &str) -> io::Result<Listener> {
+fn take(sockets: &mut ListenFd, index: usize, name: &str) -> io::Result<Listener> {
     let invalid = |what: &str| {
         let name = if name.is_empty() { String::new() } else { format!(" ({name:?})") };
-        Err(invalid(format!("descriptor {}{name} is {what}", FIRST_FD + at)))
+        Err(invalid(format!("descriptor {}{name} is {what}", FIRST_FD + index)))
     };
-    let listener: Listener = match (sockets.take_unix_listener(at), sockets.take_tcp_listener(at)) {
-        (Ok(Some(socket)), _) => socket.into(),
-        (_, Ok(Some(socket))) => socket.into(),
-        _ if matches!(sockets.take_udp_socket(at), Ok(Some(_)))
-            || matches!(sockets.take_unix_datagram(at), Ok(Some(_))) =>
-        {
-            return invalid("a datagram socket, not one of TCP or a Unix stream socket");
-        }
-        _ => return invalid("not a TCP or Unix stream socket"),
-    };
+    let listener: Listener =
+        match (sockets.take_unix_listener(index), sockets.take_tcp_listener(index)) {
+            (Ok(Some(socket)), _) => socket.into(),
+            (_, Ok(Some(socket))) => socket.into(),
+            _ if matches!(sockets.take_udp_socket(index), Ok(Some(_)))
+                || matches!(sockets.take_unix_datagram(index), Ok(Some(_))) =>
+            {
+                return invalid("a datagram socket, not one of TCP or a Unix stream socket");
+            }
+            _ => return invalid("not a TCP or Unix stream socket"),
+        };
     if !listens(&listener) {
         return invalid("a connection, not a listening socket");
     }

@@ -147,9 +147,9 @@ impl Listener {
         match &self.socket {
             Socket::Tcp(socket) => socket.local_addr().map_or(UNKNOWN, ListenerAddr::Tcp),
             Socket::Unix(socket) => {
-                let at = socket.local_addr().ok();
-                let name = at.as_ref().and_then(abstract_name).map(Into::into);
-                let path = || at.as_ref().and_then(|at| at.as_pathname()).map(Into::into);
+                let addr = socket.local_addr().ok();
+                let name = addr.as_ref().and_then(abstract_name).map(Into::into);
+                let path = || addr.as_ref().and_then(|addr| addr.as_pathname()).map(Into::into);
                 name.map_or_else(|| ListenerAddr::Unix(path()), ListenerAddr::UnixAbstract)
             }
         }

@@ -38,8 +38,8 @@ pub use listener::{Listener, ListenerAddr};
 pub use memory::MemoryStream;
 pub use peer_state::{Disconnect, DisconnectDetector, PeerState};
 pub(crate) use received::Received;
-pub use relayed::{Relay, RelayEnd, RelayEnding, set_reset_on_close};
-pub use shaping::{DelayQueue, End, Line, NetworkSettings};
+pub use relayed::{Relay, RelayEnding, RelaySockets, set_reset_on_close};
+pub use shaping::{ClosedBy, DelayQueue, NetworkSettings, RateLimiter};
 pub use stream::{Stream, UNIX_PEER};
 #[cfg(feature = "tls")]
 pub use tls::{TlsError, TlsSettings};

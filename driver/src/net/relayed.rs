@@ -19,11 +19,11 @@ const SEND_BUFFER: usize = 32 << 10;
 
 /// What takes over accepted connections: a function that must not wait.
 #[derive(Clone)]
-pub struct Relay(Arc<dyn Fn(RelayEnd) + Send + Sync>);
+pub struct Relay(Arc<dyn Fn(RelaySockets) + Send + Sync>);
 
 impl Relay {
-    /// `take` gets the relay's end of each connection.
-    pub fn new(take: impl Fn(RelayEnd) + Send + Sync + 'static) -> Self {
+    /// `take` gets the relay's sockets of each connection.
+    pub fn new(take: impl Fn(RelaySockets) + Send + Sync + 'static) -> Self {
         Self(Arc::new(take))
     }
 
@@ -33,8 +33,8 @@ impl Relay {
     /// Returns [`ErrorKind::Unsupported`] if `client` is not a TCP or Unix socket, or the error of the
     /// system. The connection is closed then.
     pub fn relay(&self, client: Stream) -> io::Result<Stream> {
-        let (stream, end) = Stream::relayed(client)?;
-        (self.0)(end);
+        let (stream, sockets) = Stream::relayed(client)?;
+        (self.0)(sockets);
         Ok(stream)
     }
 }
@@ -45,11 +45,11 @@ impl fmt::Debug for Relay {
     }
 }
 
-/// The relay's end of a connection. All bytes of one socket are to be sent to the other, then the end
+/// The relay's sockets of a connection. All bytes of one socket are to be sent to the other, then the end
 /// of input. Both sockets are non-blocking.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct RelayEnd {
+pub struct RelaySockets {
     /// The client's socket, TCP or Unix. Closing it resets the connection, until
     /// [`set_reset_on_close`] says otherwise: so a relay that ends early does not make an incomplete
     /// response look complete.
@@ -60,7 +60,7 @@ pub struct RelayEnd {
     pub ending: RelayEnding,
 }
 
-impl RelayEnd {
+impl RelaySockets {
     /// Sets the size of the receive buffer of the client's socket, in bytes: what a client has sent that
     /// was not read yet. Without that, the buffer grows to some megabytes. Errors are ignored.
     pub fn set_receive_buffer(&self, size: usize) {
@@ -101,7 +101,7 @@ impl Relayed {
         client: TcpStream,
         peer: SocketAddr,
         local: Option<SocketAddr>,
-    ) -> io::Result<(Self, RelayEnd)> {
+    ) -> io::Result<(Self, RelaySockets)> {
         let (ours, server) = UnixStream::pair()?;
         let _ = rustix::net::sockopt::set_socket_send_buffer_size(&ours, SEND_BUFFER);
         server.set_nonblocking(true)?;
@@ -110,7 +110,7 @@ impl Relayed {
         let flags = Arc::<Flags>::default();
         let ending = RelayEnding(flags.clone());
         let relayed = Self { socket: ours, peer, local, flags };
-        Ok((relayed, RelayEnd { client, server, ending }))
+        Ok((relayed, RelaySockets { client, server, ending }))
     }
 
     pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {

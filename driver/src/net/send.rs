@@ -183,11 +183,11 @@ mod tests {
                 client.read_to_end(&mut received).unwrap();
                 received
             });
-            let (mut at, end) = (7, 900_001);
-            while at < end {
-                let n = send_fn(&server, &file, at as u64, (end - at).min(CHUNK)).unwrap();
+            let (mut offset, end) = (7, 900_001);
+            while offset < end {
+                let n = send_fn(&server, &file, offset as u64, (end - offset).min(CHUNK)).unwrap();
                 assert!((1..=CHUNK).contains(&n));
-                at += n;
+                offset += n;
             }
             drop(server);
             assert!(reader.join().unwrap() == content[7..900_001]);

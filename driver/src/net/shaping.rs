@@ -1,22 +1,22 @@
 //! A slow network, as decisions without waiting: how long bytes take, and when they arrive.
 //!
-//! A [`Line`] has a rate, which all connections share as those of a household share their line, once
-//! for each direction. A [`DelayQueue`] is one direction of one connection: the bytes on their way. A
-//! relay reads at most [`Line::packet`] bytes, gives the line their number, waits until they were
-//! transmitted, and puts them in the queue; and it sends the bytes that have arrived. So each connection has at
-//! most one packet waiting for the line, and large transfers do not keep small ones out.
+//! A [`RateLimiter`] has a rate, which all connections share, once for each direction. A [`DelayQueue`]
+//! is one direction of one connection: the bytes on their way. A relay reads at most
+//! [`RateLimiter::packet`] bytes, gives the limiter their number, waits until they were transmitted,
+//! and puts them in the queue; and it sends the bytes that have arrived. So each connection has at most
+//! one packet waiting for the limiter, and large transfers do not keep small ones out.
 //!
 //! There is no clock here: each call gets the time. Nothing is lost, reordered or repeated: that
 //! happens below TCP, and what an application sees of it is time.
 //!
 //! ```
 //! use std::time::{Duration, Instant};
-//! use doorstep_driver::net::{DelayQueue, Line, NetworkSettings};
+//! use doorstep_driver::net::{DelayQueue, NetworkSettings, RateLimiter};
 //!
 //! let settings = NetworkSettings::new(Some(1000), Duration::from_millis(300))
 //!     .expect("it is possible");
-//! let (mut line, now) = (settings.line(), Instant::now());
-//! let transmitted = line.transmit(now, 500);
+//! let (mut limiter, now) = (settings.rate_limiter(), Instant::now());
+//! let transmitted = limiter.transmit(now, 500);
 //! assert_eq!(transmitted - now, Duration::from_millis(500));
 //!
 //! let mut queue = settings.delay_queue(now);
@@ -31,7 +31,7 @@ use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
-/// How long a line may have been idle, at most, for the bytes of that time to pass later at once: it
+/// How long a limiter may have been idle, at most, for the bytes of that time to pass later at once: it
 /// makes up for a caller that wakes up late.
 const MAX_BURST: Duration = Duration::from_millis(20);
 /// The size of the largest packet in bytes.
@@ -79,10 +79,10 @@ impl NetworkSettings {
         self.latency
     }
 
-    /// The line in one direction.
+    /// The limiter of one direction.
     #[must_use]
-    pub fn line(&self) -> Line {
-        Line { rate: self.rate, free_at: None }
+    pub fn rate_limiter(&self) -> RateLimiter {
+        RateLimiter { rate: self.rate, free_at: None }
     }
 
     /// One direction of a connection that begins to carry bytes at `begin`, and not before.
@@ -112,16 +112,16 @@ impl NetworkSettings {
     }
 }
 
-/// One direction of the line that all connections share.
+/// The rate of one direction, which all connections share.
 #[derive(Debug, Clone)]
-pub struct Line {
+pub struct RateLimiter {
     rate: Option<NonZeroU64>,
     /// When everything was transmitted that it has taken.
     free_at: Option<Instant>,
 }
 
-impl Line {
-    /// The most bytes to give to the line at once: a fiftieth of a second, at most 64 KiB.
+impl RateLimiter {
+    /// The most bytes to give to the limiter at once: a fiftieth of a second, at most 64 KiB.
     #[must_use]
     pub fn packet(&self) -> usize {
         let rate = self.rate.map_or(u64::MAX, NonZeroU64::get);
@@ -143,9 +143,9 @@ impl Line {
     }
 }
 
-/// How one direction of a connection ends.
+/// How one direction of a connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum ClosedBy {
     /// The end of input (FIN).
     Fin,
     /// A reset (RST).
@@ -160,7 +160,7 @@ pub struct DelayQueue {
     capacity: usize,
     segments: VecDeque<Segment>,
     queued: usize,
-    end: Option<(Instant, End)>,
+    end: Option<(Instant, ClosedBy)>,
     is_closed: bool,
 }
 
@@ -180,19 +180,19 @@ impl DelayQueue {
         self.capacity.saturating_sub(self.queued)
     }
 
-    /// Adds bytes that were transmitted at `at`. After [`DelayQueue::close`] they are dropped.
-    pub fn push(&mut self, bytes: Vec<u8>, at: Instant) {
+    /// Adds bytes that were transmitted at `sent`. After [`DelayQueue::close`] they are dropped.
+    pub fn push(&mut self, bytes: Vec<u8>, sent: Instant) {
         if self.is_closed || bytes.is_empty() {
             return;
         }
         self.queued += bytes.len();
-        let arrival = self.arrival(at);
+        let arrival = self.arrival(sent);
         self.segments.push_back(Segment { arrival, bytes, taken: 0 });
     }
 
-    /// Adds the end, which is on its way from `at`.
-    pub fn finish(&mut self, end: End, at: Instant) {
-        let arrival = self.arrival(at);
+    /// Adds the end, which is sent at `sent`.
+    pub fn finish(&mut self, end: ClosedBy, sent: Instant) {
+        let arrival = self.arrival(sent);
         self.end.get_or_insert((arrival, end));
     }
 
@@ -232,7 +232,7 @@ impl DelayQueue {
 
     /// The end, if it has arrived and everything before it was taken.
     #[must_use]
-    pub fn end(&self, now: Instant) -> Option<End> {
+    pub fn end(&self, now: Instant) -> Option<ClosedBy> {
         let (arrival, end) = self.end?;
         (self.segments.is_empty() && arrival <= now).then_some(end)
     }
@@ -246,8 +246,8 @@ impl DelayQueue {
         }
     }
 
-    fn arrival(&self, at: Instant) -> Instant {
-        at.max(self.begin) + self.one_way
+    fn arrival(&self, sent: Instant) -> Instant {
+        sent.max(self.begin) + self.one_way
     }
 }
 

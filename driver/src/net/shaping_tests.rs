@@ -20,10 +20,10 @@ fn a_rate_of_0_and_a_latency_of_minutes_are_no_network() {
 fn a_line_transmits_at_its_rate_whoever_sends() {
     let start = Instant::now();
     for rate in [1, 3, 1000, 200 << 10, 10 << 20, u64::MAX] {
-        let (mut line, mut now, mut sent) = (network(Some(rate), 0).line(), start, 0u64);
+        let (mut limiter, mut now, mut sent) = (network(Some(rate), 0).rate_limiter(), start, 0u64);
         for n in 0..1000 {
-            let size = line.packet().min(1 + n * 37);
-            let end = line.transmit(now, size);
+            let size = limiter.packet().min(1 + n * 37);
+            let end = limiter.transmit(now, size);
             assert!(end >= now);
             sent += size as u64;
             let needs = u128::from(sent) * 1_000_000_000 / u128::from(rate);
@@ -38,17 +38,17 @@ fn a_line_transmits_at_its_rate_whoever_sends() {
 #[test]
 fn a_late_caller_catches_up_but_an_idle_line_saves_nothing() {
     let start = Instant::now();
-    let mut line = network(Some(1000), 0).line();
-    let first = line.transmit(start, 100);
+    let mut limiter = network(Some(1000), 0).rate_limiter();
+    let first = limiter.transmit(start, 100);
     assert_eq!(first, start + millis(100));
     // 15 ms late: the next packet ends as if it had begun in time.
-    assert_eq!(line.transmit(first + millis(15), 100), start + millis(200));
+    assert_eq!(limiter.transmit(first + millis(15), 100), start + millis(200));
     // A second later only 20 ms are made up for.
     let later = start + millis(1200);
-    assert_eq!(line.transmit(later, 100), later + millis(80));
+    assert_eq!(limiter.transmit(later, 100), later + millis(80));
     // Nothing is transmitted in the past.
     let idle = later + millis(1000);
-    assert_eq!(line.transmit(idle, 10), idle);
+    assert_eq!(limiter.transmit(idle, 10), idle);
 }
 
 #[test]
@@ -60,14 +60,14 @@ fn packets_are_short_at_every_rate() {
         (Some(1 << 40), 64 << 10),
         (None, 64 << 10),
     ] {
-        assert_eq!(network(rate, 0).line().packet(), size, "{rate:?}");
+        assert_eq!(network(rate, 0).rate_limiter().packet(), size, "{rate:?}");
     }
 }
 
 #[test]
 fn without_a_rate_everything_is_transmitted_at_once() {
-    let (mut line, now) = (network(None, 1000).line(), Instant::now());
-    assert_eq!((line.transmit(now, usize::MAX), line.transmit(now, 1)), (now, now));
+    let (mut limiter, now) = (network(None, 1000).rate_limiter(), Instant::now());
+    assert_eq!((limiter.transmit(now, usize::MAX), limiter.transmit(now, 1)), (now, now));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn bytes_arrive_in_order_half_a_round_trip_later_and_the_end_behind_them() {
     assert_eq!(queue.next_arrival(), None);
     queue.push(b"abc".to_vec(), start);
     queue.push(b"def".to_vec(), start + millis(10));
-    queue.finish(End::Fin, start + millis(10));
+    queue.finish(ClosedBy::Fin, start + millis(10));
     assert!(queue.arrived(start + millis(149)).is_empty());
     let now = start + millis(150);
     assert_eq!((queue.next_arrival(), queue.arrived(now)), (Some(now), &b"abc"[..]));
@@ -89,7 +89,7 @@ fn bytes_arrive_in_order_half_a_round_trip_later_and_the_end_behind_them() {
     assert_eq!((queue.next_arrival(), queue.arrived(now)), (Some(now), &b"def"[..]));
     assert_eq!(queue.end(now), None, "what is before it was not taken");
     queue.take(3);
-    assert_eq!(queue.end(now), Some(End::Fin));
+    assert_eq!(queue.end(now), Some(ClosedBy::Fin));
     assert_eq!(queue.end(now - millis(1)), None);
 }
 
@@ -99,12 +99,12 @@ fn the_first_end_counts_and_a_reset_does_not_overtake() {
     let mut queue = network(None, 0).delay_queue(now);
     assert!(!queue.is_finished());
     queue.push(b"abc".to_vec(), now);
-    queue.finish(End::Reset, now);
-    queue.finish(End::Fin, now);
+    queue.finish(ClosedBy::Reset, now);
+    queue.finish(ClosedBy::Fin, now);
     assert!(queue.is_finished());
     assert_eq!((queue.end(now), queue.arrived(now)), (None, &b"abc"[..]));
     queue.take(3);
-    assert_eq!(queue.end(now), Some(End::Reset));
+    assert_eq!(queue.end(now), Some(ClosedBy::Reset));
 }
 
 #[test]
@@ -142,6 +142,6 @@ fn what_a_closed_receiver_would_get_is_dropped() {
     queue.close();
     assert_eq!(queue.room(), 64 << 10);
     queue.push(b"more".to_vec(), now);
-    queue.finish(End::Fin, now);
-    assert_eq!((queue.room(), queue.end(now)), (64 << 10, Some(End::Fin)));
+    queue.finish(ClosedBy::Fin, now);
+    assert_eq!((queue.room(), queue.end(now)), (64 << 10, Some(ClosedBy::Fin)));
 }

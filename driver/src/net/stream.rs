@@ -47,7 +47,7 @@ use rustix::net::{RecvFlags, recv};
 use super::cut_stream::CutStream;
 use super::proxied::Proxied;
 use super::received::Received;
-use super::relayed::{RelayEnd, Relayed};
+use super::relayed::{RelaySockets, Relayed};
 #[cfg(feature = "tls")]
 use super::tls::TlsStream;
 use super::{Cuts, MemoryStream, PeerState, send};
@@ -101,14 +101,14 @@ impl Stream {
         use rustix::net::{AddressFamily, SocketType, getsockname, sockopt};
 
         let invalid = |what| io::Error::new(ErrorKind::InvalidInput, what);
-        let at = match getsockname(&socket) {
+        let addr = match getsockname(&socket) {
             Err(Errno::NOTSOCK) => return Err(invalid("it is not a socket")),
-            at => at?,
+            addr => addr?,
         };
         if sockopt::socket_type(&socket)? != SocketType::STREAM {
             return Err(invalid("it is a datagram socket"));
         }
-        match at.address_family() {
+        match addr.address_family() {
             AddressFamily::INET | AddressFamily::INET6 => {
                 let socket = TcpStream::from(socket);
                 let peer = socket.peer_addr()?;
@@ -148,21 +148,21 @@ impl Stream {
         Self(Kind::Proxied(Box::new(Proxied::new(stream))))
     }
 
-    /// The server's end of a connection that is relayed, and the relay's end ([`Relay`](super::Relay)).
+    /// The server's end of a connection that is relayed, and the relay's sockets ([`Relay`](super::Relay)).
     /// Its addresses are those of `client`.
     ///
     /// # Errors
     /// Returns [`ErrorKind::Unsupported`] if `client` is not a TCP or Unix socket, or the error of the
     /// system.
-    pub fn relayed(client: Self) -> io::Result<(Self, RelayEnd)> {
+    pub fn relayed(client: Self) -> io::Result<(Self, RelaySockets)> {
         let (peer, local) = (client.peer_addr(), client.local_addr().ok());
         let socket = match client.0 {
             Kind::Tcp { socket, .. } => socket,
             Kind::Unix(socket) => OwnedFd::from(socket).into(),
             _ => return Err(ErrorKind::Unsupported.into()),
         };
-        let (relayed, end) = Relayed::new(socket, peer, local)?;
-        Ok((Self(Kind::Relayed(Box::new(relayed))), end))
+        let (relayed, sockets) = Relayed::new(socket, peer, local)?;
+        Ok((Self(Kind::Relayed(Box::new(relayed))), sockets))
     }
 
     /// A stream whose responses are cut as `cuts` says, for tests of clients. Nothing else may be over

@@ -2,7 +2,7 @@
 //!
 //! A [`Command`] prepares everything before the process is created: between its creation and
 //! `execve`, a child can do little. On Linux it is created without copying this process
-//! (`spawn.rs`), whatever its user; on other systems, by [`std::process::Command`].
+//! (`unsafe_calls.rs`), whatever its user; on other systems, by [`std::process::Command`].
 //!
 //! ```
 //! use std::fs::File;
@@ -128,13 +128,13 @@ impl Command {
 
     #[cfg(all(target_os = "linux", not(feature = "portable")))]
     fn spawn_child(&self, streams: [BorrowedFd<'_>; 3]) -> Result<Pid, SpawnError> {
-        use super::spawn::SpawnArgs;
+        use super::unsafe_calls::SpawnArgs;
 
         let line = |(name, value): (&Vec<u8>, &Vec<u8>)| {
             CString::new([name, &b"="[..], value].concat()).unwrap_or_default() // it contains no NUL
         };
         let environment: Vec<_> = self.env.iter().map(line).collect();
-        super::spawn::spawn(&SpawnArgs {
+        super::unsafe_calls::spawn(&SpawnArgs {
             program: &self.program,
             directory: &self.directory,
             args: &self.args,
@@ -161,7 +161,7 @@ impl Command {
         if let Credentials::User(uid, gid) = self.credentials {
             command.uid(uid.as_raw()).gid(gid.as_raw()); // std then drops root's groups as well
         }
-        super::spawn::set_rlimits(&mut command, self.rlimits);
+        super::unsafe_calls::set_rlimits(&mut command, self.rlimits);
         let own = |stream: BorrowedFd<'_>| stream.try_clone_to_owned();
         let started = (|| {
             let [stdin, stdout, stderr] = streams;

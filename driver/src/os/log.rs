@@ -184,10 +184,10 @@ impl Log {
     /// written after [`LogSettings::repeat_interval`], and when the log is flushed or dropped.
     pub fn log_message(&self, peer: IpAddr, message: &str) {
         self.shared.update(|queue| {
-            let (at, next) = (Instant::now(), queue.repeat_filter.next_due());
-            let due = queue.repeat_filter.take_due(at);
+            let (now, next) = (Instant::now(), queue.repeat_filter.next_due());
+            let due = queue.repeat_filter.take_due(now);
             self.shared.push_summaries(queue, due);
-            if queue.repeat_filter.should_log(peer, message, at) {
+            if queue.repeat_filter.should_log(peer, message, now) {
                 self.shared.push_message(queue, Some(peer), Level::Error, message);
             }
             queue.repeat_filter.next_due() != next
@@ -278,16 +278,16 @@ impl Shared {
 
     /// Waits until there may be something to write: a notification, or a count that is due.
     fn wait_for_work<'q>(&self, queue: MutexGuard<'q, LogQueue>) -> MutexGuard<'q, LogQueue> {
-        let at = Instant::now();
+        let now = Instant::now();
         match queue.repeat_filter.next_due() {
             None => self.not_empty.wait(queue).unwrap_or_else(PoisonError::into_inner),
-            Some(next) if next > at => {
-                let waited = self.not_empty.wait_timeout(queue, next - at);
+            Some(next) if next > now => {
+                let waited = self.not_empty.wait_timeout(queue, next - now);
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
             Some(_) => {
                 let mut queue = queue;
-                let due = queue.repeat_filter.take_due(at);
+                let due = queue.repeat_filter.take_due(now);
                 self.push_summaries(&mut queue, due);
                 queue
             }

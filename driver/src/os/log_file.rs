@@ -30,7 +30,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 pub(super) struct LogFile {
     path: PathBuf,
     file: File,
-    id: FileId,
+    id: LogFileId,
     /// [`LogSettings::check_interval`](super::LogSettings::check_interval)
     check_interval: Duration,
     /// When the path was compared last.
@@ -45,14 +45,14 @@ pub(super) struct LogFile {
 
 /// What tells one file from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FileId {
+struct LogFileId {
     device: u64,
     inode: u64,
     /// Devices and pipes are not rotated.
     is_regular: bool,
 }
 
-impl From<Metadata> for FileId {
+impl From<Metadata> for LogFileId {
     fn from(stat: Metadata) -> Self {
         Self { device: stat.dev(), inode: stat.ino(), is_regular: stat.is_file() }
     }
@@ -143,7 +143,7 @@ impl LogFile {
     }
 
     fn is_current(&self) -> bool {
-        self.path.metadata().is_ok_and(|stat| FileId::from(stat) == self.id)
+        self.path.metadata().is_ok_and(|stat| LogFileId::from(stat) == self.id)
     }
 
     fn is_removed(&self) -> bool {
@@ -181,12 +181,12 @@ impl LogFile {
     }
 }
 
-fn open(path: &Path) -> io::Result<(File, FileId)> {
+fn open(path: &Path) -> io::Result<(File, LogFileId)> {
     // Opening a named pipe that nobody reads must not wait.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
     let file =
         OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(flags).open(path)?;
-    let id = FileId::from(file.metadata()?);
+    let id = LogFileId::from(file.metadata()?);
     Ok((file, id))
 }
 

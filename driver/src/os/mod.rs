@@ -44,11 +44,11 @@ mod sandbox;
 mod sandbox_report;
 mod server_user;
 mod service_manager;
-mod spawn;
 mod spawn_error;
 mod stopwatch;
 #[cfg(feature = "archive")]
 mod tree;
+mod unsafe_calls;
 mod upload_dir;
 mod walk;
 
@@ -77,12 +77,12 @@ pub use sandbox::{Sandbox, SandboxPaths};
 pub use sandbox_report::{Restriction, SandboxReport};
 pub use server_user::ServerUser;
 pub use service_manager::ServiceManager;
-pub use spawn::{bytes_acked, set_inherited_cloexec};
-pub(crate) use spawn::{bytes_unread, set_defer_accept};
 pub use spawn_error::{SpawnError, SpawnStage};
 pub use stopwatch::{POLL_INTERVAL, Stopwatch};
 #[cfg(feature = "archive")]
 pub(crate) use tree::TreeEntry;
+pub use unsafe_calls::{bytes_acked, set_inherited_cloexec};
+pub(crate) use unsafe_calls::{bytes_unread, set_defer_accept};
 pub(crate) use upload_dir::{Existing, PublishError, TemporaryFile, UploadDir};
 
 /// Whether an error means that descriptors, memory, disk space, threads or processes are used up.

@@ -15,7 +15,7 @@ use crate::semaphore::Permit;
 pub struct ProcessGroups {
     state: Mutex<State>,
     /// A group that was being started was added, or will not be started.
-    settled: Event,
+    start_ended: Event,
 }
 
 #[derive(Debug, Default)]
@@ -71,21 +71,21 @@ impl ProcessGroups {
     pub fn wait_started(&self, timeout: Duration) -> bool {
         let mut waited = Stopwatch::default();
         loop {
-            let settled = self.settled.listen();
+            let start_ended = self.start_ended.listen();
             if self.state().starting == 0 {
                 return true;
             }
             let Some(step) = waited.next_wait(timeout) else { return false };
-            let _ = settled.wait_timeout(step);
+            let _ = start_ended.wait_timeout(step);
         }
     }
 
     /// To be called after the state of an entry has changed from `before`.
-    fn settle(&self, mut state: MutexGuard<'_, State>, before: GroupState) {
+    fn end_start(&self, mut state: MutexGuard<'_, State>, before: GroupState) {
         if matches!(before, GroupState::Starting) {
             state.starting -= 1;
             drop(state);
-            self.settled.notify(usize::MAX);
+            self.start_ended.notify(usize::MAX);
         }
     }
 
@@ -103,7 +103,7 @@ impl ProcessGroup {
         if state.killed {
             signal_group(group, Signal::KILL);
         }
-        self.table.settle(state, before);
+        self.table.end_start(state, before);
     }
 
     /// The group is about to be reaped: then another group may get its id.
@@ -113,7 +113,7 @@ impl ProcessGroup {
         if let GroupState::Running(group) = before {
             state.groups.retain(|other| *other != group);
         }
-        self.table.settle(state, before);
+        self.table.end_start(state, before);
     }
 
     fn set(&mut self, state: GroupState) -> GroupState {

@@ -57,14 +57,14 @@ pub struct RootError {
 pub struct FullName {
     name: CString,
     /// Where the path beneath the root begins.
-    path_at: usize,
+    path_offset: usize,
 }
 
 impl FullName {
     /// The path beneath the root.
     #[must_use]
     pub fn path(&self) -> &[u8] {
-        &self.name.as_bytes()[self.path_at..]
+        &self.name.as_bytes()[self.path_offset..]
     }
 }
 
@@ -156,7 +156,7 @@ impl Root {
         let path = check_relative(path).ok()?;
         let root = self.path.as_os_str().as_bytes();
         let name = CString::new([root, b"/", path].concat()).ok()?;
-        Some(FullName { name, path_at: root.len() + 1 })
+        Some(FullName { name, path_offset: root.len() + 1 })
     }
 
     /// Whether the metadata of a file is still `stat`. Costs one system call. Only for a path that

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use super::{MAX_REMEMBERED_CUTS, TransferRefused, TransferReport};
 
-/// A transfer in progress.
+/// Whether a transfer counts when it is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Transfer {
-    /// When it ends well, a transfer is completed: it has a place.
+pub(super) enum TransferKind {
+    /// A file with its last byte, or another body: it counts.
     Whole,
     /// A part of a file without its last byte.
     Part,
@@ -29,8 +29,8 @@ pub(super) enum TransferEnd {
 pub(super) struct Tally {
     count: Option<NonZeroU64>,
     completed: u64,
-    /// The number of transfers in progress that have a place.
-    places: u64,
+    /// The number of transfers in progress that count when they are complete.
+    whole: u64,
     /// The number of parts of files in progress.
     parts: u64,
     /// Hashes of the clients and paths of transfers that were cut.
@@ -48,7 +48,7 @@ impl Tally {
         Self {
             count: None,
             completed: 0,
-            places: 0,
+            whole: 0,
             parts: 0,
             cut: HashSet::new(),
             more_cut: 0,
@@ -63,7 +63,7 @@ impl Tally {
 
     pub(super) fn report(&self) -> TransferReport {
         let cut = (self.cut.len() as u64).saturating_add(self.more_cut);
-        let in_progress = self.places.saturating_add(self.parts);
+        let in_progress = self.whole.saturating_add(self.parts);
         TransferReport { count: self.count, completed: self.completed, in_progress, cut }
     }
 
@@ -86,28 +86,33 @@ impl Tally {
         self.requests == 0
     }
 
-    pub(super) fn begin_transfer(&mut self, transfer: Transfer) -> Result<(), TransferRefused> {
+    pub(super) fn begin_transfer(&mut self, transfer: TransferKind) -> Result<(), TransferRefused> {
         if self.report().is_count_reached() {
             return Err(TransferRefused::CountReached);
         }
         match (transfer, self.count) {
-            (Transfer::Part, _) => self.parts += 1,
-            (Transfer::Whole, Some(count)) if self.completed + self.places >= count.get() => {
+            (TransferKind::Part, _) => self.parts += 1,
+            (TransferKind::Whole, Some(count)) if self.completed + self.whole >= count.get() => {
                 return Err(TransferRefused::AllTaken);
             }
-            (Transfer::Whole, _) => self.places += 1,
+            (TransferKind::Whole, _) => self.whole += 1,
         }
         Ok(())
     }
 
     /// `key` is the hash of the client and the path. Returns whether the server is to be stopped.
-    pub(super) fn end_transfer(&mut self, transfer: Transfer, end: TransferEnd, key: u64) -> bool {
+    pub(super) fn end_transfer(
+        &mut self,
+        transfer: TransferKind,
+        end: TransferEnd,
+        key: u64,
+    ) -> bool {
         match transfer {
-            Transfer::Whole => self.places = self.places.saturating_sub(1),
-            Transfer::Part => self.parts = self.parts.saturating_sub(1),
+            TransferKind::Whole => self.whole = self.whole.saturating_sub(1),
+            TransferKind::Part => self.parts = self.parts.saturating_sub(1),
         }
         match (transfer, end) {
-            (Transfer::Whole, TransferEnd::Complete) => {
+            (TransferKind::Whole, TransferEnd::Complete) => {
                 self.completed = self.completed.saturating_add(1);
                 self.cut.remove(&key);
             }
@@ -118,7 +123,7 @@ impl Tally {
             (_, TransferEnd::Cut) => self.more_cut = self.more_cut.saturating_add(1),
             _ => {}
         }
-        // A place is taken only until the count is reached, so only parts can be left.
+        // Those that count begin only until the count is reached, so only parts can be left.
         self.report().is_count_reached() && self.parts == 0
     }
 }
@@ -136,15 +141,15 @@ mod tests {
     #[test]
     fn no_more_transfers_begin_than_may_be_completed() {
         let mut tally = tally(2);
-        assert_eq!(tally.begin_transfer(Transfer::Whole), Ok(()));
-        assert_eq!(tally.begin_transfer(Transfer::Whole), Ok(()));
-        assert_eq!(tally.begin_transfer(Transfer::Whole), Err(TransferRefused::AllTaken));
-        assert!(!tally.end_transfer(Transfer::Whole, TransferEnd::Cut, 1));
-        assert_eq!(tally.begin_transfer(Transfer::Whole), Ok(()), "the place was given back");
-        assert!(!tally.end_transfer(Transfer::Whole, TransferEnd::Complete, 1));
+        assert_eq!(tally.begin_transfer(TransferKind::Whole), Ok(()));
+        assert_eq!(tally.begin_transfer(TransferKind::Whole), Ok(()));
+        assert_eq!(tally.begin_transfer(TransferKind::Whole), Err(TransferRefused::AllTaken));
+        assert!(!tally.end_transfer(TransferKind::Whole, TransferEnd::Cut, 1));
+        assert_eq!(tally.begin_transfer(TransferKind::Whole), Ok(()), "the other one was cut");
+        assert!(!tally.end_transfer(TransferKind::Whole, TransferEnd::Complete, 1));
         assert_eq!(tally.report().cut, 0, "it was made good");
-        assert!(tally.end_transfer(Transfer::Whole, TransferEnd::Complete, 2));
-        for transfer in [Transfer::Whole, Transfer::Part] {
+        assert!(tally.end_transfer(TransferKind::Whole, TransferEnd::Complete, 2));
+        for transfer in [TransferKind::Whole, TransferKind::Part] {
             assert_eq!(tally.begin_transfer(transfer), Err(TransferRefused::CountReached));
         }
         assert_eq!((tally.report().completed, tally.report().is_count_reached()), (2, true));
@@ -154,12 +159,12 @@ mod tests {
     #[test]
     fn parts_need_no_place_and_are_waited_for() {
         let mut tally = tally(1);
-        assert_eq!(tally.begin_transfer(Transfer::Part), Ok(()));
-        assert_eq!(tally.begin_transfer(Transfer::Whole), Ok(()));
-        assert_eq!(tally.begin_transfer(Transfer::Part), Ok(()));
-        assert!(!tally.end_transfer(Transfer::Part, TransferEnd::Complete, 1));
-        assert!(!tally.end_transfer(Transfer::Whole, TransferEnd::Complete, 1));
-        assert!(tally.end_transfer(Transfer::Part, TransferEnd::Cut, 1));
+        assert_eq!(tally.begin_transfer(TransferKind::Part), Ok(()));
+        assert_eq!(tally.begin_transfer(TransferKind::Whole), Ok(()));
+        assert_eq!(tally.begin_transfer(TransferKind::Part), Ok(()));
+        assert!(!tally.end_transfer(TransferKind::Part, TransferEnd::Complete, 1));
+        assert!(!tally.end_transfer(TransferKind::Whole, TransferEnd::Complete, 1));
+        assert!(tally.end_transfer(TransferKind::Part, TransferEnd::Cut, 1));
         assert_eq!(tally.report().cut, 1);
     }
 
@@ -167,17 +172,17 @@ mod tests {
     fn without_a_count_nothing_is_refused_and_nothing_stops() {
         let mut tally = Tally::new(Instant::now());
         for _ in 0..3 {
-            assert_eq!(tally.begin_transfer(Transfer::Whole), Ok(()));
+            assert_eq!(tally.begin_transfer(TransferKind::Whole), Ok(()));
         }
         assert_eq!((tally.report().in_progress, tally.report().is_complete()), (3, false));
         for end in [TransferEnd::Complete, TransferEnd::Refused, TransferEnd::Cut] {
-            assert!(!tally.end_transfer(Transfer::Whole, end, 7));
+            assert!(!tally.end_transfer(TransferKind::Whole, end, 7));
         }
         let report = tally.report();
         assert_eq!((report.completed, report.cut, report.is_count_reached()), (1, 1, false));
         assert_eq!((report.in_progress, report.is_complete()), (0, false));
-        tally.begin_transfer(Transfer::Whole).unwrap();
-        tally.end_transfer(Transfer::Whole, TransferEnd::Complete, 7);
+        tally.begin_transfer(TransferKind::Whole).unwrap();
+        tally.end_transfer(TransferKind::Whole, TransferEnd::Complete, 7);
         assert!(tally.report().is_complete());
     }
 
@@ -186,11 +191,11 @@ mod tests {
         let mut tally = Tally::new(Instant::now());
         let all = MAX_REMEMBERED_CUTS as u64 + 10;
         for key in (0..all).chain([0, 1]) {
-            tally.end_transfer(Transfer::Whole, TransferEnd::Cut, key);
+            tally.end_transfer(TransferKind::Whole, TransferEnd::Cut, key);
         }
         assert_eq!((tally.report().cut, tally.cut.len()), (all, MAX_REMEMBERED_CUTS));
-        tally.end_transfer(Transfer::Whole, TransferEnd::Complete, 0);
-        tally.end_transfer(Transfer::Whole, TransferEnd::Complete, all - 1); // not remembered
+        tally.end_transfer(TransferKind::Whole, TransferEnd::Complete, 0);
+        tally.end_transfer(TransferKind::Whole, TransferEnd::Complete, all - 1); // not remembered
         assert_eq!(tally.report().cut, all - 1);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use doorstep_core::log::Ending;
 
-use super::tally::{Transfer, TransferEnd};
+use super::tally::{TransferEnd, TransferKind};
 use super::{Shared, TransferRefused};
 use crate::exchange::ExchangeState;
 
@@ -25,7 +25,7 @@ pub(crate) struct WatchedRequest {
     /// The hash of the client and the path.
     key: u64,
     is_upload: bool,
-    transfer: Option<Transfer>,
+    transfer: Option<TransferKind>,
     /// The connection is closed after the response, and how its client closes it decides.
     is_confirmed: bool,
 }
@@ -38,26 +38,26 @@ impl WatchedRequest {
         Self { shared: shared.clone(), key, is_upload: false, transfer: None, is_confirmed: false }
     }
 
-    /// Takes a place for an upload, if the request is one.
+    /// Begins the transfer of an upload, if the request is one.
     pub(super) fn begin_upload(&mut self, method: &[u8]) -> Result<(), TransferRefused> {
         let takes_uploads = self.shared.uploads.load(Ordering::Relaxed);
         if !takes_uploads || !matches!(method, b"PUT" | b"POST") {
             return Ok(());
         }
         self.is_upload = true;
-        self.begin_transfer(Transfer::Whole)
+        self.begin_transfer(TransferKind::Whole)
     }
 
-    /// Takes a place for a download, if it `reaches_end`: the last byte of the file.
+    /// Begins the transfer of a download, which counts if it `reaches_end`: the last byte of the file.
     pub(crate) fn begin_download(&mut self, reaches_end: bool) -> Result<(), TransferRefused> {
         match self.transfer {
-            None if reaches_end => self.begin_transfer(Transfer::Whole),
-            None => self.begin_transfer(Transfer::Part),
+            None if reaches_end => self.begin_transfer(TransferKind::Whole),
+            None => self.begin_transfer(TransferKind::Part),
             Some(_) => Ok(()), // of the same request
         }
     }
 
-    fn begin_transfer(&mut self, transfer: Transfer) -> Result<(), TransferRefused> {
+    fn begin_transfer(&mut self, transfer: TransferKind) -> Result<(), TransferRefused> {
         self.shared.lock().begin_transfer(transfer)?;
         self.transfer = Some(transfer);
         Ok(())
@@ -66,7 +66,7 @@ impl WatchedRequest {
     /// Whether how the client closes the connection is to decide about a download, if it is a whole one
     /// that counts: then the connection has to be closed after the response.
     pub(crate) fn confirm(&mut self) -> bool {
-        let is_whole = !self.is_upload && self.transfer == Some(Transfer::Whole);
+        let is_whole = !self.is_upload && self.transfer == Some(TransferKind::Whole);
         self.is_confirmed = is_whole && self.shared.lock().report().count.is_some();
         self.is_confirmed
     }

@@ -30,8 +30,8 @@ const OTHER_METHODS: &str = "GET, HEAD, OPTIONS";
 /// there. The name is that of a draft of the IETF (Resumable Uploads for HTTP).
 const UPLOAD_OFFSET: &str = "Upload-Offset";
 
-/// What becomes of a request.
-pub(crate) enum Begun {
+/// How the response to a request begins where uploads are allowed.
+pub(crate) enum UploadStart {
     /// It is not about uploads.
     Other,
     /// It was responded to.
@@ -46,28 +46,28 @@ impl Uploads {
         root: &Root,
         site: &Site,
         exchange: &mut ExchangeState<'_>,
-    ) -> io::Result<Begun> {
+    ) -> io::Result<UploadStart> {
         let head = exchange.head();
         let method = head.method();
         if !matches!(method, b"PUT" | b"POST" | b"HEAD" | b"OPTIONS" | b"DELETE" | b"PATCH") {
-            return Ok(Begun::Other);
+            return Ok(UploadStart::Other);
         }
         let stores = matches!(method, b"PUT" | b"POST");
         let target = match Target::from_head(&head) {
             Ok(target) => target,
             Err(error) if stores => return refuse(exchange, &Refusal::from(error).into()),
-            Err(_) => return Ok(Begun::Other),
+            Err(_) => return Ok(UploadStart::Other),
         };
         if !request::is_beneath(&self.settings().directory, &target.path) {
             if !stores {
-                return Ok(Begun::Other);
+                return Ok(UploadStart::Other);
             }
             let mut explain = "Files are stored in ".to_owned();
             let directory = respond::location(exchange, &self.settings.directory, "/");
             explain += &String::from_utf8_lossy(&directory);
             explain += " and below it, and nowhere else.";
             respond::respond_not_allowed(exchange, OTHER_METHODS, &explain)?;
-            return Ok(Begun::Responded);
+            return Ok(UploadStart::Responded);
         }
         let is_directory = target.is_directory;
         let methods = if is_directory { DIRECTORY_METHODS } else { FILE_METHODS };
@@ -76,36 +76,36 @@ impl Uploads {
         match method {
             b"HEAD" => {
                 self.add_offset(exchange, &target)?;
-                Ok(Begun::Other)
+                Ok(UploadStart::Other)
             }
             b"OPTIONS" if cors::is_preflight(&head) || head.path() == b"*" || !is_allowed => {
-                Ok(Begun::Other)
+                Ok(UploadStart::Other)
             }
             b"OPTIONS" => {
                 self.add_offset(exchange, &target)?;
                 exchange.respond(204).header("Allow", methods).body("")?;
-                Ok(Begun::Responded)
+                Ok(UploadStart::Responded)
             }
-            b"DELETE" | b"PATCH" if !is_allowed => Ok(Begun::Other),
+            b"DELETE" | b"PATCH" if !is_allowed => Ok(UploadStart::Other),
             b"DELETE" | b"PATCH" => {
                 let explain =
                     "Files are stored by PUT or by a form, and neither changed nor deleted.";
                 respond::respond_not_allowed(exchange, methods, explain)?;
-                Ok(Begun::Responded)
+                Ok(UploadStart::Responded)
             }
             b"PUT" if is_directory => {
                 let explain = "This is the address of a directory: add the name of the file.";
                 respond::respond_not_allowed(exchange, methods, explain)?;
-                Ok(Begun::Responded)
+                Ok(UploadStart::Responded)
             }
             b"POST" if !is_directory => {
                 let explain =
                     "Forms are sent to the address of a directory, which ends in a slash.";
                 respond::respond_not_allowed(exchange, methods, explain)?;
-                Ok(Begun::Responded)
+                Ok(UploadStart::Responded)
             }
             _ => match self.upload(root, site, exchange, target) {
-                Ok(job) => Ok(Begun::Upload(Box::new(job))),
+                Ok(job) => Ok(UploadStart::Upload(Box::new(job))),
                 Err(failure) => refuse(exchange, &failure),
             },
         }
@@ -160,10 +160,10 @@ impl Uploads {
             false => self.put(exchange, &directory, &target)?,
         };
         let buffer = self.settings.buffer_size();
-        let most = exchange.body_len().and_then(|length| usize::try_from(length).ok());
+        let length = exchange.body_len().and_then(|length| usize::try_from(length).ok());
         // One byte more: the end of the body is found by reading into what is left.
-        let most = most.map_or(buffer, |length| buffer.min(length.saturating_add(1)));
-        Ok(UploadJob::new(receiver, target.path, most, permit))
+        let size = length.map_or(buffer, |length| buffer.min(length.saturating_add(1)));
+        Ok(UploadJob::new(receiver, target.path, size, permit))
     }
 
     fn put(
@@ -237,8 +237,8 @@ impl Uploads {
 }
 
 /// Refuses an upload, and logs why.
-fn refuse(exchange: &mut ExchangeState<'_>, failure: &Failure) -> io::Result<Begun> {
+fn refuse(exchange: &mut ExchangeState<'_>, failure: &Failure) -> io::Result<UploadStart> {
     respond::log_failure(exchange, "", failure);
     respond::respond_refused(exchange, failure.refusal)?;
-    Ok(Begun::Responded)
+    Ok(UploadStart::Responded)
 }

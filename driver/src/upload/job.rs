@@ -54,15 +54,15 @@ enum State {
     /// The buffer is being written.
     Write(Pending<(Body, Result<(), Failure>)>),
     /// The last of it is being written, and files get their names.
-    Finish(Pending<Outcome>),
+    Finish(Pending<UploadResult>),
     /// What has come is being kept. `None` if the server is shutting down: then it is given up.
     Keep(Pending<Option<InterruptedBody>>, io::Error),
     Done,
 }
 
-/// What has become of an upload.
+/// The result of an upload.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum UploadResult {
     Put(Result<StoredFile, Failure>),
     Form(ReceivedForm),
 }
@@ -119,8 +119,12 @@ impl UploadJob {
                 }
                 State::Finish(pending) => {
                     match pending.take()? {
-                        Outcome::Put(stored) => respond::respond_put(exchange, &self.path, stored)?,
-                        Outcome::Form(form) => respond::respond_form(exchange, &self.path, &form)?,
+                        UploadResult::Put(stored) => {
+                            respond::respond_put(exchange, &self.path, stored)?;
+                        }
+                        UploadResult::Form(form) => {
+                            respond::respond_form(exchange, &self.path, &form)?;
+                        }
                     }
                     return Ok(JobStep::Done);
                 }
@@ -205,22 +209,22 @@ impl Body {
         (self, result)
     }
 
-    fn finish(self) -> Outcome {
+    fn finish(self) -> UploadResult {
         let (body, written) = match self.filled {
             0 => (self, Ok(())),
             _ => self.write(),
         };
         match (body.receiver, written) {
-            (Receiver::Put(put), Ok(())) => Outcome::Put(put.finish()),
-            (Receiver::Put(_), Err(failure)) => Outcome::Put(Err(failure)),
-            (Receiver::Form(form), written) => Outcome::Form(form.finish(written)),
+            (Receiver::Put(put), Ok(())) => UploadResult::Put(put.finish()),
+            (Receiver::Put(_), Err(failure)) => UploadResult::Put(Err(failure)),
+            (Receiver::Form(form), written) => UploadResult::Form(form.finish(written)),
         }
     }
 
-    fn fail(self, failure: Failure) -> Outcome {
+    fn fail(self, failure: Failure) -> UploadResult {
         match self.receiver {
-            Receiver::Put(_) => Outcome::Put(Err(failure)),
-            Receiver::Form(form) => Outcome::Form(form.finish(Err(failure))),
+            Receiver::Put(_) => UploadResult::Put(Err(failure)),
+            Receiver::Form(form) => UploadResult::Form(form.finish(Err(failure))),
         }
     }
 

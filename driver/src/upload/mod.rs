@@ -27,7 +27,7 @@ mod respond;
 mod settings;
 mod writer;
 
-pub(crate) use begin::Begun;
+pub(crate) use begin::UploadStart;
 pub(crate) use job::UploadJob;
 pub use settings::UploadSettings;
 

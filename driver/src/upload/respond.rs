@@ -63,7 +63,7 @@ pub(super) fn respond_form(
         if has_pages {
             return response.error_page(&report.sentences());
         }
-        return respond_page(response, &report.page(&back(&head)));
+        return respond_page(response, &report.page(&listing_link(&head)));
     }
     let (media_type, body) = match request::wants_json(&head) {
         true => ("application/json", report.json()),
@@ -87,7 +87,7 @@ pub(super) fn respond_refused(
     let has_link = head.path().ends_with(b"/") && exchange.config().error_pages.is_none();
     let response = begin(exchange, refusal.status(), Some(refusal));
     if is_page && has_link {
-        return respond_page(response, &refusal.page(&back(&head)));
+        return respond_page(response, &refusal.page(&listing_link(&head)));
     }
     explain(response, is_page, refusal.to_string())
 }
@@ -134,7 +134,7 @@ fn respond_page(response: Response<'_>, html: &[u8]) -> io::Result<()> {
 }
 
 /// The address of the listing that a form was sent from, relative to that of the form.
-fn back(head: &Head<'_>) -> Vec<u8> {
+fn listing_link(head: &Head<'_>) -> Vec<u8> {
     [&b"./"[..], &listing_query(head)].concat()
 }
 

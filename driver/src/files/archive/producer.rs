@@ -12,7 +12,7 @@ use doorstep_core::site::{Site, Stat};
 
 use super::problems::{LeftOut, Problems};
 use super::tar::TarWriter;
-use super::walk::{Item, Surroundings, Walk};
+use super::walk::{Item, Walk, WalkContext};
 use super::zip::ZipWriter;
 use super::zip_names::portable;
 use super::{Abort, EXECUTABLE, Member, READABLE, member_name};
@@ -61,7 +61,8 @@ enum Stage {
 struct OpenFile {
     file: File,
     path: Vec<u8>,
-    at: u64,
+    /// How much of it was read.
+    offset: u64,
     size: u64,
     /// The number of bytes in the block that were read already.
     ready: usize,
@@ -171,8 +172,8 @@ impl Producer {
         site: &Site,
         disconnect: &mut dyn FnMut() -> Option<Disconnect>,
     ) -> Result<(), Abort> {
-        let mut around = Surroundings { site, disconnect, problems: &mut self.problems };
-        match self.walk.next(&mut around)? {
+        let mut context = WalkContext { site, disconnect, problems: &mut self.problems };
+        match self.walk.next(&mut context)? {
             None => {
                 self.stage = Stage::Report;
                 Ok(())
@@ -249,18 +250,18 @@ impl Producer {
                 zip.begin_file(&member, size, is_compressed);
             }
         }
-        self.file = Some(OpenFile { file, path, at: 0, size, ready });
+        self.file = Some(OpenFile { file, path, offset: 0, size, ready });
         Ok(())
     }
 
     /// Writes the next block of the file. Returns its size in bytes.
     fn read_file(&mut self) -> Result<usize, Abort> {
         let Some(file) = &mut self.file else { return Ok(0) };
-        let left = file.size - file.at;
+        let left = file.size - file.offset;
         let read = match mem::take(&mut file.ready) {
             0 => {
-                let most = left.min(PIECE as u64) as usize;
-                os::read_at(&file.file, &mut self.block[..most], file.at)
+                let max = left.min(PIECE as u64) as usize;
+                os::read_at(&file.file, &mut self.block[..max], file.offset)
             }
             ready => Ok(ready),
         };
@@ -268,20 +269,20 @@ impl Producer {
             Ok(n) => (n, None),
             Err(error) => (0, Some(error)),
         };
-        file.at += n as u64;
+        file.offset += n as u64;
         match &mut self.writer {
             Writer::Tar(tar) => tar.data(&self.block[..n])?,
             Writer::Zip(zip) => zip.data(&self.block[..n])?,
         }
-        if n == 0 || file.at == file.size {
+        if n == 0 || file.offset == file.size {
             self.end_file(error)?;
         }
         Ok(n.max(1))
     }
 
     fn end_file(&mut self, error: Option<io::Error>) -> Result<(), Abort> {
-        let Some(OpenFile { path, at, size, .. }) = self.file.take() else { return Ok(()) };
-        let missing = size - at;
+        let Some(OpenFile { path, offset, size, .. }) = self.file.take() else { return Ok(()) };
+        let missing = size - offset;
         let name = || String::from_utf8_lossy(&member_name(&self.directory, &path)).into_owned();
         match (&mut self.writer, error) {
             // tar has announced the size, and has no way to say that it was wrong.
@@ -289,7 +290,7 @@ impl Producer {
             (Writer::Tar(_), None) if missing > 0 => return Err(Abort::Shrunk(name(), missing)),
             (Writer::Tar(tar), None) => tar.end_file()?,
             (Writer::Zip(zip), error) => {
-                zip.end_file(at)?;
+                zip.end_file(offset)?;
                 match error {
                     Some(error) => self.problems.add(&path, &LeftOut::Unread(missing, error)),
                     None if missing > 0 => self.problems.add(&path, &LeftOut::Shrunk(missing)),

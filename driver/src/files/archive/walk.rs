@@ -59,7 +59,7 @@ struct Level {
 }
 
 /// What a step of a walk needs.
-pub(super) struct Surroundings<'a> {
+pub(super) struct WalkContext<'a> {
     pub(super) site: &'a Site,
     pub(super) disconnect: &'a mut dyn FnMut() -> Option<Disconnect>,
     pub(super) problems: &'a mut Problems,
@@ -96,14 +96,14 @@ impl Walk {
     /// # Errors
     /// Returns an error if the client has disconnected, or if descriptors or memory are used up. What
     /// cannot be read is reported to the problems.
-    pub(super) fn next(&mut self, around: &mut Surroundings<'_>) -> Result<Option<Item>, Abort> {
+    pub(super) fn next(&mut self, context: &mut WalkContext<'_>) -> Result<Option<Item>, Abort> {
         loop {
             let Some(level) = self.levels.last_mut() else { return Ok(None) };
             let Some(name) = level.names.names.pop() else {
                 if level.names.is_complete {
                     self.leave();
                 } else {
-                    self.read_names(around)?;
+                    self.read_names(context)?;
                 }
                 continue;
             };
@@ -114,10 +114,10 @@ impl Walk {
             }
             self.item.extend_from_slice(&name);
             level.last = Some(name);
-            let item = match self.look_up(around) {
+            let item = match self.look_up(context) {
                 Ok(item) => item,
                 Err(error) => {
-                    around.problems.add(&self.item, &LeftOut::check(error)?);
+                    context.problems.add(&self.item, &LeftOut::check(error)?);
                     None
                 }
             };
@@ -128,21 +128,21 @@ impl Walk {
     }
 
     /// The item, if it is listed and can be opened.
-    fn look_up(&mut self, around: &mut Surroundings<'_>) -> io::Result<Option<Item>> {
+    fn look_up(&mut self, context: &mut WalkContext<'_>) -> io::Result<Option<Item>> {
         let Some(level) = self.levels.last() else { return Ok(None) };
         let Some(name) = &level.last else { return Ok(None) };
         let directory = match self.directory.take() {
             Some(directory) => directory,
             None => self.root.open_to_search(&level.path)?,
         };
-        let entry = self.root.entry(&level.path, &directory, name, around.site);
+        let entry = self.root.entry(&level.path, &directory, name, context.site);
         let name_problem = match entry {
             Ok(TreeEntry::Listed(..)) => self.change_name(&directory)?,
             _ => None,
         };
         self.directory = Some(directory);
         if let Some(problem) = name_problem {
-            around.problems.add(&self.item, &problem);
+            context.problems.add(&self.item, &problem);
             if !matches!(problem, LeftOut::Renamed(_)) {
                 return Ok(None);
             }
@@ -150,14 +150,14 @@ impl Walk {
         match entry? {
             TreeEntry::NotListed => Ok(None),
             TreeEntry::Denied => {
-                around.problems.add_denied(&self.item);
+                context.problems.add_denied(&self.item);
                 Ok(None)
             }
             TreeEntry::Listed(Kind::File, _) => match self.root.open(&self.item) {
                 Opened::File(file, stat) => Ok(Some(Item::File(file, stat))),
                 other => Err(other.into_error()),
             },
-            TreeEntry::Listed(Kind::Directory, stat) => self.enter_listed(&stat, around),
+            TreeEntry::Listed(Kind::Directory, stat) => self.enter_listed(&stat, context),
         }
     }
 
@@ -179,20 +179,20 @@ impl Walk {
     fn enter_listed(
         &mut self,
         stat: &Stat,
-        around: &mut Surroundings<'_>,
+        context: &mut WalkContext<'_>,
     ) -> io::Result<Option<Item>> {
         let id = (stat.device, stat.inode);
         if self.levels.iter().any(|level| level.id == id) {
-            around.problems.add(&self.item, &LeftOut::Loop);
+            context.problems.add(&self.item, &LeftOut::Loop);
             return Ok(None);
         }
-        if self.levels.len() > around.site.max_archive_depth {
-            around.problems.add(&self.item, &LeftOut::TooDeep);
+        if self.levels.len() > context.site.max_archive_depth {
+            context.problems.add(&self.item, &LeftOut::TooDeep);
             return Ok(None);
         }
         let mut names = Names::default();
-        if let Some(index) = self.index_page(around.site)? {
-            around.problems.add(&self.item, &LeftOut::AllButIndexPage);
+        if let Some(index) = self.index_page(context.site)? {
+            context.problems.add(&self.item, &LeftOut::AllButIndexPage);
             names = Names { names: vec![index], is_complete: true };
         }
         self.enter(self.item.clone(), stat, names);
@@ -222,32 +222,32 @@ impl Walk {
     }
 
     /// Reads the next names of the last level. If that is not possible, the level ends.
-    fn read_names(&mut self, around: &mut Surroundings<'_>) -> Result<(), Abort> {
+    fn read_names(&mut self, context: &mut WalkContext<'_>) -> Result<(), Abort> {
         let Some(level) = self.levels.last_mut() else { return Ok(()) };
         let mut batch = Batch::new(level.last.as_deref(), MAX_BATCH);
-        let (mut seen, mut left) = (0_u32, None);
+        let (mut seen, mut disconnect) = (0_u32, None);
         let read = self.root.open_to_list(&level.path).and_then(|directory| {
             RootDir::for_each_name(directory, |name| {
                 seen = seen.wrapping_add(1);
                 if seen.is_multiple_of(NAMES_PER_DISCONNECT_CHECK) {
-                    left = (around.disconnect)();
+                    disconnect = (context.disconnect)();
                 }
-                if left.is_some() {
+                if disconnect.is_some() {
                     return Err(io::ErrorKind::Other.into());
                 }
-                if around.site.lists_entry(&level.path, name) {
+                if context.site.lists_entry(&level.path, name) {
                     batch.add(name);
                 }
                 Ok(())
             })
         });
-        if let Some(disconnect) = left {
+        if let Some(disconnect) = disconnect {
             return Err(Abort::Disconnected(disconnect));
         }
         match read {
             Ok(()) => level.names = batch.finish(),
             Err(error) => {
-                around.problems.add(&level.path, &LeftOut::check(error)?);
+                context.problems.add(&level.path, &LeftOut::check(error)?);
                 level.names = Names { names: Vec::new(), is_complete: true };
             }
         }

@@ -25,8 +25,8 @@ pub(super) struct ZipIndexReader(DeflateDecoder<Blocks>);
 
 struct Blocks {
     blocks: VecDeque<Vec<u8>>,
-    /// The position in the first block.
-    at: usize,
+    /// How much of the first block was read.
+    offset: usize,
 }
 
 impl ZipIndex {
@@ -58,7 +58,7 @@ impl ZipIndex {
     pub(super) fn finish(self) -> io::Result<ZipIndexReader> {
         let mut blocks = self.blocks;
         blocks.push_back(self.encoder.finish()?);
-        Ok(ZipIndexReader(DeflateDecoder::new(Blocks { blocks, at: 0 })))
+        Ok(ZipIndexReader(DeflateDecoder::new(Blocks { blocks, offset: 0 })))
     }
 }
 
@@ -72,15 +72,15 @@ impl ZipIndexReader {
 impl Read for Blocks {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while let Some(block) = self.blocks.front() {
-            let rest = &block[self.at..];
+            let rest = &block[self.offset..];
             if !rest.is_empty() {
                 let n = rest.len().min(out.len());
                 out[..n].copy_from_slice(&rest[..n]);
-                self.at += n;
+                self.offset += n;
                 return Ok(n);
             }
             self.blocks.pop_front();
-            self.at = 0;
+            self.offset = 0;
         }
         Ok(0)
     }

@@ -26,12 +26,12 @@ const MAX_RECORD: usize = 16 << 10;
 /// The most input that yields no plaintext, in bytes: a handshake, or records of TLS itself. With more of
 /// it the connection ends: it would keep a thread busy, or fill the memory with the parts of a message
 /// that never is complete.
-const MAX_BARREN: usize = 128 << 10;
+const MAX_INPUT_WITHOUT_DATA: usize = 128 << 10;
 /// The most bytes of memory that a session and its stream hold, with a handshake that is not complete
 /// and what rustls has of its own, for the report of all bounds.
 pub(crate) const MAX_MEMORY: usize = (2 * (MAX_UNSENT + MAX_BATCH + 4 * RECORD_OVERHEAD))
     + (3 * (MAX_RECORD + (1 << 10)))
-    + (2 * MAX_BARREN)
+    + (2 * MAX_INPUT_WITHOUT_DATA)
     + (8 << 10);
 
 /// One connection.
@@ -56,7 +56,7 @@ pub(super) struct TlsSession {
     is_finished: bool,
     failure: Option<String>,
     /// How much input there was since the last plaintext.
-    barren: usize,
+    input_without_data: usize,
 }
 
 impl TlsSession {
@@ -74,7 +74,7 @@ impl TlsSession {
             is_closed: false,
             is_finished: false,
             failure: None,
-            barren: 0,
+            input_without_data: 0,
         })
     }
 
@@ -159,8 +159,9 @@ impl TlsSession {
 
     /// Counts what was received, and ends the connection if it has yielded nothing for too long.
     fn count_input(&mut self, received: usize) {
-        self.barren = if self.has_plaintext() { 0 } else { self.barren.saturating_add(received) };
-        if self.barren > MAX_BARREN && self.failure.is_none() {
+        self.input_without_data =
+            if self.has_plaintext() { 0 } else { self.input_without_data.saturating_add(received) };
+        if self.input_without_data > MAX_INPUT_WITHOUT_DATA && self.failure.is_none() {
             let what = if self.is_handshaking() { "TLS handshake" } else { "TLS" };
             self.failure = Some(format!("{what} failed: too much input without data"));
             self.is_finished = true;

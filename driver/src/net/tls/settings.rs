@@ -27,7 +27,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 pub struct TlsSettings {
     config: Arc<ServerConfig>,
     certificate: Arc<Certificate>,
-    files: Option<Files>,
+    files: Option<CertificateFiles>,
     check_interval: Duration,
     state: Mutex<State>,
     report: Option<Report>,
@@ -41,7 +41,7 @@ struct Certificate(RwLock<Option<Arc<CertifiedKey>>>);
 type Report = Box<dyn Fn(&str) + Send + Sync>;
 
 /// Where a certificate is read from.
-struct Files {
+struct CertificateFiles {
     certificate: PathBuf,
     key: Option<PathBuf>,
     password: Option<Vec<u8>>,
@@ -69,7 +69,7 @@ impl TlsSettings {
         key: Option<PathBuf>,
         password: Option<Vec<u8>>,
     ) -> Result<Self, TlsError> {
-        let files = Files { certificate: certificate.into(), key, password };
+        let files = CertificateFiles { certificate: certificate.into(), key, password };
         let versions = files.versions();
         let certified = files.read()?;
         Self::new(certified, Some(files), versions)
@@ -97,7 +97,7 @@ impl TlsSettings {
 
     fn new(
         certified: CertifiedKey,
-        files: Option<Files>,
+        files: Option<CertificateFiles>,
         versions: Vec<Option<FileVersion>>,
     ) -> Result<Self, TlsError> {
         let certificate = Arc::new(Certificate(RwLock::new(Some(Arc::new(certified)))));
@@ -114,7 +114,7 @@ impl TlsSettings {
     fn with(
         config: Arc<ServerConfig>,
         certificate: Arc<Certificate>,
-        files: Option<Files>,
+        files: Option<CertificateFiles>,
         versions: Vec<Option<FileVersion>>,
     ) -> Self {
         let state = Mutex::new(State { versions, checked: Instant::now() });
@@ -150,7 +150,7 @@ impl TlsSettings {
         self.read(files)
     }
 
-    fn read(&self, files: &Files) -> Result<(), TlsError> {
+    fn read(&self, files: &CertificateFiles) -> Result<(), TlsError> {
         let read = files.read();
         let message = match &read {
             Ok(_) => "TLS certificate reloaded".into(),
@@ -240,7 +240,7 @@ impl ResolvesServerCert for Certificate {
     }
 }
 
-impl Files {
+impl CertificateFiles {
     fn read(&self) -> Result<CertifiedKey, TlsError> {
         certificate::read(&self.certificate, self.key.as_deref(), self.password.as_deref())
     }

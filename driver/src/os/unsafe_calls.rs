@@ -1,15 +1,19 @@
-//! All the unsafe code of this crate: calls for processes and TCP sockets that neither std nor
-//! rustix has.
+//! All the unsafe code of this crate: the system calls that neither std nor rustix has as safe functions.
 //!
-//! On Linux, [`spawn`] creates a process without copying this one (`CLONE_VM | CLONE_VFORK`), also
-//! if it has another user or resource limits; for these, std uses `fork`, which copies the page
-//! tables of this process and takes longer the more threads there are (docs/choosing.md has
-//! figures). It does what `posix_spawn` does: the child runs in the memory of this process, on its
-//! own stack, and the thread that has created it waits until the child has executed another program
-//! or has failed.
+//! - **Spawning.** On Linux, [`spawn`] creates a process without copying this one
+//!   (`CLONE_VM | CLONE_VFORK`), also if it has another user or resource limits; for these, std uses
+//!   `fork`, which copies the page tables of this process and takes longer the more threads there are
+//!   (docs/choosing.md has figures). It does what `posix_spawn` does: the child runs in the memory of
+//!   this process, on its own stack, and the thread that has created it waits until the child has
+//!   executed another program or has failed. On other systems, [`std::process::Command`] creates the
+//!   process, and only resource limits are set in the child (`set_rlimits`).
+//! - **Descriptors.** [`set_inherited_cloexec`]: close-on-exec for the descriptors that this program has
+//!   inherited.
+//! - **Sockets.** [`bytes_acked`] (`TCP_INFO`), [`bytes_unread`] (`TIOCOUTQ`) and [`set_defer_accept`]
+//!   (`TCP_DEFER_ACCEPT`).
 #![allow(
     unsafe_code,
-    reason = "creating a process without copying this one; two options of TCP sockets"
+    reason = "creating a process without copying this one; inherited descriptors; sockets"
 )]
 
 use std::fs;
@@ -18,92 +22,6 @@ use std::os::fd::AsRawFd;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::io::{FdFlags, fcntl_setfd};
-
-/// Makes processes that are started inherit none of the descriptors that this program has inherited
-/// (close-on-exec). Descriptors that it opens itself are never inherited.
-pub fn set_inherited_cloexec() {
-    #[cfg(target_os = "linux")]
-    {
-        use nix::libc::{CLOSE_RANGE_CLOEXEC, SYS_close_range, syscall};
-
-        // SAFETY: it accesses no memory, and sets a flag that all other descriptors have already.
-        if unsafe { syscall(SYS_close_range, 3, u32::MAX, CLOSE_RANGE_CLOEXEC) } == 0 {
-            return;
-        }
-    }
-    // An older kernel, or another system.
-    let Ok(open) = fs::read_dir("/dev/fd") else { return };
-    let numbers = open.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    for number in numbers.filter(|&number: &i32| number > 2).collect::<Vec<_>>() {
-        // SAFETY: borrowed for one fcntl that sets a flag that all other descriptors have already.
-        // If it was closed meanwhile, the call fails.
-        let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
-        let _ = fcntl_setfd(descriptor, FdFlags::CLOEXEC);
-    }
-}
-
-/// The number of bytes that the peer of a TCP socket has acknowledged in all; `None` if the system
-/// does not report it.
-#[must_use]
-pub fn bytes_acked(socket: impl AsFd) -> Option<u64> {
-    #[cfg(all(target_os = "linux", not(feature = "portable")))]
-    {
-        use nix::libc::{IPPROTO_TCP, TCP_INFO, getsockopt, socklen_t};
-
-        /// Where `tcpi_bytes_acked` is in `struct tcp_info`, counted in its type (linux/tcp.h).
-        const BYTES_ACKED_INDEX: usize = 15;
-        let mut info = [0_u64; BYTES_ACKED_INDEX + 1];
-        let mut size = size_of_val(&info) as socklen_t;
-        let (socket, into) = (socket.as_fd().as_raw_fd(), info.as_mut_ptr().cast());
-        // SAFETY: the descriptor is borrowed for the call, which writes at most `size` bytes to
-        // `info`.
-        let succeeded =
-            unsafe { getsockopt(socket, IPPROTO_TCP, TCP_INFO, into, &raw mut size) } == 0;
-        if succeeded && size as usize == size_of_val(&info) {
-            return Some(info[BYTES_ACKED_INDEX]);
-        }
-    }
-    let _ = socket;
-    None
-}
-
-/// The number of bytes that the peer of a Unix socket has not read yet, with what the system needs to
-/// keep them; `None` if the system does not report it.
-pub(crate) fn bytes_unread(socket: impl AsFd) -> Option<u64> {
-    #[cfg(all(target_os = "linux", not(feature = "portable")))]
-    {
-        use nix::libc::{TIOCOUTQ, c_int, ioctl};
-
-        let mut unread: c_int = 0;
-        // SAFETY: the descriptor is borrowed for the call, which writes an `int` to `unread`.
-        let result = unsafe { ioctl(socket.as_fd().as_raw_fd(), TIOCOUTQ, &raw mut unread) };
-        if result == 0 {
-            return u64::try_from(unread).ok();
-        }
-    }
-    let _ = socket;
-    None
-}
-
-/// Sets for how long at most a connection to a TCP listener is not accepted while it has sent nothing
-/// (`TCP_DEFER_ACCEPT`), in seconds; 0 to accept it at once. Returns whether the system has set it.
-pub(crate) fn set_defer_accept(listener: impl AsFd, seconds: u8) -> bool {
-    #[cfg(all(target_os = "linux", not(feature = "portable")))]
-    {
-        use nix::libc::{IPPROTO_TCP, TCP_DEFER_ACCEPT, setsockopt, socklen_t};
-
-        let seconds = i32::from(seconds);
-        let (listener, value) = (listener.as_fd().as_raw_fd(), &raw const seconds);
-        let size = size_of_val(&seconds) as socklen_t;
-        // SAFETY: the descriptor is borrowed for the call, which reads `size` bytes of `seconds`.
-        unsafe { setsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, value.cast(), size) == 0 }
-    }
-    #[cfg(not(all(target_os = "linux", not(feature = "portable"))))]
-    {
-        let _ = (listener, seconds);
-        false
-    }
-}
 
 #[cfg(not(all(target_os = "linux", not(feature = "portable"))))]
 pub(super) use std_command::set_rlimits;
@@ -277,5 +195,91 @@ mod std_command {
         // SAFETY: it runs between fork and exec, where it makes system calls only: it allocates
         // nothing and takes no lock, even if it fails.
         unsafe { command.pre_exec(limit) };
+    }
+}
+
+/// Makes processes that are started inherit none of the descriptors that this program has inherited
+/// (close-on-exec). Descriptors that it opens itself are never inherited.
+pub fn set_inherited_cloexec() {
+    #[cfg(target_os = "linux")]
+    {
+        use nix::libc::{CLOSE_RANGE_CLOEXEC, SYS_close_range, syscall};
+
+        // SAFETY: it accesses no memory, and sets a flag that all other descriptors have already.
+        if unsafe { syscall(SYS_close_range, 3, u32::MAX, CLOSE_RANGE_CLOEXEC) } == 0 {
+            return;
+        }
+    }
+    // An older kernel, or another system.
+    let Ok(open) = fs::read_dir("/dev/fd") else { return };
+    let numbers = open.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    for number in numbers.filter(|&number: &i32| number > 2).collect::<Vec<_>>() {
+        // SAFETY: borrowed for one fcntl that sets a flag that all other descriptors have already.
+        // If it was closed meanwhile, the call fails.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+        let _ = fcntl_setfd(descriptor, FdFlags::CLOEXEC);
+    }
+}
+
+/// The number of bytes that the peer of a TCP socket has acknowledged in all; `None` if the system
+/// does not report it.
+#[must_use]
+pub fn bytes_acked(socket: impl AsFd) -> Option<u64> {
+    #[cfg(all(target_os = "linux", not(feature = "portable")))]
+    {
+        use nix::libc::{IPPROTO_TCP, TCP_INFO, getsockopt, socklen_t};
+
+        /// Where `tcpi_bytes_acked` is in `struct tcp_info`, counted in its type (linux/tcp.h).
+        const BYTES_ACKED_INDEX: usize = 15;
+        let mut info = [0_u64; BYTES_ACKED_INDEX + 1];
+        let mut size = size_of_val(&info) as socklen_t;
+        let (socket, into) = (socket.as_fd().as_raw_fd(), info.as_mut_ptr().cast());
+        // SAFETY: the descriptor is borrowed for the call, which writes at most `size` bytes to
+        // `info`.
+        let succeeded =
+            unsafe { getsockopt(socket, IPPROTO_TCP, TCP_INFO, into, &raw mut size) } == 0;
+        if succeeded && size as usize == size_of_val(&info) {
+            return Some(info[BYTES_ACKED_INDEX]);
+        }
+    }
+    let _ = socket;
+    None
+}
+
+/// The number of bytes that the peer of a Unix socket has not read yet, with what the system needs to
+/// keep them; `None` if the system does not report it.
+pub(crate) fn bytes_unread(socket: impl AsFd) -> Option<u64> {
+    #[cfg(all(target_os = "linux", not(feature = "portable")))]
+    {
+        use nix::libc::{TIOCOUTQ, c_int, ioctl};
+
+        let mut unread: c_int = 0;
+        // SAFETY: the descriptor is borrowed for the call, which writes an `int` to `unread`.
+        let result = unsafe { ioctl(socket.as_fd().as_raw_fd(), TIOCOUTQ, &raw mut unread) };
+        if result == 0 {
+            return u64::try_from(unread).ok();
+        }
+    }
+    let _ = socket;
+    None
+}
+
+/// Sets for how long at most a connection to a TCP listener is not accepted while it has sent nothing
+/// (`TCP_DEFER_ACCEPT`), in seconds; 0 to accept it at once. Returns whether the system has set it.
+pub(crate) fn set_defer_accept(listener: impl AsFd, seconds: u8) -> bool {
+    #[cfg(all(target_os = "linux", not(feature = "portable")))]
+    {
+        use nix::libc::{IPPROTO_TCP, TCP_DEFER_ACCEPT, setsockopt, socklen_t};
+
+        let seconds = i32::from(seconds);
+        let (listener, value) = (listener.as_fd().as_raw_fd(), &raw const seconds);
+        let size = size_of_val(&seconds) as socklen_t;
+        // SAFETY: the descriptor is borrowed for the call, which reads `size` bytes of `seconds`.
+        unsafe { setsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, value.cast(), size) == 0 }
+    }
+    #[cfg(not(all(target_os = "linux", not(feature = "portable"))))]
+    {
+        let _ = (listener, seconds);
+        false
     }
 }
