@@ -119,10 +119,14 @@ fn tcp(listeners: &[Listener]) -> impl Iterator<Item = SocketAddr> {
     })
 }
 
-/// Listens on every address of the configuration, or of the machine.
+/// Listens on every address of the configuration, or of the machine. One that is given twice is bound
+/// once.
 fn bind(config: &CommandConfig, port: u16) -> Result<Vec<Listener>, Failure> {
     let mut listeners = bind_tcp(config, port)?;
-    for address in &config.bind {
+    for (position, address) in config.bind.iter().enumerate() {
+        if config.bind[..position].contains(address) {
+            continue;
+        }
         let (bound, name) = match address {
             BindAddress::Host(_) => continue,
             BindAddress::Unix(path) => {

@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 
 use running::{Place, Running, connect_when_it_listens, failure, is_hello, tcp_listener};
 use support::client::Client;
-use support::{RUNTIMES, as_user, text};
+use support::{RUNTIMES, as_user, spawn, text};
 use tempfile::TempDir;
 
 #[test]
@@ -90,6 +90,40 @@ fn several_addresses_of_all_kinds_share_a_server() {
             .expect("curl is installed");
         assert_eq!(text(&abstract_socket.stdout), "hello\n");
         server.stop();
+    }
+}
+
+/// What `0.0.0.0` and `::` cover, the driver crate tests: other machines could reach this server.
+#[test]
+fn addresses_that_overlap_are_bound_once() {
+    let place = Place::new();
+    let unix = place.unix("socket");
+    let listening = |addresses: &[&str], runtime| {
+        let mut command = place.doorstep(&[runtime]);
+        if addresses.iter().all(|address| !address.starts_with("unix:")) {
+            command.arg("0");
+        }
+        command.args(addresses.iter().flat_map(|address| ["-b", address]));
+        let (mut child, _, banner) = spawn(&mut command);
+        let _ = child.kill();
+        let output = child.wait_with_output().expect("a child can be waited for");
+        let shown = banner.strip_prefix("Serving HTTP on ").and_then(|rest| rest.split(' ').next());
+        shown.map(str::to_owned).ok_or(text(&output.stderr))
+    };
+    for runtime in RUNTIMES {
+        for (addresses, expected) in [
+            (&["127.0.0.1", "127.0.0.1"][..], "127.0.0.1"),
+            (&["::ffff:127.0.0.1", "127.0.0.1"], "::ffff:127.0.0.1"),
+            (&["127.0.0.1", "::ffff:127.0.0.1"], "127.0.0.1"),
+            (&[&unix, &unix], &unix),
+        ] {
+            match listening(addresses, runtime) {
+                Ok(first) => assert_eq!(first, expected, "{addresses:?}"),
+                Err(error) => {
+                    assert!(error.contains("is not an address of this machine"), "{error}");
+                }
+            }
+        }
     }
 }
 
