@@ -35,15 +35,28 @@ pub(crate) struct Banner {
 }
 
 impl Banner {
-    fn text(&self) -> String {
-        let is_tcp = |address: &ListenerAddr| match address {
+    /// The TCP addresses.
+    pub(crate) fn tcp(&self) -> Vec<SocketAddr> {
+        let tcp = self.addresses.iter().filter_map(|address| match address {
             ListenerAddr::Tcp(address) => Some(*address),
             _ => None,
-        };
-        let tcp: Vec<SocketAddr> = self.addresses.iter().filter_map(is_tcp).collect();
-        let unix = self.addresses.iter().filter(|address| is_tcp(address).is_none());
-        let unix: Vec<String> = unix.map(|address| escape(&address.to_string())).collect();
-        let scheme = if self.is_https { "https" } else { "http" };
+        });
+        tcp.collect()
+    }
+
+    /// The Unix sockets.
+    pub(crate) fn unix(&self) -> impl Iterator<Item = String> {
+        let is_tcp = |address: &ListenerAddr| matches!(address, ListenerAddr::Tcp(_));
+        self.addresses.iter().filter(move |it| !is_tcp(it)).map(ToString::to_string)
+    }
+
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.is_https { "https" } else { "http" }
+    }
+
+    fn text(&self) -> String {
+        let (tcp, scheme) = (self.tcp(), self.scheme());
+        let unix: Vec<String> = self.unix().map(|address| escape(&address)).collect();
         let mut text = banner(scheme, &tcp, &net::urls(&tcp, scheme), &unix, &self.file);
         for url in net::urls(&self.redirects, "http") {
             text.push_str(&format!("  {url} is redirected to HTTPS\n"));

@@ -5,6 +5,7 @@
 //! address can be listened on shows when it is bound.
 
 use std::ffi::OsStr;
+use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use doorstep_core::http1::{Timeouts, Version};
 use doorstep_core::site::Site;
 use doorstep_driver::auth::Auth;
 use doorstep_driver::cgi::CgiSettings;
-use doorstep_driver::net::{Listener, TrustedProxies};
+use doorstep_driver::net::{Listener, Stream, TrustedProxies};
 use doorstep_driver::os::{Opened, Root, Symlinks};
 use doorstep_driver::upload::UploadSettings;
 
@@ -198,6 +199,26 @@ impl CommandConfig {
             Some(network) => network.listener(listener),
             None => listener,
         }
+    }
+
+    /// A connection, and what the arguments say about it, which is in the order of those of a
+    /// [`listener`](Self::listener). `encrypt` makes the TLS stream.
+    pub(crate) fn stream(
+        &self,
+        mut stream: Stream,
+        encrypt: impl FnOnce(Stream) -> io::Result<Stream>,
+    ) -> io::Result<Stream> {
+        if let Some(network) = &self.network {
+            stream = network.relay(stream)?;
+        }
+        if self.proxy_protocol && self.trusted_proxies.contains(stream.peer_addr().ip()) {
+            stream = Stream::proxied(stream);
+        }
+        let stream = encrypt(stream)?;
+        Ok(match &self.network {
+            Some(network) => network.cut(stream),
+            None => stream,
+        })
     }
 }
 

@@ -73,6 +73,9 @@ pub(crate) enum Failure {
     Inherited(io::Error),
     /// A service manager has passed sockets, and the command line names others.
     InheritedAndBind,
+    /// There is a certificate, and nothing but Unix sockets, which a service manager or inetd has passed.
+    #[cfg(feature = "tls")]
+    UnixEncryption,
     /// Standard input is not a connection.
     Inetd(io::Error),
     /// The file with the password of the TLS key cannot be read.
@@ -119,7 +122,7 @@ impl Failure {
             #[cfg(feature = "tls")]
             Self::Tls(TlsError::SelfSigned(_) | TlsError::Tls(_)) => 1,
             #[cfg(feature = "tls")]
-            Self::TlsPassword(..) | Self::Tls(_) => 2,
+            Self::TlsPassword(..) | Self::Tls(_) | Self::UnixEncryption => 2,
             Self::Bind { .. } | Self::BindUnix(..) | Self::Serve(_) | Self::Print(_) => 1,
             Self::RedirectPort(..) => 1,
             Self::Incomplete(_) => INCOMPLETE,
@@ -339,6 +342,10 @@ impl Failure {
             Self::InheritedAndBind => f.write_str(
                 "a service manager has passed the sockets to listen on (LISTEN_FDS); omit PORT, \
                  --bind and --inetd, or do not pass sockets",
+            ),
+            #[cfg(feature = "tls")]
+            Self::UnixEncryption => f.write_str(
+                "Unix sockets are not encrypted: pass a TCP socket as well, or omit the certificate",
             ),
             Self::Inetd(error) => write!(
                 f,

@@ -78,7 +78,8 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     let mut server_config = server_config(config);
     let (kill_wait, log_timeout) = (server_config.kill_wait, log_flush_timeout(&server_config));
     let exit_time = ShutdownSchedule::new(&server_config).killed.saturating_add(log_timeout);
-    let (mut banner, mut reports, mut reload) = (Banner::default(), Reports::default(), Vec::new());
+    let (mut banner, reports): (Banner, Reports);
+    let mut reload = Vec::new();
     let (mut manager, mut terminal) = (Manager::default(), Terminal::default());
     let mut sharing = None;
     let (server, signals) = match source {
@@ -98,11 +99,9 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
             (Served::Listeners(server), Some(signals))
         }
         Source::Connection(stream) => {
-            let stream = match &config.network {
-                Some(network) => network.stream(stream).map_err(Failure::Inetd)?,
-                None => stream,
-            };
-            (Served::Connection(Box::new((stream, server_config))), None)
+            let connection = listen::connection(config, stream)?;
+            (banner, reports) = (connection.banner, connection.reports);
+            (Served::Connection(Box::new((connection.stream, server_config))), None)
         }
     };
     let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);

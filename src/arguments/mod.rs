@@ -207,7 +207,7 @@ impl Arguments {
         self.auth.check()?;
         self.logs.check(self.quiet)?;
         #[cfg(feature = "tls")]
-        self.tls.check(port, &self.bind)?;
+        self.tls.check(port, &self.bind, self.sockets.inetd)?;
         self.files.check()
     }
 

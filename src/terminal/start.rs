@@ -4,7 +4,7 @@
 //! It is text for people, on a terminal only, behind the banner line of `http.server`. Lines are wrapped at
 //! words.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, UdpSocket};
 
 use doorstep_driver::net;
 use doorstep_driver::os::Symlinks;
@@ -247,26 +247,6 @@ fn end(sharing: &SharingOptions) -> Option<String> {
         true => last.clone(),
         false => format!("{} or {last}", others.join(", ")),
     })
-}
-
-impl Banner {
-    /// The addresses of TCP listeners.
-    pub(super) fn tcp(&self) -> Vec<SocketAddr> {
-        let tcp = self.addresses.iter().filter_map(|address| match address {
-            net::ListenerAddr::Tcp(address) => Some(*address),
-            _ => None,
-        });
-        tcp.collect()
-    }
-
-    fn unix(&self) -> impl Iterator<Item = String> {
-        let is_tcp = |address: &net::ListenerAddr| matches!(address, net::ListenerAddr::Tcp(_));
-        self.addresses.iter().filter(move |it| !is_tcp(it)).map(ToString::to_string)
-    }
-
-    fn scheme(&self) -> &'static str {
-        if self.is_https { "https" } else { "http" }
-    }
 }
 
 #[cfg(test)]
