@@ -47,9 +47,7 @@ pub(crate) fn serve(config: &CommandConfig) -> Result<(), Failure> {
     if config.inetd {
         return serve_stdin(config);
     }
-    // Caught before the banner is printed: a program that has read it may send a signal at once.
-    let signals = Signals::catch().map_err(Failure::Serve)?;
-    serve_source(config, Source::Listen(signals, inherited))
+    serve_source(config, Source::Listen(inherited))
 }
 
 /// Serves the connection on standard input. Signals have their default effect, and there is no
@@ -68,7 +66,7 @@ fn serve_source(config: &CommandConfig, source: Source) -> Result<(), Failure> {
 /// Where connections come from.
 enum Source {
     /// The listeners that were inherited, if there are any, or those of the configuration.
-    Listen(Signals, Vec<Listener>),
+    Listen(Vec<Listener>),
     Connection(Stream),
 }
 
@@ -83,8 +81,11 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     let (mut manager, mut terminal) = (Manager::default(), Terminal::default());
     let mut sharing = None;
     let (server, signals) = match source {
-        Source::Listen(signals, inherited) => {
+        Source::Listen(inherited) => {
             let listening = listen::listen(config, inherited)?;
+            // Not while a name was looked up, since nothing would act on a signal then; but before the
+            // banner is printed: a program that has read it may send a signal at once.
+            let signals = Signals::catch().map_err(Failure::Serve)?;
             (banner, reports) = (listening.banner, listening.reports);
             reload.extend(listening.reload);
             server_config.https_redirect = listening.https_redirect;
