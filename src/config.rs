@@ -189,6 +189,12 @@ impl CommandConfig {
         })
     }
 
+    /// The path of the URL of what is served, behind its first slash.
+    pub(crate) fn url_path(&self) -> String {
+        let prefix = self.prefix.strip_prefix('/').map(|prefix| format!("{prefix}/"));
+        prefix.unwrap_or_default() + &self.served.url_name()
+    }
+
     /// A listener, and what the arguments say about its connections.
     pub(crate) fn listener(&self, socket: impl Into<Listener>) -> Listener {
         let listener = match self.proxy_protocol {

@@ -90,7 +90,7 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
             reload.extend(listening.reload);
             server_config.https_redirect = listening.https_redirect;
             manager = Manager::from_env();
-            banner.file = config.served.url_name();
+            banner.path = config.url_path();
             terminal = Terminal::new(config);
             server_config.transfers = terminal.transfers();
             terminal.open_browser(config, &banner);

@@ -40,15 +40,14 @@ pub(super) struct Urls {
 }
 
 impl Urls {
-    /// The URLs of a server with this banner, below `prefix`.
-    pub(super) fn new(banner: &Banner, prefix: &str) -> Self {
+    /// The URLs of a server with this banner.
+    pub(super) fn new(banner: &Banner) -> Self {
         let mut reachable = net::reachable(&banner.tcp());
         let route = default_route();
         reachable.sort_by_key(|address| rank(address.ip(), route));
         let (mut local, mut network) = (Vec::new(), Vec::new());
         for address in reachable {
-            let path = prefix.strip_prefix('/').map(|prefix| format!("{prefix}/"));
-            let url = net::url(address, banner.scheme()) + &path.unwrap_or_default() + &banner.file;
+            let url = net::url(address, banner.scheme()) + &banner.path;
             let urls = match address.ip().to_canonical().is_loopback() {
                 true => &mut local,
                 false => &mut network,
@@ -87,7 +86,7 @@ impl StartScreen {
         for address in banner.unix() {
             screen.add("Unix socket", address);
         }
-        for url in net::urls(&banner.redirects, "http") {
+        for url in banner.redirect_urls() {
             screen.add("Redirect", format!("{url} to HTTPS"));
         }
         if let Some(fingerprint) = &banner.fingerprint {
@@ -354,11 +353,11 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_a_part_of_every_url() {
+    fn the_path_is_a_part_of_every_url() {
         let mut banner = Banner::default();
         banner.addresses.push(net::ListenerAddr::Tcp(([127, 0, 0, 1], 80).into()));
-        let of = |prefix| Urls::new(&banner, prefix).local;
-        assert_eq!(of(""), ["http://127.0.0.1:80/"]);
-        assert_eq!(of("/docs/new"), ["http://127.0.0.1:80/docs/new/"]);
+        assert_eq!(Urls::new(&banner).local, ["http://127.0.0.1:80/"]);
+        banner.path = "docs/new/".into();
+        assert_eq!(Urls::new(&banner).local, ["http://127.0.0.1:80/docs/new/"]);
     }
 }
