@@ -5,6 +5,7 @@
 //! address can be listened on shows when it is bound.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
@@ -28,6 +29,9 @@ use crate::failure::Failure;
 use crate::network::Network;
 use crate::served_path::ServedPath;
 use crate::uploads;
+
+/// The most symbolic links of a path that the system follows.
+const MAX_LINKS: usize = 40;
 
 /// Everything [`crate::run::serve`] needs.
 #[derive(Debug)]
@@ -113,7 +117,7 @@ impl CommandConfig {
         let mut containment = Containment::new(containment, cgi.as_ref())?;
         let logs = arguments.logs.targets();
         let files_of_logs = [&logs.access, &logs.error].into_iter().flatten();
-        containment.writable.extend(files_of_logs.map(|path| directory_of(path)));
+        containment.writable.extend(files_of_logs.flat_map(|path| directories_of(path)));
         let uploads = arguments.upload.settings();
         if let Some(settings) = &uploads {
             if served.file.is_some() {
@@ -131,10 +135,10 @@ impl CommandConfig {
         #[cfg(feature = "tls")]
         containment
             .readable
-            .extend(tls.iter().flat_map(crate::tls::TlsConfig::files).map(directory_of));
+            .extend(tls.iter().flat_map(crate::tls::TlsConfig::files).flat_map(directories_of));
         let users = auth.as_ref().and_then(Auth::path);
-        containment.readable.extend(users.map(directory_of));
-        containment.readable.extend(served.link_target().as_deref().map(directory_of));
+        containment.readable.extend(users.into_iter().flat_map(directories_of));
+        containment.readable.extend(served.file.iter().flat_map(|file| directories_of(file)));
         let symlinks = files.symlinks();
         let headers = files.headers();
         let server_header = files.server_header.clone();
@@ -242,6 +246,20 @@ pub(crate) fn directory_of(file: &Path) -> PathBuf {
     }
 }
 
+/// The directories in which a file is opened: the one that it is in, and if it is a symbolic link, those of
+/// what it leads to, which need not exist. The links may be replaced, as those of a renewed certificate are.
+pub(crate) fn directories_of(file: &Path) -> Vec<PathBuf> {
+    let mut directories = vec![directory_of(file)];
+    let mut file = file.to_owned();
+    while let Ok(target) = fs::read_link(&file)
+        && directories.len() <= MAX_LINKS
+    {
+        file = directory_of(&file).join(target);
+        directories.push(directory_of(&file));
+    }
+    directories
+}
+
 /// Checks that the page of `--spa` can be served now. Like the directory itself it may be replaced
 /// later (B-132, B-280).
 pub(crate) fn check_spa_page(root: &Path, symlinks: Symlinks, page: &str) -> Result<(), Failure> {
@@ -303,10 +321,34 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_in_the_directory_of_its_name_and_in_those_that_its_links_lead_to() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        for directory in ["live", "middle", "archive"] {
+            fs::create_dir(path(directory)).unwrap();
+        }
+        let link =
+            |target: &str, name: &str| std::os::unix::fs::symlink(target, path(name)).unwrap();
+        link("../middle/cert.pem", "live/cert.pem");
+        link("../archive/cert1.pem", "middle/cert.pem"); // it need not exist
+        link("loop", "loop");
+        let directories = |name: &str| {
+            let all = directories_of(&path(name)).into_iter();
+            all.map(|it| it.canonicalize().unwrap()).collect::<Vec<_>>()
+        };
+        let root = root.path().canonicalize().unwrap();
+        let expected = ["live", "middle", "archive"].map(|name| root.join(name));
+        assert_eq!(directories("live/cert.pem"), expected);
+        assert_eq!(directories("archive/cert1.pem"), expected[2..]);
+        assert_eq!(directories("loop").len(), MAX_LINKS + 1);
+        assert_eq!(directories_of(Path::new("a.log")), [Path::new(".")]);
+    }
+
+    #[test]
     fn a_file_in_the_served_directory_is_found_by_any_name() {
         let root = tempfile::tempdir().unwrap();
         let inside = root.path().join("users");
-        std::fs::write(&inside, "").unwrap();
+        fs::write(&inside, "").unwrap();
         let other = tempfile::tempdir().unwrap();
         let link = other.path().join("users");
         std::os::unix::fs::symlink(&inside, &link).unwrap();

@@ -55,6 +55,11 @@ impl Containment {
         self.user.as_ref().map(|(_, user)| (user.uid().as_raw(), user.gid().as_raw()))
     }
 
+    /// Whether a sandbox is entered, as far as the kernel has one.
+    pub(crate) fn has_sandbox(&self) -> bool {
+        self.mode != SandboxMode::Off
+    }
+
     /// The sandbox that the server enters; `None` with `--sandbox off`.
     pub(crate) fn sandbox(&self, root: &Path, cgi: Option<&CgiSettings>) -> Option<Sandbox> {
         let mut sandbox = match (self.mode, cgi) {

@@ -51,6 +51,8 @@ pub(crate) enum Failure {
     User(String, io::Error),
     /// The file of a log cannot be opened, which this option names.
     LogFile { path: PathBuf, option: &'static str, error: io::Error },
+    /// The sandbox refuses to open the file of a log, which this option names.
+    LogFileSandbox(PathBuf, &'static str),
     /// The file of users is not valid.
     AuthFile(AuthError),
     /// The file of users would be served.
@@ -116,7 +118,7 @@ impl Failure {
             Self::Path(..) | Self::NotAFile(_) => 2,
             Self::CheckDirectory(..) | Self::MimeTypes(..) | Self::MimeTypesLine(..) => 2,
             Self::ScriptDirectory(_) | Self::User(..) | Self::LogFile { .. } => 2,
-            Self::UploadDirectory(..) => 2,
+            Self::LogFileSandbox(..) | Self::UploadDirectory(..) => 2,
             Self::AuthFile(_) | Self::AuthFileServed(_) | Self::AuthVariable(..) => 2,
             Self::InheritedAndBind | Self::ServerUser(..) | Self::NeedsDirectory(..) => 2,
             #[cfg(feature = "tls")]
@@ -270,6 +272,11 @@ impl Failure {
             Self::LogFile { path, option, error } => write!(
                 f,
                 "cannot open the log file {path:?}: {error}; give another file with {option}"
+            ),
+            Self::LogFileSandbox(path, option) => write!(
+                f,
+                "the sandbox refuses to open the log file {path:?}; give another file with {option}, \
+                 or use --sandbox off"
             ),
             Self::AuthFile(error) => write!(
                 f,
@@ -471,6 +478,10 @@ mod tests {
             (upload(""), "--directory"),
             (log_file(ErrorKind::NotFound), "make it, or give another file with --access-log"),
             (log_file(ErrorKind::PermissionDenied), "give another file with --access-log"),
+            (
+                Failure::LogFileSandbox("a\nb".into(), "--error-log").to_string(),
+                "another file with --error-log, or use --sandbox off",
+            ),
             (Failure::AuthFileServed("a\nb".into()).to_string(), "--auth-file"),
             (Failure::AuthVariable("A".into(), "it is not set".into()).to_string(), "--auth-env"),
             (user(ErrorKind::NotFound), "give another user with --cgi-user"),
