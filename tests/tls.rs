@@ -130,6 +130,7 @@ fn b_290_options_without_what_they_need_are_usage_errors() {
             &["--tls-cert", "a", "--tls-password-file", "/nowhere"],
             "Failed to read TLS password file: ",
         ),
+        (&["--tls-cert", "a", "--tls-password-file", "/dev/zero"], "too large"),
     ] {
         let output = doorstep(arguments).output().expect("the command starts");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
