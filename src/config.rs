@@ -124,6 +124,9 @@ impl CommandConfig {
                 return Err(Failure::NeedsDirectory(served.as_path().to_owned(), "--upload"));
             }
             uploads::check(&served.root, settings)?;
+            if let Some(cgi) = &cgi {
+                uploads::check_scripts(settings, cgi)?;
+            }
             containment.writable.push(served.root.join(OsStr::from_bytes(&settings.directory)));
         }
         let sockets = arguments.bind.iter().filter_map(BindAddress::path);

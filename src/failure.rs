@@ -45,6 +45,8 @@ pub(crate) enum Failure {
     MimeTypesLine(PathBuf, usize),
     /// Files cannot be stored in the directory of `--upload`.
     UploadDirectory(String, io::Error),
+    /// No upload can be stored in the directory of `--upload`, because scripts are run there.
+    UploadScripts(String),
     /// The value of `--cgi-dir` is not a directory below the served one.
     ScriptDirectory(String),
     /// Scripts cannot run as this user.
@@ -118,7 +120,7 @@ impl Failure {
             Self::Path(..) | Self::NotAFile(_) => 2,
             Self::CheckDirectory(..) | Self::MimeTypes(..) | Self::MimeTypesLine(..) => 2,
             Self::ScriptDirectory(_) | Self::User(..) | Self::LogFile { .. } => 2,
-            Self::LogFileSandbox(..) | Self::UploadDirectory(..) => 2,
+            Self::LogFileSandbox(..) | Self::UploadDirectory(..) | Self::UploadScripts(_) => 2,
             Self::AuthFile(_) | Self::AuthFileServed(_) | Self::AuthVariable(..) => 2,
             Self::InheritedAndBind | Self::ServerUser(..) | Self::NeedsDirectory(..) => 2,
             #[cfg(feature = "tls")]
@@ -251,6 +253,12 @@ impl Failure {
                 f,
                 "cannot store uploads in {path:?}: {error}; give the path of an existing directory from \
                  the served one with --upload=DIR"
+            ),
+            Self::UploadScripts(path) => write!(
+                f,
+                "cannot store uploads in {:?}: scripts are run there; give another directory with \
+                 --upload=DIR, or for scripts with --cgi-dir",
+                if path.is_empty() { "." } else { path }
             ),
             Self::ScriptDirectory(path) => write!(
                 f,
@@ -476,6 +484,7 @@ mod tests {
             (Failure::SpaPage("a\nb".into(), "not a file".into()).to_string(), "--spa"),
             (upload("a\nb"), "--upload=DIR"),
             (upload(""), "--directory"),
+            (Failure::UploadScripts("a\nb".into()).to_string(), "another directory with --upload"),
             (log_file(ErrorKind::NotFound), "make it, or give another file with --access-log"),
             (log_file(ErrorKind::PermissionDenied), "give another file with --access-log"),
             (
