@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use doorstep_driver::cgi::CgiSettings;
-use doorstep_driver::os::{Clock, Sandbox, SandboxPaths, ServerUser};
+use doorstep_driver::os::{self, Clock, Sandbox, SandboxPaths, ServerUser};
 
 use crate::arguments::{ContainmentOptions, SandboxMode};
 use crate::failure::Failure;
@@ -95,7 +95,7 @@ impl Containment {
                 let _ = writeln!(
                     io::stderr(),
                     "doorstep: not in a sandbox: {}",
-                    crate::failure::without_numbers(&error.to_string())
+                    os::describe_error(&error)
                 );
                 Ok(())
             }

@@ -135,30 +135,11 @@ impl Failure {
     }
 }
 
-/// The text of an error of the system, without its number.
-pub(crate) fn describe(error: &io::Error) -> String {
-    without_numbers(&os::describe_error(error))
-}
-
-/// `text` without ` (os error 13)` and the like, which the words before it say as well.
-pub(crate) fn without_numbers(text: &str) -> String {
-    let mut parts = text.split(" (os error ");
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let number = part.split_once(')').filter(|(number, _)| number.parse::<i32>().is_ok());
-        match number {
-            Some((_, rest)) => out.push_str(rest),
-            None => out.extend([" (os error ", part]),
-        }
-    }
-    out
-}
-
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
         self.write(&mut text)?;
-        f.write_str(&without_numbers(&text))
+        f.write_str(&os::without_error_numbers(&text))
     }
 }
 
@@ -537,8 +518,6 @@ mod tests {
             let line = failure.to_string();
             assert!(line.contains("ermission denied") && !line.contains("os error"), "{line}");
         }
-        assert_eq!(without_numbers("a (os error 2), b (os error x)"), "a, b (os error x)");
-        assert_eq!(describe(&error()), "Permission denied");
     }
 
     #[test]

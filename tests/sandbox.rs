@@ -357,7 +357,7 @@ fn a_renewed_certificate_and_users_are_read_through_links() {
             server.signal("HUP");
             let log = text(&server.end("TERM").stderr);
             assert!(log.contains("TLS certificate reloaded"), "{runtime} {mode}: {log}");
-            assert!(!log.contains("the users are as before"), "{runtime} {mode}: {log}");
+            assert!(!log.contains("the users stay as they are"), "{runtime} {mode}: {log}");
         }
     }
 }

@@ -104,6 +104,20 @@ fn inetd_passes_a_connection_that_is_encrypted() {
 }
 
 #[test]
+fn a_certificate_that_cannot_be_read_again_is_reported() {
+    let root = root();
+    for runtime in RUNTIMES {
+        let files = Files::new();
+        let mut server = start(root.path(), &[&tls_arguments(&files)[..], &[runtime]].concat());
+        fs::remove_file(&files.certificate).expect("it is ours");
+        server.signal("HUP");
+        let log = text(&server.end("TERM").stderr);
+        let why = format!("cannot read {:?}: No such file or directory\n", files.certificate);
+        assert!(log.contains(&format!("not reloaded, the old one stays: {why}")), "{log}");
+    }
+}
+
+#[test]
 fn a_certificate_is_not_for_unix_sockets_alone() {
     let (files, root) = (Files::new(), root());
     for arguments in [&tls_arguments(&files)[..], &["--tls-self-signed"]] {
