@@ -9,7 +9,7 @@ use doorstep_driver::net::ListenerAddr;
 
 use crate::arguments::AuthOptions;
 use crate::config::is_beneath;
-use crate::failure::{Failure, without_numbers};
+use crate::failure::Failure;
 use crate::signals::Reload;
 
 /// The users of `options`; `None` if everyone may have everything. With `cors`, preflight requests need
@@ -72,7 +72,7 @@ pub(crate) fn reload(auth: &Auth, report: impl Fn(&str) + Send + 'static) -> Opt
     let auth = auth.clone();
     Some(Box::new(move || {
         if let Err(error) = auth.reload() {
-            report(&without_numbers(&format!("the users are as before: {error}")));
+            report(&format!("the users stay as they are: {error}"));
         }
     }))
 }

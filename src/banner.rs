@@ -26,8 +26,8 @@ pub(crate) struct Banner {
     pub(crate) redirects: Vec<SocketAddr>,
     /// The SHA-256 fingerprint of a self-signed certificate.
     pub(crate) fingerprint: Option<String>,
-    /// The percent-encoded name of a single file; empty for a directory.
-    pub(crate) file: String,
+    /// What follows the first slash of every URL: the prefix, and the name of a single file.
+    pub(crate) path: String,
     /// On a terminal: the lines that follow the banner line in place of the other ones.
     pub(crate) details: Option<Vec<String>>,
     /// The lines of the QR code.
@@ -35,17 +35,35 @@ pub(crate) struct Banner {
 }
 
 impl Banner {
-    fn text(&self) -> String {
-        let is_tcp = |address: &ListenerAddr| match address {
+    /// The TCP addresses.
+    pub(crate) fn tcp(&self) -> Vec<SocketAddr> {
+        let tcp = self.addresses.iter().filter_map(|address| match address {
             ListenerAddr::Tcp(address) => Some(*address),
             _ => None,
-        };
-        let tcp: Vec<SocketAddr> = self.addresses.iter().filter_map(is_tcp).collect();
-        let unix = self.addresses.iter().filter(|address| is_tcp(address).is_none());
-        let unix: Vec<String> = unix.map(|address| escape(&address.to_string())).collect();
-        let scheme = if self.is_https { "https" } else { "http" };
-        let mut text = banner(scheme, &tcp, &net::urls(&tcp, scheme), &unix, &self.file);
-        for url in net::urls(&self.redirects, "http") {
+        });
+        tcp.collect()
+    }
+
+    /// The Unix sockets.
+    pub(crate) fn unix(&self) -> impl Iterator<Item = String> {
+        let is_tcp = |address: &ListenerAddr| matches!(address, ListenerAddr::Tcp(_));
+        self.addresses.iter().filter(move |it| !is_tcp(it)).map(ToString::to_string)
+    }
+
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.is_https { "https" } else { "http" }
+    }
+
+    /// The URLs of plain HTTP that are redirected.
+    pub(crate) fn redirect_urls(&self) -> impl Iterator<Item = String> {
+        net::urls(&self.redirects, "http").into_iter().map(|url| url + &self.path)
+    }
+
+    fn text(&self) -> String {
+        let (tcp, scheme) = (self.tcp(), self.scheme());
+        let unix: Vec<String> = self.unix().map(|address| escape(&address)).collect();
+        let mut text = banner(scheme, &tcp, &net::urls(&tcp, scheme), &unix, &self.path);
+        for url in self.redirect_urls() {
             text.push_str(&format!("  {url} is redirected to HTTPS\n"));
         }
         if let Some(fingerprint) = &self.fingerprint {
@@ -74,16 +92,17 @@ impl Observer for Banner {
     }
 }
 
-/// The banner for TCP addresses with these URLs of directories, and for Unix sockets. A Unix socket is not encrypted.
+/// The banner for TCP addresses with these URLs, which `path` completes, and for Unix sockets. A Unix
+/// socket is not encrypted.
 fn banner(
     scheme: &str,
     tcp: &[SocketAddr],
     urls: &[String],
     unix: &[String],
-    file: &str,
+    path: &str,
 ) -> String {
-    let url = tcp.first().map(|first| net::url(*first, scheme) + file);
-    let urls: Vec<String> = urls.iter().map(|url| format!("{url}{file}")).collect();
+    let url = tcp.first().map(|first| net::url(*first, scheme) + path);
+    let urls: Vec<String> = urls.iter().map(|url| format!("{url}{path}")).collect();
     let protocol = scheme.to_ascii_uppercase();
     let mut others: Vec<&String> =
         urls.iter().filter(|other| Some(*other) != url.as_ref()).collect();

@@ -5,6 +5,8 @@
 //! address can be listened on shows when it is bound.
 
 use std::ffi::OsStr;
+use std::fs;
+use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +16,7 @@ use doorstep_core::http1::{Timeouts, Version};
 use doorstep_core::site::Site;
 use doorstep_driver::auth::Auth;
 use doorstep_driver::cgi::CgiSettings;
-use doorstep_driver::net::{Listener, TrustedProxies};
+use doorstep_driver::net::{Listener, Stream, TrustedProxies};
 use doorstep_driver::os::{Opened, Root, Symlinks};
 use doorstep_driver::upload::UploadSettings;
 
@@ -27,6 +29,9 @@ use crate::failure::Failure;
 use crate::network::Network;
 use crate::served_path::ServedPath;
 use crate::uploads;
+
+/// The most symbolic links of a path that the system follows.
+const MAX_LINKS: usize = 40;
 
 /// Everything [`crate::run::serve`] needs.
 #[derive(Debug)]
@@ -112,13 +117,16 @@ impl CommandConfig {
         let mut containment = Containment::new(containment, cgi.as_ref())?;
         let logs = arguments.logs.targets();
         let files_of_logs = [&logs.access, &logs.error].into_iter().flatten();
-        containment.writable.extend(files_of_logs.map(|path| directory_of(path)));
+        containment.writable.extend(files_of_logs.flat_map(|path| directories_of(path)));
         let uploads = arguments.upload.settings();
         if let Some(settings) = &uploads {
             if served.file.is_some() {
                 return Err(Failure::NeedsDirectory(served.as_path().to_owned(), "--upload"));
             }
             uploads::check(&served.root, settings)?;
+            if let Some(cgi) = &cgi {
+                uploads::check_scripts(settings, cgi)?;
+            }
             containment.writable.push(served.root.join(OsStr::from_bytes(&settings.directory)));
         }
         let sockets = arguments.bind.iter().filter_map(BindAddress::path);
@@ -130,10 +138,10 @@ impl CommandConfig {
         #[cfg(feature = "tls")]
         containment
             .readable
-            .extend(tls.iter().flat_map(crate::tls::TlsConfig::files).map(directory_of));
+            .extend(tls.iter().flat_map(crate::tls::TlsConfig::files).flat_map(directories_of));
         let users = auth.as_ref().and_then(Auth::path);
-        containment.readable.extend(users.map(directory_of));
-        containment.readable.extend(served.link_target().as_deref().map(directory_of));
+        containment.readable.extend(users.into_iter().flat_map(directories_of));
+        containment.readable.extend(served.file.iter().flat_map(|file| directories_of(file)));
         let symlinks = files.symlinks();
         let headers = files.headers();
         let server_header = files.server_header.clone();
@@ -188,6 +196,12 @@ impl CommandConfig {
         })
     }
 
+    /// The path of the URL of what is served, behind its first slash.
+    pub(crate) fn url_path(&self) -> String {
+        let prefix = self.prefix.strip_prefix('/').map(|prefix| format!("{prefix}/"));
+        prefix.unwrap_or_default() + &self.served.url_name()
+    }
+
     /// A listener, and what the arguments say about its connections.
     pub(crate) fn listener(&self, socket: impl Into<Listener>) -> Listener {
         let listener = match self.proxy_protocol {
@@ -198,6 +212,26 @@ impl CommandConfig {
             Some(network) => network.listener(listener),
             None => listener,
         }
+    }
+
+    /// A connection, and what the arguments say about it, which is in the order of those of a
+    /// [`listener`](Self::listener). `encrypt` makes the TLS stream.
+    pub(crate) fn stream(
+        &self,
+        mut stream: Stream,
+        encrypt: impl FnOnce(Stream) -> io::Result<Stream>,
+    ) -> io::Result<Stream> {
+        if let Some(network) = &self.network {
+            stream = network.relay(stream)?;
+        }
+        if self.proxy_protocol && self.trusted_proxies.contains(stream.peer_addr().ip()) {
+            stream = Stream::proxied(stream);
+        }
+        let stream = encrypt(stream)?;
+        Ok(match &self.network {
+            Some(network) => network.cut(stream),
+            None => stream,
+        })
     }
 }
 
@@ -213,6 +247,20 @@ pub(crate) fn directory_of(file: &Path) -> PathBuf {
         Some(directory) if !directory.as_os_str().is_empty() => directory.into(),
         _ => ".".into(),
     }
+}
+
+/// The directories in which a file is opened: the one that it is in, and if it is a symbolic link, those of
+/// what it leads to, which need not exist. The links may be replaced, as those of a renewed certificate are.
+pub(crate) fn directories_of(file: &Path) -> Vec<PathBuf> {
+    let mut directories = vec![directory_of(file)];
+    let mut file = file.to_owned();
+    while let Ok(target) = fs::read_link(&file)
+        && directories.len() <= MAX_LINKS
+    {
+        file = directory_of(&file).join(target);
+        directories.push(directory_of(&file));
+    }
+    directories
 }
 
 /// Checks that the page of `--spa` can be served now. Like the directory itself it may be replaced
@@ -276,10 +324,34 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_in_the_directory_of_its_name_and_in_those_that_its_links_lead_to() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        for directory in ["live", "middle", "archive"] {
+            fs::create_dir(path(directory)).unwrap();
+        }
+        let link =
+            |target: &str, name: &str| std::os::unix::fs::symlink(target, path(name)).unwrap();
+        link("../middle/cert.pem", "live/cert.pem");
+        link("../archive/cert1.pem", "middle/cert.pem"); // it need not exist
+        link("loop", "loop");
+        let directories = |name: &str| {
+            let all = directories_of(&path(name)).into_iter();
+            all.map(|it| it.canonicalize().unwrap()).collect::<Vec<_>>()
+        };
+        let root = root.path().canonicalize().unwrap();
+        let expected = ["live", "middle", "archive"].map(|name| root.join(name));
+        assert_eq!(directories("live/cert.pem"), expected);
+        assert_eq!(directories("archive/cert1.pem"), expected[2..]);
+        assert_eq!(directories("loop").len(), MAX_LINKS + 1);
+        assert_eq!(directories_of(Path::new("a.log")), [Path::new(".")]);
+    }
+
+    #[test]
     fn a_file_in_the_served_directory_is_found_by_any_name() {
         let root = tempfile::tempdir().unwrap();
         let inside = root.path().join("users");
-        std::fs::write(&inside, "").unwrap();
+        fs::write(&inside, "").unwrap();
         let other = tempfile::tempdir().unwrap();
         let link = other.path().join("users");
         std::os::unix::fs::symlink(&inside, &link).unwrap();

@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use doorstep_driver::cgi::CgiSettings;
-use doorstep_driver::os::{Clock, Sandbox, SandboxPaths, ServerUser};
+use doorstep_driver::os::{self, Clock, Sandbox, SandboxPaths, ServerUser};
 
 use crate::arguments::{ContainmentOptions, SandboxMode};
 use crate::failure::Failure;
@@ -55,6 +55,11 @@ impl Containment {
         self.user.as_ref().map(|(_, user)| (user.uid().as_raw(), user.gid().as_raw()))
     }
 
+    /// Whether a sandbox is entered, as far as the kernel has one.
+    pub(crate) fn has_sandbox(&self) -> bool {
+        self.mode != SandboxMode::Off
+    }
+
     /// The sandbox that the server enters; `None` with `--sandbox off`.
     pub(crate) fn sandbox(&self, root: &Path, cgi: Option<&CgiSettings>) -> Option<Sandbox> {
         let mut sandbox = match (self.mode, cgi) {
@@ -90,7 +95,7 @@ impl Containment {
                 let _ = writeln!(
                     io::stderr(),
                     "doorstep: not in a sandbox: {}",
-                    crate::failure::without_numbers(&error.to_string())
+                    os::describe_error(&error)
                 );
                 Ok(())
             }

@@ -45,12 +45,16 @@ pub(crate) enum Failure {
     MimeTypesLine(PathBuf, usize),
     /// Files cannot be stored in the directory of `--upload`.
     UploadDirectory(String, io::Error),
+    /// No upload can be stored in the directory of `--upload`, because scripts are run there.
+    UploadScripts(String),
     /// The value of `--cgi-dir` is not a directory below the served one.
     ScriptDirectory(String),
     /// Scripts cannot run as this user.
     User(String, io::Error),
     /// The file of a log cannot be opened, which this option names.
     LogFile { path: PathBuf, option: &'static str, error: io::Error },
+    /// The sandbox refuses to open the file of a log, which this option names.
+    LogFileSandbox(PathBuf, &'static str),
     /// The file of users is not valid.
     AuthFile(AuthError),
     /// The file of users would be served.
@@ -73,6 +77,9 @@ pub(crate) enum Failure {
     Inherited(io::Error),
     /// A service manager has passed sockets, and the command line names others.
     InheritedAndBind,
+    /// There is a certificate, and nothing but Unix sockets, which a service manager or inetd has passed.
+    #[cfg(feature = "tls")]
+    UnixEncryption,
     /// Standard input is not a connection.
     Inetd(io::Error),
     /// The file with the password of the TLS key cannot be read.
@@ -113,13 +120,13 @@ impl Failure {
             Self::Path(..) | Self::NotAFile(_) => 2,
             Self::CheckDirectory(..) | Self::MimeTypes(..) | Self::MimeTypesLine(..) => 2,
             Self::ScriptDirectory(_) | Self::User(..) | Self::LogFile { .. } => 2,
-            Self::UploadDirectory(..) => 2,
+            Self::LogFileSandbox(..) | Self::UploadDirectory(..) | Self::UploadScripts(_) => 2,
             Self::AuthFile(_) | Self::AuthFileServed(_) | Self::AuthVariable(..) => 2,
             Self::InheritedAndBind | Self::ServerUser(..) | Self::NeedsDirectory(..) => 2,
             #[cfg(feature = "tls")]
             Self::Tls(TlsError::SelfSigned(_) | TlsError::Tls(_)) => 1,
             #[cfg(feature = "tls")]
-            Self::TlsPassword(..) | Self::Tls(_) => 2,
+            Self::TlsPassword(..) | Self::Tls(_) | Self::UnixEncryption => 2,
             Self::Bind { .. } | Self::BindUnix(..) | Self::Serve(_) | Self::Print(_) => 1,
             Self::RedirectPort(..) => 1,
             Self::Incomplete(_) => INCOMPLETE,
@@ -128,30 +135,11 @@ impl Failure {
     }
 }
 
-/// The text of an error of the system, without its number.
-pub(crate) fn describe(error: &io::Error) -> String {
-    without_numbers(&os::describe_error(error))
-}
-
-/// `text` without ` (os error 13)` and the like, which the words before it say as well.
-pub(crate) fn without_numbers(text: &str) -> String {
-    let mut parts = text.split(" (os error ");
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let number = part.split_once(')').filter(|(number, _)| number.parse::<i32>().is_ok());
-        match number {
-            Some((_, rest)) => out.push_str(rest),
-            None => out.extend([" (os error ", part]),
-        }
-    }
-    out
-}
-
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
         self.write(&mut text)?;
-        f.write_str(&without_numbers(&text))
+        f.write_str(&os::without_error_numbers(&text))
     }
 }
 
@@ -247,6 +235,12 @@ impl Failure {
                 "cannot store uploads in {path:?}: {error}; give the path of an existing directory from \
                  the served one with --upload=DIR"
             ),
+            Self::UploadScripts(path) => write!(
+                f,
+                "cannot store uploads in {:?}: scripts are run there; give another directory with \
+                 --upload=DIR, or for scripts with --cgi-dir",
+                if path.is_empty() { "." } else { path }
+            ),
             Self::ScriptDirectory(path) => write!(
                 f,
                 "not a directory of scripts: {path:?}; give --cgi-dir a path from the served \
@@ -267,6 +261,11 @@ impl Failure {
             Self::LogFile { path, option, error } => write!(
                 f,
                 "cannot open the log file {path:?}: {error}; give another file with {option}"
+            ),
+            Self::LogFileSandbox(path, option) => write!(
+                f,
+                "the sandbox refuses to open the log file {path:?}; give another file with {option}, \
+                 or use --sandbox off"
             ),
             Self::AuthFile(error) => write!(
                 f,
@@ -339,6 +338,10 @@ impl Failure {
             Self::InheritedAndBind => f.write_str(
                 "a service manager has passed the sockets to listen on (LISTEN_FDS); omit PORT, \
                  --bind and --inetd, or do not pass sockets",
+            ),
+            #[cfg(feature = "tls")]
+            Self::UnixEncryption => f.write_str(
+                "Unix sockets are not encrypted: pass a TCP socket as well, or omit the certificate",
             ),
             Self::Inetd(error) => write!(
                 f,
@@ -462,8 +465,13 @@ mod tests {
             (Failure::SpaPage("a\nb".into(), "not a file".into()).to_string(), "--spa"),
             (upload("a\nb"), "--upload=DIR"),
             (upload(""), "--directory"),
+            (Failure::UploadScripts("a\nb".into()).to_string(), "another directory with --upload"),
             (log_file(ErrorKind::NotFound), "make it, or give another file with --access-log"),
             (log_file(ErrorKind::PermissionDenied), "give another file with --access-log"),
+            (
+                Failure::LogFileSandbox("a\nb".into(), "--error-log").to_string(),
+                "another file with --error-log, or use --sandbox off",
+            ),
             (Failure::AuthFileServed("a\nb".into()).to_string(), "--auth-file"),
             (Failure::AuthVariable("A".into(), "it is not set".into()).to_string(), "--auth-env"),
             (user(ErrorKind::NotFound), "give another user with --cgi-user"),
@@ -510,8 +518,6 @@ mod tests {
             let line = failure.to_string();
             assert!(line.contains("ermission denied") && !line.contains("os error"), "{line}");
         }
-        assert_eq!(without_numbers("a (os error 2), b (os error x)"), "a, b (os error x)");
-        assert_eq!(describe(&error()), "Permission denied");
     }
 
     #[test]

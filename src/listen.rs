@@ -1,10 +1,16 @@
 //! The sockets that the command serves on: those that were inherited, those of `--bind`, or every
-//! address of the machine.
+//! address of the machine; or the connection of inetd.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::chown;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 
-use doorstep_driver::net::{self, BindError, BindOptions, Listener, ListenerAddr};
+#[cfg(feature = "tls")]
+use doorstep_driver::net::TlsSettings;
+use doorstep_driver::net::{
+    self, BindError, BindOptions, Listener, ListenerAddr, Stream, UNIX_PEER,
+};
 use doorstep_driver::os;
 
 use crate::arguments::BindAddress;
@@ -82,7 +88,35 @@ pub(crate) fn listen(
     Ok(Listening { listeners, banner, https_redirect, reload, reports })
 }
 
-/// Reads the certificate, if there is one, for the TCP listeners. Returns what reads it again.
+/// The connection of inetd, and what the command has to say about it.
+pub(crate) struct Connection {
+    pub(crate) stream: Stream,
+    /// The address that the client is connected to. Nothing is printed.
+    pub(crate) banner: Banner,
+    /// What the certificate has to report.
+    pub(crate) reports: Reports,
+}
+
+/// The connection `stream`, encrypted if there is a certificate.
+pub(crate) fn connection(config: &CommandConfig, stream: Stream) -> Result<Connection, Failure> {
+    let mut banner = Banner::default();
+    let local = stream.local_addr().ok().filter(|address| *address != UNIX_PEER);
+    banner.addresses.push(local.map_or(ListenerAddr::Unix(None), ListenerAddr::Tcp));
+    let reports = Reports::default();
+    #[cfg(feature = "tls")]
+    let tls = tls_settings(config, &mut banner, &reports)?;
+    let encrypt = |stream: Stream| {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &tls {
+            return tls.accept(stream);
+        }
+        Ok(stream)
+    };
+    let stream = config.stream(stream, encrypt).map_err(Failure::Inetd)?;
+    Ok(Connection { stream, banner, reports })
+}
+
+/// Encrypts the TCP listeners, if there is a certificate. Returns what reads it again.
 #[cfg(feature = "tls")]
 fn encrypt(
     config: &CommandConfig,
@@ -90,25 +124,40 @@ fn encrypt(
     banner: &mut Banner,
     reports: &Reports,
 ) -> Result<Option<Reload>, Failure> {
+    let Some(settings) = tls_settings(config, banner, reports)? else { return Ok(None) };
+    let all = std::mem::take(listeners).into_iter();
+    listeners.extend(all.map(|listener| match listener.addr() {
+        ListenerAddr::Tcp(_) => listener.with_tls(settings.clone()),
+        _ => listener,
+    }));
+    if matches!(config.tls, Some(TlsConfig::SelfSigned)) {
+        return Ok(None);
+    }
+    Ok(Some(Box::new(move || {
+        let _ = settings.reload(); // it reports an error itself
+    })))
+}
+
+/// Reads the certificate, if there is one, for the TCP addresses of `banner`, which then says so. Fails
+/// if there are none.
+#[cfg(feature = "tls")]
+fn tls_settings(
+    config: &CommandConfig,
+    banner: &mut Banner,
+    reports: &Reports,
+) -> Result<Option<Arc<TlsSettings>>, Failure> {
     let Some(tls) = &config.tls else { return Ok(None) };
-    let addresses: Vec<_> = tcp(listeners).collect();
+    let addresses = banner.tcp();
+    if addresses.is_empty() {
+        return Err(Failure::UnixEncryption);
+    }
     let hosts: Vec<&str> = config.bind.iter().filter_map(BindAddress::host).collect();
     let settings = tls.settings(&hosts, &addresses, reports.clone())?;
     if matches!(tls, TlsConfig::SelfSigned) {
         banner.fingerprint = Some(settings.fingerprint());
     }
     banner.is_https = true;
-    let all = std::mem::take(listeners).into_iter();
-    listeners.extend(all.map(|listener| match listener.addr() {
-        ListenerAddr::Tcp(_) => listener.with_tls(settings.clone()),
-        _ => listener,
-    }));
-    if matches!(tls, TlsConfig::SelfSigned) {
-        return Ok(None);
-    }
-    Ok(Some(Box::new(move || {
-        let _ = settings.reload(); // it reports an error itself
-    })))
+    Ok(Some(settings))
 }
 
 /// The addresses of the TCP listeners.
@@ -119,10 +168,14 @@ fn tcp(listeners: &[Listener]) -> impl Iterator<Item = SocketAddr> {
     })
 }
 
-/// Listens on every address of the configuration, or of the machine.
+/// Listens on every address of the configuration, or of the machine. One that is given twice is bound
+/// once.
 fn bind(config: &CommandConfig, port: u16) -> Result<Vec<Listener>, Failure> {
     let mut listeners = bind_tcp(config, port)?;
-    for address in &config.bind {
+    for (position, address) in config.bind.iter().enumerate() {
+        if config.bind[..position].contains(address) {
+            continue;
+        }
         let (bound, name) = match address {
             BindAddress::Host(_) => continue,
             BindAddress::Unix(path) => {

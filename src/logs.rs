@@ -1,6 +1,6 @@
 //! The logs of the command: files or stderr, in colour on a terminal.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use doorstep_driver::core::log::Level;
 use doorstep_driver::os::{self, Log};
 use doorstep_driver::{AccessLog, Observer, Record, net};
+use rustix::fs::Access;
 
 use crate::banner::stderr_has_colors;
-use crate::config::{CommandConfig, is_beneath};
+use crate::config::{CommandConfig, directories_of, is_beneath};
 use crate::failure::Failure;
 use crate::sharing::Sharing;
 use crate::signals::Reload;
@@ -56,7 +57,7 @@ pub(crate) struct Logs {
 impl Logs {
     /// Opens them. Those on stderr share `terminal`.
     pub(crate) fn open(config: &CommandConfig, terminal: &Terminal) -> Result<Self, Failure> {
-        let open = |path: Option<&Path>, option| open(path, option, config.inetd, terminal);
+        let open = |path: Option<&Path>, option| open(path, option, config, terminal);
         let targets = &config.logs;
         let (access_path, error_path) = (targets.access.as_deref(), targets.error.as_deref());
         let error = open(error_path, "--error-log")?;
@@ -129,24 +130,37 @@ impl Logs {
     }
 }
 
+/// Whether this user has the permission to write the file, or to make it. A sandbox that refuses it
+/// is not a matter of permissions.
+fn is_permitted(path: &Path) -> bool {
+    let directory = directories_of(path).pop();
+    let made_in = directory.as_deref().filter(|_| !path.exists());
+    rustix::fs::access(made_in.unwrap_or(path), Access::WRITE_OK).is_ok()
+}
+
 fn open(
     path: Option<&Path>,
     option: &'static str,
-    is_inetd: bool,
+    config: &CommandConfig,
     terminal: &Terminal,
 ) -> Result<Arc<Log>, Failure> {
     let opened = match path {
         // With inetd, stderr may be the client's.
-        None if is_inetd && net::stderr_is_connection() => {
+        None if config.inetd && net::stderr_is_connection() => {
             Log::from_writer(io::sink()).map_err(Failure::Serve)
         }
         None => match terminal.log_writer().map_err(Failure::Serve)? {
             Some(writer) => Log::from_writer(writer).map_err(Failure::Serve),
             None => Log::stderr().map_err(Failure::Serve),
         },
-        Some(path) => Log::file(path).map_err(|error| match os::is_exhausted(&error) {
-            true => Failure::Serve(error),
-            false => Failure::LogFile { path: path.to_owned(), option, error },
+        Some(path) => Log::file(path).map_err(|error| match error.kind() {
+            _ if os::is_exhausted(&error) => Failure::Serve(error),
+            ErrorKind::PermissionDenied
+                if config.containment.has_sandbox() && is_permitted(path) =>
+            {
+                Failure::LogFileSandbox(path.to_owned(), option)
+            }
+            _ => Failure::LogFile { path: path.to_owned(), option, error },
         }),
     };
     opened.map(Arc::new)

@@ -30,6 +30,7 @@ mod sharing;
 mod signals;
 mod stdout;
 mod terminal;
+mod text_file;
 #[cfg(feature = "tls")]
 mod tls;
 mod uploads;

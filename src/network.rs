@@ -56,13 +56,17 @@ impl Network {
         }
     }
 
-    /// The connection behind this network.
-    pub(crate) fn stream(&self, stream: Stream) -> io::Result<Stream> {
-        let stream = self.slow.relay().relay(stream)?;
-        Ok(match &self.cuts {
+    /// The connection whose bytes this network relays, before anything else is done to it.
+    pub(crate) fn relay(&self, stream: Stream) -> io::Result<Stream> {
+        self.slow.relay().relay(stream)
+    }
+
+    /// The connection whose responses this network cuts, after everything else was done to it.
+    pub(crate) fn cut(&self, stream: Stream) -> Stream {
+        match &self.cuts {
             Some(cuts) => Stream::with_cuts(stream, cuts.clone()),
             None => stream,
-        })
+        }
     }
 
     /// Starts the thread that relays, and says so in the log.

@@ -47,9 +47,7 @@ pub(crate) fn serve(config: &CommandConfig) -> Result<(), Failure> {
     if config.inetd {
         return serve_stdin(config);
     }
-    // Caught before the banner is printed: a program that has read it may send a signal at once.
-    let signals = Signals::catch().map_err(Failure::Serve)?;
-    serve_source(config, Source::Listen(signals, inherited))
+    serve_source(config, Source::Listen(inherited))
 }
 
 /// Serves the connection on standard input. Signals have their default effect, and there is no
@@ -68,7 +66,7 @@ fn serve_source(config: &CommandConfig, source: Source) -> Result<(), Failure> {
 /// Where connections come from.
 enum Source {
     /// The listeners that were inherited, if there are any, or those of the configuration.
-    Listen(Signals, Vec<Listener>),
+    Listen(Vec<Listener>),
     Connection(Stream),
 }
 
@@ -78,17 +76,21 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     let mut server_config = server_config(config);
     let (kill_wait, log_timeout) = (server_config.kill_wait, log_flush_timeout(&server_config));
     let exit_time = ShutdownSchedule::new(&server_config).killed.saturating_add(log_timeout);
-    let (mut banner, mut reports, mut reload) = (Banner::default(), Reports::default(), Vec::new());
+    let (mut banner, reports): (Banner, Reports);
+    let mut reload = Vec::new();
     let (mut manager, mut terminal) = (Manager::default(), Terminal::default());
     let mut sharing = None;
     let (server, signals) = match source {
-        Source::Listen(signals, inherited) => {
+        Source::Listen(inherited) => {
             let listening = listen::listen(config, inherited)?;
+            // Not while a name was looked up, since nothing would act on a signal then; but before the
+            // banner is printed: a program that has read it may send a signal at once.
+            let signals = Signals::catch().map_err(Failure::Serve)?;
             (banner, reports) = (listening.banner, listening.reports);
             reload.extend(listening.reload);
             server_config.https_redirect = listening.https_redirect;
             manager = Manager::from_env();
-            banner.file = config.served.url_name();
+            banner.path = config.url_path();
             terminal = Terminal::new(config);
             server_config.transfers = terminal.transfers();
             terminal.open_browser(config, &banner);
@@ -98,11 +100,9 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
             (Served::Listeners(server), Some(signals))
         }
         Source::Connection(stream) => {
-            let stream = match &config.network {
-                Some(network) => network.stream(stream).map_err(Failure::Inetd)?,
-                None => stream,
-            };
-            (Served::Connection(Box::new((stream, server_config))), None)
+            let connection = listen::connection(config, stream)?;
+            (banner, reports) = (connection.banner, connection.reports);
+            (Served::Connection(Box::new((connection.stream, server_config))), None)
         }
     };
     let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);

@@ -44,13 +44,6 @@ impl ServedPath {
         String::from_utf8_lossy(&encoded).into_owned() // it is ASCII
     }
 
-    /// Where the file is in the end, if it is a link to one in another directory.
-    pub(crate) fn link_target(&self) -> Option<PathBuf> {
-        let target = self.file.as_ref()?.canonicalize().ok()?;
-        let root = self.root.canonicalize().ok();
-        (target.parent() != root.as_deref()).then_some(target)
-    }
-
     fn of_directory(directory: &Path) -> Result<Self, Failure> {
         match os::absolute(directory) {
             Ok(root) => Ok(Self { root, file: None }),
@@ -87,20 +80,18 @@ mod tests {
         assert_eq!((&src.root, &src.file), (&here.join("src"), &None));
         assert_eq!(src.as_path(), here.join("src"));
         assert_eq!((&manifest.root, manifest.as_path()), (&here, &*here.join("Cargo.toml")));
-        assert_eq!(manifest.link_target(), None);
         assert!(matches!(ServedPath::of_path(Path::new("80a")), Err(Failure::Path(..))));
         assert!(matches!(ServedPath::of_path(Path::new("/dev/null")), Err(Failure::NotAFile(_))));
     }
 
     #[test]
-    fn a_link_leads_to_another_directory() {
+    fn a_link_is_served_by_its_own_name() {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let file = other.path().join("a.txt");
         fs::write(&file, "").unwrap();
         let link = one.path().join("link");
         std::os::unix::fs::symlink(&file, &link).unwrap();
         let served = ServedPath::of_path(&link).unwrap();
-        assert_eq!(served.link_target(), Some(file.canonicalize().unwrap()));
         assert_eq!(served.as_path(), link);
     }
 }

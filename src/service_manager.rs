@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use doorstep_driver::os::ServiceManager;
+use doorstep_driver::os::{self, ServiceManager};
 use doorstep_driver::{Observer, ShutdownHandle};
 
-use crate::failure::{Failure, without_numbers};
+use crate::failure::Failure;
 use crate::signals::Reload;
 
 /// The service manager, if one has started this process; none by default.
@@ -24,7 +24,7 @@ impl Manager {
                 io::stderr(),
                 "doorstep: cannot notify the service manager (NOTIFY_SOCKET): {}; serving all \
                  the same",
-                without_numbers(&error.to_string())
+                os::describe_error(&error)
             );
             None
         });

@@ -1,7 +1,6 @@
 //! TLS of the command: the certificate, the listeners, and the redirect to HTTPS.
 
 use std::fmt;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +10,10 @@ use doorstep_driver::net::{self, TlsSettings};
 use crate::arguments::TlsOptions;
 use crate::failure::Failure;
 use crate::reports::Reports;
+use crate::text_file;
+
+/// The largest file with a password, in bytes.
+const MAX_PASSWORD_FILE: u64 = 64 << 10;
 
 /// Where the certificate is from.
 #[derive(Debug)]
@@ -35,7 +38,7 @@ impl TlsConfig {
             return Ok(options.tls_self_signed.then_some(Self::SelfSigned));
         };
         let password = options.tls_password_file.map(|path| {
-            let text = fs::read_to_string(&path);
+            let text = text_file::read_any(&path, MAX_PASSWORD_FILE);
             let text = text.map_err(|error| Failure::TlsPassword(path, error))?;
             Ok(Password(text.trim().as_bytes().to_vec())) // as Python does
         });

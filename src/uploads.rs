@@ -4,6 +4,9 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
+use doorstep_core::cgi::route::Route;
+use doorstep_core::path;
+use doorstep_driver::cgi::CgiSettings;
 use doorstep_driver::net::ListenerAddr;
 use doorstep_driver::os;
 use doorstep_driver::upload::{self, UploadSettings};
@@ -17,6 +20,20 @@ pub(crate) fn check(root: &Path, settings: &UploadSettings) -> Result<(), Failur
         Failure::UploadDirectory(directory, os::without_path(error))
     };
     upload::check_directory(root, settings).map_err(failure)
+}
+
+/// Checks that requests below the directory are not for scripts, which would get every upload.
+pub(crate) fn check_scripts(settings: &UploadSettings, cgi: &CgiSettings) -> Result<(), Failure> {
+    let mut path = vec![b'/'];
+    path::encode(&mut path, &settings.directory);
+    path.extend_from_slice(b"/file");
+    match Route::new(&cgi.directories, cgi.hidden, &path) {
+        Ok(None) => Ok(()),
+        _ => {
+            let directory = String::from_utf8_lossy(&settings.directory).into_owned();
+            Err(Failure::UploadScripts(directory))
+        }
+    }
 }
 
 /// The line about uploads without authentication to one of `addresses`; `None` if all are within this

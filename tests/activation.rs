@@ -91,6 +91,24 @@ fn inherited_sockets_that_cannot_be_used_are_errors_that_say_why() {
     server.stop();
 }
 
+/// Nothing of them could be encrypted, although the command line asks for that.
+#[test]
+#[cfg(feature = "tls")]
+fn inherited_unix_sockets_alone_and_a_certificate_are_an_error() {
+    let place = Place::new();
+    for runtime in RUNTIMES {
+        for more in [&[][..], &["--https-redirect", "0"]] {
+            let unix = UnixListener::bind(place.path("socket")).expect("it can be bound");
+            let arguments = [&[runtime, "--tls-self-signed"], more].concat();
+            let (error, code) =
+                failure(&mut activated(&place.doorstep(&arguments), vec![unix.into()]));
+            assert_eq!(code, Some(2), "{error}");
+            assert!(error.contains("Unix sockets are not encrypted: "), "{error}");
+            fs::remove_file(place.path("socket")).expect("it is left open");
+        }
+    }
+}
+
 /// A client loop that connects while the server is stopped and started again: no connection is refused,
 /// and no request fails.
 #[test]

@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use support::client::Response;
+use support::log_files::{self, eventually};
 use support::{RUNTIMES, Server, doorstep, root, text};
 use tempfile::TempDir;
 
@@ -241,6 +242,52 @@ fn curl_is_asked_for_its_password_and_uploads_nothing_before() {
         assert_eq!(curl(&[&["-T", upload, &url], &code[..]].concat()), "401 0");
         let put = curl(&[&["-u", "alice:secret", "-T", upload, &url], &code[..]].concat());
         assert!(put.starts_with("405 "), "{put}");
+    }
+}
+
+/// At a request, and at SIGHUP, which reports it in any case.
+#[test]
+fn a_fault_of_the_file_of_users_is_reported_in_the_same_words() {
+    let root = root();
+    for runtime in RUNTIMES {
+        for invalid in [None, Some("no colon\n")] {
+            for hangup_first in [true, false] {
+                let ((directory, file), (_logs, _, log)) = (users(USERS), log_files::logs());
+                let log_option = format!("--error-log={}", log.display());
+                let mut server = serve(root.path(), &[runtime, "--auth-file", &file, &log_option]);
+                match invalid {
+                    None => fs::remove_file(&file).expect("it is ours"),
+                    Some(text) => fs::write(&file, text).expect("it is ours"),
+                }
+                let lines = || -> Vec<String> {
+                    let log = log_files::read(&log);
+                    let words = log.lines().filter_map(|line| line.split_once("] "));
+                    words.map(|(_, words)| words.to_owned()).collect()
+                };
+                let has_lines = |n| eventually("it is reported", || lines().len() == n);
+                let (at_hangup, at_request) = if hangup_first { (1, 1) } else { (2, 1) };
+                let hang_up = || {
+                    server.signal("HUP");
+                    has_lines(at_hangup);
+                };
+                if hangup_first {
+                    hang_up();
+                }
+                assert_eq!(get(&server, "/a.txt", &[ALICE]).status, 200);
+                has_lines(at_request);
+                if !hangup_first {
+                    hang_up();
+                }
+                server.end("TERM");
+                let lines = lines();
+                assert_eq!(lines.len(), at_hangup, "{lines:?}");
+                let expected = format!("the users stay as they are: {file:?}: ");
+                assert!(lines.iter().all(|line| *line == lines[0]), "{lines:?}");
+                assert!(lines[0].starts_with(&expected), "{lines:?}");
+                assert!(!lines[0].contains("os error"), "{lines:?}");
+                drop(directory);
+            }
+        }
     }
 }
 

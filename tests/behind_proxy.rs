@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{RUNTIMES, doorstep, root, serve, text};
+use support::{RUNTIMES, Server, doorstep, root, serve, text};
 
 #[test]
 fn a_trusted_proxy_reports_the_client_to_the_log() {
@@ -60,6 +60,24 @@ fn a_prefix_is_taken_off_paths() {
         assert_eq!(server.get("/docs/a.txt").body, b"hello\n");
         assert_eq!(server.get("/docs").header("Location"), Some("/docs/"));
         assert_eq!(server.get("/a.txt").status, 404);
+    }
+}
+
+/// The browser, the start-up screen and a person take them from here.
+#[test]
+fn a_prefix_is_a_part_of_every_url_that_is_shown() {
+    let root = root();
+    let file = root.path().join("a.txt");
+    for runtime in RUNTIMES {
+        for (path, end) in [(root.path(), "docs/new/"), (&*file, "docs/new/a.txt")] {
+            let mut command = doorstep(&["0", "-b", "127.0.0.1", "-b", "127.0.0.2", runtime]);
+            let mut server = Server::start(command.args(["--prefix", "/docs/new"]).arg(path));
+            let port = server.port;
+            let first = format!("port {port} (http://127.0.0.1:{port}/{end}) ...\n");
+            assert!(server.banner.ends_with(&first), "{}", server.banner);
+            server.wait_for(&format!("  http://127.0.0.2:{port}/{end}"));
+            assert_eq!(server.get(&format!("/{end}")).status, 200);
+        }
     }
 }
 

@@ -5,9 +5,9 @@ mod support;
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -198,7 +198,7 @@ fn b_280_a_working_directory_that_was_deleted_is_exit_code_2() {
     let root = root();
     let deleted = root.path().join("deleted");
     fs::create_dir(&deleted).expect("a directory can be made");
-    let mut shell = std::process::Command::new("sh");
+    let mut shell = Command::new("sh");
     shell.args(["-c", "cd \"$1\" && rmdir \"$1\" && exec \"$0\" 0 -b 127.0.0.1"]);
     shell.arg(env!("CARGO_BIN_EXE_doorstep")).arg(&deleted);
     assert_one_line(&shell.output().expect("the shell starts"), 2, "no such directory");
@@ -412,6 +412,53 @@ fn b_282_a_second_signal_ends_it_at_once() {
         server.wait_for("Keyboard interrupt received, exiting.");
         thread::sleep(Duration::from_millis(200)); // sooner, it would count as a duplicate of the first
         assert_eq!(server.end("INT").status.signal(), Some(2));
+    }
+}
+
+/// The name server is this test, and never responds. It needs a `/etc/resolv.conf` of its own.
+#[test]
+#[cfg(target_os = "linux")]
+#[allow(clippy::print_stdout, reason = "what this machine cannot test is said")]
+fn b_282_a_signal_ends_it_while_a_name_is_looked_up() {
+    let place = tempfile::tempdir().expect("a directory can be made");
+    let file = |name: &str, text: &str| {
+        let path = place.path().join(name);
+        fs::write(&path, text).expect("it can be written");
+        path
+    };
+    for (number, runtime) in RUNTIMES.into_iter().enumerate() {
+        let address = format!("127.53.53.{}", 53 + number);
+        let Ok(names) = UdpSocket::bind((address.as_str(), 53)) else {
+            println!("not tested: this user cannot bind the port of a name server");
+            return;
+        };
+        names.set_read_timeout(Some(Duration::from_secs(60))).expect("60 s is a timeout");
+        let resolver = file("resolv.conf", &format!("nameserver {address}\n"));
+        let services = file("nsswitch.conf", "hosts: dns\n");
+        let script = "mount --bind \"$1\" /etc/resolv.conf && mount --bind \"$2\" /etc/nsswitch.conf \
+                      && shift 2 && exec \"$@\"";
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--mount", "sh", "-c", script, "sh"]).args([&resolver, &services]);
+        let isolated = |program: &str| {
+            let mut command = Command::new(unshare.get_program());
+            command.args(unshare.get_args()).arg(program);
+            command
+        };
+        if !isolated("true").output().is_ok_and(|output| output.status.success()) {
+            println!("not tested: this user cannot have an /etc/resolv.conf of its own");
+            return;
+        }
+        let mut command = isolated(env!("CARGO_BIN_EXE_doorstep"));
+        let mut child = command
+            .args(["0", "--bind", "doorstep.invalid", runtime])
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the command starts");
+        names.recv_from(&mut [0; 512]).expect("the name is asked for");
+        let sent = Command::new("kill").arg(child.id().to_string()).status();
+        assert!(sent.expect("kill is installed").success());
+        let status = child.wait().expect("a child can be waited for");
+        assert_eq!(status.signal(), Some(15), "{runtime}: {status}");
     }
 }
 

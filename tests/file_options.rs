@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 
 use support::client::Response;
 use support::{RUNTIMES, Server, doorstep, root, serve, text};
@@ -133,7 +134,18 @@ fn b_206_208_209_media_types_and_charset_are_settable() {
     });
 
     write(root.path(), "types", "text/plain a\ntypes {\n");
-    for (path, message) in [(types, "line 2"), ("/nowhere", "cannot read")] {
+    let [fifo, large] = ["fifo", "large"].map(|name| root.path().join(name));
+    let made = Command::new("mkfifo").arg(&fifo).status().expect("mkfifo is installed");
+    assert!(made.success());
+    fs::File::create(&large).and_then(|file| file.set_len(1 << 30)).expect("it can have holes");
+    let [fifo, large] = [&fifo, &large].map(|path| path.to_str().expect("it is text"));
+    for (path, message) in [
+        (types, "line 2"),
+        ("/nowhere", "cannot read"),
+        ("/dev/zero", "not a regular file"),
+        (fifo, "not a regular file"),
+        (large, "too large"),
+    ] {
         let output = doorstep(&["0", "--mime-types", path]).output().expect("the command starts");
         assert_eq!(output.status.code(), Some(2));
         let stderr = text(&output.stderr);

@@ -15,6 +15,7 @@ use std::process::Command;
 use doorstep::driver::os::{Sandbox, Uid};
 use regex::Regex;
 use support::client::Client;
+use support::log_files::{self, eventually};
 use support::{RUNTIMES, Server, as_user, doorstep, root, text};
 use tempfile::TempDir;
 
@@ -271,6 +272,93 @@ fn another_process_of_the_same_user_cannot_read_its_memory() {
         let read = as_user(54321, "cat".as_ref()).arg(environment).output();
         assert_eq!(read.expect("cat is installed").status.success(), expected, "{mode}");
         assert_eq!(server.get("/a.txt").status, 200);
+    }
+}
+
+/// Written to, and opened again at SIGHUP when it was renamed.
+#[test]
+fn a_log_may_be_a_link_into_another_directory() {
+    let site = Site::new();
+    for directory in ["logs", "var"] {
+        fs::create_dir(site.path(directory)).expect("it can be made");
+    }
+    let (log, old) = (site.path("var/log"), site.path("var/old"));
+    symlink("../var/log", site.path("logs/link")).expect("it can be made");
+    let by_link = format!("--access-log={}", site.path("logs/link").display());
+    for runtime in RUNTIMES {
+        for mode in modes() {
+            for (option, exists) in
+                [(&*by_link, false), (&*by_link, true), ("--access-log=/dev/stderr", true)]
+            {
+                let what = format!("{runtime} {mode} {option}");
+                let _ = (fs::remove_file(&log), fs::remove_file(&old));
+                if exists {
+                    fs::write(&log, "").expect("it can be written");
+                }
+                let command = site.command(&[runtime, mode, option]);
+                let mut shell = Command::new("sh");
+                match option.ends_with("/dev/stderr") {
+                    true => shell.args(["-c", "exec \"$@\" 2>>\"$0\""]).arg(&log),
+                    false => shell.args(["-c", "exec \"$@\"", "sh"]),
+                };
+                shell.arg(command.get_program()).args(command.get_args());
+                let mut server = Server::start(&mut shell);
+                assert_eq!(server.get("/a.txt").status, 200, "{what}");
+                eventually(&what, || log_files::read(&log).contains("GET /a.txt"));
+                if !option.ends_with("/dev/stderr") {
+                    fs::rename(&log, &old).expect("it is ours");
+                    server.signal("HUP");
+                    eventually(&what, || log.exists());
+                    assert_eq!(server.get("/large").status, 200, "{what}");
+                    eventually(&what, || log_files::read(&log).contains("GET /large"));
+                }
+                assert_eq!(server.end("TERM").status.code(), Some(0), "{what}");
+            }
+        }
+    }
+}
+
+/// As certbot has them: `live/cert.pem` is a link to `archive/cert1.pem`, and after a renewal to
+/// `archive/cert2.pem`.
+#[test]
+#[cfg(feature = "tls")]
+fn a_renewed_certificate_and_users_are_read_through_links() {
+    let site = Site::new();
+    for directory in ["live", "archive"] {
+        fs::create_dir(site.path(directory)).expect("it can be made");
+    }
+    let link = |number: u8| {
+        for name in ["cert", "key", "users"] {
+            let target = format!("../archive/{name}{number}");
+            let (new, path) = (site.path("live/new"), site.path("live").join(name));
+            symlink(target, &new).and_then(|()| fs::rename(new, path)).expect("it can be made");
+        }
+    };
+    for number in 1..=2 {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
+        let made = made.expect("a certificate can be made");
+        let archive = |name| site.path(&format!("archive/{name}{number}"));
+        fs::write(archive("cert"), made.cert.pem()).expect("it can be written");
+        fs::write(archive("key"), made.signing_key.serialize_pem()).expect("it can be written");
+        let user = format!("user{number}:{{SHA}}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n"); // "test"
+        fs::write(archive("users"), user).expect("it can be written");
+    }
+    for runtime in RUNTIMES {
+        for mode in modes() {
+            link(1);
+            let mut command = site.command(&[runtime, mode]);
+            for (option, name) in
+                [("--tls-cert", "cert"), ("--tls-key", "key"), ("--auth-file", "users")]
+            {
+                command.arg(option).arg(site.path("live").join(name));
+            }
+            let mut server = Server::start(&mut command);
+            link(2);
+            server.signal("HUP");
+            let log = text(&server.end("TERM").stderr);
+            assert!(log.contains("TLS certificate reloaded"), "{runtime} {mode}: {log}");
+            assert!(!log.contains("the users stay as they are"), "{runtime} {mode}: {log}");
+        }
     }
 }
 

@@ -8,14 +8,14 @@ mod running;
 
 use std::fs;
 use std::io::BufRead;
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
 use running::{Place, Running, connect_when_it_listens, failure, is_hello, tcp_listener};
 use support::client::Client;
-use support::{RUNTIMES, as_user, text};
+use support::{RUNTIMES, as_user, spawn, text};
 use tempfile::TempDir;
 
 #[test]
@@ -93,6 +93,40 @@ fn several_addresses_of_all_kinds_share_a_server() {
     }
 }
 
+/// What `0.0.0.0` and `::` cover, the driver crate tests: other machines could reach this server.
+#[test]
+fn addresses_that_overlap_are_bound_once() {
+    let place = Place::new();
+    let unix = place.unix("socket");
+    let listening = |addresses: &[&str], runtime| {
+        let mut command = place.doorstep(&[runtime]);
+        if addresses.iter().all(|address| !address.starts_with("unix:")) {
+            command.arg("0");
+        }
+        command.args(addresses.iter().flat_map(|address| ["-b", address]));
+        let (mut child, _, banner) = spawn(&mut command);
+        let _ = child.kill();
+        let output = child.wait_with_output().expect("a child can be waited for");
+        let shown = banner.strip_prefix("Serving HTTP on ").and_then(|rest| rest.split(' ').next());
+        shown.map(str::to_owned).ok_or(text(&output.stderr))
+    };
+    for runtime in RUNTIMES {
+        for (addresses, expected) in [
+            (&["127.0.0.1", "127.0.0.1"][..], "127.0.0.1"),
+            (&["::ffff:127.0.0.1", "127.0.0.1"], "::ffff:127.0.0.1"),
+            (&["127.0.0.1", "::ffff:127.0.0.1"], "127.0.0.1"),
+            (&[&unix, &unix], &unix),
+        ] {
+            match listening(addresses, runtime) {
+                Ok(first) => assert_eq!(first, expected, "{addresses:?}"),
+                Err(error) => {
+                    assert!(error.contains("is not an address of this machine"), "{error}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_stale_socket_is_replaced_and_one_in_use_is_an_error() {
     let place = Place::new();
@@ -141,23 +175,14 @@ fn errors_of_listening_name_the_address() {
     drop(taken);
 }
 
-/// Starts the command with a connection as its standard input, and returns the other end.
+/// Starts the command for a connection, and returns the other end of that.
 fn inetd(
     place: &Place,
-    runtime: &str,
+    options: &[&str],
     stderr: impl FnOnce(&TcpStream) -> Stdio,
 ) -> (Child, Client) {
-    let (listener, port) = tcp_listener();
-    let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it listens");
-    let (accepted, _) = listener.accept().expect("there is one");
-    let stdin = OwnedFd::from(accepted.try_clone().expect("a descriptor is free"));
-    let child = place
-        .doorstep(&["--inetd", runtime])
-        .stdin(stdin)
-        .stdout(Stdio::piped())
-        .stderr(stderr(&accepted))
-        .spawn()
-        .expect("the command starts");
+    let mut command = place.doorstep(&[&["--inetd"], options].concat());
+    let (child, client) = support::inetd(&mut command, stderr);
     (child, Client::on(client))
 }
 
@@ -165,7 +190,7 @@ fn inetd(
 fn inetd_passes_one_connection_which_is_served_to_its_end() {
     let place = Place::new();
     for runtime in RUNTIMES {
-        let (child, mut client) = inetd(&place, runtime, |_| Stdio::piped());
+        let (child, mut client) = inetd(&place, &[runtime], |_| Stdio::piped());
         let address = client.port();
         assert_eq!(client.request("GET", "/a.txt", &[]).body, b"hello\n");
         assert_eq!(client.request("GET", "/nowhere", &["Connection: close"]).status, 404);
@@ -181,7 +206,7 @@ fn inetd_passes_one_connection_which_is_served_to_its_end() {
 fn inetd_that_passes_the_connection_as_stderr_gets_no_log_in_the_response() {
     let place = Place::new();
     for runtime in RUNTIMES {
-        let (mut child, mut client) = inetd(&place, runtime, |accepted| {
+        let (mut child, mut client) = inetd(&place, &[runtime], |accepted| {
             OwnedFd::from(accepted.try_clone().expect("a descriptor is free")).into()
         });
         client.send(b"GET /nowhere HTTP/1.0\r\n\r\n");
@@ -191,11 +216,35 @@ fn inetd_that_passes_the_connection_as_stderr_gets_no_log_in_the_response() {
     }
     // Nor the reason why it cannot start.
     let (mut child, mut client) =
-        inetd(&Place { root: moved(), ..place }, RUNTIMES[0], |accepted| {
+        inetd(&Place { root: moved(), ..place }, &RUNTIMES[..1], |accepted| {
             OwnedFd::from(accepted.try_clone().expect("a descriptor is free")).into()
         });
     assert_eq!(client.read_to_end(), b"");
     assert_eq!(child.wait().expect("a child can be waited for").code(), Some(2));
+}
+
+#[test]
+fn inetd_requires_the_proxy_protocol_of_trusted_proxies() {
+    let place = Place::new();
+    for runtime in RUNTIMES {
+        let serve = |trusted: &str, request: &str| {
+            let options = [runtime, "--proxy-protocol", "--trusted-proxy", trusted];
+            let (child, mut client) = inetd(&place, &options, |_| Stdio::piped());
+            client.send(request.as_bytes());
+            let response = text(&client.read_to_end_or_reset());
+            let output = child.wait_with_output().expect("a child can be waited for");
+            (response.lines().next().unwrap_or_default().to_owned(), text(&output.stderr))
+        };
+        let request = "GET /a.txt HTTP/1.0\r\n\r\n";
+        let proxied = format!("PROXY TCP4 192.0.2.7 198.51.100.1 50123 80\r\n{request}");
+        let (status, log) = serve("127.0.0.1", &proxied);
+        assert_eq!(status, "HTTP/1.1 200 OK", "{log}");
+        assert!(log.starts_with("192.0.2.7 - - ["), "{log}");
+        let (status, log) = serve("127.0.0.1", request);
+        assert_eq!(status, "", "{log}");
+        assert!(log.contains("connection failed: no PROXY protocol header"), "{log}");
+        assert_eq!(serve("10.0.0.1", request).0, "HTTP/1.1 200 OK");
+    }
 }
 
 /// A directory that is not there any more.

@@ -8,14 +8,18 @@ mod support;
 mod tls_client;
 
 use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use doorstep::driver::net::TlsSettings;
+use doorstep::driver::net::tls::rustls;
 use regex::Regex;
 use support::client::Client;
-use support::{RUNTIMES, Server, doorstep, root, text};
+use support::{RUNTIMES, Server, doorstep, inetd, root, text};
 use tls_client::{Files, TlsClient};
 
 fn start(root: &Path, arguments: &[&str]) -> Server {
@@ -68,6 +72,68 @@ fn a_self_signed_certificate_serves_at_once() {
 }
 
 #[test]
+fn inetd_passes_a_connection_that_is_encrypted() {
+    let (files, root) = (Files::new(), root());
+    let settings = TlsSettings::from_files(&files.certificate, Some(files.key.clone()), None);
+    let settings = settings.expect("they belong together");
+    let directory = root.path().to_str().expect("it is UTF-8");
+    for runtime in RUNTIMES {
+        for header in ["", "PROXY TCP4 192.0.2.7 198.51.100.1 50123 443\r\n"] {
+            let mut command = doorstep(&["--inetd", "-d", directory, runtime]);
+            command.args(tls_arguments(&files));
+            if !header.is_empty() {
+                command.args(["--proxy-protocol", "--trusted-proxy", "127.0.0.1"]);
+            }
+            let (child, mut stream) = inetd(&mut command, |_| Stdio::piped());
+            stream.write_all(header.as_bytes()).expect("it is connected");
+            let tls = tls_client::client(&settings, rustls::ALL_VERSIONS);
+            let mut client = TlsClient { tls, stream };
+            client.send(b"GET /a.txt HTTP/1.0\r\n\r\n");
+            let response = client.read_to_end().expect("it ends with close_notify");
+            assert!(response.ends_with(b"\r\n\r\nhello\n"), "{}", text(&response));
+            let output = child.wait_with_output().expect("a child can be waited for");
+            assert_eq!((output.status.code(), &*output.stdout), (Some(0), &b""[..]));
+            let peer = if header.is_empty() { "127.0.0.1 " } else { "192.0.2.7 " };
+            assert!(text(&output.stderr).starts_with(peer), "{}", text(&output.stderr));
+        }
+    }
+    let arguments = [&tls_arguments(&files)[..], &["--inetd", "--https-redirect", "8080"]].concat();
+    let output = doorstep(&arguments).output().expect("the command starts");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("omit --https-redirect"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_certificate_that_cannot_be_read_again_is_reported() {
+    let root = root();
+    for runtime in RUNTIMES {
+        let files = Files::new();
+        let mut server = start(root.path(), &[&tls_arguments(&files)[..], &[runtime]].concat());
+        fs::remove_file(&files.certificate).expect("it is ours");
+        server.signal("HUP");
+        let log = text(&server.end("TERM").stderr);
+        let why = format!("cannot read {:?}: No such file or directory\n", files.certificate);
+        assert!(log.contains(&format!("not reloaded, the old one stays: {why}")), "{log}");
+    }
+}
+
+#[test]
+fn a_certificate_is_not_for_unix_sockets_alone() {
+    let (files, root) = (Files::new(), root());
+    for arguments in [&tls_arguments(&files)[..], &["--tls-self-signed"]] {
+        for runtime in RUNTIMES {
+            let (_peer, socket) = UnixStream::pair().expect("descriptors are free");
+            let mut command = doorstep(&["--inetd", runtime]);
+            command.args(arguments).arg("-d").arg(root.path());
+            let output = command.stdin(OwnedFd::from(socket)).output().expect("it starts");
+            assert_eq!(output.status.code(), Some(2));
+            let error = text(&output.stderr);
+            assert!(error.starts_with("doorstep: Unix sockets are not encrypted: "), "{error}");
+        }
+    }
+}
+
+#[test]
 fn b_290_options_without_what_they_need_are_usage_errors() {
     for (arguments, message) in [
         (&["--tls-key", "a"][..], "--tls-key requires --tls-cert to be set"),
@@ -78,6 +144,7 @@ fn b_290_options_without_what_they_need_are_usage_errors() {
             &["--tls-cert", "a", "--tls-password-file", "/nowhere"],
             "Failed to read TLS password file: ",
         ),
+        (&["--tls-cert", "a", "--tls-password-file", "/dev/zero"], "too large"),
     ] {
         let output = doorstep(arguments).output().expect("the command starts");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

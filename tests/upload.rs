@@ -277,6 +277,32 @@ fn uploads_that_everyone_may_make_are_warned_about() {
 }
 
 #[test]
+fn a_directory_of_scripts_takes_no_uploads() {
+    let directory = root();
+    for name in ["cgi-bin/in", "in"] {
+        fs::create_dir_all(directory.path().join(name)).expect("it can be made");
+    }
+    for runtime in RUNTIMES {
+        for options in [
+            &["--cgi", "--upload=cgi-bin"][..],
+            &["--cgi", "--upload=./cgi-bin/in/"],
+            &["--cgi", "--cgi-dir", "in", "--upload=in"],
+            &["--cgi", "--cgi-dir", "/", "--upload"],
+            &["--cgi", "--cgi-dir", "/", "--upload=in"],
+        ] {
+            let mut command = doorstep(&["0", "-b", "127.0.0.1", runtime]);
+            let output = command.args(options).arg("-d").arg(directory.path()).output();
+            let output = output.expect("it starts");
+            let message = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{options:?}: {message}");
+            assert!(message.contains("scripts are run there; "), "{message}");
+        }
+        let server = serve(directory.path(), &[runtime, "--cgi", "--cgi-dir=cgi-bin", "--upload"]);
+        assert_eq!(server.get("/").status, 200);
+    }
+}
+
+#[test]
 fn a_directory_that_takes_no_files_and_bad_values_are_errors() {
     let root = root();
     for (options, remedy) in [

@@ -109,7 +109,7 @@ impl Admission {
     /// the last one was started for `peer`. Logs this under that address when the shortage begins.
     pub fn spawn_failed(&self, observer: &dyn Observer, peer: IpAddr, error: &io::Error) {
         if self.no_thread.should_log() {
-            let message = format!("no thread for more connections: {error}");
+            let message = format!("no thread for more connections: {}", os::describe_error(error));
             notify_observer(|| observer.on_error(peer, &message));
         }
     }

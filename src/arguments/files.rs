@@ -3,7 +3,6 @@
 //! An invalid value is a usage error, before anything is opened. Every option here is off or safe by
 //! default; docs/files.md gives the reasons.
 
-use std::fs;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
@@ -13,8 +12,11 @@ use doorstep_driver::os::Symlinks;
 
 use super::values;
 use crate::failure::Failure;
+use crate::text_file;
 
 const HEADERS: &str = "Response headers";
+/// The largest file of MIME types, in bytes. Those of systems have less than 100 KB.
+const MAX_MIME_TYPES: u64 = 16 << 20;
 
 /// The options under "Files" and "Response headers".
 #[derive(Debug, Args)]
@@ -222,7 +224,7 @@ impl FileOptions {
             site.media_types.default = default;
         }
         if let Some(path) = self.mime_types {
-            match fs::read_to_string(&path) {
+            match text_file::read(&path, MAX_MIME_TYPES) {
                 Err(error) => return Err(Failure::MimeTypes(path, error)),
                 Ok(text) => {
                     let added = site.media_types.add_mime_types(&text);

@@ -32,7 +32,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Command, CommandFactory, FromArgMatches, Parser, ValueEnum, ValueHint};
+use clap::{ArgAction, Command, CommandFactory, FromArgMatches, Parser, ValueEnum, ValueHint};
 
 pub(crate) use auth::AuthOptions;
 use cgi::CgiOptions;
@@ -207,13 +207,14 @@ impl Arguments {
         self.auth.check()?;
         self.logs.check(self.quiet)?;
         #[cfg(feature = "tls")]
-        self.tls.check(port, &self.bind)?;
+        self.tls.check(port, &self.bind, self.sockets.inetd)?;
         self.files.check()
     }
 
     /// What clap parses, and what the help, the manual and the completions are made of.
     pub(crate) fn definition() -> Command {
-        subcommand::shorten_help(Self::command())
+        let command = subcommand::shorten_help(Self::command());
+        last_counts(command).mut_subcommands(last_counts)
     }
 
     /// Parses `words`, the first of which is the command. The error is `--help`, `--version` or a
@@ -230,6 +231,16 @@ impl Arguments {
         let parsed = matches.and_then(|matches| Self::from_arg_matches(&matches)).and_then(check);
         parsed.map_err(|error| usage_error::explain(error, words))
     }
+}
+
+/// Of an option that is repeated, the last one counts, as with argparse; those of several values collect
+/// them. A word too many stays an error.
+fn last_counts(command: Command) -> Command {
+    command.mut_args(|arg| {
+        let has_one_value = matches!(arg.get_action(), ArgAction::Set | ArgAction::SetTrue);
+        let itself = Some(arg.get_id().clone()).filter(|_| has_one_value && !arg.is_positional());
+        arg.overrides_with_all(itself)
+    })
 }
 
 /// The protocol version of responses (B-281).
@@ -298,6 +309,33 @@ mod tests {
         for name in ["--p", "--pr", "--pro"] {
             assert_eq!(parse(&[name, "HTTP/1.0"]).unwrap().protocol, Protocol::Http10, "{name}");
         }
+    }
+
+    #[test]
+    fn b_271_of_a_repeated_option_the_last_one_counts() {
+        let parse = |words: &[&str]| {
+            let words: Vec<_> = ["doorstep"].iter().chain(words).map(OsString::from).collect();
+            Arguments::parse(&words)
+        };
+        let words = "-d a -d b --dir=c -p HTTP/1.1 -p HTTP/1.0 --cgi --cgi -q -q --threads 2 \
+                     --threads 3 --upload --upload=in --cgi-time 1 --cgi-time 2 --runtime blocking \
+                     --runtime smol --index x.html --index y.html -b ::1 -b 127.0.0.1 -H A b -H C d \
+                     --cgi-env=A --cgi-env=B --trusted-proxy ::1 --trusted-proxy unix: \
+                     --immutable a --immutable b --cgi-dir a --cgi-dir b";
+        let arguments = parse(&words.split_whitespace().collect::<Vec<_>>()).unwrap();
+        assert_eq!((arguments.directory, arguments.quiet), (Some("c".into()), true));
+        assert_eq!((arguments.protocol, arguments.runtime), (Protocol::Http10, Runtime::Smol));
+        assert_eq!(arguments.threads, NonZeroUsize::new(3));
+        assert_eq!(arguments.upload.settings().unwrap().directory, b"in");
+        // Options of several values have all of them.
+        assert_eq!(arguments.bind, ["::1", "127.0.0.1"].map(|it| BindAddress::Host(it.into())));
+        assert_eq!(arguments.proxies.trusted().to_string(), "::1/128,unix:");
+        let headers = arguments.files.headers();
+        assert_eq!(headers, [("A", "b"), ("C", "d")].map(|(n, v)| (n.to_owned(), v.to_owned())));
+        let site = arguments.files.site().unwrap();
+        assert_eq!((site.index, site.immutable.len()), (vec!["x.html".into(), "y.html".into()], 2));
+        assert!(parse(&["check", "--hidden", "--hidden", "a"]).is_ok());
+        assert!(parse(&["check", "a", "b"]).is_err() && parse(&["80", "a", "b"]).is_err());
     }
 
     #[test]

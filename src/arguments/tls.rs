@@ -42,7 +42,17 @@ pub(crate) struct TlsOptions {
 
 impl TlsOptions {
     /// What clap does not check: which options need which.
-    pub(crate) fn check(&self, port: Option<u16>, bind: &[BindAddress]) -> Result<(), String> {
+    pub(crate) fn check(
+        &self,
+        port: Option<u16>,
+        bind: &[BindAddress],
+        is_inetd: bool,
+    ) -> Result<(), String> {
+        if is_inetd && self.https_redirect.is_some() {
+            return Err("--inetd serves one connection, and listens on no port: omit \
+                        --https-redirect"
+                .into());
+        }
         let is_on = self.tls_cert.is_some() || self.tls_self_signed;
         let is_unix = !bind.is_empty() && bind.iter().all(|address| address.host().is_none());
         if is_on && is_unix {

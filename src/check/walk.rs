@@ -8,7 +8,7 @@ use doorstep_core::cgi::route::ScriptDirectories;
 use doorstep_core::site::Site;
 use doorstep_core::site::media_type::MediaTypes;
 use doorstep_core::site::precompressed::{self, Codings};
-use doorstep_driver::os::{Opened, Root, Symlinks};
+use doorstep_driver::os::{self, Opened, Root, Symlinks};
 use rustix::fs::{AtFlags, FileType, Mode, Stat, fstat, open, readlinkat, statat};
 use rustix::io::Errno;
 
@@ -17,7 +17,7 @@ use super::directory::{DIRECTORY_FLAGS, Directory, Listed, full_path};
 use super::kind::Kind;
 use super::names;
 use super::report::Report;
-use crate::failure::describe;
+
 use crate::secrets::{MAX_KEY_FILE, private_key};
 
 /// Directories of the system.
@@ -202,7 +202,7 @@ impl Checker {
             match key {
                 Ok(Some(format)) => add(Kind::PrivateKey, format),
                 Ok(None) => {}
-                Err(error) => add(Kind::Unreadable, &describe(&error)),
+                Err(error) => add(Kind::Unreadable, &os::describe_error(&error)),
             }
         }
         if !is_reported && self.types.guess(path).essence == UNKNOWN && !self.is_precompressed(name)
@@ -347,7 +347,7 @@ fn is_file_or_directory(stat: &Stat) -> bool {
 fn add_error(error: &io::Error, path: &[u8], report: &mut Report) {
     match Errno::from_io_error(error) {
         Some(Errno::NAMETOOLONG) => report.add(Kind::PathTooLong, path, ""),
-        _ => report.add(Kind::Unreadable, path, describe(error)),
+        _ => report.add(Kind::Unreadable, path, os::describe_error(error)),
     }
 }
 

@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::thread;
 
-use crate::failure::describe;
+use doorstep_driver::os;
 
 /// The program that opens the URL, as long as it runs.
 pub(crate) struct Browser {
@@ -51,7 +51,9 @@ fn start(url: &str) -> Result<Browser, String> {
         match command.spawn() {
             Ok(child) => return Ok(Browser { child, program, url: url.into() }),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => failed = format!("{program} cannot be started: {}", describe(&error)),
+            Err(error) => {
+                failed = format!("{program} cannot be started: {}", os::describe_error(&error));
+            }
         }
     }
     Err(failed)

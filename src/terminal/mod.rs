@@ -82,7 +82,7 @@ impl Terminal {
     /// are given up.
     pub(crate) fn open_browser(&mut self, config: &CommandConfig, banner: &Banner) {
         if config.terminal.open {
-            let url = Urls::new(banner, &config.prefix).first().cloned();
+            let url = Urls::new(banner).first().cloned();
             self.browser = browser::open(url);
         }
     }
@@ -98,7 +98,7 @@ impl Terminal {
         if !is_terminal && !config.terminal.qr {
             return;
         }
-        let urls = Urls::new(banner, &config.prefix);
+        let urls = Urls::new(banner);
         if is_terminal {
             banner.details = Some(StartScreen::new(config, banner, &urls).lines(columns, colors));
         }

@@ -4,7 +4,7 @@
 //! It is text for people, on a terminal only, behind the banner line of `http.server`. Lines are wrapped at
 //! words.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, UdpSocket};
 
 use doorstep_driver::net;
 use doorstep_driver::os::Symlinks;
@@ -40,15 +40,14 @@ pub(super) struct Urls {
 }
 
 impl Urls {
-    /// The URLs of a server with this banner, below `prefix`.
-    pub(super) fn new(banner: &Banner, prefix: &str) -> Self {
+    /// The URLs of a server with this banner.
+    pub(super) fn new(banner: &Banner) -> Self {
         let mut reachable = net::reachable(&banner.tcp());
         let route = default_route();
         reachable.sort_by_key(|address| rank(address.ip(), route));
         let (mut local, mut network) = (Vec::new(), Vec::new());
         for address in reachable {
-            let path = prefix.strip_prefix('/').map(|prefix| format!("{prefix}/"));
-            let url = net::url(address, banner.scheme()) + &path.unwrap_or_default() + &banner.file;
+            let url = net::url(address, banner.scheme()) + &banner.path;
             let urls = match address.ip().to_canonical().is_loopback() {
                 true => &mut local,
                 false => &mut network,
@@ -87,7 +86,7 @@ impl StartScreen {
         for address in banner.unix() {
             screen.add("Unix socket", address);
         }
-        for url in net::urls(&banner.redirects, "http") {
+        for url in banner.redirect_urls() {
             screen.add("Redirect", format!("{url} to HTTPS"));
         }
         if let Some(fingerprint) = &banner.fingerprint {
@@ -249,26 +248,6 @@ fn end(sharing: &SharingOptions) -> Option<String> {
     })
 }
 
-impl Banner {
-    /// The addresses of TCP listeners.
-    pub(super) fn tcp(&self) -> Vec<SocketAddr> {
-        let tcp = self.addresses.iter().filter_map(|address| match address {
-            net::ListenerAddr::Tcp(address) => Some(*address),
-            _ => None,
-        });
-        tcp.collect()
-    }
-
-    fn unix(&self) -> impl Iterator<Item = String> {
-        let is_tcp = |address: &net::ListenerAddr| matches!(address, net::ListenerAddr::Tcp(_));
-        self.addresses.iter().filter(move |it| !is_tcp(it)).map(ToString::to_string)
-    }
-
-    fn scheme(&self) -> &'static str {
-        if self.is_https { "https" } else { "http" }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,11 +353,11 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_a_part_of_every_url() {
+    fn the_path_is_a_part_of_every_url() {
         let mut banner = Banner::default();
         banner.addresses.push(net::ListenerAddr::Tcp(([127, 0, 0, 1], 80).into()));
-        let of = |prefix| Urls::new(&banner, prefix).local;
-        assert_eq!(of(""), ["http://127.0.0.1:80/"]);
-        assert_eq!(of("/docs/new"), ["http://127.0.0.1:80/docs/new/"]);
+        assert_eq!(Urls::new(&banner).local, ["http://127.0.0.1:80/"]);
+        banner.path = "docs/new/".into();
+        assert_eq!(Urls::new(&banner).local, ["http://127.0.0.1:80/docs/new/"]);
     }
 }

@@ -12,6 +12,8 @@ pub(crate) mod proxy;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -110,6 +112,20 @@ pub(crate) fn spawn(command: &mut Command) -> (Child, BufReader<ChildStdout>, St
     let mut banner = String::new();
     stdout.read_line(&mut banner).expect("the banner is text");
     (child, stdout, banner)
+}
+
+/// Starts `command` with a connection as its standard input, as inetd does, and returns the other end.
+pub(crate) fn inetd(
+    command: &mut Command,
+    stderr: impl FnOnce(&TcpStream) -> Stdio,
+) -> (Child, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    let client = TcpStream::connect(address).expect("it listens");
+    let (accepted, _) = listener.accept().expect("there is one");
+    let stdin = OwnedFd::from(accepted.try_clone().expect("a descriptor is free"));
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(stderr(&accepted));
+    (command.spawn().expect("the command starts"), client)
 }
 
 impl Server {

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::htpasswd::LineError;
+use crate::os;
 
 /// What is wrong with the users or the realm of an [`Auth`](super::Auth). Its text is one line, and
 /// contains no password and no hash.
@@ -35,7 +36,7 @@ impl AuthError {
 
     /// Whether a later try may succeed although the file has not changed.
     pub(super) fn is_transient(&self) -> bool {
-        matches!(&self.reason, Reason::Io(error) if crate::os::is_exhausted(error))
+        matches!(&self.reason, Reason::Io(error) if os::is_exhausted(error))
     }
 }
 
@@ -51,7 +52,7 @@ impl fmt::Display for AuthError {
             write!(f, "{path:?}: ")?;
         }
         match &self.reason {
-            Reason::Io(error) => write!(f, "{error}"),
+            Reason::Io(error) => f.write_str(&os::describe_error(error)),
             Reason::NotAFile => f.write_str("not a regular file"),
             Reason::TooLarge(limit) => write!(f, "larger than {limit} bytes"),
             Reason::Line(error) => write!(f, "{error}"),

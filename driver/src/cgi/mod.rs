@@ -106,7 +106,7 @@ impl ScriptDirectory {
         Ok(Self {
             root: Arc::new(Root::new(root, settings.symlinks)?),
             path,
-            credentials: credentials.map_err(|error| error.to_string()),
+            credentials: credentials.map_err(|error| os::describe_error(&error)),
             process_limit: ProcessLimit::new(settings.max_processes, settings.max_queued),
             settings,
         })
@@ -151,7 +151,7 @@ impl ScriptDirectory {
                 Opened::NotFound => Found::Nothing,
                 Opened::Denied(error) => {
                     let path = String::from_utf8_lossy(route.path());
-                    exchange.log_error(format!("/{path}: {error}"));
+                    exchange.log_error(format!("/{path}: {}", os::describe_error(&error)));
                     Found::Nothing
                 }
                 Opened::Exhausted(error) | Opened::Failed(error) => {

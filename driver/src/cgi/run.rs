@@ -169,6 +169,7 @@ impl ScriptRun {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => {
+                    let error = os::describe_error(&error);
                     let why = format!("ended: its output cannot be read: {error}");
                     return self.fail(exchange, 502, &why).map(Some);
                 }
@@ -280,7 +281,7 @@ impl ScriptRun {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) => {
                     self.process.stderr = None;
-                    emit(&format!("its stderr cannot be read: {error}"));
+                    emit(&format!("its stderr cannot be read: {}", os::describe_error(&error)));
                 }
                 Ok(0) => self.process.stderr = None,
                 Ok(n) => self.stderr.feed(&self.buffer[..n], &mut emit),

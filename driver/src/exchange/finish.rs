@@ -12,6 +12,7 @@ use super::unsent_records::{Request, UnsentRecord};
 use super::{ExchangeState, HandlerResult, set_date};
 use crate::connections::ConnectionHandle;
 use crate::net::{CutStream, PeerState};
+use crate::os;
 
 /// The length in bytes up to which a path is quoted in a message.
 const MAX_QUOTED_PATH: usize = 256;
@@ -163,7 +164,7 @@ impl ExchangeState<'_> {
                 None
             }
             Ok(Err(error)) if is_connection_error => Some(describe_connection_error(&error)),
-            Ok(Err(error)) => Some(self.with_path(&error.to_string())),
+            Ok(Err(error)) => Some(self.with_path(&os::describe_error(&error))),
             Err(panic) => Some(self.with_path(&describe_panic(&*panic))),
         }
     }
@@ -261,8 +262,8 @@ pub(super) fn describe_connection_error(error: &io::Error) -> String {
             Some(reason) => format!("connection timed out: {reason}"),
             None => "connection timed out".into(),
         },
-        _ if is_disconnect(error) => format!("client disconnected: {error}"),
-        _ => format!("connection failed: {error}"),
+        _ if is_disconnect(error) => format!("client disconnected: {}", os::describe_error(error)),
+        _ => format!("connection failed: {}", os::describe_error(error)),
     }
 }
 

@@ -430,7 +430,9 @@ impl Directory {
         resolver.opened(opened.to_found());
         match opened {
             Opened::File(found, stat) => *file = Some((found.into_content(), stat)),
-            Opened::Denied(error) => exchange.log_error(with_path(exchange, &error)),
+            Opened::Denied(error) => {
+                exchange.log_error(with_path(exchange, &os::describe_error(&error)));
+            }
             Opened::Exhausted(error) => return Ok(Some(BodyPlan::Exhausted(error))),
             Opened::Failed(error) => {
                 self.respond_unavailable(exchange, &error)?;

@@ -102,8 +102,9 @@ pub fn bind_with(
 }
 
 /// Listens on `port` of all of `hosts`, each a name or an address, as [`bind`] does on one. What
-/// several of them stand for is bound once. `::` and `0.0.0.0` together are a socket for each
-/// family; `::` alone is one for both.
+/// several of them stand for is bound once: an address that `0.0.0.0` or `::` covers is not bound
+/// beside it. `::` and `0.0.0.0` together are a socket for each family; `::` without `0.0.0.0` is one
+/// for both.
 ///
 /// ```
 /// use doorstep_driver::net;
@@ -148,8 +149,7 @@ pub fn bind_all_with(
 /// Returns the errors of [`bind`]; [`ErrorKind::InvalidInput`] if there is no address, or if it has no
 /// port.
 pub fn bind_addresses(addresses: impl ToSocketAddrs) -> io::Result<Vec<TcpListener>> {
-    let mut resolved = Vec::new();
-    add_new(&mut resolved, addresses.to_socket_addrs()?, &[]);
+    let resolved = addresses.to_socket_addrs()?.collect();
     bind_resolved(&[("", resolved)], &BindOptions::default()).map_err(|failed| failed.error)
 }
 
@@ -194,43 +194,28 @@ fn bind_hosts(
     let mut resolved: Vec<(&str, Vec<SocketAddr>)> = Vec::new();
     for host in hosts {
         let addresses = (*host, port).to_socket_addrs().map_err(|error| failed(host, error))?;
-        let mut new = Vec::new();
-        add_new(&mut new, addresses, &resolved);
-        resolved.push((host, new));
+        resolved.push((host, addresses.collect()));
     }
     bind_resolved(&resolved, options)
 }
 
-/// Adds the addresses that are neither in `new` nor those of another host.
-fn add_new(
-    new: &mut Vec<SocketAddr>,
-    addresses: impl Iterator<Item = SocketAddr>,
-    others: &[(&str, Vec<SocketAddr>)],
-) {
-    for address in addresses {
-        let is_known = others.iter().any(|(_, known)| known.contains(&address));
-        if !is_known && !new.contains(&address) {
-            new.push(address);
-        }
-    }
-}
-
-/// Listens on the addresses of all hosts, which are distinct.
+/// Listens on the addresses of all hosts, without those that another one covers.
 fn bind_resolved(
     hosts: &[(&str, Vec<SocketAddr>)],
     options: &BindOptions,
 ) -> Result<Vec<TcpListener>, BindError> {
     let failed = |host: &str, error| BindError { host: host.to_owned(), error };
-    let addresses = || hosts.iter().flat_map(|(_, addresses)| addresses);
+    let all: Vec<SocketAddr> = hosts.iter().flat_map(|(_, addresses)| addresses).copied().collect();
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    let family = match addresses().any(|address| address.ip() == any) {
+    let family = match all.iter().any(|address| address.ip().to_canonical() == any) {
         true => Family::Own,
         false => Family::Both,
     };
+    let hosts = uncovered(hosts, &all, family);
     let try_port = || {
         let mut listeners: Vec<TcpListener> = Vec::new();
-        for (host, addresses) in hosts {
-            // All addresses of a host may be those of another one.
+        for (host, addresses) in &hosts {
+            // All addresses of a host may be covered by another one.
             if !addresses.is_empty() {
                 listen_all(&mut listeners, addresses, options, family)
                     .map_err(|error| failed(host, error))?;
@@ -242,7 +227,7 @@ fn bind_resolved(
         }
     };
     // A port that is free at the first address may be in use at the second.
-    let has_free_port = addresses().any(|address| address.port() == 0);
+    let has_free_port = all.iter().any(|address| address.port() == 0);
     let tries = if has_free_port { MAX_PORT_TRIES } else { 1 };
     let mut result = try_port();
     for _ in 1..tries {
@@ -252,6 +237,44 @@ fn bind_resolved(
         }
     }
     result
+}
+
+/// The hosts with those of their addresses that no other one covers: an equal one before it, or the
+/// unspecified one of its family.
+fn uncovered<'a>(
+    hosts: &[(&'a str, Vec<SocketAddr>)],
+    all: &[SocketAddr],
+    family: Family,
+) -> Vec<(&'a str, Vec<SocketAddr>)> {
+    let mut before: Vec<SocketAddr> = Vec::new();
+    let mut is_new = |address: &&SocketAddr| {
+        let is_covered = before.iter().any(|other| is_equal(other, address))
+            || all.iter().any(|other| covers(other, address, family));
+        before.push(**address);
+        !is_covered
+    };
+    let of_host = |(host, addresses): &(&'a str, Vec<SocketAddr>)| {
+        (*host, addresses.iter().filter(&mut is_new).copied().collect())
+    };
+    hosts.iter().map(of_host).collect()
+}
+
+/// Whether they are one address, which IPv6 may write as an IPv4-mapped one (RFC 4291 §2.5.5.2).
+fn is_equal(one: &SocketAddr, other: &SocketAddr) -> bool {
+    let canonical = |address: &SocketAddr| (address.ip().to_canonical(), address.port());
+    one == other || one.is_ipv4() != other.is_ipv4() && canonical(one) == canonical(other)
+}
+
+/// Whether a socket on `any`, if that is an unspecified address, accepts the connections to `address`,
+/// another one.
+fn covers(any: &SocketAddr, address: &SocketAddr, accepts: Family) -> bool {
+    let (unspecified, ip) = (any.ip().to_canonical(), address.ip().to_canonical());
+    let is_in_family =
+        unspecified.is_ipv6() && accepts == Family::Both || unspecified.is_ipv6() == ip.is_ipv6();
+    unspecified.is_unspecified()
+        && is_in_family
+        && unspecified != ip
+        && any.port() == address.port()
 }
 
 /// Adds the listeners of one host. Those of any free port are on the port of the first listener.
@@ -430,6 +453,36 @@ mod tests {
             ("192.0.2.1", ErrorKind::AddrNotAvailable)
         );
         assert!(bind_all(&[""; 0], 0).is_err());
+    }
+
+    #[test]
+    fn what_another_address_covers_is_not_bound() {
+        let bound = |hosts: &[&str]| {
+            let listeners = bind_all(hosts, 0)?;
+            let ips = listeners.iter().map(|it| it.local_addr().map(|at| at.ip().to_string()));
+            Ok::<_, BindError>(ips.collect::<Result<Vec<_>, _>>().unwrap())
+        };
+        for (hosts, expected) in [
+            (&["0.0.0.0", "127.0.0.1"][..], &["0.0.0.0"][..]),
+            (&["127.0.0.1", "0.0.0.0", "localhost"], &["0.0.0.0"]),
+            (&["::", "::1"], &["::"]),
+            (&["::", "127.0.0.1", "::ffff:127.0.0.2"], &["::"]),
+            (&["::1", "127.0.0.1", "::"], &["::"]),
+            (&["::", "0.0.0.0", "127.0.0.1", "::1"], &["::", "0.0.0.0"]),
+            (&["0.0.0.0", "::1"], &["0.0.0.0", "::1"]),
+            (&["::ffff:127.0.0.1", "127.0.0.1"], &["::ffff:127.0.0.1"]),
+            (&["127.0.0.1", "::ffff:127.0.0.1", "127.0.0.2"], &["127.0.0.1", "127.0.0.2"]),
+        ] {
+            match bound(hosts) {
+                // localhost may be ::1, too.
+                Ok(ips) if hosts.contains(&"localhost") => assert_eq!(ips[..1], expected[..1]),
+                Ok(ips) => assert_eq!(ips, expected, "{hosts:?}"),
+                Err(failed) => assert!(is_address_unavailable(&failed.error), "{failed}"),
+            }
+        }
+        // Another port is another address.
+        let addresses = ["127.0.0.1:0", "0.0.0.0:1"].map(|it| it.parse::<SocketAddr>().unwrap());
+        assert!(!covers(&addresses[1], &addresses[0], Family::Own));
     }
 
     #[test]

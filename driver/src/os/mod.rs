@@ -96,8 +96,8 @@ pub fn is_exhausted(error: &std::io::Error) -> bool {
         || exhausted.iter().any(|errno| code == Some(errno.raw_os_error()))
 }
 
-/// The text of an error for the log. A shortage is named by the words that users search for, such
-/// as `out of file descriptors (EMFILE)`.
+/// The text of an error for the log, without its number. A shortage is named by the words that users
+/// search for, such as `out of file descriptors (EMFILE)`.
 #[must_use]
 pub fn describe_error(error: &std::io::Error) -> String {
     use rustix::io::Errno;
@@ -107,9 +107,33 @@ pub fn describe_error(error: &std::io::Error) -> String {
         Some(Errno::NFILE) => "the system is out of file descriptors (ENFILE)",
         Some(Errno::NOMEM) => "out of memory (ENOMEM)",
         Some(Errno::NOSPC) => "no space left on the device (ENOSPC)",
-        _ => return error.to_string(),
+        _ => return without_error_numbers(&error.to_string()),
     };
-    format!("{shortage}: {error}")
+    format!("{shortage}: {}", without_error_numbers(&error.to_string()))
+}
+
+/// `text` without ` (os error 13)` and the like, which the words before it say as well.
+///
+/// ```
+/// use doorstep_driver::os;
+///
+/// let error = std::io::Error::from_raw_os_error(13);
+/// assert_eq!(os::describe_error(&error), "Permission denied");
+/// let text = format!("cannot read a.txt: {error}; try again");
+/// assert_eq!(os::without_error_numbers(&text), "cannot read a.txt: Permission denied; try again");
+/// ```
+#[must_use]
+pub fn without_error_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let number = part.split_once(')').filter(|(number, _)| number.parse::<i32>().is_ok());
+        match number {
+            Some((_, rest)) => out.push_str(rest),
+            None => out.extend([" (os error ", part]),
+        }
+    }
+    out
 }
 
 /// Whether an error means that a file is neither a program nor a script with an interpreter

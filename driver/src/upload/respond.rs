@@ -188,7 +188,7 @@ pub(super) fn log_interrupted(
         0 => String::new(),
         kept => format!("; {kept} bytes are kept, to be continued"),
     };
-    let error = error.to_string();
+    let error = os::describe_error(error);
     let error = error.trim_end_matches('.');
     let message = format!("{name}not stored: the upload broke off: {error}{kept}");
     exchange.log_error(exchange.with_path(&message));

@@ -60,7 +60,9 @@ impl std::error::Error for TlsError {}
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Read(path, error) => write!(f, "cannot read {path:?}: {error}"),
+            Self::Read(path, error) => {
+                write!(f, "cannot read {path:?}: {}", os::describe_error(error))
+            }
             Self::NoCertificate(path) => write!(
                 f,
                 "no valid certificate in {path:?}: it must be in PEM (-----BEGIN CERTIFICATE-----), \
