@@ -50,6 +50,8 @@ pub struct Outbox {
     in_flight: Option<(usize, usize)>,
     /// What is not sent of that buffer is discarded.
     discards_in_flight: bool,
+    /// Whether the next response is without the default header `Content-Security-Policy`.
+    without_policy: bool,
     /// Memory for the next buffer.
     spare: Vec<u8>,
     total_sent: u64,
@@ -326,14 +328,19 @@ impl Outbox {
         kept
     }
 
-    /// Appends the default headers, but for those named `omitted`, and the headers of the next response.
-    pub(super) fn push_default_headers(&mut self, omitted: Option<&str>) {
-        let Some(omitted) = omitted else {
+    /// Sets whether the next response is without the default header `Content-Security-Policy`.
+    pub(super) fn set_without_policy(&mut self, without_policy: bool) {
+        self.without_policy = without_policy;
+    }
+
+    /// Appends the default headers, and those of the next response.
+    pub(super) fn push_default_headers(&mut self) {
+        if !self.without_policy {
             return self.bytes.extend_from_slice(&self.default_headers);
-        };
+        }
         let (default, next) = self.default_headers.split_at(self.next_headers_at());
         let lines = default.split_inclusive(|&b| b == b'\n');
-        for line in lines.filter(|line| !is_header_line(line, omitted)) {
+        for line in lines.filter(|line| !is_header_line(line, "Content-Security-Policy")) {
             self.bytes.extend_from_slice(line);
         }
         self.bytes.extend_from_slice(next);

@@ -60,8 +60,6 @@ pub struct Response<'a> {
     reason: Option<&'a [u8]>,
     /// The same phrase, if the record need not copy it.
     static_reason: Option<&'static str>,
-    /// Whether the default header `Content-Security-Policy` is left out.
-    has_own_policy: bool,
     head_begun: bool,
     ended: bool,
     close: bool,
@@ -110,6 +108,7 @@ impl Connection {
             _ => Some(self.not_due()),
         };
         let (start, closing) = (outbox.bytes_mut().len(), !self.may_keep_alive());
+        outbox.set_without_policy(false);
         Response {
             connection: self,
             outbox,
@@ -117,7 +116,6 @@ impl Connection {
             start,
             reason: None,
             static_reason: None,
-            has_own_policy: false,
             head_begun: false,
             ended: false,
             close: closing,
@@ -159,7 +157,7 @@ impl<'a> Response<'a> {
         if self.head_begun {
             self.misuse.get_or_insert(Misuse::BadHeader);
         }
-        self.has_own_policy = true;
+        self.outbox.set_without_policy(true);
         self
     }
 
@@ -400,8 +398,7 @@ impl<'a> Response<'a> {
         }
         let minor = if self.connection.our_version == Version::Http11 { b'1' } else { b'0' };
         push_status_line(minor, self.status, self.reason, self.outbox.bytes_mut());
-        let omitted = self.has_own_policy.then_some("Content-Security-Policy");
-        self.outbox.push_default_headers(omitted);
+        self.outbox.push_default_headers();
         if self.close {
             self.push_close();
         }

@@ -38,7 +38,7 @@ pub mod upload;
 pub use prepared::{PreparedFile, PreparedResponse};
 pub use resolve::{Action, Found, Resolver, Stat};
 pub use response_head::{DigestHeaders, MethodPlan, ResponseBody, ResponseHeader};
-pub use response_plan::{Location, NotServed, Representation, ResponsePlan, Variant};
+pub use response_plan::{Choice, Location, NotServed, Representation, ResponsePlan, Variant};
 
 use std::time::Duration;
 

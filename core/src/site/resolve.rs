@@ -45,7 +45,7 @@ use super::multipart;
 use super::precompressed::{self, Coding, Codings};
 use super::preconditions::{self, Evaluation, Validators};
 use super::range::{self, Selection};
-use super::response_plan::{Location, NotServed, Representation, ResponsePlan, Variant};
+use super::response_plan::{Choice, Location, NotServed, Representation, ResponsePlan, Variant};
 use crate::http1::{Head, KnownHeader};
 use crate::path::{self, Ending};
 
@@ -131,14 +131,14 @@ impl Stat {
 ///
 /// ```
 /// use doorstep_core::http1::{Connection, Event, Limits};
-/// use doorstep_core::site::{Action, NotServed, Resolver, ResponsePlan, Site};
+/// use doorstep_core::site::{Action, Choice, NotServed, Resolver, ResponsePlan, Site};
 ///
 /// let mut connection = Connection::new(Limits::default());
 /// let Ok((_, Event::Request(head))) = connection.advance(b"GET /.git HTTP/1.1\r\nHost: a\r\n\r\n")
 /// else { panic!() };
 /// let (site, mut scratch) = (Site::default(), Vec::new());
 /// let resolver = Resolver::new(&site, &head, 0, &mut scratch);
-/// assert_eq!(resolver.action(), Action::Respond(ResponsePlan::ErrorPage(NotServed::Hidden, "Accept")));
+/// assert_eq!(resolver.action(), Action::Respond(ResponsePlan::ErrorPage(NotServed::Hidden, Choice::ByAccept)));
 /// ```
 #[derive(Debug)]
 pub struct Resolver<'a> {
@@ -199,7 +199,8 @@ impl<'a> Resolver<'a> {
             Ok(ending) => (ending, None),
         };
         let target_len = scratch.len();
-        let state = error.map_or(State::Target, |error| refused(site, head, error, "", scratch));
+        let state =
+            error.map_or(State::Target, |error| refused(site, head, error, Choice::None, scratch));
         Self {
             site,
             head: *head,
@@ -241,7 +242,7 @@ impl<'a> Resolver<'a> {
                     let media_type = self.site.media_types.guess(self.path);
                     ResponsePlan::CustomErrorPage(error, media_type, stat.size)
                 }
-                _ => ResponsePlan::ErrorPage(error, ACCEPT),
+                _ => ResponsePlan::ErrorPage(error, Choice::ByAccept),
             });
             return;
         }
@@ -266,7 +267,7 @@ impl<'a> Resolver<'a> {
             (State::Target, Found::Inaccessible) => error_page(NotServed::NotFound),
 
             (State::SpaFallback, Found::File(stat)) => self.negotiate_coding(&stat),
-            (State::SpaFallback, _) => varying_page(NotServed::NotFound, ACCEPT),
+            (State::SpaFallback, _) => chosen_page(NotServed::NotFound, Choice::ByAccept),
 
             (State::Index(_), Found::File(stat)) => self.negotiate_coding(&stat),
             (State::Index(_), Found::Inaccessible) => self.list_directory(true),
@@ -315,8 +316,8 @@ impl<'a> Resolver<'a> {
 
     /// See [`refused`].
     fn try_custom_404(&mut self) {
-        if let State::Done(ResponsePlan::ErrorPage(error, vary)) = self.state {
-            self.state = refused(self.site, &self.head, error, vary, self.path);
+        if let State::Done(ResponsePlan::ErrorPage(error, choice)) = self.state {
+            self.state = refused(self.site, &self.head, error, choice, self.path);
         }
     }
 
@@ -413,7 +414,7 @@ impl<'a> Resolver<'a> {
         match &site.spa {
             Some(page) if media_type::extension(self.path).is_none() => {
                 if !wants_html(&self.head) {
-                    return varying_page(NotServed::NotFound, ACCEPT);
+                    return chosen_page(NotServed::NotFound, Choice::ByAccept);
                 }
                 self.path.clear();
                 self.path.extend_from_slice(page.as_bytes());
@@ -446,9 +447,6 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// The value of `Vary` if [`wants_html`] has chosen the response (RFC 9110 §12.5.5).
-const ACCEPT: &str = "Accept";
-
 /// Whether Accept names `text/html` with a weight above 0, as browsers do when they navigate. For
 /// scripts, styles and images they send other headers, and must not get a page in their place; a
 /// client that accepts anything (`*/*`) is a program.
@@ -457,34 +455,33 @@ fn wants_html(head: &Head<'_>) -> bool {
     html.is_named() && html.is_acceptable()
 }
 
-/// The state after an error, whose choice has depended on the request headers in `vary`. A 404 gets the
-/// site's own page, if there is one and the client wants HTML: then it is put into `path`.
+/// The state after an error, whose page was chosen in this way so far. A 404 gets the site's own page, if there is one and the client wants HTML: then it is put into `path`.
 fn refused<'a>(
     site: &Site,
     head: &Head<'_>,
     error: NotServed,
-    vary: &'static str,
+    choice: Choice,
     path: &mut Vec<u8>,
 ) -> State<'a> {
     match &site.not_found_page {
         Some(page) if error.status() == 404 => {
             if !wants_html(head) {
-                return varying_page(error, ACCEPT);
+                return chosen_page(error, Choice::ByAccept);
             }
             path.clear();
             path.extend_from_slice(page.as_bytes());
             State::CustomErrorPage(error)
         }
-        _ => varying_page(error, vary),
+        _ => chosen_page(error, choice),
     }
 }
 
 fn error_page(error: NotServed) -> State<'static> {
-    varying_page(error, "")
+    chosen_page(error, Choice::None)
 }
 
-fn varying_page(error: NotServed, vary: &'static str) -> State<'static> {
-    State::Done(ResponsePlan::ErrorPage(error, vary))
+fn chosen_page(error: NotServed, choice: Choice) -> State<'static> {
+    State::Done(ResponsePlan::ErrorPage(error, choice))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::{Action, Found, Resolver, Stat};
 use crate::http1::{Connection, Event, Limits};
 use crate::path::PathError;
 use crate::site::range::{ByteRange, Selection};
-use crate::site::{DigestHeaders, NotServed, ResponseHeader, ResponsePlan, Site};
+use crate::site::{Choice, DigestHeaders, NotServed, ResponseHeader, ResponsePlan, Site};
 
 const NOW: i64 = 1_700_000_000;
 const MODIFIED: i64 = 784_111_777;
@@ -338,7 +338,7 @@ fn calls_out_of_order_change_nothing() {
     resolver.opened(Found::Nothing);
     resolver.opened(FILE);
     resolver.listed(true);
-    let not_found = ResponsePlan::ErrorPage(NotServed::NotFound, "Accept");
+    let not_found = ResponsePlan::ErrorPage(NotServed::NotFound, Choice::ByAccept);
     assert_eq!(resolver.action(), Action::Respond(not_found));
 }
 

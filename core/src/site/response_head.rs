@@ -36,7 +36,7 @@
 
 use super::multipart::{self, Multipart};
 use super::range::{ByteRange, Selection};
-use super::response_plan::{Representation, ResponsePlan};
+use super::response_plan::{Choice, Representation, ResponsePlan};
 use super::{Site, cors};
 use crate::bytes::{Decimal, ShortText};
 use crate::http1::{Head, date};
@@ -218,7 +218,8 @@ impl ResponsePlan<'_> {
     ) -> B {
         let headers = Headers { builder, add };
         let headers = match self {
-            Self::ErrorPage(_, vary) => headers.unless_empty("Vary", vary),
+            Self::ErrorPage(_, Choice::None) => headers,
+            Self::ErrorPage(_, Choice::ByAccept) => headers.other("Vary", b"Accept"),
             Self::CustomErrorPage(_, media_type, _) => {
                 headers.concat("Content-Type", &media_type.parts()).other("Vary", b"Accept")
             }

@@ -3,7 +3,7 @@
 use super::super::etag::EntityTag;
 use super::super::media_type::MediaType;
 use super::super::multipart::Piece;
-use super::super::{Location, NotServed, Stat};
+use super::super::{Choice, Location, NotServed, Stat};
 use super::*;
 use crate::http1::{Connection, Event, Limits};
 use crate::site::listing::View;
@@ -129,9 +129,9 @@ fn every_other_plan() {
     let json = ResponsePlan::Listing(b"", json);
     assert_eq!(headers(&json), ["Content-Type: application/json", "Vary: Accept"]);
 
-    let plan = ResponsePlan::ErrorPage(NotServed::NotFound, "Accept");
+    let plan = ResponsePlan::ErrorPage(NotServed::NotFound, Choice::ByAccept);
     assert_eq!(headers(&plan), ["Vary: Accept"]);
-    let plan = ResponsePlan::ErrorPage(NotServed::NotFound, "");
+    let plan = ResponsePlan::ErrorPage(NotServed::NotFound, Choice::None);
     assert_eq!((headers(&plan), plan.reason()), (Vec::new(), Some("File not found")));
     assert_eq!((plan.content_length(), plan.body()), (None, ResponseBody::ErrorPage));
 

@@ -4,9 +4,9 @@
 //!
 //! ```
 //! use doorstep_core::path::PathError;
-//! use doorstep_core::site::{ResponsePlan, NotServed};
+//! use doorstep_core::site::{Choice, NotServed, ResponsePlan};
 //!
-//! let plan = ResponsePlan::ErrorPage(NotServed::Path(PathError::Nul), "");
+//! let plan = ResponsePlan::ErrorPage(NotServed::Path(PathError::Nul), Choice::None);
 //! assert_eq!(plan.status(), 400);
 //! assert_eq!(NotServed::Hidden.reason(), "File not found");
 //! assert_eq!(NotServed::Hidden.log_message(), Some("hidden: a name starts with a dot"));
@@ -33,9 +33,8 @@ use crate::path::{self, PathError};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponsePlan<'a> {
-    /// An error page, and the value of `Vary`: the request headers that a choice between it and a page
-    /// of the site depends on ([`Site::spa`], [`Site::not_found_page`]). Empty if there was none.
-    ErrorPage(NotServed, &'static str),
+    /// An error page, and how it was chosen.
+    ErrorPage(NotServed, Choice),
     /// An error with a page of the site: the file that was opened last, of this type and size in
     /// bytes; with `Vary: Accept`. It has no validators, because it is not the requested file.
     CustomErrorPage(NotServed, MediaType<'a>, u64),
@@ -126,6 +125,15 @@ pub struct Variant {
     /// Whether it is the page of the single-page application, in place of a path that does not
     /// exist.
     pub(super) is_spa_fallback: bool,
+}
+
+/// How an error page was chosen instead of a page of the site ([`Site::spa`], [`Site::not_found_page`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// There was no choice.
+    None,
+    /// By `Accept`: the response has `Vary: Accept` (RFC 9110 §12.5.5).
+    ByAccept,
 }
 
 impl ResponsePlan<'_> {

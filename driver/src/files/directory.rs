@@ -488,8 +488,8 @@ impl Directory {
             (ResponsePlan::Archive(path, format), _) => {
                 return Ok(BodyPlan::Archive(path.to_vec(), *format));
             }
-            (ResponsePlan::ErrorPage(error, vary), _) => {
-                send_error_page(exchange, *error, vary)?;
+            (ResponsePlan::ErrorPage(error, choice), _) => {
+                send_error_page(exchange, *error, *choice)?;
                 return Ok(BodyPlan::Done);
             }
             (ResponsePlan::File(representation, selection), Some(file)) => {

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use doorstep_core::http1::{Misuse, PreparedErrorPage};
 use doorstep_core::site::range::ByteRange;
 use doorstep_core::site::{
-    DigestHeaders, MethodPlan, NotServed, PreparedFile, PreparedResponse, ResponseBody,
+    Choice, DigestHeaders, MethodPlan, NotServed, PreparedFile, PreparedResponse, ResponseBody,
     ResponseHeader, ResponsePlan,
 };
 
@@ -126,28 +126,35 @@ pub fn slice_range(bytes: &[u8], range: ByteRange) -> io::Result<&[u8]> {
 pub(super) fn send_error_page(
     exchange: &mut ExchangeState<'_>,
     error: NotServed,
-    vary: &'static str,
+    choice: Choice,
 ) -> io::Result<()> {
     /// The pages of nearly all of these errors: they are the same for every site.
     static NOT_FOUND: LazyLock<Result<PreparedErrorPage, Misuse>> =
-        LazyLock::new(|| not_found_page(""));
+        LazyLock::new(|| not_found_page(Choice::None));
     static NEGOTIATED: LazyLock<Result<PreparedErrorPage, Misuse>> =
-        LazyLock::new(|| not_found_page("Accept"));
+        LazyLock::new(|| not_found_page(Choice::ByAccept));
     let response = error_response(exchange, error);
-    match if vary.is_empty() { &*NOT_FOUND } else { &*NEGOTIATED } {
+    let prepared = match choice {
+        Choice::None => &NOT_FOUND,
+        Choice::ByAccept => &NEGOTIATED,
+    };
+    match &**prepared {
         Ok(page) if error.explanation().is_empty() => response.prepared_error_page(page),
         _ => {
-            let plan = ResponsePlan::ErrorPage(error, vary);
+            let plan = ResponsePlan::ErrorPage(error, choice);
             let response = plan.fold_headers(&DigestHeaders::default(), response, add_header);
             response.error_page(error.explanation())
         }
     }
 }
 
-fn not_found_page(vary: &str) -> Result<PreparedErrorPage, Misuse> {
+fn not_found_page(choice: Choice) -> Result<PreparedErrorPage, Misuse> {
     let error = NotServed::NotFound;
     let page = PreparedErrorPage::new(error.status(), error.reason())?;
-    if vary.is_empty() { Ok(page) } else { page.header("Vary", vary) }
+    match choice {
+        Choice::None => Ok(page),
+        Choice::ByAccept => page.header("Vary", "Accept"),
+    }
 }
 
 /// Responds that a directory cannot be listed, and logs why.
@@ -157,7 +164,7 @@ pub(super) fn respond_unlisted(
 ) -> io::Result<()> {
     exchange.log_error(with_path(exchange, why));
     match why.not_served() {
-        Some(not_served) => send_error_page(exchange, not_served, ""),
+        Some(not_served) => send_error_page(exchange, not_served, Choice::None),
         None => exchange.respond_503(),
     }
 }

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use doorstep_core::path::{self, Ending};
-use doorstep_core::site::{NotServed, Site};
+use doorstep_core::site::{Choice, NotServed, Site};
 
 use super::respond::send_error_page;
 use crate::exchange::ExchangeState;
@@ -77,8 +77,8 @@ impl SingleFile {
                     [head.prefix(), self.location.as_bytes(), head.query_and_fragment()].concat();
                 exchange.respond(302).header("Location", location).body("")?;
             }
-            Ok(_) => send_error_page(exchange, NotServed::NotFound, "")?,
-            Err(error) => send_error_page(exchange, NotServed::Path(error), "")?,
+            Ok(_) => send_error_page(exchange, NotServed::NotFound, Choice::None)?,
+            Err(error) => send_error_page(exchange, NotServed::Path(error), Choice::None)?,
         }
         Ok(false)
     }
