@@ -314,20 +314,19 @@ impl FileCache {
 
     /// Caches a file of the directory that was the root at its revision, if it still is.
     fn insert(&self, file: Arc<CachedFile>) {
-        let removed = {
+        self.discard_stale();
+        let evicted = {
             let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
-            if file.revision != self.root.revision() {
+            if file.revision != cached.revision || file.revision != self.root.revision() {
                 return;
             }
-            let outdated = (cached.revision != file.revision).then(|| cached.files.take());
-            cached.revision = file.revision;
             let evicted = cached.files.insert(file.path().into(), file);
             if !evicted.is_empty() {
                 self.epoch.store(recent_files::new_epoch(), Ordering::Relaxed);
             }
-            (outdated, evicted)
+            evicted
         };
-        drop(removed); // without the lock: it closes descriptors
+        drop(evicted); // without the lock: it closes descriptors
     }
 
     /// The content of a file that was opened just now, and whether it may be cached. A file that is
