@@ -4,8 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
-use doorstep_core::cgi::route::Route;
-use doorstep_core::path;
+use doorstep_core::site::upload::request;
 use doorstep_driver::cgi::CgiSettings;
 use doorstep_driver::net::ListenerAddr;
 use doorstep_driver::os;
@@ -22,14 +21,12 @@ pub(crate) fn check(root: &Path, settings: &UploadSettings) -> Result<(), Failur
     upload::check_directory(root, settings).map_err(failure)
 }
 
-/// Checks that requests below the directory are not for scripts, which would get every upload.
+/// Checks that no scripts are run in the directory: nothing could be stored there.
 pub(crate) fn check_scripts(settings: &UploadSettings, cgi: &CgiSettings) -> Result<(), Failure> {
-    let mut path = vec![b'/'];
-    path::encode(&mut path, &settings.directory);
-    path.extend_from_slice(b"/file");
-    match Route::new(&cgi.directories, cgi.hidden, &path) {
-        Ok(None) => Ok(()),
-        _ => {
+    let mut scripts = cgi.directories.paths();
+    match scripts.any(|scripts| request::may_be_beneath(&scripts, &settings.directory)) {
+        false => Ok(()),
+        true => {
             let directory = String::from_utf8_lossy(&settings.directory).into_owned();
             Err(Failure::UploadScripts(directory))
         }

@@ -145,7 +145,7 @@ on_every_runtime! {
         let root = tempfile::tempdir().expect("a directory can be made");
         let content: Vec<u8> = (0..2_000_000_u32).map(|n| (n % 253) as u8).collect();
         fs::write(root.path().join("file"), &content).expect("it can be written");
-        let slow = || with(config(), |c| c.timeouts.send = Duration::from_millis(400));
+        let slow = || with(config(), |c| c.timeouts.send = Duration::from_secs(2));
         for (state, target, size) in [
             (State::files(root.path()), "/file", content.len()),
             (State::app(), "/test/large", LARGE),
@@ -154,11 +154,11 @@ on_every_runtime! {
             let mut steady = unix.client();
             steady.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
             steady.peek();
-            // What the socket holds, and what is sent by one call, takes longer than the deadline.
+            // What the socket holds, 208 KB, takes longer than the deadline, and one call does not.
             let mut read = 0;
-            for _ in 0..150 {
-                thread::sleep(Duration::from_millis(10));
-                read += steady.read_exact(2_000).len();
+            for _ in 0..60 {
+                thread::sleep(Duration::from_millis(50));
+                read += steady.read_exact(4_000).len();
             }
             read += steady.read_exact(size - read).len(); // and the head is left
             assert_eq!(read, size, "{target}");

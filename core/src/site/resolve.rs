@@ -455,7 +455,8 @@ fn wants_html(head: &Head<'_>) -> bool {
     html.is_named() && html.is_acceptable()
 }
 
-/// The state after an error, whose page was chosen in this way so far. A 404 gets the site's own page, if there is one and the client wants HTML: then it is put into `path`.
+/// The state after an error. `choice` says how its page was chosen before. A 404 gets the site's own page,
+/// if there is one and the client wants HTML: that is put into `path`.
 fn refused<'a>(
     site: &Site,
     head: &Head<'_>,

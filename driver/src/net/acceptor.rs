@@ -197,7 +197,7 @@ impl Acceptor {
     /// Accepts the connections in the backlog, closes the listeners by `shutdown`(2), and wakes all threads that
     /// wait in [`Acceptor::accept`], which return the connections of the backlog first. Takes about
     /// a millisecond. If more than 256 connections arrived in a second, those that have sent nothing are
-    /// not in the backlog: if there are any, they are waited for, until they are a second old at most
+    /// not in the backlog: if there are any, they are waited for, for about a second, on a busy system for three
     /// ([`Acceptor::set_max_stop_wait`]).
     ///
     /// Closing a listener resets the connections in its backlog, including those that arrive

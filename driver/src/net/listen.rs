@@ -206,19 +206,14 @@ fn bind_resolved(
 ) -> Result<Vec<TcpListener>, BindError> {
     let failed = |host: &str, error| BindError { host: host.to_owned(), error };
     let all: Vec<SocketAddr> = hosts.iter().flat_map(|(_, addresses)| addresses).copied().collect();
-    let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    let family = match all.iter().any(|address| address.ip().to_canonical() == any) {
-        true => Family::Own,
-        false => Family::Both,
-    };
-    let hosts = uncovered(hosts, &all, family);
+    let hosts = uncovered(hosts, &all);
     let try_port = || {
-        let mut listeners: Vec<TcpListener> = Vec::new();
+        let (mut listeners, mut free_port) = (Vec::new(), None);
         for (host, addresses) in &hosts {
             // All addresses of a host may be covered by another one.
             if !addresses.is_empty() {
-                listen_all(&mut listeners, addresses, options, family)
-                    .map_err(|error| failed(host, error))?;
+                let listening = listen_all(addresses, &mut free_port, options, &all);
+                listeners.extend(listening.map_err(|error| failed(host, error))?);
             }
         }
         match listeners.is_empty() {
@@ -244,12 +239,11 @@ fn bind_resolved(
 fn uncovered<'a>(
     hosts: &[(&'a str, Vec<SocketAddr>)],
     all: &[SocketAddr],
-    family: Family,
 ) -> Vec<(&'a str, Vec<SocketAddr>)> {
     let mut before: Vec<SocketAddr> = Vec::new();
     let mut is_new = |address: &&SocketAddr| {
         let is_covered = before.iter().any(|other| is_equal(other, address))
-            || all.iter().any(|other| covers(other, address, family));
+            || all.iter().any(|other| covers(other, address, Family::of(other, all)));
         before.push(**address);
         !is_covered
     };
@@ -277,31 +271,36 @@ fn covers(any: &SocketAddr, address: &SocketAddr, accepts: Family) -> bool {
         && any.port() == address.port()
 }
 
-/// Adds the listeners of one host. Those of any free port are on the port of the first listener.
+/// The listeners of one host, of `all` addresses. Those of any free port are on `free_port`, once it is
+/// known.
 fn listen_all(
-    listeners: &mut Vec<TcpListener>,
     addresses: &[SocketAddr],
+    free_port: &mut Option<u16>,
     options: &BindOptions,
-    family: Family,
-) -> io::Result<()> {
-    let before = listeners.len();
-    let mut absent = None;
+    all: &[SocketAddr],
+) -> io::Result<Vec<TcpListener>> {
+    let (mut listeners, mut absent) = (Vec::new(), None);
     for &(mut address) in addresses {
-        if address.port() == 0
-            && let Some(first) = listeners.first()
-        {
-            address.set_port(first.local_addr()?.port());
+        let family = Family::of(&address, all);
+        let is_free = address.port() == 0;
+        if is_free {
+            address.set_port(free_port.unwrap_or(0));
         }
         match listen(address, options, family) {
-            Ok(listener) => listeners.push(listener),
+            Ok(listener) => {
+                if is_free {
+                    *free_port = Some(listener.local_addr()?.port());
+                }
+                listeners.push(listener);
+            }
             Err(error) if is_address_unavailable(&error) => absent = absent.or(Some(error)),
             Err(error) => return Err(error),
         }
     }
-    if listeners.len() == before {
+    if listeners.is_empty() {
         return Err(absent.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into()));
     }
-    Ok(())
+    Ok(listeners)
 }
 
 /// What a socket on the unspecified IPv6 address accepts.
@@ -311,6 +310,17 @@ enum Family {
     Own,
     /// IPv4, too.
     Both,
+}
+
+impl Family {
+    /// What one on `address` accepts, if it is one of `all`: its own family if the other one has a socket
+    /// on the same port.
+    fn of(address: &SocketAddr, all: &[SocketAddr]) -> Self {
+        let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let is_other =
+            |other: &SocketAddr| other.ip().to_canonical() == any && other.port() == address.port();
+        if all.iter().any(is_other) { Self::Own } else { Self::Both }
+    }
 }
 
 fn listen(address: SocketAddr, options: &BindOptions, accepts: Family) -> io::Result<TcpListener> {
@@ -393,9 +403,12 @@ mod tests {
         let other = listen(given[0], &BindOptions::default(), Family::Own).unwrap();
         let free = other.local_addr().unwrap();
         drop(other);
-        let both = bind_addresses(&[given[0], free][..]).unwrap();
-        assert_eq!(both[1].local_addr().unwrap(), free);
-        assert_ne!(both[0].local_addr().unwrap(), free);
+        for order in [[given[0], free], [free, given[0]]] {
+            let both = bind_addresses(&order[..]).unwrap();
+            let ports = both.iter().map(|listener| listener.local_addr().unwrap().port());
+            let given = ports.map(|port| port == free.port()).collect::<Vec<_>>();
+            assert_eq!(given, order.map(|address| address == free));
+        }
 
         assert_eq!(bind_addresses("localhost").unwrap_err().kind(), ErrorKind::InvalidInput);
         let none: &[SocketAddr] = &[];
@@ -407,9 +420,8 @@ mod tests {
         let here: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let elsewhere: SocketAddr = "192.0.2.1:0".parse().unwrap(); // reserved (RFC 5737)
         let listen = |addresses: &[_]| {
-            let mut listeners = Vec::new();
             let options = BindOptions::default();
-            listen_all(&mut listeners, addresses, &options, Family::Both).map(|()| listeners.len())
+            listen_all(addresses, &mut None, &options, addresses).map(|listeners| listeners.len())
         };
         assert_eq!(listen(&[elsewhere, here]).unwrap(), 1);
         let error = listen(&[elsewhere]).unwrap_err();

@@ -7,6 +7,14 @@ use std::os::fd::AsFd;
 
 use crate::os;
 
+/// The most bytes that one call sends to a Unix socket. A blocking one takes all bytes of a call before it
+/// returns; and what its peer reads shows when it has read all bytes of a call.
+pub(super) const MAX_UNIX_SEND: usize = 32 << 10;
+/// The same for the socket of a relay, whose client may be as slow as [`Timeouts::min_rate`] allows.
+///
+/// [`Timeouts::min_rate`]: doorstep_core::http1::Timeouts::min_rate
+pub(super) const MAX_RELAYED_SEND: usize = 8 << 10;
+
 /// How much a peer has received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Received {

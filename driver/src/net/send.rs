@@ -26,18 +26,6 @@ pub(super) fn send(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<us
     Ok(retry_on_intr(|| rustix::net::send(&socket, bytes, flags))?)
 }
 
-/// The most bytes that one call sends to a Unix socket. A socket that is blocking takes all bytes of a
-/// call before it returns, and only then is it seen that the peer has received some of them.
-const MAX_LOCAL: usize = 32 << 10;
-
-/// Sends as [`send`] does, to a Unix socket.
-///
-/// # Errors
-/// Returns the same errors as [`send`].
-pub(super) fn send_local(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize> {
-    send(socket, &bytes[..bytes.len().min(MAX_LOCAL)], more)
-}
-
 /// Sends as [`send`] does, without waiting, on a socket that is blocking.
 ///
 /// # Errors
@@ -92,19 +80,6 @@ pub(super) fn send_file(
         }
     }
     read_and_send(socket, file, offset, count)
-}
-
-/// Sends as [`send_file`] does, to a Unix socket.
-///
-/// # Errors
-/// Returns the same errors as [`send_file`].
-pub(super) fn send_file_local(
-    socket: impl AsFd,
-    file: &File,
-    offset: u64,
-    count: usize,
-) -> io::Result<usize> {
-    send_file(socket, file, offset, count.min(MAX_LOCAL))
 }
 
 #[cfg(target_os = "linux")]

@@ -46,7 +46,7 @@ use rustix::net::{RecvFlags, recv};
 
 use super::cut_stream::CutStream;
 use super::proxied::Proxied;
-use super::received::Received;
+use super::received::{MAX_RELAYED_SEND, MAX_UNIX_SEND, Received};
 use super::relayed::{RelaySockets, Relayed};
 #[cfg(feature = "tls")]
 use super::tls::TlsStream;
@@ -263,10 +263,12 @@ impl Stream {
     pub fn send(&self, bytes: &[u8], more: bool) -> io::Result<usize> {
         match &self.0 {
             Kind::Tcp { socket, .. } => send::send(socket, bytes, more),
-            Kind::Unix(socket) => send::send_local(socket, bytes, more),
+            Kind::Unix(socket) => send::send(socket, first(bytes, MAX_UNIX_SEND), more),
             Kind::Memory(memory) => memory.send(bytes),
             Kind::Proxied(proxied) => proxied.inner.send(bytes, more),
-            Kind::Relayed(relayed) => send::send_local(&relayed.socket, bytes, more),
+            Kind::Relayed(relayed) => {
+                send::send(&relayed.socket, first(bytes, MAX_RELAYED_SEND), more)
+            }
             Kind::Cut(cut) => cut
                 .send_by(bytes.len(), |inner, n| inner.send(&bytes[..n], more && n == bytes.len())),
             #[cfg(feature = "tls")]
@@ -302,10 +304,12 @@ impl Stream {
     pub fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
         match &self.0 {
             Kind::Tcp { socket, .. } => send::send_file(socket, file, offset, count),
-            Kind::Unix(socket) => send::send_file_local(socket, file, offset, count),
+            Kind::Unix(socket) => send::send_file(socket, file, offset, count.min(MAX_UNIX_SEND)),
             Kind::Memory(memory) => memory.send_file(file, offset, count),
             Kind::Proxied(proxied) => proxied.inner.send_file(file, offset, count),
-            Kind::Relayed(relayed) => send::send_file_local(&relayed.socket, file, offset, count),
+            Kind::Relayed(relayed) => {
+                send::send_file(&relayed.socket, file, offset, count.min(MAX_RELAYED_SEND))
+            }
             Kind::Cut(cut) => cut.send_file(file, offset, count),
             #[cfg(feature = "tls")]
             Kind::Tls(tls) => tls.send_file(file, offset, count),
@@ -560,6 +564,10 @@ impl Stream {
             }
         }
     }
+}
+
+fn first(bytes: &[u8], max: usize) -> &[u8] {
+    &bytes[..bytes.len().min(max)]
 }
 
 impl Read for &Stream {

@@ -108,6 +108,11 @@ impl UploadDir {
         Ok((stat.f_bavail as u64).saturating_mul(stat.f_frsize as u64))
     }
 
+    /// The device that it is on.
+    pub(crate) fn device(&self) -> io::Result<u64> {
+        Ok(super::metadata::file_id(&fstat(&self.handle)?).0)
+    }
+
     /// Whether both are the same directory.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let id = |dir: &Self| fstat(&dir.handle).map(|stat| super::metadata::file_id(&stat));

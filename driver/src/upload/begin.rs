@@ -13,7 +13,7 @@ use doorstep_core::site::{Site, Stat, cors};
 
 use super::Uploads;
 use super::form::Form;
-use super::interrupted::{GivenUp, Owner};
+use super::interrupted::Owner;
 use super::job::{Receiver, UploadJob};
 use super::put::{ClaimedDigests, Put};
 use super::respond;
@@ -171,7 +171,7 @@ impl Uploads {
         exchange: &mut ExchangeState<'_>,
         directory: &Place,
         target: &Target,
-    ) -> Result<(Receiver, GivenUp), Failure> {
+    ) -> Result<Receiver, Failure> {
         const CONDITIONS: [&str; 3] = ["If-Match", "If-None-Match", "If-Unmodified-Since"];
         let (head, now) = (exchange.head(), os::now());
         let range = ContentRange::from_head(&head).map_err(|_| Refusal::ContentRange)?;
@@ -188,51 +188,38 @@ impl Uploads {
             Some(range) => (range.first, Some(range.total)),
             None => (0, exchange.body_len()),
         };
-        let part = match total {
-            Some(total) if first > 0 => {
-                let place = (&*target.path, &owner);
-                let part = self.interrupted.take(place, (first, total), Instant::now());
-                Some(part.inspect_err(|refusal| {
-                    if let Refusal::OtherOffset(size) = refusal {
-                        // The response has not begun, so this cannot fail.
-                        let _ = exchange.add_header(UPLOAD_OFFSET, size.to_string());
-                    }
-                })?)
-            }
-            _ => None,
-        };
-        let rest = total.unwrap_or_default().saturating_sub(first);
-        let given_up = match self.make_space(&directory.directory, rest) {
-            Ok(given_up) => given_up,
-            Err(failure) => {
-                // It can be continued once there is space.
-                drop(part.map(|part| self.interrupted.keep(part, Instant::now())));
-                return Err(failure);
-            }
-        };
-        if let Some(part) = part {
+        // Before the part is taken, so that it can be continued once there is space.
+        let (upload, rest) =
+            ((&*target.path, &owner), total.unwrap_or_default().saturating_sub(first));
+        self.check_space(&directory.directory, rest, Some(upload).filter(|_| first > 0))?;
+        if let Some(total) = total
+            && first > 0
+        {
+            let part = self.interrupted.take(upload, (first, total), Instant::now());
+            let part = part.inspect_err(|refusal| {
+                if let Refusal::OtherOffset(size) = refusal {
+                    // The response has not begun, so this cannot fail.
+                    let _ = exchange.add_header(UPLOAD_OFFSET, size.to_string());
+                }
+            })?;
             writer.resume(part.file, part.size)?;
         }
         let digests = ClaimedDigests::from_head(&head);
-        let put = Put::new(self, writer, owner, total, digests);
-        Ok((Receiver::Put(Box::new(put)), given_up))
+        Ok(Receiver::Put(Box::new(Put::new(self, writer, owner, total, digests))))
     }
 
     fn form(
         self: &Arc<Self>,
         exchange: &ExchangeState<'_>,
         directory: Place,
-    ) -> Result<(Receiver, GivenUp), Failure> {
+    ) -> Result<Receiver, Failure> {
         let mut limits = FormLimits::default();
         (limits.header, limits.parts) =
             (self.settings.max_part_header, self.settings.max_form_parts);
         let content_type = exchange.head().single_header("Content-Type").unwrap_or_default();
         let form = FormData::new(content_type, limits).map_err(Refusal::Form)?;
-        let given_up = match exchange.body_len() {
-            Some(length) => self.make_space(&directory.directory, length)?,
-            None => Vec::new(),
-        };
-        Ok((Receiver::Form(Box::new(Form::new(self, directory, form))), given_up))
+        self.check_space(&directory.directory, exchange.body_len().unwrap_or_default(), None)?;
+        Ok(Receiver::Form(Box::new(Form::new(self, directory, form))))
     }
 }
 

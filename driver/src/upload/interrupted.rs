@@ -7,6 +7,7 @@
 //! continue an earlier version of the file. One is also given up for a new part beyond the maximum, that
 //! of the client with the most parts; and for an upload that needs the space.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,6 +47,8 @@ pub(super) struct Part {
     pub(super) total: u64,
     /// The size of the part.
     pub(super) size: u64,
+    /// The device that it is on.
+    pub(super) device: u64,
     pub(super) file: TemporaryFile,
 }
 
@@ -86,18 +89,27 @@ impl Interrupted {
         given_up
     }
 
-    /// The oldest parts, removed, that together have at least `space` bytes. `None` if all parts have less:
-    /// then they stay.
+    /// How much space the parts on a device have, except for that of this path and client, in bytes.
+    pub(super) fn space(&self, device: u64, except: Option<(&[u8], &Owner)>) -> u64 {
+        let is_meant = |part: &Part| {
+            part.device == device && !except.is_some_and(|(path, owner)| is_same(part, path, owner))
+        };
+        self.parts().iter().map(|(_, part)| part).filter(|it| is_meant(it)).map(|it| it.size).sum()
+    }
+
+    /// The oldest parts on a device, removed, that together have at least `space` bytes. If all have less,
+    /// they stay, and there are none.
     #[must_use]
-    pub(super) fn make_space(&self, space: u64) -> Option<GivenUp> {
-        let mut parts = self.parts();
-        let mut sum = 0_u64;
-        let mut sums = parts.iter().map(|(_, part)| {
-            sum = sum.saturating_add(part.size);
-            sum
-        });
-        let enough = sums.position(|sum| sum >= space)?;
-        Some(parts.drain(..=enough).collect())
+    pub(super) fn make_space(&self, device: u64, space: u64) -> GivenUp {
+        if self.space(device, None) < space {
+            return Vec::new();
+        }
+        let missing = Cell::new(space);
+        remove(&mut self.parts(), |_, part| {
+            let is_meant = part.device == device && missing.get() > 0;
+            missing.set(missing.get().saturating_sub(if is_meant { part.size } else { 0 }));
+            is_meant
+        })
     }
 
     /// Takes the part of a file of `total` bytes that is continued at `first`.
@@ -202,7 +214,7 @@ mod tests {
         let root_dir = Root::new(root.path(), Symlinks::Deny).unwrap().open_dir().unwrap();
         let file = root_dir.open_upload_dir(b"").unwrap().create().unwrap();
         let (name, found) = (path.into(), Existing::Nothing);
-        Part { path: path.into(), name, found, owner: user_of(user), total, size, file }
+        Part { path: path.into(), name, found, owner: user_of(user), total, size, device: 1, file }
     }
 
     fn user_of(name: &str) -> Owner {
@@ -263,19 +275,24 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_parts_make_space_if_that_is_enough() {
+    fn the_oldest_parts_of_a_device_make_space_if_that_is_enough() {
         let (kept, now) = (Interrupted::new(9, Duration::from_secs(60)), Instant::now());
-        assert!(kept.make_space(1).is_none());
-        for (path, size) in [("a", 3), ("b", 4), ("c", 5)] {
-            assert!(kept.keep(part(path, "x", size, 10), now).is_empty());
-        }
-        assert!(kept.make_space(13).is_none());
-        let paths = |given_up: Option<GivenUp>| {
-            let given_up = given_up.unwrap_or_default();
-            given_up.into_iter().map(|(_, part)| part.path).collect::<Vec<_>>()
+        let make_space = |device, space| {
+            let given_up = kept.make_space(device, space).into_iter();
+            given_up.map(|(_, part)| part.path).collect::<Vec<_>>()
         };
-        assert_eq!(paths(kept.make_space(4)), [b"a", b"b"]);
-        assert_eq!(paths(kept.make_space(5)), [b"c"]);
+        assert!(make_space(1, 1).is_empty());
+        for (path, size, device) in [("a", 3, 1), ("x", 9, 2), ("b", 4, 1), ("c", 5, 1)] {
+            let part = Part { device, ..part(path, "x", size, 10) };
+            assert!(kept.keep(part, now).is_empty());
+        }
+        assert_eq!([1, 2, 3].map(|device| kept.space(device, None)), [12, 9, 0]);
+        assert_eq!(kept.space(1, Some((b"b", &user_of("x")))), 8);
+        assert_eq!(kept.space(1, Some((b"b", &user_of("y")))), 12);
+        assert!(make_space(1, 13).is_empty());
+        assert_eq!(make_space(1, 4), [b"a", b"b"]);
+        assert_eq!(make_space(1, 5), [b"c"]);
+        assert_eq!(make_space(2, 1), [b"x"]);
         assert!(kept.is_empty());
     }
 }

@@ -6,7 +6,6 @@ use std::mem;
 use std::time::Instant;
 
 use super::form::{Form, ReceivedForm};
-use super::interrupted::GivenUp;
 use super::put::Put;
 use super::respond;
 use super::writer::{Failure, StoredFile};
@@ -35,8 +34,6 @@ pub(super) enum Receiver {
 #[derive(Debug)]
 struct Body {
     receiver: Receiver,
-    /// Interrupted uploads whose space this one needs, until something is written.
-    given_up: GivenUp,
     buffer: Vec<u8>,
     filled: usize,
     /// The size of the buffer, once there is something to receive.
@@ -79,15 +76,9 @@ pub(super) struct InterruptedBody {
 }
 
 impl UploadJob {
-    /// An upload whose buffer has `size` bytes, and for which other uploads were given up.
-    pub(super) fn new(
-        (receiver, given_up): (Receiver, GivenUp),
-        path: Vec<u8>,
-        size: usize,
-        permit: Permit,
-    ) -> Self {
-        let buffer = Vec::new();
-        let state = State::Receive(Body { receiver, given_up, buffer, filled: 0, size });
+    /// An upload whose buffer has `size` bytes.
+    pub(super) fn new(receiver: Receiver, path: Vec<u8>, size: usize, permit: Permit) -> Self {
+        let state = State::Receive(Body { receiver, buffer: Vec::new(), filled: 0, size });
         Self { path, state, _permit: permit }
     }
 
@@ -196,7 +187,6 @@ impl Body {
 
     /// Writes what is in the buffer. Blocks.
     fn write(mut self) -> (Self, Result<(), Failure>) {
-        self.given_up.clear();
         let bytes = &self.buffer[..self.filled];
         let written = match &mut self.receiver {
             Receiver::Put(put) => put.write(bytes).map(|()| bytes.len()),

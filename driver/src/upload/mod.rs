@@ -45,7 +45,7 @@ use doorstep_core::site::upload::request::{self, Target};
 use crate::job::JobStep;
 use crate::os::{self, Root, Symlinks, UploadDir};
 use crate::semaphore::Semaphore;
-use interrupted::{GivenUp, Interrupted};
+use interrupted::{Interrupted, Owner};
 use writer::Failure;
 
 /// Checks that files can be stored in the directory of `settings` beneath `root` now, for a program that
@@ -132,14 +132,37 @@ impl Uploads {
         })
     }
 
-    /// Checks that `directory` has space for `more` bytes, beside what is to be left free. Returns the
-    /// interrupted uploads that have to be dropped for it.
-    fn make_space(&self, directory: &UploadDir, more: u64) -> Result<GivenUp, Failure> {
-        let needed = more.saturating_add(self.settings.min_free_space);
-        match needed.saturating_sub(directory.free_space()?) {
-            0 => Ok(Vec::new()),
-            missing => Ok(self.interrupted.make_space(missing).ok_or(Refusal::NoSpace)?),
+    /// Checks that `directory` can have space for `more` bytes, beside that which is to be left free:
+    /// interrupted uploads count as free, except for the one that is continued.
+    fn check_space(
+        &self,
+        directory: &UploadDir,
+        more: u64,
+        continued: Option<(&[u8], &Owner)>,
+    ) -> Result<(), Failure> {
+        match self.missing_space(directory, more)? {
+            0 => Ok(()),
+            missing if missing <= self.interrupted.space(directory.device()?, continued) => Ok(()),
+            _ => Err(Refusal::NoSpace.into()),
         }
+    }
+
+    /// Gives up interrupted uploads, if that makes enough space for `more` bytes. Blocks for as long as the
+    /// disk takes.
+    fn make_space(&self, directory: &UploadDir, more: u64) -> Result<(), Failure> {
+        let missing = self.missing_space(directory, more)?;
+        if missing > 0 {
+            let given_up = self.interrupted.make_space(directory.device()?, missing);
+            if given_up.is_empty() {
+                return Err(Refusal::NoSpace.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn missing_space(&self, directory: &UploadDir, more: u64) -> io::Result<u64> {
+        let needed = more.saturating_add(self.settings.min_free_space);
+        Ok(needed.saturating_sub(directory.free_space()?))
     }
 
     /// Whether files may be stored in the directory at this clean path, one of `scripts` excepted.

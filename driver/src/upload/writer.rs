@@ -148,7 +148,7 @@ impl FileWriter {
 
     /// Appends `bytes`. Blocks for as long as the disk takes.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        drop(self.uploads.make_space(&self.directory, bytes.len() as u64)?);
+        self.uploads.make_space(&self.directory, bytes.len() as u64)?;
         let file = self.file()?;
         file.write_all_at(bytes, self.size)?;
         self.size += bytes.len() as u64;
@@ -169,7 +169,8 @@ impl FileWriter {
     pub(super) fn into_part(self, owner: Owner, total: u64) -> Option<Part> {
         let Self { path, name, found, size, .. } = self;
         let file = self.file.filter(|_| size > 0 && size < total)?;
-        let part = Part { path, name, found, owner, total, size, file };
+        let device = file.directory().device().ok()?;
+        let part = Part { path, name, found, owner, total, size, device, file };
         (!part.is_superseded()).then_some(part)
     }
 
