@@ -100,11 +100,17 @@ impl Logs {
     }
 
     /// Writes a line to the error log, as long as it is open: for threads that do not keep it alive.
-    pub(crate) fn reporter(&self) -> impl Fn(&str) + Send + Sync + use<> {
+    pub(crate) fn reporter(&self) -> impl Fn(Level, &str) + Send + Sync + use<> {
         let error = Arc::downgrade(&self.error);
-        move |text| {
-            error.upgrade().iter().for_each(|log| log.log_server_message(Level::Error, text));
+        move |level, text| {
+            error.upgrade().iter().for_each(|log| log.log_server_message(level, text));
         }
+    }
+
+    /// Writes a line about an error, as [`Logs::reporter`] does.
+    pub(crate) fn error_reporter(&self) -> impl Fn(&str) + Send + Sync + use<> {
+        let report = self.reporter();
+        move |text| report(Level::Error, text)
     }
 
     /// What opens the files again at SIGHUP; nothing if there are no files.

@@ -115,12 +115,12 @@ fn serve_on<S: RuntimeServer>(config: &CommandConfig, source: Source) -> Result<
     let relay = config.network.as_ref().map(|network| network.start(config, &logs)).transpose()?;
     reports.go_to(logs.reporter());
     terminal.complete(config, &mut banner);
-    terminal.start(logs.reporter())?;
+    terminal.start(logs.error_reporter())?;
     if let (Some(signals), Served::Listeners(server)) = (signals, &server) {
         let processes = cgi.as_ref().map(Cgi::process_limit).cloned();
         reload.extend(logs.reload(config));
         reload.extend(manager.reload());
-        reload.extend(config.auth.as_ref().and_then(|it| auth::reload(it, logs.reporter())));
+        reload.extend(config.auth.as_ref().and_then(|it| auth::reload(it, logs.error_reporter())));
         let screen = terminal.screen();
         let exit =
             ExitTimer { after: exit_time, processes, kill_wait, sharing: sharing.clone(), screen };

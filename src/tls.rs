@@ -70,7 +70,7 @@ impl TlsConfig {
             Self::SelfSigned => TlsSettings::self_signed(names(hosts, addresses)),
         };
         let settings = settings.map_err(Failure::Tls)?;
-        Ok(Arc::new(settings.with_report(move |message| reports.send(message))))
+        Ok(Arc::new(settings.with_report(move |level, message| reports.send(level, message))))
     }
 }
 

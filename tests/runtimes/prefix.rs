@@ -66,6 +66,14 @@ on_every_runtime! {
         }
         assert_eq!(client.request("GET", "/docs/../sub/a%20b.txt", &[]).body, b"x");
     }
+
+    fn messages_in_the_log_have_the_path_as_received(runtime: Runtime) {
+        let root = tempfile::tempdir().expect("a folder can be made");
+        let server = runtime.start_with(State::files(root.path()), below("/docs"));
+        assert_eq!(server.client().request("GET", "/docs/.git/a", &[]).status, 404);
+        let errors = server.state.errors();
+        assert!(errors.len() == 1 && errors[0].starts_with("/docs/.git/a: "), "{errors:?}");
+    }
 }
 
 fn below(prefix: &str) -> Config {

@@ -241,7 +241,9 @@ on_every_runtime! {
         let seen = reports.clone();
         let tls = TlsSettings::from_files(&files.certificate, Some(files.key.clone()), None).expect("it succeeds");
         let tls = tls.with_check_interval(Duration::ZERO);
-        let tls = Arc::new(tls.with_report(move |line| seen.lock().expect("no test has failed").push(line.to_owned())));
+        let tls = Arc::new(tls.with_report(move |level, line| {
+            seen.lock().expect("no test has failed").push(format!("{level:?}: {line}"));
+        }));
         let server = start(runtime, &tls, State::app(), config());
         let first = tls.certificate();
         let mut kept = TlsClient::connect(server.address, &tls);
@@ -264,9 +266,9 @@ on_every_runtime! {
         tls.reload().expect("it succeeds");
         assert_ne!(tls.certificate(), second);
         let reports = reports.lock().expect("no test has failed");
-        let stays = |line: &String| line.contains("the old one stays");
-        let seen: Vec<_> = reports.iter().map(stays).collect();
-        assert_eq!(seen, [false, true, true, false], "{reports:?}");
+        let levels: Vec<_> = reports.iter().map(|line| line.split("reloaded").next()).collect();
+        let (done, stays) = (Some("Info: TLS certificate "), Some("Error: TLS certificate not "));
+        assert_eq!(levels, [done, stays, stays, done], "{reports:?}");
     }
 
     fn b_286_idle_and_stalled_tls_connections_are_evicted(runtime: Runtime) {

@@ -155,7 +155,10 @@ pub fn variables(context: &Context<'_>, mut set: impl FnMut(&str, &[u8])) {
         UNIX_PEER => set("REMOTE_ADDR", b"unix:"),
         ip => {
             set("REMOTE_ADDR", ip.to_canonical().to_string().as_bytes());
-            set("REMOTE_PORT", Decimal::new(remote_addr.port().into()).as_bytes());
+            // A proxy may report an address without its port.
+            if remote_addr.port() > 0 {
+                set("REMOTE_PORT", Decimal::new(remote_addr.port().into()).as_bytes());
+            }
         }
     }
     if secure {

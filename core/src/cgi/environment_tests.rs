@@ -205,6 +205,8 @@ fn b_105_b_287_addresses_are_shown_as_they_are() {
         let all = addresses("[::1]:80", peer);
         assert_eq!((&*all["REMOTE_ADDR"], &*all["REMOTE_PORT"]), (shown, "7"));
     }
+    let reported = addresses("[::1]:80", "10.0.0.2:0"); // by a proxy, without its port
+    assert_eq!((&*reported["REMOTE_ADDR"], reported.get("REMOTE_PORT")), ("10.0.0.2", None));
 }
 
 #[test]

@@ -99,6 +99,21 @@ fn offsets_of_a_combined_line() {
 }
 
 #[test]
+fn the_target_of_a_json_line_has_the_prefix_that_was_taken_off() {
+    let mut connection = Connection::new(Limits::default());
+    let request = b"GET /docs/a?b HTTP/1.1\r\nHost: a\r\n\r\n";
+    let Ok((_, Event::Request(head))) = connection.advance(request) else { panic!("a head") };
+    let below = head.without_prefix(b"/docs").unwrap();
+    assert_eq!(below.path(), b"/a");
+    let mut record = Record::new(([192, 0, 2, 7], 1).into(), head.request_line(), 200);
+    record.head = Some(&below);
+    let mut out = Vec::new();
+    Format::Json.write(&mut out, &record, &AT);
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains(r#","target":"/docs/a?b","#), "{text}");
+}
+
+#[test]
 fn a_json_line_has_every_member() {
     let text = line(Format::Json, BROWSER, |record| {
         record.user = Some(b"ann");

@@ -28,6 +28,7 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, at: &LocalTime) {
     member(out, "method", record.method(), push_string);
     member(out, "target", head, |out, head| {
         out.push(b'"');
+        push_text(out, head.prefix());
         push_text(out, head.path());
         push_text(out, head.query_and_fragment());
         out.push(b'"');

@@ -196,9 +196,10 @@ impl ExchangeState<'_> {
 
     /// A message with the path of the request.
     pub(crate) fn with_path(&self, message: &str) -> String {
-        let path = self.view.head.path();
+        let head = &self.view.head;
+        let path = [head.prefix(), head.path()].concat();
         let mut quoted = Vec::new();
-        log::escape(&mut quoted, path.get(..MAX_QUOTED_PATH).unwrap_or(path));
+        log::escape(&mut quoted, path.get(..MAX_QUOTED_PATH).unwrap_or(&path));
         let ellipsis = if path.len() > MAX_QUOTED_PATH { "…" } else { "" };
         format!("{}{ellipsis}: {message}", String::from_utf8_lossy(&quoted))
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use doorstep_core::log::Level;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -38,7 +39,7 @@ pub struct TlsSettings {
 struct Certificate(RwLock<Option<Arc<CertifiedKey>>>);
 
 /// Receives lines for the log.
-type Report = Box<dyn Fn(&str) + Send + Sync>;
+type Report = Box<dyn Fn(Level, &str) + Send + Sync>;
 
 /// Where a certificate is read from.
 struct CertificateFiles {
@@ -132,7 +133,7 @@ impl TlsSettings {
     /// What is called with one line for the log when changed files were read, or could not be. It
     /// must not wait.
     #[must_use]
-    pub fn with_report(mut self, report: impl Fn(&str) + Send + Sync + 'static) -> Self {
+    pub fn with_report(mut self, report: impl Fn(Level, &str) + Send + Sync + 'static) -> Self {
         self.report = Some(Box::new(report));
         self
     }
@@ -152,12 +153,14 @@ impl TlsSettings {
 
     fn read(&self, files: &CertificateFiles) -> Result<(), TlsError> {
         let read = files.read();
-        let message = match &read {
-            Ok(_) => "TLS certificate reloaded".into(),
-            Err(error) => format!("TLS certificate not reloaded, the old one stays: {error}"),
+        let (level, message) = match &read {
+            Ok(_) => (Level::Info, "TLS certificate reloaded".into()),
+            Err(error) => {
+                (Level::Error, format!("TLS certificate not reloaded, the old one stays: {error}"))
+            }
         };
         if let Some(report) = &self.report {
-            report(&message);
+            report(level, &message);
         }
         *self.certificate.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(read?));
         Ok(())
