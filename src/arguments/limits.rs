@@ -34,8 +34,9 @@ pub(crate) struct LimitOptions {
 
     /// Time limit of a graceful shutdown (SIGTERM, Ctrl-C)
     ///
-    /// Requests in progress may finish within this time. Then their connections are aborted, and
-    /// scripts are killed. With the default, the process exits within the 10 s of docker stop.
+    /// Requests in progress may finish until a second before its end (of less than 8s: an eighth of
+    /// it). Then connections are aborted. Scripts get SIGTERM a second earlier, and are killed at the
+    /// end. With the default, the process exits within the 10 s of docker stop.
     #[arg(long, value_name = "TIME", value_parser = values::duration_or_zero)]
     #[arg(default_value = "8s")]
     pub(crate) grace: Duration,

@@ -128,8 +128,8 @@ pub(crate) struct Arguments {
 
     /// Path of a health check for load balancers, such as /healthz [default: none]
     ///
-    /// GET and HEAD of it are responded with 200, and with 503 during a shutdown. It hides a file
-    /// of that name.
+    /// GET and HEAD of it are responded with 200. During a shutdown it is 503, on connections that
+    /// were open before; new ones are refused. It hides a file of that name, and is below --prefix.
     #[arg(long, value_name = "PATH", value_parser = values::request_path)]
     pub(crate) health: Option<String>,
 

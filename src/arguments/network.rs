@@ -23,7 +23,7 @@ pub(crate) struct NetworkOptions {
     #[arg(long, value_name = "TIME", value_parser = latency)]
     latency: Option<Duration>,
 
-    /// Percentage of responses to cut in the middle, such as 5 or 0.5 [default: none]
+    /// Percentage of responses to cut in the middle, such as 5, 5% or 0.5 [default: none]
     ///
     /// A random part of the body is sent, and then the connection is closed or reset. The log says
     /// "cut on purpose".

@@ -22,7 +22,7 @@ pub(crate) struct SharingOptions {
 
     /// Exit after this time [default: no limit]
     ///
-    /// Requests in progress may finish within the time of --grace. The exit code is 3 if a transfer
+    /// Requests in progress may finish, as long as --grace allows. The exit code is 3 if a transfer
     /// was cut and not repeated, or if there were fewer than --count. A suspended machine does not
     /// use up the time.
     #[arg(long = "for", value_name = "TIME", value_parser = values::duration)]
