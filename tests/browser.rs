@@ -54,18 +54,18 @@ onload = async () => {
 /// that it focuses and presses, and errors what the page has become.
 const PHONE: &str = r"<!doctype html><title>phone</title><pre id=out></pre>
 <iframe id=frame width=360 height=640 frameborder=0 src='nasty/'></iframe><script>
-const told = [];
+const results = [];
 const inside = () => frame.contentDocument;
 frame.onload = () => {
   const dates = [...inside().querySelectorAll('td:nth-child(2)')];
-  told.push(dates.length + ' dates on ' + new Set(dates.map(date => date.getClientRects().length)).size +
+  results.push(dates.length + ' dates on ' + new Set(dates.map(date => date.getClientRects().length)).size +
     ' kind of ' + dates[0].getClientRects().length + ' line');
-  told.push('fits ' + (inside().documentElement.scrollWidth <= 360));
+  results.push('fits ' + (inside().documentElement.scrollWidth <= 360));
   const order = inside().querySelector('th[aria-sort]');
-  told.push(order.textContent.trim() + ' ' + order.ariaSort + ' ' + inside().location.search);
+  results.push(order.textContent.trim() + ' ' + order.ariaSort + ' ' + inside().location.search);
   const next = [...inside().querySelectorAll('button')].find(button => button.textContent == 'Size');
-  if (told.length == 3) { next.focus(); told.push('focus ' + (inside().activeElement == next)); next.click(); }
-  else { told.push('done'); out.textContent = told.join('\n'); }
+  if (results.length == 3) { next.focus(); results.push('focus ' + (inside().activeElement == next)); next.click(); }
+  else { results.push('done'); out.textContent = results.join('\n'); }
 };
 </script>";
 
@@ -73,7 +73,7 @@ frame.onload = () => {
 /// each page fits, and whether its upload form looks as the other controls.
 const NARROW: &str = r"<!doctype html><title>narrow</title><pre id=out></pre>
 <iframe id=frame height=640 frameborder=0></iframe><script>
-const told = [];
+const results = [];
 const steps = [360, 320].flatMap(width => ['nasty/', 'nasty/?filter=zzz&sort=size'].map(page => [width, page]));
 const next = () => { [frame.width, frame.src] = steps[0]; };
 const style = element => frame.contentWindow.getComputedStyle(element);
@@ -84,11 +84,11 @@ frame.onload = () => {
     selector => page.querySelector(selector));
   const left = element => element.closest('form').getBoundingClientRect().left;
   const space = upload.closest('form').getBoundingClientRect().top - archive.closest('form').getBoundingClientRect().bottom;
-  told.push([steps.shift()[0], 'fits', page.documentElement.scrollWidth <= frame.clientWidth,
+  results.push([steps.shift()[0], 'fits', page.documentElement.scrollWidth <= frame.clientWidth,
     'aligned', left(upload) == left(filter), 'size', style(upload).fontSize == style(filter).fontSize,
     'space', space >= 8, 'to', upload.form.getAttribute('action')].join(' '));
   if (steps.length) return next();
-  told.push('done'); out.textContent = told.join('\n');
+  results.push('done'); out.textContent = results.join('\n');
 };
 next();
 </script>";
@@ -98,7 +98,7 @@ next();
 /// background (WCAG 1.4.3), the lowest control in pixels, and what keyboards reach in which order.
 const CONTROLS: &str = r"<!doctype html><title>controls</title><pre id=out></pre>
 <iframe id=frame width=360 height=640 frameborder=0 src='nasty/'></iframe><script>
-const told = [];
+const results = [];
 const inside = () => frame.contentDocument;
 const all = selector => [...inside().querySelectorAll(selector)];
 const press = text => all('button').find(button => button.textContent == text).click();
@@ -116,25 +116,25 @@ const contrast = element => {
 const look = () => {
   const controls = all('a, button, input:not([type=hidden])');
   const ground = style(inside().documentElement).backgroundColor;
-  told.push((light(ground) < .2 ? 'dark' : 'light') + ' ' + ground);
-  told.push('readable ' + (Math.min(...all('h1, label, input, button, caption, a, td, h2, pre').map(contrast)) >= 4.5));
-  told.push('touchable ' + (Math.min(...controls.map(control => control.getBoundingClientRect().height)) >= 44));
-  told.push('in order ' + controls.map(control => control.name || control.textContent).slice(0, 10));
-  told.push('focus is seen ' + controls.every(control => {
+  results.push((light(ground) < .2 ? 'dark' : 'light') + ' ' + ground);
+  results.push('readable ' + (Math.min(...all('h1, label, input, button, caption, a, td, h2, pre').map(contrast)) >= 4.5));
+  results.push('touchable ' + (Math.min(...controls.map(control => control.getBoundingClientRect().height)) >= 44));
+  results.push('in order ' + controls.map(control => control.name || control.textContent).slice(0, 10));
+  results.push('focus is seen ' + controls.every(control => {
     control.focus({ focusVisible: true });
     return inside().activeElement == control && style(control).outlineStyle == 'solid';
   }));
-  told.push('symbols ' + all('td a').filter(link => style(link, '::before').clipPath.startsWith('path')).length);
-  told.push('kind ' + style(all('td a[href$=txt]')[0], '::after').content);
-  told.push('one file ' + (frame.contentWindow.performance.getEntriesByType('resource').length == 0));
+  results.push('symbols ' + all('td a').filter(link => style(link, '::before').clipPath.startsWith('path')).length);
+  results.push('kind ' + style(all('td a[href$=txt]')[0], '::after').content);
+  results.push('one file ' + (frame.contentWindow.performance.getEntriesByType('resource').length == 0));
 };
-const tell = () => told.push([inside().title, all('td a[href]').length, inside().location.search].join(' | '));
+const tell = () => results.push([inside().title, all('td a[href]').length, inside().location.search].join(' | '));
 const steps = [
   () => { look(); tell(); inside().querySelector('input[name=filter]').value = 'A :'; press('Apply'); },
   () => { tell(); inside().querySelector('input[name=filter]').value = 'TXT'; press('Apply'); },
   () => { tell(); press('Size'); },
   () => { tell(); press('Clear filter'); },
-  () => { tell(); told.push('done'); out.textContent = told.join('\n'); },
+  () => { tell(); results.push('done'); out.textContent = results.join('\n'); },
 ];
 frame.onload = () => steps.shift()();
 </script>";

@@ -7,7 +7,6 @@
 //! continue an earlier version of the file. One is also given up for a new part beyond the maximum, that
 //! of the client with the most parts; and for an upload that needs the space.
 
-use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -91,23 +90,25 @@ impl Interrupted {
 
     /// How much space the parts on a device have, except for that of this path and client, in bytes.
     pub(super) fn space(&self, device: u64, except: Option<(&[u8], &Owner)>) -> u64 {
-        let is_meant = |part: &Part| {
-            part.device == device && !except.is_some_and(|(path, owner)| is_same(part, path, owner))
-        };
-        self.parts().iter().map(|(_, part)| part).filter(|it| is_meant(it)).map(|it| it.size).sum()
+        let is_meant =
+            |part: &Part| !except.is_some_and(|(path, owner)| is_same(part, path, owner));
+        space_on(device, &self.parts(), is_meant)
     }
 
     /// The oldest parts on a device, removed, that together have at least `space` bytes. If all have less,
     /// they stay, and there are none.
     #[must_use]
     pub(super) fn make_space(&self, device: u64, space: u64) -> GivenUp {
-        if self.space(device, None) < space {
+        let mut parts = self.parts();
+        if space_on(device, &parts, |_| true) < space {
             return Vec::new();
         }
-        let missing = Cell::new(space);
-        remove(&mut self.parts(), |_, part| {
-            let is_meant = part.device == device && missing.get() > 0;
-            missing.set(missing.get().saturating_sub(if is_meant { part.size } else { 0 }));
+        let mut missing = space;
+        remove(&mut parts, |_, part| {
+            let is_meant = part.device == device && missing > 0;
+            if is_meant {
+                missing = missing.saturating_sub(part.size);
+            }
             is_meant
         })
     }
@@ -192,16 +193,17 @@ fn is_same(part: &Part, path: &[u8], owner: &Owner) -> bool {
     part.path == path && part.owner == *owner
 }
 
-fn remove(parts: &mut Vec<(Instant, Part)>, is_meant: impl Fn(Instant, &Part) -> bool) -> GivenUp {
-    let mut removed = Vec::new();
-    let mut at = 0;
-    while let Some((since, part)) = parts.get(at) {
-        match is_meant(*since, part) {
-            true => removed.push(parts.remove(at)),
-            false => at += 1,
-        }
-    }
-    removed
+/// The sum of the sizes of those parts on a device that are meant.
+fn space_on(device: u64, parts: &[(Instant, Part)], is_meant: impl Fn(&Part) -> bool) -> u64 {
+    let meant = parts.iter().filter(|(_, part)| part.device == device && is_meant(part));
+    meant.map(|(_, part)| part.size).sum()
+}
+
+fn remove(
+    parts: &mut Vec<(Instant, Part)>,
+    mut is_meant: impl FnMut(Instant, &Part) -> bool,
+) -> GivenUp {
+    parts.extract_if(.., |(since, part)| is_meant(*since, part)).collect()
 }
 
 #[cfg(test)]
